@@ -1,0 +1,85 @@
+//! The machine-readable error codes of the wire protocol (SPEC B5). Which HTTP status each one has is decided in the
+//! server, in one place.
+
+/// The code in `error.code` of an answer. Stable: clients compare it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// A parameter or body that breaks a rule.
+    ValidationError,
+    /// No key, or not a valid one; or an unknown tracking code.
+    Unauthorized,
+    /// The plan of the team has no External API.
+    ApiPaidPlanRequired,
+    /// A valid credential without the right asked for, or an origin that a website does not allow.
+    Forbidden,
+    /// An unknown route or resource.
+    NotFound,
+    /// A known route with another method.
+    MethodNotAllowed,
+    /// A body larger than its route takes.
+    PayloadTooLarge,
+    /// A content type or encoding that the route does not take.
+    UnsupportedMediaType,
+    /// A duplicate of something that must be unique.
+    Conflict,
+    /// More requests than a per-minute or per-address limit allows.
+    RateLimitExceeded,
+    /// The monthly quota of the key is used up.
+    MonthlyLimitExceeded,
+    /// A request that took longer to arrive than its route waits.
+    RequestTimeout,
+    /// Our fault.
+    InternalError,
+    /// Not now: the disk is full, a queue is full, or a store cannot be reached.
+    ServiceUnavailable,
+}
+
+impl ErrorCode {
+    /// All codes, for tables in tests and documentation.
+    pub const ALL: [Self; 14] = [
+        Self::ValidationError,
+        Self::Unauthorized,
+        Self::ApiPaidPlanRequired,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Conflict,
+        Self::RateLimitExceeded,
+        Self::MonthlyLimitExceeded,
+        Self::RequestTimeout,
+        Self::InternalError,
+        Self::ServiceUnavailable,
+    ];
+
+    /// The code on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ValidationError => "VALIDATION_ERROR",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::ApiPaidPlanRequired => "API_PAID_PLAN_REQUIRED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::Conflict => "CONFLICT",
+            Self::RateLimitExceeded => "RATE_LIMIT_EXCEEDED",
+            Self::MonthlyLimitExceeded => "MONTHLY_LIMIT_EXCEEDED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
+        }
+    }
+
+    /// The lower-case name that S3 lists for three of the codes, sent as `error.type`.
+    pub const fn legacy_type(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthorized => Some("invalid_api_key"),
+            Self::Forbidden | Self::ApiPaidPlanRequired => Some("insufficient_permissions"),
+            Self::RateLimitExceeded | Self::MonthlyLimitExceeded => Some("rate_limit_exceeded"),
+            _ => None,
+        }
+    }
+}

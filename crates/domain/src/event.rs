@@ -1,0 +1,360 @@
+//! The event as it is stored: typed, enriched, and the same for every store.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// Names a visitor of one website: a keyed hash, never anything a person sent (DESIGN §3, Identity).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VisitorId(pub u64);
+
+/// Names a session of one website. Made from the client's session id, or stitched by the server, and from the civil day,
+/// so no session crosses midnight of the website's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub u64);
+
+/// 16 lower-case hexadecimal digits.
+impl fmt::Display for VisitorId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// 16 lower-case hexadecimal digits.
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
+        /// What an event reports (SPEC E6). The number is the code in files and never changes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum EventKind { $($(#[$doc])* $variant = $number,)* }
+
+        impl EventKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire, `event_type`.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The kind with this file code.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code { $($number => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A page was shown. The only kind that counts as a pageview.
+    Pageview = 0, "pageview";
+    /// Activity without an event: extends its session, counts nowhere else.
+    Heartbeat = 1, "heartbeat";
+    /// A custom event, named by [`Dimension::EventName`].
+    Custom = 2, "custom";
+    /// A goal was reached.
+    Goal = 3, "goal";
+    /// Money was made.
+    Revenue = 4, "revenue";
+    /// A visitor was identified.
+    Identify = 5, "identify";
+    /// A click that the script captured.
+    Click = 6, "click";
+    /// A form was sent.
+    FormSubmission = 7, "form_submission";
+    /// A file was chosen for upload.
+    FileUpload = 8, "file_upload";
+    /// A video reached a milestone.
+    VideoProgress = 9, "video_progress";
+    /// A scroll milestone was reached.
+    ScrollDepth = 10, "scroll_depth";
+    /// A link to another host was followed.
+    OutboundLink = 11, "outbound_link";
+    /// A file was downloaded.
+    FileDownload = 12, "file_download";
+    /// The consent banner was answered.
+    Consent = 13, "consent";
+    /// A script error happened.
+    Error = 14, "error";
+    /// A page was left.
+    PageExit = 15, "page_exit";
+}
+
+impl EventKind {
+    /// Whether the kind is an event at all; heartbeats are not (DESIGN §3).
+    pub const fn is_event(self) -> bool {
+        !matches!(self, Self::Heartbeat)
+    }
+}
+
+/// Whether a dimension tells something about one event or about the whole session it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DimensionLevel {
+    /// The value belongs to the event: a path, a name, a property.
+    Event,
+    /// The value of the session's first event stands for the session: a source, a country, a device.
+    Session,
+}
+
+macro_rules! dimensions {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $level:ident;)*) => {
+        /// A text column of an event. An absent value is the empty text.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[repr(u8)]
+        pub enum Dimension { $($(#[$doc])* $variant,)* }
+
+        impl Dimension {
+            /// Every dimension, in the order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// How many dimensions there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// The name in queries, answers and files.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Whether the value is the event's or the session's.
+            pub const fn level(self) -> DimensionLevel {
+                match self { $(Self::$variant => DimensionLevel::$level,)* }
+            }
+        }
+    };
+}
+
+dimensions! {
+    /// The path of the page, without query and fragment, starting with `/`.
+    Path, "page", Event;
+    /// The title of the page.
+    Title, "title", Event;
+    /// The host of the page, lower case, without port.
+    Hostname, "hostname", Event;
+    /// The name of a custom event or goal.
+    EventName, "event_name", Event;
+    /// The event's properties: a JSON object with sorted keys and scalar values; empty when there are none.
+    Properties, "properties", Event;
+    /// The referring URL, without query and fragment; empty for direct visits and for the website's own pages.
+    Referrer, "referrer", Session;
+    /// Where the visit came from: a name such as `Google`, or the referring host.
+    Source, "source", Session;
+    /// The channel, such as `Direct` or `Organic Search`. Never empty on an event.
+    Channel, "channel", Session;
+    /// The campaign parameter `utm_source`.
+    UtmSource, "utm_source", Session;
+    /// The campaign parameter `utm_medium`.
+    UtmMedium, "utm_medium", Session;
+    /// The campaign parameter `utm_campaign`.
+    UtmCampaign, "utm_campaign", Session;
+    /// The campaign parameter `utm_term`.
+    UtmTerm, "utm_term", Session;
+    /// The campaign parameter `utm_content`.
+    UtmContent, "utm_content", Session;
+    /// The country, ISO 3166-1 alpha-2, upper case.
+    Country, "country", Session;
+    /// The region, when the geo database knows it.
+    Region, "region", Session;
+    /// The city, when the geo database knows it.
+    City, "city", Session;
+    /// The browser's name.
+    Browser, "browser", Session;
+    /// The browser's version.
+    BrowserVersion, "browser_version", Session;
+    /// The operating system's name.
+    Os, "os", Session;
+    /// The operating system's version.
+    OsVersion, "os_version", Session;
+    /// `desktop`, `mobile` or `tablet`.
+    Device, "device", Session;
+    /// The width of the screen as a class: `xs`, `sm`, `md`, `lg` or `xl`.
+    ScreenClass, "screen_class", Session;
+    /// The language, a BCP 47 tag such as `en-GB`.
+    Language, "language", Session;
+}
+
+/// A text that names no dimension.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown dimension")]
+pub struct UnknownDimension;
+
+impl FromStr for Dimension {
+    type Err = UnknownDimension;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDimension> {
+        Self::ALL.iter().copied().find(|dimension| dimension.as_str() == text).ok_or(UnknownDimension)
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// All the texts of one event together never exceed this many bytes; the ingest limits keep well below it.
+pub const MAX_DIMENSION_TEXT_BYTES: usize = u16::MAX as usize;
+
+/// The texts of one event: one allocation, and an index into it per [`Dimension`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dimensions {
+    text: String,
+    spans: [(u16, u16); Dimension::COUNT],
+}
+
+impl Dimensions {
+    /// No texts yet, with room for `bytes` bytes of them.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), spans: [(0, 0); Dimension::COUNT] }
+    }
+
+    /// The value of `dimension`; empty when absent.
+    pub fn get(&self, dimension: Dimension) -> &str {
+        let (start, len) = self.spans[dimension as usize];
+        &self.text[usize::from(start)..usize::from(start) + usize::from(len)]
+    }
+
+    /// Sets `dimension` to `value`. Meant to be called once per dimension: the bytes of an earlier value are kept.
+    /// When all texts together would exceed [`MAX_DIMENSION_TEXT_BYTES`], the value is cut at a character boundary.
+    pub fn set(&mut self, dimension: Dimension, value: &str) {
+        let start = self.text.len();
+        let mut len = value.len().min(MAX_DIMENSION_TEXT_BYTES - start);
+        while !value.is_char_boundary(len) {
+            len -= 1;
+        }
+        self.text.push_str(&value[..len]);
+        // Both fit: start + len is at most MAX_DIMENSION_TEXT_BYTES.
+        self.spans[dimension as usize] = (start as u16, len as u16);
+    }
+
+    /// The dimensions that have a value, with it, in the order of [`Dimension::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Dimension, &str)> {
+        Dimension::ALL.iter().map(|&dimension| (dimension, self.get(dimension))).filter(|(_, value)| !value.is_empty())
+    }
+}
+
+impl Default for Dimensions {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+impl fmt::Debug for Dimensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(dimension, value)| (dimension.as_str(), value))).finish()
+    }
+}
+
+/// Facts about an event that are true or false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventFlags(u8);
+
+impl EventFlags {
+    /// The browser sent `Sec-GPC: 1` (SPEC E4).
+    pub const GPC_OPTED_OUT: Self = Self(1);
+    /// A server sent the event through the batch API (SPEC E3, `source:'server'`).
+    pub const SERVER_SENT: Self = Self(2);
+    /// The visitor was recognised without anything stored in the browser.
+    pub const COOKIELESS: Self = Self(4);
+
+    /// The flags as they stand in files.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The flags with this file code; unknown bits are kept.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    /// Whether every flag of `other` is set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets of flags together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// One stored event, or one heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it.
+    pub visitor: VisitorId,
+    /// In which session.
+    pub session: SessionId,
+    /// Facts about it.
+    pub flags: EventFlags,
+    /// Time with the page visible, in milliseconds, since the last report of the session: the sum over a session is its
+    /// engagement. 0 where the kind does not report it.
+    pub engagement_ms: u32,
+    /// How far the page was scrolled, in percent, 0 to 100. 0 where the kind does not report it.
+    pub scroll_percent: u8,
+    /// Its texts.
+    pub dimensions: Dimensions,
+}
+
+impl Event {
+    /// An event without flags, engagement or texts.
+    pub fn new(kind: EventKind, at: Timestamp, visitor: VisitorId, session: SessionId) -> Self {
+        Self {
+            at,
+            kind,
+            visitor,
+            session,
+            flags: EventFlags::default(),
+            engagement_ms: 0,
+            scroll_percent: 0,
+            dimensions: Dimensions::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_and_dimensions_are_read_from_their_codes_and_names() {
+        for &kind in EventKind::ALL {
+            assert_eq!(EventKind::from_code(kind as u8), Some(kind));
+        }
+        assert_eq!(EventKind::from_code(200), None);
+        for (number, &dimension) in Dimension::ALL.iter().enumerate() {
+            assert_eq!(dimension as usize, number);
+            assert_eq!(dimension.as_str().parse(), Ok(dimension));
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_at_a_character_when_they_do_not_fit() {
+        let mut dimensions = Dimensions::default();
+        dimensions.set(Dimension::Path, &"a".repeat(MAX_DIMENSION_TEXT_BYTES - 3));
+        dimensions.set(Dimension::Title, "éé");
+        assert_eq!(dimensions.get(Dimension::Title), "é");
+        dimensions.set(Dimension::City, "b");
+        assert_eq!(dimensions.get(Dimension::City), "b");
+        dimensions.set(Dimension::Region, "c");
+        assert_eq!(dimensions.get(Dimension::Region), "");
+        assert_eq!(dimensions.iter().count(), 3);
+    }
+}

@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod error_code;
+mod event;
+mod ids;
+mod plan;
+mod score;
+mod team;
+mod time;
+mod website;
+mod zone;
+
+pub use error_code::ErrorCode;
+pub use event::{
+    Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId,
+    UnknownDimension, VisitorId,
+};
+pub use ids::{InvalidId, KeyId, TeamId, TrackingCode, UserId, WebsiteId};
+pub use plan::{Plan, PlanLimits, PlanTable, UnknownPlan};
+pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
+pub use team::{KeyPolicy, Role, Scope, Scopes, UnknownName};
+pub use time::{Clock, ManualClock, SystemClock, TimeRange, Timestamp};
+pub use website::{Website, WebsiteSettings};
+pub use zone::{Interval, UnknownZone, Zone};

@@ -1,0 +1,131 @@
+//! Plans and their limits: the one table of numbers (SPEC D1, I), editable by the operator.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What a team pays for. Self-hosters choose it freely per team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Plan {
+    /// No External API.
+    Free,
+    /// External API at 30 requests a minute.
+    Pro,
+    /// External API at 60 requests a minute.
+    Scale,
+    /// External API at 120 requests a minute.
+    Enterprise,
+}
+
+/// A text that names no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown plan: use free, pro, scale or enterprise")]
+pub struct UnknownPlan;
+
+impl Plan {
+    /// All plans, the smallest first.
+    pub const ALL: [Self; 4] = [Self::Free, Self::Pro, Self::Scale, Self::Enterprise];
+
+    /// The name on the wire, in the configuration and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Pro => "pro",
+            Self::Scale => "scale",
+            Self::Enterprise => "enterprise",
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Plan {
+    type Err = UnknownPlan;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPlan> {
+        Self::ALL.into_iter().find(|plan| plan.as_str() == text).ok_or(UnknownPlan)
+    }
+}
+
+/// The numbers of one plan. `None` means without limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanLimits {
+    /// External API requests per key and UTC minute; 0 means no access to the External API at all.
+    pub requests_per_minute: u32,
+    /// External API requests per key and UTC calendar month.
+    pub requests_per_month: u64,
+    /// Pageviews and events a month that the plan includes; reported by `/usage`.
+    pub events_per_month: Option<u64>,
+    /// Websites a team may have.
+    pub websites: Option<u32>,
+    /// Members a team may have.
+    pub members: Option<u32>,
+    /// Days for which events are kept.
+    pub retention_days: Option<u32>,
+}
+
+/// The limits of every plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanTable(BTreeMap<Plan, PlanLimits>);
+
+impl PlanTable {
+    /// The limits of `plan`.
+    pub fn limits(&self, plan: Plan) -> &PlanLimits {
+        &self.0[&plan]
+    }
+
+    /// The limits of `plan`, to be changed by the operator's configuration.
+    pub fn limits_mut(&mut self, plan: Plan) -> &mut PlanLimits {
+        self.0.get_mut(&plan).expect("every plan has a row")
+    }
+
+    /// Whether `plan` includes the External API.
+    pub fn has_api(&self, plan: Plan) -> bool {
+        self.limits(plan).requests_per_minute > 0
+    }
+}
+
+impl Default for PlanTable {
+    /// The table of SPEC D1 and I.
+    fn default() -> Self {
+        let row = |requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days| {
+            PlanLimits { requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days }
+        };
+        Self(BTreeMap::from([
+            (Plan::Free, row(0, 0, Some(10_000), Some(1), Some(2), Some(365))),
+            (Plan::Pro, row(30, 10_000, None, Some(5), Some(5), Some(730))),
+            (Plan::Scale, row(60, 100_000, None, Some(10), Some(25), Some(1_460))),
+            (Plan::Enterprise, row(120, 1_000_000, None, None, None, Some(1_460))),
+        ]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_s0() {
+        let table = PlanTable::default();
+        let api: Vec<_> = Plan::ALL
+            .map(|plan| (table.limits(plan).requests_per_minute, table.limits(plan).requests_per_month))
+            .into();
+        assert_eq!(api, [(0, 0), (30, 10_000), (60, 100_000), (120, 1_000_000)]);
+        assert!(!table.has_api(Plan::Free));
+    }
+
+    #[test]
+    fn plans_are_read_from_their_names() {
+        for plan in Plan::ALL {
+            assert_eq!(plan.as_str().parse(), Ok(plan));
+        }
+        assert_eq!("Pro".parse::<Plan>(), Err(UnknownPlan));
+    }
+}

@@ -1,0 +1,79 @@
+//! A website and its settings.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
+
+/// A website whose visits are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Website {
+    /// Its id.
+    pub id: WebsiteId,
+    /// The team that owns it.
+    pub team_id: TeamId,
+    /// The user who created it; `None` when that account is gone.
+    pub user_id: Option<UserId>,
+    /// The registered domain, lower case, without scheme, port or path: `example.com`.
+    pub domain: String,
+    /// The name people see, 1 to 100 characters.
+    pub name: String,
+    /// The public code in the script tag.
+    pub tracking_code: TrackingCode,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// Its settings.
+    pub settings: WebsiteSettings,
+}
+
+/// What can be set for a website (SPEC B4, E, F). Stored as one JSON object; absent members take their default, so a
+/// new setting needs no migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebsiteSettings {
+    /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
+    pub is_active: bool,
+    /// Whether visitors are recognised without anything stored in the browser. On for new websites (SPEC E3).
+    pub cookieless: bool,
+    /// Whether hits from local hosts (`localhost`, `*.local`, `127.0.0.0/8`, `::1`) are accepted.
+    pub allow_localhost: bool,
+    /// When not empty, these hosts replace the single domain check: exact hosts, or `*.example.com` for all subdomains.
+    pub allowed_domains: Vec<String>,
+    /// Addresses and CIDR ranges whose hits are dropped.
+    pub excluded_ips: Vec<String>,
+    /// Path patterns whose hits are dropped; `*` matches any run of characters.
+    pub excluded_paths: Vec<String>,
+    /// The IANA zone in which sessions are cut at midnight and days are shown.
+    pub time_zone: String,
+    /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
+    pub opt_out_on_gpc: bool,
+    /// Whether the script reports clicks on links to other hosts.
+    pub track_outbound_links: bool,
+    /// Whether the script reports downloads.
+    pub track_downloads: bool,
+    /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
+    pub session_replay: bool,
+    /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
+    pub heatmaps: bool,
+    /// Whether anybody may read the public summary of the website.
+    pub public_dashboard: bool,
+}
+
+impl Default for WebsiteSettings {
+    fn default() -> Self {
+        Self {
+            is_active: true,
+            cookieless: true,
+            allow_localhost: false,
+            allowed_domains: Vec::new(),
+            excluded_ips: Vec::new(),
+            excluded_paths: Vec::new(),
+            time_zone: "UTC".to_owned(),
+            opt_out_on_gpc: false,
+            track_outbound_links: true,
+            track_downloads: true,
+            session_replay: false,
+            heatmaps: false,
+            public_dashboard: false,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The trait every event store implements.
+
+use tokio::sync::oneshot;
+use zenovay_domain::{Event, Timestamp, VisitorId, WebsiteId};
+use zenovay_query::{Answer, Budget, Query, QueryError};
+
+/// Tells an event apart from its repetition: a digest of the client's idempotency key, made by the caller.
+/// Unique within one website.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub [u8; 16]);
+
+/// An event on its way into the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Whose it is.
+    pub website: WebsiteId,
+    /// When it arrived at the server: what sealing, deduplication windows and reports of late events go by.
+    pub received_at: Timestamp,
+    /// The event, or a heartbeat.
+    pub event: Event,
+    /// What makes a repetition recognisable; `None` for events that are never repeated.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// What became of one event of an accepted append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// It is durable and in every answer from now on.
+    Stored,
+    /// Its idempotency key was stored before, with the same event: nothing was added.
+    Duplicate,
+    /// Its idempotency key was stored before, with a different event: nothing was added.
+    KeyReused,
+}
+
+/// Why an append stored nothing. In every case no event of the append is stored, then or later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The queue in front of the writer is full. Try again soon.
+    #[error("the write queue is full")]
+    QueueFull,
+    /// The disk is full. Recovers by itself when space returns.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The log could not be written in time because another process holds it.
+    #[error("the log is busy")]
+    Busy,
+    /// A write or fsync failed before. Nothing can be stored until the process is restarted.
+    #[error("the log failed and is closed until restart")]
+    Poisoned,
+    /// The store is shutting down.
+    #[error("the store is shutting down")]
+    ShuttingDown,
+}
+
+/// The answer to an append, when it comes. Outcomes stand in the order of the events.
+pub type AppendReceipt = oneshot::Receiver<Result<Vec<AppendOutcome>, AppendError>>;
+
+/// Figures of a store, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Appends that wait for the writer.
+    pub queue_depth: u64,
+    /// Events and heartbeats in the head.
+    pub head_rows: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Rows in segments.
+    pub segment_rows: u64,
+    /// Bytes of segment files.
+    pub segment_bytes: u64,
+    /// Bytes held by decoded columns.
+    pub cache_bytes: u64,
+    /// Whether appends can succeed now.
+    pub writable: bool,
+}
+
+/// A store of events.
+///
+/// - An append whose receipt says `Stored` survives the death of the process and the loss of power, exactly once.
+/// - It is in the answer of every query that starts after the receipt was sent.
+/// - Queries never wait for appends, nor appends for queries.
+pub trait EventStore: Send + Sync {
+    /// Queues `events` to be stored together, all or none. Never blocks: a full queue is an error in the receipt.
+    /// Dropping the receipt does not undo the append. An empty list is answered at once.
+    fn append(&self, events: Vec<NewEvent>) -> AppendReceipt;
+
+    /// Answers `query` about `website`; a website without events has an answer, with zeros. Blocks: call it off the
+    /// async threads.
+    ///
+    /// # Errors
+    /// When the budget is used up or cancelled, or stored data is damaged: never a smaller number.
+    fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError>;
+
+    /// The latest session of each visitor of `website` with activity at or after `since`, as
+    /// (visitor, session, last activity, campaign), for continuing sessions after a restart. Campaign is
+    /// `utm_source`, `utm_medium` and `utm_campaign` of the session's first event, joined by U+001F.
+    ///
+    /// # Errors
+    /// When stored data is damaged.
+    fn recent_sessions(&self, since: Timestamp) -> Result<Vec<RecentSession>, QueryError>;
+
+    /// Removes every event of `visitor` of `website` with its texts, also from files. Returns when it is in no answer
+    /// and no file.
+    ///
+    /// # Errors
+    /// When stored data is damaged or cannot be rewritten.
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError>;
+
+    /// Removes every event of `website`, also from files.
+    ///
+    /// # Errors
+    /// As [`EventStore::erase_visitor`].
+    fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError>;
+
+    /// Removes the events of `website` that happened before `before`.
+    ///
+    /// # Errors
+    /// As [`EventStore::erase_visitor`].
+    fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError>;
+
+    /// Figures of the moment.
+    fn stats(&self) -> StoreStats;
+
+    /// Refuses new appends, completes those that wait, and seals the head. Returns when all is on disk.
+    fn shutdown(&self);
+}
+
+/// A session that may still go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentSession {
+    /// Whose website.
+    pub website: WebsiteId,
+    /// Who.
+    pub visitor: VisitorId,
+    /// Which session.
+    pub session: zenovay_domain::SessionId,
+    /// Its last activity.
+    pub last_at: Timestamp,
+    /// Its campaign, see [`EventStore::recent_sessions`].
+    pub campaign: String,
+}

@@ -1,0 +1,153 @@
+//! The answer: typed, exact, and free of presentation.
+
+use zenovay_domain::{TimeRange, Timestamp, VisitorId};
+
+/// The answer to a [`crate::Question`], one variant for each.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To `Overview`.
+    Overview(Overview),
+    /// To `Series`.
+    Series(Series),
+    /// To `Breakdown`.
+    Breakdown(Breakdown),
+    /// To `Live`.
+    Live(LiveCount),
+    /// To `Visitors`.
+    Visitors(VisitorPage),
+}
+
+/// The totals of a set of events and of the sessions they belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MetricValues {
+    /// Distinct visitors with an event.
+    pub visitors: u64,
+    /// Events of kind pageview.
+    pub pageviews: u64,
+    /// Events of every kind but heartbeats.
+    pub events: u64,
+    /// Sessions that start in the range.
+    pub sessions: u64,
+    /// Those of them with one pageview, no other event, and under 10 s of engagement.
+    pub bounces: u64,
+    /// The sum over those sessions of first to last activity, heartbeats included, in milliseconds.
+    pub duration_ms: u64,
+    /// The sum over those sessions of `value_score`.
+    pub value_score: u64,
+}
+
+impl MetricValues {
+    /// Bounces per session, 0 to 1; `None` without sessions.
+    pub fn bounce_rate(&self) -> Option<f64> {
+        (self.sessions > 0).then(|| self.bounces as f64 / self.sessions as f64)
+    }
+
+    /// Mean visit duration in milliseconds; `None` without sessions.
+    pub fn mean_duration_ms(&self) -> Option<f64> {
+        (self.sessions > 0).then(|| self.duration_ms as f64 / self.sessions as f64)
+    }
+
+    /// Mean value score, 0 to 100; `None` without sessions.
+    pub fn mean_value_score(&self) -> Option<f64> {
+        (self.sessions > 0).then(|| self.value_score as f64 / self.sessions as f64)
+    }
+}
+
+/// The totals of a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// The totals.
+    pub metrics: MetricValues,
+}
+
+/// The totals of each bucket, in order of time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Series {
+    /// One point a bucket, also for buckets without events.
+    pub points: Vec<SeriesPoint>,
+}
+
+/// One bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeriesPoint {
+    /// The whole bucket; at the ends of the queried range only the part inside it was counted.
+    pub bucket: TimeRange,
+    /// Its totals.
+    pub metrics: MetricValues,
+}
+
+/// The rows of a breakdown, sorted as asked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Breakdown {
+    /// The rows after `offset`, at most `limit`.
+    pub rows: Vec<BreakdownRow>,
+    /// How many rows there are in all.
+    pub total_rows: usize,
+    /// Distinct visitors over all rows: what percentages are of.
+    pub total_visitors: u64,
+}
+
+/// One value of a breakdown.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BreakdownRow {
+    /// The value of the field; empty when absent.
+    pub value: String,
+    /// The value of the second field, when one was asked for.
+    pub and: Option<String>,
+    /// Its totals; those that were not asked for are 0.
+    pub metrics: MetricValues,
+    /// The title seen last with the page, when asked for.
+    pub title: Option<String>,
+    /// The sum of the time on page over `timed_pageviews`, in milliseconds, when asked for: from a pageview to the next
+    /// pageview of the session, or to the session's last activity.
+    pub time_on_page_ms: u64,
+    /// Pageviews with a time on page.
+    pub timed_pageviews: u64,
+}
+
+/// How many visitors are live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LiveCount {
+    /// Distinct visitors.
+    pub visitors: u64,
+}
+
+/// A page of visitor records.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VisitorPage {
+    /// The records, the newest `visited_at` first, ties by visitor ascending.
+    pub visitors: Vec<VisitorRecord>,
+    /// Whether there are more after the last one.
+    pub has_more: bool,
+}
+
+/// A visitor, told by the newest of the visitor's sessions that start in the range or, without one, reach into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitorRecord {
+    /// Who.
+    pub visitor: VisitorId,
+    /// When that session began.
+    pub visited_at: Timestamp,
+    /// Path of its first pageview; empty when it has none.
+    pub landing_page: String,
+    /// Its referrer; empty when direct.
+    pub referrer: String,
+    /// Its country, ISO 3166-1 alpha-2; empty when unknown.
+    pub country: String,
+    /// Its city; empty when unknown.
+    pub city: String,
+    /// Its device.
+    pub device: String,
+    /// Its browser.
+    pub browser: String,
+    /// Its operating system.
+    pub os: String,
+    /// Its pageviews.
+    pub pageviews: u64,
+    /// Its duration in milliseconds.
+    pub duration_ms: u64,
+    /// Whether it has an event other than pageviews.
+    pub had_interaction: bool,
+    /// Its `value_score`, 0 to 100.
+    pub value_score: u8,
+}

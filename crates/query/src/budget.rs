@@ -1,0 +1,69 @@
+//! What a query may cost, and how it ends early.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Why a query gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The client went away.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// It took longer than it may.
+    #[error("the query exceeded its time budget")]
+    TimeExceeded,
+    /// It would need more memory than it may.
+    #[error("the query exceeded its memory budget")]
+    MemoryExceeded,
+    /// A file could not be read or is damaged; the text names it for the log, not for the caller.
+    #[error("stored data could not be read: {0}")]
+    Damaged(String),
+}
+
+/// A limit on time and memory, and a way to cancel. Cloning shares the cancellation.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    deadline: Option<Instant>,
+    memory_bytes: usize,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Budget {
+    /// A query that may run for `time` from now and hold `memory_bytes` of intermediate results.
+    pub fn new(time: Duration, memory_bytes: usize) -> Self {
+        Self { deadline: Instant::now().checked_add(time), memory_bytes, cancelled: Arc::default() }
+    }
+
+    /// No limit.
+    pub fn unlimited() -> Self {
+        Self { deadline: None, memory_bytes: usize::MAX, cancelled: Arc::default() }
+    }
+
+    /// Ends the query at its next check.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Called by kernels about once per 65,536 rows.
+    ///
+    /// # Errors
+    /// When the query was cancelled or its time is over.
+    pub fn check(&self) -> Result<(), QueryError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(QueryError::Cancelled);
+        }
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(QueryError::TimeExceeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// Called before `bytes` of intermediate memory are taken.
+    ///
+    /// # Errors
+    /// When that is more than the query may hold.
+    pub fn check_memory(&self, bytes: usize) -> Result<(), QueryError> {
+        if bytes > self.memory_bytes { Err(QueryError::MemoryExceeded) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,100 @@
+//! Filters: which events, sessions or visitors a query is about.
+
+use zenovay_domain::{Dimension, DimensionLevel};
+
+/// Any combination of conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Filter {
+    /// Every filter matches. An empty list matches everything.
+    All(Vec<Filter>),
+    /// At least one filter matches. An empty list matches nothing.
+    Any(Vec<Filter>),
+    /// One condition.
+    Is(Condition),
+}
+
+impl Default for Filter {
+    /// Matches everything.
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+/// One condition on one field.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Condition {
+    /// What is looked at.
+    pub field: Field,
+    /// How it is compared.
+    pub operator: Operator,
+    /// The values compared with. Positive operators match when any value matches; negative ones when none does.
+    pub values: Vec<String>,
+    /// Whom the condition chooses; `None` is the field's own level, see [`Field::level`].
+    pub level: Option<FilterLevel>,
+}
+
+/// What a condition looks at, or a breakdown groups by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A text of the event.
+    Dimension(Dimension),
+    /// The path of the first pageview of the session; empty when it has none.
+    EntryPage,
+    /// The path of the last pageview of the session; empty when it has none.
+    ExitPage,
+    /// A property of the event, by name; the text form of its value, empty when absent.
+    Property(String),
+}
+
+impl Field {
+    /// Whom a condition on this field chooses when it does not say: events for what belongs to an event, sessions for
+    /// what belongs to a session.
+    pub fn level(&self) -> FilterLevel {
+        match self {
+            Self::Dimension(dimension) => match dimension.level() {
+                DimensionLevel::Event => FilterLevel::Event,
+                DimensionLevel::Session => FilterLevel::Session,
+            },
+            Self::EntryPage | Self::ExitPage => FilterLevel::Session,
+            Self::Property(_) => FilterLevel::Event,
+        }
+    }
+}
+
+/// Whom a condition chooses.
+///
+/// - `Event`: the events whose own value matches. For entry and exit page, the events of sessions that match.
+/// - `Session`: every event of a session that matches. A session matches an event-level field when one of its events in
+///   the whole dataset handed to the kernel does; it matches a session-level field by the value of its first event.
+/// - `Visitor`: every event of a visitor who has, within the query's range, at least one event that the condition
+///   would choose at the field's own level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FilterLevel {
+    /// Events.
+    Event,
+    /// Whole sessions.
+    Session,
+    /// All that a visitor did in the range.
+    Visitor,
+}
+
+/// How a value is compared. All comparisons are exact on bytes: upper and lower case differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operator {
+    /// Equal to one of the values.
+    Is,
+    /// Equal to none of the values.
+    IsNot,
+    /// Contains one of the values.
+    Contains,
+    /// Contains none of the values.
+    DoesNotContain,
+    /// Starts with one of the values.
+    StartsWith,
+    /// Ends with one of the values.
+    EndsWith,
+    /// Matches one of the values as a pattern in which `*` stands for any run of characters, also an empty one.
+    Matches,
+    /// Matches none of the patterns.
+    DoesNotMatch,
+}

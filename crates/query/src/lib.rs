@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod budget;
+mod columns;
+mod filter;
+mod question;
+
+pub use answer::{
+    Answer, Breakdown, BreakdownRow, LiveCount, MetricValues, Overview, Series, SeriesPoint, VisitorPage, VisitorRecord,
+};
+pub use budget::{Budget, QueryError};
+pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, SessionPart};
+pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
+pub use question::{GroupBy, Metric, Order, Query, Question};

@@ -1,0 +1,89 @@
+//! The question: a range, a filter, and what is wanted.
+
+use zenovay_domain::{Interval, TimeRange, Timestamp, VisitorId, Zone};
+
+use crate::{Field, Filter};
+
+/// One question about one website.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// The instants it is about, half-open. Metrics of events count events in it; metrics of sessions count sessions
+    /// whose first event is in it.
+    pub range: TimeRange,
+    /// Which events, sessions or visitors count.
+    pub filter: Filter,
+    /// What is wanted.
+    pub question: Question,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// The totals of the range.
+    Overview,
+    /// The totals of each bucket of the range; buckets without events are in the answer, with zeros.
+    Series {
+        /// The width of the buckets.
+        interval: Interval,
+        /// The zone in which they are cut.
+        zone: Zone,
+    },
+    /// The totals of each value of one field, or of each pair of values of two.
+    Breakdown(GroupBy),
+    /// Visitors with activity (events or heartbeats) in the last 5 minutes before `range.to`. `range.from` is not used.
+    Live,
+    /// One record for each visitor with an event in the range, the newest visit first.
+    Visitors {
+        /// How many records at most.
+        limit: usize,
+        /// How many to skip.
+        offset: usize,
+        /// Only records after this one in the order of the list: its `visited_at` and visitor.
+        after: Option<(Timestamp, VisitorId)>,
+    },
+}
+
+/// How a breakdown groups and sorts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupBy {
+    /// What is grouped by.
+    pub field: Field,
+    /// A second field, for pairs such as browser × operating system.
+    pub and: Option<Field>,
+    /// The metrics wanted beside visitors and pageviews, which every row has. Others cost time only when asked for.
+    pub metrics: Vec<Metric>,
+    /// What the rows are sorted by, descending; ties are broken by the value, ascending.
+    pub order: Order,
+    /// How many rows at most.
+    pub limit: usize,
+    /// How many rows to skip.
+    pub offset: usize,
+    /// Whether the row of the empty value (no country, no campaign) is in the answer.
+    pub include_empty: bool,
+}
+
+/// What the rows of a breakdown are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Distinct visitors.
+    Visitors,
+    /// Pageviews.
+    Pageviews,
+    /// Sessions.
+    Sessions,
+    /// Events of every kind but heartbeats.
+    Events,
+}
+
+/// A metric that a breakdown computes on request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Sessions, bounce rate, mean duration and value score. For a field of sessions: the sessions that start in the
+    /// range, by the value of their first event. For a field of events: the sessions with at least one counted event of
+    /// that value.
+    Sessions,
+    /// The title seen last with a page (only for [`zenovay_domain::Dimension::Path`]).
+    Title,
+    /// Mean time on page (only for [`zenovay_domain::Dimension::Path`]).
+    TimeOnPage,
+}
