@@ -89,7 +89,8 @@ pub struct Chunk {
     pub session: Column,
     /// The text columns that were asked for; others are `None`.
     pub columns: [Option<Column>; Dimension::COUNT],
-    /// The sessions with activity in this chunk, each once, in no particular order.
+    /// The sessions with activity in this chunk, each once: those with events in the order of their first row, then
+    /// those with heartbeats only in the order of their last activity. [`crate::session_parts`] makes it.
     pub sessions: Arc<[SessionPart]>,
 }
 
@@ -103,10 +104,15 @@ impl Chunk {
 }
 
 /// The rows of one website that a query needs: those of its range, and those of every session that touches the range.
-/// A store gives all chunks that overlap `[from − SESSION_MAX_MS, to + SESSION_MAX_MS)`.
+/// A store gives all chunks with an event or a heartbeat in [`crate::time_needed`], with the columns of
+/// [`crate::columns_needed`].
+///
+/// What holds of the rows: every code is lower than the length of its dictionary or list; a session has one visitor;
+/// and from a session's first to its last activity are at most [`zenovay_domain::SESSION_MAX_MS`].
 #[derive(Debug, Clone, Copy)]
 pub struct Dataset<'a> {
-    /// The rows, in order of their first event.
+    /// The rows. Among events of the same time those of the earlier chunk come first, so a chunk with rows that arrived
+    /// earlier stands before one with rows that arrived later.
     pub chunks: &'a [&'a Chunk],
     /// The texts of each dimension's codes.
     pub dictionaries: &'a [Dictionary; Dimension::COUNT],

@@ -59,6 +59,15 @@ impl Field {
             Self::Property(_) => FilterLevel::Event,
         }
     }
+
+    /// The column that the field's value is read from.
+    pub(crate) fn column(&self) -> Dimension {
+        match self {
+            Self::Dimension(dimension) => *dimension,
+            Self::EntryPage | Self::ExitPage => Dimension::Path,
+            Self::Property(_) => Dimension::Properties,
+        }
+    }
 }
 
 /// Whom a condition chooses.

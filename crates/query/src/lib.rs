@@ -4,6 +4,8 @@ mod answer;
 mod budget;
 mod columns;
 mod filter;
+mod needs;
+mod parts;
 mod question;
 
 pub use answer::{
@@ -12,4 +14,6 @@ pub use answer::{
 pub use budget::{Budget, QueryError};
 pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, SessionPart};
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
+pub use needs::{columns_needed, time_needed};
+pub use parts::{EventRows, HeartbeatRows, session_parts};
 pub use question::{GroupBy, Metric, Order, Query, Question};

@@ -1,0 +1,77 @@
+//! What a store must load before a kernel can answer.
+
+use zenovay_domain::{Dimension, LIVE_WINDOW_MS, SESSION_MAX_MS, TimeRange};
+
+use crate::{ColumnSet, Field, Filter, FilterLevel, Metric, Query, Question};
+
+/// The text columns that `query` reads.
+pub fn columns_needed(query: &Query) -> ColumnSet {
+    let mut columns = ColumnSet::default();
+    add_filter(&query.filter, &mut columns);
+    match &query.question {
+        Question::Overview | Question::Series { .. } | Question::Live => {}
+        Question::Breakdown(group_by) => {
+            add_field(&group_by.field, &mut columns);
+            if let Some(field) = &group_by.and {
+                add_field(field, &mut columns);
+            }
+            if group_by.metrics.contains(&Metric::Title) && group_by.field == Field::Dimension(Dimension::Path) {
+                columns = columns.with(Dimension::Title);
+            }
+        }
+        Question::Visitors { .. } => {
+            for dimension in [
+                Dimension::Path,
+                Dimension::Referrer,
+                Dimension::Country,
+                Dimension::City,
+                Dimension::Device,
+                Dimension::Browser,
+                Dimension::Os,
+            ] {
+                columns = columns.with(dimension);
+            }
+        }
+    }
+    columns
+}
+
+/// The instants of the events and heartbeats that `query` depends on: its range, and as much before and after it as a
+/// session that touches it can reach.
+pub fn time_needed(query: &Query) -> TimeRange {
+    let TimeRange { from, to } = query.range;
+    let from = match query.question {
+        Question::Live => {
+            let live_from = to.plus_millis(-LIVE_WINDOW_MS);
+            if has_visitor_level(&query.filter) { live_from.min(from) } else { live_from }
+        }
+        _ => from,
+    };
+    let to = match query.question {
+        Question::Live => to.plus_millis(LIVE_WINDOW_MS),
+        _ => to,
+    };
+    TimeRange::new(from.plus_millis(-SESSION_MAX_MS), to.plus_millis(SESSION_MAX_MS))
+}
+
+fn add_filter(filter: &Filter, columns: &mut ColumnSet) {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => {
+            for filter in filters {
+                add_filter(filter, columns);
+            }
+        }
+        Filter::Is(condition) => add_field(&condition.field, columns),
+    }
+}
+
+fn add_field(field: &Field, columns: &mut ColumnSet) {
+    *columns = columns.with(field.column());
+}
+
+fn has_visitor_level(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_visitor_level),
+        Filter::Is(condition) => condition.level == Some(FilterLevel::Visitor),
+    }
+}
