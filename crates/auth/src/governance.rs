@@ -1,0 +1,171 @@
+//! Who may create or change which key (S2, S3).
+
+use std::collections::BTreeSet;
+
+use zenovay_domain::{KeyPolicy, Role, Scope, Scopes, TeamId, WebsiteId};
+
+use crate::KeyKind;
+
+/// The longest name of a key, in characters (S2).
+pub const KEY_NAME_MAX_CHARS: usize = 64;
+
+/// A name that a key cannot have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("name: a key needs a name of 1 to 64 characters without control characters")]
+pub struct InvalidKeyName;
+
+/// Checks the name of a key: 1 to 64 characters, not only spaces, no control characters.
+///
+/// # Errors
+///
+/// [`InvalidKeyName`] when it breaks that rule.
+pub fn check_key_name(name: &str) -> Result<(), InvalidKeyName> {
+    let long = name.chars().take(KEY_NAME_MAX_CHARS + 1).count() > KEY_NAME_MAX_CHARS;
+    if long || name.trim().is_empty() || name.chars().any(char::is_control) { Err(InvalidKeyName) } else { Ok(()) }
+}
+
+/// A person's place in one team, with the rule of that team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    /// The team.
+    pub team_id: TeamId,
+    /// The person's role in it.
+    pub role: Role,
+    /// Who may create personal keys that reach the team.
+    pub key_policy: KeyPolicy,
+}
+
+/// A key as somebody wants it to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDraft {
+    /// Its name.
+    pub name: String,
+    /// Whose key it is.
+    pub kind: KeyKind,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The teams it is restricted to; `None` means every team its owner is in. Always `None` for a workspace key.
+    pub team_ids: Option<Vec<TeamId>>,
+    /// The websites it is restricted to, each with the team that owns it; `None` means all.
+    pub website_ids: Option<Vec<(WebsiteId, TeamId)>>,
+}
+
+/// Why a key may not be created or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// The name breaks the rule.
+    #[error(transparent)]
+    Name(#[from] InvalidKeyName),
+    /// The key would reach no team.
+    #[error("teams: the key would reach no team")]
+    NoTeam,
+    /// The key names a team that its owner is not in.
+    #[error("teams: not a member of team {0}")]
+    NotAMember(TeamId),
+    /// The team's key policy does not let this member create keys.
+    #[error("teams: the key policy of team {0} does not let this member create keys that reach it")]
+    Policy(TeamId),
+    /// The admin scope was asked for over a team where the person is neither owner nor admin.
+    #[error("scopes: the admin scope needs the role owner or admin in team {0}")]
+    AdminScope(TeamId),
+    /// A workspace key was asked for by somebody who is neither owner nor admin.
+    #[error("only owners and admins manage the workspace keys of team {0}")]
+    WorkspaceRole(TeamId),
+    /// A workspace key belongs to one team and takes no list of teams.
+    #[error("teams: a workspace key belongs to its own team only")]
+    WorkspaceTeams,
+    /// The key would be restricted to websites, but names none.
+    #[error("websites: the key would reach no website")]
+    NoWebsite,
+    /// The website belongs to a team that the key does not reach.
+    #[error("websites: website {0} is in no team that the key reaches")]
+    WebsiteOutside(WebsiteId),
+}
+
+/// Whether a person with these `memberships` may create the key `draft`.
+///
+/// - A personal key needs, in every team it covers, that the person is a member and that the team's key policy lets them
+///   create keys. A key for "all teams" covers every team the person is in now.
+/// - The admin scope, named on its own, needs the role owner or admin in every covered team (S3). Full access does not:
+///   it is everything the owner can do, and the part of it that is admin counts only where they are admin.
+/// - A workspace key needs the role owner or admin in its team, whatever the key policy says.
+/// - Websites must belong to covered teams.
+///
+/// Plans are not asked here: a key of a team without a paid plan exists and is refused when it is used (S4).
+///
+/// # Errors
+///
+/// The [`KeyRefusal`] with the first rule that is broken.
+pub fn may_create_key(draft: &KeyDraft, memberships: &[Membership]) -> Result<(), KeyRefusal> {
+    check(draft, memberships, &BTreeSet::new())
+}
+
+/// Whether a person with these `memberships` may turn the key `current` into `draft`; both have the same kind.
+/// The rules are those of [`may_create_key`], except that the key policy of a team that the key already covers is not
+/// asked again: policies apply when a key comes to reach a team.
+///
+/// # Errors
+///
+/// The [`KeyRefusal`] with the first rule that is broken.
+pub fn may_edit_key(current: &KeyDraft, draft: &KeyDraft, memberships: &[Membership]) -> Result<(), KeyRefusal> {
+    let covered = match &current.team_ids {
+        Some(ids) => ids.iter().copied().collect(),
+        None => memberships.iter().map(|membership| membership.team_id).collect(),
+    };
+    check(draft, memberships, &covered)
+}
+
+fn check(draft: &KeyDraft, memberships: &[Membership], reached: &BTreeSet<TeamId>) -> Result<(), KeyRefusal> {
+    check_key_name(&draft.name)?;
+    let covered = match draft.kind {
+        KeyKind::Personal(_) => check_personal(draft, memberships, reached)?,
+        KeyKind::Workspace(team_id) => check_workspace(draft, team_id, memberships)?,
+    };
+    let Some(websites) = &draft.website_ids else { return Ok(()) };
+    if websites.is_empty() {
+        return Err(KeyRefusal::NoWebsite);
+    }
+    match websites.iter().find(|(_, team_id)| !covered.contains(team_id)) {
+        Some((id, _)) => Err(KeyRefusal::WebsiteOutside(*id)),
+        None => Ok(()),
+    }
+}
+
+fn check_personal(
+    draft: &KeyDraft,
+    memberships: &[Membership],
+    reached: &BTreeSet<TeamId>,
+) -> Result<BTreeSet<TeamId>, KeyRefusal> {
+    let covered: Vec<Membership> = match &draft.team_ids {
+        None => memberships.to_vec(),
+        Some(ids) => {
+            let find = |id: &TeamId| memberships.iter().find(|membership| membership.team_id == *id).copied();
+            ids.iter().map(|id| find(id).ok_or(KeyRefusal::NotAMember(*id))).collect::<Result<_, _>>()?
+        }
+    };
+    if covered.is_empty() {
+        return Err(KeyRefusal::NoTeam);
+    }
+    let asks_admin = draft.scopes.iter().any(|scope| scope == Scope::Admin);
+    for Membership { team_id, role, key_policy } in &covered {
+        if !reached.contains(team_id) && !key_policy.allows(*role) {
+            return Err(KeyRefusal::Policy(*team_id));
+        }
+        if asks_admin && !role.is_admin() {
+            return Err(KeyRefusal::AdminScope(*team_id));
+        }
+    }
+    Ok(covered.into_iter().map(|membership| membership.team_id).collect())
+}
+
+fn check_workspace(
+    draft: &KeyDraft,
+    team_id: TeamId,
+    memberships: &[Membership],
+) -> Result<BTreeSet<TeamId>, KeyRefusal> {
+    if draft.team_ids.is_some() {
+        return Err(KeyRefusal::WorkspaceTeams);
+    }
+    let manages = memberships.iter().any(|membership| membership.team_id == team_id && membership.role.is_admin());
+    if manages { Ok(BTreeSet::from([team_id])) } else { Err(KeyRefusal::WorkspaceRole(team_id)) }
+}
