@@ -1,0 +1,311 @@
+//! The two shapes of every JSON answer: the success envelope (SPEC B3) and the one error body (SPEC B5).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use serde::Serialize;
+use zenovay_domain::{ErrorCode, Scope, Timestamp};
+
+/// The answer of every endpoint that succeeds. `data` is always an object (SPEC B3).
+#[derive(Debug, Serialize)]
+pub struct Success<T> {
+    success: bool,
+    data: T,
+    timestamp: String,
+}
+
+impl<T: Serialize> Success<T> {
+    /// `data` in the envelope, answered at `now`.
+    pub fn new(data: T, now: Timestamp) -> Self {
+        Self { success: true, data, timestamp: now.to_string() }
+    }
+
+    /// The envelope as a 200 answer.
+    pub fn into_response(self) -> HttpResponse {
+        HttpResponse::Ok().json(self)
+    }
+}
+
+/// What else is known about an error: a text, or a text for each wrong field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Details {
+    /// One sentence.
+    Text(Cow<'static, str>),
+    /// Field or parameter name → what is wrong with it.
+    Fields(BTreeMap<String, String>),
+}
+
+/// What the `WWW-Authenticate` header asks for (RFC 6750).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// No credential came: `Bearer` alone.
+    Missing,
+    /// The credential is not valid: `error="invalid_token"`.
+    Invalid,
+    /// The credential lacks this scope: `error="insufficient_scope"`.
+    Scope(Scope),
+}
+
+/// A refusal or failure on its way to the client. Handlers return it; the outermost layer writes the body, because it
+/// alone knows the request id and the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    details: Option<Details>,
+    retry_after_s: Option<u64>,
+    challenge: Option<Challenge>,
+    allow: Option<String>,
+}
+
+impl ApiError {
+    /// An error with `code` and a message for people.
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), details: None, retry_after_s: None, challenge: None, allow: None }
+    }
+
+    /// A 400 that names one wrong parameter or field.
+    pub fn invalid(field: &str, problem: impl Into<String>) -> Self {
+        Self::invalid_fields(BTreeMap::from([(field.to_owned(), problem.into())]))
+    }
+
+    /// A 400 that names every wrong parameter or field.
+    pub fn invalid_fields(fields: BTreeMap<String, String>) -> Self {
+        let message = match fields.first_key_value() {
+            Some((field, problem)) if fields.len() == 1 => format!("Invalid {field}: {problem}"),
+            _ => "Some fields are not valid".to_owned(),
+        };
+        Self::new(ErrorCode::ValidationError, message).with_details(Details::Fields(fields))
+    }
+
+    /// A 404 for an unknown route or resource.
+    pub fn not_found(message: &'static str) -> Self {
+        Self::new(ErrorCode::NotFound, message)
+    }
+
+    /// A 503 that asks the client to come back in `retry_after_s` seconds.
+    pub fn unavailable(message: &'static str, retry_after_s: u64) -> Self {
+        Self::new(ErrorCode::ServiceUnavailable, message).with_retry_after(retry_after_s)
+    }
+
+    /// A 500 that tells nothing.
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::InternalError, "Internal server error")
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with_details(mut self, details: Details) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// The same with a `Retry-After` of `seconds`.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The same with a `WWW-Authenticate` challenge.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// The same with an `Allow` header.
+    #[must_use]
+    pub fn with_allow(mut self, methods: String) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// The code on the wire.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// What stands in for an answer that was made without an [`ApiError`], such as a refusal by the HTTP library.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::not_found("Not found"),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(ErrorCode::MethodNotAllowed, "Method not allowed"),
+            StatusCode::REQUEST_TIMEOUT => Self::new(ErrorCode::RequestTimeout, "The request took too long to arrive"),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(ErrorCode::PayloadTooLarge, "The body is too large"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(ErrorCode::UnsupportedMediaType, "This content type is not accepted here")
+            }
+            status if status.is_client_error() => Self::new(ErrorCode::ValidationError, "Bad request"),
+            _ => Self::internal(),
+        }
+    }
+
+    /// The complete answer: status, headers and the superset body of SPEC B5.
+    pub fn render(&self, now: Timestamp, request_id: &str) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        self.put_headers(&mut response);
+        let timestamp = now.to_string();
+        response.json(Body {
+            success: false,
+            error: Inner {
+                message: &self.message,
+                code: self.code.as_str(),
+                timestamp: &timestamp,
+                r#type: self.code.legacy_type(),
+                retry_after: self.retry_after_s.filter(|_| self.status_code() == StatusCode::TOO_MANY_REQUESTS),
+                details: self.details.as_ref(),
+                request_id,
+            },
+            code: self.code.as_str(),
+            message: &self.message,
+            details: self.details.as_ref(),
+            timestamp: &timestamp,
+        })
+    }
+
+    fn put_headers(&self, response: &mut HttpResponseBuilder) {
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header(("Retry-After", seconds));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header(("Allow", allow.as_str()));
+        }
+        match self.challenge {
+            None => {}
+            Some(Challenge::Missing) => {
+                response.insert_header(("WWW-Authenticate", "Bearer"));
+            }
+            Some(Challenge::Invalid) => {
+                response.insert_header(("WWW-Authenticate", r#"Bearer error="invalid_token""#));
+            }
+            Some(Challenge::Scope(scope)) => {
+                let value = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
+                response.insert_header(("WWW-Authenticate", value));
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    success: bool,
+    error: Inner<'a>,
+    code: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Details>,
+    timestamp: &'a str,
+}
+
+#[derive(Serialize)]
+struct Inner<'a> {
+    message: &'a str,
+    code: &'static str,
+    timestamp: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Details>,
+    request_id: &'a str,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    /// The one table from code to status.
+    fn status_code(&self) -> StatusCode {
+        match self.code {
+            ErrorCode::ValidationError => StatusCode::BAD_REQUEST,
+            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorCode::ApiPaidPlanRequired | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ErrorCode::NotFound => StatusCode::NOT_FOUND,
+            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorCode::Conflict => StatusCode::CONFLICT,
+            ErrorCode::RateLimitExceeded | ErrorCode::MonthlyLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Status only: the outermost layer finds the error beside it and renders it.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::MessageBody;
+
+    fn body_of(error: &ApiError) -> serde_json::Value {
+        let response = error.render(Timestamp::from_millis(1_781_308_800_000), "req-1");
+        let Ok(bytes) = response.into_body().try_into_bytes() else { panic!("a body in memory") };
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    #[test]
+    fn the_body_serves_every_documented_reader() {
+        let error = ApiError::new(ErrorCode::RateLimitExceeded, "Slow down").with_retry_after(12);
+        assert_eq!(
+            body_of(&error),
+            serde_json::json!({
+                "success": false,
+                "error": {
+                    "message": "Slow down",
+                    "code": "RATE_LIMIT_EXCEEDED",
+                    "timestamp": "2026-06-13T00:00:00.000Z",
+                    "type": "rate_limit_exceeded",
+                    "retry_after": 12,
+                    "request_id": "req-1",
+                },
+                "code": "RATE_LIMIT_EXCEEDED",
+                "message": "Slow down",
+                "timestamp": "2026-06-13T00:00:00.000Z",
+            })
+        );
+    }
+
+    #[test]
+    fn one_wrong_field_is_named_in_the_message_and_several_in_the_details() {
+        let one = body_of(&ApiError::invalid("range", "use 24h, 7d, 30d, 90d or 1y"));
+        assert_eq!(one["message"], "Invalid range: use 24h, 7d, 30d, 90d or 1y");
+        assert_eq!(one["details"]["range"], one["error"]["details"]["range"]);
+        let fields = BTreeMap::from([("a".to_owned(), "x".to_owned()), ("b".to_owned(), "y".to_owned())]);
+        assert_eq!(body_of(&ApiError::invalid_fields(fields))["details"], serde_json::json!({"a": "x", "b": "y"}));
+    }
+
+    #[test]
+    fn challenges_follow_rfc_6750() {
+        let header = |challenge| {
+            let error = ApiError::new(ErrorCode::Unauthorized, "no").with_challenge(challenge);
+            let response = error.render(Timestamp::from_millis(0), "r");
+            response.headers().get("www-authenticate").unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(header(Challenge::Missing), "Bearer");
+        assert_eq!(header(Challenge::Invalid), r#"Bearer error="invalid_token""#);
+        assert_eq!(header(Challenge::Scope(Scope::Read)), r#"Bearer error="insufficient_scope", scope="read""#);
+    }
+
+    #[test]
+    fn retry_after_is_in_the_body_only_on_429() {
+        let busy = ApiError::unavailable("The disk is full", 5);
+        assert_eq!(body_of(&busy)["error"].get("retry_after"), None);
+        let response = busy.render(Timestamp::from_millis(0), "r");
+        assert_eq!(response.headers().get("retry-after").unwrap(), "5");
+    }
+}

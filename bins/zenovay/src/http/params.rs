@@ -1,0 +1,339 @@
+//! Query parameters (SPEC B2): each at most once, each problem named by its parameter, all problems in one answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use zenovay_domain::{TimeRange, Timestamp, Zone};
+
+use super::envelope::ApiError;
+
+/// The decoded parameters of one request, and the problems found with them so far.
+#[derive(Debug)]
+pub struct Params {
+    values: BTreeMap<String, String>,
+    problems: BTreeMap<String, String>,
+}
+
+/// More parameters than any route takes; a request with more is refused before they are stored.
+const MAX_PARAMS: usize = 64;
+
+impl Params {
+    /// Decodes `query`, the text after `?`. A parameter that comes twice is a problem: guard and handler must never
+    /// read different values (SECURITY I18).
+    pub fn parse(query: &str) -> Self {
+        let mut params = Self { values: BTreeMap::new(), problems: BTreeMap::new() };
+        for (count, (name, value)) in form_pairs(query).enumerate() {
+            if count >= MAX_PARAMS {
+                params.problem("query", format!("more than {MAX_PARAMS} parameters"));
+                break;
+            }
+            let (Some(name), Some(value)) = (name, value) else {
+                params.problem("query", "not valid percent-encoded UTF-8");
+                continue;
+            };
+            if params.values.insert(name.clone(), value).is_some() {
+                params.problem(&name, "given more than once");
+            }
+        }
+        params
+    }
+
+    /// The value of `name`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    /// Notes a problem with `name`. The first problem of a parameter stands.
+    pub fn problem(&mut self, name: &str, problem: impl Into<String>) {
+        self.problems.entry(name.to_owned()).or_insert_with(|| problem.into());
+    }
+
+    /// The whole number `name` from `min`; a number above `max` is `max` (SPEC B2: clamped). `default` when absent.
+    pub fn number(&mut self, name: &str, default: usize, min: usize, max: usize) -> usize {
+        let Some(text) = self.get(name) else { return default };
+        match parse_number(text) {
+            Some(number) if number >= min => number.min(max),
+            _ => {
+                self.problem(name, format!("use a whole number from {min}"));
+                default
+            }
+        }
+    }
+
+    /// One of `allowed`, or `None` when absent.
+    pub fn one_of(&mut self, name: &str, allowed: &[&'static str]) -> Option<&'static str> {
+        let text = self.get(name)?;
+        let found = allowed.iter().copied().find(|value| *value == text);
+        if found.is_none() {
+            self.problem(name, format!("use one of {}", allowed.join(", ")));
+        }
+        found
+    }
+
+    /// `limit` and `offset`, or their aliases `per_page` and `page` where the former are absent (SPEC B2).
+    pub fn page(&mut self, default_limit: usize, max_limit: usize) -> Page {
+        let by_alias = self.get("limit").is_none() && self.get("offset").is_none();
+        if by_alias && (self.get("page").is_some() || self.get("per_page").is_some()) {
+            let limit = self.number("per_page", default_limit, 1, max_limit.min(100));
+            let page = self.number("page", 1, 1, MAX_OFFSET);
+            return Page { limit, offset: (page - 1).saturating_mul(limit).min(MAX_OFFSET) };
+        }
+        Page { limit: self.number("limit", default_limit, 1, max_limit), offset: self.number("offset", 0, 0, MAX_OFFSET) }
+    }
+
+    /// `limit` alone, for endpoints without pages.
+    pub fn limit(&mut self, default_limit: usize, max_limit: usize) -> usize {
+        self.number("limit", default_limit, 1, max_limit)
+    }
+
+    /// The range of instants: `from`/`to` before `range` before `timeRange`, the last seven days when none is given.
+    pub fn range(&mut self, now: Timestamp) -> Window {
+        let (from, to) = (self.date("from"), self.date("to"));
+        if self.get("from").is_some() || self.get("to").is_some() {
+            return self.dates(from, to, now);
+        }
+        let name = if self.get("range").is_some() { "range" } else { "timeRange" };
+        let named = self.one_of(name, &RANGES.map(|(range, _)| range)).unwrap_or("7d");
+        let days = RANGES.iter().find(|(range, _)| *range == named).map_or(7, |(_, days)| *days);
+        // Half-open, so an event of this very millisecond needs the next one as the end.
+        Window { label: named, range: TimeRange::new(now.plus_millis(-days * DAY_MS), now.plus_millis(1)) }
+    }
+
+    fn dates(&mut self, from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Window {
+        // `to` names a day that belongs to the range.
+        let end = to.map_or(now.plus_millis(1), |day| day.plus_millis(DAY_MS));
+        // Without `from`, the default window before `to`.
+        let start = from.unwrap_or(end.plus_millis(-7 * DAY_MS));
+        if self.get("from").is_some() && self.get("to").is_some() && to < from {
+            self.problem("to", "must not be before from");
+        } else if start >= end {
+            self.problem("from", "must not be in the future");
+        } else if TimeRange::new(start, end).duration_ms() > MAX_RANGE_MS {
+            self.problem("from", "the range must not be longer than ten years");
+        }
+        Window { label: "custom", range: TimeRange::new(start, end) }
+    }
+
+    /// The first instant of the UTC day `name`.
+    fn date(&mut self, name: &str) -> Option<Timestamp> {
+        let text = self.get(name)?;
+        let parsed = parse_date(text);
+        if parsed.is_none() {
+            self.problem(name, "use a date such as 2026-06-01");
+        }
+        parsed
+    }
+
+    /// Ends reading: refuses the request when there was any problem.
+    ///
+    /// # Errors
+    /// A 400 whose details name each parameter with a problem.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems)) }
+    }
+}
+
+/// Which rows of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// How many at most.
+    pub limit: usize,
+    /// How many to skip.
+    pub offset: usize,
+}
+
+impl Page {
+    /// The `pagination` member of `data` (SPEC B3).
+    pub fn to_json(self, has_more: bool) -> Value {
+        serde_json::json!({ "limit": self.limit, "offset": self.offset, "has_more": has_more })
+    }
+}
+
+/// A range of instants and the name it was asked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// `24h`, `7d`, `30d`, `90d`, `1y` or `custom`.
+    pub label: &'static str,
+    /// The instants.
+    pub range: TimeRange,
+}
+
+impl Window {
+    /// The `date_range` member of the overview: the calendar days of both ends in UTC, and the ends themselves.
+    pub fn to_json(self) -> Value {
+        let utc = Zone::utc();
+        // The last instant in the range, not the first one after it.
+        let last = self.range.to.plus_millis(-1);
+        serde_json::json!({
+            "start": utc.format_date(self.range.from),
+            "end": utc.format_date(last),
+            "startDateTime": self.range.from.to_string(),
+            "endDateTime": last.to_string(),
+        })
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+/// SPEC B2. A year is 365 days.
+const RANGES: [(&str, i64); 5] = [("24h", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("1y", 365)];
+
+/// Ten years and their leap days; the series of days then stays below 4,000 rows.
+const MAX_RANGE_MS: i64 = 3_660 * DAY_MS;
+
+/// Skipping more rows than any list can have.
+const MAX_OFFSET: usize = 1_000_000_000;
+
+fn parse_number(text: &str) -> Option<usize> {
+    // `parse` also takes `+5`, which a decoded `%2B5` would become.
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().unwrap_or(usize::MAX))
+}
+
+/// A date, or a date and time of which the date counts, in four-digit years.
+fn parse_date(text: &str) -> Option<Timestamp> {
+    use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+    let date = if text.len() == 10 {
+        let bytes = text.as_bytes();
+        let shaped = bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped)?
+    } else {
+        DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc).date_naive()
+    };
+    Some(Timestamp::from(date.and_time(NaiveTime::MIN).and_utc()))
+}
+
+/// The pairs of an `application/x-www-form-urlencoded` text; `None` for a part that is not UTF-8 once decoded.
+fn form_pairs(query: &str) -> impl Iterator<Item = (Option<String>, Option<String>)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_decode(name), form_decode(value))
+    })
+}
+
+fn form_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let (high, low) = (hex(*rest.first()?)?, hex(*rest.get(1)?)?);
+                bytes.push(high << 4 | low);
+                rest = &rest[2..];
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+    }
+
+    fn now() -> Timestamp {
+        at("2026-06-13T12:30:00Z")
+    }
+
+    fn problem_of(query: &str, read: impl FnOnce(&mut Params)) -> serde_json::Value {
+        let mut params = Params::parse(query);
+        read(&mut params);
+        serde_json::to_value(params.problems).unwrap()
+    }
+
+    #[test]
+    fn a_parameter_given_twice_is_refused() {
+        assert_eq!(problem_of("range=7d&range=1y", |_| ()), serde_json::json!({"range": "given more than once"}));
+        assert_eq!(problem_of("a=1&%61=1", |_| ()), serde_json::json!({"a": "given more than once"}));
+    }
+
+    #[test]
+    fn bad_encodings_are_refused() {
+        for query in ["a=%", "a=%4", "a=%zz", "a=%ff", "%c3%28=1"] {
+            assert!(Params::parse(query).finish().is_err(), "{query}");
+        }
+        assert_eq!(Params::parse("a=x%20y+z&b&=c").get("a"), Some("x y z"));
+    }
+
+    #[test]
+    fn numbers_are_whole_and_in_range() {
+        for bad in ["limit=0", "limit=-1", "limit=abc", "limit=1.5", "limit=", "limit=%2B5", "offset=-1", "limit=1e3"] {
+            let mut params = Params::parse(bad);
+            params.page(20, 100);
+            assert!(params.finish().is_err(), "{bad}");
+        }
+        let page = |query| Params::parse(query).page(20, 100);
+        assert_eq!(page(""), Page { limit: 20, offset: 0 });
+        assert_eq!(page("limit=101&offset=7"), Page { limit: 100, offset: 7 });
+        assert_eq!(page("limit=99999999999999999999999"), Page { limit: 100, offset: 0 });
+    }
+
+    #[test]
+    fn the_aliases_serve_only_where_the_names_are_absent() {
+        let page = |query| Params::parse(query).page(20, 1_000);
+        assert_eq!(page("page=3&per_page=10"), Page { limit: 10, offset: 20 });
+        assert_eq!(page("per_page=500"), Page { limit: 100, offset: 0 });
+        assert_eq!(page("page=3&per_page=10&limit=5"), Page { limit: 5, offset: 0 });
+    }
+
+    #[test]
+    fn named_ranges_are_rolling_and_include_this_millisecond() {
+        let window = |query| Params::parse(query).range(now());
+        assert_eq!(window("").label, "7d");
+        assert_eq!(window("timeRange=30d").label, "30d");
+        assert_eq!(window("range=24h&timeRange=30d").label, "24h");
+        let range = window("range=24h").range;
+        assert_eq!(range.from, at("2026-06-12T12:30:00Z"));
+        assert!(range.contains(now()));
+        assert_eq!(
+            problem_of("range=2w", |params| {
+                params.range(now());
+            }),
+            serde_json::json!({"range": "use one of 24h, 7d, 30d, 90d, 1y"})
+        );
+    }
+
+    #[test]
+    fn the_day_of_to_belongs_to_the_range() {
+        let window = Params::parse("from=2026-06-01&to=2026-06-13&range=1y").range(now());
+        assert_eq!(window.label, "custom");
+        assert_eq!(window.range, TimeRange::new(at("2026-06-01T00:00:00Z"), at("2026-06-14T00:00:00Z")));
+        assert_eq!(window.to_json()["start"], "2026-06-01");
+        assert_eq!(window.to_json()["end"], "2026-06-13");
+        assert_eq!(Params::parse("from=2026-06-10").range(now()).range.to, now().plus_millis(1));
+        assert_eq!(Params::parse("to=2026-06-10").range(now()).range.from, at("2026-06-04T00:00:00Z"));
+    }
+
+    #[test]
+    fn texts_that_are_no_dates_are_refused_by_name() {
+        for bad in ["yesterday", "2026-13-01", "2026-02-30", "2026-6-1", "20260601", "2026/06/01", "+2026-06-1", ""] {
+            let details = problem_of(&format!("from={bad}"), |params| {
+                params.range(now());
+            });
+            assert_eq!(details["from"], "use a date such as 2026-06-01", "{bad}");
+        }
+        for bad in ["from=2026-06-02&to=2026-06-01", "from=2027-01-01", "from=1970-01-01"] {
+            let mut params = Params::parse(bad);
+            params.range(now());
+            assert!(params.finish().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_parameter_is_named() {
+        let details = problem_of("range=x&limit=0&offset=z", |params| {
+            params.range(now());
+            params.page(20, 100);
+        });
+        assert_eq!(details.as_object().unwrap().len(), 3, "{details}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The id of a request: the client's `X-Request-ID` when it is usable, otherwise a new UUID (SPEC B1).
+
+use actix_web::http::header::HeaderMap;
+
+/// The header, on requests and on every response.
+pub const HEADER: &str = "x-request-id";
+
+/// The longest id taken from a client. Ours have 36 characters; twice RFC 4122's URN form leaves room for prefixes.
+const MAX_LEN: usize = 128;
+
+/// The id of one request: 1 to 128 visible ASCII characters, so it can stand in a header, a log line and JSON as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id that the client sent in `headers`, or a random UUID when it sent none, several, or one that breaks the rule.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        let mut sent = headers.get_all(HEADER);
+        match (sent.next(), sent.next()) {
+            (Some(id), None) if is_valid(id.as_bytes()) => {
+                Self(String::from_utf8_lossy(id.as_bytes()).into_owned())
+            }
+            _ => Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()),
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_valid(id: &[u8]) -> bool {
+    (1..=MAX_LEN).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn id_for(values: &[&[u8]]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(HeaderName::from_static(HEADER), HeaderValue::from_bytes(value).unwrap());
+        }
+        RequestId::from_headers(&headers).0
+    }
+
+    #[test]
+    fn ids_that_cannot_be_echoed_safely_are_replaced() {
+        for bad in [&b""[..], b"two words", b"tab\tbed", "caf\u{e9}".as_bytes(), &[b'x'; 129]] {
+            let id = id_for(&[bad]);
+            assert!(uuid::Uuid::try_parse(&id).is_ok(), "{bad:?} gave {id}");
+        }
+        assert!(uuid::Uuid::try_parse(&id_for(&[b"a", b"b"])).is_ok());
+        assert_ne!(id_for(&[]), id_for(&[]));
+    }
+
+    #[test]
+    fn a_usable_id_is_echoed() {
+        assert_eq!(id_for(&[b"my-req_1/2:3"]), "my-req_1/2:3");
+        assert_eq!(id_for(&[&[b'x'; 128]]), "x".repeat(128));
+    }
+}

@@ -1,0 +1,300 @@
+//! The outermost layer of the application. Every answer passes through it: here it gets its request id, its security
+//! headers, its error body, its line in the log and its place in the metrics, and here a panic becomes one 500.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse, Url};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::uri::{PathAndQuery, Uri};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
+use futures_util::FutureExt;
+use tracing::Instrument;
+use zenovay_domain::{Clock, Timestamp};
+
+use super::envelope::ApiError;
+use super::key_headers::{KeyUsage, ResetFormat};
+use super::request_id::{self, RequestId};
+
+/// What the layer needs to know.
+#[derive(Clone)]
+pub struct Shell {
+    /// The clock of the timestamps in error bodies.
+    pub clock: Arc<dyn Clock>,
+    /// Whether the server is reached over HTTPS: then browsers are told to stay there.
+    pub https: bool,
+    /// How `X-RateLimit-Reset` is written.
+    pub reset_format: ResetFormat,
+}
+
+/// The pattern of the route that answered, left by the router for the log and the metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Pattern(pub &'static str);
+
+/// Passes `req` on and completes the answer.
+///
+/// # Errors
+/// Only after a panic; the error's response is complete.
+pub async fn run<B: MessageBody + 'static>(
+    shell: Arc<Shell>,
+    mut req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = RequestId::from_headers(req.headers());
+    req.extensions_mut().insert(id.clone());
+    trim_trailing_slash(&mut req);
+
+    let method = req.method().clone();
+    let span = tracing::info_span!("request", request_id = id.as_str());
+    let outcome = AssertUnwindSafe(next.call(req)).catch_unwind().instrument(span.clone()).await;
+    let _in_span = span.enter();
+    let response = match outcome {
+        Ok(Ok(response)) => response.map_into_boxed_body(),
+        Ok(Err(error)) => return Err(Failure::new(&shell, id, "a layer failed", &error).into()),
+        Err(_panic) => {
+            log(&method, "panic", StatusCode::INTERNAL_SERVER_ERROR, started);
+            return Err(Failure::new(&shell, id, "a handler panicked", &"see the panic message above").into());
+        }
+    };
+
+    let response = complete(&shell, response, &id);
+    let pattern = response.request().app_data::<Pattern>().map_or("unmatched", |pattern| pattern.0);
+    log(&method, pattern, response.status(), started);
+    Ok(response)
+}
+
+/// Renders errors, then writes the headers that every answer has.
+fn complete(shell: &Shell, response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+    let now = shell.clock.now();
+    let mut response = if response.status().is_client_error() || response.status().is_server_error() {
+        render_error(response, now, id)
+    } else {
+        response
+    };
+    let usage = response.request().extensions().get::<KeyUsage>().copied();
+    let headers = response.headers_mut();
+    if let Some(usage) = usage {
+        usage.put(headers, now, shell.reset_format);
+    }
+    put_common_headers(shell, headers, id);
+    response
+}
+
+/// Replaces the answer of an [`ApiError`], and any refusal that has no body of its own, by the error body.
+fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &RequestId) -> ServiceResponse<BoxBody> {
+    let has_own_body = response.headers().contains_key(header::CONTENT_TYPE);
+    let error = match response.response().error().and_then(|error| error.as_error::<ApiError>()) {
+        Some(error) => error.clone(),
+        None if has_own_body && response.response().error().is_none() => return response,
+        None => ApiError::of_status(response.status()),
+    };
+    let rendered = error.render(now, id.as_str());
+    let (request, previous) = response.into_parts();
+    let mut rendered = rendered;
+    // Headers that the handler set, such as those of CORS, stay.
+    for (name, value) in previous.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, rendered)
+}
+
+fn put_common_headers(shell: &Shell, headers: &mut HeaderMap, id: &RequestId) {
+    // Visible ASCII by construction.
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(HeaderName::from_static(request_id::HEADER), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    put_default(headers, header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    put_default(headers, header::CACHE_CONTROL, "no-store");
+    if shell.https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}
+
+fn put_default(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// `/usage/` is `/usage` (SPEC K21). One slash only: `/usage//` is another path, and unknown.
+fn trim_trailing_slash(req: &mut ServiceRequest) {
+    let path = req.uri().path();
+    let Some(trimmed) = path.strip_suffix('/').filter(|trimmed| !trimmed.is_empty()) else { return };
+    let target = match req.uri().query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    let mut parts = req.uri().clone().into_parts();
+    let Ok(target) = PathAndQuery::try_from(target) else { return };
+    parts.path_and_query = Some(target);
+    let Ok(uri) = Uri::from_parts(parts) else { return };
+    req.match_info_mut().set(Url::new(uri.clone()));
+    req.head_mut().uri = uri;
+}
+
+fn log(method: &actix_web::http::Method, route: &'static str, status: StatusCode, started: Instant) {
+    let elapsed = started.elapsed();
+    metrics::counter!("zenovay_http_requests_total", "route" => route, "status" => status_class(status)).increment(1);
+    metrics::histogram!("zenovay_http_request_duration_seconds", "route" => route).record(elapsed);
+    tracing::info!(
+        %method,
+        route,
+        status = status.as_u16(),
+        duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+}
+
+/// A label with few values.
+fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        413 => "413",
+        429 => "429",
+        400..=499 => "4xx",
+        503 => "503",
+        _ => "5xx",
+    }
+}
+
+/// An answer that must be made without its request: the handler that held it panicked.
+struct Failure {
+    shell: Shell,
+    id: RequestId,
+}
+
+impl Failure {
+    fn new(shell: &Shell, id: RequestId, what: &'static str, cause: &dyn fmt::Display) -> Self {
+        tracing::error!(%cause, "{what}");
+        Self { shell: shell.clone(), id }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failure({})", self.id.as_str())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("internal error")
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = ApiError::internal().render(self.shell.clock.now(), self.id.as_str());
+        put_common_headers(&self.shell, response.headers_mut(), &self.id);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test, web};
+    use zenovay_domain::ManualClock;
+
+    fn shell(https: bool) -> Arc<Shell> {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_781_308_800_000)));
+        Arc::new(Shell { clock, https, reset_format: ResetFormat::Iso })
+    }
+
+    macro_rules! app {
+        ($https:expr) => {{
+            let shell = shell($https);
+            test::init_service(
+                App::new()
+                    .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
+                    .route("/", web::get().to(HttpResponse::Ok))
+                    .route("/ok", web::get().to(HttpResponse::Ok))
+                    .route("/query", web::get().to(|req: actix_web::HttpRequest| async move { req.query_string().to_owned() }))
+                    .route("/panic", web::get().to(|| async { if true { panic!("on purpose") } HttpResponse::Ok() }))
+                    .route("/refused", web::get().to(|| async { Err::<HttpResponse, _>(ApiError::invalid("a", "b")) }))
+                    .route("/bare", web::get().to(HttpResponse::ImATeapot)),
+            )
+            .await
+        }};
+    }
+
+    #[actix_web::test]
+    async fn every_answer_has_the_security_headers_and_an_id() {
+        let app = app!(true);
+        for path in ["/ok", "/missing", "/refused", "/bare"] {
+            let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+            let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(header("x-content-type-options").as_deref(), Some("nosniff"), "{path}");
+            assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"), "{path}");
+            assert_eq!(header("cache-control").as_deref(), Some("no-store"), "{path}");
+            assert!(header("content-security-policy").unwrap().contains("default-src 'none'"), "{path}");
+            assert_eq!(header("strict-transport-security").as_deref(), Some("max-age=31536000"), "{path}");
+            assert_eq!(header("x-request-id").unwrap().len(), 36, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn browsers_are_told_to_stay_on_https_only_when_it_is_served() {
+        let app = app!(false);
+        let response = test::call_service(&app, test::TestRequest::get().uri("/ok").to_request()).await;
+        assert!(!response.headers().contains_key("strict-transport-security"));
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_one_500_with_the_error_body() {
+        let app = app!(false);
+        let request = test::TestRequest::get().uri("/panic").insert_header(("x-request-id", "mine")).to_request();
+        let error = test::try_call_service(&app, request).await.expect_err("the panic is an error");
+        let response = error.error_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers().get("x-request-id").unwrap(), "mine");
+        assert_eq!(response.headers().get("x-content-type-options").unwrap(), "nosniff");
+        let Ok(body) = response.into_body().try_into_bytes() else { panic!("a body in memory") };
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["code"], "INTERNAL_ERROR");
+        assert_eq!(body["error"]["request_id"], "mine");
+        let response = test::call_service(&app, test::TestRequest::get().uri("/ok").to_request()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+
+    #[actix_web::test]
+    async fn refusals_without_a_body_get_one() {
+        let app = app!(false);
+        for (path, code) in [("/missing", "NOT_FOUND"), ("/refused", "VALIDATION_ERROR"), ("/bare", "VALIDATION_ERROR")] {
+            let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+            let body: serde_json::Value = test::read_body_json(response).await;
+            assert_eq!(body["success"], false, "{path}");
+            assert_eq!(body["error"]["code"], code, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn one_trailing_slash_is_tolerated_and_the_query_kept() {
+        let app = app!(false);
+        for (path, status) in [("/ok/", 200), ("/ok//", 404), ("/", 200), ("//", 404)] {
+            let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
+            assert_eq!(response.status().as_u16(), status, "{path}");
+        }
+        let response = test::call_service(&app, test::TestRequest::get().uri("/query/?a=1&b=%2F").to_request()).await;
+        assert_eq!(test::read_body(response).await, "a=1&b=%2F");
+    }
+}
