@@ -99,7 +99,7 @@ pub struct BreakdownRow {
     /// The title seen last with the page, when asked for.
     pub title: Option<String>,
     /// The sum of the time on page over `timed_pageviews`, in milliseconds, when asked for: from a pageview to the next
-    /// pageview of the session, or to the session's last activity.
+    /// pageview of the session, or from its last pageview to a later last activity.
     pub time_on_page_ms: u64,
     /// Pageviews with a time on page.
     pub timed_pageviews: u64,
@@ -121,7 +121,8 @@ pub struct VisitorPage {
     pub has_more: bool,
 }
 
-/// A visitor, told by the newest of the visitor's sessions that start in the range or, without one, reach into it.
+/// A visitor, told by the newest of the visitor's sessions with a counted event: one that starts in the range or, without
+/// one, one that reaches into it. Of two that began at the same time, the one with the lower id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitorRecord {
     /// Who.

@@ -4,7 +4,11 @@ mod answer;
 mod budget;
 mod columns;
 mod filter;
+pub mod kernels;
+mod matching;
+mod memory;
 mod needs;
+pub mod oracle;
 mod parts;
 mod question;
 
@@ -14,6 +18,7 @@ pub use answer::{
 pub use budget::{Budget, QueryError};
 pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, SessionPart};
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
+pub use memory::{DatasetBuilder, MemoryDataset};
 pub use needs::{columns_needed, time_needed};
 pub use parts::{EventRows, HeartbeatRows, session_parts};
 pub use question::{GroupBy, Metric, Order, Query, Question};

@@ -39,19 +39,22 @@ pub fn columns_needed(query: &Query) -> ColumnSet {
 /// The instants of the events and heartbeats that `query` depends on: its range, and as much before and after it as a
 /// session that touches it can reach.
 pub fn time_needed(query: &Query) -> TimeRange {
-    let TimeRange { from, to } = query.range;
-    let from = match query.question {
-        Question::Live => {
-            let live_from = to.plus_millis(-LIVE_WINDOW_MS);
-            if has_visitor_level(&query.filter) { live_from.min(from) } else { live_from }
-        }
-        _ => from,
-    };
-    let to = match query.question {
-        Question::Live => to.plus_millis(LIVE_WINDOW_MS),
-        _ => to,
-    };
-    TimeRange::new(from.plus_millis(-SESSION_MAX_MS), to.plus_millis(SESSION_MAX_MS))
+    match query.question {
+        Question::Live => live_window(query.range, &query.filter),
+        _ => session_window(query.range),
+    }
+}
+
+/// `range`, and as much before and after it as a session that touches it can reach.
+pub(crate) fn session_window(range: TimeRange) -> TimeRange {
+    TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.to.plus_millis(SESSION_MAX_MS))
+}
+
+/// The same for [`Question::Live`].
+pub(crate) fn live_window(range: TimeRange, filter: &Filter) -> TimeRange {
+    let live_from = range.to.plus_millis(-LIVE_WINDOW_MS);
+    let from = if has_visitor_level(filter) { live_from.min(range.from) } else { live_from };
+    session_window(TimeRange::new(from, range.to.plus_millis(LIVE_WINDOW_MS)))
 }
 
 fn add_filter(filter: &Filter, columns: &mut ColumnSet) {

@@ -30,7 +30,10 @@ pub enum Question {
     },
     /// The totals of each value of one field, or of each pair of values of two.
     Breakdown(GroupBy),
-    /// Visitors with activity (events or heartbeats) in the last 5 minutes before `range.to`. `range.from` is not used.
+    /// Visitors of the sessions whose last activity (event or heartbeat) is less than
+    /// [`zenovay_domain::LIVE_WINDOW_MS`] away from `range.to`: also after it, because the clock of a browser may run
+    /// ahead of ours. With a filter only sessions with at least one event, at any time, that the filter chooses.
+    /// `range.from` is used by conditions on visitors only.
     Live,
     /// One record for each visitor with an event in the range, the newest visit first.
     Visitors {
@@ -58,8 +61,16 @@ pub struct GroupBy {
     pub limit: usize,
     /// How many rows to skip.
     pub offset: usize,
-    /// Whether the row of the empty value (no country, no campaign) is in the answer.
+    /// Whether the row of the empty value (no country, no campaign) is in the answer. With a second field only the first
+    /// decides.
     pub include_empty: bool,
+}
+
+impl GroupBy {
+    /// Whether metrics of sessions are computed: they were asked for, or the rows are sorted by them.
+    pub(crate) fn wants_sessions(&self) -> bool {
+        self.metrics.contains(&Metric::Sessions) || self.order == Order::Sessions
+    }
 }
 
 /// What the rows of a breakdown are sorted by.
@@ -78,12 +89,13 @@ pub enum Order {
 /// A metric that a breakdown computes on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Sessions, bounce rate, mean duration and value score. For a field of sessions: the sessions that start in the
-    /// range, by the value of their first event. For a field of events: the sessions with at least one counted event of
-    /// that value.
+    /// Sessions, bounce rate, mean duration and value score, of the sessions that start in the range. For a field of
+    /// sessions by the value of their first event, so that the rows add up to the total; for a field of events, or when
+    /// one of two is such, a session counts in each row in which it has a counted event.
     Sessions,
-    /// The title seen last with a page (only for [`zenovay_domain::Dimension::Path`]).
+    /// The title seen last with a page: that of the latest counted event of the row that has one. Only for rows by
+    /// [`zenovay_domain::Dimension::Path`], nothing for others.
     Title,
-    /// Mean time on page (only for [`zenovay_domain::Dimension::Path`]).
+    /// Mean time on page. Only for rows by [`zenovay_domain::Dimension::Path`], nothing for others.
     TimeOnPage,
 }

@@ -1,0 +1,450 @@
+//! Breakdowns: group by the codes of one or two fields.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use zenovay_domain::{Dimension, SESSION_MAX_MS};
+
+use super::PAGEVIEW;
+use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single, for_each_group};
+use super::select::{Scan, Selected, SessionCodes, Test, column};
+use super::sessions::{Session, add_session, duration_ms};
+use super::work::Bits;
+use crate::matching::property_text;
+use crate::{
+    Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, Metric, MetricValues, Order, QueryError, SessionPart,
+};
+
+/// Up to this many pairs of values, each pair has a group of its own whether it occurs or not.
+const DENSE_PAIRS: usize = 1 << 16;
+
+impl Scan<'_> {
+    pub(super) fn breakdown(&self, test: &Test, group_by: &GroupBy) -> Result<Breakdown, QueryError> {
+        let selected = self.select(test)?;
+        let mut groups = Groups::new(self, group_by)?;
+        let of_sessions = groups.fields.iter().all(|codes| codes.field.level() == FilterLevel::Session);
+        let whole_sessions = matches!(test, Test::Always | Test::Session(_))
+            && groups.fields.iter().all(|codes| matches!(codes.field, Field::EntryPage | Field::ExitPage));
+
+        let mut pairs: Vec<Pairs<'_>> = Vec::new();
+        let mut counts = GroupCounts::default();
+        if whole_sessions {
+            self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts)?;
+        } else {
+            groups.load_sessions(self, None)?;
+            for selected in &selected {
+                let codes = groups.of_rows(self, selected)?;
+                counts.add_rows(self, &codes, &selected.kind(), groups.len())?;
+                pairs.push(Pairs { groups: codes, ids: selected.visitor() });
+            }
+        }
+
+        let mut session_totals: Vec<MetricValues> = Vec::new();
+        if group_by.wants_sessions() {
+            let counted = self.counted_sessions(test, &selected)?;
+            if of_sessions {
+                self.sessions.for_each_starting_in(self.range, |session| {
+                    if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
+                        let group = groups.of_session(session) as usize;
+                        if session_totals.len() <= group {
+                            session_totals.resize(groups.len().max(group + 1), MetricValues::default());
+                        }
+                        add_session(&mut session_totals[group], session.part);
+                    }
+                });
+                self.work.take::<MetricValues>(session_totals.len())?;
+            } else {
+                session_totals = self.sessions_by_event_groups(&selected, &pairs, groups.len())?;
+            }
+        }
+
+        let shown = groups.shown(group_by.include_empty);
+        let visitors = self.dataset.visitor_ids.len();
+        let Distinct { per_group, total: total_visitors } = if of_sessions {
+            count_mostly_single(self.work, &pairs, &shown, visitors)?
+        } else {
+            count(self.work, &pairs, &shown, visitors)?
+        };
+
+        let metrics_of = |group: usize| {
+            let (events, pageviews) = counts.get(group);
+            let mut metrics = session_totals.get(group).copied().unwrap_or_default();
+            metrics.visitors = u64::from(per_group[group]);
+            metrics.events = events;
+            metrics.pageviews = pageviews;
+            metrics
+        };
+        let key = |metrics: &MetricValues| match group_by.order {
+            Order::Visitors => metrics.visitors,
+            Order::Pageviews => metrics.pageviews,
+            Order::Sessions => metrics.sessions,
+            Order::Events => metrics.events,
+        };
+        let mut found: Vec<(u64, u32)> = (0..shown.len())
+            .filter(|&group| shown[group])
+            .filter_map(|group| {
+                let metrics = metrics_of(group);
+                (metrics.events > 0 || metrics.sessions > 0).then(|| (key(&metrics), group as u32))
+            })
+            .collect();
+        self.work.take::<(u64, u32)>(found.len())?;
+        let total_rows = found.len();
+        let in_order = |a: &(u64, u32), b: &(u64, u32)| -> Ordering {
+            b.0.cmp(&a.0).then_with(|| groups.texts(a.1).cmp(&groups.texts(b.1)))
+        };
+        let end = group_by.offset.saturating_add(group_by.limit);
+        if end < found.len() {
+            found.select_nth_unstable_by(end, in_order);
+            found.truncate(end);
+        }
+        found.sort_unstable_by(in_order);
+        found.drain(..group_by.offset.min(found.len()));
+
+        let mut rows: Vec<BreakdownRow> = found
+            .iter()
+            .map(|&(_, group)| {
+                let (value, and) = groups.texts(group);
+                BreakdownRow {
+                    value: value.to_owned(),
+                    and: and.map(str::to_owned),
+                    metrics: metrics_of(group as usize),
+                    ..BreakdownRow::default()
+                }
+            })
+            .collect();
+        if group_by.field == Field::Dimension(Dimension::Path) && !rows.is_empty() {
+            let mut row_of_group: Vec<u32> = self.work.filled(NONE, shown.len())?;
+            for (row, &(_, group)) in found.iter().enumerate() {
+                row_of_group[group as usize] = row as u32;
+            }
+            // For fields of events there is one list of pairs for each selection, in the same order.
+            let codes: Vec<&[u32]> = pairs.iter().map(|pairs| pairs.groups.as_ref()).collect();
+            if group_by.metrics.contains(&Metric::Title) {
+                self.add_titles(&selected, &codes, &row_of_group, &mut rows)?;
+            }
+            if group_by.metrics.contains(&Metric::TimeOnPage) {
+                self.add_times_on_page(&selected, &codes, &row_of_group, &mut rows)?;
+            }
+        }
+        Ok(Breakdown { rows, total_rows, total_visitors })
+    }
+
+    /// Counts by entry or exit page without looking at rows, but for sessions that reach over an end of the range.
+    fn count_whole_sessions<'a>(
+        &'a self,
+        test: &Test,
+        groups: &mut Groups<'_>,
+        pairs: &mut Vec<Pairs<'a>>,
+        counts: &mut GroupCounts,
+    ) -> Result<(), QueryError> {
+        let range = self.range;
+        let sessions = match test {
+            Test::Session(sessions) => Some(sessions),
+            _ => None,
+        };
+        let mut reaching_over = self.session_bits()?;
+        let mut codes: Vec<u32> = Vec::new();
+        let mut visitors: Vec<u32> = Vec::new();
+        let starts = zenovay_domain::TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.to);
+        self.sessions.for_each_starting_in(starts, |session| {
+            let part = session.part;
+            if sessions.is_some_and(|sessions| !sessions.contains(part.session)) {
+                return;
+            }
+            if part.first_at >= range.from.as_millis() && part.last_at < range.to.as_millis() {
+                let group = groups.of_session(session);
+                codes.push(group);
+                visitors.push(part.visitor);
+                counts.add(group, part.pageviews + part.other_events, part.pageviews);
+            } else if part.last_at >= range.from.as_millis() {
+                reaching_over.insert(part.session);
+            }
+        });
+        self.work.take::<[u32; 2]>(codes.len())?;
+        pairs.push(Pairs { groups: Cow::Owned(codes), ids: Cow::Owned(visitors) });
+        if reaching_over.is_empty() {
+            return Ok(());
+        }
+        groups.load_sessions(self, Some(&reaching_over))?;
+        let reaching_over = Test::Session(reaching_over);
+        // Such a session is within its greatest length of an end of the range.
+        let early_end = range.from.plus_millis(SESSION_MAX_MS).min(range.to);
+        let late_start = range.to.plus_millis(-SESSION_MAX_MS).max(early_end);
+        for (from, to) in [(range.from, early_end), (late_start, range.to)] {
+            for selected in self.select_between(from, to, &reaching_over)? {
+                let codes = groups.of_rows(self, &selected)?.into_owned();
+                counts.add_rows(self, &codes, &selected.kind(), groups.len())?;
+                pairs.push(Pairs { groups: Cow::Owned(codes), ids: Cow::Owned(selected.visitor().into_owned()) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The totals of the sessions that start in the range, for each group in which they have a selected event.
+    fn sessions_by_event_groups(
+        &self,
+        selected: &[Selected<'_>],
+        pairs: &[Pairs<'_>],
+        groups: usize,
+    ) -> Result<Vec<MetricValues>, QueryError> {
+        /// What a session adds to the metrics, or nothing when it does not start in the range.
+        #[derive(Clone, Copy, Default)]
+        struct Share {
+            sessions: u8,
+            bounces: u8,
+            value_score: u8,
+            duration_ms: u64,
+        }
+        let share = |part: &SessionPart| {
+            let mut metrics = MetricValues::default();
+            add_session(&mut metrics, part);
+            Share {
+                sessions: 1,
+                bounces: metrics.bounces as u8,
+                value_score: metrics.value_score as u8,
+                duration_ms: duration_ms(part) as u64,
+            }
+        };
+        let mut shares: Vec<Share> = self.work.filled(Share::default(), self.dataset.session_ids.len())?;
+        self.sessions.for_each_starting_in(self.range, |session| {
+            shares[session.part.session as usize] = share(session.part);
+        });
+        let sessions: Vec<Pairs<'_>> = pairs
+            .iter()
+            .zip(selected)
+            .map(|(pairs, selected)| Pairs { groups: Cow::Borrowed(&pairs.groups), ids: selected.session() })
+            .collect();
+        let mut totals: Vec<MetricValues> = self.work.filled(MetricValues::default(), groups)?;
+        let mut stamps: Vec<u32> = self.work.filled(NONE, shares.len())?;
+        let all: Vec<bool> = self.work.filled(true, groups)?;
+        for_each_group(self.work, &sessions, &all, |group, sessions| {
+            let total = &mut totals[group as usize];
+            for &session in sessions {
+                let stamp = &mut stamps[session as usize];
+                if *stamp != group {
+                    *stamp = group;
+                    let share = shares[session as usize];
+                    total.sessions += u64::from(share.sessions);
+                    total.bounces += u64::from(share.bounces);
+                    total.value_score += u64::from(share.value_score);
+                    total.duration_ms += share.duration_ms;
+                }
+            }
+        })?;
+        Ok(totals)
+    }
+}
+
+/// Events and pageviews of each group.
+#[derive(Default)]
+struct GroupCounts {
+    /// Pageviews and other events.
+    counts: Vec<[u32; 2]>,
+}
+
+impl GroupCounts {
+    fn add_rows(&mut self, scan: &Scan<'_>, codes: &[u32], kinds: &[u8], groups: usize) -> Result<(), QueryError> {
+        if self.counts.len() < groups {
+            scan.work.take::<[u32; 2]>(groups - self.counts.len())?;
+            self.counts.resize(groups, [0; 2]);
+        }
+        let counts = &mut self.counts;
+        scan.work.for_each_block(0..codes.len(), |block| {
+            for (&code, &kind) in codes[block.clone()].iter().zip(&kinds[block]) {
+                counts[code as usize][usize::from(kind != PAGEVIEW)] += 1;
+            }
+        })
+    }
+
+    fn add(&mut self, group: u32, events: u32, pageviews: u32) {
+        let group = group as usize;
+        if self.counts.len() <= group {
+            self.counts.resize(group + 1, [0; 2]);
+        }
+        self.counts[group][0] += pageviews;
+        self.counts[group][1] += events - pageviews;
+    }
+
+    /// Events and pageviews.
+    fn get(&self, group: usize) -> (u64, u64) {
+        let [pageviews, others] = self.counts.get(group).copied().unwrap_or_default();
+        (u64::from(pageviews) + u64::from(others), u64::from(pageviews))
+    }
+}
+
+/// The groups of a breakdown, as dense codes.
+struct Groups<'a> {
+    fields: Vec<FieldCodes<'a>>,
+    /// For pairs with too many combinations: the group of each that was seen, and the pair of each group.
+    sparse: Option<(HashMap<(u32, u32), u32>, Vec<(u32, u32)>)>,
+}
+
+/// The codes of one field; code 0 stands for the empty text.
+struct FieldCodes<'a> {
+    field: &'a Field,
+    texts: Cow<'a, [Arc<str>]>,
+    /// For a property: its code for each code of the properties.
+    of_properties: Vec<u32>,
+    sessions: SessionCodes<'a, 'a>,
+    /// For entry and exit page: the code for each session that was asked for.
+    of_sessions: Vec<u32>,
+}
+
+impl<'a> Groups<'a> {
+    fn new(scan: &Scan<'a>, group_by: &'a GroupBy) -> Result<Self, QueryError> {
+        let mut fields = vec![FieldCodes::new(scan, &group_by.field)?];
+        if let Some(field) = &group_by.and {
+            fields.push(FieldCodes::new(scan, field)?);
+        }
+        let combinations = fields.iter().fold(1usize, |product, codes| product.saturating_mul(codes.texts.len()));
+        let is_sparse = fields.len() > 1 && combinations > DENSE_PAIRS;
+        Ok(Self { fields, sparse: is_sparse.then(Default::default) })
+    }
+
+    /// How many groups there are by now.
+    fn len(&self) -> usize {
+        match &self.sparse {
+            Some((_, pairs)) => pairs.len(),
+            None => self.fields.iter().map(|codes| codes.texts.len()).product(),
+        }
+    }
+
+    /// Looks up the fields that are read from whole sessions, for all sessions or for some.
+    fn load_sessions(&mut self, scan: &Scan<'_>, some: Option<&Bits>) -> Result<(), QueryError> {
+        self.fields.iter_mut().try_for_each(|codes| codes.load_sessions(scan, some))
+    }
+
+    fn of_pair(&mut self, first: u32, second: u32) -> u32 {
+        let seconds = self.fields[1].texts.len() as u32;
+        match &mut self.sparse {
+            None => first * seconds + second,
+            Some((groups, pairs)) => *groups.entry((first, second)).or_insert_with(|| {
+                pairs.push((first, second));
+                pairs.len() as u32 - 1
+            }),
+        }
+    }
+
+    /// The group of each selected row.
+    fn of_rows<'r>(&mut self, scan: &Scan<'_>, selected: &Selected<'r>) -> Result<Cow<'r, [u32]>, QueryError> {
+        let first = self.fields[0].of_rows(scan, selected)?;
+        let Some(second) = self.fields.get(1) else {
+            return Ok(first);
+        };
+        let second = second.of_rows(scan, selected)?;
+        let mut groups = scan.work.list(first.len())?;
+        scan.work.for_each_block(0..first.len(), |block| {
+            let pairs = first[block.clone()].iter().zip(&second[block]);
+            if self.sparse.is_some() {
+                groups.extend(pairs.map(|(&first, &second)| self.of_pair(first, second)));
+            } else {
+                let seconds = self.fields[1].texts.len() as u32;
+                groups.extend(pairs.map(|(&first, &second)| first * seconds + second));
+            }
+        })?;
+        Ok(Cow::Owned(groups))
+    }
+
+    fn of_session(&mut self, session: Session<'_>) -> u32 {
+        let first = self.fields[0].of_session(session);
+        match self.fields.get(1).map(|codes| codes.of_session(session)) {
+            None => first,
+            Some(second) => self.of_pair(first, second),
+        }
+    }
+
+    fn pair(&self, group: u32) -> (u32, u32) {
+        match (&self.sparse, self.fields.get(1)) {
+            (Some((_, pairs)), _) => pairs[group as usize],
+            (None, None) => (group, 0),
+            (None, Some(second)) => (group / second.texts.len() as u32, group % second.texts.len() as u32),
+        }
+    }
+
+    fn texts(&self, group: u32) -> (&str, Option<&str>) {
+        let (first, second) = self.pair(group);
+        (&self.fields[0].texts[first as usize], self.fields.get(1).map(|codes| codes.texts[second as usize].as_ref()))
+    }
+
+    /// Which groups may be in the answer.
+    fn shown(&self, include_empty: bool) -> Vec<bool> {
+        (0..self.len() as u32).map(|group| include_empty || self.pair(group).0 != 0).collect()
+    }
+}
+
+impl<'a> FieldCodes<'a> {
+    fn new(scan: &Scan<'a>, field: &'a Field) -> Result<Self, QueryError> {
+        let dimension = field.column();
+        let dictionary = scan.texts(dimension);
+        let mut codes = Self {
+            field,
+            texts: Cow::Borrowed(dictionary),
+            of_properties: Vec::new(),
+            sessions: scan.session_codes(field)?,
+            of_sessions: Vec::new(),
+        };
+        if let Field::Property(name) = field {
+            let in_use = scan.codes_in_use(dimension)?;
+            let mut by_text: HashMap<Arc<str>, u32> = HashMap::from([(Arc::from(""), 0)]);
+            let mut texts = vec![Arc::from("")];
+            let mut of_properties = scan.work.filled(0, dictionary.len())?;
+            scan.work.for_each_block(0..dictionary.len(), |block| {
+                for code in block {
+                    if in_use.as_ref().is_none_or(|in_use| in_use.contains(code as u32)) {
+                        let text = property_text(&dictionary[code], name);
+                        of_properties[code] = match by_text.get(text.as_str()) {
+                            Some(&code) => code,
+                            None => {
+                                let (text, code) = (Arc::<str>::from(text), texts.len() as u32);
+                                texts.push(Arc::clone(&text));
+                                by_text.insert(text, code);
+                                code
+                            }
+                        };
+                    }
+                }
+            })?;
+            codes.texts = Cow::Owned(texts);
+            codes.of_properties = of_properties;
+        }
+        Ok(codes)
+    }
+
+    fn load_sessions(&mut self, scan: &Scan<'_>, some: Option<&Bits>) -> Result<(), QueryError> {
+        if !matches!(self.field, Field::EntryPage | Field::ExitPage) {
+            return Ok(());
+        }
+        self.of_sessions = scan.work.filled(0, scan.dataset.session_ids.len())?;
+        scan.sessions.for_each_starting_in(scan.window, |session| {
+            if some.is_none_or(|some| some.contains(session.part.session)) {
+                self.of_sessions[session.part.session as usize] = self.sessions.code(session);
+            }
+        });
+        Ok(())
+    }
+
+    fn of_session(&self, session: Session<'_>) -> u32 {
+        let code = self.sessions.code(session);
+        match self.field {
+            Field::Property(_) => self.of_properties[code as usize],
+            _ => code,
+        }
+    }
+
+    fn of_rows<'r>(&self, scan: &Scan<'_>, selected: &Selected<'r>) -> Result<Cow<'r, [u32]>, QueryError> {
+        let (codes, map) = match self.field {
+            Field::Dimension(dimension) => return Ok(selected.values(column(selected.chunk, *dimension)?)),
+            Field::Property(_) => {
+                (selected.values(column(selected.chunk, Dimension::Properties)?), &self.of_properties)
+            }
+            Field::EntryPage | Field::ExitPage => (selected.session(), &self.of_sessions),
+        };
+        let mut mapped = scan.work.list(codes.len())?;
+        scan.work.for_each_block(0..codes.len(), |block| {
+            mapped.extend(codes[block].iter().map(|&code| map[code as usize]));
+        })?;
+        Ok(Cow::Owned(mapped))
+    }
+}

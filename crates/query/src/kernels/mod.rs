@@ -1,0 +1,265 @@
+//! The kernels: exact answers from columns of dense codes.
+//!
+//! Rows of a range are found by binary search, distinct counts are bitmaps or stamps over dense codes, filters are
+//! evaluated once per dictionary entry, and metrics of sessions come from session tables.
+//!
+//! All of them panic when a code of the dataset is not below the length of its dictionary, see [`Dataset`].
+
+mod breakdown;
+mod details;
+mod distinct;
+mod select;
+mod sessions;
+mod visitors;
+mod work;
+
+use std::borrow::Cow;
+
+use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
+
+use self::select::{Scan, Selected, Test};
+use self::sessions::add_session;
+use self::work::{Bits, Work};
+use crate::needs::{live_window, session_window};
+use crate::{
+    Answer, Breakdown, Budget, Dataset, Filter, GroupBy, LiveCount, MetricValues, Overview, Query, QueryError,
+    Question, Series, SeriesPoint, VisitorPage,
+};
+
+/// The answer to `query` about the website whose rows are in `dataset`.
+///
+/// # Errors
+/// When the budget is used up or cancelled, or when a column that the query reads is not in the dataset.
+pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
+    let Query { range, ref filter, ref question } = *query;
+    Ok(match *question {
+        Question::Overview => Answer::Overview(overview(dataset, range, filter, budget)?),
+        Question::Series { interval, ref zone } => {
+            Answer::Series(series(dataset, range, filter, interval, zone, budget)?)
+        }
+        Question::Breakdown(ref group_by) => Answer::Breakdown(breakdown(dataset, range, filter, group_by, budget)?),
+        Question::Live => Answer::Live(live(dataset, range, filter, budget)?),
+        Question::Visitors { limit, offset, after } => {
+            Answer::Visitors(visitors(dataset, range, filter, (limit, offset), after, budget)?)
+        }
+    })
+}
+
+/// The answer to [`Question::Overview`].
+///
+/// # Errors
+/// See [`answer`].
+pub fn overview(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    budget: &Budget,
+) -> Result<Overview, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    scan.overview(&scan.compile(filter)?)
+}
+
+/// The answer to [`Question::Series`].
+///
+/// # Errors
+/// See [`answer`].
+pub fn series(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    interval: Interval,
+    zone: &Zone,
+    budget: &Budget,
+) -> Result<Series, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    scan.series(&scan.compile(filter)?, interval, zone)
+}
+
+/// The answer to [`Question::Breakdown`].
+///
+/// # Errors
+/// See [`answer`].
+pub fn breakdown(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    group_by: &GroupBy,
+    budget: &Budget,
+) -> Result<Breakdown, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    scan.breakdown(&scan.compile(filter)?, group_by)
+}
+
+/// The answer to [`Question::Live`] at `range.to`.
+///
+/// # Errors
+/// See [`answer`].
+pub fn live(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    budget: &Budget,
+) -> Result<LiveCount, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, live_window(range, filter), &work)?;
+    if *filter == Filter::default() {
+        return scan.live(None);
+    }
+    scan.live(Some(&scan.compile(filter)?))
+}
+
+/// The answer to [`Question::Visitors`], with its (limit, offset) and its place to go on after.
+///
+/// # Errors
+/// See [`answer`].
+pub fn visitors(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    (limit, offset): (usize, usize),
+    after: Option<(Timestamp, VisitorId)>,
+    budget: &Budget,
+) -> Result<VisitorPage, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    scan.visitors(&scan.compile(filter)?, (limit, offset), after)
+}
+
+const PAGEVIEW: u8 = EventKind::Pageview as u8;
+
+impl<'a> Scan<'a> {
+    fn overview(&self, test: &Test) -> Result<Overview, QueryError> {
+        let selected = self.select(test)?;
+        let counted = self.counted_sessions(test, &selected)?;
+        let mut visitors = self.visitor_bits()?;
+        let mut metrics = MetricValues::default();
+        for selected in &selected {
+            let (visitor, kind) = (selected.visitor(), selected.kind());
+            metrics.events += selected.len() as u64;
+            self.work.for_each_block(0..selected.len(), |block| {
+                visitors.insert_all(&visitor[block.clone()]);
+                metrics.pageviews += count_pageviews(&kind[block]);
+            })?;
+        }
+        metrics.visitors = visitors.len();
+        self.sessions.for_each_starting_in(self.range, |session| {
+            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
+                add_session(&mut metrics, session.part);
+            }
+        });
+        Ok(Overview { metrics })
+    }
+
+    fn series(&self, test: &Test, interval: Interval, zone: &Zone) -> Result<Series, QueryError> {
+        let shortest_ms = match interval {
+            Interval::Hour => 30 * 60_000,
+            Interval::Day => 12 * 3_600_000,
+            Interval::Week => 6 * 86_400_000,
+            Interval::Month => 27 * 86_400_000,
+        };
+        // Before the buckets are made: a range of ten thousand years has many hours.
+        self.work.take::<(TimeRange, SeriesPoint)>((self.range.duration_ms() / shortest_ms) as usize + 2)?;
+        let buckets = zone.buckets(self.range, interval, usize::MAX);
+        let selected = self.select(test)?;
+        let counted = self.counted_sessions(test, &selected)?;
+        let columns: Vec<_> = selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();
+        let mut distinct = self.visitor_bits()?;
+        let mut points = Vec::with_capacity(buckets.len());
+        let mut of_bucket: Vec<u32> = Vec::new();
+        for bucket in buckets {
+            self.work.check()?;
+            let mut metrics = MetricValues::default();
+            of_bucket.clear();
+            let mut parts = columns
+                .iter()
+                .map(|(selected, visitor, kind)| {
+                    let positions = selected.positions_between(bucket);
+                    (&visitor[positions.clone()], &kind[positions])
+                })
+                .filter(|(visitor, _)| !visitor.is_empty());
+            let (first, second) = (parts.next(), parts.next());
+            for (visitor, kind) in first.into_iter().chain(second).chain(parts) {
+                metrics.events += visitor.len() as u64;
+                metrics.pageviews += count_pageviews(kind);
+                // One chunk is the rule: its codes are counted where they are.
+                if second.is_some() {
+                    of_bucket.extend_from_slice(visitor);
+                }
+            }
+            let visitors = match (first, second) {
+                (Some((visitor, _)), None) => visitor,
+                _ => &of_bucket,
+            };
+            metrics.visitors = distinct.count_distinct(visitors);
+            points.push(SeriesPoint { bucket, metrics });
+        }
+        let mut position = 0;
+        self.sessions.for_each_starting_in(self.range, |session| {
+            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
+                let first_at = Timestamp::from_millis(session.part.first_at);
+                if !points[position].bucket.contains(first_at) {
+                    // The buckets cover the range, so there is one.
+                    position = points.partition_point(|point| point.bucket.to <= first_at);
+                }
+                add_session(&mut points[position].metrics, session.part);
+            }
+        });
+        Ok(Series { points })
+    }
+
+    fn live(&self, test: Option<&Test>) -> Result<LiveCount, QueryError> {
+        let now = self.range.to;
+        let (after, before) =
+            (now.plus_millis(-LIVE_WINDOW_MS).as_millis(), now.plus_millis(LIVE_WINDOW_MS).as_millis());
+        let chosen = match test {
+            None => None,
+            Some(Test::Session(sessions)) => Some(Cow::Borrowed(sessions)),
+            Some(test) => {
+                let events = self.select_between(self.window.from, self.window.to, test)?;
+                Some(Cow::Owned(self.sessions_of(&events)?))
+            }
+        };
+        let mut visitors = self.visitor_bits()?;
+        self.sessions.for_each(|session| {
+            let is_live = after < session.part.last_at && session.part.last_at < before;
+            if is_live && chosen.as_deref().is_none_or(|chosen| chosen.contains(session.part.session)) {
+                visitors.insert(session.part.visitor);
+            }
+        });
+        Ok(LiveCount { visitors: visitors.len() })
+    }
+
+    /// The sessions that may count in metrics of sessions, when they start in the range: those with a selected event.
+    /// `None` when all may.
+    fn counted_sessions<'t>(
+        &self,
+        test: &'t Test,
+        selected: &[Selected<'_>],
+    ) -> Result<Option<Cow<'t, Bits>>, QueryError> {
+        Ok(match test {
+            Test::Always => None,
+            // Of a session that starts in the range, the first event is in the range.
+            Test::Session(sessions) => Some(Cow::Borrowed(sessions)),
+            _ => Some(Cow::Owned(self.sessions_of(selected)?)),
+        })
+    }
+
+    /// The sessions with a selected event.
+    fn sessions_of(&self, selected: &[Selected<'_>]) -> Result<Bits, QueryError> {
+        let mut sessions = self.session_bits()?;
+        for selected in selected {
+            let session = selected.session();
+            self.work.for_each_block(0..session.len(), |block| sessions.insert_all(&session[block]))?;
+        }
+        Ok(sessions)
+    }
+}
+
+/// How many of `kinds` are pageviews.
+fn count_pageviews(kinds: &[u8]) -> u64 {
+    // Sums of bytes over runs that cannot overflow them are what the compiler vectorises best.
+    kinds.chunks(255).map(|run| u64::from(run.iter().map(|&kind| u8::from(kind == PAGEVIEW)).sum::<u8>())).sum()
+}

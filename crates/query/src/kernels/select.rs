@@ -1,0 +1,433 @@
+//! Filters: evaluated once per dictionary entry, session or visitor, then looked up per row.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use zenovay_domain::{Dimension, TimeRange, Timestamp};
+
+use super::sessions::{Session, Sessions};
+use super::work::{Bits, Work};
+use crate::matching::property_text;
+use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, NO_ROW, QueryError};
+
+/// Everything that a kernel of one query works with.
+pub(super) struct Scan<'a> {
+    pub(super) dataset: &'a Dataset<'a>,
+    pub(super) range: TimeRange,
+    /// The time of all activity of the sessions that touch the range.
+    pub(super) window: TimeRange,
+    pub(super) work: &'a Work<'a>,
+    pub(super) sessions: Sessions<'a>,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(
+        dataset: &'a Dataset<'a>,
+        range: TimeRange,
+        window: TimeRange,
+        work: &'a Work<'a>,
+    ) -> Result<Self, QueryError> {
+        Ok(Self { dataset, range, window, work, sessions: Sessions::new(dataset, window, work)? })
+    }
+
+    /// An empty set of sessions.
+    pub(super) fn session_bits(&self) -> Result<Bits, QueryError> {
+        self.work.bits(self.dataset.session_ids.len())
+    }
+
+    /// An empty set of visitors.
+    pub(super) fn visitor_bits(&self) -> Result<Bits, QueryError> {
+        self.work.bits(self.dataset.visitor_ids.len())
+    }
+
+    /// How many texts `dimension` has.
+    pub(super) fn texts(&self, dimension: Dimension) -> &'a [std::sync::Arc<str>] {
+        &self.dataset.dictionaries[dimension as usize].texts
+    }
+
+    /// Reads `field` of whole sessions.
+    pub(super) fn session_codes<'f>(&self, field: &'f Field) -> Result<SessionCodes<'a, 'f>, QueryError> {
+        let columns =
+            self.dataset.chunks.iter().map(|chunk| column(chunk, field.column())).collect::<Result<_, _>>()?;
+        Ok(SessionCodes { field, columns })
+    }
+
+    /// The codes of `dimension` that rows of the window have, or `None` when all texts are fewer than the rows.
+    pub(super) fn codes_in_use(&self, dimension: Dimension) -> Result<Option<Bits>, QueryError> {
+        let TimeRange { from, to } = self.window;
+        let chunks = self.dataset.chunks;
+        let rows: usize = chunks.iter().map(|chunk| chunk.rows_between(from, to).len()).sum();
+        if self.texts(dimension).len() <= rows {
+            return Ok(None);
+        }
+        let mut codes = self.work.bits(self.texts(dimension).len())?;
+        // The empty text stands for sessions without a pageview, too.
+        codes.insert(0);
+        for chunk in chunks {
+            codes.insert_all(&column(chunk, dimension)?[chunk.rows_between(from, to)]);
+        }
+        Ok(Some(codes))
+    }
+
+    /// The codes of the field's column that pass `condition`.
+    fn passing_codes(&self, condition: &Condition) -> Result<Bits, QueryError> {
+        let dimension = condition.field.column();
+        let texts = self.texts(dimension);
+        let in_use = self.codes_in_use(dimension)?;
+        let mut passing = self.work.bits(texts.len())?;
+        self.work.for_each_block(0..texts.len(), |block| {
+            for code in block {
+                let text = &texts[code];
+                let code = code as u32;
+                if in_use.as_ref().is_none_or(|in_use| in_use.contains(code)) {
+                    let passes = match &condition.field {
+                        Field::Property(name) => {
+                            condition.operator.matches(&property_text(text, name), &condition.values)
+                        }
+                        _ => condition.operator.matches(text, &condition.values),
+                    };
+                    passing.insert_if(code, passes);
+                }
+            }
+        })?;
+        Ok(passing)
+    }
+
+    /// What `filter` asks of a row.
+    pub(super) fn compile(&self, filter: &Filter) -> Result<Test, QueryError> {
+        match filter {
+            Filter::All(filters) => {
+                let mut tests = Vec::new();
+                for filter in filters {
+                    match self.compile(filter)? {
+                        Test::Always => {}
+                        Test::Never => return Ok(Test::Never),
+                        test => join(&mut tests, test, Bits::intersect),
+                    }
+                }
+                Ok(match tests.len() {
+                    0 => Test::Always,
+                    1 => tests.remove(0),
+                    _ => Test::All(tests),
+                })
+            }
+            Filter::Any(filters) => {
+                let mut tests = Vec::new();
+                for filter in filters {
+                    match self.compile(filter)? {
+                        Test::Always => return Ok(Test::Always),
+                        Test::Never => {}
+                        test => join(&mut tests, test, Bits::unite),
+                    }
+                }
+                Ok(match tests.len() {
+                    0 => Test::Never,
+                    1 => tests.remove(0),
+                    _ => Test::Any(tests),
+                })
+            }
+            Filter::Is(condition) => {
+                let level = condition.level.unwrap_or(condition.field.level());
+                self.compile_condition(condition, level)
+            }
+        }
+    }
+
+    fn compile_condition(&self, condition: &Condition, level: FilterLevel) -> Result<Test, QueryError> {
+        let field = &condition.field;
+        if level == FilterLevel::Visitor {
+            let test = self.compile_condition(condition, field.level())?;
+            let mut visitors = self.visitor_bits()?;
+            for selected in self.select(&test)? {
+                visitors.insert_all(&selected.visitor());
+            }
+            return Ok(Test::Visitor(visitors));
+        }
+        let codes = self.passing_codes(condition)?;
+        if codes.is_empty() {
+            return Ok(Test::Never);
+        }
+        let of_session = matches!(field, Field::EntryPage | Field::ExitPage);
+        if level == FilterLevel::Event && !of_session {
+            return Ok(Test::Row(field.column(), codes));
+        }
+        let mut sessions = self.session_bits()?;
+        if field.level() == FilterLevel::Session {
+            let of_session = self.session_codes(field)?;
+            self.sessions.for_each_starting_in(self.window, |session| {
+                sessions.insert_if(session.part.session, codes.contains(of_session.code(session)));
+            });
+        } else {
+            for chunk in self.dataset.chunks {
+                let column = column(chunk, field.column())?;
+                self.work.for_each_block(chunk.rows_between(self.window.from, self.window.to), |block| {
+                    for (&session, &code) in chunk.session[block.clone()].iter().zip(&column[block]) {
+                        sessions.insert_if(session, codes.contains(code));
+                    }
+                })?;
+            }
+        }
+        Ok(Test::Session(sessions))
+    }
+
+    /// The rows in the range that pass `test`, by chunk; chunks without any are left out.
+    pub(super) fn select(&self, test: &Test) -> Result<Vec<Selected<'a>>, QueryError> {
+        self.select_between(self.range.from, self.range.to, test)
+    }
+
+    /// The rows in `[from, to)` that pass `test`, by chunk; chunks without any are left out.
+    pub(super) fn select_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        test: &Test,
+    ) -> Result<Vec<Selected<'a>>, QueryError> {
+        let mut all = Vec::new();
+        if matches!(test, Test::Never) {
+            return Ok(all);
+        }
+        for (number, &chunk) in self.dataset.chunks.iter().enumerate() {
+            let between = chunk.rows_between(from, to);
+            if between.is_empty() {
+                continue;
+            }
+            let rows = match test {
+                Test::Always => Rows::Between(between),
+                test => {
+                    let test = test.on(chunk)?;
+                    self.work.take::<u32>(between.len())?;
+                    let mut rows = Vec::new();
+                    let mut block_rows = Vec::new();
+                    self.work.for_each_block(between, |block| {
+                        block_rows.clear();
+                        test.select(block, &mut block_rows);
+                        rows.extend_from_slice(&block_rows);
+                    })?;
+                    if rows.is_empty() {
+                        continue;
+                    }
+                    Rows::Listed(rows)
+                }
+            };
+            all.push(Selected { number: number as u32, chunk, rows });
+        }
+        Ok(all)
+    }
+}
+
+/// One field of whole sessions.
+pub(super) struct SessionCodes<'a, 'f> {
+    field: &'f Field,
+    columns: Vec<&'a [u32]>,
+}
+
+impl SessionCodes<'_, '_> {
+    /// The code that `session` has in the dictionary of the field's column.
+    #[inline]
+    pub(super) fn code(&self, session: Session<'_>) -> u32 {
+        let (chunk, row) = match self.field {
+            Field::EntryPage => (session.entry_chunk, session.part.entry_row),
+            Field::ExitPage => (session.exit_chunk, session.part.exit_row),
+            Field::Dimension(_) | Field::Property(_) => (session.first_chunk, session.part.first_row),
+        };
+        if row == NO_ROW { 0 } else { self.columns[chunk as usize][row as usize] }
+    }
+}
+
+/// The codes of `dimension` in `chunk`.
+pub(super) fn column(chunk: &Chunk, dimension: Dimension) -> Result<&[u32], QueryError> {
+    chunk.columns[dimension as usize]
+        .as_deref()
+        .ok_or_else(|| QueryError::Damaged(format!("the column {dimension} was not loaded")))
+}
+
+/// A filter, ready to look rows up.
+#[derive(Debug)]
+pub(super) enum Test {
+    Always,
+    Never,
+    /// The row's own code is in the set.
+    Row(Dimension, Bits),
+    /// The row's session is in the set.
+    Session(Bits),
+    /// The row's visitor is in the set.
+    Visitor(Bits),
+    All(Vec<Test>),
+    Any(Vec<Test>),
+}
+
+/// Adds `test` to the members of an `All` or `Any`; sets of the same kind become one.
+fn join(tests: &mut Vec<Test>, test: Test, combine: fn(&mut Bits, &Bits)) {
+    for other in tests.iter_mut() {
+        match (other, &test) {
+            (Test::Session(set), Test::Session(other)) | (Test::Visitor(set), Test::Visitor(other)) => {
+                return combine(set, other);
+            }
+            (Test::Row(dimension, set), Test::Row(other_dimension, other)) if dimension == other_dimension => {
+                return combine(set, other);
+            }
+            _ => {}
+        }
+    }
+    tests.push(test);
+}
+
+/// A [`Test`] with the columns of one chunk.
+enum ChunkTest<'a> {
+    Always,
+    Never,
+    Codes(&'a [u32], &'a Bits),
+    All(Vec<ChunkTest<'a>>),
+    Any(Vec<ChunkTest<'a>>),
+}
+
+impl Test {
+    fn on<'a>(&'a self, chunk: &'a Chunk) -> Result<ChunkTest<'a>, QueryError> {
+        let each = |tests: &'a [Test]| tests.iter().map(|test| test.on(chunk)).collect::<Result<Vec<_>, _>>();
+        Ok(match self {
+            Self::Always => ChunkTest::Always,
+            Self::Never => ChunkTest::Never,
+            Self::Row(dimension, codes) => ChunkTest::Codes(column(chunk, *dimension)?, codes),
+            Self::Session(sessions) => ChunkTest::Codes(&chunk.session, sessions),
+            Self::Visitor(visitors) => ChunkTest::Codes(&chunk.visitor, visitors),
+            Self::All(tests) => ChunkTest::All(each(tests)?),
+            Self::Any(tests) => ChunkTest::Any(each(tests)?),
+        })
+    }
+}
+
+impl ChunkTest<'_> {
+    /// Appends the rows of `block` that pass, in ascending order.
+    fn select(&self, block: Range<usize>, rows: &mut Vec<u32>) {
+        match self {
+            Self::Always => rows.extend(block.map(|row| row as u32)),
+            Self::Never => {}
+            Self::Codes(column, codes) => {
+                // Every row is written, and kept by moving on: no branch to guess wrong.
+                let start = rows.len();
+                rows.resize(start + block.len(), 0);
+                let mut kept = start;
+                for (&code, row) in column[block.clone()].iter().zip(block.start as u32..) {
+                    rows[kept] = row;
+                    kept += usize::from(codes.contains(code));
+                }
+                rows.truncate(kept);
+            }
+            Self::All(tests) => {
+                if let Some((first, rest)) = tests.split_first() {
+                    first.select(block, rows);
+                    for test in rest {
+                        test.keep(rows);
+                    }
+                }
+            }
+            Self::Any(_) => {
+                rows.extend(block.map(|row| row as u32));
+                self.keep(rows);
+            }
+        }
+    }
+
+    /// Removes the rows that do not pass.
+    fn keep(&self, rows: &mut Vec<u32>) {
+        match self {
+            Self::Always => {}
+            Self::Never => rows.clear(),
+            Self::Codes(column, codes) => {
+                let mut kept = 0;
+                for position in 0..rows.len() {
+                    let row = rows[position];
+                    rows[kept] = row;
+                    kept += usize::from(codes.contains(column[row as usize]));
+                }
+                rows.truncate(kept);
+            }
+            Self::All(tests) => {
+                for test in tests {
+                    test.keep(rows);
+                }
+            }
+            Self::Any(tests) => {
+                let mut passed = Vec::new();
+                for test in tests {
+                    let mut passing = rows.clone();
+                    test.keep(&mut passing);
+                    // What passed one alternative is not asked again.
+                    let mut next = passing.iter().peekable();
+                    rows.retain(|row| next.next_if_eq(&row).is_none());
+                    passed.append(&mut passing);
+                }
+                passed.sort_unstable();
+                *rows = passed;
+            }
+        }
+    }
+}
+
+/// The selected rows of one chunk.
+#[derive(Debug)]
+pub(super) struct Selected<'a> {
+    /// The position of the chunk in the dataset.
+    pub(super) number: u32,
+    pub(super) chunk: &'a Chunk,
+    pub(super) rows: Rows,
+}
+
+/// Rows in ascending order.
+#[derive(Debug)]
+pub(super) enum Rows {
+    Between(Range<usize>),
+    Listed(Vec<u32>),
+}
+
+impl<'a> Selected<'a> {
+    pub(super) fn len(&self) -> usize {
+        match &self.rows {
+            Rows::Between(rows) => rows.len(),
+            Rows::Listed(rows) => rows.len(),
+        }
+    }
+
+    /// The row at `position` of the selection.
+    pub(super) fn row(&self, position: usize) -> usize {
+        match &self.rows {
+            Rows::Between(rows) => rows.start + position,
+            Rows::Listed(rows) => rows[position] as usize,
+        }
+    }
+
+    /// The positions of the selected rows whose time is in `range`.
+    pub(super) fn positions_between(&self, range: TimeRange) -> Range<usize> {
+        let bounds = self.chunk.rows_between(range.from, range.to);
+        match &self.rows {
+            Rows::Between(rows) => {
+                let clamp = |row: usize| row.clamp(rows.start, rows.end) - rows.start;
+                clamp(bounds.start)..clamp(bounds.end)
+            }
+            Rows::Listed(rows) => {
+                let position = |bound: usize| rows.partition_point(|&row| (row as usize) < bound);
+                position(bounds.start)..position(bounds.end)
+            }
+        }
+    }
+
+    /// The values of a column in the selected rows.
+    pub(super) fn values<T: Copy>(&self, column: &'a [T]) -> Cow<'a, [T]> {
+        match &self.rows {
+            Rows::Between(rows) => Cow::Borrowed(&column[rows.clone()]),
+            Rows::Listed(rows) => Cow::Owned(rows.iter().map(|&row| column[row as usize]).collect()),
+        }
+    }
+
+    pub(super) fn visitor(&self) -> Cow<'a, [u32]> {
+        self.values(&self.chunk.visitor)
+    }
+
+    pub(super) fn session(&self) -> Cow<'a, [u32]> {
+        self.values(&self.chunk.session)
+    }
+
+    pub(super) fn kind(&self) -> Cow<'a, [u8]> {
+        self.values(&self.chunk.kind)
+    }
+}

@@ -1,0 +1,138 @@
+//! Sets of codes, and memory taken within the budget.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use crate::{Budget, QueryError};
+
+/// Rows between two looks at the budget.
+const BLOCK_ROWS: usize = 1 << 16;
+
+/// What one query has taken of its budget.
+pub(super) struct Work<'a> {
+    budget: &'a Budget,
+    taken_bytes: Cell<usize>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(budget: &'a Budget) -> Self {
+        Self { budget, taken_bytes: Cell::new(0) }
+    }
+
+    /// Looks at the budget before each block of `rows`.
+    pub(super) fn for_each_block(
+        &self,
+        rows: Range<usize>,
+        mut work: impl FnMut(Range<usize>),
+    ) -> Result<(), QueryError> {
+        let mut start = rows.start;
+        while start < rows.end {
+            self.budget.check()?;
+            let end = rows.end.min(start + BLOCK_ROWS);
+            work(start..end);
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Looks at the budget.
+    pub(super) fn check(&self) -> Result<(), QueryError> {
+        self.budget.check()
+    }
+
+    /// Asks for memory for `count` values of type `T`.
+    pub(super) fn take<T>(&self, count: usize) -> Result<(), QueryError> {
+        let bytes = self.taken_bytes.get().saturating_add(count.saturating_mul(size_of::<T>()));
+        self.budget.check_memory(bytes)?;
+        self.taken_bytes.set(bytes);
+        Ok(())
+    }
+
+    /// `count` times `value`.
+    pub(super) fn filled<T: Clone>(&self, value: T, count: usize) -> Result<Vec<T>, QueryError> {
+        self.take::<T>(count)?;
+        Ok(vec![value; count])
+    }
+
+    /// An empty list with room for `count` values.
+    pub(super) fn list<T>(&self, count: usize) -> Result<Vec<T>, QueryError> {
+        self.take::<T>(count)?;
+        Ok(Vec::with_capacity(count))
+    }
+
+    /// An empty set of codes below `count`.
+    pub(super) fn bits(&self, count: usize) -> Result<Bits, QueryError> {
+        Ok(Bits { words: self.filled(0, count.div_ceil(64))? })
+    }
+}
+
+/// A set of codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bits {
+    words: Vec<u64>,
+}
+
+impl Bits {
+    #[inline]
+    pub(super) fn contains(&self, code: u32) -> bool {
+        self.words[code as usize / 64] >> (code % 64) & 1 != 0
+    }
+
+    #[inline]
+    pub(super) fn insert(&mut self, code: u32) {
+        self.words[code as usize / 64] |= 1 << (code % 64);
+    }
+
+    /// Adds `code` when `condition` holds, without a branch.
+    #[inline]
+    pub(super) fn insert_if(&mut self, code: u32, condition: bool) {
+        self.words[code as usize / 64] |= u64::from(condition) << (code % 64);
+    }
+
+    pub(super) fn insert_all(&mut self, codes: &[u32]) {
+        for &code in codes {
+            self.insert(code);
+        }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().all(|&word| word == 0)
+    }
+
+    pub(super) fn intersect(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word |= other;
+        }
+    }
+
+    /// How many distinct `codes` there are. The set must be empty, and is empty afterwards.
+    pub(super) fn count_distinct(&mut self, codes: &[u32]) -> u64 {
+        if codes.len() >= self.words.len() {
+            self.insert_all(codes);
+            let count = self.len();
+            self.words.fill(0);
+            return count;
+        }
+        // Few codes: touch only their words.
+        let mut count = 0;
+        for &code in codes {
+            let word = &mut self.words[code as usize / 64];
+            count += !*word >> (code % 64) & 1;
+            *word |= 1 << (code % 64);
+        }
+        for &code in codes {
+            self.words[code as usize / 64] = 0;
+        }
+        count
+    }
+}

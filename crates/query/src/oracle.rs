@@ -1,0 +1,372 @@
+//! What every number means: the naive answer over a list of events. Slow, and meant to be read. Kernels and stores are
+//! tested against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zenovay_domain::{
+    BOUNCE_ENGAGEMENT_MS, Dimension, Event, EventKind, LIVE_WINDOW_MS, SessionId, TimeRange, Timestamp, VisitorId,
+    value_score,
+};
+
+use crate::{
+    Answer, Breakdown, BreakdownRow, Condition, Field, Filter, FilterLevel, GroupBy, LiveCount, Metric, MetricValues,
+    Order, Overview, Query, Question, Series, SeriesPoint, VisitorPage, VisitorRecord,
+};
+
+/// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
+///
+/// As everywhere, a session has one visitor and is no longer than [`zenovay_domain::SESSION_MAX_MS`].
+pub fn answer(events: &[Event], query: &Query) -> Answer {
+    let website = Website::new(events);
+    let chosen = Chosen::new(&website, query);
+    match &query.question {
+        Question::Overview => Answer::Overview(Overview { metrics: chosen.metrics(&website, query.range) }),
+        Question::Series { interval, zone } => {
+            let buckets = zone.buckets(query.range, *interval, usize::MAX);
+            let point = |bucket| SeriesPoint { bucket, metrics: chosen.metrics(&website, bucket) };
+            Answer::Series(Series { points: buckets.into_iter().map(point).collect() })
+        }
+        Question::Breakdown(group_by) => Answer::Breakdown(breakdown(&website, &chosen, group_by)),
+        Question::Live => Answer::Live(live(&website, query)),
+        Question::Visitors { limit, offset, after } => {
+            Answer::Visitors(visitors(&website, &chosen, *limit, *offset, *after))
+        }
+    }
+}
+
+/// A session with all that was ever stored of it.
+struct Session<'a> {
+    visitor: VisitorId,
+    /// In order of time, ties in the order of arrival; without heartbeats.
+    events: Vec<&'a Event>,
+    last_activity: Timestamp,
+    engagement_ms: u64,
+}
+
+impl<'a> Session<'a> {
+    fn first(&self) -> Option<&'a Event> {
+        self.events.first().copied()
+    }
+
+    fn pageviews(&self) -> Vec<&'a Event> {
+        self.events.iter().copied().filter(|event| event.kind == EventKind::Pageview).collect()
+    }
+
+    fn entry_page(&self) -> &'a str {
+        self.pageviews().first().map_or("", |event| event.dimensions.get(Dimension::Path))
+    }
+
+    fn exit_page(&self) -> &'a str {
+        self.pageviews().last().map_or("", |event| event.dimensions.get(Dimension::Path))
+    }
+
+    fn had_interaction(&self) -> bool {
+        self.events.iter().any(|event| event.kind != EventKind::Pageview)
+    }
+
+    fn is_bounce(&self) -> bool {
+        self.pageviews().len() == 1 && !self.had_interaction() && self.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64
+    }
+
+    fn duration_ms(&self) -> i64 {
+        self.first().map_or(0, |first| self.last_activity.millis_since(first.at))
+    }
+
+    fn value_score(&self) -> u8 {
+        value_score(self.pageviews().len() as u64, self.duration_ms(), self.had_interaction())
+    }
+
+    /// The value that stands for the whole session, for fields of sessions.
+    fn value(&self, field: &Field) -> String {
+        match field {
+            Field::EntryPage => self.entry_page().to_owned(),
+            Field::ExitPage => self.exit_page().to_owned(),
+            Field::Dimension(_) | Field::Property(_) => {
+                self.first().map_or_else(String::new, |first| own_value(first, field))
+            }
+        }
+    }
+}
+
+struct Website<'a> {
+    /// Without heartbeats, in order of time, ties in the order of arrival.
+    events: Vec<&'a Event>,
+    sessions: BTreeMap<SessionId, Session<'a>>,
+}
+
+impl<'a> Website<'a> {
+    fn new(all: &'a [Event]) -> Self {
+        let mut events: Vec<&Event> = all.iter().filter(|event| event.kind.is_event()).collect();
+        events.sort_by_key(|event| event.at);
+        let mut sessions: BTreeMap<SessionId, Session<'_>> = BTreeMap::new();
+        for event in all {
+            let session = sessions.entry(event.session).or_insert_with(|| Session {
+                visitor: event.visitor,
+                events: Vec::new(),
+                last_activity: event.at,
+                engagement_ms: 0,
+            });
+            session.last_activity = session.last_activity.max(event.at);
+            session.engagement_ms += u64::from(event.engagement_ms);
+        }
+        for event in &events {
+            if let Some(session) = sessions.get_mut(&event.session) {
+                session.events.push(event);
+            }
+        }
+        Self { events, sessions }
+    }
+
+    /// The value that an event has in a breakdown or a filter: its own, or its session's entry or exit page.
+    fn value(&self, event: &Event, field: &Field) -> String {
+        match field {
+            Field::EntryPage | Field::ExitPage => self.sessions[&event.session].value(field),
+            Field::Dimension(_) | Field::Property(_) => own_value(event, field),
+        }
+    }
+
+    /// Whether `filter` chooses `event`.
+    fn chooses(&self, filter: &Filter, range: TimeRange, event: &Event) -> bool {
+        match filter {
+            Filter::All(filters) => filters.iter().all(|filter| self.chooses(filter, range, event)),
+            Filter::Any(filters) => filters.iter().any(|filter| self.chooses(filter, range, event)),
+            Filter::Is(condition) => {
+                let level = condition.level.unwrap_or(condition.field.level());
+                self.chooses_at(condition, level, range, event)
+            }
+        }
+    }
+
+    fn chooses_at(&self, condition: &Condition, level: FilterLevel, range: TimeRange, event: &Event) -> bool {
+        let passes = |text: &str| condition.operator.matches(text, &condition.values);
+        match level {
+            FilterLevel::Event => passes(&self.value(event, &condition.field)),
+            FilterLevel::Session => {
+                let session = &self.sessions[&event.session];
+                match condition.field.level() {
+                    FilterLevel::Event => {
+                        session.events.iter().any(|event| passes(&self.value(event, &condition.field)))
+                    }
+                    _ => passes(&session.value(&condition.field)),
+                }
+            }
+            FilterLevel::Visitor => self.events.iter().any(|other| {
+                other.visitor == event.visitor
+                    && range.contains(other.at)
+                    && self.chooses_at(condition, condition.field.level(), range, other)
+            }),
+        }
+    }
+}
+
+/// The event's own value of a field of events.
+fn own_value(event: &Event, field: &Field) -> String {
+    match field {
+        Field::Dimension(dimension) => event.dimensions.get(*dimension).to_owned(),
+        Field::Property(name) => {
+            let properties = event.dimensions.get(Dimension::Properties);
+            match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(properties) {
+                Ok(mut members) => match members.remove(name) {
+                    None | Some(serde_json::Value::Null) => String::new(),
+                    Some(serde_json::Value::String(text)) => text,
+                    Some(other) => other.to_string(),
+                },
+                Err(_) => String::new(),
+            }
+        }
+        Field::EntryPage | Field::ExitPage => String::new(),
+    }
+}
+
+/// What the range and the filter leave to be counted.
+struct Chosen<'a> {
+    /// The events in the range that the filter chooses, in order of time.
+    events: Vec<&'a Event>,
+    /// The sessions with at least one of these events, and with their first event in the range.
+    sessions: BTreeSet<SessionId>,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(website: &Website<'a>, query: &Query) -> Self {
+        let range = query.range;
+        let in_range = website.events.iter().copied().filter(|event| range.contains(event.at));
+        let events: Vec<&Event> = in_range.filter(|event| website.chooses(&query.filter, range, event)).collect();
+        let starts_in_range =
+            |id: &SessionId| website.sessions[id].first().is_some_and(|first| range.contains(first.at));
+        let sessions = events.iter().map(|event| event.session).filter(starts_in_range).collect();
+        Self { events, sessions }
+    }
+
+    /// The totals of a part of the range.
+    fn metrics(&self, website: &Website<'_>, part: TimeRange) -> MetricValues {
+        let events = self.events.iter().copied().filter(|event| part.contains(event.at));
+        let sessions = self.sessions.iter().map(|id| &website.sessions[id]);
+        let sessions = sessions.filter(|session| session.first().is_some_and(|first| part.contains(first.at)));
+        totals(events, sessions)
+    }
+}
+
+fn totals<'a>(
+    events: impl Iterator<Item = &'a Event>,
+    sessions: impl Iterator<Item = &'a Session<'a>>,
+) -> MetricValues {
+    let mut metrics = MetricValues::default();
+    let mut visitors = BTreeSet::new();
+    for event in events {
+        visitors.insert(event.visitor);
+        metrics.events += 1;
+        metrics.pageviews += u64::from(event.kind == EventKind::Pageview);
+    }
+    metrics.visitors = visitors.len() as u64;
+    for session in sessions {
+        metrics.sessions += 1;
+        metrics.bounces += u64::from(session.is_bounce());
+        metrics.duration_ms += session.duration_ms().max(0) as u64;
+        metrics.value_score += u64::from(session.value_score());
+    }
+    metrics
+}
+
+/// The value of a field, and of the second field when there is one.
+type Key = (String, Option<String>);
+
+fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> Breakdown {
+    let event_key = |event: &Event| -> Key {
+        (website.value(event, &group_by.field), group_by.and.as_ref().map(|field| website.value(event, field)))
+    };
+    let shown = |key: &Key| group_by.include_empty || !key.0.is_empty();
+    let fields = || std::iter::once(&group_by.field).chain(&group_by.and);
+    let is_of_sessions = fields().all(|field| field.level() == FilterLevel::Session);
+    let wants_sessions = group_by.wants_sessions();
+
+    let mut events: BTreeMap<Key, Vec<&Event>> = BTreeMap::new();
+    for event in chosen.events.iter().copied() {
+        events.entry(event_key(event)).or_default().push(event);
+    }
+    let mut sessions: BTreeMap<Key, BTreeSet<SessionId>> = BTreeMap::new();
+    if wants_sessions && is_of_sessions {
+        for &id in &chosen.sessions {
+            let session = &website.sessions[&id];
+            let key = (session.value(&group_by.field), group_by.and.as_ref().map(|field| session.value(field)));
+            sessions.entry(key).or_default().insert(id);
+        }
+    } else if wants_sessions {
+        for event in chosen.events.iter().filter(|event| chosen.sessions.contains(&event.session)) {
+            sessions.entry(event_key(event)).or_default().insert(event.session);
+        }
+    }
+
+    let keys: BTreeSet<&Key> = events.keys().chain(sessions.keys()).filter(|key| shown(key)).collect();
+    let is_path = group_by.field == Field::Dimension(Dimension::Path);
+    let mut rows: Vec<BreakdownRow> = Vec::new();
+    for key in keys {
+        let events = events.get(key).map_or(&[][..], Vec::as_slice);
+        let sessions = sessions.get(key).into_iter().flatten().map(|id| &website.sessions[id]);
+        let mut row = BreakdownRow {
+            value: key.0.clone(),
+            and: key.1.clone(),
+            metrics: totals(events.iter().copied(), sessions),
+            ..BreakdownRow::default()
+        };
+        if is_path && group_by.metrics.contains(&Metric::Title) {
+            let titles = events.iter().map(|event| event.dimensions.get(Dimension::Title));
+            row.title = titles.filter(|title| !title.is_empty()).last().map(str::to_owned);
+        }
+        if is_path && group_by.metrics.contains(&Metric::TimeOnPage) {
+            for time_ms in events.iter().filter_map(|event| time_on_page_ms(website, event)) {
+                row.time_on_page_ms += time_ms as u64;
+                row.timed_pageviews += 1;
+            }
+        }
+        rows.push(row);
+    }
+    // Keys come in ascending order, and the sort is stable.
+    rows.sort_by_key(|row| {
+        std::cmp::Reverse(match group_by.order {
+            Order::Visitors => row.metrics.visitors,
+            Order::Pageviews => row.metrics.pageviews,
+            Order::Sessions => row.metrics.sessions,
+            Order::Events => row.metrics.events,
+        })
+    });
+    let shown_visitors: BTreeSet<VisitorId> =
+        events.iter().filter(|(key, _)| shown(key)).flat_map(|(_, events)| events).map(|event| event.visitor).collect();
+    Breakdown {
+        total_rows: rows.len(),
+        total_visitors: shown_visitors.len() as u64,
+        rows: rows.into_iter().skip(group_by.offset).take(group_by.limit).collect(),
+    }
+}
+
+/// From a pageview to the next one of its session, or from the last one to a later last activity.
+fn time_on_page_ms(website: &Website<'_>, event: &Event) -> Option<i64> {
+    let session = &website.sessions[&event.session];
+    let pageviews = session.pageviews();
+    let position = pageviews.iter().position(|pageview| std::ptr::eq(*pageview, event))?;
+    match pageviews.get(position + 1) {
+        Some(next) => Some(next.at.millis_since(event.at)),
+        None => Some(session.last_activity.millis_since(event.at)).filter(|&time_ms| time_ms > 0),
+    }
+}
+
+fn live(website: &Website<'_>, query: &Query) -> LiveCount {
+    let now = query.range.to;
+    let is_live = |session: &&Session<'_>| {
+        let window = now.plus_millis(-LIVE_WINDOW_MS)..now.plus_millis(LIVE_WINDOW_MS);
+        window.start < session.last_activity && session.last_activity < window.end
+    };
+    let passes = |session: &&Session<'_>| {
+        query.filter == Filter::default()
+            || session.events.iter().any(|event| website.chooses(&query.filter, query.range, event))
+    };
+    let visitors: BTreeSet<VisitorId> =
+        website.sessions.values().filter(is_live).filter(passes).map(|session| session.visitor).collect();
+    LiveCount { visitors: visitors.len() as u64 }
+}
+
+fn visitors(
+    website: &Website<'_>,
+    chosen: &Chosen<'_>,
+    limit: usize,
+    offset: usize,
+    after: Option<(Timestamp, VisitorId)>,
+) -> VisitorPage {
+    // Of each visitor the newest session with a chosen event; of two that began together the one with the lower id.
+    let mut newest: BTreeMap<VisitorId, (Timestamp, &Session<'_>)> = BTreeMap::new();
+    let ids: BTreeSet<SessionId> = chosen.events.iter().map(|event| event.session).collect();
+    for session in ids.iter().map(|id| &website.sessions[id]) {
+        let Some(first) = session.first() else { continue };
+        let newest = newest.entry(session.visitor).or_insert((first.at, session));
+        if first.at > newest.0 {
+            *newest = (first.at, session);
+        }
+    }
+    let mut records: Vec<VisitorRecord> = newest.into_values().filter_map(|(_, session)| record(session)).collect();
+    let place = |visited_at: Timestamp, visitor: VisitorId| (std::cmp::Reverse(visited_at), visitor);
+    records.sort_by_key(|record| place(record.visited_at, record.visitor));
+    if let Some((visited_at, visitor)) = after {
+        records.retain(|record| place(record.visited_at, record.visitor) > place(visited_at, visitor));
+    }
+    let has_more = records.len() > offset.saturating_add(limit);
+    VisitorPage { visitors: records.into_iter().skip(offset).take(limit).collect(), has_more }
+}
+
+fn record(session: &Session<'_>) -> Option<VisitorRecord> {
+    let first = session.first()?;
+    let text = |dimension| first.dimensions.get(dimension).to_owned();
+    Some(VisitorRecord {
+        visitor: session.visitor,
+        visited_at: first.at,
+        landing_page: session.entry_page().to_owned(),
+        referrer: text(Dimension::Referrer),
+        country: text(Dimension::Country),
+        city: text(Dimension::City),
+        device: text(Dimension::Device),
+        browser: text(Dimension::Browser),
+        os: text(Dimension::Os),
+        pageviews: session.pageviews().len() as u64,
+        duration_ms: session.duration_ms().max(0) as u64,
+        had_interaction: session.had_interaction(),
+        value_score: session.value_score(),
+    })
+}
