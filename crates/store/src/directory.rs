@@ -1,0 +1,95 @@
+//! Look-ups on the path of every request, from memory, and never out of date.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use diesel::SqliteConnection;
+use moka::sync::Cache;
+use zenovay_auth::{Credential, KeyDigest};
+use zenovay_domain::{TrackingCode, Website, WebsiteId};
+
+use crate::sqlite::{load_credential, load_website, load_website_by_code};
+use crate::{DataVersion, Result, SqliteStore};
+
+/// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
+const CAPACITY: u64 = 20_000;
+
+/// Credentials by digest and websites by id and code, cached in memory.
+///
+/// An answer is used again only while the store's [data version](DataVersion) is the one it was read at, which is asked
+/// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
+/// whichever process made the change. That question costs a few microseconds.
+pub struct CachedDirectory {
+    store: Arc<SqliteStore>,
+    credentials: Cache<KeyDigest, Entry<Credential>>,
+    websites: Cache<WebsiteId, Entry<Website>>,
+    codes: Cache<TrackingCode, Entry<Website>>,
+}
+
+impl std::fmt::Debug for CachedDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CachedDirectory").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    version: i64,
+    value: Option<Arc<T>>,
+}
+
+impl<T> Clone for Entry<T> {
+    fn clone(&self) -> Self {
+        Self { version: self.version, value: self.value.clone() }
+    }
+}
+
+impl CachedDirectory {
+    /// A directory over `store` that has cached nothing.
+    pub fn new(store: Arc<SqliteStore>) -> Self {
+        Self { store, credentials: Cache::new(CAPACITY), websites: Cache::new(CAPACITY), codes: Cache::new(CAPACITY) }
+    }
+
+    /// The credential behind a digest, also when it is revoked; `None` when nobody holds such a key.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`](crate::StoreError) when the store cannot be asked; an answer that may be old is never given.
+    pub fn credential(&self, digest: &KeyDigest) -> Result<Option<Arc<Credential>>> {
+        self.look_up(&self.credentials, digest, load_credential)
+    }
+
+    /// The website `id`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn website(&self, id: WebsiteId) -> Result<Option<Arc<Website>>> {
+        self.look_up(&self.websites, &id, |conn, id| load_website(conn, *id))
+    }
+
+    /// The website with this code.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Arc<Website>>> {
+        self.look_up(&self.codes, code, load_website_by_code)
+    }
+
+    fn look_up<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(
+        &self,
+        cache: &Cache<K, Entry<T>>,
+        key: &K,
+        load: impl FnOnce(&mut SqliteConnection, &K) -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
+        let version = self.store.data_version()?;
+        if let Some(entry) = cache.get(key).filter(|entry| entry.version == version) {
+            return Ok(entry.value);
+        }
+        let (version, value) = self.store.read_versioned(|conn| load(conn, key))?;
+        let value = value.map(Arc::new);
+        cache.insert(key.clone(), Entry { version, value: value.clone() });
+        Ok(value)
+    }
+}

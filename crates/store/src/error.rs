@@ -1,0 +1,74 @@
+//! What can go wrong.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use zenovay_auth::KeyRefusal;
+
+/// Why an operation on the store failed. Messages are made for people and hold no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Something that must exist does not.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// A value breaks a rule.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// The rule, as a sentence.
+        reason: String,
+    },
+    /// A value that must be unique is taken.
+    #[error("{0} is already in use")]
+    Conflict(&'static str),
+    /// The plan of the team allows no more of these.
+    #[error("the {plan} plan allows {limit} {what}")]
+    PlanLimit {
+        /// The plan of the team.
+        plan: zenovay_domain::Plan,
+        /// Of what: `websites` or `members`.
+        what: &'static str,
+        /// How many.
+        limit: u32,
+    },
+    /// A team must keep an owner.
+    #[error("the last owner of a team cannot leave it or take another role")]
+    LastOwner,
+    /// The rules about keys refuse it.
+    #[error(transparent)]
+    KeyRefused(#[from] KeyRefusal),
+    /// A key that was revoked stays as it is.
+    #[error("the key was revoked and cannot be changed")]
+    KeyRevoked,
+    /// A stored row does not hold what it must; the store was changed by something else or is damaged.
+    #[error("the row {id} of table {table} holds no valid {column}")]
+    Decode {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The id of the row.
+        id: String,
+    },
+    /// The database was written by a newer version of the program.
+    #[error("the database has the schema version {0}, which is newer than this program; use a newer zenovay")]
+    NewerSchema(String),
+    /// The database cannot be opened, read or written now: locked for too long, disk full, damaged. Never means "no".
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+}
+
+/// The result of an operation on the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        if let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = &error {
+            // SQLite names the column: `UNIQUE constraint failed: users.email_folded`.
+            let message = info.message();
+            let taken = [("email_folded", "email"), ("tracking_code", "tracking code"), ("digest", "key")];
+            let what = taken.iter().find(|(column, _)| message.ends_with(column)).map_or("id", |(_, what)| what);
+            return Self::Conflict(what);
+        }
+        Self::Unavailable(error.to_string())
+    }
+}

@@ -1,0 +1,168 @@
+//! What is stored, as Rust values.
+
+use zenovay_auth::{ApiKeyToken, KeyDigest, KeyKind, PasswordHash};
+use zenovay_domain::{
+    KeyId, KeyPolicy, Plan, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId, WebsiteSettings,
+};
+
+/// A user account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// The address as it was given, at most 254 bytes.
+    pub email: String,
+    /// The name people see, 1 to 100 characters.
+    pub name: String,
+    /// The hash of the password.
+    pub password_hash: PasswordHash,
+    /// When the account was created.
+    pub created_at: Timestamp,
+}
+
+/// A team, also called workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// The name people see, 1 to 100 characters.
+    pub name: String,
+    /// Its plan.
+    pub plan: Plan,
+    /// Who may create personal keys that reach it.
+    pub key_policy: KeyPolicy,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A member of a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The user.
+    pub user_id: UserId,
+    /// The user's address.
+    pub email: String,
+    /// The role.
+    pub role: Role,
+}
+
+/// A website to be created.
+#[derive(Debug, Clone)]
+pub struct NewWebsite {
+    /// Its id, drawn at random.
+    pub id: WebsiteId,
+    /// The team that will own it.
+    pub team_id: TeamId,
+    /// The user who creates it.
+    pub user_id: Option<UserId>,
+    /// The domain as it was typed; see [`normalize_domain`](crate::normalize_domain).
+    pub domain: String,
+    /// The name people see, 1 to 100 characters.
+    pub name: String,
+    /// Its code, drawn at random.
+    pub tracking_code: TrackingCode,
+    /// Its settings.
+    pub settings: WebsiteSettings,
+}
+
+/// A key to be created.
+#[derive(Debug, Clone)]
+pub struct NewKey<'a> {
+    /// Its id, drawn at random.
+    pub id: KeyId,
+    /// The key itself; only its digest and prefix are stored.
+    pub token: &'a ApiKeyToken,
+    /// Whose key it is.
+    pub kind: KeyKind,
+    /// Who creates a workspace key; `None` is the operator of the server, who may. The creator of a personal key is its
+    /// owner.
+    pub created_by: Option<UserId>,
+    /// Its name, 1 to 64 characters.
+    pub name: &'a str,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The teams it is restricted to; `None` means all of its owner. `None` for a workspace key.
+    pub team_ids: Option<Vec<TeamId>>,
+    /// The websites it is restricted to; `None` means all of its teams.
+    pub website_ids: Option<Vec<WebsiteId>>,
+}
+
+/// A change of a key; `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct KeyEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new scopes.
+    pub scopes: Option<Scopes>,
+    /// The new team access: `Some(None)` means all teams.
+    pub team_ids: Option<Option<Vec<TeamId>>>,
+    /// The new website access: `Some(None)` means all websites.
+    pub website_ids: Option<Option<Vec<WebsiteId>>>,
+}
+
+/// A stored key: everything but the key itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Its id.
+    pub id: KeyId,
+    /// Its digest.
+    pub digest: KeyDigest,
+    /// The first seven characters.
+    pub prefix: String,
+    /// Its name.
+    pub name: String,
+    /// Whose key it is.
+    pub kind: KeyKind,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// The teams it is restricted to; `None` means all of its owner.
+    pub team_ids: Option<Vec<TeamId>>,
+    /// The websites it is restricted to; `None` means all of its teams.
+    pub website_ids: Option<Vec<WebsiteId>>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The use of a key in a month and since its creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests counted in the month.
+    pub monthly_used: u64,
+    /// Requests counted since the key was created.
+    pub total_used: u64,
+    /// The start of the next month, 00:00:00.000Z of the 1st.
+    pub resets_at: Timestamp,
+}
+
+/// The answer to a request that wants to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// It was counted; the usage includes it.
+    Counted(Usage),
+    /// The month is used up; it was not counted.
+    Exhausted(Usage),
+}
+
+/// Counts of one period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ActivityCounts {
+    /// Requests that were counted.
+    pub requests: u64,
+    /// Events of batches that were accepted.
+    pub accepted_events: u64,
+}
+
+/// What a key did (S1, S4). Periods are counted by whole UTC hours, the running one included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// In the last 24 hours.
+    pub last_24_hours: ActivityCounts,
+    /// In the last 7 days.
+    pub last_7_days: ActivityCounts,
+    /// Ever.
+    pub all_time: ActivityCounts,
+}

@@ -1,0 +1,97 @@
+//! The tables, as the migrations make them.
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        email -> Text,
+        email_folded -> Text,
+        name -> Text,
+        password_hash -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    teams (id) {
+        id -> Text,
+        name -> Text,
+        plan -> Text,
+        key_policy -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    memberships (team_id, user_id) {
+        team_id -> Text,
+        user_id -> Text,
+        role -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    websites (id) {
+        id -> Text,
+        team_id -> Text,
+        user_id -> Nullable<Text>,
+        domain -> Text,
+        name -> Text,
+        tracking_code -> Text,
+        settings -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    deleted_websites (website_id) {
+        website_id -> Text,
+        deleted_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        digest -> Binary,
+        prefix -> Text,
+        name -> Text,
+        user_id -> Nullable<Text>,
+        team_id -> Nullable<Text>,
+        scopes -> Text,
+        team_ids -> Nullable<Text>,
+        website_ids -> Nullable<Text>,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    key_usage (key_id) {
+        key_id -> Text,
+        month -> Integer,
+        monthly_used -> BigInt,
+        total_used -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    key_activity (key_id, hour) {
+        key_id -> Text,
+        hour -> BigInt,
+        requests -> BigInt,
+        accepted_events -> BigInt,
+    }
+}
+
+diesel::table! {
+    data_version (id) {
+        id -> Integer,
+        version -> BigInt,
+    }
+}
+
+diesel::joinable!(memberships -> teams (team_id));
+diesel::joinable!(memberships -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(memberships, teams, users);

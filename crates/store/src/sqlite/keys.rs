@@ -1,0 +1,256 @@
+use diesel::prelude::*;
+use zenovay_auth::{Credential, KeyDigest, KeyDraft, KeyKind, Membership, TeamAccess, may_create_key, may_edit_key};
+use zenovay_domain::{KeyId, Role, TeamId, Timestamp, UserId, WebsiteId};
+
+use super::SqliteStore;
+use super::rows::{KeyRow, decode, id_list};
+use super::teams::load_team;
+use crate::month::month_of;
+use crate::schema::{api_keys, key_usage, memberships, teams, users};
+use crate::{KeyEdit, KeyRecord, KeyStore, NewKey, Result, StoreError};
+
+/// The memberships of a user, each with the plan and the key policy of its team.
+fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Result<Vec<(TeamAccess, Membership)>> {
+    let rows: Vec<(String, String, String, String)> = memberships::table
+        .inner_join(teams::table)
+        .filter(memberships::user_id.eq(user.to_string()))
+        .order(memberships::team_id)
+        .select((memberships::team_id, memberships::role, teams::plan, teams::key_policy))
+        .load(conn)?;
+    let team = |(id, role, plan, policy): (String, String, String, String)| {
+        let team_id = decode("memberships", "team_id", &id, &id)?;
+        let role = decode("memberships", "role", &format!("{id} {user}"), &role)?;
+        let plan = decode("teams", "plan", &id, &plan)?;
+        let key_policy = decode("teams", "key_policy", &id, &policy)?;
+        Ok((TeamAccess { team_id, plan, role }, Membership { team_id, role, key_policy }))
+    };
+    rows.into_iter().map(team).collect()
+}
+
+/// The memberships that decide about a key of this kind: those of the owner of a personal key, those of whoever manages a
+/// workspace key, or what the operator of the server stands for.
+fn deciding_memberships(
+    conn: &mut SqliteConnection,
+    kind: KeyKind,
+    managed_by: Option<UserId>,
+) -> Result<Vec<Membership>> {
+    let memberships = |conn: &mut SqliteConnection, user: UserId| {
+        if diesel::select(diesel::dsl::exists(users::table.find(user.to_string()))).get_result(conn)? {
+            Ok(teams_of(conn, user)?.into_iter().map(|(_, membership)| membership).collect())
+        } else {
+            Err(StoreError::NotFound("user"))
+        }
+    };
+    match (kind, managed_by) {
+        (KeyKind::Personal(owner), _) => memberships(conn, owner),
+        (KeyKind::Workspace(_), Some(user)) => memberships(conn, user),
+        (KeyKind::Workspace(team_id), None) => {
+            let team = load_team(conn, team_id)?.ok_or(StoreError::NotFound("team"))?;
+            Ok(vec![Membership { team_id, role: Role::Owner, key_policy: team.key_policy }])
+        }
+    }
+}
+
+/// The key as a draft, with the team of each website. A website that is gone is `NotFound`.
+fn draft(
+    conn: &mut SqliteConnection,
+    name: &str,
+    kind: KeyKind,
+    scopes: zenovay_domain::Scopes,
+    team_ids: Option<Vec<TeamId>>,
+    website_ids: Option<&[WebsiteId]>,
+) -> Result<KeyDraft> {
+    for id in team_ids.iter().flatten() {
+        load_team(conn, *id)?.ok_or(StoreError::NotFound("team"))?;
+    }
+    let mut with_team = |id: &WebsiteId| {
+        let website = super::websites::load_website(conn, *id)?.ok_or(StoreError::NotFound("website"))?;
+        Ok((*id, website.team_id))
+    };
+    let website_ids = website_ids.map(|ids| ids.iter().map(&mut with_team).collect::<Result<_>>()).transpose()?;
+    Ok(KeyDraft { name: name.to_owned(), kind, scopes, team_ids, website_ids })
+}
+
+fn load_record(conn: &mut SqliteConnection, id: KeyId) -> Result<Option<KeyRecord>> {
+    let row = api_keys::table.find(id.to_string()).select(KeyRow::as_select()).first(conn).optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let used = key_usage::table.find(id.to_string()).select(key_usage::last_used_at).first(conn).optional()?;
+    row.record(used.flatten()).map(Some)
+}
+
+/// The credential behind a digest, as it is in the snapshot of `conn`.
+pub(crate) fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Option<Credential>> {
+    let row = api_keys::table
+        .filter(api_keys::digest.eq(digest.as_bytes().as_slice()))
+        .select(KeyRow::as_select())
+        .first(conn)
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let key = row.record(None)?;
+    // The index found the digest by comparing bytes; this comparison takes the same time wherever they differ.
+    if key.digest != *digest {
+        return Ok(None);
+    }
+    let teams = match key.kind {
+        KeyKind::Personal(owner) => teams_of(conn, owner)?.into_iter().map(|(access, _)| access).collect(),
+        KeyKind::Workspace(team_id) => load_team(conn, team_id)?
+            .map(|team| TeamAccess { team_id, plan: team.plan, role: Role::Admin })
+            .into_iter()
+            .collect(),
+    };
+    Ok(Some(Credential {
+        key_id: key.id,
+        name: key.name,
+        kind: key.kind,
+        scopes: key.scopes,
+        team_ids: key.team_ids,
+        website_ids: key.website_ids,
+        revoked: key.revoked_at.is_some(),
+        teams,
+    }))
+}
+
+/// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.
+pub(super) fn drop_team_from_keys(
+    conn: &mut SqliteConnection,
+    team: TeamId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<()> {
+    let rows = api_keys::table
+        .filter(api_keys::user_id.eq(user.to_string()).and(api_keys::revoked_at.is_null()))
+        .select(KeyRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        let Some(mut ids) = row.team_ids()?.filter(|ids| ids.contains(&team)) else { continue };
+        ids.retain(|id| *id != team);
+        let revoked_at = ids.is_empty().then_some(now.as_millis());
+        diesel::update(api_keys::table.find(&row.id))
+            .set((api_keys::team_ids.eq(id_list(&ids)), api_keys::revoked_at.eq(revoked_at)))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// After a website was deleted: drops it from the keys that name it, and revokes those that name no other.
+pub(super) fn drop_website_from_keys(conn: &mut SqliteConnection, website: WebsiteId, now: Timestamp) -> Result<()> {
+    let rows = api_keys::table
+        .filter(api_keys::website_ids.is_not_null().and(api_keys::revoked_at.is_null()))
+        .select(KeyRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        let Some(mut ids) = row.website_ids()?.filter(|ids| ids.contains(&website)) else { continue };
+        ids.retain(|id| *id != website);
+        let revoked_at = ids.is_empty().then_some(now.as_millis());
+        diesel::update(api_keys::table.find(&row.id))
+            .set((api_keys::website_ids.eq(id_list(&ids)), api_keys::revoked_at.eq(revoked_at)))
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+fn deduplicated<T: Ord + Copy>(ids: &Option<Vec<T>>) -> Option<Vec<T>> {
+    ids.as_ref().map(|ids| ids.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect())
+}
+
+impl KeyStore for SqliteStore {
+    fn create_key(&self, key: &NewKey<'_>, now: Timestamp) -> Result<KeyRecord> {
+        let team_ids = deduplicated(&key.team_ids);
+        let website_ids = deduplicated(&key.website_ids);
+        let (user_id, team_id) = match key.kind {
+            KeyKind::Personal(user) => (Some(user.to_string()), None),
+            KeyKind::Workspace(team) => (None, Some(team.to_string())),
+        };
+        self.write(|conn| {
+            let memberships = deciding_memberships(conn, key.kind, key.created_by)?;
+            let draft = draft(conn, key.name, key.kind, key.scopes, team_ids.clone(), website_ids.as_deref())?;
+            may_create_key(&draft, &memberships)?;
+            let row = KeyRow {
+                id: key.id.to_string(),
+                digest: key.token.digest().as_bytes().to_vec(),
+                prefix: key.token.prefix().to_owned(),
+                name: key.name.to_owned(),
+                user_id,
+                team_id,
+                scopes: key.scopes.to_string(),
+                team_ids: team_ids.as_deref().map(id_list),
+                website_ids: website_ids.as_deref().map(id_list),
+                created_at: now.as_millis(),
+                revoked_at: None,
+            };
+            diesel::insert_into(api_keys::table).values(row).execute(conn)?;
+            diesel::insert_into(key_usage::table)
+                .values((
+                    key_usage::key_id.eq(key.id.to_string()),
+                    key_usage::month.eq(month_of(now)),
+                    key_usage::monthly_used.eq(0),
+                    key_usage::total_used.eq(0),
+                ))
+                .execute(conn)?;
+            load_record(conn, key.id)?.ok_or(StoreError::NotFound("key"))
+        })
+    }
+
+    fn key(&self, id: KeyId) -> Result<Option<KeyRecord>> {
+        self.read(|conn| load_record(conn, id))
+    }
+
+    fn keys(&self) -> Result<Vec<KeyRecord>> {
+        self.read(|conn| {
+            let rows =
+                api_keys::table.order((api_keys::created_at, api_keys::id)).select(KeyRow::as_select()).load(conn)?;
+            let used: Vec<(String, Option<i64>)> =
+                key_usage::table.select((key_usage::key_id, key_usage::last_used_at)).load(conn)?;
+            let used: std::collections::HashMap<_, _> = used.into_iter().collect();
+            rows.into_iter()
+                .map(|row| {
+                    let last_used_at = used.get(&row.id).copied().flatten();
+                    row.record(last_used_at)
+                })
+                .collect()
+        })
+    }
+
+    fn edit_key(&self, id: KeyId, edit: &KeyEdit) -> Result<KeyRecord> {
+        self.write(|conn| {
+            let key = load_record(conn, id)?.ok_or(StoreError::NotFound("key"))?;
+            if key.revoked_at.is_some() {
+                return Err(StoreError::KeyRevoked);
+            }
+            let name = edit.name.as_ref().unwrap_or(&key.name);
+            let scopes = edit.scopes.unwrap_or(key.scopes);
+            let team_ids = edit.team_ids.as_ref().map_or_else(|| key.team_ids.clone(), deduplicated);
+            let website_ids = edit.website_ids.as_ref().map_or_else(|| key.website_ids.clone(), deduplicated);
+            let memberships = deciding_memberships(conn, key.kind, None)?;
+            let current =
+                draft(conn, &key.name, key.kind, key.scopes, key.team_ids.clone(), key.website_ids.as_deref())?;
+            let wanted = draft(conn, name, key.kind, scopes, team_ids.clone(), website_ids.as_deref())?;
+            may_edit_key(&current, &wanted, &memberships)?;
+            diesel::update(api_keys::table.find(id.to_string()))
+                .set((
+                    api_keys::name.eq(name),
+                    api_keys::scopes.eq(scopes.to_string()),
+                    api_keys::team_ids.eq(team_ids.as_deref().map(id_list)),
+                    api_keys::website_ids.eq(website_ids.as_deref().map(id_list)),
+                ))
+                .execute(conn)?;
+            load_record(conn, id)?.ok_or(StoreError::NotFound("key"))
+        })
+    }
+
+    fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            let key = load_record(conn, id)?.ok_or(StoreError::NotFound("key"))?;
+            if key.revoked_at.is_none() {
+                diesel::update(api_keys::table.find(id.to_string()))
+                    .set(api_keys::revoked_at.eq(now.as_millis()))
+                    .execute(conn)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn credential(&self, digest: &KeyDigest) -> Result<Option<Credential>> {
+        self.read(|conn| load_credential(conn, digest))
+    }
+}

@@ -1,0 +1,138 @@
+use diesel::prelude::*;
+use zenovay_domain::{KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, UserId};
+
+use super::SqliteStore;
+use super::rows::{TeamRow, check_name, decode};
+use super::websites::check_plan_limit;
+use crate::schema::{memberships, teams, users};
+use crate::{Member, Result, StoreError, Team, TeamStore};
+
+pub(super) fn load_team(conn: &mut SqliteConnection, id: TeamId) -> Result<Option<Team>> {
+    let row = teams::table.find(id.to_string()).select(TeamRow::as_select()).first(conn).optional()?;
+    row.map(Team::try_from).transpose()
+}
+
+fn require_user(conn: &mut SqliteConnection, id: UserId) -> Result<()> {
+    let known = diesel::dsl::exists(users::table.find(id.to_string()));
+    if diesel::select(known).get_result(conn)? { Ok(()) } else { Err(StoreError::NotFound("user")) }
+}
+
+/// The member's role, if there is such a member.
+fn role_of(conn: &mut SqliteConnection, team: TeamId, user: UserId) -> Result<Option<Role>> {
+    let id = (team.to_string(), user.to_string());
+    let role: Option<String> = memberships::table.find(id).select(memberships::role).first(conn).optional()?;
+    role.map(|role| decode("memberships", "role", &format!("{team} {user}"), &role)).transpose()
+}
+
+/// Refuses what would leave the team without an owner.
+fn keep_an_owner(conn: &mut SqliteConnection, team: TeamId, leaving: Role) -> Result<()> {
+    if leaving != Role::Owner {
+        return Ok(());
+    }
+    let owners: i64 = memberships::table
+        .filter(memberships::team_id.eq(team.to_string()).and(memberships::role.eq(Role::Owner.as_str())))
+        .count()
+        .get_result(conn)?;
+    if owners > 1 { Ok(()) } else { Err(StoreError::LastOwner) }
+}
+
+impl TeamStore for SqliteStore {
+    fn create_team(&self, team: &Team, owner: UserId) -> Result<()> {
+        check_name(&team.name)?;
+        let row = TeamRow {
+            id: team.id.to_string(),
+            name: team.name.clone(),
+            plan: team.plan.as_str().to_owned(),
+            key_policy: team.key_policy.as_str().to_owned(),
+            created_at: team.created_at.as_millis(),
+        };
+        self.write(|conn| {
+            require_user(conn, owner)?;
+            diesel::insert_into(teams::table).values(row).execute(conn)?;
+            insert_member(conn, team.id, owner, Role::Owner, team.created_at)
+        })
+    }
+
+    fn team(&self, id: TeamId) -> Result<Option<Team>> {
+        load_team(&mut *self.connection()?, id)
+    }
+
+    fn teams(&self) -> Result<Vec<Team>> {
+        let rows = teams::table
+            .order((teams::created_at, teams::id))
+            .select(TeamRow::as_select())
+            .load(&mut self.connection()?)?;
+        rows.into_iter().map(Team::try_from).collect()
+    }
+
+    fn set_plan(&self, id: TeamId, plan: Plan) -> Result<()> {
+        self.write(|conn| {
+            let changed =
+                diesel::update(teams::table.find(id.to_string())).set(teams::plan.eq(plan.as_str())).execute(conn)?;
+            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("team")) }
+        })
+    }
+
+    fn set_key_policy(&self, id: TeamId, policy: KeyPolicy) -> Result<()> {
+        self.write(|conn| {
+            let changed = diesel::update(teams::table.find(id.to_string()))
+                .set(teams::key_policy.eq(policy.as_str()))
+                .execute(conn)?;
+            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("team")) }
+        })
+    }
+
+    fn members(&self, id: TeamId) -> Result<Vec<Member>> {
+        let rows: Vec<(String, String, String)> = memberships::table
+            .inner_join(users::table)
+            .filter(memberships::team_id.eq(id.to_string()))
+            .order((memberships::created_at, memberships::user_id))
+            .select((memberships::user_id, users::email, memberships::role))
+            .load(&mut self.connection()?)?;
+        let member = |(user, email, role): (String, String, String)| {
+            let user_id = decode("memberships", "user_id", &user, &user)?;
+            Ok(Member { user_id, email, role: decode("memberships", "role", &format!("{id} {user}"), &role)? })
+        };
+        rows.into_iter().map(member).collect()
+    }
+
+    fn add_member(&self, id: TeamId, user: UserId, role: Role, plans: &PlanTable, now: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
+            require_user(conn, user)?;
+            if let Some(present) = role_of(conn, id, user)? {
+                if role != Role::Owner {
+                    keep_an_owner(conn, id, present)?;
+                }
+                diesel::update(memberships::table.find((id.to_string(), user.to_string())))
+                    .set(memberships::role.eq(role.as_str()))
+                    .execute(conn)?;
+                return Ok(());
+            }
+            let members = memberships::table.filter(memberships::team_id.eq(id.to_string())).count();
+            check_plan_limit(team.plan, "members", plans.limits(team.plan).members, members.get_result(conn)?)?;
+            insert_member(conn, id, user, role, now)
+        })
+    }
+
+    fn remove_member(&self, id: TeamId, user: UserId, now: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            let role = role_of(conn, id, user)?.ok_or(StoreError::NotFound("member"))?;
+            keep_an_owner(conn, id, role)?;
+            diesel::delete(memberships::table.find((id.to_string(), user.to_string()))).execute(conn)?;
+            super::keys::drop_team_from_keys(conn, id, user, now)
+        })
+    }
+}
+
+fn insert_member(conn: &mut SqliteConnection, id: TeamId, user: UserId, role: Role, now: Timestamp) -> Result<()> {
+    diesel::insert_into(memberships::table)
+        .values((
+            memberships::team_id.eq(id.to_string()),
+            memberships::user_id.eq(user.to_string()),
+            memberships::role.eq(role.as_str()),
+            memberships::created_at.eq(now.as_millis()),
+        ))
+        .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+use diesel::dsl::case_when;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable};
+use diesel::upsert::excluded;
+use zenovay_domain::{KeyId, Timestamp};
+
+use super::SqliteStore;
+use super::rows::damaged;
+use crate::month::{end_of_month, month_of};
+use crate::schema::{key_activity, key_usage};
+use crate::{Activity, ActivityCounts, Charge, Result, StoreError, Usage, UsageStore};
+
+const HOUR_MS: i64 = 3_600_000;
+/// The time of last use is written at most this often (SPEC C1).
+const LAST_USED_EVERY_MS: i64 = 60_000;
+
+type Counts = (i32, i64, i64);
+
+fn usage_of(id: KeyId, (month, monthly_used, total_used): Counts) -> Result<Usage> {
+    let count = |column, value: i64| u64::try_from(value).map_err(|_| damaged("key_usage", column, &id.to_string()));
+    Ok(Usage {
+        monthly_used: count("monthly_used", monthly_used)?,
+        total_used: count("total_used", total_used)?,
+        resets_at: end_of_month(month),
+    })
+}
+
+/// The stored counts as they stand in `month`; a later stored month goes on.
+fn load_usage(conn: &mut SqliteConnection, id: KeyId, month: i32) -> Result<Usage> {
+    let counts: Option<Counts> = key_usage::table
+        .find(id.to_string())
+        .select((key_usage::month, key_usage::monthly_used, key_usage::total_used))
+        .first(conn)
+        .optional()?;
+    let (stored, used, total) = counts.ok_or(StoreError::NotFound("key"))?;
+    usage_of(id, if month > stored { (month, 0, total) } else { (stored, used, total) })
+}
+
+fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests: i64, events: i64) -> Result<()> {
+    diesel::insert_into(key_activity::table)
+        .values((
+            key_activity::key_id.eq(id),
+            key_activity::hour.eq(now.as_millis().div_euclid(HOUR_MS)),
+            key_activity::requests.eq(requests),
+            key_activity::accepted_events.eq(events),
+        ))
+        .on_conflict((key_activity::key_id, key_activity::hour))
+        .do_update()
+        .set((
+            key_activity::requests.eq(key_activity::requests + excluded(key_activity::requests)),
+            key_activity::accepted_events.eq(key_activity::accepted_events + excluded(key_activity::accepted_events)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+impl UsageStore for SqliteStore {
+    fn charge_request(&self, id: KeyId, monthly_limit: u64, now: Timestamp) -> Result<Charge> {
+        let month = month_of(now);
+        let limit = i64::try_from(monthly_limit).unwrap_or(i64::MAX);
+        let at = now.as_millis();
+        let key = id.to_string();
+        self.counting.lock().immediate_transaction(|conn| {
+            if limit == 0 {
+                return load_usage(conn, id, month).map(Charge::Exhausted);
+            }
+            let used_lately = key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS);
+            let counts: Option<Counts> = diesel::update(
+                key_usage::table.find(&key).filter(key_usage::month.lt(month).or(key_usage::monthly_used.lt(limit))),
+            )
+            .set((
+                key_usage::month
+                    .eq(case_when(key_usage::month.lt(month), month.into_sql::<Integer>()).otherwise(key_usage::month)),
+                key_usage::monthly_used.eq(case_when(key_usage::month.lt(month), 1_i64.into_sql::<BigInt>())
+                    .otherwise(key_usage::monthly_used + 1)),
+                key_usage::total_used.eq(key_usage::total_used + 1),
+                key_usage::last_used_at
+                    .eq(case_when(used_lately, key_usage::last_used_at)
+                        .otherwise(Some(at).into_sql::<Nullable<BigInt>>())),
+            ))
+            .returning((key_usage::month, key_usage::monthly_used, key_usage::total_used))
+            .get_result(conn)
+            .optional()?;
+            let Some(counts) = counts else { return load_usage(conn, id, month).map(Charge::Exhausted) };
+            add_activity(conn, &key, now, 1, 0)?;
+            usage_of(id, counts).map(Charge::Counted)
+        })
+    }
+
+    fn usage(&self, id: KeyId, now: Timestamp) -> Result<Usage> {
+        load_usage(&mut *self.connection()?, id, month_of(now))
+    }
+
+    fn record_accepted_events(&self, id: KeyId, events: u64, now: Timestamp) -> Result<()> {
+        let events = i64::try_from(events).unwrap_or(i64::MAX);
+        self.counting.lock().immediate_transaction(|conn| {
+            load_usage(conn, id, month_of(now))?;
+            add_activity(conn, &id.to_string(), now, 0, events)
+        })
+    }
+
+    fn activity(&self, id: KeyId, now: Timestamp) -> Result<Activity> {
+        let hours: Vec<(i64, i64, i64)> = key_activity::table
+            .filter(key_activity::key_id.eq(id.to_string()))
+            .select((key_activity::hour, key_activity::requests, key_activity::accepted_events))
+            .load(&mut self.connection()?)?;
+        let present = now.as_millis().div_euclid(HOUR_MS);
+        let sum_of_last = |length: i64| {
+            let within = hours.iter().filter(|(hour, ..)| present.saturating_sub(*hour) < length);
+            within.fold(ActivityCounts::default(), |sum, (_, requests, events)| ActivityCounts {
+                requests: sum.requests.saturating_add(requests.unsigned_abs()),
+                accepted_events: sum.accepted_events.saturating_add(events.unsigned_abs()),
+            })
+        };
+        Ok(Activity {
+            last_24_hours: sum_of_last(24),
+            last_7_days: sum_of_last(7 * 24),
+            all_time: sum_of_last(i64::MAX),
+        })
+    }
+}

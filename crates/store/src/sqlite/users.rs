@@ -1,0 +1,63 @@
+use diesel::prelude::*;
+use zenovay_domain::UserId;
+
+use super::SqliteStore;
+use super::rows::{UserRow, check_name};
+use crate::schema::users;
+use crate::{Result, StoreError, User, UserStore};
+
+/// The longest address (RFC 5321 leaves 254 bytes for it).
+const EMAIL_MAX_BYTES: usize = 254;
+
+/// Something before one `@`, a dot or nothing special behind it, no spaces: whether mail arrives is not decided here.
+fn check_email(email: &str) -> Result<()> {
+    let (local, domain) = email.rsplit_once('@').unwrap_or_default();
+    let valid = email.len() <= EMAIL_MAX_BYTES
+        && !local.is_empty()
+        && !local.contains('@')
+        && !domain.is_empty()
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if valid {
+        return Ok(());
+    }
+    Err(StoreError::Invalid { field: "email", reason: "give an address such as name@example.com".to_owned() })
+}
+
+impl UserStore for SqliteStore {
+    fn create_user(&self, user: &User) -> Result<()> {
+        check_email(&user.email)?;
+        check_name(&user.name)?;
+        let row = UserRow {
+            id: user.id.to_string(),
+            email: user.email.clone(),
+            email_folded: user.email.to_lowercase(),
+            name: user.name.clone(),
+            password_hash: user.password_hash.as_str().to_owned(),
+            created_at: user.created_at.as_millis(),
+        };
+        self.write(|conn| {
+            diesel::insert_into(users::table).values(row).execute(conn)?;
+            Ok(())
+        })
+    }
+
+    fn user(&self, id: UserId) -> Result<Option<User>> {
+        let mut conn = self.connection()?;
+        let row = users::table.find(id.to_string()).select(UserRow::as_select()).first(&mut conn).optional()?;
+        row.map(User::try_from).transpose()
+    }
+
+    fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        let mut conn = self.connection()?;
+        let row = users::table
+            .filter(users::email_folded.eq(email.to_lowercase()))
+            .select(UserRow::as_select())
+            .first(&mut conn)
+            .optional()?;
+        row.map(User::try_from).transpose()
+    }
+
+    fn has_users(&self) -> Result<bool> {
+        Ok(diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(&mut self.connection()?)?)
+    }
+}

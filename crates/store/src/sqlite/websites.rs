@@ -1,0 +1,155 @@
+use diesel::prelude::*;
+use zenovay_auth::Credential;
+use zenovay_domain::{Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone};
+
+use super::SqliteStore;
+use super::rows::{WebsiteRow, check_name, damaged, decode};
+use super::teams::load_team;
+use crate::schema::{deleted_websites, websites};
+use crate::{NewWebsite, Result, StoreError, WebsiteStore, normalize_domain};
+
+/// Refuses one more where `limit` are there.
+pub(super) fn check_plan_limit(plan: Plan, what: &'static str, limit: Option<u32>, present: i64) -> Result<()> {
+    match limit {
+        Some(limit) if present >= i64::from(limit) => Err(StoreError::PlanLimit { plan, what, limit }),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn load_website(conn: &mut SqliteConnection, id: WebsiteId) -> Result<Option<Website>> {
+    let row = websites::table.find(id.to_string()).select(WebsiteRow::as_select()).first(conn).optional()?;
+    row.map(Website::try_from).transpose()
+}
+
+pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingCode) -> Result<Option<Website>> {
+    let row = websites::table
+        .filter(websites::tracking_code.eq(code.as_str()))
+        .select(WebsiteRow::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(Website::try_from).transpose()
+}
+
+/// Checks what can be written, and brings the domain into its stored form.
+fn checked(mut website: Website) -> Result<Website> {
+    website.domain = normalize_domain(&website.domain)?;
+    check_name(&website.name)?;
+    let zone = &website.settings.time_zone;
+    if zone.parse::<Zone>().is_err() {
+        let reason = format!("{zone:?} is not an IANA time zone such as Europe/Berlin");
+        return Err(StoreError::Invalid { field: "time_zone", reason });
+    }
+    Ok(website)
+}
+
+fn settings_text(website: &Website) -> Result<String> {
+    serde_json::to_string(&website.settings).map_err(|_| damaged("websites", "settings", &website.id.to_string()))
+}
+
+impl WebsiteStore for SqliteStore {
+    fn create_website(&self, new: &NewWebsite, plans: &PlanTable, now: Timestamp) -> Result<Website> {
+        let website = checked(Website {
+            id: new.id,
+            team_id: new.team_id,
+            user_id: new.user_id,
+            domain: new.domain.clone(),
+            name: new.name.clone(),
+            tracking_code: new.tracking_code.clone(),
+            created_at: now,
+            settings: new.settings.clone(),
+        })?;
+        let row = WebsiteRow {
+            id: website.id.to_string(),
+            team_id: website.team_id.to_string(),
+            user_id: website.user_id.map(|user| user.to_string()),
+            domain: website.domain.clone(),
+            name: website.name.clone(),
+            tracking_code: website.tracking_code.to_string(),
+            settings: settings_text(&website)?,
+            created_at: now.as_millis(),
+        };
+        self.write(|conn| {
+            let team = load_team(conn, new.team_id)?.ok_or(StoreError::NotFound("team"))?;
+            let present = websites::table.filter(websites::team_id.eq(&row.team_id)).count().get_result(conn)?;
+            check_plan_limit(team.plan, "websites", plans.limits(team.plan).websites, present)?;
+            diesel::insert_into(websites::table).values(row).execute(conn)?;
+            Ok(())
+        })?;
+        Ok(website)
+    }
+
+    fn website(&self, id: WebsiteId) -> Result<Option<Website>> {
+        load_website(&mut *self.connection()?, id)
+    }
+
+    fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Website>> {
+        load_website_by_code(&mut *self.connection()?, code)
+    }
+
+    fn websites(&self) -> Result<Vec<Website>> {
+        let rows = websites::table
+            .order((websites::created_at, websites::id))
+            .select(WebsiteRow::as_select())
+            .load(&mut self.connection()?)?;
+        rows.into_iter().map(Website::try_from).collect()
+    }
+
+    fn reachable_websites(&self, credential: &Credential) -> Result<Vec<Website>> {
+        let teams: Vec<String> = credential.reachable_teams().map(|team| team.team_id.to_string()).collect();
+        let rows = websites::table
+            .filter(websites::team_id.eq_any(teams))
+            .order((websites::created_at, websites::id))
+            .select(WebsiteRow::as_select())
+            .load(&mut self.connection()?)?;
+        let websites = rows.into_iter().map(Website::try_from).collect::<Result<Vec<_>>>()?;
+        Ok(websites.into_iter().filter(|website| credential.reaches(website.id, website.team_id)).collect())
+    }
+
+    fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website> {
+        self.write(|conn| {
+            let stored = load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?;
+            let mut wanted = stored.clone();
+            edit(&mut wanted)?;
+            let Website { domain, name, settings, .. } = checked(wanted)?;
+            let website = Website { domain, name, settings, ..stored };
+            diesel::update(websites::table.find(id.to_string()))
+                .set((
+                    websites::domain.eq(&website.domain),
+                    websites::name.eq(&website.name),
+                    websites::settings.eq(settings_text(&website)?),
+                ))
+                .execute(conn)?;
+            Ok(website)
+        })
+    }
+
+    fn delete_website(&self, id: WebsiteId, now: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            if diesel::delete(websites::table.find(id.to_string())).execute(conn)? == 0 {
+                return Err(StoreError::NotFound("website"));
+            }
+            diesel::insert_into(deleted_websites::table)
+                .values((
+                    deleted_websites::website_id.eq(id.to_string()),
+                    deleted_websites::deleted_at.eq(now.as_millis()),
+                ))
+                .execute(conn)?;
+            super::keys::drop_website_from_keys(conn, id, now)
+        })
+    }
+
+    fn deleted_websites(&self) -> Result<Vec<WebsiteId>> {
+        let ids: Vec<String> = deleted_websites::table
+            .order(deleted_websites::deleted_at)
+            .select(deleted_websites::website_id)
+            .load(&mut self.connection()?)?;
+        ids.iter().map(|id| decode("deleted_websites", "website_id", id, id)).collect()
+    }
+
+    fn mark_events_deleted(&self, id: WebsiteId) -> Result<()> {
+        self.write(|conn| {
+            diesel::delete(deleted_websites::table.find(id.to_string())).execute(conn)?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,266 @@
+//! What a store does, one trait per kind of data. Every method is one transaction. "Not found" is `Ok(None)` where
+//! something is looked up, and [`StoreError::NotFound`](crate::StoreError::NotFound) where something is to be changed.
+//! All methods fail with [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the database cannot be used,
+//! and with [`StoreError::Decode`](crate::StoreError::Decode) when a row is damaged. All may block: call them outside an
+//! async executor's workers.
+
+use zenovay_auth::{Credential, KeyDigest};
+use zenovay_domain::{
+    KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+};
+
+use crate::{Activity, Charge, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User};
+
+/// User accounts.
+pub trait UserStore: Send + Sync {
+    /// Creates an account.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for an address or a name that cannot be one, `Conflict("email")` when the address, in any case, has an
+    /// account.
+    fn create_user(&self, user: &User) -> Result<()>;
+
+    /// The account `id`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn user(&self, id: UserId) -> Result<Option<User>>;
+
+    /// The account with this address; upper and lower case are the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn user_by_email(&self, email: &str) -> Result<Option<User>>;
+
+    /// Whether there is any account. There is none before the first start.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn has_users(&self) -> Result<bool>;
+}
+
+/// Teams and their members.
+pub trait TeamStore: Send + Sync {
+    /// Creates a team with its first owner.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a name that cannot be one, `NotFound("user")`.
+    fn create_team(&self, team: &Team, owner: UserId) -> Result<()>;
+
+    /// The team `id`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn team(&self, id: TeamId) -> Result<Option<Team>>;
+
+    /// All teams, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn teams(&self) -> Result<Vec<Team>>;
+
+    /// Changes the plan. Websites and members beyond the new plan's limits stay; no more can be added.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`.
+    fn set_plan(&self, id: TeamId, plan: Plan) -> Result<()>;
+
+    /// Changes who may create personal keys that reach the team. Keys that exist live on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`.
+    fn set_key_policy(&self, id: TeamId, policy: KeyPolicy) -> Result<()>;
+
+    /// The members of a team, the longest standing first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn members(&self, id: TeamId) -> Result<Vec<Member>>;
+
+    /// Makes the user a member, or gives a member another role.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`, `NotFound("user")`, `PlanLimit` when the team is full, `LastOwner`.
+    fn add_member(&self, id: TeamId, user: UserId, role: Role, plans: &PlanTable, now: Timestamp) -> Result<()>;
+
+    /// Ends a membership. The team is dropped from the user's personal keys that name it; such a key that names no other
+    /// team is revoked at `now`. Keys for all teams live on (SPEC C2 row 16).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("member")`, `LastOwner`.
+    fn remove_member(&self, id: TeamId, user: UserId, now: Timestamp) -> Result<()>;
+}
+
+/// Websites.
+pub trait WebsiteStore: Send + Sync {
+    /// Creates a website and returns it as stored, with its domain normalised.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a domain, name or setting that breaks a rule, `NotFound("team")`, `PlanLimit` when the team has as
+    /// many as its plan allows, `Conflict("tracking code")`.
+    fn create_website(&self, website: &NewWebsite, plans: &PlanTable, now: Timestamp) -> Result<Website>;
+
+    /// The website `id`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn website(&self, id: WebsiteId) -> Result<Option<Website>>;
+
+    /// The website with this code; codes are compared exactly.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Website>>;
+
+    /// All websites, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn websites(&self) -> Result<Vec<Website>>;
+
+    /// The websites that the credential reaches, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn reachable_websites(&self, credential: &Credential) -> Result<Vec<Website>>;
+
+    /// Hands the website to `edit` and stores what it makes of it: domain, name and settings; everything else stays.
+    /// Nobody else changes it in between. Returns it as stored.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("website")`, `Invalid` as for [`create_website`](Self::create_website), and what `edit` returns; then
+    /// nothing is changed.
+    fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website>;
+
+    /// Deletes the website and notes that its events are to be deleted. It is dropped from the keys that name it; a key
+    /// that names no other website is revoked at `now`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("website")`.
+    fn delete_website(&self, id: WebsiteId, now: Timestamp) -> Result<()>;
+
+    /// The deleted websites whose events are not deleted yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn deleted_websites(&self) -> Result<Vec<WebsiteId>>;
+
+    /// Notes that the events of a deleted website are deleted. Doing it twice does no harm.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn mark_events_deleted(&self, id: WebsiteId) -> Result<()>;
+}
+
+/// API keys.
+pub trait KeyStore: Send + Sync {
+    /// Creates a key, if the rules of [`zenovay_auth::may_create_key`] let its creator, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// `KeyRefused`, `NotFound` for an unknown user, team or website, `Conflict("key")`.
+    fn create_key(&self, key: &NewKey<'_>, now: Timestamp) -> Result<KeyRecord>;
+
+    /// The key `id`, also when it is revoked.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn key(&self, id: KeyId) -> Result<Option<KeyRecord>>;
+
+    /// All keys, the oldest first, also revoked ones.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn keys(&self) -> Result<Vec<KeyRecord>>;
+
+    /// Changes a key, if the rules of [`zenovay_auth::may_edit_key`] let its owner, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `KeyRefused`, `KeyRevoked`.
+    fn edit_key(&self, id: KeyId, edit: &KeyEdit) -> Result<KeyRecord>;
+
+    /// Revokes a key for good. When this returns, no process accepts the key any more. Doing it twice does no harm; the
+    /// first time counts.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("key")`.
+    fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<()>;
+
+    /// The credential behind a digest, with its owner's memberships and the plans of the teams as they are now, also
+    /// when it is revoked; `None` when nobody holds such a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn credential(&self, digest: &KeyDigest) -> Result<Option<Credential>>;
+}
+
+/// What keys are used for.
+pub trait UsageStore: Send + Sync {
+    /// Counts one request of the key in the UTC month of `now`, unless `monthly_limit` requests are counted there. Under
+    /// any number of concurrent callers, in any number of processes, exactly `monthly_limit` are counted. The count
+    /// survives the death of the process as soon as this returns; a power cut may take the requests since the last write
+    /// of another kind. A clock that goes back does not open a month a second time: the later month goes on. Also notes
+    /// the hour's activity and, at most once a minute, the time of last use.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("key")`.
+    fn charge_request(&self, id: KeyId, monthly_limit: u64, now: Timestamp) -> Result<Charge>;
+
+    /// The usage of the key as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("key")`.
+    fn usage(&self, id: KeyId, now: Timestamp) -> Result<Usage>;
+
+    /// Adds accepted events of a batch to the activity of the key. As durable as [`charge_request`](Self::charge_request).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("key")`.
+    fn record_accepted_events(&self, id: KeyId, events: u64, now: Timestamp) -> Result<()>;
+
+    /// What the key did, as of `now`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn activity(&self, id: KeyId, now: Timestamp) -> Result<Activity>;
+}
+
+/// A number that moves with every change of users' memberships, teams, websites or keys.
+pub trait DataVersion: Send + Sync {
+    /// The present version. A change made by any process, and finished before this is called, is in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn data_version(&self) -> Result<i64>;
+}
