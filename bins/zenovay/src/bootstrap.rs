@@ -1,0 +1,150 @@
+//! The first start: an owner, a team, a website and a key, shown once.
+
+use std::net::SocketAddr;
+
+use rand::CryptoRng;
+use zenovay_auth::{ApiKeyToken, KeyKind, generate_password, hash_password};
+use zenovay_domain::{
+    KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId, WebsiteSettings,
+};
+use zenovay_store::{
+    KeyStore, NewKey, NewWebsite, SqliteStore, StoreError, Team, TeamStore, User, UserStore, WebsiteStore,
+};
+
+use crate::config::Config;
+
+/// The address of the account that the first start creates.
+pub const OWNER_EMAIL: &str = "owner@localhost.localdomain";
+
+/// What the first start created. Holds secrets; shown once, never stored.
+pub struct Account {
+    password: String,
+    key: ApiKeyToken,
+    /// Who owns everything.
+    pub user_id: UserId,
+    /// The team.
+    pub team_id: TeamId,
+}
+
+/// Creates an account with a team on the enterprise plan and a key with full access, unless there is a user already.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn create_account(
+    store: &SqliteStore,
+    rng: &mut impl CryptoRng,
+    now: Timestamp,
+) -> Result<Option<Account>, StoreError> {
+    if store.has_users()? {
+        return Ok(None);
+    }
+    let password = generate_password(rng).to_string();
+    let password_hash = hash_password(&password, rng)
+        .map_err(|rule| StoreError::Invalid { field: "password", reason: rule.to_string() })?;
+    let user = User {
+        id: UserId::from_random_bytes(random(rng)),
+        email: OWNER_EMAIL.to_owned(),
+        name: "Owner".to_owned(),
+        password_hash,
+        created_at: now,
+    };
+    let team = Team {
+        id: TeamId::from_random_bytes(random(rng)),
+        name: "My workspace".to_owned(),
+        plan: Plan::Enterprise,
+        key_policy: KeyPolicy::AllMembers,
+        created_at: now,
+    };
+    store.create_user(&user)?;
+    store.create_team(&team, user.id)?;
+    let key = ApiKeyToken::generate(rng);
+    let new = NewKey {
+        id: KeyId::from_random_bytes(random(rng)),
+        token: &key,
+        kind: KeyKind::Personal(user.id),
+        created_by: Some(user.id),
+        name: "First key",
+        scopes: Scopes::FULL_ACCESS,
+        team_ids: None,
+        website_ids: None,
+    };
+    store.create_key(&new, now)?;
+    Ok(Some(Account { password, key, user_id: user.id, team_id: team.id }))
+}
+
+/// Creates a website that accepts local hosts too.
+///
+/// # Errors
+/// When the database cannot be written, or the domain or name breaks a rule.
+pub fn create_website(
+    store: &SqliteStore,
+    account: &Account,
+    domain: &str,
+    name: &str,
+    plans: &PlanTable,
+    rng: &mut impl CryptoRng,
+    now: Timestamp,
+) -> Result<Website, StoreError> {
+    let new = NewWebsite {
+        id: WebsiteId::from_random_bytes(random(rng)),
+        team_id: account.team_id,
+        user_id: Some(account.user_id),
+        domain: domain.to_owned(),
+        name: name.to_owned(),
+        tracking_code: TrackingCode::from_random_bytes(random(rng)),
+        settings: WebsiteSettings { allow_localhost: true, ..WebsiteSettings::default() },
+    };
+    store.create_website(&new, plans, now)
+}
+
+fn random<const N: usize>(rng: &mut impl CryptoRng) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Where browsers reach a server that listens on `address`, without a slash at the end.
+pub fn public_url(config: &Config, address: SocketAddr) -> String {
+    match &config.public_url {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None if address.ip().is_unspecified() => format!("http://127.0.0.1:{}", address.port()),
+        None => format!("http://{address}"),
+    }
+}
+
+/// The tag that a page of the website needs.
+pub fn script_tag(url: &str, code: &TrackingCode) -> String {
+    format!(r#"<script defer data-tracking-code="{code}" src="{url}/z.js"></script>"#)
+}
+
+/// What the first start prints.
+pub fn welcome(account: &Account, website: &Website, url: &str) -> String {
+    let (password, key) = (&account.password, account.key.expose());
+    let (id, code, domain) = (website.id, &website.tracking_code, &website.domain);
+    let tag = script_tag(url, code);
+    format!(
+        r#"
+First start: an owner, a workspace and a website were created. This is shown once.
+
+  login         {OWNER_EMAIL}
+  password      {password}
+  API key       {key}
+  workspace     {team}
+  website       {id}  ({domain})
+
+Put this into the pages of {domain}:
+
+  {tag}
+
+Or send an event:
+
+  curl {url}/e/{code} -H 'Content-Type: application/json' -d '{{"event_type":"pageview","url":"http://{domain}/home","session_id":"first-session","user_agent":"curl","device_type":"desktop","browser":"curl","os":"Linux"}}'
+
+And read it back:
+
+  curl '{url}/api/external/v1/analytics/{id}?range=24h' -H 'X-API-Key: {key}'
+
+"#,
+        team = account.team_id,
+    )
+}

@@ -1,0 +1,66 @@
+//! What the commands on the metadata share.
+
+use serde_json::{Value, json};
+use zenovay_domain::{Clock, SystemClock, TeamId, Timestamp, UserId, Website};
+use zenovay_store::{SqliteStore, StoreError, TeamStore, UserStore, WebsiteStore};
+
+use super::output::Failure;
+use crate::config::Config;
+use crate::data_dir;
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(error)
+    }
+}
+
+/// Opens the metadata of `config`, which must be there.
+pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
+    let path = config.database_path();
+    if !path.exists() {
+        let path = path.display();
+        return Err(Failure::new(format_args!("{path} does not exist: start the server or create a user first")));
+    }
+    Ok(SqliteStore::open(&path)?)
+}
+
+/// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
+pub(super) fn open_or_create(config: &Config) -> Result<SqliteStore, Failure> {
+    data_dir::create(&config.data_dir).map_err(Failure::new)?;
+    Ok(SqliteStore::open(&config.database_path())?)
+}
+
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// The id of the account with this address.
+pub(super) fn user_id(store: &SqliteStore, email: &str) -> Result<UserId, Failure> {
+    let user = store.user_by_email(email)?;
+    user.map(|user| user.id).ok_or_else(|| Failure::new(format_args!("there is no user {}", email.escape_debug())))
+}
+
+/// The team as the commands that change it print it.
+pub(super) fn team_json(store: &SqliteStore, id: TeamId) -> Result<Value, Failure> {
+    let team = store.team(id)?.ok_or(StoreError::NotFound("team"))?;
+    Ok(json!({ "id": team.id, "name": team.name, "plan": team.plan, "key_policy": team.key_policy }))
+}
+
+/// The website as `website show` prints it.
+pub(super) fn website_json(website: &Website) -> Value {
+    json!({
+        "id": website.id,
+        "team_id": website.team_id,
+        "user_id": website.user_id,
+        "domain": website.domain,
+        "name": website.name,
+        "tracking_code": website.tracking_code,
+        "created_at": website.created_at.to_string(),
+        "settings": website.settings,
+    })
+}
+
+/// The website with this id.
+pub(super) fn website(store: &SqliteStore, id: zenovay_domain::WebsiteId) -> Result<Website, Failure> {
+    Ok(store.website(id)?.ok_or(StoreError::NotFound("website"))?)
+}

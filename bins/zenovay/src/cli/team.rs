@@ -1,0 +1,97 @@
+//! `zenovay team`.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use zenovay_domain::{KeyPolicy, Plan, Role, TeamId};
+use zenovay_store::{Team, TeamStore};
+
+use super::context;
+use super::output::{Failure, Output, lines};
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a team, also called workspace.
+    Create {
+        /// The name people see, 1 to 100 characters.
+        #[arg(long)]
+        name: String,
+        /// The address of the user who will own it.
+        #[arg(long, value_name = "EMAIL")]
+        owner: String,
+        /// free, pro, scale or enterprise.
+        #[arg(long, default_value = "enterprise")]
+        plan: Plan,
+    },
+    /// Change the plan.
+    SetPlan {
+        /// The team.
+        id: TeamId,
+        /// free, pro, scale or enterprise.
+        plan: Plan,
+    },
+    /// Make a user a member, or give a member another role.
+    AddMember {
+        /// The team.
+        id: TeamId,
+        /// The user's address.
+        #[arg(long)]
+        email: String,
+        /// owner, admin, editor or viewer.
+        #[arg(long)]
+        role: Role,
+    },
+    /// End a membership; keys of the user stop reaching the team.
+    RemoveMember {
+        /// The team.
+        id: TeamId,
+        /// The user's address.
+        #[arg(long)]
+        email: String,
+    },
+    /// Choose who may create personal keys that reach the team.
+    SetKeyPolicy {
+        /// The team.
+        id: TeamId,
+        /// all_members, owners_and_admins or no_one.
+        policy: KeyPolicy,
+    },
+}
+
+pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
+    let store = context::open(config)?;
+    let (done, result): (&str, Value) = match command {
+        Command::Create { name, owner, plan } => {
+            let owner = context::user_id(&store, &owner)?;
+            let team = Team {
+                id: TeamId::from_random_bytes(rand::random()),
+                name,
+                plan,
+                key_policy: KeyPolicy::AllMembers,
+                created_at: context::now(),
+            };
+            store.create_team(&team, owner)?;
+            ("team created", json!({ "id": team.id, "name": team.name, "plan": team.plan }))
+        }
+        Command::SetPlan { id, plan } => {
+            store.set_plan(id, plan)?;
+            ("plan changed", context::team_json(&store, id)?)
+        }
+        Command::AddMember { id, email, role } => {
+            let user = context::user_id(&store, &email)?;
+            store.add_member(id, user, role, &config.plans, context::now())?;
+            ("member added", json!({ "team_id": id, "email": email, "role": role }))
+        }
+        Command::RemoveMember { id, email } => {
+            let user = context::user_id(&store, &email)?;
+            store.remove_member(id, user, context::now())?;
+            ("member removed", json!({ "team_id": id, "email": email }))
+        }
+        Command::SetKeyPolicy { id, policy } => {
+            store.set_key_policy(id, policy)?;
+            ("key policy changed", context::team_json(&store, id)?)
+        }
+    };
+    output.result(&result, || format!("{done}\n{}", lines(&result)));
+    Ok(())
+}

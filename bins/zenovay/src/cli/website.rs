@@ -1,0 +1,215 @@
+//! `zenovay website`.
+
+use std::str::FromStr;
+
+use clap::Subcommand;
+use serde_json::{Map, Value, json};
+use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
+use zenovay_store::{NewWebsite, StoreError, WebsiteStore};
+
+use super::context;
+use super::output::{Failure, Output, lines};
+use crate::bootstrap;
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a website.
+    Create {
+        /// The team that will own it.
+        #[arg(long, value_name = "ID")]
+        team: TeamId,
+        /// Its domain, such as example.com; subdomains belong to it.
+        #[arg(long)]
+        domain: String,
+        /// The name people see, 1 to 100 characters.
+        #[arg(long)]
+        name: String,
+        /// Accept hits from localhost and other local hosts.
+        #[arg(long)]
+        allow_localhost: bool,
+    },
+    /// Change settings. A running server goes by them from the next request on.
+    #[command(after_help = "\
+Settings:
+  name, domain, time_zone              a text
+  is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
+  session_replay, heatmaps, public_dashboard
+                                       true or false
+  allowed_domains, excluded_ips, excluded_paths
+                                       a list separated by commas; nothing after `=` empties it")]
+    Set {
+        /// The website.
+        id: WebsiteId,
+        /// What to change.
+        #[arg(required = true, value_name = "SETTING=VALUE")]
+        settings: Vec<Assignment>,
+    },
+    /// Show a website with its settings.
+    Show {
+        /// The website.
+        id: WebsiteId,
+    },
+    /// Delete a website and its events.
+    Delete {
+        /// The website.
+        id: WebsiteId,
+        /// Do it; nothing brings the events back.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+}
+
+/// `SETTING=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    name: String,
+    value: String,
+}
+
+impl FromStr for Assignment {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or("write SETTING=VALUE")?;
+        Ok(Self { name: name.trim().to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
+    let store = context::open(config)?;
+    match command {
+        Command::Create { team, domain, name, allow_localhost } => {
+            let new = NewWebsite {
+                id: WebsiteId::from_random_bytes(rand::random()),
+                team_id: team,
+                user_id: None,
+                domain,
+                name,
+                tracking_code: TrackingCode::from_random_bytes(rand::random()),
+                settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
+            };
+            let website = store.create_website(&new, &config.plans, context::now())?;
+            let result =
+                json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
+            output.result(&result, || {
+                let tag = bootstrap::script_tag(&bootstrap::public_url(config, config.listen), &website.tracking_code);
+                format!("website created\n{}put this into its pages:\n  {tag}\n", lines(&result))
+            });
+        }
+        Command::Set { id, settings } => {
+            let mut usage = None;
+            let edited = store.edit_website(id, &mut |website| {
+                assign_all(website, &settings).map_err(|problem| {
+                    usage = Some(problem.clone());
+                    StoreError::Invalid { field: "settings", reason: problem }
+                })
+            });
+            if let Some(problem) = usage {
+                return Err(Failure::usage(problem));
+            }
+            show(&edited?, "website changed\n", output);
+        }
+        Command::Show { id } => show(&context::website(&store, id)?, "", output),
+        Command::Delete { id, yes: _ } => {
+            store.delete_website(id, context::now())?;
+            let result = json!({ "id": id });
+            output.result(&result, || {
+                format!("website deleted; the server removes its events in the background\n{}", lines(&result))
+            });
+        }
+    }
+    Ok(())
+}
+
+fn show(website: &Website, done: &str, output: &mut Output) {
+    let result = context::website_json(website);
+    output.result(&result, || {
+        let mut flat = result.clone();
+        if let Some(members) = flat.as_object_mut()
+            && let Some(Value::Object(settings)) = members.remove("settings")
+        {
+            members.extend(settings);
+        }
+        format!("{done}{}", lines(&flat))
+    });
+}
+
+/// Changes what `assignments` name; whether the values make sense is for the store to say.
+fn assign_all(website: &mut Website, assignments: &[Assignment]) -> Result<(), String> {
+    let mut settings = match serde_json::to_value(&website.settings) {
+        Ok(Value::Object(settings)) => settings,
+        _ => Map::new(),
+    };
+    for Assignment { name, value } in assignments {
+        match name.as_str() {
+            "name" => website.name.clone_from(value),
+            "domain" => website.domain.clone_from(value),
+            _ => assign(&mut settings, name, value)?,
+        }
+    }
+    website.settings = serde_json::from_value(Value::Object(settings)).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+/// The type of the present value says how the new one is read.
+fn assign(settings: &mut Map<String, Value>, name: &str, value: &str) -> Result<(), String> {
+    let Some(setting) = settings.get_mut(name) else {
+        let known = settings.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(format!("unknown setting `{}`: use name, domain, {known}", name.escape_debug()));
+    };
+    *setting = match setting {
+        Value::Bool(_) => match value {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            _ => return Err(format!("{name}: must be true or false")),
+        },
+        Value::Array(_) => value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect(),
+        _ => Value::from(value),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assigned(texts: &[&str]) -> Result<WebsiteSettings, String> {
+        let mut settings = match serde_json::to_value(WebsiteSettings::default()).unwrap() {
+            Value::Object(settings) => settings,
+            other => panic!("{other}"),
+        };
+        for text in texts {
+            let Assignment { name, value } = text.parse().unwrap();
+            assign(&mut settings, &name, &value)?;
+        }
+        Ok(serde_json::from_value(Value::Object(settings)).unwrap())
+    }
+
+    #[test]
+    fn unknown_settings_and_wrong_kinds_are_refused() {
+        assert!(assigned(&["colour=blue"]).unwrap_err().starts_with("unknown setting `colour`: use name, domain, "));
+        assert_eq!(assigned(&["cookieless=maybe"]).unwrap_err(), "cookieless: must be true or false");
+        assert!("cookieless".parse::<Assignment>().is_err());
+    }
+
+    #[test]
+    fn each_kind_of_setting_is_read() {
+        let settings = assigned(&["cookieless=false", "excluded_ips=192.0.2.1, 10.0.0.0/8", "time_zone=Asia/Tokyo"]).unwrap();
+        assert!(!settings.cookieless);
+        assert_eq!(settings.excluded_ips, ["192.0.2.1", "10.0.0.0/8"]);
+        assert_eq!(settings.time_zone, "Asia/Tokyo");
+        assert!(assigned(&["excluded_ips=1.1.1.1", "excluded_ips="]).unwrap().excluded_ips.is_empty());
+    }
+
+    #[test]
+    fn the_help_names_every_setting() {
+        let Ok(Value::Object(settings)) = serde_json::to_value(WebsiteSettings::default()) else { panic!("an object") };
+        let command = <Command as Subcommand>::augment_subcommands(clap::Command::new("website"));
+        let set = command.find_subcommand("set").unwrap();
+        let help = set.get_after_help().unwrap().to_string();
+        for name in settings.keys() {
+            assert!(help.contains(name.as_str()), "{name}");
+        }
+    }
+}

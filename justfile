@@ -1,0 +1,70 @@
+# The everyday commands. Without `just`: npx -y rust-just RECIPE
+# Every recipe can be run again; nothing outside this directory is changed but for the packages that `setup` installs.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+just := quote(just_executable())
+
+# Show the recipes.
+default:
+    @{{just}} --list --unsorted
+
+# Build everything and start the server on ./data; further words are given to it, such as `--listen 0.0.0.0:8080`.
+run *ARGS: assets
+    cargo run --release --locked --package zenovay -- serve "$@"
+
+# Start the server on a temporary directory with a month of made-up traffic.
+demo *ARGS: assets
+    cargo run --release --locked --package zenovay -- demo "$@"
+
+# Install what is missing, then run every check and every test.
+test: setup assets lint test-rust test-tracker
+    @echo "all tests passed"
+
+# Install the packages that the tests need and that are missing (root or sudo).
+setup:
+    scripts/setup
+
+# Build z.js; the next build of the server embeds it.
+assets:
+    scripts/assets
+
+# Build the release binary with everything embedded.
+build: assets
+    cargo build --release --locked --package zenovay
+
+# Formatting, lints, documentation, direction of dependencies, licences, advisories.
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    node scripts/check-dependencies.mjs
+    node scripts/check-licences.mjs
+    scripts/check-advisories
+
+# Unit, integration, crash and documentation tests, then every example.
+test-rust:
+    cargo test --workspace --locked --no-fail-fast
+    scripts/run-examples
+
+# z.js in a real Chromium against the real server.
+test-tracker: assets
+    cargo build --locked --package zenovay
+    cd tracker && npm test
+
+# Criterion benches of the ingest path, the kernels and the store.
+bench *ARGS:
+    cargo bench --locked "$@"
+
+# The same rows and questions on this store, DuckDB and the ClickHouse engine; ROWS=10000000 scales it.
+bench-peers *ARGS:
+    benches/peers/run "$@"
+
+# Drive a release server with wrk: durable events per second, latency, CPU, and what was stored.
+load *ARGS: build
+    benches/load/run "$@"
+
+# Fuzz every parser of outside input, SECONDS each.
+fuzz SECONDS="60":
+    scripts/fuzz "$1"

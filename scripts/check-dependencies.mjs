@@ -1,0 +1,52 @@
+// The direction of dependencies (docs/architecture.md), asserted with `cargo tree`: what each crate may reach of ours,
+// and what it must never reach of others.
+import { execFileSync } from "node:child_process";
+
+const HTTP = ["actix-web", "actix-http", "actix-rt", "hyper", "reqwest"];
+const SQL = ["diesel", "rusqlite", "libsqlite3-sys"];
+
+const RULES = {
+  "zenovay-domain": { ours: [], never: [...HTTP, ...SQL, "tokio"] },
+  "zenovay-auth": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
+  "zenovay-limits": { ours: ["zenovay-domain"], never: HTTP },
+  "zenovay-ingest": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
+  "zenovay-query": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL, "parquet"] },
+  "zenovay-events": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, "diesel"] },
+  "zenovay-store": { ours: ["zenovay-domain", "zenovay-auth"], never: [...HTTP, "rusqlite"] },
+};
+
+const tree = (name) => {
+  const lines = execFileSync(
+    "cargo",
+    ["tree", "--locked", "--package", name, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"],
+    { encoding: "utf8", maxBuffer: 1 << 26 },
+  );
+  return new Set(lines.split("\n").map((line) => line.split(" ")[0]).filter((crate) => crate && crate !== name));
+};
+
+const metadata = JSON.parse(
+  execFileSync("cargo", ["metadata", "--locked", "--no-deps", "--format-version", "1"], { encoding: "utf8", maxBuffer: 1 << 26 }),
+);
+const libraries = metadata.packages.map((p) => p.name).filter((name) => !["zenovay", "zenovay-benches"].includes(name));
+
+const faults = [];
+for (const name of libraries) {
+  const rule = RULES[name];
+  if (!rule) {
+    faults.push(`${name} has no rule in scripts/check-dependencies.mjs`);
+    continue;
+  }
+  for (const crate of tree(name)) {
+    if (crate.startsWith("zenovay") && !rule.ours.includes(crate)) faults.push(`${name} must not depend on ${crate}`);
+    if (rule.never.includes(crate)) faults.push(`${name} must not reach ${crate}`);
+  }
+}
+for (const name of Object.keys(RULES).filter((name) => !libraries.includes(name))) {
+  faults.push(`${name} has a rule but is not in the workspace`);
+}
+
+if (faults.length > 0) {
+  console.error(faults.join("\n"));
+  process.exit(1);
+}
+console.log(`dependencies: the arrows of ${libraries.length} crates point the right way`);

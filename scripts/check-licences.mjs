@@ -1,0 +1,61 @@
+// Every crate and npm package in the lock files has a licence that lets the binary be given away under MIT or Apache-2.0.
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+const ALLOWED = new Set([
+  "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
+  "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib",
+]);
+
+/** Whether an SPDX expression can be satisfied with allowed licences; `/` is the old way to write OR. */
+export const allowed = (expression) => {
+  const tokens = expression.replaceAll("/", " OR ").match(/\(|\)|[^\s()]+(?:\s+WITH\s+[^\s()]+)?/g) ?? [];
+  let at = 0;
+  const term = () => {
+    const token = tokens[at++];
+    if (token !== "(") return token !== undefined && ALLOWED.has(token.replace(/\s+/g, " "));
+    const inner = or();
+    if (tokens[at++] !== ")") throw new Error(`not an SPDX expression: ${expression}`);
+    return inner;
+  };
+  const chain = (operator, next, join) => {
+    let result = next();
+    while (tokens[at] === operator) {
+      at++;
+      const right = next();
+      result = join(result, right);
+    }
+    return result;
+  };
+  const and = () => chain("AND", term, (a, b) => a && b);
+  const or = () => chain("OR", and, (a, b) => a || b);
+  const result = or();
+  if (at !== tokens.length) throw new Error(`not an SPDX expression: ${expression}`);
+  return result;
+};
+
+for (const [expression, expected] of [
+  ["MIT", true], ["GPL-3.0-only", false], ["MIT/Apache-2.0", true], ["MIT OR GPL-3.0-only", true], ["MIT AND GPL-3.0-only", false],
+  ["(MIT OR Apache-2.0) AND Unicode-3.0", true], ["GPL-2.0-only AND (MIT OR ISC)", false],
+  ["Apache-2.0 WITH LLVM-exception OR GPL-3.0-only", true],
+]) {
+  if (allowed(expression) !== expected) throw new Error(`the check itself is wrong about ${expression}`);
+}
+
+const metadata = JSON.parse(
+  execFileSync("cargo", ["metadata", "--locked", "--format-version", "1"], { encoding: "utf8", maxBuffer: 1 << 28 }),
+);
+const packages = metadata.packages
+  .filter((crate) => crate.source !== null)
+  .map((crate) => ({ name: `${crate.name} ${crate.version}`, licence: crate.license }));
+const lock = JSON.parse(readFileSync(new URL("../tracker/package-lock.json", import.meta.url), "utf8"));
+for (const [path, entry] of Object.entries(lock.packages)) {
+  if (path !== "") packages.push({ name: `npm ${path.replace(/^.*node_modules\//, "")} ${entry.version}`, licence: entry.license });
+}
+
+const refused = packages.filter(({ licence }) => !licence || !allowed(licence));
+if (refused.length > 0) {
+  console.error(refused.map(({ name, licence }) => `${name}: licence ${licence ?? "not stated"} is not on the list`).join("\n"));
+  process.exit(1);
+}
+console.log(`licences: ${packages.length} packages, all on the list`);
