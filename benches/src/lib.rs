@@ -1,1 +1,4 @@
-//! Shared generators of the benchmarks.
+//! What the benchmarks share.
+
+pub mod export;
+pub mod generate;
