@@ -1,1 +1,460 @@
-//! Behaviour that every store must show.
+//! Behaviour that every store must show: one function per rule, each on a store of its own. A store's tests call [`all`]
+//! with a function that makes an empty store. A broken rule is a panic that names it.
+
+use zenovay_auth::{ApiKeyToken, Credential, KeyKind, KeyRefusal, PasswordHash};
+use zenovay_domain::{
+    KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    WebsiteSettings,
+};
+
+use crate::{
+    Charge, DataVersion, KeyEdit, KeyRecord, KeyStore, NewKey, NewWebsite, StoreError, Team, TeamStore, UsageStore,
+    User, UserStore, WebsiteStore,
+};
+
+/// Everything a store does.
+pub trait Store: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DataVersion {}
+
+impl<S: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DataVersion> Store for S {}
+
+/// Runs the whole suite; `empty` makes a new, empty store each time.
+///
+/// # Panics
+///
+/// When the store breaks a rule.
+pub fn all<S: Store>(empty: impl Fn() -> S) {
+    users_have_one_account_per_address(&empty());
+    teams_keep_an_owner(&empty());
+    plans_limit_websites_and_members(&empty());
+    websites_are_stored_checked_and_deleted(&empty());
+    keys_are_created_edited_and_revoked(&empty());
+    leaving_a_team_takes_it_from_keys(&empty());
+    deleted_websites_leave_keys(&empty());
+    credentials_hold_what_is_true_now(&empty());
+    requests_are_counted_exactly(&empty());
+    months_begin_at_midnight_and_never_twice(&empty());
+    activity_is_kept_by_the_hour(&empty());
+    every_change_moves_the_version(&empty());
+}
+
+/// 2026-06-13T00:00:00.000Z.
+const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
+
+fn user(store: &impl Store, n: u8) -> UserId {
+    let id = UserId::from_random_bytes([n; 16]);
+    store
+        .create_user(&User {
+            id,
+            email: format!("Person{n}@Example.com"),
+            name: format!("Person {n}"),
+            password_hash: PasswordHash::from_stored("$argon2id$".to_owned()),
+            created_at: NOW,
+        })
+        .unwrap();
+    id
+}
+
+fn team(store: &impl Store, n: u8, owner: UserId, plan: Plan) -> TeamId {
+    let id = TeamId::from_random_bytes([n; 16]);
+    let key_policy = KeyPolicy::AllMembers;
+    store.create_team(&Team { id, name: format!("Team {n}"), plan, key_policy, created_at: NOW }, owner).unwrap();
+    id
+}
+
+fn new_website(n: u8, team_id: TeamId) -> NewWebsite {
+    NewWebsite {
+        id: WebsiteId::from_random_bytes([n; 16]),
+        team_id,
+        user_id: None,
+        domain: format!("Site{n}.Example.com"),
+        name: format!("Site {n}"),
+        tracking_code: TrackingCode::from_random_bytes([n; 11]),
+        settings: WebsiteSettings::default(),
+    }
+}
+
+fn website(store: &impl Store, n: u8, team_id: TeamId) -> Website {
+    store.create_website(&new_website(n, team_id), &PlanTable::default(), NOW).unwrap()
+}
+
+/// A key whose text is the same for the same `n`.
+fn token(n: u8) -> ApiKeyToken {
+    struct Repeated(u8);
+    impl rand::TryRng for Repeated {
+        type Error = std::convert::Infallible;
+        fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+            Ok(u32::from_ne_bytes([self.0; 4]))
+        }
+        fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+            Ok(u64::from_ne_bytes([self.0; 8]))
+        }
+        fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+            out.fill(self.0);
+            Ok(())
+        }
+    }
+    impl rand::TryCryptoRng for Repeated {}
+    ApiKeyToken::generate(&mut Repeated(n % 62))
+}
+
+fn new_key(n: u8, token: &ApiKeyToken, kind: KeyKind) -> NewKey<'_> {
+    NewKey {
+        id: KeyId::from_random_bytes([n; 16]),
+        token,
+        kind,
+        created_by: None,
+        name: "reports",
+        scopes: zenovay_domain::Scopes::FULL_ACCESS,
+        team_ids: None,
+        website_ids: None,
+    }
+}
+
+fn key(store: &impl Store, n: u8, kind: KeyKind, edit: impl FnOnce(&mut NewKey<'_>)) -> KeyRecord {
+    let token = token(n);
+    let mut key = new_key(n, &token, kind);
+    edit(&mut key);
+    store.create_key(&key, NOW).unwrap()
+}
+
+fn credential(store: &impl Store, n: u8) -> Credential {
+    store.credential(&token(n).digest()).unwrap().unwrap()
+}
+
+fn users_have_one_account_per_address(store: &impl Store) {
+    assert!(!store.has_users().unwrap());
+    let id = user(store, 1);
+    assert!(store.has_users().unwrap());
+    let found = store.user_by_email("pERSON1@example.COM").unwrap().unwrap();
+    assert_eq!(found, store.user(id).unwrap().unwrap());
+    assert_eq!(found.email, "Person1@Example.com");
+    assert!(store.user_by_email("nobody@example.com").unwrap().is_none());
+    let other = User { id: UserId::from_random_bytes([2; 16]), email: "PERSON1@EXAMPLE.COM".to_owned(), ..found };
+    assert!(matches!(store.create_user(&other), Err(StoreError::Conflict("email"))));
+    for bad in ["", "@", "a@", "@b", "a b@c", "a@b@c", &format!("{}@example.com", "a".repeat(250))] {
+        let refused = store.create_user(&User { email: bad.to_owned(), ..other.clone() });
+        assert!(matches!(refused, Err(StoreError::Invalid { field: "email", .. })), "{bad}");
+    }
+}
+
+fn teams_keep_an_owner(store: &impl Store) {
+    let plans = PlanTable::default();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    let id = team(store, 1, ann, Plan::Scale);
+    assert!(matches!(store.remove_member(id, ann, NOW), Err(StoreError::LastOwner)));
+    assert!(matches!(store.add_member(id, ann, Role::Admin, &plans, NOW), Err(StoreError::LastOwner)));
+    assert!(matches!(store.remove_member(id, bob, NOW), Err(StoreError::NotFound("member"))));
+    store.add_member(id, bob, Role::Owner, &plans, NOW).unwrap();
+    store.remove_member(id, ann, NOW).unwrap();
+    let members = store.members(id).unwrap();
+    assert_eq!(members.iter().map(|member| (member.user_id, member.role)).collect::<Vec<_>>(), [(bob, Role::Owner)]);
+    let missing = TeamId::from_random_bytes([9; 16]);
+    assert!(matches!(store.add_member(missing, ann, Role::Viewer, &plans, NOW), Err(StoreError::NotFound("team"))));
+    assert!(matches!(store.set_plan(missing, Plan::Pro), Err(StoreError::NotFound("team"))));
+    assert!(matches!(store.set_key_policy(missing, KeyPolicy::NoOne), Err(StoreError::NotFound("team"))));
+    assert!(store.team(missing).unwrap().is_none());
+    store.set_plan(id, Plan::Pro).unwrap();
+    store.set_key_policy(id, KeyPolicy::NoOne).unwrap();
+    let stored = store.team(id).unwrap().unwrap();
+    assert_eq!((stored.plan, stored.key_policy), (Plan::Pro, KeyPolicy::NoOne));
+    assert_eq!(store.teams().unwrap(), [stored]);
+}
+
+fn plans_limit_websites_and_members(store: &impl Store) {
+    let plans = PlanTable::default();
+    let owner = user(store, 1);
+    let id = team(store, 1, owner, Plan::Free);
+    website(store, 1, id);
+    let refused = store.create_website(&new_website(2, id), &plans, NOW);
+    assert!(matches!(refused, Err(StoreError::PlanLimit { plan: Plan::Free, what: "websites", limit: 1 })));
+    store.add_member(id, user(store, 2), Role::Viewer, &plans, NOW).unwrap();
+    let third = user(store, 3);
+    let refused = store.add_member(id, third, Role::Viewer, &plans, NOW);
+    assert!(matches!(refused, Err(StoreError::PlanLimit { what: "members", limit: 2, .. })));
+    store.set_plan(id, Plan::Enterprise).unwrap();
+    website(store, 2, id);
+    store.add_member(id, third, Role::Viewer, &plans, NOW).unwrap();
+}
+
+fn websites_are_stored_checked_and_deleted(store: &impl Store) {
+    let plans = PlanTable::default();
+    let owner = user(store, 1);
+    let id = team(store, 1, owner, Plan::Enterprise);
+    let site = website(store, 1, id);
+    assert_eq!(site.domain, "site1.example.com");
+    assert_eq!(store.website(site.id).unwrap().as_ref(), Some(&site));
+    assert_eq!(store.website_by_code(&site.tracking_code).unwrap().as_ref(), Some(&site));
+    assert_eq!(store.website_by_code(&TrackingCode::from_random_bytes([9; 11])).unwrap(), None);
+
+    let again = NewWebsite { id: WebsiteId::from_random_bytes([2; 16]), ..new_website(1, id) };
+    assert!(matches!(store.create_website(&again, &plans, NOW), Err(StoreError::Conflict("tracking code"))));
+    let bad_domain = NewWebsite { domain: "https://example.com".to_owned(), ..new_website(3, id) };
+    let refused = store.create_website(&bad_domain, &plans, NOW);
+    assert!(matches!(refused, Err(StoreError::Invalid { field: "domain", .. })));
+    let no_team = new_website(3, TeamId::from_random_bytes([9; 16]));
+    assert!(matches!(store.create_website(&no_team, &plans, NOW), Err(StoreError::NotFound("team"))));
+
+    let bad_zone = store.edit_website(site.id, &mut |site| {
+        site.settings.time_zone = "Mars/Olympus".to_owned();
+        Ok(())
+    });
+    assert!(matches!(bad_zone, Err(StoreError::Invalid { field: "time_zone", .. })));
+    assert_eq!(store.website(site.id).unwrap().as_ref(), Some(&site), "a refused edit changes nothing");
+    let edited = store.edit_website(site.id, &mut |site| {
+        site.domain = "Other.example".to_owned();
+        site.settings.excluded_ips = vec!["10.0.0.0/8".to_owned()];
+        site.tracking_code = TrackingCode::from_random_bytes([7; 11]);
+        Ok(())
+    });
+    let edited = edited.unwrap();
+    assert_eq!((edited.domain.as_str(), &edited.tracking_code), ("other.example", &site.tracking_code));
+    assert_eq!(store.websites().unwrap(), [edited]);
+
+    store.delete_website(site.id, NOW).unwrap();
+    assert!(matches!(store.delete_website(site.id, NOW), Err(StoreError::NotFound("website"))));
+    assert_eq!(store.website(site.id).unwrap(), None);
+    assert_eq!(store.deleted_websites().unwrap(), [site.id]);
+    store.mark_events_deleted(site.id).unwrap();
+    store.mark_events_deleted(site.id).unwrap();
+    assert_eq!(store.deleted_websites().unwrap(), []);
+}
+
+fn keys_are_created_edited_and_revoked(store: &impl Store) {
+    let plans = PlanTable::default();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    let (own, other) = (team(store, 1, ann, Plan::Pro), team(store, 2, bob, Plan::Pro));
+    let site = website(store, 1, own);
+    let personal = key(store, 1, KeyKind::Personal(ann), |_| ());
+    assert_eq!(personal.prefix, token(1).prefix());
+    assert_eq!(personal.digest, token(1).digest());
+    assert_eq!(store.key(personal.id).unwrap().as_ref(), Some(&personal));
+    let workspace = key(store, 2, KeyKind::Workspace(own), |key| key.website_ids = Some(vec![site.id, site.id]));
+    assert_eq!(workspace.website_ids, Some(vec![site.id]));
+    assert_eq!(store.keys().unwrap().len(), 2);
+
+    let refused = |n: u8, kind: KeyKind, edit: &dyn Fn(&mut NewKey<'_>)| {
+        let token = token(n);
+        let mut key = new_key(n, &token, kind);
+        edit(&mut key);
+        store.create_key(&key, NOW).unwrap_err()
+    };
+    let long = "n".repeat(65);
+    let error = {
+        let token = token(3);
+        let wanted = NewKey { name: &long, ..new_key(3, &token, KeyKind::Personal(ann)) };
+        store.create_key(&wanted, NOW).unwrap_err()
+    };
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::Name(_))));
+    let error = refused(3, KeyKind::Personal(ann), &|key| key.team_ids = Some(vec![other]));
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::NotAMember(id)) if id == other));
+    let error = refused(3, KeyKind::Workspace(other), &|key| key.website_ids = Some(vec![site.id]));
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::WebsiteOutside(id)) if id == site.id));
+    let error = refused(3, KeyKind::Workspace(other), &|key| key.created_by = Some(ann));
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::WorkspaceRole(id)) if id == other));
+    let nobody = UserId::from_random_bytes([9; 16]);
+    assert!(matches!(refused(3, KeyKind::Personal(nobody), &|_| ()), StoreError::NotFound("user")));
+    let error = refused(1, KeyKind::Personal(ann), &|key| key.id = KeyId::from_random_bytes([5; 16]));
+    assert!(matches!(error, StoreError::Conflict("key")));
+    store.set_key_policy(own, KeyPolicy::NoOne).unwrap();
+    let error = refused(3, KeyKind::Personal(ann), &|_| ());
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::Policy(id)) if id == own));
+    key(store, 3, KeyKind::Workspace(own), |_| ());
+
+    store.add_member(other, ann, Role::Viewer, &plans, NOW).unwrap();
+    let admin = KeyEdit { scopes: Some("admin".parse().unwrap()), ..KeyEdit::default() };
+    let error = store.edit_key(personal.id, &admin).unwrap_err();
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::AdminScope(id)) if id == other));
+    let edit = KeyEdit {
+        name: Some("renamed".to_owned()),
+        scopes: Some("read".parse().unwrap()),
+        team_ids: Some(Some(vec![own])),
+        website_ids: Some(Some(vec![site.id])),
+    };
+    let edited = store.edit_key(personal.id, &edit).unwrap();
+    assert_eq!((edited.name.as_str(), edited.scopes.to_string()), ("renamed", "read".to_owned()));
+    assert_eq!((edited.team_ids.clone(), edited.website_ids.clone()), (Some(vec![own]), Some(vec![site.id])));
+    assert_eq!(store.edit_key(personal.id, &KeyEdit::default()).unwrap(), edited, "an empty edit changes nothing");
+
+    store.revoke_key(personal.id, NOW).unwrap();
+    store.revoke_key(personal.id, NOW.plus_millis(1)).unwrap();
+    assert_eq!(store.key(personal.id).unwrap().unwrap().revoked_at, Some(NOW));
+    assert!(credential(store, 1).revoked);
+    assert!(matches!(store.edit_key(personal.id, &edit), Err(StoreError::KeyRevoked)));
+    let missing = KeyId::from_random_bytes([9; 16]);
+    assert!(matches!(store.revoke_key(missing, NOW), Err(StoreError::NotFound("key"))));
+    assert!(store.key(missing).unwrap().is_none());
+}
+
+fn leaving_a_team_takes_it_from_keys(store: &impl Store) {
+    let plans = PlanTable::default();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    let (one, two) = (team(store, 1, ann, Plan::Pro), team(store, 2, ann, Plan::Pro));
+    for id in [one, two] {
+        store.add_member(id, bob, Role::Editor, &plans, NOW).unwrap();
+    }
+    let only = key(store, 1, KeyKind::Personal(bob), |key| key.team_ids = Some(vec![one]));
+    let both = key(store, 2, KeyKind::Personal(bob), |key| key.team_ids = Some(vec![one, two]));
+    let every = key(store, 3, KeyKind::Personal(bob), |_| ());
+    let others = key(store, 4, KeyKind::Personal(ann), |key| key.team_ids = Some(vec![one]));
+    let workspace = key(store, 5, KeyKind::Workspace(one), |_| ());
+    store.remove_member(one, bob, NOW).unwrap();
+    let now = |key: &KeyRecord| store.key(key.id).unwrap().unwrap();
+    assert_eq!(now(&only).revoked_at, Some(NOW));
+    assert_eq!((now(&both).revoked_at, now(&both).team_ids), (None, Some(vec![two])));
+    assert_eq!(now(&every), every);
+    assert_eq!(now(&others), others);
+    assert_eq!(now(&workspace), workspace);
+    assert_eq!(credential(store, 3).teams.iter().map(|team| team.team_id).collect::<Vec<_>>(), [two]);
+}
+
+fn deleted_websites_leave_keys(store: &impl Store) {
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let (first, second) = (website(store, 1, id), website(store, 2, id));
+    let only = key(store, 1, KeyKind::Workspace(id), |key| key.website_ids = Some(vec![first.id]));
+    let both = key(store, 2, KeyKind::Personal(ann), |key| key.website_ids = Some(vec![first.id, second.id]));
+    store.delete_website(first.id, NOW).unwrap();
+    assert_eq!(store.key(only.id).unwrap().unwrap().revoked_at, Some(NOW));
+    let both = store.key(both.id).unwrap().unwrap();
+    assert_eq!((both.revoked_at, both.website_ids), (None, Some(vec![second.id])));
+}
+
+fn credentials_hold_what_is_true_now(store: &impl Store) {
+    let plans = PlanTable::default();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    let (one, two) = (team(store, 1, ann, Plan::Free), team(store, 2, bob, Plan::Scale));
+    let sites = [website(store, 1, one), website(store, 2, two), website(store, 3, two)];
+    key(store, 1, KeyKind::Personal(ann), |_| ());
+    key(store, 2, KeyKind::Workspace(two), |key| key.website_ids = Some(vec![sites[2].id]));
+    assert!(store.credential(&token(9).digest()).unwrap().is_none());
+    let reached = |n| {
+        let sites = store.reachable_websites(&credential(store, n)).unwrap();
+        sites.into_iter().map(|site| site.id).collect::<Vec<_>>()
+    };
+    assert_eq!(credential(store, 1).plan(), Some(Plan::Free));
+    assert_eq!(reached(1), [sites[0].id]);
+    store.add_member(two, ann, Role::Viewer, &plans, NOW).unwrap();
+    assert_eq!(credential(store, 1).plan(), Some(Plan::Scale), "the highest plan counts");
+    assert_eq!(reached(1), [sites[0].id, sites[1].id, sites[2].id]);
+    assert_eq!(reached(2), [sites[2].id]);
+    store.set_plan(two, Plan::Free).unwrap();
+    assert_eq!(credential(store, 2).plan(), Some(Plan::Free));
+}
+
+fn requests_are_counted_exactly(store: &impl Store) {
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
+    let counted = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..10 {
+                    if matches!(store.charge_request(key, 50, NOW).unwrap(), Charge::Counted(_)) {
+                        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(counted.into_inner(), 50);
+    let usage = store.usage(key, NOW).unwrap();
+    assert_eq!((usage.monthly_used, usage.total_used), (50, 50));
+    assert_eq!(store.charge_request(key, 50, NOW).unwrap(), Charge::Exhausted(usage), "refused requests do not count");
+    assert!(matches!(store.charge_request(key, 0, NOW).unwrap(), Charge::Exhausted(_)));
+    assert!(matches!(store.charge_request(key, 51, NOW).unwrap(), Charge::Counted(_)), "a higher plan applies at once");
+    let missing = KeyId::from_random_bytes([9; 16]);
+    assert!(matches!(store.charge_request(missing, 50, NOW), Err(StoreError::NotFound("key"))));
+    assert!(matches!(store.usage(missing, NOW), Err(StoreError::NotFound("key"))));
+}
+
+fn months_begin_at_midnight_and_never_twice(store: &impl Store) {
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
+    // 2026-07-01T00:00:00.000Z
+    let first = Timestamp::from_millis(1_782_864_000_000);
+    let charge = |limit, at| match store.charge_request(key, limit, at).unwrap() {
+        Charge::Counted(usage) => (true, usage.monthly_used, usage.total_used, usage.resets_at),
+        Charge::Exhausted(usage) => (false, usage.monthly_used, usage.total_used, usage.resets_at),
+    };
+    assert_eq!(charge(1, NOW), (true, 1, 1, first));
+    assert_eq!(charge(1, first.plus_millis(-1)), (false, 1, 1, first));
+    assert_eq!(store.usage(key, first).unwrap().monthly_used, 0);
+    let second = Timestamp::from_millis(1_785_542_400_000);
+    assert_eq!(charge(1, first), (true, 1, 2, second));
+    // The clock goes back into June: July goes on, there and afterwards.
+    assert_eq!(charge(1, first.plus_millis(-1)), (false, 1, 2, second));
+    assert_eq!(charge(2, NOW), (true, 2, 3, second));
+    assert_eq!(charge(2, first), (false, 2, 3, second));
+}
+
+fn activity_is_kept_by_the_hour(store: &impl Store) {
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
+    let hours = |n: i64| NOW.plus_millis(n * 3_600_000);
+    let used = || store.key(key).unwrap().unwrap().last_used_at;
+    assert_eq!(used(), None);
+    store.charge_request(key, 100, hours(0)).unwrap();
+    assert_eq!(used(), Some(NOW));
+    store.charge_request(key, 100, NOW.plus_millis(59_999)).unwrap();
+    assert_eq!(used(), Some(NOW), "written at most once a minute");
+    store.charge_request(key, 100, NOW.plus_millis(60_000)).unwrap();
+    assert_eq!(used(), Some(NOW.plus_millis(60_000)));
+    store.record_accepted_events(key, 1_000, hours(0)).unwrap();
+    store.charge_request(key, 100, hours(30)).unwrap();
+    store.charge_request(key, 100, hours(200)).unwrap();
+    store.record_accepted_events(key, 7, hours(200)).unwrap();
+    let activity = store.activity(key, hours(200)).unwrap();
+    let counts = |counts: crate::ActivityCounts| (counts.requests, counts.accepted_events);
+    assert_eq!(counts(activity.last_24_hours), (1, 7));
+    assert_eq!(counts(activity.all_time), (5, 1_007));
+    let activity = store.activity(key, hours(167)).unwrap();
+    assert_eq!(counts(activity.last_7_days), (5, 1_007), "the hour 0 is the 168th of the hour 167");
+    assert_eq!(counts(store.activity(key, hours(240)).unwrap().last_7_days), (1, 7));
+    let missing = KeyId::from_random_bytes([9; 16]);
+    assert!(matches!(store.record_accepted_events(missing, 1, NOW), Err(StoreError::NotFound("key"))));
+}
+
+fn every_change_moves_the_version(store: &impl Store) {
+    let plans = PlanTable::default();
+    let last = std::cell::Cell::new(store.data_version().unwrap());
+    let moved = |what: &str, expected: bool| {
+        let version = store.data_version().unwrap();
+        assert_eq!(version > last.get(), expected, "{what}");
+        last.set(version);
+    };
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    moved("a user alone", false);
+    let id = team(store, 1, ann, Plan::Pro);
+    moved("create_team", true);
+    store.add_member(id, bob, Role::Viewer, &plans, NOW).unwrap();
+    moved("add_member", true);
+    store.add_member(id, bob, Role::Admin, &plans, NOW).unwrap();
+    moved("another role", true);
+    let site = website(store, 1, id);
+    moved("create_website", true);
+    store
+        .edit_website(site.id, &mut |site| {
+            site.settings.is_active = false;
+            Ok(())
+        })
+        .unwrap();
+    moved("edit_website", true);
+    let key = key(store, 1, KeyKind::Personal(bob), |_| ()).id;
+    moved("create_key", true);
+    store.charge_request(key, 10, NOW).unwrap();
+    store.record_accepted_events(key, 10, NOW).unwrap();
+    moved("counting", false);
+    store.edit_key(key, &KeyEdit { name: Some("other".to_owned()), ..KeyEdit::default() }).unwrap();
+    moved("edit_key", true);
+    store.revoke_key(key, NOW).unwrap();
+    moved("revoke_key", true);
+    store.set_plan(id, Plan::Scale).unwrap();
+    moved("set_plan", true);
+    store.remove_member(id, bob, NOW).unwrap();
+    moved("remove_member", true);
+    store.delete_website(site.id, NOW).unwrap();
+    moved("delete_website", true);
+}

@@ -1,0 +1,58 @@
+//! Two stores on one file, as a server and its command line: what one changes, the other sees at once.
+#![allow(clippy::print_stdout)]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use zenovay_auth::{ApiKeyToken, KeyKind, hash_password};
+use zenovay_domain::{Clock, KeyId, KeyPolicy, Plan, Scopes, SystemClock, TeamId, UserId};
+use zenovay_store::{CachedDirectory, KeyStore, NewKey, SqliteStore, Team, TeamStore, User, UserStore};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = std::env::temp_dir().join(format!("zenovay-example-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)?;
+    let path = dir.join("zenovay.db");
+    let server = Arc::new(SqliteStore::open(&path)?);
+    let command_line = SqliteStore::open(&path)?;
+    let (mut rng, now) = (rand::rng(), SystemClock.now());
+
+    let owner = UserId::from_random_bytes([1; 16]);
+    command_line.create_user(&User {
+        id: owner,
+        email: "owner@example.com".to_owned(),
+        name: "Owner".to_owned(),
+        password_hash: hash_password("correct horse battery", &mut rng)?,
+        created_at: now,
+    })?;
+    let id = TeamId::from_random_bytes([2; 16]);
+    let key_policy = KeyPolicy::AllMembers;
+    let team = Team { id, name: "Team".to_owned(), plan: Plan::Pro, key_policy, created_at: now };
+    command_line.create_team(&team, owner)?;
+    let token = ApiKeyToken::generate(&mut rng);
+    let key = command_line.create_key(
+        &NewKey {
+            id: KeyId::from_random_bytes([3; 16]),
+            token: &token,
+            kind: KeyKind::Workspace(id),
+            created_by: None,
+            name: "reports",
+            scopes: Scopes::FULL_ACCESS,
+            team_ids: None,
+            website_ids: None,
+        },
+        now,
+    )?;
+
+    let directory = CachedDirectory::new(server);
+    let revoked = || directory.credential(&token.digest()).map(|found| found.map(|credential| credential.revoked));
+    println!("the server finds the key {}…, revoked: {:?}", key.prefix, revoked()?);
+    command_line.revoke_key(key.id, now)?;
+    println!("after the command line revoked it, revoked: {:?}", revoked()?);
+    let start = std::time::Instant::now();
+    for _ in 0..10_000 {
+        revoked()?;
+    }
+    println!("a look-up takes {:?}", start.elapsed() / 10_000);
+    std::fs::remove_dir_all(&dir)?;
+    Ok(())
+}
