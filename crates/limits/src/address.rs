@@ -306,3 +306,153 @@ impl AddressLimiter for MemoryAddressLimiter {
         client.tighter(site)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_781_308_800_000;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(NOW + millis)
+    }
+
+    fn limiter() -> MemoryAddressLimiter {
+        MemoryAddressLimiter::new(AddressLimits::default())
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// How many of `tries` requests pass.
+    fn passed(limiter: &MemoryAddressLimiter, class: AddressClass, address: &str, now: Timestamp, tries: u32) -> u32 {
+        (0..tries).map(|_| u32::from(limiter.charge(class, ip(address), now).allowed)).sum()
+    }
+
+    #[test]
+    fn every_class_has_exactly_its_limit() {
+        let limiter = limiter();
+        for (class, limit, window_s) in
+            [(AddressClass::Tracking, 60, 10), (AddressClass::Public, 30, 60), (AddressClass::Auth, 30, 60)]
+        {
+            assert_eq!(passed(&limiter, class, "192.0.2.1", at(1), 2 * limit), limit, "{class:?}");
+            let refused = limiter.charge(class, ip("192.0.2.1"), at(1));
+            assert_eq!((refused.limit, refused.remaining, refused.retry_after_s), (limit, 0, window_s), "{class:?}");
+            // Sabotage: round `retry_after_s` down, and this request is refused.
+            let waited = at(1 + i64::from(refused.retry_after_s) * 1_000);
+            assert!(limiter.charge(class, ip("192.0.2.1"), waited).allowed, "{class:?}");
+            assert_eq!(passed(&limiter, class, "192.0.2.2", at(1), 2 * limit), limit, "another client, {class:?}");
+        }
+    }
+
+    #[test]
+    fn tracking_is_also_held_to_5000_an_hour() {
+        let limiter = limiter();
+        let mut total = 0;
+        for window in 0..360 {
+            total += passed(&limiter, AddressClass::Tracking, "192.0.2.1", at(window * 10_000), 50);
+        }
+        assert_eq!(total, 5_000);
+        let refused = limiter.charge(AddressClass::Tracking, ip("192.0.2.1"), at(3_590_000));
+        assert_eq!((refused.allowed, refused.limit, refused.retry_after_s), (false, 5_000, 10));
+        assert!(limiter.charge(AddressClass::Tracking, ip("192.0.2.1"), at(3_600_000)).allowed);
+    }
+
+    #[test]
+    fn refused_requests_do_not_use_up_the_hour() {
+        let limiter = limiter();
+        assert_eq!(passed(&limiter, AddressClass::Tracking, "192.0.2.1", at(0), 10_000), 60);
+        assert_eq!(passed(&limiter, AddressClass::Tracking, "192.0.2.1", at(10_000), 100), 60);
+    }
+
+    #[test]
+    fn ipv4_inside_ipv6_is_the_ipv4_address_and_no_two_share() {
+        let v4 = ClientNetwork::from(ip("192.0.2.1"));
+        for spelling in ["::ffff:192.0.2.1", "::ffff:c000:201", "64:ff9b::192.0.2.1", "64:ff9b::c000:201"] {
+            assert_eq!(ClientNetwork::from(ip(spelling)), v4, "{spelling}");
+        }
+        for other in ["192.0.2.2", "::ffff:192.0.2.2", "::192.0.2.1", "64:ff9b:1::192.0.2.1", "2001:db8::c000:201"] {
+            assert_ne!(ClientNetwork::from(ip(other)), v4, "{other}");
+        }
+    }
+
+    /// SECURITY L7.
+    #[test]
+    fn a_64_is_one_client_and_a_48_is_at_most_sixteen() {
+        let in_one_64 = limiter();
+        let total: u32 = (0..100_000_u32)
+            .map(|n| {
+                let address = IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(n)));
+                u32::from(in_one_64.charge(AddressClass::Public, address, at(0)).allowed)
+            })
+            .sum();
+        assert_eq!(total, 30);
+
+        let in_one_48 = limiter();
+        let total: u32 = (0..100_000_u32)
+            .map(|n| {
+                let address = IpAddr::V6(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(n % 65_536) << 64));
+                u32::from(in_one_48.charge(AddressClass::Public, address, at(0)).allowed)
+            })
+            .sum();
+        assert_eq!(total, 16 * 30);
+        assert!(in_one_48.charge(AddressClass::Public, ip("2001:db8:1::1"), at(0)).allowed, "the next /48");
+    }
+
+    #[test]
+    fn threads_get_exactly_the_limit() {
+        let limiter = limiter();
+        let total: u32 = std::thread::scope(|scope| {
+            let run = || passed(&limiter, AddressClass::Public, "192.0.2.1", at(0), 20);
+            let threads: Vec<_> = (0..64).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(total, 30);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing_twice() {
+        let limiter = limiter();
+        assert_eq!(passed(&limiter, AddressClass::Public, "192.0.2.1", at(0), 40), 30);
+        for back in [1, 9_000, 60_000, 3_600_000] {
+            let refused = limiter.charge(AddressClass::Public, ip("192.0.2.1"), at(-back));
+            assert!(!refused.allowed, "{back}");
+            assert!(refused.retry_after_s <= 70, "{back}: {}", refused.retry_after_s);
+        }
+    }
+
+    /// SECURITY L11. Sabotage: make room by forgetting any entry.
+    #[test]
+    fn a_blocked_client_stays_blocked_however_many_others_come() {
+        let limiter = limiter();
+        let blocked = ["192.0.2.1", "2001:db8::1"];
+        for address in blocked {
+            assert_eq!(passed(&limiter, AddressClass::Public, address, at(0), 40), 30);
+        }
+        let flood = |range: std::ops::Range<u32>| {
+            for n in range {
+                limiter.charge(AddressClass::Public, IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)), at(1));
+            }
+        };
+        flood(0..600_000);
+        // One who comes when the table is full is blocked in time, too.
+        let late = "198.51.100.7";
+        assert!(passed(&limiter, AddressClass::Public, late, at(2), 40) <= 30);
+        flood(600_000..700_000);
+        for address in [blocked[0], blocked[1], late] {
+            assert_eq!(passed(&limiter, AddressClass::Public, address, at(3), 40), 0, "{address}");
+        }
+        let (entries, counters) =
+            limiter.shards.iter().map(|shard| shard.lock()).fold((0, 0), |(entries, counters), shard| {
+                let held: usize = shard.sketches.iter().flatten().map(Sketch::counters).sum();
+                (entries + shard.counts.capacity(), counters + held)
+            });
+        // 33 bytes an entry in a table that is at most 7/8 full, 4 bytes a counter; at worst four windows have sketches.
+        let worst_bytes = entries * 33 * 8 / 7 + 4 * (4 * SKETCH_WIDTH * 4);
+        assert!(counters <= 4 * SKETCH_WIDTH, "{counters}");
+        assert!(worst_bytes <= 64 << 20, "{worst_bytes}");
+        // The next minute starts afresh.
+        assert_eq!(passed(&limiter, AddressClass::Public, blocked[0], at(60_000), 40), 30);
+    }
+}
