@@ -269,8 +269,8 @@ fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> 
             ..BreakdownRow::default()
         };
         if is_path && group_by.metrics.contains(&Metric::Title) {
-            let titles = events.iter().map(|event| event.dimensions.get(Dimension::Title));
-            row.title = titles.filter(|title| !title.is_empty()).last().map(str::to_owned);
+            let mut titles = events.iter().map(|event| event.dimensions.get(Dimension::Title));
+            row.title = titles.rfind(|title| !title.is_empty()).map(str::to_owned);
         }
         if is_path && group_by.metrics.contains(&Metric::TimeOnPage) {
             for time_ms in events.iter().filter_map(|event| time_on_page_ms(website, event)) {

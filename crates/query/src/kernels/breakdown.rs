@@ -278,7 +278,13 @@ impl GroupCounts {
 struct Groups<'a> {
     fields: Vec<FieldCodes<'a>>,
     /// For pairs with too many combinations: the group of each that was seen, and the pair of each group.
-    sparse: Option<(HashMap<(u32, u32), u32>, Vec<(u32, u32)>)>,
+    sparse: Option<SparsePairs>,
+}
+
+#[derive(Default)]
+struct SparsePairs {
+    groups: HashMap<(u32, u32), u32>,
+    pairs: Vec<(u32, u32)>,
 }
 
 /// The codes of one field; code 0 stands for the empty text.
@@ -306,7 +312,7 @@ impl<'a> Groups<'a> {
     /// How many groups there are by now.
     fn len(&self) -> usize {
         match &self.sparse {
-            Some((_, pairs)) => pairs.len(),
+            Some(sparse) => sparse.pairs.len(),
             None => self.fields.iter().map(|codes| codes.texts.len()).product(),
         }
     }
@@ -320,7 +326,7 @@ impl<'a> Groups<'a> {
         let seconds = self.fields[1].texts.len() as u32;
         match &mut self.sparse {
             None => first * seconds + second,
-            Some((groups, pairs)) => *groups.entry((first, second)).or_insert_with(|| {
+            Some(SparsePairs { groups, pairs }) => *groups.entry((first, second)).or_insert_with(|| {
                 pairs.push((first, second));
                 pairs.len() as u32 - 1
             }),
@@ -357,7 +363,7 @@ impl<'a> Groups<'a> {
 
     fn pair(&self, group: u32) -> (u32, u32) {
         match (&self.sparse, self.fields.get(1)) {
-            (Some((_, pairs)), _) => pairs[group as usize],
+            (Some(sparse), _) => sparse.pairs[group as usize],
             (None, None) => (group, 0),
             (None, Some(second)) => (group / second.texts.len() as u32, group % second.texts.len() as u32),
         }
