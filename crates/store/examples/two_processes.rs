@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use zenovay_auth::{ApiKeyToken, KeyKind, hash_password};
 use zenovay_domain::{Clock, KeyId, KeyPolicy, Plan, Scopes, SystemClock, TeamId, UserId};
-use zenovay_store::{CachedDirectory, KeyStore, NewKey, SqliteStore, Team, TeamStore, User, UserStore};
+use zenovay_store::{CachedDirectory, KeyStore, NewKey, SqliteStore, Team, TeamStore, UsageStore, User, UserStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("zenovay-example-{}", std::process::id()));
@@ -53,6 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         revoked()?;
     }
     println!("a look-up takes {:?}", start.elapsed() / 10_000);
+    let start = std::time::Instant::now();
+    for _ in 0..2_000 {
+        command_line.charge_request(key.id, 1_000_000, now)?;
+    }
+    println!("counting a request takes {:?}", start.elapsed() / 2_000);
     std::fs::remove_dir_all(&dir)?;
     Ok(())
 }

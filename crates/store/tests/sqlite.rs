@@ -175,3 +175,52 @@ fn the_key_is_in_no_file() {
     }
     assert!(bytes > 4_096);
 }
+
+/// SECURITY L9: what a killed process leaves is what the files hold at that moment, so a copy of them, taken while the
+/// store is open and has flushed nothing on its own, must hold every counted request. Sabotage: count in memory and write
+/// once a second.
+#[test]
+fn counted_requests_are_in_the_files_when_the_answer_is_given() {
+    let f = fixture();
+    for n in 1..=25_u64 {
+        assert!(matches!(f.store.charge_request(f.key, 100, NOW).unwrap(), Charge::Counted(_)));
+        f.store.record_accepted_events(f.key, 2, NOW).unwrap();
+        let left = tempfile::tempdir().unwrap();
+        for name in ["zenovay.db", "zenovay.db-wal"] {
+            std::fs::copy(f.dir.path().join(name), left.path().join(name)).unwrap();
+        }
+        let after = open(&left);
+        assert_eq!(after.usage(f.key, NOW).unwrap().monthly_used, n);
+        let activity = after.activity(f.key, NOW).unwrap().last_24_hours;
+        assert_eq!((activity.requests, activity.accepted_events), (n, 2 * n));
+    }
+}
+
+/// A damaged row is an error that names it, never "not found" and never a smaller answer.
+#[test]
+fn a_damaged_row_is_named() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let f = fixture();
+    let path = f.dir.path().join("zenovay.db");
+    let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    raw.batch_execute("UPDATE websites SET settings = '{'; UPDATE api_keys SET scopes = 'root'").unwrap();
+    let error = f.store.website(f.website).unwrap_err();
+    assert_eq!(error.to_string(), format!("the row {} of table websites holds no valid settings", f.website));
+    let error = f.store.credential(&f.token.digest()).unwrap_err();
+    assert!(matches!(error, StoreError::Decode { table: "api_keys", column: "scopes", .. }), "{error}");
+}
+
+/// The version moves by triggers, so it does not matter which program writes.
+#[test]
+fn changes_by_the_sqlite_shell_are_seen_too() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let f = fixture();
+    let directory = CachedDirectory::new(Arc::clone(&f.store));
+    assert!(!directory.credential(&f.token.digest()).unwrap().unwrap().revoked);
+    let path = f.dir.path().join("zenovay.db");
+    let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    raw.batch_execute("UPDATE api_keys SET revoked_at = 1").unwrap();
+    assert!(directory.credential(&f.token.digest()).unwrap().unwrap().revoked);
+}
