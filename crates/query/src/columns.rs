@@ -97,6 +97,13 @@ pub struct Chunk {
 impl Chunk {
     /// The rows whose time is in `[from, to)`.
     pub fn rows_between(&self, from: Timestamp, to: Timestamp) -> std::ops::Range<usize> {
+        // A chunk outside the range is the common case for a bucket of a series.
+        if self.at.last().is_none_or(|&last| last < from.as_millis()) {
+            return self.at.len()..self.at.len();
+        }
+        if self.at.first().is_none_or(|&first| first >= to.as_millis()) {
+            return 0..0;
+        }
         let start = self.at.partition_point(|&at| at < from.as_millis());
         let end = self.at.partition_point(|&at| at < to.as_millis());
         start..end.max(start)

@@ -30,8 +30,9 @@ impl Scan<'_> {
 
         let mut pairs: Vec<Pairs<'_>> = Vec::new();
         let mut counts = GroupCounts::default();
+        let mut session_totals = SessionTotals::default();
         if whole_sessions {
-            self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts)?;
+            self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts, &mut session_totals)?;
         } else {
             groups.load_sessions(self, None)?;
             for selected in &selected {
@@ -41,23 +42,20 @@ impl Scan<'_> {
             }
         }
 
-        let mut session_totals: Vec<MetricValues> = Vec::new();
-        if group_by.wants_sessions() {
+        if group_by.wants_sessions() && !whole_sessions {
             let counted = self.counted_sessions(test, &selected)?;
             if of_sessions {
                 self.sessions.for_each_starting_in(self.range, |session| {
                     if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
-                        let group = groups.of_session(session) as usize;
-                        if session_totals.len() <= group {
-                            session_totals.resize(groups.len().max(group + 1), MetricValues::default());
-                        }
-                        add_session(&mut session_totals[group], session.part);
+                        session_totals.add(groups.of_session(session), session.part);
                     }
                 });
-                self.work.take::<MetricValues>(session_totals.len())?;
             } else {
                 session_totals = self.sessions_by_event_groups(&selected, &pairs, groups.len())?;
             }
+        }
+        if !group_by.wants_sessions() {
+            session_totals = SessionTotals::default();
         }
 
         let shown = groups.shown(group_by.include_empty);
@@ -70,7 +68,7 @@ impl Scan<'_> {
 
         let metrics_of = |group: usize| {
             let (events, pageviews) = counts.get(group);
-            let mut metrics = session_totals.get(group).copied().unwrap_or_default();
+            let mut metrics = session_totals.of_groups.get(group).copied().unwrap_or_default();
             metrics.visitors = u64::from(per_group[group]);
             metrics.events = events;
             metrics.pageviews = pageviews;
@@ -138,6 +136,7 @@ impl Scan<'_> {
         groups: &mut Groups<'_>,
         pairs: &mut Vec<Pairs<'a>>,
         counts: &mut GroupCounts,
+        session_totals: &mut SessionTotals,
     ) -> Result<(), QueryError> {
         let range = self.range;
         let sessions = match test {
@@ -153,8 +152,12 @@ impl Scan<'_> {
             if sessions.is_some_and(|sessions| !sessions.contains(part.session)) {
                 return;
             }
-            if part.first_at >= range.from.as_millis() && part.last_at < range.to.as_millis() {
-                let group = groups.of_session(session);
+            let starts_in_range = part.first_at >= range.from.as_millis();
+            let group = groups.of_session(session);
+            if starts_in_range {
+                session_totals.add(group, part);
+            }
+            if starts_in_range && part.last_at < range.to.as_millis() {
                 codes.push(group);
                 visitors.push(part.visitor);
                 counts.add(group, part.pageviews + part.other_events, part.pageviews);
@@ -188,7 +191,7 @@ impl Scan<'_> {
         selected: &[Selected<'_>],
         pairs: &[Pairs<'_>],
         groups: usize,
-    ) -> Result<Vec<MetricValues>, QueryError> {
+    ) -> Result<SessionTotals, QueryError> {
         /// What a session adds to the metrics, or nothing when it does not start in the range.
         #[derive(Clone, Copy, Default)]
         struct Share {
@@ -233,7 +236,23 @@ impl Scan<'_> {
                 }
             }
         })?;
-        Ok(totals)
+        Ok(SessionTotals { of_groups: totals })
+    }
+}
+
+/// The metrics of sessions of each group.
+#[derive(Default)]
+struct SessionTotals {
+    of_groups: Vec<MetricValues>,
+}
+
+impl SessionTotals {
+    fn add(&mut self, group: u32, part: &SessionPart) {
+        let group = group as usize;
+        if self.of_groups.len() <= group {
+            self.of_groups.resize(group + 1, MetricValues::default());
+        }
+        add_session(&mut self.of_groups[group], part);
     }
 }
 

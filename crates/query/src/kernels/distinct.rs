@@ -35,20 +35,25 @@ pub(super) fn count_mostly_single(
     let mut other_ids: Vec<u32> = Vec::new();
     for pairs in pairs {
         work.for_each_block(0..pairs.ids.len(), |block| {
+            // Whether an id is new, at home or elsewhere is as good as chance, so nothing here is a branch: every pair is
+            // written behind the list, and stays there when the list grows over it.
+            let mut others = other_ids.len();
+            other_ids.resize(others + block.len(), 0);
+            other_groups.resize(others + block.len(), 0);
             for (&group, &id) in pairs.groups[block.clone()].iter().zip(&pairs.ids[block]) {
                 let home = &mut home[id as usize];
-                if *home == group || !shown[group as usize] {
-                    continue;
-                }
-                if *home == NONE {
-                    *home = group;
-                    per_group[group as usize] += 1;
-                    total += 1;
-                } else {
-                    other_groups.push(group);
-                    other_ids.push(id);
-                }
+                let known = *home;
+                let shown = shown[group as usize];
+                let is_new = (known == NONE) & shown;
+                *home = if is_new { group } else { known };
+                per_group[group as usize] += u32::from(is_new);
+                total += u64::from(is_new);
+                other_ids[others] = id;
+                other_groups[others] = group;
+                others += usize::from((known != NONE) & (known != group) & shown);
             }
+            other_ids.truncate(others);
+            other_groups.truncate(others);
         })?;
     }
     drop(home);
