@@ -15,7 +15,7 @@ use crate::generate::{Row, Texts, Traffic};
 
 const SCHEMA: &str = "message events {
     required int32 website (UINT_16);
-    required int64 at;
+    required int64 ts;
     required int64 visitor (UINT_64);
     required int64 session (UINT_64);
     required binary path (UTF8);
@@ -29,14 +29,13 @@ const SCHEMA: &str = "message events {
     required binary utm_campaign (UTF8);
 }";
 
-/// Writes `traffic` to `path`, a row group a day. `at` is in milliseconds since the epoch.
+/// Writes `traffic` to `path`, a row group a day. `ts` is in milliseconds since the epoch.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), ParquetError> {
     let texts = Texts::new();
-    let properties =
-        WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let schema = Arc::new(parse_message_type(SCHEMA)?);
     let mut writer = SerializedFileWriter::new(File::create(path)?, schema, Arc::new(properties))?;
     for day in traffic.days() {
@@ -80,5 +79,7 @@ pub fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), ParquetError> 
 fn next_column<'a>(
     group: &'a mut SerializedRowGroupWriter<'_, File>,
 ) -> Result<parquet::file::writer::SerializedColumnWriter<'a>, ParquetError> {
-    group.next_column()?.ok_or_else(|| ParquetError::General("the schema has fewer columns than are written".to_owned()))
+    group
+        .next_column()?
+        .ok_or_else(|| ParquetError::General("the schema has fewer columns than are written".to_owned()))
 }

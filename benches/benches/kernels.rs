@@ -1,0 +1,93 @@
+//! The kernels alone, one thread, on the largest website of the side-by-side harness: about 560,000 pageviews in the
+//! 30 days asked for, of 1.7 million in memory.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
+use zenovay_domain::{Dimension, Interval, TimeRange, Timestamp, Zone};
+use zenovay_query::{
+    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query, Question,
+    kernels,
+};
+
+const TRAFFIC: Traffic = Traffic { rows: 1_674_000, websites: 1, days: 90, end_day: 20_000, seed: 7 };
+
+/// The traffic in as many chunks as it has `days_per_chunk`s.
+fn dataset(days_per_chunk: usize) -> MemoryDataset {
+    let texts = Texts::new();
+    let mut builder = DatasetBuilder::default();
+    for (day, rows) in TRAFFIC.days().enumerate() {
+        if day % days_per_chunk == 0 {
+            builder.end_chunk();
+        }
+        for row in &rows {
+            builder.push(&texts.event(row, website_id(0), Columns::Harness).event);
+        }
+    }
+    builder.finish()
+}
+
+fn by(field: Field, and: Option<Field>, metrics: Vec<Metric>) -> Question {
+    Question::Breakdown(GroupBy {
+        field,
+        and,
+        metrics,
+        order: Order::Visitors,
+        limit: 10,
+        offset: 0,
+        include_empty: true,
+    })
+}
+
+fn is(dimension: Dimension, value: &str) -> Filter {
+    Filter::Is(Condition {
+        field: Field::Dimension(dimension),
+        operator: Operator::Is,
+        values: vec![value.to_owned()],
+        level: None,
+    })
+}
+
+fn questions() -> Vec<(&'static str, Filter, Question)> {
+    let all = Filter::default;
+    let path = || Field::Dimension(Dimension::Path);
+    let chrome_in_us = || Filter::All(vec![is(Dimension::Country, "US"), is(Dimension::Browser, "Chrome")]);
+    vec![
+        ("overview", all(), Question::Overview),
+        ("daily", all(), Question::Series { interval: Interval::Day, zone: Zone::utc() }),
+        ("hourly", all(), Question::Series { interval: Interval::Hour, zone: Zone::utc() }),
+        ("pages", all(), by(path(), None, vec![])),
+        ("countries", all(), by(Field::Dimension(Dimension::Country), None, vec![])),
+        ("browser_os", all(), by(Field::Dimension(Dimension::Browser), Some(Field::Dimension(Dimension::Os)), vec![])),
+        ("filtered_pages", chrome_in_us(), by(path(), None, vec![])),
+        ("live", all(), Question::Live),
+        ("entry_pages", all(), by(Field::EntryPage, None, vec![Metric::Sessions])),
+        ("countries_with_sessions", all(), by(Field::Dimension(Dimension::Country), None, vec![Metric::Sessions])),
+        ("pages_with_all", all(), by(path(), None, vec![Metric::Sessions, Metric::TimeOnPage])),
+        ("filtered_overview", is(Dimension::Path, "/"), Question::Overview),
+        ("visitors", all(), Question::Visitors { limit: 50, offset: 0, after: None }),
+    ]
+}
+
+fn kernels_of(c: &mut Criterion) {
+    let end = Timestamp::from_millis(TRAFFIC.end_ms());
+    let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
+    for (name, days_per_chunk) in [("one chunk", 90), ("a chunk a day", 1)] {
+        let memory = dataset(days_per_chunk);
+        let chunks = memory.chunks();
+        let dataset = memory.dataset(&chunks);
+        let mut group = c.benchmark_group(name);
+        group.sample_size(20).warm_up_time(std::time::Duration::from_millis(500));
+        group.measurement_time(std::time::Duration::from_secs(1));
+        for (name, filter, question) in questions() {
+            let query = Query { range, filter, question };
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| kernels::answer(black_box(&dataset), &query, &Budget::unlimited()));
+            });
+        }
+    }
+}
+
+criterion_group!(benches, kernels_of);
+criterion_main!(benches);

@@ -1,0 +1,121 @@
+"""A real server on a directory of its own, for the scripts that measure over HTTP."""
+
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DOMAIN = "load.example"
+# Limits that measuring must not meet; everything else is as shipped.
+SETTINGS = ["--trusted-proxies", "127.0.0.0/8", "--tracking-requests-per-10s", "1000000000",
+            "--tracking-requests-per-hour", "1000000000", "--public-requests-per-minute", "1000000000",
+            "--log-level", "error"]
+PLAN = "[plans.enterprise]\nrequests_per_minute = 1000000000\nrequests_per_month = 1000000000\n"
+
+
+def build(package, binary):
+    """Builds a release binary and returns its path."""
+    command = ["cargo", "build", "--release", "--locked", "-p", package, "--bin", binary, "--message-format=json"]
+    output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for line in output.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == binary:
+            return message["executable"]
+    raise SystemExit(f"cargo built no {binary}")
+
+
+class Process:
+    """A server process that prints `listening on http://ADDRESS` when it is ready."""
+
+    def __init__(self, command, env=None):
+        started = time.perf_counter()
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+        self.address = None
+        for line in self.process.stdout:
+            if line.startswith("listening on http://"):
+                self.address = line.removeprefix("listening on http://").strip()
+                break
+        if self.address is None:
+            raise SystemExit(f"{command[0]} ended with {self.process.wait()} before it listened")
+        self.start_s = time.perf_counter() - started
+
+    def cpu_s(self):
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mb(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        raise SystemExit("the server has ended")
+
+    def get(self, path, headers=None, connection=None):
+        """The body of a GET that must succeed."""
+        own = connection or http.client.HTTPConnection(self.address, timeout=60)
+        own.request("GET", path, headers=headers or {})
+        response = own.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise SystemExit(f"GET {path}: {response.status} {body[:500]!r}")
+        if connection is None:
+            own.close()
+        return body
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Zenovay:
+    """A data directory with a user, a team, websites and a key, and the server on it."""
+
+    def __init__(self, binary, directory, domains=(DOMAIN,)):
+        self.binary, self.directory = binary, pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.data = self.directory / "data"
+        self.config = self.directory / "zenovay.toml"
+        self.config.write_text(PLAN)
+        # Settings of the caller's environment are not what is measured.
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("ZENOVAY_")}
+        email = "owner@load.example"
+        self.command("user", "create", "--email", email, "--name", "Owner", "--password-stdin",
+                     given="correct horse battery staple 42")
+        team = self.command("team", "create", "--name", "Load", "--owner", email, "--plan", "enterprise")["id"]
+        self.websites = [self.command("website", "create", "--team", team, "--domain", domain, "--name", domain)
+                         for domain in domains]
+        self.key = self.command("key", "create", "--user", email, "--name", "load")["key"]
+        self.process = None
+
+    def command(self, *words, given=None):
+        command = [self.binary, *words, "--config", self.config, "--data-dir", self.data, "--json"]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, env=self.env)
+        if done.returncode != 0:
+            raise SystemExit(f"zenovay {' '.join(words)}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def start(self):
+        self.process = Process([self.binary, "serve", "--config", self.config, "--data-dir", self.data, "--listen",
+                                "127.0.0.1:0", *SETTINGS], self.env)
+        return self.process
+
+    def ask(self, path, connection=None):
+        """`data` of an External API answer."""
+        body = self.process.get(f"/api/external/v1{path}", {"X-API-Key": self.key}, connection)
+        return json.loads(body)["data"]
+
+    def stored(self):
+        """Hits that ended as stored, by the server's own accounting."""
+        total = 0.0
+        for line in self.process.get("/metrics").decode().splitlines():
+            if line.startswith("zenovay_ingest_outcomes_total{") and 'outcome="stored"' in line:
+                total += float(line.rsplit(" ", 1)[1])
+        return int(total)

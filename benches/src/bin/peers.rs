@@ -1,0 +1,302 @@
+//! The store's side of `benches/peers/run`: generates, loads, and answers the eight queries as JSON lines.
+
+use std::error::Error;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zenovay_benches::export::write_parquet;
+use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
+use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
+use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_query::{
+    Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Order, Query, Question,
+};
+
+/// Events in one append, as a busy server's group commit has.
+const APPEND_EVENTS: usize = 1_000;
+
+/// Appends that wait for the disk at one time.
+const APPENDS_IN_FLIGHT: usize = 16;
+
+/// The head is given no more while it has this many rows; well below `EmbeddedConfig::head_rows_max`.
+const HEAD_ROWS: u64 = 400_000;
+
+/// The same allocator as the server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Writes the traffic as a Parquet file.
+    Export {
+        file: PathBuf,
+        #[command(flatten)]
+        traffic: TrafficArgs,
+    },
+    /// Appends the traffic to a new store, seals and merges it, and prints how long that took and what it occupies.
+    Load {
+        dir: PathBuf,
+        #[command(flatten)]
+        traffic: TrafficArgs,
+        /// Which texts the events carry.
+        #[arg(long, value_enum, default_value = "harness")]
+        columns: ColumnsArg,
+        /// NUMBER=UUID: the id of a website, instead of a generated one.
+        #[arg(long)]
+        website_id: Vec<String>,
+    },
+    /// Opens a store and answers questions from standard input, one JSON object a line.
+    Serve {
+        dir: PathBuf,
+        #[command(flatten)]
+        traffic: TrafficArgs,
+    },
+}
+
+#[derive(Args, Clone, Copy)]
+struct TrafficArgs {
+    #[arg(long, default_value_t = 10_000_000)]
+    rows: u64,
+    #[arg(long, default_value_t = 50)]
+    websites: u32,
+    #[arg(long, default_value_t = 90)]
+    days: u32,
+    /// The day after the last one, in days since 1970-01-01.
+    #[arg(long)]
+    end_day: i32,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl From<TrafficArgs> for Traffic {
+    fn from(args: TrafficArgs) -> Self {
+        let TrafficArgs { rows, websites, days, end_day, seed } = args;
+        Self { rows, websites, days, end_day, seed }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum ColumnsArg {
+    Harness,
+    Product,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match Cli::parse().command {
+        Command::Export { file, traffic } => Ok(write_parquet(traffic.into(), &file)?),
+        Command::Load { dir, traffic, columns, website_id } => {
+            let columns = match columns {
+                ColumnsArg::Harness => Columns::Harness,
+                ColumnsArg::Product => Columns::Product,
+            };
+            load(&dir, traffic.into(), columns, &website_id)
+        }
+        Command::Serve { dir, traffic } => serve(&dir, traffic.into()),
+    }
+}
+
+fn load(dir: &Path, traffic: Traffic, columns: Columns, ids: &[String]) -> Result<(), Box<dyn Error>> {
+    let mut websites: Vec<WebsiteId> = (0..traffic.websites as u16).map(website_id).collect();
+    for id in ids {
+        let (number, id) = id.split_once('=').ok_or("--website-id wants NUMBER=UUID")?;
+        *websites.get_mut(number.parse::<usize>()?).ok_or("no such website")? = id.parse()?;
+    }
+    let texts = Texts::new();
+    let store = open(dir)?;
+    let started = Instant::now();
+    let mut waiting: std::collections::VecDeque<AppendReceipt> = std::collections::VecDeque::new();
+    for day in traffic.days() {
+        for rows in day.chunks(APPEND_EVENTS) {
+            // An append to a full head is refused: wait for the sealer, as a client of the server would.
+            while store.stats().head_rows > HEAD_ROWS {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            let events: Vec<_> =
+                rows.iter().map(|row| texts.event(row, websites[usize::from(row.website)], columns)).collect();
+            waiting.push_back(store.append(events));
+            if waiting.len() == APPENDS_IN_FLIGHT {
+                finish(waiting.pop_front())?;
+            }
+        }
+    }
+    while !waiting.is_empty() {
+        finish(waiting.pop_front())?;
+    }
+    let append_s = started.elapsed().as_secs_f64();
+    let started = Instant::now();
+    store.seal()?;
+    while store.merge()? {}
+    store.shutdown();
+    drop(store);
+    let settle_s = started.elapsed().as_secs_f64();
+    let store = open(dir)?;
+    let stats = store.stats();
+    print_line(&json!({
+        "rows": traffic.rows,
+        "append_s": append_s,
+        "settle_s": settle_s,
+        "bytes": bytes_below(&dir.join("segments"))? + log_bytes(dir)?,
+        "segments": stats.segments,
+        "segment_rows": stats.segment_rows,
+    }))
+}
+
+fn open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+    EmbeddedStore::open(EmbeddedConfig::new(dir), Arc::new(SystemClock))
+}
+
+fn finish(receipt: Option<AppendReceipt>) -> Result<(), Box<dyn Error>> {
+    if let Some(receipt) = receipt {
+        receipt.blocking_recv()??;
+    }
+    Ok(())
+}
+
+fn bytes_below(dir: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
+
+/// The log with its side files.
+fn log_bytes(dir: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("events.db") {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
+}
+
+/// One question: a query's number, the website's number, and a half-open range in milliseconds since the epoch.
+#[derive(Deserialize)]
+struct Ask {
+    query: String,
+    website: u16,
+    from: i64,
+    to: i64,
+    #[serde(default)]
+    country: String,
+    #[serde(default)]
+    browser: String,
+}
+
+fn serve(dir: &Path, traffic: Traffic) -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    let store = open(dir)?;
+    print_line(&json!({
+        "open_ms": millis(started.elapsed()),
+        "largest": 0,
+        "one_percent": traffic.website_with_share(0.01),
+    }))?;
+    for line in std::io::stdin().lock().lines() {
+        let ask: Ask = serde_json::from_str(&line?)?;
+        let query = query(&ask)?;
+        let budget = Budget::new(Duration::from_secs(60), 2 << 30);
+        let started = Instant::now();
+        let answer = store.query(website_id(ask.website), &query, &budget)?;
+        let elapsed = started.elapsed();
+        print_line(&json!({ "ms": millis(elapsed), "rows": rows(&ask.query, &answer) }))?;
+    }
+    store.shutdown();
+    Ok(())
+}
+
+fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
+    let top = |field: Field, limit: usize| GroupBy {
+        field,
+        and: None,
+        metrics: Vec::new(),
+        order: Order::Visitors,
+        limit,
+        offset: 0,
+        include_empty: true,
+    };
+    let page = Field::Dimension(Dimension::Path);
+    let is = |dimension: Dimension, value: &str| {
+        Filter::Is(Condition {
+            field: Field::Dimension(dimension),
+            operator: Operator::Is,
+            values: vec![value.to_owned()],
+            level: None,
+        })
+    };
+    let mut filter = Filter::default();
+    let question = match ask.query.as_str() {
+        "Q1" | "Q7" => Question::Overview,
+        "Q2" => Question::Series { interval: Interval::Day, zone: Zone::utc() },
+        "Q3" => Question::Breakdown(top(page, 10)),
+        "Q4" => Question::Breakdown(top(Field::Dimension(Dimension::Country), 20)),
+        "Q5" => Question::Breakdown(GroupBy {
+            and: Some(Field::Dimension(Dimension::Os)),
+            ..top(Field::Dimension(Dimension::Browser), 100)
+        }),
+        "Q6" => {
+            filter = Filter::All(vec![is(Dimension::Country, &ask.country), is(Dimension::Browser, &ask.browser)]);
+            Question::Breakdown(top(page, 10))
+        }
+        "Q8" => Question::Breakdown(GroupBy { metrics: vec![Metric::Sessions], ..top(Field::EntryPage, 10) }),
+        other => return Err(format!("no query {other}").into()),
+    };
+    let range = TimeRange::new(Timestamp::from_millis(ask.from), Timestamp::from_millis(ask.to));
+    Ok(Query { range, filter, question })
+}
+
+/// The answer in the rows that the other engines' SQL gives.
+fn rows(query: &str, answer: &Answer) -> Value {
+    let of_breakdown = |breakdown: &Breakdown, second: fn(&zenovay_query::BreakdownRow) -> u64| -> Value {
+        let row = |row: &zenovay_query::BreakdownRow| {
+            let mut cells = vec![json!(row.value)];
+            cells.extend(row.and.as_ref().map(|and| json!(and)));
+            cells.extend([json!(row.metrics.visitors), json!(second(row))]);
+            Value::Array(cells)
+        };
+        breakdown.rows.iter().map(row).collect()
+    };
+    match answer {
+        Answer::Overview(overview) if query == "Q7" => json!([[overview.metrics.visitors]]),
+        Answer::Overview(overview) => {
+            let metrics = overview.metrics;
+            json!([[metrics.pageviews, metrics.visitors, metrics.sessions, metrics.bounces, metrics.duration_ms]])
+        }
+        Answer::Series(series) => series
+            .points
+            .iter()
+            .map(|point| {
+                let day = point.bucket.from.as_millis() / DAY_MS;
+                json!([day, point.metrics.visitors, point.metrics.pageviews])
+            })
+            .collect(),
+        Answer::Breakdown(breakdown) if query == "Q8" => of_breakdown(breakdown, |row| row.metrics.sessions),
+        Answer::Breakdown(breakdown) => of_breakdown(breakdown, |row| row.metrics.pageviews),
+        Answer::Live(live) => json!([[live.visitors]]),
+        Answer::Visitors(page) => json!([[page.visitors.len()]]),
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+fn print_line(line: &Value) -> Result<(), Box<dyn Error>> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
