@@ -1,7 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod codec;
+mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod embedded;
+mod head;
+mod intern;
+mod log;
+mod maintenance;
+mod queue;
+mod recent;
+mod segment;
+mod state;
 mod store;
+mod view;
+mod writer;
 
+pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
+pub use embedded::EmbeddedStore;
+pub use log::OpenError;
 pub use store::{
     AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,
 };

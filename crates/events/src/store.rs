@@ -33,7 +33,8 @@ pub enum AppendOutcome {
     KeyReused,
 }
 
-/// Why an append stored nothing. In every case no event of the append is stored, then or later.
+/// Why an append was not acknowledged. No event of the append is stored, then or later, with one exception: whether those
+/// that met the failure itself are stored after [`AppendError::Poisoned`] is only known after the restart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The queue in front of the writer is full. Try again soon.

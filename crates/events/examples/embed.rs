@@ -1,0 +1,72 @@
+//! Opens a store, appends a day of made-up traffic, and asks about it, before and after it is reopened.
+//!
+//! `cargo run --release -p zenovay-events --example embed`
+
+use std::error::Error;
+use std::io::{Write, stdout};
+use std::sync::Arc;
+use std::time::Instant;
+
+use zenovay_domain::{Dimension, Event, EventKind, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
+
+const EVENTS: u64 = 200_000;
+const BATCH: u64 = 1_000;
+const PATHS: [&str; 4] = ["/", "/pricing", "/docs", "/blog"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = tempfile::tempdir()?;
+    let website = WebsiteId::from_random_bytes([7; 16]);
+    let midnight = Timestamp::from_millis(1_800_000_000_000);
+    let mut out = stdout().lock();
+
+    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock))?;
+    let started = Instant::now();
+    for batch in 0..EVENTS / BATCH {
+        let events = (batch * BATCH..(batch + 1) * BATCH).map(|n| {
+            let at = midnight.plus_millis((n * 86_400_000 / EVENTS) as i64);
+            let mut event = Event::new(EventKind::Pageview, at, VisitorId(n / 7), SessionId(n / 5));
+            event.dimensions.set(Dimension::Path, PATHS[(n % 13 % 4) as usize]);
+            NewEvent { website, received_at: at, event, idempotency_key: None }
+        });
+        store.append(events.collect()).blocking_recv()??;
+    }
+    let per_second = EVENTS as f64 / started.elapsed().as_secs_f64();
+    writeln!(out, "{EVENTS} events durable, {per_second:.0} a second in batches of {BATCH}")?;
+
+    let query = Query {
+        range: TimeRange::new(midnight, midnight.plus_millis(86_400_000)),
+        filter: Filter::default(),
+        question: Question::Breakdown(GroupBy {
+            field: Field::Dimension(Dimension::Path),
+            and: None,
+            metrics: Vec::new(),
+            order: Order::Visitors,
+            limit: 10,
+            offset: 0,
+            include_empty: false,
+        }),
+    };
+    let before = store.query(website, &query, &Budget::unlimited())?;
+    if let Answer::Breakdown(breakdown) = &before {
+        for row in &breakdown.rows {
+            writeln!(
+                out,
+                "{:10} {:7} visitors {:7} pageviews",
+                row.value, row.metrics.visitors, row.metrics.pageviews
+            )?;
+        }
+    }
+    store.shutdown();
+    let stats = store.stats();
+    let per_event = stats.segment_bytes as f64 / stats.segment_rows as f64;
+    writeln!(out, "{} segments, {per_event:.1} bytes an event", stats.segments)?;
+    drop(store);
+
+    let started = Instant::now();
+    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock))?;
+    let after = store.query(website, &query, &Budget::unlimited())?;
+    writeln!(out, "reopened, and the same answer: {} ({:?})", before == after, started.elapsed())?;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! A batch of events as one blob: the payload of a row of the log.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | version of the payload, 1 |
+//! | 1–8 | XXH3-64 of all bytes after these, little endian |
+//! | 9–12 | length of the uncompressed rows, little endian |
+//! | 13– | the rows, postcard, zstd level 1 |
+//!
+//! A row names its dimensions by number and only those that have a value, so a new dimension needs no new version.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
+
+use crate::NewEvent;
+
+const VERSION: u8 = 1;
+const HEADER: usize = 13;
+/// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
+const MAX_ROWS_BYTES: usize = 1 << 30;
+
+#[derive(Serialize, Deserialize)]
+struct Row<'a> {
+    website: WebsiteId,
+    at: i64,
+    kind: u8,
+    visitor: u64,
+    session: u64,
+    flags: u8,
+    engagement_ms: u32,
+    scroll_percent: u8,
+    #[serde(borrow)]
+    texts: Vec<(u8, &'a str)>,
+}
+
+/// A payload that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("damaged batch: {0}")]
+pub(crate) struct DamagedBatch(&'static str);
+
+/// Encodes batches; keeps its buffers between them.
+pub(crate) struct Encoder {
+    rows: Vec<u8>,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { rows: Vec::new(), compressor: zstd::bulk::Compressor::new(1)? })
+    }
+
+    /// The payload of `events`.
+    pub(crate) fn encode<'a>(
+        &mut self,
+        events: impl ExactSizeIterator<Item = &'a NewEvent>,
+    ) -> std::io::Result<Vec<u8>> {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        // A sequence in postcard is its length and its items, so the rows need not be gathered first.
+        rows = postcard::to_extend(&events.len(), rows).map_err(std::io::Error::other)?;
+        for new in events {
+            rows = postcard::to_extend(&row(new), rows).map_err(std::io::Error::other)?;
+        }
+        let length = u32::try_from(rows.len())
+            .ok()
+            .filter(|&length| length as usize <= MAX_ROWS_BYTES)
+            .ok_or_else(|| std::io::Error::other("a batch of more than 1 GiB"))?;
+        let mut payload = Vec::with_capacity(HEADER + rows.len() / 4);
+        payload.push(VERSION);
+        payload.extend([0; 8]);
+        payload.extend(length.to_le_bytes());
+        payload.extend(self.compressor.compress(&rows)?);
+        let hash = xxh3_64(&payload[9..]);
+        payload[1..9].copy_from_slice(&hash.to_le_bytes());
+        self.rows = rows;
+        Ok(payload)
+    }
+}
+
+fn row(new: &NewEvent) -> Row<'_> {
+    let event = &new.event;
+    Row {
+        website: new.website,
+        at: event.at.as_millis(),
+        kind: event.kind as u8,
+        visitor: event.visitor.0,
+        session: event.session.0,
+        flags: event.flags.bits(),
+        engagement_ms: event.engagement_ms,
+        scroll_percent: event.scroll_percent,
+        texts: event.dimensions.iter().map(|(dimension, text)| (dimension as u8, text)).collect(),
+    }
+}
+
+/// Reads a payload back.
+pub(crate) fn decode(payload: &[u8]) -> Result<Vec<(WebsiteId, Event)>, DamagedBatch> {
+    let (Some(&VERSION), Some(hash), Some(length), Some(rows)) =
+        (payload.first(), payload.get(1..9), payload.get(9..HEADER), payload.get(HEADER..))
+    else {
+        return Err(DamagedBatch("unknown version or cut off"));
+    };
+    if xxh3_64(&payload[9..]).to_le_bytes() != hash {
+        return Err(DamagedBatch("wrong checksum"));
+    }
+    let length = length.iter().rev().fold(0usize, |sum, &byte| sum << 8 | usize::from(byte));
+    if length > MAX_ROWS_BYTES {
+        return Err(DamagedBatch("impossible length"));
+    }
+    let rows = zstd::bulk::decompress(rows, length).map_err(|_| DamagedBatch("not zstd"))?;
+    let rows: Vec<Row<'_>> = postcard::from_bytes(&rows).map_err(|_| DamagedBatch("not postcard"))?;
+    rows.iter().map(event).collect()
+}
+
+fn event(row: &Row<'_>) -> Result<(WebsiteId, Event), DamagedBatch> {
+    let kind = EventKind::from_code(row.kind).ok_or(DamagedBatch("unknown kind of event"))?;
+    let mut dimensions = Dimensions::with_capacity(row.texts.iter().map(|(_, text)| text.len()).sum());
+    for &(number, text) in &row.texts {
+        let dimension = Dimension::ALL.get(usize::from(number)).ok_or(DamagedBatch("unknown dimension"))?;
+        dimensions.set(*dimension, text);
+    }
+    let event = Event {
+        at: Timestamp::from_millis(row.at),
+        kind,
+        visitor: VisitorId(row.visitor),
+        session: SessionId(row.session),
+        flags: EventFlags::from_bits(row.flags),
+        engagement_ms: row.engagement_ms,
+        scroll_percent: row.scroll_percent,
+        dimensions,
+    };
+    Ok((row.website, event))
+}
+
+/// What tells two events under one idempotency key apart: the digest of what the client sent. The session and an event
+/// time that is the time of arrival are the server's, and differ in an honest repetition.
+pub(crate) fn body_hash(new: &NewEvent) -> [u8; 16] {
+    let mut row = row(new);
+    row.session = 0;
+    if new.event.at == new.received_at {
+        row.at = 0;
+    }
+    // Serialising into memory cannot fail; if it ever did, the empty body would report the repetition as different.
+    xxh3_128(&postcard::to_stdvec(&row).unwrap_or_default()).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_event() -> impl Strategy<Value = NewEvent> {
+        (any::<u128>(), any::<i64>(), 0..16u8, any::<u64>(), any::<u64>(), any::<(u8, u32, u8)>(), ".{0,40}").prop_map(
+            |(website, at, kind, visitor, session, (flags, engagement_ms, scroll_percent), text)| {
+                let mut event = Event::new(
+                    EventKind::from_code(kind).unwrap_or(EventKind::Custom),
+                    Timestamp::from_millis(at),
+                    VisitorId(visitor),
+                    SessionId(session),
+                );
+                event.flags = EventFlags::from_bits(flags);
+                event.engagement_ms = engagement_ms;
+                event.scroll_percent = scroll_percent;
+                event.dimensions.set(Dimension::Language, &text);
+                event.dimensions.set(Dimension::Path, "/");
+                NewEvent {
+                    website: WebsiteId::from_random_bytes(website.to_le_bytes()),
+                    received_at: Timestamp::from_millis(at),
+                    event,
+                    idempotency_key: None,
+                }
+            },
+        )
+    }
+
+    fn texts(event: &Event) -> Vec<(Dimension, &str)> {
+        event.dimensions.iter().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn batches_survive_the_round_trip(events in prop::collection::vec(any_event(), 0..20)) {
+            let payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
+            let read = decode(&payload).unwrap();
+            prop_assert_eq!(read.len(), events.len());
+            for ((website, event), new) in read.iter().zip(&events) {
+                prop_assert_eq!(*website, new.website);
+                prop_assert_eq!(texts(event), texts(&new.event));
+                let same = Event { dimensions: new.event.dimensions.clone(), ..event.clone() };
+                prop_assert_eq!(&same, &new.event);
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_noticed(events in prop::collection::vec(any_event(), 1..5), at in any::<prop::sample::Index>(), flip in 1..=255u8) {
+            // Sabotage: leave the comparison of the checksum out of `decode`.
+            let mut payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
+            let at = at.index(payload.len());
+            payload[at] ^= flip;
+            prop_assert!(decode(&payload).is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn an_honest_repetition_has_the_same_body() {
+        let mut first = NewEvent {
+            website: WebsiteId::from_random_bytes([1; 16]),
+            received_at: Timestamp::from_millis(5),
+            event: Event::new(EventKind::Custom, Timestamp::from_millis(5), VisitorId(1), SessionId(2)),
+            idempotency_key: None,
+        };
+        let hash = body_hash(&first);
+        first.received_at = Timestamp::from_millis(9);
+        first.event.at = Timestamp::from_millis(9);
+        first.event.session = SessionId(3);
+        assert_eq!(body_hash(&first), hash);
+        first.event.at = Timestamp::from_millis(8);
+        assert_ne!(body_hash(&first), hash);
+    }
+}

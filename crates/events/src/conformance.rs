@@ -1,0 +1,622 @@
+//! What every event store must do, as tests that run on any of them.
+//!
+//! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it. All tests compare with plain
+//! numbers or with [`zenovay_query::oracle`].
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use zenovay_domain::{
+    Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, Zone,
+};
+use zenovay_query::{
+    Answer, Budget, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query,
+    Question, oracle,
+};
+
+use crate::{AppendError, AppendOutcome, EventStore, IdempotencyKey, NewEvent};
+
+/// Opens stores over one set of data and makes their background work happen now.
+pub trait Harness {
+    /// The store.
+    type Store: EventStore;
+
+    /// Opens the store over what an earlier one left; empty at first. The earlier one was dropped, not shut down.
+    fn open(&self) -> Self::Store;
+
+    /// Moves what is in memory to where it stays.
+    fn seal(&self, store: &Self::Store);
+
+    /// Does one step of tidying what is on disk.
+    fn merge(&self, store: &Self::Store);
+}
+
+/// Makes a `#[test]` of every conformance test for the harness that `$make` makes.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests! { $make;
+            an_acknowledged_event_is_in_the_next_answer,
+            seven_pageviews_of_three_visitors_in_four_sessions,
+            a_website_without_events_has_zeros,
+            an_empty_append_is_answered,
+            a_repeated_key_is_stored_once,
+            a_key_belongs_to_one_website,
+            websites_do_not_see_each_other,
+            heartbeats_extend_sessions_and_count_nowhere,
+            late_events_take_their_place_in_time,
+            an_erased_visitor_is_gone,
+            a_deleted_website_is_gone,
+            expired_events_are_gone,
+            recent_sessions_continue,
+            a_store_that_shuts_down_refuses_and_keeps,
+            a_cancelled_query_ends,
+            every_answer_is_the_oracles,
+        }
+    };
+    ($make:expr; $($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::conformance::$name(&$make);
+            }
+        )*
+    };
+}
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// Around the night in which the clock is put forward in Berlin: 2026-03-29T01:00:00Z.
+const EPOCH_MS: i64 = 1_774_746_000_000;
+
+/// Some website.
+pub fn website(number: u8) -> WebsiteId {
+    WebsiteId::from_random_bytes([number; 16])
+}
+
+/// An event with texts.
+pub fn event(kind: EventKind, at_ms: i64, visitor: u64, session: u64, texts: &[(Dimension, &str)]) -> Event {
+    let mut event = Event::new(kind, Timestamp::from_millis(at_ms), VisitorId(visitor), SessionId(session));
+    for &(dimension, text) in texts {
+        event.dimensions.set(dimension, text);
+    }
+    event
+}
+
+/// A pageview.
+pub fn pageview(at_ms: i64, visitor: u64, session: u64, path: &str) -> Event {
+    event(EventKind::Pageview, at_ms, visitor, session, &[(Dimension::Path, path)])
+}
+
+/// An event on its way, arriving when it happened.
+pub fn arriving(website: WebsiteId, event: Event) -> NewEvent {
+    NewEvent { website, received_at: event.at, event, idempotency_key: None }
+}
+
+/// Appends and waits.
+///
+/// # Errors
+/// What the receipt says.
+///
+/// # Panics
+/// When the store drops the receipt unanswered.
+pub fn append(store: &impl EventStore, events: Vec<NewEvent>) -> Result<Vec<AppendOutcome>, AppendError> {
+    store.append(events).blocking_recv().expect("every receipt is answered")
+}
+
+/// Appends events of one website that must be stored.
+///
+/// # Panics
+/// When they are not.
+pub fn store_all(store: &impl EventStore, website: WebsiteId, events: &[Event]) {
+    let outcomes = append(store, events.iter().cloned().map(|event| arriving(website, event)).collect());
+    assert_eq!(outcomes, Ok(vec![AppendOutcome::Stored; events.len()]));
+}
+
+/// The answer to `query`.
+///
+/// # Panics
+/// When there is none.
+pub fn ask(store: &impl EventStore, website: WebsiteId, query: &Query) -> Answer {
+    store.query(website, query, &Budget::unlimited()).expect("an answer")
+}
+
+/// A query about all time.
+pub fn ever(question: Question) -> Query {
+    let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(EPOCH_MS * 2));
+    Query { range, filter: Filter::default(), question }
+}
+
+/// The totals of all time.
+///
+/// # Panics
+/// When there is no answer.
+pub fn totals(store: &impl EventStore, website: WebsiteId) -> MetricValues {
+    match ask(store, website, &ever(Question::Overview)) {
+        Answer::Overview(overview) => overview.metrics,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The values of a dimension over all time with their pageviews, those with most visitors first.
+///
+/// # Panics
+/// When there is no answer.
+pub fn values(store: &impl EventStore, website: WebsiteId, dimension: Dimension) -> Vec<(String, u64)> {
+    let group_by = GroupBy {
+        field: Field::Dimension(dimension),
+        and: None,
+        metrics: Vec::new(),
+        order: Order::Visitors,
+        limit: usize::MAX,
+        offset: 0,
+        include_empty: true,
+    };
+    match ask(store, website, &ever(Question::Breakdown(group_by))) {
+        Answer::Breakdown(breakdown) => {
+            breakdown.rows.into_iter().map(|row| (row.value, row.metrics.pageviews)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs `check` on the store as it is, sealed, and opened anew.
+fn in_every_state<H: Harness>(harness: &H, store: H::Store, check: impl Fn(&H::Store)) -> H::Store {
+    check(&store);
+    harness.seal(&store);
+    check(&store);
+    drop(store);
+    let store = harness.open();
+    check(&store);
+    store
+}
+
+#[doc(hidden)]
+pub fn an_acknowledged_event_is_in_the_next_answer(harness: &impl Harness) {
+    let store = harness.open();
+    for n in 0..200 {
+        let mut event = pageview(EPOCH_MS + n * 999, n as u64 % 7, n as u64, "/");
+        if n % 3 == 0 {
+            event.dimensions.set(Dimension::City, &format!("City {n}"));
+        }
+        store_all(&store, website(1), &[event]);
+        assert_eq!(totals(&store, website(1)).pageviews, n as u64 + 1);
+        if n % 50 == 49 {
+            harness.seal(&store);
+            assert_eq!(totals(&store, website(1)).pageviews, n as u64 + 1);
+        }
+    }
+    assert_eq!(values(&store, website(1), Dimension::City).len(), 68);
+}
+
+#[doc(hidden)]
+pub fn seven_pageviews_of_three_visitors_in_four_sessions(harness: &impl Harness) {
+    let minute = |n: i64| EPOCH_MS + n * 60_000;
+    let page = |n, visitor, session, path, browser, country| {
+        let mut event = pageview(minute(n), visitor, session, path);
+        event.dimensions.set(Dimension::Browser, browser);
+        event.dimensions.set(Dimension::Country, country);
+        event
+    };
+    let store = harness.open();
+    store_all(
+        &store,
+        website(1),
+        &[
+            page(0, 1, 11, "/", "Firefox", "DE"),
+            page(1, 1, 11, "/pricing", "Firefox", "DE"),
+            page(2, 2, 21, "/", "Chrome", "FR"),
+            page(60, 1, 12, "/", "Firefox", "DE"),
+        ],
+    );
+    store_all(
+        &store,
+        website(1),
+        &[
+            page(61, 3, 31, "/blog", "Chrome", "FR"),
+            page(62, 3, 31, "/", "Chrome", "FR"),
+            page(63, 3, 31, "/pricing", "Chrome", "FR"),
+        ],
+    );
+    in_every_state(harness, store, |store| {
+        let metrics = totals(store, website(1));
+        assert_eq!(
+            metrics,
+            MetricValues {
+                visitors: 3,
+                pageviews: 7,
+                events: 7,
+                sessions: 4,
+                bounces: 2,
+                duration_ms: 3 * 60_000,
+                value_score: metrics.value_score,
+            }
+        );
+        let row = |value: &str, pageviews| (value.to_owned(), pageviews);
+        assert_eq!(values(store, website(1), Dimension::Path), [row("/", 4), row("/pricing", 2), row("/blog", 1)]);
+        assert_eq!(values(store, website(1), Dimension::Country), [row("FR", 4), row("DE", 3)]);
+        assert_eq!(values(store, website(1), Dimension::Browser), [row("Chrome", 4), row("Firefox", 3)]);
+        let now = Timestamp::from_millis(minute(64));
+        let live = Query { range: TimeRange::new(now, now), filter: Filter::default(), question: Question::Live };
+        assert!(matches!(ask(store, website(1), &live), Answer::Live(live) if live.visitors == 2));
+        let visitors = ever(Question::Visitors { limit: 10, offset: 0, after: None });
+        assert!(matches!(ask(store, website(1), &visitors), Answer::Visitors(page) if page.visitors.len() == 3));
+    });
+}
+
+#[doc(hidden)]
+pub fn a_website_without_events_has_zeros(harness: &impl Harness) {
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/")]);
+    in_every_state(harness, store, |store| {
+        assert_eq!(totals(store, website(2)), MetricValues::default());
+        assert_eq!(values(store, website(2), Dimension::Path), []);
+    });
+}
+
+#[doc(hidden)]
+pub fn an_empty_append_is_answered(harness: &impl Harness) {
+    assert_eq!(append(&harness.open(), Vec::new()), Ok(Vec::new()));
+}
+
+#[doc(hidden)]
+pub fn a_repeated_key_is_stored_once(harness: &impl Harness) {
+    // Sabotage: forget the keys at start.
+    let keyed = |path, key| NewEvent {
+        idempotency_key: Some(IdempotencyKey([key; 16])),
+        ..arriving(website(1), pageview(EPOCH_MS, 1, 1, path))
+    };
+    let store = harness.open();
+    assert_eq!(
+        append(&store, vec![keyed("/a", 1), keyed("/a", 1), keyed("/b", 1), keyed("/b", 2)]),
+        Ok(vec![AppendOutcome::Stored, AppendOutcome::Duplicate, AppendOutcome::KeyReused, AppendOutcome::Stored])
+    );
+    in_every_state(harness, store, |store| {
+        assert_eq!(
+            append(store, vec![keyed("/a", 1), keyed("/c", 2)]),
+            Ok(vec![AppendOutcome::Duplicate, AppendOutcome::KeyReused])
+        );
+        assert_eq!(totals(store, website(1)).pageviews, 2);
+    });
+}
+
+#[doc(hidden)]
+pub fn a_key_belongs_to_one_website(harness: &impl Harness) {
+    let keyed = |site| NewEvent {
+        idempotency_key: Some(IdempotencyKey([7; 16])),
+        ..arriving(website(site), pageview(EPOCH_MS, 1, 1, "/"))
+    };
+    let store = harness.open();
+    assert_eq!(append(&store, vec![keyed(1), keyed(2)]), Ok(vec![AppendOutcome::Stored; 2]));
+}
+
+#[doc(hidden)]
+pub fn websites_do_not_see_each_other(harness: &impl Harness) {
+    let store = harness.open();
+    let events: Vec<NewEvent> = (0..40u8)
+        .flat_map(|site| {
+            (0..=i64::from(site)).map(move |n| {
+                arriving(website(site), pageview(EPOCH_MS + n, u64::from(site) << 8 | n as u64, n as u64, "/same"))
+            })
+        })
+        .collect();
+    assert!(append(&store, events).is_ok());
+    in_every_state(harness, store, |store| {
+        for site in 0..40u8 {
+            let metrics = totals(store, website(site));
+            assert_eq!((metrics.pageviews, metrics.visitors), (u64::from(site) + 1, u64::from(site) + 1));
+        }
+    });
+}
+
+#[doc(hidden)]
+pub fn heartbeats_extend_sessions_and_count_nowhere(harness: &impl Harness) {
+    let beat = |at_ms, engagement_ms| {
+        let mut beat = event(EventKind::Heartbeat, at_ms, 1, 1, &[]);
+        beat.engagement_ms = engagement_ms;
+        beat
+    };
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/"), beat(EPOCH_MS + 15_000, 6_000)]);
+    let store = in_every_state(harness, store, |store| {
+        let metrics = totals(store, website(1));
+        assert_eq!((metrics.events, metrics.sessions, metrics.bounces, metrics.duration_ms), (1, 1, 1, 15_000));
+    });
+    store_all(&store, website(1), &[beat(EPOCH_MS + 45_000, 3_000), beat(EPOCH_MS + 30_000, 1_000)]);
+    in_every_state(harness, store, |store| {
+        let metrics = totals(store, website(1));
+        assert_eq!((metrics.events, metrics.sessions, metrics.bounces, metrics.duration_ms), (1, 1, 0, 45_000));
+    });
+}
+
+#[doc(hidden)]
+pub fn late_events_take_their_place_in_time(harness: &impl Harness) {
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/later")]);
+    harness.seal(&store);
+    store_all(
+        &store,
+        website(1),
+        &[pageview(EPOCH_MS - 1_000, 1, 1, "/first"), pageview(EPOCH_MS - 70 * DAY_MS, 2, 2, "/old")],
+    );
+    in_every_state(harness, store, |store| {
+        let group_by = GroupBy {
+            field: Field::EntryPage,
+            and: None,
+            metrics: vec![Metric::Sessions],
+            order: Order::Sessions,
+            limit: 10,
+            offset: 0,
+            include_empty: true,
+        };
+        let Answer::Breakdown(entries) = ask(store, website(1), &ever(Question::Breakdown(group_by))) else {
+            panic!("a breakdown")
+        };
+        let rows: Vec<_> = entries.rows.iter().map(|row| (row.value.as_str(), row.metrics.sessions)).collect();
+        assert_eq!(rows, [("/first", 1), ("/old", 1)]);
+    });
+}
+
+#[doc(hidden)]
+pub fn an_erased_visitor_is_gone(harness: &impl Harness) {
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/secret"), pageview(EPOCH_MS, 2, 2, "/")]);
+    store_all(&store, website(2), &[pageview(EPOCH_MS, 1, 1, "/elsewhere")]);
+    harness.seal(&store);
+    store_all(&store, website(1), &[pageview(EPOCH_MS + 1, 1, 1, "/secret"), pageview(EPOCH_MS + 1, 2, 2, "/")]);
+    store.erase_visitor(website(1), VisitorId(1)).expect("erased");
+    in_every_state(harness, store, |store| {
+        assert_eq!(values(store, website(1), Dimension::Path), [("/".to_owned(), 2)]);
+        assert_eq!(totals(store, website(2)).visitors, 1);
+    });
+}
+
+#[doc(hidden)]
+pub fn a_deleted_website_is_gone(harness: &impl Harness) {
+    let keyed = NewEvent {
+        idempotency_key: Some(IdempotencyKey([1; 16])),
+        ..arriving(website(1), pageview(EPOCH_MS, 1, 1, "/"))
+    };
+    let store = harness.open();
+    assert!(append(&store, vec![keyed.clone(), arriving(website(2), pageview(EPOCH_MS, 1, 1, "/"))]).is_ok());
+    harness.seal(&store);
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/")]);
+    store.delete_website(website(1)).expect("deleted");
+    let store = in_every_state(harness, store, |store| {
+        assert_eq!(totals(store, website(1)), MetricValues::default());
+        assert_eq!(totals(store, website(2)).pageviews, 1);
+    });
+    assert_eq!(append(&store, vec![keyed]), Ok(vec![AppendOutcome::Stored]));
+}
+
+#[doc(hidden)]
+pub fn expired_events_are_gone(harness: &impl Harness) {
+    let store = harness.open();
+    for day in 0..4 {
+        let at_ms = EPOCH_MS + day * DAY_MS;
+        for site in [1, 2] {
+            store_all(&store, website(site), &[pageview(at_ms, 1, day as u64, "/"), pageview(at_ms + 1, 2, 9, "/")]);
+        }
+        if day == 1 {
+            harness.seal(&store);
+        }
+    }
+    store.expire(website(1), Timestamp::from_millis(EPOCH_MS + 2 * DAY_MS + 1)).expect("expired");
+    in_every_state(harness, store, |store| {
+        assert_eq!(totals(store, website(1)).pageviews, 3);
+        assert_eq!(totals(store, website(2)).pageviews, 8);
+    });
+}
+
+#[doc(hidden)]
+pub fn recent_sessions_continue(harness: &impl Harness) {
+    let utm = [(Dimension::UtmSource, "news"), (Dimension::UtmCampaign, "may")];
+    let store = harness.open();
+    store_all(
+        &store,
+        website(1),
+        &[
+            event(EventKind::Pageview, EPOCH_MS, 1, 11, &utm),
+            event(EventKind::Heartbeat, EPOCH_MS + 5_000, 1, 11, &[]),
+            pageview(EPOCH_MS - 2 * HOUR_MS, 2, 21, "/"),
+            pageview(EPOCH_MS, 3, 31, "/"),
+            pageview(EPOCH_MS + 1, 3, 32, "/"),
+        ],
+    );
+    in_every_state(harness, store, |store| {
+        let recent = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - HOUR_MS)).expect("readable");
+        let mut found: Vec<_> = recent
+            .iter()
+            .map(|recent| {
+                (recent.visitor.0, recent.session.0, recent.last_at.as_millis() - EPOCH_MS, recent.campaign.as_str())
+            })
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, [(1, 11, 5_000, "news\u{1f}\u{1f}may"), (3, 32, 1, "\u{1f}\u{1f}")]);
+    });
+}
+
+#[doc(hidden)]
+pub fn a_store_that_shuts_down_refuses_and_keeps(harness: &impl Harness) {
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/")]);
+    store.shutdown();
+    let refused = append(&store, vec![arriving(website(1), pageview(EPOCH_MS, 1, 1, "/"))]);
+    assert_eq!(refused, Err(AppendError::ShuttingDown));
+    assert!(!store.stats().writable);
+    assert_eq!(store.stats().head_rows, 0, "sealed");
+    drop(store);
+    assert_eq!(totals(&harness.open(), website(1)).pageviews, 1);
+}
+
+#[doc(hidden)]
+pub fn a_cancelled_query_ends(harness: &impl Harness) {
+    let store = harness.open();
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/")]);
+    let budget = Budget::unlimited();
+    budget.cancel();
+    let answer = store.query(website(1), &ever(Question::Overview), &budget);
+    assert_eq!(answer, Err(zenovay_query::QueryError::Cancelled));
+}
+
+/// One step of a random history.
+#[derive(Debug, Clone)]
+enum Step {
+    Append(u8, Vec<Event>),
+    Seal,
+    Merge,
+    Reopen,
+    Ask(u8, Query),
+}
+
+/// Random events appended, sealed, merged, reopened and asked about in random order give the answers of the oracle.
+#[doc(hidden)]
+pub fn every_answer_is_the_oracles<H: Harness>(harness: &H) {
+    // One store over all cases: each case has websites of its own, and finds those of others beside them.
+    let cases = Config::default().cases.min(64);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let case = std::cell::Cell::new(0u16);
+    let store = std::cell::RefCell::new(Some(harness.open()));
+    let result = runner.run(&prop::collection::vec(step(), 1..24), |steps| {
+        case.set(case.get() + 1);
+        let website = |site: u8| {
+            let [high, low] = case.get().to_be_bytes();
+            let mut bytes = [site; 16];
+            bytes[..2].copy_from_slice(&[low, high]);
+            WebsiteId::from_random_bytes(bytes)
+        };
+        let mut model: HashMap<u8, Vec<Event>> = HashMap::new();
+        let mut slot = store.borrow_mut();
+        for step in &steps {
+            let open = slot.get_or_insert_with(|| harness.open());
+            match step {
+                Step::Append(site, events) => {
+                    store_all(open, website(*site), events);
+                    model.entry(*site).or_default().extend(events.iter().cloned());
+                }
+                Step::Seal => harness.seal(open),
+                Step::Merge => harness.merge(open),
+                Step::Reopen => *slot = None,
+                Step::Ask(site, query) => {
+                    let events = model.get(site).map_or(&[][..], Vec::as_slice);
+                    prop_assert_eq!(ask(open, website(*site), query), oracle::answer(events, query), "{:?}", query);
+                }
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..3u8, prop::collection::vec(any_event(), 1..40)).prop_map(|(site, events)| Step::Append(site, events)),
+        2 => Just(Step::Seal),
+        1 => Just(Step::Merge),
+        1 => Just(Step::Reopen),
+        6 => (0..3u8, any_query()).prop_map(|(site, query)| Step::Ask(site, query)),
+    ]
+}
+
+const SESSIONS: u64 = 12;
+
+/// Every session has one visitor, a beginning, and a pace that keeps it within `SESSION_MAX_MS`.
+fn session_facts(session: u64) -> (VisitorId, i64, i64) {
+    let begins = EPOCH_MS + (session as i64 * 7 % 12 - 6) * 9 * HOUR_MS;
+    let pace = [1, 60_000, HOUR_MS, SESSION_MAX_MS / 20][session as usize % 4];
+    (VisitorId(1_000 - session % 5), begins, pace)
+}
+
+fn text(values: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    prop::sample::select(values)
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    (
+        (0..SESSIONS, 0i64..=20, prop::sample::select(&[0u8, 0, 0, 0, 1, 1, 2, 3, 10][..])),
+        (text(&["", "/", "/a", "/a/b", "/é"]), text(&["", "Home"]), text(&["", r#"{"plan":"pro"}"#, r#"{"n":1.5}"#])),
+        (text(&["", "DE", "FR"]), text(&["", "Chrome"]), text(&["", "https://r.example"])),
+        prop::sample::select(&[0u32, 0, 4_000, 9_999, 10_000][..]),
+    )
+        .prop_map(
+            |((session, step, kind), (path, title, properties), (country, browser, referrer), engagement_ms)| {
+                let (visitor, begins, pace) = session_facts(session);
+                let kind = EventKind::from_code(kind).unwrap_or(EventKind::Custom);
+                let session = session.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let texts = [
+                    (Dimension::Path, path),
+                    (Dimension::Title, title),
+                    (Dimension::Properties, properties),
+                    (Dimension::Country, country),
+                    (Dimension::Browser, browser),
+                    (Dimension::Referrer, referrer),
+                ];
+                let texts = if kind.is_event() { &texts[..] } else { &[] };
+                let mut event = event(kind, begins + step * pace, visitor.0, session, texts);
+                event.engagement_ms = engagement_ms;
+                event
+            },
+        )
+}
+
+fn any_field() -> impl Strategy<Value = Field> {
+    prop_oneof![
+        prop::sample::select(vec![Dimension::Path, Dimension::Title, Dimension::Country, Dimension::Browser])
+            .prop_map(Field::Dimension),
+        Just(Field::EntryPage),
+        Just(Field::ExitPage),
+        text(&["plan", "n"]).prop_map(|name| Field::Property(name.to_owned())),
+    ]
+}
+
+fn any_filter() -> impl Strategy<Value = Filter> {
+    let operator = prop::sample::select(vec![Operator::Is, Operator::IsNot, Operator::Contains, Operator::Matches]);
+    let value = text(&["", "/", "/a", "/a*", "DE", "Chrome", "pro", "1.5"]);
+    let level = prop::sample::select(vec![None, Some(FilterLevel::Session), Some(FilterLevel::Visitor)]);
+    let condition = (any_field(), operator, prop::collection::vec(value.prop_map(str::to_owned), 0..3), level)
+        .prop_map(|(field, operator, values, level)| Filter::Is(Condition { field, operator, values, level }))
+        .boxed();
+    prop_oneof![
+        2 => Just(Filter::default()),
+        2 => condition.clone(),
+        1 => prop::collection::vec(condition.clone(), 0..3).prop_map(Filter::All),
+        1 => prop::collection::vec(condition, 0..3).prop_map(Filter::Any),
+    ]
+}
+
+fn any_question() -> impl Strategy<Value = Question> {
+    let interval = prop::sample::select(vec![Interval::Hour, Interval::Day, Interval::Week]);
+    let metrics = prop::sample::subsequence(vec![Metric::Sessions, Metric::Title, Metric::TimeOnPage], 0..=3);
+    prop_oneof![
+        1 => Just(Question::Overview),
+        1 => interval.prop_map(|interval| Question::Series {
+            interval,
+            zone: "Europe/Berlin".parse().unwrap_or_else(|_| Zone::utc()),
+        }),
+        3 => (any_field(), prop::option::of(any_field()), metrics).prop_map(|(field, and, metrics)| {
+            let order = Order::Visitors;
+            Question::Breakdown(GroupBy { field, and, metrics, order, limit: 100, offset: 0, include_empty: true })
+        }),
+        1 => Just(Question::Live),
+        1 => Just(Question::Visitors { limit: 5, offset: 0, after: None }),
+    ]
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    // Near beginnings and paces of sessions, so that edges are hit exactly.
+    let instant = (0..SESSIONS, 0i64..=20, prop::sample::select(vec![-1i64, 0, 1, 299_999, 300_000])).prop_map(
+        |(session, step, off)| {
+            let (_, begins, pace) = session_facts(session);
+            Timestamp::from_millis(begins + step * pace + off)
+        },
+    );
+    (instant.clone(), instant, any_filter(), any_question()).prop_map(|(from, to, filter, question)| Query {
+        range: TimeRange::new(from.min(to), from.max(to)),
+        filter,
+        question,
+    })
+}

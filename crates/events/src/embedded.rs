@@ -1,0 +1,245 @@
+//! The embedded store, put together.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
+use zenovay_domain::{Clock, Timestamp, VisitorId, WebsiteId};
+use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
+
+use crate::head::Generation;
+use crate::log::{Log, OpenError, Opened};
+use crate::maintenance::{Bell, run_merger, run_sealer, sweep};
+use crate::queue::Queue;
+use crate::recent::recent_sessions;
+use crate::segment::{Keep, Segment};
+use crate::state::State;
+use crate::view::Views;
+use crate::writer::Writer;
+use crate::{AppendError, AppendReceipt, EmbeddedConfig, EventStore, NewEvent, RecentSession, StoreStats};
+
+/// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments. See
+/// `docs/architecture.md` for the way of an event through it.
+///
+/// Three threads work behind it: a writer, a sealer and a merger. Dropping the store stops them without sealing: what was
+/// acknowledged is in the log and is replayed at the next start. [`EventStore::shutdown`] seals first.
+pub struct EmbeddedStore {
+    inner: Arc<Inner>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: EmbeddedConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) segments_dir: PathBuf,
+    pub(crate) queue: Queue<Writer>,
+    pub(crate) views: Views,
+    pub(crate) sealer: Arc<Bell>,
+    pub(crate) merger: Arc<Bell>,
+    /// Held while the head is sealed.
+    pub(crate) sealing: Mutex<()>,
+    /// Held while registered segments are replaced.
+    pub(crate) rewriting: Mutex<()>,
+    pub(crate) poisoned: AtomicBool,
+    pub(crate) disk_full: AtomicBool,
+    state: RwLock<Arc<State>>,
+    segment_ids: AtomicU64,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `config.dir`, makes it when there is none, and replays what is not in segments yet. Ready when
+    /// this returns: every event acknowledged before is in the answer of the next query. The time it takes depends on
+    /// the head, not on what is in segments.
+    ///
+    /// # Errors
+    /// When the directory is in use, cannot be used, is damaged or of a newer format.
+    pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let Opened { log, segments } = Log::open(&config.dir)?;
+        let segments_dir = config.dir.join("segments");
+        let io = |error| OpenError::Io { path: segments_dir.clone(), error };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
+        sweep(&segments_dir, &segments).map_err(io)?;
+
+        let active = Arc::new(Generation::new(1));
+        let now_ms = clock.now().as_millis();
+        log.replay(|events| active.append(now_ms, events.iter().map(|(website, event)| (*website, event))))?;
+        let next_id = segments.iter().map(|segment| segment.id).max().unwrap_or(0) + 1;
+        let mut segments: Vec<Arc<Segment>> =
+            segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta))).collect();
+        segments.sort_by_key(|segment| segment.meta.position);
+        let state = State { version: 1, segments, frozen: Vec::new(), active };
+
+        let inner = Arc::new(Inner {
+            queue: Queue::new(config.queue_rows, config.queue_bytes),
+            views: Views::new(config.cache_bytes),
+            segments_dir: segments_dir.clone(),
+            config,
+            clock,
+            sealer: Arc::default(),
+            merger: Arc::default(),
+            sealing: Mutex::default(),
+            rewriting: Mutex::default(),
+            poisoned: AtomicBool::new(false),
+            disk_full: AtomicBool::new(false),
+            state: RwLock::new(Arc::new(state)),
+            segment_ids: AtomicU64::new(next_id),
+        });
+        let threads = start_threads(&inner, log).map_err(|error| OpenError::Io { path: segments_dir, error })?;
+        Ok(Self { inner, threads: Mutex::new(threads) })
+    }
+
+    /// Seals the head into a segment now. `false` when it was empty. The store does this by itself when it is due.
+    ///
+    /// # Errors
+    /// When the segment cannot be written; the head stays as it was and is sealed later.
+    pub fn seal(&self) -> Result<bool, QueryError> {
+        Ok(self.inner.seal()?)
+    }
+
+    /// Merges one run of small segments now. `false` when none is due. The store does this by itself after each seal.
+    ///
+    /// # Errors
+    /// When a segment is damaged, or the merged one cannot be written; the segments stay as they were.
+    pub fn merge(&self) -> Result<bool, QueryError> {
+        Ok(self.inner.merge()?)
+    }
+}
+
+fn start_threads(inner: &Arc<Inner>, log: Log) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let writer = Writer::new(Arc::clone(inner), log)?;
+    let named = |name: &str| thread::Builder::new().name(format!("events-{name}"));
+    let mut threads = vec![named("writer").spawn(move || writer.run())?];
+    let (weak, bell) = (Arc::downgrade(inner), Arc::clone(&inner.sealer));
+    threads.push(named("sealer").spawn(move || run_sealer(&weak, &bell))?);
+    let (weak, bell) = (Arc::downgrade(inner), Arc::clone(&inner.merger));
+    threads.push(named("merger").spawn(move || run_merger(&weak, &bell))?);
+    Ok(threads)
+}
+
+impl Inner {
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read())
+    }
+
+    /// Only the writer thread calls this, so no two states are made from one.
+    pub(crate) fn set_state(&self, state: State) {
+        *self.state.write() = Arc::new(state);
+    }
+
+    pub(crate) fn next_segment_id(&self) -> u64 {
+        self.segment_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn seal_is_due(&self, state: &State) -> bool {
+        let active = &state.active;
+        // A clock that was put back makes the head look young: it is sealed by rows or bytes then.
+        let age_ms = self.clock.now().as_millis().saturating_sub(active.since());
+        active.rows() >= self.config.seal_rows
+            || active.bytes() >= self.config.seal_bytes
+            || (active.rows() > 0 && age_ms >= self.config.seal_age_ms)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        !self.queue.is_open()
+    }
+
+    fn head_is_full(&self, state: &State) -> bool {
+        state.head_rows() >= self.config.head_rows_max || state.head_bytes() >= self.config.head_bytes_max
+    }
+}
+
+impl EventStore for EmbeddedStore {
+    fn append(&self, events: Vec<NewEvent>) -> AppendReceipt {
+        let (sender, receipt) = oneshot::channel();
+        if events.is_empty() {
+            let _ = sender.send(Ok(Vec::new()));
+        } else if self.inner.poisoned.load(Ordering::Relaxed) {
+            let _ = sender.send(Err(AppendError::Poisoned));
+        } else if self.inner.head_is_full(&self.inner.state()) {
+            self.inner.sealer.wake();
+            let _ = sender.send(Err(AppendError::QueueFull));
+        } else {
+            self.inner.queue.push(events, sender);
+        }
+        receipt
+    }
+
+    fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
+        let inner = &self.inner;
+        let prepared =
+            inner.views.prepare(|| inner.state(), website, time_needed(query), columns_needed(query), budget)?;
+        prepared.with_dataset(|dataset| kernels::answer(&dataset, query, budget))
+    }
+
+    fn recent_sessions(&self, since: Timestamp) -> Result<Vec<RecentSession>, QueryError> {
+        recent_sessions(&self.inner.state(), since)
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {
+        Ok(self.inner.erase(Keep::AllBut(website, visitor))?)
+    }
+
+    fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError> {
+        Ok(self.inner.erase(Keep::AllButWebsite(website))?)
+    }
+
+    fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError> {
+        Ok(self.inner.erase(Keep::Since(website, before))?)
+    }
+
+    fn stats(&self) -> StoreStats {
+        let inner = &self.inner;
+        let state = inner.state();
+        StoreStats {
+            queue_depth: inner.queue.depth() as u64,
+            head_rows: state.head_rows(),
+            segments: state.segments.len() as u64,
+            segment_rows: state.segments.iter().map(|segment| segment.meta.rows).sum(),
+            segment_bytes: state.segments.iter().map(|segment| segment.meta.bytes).sum(),
+            cache_bytes: inner.views.bytes() as u64,
+            writable: inner.queue.is_open()
+                && !inner.poisoned.load(Ordering::Relaxed)
+                && !inner.disk_full.load(Ordering::Relaxed)
+                && !inner.head_is_full(&state),
+        }
+    }
+
+    fn shutdown(&self) {
+        self.inner.queue.refuse();
+        if let Err(error) = self.inner.seal() {
+            tracing::warn!(%error, "the head was not sealed; it is in the log and will be replayed");
+        }
+        self.stop();
+    }
+}
+
+impl EmbeddedStore {
+    fn stop(&self) {
+        self.inner.queue.close();
+        self.inner.sealer.stop();
+        self.inner.merger.stop();
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the event store panicked");
+            }
+        }
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedStore").field("dir", &self.inner.config.dir).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,524 @@
+//! The write-ahead log and the catalog: one SQLite file, `events.db`.
+//!
+//! | table | what |
+//! |---|---|
+//! | `batches(seq, payload)` | one row per commit that is not sealed yet, see [`crate::codec`] |
+//! | `idempotency(website, key, body, received_at)` | keys of stored events, with the digest of the event |
+//! | `segments(id, meta)` | the registered segments, [`SegmentMeta`] in postcard after a version byte and an XXH3-64 |
+//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments |
+//!
+//! Batches up to `sealed_seq` count as deleted from the moment their segment is registered; their rows are removed a few
+//! at a time by the commits that follow, so that no seal stalls ingest. `secure_delete` overwrites them.
+//!
+//! **Locking.** `locking_mode=EXCLUSIVE` before the first access in WAL mode: the WAL index lives in our memory, there is no
+//! `-shm` file to be mapped, and no second process can open the log.
+//!
+//! **Checkpoints** are ours, not SQLite's: automatic ones run inside COMMIT, before the receipt, and their errors are
+//! swallowed. Ours run after receipts were sent, every [`CHECKPOINT_BYTES`] of log, so each is short.
+//!
+//! **After a failed fsync** the kernel may hold pages that the disk does not, marked clean, and a second fsync succeeds
+//! without writing them (SECURITY §5). So [`Log`] is consumed by the operation that fails and there is nothing left to append
+//! to; and [`Log::open`] trusts no tail: before anything is served it copies every frame of the WAL into the database file
+//! and syncs that (`wal_checkpoint(TRUNCATE)`; with the index in memory, opening always starts from an empty index, so
+//! frames that an earlier checkpoint copied are written again). From then on nothing that is served depends on a page whose
+//! fsync once failed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use xxhash_rust::xxh3::xxh3_64;
+use zenovay_domain::{Event, WebsiteId};
+
+use crate::segment::SegmentMeta;
+use crate::{AppendError, AppendOutcome, NewEvent, codec};
+
+/// The version of the format that this program writes. It reads no newer one.
+const FORMAT: i64 = 1;
+const SEGMENT_META_VERSION: u8 = 1;
+/// A checkpoint is due after this much log: it then writes about as much to the database file, some ten milliseconds.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
+/// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
+const TRIM_BATCHES: u64 = 2;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another store of this one, has the directory open.
+    #[error("the event store in {} is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// It was written by a newer version of this program.
+    #[error("the event store in {} has format {found}, this version reads up to {FORMAT}", dir.display())]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// The version of its format.
+        found: i64,
+    },
+    /// Something in the log is not what was written. Nothing was changed.
+    #[error("the event log in {} is damaged: {what}", dir.display())]
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file or directory could not be used.
+    #[error("cannot use {}: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Why an operation on the log failed.
+pub(crate) enum Failed {
+    /// Nothing was changed, and the log goes on.
+    Refused(Log, AppendError),
+    /// The log is closed until restart.
+    Poisoned(PoisonedLog),
+}
+
+/// A log that failed. It can do nothing; while it exists the directory stays locked.
+pub(crate) struct PoisonedLog {
+    _locked: Connection,
+    pub(crate) reason: String,
+}
+
+/// The open log. Every operation that writes takes it and gives it back when the log can go on: a failed log cannot be
+/// appended to, because it is gone.
+pub(crate) struct Log {
+    connection: Connection,
+    path: PathBuf,
+    next_seq: u64,
+    sealed_seq: u64,
+    /// The lowest sequence number that may still have a row.
+    lowest_seq: u64,
+    unsaved_bytes: u64,
+}
+
+/// What [`Log::open`] found.
+pub(crate) struct Opened {
+    pub(crate) log: Log,
+    pub(crate) segments: Vec<SegmentMeta>,
+}
+
+/// A change of the catalog, made at once or not at all.
+#[derive(Default)]
+pub(crate) struct CatalogChange {
+    pub(crate) add: Vec<SegmentMeta>,
+    pub(crate) remove: Vec<u64>,
+    /// Batches up to this one are in segments now.
+    pub(crate) sealed_seq: Option<u64>,
+    /// A website whose idempotency keys go.
+    pub(crate) forget: Option<WebsiteId>,
+}
+
+type Done<T> = Result<(Log, T), Failed>;
+
+impl Log {
+    /// Opens the log in `dir`, makes it when there is none, and brings everything it will serve safely to disk.
+    pub(crate) fn open(dir: &Path) -> Result<Opened, OpenError> {
+        let io_at = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io { path, error }
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_at(dir))?;
+        let path = dir.join("events.db");
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(io_at(&path))?;
+        sync_dir(dir).map_err(io_at(dir))?;
+        Self::open_file(&path).map_err(|error| match error {
+            Unopened::Newer(found) => OpenError::Newer { dir: dir.to_owned(), found },
+            Unopened::Damaged(what) => OpenError::Damaged { dir: dir.to_owned(), what },
+            Unopened::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(dir.to_owned()),
+                Some(
+                    ErrorCode::CannotOpen
+                    | ErrorCode::PermissionDenied
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure,
+                ) => OpenError::Io { path: path.clone(), error: io::Error::other(error) },
+                _ => OpenError::Damaged { dir: dir.to_owned(), what: error.to_string() },
+            },
+        })
+    }
+
+    fn open_file(path: &Path) -> Result<Opened, Unopened> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::ZERO)?;
+        // A checkpoint when the connection closes would touch a file that failed.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.pragma_update(None, "page_size", 8192)?;
+        pragma(&connection, "locking_mode", "EXCLUSIVE", "exclusive")?;
+        pragma(&connection, "journal_mode", "WAL", "wal")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        if synchronous != 2 {
+            return Err(Unopened::Damaged(format!("synchronous is {synchronous}, not FULL")));
+        }
+        pragma(&connection, "secure_delete", "ON", "1")?;
+        pragma(&connection, "wal_autocheckpoint", "0", "0")?;
+        connection.pragma_update(None, "cache_size", -4096)?;
+
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+        transaction.execute_batch(
+            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS segments (id INTEGER PRIMARY KEY, meta BLOB NOT NULL);
+             CREATE TABLE IF NOT EXISTS idempotency (
+                 website BLOB NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, received_at INTEGER NOT NULL,
+                 PRIMARY KEY (website, key)
+             ) WITHOUT ROWID;",
+        )?;
+        let meta = |name| {
+            transaction
+                .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0))
+                .optional()
+        };
+        match meta("format")? {
+            None => {
+                transaction.execute("INSERT INTO meta VALUES ('format', ?1), ('sealed_seq', 0)", [FORMAT])?;
+            }
+            Some(FORMAT) => {}
+            Some(found) if found > FORMAT => return Err(Unopened::Newer(found)),
+            Some(found) => return Err(Unopened::Damaged(format!("unknown format {found}"))),
+        }
+        let sealed_seq = meta("sealed_seq")?.unwrap_or(0).cast_unsigned();
+        let (lowest, highest): (Option<i64>, Option<i64>) =
+            transaction
+                .query_row("SELECT min(seq), max(seq) FROM batches", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let segments = read_segments(&transaction)?;
+        transaction.commit()?;
+        checkpoint(&connection, "TRUNCATE")?;
+
+        let last_seq = highest.unwrap_or(0).cast_unsigned().max(sealed_seq);
+        let lowest_seq = lowest.map_or(last_seq + 1, i64::cast_unsigned);
+        let log = Self {
+            connection,
+            path: path.to_owned(),
+            next_seq: last_seq + 1,
+            sealed_seq,
+            lowest_seq,
+            unsaved_bytes: 0,
+        };
+        Ok(Opened { log, segments })
+    }
+
+    /// The sequence number of the last committed batch; 0 before the first.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// Hands every event that is in no segment to `take`, batch by batch in the order of commits.
+    pub(crate) fn replay(&self, mut take: impl FnMut(&[(WebsiteId, Event)])) -> Result<(), OpenError> {
+        let damaged = |what: String| OpenError::Damaged { dir: self.path.parent().unwrap_or(&self.path).into(), what };
+        let sqlite = |error: rusqlite::Error| damaged(error.to_string());
+        let mut statement =
+            self.connection.prepare("SELECT seq, payload FROM batches WHERE seq > ?1 ORDER BY seq").map_err(sqlite)?;
+        let mut rows = statement.query([self.sealed_seq.cast_signed()]).map_err(sqlite)?;
+        while let Some(row) = rows.next().map_err(sqlite)? {
+            let seq: i64 = row.get(0).map_err(sqlite)?;
+            let payload = row.get_ref(1).map_err(sqlite)?.as_blob().map_err(|error| damaged(error.to_string()))?;
+            take(&codec::decode(payload).map_err(|error| damaged(format!("batch {seq}: {error}")))?);
+        }
+        Ok(())
+    }
+
+    /// Commits `events` that are not repetitions, as one batch: durable when this returns. `fault` is asked just before
+    /// the commit.
+    pub(crate) fn commit(
+        self,
+        encoder: &mut codec::Encoder,
+        events: &[&NewEvent],
+        fault: io::Result<()>,
+    ) -> Done<Vec<AppendOutcome>> {
+        let seq = self.next_seq;
+        let trim = self.trim_range();
+        let (mut log, (outcomes, bytes)) = self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcomes = check_keys(&transaction, events)?;
+            let stored: Vec<&NewEvent> = events
+                .iter()
+                .zip(&outcomes)
+                .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
+                .map(|(event, _)| *event)
+                .collect();
+            let mut bytes = 0;
+            if !stored.is_empty() {
+                let payload = encoder.encode(stored.into_iter())?;
+                bytes = payload.len() as u64 + 64 * events.len() as u64;
+                transaction.execute(
+                    "INSERT INTO batches (seq, payload) VALUES (?1, ?2)",
+                    params![seq.cast_signed(), payload],
+                )?;
+            }
+            bytes += delete_batches(&transaction, trim)?;
+            fault?;
+            if bytes > 0 {
+                transaction.commit()?;
+            }
+            Ok((outcomes, bytes))
+        })?;
+        log.unsaved_bytes += bytes;
+        log.lowest_seq = trim.1 + 1;
+        if outcomes.contains(&AppendOutcome::Stored) {
+            log.next_seq += 1;
+        }
+        Ok((log, outcomes))
+    }
+
+    /// Makes `change` durable.
+    pub(crate) fn register(self, change: &CatalogChange) -> Done<()> {
+        let (mut log, ()) = self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for id in &change.remove {
+                transaction.execute("DELETE FROM segments WHERE id = ?1", [id.cast_signed()])?;
+            }
+            for segment in &change.add {
+                transaction.execute(
+                    "INSERT INTO segments (id, meta) VALUES (?1, ?2)",
+                    params![segment.id.cast_signed(), encode_meta(segment)?],
+                )?;
+            }
+            if let Some(seq) = change.sealed_seq {
+                transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed_seq'", [seq.cast_signed()])?;
+            }
+            if let Some(website) = change.forget {
+                transaction.execute("DELETE FROM idempotency WHERE website = ?1", [website.0.as_bytes()])?;
+            }
+            transaction.commit()?;
+            Ok(())
+        })?;
+        log.sealed_seq = change.sealed_seq.unwrap_or(log.sealed_seq);
+        Ok((log, ()))
+    }
+
+    fn trim_range(&self) -> (u64, u64) {
+        (self.lowest_seq, self.sealed_seq.min(self.lowest_seq + TRIM_BATCHES - 1).max(self.lowest_seq - 1))
+    }
+
+    /// Removes some sealed batches. `true` when there are more.
+    pub(crate) fn trim(self) -> Done<bool> {
+        let trim = self.trim_range();
+        if trim.1 < trim.0 {
+            return Ok((self, false));
+        }
+        let (mut log, bytes) = self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let bytes = delete_batches(&transaction, trim)?;
+            transaction.commit()?;
+            Ok(bytes)
+        })?;
+        log.unsaved_bytes += bytes;
+        log.lowest_seq = trim.1 + 1;
+        let more = log.lowest_seq <= log.sealed_seq;
+        Ok((log, more))
+    }
+
+    /// Removes, of the `count` idempotency keys after `after`, those of events that arrived before `before_ms`. Gives the
+    /// last key that was looked at, or `None` at the end.
+    pub(crate) fn prune_keys(self, after: Option<KeyCursor>, before_ms: i64, count: usize) -> Done<Option<KeyCursor>> {
+        let (website, key) = after.unwrap_or_default();
+        self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut last = None;
+            let mut old: Vec<KeyCursor> = Vec::new();
+            {
+                let mut statement = transaction.prepare(
+                    "SELECT website, key, received_at FROM idempotency WHERE (website, key) > (?1, ?2)
+                     ORDER BY website, key LIMIT ?3",
+                )?;
+                let mut rows = statement.query(params![website, key, count as i64])?;
+                let mut seen = 0;
+                while let Some(row) = rows.next()? {
+                    let cursor: KeyCursor = (row.get(0)?, row.get(1)?);
+                    if row.get::<_, i64>(2)? < before_ms {
+                        old.push(cursor.clone());
+                    }
+                    seen += 1;
+                    last = (seen == count).then_some(cursor);
+                }
+            }
+            if old.is_empty() {
+                return Ok(last);
+            }
+            for (website, key) in old {
+                transaction
+                    .execute("DELETE FROM idempotency WHERE website = ?1 AND key = ?2", params![website, key])?;
+            }
+            transaction.commit()?;
+            Ok(last)
+        })
+    }
+
+    /// Copies what was committed into the database file, when enough has gathered.
+    pub(crate) fn checkpoint_when_due(self) -> Done<()> {
+        if self.unsaved_bytes < CHECKPOINT_BYTES {
+            return Ok((self, ()));
+        }
+        let (mut log, ()) = self.write(|connection| checkpoint(connection, "PASSIVE"))?;
+        log.unsaved_bytes = 0;
+        Ok((log, ()))
+    }
+
+    /// Copies everything into the database file and empties the log file.
+    pub(crate) fn checkpoint_all(self) -> Done<()> {
+        let (mut log, ()) = self.write(|connection| checkpoint(connection, "TRUNCATE"))?;
+        log.unsaved_bytes = 0;
+        Ok((log, ()))
+    }
+
+    /// The one place where errors of SQLite become ours.
+    fn write<T>(mut self, step: impl FnOnce(&mut Connection) -> Result<T, StepError>) -> Done<T> {
+        let error = match step(&mut self.connection) {
+            Ok(done) => return Ok((self, done)),
+            Err(error) => error,
+        };
+        let fault = match &error {
+            StepError::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => Some(AppendError::DiskFull),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(AppendError::Busy),
+                _ => None,
+            },
+            StepError::Io(error) => match error.kind() {
+                io::ErrorKind::StorageFull => Some(AppendError::DiskFull),
+                io::ErrorKind::ResourceBusy => Some(AppendError::Busy),
+                _ => None,
+            },
+        };
+        match fault {
+            // The dropped transaction was rolled back; if even that failed, nothing is certain any more.
+            Some(fault) if self.connection.is_autocommit() => Err(Failed::Refused(self, fault)),
+            _ => Err(Failed::Poisoned(PoisonedLog { _locked: self.connection, reason: error.to_string() })),
+        }
+    }
+}
+
+/// Website and key of a row of `idempotency`.
+pub(crate) type KeyCursor = (Vec<u8>, Vec<u8>);
+
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+enum Unopened {
+    Newer(i64),
+    Damaged(String),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unopened {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<StepError> for Unopened {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Sqlite(error) => Self::Sqlite(error),
+            StepError::Io(error) => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+fn pragma(connection: &Connection, name: &str, value: &str, expected: &str) -> Result<(), Unopened> {
+    let set = connection.pragma_update_and_check(None, name, value, |row| {
+        Ok(match row.get_ref(0)? {
+            rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            _ => row.get::<_, i64>(0)?.to_string(),
+        })
+    })?;
+    if set == expected { Ok(()) } else { Err(Unopened::Damaged(format!("{name} is {set}, not {expected}"))) }
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StepError> {
+    let (busy, log, copied): (i64, i64, i64) =
+        connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    if busy != 0 || log != copied {
+        return Err(io::Error::other(format!("checkpoint copied {copied} of {log} pages, busy {busy}")).into());
+    }
+    Ok(())
+}
+
+fn check_keys(connection: &Connection, events: &[&NewEvent]) -> Result<Vec<AppendOutcome>, rusqlite::Error> {
+    let mut insert = connection
+        .prepare("INSERT OR IGNORE INTO idempotency (website, key, body, received_at) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut select = connection.prepare("SELECT body FROM idempotency WHERE website = ?1 AND key = ?2")?;
+    events
+        .iter()
+        .map(|new| {
+            let Some(key) = new.idempotency_key else { return Ok(AppendOutcome::Stored) };
+            let website = new.website.0.as_bytes();
+            let body = codec::body_hash(new);
+            if insert.execute(params![website, key.0, body, new.received_at.as_millis()])? == 1 {
+                return Ok(AppendOutcome::Stored);
+            }
+            let stored: Vec<u8> = select.query_row(params![website, key.0], |row| row.get(0))?;
+            Ok(if stored == body { AppendOutcome::Duplicate } else { AppendOutcome::KeyReused })
+        })
+        .collect()
+}
+
+/// Deletes the batches from `range.0` to `range.1`, both included, and tells how many bytes of log that takes.
+fn delete_batches(connection: &Connection, range: (u64, u64)) -> Result<u64, rusqlite::Error> {
+    if range.1 < range.0 {
+        return Ok(0);
+    }
+    let range = [range.0.cast_signed(), range.1.cast_signed()];
+    let bytes: i64 = connection.query_row(
+        "SELECT coalesce(sum(length(payload)), 0) FROM batches WHERE seq BETWEEN ?1 AND ?2",
+        range,
+        |row| row.get(0),
+    )?;
+    connection.execute("DELETE FROM batches WHERE seq BETWEEN ?1 AND ?2", range)?;
+    Ok(bytes.cast_unsigned())
+}
+
+fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
+    let body = postcard::to_stdvec(segment).map_err(io::Error::other)?;
+    let mut blob = vec![SEGMENT_META_VERSION];
+    blob.extend(xxh3_64(&body).to_le_bytes());
+    blob.extend(body);
+    Ok(blob)
+}
+
+fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
+    let (&SEGMENT_META_VERSION, rest) = blob.split_first()? else { return None };
+    let (hash, body) = rest.split_first_chunk::<8>()?;
+    if u64::from_le_bytes(*hash) != xxh3_64(body) {
+        return None;
+    }
+    postcard::from_bytes(body).ok()
+}
+
+fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {
+    let mut statement = connection.prepare("SELECT id, meta FROM segments ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut segments = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let blob: Vec<u8> = row.get(1)?;
+        let meta = decode_meta(&blob).filter(|meta| meta.id == id.cast_unsigned());
+        segments.push(meta.ok_or_else(|| Unopened::Damaged(format!("the catalog entry of segment {id:016x}")))?);
+    }
+    Ok(segments)
+}
+
+/// Makes names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

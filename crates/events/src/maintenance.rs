@@ -1,0 +1,310 @@
+//! Sealing, merging and rewriting. Each ends in one transaction that registers the new files and takes the old ones, or
+//! the batches that were sealed, out of the catalog:
+//!
+//! 1. write `<id>.tmp`, fsync;  2. rename to `<id>.parquet`, fsync the directory;  3. the transaction;  4. replace the state
+//! that queries see;  5. remove old files.
+//!
+//! A death before 3 leaves a file that nothing names, one after 3 a file that nothing names any more: both are swept at
+//! the next start.
+
+use std::fs;
+use std::io;
+use std::sync::mpsc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use zenovay_query::QueryError;
+
+use crate::embedded::Inner;
+use crate::log::{CatalogChange, sync_dir};
+use crate::segment::{HeadSource, Keep, Segment, SegmentMeta, Source, WriteError, file_name, write};
+use crate::writer::Writer;
+use crate::{AppendError, FaultPoint};
+
+/// How often the background threads look whether something is due.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Why a seal, merge or rewrite did not come about. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MaintenanceError {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("cannot register: {0}")]
+    Log(#[from] AppendError),
+}
+
+impl From<io::Error> for MaintenanceError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(WriteError::Io(error))
+    }
+}
+
+impl From<MaintenanceError> for QueryError {
+    fn from(error: MaintenanceError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+/// Wakes a background thread.
+#[derive(Default)]
+pub(crate) struct Bell {
+    state: Mutex<BellState>,
+    rung: Condvar,
+}
+
+#[derive(Default)]
+struct BellState {
+    rung: bool,
+    stopped: bool,
+}
+
+impl Bell {
+    pub(crate) fn wake(&self) {
+        self.state.lock().rung = true;
+        self.rung.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.rung.notify_one();
+    }
+
+    /// Waits for a ring or for `patience`. `false` when the thread shall end.
+    fn wait(&self, patience: Duration) -> bool {
+        let mut state = self.state.lock();
+        if !state.rung && !state.stopped {
+            self.rung.wait_for(&mut state, patience);
+        }
+        state.rung = false;
+        !state.stopped
+    }
+}
+
+/// The sealing thread.
+pub(crate) fn run_sealer(inner: &Weak<Inner>, bell: &Bell) {
+    while bell.wait(PERIOD) {
+        let Some(inner) = inner.upgrade() else { return };
+        let state = inner.state();
+        // What a failed seal left is tried again, once a period.
+        if (inner.seal_is_due(&state) || !state.frozen.is_empty())
+            && let Err(error) = inner.seal()
+        {
+            tracing::warn!(%error, "sealing failed, will be tried again");
+            drop(inner);
+            if !bell.wait(PERIOD) {
+                return;
+            }
+        }
+    }
+}
+
+/// The merging thread.
+pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
+    while bell.wait(PERIOD * 60) {
+        let Some(inner) = inner.upgrade() else { return };
+        loop {
+            match inner.merge() {
+                Ok(true) if !inner.is_stopping() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "merging failed, will be tried again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Seals the head. `false` when it is empty.
+    pub(crate) fn seal(&self) -> Result<bool, MaintenanceError> {
+        let _sealing = self.sealing.lock();
+        self.on_writer(Writer::freeze)?;
+        let mut sealed = false;
+        while let Some(frozen) = self.state().frozen.first().cloned() {
+            let started = Instant::now();
+            let source = HeadSource::new(&frozen.generation);
+            let id = self.next_segment_id();
+            let segment = self.write_segment(id, id, &[&source], Keep::All)?;
+            let rows = segment.as_ref().map_or(0, |segment| segment.rows);
+            let change = CatalogChange {
+                add: segment.into_iter().collect(),
+                sealed_seq: Some(frozen.last_seq),
+                ..CatalogChange::default()
+            };
+            self.register(change, Some(frozen.generation.id))?;
+            if let Some(observer) = &self.config.observer {
+                observer.sealed(rows, started.elapsed());
+            }
+            sealed = true;
+        }
+        self.merger.wake();
+        Ok(sealed)
+    }
+
+    /// Merges one run of segments that is due. `false` when none is.
+    pub(crate) fn merge(&self) -> Result<bool, MaintenanceError> {
+        let _rewriting = self.rewriting.lock();
+        let state = self.state();
+        let sizes: Vec<u64> = state.segments.iter().map(|segment| segment.meta.rows).collect();
+        let Some(run) = merge_run(&sizes, self.config.merge_fan_in.max(2), self.config.merge_rows_max) else {
+            return Ok(false);
+        };
+        let started = Instant::now();
+        let old = &state.segments[run];
+        let rows = old.iter().map(|segment| segment.meta.rows).sum();
+        self.rewrite(old, Keep::All)?;
+        if let Some(observer) = &self.config.observer {
+            observer.merged(rows, started.elapsed());
+        }
+        Ok(true)
+    }
+
+    /// Removes what `keep` does not keep from every file, and from the log. Rows that arrive meanwhile may stay.
+    pub(crate) fn erase(&self, keep: Keep) -> Result<(), MaintenanceError> {
+        let Some(website) = keep.website() else { return Ok(()) };
+        let _rewriting = self.rewriting.lock();
+        self.seal()?;
+        for segment in &self.state().segments {
+            if keep.concerns(segment).map_err(WriteError::from)? {
+                self.rewrite(std::slice::from_ref(segment), keep)?;
+            }
+        }
+        self.views.forget(website);
+        let forget = matches!(keep, Keep::AllButWebsite(_)).then_some(website);
+        self.on_writer(move |writer| writer.scrub(forget))??;
+        Ok(())
+    }
+
+    /// Puts one segment with the kept rows of `old` in their place.
+    fn rewrite(&self, old: &[Arc<Segment>], keep: Keep) -> Result<(), MaintenanceError> {
+        let Some(position) = old.first().map(|segment| segment.meta.position) else { return Ok(()) };
+        let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
+        let segment = self.write_segment(self.next_segment_id(), position, &sources, keep)?;
+        let change = CatalogChange {
+            add: segment.into_iter().collect(),
+            remove: old.iter().map(|segment| segment.meta.id).collect(),
+            ..CatalogChange::default()
+        };
+        self.register(change, None)?;
+        self.config.fault(FaultPoint::SegmentCleanup)?;
+        for segment in old {
+            segment.remove_file()?;
+        }
+        Ok(sync_dir(&self.segments_dir)?)
+    }
+
+    fn write_segment(
+        &self,
+        id: u64,
+        position: u64,
+        sources: &[&dyn Source],
+        keep: Keep,
+    ) -> Result<Option<SegmentMeta>, MaintenanceError> {
+        let temporary = self.segments_dir.join(format!("{id:016x}.tmp"));
+        self.config.fault(FaultPoint::SegmentWrite)?;
+        let abandon = |error: WriteError| {
+            // Space for others; what cannot be removed now is swept at the next start.
+            let _ = fs::remove_file(&temporary);
+            error
+        };
+        let segment = write(&temporary, id, position, sources, keep).map_err(abandon)?;
+        self.config.fault(FaultPoint::SegmentRename)?;
+        if segment.is_some() {
+            fs::rename(&temporary, self.segments_dir.join(file_name(id))).map_err(|error| abandon(error.into()))?;
+            sync_dir(&self.segments_dir)?;
+        }
+        Ok(segment)
+    }
+
+    fn register(&self, change: CatalogChange, sealed: Option<u64>) -> Result<(), MaintenanceError> {
+        self.config.fault(FaultPoint::SegmentRegister)?;
+        let added: Vec<u64> = change.add.iter().map(|segment| segment.id).collect();
+        let registered = self.on_writer(move |writer| writer.register(&change, sealed))?;
+        if registered == Err(AppendError::DiskFull) || registered == Err(AppendError::Busy) {
+            // Certainly not registered. After a failed log nobody knows: the next start finds out.
+            for id in added {
+                let _ = fs::remove_file(self.segments_dir.join(file_name(id)));
+            }
+        }
+        Ok(registered?)
+    }
+
+    /// Runs `step` on the writer thread and waits for it.
+    fn on_writer<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&mut Writer) -> T + Send + 'static,
+    ) -> Result<T, AppendError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let queued = self.queue.run(Box::new(move |writer| {
+            let _ = sender.send(step(writer));
+        }));
+        if !queued {
+            return Err(AppendError::ShuttingDown);
+        }
+        receiver.recv().map_err(|_| AppendError::ShuttingDown)
+    }
+}
+
+/// Of segments of these sizes, in the order of arrival, a run of neighbours to merge: at least `fan_in` of them, the
+/// smallest size classes first, together at most `max_rows` rows, and none larger than the others together, so that no row
+/// is rewritten before its segment at least doubles. Neighbours only, so that rows of the same time keep the order of their
+/// arrival.
+fn merge_run(sizes: &[u64], fan_in: usize, max_rows: u64) -> Option<std::ops::Range<usize>> {
+    let class = |rows: u64| rows.max(1).ilog(fan_in as u64);
+    let mut classes: Vec<u32> = sizes.iter().map(|&rows| class(rows)).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    for highest in classes {
+        for start in 0..sizes.len() {
+            let (mut run, mut rows, mut largest) = (0, 0, 0);
+            for &size in sizes[start..].iter().take(2 * fan_in) {
+                if class(size) > highest || rows + size > max_rows {
+                    break;
+                }
+                (run, rows, largest) = (run + 1, rows + size, largest.max(size));
+            }
+            if run >= fan_in && largest <= rows - largest {
+                return Some(start..start + run);
+            }
+        }
+    }
+    None
+}
+
+/// Removes files of `dir` that the catalog does not name.
+pub(crate) fn sweep(dir: &std::path::Path, segments: &[SegmentMeta]) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let named = segments.iter().any(|segment| name.to_str() == Some(&file_name(segment.id)));
+        let ours = name.to_str().is_some_and(|name| name.ends_with(".tmp") || name.ends_with(".parquet"));
+        if ours && !named {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge_run;
+
+    #[test]
+    fn neighbours_of_one_size_are_merged() {
+        assert_eq!(merge_run(&[], 4, 1_000_000), None);
+        assert_eq!(merge_run(&[100; 3], 4, 1_000_000), None);
+        assert_eq!(merge_run(&[100; 4], 4, 1_000_000), Some(0..4));
+        assert_eq!(merge_run(&[90_000, 100, 100, 100, 100], 4, 1_000_000), Some(1..5));
+        assert_eq!(merge_run(&[90_000, 100, 100, 100], 4, 1_000_000), None);
+        // A small one between large ones does not keep them apart for ever.
+        assert_eq!(merge_run(&[90_000, 100, 90_000, 90_000], 4, 1_000_000), Some(0..4));
+    }
+
+    #[test]
+    fn segments_stop_growing_at_the_limit() {
+        assert_eq!(merge_run(&[300_000; 4], 4, 1_000_000), None);
+        assert_eq!(merge_run(&[300_000, 300_000, 10, 10, 10, 10], 4, 500_000), Some(2..6));
+    }
+}

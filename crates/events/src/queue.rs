@@ -1,0 +1,148 @@
+//! The bounded queue in front of the writer thread.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use crate::{AppendError, AppendOutcome, NewEvent};
+
+/// One append on its way.
+pub(crate) struct Job {
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>,
+    bytes: usize,
+}
+
+/// Something else that the writer thread does between commits; `W` is the writer.
+pub(crate) type Task<W> = Box<dyn FnOnce(&mut W) + Send>;
+
+/// What the writer takes from the queue.
+pub(crate) enum Work<W> {
+    Commit(Vec<Job>),
+    Task(Task<W>),
+    /// Nothing came for a while.
+    Idle,
+    /// The queue is closed and empty.
+    Closed,
+}
+
+pub(crate) struct Queue<W> {
+    state: Mutex<State<W>>,
+    ready: Condvar,
+    max_rows: usize,
+    max_bytes: usize,
+}
+
+struct State<W> {
+    jobs: VecDeque<Job>,
+    tasks: VecDeque<Task<W>>,
+    rows: usize,
+    bytes: usize,
+    open: bool,
+    closed: bool,
+}
+
+impl<W> Queue<W> {
+    pub(crate) fn new(max_rows: usize, max_bytes: usize) -> Self {
+        let state =
+            State { jobs: VecDeque::new(), tasks: VecDeque::new(), rows: 0, bytes: 0, open: true, closed: false };
+        Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes }
+    }
+
+    /// Queues `events`, or answers the receipt with the reason why not.
+    pub(crate) fn push(
+        &self,
+        events: Vec<NewEvent>,
+        receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>,
+    ) {
+        let bytes = events.iter().map(event_bytes).sum::<usize>();
+        let mut state = self.state.lock();
+        let refusal = if !state.open {
+            Some(AppendError::ShuttingDown)
+        } else if !state.jobs.is_empty()
+            && (state.rows + events.len() > self.max_rows || state.bytes + bytes > self.max_bytes)
+        {
+            // An append larger than the whole queue passes when it is alone: refused, it could never succeed.
+            Some(AppendError::QueueFull)
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            drop(state);
+            let _ = receipt.send(Err(error));
+            return;
+        }
+        state.rows += events.len();
+        state.bytes += bytes;
+        state.jobs.push_back(Job { events, receipt, bytes });
+        drop(state);
+        self.ready.notify_one();
+    }
+
+    /// Runs `task` on the writer thread before the next commit. `false` when the writer is gone.
+    pub(crate) fn run(&self, task: Task<W>) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        state.tasks.push_back(task);
+        drop(state);
+        self.ready.notify_one();
+        true
+    }
+
+    /// Waits up to `patience` for work and takes a task, or jobs of about `rows` events.
+    pub(crate) fn take(&self, rows: usize, patience: Duration) -> Work<W> {
+        let mut state = self.state.lock();
+        if state.tasks.is_empty() && state.jobs.is_empty() && !state.closed {
+            self.ready.wait_for(&mut state, patience);
+        }
+        if let Some(task) = state.tasks.pop_front() {
+            return Work::Task(task);
+        }
+        let mut jobs = Vec::new();
+        let mut taken = 0;
+        while taken < rows
+            && let Some(job) = state.jobs.pop_front()
+        {
+            taken += job.events.len();
+            state.rows -= job.events.len();
+            state.bytes -= job.bytes;
+            jobs.push(job);
+        }
+        match (jobs.is_empty(), state.closed) {
+            (false, _) => Work::Commit(jobs),
+            (true, true) => Work::Closed,
+            (true, false) => Work::Idle,
+        }
+    }
+
+    /// Refuses appends from now on; those that wait are still taken.
+    pub(crate) fn refuse(&self) {
+        self.state.lock().open = false;
+    }
+
+    /// Refuses everything from now on, and lets the writer end when it has done what waits.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.open = false;
+        state.closed = true;
+        drop(state);
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.lock().open
+    }
+
+    /// Appends that wait.
+    pub(crate) fn depth(&self) -> usize {
+        self.state.lock().jobs.len()
+    }
+}
+
+fn event_bytes(event: &NewEvent) -> usize {
+    size_of::<NewEvent>() + event.event.dimensions.iter().map(|(_, text)| text.len()).sum::<usize>()
+}

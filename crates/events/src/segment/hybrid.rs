@@ -1,0 +1,176 @@
+//! Parquet's RLE/bit-packed hybrid of small codes
+//! (<https://parquet.apache.org/docs/file-format/data-pages/encodings/#run-length-encoding--bit-packing-hybrid-rle--3>),
+//! straight from and to `u32` codes: the values behind them are looked up once per dictionary entry, not once per row.
+
+/// The bits that `codes` codes need, at least 1.
+pub(crate) fn width_for(codes: usize) -> u8 {
+    (usize::BITS - codes.saturating_sub(1).leading_zeros()).max(1) as u8
+}
+
+/// Appends `codes`, each below `2^width`, to `out`.
+pub(crate) fn encode(codes: &[u32], width: u8, out: &mut Vec<u8>) {
+    // A run pays off from two groups of eight on.
+    const RUN: usize = 16;
+    let mut literals = 0;
+    let mut at = 0;
+    while at < codes.len() {
+        let run = codes[at..].iter().take_while(|&&code| code == codes[at]).count();
+        if run >= RUN {
+            pack(&codes[literals..at], width, out);
+            varint((run as u64) << 1, out);
+            out.extend(&codes[at].to_le_bytes()[..usize::from(width.div_ceil(8))]);
+            at += run;
+            literals = at;
+        } else {
+            // Only whole groups may stand before a run.
+            at = (at + 8).min(codes.len());
+        }
+    }
+    pack(&codes[literals..], width, out);
+}
+
+fn pack(codes: &[u32], width: u8, out: &mut Vec<u8>) {
+    if codes.is_empty() {
+        return;
+    }
+    let groups = codes.len().div_ceil(8);
+    varint((groups as u64) << 1 | 1, out);
+    let mut bits = 0u64;
+    let mut count = 0;
+    let padding = groups * 8 - codes.len();
+    for &code in codes.iter().chain(std::iter::repeat_n(&0, padding)) {
+        bits |= u64::from(code) << count;
+        count += width;
+        while count >= 8 {
+            out.push(bits as u8);
+            bits >>= 8;
+            count -= 8;
+        }
+    }
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Codes that end early, or a width above 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// Appends the `count` codes that `data` holds at `width` bits to `out`.
+pub(crate) fn decode(mut data: &[u8], width: u8, count: usize, out: &mut Vec<u32>) -> Result<(), Malformed> {
+    if width > 32 {
+        return Err(Malformed);
+    }
+    let end = out.len() + count;
+    while out.len() < end {
+        let header = read_varint(&mut data)?;
+        let wanted = end - out.len();
+        if header & 1 == 0 {
+            let bytes = usize::from(width.div_ceil(8));
+            let (value, rest) = data.split_at_checked(bytes).ok_or(Malformed)?;
+            data = rest;
+            let value = value.iter().rev().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte));
+            let run = usize::try_from(header >> 1).unwrap_or(usize::MAX);
+            if run == 0 {
+                return Err(Malformed);
+            }
+            out.extend(std::iter::repeat_n(value, run.min(wanted)));
+        } else {
+            let groups = usize::try_from(header >> 1).unwrap_or(usize::MAX);
+            let bytes = groups.checked_mul(usize::from(width)).ok_or(Malformed)?;
+            let (packed, rest) = data.split_at_checked(bytes).ok_or(Malformed)?;
+            data = rest;
+            let codes = groups.saturating_mul(8).min(wanted);
+            if codes == 0 {
+                return Err(Malformed);
+            }
+            unpack(packed, width, codes, out);
+        }
+    }
+    Ok(())
+}
+
+fn unpack(packed: &[u8], width: u8, count: usize, out: &mut Vec<u32>) {
+    let width = usize::from(width);
+    let mask = (1u64 << width) - 1;
+    out.reserve(count);
+    let mut row = 0;
+    // Eight bytes at a time as long as there are eight: a code and its offset in a byte need at most 39 bits.
+    while row < count {
+        let bit = row * width;
+        let Some(&window) = packed.get(bit / 8..).and_then(|rest| rest.first_chunk::<8>()) else { break };
+        out.push((u64::from_le_bytes(window) >> (bit % 8) & mask) as u32);
+        row += 1;
+    }
+    for row in row..count {
+        let bit = row * width;
+        let mut window = [0; 8];
+        for (to, from) in window.iter_mut().zip(&packed[bit / 8..]) {
+            *to = *from;
+        }
+        out.push((u64::from_le_bytes(window) >> (bit % 8) & mask) as u32);
+    }
+}
+
+fn read_varint(data: &mut &[u8]) -> Result<u64, Malformed> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = data.split_first().ok_or(Malformed)?;
+        *data = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn widths() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 256, 257].map(width_for), [1, 1, 1, 2, 2, 3, 8, 9]);
+    }
+
+    #[test]
+    fn the_example_of_the_format() {
+        // Numbers 0 to 7 at three bits, from the format's description.
+        let mut out = Vec::new();
+        encode(&[0, 1, 2, 3, 4, 5, 6, 7], 3, &mut out);
+        assert_eq!(out, [3, 0b1000_1000, 0b1100_0110, 0b1111_1010]);
+    }
+
+    proptest! {
+        #[test]
+        fn codes_survive_the_round_trip(
+            runs in prop::collection::vec((any::<u32>(), 1usize..50), 0..60),
+            width in 1u8..=32,
+        ) {
+            let codes: Vec<u32> = runs
+                .iter()
+                .flat_map(|&(code, run)| std::iter::repeat_n((u64::from(code) & ((1 << width) - 1)) as u32, run))
+                .collect();
+            let mut data = Vec::new();
+            encode(&codes, width, &mut data);
+            let mut read = Vec::new();
+            decode(&data, width, codes.len(), &mut read).unwrap();
+            prop_assert_eq!(read, codes);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..100), width in 0u8..=40, count in 0usize..2_000) {
+            let mut read = Vec::new();
+            if decode(&data, width, count, &mut read).is_ok() {
+                prop_assert_eq!(read.len(), count);
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Segments: immutable Parquet files of sealed rows.
+//!
+//! # The file
+//!
+//! `segments/<16 hex digits>.parquet`, standard Parquet that other programs open. One row per event, or per session that
+//! sent heartbeats; rows sorted by website, then by time, rows of the same time in the order of their arrival. Every
+//! column is required; an absent text is the empty text.
+//!
+//! | column | type | meaning |
+//! |---|---|---|
+//! | `website_id` | 16 bytes, UUID | whose |
+//! | `at` | INT64, timestamp in milliseconds, UTC | when; of a folded heartbeat, the last one |
+//! | `event_type` | text | the kind's name; `heartbeat` rows are no events |
+//! | `visitor_id`, `session_id` | INT64, unsigned | keyed hashes |
+//! | `flags` | INT32, unsigned | `EventFlags` |
+//! | `engagement_ms` | INT32, unsigned | of a folded heartbeat, the sum |
+//! | `scroll_percent` | INT32, unsigned | of a folded heartbeat, the largest |
+//! | one for each `Dimension`, by its name | text | |
+//!
+//! `at` is DELTA_BINARY_PACKED. Every other column chunk is one dictionary page and data pages of RLE/bit-packed codes of
+//! 16,384 rows each: there is no other encoding, so a reader takes the codes as they are. All pages are zstd.
+//!
+//! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
+//! of about 32,768 rows, and the catalog knows each one's rows.
+//!
+//! # The catalog
+//!
+//! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the place, length and XXH3-64 of each
+//! column chunk and the rows of each website. Reading a column takes its chunk with one read, verifies the checksum and
+//! decodes; the file's footer is only for other programs. A file is never trusted beyond what the catalog says of it:
+//! shorter, longer or changed, it is an error and not a smaller number.
+
+pub(crate) mod hybrid;
+mod read;
+mod source;
+mod write;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::schema::types::{SchemaDescriptor, Type};
+use serde::{Deserialize, Serialize};
+use zenovay_domain::{Dimension, WebsiteId};
+
+pub(crate) use read::{Coded, Values};
+pub(crate) use source::{HeadSource, Keep, Source};
+pub(crate) use write::{WriteError, write};
+
+/// A column of a segment, in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ColumnId {
+    Website,
+    At,
+    Kind,
+    Visitor,
+    Session,
+    Flags,
+    EngagementMs,
+    ScrollPercent,
+    Dimension(Dimension),
+}
+
+impl ColumnId {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        use ColumnId::{At, EngagementMs, Flags, Kind, ScrollPercent, Session, Visitor, Website};
+        [Website, At, Kind, Visitor, Session, Flags, EngagementMs, ScrollPercent]
+            .into_iter()
+            .chain(Dimension::ALL.iter().copied().map(ColumnId::Dimension))
+    }
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Website => 0,
+            Self::At => 1,
+            Self::Kind => 2,
+            Self::Visitor => 3,
+            Self::Session => 4,
+            Self::Flags => 5,
+            Self::EngagementMs => 6,
+            Self::ScrollPercent => 7,
+            Self::Dimension(dimension) => 8 + dimension as usize,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Website => "website_id",
+            Self::At => "at",
+            Self::Kind => "event_type",
+            Self::Visitor => "visitor_id",
+            Self::Session => "session_id",
+            Self::Flags => "flags",
+            Self::EngagementMs => "engagement_ms",
+            Self::ScrollPercent => "scroll_percent",
+            Self::Dimension(dimension) => dimension.as_str(),
+        }
+    }
+
+    fn field(self) -> Result<Type, parquet::errors::ParquetError> {
+        let (physical, logical) = match self {
+            Self::Website => (Physical::FIXED_LEN_BYTE_ARRAY, LogicalType::Uuid),
+            Self::At => (Physical::INT64, LogicalType::timestamp(true, TimeUnit::MILLIS)),
+            Self::Visitor | Self::Session => (Physical::INT64, LogicalType::integer(64, false)),
+            Self::Flags | Self::EngagementMs | Self::ScrollPercent => {
+                (Physical::INT32, LogicalType::integer(32, false))
+            }
+            Self::Kind | Self::Dimension(_) => (Physical::BYTE_ARRAY, LogicalType::String),
+        };
+        Type::primitive_type_builder(self.name(), physical)
+            .with_repetition(Repetition::REQUIRED)
+            .with_logical_type(Some(logical))
+            .with_length(if self == Self::Website { 16 } else { -1 })
+            .build()
+    }
+}
+
+/// The columns of every segment.
+static SCHEMA: LazyLock<Result<Arc<Type>, String>> = LazyLock::new(|| {
+    let fields: Result<Vec<_>, _> = ColumnId::all().map(|column| column.field().map(Arc::new)).collect();
+    fields
+        .and_then(|fields| Type::group_type_builder("events").with_fields(fields).build())
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
+});
+
+static DESCRIPTOR: LazyLock<Result<SchemaDescriptor, String>> =
+    LazyLock::new(|| SCHEMA.clone().map(SchemaDescriptor::new));
+
+/// What the catalog says of one segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentMeta {
+    /// Names the file. Never used twice.
+    pub(crate) id: u64,
+    /// Orders segments by the arrival of their rows: a merged segment takes the place of its first.
+    pub(crate) position: u64,
+    pub(crate) rows: u64,
+    /// Length of the file.
+    pub(crate) bytes: u64,
+    pub(crate) groups: Vec<GroupMeta>,
+    /// Sorted by website, row group and first row.
+    pub(crate) sites: Vec<SiteRange>,
+}
+
+/// A row group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupMeta {
+    pub(crate) rows: u32,
+    /// Its column chunks, in the order of the columns.
+    pub(crate) chunks: Vec<ChunkMeta>,
+}
+
+/// A column chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChunkMeta {
+    /// Where it begins in the file.
+    pub(crate) offset: u64,
+    /// How long it is.
+    pub(crate) bytes: u32,
+    /// How much of it is the dictionary page; 0 when there is none.
+    pub(crate) dictionary_bytes: u32,
+    /// XXH3-64 of its bytes.
+    pub(crate) hash: u64,
+}
+
+/// The rows of one website in one row group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SiteRange {
+    pub(crate) website: WebsiteId,
+    pub(crate) group: u32,
+    pub(crate) start: u32,
+    pub(crate) rows: u32,
+    /// The earliest time, milliseconds.
+    pub(crate) min_at: i64,
+    /// The latest time, milliseconds.
+    pub(crate) max_at: i64,
+}
+
+/// The ranges of `website` in `sites`, which are sorted by website.
+pub(crate) fn ranges_of(sites: &[SiteRange], website: WebsiteId) -> &[SiteRange] {
+    let start = sites.partition_point(|range| range.website < website);
+    let len = sites[start..].partition_point(|range| range.website == website);
+    &sites[start..start + len]
+}
+
+/// The websites of `sites`, which are sorted by website.
+pub(crate) fn websites_of<'a>(sites: impl IntoIterator<Item = &'a SiteRange>) -> BTreeSet<WebsiteId> {
+    sites.into_iter().map(|range| range.website).collect()
+}
+
+/// Why a segment could not be read. The text names the file, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("segment {segment:016x}: {what}")]
+pub(crate) struct SegmentError {
+    segment: u64,
+    what: String,
+}
+
+/// A registered segment. Its file is opened when it is first read.
+pub(crate) struct Segment {
+    pub(crate) meta: SegmentMeta,
+    path: PathBuf,
+    file: Mutex<Option<Arc<File>>>,
+}
+
+impl Segment {
+    pub(crate) fn new(segments_dir: &Path, meta: SegmentMeta) -> Self {
+        let path = segments_dir.join(file_name(meta.id));
+        Self { meta, path, file: Mutex::new(None) }
+    }
+
+    pub(crate) fn error(&self, what: impl ToString) -> SegmentError {
+        SegmentError { segment: self.meta.id, what: what.to_string() }
+    }
+
+    fn file(&self) -> Result<Arc<File>, SegmentError> {
+        let mut file = self.file.lock();
+        if let Some(file) = &*file {
+            return Ok(Arc::clone(file));
+        }
+        let opened = File::open(&self.path).map_err(|error| self.error(error))?;
+        let bytes = opened.metadata().map_err(|error| self.error(error))?.len();
+        if bytes != self.meta.bytes {
+            return Err(self.error(format_args!("has {bytes} bytes instead of {}", self.meta.bytes)));
+        }
+        Ok(Arc::clone(file.insert(Arc::new(opened))))
+    }
+
+    /// Removes the file. Queries that hold the segment read on through the open file; its blocks are free when the last
+    /// of them ends.
+    pub(crate) fn remove_file(&self) -> std::io::Result<()> {
+        // A file that cannot be opened cannot be read by anyone either.
+        let _ = self.file();
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn file_name(id: u64) -> String {
+    format!("{id:016x}.parquet")
+}

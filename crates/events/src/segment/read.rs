@@ -1,0 +1,199 @@
+//! Reading one column of one row group.
+
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::page::{Page, PageReader};
+use parquet::column::reader::{get_column_reader, get_typed_column_reader};
+use parquet::data_type::Int64Type;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{ColumnId, DESCRIPTOR, Segment, SegmentError, hybrid};
+
+/// The codes of some rows, and what they stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct Coded {
+    pub(crate) codes: Vec<u32>,
+    pub(crate) values: Values,
+}
+
+/// The values of a dictionary.
+#[derive(Debug, Clone)]
+pub(crate) enum Values {
+    Ids(Vec<u64>),
+    Numbers(Vec<u32>),
+    Texts(Texts),
+}
+
+impl Values {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Ids(ids) => ids.len(),
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+}
+
+/// Texts, one after the other in a dictionary page.
+#[derive(Debug, Clone)]
+pub(crate) enum Texts {
+    /// Each text is a span of the page; all spans are UTF-8.
+    Page {
+        page: Bytes,
+        spans: Vec<(u32, u32)>,
+    },
+    Owned(Vec<Arc<str>>),
+}
+
+impl Texts {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Page { spans, .. } => spans.len(),
+            Self::Owned(texts) => texts.len(),
+        }
+    }
+
+    /// The text of `code`, empty for a code that there is not.
+    pub(crate) fn get(&self, code: u32) -> &str {
+        match self {
+            Self::Page { page, spans } => spans
+                .get(code as usize)
+                .and_then(|&(start, len)| page.get(start as usize..(start + len) as usize))
+                .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                .unwrap_or_default(),
+            Self::Owned(texts) => texts.get(code as usize).map_or("", |text| text),
+        }
+    }
+}
+
+impl Segment {
+    /// The times of the rows `rows` of a row group.
+    pub(crate) fn read_at(&self, group: u32, rows: Range<usize>) -> Result<Vec<i64>, SegmentError> {
+        let pages = self.pages(group, ColumnId::At)?;
+        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?.column(ColumnId::At.index());
+        let mut reader = get_typed_column_reader::<Int64Type>(get_column_reader(descriptor, Box::new(pages)));
+        let mut values = Vec::with_capacity(rows.len());
+        if rows.start > 0 {
+            reader.skip_records(rows.start).map_err(|error| self.error(error))?;
+        }
+        while values.len() < rows.len() {
+            let (records, ..) = reader
+                .read_records(rows.len() - values.len(), None, None, &mut values)
+                .map_err(|error| self.error(error))?;
+            if records == 0 {
+                return Err(self.error("column `at` ends early"));
+            }
+        }
+        Ok(values)
+    }
+
+    /// The codes of the rows `rows` of a row group, and its whole dictionary. Pages without such rows stay packed. Every
+    /// code has a value.
+    pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
+        let damaged = |what: &str| self.error(format_args!("column {:?} of row group {group}: {what}", column.name()));
+        let mut pages = self.pages(group, column)?;
+        let Some(Page::DictionaryPage { buf, num_values, .. }) =
+            pages.get_next_page().map_err(|error| self.error(error))?
+        else {
+            return Err(damaged("has no dictionary"));
+        };
+        let values = dictionary(column, &buf, num_values as usize).ok_or_else(|| damaged("has a bad dictionary"))?;
+        let mut codes = Vec::with_capacity(rows.len());
+        let mut page_start = 0;
+        while page_start < rows.end {
+            let next = pages.peek_next_page().map_err(|error| self.error(error))?;
+            let Some(page_rows) = next.and_then(|page| page.num_levels.or(page.num_rows)) else {
+                return Err(damaged("ends early"));
+            };
+            let page_end = page_start + page_rows;
+            if page_end <= rows.start {
+                pages.skip_next_page().map_err(|error| self.error(error))?;
+                page_start = page_end;
+                continue;
+            }
+            let Some(Page::DataPage { buf, num_values, encoding: Encoding::RLE_DICTIONARY, .. }) =
+                pages.get_next_page().map_err(|error| self.error(error))?
+            else {
+                return Err(damaged("is not a page of codes"));
+            };
+            let (&width, packed) = buf.split_first().ok_or_else(|| damaged("has an empty page"))?;
+            let first = codes.len();
+            // No page has more rows than its row group.
+            let count = (num_values as usize).min(self.group_rows(group)).min(page_rows);
+            hybrid::decode(packed, width, count, &mut codes).map_err(|_| damaged("has malformed codes"))?;
+            if page_end > rows.end {
+                codes.truncate(first + count.saturating_sub(page_end - rows.end));
+            }
+            if page_start < rows.start {
+                codes.drain(first..(first + rows.start - page_start).min(codes.len()));
+            }
+            page_start = page_end;
+        }
+        if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values.len()) {
+            return Err(damaged("does not fit its rows"));
+        }
+        Ok(Coded { codes, values })
+    }
+
+    pub(crate) fn group_rows(&self, group: u32) -> usize {
+        self.meta.groups.get(group as usize).map_or(0, |group| group.rows as usize)
+    }
+
+    /// The pages of a column chunk, when its bytes are those that were written.
+    fn pages(&self, group: u32, column: ColumnId) -> Result<SerializedPageReader<Bytes>, SegmentError> {
+        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?;
+        let meta = self.meta.groups.get(group as usize).ok_or_else(|| self.error("has no such row group"))?;
+        let chunk = meta.chunks.get(column.index()).ok_or_else(|| self.error("has no such column"))?;
+        let mut bytes = vec![0; chunk.bytes as usize];
+        self.file()?.read_exact_at(&mut bytes, chunk.offset).map_err(|error| self.error(error))?;
+        if xxh3_64(&bytes) != chunk.hash {
+            let place = chunk.offset..chunk.offset + u64::from(chunk.bytes);
+            return Err(self.error(format_args!("damaged in bytes {place:?}")));
+        }
+        let dictionary = (chunk.dictionary_bytes > 0).then_some(0);
+        let chunk_meta = ColumnChunkMetaData::builder(descriptor.column(column.index()))
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_total_compressed_size(i64::from(chunk.bytes))
+            .set_num_values(i64::from(meta.rows))
+            .set_dictionary_page_offset(dictionary)
+            .set_data_page_offset(i64::from(chunk.dictionary_bytes))
+            .build()
+            .map_err(|error| self.error(error))?;
+        SerializedPageReader::new(Arc::new(Bytes::from(bytes)), &chunk_meta, meta.rows as usize, None)
+            .map_err(|error| self.error(error))
+    }
+}
+
+/// The values of a PLAIN dictionary page.
+fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option<Values> {
+    match column {
+        ColumnId::Visitor | ColumnId::Session => {
+            let ids: Vec<u64> = page.as_chunks::<8>().0.iter().map(|&id| u64::from_le_bytes(id)).collect();
+            (ids.len() == count).then_some(Values::Ids(ids))
+        }
+        ColumnId::Flags | ColumnId::EngagementMs | ColumnId::ScrollPercent => {
+            let numbers: Vec<u32> = page.as_chunks::<4>().0.iter().map(|&n| u32::from_le_bytes(n)).collect();
+            (numbers.len() == count).then_some(Values::Numbers(numbers))
+        }
+        ColumnId::Kind | ColumnId::Dimension(_) => {
+            let mut spans = Vec::with_capacity(count.min(page.len() / 4));
+            let mut rest = 0;
+            for _ in 0..count {
+                let len = u32::from_le_bytes(*page.get(rest..)?.first_chunk::<4>()?);
+                let start = rest + 4;
+                rest = start + len as usize;
+                std::str::from_utf8(page.get(start..rest)?).ok()?;
+                spans.push((u32::try_from(start).ok()?, len));
+            }
+            Some(Values::Texts(Texts::Page { page: page.clone(), spans }))
+        }
+        // Never read back: the catalog knows whose rows are whose.
+        ColumnId::Website | ColumnId::At => None,
+    }
+}

@@ -1,0 +1,52 @@
+//! What the store consists of at one moment.
+
+use std::sync::Arc;
+
+use crate::head::Generation;
+use crate::segment::Segment;
+
+/// A head that is to become a segment.
+#[derive(Clone)]
+pub(crate) struct Frozen {
+    pub(crate) generation: Arc<Generation>,
+    /// The last batch of the log that is in it.
+    pub(crate) last_seq: u64,
+}
+
+/// Every row of the store is in exactly one place of a state. States are replaced, never changed, so a query sees a row
+/// in the head or in the segment it was sealed into, never in both and never in neither.
+pub(crate) struct State {
+    /// Grows with every state.
+    pub(crate) version: u64,
+    /// In the order of the arrival of their rows.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Oldest first.
+    pub(crate) frozen: Vec<Frozen>,
+    /// Where the writer appends.
+    pub(crate) active: Arc<Generation>,
+}
+
+impl State {
+    /// All generations of the head, oldest first.
+    pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
+        self.frozen.iter().map(|frozen| &frozen.generation).chain([&self.active])
+    }
+
+    pub(crate) fn head_rows(&self) -> u64 {
+        self.generations().map(|generation| generation.rows()).sum()
+    }
+
+    pub(crate) fn head_bytes(&self) -> u64 {
+        self.generations().map(|generation| generation.bytes()).sum()
+    }
+
+    /// The next state, with `active` as it is.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            version: self.version + 1,
+            segments: self.segments.clone(),
+            frozen: self.frozen.clone(),
+            active: Arc::clone(&self.active),
+        }
+    }
+}

@@ -1,0 +1,572 @@
+//! Views: what queries of one website have decoded so far, as the dense codes that the kernels want.
+//!
+//! A view maps the visitors, sessions and texts of its website to codes that are the same in every chunk, and keeps the
+//! chunks it has decoded: columns of row groups of segments, and blocks of the head. A query takes the lock of its
+//! website's view only to bring it up to date, which costs microseconds when nothing is new, and then works on shared
+//! copies: it blocks no other query while it runs, and appends never. All views together keep to a budget of bytes.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use zenovay_domain::{Dimension, EventKind, TimeRange, WebsiteId};
+use zenovay_query::{
+    Budget, Chunk, Column, ColumnSet, Dataset, Dictionary, EventRows, HeartbeatRows, QueryError, SessionPart,
+    session_parts,
+};
+
+use crate::head::{BLOCK_ROWS, Generation, SiteHead};
+use crate::intern::IdMap;
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, ranges_of};
+use crate::state::State;
+
+/// How often a query that waits for another to load looks whether it was cancelled.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// About what a row takes in the columns that every query reads, with its share of the session table and the maps.
+const ROW_BYTES: usize = 64;
+const ID_BYTES: usize = 32;
+const TEXT_BYTES: usize = 96;
+
+/// The views of all websites.
+pub(crate) struct Views {
+    entries: Mutex<HashMap<WebsiteId, Arc<Entry>>>,
+    max_bytes: usize,
+    clock: AtomicU64,
+}
+
+#[derive(Default)]
+struct Entry {
+    view: Mutex<View>,
+    bytes: AtomicUsize,
+    used: AtomicU64,
+}
+
+/// What a kernel needs, shared with the view it came from.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    chunks: Vec<Arc<Chunk>>,
+    dictionaries: Arc<[Dictionary; Dimension::COUNT]>,
+    visitor_ids: Arc<Vec<u64>>,
+    session_ids: Arc<Vec<u64>>,
+    session_parts: Arc<Vec<u16>>,
+}
+
+impl Prepared {
+    /// Hands the data to `kernel`.
+    pub(crate) fn with_dataset<T>(&self, kernel: impl FnOnce(Dataset<'_>) -> T) -> T {
+        let chunks: Vec<&Chunk> = self.chunks.iter().map(|chunk| &**chunk).collect();
+        kernel(Dataset {
+            chunks: &chunks,
+            dictionaries: &self.dictionaries,
+            visitor_ids: &self.visitor_ids,
+            session_ids: &self.session_ids,
+            session_parts: &self.session_parts,
+        })
+    }
+}
+
+impl Views {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { entries: Mutex::default(), max_bytes, clock: AtomicU64::new(0) }
+    }
+
+    /// The rows of `website` in `time` with the texts of `columns`, of the state that `state` gives when the view is
+    /// locked.
+    pub(crate) fn prepare(
+        &self,
+        state: impl FnOnce() -> Arc<State>,
+        website: WebsiteId,
+        time: TimeRange,
+        columns: ColumnSet,
+        budget: &Budget,
+    ) -> Result<Prepared, QueryError> {
+        let used = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
+        let entry = Arc::clone(self.entries.lock().entry(website).or_default());
+        entry.used.store(used, Ordering::Relaxed);
+        let mut view = loop {
+            budget.check()?;
+            if let Some(view) = entry.view.try_lock_for(PATIENCE) {
+                break view;
+            }
+        };
+        // Taken under the lock, so that a view never goes back to an older state.
+        let state = state();
+        let prepared = view.prepare(&state, website, time, columns, budget, used);
+        let bytes = view.bytes();
+        drop(view);
+        entry.bytes.store(bytes, Ordering::Relaxed);
+        self.evict(website, used);
+        prepared
+    }
+
+    /// Drops what is kept of `website`.
+    pub(crate) fn forget(&self, website: WebsiteId) {
+        self.entries.lock().remove(&website);
+    }
+
+    /// Bytes that are kept, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries.lock().values().map(|entry| entry.bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Drops views, those used least recently first, until all keep to the budget: first others, then the chunks of
+    /// `current` that its last query did not need, then `current`.
+    fn evict(&self, current: WebsiteId, used: u64) {
+        let mut entries = self.entries.lock();
+        // A view without bytes is a website without rows: nothing is kept for made-up ids.
+        if entries.get(&current).is_some_and(|entry| entry.bytes.load(Ordering::Relaxed) == 0) {
+            entries.remove(&current);
+        }
+        let mut total: usize = entries.values().map(|entry| entry.bytes.load(Ordering::Relaxed)).sum();
+        while total > self.max_bytes {
+            let oldest = entries
+                .iter()
+                .filter(|(website, _)| **website != current)
+                .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
+                .map(|(website, entry)| (*website, entry.bytes.load(Ordering::Relaxed)));
+            let Some((website, bytes)) = oldest else { break };
+            entries.remove(&website);
+            total -= bytes.min(total);
+        }
+        if total <= self.max_bytes {
+            return;
+        }
+        if let Some(entry) = entries.get(&current)
+            && let Some(mut view) = entry.view.try_lock()
+        {
+            view.drop_unused(used);
+            let bytes = view.bytes();
+            entry.bytes.store(bytes, Ordering::Relaxed);
+            if bytes <= self.max_bytes {
+                return;
+            }
+        }
+        entries.remove(&current);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum ChunkKey {
+    Segment { segment: u64, group: u32 },
+    Head { generation: u64, block: usize },
+}
+
+struct Loaded {
+    chunk: Arc<Chunk>,
+    /// The rows of the source that are events, in the order of the chunk; `None` when that is all rows as they stand.
+    events: Option<Vec<u32>>,
+    /// Rows of the source when it was read: a block of the head grows.
+    rows: usize,
+    min_at: i64,
+    max_at: i64,
+    used: u64,
+}
+
+/// What is known of one generation of the head: the website's code of each local code.
+#[derive(Default)]
+struct HeadCodes {
+    visitors: Vec<u32>,
+    sessions: Vec<u32>,
+    texts: [Vec<u32>; Dimension::COUNT],
+}
+
+#[derive(Default)]
+struct View {
+    /// The state that the chunks were compared with last.
+    version: u64,
+    chunks: HashMap<ChunkKey, Loaded>,
+    heads: HashMap<u64, HeadCodes>,
+    visitors: IdMap<u32>,
+    visitor_ids: Arc<Vec<u64>>,
+    sessions: IdMap<u32>,
+    session_ids: Arc<Vec<u64>>,
+    session_parts: Arc<Vec<u16>>,
+    texts: [HashMap<Arc<str>, u32>; Dimension::COUNT],
+    dictionaries: Arc<[Dictionary; Dimension::COUNT]>,
+    text_bytes: usize,
+}
+
+/// The columns that every query reads, in the order of the source.
+struct BaseRows {
+    at: Vec<i64>,
+    kind: Vec<u8>,
+    visitor: Vec<u32>,
+    session: Vec<u32>,
+    engagement_ms: Vec<u32>,
+}
+
+impl View {
+    fn prepare(
+        &mut self,
+        state: &State,
+        website: WebsiteId,
+        time: TimeRange,
+        columns: ColumnSet,
+        budget: &Budget,
+        used: u64,
+    ) -> Result<Prepared, QueryError> {
+        self.drop_stale(state);
+        let (from, to) = (time.from.as_millis(), time.to.as_millis());
+        let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
+        let needed: Vec<(&Arc<Segment>, &SiteRange)> = state
+            .segments
+            .iter()
+            .flat_map(|segment| ranges_of(&segment.meta.sites, website).iter().map(move |range| (segment, range)))
+            .filter(|(_, range)| overlaps(range.min_at, range.max_at))
+            .collect();
+        let rows: usize = needed.iter().map(|(_, range)| range.rows as usize).sum();
+        budget.check_memory(rows * (ROW_BYTES + 4 * columns.iter().count()))?;
+
+        let mut keys = Vec::with_capacity(needed.len() + 1);
+        for (segment, range) in needed {
+            let key = ChunkKey::Segment { segment: segment.meta.id, group: range.group };
+            if !self.has(key, range.rows as usize, columns) {
+                budget.check()?;
+                self.load_segment(key, segment, range, columns).map_err(damaged)?;
+            }
+            keys.push(key);
+        }
+        for generation in state.generations() {
+            let Some(site) = generation.site(website) else { continue };
+            budget.check()?;
+            keys.extend(self.load_head(generation, &site, columns));
+        }
+
+        // In the order of arrival, as a dataset wants them: segments by position, then the head.
+        let mut chunks = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Some(loaded) = self.chunks.get_mut(&key) else { continue };
+            if overlaps(loaded.min_at, loaded.max_at) {
+                loaded.used = used;
+                chunks.push(Arc::clone(&loaded.chunk));
+            }
+        }
+        Ok(Prepared {
+            chunks,
+            dictionaries: Arc::clone(&self.dictionaries),
+            visitor_ids: Arc::clone(&self.visitor_ids),
+            session_ids: Arc::clone(&self.session_ids),
+            session_parts: Arc::clone(&self.session_parts),
+        })
+    }
+
+    /// Whether a chunk of `rows` rows is loaded with `columns`.
+    fn has(&self, key: ChunkKey, rows: usize, columns: ColumnSet) -> bool {
+        self.chunks.get(&key).is_some_and(|loaded| {
+            loaded.rows == rows && columns.iter().all(|dimension| loaded.chunk.columns[dimension as usize].is_some())
+        })
+    }
+
+    /// Drops chunks whose segment or generation is no more.
+    fn drop_stale(&mut self, state: &State) {
+        if self.version == state.version {
+            return;
+        }
+        self.version = state.version;
+        let segments: HashSet<u64> = state.segments.iter().map(|segment| segment.meta.id).collect();
+        let generations: HashSet<u64> = state.generations().map(|generation| generation.id).collect();
+        self.heads.retain(|generation, _| generations.contains(generation));
+        self.drop_chunks(|key, _| match key {
+            ChunkKey::Segment { segment, .. } => segments.contains(segment),
+            ChunkKey::Head { generation, .. } => generations.contains(generation),
+        });
+    }
+
+    fn drop_unused(&mut self, used: u64) {
+        self.drop_chunks(|_, loaded| loaded.used == used);
+    }
+
+    fn drop_chunks(&mut self, keep: impl Fn(&ChunkKey, &Loaded) -> bool) {
+        let dropped: Vec<ChunkKey> =
+            self.chunks.iter().filter(|(key, loaded)| !keep(key, loaded)).map(|(key, _)| *key).collect();
+        for key in dropped {
+            if let Some(loaded) = self.chunks.remove(&key) {
+                self.count_parts(&loaded.chunk.sessions, -1);
+            }
+        }
+    }
+
+    fn count_parts(&mut self, parts: &[SessionPart], by: i16) {
+        let counts = Arc::make_mut(&mut self.session_parts);
+        counts.resize(self.session_ids.len(), 0);
+        for part in parts {
+            let count = &mut counts[part.session as usize];
+            *count = count.saturating_add_signed(by);
+        }
+    }
+
+    fn insert(&mut self, key: ChunkKey, loaded: Loaded) {
+        if let Some(old) = self.chunks.remove(&key) {
+            self.count_parts(&old.chunk.sessions, -1);
+        }
+        self.count_parts(&loaded.chunk.sessions, 1);
+        self.chunks.insert(key, loaded);
+    }
+
+    fn load_segment(
+        &mut self,
+        key: ChunkKey,
+        segment: &Segment,
+        range: &SiteRange,
+        columns: ColumnSet,
+    ) -> Result<(), SegmentError> {
+        let rows = range.start as usize..(range.start + range.rows) as usize;
+        if !self.chunks.contains_key(&key) {
+            let base = self.read_base(segment, range.group, rows.clone())?;
+            let loaded = build(base, range.rows as usize);
+            self.insert(key, Loaded { min_at: range.min_at, max_at: range.max_at, ..loaded });
+        }
+        for dimension in columns.iter() {
+            let Some(loaded) = self.chunks.get(&key) else { break };
+            if loaded.chunk.columns[dimension as usize].is_none() {
+                let coded = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
+                let codes = self.text_codes(dimension, &coded);
+                self.set_column(key, dimension, &codes);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_column(&mut self, key: ChunkKey, dimension: Dimension, codes: &[u32]) {
+        let Some(loaded) = self.chunks.get_mut(&key) else { return };
+        let column: Column = match &loaded.events {
+            None => codes.into(),
+            Some(events) => events.iter().map(|&row| codes[row as usize]).collect(),
+        };
+        // Cheap: a chunk is made of shared columns.
+        Arc::make_mut(&mut loaded.chunk).columns[dimension as usize] = Some(column);
+    }
+
+    fn read_base(&mut self, segment: &Segment, group: u32, rows: Range<usize>) -> Result<BaseRows, SegmentError> {
+        let at = segment.read_at(group, rows.clone())?;
+        let kinds = segment.read(group, ColumnId::Kind, rows.clone())?;
+        let kind = kinds_of(segment, &kinds)?;
+        let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
+        let visitor = id_codes(&visitors, &mut self.visitors, &mut self.visitor_ids);
+        let sessions = segment.read(group, ColumnId::Session, rows.clone())?;
+        let session = id_codes(&sessions, &mut self.sessions, &mut self.session_ids);
+        let engagement = segment.read(group, ColumnId::EngagementMs, rows)?;
+        let engagement_ms = match &engagement.values {
+            Values::Numbers(numbers) => engagement.codes.iter().map(|&code| numbers[code as usize]).collect(),
+            _ => Vec::new(),
+        };
+        Ok(BaseRows { at, kind, visitor, session, engagement_ms })
+    }
+
+    /// Brings the blocks of a website's head up to date and gives their keys.
+    fn load_head(&mut self, generation: &Generation, site: &Mutex<SiteHead>, columns: ColumnSet) -> Vec<ChunkKey> {
+        let mut codes = self.heads.remove(&generation.id).unwrap_or_default();
+        let mut keys = Vec::new();
+        let mut block = 0;
+        loop {
+            let head = site.lock();
+            let rows = block * BLOCK_ROWS..((block + 1) * BLOCK_ROWS).min(head.len());
+            if rows.is_empty() {
+                break;
+            }
+            let key = ChunkKey::Head { generation: generation.id, block };
+            keys.push(key);
+            block += 1;
+            if self.has(key, rows.len(), columns) {
+                continue;
+            }
+            // Under the lock nothing but copies: the writer may be waiting.
+            let fresh = self.chunks.get(&key).is_none_or(|loaded| loaded.rows != rows.len());
+            let base = fresh.then(|| BaseRows {
+                at: head.at[rows.clone()].to_vec(),
+                kind: head.kind[rows.clone()].to_vec(),
+                visitor: head.visitor[rows.clone()].to_vec(),
+                session: head.session[rows.clone()].to_vec(),
+                engagement_ms: head.engagement_ms[rows.clone()].to_vec(),
+            });
+            let new_visitors = head.visitors.ids()[codes.visitors.len()..].to_vec();
+            let new_sessions = head.sessions.ids()[codes.sessions.len()..].to_vec();
+            let missing = |dimension: &Dimension| {
+                fresh || self.chunks.get(&key).is_none_or(|loaded| loaded.chunk.columns[*dimension as usize].is_none())
+            };
+            let texts: Vec<(Dimension, Vec<u32>, Vec<Arc<str>>)> = columns
+                .iter()
+                .filter(missing)
+                .map(|dimension| {
+                    let known = codes.texts[dimension as usize].len();
+                    let new_texts = head.texts[dimension as usize].texts()[known..].to_vec();
+                    (dimension, head.dimension(dimension, rows.clone()), new_texts)
+                })
+                .collect();
+            drop(head);
+
+            for id in new_visitors {
+                codes.visitors.push(id_code(id, &mut self.visitors, Arc::make_mut(&mut self.visitor_ids)));
+            }
+            for id in new_sessions {
+                codes.sessions.push(id_code(id, &mut self.sessions, Arc::make_mut(&mut self.session_ids)));
+            }
+            if let Some(mut base) = base {
+                rename(&mut base.visitor, &codes.visitors);
+                rename(&mut base.session, &codes.sessions);
+                let loaded = build(base, rows.len());
+                self.insert(key, loaded);
+            }
+            for (dimension, mut column, new_texts) in texts {
+                let names = &mut codes.texts[dimension as usize];
+                for text in new_texts {
+                    names.push(self.text_code(dimension, &text));
+                }
+                rename(&mut column, names);
+                self.set_column(key, dimension, &column);
+            }
+        }
+        self.heads.insert(generation.id, codes);
+        keys
+    }
+
+    fn text_codes(&mut self, dimension: Dimension, coded: &Coded) -> Vec<u32> {
+        let Values::Texts(texts) = &coded.values else { return vec![0; coded.codes.len()] };
+        rename_lazily(&coded.codes, texts.len(), |code| self.text_code(dimension, texts.get(code)))
+    }
+
+    fn text_code(&mut self, dimension: Dimension, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let map = &mut self.texts[dimension as usize];
+        if let Some(&code) = map.get(text) {
+            return code;
+        }
+        let texts = &mut Arc::make_mut(&mut self.dictionaries)[dimension as usize].texts;
+        let code = texts.len() as u32;
+        let text: Arc<str> = Arc::from(text);
+        self.text_bytes += text.len() + TEXT_BYTES;
+        map.insert(Arc::clone(&text), code);
+        texts.push(text);
+        code
+    }
+
+    /// About what the view takes; 0 when it holds no rows.
+    fn bytes(&self) -> usize {
+        let chunks: usize = self.chunks.values().map(Loaded::bytes).sum();
+        if chunks == 0 {
+            return 0;
+        }
+        chunks + self.text_bytes + ID_BYTES * (self.visitor_ids.len() + self.session_ids.len()) + size_of::<Self>()
+    }
+}
+
+impl Loaded {
+    fn bytes(&self) -> usize {
+        let columns = self.chunk.columns.iter().flatten().count();
+        let events = self.events.as_ref().map_or(0, Vec::len);
+        self.chunk.at.len() * (17 + 4 * columns) + 4 * events + size_of_val(&*self.chunk.sessions) + size_of::<Self>()
+    }
+}
+
+fn damaged(error: SegmentError) -> QueryError {
+    tracing::error!(%error, "a segment cannot be read");
+    QueryError::Damaged(error.to_string())
+}
+
+/// The kinds of rows whose codes stand for names of kinds.
+pub(crate) fn kinds_of(segment: &Segment, coded: &Coded) -> Result<Vec<u8>, SegmentError> {
+    let Values::Texts(names) = &coded.values else { return Err(segment.error("column `event_type` has no names")) };
+    let kinds: Vec<u8> = (0..names.len() as u32)
+        .map(|code| {
+            let name = names.get(code);
+            let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
+            kind.map(|&kind| kind as u8).ok_or_else(|| segment.error(format_args!("unknown event type {name:?}")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(coded.codes.iter().map(|&code| kinds[code as usize]).collect())
+}
+
+fn id_code(id: u64, map: &mut IdMap<u32>, ids: &mut Vec<u64>) -> u32 {
+    *map.entry(id).or_insert_with(|| {
+        ids.push(id);
+        ids.len() as u32 - 1
+    })
+}
+
+fn id_codes(coded: &Coded, map: &mut IdMap<u32>, ids: &mut Arc<Vec<u64>>) -> Vec<u32> {
+    let Values::Ids(values) = &coded.values else { return vec![0; coded.codes.len()] };
+    let ids = Arc::make_mut(ids);
+    rename_lazily(&coded.codes, values.len(), |code| id_code(values[code as usize], map, ids))
+}
+
+/// Renames `codes`, asking for the name of each of `known` codes only when it is met.
+fn rename_lazily(codes: &[u32], known: usize, mut name: impl FnMut(u32) -> u32) -> Vec<u32> {
+    let mut names = vec![u32::MAX; known];
+    codes
+        .iter()
+        .map(|&code| {
+            let new = &mut names[code as usize];
+            if *new == u32::MAX {
+                *new = name(code);
+            }
+            *new
+        })
+        .collect()
+}
+
+fn rename(codes: &mut [u32], names: &[u32]) {
+    for code in codes {
+        *code = names[*code as usize];
+    }
+}
+
+/// A chunk of rows that stand in any order, heartbeats among them.
+fn build(base: BaseRows, rows: usize) -> Loaded {
+    const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
+    let BaseRows { at, kind, visitor, session, engagement_ms } = base;
+    let min_at = at.iter().copied().min().unwrap_or(0);
+    let max_at = at.iter().copied().max().unwrap_or(0);
+    if at.is_sorted() && !kind.contains(&HEARTBEAT) {
+        let events =
+            EventRows { at: &at, kind: &kind, visitor: &visitor, session: &session, engagement_ms: &engagement_ms };
+        let sessions = session_parts(events, HeartbeatRows::default());
+        let chunk = Chunk {
+            at: at.into(),
+            kind: kind.into(),
+            visitor: visitor.into(),
+            session: session.into(),
+            sessions,
+            ..Chunk::default()
+        };
+        return Loaded { chunk: Arc::new(chunk), events: None, rows, min_at, max_at, used: 0 };
+    }
+    let (mut events, beats): (Vec<u32>, Vec<u32>) =
+        (0..at.len() as u32).partition(|&row| kind[row as usize] != HEARTBEAT);
+    // Stable: rows of the same time keep the order of their arrival.
+    events.sort_by_key(|&row| at[row as usize]);
+    let pick = |rows: &[u32], column: &[u32]| -> Vec<u32> { rows.iter().map(|&row| column[row as usize]).collect() };
+    let times = |rows: &[u32]| -> Vec<i64> { rows.iter().map(|&row| at[row as usize]).collect() };
+    let event_at = times(&events);
+    let event_kind: Vec<u8> = events.iter().map(|&row| kind[row as usize]).collect();
+    let event_visitor = pick(&events, &visitor);
+    let event_session = pick(&events, &session);
+    let sessions = session_parts(
+        EventRows {
+            at: &event_at,
+            kind: &event_kind,
+            visitor: &event_visitor,
+            session: &event_session,
+            engagement_ms: &pick(&events, &engagement_ms),
+        },
+        HeartbeatRows {
+            at: &times(&beats),
+            visitor: &pick(&beats, &visitor),
+            session: &pick(&beats, &session),
+            engagement_ms: &pick(&beats, &engagement_ms),
+        },
+    );
+    let chunk = Chunk {
+        at: event_at.into(),
+        kind: event_kind.into(),
+        visitor: event_visitor.into(),
+        session: event_session.into(),
+        sessions,
+        ..Chunk::default()
+    };
+    Loaded { chunk: Arc::new(chunk), events: Some(events), rows, min_at, max_at, used: 0 }
+}

@@ -1,0 +1,194 @@
+//! The writer thread: the only one that touches the log and appends to the head.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use zenovay_domain::WebsiteId;
+
+use crate::codec::Encoder;
+use crate::embedded::Inner;
+use crate::head::Generation;
+use crate::log::{CatalogChange, Failed, KeyCursor, Log, PoisonedLog};
+use crate::queue::{Job, Work};
+use crate::segment::Segment;
+use crate::state::{Frozen, State};
+use crate::{AppendError, AppendOutcome, FaultPoint};
+
+/// How long the writer waits for work before it tidies up.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Idempotency keys are looked through for old ones this many at a time.
+const PRUNED_KEYS: usize = 512;
+/// One commit in so many prunes keys, so that a store that is never idle prunes too.
+const COMMITS_PER_PRUNE: u64 = 256;
+
+pub(crate) struct Writer {
+    inner: Arc<Inner>,
+    log: Slot,
+    encoder: Encoder,
+    commits: u64,
+    pruned_to: Option<KeyCursor>,
+}
+
+enum Slot {
+    Open(Log),
+    /// Nothing can be appended: there is no log to append to. Kept so that nobody else opens the directory.
+    Poisoned {
+        _log: PoisonedLog,
+    },
+    /// Only while an operation has the log.
+    Taken,
+}
+
+impl Writer {
+    pub(crate) fn new(inner: Arc<Inner>, log: Log) -> io::Result<Self> {
+        Ok(Self { inner, log: Slot::Open(log), encoder: Encoder::new()?, commits: 0, pruned_to: None })
+    }
+
+    /// Works until the queue is closed.
+    pub(crate) fn run(mut self) {
+        loop {
+            match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE) {
+                Work::Commit(jobs) => self.commit(jobs),
+                Work::Task(task) => task(&mut self),
+                Work::Idle => self.tidy(),
+                Work::Closed => break,
+            }
+        }
+        // What was committed is safe in the log; a checkpoint saves the next start some work.
+        let _ = self.with_log(Log::checkpoint_all);
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        let started = Instant::now();
+        let inner = Arc::clone(&self.inner);
+        let events: Vec<_> = jobs.iter().flat_map(|job| &job.events).collect();
+        let fault = inner.config.fault(FaultPoint::Commit);
+        let Self { log, encoder, .. } = self;
+        let outcomes = match with_log(&inner, log, |log| log.commit(encoder, &events, fault)) {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                for job in jobs {
+                    let _ = job.receipt.send(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        let stored = events
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
+            .map(|(new, _)| (new.website, &new.event));
+        let state = inner.state();
+        state.active.append(inner.clock.now().as_millis(), stored);
+        if let Some(observer) = &inner.config.observer {
+            observer.committed(outcomes.len(), started.elapsed());
+        }
+        let mut outcomes = outcomes.into_iter();
+        for job in jobs.drain(..) {
+            let _ = job.receipt.send(Ok(outcomes.by_ref().take(job.events.len()).collect()));
+        }
+        if inner.seal_is_due(&state) {
+            inner.sealer.wake();
+        }
+        self.commits += 1;
+        if self.commits.is_multiple_of(COMMITS_PER_PRUNE) {
+            self.prune();
+        }
+        let _ = self.with_log(Log::checkpoint_when_due);
+    }
+
+    fn tidy(&mut self) {
+        if self.inner.disk_full.load(Ordering::Relaxed) {
+            // Finds out whether there is space again without an event to lose: readiness depends on it.
+            let _ = self.with_log(|log| log.register(&CatalogChange::default()));
+        }
+        let _ = self.with_log(Log::trim);
+        self.prune();
+        let _ = self.with_log(Log::checkpoint_when_due);
+    }
+
+    fn prune(&mut self) {
+        let before_ms = self.inner.clock.now().plus_millis(-self.inner.config.idempotency_ms).as_millis();
+        let after = self.pruned_to.take();
+        if let Ok(cursor) = self.with_log(|log| log.prune_keys(after, before_ms, PRUNED_KEYS)) {
+            self.pruned_to = cursor;
+        }
+    }
+
+    /// Starts a new generation, so that the head so far can become a segment. Does nothing to an empty head.
+    pub(crate) fn freeze(&mut self) {
+        let Slot::Open(log) = &self.log else { return };
+        let state = self.inner.state();
+        if state.active.rows() == 0 {
+            return;
+        }
+        let mut next = state.next();
+        next.frozen.push(Frozen { generation: Arc::clone(&state.active), last_seq: log.last_seq() });
+        next.active = Arc::new(Generation::new(state.active.id + 1));
+        self.inner.set_state(next);
+    }
+
+    /// Makes `change` durable, then visible: queries see the new segments instead of the old ones and of the generation
+    /// that was sealed, all at once.
+    pub(crate) fn register(&mut self, change: &CatalogChange, sealed: Option<u64>) -> Result<(), AppendError> {
+        self.with_log(|log| log.register(change))?;
+        let state = self.inner.state();
+        let mut next: State = state.next();
+        next.frozen.retain(|frozen| Some(frozen.generation.id) != sealed);
+        next.segments.retain(|segment| !change.remove.contains(&segment.meta.id));
+        let added = change.add.iter().map(|meta| Arc::new(Segment::new(&self.inner.segments_dir, meta.clone())));
+        next.segments.extend(added);
+        next.segments.sort_by_key(|segment| segment.meta.position);
+        self.inner.set_state(next);
+        Ok(())
+    }
+
+    /// Removes the sealed batches and every trace of them from the log.
+    pub(crate) fn scrub(&mut self, forget: Option<WebsiteId>) -> Result<(), AppendError> {
+        if forget.is_some() {
+            self.with_log(|log| log.register(&CatalogChange { forget, ..CatalogChange::default() }))?;
+        }
+        while self.with_log(Log::trim)? {}
+        self.with_log(Log::checkpoint_all)
+    }
+
+    fn with_log<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), Failed>) -> Result<T, AppendError> {
+        with_log(&self.inner, &mut self.log, step)
+    }
+}
+
+fn with_log<T>(
+    inner: &Inner,
+    slot: &mut Slot,
+    step: impl FnOnce(Log) -> Result<(Log, T), Failed>,
+) -> Result<T, AppendError> {
+    let log = match std::mem::replace(slot, Slot::Taken) {
+        Slot::Open(log) => log,
+        other => {
+            *slot = other;
+            return Err(AppendError::Poisoned);
+        }
+    };
+    match step(log) {
+        Ok((log, done)) => {
+            *slot = Slot::Open(log);
+            inner.disk_full.store(false, Ordering::Relaxed);
+            Ok(done)
+        }
+        Err(Failed::Refused(log, error)) => {
+            *slot = Slot::Open(log);
+            if error == AppendError::DiskFull && !inner.disk_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!("the disk is full: appends are refused until there is space again");
+            }
+            Err(error)
+        }
+        Err(Failed::Poisoned(log)) => {
+            tracing::error!(reason = %log.reason, "the event log failed: nothing is stored until restart");
+            *slot = Slot::Poisoned { _log: log };
+            inner.poisoned.store(true, Ordering::Relaxed);
+            Err(AppendError::Poisoned)
+        }
+    }
+}
