@@ -213,3 +213,53 @@ proptest! {
         }
     }
 }
+
+/// More rows than kernels take at once, more values than they keep in small tables, and more pairs of values than have
+/// a group each.
+#[test]
+fn many_rows_and_values_are_answered_like_the_oracle_does() {
+    let events: Vec<Event> = (0..90_000u64)
+        .map(|number| {
+            let session = number / 7;
+            let at = EPOCH_MS + (session * 7_919 % 13_000) as i64 * 15_000 + (number % 7) as i64 * 1_000;
+            let kind = if number % 11 == 3 { EventKind::Heartbeat } else { EventKind::Pageview };
+            let visitor = VisitorId(session % 9_000);
+            let mut event = Event::new(kind, Timestamp::from_millis(at), visitor, SessionId(session));
+            event.dimensions.set(Dimension::Path, &format!("/{}", number * number % 1_999));
+            event.dimensions.set(Dimension::City, &format!("city {}", session % 97));
+            event.dimensions.set(Dimension::Country, ["DE", "US", "FR"][(session % 3) as usize]);
+            event
+        })
+        .collect();
+    let path = || Field::Dimension(Dimension::Path);
+    let by = |field, and| {
+        let metrics = vec![Metric::Sessions, Metric::TimeOnPage];
+        let group_by =
+            GroupBy { field, and, metrics, order: Order::Visitors, limit: 50, offset: 3, include_empty: true };
+        Question::Breakdown(group_by)
+    };
+    let contains = |field, value: &str| {
+        let values = vec![value.to_owned()];
+        Filter::Is(Condition { field, operator: Operator::Contains, values, level: None })
+    };
+    let range =
+        TimeRange::new(Timestamp::from_millis(EPOCH_MS + 3_000_500), Timestamp::from_millis(EPOCH_MS + 190_000_500));
+    let datasets = [in_chunks(&events, &[]), in_chunks(&events, &[70_003, 10])];
+    for (filter, question) in [
+        (Filter::default(), Question::Overview),
+        (Filter::default(), Question::Series { interval: Interval::Hour, zone: Zone::utc() }),
+        (Filter::default(), by(path(), None)),
+        (Filter::default(), by(path(), Some(Field::Dimension(Dimension::City)))),
+        (Filter::default(), by(Field::Dimension(Dimension::Country), None)),
+        (Filter::default(), by(Field::EntryPage, Some(Field::ExitPage))),
+        (contains(path(), "7"), by(Field::Dimension(Dimension::City), None)),
+        (contains(Field::Dimension(Dimension::City), "7"), by(Field::EntryPage, None)),
+        (contains(path(), "99"), Question::Visitors { limit: 20, offset: 5, after: None }),
+    ] {
+        let query = Query { range, filter, question };
+        let expected = Ok(oracle::answer(&events, &query));
+        for dataset in &datasets {
+            assert_eq!(dataset.answer(&query, &Budget::unlimited()), expected, "{query:?}");
+        }
+    }
+}

@@ -20,6 +20,9 @@ use crate::{
 /// Up to this many pairs of values, each pair has a group of its own whether it occurs or not.
 const DENSE_PAIRS: usize = 1 << 16;
 
+/// Up to this many groups, counts are few enough to be kept twice.
+const FEW_GROUPS: usize = 1_024;
+
 impl Scan<'_> {
     pub(super) fn breakdown(&self, test: &Test, group_by: &GroupBy) -> Result<Breakdown, QueryError> {
         let selected = self.select(test)?;
@@ -32,7 +35,8 @@ impl Scan<'_> {
         let mut counts = GroupCounts::default();
         let mut session_totals = SessionTotals::default();
         if whole_sessions {
-            self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts, &mut session_totals)?;
+            let session_totals = group_by.wants_sessions().then_some(&mut session_totals);
+            self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts, session_totals)?;
         } else {
             groups.load_sessions(self, None)?;
             for selected in &selected {
@@ -53,9 +57,6 @@ impl Scan<'_> {
             } else {
                 session_totals = self.sessions_by_event_groups(&selected, &pairs, groups.len())?;
             }
-        }
-        if !group_by.wants_sessions() {
-            session_totals = SessionTotals::default();
         }
 
         let shown = groups.shown(group_by.include_empty);
@@ -136,7 +137,7 @@ impl Scan<'_> {
         groups: &mut Groups<'_>,
         pairs: &mut Vec<Pairs<'a>>,
         counts: &mut GroupCounts,
-        session_totals: &mut SessionTotals,
+        mut session_totals: Option<&mut SessionTotals>,
     ) -> Result<(), QueryError> {
         let range = self.range;
         let sessions = match test {
@@ -154,8 +155,8 @@ impl Scan<'_> {
             }
             let starts_in_range = part.first_at >= range.from.as_millis();
             let group = groups.of_session(session);
-            if starts_in_range {
-                session_totals.add(group, part);
+            if let Some(totals) = session_totals.as_mut().filter(|_| starts_in_range) {
+                totals.add(group, part);
             }
             if starts_in_range && part.last_at < range.to.as_millis() {
                 codes.push(group);
@@ -247,6 +248,7 @@ struct SessionTotals {
 }
 
 impl SessionTotals {
+    #[inline]
     fn add(&mut self, group: u32, part: &SessionPart) {
         let group = group as usize;
         if self.of_groups.len() <= group {
@@ -270,13 +272,35 @@ impl GroupCounts {
             self.counts.resize(groups, [0; 2]);
         }
         let counts = &mut self.counts;
+        if groups > FEW_GROUPS {
+            return scan.work.for_each_block(0..codes.len(), |block| {
+                for (&code, &kind) in codes[block.clone()].iter().zip(&kinds[block]) {
+                    counts[code as usize][usize::from(kind != PAGEVIEW)] += 1;
+                }
+            });
+        }
+        // Neighbours are often in the same group, and an addition waits for the one before to the same place: odd rows
+        // are counted apart.
+        let mut odd = [[0; 2]; FEW_GROUPS];
         scan.work.for_each_block(0..codes.len(), |block| {
-            for (&code, &kind) in codes[block.clone()].iter().zip(&kinds[block]) {
+            let (code_pairs, last_code) = codes[block.clone()].as_chunks::<2>();
+            let (kind_pairs, last_kind) = kinds[block].as_chunks::<2>();
+            for (code, kind) in code_pairs.iter().zip(kind_pairs) {
+                counts[code[0] as usize][usize::from(kind[0] != PAGEVIEW)] += 1;
+                odd[code[1] as usize][usize::from(kind[1] != PAGEVIEW)] += 1;
+            }
+            for (&code, &kind) in last_code.iter().zip(last_kind) {
                 counts[code as usize][usize::from(kind != PAGEVIEW)] += 1;
             }
-        })
+        })?;
+        for (count, odd) in counts.iter_mut().zip(odd) {
+            count[0] += odd[0];
+            count[1] += odd[1];
+        }
+        Ok(())
     }
 
+    #[inline]
     fn add(&mut self, group: u32, events: u32, pageviews: u32) {
         let group = group as usize;
         if self.counts.len() <= group {
@@ -372,6 +396,7 @@ impl<'a> Groups<'a> {
         Ok(Cow::Owned(groups))
     }
 
+    #[inline]
     fn of_session(&mut self, session: Session<'_>) -> u32 {
         let first = self.fields[0].of_session(session);
         match self.fields.get(1).map(|codes| codes.of_session(session)) {
@@ -450,6 +475,7 @@ impl<'a> FieldCodes<'a> {
         Ok(())
     }
 
+    #[inline]
     fn of_session(&self, session: Session<'_>) -> u32 {
         let code = self.sessions.code(session);
         match self.field {
