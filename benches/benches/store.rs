@@ -1,0 +1,176 @@
+//! The embedded store on this machine's disk: durable appends, sealing, merging, replay at start, and queries that read
+//! their columns from files (cold) or have them decoded already (warm).
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use tempfile::TempDir;
+use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
+use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
+
+/// The same allocator as the server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const TRAFFIC: Traffic = Traffic { rows: 500_000, websites: 1, days: 90, end_day: 20_000, seed: 7 };
+const SEGMENT_ROWS: usize = 50_000;
+
+/// A store that seals and merges only when it is told to.
+fn open(dir: &Path) -> EmbeddedStore {
+    let config = EmbeddedConfig {
+        seal_rows: u64::MAX,
+        seal_bytes: u64::MAX,
+        seal_age_ms: i64::MAX,
+        head_rows_max: u64::MAX,
+        head_bytes_max: u64::MAX,
+        merge_fan_in: 1_000,
+        ..EmbeddedConfig::new(dir)
+    };
+    EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens")
+}
+
+fn events(rows: u64) -> Vec<NewEvent> {
+    let texts = Texts::new();
+    let traffic = Traffic { rows, ..TRAFFIC };
+    traffic.days().flatten().map(|row| texts.event(&row, website_id(0), Columns::Product)).collect()
+}
+
+fn append_all(store: &EmbeddedStore, events: &[NewEvent]) {
+    for batch in events.chunks(1_000) {
+        store.append(batch.to_vec()).blocking_recv().expect("the writer answers").expect("the events are stored");
+    }
+}
+
+fn appends(c: &mut Criterion) {
+    let events = events(50_000);
+    let mut group = c.benchmark_group("append, durable");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(3));
+    for batch in [1, 100, 1_000] {
+        let dir = TempDir::new().expect("a directory");
+        let store =
+            EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock)).expect("the store opens");
+        let mut batches = events.chunks(batch).cycle();
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(format!("{batch} a commit"), |b| {
+            b.iter_batched(
+                || batches.next().unwrap_or_default().to_vec(),
+                |batch| {
+                    store.append(batch).blocking_recv().expect("the writer answers").expect("the events are stored")
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn sealing_and_merging(c: &mut Criterion) {
+    let events = events(4 * SEGMENT_ROWS as u64);
+    let mut group = c.benchmark_group("maintenance");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements(SEGMENT_ROWS as u64));
+    group.bench_function("seal 50,000 events", |b| {
+        b.iter_custom(|times| (0..times).map(|_| timed_seal(&events[..SEGMENT_ROWS])).sum());
+    });
+    group.throughput(Throughput::Elements(events.len() as u64));
+    group.bench_function("merge 4 segments of 50,000 events", |b| {
+        b.iter_custom(|times| (0..times).map(|_| timed_merge(&events)).sum());
+    });
+    group.finish();
+}
+
+fn timed_seal(events: &[NewEvent]) -> Duration {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(dir.path());
+    append_all(&store, events);
+    let started = Instant::now();
+    assert!(store.seal().expect("the head is sealed"));
+    started.elapsed()
+}
+
+fn timed_merge(events: &[NewEvent]) -> Duration {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(dir.path());
+    for segment in events.chunks(SEGMENT_ROWS) {
+        append_all(&store, segment);
+        store.seal().expect("the head is sealed");
+    }
+    drop(store);
+    // Without the background merger in between: the segments are there before the store opens.
+    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock)).expect("the store opens");
+    let started = Instant::now();
+    assert!(store.merge().expect("the segments are merged"));
+    started.elapsed()
+}
+
+fn starting(c: &mut Criterion) {
+    let dir = TempDir::new().expect("a directory");
+    append_all(&open(dir.path()), &events(100_000));
+    let mut group = c.benchmark_group("start");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements(100_000));
+    group.bench_function("replay 100,000 events of the log", |b| {
+        b.iter_custom(|times| {
+            let timed_open = || {
+                let started = Instant::now();
+                let store = open(dir.path());
+                let elapsed = started.elapsed();
+                assert_eq!(store.stats().head_rows, 100_000);
+                elapsed
+            };
+            (0..times).map(|_| timed_open()).sum()
+        });
+    });
+    group.finish();
+}
+
+fn queries(c: &mut Criterion) {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(dir.path());
+    append_all(&store, &events(TRAFFIC.rows));
+    store.shutdown();
+    drop(store);
+
+    let end = Timestamp::from_millis(TRAFFIC.end_ms());
+    let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
+    let pages = Question::Breakdown(GroupBy {
+        field: Field::Dimension(Dimension::Path),
+        and: None,
+        metrics: Vec::new(),
+        order: Order::Visitors,
+        limit: 10,
+        offset: 0,
+        include_empty: true,
+    });
+    let ask = |store: &EmbeddedStore, question: &Question| -> Answer {
+        let query = Query { range, filter: Filter::default(), question: question.clone() };
+        store.query(website_id(0), &query, &Budget::unlimited()).expect("an answer")
+    };
+    let mut group = c.benchmark_group("30 of 90 days, 500,000 events");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
+    for (name, question) in [("overview", Question::Overview), ("pages", pages)] {
+        let store = open(dir.path());
+        group.bench_function(format!("{name}, warm"), |b| b.iter(|| ask(&store, black_box(&question))));
+        drop(store);
+        group.bench_function(format!("{name}, first after start"), |b| {
+            b.iter_custom(|times| {
+                let timed_query = || {
+                    let store = open(dir.path());
+                    let started = Instant::now();
+                    black_box(ask(&store, &question));
+                    started.elapsed()
+                };
+                (0..times).map(|_| timed_query()).sum()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, appends, sealing_and_merging, starting, queries);
+criterion_main!(benches);
