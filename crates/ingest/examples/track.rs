@@ -1,0 +1,37 @@
+//! What becomes of a body: `cargo run -p zenovay-ingest --example track < body.json`. The website is example.com.
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+
+use rand::SeedableRng;
+use zenovay_domain::{Clock, SystemClock, Website, WebsiteSettings};
+use zenovay_ingest::{GeoDatabase, HIT_BODY_MAX_BYTES, Hit, Pipeline, SiteRules, VisitorHasher, decode_body};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let now = SystemClock.now();
+    let hasher = VisitorHasher::in_memory(now, rand::rngs::StdRng::from_rng(&mut rand::rng()))?;
+    let pipeline = Pipeline::new(hasher, GeoDatabase::embedded()?);
+    let website = Website {
+        id: "018f3c1e-0000-4000-8000-000000000001".parse()?,
+        team_id: "018f3c1e-0000-4000-8000-000000000002".parse()?,
+        user_id: None,
+        domain: "example.com".to_owned(),
+        name: "Example".to_owned(),
+        tracking_code: "ZV_example".parse()?,
+        created_at: now,
+        settings: WebsiteSettings::default(),
+    };
+    let rules = SiteRules::compile(&website)?;
+    let mut input = Vec::new();
+    io::stdin().take(1 << 20).read_to_end(&mut input)?;
+    let body = decode_body(None, &input, HIT_BODY_MAX_BYTES)?;
+    let mut out = io::stdout();
+    match pipeline.track(&Hit::new(&body, "8.8.8.8".parse()?, now), &rules) {
+        Ok(accepted) => writeln!(out, "{:#?}", accepted.event)?,
+        Err(rejected) => {
+            let outcome = rejected.outcome();
+            writeln!(out, "{} {}: {rejected:#?}", outcome.as_str(), outcome.reason())?;
+        }
+    }
+    Ok(())
+}

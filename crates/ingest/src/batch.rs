@@ -1,0 +1,223 @@
+//! The server batch, `POST /api/v1/events` (SPEC E11).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use zenovay_domain::{EventKind, TrackingCode};
+
+use crate::hit::{HitFields, kind_and_name, referrer, timestamp, url};
+use crate::json::{self, Members, Problems, Raw, TextRule};
+use crate::properties::Properties;
+use crate::web_url::WebUrl;
+use crate::{Refusal, RefusalReason};
+
+/// The most events of a batch (SPEC E11).
+pub const BATCH_MAX_EVENTS: usize = 1_000;
+
+/// The most characters of `idempotencyKey`.
+pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
+
+/// A batch. Each event is valid or refused by itself.
+#[derive(Debug)]
+pub struct BatchRequest<'a> {
+    /// Whose events they are.
+    pub tracking_code: TrackingCode,
+    /// The events, in order: 1 to [`BATCH_MAX_EVENTS`].
+    pub events: Vec<Result<BatchItem<'a>, Refusal>>,
+}
+
+/// One valid event of a batch.
+#[derive(Debug)]
+pub struct BatchItem<'a> {
+    pub(crate) fields: HitFields<'a>,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) accept_language: Option<Cow<'a, str>>,
+}
+
+/// Parses the decoded body of a batch.
+///
+/// # Errors
+/// When the body as a whole is wrong: not JSON, no tracking code, no events or too many.
+pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
+    // Body, events, event, props or serverContext.
+    let Raw::Object(members) = json::parse(body, 4)? else {
+        return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
+    };
+    let mut members = Members::new("", members);
+    let code = members.text(&["trackingCode", "tracking_code"], text("Tracking code", true, 1, 100));
+    let code = code.and_then(|code| {
+        code.parse::<TrackingCode>()
+            .map_err(|_| members.problem("trackingCode", "Is not a tracking code such as ZV_…"))
+            .ok()
+    });
+    let events = match members.take(&["events"]).1 {
+        Raw::Array(events) => events,
+        Raw::Absent | Raw::Null => {
+            members.problem("events", "Is required");
+            Vec::new()
+        }
+        other => {
+            members.problem("events", format!("Must be an array, not {}", other.kind()));
+            Vec::new()
+        }
+    };
+    if events.is_empty() || events.len() > BATCH_MAX_EVENTS {
+        members.problem("events", "Must hold 1 to 1000 events");
+    }
+    match code {
+        Some(tracking_code) if members.problems.is_empty() => {
+            Ok(BatchRequest { tracking_code, events: events.into_iter().map(item).collect() })
+        }
+        _ => Err(Refusal::fields(members.problems)),
+    }
+}
+
+const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: usize) -> TextRule {
+    TextRule { label, required, min_chars, max_chars }
+}
+
+fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
+    let Raw::Object(members) = raw else {
+        return Err(Refusal::new(
+            RefusalReason::InvalidField,
+            format!("An event must be an object, not {}", raw.kind()),
+        ));
+    };
+    let mut members = Members::new("", members);
+    let m = &mut members;
+    let mut fields = HitFields::empty(EventKind::Pageview);
+    let has_type = m.text(&["type"], text("Type", true, 1, 100));
+    fields.at_ms = timestamp(m, "ts");
+    if fields.at_ms.is_none() {
+        m.problem("ts", "Is required");
+    } else if fields.at_ms.is_some_and(|ms| ms < 0) {
+        m.problem("ts", "Must not be before 1970");
+    }
+    fields.visitor_id = m.text(&["visitorId"], text("Visitor id", true, 1, 255));
+    fields.session_id = m.text(&["sessionId"], text("Session id", true, 1, 255)).unwrap_or_default();
+    fields.idempotency_key = m.text(&["idempotencyKey"], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
+    let (_, context) = m.object(&["serverContext"]);
+    let (_, props) = m.object(&["props"]);
+    let mut problems = std::mem::take(&mut m.problems);
+    let (client_ip, accept_language) = server_context(context, &mut fields, &mut problems);
+    take_props(props, has_type, &mut fields, &mut problems);
+    if problems.is_empty() {
+        Ok(BatchItem { fields, client_ip, accept_language })
+    } else {
+        Err(Refusal::fields(problems))
+    }
+}
+
+fn server_context<'a>(
+    context: Vec<(Cow<'a, str>, Raw<'a>)>,
+    fields: &mut HitFields<'a>,
+    problems: &mut Problems,
+) -> (Option<IpAddr>, Option<Cow<'a, str>>) {
+    let mut members = Members::new("serverContext.", context);
+    let address = members.text(&["clientIp"], text("Client IP", false, 1, 45)).and_then(|address| {
+        address.parse::<IpAddr>().map_err(|_| members.problem("clientIp", "Is not an IP address")).ok()
+    });
+    fields.user_agent =
+        members.text(&["userAgent"], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
+    let language = members.text(&["acceptLanguage"], text("Accept-Language", false, 0, 500));
+    problems.append(&mut members.problems);
+    (address.map(|address| address.to_canonical()), language)
+}
+
+/// `props`: the page and the name, and every other scalar as a property.
+fn take_props<'a>(
+    mut props: Vec<(Cow<'a, str>, Raw<'a>)>,
+    event_type: Option<Cow<'a, str>>,
+    fields: &mut HitFields<'a>,
+    problems: &mut Problems,
+) {
+    let is_own = |name: &str| matches!(name, "url" | "referrer" | "title" | "name");
+    let own: Vec<_> = props.extract_if(.., |(name, _)| is_own(name)).collect();
+    let mut properties = Properties::default();
+    properties.extend("props", props, problems);
+    let mut members = Members::new("props.", own);
+    let m = &mut members;
+    fields.url = url(m, "url", event_type.as_deref() == Some("pageview"));
+    fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
+    fields.referrer = referrer(m, "referrer");
+    fields.title = m.text(&["title"], text("Title", false, 0, 512)).unwrap_or_default();
+    let name = m.text(&["name"], text("Name", false, 0, 100));
+    problems.append(&mut m.problems);
+    let mut type_and_name = Members::new("", Vec::new());
+    if let Some(event_type) = event_type {
+        type_and_name = Members::new(
+            "",
+            vec![
+                (Cow::Borrowed("type"), Raw::Text(event_type)),
+                (Cow::Borrowed("props.name"), name.map_or(Raw::Absent, Raw::Text)),
+            ],
+        );
+        kind_and_name(&mut type_and_name, fields, &["type"], &["props.name"]);
+    }
+    problems.append(&mut type_and_name.problems);
+    fields.properties = properties.into_json("props", problems);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const EVENT: &str = r#"{"type":"pageview","ts":1781308800000,"visitorId":"0190a8c2-0000-7000-8000-000000000001",
+        "sessionId":"0190a8c2-0000-7000-8000-000000000002","props":{"url":"https://example.com/?utm_source=x","plan":"pro"},
+        "idempotencyKey":"k1","serverContext":{"clientIp":"8.8.8.8","userAgent":"MyServer/1.0","acceptLanguage":"de"}}"#;
+
+    fn batch(events: &str) -> String {
+        format!(r#"{{"trackingCode":"ZV_test","events":[{events}]}}"#)
+    }
+
+    #[test]
+    fn events_are_judged_one_by_one() {
+        let bad = r#"{"type":1,"ts":"soon","visitorId":"","props":{"url":"javascript:x","p":1,"p":2},"serverContext":{"clientIp":"x"}}"#;
+        let body = batch(&format!("{EVENT},{bad},7"));
+        let request = parse_batch(body.as_bytes()).unwrap();
+        let first = request.events[0].as_ref().unwrap();
+        assert_eq!(first.fields.at_ms, Some(1_781_308_800_000));
+        assert_eq!(first.fields.properties, r#"{"plan":"pro"}"#);
+        assert_eq!(first.fields.campaign.source, "x");
+        let fields = &request.events[1].as_ref().unwrap_err().fields;
+        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        assert_eq!(names, ["props.p", "props.url", "serverContext.clientIp", "sessionId", "ts", "type", "visitorId"]);
+        assert_eq!(request.events[2].as_ref().unwrap_err().reason, RefusalReason::InvalidField);
+    }
+
+    #[test]
+    fn a_pageview_needs_its_url_and_a_custom_event_its_name() {
+        let body = batch(&format!(
+            "{},{}",
+            EVENT.replace(r#""url":"https://example.com/?utm_source=x","#, ""),
+            EVENT.replace("pageview", "custom")
+        ));
+        let request = parse_batch(body.as_bytes()).unwrap();
+        assert!(request.events[0].as_ref().unwrap_err().fields.contains_key("props.url"));
+        assert!(request.events[1].as_ref().unwrap_err().fields.contains_key("props.name"));
+    }
+
+    #[test]
+    fn a_batch_that_is_wrong_as_a_whole_is_refused() {
+        let many = batch(&vec!["1"; BATCH_MAX_EVENTS + 1].join(","));
+        for (body, field) in [
+            ("{}", "trackingCode"),
+            ("{}", "events"),
+            (r#"{"trackingCode":"nope","events":[1]}"#, "trackingCode"),
+            (r#"{"trackingCode":"ZV_test","events":{}}"#, "events"),
+            (r#"{"trackingCode":"ZV_test","events":[1],"events":[1]}"#, "events"),
+            (&batch(""), "events"),
+            (&many, "events"),
+        ] {
+            assert!(parse_batch(body.as_bytes()).unwrap_err().fields.contains_key(field), "{field}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_batch(&body);
+        }
+    }
+}

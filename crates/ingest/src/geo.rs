@@ -1,0 +1,169 @@
+//! From an address to a country, and to region and city when the database has them.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use maxminddb::{Reader, geoip2};
+
+static COUNTRIES: &[u8] = include_bytes!("../data/countries.mmdb.zst");
+
+/// A database that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GeoError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no MaxMind DB with countries.
+    #[error("{path} is not a usable .mmdb file: {problem}")]
+    Format {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// Where an address is. Texts are empty when unknown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// ISO 3166-1 alpha-2, upper case.
+    pub country: String,
+    /// The region's English name, or its code.
+    pub region: String,
+    /// The city's English name.
+    pub city: String,
+}
+
+/// A geo database in memory. Lookups keep no address.
+pub struct GeoDatabase {
+    reader: Reader<Vec<u8>>,
+}
+
+impl GeoDatabase {
+    /// DB-IP Country Lite as published in June 2026. Pages that show countries from it link to <https://db-ip.com> with the
+    /// words "IP Geolocation by DB-IP".
+    ///
+    /// # Errors
+    /// When the data built into the program are damaged.
+    pub fn embedded() -> Result<Self, GeoError> {
+        let bytes = zstd::decode_all(COUNTRIES)
+            .map_err(|source| GeoError::Io { path: "the embedded database".to_owned(), source })?;
+        Self::from_bytes(bytes, "the embedded database")
+    }
+
+    /// The database in the file `path`: any MaxMind DB with countries, such as DB-IP, IPinfo or GeoLite2.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no such database.
+    pub fn open(path: &Path) -> Result<Self, GeoError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| GeoError::Io { path: name.clone(), source })?;
+        Self::from_bytes(bytes, &name)
+    }
+
+    fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
+        let invalid = |problem: String| GeoError::Format { path: path.to_owned(), problem };
+        let reader = Reader::from_source(bytes).map_err(|error| invalid(error.to_string()))?;
+        let database = Self { reader };
+        // A file of another kind, for example of networks' names, would silently give no country.
+        let probes: [IpAddr; 4] = [[8, 8, 8, 8], [1, 1, 1, 1], [193, 0, 6, 139], [81, 2, 69, 160]].map(IpAddr::from);
+        for probe in probes {
+            database.try_lookup(probe).map_err(|error| invalid(error.to_string()))?;
+        }
+        if probes.iter().all(|&probe| database.lookup(probe).country.is_empty()) {
+            return Err(invalid("it has no countries".to_owned()));
+        }
+        Ok(database)
+    }
+
+    /// When the database was built, in seconds since 1970.
+    pub fn build_epoch_s(&self) -> u64 {
+        self.reader.metadata().build_epoch
+    }
+
+    /// Where `address` is; empty texts when the database does not know or its record is damaged.
+    pub fn lookup(&self, address: IpAddr) -> Place {
+        self.try_lookup(address.to_canonical()).unwrap_or_default()
+    }
+
+    fn try_lookup(&self, address: IpAddr) -> Result<Place, maxminddb::MaxMindDbError> {
+        let found = match self.reader.lookup(address) {
+            Ok(found) => found,
+            // An IPv4 database asked for an IPv6 address.
+            Err(maxminddb::MaxMindDbError::InvalidInput { .. }) => return Ok(Place::default()),
+            Err(error) => return Err(error),
+        };
+        let Some(city) = found.decode::<geoip2::City>()? else { return Ok(Place::default()) };
+        let country = city.country.iso_code.or(city.registered_country.iso_code).unwrap_or("");
+        let valid = country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic());
+        let region = city.subdivisions.first().and_then(|region| region.names.english.or(region.iso_code));
+        Ok(Place {
+            country: if valid { country.to_ascii_uppercase() } else { String::new() },
+            region: text(region),
+            city: text(city.city.names.english),
+        })
+    }
+}
+
+fn text(name: Option<&str>) -> String {
+    name.unwrap_or("").chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+impl std::fmt::Debug for GeoDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GeoDatabase({})", self.reader.metadata().database_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::sync::OnceLock;
+
+    fn embedded() -> &'static GeoDatabase {
+        static DATABASE: OnceLock<GeoDatabase> = OnceLock::new();
+        DATABASE.get_or_init(|| GeoDatabase::embedded().unwrap())
+    }
+
+    #[test]
+    fn the_embedded_database_knows_countries() {
+        for (address, country) in [
+            ("8.8.8.8", "US"),
+            ("::ffff:8.8.8.8", "US"),
+            ("193.0.6.139", "NL"),
+            ("2001:67c:2e8:22::c100:68b", "NL"),
+            ("127.0.0.1", ""),
+            ("10.0.0.1", ""),
+            ("::1", ""),
+        ] {
+            assert_eq!(embedded().lookup(address.parse().unwrap()).country, country, "{address}");
+        }
+        assert!(embedded().build_epoch_s() > 1_700_000_000);
+    }
+
+    #[test]
+    fn files_that_are_no_database_are_refused_by_name() {
+        let dir = std::env::temp_dir();
+        let missing = GeoDatabase::open(&dir.join("zenovay-no-such.mmdb")).unwrap_err().to_string();
+        assert!(missing.contains("zenovay-no-such.mmdb"), "{missing}");
+        let error = GeoDatabase::from_bytes(b"not a database".to_vec(), "places.mmdb").unwrap_err().to_string();
+        assert!(error.starts_with("places.mmdb is not a usable .mmdb file"), "{error}");
+        let whole = zstd::decode_all(COUNTRIES).unwrap();
+        assert!(GeoDatabase::from_bytes(whole[..whole.len() / 2].to_vec(), "half.mmdb").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_address_has_a_country_of_two_letters_or_none(bits in any::<u128>(), v4 in any::<u32>()) {
+            for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into())] {
+                prop_assert!(matches!(embedded().lookup(address).country.len(), 0 | 2));
+            }
+        }
+    }
+}

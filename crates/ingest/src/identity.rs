@@ -1,0 +1,402 @@
+//! Who: keyed hashes for visitors and sessions, and the salts behind them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use rand::CryptoRng;
+use sha2::Sha256;
+use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
+use zeroize::Zeroizing;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// How long a salt lives on after its UTC day: until the sessions that it named have ended (DESIGN §3).
+const SALT_GRACE_MS: i64 = zenovay_domain::SESSION_GAP_MS;
+
+const FILE_NAME: &str = "salts";
+const MAGIC: &[u8; 8] = b"ZVSALTS1";
+
+type Secret = Zeroizing<[u8; 32]>;
+
+/// The secrets: one for the installation, one a UTC day for its visitors without a cookie.
+struct Secrets {
+    installation: Secret,
+    /// Day since 1970 and salt, oldest first; the last is the present day's.
+    salts: Vec<(i64, Secret)>,
+}
+
+impl Secrets {
+    fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(40 + 40 * self.salts.len()));
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&*self.installation);
+        for (day, salt) in &self.salts {
+            bytes.extend_from_slice(&day.to_le_bytes());
+            bytes.extend_from_slice(&**salt);
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (installation, mut rest) = rest.split_first_chunk::<32>()?;
+        let mut salts = Vec::new();
+        while !rest.is_empty() {
+            let (day, tail) = rest.split_first_chunk::<8>()?;
+            let (salt, tail) = tail.split_first_chunk::<32>()?;
+            salts.push((i64::from_le_bytes(*day), Zeroizing::new(*salt)));
+            rest = tail;
+        }
+        Some(Self { installation: Zeroizing::new(*installation), salts })
+    }
+
+    fn clone_secrets(&self) -> Self {
+        Self { installation: self.installation.clone(), salts: self.salts.clone() }
+    }
+}
+
+/// The file that keeps the secrets over a restart. Old bytes are overwritten before they are given back to the disk.
+struct SaltFile {
+    path: PathBuf,
+}
+
+impl SaltFile {
+    fn read(&self) -> io::Result<Option<Secrets>> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        match File::open(&self.path) {
+            Ok(file) => file.take(4096).read_to_end(&mut bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match Secrets::decode(&bytes) {
+            Some(secrets) => Ok(Some(secrets)),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} is damaged; remove it to begin with new visitor ids", self.path.display()),
+            )),
+        }
+    }
+
+    /// Replaces the file atomically: a crash leaves the old or the new one.
+    fn write(&self, secrets: &Secrets) -> io::Result<()> {
+        let fresh = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&fresh)?;
+        file.write_all(&secrets.encode())?;
+        file.sync_all()?;
+        let old = OpenOptions::new().write(true).open(&self.path);
+        fs::rename(&fresh, &self.path)?;
+        if let Some(dir) = self.path.parent() {
+            File::open(dir)?.sync_all()?;
+        }
+        // The old file has no name any more; its blocks are overwritten before they are freed.
+        if let Ok(mut old) = old {
+            let len = usize::try_from(old.metadata()?.len()).unwrap_or(0).min(4096);
+            old.seek(SeekFrom::Start(0))?;
+            old.write_all(&vec![0; len])?;
+            old.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// The secrets of one moment, ready to hash with.
+struct Keys {
+    installation: Hmac<Sha256>,
+    /// The salt of the present day.
+    today: Hmac<Sha256>,
+    /// The day of `today`, since 1970.
+    day: i64,
+    /// The salt of the day before, while sessions that it named may still go on.
+    yesterday: Option<Hmac<Sha256>>,
+}
+
+fn keyed(secret: &Secret) -> Hmac<Sha256> {
+    // HMAC takes keys of every length: the other arm is never taken, and would still hash.
+    Hmac::new_from_slice(&**secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
+
+impl Keys {
+    fn new(secrets: &Secrets) -> Self {
+        let installation = keyed(&secrets.installation);
+        let mut newest = secrets.salts.iter().rev();
+        let (day, today) = newest.next().map_or((i64::MIN, installation.clone()), |(day, salt)| (*day, keyed(salt)));
+        let yesterday = newest.next().map(|(_, salt)| keyed(salt));
+        Self { installation, today, day, yesterday }
+    }
+}
+
+struct Store {
+    /// `None`: kept in memory only.
+    file: Option<SaltFile>,
+    secrets: Secrets,
+    rng: Box<dyn CryptoRng + Send>,
+}
+
+/// Names visitors and sessions by keyed hashes that cannot be traced back (DESIGN §3, Identity).
+pub struct VisitorHasher {
+    keys: ArcSwap<Keys>,
+    store: Mutex<Store>,
+}
+
+impl VisitorHasher {
+    /// Reads the file `salts` in `dir`, or creates it, readable by its owner only. Salts whose time is over at `now` are
+    /// destroyed.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or is damaged.
+    pub fn open(dir: &Path, now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
+        Self::start(Some(SaltFile { path: dir.join(FILE_NAME) }), now, Box::new(rng))
+    }
+
+    /// Keeps its secrets in memory only: visitors get new ids when the process ends.
+    ///
+    /// # Errors
+    /// Never; the type is that of [`VisitorHasher::open`].
+    pub fn in_memory(now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
+        Self::start(None, now, Box::new(rng))
+    }
+
+    fn start(file: Option<SaltFile>, now: Timestamp, mut rng: Box<dyn CryptoRng + Send>) -> io::Result<Self> {
+        let found = file.as_ref().map_or(Ok(None), SaltFile::read)?;
+        let secrets = match found {
+            Some(secrets) => secrets,
+            None => Secrets { installation: random_secret(&mut *rng), salts: Vec::new() },
+        };
+        let keys = ArcSwap::from_pointee(Keys::new(&secrets));
+        let hasher = Self { keys, store: Mutex::new(Store { file, secrets, rng }) };
+        hasher.rotate(now)?;
+        Ok(hasher)
+    }
+
+    /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over. Happens by itself
+    /// when a hit arrives; a server calls it every minute, so that a salt also goes when nobody comes.
+    ///
+    /// # Errors
+    /// When the file cannot be written; the secrets are then what they were.
+    pub fn rotate(&self, now: Timestamp) -> io::Result<()> {
+        let mut store = self.store.lock();
+        let day = now.as_millis().div_euclid(DAY_MS);
+        let mut secrets = store.secrets.clone_secrets();
+        let before = secrets.salts.len();
+        secrets.salts.retain(|(salt_day, _)| now.as_millis() < (salt_day + 1) * DAY_MS + SALT_GRACE_MS);
+        // A clock that went back keeps the newest salt: two salts of one day would count its visitors twice.
+        let needs_salt = secrets.salts.last().is_none_or(|(newest, _)| *newest < day);
+        if needs_salt {
+            let salt = random_secret(&mut *store.rng);
+            secrets.salts.push((day, salt));
+        }
+        if !needs_salt && secrets.salts.len() == before {
+            return Ok(());
+        }
+        if let Some(file) = &store.file {
+            file.write(&secrets)?;
+        }
+        self.keys.store(Arc::new(Keys::new(&secrets)));
+        store.secrets = secrets;
+        Ok(())
+    }
+
+    /// Rotates when a hit arrives on a day without salt, or while yesterday's is overdue.
+    fn keys(&self, now: Timestamp) -> io::Result<arc_swap::Guard<Arc<Keys>>> {
+        let keys = self.keys.load();
+        let since_midnight = now.as_millis().saturating_sub(keys.day.saturating_mul(DAY_MS));
+        if since_midnight < DAY_MS && (keys.yesterday.is_none() || since_midnight < SALT_GRACE_MS) {
+            return Ok(keys);
+        }
+        self.rotate(now)?;
+        Ok(self.keys.load())
+    }
+
+    /// The visitor who sent `client_id` to `site`: the same id gives the same visitor for ever, and unrelated ones on two sites.
+    pub(crate) fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
+        VisitorId(hash(&self.keys.load().installation, b"visitor", site, &[client_id.as_bytes()]))
+    }
+
+    /// The visitor of `site` with `address` and `agent` on the UTC day of `now`, and the id of the day before while that
+    /// can still be told.
+    pub(crate) fn daily_visitor(
+        &self,
+        site: WebsiteId,
+        address: IpAddr,
+        agent: &str,
+        now: Timestamp,
+    ) -> io::Result<(VisitorId, Option<VisitorId>)> {
+        let keys = self.keys(now)?;
+        let network = truncate(address);
+        let named = |salt: &Hmac<Sha256>| VisitorId(hash(salt, b"daily", site, &[&network, agent.as_bytes()]));
+        Ok((named(&keys.today), keys.yesterday.as_ref().map(named)))
+    }
+
+    /// The session that a client calls `client_id`, on civil day `day`.
+    pub(crate) fn session(&self, site: WebsiteId, client_id: &str, day: i32) -> SessionId {
+        SessionId(hash(&self.keys.load().installation, b"session", site, &[client_id.as_bytes(), &day.to_le_bytes()]))
+    }
+
+    /// The session that `visitor` begins at `at`.
+    pub(crate) fn stitched_session(&self, site: WebsiteId, visitor: VisitorId, at: Timestamp) -> SessionId {
+        let parts: [&[u8]; 2] = [&visitor.0.to_le_bytes(), &at.as_millis().to_le_bytes()];
+        SessionId(hash(&self.keys.load().installation, b"stitched", site, &parts))
+    }
+
+    /// The digest of an idempotency key of `site`.
+    pub(crate) fn idempotency_key(&self, site: WebsiteId, key: &str) -> [u8; 16] {
+        let digest = digest(&self.keys.load().installation, b"idempotency", site, &[key.as_bytes()]);
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        short
+    }
+}
+
+impl std::fmt::Debug for VisitorHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("VisitorHasher(..)")
+    }
+}
+
+fn random_secret(rng: &mut dyn CryptoRng) -> Secret {
+    let mut secret = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *secret);
+    secret
+}
+
+/// The /24 of an IPv4 address or the /48 of an IPv6 address (SECURITY §3.4).
+fn truncate(address: IpAddr) -> [u8; 7] {
+    let mut network = [0; 7];
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            network[0] = 4;
+            network[1..4].copy_from_slice(&v4.octets()[..3]);
+        }
+        IpAddr::V6(v6) => {
+            network[0] = 6;
+            network[1..7].copy_from_slice(&v6.octets()[..6]);
+        }
+    }
+    network
+}
+
+fn hash(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> u64 {
+    let digest = digest(key, purpose, site, parts);
+    let mut short = [0; 8];
+    short.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(short)
+}
+
+/// HMAC over purpose, site and each part with its length, so that no two inputs read the same.
+fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = key.clone();
+    mac.update(purpose);
+    mac.update(&site.as_u128().to_le_bytes());
+    for part in parts {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    const DAY: i64 = 20_000;
+
+    fn at(day: i64, ms: i64) -> Timestamp {
+        Timestamp::from_millis(day * DAY_MS + ms)
+    }
+
+    fn site(byte: u8) -> WebsiteId {
+        WebsiteId::from_random_bytes([byte; 16])
+    }
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(1)
+    }
+
+    fn visitor(hasher: &VisitorHasher, address: &str, now: Timestamp) -> VisitorId {
+        hasher.daily_visitor(site(1), address.parse().unwrap(), "agent", now).unwrap().0
+    }
+
+    #[test]
+    fn a_visitor_is_known_for_a_day_and_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = visitor(&VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap(), "203.0.113.7", at(DAY, 1));
+        let hasher = VisitorHasher::open(dir.path(), at(DAY, 5), StdRng::seed_from_u64(2)).unwrap();
+        assert_eq!(visitor(&hasher, "203.0.113.99", at(DAY, DAY_MS - 1)), first, "same /24");
+        assert_ne!(visitor(&hasher, "203.0.114.7", at(DAY, 5)), first);
+        let (today, yesterday) =
+            hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), "agent", at(DAY + 1, 1)).unwrap();
+        assert_ne!(today, first);
+        assert_eq!(yesterday, Some(first), "a session may go on over midnight");
+        let late = hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), "agent", at(DAY + 1, SALT_GRACE_MS));
+        assert_eq!(late.unwrap(), (today, None));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_draws_no_second_salt() {
+        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let first = visitor(&hasher, "203.0.113.7", at(DAY, 0));
+        assert_eq!(visitor(&hasher, "203.0.113.7", at(DAY - 3, 0)), first);
+    }
+
+    /// SECURITY P3. Sabotage: leave out the `retain` in `rotate`.
+    #[test]
+    fn a_salt_whose_time_is_over_is_nowhere_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
+        let salt = hasher.store.lock().secrets.salts[0].1.clone();
+        let on_disk = || {
+            let files = fs::read_dir(dir.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+            files.filter(|bytes| bytes.windows(32).any(|window| window == &**salt)).count()
+        };
+        assert_eq!(on_disk(), 1);
+        hasher.rotate(at(DAY + 1, SALT_GRACE_MS - 1)).unwrap();
+        assert_eq!(on_disk(), 1);
+        // A hard link keeps the old file's blocks in sight: they must have been overwritten.
+        fs::hard_link(dir.path().join(FILE_NAME), dir.path().join("old")).unwrap();
+        hasher.rotate(at(DAY + 1, SALT_GRACE_MS)).unwrap();
+        assert_eq!(on_disk(), 0);
+        assert!(dir.path().join("old").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_its_owners_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
+        assert_eq!(fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE_NAME), b"ZVSALTS1short").unwrap();
+        let error = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap_err();
+        assert!(error.to_string().contains("salts is damaged"), "{error}");
+    }
+
+    /// SECURITY P5.
+    #[test]
+    fn the_same_person_has_unrelated_ids_on_two_sites() {
+        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let address = "203.0.113.7".parse().unwrap();
+        let daily = |s| hasher.daily_visitor(site(s), address, "agent", at(DAY, 0)).unwrap().0;
+        assert_ne!(daily(1), daily(2));
+        assert_ne!(hasher.known_visitor(site(1), "v"), hasher.known_visitor(site(2), "v"));
+        assert_ne!(hasher.session(site(1), "s", 1), hasher.session(site(2), "s", 1));
+        assert_ne!(hasher.session(site(1), "s", 1), hasher.session(site(1), "s", 2));
+        assert_ne!(hasher.idempotency_key(site(1), "k"), hasher.idempotency_key(site(2), "k"));
+    }
+}

@@ -1,0 +1,341 @@
+//! Reading JSON objects leniently, so that every wrong field can be named at once. A value of the wrong type is not an
+//! error here; the checks that follow name it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use crate::{Refusal, RefusalReason};
+
+/// What is wrong with each field, by its name.
+pub(crate) type Problems = BTreeMap<String, String>;
+
+/// One value of a JSON object.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) enum Raw<'a> {
+    /// The member is not there.
+    #[default]
+    Absent,
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// Any number that is no `i64`.
+    Float(f64),
+    Text(Cow<'a, str>),
+    Array(Vec<Raw<'a>>),
+    Object(Vec<(Cow<'a, str>, Raw<'a>)>),
+}
+
+impl Raw<'_> {
+    /// The type in words.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Absent => "nothing",
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+/// Parses `body` as one JSON value, in which `depth` levels of arrays and objects are kept; what is nested deeper is read
+/// and left out.
+pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
+    let invalid = |message: String| Refusal::new(RefusalReason::InvalidJson, message);
+    let text = std::str::from_utf8(body)
+        .map_err(|error| invalid(format!("The body is not UTF-8: byte {} is wrong", error.valid_up_to())))?;
+    if text.starts_with('\u{feff}') {
+        return Err(invalid("The body begins with a byte order mark; send plain UTF-8".to_owned()));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let raw = Keep(depth).deserialize(&mut deserializer).and_then(|raw| deserializer.end().map(|()| raw));
+    raw.map_err(|error| {
+        invalid(match error.classify() {
+            serde_json::error::Category::Eof if text.trim().is_empty() => {
+                "The body is empty; send a JSON object".to_owned()
+            }
+            serde_json::error::Category::Eof => format!("The JSON ends too early: {error}"),
+            _ if error.to_string().starts_with("recursion limit") => "The JSON is nested too deep".to_owned(),
+            _ => format!("The body is not valid JSON: {error}"),
+        })
+    })
+}
+
+/// Keeps this many levels of arrays and objects. serde_json itself refuses more than 127 levels, before recursion matters.
+#[derive(Clone, Copy)]
+struct Keep(u8);
+
+impl<'de> DeserializeSeed<'de> for Keep {
+    type Value = Raw<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Keep {
+    type Value = Raw<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw<'de>, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw<'de>, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw<'de>, E> {
+        Ok(Raw::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw<'de>, E> {
+        Ok(i64::try_from(value).map_or(Raw::Float(value as f64), Raw::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw<'de>, E> {
+        Ok(Raw::Float(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw<'de>, E> {
+        Ok(Raw::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw<'de>, A::Error> {
+        let mut kept = Vec::new();
+        let inner = Self(self.0.saturating_sub(1));
+        while let Some(item) = items.next_element_seed(inner)? {
+            if self.0 > 0 {
+                kept.push(item);
+            }
+        }
+        Ok(Raw::Array(kept))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Raw<'de>, A::Error> {
+        let mut kept = Vec::with_capacity(if self.0 > 0 { 16 } else { 0 });
+        let inner = Self(self.0.saturating_sub(1));
+        while let Some(name) = members.next_key_seed(Self(0))? {
+            let Raw::Text(name) = name else { return Err(A::Error::custom("member names are strings")) };
+            let value = members.next_value_seed(inner)?;
+            if self.0 > 0 {
+                kept.push((name, value));
+            }
+        }
+        Ok(Raw::Object(kept))
+    }
+}
+
+/// Notes members that `object` has twice, under `prefix` and their name (SECURITY I8).
+pub(crate) fn note_duplicates(prefix: &str, object: &[(Cow<'_, str>, Raw<'_>)], problems: &mut Problems) {
+    let mut note = |name: &str| {
+        // A name is the sender's: it is cut like everything else that is echoed.
+        let name: String = name.chars().take(100).collect();
+        problems.insert(format!("{prefix}{name}"), "Is given twice".to_owned());
+    };
+    if object.len() <= 32 {
+        for (index, (name, _)) in object.iter().enumerate() {
+            if object.iter().take(index).any(|(earlier, _)| earlier == name) {
+                note(name);
+            }
+        }
+        return;
+    }
+    let mut names: Vec<&str> = object.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    for pair in names.windows(2) {
+        if let [first, second] = pair
+            && first == second
+        {
+            note(first);
+        }
+    }
+}
+
+/// Reads the members of one object, noting what is wrong.
+pub(crate) struct Members<'a, 'p> {
+    prefix: &'p str,
+    members: Vec<(Cow<'a, str>, Raw<'a>)>,
+    /// What is wrong so far.
+    pub(crate) problems: Problems,
+}
+
+/// The rule of a text member.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TextRule {
+    /// How messages call it.
+    pub(crate) label: &'static str,
+    pub(crate) required: bool,
+    pub(crate) min_chars: usize,
+    pub(crate) max_chars: usize,
+}
+
+impl<'a, 'p> Members<'a, 'p> {
+    pub(crate) fn new(prefix: &'p str, members: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
+        let mut problems = Problems::new();
+        note_duplicates(prefix, &members, &mut problems);
+        Self { prefix, members, problems }
+    }
+
+    pub(crate) fn problem(&mut self, name: &str, problem: impl Into<String>) {
+        self.problems.entry(format!("{}{name}", self.prefix)).or_insert_with(|| problem.into());
+    }
+
+    /// Takes the first of `names` that is there: the name and its aliases.
+    pub(crate) fn take(&mut self, names: &[&'static str]) -> (&'static str, Raw<'a>) {
+        for &name in names {
+            if let Some((_, value)) = self.members.iter_mut().find(|(member, _)| member == name)
+                && *value != Raw::Absent
+            {
+                return (name, std::mem::take(value));
+            }
+        }
+        (names.first().copied().unwrap_or(""), Raw::Absent)
+    }
+
+    /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
+    pub(crate) fn text(&mut self, names: &[&'static str], rule: TextRule) -> Option<Cow<'a, str>> {
+        let (name, value) = self.take(names);
+        match value {
+            Raw::Text(text) => {
+                let problem = if text.contains('\0') {
+                    Some("Must not contain NUL".to_owned())
+                } else if text.is_empty() && rule.required && rule.min_chars == 1 {
+                    Some("Is required".to_owned())
+                } else if shorter_than(&text, rule.min_chars) {
+                    Some(format!("{} too short (min {} characters)", rule.label, rule.min_chars))
+                } else if longer_than(&text, rule.max_chars) {
+                    Some(format!("{} too long (max {} characters)", rule.label, rule.max_chars))
+                } else {
+                    None
+                };
+                match problem {
+                    Some(problem) => self.problem(name, problem),
+                    None => return Some(text),
+                }
+            }
+            Raw::Absent | Raw::Null if rule.required => self.problem(name, "Is required"),
+            Raw::Absent | Raw::Null => {}
+            other => self.problem(name, format!("Must be a string, not {}", other.kind())),
+        }
+        None
+    }
+
+    /// True or false; `false` when absent.
+    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+        match self.take(&[name]).1 {
+            Raw::Bool(value) => value,
+            Raw::Absent | Raw::Null => false,
+            other => {
+                self.problem(name, format!("Must be true or false, not {}", other.kind()));
+                false
+            }
+        }
+    }
+
+    /// A number from `min` to `max`.
+    pub(crate) fn number(&mut self, name: &'static str, min: f64, max: f64) -> Option<f64> {
+        let value = match self.take(&[name]).1 {
+            Raw::Int(value) => value as f64,
+            Raw::Float(value) => value,
+            Raw::Absent | Raw::Null => return None,
+            other => {
+                self.problem(name, format!("Must be a number, not {}", other.kind()));
+                return None;
+            }
+        };
+        if (min..=max).contains(&value) {
+            return Some(value);
+        }
+        self.problem(name, format!("Must be between {min} and {max}"));
+        None
+    }
+
+    /// An object's members; empty when absent.
+    pub(crate) fn object(&mut self, names: &[&'static str]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
+        let (name, value) = self.take(names);
+        match value {
+            Raw::Object(members) => return (name, members),
+            Raw::Absent | Raw::Null => {}
+            other => self.problem(name, format!("Must be an object, not {}", other.kind())),
+        }
+        (name, Vec::new())
+    }
+}
+
+/// Whether `text` has fewer than `chars` characters. A text has at least a fourth as many characters as bytes.
+fn shorter_than(text: &str, chars: usize) -> bool {
+    text.len() < chars || (text.len() < chars * 4 && text.chars().count() < chars)
+}
+
+/// Whether `text` has more than `chars` characters.
+pub(crate) fn longer_than(text: &str, chars: usize) -> bool {
+    text.len() > chars && text.chars().nth(chars).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(body: &[u8]) -> String {
+        let refusal = parse(body, 2).unwrap_err();
+        assert_eq!(refusal.reason, RefusalReason::InvalidJson);
+        refusal.message
+    }
+
+    /// S4 "Bad Request": a trailing comma. SECURITY I6, I7, I10.
+    #[test]
+    fn what_is_not_json_is_told_in_words() {
+        assert_eq!(
+            message(br#"{ "name": "Test", }"#),
+            "The body is not valid JSON: trailing comma at line 1 column 19"
+        );
+        assert_eq!(message(b""), "The body is empty; send a JSON object");
+        assert_eq!(message(b"{\"a\":\"\xff\"}"), "The body is not UTF-8: byte 6 is wrong");
+        assert!(message(br#"{"url":"https://exa"#).starts_with("The JSON ends too early"));
+        assert!(message(b"\xef\xbb\xbf{}").contains("byte order mark"));
+        assert!(message(br#"{"a":1e999}"#).contains("number out of range"));
+        assert!(message(br#"{"a":"\ud800"}"#).contains("not valid JSON"));
+        assert!(message(b"{} {}").contains("trailing characters"));
+        for open in ["[", "{\"a\":"] {
+            assert_eq!(message(open.repeat(100_000).as_bytes()), "The JSON is nested too deep");
+        }
+    }
+
+    #[test]
+    fn members_given_twice_are_noted() {
+        for extra in [0, 40] {
+            let more: String = (0..extra).map(|i| format!(r#""x{i}":1,"#)).collect();
+            let body = format!(r#"{{{more}"a":1,"b":2,"a":3}}"#);
+            let Raw::Object(members) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
+            let problems = Members::new("p.", members).problems;
+            assert_eq!(problems.into_keys().collect::<Vec<_>>(), ["p.a"]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&body, 2);
+        }
+
+        #[test]
+        fn lengths_count_characters(text in "[aé€😀]{0,12}", limit in 0usize..14) {
+            prop_assert_eq!(longer_than(&text, limit), text.chars().count() > limit);
+            prop_assert_eq!(shorter_than(&text, limit), text.chars().count() < limit);
+        }
+    }
+}

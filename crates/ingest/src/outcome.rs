@@ -1,0 +1,204 @@
+//! What becomes of a request or a batch row: exactly one outcome each, counted under its reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every reason.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name: label of metrics, `reason` in answers.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why something that was answered with 2xx is not stored.
+    DropReason {
+        /// The user agent is a crawler's, there is none, or the page was only prefetched (SPEC K10).
+        Bot = "bot",
+        /// The address is in `excluded_ips` (SPEC K11).
+        ExcludedIp = "excluded_ip",
+        /// The path matches `excluded_paths` (SPEC K11).
+        ExcludedPath = "excluded_path",
+        /// The website's tracking is paused.
+        Paused = "paused",
+        /// The browser sent GPC or DNT and the website honours it with a full opt-out (SPEC E4).
+        GpcOptedOut = "gpc_opted_out",
+        /// The same idempotency key was stored before with the same event.
+        Duplicate = "duplicate",
+    }
+}
+
+reasons! {
+    /// Why something was answered with 4xx or 5xx.
+    RefusalReason {
+        /// No website has this tracking code.
+        UnknownTrackingCode = "unknown_tracking_code",
+        /// More requests from this address or with this key than its limit allows.
+        RateLimited = "rate_limited",
+        /// The body, or what it decompresses to, is larger than the route takes.
+        BodyTooLarge = "body_too_large",
+        /// A content encoding other than gzip.
+        UnsupportedEncoding = "unsupported_encoding",
+        /// A content type that carries no JSON.
+        UnsupportedMediaType = "unsupported_media_type",
+        /// The body took too long to arrive, or its connection broke.
+        BodyIncomplete = "body_incomplete",
+        /// The body is not gzip although it says so, is cut off, or has data after its end.
+        InvalidEncoding = "invalid_encoding",
+        /// The body is not UTF-8 or not JSON, or it is nested too deep.
+        InvalidJson = "invalid_json",
+        /// One or more fields break a rule.
+        InvalidField = "invalid_field",
+        /// Neither `Origin` nor `Referer` came, and the host in `url` is not the website's (SPEC E2).
+        OriginMissing = "origin_missing",
+        /// The origin is not the website's (SPEC E2).
+        DomainNotAuthorized = "domain_not_authorized",
+        /// The origin is a local host and the website does not allow those (SPEC E2).
+        LocalhostNotAllowed = "localhost_not_allowed",
+        /// A batch came with `Sec-GPC: 1` (SPEC E4).
+        GpcOptedOut = "gpc_opted_out",
+        /// The key of a batch is missing, not valid, or may not write to this website.
+        NotAuthorized = "not_authorized",
+        /// The monthly quota of the key is used up.
+        QuotaExceeded = "quota_exceeded",
+        /// The same idempotency key was stored before with a different event.
+        IdempotencyKeyReused = "idempotency_key_reused",
+        /// The queue in front of the log is full.
+        QueueFull = "queue_full",
+        /// The disk is full.
+        DiskFull = "disk_full",
+        /// The log failed, is busy, or the server is shutting down.
+        StoreUnavailable = "store_unavailable",
+        /// Our fault.
+        Internal = "internal",
+    }
+}
+
+/// The one outcome of a request or batch row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Answered 2xx, and durable.
+    Stored,
+    /// Answered 2xx, and not stored.
+    Dropped(DropReason),
+    /// Answered 4xx or 5xx; a batch row: reported by its index.
+    Refused(RefusalReason),
+}
+
+impl Outcome {
+    /// The kind: `stored`, `dropped` or `refused`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Dropped(_) => "dropped",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    /// The reason; empty for [`Outcome::Stored`].
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Stored => "",
+            Self::Dropped(reason) => reason.as_str(),
+            Self::Refused(reason) => reason.as_str(),
+        }
+    }
+
+    /// Every outcome with every reason.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::Stored)
+            .chain(DropReason::ALL.iter().copied().map(Self::Dropped))
+            .chain(RefusalReason::ALL.iter().copied().map(Self::Refused))
+    }
+}
+
+/// A refusal with what the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// The reason.
+    pub reason: RefusalReason,
+    /// One sentence for the developer at the other end.
+    pub message: String,
+    /// What is wrong with each field, by its name; empty when no field is to blame.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl Refusal {
+    /// A refusal that blames no field.
+    pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), fields: BTreeMap::new() }
+    }
+
+    /// A refusal for the fields named, each with what is wrong with it.
+    pub fn fields(fields: BTreeMap<String, String>) -> Self {
+        let message = match fields.first_key_value() {
+            Some((field, problem)) if fields.len() == 1 => format!("Invalid {field}: {problem}"),
+            _ => "Some fields are not valid".to_owned(),
+        };
+        Self { reason: RefusalReason::InvalidField, message, fields }
+    }
+}
+
+/// Why there is no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// Answered 2xx, not stored.
+    #[error("dropped: {0}")]
+    Dropped(DropReason),
+    /// Answered 4xx.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Rejected {
+    /// The outcome to count.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Dropped(reason) => Outcome::Dropped(*reason),
+            Self::Refused(refusal) => Outcome::Refused(refusal.reason),
+        }
+    }
+}
+
+impl From<DropReason> for Rejected {
+    fn from(reason: DropReason) -> Self {
+        Self::Dropped(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_outcome_has_its_own_label() {
+        let labels: HashSet<_> = Outcome::all().map(|outcome| (outcome.as_str(), outcome.reason())).collect();
+        assert_eq!(labels.len(), 1 + DropReason::ALL.len() + RefusalReason::ALL.len());
+        assert!(labels.iter().all(|(_, reason)| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    #[test]
+    fn one_wrong_field_is_told_in_the_message() {
+        let refusal = Refusal::fields(BTreeMap::from([("url".to_owned(), "is required".to_owned())]));
+        assert_eq!(refusal.message, "Invalid url: is required");
+    }
+}

@@ -1,0 +1,401 @@
+//! The way of a hit: checked, allowed, named, enriched (DESIGN §3).
+
+use std::borrow::Cow;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
+
+use crate::agent::AgentParser;
+use crate::batch::BatchItem;
+use crate::bots::{self, BotClass};
+use crate::geo::GeoDatabase;
+use crate::hit::{HitFields, parse_hit};
+use crate::identity::VisitorHasher;
+use crate::language::first_language;
+use crate::rules::{HostRefusal, SiteRules};
+use crate::source::attribute;
+use crate::stitch::{Step, Stitcher};
+use crate::{DropReason, Refusal, RefusalReason, Rejected, WebUrl};
+
+/// How far in the past a client's time on `/e` is believed (DESIGN §3).
+pub const BELIEVED_PAST_MS: i64 = 72 * 3_600_000;
+
+/// How far in the future a client's time is believed: clocks differ.
+pub const BELIEVED_FUTURE_MS: i64 = 60_000;
+
+/// A hit or heartbeat as it arrived. Header values are as sent; `None` when the header is absent.
+#[derive(Debug, Clone, Copy)]
+pub struct Hit<'a> {
+    /// The body, decoded by [`crate::decode_body`].
+    pub body: &'a [u8],
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The client's address, found by [`crate::client_ip`].
+    pub ip: IpAddr,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Referer`.
+    pub referer: Option<&'a str>,
+    /// `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// `Accept-Language`.
+    pub accept_language: Option<&'a str>,
+    /// `Sec-GPC`.
+    pub sec_gpc: Option<&'a str>,
+    /// `DNT`.
+    pub dnt: Option<&'a str>,
+    /// `Sec-Purpose`, else `Purpose`.
+    pub purpose: Option<&'a str>,
+}
+
+impl<'a> Hit<'a> {
+    /// A hit without headers.
+    pub fn new(body: &'a [u8], ip: IpAddr, received_at: Timestamp) -> Self {
+        Self {
+            body,
+            received_at,
+            ip,
+            origin: None,
+            referer: None,
+            user_agent: None,
+            accept_language: None,
+            sec_gpc: None,
+            dnt: None,
+            purpose: None,
+        }
+    }
+
+    /// The page that sent it. `Origin: null` names no page; `Referer` may.
+    fn page(&self) -> Option<&'a str> {
+        let given = |header: Option<&'a str>| header.map(str::trim).filter(|text| !text.is_empty() && *text != "null");
+        given(self.origin).or_else(|| given(self.referer))
+    }
+}
+
+/// An event that is to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Accepted {
+    /// The event, or heartbeat.
+    pub event: Event,
+    /// The digest of the client's `event_id` or `idempotencyKey`, unique within the website.
+    pub idempotency_key: Option<[u8; 16]>,
+    /// Whether the client's time was not believed and the time of arrival stands.
+    pub clock_corrected: bool,
+}
+
+/// Turns hits into events. One for the whole server; all methods may be called from any thread.
+#[derive(Debug)]
+pub struct Pipeline {
+    hasher: VisitorHasher,
+    stitcher: Stitcher,
+    agents: AgentParser,
+    geo: ArcSwap<GeoDatabase>,
+}
+
+impl Pipeline {
+    /// A pipeline that names visitors with `hasher` and places them with `geo`. Compiles the rules for user agents, which takes
+    /// about a tenth of a second, so that the first hit need not.
+    pub fn new(hasher: VisitorHasher, geo: GeoDatabase) -> Self {
+        let agents = AgentParser::new();
+        agents.parse("warm-up");
+        Self { hasher, stitcher: Stitcher::new(), agents, geo: ArcSwap::from_pointee(geo) }
+    }
+
+    /// Uses another geo database from now on.
+    pub fn replace_geo(&self, geo: GeoDatabase) {
+        self.geo.store(Arc::new(geo));
+    }
+
+    /// Draws and destroys daily salts, see [`VisitorHasher::rotate`]. To be called every minute.
+    ///
+    /// # Errors
+    /// When the salts cannot be written.
+    pub fn rotate_salts(&self, now: Timestamp) -> io::Result<()> {
+        self.hasher.rotate(now)
+    }
+
+    /// Goes on with a session that was open before a restart: the visitor's latest, its last activity, and the campaign of its
+    /// first event, see [`crate::Campaign::key`].
+    pub fn restore_session(
+        &self,
+        rules: &SiteRules,
+        visitor: VisitorId,
+        session: SessionId,
+        last_at: Timestamp,
+        campaign: &str,
+    ) {
+        let step = Step { at: last_at, day: rules.zone().civil_day(last_at), campaign };
+        self.stitcher.touch(rules.website(), visitor, step, session);
+    }
+
+    /// `POST /e/:code`: the event of a page or server.
+    ///
+    /// # Errors
+    /// The one reason why there is no event.
+    pub fn track(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+        let fields = parse_hit(hit.body)?.validate()?;
+        self.enrich(hit, fields, rules)
+    }
+
+    /// `POST /e/heartbeat/:code`: activity in a session (SPEC E5).
+    ///
+    /// # Errors
+    /// The one reason why there is no heartbeat.
+    pub fn heartbeat(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+        let fields = parse_hit(hit.body)?.validate_heartbeat()?;
+        self.enrich(hit, fields, rules)
+    }
+
+    /// Everything after validation: origin, exclusions, privacy, identity, enrichment.
+    ///
+    /// # Errors
+    /// The one reason why there is no event.
+    pub fn enrich(&self, hit: &Hit<'_>, fields: HitFields<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+        check_origin(hit, &fields, rules)?;
+        let path = fields.url.as_ref().map_or("", WebUrl::path);
+        check_exclusions(rules, Some(hit.ip), path)?;
+        if self.is_bot(hit, &fields) {
+            return Err(DropReason::Bot.into());
+        }
+        let gpc = hit.sec_gpc.map(str::trim) == Some("1");
+        if rules.settings().opt_out_on_gpc && (gpc || hit.dnt.map(str::trim) == Some("1")) {
+            return Err(DropReason::GpcOptedOut.into());
+        }
+        let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
+        let user_agent = fields.user_agent.as_deref().or(hit.user_agent).unwrap_or("");
+        let step = Step { at, day: rules.zone().civil_day(at), campaign: &fields.campaign.key() };
+        let site = rules.website();
+        let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
+        let visitor = match known {
+            Some(id) => self.hasher.known_visitor(site, id),
+            None => self.daily_visitor(site, hit, user_agent, at)?,
+        };
+        let session = if fields.cookieless {
+            self.stitcher.stitch(site, visitor, step, || self.hasher.stitched_session(site, visitor, at))
+        } else {
+            let session = self.hasher.session(site, &fields.session_id, step.day);
+            if known.is_none() {
+                self.stitcher.touch(site, visitor, step, session);
+            }
+            session
+        };
+        let mut event = Event::new(fields.kind, at, visitor, session);
+        if gpc {
+            event.flags = event.flags.with(EventFlags::GPC_OPTED_OUT);
+        }
+        if known.is_none() {
+            event.flags = event.flags.with(EventFlags::COOKIELESS);
+        }
+        let languages = if gpc {
+            [None, None]
+        } else {
+            [fields.language.as_deref().map(Cow::Borrowed), hit.accept_language.map(Cow::Borrowed)]
+        };
+        let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
+        let context = Context { ip: Some(hit.ip), user_agent, language: first_language(languages), gpc };
+        self.describe(&mut event, &fields, rules, &context);
+        Ok(Accepted { event, idempotency_key, clock_corrected })
+    }
+
+    /// One event of a batch (SPEC E11), under the rules of its website. The caller has checked the key, and refused the batch
+    /// by [`check_batch_privacy`] when the request says so.
+    ///
+    /// # Errors
+    /// The one reason why there is no event.
+    pub fn batch_event(
+        &self,
+        item: &BatchItem<'_>,
+        rules: &SiteRules,
+        received_at: Timestamp,
+    ) -> Result<Accepted, Rejected> {
+        let fields = &item.fields;
+        let at = fields.at_ms.map_or(received_at, Timestamp::from_millis);
+        if at.millis_since(received_at) > BELIEVED_FUTURE_MS {
+            let problem = ("ts".to_owned(), "Must not be in the future".to_owned());
+            return Err(Refusal::fields([problem].into()).into());
+        }
+        check_exclusions(rules, item.client_ip, fields.url.as_ref().map_or("", WebUrl::path))?;
+        let user_agent = fields.user_agent.as_deref().unwrap_or("");
+        if self.agents.parse(user_agent).bot == BotClass::Crawler {
+            return Err(DropReason::Bot.into());
+        }
+        let site = rules.website();
+        let visitor = self.hasher.known_visitor(site, fields.visitor_id.as_deref().unwrap_or(""));
+        let session = self.hasher.session(site, &fields.session_id, rules.zone().civil_day(at));
+        let mut event = Event::new(fields.kind, at, visitor, session);
+        event.flags = EventFlags::SERVER_SENT;
+        let language = first_language([item.accept_language.as_deref().map(Cow::Borrowed), None]);
+        self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, user_agent, language, gpc: false });
+        let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
+        Ok(Accepted { event, idempotency_key, clock_corrected: false })
+    }
+
+    /// The visitor by today's salt, or by yesterday's while the session that it named goes on over midnight.
+    fn daily_visitor(&self, site: WebsiteId, hit: &Hit<'_>, agent: &str, at: Timestamp) -> Result<VisitorId, Rejected> {
+        let named = self.hasher.daily_visitor(site, hit.ip, agent, hit.received_at);
+        let (today, yesterday) = named.map_err(|_| {
+            Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")
+        })?;
+        Ok(yesterday.filter(|&visitor| self.stitcher.is_active(site, visitor, at)).unwrap_or(today))
+    }
+
+    /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
+    /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped (S4).
+    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>) -> bool {
+        if fields.webdriver || hit.purpose.is_some_and(bots::is_prefetch) {
+            return true;
+        }
+        let body = fields.user_agent.as_deref().map_or(BotClass::None, |agent| self.agents.parse(agent).bot);
+        if hit.page().is_none() && fields.user_agent.is_some() {
+            return body == BotClass::Crawler;
+        }
+        let header = match hit.user_agent.map(str::trim) {
+            None | Some("") => return hit.page().is_some(),
+            Some(agent) => self.agents.parse(agent).bot,
+        };
+        header == BotClass::Crawler || body != BotClass::None
+    }
+
+    /// Fills in the texts.
+    fn describe(&self, event: &mut Event, fields: &HitFields<'_>, rules: &SiteRules, context: &Context<'_>) {
+        let mut dimensions = Dimensions::with_capacity(320 + fields.properties.len());
+        let mut set = |dimension, value: &str| {
+            if !value.is_empty() {
+                dimensions.set(dimension, value);
+            }
+        };
+        let page_host = fields.url.as_ref().map_or("", WebUrl::host);
+        set(Dimension::Path, fields.url.as_ref().map_or("", WebUrl::path));
+        set(Dimension::Hostname, page_host);
+        set(Dimension::Title, &fields.title);
+        set(Dimension::EventName, &fields.event_name);
+        let anonymous = if context.gpc { fields.anonymous_properties.as_deref() } else { None };
+        set(Dimension::Properties, anonymous.unwrap_or(&fields.properties));
+
+        let foreign = fields.referrer.as_ref().filter(|(host, _)| host != page_host && !rules.is_own_host(host));
+        let (host, referrer) = foreign.map_or(("", ""), |(host, referrer)| (host, referrer));
+        let attribution = attribute(host, &fields.campaign);
+        set(Dimension::Referrer, referrer);
+        set(Dimension::Source, attribution.source);
+        set(Dimension::Channel, attribution.channel.as_str());
+        let campaign = &fields.campaign;
+        set(Dimension::UtmSource, &campaign.source);
+        set(Dimension::UtmMedium, &campaign.medium);
+        set(Dimension::UtmCampaign, &campaign.name);
+        set(Dimension::UtmTerm, &campaign.term);
+        set(Dimension::UtmContent, &campaign.content);
+
+        if let Some(ip) = context.ip {
+            let place = self.geo.load().lookup(ip);
+            set(Dimension::Country, &place.country);
+            set(Dimension::Region, &place.region);
+            set(Dimension::City, &place.city);
+        }
+
+        let agent = self.agents.parse(context.user_agent);
+        let browser = specific(&fields.browser).unwrap_or(&agent.browser);
+        set(Dimension::Browser, browser);
+        if browser.eq_ignore_ascii_case(&agent.browser) {
+            set(Dimension::BrowserVersion, &agent.browser_version);
+        }
+        let os = specific(&fields.os).unwrap_or(&agent.os);
+        set(Dimension::Os, os);
+        if os.eq_ignore_ascii_case(&agent.os) {
+            set(Dimension::OsVersion, &agent.os_version);
+        }
+        set(Dimension::Device, device_class(&fields.device_type).unwrap_or(agent.device));
+        set(Dimension::ScreenClass, fields.screen_width.map_or("", screen_class));
+        set(Dimension::Language, context.language.as_deref().unwrap_or(""));
+
+        event.engagement_ms = fields.engagement_ms;
+        event.scroll_percent = fields.scroll_percent;
+        event.dimensions = dimensions;
+    }
+}
+
+/// Refuses a whole batch that came with `Sec-GPC: 1` (SPEC E4).
+///
+/// # Errors
+/// [`RefusalReason::GpcOptedOut`].
+pub fn check_batch_privacy(sec_gpc: Option<&str>) -> Result<(), Refusal> {
+    if sec_gpc.map(str::trim) == Some("1") {
+        return Err(Refusal::new(RefusalReason::GpcOptedOut, "gpc_opted_out"));
+    }
+    Ok(())
+}
+
+/// What is known of an event beside its fields.
+struct Context<'a> {
+    ip: Option<IpAddr>,
+    user_agent: &'a str,
+    language: Option<String>,
+    gpc: bool,
+}
+
+/// SPEC E2. A request that names no page is judged by the `url` in its body, so that servers can send events (S4).
+fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Result<(), Refusal> {
+    let Some(page) = hit.page() else {
+        return match &fields.url {
+            Some(url) if rules.check_host(url.host()).is_ok() => Ok(()),
+            // A heartbeat extends a session of this website or none: its session id is hashed with the website.
+            None if fields.kind == EventKind::Heartbeat => Ok(()),
+            _ => Err(Refusal::new(RefusalReason::OriginMissing, "Missing request origin")),
+        };
+    };
+    let host = WebUrl::parse(page);
+    let refused = match host.as_ref().map(|url| rules.check_host(url.host())) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(HostRefusal::Local)) => RefusalReason::LocalhostNotAllowed,
+        Ok(Err(HostRefusal::Foreign)) | Err(_) => RefusalReason::DomainNotAuthorized,
+    };
+    Err(Refusal::new(refused, "Domain not authorized for this tracking code"))
+}
+
+fn check_exclusions(rules: &SiteRules, ip: Option<IpAddr>, path: &str) -> Result<(), Rejected> {
+    if !rules.settings().is_active {
+        return Err(DropReason::Paused.into());
+    }
+    if ip.is_some_and(|ip| rules.excludes_address(ip)) {
+        return Err(DropReason::ExcludedIp.into());
+    }
+    if rules.excludes_path(path) {
+        return Err(DropReason::ExcludedPath.into());
+    }
+    Ok(())
+}
+
+/// The time of an event, and whether the client's was not believed.
+fn believed(client_ms: Option<i64>, received_at: Timestamp) -> (Timestamp, bool) {
+    let Some(at) = client_ms.map(Timestamp::from_millis) else { return (received_at, false) };
+    let ahead = at.millis_since(received_at);
+    if (-BELIEVED_PAST_MS..=BELIEVED_FUTURE_MS).contains(&ahead) { (at, false) } else { (received_at, true) }
+}
+
+/// `text` when it says something.
+fn specific(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let vague = ["", "unknown", "other", "undefined", "null", "n/a", "-"];
+    (!vague.iter().any(|word| text.eq_ignore_ascii_case(word)) && !text.chars().any(char::is_control)).then_some(text)
+}
+
+fn device_class(text: &str) -> Option<&'static str> {
+    ["desktop", "mobile", "tablet"].into_iter().find(|class| text.trim().eq_ignore_ascii_case(class))
+}
+
+/// The class of a screen `width` pixels wide; the bounds are those that CSS frameworks made common.
+fn screen_class(width: f64) -> &'static str {
+    match width {
+        w if w < 1.0 => "",
+        w if w < 576.0 => "xs",
+        w if w < 768.0 => "sm",
+        w if w < 992.0 => "md",
+        w if w < 1200.0 => "lg",
+        _ => "xl",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,464 @@
+//! What one website's settings say about a hit, parsed once, and the checks by which settings are refused when set.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+use url::Host;
+use zenovay_domain::{Website, WebsiteId, WebsiteSettings, Zone};
+
+/// The most entries of `allowed_domains` and of `excluded_paths`.
+pub const RULES_MAX: usize = 100;
+
+/// The most entries of `excluded_ips`.
+pub const EXCLUDED_IPS_MAX: usize = 1_000;
+
+const PATH_PATTERN_MAX_BYTES: usize = 500;
+
+/// A setting with a value that means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting}: {value:?} {problem}")]
+pub struct InvalidSetting {
+    /// The name of the setting.
+    pub setting: &'static str,
+    /// The value, cut to 100 characters.
+    pub value: String,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl InvalidSetting {
+    fn new(setting: &'static str, value: &str, problem: &'static str) -> Self {
+        Self { setting, value: value.chars().take(100).collect(), problem }
+    }
+}
+
+/// Checks every setting that is text, so that a bad one is refused when it is set and not met later.
+///
+/// # Errors
+/// The first setting that means nothing, with its name.
+pub fn check_settings(settings: &WebsiteSettings) -> Result<(), InvalidSetting> {
+    Rules::parse(settings).map(|_| ())
+}
+
+/// Reads the domain of a website as people write it: `Example.com`, `https://example.com/`, `bücher.example`. The result is
+/// lower case, punycode, without scheme, port and path.
+///
+/// # Errors
+/// When it is no host.
+pub fn parse_domain(text: &str) -> Result<String, InvalidSetting> {
+    let bare = text.trim();
+    let bare = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")).unwrap_or(bare);
+    let bare = bare.strip_suffix('/').unwrap_or(bare);
+    let bare = match bare.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => bare,
+    };
+    parse_host(bare).ok_or_else(|| InvalidSetting::new("domain", text, "is not a host name such as example.com"))
+}
+
+/// `text` as a host: lower case, punycode, IPv6 in brackets.
+fn parse_host(text: &str) -> Option<String> {
+    if text.is_empty() || text.len() > 253 || text.contains('*') {
+        return None;
+    }
+    let bracketed = if text.parse::<Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };
+    match Host::parse(&bracketed).ok()? {
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(&name);
+            let valid = |label: &str| {
+                (1..=63).contains(&label.len())
+                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+            };
+            name.split('.').all(valid).then(|| name.to_owned())
+        }
+        host => Some(host.to_string()),
+    }
+}
+
+/// An IANA time zone.
+///
+/// # Errors
+/// When there is none of this name.
+fn parse_zone(name: &str) -> Result<Zone, InvalidSetting> {
+    name.parse().map_err(|_| InvalidSetting::new("time_zone", name, "is not an IANA time zone such as Europe/Berlin"))
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum HostRule {
+    /// This host.
+    Exact(String),
+    /// Every host that ends in this text, which begins with a dot.
+    Subdomains(String),
+}
+
+impl HostRule {
+    fn parse(entry: &str) -> Result<Self, InvalidSetting> {
+        let problem =
+            || InvalidSetting::new("allowed_domains", entry, "is neither a host such as example.com nor *.example.com");
+        match entry.strip_prefix("*.") {
+            Some(rest) => parse_host(rest).map(|host| Self::Subdomains(format!(".{host}"))),
+            None => parse_host(entry).map(Self::Exact),
+        }
+        .ok_or_else(problem)
+    }
+
+    fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(own) => host == own,
+            Self::Subdomains(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+}
+
+/// A path pattern cut at its `*`: matching is one search per piece from left to right, so linear in the path.
+#[derive(Debug, Clone, PartialEq)]
+struct PathPattern(Vec<String>);
+
+impl PathPattern {
+    fn parse(entry: &str) -> Result<Self, InvalidSetting> {
+        let invalid = |problem| Err(InvalidSetting::new("excluded_paths", entry, problem));
+        if !entry.starts_with(['/', '*']) {
+            return invalid("must begin with / or *");
+        }
+        if entry.len() > PATH_PATTERN_MAX_BYTES {
+            return invalid("is longer than 500 bytes");
+        }
+        if entry.chars().any(char::is_control) {
+            return invalid("has control characters");
+        }
+        Ok(Self(entry.split('*').map(encode_path).collect()))
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let [first, rest @ ..] = self.0.as_slice() else { return false };
+        let Some(mut path) = path.strip_prefix(first.as_str()) else { return false };
+        let Some((last, middle)) = rest.split_last() else { return path.is_empty() };
+        for piece in middle {
+            match path.find(piece.as_str()) {
+                Some(at) => path = path.get(at + piece.len()..).unwrap_or(""),
+                None => return false,
+            }
+        }
+        path.ends_with(last.as_str())
+    }
+}
+
+/// Letters outside ASCII as they stand in the path of a parsed URL.
+fn encode_path(piece: &str) -> String {
+    let mut encoded = String::with_capacity(piece.len());
+    for byte in piece.bytes() {
+        if byte.is_ascii() && byte != b' ' {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+fn parse_network(entry: &str) -> Result<IpNet, InvalidSetting> {
+    let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
+    match network {
+        Ok(IpNet::V6(v6)) if v6.prefix_len() >= 96 => Ok(match v6.network().to_ipv4_mapped() {
+            Some(v4) => Ipv4Net::new(v4, v6.prefix_len() - 96).map_or(IpNet::V6(v6), IpNet::V4),
+            None => IpNet::V6(v6),
+        }),
+        Ok(network) => Ok(network),
+        Err(_) => {
+            Err(InvalidSetting::new("excluded_ips", entry, "is neither an IP address nor a range such as 10.0.0.0/8"))
+        }
+    }
+}
+
+/// The settings that are texts, parsed.
+#[derive(Debug, Clone)]
+struct Rules {
+    allowed: Vec<HostRule>,
+    excluded_ips: Vec<IpNet>,
+    excluded_paths: Vec<PathPattern>,
+    zone: Zone,
+}
+
+impl Rules {
+    fn parse(settings: &WebsiteSettings) -> Result<Self, InvalidSetting> {
+        for (setting, len, max, problem) in [
+            ("allowed_domains", settings.allowed_domains.len(), RULES_MAX, "has more than 100 entries"),
+            ("excluded_ips", settings.excluded_ips.len(), EXCLUDED_IPS_MAX, "has more than 1000 entries"),
+            ("excluded_paths", settings.excluded_paths.len(), RULES_MAX, "has more than 100 entries"),
+        ] {
+            if len > max {
+                return Err(InvalidSetting::new(setting, "", problem));
+            }
+        }
+        Ok(Self {
+            allowed: settings.allowed_domains.iter().map(|entry| HostRule::parse(entry)).collect::<Result<_, _>>()?,
+            excluded_ips: settings.excluded_ips.iter().map(|entry| parse_network(entry)).collect::<Result<_, _>>()?,
+            excluded_paths: settings
+                .excluded_paths
+                .iter()
+                .map(|entry| PathPattern::parse(entry))
+                .collect::<Result<_, _>>()?,
+            zone: parse_zone(&settings.time_zone)?,
+        })
+    }
+}
+
+/// Why a host may not send events to a website.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostRefusal {
+    /// Not one of the website's hosts.
+    Foreign,
+    /// A local host, and the website does not allow those.
+    Local,
+}
+
+/// The settings of one website in the form in which hits are judged. Compiled once per version of the website.
+#[derive(Debug, Clone)]
+pub struct SiteRules {
+    website: WebsiteId,
+    settings: WebsiteSettings,
+    hosts: Vec<HostRule>,
+    rules: Rules,
+}
+
+impl SiteRules {
+    /// Parses the settings of `website`.
+    ///
+    /// # Errors
+    /// When a setting means nothing; [`check_settings`] refuses such settings before they are stored.
+    pub fn compile(website: &Website) -> Result<Self, InvalidSetting> {
+        let rules = Rules::parse(&website.settings)?;
+        let hosts = if rules.allowed.is_empty() { default_hosts(&website.domain)? } else { rules.allowed.clone() };
+        Ok(Self { website: website.id, settings: website.settings.clone(), hosts, rules })
+    }
+
+    /// Whose rules these are.
+    pub fn website(&self) -> WebsiteId {
+        self.website
+    }
+
+    /// The zone in which sessions are cut at midnight.
+    pub fn zone(&self) -> &Zone {
+        &self.rules.zone
+    }
+
+    /// The settings they were compiled from.
+    pub fn settings(&self) -> &WebsiteSettings {
+        &self.settings
+    }
+
+    /// Whether events may come from `host`, which is lower case and punycode (SPEC E2).
+    ///
+    /// # Errors
+    /// When they may not.
+    pub fn check_host(&self, host: &str) -> Result<(), HostRefusal> {
+        if is_local_host(host) {
+            return if self.settings.allow_localhost { Ok(()) } else { Err(HostRefusal::Local) };
+        }
+        if self.is_own_host(host) { Ok(()) } else { Err(HostRefusal::Foreign) }
+    }
+
+    /// Whether `host` is one of the website's, local or not.
+    pub(crate) fn is_own_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|rule| rule.matches(host))
+    }
+
+    /// Whether hits from `address` are dropped (SPEC K11).
+    pub fn excludes_address(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.rules.excluded_ips.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether hits on `path`, percent-encoded, are dropped (SPEC K11).
+    pub fn excludes_path(&self, path: &str) -> bool {
+        self.rules.excluded_paths.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+/// The hosts of a website that names none: its domain and every subdomain; when its domain begins with `www.`, also the
+/// domain without.
+fn default_hosts(domain: &str) -> Result<Vec<HostRule>, InvalidSetting> {
+    let domain = parse_domain(domain)?;
+    let mut hosts = vec![HostRule::Subdomains(format!(".{domain}"))];
+    if let Some(bare) = domain.strip_prefix("www.") {
+        hosts.push(HostRule::Exact(bare.to_owned()));
+    }
+    hosts.push(HostRule::Exact(domain));
+    Ok(hosts)
+}
+
+/// Whether `host`, lower case, is the machine of whoever typed it (SPEC E2): `localhost`, `*.localhost`, `*.local`,
+/// `127.0.0.0/8`, `::1`.
+pub fn is_local_host(host: &str) -> bool {
+    host == "localhost"
+        || host == "[::1]"
+        || host.ends_with(".localhost")
+        || host.ends_with(".local")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zenovay_domain::{TeamId, Timestamp};
+
+    pub(crate) fn website(domain: &str, settings: WebsiteSettings) -> Website {
+        Website {
+            id: WebsiteId::from_random_bytes([7; 16]),
+            team_id: TeamId::from_random_bytes([8; 16]),
+            user_id: None,
+            domain: domain.to_owned(),
+            name: "Test".to_owned(),
+            tracking_code: "ZV_test".parse().unwrap(),
+            created_at: Timestamp::from_millis(0),
+            settings,
+        }
+    }
+
+    fn rules(domain: &str, settings: WebsiteSettings) -> SiteRules {
+        SiteRules::compile(&website(domain, settings)).unwrap()
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_are_refused_by_name() {
+        type Set = fn(&mut WebsiteSettings, String);
+        let cases: [(&str, Set, &[&str]); 4] = [
+            (
+                "allowed_domains",
+                |s, v| s.allowed_domains = vec![v],
+                &["", "*", "*.", "a*.com", "https://example.com", "exa mple.com", "a/b", "example.com:80", "a..b"],
+            ),
+            (
+                "excluded_ips",
+                |s, v| s.excluded_ips = vec![v],
+                &["", "1.2.3", "1.2.3.4/33", "10.0.0.*", "::/129", "host"],
+            ),
+            ("excluded_paths", |s, v| s.excluded_paths = vec![v], &["", "admin", "https://example.com/", "/a\n"]),
+            ("time_zone", |s, v| s.time_zone = v, &["", "Mars/Olympus", "../UTC"]),
+        ];
+        for (name, set, values) in cases {
+            for value in values {
+                let mut settings = WebsiteSettings::default();
+                set(&mut settings, (*value).to_owned());
+                assert_eq!(check_settings(&settings).unwrap_err().setting, name, "{value:?}");
+            }
+        }
+        let many = WebsiteSettings { excluded_paths: vec!["/".into(); RULES_MAX + 1], ..Default::default() };
+        assert_eq!(check_settings(&many).unwrap_err().setting, "excluded_paths");
+    }
+
+    #[test]
+    fn the_domain_and_its_subdomains_are_the_websites() {
+        let site = rules("example.com", WebsiteSettings::default());
+        for host in ["example.com", "www.example.com", "a.b.example.com"] {
+            assert_eq!(site.check_host(host), Ok(()), "{host}");
+        }
+        for host in ["evil.com", "notexample.com", "example.com.evil.com", "example.co", ".example.com", "", "com"] {
+            assert_eq!(site.check_host(host), Err(HostRefusal::Foreign), "{host:?}");
+        }
+        let www = rules("www.example.com", WebsiteSettings::default());
+        assert_eq!(www.check_host("example.com"), Ok(()));
+        assert_eq!(www.check_host("shop.example.com"), Err(HostRefusal::Foreign));
+    }
+
+    #[test]
+    fn allowed_domains_replace_the_domain() {
+        let allowed_domains = vec!["Shop.Example".into(), "*.example.org".into(), "bücher.example".into()];
+        let site = rules("example.com", WebsiteSettings { allowed_domains, ..Default::default() });
+        for host in ["shop.example", "a.example.org", "a.b.example.org", "xn--bcher-kva.example"] {
+            assert_eq!(site.check_host(host), Ok(()), "{host}");
+        }
+        for host in ["example.com", "www.example.com", "www.shop.example", "example.org", "badexample.org"] {
+            assert_eq!(site.check_host(host), Err(HostRefusal::Foreign), "{host}");
+        }
+    }
+
+    #[test]
+    fn local_hosts_need_the_setting() {
+        let hosts = ["localhost", "app.localhost", "printer.local", "127.0.0.1", "127.9.9.9", "[::1]"];
+        let closed = rules("localhost", WebsiteSettings::default());
+        let open = rules("example.com", WebsiteSettings { allow_localhost: true, ..Default::default() });
+        for host in hosts {
+            assert_eq!(closed.check_host(host), Err(HostRefusal::Local), "{host}");
+            assert_eq!(open.check_host(host), Ok(()), "{host}");
+        }
+        for host in ["localhost.evil.com", "128.0.0.1", "notlocal", "local"] {
+            assert_eq!(open.check_host(host), Err(HostRefusal::Foreign), "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_excluded_alone_and_by_range() {
+        let excluded_ips = ["203.0.113.7", "10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.0/120"];
+        let excluded_ips = excluded_ips.map(String::from).to_vec();
+        let site = rules("example.com", WebsiteSettings { excluded_ips, ..Default::default() });
+        for address in ["203.0.113.7", "::ffff:203.0.113.7", "10.255.0.1", "2001:db8:1::1", "192.0.2.9"] {
+            assert!(site.excludes_address(address.parse().unwrap()), "{address}");
+        }
+        for address in ["203.0.113.8", "11.0.0.1", "2001:db9::1", "192.0.3.1"] {
+            assert!(!site.excludes_address(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn path_patterns_match_whole_paths() {
+        for (pattern, matching, other) in [
+            ("/admin", &["/admin"][..], &["/admin/", "/admin/x", "/a"][..]),
+            ("/admin/*", &["/admin/", "/admin/x/y"], &["/admin", "/x/admin/"]),
+            ("*.php", &["/x.php"], &["/x.php/y"]),
+            ("/a*b*c", &["/abc", "/a--b--c", "/abcbc"], &["/acb", "/ab", "/ac"]),
+            ("/*/edit", &["/x/edit", "/x/y/edit"], &["/edit"]),
+            ("*", &["/", "/x"], &[]),
+            ("/ü*", &["/%C3%BCber"], &["/u"]),
+            ("/aa*aa", &["/aaaa"], &["/aaa"]),
+        ] {
+            let pattern = PathPattern::parse(pattern).unwrap();
+            for path in matching {
+                assert!(pattern.matches(path), "{pattern:?} {path}");
+            }
+            for path in other {
+                assert!(!pattern.matches(path), "{pattern:?} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn domains_are_read_as_people_write_them() {
+        for (text, domain) in [
+            ("Example.com", "example.com"),
+            (" https://example.com/ ", "example.com"),
+            ("example.com:8080", "example.com"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("localhost", "localhost"),
+            ("::1", "[::1]"),
+        ] {
+            assert_eq!(parse_domain(text).unwrap(), domain);
+        }
+        for bad in ["", "https://", "example.com/path", "a b", "*.example.com", "exa\0mple"] {
+            assert!(parse_domain(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    fn naive(pattern: &[u8], path: &[u8]) -> bool {
+        match (pattern.first(), path.first()) {
+            (None, None) => true,
+            (Some(b'*'), _) => naive(&pattern[1..], path) || (!path.is_empty() && naive(pattern, &path[1..])),
+            (Some(a), Some(b)) if a == b => naive(&pattern[1..], &path[1..]),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn patterns_match_as_the_naive_definition(pattern in "[/*][ab*]{0,7}", path in "/?[ab]{0,10}") {
+            let compiled = PathPattern::parse(&pattern).unwrap();
+            prop_assert_eq!(compiled.matches(&path), naive(pattern.as_bytes(), path.as_bytes()));
+        }
+
+        #[test]
+        fn any_setting_is_parsed_or_refused(text in ".{0,60}") {
+            let _ = (parse_domain(&text), HostRule::parse(&text), parse_network(&text), PathPattern::parse(&text));
+        }
+    }
+}
