@@ -39,19 +39,26 @@ struct Row<'a> {
 #[error("damaged batch: {0}")]
 pub(crate) struct DamagedBatch(&'static str);
 
-/// Encodes batches; keeps its buffers between them.
-pub(crate) struct Encoder {
+/// Encodes batches of events as the log keeps them; keeps its buffers between them.
+pub struct Encoder {
     rows: Vec<u8>,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
 impl Encoder {
-    pub(crate) fn new() -> std::io::Result<Self> {
+    /// An encoder with empty buffers.
+    ///
+    /// # Errors
+    /// When there is no memory for the compressor.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self { rows: Vec::new(), compressor: zstd::bulk::Compressor::new(1)? })
     }
 
-    /// The payload of `events`.
-    pub(crate) fn encode<'a>(
+    /// The payload of `events`, compressed and with a checksum.
+    ///
+    /// # Errors
+    /// When the events are more than 1 GiB.
+    pub fn encode<'a>(
         &mut self,
         events: impl ExactSizeIterator<Item = &'a NewEvent>,
     ) -> std::io::Result<Vec<u8>> {

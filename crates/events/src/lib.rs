@@ -14,12 +14,15 @@ mod recent;
 mod segment;
 mod state;
 mod store;
+mod verify;
 mod view;
 mod writer;
 
+pub use codec::Encoder as BatchEncoder;
 pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
 pub use embedded::EmbeddedStore;
 pub use log::OpenError;
 pub use store::{
     AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,
 };
+pub use verify::{Verified, verify};

@@ -216,6 +216,16 @@ impl Log {
         self.next_seq - 1
     }
 
+    /// What SQLite's own check of the whole file finds; empty when all is well.
+    pub(crate) fn integrity_faults(&self) -> Vec<String> {
+        let lines = self.connection.prepare("PRAGMA integrity_check").and_then(|mut statement| {
+            statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()
+        });
+        let lines = lines.unwrap_or_else(|error| vec![error.to_string()]);
+        let faults = lines.into_iter().filter(|line| line != "ok");
+        faults.map(|fault| format!("{}: {fault}", self.path.display())).collect()
+    }
+
     /// Hands every event that is in no segment to `take`, batch by batch in the order of commits.
     pub(crate) fn replay(&self, mut take: impl FnMut(&[(WebsiteId, Event)])) -> Result<(), OpenError> {
         let damaged = |what: String| OpenError::Damaged { dir: self.path.parent().unwrap_or(&self.path).into(), what };

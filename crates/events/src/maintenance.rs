@@ -1,8 +1,11 @@
 //! Sealing, merging and rewriting. Each ends in one transaction that registers the new files and takes the old ones, or
 //! the batches that were sealed, out of the catalog:
 //!
-//! 1. write `<id>.tmp`, fsync;  2. rename to `<id>.parquet`, fsync the directory;  3. the transaction;  4. replace the state
-//! that queries see;  5. remove old files.
+//! 1. write `<id>.tmp`, fsync
+//! 2. rename to `<id>.parquet`, fsync the directory
+//! 3. the transaction
+//! 4. replace the state that queries see
+//! 5. remove old files
 //!
 //! A death before 3 leaves a file that nothing names, one after 3 a file that nothing names any more: both are swept at
 //! the next start.
@@ -120,7 +123,7 @@ impl Inner {
     /// Seals the head. `false` when it is empty.
     pub(crate) fn seal(&self) -> Result<bool, MaintenanceError> {
         let _sealing = self.sealing.lock();
-        self.on_writer(Writer::freeze)?;
+        self.on_writer(Writer::freeze)??;
         let mut sealed = false;
         while let Some(frozen) = self.state().frozen.first().cloned() {
             let started = Instant::now();

@@ -118,16 +118,17 @@ impl Writer {
     }
 
     /// Starts a new generation, so that the head so far can become a segment. Does nothing to an empty head.
-    pub(crate) fn freeze(&mut self) {
-        let Slot::Open(log) = &self.log else { return };
+    pub(crate) fn freeze(&mut self) -> Result<(), AppendError> {
+        let Slot::Open(log) = &self.log else { return Err(AppendError::Poisoned) };
         let state = self.inner.state();
         if state.active.rows() == 0 {
-            return;
+            return Ok(());
         }
         let mut next = state.next();
         next.frozen.push(Frozen { generation: Arc::clone(&state.active), last_seq: log.last_seq() });
         next.active = Arc::new(Generation::new(state.active.id + 1));
         self.inner.set_state(next);
+        Ok(())
     }
 
     /// Makes `change` durable, then visible: queries see the new segments instead of the old ones and of the generation

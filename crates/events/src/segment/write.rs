@@ -111,12 +111,14 @@ fn properties() -> WriterProperties {
         .build()
 }
 
+/// The row group of a source that was read last, and the times of its rows.
+type Times<'a> = Option<(u32, Rc<Cow<'a, [i64]>>)>;
+
 /// The row group that is being gathered, and the file.
 struct Groups<'a, W: io::Write + Send> {
     writer: SerializedFileWriter<W>,
     sources: &'a [&'a dyn Source],
-    /// The times of the row group of each source that was read last.
-    times: Vec<Option<(u32, Rc<Cow<'a, [i64]>>)>>,
+    times: Vec<Times<'a>>,
     pending: Pending,
     compressor: zstd::bulk::Compressor<'static>,
     groups: Vec<GroupMeta>,
@@ -149,7 +151,7 @@ impl<'a> Cursor<'a> {
     fn advance(
         &mut self,
         sources: &'a [&'a dyn Source],
-        times: &mut [Option<(u32, Rc<Cow<'a, [i64]>>)>],
+        times: &mut [Times<'a>],
         keep: Keep,
     ) -> Result<(), SegmentError> {
         loop {

@@ -1,0 +1,124 @@
+//! Reading everything that is stored, to find damage before a query does.
+
+use std::path::Path;
+
+use crate::log::{Log, OpenError, Opened};
+use crate::segment::Segment;
+
+/// What was read, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verified {
+    /// Segment files.
+    pub segments: u64,
+    /// Their rows.
+    pub segment_rows: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Events and heartbeats in the log that are in no segment yet.
+    pub log_rows: u64,
+    /// Each damage, with the file it is in. Empty when everything is as it was written.
+    pub damages: Vec<String>,
+}
+
+/// Reads the log and every column of every segment of the store in `dir` and compares them with their checksums. Changes
+/// nothing that is stored. Needs the store for itself, like [`crate::EmbeddedStore::open`].
+///
+/// # Errors
+/// When the store is in use, of a newer format, or its log is so damaged that nothing can be said about segments.
+pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
+    let Opened { log, segments } = Log::open(dir)?;
+    let mut verified = Verified { damages: log.integrity_faults(), ..Verified::default() };
+    if let Err(damage) = log.replay(|events| verified.log_rows += events.len() as u64) {
+        verified.damages.push(damage.to_string());
+    }
+    let segments_dir = dir.join("segments");
+    for meta in segments {
+        verified.segments += 1;
+        verified.segment_rows += meta.rows;
+        verified.segment_bytes += meta.bytes;
+        if let Err(damage) = Segment::new(&segments_dir, meta).verify() {
+            verified.damages.push(damage.to_string());
+        }
+    }
+    Ok(verified)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timestamp, VisitorId, WebsiteId};
+
+    use super::*;
+    use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+
+    fn fill(dir: &Path) {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+        let store = EmbeddedStore::open(EmbeddedConfig::new(dir), clock).unwrap();
+        for round in 0..2_u64 {
+            let event = |number: u64| {
+                let mut event = Event::new(
+                    EventKind::Pageview,
+                    Timestamp::from_millis(number as i64),
+                    VisitorId(number % 7),
+                    SessionId(number % 11),
+                );
+                event.dimensions.set(Dimension::Path, &format!("/{round}/{number}"));
+                NewEvent {
+                    website: WebsiteId::from_random_bytes([1; 16]),
+                    received_at: event.at,
+                    event,
+                    idempotency_key: None,
+                }
+            };
+            let receipt = store.append((0..50).map(event).collect());
+            assert!(receipt.blocking_recv().unwrap().is_ok());
+            if round == 0 {
+                store.seal().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_of_a_column_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        fill(directory.path());
+        let segments = directory.path().join("segments");
+        let path = std::fs::read_dir(segments).unwrap().next().unwrap().unwrap().path();
+        let original = std::fs::read(&path).unwrap();
+        let Opened { log, segments } = Log::open(directory.path()).unwrap();
+        drop(log);
+        let chunks: Vec<_> = segments[0].groups.iter().flat_map(|group| &group.chunks).copied().collect();
+        assert!(chunks.len() > 20);
+        for chunk in chunks {
+            for offset in [0, u64::from(chunk.bytes) / 2, u64::from(chunk.bytes) - 1] {
+                let mut damaged = original.clone();
+                damaged[usize::try_from(chunk.offset + offset).unwrap()] ^= 0x10;
+                std::fs::write(&path, &damaged).unwrap();
+                assert_eq!(verify(directory.path()).unwrap().damages.len(), 1, "byte {}", chunk.offset + offset);
+            }
+        }
+        std::fs::write(&path, &original[..original.len() - 1]).unwrap();
+        assert_eq!(verify(directory.path()).unwrap().damages.len(), 1, "a byte is missing");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(verify(directory.path()).unwrap().damages.len(), 1, "the file is missing");
+    }
+
+    #[test]
+    fn a_healthy_store_is_counted_and_not_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        fill(directory.path());
+        let verified = verify(directory.path()).unwrap();
+        assert_eq!((verified.segments, verified.segment_rows, verified.log_rows), (1, 50, 50));
+        assert_eq!(verified.damages, Vec::<String>::new());
+        assert_eq!(verify(directory.path()).unwrap(), verified);
+    }
+
+    #[test]
+    fn a_store_in_use_is_not_verified() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let _store = EmbeddedStore::open(EmbeddedConfig::new(directory.path()), clock).unwrap();
+        assert!(matches!(verify(directory.path()), Err(OpenError::InUse(_))));
+    }
+}
