@@ -58,10 +58,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When the events are more than 1 GiB.
-    pub fn encode<'a>(
-        &mut self,
-        events: impl ExactSizeIterator<Item = &'a NewEvent>,
-    ) -> std::io::Result<Vec<u8>> {
+    pub fn encode<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<Vec<u8>> {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.

@@ -212,6 +212,8 @@ impl EventStore for EmbeddedStore {
 
     fn shutdown(&self) {
         self.inner.queue.refuse();
+        // Fails only when the writer is gone, and nothing waits then.
+        let _ = self.inner.on_writer(Writer::drain);
         if let Err(error) = self.inner.seal() {
             tracing::warn!(%error, "the head was not sealed; it is in the log and will be replayed");
         }

@@ -310,6 +310,12 @@ impl Log {
         Ok((log, ()))
     }
 
+    /// Writes something that changes nothing, to find out whether the log can be written.
+    pub(crate) fn probe(self) -> Done<()> {
+        let change = CatalogChange { sealed_seq: Some(self.sealed_seq), ..CatalogChange::default() };
+        self.register(&change)
+    }
+
     fn trim_range(&self) -> (u64, u64) {
         (self.lowest_seq, self.sealed_seq.min(self.lowest_seq + TRIM_BATCHES - 1).max(self.lowest_seq - 1))
     }

@@ -110,6 +110,7 @@ pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
             match inner.merge() {
                 Ok(true) if !inner.is_stopping() => {}
                 Ok(_) => break,
+                Err(MaintenanceError::Write(WriteError::Cancelled)) => return,
                 Err(error) => {
                     tracing::warn!(%error, "merging failed, will be tried again");
                     break;
@@ -129,7 +130,7 @@ impl Inner {
             let started = Instant::now();
             let source = HeadSource::new(&frozen.generation);
             let id = self.next_segment_id();
-            let segment = self.write_segment(id, id, &[&source], Keep::All)?;
+            let segment = self.write_segment(id, id, &[&source], Keep::All, &|| false)?;
             let rows = segment.as_ref().map_or(0, |segment| segment.rows);
             let change = CatalogChange {
                 add: segment.into_iter().collect(),
@@ -157,7 +158,8 @@ impl Inner {
         let started = Instant::now();
         let old = &state.segments[run];
         let rows = old.iter().map(|segment| segment.meta.rows).sum();
-        self.rewrite(old, Keep::All)?;
+        // A large merge must not hold up the end of the process.
+        self.rewrite(old, Keep::All, &|| self.is_stopping())?;
         if let Some(observer) = &self.config.observer {
             observer.merged(rows, started.elapsed());
         }
@@ -171,7 +173,7 @@ impl Inner {
         self.seal()?;
         for segment in &self.state().segments {
             if keep.concerns(segment).map_err(WriteError::from)? {
-                self.rewrite(std::slice::from_ref(segment), keep)?;
+                self.rewrite(std::slice::from_ref(segment), keep, &|| false)?;
             }
         }
         self.views.forget(website);
@@ -180,11 +182,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Puts one segment with the kept rows of `old` in their place.
-    fn rewrite(&self, old: &[Arc<Segment>], keep: Keep) -> Result<(), MaintenanceError> {
+    /// Puts one segment with the kept rows of `old` in their place, unless `cancelled` says so meanwhile.
+    fn rewrite(&self, old: &[Arc<Segment>], keep: Keep, cancelled: &dyn Fn() -> bool) -> Result<(), MaintenanceError> {
         let Some(position) = old.first().map(|segment| segment.meta.position) else { return Ok(()) };
         let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
-        let segment = self.write_segment(self.next_segment_id(), position, &sources, keep)?;
+        let segment = self.write_segment(self.next_segment_id(), position, &sources, keep, cancelled)?;
         let change = CatalogChange {
             add: segment.into_iter().collect(),
             remove: old.iter().map(|segment| segment.meta.id).collect(),
@@ -204,6 +206,7 @@ impl Inner {
         position: u64,
         sources: &[&dyn Source],
         keep: Keep,
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<SegmentMeta>, MaintenanceError> {
         let temporary = self.segments_dir.join(format!("{id:016x}.tmp"));
         self.config.fault(FaultPoint::SegmentWrite)?;
@@ -212,7 +215,7 @@ impl Inner {
             let _ = fs::remove_file(&temporary);
             error
         };
-        let segment = write(&temporary, id, position, sources, keep).map_err(abandon)?;
+        let segment = write(&temporary, id, position, sources, keep, cancelled).map_err(abandon)?;
         self.config.fault(FaultPoint::SegmentRename)?;
         if segment.is_some() {
             fs::rename(&temporary, self.segments_dir.join(file_name(id))).map_err(|error| abandon(error.into()))?;
@@ -235,7 +238,7 @@ impl Inner {
     }
 
     /// Runs `step` on the writer thread and waits for it.
-    fn on_writer<T: Send + 'static>(
+    pub(crate) fn on_writer<T: Send + 'static>(
         &self,
         step: impl FnOnce(&mut Writer) -> T + Send + 'static,
     ) -> Result<T, AppendError> {

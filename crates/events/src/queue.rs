@@ -44,6 +44,22 @@ struct State<W> {
     closed: bool,
 }
 
+impl<W> State<W> {
+    fn pop_jobs(&mut self, rows: usize) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        let mut taken = 0;
+        while taken < rows
+            && let Some(job) = self.jobs.pop_front()
+        {
+            taken += job.events.len();
+            self.rows -= job.events.len();
+            self.bytes -= job.bytes;
+            jobs.push(job);
+        }
+        jobs
+    }
+}
+
 impl<W> Queue<W> {
     pub(crate) fn new(max_rows: usize, max_bytes: usize) -> Self {
         let state =
@@ -102,21 +118,17 @@ impl<W> Queue<W> {
         if let Some(task) = state.tasks.pop_front() {
             return Work::Task(task);
         }
-        let mut jobs = Vec::new();
-        let mut taken = 0;
-        while taken < rows
-            && let Some(job) = state.jobs.pop_front()
-        {
-            taken += job.events.len();
-            state.rows -= job.events.len();
-            state.bytes -= job.bytes;
-            jobs.push(job);
-        }
+        let jobs = state.pop_jobs(rows);
         match (jobs.is_empty(), state.closed) {
             (false, _) => Work::Commit(jobs),
             (true, true) => Work::Closed,
             (true, false) => Work::Idle,
         }
+    }
+
+    /// Takes jobs of about `rows` events, without waiting for any.
+    pub(crate) fn take_jobs(&self, rows: usize) -> Vec<Job> {
+        self.state.lock().pop_jobs(rows)
     }
 
     /// Refuses appends from now on; those that wait are still taken.
@@ -131,6 +143,15 @@ impl<W> Queue<W> {
         state.closed = true;
         drop(state);
         self.ready.notify_one();
+    }
+
+    /// Refuses everything and drops what waits: the writer is gone.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.open = false;
+        state.closed = true;
+        state.jobs.clear();
+        state.tasks.clear();
     }
 
     pub(crate) fn is_open(&self) -> bool {

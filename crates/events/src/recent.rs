@@ -30,9 +30,11 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Result<Vec<Rec
     let begun_ms = since.plus_millis(-SESSION_MAX_MS).as_millis();
     let mut sessions = Sessions::new();
     for segment in &state.segments {
-        let ranges = segment.meta.sites.iter().filter(|range| range.max_at >= begun_ms);
-        for range in ranges {
-            read_range(segment, range, begun_ms, &mut sessions).map_err(|error| {
+        let mut ranges: Vec<&SiteRange> = segment.meta.sites.iter().filter(|range| range.max_at >= begun_ms).collect();
+        // Websites that share a row group are read together.
+        ranges.sort_by_key(|range| (range.group, range.start));
+        for ranges in ranges.chunk_by(|a, b| a.group == b.group) {
+            read_group(segment, ranges, begun_ms, &mut sessions).map_err(|error| {
                 tracing::error!(%error, "a segment cannot be read");
                 QueryError::Damaged(error.to_string())
             })?;
@@ -89,40 +91,43 @@ fn note(
     }
 }
 
-fn read_range(
+/// Reads `ranges` of one row group.
+fn read_group(
     segment: &Segment,
-    range: &SiteRange,
+    ranges: &[&SiteRange],
     begun_ms: i64,
     sessions: &mut Sessions,
 ) -> Result<(), SegmentError> {
-    let rows = range.start as usize..(range.start + range.rows) as usize;
-    let at = segment.read_at(range.group, rows.clone())?;
-    let first = at.partition_point(|&at| at < begun_ms);
-    let at = &at[first..];
-    let rows = rows.start + first..rows.end;
-    let kinds = kinds_of(segment, &segment.read(range.group, ColumnId::Kind, rows.clone())?)?;
-    let visitors = segment.read(range.group, ColumnId::Visitor, rows.clone())?;
-    let ids = segment.read(range.group, ColumnId::Session, rows.clone())?;
+    let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
+    let (group, start) = (first.group, first.start as usize);
+    let rows = start..(last.start + last.rows) as usize;
+    let at = segment.read_at(group, rows.clone())?;
+    let kinds = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
+    let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
+    let ids = segment.read(group, ColumnId::Session, rows.clone())?;
     let mut utm = Vec::new();
     for dimension in UTM {
-        utm.push(segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?);
+        utm.push(segment.read(group, ColumnId::Dimension(dimension), rows.clone())?);
     }
     let (Values::Ids(visitor_ids), Values::Ids(session_ids)) = (&visitors.values, &ids.values) else {
         return Err(segment.error("ids are not numbers"));
     };
-    for row in 0..at.len() {
-        let campaign = || {
-            utm.iter()
-                .map(|column| match &column.values {
-                    Values::Texts(texts) => texts.get(column.codes[row]),
-                    _ => "",
-                })
-                .collect::<Vec<_>>()
-                .join("\u{1f}")
-        };
-        let key = (range.website, session_ids[ids.codes[row] as usize]);
-        let visitor = visitor_ids[visitors.codes[row] as usize];
-        note(sessions, key, visitor, at[row], (kinds[row] != EventKind::Heartbeat as u8).then_some(campaign));
+    for range in ranges {
+        let rows = range.start as usize - start..(range.start + range.rows) as usize - start;
+        for row in rows.filter(|&row| at[row] >= begun_ms) {
+            let campaign = || {
+                utm.iter()
+                    .map(|column| match &column.values {
+                        Values::Texts(texts) => texts.get(column.codes[row]),
+                        _ => "",
+                    })
+                    .collect::<Vec<_>>()
+                    .join("\u{1f}")
+            };
+            let key = (range.website, session_ids[ids.codes[row] as usize]);
+            let visitor = visitor_ids[visitors.codes[row] as usize];
+            note(sessions, key, visitor, at[row], (kinds[row] != EventKind::Heartbeat as u8).then_some(campaign));
+        }
     }
     Ok(())
 }

@@ -32,16 +32,43 @@ const TEXT_BYTES: usize = 96;
 
 /// The views of all websites.
 pub(crate) struct Views {
-    entries: Mutex<HashMap<WebsiteId, Arc<Entry>>>,
+    entries: Mutex<Entries>,
     max_bytes: usize,
     clock: AtomicU64,
 }
 
 #[derive(Default)]
+struct Entries {
+    views: HashMap<WebsiteId, Arc<Entry>>,
+    /// What all of them take.
+    bytes: usize,
+}
+
+#[derive(Default)]
 struct Entry {
     view: Mutex<View>,
+    /// What the view took when it was measured last. Changed under the lock of [`Entries`] only.
     bytes: AtomicUsize,
     used: AtomicU64,
+}
+
+impl Entries {
+    /// Notes that the view of `entry` takes `bytes` now, if it was not dropped meanwhile.
+    fn measured(&mut self, website: WebsiteId, entry: &Arc<Entry>, bytes: usize) {
+        if self.views.get(&website).is_some_and(|known| Arc::ptr_eq(known, entry)) {
+            self.bytes = self.bytes - entry.bytes.swap(bytes, Ordering::Relaxed) + bytes;
+            // A view without bytes is a website without rows: nothing is kept for made-up ids.
+            if bytes == 0 {
+                self.views.remove(&website);
+            }
+        }
+    }
+
+    fn remove(&mut self, website: WebsiteId) {
+        if let Some(entry) = self.views.remove(&website) {
+            self.bytes -= entry.bytes.load(Ordering::Relaxed);
+        }
+    }
 }
 
 /// What a kernel needs, shared with the view it came from.
@@ -84,7 +111,7 @@ impl Views {
         budget: &Budget,
     ) -> Result<Prepared, QueryError> {
         let used = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
-        let entry = Arc::clone(self.entries.lock().entry(website).or_default());
+        let entry = Arc::clone(self.entries.lock().views.entry(website).or_default());
         entry.used.store(used, Ordering::Relaxed);
         let mut view = loop {
             budget.check()?;
@@ -97,54 +124,40 @@ impl Views {
         let prepared = view.prepare(&state, website, time, columns, budget, used);
         let bytes = view.bytes();
         drop(view);
-        entry.bytes.store(bytes, Ordering::Relaxed);
-        self.evict(website, used);
+        self.make_room(website, &entry, bytes, used);
         prepared
     }
 
     /// Drops what is kept of `website`.
     pub(crate) fn forget(&self, website: WebsiteId) {
-        self.entries.lock().remove(&website);
+        self.entries.lock().remove(website);
     }
 
     /// Bytes that are kept, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries.lock().values().map(|entry| entry.bytes.load(Ordering::Relaxed)).sum()
+        self.entries.lock().bytes
     }
 
-    /// Drops views, those used least recently first, until all keep to the budget: first others, then the chunks of
-    /// `current` that its last query did not need, then `current`.
-    fn evict(&self, current: WebsiteId, used: u64) {
+    /// Notes that the view of `website` takes `bytes`, and drops views, those used least recently first, until all keep to
+    /// the budget: first others, then the chunks of this one that its last query did not need, then this one.
+    fn make_room(&self, website: WebsiteId, entry: &Arc<Entry>, bytes: usize, used: u64) {
         let mut entries = self.entries.lock();
-        // A view without bytes is a website without rows: nothing is kept for made-up ids.
-        if entries.get(&current).is_some_and(|entry| entry.bytes.load(Ordering::Relaxed) == 0) {
-            entries.remove(&current);
+        entries.measured(website, entry, bytes);
+        while entries.bytes > self.max_bytes {
+            let others = entries.views.iter().filter(|(other, _)| **other != website);
+            let oldest = others.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(other, _)| *other);
+            let Some(oldest) = oldest else { break };
+            entries.remove(oldest);
         }
-        let mut total: usize = entries.values().map(|entry| entry.bytes.load(Ordering::Relaxed)).sum();
-        while total > self.max_bytes {
-            let oldest = entries
-                .iter()
-                .filter(|(website, _)| **website != current)
-                .min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed))
-                .map(|(website, entry)| (*website, entry.bytes.load(Ordering::Relaxed)));
-            let Some((website, bytes)) = oldest else { break };
-            entries.remove(&website);
-            total -= bytes.min(total);
-        }
-        if total <= self.max_bytes {
-            return;
-        }
-        if let Some(entry) = entries.get(&current)
+        if entries.bytes > self.max_bytes
             && let Some(mut view) = entry.view.try_lock()
         {
             view.drop_unused(used);
-            let bytes = view.bytes();
-            entry.bytes.store(bytes, Ordering::Relaxed);
-            if bytes <= self.max_bytes {
-                return;
-            }
+            entries.measured(website, entry, view.bytes());
         }
-        entries.remove(&current);
+        if entries.bytes > self.max_bytes {
+            entries.remove(website);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use zenovay_domain::WebsiteId;
@@ -31,6 +32,16 @@ pub(crate) struct Writer {
     pruned_to: Option<KeyCursor>,
 }
 
+/// When the writer ends, also by a panic, nobody waits for it any more.
+struct Gone(Arc<Inner>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.poisoned.fetch_or(thread::panicking(), Ordering::Relaxed);
+        self.0.queue.abandon();
+    }
+}
+
 enum Slot {
     Open(Log),
     /// Nothing can be appended: there is no log to append to. Kept so that nobody else opens the directory.
@@ -48,6 +59,7 @@ impl Writer {
 
     /// Works until the queue is closed.
     pub(crate) fn run(mut self) {
+        let _gone = Gone(Arc::clone(&self.inner));
         loop {
             match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE) {
                 Work::Commit(jobs) => self.commit(jobs),
@@ -58,6 +70,17 @@ impl Writer {
         }
         // What was committed is safe in the log; a checkpoint saves the next start some work.
         let _ = self.with_log(Log::checkpoint_all);
+    }
+
+    /// Commits everything that waits.
+    pub(crate) fn drain(&mut self) {
+        loop {
+            let jobs = self.inner.queue.take_jobs(self.inner.config.commit_rows);
+            if jobs.is_empty() {
+                return;
+            }
+            self.commit(jobs);
+        }
     }
 
     fn commit(&mut self, mut jobs: Vec<Job>) {
@@ -102,7 +125,7 @@ impl Writer {
     fn tidy(&mut self) {
         if self.inner.disk_full.load(Ordering::Relaxed) {
             // Finds out whether there is space again without an event to lose: readiness depends on it.
-            let _ = self.with_log(|log| log.register(&CatalogChange::default()));
+            let _ = self.with_log(Log::probe);
         }
         let _ = self.with_log(Log::trim);
         self.prune();

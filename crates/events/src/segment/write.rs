@@ -51,6 +51,8 @@ pub(crate) enum WriteError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Parquet(ParquetError),
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl From<ParquetError> for WriteError {
@@ -67,18 +69,19 @@ impl From<ParquetError> for WriteError {
 }
 
 /// Writes the rows of `sources` that `keep` keeps to a new, synced file at `path`. Rows of the same website and time stand
-/// in the order of the sources. `None`, and no file, when no row is kept.
+/// in the order of the sources. `None`, and no file, when no row is kept. `cancelled` is asked before each row group.
 pub(crate) fn write(
     path: &Path,
     id: u64,
     position: u64,
     sources: &[&dyn Source],
     keep: Keep,
+    cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let schema = SCHEMA.clone().map_err(ParquetError::General)?;
     let writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
-    let mut groups = Groups::new(writer, sources)?;
+    let mut groups = Groups::new(writer, sources, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
         groups.add_website(website, keep)?;
     }
@@ -118,6 +121,7 @@ type Times<'a> = Option<(u32, Rc<Cow<'a, [i64]>>)>;
 struct Groups<'a, W: io::Write + Send> {
     writer: SerializedFileWriter<W>,
     sources: &'a [&'a dyn Source],
+    cancelled: &'a dyn Fn() -> bool,
     times: Vec<Times<'a>>,
     pending: Pending,
     compressor: zstd::bulk::Compressor<'static>,
@@ -183,10 +187,15 @@ impl<'a> Cursor<'a> {
 }
 
 impl<'a, W: io::Write + Send> Groups<'a, W> {
-    fn new(writer: SerializedFileWriter<W>, sources: &'a [&'a dyn Source]) -> io::Result<Self> {
+    fn new(
+        writer: SerializedFileWriter<W>,
+        sources: &'a [&'a dyn Source],
+        cancelled: &'a dyn Fn() -> bool,
+    ) -> io::Result<Self> {
         Ok(Self {
             writer,
             sources,
+            cancelled,
             times: sources.iter().map(|_| None).collect(),
             pending: Pending::default(),
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
@@ -241,6 +250,9 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
     fn flush(&mut self) -> Result<(), WriteError> {
         if self.pending.rows.is_empty() {
             return Ok(());
+        }
+        if (self.cancelled)() {
+            return Err(WriteError::Cancelled);
         }
         let pending = std::mem::take(&mut self.pending);
         let descriptor = DESCRIPTOR.as_ref().map_err(|error| ParquetError::General(error.clone()))?;
