@@ -264,13 +264,16 @@ type Page = Window & {
   page.zenovay = zenovay;
 
   const start = safely(() => {
-    for (const name of ["pushState", "replaceState"] as const) {
-      const native = history[name];
-      history[name] = function (this: History, ...args: Parameters<typeof native>) {
-        native.apply(this, args);
-        safely(pageview)();
-      };
-    }
+    // A page that froze its history keeps it: then only `page` counts its routes.
+    safely(() => {
+      for (const name of ["pushState", "replaceState"] as const) {
+        const native = history[name];
+        history[name] = function (this: History, ...args: Parameters<typeof native>) {
+          native.apply(this, args);
+          safely(pageview)();
+        };
+      }
+    })();
     const on = (target: EventTarget, type: string, handler: (event: never) => void, options?: object) =>
       target.addEventListener(type, safely(handler) as EventListener, options);
     on(page, "popstate", () => pageview());

@@ -1,0 +1,116 @@
+// A real Chromium, pages of our own on the loopback address, and the real server to read back from.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const BINARY = process.env.ZENOVAY_BIN ?? new URL("../../target/debug/zenovay", import.meta.url).pathname;
+const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
+/** Not the headless one, which is a bot to the server. */
+const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+
+/** The server, a website that accepts local hosts, and a key. */
+export async function startServer() {
+  const directory = mkdtempSync(join(tmpdir(), "zenovay-tracker-"));
+  const data = ["--data-dir", join(directory, "data"), "--json"];
+  const cli = (words, input) => JSON.parse(execFileSync(BINARY, [...words, ...data], { cwd: directory, input, encoding: "utf8" }));
+  cli(["user", "create", "--email", "owner@example.com", "--name", "Owner", "--password-stdin"], "a long enough passphrase\n");
+  const team = cli(["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "enterprise"]);
+  const website = cli(["website", "create", "--team", team.id, "--domain", "example.com", "--name", "Example", "--allow-localhost"]);
+  const { key } = cli(["key", "create", "--user", "owner@example.com", "--name", "tests", "--scopes", "read", "--teams", "all"]);
+  const words = ["serve", "--listen", "127.0.0.1:0", "--tracking-requests-per-10s", "100000", "--tracking-requests-per-hour", "1000000"];
+  const child = spawn(BINARY, [...words, "--data-dir", join(directory, "data")], {
+    cwd: directory,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ZENOVAY_LOG_LEVEL: "warn" },
+  });
+  const origin = await new Promise((resolve, reject) => {
+    child.on("exit", (status) => reject(new Error(`the server ended with ${status}`)));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const match = /^listening on (http:\/\/\S+)$/.exec(line);
+      if (match) resolve(match[1]);
+    });
+  });
+  return {
+    origin,
+    code: website.tracking_code,
+    /** One endpoint of the External API; its `data`. */
+    async read(path) {
+      const answer = await fetch(`${origin}/api/external/v1${path.replace("ID", website.id)}`, { headers: { "X-API-Key": key } });
+      const body = await answer.json();
+      if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
+      return body.data;
+    },
+    /** The row of one page, or undefined when it was never viewed. */
+    async page(path) {
+      const { pages } = await this.read("/analytics/ID/pages?range=24h&limit=100");
+      return pages.find((page) => page.url === path);
+    },
+    /** The visitor that landed on a page. */
+    async visitor(path) {
+      const { visitors } = await this.read("/analytics/ID/visitors?range=24h&limit=1000");
+      return visitors.find((visitor) => visitor.landing_page === path);
+    },
+    async stop() {
+      child.removeAllListeners("exit");
+      child.kill("SIGTERM");
+      await new Promise((resolve) => child.on("exit", resolve));
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+/** A web server for the pages of the tests: `pages` maps a path to HTML or to a handler. */
+export async function startPages() {
+  const pages = new Map([["/favicon.ico", ""]]);
+  const server = createServer((request, response) => {
+    const page = pages.get(new URL(request.url, "http://page").pathname);
+    if (typeof page === "function") return page(request, response);
+    response.writeHead(page === undefined ? 404 : 200, { "Content-Type": "text/html; charset=utf-8" });
+    response.end(page ?? "");
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    pages,
+    origin: `http://127.0.0.1:${server.address().port}`,
+    stop: () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve))),
+  };
+}
+
+export function startBrowser() {
+  const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  return chromium.launch({ executablePath: CHROMIUM, args, headless: true });
+}
+
+/**
+ * A fresh browser profile with one tab that remembers what it sent to the server and what the page complained about.
+ * `answered(n)` waits until n reports were answered.
+ */
+export async function openTab(browser, server, options = {}) {
+  const context = await browser.newContext({ userAgent: USER_AGENT, ...options });
+  const page = await context.newPage();
+  const reports = [];
+  const errors = [];
+  let wake = () => {};
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  const isReport = (request) => request.method() === "POST" && /\/e\/(heartbeat\/)?ZV_/.test(request.url());
+  const order = [];
+  page.on("request", (request) => isReport(request) && order.push(request));
+  page.on("response", (response) => {
+    const request = response.request();
+    if (!isReport(request)) return;
+    // In the order in which they were sent, not in which they were answered.
+    const report = { place: order.indexOf(request), url: request.url(), status: response.status(), body: JSON.parse(request.postData()) };
+    reports.push(report);
+    reports.sort((one, other) => one.place - other.place);
+    wake();
+  });
+  const answered = async (count) => {
+    while (reports.length < count) await new Promise((resolve) => (wake = resolve));
+  };
+  return { context, page, reports, errors, answered, events: () => reports.filter((report) => report.body.event_type) };
+}
