@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use maxminddb::{Reader, geoip2};
+use maxminddb::Reader;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 static COUNTRIES: &[u8] = include_bytes!("../data/countries.mmdb.zst");
 
@@ -98,15 +100,77 @@ impl GeoDatabase {
             Err(maxminddb::MaxMindDbError::InvalidInput { .. }) => return Ok(Place::default()),
             Err(error) => return Err(error),
         };
-        let Some(city) = found.decode::<geoip2::City>()? else { return Ok(Place::default()) };
-        let country = city.country.iso_code.or(city.registered_country.iso_code).unwrap_or("");
+        let Some(record) = found.decode::<Record<'_>>()? else { return Ok(Place::default()) };
+        let country = record.country_code.or(record.country.code).or(record.country.name).unwrap_or("");
         let valid = country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic());
-        let region = city.subdivisions.first().and_then(|region| region.names.english.or(region.iso_code));
+        let first = record.subdivisions.first();
+        let region = first.and_then(|region| region.name.or(region.code)).or(record.region.name).or(record.state1);
         Ok(Place {
             country: if valid { country.to_ascii_uppercase() } else { String::new() },
             region: text(region),
-            city: text(city.city.names.english),
+            city: text(record.city.name),
         })
+    }
+}
+
+/// A record in any of the layouts that publishers use: nested as GeoIP2 and DB-IP, flat as IPinfo and ip-location-db.
+#[derive(Deserialize, Default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct Record<'a> {
+    #[serde(borrow)]
+    country_code: Option<&'a str>,
+    country: Named<'a>,
+    subdivisions: Vec<Named<'a>>,
+    region: Named<'a>,
+    state1: Option<&'a str>,
+    city: Named<'a>,
+}
+
+/// A text, or a map with `iso_code` and `names.en`.
+#[derive(Default)]
+struct Named<'a> {
+    code: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Names<'a> {
+    #[serde(borrow)]
+    en: Option<&'a str>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Named<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamedVisitor).map(|named| Self { code: named.code, name: named.name })
+    }
+}
+
+struct NamedVisitor;
+
+impl<'de> Visitor<'de> for NamedVisitor {
+    type Value = Named<'de>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a name, or a map with iso_code and names")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Named<'de>, E> {
+        Ok(Named { code: None, name: Some(name) })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Named<'de>, A::Error> {
+        let mut named = Named::default();
+        while let Some(member) = members.next_key::<&str>()? {
+            match member {
+                "iso_code" => named.code = Some(members.next_value()?),
+                "names" => named.name = members.next_value::<Names<'de>>()?.en,
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(named)
     }
 }
 

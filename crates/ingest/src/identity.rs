@@ -358,7 +358,7 @@ mod tests {
         let salt = hasher.store.lock().secrets.salts[0].1.clone();
         let on_disk = || {
             let files = fs::read_dir(dir.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-            files.filter(|bytes| bytes.windows(32).any(|window| window == &**salt)).count()
+            files.filter(|bytes| bytes.windows(32).any(|window| *window == salt[..])).count()
         };
         assert_eq!(on_disk(), 1);
         hasher.rotate(at(DAY + 1, SALT_GRACE_MS - 1)).unwrap();
