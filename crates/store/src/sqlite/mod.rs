@@ -1,5 +1,6 @@
 //! The store in one SQLite file.
 
+mod check;
 mod keys;
 mod rows;
 mod teams;

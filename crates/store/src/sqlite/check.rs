@@ -1,0 +1,61 @@
+//! Reading everything, to find damage before a request does.
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::SqliteStore;
+use crate::Result;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+impl SqliteStore {
+    /// Lets SQLite check the whole file and every reference between tables. Empty when all is well, otherwise one line for
+    /// each fault. Works while other processes use the store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the file cannot be read at all.
+    pub fn check(&self) -> Result<Vec<String>> {
+        let mut conn = self.connection()?;
+        let mut faults: Vec<String> = diesel::sql_query("SELECT integrity_check AS line FROM pragma_integrity_check")
+            .load::<Line>(&mut *conn)?
+            .into_iter()
+            .map(|line| line.line)
+            .filter(|line| line != "ok")
+            .collect();
+        let dangling = diesel::sql_query(
+            "SELECT 'a row of ' || \"table\" || ' refers to a missing row of ' || parent AS line FROM pragma_foreign_key_check",
+        );
+        faults.extend(dangling.load::<Line>(&mut *conn)?.into_iter().map(|line| line.line));
+        Ok(faults)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+
+    #[test]
+    fn a_dangling_reference_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("zenovay.db")).unwrap();
+        assert_eq!(store.check().unwrap(), Vec::<String>::new());
+        let mut conn = store.connection().unwrap();
+        conn.batch_execute(
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO memberships (team_id, user_id, role, created_at) VALUES ('t', 'u', 'owner', 0);
+             PRAGMA foreign_keys = ON;",
+        )
+        .unwrap();
+        drop(conn);
+        let faults = store.check().unwrap();
+        assert!(faults.iter().all(|fault| fault.starts_with("a row of memberships refers to a missing row of ")), "{faults:?}");
+        assert!(!faults.is_empty());
+    }
+}
