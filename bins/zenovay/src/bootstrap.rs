@@ -14,7 +14,7 @@ use zenovay_store::{
 use crate::config::Config;
 
 /// The address of the account that the first start creates.
-pub const OWNER_EMAIL: &str = "owner@localhost.localdomain";
+pub const OWNER_EMAIL: &str = "owner@localhost";
 
 /// What the first start created. Holds secrets; shown once, never stored.
 pub struct Account {

@@ -1,3 +1,11 @@
 //! The parts of the `zenovay` binary, as a library so that tests build the very application that `main` serves.
 
+pub mod bootstrap;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
 pub mod http;
+pub mod maintenance;
+pub mod runtime;
+pub mod state;
+pub mod telemetry;

@@ -1,1 +1,12 @@
-fn main() {}
+//! The `zenovay` program.
+
+use std::process::ExitCode;
+
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> ExitCode {
+    zenovay::cli::run(std::env::args_os()).into()
+}

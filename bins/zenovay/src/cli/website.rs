@@ -5,6 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
+use zenovay_ingest::{check_settings, parse_domain};
 use zenovay_store::{NewWebsite, StoreError, WebsiteStore};
 
 use super::context;
@@ -84,7 +85,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 id: WebsiteId::from_random_bytes(rand::random()),
                 team_id: team,
                 user_id: None,
-                domain,
+                domain: parse_domain(&domain).map_err(Failure::new)?,
                 name,
                 tracking_code: TrackingCode::from_random_bytes(rand::random()),
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
@@ -98,17 +99,17 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             });
         }
         Command::Set { id, settings } => {
-            let mut usage = None;
+            let mut refusal = None;
             let edited = store.edit_website(id, &mut |website| {
-                assign_all(website, &settings).map_err(|problem| {
-                    usage = Some(problem.clone());
-                    StoreError::Invalid { field: "settings", reason: problem }
+                change(website, &settings).map_err(|problem| {
+                    refusal = Some(problem);
+                    StoreError::Invalid { field: "settings", reason: String::new() }
                 })
             });
-            if let Some(problem) = usage {
-                return Err(Failure::usage(problem));
+            match refusal {
+                Some(refusal) => return Err(refusal),
+                None => show(&edited?, "website changed\n", output),
             }
-            show(&edited?, "website changed\n", output);
         }
         Command::Show { id } => show(&context::website(&store, id)?, "", output),
         Command::Delete { id, yes: _ } => {
@@ -135,8 +136,8 @@ fn show(website: &Website, done: &str, output: &mut Output) {
     });
 }
 
-/// Changes what `assignments` name; whether the values make sense is for the store to say.
-fn assign_all(website: &mut Website, assignments: &[Assignment]) -> Result<(), String> {
+/// Changes what `assignments` name, and checks what comes out of it.
+fn change(website: &mut Website, assignments: &[Assignment]) -> Result<(), Failure> {
     let mut settings = match serde_json::to_value(&website.settings) {
         Ok(Value::Object(settings)) => settings,
         _ => Map::new(),
@@ -144,12 +145,12 @@ fn assign_all(website: &mut Website, assignments: &[Assignment]) -> Result<(), S
     for Assignment { name, value } in assignments {
         match name.as_str() {
             "name" => website.name.clone_from(value),
-            "domain" => website.domain.clone_from(value),
-            _ => assign(&mut settings, name, value)?,
+            "domain" => website.domain = parse_domain(value).map_err(Failure::new)?,
+            _ => assign(&mut settings, name, value).map_err(Failure::usage)?,
         }
     }
-    website.settings = serde_json::from_value(Value::Object(settings)).map_err(|error| error.to_string())?;
-    Ok(())
+    website.settings = serde_json::from_value(Value::Object(settings)).map_err(Failure::new)?;
+    check_settings(&website.settings).map_err(Failure::new)
 }
 
 /// The type of the present value says how the new one is read.

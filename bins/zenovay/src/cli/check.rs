@@ -1,0 +1,78 @@
+//! `zenovay check`.
+
+use serde_json::{Value, json};
+use zenovay_events::{Verified, verify};
+use zenovay_store::SqliteStore;
+
+use super::output::{Failure, Output};
+use crate::config::Config;
+use crate::data_dir::{DataDirError, ServerLock};
+
+/// The configuration has been read and found valid by the time this runs.
+pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
+    let (metadata, mut faults) = check_metadata(config)?;
+    let events = check_events(config)?;
+    if let Events::Checked(verified) = &events {
+        faults.extend(verified.damages.iter().cloned());
+    }
+    if !faults.is_empty() {
+        return Err(Failure::new(format_args!("{} damaged: {}", faults.len(), faults.join("; "))));
+    }
+    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json() });
+    output.result(&result, || format!("configuration: ok\nmetadata: {metadata}\nevents: {}\n", events.text()));
+    Ok(())
+}
+
+fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failure> {
+    let path = config.database_path();
+    if !path.exists() {
+        return Ok(("none yet", Vec::new()));
+    }
+    let faults = SqliteStore::open(&path)?.check()?;
+    Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
+}
+
+enum Events {
+    None,
+    /// A server has the store for itself.
+    InUse,
+    Checked(Verified),
+}
+
+fn check_events(config: &Config) -> Result<Events, Failure> {
+    if !config.data_dir.join("events.db").exists() {
+        return Ok(Events::None);
+    }
+    // Held while the events are read, so that a server that is started meanwhile says what is going on.
+    match ServerLock::acquire(&config.data_dir) {
+        Err(DataDirError::Held(_)) => Ok(Events::InUse),
+        Err(error) => Err(Failure::new(error)),
+        Ok(_lock) => verify(&config.data_dir).map(Events::Checked).map_err(Failure::new),
+    }
+}
+
+impl Events {
+    fn json(&self) -> Value {
+        match self {
+            Self::None => json!("none yet"),
+            Self::InUse => json!("not checked: a server is running"),
+            Self::Checked(verified) => json!({
+                "segments": verified.segments,
+                "segment_rows": verified.segment_rows,
+                "segment_bytes": verified.segment_bytes,
+                "log_rows": verified.log_rows,
+            }),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::None => "none yet".to_owned(),
+            Self::InUse => "not checked, because a server is running on them; stop it to check them".to_owned(),
+            Self::Checked(verified) => format!(
+                "ok, {} rows in {} segments of {} bytes, {} rows in the log",
+                verified.segment_rows, verified.segments, verified.segment_bytes, verified.log_rows
+            ),
+        }
+    }
+}

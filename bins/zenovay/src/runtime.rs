@@ -1,0 +1,271 @@
+//! The life of a server: it takes the data directory, opens what is stored, listens, and leaves everything on disk when
+//! it is told to stop.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use zenovay_domain::{Clock, SystemClock};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_ingest::{GeoDatabase, GeoError, Pipeline, VisitorHasher};
+use zenovay_store::{SqliteStore, StoreError};
+
+use crate::bootstrap;
+use crate::config::Config;
+use crate::data_dir::{self, DataDirError, ServerLock};
+use crate::http;
+use crate::maintenance::Maintenance;
+use crate::state::{AppState, RestoreError};
+use crate::telemetry::{self, StoreObserver};
+
+/// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
+const BACKLOG: u32 = 4_096;
+
+/// Why the server did not start, or ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The metadata cannot be used.
+    #[error("metadata: {0}")]
+    Metadata(#[from] StoreError),
+    /// The event store cannot be opened.
+    #[error("event store: {0}")]
+    Events(#[from] OpenError),
+    /// The sessions of the last half hour cannot be read.
+    #[error("event store: {0}")]
+    Sessions(#[from] RestoreError),
+    /// The salts that visitors are named with cannot be used.
+    #[error("salts: {0}")]
+    Salts(std::io::Error),
+    /// The geo database cannot be used.
+    #[error("geo database: {0}")]
+    Geo(#[from] GeoError),
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The machine refused something a server needs.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// The stores of a server, and the lock that makes it the only one on them.
+pub struct Stores {
+    /// Users, teams, websites, keys.
+    pub metadata: Arc<SqliteStore>,
+    /// Events.
+    pub events: Arc<EmbeddedStore>,
+    _lock: ServerLock,
+}
+
+impl Stores {
+    /// Takes the data directory of `config` and opens what is in it; what is missing is made, what is old is migrated.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn open(config: &Config) -> Result<Self, ServeError> {
+        data_dir::create(&config.data_dir)?;
+        let lock = ServerLock::acquire(&config.data_dir)?;
+        let metadata = Arc::new(SqliteStore::open(&config.database_path())?);
+        let events = EmbeddedStore::open(event_settings(config), Arc::new(SystemClock))?;
+        Ok(Self { metadata, events: Arc::new(events), _lock: lock })
+    }
+}
+
+fn event_settings(config: &Config) -> EmbeddedConfig {
+    EmbeddedConfig {
+        cache_bytes: config.cache_bytes.as_usize(),
+        seal_rows: config.seal_rows.get(),
+        seal_age_ms: i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000),
+        observer: Some(Arc::new(StoreObserver)),
+        ..EmbeddedConfig::new(&config.data_dir)
+    }
+}
+
+/// Runs the server with the settings `config` until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub fn serve(config: &Config) -> Result<(), ServeError> {
+    telemetry::start_log(config.log_format, config.log_level);
+    let stores = Stores::open(config)?;
+    run(config, stores, |stores, url| {
+        let (mut rng, now) = (rand::rng(), SystemClock.now());
+        let Some(account) = bootstrap::create_account(&stores.metadata, &mut rng, now)? else { return Ok(String::new()) };
+        let website =
+            bootstrap::create_website(&stores.metadata, &account, "localhost", "My website", &config.plans, &mut rng, now)?;
+        Ok(bootstrap::welcome(&account, &website, url))
+    })
+}
+
+/// Listens, prints what `prepare` makes of the stores and the server's URL, says `listening on http://ADDR`, and serves
+/// until SIGTERM or SIGINT. Then requests in flight are answered and the event store is shut down.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub fn run(
+    config: &Config,
+    stores: Stores,
+    prepare: impl FnOnce(&Stores, &str) -> Result<String, ServeError>,
+) -> Result<(), ServeError> {
+    let listener = listen(config.listen)?;
+    let metrics_listener = config.metrics_listen.map(listen).transpose()?;
+    let address = listener.local_addr()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let events: Arc<dyn EventStore> = stores.events.clone();
+    let ingest = Arc::new(pipeline(config, &*clock)?);
+    let state = Arc::new(AppState::new(config, clock, Arc::clone(&stores.metadata), events, ingest));
+    state.restore_sessions()?;
+
+    // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
+    print(&prepare(&stores, &bootstrap::public_url(config, address))?)?;
+    let maintenance = Maintenance::start(Arc::clone(&state))?;
+    if !http::assets::are_built() {
+        tracing::warn!("built without z.js: run `just assets` and build again");
+    }
+    let served = actix_web::rt::System::new().block_on(async {
+        let server = main_server(config, listener, Arc::clone(&state))?;
+        let metrics_server = metrics_listener.map(|listener| metrics_server(listener, Arc::clone(&state))).transpose()?;
+        let mut handles = vec![server.handle()];
+        if let Some(server) = &metrics_server {
+            handles.push(server.handle());
+        }
+        stop_on_signal(handles)?;
+        print(&format!("listening on http://{address}\n"))?;
+        if let Some(server) = metrics_server {
+            actix_web::rt::spawn(server);
+        }
+        server.await
+    });
+
+    // The workers are gone: nobody appends any more, and everything that was answered is durable.
+    maintenance.stop();
+    stores.events.shutdown();
+    tracing::info!("stopped");
+    Ok(served?)
+}
+
+fn pipeline(config: &Config, clock: &dyn Clock) -> Result<Pipeline, ServeError> {
+    let rng = StdRng::from_rng(&mut rand::rng());
+    let hasher = VisitorHasher::open(&config.data_dir, clock.now(), rng).map_err(ServeError::Salts)?;
+    let geo = match &config.geo_database {
+        Some(path) => GeoDatabase::open(path)?,
+        None => GeoDatabase::embedded()?,
+    };
+    Ok(Pipeline::new(hasher, geo))
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).map_err(|cause| ServeError::Listen { address, cause })
+}
+
+fn main_server(config: &Config, listener: TcpListener, state: Arc<AppState>) -> std::io::Result<actix_web::dev::Server> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let connections = connections_per_worker(config.max_connections_per_core.as_usize(), cores);
+    let server = HttpServer::new(move || http::app(Arc::clone(&state)))
+        .workers(cores)
+        .backlog(BACKLOG)
+        .max_connections(connections)
+        .keep_alive(Duration::from_secs(config.keep_alive_seconds.get()))
+        .client_request_timeout(Duration::from_secs(config.request_timeout_seconds.get()))
+        .client_disconnect_timeout(Duration::from_secs(1))
+        // A client that closes its end is gone: its query is cancelled instead of finished for nobody.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(config.shutdown_timeout_seconds.get())
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// A server with one page.
+fn metrics_server(listener: TcpListener, state: Arc<AppState>) -> std::io::Result<actix_web::dev::Server> {
+    let page = async |state: web::Data<AppState>| {
+        let text = state.metrics.render(&*state.events);
+        HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    };
+    let server = HttpServer::new(move || {
+        App::new().app_data(web::Data::from(Arc::clone(&state))).route("/metrics", web::get().to(page))
+    });
+    Ok(server.workers(1).max_connections(64).disable_signals().listen(listener)?.run())
+}
+
+/// File descriptors that connections must leave for segments, databases and the log.
+const RESERVED_FILES: usize = 256;
+
+/// As many connections as are wanted, but never so many that the process runs out of file descriptors.
+fn connections_per_worker(wanted: usize, workers: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let Some(files) = open_files_limit(&limits) else { return wanted };
+    let possible = files.saturating_sub(RESERVED_FILES) / workers;
+    if possible < wanted {
+        tracing::info!(possible, wanted, "the limit on open files limits the connections per core");
+    }
+    wanted.min(possible.max(16))
+}
+
+/// The soft limit in the text of `/proc/self/limits`; `None` when there is none.
+fn open_files_limit(limits: &str) -> Option<usize> {
+    limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
+}
+
+/// Prints to stdout, where scripts wait for the last line.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Listens for SIGTERM and SIGINT on a thread of its own, because sealing keeps the main thread busy. The first signal
+/// stops the servers after their requests; the second ends the process: what was acknowledged is on disk already.
+fn stop_on_signal(handles: Vec<ServerHandle>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(next(&mut signals));
+        tracing::info!("stopping: requests in flight are answered, events are sealed; a second signal ends at once");
+        for handle in handles {
+            // The command is sent by the call; the end of the server is awaited elsewhere.
+            drop(handle.stop(true));
+        }
+        runtime.block_on(next(&mut signals));
+        std::process::exit(1);
+    })?;
+    Ok(())
+}
+
+async fn next([terminate, interrupt]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_on_open_files_is_read() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
+                    Max processes             61431                61431                processes\n\
+                    Max open files            1024                 1048576              files\n";
+        assert_eq!(open_files_limit(text), Some(1_024));
+        assert_eq!(open_files_limit("Max open files            unlimited            unlimited            files"), None);
+        assert_eq!(open_files_limit(""), None);
+    }
+}
