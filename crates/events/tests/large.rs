@@ -1,0 +1,147 @@
+//! More rows than a page, a row group and a block of the head hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use zenovay_domain::{Dimension, Event, EventKind, SystemClock, TimeRange, Timestamp, WebsiteId};
+use zenovay_events::conformance::{append, arriving, pageview};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, MetricValues, Order, Query, QueryError, Question, oracle};
+
+const NOW_MS: i64 = 1_774_746_000_000;
+const HOUR_MS: i64 = 3_600_000;
+const BIG: usize = 150_000;
+const MIDDLE: usize = 20_000;
+const SMALL_SITES: usize = 900;
+const SMALL: usize = 40;
+
+fn site(number: usize) -> WebsiteId {
+    // Spread, so that the order of ids is not the order of appending.
+    WebsiteId::from_random_bytes(
+        (number as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C834).to_le_bytes(),
+    )
+}
+
+/// Event `number` of a website: a session of seven an hour, mostly in the order of time.
+fn visit(number: usize) -> Event {
+    let late_ms = if number.is_multiple_of(97) { 5 * HOUR_MS } else { 0 };
+    let at_ms = NOW_MS + number as i64 * 20_000 - late_ms;
+    let session = number as u64 / 7;
+    let mut event = pageview(at_ms, session % 30_000, session, &format!("/{}", number * number % 811));
+    if number.is_multiple_of(11) {
+        event.kind = EventKind::Custom;
+    }
+    if number.is_multiple_of(13) {
+        event.kind = EventKind::Heartbeat;
+        event.engagement_ms = 1_500;
+    }
+    event.dimensions.set(Dimension::Country, ["DE", "FR", "", "US"][number / 1_000 % 4]);
+    event
+}
+
+fn metrics(store: &EmbeddedStore, website: WebsiteId, range: TimeRange) -> MetricValues {
+    let query = Query { range, filter: Filter::default(), question: Question::Overview };
+    match store.query(website, &query, &Budget::unlimited()) {
+        Ok(Answer::Overview(overview)) => overview.metrics,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn hours(from: i64, to: i64) -> TimeRange {
+    TimeRange::new(Timestamp::from_millis(NOW_MS + from * HOUR_MS), Timestamp::from_millis(NOW_MS + to * HOUR_MS))
+}
+
+fn check(store: &EmbeddedStore, big: &[Event]) {
+    let everything = hours(-1_000, 100_000);
+    for range in [everything, hours(0, 24), hours(200, 460), hours(700, 701)] {
+        let query = Query { range, filter: Filter::default(), question: Question::Overview };
+        assert_eq!(
+            Answer::Overview(zenovay_query::Overview { metrics: metrics(store, site(0), range) }),
+            oracle::answer(big, &query)
+        );
+    }
+    let by_country = Query {
+        range: hours(10, 300),
+        filter: Filter::default(),
+        question: Question::Breakdown(GroupBy {
+            field: zenovay_query::Field::Dimension(Dimension::Country),
+            and: None,
+            metrics: vec![zenovay_query::Metric::Sessions],
+            order: Order::Visitors,
+            limit: 10,
+            offset: 0,
+            include_empty: true,
+        }),
+    };
+    let answer = store.query(site(0), &by_country, &Budget::unlimited()).unwrap();
+    assert_eq!(answer, oracle::answer(big, &by_country));
+
+    let middle = metrics(store, site(1), everything);
+    assert_eq!(middle.events, expected_events(MIDDLE));
+    for number in (0..SMALL_SITES).step_by(23) {
+        let small = metrics(store, site(2 + number), everything);
+        assert_eq!((small.events, small.sessions), (expected_events(SMALL), SMALL.div_ceil(7) as u64), "{number}");
+    }
+}
+
+fn expected_events(count: usize) -> u64 {
+    (0..count).filter(|number| !number.is_multiple_of(13)).count() as u64
+}
+
+#[test]
+fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged() {
+    let dir = TempDir::new().unwrap();
+    let config = || EmbeddedConfig { seal_rows: 70_000, ..EmbeddedConfig::new(dir.path()) };
+    let store = EmbeddedStore::open(config(), Arc::new(SystemClock)).unwrap();
+    let mut big = Vec::new();
+    for batch in 0..30 {
+        let mut events = Vec::new();
+        let part = |count: usize| batch * count / 30..(batch + 1) * count / 30;
+        for number in part(BIG) {
+            events.push(arriving(site(0), visit(number)));
+            big.push(visit(number));
+        }
+        events.extend(part(MIDDLE).map(|number| arriving(site(1), visit(number))));
+        for small in 0..SMALL_SITES {
+            events.extend(part(SMALL).map(|number| arriving(site(2 + small), visit(number))));
+        }
+        append(&store, events).unwrap();
+    }
+    check(&store, &big);
+    store.seal().unwrap();
+    check(&store, &big);
+    while store.merge().unwrap() {}
+    check(&store, &big);
+    drop(store);
+    let store = EmbeddedStore::open(config(), Arc::new(SystemClock)).unwrap();
+    check(&store, &big);
+
+    // Nothing was left out and nothing invented, page by page.
+    let query = Query {
+        range: hours(-1_000, 100_000),
+        filter: Filter::default(),
+        question: Question::Breakdown(GroupBy {
+            field: zenovay_query::Field::Dimension(Dimension::Path),
+            and: None,
+            metrics: Vec::new(),
+            order: Order::Pageviews,
+            limit: usize::MAX,
+            offset: 0,
+            include_empty: true,
+        }),
+    };
+    let Answer::Breakdown(pages) = store.query(site(0), &query, &Budget::unlimited()).unwrap() else { panic!() };
+    let mut expected: BTreeMap<String, (u64, BTreeSet<u64>)> = BTreeMap::new();
+    for event in big.iter().filter(|event| event.kind.is_event()) {
+        let (pageviews, visitors) = expected.entry(event.dimensions.get(Dimension::Path).to_owned()).or_default();
+        *pageviews += u64::from(event.kind == EventKind::Pageview);
+        visitors.insert(event.visitor.0);
+    }
+    let found: BTreeMap<String, (u64, u64)> =
+        pages.rows.into_iter().map(|row| (row.value, (row.metrics.pageviews, row.metrics.visitors))).collect();
+    assert_eq!(found, expected.into_iter().map(|(path, (n, visitors))| (path, (n, visitors.len() as u64))).collect());
+
+    let tight = Budget::new(std::time::Duration::from_secs(3_600), 1 << 20);
+    assert_eq!(store.query(site(0), &query, &tight), Err(QueryError::MemoryExceeded), "what a query loads is counted");
+}
