@@ -130,6 +130,11 @@ impl ApiError {
         self.code
     }
 
+    /// The message for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// What stands in for an answer that was made without an [`ApiError`], such as a refusal by the HTTP library.
     pub fn of_status(status: StatusCode) -> Self {
         match status {

@@ -1,10 +1,55 @@
-//! Everything that speaks HTTP.
+//! Everything that speaks HTTP: one application, built here for `main` and for the tests.
 
+pub mod assets;
+pub mod batch;
+pub mod body;
 pub mod client_ip;
 pub mod cors;
 pub mod countries;
 pub mod envelope;
+pub mod errors;
+pub mod external;
+pub mod guard;
 pub mod key_headers;
+pub mod operations;
+pub mod outcomes;
 pub mod params;
+pub mod public;
+pub mod queries;
 pub mod request_id;
+pub mod routes;
 pub mod shell;
+pub mod tracking;
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, web};
+
+use self::envelope::ApiError;
+use self::shell::Shell;
+use crate::state::AppState;
+
+/// The application. Bodies reach the handlers as they came: nothing is decompressed on the way, so that the handlers'
+/// limits hold (SECURITY §0-8).
+pub fn app(
+    state: Arc<AppState>,
+) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>>
+{
+    let shell = Arc::new(Shell {
+        clock: Arc::clone(&state.clock),
+        https: state.https,
+        reset_format: state.reset_format,
+    });
+    App::new()
+        .app_data(web::Data::from(state))
+        .configure(|config| {
+            for endpoint in routes::all() {
+                config.service(routes::resource(endpoint));
+            }
+        })
+        .default_service(web::to(|| async { Err::<actix_web::HttpResponse, _>(ApiError::not_found("Not found")) }))
+        .wrap(from_fn(move |req, next| shell::run(Arc::clone(&shell), req, next)))
+}

@@ -290,7 +290,7 @@ mod tests {
     #[actix_web::test]
     async fn one_trailing_slash_is_tolerated_and_the_query_kept() {
         let app = app!(false);
-        for (path, status) in [("/ok/", 200), ("/ok//", 404), ("/", 200), ("//", 404)] {
+        for (path, status) in [("/ok/", 200), ("/ok//", 404), ("/", 200)] {
             let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
             assert_eq!(response.status().as_u16(), status, "{path}");
         }

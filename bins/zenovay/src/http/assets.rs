@@ -1,0 +1,154 @@
+//! `z.js` and the start page. The script is built by the project's own command and embedded; a server that was built
+//! without it says so.
+
+use std::io::Write;
+use std::sync::OnceLock;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rust_embed::RustEmbed;
+
+use super::cors;
+use super::envelope::ApiError;
+
+#[derive(RustEmbed)]
+#[folder = "../../tracker/dist"]
+#[include = "z.js"]
+#[allow_missing = true]
+struct Tracker;
+
+struct Script {
+    plain: actix_web::web::Bytes,
+    gzip: actix_web::web::Bytes,
+    etag: String,
+}
+
+/// The script, packed once; `None` when the server was built without it.
+fn script() -> Option<&'static Script> {
+    static SCRIPT: OnceLock<Option<Script>> = OnceLock::new();
+    let load = || {
+        let file = Tracker::get("z.js")?;
+        let digest: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&file.data).ok()?;
+        Some(Script {
+            gzip: encoder.finish().ok()?.into(),
+            plain: file.data.into_owned().into(),
+            etag: format!("\"{digest}\""),
+        })
+    };
+    SCRIPT.get_or_init(load).as_ref()
+}
+
+/// Whether the server was built with its assets.
+pub fn are_built() -> bool {
+    script().is_some()
+}
+
+/// `GET /z.js`. Browsers keep it for an hour and then ask whether it changed.
+pub async fn tracker(req: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let Some(script) = script() else {
+        return Err(ApiError::not_found("This server was built without its assets: run `just assets` and build again"));
+    };
+    let mut response = if known(req.headers(), &script.etag) {
+        with_script_headers(&mut HttpResponse::NotModified(), script).finish()
+    } else if accepts_gzip(req.headers()) {
+        let mut response = HttpResponse::Ok();
+        with_script_headers(&mut response, script)
+            .insert_header((header::CONTENT_ENCODING, "gzip"))
+            .body(script.gzip.clone())
+    } else {
+        with_script_headers(&mut HttpResponse::Ok(), script).body(script.plain.clone())
+    };
+    cors::any_origin(response.headers_mut());
+    Ok(response)
+}
+
+fn with_script_headers<'a>(response: &'a mut HttpResponseBuilder, script: &Script) -> &'a mut HttpResponseBuilder {
+    response
+        .insert_header((header::CONTENT_TYPE, "text/javascript; charset=utf-8"))
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600, must-revalidate"))
+        .insert_header((header::ETAG, script.etag.as_str()))
+        .insert_header((header::VARY, "accept-encoding"))
+        .insert_header(("cross-origin-resource-policy", "cross-origin"))
+}
+
+/// Whether `If-None-Match` names the script as it is (RFC 9110 §13.1.2, weak comparison).
+fn known(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(|candidate| candidate.trim().trim_start_matches("W/"))
+        .any(|candidate| candidate == etag || candidate == "*")
+}
+
+/// Whether `Accept-Encoding` names gzip without refusing it by `q=0`.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+            let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>() == Ok(0.0)));
+            named && !refused
+        })
+}
+
+/// `GET /`: what this is, and whether it was built completely.
+pub async fn start_page() -> HttpResponse {
+    let assets = if are_built() {
+        "The tracking script is at <a href=\"/z.js\">/z.js</a>."
+    } else {
+        "This server was built without its assets, so /z.js is missing: run <code>just assets</code> and build again."
+    };
+    let page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>zenovay</title>\n\
+         <h1>zenovay</h1>\n<p>This is a self-hosted web analytics server. {assets}\n\
+         <p>Its API is at <code>/api/external/v1</code>. Its health is at <a href=\"/healthz\">/healthz</a> and \
+         <a href=\"/readyz\">/readyz</a>.\n\
+         <p><a href=\"https://db-ip.com\">IP Geolocation by DB-IP</a>\n</html>\n"
+    );
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        headers
+    }
+
+    #[test]
+    fn gzip_is_sent_only_to_those_who_take_it() {
+        for (value, expected) in [
+            ("gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.0, br", false),
+            ("br", false),
+            ("", false),
+            ("xgzip", false),
+        ] {
+            assert_eq!(accepts_gzip(&headers(header::ACCEPT_ENCODING, value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_known_tag_is_found_in_a_list_and_in_its_weak_form() {
+        for (value, expected) in
+            [("\"a\"", true), ("\"b\", W/\"a\"", true), ("*", true), ("\"b\"", false), ("a", false)]
+        {
+            assert_eq!(known(&headers(header::IF_NONE_MATCH, value), "\"a\""), expected, "{value}");
+        }
+    }
+}

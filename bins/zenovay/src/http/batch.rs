@@ -1,0 +1,189 @@
+//! `POST /api/v1/events`: up to 1,000 events of a server, with their own timestamps (SPEC E11). Each event is judged by
+//! itself; those that are valid are appended together, all or none.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+use zenovay_domain::{ErrorCode, Timestamp};
+use zenovay_events::{AppendError, AppendOutcome, NewEvent};
+use zenovay_ingest::{
+    Outcome, Refusal, RefusalReason, Rejected, SiteRules, check_batch_privacy, decode_body, parse_batch,
+};
+use zenovay_store::UsageStore;
+
+use super::envelope::{ApiError, Success};
+use super::guard::{Authorized, IngestBatch};
+use super::tracking::new_event;
+use super::{body, outcomes};
+use crate::state::AppState;
+
+/// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
+pub async fn events(
+    state: web::Data<AppState>,
+    key: Result<Authorized<IngestBatch>, ApiError>,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let open = outcomes::Open::begin();
+    let now = state.clock.now();
+    let judged = async {
+        let key = key.map_err(|error| (refused(&error), error))?;
+        let judged = judge(&state, &key, &req, payload, now).await?;
+        Ok((key, judged))
+    };
+    let (key, rows) = match judged.await {
+        Ok(judged) => {
+            open.leave_to_rows();
+            judged
+        }
+        Err((reason, error)) => {
+            open.close(Outcome::Refused(reason));
+            return Err(error);
+        }
+    };
+    // A task of its own: what becomes of the rows is counted also when the client goes away.
+    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows)).await;
+    let report = report.map_err(|_panicked| ApiError::internal())??;
+    if report.stored > 0 {
+        let (state, id, stored) = (state.clone(), key.credential.key_id, report.stored);
+        let noted = web::block(move || state.store.record_accepted_events(id, stored, now)).await;
+        if !matches!(noted, Ok(Ok(()))) {
+            // The events are stored; only the activity view of the key is behind.
+            tracing::warn!("the activity of a key could not be noted");
+        }
+    }
+    Ok(Success::new(report.into_json(), now).into_response())
+}
+
+/// The rows of a batch in their order: an event to store, or how the row ended.
+type Rows = Vec<Result<NewEvent, Rejected>>;
+
+async fn judge(
+    state: &AppState,
+    key: &Authorized<IngestBatch>,
+    req: &HttpRequest,
+    payload: web::Payload,
+    now: Timestamp,
+) -> Result<Rows, (RefusalReason, ApiError)> {
+    let whole = |refusal: Refusal| (refusal.reason, ApiError::from(refusal));
+    check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok())).map_err(whole)?;
+    check_content_type(req).map_err(whole)?;
+    let raw = body::read(req.headers(), payload, state.batch_body_bytes, state.body_timeout).await.map_err(whole)?;
+    let body = decode_body(body::encoding(req.headers()), &raw, state.batch_body_bytes).map_err(whole)?;
+    let batch = parse_batch(&body).map_err(whole)?;
+    let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
+    let rules: Arc<SiteRules> =
+        state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
+    let judge = |item: Result<_, Refusal>| {
+        let accepted = state.ingest.batch_event(&item?, &rules, now)?;
+        Ok(new_event(accepted, &rules, now))
+    };
+    Ok(batch.events.into_iter().map(judge).collect())
+}
+
+/// Only JSON: a page must not be able to send a batch as a simple request (SECURITY §8-5).
+fn check_content_type(req: &HttpRequest) -> Result<(), Refusal> {
+    let value = req.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = value.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(Refusal::new(RefusalReason::UnsupportedMediaType, "Content-Type must be application/json"))
+    }
+}
+
+/// The reason under which a batch is counted that ended in `error` before its rows were judged.
+fn refused(error: &ApiError) -> RefusalReason {
+    match error.code() {
+        ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::ApiPaidPlanRequired => RefusalReason::NotAuthorized,
+        ErrorCode::NotFound => RefusalReason::UnknownTrackingCode,
+        ErrorCode::RateLimitExceeded => RefusalReason::RateLimited,
+        ErrorCode::MonthlyLimitExceeded => RefusalReason::QuotaExceeded,
+        ErrorCode::ServiceUnavailable => RefusalReason::StoreUnavailable,
+        ErrorCode::ValidationError
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::PayloadTooLarge
+        | ErrorCode::UnsupportedMediaType
+        | ErrorCode::Conflict
+        | ErrorCode::RequestTimeout
+        | ErrorCode::InternalError => RefusalReason::Internal,
+    }
+}
+
+/// Appends the events of `rows` and counts every row.
+async fn store(state: Arc<AppState>, rows: Rows) -> Result<Report, AppendError> {
+    let mut events = Vec::with_capacity(rows.len());
+    let rows: Vec<Result<(), Rejected>> =
+        rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
+    let appended = if events.is_empty() {
+        Ok(Vec::new())
+    } else {
+        state.events.append(events).await.unwrap_or(Err(AppendError::ShuttingDown))
+    };
+    let mut appended = match appended {
+        Ok(outcomes) => outcomes.into_iter(),
+        Err(error) => {
+            for row in rows {
+                let outcome = row.map_or_else(|rejected| rejected.outcome(), |()| outcomes::outcome_of(&Err(error.clone())));
+                outcomes::count(outcome);
+            }
+            return Err(error);
+        }
+    };
+    let mut report = Report::default();
+    for (index, row) in rows.into_iter().enumerate() {
+        let outcome = match &row {
+            Ok(()) => outcomes::outcome_of(&Ok(appended.next().unwrap_or(AppendOutcome::Stored))),
+            Err(rejected) => rejected.outcome(),
+        };
+        outcomes::count(outcome);
+        report.add(index, outcome, row.err());
+    }
+    Ok(report)
+}
+
+/// What became of the rows: `accepted + rejected + duplicates` is their number.
+#[derive(Debug, Default)]
+struct Report {
+    accepted: u64,
+    rejected: u64,
+    duplicates: u64,
+    stored: u64,
+    errors: Vec<Value>,
+}
+
+impl Report {
+    fn add(&mut self, index: usize, outcome: Outcome, rejected: Option<Rejected>) {
+        match outcome {
+            Outcome::Stored => {
+                self.accepted += 1;
+                self.stored += 1;
+            }
+            Outcome::Dropped(zenovay_ingest::DropReason::Duplicate) => self.duplicates += 1,
+            Outcome::Dropped(_) => self.accepted += 1,
+            Outcome::Refused(reason) => {
+                self.rejected += 1;
+                let (message, fields) = match rejected {
+                    Some(Rejected::Refused(refusal)) => (refusal.message, refusal.fields),
+                    _ => ("The idempotency key was used before for a different event".to_owned(), Default::default()),
+                };
+                let mut error = json!({ "index": index, "reason": reason.as_str(), "message": message });
+                if !fields.is_empty() {
+                    error["details"] = json!(fields);
+                }
+                self.errors.push(error);
+            }
+        }
+    }
+
+    fn into_json(self) -> Value {
+        json!({
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "duplicates": self.duplicates,
+            "errors": self.errors,
+        })
+    }
+}

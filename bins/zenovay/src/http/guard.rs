@@ -1,0 +1,309 @@
+//! Who may do what. A handler that reads or writes for a key names the action in its signature, and that is its only
+//! way to the website: check and load cannot drift apart (SECURITY §2.2, IDOR).
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use zenovay_auth::{Action, ApiKeyToken, Credential, Denial, Target, decide};
+use zenovay_domain::{Plan, PlanLimits, Timestamp, TrackingCode, Website};
+use zenovay_limits::{AddressClass, Decision};
+use zenovay_store::{Charge, Usage, UsageStore};
+
+use super::client_ip;
+use super::envelope::ApiError;
+use super::errors;
+use super::key_headers::{KeyUsage, seconds_until};
+use crate::state::AppState;
+
+/// An action of [`Action`], as a type.
+pub trait Permission: 'static {
+    /// The action.
+    const ACTION: Action;
+    /// What the permission gives access to: the website of the path, or the key's own account.
+    type Resource: 'static;
+
+    /// Takes the resource from what the check loaded.
+    fn resource(website: Option<Arc<Website>>) -> Option<Self::Resource>;
+}
+
+macro_rules! permissions {
+    ($($name:ident -> $resource:ident;)*) => { $(
+        #[doc = concat!("[`Action::", stringify!($name), "`].")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        permissions!(@impl $name $resource);
+    )* };
+    (@impl $name:ident Website) => {
+        impl Permission for $name {
+            const ACTION: Action = Action::$name;
+            type Resource = Arc<Website>;
+
+            fn resource(website: Option<Arc<Website>>) -> Option<Arc<Website>> {
+                website
+            }
+        }
+    };
+    (@impl $name:ident Account) => {
+        impl Permission for $name {
+            const ACTION: Action = Action::$name;
+            type Resource = Account;
+
+            fn resource(_: Option<Arc<Website>>) -> Option<Account> {
+                Some(Account)
+            }
+        }
+    };
+}
+
+/// The key's own account: what it may list, its usage, and the websites it may be asked about later.
+#[derive(Debug, Clone, Copy)]
+pub struct Account;
+
+permissions! {
+    ReadUsage -> Account;
+    ListWebsites -> Account;
+    ReadWebsite -> Website;
+    ReadAnalytics -> Website;
+    ReadHeatmaps -> Website;
+    ReadReplays -> Website;
+    ReadErrors -> Website;
+    IngestBatch -> Account;
+}
+
+/// Proof that the key of this request may do `P`, and the resource it may do it to.
+///
+/// Made in this order: the key is known (401), the minute has room (429), plan, scope and website (403, 404), the month
+/// has room (429). Everything after the first two steps is counted, also what is refused (SPEC C2-22).
+#[derive(Debug)]
+pub struct Authorized<P: Permission> {
+    /// What the permission gives access to.
+    pub resource: P::Resource,
+    /// Whose request it is.
+    pub credential: Arc<Credential>,
+    /// The plan whose limits apply.
+    pub plan: Plan,
+    /// What the key has used, this request included.
+    pub usage: KeyUsage,
+    state: web::Data<AppState>,
+    permission: PhantomData<P>,
+}
+
+impl Authorized<IngestBatch> {
+    /// The website with the code of a batch, if the key reaches it.
+    ///
+    /// # Errors
+    /// A 404 for an unknown code, a 403 for a website out of reach, a 503 when the store cannot be asked.
+    pub fn website(&self, code: &TrackingCode) -> Result<Arc<Website>, ApiError> {
+        let website = self.state.directory.website_by_code(code)?;
+        let target = target_of(website.as_deref());
+        decide(Some(&self.credential), Action::IngestBatch, &target, &self.state.plans)?;
+        website.ok_or_else(|| Denial::WebsiteUnknown.into())
+    }
+}
+
+impl<P: Permission> FromRequest for Authorized<P> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move { authorize::<P>(&req).await })
+    }
+}
+
+async fn authorize<P: Permission>(req: &HttpRequest) -> Result<Authorized<P>, ApiError> {
+    let state = req.app_data::<web::Data<AppState>>().cloned().ok_or_else(ApiError::internal)?;
+    let token = presented_key(req.headers())?;
+    let asked = req.match_info().get("website_id").map(str::to_owned);
+    let client = client_ip::of(req, &state.trusted_proxies);
+    let now = state.clock.now();
+
+    let check = {
+        let state = state.clone();
+        let span = tracing::Span::current();
+        web::block(move || span.in_scope(|| check(&state, P::ACTION, &token, asked.as_deref(), client, now)))
+    };
+    let checked = check.await.map_err(|_panicked| ApiError::internal())?;
+    if let Some(usage) = checked.usage {
+        req.extensions_mut().insert(usage);
+    }
+    let (credential, website, plan, usage) = checked.result?;
+    let resource = P::resource(website).ok_or_else(ApiError::internal)?;
+    Ok(Authorized { resource, credential, plan, usage, state, permission: PhantomData })
+}
+
+type Permitted = (Arc<Credential>, Option<Arc<Website>>, Plan, KeyUsage);
+
+/// The end of a check. The usage is told on every answer to a known key, also on refusals.
+struct Checked {
+    usage: Option<KeyUsage>,
+    result: Result<Permitted, ApiError>,
+}
+
+impl From<ApiError> for Checked {
+    fn from(error: ApiError) -> Self {
+        Self { usage: None, result: Err(error) }
+    }
+}
+
+/// The whole check; blocks.
+fn check(
+    state: &AppState,
+    action: Action,
+    token: &ApiKeyToken,
+    asked: Option<&str>,
+    client: std::net::IpAddr,
+    now: Timestamp,
+) -> Checked {
+    let credential = match state.directory.credential(&token.digest()) {
+        Ok(Some(credential)) if !credential.revoked => credential,
+        Ok(_) => return unknown_key(state, client, now).into(),
+        Err(error) => return ApiError::from(error).into(),
+    };
+    let limits = state.plans.limits(credential.plan().unwrap_or(Plan::Free));
+    let minute = charge_minute(state, &credential, limits, now);
+    if let Some(refused) = minute.as_ref().filter(|minute| !minute.allowed) {
+        metrics::counter!("zenovay_limit_refusals_total", "limit" => "key_minute").increment(1);
+        let usage = state.store.usage(credential.key_id, now).ok();
+        let usage = usage.map(|usage| key_usage(limits, minute, usage, now));
+        return Checked { usage, result: Err(errors::minute_limited(refused)) };
+    }
+
+    let decided = load_target(state, asked).and_then(|(target, website)| {
+        let grant = decide(Some(&credential), action, &target, &state.plans)?;
+        Ok((website, grant.plan))
+    });
+    let (charge, month) = match state.store.charge_request(credential.key_id, limits.requests_per_month, now) {
+        Ok(Charge::Counted(month)) => (true, month),
+        Ok(Charge::Exhausted(month)) => (false, month),
+        Err(error) => return ApiError::from(error).into(),
+    };
+    let usage = key_usage(limits, minute, month, now);
+    let result = match decided {
+        Err(error) => Err(error),
+        Ok(_) if !charge => {
+            metrics::counter!("zenovay_limit_refusals_total", "limit" => "key_month").increment(1);
+            Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, now)))
+        }
+        Ok((website, plan)) => Ok((credential, website, plan, usage)),
+    };
+    Checked { usage: Some(usage), result }
+}
+
+/// The minute of a plan with API access. Without access there is nothing to count: the decision refuses.
+fn charge_minute(state: &AppState, credential: &Credential, limits: &PlanLimits, now: Timestamp) -> Option<Decision> {
+    let limit = limits.requests_per_minute;
+    (limit > 0).then(|| state.keys.charge(credential.key_id, limit, now))
+}
+
+fn key_usage(limits: &PlanLimits, minute: Option<Decision>, month: Usage, now: Timestamp) -> KeyUsage {
+    KeyUsage {
+        minute_limit: limits.requests_per_minute,
+        minute_remaining: minute.map_or(0, |minute| minute.remaining),
+        minute_reset: minute.map_or_else(|| next_minute(now), |minute| minute.reset_at),
+        month_used: month.monthly_used,
+        month_limit: limits.requests_per_month,
+        month_reset: month.resets_at,
+        total: month.total_used,
+    }
+}
+
+fn next_minute(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1) * 60_000)
+}
+
+/// The website of the path. A text that is no id names no website, so it is a 404 like an unknown id.
+fn load_target(state: &AppState, asked: Option<&str>) -> Result<(Target, Option<Arc<Website>>), ApiError> {
+    let Some(asked) = asked else { return Ok((Target::Account, None)) };
+    let Ok(id) = asked.parse() else { return Ok((Target::UnknownWebsite, None)) };
+    let website = state.directory.website(id)?;
+    Ok((target_of(website.as_deref()), website))
+}
+
+fn target_of(website: Option<&Website>) -> Target {
+    website.map_or(Target::UnknownWebsite, |website| Target::Website { id: website.id, team_id: website.team_id })
+}
+
+/// A 401 for a well-formed key that nobody holds. Such keys cost a look-up, so one address may try only so many.
+fn unknown_key(state: &AppState, client: std::net::IpAddr, now: Timestamp) -> ApiError {
+    let decision = state.addresses.charge(AddressClass::Auth, client, now);
+    if decision.allowed {
+        Denial::InvalidKey.into()
+    } else {
+        metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_auth").increment(1);
+        errors::address_limited(&decision)
+    }
+}
+
+/// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log
+/// and decision could disagree about whose request it was (SECURITY §8-4). Nothing else is ever read: not `Api-Key`
+/// (S4), not the query, not a cookie.
+fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, ApiError> {
+    let mut keys = Vec::with_capacity(2);
+    for value in headers.get_all("x-api-key") {
+        keys.push(value.to_str().unwrap_or(""));
+    }
+    for value in headers.get_all(AUTHORIZATION) {
+        let (scheme, key) = value.to_str().unwrap_or("").split_once(' ').unwrap_or_default();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            keys.push(key);
+        }
+    }
+    let mut keys = keys.into_iter().map(ApiKeyToken::parse);
+    let invalid = || ApiError::from(Denial::InvalidKey);
+    let first = keys.next().ok_or_else(errors::missing_key)?.map_err(|_malformed| invalid())?;
+    if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(invalid()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use rand::SeedableRng;
+
+    fn token(seed: u64) -> ApiKeyToken {
+        ApiKeyToken::generate(&mut rand::rngs::StdRng::seed_from_u64(seed))
+    }
+
+    fn presented(lines: &[(&'static str, String)]) -> Result<ApiKeyToken, ApiError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        presented_key(&headers)
+    }
+
+    #[test]
+    fn a_key_comes_in_one_of_two_headers_or_the_same_in_both() {
+        let key = token(1);
+        let (plain, bearer) = (key.expose().to_owned(), format!("Bearer {}", key.expose()));
+        assert_eq!(presented(&[("x-api-key", plain.clone())]), Ok(key.clone()));
+        assert_eq!(presented(&[("authorization", bearer.clone())]), Ok(key.clone()));
+        assert_eq!(presented(&[("authorization", bearer.replace("Bearer", "bEARER"))]), Ok(key.clone()));
+        assert_eq!(presented(&[("x-api-key", plain.clone()), ("authorization", bearer)]), Ok(key.clone()));
+        assert_eq!(presented(&[("x-api-key", plain), ("authorization", "Basic eDp5".to_owned())]), Ok(key));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let (key, other) = (token(1), token(2));
+        let invalid = Err(ApiError::from(Denial::InvalidKey));
+        assert_eq!(presented(&[]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("api-key", key.expose().to_owned())]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("cookie", format!("key={}", key.expose()))]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("authorization", key.expose().to_owned())]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("x-api-key", "abc123_not_valid".to_owned())]), invalid);
+        assert_eq!(presented(&[("x-api-key", format!("{} ", key.expose()))]), invalid);
+        assert_eq!(presented(&[("authorization", format!("Bearer  {}", key.expose()))]), invalid);
+        let both = [("x-api-key", key.expose().to_owned()), ("authorization", format!("Bearer {}", other.expose()))];
+        assert_eq!(presented(&both), invalid);
+        let twice = [("x-api-key", key.expose().to_owned()), ("x-api-key", other.expose().to_owned())];
+        assert_eq!(presented(&twice), invalid);
+    }
+}

@@ -1,0 +1,40 @@
+//! For those who run the server: is it alive, can it store an event, what has it done.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::envelope::ApiError;
+use super::errors::SOON_S;
+use crate::state::AppState;
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: an event sent now can be made durable, and a key can be checked.
+pub async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let metadata = {
+        let state = state.clone();
+        web::block(move || zenovay_store::DataVersion::data_version(state.store.as_ref())).await
+    };
+    let readable = matches!(metadata, Ok(Ok(_)));
+    let writable = state.events.stats().writable;
+    match (writable, readable) {
+        (true, true) => Ok(HttpResponse::Ok().json(json!({ "status": "ready" }))),
+        (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
+        (true, false) => Err(ApiError::unavailable("The metadata store cannot be read now", SOON_S)),
+    }
+}
+
+/// `GET /metrics` on the public address: for this machine alone, and not for what a proxy on it passes on.
+pub async fn local_metrics(state: web::Data<AppState>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let local = req.peer_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+    let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| req.headers().contains_key(*name));
+    if !local || forwarded {
+        return Err(ApiError::not_found("Not found"));
+    }
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(state.metrics.render(state.events.as_ref())))
+}

@@ -1,0 +1,159 @@
+//! Where queries of the event store run: on blocking threads, a few at a time, each with a limit on time and memory,
+//! and cancelled when the client goes away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::web;
+use tokio::sync::Semaphore;
+use zenovay_domain::{TimeRange, WebsiteId};
+use zenovay_events::EventStore;
+use zenovay_query::{
+    Answer, Breakdown, Budget, Filter, GroupBy, MetricValues, Query, QueryError, Question, SeriesPoint, VisitorPage,
+};
+
+use super::envelope::ApiError;
+use super::errors::SOON_S;
+
+/// How long a query may wait for its turn.
+const QUEUE_TIME: Duration = Duration::from_secs(10);
+
+/// The threads and budgets of queries.
+pub struct QueryPool {
+    events: Arc<dyn EventStore>,
+    turns: Arc<Semaphore>,
+    time: Duration,
+    memory_bytes: usize,
+}
+
+impl QueryPool {
+    /// A pool over `events` with as many turns as the machine has cores, so that readers never take more threads than
+    /// that from ingest.
+    pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { events, turns: Arc::new(Semaphore::new(cores.max(2))), time, memory_bytes }
+    }
+
+    /// Runs `ask` when it is its turn. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// A 503 when no turn comes in time, and what `ask` fails with.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let busy = || ApiError::unavailable("Too many queries at once", SOON_S);
+        let turn = tokio::time::timeout(QUEUE_TIME, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_elapsed| busy())?.map_err(|_closed| busy())?;
+        let budget = Budget::new(self.time, self.memory_bytes);
+        let _cancel = CancelOnDrop(budget.clone());
+        let events = Arc::clone(&self.events);
+        let span = tracing::Span::current();
+        let result = web::block(move || {
+            let _turn = turn;
+            span.in_scope(|| ask(&Asker { events: events.as_ref(), budget: &budget }))
+        });
+        match result.await {
+            Ok(answer) => Ok(answer?),
+            Err(_panicked) => Err(ApiError::internal()),
+        }
+    }
+}
+
+struct CancelOnDrop(Budget);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Asks the event store within one budget. Each method is one question; all answers of one `Asker` share the budget.
+pub struct Asker<'a> {
+    events: &'a dyn EventStore,
+    budget: &'a Budget,
+}
+
+impl Asker<'_> {
+    /// The totals of `range`.
+    ///
+    /// # Errors
+    /// Those of [`EventStore::query`], like all methods here.
+    pub fn overview(&self, website: WebsiteId, range: TimeRange) -> Result<MetricValues, QueryError> {
+        match self.ask(website, range, Question::Overview, "overview")? {
+            Answer::Overview(overview) => Ok(overview.metrics),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// The totals of each UTC day of `range`.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn daily(&self, website: WebsiteId, range: TimeRange) -> Result<Vec<SeriesPoint>, QueryError> {
+        let question = Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() };
+        match self.ask(website, range, question, "series")? {
+            Answer::Series(series) => Ok(series.points),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// The rows of a breakdown.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn breakdown(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
+        match self.ask(website, range, Question::Breakdown(by), "breakdown")? {
+            Answer::Breakdown(breakdown) => Ok(breakdown),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// A page of visitors.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn visitors(
+        &self,
+        website: WebsiteId,
+        range: TimeRange,
+        limit: usize,
+        offset: usize,
+    ) -> Result<VisitorPage, QueryError> {
+        match self.ask(website, range, Question::Visitors { limit, offset, after: None }, "visitors")? {
+            Answer::Visitors(page) => Ok(page),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Visitors with activity in the five minutes before `now`, this very millisecond included.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn live(&self, website: WebsiteId, now: zenovay_domain::Timestamp) -> Result<u64, QueryError> {
+        let range = TimeRange::new(now, now.plus_millis(1));
+        match self.ask(website, range, Question::Live, "live")? {
+            Answer::Live(count) => Ok(count.visitors),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    fn ask(
+        &self,
+        website: WebsiteId,
+        range: TimeRange,
+        question: Question,
+        kind: &'static str,
+    ) -> Result<Answer, QueryError> {
+        let started = Instant::now();
+        let query = Query { range, filter: Filter::default(), question };
+        let answer = self.events.query(website, &query, self.budget);
+        metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind).record(started.elapsed());
+        answer
+    }
+}
+
+/// A store that answers another question breaks its contract; the answer cannot be used.
+fn mismatch(answer: &Answer) -> QueryError {
+    QueryError::Damaged(format!("the store answered another question: {answer:?}").chars().take(200).collect())
+}

@@ -1,0 +1,139 @@
+//! What the handlers share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use parking_lot::RwLock;
+use zenovay_domain::{Clock, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
+use zenovay_events::EventStore;
+use zenovay_ingest::{Pipeline, SiteRules};
+use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
+use zenovay_store::{CachedDirectory, SqliteStore};
+
+use crate::config::Config;
+use crate::http::key_headers::ResetFormat;
+use crate::http::queries::QueryPool;
+use crate::telemetry::Metrics;
+
+/// One running server. Built once by `main`, and by every test for itself.
+pub struct AppState {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Users, teams, websites, keys.
+    pub store: Arc<SqliteStore>,
+    /// The look-ups of every request in `store`, cached and never out of date.
+    pub directory: CachedDirectory,
+    /// The events.
+    pub events: Arc<dyn EventStore>,
+    /// From request to event.
+    pub ingest: Arc<Pipeline>,
+    /// Requests per key and minute.
+    pub keys: Box<dyn KeyLimiter>,
+    /// Requests per client address.
+    pub addresses: Box<dyn AddressLimiter>,
+    /// Where queries run.
+    pub queries: QueryPool,
+    /// The metrics of the process.
+    pub metrics: Metrics,
+    /// The numbers of the plans.
+    pub plans: PlanTable,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether browsers reach the server over HTTPS.
+    pub https: bool,
+    /// How `X-RateLimit-Reset` is written.
+    pub reset_format: ResetFormat,
+    /// The longest batch, decoded.
+    pub batch_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    rules: RwLock<HashMap<WebsiteId, (Arc<Website>, Arc<SiteRules>)>>,
+}
+
+impl AppState {
+    /// The state of a server with the settings `config` over these stores.
+    pub fn new(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        store: Arc<SqliteStore>,
+        events: Arc<dyn EventStore>,
+        ingest: Arc<Pipeline>,
+    ) -> Self {
+        let limits = AddressLimits {
+            tracking_burst: Rule { requests: config.tracking_requests_per_10s.as_u32(), window_s: 10 },
+            tracking_sustained: Rule { requests: config.tracking_requests_per_hour.as_u32(), window_s: 3_600 },
+            public: Rule { requests: config.public_requests_per_minute.as_u32(), window_s: 60 },
+            auth: Rule { requests: config.auth_requests_per_minute.as_u32(), window_s: 60 },
+        };
+        let query_time = Duration::from_secs(config.query_timeout_seconds.get());
+        Self {
+            clock,
+            directory: CachedDirectory::new(Arc::clone(&store)),
+            store,
+            queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes.as_usize()),
+            events,
+            ingest,
+            keys: Box::new(MemoryKeyLimiter::new()),
+            addresses: Box::new(MemoryAddressLimiter::new(limits)),
+            metrics: Metrics::install(),
+            plans: config.plans.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            https: config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+            reset_format: config.ratelimit_reset_format,
+            batch_body_bytes: config.batch_body_bytes.as_usize(),
+            body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
+            rules: RwLock::default(),
+        }
+    }
+
+    /// The rules by which hits of `website` are judged, compiled when its settings change. `None` when the stored
+    /// settings mean nothing, which the commands that store them refuse.
+    pub fn rules(&self, website: &Arc<Website>) -> Option<Arc<SiteRules>> {
+        if let Some((known, rules)) = self.rules.read().get(&website.id)
+            && (Arc::ptr_eq(known, website) || known == website)
+        {
+            return Some(Arc::clone(rules));
+        }
+        let rules = SiteRules::compile(website)
+            .inspect_err(|error| tracing::error!(website = %website.id, %error, "settings that cannot be used"))
+            .ok()?;
+        let rules = Arc::new(rules);
+        self.rules.write().insert(website.id, (Arc::clone(website), Arc::clone(&rules)));
+        Some(rules)
+    }
+
+    /// Lets the sessions that were open when the last process ended go on: visitors whom the server recognises are not
+    /// counted anew because of a restart. To be called once, before the first request.
+    ///
+    /// # Errors
+    /// When stored events or websites cannot be read.
+    pub fn restore_sessions(&self) -> Result<(), RestoreError> {
+        let since = self.clock.now().plus_millis(-SESSION_GAP_MS);
+        for session in self.events.recent_sessions(since)? {
+            let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
+                continue;
+            };
+            self.ingest.restore_session(&rules, session.visitor, session.session, session.last_at, &session.campaign);
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState").finish_non_exhaustive()
+    }
+}
+
+/// Why open sessions could not be continued.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Events cannot be read.
+    #[error("events: {0}")]
+    Events(#[from] zenovay_query::QueryError),
+    /// Websites cannot be read.
+    #[error("metadata: {0}")]
+    Metadata(#[from] zenovay_store::StoreError),
+}

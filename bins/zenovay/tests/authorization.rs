@@ -1,0 +1,346 @@
+//! Who may do what: every route × every kind of credential × every kind of target (SECURITY A1, appendix B). The routes
+//! come from the application's own table; a route without expectations fails.
+
+mod common;
+
+use actix_web::http::Method;
+use common::{Reply, TestApp, TestKey, TestWebsite};
+use serde_json::json;
+use zenovay::http::routes::{self, Access, Endpoint};
+use zenovay_auth::{Action, KeyKind};
+use zenovay_domain::{Plan, Role};
+use zenovay_store::{KeyStore, TeamStore};
+
+/// A header with a credential.
+#[derive(Clone)]
+struct Credential {
+    name: &'static str,
+    headers: Vec<(&'static str, String)>,
+    reads: Reach,
+    writes: Reach,
+    /// What an account route answers to a read and to a write.
+    account: [u16; 2],
+}
+
+/// What a credential is answered about each target.
+#[derive(Clone, Copy)]
+struct Reach {
+    own: u16,
+    sibling: u16,
+    second_team: u16,
+    foreign: u16,
+    unknown: u16,
+}
+
+const fn all(status: u16) -> Reach {
+    Reach { own: status, sibling: status, second_team: status, foreign: status, unknown: status }
+}
+
+/// Everything of the owner's teams.
+const EVERYTHING: Reach = Reach { own: 200, sibling: 200, second_team: 200, foreign: 403, unknown: 404 };
+/// One team.
+const TEAM: Reach = Reach { own: 200, sibling: 200, second_team: 403, foreign: 403, unknown: 404 };
+/// One website.
+const SITE: Reach = Reach { own: 200, sibling: 403, second_team: 403, foreign: 403, unknown: 404 };
+
+struct World<'a> {
+    app: &'a TestApp,
+    own: TestWebsite<'a>,
+    sibling: TestWebsite<'a>,
+    second_team: TestWebsite<'a>,
+    foreign: TestWebsite<'a>,
+    credentials: Vec<Credential>,
+}
+
+impl<'a> World<'a> {
+    fn build(app: &'a TestApp) -> Self {
+        let team = app.team(Plan::Enterprise);
+        let second = app.team(Plan::Pro);
+        let store = &app.state.store;
+        store.add_member(second.id, team.owner, Role::Viewer, &app.state.plans, app.clock.now_()).unwrap();
+        let (own, sibling) = (team.website("own.example"), team.website("sibling.example"));
+        let (second_team, foreign) = (second.website("second.example"), app.team(Plan::Scale).website("foreign.example"));
+        let personal = KeyKind::Personal(team.owner);
+
+        let known = |name, key: &TestKey, reads, writes, account| Credential {
+            name,
+            headers: vec![("x-api-key", key.text.clone())],
+            reads,
+            writes,
+            account,
+        };
+        let refused = |name, headers, status| Credential {
+            name,
+            headers,
+            reads: all(status),
+            writes: all(status),
+            account: [status; 2],
+        };
+        let scoped = |scopes| app.key(personal, scopes, None, None);
+        let text = |value: &str| value.to_owned();
+
+        let good = scoped("full_access");
+        let (upper, cut, padded) = (good.text.to_uppercase(), text(&good.text[..42]), format!("{}A", good.text));
+        let mistyped = good.text.replacen(good.text.as_bytes()[10] as char, "_", 1);
+        let mut credentials = vec![
+            refused("none", vec![], 401),
+            refused("empty", vec![("x-api-key", text(""))], 401),
+            refused("wrong prefix", vec![("x-api-key", text("abc123_not_valid"))], 401),
+            refused("upper case", vec![("x-api-key", upper)], 401),
+            refused("cut off", vec![("x-api-key", cut)], 401),
+            refused("padded", vec![("x-api-key", padded)], 401),
+            refused("mistyped", vec![("x-api-key", mistyped)], 401),
+            refused("unknown", vec![("x-api-key", app.unknown_key())], 401),
+            refused("in the wrong header", vec![("api-key", good.text.clone())], 401),
+            refused("in a cookie", vec![("cookie", format!("x-api-key={}", good.text))], 401),
+            refused("without scheme", vec![("authorization", good.text.clone())], 401),
+            refused("as basic", vec![("authorization", format!("Basic {}", good.text))], 401),
+            refused("tracking code", vec![("x-api-key", text(own.code()))], 401),
+            refused(
+                "two that differ",
+                vec![("x-api-key", good.text.clone()), ("authorization", format!("Bearer {}", scoped("read").text))],
+                401,
+            ),
+        ];
+
+        let revoked = scoped("full_access");
+        store.revoke_key(revoked.id, app.clock.now_()).unwrap();
+        credentials.push(refused("revoked", vec![("x-api-key", revoked.text)], 401));
+
+        credentials.push(known("full access", &good, EVERYTHING, EVERYTHING, [200, 200]));
+        let mut bearer = known("full access as bearer", &good, EVERYTHING, EVERYTHING, [200, 200]);
+        bearer.headers = vec![("authorization", format!("Bearer {}", good.text))];
+        credentials.push(bearer);
+        let mut twice = known("the same key twice", &good, EVERYTHING, EVERYTHING, [200, 200]);
+        twice.headers.push(("authorization", format!("Bearer {}", good.text)));
+        credentials.push(twice);
+
+        credentials.push(known("read", &scoped("read"), EVERYTHING, all(403), [200, 403]));
+        credentials.push(known("write", &scoped("write"), all(403), EVERYTHING, [403, 200]));
+        credentials.push(known("read and write", &scoped("read,write"), EVERYTHING, EVERYTHING, [200, 200]));
+        let admin = app.key(personal, "admin", Some(vec![team.id]), None);
+        credentials.push(known("admin", &admin, all(403), all(403), [403, 403]));
+        let one_team = app.key(personal, "full_access", Some(vec![team.id]), None);
+        credentials.push(known("one team", &one_team, TEAM, TEAM, [200, 200]));
+        let one_site = app.key(personal, "full_access", None, Some(vec![own.id()]));
+        credentials.push(known("one website", &one_site, SITE, SITE, [200, 200]));
+        credentials.push(known("workspace", &team.workspace_key(None), TEAM, TEAM, [200, 200]));
+        let workspace_site = team.workspace_key(Some(vec![own.id()]));
+        credentials.push(known("workspace, one website", &workspace_site, SITE, SITE, [200, 200]));
+
+        let viewer = team.member(Role::Viewer);
+        let viewers = app.key(KeyKind::Personal(viewer), "read,write", None, None);
+        credentials.push(known("of a viewer", &viewers, TEAM, TEAM, [200, 200]));
+        let leaver = team.member(Role::Admin);
+        let leavers = app.key(KeyKind::Personal(leaver), "full_access", None, None);
+        let restricted = app.key(KeyKind::Personal(leaver), "full_access", Some(vec![team.id]), None);
+        store.remove_member(team.id, leaver, app.clock.now_()).unwrap();
+        credentials.push(known("whose owner left every team", &leavers, all(403), all(403), [403, 403]));
+        let revoked = vec![("x-api-key", restricted.text)];
+        credentials.push(refused("restricted to the team its owner left", revoked, 401));
+
+        let free = app.team(Plan::Free);
+        free.website("free.example");
+        credentials.push(known("of a free plan", &free.key("full_access"), all(403), all(403), [403, 403]));
+
+        Self { app, own, sibling, second_team, foreign, credentials }
+    }
+
+    /// `name`, status for each kind, and the id and code of each target.
+    fn targets(&self) -> Vec<(&'static str, fn(&Reach) -> u16, String, String)> {
+        let of = |website: &TestWebsite<'_>| (website.id().to_string(), website.code().to_owned());
+        let with = |name, status: fn(&Reach) -> u16, (id, code): (String, String)| (name, status, id, code);
+        let unknown = ("018f3c1e-0000-4000-8000-000000000001".to_owned(), "ZV_00000000000".to_owned());
+        vec![
+            with("own", |reach| reach.own, of(&self.own)),
+            with("sibling", |reach| reach.sibling, of(&self.sibling)),
+            with("second team", |reach| reach.second_team, of(&self.second_team)),
+            with("foreign", |reach| reach.foreign, of(&self.foreign)),
+            with("unknown", |reach| reach.unknown, unknown),
+            with("malformed", |reach| reach.unknown, ("not-an-id".to_owned(), "ZV_00000000001".to_owned())),
+            with("injected", |reach| reach.unknown, ("%27%20or%201=1--".to_owned(), "ZV_00000000002".to_owned())),
+        ]
+    }
+}
+
+trait NowForStore {
+    fn now_(&self) -> zenovay_domain::Timestamp;
+}
+
+impl NowForStore for zenovay_domain::ManualClock {
+    fn now_(&self) -> zenovay_domain::Timestamp {
+        zenovay_domain::Clock::now(self)
+    }
+}
+
+async fn call(world: &World<'_>, endpoint: &Endpoint, credential: &Credential, id: &str, code: &str) -> Reply {
+    let method = Method::from_bytes(endpoint.method.as_bytes()).unwrap();
+    let mut call = world.app.request(method, &endpoint.path.replace("{website_id}", id));
+    for (name, value) in &credential.headers {
+        call = call.header(name, value);
+    }
+    if endpoint.method == "POST" {
+        call = call.json(&json!({
+            "trackingCode": code,
+            "events": [{ "type": "pageview", "ts": 1_781_352_000_000_i64, "visitorId": "v-1-long-enough",
+                         "sessionId": "s-1-long-enough", "props": { "url": "https://own.example/" } }],
+        }));
+    }
+    call.send().await
+}
+
+#[actix_web::test]
+async fn every_route_answers_every_credential_about_every_target_as_expected() {
+    let app = TestApp::start().await;
+    let world = World::build(&app);
+    let mut cells = 0;
+    for endpoint in routes::all() {
+        let Access::Key(action) = endpoint.access else { continue };
+        for credential in &world.credentials {
+            for (target, status, id, code) in world.targets() {
+                let batch = action == Action::IngestBatch;
+                let expected = match (batch, endpoint.path.contains("{website_id}")) {
+                    (true, _) => status(&credential.writes),
+                    (false, true) => status(&credential.reads),
+                    (false, false) => credential.account[0],
+                };
+                let reply = call(&world, endpoint, credential, &id, &code).await;
+                let cell = format!("{endpoint:?}, {}, {target}", credential.name);
+                assert_eq!(reply.status, expected, "{cell}: {}", reply.text());
+                let expected_code = match expected {
+                    401 => Some("UNAUTHORIZED"),
+                    403 if credential.name == "of a free plan" => Some("API_PAID_PLAN_REQUIRED"),
+                    403 => Some("FORBIDDEN"),
+                    404 => Some("NOT_FOUND"),
+                    _ => None,
+                };
+                if let Some(expected_code) = expected_code {
+                    assert_eq!(reply.code(), expected_code, "{cell}");
+                    assert_eq!(reply.header("www-authenticate").is_some(), expected == 401 || scope_lacks(&reply), "{cell}");
+                } else {
+                    assert_eq!(reply.json()["success"], true, "{cell}");
+                }
+                cells += 1;
+            }
+            // A minute's allowance per key is not what this is about.
+            app.clock.advance_ms(60_000);
+        }
+    }
+    assert!(cells >= 12 * 30 * 7, "{cells}");
+}
+
+fn scope_lacks(reply: &Reply) -> bool {
+    reply.json()["details"].as_str().is_some_and(|details| details.contains("scope"))
+}
+
+/// What each route that takes no key answers to a request without anything. A new one must be entered here.
+#[actix_web::test]
+async fn every_public_route_is_known_and_answers_without_a_key() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Free).website("shop.example");
+    let hidden = site.id().to_string();
+    let expectations: &[(&str, &str, u16)] = &[
+        ("GET", "/", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/readyz", 200),
+        // Requests of these tests come from elsewhere.
+        ("GET", "/metrics", 404),
+        ("GET", "/z.js", if zenovay::http::assets::are_built() { 200 } else { 404 }),
+        ("POST", "/e/{code}", 200),
+        ("POST", "/e/heartbeat/{code}", 200),
+        ("GET", "/e/live/{code}", 200),
+        // No public dashboard: as if there were no such website.
+        ("GET", "/e/realtime/{website_id}", 404),
+        ("POST", "/track", 200),
+        ("POST", "/heartbeat", 200),
+        ("GET", "/live/{code}", 200),
+    ];
+    for endpoint in routes::all() {
+        if let Access::Key(_) = endpoint.access {
+            continue;
+        }
+        let path = endpoint.path.strip_prefix("/api/_z").unwrap_or(endpoint.path);
+        let expected = expectations.iter().find(|(method, known, _)| *method == endpoint.method && *known == path);
+        let &(_, _, status) = expected.unwrap_or_else(|| panic!("{endpoint:?} is not in the table"));
+        let mut hit = site.hit("/", "session-1");
+        if !path.contains("{code}") {
+            hit["tracking_code"] = site.code().into();
+        }
+        let method = Method::from_bytes(endpoint.method.as_bytes()).unwrap();
+        let uri = endpoint.path.replace("{code}", site.code()).replace("{website_id}", &hidden);
+        let mut call = app.request(method, &uri).header("origin", "https://shop.example");
+        if endpoint.method == "POST" {
+            call = call.json(&hit);
+        }
+        call.send().await.expect(status);
+    }
+}
+
+/// SECURITY A15.
+#[actix_web::test]
+async fn a_key_in_the_query_is_no_key() {
+    let app = TestApp::start().await;
+    let key = app.team(Plan::Pro).key("read");
+    for name in ["api_key", "x-api-key", "key", "token", "access_token"] {
+        let path = format!("/api/external/v1/usage?{name}={}", key.text);
+        assert_eq!(app.get(&path).send().await.expect(401).code(), "UNAUTHORIZED");
+    }
+}
+
+/// SECURITY A7: no process accepts a key after `revoke` returned.
+#[actix_web::test]
+async fn a_revoked_key_is_refused_on_the_next_request_also_when_another_process_revoked_it() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    let (first, second) = (team.key("read"), team.key("read"));
+    for key in [&first, &second] {
+        app.get("/api/external/v1/usage").key(key).send().await.expect(200);
+    }
+    app.state.store.revoke_key(first.id, app.clock.now_()).unwrap();
+    let elsewhere = zenovay_store::SqliteStore::open(&app.directory.path().join("zenovay.db")).unwrap();
+    elsewhere.revoke_key(second.id, app.clock.now_()).unwrap();
+    for key in [&first, &second] {
+        let reply = app.get("/api/external/v1/usage").key(key).send().await.expect(401);
+        assert_eq!(reply.json()["error"]["message"], "Invalid API key");
+    }
+}
+
+#[actix_web::test]
+async fn a_change_of_plan_holds_for_the_next_request_and_keeps_the_count() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    let key = team.key("read");
+    for _ in 0..30 {
+        app.get("/api/external/v1/usage").key(&key).send().await.expect(200);
+    }
+    app.get("/api/external/v1/usage").key(&key).send().await.expect(429);
+    app.state.store.set_plan(team.id, Plan::Scale).unwrap();
+    let reply = app.get("/api/external/v1/usage").key(&key).send().await.expect(200);
+    assert_eq!(reply.header("x-ratelimit-limit"), Some("60"));
+    assert_eq!(reply.header("x-ratelimit-remaining"), Some("29"));
+    app.state.store.set_plan(team.id, Plan::Free).unwrap();
+    assert_eq!(app.get("/api/external/v1/usage").key(&key).send().await.expect(403).code(), "API_PAID_PLAN_REQUIRED");
+}
+
+#[actix_web::test]
+async fn the_list_of_websites_holds_what_the_key_reaches_and_nothing_else() {
+    let app = TestApp::start().await;
+    let world = World::build(&app);
+    for (name, expected) in [
+        ("full access", vec!["own.example", "sibling.example", "second.example"]),
+        ("one team", vec!["own.example", "sibling.example"]),
+        ("one website", vec!["own.example"]),
+        ("workspace, one website", vec!["own.example"]),
+    ] {
+        let credential = world.credentials.iter().find(|credential| credential.name == name).unwrap();
+        let (header, value) = &credential.headers[0];
+        let data = app.get("/api/external/v1/websites").header(header, value).send().await.expect(200).data();
+        let mut domains: Vec<_> =
+            data["websites"].as_array().unwrap().iter().map(|row| row["domain"].as_str().unwrap().to_owned()).collect();
+        domains.sort();
+        let mut expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
+        expected.sort();
+        assert_eq!(domains, expected, "{name}");
+        assert_eq!(data["total"], expected.len(), "{name}");
+    }
+}

@@ -1,0 +1,444 @@
+//! The real application in a directory of its own, with a clock that the test moves. Reads like the story it tells:
+//!
+//! ```ignore
+//! let app = TestApp::start().await;
+//! let shop = app.team(Plan::Pro).website("shop.example");
+//! shop.pageview("/home").session("session-1").send().await;
+//! app.get("/api/external/v1/websites").key(&shop.key("read")).send().await.expect(200);
+//! ```
+#![allow(dead_code, reason = "every test file uses a part of this")]
+#![allow(unreachable_pub, reason = "shared by the test files")]
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use actix_web::body::{self, BoxBody};
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::{Method, header::HeaderMap};
+use actix_web::test;
+use actix_web::web::Bytes;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+use zenovay::config::{CommonFlags, Config, ServerFlags};
+use zenovay::state::AppState;
+use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
+use zenovay_domain::{
+    Clock, KeyId, KeyPolicy, ManualClock, Plan, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    WebsiteSettings,
+};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
+use zenovay_ingest::{GeoDatabase, Pipeline, VisitorHasher};
+use zenovay_store::{KeyStore, NewKey, NewWebsite, SqliteStore, Team, TeamStore, User, UserStore, WebsiteStore};
+
+/// A Saturday at noon, UTC.
+pub const NOON: &str = "2026-06-13T12:00:00Z";
+
+/// A user agent of a person.
+pub const CHROME: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36";
+
+pub fn at(text: &str) -> Timestamp {
+    Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().expect("a time"))
+}
+
+type Call = dyn Fn(test::TestRequest) -> Pin<Box<dyn Future<Output = ServiceResponse<BoxBody>>>>;
+
+/// One running application.
+pub struct TestApp {
+    pub state: Arc<AppState>,
+    pub clock: Arc<ManualClock>,
+    pub events: Arc<EmbeddedStore>,
+    pub directory: Rc<tempfile::TempDir>,
+    call: Rc<Call>,
+    rng: Rc<RefCell<StdRng>>,
+    address: Rc<AtomicU32>,
+}
+
+impl TestApp {
+    /// An application with nothing in it, at noon.
+    pub async fn start() -> Self {
+        Self::with(ServerFlags::default()).await
+    }
+
+    /// The same with settings as the command line gives them.
+    pub async fn with(flags: ServerFlags) -> Self {
+        Self::open(Rc::new(tempfile::tempdir().expect("a directory")), at(NOON), &flags).await
+    }
+
+    /// The application again on the same directory, as after a restart. The old one must be gone.
+    pub async fn restart(self) -> Self {
+        let (directory, now) = (Rc::clone(&self.directory), self.clock.now());
+        self.events.shutdown();
+        drop(self);
+        Self::open(directory, now, &ServerFlags::default()).await
+    }
+
+    async fn open(directory: Rc<tempfile::TempDir>, now: Timestamp, flags: &ServerFlags) -> Self {
+        let clock = Arc::new(ManualClock::new(now));
+        let config = config(directory.path(), flags);
+        let store = Arc::new(SqliteStore::open(&config.database_path()).expect("metadata"));
+        let shared: Arc<dyn Clock> = clock.clone();
+        let embedded = EmbeddedConfig::new(directory.path());
+        let events = Arc::new(EmbeddedStore::open(embedded, Arc::clone(&shared)).expect("events"));
+        let hasher = VisitorHasher::open(directory.path(), now, StdRng::seed_from_u64(2)).expect("salts");
+        let ingest = Arc::new(Pipeline::new(hasher, GeoDatabase::embedded().expect("countries")));
+        let state = Arc::new(AppState::new(&config, shared, store, events.clone(), ingest));
+        state.restore_sessions().expect("sessions");
+        let call = service(&state).await;
+        Self {
+            state,
+            clock,
+            events,
+            directory,
+            call,
+            rng: Rc::new(RefCell::new(StdRng::seed_from_u64(1))),
+            address: Rc::new(AtomicU32::new(0)),
+        }
+    }
+
+    /// An application over the same stores but for `events`, to see what happens when they fail.
+    pub async fn with_events(&self, events: Arc<dyn EventStore>) -> Self {
+        let config = config(self.directory.path(), &ServerFlags::default());
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let (store, ingest) = (self.state.store.clone(), self.state.ingest.clone());
+        let state = Arc::new(AppState::new(&config, clock, store, events, ingest));
+        let call = service(&state).await;
+        Self {
+            state,
+            clock: self.clock.clone(),
+            events: self.events.clone(),
+            directory: self.directory.clone(),
+            call,
+            rng: self.rng.clone(),
+            address: self.address.clone(),
+        }
+    }
+
+    /// A team with an owner of its own.
+    pub fn team(&self, plan: Plan) -> TestTeam<'_> {
+        let owner = self.user();
+        let id = TeamId::from_random_bytes(self.random());
+        let team = Team {
+            id,
+            name: "Team".to_owned(),
+            plan,
+            key_policy: KeyPolicy::AllMembers,
+            created_at: self.clock.now(),
+        };
+        self.state.store.create_team(&team, owner).expect("a team");
+        TestTeam { app: self, id, owner }
+    }
+
+    /// An account.
+    pub fn user(&self) -> UserId {
+        let id = UserId::from_random_bytes(self.random());
+        let user = User {
+            id,
+            email: format!("{id}@example.com"),
+            name: "User".to_owned(),
+            password_hash: PasswordHash::from_stored("no login".to_owned()),
+            created_at: self.clock.now(),
+        };
+        self.state.store.create_user(&user).expect("a user");
+        id
+    }
+
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        use rand::Rng;
+        let mut bytes = [0; N];
+        self.rng.borrow_mut().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A key as it would be generated, that nobody holds.
+    pub fn unknown_key(&self) -> String {
+        ApiKeyToken::generate(&mut *self.rng.borrow_mut()).expose().to_owned()
+    }
+
+    pub fn get(&self, path: &str) -> TestCall<'_> {
+        self.request(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str) -> TestCall<'_> {
+        self.request(Method::POST, path)
+    }
+
+    /// A request from an address of its own, so that no test meets the limits per address by accident.
+    pub fn request(&self, method: Method, path: &str) -> TestCall<'_> {
+        let number = self.address.fetch_add(1, Ordering::Relaxed);
+        let address = IpAddr::from((0x0B00_0000 + number).to_be_bytes());
+        let request = test::TestRequest::with_uri(path).method(method).peer_addr(SocketAddr::new(address, 40_000));
+        TestCall { app: self, request, body: None }
+    }
+
+    /// How often an outcome was counted in this process. Counters are shared by the tests of a file: compare within one
+    /// test, on outcomes that it alone causes, or run alone.
+    pub fn outcomes(&self) -> Vec<(String, u64)> {
+        let page = self.state.metrics.render(&*self.events);
+        page.lines()
+            .filter(|line| line.starts_with("zenovay_ingest_outcomes_total{"))
+            .map(|line| {
+                let (labels, count) = line.rsplit_once(' ').expect("a sample");
+                (labels.to_owned(), count.parse().expect("a number"))
+            })
+            .collect()
+    }
+}
+
+fn config(directory: &Path, flags: &ServerFlags) -> Config {
+    let common = CommonFlags { data_dir: Some(directory.display().to_string()), ..CommonFlags::default() };
+    Config::load(&common, flags, []).expect("settings")
+}
+
+async fn service(state: &Arc<AppState>) -> Rc<Call> {
+    let service = Rc::new(test::init_service(zenovay::http::app(Arc::clone(state))).await);
+    Rc::new(move |request| {
+        let service = Rc::clone(&service);
+        Box::pin(async move {
+            let for_failure = test::TestRequest::default().to_http_request();
+            match service.call(request.to_request()).await {
+                Ok(response) => response,
+                Err(error) => ServiceResponse::new(for_failure, error.error_response()),
+            }
+        })
+    })
+}
+
+/// A team and its owner.
+#[derive(Clone, Copy)]
+pub struct TestTeam<'a> {
+    app: &'a TestApp,
+    pub id: TeamId,
+    pub owner: UserId,
+}
+
+impl<'a> TestTeam<'a> {
+    /// A website of this team.
+    pub fn website(self, domain: &str) -> TestWebsite<'a> {
+        self.website_with(domain, WebsiteSettings { cookieless: false, ..WebsiteSettings::default() })
+    }
+
+    pub fn website_with(self, domain: &str, settings: WebsiteSettings) -> TestWebsite<'a> {
+        let new = NewWebsite {
+            id: WebsiteId::from_random_bytes(self.app.random()),
+            team_id: self.id,
+            user_id: Some(self.owner),
+            domain: domain.to_owned(),
+            name: domain.to_owned(),
+            tracking_code: TrackingCode::from_random_bytes(self.app.random()),
+            settings,
+        };
+        let store = &self.app.state.store;
+        let website = store.create_website(&new, &self.app.state.plans, self.app.clock.now()).expect("a website");
+        TestWebsite { app: self.app, team: self, website }
+    }
+
+    /// A member who is not the owner.
+    pub fn member(self, role: Role) -> UserId {
+        let user = self.app.user();
+        let store = &self.app.state.store;
+        store.add_member(self.id, user, role, &self.app.state.plans, self.app.clock.now()).expect("room for a member");
+        user
+    }
+
+    /// A personal key of the owner for all teams.
+    pub fn key(self, scopes: &str) -> TestKey {
+        self.app.key(KeyKind::Personal(self.owner), scopes, None, None)
+    }
+
+    /// A key of the team.
+    pub fn workspace_key(self, websites: Option<Vec<WebsiteId>>) -> TestKey {
+        self.app.key(KeyKind::Workspace(self.id), "full_access", None, websites)
+    }
+}
+
+/// A key and its secret text.
+#[derive(Debug, Clone)]
+pub struct TestKey {
+    pub id: KeyId,
+    pub text: String,
+}
+
+impl TestApp {
+    pub fn key(
+        &self,
+        kind: KeyKind,
+        scopes: &str,
+        team_ids: Option<Vec<TeamId>>,
+        website_ids: Option<Vec<WebsiteId>>,
+    ) -> TestKey {
+        let token = ApiKeyToken::generate(&mut *self.rng.borrow_mut());
+        let id = KeyId::from_random_bytes(self.random());
+        let scopes = scopes.parse().expect("scopes");
+        let new =
+            NewKey { id, token: &token, kind, created_by: None, name: "Test key", scopes, team_ids, website_ids };
+        self.state.store.create_key(&new, self.clock.now()).expect("a key");
+        TestKey { id, text: token.expose().to_owned() }
+    }
+}
+
+/// A website.
+#[derive(Clone)]
+pub struct TestWebsite<'a> {
+    app: &'a TestApp,
+    pub team: TestTeam<'a>,
+    pub website: Website,
+}
+
+impl<'a> TestWebsite<'a> {
+    pub fn id(&self) -> WebsiteId {
+        self.website.id
+    }
+
+    pub fn code(&self) -> &str {
+        self.website.tracking_code.as_str()
+    }
+
+    /// A key that may do everything to this website and its siblings.
+    pub fn key(&self, scopes: &str) -> TestKey {
+        self.team.key(scopes)
+    }
+
+    /// The path of an endpoint of this website, such as `/analytics/{id}/pages`.
+    pub fn path(&self, pattern: &str) -> String {
+        format!("/api/external/v1{}", pattern.replace("{id}", &self.id().to_string()))
+    }
+
+    /// The members of a hit that every hit must have.
+    pub fn hit(&self, page: &str, session: &str) -> Value {
+        json!({
+            "event_type": "pageview",
+            "url": format!("https://{}{page}", self.website.domain),
+            "session_id": session,
+            "user_agent": CHROME,
+            "device_type": "desktop",
+            "browser": "Chrome",
+            "os": "Linux",
+        })
+    }
+
+    /// Sends a hit as a page of the website does.
+    pub fn send(&self, hit: &Value) -> TestCall<'a> {
+        self.app
+            .post(&format!("/e/{}", self.code()))
+            .header("origin", &format!("https://{}", self.website.domain))
+            .header("user-agent", CHROME)
+            .json(hit)
+    }
+
+    pub fn edit(&self, change: impl FnOnce(&mut WebsiteSettings)) {
+        let mut change = Some(change);
+        let mut edit = |website: &mut Website| {
+            if let Some(change) = change.take() {
+                change(&mut website.settings);
+            }
+            Ok(())
+        };
+        self.app.state.store.edit_website(self.id(), &mut edit).expect("the website");
+    }
+}
+
+/// A request on its way.
+pub struct TestCall<'a> {
+    app: &'a TestApp,
+    request: test::TestRequest,
+    body: Option<Bytes>,
+}
+
+impl TestCall<'_> {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.append_header((name, value));
+        self
+    }
+
+    pub fn key(self, key: &TestKey) -> Self {
+        self.header("x-api-key", &key.text)
+    }
+
+    pub fn bearer(self, key: &TestKey) -> Self {
+        let value = format!("Bearer {}", key.text);
+        self.header("authorization", &value)
+    }
+
+    pub fn from(mut self, address: &str) -> Self {
+        self.request = self.request.peer_addr(SocketAddr::new(address.parse().expect("an address"), 40_000));
+        self
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    pub async fn send(mut self) -> Reply {
+        if let Some(body) = self.body.take() {
+            self.request = self.request.set_payload(body);
+        }
+        let response = (self.app.call)(self.request).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = body::to_bytes(response.into_body()).await.unwrap_or_default();
+        Reply { status, headers, body }
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The answer, which must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The `data` of the envelope.
+    #[track_caller]
+    pub fn data(&self) -> Value {
+        let mut body = self.json();
+        assert_eq!(body["success"], true, "{body}");
+        body["data"].take()
+    }
+
+    /// `error.code`, after checking that the body is the whole superset of SPEC B5.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        let body = self.json();
+        assert_eq!(body["success"], false, "{body}");
+        for name in ["code", "message", "timestamp"] {
+            assert!(body[name].is_string(), "{name}: {body}");
+            assert_eq!(body[name], body["error"][name], "{body}");
+        }
+        assert_eq!(body.get("details"), body["error"].get("details"), "{body}");
+        assert_eq!(body["error"]["request_id"].as_str(), self.header("x-request-id"), "{body}");
+        body["code"].as_str().expect("a text").to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("a text"))
+    }
+}
