@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use rand::CryptoRng;
 use zenovay_auth::{ApiKeyToken, KeyKind, generate_password, hash_password};
 use zenovay_domain::{
-    KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId, WebsiteSettings,
+    KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    WebsiteSettings,
 };
 use zenovay_store::{
     KeyStore, NewKey, NewWebsite, SqliteStore, StoreError, Team, TeamStore, User, UserStore, WebsiteStore,

@@ -201,7 +201,9 @@ impl Setting for DatabaseUrl {
         match text.split_once("://") {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self { path: PathBuf::from(path) }),
             Some(("sqlite", _)) => Err("names no file: write sqlite://PATH".to_owned()),
-            Some((scheme, _)) => Err(format!("`{scheme}` databases are not supported by this version: use sqlite://PATH")),
+            Some((scheme, _)) => {
+                Err(format!("`{scheme}` databases are not supported by this version: use sqlite://PATH"))
+            }
             None => Err("must be sqlite://PATH".to_owned()),
         }
     }
@@ -237,7 +239,8 @@ impl Setting for Vec<IpNet> {
             .filter(|part| !part.is_empty())
             .map(|part| {
                 let network = part.parse::<IpNet>().or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from));
-                network.map_err(|_| format!("`{}` is no address or CIDR range, such as 10.0.0.0/8", part.escape_debug()))
+                network
+                    .map_err(|_| format!("`{}` is no address or CIDR range, such as 10.0.0.0/8", part.escape_debug()))
             })
             .collect()
     }
@@ -542,7 +545,8 @@ fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
     let unreadable = |why: String| ConfigError::Unreadable { file: path.display().to_string(), why };
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     toml::Table::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
+        let line =
+            error.span().map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
         unreadable(format!("line {line}: {}", error.message().replace('\n', " ")))
     })
 }
@@ -684,7 +688,8 @@ mod tests {
 
     #[test]
     fn other_databases_are_refused_with_a_hint() {
-        let error = load(None, &[("ZENOVAY_DATABASE_URL", "postgres://u:secret@h/d")], ServerFlags::default()).unwrap_err();
+        let error =
+            load(None, &[("ZENOVAY_DATABASE_URL", "postgres://u:secret@h/d")], ServerFlags::default()).unwrap_err();
         assert!(error.contains("sqlite://PATH"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
@@ -713,7 +718,8 @@ mod tests {
 
     #[test]
     fn plans_are_overridden_number_by_number() {
-        let file = "[plans.free]\nrequests_per_minute = 10\nwebsites = \"unlimited\"\n[plans.pro]\nrequests_per_month = 5\n";
+        let file =
+            "[plans.free]\nrequests_per_minute = 10\nwebsites = \"unlimited\"\n[plans.pro]\nrequests_per_month = 5\n";
         let config = load(Some(file), &[], ServerFlags::default()).unwrap();
         assert_eq!(config.plans.limits(Plan::Free).requests_per_minute, 10);
         assert_eq!(config.plans.limits(Plan::Free).websites, None);

@@ -44,7 +44,8 @@ impl ServerLock {
     /// [`DataDirError`].
     pub fn acquire(directory: &Path) -> Result<Self, DataDirError> {
         let unusable = |cause| DataDirError::Unusable { path: directory.to_owned(), cause };
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join("zenovay.lock"));
+        let file =
+            File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join("zenovay.lock"));
         let file = file.map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),

@@ -10,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenovay_domain::{Clock, SystemClock};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
@@ -103,9 +104,18 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
     let stores = Stores::open(config)?;
     run(config, stores, |stores, url| {
         let (mut rng, now) = (rand::rng(), SystemClock.now());
-        let Some(account) = bootstrap::create_account(&stores.metadata, &mut rng, now)? else { return Ok(String::new()) };
-        let website =
-            bootstrap::create_website(&stores.metadata, &account, "localhost", "My website", &config.plans, &mut rng, now)?;
+        let Some(account) = bootstrap::create_account(&stores.metadata, &mut rng, now)? else {
+            return Ok(String::new());
+        };
+        let website = bootstrap::create_website(
+            &stores.metadata,
+            &account,
+            "localhost",
+            "My website",
+            &config.plans,
+            &mut rng,
+            now,
+        )?;
         Ok(bootstrap::welcome(&account, &website, url))
     })
 }
@@ -137,7 +147,8 @@ pub fn run(
     }
     let served = actix_web::rt::System::new().block_on(async {
         let server = main_server(config, listener, Arc::clone(&state))?;
-        let metrics_server = metrics_listener.map(|listener| metrics_server(listener, Arc::clone(&state))).transpose()?;
+        let metrics_server =
+            metrics_listener.map(|listener| metrics_server(listener, Arc::clone(&state))).transpose()?;
         let mut handles = vec![server.handle()];
         if let Some(server) = &metrics_server {
             handles.push(server.handle());
@@ -171,7 +182,11 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).map_err(|cause| ServeError::Listen { address, cause })
 }
 
-fn main_server(config: &Config, listener: TcpListener, state: Arc<AppState>) -> std::io::Result<actix_web::dev::Server> {
+fn main_server(
+    config: &Config,
+    listener: TcpListener,
+    state: Arc<AppState>,
+) -> std::io::Result<actix_web::dev::Server> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let connections = connections_per_worker(config.max_connections_per_core.as_usize(), cores);
     let server = HttpServer::new(move || http::app(Arc::clone(&state)))
@@ -204,20 +219,25 @@ fn metrics_server(listener: TcpListener, state: Arc<AppState>) -> std::io::Resul
 /// File descriptors that connections must leave for segments, databases and the log.
 const RESERVED_FILES: usize = 256;
 
-/// As many connections as are wanted, but never so many that the process runs out of file descriptors.
+/// As many connections as are wanted, but never so many that the process runs out of file descriptors. The limit is
+/// raised as far as the machine lets a process raise it.
 fn connections_per_worker(wanted: usize, workers: usize) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let Some(files) = open_files_limit(&limits) else { return wanted };
-    let possible = files.saturating_sub(RESERVED_FILES) / workers;
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+        tracing::warn!("the limit on open files cannot be raised");
+    }
+    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
+    let possible = possible_connections(files, workers);
     if possible < wanted {
         tracing::info!(possible, wanted, "the limit on open files limits the connections per core");
     }
-    wanted.min(possible.max(16))
+    wanted.min(possible)
 }
 
-/// The soft limit in the text of `/proc/self/limits`; `None` when there is none.
-fn open_files_limit(limits: &str) -> Option<usize> {
-    limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
+/// What `files` open files leave for the connections of each worker; at least a few, whatever the limit.
+fn possible_connections(files: u64, workers: usize) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    (files.saturating_sub(RESERVED_FILES) / workers).max(16)
 }
 
 /// Prints to stdout, where scripts wait for the last line.
@@ -260,12 +280,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_on_open_files_is_read() {
-        let text = "Limit                     Soft Limit           Hard Limit           Units\n\
-                    Max processes             61431                61431                processes\n\
-                    Max open files            1024                 1048576              files\n";
-        assert_eq!(open_files_limit(text), Some(1_024));
-        assert_eq!(open_files_limit("Max open files            unlimited            unlimited            files"), None);
-        assert_eq!(open_files_limit(""), None);
+    fn connections_leave_files_for_the_stores() {
+        assert_eq!(possible_connections(1_024, 2), 384);
+        assert_eq!(possible_connections(100, 2), 16);
+        assert_eq!(possible_connections(u64::MAX, 1), usize::MAX - RESERVED_FILES);
     }
 }

@@ -14,9 +14,10 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     let file = config.file.as_ref().map(|path| path.display().to_string());
     output.result(&json!({ "file": file, "settings": settings }), || {
         let width = config.effective().iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-        let lines = config.effective().iter().map(|setting| {
-            format!("{:width$} = {}   ({})\n", setting.name, plain(&setting.value), setting.origin)
-        });
+        let lines = config
+            .effective()
+            .iter()
+            .map(|setting| format!("{:width$} = {}   ({})\n", setting.name, plain(&setting.value), setting.origin));
         lines.collect()
     });
     Ok(())

@@ -119,12 +119,15 @@ fn fill(config: &Config, stores: &Stores, url: &str) -> Result<(String, LiveVisi
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
     let mut text = bootstrap::welcome(&account, &websites[0].0, url);
-    text.push_str(&format!("Demo: {stored} events of {DAYS} days on three websites; deleted when the server stops.\n\n"));
+    text.push_str(&format!(
+        "Demo: {stored} events of {DAYS} days on three websites; deleted when the server stops.\n\n"
+    ));
     for (website, _) in &websites {
         text.push_str(&format!("  {}  {}  {}\n", website.id, website.tracking_code, website.domain));
     }
     text.push('\n');
-    let live = LiveVisitors::start(stores.events.clone(), websites.into_iter().map(|(website, _)| website.id).collect())?;
+    let live =
+        LiveVisitors::start(stores.events.clone(), websites.into_iter().map(|(website, _)| website.id).collect())?;
     Ok((text, live))
 }
 
@@ -136,7 +139,8 @@ fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendErr
 fn month(batch: &mut Vec<NewEvent>, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
     for days_ago in (0..DAYS).rev() {
         let day = now.plus_millis(-(days_ago + 1) * DAY_MS);
-        let weekend = day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 2 || day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 3;
+        let weekend = day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 2
+            || day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 3;
         let growth = 1.0 - days_ago as f64 / 100.0;
         let expected = f64::from(sessions_a_day) * growth * if weekend { 0.6 } else { 1.0 };
         for _ in 0..(expected * rng.random_range(0.85..1.15)) as u32 {

@@ -6,7 +6,9 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_auth::{ApiKeyToken, KeyKind};
 use zenovay_domain::{KeyId, Scopes, TeamId, Timestamp, WebsiteId};
-use zenovay_store::{Activity, ActivityCounts, KeyEdit, KeyRecord, KeyStore, NewKey, SqliteStore, StoreError, UsageStore, UserStore};
+use zenovay_store::{
+    Activity, ActivityCounts, KeyEdit, KeyRecord, KeyStore, NewKey, SqliteStore, StoreError, UsageStore, UserStore,
+};
 
 use super::context;
 use super::output::{Failure, Output, lines, plain};
@@ -116,7 +118,8 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let activity = activity_json(&store.activity(id, context::now())?);
             output.result(&with(result.clone(), "activity", activity.clone()), || {
                 for (period, counts) in activity.as_object().into_iter().flatten() {
-                    let text = format!("{} requests, {} accepted events", counts["requests"], counts["accepted_events"]);
+                    let text =
+                        format!("{} requests, {} accepted events", counts["requests"], counts["accepted_events"]);
                     result = with(result.take(), period, text.into());
                 }
                 lines(&result)
@@ -183,7 +186,8 @@ fn record_json(store: &SqliteStore, record: &KeyRecord) -> Result<Value, Failure
 }
 
 fn activity_json(activity: &Activity) -> Value {
-    let counts = |counts: ActivityCounts| json!({ "requests": counts.requests, "accepted_events": counts.accepted_events });
+    let counts =
+        |counts: ActivityCounts| json!({ "requests": counts.requests, "accepted_events": counts.accepted_events });
     json!({
         "last_24_hours": counts(activity.last_24_hours),
         "last_7_days": counts(activity.last_7_days),

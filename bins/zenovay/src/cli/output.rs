@@ -63,7 +63,10 @@ impl Output {
 pub fn lines(value: &Value) -> String {
     let Some(members) = value.as_object() else { return plain(value) };
     let width = members.keys().map(String::len).max().unwrap_or(0);
-    members.iter().map(|(name, value)| format!("{name}:{:pad$}{}\n", "", plain(value), pad = width + 1 - name.len())).collect()
+    members
+        .iter()
+        .map(|(name, value)| format!("{name}:{:pad$}{}\n", "", plain(value), pad = width + 1 - name.len()))
+        .collect()
 }
 
 /// A value on one line.

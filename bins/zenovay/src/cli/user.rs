@@ -61,7 +61,9 @@ mod tests {
 
     #[test]
     fn one_line_end_is_cut_off() {
-        for (input, password) in [("secret", "secret"), ("secret\n", "secret"), ("secret\r\n", "secret"), ("a \n\n", "a \n")] {
+        for (input, password) in
+            [("secret", "secret"), ("secret\n", "secret"), ("secret\r\n", "secret"), ("a \n\n", "a \n")]
+        {
             assert_eq!(read_password(input.as_bytes()).unwrap(), password);
         }
         assert!(read_password(&b"\xff\xfe"[..]).is_err());

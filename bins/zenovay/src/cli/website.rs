@@ -91,8 +91,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
             };
             let website = store.create_website(&new, &config.plans, context::now())?;
-            let result =
-                json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
+            let result = json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
             output.result(&result, || {
                 let tag = bootstrap::script_tag(&bootstrap::public_url(config, config.listen), &website.tracking_code);
                 format!("website created\n{}put this into its pages:\n  {tag}\n", lines(&result))
@@ -196,7 +195,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_setting_is_read() {
-        let settings = assigned(&["cookieless=false", "excluded_ips=192.0.2.1, 10.0.0.0/8", "time_zone=Asia/Tokyo"]).unwrap();
+        let settings =
+            assigned(&["cookieless=false", "excluded_ips=192.0.2.1, 10.0.0.0/8", "time_zone=Asia/Tokyo"]).unwrap();
         assert!(!settings.cookieless);
         assert_eq!(settings.excluded_ips, ["192.0.2.1", "10.0.0.0/8"]);
         assert_eq!(settings.time_zone, "Asia/Tokyo");

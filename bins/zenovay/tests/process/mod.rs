@@ -1,4 +1,6 @@
 //! The real binary as a process: started on a directory of its own, driven over HTTP and the command line, killed.
+#![allow(dead_code, reason = "every test file uses a part of this")]
+#![allow(unreachable_pub, reason = "shared by the test files")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -47,14 +49,29 @@ impl Site {
             tracking_code: String::new(),
             key: String::new(),
         };
-        let user = site.cli_with_input(&["user", "create", "--email", "owner@example.com", "--name", "Owner", "--password-stdin"], "a long enough passphrase\n");
+        let user = site.cli_with_input(
+            &["user", "create", "--email", "owner@example.com", "--name", "Owner", "--password-stdin"],
+            "a long enough passphrase\n",
+        );
         assert!(user["id"].is_string(), "{user}");
-        let team = site.cli(&["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "enterprise"]);
+        let team =
+            site.cli(&["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "enterprise"]);
         let team = team["id"].as_str().expect("a team id").to_owned();
         let website = site.cli(&["website", "create", "--team", &team, "--domain", "example.com", "--name", "Example"]);
         site.website_id = website["id"].as_str().expect("a website id").to_owned();
         site.tracking_code = website["tracking_code"].as_str().expect("a tracking code").to_owned();
-        let key = site.cli(&["key", "create", "--user", "owner@example.com", "--name", "reader", "--scopes", "full_access", "--teams", "all"]);
+        let key = site.cli(&[
+            "key",
+            "create",
+            "--user",
+            "owner@example.com",
+            "--name",
+            "reader",
+            "--scopes",
+            "full_access",
+            "--teams",
+            "all",
+        ]);
         site.key = key["key"].as_str().expect("a key").to_owned();
         site
     }
@@ -64,7 +81,10 @@ impl Site {
         let website = self.cli(&["website", "show", &self.website_id]);
         let team = website["team_id"].as_str().expect("a team id").to_owned();
         let website = self.cli(&["website", "create", "--team", &team, "--domain", domain, "--name", domain]);
-        (website["id"].as_str().expect("an id").to_owned(), website["tracking_code"].as_str().expect("a code").to_owned())
+        (
+            website["id"].as_str().expect("an id").to_owned(),
+            website["tracking_code"].as_str().expect("a code").to_owned(),
+        )
     }
 
     /// Runs a command on this data directory and returns the JSON it prints.
@@ -182,7 +202,8 @@ impl Server {
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().expect("kill runs");
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status().expect("kill runs");
         assert!(status.success());
     }
 
@@ -265,7 +286,13 @@ impl Connection {
     }
 
     /// Sends one request and reads its answer.
-    pub fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> std::io::Result<Response> {
+    pub fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> std::io::Result<Response> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.host);
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -334,7 +361,8 @@ impl Load {
                         let path = format!("/{label}/{client}/{number}");
                         sent.lock().expect("no client panics").push(path.clone());
                         // A new address every 30 events, so that no per-address limit is met.
-                        let address = format!("10.{}.{}.{}", client % 256, (number / 30) / 250 % 256, (number / 30) % 250);
+                        let address =
+                            format!("10.{}.{}.{}", client % 256, (number / 30) / 250 % 256, (number / 30) % 250);
                         let body = pageview(&domain, &path, &format!("session-{label}-{client}-{}", number / 7));
                         let Ok(response) =
                             connection.request("POST", &format!("/e/{code}"), &[("X-Forwarded-For", &address)], &body)
@@ -404,7 +432,13 @@ pub fn pageview(domain: &str, path: &str, session: &str) -> String {
 /// Asserts that acknowledged ⊆ stored ⊆ sent and that everything is stored once.
 pub fn assert_exactly_once(acknowledged: &[String], stored: &HashMap<String, u64>, sent: &[String]) {
     let lost: Vec<_> = acknowledged.iter().filter(|path| !stored.contains_key(*path)).collect();
-    assert!(lost.is_empty(), "{} of {} acknowledged events are lost, such as {:?}", lost.len(), acknowledged.len(), lost[0]);
+    assert!(
+        lost.is_empty(),
+        "{} of {} acknowledged events are lost, such as {:?}",
+        lost.len(),
+        acknowledged.len(),
+        lost[0]
+    );
     let sent: std::collections::HashSet<_> = sent.iter().collect();
     for (path, count) in stored {
         assert!(sent.contains(path), "{path} was never sent");

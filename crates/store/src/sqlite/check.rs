@@ -55,7 +55,10 @@ mod tests {
         .unwrap();
         drop(conn);
         let faults = store.check().unwrap();
-        assert!(faults.iter().all(|fault| fault.starts_with("a row of memberships refers to a missing row of ")), "{faults:?}");
+        assert!(
+            faults.iter().all(|fault| fault.starts_with("a row of memberships refers to a missing row of ")),
+            "{faults:?}"
+        );
         assert!(!faults.is_empty());
     }
 }

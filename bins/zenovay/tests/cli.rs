@@ -1,0 +1,497 @@
+//! The command line as scripts use it: exit codes, what is printed, and commands beside a running server (DESIGN §7).
+
+mod process;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use process::{BINARY, Site};
+use serde_json::Value;
+
+const UNKNOWN_ID: &str = "018f3c1e-0000-4000-8000-000000000001";
+
+/// A directory of its own in which `zenovay` is run, without settings from outside.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(self.directory.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ZENOVAY_") {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Runs a command that must succeed and print one JSON object.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        let value: Value = serde_json::from_slice(&output.stdout).expect("JSON alone on stdout");
+        assert!(value.is_object(), "{value}");
+        value
+    }
+
+    fn create_user(&self, email: &str) -> Output {
+        let mut child = self
+            .command(&["user", "create", "--email", email, "--name", "A person", "--password-stdin", "--json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        child.stdin.take().expect("stdin").write_all(b"a long enough passphrase\n").expect("stdin is read");
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// A user, a team of theirs and a website: their ids.
+    fn fill(&self) -> (String, String) {
+        assert!(self.create_user("owner@example.com").status.success());
+        let team = self.json(&["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "pro"]);
+        let team = team["id"].as_str().expect("an id").to_owned();
+        let website =
+            self.json(&["website", "create", "--team", &team, "--domain", "example.com", "--name", "Example"]);
+        (team, website["id"].as_str().expect("an id").to_owned())
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Asserts exit code 1 and one line on stderr that contains `what`, nothing on stdout.
+#[track_caller]
+fn assert_fails(output: &Output, what: &str) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("zenovay: ") && stderr.contains(what), "{stderr}");
+    assert_eq!(text(&output.stdout), "");
+}
+
+fn members(value: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A server and the lines it printed before it was ready.
+struct Running {
+    child: Child,
+    lines: Vec<String>,
+    address: String,
+}
+
+impl Running {
+    fn start(place: &Place, arguments: &[&str]) -> Self {
+        let mut child =
+            place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
+        let mut lines = Vec::new();
+        for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
+            let line = line.expect("text");
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return Self { child, lines, address: address.to_owned() };
+            }
+            lines.push(line);
+        }
+        panic!("it never listened: {lines:?}");
+    }
+
+    fn status(&self, path: &str, key: &str) -> u16 {
+        let mut connection = process::Connection::open(&self.address);
+        connection.request("GET", path, &[("X-API-Key", key)], "").expect("an answer").status
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    fn stop(mut self) {
+        self.signal("TERM");
+        assert!(self.child.wait().expect("it ends").success());
+    }
+
+    fn value_after(&self, label: &str) -> String {
+        let line = self.lines.iter().find_map(|line| line.trim().strip_prefix(label)).expect(label);
+        line.split_whitespace().next().expect("a value").to_owned()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that failed must not leave a server behind; otherwise it has ended already.
+        if self.child.kill().is_ok() && self.child.wait().is_err() {
+            eprintln!("a server was left behind");
+        }
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let place = Place::new();
+    for arguments in [
+        &["frobnicate"][..],
+        &["serve", "--colour"],
+        &["user", "create", "--email", "a@example.com", "--name", "A"],
+        &["team", "create", "--name", "T"],
+        &["team", "set-plan", UNKNOWN_ID, "gold"],
+        &["team", "set-plan", "no-id", "pro"],
+        &["team", "add-member", UNKNOWN_ID, "--email", "a@example.com", "--role", "boss"],
+        &["website", "set", UNKNOWN_ID],
+        &["website", "set", UNKNOWN_ID, "cookieless"],
+        &["website", "delete", UNKNOWN_ID],
+        &["key", "create", "--name", "K"],
+        &["key", "create", "--name", "K", "--user", "a@example.com", "--team", UNKNOWN_ID],
+        &["key", "create", "--name", "K", "--user", "a@example.com", "--scopes", "root"],
+        &["key", "create", "--name", "K", "--user", "a@example.com", "--teams", "some"],
+        &["--seal-rows", "5", "key", "list"],
+    ] {
+        let output = place.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn failures_are_exit_code_1_and_one_line() {
+    let place = Place::new();
+    assert_fails(&place.run(&["key", "list"]), "data/zenovay.db does not exist");
+    place.fill();
+    assert_fails(&place.create_user("OWNER@example.com"), "email is already in use");
+    assert_fails(&place.create_user("nobody"), "email");
+    assert_fails(&place.run(&["team", "create", "--name", "T", "--owner", "x@example.com"]), "x@example.com");
+    assert_fails(&place.run(&["team", "set-plan", UNKNOWN_ID, "pro"]), "team");
+    assert_fails(&place.run(&["website", "show", UNKNOWN_ID]), "website");
+    assert_fails(&place.run(&["website", "delete", UNKNOWN_ID, "--yes"]), "website");
+    assert_fails(&place.run(&["key", "show", UNKNOWN_ID]), "key");
+    assert_fails(&place.run(&["key", "revoke", UNKNOWN_ID]), "key");
+    let long = "n".repeat(65);
+    assert_fails(&place.run(&["key", "create", "--user", "owner@example.com", "--name", &long]), "64");
+    assert_fails(&place.run(&["key", "list", "--database-url", "postgres://h/d"]), "sqlite://PATH");
+    std::fs::write(place.path("zenovay.toml"), "colour = 1\n").expect("a file");
+    assert_fails(&place.run(&["key", "list"]), "zenovay.toml: unknown setting `colour`");
+    assert_fails(&place.run(&["config", "--config", "elsewhere.toml"]), "elsewhere.toml");
+}
+
+#[test]
+fn a_weak_password_is_refused() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["user", "create", "--email", "a@example.com", "--name", "A", "--password-stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    child.stdin.take().expect("stdin").write_all(b"short\n").expect("stdin is read");
+    assert_fails(&child.wait_with_output().expect("it ends"), "12");
+}
+
+#[test]
+fn creating_prints_exactly_the_documented_members() {
+    let place = Place::new();
+    let user = place.create_user("owner@example.com");
+    let user: Value = serde_json::from_slice(&user.stdout).expect("JSON");
+    assert_eq!(members(&user), ["email", "id"]);
+    let team = place.json(&["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "scale"]);
+    assert_eq!(members(&team), ["id", "name", "plan"]);
+    assert_eq!(team["plan"], "scale");
+    let team = team["id"].as_str().expect("an id");
+    let website = place.json(&["website", "create", "--team", team, "--domain", "Example.COM", "--name", "E"]);
+    assert_eq!(members(&website), ["domain", "id", "tracking_code"]);
+    assert_eq!(website["domain"], "example.com");
+    assert!(website["tracking_code"].as_str().expect("a code").starts_with("ZV_"));
+    for owner in [["--user", "owner@example.com"], ["--team", team]] {
+        let key = place.json(&["key", "create", owner[0], owner[1], "--name", "K"]);
+        assert_eq!(members(&key), ["id", "key", "prefix"]);
+        let (token, prefix) = (key["key"].as_str().expect("a key"), key["prefix"].as_str().expect("a prefix"));
+        assert!(token.starts_with(prefix) && prefix.starts_with("zv_") && token.len() > 30, "{key}");
+    }
+}
+
+#[test]
+fn without_json_the_ids_can_be_grepped() {
+    let place = Place::new();
+    let (_, website) = place.fill();
+    let output = place.run(&["website", "show", &website]);
+    assert!(text(&output.stdout).lines().any(|line| line.starts_with("id: ") && line.ends_with(&website)));
+    let output = place.run(&["key", "create", "--user", "owner@example.com", "--name", "K"]);
+    assert!(text(&output.stdout).lines().any(|line| line.starts_with("key: ") && line.contains("zv_")));
+}
+
+#[test]
+fn a_key_is_never_shown_again() {
+    let place = Place::new();
+    let (team, website) = place.fill();
+    let key = place.json(&["key", "create", "--user", "owner@example.com", "--name", "K", "--website", &website]);
+    let (id, token) = (key["id"].as_str().expect("an id"), key["key"].as_str().expect("a key"));
+    for arguments in [
+        &["key", "list"][..],
+        &["key", "show", id],
+        &["key", "edit", id, "--name", "L", "--scopes", "read", "--teams", &team, "--website", "all"],
+        &["key", "revoke", id],
+        &["key", "show", id],
+    ] {
+        for extra in [&[][..], &["--json"]] {
+            let output = place.run(&[arguments, extra].concat());
+            // A revoked key cannot be changed: the second edit comes before that.
+            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            assert!(!text(&output.stdout).contains(token) && !text(&output.stderr).contains(token), "{arguments:?}");
+        }
+    }
+    let shown = place.json(&["key", "show", id]);
+    assert_eq!((&shown["name"], &shown["scopes"]), (&Value::from("L"), &serde_json::json!(["read"])));
+    assert!(shown["revoked_at"].is_string() && shown["website_ids"].is_null(), "{shown}");
+    for file in ["zenovay.db", "zenovay.db-wal"] {
+        let bytes = std::fs::read(place.path("data").join(file)).unwrap_or_default();
+        assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "{file}");
+    }
+    assert_fails(&place.run(&["key", "edit", id, "--name", "M"]), "revoked");
+}
+
+#[test]
+fn website_settings_are_changed_and_checked() {
+    let place = Place::new();
+    let (_, website) = place.fill();
+    let assignments =
+        ["cookieless=false", "excluded_ips=192.0.2.1, 10.0.0.0/8", "time_zone=Asia/Tokyo", "name=New name"];
+    let changed = place.json(&[&["website", "set", &website][..], &assignments].concat());
+    assert_eq!(changed["settings"]["cookieless"], false);
+    assert_eq!(changed["settings"]["excluded_ips"], serde_json::json!(["192.0.2.1", "10.0.0.0/8"]));
+    assert_eq!(changed["name"], "New name");
+    assert_eq!(place.json(&["website", "show", &website]), changed);
+    for (assignment, code) in
+        [("time_zone=Mars/Olympus", 1), ("excluded_ips=everybody", 1), ("colour=blue", 2), ("cookieless=maybe", 2)]
+    {
+        // All or nothing: the good assignment beside the bad one is not made either.
+        let output = place.run(&["website", "set", &website, "is_active=false", assignment]);
+        assert_eq!(output.status.code(), Some(code), "{assignment}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(assignment.split('=').next().expect("a name")), "{assignment}");
+    }
+    assert_eq!(place.json(&["website", "show", &website]), changed);
+}
+
+#[test]
+fn config_tells_values_and_origins() {
+    let place = Place::new();
+    std::fs::write(
+        place.path("zenovay.toml"),
+        "seal_rows = 300\ncache_bytes = 4096\nkeep_alive_seconds = 7\n[plans.pro]\nwebsites = 9\n",
+    )
+    .expect("a file");
+    let mut command = place.command(&["config", "--json", "--seal-rows", "100"]);
+    let output = command.env("ZENOVAY_SEAL_ROWS", "200").env("ZENOVAY_CACHE_BYTES", "8192").output().expect("it runs");
+    let config: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let setting = |name: &str| {
+        let setting = &config["settings"][name];
+        (setting["value"].clone(), setting["origin"].as_str().expect(name).to_owned())
+    };
+    assert_eq!(setting("seal_rows"), (100.into(), "flag --seal-rows".to_owned()));
+    assert_eq!(setting("cache_bytes"), (8192.into(), "environment ZENOVAY_CACHE_BYTES".to_owned()));
+    assert_eq!(setting("keep_alive_seconds"), (7.into(), "file zenovay.toml".to_owned()));
+    assert_eq!(setting("listen"), ("127.0.0.1:8080".into(), "default".to_owned()));
+    assert_eq!(setting("plans.pro.websites"), (9.into(), "file zenovay.toml".to_owned()));
+    assert_eq!(setting("plans.free.requests_per_minute"), (0.into(), "default".to_owned()));
+    assert_eq!(config["file"], "zenovay.toml");
+    let plain = text(&place.run(&["config"]).stdout);
+    assert!(
+        plain.lines().any(|line| line.starts_with("seal_rows ") && line.ends_with("= 300   (file zenovay.toml)")),
+        "{plain}"
+    );
+}
+
+#[test]
+fn every_setting_is_documented() {
+    let documentation = include_str!("../../../docs/configuration.md");
+    for (name, _) in zenovay::config::Config::defaults() {
+        assert!(documentation.contains(&format!("| `{name}` |")), "{name} is not in docs/configuration.md");
+    }
+    let place = Place::new();
+    let help = text(&place.run(&["serve", "--help"]).stdout);
+    for (name, _) in zenovay::config::Config::defaults() {
+        assert!(help.contains(&format!("--{}", name.replace('_', "-"))), "{name}");
+    }
+}
+
+#[test]
+fn the_first_start_shows_its_account_once() {
+    let place = Place::new();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"];
+    let server = Running::start(&place, &arguments);
+    let (key, website) = (server.value_after("API key"), server.value_after("website"));
+    assert!(server.lines.iter().any(|line| line.contains(r#"src="http://127.0.0.1:"#) && line.contains("ZV_")));
+    assert_eq!(server.status(&format!("/api/external/v1/analytics/{website}"), &key), 200);
+    let password = server.value_after("password");
+    server.stop();
+    let server = Running::start(&place, &arguments);
+    assert_eq!(server.lines, Vec::<String>::new());
+    assert_eq!(server.status(&format!("/api/external/v1/analytics/{website}"), &key), 200);
+    server.stop();
+    for file in ["zenovay.db", "zenovay.db-wal", "events.db"] {
+        let bytes = std::fs::read(place.path("data").join(file)).unwrap_or_default();
+        assert!(!bytes.windows(password.len()).any(|window| window == password.as_bytes()), "{file}");
+    }
+    // Two fresh installations share nothing (SECURITY B6).
+    let other = Place::new();
+    let server = Running::start(&other, &arguments);
+    assert_ne!(server.value_after("password"), password);
+    assert_ne!(server.value_after("API key"), key);
+    server.stop();
+}
+
+#[test]
+fn a_second_server_is_told_so_at_once() {
+    let place = Place::new();
+    let server = Running::start(&place, &["--listen", "127.0.0.1:0"]);
+    let started = Instant::now();
+    let second = place.run(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_fails(&second, "another server is running on the data directory");
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!(server.status("/healthz", ""), 200);
+    server.stop();
+}
+
+#[test]
+fn an_address_in_use_is_a_failure() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+    let address = taken.local_addr().expect("an address").to_string();
+    assert_fails(&place.run(&["serve", "--listen", &address]), &address);
+}
+
+#[test]
+fn commands_take_effect_on_the_next_request_of_a_running_server() {
+    let place = Place::new();
+    let (team, website) = place.fill();
+    let server = Running::start(&place, &["serve", "--listen", "127.0.0.1:0"]);
+    let path = format!("/api/external/v1/analytics/{website}");
+    let key = place.json(&["key", "create", "--user", "owner@example.com", "--name", "K"]);
+    let (id, token) = (key["id"].as_str().expect("an id"), key["key"].as_str().expect("a key"));
+    assert_eq!(server.status(&path, token), 200);
+    place.json(&["team", "set-plan", &team, "free"]);
+    assert_eq!(server.status(&path, token), 403);
+    place.json(&["team", "set-plan", &team, "enterprise"]);
+    assert_eq!(server.status(&path, token), 200);
+    place.json(&["key", "edit", id, "--scopes", "write"]);
+    assert_eq!(server.status(&path, token), 403);
+    place.json(&["key", "edit", id, "--scopes", "read"]);
+    assert_eq!(server.status(&path, token), 200);
+    place.json(&["key", "revoke", id]);
+    assert_eq!(server.status(&path, token), 401);
+    let key = place.json(&["key", "create", "--team", &team, "--name", "W"]);
+    let token = key["key"].as_str().expect("a key");
+    assert_eq!(server.status(&path, token), 200);
+    place.json(&["website", "delete", &website, "--yes"]);
+    assert_eq!(server.status(&path, token), 404);
+    server.stop();
+}
+
+#[test]
+fn the_key_policy_holds_on_the_command_line() {
+    let place = Place::new();
+    let (team, _) = place.fill();
+    assert!(place.create_user("member@example.com").status.success());
+    let member = place.json(&["team", "add-member", &team, "--email", "member@example.com", "--role", "editor"]);
+    assert_eq!(member["role"], "editor");
+    let create = |email: &str| place.run(&["key", "create", "--user", email, "--name", "K", "--teams", &team]);
+    assert!(create("member@example.com").status.success());
+    place.json(&["team", "set-key-policy", &team, "owners_and_admins"]);
+    assert_fails(&create("member@example.com"), "policy");
+    assert!(create("owner@example.com").status.success());
+    place.json(&["team", "set-key-policy", &team, "no_one"]);
+    assert_fails(&create("owner@example.com"), "policy");
+    place.json(&["team", "remove-member", &team, "--email", "member@example.com"]);
+    let keys = place.json(&["key", "list"]);
+    let keys = keys["keys"].as_array().expect("keys");
+    let revoked = keys.iter().filter(|key| !key["revoked_at"].is_null()).count();
+    assert_eq!((keys.len(), revoked), (2, 1), "{keys:?}");
+}
+
+#[test]
+fn check_finds_damage_and_says_what_it_cannot_check() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let check = || site.run(&["check"], "");
+    let report = |output: &Output| serde_json::from_slice::<Value>(&output.stdout).expect("JSON");
+    assert_eq!(report(&check())["events"], "none yet");
+    let server = site.serve();
+    let body = process::pageview("example.com", "/a", "a-session");
+    let sent = server.connect().request("POST", &format!("/e/{}", site.tracking_code), &[], &body).expect("an answer");
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    assert_eq!(report(&check())["events"], "not checked: a server is running");
+    assert!(server.terminate().success());
+    let events = report(&check())["events"].clone();
+    assert_eq!((&events["segments"], &events["segment_rows"]), (&1.into(), &1.into()), "{events}");
+    let segment =
+        std::fs::read_dir(site.data_dir.join("segments")).expect("segments").next().expect("one").expect("it").path();
+    flip_a_bit(&segment, 40);
+    let output = check();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("segment 0000000000000001"), "{}", text(&output.stderr));
+}
+
+fn flip_a_bit(path: &Path, offset: usize) {
+    let mut bytes = std::fs::read(path).expect("the file");
+    bytes[offset] ^= 1;
+    std::fs::write(path, bytes).expect("the file");
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let place = Place::new();
+    let mut server = Running::start(&place, &["serve", "--listen", "127.0.0.1:0"]);
+    // A request that never ends keeps the server from stopping.
+    let mut slow = std::net::TcpStream::connect(&server.address).expect("a connection");
+    slow.write_all(
+        b"POST /e/ZV_AAAAAAAAAAA HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    )
+    .expect("it is taken");
+    assert_eq!(server.status("/healthz", ""), 200);
+    server.signal("TERM");
+    let started = Instant::now();
+    while server.child.try_wait().expect("a status").is_none() {
+        assert!(started.elapsed() < Duration::from_secs(5), "the second signal has no effect");
+        server.signal("INT");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn demo_has_a_month_of_traffic_and_live_visitors() {
+    let place = Place::new();
+    let server = Running::start(&place, &["demo", "--listen", "127.0.0.1:0"]);
+    let (key, website) = (server.value_after("API key"), server.value_after("website"));
+    let mut connection = process::Connection::open(&server.address);
+    let mut get = |path: &str| -> Value {
+        let answer = connection.request("GET", path, &[("X-API-Key", &key)], "").expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str(&answer.body).expect("JSON")
+    };
+    let overview = get(&format!("/api/external/v1/analytics/{website}?range=30d"));
+    let days = overview["data"]["daily_stats"].as_array().expect("days");
+    assert!(days.iter().filter(|day| day["page_views"].as_u64() > Some(0)).count() >= 30, "{overview}");
+    let websites = get("/api/external/v1/websites");
+    assert_eq!(websites["data"]["websites"].as_array().expect("websites").len(), 3);
+    assert!(!place.path("data").exists(), "the demo leaves the data directory alone");
+    server.stop();
+}
