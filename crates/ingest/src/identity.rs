@@ -237,9 +237,11 @@ impl VisitorHasher {
         Ok((named(&keys.today), keys.yesterday.as_ref().map(named)))
     }
 
-    /// The session that a client calls `client_id`, on civil day `day`.
-    pub(crate) fn session(&self, site: WebsiteId, client_id: &str, day: i32) -> SessionId {
-        SessionId(hash(&self.keys.load().installation, b"session", site, &[client_id.as_bytes(), &day.to_le_bytes()]))
+    /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor is part of it, because a
+    /// session has one visitor everywhere else: an id that two visitors send is two sessions.
+    pub(crate) fn session(&self, site: WebsiteId, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
+        let parts: [&[u8]; 3] = [&visitor.0.to_le_bytes(), client_id.as_bytes(), &day.to_le_bytes()];
+        SessionId(hash(&self.keys.load().installation, b"session", site, &parts))
     }
 
     /// The session that `visitor` begins at `at`.
@@ -395,8 +397,10 @@ mod tests {
         let daily = |s| hasher.daily_visitor(site(s), address, "agent", at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
         assert_ne!(hasher.known_visitor(site(1), "v"), hasher.known_visitor(site(2), "v"));
-        assert_ne!(hasher.session(site(1), "s", 1), hasher.session(site(2), "s", 1));
-        assert_ne!(hasher.session(site(1), "s", 1), hasher.session(site(1), "s", 2));
+        let session = |site_number, visitor, day| hasher.session(site(site_number), VisitorId(visitor), "s", day);
+        assert_ne!(session(1, 1, 1), session(2, 1, 1), "another website");
+        assert_ne!(session(1, 1, 1), session(1, 2, 1), "another visitor");
+        assert_ne!(session(1, 1, 1), session(1, 1, 2), "another day");
         assert_ne!(hasher.idempotency_key(site(1), "k"), hasher.idempotency_key(site(2), "k"));
     }
 }

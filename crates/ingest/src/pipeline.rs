@@ -176,7 +176,7 @@ impl Pipeline {
         let session = if fields.cookieless {
             self.stitcher.stitch(site, visitor, step, || self.hasher.stitched_session(site, visitor, at))
         } else {
-            let session = self.hasher.session(site, &fields.session_id, step.day);
+            let session = self.hasher.session(site, visitor, &fields.session_id, step.day);
             if known.is_none() {
                 self.stitcher.touch(site, visitor, step, session);
             }
@@ -224,7 +224,7 @@ impl Pipeline {
         }
         let site = rules.website();
         let visitor = self.hasher.known_visitor(site, fields.visitor_id.as_deref().unwrap_or(""));
-        let session = self.hasher.session(site, &fields.session_id, rules.zone().civil_day(at));
+        let session = self.hasher.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref().map(Cow::Borrowed), None]);
