@@ -5,6 +5,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 
 just := quote(just_executable())
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 
 # Show the recipes.
 default:
@@ -51,7 +52,7 @@ test-rust:
 # z.js in a real Chromium against the real server.
 test-tracker: assets
     cargo build --locked --package zenovay
-    cd tracker && npm test
+    cd tracker && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
 # Criterion benches of the ingest path, the kernels and the store.
 bench *ARGS:

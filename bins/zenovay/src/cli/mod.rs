@@ -14,8 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{CommonFlags, Config, ServerFlags};
 use crate::runtime;
-use output::Output;
-pub use output::Failure;
+use output::{Failure, Output};
 
 /// Self-hosted web analytics.
 ///

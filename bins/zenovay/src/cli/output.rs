@@ -7,19 +7,19 @@ use serde_json::Value;
 
 /// A command that did not succeed: one line on stderr and an exit code.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     message: String,
     exit_code: u8,
 }
 
 impl Failure {
     /// The command failed: exit code 1.
-    pub fn new(message: impl Display) -> Self {
+    pub(super) fn new(message: impl Display) -> Self {
         Self { message: message.to_string(), exit_code: 1 }
     }
 
     /// The command was called wrongly: exit code 2.
-    pub fn usage(message: impl Display) -> Self {
+    pub(super) fn usage(message: impl Display) -> Self {
         Self { message: message.to_string(), exit_code: 2 }
     }
 
@@ -32,7 +32,7 @@ impl Failure {
 }
 
 /// Where a command's result goes: text for people, or one JSON object.
-pub struct Output {
+pub(super) struct Output {
     json: bool,
     text: String,
 }
@@ -43,7 +43,7 @@ impl Output {
     }
 
     /// The result: `value` with `--json`, otherwise the lines that `text` makes.
-    pub fn result(&mut self, value: &Value, text: impl FnOnce() -> String) {
+    pub(super) fn result(&mut self, value: &Value, text: impl FnOnce() -> String) {
         self.text = if self.json { value.to_string() } else { text() };
         if !self.text.ends_with('\n') {
             self.text.push('\n');
@@ -60,7 +60,7 @@ impl Output {
 
 /// The members of a flat object as lines `name: value`, in their order. Control characters are escaped: names come from
 /// whoever wrote them.
-pub fn lines(value: &Value) -> String {
+pub(super) fn lines(value: &Value) -> String {
     let Some(members) = value.as_object() else { return plain(value) };
     let width = members.keys().map(String::len).max().unwrap_or(0);
     members
@@ -70,7 +70,7 @@ pub fn lines(value: &Value) -> String {
 }
 
 /// A value on one line.
-pub fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
