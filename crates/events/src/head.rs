@@ -15,6 +15,8 @@ pub(crate) const BLOCK_ROWS: usize = 8_192;
 
 /// What a row takes in the columns and the maps of ids, about.
 const ROW_BYTES: usize = 150;
+/// What a website takes, about, before its first row.
+const SITE_BYTES: usize = 4_096;
 /// What a new text takes beside its bytes, about.
 const TEXT_BYTES: usize = 96;
 
@@ -71,7 +73,10 @@ impl Generation {
             by_site.entry(website).or_default().push(event);
         }
         for (website, events) in by_site {
-            let site = self.site(website).unwrap_or_else(|| Arc::clone(self.sites.write().entry(website).or_default()));
+            let site = self.site(website).unwrap_or_else(|| {
+                self.bytes.fetch_add(SITE_BYTES as u64, Ordering::Relaxed);
+                Arc::clone(self.sites.write().entry(website).or_default())
+            });
             let mut site = site.lock();
             let bytes: usize = events.iter().map(|event| site.push(event)).sum();
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Hashes 64-bit ids, which are keyed hashes already: nobody outside can choose them to collide. One multiplication
 /// spreads the small numbers that tests use.
@@ -61,9 +61,12 @@ pub(crate) struct TextInterner {
     texts: Vec<Arc<str>>,
 }
 
+/// One for all: a head has an interner per website and dimension.
+static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+
 impl Default for TextInterner {
     fn default() -> Self {
-        Self { map: HashMap::new(), texts: vec![Arc::from("")] }
+        Self { map: HashMap::new(), texts: vec![Arc::clone(&EMPTY)] }
     }
 }
 

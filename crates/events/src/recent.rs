@@ -99,9 +99,16 @@ fn read_group(
     sessions: &mut Sessions,
 ) -> Result<(), SegmentError> {
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
-    let (group, start) = (first.group, first.start as usize);
-    let rows = start..(last.start + last.rows) as usize;
-    let at = segment.read_at(group, rows.clone())?;
+    let (group, mut start) = (first.group, first.start as usize);
+    let end = (last.start + last.rows) as usize;
+    let mut at = segment.read_at(group, start..end)?;
+    // Of a website with a row group of its own, only the last pages are unpacked.
+    if ranges.len() == 1 {
+        let old = at.partition_point(|&at| at < begun_ms);
+        at.drain(..old);
+        start += old;
+    }
+    let rows = start..end;
     let kinds = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
     let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
     let ids = segment.read(group, ColumnId::Session, rows.clone())?;
@@ -113,7 +120,7 @@ fn read_group(
         return Err(segment.error("ids are not numbers"));
     };
     for range in ranges {
-        let rows = range.start as usize - start..(range.start + range.rows) as usize - start;
+        let rows = (range.start as usize).saturating_sub(start)..(range.start + range.rows) as usize - start;
         for row in rows.filter(|&row| at[row] >= begun_ms) {
             let campaign = || {
                 utm.iter()

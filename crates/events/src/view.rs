@@ -504,6 +504,8 @@ fn id_code(id: u64, map: &mut IdMap<u32>, ids: &mut Vec<u64>) -> u32 {
 fn id_codes(coded: &Coded, map: &mut IdMap<u32>, ids: &mut Arc<Vec<u64>>) -> Vec<u32> {
     let Values::Ids(values) = &coded.values else { return vec![0; coded.codes.len()] };
     let ids = Arc::make_mut(ids);
+    // Once instead of by doubling: most of a row group's ids are new to the view.
+    map.reserve(values.len());
     rename_lazily(&coded.codes, values.len(), |code| id_code(values[code as usize], map, ids))
 }
 

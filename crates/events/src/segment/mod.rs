@@ -9,7 +9,7 @@
 //! | column | type | meaning |
 //! |---|---|---|
 //! | `website_id` | 16 bytes, UUID | whose |
-//! | `at` | INT64, timestamp in milliseconds, UTC | when; of a folded heartbeat, the last one |
+//! | `occurred_at` | INT64, timestamp in milliseconds, UTC | when; of a folded heartbeat, the last one |
 //! | `event_type` | text | the kind's name; `heartbeat` rows are no events |
 //! | `visitor_id`, `session_id` | INT64, unsigned | keyed hashes |
 //! | `flags` | INT32, unsigned | `EventFlags` |
@@ -17,7 +17,7 @@
 //! | `scroll_percent` | INT32, unsigned | of a folded heartbeat, the largest |
 //! | one for each `Dimension`, by its name | text | |
 //!
-//! `at` is DELTA_BINARY_PACKED. Every other column chunk is one dictionary page and data pages of RLE/bit-packed codes of
+//! `occurred_at` is DELTA_BINARY_PACKED. Every other column chunk is one dictionary page and data pages of RLE/bit-packed codes of
 //! 16,384 rows each: there is no other encoding, so a reader takes the codes as they are. All pages are zstd.
 //!
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
@@ -89,7 +89,8 @@ impl ColumnId {
     fn name(self) -> &'static str {
         match self {
             Self::Website => "website_id",
-            Self::At => "at",
+            // Not `at`, which is a keyword in DuckDB.
+            Self::At => "occurred_at",
             Self::Kind => "event_type",
             Self::Visitor => "visitor_id",
             Self::Session => "session_id",

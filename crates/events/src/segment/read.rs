@@ -87,7 +87,7 @@ impl Segment {
                 .read_records(rows.len() - values.len(), None, None, &mut values)
                 .map_err(|error| self.error(error))?;
             if records == 0 {
-                return Err(self.error("column `at` ends early"));
+                return Err(self.error("column `occurred_at` ends early"));
             }
         }
         Ok(values)
