@@ -9,8 +9,10 @@ import { chromium } from "playwright-core";
 
 const BINARY = process.env.ZENOVAY_BIN ?? new URL("../../target/debug/zenovay", import.meta.url).pathname;
 const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
-/** Not the headless one, which is a bot to the server. */
-const USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+/** Not the headless agent, which is a bot to the server; another version for each tab, so that each is a visitor of its own. */
+let chromeVersion = 100;
+const nextUserAgent = () =>
+  `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${chromeVersion++}.0.0.0 Safari/537.36`;
 
 /** The server, a website that accepts local hosts, and a key. */
 export async function startServer() {
@@ -90,7 +92,7 @@ export function startBrowser() {
  * `answered(n)` waits until n reports were answered.
  */
 export async function openTab(browser, server, options = {}) {
-  const context = await browser.newContext({ userAgent: USER_AGENT, ...options });
+  const context = await browser.newContext({ userAgent: nextUserAgent(), ...options });
   const page = await context.newPage();
   const reports = [];
   const errors = [];

@@ -156,7 +156,7 @@ impl Pipeline {
     pub fn enrich(&self, hit: &Hit<'_>, fields: HitFields<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
         check_origin(hit, &fields, rules)?;
         let path = fields.url.as_ref().map_or("", WebUrl::path);
-        check_exclusions(rules, Some(hit.ip), path)?;
+        check_exclusions(rules, Some(hit.ip), fields.kind, path)?;
         if self.is_bot(hit, &fields) {
             return Err(DropReason::Bot.into());
         }
@@ -217,7 +217,7 @@ impl Pipeline {
             let problem = ("ts".to_owned(), "Must not be in the future".to_owned());
             return Err(Refusal::fields([problem].into()).into());
         }
-        check_exclusions(rules, item.client_ip, fields.url.as_ref().map_or("", WebUrl::path))?;
+        check_exclusions(rules, item.client_ip, fields.kind, fields.url.as_ref().map_or("", WebUrl::path))?;
         let user_agent = fields.user_agent.as_deref().unwrap_or("");
         if self.agents.parse(user_agent).bot == BotClass::Crawler {
             return Err(DropReason::Bot.into());
@@ -354,7 +354,7 @@ fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Res
     Err(Refusal::new(refused, "Domain not authorized for this tracking code"))
 }
 
-fn check_exclusions(rules: &SiteRules, ip: Option<IpAddr>, path: &str) -> Result<(), Rejected> {
+fn check_exclusions(rules: &SiteRules, ip: Option<IpAddr>, kind: EventKind, path: &str) -> Result<(), Rejected> {
     if !rules.settings().is_active {
         return Err(DropReason::Paused.into());
     }
@@ -364,7 +364,12 @@ fn check_exclusions(rules: &SiteRules, ip: Option<IpAddr>, path: &str) -> Result
     if rules.excludes_path(path) {
         return Err(DropReason::ExcludedPath.into());
     }
-    Ok(())
+    let wanted = match kind {
+        EventKind::OutboundLink => rules.settings().track_outbound_links,
+        EventKind::FileDownload => rules.settings().track_downloads,
+        _ => true,
+    };
+    if wanted { Ok(()) } else { Err(DropReason::KindOff.into()) }
 }
 
 /// The time of an event, and whether the client's was not believed.

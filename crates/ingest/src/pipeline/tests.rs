@@ -140,6 +140,19 @@ fn exclusions_drop_with_their_reason() {
 }
 
 #[test]
+fn a_website_can_do_without_outbound_links_and_downloads() {
+    for (kind, settings) in [
+        ("outbound_link", WebsiteSettings { track_outbound_links: false, ..WebsiteSettings::default() }),
+        ("file_download", WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() }),
+    ] {
+        let event = format!(r#","event_type":"{kind}""#);
+        assert_eq!(reason(&page(&body(&event)), settings), "kind_off", "{kind}");
+        assert_eq!(reason(&page(&body(&event)), WebsiteSettings::default()), "", "{kind}");
+        assert_eq!(reason(&page(&body("")), WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() }), "");
+    }
+}
+
+#[test]
 fn bots_are_dropped_and_own_servers_are_not() {
     let crawler = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
     for (header, agent, origin, expected) in [
