@@ -149,6 +149,13 @@ impl Inner {
         !self.queue.is_open()
     }
 
+    /// Notes that something was written.
+    pub(crate) fn has_space(&self) {
+        if self.disk_full.swap(false, Ordering::Relaxed) {
+            tracing::info!("there is space on the disk again");
+        }
+    }
+
     fn head_is_full(&self, state: &State) -> bool {
         state.head_rows() >= self.config.head_rows_max || state.head_bytes() >= self.config.head_bytes_max
     }

@@ -98,6 +98,7 @@ impl Writer {
                 return;
             }
         };
+        inner.has_space();
         let stored = events
             .iter()
             .zip(&outcomes)
@@ -125,7 +126,10 @@ impl Writer {
     fn tidy(&mut self) {
         if self.inner.disk_full.load(Ordering::Relaxed) {
             // Finds out whether there is space again without an event to lose: readiness depends on it.
-            let _ = self.with_log(Log::probe);
+            let fault = self.inner.config.fault(FaultPoint::Commit);
+            if fault.is_ok() && self.with_log(Log::probe).is_ok() {
+                self.inner.has_space();
+            }
         }
         let _ = self.with_log(Log::trim);
         self.prune();
@@ -198,7 +202,6 @@ fn with_log<T>(
     match step(log) {
         Ok((log, done)) => {
             *slot = Slot::Open(log);
-            inner.disk_full.store(false, Ordering::Relaxed);
             Ok(done)
         }
         Err(Failed::Refused(log, error)) => {

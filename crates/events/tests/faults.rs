@@ -74,8 +74,8 @@ fn open_with(dir: &Path, rule: impl Fn(FaultPoint) -> io::Result<()> + Send + Sy
     EmbeddedStore::open(config, clock()).unwrap()
 }
 
-/// SECURITY D4. Sabotage: skip SQLite's checksums (not possible from here), or decode batches without ours while flipping
-/// bytes of the database file; `a_damaged_batch_is_refused` does the latter.
+/// SECURITY D4. The checksums that stop the tail are SQLite's; ours come after them. Sabotage: start with an empty log when
+/// its tail is damaged (delete `events.db-wal` before opening).
 #[test]
 fn a_torn_log_tail_loses_nothing_before_the_damage_and_invents_nothing() {
     let dir = TempDir::new().unwrap();
@@ -338,7 +338,8 @@ fn a_full_disk_refuses_and_recovers_by_itself() {
     assert_eq!(stored_paths(&store).len(), 2);
 }
 
-/// SECURITY D6, D7, on a file system that is really full. Sabotage: ignore the error of the commit.
+/// SECURITY D6, D7, on a file system that is really full. Sabotage: treat SQLite's full disk like any other error, or do
+/// not probe for space.
 #[test]
 fn a_small_file_system_fills_up_and_every_receipt_is_true() {
     let Some(disk) = SmallDisk::mount("12m") else { return };
@@ -371,7 +372,6 @@ fn a_small_file_system_fills_up_and_every_receipt_is_true() {
         assert!(stored.len() < 2_000_000, "12 MB are never full");
     }
     assert_eq!(totals(&store, website(1)).pageviews as usize, stored.len());
-    assert!(!store.stats().writable);
     fs::remove_file(&ballast).unwrap();
     // Ready again without an event to try it on.
     let patience = std::time::Instant::now() + Duration::from_secs(5);
@@ -420,7 +420,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// SECURITY D20. Sabotage: order or cut events by the clock of the machine.
+/// SECURITY D20. Sabotage: prefer the later source among rows of the same time when merging.
 #[test]
 fn a_clock_that_jumps_loses_and_reorders_nothing() {
     let dir = TempDir::new().unwrap();
@@ -539,7 +539,7 @@ fn an_erased_visitor_is_in_no_file() {
     assert_eq!(totals(&store, website(1)).events, 2);
 }
 
-/// Sabotage: check the limits of the queue after adding.
+/// Sabotage: do not count the rows of the queue.
 #[test]
 fn a_full_queue_is_refused_at_once_and_what_waits_is_stored() {
     let dir = TempDir::new().unwrap();
@@ -690,7 +690,6 @@ fn an_old_head_is_sealed_without_being_asked() {
     store_all(&store, website(1), &[numbered(0)]);
     assert!(seals.try_recv().is_err());
     clock.advance_ms(3_600_000);
-    store_all(&store, website(1), &[numbered(1)]);
-    assert_eq!(seals.recv_timeout(Duration::from_secs(20)), Ok(2));
+    assert_eq!(seals.recv_timeout(Duration::from_secs(20)), Ok(1));
     assert_eq!(store.stats().segments, 1);
 }
