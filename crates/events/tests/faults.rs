@@ -569,9 +569,9 @@ fn a_full_queue_is_refused_at_once_and_what_waits_is_stored() {
             Err(_) => receipts.push(receipt),
         }
     }
+    drop(closed);
     // At most two commits' worth were taken from the queue before the gate held the writer.
     assert!(refused >= 15, "{refused}");
-    drop(closed);
     let accepted = receipts.len() as u64;
     for receipt in receipts {
         assert_eq!(receipt.blocking_recv().unwrap(), Ok(vec![AppendOutcome::Stored]));
