@@ -52,7 +52,10 @@ pub enum StoreError {
     /// The database was written by a newer version of the program.
     #[error("the database has the schema version {0}, which is newer than this program; use a newer zenovay")]
     NewerSchema(String),
-    /// The database cannot be opened, read or written now: locked for too long, disk full, damaged. Never means "no".
+    /// There is no space to write to.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The database cannot be opened, read or written now: locked for too long, damaged. Never means "no".
     #[error("the database is not available: {0}")]
     Unavailable(String),
 }
@@ -69,6 +72,10 @@ impl From<DieselError> for StoreError {
             let what = taken.iter().find(|(column, _)| message.ends_with(column)).map_or("id", |(_, what)| what);
             return Self::Conflict(what);
         }
-        Self::Unavailable(error.to_string())
+        // diesel passes SQLite's result code on as this text only (`sqlite3_errstr`).
+        match &error {
+            DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => Self::DiskFull,
+            _ => Self::Unavailable(error.to_string()),
+        }
     }
 }

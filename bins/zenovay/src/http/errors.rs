@@ -47,6 +47,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound(_) => Self::from(Denial::InvalidKey),
+            StoreError::DiskFull => Self::unavailable("The disk is full", SOON_S),
             StoreError::Unavailable(cause) => {
                 tracing::error!(cause, "the metadata store is not available");
                 Self::unavailable("The request cannot be checked now", SOON_S)

@@ -38,7 +38,7 @@ const CONNECTIONS: u32 = 4;
 /// per request.
 pub struct SqliteStore {
     pool: Pool<ConnectionManager<SqliteConnection>>,
-    counting: Mutex<SqliteConnection>,
+    counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
 }
 
@@ -75,7 +75,7 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let mut counting = connect(url)?;
         counting.batch_execute("PRAGMA synchronous = NORMAL")?;
-        Ok(Self { pool, counting: Mutex::new(counting), version: Mutex::new(first) })
+        Ok(Self { pool, counting: Mutex::new(usage::Counting::new(counting)), version: Mutex::new(first) })
     }
 
     fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>> {
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(read(&mut conn, "journal_mode"), "wal");
         assert_eq!(read(&mut conn, "synchronous"), "2", "FULL");
         assert_eq!(read(&mut conn, "foreign_keys"), "1");
-        assert_eq!(read(&mut store.counting.lock(), "synchronous"), "1", "NORMAL");
+        assert_eq!(read(&mut store.counting.lock().conn, "synchronous"), "1", "NORMAL");
     }
 
     #[cfg(unix)]

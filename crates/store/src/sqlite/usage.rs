@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
@@ -54,26 +56,49 @@ fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests:
     Ok(())
 }
 
-impl UsageStore for SqliteStore {
-    fn charge_request(&self, id: KeyId, monthly_limit: u64, now: Timestamp) -> Result<Charge> {
-        let month = month_of(now);
-        let limit = i64::try_from(monthly_limit).unwrap_or(i64::MAX);
-        let at = now.as_millis();
-        let key = id.to_string();
-        self.counting.lock().immediate_transaction(|conn| {
-            if limit == 0 {
-                return load_usage(conn, id, month).map(Charge::Exhausted);
-            }
-            let used_lately = key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS);
-            let counts: Option<Counts> = diesel::update(
-                key_usage::table.find(&key).filter(key_usage::month.lt(month).or(key_usage::monthly_used.lt(limit))),
-            )
+/// The connection that counts, and what it could not write.
+pub(super) struct Counting {
+    pub(super) conn: SqliteConnection,
+    /// Requests of the month that were let through while the disk was full: reading goes on then (SECURITY §5), and they
+    /// are written with the next request of the key that can be.
+    owed: HashMap<KeyId, Owed>,
+}
+
+#[derive(Clone, Copy)]
+struct Owed {
+    month: i32,
+    requests: i64,
+}
+
+impl Counting {
+    pub(super) fn new(conn: SqliteConnection) -> Self {
+        Self { conn, owed: HashMap::new() }
+    }
+}
+
+/// Adds `requests` to the counts of `month`, unless `limit` is reached.
+fn count(
+    conn: &mut SqliteConnection,
+    id: KeyId,
+    month: i32,
+    requests: i64,
+    limit: i64,
+    now: Timestamp,
+) -> Result<Option<Usage>> {
+    if requests > limit {
+        return Ok(None);
+    }
+    let (key, at) = (id.to_string(), now.as_millis());
+    conn.immediate_transaction(|conn| {
+        let used_lately = key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS);
+        let has_room = key_usage::month.lt(month).or(key_usage::monthly_used.le(limit - requests));
+        let counts: Option<Counts> = diesel::update(key_usage::table.find(&key).filter(has_room))
             .set((
                 key_usage::month
                     .eq(case_when(key_usage::month.lt(month), month.into_sql::<Integer>()).otherwise(key_usage::month)),
-                key_usage::monthly_used.eq(case_when(key_usage::month.lt(month), 1_i64.into_sql::<BigInt>())
-                    .otherwise(key_usage::monthly_used + 1)),
-                key_usage::total_used.eq(key_usage::total_used + 1),
+                key_usage::monthly_used.eq(case_when(key_usage::month.lt(month), requests.into_sql::<BigInt>())
+                    .otherwise(key_usage::monthly_used + requests)),
+                key_usage::total_used.eq(key_usage::total_used + requests),
                 key_usage::last_used_at
                     .eq(case_when(used_lately, key_usage::last_used_at)
                         .otherwise(Some(at).into_sql::<Nullable<BigInt>>())),
@@ -81,10 +106,38 @@ impl UsageStore for SqliteStore {
             .returning((key_usage::month, key_usage::monthly_used, key_usage::total_used))
             .get_result(conn)
             .optional()?;
-            let Some(counts) = counts else { return load_usage(conn, id, month).map(Charge::Exhausted) };
-            add_activity(conn, &key, now, 1, 0)?;
-            usage_of(id, counts).map(Charge::Counted)
-        })
+        let Some(counts) = counts else { return Ok(None) };
+        add_activity(conn, &key, now, requests, 0)?;
+        usage_of(id, counts).map(Some)
+    })
+}
+
+impl UsageStore for SqliteStore {
+    fn charge_request(&self, id: KeyId, monthly_limit: u64, now: Timestamp) -> Result<Charge> {
+        let month = month_of(now);
+        let limit = i64::try_from(monthly_limit).unwrap_or(i64::MAX);
+        let mut counting = self.counting.lock();
+        let Counting { conn, owed } = &mut *counting;
+        let behind = owed.get(&id).filter(|owed| owed.month == month).map_or(0, |owed| owed.requests);
+        let disk_full = match count(conn, id, month, behind + 1, limit, now) {
+            Ok(Some(usage)) => {
+                owed.remove(&id);
+                return Ok(Charge::Counted(usage));
+            }
+            Ok(None) => false,
+            Err(StoreError::DiskFull) => true,
+            Err(error) => return Err(error),
+        };
+        let mut usage = load_usage(conn, id, month)?;
+        usage.monthly_used = usage.monthly_used.saturating_add(behind.unsigned_abs());
+        usage.total_used = usage.total_used.saturating_add(behind.unsigned_abs());
+        if !disk_full || usage.monthly_used >= monthly_limit {
+            return Ok(Charge::Exhausted(usage));
+        }
+        owed.insert(id, Owed { month, requests: behind + 1 });
+        usage.monthly_used += 1;
+        usage.total_used += 1;
+        Ok(Charge::Counted(usage))
     }
 
     fn usage(&self, id: KeyId, now: Timestamp) -> Result<Usage> {
@@ -93,7 +146,7 @@ impl UsageStore for SqliteStore {
 
     fn record_accepted_events(&self, id: KeyId, events: u64, now: Timestamp) -> Result<()> {
         let events = i64::try_from(events).unwrap_or(i64::MAX);
-        self.counting.lock().immediate_transaction(|conn| {
+        self.counting.lock().conn.immediate_transaction(|conn| {
             load_usage(conn, id, month_of(now))?;
             add_activity(conn, &id.to_string(), now, 0, events)
         })
