@@ -1,0 +1,424 @@
+//! From the body of a hit to the bytes in the log: parse, validate, enrich, encode; whole and by step, beside `serde_json`
+//! reading the same bodies into the same fields.
+//!
+//! The hits are a mix of the user agents, languages, referrers and addresses of a public website. Before the benches run,
+//! the ratio of the whole way to bare parsing is printed, from rounds in which the two take turns, with the share of user
+//! agents that the parser remembered and what a new one costs.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Deserialize;
+use zenovay_domain::{TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteSettings};
+use zenovay_events::{BatchEncoder, NewEvent};
+use zenovay_ingest::{GeoDatabase, Hit, HitFields, Pipeline, SiteRules, VisitorHasher, parse_agent, parse_hit};
+
+/// The same allocator as the server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Hits in one round, and events in one commit: what a busy server's group commit has.
+const BATCH: usize = 1_000;
+
+/// One hit in so many has a user agent that was never seen before.
+const NEW_AGENT_EVERY: u32 = 200;
+
+const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
+
+/// A hit as it arrives.
+struct Arrival {
+    body: String,
+    user_agent: String,
+    ip: IpAddr,
+    accept_language: &'static str,
+}
+
+impl Arrival {
+    fn hit(&self) -> Hit<'_> {
+        Hit {
+            origin: Some("https://www.example.com"),
+            user_agent: Some(&self.user_agent),
+            accept_language: Some(self.accept_language),
+            ..Hit::new(self.body.as_bytes(), self.ip, NOW)
+        }
+    }
+}
+
+/// Agents with two places for version numbers, by how often they come, in percent; with device, browser and system.
+const AGENTS: [(&str, u32, &str, &str, &str); 9] = [
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{a}.0.0.0 Safari/537.36",
+        30,
+        "desktop",
+        "Chrome",
+        "Windows",
+    ),
+    (
+        "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{a}.0.0.0 Mobile Safari/537.36",
+        22,
+        "mobile",
+        "Chrome",
+        "Android",
+    ),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_{b} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.{b} Mobile/15E148 Safari/604.1",
+        18,
+        "mobile",
+        "Safari",
+        "iOS",
+    ),
+    (
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.{b} Safari/605.1.15",
+        8,
+        "desktop",
+        "Safari",
+        "macOS",
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{a}.0.0.0 Safari/537.36 Edg/{a}.0.0.0",
+        7,
+        "desktop",
+        "Edge",
+        "Windows",
+    ),
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:{a}.0) Gecko/20100101 Firefox/{a}.0",
+        5,
+        "desktop",
+        "Firefox",
+        "Windows",
+    ),
+    (
+        "Mozilla/5.0 (Linux; Android 15; SM-S9{b}8B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/28.0 Chrome/{a}.0.0.0 Mobile Safari/537.36",
+        4,
+        "mobile",
+        "Samsung Internet",
+        "Android",
+    ),
+    (
+        "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:{a}.0) Gecko/20100101 Firefox/{a}.0",
+        3,
+        "desktop",
+        "Firefox",
+        "Linux",
+    ),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_{b} like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram 3{a}.0.0.{b}",
+        3,
+        "mobile",
+        "Instagram",
+        "iOS",
+    ),
+];
+const REFERRERS: [&str; 8] = [
+    "",
+    "",
+    "https://www.google.com/",
+    "https://www.google.com/",
+    "https://www.bing.com/",
+    "https://t.co/3kx9",
+    "https://news.ycombinator.com/item?id=4242",
+    "https://www.example.com/pricing",
+];
+const LANGUAGES: [&str; 5] = ["en-US,en;q=0.9", "de-DE,de;q=0.9,en;q=0.7", "fr-FR,fr;q=0.9", "en-GB", "pt-BR,pt;q=0.8"];
+
+/// Makes hits without end.
+struct Visitors {
+    random: StdRng,
+    made: u64,
+}
+
+impl Visitors {
+    fn new(seed: u64) -> Self {
+        Self { random: StdRng::seed_from_u64(seed), made: 0 }
+    }
+
+    fn batch(&mut self) -> Vec<Arrival> {
+        (0..BATCH).map(|_| self.arrival()).collect()
+    }
+
+    fn arrival(&mut self) -> Arrival {
+        self.made += 1;
+        let number = self.made;
+        let random = &mut self.random;
+        let mut point = random.random_range(0..100);
+        let &(agent, _, device, browser, os) = AGENTS
+            .iter()
+            .find(|(_, percent, ..)| {
+                let found = point < *percent;
+                point = point.saturating_sub(*percent);
+                found
+            })
+            .unwrap_or(&AGENTS[0]);
+        let mut user_agent = agent
+            .replace("{a}", &random.random_range(128..145).to_string())
+            .replace("{b}", &random.random_range(0..8).to_string());
+        if random.random_range(0..NEW_AGENT_EVERY) == 0 {
+            user_agent.push_str(&format!(" Build/{number:x}"));
+        }
+        // One hit in ten has a campaign in its address, one in ten has properties.
+        let query = if random.random_range(0..10) == 0 {
+            "?utm_source=newsletter&utm_medium=email&utm_campaign=june"
+        } else {
+            ""
+        };
+        let properties = if random.random_range(0..10) == 0 { r#","event_data":{"plan":"pro","seats":5}"# } else { "" };
+        let page = random.random_range(0..2_000);
+        let body = format!(
+            r#"{{"event_type":"pageview","session_id":"s-{number:016x}","visitor_id":"v-{:016x}","url":"https://www.example.com/articles/page-{page}{query}","referrer":"{}","title":"Page {page} of the example","user_agent":"{user_agent}","device_type":"{device}","browser":"{browser}","os":"{os}","screen_width":{},"screen_height":1080,"language":"{}","timezone":"Europe/Berlin"{properties}}}"#,
+            random.random_range(0..u64::MAX / 2),
+            REFERRERS[random.random_range(0..REFERRERS.len())],
+            [390, 412, 768, 1440, 1920, 2560][random.random_range(0..6)],
+            ["en-US", "de-DE", "fr-FR", "en-GB"][random.random_range(0..4)],
+        );
+        // A quarter over IPv6.
+        let ip = if random.random_range(0..4) == 0 {
+            let network =
+                0x2001_0000_0000_0000_0000_0000_0000_0000u128 | u128::from(random.random_range(0..0x0fff_u32)) << 96;
+            Ipv6Addr::from(network | u128::from(random.random_range(0..u64::MAX))).into()
+        } else {
+            Ipv4Addr::from(random.random_range(0x0b00_0000..0xdf00_0000_u32)).into()
+        };
+        Arrival { body, user_agent, ip, accept_language: LANGUAGES[random.random_range(0..LANGUAGES.len())] }
+    }
+}
+
+/// The fields that a hit of the mix has, borrowed where JSON allows it, as [`HitFields`] borrows them.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only the parsing is measured")]
+struct SameFields<'a> {
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    session_id: Cow<'a, str>,
+    #[serde(borrow)]
+    visitor_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    url: Cow<'a, str>,
+    #[serde(borrow)]
+    referrer: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    title: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    user_agent: Cow<'a, str>,
+    #[serde(borrow)]
+    device_type: Cow<'a, str>,
+    #[serde(borrow)]
+    browser: Cow<'a, str>,
+    #[serde(borrow)]
+    os: Cow<'a, str>,
+    screen_width: Option<f64>,
+    screen_height: Option<f64>,
+    #[serde(borrow)]
+    language: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    timezone: Option<Cow<'a, str>>,
+    event_data: Option<std::collections::HashMap<String, serde_json::Value>>,
+}
+
+/// The same, with texts of their own.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only the parsing is measured")]
+struct OwnedFields {
+    event_type: String,
+    session_id: String,
+    visitor_id: Option<String>,
+    url: String,
+    referrer: Option<String>,
+    title: Option<String>,
+    user_agent: String,
+    device_type: String,
+    browser: String,
+    os: String,
+    screen_width: Option<f64>,
+    screen_height: Option<f64>,
+    language: Option<String>,
+    timezone: Option<String>,
+    event_data: Option<std::collections::HashMap<String, serde_json::Value>>,
+}
+
+fn bare(batch: &[Arrival]) {
+    for arrival in batch {
+        let fields: SameFields<'_> = serde_json::from_slice(arrival.body.as_bytes()).expect("valid JSON");
+        black_box(&fields);
+    }
+}
+
+fn bare_owned(batch: &[Arrival]) {
+    for arrival in batch {
+        let fields: OwnedFields = serde_json::from_slice(arrival.body.as_bytes()).expect("valid JSON");
+        black_box(&fields);
+    }
+}
+
+fn parse(batch: &[Arrival]) {
+    for arrival in batch {
+        black_box(parse_hit(arrival.body.as_bytes()).expect("valid JSON"));
+    }
+}
+
+fn parse_and_validate(batch: &[Arrival]) -> Vec<HitFields<'_>> {
+    batch
+        .iter()
+        .map(|arrival| parse_hit(arrival.body.as_bytes()).and_then(|hit| hit.validate()).expect("valid"))
+        .collect()
+}
+
+struct Whole {
+    pipeline: Pipeline,
+    rules: SiteRules,
+    encoder: BatchEncoder,
+}
+
+impl Whole {
+    fn new() -> Self {
+        let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("a hasher");
+        let website = Website {
+            id: WebsiteId::from_random_bytes([7; 16]),
+            team_id: TeamId::from_random_bytes([8; 16]),
+            user_id: None,
+            domain: "example.com".to_owned(),
+            name: "Example".to_owned(),
+            tracking_code: TrackingCode::from_random_bytes([9; 11]),
+            settings: WebsiteSettings { cookieless: false, ..WebsiteSettings::default() },
+            created_at: NOW,
+        };
+        Self {
+            pipeline: Pipeline::new(hasher, GeoDatabase::embedded().expect("the embedded database")),
+            rules: SiteRules::compile(&website).expect("valid settings"),
+            encoder: BatchEncoder::new().expect("a compressor"),
+        }
+    }
+
+    fn new_event(&self, accepted: zenovay_ingest::Accepted) -> NewEvent {
+        NewEvent { website: self.rules.website(), received_at: NOW, event: accepted.event, idempotency_key: None }
+    }
+
+    fn events(&self, batch: &[Arrival]) -> Vec<NewEvent> {
+        batch
+            .iter()
+            .map(|arrival| self.new_event(self.pipeline.track(&arrival.hit(), &self.rules).expect("an event")))
+            .collect()
+    }
+
+    fn enrich(&self, batch: &[Arrival], fields: Vec<HitFields<'_>>) -> Vec<NewEvent> {
+        let enriched = batch.iter().zip(fields).map(|(arrival, fields)| {
+            self.new_event(self.pipeline.enrich(&arrival.hit(), fields, &self.rules).expect("an event"))
+        });
+        enriched.collect()
+    }
+
+    fn encode(&mut self, events: &[NewEvent]) -> Vec<u8> {
+        self.encoder.encode(events.iter()).expect("a payload")
+    }
+
+    fn whole(&mut self, batch: &[Arrival]) -> Vec<u8> {
+        let events = self.events(batch);
+        self.encode(&events)
+    }
+}
+
+/// Prints the figures that the issue of speed is judged by: one number each, from interleaved rounds.
+fn ratio() {
+    let mut whole = Whole::new();
+    let mut visitors = Visitors::new(1);
+    let mut seen = HashSet::new();
+    for _ in 0..50 {
+        // Agents are remembered from before, as in a server that has run for a while.
+        let batch = visitors.batch();
+        seen.extend(batch.iter().map(|arrival| arrival.user_agent.clone()));
+        whole.whole(&batch);
+    }
+    let (mut all, mut known) = (0u32, 0u32);
+    let mut times = [const { Vec::new() }; 3];
+    let mut bytes = 0;
+    for _ in 0..101 {
+        let batch = visitors.batch();
+        for arrival in &batch {
+            all += 1;
+            known += u32::from(!seen.insert(arrival.user_agent.clone()));
+        }
+        bytes += batch.iter().map(|arrival| arrival.body.len()).sum::<usize>();
+        for (slot, times) in times.iter_mut().enumerate() {
+            let started = Instant::now();
+            match slot {
+                0 => bare(&batch),
+                1 => bare_owned(&batch),
+                _ => drop(black_box(whole.whole(&batch))),
+            }
+            times.push(started.elapsed());
+        }
+    }
+    let [bare, owned, whole] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e9 / BATCH as f64
+    });
+    let mut new_agents = Visitors::new(2);
+    let agents: Vec<String> = (0..2_000).map(|_| new_agents.arrival().user_agent).collect();
+    let started = Instant::now();
+    for agent in &agents {
+        black_box(parse_agent(agent));
+    }
+    let miss = started.elapsed().as_secs_f64() * 1e9 / agents.len() as f64;
+    println!("bodies of {} bytes in the mean", bytes / all as usize);
+    println!("user agents remembered: {:.2} % of {all}", f64::from(known) * 100.0 / f64::from(all));
+    println!("a new user agent costs {:.1} µs", miss / 1e3);
+    println!("serde_json into the same fields, borrowed: {bare:.0} ns; with texts of their own: {owned:.0} ns");
+    println!("parse, validate, enrich, encode: {whole:.0} ns an event");
+    println!("ratio: {:.2} to borrowed, {:.2} to owned", whole / bare, whole / owned);
+}
+
+fn benches(c: &mut Criterion) {
+    ratio();
+    let mut whole = Whole::new();
+    let mut visitors = Visitors::new(3);
+    for _ in 0..50 {
+        whole.whole(&visitors.batch());
+    }
+    let mut group = c.benchmark_group("1,000 hits");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.sample_size(20).measurement_time(Duration::from_secs(3));
+    group.bench_function("serde_json, borrowed", |b| {
+        b.iter_batched(|| visitors.batch(), |batch| bare(&batch), BatchSize::LargeInput);
+    });
+    group.bench_function("serde_json, owned", |b| {
+        b.iter_batched(|| visitors.batch(), |batch| bare_owned(&batch), BatchSize::LargeInput);
+    });
+    group.bench_function("parse", |b| {
+        b.iter_batched(|| visitors.batch(), |batch| parse(&batch), BatchSize::LargeInput);
+    });
+    group.bench_function("parse and validate", |b| {
+        b.iter_batched_ref(
+            || visitors.batch(),
+            |batch| drop(black_box(parse_and_validate(batch))),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("enrich", |b| {
+        let batch = visitors.batch();
+        b.iter_batched(|| parse_and_validate(&batch), |fields| whole.enrich(&batch, fields), BatchSize::LargeInput);
+    });
+    group.bench_function("encode", |b| {
+        let events = whole.events(&visitors.batch());
+        b.iter(|| whole.encode(&events));
+    });
+    group.bench_function("whole", |b| {
+        b.iter_batched(|| visitors.batch(), |batch| whole.whole(&batch), BatchSize::LargeInput);
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("a user agent");
+    group.bench_function("never seen before", |b| {
+        b.iter_batched(|| visitors.arrival().user_agent, |agent| parse_agent(&agent), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(ingest, benches);
+criterion_main!(ingest);
