@@ -197,7 +197,7 @@ fn a_failed_fsync_closes_the_writer_until_restart() {
     // strace does not pass SIGKILL on: end the server itself.
     let traced = Command::new("pgrep").args(["-P", &server.pid().to_string()]).output().expect("pgrep runs");
     run("kill", &["-9", String::from_utf8_lossy(&traced.stdout).trim()]).expect("the server can be killed");
-    drop(server.wait());
+    server.wait();
 
     let server = site.serve();
     assert_exactly_once(&acknowledged, &server.views_by_path(&site.website_id, &site.key), &sent);
