@@ -29,7 +29,7 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::state::AppState;
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
 use zenovay_domain::{
-    Clock, KeyId, KeyPolicy, ManualClock, Plan, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    Clock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
     WebsiteSettings,
 };
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
@@ -102,19 +102,33 @@ impl TestApp {
         }
     }
 
-    /// An application over the same stores but for `events`, to see what happens when they fail.
+    /// The application over the same stores but for `events`, to see what happens when they fail.
     pub async fn with_events(&self, events: Arc<dyn EventStore>) -> Self {
+        let state = self.new_state(events);
+        self.around(state).await
+    }
+
+    /// The application over the same stores with other numbers in its plans.
+    pub async fn with_plans(&self, plans: PlanTable) -> Self {
+        let mut state = self.new_state(self.events.clone());
+        state.plans = plans;
+        self.around(state).await
+    }
+
+    fn new_state(&self, events: Arc<dyn EventStore>) -> AppState {
         let config = config(self.directory.path(), &ServerFlags::default());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let (store, ingest) = (self.state.store.clone(), self.state.ingest.clone());
-        let state = Arc::new(AppState::new(&config, clock, store, events, ingest));
-        let call = service(&state).await;
+        AppState::new(&config, clock, self.state.store.clone(), events, self.state.ingest.clone())
+    }
+
+    async fn around(&self, state: AppState) -> Self {
+        let state = Arc::new(state);
         Self {
+            call: service(&state).await,
             state,
             clock: self.clock.clone(),
             events: self.events.clone(),
             directory: self.directory.clone(),
-            call,
             rng: self.rng.clone(),
             address: self.address.clone(),
         }
