@@ -41,7 +41,13 @@ fn an_acknowledged_event_survives_sigkill_exactly_once() {
     let server = site.serve();
     let stored = server.views_by_path(&site.website_id, &site.key);
     assert_exactly_once(&acknowledged, &stored, &sent);
-    eprintln!("{} kills: {} acknowledged, {} stored, {} sent", rounds(20), acknowledged.len(), stored.len(), sent.len());
+    eprintln!(
+        "{} kills: {} acknowledged, {} stored, {} sent",
+        rounds(20),
+        acknowledged.len(),
+        stored.len(),
+        sent.len()
+    );
 }
 
 /// Sabotage: `synchronous=NORMAL` in the event log.
@@ -154,11 +160,50 @@ fn a_full_disk_is_a_503_that_recovers_when_space_returns() {
     std::fs::remove_file(&ballast).expect("the ballast goes");
     let before = load.acknowledged().len();
     load.wait_until("ingest resumes", |load| load.acknowledged().len() > before + 50);
+    let refused_until_now = load.refused_counter();
     let (acknowledged, sent) = load.finish();
+    // The accounting holds through the fault: every answer is in exactly one outcome.
+    let metrics = server.metrics();
+    let refused = refused_until_now.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(outcomes(&metrics, "stored"), acknowledged.len() as u64);
+    assert_eq!(outcomes(&metrics, "dropped"), 0);
+    assert_eq!(outcomes(&metrics, "refused"), u64::from(refused));
+    assert_eq!(acknowledged.len() as u64 + u64::from(refused), sent.len() as u64);
     assert_exactly_once(&acknowledged, &server.views_by_path(&site.website_id, &site.key), &sent);
     server.kill();
     let server = site.serve();
     assert_exactly_once(&acknowledged, &server.views_by_path(&site.website_id, &site.key), &sent);
+    server.kill();
+}
+
+/// The sum over all reasons of one outcome on the `/metrics` page.
+fn outcomes(metrics: &str, outcome: &str) -> u64 {
+    let prefix = format!("zenovay_ingest_outcomes_total{{outcome=\"{outcome}\"");
+    let lines = metrics.lines().filter(|line| line.starts_with(&prefix));
+    lines.map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a count")).sum()
+}
+
+/// Sabotage: keep the monthly counts in memory and write them once a second.
+#[test]
+fn requests_that_were_answered_are_counted_across_sigkill() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let path = format!("/api/external/v1/analytics/{}", site.website_id);
+    let mut answered = 0;
+    for round in 0..4 {
+        let server = site.serve();
+        let mut connection = server.connect();
+        for _ in 0..moment(round) / 4 {
+            let response = connection.request("GET", &path, &[("X-API-Key", &site.key)], "").expect("an answer");
+            assert_eq!(response.status, 200, "{}", response.body);
+            answered += 1;
+            assert_eq!(response.headers["x-usage-monthly"], answered.to_string());
+        }
+        server.kill();
+    }
+    let server = site.serve();
+    let usage = server.get("/api/external/v1/usage", &site.key);
+    assert_eq!(usage["data"]["usage"]["monthly_requests"], answered + 1);
     server.kill();
 }
 
@@ -183,7 +228,17 @@ fn a_failed_fsync_closes_the_writer_until_restart() {
     let site = Site::create(&directory.path().join("data"), directory.path(), "");
     // Calls are counted per thread: the writer's fortieth sync is the only one that fails, later ones would succeed.
     let server = site.serve_with(
-        &["strace", "-f", "-qqq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:error=EIO:when=40"],
+        &[
+            "strace",
+            "-f",
+            "-qqq",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=fdatasync,fsync",
+            "-e",
+            "inject=fdatasync,fsync:error=EIO:when=40",
+        ],
         &[],
     );
     let load = Load::start(&server, &site.tracking_code, "example.com", "sync", 4);

@@ -394,6 +394,11 @@ impl Load {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// The counter behind [`Load::refused`], which goes on until the clients have stopped.
+    pub fn refused_counter(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.refused)
+    }
+
     /// Waits until `enough(self)` holds; a load that makes no progress for a long time fails the test.
     pub fn wait_until(&self, what: &str, enough: impl Fn(&Self) -> bool) {
         let started = std::time::Instant::now();
