@@ -13,7 +13,7 @@ DOMAIN = "load.example"
 # Limits that measuring must not meet; everything else is as shipped.
 SETTINGS = ["--trusted-proxies", "127.0.0.0/8", "--tracking-requests-per-10s", "1000000000",
             "--tracking-requests-per-hour", "1000000000", "--public-requests-per-minute", "1000000000",
-            "--log-level", "error"]
+            "--query-memory-bytes", "8589934592", "--log-level", "error"]
 PLAN = "[plans.enterprise]\nrequests_per_minute = 1000000000\nrequests_per_month = 1000000000\n"
 
 

@@ -105,7 +105,8 @@ impl DataVersion for SqliteStore {
 }
 
 fn version(conn: &mut SqliteConnection) -> Result<i64> {
-    Ok(data_version::table.find(1).select(data_version::version).first(conn)?)
+    // The one row of the table, without bound values: SQLite would plan the statement anew for each of them.
+    Ok(data_version::table.select(data_version::version).get_result(conn)?)
 }
 
 /// Makes the file before SQLite does, so that nobody else can ever read it; SQLite gives its side files the same mode.
