@@ -402,8 +402,8 @@ settings! {
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
         /// How long one query may take, in seconds [default: 30]
         query_timeout_seconds: Seconds = Number(30), "SECONDS";
-        /// Memory that one query may take for its intermediate results, in bytes [default: 134217728, 128 MiB]
-        query_memory_bytes: Bytes = Number(128 << 20), "BYTES";
+        /// Memory that one query may take: about 64 bytes for each row of the website in its range [default: 1073741824, 1 GiB]
+        query_memory_bytes: Bytes = Number(1 << 30), "BYTES";
         /// Decoded columns that are kept in memory for the next query, in bytes [default: 167772160, 160 MiB]
         cache_bytes: Bytes = Number(160 << 20), "BYTES";
         /// Recent events held in memory before they are sealed into a file [default: 131072]
