@@ -148,7 +148,10 @@ fn a_website_can_do_without_outbound_links_and_downloads() {
         let event = format!(r#","event_type":"{kind}""#);
         assert_eq!(reason(&page(&body(&event)), settings), "kind_off", "{kind}");
         assert_eq!(reason(&page(&body(&event)), WebsiteSettings::default()), "", "{kind}");
-        assert_eq!(reason(&page(&body("")), WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() }), "");
+        assert_eq!(
+            reason(&page(&body("")), WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() }),
+            ""
+        );
     }
 }
 
