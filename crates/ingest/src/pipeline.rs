@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::agent::AgentParser;
+use crate::agent::{Agent, AgentParser};
 use crate::batch::BatchItem;
 use crate::bots::{self, BotClass};
 use crate::geo::GeoDatabase;
@@ -157,7 +157,9 @@ impl Pipeline {
         check_origin(hit, &fields, rules)?;
         let path = fields.url.as_ref().map_or("", WebUrl::path);
         check_exclusions(rules, Some(hit.ip), fields.kind, path)?;
-        if self.is_bot(hit, &fields) {
+        let user_agent = fields.user_agent.as_deref().or(hit.user_agent).unwrap_or("");
+        let agent = self.agents.parse(user_agent);
+        if self.is_bot(hit, &fields, &agent) {
             return Err(DropReason::Bot.into());
         }
         let gpc = hit.sec_gpc.map(str::trim) == Some("1");
@@ -165,7 +167,6 @@ impl Pipeline {
             return Err(DropReason::GpcOptedOut.into());
         }
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
-        let user_agent = fields.user_agent.as_deref().or(hit.user_agent).unwrap_or("");
         let step = Step { at, day: rules.zone().civil_day(at), campaign: &fields.campaign.key() };
         let site = rules.website();
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
@@ -195,7 +196,7 @@ impl Pipeline {
             [fields.language.as_deref().map(Cow::Borrowed), hit.accept_language.map(Cow::Borrowed)]
         };
         let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
-        let context = Context { ip: Some(hit.ip), user_agent, language: first_language(languages), gpc };
+        let context = Context { ip: Some(hit.ip), agent: &agent, language: first_language(languages), gpc };
         self.describe(&mut event, &fields, rules, &context);
         Ok(Accepted { event, idempotency_key, clock_corrected })
     }
@@ -218,8 +219,8 @@ impl Pipeline {
             return Err(Refusal::fields([problem].into()).into());
         }
         check_exclusions(rules, item.client_ip, fields.kind, fields.url.as_ref().map_or("", WebUrl::path))?;
-        let user_agent = fields.user_agent.as_deref().unwrap_or("");
-        if self.agents.parse(user_agent).bot == BotClass::Crawler {
+        let agent = self.agents.parse(fields.user_agent.as_deref().unwrap_or(""));
+        if agent.bot == BotClass::Crawler {
             return Err(DropReason::Bot.into());
         }
         let site = rules.website();
@@ -228,7 +229,7 @@ impl Pipeline {
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref().map(Cow::Borrowed), None]);
-        self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, user_agent, language, gpc: false });
+        self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, agent: &agent, language, gpc: false });
         let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
         Ok(Accepted { event, idempotency_key, clock_corrected: false })
     }
@@ -244,17 +245,20 @@ impl Pipeline {
 
     /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
     /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped (S4).
-    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>) -> bool {
+    /// `agent` is what the body's agent says or, when it has none, the header's.
+    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>, agent: &Agent) -> bool {
         if fields.webdriver || hit.purpose.is_some_and(bots::is_prefetch) {
             return true;
         }
-        let body = fields.user_agent.as_deref().map_or(BotClass::None, |agent| self.agents.parse(agent).bot);
+        let body = fields.user_agent.as_ref().map_or(BotClass::None, |_| agent.bot);
         if hit.page().is_none() && fields.user_agent.is_some() {
             return body == BotClass::Crawler;
         }
         let header = match hit.user_agent.map(str::trim) {
             None | Some("") => return hit.page().is_some(),
-            Some(agent) => self.agents.parse(agent).bot,
+            // The same text in both places is the rule.
+            Some(header) if fields.user_agent.as_deref() == Some(header) => agent.bot,
+            Some(header) => self.agents.parse(header).bot,
         };
         header == BotClass::Crawler || body != BotClass::None
     }
@@ -295,7 +299,7 @@ impl Pipeline {
             set(Dimension::City, &place.city);
         }
 
-        let agent = self.agents.parse(context.user_agent);
+        let agent = context.agent;
         let browser = specific(&fields.browser).unwrap_or(&agent.browser);
         set(Dimension::Browser, browser);
         if browser.eq_ignore_ascii_case(&agent.browser) {
@@ -330,7 +334,7 @@ pub fn check_batch_privacy(sec_gpc: Option<&str>) -> Result<(), Refusal> {
 /// What is known of an event beside its fields.
 struct Context<'a> {
     ip: Option<IpAddr>,
-    user_agent: &'a str,
+    agent: &'a Agent,
     language: Option<String>,
     gpc: bool,
 }
