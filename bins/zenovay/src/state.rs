@@ -17,6 +17,9 @@ use crate::http::key_headers::ResetFormat;
 use crate::http::queries::QueryPool;
 use crate::telemetry::Metrics;
 
+/// The rules of a website and what they were compiled from.
+type CompiledRules = (Arc<Website>, Arc<SiteRules>);
+
 /// One running server. Built once by `main`, and by every test for itself.
 pub struct AppState {
     /// The time.
@@ -49,7 +52,7 @@ pub struct AppState {
     pub batch_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    rules: RwLock<HashMap<WebsiteId, (Arc<Website>, Arc<SiteRules>)>>,
+    rules: RwLock<HashMap<WebsiteId, CompiledRules>>,
 }
 
 impl AppState {

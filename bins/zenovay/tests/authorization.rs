@@ -8,7 +8,7 @@ use common::{Reply, TestApp, TestKey, TestWebsite};
 use serde_json::json;
 use zenovay::http::routes::{self, Access, Endpoint};
 use zenovay_auth::{Action, KeyKind};
-use zenovay_domain::{Plan, Role};
+use zenovay_domain::{Clock, Plan, Role};
 use zenovay_store::{KeyStore, TeamStore};
 
 /// A header with a credential.
@@ -43,6 +43,9 @@ const TEAM: Reach = Reach { own: 200, sibling: 200, second_team: 403, foreign: 4
 /// One website.
 const SITE: Reach = Reach { own: 200, sibling: 403, second_team: 403, foreign: 403, unknown: 404 };
 
+/// A name, the status a credential gets about it, its id, its code.
+type Target = (&'static str, fn(&Reach) -> u16, String, String);
+
 struct World<'a> {
     app: &'a TestApp,
     own: TestWebsite<'a>,
@@ -57,9 +60,10 @@ impl<'a> World<'a> {
         let team = app.team(Plan::Enterprise);
         let second = app.team(Plan::Pro);
         let store = &app.state.store;
-        store.add_member(second.id, team.owner, Role::Viewer, &app.state.plans, app.clock.now_()).unwrap();
+        store.add_member(second.id, team.owner, Role::Viewer, &app.state.plans, app.clock.now()).unwrap();
         let (own, sibling) = (team.website("own.example"), team.website("sibling.example"));
-        let (second_team, foreign) = (second.website("second.example"), app.team(Plan::Scale).website("foreign.example"));
+        let (second_team, foreign) =
+            (second.website("second.example"), app.team(Plan::Scale).website("foreign.example"));
         let personal = KeyKind::Personal(team.owner);
 
         let known = |name, key: &TestKey, reads, writes, account| Credential {
@@ -104,7 +108,7 @@ impl<'a> World<'a> {
         ];
 
         let revoked = scoped("full_access");
-        store.revoke_key(revoked.id, app.clock.now_()).unwrap();
+        store.revoke_key(revoked.id, app.clock.now()).unwrap();
         credentials.push(refused("revoked", vec![("x-api-key", revoked.text)], 401));
 
         credentials.push(known("full access", &good, EVERYTHING, EVERYTHING, [200, 200]));
@@ -134,7 +138,7 @@ impl<'a> World<'a> {
         let leaver = team.member(Role::Admin);
         let leavers = app.key(KeyKind::Personal(leaver), "full_access", None, None);
         let restricted = app.key(KeyKind::Personal(leaver), "full_access", Some(vec![team.id]), None);
-        store.remove_member(team.id, leaver, app.clock.now_()).unwrap();
+        store.remove_member(team.id, leaver, app.clock.now()).unwrap();
         credentials.push(known("whose owner left every team", &leavers, all(403), all(403), [403, 403]));
         let revoked = vec![("x-api-key", restricted.text)];
         credentials.push(refused("restricted to the team its owner left", revoked, 401));
@@ -146,8 +150,7 @@ impl<'a> World<'a> {
         Self { app, own, sibling, second_team, foreign, credentials }
     }
 
-    /// `name`, status for each kind, and the id and code of each target.
-    fn targets(&self) -> Vec<(&'static str, fn(&Reach) -> u16, String, String)> {
+    fn targets(&self) -> Vec<Target> {
         let of = |website: &TestWebsite<'_>| (website.id().to_string(), website.code().to_owned());
         let with = |name, status: fn(&Reach) -> u16, (id, code): (String, String)| (name, status, id, code);
         let unknown = ("018f3c1e-0000-4000-8000-000000000001".to_owned(), "ZV_00000000000".to_owned());
@@ -160,16 +163,6 @@ impl<'a> World<'a> {
             with("malformed", |reach| reach.unknown, ("not-an-id".to_owned(), "ZV_00000000001".to_owned())),
             with("injected", |reach| reach.unknown, ("%27%20or%201=1--".to_owned(), "ZV_00000000002".to_owned())),
         ]
-    }
-}
-
-trait NowForStore {
-    fn now_(&self) -> zenovay_domain::Timestamp;
-}
-
-impl NowForStore for zenovay_domain::ManualClock {
-    fn now_(&self) -> zenovay_domain::Timestamp {
-        zenovay_domain::Clock::now(self)
     }
 }
 
@@ -216,7 +209,11 @@ async fn every_route_answers_every_credential_about_every_target_as_expected() {
                 };
                 if let Some(expected_code) = expected_code {
                     assert_eq!(reply.code(), expected_code, "{cell}");
-                    assert_eq!(reply.header("www-authenticate").is_some(), expected == 401 || scope_lacks(&reply), "{cell}");
+                    assert_eq!(
+                        reply.header("www-authenticate").is_some(),
+                        expected == 401 || scope_lacks(&reply),
+                        "{cell}"
+                    );
                 } else {
                     assert_eq!(reply.json()["success"], true, "{cell}");
                 }
@@ -296,9 +293,9 @@ async fn a_revoked_key_is_refused_on_the_next_request_also_when_another_process_
     for key in [&first, &second] {
         app.get("/api/external/v1/usage").key(key).send().await.expect(200);
     }
-    app.state.store.revoke_key(first.id, app.clock.now_()).unwrap();
+    app.state.store.revoke_key(first.id, app.clock.now()).unwrap();
     let elsewhere = zenovay_store::SqliteStore::open(&app.directory.path().join("zenovay.db")).unwrap();
-    elsewhere.revoke_key(second.id, app.clock.now_()).unwrap();
+    elsewhere.revoke_key(second.id, app.clock.now()).unwrap();
     for key in [&first, &second] {
         let reply = app.get("/api/external/v1/usage").key(key).send().await.expect(401);
         assert_eq!(reply.json()["error"]["message"], "Invalid API key");

@@ -122,7 +122,9 @@ async fn s1_s4_invalid_api_key() {
     let app = TestApp::start().await;
     let key = app.team(Plan::Pro).key("read");
     let spaced = format!("{} ", key.text);
-    for (header, value) in [("x-api-key", "abc123_not_valid..."), ("api-key", key.text.as_str()), ("x-api-key", &spaced)] {
+    for (header, value) in
+        [("x-api-key", "abc123_not_valid..."), ("api-key", key.text.as_str()), ("x-api-key", &spaced)]
+    {
         let reply = app.get("/api/external/v1/websites").header(header, value).send().await.expect(401);
         assert_eq!(reply.code(), "UNAUTHORIZED");
         assert_eq!(reply.json()["error"]["message"], "Invalid API key");
@@ -245,7 +247,8 @@ async fn s0_query_parameters_are_validated_on_every_endpoint_that_takes_them() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    let ranged = ["", "/visitors", "/pages", "/countries", "/technology"].map(|tail| format!("/analytics/{{id}}{tail}"));
+    let ranged =
+        ["", "/visitors", "/pages", "/countries", "/technology"].map(|tail| format!("/analytics/{{id}}{tail}"));
     let limited = ["/heatmaps/{id}/pages", "/replays/{id}/sessions", "/errors/{id}/groups"].map(str::to_owned);
     for path in &ranged {
         let reply = app.get(&site.path(&format!("{path}?range=2w"))).key(&key).send().await.expect(400);

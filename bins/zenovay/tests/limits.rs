@@ -43,7 +43,8 @@ async fn refusals_after_the_key_check_count_and_carry_the_headers() {
     ] {
         let reply = app.get(&path).key(&key).send().await.expect(status);
         assert_eq!(reply.header("x-usage-monthly"), Some(used), "{path}");
-        for name in ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy"] {
+        for name in ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "ratelimit-policy"]
+        {
             assert!(reply.header(name).is_some(), "{path}: {name}");
         }
     }
@@ -129,8 +130,10 @@ async fn a_batch_is_one_request_and_its_events_are_the_activity_of_the_key() {
     let site = app.team(Plan::Pro).website("shop.example");
     let key = site.key("write");
     let events: Vec<_> = (0..5)
-        .map(|n| json!({ "type": "pageview", "ts": 1_781_352_000_000_i64, "visitorId": "v-1", "sessionId": format!("s-{n}"),
-                         "props": { "url": "https://shop.example/" }, "idempotencyKey": format!("k-{n}") }))
+        .map(|n| {
+            json!({ "type": "pageview", "ts": 1_781_352_000_000_i64, "visitorId": "v-1", "sessionId": format!("s-{n}"),
+                         "props": { "url": "https://shop.example/" }, "idempotencyKey": format!("k-{n}") })
+        })
         .collect();
     let body = json!({ "trackingCode": site.code(), "events": events });
     let reply = app.post("/api/v1/events").key(&key).json(&body).send().await.expect(200);

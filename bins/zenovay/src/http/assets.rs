@@ -87,16 +87,14 @@ fn known(headers: &HeaderMap, etag: &str) -> bool {
 
 /// Whether `Accept-Encoding` names gzip without refusing it by `q=0`.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT_ENCODING)
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .any(|coding| {
+    headers.get_all(header::ACCEPT_ENCODING).filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).any(
+        |coding| {
             let mut parts = coding.split(';').map(str::trim);
             let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
             let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>() == Ok(0.0)));
             named && !refused
-        })
+        },
+    )
 }
 
 /// `GET /`: what this is, and whether it was built completely.
@@ -115,7 +113,6 @@ pub async fn start_page() -> HttpResponse {
     );
     HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page)
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -74,8 +74,7 @@ async fn judge(
     let body = decode_body(body::encoding(req.headers()), &raw, state.batch_body_bytes).map_err(whole)?;
     let batch = parse_batch(&body).map_err(whole)?;
     let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
-    let rules: Arc<SiteRules> =
-        state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
+    let rules: Arc<SiteRules> = state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
     let judge = |item: Result<_, Refusal>| {
         let accepted = state.ingest.batch_event(&item?, &rules, now)?;
         Ok(new_event(accepted, &rules, now))
@@ -115,8 +114,7 @@ fn refused(error: &ApiError) -> RefusalReason {
 /// Appends the events of `rows` and counts every row.
 async fn store(state: Arc<AppState>, rows: Rows) -> Result<Report, AppendError> {
     let mut events = Vec::with_capacity(rows.len());
-    let rows: Vec<Result<(), Rejected>> =
-        rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
+    let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
     let appended = if events.is_empty() {
         Ok(Vec::new())
     } else {
@@ -126,7 +124,8 @@ async fn store(state: Arc<AppState>, rows: Rows) -> Result<Report, AppendError> 
         Ok(outcomes) => outcomes.into_iter(),
         Err(error) => {
             for row in rows {
-                let outcome = row.map_or_else(|rejected| rejected.outcome(), |()| outcomes::outcome_of(&Err(error.clone())));
+                let outcome =
+                    row.map_or_else(|rejected| rejected.outcome(), |()| outcomes::outcome_of(&Err(error.clone())));
                 outcomes::count(outcome);
             }
             return Err(error);

@@ -12,12 +12,7 @@ use zenovay_ingest::{Refusal, RefusalReason};
 /// # Errors
 /// `BodyTooLarge`, before anything is read when the client announces it; `BodyIncomplete` when the body is not complete
 /// after `within`, or its connection breaks or sends nonsense.
-pub async fn read(
-    headers: &HeaderMap,
-    payload: Payload,
-    max_bytes: usize,
-    within: Duration,
-) -> Result<Bytes, Refusal> {
+pub async fn read(headers: &HeaderMap, payload: Payload, max_bytes: usize, within: Duration) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(RefusalReason::BodyTooLarge, format!("The body is larger than {max_bytes} bytes"));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > max_bytes) {

@@ -24,10 +24,9 @@ impl From<Denial> for ApiError {
         let error = match denial {
             Denial::InvalidKey | Denial::Revoked => error.with_challenge(Challenge::Invalid),
             Denial::MissingScope(scope) => error.with_challenge(Challenge::Scope(scope)),
-            Denial::PlanRequired
-            | Denial::WebsiteUnknown
-            | Denial::WebsiteNotReachable
-            | Denial::MembershipLost => error,
+            Denial::PlanRequired | Denial::WebsiteUnknown | Denial::WebsiteNotReachable | Denial::MembershipLost => {
+                error
+            }
         };
         match denial.details() {
             Some(details) => error.with_details(Details::Text(details.into())),

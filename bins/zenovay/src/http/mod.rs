@@ -36,13 +36,11 @@ use crate::state::AppState;
 /// limits hold (SECURITY §0-8).
 pub fn app(
     state: Arc<AppState>,
-) -> App<impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>>
-{
-    let shell = Arc::new(Shell {
-        clock: Arc::clone(&state.clock),
-        https: state.https,
-        reset_format: state.reset_format,
-    });
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+> {
+    let shell =
+        Arc::new(Shell { clock: Arc::clone(&state.clock), https: state.https, reset_format: state.reset_format });
     App::new()
         .app_data(web::Data::from(state))
         .configure(|config| {

@@ -30,7 +30,8 @@ pub async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, ApiError
 /// `GET /metrics` on the public address: for this machine alone, and not for what a proxy on it passes on.
 pub async fn local_metrics(state: web::Data<AppState>, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let local = req.peer_addr().is_none_or(|peer| peer.ip().to_canonical().is_loopback());
-    let forwarded = ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| req.headers().contains_key(*name));
+    let forwarded =
+        ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| req.headers().contains_key(*name));
     if !local || forwarded {
         return Err(ApiError::not_found("Not found"));
     }

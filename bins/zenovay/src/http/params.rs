@@ -78,7 +78,10 @@ impl Params {
             let page = self.number("page", 1, 1, MAX_OFFSET);
             return Page { limit, offset: (page - 1).saturating_mul(limit).min(MAX_OFFSET) };
         }
-        Page { limit: self.number("limit", default_limit, 1, max_limit), offset: self.number("offset", 0, 0, MAX_OFFSET) }
+        Page {
+            limit: self.number("limit", default_limit, 1, max_limit),
+            offset: self.number("offset", 0, 0, MAX_OFFSET),
+        }
     }
 
     /// `limit` alone, for endpoints without pages.
@@ -194,7 +197,8 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
     let date = if text.len() == 10 {
         let bytes = text.as_bytes();
-        let shaped = bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+        let shaped =
+            bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
         NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped)?
     } else {
         DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc).date_naive()

@@ -47,7 +47,8 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
     limit(state, req, now)?;
     let unknown = || ApiError::not_found("Website not found");
     let id = req.match_info().get("website_id").unwrap_or("").parse().map_err(|_malformed| unknown())?;
-    let website = state.directory.website(id)?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
+    let website =
+        state.directory.website(id)?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
     let (today, yesterday) = today_and_yesterday(now, &zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
     let top = |dimension| GroupBy { limit: 10, include_empty: false, ..by_visitors(dimension) };

@@ -17,9 +17,7 @@ impl RequestId {
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut sent = headers.get_all(HEADER);
         match (sent.next(), sent.next()) {
-            (Some(id), None) if is_valid(id.as_bytes()) => {
-                Self(String::from_utf8_lossy(id.as_bytes()).into_owned())
-            }
+            (Some(id), None) if is_valid(id.as_bytes()) => Self(String::from_utf8_lossy(id.as_bytes()).into_owned()),
             _ => Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()),
         }
     }

@@ -113,7 +113,11 @@ fn put_common_headers(shell: &Shell, headers: &mut HeaderMap, id: &RequestId) {
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    put_default(headers, header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
+    put_default(
+        headers,
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    );
     put_default(headers, header::CACHE_CONTROL, "no-store");
     if shell.https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
@@ -228,8 +232,17 @@ mod tests {
                     .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
                     .route("/", web::get().to(HttpResponse::Ok))
                     .route("/ok", web::get().to(HttpResponse::Ok))
-                    .route("/query", web::get().to(|req: actix_web::HttpRequest| async move { req.query_string().to_owned() }))
-                    .route("/panic", web::get().to(|| async { if true { panic!("on purpose") } HttpResponse::Ok() }))
+                    .route(
+                        "/query",
+                        web::get().to(|req: actix_web::HttpRequest| async move { req.query_string().to_owned() }),
+                    )
+                    .route(
+                        "/panic",
+                        web::get().to(|req: actix_web::HttpRequest| async move {
+                            assert_eq!(req.path(), "/elsewhere", "on purpose");
+                            HttpResponse::Ok().finish()
+                        }),
+                    )
                     .route("/refused", web::get().to(|| async { Err::<HttpResponse, _>(ApiError::invalid("a", "b")) }))
                     .route("/bare", web::get().to(HttpResponse::ImATeapot)),
             )
@@ -279,7 +292,8 @@ mod tests {
     #[actix_web::test]
     async fn refusals_without_a_body_get_one() {
         let app = app!(false);
-        for (path, code) in [("/missing", "NOT_FOUND"), ("/refused", "VALIDATION_ERROR"), ("/bare", "VALIDATION_ERROR")] {
+        for (path, code) in [("/missing", "NOT_FOUND"), ("/refused", "VALIDATION_ERROR"), ("/bare", "VALIDATION_ERROR")]
+        {
             let response = test::call_service(&app, test::TestRequest::get().uri(path).to_request()).await;
             let body: serde_json::Value = test::read_body_json(response).await;
             assert_eq!(body["success"], false, "{path}");

@@ -177,9 +177,9 @@ fn rules_of(state: &AppState, code: &str) -> Result<std::sync::Arc<SiteRules>, E
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
     match state.directory.website_by_code(&code) {
-        Ok(Some(website)) => state.rules(&website).ok_or_else(|| {
-            Refusal::new(RefusalReason::Internal, "The website's settings cannot be used").into()
-        }),
+        Ok(Some(website)) => state
+            .rules(&website)
+            .ok_or_else(|| Refusal::new(RefusalReason::Internal, "The website's settings cannot be used").into()),
         Ok(None) => Err(unknown().into()),
         Err(error) => {
             Err(Ended { answer: Err(error.into()), outcome: Outcome::Refused(RefusalReason::StoreUnavailable) })

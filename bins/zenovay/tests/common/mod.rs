@@ -29,8 +29,8 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::state::AppState;
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
 use zenovay_domain::{
-    Clock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
-    WebsiteSettings,
+    Clock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website,
+    WebsiteId, WebsiteSettings,
 };
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
 use zenovay_ingest::{GeoDatabase, Pipeline, VisitorHasher};
@@ -138,13 +138,8 @@ impl TestApp {
     pub fn team(&self, plan: Plan) -> TestTeam<'_> {
         let owner = self.user();
         let id = TeamId::from_random_bytes(self.random());
-        let team = Team {
-            id,
-            name: "Team".to_owned(),
-            plan,
-            key_policy: KeyPolicy::AllMembers,
-            created_at: self.clock.now(),
-        };
+        let team =
+            Team { id, name: "Team".to_owned(), plan, key_policy: KeyPolicy::AllMembers, created_at: self.clock.now() };
         self.state.store.create_team(&team, owner).expect("a team");
         TestTeam { app: self, id, owner }
     }
@@ -290,8 +285,7 @@ impl TestApp {
         let token = ApiKeyToken::generate(&mut *self.rng.borrow_mut());
         let id = KeyId::from_random_bytes(self.random());
         let scopes = scopes.parse().expect("scopes");
-        let new =
-            NewKey { id, token: &token, kind, created_by: None, name: "Test key", scopes, team_ids, website_ids };
+        let new = NewKey { id, token: &token, kind, created_by: None, name: "Test key", scopes, team_ids, website_ids };
         self.state.store.create_key(&new, self.clock.now()).expect("a key");
         TestKey { id, text: token.expose().to_owned() }
     }

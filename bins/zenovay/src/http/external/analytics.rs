@@ -25,10 +25,8 @@ pub async fn overview(
     params.finish()?;
     let website = key.resource;
     let id = website.id;
-    let (totals, days) = state
-        .queries
-        .run(move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?)))
-        .await?;
+    let (totals, days) =
+        state.queries.run(move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?))).await?;
     let data = json!({
         "website": { "id": id.to_string(), "domain": website.domain, "name": website.name },
         "time_range": window.label,

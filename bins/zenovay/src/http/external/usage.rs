@@ -16,7 +16,9 @@ pub async fn usage(state: web::Data<AppState>, key: Authorized<ReadUsage>) -> Re
     let now = state.clock.now();
     let websites = {
         let (state, credential) = (state.clone(), key.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential)).await.map_err(|_panicked| ApiError::internal())??
+        web::block(move || state.store.reachable_websites(&credential))
+            .await
+            .map_err(|_panicked| ApiError::internal())??
     };
     let month = TimeRange::new(month_start(now), now.plus_millis(1));
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
@@ -34,7 +36,8 @@ pub async fn usage(state: web::Data<AppState>, key: Authorized<ReadUsage>) -> Re
 
     let (credential, used) = (&key.credential, &key.usage);
     let limits = state.plans.limits(key.plan);
-    let one_website = credential.website_ids.as_deref().and_then(|ids| if let [id] = ids { Some(id.to_string()) } else { None });
+    let one_website =
+        credential.website_ids.as_deref().and_then(|ids| if let [id] = ids { Some(id.to_string()) } else { None });
     let permission = if credential.website_ids.is_some() { "site_access" } else { "full_access" };
     let data = json!({
         "api_key": {

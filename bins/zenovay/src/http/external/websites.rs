@@ -13,7 +13,9 @@ use crate::state::AppState;
 pub async fn list(state: web::Data<AppState>, key: Authorized<ListWebsites>) -> Result<HttpResponse, ApiError> {
     let websites = {
         let (state, credential) = (state.clone(), key.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential)).await.map_err(|_panicked| ApiError::internal())??
+        web::block(move || state.store.reachable_websites(&credential))
+            .await
+            .map_err(|_panicked| ApiError::internal())??
     };
     let now = state.clock.now();
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();

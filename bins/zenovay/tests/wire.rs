@@ -1,0 +1,137 @@
+//! The application behind a real socket: what only bytes can show.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use common::TestApp;
+use zenovay_domain::Plan;
+
+/// Serves `app` on a free port.
+fn serve(app: &TestApp) -> (SocketAddr, ServerHandle) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = Arc::clone(&app.state);
+    let server = HttpServer::new(move || zenovay::http::app(Arc::clone(&state)))
+        .workers(1)
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    (address, handle)
+}
+
+/// Sends `bytes` on a connection of their own and returns everything until the server closes it or falls silent.
+async fn talk(address: SocketAddr, bytes: &[u8]) -> String {
+    let bytes = bytes.to_vec();
+    let exchange = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+        stream.write_all(&bytes).unwrap();
+        let mut answer = Vec::new();
+        let mut chunk = [0; 4_096];
+        while let Ok(read @ 1..) = stream.read(&mut chunk) {
+            answer.extend_from_slice(&chunk[..read]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    actix_web::web::block(exchange).await.unwrap()
+}
+
+fn answers(text: &str) -> usize {
+    text.matches("HTTP/1.1 ").count()
+}
+
+#[actix_web::test]
+async fn head_has_the_headers_and_no_body() {
+    let app = TestApp::start().await;
+    let (address, handle) = serve(&app);
+    let text = talk(address, b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(text.to_ascii_lowercase().contains("content-length: 15"), "{text}");
+    assert!(text.ends_with("\r\n\r\n"), "{text}");
+    handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn unknown_paths_and_methods_have_the_error_body() {
+    let app = TestApp::start().await;
+    let (address, handle) = serve(&app);
+    for (line, status, code) in [
+        ("GET /nope", "404", "NOT_FOUND"),
+        ("GET /healthz//", "404", "NOT_FOUND"),
+        ("GET /api/external/v1/%2e%2e/usage", "404", "NOT_FOUND"),
+        ("GET /api/external/v1//usage", "404", "NOT_FOUND"),
+        ("POST /healthz", "405", "METHOD_NOT_ALLOWED"),
+        ("DELETE /api/external/v1/usage", "405", "METHOD_NOT_ALLOWED"),
+        ("TRACE /api/external/v1/usage", "405", "METHOD_NOT_ALLOWED"),
+        ("GET /api/v1/events", "405", "METHOD_NOT_ALLOWED"),
+    ] {
+        let text = talk(address, format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {text}");
+        assert!(text.contains(code), "{line}: {text}");
+        assert_eq!(text.to_ascii_lowercase().contains("\r\nallow: "), status == "405", "{line}: {text}");
+    }
+    handle.stop(false).await;
+}
+
+/// SECURITY I16: a request whose end can be understood in two ways has one answer, and the connection is closed.
+#[actix_web::test]
+async fn ambiguous_framing_never_gives_two_answers() {
+    let app = TestApp::start().await;
+    let (address, handle) = serve(&app);
+    let smuggled = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    for head in [
+        "content-length: 5\r\ncontent-length: 6",
+        "content-length: +5",
+        "content-length: 5\r\ntransfer-encoding: chunked",
+        "transfer-encoding: xchunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: identity",
+        "content-length : 5",
+    ] {
+        let request = format!("POST /e/ZV_abc HTTP/1.1\r\nhost: x\r\n{head}\r\n\r\n0\r\n\r\n{smuggled}");
+        let text = talk(address, request.as_bytes()).await;
+        assert!(answers(&text) <= 1, "{head}: {text}");
+        assert!(!text.contains(r#"{"status":"ok"}"#), "{head}: {text}");
+    }
+    handle.stop(false).await;
+}
+
+/// SECURITY I3: no more than the limit is read, whatever is announced.
+#[actix_web::test]
+async fn large_bodies_are_refused_before_they_arrive() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Free).website("shop.example");
+    let (address, handle) = serve(&app);
+    let head = format!("POST /e/{} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", site.code());
+    let announced = talk(address, format!("{head}content-length: 5242880\r\n\r\n").as_bytes()).await;
+    assert!(announced.starts_with("HTTP/1.1 413"), "{announced}");
+    assert!(announced.contains("PAYLOAD_TOO_LARGE"), "{announced}");
+    let chunk = format!("1000\r\n{}\r\n", " ".repeat(4_096));
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk.repeat(17));
+    let chunked = talk(address, chunked.as_bytes()).await;
+    assert!(chunked.starts_with("HTTP/1.1 413"), "{chunked}");
+    handle.stop(false).await;
+}
+
+/// `/metrics` is for this machine, and not for what a proxy on it passes on.
+#[actix_web::test]
+async fn metrics_are_for_this_machine() {
+    let app = TestApp::start().await;
+    let (address, handle) = serve(&app);
+    talk(address, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let text = talk(address, b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(text.contains("zenovay_http_requests_total"), "{text}");
+    let passed = b"GET /metrics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 6.6.6.6\r\nconnection: close\r\n\r\n";
+    assert!(talk(address, passed).await.starts_with("HTTP/1.1 404"));
+    handle.stop(false).await;
+}
