@@ -157,6 +157,10 @@ fn describe() {
         "Tracking requests and batch rows by outcome (stored, dropped, refused) and reason; each is counted once."
     );
     describe_counter!("zenovay_committed_events_total", "Events and heartbeats made durable.");
+    describe_counter!(
+        "zenovay_ingest_clock_corrected_total",
+        "Events whose own time was not believed: the arrival time stands."
+    );
     describe_histogram!("zenovay_commit_duration_seconds", Unit::Seconds, "Time of one commit of the event log.");
     describe_histogram!("zenovay_seal_duration_seconds", Unit::Seconds, "Time to seal the head into a segment.");
     describe_histogram!("zenovay_merge_duration_seconds", Unit::Seconds, "Time to merge segments into one.");
