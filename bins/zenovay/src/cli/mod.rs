@@ -18,7 +18,7 @@ use output::{Failure, Output};
 
 /// Self-hosted web analytics.
 ///
-/// Without a command the server is started. Every setting is a flag, an environment variable ZENOVAY_<NAME>, or a key of
+/// Without a command the server is started. Every setting is a flag, an environment variable (ZENOVAY_ and its name), or a key of
 /// zenovay.toml, in that order of precedence.
 #[derive(Debug, Parser)]
 #[command(name = "zenovay", version, max_term_width = 120)]

@@ -149,7 +149,7 @@ pub struct Server {
 }
 
 impl Server {
-    #[expect(clippy::zombie_processes, reason = "dropping a server waits for its process")]
+    #[allow(clippy::zombie_processes, reason = "dropping a server waits for its process")]
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server starts");
         let log = Arc::new(Mutex::new(String::new()));
