@@ -112,7 +112,8 @@ impl Running {
             }
             lines.push(line);
         }
-        panic!("it never listened: {lines:?}");
+        let status = child.wait().expect("it ended");
+        panic!("it never listened: {status}: {lines:?}");
     }
 
     fn status(&self, path: &str, key: &str) -> u16 {

@@ -149,7 +149,6 @@ pub struct Server {
 }
 
 impl Server {
-    #[allow(clippy::zombie_processes, reason = "dropping a server waits for its process")]
     fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server starts");
         let log = Arc::new(Mutex::new(String::new()));
