@@ -13,7 +13,7 @@ use super::{client_ip, cors, errors};
 use crate::state::AppState;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
-/// documents gave the number, and again in the envelope's `data`.
+/// documents gave the number (SPEC E5).
 pub async fn live(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
     readable(live_count(&state, &req).await)
 }
