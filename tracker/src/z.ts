@@ -49,7 +49,8 @@ type Page = Window & {
       }
     };
 
-  const config = page.ZENOVAY_TRACKER_CONFIG || {};
+  // Own members only: neither a polluted prototype nor an element with this id says where reports go.
+  const config: TrackerConfig = Object.assign(Object.create(null), page.ZENOVAY_TRACKER_CONFIG);
   // currentScript is null where a tag manager or a loader put the tag on the page.
   const tag = (doc.currentScript || doc.querySelector('script[src*="/z.js"]')) as HTMLScriptElement | null;
   const attribute = (name: string) => tag?.getAttribute("data-" + name);
@@ -109,7 +110,7 @@ type Page = Window & {
     let id = cookieless ? undefined : /(?:^|; )zv_vid=(\w+)/.exec(doc.cookie)?.[1];
     id ||= stored("zv_vid") || randomId();
     memory.zv_vid = id;
-    if (!cookieless) {
+    if (!cookieless && enabled) {
       doc.cookie = `zv_vid=${id};path=/;max-age=31536000;SameSite=Lax` + (location.protocol === "https:" ? ";Secure" : "");
     }
     return id;
@@ -123,15 +124,20 @@ type Page = Window & {
   };
 
   const send = (path: string, body: Fields, leaving?: boolean, tries = 3) => {
-    if (!enabled) return;
     const url = `${base}/e/${path}${code}`;
     const text = stringify(body);
     log(body.event_type || "heartbeat", body);
     if ((leaving || !fetchNatively) && beaconNatively?.(url, text)) return;
-    // A text body needs no preflight. 503 is the one answer after which nothing was stored, so a retry counts once.
-    fetchNatively?.(url, { method: "POST", body: text, keepalive: true, credentials: "omit" })
-      .then((answer) => {
-        if (answer.status === 503 && tries > 1) setTimeout(safely(() => send(path, body, false, tries - 1)), 5_000);
+    // A text body needs no preflight.
+    fetchNatively?.(url, { __proto__: null, method: "POST", body: text, keepalive: true, credentials: "omit" } as RequestInit)
+      .then(({ status }) => {
+        // 503 is the one answer after which nothing was stored, so a retry counts once.
+        if (status === 503 && tries > 1) setTimeout(safely(() => enabled && send(path, body, false, tries - 1)), 5_000);
+        // The website does not take this page's reports: asking again would only fill the page's console.
+        if (status === 401 || status === 403) {
+          log("refused", status);
+          enabled = false;
+        }
       })
       .catch((error) => log("not sent", error));
   };
@@ -146,13 +152,14 @@ type Page = Window & {
     return fields;
   };
 
-  const event = (type: string, name?: unknown, properties?: unknown, url = location.href) => {
+  const event = (type: string, name?: unknown, properties?: unknown, url = location.href, from = referrer) => {
+    if (!enabled) return;
     const fields = body(url);
     const { width, height } = screen;
     fields.event_type = type;
     if (name) fields.event_name = String(name);
     fields.title = doc.title;
-    if (referrer) fields.referrer = referrer;
+    if (from) fields.referrer = from;
     fields.user_agent = nav.userAgent;
     // The server reads browser and system from the user agent; only the page knows a tablet that calls itself a Mac.
     fields.device_type = !matchMedia("(pointer:coarse)").matches
@@ -180,10 +187,14 @@ type Page = Window & {
     send("", fields);
   };
 
+  const named = (type: string, name: unknown, properties?: unknown) =>
+    name ? event(type, name, properties) : log(type, "needs a name");
+
   const visible = () => doc.visibilityState === "visible";
 
   /** Reports visible time and scroll depth since the last report. */
   const heartbeat = (leaving?: boolean) => {
+    if (!enabled) return;
     const at = now();
     if (visibleSince) engagedMs += at - visibleSince;
     visibleSince = visible() && !leaving ? at : 0;
@@ -201,6 +212,7 @@ type Page = Window & {
   };
 
   const pageview = (manual?: boolean) => {
+    if (!enabled) return;
     const url = location.href;
     const samePlace = manual ? url === lastUrl : url.split("#")[0] === lastUrl.split("#")[0];
     // A router's own call for a page that was just counted is not another view of it; a hash alone never is.
@@ -212,10 +224,11 @@ type Page = Window & {
     lastUrl = url;
     lastAt = now();
     scrolled = reported = 0;
-    // Routers set the title after the URL.
+    // Routers set the title after the URL, and may go on to the next URL before this one is reported.
+    const from = referrer;
     setTimeout(
       safely(() => {
-        event("pageview", 0, 0, url);
+        event("pageview", 0, 0, url, from);
         measureScroll();
       }),
     );
@@ -240,23 +253,29 @@ type Page = Window & {
     __proto__: null as never,
     track: (name, properties, more) =>
       typeof properties === "string"
-        ? event("custom", name, { ...(more as Properties), funnel: properties })
-        : event("custom", name, properties),
+        ? named("custom", name, { ...(more as Properties), funnel: properties })
+        : named("custom", name, properties),
     page: () => pageview(true),
     identify,
-    goal: (name, properties) => event("goal", name, properties),
+    goal: (name, properties) => named("goal", name, properties),
     revenue: (value, currency, properties) =>
       event("revenue", 0, { ...(properties as Properties), value, currency: currency || "USD" }),
     consent: (state) => event("consent", 0, { state }),
     getVisitorId: visitorId,
-    enable: () => void (enabled = true),
+    enable: () => {
+      if (enabled) return;
+      enabled = true;
+      // The time since it was disabled is nobody's.
+      engagedMs = 0;
+      visibleSince = visible() ? now() : 0;
+    },
     disable: () => void (enabled = false),
     reset,
   };
 
   const zenovay = safely((name: string, ...args: unknown[]) =>
     // An unknown command is the name of an event, as in the first generation of the script.
-    (commands[name] || ((properties) => event("custom", name, properties)))(...args),
+    (commands[name] || ((properties) => named("custom", name, properties)))(...args),
   ) as NonNullable<Page["zenovay"]> & typeof commands;
   zenovay.version = SCRIPT_VERSION;
   zenovay.identify = safely(identify);

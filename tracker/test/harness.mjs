@@ -89,7 +89,7 @@ export function startBrowser() {
 
 /**
  * A fresh browser profile with one tab that remembers what it sent to the server and what the page complained about.
- * `answered(n)` waits until n reports were answered.
+ * `answered(n)` waits until n reports were answered, `answeredEvents(n)` until n that are not heartbeats were.
  */
 export async function openTab(browser, server, options = {}) {
   const context = await browser.newContext({ userAgent: nextUserAgent(), ...options });
@@ -114,5 +114,9 @@ export async function openTab(browser, server, options = {}) {
   const answered = async (count) => {
     while (reports.length < count) await new Promise((resolve) => (wake = resolve));
   };
-  return { context, page, reports, errors, answered, events: () => reports.filter((report) => report.body.event_type) };
+  const events = () => reports.filter((report) => report.body.event_type);
+  const answeredEvents = async (count) => {
+    while (events().length < count) await answered(reports.length + 1);
+  };
+  return { context, page, reports, errors, answered, answeredEvents, events };
 }

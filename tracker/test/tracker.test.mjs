@@ -1,9 +1,12 @@
 // What the script does in a real browser, read back from the real server. Time is moved with the browser's fake clock.
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, before, test as timedTest } from "node:test";
 import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
 
 let server, site, browser;
+
+/** A report that never comes fails its test instead of holding up the others. */
+const test = (name, body) => timedTest(name, { timeout: 30_000 }, body);
 
 before(async () => {
   [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
@@ -128,10 +131,9 @@ test("routes of a single-page application are counted once each", async () => {
     history.replaceState({}, "", "/spa/one#part"); // A hash is not a page.
     history.pushState({}, "", origin + "/spa/two?tab=1");
   }, site.origin);
-  await tab.answered(3);
-  const back = tab.answered(4);
+  await tab.answeredEvents(3);
   await tab.page.goBack();
-  await back;
+  await tab.answeredEvents(4);
   const views = async (path) => (await server.page(path))?.views;
   assert.deepEqual([await views("/spa"), await views("/spa/one"), await views("/spa/two")], [1, 2, 1]);
   await tab.context.close();
@@ -146,7 +148,7 @@ test("a manual page view of the same URL counts after a second, not before", asy
   await tab.page.evaluate(() => zenovay("page"));
   await tab.page.clock.runFor(100);
   await tab.page.evaluate(() => zenovay("track", "last"));
-  while (tab.events().at(-1)?.body.event_name !== "last") await tab.answered(tab.reports.length + 1);
+  await tab.answeredEvents(3);
   assert.equal(tab.events().filter(({ body }) => body.event_type === "pageview").length, 2);
   assert.equal((await server.page("/manual")).views, 2);
   await tab.context.close();
@@ -322,9 +324,74 @@ test("a hostile or broken page changes nothing and is not changed", async () => 
   assert.equal(body.url, `${site.origin}/hostile`);
   assert.equal((await server.page("/hostile")).views, 1);
   assert.equal(await tab.page.evaluate(() => window.unchanged()), true);
-  await tab.page.evaluate(() => { zenovay(); zenovay(null); zenovay("track"); zenovay("identify"); zenovay("__proto__"); zenovay("track", { toString() { throw 1 } }) });
+  await tab.page.evaluate(() => {
+    zenovay(); zenovay(null); zenovay("track"); zenovay("goal", ""); zenovay("identify"); zenovay("track", { toString() { throw 1 } });
+    zenovay("__proto__");
+    zenovay("track", "last");
+  });
+  // Only what has a name is sent; nothing is refused, which the browser would say on the console.
+  await tab.answered(3);
+  assert.deepEqual(tab.events().map(({ status, body }) => [status, body.event_name]), [[200, undefined], [200, "__proto__"], [200, "last"]]);
   assert.deepEqual(tab.errors, []);
   await tab.context.close();
+});
+
+test("neither a polluted prototype nor an element with the name of the configuration says where reports go", async () => {
+  const polluted = `<script>Object.assign(Object.prototype, { apiUrl: "https://evil.example", trackingCode: "ZV_evil", method: "PUT", headers: { "X-Evil": "1" } })</script>`;
+  const prototypes = await visit("/polluted", { head: polluted + tag() });
+  assert.equal(prototypes.reports[0].url, `${server.origin}/e/${server.code}`);
+  assert.equal((await server.page("/polluted")).views, 1);
+  await prototypes.context.close();
+  const anchors = '<a id="ZENOVAY_TRACKER_CONFIG"></a><a id="ZENOVAY_TRACKER_CONFIG" name="apiUrl" href="https://evil.example"></a>';
+  const clobbered = await visit("/clobbered", { body: anchors });
+  assert.equal(clobbered.reports[0].url, `${server.origin}/e/${server.code}`);
+  await clobbered.context.close();
+});
+
+test("a page does the same with the script as without it", async () => {
+  // What the page sees of the platform and of its own uploads, streams, shadow trees and workers.
+  site.pages.set("/upload", async (request, response) => {
+    let bytes = 0;
+    for await (const chunk of request) bytes += chunk.length;
+    response.writeHead(200).end(String(bytes > 0));
+  });
+  site.pages.set("/worker.js", (_, response) => response.writeHead(200, { "Content-Type": "text/javascript" }).end("onfetch = () => {}"));
+  const observe = async () => {
+    const describe = (object) =>
+      Object.entries(Object.getOwnPropertyDescriptors(object)).map(([name, { value, get, set, ...flags }]) => [name, String(typeof value === "function" ? value : ""), String(get), String(set), flags]);
+    const globals = [window, Document.prototype, Element.prototype, Node.prototype, EventTarget.prototype, Navigator.prototype, XMLHttpRequest.prototype, History.prototype, Storage.prototype, Array.prototype, Object.prototype, Promise.prototype];
+    const before = globals.map(describe).map((list) => list.filter(([name]) => name !== "zenovay"));
+    const form = new FormData();
+    form.append("file", new Blob(["content"]), "file.bin");
+    const host = document.body.appendChild(document.createElement("div"));
+    host.attachShadow({ mode: "open" }).innerHTML = "<button>inside</button>";
+    const clicked = [];
+    document.addEventListener("click", (event) => clicked.push(event.composedPath()[0].tagName), { once: true });
+    host.shadowRoot.querySelector("button").click();
+    history.pushState({ state: 1 }, "", "#state");
+    let refused = "";
+    try {
+      history.pushState({}, "", "https://other.example/");
+    } catch (error) {
+      refused = error.name;
+    }
+    await navigator.serviceWorker.register("/worker.js", { scope: "/nowhere/" });
+    return JSON.stringify([
+      before, clicked, refused, history.state, history.length > 0, typeof navigator.sendBeacon,
+      await (await fetch("/upload", { method: "POST", body: form })).text(),
+      await new Response(new Blob(["streamed"]).stream()).text(),
+    ]);
+  };
+  const broken = "<script>delete Navigator.prototype.sendBeacon; Object.freeze(Array.prototype); Object.freeze(Promise.prototype); Array.prototype.toString = () => { throw 1 }</script>";
+  for (const [name, head] of [["plain", ""], ["broken", broken]]) {
+    const without = await visit(`/same/${name}/without`, { head, reports: 0 });
+    const expected = await without.page.evaluate(observe);
+    const withScript = await visit(`/same/${name}/with`, { head: head + tag() });
+    assert.equal(await withScript.page.evaluate(observe), expected);
+    assert.deepEqual([withScript.errors, without.errors], [[], []]);
+    await without.context.close();
+    await withScript.context.close();
+  }
 });
 
 test("the page works the same when the history cannot be hooked, and under a strict content security policy", async () => {
@@ -340,16 +407,53 @@ test("the page works the same when the history cannot be hooked, and under a str
   await strict.context.close();
 });
 
-test("a server that is away or failing is not noticed by the page", async () => {
-  const down = await visit("/down", {
-    prepare: ({ page }) => page.route(/\/e\/ZV_/, (route) => route.abort()),
-    body: "<script>window.onunhandledrejection = () => (window.failed = true)</script>",
-    reports: 0,
+test("a server that is away or failing is not noticed by the page, and is not asked again", async () => {
+  for (const answer of ["away", 500, 429]) {
+    const asked = [];
+    const down = await visit("/down", {
+      prepare: async ({ page }) => {
+        await page.clock.install();
+        await page.route(/\/e\/ZV_/, (route) => {
+          asked.push(JSON.parse(route.request().postData()).event_name);
+          return answer === "away" ? route.abort() : route.fulfill({ status: answer, headers: { "Access-Control-Allow-Origin": "*" } });
+        });
+      },
+      head: `<script>window.failures = []; onunhandledrejection = onerror = () => failures.push(1)</script>${tag()}`,
+      reports: 0,
+    });
+    const ended = (times) => {
+      let left = times;
+      return new Promise((resolve) => {
+        const count = () => --left || resolve();
+        down.page.on("requestfailed", count);
+        down.page.on("requestfinished", (request) => request.method() === "POST" && count());
+      });
+    };
+    const both = ended(2);
+    await down.page.clock.runFor(100);
+    await down.page.evaluate(() => zenovay("track", "lost"));
+    await both;
+    await down.page.clock.runFor(20_000);
+    assert.deepEqual(await down.page.evaluate(() => failures), []);
+    assert.deepEqual(asked, [undefined, "lost"]);
+    await down.context.close();
+  }
+});
+
+test("after a refusal of the website nothing more is sent", async () => {
+  const asked = [];
+  const tab = await visit("/refused", {
+    prepare: ({ page }) =>
+      page.route(/\/e\/ZV_/, (route) => {
+        asked.push(route.request().url());
+        return route.fulfill({ status: 403, headers: { "Access-Control-Allow-Origin": "*" } });
+      }),
   });
-  await down.page.waitForFunction(() => window.zenovay?.version);
-  await down.page.evaluate(() => zenovay("track", "lost"));
-  assert.equal(await down.page.evaluate(() => window.failed), undefined);
-  await down.context.close();
+  await tab.page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  await tab.page.evaluate(() => (zenovay("track", "unheard"), zenovay("getVisitorId")));
+  await tab.page.evaluate((url) => fetch(url, { method: "POST", body: "{}" }).catch(() => 0), `${server.origin}/e/ZV_marker`);
+  assert.deepEqual(asked.map((url) => url.split("/e/")[1]), [server.code, "ZV_marker"]);
+  await tab.context.close();
 });
 
 test("a 503 is tried again and counted once", async () => {
@@ -369,5 +473,59 @@ test("a 503 is tried again and counted once", async () => {
   await tab.page.clock.runFor(6_000);
   await tab.answered(2);
   assert.equal((await server.page("/retried")).views, 1);
+  await tab.context.close();
+});
+
+test("while disabled nothing is written to the browser, and no time is reported", async () => {
+  const head = `<script>window.zenovay = () => {}; zenovay.q = [["disable"]]</script>${tag('data-cookieless="false"')}`;
+  const tab = await visit("/silent", { head, prepare: ({ page }) => page.clock.install(), reports: 0 });
+  await tab.page.waitForFunction(() => window.zenovay.version);
+  await tab.page.clock.runFor(20_000);
+  await tab.page.evaluate(() => (zenovay("track", "unheard"), zenovay("page"), zenovay("getVisitorId"), history.pushState({}, "", "/silent/next")));
+  await tab.page.clock.runFor(1_000);
+  assert.deepEqual(await tab.context.cookies(), []);
+  assert.equal(await tab.page.evaluate(() => localStorage.length + sessionStorage.length), 0);
+  assert.deepEqual(tab.reports, []);
+  await tab.page.evaluate(() => (zenovay("enable"), zenovay("page")));
+  await tab.page.clock.runFor(10_000);
+  await tab.answered(2);
+  const [view, heartbeat] = tab.reports.map(({ body }) => body);
+  assert.deepEqual([view.event_type, new URL(view.url).pathname], ["pageview", "/silent/next"]);
+  assert.ok(heartbeat.engagement_ms <= 11_000, String(heartbeat.engagement_ms));
+  assert.equal((await tab.context.cookies()).length, 1);
+  await tab.context.close();
+});
+
+test("a router that changes the address while the page loads does not lose where the visitor came from", async () => {
+  const referrer = site.origin + "/from";
+  site.pages.set("/from", `<!doctype html><title>from</title><a href="/entry">on</a>`);
+  site.pages.set("/entry", `<!doctype html><title>entry</title>${tag().replace("defer ", "")}<script>history.replaceState({}, "", "/entry/home")</script>`);
+  const tab = await openTab(browser, server);
+  await tab.page.goto(referrer);
+  await tab.page.click("a");
+  await tab.answeredEvents(2);
+  const seen = tab.events().map(({ body }) => [new URL(body.url).pathname, body.referrer]);
+  assert.deepEqual(seen, [["/entry", referrer], ["/entry/home", undefined]]);
+  await tab.context.close();
+});
+
+test("a page that comes back from the back/forward cache is viewed again", async () => {
+  const tab = await visit("/cached");
+  await tab.page.evaluate(() => {
+    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: false }));
+    dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+    zenovay("track", "last");
+  });
+  await tab.answeredEvents(3);
+  assert.equal((await server.page("/cached")).views, 2);
+  await tab.context.close();
+});
+
+test("Do Not Track is respected like Global Privacy Control", async () => {
+  const signal = `<script>Object.defineProperty(navigator, "doNotTrack", { value: "1" })</script>`;
+  const tab = await visit("/dnt", { head: signal + tag('data-cookieless="false"') });
+  const { body } = tab.events()[0];
+  assert.deepEqual([body.visitor_id, body.language, body.timezone, body.cookieless], [undefined, undefined, undefined, true]);
+  assert.deepEqual(await tab.context.cookies(), []);
   await tab.context.close();
 });
