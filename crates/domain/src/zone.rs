@@ -117,6 +117,69 @@ impl Zone {
         }
     }
 
+    /// The period before `range`, for "compared with the previous period":
+    ///
+    /// - of whole civil months, as many months directly before, whatever their lengths: March is compared with February;
+    /// - of other whole civil days, as many days directly before, also where one of them has 23 or 25 hours;
+    /// - of days of which the last is not over (today until now), the same hours of as many days before: it begins as
+    ///   many days earlier, is as long in elapsed time, and ends at `range.from` at the latest;
+    /// - of a range that begins within a day (the last 24 hours), the same elapsed time directly before.
+    ///
+    /// It never reaches into `range`; that of an empty range is empty.
+    pub fn period_before(&self, range: TimeRange) -> TimeRange {
+        let days = self.whole_days(range);
+        let first = self.date(range.from);
+        if range.duration_ms() == 0 || self.start_of(first) != range.from {
+            return TimeRange::new(range.from.plus_millis(-range.duration_ms()), range.from);
+        }
+        if let Some((_, end)) = days.filter(are_months) {
+            let months = i32::from(end.year() - first.year()) * 12 + i32::from(end.month() - first.month());
+            return TimeRange::new(self.start_of(first.saturating_sub(months.months())), range.from);
+        }
+        let end = days.map_or_else(|| self.last_date(range).saturating_add(1.day()), |(_, end)| end);
+        let count = (days_from_epoch(end) - days_from_epoch(first)).max(1);
+        let from = self.start_of(first.saturating_sub(count.days()));
+        let to = if days.is_some() { range.from } else { from.plus_millis(range.duration_ms()).min(range.from) };
+        TimeRange::new(from, to)
+    }
+
+    /// The same period one year earlier, for "compared with the previous year":
+    ///
+    /// - of whole civil months, the same months, also when one of them is a February of another length;
+    /// - of other whole civil days, from the date of the first to the date of the last, both included, one year earlier;
+    ///   29 February becomes 28 February;
+    /// - of any other range, what begins at the same date and time of day one year earlier (again 28 for 29 February) and
+    ///   is as long in elapsed time.
+    pub fn year_before(&self, range: TimeRange) -> TimeRange {
+        let earlier = |date: Date| date.saturating_sub(1.year());
+        if let Some(days) = self.whole_days(range) {
+            let (first, end) = days;
+            let earlier_end = match are_months(&days) {
+                true => earlier(end),
+                false => earlier(end.saturating_sub(1.day())).saturating_add(1.day()),
+            };
+            return TimeRange::new(self.start_of(earlier(first)), self.start_of(earlier_end));
+        }
+        let local = self.0.to_datetime(jiff_timestamp(range.from)).saturating_sub(1.year());
+        let from = local.to_zoned(self.0.clone()).map_or_else(
+            |_beyond| range.from.plus_millis(-365 * DAY_MS),
+            |zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond()),
+        );
+        TimeRange::new(from, from.plus_millis(range.duration_ms()))
+    }
+
+    /// The first day of `range` and the day after its last one, when it consists of whole civil days.
+    fn whole_days(&self, range: TimeRange) -> Option<(Date, Date)> {
+        let (first, end) = (self.date(range.from), self.last_date(range).saturating_add(1.day()));
+        let whole = first < end && self.start_of(first) == range.from && self.start_of(end) == range.to;
+        whole.then_some((first, end))
+    }
+
+    /// The civil date of the last instant in `range`.
+    fn last_date(&self, range: TimeRange) -> Date {
+        self.date(range.to.plus_millis(-1))
+    }
+
     fn date(&self, at: Timestamp) -> Date {
         self.0.to_datetime(jiff_timestamp(at)).date()
     }
@@ -146,6 +209,11 @@ impl Interval {
             Self::Month => date.saturating_add(1.month()),
         }
     }
+}
+
+/// Whether days, by the first and the one after the last, are whole months.
+fn are_months((first, end): &(Date, Date)) -> bool {
+    first.day() == 1 && end.day() == 1
 }
 
 const HOUR_MS: i64 = 3_600_000;
@@ -226,6 +294,125 @@ mod tests {
         }
     }
 
+    fn range(from: &str, to: &str) -> TimeRange {
+        TimeRange::new(at(from), at(to))
+    }
+
+    /// A range of whole days in `zone`.
+    fn days(zone: &Zone, first: &str, end: &str) -> TimeRange {
+        let start = |date: &str| zone.start_of(date.parse().unwrap());
+        TimeRange::new(start(first), start(end))
+    }
+
+    #[test]
+    fn the_period_before_whole_months_is_whole_months() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        for (first, end, before) in [
+            ("2026-03-01", "2026-04-01", "2026-02-01"),
+            ("2024-03-01", "2024-04-01", "2024-02-01"),
+            ("2026-01-01", "2026-02-01", "2025-12-01"),
+            ("2026-01-01", "2026-04-01", "2025-10-01"),
+            ("2024-01-01", "2025-01-01", "2023-01-01"),
+        ] {
+            assert_eq!(berlin.period_before(days(&berlin, first, end)), days(&berlin, before, first), "{first} {end}");
+        }
+    }
+
+    #[test]
+    fn the_period_before_whole_days_is_as_many_days() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        // 2026-03-29 has 23 hours, 2026-10-25 has 25; the days around them have 24.
+        for (first, end, before, hours) in [
+            ("2026-03-30", "2026-03-31", "2026-03-29", 23),
+            ("2026-03-29", "2026-03-30", "2026-03-28", 24),
+            ("2026-10-26", "2026-10-27", "2026-10-25", 25),
+            ("2026-10-26", "2026-11-02", "2026-10-19", 7 * 24 + 1),
+            // From the first to the first, but of no whole month: 30 days ending on the 31st.
+            ("2026-03-02", "2026-04-01", "2026-01-31", 30 * 24),
+            ("2026-03-01", "2026-03-02", "2026-02-28", 24),
+            ("2024-03-01", "2024-03-02", "2024-02-29", 24),
+        ] {
+            let earlier = berlin.period_before(days(&berlin, first, end));
+            assert_eq!(earlier, days(&berlin, before, first), "{first} {end}");
+            assert_eq!(earlier.duration_ms(), hours * HOUR_MS, "{first} {end}");
+        }
+    }
+
+    #[test]
+    fn the_period_before_today_until_now_is_the_same_hours_of_yesterday() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        assert_eq!(
+            berlin.period_before(range("2026-06-12T22:00:00Z", "2026-06-13T10:00:00.001Z")),
+            range("2026-06-11T22:00:00Z", "2026-06-12T10:00:00.001Z")
+        );
+        // Two days and some hours, against the two days before and as many hours.
+        assert_eq!(
+            berlin.period_before(range("2026-06-11T22:00:00Z", "2026-06-13T10:00:00Z")),
+            range("2026-06-09T22:00:00Z", "2026-06-11T10:00:00Z")
+        );
+        // The 25th hour of 2026-10-25 has no counterpart in the day before, which is over then.
+        assert_eq!(
+            berlin.period_before(range("2026-10-24T22:00:00Z", "2026-10-25T22:30:00Z")),
+            range("2026-10-23T22:00:00Z", "2026-10-24T22:00:00Z")
+        );
+    }
+
+    #[test]
+    fn the_period_before_other_ranges_is_as_long() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        let day = range("2026-03-29T10:30:00Z", "2026-03-30T10:30:00Z");
+        assert_eq!(berlin.period_before(day), range("2026-03-28T10:30:00Z", "2026-03-29T10:30:00Z"));
+        let nothing = range("2026-03-29T10:30:00Z", "2026-03-29T10:30:00Z");
+        assert_eq!(berlin.period_before(nothing), nothing);
+        assert_eq!(berlin.year_before(nothing).duration_ms(), 0);
+    }
+
+    #[test]
+    fn the_year_before_has_the_same_dates() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        for (first, end, earlier_first, earlier_end) in [
+            ("2026-06-01", "2026-07-01", "2025-06-01", "2025-07-01"),
+            ("2026-03-29", "2026-03-30", "2025-03-29", "2025-03-30"),
+            ("2024-02-01", "2024-03-01", "2023-02-01", "2023-03-01"),
+            ("2025-02-01", "2025-03-01", "2024-02-01", "2024-03-01"),
+            ("2025-02-02", "2025-03-01", "2024-02-02", "2024-02-29"),
+            ("2024-02-29", "2024-03-01", "2023-02-28", "2023-03-01"),
+            ("2024-02-28", "2024-02-29", "2023-02-28", "2023-03-01"),
+            ("2024-02-29", "2024-03-02", "2023-02-28", "2023-03-02"),
+            ("2024-01-01", "2025-01-01", "2023-01-01", "2024-01-01"),
+        ] {
+            assert_eq!(
+                berlin.year_before(days(&berlin, first, end)),
+                days(&berlin, earlier_first, earlier_end),
+                "{first} {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_year_before_a_part_of_a_day_has_the_same_time_of_day() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        // On 2026-03-29 at noon the clock is ahead by two hours, a year earlier by one.
+        assert_eq!(
+            berlin.year_before(range("2026-03-29T10:00:00Z", "2026-03-29T13:00:00Z")),
+            range("2025-03-29T11:00:00Z", "2025-03-29T14:00:00Z")
+        );
+        assert_eq!(
+            berlin.year_before(range("2024-02-29T11:00:00Z", "2024-02-29T13:00:00Z")),
+            range("2023-02-28T11:00:00Z", "2023-02-28T13:00:00Z")
+        );
+    }
+
+    #[test]
+    fn earlier_periods_of_impossible_times_do_not_panic() {
+        let zone: Zone = "America/St_Johns".parse().unwrap();
+        for (from, to) in [(i64::MIN, i64::MAX), (i64::MIN, i64::MIN + 1), (i64::MAX - 1, i64::MAX), (0, i64::MAX)] {
+            let range = TimeRange::new(Timestamp::from_millis(from), Timestamp::from_millis(to));
+            assert!(zone.period_before(range).from <= range.from);
+            assert!(zone.year_before(range).from <= range.from);
+        }
+    }
+
     #[test]
     fn civil_days_count_from_the_epoch() {
         assert_eq!(Zone::utc().civil_day(at("1970-01-02T00:00:00Z")), 1);
@@ -241,6 +428,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_period_before_does_not_reach_into_the_range(
+            start in 0i64..4_000_000_000_000,
+            length in prop_oneof![0i64..100, 0i64..200_000_000, 0i64..80_000_000_000],
+            whole_days in any::<bool>(),
+            zone in prop::sample::select(vec!["UTC", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago", "Pacific/Apia"]),
+        ) {
+            let zone: Zone = zone.parse().unwrap();
+            let snap = |at: i64| match Timestamp::from_millis(at) {
+                at if whole_days => zone.day_start(zone.civil_day(at)),
+                at => at,
+            };
+            let range = TimeRange::new(snap(start), snap(start + length));
+            let earlier = zone.period_before(range);
+            prop_assert!(earlier.to <= range.from);
+            prop_assert_eq!(earlier.duration_ms() == 0, range.duration_ms() == 0);
+            let year = zone.year_before(range);
+            prop_assert_eq!(year.duration_ms() == 0, range.duration_ms() == 0);
+            prop_assert!((363 * DAY_MS..=368 * DAY_MS).contains(&range.from.millis_since(year.from)));
+        }
+
         #[test]
         fn buckets_tile_time(
             start in 0i64..4_000_000_000_000,

@@ -4,11 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use zenovay_domain::{Dimension, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, Zone};
 use zenovay_limits::AddressClass;
-use zenovay_query::GroupBy;
+use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
 
 use super::countries::country_name;
 use super::envelope::ApiError;
-use super::external::analytics::by_visitors;
+use super::external::{analytics::by_visitors, rounded};
 use super::{client_ip, cors, errors};
 use crate::state::AppState;
 
@@ -49,25 +49,25 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
     let id = req.match_info().get("website_id").unwrap_or("").parse().map_err(|_malformed| unknown())?;
     let website =
         state.directory.website(id)?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
-    let (today, yesterday) = today_and_yesterday(now, &zone_of(&website));
+    let today = today(now, zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
     let top = |dimension| GroupBy { limit: 10, include_empty: false, ..by_visitors(dimension) };
     let found = state.queries.run(move |ask| {
         let live = ask.live(id, now)?;
-        let (current, today_totals) = (ask.overview(id, minutes)?, ask.overview(id, today)?);
-        let before = ask.overview(id, yesterday)?;
-        let countries = ask.breakdown(id, today, top(Dimension::Country))?;
-        let pages = ask.breakdown(id, today, top(Dimension::Path))?;
-        Ok((live, current, today_totals, before, countries, pages))
+        let (current, totals) = (ask.overview(id, minutes)?, ask.compared(id, &today)?);
+        let countries = ask.breakdown(id, today.range, top(Dimension::Country))?;
+        let pages = ask.breakdown(id, today.range, top(Dimension::Path))?;
+        Ok((live, current, totals, countries, pages))
     });
-    let (live, current, today, before, countries, pages) = found.await?;
+    let (live, current, totals, countries, pages) = found.await?;
+    let (today, changes) = (totals.current, totals.changes());
     Ok(json!({
         "success": true,
-        "visitors": { "current": live, "today": today.visitors, "change": change(today.visitors, before.visitors) },
+        "visitors": { "current": live, "today": today.visitors, "change": percent(changes.visitors) },
         "pageViews": {
             "current": current.pageviews,
             "today": today.pageviews,
-            "change": change(today.pageviews, before.pageviews),
+            "change": percent(changes.pageviews),
         },
         "countries": countries.rows.iter().map(|row| json!({
             "code": row.value,
@@ -82,9 +82,9 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
     }))
 }
 
-/// The change from `before` to `now` in percent, to one decimal place; null when there was nothing before.
-fn change(now: u64, before: u64) -> Option<f64> {
-    (before > 0).then(|| ((now as f64 - before as f64) * 1_000.0 / before as f64).round() / 10.0)
+/// A change in percent, to one decimal place; null when there was nothing before.
+fn percent(change: Change<i64>) -> Value {
+    rounded(change.relative.map(|fraction| fraction * 100.0), 1)
 }
 
 fn zone_of(website: &Website) -> Zone {
@@ -92,13 +92,10 @@ fn zone_of(website: &Website) -> Zone {
     website.settings.time_zone.parse().unwrap_or_else(|_unknown| Zone::utc())
 }
 
-/// From midnight to `now`, and as long from the midnight before.
-fn today_and_yesterday(now: Timestamp, zone: &Zone) -> (TimeRange, TimeRange) {
-    let today = zone.civil_day(now);
-    let (start, before) = (zone.day_start(today), zone.day_start(today.saturating_sub(1)));
-    let end = now.plus_millis(1);
-    let same_hours = before.plus_millis(end.millis_since(start)).min(start);
-    (TimeRange::new(start, end), TimeRange::new(before, same_hours))
+/// Today until `now`, this very millisecond included, against the same hours of yesterday.
+fn today(now: Timestamp, zone: Zone) -> Comparison {
+    let range = TimeRange::new(zone.day_start(zone.civil_day(now)), now.plus_millis(1));
+    Comparison { range, with: Baseline::PreviousPeriod, zone, filter: Filter::default() }
 }
 
 /// 30 requests a minute and address (S4).
@@ -133,15 +130,15 @@ mod tests {
     #[test]
     fn yesterday_is_cut_at_the_same_hour_in_the_zone() {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
-        let (today, yesterday) = today_and_yesterday(at("2026-06-13T10:00:00Z"), &berlin);
-        assert_eq!(today, TimeRange::new(at("2026-06-12T22:00:00Z"), at("2026-06-13T10:00:00.001Z")));
-        assert_eq!(yesterday, TimeRange::new(at("2026-06-11T22:00:00Z"), at("2026-06-12T10:00:00.001Z")));
+        let today = today(at("2026-06-13T10:00:00Z"), berlin);
+        assert_eq!(today.range, TimeRange::new(at("2026-06-12T22:00:00Z"), at("2026-06-13T10:00:00.001Z")));
+        assert_eq!(today.earlier_range(), TimeRange::new(at("2026-06-11T22:00:00Z"), at("2026-06-12T10:00:00.001Z")));
     }
 
     #[test]
     fn a_change_from_nothing_has_no_percentage() {
-        assert_eq!(change(3, 0), None);
-        assert_eq!(change(3, 2), Some(50.0));
-        assert_eq!(change(0, 3), Some(-100.0));
+        assert_eq!(percent(Change::of_counts(3, 0)), Value::Null);
+        assert_eq!(percent(Change::of_counts(3, 2)), json!(50.0));
+        assert_eq!(percent(Change::of_counts(2, 3)), json!(-33.3));
     }
 }

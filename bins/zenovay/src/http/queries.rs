@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use zenovay_domain::{TimeRange, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
-    Answer, Breakdown, Budget, Filter, GroupBy, MetricValues, Query, QueryError, Question, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MetricValues, Query, QueryError, Question,
+    SeriesPoint, VisitorPage,
 };
 
 use super::envelope::ApiError;
@@ -86,6 +87,14 @@ impl Asker<'_> {
         }
     }
 
+    /// The totals of a range and of the one that it is compared with.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn compared(&self, website: WebsiteId, comparison: &Comparison) -> Result<Compared<MetricValues>, QueryError> {
+        comparison.overview(|query| self.answer(website, query, "overview"))
+    }
+
     /// The totals of each UTC day of `range`.
     ///
     /// # Errors
@@ -145,9 +154,12 @@ impl Asker<'_> {
         question: Question,
         kind: &'static str,
     ) -> Result<Answer, QueryError> {
+        self.answer(website, &Query { range, filter: Filter::default(), question }, kind)
+    }
+
+    fn answer(&self, website: WebsiteId, query: &Query, kind: &'static str) -> Result<Answer, QueryError> {
         let started = Instant::now();
-        let query = Query { range, filter: Filter::default(), question };
-        let answer = self.events.query(website, &query, self.budget);
+        let answer = self.events.query(website, query, self.budget);
         metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind).record(started.elapsed());
         answer
     }

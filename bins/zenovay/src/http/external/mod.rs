@@ -14,7 +14,7 @@ fn or_null(text: &str) -> Value {
 }
 
 /// `value` to `digits` decimal places; null over an empty set, never 0 or 1 (DESIGN §3).
-fn rounded(value: Option<f64>, digits: i32) -> Value {
+pub(super) fn rounded(value: Option<f64>, digits: i32) -> Value {
     let scale = 10_f64.powi(digits);
     value.map_or(Value::Null, |value| ((value * scale).round() / scale).into())
 }
