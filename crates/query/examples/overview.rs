@@ -75,7 +75,9 @@ fn main() -> Result<(), QueryError> {
     let newest = kernels::visitors(&dataset, october, &everything, (1, 0), None, &budget)?;
     for record in newest.visitors {
         println!("newest visit: {} on {} at {}", record.visitor, record.landing_page, record.visited_at);
+        // Live is asked about one instant, here a minute after that visit began: the end of the range.
+        let now = TimeRange::new(october.from, record.visited_at.plus_millis(60_000));
+        println!("live a minute later: {}", kernels::live(&dataset, now, &everything, &budget)?.visitors);
     }
-    println!("live at the end: {}", kernels::live(&dataset, october, &everything, &budget)?.visitors);
     Ok(())
 }
