@@ -20,7 +20,7 @@ fn visits() -> Vec<Event> {
         for visit in 0..20 + day / 10 {
             let session = day * 1_000 + visit;
             let at = BEGINNING_MS + day as i64 * DAY_MS + (visit * 7_919 % 86_400) as i64 * 1_000;
-            for view in 0..1 + visit * visit % (2 + day / 200) {
+            for view in 0..1 + visit * visit % (3 + day / 200) {
                 let at = Timestamp::from_millis(at + view as i64 * 30_000);
                 let mut event = Event::new(EventKind::Pageview, at, VisitorId(session % 997), SessionId(session));
                 event.dimensions.set(Dimension::Path, paths[((session + view) % 4) as usize]);
