@@ -9,6 +9,7 @@
 //!
 //! A row names its dimensions by number and only those that have a value, so a new dimension needs no new version.
 
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
@@ -20,8 +21,9 @@ const HEADER: usize = 13;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
 const MAX_ROWS_BYTES: usize = 1 << 30;
 
+/// One event. `T` is its texts: written from where they are, read as [`ReadTexts`].
 #[derive(Serialize, Deserialize)]
-struct Row<'a> {
+struct Row<T> {
     website: WebsiteId,
     at: i64,
     kind: u8,
@@ -30,8 +32,23 @@ struct Row<'a> {
     flags: u8,
     engagement_ms: u32,
     scroll_percent: u8,
-    #[serde(borrow)]
-    texts: Vec<(u8, &'a str)>,
+    texts: T,
+}
+
+type ReadTexts<'a> = Vec<(u8, &'a str)>;
+
+/// The texts of an event as a sequence of numbers of dimensions and values.
+struct Texts<'a>(&'a Dimensions);
+
+impl Serialize for Texts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq;
+        let mut texts = serializer.serialize_seq(Some(self.0.iter().count()))?;
+        for (dimension, text) in self.0.iter() {
+            texts.serialize_element(&(dimension as u8, text))?;
+        }
+        texts.end()
+    }
 }
 
 /// A payload that is not what was written.
@@ -82,7 +99,7 @@ impl Encoder {
     }
 }
 
-fn row(new: &NewEvent) -> Row<'_> {
+fn row(new: &NewEvent) -> Row<Texts<'_>> {
     let event = &new.event;
     Row {
         website: new.website,
@@ -93,7 +110,7 @@ fn row(new: &NewEvent) -> Row<'_> {
         flags: event.flags.bits(),
         engagement_ms: event.engagement_ms,
         scroll_percent: event.scroll_percent,
-        texts: event.dimensions.iter().map(|(dimension, text)| (dimension as u8, text)).collect(),
+        texts: Texts(&event.dimensions),
     }
 }
 
@@ -112,11 +129,11 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<(WebsiteId, Event)>, DamagedB
         return Err(DamagedBatch("impossible length"));
     }
     let rows = zstd::bulk::decompress(rows, length).map_err(|_| DamagedBatch("not zstd"))?;
-    let rows: Vec<Row<'_>> = postcard::from_bytes(&rows).map_err(|_| DamagedBatch("not postcard"))?;
+    let rows: Vec<Row<ReadTexts<'_>>> = postcard::from_bytes(&rows).map_err(|_| DamagedBatch("not postcard"))?;
     rows.iter().map(event).collect()
 }
 
-fn event(row: &Row<'_>) -> Result<(WebsiteId, Event), DamagedBatch> {
+fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), DamagedBatch> {
     let kind = EventKind::from_code(row.kind).ok_or(DamagedBatch("unknown kind of event"))?;
     let mut dimensions = Dimensions::with_capacity(row.texts.iter().map(|(_, text)| text.len()).sum());
     for &(number, text) in &row.texts {

@@ -1,17 +1,22 @@
 //! User agents: browser, operating system and kind of device.
 
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use moka::sync::Cache;
 use ua_parser::{Extractor, Regexes};
 
 use crate::bots::{self, BotClass};
+use crate::recent::Recent;
 
 /// The longest user agent that is looked at; a longer one is a crawler's.
 pub const AGENT_MAX_BYTES: usize = 2048;
 
 /// The memory of the cache in front of the parser. An entry weighs about 300 bytes: some 13,000 agents.
 const CACHE_MAX_BYTES: u64 = 4 << 20;
+
+/// Places in front of the cache: several for each user agent that comes often.
+const RECENT: usize = 4_096;
 
 static RULES: &[u8] = include_bytes!("../data/agents.json.zst");
 
@@ -35,6 +40,7 @@ pub struct Agent {
 /// Parses user agents, remembering the latest.
 #[derive(Debug)]
 pub(crate) struct AgentParser {
+    recent: Recent<Agent>,
     cache: Cache<String, Arc<Agent>>,
 }
 
@@ -47,18 +53,24 @@ impl AgentParser {
                 u32::try_from(key.len() + texts + 200).unwrap_or(u32::MAX)
             })
             .build();
-        Self { cache }
+        Self { recent: Recent::new(RECENT), cache }
     }
 
     /// What `agent` says. An agent longer than [`AGENT_MAX_BYTES`] says nothing.
     pub(crate) fn parse(&self, agent: &str) -> Arc<Agent> {
+        if agent.len() > AGENT_MAX_BYTES {
+            return Arc::new(parse_agent(agent));
+        }
+        let Ok(known) = self.recent.get_or(agent.as_bytes(), || Ok::<_, Infallible>(self.look_up(agent)));
+        known
+    }
+
+    fn look_up(&self, agent: &str) -> Arc<Agent> {
         if let Some(known) = self.cache.get(agent) {
             return known;
         }
         let parsed = Arc::new(parse_agent(agent));
-        if agent.len() <= AGENT_MAX_BYTES {
-            self.cache.insert(agent.to_owned(), Arc::clone(&parsed));
-        }
+        self.cache.insert(agent.to_owned(), Arc::clone(&parsed));
         parsed
     }
 }

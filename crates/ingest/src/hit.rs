@@ -6,6 +6,7 @@ use chrono::DateTime;
 use zenovay_domain::EventKind;
 
 use crate::json::{self, Members, Problems, Raw, TextRule};
+use crate::names::Name;
 use crate::properties::Properties;
 use crate::web_url::{Campaign, InvalidUrl, URL_MAX_CHARS, UTM_MAX_CHARS, WebUrl, clean};
 use crate::{Refusal, RefusalReason};
@@ -42,14 +43,43 @@ pub fn parse_hit(body: &[u8]) -> Result<ParsedHit<'_>, Refusal> {
     }
 }
 
+/// The scheme of referrers that are Android apps.
+const APP_SCHEME: &str = "android-app://";
+
+/// Who referred to the page.
+#[derive(Debug)]
+pub(crate) enum Referrer<'a> {
+    /// Another page.
+    Page(WebUrl<'a>),
+    /// An Android app, as [`APP_SCHEME`] and its name.
+    App(String),
+}
+
+impl Referrer<'_> {
+    /// The host, or the app's name.
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Page(url) => url.host(),
+            Self::App(app) => app.strip_prefix(APP_SCHEME).unwrap_or(""),
+        }
+    }
+
+    /// What is stored: no query.
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::Page(url) => url.without_query(),
+            Self::App(app) => app,
+        }
+    }
+}
+
 /// What a valid hit says.
 #[derive(Debug)]
 pub struct HitFields<'a> {
     pub(crate) kind: EventKind,
     pub(crate) event_name: Cow<'a, str>,
-    pub(crate) url: Option<WebUrl>,
-    /// The referrer's host and what is stored of it.
-    pub(crate) referrer: Option<(String, String)>,
+    pub(crate) url: Option<WebUrl<'a>>,
+    pub(crate) referrer: Option<Referrer<'a>>,
     pub(crate) session_id: Cow<'a, str>,
     pub(crate) visitor_id: Option<Cow<'a, str>>,
     pub(crate) user_agent: Option<Cow<'a, str>>,
@@ -112,19 +142,19 @@ impl<'a> ParsedHit<'a> {
         let m = &mut members;
         let mut fields = HitFields::empty(EventKind::Pageview);
         common(m, &mut fields);
-        fields.url = url(m, "url", true);
-        fields.user_agent = m.text(&["user_agent"], required("User agent", 1, 2048));
-        fields.device_type = m.text(&["device_type"], required("Device type", 0, 100)).unwrap_or_default();
-        fields.browser = m.text(&["browser"], required("Browser", 0, 100)).unwrap_or_default();
-        fields.os = m.text(&["os"], required("OS", 0, 100)).unwrap_or_default();
-        kind_and_name(m, &mut fields, &["event_type", "type"], &["event_name", "name"]);
-        fields.title = m.text(&["title", "page_title"], rule("Title", 512)).map(clean).unwrap_or_default();
-        fields.referrer = referrer(m, "referrer");
-        fields.language = m.text(&["language"], rule("Language", 100));
+        fields.url = url(m, Name::Url, true);
+        fields.user_agent = m.text(&[Name::UserAgent], required("User agent", 1, 2048));
+        fields.device_type = m.text(&[Name::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
+        fields.browser = m.text(&[Name::Browser], required("Browser", 0, 100)).unwrap_or_default();
+        fields.os = m.text(&[Name::Os], required("OS", 0, 100)).unwrap_or_default();
+        kind_and_name(m, &mut fields, &[Name::EventType, Name::Type], &[Name::EventName, Name::Name]);
+        fields.title = m.text(&[Name::Title, Name::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
+        fields.referrer = referrer(m, Name::Referrer);
+        fields.language = m.text(&[Name::Language], rule("Language", 100));
         fields.screen_width = screen_width(m);
         campaign(m, &mut fields);
-        fields.at_ms = timestamp(m, "timestamp");
-        fields.idempotency_key = m.text(&["event_id"], required_if_there("Event id"));
+        fields.at_ms = timestamp(m, Name::Timestamp);
+        fields.idempotency_key = m.text(&[Name::EventId], required_if_there("Event id"));
         properties(m, &mut fields);
         if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
     }
@@ -138,9 +168,9 @@ impl<'a> ParsedHit<'a> {
         let m = &mut members;
         let mut fields = HitFields::empty(EventKind::Heartbeat);
         common(m, &mut fields);
-        fields.url = url(m, "url", false);
-        fields.user_agent = m.text(&["user_agent"], rule("User agent", 2048));
-        fields.at_ms = timestamp(m, "timestamp");
+        fields.url = url(m, Name::Url, false);
+        fields.user_agent = m.text(&[Name::UserAgent], rule("User agent", 2048));
+        fields.at_ms = timestamp(m, Name::Timestamp);
         if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
     }
 
@@ -160,30 +190,31 @@ const fn required_if_there(label: &'static str) -> TextRule {
 
 /// What hits and heartbeats share.
 fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
-    fields.session_id = m.text(&["session_id"], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
-    fields.visitor_id = m.text(&["visitor_id"], rule("Visitor id", 255)).filter(|id| !id.is_empty());
-    fields.cookieless = m.flag("cookieless");
-    fields.webdriver = m.flag("webdriver");
-    let milliseconds = m.number("engagement_ms", 0.0, f64::MAX);
-    let seconds = m.number("duration", 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
+    fields.session_id =
+        m.text(&[Name::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
+    fields.visitor_id = m.text(&[Name::VisitorId], rule("Visitor id", 255)).filter(|id| !id.is_empty());
+    fields.cookieless = m.flag(Name::Cookieless);
+    fields.webdriver = m.flag(Name::Webdriver);
+    let milliseconds = m.number(Name::EngagementMs, 0.0, f64::MAX);
+    let seconds = m.number(Name::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
     // In range by `min`; a float becomes an integer without wrapping.
     fields.engagement_ms = milliseconds.or(seconds.map(|s| s * 1000.0)).unwrap_or(0.0).min(ENGAGEMENT_MAX_MS) as u32;
-    fields.scroll_percent = m.number("scroll_depth", 0.0, 100.0).unwrap_or(0.0) as u8;
+    fields.scroll_percent = m.number(Name::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
 }
 
-pub(crate) fn url(m: &mut Members<'_, '_>, name: &'static str, is_required: bool) -> Option<WebUrl> {
+pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Name, is_required: bool) -> Option<WebUrl<'a>> {
     let rule =
         TextRule { label: "URL", required: is_required, min_chars: usize::from(is_required), max_chars: URL_MAX_CHARS };
     let text = m.text(&[name], rule).filter(|text| !text.is_empty())?;
-    WebUrl::parse(&text).map_err(|error| m.problem(name, error.to_string())).ok()
+    WebUrl::parse(text).map_err(|error| m.problem(name.as_str(), error.to_string())).ok()
 }
 
 /// Type and name; a type that is not known is the name of a custom event (SPEC K4).
 pub(crate) fn kind_and_name<'a>(
     m: &mut Members<'a, '_>,
     fields: &mut HitFields<'a>,
-    type_names: &[&'static str],
-    name_names: &[&'static str],
+    type_names: &[Name],
+    name_names: &[Name],
 ) {
     let event_type = m.text(type_names, rule("Event type", 100)).filter(|text| !text.is_empty());
     let name = m.text(name_names, rule("Name", 100)).map(clean).filter(|text| !text.is_empty());
@@ -198,7 +229,7 @@ pub(crate) fn kind_and_name<'a>(
         Some(kind) => {
             fields.kind = kind;
             if name.is_none() && matches!(kind, EventKind::Custom | EventKind::Goal) {
-                let field = name_names.first().copied().unwrap_or("name");
+                let field = name_names.first().map_or("name", |name| name.as_str());
                 m.problem(field, format!("Is required for {} events", kind.as_str()));
             }
             fields.event_name = name.unwrap_or_default();
@@ -210,29 +241,29 @@ pub(crate) fn kind_and_name<'a>(
     }
 }
 
-/// The referring host and the address without query. A bare host is taken; other text that is no URL says nothing; a
+/// The page that referred, of which its query is not kept. A bare host is taken; other text that is no URL says nothing; a
 /// scheme that no page has is refused.
-pub(crate) fn referrer(m: &mut Members<'_, '_>, name: &'static str) -> Option<(String, String)> {
-    let text = m.text(&[name], rule("Referrer", URL_MAX_CHARS))?;
-    if let Some(app) = text.strip_prefix("android-app://") {
+pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Name) -> Option<Referrer<'a>> {
+    let text = m.text(&[name], rule("Referrer", URL_MAX_CHARS)).filter(|text| !text.is_empty())?;
+    if let Some(app) = text.strip_prefix(APP_SCHEME) {
         let host = app.split('/').next().unwrap_or("").to_ascii_lowercase();
         let valid = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        return valid.then(|| (host.clone(), format!("android-app://{host}")));
+        return valid.then(|| Referrer::App(format!("{APP_SCHEME}{host}")));
     }
-    let url = match WebUrl::parse(&text) {
-        Err(InvalidUrl::Format) if !text.is_empty() => WebUrl::parse(&format!("https://{text}")),
+    let page = match WebUrl::parse(text.clone()) {
+        Err(InvalidUrl::Format) => WebUrl::parse(format!("https://{text}")),
         Err(InvalidUrl::Scheme) => {
-            m.problem(name, InvalidUrl::Scheme.to_string());
+            m.problem(name.as_str(), InvalidUrl::Scheme.to_string());
             return None;
         }
         other => other,
     };
-    url.ok().map(|url| (url.host().to_owned(), url.without_query()))
+    page.ok().map(Referrer::Page)
 }
 
 fn screen_width(m: &mut Members<'_, '_>) -> Option<f64> {
-    let width = m.number("screen_width", 0.0, 100_000.0);
-    let size = m.text(&["screen_size"], rule("Screen size", 20));
+    let width = m.number(Name::ScreenWidth, 0.0, 100_000.0);
+    let size = m.text(&[Name::ScreenSize], rule("Screen size", 20));
     width.or_else(|| size?.split(['x', 'X', '×']).next()?.trim().parse::<u32>().ok().map(f64::from))
 }
 
@@ -241,30 +272,32 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
     fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
     let campaign = &mut fields.campaign;
     for (name, slot) in [
-        ("utm_source", &mut campaign.source),
-        ("utm_medium", &mut campaign.medium),
-        ("utm_campaign", &mut campaign.name),
-        ("utm_term", &mut campaign.term),
-        ("utm_content", &mut campaign.content),
+        (Name::UtmSource, &mut campaign.source),
+        (Name::UtmMedium, &mut campaign.medium),
+        (Name::UtmCampaign, &mut campaign.name),
+        (Name::UtmTerm, &mut campaign.term),
+        (Name::UtmContent, &mut campaign.content),
     ] {
-        if let Some(text) = m.text(&[name], rule(name, UTM_MAX_CHARS)).map(clean).filter(|text| !text.is_empty()) {
+        if let Some(text) =
+            m.text(&[name], rule(name.as_str(), UTM_MAX_CHARS)).map(clean).filter(|text| !text.is_empty())
+        {
             *slot = text.into_owned();
         }
     }
 }
 
 /// Milliseconds since 1970, or RFC 3339 text.
-pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: &'static str) -> Option<i64> {
+pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Name) -> Option<i64> {
     match m.take(&[name]).1 {
         Raw::Int(ms) => return Some(ms),
         Raw::Float(ms) if ms.abs() < 9e15 => return Some(ms as i64),
         Raw::Text(text) => match DateTime::parse_from_rfc3339(&text) {
             Ok(at) => return Some(at.timestamp_millis()),
-            Err(_) => m.problem(name, "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z"),
+            Err(_) => m.problem(name.as_str(), "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z"),
         },
         Raw::Absent | Raw::Null => {}
-        Raw::Float(_) => m.problem(name, "Must be milliseconds since 1970"),
-        other => m.problem(name, format!("Must be milliseconds since 1970, not {}", other.kind())),
+        Raw::Float(_) => m.problem(name.as_str(), "Must be milliseconds since 1970"),
+        other => m.problem(name.as_str(), format!("Must be milliseconds since 1970, not {}", other.kind())),
     }
     None
 }
@@ -274,17 +307,17 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     let mut problems = Problems::new();
     let mut anonymous = Properties::default();
     let mut beside = Vec::new();
-    if let Some(amount) = m.number("revenue", f64::MIN, f64::MAX) {
+    if let Some(amount) = m.number(Name::Revenue, f64::MIN, f64::MAX) {
         beside.push(("revenue", Raw::Float(amount)));
     }
-    for (name, label) in [("currency", "Currency"), ("order_id", "Order id")] {
+    for (name, label) in [(Name::Currency, "Currency"), (Name::OrderId, "Order id")] {
         if let Some(text) = m.text(&[name], rule(label, 255)) {
-            beside.push((name, Raw::Text(text)));
+            beside.push((name.as_str(), Raw::Text(text)));
         }
     }
-    let user_id = m.text(&["user_id"], rule("User id", 255));
-    let (_, user) = m.object(&["user_properties"]);
-    let (field, data) = m.object(&["event_data", "data", "properties"]);
+    let user_id = m.text(&[Name::UserId], rule("User id", 255));
+    let (_, user) = m.object(&[Name::UserProperties]);
+    let (field, data) = m.object(&[Name::EventData, Name::Data, Name::Properties]);
     let names_person = user_id.is_some() || !user.is_empty() || fields.kind == EventKind::Identify;
     let mut all = Properties::default();
     if names_person {

@@ -296,13 +296,16 @@ fn hash(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) ->
 
 /// HMAC over purpose, site and each part with its length, so that no two inputs read the same.
 fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = key.clone();
-    mac.update(purpose);
-    mac.update(&site.as_u128().to_le_bytes());
+    // The texts are short: they are hashed at once.
+    let mut text = Vec::with_capacity(256);
+    text.extend_from_slice(purpose);
+    text.extend_from_slice(&site.as_u128().to_le_bytes());
     for part in parts {
-        mac.update(&(part.len() as u64).to_le_bytes());
-        mac.update(part);
+        text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        text.extend_from_slice(part);
     }
+    let mut mac = key.clone();
+    mac.update(&text);
     mac.finalize().into_bytes().into()
 }
 

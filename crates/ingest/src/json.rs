@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::names::Name;
+use crate::scan::scan;
 use crate::{Refusal, RefusalReason};
 
 /// What is wrong with each field, by its name.
@@ -52,9 +54,10 @@ pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
     if text.starts_with('\u{feff}') {
         return Err(invalid("The body begins with a byte order mark; send plain UTF-8".to_owned()));
     }
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let raw = Keep(depth).deserialize(&mut deserializer).and_then(|raw| deserializer.end().map(|()| raw));
-    raw.map_err(|error| {
+    if let Some(raw) = scan(text, depth) {
+        return Ok(raw);
+    }
+    Keep(depth).deserialize_all(text).map_err(|error| {
         invalid(match error.classify() {
             serde_json::error::Category::Eof if text.trim().is_empty() => {
                 "The body is empty; send a JSON object".to_owned()
@@ -68,7 +71,19 @@ pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
 
 /// Keeps this many levels of arrays and objects. serde_json itself refuses more than 127 levels, before recursion matters.
 #[derive(Clone, Copy)]
-struct Keep(u8);
+pub(crate) struct Keep(pub(crate) u8);
+
+impl Keep {
+    fn deserialize_all(self, text: &str) -> Result<Raw<'_>, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        self.deserialize(&mut deserializer).and_then(|raw| deserializer.end().map(|()| raw))
+    }
+
+    /// `text` as `serde_json` reads it.
+    pub(crate) fn read(self, text: &str) -> Option<Raw<'_>> {
+        self.deserialize_all(text).ok()
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Keep {
     type Value = Raw<'de>;
@@ -138,39 +153,49 @@ impl<'de> Visitor<'de> for Keep {
     }
 }
 
-/// Notes members that `object` has twice, under `prefix` and their name (SECURITY I8).
-pub(crate) fn note_duplicates(prefix: &str, object: &[(Cow<'_, str>, Raw<'_>)], problems: &mut Problems) {
-    let mut note = |name: &str| {
-        // A name is the sender's: it is cut like everything else that is echoed.
-        let name: String = name.chars().take(100).collect();
-        problems.insert(format!("{prefix}{name}"), "Is given twice".to_owned());
-    };
-    if object.len() <= 32 {
-        for (index, (name, _)) in object.iter().enumerate() {
-            if object.iter().take(index).any(|(earlier, _)| earlier == name) {
-                note(name);
+/// Notes members that are there twice, under `prefix` and their name (SECURITY I8).
+pub(crate) fn note_duplicates<'m>(
+    prefix: &str,
+    names: impl ExactSizeIterator<Item = &'m str> + Clone,
+    problems: &mut Problems,
+) {
+    if names.len() <= 32 {
+        for (index, name) in names.clone().enumerate() {
+            if names.clone().take(index).any(|earlier| earlier == name) {
+                note_duplicate(prefix, name, problems);
             }
         }
         return;
     }
-    let mut names: Vec<&str> = object.iter().map(|(name, _)| &**name).collect();
+    let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     for pair in names.windows(2) {
         if let [first, second] = pair
             && first == second
         {
-            note(first);
+            note_duplicate(prefix, first, problems);
         }
     }
+}
+
+fn note_duplicate(prefix: &str, name: &str, problems: &mut Problems) {
+    // A name is the sender's: it is cut like everything else that is echoed.
+    let name: String = name.chars().take(100).collect();
+    problems.insert(format!("{prefix}{name}"), "Is given twice".to_owned());
 }
 
 /// Reads the members of one object, noting what is wrong.
 pub(crate) struct Members<'a, 'p> {
     prefix: &'p str,
     members: Vec<(Cow<'a, str>, Raw<'a>)>,
+    /// Where among the members each [`Name`] is.
+    places: [u32; Name::COUNT],
     /// What is wrong so far.
     pub(crate) problems: Problems,
 }
+
+/// The place of a name that is not there.
+const NOWHERE: u32 = u32::MAX;
 
 /// The rule of a text member.
 #[derive(Debug, Clone, Copy)]
@@ -185,8 +210,17 @@ pub(crate) struct TextRule {
 impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn new(prefix: &'p str, members: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
         let mut problems = Problems::new();
-        note_duplicates(prefix, &members, &mut problems);
-        Self { prefix, members, problems }
+        let mut places = [NOWHERE; Name::COUNT];
+        let mut unknown = Vec::new();
+        for (at, (text, _)) in (0..).zip(&members) {
+            match Name::of(text) {
+                Some(name) if places[name as usize] == NOWHERE => places[name as usize] = at,
+                Some(name) => note_duplicate(prefix, name.as_str(), &mut problems),
+                None => unknown.push(&**text),
+            }
+        }
+        note_duplicates(prefix, unknown.into_iter(), &mut problems);
+        Self { prefix, members, places, problems }
     }
 
     pub(crate) fn problem(&mut self, name: &str, problem: impl Into<String>) {
@@ -194,19 +228,20 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// Takes the first of `names` that is there: the name and its aliases.
-    pub(crate) fn take(&mut self, names: &[&'static str]) -> (&'static str, Raw<'a>) {
+    pub(crate) fn take(&mut self, names: &[Name]) -> (&'static str, Raw<'a>) {
         for &name in names {
-            if let Some((_, value)) = self.members.iter_mut().find(|(member, _)| member == name)
-                && *value != Raw::Absent
+            // No object has as many members as NOWHERE.
+            if let Some((_, value)) = self.members.get_mut(self.places[name as usize] as usize)
+                && !matches!(value, Raw::Absent)
             {
-                return (name, std::mem::take(value));
+                return (name.as_str(), std::mem::take(value));
             }
         }
-        (names.first().copied().unwrap_or(""), Raw::Absent)
+        (names.first().map_or("", |name| name.as_str()), Raw::Absent)
     }
 
     /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
-    pub(crate) fn text(&mut self, names: &[&'static str], rule: TextRule) -> Option<Cow<'a, str>> {
+    pub(crate) fn text(&mut self, names: &[Name], rule: TextRule) -> Option<Cow<'a, str>> {
         let (name, value) = self.take(names);
         match value {
             Raw::Text(text) => {
@@ -234,37 +269,37 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// True or false; `false` when absent.
-    pub(crate) fn flag(&mut self, name: &'static str) -> bool {
+    pub(crate) fn flag(&mut self, name: Name) -> bool {
         match self.take(&[name]).1 {
             Raw::Bool(value) => value,
             Raw::Absent | Raw::Null => false,
             other => {
-                self.problem(name, format!("Must be true or false, not {}", other.kind()));
+                self.problem(name.as_str(), format!("Must be true or false, not {}", other.kind()));
                 false
             }
         }
     }
 
     /// A number from `min` to `max`.
-    pub(crate) fn number(&mut self, name: &'static str, min: f64, max: f64) -> Option<f64> {
+    pub(crate) fn number(&mut self, name: Name, min: f64, max: f64) -> Option<f64> {
         let value = match self.take(&[name]).1 {
             Raw::Int(value) => value as f64,
             Raw::Float(value) => value,
             Raw::Absent | Raw::Null => return None,
             other => {
-                self.problem(name, format!("Must be a number, not {}", other.kind()));
+                self.problem(name.as_str(), format!("Must be a number, not {}", other.kind()));
                 return None;
             }
         };
         if (min..=max).contains(&value) {
             return Some(value);
         }
-        self.problem(name, format!("Must be between {min} and {max}"));
+        self.problem(name.as_str(), format!("Must be between {min} and {max}"));
         None
     }
 
     /// An object's members; empty when absent.
-    pub(crate) fn object(&mut self, names: &[&'static str]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
+    pub(crate) fn object(&mut self, names: &[Name]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
         let (name, value) = self.take(names);
         match value {
             Raw::Object(members) => return (name, members),

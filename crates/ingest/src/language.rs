@@ -4,8 +4,11 @@ use std::borrow::Cow;
 
 /// The first language of `text`, a BCP 47 tag or an `Accept-Language` list, as language, script and region in their usual
 /// case: `en-GB`, `zh-Hant-TW`. `None` when it holds no tag.
-pub fn language_tag(text: &str) -> Option<String> {
-    let first = text.split(',').next().unwrap_or("").split(';').next().unwrap_or("").trim();
+pub fn language_tag(text: &str) -> Option<Cow<'_, str>> {
+    let first = text.split([',', ';']).next().unwrap_or("").trim();
+    if is_usual(first.as_bytes()) {
+        return Some(Cow::Borrowed(first));
+    }
     if first.len() > 35 {
         return None;
     }
@@ -33,7 +36,18 @@ pub fn language_tag(text: &str) -> Option<String> {
         tag.push('-');
         tag.push_str(&part);
     }
-    Some(tag)
+    Some(Cow::Owned(tag))
+}
+
+/// Whether `tag` is what nearly every browser sends: a language, or language and country, in their usual case.
+fn is_usual(tag: &[u8]) -> bool {
+    match tag {
+        [a, b] => [a, b].iter().all(|byte| byte.is_ascii_lowercase()),
+        [a, b, b'-', c, d] => {
+            [a, b].iter().all(|byte| byte.is_ascii_lowercase()) && [c, d].iter().all(|byte| byte.is_ascii_uppercase())
+        }
+        _ => false,
+    }
 }
 
 fn is_alpha(text: &str) -> bool {
@@ -49,8 +63,8 @@ fn title_case(text: &str) -> String {
 }
 
 /// [`language_tag`] of the first of `candidates` that has one.
-pub(crate) fn first_language(candidates: [Option<Cow<'_, str>>; 2]) -> Option<String> {
-    candidates.into_iter().flatten().find_map(|text| language_tag(&text))
+pub(crate) fn first_language<'a>(candidates: [Option<&'a str>; 2]) -> Option<Cow<'a, str>> {
+    candidates.into_iter().flatten().find_map(language_tag)
 }
 
 #[cfg(test)]
@@ -83,7 +97,7 @@ mod tests {
         #[test]
         fn a_tag_is_its_own_tag(text in "[a-zA-Z]{1,4}([-_][a-zA-Z0-9]{0,9}){0,4}|.{0,40}") {
             if let Some(tag) = language_tag(&text) {
-                prop_assert_eq!(language_tag(&tag), Some(tag));
+                prop_assert_eq!(language_tag(&tag), Some(Cow::Borrowed(&*tag)));
             }
         }
     }

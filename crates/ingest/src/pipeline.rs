@@ -17,8 +17,8 @@ use crate::identity::VisitorHasher;
 use crate::language::first_language;
 use crate::rules::{HostRefusal, SiteRules};
 use crate::source::attribute;
-use crate::stitch::{Step, Stitcher};
-use crate::{DropReason, Refusal, RefusalReason, Rejected, WebUrl};
+use crate::stitch::{Step, Stitcher, campaign_code};
+use crate::{Campaign, DropReason, Refusal, RefusalReason, Rejected, WebUrl};
 
 /// How far in the past a client's time on `/e` is believed (DESIGN §3).
 pub const BELIEVED_PAST_MS: i64 = 72 * 3_600_000;
@@ -127,6 +127,7 @@ impl Pipeline {
         last_at: Timestamp,
         campaign: &str,
     ) {
+        let campaign = campaign_code(campaign);
         let step = Step { at: last_at, day: rules.zone().civil_day(last_at), campaign };
         self.stitcher.touch(rules.website(), visitor, step, session);
     }
@@ -167,7 +168,8 @@ impl Pipeline {
             return Err(DropReason::GpcOptedOut.into());
         }
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
-        let step = Step { at, day: rules.zone().civil_day(at), campaign: &fields.campaign.key() };
+        let campaign = if fields.campaign == Campaign::default() { 0 } else { campaign_code(&fields.campaign.key()) };
+        let step = Step { at, day: rules.zone().civil_day(at), campaign };
         let site = rules.website();
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
         let visitor = match known {
@@ -190,11 +192,7 @@ impl Pipeline {
         if known.is_none() {
             event.flags = event.flags.with(EventFlags::COOKIELESS);
         }
-        let languages = if gpc {
-            [None, None]
-        } else {
-            [fields.language.as_deref().map(Cow::Borrowed), hit.accept_language.map(Cow::Borrowed)]
-        };
+        let languages = if gpc { [None, None] } else { [fields.language.as_deref(), hit.accept_language] };
         let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
         let context = Context { ip: Some(hit.ip), agent: &agent, language: first_language(languages), gpc };
         self.describe(&mut event, &fields, rules, &context);
@@ -228,7 +226,7 @@ impl Pipeline {
         let session = self.hasher.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
-        let language = first_language([item.accept_language.as_deref().map(Cow::Borrowed), None]);
+        let language = first_language([item.accept_language.as_deref(), None]);
         self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, agent: &agent, language, gpc: false });
         let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
         Ok(Accepted { event, idempotency_key, clock_corrected: false })
@@ -279,8 +277,9 @@ impl Pipeline {
         let anonymous = if context.gpc { fields.anonymous_properties.as_deref() } else { None };
         set(Dimension::Properties, anonymous.unwrap_or(&fields.properties));
 
-        let foreign = fields.referrer.as_ref().filter(|(host, _)| host != page_host && !rules.is_own_host(host));
-        let (host, referrer) = foreign.map_or(("", ""), |(host, referrer)| (host, referrer));
+        let is_foreign = |host: &str| host != page_host && !rules.is_own_host(host);
+        let foreign = fields.referrer.as_ref().filter(|referrer| is_foreign(referrer.host()));
+        let (host, referrer) = foreign.map_or(("", ""), |referrer| (referrer.host(), referrer.address()));
         let attribution = attribute(host, &fields.campaign);
         set(Dimension::Referrer, referrer);
         set(Dimension::Source, attribution.source);
@@ -335,7 +334,7 @@ pub fn check_batch_privacy(sec_gpc: Option<&str>) -> Result<(), Refusal> {
 struct Context<'a> {
     ip: Option<IpAddr>,
     agent: &'a Agent,
-    language: Option<String>,
+    language: Option<Cow<'a, str>>,
     gpc: bool,
 }
 
@@ -349,6 +348,12 @@ fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Res
             _ => Err(Refusal::new(RefusalReason::OriginMissing, "Missing request origin")),
         };
     };
+    // Nearly every page reports itself: its host is read already.
+    if let Some(url) = fields.url.as_ref().filter(|url| url.origin() == page)
+        && rules.check_host(url.host()).is_ok()
+    {
+        return Ok(());
+    }
     let host = WebUrl::parse(page);
     let refused = match host.as_ref().map(|url| rules.check_host(url.host())) {
         Ok(Ok(())) => return Ok(()),

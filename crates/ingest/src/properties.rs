@@ -27,7 +27,9 @@ pub(crate) struct Properties<'a>(BTreeMap<Cow<'a, str>, Raw<'a>>);
 impl<'a> Properties<'a> {
     /// Adds the scalars of `object`; `field` is the member's name in messages. Nested values and reserved names are left out.
     pub(crate) fn extend(&mut self, field: &str, object: Vec<(Cow<'a, str>, Raw<'a>)>, problems: &mut Problems) {
-        note_duplicates(&format!("{field}."), &object, problems);
+        if object.len() > 1 {
+            note_duplicates(&format!("{field}."), object.iter().map(|(name, _)| &**name), problems);
+        }
         for (name, value) in object {
             if RESERVED.contains(&&*name) {
                 continue;

@@ -22,12 +22,12 @@ struct Open {
 
 /// What a hit says that decides whether it goes on with a session.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Step<'a> {
+pub(crate) struct Step {
     pub(crate) at: Timestamp,
     /// The civil day of `at` in the website's zone.
     pub(crate) day: i32,
-    /// [`crate::Campaign::key`]; a step without campaign goes on with any.
-    pub(crate) campaign: &'a str,
+    /// [`campaign_code`]; a step without campaign goes on with any.
+    pub(crate) campaign: u64,
 }
 
 /// The sessions that may still go on, latest of each visitor.
@@ -40,7 +40,8 @@ pub(crate) struct Stitcher {
 /// The campaign key of no campaign.
 const NO_CAMPAIGN: &str = "\u{1f}\u{1f}";
 
-fn campaign_code(campaign: &str) -> u64 {
+/// A number for what [`crate::Campaign::key`] says; 0 for no campaign.
+pub(crate) fn campaign_code(campaign: &str) -> u64 {
     if campaign.is_empty() || campaign == NO_CAMPAIGN { 0 } else { xxhash_rust::xxh3::xxh3_64(campaign.as_bytes()) | 1 }
 }
 
@@ -70,10 +71,10 @@ impl Stitcher {
         &self,
         site: WebsiteId,
         visitor: VisitorId,
-        step: Step<'_>,
+        step: Step,
         begin: impl FnOnce() -> SessionId,
     ) -> SessionId {
-        let campaign = campaign_code(step.campaign);
+        let campaign = step.campaign;
         let key = (site.as_u128(), visitor.0);
         let mut shard = self.shard(key).lock();
         if let Some(open) = shard.get_mut(&key)
@@ -90,15 +91,15 @@ impl Stitcher {
     }
 
     /// Notes activity in a session that the client named, unless another session of the visitor goes on.
-    pub(crate) fn touch(&self, site: WebsiteId, visitor: VisitorId, step: Step<'_>, session: SessionId) {
+    pub(crate) fn touch(&self, site: WebsiteId, visitor: VisitorId, step: Step, session: SessionId) {
         let key = (site.as_u128(), visitor.0);
         let mut shard = self.shard(key).lock();
         match shard.get_mut(&key) {
             Some(open) if open.session == session => open.last_at = open.last_at.max(step.at),
             Some(open) if goes_on(open, step.at) => {}
             _ => {
-                let campaign = campaign_code(step.campaign);
-                self.insert(&mut shard, key, Open { session, last_at: step.at, campaign, day: step.day });
+                let Step { at, day, campaign } = step;
+                self.insert(&mut shard, key, Open { session, last_at: at, campaign, day });
             }
         }
     }
@@ -135,7 +136,8 @@ mod tests {
     fn stitch(stitcher: &Stitcher, visitor: u64, minutes: i64, day: i32, campaign: &str) -> u64 {
         let at = Timestamp::from_millis(minutes * 60_000);
         let fresh = SessionId(u64::try_from(minutes).unwrap() * 1_000 + visitor);
-        stitcher.stitch(site(), VisitorId(visitor), Step { at, day, campaign }, || fresh).0
+        let step = Step { at, day, campaign: campaign_code(campaign) };
+        stitcher.stitch(site(), VisitorId(visitor), step, || fresh).0
     }
 
     #[test]

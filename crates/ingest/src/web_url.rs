@@ -27,16 +27,39 @@ pub enum InvalidUrl {
     Length,
 }
 
-/// An absolute `http` or `https` URL.
-#[derive(Debug, Clone)]
-pub struct WebUrl(Url);
+/// An absolute `http` or `https` URL, without user name and fragment, which may hold personal data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebUrl<'a> {
+    /// Scheme, host, port, path, and `?` with the query when there is one: normal, as the URL standard serialises it.
+    text: Cow<'a, str>,
+    parts: Parts,
+}
 
-impl WebUrl {
+/// Where the parts of a URL's text are, in bytes; [`URL_MAX_ENCODED_BYTES`] fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    host: u16,
+    host_end: u16,
+    path: u16,
+    path_end: u16,
+    query_end: u16,
+}
+
+impl<'a> WebUrl<'a> {
     /// Reads `text`.
     ///
     /// # Errors
     /// When it is no URL of a page, see [`InvalidUrl`].
-    pub fn parse(text: &str) -> Result<Self, InvalidUrl> {
+    pub fn parse(text: impl Into<Cow<'a, str>>) -> Result<Self, InvalidUrl> {
+        let text = text.into();
+        match Parts::of_normal(&text) {
+            Some(parts) => Ok(Self { text, parts }),
+            None => Self::normalise(&text),
+        }
+    }
+
+    /// Reads any URL by the URL standard.
+    fn normalise(text: &str) -> Result<Self, InvalidUrl> {
         if text.len() > URL_MAX_CHARS && text.chars().nth(URL_MAX_CHARS).is_some() {
             return Err(InvalidUrl::Length);
         }
@@ -47,38 +70,67 @@ impl WebUrl {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(InvalidUrl::Scheme);
         }
-        if url.host_str().is_none_or(|host| host.is_empty() || host.len() > 253) {
+        let Some(host) = url.host_str().filter(|host| !host.is_empty() && host.len() <= 253) else {
             return Err(InvalidUrl::Format);
-        }
+        };
         if url.as_str().len() > URL_MAX_ENCODED_BYTES {
             return Err(InvalidUrl::Length);
         }
-        Ok(Self(url))
+        // Every length is below the limit just checked: it fits.
+        let mut text = format!("{}://", url.scheme());
+        let start = text.len() as u16;
+        text.push_str(trim_host(host));
+        let host_end = text.len() as u16;
+        if let Some(port) = url.port() {
+            text.push_str(&format!(":{port}"));
+        }
+        let path = text.len() as u16;
+        text.push_str(url.path());
+        let path_end = text.len() as u16;
+        if let Some(query) = url.query() {
+            text.push('?');
+            text.push_str(query);
+        }
+        let parts = Parts { host: start, host_end, path, path_end, query_end: text.len() as u16 };
+        Ok(Self { text: Cow::Owned(text), parts })
     }
 
     /// The host: lower case, punycode, without port; an IPv6 address in brackets; without the dot of the root.
     pub fn host(&self) -> &str {
-        trim_host(self.0.host_str().unwrap_or_default())
+        self.part(self.parts.host, self.parts.host_end)
     }
 
     /// The path, beginning with `/`, without query and fragment.
     pub fn path(&self) -> &str {
-        self.0.path()
+        self.part(self.parts.path, self.parts.path_end)
     }
 
-    /// Scheme, host, port and path: no user name, query or fragment, which may hold personal data.
-    pub fn without_query(&self) -> String {
-        let port = self.0.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{}{port}{}", self.0.scheme(), self.host(), self.0.path())
+    /// Scheme, host and port, as browsers send them in `Origin`.
+    pub fn origin(&self) -> &str {
+        self.part(0, self.parts.path)
+    }
+
+    /// Scheme, host, port and path.
+    pub fn without_query(&self) -> &str {
+        self.part(0, self.parts.path_end)
+    }
+
+    fn query(&self) -> &str {
+        self.part(self.parts.path_end, self.parts.query_end).strip_prefix('?').unwrap_or("")
+    }
+
+    fn part(&self, start: u16, end: u16) -> &str {
+        self.text.get(usize::from(start)..usize::from(end)).unwrap_or("")
     }
 
     /// What the query says about the campaign.
     pub fn campaign(&self) -> Campaign {
         let mut campaign = Campaign::default();
-        if self.0.query().is_none_or(str::is_empty) {
+        let query = self.query();
+        if query.is_empty() {
             return campaign;
         }
-        for (name, value) in self.0.query_pairs() {
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let value = clean(value);
             if value.is_empty() {
                 continue;
@@ -102,6 +154,96 @@ impl WebUrl {
     }
 }
 
+/// In which parts of a normal URL a byte may stand as it is.
+const IN_HOST: u8 = 1;
+const IN_PATH: u8 = 2;
+const IN_QUERY: u8 = 4;
+
+static PLACES: [u8; 256] = places();
+
+const fn places() -> [u8; 256] {
+    let mut places = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        places[byte] = match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => IN_HOST | IN_PATH | IN_QUERY,
+            b'A'..=b'Z'
+            | b'_'
+            | b'~'
+            | b'/'
+            | b'%'
+            | b'+'
+            | b'='
+            | b'&'
+            | b','
+            | b';'
+            | b':'
+            | b'@'
+            | b'!'
+            | b'('
+            | b')' => IN_PATH | IN_QUERY,
+            b'?' => IN_QUERY,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    places
+}
+
+impl Parts {
+    /// The parts of `text` when it is a URL with a host name and a path, without port and user name, that is normal already,
+    /// as those that browsers send are. `None` says nothing.
+    fn of_normal(text: &str) -> Option<Self> {
+        if text.len() > URL_MAX_CHARS {
+            return None;
+        }
+        let bytes = text.as_bytes();
+        let host = if bytes.starts_with(b"https://") {
+            8
+        } else if bytes.starts_with(b"http://") {
+            7
+        } else {
+            return None;
+        };
+        let run = |start: usize, place: u8| {
+            let rest = bytes.get(start..).unwrap_or(&[]);
+            start + rest.iter().take_while(|&&byte| PLACES[usize::from(byte)] & place != 0).count()
+        };
+        let host_end = run(host, IN_HOST);
+        if bytes.get(host_end) != Some(&b'/') || !is_plain_host(bytes.get(host..host_end)?) {
+            return None;
+        }
+        let path_end = run(host_end, IN_PATH);
+        // Segments such as `..` and `%2e` mean something else than they say.
+        if bytes.get(host_end..path_end)?.windows(2).any(|pair| matches!(pair, b"/." | b"/%")) {
+            return None;
+        }
+        let query_end = if bytes.get(path_end) == Some(&b'?') { run(path_end + 1, IN_QUERY) } else { path_end };
+        if query_end != bytes.len() {
+            return None;
+        }
+        // At most URL_MAX_CHARS: they fit.
+        Some(Self {
+            host: host as u16,
+            host_end: host_end as u16,
+            path: host_end as u16,
+            path_end: path_end as u16,
+            query_end: query_end as u16,
+        })
+    }
+}
+
+/// Whether `host` is a name of small letters, digits, single hyphens and single dots that begins and ends with a letter:
+/// neither an IPv4 address nor punycode, whose rules are longer.
+fn is_plain_host(host: &[u8]) -> bool {
+    let ends = [host.first(), host.last()].map(|end| end.is_some_and(u8::is_ascii_lowercase));
+    let last_label = host.rsplit(|&byte| byte == b'.').next().unwrap_or(&[]);
+    ends == [true, true]
+        && host.len() <= 253
+        && last_label.first().is_some_and(u8::is_ascii_lowercase)
+        && !host.windows(2).any(|pair| matches!(pair, [b'-' | b'.', b'-' | b'.']))
+}
+
 /// `host` without the dot of the root, in lower case already.
 fn trim_host(host: &str) -> &str {
     host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host)
@@ -109,6 +251,10 @@ fn trim_host(host: &str) -> &str {
 
 /// `value` trimmed, without control characters.
 pub(crate) fn clean(value: Cow<'_, str>) -> Cow<'_, str> {
+    // What nearly every text is.
+    if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !value.starts_with(' ') && !value.ends_with(' ') {
+        return value;
+    }
     let trimmed = value.trim();
     if trimmed.chars().any(char::is_control) {
         return Cow::Owned(trimmed.chars().filter(|c| !c.is_control()).collect());
@@ -211,6 +357,41 @@ mod tests {
     }
 
     #[test]
+    fn what_browsers_send_is_taken_as_it_is() {
+        for text in [
+            "https://www.example.com/",
+            "http://example.com/A/b-c_d~e.html?utm_source=x&y=%C3%A9+z",
+            "https://a-b.example.co.uk/shop/p,1;v=2/@me/(x)!?q=a/b?c:d",
+        ] {
+            assert!(Parts::of_normal(text).is_some(), "{text}");
+            assert_eq!(WebUrl::parse(text), WebUrl::normalise(text));
+        }
+        for text in [
+            "https://1.2.3.4/",
+            "https://a.1/",
+            "https://a.0x1/",
+            "https://xn--bcher-kva.example/",
+            "https://a..b/",
+            "https://a.b./",
+            "https://a:80/",
+            "https://u@a.b/",
+            "https://a/../b",
+            "https://a/%2e%2E/b",
+            "https://a/b/.",
+            "https://a/ü",
+            "https://a/b c",
+            "https://a/#x",
+            "https://a",
+            "HTTPS://a/",
+            "https:///a",
+            "https://a/\\b",
+            "https://a/?'",
+        ] {
+            assert_eq!(Parts::of_normal(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn campaigns_are_read_from_the_query() {
         let url = "https://e.com/?utm_source=news+letter&UTM_MEDIUM=x&utm_medium=%20email%00&utm_campaign=a&utm_campaign=b\
                    &utm_term=t&utm_content=c&ttclid=9";
@@ -233,6 +414,16 @@ mod tests {
         #[test]
         fn any_text_is_a_url_or_refused(text in ".{0,200}") {
             let _ = WebUrl::parse(&text);
+        }
+
+        /// What is taken as it is, the URL standard leaves as it is.
+        #[test]
+        fn a_normal_url_is_read_as_the_standard_does(
+            text in "https?://([a-z0-9.:@-]{1,12}|[a-zA-Z0-9-]{1,6}(\\.[a-z0-9-]{1,5}){0,3})(:[0-9]{1,3})?(/([a-zA-Z.%2eE-]{0,4}|[ -~é]{0,6})){0,4}([?][ -~é]{0,12})?(#[a-z]{0,3})?"
+        ) {
+            if Parts::of_normal(&text).is_some() {
+                prop_assert_eq!(WebUrl::parse(text.as_str()), WebUrl::normalise(&text));
+            }
         }
 
         #[test]
