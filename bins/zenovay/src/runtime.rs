@@ -182,7 +182,12 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     TcpListener::bind(address).map_err(|cause| ServeError::Listen { address, cause })
 }
 
-fn main_server(
+/// The server of the application `state` on `listener`, with the limits of `config` on connections and on the time that
+/// clients may take. Its future must be awaited.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn main_server(
     config: &Config,
     listener: TcpListener,
     state: Arc<AppState>,
