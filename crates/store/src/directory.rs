@@ -18,7 +18,7 @@ const CAPACITY: u64 = 20_000;
 ///
 /// An answer is used again only while the store's [data version](DataVersion) is the one it was read at, which is asked
 /// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
-/// whichever process made the change. That question costs a few microseconds.
+/// whichever process made the change. That question is one small read of a file in memory.
 pub struct CachedDirectory {
     store: Arc<SqliteStore>,
     credentials: Cache<KeyDigest, Entry<Credential>>,

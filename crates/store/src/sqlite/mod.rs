@@ -6,6 +6,7 @@ mod rows;
 mod teams;
 mod usage;
 mod users;
+mod wal_index;
 mod websites;
 
 pub(crate) use keys::load_credential;
@@ -22,6 +23,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
 
+use self::wal_index::{Header, WalIndex};
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
 
@@ -40,6 +42,9 @@ pub struct SqliteStore {
     pool: Pool<ConnectionManager<SqliteConnection>>,
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
+    wal_index: WalIndex,
+    /// The version last read, and the header of the WAL index from before it was read.
+    known_version: Mutex<Option<(Header, i64)>>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -75,7 +80,15 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let mut counting = connect(url)?;
         counting.batch_execute("PRAGMA synchronous = NORMAL")?;
-        Ok(Self { pool, counting: Mutex::new(usage::Counting::new(counting)), version: Mutex::new(first) })
+        let wal_index = WalIndex::open(path)
+            .map_err(|error| StoreError::Unavailable(format!("the WAL index of {}: {error}", path.display())))?;
+        Ok(Self {
+            pool,
+            counting: Mutex::new(usage::Counting::new(counting)),
+            version: Mutex::new(first),
+            wal_index,
+            known_version: Mutex::new(None),
+        })
     }
 
     fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>> {
@@ -100,7 +113,18 @@ impl SqliteStore {
 
 impl DataVersion for SqliteStore {
     fn data_version(&self) -> Result<i64> {
-        version(&mut self.version.lock())
+        // The header before the version: a commit between the two makes the next call ask again.
+        let header = self.wal_index.header();
+        if let (Some(header), Some((known, version))) = (header, *self.known_version.lock())
+            && header == known
+        {
+            return Ok(version);
+        }
+        let version = version(&mut self.version.lock())?;
+        if let Some(header) = header {
+            *self.known_version.lock() = Some((header, version));
+        }
+        Ok(version)
     }
 }
 
