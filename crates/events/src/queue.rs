@@ -8,6 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::{AppendError, AppendOutcome, NewEvent};
 
+/// A commit of so many appends shows that clients come in crowds. Below it each append is committed as soon as it can be.
+const COMPANY: usize = 8;
+/// How long a commit waits for a crowd. A commit takes about half of that.
+const LINGER: Duration = Duration::from_millis(1);
+
 /// One append on its way.
 pub(crate) struct Job {
     pub(crate) events: Vec<NewEvent>,
@@ -40,6 +45,8 @@ struct State<W> {
     tasks: VecDeque<Task<W>>,
     rows: usize,
     bytes: usize,
+    /// With fewer appends the writer is not woken.
+    wanted: usize,
     open: bool,
     closed: bool,
 }
@@ -62,8 +69,15 @@ impl<W> State<W> {
 
 impl<W> Queue<W> {
     pub(crate) fn new(max_rows: usize, max_bytes: usize) -> Self {
-        let state =
-            State { jobs: VecDeque::new(), tasks: VecDeque::new(), rows: 0, bytes: 0, open: true, closed: false };
+        let state = State {
+            jobs: VecDeque::new(),
+            tasks: VecDeque::new(),
+            rows: 0,
+            bytes: 0,
+            wanted: 1,
+            open: true,
+            closed: false,
+        };
         Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes }
     }
 
@@ -93,8 +107,11 @@ impl<W> Queue<W> {
         state.rows += events.len();
         state.bytes += bytes;
         state.jobs.push_back(Job { events, receipt, bytes });
+        let enough = state.jobs.len() >= state.wanted;
         drop(state);
-        self.ready.notify_one();
+        if enough {
+            self.ready.notify_one();
+        }
     }
 
     /// Runs `task` on the writer thread before the next commit. `false` when the writer is gone.
@@ -109,12 +126,21 @@ impl<W> Queue<W> {
         true
     }
 
-    /// Waits up to `patience` for work and takes a task, or jobs of about `rows` events.
-    pub(crate) fn take(&self, rows: usize, patience: Duration) -> Work<W> {
+    /// Waits up to `patience` for work and takes a task, or jobs of about `rows` events. `company` is how many appends the
+    /// last commit had: after a large one, those that it answered are on their way back, and a commit for all of them costs
+    /// little more than one for the first, so it waits for them, [`LINGER`] at most.
+    pub(crate) fn take(&self, rows: usize, patience: Duration, company: usize) -> Work<W> {
         let mut state = self.state.lock();
-        if state.tasks.is_empty() && state.jobs.is_empty() && !state.closed {
-            self.ready.wait_for(&mut state, patience);
-        }
+        let (wanted, limit) = match company {
+            COMPANY.. => (company + state.jobs.len(), LINGER),
+            _ => (1, patience),
+        };
+        state.wanted = wanted;
+        let short = |state: &mut State<W>| {
+            state.tasks.is_empty() && state.jobs.len() < wanted && state.rows < rows && !state.closed
+        };
+        self.ready.wait_while_for(&mut state, short, limit);
+        state.wanted = 1;
         if let Some(task) = state.tasks.pop_front() {
             return Work::Task(task);
         }

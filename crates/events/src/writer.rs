@@ -29,6 +29,8 @@ pub(crate) struct Writer {
     log: Slot,
     encoder: Encoder,
     commits: u64,
+    /// Appends of the last commit.
+    company: usize,
     pruned_to: Option<KeyCursor>,
 }
 
@@ -54,16 +56,18 @@ enum Slot {
 
 impl Writer {
     pub(crate) fn new(inner: Arc<Inner>, log: Log) -> io::Result<Self> {
-        Ok(Self { inner, log: Slot::Open(log), encoder: Encoder::new()?, commits: 0, pruned_to: None })
+        Ok(Self { inner, log: Slot::Open(log), encoder: Encoder::new()?, commits: 0, company: 0, pruned_to: None })
     }
 
     /// Works until the queue is closed.
     pub(crate) fn run(mut self) {
         let _gone = Gone(Arc::clone(&self.inner));
         loop {
-            match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE) {
+            match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE, self.company) {
                 Work::Commit(jobs) => self.commit(jobs),
                 Work::Task(task) => task(&mut self),
+                // A crowd that did not come back; there is time to tidy up when nothing comes for longer.
+                Work::Idle if self.company > 0 => self.company = 0,
                 Work::Idle => self.tidy(),
                 Work::Closed => break,
             }
@@ -86,6 +90,7 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Job>) {
         let started = Instant::now();
         let inner = Arc::clone(&self.inner);
+        self.company = jobs.len();
         let events: Vec<_> = jobs.iter().flat_map(|job| &job.events).collect();
         let fault = inner.config.fault(FaultPoint::Commit);
         let Self { log, encoder, .. } = self;
