@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::HttpRequest;
+use actix_web::http::header;
 use ipnet::IpNet;
 
 /// The address of the client of `req`, through the proxies in `trusted` alone. A connection without an address, which
@@ -12,6 +13,6 @@ pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     if trusted.is_empty() {
         return peer.to_canonical();
     }
-    let lines: Vec<&str> = req.headers().get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("")).collect();
+    let lines: Vec<&str> = req.headers().get_all(header::X_FORWARDED_FOR).map(|line| line.to_str().unwrap_or("")).collect();
     zenovay_ingest::client_ip(peer, lines, trusted)
 }

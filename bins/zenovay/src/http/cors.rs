@@ -4,7 +4,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
-use super::key_headers::EXPOSED;
+/// What a page may read of an answer's headers, beside its type and length. Routes that take keys answer no page, so
+/// what they say of a key's limits is not among it.
+const EXPOSED: &str = "x-request-id, x-zenovay-outcome, retry-after";
 
 /// Seconds for which a browser may keep the answer to a preflight: one day (SPEC E1).
 const MAX_AGE_S: &str = "86400";

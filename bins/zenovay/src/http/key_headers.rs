@@ -13,10 +13,6 @@ pub enum ResetFormat {
     Unix,
 }
 
-/// The headers that a browser may read where CORS applies.
-pub const EXPOSED: &str = "x-request-id, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, retry-after, \
-    x-usage-monthly, x-usage-limit, x-usage-reset, x-usage-total, ratelimit, ratelimit-policy";
-
 /// The state of a key's limits after one request was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyUsage {

@@ -2,13 +2,15 @@
 //! it (DESIGN §3). An [`Open`] is made when a request or row begins and must be closed with its outcome; one that is
 //! forgotten, because its handler panicked or its client went away, closes itself.
 
-use metrics::Counter;
 use std::sync::OnceLock;
+
+use actix_web::http::header::HeaderName;
+use metrics::Counter;
 use zenovay_events::{AppendError, AppendOutcome, AppendReceipt};
 use zenovay_ingest::{DropReason, Outcome, RefusalReason};
 
 /// The response header in which developers read what became of a hit.
-pub const HEADER: &str = "x-zenovay-outcome";
+pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
 
 /// Counts one outcome.
 pub fn count(outcome: Outcome) {

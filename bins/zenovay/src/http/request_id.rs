@@ -1,9 +1,9 @@
 //! The id of a request: the client's `X-Request-ID` when it is usable, otherwise a new UUID (SPEC B1).
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 
 /// The header, on requests and on every response.
-pub const HEADER: &str = "x-request-id";
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id taken from a client. Ours have 36 characters; twice RFC 4122's URN form leaves room for prefixes.
 const MAX_LEN: usize = 128;
@@ -35,12 +35,12 @@ fn is_valid(id: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     fn id_for(values: &[&[u8]]) -> String {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(HeaderName::from_static(HEADER), HeaderValue::from_bytes(value).unwrap());
+            headers.append(HEADER, HeaderValue::from_bytes(value).unwrap());
         }
         RequestId::from_headers(&headers).0
     }

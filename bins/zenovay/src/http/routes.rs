@@ -8,8 +8,7 @@ use zenovay_auth::Action;
 
 use super::envelope::ApiError;
 use super::external::{analytics, pending, usage, websites};
-use super::shell::Pattern;
-use super::{assets, batch, cors, operations, public, tracking};
+use super::{assets, batch, cors, operations, public, shell, tracking};
 
 /// Who may use a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +120,7 @@ pub fn all() -> impl Iterator<Item = &'static Endpoint> {
 /// share a path.
 pub fn resource(endpoint: &'static Endpoint) -> Resource {
     web::resource(endpoint.path)
-        .app_data(Pattern(endpoint.path))
+        .app_data(shell::Route::new(endpoint.path))
         .route((endpoint.route)(web::route().guard(methods(endpoint.method))))
         .route(web::route().guard(guard::Options()).to(move |req: HttpRequest| async move { options(endpoint, &req) }))
         .default_service(web::to(move || async move {

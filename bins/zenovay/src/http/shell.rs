@@ -1,10 +1,11 @@
 //! The outermost layer of the application. Every answer passes through it: here it gets its request id, its security
 //! headers, its error body, its line in the log and its place in the metrics, and here a panic becomes one 500.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse, Url};
@@ -14,6 +15,7 @@ use actix_web::http::uri::{PathAndQuery, Uri};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
+use metrics::{Counter, Histogram};
 use tracing::Instrument;
 use zenovay_domain::{Clock, Timestamp};
 
@@ -32,9 +34,32 @@ pub struct Shell {
     pub reset_format: ResetFormat,
 }
 
-/// The pattern of the route that answered, left by the router for the log and the metrics.
-#[derive(Debug, Clone, Copy)]
-pub struct Pattern(pub &'static str);
+/// The route that answers, left by the router for the log and the metrics.
+pub struct Route {
+    pattern: &'static str,
+    duration: OnceCell<Histogram>,
+    requests: [OnceCell<Counter>; STATUS_CLASSES.len()],
+}
+
+impl Route {
+    /// The route with this pattern. Its metrics exist from its first answer on.
+    pub fn new(pattern: &'static str) -> Self {
+        Self { pattern, duration: OnceCell::new(), requests: Default::default() }
+    }
+
+    /// Counts one answer. The metrics are looked up once: the hot path neither hashes nor allocates.
+    fn measure(&self, status: StatusCode, elapsed: Duration) {
+        let class = status_class(status);
+        let counter = || {
+            metrics::counter!(
+                "zenovay_http_requests_total", "route" => self.pattern, "status" => STATUS_CLASSES[class]
+            )
+        };
+        self.requests[class].get_or_init(counter).increment(1);
+        let histogram = || metrics::histogram!("zenovay_http_request_duration_seconds", "route" => self.pattern);
+        self.duration.get_or_init(histogram).record(elapsed);
+    }
+}
 
 /// Passes `req` on and completes the answer.
 ///
@@ -58,14 +83,21 @@ pub async fn run<B: MessageBody + 'static>(
         Ok(Ok(response)) => response.map_into_boxed_body(),
         Ok(Err(error)) => return Err(Failure::new(&shell, id, "a layer failed", &error).into()),
         Err(_panic) => {
-            log(&method, "panic", StatusCode::INTERNAL_SERVER_ERROR, started);
+            log(&method, &Route::new("panic"), StatusCode::INTERNAL_SERVER_ERROR, started);
             return Err(Failure::new(&shell, id, "a handler panicked", &"see the panic message above").into());
         }
     };
 
     let response = complete(&shell, response, &id);
-    let pattern = response.request().app_data::<Pattern>().map_or("unmatched", |pattern| pattern.0);
-    log(&method, pattern, response.status(), started);
+    let unmatched;
+    let route = match response.request().app_data::<Route>() {
+        Some(route) => route,
+        None => {
+            unmatched = Route::new("unmatched");
+            &unmatched
+        }
+    };
+    log(&method, route, response.status(), started);
     Ok(response)
 }
 
@@ -109,7 +141,7 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
 fn put_common_headers(shell: &Shell, headers: &mut HeaderMap, id: &RequestId) {
     // Visible ASCII by construction.
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(HeaderName::from_static(request_id::HEADER), value);
+        headers.insert(request_id::HEADER, value);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -146,32 +178,34 @@ fn trim_trailing_slash(req: &mut ServiceRequest) {
     req.head_mut().uri = uri;
 }
 
-fn log(method: &actix_web::http::Method, route: &'static str, status: StatusCode, started: Instant) {
+fn log(method: &actix_web::http::Method, route: &Route, status: StatusCode, started: Instant) {
     let elapsed = started.elapsed();
-    metrics::counter!("zenovay_http_requests_total", "route" => route, "status" => status_class(status)).increment(1);
-    metrics::histogram!("zenovay_http_request_duration_seconds", "route" => route).record(elapsed);
+    route.measure(status, elapsed);
     tracing::info!(
         %method,
-        route,
+        route = route.pattern,
         status = status.as_u16(),
         duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         "request"
     );
 }
 
-/// A label with few values.
-fn status_class(status: StatusCode) -> &'static str {
+/// The values of a label with few of them.
+const STATUS_CLASSES: [&str; 10] = ["2xx", "3xx", "4xx", "401", "403", "404", "413", "429", "5xx", "503"];
+
+/// The place of a status in [`STATUS_CLASSES`].
+fn status_class(status: StatusCode) -> usize {
     match status.as_u16() {
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        401 => "401",
-        403 => "403",
-        404 => "404",
-        413 => "413",
-        429 => "429",
-        400..=499 => "4xx",
-        503 => "503",
-        _ => "5xx",
+        200..=299 => 0,
+        300..=399 => 1,
+        401 => 3,
+        403 => 4,
+        404 => 5,
+        413 => 6,
+        429 => 7,
+        400..=499 => 2,
+        503 => 9,
+        _ => 8,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{Timestamp, TrackingCode};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
@@ -16,6 +16,13 @@ use super::envelope::ApiError;
 use super::params::Params;
 use super::{body, client_ip, cors, errors, outcomes};
 use crate::state::AppState;
+
+/// The wish of Global Privacy Control.
+const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
+/// That a page is only fetched ahead.
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+/// Its older name.
+const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
 /// What a request reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +93,7 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, repo
     };
     let headers = response.headers_mut();
     let told = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
-    headers.insert(header::HeaderName::from_static(outcomes::HEADER), HeaderValue::from_static(told));
+    headers.insert(outcomes::HEADER, HeaderValue::from_static(told));
     cors::echo_origin(req.headers(), headers);
     response
 }
@@ -117,16 +124,15 @@ async fn accept(
         None => rules_of(state, parse_hit(&body)?.tracking_code().unwrap_or(""))?,
     };
 
-    let text = |name: header::HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
-    let named = |name: &str| req.headers().get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
     let hit = Hit {
         origin: text(header::ORIGIN),
         referer: text(header::REFERER),
         user_agent: text(header::USER_AGENT),
         accept_language: text(header::ACCEPT_LANGUAGE),
-        sec_gpc: named("sec-gpc"),
+        sec_gpc: text(SEC_GPC),
         dnt: text(header::DNT),
-        purpose: named("sec-purpose").or_else(|| named("purpose")),
+        purpose: text(SEC_PURPOSE).or_else(|| text(PURPOSE)),
         ..Hit::new(&body, client, now)
     };
     let accepted = match report {
