@@ -13,6 +13,7 @@ pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     if trusted.is_empty() {
         return peer.to_canonical();
     }
-    let lines: Vec<&str> = req.headers().get_all(header::X_FORWARDED_FOR).map(|line| line.to_str().unwrap_or("")).collect();
+    let lines: Vec<&str> =
+        req.headers().get_all(header::X_FORWARDED_FOR).map(|line| line.to_str().unwrap_or("")).collect();
     zenovay_ingest::client_ip(peer, lines, trusted)
 }
