@@ -252,3 +252,6 @@ impl fmt::Debug for EmbeddedStore {
         f.debug_struct("EmbeddedStore").field("dir", &self.inner.config.dir).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
