@@ -14,6 +14,12 @@ pub struct EmbeddedConfig {
     /// How many bytes of decoded columns and dictionaries are kept between queries, over all websites. Default 160 MiB.
     /// A single query may hold more while it runs; [`zenovay_query::Budget`] limits that.
     pub cache_bytes: usize,
+    /// A question for totals without a filter that would have to load more rows than this into the cache is answered from
+    /// digests of row groups, and from the other rows one row group at a time: no column stays in memory. Default 1,048,576.
+    pub scan_rows_max: usize,
+    /// The most rows of a row group of a segment. A website with an eighth of them has row groups of its own. Default
+    /// 131,072.
+    pub group_rows: usize,
     /// The head is sealed into a segment when it has this many rows. Default 131,072, the largest row group.
     pub seal_rows: u64,
     /// The head is sealed when its rows and their texts take this many bytes, about. Default 64 MiB.
@@ -51,6 +57,8 @@ impl EmbeddedConfig {
         Self {
             dir: dir.into(),
             cache_bytes: 160 << 20,
+            scan_rows_max: 1 << 20,
+            group_rows: 131_072,
             seal_rows: 131_072,
             seal_bytes: 64 << 20,
             seal_age_ms: 3_600_000,

@@ -20,6 +20,7 @@ use crate::queue::Queue;
 use crate::recent::recent_sessions;
 use crate::segment::{Keep, Segment};
 use crate::state::State;
+use crate::totals::totals;
 use crate::view::Views;
 use crate::writer::Writer;
 use crate::{AppendError, AppendReceipt, EmbeddedConfig, EventStore, NewEvent, RecentSession, StoreStats};
@@ -179,8 +180,14 @@ impl EventStore for EmbeddedStore {
 
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
         let inner = &self.inner;
-        let prepared =
-            inner.views.prepare(|| inner.state(), website, time_needed(query), columns_needed(query), budget)?;
+        let time = time_needed(query);
+        if kernels::is_totals(query) {
+            let state = inner.state();
+            if inner.views.rows_to_load(&state, website, time) > inner.config.scan_rows_max {
+                return totals(&state, website, query, budget);
+            }
+        }
+        let prepared = inner.views.prepare(|| inner.state(), website, time, columns_needed(query), budget)?;
         prepared.with_dataset(|dataset| kernels::answer(&dataset, query, budget))
     }
 

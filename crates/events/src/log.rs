@@ -34,12 +34,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Event, WebsiteId};
 
-use crate::segment::SegmentMeta;
+use crate::segment::{SegmentMeta, SegmentMetaV1};
 use crate::{AppendError, AppendOutcome, NewEvent, codec};
 
-/// The version of the format that this program writes. It reads no newer one.
-const FORMAT: i64 = 1;
-const SEGMENT_META_VERSION: u8 = 1;
+/// The version of the format that this program writes. It reads no newer one. 2 has digests.
+const FORMAT: i64 = 2;
+const SEGMENT_META_VERSION: u8 = 2;
 /// A checkpoint is due after this much log: it then writes about as much to the database file, some ten milliseconds.
 const CHECKPOINT_BYTES: u64 = 4 << 20;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
@@ -187,6 +187,10 @@ impl Log {
                 transaction.execute("INSERT INTO meta VALUES ('format', ?1), ('sealed_seq', 0)", [FORMAT])?;
             }
             Some(FORMAT) => {}
+            // Older segments are read as they are; from the first new one on, older programs must not.
+            Some(1) => {
+                transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+            }
             Some(found) if found > FORMAT => return Err(Unopened::Newer(found)),
             Some(found) => return Err(Unopened::Damaged(format!("unknown format {found}"))),
         }
@@ -513,12 +517,16 @@ fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
 }
 
 fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
-    let (&SEGMENT_META_VERSION, rest) = blob.split_first()? else { return None };
+    let (&version, rest) = blob.split_first()?;
     let (hash, body) = rest.split_first_chunk::<8>()?;
     if u64::from_le_bytes(*hash) != xxh3_64(body) {
         return None;
     }
-    postcard::from_bytes(body).ok()
+    match version {
+        SEGMENT_META_VERSION => postcard::from_bytes(body).ok(),
+        1 => postcard::from_bytes::<SegmentMetaV1>(body).ok().map(SegmentMeta::from),
+        _ => None,
+    }
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {

@@ -21,7 +21,7 @@ use zenovay_query::QueryError;
 
 use crate::embedded::Inner;
 use crate::log::{CatalogChange, sync_dir};
-use crate::segment::{HeadSource, Keep, Segment, SegmentMeta, Source, WriteError, file_name, write};
+use crate::segment::{HeadSource, Keep, Segment, SegmentMeta, Source, Target, WriteError, file_name, write};
 use crate::writer::Writer;
 use crate::{AppendError, FaultPoint};
 
@@ -215,7 +215,8 @@ impl Inner {
             let _ = fs::remove_file(&temporary);
             error
         };
-        let segment = write(&temporary, id, position, sources, keep, cancelled).map_err(abandon)?;
+        let target = Target { path: &temporary, id, position, group_rows: self.config.group_rows };
+        let segment = write(target, sources, keep, cancelled).map_err(abandon)?;
         self.config.fault(FaultPoint::SegmentRename)?;
         if segment.is_some() {
             fs::rename(&temporary, self.segments_dir.join(file_name(id))).map_err(|error| abandon(error.into()))?;

@@ -7,9 +7,9 @@ use zenovay_query::QueryError;
 
 use crate::RecentSession;
 use crate::head::SiteHead;
+use crate::rows::kinds_of;
 use crate::segment::{ColumnId, Segment, SegmentError, SiteRange, Values};
 use crate::state::State;
-use crate::view::kinds_of;
 
 const UTM: [Dimension; 3] = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign];
 

@@ -12,14 +12,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use zenovay_domain::{Dimension, EventKind, TimeRange, WebsiteId};
-use zenovay_query::{
-    Budget, Chunk, Column, ColumnSet, Dataset, Dictionary, EventRows, HeartbeatRows, QueryError, SessionPart,
-    session_parts,
-};
+use zenovay_domain::{Dimension, TimeRange, WebsiteId};
+use zenovay_query::{Budget, Chunk, Column, ColumnSet, Dataset, Dictionary, QueryError, SessionPart};
 
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;
+use crate::rows::{BaseRows, Ids, Rows};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, ranges_of};
 use crate::state::State;
 
@@ -128,6 +126,24 @@ impl Views {
         prepared
     }
 
+    /// How many rows of segments a query about `time` would have to load; all of them when they do not fit.
+    pub(crate) fn rows_to_load(&self, state: &State, website: WebsiteId, time: TimeRange) -> usize {
+        let all: usize = ranges_in(state, website, time).map(|(_, range)| range.rows as usize).sum();
+        if all.saturating_mul(ROW_BYTES) > self.max_bytes {
+            return all;
+        }
+        let entry = self.entries.lock().views.get(&website).map(Arc::clone);
+        // Someone who loads meanwhile is not waited for.
+        let Some(view) = entry.as_ref().and_then(|entry| entry.view.try_lock()) else { return all };
+        let is_loaded = |segment: &Segment, range: &SiteRange| {
+            view.chunks.contains_key(&ChunkKey::Segment { segment: segment.meta.id, group: range.group })
+        };
+        ranges_in(state, website, time)
+            .filter(|(segment, range)| !is_loaded(segment, range))
+            .map(|(_, range)| range.rows as usize)
+            .sum()
+    }
+
     /// Drops what is kept of `website`.
     pub(crate) fn forget(&self, website: WebsiteId) {
         self.entries.lock().remove(website);
@@ -202,13 +218,18 @@ struct View {
     text_bytes: usize,
 }
 
-/// The columns that every query reads, in the order of the source.
-struct BaseRows {
-    at: Vec<i64>,
-    kind: Vec<u8>,
-    visitor: Vec<u32>,
-    session: Vec<u32>,
-    engagement_ms: Vec<u32>,
+/// The rows of `website` in segments that are in row groups with rows in `time`, in the order of arrival.
+pub(crate) fn ranges_in(
+    state: &State,
+    website: WebsiteId,
+    time: TimeRange,
+) -> impl Iterator<Item = (&Segment, &SiteRange)> {
+    let (from, to) = (time.from.as_millis(), time.to.as_millis());
+    state
+        .segments
+        .iter()
+        .flat_map(move |segment| ranges_of(&segment.meta.sites, website).iter().map(move |range| (&**segment, range)))
+        .filter(move |(_, range)| range.max_at >= from && range.min_at < to)
 }
 
 impl View {
@@ -224,12 +245,7 @@ impl View {
         self.drop_stale(state);
         let (from, to) = (time.from.as_millis(), time.to.as_millis());
         let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
-        let needed: Vec<(&Arc<Segment>, &SiteRange)> = state
-            .segments
-            .iter()
-            .flat_map(|segment| ranges_of(&segment.meta.sites, website).iter().map(move |range| (segment, range)))
-            .filter(|(_, range)| overlaps(range.min_at, range.max_at))
-            .collect();
+        let needed: Vec<(&Segment, &SiteRange)> = ranges_in(state, website, time).collect();
         let rows: usize = needed.iter().map(|(_, range)| range.rows as usize).sum();
         budget.check_memory(rows * (ROW_BYTES + 4 * columns.iter().count()))?;
 
@@ -329,14 +345,13 @@ impl View {
         let rows = range.start as usize..(range.start + range.rows) as usize;
         if !self.chunks.contains_key(&key) {
             let base = self.read_base(segment, range.group, rows.clone())?;
-            let loaded = build(base, range.rows as usize);
-            self.insert(key, Loaded { min_at: range.min_at, max_at: range.max_at, ..loaded });
+            self.insert(key, Loaded::new(base.into_rows(), range.rows as usize));
         }
         for dimension in columns.iter() {
             let Some(loaded) = self.chunks.get(&key) else { break };
             if loaded.chunk.columns[dimension as usize].is_none() {
                 let coded = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
-                let codes = self.text_codes(dimension, &coded);
+                let codes = self.text_codes(dimension, coded);
                 self.set_column(key, dimension, &codes);
             }
         }
@@ -354,19 +369,10 @@ impl View {
     }
 
     fn read_base(&mut self, segment: &Segment, group: u32, rows: Range<usize>) -> Result<BaseRows, SegmentError> {
-        let at = segment.read_at(group, rows.clone())?;
-        let kinds = segment.read(group, ColumnId::Kind, rows.clone())?;
-        let kind = kinds_of(segment, &kinds)?;
-        let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
-        let visitor = id_codes(&visitors, &mut self.visitors, &mut self.visitor_ids);
-        let sessions = segment.read(group, ColumnId::Session, rows.clone())?;
-        let session = id_codes(&sessions, &mut self.sessions, &mut self.session_ids);
-        let engagement = segment.read(group, ColumnId::EngagementMs, rows)?;
-        let engagement_ms = match &engagement.values {
-            Values::Numbers(numbers) => engagement.codes.iter().map(|&code| numbers[code as usize]).collect(),
-            _ => Vec::new(),
-        };
-        Ok(BaseRows { at, kind, visitor, session, engagement_ms })
+        let (mut base, Ids { visitors, sessions }) = BaseRows::read(segment, group, rows)?;
+        rename_ids(&mut base.visitor, &visitors, &mut self.visitors, &mut self.visitor_ids);
+        rename_ids(&mut base.session, &sessions, &mut self.sessions, &mut self.session_ids);
+        Ok(base)
     }
 
     /// Brings the blocks of a website's head up to date and gives their keys.
@@ -420,8 +426,7 @@ impl View {
             if let Some(mut base) = base {
                 rename(&mut base.visitor, &codes.visitors);
                 rename(&mut base.session, &codes.sessions);
-                let loaded = build(base, rows.len());
-                self.insert(key, loaded);
+                self.insert(key, Loaded::new(base.into_rows(), rows.len()));
             }
             for (dimension, mut column, new_texts) in texts {
                 let names = &mut codes.texts[dimension as usize];
@@ -436,9 +441,15 @@ impl View {
         keys
     }
 
-    fn text_codes(&mut self, dimension: Dimension, coded: &Coded) -> Vec<u32> {
-        let Values::Texts(texts) = &coded.values else { return vec![0; coded.codes.len()] };
-        rename_lazily(&coded.codes, texts.len(), |code| self.text_code(dimension, texts.get(code)))
+    fn text_codes(&mut self, dimension: Dimension, coded: Coded) -> Vec<u32> {
+        let Coded { mut codes, values } = coded;
+        match values {
+            Values::Texts(texts) => {
+                rename_lazily(&mut codes, texts.len(), |code| self.text_code(dimension, texts.get(code)));
+            }
+            _ => codes.fill(0),
+        }
+        codes
     }
 
     fn text_code(&mut self, dimension: Dimension, text: &str) -> u32 {
@@ -469,6 +480,11 @@ impl View {
 }
 
 impl Loaded {
+    fn new(made: Rows, rows: usize) -> Self {
+        let Rows { chunk, events, min_at, max_at } = made;
+        Self { chunk: Arc::new(chunk), events, rows, min_at, max_at, used: 0 }
+    }
+
     fn bytes(&self) -> usize {
         let columns = self.chunk.columns.iter().flatten().count();
         let events = self.events.as_ref().map_or(0, Vec::len);
@@ -476,22 +492,10 @@ impl Loaded {
     }
 }
 
-fn damaged(error: SegmentError) -> QueryError {
+/// An answer that cannot be given because of `error`, which goes to the log.
+pub(crate) fn damaged(error: SegmentError) -> QueryError {
     tracing::error!(%error, "a segment cannot be read");
     QueryError::Damaged(error.to_string())
-}
-
-/// The kinds of rows whose codes stand for names of kinds.
-pub(crate) fn kinds_of(segment: &Segment, coded: &Coded) -> Result<Vec<u8>, SegmentError> {
-    let Values::Texts(names) = &coded.values else { return Err(segment.error("column `event_type` has no names")) };
-    let kinds: Vec<u8> = (0..names.len() as u32)
-        .map(|code| {
-            let name = names.get(code);
-            let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
-            kind.map(|&kind| kind as u8).ok_or_else(|| segment.error(format_args!("unknown event type {name:?}")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(coded.codes.iter().map(|&code| kinds[code as usize]).collect())
 }
 
 fn id_code(id: u64, map: &mut IdMap<u32>, ids: &mut Vec<u64>) -> u32 {
@@ -501,87 +505,28 @@ fn id_code(id: u64, map: &mut IdMap<u32>, ids: &mut Vec<u64>) -> u32 {
     })
 }
 
-fn id_codes(coded: &Coded, map: &mut IdMap<u32>, ids: &mut Arc<Vec<u64>>) -> Vec<u32> {
-    let Values::Ids(values) = &coded.values else { return vec![0; coded.codes.len()] };
+/// Replaces codes that stand for `values` by those of the view.
+fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, ids: &mut Arc<Vec<u64>>) {
     let ids = Arc::make_mut(ids);
     // Once instead of by doubling: most of a row group's ids are new to the view.
     map.reserve(values.len());
-    rename_lazily(&coded.codes, values.len(), |code| id_code(values[code as usize], map, ids))
+    rename_lazily(codes, values.len(), |code| id_code(values[code as usize], map, ids));
 }
 
 /// Renames `codes`, asking for the name of each of `known` codes only when it is met.
-fn rename_lazily(codes: &[u32], known: usize, mut name: impl FnMut(u32) -> u32) -> Vec<u32> {
+fn rename_lazily(codes: &mut [u32], known: usize, mut name: impl FnMut(u32) -> u32) {
     let mut names = vec![u32::MAX; known];
-    codes
-        .iter()
-        .map(|&code| {
-            let new = &mut names[code as usize];
-            if *new == u32::MAX {
-                *new = name(code);
-            }
-            *new
-        })
-        .collect()
+    for code in codes {
+        let new = &mut names[*code as usize];
+        if *new == u32::MAX {
+            *new = name(*code);
+        }
+        *code = *new;
+    }
 }
 
 fn rename(codes: &mut [u32], names: &[u32]) {
     for code in codes {
         *code = names[*code as usize];
     }
-}
-
-/// A chunk of rows that stand in any order, heartbeats among them.
-fn build(base: BaseRows, rows: usize) -> Loaded {
-    const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
-    let BaseRows { at, kind, visitor, session, engagement_ms } = base;
-    let min_at = at.iter().copied().min().unwrap_or(0);
-    let max_at = at.iter().copied().max().unwrap_or(0);
-    if at.is_sorted() && !kind.contains(&HEARTBEAT) {
-        let events =
-            EventRows { at: &at, kind: &kind, visitor: &visitor, session: &session, engagement_ms: &engagement_ms };
-        let sessions = session_parts(events, HeartbeatRows::default());
-        let chunk = Chunk {
-            at: at.into(),
-            kind: kind.into(),
-            visitor: visitor.into(),
-            session: session.into(),
-            sessions,
-            ..Chunk::default()
-        };
-        return Loaded { chunk: Arc::new(chunk), events: None, rows, min_at, max_at, used: 0 };
-    }
-    let (mut events, beats): (Vec<u32>, Vec<u32>) =
-        (0..at.len() as u32).partition(|&row| kind[row as usize] != HEARTBEAT);
-    // Stable: rows of the same time keep the order of their arrival.
-    events.sort_by_key(|&row| at[row as usize]);
-    let pick = |rows: &[u32], column: &[u32]| -> Vec<u32> { rows.iter().map(|&row| column[row as usize]).collect() };
-    let times = |rows: &[u32]| -> Vec<i64> { rows.iter().map(|&row| at[row as usize]).collect() };
-    let event_at = times(&events);
-    let event_kind: Vec<u8> = events.iter().map(|&row| kind[row as usize]).collect();
-    let event_visitor = pick(&events, &visitor);
-    let event_session = pick(&events, &session);
-    let sessions = session_parts(
-        EventRows {
-            at: &event_at,
-            kind: &event_kind,
-            visitor: &event_visitor,
-            session: &event_session,
-            engagement_ms: &pick(&events, &engagement_ms),
-        },
-        HeartbeatRows {
-            at: &times(&beats),
-            visitor: &pick(&beats, &visitor),
-            session: &pick(&beats, &session),
-            engagement_ms: &pick(&beats, &engagement_ms),
-        },
-    );
-    let chunk = Chunk {
-        at: event_at.into(),
-        kind: event_kind.into(),
-        visitor: event_visitor.into(),
-        session: event_session.into(),
-        sessions,
-        ..Chunk::default()
-    };
-    Loaded { chunk: Arc::new(chunk), events: Some(events), rows, min_at, max_at, used: 0 }
 }

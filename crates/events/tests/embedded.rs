@@ -1,4 +1,5 @@
-//! The conformance suite on the embedded store.
+//! The conformance suite on the embedded store, as it is and with row groups of a few rows, whose digests answer every
+//! question that they can.
 
 use std::sync::Arc;
 
@@ -10,12 +11,13 @@ use zenovay_events::{EmbeddedConfig, EmbeddedStore, conformance_tests};
 struct Embedded {
     dir: TempDir,
     clock: Arc<dyn Clock>,
+    change: fn(EmbeddedConfig) -> EmbeddedConfig,
 }
 
 impl Embedded {
-    fn new() -> Self {
+    fn new(change: fn(EmbeddedConfig) -> EmbeddedConfig) -> Self {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_774_746_000_000)));
-        Self { dir: TempDir::new().unwrap(), clock }
+        Self { dir: TempDir::new().unwrap(), clock, change }
     }
 }
 
@@ -23,7 +25,7 @@ impl Harness for Embedded {
     type Store = EmbeddedStore;
 
     fn open(&self) -> EmbeddedStore {
-        EmbeddedStore::open(EmbeddedConfig::new(self.dir.path()), Arc::clone(&self.clock)).unwrap()
+        EmbeddedStore::open((self.change)(EmbeddedConfig::new(self.dir.path())), Arc::clone(&self.clock)).unwrap()
     }
 
     fn seal(&self, store: &EmbeddedStore) {
@@ -35,4 +37,10 @@ impl Harness for Embedded {
     }
 }
 
-conformance_tests!(Embedded::new());
+conformance_tests!(Embedded::new(|config| config));
+
+mod digests {
+    use super::*;
+
+    conformance_tests!(Embedded::new(|config| EmbeddedConfig { scan_rows_max: 0, group_rows: 16, ..config }));
+}

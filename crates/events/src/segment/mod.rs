@@ -21,15 +21,17 @@
 //! 16,384 rows each: there is no other encoding, so a reader takes the codes as they are. All pages are zstd.
 //!
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
-//! of about 32,768 rows, and the catalog knows each one's rows.
+//! of about 32,768 rows, and the catalog knows each one's rows. Behind row groups of one website stand digests, see
+//! `digest.rs`.
 //!
 //! # The catalog
 //!
 //! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the place, length and XXH3-64 of each
 //! column chunk and the rows of each website. Reading a column takes its chunk with one read, verifies the checksum and
 //! decodes; the file's footer is only for other programs. A file is never trusted beyond what the catalog says of it:
-//! shorter, longer or changed, it is an error and not a smaller number.
+//! shorter, longer or changed, it is an error and not a smaller number. Entries of format 1, without digests, are read as well.
 
+mod digest;
 pub(crate) mod hybrid;
 mod read;
 mod source;
@@ -46,9 +48,10 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
 
+pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use read::{Coded, Values};
 pub(crate) use source::{HeadSource, Keep, Source};
-pub(crate) use write::{WriteError, write};
+pub(crate) use write::{Target, WriteError, write};
 
 /// A column of a segment, in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +155,33 @@ pub(crate) struct GroupMeta {
     pub(crate) rows: u32,
     /// Its column chunks, in the order of the columns.
     pub(crate) chunks: Vec<ChunkMeta>,
+    /// Its digest. Row groups that websites share have none.
+    pub(crate) digest: Option<DigestMeta>,
+}
+
+/// What format 1 said of a segment: row groups had no digests.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SegmentMetaV1 {
+    id: u64,
+    position: u64,
+    rows: u64,
+    bytes: u64,
+    groups: Vec<GroupMetaV1>,
+    sites: Vec<SiteRange>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GroupMetaV1 {
+    rows: u32,
+    chunks: Vec<ChunkMeta>,
+}
+
+impl From<SegmentMetaV1> for SegmentMeta {
+    fn from(old: SegmentMetaV1) -> Self {
+        let SegmentMetaV1 { id, position, rows, bytes, groups, sites } = old;
+        let group = |group: GroupMetaV1| GroupMeta { rows: group.rows, chunks: group.chunks, digest: None };
+        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
+    }
 }
 
 /// A column chunk.

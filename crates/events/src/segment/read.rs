@@ -13,7 +13,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ColumnId, DESCRIPTOR, Segment, SegmentError, hybrid};
+use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, hybrid};
 
 /// The codes of some rows, and what they stand for.
 #[derive(Debug, Clone)]
@@ -98,12 +98,7 @@ impl Segment {
     pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
         let damaged = |what: &str| self.error(format_args!("column {:?} of row group {group}: {what}", column.name()));
         let mut pages = self.pages(group, column)?;
-        let Some(Page::DictionaryPage { buf, num_values, .. }) =
-            pages.get_next_page().map_err(|error| self.error(error))?
-        else {
-            return Err(damaged("has no dictionary"));
-        };
-        let values = dictionary(column, &buf, num_values as usize).ok_or_else(|| damaged("has a bad dictionary"))?;
+        let values = self.dictionary(group, column, &mut pages)?;
         let mut codes = Vec::with_capacity(rows.len());
         let mut page_start = 0;
         while page_start < rows.end {
@@ -141,6 +136,47 @@ impl Segment {
         Ok(Coded { codes, values })
     }
 
+    /// The values of a column's dictionary page, which comes first.
+    fn dictionary(
+        &self,
+        group: u32,
+        column: ColumnId,
+        pages: &mut SerializedPageReader<Bytes>,
+    ) -> Result<Values, SegmentError> {
+        let damaged = |what: &str| self.error(format_args!("column {:?} of row group {group}: {what}", column.name()));
+        let Some(Page::DictionaryPage { buf, num_values, .. }) =
+            pages.get_next_page().map_err(|error| self.error(error))?
+        else {
+            return Err(damaged("has no dictionary"));
+        };
+        dictionary(column, &buf, num_values as usize).ok_or_else(|| damaged("has a bad dictionary"))
+    }
+
+    /// The ids of a row group, each once, by their codes. With a digest only the dictionary page is read. In a row group
+    /// that websites share they are those of all.
+    pub(crate) fn read_ids(&self, group: u32, column: ColumnId) -> Result<Vec<u64>, SegmentError> {
+        let meta = self.meta.groups.get(group as usize).ok_or_else(|| self.error("has no such row group"))?;
+        let mut pages = match meta.digest {
+            Some(digest) => {
+                let chunk = self.chunk(group, column)?;
+                let hash = if column == ColumnId::Visitor { digest.visitors_hash } else { digest.sessions_hash };
+                self.pages_of(group, column, &ChunkMeta { bytes: chunk.dictionary_bytes, hash, ..*chunk })?
+            }
+            None => self.pages(group, column)?,
+        };
+        match self.dictionary(group, column, &mut pages)? {
+            Values::Ids(ids) => Ok(ids),
+            _ => Err(self.error("ids are not numbers")),
+        }
+    }
+
+    /// The digest of a row group; `None` when it has none.
+    pub(crate) fn read_digest(&self, group: u32) -> Result<Option<StoredDigest>, SegmentError> {
+        let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.digest) else { return Ok(None) };
+        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
+        StoredDigest::decode(&bytes).map(Some).map_err(|error| self.error(error))
+    }
+
     pub(crate) fn group_rows(&self, group: u32) -> usize {
         self.meta.groups.get(group as usize).map_or(0, |group| group.rows as usize)
     }
@@ -157,37 +193,61 @@ impl Segment {
                     _ => self.read(group, column, rows.clone()).map(drop)?,
                 }
             }
+            if self.read_digest(group)?.is_some() {
+                self.read_ids(group, ColumnId::Visitor)?;
+                self.read_ids(group, ColumnId::Session)?;
+            }
         }
         Ok(())
     }
 
-    /// The pages of a column chunk, when its bytes are those that were written.
-    fn pages(&self, group: u32, column: ColumnId) -> Result<SerializedPageReader<Bytes>, SegmentError> {
-        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?;
+    fn chunk(&self, group: u32, column: ColumnId) -> Result<&ChunkMeta, SegmentError> {
         let meta = self.meta.groups.get(group as usize).ok_or_else(|| self.error("has no such row group"))?;
-        let chunk = meta.chunks.get(column.index()).ok_or_else(|| self.error("has no such column"))?;
-        let mut bytes = vec![0; chunk.bytes as usize];
-        self.file()?.read_exact_at(&mut bytes, chunk.offset).map_err(|error| self.error(error))?;
-        if xxh3_64(&bytes) != chunk.hash {
-            let place = chunk.offset..chunk.offset + u64::from(chunk.bytes);
+        meta.chunks.get(column.index()).ok_or_else(|| self.error("has no such column"))
+    }
+
+    /// The bytes at a place, when they are those that were written.
+    fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
+        let mut bytes = vec![0; count as usize];
+        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.error(error))?;
+        if xxh3_64(&bytes) != hash {
+            let place = offset..offset + u64::from(count);
             return Err(self.error(format_args!("damaged in bytes {place:?}")));
         }
+        Ok(bytes)
+    }
+
+    /// The pages of a column chunk, when its bytes are those that were written.
+    fn pages(&self, group: u32, column: ColumnId) -> Result<SerializedPageReader<Bytes>, SegmentError> {
+        self.pages_of(group, column, self.chunk(group, column)?)
+    }
+
+    /// The pages of `chunk`, which is a column chunk or its beginning.
+    fn pages_of(
+        &self,
+        group: u32,
+        column: ColumnId,
+        chunk: &ChunkMeta,
+    ) -> Result<SerializedPageReader<Bytes>, SegmentError> {
+        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?;
+        let rows = self.group_rows(group);
+        let bytes = self.bytes(chunk.offset, chunk.bytes, chunk.hash)?;
         let dictionary = (chunk.dictionary_bytes > 0).then_some(0);
         let chunk_meta = ColumnChunkMetaData::builder(descriptor.column(column.index()))
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_total_compressed_size(i64::from(chunk.bytes))
-            .set_num_values(i64::from(meta.rows))
+            .set_num_values(rows as i64)
             .set_dictionary_page_offset(dictionary)
             .set_data_page_offset(i64::from(chunk.dictionary_bytes))
             .build()
             .map_err(|error| self.error(error))?;
-        SerializedPageReader::new(Arc::new(Bytes::from(bytes)), &chunk_meta, meta.rows as usize, None)
+        SerializedPageReader::new(Arc::new(Bytes::from(bytes)), &chunk_meta, rows, None)
             .map_err(|error| self.error(error))
     }
 }
 
 /// The values of a PLAIN dictionary page.
-fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option<Values> {
+pub(super) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option<Values> {
     match column {
         ColumnId::Visitor | ColumnId::Session => {
             let ids: Vec<u64> = page.as_chunks::<8>().0.iter().map(|&id| u64::from_le_bytes(id)).collect();

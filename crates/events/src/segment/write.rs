@@ -1,7 +1,7 @@
 //! Writing a segment: rows of several sources merged by website and time, a row group at a time, a column at a time.
 //!
-//! Memory is bounded by one row group of one column and the times of one row group of each source, however large the
-//! segment is.
+//! Memory is bounded by one row group of a few columns, the times of one row group of each source, and the sessions of
+//! about a day for digests, however large the segment is.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,20 +23,16 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use xxhash_rust::xxh3::xxh3_64;
-use zenovay_domain::WebsiteId;
+use zenovay_domain::{EventKind, WebsiteId};
 
+use super::digest::{DictionaryHashes, Digester, Ready};
 use super::{
-    ChunkMeta, Coded, ColumnId, DESCRIPTOR, GroupMeta, Keep, SCHEMA, SegmentError, SegmentMeta, SiteRange, Source,
-    Values, hybrid, ranges_of, websites_of,
+    ChunkMeta, Coded, ColumnId, DESCRIPTOR, DigestMeta, GroupMeta, Keep, SCHEMA, SegmentError, SegmentMeta, SiteRange,
+    Source, Values, hybrid, ranges_of, read, websites_of,
 };
 use crate::intern::IdMap;
+use crate::rows::{BaseRows, Ids};
 
-/// The most rows of a row group.
-const GROUP_ROWS: usize = 131_072;
-/// A website with this many rows has row groups of its own.
-const OWN_GROUP_ROWS: usize = 16_384;
-/// Row groups that websites share are closed at this many rows: a small website is read by decoding no more than that.
-const SHARED_GROUP_ROWS: usize = 32_768;
 /// Rows of a data page: pages that a small website has no rows in are not unpacked.
 const PAGE_ROWS: usize = 16_384;
 /// Level 3 is zstd's default; level 9 saved 1 % on the benchmark's rows and took four times as long.
@@ -68,20 +64,30 @@ impl From<ParquetError> for WriteError {
     }
 }
 
-/// Writes the rows of `sources` that `keep` keeps to a new, synced file at `path`. Rows of the same website and time stand
-/// in the order of the sources. `None`, and no file, when no row is kept. `cancelled` is asked before each row group.
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) id: u64,
+    pub(crate) position: u64,
+    /// The most rows of a row group. A website with an eighth of them has row groups of its own; row groups that websites
+    /// share are closed at a quarter: a small website is read by decoding no more than that.
+    pub(crate) group_rows: usize,
+}
+
+/// Writes the rows of `sources` that `keep` keeps to a new, synced file. Rows of the same website and time stand in the
+/// order of the sources. `None`, and no file, when no row is kept. `cancelled` is asked before each row group.
 pub(crate) fn write(
-    path: &Path,
-    id: u64,
-    position: u64,
+    target: Target<'_>,
     sources: &[&dyn Source],
     keep: Keep,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
+    let Target { path, id, position, group_rows } = target;
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let schema = SCHEMA.clone().map_err(ParquetError::General)?;
     let writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
-    let mut groups = Groups::new(writer, sources, cancelled)?;
+    let mut groups = Groups::new(writer, sources, group_rows, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
         groups.add_website(website, keep)?;
     }
@@ -121,7 +127,10 @@ type Times<'a> = Option<(u32, Rc<Cow<'a, [i64]>>)>;
 struct Groups<'a, W: io::Write + Send> {
     writer: SerializedFileWriter<W>,
     sources: &'a [&'a dyn Source],
+    group_rows: usize,
     cancelled: &'a dyn Fn() -> bool,
+    /// While a website with row groups of its own is written.
+    digester: Option<Digester>,
     times: Vec<Times<'a>>,
     pending: Pending,
     compressor: zstd::bulk::Compressor<'static>,
@@ -190,12 +199,15 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
     fn new(
         writer: SerializedFileWriter<W>,
         sources: &'a [&'a dyn Source],
+        group_rows: usize,
         cancelled: &'a dyn Fn() -> bool,
     ) -> io::Result<Self> {
         Ok(Self {
             writer,
             sources,
+            group_rows,
             cancelled,
+            digester: None,
             times: sources.iter().map(|_| None).collect(),
             pending: Pending::default(),
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
@@ -208,11 +220,12 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
     fn add_website(&mut self, website: WebsiteId, keep: Keep) -> Result<(), WriteError> {
         let ranges = self.sources.iter().map(|source| ranges_of(source.sites(), website));
         let total: usize = ranges.clone().flatten().map(|range| range.rows as usize).sum();
-        let own = total >= OWN_GROUP_ROWS;
+        let own = total >= self.group_rows / 8;
         if own {
             self.flush()?;
+            self.digester = Some(Digester::default());
         }
-        let limit = if own { GROUP_ROWS } else { SHARED_GROUP_ROWS };
+        let limit = if own { self.group_rows } else { self.group_rows / 4 }.max(1);
         let mut cursors = Vec::new();
         for (source, ranges) in ranges.enumerate() {
             let mut cursor = Cursor {
@@ -243,6 +256,25 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
         if own {
             self.flush()?;
         }
+        if let Some(digester) = self.digester.take() {
+            self.write_digests(digester.finish())?;
+        }
+        Ok(())
+    }
+
+    /// Writes digests behind what is written so far.
+    fn write_digests(&mut self, digests: Vec<Ready>) -> Result<(), WriteError> {
+        for Ready { group, hashes, digest } in digests {
+            let bytes = digest.encode().map_err(io::Error::other)?;
+            self.groups[group as usize].digest = Some(DigestMeta {
+                offset: self.writer.bytes_written() as u64,
+                bytes: u32::try_from(bytes.len()).map_err(io::Error::other)?,
+                hash: xxh3_64(&bytes),
+                visitors_hash: hashes.visitors,
+                sessions_hash: hashes.sessions,
+            });
+            self.writer.write_all(&bytes)?;
+        }
         Ok(())
     }
 
@@ -257,6 +289,7 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
         let pending = std::mem::take(&mut self.pending);
         let descriptor = DESCRIPTOR.as_ref().map_err(|error| ParquetError::General(error.clone()))?;
         let mut chunks = Vec::new();
+        let mut base = Base::default();
         let mut group = self.writer.next_row_group()?;
         for column in ColumnId::all() {
             let descriptor = descriptor.column(column.index());
@@ -268,8 +301,12 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
                 }
                 _ => {
                     let gathered = gather(self.sources, &pending, column)?;
-                    let Gathered { codes, dictionary, values } = gathered;
-                    encode_codes(&codes, &dictionary, values, descriptor, &mut self.compressor)?
+                    let Gathered { codes, dictionary, values } = &gathered;
+                    let encoded = encode_codes(codes, dictionary, *values, descriptor, &mut self.compressor)?;
+                    if self.digester.is_some() {
+                        base.keep(column, gathered, &encoded.0[..encoded.1.metadata.data_page_offset() as usize])?;
+                    }
+                    encoded
                 }
             };
             let (bytes, close) = encoded;
@@ -288,7 +325,12 @@ impl<'a, W: io::Write + Send> Groups<'a, W> {
         let number = self.groups.len() as u32;
         self.sites.extend(pending.sites.iter().map(|range| SiteRange { group: number, ..*range }));
         self.rows += pending.rows.len() as u64;
-        self.groups.push(GroupMeta { rows: pending.rows.len() as u32, chunks });
+        self.groups.push(GroupMeta { rows: pending.rows.len() as u32, chunks, digest: None });
+        if let Some(digester) = &mut self.digester {
+            base.rows.at = pending.at;
+            let ready = digester.add(number, base.hashes, base.rows, &base.ids);
+            self.write_digests(ready)?;
+        }
         Ok(())
     }
 }
@@ -329,6 +371,46 @@ struct Gathered {
     /// The dictionary's values, PLAIN.
     dictionary: Vec<u8>,
     values: usize,
+}
+
+/// The columns of a row group that its digest is made of.
+#[derive(Default)]
+struct Base {
+    rows: BaseRows,
+    ids: Ids,
+    hashes: DictionaryHashes,
+}
+
+impl Base {
+    /// Keeps `column` when a digest needs it.
+    fn keep(&mut self, column: ColumnId, gathered: Gathered, dictionary_page: &[u8]) -> io::Result<()> {
+        if !matches!(column, ColumnId::Kind | ColumnId::Visitor | ColumnId::Session | ColumnId::EngagementMs) {
+            return Ok(());
+        }
+        let Gathered { codes, dictionary, values } = gathered;
+        match (column, read::dictionary(column, &dictionary.into(), values)) {
+            (ColumnId::Kind, Some(Values::Texts(names))) => {
+                let kind = |code| EventKind::ALL.iter().find(|kind| kind.as_str() == names.get(code));
+                let kinds: Option<Vec<u8>> =
+                    (0..names.len() as u32).map(|code| kind(code).map(|&kind| kind as u8)).collect();
+                let kinds = kinds.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unknown event type"))?;
+                self.rows.kind = codes.iter().map(|&code| kinds[code as usize]).collect();
+            }
+            (ColumnId::Visitor, Some(Values::Ids(ids))) => {
+                (self.rows.visitor, self.ids.visitors) = (codes, ids);
+                self.hashes.visitors = xxh3_64(dictionary_page);
+            }
+            (ColumnId::Session, Some(Values::Ids(ids))) => {
+                (self.rows.session, self.ids.sessions) = (codes, ids);
+                self.hashes.sessions = xxh3_64(dictionary_page);
+            }
+            (_, Some(Values::Numbers(numbers))) => {
+                self.rows.engagement_ms = codes.iter().map(|&code| numbers[code as usize]).collect();
+            }
+            _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "a dictionary does not fit its column")),
+        }
+        Ok(())
+    }
 }
 
 fn gather(sources: &[&dyn Source], pending: &Pending, column: ColumnId) -> Result<Gathered, SegmentError> {

@@ -8,8 +8,10 @@
 mod breakdown;
 mod details;
 mod distinct;
+mod ids;
 mod select;
 mod sessions;
+mod totals;
 mod visitors;
 mod work;
 
@@ -19,6 +21,7 @@ use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, 
 
 use self::select::{Scan, Selected, Test};
 use self::sessions::add_session;
+use self::totals::series_buckets;
 use self::work::{Bits, Work};
 use crate::needs::{live_window, session_window};
 use crate::{
@@ -128,6 +131,10 @@ pub fn visitors(
     scan.visitors(&scan.compile(filter)?, (limit, offset), after)
 }
 
+pub use self::totals::{
+    Digest, Section, SessionShare, Span, Totals, TotalsJoin, is_totals, totals_answer, totals_buckets,
+};
+
 const PAGEVIEW: u8 = EventKind::Pageview as u8;
 
 impl<'a> Scan<'a> {
@@ -154,15 +161,7 @@ impl<'a> Scan<'a> {
     }
 
     fn series(&self, test: &Test, interval: Interval, zone: &Zone) -> Result<Series, QueryError> {
-        let shortest_ms = match interval {
-            Interval::Hour => 30 * 60_000,
-            Interval::Day => 12 * 3_600_000,
-            Interval::Week => 6 * 86_400_000,
-            Interval::Month => 27 * 86_400_000,
-        };
-        // Before the buckets are made: a range of ten thousand years has many hours.
-        self.work.take::<(TimeRange, SeriesPoint)>((self.range.duration_ms() / shortest_ms) as usize + 2)?;
-        let buckets = zone.buckets(self.range, interval, usize::MAX);
+        let buckets = series_buckets(self.range, interval, zone, self.work)?;
         let selected = self.select(test)?;
         let counted = self.counted_sessions(test, &selected)?;
         let columns: Vec<_> = selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();

@@ -62,7 +62,8 @@ impl<'a> Work<'a> {
 
     /// An empty set of codes below `count`.
     pub(super) fn bits(&self, count: usize) -> Result<Bits, QueryError> {
-        Ok(Bits { words: self.filled(0, count.div_ceil(64))? })
+        self.take::<u64>(count.div_ceil(64))?;
+        Ok(Bits::new(count))
     }
 }
 
@@ -73,6 +74,11 @@ pub(super) struct Bits {
 }
 
 impl Bits {
+    /// An empty set of codes below `count`.
+    pub(super) fn new(count: usize) -> Self {
+        Self { words: vec![0; count.div_ceil(64)] }
+    }
+
     #[inline]
     pub(super) fn contains(&self, code: u32) -> bool {
         self.words[code as usize / 64] >> (code % 64) & 1 != 0

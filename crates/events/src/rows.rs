@@ -1,0 +1,126 @@
+//! Rows as they stand in a source, and the chunk they make.
+
+use std::ops::Range;
+
+use zenovay_domain::EventKind;
+use zenovay_query::{Chunk, EventRows, HeartbeatRows, session_parts};
+
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values};
+
+/// The columns that every query reads, in the order of the source, heartbeats among them.
+#[derive(Default)]
+pub(crate) struct BaseRows {
+    pub(crate) at: Vec<i64>,
+    pub(crate) kind: Vec<u8>,
+    pub(crate) visitor: Vec<u32>,
+    pub(crate) session: Vec<u32>,
+    pub(crate) engagement_ms: Vec<u32>,
+}
+
+/// What codes of a row group stand for.
+#[derive(Default)]
+pub(crate) struct Ids {
+    pub(crate) visitors: Vec<u64>,
+    pub(crate) sessions: Vec<u64>,
+}
+
+/// A chunk, and where its rows come from.
+pub(crate) struct Rows {
+    pub(crate) chunk: Chunk,
+    /// The rows of the source that are events, in the order of the chunk; `None` when that is all rows as they stand.
+    pub(crate) events: Option<Vec<u32>>,
+    /// The earliest time, heartbeats included; 0 without rows.
+    pub(crate) min_at: i64,
+    /// The latest; 0 without rows.
+    pub(crate) max_at: i64,
+}
+
+impl BaseRows {
+    /// Reads `rows` of a row group.
+    pub(crate) fn read(segment: &Segment, group: u32, rows: Range<usize>) -> Result<(Self, Ids), SegmentError> {
+        let at = segment.read_at(group, rows.clone())?;
+        let kind = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
+        let ids = |column| match segment.read(group, column, rows.clone())? {
+            Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
+            _ => Err(segment.error("ids are not numbers")),
+        };
+        let (visitor, visitors) = ids(ColumnId::Visitor)?;
+        let (session, sessions) = ids(ColumnId::Session)?;
+        let engagement = segment.read(group, ColumnId::EngagementMs, rows)?;
+        let Values::Numbers(numbers) = &engagement.values else {
+            return Err(segment.error("column `engagement_ms` has no numbers"));
+        };
+        let engagement_ms = engagement.codes.iter().map(|&code| numbers[code as usize]).collect();
+        Ok((Self { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))
+    }
+
+    /// The chunk of these rows, which stand in any order.
+    pub(crate) fn into_rows(self) -> Rows {
+        const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
+        let Self { at, kind, visitor, session, engagement_ms } = self;
+        let min_at = at.iter().copied().min().unwrap_or(0);
+        let max_at = at.iter().copied().max().unwrap_or(0);
+        if at.is_sorted() && !kind.contains(&HEARTBEAT) {
+            let events =
+                EventRows { at: &at, kind: &kind, visitor: &visitor, session: &session, engagement_ms: &engagement_ms };
+            let sessions = session_parts(events, HeartbeatRows::default());
+            let chunk = Chunk {
+                at: at.into(),
+                kind: kind.into(),
+                visitor: visitor.into(),
+                session: session.into(),
+                sessions,
+                ..Chunk::default()
+            };
+            return Rows { chunk, events: None, min_at, max_at };
+        }
+        let (mut events, beats): (Vec<u32>, Vec<u32>) =
+            (0..at.len() as u32).partition(|&row| kind[row as usize] != HEARTBEAT);
+        // Stable: rows of the same time keep the order of their arrival.
+        events.sort_by_key(|&row| at[row as usize]);
+        let pick =
+            |rows: &[u32], column: &[u32]| -> Vec<u32> { rows.iter().map(|&row| column[row as usize]).collect() };
+        let times = |rows: &[u32]| -> Vec<i64> { rows.iter().map(|&row| at[row as usize]).collect() };
+        let event_at = times(&events);
+        let event_kind: Vec<u8> = events.iter().map(|&row| kind[row as usize]).collect();
+        let event_visitor = pick(&events, &visitor);
+        let event_session = pick(&events, &session);
+        let sessions = session_parts(
+            EventRows {
+                at: &event_at,
+                kind: &event_kind,
+                visitor: &event_visitor,
+                session: &event_session,
+                engagement_ms: &pick(&events, &engagement_ms),
+            },
+            HeartbeatRows {
+                at: &times(&beats),
+                visitor: &pick(&beats, &visitor),
+                session: &pick(&beats, &session),
+                engagement_ms: &pick(&beats, &engagement_ms),
+            },
+        );
+        let chunk = Chunk {
+            at: event_at.into(),
+            kind: event_kind.into(),
+            visitor: event_visitor.into(),
+            session: event_session.into(),
+            sessions,
+            ..Chunk::default()
+        };
+        Rows { chunk, events: Some(events), min_at, max_at }
+    }
+}
+
+/// The kinds of rows whose codes stand for names of kinds.
+pub(crate) fn kinds_of(segment: &Segment, coded: &Coded) -> Result<Vec<u8>, SegmentError> {
+    let Values::Texts(names) = &coded.values else { return Err(segment.error("column `event_type` has no names")) };
+    let kinds: Vec<u8> = (0..names.len() as u32)
+        .map(|code| {
+            let name = names.get(code);
+            let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
+            kind.map(|&kind| kind as u8).ok_or_else(|| segment.error(format_args!("unknown event type {name:?}")))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(coded.codes.iter().map(|&code| kinds[code as usize]).collect())
+}

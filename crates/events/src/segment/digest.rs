@@ -1,0 +1,206 @@
+//! Digests: what totals need of a row group without reading its rows.
+//!
+//! Behind each row group that one website has for itself stands its digest, in bytes of the file that Parquet readers pass
+//! over: counts, totals of the sessions that are in no other row group of the segment, the shares of those that are, and
+//! the visitors of the dictionary that have heartbeats only. The visitors themselves are the dictionary page of their
+//! column. The catalog knows the digest's place and checksum, as it does of columns.
+//!
+//! A digest says nothing of other segments: whether a session goes on in one of them is found when a query asks.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+
+use serde::{Deserialize, Serialize};
+use zenovay_domain::SESSION_MAX_MS;
+use zenovay_query::kernels::{Digest, SessionShare};
+
+use crate::intern::IdMap;
+use crate::rows::{BaseRows, Ids};
+
+/// A website with more sessions than this in [`SESSION_MAX_MS`] gets no digests from there on: merging it would hold too
+/// many sessions. About 1.4 million events a day.
+const PENDING_SESSIONS_MAX: usize = 1 << 19;
+
+/// What the catalog says of a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DigestMeta {
+    /// Where it begins in the file.
+    pub(crate) offset: u64,
+    /// How long it is.
+    pub(crate) bytes: u32,
+    /// XXH3-64 of its bytes.
+    pub(crate) hash: u64,
+    /// XXH3-64 of the dictionary page of `visitor_id`, so that it can be read alone.
+    pub(crate) visitors_hash: u64,
+    /// The same of `session_id`.
+    pub(crate) sessions_hash: u64,
+}
+
+/// A digest as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredDigest {
+    pub(crate) digest: Digest,
+    /// Codes in the visitors' dictionary of those without an event, ascending.
+    pub(crate) silent: Vec<u32>,
+}
+
+/// The bytes of a digest, in postcard. Numbers only, in an order that is never changed.
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    visitors: u64,
+    pageviews: u64,
+    events: u64,
+    sessions: u64,
+    bounces: u64,
+    duration_ms: u64,
+    value_score: u64,
+    silent: Vec<u32>,
+    open: Vec<EncodedShare>,
+}
+
+/// Session, first, last, pageviews, other events, engagement.
+type EncodedShare = (u64, i64, i64, u32, u32, u64);
+
+impl StoredDigest {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        let metrics = &self.digest.metrics;
+        let share = |share: &SessionShare| {
+            let SessionShare { session, first_at, last_at, pageviews, other_events, engagement_ms } = *share;
+            (session, first_at, last_at, pageviews, other_events, engagement_ms)
+        };
+        postcard::to_stdvec(&Encoded {
+            visitors: metrics.visitors,
+            pageviews: metrics.pageviews,
+            events: metrics.events,
+            sessions: metrics.sessions,
+            bounces: metrics.bounces,
+            duration_ms: metrics.duration_ms,
+            value_score: metrics.value_score,
+            silent: self.silent.clone(),
+            open: self.digest.open.iter().map(share).collect(),
+        })
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
+        let encoded: Encoded = postcard::from_bytes(bytes)?;
+        let share = |(session, first_at, last_at, pageviews, other_events, engagement_ms): EncodedShare| SessionShare {
+            session,
+            first_at,
+            last_at,
+            pageviews,
+            other_events,
+            engagement_ms,
+        };
+        let metrics = zenovay_query::MetricValues {
+            visitors: encoded.visitors,
+            pageviews: encoded.pageviews,
+            events: encoded.events,
+            sessions: encoded.sessions,
+            bounces: encoded.bounces,
+            duration_ms: encoded.duration_ms,
+            value_score: encoded.value_score,
+        };
+        let open = encoded.open.into_iter().map(share).collect();
+        Ok(Self { digest: Digest { metrics, open }, silent: encoded.silent })
+    }
+}
+
+/// Makes the digests of one website's row groups in one segment, given in the order of time. A digest is ready when no
+/// later row group can have a session of it.
+#[derive(Default)]
+pub(super) struct Digester {
+    pending: VecDeque<Pending>,
+    /// The sessions of pending row groups.
+    sessions: IdMap<Holders>,
+    /// Sessions in `pending`.
+    count: usize,
+    is_given_up: bool,
+}
+
+struct Pending {
+    group: u32,
+    hashes: DictionaryHashes,
+    max_at: i64,
+    visitors: u64,
+    silent: Vec<u32>,
+    sessions: Vec<SessionShare>,
+}
+
+/// XXH3-64 of dictionary pages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct DictionaryHashes {
+    pub(super) visitors: u64,
+    pub(super) sessions: u64,
+}
+
+/// A digest that can be written.
+pub(super) struct Ready {
+    pub(super) group: u32,
+    pub(super) hashes: DictionaryHashes,
+    pub(super) digest: StoredDigest,
+}
+
+struct Holders {
+    last: u32,
+    are_several: bool,
+}
+
+impl Digester {
+    /// Adds row group `group` and gives the digests that are ready.
+    pub(super) fn add(&mut self, group: u32, hashes: DictionaryHashes, rows: BaseRows, ids: &Ids) -> Vec<Ready> {
+        if self.is_given_up {
+            return Vec::new();
+        }
+        let rows = rows.into_rows();
+        let ready = self.take_ready(Some(rows.min_at));
+        let mut has_event = vec![false; ids.visitors.len()];
+        rows.chunk.visitor.iter().for_each(|&visitor| has_event[visitor as usize] = true);
+        let silent: Vec<u32> =
+            (0..).zip(&has_event).filter(|(_, has_event)| !**has_event).map(|(code, _)| code).collect();
+        let sessions: Vec<SessionShare> =
+            rows.chunk.sessions.iter().map(|part| SessionShare::new(part, &ids.sessions)).collect();
+        self.count += sessions.len();
+        if self.count > PENDING_SESSIONS_MAX {
+            *self = Self { is_given_up: true, ..Self::default() };
+            return ready;
+        }
+        for share in &sessions {
+            match self.sessions.entry(share.session) {
+                Entry::Vacant(entry) => {
+                    entry.insert(Holders { last: group, are_several: false });
+                }
+                Entry::Occupied(mut entry) => {
+                    *entry.get_mut() = Holders { last: group, are_several: true };
+                }
+            }
+        }
+        let visitors = (ids.visitors.len() - silent.len()) as u64;
+        self.pending.push_back(Pending { group, hashes, max_at: rows.max_at, visitors, silent, sessions });
+        ready
+    }
+
+    /// The digests that were not ready yet.
+    pub(super) fn finish(mut self) -> Vec<Ready> {
+        self.take_ready(None)
+    }
+
+    /// Takes the row groups that share no session with one that begins at `min_at` or later; all when none will.
+    fn take_ready(&mut self, min_at: Option<i64>) -> Vec<Ready> {
+        let is_ready =
+            |pending: &mut Pending| min_at.is_none_or(|at| pending.max_at.saturating_add(SESSION_MAX_MS) < at);
+        let mut ready = Vec::new();
+        while let Some(pending) = self.pending.pop_front_if(is_ready) {
+            let are_several = |share: &SessionShare| self.sessions[&share.session].are_several;
+            let digest = Digest::new(pending.visitors, pending.sessions.iter().copied(), are_several);
+            self.count -= pending.sessions.len();
+            for share in &pending.sessions {
+                if self.sessions.get(&share.session).is_some_and(|holders| holders.last == pending.group) {
+                    self.sessions.remove(&share.session);
+                }
+            }
+            let digest = StoredDigest { digest, silent: pending.silent };
+            ready.push(Ready { group: pending.group, hashes: pending.hashes, digest });
+        }
+        ready
+    }
+}

@@ -1,0 +1,425 @@
+//! Totals of more rows than anyone wants to hold at one time.
+//!
+//! The kernels of a [`crate::Dataset`] want codes that are dense over the whole website, and so its rows together. Totals
+//! without a filter need less: rows are given section by section, each with codes of its own, and what two sections have
+//! in common (visitors, and sessions that reach from one into the other) is found by id. A section that lies in one
+//! bucket whole needs no rows at all, only its [`Digest`].
+
+use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
+
+use super::count_pageviews;
+use super::ids::{DistinctIds, SharedIds};
+use super::sessions::add_session;
+use super::work::{Bits, Work};
+use crate::{
+    Answer, Budget, Chunk, Filter, MetricValues, NO_ROW, Overview, Query, QueryError, Question, Series, SeriesPoint,
+    SessionPart,
+};
+
+/// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
+/// nothing outside it.
+#[derive(Debug, Clone, Default)]
+pub struct Section {
+    /// The rows. No text column is needed.
+    pub chunk: Chunk,
+    /// The id of each visitor code, each once.
+    pub visitor_ids: Vec<u64>,
+    /// The id of each session code, each once.
+    pub session_ids: Vec<u64>,
+}
+
+/// Where a section lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest time of its rows, heartbeats included, milliseconds.
+    pub min_at: i64,
+    /// The latest, milliseconds.
+    pub max_at: i64,
+    /// How many rows it has.
+    pub rows: usize,
+}
+
+/// What a section has of one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionShare {
+    /// The session's id.
+    pub session: u64,
+    /// Its first event in the section, milliseconds; `i64::MAX` without events.
+    pub first_at: i64,
+    /// Its last activity in the section, heartbeats included, milliseconds.
+    pub last_at: i64,
+    /// Its pageviews in the section.
+    pub pageviews: u32,
+    /// Its other events in the section, without heartbeats.
+    pub other_events: u32,
+    /// The engagement reported in the section, milliseconds.
+    pub engagement_ms: u64,
+}
+
+/// What totals need to know of a section that lies in a bucket whole, beside the ids of its visitors.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Digest {
+    /// The totals of the section, in which metrics of sessions leave out the open ones.
+    pub metrics: MetricValues,
+    /// Sessions that are in other sections, too. May hold some that are not.
+    pub open: Vec<SessionShare>,
+}
+
+impl SessionShare {
+    /// The share that is `part` of a chunk, in which session codes stand for `session_ids`.
+    ///
+    /// # Panics
+    /// When the code of the part has no id.
+    pub fn new(part: &SessionPart, session_ids: &[u64]) -> Self {
+        Self {
+            session: session_ids[part.session as usize],
+            first_at: part.first_at,
+            last_at: part.last_at,
+            pageviews: part.pageviews,
+            other_events: part.other_events,
+            engagement_ms: part.engagement_ms,
+        }
+    }
+
+    /// As far as metrics need it.
+    fn part(&self) -> SessionPart {
+        SessionPart {
+            session: 0,
+            visitor: 0,
+            first_at: self.first_at,
+            last_at: self.last_at,
+            first_row: NO_ROW,
+            entry_row: NO_ROW,
+            exit_row: NO_ROW,
+            pageviews: self.pageviews,
+            other_events: self.other_events,
+            engagement_ms: self.engagement_ms,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.first_at = self.first_at.min(other.first_at);
+        self.last_at = self.last_at.max(other.last_at);
+        self.pageviews += other.pageviews;
+        self.other_events += other.other_events;
+        self.engagement_ms += other.engagement_ms;
+    }
+}
+
+impl Digest {
+    /// The digest of a section with events of `visitors` visitors, and with all of its sessions.
+    pub fn new(
+        visitors: u64,
+        sessions: impl IntoIterator<Item = SessionShare>,
+        is_open: impl Fn(&SessionShare) -> bool,
+    ) -> Self {
+        let mut digest = Self::default();
+        let metrics = &mut digest.metrics;
+        metrics.visitors = visitors;
+        for share in sessions {
+            metrics.pageviews += u64::from(share.pageviews);
+            metrics.events += u64::from(share.pageviews) + u64::from(share.other_events);
+            if is_open(&share) {
+                digest.open.push(share);
+            } else if share.first_at != i64::MAX {
+                add_session(metrics, &share.part());
+            }
+        }
+        digest
+    }
+}
+
+/// Whether the answer to `query` is made of totals without a filter.
+pub fn is_totals(query: &Query) -> bool {
+    query.filter == Filter::default() && matches!(query.question, Question::Overview | Question::Series { .. })
+}
+
+/// The buckets whose totals are the answer to `query`, for which [`is_totals`] holds.
+///
+/// # Errors
+/// When there are more buckets than the budget has memory for.
+pub fn totals_buckets(query: &Query, budget: &Budget) -> Result<Vec<TimeRange>, QueryError> {
+    match &query.question {
+        Question::Series { interval, zone } => series_buckets(query.range, *interval, zone, &Work::new(budget)),
+        _ => Ok(vec![query.range]),
+    }
+}
+
+/// The answer that `totals` of the buckets of [`totals_buckets`] are.
+pub fn totals_answer(question: &Question, buckets: &[TimeRange], totals: Vec<MetricValues>) -> Answer {
+    match question {
+        Question::Series { .. } => {
+            let point = |(&bucket, metrics)| SeriesPoint { bucket, metrics };
+            Answer::Series(Series { points: buckets.iter().zip(totals).map(point).collect() })
+        }
+        _ => Answer::Overview(Overview { metrics: totals.first().copied().unwrap_or_default() }),
+    }
+}
+
+/// The buckets of a series.
+pub(super) fn series_buckets(
+    range: TimeRange,
+    interval: Interval,
+    zone: &Zone,
+    work: &Work<'_>,
+) -> Result<Vec<TimeRange>, QueryError> {
+    let shortest_ms = match interval {
+        Interval::Hour => 30 * 60_000,
+        Interval::Day => 12 * 3_600_000,
+        Interval::Week => 6 * 86_400_000,
+        Interval::Month => 27 * 86_400_000,
+    };
+    // Before the buckets are made: a range of ten thousand years has many hours.
+    work.take::<(TimeRange, SeriesPoint)>((range.duration_ms() / shortest_ms) as usize + 2)?;
+    Ok(zone.buckets(range, interval, usize::MAX))
+}
+
+/// The first of two steps to totals: which sessions reach from one section into another.
+pub struct TotalsJoin<'a> {
+    totals: Totals<'a>,
+    shared: SharedIds,
+}
+
+impl<'a> TotalsJoin<'a> {
+    /// For the totals of `range` cut into `buckets`, which cover it in order, from sections with these `spans`. They must
+    /// hold all rows of the website in [`crate::time_needed`].
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub fn new(
+        range: TimeRange,
+        buckets: &[TimeRange],
+        spans: &[Span],
+        budget: &'a Budget,
+    ) -> Result<Self, QueryError> {
+        let work = Work::new(budget);
+        work.take::<Bucket>(buckets.len())?;
+        let mut buckets: Vec<Bucket> = buckets
+            .iter()
+            .map(|bucket| Bucket {
+                // At the ends only what is inside the range counts.
+                range: TimeRange::new(bucket.from.max(range.from), bucket.to.min(range.to)),
+                metrics: MetricValues::default(),
+                sections: 0,
+                rows: 0,
+                visitors: None,
+            })
+            .collect();
+        for span in spans {
+            let touched = touched(&buckets, span);
+            for bucket in &mut buckets[touched] {
+                bucket.sections += 1;
+                bucket.rows += span.rows;
+            }
+        }
+        let rows = spans.iter().map(|span| span.rows).sum();
+        let split = vec![Vec::new(); spans.len()];
+        Ok(Self {
+            totals: Totals { work, buckets, spans: spans.to_vec(), split, open: Vec::new() },
+            shared: SharedIds::new(rows),
+        })
+    }
+
+    /// Whether section `number` lies in one bucket whole, so that its digest can stand for it.
+    pub fn is_whole(&self, number: usize) -> bool {
+        self.totals.bucket_holding(number).is_some()
+    }
+
+    /// Adds the sessions of section `number` that may be in other sections, each once.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub fn add_sessions(&mut self, number: usize, session_ids: &[u64]) -> Result<(), QueryError> {
+        self.totals.work.check()?;
+        self.shared.add(&self.totals.work, number as u32, session_ids)
+    }
+
+    /// Goes on to the second step.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub fn join(self) -> Result<Totals<'a>, QueryError> {
+        let mut totals = self.totals;
+        totals.split = self.shared.find(&totals.work, totals.spans.len())?;
+        Ok(totals)
+    }
+}
+
+/// The second of two steps to totals: every section, once and in order, by its rows or by its digest.
+pub struct Totals<'a> {
+    work: Work<'a>,
+    buckets: Vec<Bucket>,
+    spans: Vec<Span>,
+    split: Vec<Vec<u32>>,
+    open: Vec<SessionShare>,
+}
+
+struct Bucket {
+    range: TimeRange,
+    metrics: MetricValues,
+    /// Sections to come that touch it.
+    sections: usize,
+    /// Their rows.
+    rows: usize,
+    /// Its visitors so far, once there was a section and others are to come.
+    visitors: Option<DistinctIds>,
+}
+
+impl Bucket {
+    /// Counts `count` distinct visitors of the section that comes next.
+    fn add_visitors(
+        &mut self,
+        work: &Work<'_>,
+        count: usize,
+        ids: impl Iterator<Item = u64>,
+    ) -> Result<(), QueryError> {
+        if self.sections == 1 && self.visitors.is_none() {
+            // No other section to have visitors in common with.
+            self.metrics.visitors = count as u64;
+            return Ok(());
+        }
+        if count > 0 {
+            let expected = self.rows;
+            self.visitors.get_or_insert_with(|| DistinctIds::new(expected)).extend(work, count, ids)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a section was added.
+    fn end_section(&mut self, work: &Work<'_>) -> Result<(), QueryError> {
+        self.sections -= 1;
+        if self.sections == 0
+            && let Some(visitors) = self.visitors.take()
+        {
+            self.metrics.visitors = visitors.count(work)?;
+        }
+        Ok(())
+    }
+}
+
+/// The positions of the buckets with an instant of `span`.
+fn touched(buckets: &[Bucket], span: &Span) -> std::ops::Range<usize> {
+    let from = buckets.partition_point(|bucket| bucket.range.to.as_millis() <= span.min_at);
+    let to = buckets.partition_point(|bucket| bucket.range.from.as_millis() <= span.max_at);
+    from..to.max(from)
+}
+
+/// The bucket that `at` is in.
+fn bucket_at(buckets: &mut [Bucket], at: i64) -> Option<&mut Bucket> {
+    let at = Timestamp::from_millis(at);
+    let position = buckets.partition_point(|bucket| bucket.range.to <= at);
+    buckets.get_mut(position).filter(|bucket| bucket.range.contains(at))
+}
+
+impl Totals<'_> {
+    fn bucket_holding(&self, number: usize) -> Option<usize> {
+        let span = &self.spans[number];
+        let touched = touched(&self.buckets, span);
+        let range = self.buckets.get(touched.start)?.range;
+        let holds = range.from.as_millis() <= span.min_at && span.max_at < range.to.as_millis();
+        holds.then_some(touched.start)
+    }
+
+    /// Of the sessions of section `number`, in the order of [`TotalsJoin::add_sessions`], the positions of those that are in
+    /// other sections, too.
+    pub fn split(&self, number: usize) -> &[u32] {
+        &self.split[number]
+    }
+
+    /// Adds section `number` by its rows. `split` are the codes of its sessions that are in other sections, too.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    ///
+    /// # Panics
+    /// When codes of the section have no id.
+    pub fn add_rows(&mut self, number: usize, section: &Section, split: &[u32]) -> Result<(), QueryError> {
+        let Self { work, buckets, spans, open, .. } = self;
+        work.check()?;
+        let Section { chunk, visitor_ids, session_ids } = section;
+        let touched = touched(buckets, &spans[number]);
+        let mut seen = vec![0u64; visitor_ids.len().div_ceil(64)];
+        for bucket in &mut buckets[touched] {
+            let rows = chunk.rows_between(bucket.range.from, bucket.range.to);
+            bucket.metrics.events += rows.len() as u64;
+            bucket.metrics.pageviews += count_pageviews(&chunk.kind[rows.clone()]);
+            seen.fill(0);
+            for &visitor in &chunk.visitor[rows] {
+                seen[visitor as usize / 64] |= 1 << (visitor % 64);
+            }
+            let count = seen.iter().map(|word| word.count_ones() as usize).sum();
+            let ids = ones(&seen).map(|code| visitor_ids[code]);
+            bucket.add_visitors(work, count, ids)?;
+            bucket.end_section(work)?;
+        }
+        let mut is_split = Bits::new(session_ids.len());
+        is_split.insert_all(split);
+        for part in chunk.sessions.iter() {
+            if is_split.contains(part.session) {
+                open.push(SessionShare::new(part, session_ids));
+            } else if let Some(bucket) = bucket_at(buckets, part.first_at) {
+                add_session(&mut bucket.metrics, part);
+            }
+        }
+        work.take::<SessionShare>(split.len())
+    }
+
+    /// Adds section `number` by its digest. The sessions of [`Totals::split`] must be open in the digest, and the section must be one for which [`TotalsJoin::is_whole`] holds. `visitor_ids` are `digest.metrics.visitors`
+    /// different ids.
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    ///
+    /// # Panics
+    /// When the section does not lie in one bucket.
+    pub fn add_digest(
+        &mut self,
+        number: usize,
+        digest: &Digest,
+        visitor_ids: impl Iterator<Item = u64>,
+    ) -> Result<(), QueryError> {
+        self.work.check()?;
+        let holding = self.bucket_holding(number);
+        assert!(holding.is_some(), "a digest counts for one bucket");
+        let bucket = &mut self.buckets[holding.unwrap_or(0)];
+        let visitors = digest.metrics.visitors as usize;
+        bucket.metrics = MetricValues {
+            visitors: bucket.metrics.visitors,
+            pageviews: bucket.metrics.pageviews + digest.metrics.pageviews,
+            events: bucket.metrics.events + digest.metrics.events,
+            sessions: bucket.metrics.sessions + digest.metrics.sessions,
+            bounces: bucket.metrics.bounces + digest.metrics.bounces,
+            duration_ms: bucket.metrics.duration_ms + digest.metrics.duration_ms,
+            value_score: bucket.metrics.value_score + digest.metrics.value_score,
+        };
+        bucket.add_visitors(&self.work, visitors, visitor_ids)?;
+        bucket.end_section(&self.work)?;
+        self.open.extend_from_slice(&digest.open);
+        self.work.take::<SessionShare>(digest.open.len())
+    }
+
+    /// The totals of each bucket.
+    pub fn finish(self) -> Vec<MetricValues> {
+        let Self { mut buckets, mut open, .. } = self;
+        open.sort_unstable_by_key(|share| share.session);
+        for shares in open.chunk_by(|a, b| a.session == b.session) {
+            let mut whole = shares[0];
+            shares[1..].iter().for_each(|share| whole.merge(share));
+            if let Some(bucket) = bucket_at(&mut buckets, whole.first_at) {
+                add_session(&mut bucket.metrics, &whole.part());
+            }
+        }
+        buckets.into_iter().map(|bucket| bucket.metrics).collect()
+    }
+}
+
+/// The positions of the bits that are set.
+fn ones(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(number, &word)| {
+        std::iter::successors((word != 0).then_some(word), |rest| {
+            let rest = rest & (rest - 1);
+            (rest != 0).then_some(rest)
+        })
+        .map(move |rest| 64 * number + rest.trailing_zeros() as usize)
+    })
+}
