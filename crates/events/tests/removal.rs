@@ -1,0 +1,219 @@
+//! Erasure of a visitor, deletion of a website and retention die at every point they can, and lose nothing else, double
+//! nothing, and are complete when they are done again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use tempfile::TempDir;
+use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
+use zenovay_events::conformance::{pageview, store_all, values, website};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
+use zenovay_query::QueryError;
+
+const NOW_MS: i64 = 1_774_746_000_000;
+
+/// Random bytes, so that they are nowhere by chance.
+const VISITOR: VisitorId = VisitorId(0xd7a1_4be9_63f8_05c3);
+
+/// A fault point at which the store dies: from then on it gets nowhere.
+#[derive(Default)]
+struct Death {
+    at: std::sync::Mutex<Option<FaultPoint>>,
+    /// How often the point is passed before.
+    passes: AtomicI64,
+    dead: AtomicBool,
+}
+
+impl Faults for Death {
+    fn at(&self, point: FaultPoint) -> io::Result<()> {
+        if *self.at.lock().unwrap() == Some(point) && self.passes.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.dead.store(true, Ordering::SeqCst);
+        }
+        if self.dead.load(Ordering::SeqCst) { Err(io::Error::other("died here")) } else { Ok(()) }
+    }
+}
+
+fn open(dir: &Path, faults: Option<Arc<Death>>) -> EmbeddedStore {
+    let faults = faults.map(|faults| faults as Arc<dyn Faults>);
+    let config = EmbeddedConfig { faults, merge_fan_in: 99, ..EmbeddedConfig::new(dir) };
+    EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)))).unwrap()
+}
+
+/// Visit `number` of a website: a path of its own, on the day of its number, every fifth by the visitor.
+fn visit(number: i64) -> Event {
+    let visitor = if number % 5 == 0 { VISITOR.0 } else { number as u64 };
+    pageview(NOW_MS + number * 86_400_000, visitor, number as u64, &format!("/page/{number}"))
+}
+
+const VISITS: i64 = 40;
+
+/// Three segments with both websites, and a head with both.
+fn fill(store: &EmbeddedStore) {
+    for part in 0..4 {
+        for site in [1, 2] {
+            let visits: Vec<Event> = (0..VISITS).filter(|number| number % 4 == part).map(visit).collect();
+            store_all(store, website(site), &visits);
+        }
+        if part < 3 {
+            store.seal().unwrap();
+        }
+    }
+    assert_eq!(store.stats().segments, 3);
+}
+
+/// What a store can be told to remove from website 1, and which visits stay.
+struct Removal {
+    name: &'static str,
+    run: fn(&EmbeddedStore) -> Result<(), QueryError>,
+    stays: fn(i64) -> bool,
+}
+
+const REMOVALS: [Removal; 3] = [
+    Removal {
+        name: "erasure",
+        run: |store| store.erase_visitor(website(1), VISITOR),
+        stays: |number| visit(number).visitor != VISITOR,
+    },
+    Removal { name: "deletion", run: |store| store.delete_website(website(1)), stays: |_| false },
+    Removal { name: "retention", run: |store| store.expire(website(1), visit(17).at), stays: |number| number >= 17 },
+];
+
+fn pages(store: &EmbeddedStore, site: u8) -> BTreeMap<String, u64> {
+    values(store, website(site), Dimension::Path).into_iter().collect()
+}
+
+fn once(stays: impl Fn(i64) -> bool) -> BTreeMap<String, u64> {
+    (0..VISITS).filter(|&number| stays(number)).map(|number| (format!("/page/{number}"), 1)).collect()
+}
+
+/// Nothing but what was to go may be missing, and nothing is there twice.
+fn check_in_between(store: &EmbeddedStore, removal: &Removal, when: &str) {
+    assert_eq!(pages(store, 2), once(|_| true), "{when}: the other website");
+    let found = pages(store, 1);
+    assert!(found.values().all(|&count| count == 1), "{when}: {found:?}");
+    for page in once(removal.stays).into_keys() {
+        assert!(found.contains_key(&page), "{when}: {page} is lost");
+    }
+}
+
+fn segment_files(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// How often the visitor's id stands in the files, as segments and as the log write it.
+fn traces(dir: &Path) -> usize {
+    let mut varint = Vec::new();
+    let mut rest = VISITOR.0;
+    while rest >= 0x80 {
+        varint.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    varint.push(rest as u8);
+    let mut files = segment_files(dir);
+    files.extend(["events.db", "events.db-wal"].map(|name| dir.join(name)));
+    let count = |bytes: &[u8], needle: &[u8]| bytes.windows(needle.len()).filter(|window| *window == needle).count();
+    let in_file = |bytes: Vec<u8>| count(&bytes, &VISITOR.0.to_le_bytes()) + count(&bytes, &varint);
+    files.into_iter().map(|file| in_file(fs::read(file).unwrap())).sum()
+}
+
+/// SECURITY D16, P10. Sabotage: remove the old file before its replacement is registered (loses), or register without
+/// removing the old segment (doubles), or leave its file (traces).
+#[test]
+fn a_removal_that_dies_at_any_point_loses_nothing_else_and_is_completed_the_next_time() {
+    use FaultPoint::{SegmentCleanup, SegmentRegister, SegmentRename, SegmentWrite};
+    let template = TempDir::new().unwrap();
+    let store = open(template.path(), None);
+    fill(&store);
+    drop(store);
+    for removal in &REMOVALS {
+        let mut deaths = 0;
+        for point in [SegmentWrite, SegmentRename, SegmentRegister, SegmentCleanup] {
+            for passes in 0.. {
+                let when = format!("{} at {point:?} after {passes}", removal.name);
+                let dir = TempDir::new().unwrap();
+                copy_dir(template.path(), dir.path());
+                let death = Arc::new(Death::default());
+                let store = open(dir.path(), Some(Arc::clone(&death)));
+                death.passes.store(passes, Ordering::SeqCst);
+                *death.at.lock().unwrap() = Some(point);
+                let result = (removal.run)(&store);
+                assert_eq!(result.is_err(), death.dead.load(Ordering::SeqCst), "{when}: {result:?}");
+                if result.is_ok() {
+                    break;
+                }
+                deaths += 1;
+                check_in_between(&store, removal, &when);
+                let image = TempDir::new().unwrap();
+                copy_dir(dir.path(), image.path());
+                drop(store);
+
+                let store = open(image.path(), None);
+                check_in_between(&store, removal, &when);
+                assert_eq!(segment_files(image.path()).len() as u64, store.stats().segments, "{when}: leftovers");
+                (removal.run)(&store).unwrap();
+                let check = |store: &EmbeddedStore| {
+                    assert_eq!(pages(store, 1), once(removal.stays), "{when}");
+                    assert_eq!(pages(store, 2), once(|_| true), "{when}");
+                    assert_eq!(segment_files(image.path()).len() as u64, store.stats().segments, "{when}");
+                };
+                check(&store);
+                drop(store);
+                check(&open(image.path(), None));
+            }
+        }
+        // The head is sealed, then each of four segments is rewritten; retention leaves none alone either.
+        assert!(deaths >= 4 * 4, "{}: {deaths}", removal.name);
+    }
+}
+
+/// The visitor of website 2 is another person by the same number: only with both erased is the number in no file.
+/// Sabotage: no `scrub` when there is nothing left to rewrite.
+#[test]
+fn an_erasure_that_died_leaves_no_trace_when_it_is_done_again() {
+    use FaultPoint::{SegmentCleanup, SegmentRegister, SegmentRename, SegmentWrite};
+    let template = TempDir::new().unwrap();
+    let store = open(template.path(), None);
+    fill(&store);
+    store.erase_visitor(website(2), VISITOR).unwrap();
+    store_all(&store, website(1), &[visit(45)]);
+    drop(store);
+    for point in [SegmentWrite, SegmentRename, SegmentRegister, SegmentCleanup] {
+        for passes in 0.. {
+            let dir = TempDir::new().unwrap();
+            copy_dir(template.path(), dir.path());
+            let death = Arc::new(Death::default());
+            let store = open(dir.path(), Some(Arc::clone(&death)));
+            death.passes.store(passes, Ordering::SeqCst);
+            *death.at.lock().unwrap() = Some(point);
+            if store.erase_visitor(website(1), VISITOR).is_ok() {
+                assert!(passes >= 4, "{point:?}");
+                break;
+            }
+            drop(store);
+            assert!(traces(dir.path()) > 0, "{point:?} after {passes}: the death left some");
+            let store = open(dir.path(), None);
+            store.erase_visitor(website(1), VISITOR).unwrap();
+            assert_eq!(traces(dir.path()), 0, "{point:?} after {passes}");
+            drop(store);
+            drop(open(dir.path(), None));
+            assert_eq!(traces(dir.path()), 0, "{point:?} after {passes}, opened again");
+        }
+    }
+}
