@@ -546,3 +546,86 @@ fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> 
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use zenovay_domain::{EventKind, ManualClock, SessionId, Timestamp, VisitorId};
+
+    use super::*;
+    use crate::{EmbeddedConfig, EmbeddedStore, EventStore};
+
+    fn open(dir: &Path) -> EmbeddedStore {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
+        let config = EmbeddedConfig { group_rows: 16, scan_rows_max: 0, merge_fan_in: 2, ..EmbeddedConfig::new(dir) };
+        EmbeddedStore::open(config, clock).unwrap()
+    }
+
+    fn totals(store: &EmbeddedStore) -> zenovay_query::Answer {
+        let range = zenovay_domain::TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000));
+        let question = zenovay_query::Question::Overview;
+        let query = zenovay_query::Query { range, filter: zenovay_query::Filter::default(), question };
+        let website = WebsiteId::from_random_bytes([1; 16]);
+        store.query(website, &query, &zenovay_query::Budget::unlimited()).unwrap()
+    }
+
+    fn catalog(dir: &Path) -> Vec<SegmentMeta> {
+        Log::open(dir).unwrap().segments
+    }
+
+    fn has_digests(segments: &[SegmentMeta]) -> Vec<bool> {
+        segments.iter().map(|segment| segment.groups.iter().all(|group| group.digest.is_some())).collect()
+    }
+
+    /// Sabotage: leave version 1 out of `decode_meta`.
+    #[test]
+    fn a_store_of_format_1_answers_the_same_and_gets_digests_when_it_is_merged() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path();
+        let store = open(dir);
+        for round in 0..2_u64 {
+            let event = |number: u64| NewEvent {
+                website: WebsiteId::from_random_bytes([1; 16]),
+                received_at: Timestamp::from_millis(0),
+                event: Event::new(
+                    EventKind::Pageview,
+                    Timestamp::from_millis((round * 100 + number).cast_signed()),
+                    VisitorId(number % 7),
+                    SessionId((round * 100 + number) / 9),
+                ),
+                idempotency_key: None,
+            };
+            assert!(store.append((0..100).map(event).collect()).blocking_recv().unwrap().is_ok());
+            store.seal().unwrap();
+        }
+        let expected = totals(&store);
+        drop(store);
+
+        let segments = catalog(dir);
+        assert_eq!(has_digests(&segments), [true, true]);
+        let connection = Connection::open(dir.join("events.db")).unwrap();
+        for segment in segments {
+            let id = segment.id.cast_signed();
+            let body = postcard::to_stdvec(&SegmentMetaV1::from(segment)).unwrap();
+            let mut blob = vec![1];
+            blob.extend(xxh3_64(&body).to_le_bytes());
+            blob.extend(body);
+            connection.execute("UPDATE segments SET meta = ?2 WHERE id = ?1", params![id, blob]).unwrap();
+        }
+        connection.execute("UPDATE meta SET value = 1 WHERE name = 'format'", []).unwrap();
+        drop(connection);
+
+        assert_eq!(has_digests(&catalog(dir)), [false, false]);
+        let store = open(dir);
+        assert_eq!(totals(&store), expected);
+        assert!(store.merge().unwrap());
+        assert_eq!(totals(&store), expected);
+        drop(store);
+        assert_eq!(has_digests(&catalog(dir)), [true]);
+        let connection = Connection::open(dir.join("events.db")).unwrap();
+        let format: i64 =
+            connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
+        assert_eq!(format, FORMAT, "older programs refuse it");
+    }
+}

@@ -1,13 +1,12 @@
 //! Totals of more rows than the cache shall hold: from digests where they can stand for rows, and from the other rows one
 //! row group at a time.
 
-use std::collections::HashSet;
-
 use zenovay_domain::{SESSION_MAX_MS, TimeRange, WebsiteId};
 use zenovay_query::kernels::{Section, Span, TotalsJoin, totals_answer, totals_buckets};
 use zenovay_query::{Answer, Budget, Query, QueryError, time_needed};
 
 use crate::head::{BLOCK_ROWS, Generation};
+use crate::intern::IdSet;
 use crate::rows::{BaseRows, Ids};
 use crate::segment::{ColumnId, Segment, SegmentError, SiteRange, StoredDigest};
 use crate::state::State;
@@ -99,7 +98,7 @@ fn open_ids(known: &StoredDigest) -> Vec<u64> {
 
 /// The codes in `section` of the open sessions at the positions `split`.
 fn codes_of(known: &StoredDigest, split: &[u32], section: &Section) -> Vec<u32> {
-    let split: HashSet<u64> = split.iter().map(|&position| known.digest.open[position as usize].session).collect();
+    let split: IdSet = split.iter().map(|&position| known.digest.open[position as usize].session).collect();
     (0..).zip(&section.session_ids).filter(|(_, id)| split.contains(id)).map(|(code, _)| code).collect()
 }
 
@@ -122,7 +121,7 @@ fn digest_of_all(segment: &Segment, group: u32, split: &[u32]) -> Result<Option<
     if split.len() > digest.digest.open.len() {
         return Ok(None);
     }
-    let open: HashSet<u64> = open_ids(&digest).into_iter().collect();
+    let open: IdSet = open_ids(&digest).into_iter().collect();
     let ids = if split.is_empty() { Vec::new() } else { segment.read_ids(group, ColumnId::Session)? };
     Ok(split.iter().all(|&code| open.contains(&ids[code as usize])).then_some(digest))
 }
@@ -156,4 +155,126 @@ fn read_head(generation: &Generation, website: WebsiteId, time: TimeRange) -> Op
     let is_near = rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
     let section = Section { chunk: made.chunk, visitor_ids: ids.visitors, session_ids: ids.sessions };
     is_near.then_some((Place::Head(section), span))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
+    use zenovay_query::{Answer, Filter, Question, oracle};
+
+    use super::*;
+    use crate::log::{Log, Opened};
+    use crate::segment::SegmentMeta;
+    use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+
+    const MINUTE_MS: i64 = 60_000;
+    const ROWS: i64 = 1_000;
+
+    fn website() -> WebsiteId {
+        WebsiteId::from_random_bytes([1; 16])
+    }
+
+    fn open(dir: &Path) -> EmbeddedStore {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let config = EmbeddedConfig { group_rows: 128, scan_rows_max: 0, ..EmbeddedConfig::new(dir) };
+        EmbeddedStore::open(config, clock).unwrap()
+    }
+
+    /// A pageview a minute, each session of seven, and a visitor with one heartbeat only.
+    fn events() -> Vec<Event> {
+        let event = |number: i64| {
+            let at = Timestamp::from_millis(number * MINUTE_MS);
+            let session = number as u64 / 7;
+            Event::new(EventKind::Pageview, at, VisitorId(session % 50), SessionId(session))
+        };
+        let mut events: Vec<Event> = (0..ROWS).map(event).collect();
+        let at = Timestamp::from_millis(MINUTE_MS);
+        events.push(Event::new(EventKind::Heartbeat, at, VisitorId(999), SessionId(999)));
+        events
+    }
+
+    /// A store with one segment, and what its catalog says of that.
+    fn fill(dir: &Path) -> SegmentMeta {
+        let store = open(dir);
+        let new = |event: Event| NewEvent { website: website(), received_at: event.at, event, idempotency_key: None };
+        assert!(store.append(events().into_iter().map(new).collect()).blocking_recv().unwrap().is_ok());
+        store.seal().unwrap();
+        drop(store);
+        let Opened { segments, .. } = Log::open(dir).unwrap();
+        segments[0].clone()
+    }
+
+    fn overview(from_ms: i64, to_ms: i64) -> Query {
+        let range = TimeRange::new(Timestamp::from_millis(from_ms), Timestamp::from_millis(to_ms));
+        Query { range, filter: Filter::default(), question: Question::Overview }
+    }
+
+    fn ask(dir: &Path, query: &Query) -> Result<Answer, QueryError> {
+        open(dir).query(website(), query, &Budget::unlimited())
+    }
+
+    /// Changes every byte of the only segment file at the places that `keep` does not hold.
+    fn damage_all_but(dir: &Path, keep: &[std::ops::Range<u64>]) {
+        let path = std::fs::read_dir(dir.join("segments")).unwrap().next().unwrap().unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            *byte ^= u8::from(!keep.iter().any(|keep| keep.contains(&(place as u64))));
+        }
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// The digests and the dictionary pages of visitors: all that totals may read when everything is in the range.
+    fn read_by_totals(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
+        let of_group = |group: &crate::segment::GroupMeta| {
+            let digest = group.digest.unwrap();
+            let visitors = group.chunks[ColumnId::Visitor.index()];
+            [
+                digest.offset..digest.offset + u64::from(digest.bytes),
+                visitors.offset..visitors.offset + u64::from(visitors.dictionary_bytes),
+            ]
+        };
+        meta.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// Sabotage: read the rows of every section.
+    #[test]
+    fn rows_of_whole_row_groups_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = fill(dir.path());
+        assert_eq!(meta.groups.len(), 8);
+        let all = overview(0, ROWS * MINUTE_MS);
+        let cut = overview(0, ROWS * MINUTE_MS - 1);
+        let expected = oracle::answer(&events(), &all);
+        assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
+        assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
+        damage_all_but(dir.path(), &read_by_totals(&meta));
+        assert_eq!(ask(dir.path(), &all), Ok(expected));
+        let damaged = overview(1, ROWS * MINUTE_MS);
+        assert!(matches!(ask(dir.path(), &damaged), Err(QueryError::Damaged(_))), "this one needs rows");
+    }
+
+    /// Sabotage: leave the comparison of the checksum out of `Segment::bytes`.
+    #[test]
+    fn a_changed_byte_of_a_digest_is_an_error_and_never_another_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = fill(dir.path());
+        let all = overview(0, ROWS * MINUTE_MS);
+        for place in read_by_totals(&meta) {
+            for byte in [place.start, (place.start + place.end) / 2, place.end - 1] {
+                let copy = tempfile::tempdir().unwrap();
+                std::fs::create_dir(copy.path().join("segments")).unwrap();
+                for name in ["events.db", "events.db-wal"] {
+                    std::fs::copy(dir.path().join(name), copy.path().join(name)).unwrap();
+                }
+                let file = format!("segments/{}", crate::segment::file_name(meta.id));
+                std::fs::copy(dir.path().join(&file), copy.path().join(&file)).unwrap();
+                damage_all_but(copy.path(), &[0..byte, byte + 1..meta.bytes]);
+                assert!(matches!(ask(copy.path(), &all), Err(QueryError::Damaged(_))), "byte {byte}");
+                assert_eq!(crate::verify(copy.path()).unwrap().damages.len(), 1, "byte {byte}");
+            }
+        }
+    }
 }

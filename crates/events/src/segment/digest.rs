@@ -204,3 +204,61 @@ impl Digester {
         ready
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zenovay_domain::EventKind;
+
+    use super::*;
+
+    const HOUR_MS: i64 = 3_600_000;
+
+    /// A row group with one pageview in each of `sessions`, the first at `at`.
+    fn group(at: i64, sessions: std::ops::Range<u64>) -> (BaseRows, Ids) {
+        let ids = Ids { visitors: vec![7, 8], sessions: sessions.collect() };
+        let count = ids.sessions.len();
+        let rows = BaseRows {
+            at: (0..count as i64).map(|number| at + number).collect(),
+            kind: vec![EventKind::Pageview as u8; count],
+            visitor: vec![1; count],
+            session: (0..count as u32).collect(),
+            engagement_ms: vec![0; count],
+        };
+        (rows, ids)
+    }
+
+    fn add(digester: &mut Digester, number: u32, at: i64, sessions: std::ops::Range<u64>) -> Vec<u32> {
+        let (rows, ids) = group(at, sessions);
+        let ready = digester.add(number, DictionaryHashes::default(), rows, &ids);
+        ready.iter().map(|ready| ready.group).collect()
+    }
+
+    #[test]
+    fn a_digest_waits_for_the_row_groups_that_its_sessions_can_reach() {
+        let mut digester = Digester::default();
+        assert!(add(&mut digester, 0, 0, 0..5).is_empty());
+        assert!(add(&mut digester, 1, SESSION_MAX_MS, 4..8).is_empty());
+        assert_eq!(add(&mut digester, 2, SESSION_MAX_MS + HOUR_MS, 7..9), [0]);
+        let rest = digester.finish();
+        let open = |ready: &Ready| ready.digest.digest.open.iter().map(|share| share.session).collect::<Vec<_>>();
+        assert_eq!(rest.iter().map(open).collect::<Vec<_>>(), [vec![4, 7], vec![7]]);
+        let digest = &rest[0].digest;
+        assert_eq!((digest.digest.metrics.events, digest.digest.metrics.sessions), (4, 2));
+        assert_eq!((digest.digest.metrics.visitors, &digest.silent[..]), (1, &[0][..]));
+        assert_eq!(StoredDigest::decode(&digest.encode().unwrap()).as_ref(), Ok(digest));
+    }
+
+    /// Sabotage: count sessions up only.
+    #[test]
+    fn too_many_sessions_at_a_time_end_the_digests_of_a_website() {
+        let many = PENDING_SESSIONS_MAX as u64 - 2;
+        let mut digester = Digester::default();
+        assert!(add(&mut digester, 0, 0, 0..many).is_empty());
+        // Far enough apart they are not held together.
+        assert_eq!(add(&mut digester, 1, 30 * HOUR_MS, 0..many), [0]);
+        assert_eq!(add(&mut digester, 2, 90 * HOUR_MS, 0..many), [1]);
+        assert!(add(&mut digester, 3, 91 * HOUR_MS, 0..3).is_empty());
+        assert!(add(&mut digester, 4, 190 * HOUR_MS, 0..3).is_empty());
+        assert!(digester.finish().is_empty());
+    }
+}

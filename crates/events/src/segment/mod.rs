@@ -160,7 +160,8 @@ pub(crate) struct GroupMeta {
 }
 
 /// What format 1 said of a segment: row groups had no digests.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 pub(crate) struct SegmentMetaV1 {
     id: u64,
     position: u64,
@@ -170,7 +171,8 @@ pub(crate) struct SegmentMetaV1 {
     sites: Vec<SiteRange>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct GroupMetaV1 {
     rows: u32,
     chunks: Vec<ChunkMeta>,
@@ -180,6 +182,15 @@ impl From<SegmentMetaV1> for SegmentMeta {
     fn from(old: SegmentMetaV1) -> Self {
         let SegmentMetaV1 { id, position, rows, bytes, groups, sites } = old;
         let group = |group: GroupMetaV1| GroupMeta { rows: group.rows, chunks: group.chunks, digest: None };
+        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
+    }
+}
+
+#[cfg(test)]
+impl From<SegmentMeta> for SegmentMetaV1 {
+    fn from(new: SegmentMeta) -> Self {
+        let SegmentMeta { id, position, rows, bytes, groups, sites } = new;
+        let group = |group: GroupMeta| GroupMetaV1 { rows: group.rows, chunks: group.chunks };
         Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
     }
 }
