@@ -238,6 +238,11 @@ impl Dimensions {
         self.spans[dimension as usize] = (start as u16, len as u16);
     }
 
+    /// How many dimensions have a value.
+    pub fn count(&self) -> usize {
+        self.spans.iter().filter(|(_, len)| *len > 0).count()
+    }
+
     /// The dimensions that have a value, with it, in the order of [`Dimension::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (Dimension, &str)> {
         Dimension::ALL.iter().map(|&dimension| (dimension, self.get(dimension))).filter(|(_, value)| !value.is_empty())
@@ -355,6 +360,6 @@ mod tests {
         assert_eq!(dimensions.get(Dimension::City), "b");
         dimensions.set(Dimension::Region, "c");
         assert_eq!(dimensions.get(Dimension::Region), "");
-        assert_eq!(dimensions.iter().count(), 3);
+        assert_eq!((dimensions.iter().count(), dimensions.count()), (3, 3));
     }
 }

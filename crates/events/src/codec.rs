@@ -16,7 +16,7 @@ use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, Sessio
 
 use crate::NewEvent;
 
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 const HEADER: usize = 13;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
 const MAX_ROWS_BYTES: usize = 1 << 30;
@@ -43,11 +43,32 @@ struct Texts<'a>(&'a Dimensions);
 impl Serialize for Texts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeSeq;
-        let mut texts = serializer.serialize_seq(Some(self.0.iter().count()))?;
+        let mut texts = serializer.serialize_seq(Some(self.0.count()))?;
         for (dimension, text) in self.0.iter() {
             texts.serialize_element(&(dimension as u8, text))?;
         }
         texts.end()
+    }
+}
+
+/// Where rows are written: at the end of a buffer, texts at once and not byte by byte.
+struct Rows(Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Rows {
+    type Output = Vec<u8>;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
     }
 }
 
@@ -79,9 +100,9 @@ impl Encoder {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.
-        rows = postcard::to_extend(&events.len(), rows).map_err(std::io::Error::other)?;
+        rows = postcard::serialize_with_flavor(&events.len(), Rows(rows)).map_err(std::io::Error::other)?;
         for new in events {
-            rows = postcard::to_extend(&row(new), rows).map_err(std::io::Error::other)?;
+            rows = postcard::serialize_with_flavor(&row(new), Rows(rows)).map_err(std::io::Error::other)?;
         }
         let length = u32::try_from(rows.len())
             .ok()

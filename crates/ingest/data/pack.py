@@ -12,7 +12,8 @@ import sys
 
 
 def zstd(data: bytes, name: str) -> None:
-    subprocess.run(["zstd", "-19", "-q", "-f", "-o", name], input=data, check=True)
+    # The size in the frame lets the program unpack it into exactly as much memory.
+    subprocess.run(["zstd", "-19", "-q", "-f", f"--stream-size={len(data)}", "-o", name], input=data, check=True)
 
 
 def agents(path: str) -> None:

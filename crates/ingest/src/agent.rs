@@ -7,6 +7,7 @@ use moka::sync::Cache;
 use ua_parser::{Extractor, Regexes};
 
 use crate::bots::{self, BotClass};
+use crate::data;
 use crate::recent::Recent;
 
 /// The longest user agent that is looked at; a longer one is a crawler's.
@@ -103,9 +104,9 @@ fn extractor() -> &'static Extractor<'static> {
     static EXTRACTOR: OnceLock<Extractor<'static>> = OnceLock::new();
     EXTRACTOR.get_or_init(|| {
         // The rules are part of the program: that they compile is a fact of the build, and the tests run them.
-        let json = zstd::decode_all(RULES).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
+        let json = data::unpack(RULES).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
         let regexes: Regexes<'static> =
-            serde_json::from_reader(json.as_slice()).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
+            serde_json::from_slice(&json).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
         // The device rules name models, which nobody asks for: the class comes from system and form factor.
         let regexes = Regexes { device_parsers: Vec::new(), ..regexes };
         Extractor::try_from(regexes).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"))

@@ -8,9 +8,24 @@ use maxminddb::Reader;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use crate::data;
 use crate::recent::Recent;
 
 static COUNTRIES: &[u8] = include_bytes!("../data/countries.mmdb.zst");
+
+mod tree;
+
+use tree::{Leaf, Tree};
+
+/// The bytes of a database, in memory once.
+#[derive(Clone)]
+struct Bytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +61,9 @@ pub struct Place {
 
 /// A geo database in memory. Lookups keep no address.
 pub struct GeoDatabase {
-    reader: Reader<Vec<u8>>,
+    reader: Reader<Bytes>,
+    /// The search tree of the same bytes.
+    tree: Tree,
     /// Records read lately, by where they are in the database: a country has one record for all of its networks.
     places: Recent<Place>,
 }
@@ -61,9 +78,9 @@ impl GeoDatabase {
     /// # Errors
     /// When the data built into the program are damaged.
     pub fn embedded() -> Result<Self, GeoError> {
-        let bytes = zstd::decode_all(COUNTRIES)
-            .map_err(|source| GeoError::Io { path: "the embedded database".to_owned(), source })?;
-        Self::from_bytes(bytes, "the embedded database")
+        let name = "the embedded database";
+        let bytes = data::unpack(COUNTRIES).map_err(|source| GeoError::Io { path: name.to_owned(), source })?;
+        Self::from_bytes(bytes, name)
     }
 
     /// The database in the file `path`: any MaxMind DB with countries, such as DB-IP, IPinfo or GeoLite2.
@@ -78,8 +95,11 @@ impl GeoDatabase {
 
     fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
         let invalid = |problem: String| GeoError::Format { path: path.to_owned(), problem };
-        let reader = Reader::from_source(bytes).map_err(|error| invalid(error.to_string()))?;
-        let database = Self { reader, places: Recent::new(PLACES) };
+        let bytes = Bytes(Arc::new(bytes));
+        let reader = Reader::from_source(bytes.clone()).map_err(|error| invalid(error.to_string()))?;
+        let tree =
+            Tree::new(bytes, reader.metadata()).ok_or_else(|| invalid("its search tree is damaged".to_owned()))?;
+        let database = Self { reader, tree, places: Recent::new(PLACES) };
         // A file of another kind, for example of networks' names, would silently give no country.
         let probes: [IpAddr; 4] = [[8, 8, 8, 8], [1, 1, 1, 1], [193, 0, 6, 139], [81, 2, 69, 160]].map(IpAddr::from);
         for probe in probes {
@@ -102,16 +122,13 @@ impl GeoDatabase {
     }
 
     fn try_lookup(&self, address: IpAddr) -> Result<Arc<Place>, maxminddb::MaxMindDbError> {
-        let found = match self.reader.lookup(address) {
-            Ok(found) => found,
-            // An IPv4 database asked for an IPv6 address.
-            Err(maxminddb::MaxMindDbError::InvalidInput { .. }) => return Ok(Arc::default()),
-            Err(error) => return Err(error),
-        };
-        let Some(offset) = found.offset() else { return Ok(Arc::default()) };
-        self.places.get_or(&offset.to_le_bytes(), || {
-            Ok(Arc::new(found.decode::<Record<'_>>()?.map_or_else(Place::default, Place::from)))
-        })
+        match self.tree.find(address) {
+            Leaf::Nothing => Ok(Arc::default()),
+            Leaf::Record(pointer) => self.places.get_or(&pointer.to_le_bytes(), || {
+                let record = self.reader.lookup(address)?.decode::<Record<'_>>()?;
+                Ok(Arc::new(record.map_or_else(Place::default, Place::from)))
+            }),
+        }
     }
 }
 
@@ -234,11 +251,23 @@ mod tests {
         assert!(missing.contains("zenovay-no-such.mmdb"), "{missing}");
         let error = GeoDatabase::from_bytes(b"not a database".to_vec(), "places.mmdb").unwrap_err().to_string();
         assert!(error.starts_with("places.mmdb is not a usable .mmdb file"), "{error}");
-        let whole = zstd::decode_all(COUNTRIES).unwrap();
+        let whole = data::unpack(COUNTRIES).unwrap();
         assert!(GeoDatabase::from_bytes(whole[..whole.len() / 2].to_vec(), "half.mmdb").is_err());
     }
 
     proptest! {
+        /// The tree beside the reader's own search.
+        #[test]
+        fn the_record_of_an_address_is_the_one_that_the_reader_finds(
+            bits in prop_oneof![any::<u128>(), (0x2001u128..0x2c10, any::<u128>()).prop_map(|(top, rest)| top << 112 | rest >> 16), (0x2002u128 << 112)..(0x2003u128 << 112), 0u128..1 << 34],
+            v4 in any::<u32>(),
+        ) {
+            for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into())] {
+                let record: Option<Record<'_>> = embedded().reader.lookup(address).unwrap().decode().unwrap();
+                prop_assert_eq!(&*embedded().try_lookup(address).unwrap(), &record.map(Place::from).unwrap_or_default());
+            }
+        }
+
         #[test]
         fn any_address_has_a_country_of_two_letters_or_none(bits in any::<u128>(), v4 in any::<u32>()) {
             for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into())] {

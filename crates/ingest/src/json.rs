@@ -207,6 +207,13 @@ pub(crate) struct TextRule {
     pub(crate) max_chars: usize,
 }
 
+impl TextRule {
+    /// Whether a text without NUL keeps the rule by its bytes: it has no more characters than those, and in ASCII as many.
+    fn is_plainly_kept(&self, text: &str) -> bool {
+        (self.min_chars..=self.max_chars).contains(&text.len()) && (self.min_chars <= 1 || text.is_ascii())
+    }
+}
+
 impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn new(prefix: &'p str, members: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
         let mut problems = Problems::new();
@@ -228,6 +235,7 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// Takes the first of `names` that is there: the name and its aliases.
+    #[inline]
     pub(crate) fn take(&mut self, names: &[Name]) -> (&'static str, Raw<'a>) {
         for &name in names {
             // No object has as many members as NOWHERE.
@@ -241,11 +249,20 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
+    #[inline]
     pub(crate) fn text(&mut self, names: &[Name], rule: TextRule) -> Option<Cow<'a, str>> {
         let (name, value) = self.take(names);
         match value {
+            Raw::Text(Cow::Borrowed(text)) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
+            Raw::Absent if !rule.required => None,
+            value => self.checked_text(name, value, rule),
+        }
+    }
+
+    fn checked_text(&mut self, name: &'static str, value: Raw<'a>, rule: TextRule) -> Option<Cow<'a, str>> {
+        match value {
             Raw::Text(text) => {
-                let problem = if text.contains('\0') {
+                let problem = if has_nul(&text) {
                     Some("Must not contain NUL".to_owned())
                 } else if text.is_empty() && rule.required && rule.min_chars == 1 {
                     Some("Is required".to_owned())
@@ -308,6 +325,11 @@ impl<'a, 'p> Members<'a, 'p> {
         }
         (name, Vec::new())
     }
+}
+
+/// Whether a text of a body has a NUL. JSON has control characters as escapes only, and a text with escapes is not borrowed.
+pub(crate) fn has_nul(text: &Cow<'_, str>) -> bool {
+    matches!(text, Cow::Owned(text) if text.contains('\0'))
 }
 
 /// Whether `text` has fewer than `chars` characters. A text has at least a fourth as many characters as bytes.

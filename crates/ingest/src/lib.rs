@@ -5,6 +5,7 @@ mod batch;
 mod body;
 mod bots;
 mod client_ip;
+mod data;
 mod geo;
 mod hit;
 mod identity;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::{Problems, Raw, longer_than, note_duplicates};
+use crate::json::{Problems, Raw, has_nul, longer_than, note_duplicates};
 
 /// The most properties of an event (SPEC E1).
 pub const PROPERTIES_MAX: usize = 50;
@@ -36,11 +36,11 @@ impl<'a> Properties<'a> {
             }
             let problem = if name.is_empty() || longer_than(&name, PROPERTY_NAME_MAX_CHARS) {
                 Some("Property names have 1 to 100 characters")
-            } else if name.contains('\0') {
+            } else if has_nul(&name) {
                 Some("Must not contain NUL")
             } else {
                 match &value {
-                    Raw::Text(text) if text.contains('\0') => Some("Must not contain NUL"),
+                    Raw::Text(text) if has_nul(text) => Some("Must not contain NUL"),
                     Raw::Text(text) if longer_than(text, PROPERTY_VALUE_MAX_CHARS) => {
                         Some("Property value too long (max 1000 characters)")
                     }

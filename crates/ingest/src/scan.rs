@@ -73,9 +73,17 @@ impl<'a> Scanner<'a> {
             }
             let name = self.string()?;
             self.expect(b':')?;
-            let value = self.value(depth.saturating_sub(1), levels)?;
-            if depth > 0 {
-                members.push((name, value));
+            // Most values are texts: they are put where they belong without a detour.
+            if self.space()? == b'"' {
+                let text = self.string()?;
+                if depth > 0 {
+                    members.push((name, Raw::Text(text)));
+                }
+            } else {
+                let value = self.value(depth.saturating_sub(1), levels)?;
+                if depth > 0 {
+                    members.push((name, value));
+                }
             }
             match self.space()? {
                 b',' => self.at += 1,
@@ -112,21 +120,20 @@ impl<'a> Scanner<'a> {
     }
 
     /// A string, of which the opening quote is next. Borrowed when it has no escape.
+    #[inline(always)]
     fn string(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at + 1;
         let end = start + plain_len(self.text.as_bytes().get(start..)?);
-        match self.text.as_bytes().get(end)? {
-            b'"' => {
-                self.at = end + 1;
-                self.text.get(start..end).map(Cow::Borrowed)
-            }
-            b'\\' => self.escaped(end),
-            _ => None,
+        if self.text.as_bytes().get(end) == Some(&b'"') {
+            self.at = end + 1;
+            return self.text.get(start..end).map(Cow::Borrowed);
         }
+        self.escaped(end).map(Cow::Owned)
     }
 
-    /// A string with its first escape at `escape`.
-    fn escaped(&mut self, escape: usize) -> Option<Cow<'a, str>> {
+    /// A string with its first escape at `escape`; when that is something else, it is wrong.
+    #[cold]
+    fn escaped(&mut self, escape: usize) -> Option<String> {
         let bytes = self.text.as_bytes();
         let mut end = escape;
         while *bytes.get(end)? == b'\\' {
@@ -136,7 +143,7 @@ impl<'a> Scanner<'a> {
         }
         let literal = self.text.get(self.at..=end)?;
         self.at = end + 1;
-        serde_json::from_str::<String>(literal).ok().map(Cow::Owned)
+        serde_json::from_str(literal).ok()
     }
 
     fn number(&mut self) -> Option<Raw<'a>> {
