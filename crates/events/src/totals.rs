@@ -19,7 +19,7 @@ const ROW_BYTES: usize = 96;
 enum Place<'a> {
     Group(&'a Segment, &'a SiteRange),
     /// What the head had when the query began: what comes later must not meet sections that were joined without it.
-    Head(Section),
+    Head(Box<Section>),
 }
 
 /// The answer to `query`, for which [`zenovay_query::kernels::is_totals`] holds.
@@ -33,58 +33,58 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
         })
         .collect();
     for generation in state.generations() {
-        budget.check_memory(generation.rows() as usize * ROW_BYTES)?;
-        places.extend(read_head(generation, website, time));
+        places.extend(read_head(generation, website, time, budget)?);
     }
     let spans: Vec<Span> = places.iter().map(|(_, span)| *span).collect();
+    // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
+    let is_lonely: Vec<bool> = (0..places.len()).map(|number| is_lonely(&places, number)).collect();
     let mut join = TotalsJoin::new(query.range, &buckets, &spans, budget)?;
-
-    // The digests of sections whose sessions no other source can have: they alone know which of them to join.
-    let mut lonely: Vec<Option<StoredDigest>> = Vec::with_capacity(places.len());
-    let mut is_whole: Vec<bool> = Vec::with_capacity(places.len());
-    for (number, (place, _)) in places.iter().enumerate() {
-        let mut digest = None;
-        match place {
+    let mut sections = Vec::with_capacity(places.len());
+    for (number, (place, _)) in places.into_iter().enumerate() {
+        let mut lonely = None;
+        match &place {
             Place::Head(section) => join.add_sessions(number, &section.session_ids)?,
             Place::Group(segment, range) => {
-                if is_lonely(&places, number) {
-                    digest = segment.read_digest(range.group).map_err(damaged)?;
+                if is_lonely[number] {
+                    lonely = segment.read_digest(range.group).map_err(damaged)?;
                 }
-                let ids = match &digest {
+                let ids = match &lonely {
                     Some(known) => open_ids(known),
                     None => segment.read_ids(range.group, ColumnId::Session).map_err(damaged)?,
                 };
                 join.add_sessions(number, &ids)?;
             }
         }
-        is_whole.push(join.is_whole(number));
-        lonely.push(digest);
+        sections.push((place, lonely, join.is_whole(number)));
     }
 
     let mut totals = join.join()?;
-    for (number, (place, span)) in places.iter().enumerate() {
+    for (number, (place, lonely, is_whole)) in sections.into_iter().enumerate() {
         let split = totals.split(number).to_vec();
         match place {
-            Place::Head(section) => totals.add_rows(number, section, &split)?,
+            Place::Head(section) => totals.add_rows(number, &section, &split)?,
             Place::Group(segment, range) => {
-                let known = lonely[number].take();
-                if is_whole[number]
-                    && let Some(StoredDigest { digest, silent }) = match &known {
-                        Some(known) => Some(known.clone()),
-                        None => digest_of_all(segment, range.group, &split).map_err(damaged)?,
+                let split_codes = |section: &Section| match &lonely {
+                    Some(known) => codes_of(known, &split, section),
+                    None => split.clone(),
+                };
+                let digest = match &lonely {
+                    _ if !is_whole => None,
+                    Some(known) => Some(known.clone()),
+                    None => digest_of_all(segment, range.group, &split).map_err(damaged)?,
+                };
+                match digest {
+                    Some(StoredDigest { digest, silent }) => {
+                        let ids = segment.read_ids(range.group, ColumnId::Visitor).map_err(damaged)?;
+                        let mut silent = silent.into_iter().peekable();
+                        let loud = (0..).zip(ids).filter(|(code, _)| silent.next_if_eq(code).is_none());
+                        totals.add_digest(number, &digest, loud.map(|(_, id)| id))?;
                     }
-                {
-                    let ids = segment.read_ids(range.group, ColumnId::Visitor).map_err(damaged)?;
-                    let mut silent = silent.into_iter().peekable();
-                    let loud = (0..).zip(ids).filter(|(code, _)| silent.next_if_eq(code).is_none());
-                    totals.add_digest(number, &digest, loud.map(|(_, id)| id))?;
-                    continue;
-                }
-                budget.check_memory(span.rows * ROW_BYTES)?;
-                let section = read_group(segment, range).map_err(damaged)?;
-                match &known {
-                    Some(known) => totals.add_rows(number, &section, &codes_of(known, &split, &section))?,
-                    None => totals.add_rows(number, &section, &split)?,
+                    None => {
+                        budget.check_memory(range.rows as usize * ROW_BYTES)?;
+                        let section = read_group(segment, range).map_err(damaged)?;
+                        totals.add_rows(number, &section, &split_codes(&section))?;
+                    }
                 }
             }
         }
@@ -114,16 +114,11 @@ fn is_lonely(places: &[(Place<'_>, Span)], number: usize) -> bool {
     })
 }
 
-/// The digest of a row group, when the sessions that are in other sections, which have the codes `split`, are all open in
-/// it.
+/// The digest of a row group of whose sessions `split` are in other sections, when it knows all of these. Its open sessions
+/// are among them: their other row groups are sections too, because no session reaches farther than the time needed.
 fn digest_of_all(segment: &Segment, group: u32, split: &[u32]) -> Result<Option<StoredDigest>, SegmentError> {
-    let Some(digest) = segment.read_digest(group)? else { return Ok(None) };
-    if split.len() > digest.digest.open.len() {
-        return Ok(None);
-    }
-    let open: IdSet = open_ids(&digest).into_iter().collect();
-    let ids = if split.is_empty() { Vec::new() } else { segment.read_ids(group, ColumnId::Session)? };
-    Ok(split.iter().all(|&code| open.contains(&ids[code as usize])).then_some(digest))
+    let digest = segment.read_digest(group)?;
+    Ok(digest.filter(|known| known.digest.open.len() == split.len()))
 }
 
 fn read_group(segment: &Segment, range: &SiteRange) -> Result<Section, SegmentError> {
@@ -133,8 +128,14 @@ fn read_group(segment: &Segment, range: &SiteRange) -> Result<Section, SegmentEr
 }
 
 /// The rows of `website` in a generation of the head; `None` when they are not in `time`.
-fn read_head(generation: &Generation, website: WebsiteId, time: TimeRange) -> Option<(Place<'static>, Span)> {
-    let site = generation.site(website)?;
+fn read_head(
+    generation: &Generation,
+    website: WebsiteId,
+    time: TimeRange,
+    budget: &Budget,
+) -> Result<Option<(Place<'static>, Span)>, QueryError> {
+    let Some(site) = generation.site(website) else { return Ok(None) };
+    budget.check_memory(site.lock().len() * ROW_BYTES)?;
     let mut base = BaseRows::default();
     let ids = loop {
         // Under the lock a block at a time: the writer may be waiting.
@@ -154,7 +155,7 @@ fn read_head(generation: &Generation, website: WebsiteId, time: TimeRange) -> Op
     let span = Span { min_at: made.min_at, max_at: made.max_at, rows };
     let is_near = rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
     let section = Section { chunk: made.chunk, visitor_ids: ids.visitors, session_ids: ids.sessions };
-    is_near.then_some((Place::Head(section), span))
+    Ok(is_near.then_some((Place::Head(Box::new(section)), span)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -164,11 +163,11 @@ fn visits(count: usize) -> Vec<Event> {
         .collect()
 }
 
-struct FailAt(FaultPoint, AtomicBool);
+struct FailAt(FaultPoint);
 
 impl Faults for FailAt {
     fn at(&self, point: FaultPoint) -> io::Result<()> {
-        if point == self.0 && self.1.load(Ordering::Relaxed) {
+        if point == self.0 {
             return Err(io::Error::other("the process dies here"));
         }
         Ok(())
@@ -185,13 +184,13 @@ fn a_death_while_digests_are_written_changes_no_total() {
         let events = visits(300);
         let overview = ever(Question::Overview);
         let expected = oracle::answer(&events, &overview);
-        let faults = Arc::new(FailAt(point, AtomicBool::new(false)));
-        let store = open(EmbeddedConfig { faults: Some(faults.clone()), ..config(dir.path(), 64, 0) });
+        let store = open(EmbeddedConfig { merge_fan_in: 9, ..config(dir.path(), 64, 0) });
         for part in events.chunks(150) {
             store_all(&store, website(1), part);
             store.seal().unwrap();
         }
-        faults.1.store(true, Ordering::Relaxed);
+        drop(store);
+        let store = open(EmbeddedConfig { faults: Some(Arc::new(FailAt(point))), ..config(dir.path(), 64, 0) });
         assert!(store.merge().is_err(), "{point:?}");
         assert_eq!(ask(&store, website(1), &overview), expected, "{point:?}");
         drop(store);
