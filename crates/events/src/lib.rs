@@ -5,6 +5,8 @@ mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod embedded;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod head;
 mod intern;
 mod log;

@@ -508,7 +508,7 @@ fn delete_batches(connection: &Connection, range: (u64, u64)) -> Result<u64, rus
     Ok(bytes.cast_unsigned())
 }
 
-fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
+pub(crate) fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
     let body = postcard::to_stdvec(segment).map_err(io::Error::other)?;
     let mut blob = vec![SEGMENT_META_VERSION];
     blob.extend(xxh3_64(&body).to_le_bytes());
@@ -516,7 +516,7 @@ fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
     Ok(blob)
 }
 
-fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
+pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
     let (&version, rest) = blob.split_first()?;
     let (hash, body) = rest.split_first_chunk::<8>()?;
     if u64::from_le_bytes(*hash) != xxh3_64(body) {
