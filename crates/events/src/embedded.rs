@@ -67,7 +67,7 @@ impl EmbeddedStore {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
         sweep(&segments_dir, &segments).map_err(io)?;
 
-        let active = Arc::new(Generation::new(1));
+        let active = Arc::new(Generation::first());
         let now_ms = clock.now().as_millis();
         log.replay(|events| active.append(now_ms, events.iter().map(|(website, event)| (*website, event))))?;
         let next_id = segments.iter().map(|segment| segment.id).max().unwrap_or(0) + 1;

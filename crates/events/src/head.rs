@@ -17,6 +17,9 @@ pub(crate) const BLOCK_ROWS: usize = 8_192;
 const ROW_BYTES: usize = 150;
 /// What a website takes, about, before its first row.
 const SITE_BYTES: usize = 4_096;
+/// A website with so many rows gets columns of the same length in the next generation at once: growing them copies them
+/// over and over, and every time the kernel clears pages that the last copy gave back.
+const LARGE_ROWS: usize = 4_096;
 /// What a new text takes beside its bytes, about.
 const TEXT_BYTES: usize = 96;
 
@@ -24,6 +27,8 @@ const TEXT_BYTES: usize = 96;
 pub(crate) struct Generation {
     pub(crate) id: u64,
     sites: RwLock<HashMap<WebsiteId, Arc<Mutex<SiteHead>>>>,
+    /// Lengths of the large websites of the generation before.
+    expected: HashMap<WebsiteId, Lengths>,
     rows: AtomicU64,
     bytes: AtomicU64,
     /// Arrival of the first row, milliseconds; `i64::MAX` without rows.
@@ -31,10 +36,23 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new(id: u64) -> Self {
+    /// The first generation of a store.
+    pub(crate) fn first() -> Self {
+        Self::new(1, HashMap::new())
+    }
+
+    /// The generation after this one, which is not appended to any more.
+    pub(crate) fn next(&self) -> Self {
+        let sites = self.sites.read();
+        let lengths = sites.iter().map(|(website, site)| (*website, site.lock().lengths()));
+        Self::new(self.id + 1, lengths.filter(|(_, lengths)| lengths.rows >= LARGE_ROWS).collect())
+    }
+
+    fn new(id: u64, expected: HashMap<WebsiteId, Lengths>) -> Self {
         Self {
             id,
             sites: RwLock::default(),
+            expected,
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             since: AtomicI64::new(i64::MAX),
@@ -75,7 +93,10 @@ impl Generation {
         for (website, events) in by_site {
             let site = self.site(website).unwrap_or_else(|| {
                 self.bytes.fetch_add(SITE_BYTES as u64, Ordering::Relaxed);
-                Arc::clone(self.sites.write().entry(website).or_default())
+                let head = self.expected.get(&website).map_or_else(SiteHead::default, SiteHead::with_room);
+                let head = Arc::new(Mutex::new(head));
+                self.sites.write().insert(website, Arc::clone(&head));
+                head
             });
             let mut site = site.lock();
             let bytes: usize = events.iter().map(|event| site.push(event)).sum();
@@ -103,7 +124,41 @@ pub(crate) struct SiteHead {
     pub(crate) texts: [TextInterner; Dimension::COUNT],
 }
 
+/// How long the columns and maps of a [`SiteHead`] are.
+struct Lengths {
+    rows: usize,
+    visitors: usize,
+    sessions: usize,
+    dimensions: [usize; Dimension::COUNT],
+}
+
 impl SiteHead {
+    fn with_room(lengths: &Lengths) -> Self {
+        let rows = lengths.rows;
+        Self {
+            at: Vec::with_capacity(rows),
+            kind: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            engagement_ms: Vec::with_capacity(rows),
+            scroll_percent: Vec::with_capacity(rows),
+            visitor: Vec::with_capacity(rows),
+            session: Vec::with_capacity(rows),
+            dimensions: lengths.dimensions.map(Vec::with_capacity),
+            visitors: IdInterner::with_capacity(lengths.visitors),
+            sessions: IdInterner::with_capacity(lengths.sessions),
+            texts: Default::default(),
+        }
+    }
+
+    fn lengths(&self) -> Lengths {
+        Lengths {
+            rows: self.len(),
+            visitors: self.visitors.ids().len(),
+            sessions: self.sessions.ids().len(),
+            dimensions: self.dimensions.each_ref().map(Vec::len),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.at.len()
     }
@@ -149,7 +204,7 @@ mod tests {
     #[test]
     fn absent_texts_are_code_zero_in_every_row() {
         let website = WebsiteId::from_random_bytes([1; 16]);
-        let generation = Generation::new(1);
+        let generation = Generation::first();
         let mut events = Vec::new();
         for (n, city) in ["", "Oslo", "", "Rome", "Oslo", ""].into_iter().enumerate() {
             let mut event =
@@ -165,5 +220,31 @@ mod tests {
         assert_eq!(site.dimension(Dimension::Os, 2..4), [0, 0]);
         assert_eq!((site.visitors.ids().len(), site.sessions.ids().len()), (1, 6));
         assert_eq!((generation.rows(), generation.since()), (6, 7));
+    }
+
+    #[test]
+    fn a_large_website_has_room_for_as_much_in_the_next_generation() {
+        let (large, small) = (WebsiteId::from_random_bytes([1; 16]), WebsiteId::from_random_bytes([2; 16]));
+        let events: Vec<_> = (0..LARGE_ROWS as u64)
+            .map(|n| {
+                let at = Timestamp::from_millis(n as i64);
+                let mut event = Event::new(EventKind::Pageview, at, VisitorId(n / 2), SessionId(n));
+                event.dimensions.set(Dimension::City, "Oslo");
+                event
+            })
+            .collect();
+        let first = Generation::first();
+        first.append(7, events.iter().map(|event| (large, event)).chain([(small, &events[0])]));
+        let next = first.next();
+        assert_eq!((next.id, next.rows(), next.websites().len()), (2, 0, 0), "it holds nothing yet");
+        next.append(8, [(large, &events[0]), (small, &events[0])].into_iter());
+        let room = |website| {
+            let site = next.site(website).unwrap();
+            let site = site.lock();
+            let city = Dimension::City as usize;
+            (site.len(), site.at.capacity() >= LARGE_ROWS, site.dimensions[city].capacity() >= LARGE_ROWS)
+        };
+        assert_eq!(room(large), (1, true, true));
+        assert_eq!(room(small), (1, false, false));
     }
 }

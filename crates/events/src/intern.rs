@@ -38,6 +38,10 @@ pub(crate) struct IdInterner {
 }
 
 impl IdInterner {
+    pub(crate) fn with_capacity(ids: usize) -> Self {
+        Self { map: IdMap::with_capacity_and_hasher(ids, BuildHasherDefault::default()), ids: Vec::with_capacity(ids) }
+    }
+
     pub(crate) fn code(&mut self, id: u64) -> u32 {
         match self.map.entry(id) {
             Entry::Occupied(entry) => *entry.get(),

@@ -10,7 +10,6 @@ use zenovay_domain::WebsiteId;
 
 use crate::codec::Encoder;
 use crate::embedded::Inner;
-use crate::head::Generation;
 use crate::log::{CatalogChange, Failed, KeyCursor, Log, PoisonedLog};
 use crate::queue::{Job, Work};
 use crate::segment::Segment;
@@ -158,7 +157,7 @@ impl Writer {
         }
         let mut next = state.next();
         next.frozen.push(Frozen { generation: Arc::clone(&state.active), last_seq: log.last_seq() });
-        next.active = Arc::new(Generation::new(state.active.id + 1));
+        next.active = Arc::new(state.active.next());
         self.inner.set_state(next);
         Ok(())
     }

@@ -103,16 +103,15 @@ pub async fn run<B: MessageBody + 'static>(
 
 /// Renders errors, then writes the headers that every answer has.
 fn complete(shell: &Shell, response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
-    let now = shell.clock.now();
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
-        render_error(response, now, id)
+        render_error(response, shell.clock.now(), id)
     } else {
         response
     };
     let usage = response.request().extensions().get::<KeyUsage>().copied();
     let headers = response.headers_mut();
     if let Some(usage) = usage {
-        usage.put(headers, now, shell.reset_format);
+        usage.put(headers, shell.clock.now(), shell.reset_format);
     }
     put_common_headers(shell, headers, id);
     response
