@@ -1,0 +1,126 @@
+//! Reading a list of visitors page by page.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
+use zenovay_query::{
+    Answer, Budget, Condition, Field, Filter, MemoryDataset, Operator, Query, Question, VisitorPage, VisitorRecord,
+    oracle,
+};
+
+type Place = (Timestamp, VisitorId);
+
+fn event((visitor, session, at, path): (u64, u64, i64, bool)) -> Event {
+    // A session has one visitor. Ids are not in the order of anything.
+    let visitor = VisitorId((visitor + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut event =
+        Event::new(EventKind::Pageview, Timestamp::from_millis(at), visitor, SessionId(visitor.0 ^ session));
+    event.dimensions.set(Dimension::Path, if path { "/a" } else { "/b" });
+    event
+}
+
+/// Few visitors and fewer times, so that many records have the same.
+fn visits() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec((0u64..25, 0u64..3, 0i64..6, any::<bool>()).prop_map(event), 0..80)
+}
+
+fn filters() -> impl Strategy<Value = Filter> {
+    let is_a = Condition {
+        field: Field::Dimension(Dimension::Path),
+        operator: Operator::Is,
+        values: vec!["/a".to_owned()],
+        level: None,
+    };
+    prop_oneof![Just(Filter::default()), Just(Filter::Is(is_a))]
+}
+
+fn page(events: &[Event], filter: &Filter, limit: usize, offset: usize, after: Option<Place>) -> VisitorPage {
+    let range = TimeRange::new(Timestamp::from_millis(1), Timestamp::from_millis(100));
+    let query = Query { range, filter: filter.clone(), question: Question::Visitors { limit, offset, after } };
+    let answer = oracle::answer(events, &query);
+    assert_eq!(MemoryDataset::new(events).answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer), "{query:?}");
+    match answer {
+        Answer::Visitors(page) => page,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place(record: &VisitorRecord) -> Place {
+    (record.visited_at, record.visitor)
+}
+
+proptest! {
+    #[test]
+    fn pages_by_key_and_by_offset_have_each_visitor_once_and_in_order(
+        events in visits(),
+        filter in filters(),
+        limit in 1usize..6,
+    ) {
+        let all = page(&events, &filter, usize::MAX, 0, None);
+        prop_assert!(!all.has_more);
+        let (mut by_key, mut after) = (Vec::new(), None);
+        loop {
+            let next = page(&events, &filter, limit, 0, after);
+            prop_assert_eq!(next.has_more, by_key.len() + next.visitors.len() < all.visitors.len());
+            prop_assert!(next.visitors.len() == limit || !next.has_more);
+            after = next.visitors.last().map(place).or(after);
+            by_key.extend(next.visitors);
+            if !next.has_more {
+                break;
+            }
+        }
+        prop_assert_eq!(&by_key, &all.visitors);
+        let mut by_offset = Vec::new();
+        while by_offset.len() < all.visitors.len() {
+            by_offset.extend(page(&events, &filter, limit, by_offset.len(), None).visitors);
+        }
+        prop_assert_eq!(&by_offset, &all.visitors);
+
+        let mut expected: BTreeMap<VisitorId, usize> = BTreeMap::new();
+        for event in events.iter().filter(|event| event.at.as_millis() >= 1) {
+            if filter == Filter::default() || event.dimensions.get(Dimension::Path) == "/a" {
+                expected.insert(event.visitor, 1);
+            }
+        }
+        let mut found: BTreeMap<VisitorId, usize> = BTreeMap::new();
+        for record in &by_key {
+            *found.entry(record.visitor).or_default() += 1;
+        }
+        prop_assert_eq!(found, expected);
+    }
+
+    /// Visits go on while the list is read. Who makes a new one moves to the front, which was read already: a page by key
+    /// never shows anybody twice, and everybody who is not new there.
+    #[test]
+    fn pages_by_key_show_nobody_twice_while_visits_arrive(
+        events in visits(),
+        arriving in prop::collection::vec((0u64..40, 6i64..12), 0..20),
+        limit in 1usize..6,
+    ) {
+        let mut events = events;
+        let at_first = page(&events, &Filter::default(), usize::MAX, 0, None).visitors;
+        let (mut seen, mut after, mut arrived) = (BTreeMap::new(), None, Vec::new());
+        let mut arriving = arriving.into_iter();
+        loop {
+            let next = page(&events, &Filter::default(), limit, 0, after);
+            after = next.visitors.last().map(place).or(after);
+            for record in next.visitors {
+                *seen.entry(record.visitor).or_insert(0) += 1;
+            }
+            if !next.has_more {
+                break;
+            }
+            for (visitor, at) in arriving.by_ref().take(2) {
+                // A new session, newer than all that were there.
+                let visit = event((visitor, 100 + arrived.len() as u64, at, true));
+                arrived.push(visit.visitor);
+                events.push(visit);
+            }
+        }
+        prop_assert!(seen.values().all(|&times| times == 1), "{:?}", seen);
+        for record in at_first.iter().filter(|record| !arrived.contains(&record.visitor)) {
+            prop_assert!(seen.contains_key(&record.visitor), "{:?} was not shown", record.visitor);
+        }
+    }
+}
