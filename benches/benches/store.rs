@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
-use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp};
+use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, Zone};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
 
@@ -168,6 +168,24 @@ fn queries(c: &mut Criterion) {
                 (0..times).map(|_| timed_query()).sum()
             });
         });
+    }
+    group.finish();
+    digests(c, dir.path());
+}
+
+/// The way of a range that is too long to be loaded: nothing is kept, so every time is the first.
+fn digests(c: &mut Criterion, dir: &Path) {
+    let config = EmbeddedConfig { scan_rows_max: 0, ..EmbeddedConfig::new(dir) };
+    let store = EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens");
+    let range = TimeRange::new(Timestamp::from_millis(TRAFFIC.start_ms()), Timestamp::from_millis(TRAFFIC.end_ms()));
+    let days = Question::Series { interval: Interval::Day, zone: Zone::utc() };
+    let mut group = c.benchmark_group("90 days, 500,000 events, not loaded");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
+    group.throughput(Throughput::Elements(TRAFFIC.rows));
+    for (name, question) in [("overview", Question::Overview), ("days", days)] {
+        let query = Query { range, filter: Filter::default(), question };
+        let ask = |query: &Query| store.query(website_id(0), query, &Budget::unlimited()).expect("an answer");
+        group.bench_function(name, |b| b.iter(|| ask(black_box(&query))));
     }
     group.finish();
 }
