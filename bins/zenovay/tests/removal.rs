@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use process::{Site, not_possible_here};
+use zenovay_domain::{Clock, SystemClock};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -24,8 +25,9 @@ const PARTS: usize = 3;
 #[test]
 fn deletion_and_retention_survive_sigkill_at_every_sync_rename_and_removal() {
     const TEST: &str = "killed removals";
-    if let Err(error) = Command::new("strace").args(["-e", "trace=none", "true"]).output() {
-        return not_possible_here(TEST, &format!("strace: {error}"));
+    match Command::new("strace").args(["-e", "trace=none", "true"]).output() {
+        Ok(output) if output.status.success() => {}
+        other => return not_possible_here(TEST, &format!("strace: {other:?}")),
     }
     let directory = tempfile::tempdir().expect("a directory");
     let mut site = Site::create(&directory.path().join("template"), directory.path(), "");
@@ -73,7 +75,7 @@ fn deletion_and_retention_survive_sigkill_at_every_sync_rename_and_removal() {
 
 /// New and old events of one website and events of another one, in segments that hold all three.
 fn fill(site: &Site, deleted_code: &str) {
-    let now = chrono::Utc::now().timestamp_millis();
+    let now = SystemClock.now().as_millis();
     for part in 0..PARTS {
         let server = site.serve();
         let mut connection = server.connect();
@@ -102,7 +104,8 @@ fn fill(site: &Site, deleted_code: &str) {
     }
 }
 
-/// Starts the server under strace, which kills it at the given call of a thread. `false` when it got through its removals.
+/// Starts the server under strace, which kills it at the given call of a thread. `false` when it got through its removals
+/// and ended by itself.
 fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
     let mut child = Command::new("strace")
         .args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
@@ -118,26 +121,21 @@ fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
     let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut line = String::new();
     let listens = stdout.read_line(&mut line).expect("text") > 0;
-    let survived = listens && {
+    if listens {
         let address = line.trim().strip_prefix("listening on http://").expect("the only line");
         let started = Instant::now();
-        loop {
-            match is_removed(address, &site.data_dir) {
-                Some(true) => break true,
-                Some(false) => {}
-                None => break false,
-            }
+        while is_removed(address, &site.data_dir) == Some(false) {
             assert!(started.elapsed() < PATIENCE, "neither removed nor killed at {calls} {number}");
             std::thread::park_timeout(Duration::from_millis(2));
         }
-    };
-    if survived {
+        // What is left to do, such as to note that it is done, can still be its end.
         let traced = Command::new("pgrep").args(["-P", &child.id().to_string()]).output().expect("pgrep runs");
-        let pid = String::from_utf8_lossy(&traced.stdout).trim().to_owned();
-        assert!(Command::new("kill").args(["-9", &pid]).status().expect("kill runs").success());
+        if let Ok(pid) = String::from_utf8_lossy(&traced.stdout).trim().parse::<u32>() {
+            drop(Command::new("kill").args(["-TERM", &pid.to_string()]).output().expect("kill runs"));
+        }
     }
-    child.wait().expect("strace ends");
-    !survived
+    // strace ends as the server did.
+    !child.wait().expect("strace ends").success()
 }
 
 /// Whether the store has neither old nor deleted events and no file of them; `None` when the server is gone.
