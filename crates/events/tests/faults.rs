@@ -494,11 +494,11 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(open(dir.path()));
     let database = dir.path().join("events.db");
     let connection = rusqlite::Connection::open(&database).unwrap();
-    connection.execute("UPDATE meta SET value = 2 WHERE name = 'format'", []).unwrap();
+    connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'", []).unwrap();
     drop(connection);
     let before = fs::read(&database).unwrap();
     let error = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), clock()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
     assert_eq!(fs::read(&database).unwrap(), before);
 }
 
