@@ -27,8 +27,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Hits in one round, and events in one commit: what a busy server's group commit has.
 const BATCH: usize = 1_000;
 
-/// One hit in so many has a user agent that was never seen before.
-const NEW_AGENT_EVERY: u32 = 200;
+/// One visitor in so many has a user agent that was never seen before.
+const NEW_AGENT_EVERY: u32 = 70;
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
 
@@ -129,15 +129,32 @@ const REFERRERS: [&str; 8] = [
 ];
 const LANGUAGES: [&str; 5] = ["en-US,en;q=0.9", "de-DE,de;q=0.9,en;q=0.7", "fr-FR,fr;q=0.9", "en-GB", "pt-BR,pt;q=0.8"];
 
+/// One in so many hits is a visitor's first.
+const PAGES_PER_VISIT: u32 = 3;
+
+/// Visits that go on at one time.
+const VISITS: usize = 500;
+
+/// What the hits of a visit share.
+#[derive(Clone)]
+struct Visit {
+    user_agent: String,
+    /// What the body says beside the page: ids, user agent, device, browser, system, screen, language, zone.
+    members: String,
+    ip: IpAddr,
+    accept_language: &'static str,
+}
+
 /// Makes hits without end.
 struct Visitors {
     random: StdRng,
     made: u64,
+    visits: Vec<Visit>,
 }
 
 impl Visitors {
     fn new(seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed), made: 0 }
+        Self { random: StdRng::seed_from_u64(seed), made: 0, visits: Vec::new() }
     }
 
     fn batch(&mut self) -> Vec<Arrival> {
@@ -145,6 +162,32 @@ impl Visitors {
     }
 
     fn arrival(&mut self) -> Arrival {
+        if self.visits.len() < VISITS {
+            let visit = self.visit();
+            self.visits.push(visit);
+        }
+        let place = self.random.random_range(0..self.visits.len());
+        if self.random.random_range(0..PAGES_PER_VISIT) == 0 {
+            self.visits[place] = self.visit();
+        }
+        let Visit { user_agent, members, ip, accept_language } = self.visits[place].clone();
+        let random = &mut self.random;
+        // One hit in ten has a campaign in its address, one in ten has properties.
+        let query = if random.random_range(0..10) == 0 {
+            "?utm_source=newsletter&utm_medium=email&utm_campaign=june"
+        } else {
+            ""
+        };
+        let properties = if random.random_range(0..10) == 0 { r#","event_data":{"plan":"pro","seats":5}"# } else { "" };
+        let page = random.random_range(0..2_000);
+        let referrer = REFERRERS[random.random_range(0..REFERRERS.len())];
+        let body = format!(
+            r#"{{"event_type":"pageview","url":"https://www.example.com/articles/page-{page}{query}","referrer":"{referrer}","title":"Page {page} of the example",{members}{properties}}}"#,
+        );
+        Arrival { body, user_agent, ip, accept_language }
+    }
+
+    fn visit(&mut self) -> Visit {
         self.made += 1;
         let number = self.made;
         let random = &mut self.random;
@@ -163,18 +206,9 @@ impl Visitors {
         if random.random_range(0..NEW_AGENT_EVERY) == 0 {
             user_agent.push_str(&format!(" Build/{number:x}"));
         }
-        // One hit in ten has a campaign in its address, one in ten has properties.
-        let query = if random.random_range(0..10) == 0 {
-            "?utm_source=newsletter&utm_medium=email&utm_campaign=june"
-        } else {
-            ""
-        };
-        let properties = if random.random_range(0..10) == 0 { r#","event_data":{"plan":"pro","seats":5}"# } else { "" };
-        let page = random.random_range(0..2_000);
-        let body = format!(
-            r#"{{"event_type":"pageview","session_id":"s-{number:016x}","visitor_id":"v-{:016x}","url":"https://www.example.com/articles/page-{page}{query}","referrer":"{}","title":"Page {page} of the example","user_agent":"{user_agent}","device_type":"{device}","browser":"{browser}","os":"{os}","screen_width":{},"screen_height":1080,"language":"{}","timezone":"Europe/Berlin"{properties}}}"#,
+        let members = format!(
+            r#""session_id":"s-{number:016x}","visitor_id":"v-{:016x}","user_agent":"{user_agent}","device_type":"{device}","browser":"{browser}","os":"{os}","screen_width":{},"screen_height":1080,"language":"{}","timezone":"Europe/Berlin""#,
             random.random_range(0..u64::MAX / 2),
-            REFERRERS[random.random_range(0..REFERRERS.len())],
             [390, 412, 768, 1440, 1920, 2560][random.random_range(0..6)],
             ["en-US", "de-DE", "fr-FR", "en-GB"][random.random_range(0..4)],
         );
@@ -186,7 +220,7 @@ impl Visitors {
         } else {
             Ipv4Addr::from(random.random_range(0x0b00_0000..0xdf00_0000_u32)).into()
         };
-        Arrival { body, user_agent, ip, accept_language: LANGUAGES[random.random_range(0..LANGUAGES.len())] }
+        Visit { user_agent, members, ip, accept_language: LANGUAGES[random.random_range(0..LANGUAGES.len())] }
     }
 }
 
@@ -310,7 +344,7 @@ impl Whole {
 
     fn enrich(&self, batch: &[Arrival], fields: Vec<HitFields<'_>>) -> Vec<NewEvent> {
         let enriched = batch.iter().zip(fields).map(|(arrival, fields)| {
-            self.new_event(self.pipeline.enrich(&arrival.hit(), fields, &self.rules).expect("an event"))
+            self.new_event(self.pipeline.enrich(&arrival.hit(), &fields, &self.rules).expect("an event"))
         });
         enriched.collect()
     }
@@ -336,14 +370,16 @@ fn ratio() {
         seen.extend(batch.iter().map(|arrival| arrival.user_agent.clone()));
         whole.whole(&batch);
     }
-    let (mut all, mut known) = (0u32, 0u32);
+    let (mut all, mut known, mut known_address) = (0u32, 0u32, 0u32);
+    let mut addresses = HashSet::new();
     let mut times = [const { Vec::new() }; 3];
-    let mut bytes = 0;
+    let (mut bytes, mut logged) = (0, 0);
     for _ in 0..101 {
         let batch = visitors.batch();
         for arrival in &batch {
             all += 1;
             known += u32::from(!seen.insert(arrival.user_agent.clone()));
+            known_address += u32::from(!addresses.insert(arrival.ip));
         }
         bytes += batch.iter().map(|arrival| arrival.body.len()).sum::<usize>();
         for (slot, times) in times.iter_mut().enumerate() {
@@ -351,7 +387,7 @@ fn ratio() {
             match slot {
                 0 => bare(&batch),
                 1 => bare_owned(&batch),
-                _ => drop(black_box(whole.whole(&batch))),
+                _ => logged += black_box(whole.whole(&batch)).len(),
             }
             times.push(started.elapsed());
         }
@@ -367,9 +403,11 @@ fn ratio() {
         black_box(parse_agent(agent));
     }
     let miss = started.elapsed().as_secs_f64() * 1e9 / agents.len() as f64;
-    println!("bodies of {} bytes in the mean", bytes / all as usize);
-    println!("user agents remembered: {:.2} % of {all}", f64::from(known) * 100.0 / f64::from(all));
-    println!("a new user agent costs {:.1} µs", miss / 1e3);
+    let all_bytes = |bytes: usize| bytes / all as usize;
+    println!("bodies of {} bytes in the mean, {} bytes an event in the log", all_bytes(bytes), all_bytes(logged));
+    let percent = |part: u32| f64::from(part) * 100.0 / f64::from(all);
+    println!("of {all}: user agents seen before {:.2} %, addresses {:.2} %", percent(known), percent(known_address));
+    println!("a user agent not seen before costs {:.1} µs more", miss / 1e3);
     println!("serde_json into the same fields, borrowed: {bare:.0} ns; with texts of their own: {owned:.0} ns");
     println!("parse, validate, enrich, encode: {whole:.0} ns an event");
     println!("ratio: {:.2} to borrowed, {:.2} to owned", whole / bare, whole / owned);

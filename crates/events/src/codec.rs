@@ -5,7 +5,7 @@
 //! | 0 | version of the payload, 1 |
 //! | 1–8 | XXH3-64 of all bytes after these, little endian |
 //! | 9–12 | length of the uncompressed rows, little endian |
-//! | 13– | the rows, postcard, zstd level 1 |
+//! | 13– | the rows, postcard, zstd |
 //!
 //! A row names its dimensions by number and only those that have a value, so a new dimension needs no new version.
 
@@ -18,6 +18,8 @@ use crate::NewEvent;
 
 pub(crate) const VERSION: u8 = 1;
 const HEADER: usize = 13;
+/// A quarter less time than level 1 for 4 % more bytes, which live until their batch is sealed.
+const ZSTD_LEVEL: i32 = -1;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
 const MAX_ROWS_BYTES: usize = 1 << 30;
 
@@ -89,7 +91,7 @@ impl Encoder {
     /// # Errors
     /// When there is no memory for the compressor.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { rows: Vec::new(), compressor: zstd::bulk::Compressor::new(1)? })
+        Ok(Self { rows: Vec::new(), compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)? })
     }
 
     /// The payload of `events`, compressed and with a checksum.

@@ -7,7 +7,7 @@ use zenovay_domain::{EventKind, TrackingCode};
 
 use crate::hit::{HitFields, kind_and_name, referrer, timestamp, url};
 use crate::json::{self, Members, Problems, Raw, TextRule};
-use crate::names::Name;
+use crate::names::Known;
 use crate::properties::Properties;
 use crate::web_url::WebUrl;
 use crate::{Refusal, RefusalReason};
@@ -45,13 +45,13 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
         return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
     };
     let mut members = Members::new("", members);
-    let code = members.text(&[Name::BatchTrackingCode, Name::TrackingCode], text("Tracking code", true, 1, 100));
+    let code = members.text(&[Known::BatchTrackingCode, Known::TrackingCode], text("Tracking code", true, 1, 100));
     let code = code.and_then(|code| {
         code.parse::<TrackingCode>()
             .map_err(|_| members.problem("trackingCode", "Is not a tracking code such as ZV_…"))
             .ok()
     });
-    let events = match members.take(&[Name::Events]).1 {
+    let events = match members.take(&[Known::Events]).1 {
         Raw::Array(events) => events,
         Raw::Absent | Raw::Null => {
             members.problem("events", "Is required");
@@ -87,19 +87,19 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
     let mut members = Members::new("", members);
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
-    let has_type = m.text(&[Name::Type], text("Type", true, 1, 100));
-    fields.at_ms = timestamp(m, Name::Ts);
+    let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
+    fields.at_ms = timestamp(m, Known::Ts);
     if fields.at_ms.is_none() {
         m.problem("ts", "Is required");
     } else if fields.at_ms.is_some_and(|ms| ms < 0) {
         m.problem("ts", "Must not be before 1970");
     }
-    fields.visitor_id = m.text(&[Name::BatchVisitorId], text("Visitor id", true, 1, 255));
-    fields.session_id = m.text(&[Name::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
+    fields.visitor_id = m.text(&[Known::BatchVisitorId], text("Visitor id", true, 1, 255));
+    fields.session_id = m.text(&[Known::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
     fields.idempotency_key =
-        m.text(&[Name::IdempotencyKey], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
-    let (_, context) = m.object(&[Name::ServerContext]);
-    let (_, props) = m.object(&[Name::Props]);
+        m.text(&[Known::IdempotencyKey], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
+    let (_, context) = m.object(&[Known::ServerContext]);
+    let (_, props) = m.object(&[Known::Props]);
     let mut problems = std::mem::take(&mut m.problems);
     let (client_ip, accept_language) = server_context(context, &mut fields, &mut problems);
     take_props(props, has_type, &mut fields, &mut problems);
@@ -116,12 +116,12 @@ fn server_context<'a>(
     problems: &mut Problems,
 ) -> (Option<IpAddr>, Option<Cow<'a, str>>) {
     let mut members = Members::new("serverContext.", context);
-    let address = members.text(&[Name::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
+    let address = members.text(&[Known::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
         address.parse::<IpAddr>().map_err(|_| members.problem("clientIp", "Is not an IP address")).ok()
     });
     fields.user_agent =
-        members.text(&[Name::BatchUserAgent], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
-    let language = members.text(&[Name::AcceptLanguage], text("Accept-Language", false, 0, 500));
+        members.text(&[Known::BatchUserAgent], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
+    let language = members.text(&[Known::AcceptLanguage], text("Accept-Language", false, 0, 500));
     problems.append(&mut members.problems);
     (address.map(|address| address.to_canonical()), language)
 }
@@ -139,11 +139,11 @@ fn take_props<'a>(
     properties.extend("props", props, problems);
     let mut members = Members::new("props.", own);
     let m = &mut members;
-    fields.url = url(m, Name::Url, event_type.as_deref() == Some("pageview"));
+    fields.url = url(m, Known::Url, event_type.as_deref() == Some("pageview"));
     fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
-    fields.referrer = referrer(m, Name::Referrer);
-    fields.title = m.text(&[Name::Title], text("Title", false, 0, 512)).unwrap_or_default();
-    let name = m.text(&[Name::Name], text("Name", false, 0, 100));
+    fields.referrer = referrer(m, Known::Referrer);
+    fields.title = m.text(&[Known::Title], text("Title", false, 0, 512)).unwrap_or_default();
+    let name = m.text(&[Known::Name], text("Name", false, 0, 100));
     problems.append(&mut m.problems);
     let mut type_and_name = Members::new("", Vec::new());
     if let Some(event_type) = event_type {
@@ -154,7 +154,7 @@ fn take_props<'a>(
                 (Cow::Borrowed("props.name"), name.map_or(Raw::Absent, Raw::Text)),
             ],
         );
-        kind_and_name(&mut type_and_name, fields, &[Name::Type], &[Name::PropsName]);
+        kind_and_name(&mut type_and_name, fields, &[Known::Type], &[Known::PropsName]);
     }
     problems.append(&mut type_and_name.problems);
     fields.properties = properties.into_json("props", problems);

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use zenovay_domain::EventKind;
 
 use crate::json::{self, Members, Problems, Raw, TextRule};
-use crate::names::Name;
+use crate::names::Known;
 use crate::properties::Properties;
 use crate::web_url::{Campaign, InvalidUrl, URL_MAX_CHARS, UTM_MAX_CHARS, WebUrl, clean};
 use crate::{Refusal, RefusalReason};
@@ -142,19 +142,19 @@ impl<'a> ParsedHit<'a> {
         let m = &mut members;
         let mut fields = HitFields::empty(EventKind::Pageview);
         common(m, &mut fields);
-        fields.url = url(m, Name::Url, true);
-        fields.user_agent = m.text(&[Name::UserAgent], required("User agent", 1, 2048));
-        fields.device_type = m.text(&[Name::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
-        fields.browser = m.text(&[Name::Browser], required("Browser", 0, 100)).unwrap_or_default();
-        fields.os = m.text(&[Name::Os], required("OS", 0, 100)).unwrap_or_default();
-        kind_and_name(m, &mut fields, &[Name::EventType, Name::Type], &[Name::EventName, Name::Name]);
-        fields.title = m.text(&[Name::Title, Name::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
-        fields.referrer = referrer(m, Name::Referrer);
-        fields.language = m.text(&[Name::Language], rule("Language", 100));
+        fields.url = url(m, Known::Url, true);
+        fields.user_agent = m.text(&[Known::UserAgent], required("User agent", 1, 2048));
+        fields.device_type = m.text(&[Known::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
+        fields.browser = m.text(&[Known::Browser], required("Browser", 0, 100)).unwrap_or_default();
+        fields.os = m.text(&[Known::Os], required("OS", 0, 100)).unwrap_or_default();
+        kind_and_name(m, &mut fields, &[Known::EventType, Known::Type], &[Known::EventName, Known::Name]);
+        fields.title = m.text(&[Known::Title, Known::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
+        fields.referrer = referrer(m, Known::Referrer);
+        fields.language = m.text(&[Known::Language], rule("Language", 100));
         fields.screen_width = screen_width(m);
         campaign(m, &mut fields);
-        fields.at_ms = timestamp(m, Name::Timestamp);
-        fields.idempotency_key = m.text(&[Name::EventId], required_if_there("Event id"));
+        fields.at_ms = timestamp(m, Known::Timestamp);
+        fields.idempotency_key = m.text(&[Known::EventId], required_if_there("Event id"));
         properties(m, &mut fields);
         if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
     }
@@ -168,9 +168,9 @@ impl<'a> ParsedHit<'a> {
         let m = &mut members;
         let mut fields = HitFields::empty(EventKind::Heartbeat);
         common(m, &mut fields);
-        fields.url = url(m, Name::Url, false);
-        fields.user_agent = m.text(&[Name::UserAgent], rule("User agent", 2048));
-        fields.at_ms = timestamp(m, Name::Timestamp);
+        fields.url = url(m, Known::Url, false);
+        fields.user_agent = m.text(&[Known::UserAgent], rule("User agent", 2048));
+        fields.at_ms = timestamp(m, Known::Timestamp);
         if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
     }
 
@@ -191,18 +191,18 @@ const fn required_if_there(label: &'static str) -> TextRule {
 /// What hits and heartbeats share.
 fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.session_id =
-        m.text(&[Name::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
-    fields.visitor_id = m.text(&[Name::VisitorId], rule("Visitor id", 255)).filter(|id| !id.is_empty());
-    fields.cookieless = m.flag(Name::Cookieless);
-    fields.webdriver = m.flag(Name::Webdriver);
-    let milliseconds = m.number(Name::EngagementMs, 0.0, f64::MAX);
-    let seconds = m.number(Name::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
+        m.text(&[Known::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
+    fields.visitor_id = m.text(&[Known::VisitorId], rule("Visitor id", 255)).filter(|id| !id.is_empty());
+    fields.cookieless = m.flag(Known::Cookieless);
+    fields.webdriver = m.flag(Known::Webdriver);
+    let milliseconds = m.number(Known::EngagementMs, 0.0, f64::MAX);
+    let seconds = m.number(Known::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
     // In range by `min`; a float becomes an integer without wrapping.
     fields.engagement_ms = milliseconds.or(seconds.map(|s| s * 1000.0)).unwrap_or(0.0).min(ENGAGEMENT_MAX_MS) as u32;
-    fields.scroll_percent = m.number(Name::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
+    fields.scroll_percent = m.number(Known::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
 }
 
-pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Name, is_required: bool) -> Option<WebUrl<'a>> {
+pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Known, is_required: bool) -> Option<WebUrl<'a>> {
     let rule =
         TextRule { label: "URL", required: is_required, min_chars: usize::from(is_required), max_chars: URL_MAX_CHARS };
     let text = m.text(&[name], rule).filter(|text| !text.is_empty())?;
@@ -213,8 +213,8 @@ pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Name, is_required: bool) ->
 pub(crate) fn kind_and_name<'a>(
     m: &mut Members<'a, '_>,
     fields: &mut HitFields<'a>,
-    type_names: &[Name],
-    name_names: &[Name],
+    type_names: &[Known],
+    name_names: &[Known],
 ) {
     let event_type = m.text(type_names, rule("Event type", 100)).filter(|text| !text.is_empty());
     let name = m.text(name_names, rule("Name", 100)).map(clean).filter(|text| !text.is_empty());
@@ -243,7 +243,7 @@ pub(crate) fn kind_and_name<'a>(
 
 /// The page that referred, of which its query is not kept. A bare host is taken; other text that is no URL says nothing; a
 /// scheme that no page has is refused.
-pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Name) -> Option<Referrer<'a>> {
+pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Known) -> Option<Referrer<'a>> {
     let text = m.text(&[name], rule("Referrer", URL_MAX_CHARS)).filter(|text| !text.is_empty())?;
     if let Some(app) = text.strip_prefix(APP_SCHEME) {
         let host = app.split('/').next().unwrap_or("").to_ascii_lowercase();
@@ -262,8 +262,8 @@ pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Name) -> Option<Referr
 }
 
 fn screen_width(m: &mut Members<'_, '_>) -> Option<f64> {
-    let width = m.number(Name::ScreenWidth, 0.0, 100_000.0);
-    let size = m.text(&[Name::ScreenSize], rule("Screen size", 20));
+    let width = m.number(Known::ScreenWidth, 0.0, 100_000.0);
+    let size = m.text(&[Known::ScreenSize], rule("Screen size", 20));
     width.or_else(|| size?.split(['x', 'X', '×']).next()?.trim().parse::<u32>().ok().map(f64::from))
 }
 
@@ -272,11 +272,11 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
     fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
     let campaign = &mut fields.campaign;
     for (name, slot) in [
-        (Name::UtmSource, &mut campaign.source),
-        (Name::UtmMedium, &mut campaign.medium),
-        (Name::UtmCampaign, &mut campaign.name),
-        (Name::UtmTerm, &mut campaign.term),
-        (Name::UtmContent, &mut campaign.content),
+        (Known::UtmSource, &mut campaign.source),
+        (Known::UtmMedium, &mut campaign.medium),
+        (Known::UtmCampaign, &mut campaign.name),
+        (Known::UtmTerm, &mut campaign.term),
+        (Known::UtmContent, &mut campaign.content),
     ] {
         if let Some(text) =
             m.text(&[name], rule(name.as_str(), UTM_MAX_CHARS)).map(clean).filter(|text| !text.is_empty())
@@ -287,7 +287,7 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
 }
 
 /// Milliseconds since 1970, or RFC 3339 text.
-pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Name) -> Option<i64> {
+pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Known) -> Option<i64> {
     match m.take(&[name]).1 {
         Raw::Int(ms) => return Some(ms),
         Raw::Float(ms) if ms.abs() < 9e15 => return Some(ms as i64),
@@ -307,18 +307,21 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     let mut problems = Problems::new();
     let mut anonymous = Properties::default();
     let mut beside = Vec::new();
-    if let Some(amount) = m.number(Name::Revenue, f64::MIN, f64::MAX) {
+    if let Some(amount) = m.number(Known::Revenue, f64::MIN, f64::MAX) {
         beside.push(("revenue", Raw::Float(amount)));
     }
-    for (name, label) in [(Name::Currency, "Currency"), (Name::OrderId, "Order id")] {
+    for (name, label) in [(Known::Currency, "Currency"), (Known::OrderId, "Order id")] {
         if let Some(text) = m.text(&[name], rule(label, 255)) {
             beside.push((name.as_str(), Raw::Text(text)));
         }
     }
-    let user_id = m.text(&[Name::UserId], rule("User id", 255));
-    let (_, user) = m.object(&[Name::UserProperties]);
-    let (field, data) = m.object(&[Name::EventData, Name::Data, Name::Properties]);
+    let user_id = m.text(&[Known::UserId], rule("User id", 255));
+    let (_, user) = m.object(&[Known::UserProperties]);
+    let (field, data) = m.object(&[Known::EventData, Known::Data, Known::Properties]);
     let names_person = user_id.is_some() || !user.is_empty() || fields.kind == EventKind::Identify;
+    if !names_person && data.is_empty() && beside.is_empty() {
+        return;
+    }
     let mut all = Properties::default();
     if names_person {
         if fields.kind != EventKind::Identify {

@@ -217,9 +217,9 @@ impl VisitorHasher {
         Ok(self.keys.load())
     }
 
-    /// The visitor who sent `client_id` to `site`: the same id gives the same visitor for ever, and unrelated ones on two sites.
-    pub(crate) fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
-        VisitorId(hash(&self.keys.load().installation, b"visitor", site, &[client_id.as_bytes()]))
+    /// The names that the installation gives.
+    pub(crate) fn names(&self) -> Names {
+        Names(self.keys.load())
     }
 
     /// The visitor of `site` with `address` and `agent` on the UTC day of `now`, and the id of the day before while that
@@ -236,23 +236,33 @@ impl VisitorHasher {
         let named = |salt: &Hmac<Sha256>| VisitorId(hash(salt, b"daily", site, &[&network, agent.as_bytes()]));
         Ok((named(&keys.today), keys.yesterday.as_ref().map(named)))
     }
+}
+
+/// Names that do not change with the day.
+pub(crate) struct Names(arc_swap::Guard<Arc<Keys>>);
+
+impl Names {
+    /// The visitor who sent `client_id` to `site`: the same id gives the same visitor for ever, and unrelated ones on two sites.
+    pub(crate) fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
+        VisitorId(hash(&self.0.installation, b"visitor", site, &[client_id.as_bytes()]))
+    }
 
     /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor is part of it, because a
     /// session has one visitor everywhere else: an id that two visitors send is two sessions.
     pub(crate) fn session(&self, site: WebsiteId, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
         let parts: [&[u8]; 3] = [&visitor.0.to_le_bytes(), client_id.as_bytes(), &day.to_le_bytes()];
-        SessionId(hash(&self.keys.load().installation, b"session", site, &parts))
+        SessionId(hash(&self.0.installation, b"session", site, &parts))
     }
 
     /// The session that `visitor` begins at `at`.
     pub(crate) fn stitched_session(&self, site: WebsiteId, visitor: VisitorId, at: Timestamp) -> SessionId {
         let parts: [&[u8]; 2] = [&visitor.0.to_le_bytes(), &at.as_millis().to_le_bytes()];
-        SessionId(hash(&self.keys.load().installation, b"stitched", site, &parts))
+        SessionId(hash(&self.0.installation, b"stitched", site, &parts))
     }
 
     /// The digest of an idempotency key of `site`.
     pub(crate) fn idempotency_key(&self, site: WebsiteId, key: &str) -> [u8; 16] {
-        let digest = digest(&self.keys.load().installation, b"idempotency", site, &[key.as_bytes()]);
+        let digest = digest(&self.0.installation, b"idempotency", site, &[key.as_bytes()]);
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
         short
@@ -296,16 +306,13 @@ fn hash(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) ->
 
 /// HMAC over purpose, site and each part with its length, so that no two inputs read the same.
 fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> [u8; 32] {
-    // The texts are short: they are hashed at once.
-    let mut text = Vec::with_capacity(256);
-    text.extend_from_slice(purpose);
-    text.extend_from_slice(&site.as_u128().to_le_bytes());
-    for part in parts {
-        text.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        text.extend_from_slice(part);
-    }
     let mut mac = key.clone();
-    mac.update(&text);
+    mac.update(purpose);
+    mac.update(&site.as_u128().to_le_bytes());
+    for part in parts {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
     mac.finalize().into_bytes().into()
 }
 
@@ -399,11 +406,12 @@ mod tests {
         let address = "203.0.113.7".parse().unwrap();
         let daily = |s| hasher.daily_visitor(site(s), address, "agent", at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
-        assert_ne!(hasher.known_visitor(site(1), "v"), hasher.known_visitor(site(2), "v"));
-        let session = |site_number, visitor, day| hasher.session(site(site_number), VisitorId(visitor), "s", day);
+        assert_ne!(hasher.names().known_visitor(site(1), "v"), hasher.names().known_visitor(site(2), "v"));
+        let session =
+            |site_number, visitor, day| hasher.names().session(site(site_number), VisitorId(visitor), "s", day);
         assert_ne!(session(1, 1, 1), session(2, 1, 1), "another website");
         assert_ne!(session(1, 1, 1), session(1, 2, 1), "another visitor");
         assert_ne!(session(1, 1, 1), session(1, 1, 2), "another day");
-        assert_ne!(hasher.idempotency_key(site(1), "k"), hasher.idempotency_key(site(2), "k"));
+        assert_ne!(hasher.names().idempotency_key(site(1), "k"), hasher.names().idempotency_key(site(2), "k"));
     }
 }

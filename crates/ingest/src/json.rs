@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::names::Name;
+use crate::names::Known;
 use crate::scan::scan;
 use crate::{Refusal, RefusalReason};
 
@@ -55,6 +55,8 @@ pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
         return Err(invalid("The body begins with a byte order mark; send plain UTF-8".to_owned()));
     }
     if let Some(raw) = scan(text, depth) {
+        // For the fuzz targets.
+        debug_assert_eq!(Keep(depth).read(text).as_ref(), Some(&raw));
         return Ok(raw);
     }
     Keep(depth).deserialize_all(text).map_err(|error| {
@@ -188,8 +190,8 @@ fn note_duplicate(prefix: &str, name: &str, problems: &mut Problems) {
 pub(crate) struct Members<'a, 'p> {
     prefix: &'p str,
     members: Vec<(Cow<'a, str>, Raw<'a>)>,
-    /// Where among the members each [`Name`] is.
-    places: [u32; Name::COUNT],
+    /// Where among the members each [`Known`] name is.
+    places: [u32; Known::COUNT],
     /// What is wrong so far.
     pub(crate) problems: Problems,
 }
@@ -217,10 +219,10 @@ impl TextRule {
 impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn new(prefix: &'p str, members: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
         let mut problems = Problems::new();
-        let mut places = [NOWHERE; Name::COUNT];
+        let mut places = [NOWHERE; Known::COUNT];
         let mut unknown = Vec::new();
         for (at, (text, _)) in (0..).zip(&members) {
-            match Name::of(text) {
+            match Known::of(text) {
                 Some(name) if places[name as usize] == NOWHERE => places[name as usize] = at,
                 Some(name) => note_duplicate(prefix, name.as_str(), &mut problems),
                 None => unknown.push(&**text),
@@ -234,32 +236,36 @@ impl<'a, 'p> Members<'a, 'p> {
         self.problems.entry(format!("{}{name}", self.prefix)).or_insert_with(|| problem.into());
     }
 
-    /// Takes the first of `names` that is there: the name and its aliases.
+    /// The first of `names` that is there: the name and its aliases.
     #[inline]
-    pub(crate) fn take(&mut self, names: &[Name]) -> (&'static str, Raw<'a>) {
-        for &name in names {
-            // No object has as many members as NOWHERE.
-            if let Some((_, value)) = self.members.get_mut(self.places[name as usize] as usize)
-                && !matches!(value, Raw::Absent)
-            {
-                return (name.as_str(), std::mem::take(value));
-            }
+    fn find(&mut self, names: &[Known]) -> Option<(Known, &mut Raw<'a>)> {
+        // No object has as many members as NOWHERE.
+        let place = |&name: &Known| (name, self.places[name as usize]);
+        let (name, place) = names.iter().map(place).find(|&(_, place)| place != NOWHERE)?;
+        self.members.get_mut(place as usize).map(|(_, value)| (name, value))
+    }
+
+    /// Takes the first of `names` that is there.
+    pub(crate) fn take(&mut self, names: &[Known]) -> (&'static str, Raw<'a>) {
+        match self.find(names) {
+            Some((name, value)) => (name.as_str(), std::mem::take(value)),
+            None => (names.first().map_or("", |name| name.as_str()), Raw::Absent),
         }
-        (names.first().map_or("", |name| name.as_str()), Raw::Absent)
     }
 
     /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
     #[inline]
-    pub(crate) fn text(&mut self, names: &[Name], rule: TextRule) -> Option<Cow<'a, str>> {
-        let (name, value) = self.take(names);
-        match value {
-            Raw::Text(Cow::Borrowed(text)) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
-            Raw::Absent if !rule.required => None,
-            value => self.checked_text(name, value, rule),
+    pub(crate) fn text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
+        match self.find(names) {
+            // Nearly every text, read where it stands.
+            Some((_, Raw::Text(Cow::Borrowed(text)))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
+            None if !rule.required => None,
+            _ => self.checked_text(names, rule),
         }
     }
 
-    fn checked_text(&mut self, name: &'static str, value: Raw<'a>, rule: TextRule) -> Option<Cow<'a, str>> {
+    fn checked_text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
+        let (name, value) = self.take(names);
         match value {
             Raw::Text(text) => {
                 let problem = if has_nul(&text) {
@@ -286,7 +292,7 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// True or false; `false` when absent.
-    pub(crate) fn flag(&mut self, name: Name) -> bool {
+    pub(crate) fn flag(&mut self, name: Known) -> bool {
         match self.take(&[name]).1 {
             Raw::Bool(value) => value,
             Raw::Absent | Raw::Null => false,
@@ -298,7 +304,7 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// A number from `min` to `max`.
-    pub(crate) fn number(&mut self, name: Name, min: f64, max: f64) -> Option<f64> {
+    pub(crate) fn number(&mut self, name: Known, min: f64, max: f64) -> Option<f64> {
         let value = match self.take(&[name]).1 {
             Raw::Int(value) => value as f64,
             Raw::Float(value) => value,
@@ -316,7 +322,7 @@ impl<'a, 'p> Members<'a, 'p> {
     }
 
     /// An object's members; empty when absent.
-    pub(crate) fn object(&mut self, names: &[Name]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
+    pub(crate) fn object(&mut self, names: &[Known]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
         let (name, value) = self.take(names);
         match value {
             Raw::Object(members) => return (name, members),
@@ -328,6 +334,7 @@ impl<'a, 'p> Members<'a, 'p> {
 }
 
 /// Whether a text of a body has a NUL. JSON has control characters as escapes only, and a text with escapes is not borrowed.
+#[expect(clippy::ptr_arg, reason = "whether it is borrowed decides")]
 pub(crate) fn has_nul(text: &Cow<'_, str>) -> bool {
     matches!(text, Cow::Owned(text) if text.contains('\0'))
 }

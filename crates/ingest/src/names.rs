@@ -5,9 +5,9 @@ macro_rules! names {
         /// A member name that means something somewhere.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
-        pub(crate) enum Name { $($variant,)* }
+        pub(crate) enum Known { $($variant,)* }
 
-        impl Name {
+        impl Known {
             const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// How many there are.
@@ -94,8 +94,8 @@ const fn place(name: &[u8]) -> usize {
 const fn table() -> [u8; TABLE_LEN] {
     let mut table = [EMPTY; TABLE_LEN];
     let mut number = 0;
-    while number < Name::COUNT {
-        let mut at = place(Name::ALL[number].as_str().as_bytes());
+    while number < Known::COUNT {
+        let mut at = place(Known::ALL[number].as_str().as_bytes());
         while table[at] != EMPTY {
             at = (at + 1) % TABLE_LEN;
         }
@@ -105,7 +105,7 @@ const fn table() -> [u8; TABLE_LEN] {
     table
 }
 
-impl Name {
+impl Known {
     /// The name that `text` is.
     pub(crate) fn of(text: &str) -> Option<Self> {
         let mut at = place(text.as_bytes());
@@ -128,22 +128,22 @@ mod tests {
     #[test]
     fn every_name_is_found_and_nothing_else() {
         let mut longest = 0;
-        for (number, &name) in Name::ALL.iter().enumerate() {
-            assert_eq!(Name::of(name.as_str()), Some(name));
+        for (number, &name) in Known::ALL.iter().enumerate() {
+            assert_eq!(Known::of(name.as_str()), Some(name));
             let first = place(name.as_str().as_bytes());
             longest = longest.max((0..).find(|step| TABLE[(first + step) % TABLE_LEN] == number as u8).unwrap());
         }
         assert!(longest <= 3, "{longest}");
         for other in ["", "x", "URL", "urls", "Session_id", "constructor"] {
-            assert_eq!(Name::of(other), None, "{other}");
+            assert_eq!(Known::of(other), None, "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_name_or_not(text in "[a-z_]{0,14}|.{0,20}") {
-            let expected = Name::ALL.iter().copied().find(|name| name.as_str() == text);
-            prop_assert_eq!(Name::of(&text), expected);
+            let expected = Known::ALL.iter().copied().find(|name| name.as_str() == text);
+            prop_assert_eq!(Known::of(&text), expected);
         }
     }
 }

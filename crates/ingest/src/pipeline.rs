@@ -138,7 +138,7 @@ impl Pipeline {
     /// The one reason why there is no event.
     pub fn track(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
         let fields = parse_hit(hit.body)?.validate()?;
-        self.enrich(hit, fields, rules)
+        self.enrich(hit, &fields, rules)
     }
 
     /// `POST /e/heartbeat/:code`: activity in a session (SPEC E5).
@@ -147,20 +147,20 @@ impl Pipeline {
     /// The one reason why there is no heartbeat.
     pub fn heartbeat(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
         let fields = parse_hit(hit.body)?.validate_heartbeat()?;
-        self.enrich(hit, fields, rules)
+        self.enrich(hit, &fields, rules)
     }
 
     /// Everything after validation: origin, exclusions, privacy, identity, enrichment.
     ///
     /// # Errors
     /// The one reason why there is no event.
-    pub fn enrich(&self, hit: &Hit<'_>, fields: HitFields<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
-        check_origin(hit, &fields, rules)?;
+    pub fn enrich(&self, hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+        check_origin(hit, fields, rules)?;
         let path = fields.url.as_ref().map_or("", WebUrl::path);
         check_exclusions(rules, Some(hit.ip), fields.kind, path)?;
         let user_agent = fields.user_agent.as_deref().or(hit.user_agent).unwrap_or("");
         let agent = self.agents.parse(user_agent);
-        if self.is_bot(hit, &fields, &agent) {
+        if self.is_bot(hit, fields, &agent) {
             return Err(DropReason::Bot.into());
         }
         let gpc = hit.sec_gpc.map(str::trim) == Some("1");
@@ -170,16 +170,16 @@ impl Pipeline {
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
         let campaign = if fields.campaign == Campaign::default() { 0 } else { campaign_code(&fields.campaign.key()) };
         let step = Step { at, day: rules.zone().civil_day(at), campaign };
-        let site = rules.website();
+        let (site, names) = (rules.website(), self.hasher.names());
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
         let visitor = match known {
-            Some(id) => self.hasher.known_visitor(site, id),
+            Some(id) => names.known_visitor(site, id),
             None => self.daily_visitor(site, hit, user_agent, at)?,
         };
         let session = if fields.cookieless {
-            self.stitcher.stitch(site, visitor, step, || self.hasher.stitched_session(site, visitor, at))
+            self.stitcher.stitch(site, visitor, step, || names.stitched_session(site, visitor, at))
         } else {
-            let session = self.hasher.session(site, visitor, &fields.session_id, step.day);
+            let session = names.session(site, visitor, &fields.session_id, step.day);
             if known.is_none() {
                 self.stitcher.touch(site, visitor, step, session);
             }
@@ -193,9 +193,9 @@ impl Pipeline {
             event.flags = event.flags.with(EventFlags::COOKIELESS);
         }
         let languages = if gpc { [None, None] } else { [fields.language.as_deref(), hit.accept_language] };
-        let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
+        let idempotency_key = fields.idempotency_key.as_deref().map(|key| names.idempotency_key(site, key));
         let context = Context { ip: Some(hit.ip), agent: &agent, language: first_language(languages), gpc };
-        self.describe(&mut event, &fields, rules, &context);
+        self.describe(&mut event, fields, rules, &context);
         Ok(Accepted { event, idempotency_key, clock_corrected })
     }
 
@@ -221,14 +221,14 @@ impl Pipeline {
         if agent.bot == BotClass::Crawler {
             return Err(DropReason::Bot.into());
         }
-        let site = rules.website();
-        let visitor = self.hasher.known_visitor(site, fields.visitor_id.as_deref().unwrap_or(""));
-        let session = self.hasher.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
+        let (site, names) = (rules.website(), self.hasher.names());
+        let visitor = names.known_visitor(site, fields.visitor_id.as_deref().unwrap_or(""));
+        let session = names.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref(), None]);
         self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, agent: &agent, language, gpc: false });
-        let idempotency_key = fields.idempotency_key.as_deref().map(|key| self.hasher.idempotency_key(site, key));
+        let idempotency_key = fields.idempotency_key.as_deref().map(|key| names.idempotency_key(site, key));
         Ok(Accepted { event, idempotency_key, clock_corrected: false })
     }
 
@@ -263,7 +263,8 @@ impl Pipeline {
 
     /// Fills in the texts.
     fn describe(&self, event: &mut Event, fields: &HitFields<'_>, rules: &SiteRules, context: &Context<'_>) {
-        let mut dimensions = Dimensions::with_capacity(320 + fields.properties.len());
+        let dimensions = &mut event.dimensions;
+        *dimensions = Dimensions::with_capacity(320 + fields.properties.len());
         let mut set = |dimension, value: &str| {
             if !value.is_empty() {
                 dimensions.set(dimension, value);
@@ -315,7 +316,6 @@ impl Pipeline {
 
         event.engagement_ms = fields.engagement_ms;
         event.scroll_percent = fields.scroll_percent;
-        event.dimensions = dimensions;
     }
 }
 

@@ -1,6 +1,6 @@
 //! A reader for the JSON that clients send, several times as fast as the general one. It only ever says yes: what is out of
 //! the ordinary or wrong is left to `serde_json`, which reads it or words the refusal. What it reads, it reads as
-//! `serde_json` does; a property test and the fuzz target `json` compare them.
+//! `serde_json` does: a property test compares them, and so does every build with debug assertions.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
 
     fn value(&mut self, depth: u8, levels: u8) -> Option<Raw<'a>> {
         match self.space()? {
-            b'"' => self.string().map(Raw::Text),
+            b'"' => self.string().map(text),
             b'{' => self.object(depth, levels.checked_sub(1)?),
             b'[' => self.array(depth, levels.checked_sub(1)?),
             b't' => self.word("true", Raw::Bool(true)),
@@ -71,19 +71,13 @@ impl<'a> Scanner<'a> {
             if self.space()? != b'"' {
                 return None;
             }
-            let name = self.string()?;
+            let name = Cow::Borrowed(self.string()?);
             self.expect(b':')?;
             // Most values are texts: they are put where they belong without a detour.
-            if self.space()? == b'"' {
-                let text = self.string()?;
-                if depth > 0 {
-                    members.push((name, Raw::Text(text)));
-                }
-            } else {
-                let value = self.value(depth.saturating_sub(1), levels)?;
-                if depth > 0 {
-                    members.push((name, value));
-                }
+            let value =
+                if self.space()? == b'"' { text(self.string()?) } else { self.value(depth.saturating_sub(1), levels)? };
+            if depth > 0 {
+                members.push((name, value));
             }
             match self.space()? {
                 b',' => self.at += 1,
@@ -119,31 +113,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A string, of which the opening quote is next. Borrowed when it has no escape.
+    /// A string without escapes, of which the opening quote is next.
     #[inline(always)]
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    fn string(&mut self) -> Option<&'a str> {
         let start = self.at + 1;
         let end = start + plain_len(self.text.as_bytes().get(start..)?);
-        if self.text.as_bytes().get(end) == Some(&b'"') {
-            self.at = end + 1;
-            return self.text.get(start..end).map(Cow::Borrowed);
+        if self.text.as_bytes().get(end) != Some(&b'"') {
+            return None;
         }
-        self.escaped(end).map(Cow::Owned)
-    }
-
-    /// A string with its first escape at `escape`; when that is something else, it is wrong.
-    #[cold]
-    fn escaped(&mut self, escape: usize) -> Option<String> {
-        let bytes = self.text.as_bytes();
-        let mut end = escape;
-        while *bytes.get(end)? == b'\\' {
-            // The byte after a backslash is part of the escape.
-            end += 2;
-            end += plain_len(bytes.get(end..)?);
-        }
-        let literal = self.text.get(self.at..=end)?;
         self.at = end + 1;
-        serde_json::from_str(literal).ok()
+        self.text.get(start..end)
     }
 
     fn number(&mut self) -> Option<Raw<'a>> {
@@ -160,10 +139,18 @@ impl<'a> Scanner<'a> {
     }
 }
 
+#[inline(always)]
+fn text(text: &str) -> Raw<'_> {
+    Raw::Text(Cow::Borrowed(text))
+}
+
 /// How many bytes come before the first quote, backslash or control character: eight at a time.
 fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
+    const QUOTES: u64 = ONES * b'"' as u64;
+    const BACKSLASHES: u64 = ONES * b'\\' as u64;
+    const SPACES: u64 = ONES * b' ' as u64;
     /// The high bit of the lowest byte that is zero, and maybe of bytes above it.
     const fn zeros(word: u64) -> u64 {
         word.wrapping_sub(ONES) & !word
@@ -171,8 +158,8 @@ fn plain_len(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (zeros(word ^ ONES * b'"' as u64) | zeros(word ^ ONES * b'\\' as u64) | control) & HIGHS;
+        let control = word.wrapping_sub(SPACES) & !word;
+        let found = (zeros(word ^ QUOTES) | zeros(word ^ BACKSLASHES) | control) & HIGHS;
         if found != 0 {
             return index * 8 + found.trailing_zeros() as usize / 8;
         }
@@ -190,7 +177,7 @@ mod tests {
     fn what_clients_send_is_read_here() {
         for text in [
             crate::hit::tests::S4_EXAMPLE,
-            r#" { "a" : [ 1 , true, null,false ] , "é\n\u0041" : "x\"y\\" , "f":-1.5e3, "n":0 } "#,
+            r#" { "a" : [ 1 , true, null,false ] , "é" : "x'y/" , "f":-1.5e3, "n":0 } "#,
             "[]",
             "{}",
             "0",
@@ -200,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_left_alone() {
+    fn what_is_wrong_or_has_escapes_is_left_alone() {
         for text in [
             "",
             " ",

@@ -516,7 +516,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn campaign(query: &str) -> Campaign {
-        crate::WebUrl::parse(&format!("https://e.com/?{query}")).unwrap().campaign()
+        crate::WebUrl::parse(format!("https://e.com/?{query}")).unwrap().campaign()
     }
 
     #[test]
