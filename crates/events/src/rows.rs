@@ -50,7 +50,7 @@ impl BaseRows {
         let Values::Numbers(numbers) = &engagement.values else {
             return Err(segment.error("column `engagement_ms` has no numbers"));
         };
-        let engagement_ms = engagement.codes.iter().map(|&code| numbers[code as usize]).collect();
+        let engagement_ms = look_up(&engagement.codes, numbers);
         Ok((Self { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))
     }
 
@@ -58,9 +58,12 @@ impl BaseRows {
     pub(crate) fn into_rows(self) -> Rows {
         const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
         let Self { at, kind, visitor, session, engagement_ms } = self;
-        let min_at = at.iter().copied().min().unwrap_or(0);
-        let max_at = at.iter().copied().max().unwrap_or(0);
-        if at.is_sorted() && !kind.contains(&HEARTBEAT) {
+        let is_sorted = at.is_sorted();
+        let (min_at, max_at) = match &at[..] {
+            [first, .., last] if is_sorted => (*first, *last),
+            _ => (at.iter().copied().min().unwrap_or(0), at.iter().copied().max().unwrap_or(0)),
+        };
+        if is_sorted && !kind.contains(&HEARTBEAT) {
             let events =
                 EventRows { at: &at, kind: &kind, visitor: &visitor, session: &session, engagement_ms: &engagement_ms };
             let sessions = session_parts(events, HeartbeatRows::default());
@@ -122,5 +125,14 @@ pub(crate) fn kinds_of(segment: &Segment, coded: &Coded) -> Result<Vec<u8>, Segm
             kind.map(|&kind| kind as u8).ok_or_else(|| segment.error(format_args!("unknown event type {name:?}")))
         })
         .collect::<Result<_, _>>()?;
-    Ok(coded.codes.iter().map(|&code| kinds[code as usize]).collect())
+    Ok(look_up(&coded.codes, &kinds))
+}
+
+/// The values of `codes`.
+fn look_up<T: Copy>(codes: &[u32], values: &[T]) -> Vec<T> {
+    // Many row groups have pageviews only, and no engagement.
+    match values {
+        [value] => vec![*value; codes.len()],
+        _ => codes.iter().map(|&code| values[code as usize]).collect(),
+    }
 }

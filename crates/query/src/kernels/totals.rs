@@ -354,10 +354,18 @@ impl Totals<'_> {
         }
         let mut is_split = Bits::new(session_ids.len());
         is_split.insert_all(split);
+        // Sessions come in the order of their first event: the bucket is mostly the one before.
+        let mut position = 0;
         for part in chunk.sessions.iter() {
             if is_split.contains(part.session) {
                 open.push(SessionShare::new(part, session_ids));
-            } else if let Some(bucket) = bucket_at(buckets, part.first_at) {
+                continue;
+            }
+            let first_at = Timestamp::from_millis(part.first_at);
+            if !buckets.get(position).is_some_and(|bucket| bucket.range.contains(first_at)) {
+                position = buckets.partition_point(|bucket| bucket.range.to <= first_at);
+            }
+            if let Some(bucket) = buckets.get_mut(position).filter(|bucket| bucket.range.contains(first_at)) {
                 add_session(&mut bucket.metrics, part);
             }
         }
