@@ -207,7 +207,7 @@ impl fmt::Display for Dimension {
 pub const MAX_DIMENSION_TEXT_BYTES: usize = u16::MAX as usize;
 
 /// The texts of one event: one allocation, and an index into it per [`Dimension`].
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Dimensions {
     text: String,
     spans: [(u16, u16); Dimension::COUNT],
@@ -248,6 +248,15 @@ impl Dimensions {
         Dimension::ALL.iter().map(|&dimension| (dimension, self.get(dimension))).filter(|(_, value)| !value.is_empty())
     }
 }
+
+/// Equal are texts with the same values, in whatever order they were set.
+impl PartialEq for Dimensions {
+    fn eq(&self, other: &Self) -> bool {
+        Dimension::ALL.iter().all(|&dimension| self.get(dimension) == other.get(dimension))
+    }
+}
+
+impl Eq for Dimensions {}
 
 impl Default for Dimensions {
     fn default() -> Self {
@@ -348,6 +357,20 @@ mod tests {
             assert_eq!(dimension as usize, number);
             assert_eq!(dimension.as_str().parse(), Ok(dimension));
         }
+    }
+
+    #[test]
+    fn texts_are_equal_whatever_the_order_in_which_they_were_set() {
+        let texts = |texts: &[(Dimension, &str)]| {
+            let mut dimensions = Dimensions::default();
+            texts.iter().for_each(|&(dimension, text)| dimensions.set(dimension, text));
+            dimensions
+        };
+        let (page, city) = ((Dimension::Path, "/"), (Dimension::City, "Rome"));
+        assert_eq!(texts(&[page, city]), texts(&[city, page]));
+        assert_eq!(texts(&[page, (Dimension::City, "Oslo"), city]), texts(&[page, city]));
+        assert_ne!(texts(&[page, city]), texts(&[page, (Dimension::City, "Oslo")]));
+        assert_ne!(texts(&[page]), texts(&[(Dimension::Title, "/")]));
     }
 
     #[test]
