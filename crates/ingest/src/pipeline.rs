@@ -264,14 +264,16 @@ impl Pipeline {
     /// Fills in the texts.
     fn describe(&self, event: &mut Event, fields: &HitFields<'_>, rules: &SiteRules, context: &Context<'_>) {
         let dimensions = &mut event.dimensions;
-        *dimensions = Dimensions::with_capacity(320 + fields.properties.len());
+        let path = fields.url.as_ref().map_or("", WebUrl::path);
+        // The other texts have some 110 bytes together.
+        *dimensions = Dimensions::with_capacity(160 + path.len() + fields.title.len() + fields.properties.len());
         let mut set = |dimension, value: &str| {
             if !value.is_empty() {
                 dimensions.set(dimension, value);
             }
         };
         let page_host = fields.url.as_ref().map_or("", WebUrl::host);
-        set(Dimension::Path, fields.url.as_ref().map_or("", WebUrl::path));
+        set(Dimension::Path, path);
         set(Dimension::Hostname, page_host);
         set(Dimension::Title, &fields.title);
         set(Dimension::EventName, &fields.event_name);

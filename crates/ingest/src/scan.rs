@@ -73,11 +73,17 @@ impl<'a> Scanner<'a> {
             }
             let name = Cow::Borrowed(self.string()?);
             self.expect(b':')?;
-            // Most values are texts: they are put where they belong without a detour.
-            let value =
-                if self.space()? == b'"' { text(self.string()?) } else { self.value(depth.saturating_sub(1), levels)? };
-            if depth > 0 {
-                members.push((name, value));
+            // Most values are texts: they are written where they belong at once.
+            if self.space()? == b'"' {
+                let text = text(self.string()?);
+                if depth > 0 {
+                    members.push((name, text));
+                }
+            } else {
+                let value = self.value(depth.saturating_sub(1), levels)?;
+                if depth > 0 {
+                    push(&mut members, name, value);
+                }
             }
             match self.space()? {
                 b',' => self.at += 1,
@@ -137,6 +143,12 @@ impl<'a> Scanner<'a> {
         }
         Keep(0).read(digits)
     }
+}
+
+/// Apart, so that only texts are pushed in the loop: the compiler then writes them without a copy of the whole member.
+#[inline(never)]
+fn push<'a>(members: &mut Vec<(Cow<'a, str>, Raw<'a>)>, name: Cow<'a, str>, value: Raw<'a>) {
+    members.push((name, value));
 }
 
 #[inline(always)]

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
+use foldhash::fast::FixedState;
+
 use crate::web_url::{AdClick, Campaign};
 
 /// How a visit came (SPEC G6, with AI assistants and video).
@@ -202,16 +204,18 @@ fn known_tag(tag: &str) -> Option<KnownSource> {
     table().tags.get(lower.as_str()).copied().or_else(|| if lower.contains('.') { known_host(&lower) } else { None })
 }
 
+/// What is in it is known, so nobody can make its keys collide.
+#[derive(Default)]
 struct Table {
-    hosts: HashMap<&'static str, KnownSource>,
-    labels: HashMap<&'static str, KnownSource>,
-    tags: HashMap<String, KnownSource>,
+    hosts: HashMap<&'static str, KnownSource, FixedState>,
+    labels: HashMap<&'static str, KnownSource, FixedState>,
+    tags: HashMap<String, KnownSource, FixedState>,
 }
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let mut table = Table { hosts: HashMap::new(), labels: HashMap::new(), tags: HashMap::new() };
+        let mut table = Table::default();
         for (kind, rows) in [
             (SourceKind::Search, SEARCH),
             (SourceKind::Social, SOCIAL),
