@@ -14,8 +14,9 @@ pub struct EmbeddedConfig {
     /// How many bytes of decoded columns and dictionaries are kept between queries, over all websites. Default 160 MiB.
     /// A single query may hold more while it runs; [`zenovay_query::Budget`] limits that.
     pub cache_bytes: usize,
-    /// A question for totals without a filter that would have to load more rows than this into the cache is answered from
-    /// digests of row groups, and from the other rows one row group at a time: no column stays in memory. Default 1,048,576.
+    /// An overview or series that would have to load more rows than this into the cache is answered one row group at a time,
+    /// without a filter from digests where they are enough: no column stays in memory. Default 1,048,576. Conditions on
+    /// visitors are the exception, they load.
     pub scan_rows_max: usize,
     /// The most rows of a row group of a segment. A website with an eighth of them has row groups of its own. Default
     /// 131,072.

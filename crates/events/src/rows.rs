@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use zenovay_domain::EventKind;
-use zenovay_query::{Chunk, EventRows, HeartbeatRows, session_parts};
+use zenovay_domain::{Dimension, EventKind};
+use zenovay_query::{Chunk, Column, EventRows, HeartbeatRows, session_parts};
 
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values};
 
@@ -112,6 +112,21 @@ impl BaseRows {
             ..Chunk::default()
         };
         Rows { chunk, events: Some(events), min_at, max_at }
+    }
+}
+
+impl Rows {
+    /// Adds the codes of a text column, in the order of the source.
+    pub(crate) fn set_column(&mut self, dimension: Dimension, codes: &[u32]) {
+        self.chunk.columns[dimension as usize] = Some(events_of(self.events.as_deref(), codes));
+    }
+}
+
+/// Of the `codes` of a source those of `events`, see [`Rows::events`].
+pub(crate) fn events_of(events: Option<&[u32]>, codes: &[u32]) -> Column {
+    match events {
+        None => codes.into(),
+        Some(events) => events.iter().map(|&row| codes[row as usize]).collect(),
     }
 }
 

@@ -1,14 +1,16 @@
 //! Totals of more rows than the cache shall hold: from digests where they can stand for rows, and from the other rows one
 //! row group at a time.
 
-use zenovay_domain::{SESSION_MAX_MS, TimeRange, WebsiteId};
+use std::sync::Arc;
+
+use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
 use zenovay_query::kernels::{Section, Span, TotalsJoin, totals_answer, totals_buckets};
-use zenovay_query::{Answer, Budget, Query, QueryError, time_needed};
+use zenovay_query::{Answer, Budget, ColumnSet, Dictionary, Query, QueryError, columns_needed, time_needed};
 
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::intern::IdSet;
 use crate::rows::{BaseRows, Ids};
-use crate::segment::{ColumnId, Segment, SegmentError, SiteRange, StoredDigest};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values};
 use crate::state::State;
 use crate::view::{damaged, ranges_in};
 
@@ -24,7 +26,7 @@ enum Place<'a> {
 
 /// The answer to `query`, for which [`zenovay_query::kernels::is_totals`] holds.
 pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
-    let time = time_needed(query);
+    let (time, columns) = (time_needed(query), columns_needed(query));
     let buckets = totals_buckets(query, budget)?;
     let mut places: Vec<(Place<'_>, Span)> = ranges_in(state, website, time)
         .map(|(segment, range)| {
@@ -33,12 +35,12 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
         })
         .collect();
     for generation in state.generations() {
-        places.extend(read_head(generation, website, time, budget)?);
+        places.extend(read_head(generation, website, time, columns, budget)?);
     }
     let spans: Vec<Span> = places.iter().map(|(_, span)| *span).collect();
     // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
     let is_lonely: Vec<bool> = (0..places.len()).map(|number| is_lonely(&places, number)).collect();
-    let mut join = TotalsJoin::new(query.range, &buckets, &spans, budget)?;
+    let mut join = TotalsJoin::new(query, &buckets, &spans, budget)?;
     let mut sections = Vec::with_capacity(places.len());
     for (number, (place, _)) in places.into_iter().enumerate() {
         let mut lonely = None;
@@ -82,14 +84,14 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
                     }
                     None => {
                         budget.check_memory(range.rows as usize * ROW_BYTES)?;
-                        let section = read_group(segment, range).map_err(damaged)?;
+                        let section = read_group(segment, range, columns).map_err(damaged)?;
                         totals.add_rows(number, &section, &split_codes(&section))?;
                     }
                 }
             }
         }
     }
-    Ok(totals_answer(&query.question, &buckets, totals.finish()))
+    Ok(totals_answer(&query.question, &buckets, totals.finish()?))
 }
 
 fn open_ids(known: &StoredDigest) -> Vec<u64> {
@@ -121,10 +123,29 @@ fn digest_of_all(segment: &Segment, group: u32, split: &[u32]) -> Result<Option<
     Ok(digest.filter(|known| known.digest.open.len() == split.len()))
 }
 
-fn read_group(segment: &Segment, range: &SiteRange) -> Result<Section, SegmentError> {
+fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Result<Section, SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
-    let (base, Ids { visitors, sessions }) = BaseRows::read(segment, range.group, rows)?;
-    Ok(Section { chunk: base.into_rows().chunk, visitor_ids: visitors, session_ids: sessions })
+    let (base, Ids { visitors, sessions }) = BaseRows::read(segment, range.group, rows.clone())?;
+    let mut made = base.into_rows();
+    let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
+    for dimension in columns.iter() {
+        let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
+        let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
+        let dictionary = &mut dictionaries[dimension as usize].texts;
+        // In a dataset the empty text is the first; in a file it is where it was met first.
+        let names: Vec<u32> = (0..texts.len() as u32)
+            .map(|code| match texts.get(code) {
+                "" => 0,
+                text => {
+                    dictionary.push(Arc::from(text));
+                    dictionary.len() as u32 - 1
+                }
+            })
+            .collect();
+        codes.iter_mut().for_each(|code| *code = names[*code as usize]);
+        made.set_column(dimension, &codes);
+    }
+    Ok(Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions })
 }
 
 /// The rows of `website` in a generation of the head; `None` when they are not in `time`.
@@ -132,11 +153,14 @@ fn read_head(
     generation: &Generation,
     website: WebsiteId,
     time: TimeRange,
+    columns: ColumnSet,
     budget: &Budget,
 ) -> Result<Option<(Place<'static>, Span)>, QueryError> {
     let Some(site) = generation.site(website) else { return Ok(None) };
     budget.check_memory(site.lock().len() * ROW_BYTES)?;
     let mut base = BaseRows::default();
+    let mut codes: Vec<(Dimension, Vec<u32>)> = columns.iter().map(|dimension| (dimension, Vec::new())).collect();
+    let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
     let ids = loop {
         // Under the lock a block at a time: the writer may be waiting.
         let head = site.lock();
@@ -146,22 +170,28 @@ fn read_head(
         base.visitor.extend_from_slice(&head.visitor[rows.clone()]);
         base.session.extend_from_slice(&head.session[rows.clone()]);
         base.engagement_ms.extend_from_slice(&head.engagement_ms[rows.clone()]);
+        for (dimension, codes) in &mut codes {
+            codes.extend(head.dimension(*dimension, rows.clone()));
+        }
         if rows.end == head.len() {
+            for (dimension, _) in &codes {
+                dictionaries[*dimension as usize].texts = head.texts[*dimension as usize].texts().to_vec();
+            }
             break Ids { visitors: head.visitors.ids().to_vec(), sessions: head.sessions.ids().to_vec() };
         }
     };
     let rows = base.at.len();
-    let made = base.into_rows();
+    let mut made = base.into_rows();
+    codes.iter().for_each(|(dimension, codes)| made.set_column(*dimension, codes));
     let span = Span { min_at: made.min_at, max_at: made.max_at, rows };
     let is_near = rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
-    let section = Section { chunk: made.chunk, visitor_ids: ids.visitors, session_ids: ids.sessions };
+    let section = Section { chunk: made.chunk, dictionaries, visitor_ids: ids.visitors, session_ids: ids.sessions };
     Ok(is_near.then_some((Place::Head(Box::new(section)), span)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::Arc;
 
     use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
     use zenovay_query::{Answer, Filter, Question, oracle};

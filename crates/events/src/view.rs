@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use zenovay_domain::{Dimension, TimeRange, WebsiteId};
-use zenovay_query::{Budget, Chunk, Column, ColumnSet, Dataset, Dictionary, QueryError, SessionPart};
+use zenovay_query::{Budget, Chunk, ColumnSet, Dataset, Dictionary, QueryError, SessionPart};
 
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;
-use crate::rows::{BaseRows, Ids, Rows};
+use crate::rows::{BaseRows, Ids, Rows, events_of};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, ranges_of};
 use crate::state::State;
 
@@ -360,10 +360,7 @@ impl View {
 
     fn set_column(&mut self, key: ChunkKey, dimension: Dimension, codes: &[u32]) {
         let Some(loaded) = self.chunks.get_mut(&key) else { return };
-        let column: Column = match &loaded.events {
-            None => codes.into(),
-            Some(events) => events.iter().map(|&row| codes[row as usize]).collect(),
-        };
+        let column = events_of(loaded.events.as_deref(), codes);
         // Cheap: a chunk is made of shared columns.
         Arc::make_mut(&mut loaded.chunk).columns[dimension as usize] = Some(column);
     }

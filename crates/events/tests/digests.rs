@@ -8,11 +8,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use zenovay_domain::{
-    Event, EventKind, Interval, ManualClock, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, Zone,
+    Dimension, Event, EventKind, Interval, ManualClock, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId,
+    Zone,
 };
 use zenovay_events::conformance::{ask, ever, pageview, store_all, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
-use zenovay_query::{Budget, Filter, Query, QueryError, Question, oracle};
+use zenovay_query::{Budget, Condition, Field, Filter, Operator, Query, QueryError, Question, oracle};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -35,6 +36,10 @@ fn any_event() -> impl Strategy<Value = Event> {
         let id = SessionId(session.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let mut event = Event::new(kind, Timestamp::from_millis(begins + step * pace), visitor, id);
         event.engagement_ms = engagement_ms;
+        if kind.is_event() {
+            event.dimensions.set(Dimension::Path, ["/", "/a", ""][step as usize % 3]);
+            event.dimensions.set(Dimension::Country, ["", "DE", "FR", "DE"][session as usize % 4]);
+        }
         event
     })
 }
@@ -46,6 +51,20 @@ fn any_instant() -> impl Strategy<Value = Timestamp> {
     })
 }
 
+fn any_filter() -> impl Strategy<Value = Filter> {
+    let is = |field: Field, value: &str| {
+        Filter::Is(Condition { field, operator: Operator::Is, values: vec![value.to_owned()], level: None })
+    };
+    prop::sample::select(vec![
+        Filter::default(),
+        Filter::default(),
+        is(Field::Dimension(Dimension::Path), "/a"),
+        is(Field::Dimension(Dimension::Country), "DE"),
+        is(Field::EntryPage, ""),
+        Filter::Any(vec![is(Field::ExitPage, "/a"), is(Field::Dimension(Dimension::Country), "")]),
+    ])
+}
+
 fn any_query() -> impl Strategy<Value = Query> {
     let interval =
         prop::sample::select(vec![None, None, Some(Interval::Day), Some(Interval::Week), Some(Interval::Month)]);
@@ -53,7 +72,7 @@ fn any_query() -> impl Strategy<Value = Query> {
         2 => (any_instant(), any_instant()),
         1 => Just((Timestamp::from_millis(0), Timestamp::from_millis(2 * EPOCH_MS))),
     ];
-    (range, interval).prop_map(|((from, to), interval)| {
+    (range, interval, any_filter()).prop_map(|((from, to), interval, filter)| {
         let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
         let (from, to) = (from.min(to), from.max(to));
         let is_short = to.millis_since(from) < 400 * DAY_MS;
@@ -61,7 +80,7 @@ fn any_query() -> impl Strategy<Value = Query> {
             Some(interval) => Question::Series { interval, zone },
             None => Question::Overview,
         };
-        Query { range: TimeRange::new(from, to), filter: Filter::default(), question }
+        Query { range: TimeRange::new(from, to), filter, question }
     })
 }
 

@@ -72,7 +72,8 @@ fn add_field(field: &Field, columns: &mut ColumnSet) {
     *columns = columns.with(field.column());
 }
 
-fn has_visitor_level(filter: &Filter) -> bool {
+/// Whether a condition of `filter` chooses visitors.
+pub(crate) fn has_visitor_level(filter: &Filter) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_visitor_level),
         Filter::Is(condition) => condition.level == Some(FilterLevel::Visitor),

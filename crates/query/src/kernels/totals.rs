@@ -1,27 +1,34 @@
 //! Totals of more rows than anyone wants to hold at one time.
 //!
 //! The kernels of a [`crate::Dataset`] want codes that are dense over the whole website, and so its rows together. Totals
-//! without a filter need less: rows are given section by section, each with codes of its own, and what two sections have
-//! in common (visitors, and sessions that reach from one into the other) is found by id. A section that lies in one
+//! need less: rows are given section by section, each with codes of its own, and what two sections have in common
+//! (visitors, and sessions that reach from one into the other) is found by id. Without a filter a section that lies in one
 //! bucket whole needs no rows at all, only its [`Digest`].
+//!
+//! With a filter each section is a dataset of its own, and the rows of sessions that are in several sections make one more:
+//! every session is whole in one of them, and totals of sets of sessions add up, but for the visitors.
 
-use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
+use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 
 use super::count_pageviews;
 use super::ids::{DistinctIds, SharedIds};
+use super::select::Scan;
 use super::sessions::add_session;
 use super::work::{Bits, Work};
+use crate::needs::{has_visitor_level, session_window};
 use crate::{
-    Answer, Budget, Chunk, Filter, MetricValues, NO_ROW, Overview, Query, QueryError, Question, Series, SeriesPoint,
-    SessionPart,
+    Answer, Budget, Chunk, Dataset, DatasetBuilder, Dictionary, Filter, MetricValues, NO_ROW, Overview, Query,
+    QueryError, Question, Series, SeriesPoint, SessionPart,
 };
 
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
 /// nothing outside it.
 #[derive(Debug, Clone, Default)]
 pub struct Section {
-    /// The rows. No text column is needed.
+    /// The rows, with the columns of [`crate::columns_needed`].
     pub chunk: Chunk,
+    /// The texts of the codes of these columns.
+    pub dictionaries: Box<[Dictionary; Dimension::COUNT]>,
     /// The id of each visitor code, each once.
     pub visitor_ids: Vec<u64>,
     /// The id of each session code, each once.
@@ -129,9 +136,10 @@ impl Digest {
     }
 }
 
-/// Whether the answer to `query` is made of totals without a filter.
+/// Whether the answer to `query` is made of totals that can be computed section by section. A condition on visitors needs
+/// all rows of the range before it chooses the first one.
 pub fn is_totals(query: &Query) -> bool {
-    query.filter == Filter::default() && matches!(query.question, Question::Overview | Question::Series { .. })
+    matches!(query.question, Question::Overview | Question::Series { .. }) && !has_visitor_level(&query.filter)
 }
 
 /// The buckets whose totals are the answer to `query`, for which [`is_totals`] holds.
@@ -181,17 +189,18 @@ pub struct TotalsJoin<'a> {
 }
 
 impl<'a> TotalsJoin<'a> {
-    /// For the totals of `range` cut into `buckets`, which cover it in order, from sections with these `spans`. They must
-    /// hold all rows of the website in [`crate::time_needed`].
+    /// For the totals that `query` asks for, in the buckets of [`totals_buckets`], from sections with these `spans` in the
+    /// order of the arrival of their rows. They must hold all rows of the website in [`crate::time_needed`].
     ///
     /// # Errors
     /// When the budget is used up.
     pub fn new(
-        range: TimeRange,
+        query: &'a Query,
         buckets: &[TimeRange],
         spans: &[Span],
         budget: &'a Budget,
     ) -> Result<Self, QueryError> {
+        let range = query.range;
         let work = Work::new(budget);
         work.take::<Bucket>(buckets.len())?;
         let mut buckets: Vec<Bucket> = buckets
@@ -205,7 +214,11 @@ impl<'a> TotalsJoin<'a> {
                 visitors: None,
             })
             .collect();
-        for span in spans {
+        let mut spans = spans.to_vec();
+        if query.filter != Filter::default() {
+            spans.push(EVERYWHERE);
+        }
+        for span in &spans {
             let touched = touched(&buckets, span);
             for bucket in &mut buckets[touched] {
                 bucket.sections += 1;
@@ -215,14 +228,14 @@ impl<'a> TotalsJoin<'a> {
         let rows = spans.iter().map(|span| span.rows).sum();
         let split = vec![Vec::new(); spans.len()];
         Ok(Self {
-            totals: Totals { work, buckets, spans: spans.to_vec(), split, open: Vec::new() },
+            totals: Totals { work, query, buckets, spans, split, open: Vec::new(), rest: DatasetBuilder::default() },
             shared: SharedIds::new(rows),
         })
     }
 
-    /// Whether section `number` lies in one bucket whole, so that its digest can stand for it.
+    /// Whether section `number` lies in one bucket whole and is not filtered, so that its digest can stand for it.
     pub fn is_whole(&self, number: usize) -> bool {
-        self.totals.bucket_holding(number).is_some()
+        self.totals.query.filter == Filter::default() && self.totals.bucket_holding(number).is_some()
     }
 
     /// Adds the sessions of section `number` that may be in other sections, each once.
@@ -248,11 +261,17 @@ impl<'a> TotalsJoin<'a> {
 /// The second of two steps to totals: every section, once and in order, by its rows or by its digest.
 pub struct Totals<'a> {
     work: Work<'a>,
+    query: &'a Query,
     buckets: Vec<Bucket>,
     spans: Vec<Span>,
     split: Vec<Vec<u32>>,
     open: Vec<SessionShare>,
+    /// With a filter, the rows of sessions that are in several sections.
+    rest: DatasetBuilder,
 }
+
+/// Where the rows are that [`Totals::rest`] gathers.
+const EVERYWHERE: Span = Span { min_at: i64::MIN, max_at: i64::MAX, rows: 0 };
 
 struct Bucket {
     range: TimeRange,
@@ -311,7 +330,7 @@ fn bucket_at(buckets: &mut [Bucket], at: i64) -> Option<&mut Bucket> {
     buckets.get_mut(position).filter(|bucket| bucket.range.contains(at))
 }
 
-impl Totals<'_> {
+impl<'a> Totals<'a> {
     fn bucket_holding(&self, number: usize) -> Option<usize> {
         let span = &self.spans[number];
         let touched = touched(&self.buckets, span);
@@ -334,9 +353,12 @@ impl Totals<'_> {
     /// # Panics
     /// When codes of the section have no id.
     pub fn add_rows(&mut self, number: usize, section: &Section, split: &[u32]) -> Result<(), QueryError> {
+        if self.query.filter != Filter::default() {
+            return self.add_filtered_rows(number, section, split);
+        }
         let Self { work, buckets, spans, open, .. } = self;
         work.check()?;
-        let Section { chunk, visitor_ids, session_ids } = section;
+        let Section { chunk, visitor_ids, session_ids, .. } = section;
         let touched = touched(buckets, &spans[number]);
         let mut seen = vec![0u64; visitor_ids.len().div_ceil(64)];
         for bucket in &mut buckets[touched] {
@@ -406,8 +428,75 @@ impl Totals<'_> {
         self.work.take::<SessionShare>(digest.open.len())
     }
 
+    /// The same with a filter: rows of sessions that are in other sections, too, are put aside.
+    fn add_filtered_rows(&mut self, number: usize, section: &Section, split: &[u32]) -> Result<(), QueryError> {
+        let mut is_split = Bits::new(section.session_ids.len());
+        is_split.insert_all(split);
+        let own;
+        let chunk = match split {
+            [] => &section.chunk,
+            _ => {
+                let taken = section.give_rows(&is_split, &mut self.rest);
+                self.work.take::<[u32; Dimension::COUNT + 8]>(taken)?;
+                own = section.chunk.without(&is_split);
+                &own
+            }
+        };
+        let dataset = Dataset {
+            chunks: &[chunk],
+            dictionaries: &section.dictionaries,
+            visitor_ids: &section.visitor_ids,
+            session_ids: &section.session_ids,
+            session_parts: &[],
+        };
+        self.add_filtered(number, &dataset)
+    }
+
+    /// Adds section `number` by rows that are one chunk at most, in which every session is whole.
+    fn add_filtered(&mut self, number: usize, dataset: &Dataset<'_>) -> Result<(), QueryError> {
+        let Self { work, query, buckets, spans, .. } = self;
+        // Given back when the section is done.
+        let own = work.anew();
+        let scan = Scan::new(dataset, query.range, session_window(query.range), &own)?;
+        let test = scan.compile(&query.filter)?;
+        let selected = scan.select(&test)?;
+        let counted = scan.counted_sessions(&test, &selected)?;
+        let columns = selected.first().map(|selected| (selected, selected.visitor(), selected.kind()));
+        let mut seen = vec![0u64; dataset.visitor_ids.len().div_ceil(64)];
+        let touched = touched(buckets, &spans[number]);
+        for bucket in &mut buckets[touched] {
+            seen.fill(0);
+            if let Some((selected, visitor, kind)) = &columns {
+                let rows = selected.positions_between(bucket.range);
+                bucket.metrics.events += rows.len() as u64;
+                bucket.metrics.pageviews += count_pageviews(&kind[rows.clone()]);
+                for &visitor in &visitor[rows] {
+                    seen[visitor as usize / 64] |= 1 << (visitor % 64);
+                }
+            }
+            let count = seen.iter().map(|word| word.count_ones() as usize).sum();
+            bucket.add_visitors(work, count, ones(&seen).map(|code| dataset.visitor_ids[code]))?;
+            bucket.end_section(work)?;
+        }
+        scan.sessions.for_each_starting_in(query.range, |session| {
+            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session))
+                && let Some(bucket) = bucket_at(buckets, session.part.first_at)
+            {
+                add_session(&mut bucket.metrics, session.part);
+            }
+        });
+        Ok(())
+    }
+
     /// The totals of each bucket.
-    pub fn finish(self) -> Vec<MetricValues> {
+    ///
+    /// # Errors
+    /// When the budget is used up.
+    pub fn finish(mut self) -> Result<Vec<MetricValues>, QueryError> {
+        if self.query.filter != Filter::default() {
+            let rest = std::mem::take(&mut self.rest).finish();
+            self.add_filtered(self.spans.len() - 1, &rest.dataset(&rest.chunks()))?;
+        }
         let Self { mut buckets, mut open, .. } = self;
         open.sort_unstable_by_key(|share| share.session);
         for shares in open.chunk_by(|a, b| a.session == b.session) {
@@ -417,7 +506,67 @@ impl Totals<'_> {
                 add_session(&mut bucket.metrics, &whole.part());
             }
         }
-        buckets.into_iter().map(|bucket| bucket.metrics).collect()
+        Ok(buckets.into_iter().map(|bucket| bucket.metrics).collect())
+    }
+}
+
+impl Section {
+    /// Gives the rows of the sessions `which` to `rest` and tells how many they are. Of heartbeats one a session is enough:
+    /// it has the last activity and the engagement of all rows.
+    fn give_rows(&self, which: &Bits, rest: &mut DatasetBuilder) -> usize {
+        let Self { chunk, dictionaries, visitor_ids, session_ids } = self;
+        let event = |kind, at, visitor: u32, session: u32| {
+            let ids = (VisitorId(visitor_ids[visitor as usize]), SessionId(session_ids[session as usize]));
+            Event::new(kind, Timestamp::from_millis(at), ids.0, ids.1)
+        };
+        let mut taken = 0;
+        for row in (0..chunk.at.len()).filter(|&row| which.contains(chunk.session[row])) {
+            let kind = EventKind::from_code(chunk.kind[row]).unwrap_or(EventKind::Custom);
+            let mut event = event(kind, chunk.at[row], chunk.visitor[row], chunk.session[row]);
+            for &dimension in Dimension::ALL {
+                if let Some(column) = &chunk.columns[dimension as usize] {
+                    event.dimensions.set(dimension, &dictionaries[dimension as usize].texts[column[row] as usize]);
+                }
+            }
+            rest.push(&event);
+            taken += 1;
+        }
+        for part in chunk.sessions.iter().filter(|part| which.contains(part.session)) {
+            let mut beat = event(EventKind::Heartbeat, part.last_at, part.visitor, part.session);
+            beat.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
+            rest.push(&beat);
+            taken += 1;
+        }
+        taken
+    }
+}
+
+impl Chunk {
+    /// The chunk without the sessions `which`.
+    fn without(&self, which: &Bits) -> Self {
+        let kept: Vec<usize> = (0..self.at.len()).filter(|&row| !which.contains(self.session[row])).collect();
+        let mut new_rows = vec![NO_ROW; self.at.len()];
+        for (&row, new) in kept.iter().zip(0..) {
+            new_rows[row] = new;
+        }
+        let new_row = |row: u32| new_rows.get(row as usize).copied().unwrap_or(NO_ROW);
+        let pick = |column: &[u32]| kept.iter().map(|&row| column[row]).collect();
+        let parts = self.sessions.iter().filter(|part| !which.contains(part.session));
+        Self {
+            at: kept.iter().map(|&row| self.at[row]).collect(),
+            kind: kept.iter().map(|&row| self.kind[row]).collect(),
+            visitor: pick(&self.visitor),
+            session: pick(&self.session),
+            columns: std::array::from_fn(|number| self.columns[number].as_deref().map(pick)),
+            sessions: parts
+                .map(|part| SessionPart {
+                    first_row: new_row(part.first_row),
+                    entry_row: new_row(part.entry_row),
+                    exit_row: new_row(part.exit_row),
+                    ..*part
+                })
+                .collect(),
+        }
     }
 }
 

@@ -19,6 +19,11 @@ impl<'a> Work<'a> {
         Self { budget, taken_bytes: Cell::new(0) }
     }
 
+    /// The same budget with nothing taken.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.budget)
+    }
+
     /// Looks at the budget before each block of `rows`.
     pub(super) fn for_each_block(
         &self,
