@@ -44,7 +44,7 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     let Raw::Object(members) = json::parse(body, 4)? else {
         return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
     };
-    let mut members = Members::new("", members);
+    let mut members = Members::new("", members.into_vec());
     let code = members.text(&[Known::BatchTrackingCode, Known::TrackingCode], text("Tracking code", true, 1, 100));
     let code = code.and_then(|code| {
         code.parse::<TrackingCode>()
@@ -52,7 +52,7 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
             .ok()
     });
     let events = match members.take(&[Known::Events]).1 {
-        Raw::Array(events) => events,
+        Raw::Array(events) => events.into_vec(),
         Raw::Absent | Raw::Null => {
             members.problem("events", "Is required");
             Vec::new()
@@ -84,7 +84,7 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
             format!("An event must be an object, not {}", raw.kind()),
         ));
     };
-    let mut members = Members::new("", members);
+    let mut members = Members::new("", members.into_vec());
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
     let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
@@ -150,8 +150,8 @@ fn take_props<'a>(
         type_and_name = Members::new(
             "",
             vec![
-                (Cow::Borrowed("type"), Raw::Text(event_type)),
-                (Cow::Borrowed("props.name"), name.map_or(Raw::Absent, Raw::Text)),
+                (Cow::Borrowed("type"), Raw::from(event_type)),
+                (Cow::Borrowed("props.name"), name.map_or(Raw::Absent, Raw::from)),
             ],
         );
         kind_and_name(&mut type_and_name, fields, &[Known::Type], &[Known::PropsName]);

@@ -35,7 +35,7 @@ pub struct ParsedHit<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
 /// [`RefusalReason::InvalidJson`] when it is not UTF-8, not JSON, nested too deep, or no object.
 pub fn parse_hit(body: &[u8]) -> Result<ParsedHit<'_>, Refusal> {
     match json::parse(body, 2)? {
-        Raw::Object(members) => Ok(ParsedHit(members)),
+        Raw::Object(members) => Ok(ParsedHit(members.into_vec())),
         other => Err(Refusal::new(
             RefusalReason::InvalidJson,
             format!("The body must be a JSON object, not {}", other.kind()),
@@ -177,10 +177,7 @@ impl<'a> ParsedHit<'a> {
     /// The tracking code in the body, for the aliases without one in their path (SPEC A2).
     pub fn tracking_code(&self) -> Option<&str> {
         let names = ["tracking_code", "trackingCode", "code"];
-        self.0.iter().find_map(|(name, value)| match value {
-            Raw::Text(text) if names.contains(&&**name) => Some(&**text),
-            _ => None,
-        })
+        self.0.iter().find_map(|(name, value)| value.as_text().filter(|_| names.contains(&&**name)))
     }
 }
 
@@ -288,13 +285,17 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
 
 /// Milliseconds since 1970, or RFC 3339 text.
 pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Known) -> Option<i64> {
-    match m.take(&[name]).1 {
-        Raw::Int(ms) => return Some(ms),
-        Raw::Float(ms) if ms.abs() < 9e15 => return Some(ms as i64),
-        Raw::Text(text) => match DateTime::parse_from_rfc3339(&text) {
+    let value = m.take(&[name]).1;
+    if let Some(text) = value.as_text() {
+        match DateTime::parse_from_rfc3339(text) {
             Ok(at) => return Some(at.timestamp_millis()),
             Err(_) => m.problem(name.as_str(), "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z"),
-        },
+        }
+        return None;
+    }
+    match value {
+        Raw::Int(ms) => return Some(ms),
+        Raw::Float(ms) if ms.abs() < 9e15 => return Some(ms as i64),
         Raw::Absent | Raw::Null => {}
         Raw::Float(_) => m.problem(name.as_str(), "Must be milliseconds since 1970"),
         other => m.problem(name.as_str(), format!("Must be milliseconds since 1970, not {}", other.kind())),
@@ -312,7 +313,7 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     }
     for (name, label) in [(Known::Currency, "Currency"), (Known::OrderId, "Order id")] {
         if let Some(text) = m.text(&[name], rule(label, 255)) {
-            beside.push((name.as_str(), Raw::Text(text)));
+            beside.push((name.as_str(), Raw::from(text)));
         }
     }
     let user_id = m.text(&[Known::UserId], rule("User id", 255));
@@ -334,7 +335,7 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     }
     all.extend(field, data, &mut problems);
     all.extend("user_properties", user, &mut problems);
-    for (name, value) in beside.into_iter().chain(user_id.map(|id| ("user_id", Raw::Text(id)))) {
+    for (name, value) in beside.into_iter().chain(user_id.map(|id| ("user_id", Raw::from(id)))) {
         all.set(name, value);
     }
     fields.properties = all.into_json(field, &mut problems);

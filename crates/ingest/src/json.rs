@@ -14,7 +14,7 @@ use crate::{Refusal, RefusalReason};
 /// What is wrong with each field, by its name.
 pub(crate) type Problems = BTreeMap<String, String>;
 
-/// One value of a JSON object.
+/// One value of a JSON object. Kept small, and apart what is on the heap: a body has many.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) enum Raw<'a> {
     /// The member is not there.
@@ -25,12 +25,47 @@ pub(crate) enum Raw<'a> {
     Int(i64),
     /// Any number that is no `i64`.
     Float(f64),
-    Text(Cow<'a, str>),
-    Array(Vec<Raw<'a>>),
-    Object(Vec<(Cow<'a, str>, Raw<'a>)>),
+    /// A text as it stands in the body.
+    Text(&'a str),
+    /// A text that has escapes in the body.
+    Escaped(Box<str>),
+    Array(Box<[Raw<'a>]>),
+    Object(Box<[(Cow<'a, str>, Raw<'a>)]>),
 }
 
-impl Raw<'_> {
+impl<'a> From<Cow<'a, str>> for Raw<'a> {
+    fn from(text: Cow<'a, str>) -> Self {
+        match text {
+            Cow::Borrowed(text) => Self::Text(text),
+            Cow::Owned(text) => Self::Escaped(text.into()),
+        }
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// The text that it is, else itself.
+    fn into_text(self) -> Result<Cow<'a, str>, Self> {
+        match self {
+            Self::Text(text) => Ok(Cow::Borrowed(text)),
+            Self::Escaped(text) => Ok(Cow::Owned(text.into())),
+            other => Err(other),
+        }
+    }
+
+    /// The text that it is.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Escaped(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a text with a NUL: JSON has control characters as escapes only.
+    pub(crate) fn has_nul(&self) -> bool {
+        matches!(self, Self::Escaped(text) if text.contains('\0'))
+    }
+
     /// The type in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -38,7 +73,7 @@ impl Raw<'_> {
             Self::Null => "null",
             Self::Bool(_) => "true or false",
             Self::Int(_) | Self::Float(_) => "a number",
-            Self::Text(_) => "a string",
+            Self::Text(_) | Self::Escaped(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
         }
@@ -123,11 +158,11 @@ impl<'de> Visitor<'de> for Keep {
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Raw<'de>, E> {
-        Ok(Raw::Text(Cow::Borrowed(value)))
+        Ok(Raw::Text(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Raw<'de>, E> {
-        Ok(Raw::Text(Cow::Owned(value.to_owned())))
+        Ok(Raw::Escaped(value.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw<'de>, A::Error> {
@@ -138,20 +173,20 @@ impl<'de> Visitor<'de> for Keep {
                 kept.push(item);
             }
         }
-        Ok(Raw::Array(kept))
+        Ok(Raw::Array(kept.into()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Raw<'de>, A::Error> {
         let mut kept = Vec::with_capacity(if self.0 > 0 { 16 } else { 0 });
         let inner = Self(self.0.saturating_sub(1));
         while let Some(name) = members.next_key_seed(Self(0))? {
-            let Raw::Text(name) = name else { return Err(A::Error::custom("member names are strings")) };
+            let Ok(name) = name.into_text() else { return Err(A::Error::custom("member names are strings")) };
             let value = members.next_value_seed(inner)?;
             if self.0 > 0 {
                 kept.push((name, value));
             }
         }
-        Ok(Raw::Object(kept))
+        Ok(Raw::Object(kept.into()))
     }
 }
 
@@ -258,7 +293,7 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         match self.find(names) {
             // Nearly every text, read where it stands.
-            Some((_, Raw::Text(Cow::Borrowed(text)))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
+            Some((_, Raw::Text(text))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
             None if !rule.required => None,
             _ => self.checked_text(names, rule),
         }
@@ -266,28 +301,22 @@ impl<'a, 'p> Members<'a, 'p> {
 
     fn checked_text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         let (name, value) = self.take(names);
-        match value {
-            Raw::Text(text) => {
-                let problem = if has_nul(&text) {
-                    Some("Must not contain NUL".to_owned())
-                } else if text.is_empty() && rule.required && rule.min_chars == 1 {
-                    Some("Is required".to_owned())
-                } else if shorter_than(&text, rule.min_chars) {
-                    Some(format!("{} too short (min {} characters)", rule.label, rule.min_chars))
-                } else if longer_than(&text, rule.max_chars) {
-                    Some(format!("{} too long (max {} characters)", rule.label, rule.max_chars))
-                } else {
-                    None
-                };
-                match problem {
-                    Some(problem) => self.problem(name, problem),
-                    None => return Some(text),
-                }
+        let has_nul = value.has_nul();
+        let problem = match value.into_text() {
+            Ok(_) if has_nul => "Must not contain NUL".to_owned(),
+            Ok(text) if text.is_empty() && rule.required && rule.min_chars == 1 => "Is required".to_owned(),
+            Ok(text) if shorter_than(&text, rule.min_chars) => {
+                format!("{} too short (min {} characters)", rule.label, rule.min_chars)
             }
-            Raw::Absent | Raw::Null if rule.required => self.problem(name, "Is required"),
-            Raw::Absent | Raw::Null => {}
-            other => self.problem(name, format!("Must be a string, not {}", other.kind())),
-        }
+            Ok(text) if longer_than(&text, rule.max_chars) => {
+                format!("{} too long (max {} characters)", rule.label, rule.max_chars)
+            }
+            Ok(text) => return Some(text),
+            Err(Raw::Absent | Raw::Null) if rule.required => "Is required".to_owned(),
+            Err(Raw::Absent | Raw::Null) => return None,
+            Err(other) => format!("Must be a string, not {}", other.kind()),
+        };
+        self.problem(name, problem);
         None
     }
 
@@ -325,18 +354,12 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn object(&mut self, names: &[Known]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
         let (name, value) = self.take(names);
         match value {
-            Raw::Object(members) => return (name, members),
+            Raw::Object(members) => return (name, members.into_vec()),
             Raw::Absent | Raw::Null => {}
             other => self.problem(name, format!("Must be an object, not {}", other.kind())),
         }
         (name, Vec::new())
     }
-}
-
-/// Whether a text of a body has a NUL. JSON has control characters as escapes only, and a text with escapes is not borrowed.
-#[expect(clippy::ptr_arg, reason = "whether it is borrowed decides")]
-pub(crate) fn has_nul(text: &Cow<'_, str>) -> bool {
-    matches!(text, Cow::Owned(text) if text.contains('\0'))
 }
 
 /// Whether `text` has fewer than `chars` characters. A text has at least a fourth as many characters as bytes.
@@ -385,7 +408,7 @@ mod tests {
             let more: String = (0..extra).map(|i| format!(r#""x{i}":1,"#)).collect();
             let body = format!(r#"{{{more}"a":1,"b":2,"a":3}}"#);
             let Raw::Object(members) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
-            let problems = Members::new("p.", members).problems;
+            let problems = Members::new("p.", members.into_vec()).problems;
             assert_eq!(problems.into_keys().collect::<Vec<_>>(), ["p.a"]);
         }
     }

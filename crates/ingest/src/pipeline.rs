@@ -398,7 +398,8 @@ fn specific(text: &str) -> Option<&str> {
 }
 
 fn device_class(text: &str) -> Option<&'static str> {
-    ["desktop", "mobile", "tablet"].into_iter().find(|class| text.trim().eq_ignore_ascii_case(class))
+    let text = text.trim();
+    ["desktop", "mobile", "tablet"].into_iter().find(|class| text.eq_ignore_ascii_case(class))
 }
 
 /// The class of a screen `width` pixels wide; the bounds are those that CSS frameworks made common.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::{Problems, Raw, has_nul, longer_than, note_duplicates};
+use crate::json::{Problems, Raw, longer_than, note_duplicates};
 
 /// The most properties of an event (SPEC E1).
 pub const PROPERTIES_MAX: usize = 50;
@@ -36,15 +36,14 @@ impl<'a> Properties<'a> {
             }
             let problem = if name.is_empty() || longer_than(&name, PROPERTY_NAME_MAX_CHARS) {
                 Some("Property names have 1 to 100 characters")
-            } else if has_nul(&name) {
+            } else if name.contains('\0') || value.has_nul() {
                 Some("Must not contain NUL")
             } else {
                 match &value {
-                    Raw::Text(text) if has_nul(text) => Some("Must not contain NUL"),
-                    Raw::Text(text) if longer_than(text, PROPERTY_VALUE_MAX_CHARS) => {
+                    text if text.as_text().is_some_and(|text| longer_than(text, PROPERTY_VALUE_MAX_CHARS)) => {
                         Some("Property value too long (max 1000 characters)")
                     }
-                    Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Text(_) => None,
+                    Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Text(_) | Raw::Escaped(_) => None,
                     Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_) => continue,
                 }
             };
@@ -88,6 +87,7 @@ impl<'a> Properties<'a> {
                     );
                 }
                 Raw::Text(text) => push_string(&mut json, text),
+                Raw::Escaped(text) => push_string(&mut json, text),
                 Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_) => json.push_str("null"),
             }
         }
@@ -124,7 +124,7 @@ mod tests {
         let mut problems = Problems::new();
         let Raw::Object(object) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
         let mut properties = Properties::default();
-        properties.extend("event_data", object, &mut problems);
+        properties.extend("event_data", object.into_vec(), &mut problems);
         let json = properties.into_json("event_data", &mut problems);
         (json, problems)
     }

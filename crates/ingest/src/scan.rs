@@ -45,7 +45,7 @@ impl<'a> Scanner<'a> {
 
     fn value(&mut self, depth: u8, levels: u8) -> Option<Raw<'a>> {
         match self.space()? {
-            b'"' => self.string().map(text),
+            b'"' => self.string().map(Raw::Text),
             b'{' => self.object(depth, levels.checked_sub(1)?),
             b'[' => self.array(depth, levels.checked_sub(1)?),
             b't' => self.word("true", Raw::Bool(true)),
@@ -65,7 +65,7 @@ impl<'a> Scanner<'a> {
         let mut members = Vec::with_capacity(if depth > 0 { 16 } else { 0 });
         if self.space()? == b'}' {
             self.at += 1;
-            return Some(Raw::Object(members));
+            return Some(Raw::Object(members.into()));
         }
         loop {
             if self.space()? != b'"' {
@@ -75,9 +75,9 @@ impl<'a> Scanner<'a> {
             self.expect(b':')?;
             // Most values are texts: they are written where they belong at once.
             if self.space()? == b'"' {
-                let text = text(self.string()?);
+                let text = self.string()?;
                 if depth > 0 {
-                    members.push((name, text));
+                    members.push((name, Raw::Text(text)));
                 }
             } else {
                 let value = self.value(depth.saturating_sub(1), levels)?;
@@ -89,7 +89,7 @@ impl<'a> Scanner<'a> {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
-                    return Some(Raw::Object(members));
+                    return Some(Raw::Object(members.into()));
                 }
                 _ => return None,
             }
@@ -101,7 +101,7 @@ impl<'a> Scanner<'a> {
         let mut items = Vec::new();
         if self.space()? == b']' {
             self.at += 1;
-            return Some(Raw::Array(items));
+            return Some(Raw::Array(items.into()));
         }
         loop {
             let item = self.value(depth.saturating_sub(1), levels)?;
@@ -112,7 +112,7 @@ impl<'a> Scanner<'a> {
                 b',' => self.at += 1,
                 b']' => {
                     self.at += 1;
-                    return Some(Raw::Array(items));
+                    return Some(Raw::Array(items.into()));
                 }
                 _ => return None,
             }
@@ -149,11 +149,6 @@ impl<'a> Scanner<'a> {
 #[inline(never)]
 fn push<'a>(members: &mut Vec<(Cow<'a, str>, Raw<'a>)>, name: Cow<'a, str>, value: Raw<'a>) {
     members.push((name, value));
-}
-
-#[inline(always)]
-fn text(text: &str) -> Raw<'_> {
-    Raw::Text(Cow::Borrowed(text))
 }
 
 /// How many bytes come before the first quote, backslash or control character: eight at a time.

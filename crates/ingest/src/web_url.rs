@@ -220,7 +220,8 @@ impl Parts {
         }
         let path_end = run(host_end, IN_PATH);
         // Segments such as `..` and `%2e` mean something else than they say.
-        if bytes.get(host_end..path_end)?.windows(2).any(|pair| matches!(pair, b"/." | b"/%")) {
+        let mut segments = bytes.get(host_end..path_end)?.split(|&byte| byte == b'/');
+        if segments.any(|segment| matches!(segment.first(), Some(b'.' | b'%'))) {
             return None;
         }
         let query_end = if bytes.get(path_end) == Some(&b'?') { run(path_end + 1, IN_QUERY) } else { path_end };
