@@ -248,9 +248,9 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
             and: Some(Field::Dimension(Dimension::Os)),
             ..top(Field::Dimension(Dimension::Browser), 100)
         }),
-        "Q6" => {
+        name @ ("Q6" | "Q9") => {
             filter = Filter::All(vec![is(Dimension::Country, &ask.country), is(Dimension::Browser, &ask.browser)]);
-            Question::Breakdown(top(page, 10))
+            if name == "Q6" { Question::Breakdown(top(page, 10)) } else { Question::Overview }
         }
         "Q8" => Question::Breakdown(GroupBy { metrics: vec![Metric::Sessions], ..top(Field::EntryPage, 10) }),
         other => return Err(format!("no query {other}").into()),
