@@ -62,7 +62,10 @@ impl<'a> Scanner<'a> {
 
     fn object(&mut self, depth: u8, levels: u8) -> Option<Raw<'a>> {
         self.at += 1;
-        let mut members = Vec::with_capacity(if depth > 0 { 16 } else { 0 });
+        // Members are made empty, several at a time, and then filled in: one that is pushed whole is put together elsewhere
+        // first, and a processor waits when it copies what it has just written.
+        let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::new();
+        let mut filled = 0;
         if self.space()? == b'}' {
             self.at += 1;
             return Some(Raw::Object(members.into()));
@@ -71,24 +74,28 @@ impl<'a> Scanner<'a> {
             if self.space()? != b'"' {
                 return None;
             }
-            let name = Cow::Borrowed(self.string()?);
+            let name = self.string()?;
             self.expect(b':')?;
-            // Most values are texts: they are written where they belong at once.
-            if self.space()? == b'"' {
-                let text = self.string()?;
-                if depth > 0 {
-                    members.push((name, Raw::Text(text)));
-                }
+            if depth == 0 {
+                self.value(0, levels)?;
             } else {
-                let value = self.value(depth.saturating_sub(1), levels)?;
-                if depth > 0 {
-                    push(&mut members, name, value);
+                if filled == members.len() {
+                    members.resize_with(filled + 16, Default::default);
                 }
+                let member = members.get_mut(filled)?;
+                filled += 1;
+                member.0 = Cow::Borrowed(name);
+                member.1 = if self.space()? == b'"' {
+                    Raw::Text(self.string()?)
+                } else {
+                    self.value(depth.saturating_sub(1), levels)?
+                };
             }
             match self.space()? {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
+                    members.truncate(filled);
                     return Some(Raw::Object(members.into()));
                 }
                 _ => return None,
@@ -145,13 +152,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Apart, so that only texts are pushed in the loop: the compiler then writes them without a copy of the whole member.
-#[inline(never)]
-fn push<'a>(members: &mut Vec<(Cow<'a, str>, Raw<'a>)>, name: Cow<'a, str>, value: Raw<'a>) {
-    members.push((name, value));
-}
-
 /// How many bytes come before the first quote, backslash or control character: eight at a time.
+#[inline(always)]
 fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
