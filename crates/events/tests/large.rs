@@ -114,6 +114,9 @@ fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged()
     while store.merge().unwrap() {}
     check(&store, &big);
     drop(store);
+    // From digests and one row group at a time, then from all rows in memory.
+    let by_section = EmbeddedConfig { scan_rows_max: 0, ..config() };
+    check(&EmbeddedStore::open(by_section, Arc::new(SystemClock)).unwrap(), &big);
     let store = EmbeddedStore::open(config(), Arc::new(SystemClock)).unwrap();
     check(&store, &big);
 
