@@ -10,8 +10,8 @@ use crate::{AppendError, AppendOutcome, NewEvent};
 
 /// A commit of so many appends shows that clients come in crowds. Below it each append is committed as soon as it can be.
 const COMPANY: usize = 8;
-/// How long a commit waits for a crowd. A commit takes about half of that.
-const LINGER: Duration = Duration::from_millis(1);
+/// How long a commit waits for a crowd, about as long as it takes.
+const LINGER: Duration = Duration::from_micros(500);
 
 /// One append on its way.
 pub(crate) struct Job {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use diesel::SqliteConnection;
 use moka::sync::Cache;
 use zenovay_auth::{Credential, KeyDigest};
-use zenovay_domain::{TrackingCode, Website, WebsiteId};
+use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
 use crate::sqlite::{load_credential, load_website, load_website_by_code};
 use crate::{DataVersion, Result, SqliteStore};
@@ -18,7 +18,8 @@ const CAPACITY: u64 = 20_000;
 ///
 /// An answer is used again only while the store's [data version](DataVersion) is the one it was read at, which is asked
 /// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
-/// whichever process made the change. That question is one small read of a file in memory.
+/// whichever process made the change. That question is one small read of a file in memory; only
+/// [`website_of_hit`](Self::website_of_hit) does not ask it every time.
 pub struct CachedDirectory {
     store: Arc<SqliteStore>,
     credentials: Cache<KeyDigest, Entry<Credential>>,
@@ -77,13 +78,32 @@ impl CachedDirectory {
         self.look_up(&self.codes, code, load_website_by_code)
     }
 
+    /// The website with this code, for a hit that came at `now`. Hits of the same millisecond ask once whether something
+    /// changed: what another process changes holds from the next millisecond on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Result<Option<Arc<Website>>> {
+        self.look_up_at(self.store.momentary_version(now)?, &self.codes, code, load_website_by_code)
+    }
+
     fn look_up<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(
         &self,
         cache: &Cache<K, Entry<T>>,
         key: &K,
         load: impl FnOnce(&mut SqliteConnection, &K) -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
-        let version = self.store.data_version()?;
+        self.look_up_at(self.store.data_version()?, cache, key, load)
+    }
+
+    fn look_up_at<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(
+        &self,
+        version: i64,
+        cache: &Cache<K, Entry<T>>,
+        key: &K,
+        load: impl FnOnce(&mut SqliteConnection, &K) -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
         if let Some(entry) = cache.get(key).filter(|entry| entry.version == version) {
             return Ok(entry.value);
         }

@@ -126,6 +126,31 @@ fn a_change_by_another_store_on_the_same_file_is_seen_by_the_next_look_up() {
     assert!(directory.website(f.website).unwrap().is_none());
 }
 
+/// Sabotage: leave `changes` or the instant out of the comparison in `SqliteStore::momentary_version`.
+#[test]
+fn hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all() {
+    let f = fixture();
+    let other = open(&f.dir);
+    let directory = CachedDirectory::new(Arc::clone(&f.store));
+    let is_active = |at| directory.website_of_hit(&f.code, at).unwrap().unwrap().settings.is_active;
+    let set_active = |store: &SqliteStore, is_active| {
+        let mut change = |website: &mut zenovay_domain::Website| {
+            website.settings.is_active = is_active;
+            Ok(())
+        };
+        store.edit_website(f.website, &mut change).unwrap();
+    };
+    assert!(is_active(NOW));
+    set_active(&f.store, false);
+    assert!(!is_active(NOW));
+    set_active(&f.store, true);
+    assert!(is_active(NOW));
+    set_active(&other, false);
+    assert!(!is_active(NOW.plus_millis(1)));
+    set_active(&other, true);
+    assert!(is_active(NOW), "a clock that was set back is another millisecond, too");
+}
+
 #[test]
 fn two_stores_on_one_file_count_together() {
     let f = fixture();

@@ -116,12 +116,12 @@ async fn accept(
     check_content_type(req.headers())?;
     let early = early_code(req)?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
-    let known = early.map(|code| rules_of(state, &code)).transpose()?;
+    let known = early.map(|code| rules_of(state, &code, now)).transpose()?;
     let raw = body::read(req.headers(), payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
     let body = decode_body(body::encoding(req.headers()), &raw, HIT_BODY_MAX_BYTES)?;
     let rules = match known {
         Some(rules) => rules,
-        None => rules_of(state, parse_hit(&body)?.tracking_code().unwrap_or(""))?,
+        None => rules_of(state, parse_hit(&body)?.tracking_code().unwrap_or(""), now)?,
     };
 
     let text = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
@@ -179,10 +179,10 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Ended> {
 }
 
 /// The rules of the website with this code.
-fn rules_of(state: &AppState, code: &str) -> Result<std::sync::Arc<SiteRules>, Ended> {
+fn rules_of(state: &AppState, code: &str, now: Timestamp) -> Result<std::sync::Arc<SiteRules>, Ended> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
-    match state.directory.website_by_code(&code) {
+    match state.directory.website_of_hit(&code, now) {
         Ok(Some(website)) => state
             .rules(&website)
             .ok_or_else(|| Refusal::new(RefusalReason::Internal, "The website's settings cannot be used").into()),

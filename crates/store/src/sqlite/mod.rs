@@ -13,6 +13,7 @@ pub(crate) use keys::load_credential;
 pub(crate) use websites::{load_website, load_website_by_code};
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -22,6 +23,7 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnectio
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
+use zenovay_domain::Timestamp;
 
 use self::wal_index::{Header, WalIndex};
 use crate::schema::data_version;
@@ -45,6 +47,10 @@ pub struct SqliteStore {
     wal_index: WalIndex,
     /// The version last read, and the header of the WAL index from before it was read.
     known_version: Mutex<Option<(Header, i64)>>,
+    /// The version last read for a given millisecond, and `changes` from before it was read.
+    momentary_version: Mutex<Option<(Timestamp, u64, i64)>>,
+    /// Changes made through this store.
+    changes: AtomicU64,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -88,6 +94,8 @@ impl SqliteStore {
             version: Mutex::new(first),
             wal_index,
             known_version: Mutex::new(None),
+            momentary_version: Mutex::new(None),
+            changes: AtomicU64::new(0),
         })
     }
 
@@ -97,12 +105,28 @@ impl SqliteStore {
 
     /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
     fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        (*self.connection()?).immediate_transaction(work)
+        let result = (*self.connection()?).immediate_transaction(work);
+        self.changes.fetch_add(1, Ordering::Release);
+        result
     }
 
     /// Runs `work` on one snapshot.
     fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
         (*self.connection()?).transaction(work)
+    }
+
+    /// The data version as somebody found it within the millisecond `now`; changes made through this store are in it
+    /// always.
+    pub(crate) fn momentary_version(&self, now: Timestamp) -> Result<i64> {
+        let changes = self.changes.load(Ordering::Acquire);
+        if let Some((at, seen, version)) = *self.momentary_version.lock()
+            && (at, seen) == (now, changes)
+        {
+            return Ok(version);
+        }
+        let version = self.data_version()?;
+        *self.momentary_version.lock() = Some((now, changes, version));
+        Ok(version)
     }
 
     /// Runs `work` on one snapshot, and says which version that snapshot has.
