@@ -178,6 +178,13 @@ impl SiteHead {
             let column = &mut self.dimensions[dimension as usize];
             column.resize(row, 0);
             let interner = &mut self.texts[dimension as usize];
+            // Hostnames, languages and systems mostly repeat: comparing with the row before costs less than hashing.
+            if let Some(&last) = column.last()
+                && &*interner.texts()[last as usize] == text
+            {
+                column.push(last);
+                continue;
+            }
             let known = interner.texts().len();
             column.push(interner.code(text));
             if interner.texts().len() > known {
