@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use moka::sync::Cache;
+use sha2::{Digest, Sha256};
 use ua_parser::{Extractor, Regexes};
 
 use crate::bots::{self, BotClass};
@@ -21,6 +22,9 @@ const RECENT: usize = 4_096;
 
 static RULES: &[u8] = include_bytes!("../data/agents.json.zst");
 
+/// The first half of the SHA-256 of a user agent.
+pub type AgentDigest = [u8; 16];
+
 /// What a user agent says. Texts are empty when it does not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
@@ -36,6 +40,8 @@ pub struct Agent {
     pub device: &'static str,
     /// Whether it is a crawler's.
     pub bot: BotClass,
+    /// Stands for the text in the names of visitors: with it they are hashed in one block, not in three.
+    pub digest: AgentDigest,
 }
 
 /// Parses user agents, remembering the latest.
@@ -79,9 +85,18 @@ impl AgentParser {
 /// What `agent` says, without a cache. Total; linear in the text.
 pub fn parse_agent(agent: &str) -> Agent {
     let bot = bots::list().classify(agent);
+    let digest = digest(agent);
     if agent.len() > AGENT_MAX_BYTES {
         let empty = String::new;
-        return Agent { browser: empty(), browser_version: empty(), os: empty(), os_version: empty(), device: "", bot };
+        return Agent {
+            browser: empty(),
+            browser_version: empty(),
+            os: empty(),
+            os_version: empty(),
+            device: "",
+            bot,
+            digest,
+        };
     }
     let extractor = extractor();
     let browser = extractor.ua.extract(agent).filter(|found| found.family != "Other");
@@ -97,7 +112,15 @@ pub fn parse_agent(agent: &str) -> Agent {
             .map_or_else(String::new, |found| version(found.major.as_deref(), found.minor.as_deref())),
         device,
         bot,
+        digest,
     }
+}
+
+fn digest(agent: &str) -> AgentDigest {
+    let whole = Sha256::digest(agent);
+    let mut half = AgentDigest::default();
+    half.copy_from_slice(&whole[..size_of::<AgentDigest>()]);
+    half
 }
 
 fn extractor() -> &'static Extractor<'static> {

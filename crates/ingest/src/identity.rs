@@ -14,6 +14,8 @@ use sha2::Sha256;
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 use zeroize::Zeroizing;
 
+use crate::agent::AgentDigest;
+
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// How long a salt lives on after its UTC day: until the sessions that it named have ended (DESIGN §3).
@@ -222,18 +224,18 @@ impl VisitorHasher {
         Names(self.keys.load())
     }
 
-    /// The visitor of `site` with `address` and `agent` on the UTC day of `now`, and the id of the day before while that
-    /// can still be told.
+    /// The visitor of `site` with `address` and the agent with the digest `agent` on the UTC day of `now`, and the id of
+    /// the day before while that can still be told.
     pub(crate) fn daily_visitor(
         &self,
         site: WebsiteId,
         address: IpAddr,
-        agent: &str,
+        agent: &AgentDigest,
         now: Timestamp,
     ) -> io::Result<(VisitorId, Option<VisitorId>)> {
         let keys = self.keys(now)?;
         let network = truncate(address);
-        let named = |salt: &Hmac<Sha256>| VisitorId(hash(salt, b"daily", site, &[&network, agent.as_bytes()]));
+        let named = |salt: &Hmac<Sha256>| VisitorId(hash(salt, b"daily", site, &[&network, agent]));
         Ok((named(&keys.today), keys.yesterday.as_ref().map(named)))
     }
 }
@@ -310,7 +312,8 @@ fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) 
     mac.update(purpose);
     mac.update(&site.as_u128().to_le_bytes());
     for part in parts {
-        mac.update(&(part.len() as u64).to_le_bytes());
+        // No part has 4 GB: bodies are a millionth of that.
+        mac.update(&(part.len() as u32).to_le_bytes());
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
@@ -337,7 +340,7 @@ mod tests {
     }
 
     fn visitor(hasher: &VisitorHasher, address: &str, now: Timestamp) -> VisitorId {
-        hasher.daily_visitor(site(1), address.parse().unwrap(), "agent", now).unwrap().0
+        hasher.daily_visitor(site(1), address.parse().unwrap(), &[7; 16], now).unwrap().0
     }
 
     #[test]
@@ -348,10 +351,10 @@ mod tests {
         assert_eq!(visitor(&hasher, "203.0.113.99", at(DAY, DAY_MS - 1)), first, "same /24");
         assert_ne!(visitor(&hasher, "203.0.114.7", at(DAY, 5)), first);
         let (today, yesterday) =
-            hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), "agent", at(DAY + 1, 1)).unwrap();
+            hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), &[7; 16], at(DAY + 1, 1)).unwrap();
         assert_ne!(today, first);
         assert_eq!(yesterday, Some(first), "a session may go on over midnight");
-        let late = hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), "agent", at(DAY + 1, SALT_GRACE_MS));
+        let late = hasher.daily_visitor(site(1), "203.0.113.7".parse().unwrap(), &[7; 16], at(DAY + 1, SALT_GRACE_MS));
         assert_eq!(late.unwrap(), (today, None));
     }
 
@@ -404,7 +407,7 @@ mod tests {
     fn the_same_person_has_unrelated_ids_on_two_sites() {
         let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
         let address = "203.0.113.7".parse().unwrap();
-        let daily = |s| hasher.daily_visitor(site(s), address, "agent", at(DAY, 0)).unwrap().0;
+        let daily = |s| hasher.daily_visitor(site(s), address, &[7; 16], at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
         assert_ne!(hasher.names().known_visitor(site(1), "v"), hasher.names().known_visitor(site(2), "v"));
         let session =

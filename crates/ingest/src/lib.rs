@@ -22,7 +22,7 @@ mod source;
 mod stitch;
 mod web_url;
 
-pub use agent::{AGENT_MAX_BYTES, Agent, parse_agent};
+pub use agent::{AGENT_MAX_BYTES, Agent, AgentDigest, parse_agent};
 pub use batch::{BATCH_MAX_EVENTS, BatchItem, BatchRequest, IDEMPOTENCY_KEY_MAX_CHARS, parse_batch};
 pub use body::{HIT_BODY_MAX_BYTES, decode_body};
 pub use bots::BotClass;

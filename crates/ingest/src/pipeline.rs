@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::agent::{Agent, AgentParser};
+use crate::agent::{Agent, AgentDigest, AgentParser};
 use crate::batch::BatchItem;
 use crate::bots::{self, BotClass};
 use crate::geo::GeoDatabase;
@@ -174,7 +174,7 @@ impl Pipeline {
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
         let visitor = match known {
             Some(id) => names.known_visitor(site, id),
-            None => self.daily_visitor(site, hit, user_agent, at)?,
+            None => self.daily_visitor(site, hit, &agent.digest, at)?,
         };
         let session = if fields.cookieless {
             self.stitcher.stitch(site, visitor, step, || names.stitched_session(site, visitor, at))
@@ -233,7 +233,13 @@ impl Pipeline {
     }
 
     /// The visitor by today's salt, or by yesterday's while the session that it named goes on over midnight.
-    fn daily_visitor(&self, site: WebsiteId, hit: &Hit<'_>, agent: &str, at: Timestamp) -> Result<VisitorId, Rejected> {
+    fn daily_visitor(
+        &self,
+        site: WebsiteId,
+        hit: &Hit<'_>,
+        agent: &AgentDigest,
+        at: Timestamp,
+    ) -> Result<VisitorId, Rejected> {
         let named = self.hasher.daily_visitor(site, hit.ip, agent, hit.received_at);
         let (today, yesterday) = named.map_err(|_| {
             Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")

@@ -11,6 +11,8 @@ const SHARDS: usize = 16;
 const SESSIONS_MAX: usize = 262_144;
 
 type Key = (u128, u64);
+/// Keys are keyed hashes themselves: nobody can make many that meet.
+type Sessions = HashMap<Key, Open, foldhash::fast::RandomState>;
 
 #[derive(Debug, Clone)]
 struct Open {
@@ -33,7 +35,7 @@ pub(crate) struct Step {
 /// The sessions that may still go on, latest of each visitor.
 #[derive(Debug)]
 pub(crate) struct Stitcher {
-    shards: [Mutex<HashMap<Key, Open>>; SHARDS],
+    shards: [Mutex<Sessions>; SHARDS],
     max_per_shard: usize,
 }
 
@@ -54,7 +56,7 @@ impl Stitcher {
         Self { shards: std::array::from_fn(|_| Mutex::default()), max_per_shard: (sessions / SHARDS).max(2) }
     }
 
-    fn shard(&self, key: Key) -> &Mutex<HashMap<Key, Open>> {
+    fn shard(&self, key: Key) -> &Mutex<Sessions> {
         // The id is a keyed hash: its low bits are even.
         &self.shards[key.1 as usize % SHARDS]
     }
@@ -104,7 +106,7 @@ impl Stitcher {
         }
     }
 
-    fn insert(&self, shard: &mut HashMap<Key, Open>, key: Key, open: Open) {
+    fn insert(&self, shard: &mut Sessions, key: Key, open: Open) {
         if shard.len() >= self.max_per_shard && !shard.contains_key(&key) {
             let now = open.last_at;
             shard.retain(|_, other| goes_on(other, now));
