@@ -314,7 +314,7 @@ impl Campaign {
         if self.source.is_empty() && self.medium.is_empty() && self.name.is_empty() {
             return "\u{1f}\u{1f}".to_owned();
         }
-        format!("{}\u{1f}{}\u{1f}{}", self.source, self.medium, self.name)
+        [&*self.source, &*self.medium, &*self.name].join("\u{1f}")
     }
 }
 
