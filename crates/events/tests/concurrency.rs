@@ -183,20 +183,18 @@ fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
     assert!(Command::new("mkfifo").arg(&segment).status().unwrap().success());
 
     let store = open(EmbeddedConfig::new(dir.path()));
+    let (begins, has_begun) = channel();
     let (ended, has_ended) = channel();
     let held = thread::spawn({
         let store = Arc::clone(&store);
         move || {
+            begins.send(()).unwrap();
             let answer = store.query(website(1), &ever(Question::Overview), &Budget::unlimited());
             ended.send(()).unwrap();
             answer
         }
     });
-    let budget = Budget::unlimited();
-    let second = thread::spawn({
-        let (store, budget) = (Arc::clone(&store), budget.clone());
-        move || store.query(website(1), &ever(Question::Overview), &budget)
-    });
+    has_begun.recv().unwrap();
     in_time("an append, a query of another website or a seal", {
         let store = Arc::clone(&store);
         move || {
@@ -210,7 +208,12 @@ fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
         }
     });
     assert!(has_ended.try_recv().is_err(), "the query is held");
-    // Whoever waits behind it can leave.
+    // Whoever waits behind it can leave. It comes long after the first, which must be the one that is held.
+    let budget = Budget::unlimited();
+    let second = thread::spawn({
+        let (store, budget) = (Arc::clone(&store), budget.clone());
+        move || store.query(website(1), &ever(Question::Overview), &budget)
+    });
     budget.cancel();
     assert_eq!(in_time("a cancelled query", move || second.join().unwrap()), Err(QueryError::Cancelled));
     // Nothing comes from the disk: that is an error, and no smaller number.
