@@ -1,9 +1,11 @@
 //! What disks and machines do to a store. Each test names the sabotage that turns it red; each was tried.
 
+mod common;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,6 +18,8 @@ use zenovay_events::{
     AppendError, AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, OpenError,
 };
 use zenovay_query::{Answer, Budget, Field, GroupBy, Metric, Order, QueryError, Question};
+
+use common::{copy_dir, segment_files};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 
@@ -38,26 +42,6 @@ fn numbered(number: usize) -> Event {
 /// The paths of all pageviews, each with how often it is there.
 fn stored_paths(store: &EmbeddedStore) -> Vec<(String, u64)> {
     values(store, website(1), Dimension::Path)
-}
-
-/// Copies a store's directory as a dying machine would leave it.
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-fn segment_files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(dir.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
 }
 
 /// Runs a rule at each fault point.

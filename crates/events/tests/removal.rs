@@ -1,10 +1,12 @@
 //! Erasure of a visitor, deletion of a website and retention die at every point they can, and lose nothing else, double
 //! nothing, and are complete when they are done again.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -13,6 +15,8 @@ use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{pageview, store_all, values, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
 use zenovay_query::QueryError;
+
+use common::{copy_dir, segment_files};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 
@@ -97,23 +101,6 @@ fn check_in_between(store: &EmbeddedStore, removal: &Removal, when: &str) {
     assert!(found.values().all(|&count| count == 1), "{when}: {found:?}");
     for page in once(removal.stays).into_keys() {
         assert!(found.contains_key(&page), "{when}: {page} is lost");
-    }
-}
-
-fn segment_files(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir.join("segments")).unwrap().map(|entry| entry.unwrap().path()).collect()
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 
