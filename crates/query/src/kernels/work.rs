@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::{Budget, QueryError};
 
 /// Rows between two looks at the budget.
-const BLOCK_ROWS: usize = 1 << 16;
+const BLOCK_ROWS: usize = 1 << 13;
 
 /// What one query has taken of its budget.
 pub(super) struct Work<'a> {
