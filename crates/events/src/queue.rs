@@ -127,12 +127,13 @@ impl<W> Queue<W> {
     }
 
     /// Waits up to `patience` for work and takes a task, or jobs of about `rows` events. `company` is how many appends the
-    /// last commit had: after a large one, those that it answered are on their way back, and a commit for all of them costs
-    /// little more than one for the first, so it waits for them, [`LINGER`] at most.
+    /// last commit had: after a large one, those that it answered are on their way back, and a commit for many of them costs
+    /// little more than one for the first. So it waits, [`LINGER`] at most, for half of the clients that are known to be
+    /// there: while their events are committed, the events of the other half are parsed.
     pub(crate) fn take(&self, rows: usize, patience: Duration, company: usize) -> Work<W> {
         let mut state = self.state.lock();
         let (wanted, limit) = match company {
-            COMPANY.. => (company + state.jobs.len(), LINGER),
+            COMPANY.. => ((company + state.jobs.len()).div_ceil(2), LINGER),
             _ => (1, patience),
         };
         state.wanted = wanted;
