@@ -34,10 +34,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Event, WebsiteId};
 
-use crate::segment::{SegmentMeta, SegmentMetaV1};
+use crate::segment::SegmentMeta;
 use crate::{AppendError, AppendOutcome, NewEvent, codec};
 
-/// The version of the format that this program writes. It reads no newer one. 2 has digests.
+/// The version of the format that this program reads and writes.
 const FORMAT: i64 = 2;
 const SEGMENT_META_VERSION: u8 = 2;
 /// A checkpoint is due after this much log: it then writes about as much to the database file, some ten milliseconds.
@@ -52,7 +52,7 @@ pub enum OpenError {
     #[error("the event store in {} is in use by another process", .0.display())]
     InUse(PathBuf),
     /// It was written by a newer version of this program.
-    #[error("the event store in {} has format {found}, this version reads up to {FORMAT}", dir.display())]
+    #[error("the event store in {} has format {found}, this version reads {FORMAT}", dir.display())]
     Newer {
         /// The directory.
         dir: PathBuf,
@@ -187,10 +187,6 @@ impl Log {
                 transaction.execute("INSERT INTO meta VALUES ('format', ?1), ('sealed_seq', 0)", [FORMAT])?;
             }
             Some(FORMAT) => {}
-            // Older segments are read as they are; from the first new one on, older programs must not.
-            Some(1) => {
-                transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
-            }
             Some(found) if found > FORMAT => return Err(Unopened::Newer(found)),
             Some(found) => return Err(Unopened::Damaged(format!("unknown format {found}"))),
         }
@@ -525,11 +521,7 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
     if u64::from_le_bytes(*hash) != xxh3_64(body) {
         return None;
     }
-    match version {
-        SEGMENT_META_VERSION => postcard::from_bytes(body).ok(),
-        1 => postcard::from_bytes::<SegmentMetaV1>(body).ok().map(SegmentMeta::from),
-        _ => None,
-    }
+    (version == SEGMENT_META_VERSION).then(|| postcard::from_bytes(body).ok())?
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {
@@ -548,87 +540,4 @@ fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> 
 /// Makes names in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use zenovay_domain::{EventKind, ManualClock, SessionId, Timestamp, VisitorId};
-
-    use super::*;
-    use crate::{EmbeddedConfig, EmbeddedStore, EventStore};
-
-    fn open(dir: &Path) -> EmbeddedStore {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000_000)));
-        let config = EmbeddedConfig { group_rows: 16, scan_rows_max: 0, merge_fan_in: 2, ..EmbeddedConfig::new(dir) };
-        EmbeddedStore::open(config, clock).unwrap()
-    }
-
-    fn totals(store: &EmbeddedStore) -> zenovay_query::Answer {
-        let range = zenovay_domain::TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1_000_000));
-        let question = zenovay_query::Question::Overview;
-        let query = zenovay_query::Query { range, filter: zenovay_query::Filter::default(), question };
-        let website = WebsiteId::from_random_bytes([1; 16]);
-        store.query(website, &query, &zenovay_query::Budget::unlimited()).unwrap()
-    }
-
-    fn catalog(dir: &Path) -> Vec<SegmentMeta> {
-        Log::open(dir).unwrap().segments
-    }
-
-    fn has_digests(segments: &[SegmentMeta]) -> Vec<bool> {
-        segments.iter().map(|segment| segment.groups.iter().all(|group| group.digest.is_some())).collect()
-    }
-
-    /// Sabotage: leave version 1 out of `decode_meta`.
-    #[test]
-    fn a_store_of_format_1_answers_the_same_and_gets_digests_when_it_is_merged() {
-        let directory = tempfile::tempdir().unwrap();
-        let dir = directory.path();
-        let store = open(dir);
-        for round in 0..2_u64 {
-            let event = |number: u64| NewEvent {
-                website: WebsiteId::from_random_bytes([1; 16]),
-                received_at: Timestamp::from_millis(0),
-                event: Event::new(
-                    EventKind::Pageview,
-                    Timestamp::from_millis((round * 100 + number).cast_signed()),
-                    VisitorId(number % 7),
-                    SessionId((round * 100 + number) / 9),
-                ),
-                idempotency_key: None,
-            };
-            assert!(store.append((0..100).map(event).collect()).blocking_recv().unwrap().is_ok());
-            store.seal().unwrap();
-        }
-        let expected = totals(&store);
-        drop(store);
-
-        let segments = catalog(dir);
-        assert_eq!(has_digests(&segments), [true, true]);
-        let connection = Connection::open(dir.join("events.db")).unwrap();
-        for segment in segments {
-            let id = segment.id.cast_signed();
-            let body = postcard::to_stdvec(&SegmentMetaV1::from(segment)).unwrap();
-            let mut blob = vec![1];
-            blob.extend(xxh3_64(&body).to_le_bytes());
-            blob.extend(body);
-            connection.execute("UPDATE segments SET meta = ?2 WHERE id = ?1", params![id, blob]).unwrap();
-        }
-        connection.execute("UPDATE meta SET value = 1 WHERE name = 'format'", []).unwrap();
-        drop(connection);
-
-        assert_eq!(has_digests(&catalog(dir)), [false, false]);
-        let store = open(dir);
-        assert_eq!(totals(&store), expected);
-        assert!(store.merge().unwrap());
-        assert_eq!(totals(&store), expected);
-        drop(store);
-        assert_eq!(has_digests(&catalog(dir)), [true]);
-        let connection = Connection::open(dir.join("events.db")).unwrap();
-        let format: i64 =
-            connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
-        assert_eq!(format, FORMAT, "older programs refuse it");
-    }
 }

@@ -29,7 +29,7 @@
 //! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the place, length and XXH3-64 of each
 //! column chunk and the rows of each website. Reading a column takes its chunk with one read, verifies the checksum and
 //! decodes; the file's footer is only for other programs. A file is never trusted beyond what the catalog says of it:
-//! shorter, longer or changed, it is an error and not a smaller number. Entries of format 1, without digests, are read as well.
+//! shorter, longer or changed, it is an error and not a smaller number.
 
 mod digest;
 pub(crate) mod hybrid;
@@ -157,42 +157,6 @@ pub(crate) struct GroupMeta {
     pub(crate) chunks: Vec<ChunkMeta>,
     /// Its digest. Row groups that websites share have none.
     pub(crate) digest: Option<DigestMeta>,
-}
-
-/// What format 1 said of a segment: row groups had no digests.
-#[derive(Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-pub(crate) struct SegmentMetaV1 {
-    id: u64,
-    position: u64,
-    rows: u64,
-    bytes: u64,
-    groups: Vec<GroupMetaV1>,
-    sites: Vec<SiteRange>,
-}
-
-#[derive(Deserialize)]
-#[cfg_attr(test, derive(Serialize))]
-struct GroupMetaV1 {
-    rows: u32,
-    chunks: Vec<ChunkMeta>,
-}
-
-impl From<SegmentMetaV1> for SegmentMeta {
-    fn from(old: SegmentMetaV1) -> Self {
-        let SegmentMetaV1 { id, position, rows, bytes, groups, sites } = old;
-        let group = |group: GroupMetaV1| GroupMeta { rows: group.rows, chunks: group.chunks, digest: None };
-        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
-    }
-}
-
-#[cfg(test)]
-impl From<SegmentMeta> for SegmentMetaV1 {
-    fn from(new: SegmentMeta) -> Self {
-        let SegmentMeta { id, position, rows, bytes, groups, sites } = new;
-        let group = |group: GroupMeta| GroupMetaV1 { rows: group.rows, chunks: group.chunks };
-        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
-    }
 }
 
 /// A column chunk.
