@@ -485,7 +485,8 @@ impl Loaded {
     fn bytes(&self) -> usize {
         let columns = self.chunk.columns.iter().flatten().count();
         let events = self.events.as_ref().map_or(0, Vec::len);
-        self.chunk.at.len() * (17 + 4 * columns) + 4 * events + size_of_val(&*self.chunk.sessions) + size_of::<Self>()
+        let sessions = size_of_val(&*self.chunk.sessions) + self.chunk.derived.bytes();
+        self.chunk.at.len() * (17 + 4 * columns) + 4 * events + sessions + size_of::<Self>()
     }
 }
 

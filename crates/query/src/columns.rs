@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, Timestamp};
 
+use crate::Derived;
+
 /// Codes of one text column, one a row.
 pub type Column = Arc<[u32]>;
 
@@ -92,6 +94,8 @@ pub struct Chunk {
     /// The sessions with activity in this chunk, each once: those with events in the order of their first row, then
     /// those with heartbeats only in the order of their last activity. [`crate::session_parts`] makes it.
     pub sessions: Arc<[SessionPart]>,
+    /// What kernels found out about these rows. Whoever makes a chunk of other rows starts with the default.
+    pub derived: Derived,
 }
 
 impl Chunk {

@@ -4,6 +4,7 @@ mod answer;
 mod budget;
 mod columns;
 mod comparison;
+mod derived;
 mod filter;
 pub mod kernels;
 mod matching;
@@ -19,6 +20,7 @@ pub use answer::{
 pub use budget::{Budget, QueryError};
 pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, SessionPart};
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};
+pub use derived::Derived;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use needs::{columns_needed, time_needed};

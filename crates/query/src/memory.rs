@@ -116,7 +116,7 @@ impl DatasetBuilder {
             visitor: column(&events, |row| row.visitor),
             session: column(&events, |row| row.session),
             columns: std::array::from_fn(|number| Some(events.iter().map(|row| row.texts[number]).collect())),
-            sessions: Arc::default(),
+            ..Chunk::default()
         };
         chunk.sessions = session_parts(
             EventRows {

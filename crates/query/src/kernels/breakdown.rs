@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS};
 
 use super::PAGEVIEW;
-use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single, for_each_group};
-use super::select::{Scan, Selected, SessionCodes, Test, column};
-use super::sessions::{Session, add_session, duration_ms};
+use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single};
+use super::select::{Rows, Scan, Selected, SessionCodes, Test, column};
+use super::sessions::{Session, add_session};
 use super::work::Bits;
 use crate::matching::property_text;
 use crate::{
@@ -34,6 +35,7 @@ impl Scan<'_> {
         let mut pairs: Vec<Pairs<'_>> = Vec::new();
         let mut counts = GroupCounts::default();
         let mut session_totals = SessionTotals::default();
+        // For fields of events one list of pairs for each selection, in the same order.
         if whole_sessions {
             let session_totals = group_by.wants_sessions().then_some(&mut session_totals);
             self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts, session_totals)?;
@@ -42,21 +44,32 @@ impl Scan<'_> {
             for selected in &selected {
                 let codes = groups.of_rows(self, selected)?;
                 counts.add_rows(self, &codes, &selected.kind(), groups.len())?;
-                pairs.push(Pairs { groups: codes, ids: selected.visitor() });
+                match of_sessions.then(|| groups.visits(selected)).flatten() {
+                    None => pairs.push(Pairs { groups: codes, ids: selected.visitor() }),
+                    Some((positions, first_rows, visitors)) => {
+                        let groups_of_parts = groups.of_rows(self, &first_rows)?;
+                        self.work.take::<[u32; 2]>(positions.len() + visitors.len())?;
+                        let ids = Cow::Owned(selected.visitor()[positions.clone()].to_vec());
+                        pairs.push(Pairs { groups: Cow::Owned(codes[positions].to_vec()), ids });
+                        pairs.push(Pairs { groups: groups_of_parts, ids: Cow::Borrowed(visitors) });
+                    }
+                }
             }
         }
 
-        if group_by.wants_sessions() && !whole_sessions {
+        if group_by.wants_sessions() && of_sessions && !whole_sessions {
             let counted = self.counted_sessions(test, &selected)?;
-            if of_sessions {
-                self.sessions.for_each_starting_in(self.range, |session| {
-                    if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
-                        session_totals.add(groups.of_session(session), session.part);
-                    }
-                });
-            } else {
-                session_totals = self.sessions_by_event_groups(&selected, &pairs, groups.len())?;
-            }
+            self.sessions()?.for_each_starting_in(self.range, |session| {
+                if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
+                    session_totals.add(groups.of_session(session), session.part);
+                }
+            });
+        }
+        if group_by.order == Order::Sessions && !of_sessions {
+            let every_group: Vec<u32> = (0..groups.len() as u32).collect();
+            self.work.take::<u32>(every_group.len())?;
+            let shown = self.shown_rows(&pairs, &every_group)?;
+            session_totals.of_groups = self.sessions_by_rows(&selected, &shown, groups.len())?;
         }
 
         let shown = groups.shown(group_by.include_empty);
@@ -113,18 +126,30 @@ impl Scan<'_> {
                 }
             })
             .collect();
-        if group_by.field == Field::Dimension(Dimension::Path) && !rows.is_empty() {
+        // What only the rows that are shown need.
+        let by_path = group_by.field == Field::Dimension(Dimension::Path);
+        let titles = by_path && group_by.metrics.contains(&Metric::Title);
+        let times = by_path && group_by.metrics.contains(&Metric::TimeOnPage);
+        let sessions = group_by.wants_sessions() && !of_sessions && group_by.order != Order::Sessions;
+        if !rows.is_empty() && (titles || times || sessions) {
             let mut row_of_group: Vec<u32> = self.work.filled(NONE, shown.len())?;
             for (row, &(_, group)) in found.iter().enumerate() {
                 row_of_group[group as usize] = row as u32;
             }
-            // For fields of events there is one list of pairs for each selection, in the same order.
-            let codes: Vec<&[u32]> = pairs.iter().map(|pairs| pairs.groups.as_ref()).collect();
-            if group_by.metrics.contains(&Metric::Title) {
-                self.add_titles(&selected, &codes, &row_of_group, &mut rows)?;
+            let shown = self.shown_rows(&pairs, &row_of_group)?;
+            drop(pairs);
+            if sessions {
+                let totals = self.sessions_by_rows(&selected, &shown, rows.len())?;
+                for (row, totals) in rows.iter_mut().zip(totals) {
+                    let MetricValues { visitors, pageviews, events, .. } = row.metrics;
+                    row.metrics = MetricValues { visitors, pageviews, events, ..totals };
+                }
             }
-            if group_by.metrics.contains(&Metric::TimeOnPage) {
-                self.add_times_on_page(&selected, &codes, &row_of_group, &mut rows)?;
+            if titles {
+                self.add_titles(&selected, &shown, &mut rows)?;
+            }
+            if times {
+                self.add_times_on_page(&selected, &shown, &mut rows)?;
             }
         }
         Ok(Breakdown { rows, total_rows, total_visitors })
@@ -148,7 +173,7 @@ impl Scan<'_> {
         let mut codes: Vec<u32> = Vec::new();
         let mut visitors: Vec<u32> = Vec::new();
         let starts = zenovay_domain::TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.to);
-        self.sessions.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, |session| {
             let part = session.part;
             if sessions.is_some_and(|sessions| !sessions.contains(part.session)) {
                 return;
@@ -184,60 +209,6 @@ impl Scan<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The totals of the sessions that start in the range, for each group in which they have a selected event.
-    fn sessions_by_event_groups(
-        &self,
-        selected: &[Selected<'_>],
-        pairs: &[Pairs<'_>],
-        groups: usize,
-    ) -> Result<SessionTotals, QueryError> {
-        /// What a session adds to the metrics, or nothing when it does not start in the range.
-        #[derive(Clone, Copy, Default)]
-        struct Share {
-            sessions: u8,
-            bounces: u8,
-            value_score: u8,
-            duration_ms: u64,
-        }
-        let share = |part: &SessionPart| {
-            let mut metrics = MetricValues::default();
-            add_session(&mut metrics, part);
-            Share {
-                sessions: 1,
-                bounces: metrics.bounces as u8,
-                value_score: metrics.value_score as u8,
-                duration_ms: duration_ms(part) as u64,
-            }
-        };
-        let mut shares: Vec<Share> = self.work.filled(Share::default(), self.dataset.session_ids.len())?;
-        self.sessions.for_each_starting_in(self.range, |session| {
-            shares[session.part.session as usize] = share(session.part);
-        });
-        let sessions: Vec<Pairs<'_>> = pairs
-            .iter()
-            .zip(selected)
-            .map(|(pairs, selected)| Pairs { groups: Cow::Borrowed(&pairs.groups), ids: selected.session() })
-            .collect();
-        let mut totals: Vec<MetricValues> = self.work.filled(MetricValues::default(), groups)?;
-        let mut stamps: Vec<u32> = self.work.filled(NONE, shares.len())?;
-        let all: Vec<bool> = self.work.filled(true, groups)?;
-        for_each_group(self.work, &sessions, &all, |group, sessions| {
-            let total = &mut totals[group as usize];
-            for &session in sessions {
-                let stamp = &mut stamps[session as usize];
-                if *stamp != group {
-                    *stamp = group;
-                    let share = shares[session as usize];
-                    total.sessions += u64::from(share.sessions);
-                    total.bounces += u64::from(share.bounces);
-                    total.value_score += u64::from(share.value_score);
-                    total.duration_ms += share.duration_ms;
-                }
-            }
-        })?;
-        Ok(SessionTotals { of_groups: totals })
     }
 }
 
@@ -342,7 +313,7 @@ struct FieldCodes<'a> {
 }
 
 impl<'a> Groups<'a> {
-    fn new(scan: &Scan<'a>, group_by: &'a GroupBy) -> Result<Self, QueryError> {
+    fn new(scan: &'a Scan<'_>, group_by: &'a GroupBy) -> Result<Self, QueryError> {
         let mut fields = vec![FieldCodes::new(scan, &group_by.field)?];
         if let Some(field) = &group_by.and {
             fields.push(FieldCodes::new(scan, field)?);
@@ -396,6 +367,22 @@ impl<'a> Groups<'a> {
         Ok(Cow::Owned(groups))
     }
 
+    /// When a session has one group in the whole chunk and all rows of a time are selected, where the visitors of each group
+    /// are: at these positions, and beside the rows that are selected here.
+    fn visits<'r>(&self, selected: &Selected<'r>) -> Option<(Range<usize>, Selected<'r>, &'r [u32])> {
+        let chunk = selected.chunk;
+        let is_of_sessions = |codes: &FieldCodes<'_>| match codes.field {
+            Field::Dimension(dimension) => chunk.columns[*dimension as usize]
+                .as_ref()
+                .is_some_and(|column| chunk.is_of_sessions(*dimension, column)),
+            _ => false,
+        };
+        let (rows, parts) = selected.visits(0..selected.len()).filter(|_| self.fields.iter().all(is_of_sessions))?;
+        let first_rows = chunk.session_index().first_row[parts.clone()].to_vec();
+        let visitors = &chunk.session_index().visitor[parts];
+        Some((rows, Selected { rows: Rows::Listed(first_rows), ..*selected }, visitors))
+    }
+
     #[inline]
     fn of_session(&mut self, session: Session<'_>) -> u32 {
         let first = self.fields[0].of_session(session);
@@ -425,7 +412,7 @@ impl<'a> Groups<'a> {
 }
 
 impl<'a> FieldCodes<'a> {
-    fn new(scan: &Scan<'a>, field: &'a Field) -> Result<Self, QueryError> {
+    fn new(scan: &'a Scan<'_>, field: &'a Field) -> Result<Self, QueryError> {
         let dimension = field.column();
         let dictionary = scan.texts(dimension);
         let mut codes = Self {
@@ -467,7 +454,7 @@ impl<'a> FieldCodes<'a> {
             return Ok(());
         }
         self.of_sessions = scan.work.filled(0, scan.dataset.session_ids.len())?;
-        scan.sessions.for_each_starting_in(scan.window, |session| {
+        scan.sessions()?.for_each_starting_in(scan.window, |session| {
             if some.is_none_or(|some| some.contains(session.part.session)) {
                 self.of_sessions[session.part.session as usize] = self.sessions.code(session);
             }

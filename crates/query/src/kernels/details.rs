@@ -1,104 +1,202 @@
-//! What a page's row shows beside counts: its title and the time people stay.
+//! What only the rows of a breakdown need that are shown: metrics of sessions, titles, and the time people stay.
+
+use std::borrow::Cow;
+
+use zenovay_domain::Dimension;
 
 use super::PAGEVIEW;
-use super::distinct::NONE;
+use super::distinct::{NONE, Pairs, for_each_group};
 use super::select::{Scan, Selected, column};
-use crate::{BreakdownRow, QueryError};
+use super::sessions::add_session;
+use crate::derived::UNTIMED;
+use crate::{BreakdownRow, MetricValues, QueryError};
+
+/// The selected rows of one chunk whose group is shown.
+pub(super) struct Shown {
+    /// Positions in the selection, ascending.
+    positions: Vec<u32>,
+    /// The row of the answer that each belongs to.
+    rows: Vec<u32>,
+}
+
+impl Shown {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+        self.positions.iter().zip(&self.rows).map(|(&position, &row)| (position as usize, row as usize))
+    }
+}
 
 impl Scan<'_> {
-    /// Sets the title of each row to the last one of its events. `codes` holds the group of each selected row,
-    /// `row_of_group` the place of its row in `rows`.
+    /// Of each selection the rows whose group is shown. `pairs` hold the group of each selected row, `row_of_group` the place
+    /// of the group in the answer or [`NONE`].
+    pub(super) fn shown_rows(&self, pairs: &[Pairs<'_>], row_of_group: &[u32]) -> Result<Vec<Shown>, QueryError> {
+        let mut all = Vec::with_capacity(pairs.len());
+        for Pairs { groups: codes, .. } in pairs {
+            let (mut positions, mut rows) = (Vec::new(), Vec::new());
+            self.work.for_each_block(0..codes.len(), |block| {
+                // Every row is written, and kept by moving on: no branch to guess wrong.
+                let mut kept = rows.len();
+                positions.resize(kept + block.len(), 0);
+                rows.resize(kept + block.len(), 0);
+                for (&code, position) in codes[block.clone()].iter().zip(block.start as u32..) {
+                    let row = row_of_group[code as usize];
+                    positions[kept] = position;
+                    rows[kept] = row;
+                    kept += usize::from(row != NONE);
+                }
+                positions.truncate(kept);
+                rows.truncate(kept);
+            })?;
+            self.work.take::<[u32; 2]>(rows.len())?;
+            all.push(Shown { positions, rows });
+        }
+        Ok(all)
+    }
+
+    /// The totals of the sessions that start in the range, for each of `count` rows of the answer in which they have an
+    /// event.
+    pub(super) fn sessions_by_rows(
+        &self,
+        selected: &[Selected<'_>],
+        shown: &[Shown],
+        count: usize,
+    ) -> Result<Vec<MetricValues>, QueryError> {
+        /// What a session adds to the metrics: nothing when it does not start in the range.
+        #[derive(Clone, Copy, Default)]
+        struct Share {
+            duration_ms: u32,
+            sessions: u8,
+            bounces: u8,
+            value_score: u8,
+        }
+        let mut shares: Vec<Share> = self.work.filled(Share::default(), self.dataset.session_ids.len())?;
+        self.sessions()?.for_each_starting_in(self.range, |session| {
+            let mut metrics = MetricValues::default();
+            add_session(&mut metrics, session.part);
+            shares[session.part.session as usize] = Share {
+                duration_ms: u32::try_from(metrics.duration_ms).unwrap_or(u32::MAX),
+                sessions: 1,
+                bounces: metrics.bounces as u8,
+                value_score: metrics.value_score as u8,
+            };
+        });
+        let mut sessions: Vec<Pairs<'_>> = Vec::with_capacity(shown.len());
+        for (selected, shown) in selected.iter().zip(shown) {
+            let session = &selected.chunk.session;
+            let ids = shown.iter().map(|(position, _)| session[selected.row(position)]).collect();
+            self.work.take::<u32>(shown.rows.len())?;
+            sessions.push(Pairs { groups: Cow::Borrowed(&shown.rows), ids: Cow::Owned(ids) });
+        }
+        let mut totals: Vec<MetricValues> = self.work.filled(MetricValues::default(), count)?;
+        let mut stamps: Vec<u32> = self.work.filled(NONE, shares.len())?;
+        let all: Vec<bool> = self.work.filled(true, count)?;
+        for_each_group(self.work, &sessions, &all, |row, sessions| {
+            let total = &mut totals[row as usize];
+            for &session in sessions {
+                let stamp = &mut stamps[session as usize];
+                if *stamp != row {
+                    *stamp = row;
+                    let share = shares[session as usize];
+                    total.sessions += u64::from(share.sessions);
+                    total.bounces += u64::from(share.bounces);
+                    total.value_score += u64::from(share.value_score);
+                    total.duration_ms += u64::from(share.duration_ms);
+                }
+            }
+        })?;
+        Ok(totals)
+    }
+
+    /// Sets the title of each row to the last one of its events.
     pub(super) fn add_titles(
         &self,
         selected: &[Selected<'_>],
-        codes: &[&[u32]],
-        row_of_group: &[u32],
+        shown: &[Shown],
         rows: &mut [BreakdownRow],
     ) -> Result<(), QueryError> {
         let mut latest: Vec<(i64, u32)> = vec![(i64::MIN, 0); rows.len()];
-        for (selected, codes) in selected.iter().zip(codes) {
-            let titles = selected.values(column(selected.chunk, zenovay_domain::Dimension::Title)?);
-            self.work.for_each_block(0..codes.len(), |block| {
-                for position in block {
-                    let (row, title) = (row_of_group[codes[position] as usize], titles[position]);
-                    if row == NONE || title == 0 {
-                        continue;
-                    }
-                    // Rows and chunks come in the order of time and arrival: of equal times the later one stays.
-                    let at = selected.chunk.at[selected.row(position)];
-                    let latest = &mut latest[row as usize];
-                    if at >= latest.0 {
-                        *latest = (at, title);
-                    }
+        let mut found_in: Vec<usize> = vec![usize::MAX; rows.len()];
+        for (number, (selected, shown)) in selected.iter().zip(shown).enumerate() {
+            self.work.check()?;
+            let titles = column(selected.chunk, Dimension::Title)?;
+            let mut missing = rows.len();
+            for (position, row) in shown.iter().rev() {
+                if missing == 0 {
+                    break;
                 }
-            })?;
+                let event = selected.row(position);
+                if titles[event] == 0 || found_in[row] == number {
+                    continue;
+                }
+                // Rows and chunks come in the order of time and arrival: of equal times the later one stays.
+                found_in[row] = number;
+                missing -= 1;
+                if selected.chunk.at[event] >= latest[row].0 {
+                    latest[row] = (selected.chunk.at[event], titles[event]);
+                }
+            }
         }
         for (row, (_, title)) in rows.iter_mut().zip(latest) {
-            row.title = (title != 0).then(|| self.texts(zenovay_domain::Dimension::Title)[title as usize].to_string());
+            row.title = (title != 0).then(|| self.texts(Dimension::Title)[title as usize].to_string());
         }
         Ok(())
     }
 
-    /// Adds the time on page of each selected pageview to its row. Parameters are those of [`Scan::add_titles`].
+    /// Adds the time on page of each selected pageview to its row.
     pub(super) fn add_times_on_page(
         &self,
         selected: &[Selected<'_>],
-        codes: &[&[u32]],
-        row_of_group: &[u32],
+        shown: &[Shown],
         rows: &mut [BreakdownRow],
     ) -> Result<(), QueryError> {
-        // By session: its next pageview in the walk backwards, or at first its last activity.
-        let mut next_at: Vec<i64> = self.work.filled(0, self.dataset.session_ids.len())?;
-        let mut has_later_pageview = self.session_bits()?;
-        self.sessions.for_each_starting_in(self.window, |session| {
-            next_at[session.part.session as usize] = session.part.last_at;
-        });
-        let mut stay = |session: u32, at: i64, row: u32| {
-            let next = std::mem::replace(&mut next_at[session as usize], at);
-            let is_timed = has_later_pageview.contains(session) || next > at;
-            has_later_pageview.insert(session);
-            if row != NONE && is_timed {
-                rows[row as usize].time_on_page_ms += next.saturating_sub(at).max(0) as u64;
-                rows[row as usize].timed_pageviews += 1;
-            }
-        };
-        // Pageviews of sessions in several chunks: session, time, chunk, row of the chunk, row of the answer.
-        let mut split: Vec<(u32, i64, u32, u32, u32)> = Vec::new();
-        for (number, chunk) in self.dataset.chunks.iter().enumerate() {
-            let number = number as u32;
-            let (selected, codes) = match selected.iter().zip(codes).find(|(selected, _)| selected.number == number) {
-                Some((selected, &codes)) => (Some(selected), codes),
-                None => (None, &[][..]),
-            };
-            let mut position = codes.len();
-            for row in chunk.rows_between(self.range.from, self.window.to).rev() {
-                if row % 65_536 == 0 {
-                    self.work.check()?;
-                }
-                let mut answer_row = NONE;
-                if let Some(selected) = selected {
-                    while position > 0 && selected.row(position - 1) > row {
-                        position -= 1;
-                    }
-                    if position > 0 && selected.row(position - 1) == row {
-                        answer_row = row_of_group[codes[position - 1] as usize];
-                    }
-                }
-                if chunk.kind[row] != PAGEVIEW {
-                    continue;
-                }
-                let (session, at) = (chunk.session[row], chunk.at[row]);
-                if self.sessions.is_split(session) {
-                    split.push((session, at, number, row as u32, answer_row));
-                } else {
-                    stay(session, at, answer_row);
+        let sessions = self.sessions()?;
+        // Pageviews of sessions in several chunks: the chunk, its row, and the row of the answer.
+        let mut split: Vec<(u32, u32, u32)> = Vec::new();
+        for (selected, shown) in selected.iter().zip(shown) {
+            self.work.check()?;
+            let chunk = selected.chunk;
+            let times = chunk.times_on_page();
+            for (position, row) in shown.iter() {
+                let event = selected.row(position);
+                if sessions.is_split(chunk.session[event]) {
+                    split.push((selected.number, event as u32, row as u32));
+                } else if times[event] != UNTIMED {
+                    rows[row].time_on_page_ms += u64::from(times[event]);
+                    rows[row].timed_pageviews += 1;
                 }
             }
         }
-        self.work.take::<(u32, i64, u32, u32, u32)>(split.len())?;
-        split.sort_unstable();
-        for &(session, at, _, _, row) in split.iter().rev() {
-            stay(session, at, row);
+        if split.is_empty() {
+            return Ok(());
+        }
+        // All pageviews of these sessions by session, time, chunk and row.
+        let mut pageviews: Vec<(u32, i64, u32, u32)> = Vec::new();
+        for (number, events) in sessions.split_pageviews() {
+            self.work.check()?;
+            let chunk = self.dataset.chunks[number as usize];
+            for event in events {
+                let session = chunk.session[event];
+                if chunk.kind[event] == PAGEVIEW && sessions.is_split(session) {
+                    pageviews.push((session, chunk.at[event], number, event as u32));
+                }
+            }
+        }
+        self.work.take::<(u32, i64, u32, u32)>(pageviews.len())?;
+        self.work.take::<(u32, u32, u32)>(split.len())?;
+        pageviews.sort_unstable();
+        let last_activity = sessions.last_activity_of_split();
+        for pageviews in pageviews.chunk_by(|a, b| a.0 == b.0) {
+            for (number, &(session, at, chunk, event)) in pageviews.iter().enumerate() {
+                let Ok(shown) = split.binary_search_by_key(&(chunk, event), |&(chunk, event, _)| (chunk, event)) else {
+                    continue;
+                };
+                let row = &mut rows[split[shown].2 as usize];
+                let next = pageviews.get(number + 1).map(|next| next.1);
+                let last_at = last_activity.get(&session).copied().filter(|&last_at| last_at > at);
+                if let Some(next) = next.or(last_at) {
+                    row.time_on_page_ms += next.saturating_sub(at) as u64;
+                    row.timed_pageviews += 1;
+                }
+            }
         }
         Ok(())
     }

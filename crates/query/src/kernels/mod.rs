@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
 
 use self::select::{Scan, Selected, Test};
-use self::sessions::add_session;
+pub(crate) use self::sessions::add_session;
 use self::totals::series_buckets;
 use self::work::{Bits, Work};
 use crate::needs::{live_window, session_window};
@@ -59,7 +59,7 @@ pub fn overview(
     budget: &Budget,
 ) -> Result<Overview, QueryError> {
     let work = Work::new(budget);
-    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.overview(&scan.compile(filter)?)
 }
 
@@ -76,7 +76,7 @@ pub fn series(
     budget: &Budget,
 ) -> Result<Series, QueryError> {
     let work = Work::new(budget);
-    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.series(&scan.compile(filter)?, interval, zone)
 }
 
@@ -92,7 +92,7 @@ pub fn breakdown(
     budget: &Budget,
 ) -> Result<Breakdown, QueryError> {
     let work = Work::new(budget);
-    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.breakdown(&scan.compile(filter)?, group_by)
 }
 
@@ -107,7 +107,7 @@ pub fn live(
     budget: &Budget,
 ) -> Result<LiveCount, QueryError> {
     let work = Work::new(budget);
-    let scan = Scan::new(dataset, range, live_window(range, filter), &work)?;
+    let scan = Scan::new(dataset, range, live_window(range, filter), &work);
     if *filter == Filter::default() {
         return scan.live(None);
     }
@@ -127,7 +127,7 @@ pub fn visitors(
     budget: &Budget,
 ) -> Result<VisitorPage, QueryError> {
     let work = Work::new(budget);
-    let scan = Scan::new(dataset, range, session_window(range), &work)?;
+    let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.visitors(&scan.compile(filter)?, (limit, offset), after)
 }
 
@@ -143,20 +143,22 @@ impl<'a> Scan<'a> {
         let counted = self.counted_sessions(test, &selected)?;
         let mut visitors = self.visitor_bits()?;
         let mut metrics = MetricValues::default();
+        match &counted {
+            None => metrics = self.sessions()?.totals_starting_in(self.range),
+            Some(counted) => self.sessions()?.for_each_starting_in(self.range, |session| {
+                if counted.contains(session.part.session) {
+                    add_session(&mut metrics, session.part);
+                }
+            }),
+        }
         for selected in &selected {
-            let (visitor, kind) = (selected.visitor(), selected.kind());
             metrics.events += selected.len() as u64;
-            self.work.for_each_block(0..selected.len(), |block| {
-                visitors.insert_all(&visitor[block.clone()]);
-                metrics.pageviews += count_pageviews(&kind[block]);
-            })?;
+            metrics.pageviews += count_pageviews(&selected.kind());
+            for codes in selected.visitors() {
+                self.work.for_each_block(0..codes.len(), |block| visitors.insert_all(&codes[block]))?;
+            }
         }
         metrics.visitors = visitors.len();
-        self.sessions.for_each_starting_in(self.range, |session| {
-            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
-                add_session(&mut metrics, session.part);
-            }
-        });
         Ok(Overview { metrics })
     }
 
@@ -167,37 +169,36 @@ impl<'a> Scan<'a> {
         let columns: Vec<_> = selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();
         let mut distinct = self.visitor_bits()?;
         let mut points = Vec::with_capacity(buckets.len());
-        let mut of_bucket: Vec<u32> = Vec::new();
         for bucket in buckets {
             self.work.check()?;
-            let mut metrics = MetricValues::default();
-            of_bucket.clear();
-            let mut parts = columns
-                .iter()
-                .map(|(selected, visitor, kind)| {
-                    let positions = selected.positions_between(bucket);
-                    (&visitor[positions.clone()], &kind[positions])
-                })
-                .filter(|(visitor, _)| !visitor.is_empty());
-            let (first, second) = (parts.next(), parts.next());
-            for (visitor, kind) in first.into_iter().chain(second).chain(parts) {
-                metrics.events += visitor.len() as u64;
-                metrics.pageviews += count_pageviews(kind);
-                // One chunk is the rule: its codes are counted where they are.
-                if second.is_some() {
-                    of_bucket.extend_from_slice(visitor);
+            // At the ends only what is inside the range counts.
+            let inside = TimeRange::new(bucket.from.max(self.range.from), bucket.to.min(self.range.to));
+            let mut metrics = match &counted {
+                None => self.sessions()?.totals_starting_in(inside),
+                Some(_) => MetricValues::default(),
+            };
+            let mut visitors: Vec<&[u32]> = Vec::new();
+            for (selected, visitor, kind) in &columns {
+                let positions = selected.positions_between(bucket);
+                if positions.is_empty() {
+                    continue;
+                }
+                metrics.events += positions.len() as u64;
+                metrics.pageviews += count_pageviews(&kind[positions.clone()]);
+                match selected.visits(positions.clone()) {
+                    Some((rows, parts)) => {
+                        visitors.extend([&visitor[rows], &selected.chunk.session_index().visitor[parts]]);
+                    }
+                    None => visitors.push(&visitor[positions]),
                 }
             }
-            let visitors = match (first, second) {
-                (Some((visitor, _)), None) => visitor,
-                _ => &of_bucket,
-            };
-            metrics.visitors = distinct.count_distinct(visitors);
+            metrics.visitors = distinct.count_distinct(&visitors);
             points.push(SeriesPoint { bucket, metrics });
         }
+        let Some(counted) = counted else { return Ok(Series { points }) };
         let mut position = 0;
-        self.sessions.for_each_starting_in(self.range, |session| {
-            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
+        self.sessions()?.for_each_starting_in(self.range, |session| {
+            if counted.contains(session.part.session) {
                 let first_at = Timestamp::from_millis(session.part.first_at);
                 if !points[position].bucket.contains(first_at) {
                     // The buckets cover the range, so there is one.
@@ -222,7 +223,7 @@ impl<'a> Scan<'a> {
             }
         };
         let mut visitors = self.visitor_bits()?;
-        self.sessions.for_each(|session| {
+        self.sessions()?.for_each(|session| {
             let is_live = after < session.part.last_at && session.part.last_at < before;
             if is_live && chosen.as_deref().is_none_or(|chosen| chosen.contains(session.part.session)) {
                 visitors.insert(session.part.visitor);

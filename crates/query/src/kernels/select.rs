@@ -1,6 +1,7 @@
 //! Filters: evaluated once per dictionary entry, session or visitor, then looked up per row.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use zenovay_domain::{Dimension, TimeRange, Timestamp};
@@ -17,17 +18,21 @@ pub(super) struct Scan<'a> {
     /// The time of all activity of the sessions that touch the range.
     pub(super) window: TimeRange,
     pub(super) work: &'a Work<'a>,
-    pub(super) sessions: Sessions<'a>,
+    sessions: OnceCell<Sessions<'a>>,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(
-        dataset: &'a Dataset<'a>,
-        range: TimeRange,
-        window: TimeRange,
-        work: &'a Work<'a>,
-    ) -> Result<Self, QueryError> {
-        Ok(Self { dataset, range, window, work, sessions: Sessions::new(dataset, window, work)? })
+    pub(super) fn new(dataset: &'a Dataset<'a>, range: TimeRange, window: TimeRange, work: &'a Work<'a>) -> Self {
+        Self { dataset, range, window, work, sessions: OnceCell::new() }
+    }
+
+    /// The sessions of the window, put together when they are asked for first.
+    pub(super) fn sessions(&self) -> Result<&Sessions<'a>, QueryError> {
+        if let Some(sessions) = self.sessions.get() {
+            return Ok(sessions);
+        }
+        let sessions = Sessions::new(self.dataset, self.window, self.work)?;
+        Ok(self.sessions.get_or_init(|| sessions))
     }
 
     /// An empty set of sessions.
@@ -154,7 +159,7 @@ impl<'a> Scan<'a> {
         let mut sessions = self.session_bits()?;
         if field.level() == FilterLevel::Session {
             let of_session = self.session_codes(field)?;
-            self.sessions.for_each_starting_in(self.window, |session| {
+            self.sessions()?.for_each_starting_in(self.window, |session| {
                 sessions.insert_if(session.part.session, codes.contains(of_session.code(session)));
             });
         } else {
@@ -416,6 +421,25 @@ impl<'a> Selected<'a> {
         match &self.rows {
             Rows::Between(rows) => Cow::Borrowed(&column[rows.clone()]),
             Rows::Listed(rows) => Cow::Owned(rows.iter().map(|&row| column[row as usize]).collect()),
+        }
+    }
+
+    /// When all rows of a time are selected, where the visitors of those at `positions` are: at the first positions, and in
+    /// the parts of sessions at the second.
+    pub(super) fn visits(&self, positions: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+        let Rows::Between(all) = &self.rows else { return None };
+        let (rows, parts) = self.chunk.visits(all.start + positions.start..all.start + positions.end);
+        Some((rows.start - all.start..rows.end - all.start, parts))
+    }
+
+    /// Codes of all visitors of the selected rows and of no others, some several times.
+    pub(super) fn visitors(&self) -> [Cow<'a, [u32]>; 2] {
+        let visitor = self.visitor();
+        match (visitor, self.visits(0..self.len())) {
+            (Cow::Borrowed(visitor), Some((rows, parts))) => {
+                [Cow::Borrowed(&visitor[rows]), Cow::Borrowed(&self.chunk.session_index().visitor[parts])]
+            }
+            (visitor, _) => [visitor, Cow::default()],
         }
     }
 

@@ -1,5 +1,6 @@
 //! Whole sessions out of the parts that chunks hold of them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use zenovay_domain::{BOUNCE_ENGAGEMENT_MS, TimeRange, value_score};
@@ -20,7 +21,9 @@ pub(super) struct Session<'a> {
 pub(super) struct Sessions<'a> {
     dataset: &'a Dataset<'a>,
     window: TimeRange,
-    /// The sessions with parts in several chunks, put together.
+    /// The parts of sessions that have parts in several chunks, each with its chunk; ordered by their first event.
+    split: Vec<(u32, SessionPart)>,
+    /// These sessions put together, ordered by their first event.
     merged: Vec<Merged>,
 }
 
@@ -35,7 +38,7 @@ struct Merged {
 impl<'a> Sessions<'a> {
     /// `window` must hold all activity of the sessions that are asked for later.
     pub(super) fn new(dataset: &'a Dataset<'a>, window: TimeRange, work: &Work<'_>) -> Result<Self, QueryError> {
-        let mut sessions = Self { dataset, window, merged: Vec::new() };
+        let mut sessions = Self { dataset, window, split: Vec::new(), merged: Vec::new() };
         // A chunk alone holds its sessions whole.
         if dataset.chunks.len() < 2 {
             return Ok(sessions);
@@ -44,8 +47,9 @@ impl<'a> Sessions<'a> {
         for (number, chunk) in dataset.chunks.iter().enumerate() {
             work.check()?;
             for range in [starting_in(chunk, window), heartbeats_ending_in(chunk, window)] {
-                let several = chunk.sessions[range].iter().filter(|part| !sessions.is_whole(part));
-                parts.extend(several.map(|&part| (number as u32, part)));
+                let codes = &chunk.session_index().session;
+                let several = range.filter(|&position| sessions.is_split(codes[position]));
+                parts.extend(several.map(|position| (number as u32, chunk.sessions[position])));
             }
         }
         work.take::<(u32, SessionPart)>(2 * parts.len())?;
@@ -53,12 +57,40 @@ impl<'a> Sessions<'a> {
         parts.sort_by_key(|(_, part)| part.session);
         let same_session = |a: &(u32, SessionPart), b: &(u32, SessionPart)| a.1.session == b.1.session;
         sessions.merged = parts.chunk_by(same_session).map(|parts| merge(dataset, parts)).collect();
+        sessions.merged.sort_by_key(|merged| merged.part.first_at);
+        parts.sort_by_key(|(_, part)| part.first_at);
+        sessions.split = parts;
         Ok(sessions)
     }
 
-    #[inline]
-    fn is_whole(&self, part: &SessionPart) -> bool {
-        self.dataset.chunks.len() < 2 || self.dataset.session_parts[part.session as usize] < 2
+    /// The metrics of the sessions whose first event is in `range`, which must be within the window. Takes a look at each
+    /// chunk and at the sessions that are split, not at all sessions.
+    pub(super) fn totals_starting_in(&self, range: TimeRange) -> MetricValues {
+        let mut totals = MetricValues::default();
+        for chunk in self.dataset.chunks {
+            let parts = chunk.session_totals(starting_in(chunk, range));
+            totals.sessions += parts.sessions;
+            totals.bounces += parts.bounces;
+            totals.duration_ms += parts.duration_ms;
+            totals.value_score += parts.value_score;
+        }
+        // Parts are no sessions: what they brought in is taken out again.
+        let mut parts = MetricValues::default();
+        for (_, part) in &self.split[in_range(&self.split, range, |(_, part)| part.first_at)] {
+            add_session(&mut parts, part);
+        }
+        totals.sessions -= parts.sessions;
+        totals.bounces -= parts.bounces;
+        totals.duration_ms -= parts.duration_ms;
+        totals.value_score -= parts.value_score;
+        for merged in self.merged_starting_in(range) {
+            add_session(&mut totals, &merged.part);
+        }
+        totals
+    }
+
+    fn merged_starting_in(&self, range: TimeRange) -> &[Merged] {
+        &self.merged[in_range(&self.merged, range, |merged| merged.part.first_at)]
     }
 
     /// Calls `visit` for each session whose first event is in `range`, which must be within the window.
@@ -67,11 +99,7 @@ impl<'a> Sessions<'a> {
         for (number, chunk) in self.dataset.chunks.iter().enumerate() {
             self.for_each_whole(number, chunk, starting_in(chunk, range), &mut visit);
         }
-        for merged in &self.merged {
-            if range.from.as_millis() <= merged.part.first_at && merged.part.first_at < range.to.as_millis() {
-                visit(merged.session());
-            }
-        }
+        self.merged_starting_in(range).iter().for_each(|merged| visit(merged.session()));
     }
 
     /// Calls `visit` for each session with activity in the window, also those with heartbeats only.
@@ -91,10 +119,35 @@ impl<'a> Sessions<'a> {
         let whole =
             |part| Session { part, first_chunk: chunk_number, entry_chunk: chunk_number, exit_chunk: chunk_number };
         for part in &chunk.sessions[parts] {
-            if self.is_whole(part) {
+            if !self.is_split(part.session) {
                 visit(whole(part));
             }
         }
+    }
+
+    /// Where pageviews of the sessions with parts in several chunks are, other events among them: rows of chunks, each once
+    /// and in their order.
+    pub(super) fn split_pageviews(&self) -> Vec<(u32, Range<usize>)> {
+        let with_pageviews = self.split.iter().filter(|(_, part)| part.entry_row != NO_ROW);
+        let mut spans: Vec<(u32, Range<usize>)> = with_pageviews
+            .map(|&(number, part)| (number, part.entry_row as usize..part.exit_row as usize + 1))
+            .collect();
+        spans.sort_unstable_by_key(|(number, rows)| (*number, rows.start));
+        let mut apart: Vec<(u32, Range<usize>)> = Vec::new();
+        for (number, rows) in spans {
+            match apart.last_mut() {
+                Some((last, before)) if *last == number && rows.start <= before.end => {
+                    before.end = before.end.max(rows.end);
+                }
+                _ => apart.push((number, rows)),
+            }
+        }
+        apart
+    }
+
+    /// The last activity of each session with parts in several chunks, by its code.
+    pub(super) fn last_activity_of_split(&self) -> HashMap<u32, i64> {
+        self.merged.iter().map(|merged| (merged.part.session, merged.part.last_at)).collect()
     }
 
     /// Whether the session with this code is in several chunks.
@@ -117,8 +170,19 @@ impl Merged {
 
 /// The parts of `chunk` whose first event is in `range`.
 fn starting_in(chunk: &Chunk, range: TimeRange) -> Range<usize> {
-    let from = chunk.sessions.partition_point(|part| part.first_at < range.from.as_millis());
-    let to = chunk.sessions.partition_point(|part| part.first_at < range.to.as_millis());
+    // A chunk outside the range is the common case for a bucket of a series.
+    if chunk.at.last().is_none_or(|&last| last < range.from.as_millis())
+        || chunk.at.first().is_none_or(|&first| first >= range.to.as_millis())
+    {
+        return 0..0;
+    }
+    in_range(&chunk.sessions, range, |part| part.first_at)
+}
+
+/// The positions of those `items` whose time is in `range`; they are ordered by it.
+fn in_range<T>(items: &[T], range: TimeRange, at: impl Fn(&T) -> i64) -> Range<usize> {
+    let from = items.partition_point(|item| at(item) < range.from.as_millis());
+    let to = items.partition_point(|item| at(item) < range.to.as_millis());
     from..to.max(from)
 }
 
@@ -174,7 +238,7 @@ pub(super) fn score(part: &SessionPart) -> u8 {
 
 /// Counts a session.
 #[inline]
-pub(super) fn add_session(metrics: &mut MetricValues, part: &SessionPart) {
+pub(crate) fn add_session(metrics: &mut MetricValues, part: &SessionPart) {
     let is_bounce = part.pageviews == 1 && part.other_events == 0 && part.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64;
     metrics.sessions += 1;
     metrics.bounces += u64::from(is_bounce);

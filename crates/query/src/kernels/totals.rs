@@ -17,7 +17,7 @@ use super::sessions::add_session;
 use super::work::{Bits, Work};
 use crate::needs::{has_visitor_level, session_window};
 use crate::{
-    Answer, Budget, Chunk, Dataset, DatasetBuilder, Dictionary, Filter, MetricValues, NO_ROW, Overview, Query,
+    Answer, Budget, Chunk, Dataset, DatasetBuilder, Derived, Dictionary, Filter, MetricValues, NO_ROW, Overview, Query,
     QueryError, Question, Series, SeriesPoint, SessionPart,
 };
 
@@ -394,8 +394,8 @@ impl<'a> Totals<'a> {
         work.take::<SessionShare>(split.len())
     }
 
-    /// Adds section `number` by its digest. The sessions of [`Totals::split`] must be open in the digest, and the section must be one for which [`TotalsJoin::is_whole`] holds. `visitor_ids` are `digest.metrics.visitors`
-    /// different ids.
+    /// Adds section `number` by its digest. The sessions of [`Totals::split`] must be open in the digest, and the section
+    /// must be one for which [`TotalsJoin::is_whole`] holds. `visitor_ids` are `digest.metrics.visitors` different ids.
     ///
     /// # Errors
     /// When the budget is used up.
@@ -457,7 +457,7 @@ impl<'a> Totals<'a> {
         let Self { work, query, buckets, spans, .. } = self;
         // Given back when the section is done.
         let own = work.anew();
-        let scan = Scan::new(dataset, query.range, session_window(query.range), &own)?;
+        let scan = Scan::new(dataset, query.range, session_window(query.range), &own);
         let test = scan.compile(&query.filter)?;
         let selected = scan.select(&test)?;
         let counted = scan.counted_sessions(&test, &selected)?;
@@ -478,7 +478,7 @@ impl<'a> Totals<'a> {
             bucket.add_visitors(work, count, ones(&seen).map(|code| dataset.visitor_ids[code]))?;
             bucket.end_section(work)?;
         }
-        scan.sessions.for_each_starting_in(query.range, |session| {
+        scan.sessions()?.for_each_starting_in(query.range, |session| {
             if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session))
                 && let Some(bucket) = bucket_at(buckets, session.part.first_at)
             {
@@ -566,6 +566,7 @@ impl Chunk {
                     ..*part
                 })
                 .collect(),
+            derived: Derived::default(),
         }
     }
 }

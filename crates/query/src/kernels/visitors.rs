@@ -26,7 +26,7 @@ impl Scan<'_> {
         // A session that touches the range begins before its end.
         let starts = TimeRange::new(self.range.from.plus_millis(-SESSION_MAX_MS), self.range.to);
         let mut number = 0;
-        self.sessions.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, |session| {
             let part = session.part;
             if chosen.contains(part.session) {
                 let newest = &mut newest[part.visitor as usize];
@@ -72,7 +72,7 @@ impl Scan<'_> {
         let mut records: Vec<Result<VisitorRecord, QueryError>> = Vec::with_capacity(wanted.len());
         let mut wanted_numbers = wanted.iter().map(|&(number, _)| number).peekable();
         let mut number = 0;
-        self.sessions.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, |session| {
             if wanted_numbers.next_if_eq(&number).is_some() {
                 records.push(self.record(session));
             }

@@ -126,22 +126,22 @@ impl Bits {
         }
     }
 
-    /// How many distinct `codes` there are. The set must be empty, and is empty afterwards.
-    pub(super) fn count_distinct(&mut self, codes: &[u32]) -> u64 {
-        if codes.len() >= self.words.len() {
-            self.insert_all(codes);
+    /// How many distinct codes there are in all `lists`. The set must be empty, and is empty afterwards.
+    pub(super) fn count_distinct(&mut self, lists: &[&[u32]]) -> u64 {
+        if lists.iter().map(|codes| codes.len()).sum::<usize>() >= self.words.len() {
+            lists.iter().for_each(|codes| self.insert_all(codes));
             let count = self.len();
             self.words.fill(0);
             return count;
         }
         // Few codes: touch only their words.
         let mut count = 0;
-        for &code in codes {
+        for &code in lists.iter().copied().flatten() {
             let word = &mut self.words[code as usize / 64];
             count += !*word >> (code % 64) & 1;
             *word |= 1 << (code % 64);
         }
-        for &code in codes {
+        for &code in lists.iter().copied().flatten() {
             self.words[code as usize / 64] = 0;
         }
         count
