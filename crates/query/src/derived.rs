@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use zenovay_domain::{Dimension, EventKind};
+use zenovay_domain::{BOUNCE_ENGAGEMENT_MS, Dimension, EventKind};
 
-use crate::kernels::add_session;
+use crate::kernels::{duration_ms, score};
 use crate::{Chunk, MetricValues, NO_ROW, SessionPart};
 
 /// Parts whose totals are summed up once.
@@ -42,8 +42,42 @@ pub(crate) struct SessionIndex {
     pub(crate) visitor: Box<[u32]>,
     /// [`SessionPart::first_row`] of each part: ascending.
     pub(crate) first_row: Box<[u32]>,
+    /// What each part would bring in as a whole session.
+    pub(crate) shares: Box<[SessionMetrics]>,
     /// What all parts before each block of parts come to.
     before_blocks: Box<[PartTotals]>,
+}
+
+/// The metrics of one session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SessionMetrics {
+    duration_ms: u32,
+    value_score: u8,
+    sessions: u8,
+    bounces: u8,
+}
+
+impl SessionMetrics {
+    pub(crate) fn of(part: &SessionPart) -> Self {
+        let is_bounce =
+            part.pageviews == 1 && part.other_events == 0 && part.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64;
+        Self {
+            // No session is longer than a day.
+            duration_ms: u32::try_from(duration_ms(part)).unwrap_or(u32::MAX),
+            value_score: score(part),
+            sessions: 1,
+            bounces: u8::from(is_bounce),
+        }
+    }
+
+    /// Counts the session.
+    #[inline]
+    pub(crate) fn add_to(self, metrics: &mut MetricValues) {
+        metrics.sessions += u64::from(self.sessions);
+        metrics.bounces += u64::from(self.bounces);
+        metrics.duration_ms += u64::from(self.duration_ms);
+        metrics.value_score += u64::from(self.value_score);
+    }
 }
 
 /// What the first so many parts of a table come to.
@@ -62,12 +96,10 @@ impl Default for PartTotals {
 }
 
 impl PartTotals {
-    fn add(&mut self, part: &SessionPart) {
-        let mut metrics = MetricValues::default();
-        add_session(&mut metrics, part);
-        self.bounces += metrics.bounces;
-        self.duration_ms += metrics.duration_ms;
-        self.value_score += metrics.value_score;
+    fn add(&mut self, part: &SessionPart, share: SessionMetrics) {
+        self.bounces += u64::from(share.bounces);
+        self.duration_ms += u64::from(share.duration_ms);
+        self.value_score += u64::from(share.value_score);
         self.last_at = self.last_at.max(part.last_at);
     }
 }
@@ -79,19 +111,20 @@ impl SessionIndex {
         let mut before_blocks = Vec::with_capacity(with_events / BLOCK_PARTS + 2);
         before_blocks.push(totals);
         for block in parts[..with_events].chunks(BLOCK_PARTS) {
-            block.iter().for_each(|part| totals.add(part));
+            block.iter().for_each(|part| totals.add(part, SessionMetrics::of(part)));
             before_blocks.push(totals);
         }
         Self {
             session: parts.iter().map(|part| part.session).collect(),
             visitor: parts.iter().map(|part| part.visitor).collect(),
             first_row: parts.iter().map(|part| part.first_row).collect(),
+            shares: parts[..with_events].iter().map(SessionMetrics::of).collect(),
             before_blocks: before_blocks.into(),
         }
     }
 
     fn bytes(&self) -> usize {
-        3 * size_of_val(&*self.session) + size_of_val(&*self.before_blocks)
+        3 * size_of_val(&*self.session) + size_of_val(&*self.shares) + size_of_val(&*self.before_blocks)
     }
 }
 
@@ -124,8 +157,10 @@ impl Chunk {
     }
 
     fn totals_before(&self, count: usize) -> PartTotals {
-        let mut totals = self.session_index().before_blocks[count / BLOCK_PARTS];
-        self.sessions[count / BLOCK_PARTS * BLOCK_PARTS..count].iter().for_each(|part| totals.add(part));
+        let index = self.session_index();
+        let mut totals = index.before_blocks[count / BLOCK_PARTS];
+        let rest = count / BLOCK_PARTS * BLOCK_PARTS..count;
+        self.sessions[rest.clone()].iter().zip(&index.shares[rest]).for_each(|(part, &share)| totals.add(part, share));
         totals
     }
 
@@ -189,6 +224,7 @@ impl OfSessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::add_session;
 
     fn part(number: u32) -> SessionPart {
         let first_at = i64::from(number) * 10;
@@ -236,7 +272,7 @@ mod tests {
         let nothing = chunk.derived.bytes();
         chunk.session_index();
         let index = chunk.derived.bytes() - nothing;
-        assert!(index >= 100 * 12, "{index}");
+        assert!(index >= 100 * 20, "{index}");
         chunk.clone().times_on_page();
         assert_eq!(chunk.derived.bytes(), nothing + index + 300 * 4, "a clone shares what it found");
     }

@@ -11,12 +11,11 @@ use zenovay_domain::{Dimension, SESSION_MAX_MS};
 use super::PAGEVIEW;
 use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single};
 use super::select::{Rows, Scan, Selected, SessionCodes, Test, column};
-use super::sessions::{Session, add_session};
+use super::sessions::Session;
 use super::work::Bits;
+use crate::derived::SessionMetrics;
 use crate::matching::property_text;
-use crate::{
-    Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, Metric, MetricValues, Order, QueryError, SessionPart,
-};
+use crate::{Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, Metric, MetricValues, Order, QueryError};
 
 /// Up to this many pairs of values, each pair has a group of its own whether it occurs or not.
 const DENSE_PAIRS: usize = 1 << 16;
@@ -59,11 +58,19 @@ impl Scan<'_> {
 
         if group_by.wants_sessions() && of_sessions && !whole_sessions {
             let counted = self.counted_sessions(test, &selected)?;
-            self.sessions()?.for_each_starting_in(self.range, |session| {
-                if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session)) {
-                    session_totals.add(groups.of_session(session), session.part);
-                }
-            });
+            let is_counted = |session| counted.as_deref().is_none_or(|counted| counted.contains(session));
+            match groups.columns_of_one(self)? {
+                Some(columns) => self.sessions()?.for_each_first(self.range, |first| {
+                    if is_counted(first.session) {
+                        session_totals.add(columns[first.chunk as usize][first.row as usize], first.metrics);
+                    }
+                }),
+                None => self.sessions()?.for_each_starting_in(self.range, |session| {
+                    if is_counted(session.part.session) {
+                        session_totals.add(groups.of_session(session), SessionMetrics::of(session.part));
+                    }
+                }),
+            }
         }
         if group_by.order == Order::Sessions && !of_sessions {
             let every_group: Vec<u32> = (0..groups.len() as u32).collect();
@@ -181,7 +188,7 @@ impl Scan<'_> {
             let starts_in_range = part.first_at >= range.from.as_millis();
             let group = groups.of_session(session);
             if let Some(totals) = session_totals.as_mut().filter(|_| starts_in_range) {
-                totals.add(group, part);
+                totals.add(group, SessionMetrics::of(part));
             }
             if starts_in_range && part.last_at < range.to.as_millis() {
                 codes.push(group);
@@ -220,12 +227,12 @@ struct SessionTotals {
 
 impl SessionTotals {
     #[inline]
-    fn add(&mut self, group: u32, part: &SessionPart) {
+    fn add(&mut self, group: u32, session: SessionMetrics) {
         let group = group as usize;
         if self.of_groups.len() <= group {
             self.of_groups.resize(group + 1, MetricValues::default());
         }
-        add_session(&mut self.of_groups[group], part);
+        session.add_to(&mut self.of_groups[group]);
     }
 }
 
@@ -381,6 +388,14 @@ impl<'a> Groups<'a> {
         let first_rows = chunk.session_index().first_row[parts.clone()].to_vec();
         let visitors = &chunk.session_index().visitor[parts];
         Some((rows, Selected { rows: Rows::Listed(first_rows), ..*selected }, visitors))
+    }
+
+    /// For one field of events' texts, its codes in each chunk, which are the groups.
+    fn columns_of_one<'r>(&self, scan: &'r Scan<'_>) -> Result<Option<Vec<&'r [u32]>>, QueryError> {
+        match &self.fields[..] {
+            [FieldCodes { field: Field::Dimension(dimension), .. }] => Ok(Some(scan.columns(*dimension)?)),
+            _ => Ok(None),
+        }
     }
 
     #[inline]

@@ -7,8 +7,7 @@ use zenovay_domain::Dimension;
 use super::PAGEVIEW;
 use super::distinct::{NONE, Pairs, for_each_group};
 use super::select::{Scan, Selected, column};
-use super::sessions::add_session;
-use crate::derived::UNTIMED;
+use crate::derived::{SessionMetrics, UNTIMED};
 use crate::{BreakdownRow, MetricValues, QueryError};
 
 /// The selected rows of one chunk whose group is shown.
@@ -60,25 +59,9 @@ impl Scan<'_> {
         shown: &[Shown],
         count: usize,
     ) -> Result<Vec<MetricValues>, QueryError> {
-        /// What a session adds to the metrics: nothing when it does not start in the range.
-        #[derive(Clone, Copy, Default)]
-        struct Share {
-            duration_ms: u32,
-            sessions: u8,
-            bounces: u8,
-            value_score: u8,
-        }
-        let mut shares: Vec<Share> = self.work.filled(Share::default(), self.dataset.session_ids.len())?;
-        self.sessions()?.for_each_starting_in(self.range, |session| {
-            let mut metrics = MetricValues::default();
-            add_session(&mut metrics, session.part);
-            shares[session.part.session as usize] = Share {
-                duration_ms: u32::try_from(metrics.duration_ms).unwrap_or(u32::MAX),
-                sessions: 1,
-                bounces: metrics.bounces as u8,
-                value_score: metrics.value_score as u8,
-            };
-        });
+        // Nothing for a session that does not start in the range.
+        let mut shares = self.work.filled(SessionMetrics::default(), self.dataset.session_ids.len())?;
+        self.sessions()?.for_each_first(self.range, |first| shares[first.session as usize] = first.metrics);
         let mut sessions: Vec<Pairs<'_>> = Vec::with_capacity(shown.len());
         for (selected, shown) in selected.iter().zip(shown) {
             let session = &selected.chunk.session;
@@ -95,11 +78,7 @@ impl Scan<'_> {
                 let stamp = &mut stamps[session as usize];
                 if *stamp != row {
                     *stamp = row;
-                    let share = shares[session as usize];
-                    total.sessions += u64::from(share.sessions);
-                    total.bounces += u64::from(share.bounces);
-                    total.value_score += u64::from(share.value_score);
-                    total.duration_ms += u64::from(share.duration_ms);
+                    shares[session as usize].add_to(total);
                 }
             }
         })?;

@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
 
 use self::select::{Scan, Selected, Test};
-pub(crate) use self::sessions::add_session;
+pub(crate) use self::sessions::{add_session, duration_ms, score};
 use self::totals::series_buckets;
 use self::work::{Bits, Work};
 use crate::needs::{live_window, session_window};

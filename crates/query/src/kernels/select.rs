@@ -52,9 +52,12 @@ impl<'a> Scan<'a> {
 
     /// Reads `field` of whole sessions.
     pub(super) fn session_codes<'f>(&self, field: &'f Field) -> Result<SessionCodes<'a, 'f>, QueryError> {
-        let columns =
-            self.dataset.chunks.iter().map(|chunk| column(chunk, field.column())).collect::<Result<_, _>>()?;
-        Ok(SessionCodes { field, columns })
+        Ok(SessionCodes { field, columns: self.columns(field.column())? })
+    }
+
+    /// The codes of `dimension` in each chunk.
+    pub(super) fn columns(&self, dimension: Dimension) -> Result<Vec<&'a [u32]>, QueryError> {
+        self.dataset.chunks.iter().map(|&chunk| column(chunk, dimension)).collect()
     }
 
     /// The codes of `dimension` that rows of the window have, or `None` when all texts are fewer than the rows.
@@ -157,7 +160,13 @@ impl<'a> Scan<'a> {
             return Ok(Test::Row(field.column(), codes));
         }
         let mut sessions = self.session_bits()?;
-        if field.level() == FilterLevel::Session {
+        if let (Field::Dimension(dimension), FilterLevel::Session) = (field, field.level()) {
+            let columns = self.columns(*dimension)?;
+            self.sessions()?.for_each_first(self.window, |first| {
+                let code = columns[first.chunk as usize][first.row as usize];
+                sessions.insert_if(first.session, codes.contains(code));
+            });
+        } else if field.level() == FilterLevel::Session {
             let of_session = self.session_codes(field)?;
             self.sessions()?.for_each_starting_in(self.window, |session| {
                 sessions.insert_if(session.part.session, codes.contains(of_session.code(session)));

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use zenovay_domain::{BOUNCE_ENGAGEMENT_MS, TimeRange, value_score};
+use zenovay_domain::{TimeRange, value_score};
 
 use super::work::Work;
+use crate::derived::SessionMetrics;
 use crate::{Chunk, Dataset, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// A whole session. Its rows are in the chunks named beside them.
@@ -15,6 +16,17 @@ pub(super) struct Session<'a> {
     pub(super) first_chunk: u32,
     pub(super) entry_chunk: u32,
     pub(super) exit_chunk: u32,
+}
+
+/// The beginning of a whole session.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First {
+    /// The session's code.
+    pub(super) session: u32,
+    /// The chunk and the row of its first event.
+    pub(super) chunk: u32,
+    pub(super) row: u32,
+    pub(super) metrics: SessionMetrics,
 }
 
 /// The sessions of a dataset with activity in a window of time.
@@ -100,6 +112,25 @@ impl<'a> Sessions<'a> {
             self.for_each_whole(number, chunk, starting_in(chunk, range), &mut visit);
         }
         self.merged_starting_in(range).iter().for_each(|merged| visit(merged.session()));
+    }
+
+    /// The same for visitors that need no more than the session's metrics and where its first event is.
+    #[inline]
+    pub(super) fn for_each_first(&self, range: TimeRange, mut visit: impl FnMut(First)) {
+        for (chunk, number) in self.dataset.chunks.iter().zip(0..) {
+            let index = chunk.session_index();
+            let parts = starting_in(chunk, range);
+            let columns = index.session[parts.clone()].iter().zip(&index.first_row[parts.clone()]);
+            for ((&session, &row), &metrics) in columns.zip(&index.shares[parts]) {
+                if !self.is_split(session) {
+                    visit(First { session, chunk: number, row, metrics });
+                }
+            }
+        }
+        for Merged { part, first_chunk, .. } in self.merged_starting_in(range) {
+            let metrics = SessionMetrics::of(part);
+            visit(First { session: part.session, chunk: *first_chunk, row: part.first_row, metrics });
+        }
     }
 
     /// Calls `visit` for each session with activity in the window, also those with heartbeats only.
@@ -226,22 +257,18 @@ fn merge(dataset: &Dataset<'_>, parts: &[(u32, SessionPart)]) -> Merged {
 
 /// From first event to last activity, milliseconds.
 #[inline]
-pub(super) fn duration_ms(part: &SessionPart) -> i64 {
+pub(crate) fn duration_ms(part: &SessionPart) -> i64 {
     part.last_at.saturating_sub(part.first_at).max(0)
 }
 
 /// The `value_score` of the session.
 #[inline]
-pub(super) fn score(part: &SessionPart) -> u8 {
+pub(crate) fn score(part: &SessionPart) -> u8 {
     value_score(u64::from(part.pageviews), duration_ms(part), part.other_events > 0)
 }
 
 /// Counts a session.
 #[inline]
 pub(crate) fn add_session(metrics: &mut MetricValues, part: &SessionPart) {
-    let is_bounce = part.pageviews == 1 && part.other_events == 0 && part.engagement_ms < BOUNCE_ENGAGEMENT_MS as u64;
-    metrics.sessions += 1;
-    metrics.bounces += u64::from(is_bounce);
-    metrics.duration_ms += duration_ms(part) as u64;
-    metrics.value_score += u64::from(score(part));
+    SessionMetrics::of(part).add_to(metrics);
 }
