@@ -7,13 +7,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use zenovay_domain::{
-    Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, Zone,
-};
-use zenovay_query::{
-    Answer, Budget, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query,
-    Question, oracle,
-};
+use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_query::random::{EPOCH_MS, Sessions};
+use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Metric, MetricValues, Order, Query, Question, oracle};
 
 use crate::{AppendError, AppendOutcome, EventStore, IdempotencyKey, NewEvent};
 
@@ -67,9 +63,6 @@ macro_rules! conformance_tests {
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// Around the night in which the clock is put forward in Berlin: 2026-03-29T01:00:00Z.
-const EPOCH_MS: i64 = 1_774_746_000_000;
 
 /// Some website.
 pub fn website(number: u8) -> WebsiteId {
@@ -514,109 +507,13 @@ pub fn every_answer_is_the_oracles<H: Harness>(harness: &H) {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..3u8, prop::collection::vec(any_event(), 1..40)).prop_map(|(site, events)| Step::Append(site, events)),
+        4 => (0..3u8, prop::collection::vec(SESSIONS.any_event(), 1..40)).prop_map(|(site, events)| Step::Append(site, events)),
         2 => Just(Step::Seal),
         1 => Just(Step::Merge),
         1 => Just(Step::Reopen),
-        6 => (0..3u8, any_query()).prop_map(|(site, query)| Step::Ask(site, query)),
+        6 => (0..3u8, SESSIONS.any_query()).prop_map(|(site, query)| Step::Ask(site, query)),
     ]
 }
 
-const SESSIONS: u64 = 12;
-
-/// Every session has one visitor, a beginning, and a pace that keeps it within `SESSION_MAX_MS`.
-fn session_facts(session: u64) -> (VisitorId, i64, i64) {
-    let begins = EPOCH_MS + (session as i64 * 7 % 12 - 6) * 9 * HOUR_MS;
-    let pace = [1, 60_000, HOUR_MS, SESSION_MAX_MS / 20][session as usize % 4];
-    (VisitorId(1_000 - session % 5), begins, pace)
-}
-
-fn text(values: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
-    prop::sample::select(values)
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    (
-        (0..SESSIONS, 0i64..=20, prop::sample::select(&[0u8, 0, 0, 0, 1, 1, 2, 3, 10][..])),
-        (text(&["", "/", "/a", "/a/b", "/é"]), text(&["", "Home"]), text(&["", r#"{"plan":"pro"}"#, r#"{"n":1.5}"#])),
-        (text(&["", "DE", "FR"]), text(&["", "Chrome"]), text(&["", "https://r.example"])),
-        prop::sample::select(&[0u32, 0, 4_000, 9_999, 10_000][..]),
-    )
-        .prop_map(
-            |((session, step, kind), (path, title, properties), (country, browser, referrer), engagement_ms)| {
-                let (visitor, begins, pace) = session_facts(session);
-                let kind = EventKind::from_code(kind).unwrap_or(EventKind::Custom);
-                let session = session.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                let texts = [
-                    (Dimension::Path, path),
-                    (Dimension::Title, title),
-                    (Dimension::Properties, properties),
-                    (Dimension::Country, country),
-                    (Dimension::Browser, browser),
-                    (Dimension::Referrer, referrer),
-                ];
-                let texts = if kind.is_event() { &texts[..] } else { &[] };
-                let mut event = event(kind, begins + step * pace, visitor.0, session, texts);
-                event.engagement_ms = engagement_ms;
-                event
-            },
-        )
-}
-
-fn any_field() -> impl Strategy<Value = Field> {
-    prop_oneof![
-        prop::sample::select(vec![Dimension::Path, Dimension::Title, Dimension::Country, Dimension::Browser])
-            .prop_map(Field::Dimension),
-        Just(Field::EntryPage),
-        Just(Field::ExitPage),
-        text(&["plan", "n"]).prop_map(|name| Field::Property(name.to_owned())),
-    ]
-}
-
-fn any_filter() -> impl Strategy<Value = Filter> {
-    let operator = prop::sample::select(vec![Operator::Is, Operator::IsNot, Operator::Contains, Operator::Matches]);
-    let value = text(&["", "/", "/a", "/a*", "DE", "Chrome", "pro", "1.5"]);
-    let level = prop::sample::select(vec![None, Some(FilterLevel::Session), Some(FilterLevel::Visitor)]);
-    let condition = (any_field(), operator, prop::collection::vec(value.prop_map(str::to_owned), 0..3), level)
-        .prop_map(|(field, operator, values, level)| Filter::Is(Condition { field, operator, values, level }))
-        .boxed();
-    prop_oneof![
-        2 => Just(Filter::default()),
-        2 => condition.clone(),
-        1 => prop::collection::vec(condition.clone(), 0..3).prop_map(Filter::All),
-        1 => prop::collection::vec(condition, 0..3).prop_map(Filter::Any),
-    ]
-}
-
-fn any_question() -> impl Strategy<Value = Question> {
-    let interval = prop::sample::select(vec![Interval::Hour, Interval::Day, Interval::Week]);
-    let metrics = prop::sample::subsequence(vec![Metric::Sessions, Metric::Title, Metric::TimeOnPage], 0..=3);
-    prop_oneof![
-        1 => Just(Question::Overview),
-        1 => interval.prop_map(|interval| Question::Series {
-            interval,
-            zone: "Europe/Berlin".parse().unwrap_or_else(|_| Zone::utc()),
-        }),
-        3 => (any_field(), prop::option::of(any_field()), metrics).prop_map(|(field, and, metrics)| {
-            let order = Order::Visitors;
-            Question::Breakdown(GroupBy { field, and, metrics, order, limit: 100, offset: 0, include_empty: true })
-        }),
-        1 => Just(Question::Live),
-        1 => Just(Question::Visitors { limit: 5, offset: 0, after: None }),
-    ]
-}
-
-fn any_query() -> impl Strategy<Value = Query> {
-    // Near beginnings and paces of sessions, so that edges are hit exactly.
-    let instant = (0..SESSIONS, 0i64..=20, prop::sample::select(vec![-1i64, 0, 1, 299_999, 300_000])).prop_map(
-        |(session, step, off)| {
-            let (_, begins, pace) = session_facts(session);
-            Timestamp::from_millis(begins + step * pace + off)
-        },
-    );
-    (instant.clone(), instant, any_filter(), any_question()).prop_map(|(from, to, filter, question)| Query {
-        range: TimeRange::new(from.min(to), from.max(to)),
-        filter,
-        question,
-    })
-}
+/// Twelve sessions of five visitors, nine hours apart.
+const SESSIONS: Sessions = Sessions { count: 12, hours_apart: 9, visitors: 5 };

@@ -7,81 +7,36 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use zenovay_domain::{
-    Dimension, Event, EventKind, Interval, ManualClock, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId,
-    Zone,
-};
+use zenovay_domain::{Event, Interval, ManualClock, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_events::conformance::{ask, ever, pageview, store_all, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
-use zenovay_query::{Budget, Condition, Field, Filter, Operator, Query, QueryError, Question, oracle};
+use zenovay_query::random::{EPOCH_MS, Sessions, any_filter};
+use zenovay_query::{Budget, FilterLevel, Query, QueryError, Question, oracle};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
-const EPOCH_MS: i64 = 1_774_746_000_000;
-const SESSIONS: u64 = 40;
-
-/// Every session has one visitor, a beginning within eight weeks, and a pace that keeps it within `SESSION_MAX_MS`.
-fn session_facts(session: u64) -> (VisitorId, i64, i64) {
-    let begins = EPOCH_MS + (session as i64 * 17 % SESSIONS as i64) * 33 * HOUR_MS;
-    let pace = [1, 60_000, HOUR_MS, SESSION_MAX_MS / 20][session as usize % 4];
-    (VisitorId(session % 11), begins, pace)
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    let kind = prop::sample::select(&[0u8, 0, 0, 0, 1, 2, 10, 10][..]);
-    let engagement_ms = prop::sample::select(&[0u32, 0, 4_000, 10_000][..]);
-    (0..SESSIONS, 0i64..=20, kind, engagement_ms).prop_map(|(session, step, kind, engagement_ms)| {
-        let (visitor, begins, pace) = session_facts(session);
-        let kind = EventKind::from_code(kind).expect("a known kind");
-        let id = SessionId(session.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let mut event = Event::new(kind, Timestamp::from_millis(begins + step * pace), visitor, id);
-        event.engagement_ms = engagement_ms;
-        if kind.is_event() {
-            event.dimensions.set(Dimension::Path, ["/", "/a", ""][step as usize % 3]);
-            event.dimensions.set(Dimension::Country, ["", "DE", "FR", "DE"][session as usize % 4]);
-        }
-        event
-    })
-}
-
-fn any_instant() -> impl Strategy<Value = Timestamp> {
-    (0..SESSIONS, 0i64..=20, -1i64..=1).prop_map(|(session, step, off)| {
-        let (_, begins, pace) = session_facts(session);
-        Timestamp::from_millis(begins + step * pace + off)
-    })
-}
-
-fn any_filter() -> impl Strategy<Value = Filter> {
-    let is = |field: Field, value: &str| {
-        Filter::Is(Condition { field, operator: Operator::Is, values: vec![value.to_owned()], level: None })
-    };
-    prop::sample::select(vec![
-        Filter::default(),
-        Filter::default(),
-        is(Field::Dimension(Dimension::Path), "/a"),
-        is(Field::Dimension(Dimension::Country), "DE"),
-        is(Field::EntryPage, ""),
-        Filter::Any(vec![is(Field::ExitPage, "/a"), is(Field::Dimension(Dimension::Country), "")]),
-    ])
-}
+/// Forty sessions of eleven visitors within eight weeks.
+const SESSIONS: Sessions = Sessions { count: 40, hours_apart: 33, visitors: 11 };
 
 fn any_query() -> impl Strategy<Value = Query> {
     let interval =
         prop::sample::select(vec![None, None, Some(Interval::Day), Some(Interval::Week), Some(Interval::Month)]);
     let range = prop_oneof![
-        2 => (any_instant(), any_instant()),
+        2 => (SESSIONS.any_instant(), SESSIONS.any_instant()),
         1 => Just((Timestamp::from_millis(0), Timestamp::from_millis(2 * EPOCH_MS))),
     ];
-    (range, interval, any_filter()).prop_map(|((from, to), interval, filter)| {
-        let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
-        let (from, to) = (from.min(to), from.max(to));
-        let is_short = to.millis_since(from) < 400 * DAY_MS;
-        let question = match interval.filter(|_| is_short) {
-            Some(interval) => Question::Series { interval, zone },
-            None => Question::Overview,
-        };
-        Query { range: TimeRange::new(from, to), filter, question }
-    })
+    (range, interval, any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event)])).prop_map(
+        |((from, to), interval, filter)| {
+            let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
+            let (from, to) = (from.min(to), from.max(to));
+            let is_short = to.millis_since(from) < 400 * DAY_MS;
+            let question = match interval.filter(|_| is_short) {
+                Some(interval) => Question::Series { interval, zone },
+                None => Question::Overview,
+            };
+            Query { range: TimeRange::new(from, to), filter, question }
+        },
+    )
 }
 
 #[derive(Debug, Clone)]
@@ -99,12 +54,12 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     let site = 0..2u8;
     prop_oneof![
-        6 => (site.clone(), prop::collection::vec(any_event(), 1..50)).prop_map(|(site, events)| Step::Append(site, events)),
+        6 => (site.clone(), prop::collection::vec(SESSIONS.any_event(), 1..50)).prop_map(|(site, events)| Step::Append(site, events)),
         4 => Just(Step::Seal),
         2 => Just(Step::Merge),
         1 => Just(Step::Reopen),
         1 => (site.clone(), 0..11u64).prop_map(|(site, visitor)| Step::Erase(site, VisitorId(visitor))),
-        1 => (site.clone(), any_instant()).prop_map(|(site, before)| Step::Expire(site, before)),
+        1 => (site.clone(), SESSIONS.any_instant()).prop_map(|(site, before)| Step::Expire(site, before)),
         1 => site.clone().prop_map(Step::Delete),
         6 => (site, prop::collection::vec(any_query(), 1..6)).prop_map(|(site, queries)| Step::Ask(site, queries)),
     ]

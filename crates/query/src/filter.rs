@@ -110,3 +110,17 @@ pub enum Operator {
     /// Matches none of the patterns.
     DoesNotMatch,
 }
+
+impl Operator {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Is,
+        Self::IsNot,
+        Self::Contains,
+        Self::DoesNotContain,
+        Self::StartsWith,
+        Self::EndsWith,
+        Self::Matches,
+        Self::DoesNotMatch,
+    ];
+}

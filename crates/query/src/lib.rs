@@ -13,6 +13,8 @@ mod needs;
 pub mod oracle;
 mod parts;
 mod question;
+#[cfg(feature = "random")]
+pub mod random;
 
 pub use answer::{
     Answer, Breakdown, BreakdownRow, LiveCount, MetricValues, Overview, Series, SeriesPoint, VisitorPage, VisitorRecord,

@@ -7,17 +7,6 @@ use zenovay_query::{
     Order, Query, Question, oracle,
 };
 
-const OPERATORS: [Operator; 8] = [
-    Operator::Is,
-    Operator::IsNot,
-    Operator::Contains,
-    Operator::DoesNotContain,
-    Operator::StartsWith,
-    Operator::EndsWith,
-    Operator::Matches,
-    Operator::DoesNotMatch,
-];
-
 const LEVELS: [Option<FilterLevel>; 4] =
     [None, Some(FilterLevel::Event), Some(FilterLevel::Session), Some(FilterLevel::Visitor)];
 
@@ -152,7 +141,7 @@ fn every_operator_at_every_level_on_every_field_chooses_like_the_oracle() {
     let datasets = datasets(&events);
     let all = counted(&agreed(&events, &datasets, Filter::default(), Question::Overview));
     for field in fields() {
-        for operator in OPERATORS {
+        for &operator in Operator::ALL {
             let values: &[&str] = match operator {
                 Operator::Is | Operator::IsNot => &["/a/b", "other"],
                 Operator::Contains | Operator::DoesNotContain => &["/b"],

@@ -3,92 +3,22 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use zenovay_domain::{
-    Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, Zone,
-};
+use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_query::kernels::{
     Digest, Section, SessionShare, Span, TotalsJoin, is_totals, totals_answer, totals_buckets,
 };
+use zenovay_query::random::{Sessions, any_filter, any_series};
 use zenovay_query::{
     Answer, Budget, Condition, Field, Filter, FilterLevel, MemoryDataset, Operator, Query, QueryError, Question, oracle,
 };
 
-const HOUR_MS: i64 = 3_600_000;
-
-/// Around the night in which the clock is put forward in Berlin: 2026-03-29T01:00:00Z.
-const EPOCH_MS: i64 = 1_774_746_000_000;
-
-const SESSIONS: u64 = 14;
-
-/// Every session has one visitor, a beginning, and a pace that keeps it within `SESSION_MAX_MS`.
-fn session_facts(session: u64) -> (VisitorId, i64, i64) {
-    let begins = EPOCH_MS + (session as i64 * 5 % 14 - 7) * 11 * HOUR_MS;
-    let pace = [1, 60_000, HOUR_MS, SESSION_MAX_MS / 20][session as usize % 4];
-    // One visitor has the id 0, which a table of ids may take for nothing.
-    (VisitorId(session % 6), begins, pace)
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    let kind = prop::sample::select(&[0u8, 0, 0, 0, 1, 2, 10][..]);
-    let engagement_ms = prop::sample::select(&[0u32, 0, 4_000, 10_000][..]);
-    let text = |texts: &'static [&'static str]| prop::sample::select(texts);
-    let texts = (text(&["", "/", "/a"]), text(&["", "DE", "FR"]), text(&["", r#"{"plan":"pro"}"#]));
-    (0..SESSIONS, 0i64..=20, kind, engagement_ms, texts).prop_map(|(session, step, kind, engagement_ms, texts)| {
-        let (visitor, begins, pace) = session_facts(session);
-        let kind = EventKind::from_code(kind).expect("a known kind");
-        let id = SessionId(session.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let mut event = Event::new(kind, Timestamp::from_millis(begins + step * pace), visitor, id);
-        event.engagement_ms = engagement_ms;
-        if kind.is_event() {
-            event.dimensions.set(Dimension::Path, texts.0);
-            event.dimensions.set(Dimension::Country, texts.1);
-            event.dimensions.set(Dimension::Properties, texts.2);
-        }
-        event
-    })
-}
-
-fn any_filter() -> impl Strategy<Value = Filter> {
-    let field = prop_oneof![
-        prop::sample::select(vec![Dimension::Path, Dimension::Country]).prop_map(Field::Dimension),
-        Just(Field::EntryPage),
-        Just(Field::ExitPage),
-        Just(Field::Property("plan".to_owned())),
-    ];
-    let operator = prop::sample::select(vec![Operator::Is, Operator::IsNot]);
-    let values = prop::sample::subsequence(vec!["", "/", "/a", "DE", "pro"], 0..3);
-    let level = prop::sample::select(vec![None, Some(FilterLevel::Session), Some(FilterLevel::Event)]);
-    let condition = (field, operator, values, level)
-        .prop_map(|(field, operator, values, level)| {
-            let values = values.into_iter().map(str::to_owned).collect();
-            Filter::Is(Condition { field, operator, values, level })
-        })
-        .boxed();
-    prop_oneof![
-        2 => Just(Filter::default()),
-        2 => condition.clone(),
-        1 => prop::collection::vec(condition.clone(), 0..3).prop_map(Filter::All),
-        1 => prop::collection::vec(condition, 0..3).prop_map(Filter::Any),
-    ]
-}
+/// Thirteen sessions of six visitors, eleven hours apart.
+const SESSIONS: Sessions = Sessions { count: 13, hours_apart: 11, visitors: 6 };
 
 fn any_query() -> impl Strategy<Value = Query> {
-    let instant = (0..SESSIONS, 0i64..=20, -1i64..=1).prop_map(|(session, step, off)| {
-        let (_, begins, pace) = session_facts(session);
-        Timestamp::from_millis(begins + step * pace + off)
-    });
-    let interval = prop::sample::select(vec![
-        None,
-        Some(Interval::Hour),
-        Some(Interval::Day),
-        Some(Interval::Week),
-        Some(Interval::Month),
-    ]);
-    (instant.clone(), instant, interval, any_filter()).prop_map(|(from, to, interval, filter)| {
-        let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
-        let question = interval.map_or(Question::Overview, |interval| Question::Series { interval, zone });
-        Query { range: TimeRange::new(from.min(to), from.max(to)), filter, question }
-    })
+    let filter = any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event)]);
+    let question = prop_oneof![1 => Just(Question::Overview), 4 => any_series()];
+    (SESSIONS.any_range(), filter, question).prop_map(|(range, filter, question)| Query { range, filter, question })
 }
 
 fn section(events: &[Event]) -> (Section, Span) {
@@ -145,7 +75,7 @@ proptest! {
     // in `Chunk::without`; give no heartbeats in `Section::give_rows`.
     #[test]
     fn totals_are_the_oracles(
-        rows in prop::collection::vec((any_event(), 0usize..6), 0..120),
+        rows in prop::collection::vec((SESSIONS.any_event(), 0usize..6), 0..120),
         in_time in any::<bool>(),
         also_open in 0u64..4,
         queries in prop::collection::vec(any_query(), 1..6),

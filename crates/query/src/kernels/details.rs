@@ -128,6 +128,8 @@ impl Scan<'_> {
         rows: &mut [BreakdownRow],
     ) -> Result<(), QueryError> {
         let sessions = self.sessions()?;
+        // Milliseconds and pageviews of each row.
+        let mut timed = vec![[0u64; 2]; rows.len()];
         // Pageviews of sessions in several chunks: the chunk, its row, and the row of the answer.
         let mut split: Vec<(u32, u32, u32)> = Vec::new();
         for (selected, shown) in selected.iter().zip(shown) {
@@ -138,11 +140,18 @@ impl Scan<'_> {
                 let event = selected.row(position);
                 if sessions.is_split(chunk.session[event]) {
                     split.push((selected.number, event as u32, row as u32));
-                } else if times[event] != UNTIMED {
-                    rows[row].time_on_page_ms += u64::from(times[event]);
-                    rows[row].timed_pageviews += 1;
+                    continue;
                 }
+                // Every second pageview is the last one: no branch to guess wrong.
+                let is_timed = u64::from(times[event] != UNTIMED);
+                let [time_ms, pageviews] = &mut timed[row];
+                *time_ms += u64::from(times[event]) * is_timed;
+                *pageviews += is_timed;
             }
+        }
+        for (row, [time_ms, pageviews]) in rows.iter_mut().zip(timed) {
+            row.time_on_page_ms = time_ms;
+            row.timed_pageviews = pageviews;
         }
         if split.is_empty() {
             return Ok(());

@@ -16,11 +16,6 @@ fn spread(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// How many high bits choose the part, for about `expected` ids. At least 1.
-fn part_bits(expected: usize) -> u32 {
-    (expected / PART_IDS).next_power_of_two().clamp(2, PARTS_MAX).ilog2()
-}
-
 /// Where the search for `spread` begins in a table of `2^table_bits`, when its part was chosen by `part_bits` bits.
 #[inline]
 fn first_slot(spread: u64, part_bits: u32, table_bits: u32) -> usize {
@@ -32,17 +27,34 @@ fn table_bits(count: usize) -> u32 {
     (2 * count).next_power_of_two().max(16).ilog2()
 }
 
-/// Counts the distinct among many ids.
-pub(super) struct DistinctIds {
+/// What is kept of ids, in parts by their high bits.
+#[derive(Debug)]
+struct Parts<T> {
+    /// How many high bits choose the part: at least 1.
     bits: u32,
-    parts: Vec<Vec<u64>>,
+    parts: Vec<Vec<T>>,
 }
+
+impl<T: Clone> Parts<T> {
+    /// Nothing yet; works best when about `expected` ids are added.
+    fn new(expected: usize) -> Self {
+        let bits = (expected / PART_IDS).next_power_of_two().clamp(2, PARTS_MAX).ilog2();
+        Self { bits, parts: vec![Vec::new(); 1 << bits] }
+    }
+
+    #[inline]
+    fn push(&mut self, spread: u64, kept: T) {
+        self.parts[(spread >> (64 - self.bits)) as usize].push(kept);
+    }
+}
+
+/// Counts the distinct among many ids.
+pub(super) struct DistinctIds(Parts<u64>);
 
 impl DistinctIds {
     /// Nothing yet; works best when about `expected` ids are added.
     pub(super) fn new(expected: usize) -> Self {
-        let bits = part_bits(expected);
-        Self { bits, parts: vec![Vec::new(); 1 << bits] }
+        Self(Parts::new(expected))
     }
 
     /// Adds `ids`, `count` of them.
@@ -53,10 +65,9 @@ impl DistinctIds {
         ids: impl Iterator<Item = u64>,
     ) -> Result<(), QueryError> {
         work.take::<u64>(count)?;
-        let shift = 64 - self.bits;
         for id in ids {
             let spread = spread(id);
-            self.parts[(spread >> shift) as usize].push(spread);
+            self.0.push(spread, spread);
         }
         Ok(())
     }
@@ -65,7 +76,8 @@ impl DistinctIds {
     pub(super) fn count(self, work: &Work<'_>) -> Result<u64, QueryError> {
         let mut table: Vec<u64> = Vec::new();
         let mut count = 0;
-        for part in self.parts {
+        let Parts { bits, parts } = self.0;
+        for part in parts {
             work.check()?;
             let table_bits = table_bits(part.len());
             let mask = (1 << table_bits) - 1;
@@ -74,7 +86,7 @@ impl DistinctIds {
             // A free slot holds 0, so the id 0 is counted apart.
             count += u64::from(part.contains(&0));
             for spread in part.into_iter().filter(|&spread| spread != 0) {
-                let mut slot = first_slot(spread, self.bits, table_bits);
+                let mut slot = first_slot(spread, bits, table_bits);
                 while table[slot] != spread {
                     if table[slot] == 0 {
                         table[slot] = spread;
@@ -91,10 +103,7 @@ impl DistinctIds {
 
 /// Finds the ids that several sections hold.
 #[derive(Debug)]
-pub(super) struct SharedIds {
-    bits: u32,
-    parts: Vec<Vec<Holder>>,
-}
+pub(super) struct SharedIds(Parts<Holder>);
 
 /// A section that holds an id, and the code that the section has for it.
 #[derive(Debug, Clone, Copy)]
@@ -107,8 +116,7 @@ struct Holder {
 impl SharedIds {
     /// Nothing yet; works best when about `expected` ids are added.
     pub(super) fn new(expected: usize) -> Self {
-        let bits = part_bits(expected);
-        Self { bits, parts: vec![Vec::new(); 1 << bits] }
+        Self(Parts::new(expected))
     }
 
     /// Adds the ids of `section`, each once; codes are their positions.
@@ -116,7 +124,7 @@ impl SharedIds {
         work.take::<Holder>(ids.len())?;
         for (&id, code) in ids.iter().zip(0..) {
             let spread = spread(id);
-            self.parts[(spread >> (64 - self.bits)) as usize].push(Holder { spread, section, code });
+            self.0.push(spread, Holder { spread, section, code });
         }
         Ok(())
     }
@@ -126,7 +134,8 @@ impl SharedIds {
         let mut shared: Vec<Vec<u32>> = vec![Vec::new(); sections];
         // A holder's position plus one; 0 is free.
         let mut table: Vec<u32> = Vec::new();
-        for part in self.parts {
+        let Parts { bits, parts } = self.0;
+        for part in parts {
             work.check()?;
             let table_bits = table_bits(part.len());
             let mask = (1 << table_bits) - 1;
@@ -134,7 +143,7 @@ impl SharedIds {
             table.resize(mask + 1, 0);
             let mut is_noted = vec![false; part.len()];
             for (position, holder) in part.iter().enumerate() {
-                let mut slot = first_slot(holder.spread, self.bits, table_bits);
+                let mut slot = first_slot(holder.spread, bits, table_bits);
                 let first = loop {
                     match table[slot] {
                         0 => {
