@@ -133,21 +133,22 @@ impl Scan<'_> {
         // Pageviews of sessions in several chunks: the chunk, its row, and the row of the answer.
         let mut split: Vec<(u32, u32, u32)> = Vec::new();
         for (selected, shown) in selected.iter().zip(shown) {
-            self.work.check()?;
             let chunk = selected.chunk;
             let times = chunk.times_on_page();
-            for (position, row) in shown.iter() {
-                let event = selected.row(position);
-                if sessions.is_split(chunk.session[event]) {
-                    split.push((selected.number, event as u32, row as u32));
-                    continue;
+            self.work.for_each_block(0..shown.rows.len(), |block| {
+                for (&position, &row) in shown.positions[block.clone()].iter().zip(&shown.rows[block]) {
+                    let event = selected.row(position as usize);
+                    if sessions.is_split(chunk.session[event]) {
+                        split.push((selected.number, event as u32, row));
+                        continue;
+                    }
+                    // Every second pageview is the last one: no branch to guess wrong.
+                    let is_timed = u64::from(times[event] != UNTIMED);
+                    let [time_ms, pageviews] = &mut timed[row as usize];
+                    *time_ms += u64::from(times[event]) * is_timed;
+                    *pageviews += is_timed;
                 }
-                // Every second pageview is the last one: no branch to guess wrong.
-                let is_timed = u64::from(times[event] != UNTIMED);
-                let [time_ms, pageviews] = &mut timed[row];
-                *time_ms += u64::from(times[event]) * is_timed;
-                *pageviews += is_timed;
-            }
+            })?;
         }
         for (row, [time_ms, pageviews]) in rows.iter_mut().zip(timed) {
             row.time_on_page_ms = time_ms;
