@@ -44,7 +44,7 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     let Raw::Object(members) = json::parse(body, 4)? else {
         return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
     };
-    let mut members = Members::new("", members.into_vec());
+    let mut members = Members::new("", members);
     let code = members.text(&[Known::BatchTrackingCode, Known::TrackingCode], text("Tracking code", true, 1, 100));
     let code = code.and_then(|code| {
         code.parse::<TrackingCode>()
@@ -84,7 +84,7 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
             format!("An event must be an object, not {}", raw.kind()),
         ));
     };
-    let mut members = Members::new("", members.into_vec());
+    let mut members = Members::new("", members);
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
     let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));

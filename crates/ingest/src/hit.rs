@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use chrono::DateTime;
 use zenovay_domain::EventKind;
 
-use crate::json::{self, Members, Problems, Raw, TextRule};
+use crate::Refusal;
+use crate::json::{Members, Problems, Raw, TextRule};
 use crate::names::Known;
 use crate::properties::Properties;
 use crate::web_url::{Campaign, InvalidUrl, URL_MAX_CHARS, UTM_MAX_CHARS, WebUrl, clean};
-use crate::{Refusal, RefusalReason};
 
 /// The fewest characters of `session_id` (SPEC E1).
 pub const SESSION_ID_MIN_CHARS: usize = 8;
@@ -27,20 +27,19 @@ const fn required(label: &'static str, min_chars: usize, max_chars: usize) -> Te
 
 /// A body that is JSON. What it says is not checked yet.
 #[derive(Debug)]
-pub struct ParsedHit<'a>(Vec<(Cow<'a, str>, Raw<'a>)>);
+pub struct ParsedHit<'a>(Members<'a, 'static>);
+
+/// Levels of the body that mean something: its members, and those of its properties.
+const DEPTH: u8 = 2;
 
 /// Parses the decoded body of a hit or heartbeat.
 ///
 /// # Errors
-/// [`RefusalReason::InvalidJson`] when it is not UTF-8, not JSON, nested too deep, or no object.
+/// [`InvalidJson`](crate::RefusalReason::InvalidJson) when it is not UTF-8, not JSON, nested too deep, or no object.
 pub fn parse_hit(body: &[u8]) -> Result<ParsedHit<'_>, Refusal> {
-    match json::parse(body, 2)? {
-        Raw::Object(members) => Ok(ParsedHit(members.into_vec())),
-        other => Err(Refusal::new(
-            RefusalReason::InvalidJson,
-            format!("The body must be a JSON object, not {}", other.kind()),
-        )),
-    }
+    let mut members = Members::empty("");
+    members.read(body, DEPTH)?;
+    Ok(ParsedHit(members))
 }
 
 /// The scheme of referrers that are Android apps.
@@ -130,54 +129,75 @@ impl<'a> HitFields<'a> {
             anonymous_properties: None,
         }
     }
+
+    /// Reads and checks a body as what `self` is empty of: a heartbeat, or a hit. `members` are empty, too. Nothing is moved
+    /// once it is read.
+    pub(crate) fn read(&mut self, body: &'a [u8], members: &mut Members<'a, '_>) -> Result<(), Refusal> {
+        members.read(body, DEPTH)?;
+        self.take(members)
+    }
+
+    fn take(&mut self, members: &mut Members<'a, '_>) -> Result<(), Refusal> {
+        if self.kind == EventKind::Heartbeat {
+            heartbeat(members, self);
+        } else {
+            hit(members, self);
+        }
+        if members.problems.is_empty() { Ok(()) } else { Err(Refusal::fields(std::mem::take(&mut members.problems))) }
+    }
+}
+
+/// SPEC E1.
+fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
+    common(m, fields);
+    fields.url = url(m, Known::Url, true);
+    fields.user_agent = m.text(&[Known::UserAgent], required("User agent", 1, 2048));
+    fields.device_type = m.text(&[Known::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
+    fields.browser = m.text(&[Known::Browser], required("Browser", 0, 100)).unwrap_or_default();
+    fields.os = m.text(&[Known::Os], required("OS", 0, 100)).unwrap_or_default();
+    kind_and_name(m, fields, &[Known::EventType, Known::Type], &[Known::EventName, Known::Name]);
+    fields.title = m.text(&[Known::Title, Known::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
+    fields.referrer = referrer(m, Known::Referrer);
+    fields.language = m.text(&[Known::Language], rule("Language", 100));
+    fields.screen_width = screen_width(m);
+    campaign(m, fields);
+    fields.at_ms = timestamp(m, Known::Timestamp);
+    fields.idempotency_key = m.text(&[Known::EventId], required_if_there("Event id"));
+    properties(m, fields);
+}
+
+/// SPEC E5.
+fn heartbeat<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
+    common(m, fields);
+    fields.url = url(m, Known::Url, false);
+    fields.user_agent = m.text(&[Known::UserAgent], rule("User agent", 2048));
+    fields.at_ms = timestamp(m, Known::Timestamp);
 }
 
 impl<'a> ParsedHit<'a> {
     /// Checks a hit (SPEC E1).
     ///
     /// # Errors
-    /// [`RefusalReason::InvalidField`] with every wrong field and what is wrong with it.
-    pub fn validate(self) -> Result<HitFields<'a>, Refusal> {
-        let mut members = Members::new("", self.0);
-        let m = &mut members;
+    /// [`InvalidField`](crate::RefusalReason::InvalidField) with every wrong field and what is wrong with it.
+    pub fn validate(mut self) -> Result<HitFields<'a>, Refusal> {
         let mut fields = HitFields::empty(EventKind::Pageview);
-        common(m, &mut fields);
-        fields.url = url(m, Known::Url, true);
-        fields.user_agent = m.text(&[Known::UserAgent], required("User agent", 1, 2048));
-        fields.device_type = m.text(&[Known::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
-        fields.browser = m.text(&[Known::Browser], required("Browser", 0, 100)).unwrap_or_default();
-        fields.os = m.text(&[Known::Os], required("OS", 0, 100)).unwrap_or_default();
-        kind_and_name(m, &mut fields, &[Known::EventType, Known::Type], &[Known::EventName, Known::Name]);
-        fields.title = m.text(&[Known::Title, Known::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
-        fields.referrer = referrer(m, Known::Referrer);
-        fields.language = m.text(&[Known::Language], rule("Language", 100));
-        fields.screen_width = screen_width(m);
-        campaign(m, &mut fields);
-        fields.at_ms = timestamp(m, Known::Timestamp);
-        fields.idempotency_key = m.text(&[Known::EventId], required_if_there("Event id"));
-        properties(m, &mut fields);
-        if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
+        fields.take(&mut self.0)?;
+        Ok(fields)
     }
 
     /// Checks a heartbeat (SPEC E5).
     ///
     /// # Errors
     /// As [`ParsedHit::validate`].
-    pub fn validate_heartbeat(self) -> Result<HitFields<'a>, Refusal> {
-        let mut members = Members::new("", self.0);
-        let m = &mut members;
+    pub fn validate_heartbeat(mut self) -> Result<HitFields<'a>, Refusal> {
         let mut fields = HitFields::empty(EventKind::Heartbeat);
-        common(m, &mut fields);
-        fields.url = url(m, Known::Url, false);
-        fields.user_agent = m.text(&[Known::UserAgent], rule("User agent", 2048));
-        fields.at_ms = timestamp(m, Known::Timestamp);
-        if members.problems.is_empty() { Ok(fields) } else { Err(Refusal::fields(members.problems)) }
+        fields.take(&mut self.0)?;
+        Ok(fields)
     }
 
     /// The tracking code in the body, for the aliases without one in their path (SPEC A2).
     pub fn tracking_code(&self) -> Option<&str> {
-        let names = ["tracking_code", "trackingCode", "code"];
-        self.0.iter().find_map(|(name, value)| value.as_text().filter(|_| names.contains(&&**name)))
+        self.0.tracking_code()
     }
 }
 
@@ -347,6 +367,7 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::RefusalReason;
     use proptest::prelude::*;
 
     /// S4 "Server-Side API Calls", as printed there.

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::names::Known;
-use crate::scan::scan;
+use crate::scan::{scan, scan_members};
 use crate::{Refusal, RefusalReason};
 
 /// What is wrong with each field, by its name.
@@ -30,7 +30,7 @@ pub(crate) enum Raw<'a> {
     /// A text that has escapes in the body.
     Escaped(Box<str>),
     Array(Box<[Raw<'a>]>),
-    Object(Box<[(Cow<'a, str>, Raw<'a>)]>),
+    Object(Vec<(Cow<'a, str>, Raw<'a>)>),
 }
 
 impl<'a> From<Cow<'a, str>> for Raw<'a> {
@@ -83,17 +83,33 @@ impl<'a> Raw<'a> {
 /// Parses `body` as one JSON value, in which `depth` levels of arrays and objects are kept; what is nested deeper is read
 /// and left out.
 pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
-    let invalid = |message: String| Refusal::new(RefusalReason::InvalidJson, message);
-    let text = std::str::from_utf8(body)
-        .map_err(|error| invalid(format!("The body is not UTF-8: byte {} is wrong", error.valid_up_to())))?;
-    if text.starts_with('\u{feff}') {
-        return Err(invalid("The body begins with a byte order mark; send plain UTF-8".to_owned()));
-    }
+    let text = utf8(body)?;
     if let Some(raw) = scan(text, depth) {
         // For the fuzz targets.
         debug_assert_eq!(Keep(depth).read(text).as_ref(), Some(&raw));
         return Ok(raw);
     }
+    parse_any(text, depth)
+}
+
+fn invalid(message: String) -> Refusal {
+    Refusal::new(RefusalReason::InvalidJson, message)
+}
+
+/// `body` as text without a byte order mark.
+fn utf8(body: &[u8]) -> Result<&str, Refusal> {
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| {
+        let valid = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+        invalid(format!("The body is not UTF-8: byte {valid} is wrong"))
+    })?;
+    if text.starts_with('\u{feff}') {
+        return Err(invalid("The body begins with a byte order mark; send plain UTF-8".to_owned()));
+    }
+    Ok(text)
+}
+
+/// [`parse`] for any text.
+fn parse_any(text: &str, depth: u8) -> Result<Raw<'_>, Refusal> {
     Keep(depth).deserialize_all(text).map_err(|error| {
         invalid(match error.classify() {
             serde_json::error::Category::Eof if text.trim().is_empty() => {
@@ -186,7 +202,7 @@ impl<'de> Visitor<'de> for Keep {
                 kept.push((name, value));
             }
         }
-        Ok(Raw::Object(kept.into()))
+        Ok(Raw::Object(kept))
     }
 }
 
@@ -221,18 +237,18 @@ fn note_duplicate(prefix: &str, name: &str, problems: &mut Problems) {
     problems.insert(format!("{prefix}{name}"), "Is given twice".to_owned());
 }
 
-/// Reads the members of one object, noting what is wrong.
+/// The members of one object by their names, as far as these are [`Known`], and what is wrong with them. Where it is, it
+/// stays: it has 1.3 KB.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Members<'a, 'p> {
     prefix: &'p str,
-    members: Vec<(Cow<'a, str>, Raw<'a>)>,
-    /// Where among the members each [`Known`] name is.
-    places: [u32; Known::COUNT],
+    values: [Raw<'a>; Known::COUNT],
+    /// Which of the names of the tracking code are there, in their order.
+    codes: [Option<Known>; 3],
+    unknown: Vec<Cow<'a, str>>,
     /// What is wrong so far.
     pub(crate) problems: Problems,
 }
-
-/// The place of a name that is not there.
-const NOWHERE: u32 = u32::MAX;
 
 /// The rule of a text member.
 #[derive(Debug, Clone, Copy)]
@@ -252,19 +268,79 @@ impl TextRule {
 }
 
 impl<'a, 'p> Members<'a, 'p> {
-    pub(crate) fn new(prefix: &'p str, members: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
-        let mut problems = Problems::new();
-        let mut places = [NOWHERE; Known::COUNT];
-        let mut unknown = Vec::new();
-        for (at, (text, _)) in (0..).zip(&members) {
-            match Known::of(text) {
-                Some(name) if places[name as usize] == NOWHERE => places[name as usize] = at,
-                Some(name) => note_duplicate(prefix, name.as_str(), &mut problems),
-                None => unknown.push(&**text),
+    /// No members yet. `prefix` stands before their names in messages.
+    pub(crate) fn empty(prefix: &'p str) -> Self {
+        let values = [const { Raw::Absent }; Known::COUNT];
+        Self { prefix, values, codes: [None; 3], unknown: Vec::new(), problems: Problems::new() }
+    }
+
+    /// The members of an object that is read already.
+    pub(crate) fn new(prefix: &'p str, object: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
+        let mut members = Self::empty(prefix);
+        members.fill(object);
+        members
+    }
+
+    fn fill(&mut self, object: Vec<(Cow<'a, str>, Raw<'a>)>) {
+        for (name, value) in object {
+            if let Some(place) = self.place(name) {
+                *place = value;
             }
         }
-        note_duplicates(prefix, unknown.into_iter(), &mut problems);
-        Self { prefix, members, places, problems }
+        self.end();
+    }
+
+    /// Reads `body`, which must be one JSON object, as [`parse`] reads it and [`Members::new`] takes it.
+    pub(crate) fn read(&mut self, body: &'a [u8], depth: u8) -> Result<(), Refusal> {
+        let text = utf8(body)?;
+        if scan_members(text, depth, self).is_some() {
+            self.end();
+            // For the fuzz targets.
+            debug_assert_eq!(Self::read_any(self.prefix, text, depth).as_ref(), Ok(&*self));
+            return Ok(());
+        }
+        *self = Self::read_any(self.prefix, text, depth)?;
+        Ok(())
+    }
+
+    /// [`Members::read`] for any text.
+    #[cold]
+    fn read_any(prefix: &'p str, text: &'a str, depth: u8) -> Result<Self, Refusal> {
+        match parse_any(text, depth)? {
+            Raw::Object(object) => Ok(Self::new(prefix, object)),
+            other => Err(invalid(format!("The body must be a JSON object, not {}", other.kind()))),
+        }
+    }
+
+    /// Where the value of the next member belongs. `None`: nobody asks for the name, or it was there before, which is noted.
+    #[inline]
+    pub(crate) fn place(&mut self, text: impl Into<Cow<'a, str>> + AsRef<str>) -> Option<&mut Raw<'a>> {
+        let Some(name) = Known::of(text.as_ref()) else {
+            self.unknown.push(text.into());
+            return None;
+        };
+        if !matches!(self.values[name as usize], Raw::Absent) {
+            note_duplicate(self.prefix, name.as_str(), &mut self.problems);
+            return None;
+        }
+        if matches!(name, Known::Code | Known::TrackingCode | Known::BatchTrackingCode)
+            && let Some(code) = self.codes.iter_mut().find(|code| code.is_none())
+        {
+            *code = Some(name);
+        }
+        Some(&mut self.values[name as usize])
+    }
+
+    /// There are no more members.
+    fn end(&mut self) {
+        if !self.unknown.is_empty() {
+            note_duplicates(self.prefix, self.unknown.iter().map(|name| &**name), &mut self.problems);
+        }
+    }
+
+    /// The first text under a name of the tracking code.
+    pub(crate) fn tracking_code(&self) -> Option<&str> {
+        self.codes.iter().flatten().find_map(|&name| self.values[name as usize].as_text())
     }
 
     pub(crate) fn problem(&mut self, name: &str, problem: impl Into<String>) {
@@ -274,10 +350,8 @@ impl<'a, 'p> Members<'a, 'p> {
     /// The first of `names` that is there: the name and its aliases.
     #[inline]
     fn find(&mut self, names: &[Known]) -> Option<(Known, &mut Raw<'a>)> {
-        // No object has as many members as NOWHERE.
-        let place = |&name: &Known| (name, self.places[name as usize]);
-        let (name, place) = names.iter().map(place).find(|&(_, place)| place != NOWHERE)?;
-        self.members.get_mut(place as usize).map(|(_, value)| (name, value))
+        let name = names.iter().copied().find(|&name| !matches!(self.values[name as usize], Raw::Absent))?;
+        Some((name, &mut self.values[name as usize]))
     }
 
     /// Takes the first of `names` that is there.
@@ -354,7 +428,7 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn object(&mut self, names: &[Known]) -> (&'static str, Vec<(Cow<'a, str>, Raw<'a>)>) {
         let (name, value) = self.take(names);
         match value {
-            Raw::Object(members) => return (name, members.into_vec()),
+            Raw::Object(members) => return (name, members),
             Raw::Absent | Raw::Null => {}
             other => self.problem(name, format!("Must be an object, not {}", other.kind())),
         }
@@ -408,7 +482,7 @@ mod tests {
             let more: String = (0..extra).map(|i| format!(r#""x{i}":1,"#)).collect();
             let body = format!(r#"{{{more}"a":1,"b":2,"a":3}}"#);
             let Raw::Object(members) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
-            let problems = Members::new("p.", members.into_vec()).problems;
+            let problems = Members::new("p.", members).problems;
             assert_eq!(problems.into_keys().collect::<Vec<_>>(), ["p.a"]);
         }
     }

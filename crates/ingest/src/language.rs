@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::text::trim;
+
 /// The first language of `text`, a BCP 47 tag or an `Accept-Language` list, as language, script and region in their usual
 /// case: `en-GB`, `zh-Hant-TW`. `None` when it holds no tag.
 pub fn language_tag(text: &str) -> Option<Cow<'_, str>> {
-    let first = text.split([',', ';']).next().unwrap_or("").trim();
+    let first = text.split([',', ';']).next().map_or("", trim);
     if is_usual(first.as_bytes()) {
         return Some(Cow::Borrowed(first));
     }

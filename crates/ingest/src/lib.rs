@@ -20,6 +20,7 @@ mod rules;
 mod scan;
 mod source;
 mod stitch;
+mod text;
 mod web_url;
 
 pub use agent::{AGENT_MAX_BYTES, Agent, AgentDigest, parse_agent};

@@ -12,12 +12,14 @@ use crate::agent::{Agent, AgentDigest, AgentParser};
 use crate::batch::BatchItem;
 use crate::bots::{self, BotClass};
 use crate::geo::GeoDatabase;
-use crate::hit::{HitFields, parse_hit};
+use crate::hit::HitFields;
 use crate::identity::VisitorHasher;
+use crate::json::Members;
 use crate::language::first_language;
 use crate::rules::{HostRefusal, SiteRules};
 use crate::source::attribute;
 use crate::stitch::{Step, Stitcher, campaign_code};
+use crate::text::trim;
 use crate::{Campaign, DropReason, Refusal, RefusalReason, Rejected, WebUrl};
 
 /// How far in the past a client's time on `/e` is believed (DESIGN §3).
@@ -70,7 +72,7 @@ impl<'a> Hit<'a> {
 
     /// The page that sent it. `Origin: null` names no page; `Referer` may.
     fn page(&self) -> Option<&'a str> {
-        let given = |header: Option<&'a str>| header.map(str::trim).filter(|text| !text.is_empty() && *text != "null");
+        let given = |header: Option<&'a str>| header.map(trim).filter(|text| !text.is_empty() && *text != "null");
         given(self.origin).or_else(|| given(self.referer))
     }
 }
@@ -137,8 +139,7 @@ impl Pipeline {
     /// # Errors
     /// The one reason why there is no event.
     pub fn track(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
-        let fields = parse_hit(hit.body)?.validate()?;
-        self.enrich(hit, &fields, rules)
+        self.read_and_enrich(hit, EventKind::Pageview, rules)
     }
 
     /// `POST /e/heartbeat/:code`: activity in a session (SPEC E5).
@@ -146,7 +147,12 @@ impl Pipeline {
     /// # Errors
     /// The one reason why there is no heartbeat.
     pub fn heartbeat(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
-        let fields = parse_hit(hit.body)?.validate_heartbeat()?;
+        self.read_and_enrich(hit, EventKind::Heartbeat, rules)
+    }
+
+    fn read_and_enrich(&self, hit: &Hit<'_>, kind: EventKind, rules: &SiteRules) -> Result<Accepted, Rejected> {
+        let (mut members, mut fields) = (Members::empty(""), HitFields::empty(kind));
+        fields.read(hit.body, &mut members)?;
         self.enrich(hit, &fields, rules)
     }
 
@@ -163,8 +169,8 @@ impl Pipeline {
         if self.is_bot(hit, fields, &agent) {
             return Err(DropReason::Bot.into());
         }
-        let gpc = hit.sec_gpc.map(str::trim) == Some("1");
-        if rules.settings().opt_out_on_gpc && (gpc || hit.dnt.map(str::trim) == Some("1")) {
+        let gpc = hit.sec_gpc.map(trim) == Some("1");
+        if rules.settings().opt_out_on_gpc && (gpc || hit.dnt.map(trim) == Some("1")) {
             return Err(DropReason::GpcOptedOut.into());
         }
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
@@ -172,18 +178,19 @@ impl Pipeline {
         let step = Step { at, day: rules.zone().civil_day(at), campaign };
         let (site, names) = (rules.website(), self.hasher.names());
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
-        let visitor = match known {
-            Some(id) => names.known_visitor(site, id),
-            None => self.daily_visitor(site, hit, &agent.digest, at)?,
-        };
-        let session = if fields.cookieless {
-            self.stitcher.stitch(site, visitor, step, || names.stitched_session(site, visitor, at))
-        } else {
-            let session = names.session(site, visitor, &fields.session_id, step.day);
-            if known.is_none() {
-                self.stitcher.touch(site, visitor, step, session);
+        let (visitor, session) = match known {
+            Some(id) => names.known_session(site, id, &fields.session_id, step.day),
+            None => {
+                let visitor = self.daily_visitor(site, hit, &agent.digest, at)?;
+                let session = if fields.cookieless {
+                    self.stitcher.stitch(site, visitor, step, || names.stitched_session(site, visitor, at))
+                } else {
+                    let session = names.session(site, visitor, &fields.session_id, step.day);
+                    self.stitcher.touch(site, visitor, step, session);
+                    session
+                };
+                (visitor, session)
             }
-            session
         };
         let mut event = Event::new(fields.kind, at, visitor, session);
         if gpc {
@@ -222,8 +229,8 @@ impl Pipeline {
             return Err(DropReason::Bot.into());
         }
         let (site, names) = (rules.website(), self.hasher.names());
-        let visitor = names.known_visitor(site, fields.visitor_id.as_deref().unwrap_or(""));
-        let session = names.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
+        let id = fields.visitor_id.as_deref().unwrap_or("");
+        let (visitor, session) = names.known_session(site, id, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref(), None]);
@@ -258,7 +265,7 @@ impl Pipeline {
         if hit.page().is_none() && fields.user_agent.is_some() {
             return body == BotClass::Crawler;
         }
-        let header = match hit.user_agent.map(str::trim) {
+        let header = match hit.user_agent.map(trim) {
             None | Some("") => return hit.page().is_some(),
             // The same text in both places is the rule.
             Some(header) if fields.user_agent.as_deref() == Some(header) => agent.bot,
@@ -332,7 +339,7 @@ impl Pipeline {
 /// # Errors
 /// [`RefusalReason::GpcOptedOut`].
 pub fn check_batch_privacy(sec_gpc: Option<&str>) -> Result<(), Refusal> {
-    if sec_gpc.map(str::trim) == Some("1") {
+    if sec_gpc.map(trim) == Some("1") {
         return Err(Refusal::new(RefusalReason::GpcOptedOut, "gpc_opted_out"));
     }
     Ok(())
@@ -398,13 +405,13 @@ fn believed(client_ms: Option<i64>, received_at: Timestamp) -> (Timestamp, bool)
 
 /// `text` when it says something.
 fn specific(text: &str) -> Option<&str> {
-    let text = text.trim();
+    let text = trim(text);
     let vague = ["", "unknown", "other", "undefined", "null", "n/a", "-"];
     (!vague.iter().any(|word| text.eq_ignore_ascii_case(word)) && !text.chars().any(char::is_control)).then_some(text)
 }
 
 fn device_class(text: &str) -> Option<&'static str> {
-    let text = text.trim();
+    let text = trim(text);
     ["desktop", "mobile", "tablet"].into_iter().find(|class| text.eq_ignore_ascii_case(class))
 }
 

@@ -124,7 +124,7 @@ mod tests {
         let mut problems = Problems::new();
         let Raw::Object(object) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
         let mut properties = Properties::default();
-        properties.extend("event_data", object.into_vec(), &mut problems);
+        properties.extend("event_data", object, &mut problems);
         let json = properties.into_json("event_data", &mut problems);
         (json, problems)
     }

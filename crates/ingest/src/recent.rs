@@ -16,13 +16,14 @@ pub(crate) struct Recent<V> {
 }
 
 impl<V> Recent<V> {
+    /// So many places, a power of two.
     pub(crate) fn new(places: usize) -> Self {
         Self { places: (0..places).map(|_| Mutex::default()).collect() }
     }
 
     /// What was found under `key`, else what `look_up` finds. Not looked up under the lock: a slow answer delays nobody.
     pub(crate) fn get_or<E>(&self, key: &[u8], look_up: impl FnOnce() -> Result<Arc<V>, E>) -> Result<Arc<V>, E> {
-        let place = usize::try_from(xxh3_64(key) % self.places.len().max(1) as u64).unwrap_or(0);
+        let place = xxh3_64(key) as usize & self.places.len().wrapping_sub(1);
         let Some(place) = self.places.get(place) else { return look_up() };
         if let Some((known, value)) = &*place.lock()
             && **known == *key

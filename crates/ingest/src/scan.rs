@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Keep, Raw};
+use crate::json::{Keep, Members, Raw};
 
 /// Deeper nesting is left to `serde_json`.
 const LEVELS_MAX: u8 = 16;
@@ -15,6 +15,16 @@ pub(crate) fn scan(text: &str, depth: u8) -> Option<Raw<'_>> {
     let raw = scanner.value(depth, LEVELS_MAX)?;
     scanner.space();
     (scanner.at == text.len()).then_some(raw)
+}
+
+/// Reads `text` as one JSON object and puts its members where they belong, as [`Members::new`] does with those that [`scan`]
+/// reads. `None`: `members` holds some of them.
+pub(crate) fn scan_members<'a>(text: &'a str, depth: u8, members: &mut Members<'a, '_>) -> Option<()> {
+    let mut scanner = Scanner { text, at: 0 };
+    (scanner.space()? == b'{').then_some(())?;
+    scanner.members(depth.checked_sub(1)?, LEVELS_MAX - 1, members)?;
+    scanner.space();
+    (scanner.at == text.len()).then_some(())
 }
 
 struct Scanner<'a> {
@@ -61,14 +71,38 @@ impl<'a> Scanner<'a> {
     }
 
     fn object(&mut self, depth: u8, levels: u8) -> Option<Raw<'a>> {
-        self.at += 1;
-        // Members are made empty, several at a time, and then filled in: one that is pushed whole is put together elsewhere
-        // first, and a processor waits when it copies what it has just written.
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::new();
-        let mut filled = 0;
+        self.each_member(|scanner, name| {
+            let value = scanner.value(depth.saturating_sub(1), levels)?;
+            if depth > 0 {
+                members.push((Cow::Borrowed(name), value));
+            }
+            Some(())
+        })?;
+        Some(Raw::Object(members))
+    }
+
+    /// An object of which the values keep `depth` levels. They are written where they stay: a processor waits when it copies
+    /// what it has just written.
+    fn members(&mut self, depth: u8, levels: u8, members: &mut Members<'a, '_>) -> Option<()> {
+        self.each_member(|scanner, name| {
+            let is_text = scanner.space()? == b'"';
+            match members.place(name) {
+                Some(place) if is_text => *place = Raw::Text(scanner.string()?),
+                Some(place) => *place = scanner.value(depth, levels)?,
+                None => drop(scanner.value(0, levels)?),
+            }
+            Some(())
+        })
+    }
+
+    /// Reads an object; `value` reads the value of each member, whose name it is given.
+    #[inline(always)]
+    fn each_member(&mut self, mut value: impl FnMut(&mut Self, &'a str) -> Option<()>) -> Option<()> {
+        self.at += 1;
         if self.space()? == b'}' {
             self.at += 1;
-            return Some(Raw::Object(members.into()));
+            return Some(());
         }
         loop {
             if self.space()? != b'"' {
@@ -76,27 +110,12 @@ impl<'a> Scanner<'a> {
             }
             let name = self.string()?;
             self.expect(b':')?;
-            if depth == 0 {
-                self.value(0, levels)?;
-            } else {
-                if filled == members.len() {
-                    members.resize_with(filled + 16, Default::default);
-                }
-                let member = members.get_mut(filled)?;
-                filled += 1;
-                member.0 = Cow::Borrowed(name);
-                member.1 = if self.space()? == b'"' {
-                    Raw::Text(self.string()?)
-                } else {
-                    self.value(depth.saturating_sub(1), levels)?
-                };
-            }
+            value(self, name)?;
             match self.space()? {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
-                    members.truncate(filled);
-                    return Some(Raw::Object(members.into()));
+                    return Some(());
                 }
                 _ => return None,
             }
@@ -259,6 +278,22 @@ mod tests {
             let text = &text[..cut];
             if let Some(raw) = scan(text, depth) {
                 prop_assert_eq!(Some(raw), Keep(depth).read(text));
+            }
+        }
+
+        #[test]
+        fn members_are_those_of_the_object(
+            members in prop::collection::vec((r#""(url|title|code|tracking_code|x|y)(\\\\n)?"|x"#, json()), 0..9),
+            depth in 1u8..4,
+            tail in "|}|,",
+        ) {
+            let members: Vec<_> = members.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            let text = format!("{{{}}}{tail}", members.join(","));
+            let mut read = Members::empty("p.");
+            match (read.read(text.as_bytes(), depth), Keep(depth).read(&text)) {
+                (Ok(()), Some(Raw::Object(object))) => prop_assert_eq!(read, Members::new("p.", object)),
+                (Err(_), None) => {}
+                other => prop_assert!(false, "{:?}", other),
             }
         }
 
