@@ -237,12 +237,26 @@ fn note_duplicate(prefix: &str, name: &str, problems: &mut Problems) {
     problems.insert(format!("{prefix}{name}"), "Is given twice".to_owned());
 }
 
+/// A [`Raw`] that can be copied, so that nothing needs to be done when it goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Plain<'a> {
+    Absent,
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+    /// What is on the heap, by its place among the members' [`Members::large`].
+    Large(usize),
+}
+
 /// The members of one object by their names, as far as these are [`Known`], and what is wrong with them. Where it is, it
 /// stays: it has 1.3 KB.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Members<'a, 'p> {
     prefix: &'p str,
-    values: [Raw<'a>; Known::COUNT],
+    values: [Plain<'a>; Known::COUNT],
+    large: Vec<Raw<'a>>,
     /// Which of the names of the tracking code are there, in their order.
     codes: [Option<Known>; 3],
     unknown: Vec<Cow<'a, str>>,
@@ -270,8 +284,8 @@ impl TextRule {
 impl<'a, 'p> Members<'a, 'p> {
     /// No members yet. `prefix` stands before their names in messages.
     pub(crate) fn empty(prefix: &'p str) -> Self {
-        let values = [const { Raw::Absent }; Known::COUNT];
-        Self { prefix, values, codes: [None; 3], unknown: Vec::new(), problems: Problems::new() }
+        let (values, large) = ([Plain::Absent; Known::COUNT], Vec::new());
+        Self { prefix, values, large, codes: [None; 3], unknown: Vec::new(), problems: Problems::new() }
     }
 
     /// The members of an object that is read already.
@@ -283,8 +297,8 @@ impl<'a, 'p> Members<'a, 'p> {
 
     fn fill(&mut self, object: Vec<(Cow<'a, str>, Raw<'a>)>) {
         for (name, value) in object {
-            if let Some(place) = self.place(name) {
-                *place = value;
+            if let Some(name) = self.wants(name) {
+                self.set(name, value);
             }
         }
         self.end();
@@ -312,14 +326,14 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// Where the value of the next member belongs. `None`: nobody asks for the name, or it was there before, which is noted.
+    /// The name `text` when its value is wanted: not when nobody asks for it or it was there before, which is noted.
     #[inline]
-    pub(crate) fn place(&mut self, text: impl Into<Cow<'a, str>> + AsRef<str>) -> Option<&mut Raw<'a>> {
+    pub(crate) fn wants(&mut self, text: impl Into<Cow<'a, str>> + AsRef<str>) -> Option<Known> {
         let Some(name) = Known::of(text.as_ref()) else {
             self.unknown.push(text.into());
             return None;
         };
-        if !matches!(self.values[name as usize], Raw::Absent) {
+        if !matches!(self.values[name as usize], Plain::Absent) {
             note_duplicate(self.prefix, name.as_str(), &mut self.problems);
             return None;
         }
@@ -328,7 +342,28 @@ impl<'a, 'p> Members<'a, 'p> {
         {
             *code = Some(name);
         }
-        Some(&mut self.values[name as usize])
+        Some(name)
+    }
+
+    #[inline]
+    pub(crate) fn set_text(&mut self, name: Known, text: &'a str) {
+        self.values[name as usize] = Plain::Text(text);
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, name: Known, value: Raw<'a>) {
+        self.values[name as usize] = match value {
+            Raw::Absent => Plain::Absent,
+            Raw::Null => Plain::Null,
+            Raw::Bool(value) => Plain::Bool(value),
+            Raw::Int(value) => Plain::Int(value),
+            Raw::Float(value) => Plain::Float(value),
+            Raw::Text(value) => Plain::Text(value),
+            Raw::Escaped(_) | Raw::Array(_) | Raw::Object(_) => {
+                self.large.push(value);
+                Plain::Large(self.large.len() - 1)
+            }
+        };
     }
 
     /// There are no more members.
@@ -340,7 +375,11 @@ impl<'a, 'p> Members<'a, 'p> {
 
     /// The first text under a name of the tracking code.
     pub(crate) fn tracking_code(&self) -> Option<&str> {
-        self.codes.iter().flatten().find_map(|&name| self.values[name as usize].as_text())
+        self.codes.iter().flatten().find_map(|&name| match self.values[name as usize] {
+            Plain::Text(text) => Some(text),
+            Plain::Large(place) => self.large.get(place).and_then(Raw::as_text),
+            _ => None,
+        })
     }
 
     pub(crate) fn problem(&mut self, name: &str, problem: impl Into<String>) {
@@ -349,17 +388,27 @@ impl<'a, 'p> Members<'a, 'p> {
 
     /// The first of `names` that is there: the name and its aliases.
     #[inline]
-    fn find(&mut self, names: &[Known]) -> Option<(Known, &mut Raw<'a>)> {
-        let name = names.iter().copied().find(|&name| !matches!(self.values[name as usize], Raw::Absent))?;
-        Some((name, &mut self.values[name as usize]))
+    fn find(&self, names: &[Known]) -> Option<(Known, Plain<'a>)> {
+        let mut values = names.iter().map(|&name| (name, self.values[name as usize]));
+        values.find(|(_, value)| !matches!(value, Plain::Absent))
     }
 
     /// Takes the first of `names` that is there.
+    #[inline]
     pub(crate) fn take(&mut self, names: &[Known]) -> (&'static str, Raw<'a>) {
-        match self.find(names) {
-            Some((name, value)) => (name.as_str(), std::mem::take(value)),
-            None => (names.first().map_or("", |name| name.as_str()), Raw::Absent),
-        }
+        let Some((name, value)) = self.find(names) else {
+            return (names.first().map_or("", |name| name.as_str()), Raw::Absent);
+        };
+        let value = match value {
+            Plain::Absent => Raw::Absent,
+            Plain::Null => Raw::Null,
+            Plain::Bool(value) => Raw::Bool(value),
+            Plain::Int(value) => Raw::Int(value),
+            Plain::Float(value) => Raw::Float(value),
+            Plain::Text(value) => Raw::Text(value),
+            Plain::Large(place) => self.large.get_mut(place).map(std::mem::take).unwrap_or_default(),
+        };
+        (name.as_str(), value)
     }
 
     /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
@@ -367,12 +416,13 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         match self.find(names) {
             // Nearly every text, read where it stands.
-            Some((_, Raw::Text(text))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
+            Some((_, Plain::Text(text))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
             None if !rule.required => None,
             _ => self.checked_text(names, rule),
         }
     }
 
+    #[cold]
     fn checked_text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         let (name, value) = self.take(names);
         let has_nul = value.has_nul();

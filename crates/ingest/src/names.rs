@@ -78,24 +78,54 @@ names! {
 
 /// A hash table of the names with open addressing: the number of a name, or [`EMPTY`].
 static TABLE: [u8; TABLE_LEN] = table();
-/// Enough places that most names are found at the first.
+/// Enough places that every name has one of its own.
 const TABLE_LEN: usize = 256;
 const EMPTY: u8 = u8::MAX;
 
-/// The place where the search for `name` begins: its length, first, middle and last letter tell most names apart.
-const fn place(name: &[u8]) -> usize {
-    let len = name.len();
-    if len == 0 {
-        return 0;
+/// The names as numbers, see [`words`], in the order of [`Known::ALL`].
+static WORDS: [(u64, u64); Known::COUNT] = {
+    let mut all = [(0, 0); Known::COUNT];
+    let mut number = 0;
+    while number < Known::COUNT {
+        all[number] = words(Known::ALL[number].as_str().as_bytes());
+        number += 1;
     }
-    (len * 11 + name[0] as usize * 3 + name[len / 2] as usize * 31 + name[len - 1] as usize * 7) % TABLE_LEN
+    all
+};
+
+/// The first eight bytes of a name and its last eight, which may be the same ones: with its length they are the name when that
+/// has 16 bytes at most. Shorter names have them of four bytes or of one.
+const fn words(name: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        (u64::from_le_bytes(*first), u64::from_le_bytes(*last))
+    } else if let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) {
+        (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64)
+    } else if let [first, .., last] = name {
+        // Two or three: the middle of a name of three.
+        (*first as u64 | (name[1] as u64) << 8, *last as u64)
+    } else if let [only] = name {
+        (*only as u64, 0)
+    } else {
+        (0, 0)
+    }
+}
+
+/// Chosen so that every name has a place of its own.
+const FACTOR: u64 = 0xa917_2a05_1e3b_25e5;
+
+/// The place where the search for a name begins.
+const fn place(len: usize, (first, last): (u64, u64)) -> usize {
+    // The highest bits are a place.
+    ((first ^ last.rotate_left(23) ^ len as u64).wrapping_mul(FACTOR) >> (64 - TABLE_LEN.ilog2())) as usize
 }
 
 const fn table() -> [u8; TABLE_LEN] {
     let mut table = [EMPTY; TABLE_LEN];
     let mut number = 0;
     while number < Known::COUNT {
-        let mut at = place(Known::ALL[number].as_str().as_bytes());
+        let name = Known::ALL[number].as_str();
+        assert!(name.len() <= 16, "longer names are more than two words");
+        let mut at = place(name.len(), words(name.as_bytes()));
         while table[at] != EMPTY {
             at = (at + 1) % TABLE_LEN;
         }
@@ -107,12 +137,15 @@ const fn table() -> [u8; TABLE_LEN] {
 
 impl Known {
     /// The name that `text` is.
+    #[inline]
     pub(crate) fn of(text: &str) -> Option<Self> {
-        let mut at = place(text.as_bytes());
+        let words = words(text.as_bytes());
+        let mut at = place(text.len(), words);
         // Ends at an empty place, of which the table has four for each name.
         loop {
-            let name = *Self::ALL.get(usize::from(TABLE[at]))?;
-            if name.as_str() == text {
+            let number = usize::from(TABLE[at]);
+            let name = *Self::ALL.get(number)?;
+            if WORDS[number] == words && name.as_str().len() == text.len() {
                 return Some(name);
             }
             at = (at + 1) % TABLE_LEN;
@@ -130,10 +163,10 @@ mod tests {
         let mut longest = 0;
         for (number, &name) in Known::ALL.iter().enumerate() {
             assert_eq!(Known::of(name.as_str()), Some(name));
-            let first = place(name.as_str().as_bytes());
+            let first = place(name.as_str().len(), words(name.as_str().as_bytes()));
             longest = longest.max((0..).find(|step| TABLE[(first + step) % TABLE_LEN] == number as u8).unwrap());
         }
-        assert!(longest <= 3, "{longest}");
+        assert_eq!(longest, 0, "every name has a place of its own");
         for other in ["", "x", "URL", "urls", "Session_id", "constructor"] {
             assert_eq!(Known::of(other), None, "{other}");
         }
@@ -141,7 +174,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_name_or_not(text in "[a-z_]{0,14}|.{0,20}") {
+        fn any_text_is_a_name_or_not(text in "[a-z_]{0,14}|.{0,20}|(url|title|os)[a-z]?|user_(agent|prop[a-z]rties|id)|session(_id|Id).?") {
             let expected = Known::ALL.iter().copied().find(|name| name.as_str() == text);
             prop_assert_eq!(Known::of(&text), expected);
         }

@@ -87,9 +87,9 @@ impl<'a> Scanner<'a> {
     fn members(&mut self, depth: u8, levels: u8, members: &mut Members<'a, '_>) -> Option<()> {
         self.each_member(|scanner, name| {
             let is_text = scanner.space()? == b'"';
-            match members.place(name) {
-                Some(place) if is_text => *place = Raw::Text(scanner.string()?),
-                Some(place) => *place = scanner.value(depth, levels)?,
+            match members.wants(name) {
+                Some(name) if is_text => members.set_text(name, scanner.string()?),
+                Some(name) => members.set(name, scanner.value(depth, levels)?),
                 None => drop(scanner.value(0, levels)?),
             }
             Some(())

@@ -163,6 +163,8 @@ impl<'a> WebUrl<'a> {
 const IN_HOST: u8 = 1;
 const IN_PATH: u8 = 2;
 const IN_QUERY: u8 = 4;
+/// Not as the first byte of a segment of the path.
+const NOT_FIRST: u8 = 8;
 
 static PLACES: [u8; 256] = places();
 
@@ -171,22 +173,12 @@ const fn places() -> [u8; 256] {
     let mut byte = 0;
     while byte < 256 {
         places[byte] = match byte as u8 {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' => IN_HOST | IN_PATH | IN_QUERY,
-            b'A'..=b'Z'
-            | b'_'
-            | b'~'
-            | b'/'
-            | b'%'
-            | b'+'
-            | b'='
-            | b'&'
-            | b','
-            | b';'
-            | b':'
-            | b'@'
-            | b'!'
-            | b'('
-            | b')' => IN_PATH | IN_QUERY,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => IN_HOST | IN_PATH | IN_QUERY,
+            b'.' => IN_HOST | IN_PATH | IN_QUERY | NOT_FIRST,
+            b'%' => IN_PATH | IN_QUERY | NOT_FIRST,
+            b'A'..=b'Z' | b'_' | b'~' | b'/' | b'+' | b'=' | b'&' | b',' | b';' | b':' | b'@' | b'!' | b'(' | b')' => {
+                IN_PATH | IN_QUERY
+            }
             b'?' => IN_QUERY,
             _ => 0,
         };
@@ -218,10 +210,17 @@ impl Parts {
         if bytes.get(host_end) != Some(&b'/') || !is_plain_host(bytes.get(host..host_end)?) {
             return None;
         }
-        let path_end = run(host_end, IN_PATH);
         // Segments such as `..` and `%2e` mean something else than they say.
-        let mut segments = bytes.get(host_end..path_end)?.split(|&byte| byte == b'/');
-        if segments.any(|segment| matches!(segment.first(), Some(b'.' | b'%'))) {
+        let mut before = b' ';
+        let mut is_plain = true;
+        let path = bytes.get(host_end..).unwrap_or(&[]).iter().take_while(|&&byte| {
+            let place = PLACES[usize::from(byte)];
+            is_plain &= before != b'/' || place & NOT_FIRST == 0;
+            before = byte;
+            place & IN_PATH != 0
+        });
+        let path_end = host_end + path.count();
+        if !is_plain {
             return None;
         }
         let query_end = if bytes.get(path_end) == Some(&b'?') { run(path_end + 1, IN_QUERY) } else { path_end };
@@ -242,12 +241,19 @@ impl Parts {
 /// Whether `host` is a name of small letters, digits, single hyphens and single dots that begins and ends with a letter:
 /// neither an IPv4 address nor punycode, whose rules are longer.
 fn is_plain_host(host: &[u8]) -> bool {
-    let ends = [host.first(), host.last()].map(|end| end.is_some_and(u8::is_ascii_lowercase));
-    let last_label = host.rsplit(|&byte| byte == b'.').next().unwrap_or(&[]);
-    ends == [true, true]
-        && host.len() <= 253
-        && last_label.first().is_some_and(u8::is_ascii_lowercase)
-        && !host.windows(2).any(|pair| matches!(pair, [b'-' | b'.', b'-' | b'.']))
+    let (mut before, mut label) = (b'.', b'.');
+    for &byte in host {
+        let parts = matches!(byte, b'-' | b'.');
+        if parts && matches!(before, b'-' | b'.') {
+            return false;
+        }
+        if before == b'.' {
+            label = byte;
+        }
+        before = byte;
+    }
+    let is_letter = |byte: &u8| byte.is_ascii_lowercase();
+    host.first().is_some_and(is_letter) && is_letter(&before) && is_letter(&label) && host.len() <= 253
 }
 
 /// `host` without the dot of the root, in lower case already.

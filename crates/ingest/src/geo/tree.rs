@@ -2,7 +2,6 @@
 //! memory at every bit, and this halves the bits. What a record says is left to `maxminddb`.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use maxminddb::Metadata;
 
@@ -24,12 +23,7 @@ pub(super) struct Tree {
     has_ipv6: bool,
     /// Where the search for an IPv4 address goes on after its first 16 bits.
     ipv4: Box<[u32]>,
-    /// Where searches in IPv4 networks ended lately: the 24 bits of the network, then where. 0 in places not used yet.
-    recent: Box<[AtomicU64]>,
 }
-
-/// Networks remembered: as many as have visitors at one time on a busy server, in 32 KB.
-const RECENT: usize = 4_096;
 
 /// The bits of an IPv4 address that the table answers.
 const TABLE_BITS: u32 = 16;
@@ -44,14 +38,7 @@ impl Tree {
         if !is_whole {
             return None;
         }
-        let mut tree = Self {
-            bytes,
-            nodes,
-            node_bytes,
-            has_ipv6: metadata.ip_version == 6,
-            ipv4: Box::default(),
-            recent: (0..RECENT).map(|_| AtomicU64::new(0)).collect(),
-        };
+        let mut tree = Self { bytes, nodes, node_bytes, has_ipv6: metadata.ip_version == 6, ipv4: Box::default() };
         // IPv4 addresses are the last 32 bits of ::/96.
         let root = if tree.has_ipv6 { tree.walk(0, 0, 96)? } else { 0 };
         tree.ipv4 = (0..1u128 << TABLE_BITS)
@@ -60,34 +47,31 @@ impl Tree {
         Some(tree)
     }
 
-    /// Where the search for `address` ends. A damaged tree ends in [`Leaf::Nothing`].
-    pub(super) fn find(&self, address: IpAddr) -> Leaf {
-        let end = match address {
+    /// Where the search for `address` ends, and whether it ends there for the whole network of the address, a /24 of IPv4 or
+    /// a /48 of IPv6. A damaged tree ends in [`Leaf::Nothing`].
+    pub(super) fn find(&self, address: IpAddr) -> (Leaf, bool) {
+        let (end, is_shared) = match address {
             IpAddr::V4(address) => self.find_ipv4(address.to_bits()),
-            IpAddr::V6(address) if self.has_ipv6 => self.walk(0, address.to_bits(), 128),
-            IpAddr::V6(_) => None,
+            IpAddr::V6(address) if self.has_ipv6 => self.walk_on(Some(0), address.to_bits(), 48, 80),
+            IpAddr::V6(_) => (None, true),
         };
         match end {
-            Some(end) if end > self.nodes => Leaf::Record(end),
-            _ => Leaf::Nothing,
+            Some(end) if end > self.nodes => (Leaf::Record(end), is_shared),
+            _ => (Leaf::Nothing, is_shared),
         }
     }
 
-    fn find_ipv4(&self, address: u32) -> Option<u32> {
-        let network = address >> 8;
-        let recent = self.recent.get(network as usize % RECENT)?;
-        let known = recent.load(Ordering::Relaxed);
-        if known >> 32 == u64::from(network) && known as u32 != 0 {
-            return Some(known as u32);
+    fn find_ipv4(&self, address: u32) -> (Option<u32>, bool) {
+        let start = self.ipv4.get((address >> (32 - TABLE_BITS)) as usize).copied();
+        self.walk_on(start, u128::from(address) << (96 + TABLE_BITS), 24 - TABLE_BITS, 8)
+    }
+
+    /// Follows the `count` highest of `bits` from `node`, and `more` when that is not the end; whether it was.
+    fn walk_on(&self, node: Option<u32>, bits: u128, count: u32, more: u32) -> (Option<u32>, bool) {
+        match node.and_then(|node| self.walk(node, bits, count)) {
+            Some(end) if end < self.nodes => (self.walk(end, bits << count, more), false),
+            end => (end, true),
         }
-        let start = *self.ipv4.get((address >> (32 - TABLE_BITS)) as usize)?;
-        let end = self.walk(start, u128::from(address) << (96 + TABLE_BITS), 24 - TABLE_BITS)?;
-        if end < self.nodes {
-            // The network is divided further.
-            return self.walk(end, u128::from(address) << 120, 8);
-        }
-        recent.store(u64::from(network) << 32 | u64::from(end), Ordering::Relaxed);
-        Some(end)
     }
 
     /// Follows the `count` highest of `bits` from `node`, or fewer to where the search ends.
