@@ -137,7 +137,7 @@ const fn table() -> [u8; TABLE_LEN] {
 
 impl Known {
     /// The name that `text` is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(text: &str) -> Option<Self> {
         let words = words(text.as_bytes());
         let mut at = place(text.len(), words);

@@ -38,6 +38,10 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    fn next_two(&self) -> Option<&[u8; 2]> {
+        self.text.as_bytes().get(self.at..)?.first_chunk()
+    }
+
     /// Passes over white space and looks at what follows.
     fn space(&mut self) -> Option<u8> {
         loop {
@@ -86,9 +90,8 @@ impl<'a> Scanner<'a> {
     /// what it has just written.
     fn members(&mut self, depth: u8, levels: u8, members: &mut Members<'a, '_>) -> Option<()> {
         self.each_member(|scanner, name| {
-            let is_text = scanner.space()? == b'"';
             match members.wants(name) {
-                Some(name) if is_text => members.set_text(name, scanner.string()?),
+                Some(name) if scanner.peek() == Some(b'"') => members.set_text(name, scanner.string()?),
                 Some(name) => members.set(name, scanner.value(depth, levels)?),
                 None => drop(scanner.value(0, levels)?),
             }
@@ -109,8 +112,17 @@ impl<'a> Scanner<'a> {
                 return None;
             }
             let name = self.string()?;
-            self.expect(b':')?;
+            if self.next_two() == Some(b":\"") {
+                self.at += 1;
+            } else {
+                self.expect(b':')?;
+                self.space();
+            }
             value(self, name)?;
+            if self.next_two() == Some(b",\"") {
+                self.at += 1;
+                continue;
+            }
             match self.space()? {
                 b',' => self.at += 1,
                 b'}' => {

@@ -2,6 +2,7 @@
 
 /// `text` without white space around it, as [`str::trim`] has it, which reads characters where nearly every text needs a look
 /// at two bytes.
+#[inline]
 pub(crate) fn trim(text: &str) -> &str {
     match text.as_bytes() {
         [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~'] => text,
