@@ -229,13 +229,18 @@ impl Dimensions {
     /// When all texts together would exceed [`MAX_DIMENSION_TEXT_BYTES`], the value is cut at a character boundary.
     pub fn set(&mut self, dimension: Dimension, value: &str) {
         let start = self.text.len();
-        let mut len = value.len().min(MAX_DIMENSION_TEXT_BYTES - start);
-        while !value.is_char_boundary(len) {
-            len -= 1;
+        let mut len = value.len();
+        if len > MAX_DIMENSION_TEXT_BYTES - start {
+            len = value.floor_char_boundary(MAX_DIMENSION_TEXT_BYTES - start);
         }
         self.text.push_str(&value[..len]);
         // Both fit: start + len is at most MAX_DIMENSION_TEXT_BYTES.
         self.spans[dimension as usize] = (start as u16, len as u16);
+    }
+
+    /// How many bytes the values have together, earlier ones included.
+    pub fn text_bytes(&self) -> usize {
+        self.text.len()
     }
 
     /// How many dimensions have a value.

@@ -23,6 +23,9 @@ const ZSTD_LEVEL: i32 = -1;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
 const MAX_ROWS_BYTES: usize = 1 << 30;
 
+/// No row has more bytes beside its texts, their dimensions and lengths.
+const ROW_BYTES: usize = 64;
+
 /// One event. `T` is its texts: written from where they are, read as [`ReadTexts`].
 #[derive(Serialize, Deserialize)]
 struct Row<T> {
@@ -82,6 +85,7 @@ pub(crate) struct DamagedBatch(&'static str);
 /// Encodes batches of events as the log keeps them; keeps its buffers between them.
 pub struct Encoder {
     rows: Vec<u8>,
+    compressed: Vec<u8>,
     compressor: zstd::bulk::Compressor<'static>,
 }
 
@@ -91,7 +95,8 @@ impl Encoder {
     /// # Errors
     /// When there is no memory for the compressor.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { rows: Vec::new(), compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)? })
+        let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+        Ok(Self { rows: Vec::new(), compressed: Vec::new(), compressor })
     }
 
     /// The payload of `events`, compressed and with a checksum.
@@ -104,17 +109,21 @@ impl Encoder {
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.
         rows = postcard::serialize_with_flavor(&events.len(), Rows(rows)).map_err(std::io::Error::other)?;
         for new in events {
+            rows.reserve(ROW_BYTES + 4 * Dimension::COUNT + new.event.dimensions.text_bytes());
             rows = postcard::serialize_with_flavor(&row(new), Rows(rows)).map_err(std::io::Error::other)?;
         }
         let length = u32::try_from(rows.len())
             .ok()
             .filter(|&length| length as usize <= MAX_ROWS_BYTES)
             .ok_or_else(|| std::io::Error::other("a batch of more than 1 GiB"))?;
-        let mut payload = Vec::with_capacity(HEADER + rows.len() / 4);
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(rows.len()));
+        self.compressor.compress_to_buffer(&rows, &mut self.compressed)?;
+        let mut payload = Vec::with_capacity(HEADER + self.compressed.len());
         payload.push(VERSION);
         payload.extend([0; 8]);
         payload.extend(length.to_le_bytes());
-        payload.extend(self.compressor.compress(&rows)?);
+        payload.extend_from_slice(&self.compressed);
         let hash = xxh3_64(&payload[9..]);
         payload[1..9].copy_from_slice(&hash.to_le_bytes());
         self.rows = rows;
