@@ -68,7 +68,13 @@ pub struct GeoDatabase {
     /// Records read lately, by where they are in the database: a country has one record for all of its networks.
     places: Recent<Place>,
     /// Where networks are that were asked for lately.
-    networks: Box<[Mutex<(Network, Arc<Place>)>]>,
+    networks: Box<[Mutex<Located>]>,
+}
+
+/// A network, and where it is.
+struct Located {
+    network: Network,
+    place: Arc<Place>,
 }
 
 /// Networks remembered: as many as have visitors at one time on a busy server, in 64 KB.
@@ -117,7 +123,7 @@ impl GeoDatabase {
         let tree =
             Tree::new(bytes, reader.metadata()).ok_or_else(|| invalid("its search tree is damaged".to_owned()))?;
         let nowhere = Arc::<Place>::default();
-        let networks = (0..NETWORKS).map(|_| Mutex::new((0, Arc::clone(&nowhere)))).collect();
+        let networks = (0..NETWORKS).map(|_| Mutex::new(Located { network: 0, place: Arc::clone(&nowhere) })).collect();
         let database = Self { reader, tree, places: Recent::new(PLACES), networks };
         // A file of another kind, for example of networks' names, would silently give no country.
         let probes: [IpAddr; 4] = [[8, 8, 8, 8], [1, 1, 1, 1], [193, 0, 6, 139], [81, 2, 69, 160]].map(IpAddr::from);
@@ -144,10 +150,10 @@ impl GeoDatabase {
         let network = network(address);
         // The highest bits of a multiplicative hash: a place for each of 4,096.
         let recent = self.networks.get((network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize);
-        if let Some((known, place)) = recent.map(|recent| recent.lock()).as_deref()
-            && *known == network
+        if let Some(known) = recent.map(|recent| recent.lock())
+            && known.network == network
         {
-            return Ok(Arc::clone(place));
+            return Ok(Arc::clone(&known.place));
         }
         let (leaf, is_shared) = self.tree.find(address);
         let place = match leaf {
@@ -160,7 +166,7 @@ impl GeoDatabase {
             }
         };
         if let Some(recent) = recent.filter(|_| is_shared) {
-            *recent.lock() = (network, Arc::clone(&place));
+            *recent.lock() = Located { network, place: Arc::clone(&place) };
         }
         Ok(place)
     }
