@@ -446,6 +446,28 @@ fn a_cancelled_or_poor_query_has_no_answer() {
     assert_eq!(dataset.answer(&long, &million_bytes), Err(QueryError::MemoryExceeded));
 }
 
+/// Sabotage: leave out `take` in `Scan::shown_rows`, or beside `Groups::visits`.
+#[test]
+fn rows_that_are_kept_for_a_breakdown_are_taken_from_the_budget() {
+    let events: Vec<Event> = (0..4_000).map(|n| page(n, 1, n as u64, "/a")).collect();
+    let dataset = MemoryDataset::new(&events);
+    let asked = |group_by, bytes| {
+        let query =
+            Query { range: range(0, 4_000), filter: Filter::default(), question: Question::Breakdown(group_by) };
+        dataset.answer(&query, &Budget::new(std::time::Duration::from_secs(60), bytes)).map(|_| ())
+    };
+    // Ids by group are 16 KB; with each event that is shown its place and its row are 32 KB more.
+    let by_field = |field, metrics| GroupBy { metrics, ..by(field) };
+    assert_eq!(asked(by_field(PATH, Vec::new()), 20_000), Ok(()));
+    let titles = || by_field(PATH, vec![Metric::Title]);
+    assert_eq!(asked(titles(), 45_000), Err(QueryError::MemoryExceeded));
+    assert_eq!(asked(titles(), 55_000), Ok(()));
+    // First rows and groups of 4,000 sessions.
+    let country = || by_field(Field::Dimension(Dimension::Country), Vec::new());
+    assert_eq!(asked(country(), 30_000), Err(QueryError::MemoryExceeded));
+    assert_eq!(asked(country(), 40_000), Ok(()));
+}
+
 #[test]
 fn a_column_that_was_not_loaded_is_an_error() {
     let memory = MemoryDataset::new(&[page(1, 1, 1, "/a")]);

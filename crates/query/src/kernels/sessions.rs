@@ -33,6 +33,8 @@ pub(super) struct First {
 pub(super) struct Sessions<'a> {
     dataset: &'a Dataset<'a>,
     window: TimeRange,
+    /// In how many chunks each session has a part; empty when there is one chunk, which holds its sessions whole.
+    chunks_of: &'a [u16],
     /// The parts of sessions that have parts in several chunks, each with its chunk; ordered by their first event.
     split: Vec<(u32, SessionPart)>,
     /// These sessions put together, ordered by their first event.
@@ -50,9 +52,9 @@ struct Merged {
 impl<'a> Sessions<'a> {
     /// `window` must hold all activity of the sessions that are asked for later.
     pub(super) fn new(dataset: &'a Dataset<'a>, window: TimeRange, work: &Work<'_>) -> Result<Self, QueryError> {
-        let mut sessions = Self { dataset, window, split: Vec::new(), merged: Vec::new() };
-        // A chunk alone holds its sessions whole.
-        if dataset.chunks.len() < 2 {
+        let chunks_of = if dataset.chunks.len() < 2 { &[][..] } else { dataset.session_parts };
+        let mut sessions = Self { dataset, window, chunks_of, split: Vec::new(), merged: Vec::new() };
+        if chunks_of.is_empty() {
             return Ok(sessions);
         }
         let mut parts: Vec<(u32, SessionPart)> = Vec::new();
@@ -60,8 +62,11 @@ impl<'a> Sessions<'a> {
             work.check()?;
             for range in [starting_in(chunk, window), heartbeats_ending_in(chunk, window)] {
                 let codes = &chunk.session_index().session;
-                let several = range.filter(|&position| sessions.is_split(codes[position]));
-                parts.extend(several.map(|position| (number as u32, chunk.sessions[position])));
+                for (&session, position) in codes[range.clone()].iter().zip(range) {
+                    if sessions.is_split(session) {
+                        parts.push((number as u32, chunk.sessions[position]));
+                    }
+                }
             }
         }
         work.take::<(u32, SessionPart)>(2 * parts.len())?;
@@ -184,7 +189,7 @@ impl<'a> Sessions<'a> {
     /// Whether the session with this code is in several chunks.
     #[inline]
     pub(super) fn is_split(&self, session: u32) -> bool {
-        self.dataset.chunks.len() >= 2 && self.dataset.session_parts[session as usize] >= 2
+        self.chunks_of.get(session as usize).is_some_and(|&chunks| chunks >= 2)
     }
 }
 
