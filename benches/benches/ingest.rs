@@ -440,7 +440,7 @@ fn benches(c: &mut Criterion) {
         );
     });
     group.bench_function("enrich", |b| {
-        // So many that visitors are forgotten before they come round again.
+        // So many that networks are forgotten before they come round again.
         let batches: Vec<_> = (0..32).map(|_| visitors.batch()).collect();
         let mut next = batches.iter().cycle();
         let parsed = || {

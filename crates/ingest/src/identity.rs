@@ -11,7 +11,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use rand::CryptoRng;
 use sha2::Sha256;
-use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 use zeroize::Zeroizing;
 
@@ -148,7 +147,6 @@ struct Store {
 /// Names visitors and sessions by keyed hashes that cannot be traced back (DESIGN §3, Identity).
 pub struct VisitorHasher {
     keys: ArcSwap<Keys>,
-    given: Given,
     store: Mutex<Store>,
 }
 
@@ -177,7 +175,7 @@ impl VisitorHasher {
             None => Secrets { installation: random_secret(&mut *rng), salts: Vec::new() },
         };
         let keys = ArcSwap::from_pointee(Keys::new(&secrets));
-        let hasher = Self { keys, given: Given::new(), store: Mutex::new(Store { file, secrets, rng }) };
+        let hasher = Self { keys, store: Mutex::new(Store { file, secrets, rng }) };
         hasher.rotate(now)?;
         Ok(hasher)
     }
@@ -222,8 +220,8 @@ impl VisitorHasher {
     }
 
     /// The names that the installation gives.
-    pub(crate) fn names(&self) -> Names<'_> {
-        Names { keys: self.keys.load(), given: &self.given }
+    pub(crate) fn names(&self) -> Names {
+        Names(self.keys.load())
     }
 
     /// The visitor of `site` with `address` and the agent with the digest `agent` on the UTC day of `now`, and the id of
@@ -243,122 +241,34 @@ impl VisitorHasher {
 }
 
 /// Names that do not change with the day.
-pub(crate) struct Names<'a> {
-    keys: arc_swap::Guard<Arc<Keys>>,
-    given: &'a Given,
-}
+pub(crate) struct Names(arc_swap::Guard<Arc<Keys>>);
 
-impl Names<'_> {
-    /// [`Names::known_visitor`] and [`Names::session`] of it.
-    pub(crate) fn known_session(
-        &self,
-        site: WebsiteId,
-        visitor: &str,
-        session: &str,
-        day: i32,
-    ) -> (VisitorId, SessionId) {
-        self.given.get_or(site, visitor, session, day, || {
-            let known = self.known_visitor(site, visitor);
-            (known, self.session(site, known, session, day))
-        })
-    }
-
+impl Names {
     /// The visitor who sent `client_id` to `site`: the same id gives the same visitor for ever, and unrelated ones on two sites.
     pub(crate) fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
-        VisitorId(hash(&self.keys.installation, b"visitor", site, &[client_id.as_bytes()]))
+        VisitorId(hash(&self.0.installation, b"visitor", site, &[client_id.as_bytes()]))
     }
 
     /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor is part of it, because a
     /// session has one visitor everywhere else: an id that two visitors send is two sessions.
     pub(crate) fn session(&self, site: WebsiteId, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
         let parts: [&[u8]; 3] = [&visitor.0.to_le_bytes(), client_id.as_bytes(), &day.to_le_bytes()];
-        SessionId(hash(&self.keys.installation, b"session", site, &parts))
+        SessionId(hash(&self.0.installation, b"session", site, &parts))
     }
 
     /// The session that `visitor` begins at `at`.
     pub(crate) fn stitched_session(&self, site: WebsiteId, visitor: VisitorId, at: Timestamp) -> SessionId {
         let parts: [&[u8]; 2] = [&visitor.0.to_le_bytes(), &at.as_millis().to_le_bytes()];
-        SessionId(hash(&self.keys.installation, b"stitched", site, &parts))
+        SessionId(hash(&self.0.installation, b"stitched", site, &parts))
     }
 
     /// The digest of an idempotency key of `site`.
     pub(crate) fn idempotency_key(&self, site: WebsiteId, key: &str) -> [u8; 16] {
-        let digest = digest(&self.keys.installation, b"idempotency", site, &[key.as_bytes()]);
+        let digest = digest(&self.0.installation, b"idempotency", site, &[key.as_bytes()]);
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
         short
     }
-}
-
-/// The most bytes of what a pair of names is made from that are remembered: with both ids in the form of UUIDs it has 93.
-const GIVEN_KEY_MAX: usize = 102;
-
-/// Pairs of names remembered, 128 bytes each: the visitors that are on a busy server at one time.
-const GIVEN_PLACES: usize = 8_192;
-
-/// The names given lately to visitors who are known by an id that their client keeps, and to their sessions: a page or
-/// heartbeat later they come again, and five blocks of SHA-256 are one comparison. The secret behind these names never
-/// changes. Visitors of a day are not kept here: what they are made from is an address.
-struct Given {
-    places: Box<[GivenPlace]>,
-}
-
-/// Two lines of a processor's cache.
-#[repr(align(64))]
-struct GivenPlace(Mutex<Pair>);
-
-/// A pair of names, and the whole of what it is made from.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Pair {
-    names: (VisitorId, SessionId),
-    /// 0: no pair.
-    len: u8,
-    key: [u8; GIVEN_KEY_MAX],
-}
-
-impl Given {
-    fn new() -> Self {
-        let pair = Pair { key: [0; GIVEN_KEY_MAX], len: 0, names: (VisitorId(0), SessionId(0)) };
-        Self { places: (0..GIVEN_PLACES).map(|_| GivenPlace(Mutex::new(pair))).collect() }
-    }
-
-    fn get_or(
-        &self,
-        site: WebsiteId,
-        visitor: &str,
-        session: &str,
-        day: i32,
-        give: impl FnOnce() -> (VisitorId, SessionId),
-    ) -> (VisitorId, SessionId) {
-        let mut buffer = [0; GIVEN_KEY_MAX];
-        let Some(len) = write_key(&mut buffer, site, visitor, session, day) else { return give() };
-        let Some(key) = buffer.get(..usize::from(len)) else { return give() };
-        // A power of two: all the low bits of a hash are a place.
-        let place = xxh3_64(key) as usize & self.places.len().wrapping_sub(1);
-        let Some(GivenPlace(place)) = self.places.get(place) else { return give() };
-        let pair = place.lock();
-        if pair.len == len && pair.key.get(..key.len()) == Some(key) {
-            return pair.names;
-        }
-        drop(pair);
-        let names = give();
-        *place.lock() = Pair { key: buffer, len, names };
-        names
-    }
-}
-
-/// Writes site, day and both ids into `key`, so that no two inputs read the same; how many bytes, when they fit.
-fn write_key(key: &mut [u8; GIVEN_KEY_MAX], site: WebsiteId, visitor: &str, session: &str, day: i32) -> Option<u8> {
-    let visitor_len = u8::try_from(visitor.len()).ok()?;
-    let len = u8::try_from(21 + visitor.len() + session.len()).ok()?;
-    let (head, ids) = key.split_first_chunk_mut::<21>()?;
-    head[..16].copy_from_slice(&site.as_u128().to_le_bytes());
-    head[16..20].copy_from_slice(&day.to_le_bytes());
-    head[20] = visitor_len;
-    ids.get_mut(..visitor.len())?.copy_from_slice(visitor.as_bytes());
-    ids.get_mut(visitor.len()..visitor.len() + session.len())?.copy_from_slice(session.as_bytes());
-    Some(len)
 }
 
 impl std::fmt::Debug for VisitorHasher {
@@ -412,7 +322,6 @@ fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
@@ -507,24 +416,5 @@ mod tests {
         assert_ne!(session(1, 1, 1), session(1, 2, 1), "another visitor");
         assert_ne!(session(1, 1, 1), session(1, 1, 2), "another day");
         assert_ne!(hasher.names().idempotency_key(site(1), "k"), hasher.names().idempotency_key(site(2), "k"));
-    }
-
-    proptest! {
-        /// Also when others took their places meanwhile, and when they are too long to be remembered.
-        #[test]
-        fn names_that_are_remembered_are_those_that_were_given(
-            asked in prop::collection::vec((0..3u8, "[ab]{0,2}|[ab]{60}", "[ab]{0,2}|[ab]{60}", 0..3i32), 1..60)
-        ) {
-            let mut hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
-            hasher.given.places = hasher.given.places.into_iter().take(2).collect();
-            let names = hasher.names();
-            for (site_number, visitor, session, day) in &asked {
-                let (site, known) = (site(*site_number), names.known_visitor(site(*site_number), visitor));
-                let expected = (known, names.session(site, known, session, *day));
-                for time in ["first", "second"] {
-                    prop_assert_eq!(names.known_session(site, visitor, session, *day), expected, "{} time", time);
-                }
-            }
-        }
     }
 }

@@ -179,7 +179,10 @@ impl Pipeline {
         let (site, names) = (rules.website(), self.hasher.names());
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
         let (visitor, session) = match known {
-            Some(id) => names.known_session(site, id, &fields.session_id, step.day),
+            Some(id) => {
+                let visitor = names.known_visitor(site, id);
+                (visitor, names.session(site, visitor, &fields.session_id, step.day))
+            }
             None => {
                 let visitor = self.daily_visitor(site, hit, &agent.digest, at)?;
                 let session = if fields.cookieless {
@@ -230,7 +233,8 @@ impl Pipeline {
         }
         let (site, names) = (rules.website(), self.hasher.names());
         let id = fields.visitor_id.as_deref().unwrap_or("");
-        let (visitor, session) = names.known_session(site, id, &fields.session_id, rules.zone().civil_day(at));
+        let visitor = names.known_visitor(site, id);
+        let session = names.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref(), None]);
