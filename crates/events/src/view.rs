@@ -253,8 +253,7 @@ impl View {
         for (segment, range) in needed {
             let key = ChunkKey::Segment { segment: segment.meta.id, group: range.group };
             if !self.has(key, range.rows as usize, columns) {
-                budget.check()?;
-                self.load_segment(key, segment, range, columns).map_err(damaged)?;
+                self.load_segment(key, segment, range, columns, budget)?;
             }
             keys.push(key);
         }
@@ -341,16 +340,20 @@ impl View {
         segment: &Segment,
         range: &SiteRange,
         columns: ColumnSet,
-    ) -> Result<(), SegmentError> {
+        budget: &Budget,
+    ) -> Result<(), QueryError> {
         let rows = range.start as usize..(range.start + range.rows) as usize;
+        budget.check()?;
         if !self.chunks.contains_key(&key) {
-            let base = self.read_base(segment, range.group, rows.clone())?;
+            let base = self.read_base(segment, range.group, rows.clone()).map_err(damaged)?;
+            budget.check()?;
             self.insert(key, Loaded::new(base.into_rows(), range.rows as usize));
         }
         for dimension in columns.iter() {
             let Some(loaded) = self.chunks.get(&key) else { break };
             if loaded.chunk.columns[dimension as usize].is_none() {
-                let coded = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
+                budget.check()?;
+                let coded = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone()).map_err(damaged)?;
                 let codes = self.text_codes(dimension, coded);
                 self.set_column(key, dimension, &codes);
             }
