@@ -40,8 +40,10 @@ use crate::{AppendError, AppendOutcome, NewEvent, codec};
 /// The version of the format that this program reads and writes.
 const FORMAT: i64 = 2;
 const SEGMENT_META_VERSION: u8 = 2;
-/// A checkpoint is due after this much log: it then writes about as much to the database file, some ten milliseconds.
-const CHECKPOINT_BYTES: u64 = 4 << 20;
+const PAGE_BYTES: u64 = 8192;
+/// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
+/// wait for the file system to extend it. The checkpoint writes each page once, some milliseconds.
+const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
 const TRIM_BATCHES: u64 = 2;
 
@@ -100,6 +102,7 @@ pub(crate) struct Log {
     sealed_seq: u64,
     /// The lowest sequence number that may still have a row.
     lowest_seq: u64,
+    /// What commits wrote since the last checkpoint, about.
     unsaved_bytes: u64,
 }
 
@@ -155,7 +158,7 @@ impl Log {
         connection.busy_timeout(Duration::ZERO)?;
         // A checkpoint when the connection closes would touch a file that failed.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        connection.pragma_update(None, "page_size", 8192)?;
+        connection.pragma_update(None, "page_size", PAGE_BYTES.cast_signed())?;
         pragma(&connection, "locking_mode", "EXCLUSIVE", "exclusive")?;
         pragma(&connection, "journal_mode", "WAL", "wal")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -263,7 +266,9 @@ impl Log {
             let mut bytes = 0;
             if !stored.is_empty() {
                 let payload = encoder.encode(stored.into_iter())?;
-                bytes = payload.len() as u64 + 64 * events.len() as u64;
+                // The pages of the row, one of the tree above, and leaves of keys.
+                bytes = (payload.len() as u64).next_multiple_of(PAGE_BYTES) + PAGE_BYTES;
+                bytes += PAGE_BYTES * events.iter().filter(|new| new.idempotency_key.is_some()).count() as u64;
                 transaction.execute(
                     "INSERT INTO batches (seq, payload) VALUES (?1, ?2)",
                     params![seq.cast_signed(), payload],
@@ -492,19 +497,14 @@ fn check_keys(connection: &Connection, events: &[&NewEvent]) -> Result<Vec<Appen
         .collect()
 }
 
-/// Deletes the batches from `range.0` to `range.1`, both included, and tells how many bytes of log that takes.
+/// Deletes the batches from `range.0` to `range.1`, both included, and tells how many bytes of log that takes, about.
 fn delete_batches(connection: &Connection, range: (u64, u64)) -> Result<u64, rusqlite::Error> {
     if range.1 < range.0 {
         return Ok(0);
     }
-    let range = [range.0.cast_signed(), range.1.cast_signed()];
-    let bytes: i64 = connection.query_row(
-        "SELECT coalesce(sum(length(payload)), 0) FROM batches WHERE seq BETWEEN ?1 AND ?2",
-        range,
-        |row| row.get(0),
-    )?;
-    connection.execute("DELETE FROM batches WHERE seq BETWEEN ?1 AND ?2", range)?;
-    Ok(bytes.cast_unsigned())
+    let deleted = connection
+        .execute("DELETE FROM batches WHERE seq BETWEEN ?1 AND ?2", [range.0.cast_signed(), range.1.cast_signed()])?;
+    Ok(PAGE_BYTES * deleted as u64)
 }
 
 pub(crate) fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
