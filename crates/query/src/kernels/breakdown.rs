@@ -60,16 +60,16 @@ impl Scan<'_> {
             let counted = self.counted_sessions(test, &selected)?;
             let is_counted = |session| counted.as_deref().is_none_or(|counted| counted.contains(session));
             match groups.columns_of_one(self)? {
-                Some(columns) => self.sessions()?.for_each_first(self.range, |first| {
+                Some(columns) => self.sessions()?.for_each_first(self.range, self.work, |first| {
                     if is_counted(first.session) {
                         session_totals.add(columns[first.chunk as usize][first.row as usize], first.metrics);
                     }
-                }),
-                None => self.sessions()?.for_each_starting_in(self.range, |session| {
+                })?,
+                None => self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
                     if is_counted(session.part.session) {
                         session_totals.add(groups.of_session(session), SessionMetrics::of(session.part));
                     }
-                }),
+                })?,
             }
         }
         if group_by.order == Order::Sessions && !of_sessions {
@@ -180,7 +180,7 @@ impl Scan<'_> {
         let mut codes: Vec<u32> = Vec::new();
         let mut visitors: Vec<u32> = Vec::new();
         let starts = zenovay_domain::TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.to);
-        self.sessions()?.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, self.work, |session| {
             let part = session.part;
             if sessions.is_some_and(|sessions| !sessions.contains(part.session)) {
                 return;
@@ -197,7 +197,7 @@ impl Scan<'_> {
             } else if part.last_at >= range.from.as_millis() {
                 reaching_over.insert(part.session);
             }
-        });
+        })?;
         self.work.take::<[u32; 2]>(codes.len())?;
         pairs.push(Pairs { groups: Cow::Owned(codes), ids: Cow::Owned(visitors) });
         if reaching_over.is_empty() {
@@ -469,11 +469,11 @@ impl<'a> FieldCodes<'a> {
             return Ok(());
         }
         self.of_sessions = scan.work.filled(0, scan.dataset.session_ids.len())?;
-        scan.sessions()?.for_each_starting_in(scan.window, |session| {
+        scan.sessions()?.for_each_starting_in(scan.window, scan.work, |session| {
             if some.is_none_or(|some| some.contains(session.part.session)) {
                 self.of_sessions[session.part.session as usize] = self.sessions.code(session);
             }
-        });
+        })?;
         Ok(())
     }
 

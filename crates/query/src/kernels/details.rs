@@ -61,7 +61,8 @@ impl Scan<'_> {
     ) -> Result<Vec<MetricValues>, QueryError> {
         // Nothing for a session that does not start in the range.
         let mut shares = self.work.filled(SessionMetrics::default(), self.dataset.session_ids.len())?;
-        self.sessions()?.for_each_first(self.range, |first| shares[first.session as usize] = first.metrics);
+        self.sessions()?
+            .for_each_first(self.range, self.work, |first| shares[first.session as usize] = first.metrics)?;
         let mut sessions: Vec<Pairs<'_>> = Vec::with_capacity(shown.len());
         for (selected, shown) in selected.iter().zip(shown) {
             let session = &selected.chunk.session;

@@ -145,11 +145,11 @@ impl<'a> Scan<'a> {
         let mut metrics = MetricValues::default();
         match &counted {
             None => metrics = self.sessions()?.totals_starting_in(self.range),
-            Some(counted) => self.sessions()?.for_each_starting_in(self.range, |session| {
+            Some(counted) => self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
                 if counted.contains(session.part.session) {
                     add_session(&mut metrics, session.part);
                 }
-            }),
+            })?,
         }
         for selected in &selected {
             metrics.events += selected.len() as u64;
@@ -197,7 +197,7 @@ impl<'a> Scan<'a> {
         }
         let Some(counted) = counted else { return Ok(Series { points }) };
         let mut position = 0;
-        self.sessions()?.for_each_starting_in(self.range, |session| {
+        self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
             if counted.contains(session.part.session) {
                 let first_at = Timestamp::from_millis(session.part.first_at);
                 if !points[position].bucket.contains(first_at) {
@@ -206,7 +206,7 @@ impl<'a> Scan<'a> {
                 }
                 add_session(&mut points[position].metrics, session.part);
             }
-        });
+        })?;
         Ok(Series { points })
     }
 
@@ -223,12 +223,12 @@ impl<'a> Scan<'a> {
             }
         };
         let mut visitors = self.visitor_bits()?;
-        self.sessions()?.for_each(|session| {
+        self.sessions()?.for_each(self.work, |session| {
             let is_live = after < session.part.last_at && session.part.last_at < before;
             if is_live && chosen.as_deref().is_none_or(|chosen| chosen.contains(session.part.session)) {
                 visitors.insert(session.part.visitor);
             }
-        });
+        })?;
         Ok(LiveCount { visitors: visitors.len() })
     }
 

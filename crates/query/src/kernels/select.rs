@@ -162,15 +162,15 @@ impl<'a> Scan<'a> {
         let mut sessions = self.session_bits()?;
         if let (Field::Dimension(dimension), FilterLevel::Session) = (field, field.level()) {
             let columns = self.columns(*dimension)?;
-            self.sessions()?.for_each_first(self.window, |first| {
+            self.sessions()?.for_each_first(self.window, self.work, |first| {
                 let code = columns[first.chunk as usize][first.row as usize];
                 sessions.insert_if(first.session, codes.contains(code));
-            });
+            })?;
         } else if field.level() == FilterLevel::Session {
             let of_session = self.session_codes(field)?;
-            self.sessions()?.for_each_starting_in(self.window, |session| {
+            self.sessions()?.for_each_starting_in(self.window, self.work, |session| {
                 sessions.insert_if(session.part.session, codes.contains(of_session.code(session)));
-            });
+            })?;
         } else {
             for chunk in self.dataset.chunks {
                 let column = column(chunk, field.column())?;

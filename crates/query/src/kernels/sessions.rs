@@ -112,53 +112,76 @@ impl<'a> Sessions<'a> {
 
     /// Calls `visit` for each session whose first event is in `range`, which must be within the window.
     #[inline]
-    pub(super) fn for_each_starting_in(&self, range: TimeRange, mut visit: impl FnMut(Session<'_>)) {
+    pub(super) fn for_each_starting_in(
+        &self,
+        range: TimeRange,
+        work: &Work<'_>,
+        mut visit: impl FnMut(Session<'_>),
+    ) -> Result<(), QueryError> {
         for (number, chunk) in self.dataset.chunks.iter().enumerate() {
-            self.for_each_whole(number, chunk, starting_in(chunk, range), &mut visit);
+            self.for_each_whole(number, chunk, starting_in(chunk, range), work, &mut visit)?;
         }
         self.merged_starting_in(range).iter().for_each(|merged| visit(merged.session()));
+        Ok(())
     }
 
     /// The same for visitors that need no more than the session's metrics and where its first event is.
     #[inline]
-    pub(super) fn for_each_first(&self, range: TimeRange, mut visit: impl FnMut(First)) {
+    pub(super) fn for_each_first(
+        &self,
+        range: TimeRange,
+        work: &Work<'_>,
+        mut visit: impl FnMut(First),
+    ) -> Result<(), QueryError> {
         for (chunk, number) in self.dataset.chunks.iter().zip(0..) {
             let index = chunk.session_index();
-            let parts = starting_in(chunk, range);
-            let columns = index.session[parts.clone()].iter().zip(&index.first_row[parts.clone()]);
-            for ((&session, &row), &metrics) in columns.zip(&index.shares[parts]) {
-                if !self.is_split(session) {
-                    visit(First { session, chunk: number, row, metrics });
+            work.for_each_block(starting_in(chunk, range), |parts| {
+                let columns = index.session[parts.clone()].iter().zip(&index.first_row[parts.clone()]);
+                for ((&session, &row), &metrics) in columns.zip(&index.shares[parts]) {
+                    if !self.is_split(session) {
+                        visit(First { session, chunk: number, row, metrics });
+                    }
                 }
-            }
+            })?;
         }
         for Merged { part, first_chunk, .. } in self.merged_starting_in(range) {
             let metrics = SessionMetrics::of(part);
             visit(First { session: part.session, chunk: *first_chunk, row: part.first_row, metrics });
         }
+        Ok(())
     }
 
     /// Calls `visit` for each session with activity in the window, also those with heartbeats only.
-    pub(super) fn for_each(&self, mut visit: impl FnMut(Session<'_>)) {
+    pub(super) fn for_each(&self, work: &Work<'_>, mut visit: impl FnMut(Session<'_>)) -> Result<(), QueryError> {
         for (number, chunk) in self.dataset.chunks.iter().enumerate() {
-            self.for_each_whole(number, chunk, starting_in(chunk, self.window), &mut visit);
-            self.for_each_whole(number, chunk, heartbeats_ending_in(chunk, self.window), &mut visit);
+            self.for_each_whole(number, chunk, starting_in(chunk, self.window), work, &mut visit)?;
+            self.for_each_whole(number, chunk, heartbeats_ending_in(chunk, self.window), work, &mut visit)?;
         }
         for merged in &self.merged {
             visit(merged.session());
         }
+        Ok(())
     }
 
     #[inline]
-    fn for_each_whole(&self, number: usize, chunk: &Chunk, parts: Range<usize>, visit: &mut impl FnMut(Session<'_>)) {
+    fn for_each_whole(
+        &self,
+        number: usize,
+        chunk: &Chunk,
+        parts: Range<usize>,
+        work: &Work<'_>,
+        visit: &mut impl FnMut(Session<'_>),
+    ) -> Result<(), QueryError> {
         let chunk_number = number as u32;
         let whole =
             |part| Session { part, first_chunk: chunk_number, entry_chunk: chunk_number, exit_chunk: chunk_number };
-        for part in &chunk.sessions[parts] {
-            if !self.is_split(part.session) {
-                visit(whole(part));
+        work.for_each_block(parts, |parts| {
+            for part in &chunk.sessions[parts] {
+                if !self.is_split(part.session) {
+                    visit(whole(part));
+                }
             }
-        }
+        })
     }
 
     /// Where pageviews of the sessions with parts in several chunks are, other events among them: rows of chunks, each once

@@ -478,13 +478,13 @@ impl<'a> Totals<'a> {
             bucket.add_visitors(work, count, ones(&seen).map(|code| dataset.visitor_ids[code]))?;
             bucket.end_section(work)?;
         }
-        scan.sessions()?.for_each_starting_in(query.range, |session| {
+        scan.sessions()?.for_each_starting_in(query.range, scan.work, |session| {
             if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session))
                 && let Some(bucket) = bucket_at(buckets, session.part.first_at)
             {
                 add_session(&mut bucket.metrics, session.part);
             }
-        });
+        })?;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ impl Scan<'_> {
         // A session that touches the range begins before its end.
         let starts = TimeRange::new(self.range.from.plus_millis(-SESSION_MAX_MS), self.range.to);
         let mut number = 0;
-        self.sessions()?.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, self.work, |session| {
             let part = session.part;
             if chosen.contains(part.session) {
                 let newest = &mut newest[part.visitor as usize];
@@ -45,7 +45,7 @@ impl Scan<'_> {
                 }
             }
             number += 1;
-        });
+        })?;
         self.work.take::<(i64, u32, u32)>(candidates.len())?;
         self.work.take::<(Place, u32)>(candidates.len())?;
         let mut places: Vec<(Place, u32)> = Vec::with_capacity(candidates.len());
@@ -72,12 +72,12 @@ impl Scan<'_> {
         let mut records: Vec<Result<VisitorRecord, QueryError>> = Vec::with_capacity(wanted.len());
         let mut wanted_numbers = wanted.iter().map(|&(number, _)| number).peekable();
         let mut number = 0;
-        self.sessions()?.for_each_starting_in(starts, |session| {
+        self.sessions()?.for_each_starting_in(starts, self.work, |session| {
             if wanted_numbers.next_if_eq(&number).is_some() {
                 records.push(self.record(session));
             }
             number += 1;
-        });
+        })?;
         let mut ordered: Vec<(usize, VisitorRecord)> = Vec::with_capacity(records.len());
         for (record, &(_, position)) in records.into_iter().zip(&wanted) {
             ordered.push((position, record?));
