@@ -80,26 +80,40 @@ impl SessionMetrics {
     }
 }
 
+impl MetricValues {
+    /// Counts the sessions that `others` counts.
+    pub(crate) fn add_sessions(&mut self, others: &Self) {
+        self.sessions += others.sessions;
+        self.bounces += others.bounces;
+        self.duration_ms += others.duration_ms;
+        self.value_score += others.value_score;
+    }
+
+    /// Takes the sessions that `others` counts out again.
+    pub(crate) fn take_sessions_out(&mut self, others: &Self) {
+        self.sessions -= others.sessions;
+        self.bounces -= others.bounces;
+        self.duration_ms -= others.duration_ms;
+        self.value_score -= others.value_score;
+    }
+}
+
 /// What the first so many parts of a table come to.
 #[derive(Debug, Clone, Copy)]
 struct PartTotals {
-    bounces: u64,
-    duration_ms: u64,
-    value_score: u64,
+    metrics: MetricValues,
     last_at: i64,
 }
 
 impl Default for PartTotals {
     fn default() -> Self {
-        Self { bounces: 0, duration_ms: 0, value_score: 0, last_at: i64::MIN }
+        Self { metrics: MetricValues::default(), last_at: i64::MIN }
     }
 }
 
 impl PartTotals {
     fn add(&mut self, part: &SessionPart, share: SessionMetrics) {
-        self.bounces += u64::from(share.bounces);
-        self.duration_ms += u64::from(share.duration_ms);
-        self.value_score += u64::from(share.value_score);
+        share.add_to(&mut self.metrics);
         self.last_at = self.last_at.max(part.last_at);
     }
 }
@@ -135,14 +149,9 @@ impl Chunk {
 
     /// The metrics of sessions of the parts at `positions`, which have events, as if each were a whole session.
     pub(crate) fn session_totals(&self, positions: Range<usize>) -> MetricValues {
-        let (from, to) = (self.totals_before(positions.start), self.totals_before(positions.end));
-        MetricValues {
-            sessions: positions.len() as u64,
-            bounces: to.bounces - from.bounces,
-            duration_ms: to.duration_ms - from.duration_ms,
-            value_score: to.value_score - from.value_score,
-            ..MetricValues::default()
-        }
+        let mut totals = self.totals_before(positions.end).metrics;
+        totals.take_sessions_out(&self.totals_before(positions.start).metrics);
+        totals
     }
 
     /// Where the visitors of the events in `rows` are found: in the rows of the first range, and in the parts at the

@@ -85,21 +85,14 @@ impl<'a> Sessions<'a> {
     pub(super) fn totals_starting_in(&self, range: TimeRange) -> MetricValues {
         let mut totals = MetricValues::default();
         for chunk in self.dataset.chunks {
-            let parts = chunk.session_totals(starting_in(chunk, range));
-            totals.sessions += parts.sessions;
-            totals.bounces += parts.bounces;
-            totals.duration_ms += parts.duration_ms;
-            totals.value_score += parts.value_score;
+            totals.add_sessions(&chunk.session_totals(starting_in(chunk, range)));
         }
         // Parts are no sessions: what they brought in is taken out again.
         let mut parts = MetricValues::default();
         for (_, part) in &self.split[in_range(&self.split, range, |(_, part)| part.first_at)] {
             add_session(&mut parts, part);
         }
-        totals.sessions -= parts.sessions;
-        totals.bounces -= parts.bounces;
-        totals.duration_ms -= parts.duration_ms;
-        totals.value_score -= parts.value_score;
+        totals.take_sessions_out(&parts);
         for merged in self.merged_starting_in(range) {
             add_session(&mut totals, &merged.part);
         }
