@@ -40,6 +40,7 @@ use crate::{AppendError, AppendOutcome, NewEvent, codec};
 /// The version of the format that this program reads and writes.
 const FORMAT: i64 = 2;
 const SEGMENT_META_VERSION: u8 = 2;
+/// The page of the database, which is what a commit writes of it at least.
 const PAGE_BYTES: u64 = 8192;
 /// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
 /// wait for the file system to extend it. The checkpoint writes each page once, some milliseconds.
@@ -518,10 +519,10 @@ pub(crate) fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
 pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
     let (&version, rest) = blob.split_first()?;
     let (hash, body) = rest.split_first_chunk::<8>()?;
-    if u64::from_le_bytes(*hash) != xxh3_64(body) {
+    if version != SEGMENT_META_VERSION || u64::from_le_bytes(*hash) != xxh3_64(body) {
         return None;
     }
-    (version == SEGMENT_META_VERSION).then(|| postcard::from_bytes(body).ok())?
+    postcard::from_bytes(body).ok()
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {

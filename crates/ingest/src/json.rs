@@ -377,7 +377,7 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn tracking_code(&self) -> Option<&str> {
         self.codes.iter().flatten().find_map(|&name| match self.values[name as usize] {
             Plain::Text(text) => Some(text),
-            Plain::Large(place) => self.large.get(place).and_then(Raw::as_text),
+            Plain::Large(place) => self.large[place].as_text(),
             _ => None,
         })
     }
@@ -406,7 +406,7 @@ impl<'a, 'p> Members<'a, 'p> {
             Plain::Int(value) => Raw::Int(value),
             Plain::Float(value) => Raw::Float(value),
             Plain::Text(value) => Raw::Text(value),
-            Plain::Large(place) => self.large.get_mut(place).map(std::mem::take).unwrap_or_default(),
+            Plain::Large(place) => std::mem::take(&mut self.large[place]),
         };
         (name.as_str(), value)
     }
