@@ -234,8 +234,13 @@ impl VisitorHasher {
         now: Timestamp,
     ) -> io::Result<(VisitorId, Option<VisitorId>)> {
         let keys = self.keys(now)?;
-        let network = truncate(address);
-        let named = |salt: &Hmac<Sha256>| VisitorId(hash(salt, b"daily", site, &[&network, agent]));
+        let mut from = [0; 16 + 7 + 16];
+        let (website, rest) = from.split_at_mut(16);
+        let (network, digest) = rest.split_at_mut(7);
+        website.copy_from_slice(&site.as_u128().to_le_bytes());
+        network.copy_from_slice(&truncate(address));
+        digest.copy_from_slice(agent);
+        let named = |salt: &Hmac<Sha256>| VisitorId(short(digest_of(salt, Purpose::DailyVisitor, &from, "")));
         Ok((named(&keys.today), keys.yesterday.as_ref().map(named)))
     }
 }
@@ -246,28 +251,39 @@ pub(crate) struct Names(arc_swap::Guard<Arc<Keys>>);
 impl Names {
     /// The visitor who sent `client_id` to `site`: the same id gives the same visitor for ever, and unrelated ones on two sites.
     pub(crate) fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
-        VisitorId(hash(&self.0.installation, b"visitor", site, &[client_id.as_bytes()]))
+        VisitorId(short(self.digest(Purpose::KnownVisitor, &site.as_u128().to_le_bytes(), client_id)))
     }
 
-    /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor is part of it, because a
-    /// session has one visitor everywhere else: an id that two visitors send is two sessions.
-    pub(crate) fn session(&self, site: WebsiteId, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
-        let parts: [&[u8]; 3] = [&visitor.0.to_le_bytes(), client_id.as_bytes(), &day.to_le_bytes()];
-        SessionId(hash(&self.0.installation, b"session", site, &parts))
+    /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor, who has another name on
+    /// every website, is part of it, because a session has one visitor everywhere else: an id that two visitors send is
+    /// two sessions.
+    pub(crate) fn session(&self, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
+        let mut from = [0; 8 + 4];
+        let (id, civil_day) = from.split_at_mut(8);
+        id.copy_from_slice(&visitor.0.to_le_bytes());
+        civil_day.copy_from_slice(&day.to_le_bytes());
+        SessionId(short(self.digest(Purpose::Session, &from, client_id)))
     }
 
     /// The session that `visitor` begins at `at`.
-    pub(crate) fn stitched_session(&self, site: WebsiteId, visitor: VisitorId, at: Timestamp) -> SessionId {
-        let parts: [&[u8]; 2] = [&visitor.0.to_le_bytes(), &at.as_millis().to_le_bytes()];
-        SessionId(hash(&self.0.installation, b"stitched", site, &parts))
+    pub(crate) fn stitched_session(&self, visitor: VisitorId, at: Timestamp) -> SessionId {
+        let mut from = [0; 8 + 8];
+        let (id, time) = from.split_at_mut(8);
+        id.copy_from_slice(&visitor.0.to_le_bytes());
+        time.copy_from_slice(&at.as_millis().to_le_bytes());
+        SessionId(short(self.digest(Purpose::StitchedSession, &from, "")))
     }
 
     /// The digest of an idempotency key of `site`.
     pub(crate) fn idempotency_key(&self, site: WebsiteId, key: &str) -> [u8; 16] {
-        let digest = digest(&self.0.installation, b"idempotency", site, &[key.as_bytes()]);
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest[..16]);
-        short
+        let digest = self.digest(Purpose::IdempotencyKey, &site.as_u128().to_le_bytes(), key);
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        half
+    }
+
+    fn digest(&self, purpose: Purpose, fixed: &[u8], text: &str) -> [u8; 32] {
+        digest_of(&self.0.installation, purpose, fixed, text)
     }
 }
 
@@ -299,24 +315,31 @@ fn truncate(address: IpAddr) -> [u8; 7] {
     network
 }
 
-fn hash(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> u64 {
-    let digest = digest(key, purpose, site, parts);
-    let mut short = [0; 8];
-    short.copy_from_slice(&digest[..8]);
-    u64::from_le_bytes(short)
+/// What a digest is the name of: its first byte, so that two kinds of names never come from the same input.
+#[derive(Clone, Copy)]
+enum Purpose {
+    DailyVisitor = 1,
+    KnownVisitor = 2,
+    Session = 3,
+    StitchedSession = 4,
+    IdempotencyKey = 5,
 }
 
-/// HMAC over purpose, site and each part with its length, so that no two inputs read the same.
-fn digest(key: &Hmac<Sha256>, purpose: &[u8], site: WebsiteId, parts: &[&[u8]]) -> [u8; 32] {
+/// HMAC over the purpose, bytes whose number the purpose decides, and a text, which may have any length because it is
+/// last: no two inputs read the same. Ids of up to 36 characters, as UUIDs are, leave it one block to hash.
+fn digest_of(key: &Hmac<Sha256>, purpose: Purpose, fixed: &[u8], text: &str) -> [u8; 32] {
     let mut mac = key.clone();
-    mac.update(purpose);
-    mac.update(&site.as_u128().to_le_bytes());
-    for part in parts {
-        // No part has 4 GB: bodies are a millionth of that.
-        mac.update(&(part.len() as u32).to_le_bytes());
-        mac.update(part);
-    }
+    mac.update(&[purpose as u8]);
+    mac.update(fixed);
+    mac.update(text.as_bytes());
     mac.finalize().into_bytes().into()
+}
+
+/// The first 64 bits.
+fn short(digest: [u8; 32]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(first)
 }
 
 #[cfg(test)]
@@ -410,11 +433,9 @@ mod tests {
         let daily = |s| hasher.daily_visitor(site(s), address, &[7; 16], at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
         assert_ne!(hasher.names().known_visitor(site(1), "v"), hasher.names().known_visitor(site(2), "v"));
-        let session =
-            |site_number, visitor, day| hasher.names().session(site(site_number), VisitorId(visitor), "s", day);
-        assert_ne!(session(1, 1, 1), session(2, 1, 1), "another website");
-        assert_ne!(session(1, 1, 1), session(1, 2, 1), "another visitor");
-        assert_ne!(session(1, 1, 1), session(1, 1, 2), "another day");
+        let session = |visitor, day| hasher.names().session(VisitorId(visitor), "s", day);
+        assert_ne!(session(1, 1), session(2, 1), "another visitor, as the same person is on another website");
+        assert_ne!(session(1, 1), session(1, 2), "another day");
         assert_ne!(hasher.names().idempotency_key(site(1), "k"), hasher.names().idempotency_key(site(2), "k"));
     }
 }

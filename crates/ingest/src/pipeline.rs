@@ -181,14 +181,14 @@ impl Pipeline {
         let (visitor, session) = match known {
             Some(id) => {
                 let visitor = names.known_visitor(site, id);
-                (visitor, names.session(site, visitor, &fields.session_id, step.day))
+                (visitor, names.session(visitor, &fields.session_id, step.day))
             }
             None => {
                 let visitor = self.daily_visitor(site, hit, &agent.digest, at)?;
                 let session = if fields.cookieless {
-                    self.stitcher.stitch(site, visitor, step, || names.stitched_session(site, visitor, at))
+                    self.stitcher.stitch(site, visitor, step, || names.stitched_session(visitor, at))
                 } else {
-                    let session = names.session(site, visitor, &fields.session_id, step.day);
+                    let session = names.session(visitor, &fields.session_id, step.day);
                     self.stitcher.touch(site, visitor, step, session);
                     session
                 };
@@ -234,7 +234,7 @@ impl Pipeline {
         let (site, names) = (rules.website(), self.hasher.names());
         let id = fields.visitor_id.as_deref().unwrap_or("");
         let visitor = names.known_visitor(site, id);
-        let session = names.session(site, visitor, &fields.session_id, rules.zone().civil_day(at));
+        let session = names.session(visitor, &fields.session_id, rules.zone().civil_day(at));
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref(), None]);
