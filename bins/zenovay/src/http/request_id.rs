@@ -1,6 +1,6 @@
 //! The id of a request: the client's `X-Request-ID` when it is usable, otherwise a new UUID (SPEC B1).
 
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header, on requests and on every response.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -10,21 +10,34 @@ const MAX_LEN: usize = 128;
 
 /// The id of one request: 1 to 128 visible ASCII characters, so it can stand in a header, a log line and JSON as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(String);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id that the client sent in `headers`, or a random UUID when it sent none, several, or one that breaks the rule.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut sent = headers.get_all(HEADER);
         match (sent.next(), sent.next()) {
-            (Some(id), None) if is_valid(id.as_bytes()) => Self(String::from_utf8_lossy(id.as_bytes()).into_owned()),
-            _ => Self(uuid::Builder::from_random_bytes(rand::random()).into_uuid().to_string()),
+            (Some(id), None) if is_valid(id.as_bytes()) => Self(id.clone()),
+            _ => Self::new(uuid::Builder::from_random_bytes(rand::random()).into_uuid()),
         }
+    }
+
+    fn new(id: uuid::Uuid) -> Self {
+        let mut text = uuid::Uuid::encode_buffer();
+        let text = id.hyphenated().encode_lower(&mut text);
+        // Digits, letters and hyphens: the other arm is never taken.
+        Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("?")))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Visible ASCII by construction: the other arm is never taken.
+        self.0.to_str().unwrap_or("?")
+    }
+
+    /// The id as the value of a header.
+    pub fn header_value(&self) -> HeaderValue {
+        self.0.clone()
     }
 }
 
@@ -42,7 +55,7 @@ mod tests {
         for value in values {
             headers.append(HEADER, HeaderValue::from_bytes(value).unwrap());
         }
-        RequestId::from_headers(&headers).0
+        RequestId::from_headers(&headers).as_str().to_owned()
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse, Url};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::{PathAndQuery, Uri};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
@@ -72,7 +72,6 @@ pub async fn run<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let id = RequestId::from_headers(req.headers());
-    req.extensions_mut().insert(id.clone());
     trim_trailing_slash(&mut req);
 
     let method = req.method().clone();
@@ -81,14 +80,14 @@ pub async fn run<B: MessageBody + 'static>(
     let _in_span = span.enter();
     let response = match outcome {
         Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => return Err(Failure::new(&shell, id, "a layer failed", &error).into()),
+        Ok(Err(error)) => return Err(Failure::new(&shell, method, id, "a layer failed", &error).into()),
         Err(_panic) => {
             log(&method, &Route::new("panic"), StatusCode::INTERNAL_SERVER_ERROR, started);
-            return Err(Failure::new(&shell, id, "a handler panicked", &"see the panic message above").into());
+            return Err(Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above").into());
         }
     };
 
-    let response = complete(&shell, response, &id);
+    let response = complete(&shell, &method, response, &id);
     let unmatched;
     let route = match response.request().app_data::<Route>() {
         Some(route) => route,
@@ -102,7 +101,12 @@ pub async fn run<B: MessageBody + 'static>(
 }
 
 /// Renders errors, then writes the headers that every answer has.
-fn complete(shell: &Shell, response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
+fn complete(
+    shell: &Shell,
+    method: &Method,
+    response: ServiceResponse<BoxBody>,
+    id: &RequestId,
+) -> ServiceResponse<BoxBody> {
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
         render_error(response, shell.clock.now(), id)
     } else {
@@ -113,7 +117,7 @@ fn complete(shell: &Shell, response: ServiceResponse<BoxBody>, id: &RequestId) -
     if let Some(usage) = usage {
         usage.put(headers, shell.clock.now(), shell.reset_format);
     }
-    put_common_headers(shell, headers, id);
+    put_common_headers(shell, method, headers, id);
     response
 }
 
@@ -137,19 +141,20 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
     ServiceResponse::new(request, rendered)
 }
 
-fn put_common_headers(shell: &Shell, headers: &mut HeaderMap, id: &RequestId) {
-    // Visible ASCII by construction.
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        headers.insert(request_id::HEADER, value);
-    }
+fn put_common_headers(shell: &Shell, method: &Method, headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(request_id::HEADER, id.header_value());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     put_default(
         headers,
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     );
-    put_default(headers, header::CACHE_CONTROL, "no-store");
+    // Caches keep answers to other methods only when told to (RFC 9110 §9.3), and these are no pages with links: a hit,
+    // of which there are many, is spared two headers.
+    if method == Method::GET || method == Method::HEAD {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        put_default(headers, header::CACHE_CONTROL, "no-store");
+    }
     if shell.https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
@@ -177,7 +182,7 @@ fn trim_trailing_slash(req: &mut ServiceRequest) {
     req.head_mut().uri = uri;
 }
 
-fn log(method: &actix_web::http::Method, route: &Route, status: StatusCode, started: Instant) {
+fn log(method: &Method, route: &Route, status: StatusCode, started: Instant) {
     let elapsed = started.elapsed();
     route.measure(status, elapsed);
     tracing::info!(
@@ -211,13 +216,14 @@ fn status_class(status: StatusCode) -> usize {
 /// An answer that must be made without its request: the handler that held it panicked.
 struct Failure {
     shell: Shell,
+    method: Method,
     id: RequestId,
 }
 
 impl Failure {
-    fn new(shell: &Shell, id: RequestId, what: &'static str, cause: &dyn fmt::Display) -> Self {
+    fn new(shell: &Shell, method: Method, id: RequestId, what: &'static str, cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "{what}");
-        Self { shell: shell.clone(), id }
+        Self { shell: shell.clone(), method, id }
     }
 }
 
@@ -240,7 +246,7 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = ApiError::internal().render(self.shell.clock.now(), self.id.as_str());
-        put_common_headers(&self.shell, response.headers_mut(), &self.id);
+        put_common_headers(&self.shell, &self.method, response.headers_mut(), &self.id);
         response
     }
 }
@@ -265,6 +271,7 @@ mod tests {
                     .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
                     .route("/", web::get().to(HttpResponse::Ok))
                     .route("/ok", web::get().to(HttpResponse::Ok))
+                    .route("/ok", web::post().to(HttpResponse::Ok))
                     .route(
                         "/query",
                         web::get().to(|req: actix_web::HttpRequest| async move { req.query_string().to_owned() }),
@@ -295,6 +302,18 @@ mod tests {
             assert!(header("content-security-policy").unwrap().contains("default-src 'none'"), "{path}");
             assert_eq!(header("strict-transport-security").as_deref(), Some("max-age=31536000"), "{path}");
             assert_eq!(header("x-request-id").unwrap().len(), 36, "{path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn answers_that_no_cache_keeps_need_not_forbid_it() {
+        let app = app!(true);
+        for path in ["/ok", "/missing"] {
+            let response = test::call_service(&app, test::TestRequest::post().uri(path).to_request()).await;
+            let has = |name: &str| response.headers().contains_key(name);
+            assert!(has("x-request-id") && has("x-content-type-options") && has("strict-transport-security"), "{path}");
+            assert!(has("content-security-policy"), "{path}");
+            assert!(!has("cache-control") && !has("referrer-policy"), "{path}");
         }
     }
 
