@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{
-    Answer, Budget, Condition, Field, Filter, MemoryDataset, Operator, Query, Question, VisitorPage, VisitorRecord,
-    oracle,
+    Answer, Budget, Condition, DatasetBuilder, Field, Filter, MemoryDataset, Operator, Query, Question, VisitorPage,
+    VisitorRecord, oracle,
 };
 
 type Place = (Timestamp, VisitorId);
@@ -121,6 +121,51 @@ proptest! {
         prop_assert!(seen.values().all(|&times| times == 1), "{:?}", seen);
         for record in at_first.iter().filter(|record| !arrived.contains(&record.visitor)) {
             prop_assert!(seen.contains_key(&record.visitor), "{:?} was not shown", record.visitor);
+        }
+    }
+}
+
+/// More sessions than are put in order at a time, in several chunks, thousands of them in one millisecond.
+#[test]
+fn long_lists_are_read_to_their_end() {
+    let mut events = Vec::new();
+    let mut builder = DatasetBuilder::default();
+    for n in 0..9_000u64 {
+        let at = if n % 3 == 0 { 40_000 } else { (n.wrapping_mul(7_919) % 90_000).cast_signed() };
+        events.push(event((n.wrapping_mul(31) % 4_000, n % 5, at, n % 7 > 0)));
+        builder.push(events.last().unwrap());
+        if n % 2_500 == 2_499 {
+            builder.end_chunk();
+        }
+    }
+    let memory = builder.finish();
+    let range = TimeRange::new(Timestamp::from_millis(20_000), Timestamp::from_millis(80_000));
+    let ask = |limit, offset, after, filter: &Filter, oracle: bool| {
+        let query = Query { range, filter: filter.clone(), question: Question::Visitors { limit, offset, after } };
+        let answer =
+            if oracle { Ok(oracle::answer(&events, &query)) } else { memory.answer(&query, &Budget::unlimited()) };
+        match answer {
+            Ok(Answer::Visitors(page)) => page,
+            other => panic!("{other:?}"),
+        }
+    };
+    let is_a = Filter::Is(Condition {
+        field: Field::Dimension(Dimension::Path),
+        operator: Operator::Is,
+        values: vec!["/a".to_owned()],
+        level: None,
+    });
+    for filter in [Filter::default(), is_a] {
+        let all = ask(usize::MAX, 0, None, &filter, true);
+        assert!(all.visitors.len() > 2_000 && !all.has_more, "{}", all.visitors.len());
+        assert_eq!(ask(usize::MAX, 0, None, &filter, false), all);
+        for start in [0, 1, 700, 1_500, all.visitors.len() - 1, all.visitors.len()] {
+            let expected = &all.visitors[start..all.visitors.len().min(start + 20)];
+            let has_more = start + 20 < all.visitors.len();
+            let by_offset = ask(20, start, None, &filter, false);
+            assert_eq!((&by_offset.visitors[..], by_offset.has_more), (expected, has_more), "{start}");
+            let after = start.checked_sub(1).map(|before| place(&all.visitors[before]));
+            assert_eq!(ask(20, 0, after, &filter, false), by_offset, "{start}");
         }
     }
 }

@@ -101,24 +101,20 @@ impl Scan<'_> {
             Order::Sessions => metrics.sessions,
             Order::Events => metrics.events,
         };
-        let mut found: Vec<(u64, u32)> = (0..shown.len())
-            .filter(|&group| shown[group])
-            .filter_map(|group| {
+        let mut found: Vec<(u64, u32)> = Vec::new();
+        self.work.for_each_block(0..shown.len(), |block| {
+            found.extend(block.filter(|&group| shown[group]).filter_map(|group| {
                 let metrics = metrics_of(group);
                 (metrics.events > 0 || metrics.sessions > 0).then(|| (key(&metrics), group as u32))
-            })
-            .collect();
+            }));
+        })?;
         self.work.take::<(u64, u32)>(found.len())?;
         let total_rows = found.len();
         let in_order = |a: &(u64, u32), b: &(u64, u32)| -> Ordering {
             b.0.cmp(&a.0).then_with(|| groups.texts(a.1).cmp(&groups.texts(b.1)))
         };
         let end = group_by.offset.saturating_add(group_by.limit);
-        if end < found.len() {
-            found.select_nth_unstable_by(end, in_order);
-            found.truncate(end);
-        }
-        found.sort_unstable_by(in_order);
+        self.work.sort_first_by(&mut found, end, in_order)?;
         found.drain(..group_by.offset.min(found.len()));
 
         let mut rows: Vec<BreakdownRow> = found

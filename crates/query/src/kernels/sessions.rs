@@ -103,13 +103,19 @@ impl<'a> Sessions<'a> {
         &self.merged[in_range(&self.merged, range, |merged| merged.part.first_at)]
     }
 
+    /// At least as many sessions as [`Sessions::for_each_starting_in`] goes through.
+    pub(super) fn count_starting_in(&self, range: TimeRange) -> usize {
+        let parts: usize = self.dataset.chunks.iter().map(|chunk| starting_in(chunk, range).len()).sum();
+        parts + self.merged_starting_in(range).len()
+    }
+
     /// Calls `visit` for each session whose first event is in `range`, which must be within the window.
     #[inline]
-    pub(super) fn for_each_starting_in(
-        &self,
+    pub(super) fn for_each_starting_in<'s>(
+        &'s self,
         range: TimeRange,
         work: &Work<'_>,
-        mut visit: impl FnMut(Session<'_>),
+        mut visit: impl FnMut(Session<'s>),
     ) -> Result<(), QueryError> {
         for (number, chunk) in self.dataset.chunks.iter().enumerate() {
             self.for_each_whole(number, chunk, starting_in(chunk, range), work, &mut visit)?;
@@ -157,13 +163,13 @@ impl<'a> Sessions<'a> {
     }
 
     #[inline]
-    fn for_each_whole(
+    fn for_each_whole<'s>(
         &self,
         number: usize,
-        chunk: &Chunk,
+        chunk: &'s Chunk,
         parts: Range<usize>,
         work: &Work<'_>,
-        visit: &mut impl FnMut(Session<'_>),
+        visit: &mut impl FnMut(Session<'s>),
     ) -> Result<(), QueryError> {
         let chunk_number = number as u32;
         let whole =

@@ -1,6 +1,7 @@
 //! Sets of codes, and memory taken within the budget.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use crate::{Budget, QueryError};
@@ -40,6 +41,42 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Sorts `items`, which may be many, looking at the budget on the way. Items that are equal come in any order.
+    ///
+    /// A sort cannot be left half done: when the budget is used up, that is told at the end.
+    pub(super) fn sort_by<T>(
+        &self,
+        items: &mut [T],
+        mut compare: impl FnMut(&T, &T) -> Ordering,
+    ) -> Result<(), QueryError> {
+        let mut looks = Looks::new(self.budget);
+        items.sort_unstable_by(|a, b| {
+            looks.count();
+            compare(a, b)
+        });
+        looks.outcome
+    }
+
+    /// Puts the first `count` of `items` in the order of `compare` in front, and drops the others. Looks at the budget like
+    /// [`Work::sort_by`].
+    pub(super) fn sort_first_by<T>(
+        &self,
+        items: &mut Vec<T>,
+        count: usize,
+        mut compare: impl FnMut(&T, &T) -> Ordering,
+    ) -> Result<(), QueryError> {
+        if count < items.len() {
+            let mut looks = Looks::new(self.budget);
+            items.select_nth_unstable_by(count, |a, b| {
+                looks.count();
+                compare(a, b)
+            });
+            looks.outcome?;
+            items.truncate(count);
+        }
+        self.sort_by(items, compare)
+    }
+
     /// Looks at the budget.
     pub(super) fn check(&self) -> Result<(), QueryError> {
         self.budget.check()
@@ -69,6 +106,29 @@ impl<'a> Work<'a> {
     pub(super) fn bits(&self, count: usize) -> Result<Bits, QueryError> {
         self.take::<u64>(count.div_ceil(64))?;
         Ok(Bits::new(count))
+    }
+}
+
+/// Looks at a budget while things are compared.
+struct Looks<'a> {
+    budget: &'a Budget,
+    comparisons: usize,
+    outcome: Result<(), QueryError>,
+}
+
+impl<'a> Looks<'a> {
+    fn new(budget: &'a Budget) -> Self {
+        Self { budget, comparisons: 0, outcome: budget.check() }
+    }
+
+    #[inline]
+    fn count(&mut self) {
+        self.comparisons += 1;
+        if self.comparisons.is_multiple_of(BLOCK_ROWS) {
+            // Also when it is used up: whoever waits for the core does not care why this goes on.
+            let look = self.budget.check();
+            self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(look);
+        }
     }
 }
 
@@ -145,5 +205,45 @@ impl Bits {
             self.words[code as usize / 64] = 0;
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cancelled while it sorts: only a look on the way finds out.
+    #[test]
+    fn a_long_sort_looks_at_the_budget() {
+        let shuffled = || -> Vec<u32> { (0..20_000u32).map(|n| n.wrapping_mul(0x9e37_79b9)).collect() };
+        let cancelling = |budget: &Budget| {
+            let budget = budget.clone();
+            move |a: &u32, b: &u32| {
+                budget.cancel();
+                a.cmp(b)
+            }
+        };
+        let budget = Budget::unlimited();
+        let mut items = shuffled();
+        assert_eq!(Work::new(&budget).sort_by(&mut items, cancelling(&budget)), Err(QueryError::Cancelled));
+        assert!(items.is_sorted(), "a sort is not left half done");
+
+        let budget = Budget::unlimited();
+        let first = Work::new(&budget).sort_first_by(&mut shuffled(), 10, cancelling(&budget));
+        assert_eq!(first, Err(QueryError::Cancelled));
+    }
+
+    #[test]
+    fn the_first_items_are_those_of_the_whole_order() {
+        let budget = Budget::unlimited();
+        let work = Work::new(&budget);
+        let all: Vec<u32> = (0..1_000u32).map(|n| n.wrapping_mul(0x9e37_79b9) >> 8).collect();
+        let mut sorted = all.clone();
+        sorted.sort_unstable();
+        for count in [0, 1, 10, 999, 1_000, 2_000] {
+            let mut items = all.clone();
+            work.sort_first_by(&mut items, count, u32::cmp).unwrap();
+            assert_eq!(items, sorted[..count.min(all.len())], "{count}");
+        }
     }
 }
