@@ -92,6 +92,46 @@ async fn seven_pageviews_by_three_visitors_in_four_sessions() {
     check(&app, &id, &code, &key, "after a restart").await;
 }
 
+/// A visitor who only sent an event from a page did not view it, and a page that nobody viewed is none.
+#[actix_web::test]
+async fn pages_are_those_that_were_viewed() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    site.edit(|settings| settings.public_dashboard = true);
+    let custom = |page: &str, session: &str| {
+        let mut hit = site.hit(page, session);
+        hit["event_type"] = "custom".into();
+        hit["name"] = "signup".into();
+        hit
+    };
+    for (hit, visitor) in [
+        (site.hit("/viewed", "session-1"), "visitor-1"),
+        (custom("/viewed", "session-1"), "visitor-1"),
+        (custom("/viewed", "session-2"), "visitor-2"),
+        (custom("/only-events", "session-2"), "visitor-2"),
+    ] {
+        let mut hit = hit;
+        hit["visitor_id"] = visitor.into();
+        site.send(&hit).send().await.expect(200);
+    }
+    for when in ["at once", "sealed"] {
+        let pages = read(&app, &key, &site.path("/analytics/{id}/pages?range=24h&limit=1")).await;
+        let rows = pages["pages"].as_array().unwrap();
+        assert_eq!(rows.len(), 1, "{when}: {rows:?}");
+        assert_eq!(
+            (&rows[0]["url"], &rows[0]["views"], &rows[0]["visitors"]),
+            (&json!("/viewed"), &json!(1), &json!(1))
+        );
+        assert_eq!(pages["pagination"]["has_more"], false, "{when}");
+        let overview = read(&app, &key, &site.path("/analytics/{id}?range=24h")).await;
+        assert_eq!(overview["summary"]["unique_visitors"], 2, "{when}");
+        let realtime = app.get(&format!("/e/realtime/{}", site.id())).send().await.expect(200).json();
+        assert_eq!(realtime["topPages"], json!([{ "path": "/viewed", "visitors": 1 }]), "{when}");
+        app.events.seal().unwrap();
+    }
+}
+
 /// SECURITY D21: also around the edges of seconds, minutes and days.
 #[actix_web::test]
 async fn an_acknowledged_event_is_in_the_very_next_answer() {

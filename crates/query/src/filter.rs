@@ -11,6 +11,9 @@ pub enum Filter {
     Any(Vec<Filter>),
     /// One condition.
     Is(Condition),
+    /// Events of kind pageview. Like a condition on a field of events: metrics of sessions are then of sessions with a
+    /// chosen pageview.
+    Pageviews,
 }
 
 impl Default for Filter {

@@ -65,6 +65,7 @@ fn add_filter(filter: &Filter, columns: &mut ColumnSet) {
             }
         }
         Filter::Is(condition) => add_field(&condition.field, columns),
+        Filter::Pageviews => {}
     }
 }
 
@@ -77,5 +78,6 @@ pub(crate) fn has_visitor_level(filter: &Filter) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_visitor_level),
         Filter::Is(condition) => condition.level == Some(FilterLevel::Visitor),
+        Filter::Pageviews => false,
     }
 }

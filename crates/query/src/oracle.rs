@@ -130,6 +130,7 @@ impl<'a> Website<'a> {
         match filter {
             Filter::All(filters) => filters.iter().all(|filter| self.chooses(filter, range, event)),
             Filter::Any(filters) => filters.iter().any(|filter| self.chooses(filter, range, event)),
+            Filter::Pageviews => event.kind == EventKind::Pageview,
             Filter::Is(condition) => {
                 let level = condition.level.unwrap_or(condition.field.level());
                 self.chooses_at(condition, level, range, event)

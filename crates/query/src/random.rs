@@ -156,7 +156,7 @@ pub fn any_filter(levels: &'static [Option<FilterLevel>]) -> impl Strategy<Value
         .prop_map(|(field, operator, values, level)| Filter::Is(Condition { field, operator, values, level }));
     prop_oneof![
         2 => Just(Filter::default()),
-        5 => condition.prop_recursive(3, 8, 3, |inner| {
+        5 => prop_oneof![9 => condition, 1 => Just(Filter::Pageviews)].prop_recursive(3, 8, 3, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::All),
                 prop::collection::vec(inner, 0..4).prop_map(Filter::Any),

@@ -373,6 +373,20 @@ fn event_conditions_choose_events() {
 }
 
 #[test]
+fn only_pageviews_are_chosen_by_their_kind() {
+    let custom = |at, visitor, path| with(event(CUSTOM, at, visitor, visitor), &[(Dimension::Path, path)]);
+    let events = [page(1, 1, 1, "/a"), custom(2, 1, "/a"), custom(3, 2, "/a"), custom(4, 2, "/b")];
+    let metrics = overview_of(&events, 0, 10, Filter::Pageviews);
+    assert_eq!((metrics.visitors, metrics.pageviews, metrics.events, metrics.sessions), (1, 1, 1, 1));
+    let pages = match ask(&events, 0, 10, Filter::Pageviews, Question::Breakdown(by(PATH))) {
+        Answer::Breakdown(breakdown) => breakdown,
+        other => panic!("{other:?}"),
+    };
+    let told: Vec<_> = pages.rows.iter().map(|row| (row.value.as_str(), row.metrics.visitors)).collect();
+    assert_eq!((told, pages.total_rows), (vec![("/a", 1)], 1));
+}
+
+#[test]
 fn session_conditions_choose_sessions() {
     let country = |at, session, country| with(event(PAGEVIEW, at, session, session), &[(Dimension::Country, country)]);
     let events = [country(1, 1, "DE"), country(2, 1, "FR"), country(3, 2, "FR"), country(4, 2, "DE")];

@@ -56,7 +56,7 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
         let live = ask.live(id, now)?;
         let (current, totals) = (ask.overview(id, minutes)?, ask.compared(id, &today)?);
         let countries = ask.breakdown(id, today.range, top(Dimension::Country))?;
-        let pages = ask.breakdown(id, today.range, top(Dimension::Path))?;
+        let pages = ask.pages(id, today.range, top(Dimension::Path))?;
         Ok((live, current, totals, countries, pages))
     });
     let (live, current, totals, countries, pages) = found.await?;

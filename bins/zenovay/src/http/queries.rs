@@ -112,10 +112,15 @@ impl Asker<'_> {
     /// # Errors
     /// As [`Asker::overview`].
     pub fn breakdown(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
-        match self.ask(website, range, Question::Breakdown(by), "breakdown")? {
-            Answer::Breakdown(breakdown) => Ok(breakdown),
-            other => Err(mismatch(&other)),
-        }
+        self.rows(website, &Query { range, filter: Filter::default(), question: Question::Breakdown(by) })
+    }
+
+    /// The same for lists of pages: a path is a page when it was viewed, and its visitors are those who did.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn pages(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
+        self.rows(website, &Query { range, filter: Filter::Pageviews, question: Question::Breakdown(by) })
     }
 
     /// A page of visitors.
@@ -143,6 +148,13 @@ impl Asker<'_> {
         let range = TimeRange::new(now, now.plus_millis(1));
         match self.ask(website, range, Question::Live, "live")? {
             Answer::Live(count) => Ok(count.visitors),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    fn rows(&self, website: WebsiteId, query: &Query) -> Result<Breakdown, QueryError> {
+        match self.answer(website, query, "breakdown")? {
+            Answer::Breakdown(breakdown) => Ok(breakdown),
             other => Err(mismatch(&other)),
         }
     }

@@ -8,6 +8,7 @@ use zenovay_domain::{Dimension, TimeRange, Timestamp};
 
 use super::sessions::{Session, Sessions};
 use super::work::{Bits, Work};
+use super::{PAGEVIEW, count_pageviews};
 use crate::matching::property_text;
 use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, NO_ROW, QueryError};
 
@@ -138,6 +139,7 @@ impl<'a> Scan<'a> {
                 let level = condition.level.unwrap_or(condition.field.level());
                 self.compile_condition(condition, level)
             }
+            Filter::Pageviews => Ok(Test::Pageview),
         }
     }
 
@@ -207,6 +209,10 @@ impl<'a> Scan<'a> {
             }
             let rows = match test {
                 Test::Always => Rows::Between(between),
+                // Many websites have nothing else.
+                Test::Pageview if count_pageviews(&chunk.kind[between.clone()]) == between.len() as u64 => {
+                    Rows::Between(between)
+                }
                 test => {
                     let test = test.on(chunk)?;
                     self.work.take::<u32>(between.len())?;
@@ -260,6 +266,8 @@ pub(super) fn column(chunk: &Chunk, dimension: Dimension) -> Result<&[u32], Quer
 pub(super) enum Test {
     Always,
     Never,
+    /// The row is a pageview.
+    Pageview,
     /// The row's own code is in the set.
     Row(Dimension, Bits),
     /// The row's session is in the set.
@@ -290,6 +298,7 @@ fn join(tests: &mut Vec<Test>, test: Test, combine: fn(&mut Bits, &Bits)) {
 enum ChunkTest<'a> {
     Always,
     Never,
+    Pageview(&'a [u8]),
     Codes(&'a [u32], &'a Bits),
     All(Vec<ChunkTest<'a>>),
     Any(Vec<ChunkTest<'a>>),
@@ -301,6 +310,7 @@ impl Test {
         Ok(match self {
             Self::Always => ChunkTest::Always,
             Self::Never => ChunkTest::Never,
+            Self::Pageview => ChunkTest::Pageview(&chunk.kind),
             Self::Row(dimension, codes) => ChunkTest::Codes(column(chunk, *dimension)?, codes),
             Self::Session(sessions) => ChunkTest::Codes(&chunk.session, sessions),
             Self::Visitor(visitors) => ChunkTest::Codes(&chunk.visitor, visitors),
@@ -316,17 +326,8 @@ impl ChunkTest<'_> {
         match self {
             Self::Always => rows.extend(block.map(|row| row as u32)),
             Self::Never => {}
-            Self::Codes(column, codes) => {
-                // Every row is written, and kept by moving on: no branch to guess wrong.
-                let start = rows.len();
-                rows.resize(start + block.len(), 0);
-                let mut kept = start;
-                for (&code, row) in column[block.clone()].iter().zip(block.start as u32..) {
-                    rows[kept] = row;
-                    kept += usize::from(codes.contains(code));
-                }
-                rows.truncate(kept);
-            }
+            Self::Pageview(kinds) => select_values(kinds, block, rows, |kind| kind == PAGEVIEW),
+            Self::Codes(column, codes) => select_values(column, block, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 if let Some((first, rest)) = tests.split_first() {
                     first.select(block, rows);
@@ -347,15 +348,8 @@ impl ChunkTest<'_> {
         match self {
             Self::Always => {}
             Self::Never => rows.clear(),
-            Self::Codes(column, codes) => {
-                let mut kept = 0;
-                for position in 0..rows.len() {
-                    let row = rows[position];
-                    rows[kept] = row;
-                    kept += usize::from(codes.contains(column[row as usize]));
-                }
-                rows.truncate(kept);
-            }
+            Self::Pageview(kinds) => keep_values(kinds, rows, |kind| kind == PAGEVIEW),
+            Self::Codes(column, codes) => keep_values(column, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 for test in tests {
                     test.keep(rows);
@@ -376,6 +370,32 @@ impl ChunkTest<'_> {
             }
         }
     }
+}
+
+/// Appends those of the rows in `block` whose value in `column` passes, in ascending order.
+#[inline]
+fn select_values<T: Copy>(column: &[T], block: Range<usize>, rows: &mut Vec<u32>, passes: impl Fn(T) -> bool) {
+    // Every row is written, and kept by moving on: no branch to guess wrong.
+    let start = rows.len();
+    rows.resize(start + block.len(), 0);
+    let mut kept = start;
+    for (&value, row) in column[block.clone()].iter().zip(block.start as u32..) {
+        rows[kept] = row;
+        kept += usize::from(passes(value));
+    }
+    rows.truncate(kept);
+}
+
+/// Keeps those of `rows` whose value in `column` passes.
+#[inline]
+fn keep_values<T: Copy>(column: &[T], rows: &mut Vec<u32>, passes: impl Fn(T) -> bool) {
+    let mut kept = 0;
+    for position in 0..rows.len() {
+        let row = rows[position];
+        rows[kept] = row;
+        kept += usize::from(passes(column[row as usize]));
+    }
+    rows.truncate(kept);
 }
 
 /// The selected rows of one chunk.

@@ -94,7 +94,7 @@ fn visitor_row(visitor: &VisitorRecord) -> Value {
     })
 }
 
-/// The pages, those with the most visitors first.
+/// The pages that were viewed, those with the most visitors first.
 pub async fn pages(
     state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
@@ -112,7 +112,7 @@ pub async fn pages(
         include_empty: false,
         ..by_visitors(Dimension::Path)
     };
-    let found = state.queries.run(move |ask| ask.breakdown(id, window.range, by)).await?;
+    let found = state.queries.run(move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
     let rows: Vec<Value> = found.rows.iter().map(page_row).collect();
     Ok(Success::new(json!({ "pages": rows, "pagination": page.to_json(has_more) }), now).into_response())
