@@ -131,7 +131,7 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Resul
     for dimension in columns.iter() {
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
-        let dictionary = &mut dictionaries[dimension as usize].texts;
+        let mut dictionary = vec![Arc::from("")];
         // In a dataset the empty text is the first; in a file it is where it was met first.
         let names: Vec<u32> = (0..texts.len() as u32)
             .map(|code| match texts.get(code) {
@@ -142,6 +142,7 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Resul
                 }
             })
             .collect();
+        dictionaries[dimension as usize].texts = dictionary.into();
         codes.iter_mut().for_each(|code| *code = names[*code as usize]);
         made.set_column(dimension, &codes);
     }
@@ -175,7 +176,7 @@ fn read_head(
         }
         if rows.end == head.len() {
             for (dimension, _) in &codes {
-                dictionaries[*dimension as usize].texts = head.texts[*dimension as usize].texts().to_vec();
+                dictionaries[*dimension as usize].texts = head.texts[*dimension as usize].texts().to_vec().into();
             }
             break Ids { visitors: head.visitors.ids().to_vec(), sessions: head.sessions.ids().to_vec() };
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use zenovay_domain::{Dimension, TimeRange, WebsiteId};
-use zenovay_query::{Budget, Chunk, ColumnSet, Dataset, Dictionary, QueryError, SessionPart};
+use zenovay_query::{Budget, Chunk, CodeSet, ColumnSet, Dataset, Dictionary, List, QueryError, SessionPart};
 
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;
@@ -74,9 +74,9 @@ impl Entries {
 pub(crate) struct Prepared {
     chunks: Vec<Arc<Chunk>>,
     dictionaries: Arc<[Dictionary; Dimension::COUNT]>,
-    visitor_ids: Arc<Vec<u64>>,
-    session_ids: Arc<Vec<u64>>,
-    session_parts: Arc<Vec<u16>>,
+    visitor_ids: List<u64>,
+    session_ids: List<u64>,
+    split_sessions: Arc<CodeSet>,
 }
 
 impl Prepared {
@@ -86,9 +86,9 @@ impl Prepared {
         kernel(Dataset {
             chunks: &chunks,
             dictionaries: &self.dictionaries,
-            visitor_ids: &self.visitor_ids,
-            session_ids: &self.session_ids,
-            session_parts: &self.session_parts,
+            visitor_ids: self.visitor_ids.as_ref(),
+            session_ids: self.session_ids.as_ref(),
+            split_sessions: &self.split_sessions,
         })
     }
 }
@@ -209,10 +209,13 @@ struct View {
     chunks: HashMap<ChunkKey, Loaded>,
     heads: HashMap<u64, HeadCodes>,
     visitors: IdMap<u32>,
-    visitor_ids: Arc<Vec<u64>>,
+    visitor_ids: List<u64>,
     sessions: IdMap<u32>,
-    session_ids: Arc<Vec<u64>>,
-    session_parts: Arc<Vec<u16>>,
+    session_ids: List<u64>,
+    /// How many chunks each session has a part in.
+    session_parts: Vec<u16>,
+    /// Those with parts in several.
+    split_sessions: Arc<CodeSet>,
     texts: [HashMap<Arc<str>, u32>; Dimension::COUNT],
     dictionaries: Arc<[Dictionary; Dimension::COUNT]>,
     text_bytes: usize,
@@ -275,9 +278,9 @@ impl View {
         Ok(Prepared {
             chunks,
             dictionaries: Arc::clone(&self.dictionaries),
-            visitor_ids: Arc::clone(&self.visitor_ids),
-            session_ids: Arc::clone(&self.session_ids),
-            session_parts: Arc::clone(&self.session_parts),
+            visitor_ids: self.visitor_ids.clone(),
+            session_ids: self.session_ids.clone(),
+            split_sessions: Arc::clone(&self.split_sessions),
         })
     }
 
@@ -318,20 +321,24 @@ impl View {
     }
 
     fn count_parts(&mut self, parts: &[SessionPart], by: i16) {
-        let counts = Arc::make_mut(&mut self.session_parts);
-        counts.resize(self.session_ids.len(), 0);
+        self.session_parts.resize(self.session_ids.len(), 0);
         for part in parts {
-            let count = &mut counts[part.session as usize];
+            let count = &mut self.session_parts[part.session as usize];
             *count = count.saturating_add_signed(by);
+            let is_split = *count >= 2;
+            if self.split_sessions.contains(part.session) != is_split {
+                Arc::make_mut(&mut self.split_sessions).set(part.session, is_split);
+            }
         }
     }
 
     fn insert(&mut self, key: ChunkKey, loaded: Loaded) {
-        if let Some(old) = self.chunks.remove(&key) {
+        // Counted before those of the chunk that it replaces are taken out: most sessions of both are the same, and stay what
+        // they are, so that the set need not change, which is a copy when a query holds it.
+        self.count_parts(&loaded.chunk.sessions, 1);
+        if let Some(old) = self.chunks.insert(key, loaded) {
             self.count_parts(&old.chunk.sessions, -1);
         }
-        self.count_parts(&loaded.chunk.sessions, 1);
-        self.chunks.insert(key, loaded);
     }
 
     fn load_segment(
@@ -417,12 +424,8 @@ impl View {
                 .collect();
             drop(head);
 
-            for id in new_visitors {
-                codes.visitors.push(id_code(id, &mut self.visitors, Arc::make_mut(&mut self.visitor_ids)));
-            }
-            for id in new_sessions {
-                codes.sessions.push(id_code(id, &mut self.sessions, Arc::make_mut(&mut self.session_ids)));
-            }
+            codes.visitors.extend(id_codes(new_visitors, &mut self.visitors, &mut self.visitor_ids));
+            codes.sessions.extend(id_codes(new_sessions, &mut self.sessions, &mut self.session_ids));
             if let Some(mut base) = base {
                 rename(&mut base.visitor, &codes.visitors);
                 rename(&mut base.session, &codes.sessions);
@@ -499,19 +502,50 @@ pub(crate) fn damaged(error: SegmentError) -> QueryError {
     QueryError::Damaged(error.to_string())
 }
 
-fn id_code(id: u64, map: &mut IdMap<u32>, ids: &mut Vec<u64>) -> u32 {
-    *map.entry(id).or_insert_with(|| {
-        ids.push(id);
-        ids.len() as u32 - 1
-    })
+/// The code of each of `ids`; those without one get the next.
+fn id_codes(ids: Vec<u64>, map: &mut IdMap<u32>, known: &mut List<u64>) -> Vec<u32> {
+    let mut new = NewIds::new(map, known);
+    let codes = ids.into_iter().map(|id| new.code(id)).collect();
+    new.finish();
+    codes
 }
 
 /// Replaces codes that stand for `values` by those of the view.
-fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, ids: &mut Arc<Vec<u64>>) {
-    let ids = Arc::make_mut(ids);
+fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, known: &mut List<u64>) {
     // Once instead of by doubling: most of a row group's ids are new to the view.
     map.reserve(values.len());
-    rename_lazily(codes, values.len(), |code| id_code(values[code as usize], map, ids));
+    let mut new = NewIds::new(map, known);
+    rename_lazily(codes, values.len(), |code| new.code(values[code as usize]));
+    new.finish();
+}
+
+/// Ids that are given codes, gathered before they are added to a list: adding is a look at who shares it.
+struct NewIds<'a> {
+    map: &'a mut IdMap<u32>,
+    known: &'a mut List<u64>,
+    new: Vec<u64>,
+    next: u32,
+}
+
+impl<'a> NewIds<'a> {
+    fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>) -> Self {
+        let next = known.len() as u32;
+        Self { map, known, new: Vec::new(), next }
+    }
+
+    fn code(&mut self, id: u64) -> u32 {
+        let code = *self.map.entry(id).or_insert(self.next);
+        // Those that were given before are lower.
+        if code == self.next {
+            self.new.push(id);
+            self.next += 1;
+        }
+        code
+    }
+
+    fn finish(self) {
+        self.known.extend(self.new);
+    }
 }
 
 /// Renames `codes`, asking for the name of each of `known` codes only when it is met.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, Timestamp};
 
-use crate::Derived;
+use crate::{CodeSet, Derived, List, ListRef};
 
 /// Codes of one text column, one a row.
 pub type Column = Arc<[u32]>;
@@ -39,12 +39,12 @@ impl ColumnSet {
 #[derive(Debug, Clone)]
 pub struct Dictionary {
     /// The texts, each once.
-    pub texts: Vec<Arc<str>>,
+    pub texts: List<Arc<str>>,
 }
 
 impl Default for Dictionary {
     fn default() -> Self {
-        Self { texts: vec![Arc::from("")] }
+        Self { texts: List::from(vec![Arc::from("")]) }
     }
 }
 
@@ -128,10 +128,10 @@ pub struct Dataset<'a> {
     /// The texts of each dimension's codes.
     pub dictionaries: &'a [Dictionary; Dimension::COUNT],
     /// The id of each visitor code.
-    pub visitor_ids: &'a [u64],
+    pub visitor_ids: ListRef<'a, u64>,
     /// The id of each session code.
-    pub session_ids: &'a [u64],
-    /// In how many of the website's loaded chunks each session code has a part. A session with 1 is whole where it is;
-    /// a session with more must be merged. (Chunks outside `chunks` may be counted: then a merge finds one part.)
-    pub session_parts: &'a [u16],
+    pub session_ids: ListRef<'a, u64>,
+    /// The sessions with parts in several of the website's loaded chunks, which must be merged; others are whole where they
+    /// are. (Chunks outside `chunks` may be counted: then a merge finds one part.)
+    pub split_sessions: &'a CodeSet,
 }

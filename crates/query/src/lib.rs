@@ -7,6 +7,7 @@ mod comparison;
 mod derived;
 mod filter;
 pub mod kernels;
+mod list;
 mod matching;
 mod memory;
 mod needs;
@@ -24,6 +25,7 @@ pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, Session
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};
 pub use derived::Derived;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
+pub use list::{CodeSet, List, ListRef};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use needs::{columns_needed, time_needed};
 pub use parts::{EventRows, HeartbeatRows, session_parts};

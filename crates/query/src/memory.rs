@@ -6,8 +6,8 @@ use std::sync::Arc;
 use zenovay_domain::{Dimension, Event};
 
 use crate::{
-    Answer, Budget, Chunk, Column, Dataset, Dictionary, EventRows, HeartbeatRows, Query, QueryError, kernels,
-    session_parts,
+    Answer, Budget, Chunk, CodeSet, Column, Dataset, Dictionary, EventRows, HeartbeatRows, ListRef, Query, QueryError,
+    kernels, session_parts,
 };
 
 /// The events of one website as columns, all text columns loaded.
@@ -17,7 +17,7 @@ pub struct MemoryDataset {
     dictionaries: Box<[Dictionary; Dimension::COUNT]>,
     visitor_ids: Vec<u64>,
     session_ids: Vec<u64>,
-    session_parts: Vec<u16>,
+    split_sessions: CodeSet,
 }
 
 impl MemoryDataset {
@@ -40,9 +40,9 @@ impl MemoryDataset {
         Dataset {
             chunks,
             dictionaries: &self.dictionaries,
-            visitor_ids: &self.visitor_ids,
-            session_ids: &self.session_ids,
-            session_parts: &self.session_parts,
+            visitor_ids: ListRef::from(&self.visitor_ids[..]),
+            session_ids: ListRef::from(&self.session_ids[..]),
+            split_sessions: &self.split_sessions,
         }
     }
 
@@ -62,6 +62,8 @@ pub struct DatasetBuilder {
     text_codes: [HashMap<Arc<str>, u32>; Dimension::COUNT],
     visitor_codes: HashMap<u64, u32>,
     session_codes: HashMap<u64, u32>,
+    /// Sessions of the chunks that are ended.
+    ended_sessions: CodeSet,
     events: Vec<Row>,
     heartbeats: Vec<Row>,
 }
@@ -133,10 +135,11 @@ impl DatasetBuilder {
                 engagement_ms: &column(&heartbeats, |row| row.engagement_ms),
             },
         );
-        self.dataset.session_parts.resize(self.dataset.session_ids.len(), 0);
         for part in chunk.sessions.iter() {
-            let parts = &mut self.dataset.session_parts[part.session as usize];
-            *parts = parts.saturating_add(1);
+            if self.ended_sessions.contains(part.session) {
+                self.dataset.split_sessions.set(part.session, true);
+            }
+            self.ended_sessions.set(part.session, true);
         }
         self.dataset.chunks.push(chunk);
     }

@@ -30,8 +30,8 @@ fn section(events: &[Event]) -> (Section, Span) {
     let section = Section {
         chunk: chunks[0].clone(),
         dictionaries: Box::new(dataset.dictionaries.clone()),
-        visitor_ids: dataset.visitor_ids.to_vec(),
-        session_ids: dataset.session_ids.to_vec(),
+        visitor_ids: dataset.visitor_ids.iter().copied().collect(),
+        session_ids: dataset.session_ids.iter().copied().collect(),
     };
     (section, span)
 }

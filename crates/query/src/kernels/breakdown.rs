@@ -15,7 +15,7 @@ use super::sessions::Session;
 use super::work::Bits;
 use crate::derived::SessionMetrics;
 use crate::matching::property_text;
-use crate::{Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, Metric, MetricValues, Order, QueryError};
+use crate::{Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, List, Metric, MetricValues, Order, QueryError};
 
 /// Up to this many pairs of values, each pair has a group of its own whether it occurs or not.
 const DENSE_PAIRS: usize = 1 << 16;
@@ -307,7 +307,7 @@ struct SparsePairs {
 /// The codes of one field; code 0 stands for the empty text.
 struct FieldCodes<'a> {
     field: &'a Field,
-    texts: Cow<'a, [Arc<str>]>,
+    texts: Cow<'a, List<Arc<str>>>,
     /// For a property: its code for each code of the properties.
     of_properties: Vec<u32>,
     sessions: SessionCodes<'a, 'a>,
@@ -454,7 +454,7 @@ impl<'a> FieldCodes<'a> {
                     }
                 }
             })?;
-            codes.texts = Cow::Owned(texts);
+            codes.texts = Cow::Owned(List::from(texts));
             codes.of_properties = of_properties;
         }
         Ok(codes)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::Arc;
 
 use zenovay_domain::{Dimension, TimeRange, Timestamp};
 
@@ -10,7 +11,7 @@ use super::sessions::{Session, Sessions};
 use super::work::{Bits, Work};
 use super::{PAGEVIEW, count_pageviews};
 use crate::matching::property_text;
-use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, NO_ROW, QueryError};
+use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, List, NO_ROW, QueryError};
 
 /// Everything that a kernel of one query works with.
 pub(super) struct Scan<'a> {
@@ -47,7 +48,7 @@ impl<'a> Scan<'a> {
     }
 
     /// How many texts `dimension` has.
-    pub(super) fn texts(&self, dimension: Dimension) -> &'a [std::sync::Arc<str>] {
+    pub(super) fn texts(&self, dimension: Dimension) -> &'a List<Arc<str>> {
         &self.dataset.dictionaries[dimension as usize].texts
     }
 

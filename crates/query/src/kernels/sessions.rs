@@ -7,7 +7,7 @@ use zenovay_domain::{TimeRange, value_score};
 
 use super::work::Work;
 use crate::derived::SessionMetrics;
-use crate::{Chunk, Dataset, MetricValues, NO_ROW, QueryError, SessionPart};
+use crate::{Chunk, CodeSet, Dataset, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// A whole session. Its rows are in the chunks named beside them.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +33,8 @@ pub(super) struct First {
 pub(super) struct Sessions<'a> {
     dataset: &'a Dataset<'a>,
     window: TimeRange,
-    /// In how many chunks each session has a part; empty when there is one chunk, which holds its sessions whole.
-    chunks_of: &'a [u16],
+    /// Those with parts in several chunks; none when there is one chunk, which holds its sessions whole.
+    split_sessions: &'a CodeSet,
     /// The parts of sessions that have parts in several chunks, each with its chunk; ordered by their first event.
     split: Vec<(u32, SessionPart)>,
     /// These sessions put together, ordered by their first event.
@@ -52,9 +52,9 @@ struct Merged {
 impl<'a> Sessions<'a> {
     /// `window` must hold all activity of the sessions that are asked for later.
     pub(super) fn new(dataset: &'a Dataset<'a>, window: TimeRange, work: &Work<'_>) -> Result<Self, QueryError> {
-        let chunks_of = if dataset.chunks.len() < 2 { &[][..] } else { dataset.session_parts };
-        let mut sessions = Self { dataset, window, chunks_of, split: Vec::new(), merged: Vec::new() };
-        if chunks_of.is_empty() {
+        let split_sessions = if dataset.chunks.len() < 2 { CodeSet::EMPTY } else { dataset.split_sessions };
+        let mut sessions = Self { dataset, window, split_sessions, split: Vec::new(), merged: Vec::new() };
+        if split_sessions.is_empty() {
             return Ok(sessions);
         }
         let mut parts: Vec<(u32, SessionPart)> = Vec::new();
@@ -211,7 +211,7 @@ impl<'a> Sessions<'a> {
     /// Whether the session with this code is in several chunks.
     #[inline]
     pub(super) fn is_split(&self, session: u32) -> bool {
-        self.chunks_of.get(session as usize).is_some_and(|&chunks| chunks >= 2)
+        self.split_sessions.contains(session)
     }
 }
 

@@ -17,8 +17,8 @@ use super::sessions::add_session;
 use super::work::{Bits, Work};
 use crate::needs::{has_visitor_level, session_window};
 use crate::{
-    Answer, Budget, Chunk, Dataset, DatasetBuilder, Derived, Dictionary, Filter, MetricValues, NO_ROW, Overview, Query,
-    QueryError, Question, Series, SeriesPoint, SessionPart,
+    Answer, Budget, Chunk, CodeSet, Dataset, DatasetBuilder, Derived, Dictionary, Filter, ListRef, MetricValues,
+    NO_ROW, Overview, Query, QueryError, Question, Series, SeriesPoint, SessionPart,
 };
 
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
@@ -445,9 +445,9 @@ impl<'a> Totals<'a> {
         let dataset = Dataset {
             chunks: &[chunk],
             dictionaries: &section.dictionaries,
-            visitor_ids: &section.visitor_ids,
-            session_ids: &section.session_ids,
-            session_parts: &[],
+            visitor_ids: ListRef::from(&section.visitor_ids[..]),
+            session_ids: ListRef::from(&section.session_ids[..]),
+            split_sessions: CodeSet::EMPTY,
         };
         self.add_filtered(number, &dataset)
     }
