@@ -37,6 +37,7 @@ fn by(field: Field, and: Option<Field>, metrics: Vec<Metric>) -> Question {
         limit: 10,
         offset: 0,
         include_empty: true,
+        values: None,
     })
 }
 

@@ -146,6 +146,7 @@ fn queries(c: &mut Criterion) {
         limit: 10,
         offset: 0,
         include_empty: true,
+        values: None,
     });
     let ask = |store: &EmbeddedStore, question: &Question| -> Answer {
         let query = Query { range, filter: Filter::default(), question: question.clone() };

@@ -228,6 +228,7 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
         limit,
         offset: 0,
         include_empty: true,
+        values: None,
     };
     let page = Field::Dimension(Dimension::Path);
     let is = |dimension: Dimension, value: &str| {

@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             limit: 10,
             offset: 0,
             include_empty: false,
+            values: None,
         }),
     };
     let before = store.query(website, &query, &Budget::unlimited())?;

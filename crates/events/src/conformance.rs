@@ -146,6 +146,7 @@ pub fn values(store: &impl EventStore, website: WebsiteId, dimension: Dimension)
         limit: usize::MAX,
         offset: 0,
         include_empty: true,
+        values: None,
     };
     match ask(store, website, &ever(Question::Breakdown(group_by))) {
         Answer::Breakdown(breakdown) => {
@@ -343,6 +344,7 @@ pub fn late_events_take_their_place_in_time(harness: &impl Harness) {
             limit: 10,
             offset: 0,
             include_empty: true,
+            values: None,
         };
         let Answer::Breakdown(entries) = ask(store, website(1), &ever(Question::Breakdown(group_by))) else {
             panic!("a breakdown")

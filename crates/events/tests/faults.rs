@@ -164,6 +164,7 @@ fn numbers(store: &EmbeddedStore, site: u8) -> Result<(Answer, Answer), QueryErr
         limit: usize::MAX,
         offset: 0,
         include_empty: true,
+        values: None,
     };
     let ask = |question| store.query(website(site), &ever(question), &Budget::unlimited());
     Ok((ask(Question::Overview)?, ask(Question::Breakdown(pages))?))
@@ -448,6 +449,7 @@ fn last_title(store: &EmbeddedStore) -> (u64, String) {
         limit: 1,
         offset: 0,
         include_empty: true,
+        values: None,
     };
     match store.query(website(1), &ever(Question::Breakdown(pages)), &Budget::unlimited()) {
         Ok(Answer::Breakdown(mut breakdown)) => {

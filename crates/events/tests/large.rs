@@ -72,6 +72,7 @@ fn check(store: &EmbeddedStore, big: &[Event]) {
             limit: 10,
             offset: 0,
             include_empty: true,
+            values: None,
         }),
     };
     let answer = store.query(site(0), &by_country, &Budget::unlimited()).unwrap();
@@ -132,6 +133,7 @@ fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged()
             limit: usize::MAX,
             offset: 0,
             include_empty: true,
+            values: None,
         }),
     };
     let Answer::Breakdown(pages) = store.query(site(0), &query, &Budget::unlimited()).unwrap() else { panic!() };

@@ -295,6 +295,7 @@ fn check(made: &Made, program: &str, told_totals: &Value, told_texts: &Value) {
                 limit: usize::MAX,
                 offset: 0,
                 include_empty: true,
+                values: None,
             };
             let Answer::Breakdown(breakdown) = ask(&made.store, site, &ever(Question::Breakdown(group_by))) else {
                 panic!("a breakdown")

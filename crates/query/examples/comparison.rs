@@ -84,6 +84,7 @@ fn main() -> Result<(), QueryError> {
         limit: 3,
         offset: 0,
         include_empty: false,
+        values: None,
     };
     let year = Comparison { with: Baseline::PreviousYear, ..october };
     for row in year.breakdown(&top_pages, ask)?.rows {

@@ -67,6 +67,7 @@ fn main() -> Result<(), QueryError> {
         limit: 3,
         offset: 0,
         include_empty: false,
+        values: None,
     };
     for row in kernels::breakdown(&dataset, october, &from_germany, &top_pages, &budget)?.rows {
         println!("{}: {} visitors from Germany, {} views", row.value, row.metrics.visitors, row.metrics.pageviews);

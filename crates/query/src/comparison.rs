@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use zenovay_domain::{Interval, TimeRange, Zone};
 
 use crate::{
-    Answer, BreakdownRow, Filter, GroupBy, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint,
+    Answer, BreakdownRow, Filter, GroupBy, Metric, MetricValues, Order, Overview, Query, QueryError, Question, Series,
+    SeriesPoint,
 };
 
 /// What a range is compared with.
@@ -133,8 +134,7 @@ impl Comparison {
         Ok(ComparedSeries { points: (0..current.len().max(earlier.len())).map(pair).collect() })
     }
 
-    /// The rows of a breakdown, with their values in the earlier range. The earlier range is asked for all its rows: any of
-    /// them may be the partner of a row.
+    /// The rows of a breakdown, with their values in the earlier range, which is asked for the rows of these values only.
     ///
     /// # Errors
     /// What `ask` fails with.
@@ -148,8 +148,18 @@ impl Comparison {
             other => Err(mismatch(&other)),
         };
         let current = rows_of(self.range, by.clone())?;
-        let all = GroupBy { limit: usize::MAX, offset: 0, ..by.clone() };
-        let earlier = rows_of(self.earlier_range(), all)?;
+        let mut partners = GroupBy {
+            // Any order will do, and sessions of rows that are not shown are computed only to sort by them.
+            order: Order::Visitors,
+            limit: usize::MAX,
+            offset: 0,
+            values: Some(current.rows.iter().map(|row| (row.value.clone(), row.and.clone())).collect()),
+            ..by.clone()
+        };
+        if by.order == Order::Sessions {
+            partners.metrics.push(Metric::Sessions);
+        }
+        let earlier = rows_of(self.earlier_range(), partners)?;
         let partners: HashMap<_, _> = earlier.rows.iter().map(|row| (key(row), row)).collect();
         let pair = |row: &BreakdownRow| Compared {
             current: row.clone(),

@@ -292,8 +292,12 @@ fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> 
     });
     let shown_visitors: BTreeSet<VisitorId> =
         events.iter().filter(|(key, _)| shown(key)).flat_map(|(_, events)| events).map(|event| event.visitor).collect();
+    let total_rows = rows.len();
+    rows.retain(|row| {
+        group_by.values.as_ref().is_none_or(|values| values.contains(&(row.value.clone(), row.and.clone())))
+    });
     Breakdown {
-        total_rows: rows.len(),
+        total_rows,
         total_visitors: shown_visitors.len() as u64,
         rows: rows.into_iter().skip(group_by.offset).take(group_by.limit).collect(),
     }

@@ -64,6 +64,9 @@ pub struct GroupBy {
     /// Whether the row of the empty value (no country, no campaign) is in the answer. With a second field only the first
     /// decides.
     pub include_empty: bool,
+    /// Only the rows of these values (of the field and of the second one), in the same order; `None` for all. `limit` and
+    /// `offset` count among them, [`crate::Breakdown::total_rows`] and `total_visitors` are of all rows nevertheless.
+    pub values: Option<Vec<(String, Option<String>)>>,
 }
 
 impl GroupBy {

@@ -174,6 +174,7 @@ pub fn any_series() -> impl Strategy<Value = Question> + Clone {
 }
 
 fn any_breakdown() -> impl Strategy<Value = GroupBy> + Clone {
+    let value = text(&["", "/", "/a", "DE", "Chrome", "Linux", "pro", "signup"]);
     (
         any_field(),
         prop::option::of(any_field()),
@@ -182,14 +183,11 @@ fn any_breakdown() -> impl Strategy<Value = GroupBy> + Clone {
         prop::sample::select(vec![0usize, 1, 2, 3, 100, usize::MAX]),
         0usize..3,
         any::<bool>(),
+        prop::option::weighted(0.3, prop::collection::vec((value.clone(), value), 0..6)),
     )
-        .prop_map(|(field, and, metrics, order, limit, offset, include_empty)| GroupBy {
-            field,
-            and,
-            metrics,
-            order,
-            limit,
-            offset,
-            include_empty,
+        .prop_map(|(field, and, metrics, order, limit, offset, include_empty, values)| {
+            let pair = |(first, second): (&str, &str)| (first.to_owned(), and.as_ref().map(|_| second.to_owned()));
+            let values = values.map(|values| values.into_iter().map(pair).collect());
+            GroupBy { field, and, metrics, order, limit, offset, include_empty, values }
         })
 }

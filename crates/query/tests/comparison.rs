@@ -37,6 +37,7 @@ fn by_path(limit: usize, offset: usize) -> GroupBy {
         limit,
         offset,
         include_empty: false,
+        values: None,
     }
 }
 
@@ -121,6 +122,16 @@ fn rows_have_their_partner_also_beyond_the_page_and_zeros_without_one() {
     assert_eq!(compared.rows[1].changes().visitors, Change { absolute: 1, relative: None });
     assert_eq!(compared.total_rows, Compared { current: 2, earlier: 101 });
     assert_eq!(compared.total_visitors, Compared { current: 3, earlier: 3 });
+    // Of the hundred rows of the day before only the partners are asked for.
+    let mut asked = Vec::new();
+    let first = comparison.breakdown(&by_path(1, 0), |query| {
+        let answer = ask(query);
+        if let Ok(Answer::Breakdown(breakdown)) = &answer {
+            asked.push((breakdown.rows.len(), breakdown.total_rows));
+        }
+        answer
+    });
+    assert_eq!((first.unwrap().rows, asked), (vec![compared.rows[0].clone()], vec![(1, 2), (1, 101)]));
     let second = comparison.breakdown(&by_path(1, 1), ask).unwrap();
     assert_eq!(second.rows, [compared.rows[1].clone()]);
 }
@@ -200,35 +211,41 @@ fn case() -> impl Strategy<Value = Case> {
         (zone, baseline, first, length, prop::sample::select(vec![0i64, 0, 10])),
         prop::collection::vec(event, 0..50),
         prop::sample::select(vec![Interval::Hour, Interval::Day, Interval::Week, Interval::Month]),
-        (prop::sample::select(vec![1usize, 3, usize::MAX]), 0usize..2, any::<bool>()),
+        (prop::sample::select(vec![1usize, 3, usize::MAX]), 0usize..2, any::<bool>(), any::<bool>()),
     )
-        .prop_map(|((zone, with, first, (days, hours), begins), events, interval, (limit, offset, filtered))| {
-            let zone: Zone = zone.parse().unwrap();
-            // The naive calendar adds hours to a midnight: not on a day with more or fewer than 24, nor a year after one.
-            let is_plain = |day| zone.day_start(day + 1).millis_since(zone.day_start(day)) == 24 * HOUR_MS;
-            let begins = if [first, first - 365, first - 366].into_iter().all(is_plain) { begins } else { 0 };
-            let from = zone.day_start(first).plus_millis(begins * HOUR_MS);
-            let to = zone.day_start(first + days).plus_millis((begins + hours) * HOUR_MS);
-            let filter = Filter::Is(Condition {
-                field: Field::Dimension(Dimension::Path),
-                operator: Operator::IsNot,
-                values: vec!["/b".to_owned()],
-                level: None,
-            });
-            let filter = if filtered { filter } else { Filter::default() };
-            let comparison = Comparison { range: TimeRange::new(from, to), with, zone, filter };
-            let earlier = naive_earlier(&comparison);
-            let events = events
-                .into_iter()
-                .map(|(place, visitor, path, now)| {
-                    // In, and a little before and after, one of the two ranges.
-                    let range = if now { comparison.range } else { earlier };
-                    let at = range.from.plus_millis(range.duration_ms() / 3_600 * (place - 200));
-                    pageview(at, visitor, ["/", "/a", "/b", "/c"][path])
-                })
-                .collect();
-            Case { comparison, events, interval, by: by_path(limit, offset) }
-        })
+        .prop_map(
+            |((zone, with, first, (days, hours), begins), events, interval, (limit, offset, filtered, by_sessions))| {
+                let zone: Zone = zone.parse().unwrap();
+                // The naive calendar adds hours to a midnight: not on a day with more or fewer than 24, nor a year after one.
+                let is_plain = |day| zone.day_start(day + 1).millis_since(zone.day_start(day)) == 24 * HOUR_MS;
+                let begins = if [first, first - 365, first - 366].into_iter().all(is_plain) { begins } else { 0 };
+                let from = zone.day_start(first).plus_millis(begins * HOUR_MS);
+                let to = zone.day_start(first + days).plus_millis((begins + hours) * HOUR_MS);
+                let filter = Filter::Is(Condition {
+                    field: Field::Dimension(Dimension::Path),
+                    operator: Operator::IsNot,
+                    values: vec!["/b".to_owned()],
+                    level: None,
+                });
+                let filter = if filtered { filter } else { Filter::default() };
+                let comparison = Comparison { range: TimeRange::new(from, to), with, zone, filter };
+                let earlier = naive_earlier(&comparison);
+                let events = events
+                    .into_iter()
+                    .map(|(place, visitor, path, now)| {
+                        // In, and a little before and after, one of the two ranges.
+                        let range = if now { comparison.range } else { earlier };
+                        let at = range.from.plus_millis(range.duration_ms() / 3_600 * (place - 200));
+                        pageview(at, visitor, ["/", "/a", "/b", "/c"][path])
+                    })
+                    .collect();
+                let by = match by_sessions {
+                    true => GroupBy { metrics: Vec::new(), order: Order::Sessions, ..by_path(limit, offset) },
+                    false => by_path(limit, offset),
+                };
+                Case { comparison, events, interval, by }
+            },
+        )
 }
 
 proptest! {
@@ -277,7 +294,7 @@ proptest! {
             other => panic!("{other:?}"),
         };
         let compared = comparison.breakdown(&by, ask).unwrap();
-        let (now, all) = (rows(comparison.range, by), rows(earlier, by_path(usize::MAX, 0)));
+        let (now, all) = (rows(comparison.range, by.clone()), rows(earlier, GroupBy { limit: usize::MAX, offset: 0, ..by.clone() }));
         prop_assert_eq!(compared.total_rows, Compared { current: now.total_rows, earlier: all.total_rows });
         prop_assert_eq!(compared.total_visitors, Compared { current: now.total_visitors, earlier: all.total_visitors });
         prop_assert_eq!(compared.rows.len(), now.rows.len());

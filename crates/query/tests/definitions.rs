@@ -82,6 +82,7 @@ fn by(field: Field) -> GroupBy {
         limit: 100,
         offset: 0,
         include_empty: true,
+        values: None,
     }
 }
 

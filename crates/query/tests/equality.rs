@@ -66,8 +66,16 @@ fn many_rows_and_values_are_answered_like_the_oracle_does() {
     let path = || Field::Dimension(Dimension::Path);
     let by = |field, and| {
         let metrics = vec![Metric::Sessions, Metric::TimeOnPage];
-        let group_by =
-            GroupBy { field, and, metrics, order: Order::Visitors, limit: 50, offset: 3, include_empty: true };
+        let group_by = GroupBy {
+            field,
+            and,
+            metrics,
+            order: Order::Visitors,
+            limit: 50,
+            offset: 3,
+            include_empty: true,
+            values: None,
+        };
         Question::Breakdown(group_by)
     };
     let contains = |field, value: &str| {

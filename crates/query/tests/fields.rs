@@ -132,6 +132,7 @@ fn by(field: Field, and: Option<Field>) -> Question {
         limit: 4,
         offset: 0,
         include_empty: true,
+        values: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -101,15 +101,27 @@ impl Scan<'_> {
             Order::Sessions => metrics.sessions,
             Order::Events => metrics.events,
         };
+        let wanted = match &group_by.values {
+            Some(values) => {
+                self.work.take::<(&str, Option<&str>)>(values.len())?;
+                Some(values.iter().map(|(value, and)| (value.as_str(), and.as_deref())).collect::<HashSet<_>>())
+            }
+            None => None,
+        };
+        let mut total_rows = 0;
         let mut found: Vec<(u64, u32)> = Vec::new();
         self.work.for_each_block(0..shown.len(), |block| {
-            found.extend(block.filter(|&group| shown[group]).filter_map(|group| {
+            for group in block.filter(|&group| shown[group]) {
                 let metrics = metrics_of(group);
-                (metrics.events > 0 || metrics.sessions > 0).then(|| (key(&metrics), group as u32))
-            }));
+                if metrics.events > 0 || metrics.sessions > 0 {
+                    total_rows += 1;
+                    if wanted.as_ref().is_none_or(|wanted| wanted.contains(&groups.texts(group as u32))) {
+                        found.push((key(&metrics), group as u32));
+                    }
+                }
+            }
         })?;
         self.work.take::<(u64, u32)>(found.len())?;
-        let total_rows = found.len();
         let in_order = |a: &(u64, u32), b: &(u64, u32)| -> Ordering {
             b.0.cmp(&a.0).then_with(|| groups.texts(a.1).cmp(&groups.texts(b.1)))
         };

@@ -208,6 +208,7 @@ pub(in crate::http) fn by_visitors(dimension: Dimension) -> GroupBy {
         limit: 0,
         offset: 0,
         include_empty: true,
+        values: None,
     }
 }
 
