@@ -504,7 +504,7 @@ pub(crate) fn damaged(error: SegmentError) -> QueryError {
 
 /// The code of each of `ids`; those without one get the next.
 fn id_codes(ids: Vec<u64>, map: &mut IdMap<u32>, known: &mut List<u64>) -> Vec<u32> {
-    let mut new = NewIds::new(map, known);
+    let mut new = NewIds::new(map, known, ids.len());
     let codes = ids.into_iter().map(|id| new.code(id)).collect();
     new.finish();
     codes
@@ -514,7 +514,7 @@ fn id_codes(ids: Vec<u64>, map: &mut IdMap<u32>, known: &mut List<u64>) -> Vec<u
 fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, known: &mut List<u64>) {
     // Once instead of by doubling: most of a row group's ids are new to the view.
     map.reserve(values.len());
-    let mut new = NewIds::new(map, known);
+    let mut new = NewIds::new(map, known, values.len());
     rename_lazily(codes, values.len(), |code| new.code(values[code as usize]));
     new.finish();
 }
@@ -528,9 +528,9 @@ struct NewIds<'a> {
 }
 
 impl<'a> NewIds<'a> {
-    fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>) -> Self {
+    fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>, at_most: usize) -> Self {
         let next = known.len() as u32;
-        Self { map, known, new: Vec::new(), next }
+        Self { map, known, new: Vec::with_capacity(at_most), next }
     }
 
     fn code(&mut self, id: u64) -> u32 {
@@ -544,7 +544,7 @@ impl<'a> NewIds<'a> {
     }
 
     fn finish(self) {
-        self.known.extend(self.new);
+        self.known.extend_from_slice(&self.new);
     }
 }
 

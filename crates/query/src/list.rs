@@ -53,21 +53,23 @@ impl<T> List<T> {
 impl<T: Clone> List<T> {
     /// Adds a value.
     pub fn push(&mut self, value: T) {
-        self.extend([value]);
+        self.extend_from_slice(std::slice::from_ref(&value));
     }
-}
 
-impl<T: Clone> Extend<T> for List<T> {
-    fn extend<I: IntoIterator<Item = T>>(&mut self, values: I) {
+    /// Adds values.
+    pub fn extend_from_slice(&mut self, values: &[T]) {
         let tail = Arc::make_mut(&mut self.tail);
-        for value in values {
-            if tail.len() >= BLOCK_VALUES {
-                let blocks = Arc::make_mut(&mut self.blocks);
-                let whole = tail.len() / BLOCK_VALUES * BLOCK_VALUES;
-                blocks.extend(tail[..whole].chunks(BLOCK_VALUES).map(Arc::from));
-                tail.drain(..whole);
+        let mut rest = values;
+        loop {
+            let (fitting, more) = rest.split_at(rest.len().min(BLOCK_VALUES.saturating_sub(tail.len())));
+            tail.extend_from_slice(fitting);
+            if more.is_empty() {
+                return;
             }
-            tail.push(value);
+            let whole = tail.len() / BLOCK_VALUES * BLOCK_VALUES;
+            Arc::make_mut(&mut self.blocks).extend(tail[..whole].chunks(BLOCK_VALUES).map(Arc::from));
+            tail.drain(..whole);
+            rest = more;
         }
     }
 }
@@ -189,7 +191,7 @@ mod tests {
                 clones.push((list.clone(), values.len()));
                 let more = values.len()..values.len() + step;
                 values.extend(more.clone());
-                list.extend(more);
+                list.extend_from_slice(&more.collect::<Vec<_>>());
             }
             clones.push((list, values.len()));
             for (list, len) in &clones {
@@ -215,9 +217,9 @@ mod tests {
     #[test]
     fn a_list_that_grows_shares_all_but_its_last_block() {
         let mut list: List<u64> = List::default();
-        list.extend(0..100_000);
+        list.extend_from_slice(&(0..100_000).collect::<Vec<_>>());
         let held = list.clone();
-        list.extend(100_000..101_000);
+        list.extend_from_slice(&[0; 1_000]);
         let places = |list: &List<u64>| list.blocks.iter().map(|block| block.as_ptr()).collect::<Vec<_>>();
         assert_eq!(held.blocks.len(), 100_000 / BLOCK_VALUES);
         assert_eq!(places(&list)[..held.blocks.len()], places(&held));
