@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
+use crate::batch::BATCH_MAX_EVENTS;
 use crate::names::Known;
 use crate::scan::{scan, scan_members};
 use crate::{Refusal, RefusalReason};
@@ -80,8 +81,11 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// How many items of an array are kept: one more than any array that is read may have, so that too many are noticed.
+pub(crate) const ITEMS_MAX: usize = BATCH_MAX_EVENTS + 1;
+
 /// Parses `body` as one JSON value, in which `depth` levels of arrays and objects are kept; what is nested deeper is read
-/// and left out.
+/// and left out, as are items of arrays beyond [`ITEMS_MAX`].
 pub(crate) fn parse(body: &[u8], depth: u8) -> Result<Raw<'_>, Refusal> {
     let text = utf8(body)?;
     if let Some(raw) = scan(text, depth) {
@@ -185,7 +189,7 @@ impl<'de> Visitor<'de> for Keep {
         let mut kept = Vec::new();
         let inner = Self(self.0.saturating_sub(1));
         while let Some(item) = items.next_element_seed(inner)? {
-            if self.0 > 0 {
+            if self.0 > 0 && kept.len() < ITEMS_MAX {
                 kept.push(item);
             }
         }
@@ -193,7 +197,8 @@ impl<'de> Visitor<'de> for Keep {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Raw<'de>, A::Error> {
-        let mut kept = Vec::with_capacity(if self.0 > 0 { 16 } else { 0 });
+        // Grows with its members: a body may have a million empty objects.
+        let mut kept = Vec::new();
         let inner = Self(self.0.saturating_sub(1));
         while let Some(name) = members.next_key_seed(Self(0))? {
             let Ok(name) = name.into_text() else { return Err(A::Error::custom("member names are strings")) };
@@ -470,7 +475,9 @@ impl<'a, 'p> Members<'a, 'p> {
         if (min..=max).contains(&value) {
             return Some(value);
         }
-        self.problem(name.as_str(), format!("Must be between {min} and {max}"));
+        let problem =
+            if max < f64::MAX { format!("Must be between {min} and {max}") } else { format!("Must be at least {min}") };
+        self.problem(name.as_str(), problem);
         None
     }
 
@@ -523,6 +530,19 @@ mod tests {
         assert!(message(b"{} {}").contains("trailing characters"));
         for open in ["[", "{\"a\":"] {
             assert_eq!(message(open.repeat(100_000).as_bytes()), "The JSON is nested too deep");
+        }
+    }
+
+    /// A batch of 4 MB has room for more than a million empty objects; they must not take a gigabyte.
+    #[test]
+    fn small_values_take_little_memory() {
+        let many = "{},".repeat(2 * ITEMS_MAX);
+        for name in ["a", "\\u0061"] {
+            let body = format!(r#"{{"{name}":[{many}{{}}]}}"#);
+            let Raw::Object(members) = parse(body.as_bytes(), 3).unwrap() else { panic!() };
+            let Raw::Array(items) = &members[0].1 else { panic!() };
+            assert_eq!(items.len(), ITEMS_MAX);
+            assert!(items.iter().all(|item| matches!(item, Raw::Object(members) if members.capacity() == 0)), "{name}");
         }
     }
 

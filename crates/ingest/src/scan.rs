@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{Keep, Members, Raw};
+use crate::json::{ITEMS_MAX, Keep, Members, Raw};
 
 /// Deeper nesting is left to `serde_json`.
 const LEVELS_MAX: u8 = 16;
@@ -143,7 +143,7 @@ impl<'a> Scanner<'a> {
         }
         loop {
             let item = self.value(depth.saturating_sub(1), levels)?;
-            if depth > 0 {
+            if depth > 0 && items.len() < ITEMS_MAX {
                 items.push(item);
             }
             match self.space()? {
