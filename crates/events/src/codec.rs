@@ -23,6 +23,9 @@ const ZSTD_LEVEL: i32 = -1;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
 const MAX_ROWS_BYTES: usize = 1 << 30;
 
+/// No zstd grows more: a block has at least 4 bytes and stands for at most 128 KB. A damaged length reserves no memory.
+const ZSTD_GROWTH_MAX: usize = 32_768;
+
 /// No row has more bytes beside its texts, their dimensions and lengths.
 const ROW_BYTES: usize = 64;
 
@@ -157,7 +160,7 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<(WebsiteId, Event)>, DamagedB
         return Err(DamagedBatch("wrong checksum"));
     }
     let length = length.iter().rev().fold(0usize, |sum, &byte| sum << 8 | usize::from(byte));
-    if length > MAX_ROWS_BYTES {
+    if length > MAX_ROWS_BYTES.min(rows.len().saturating_mul(ZSTD_GROWTH_MAX)) {
         return Err(DamagedBatch("impossible length"));
     }
     let rows = zstd::bulk::decompress(rows, length).map_err(|_| DamagedBatch("not zstd"))?;
@@ -257,6 +260,18 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
         }
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_reserves_no_memory() {
+        let payload = |claimed: u32| {
+            let rest = [&claimed.to_le_bytes()[..], &zstd::bulk::compress(&[0], 1).unwrap()].concat();
+            [&[VERSION][..], &xxh3_64(&rest).to_le_bytes(), &rest].concat()
+        };
+        assert_eq!(decode(&payload(1)), Ok(Vec::new()));
+        assert_eq!(decode(&payload(1 << 30)), Err(DamagedBatch("impossible length")));
+        let zeros = vec![0; 1 << 20];
+        assert!(zstd::bulk::compress(&zeros, 22).unwrap().len() * ZSTD_GROWTH_MAX > zeros.len());
     }
 
     #[test]

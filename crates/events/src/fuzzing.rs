@@ -1,52 +1,66 @@
 //! What the store reads back from disk, as functions of any bytes: for the fuzz targets in `fuzz/`, and for the tests below.
 //!
 //! In front of each decoder stands a checksum that random bytes never pass, so each function puts the right one before
-//! its input. None may panic; what is accepted is encoded and read again, and must be the same.
+//! its input. None may panic; what is accepted is encoded and read again, and must be the same. Each tells whether it
+//! accepted its input. [`written`] gives inputs that the store wrote.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
-use zenovay_domain::{Event, WebsiteId};
+use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::NewEvent;
 use crate::codec::{self, Encoder};
-use crate::log::{decode_meta, encode_meta};
-use crate::segment::{StoredDigest, hybrid};
+use crate::log::{Log, Opened, decode_meta, encode_meta};
+use crate::segment::{self, ColumnId, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, hybrid};
+use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+
+/// An event on its way into the log.
+///
+/// # Panics
+/// When it is another one when it is read again.
+pub fn log_event(new: NewEvent) {
+    let payload = encode(std::slice::from_ref(&new));
+    assert_eq!(codec::decode(&payload).as_deref(), Ok(&[(new.website, new.event)][..]));
+}
 
 /// A payload of the table `batches` of which `rest` follows the checksum: a length and zstd.
-pub fn log_batch(rest: &[u8]) {
-    check_batch(&sealed(codec::VERSION, rest));
+pub fn log_batch(rest: &[u8]) -> bool {
+    is_batch(&sealed(codec::VERSION, rest))
 }
 
 /// A payload of the table `batches` with these bytes for its uncompressed rows.
 ///
 /// # Panics
 /// When zstd has no memory.
-pub fn log_rows(rows: &[u8]) {
+pub fn log_rows(rows: &[u8]) -> bool {
     let mut rest = u32::try_from(rows.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
     rest.extend(zstd::bulk::compress(rows, 1).expect("memory"));
-    check_batch(&sealed(codec::VERSION, &rest));
+    is_batch(&sealed(codec::VERSION, &rest))
 }
 
 /// A row of the table `segments`: its version, and what follows the checksum.
 ///
 /// # Panics
 /// When what was accepted does not survive the round trip.
-pub fn catalog_row(row: &[u8]) {
-    let Some((&version, body)) = row.split_first() else { return };
-    if let Some(meta) = decode_meta(&sealed(version, body)) {
-        assert_eq!(decode_meta(&encode_meta(&meta).expect("what was read can be written")), Some(meta));
-    }
+pub fn catalog_row(row: &[u8]) -> bool {
+    let Some((&version, body)) = row.split_first() else { return false };
+    let Some(meta) = decode_meta(&sealed(version, body)) else { return false };
+    assert_eq!(decode_meta(&encode_meta(&meta).expect("what was read can be written")), Some(meta));
+    true
 }
 
 /// A page of codes: its first byte is the width in bits, two bytes say how many codes, the rest is packed.
 ///
 /// # Panics
 /// When there are more or fewer codes than asked for, or they do not survive the round trip.
-pub fn codes(page: &[u8]) {
-    let [width, low, high, packed @ ..] = page else { return };
+pub fn codes(page: &[u8]) -> bool {
+    let [width, low, high, packed @ ..] = page else { return false };
     let count = usize::from(u16::from_le_bytes([*low, *high]));
     let mut codes = Vec::new();
     if hybrid::decode(packed, *width, count, &mut codes).is_err() {
-        return;
+        return false;
     }
     assert_eq!(codes.len(), count);
     // A run stores whole bytes, so its code can be wider than the width says.
@@ -55,17 +69,141 @@ pub fn codes(page: &[u8]) {
     hybrid::encode(&codes, width, &mut data);
     assert_eq!(hybrid::decode(&data, width, count, &mut again), Ok(()));
     assert_eq!(codes, again);
+    true
+}
+
+/// A column chunk: its first byte says which column, two bytes how many rows its row group has; the rest are its bytes.
+///
+/// # Panics
+/// When rows are read otherwise alone than with the others.
+pub fn column_chunk(chunk: &[u8]) -> bool {
+    let [number, low, high, bytes @ ..] = chunk else { return false };
+    let Some(column) = ColumnId::all().nth(usize::from(*number)) else { return false };
+    let count = usize::from(u16::from_le_bytes([*low, *high]));
+    let read = |rows: Range<usize>| {
+        let pages = Pages::new(bytes.to_vec()).map_err(|error| error.to_string())?;
+        if column == ColumnId::At {
+            return segment::times(pages, rows);
+        }
+        let coded = segment::coded(pages, column, rows, count)?;
+        Ok::<_, String>(coded.codes.into_iter().map(i64::from).collect())
+    };
+    let Ok(all) = read(0..count) else { return false };
+    assert_eq!(all.len(), count);
+    let some = count / 3..count - count / 4;
+    assert_eq!(read(some.clone()).as_deref(), Ok(&all[some]));
+    true
+}
+
+/// The page of a dictionary: its first byte says of which column, two bytes how many values it has; the rest is the page.
+///
+/// # Panics
+/// When there are more or fewer values than asked for, or more text than the page has.
+pub fn dictionary_page(page: &[u8]) -> bool {
+    let [number, low, high, bytes @ ..] = page else { return false };
+    let Some(column) = ColumnId::all().nth(usize::from(*number)) else { return false };
+    let count = usize::from(u16::from_le_bytes([*low, *high]));
+    let Some(values) = segment::dictionary(column, &bytes.to_vec().into(), count) else { return false };
+    assert_eq!(values.len(), count);
+    if let Values::Texts(texts) = values {
+        let text_bytes: usize = (0..=u32::MAX).take(count).map(|code| texts.get(code).len()).sum();
+        assert!(text_bytes + 4 * count <= bytes.len());
+    }
+    true
 }
 
 /// The digest of a row group.
 ///
 /// # Panics
 /// When what was accepted does not survive the round trip.
-pub fn digest(bytes: &[u8]) {
-    let Ok(digest) = StoredDigest::decode(bytes) else { return };
+pub fn digest(bytes: &[u8]) -> bool {
+    let Ok(digest) = StoredDigest::decode(bytes) else { return false };
     let written = digest.encode().expect("what was read can be written");
     let again = StoredDigest::decode(&written).and_then(|again| again.encode());
     assert_eq!(again.as_deref(), Ok(&*written));
+    true
+}
+
+/// What a store writes to the empty directory `dir` for a few events: names of functions here, and inputs for them.
+///
+/// # Panics
+/// When the directory cannot be written or the store does not work.
+pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let config = EmbeddedConfig { group_rows: 32, ..EmbeddedConfig::new(dir) };
+    let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(0)))).expect("a store");
+    let receipt = store.append(events());
+    receipt.blocking_recv().expect("a receipt").expect("events");
+    store.seal().expect("a segment");
+    drop(store);
+    let Opened { log, segments } = Log::open(dir).expect("a log");
+    drop(log);
+
+    let payload = encode(&events()[..9]);
+    let rows = zstd::bulk::decompress(&payload[13..], 1 << 16).expect("rows");
+    let mut all = vec![("log_batch", payload[9..].to_vec()), ("log_rows", rows)];
+    for meta in segments {
+        let row = encode_meta(&meta).expect("a row");
+        all.push(("catalog_row", [&row[..1], &row[9..]].concat()));
+        of_segment(&dir.join("segments"), meta, &mut all);
+    }
+    all
+}
+
+/// Forty events of one website and one of another: some texts, a heartbeat, sessions over several row groups.
+fn events() -> Vec<NewEvent> {
+    let kinds = [EventKind::Pageview, EventKind::Custom, EventKind::Heartbeat];
+    let event = |number: u64| {
+        let at = Timestamp::from_millis(number.cast_signed() * 60_000);
+        let kind = kinds[number as usize % 3];
+        let mut event = Event::new(kind, at, VisitorId(u64::MAX - number % 7), SessionId(number % 11));
+        event.dimensions.set(Dimension::Path, &format!("/ü/{}", number % 5));
+        event.dimensions.set(Dimension::Properties, r#"{"a":1}"#);
+        event.engagement_ms = number as u32 * 100;
+        NewEvent {
+            website: WebsiteId::from_random_bytes([u8::from(number == 40); 16]),
+            received_at: at,
+            event,
+            idempotency_key: None,
+        }
+    };
+    (0..=40).map(event).collect()
+}
+
+/// Adds what the file of a segment is made of.
+fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static str, Vec<u8>)>) {
+    let file = std::fs::read(segments_dir.join(segment::file_name(meta.id))).expect("a file");
+    let bytes = |offset: u64, count: u32| &file[offset as usize..][..count as usize];
+    let segment = Segment::new(segments_dir, meta);
+    for (number, group) in (0..).zip(&segment.meta.groups) {
+        if let Some(digest) = group.digest {
+            all.push(("digest", bytes(digest.offset, digest.bytes).to_vec()));
+        }
+        let count = (group.rows as u16).to_le_bytes();
+        for ((column_number, column), chunk) in (0..).zip(ColumnId::all()).zip(&group.chunks) {
+            let head = [&[column_number][..], &count].concat();
+            all.push(("column_chunk", [&head, bytes(chunk.offset, chunk.bytes)].concat()));
+            if matches!(column, ColumnId::Website | ColumnId::At) {
+                continue;
+            }
+            let coded = segment.read(number, column, 0..group.rows as usize).expect("a column");
+            let width = hybrid::width_for(coded.values.len());
+            let mut page = [&[width][..], &count].concat();
+            hybrid::encode(&coded.codes, width, &mut page);
+            all.push(("codes", page));
+            let head = [&[column_number][..], &(coded.values.len() as u16).to_le_bytes()].concat();
+            let page = match &coded.values {
+                Values::Ids(ids) => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+                Values::Numbers(numbers) => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
+                Values::Texts(Texts::Page { page, .. }) => page.to_vec(),
+                Values::Texts(Texts::Owned(_)) => continue,
+            };
+            all.push(("dictionary_page", [head, page].concat()));
+        }
+    }
+}
+
+fn encode(events: &[NewEvent]) -> Vec<u8> {
+    Encoder::new().and_then(|mut encoder| encoder.encode(events.iter())).expect("memory")
 }
 
 fn sealed(version: u8, rest: &[u8]) -> Vec<u8> {
@@ -75,8 +213,8 @@ fn sealed(version: u8, rest: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn check_batch(payload: &[u8]) {
-    let Ok(events) = codec::decode(payload) else { return };
+fn is_batch(payload: &[u8]) -> bool {
+    let Ok(events) = codec::decode(payload) else { return false };
     let new = |(website, event): &(WebsiteId, Event)| NewEvent {
         website: *website,
         received_at: event.at,
@@ -84,60 +222,76 @@ fn check_batch(payload: &[u8]) {
         idempotency_key: None,
     };
     let again: Vec<NewEvent> = events.iter().map(new).collect();
-    let written = Encoder::new().and_then(|mut encoder| encoder.encode(again.iter())).expect("memory");
-    assert_eq!(codec::decode(&written).as_deref(), Ok(&*events));
+    assert_eq!(codec::decode(&encode(&again)).as_deref(), Ok(&*events));
+    true
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::OnceLock;
+
     use proptest::prelude::*;
-    use zenovay_domain::{Dimension, EventKind, SessionId, Timestamp, VisitorId};
 
     use super::*;
-    use crate::segment::{ChunkMeta, GroupMeta, SegmentMeta, SiteRange};
 
-    fn rows() -> Vec<u8> {
-        let events: Vec<NewEvent> = (0..5)
-            .map(|number| {
-                let at = Timestamp::from_millis(number);
-                let mut event = Event::new(EventKind::Custom, at, VisitorId(u64::MAX), SessionId(7));
-                event.dimensions.set(Dimension::Path, "/ü");
-                event.dimensions.set(Dimension::Properties, r#"{"a":1}"#);
-                let website = WebsiteId::from_random_bytes([number as u8; 16]);
-                NewEvent { website, received_at: at, event, idempotency_key: None }
-            })
-            .collect();
-        let payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
-        zstd::bulk::decompress(&payload[13..], 1 << 16).unwrap()
+    type Target = fn(&[u8]) -> bool;
+
+    const TARGETS: [(&str, Target); 7] = [
+        ("catalog_row", catalog_row),
+        ("codes", codes),
+        ("column_chunk", column_chunk),
+        ("dictionary_page", dictionary_page),
+        ("digest", digest),
+        ("log_batch", log_batch),
+        ("log_rows", log_rows),
+    ];
+
+    fn all_written() -> &'static [(&'static str, Vec<u8>)] {
+        static WRITTEN: OnceLock<Vec<(&str, Vec<u8>)>> = OnceLock::new();
+        WRITTEN.get_or_init(|| written(tempfile::tempdir().unwrap().path()))
     }
 
-    fn catalog() -> Vec<u8> {
-        let website = WebsiteId::from_random_bytes([3; 16]);
-        let chunk = ChunkMeta { offset: 4, bytes: 100, dictionary_bytes: 20, hash: u64::MAX };
-        let meta = SegmentMeta {
-            id: 1,
-            position: 1,
-            rows: 9,
-            bytes: 1_000,
-            groups: vec![GroupMeta { rows: 9, chunks: vec![chunk; 3], digest: None }],
-            sites: vec![SiteRange { website, group: 0, start: 0, rows: 9, min_at: -5, max_at: 5 }],
-        };
-        let written = encode_meta(&meta).unwrap();
-        [&written[..1], &written[9..]].concat()
+    /// The functions reach what they are for.
+    #[test]
+    fn what_was_written_is_accepted() {
+        for (name, target) in TARGETS {
+            let mut inputs = all_written().iter().filter(|(of, _)| *of == name).peekable();
+            assert!(inputs.peek().is_some(), "{name}");
+            // The column of websites is for other programs.
+            inputs.filter(|(of, input)| *of != "column_chunk" || input[0] != 0).for_each(|(_, input)| {
+                assert!(target(input), "{name} {input:?}");
+            });
+        }
     }
 
-    fn page() -> Vec<u8> {
-        let codes: Vec<u32> = (0..40).map(|n| if n < 20 { 3 } else { n % 8 }).collect();
-        let mut page = vec![3, 40, 0];
-        hybrid::encode(&codes, 3, &mut page);
-        page
+    /// A catalog that says more than a file can hold is damaged: readers reckon with its numbers.
+    #[test]
+    fn a_catalog_whose_numbers_do_not_fit_each_other_is_refused() {
+        let (_, row) = all_written().iter().find(|(name, _)| *name == "catalog_row").unwrap();
+        let meta = decode_meta(&sealed(row[0], &row[1..])).unwrap();
+        let changes: [fn(&mut SegmentMeta); 8] = [
+            |meta| meta.bytes = 10,
+            |meta| meta.groups[0].rows = 1,
+            |meta| meta.groups[0].rows = u32::MAX,
+            |meta| meta.groups[0].chunks[0].offset = u64::MAX,
+            |meta| meta.groups[0].chunks[0].dictionary_bytes = u32::MAX,
+            |meta| meta.sites[0].start = u32::MAX,
+            |meta| meta.sites[0].group = 99,
+            |meta| meta.sites.reverse(),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let mut changed = meta.clone();
+            change(&mut changed);
+            assert_eq!(decode_meta(&encode_meta(&changed).unwrap()), None, "change {number}");
+        }
     }
 
-    /// What was written with some bytes changed, put in, or cut off: gets further in than random bytes do.
-    fn damaged(whole: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
+    /// A target, and what was written with some bytes changed, put in, or cut off, which gets further in than random bytes
+    /// do, or such.
+    fn damaged() -> impl Strategy<Value = (Target, Vec<u8>)> {
+        let written = prop::sample::select(all_written().to_vec());
         let change = (any::<prop::sample::Index>(), any::<u8>(), 0..3u8);
-        (prop::collection::vec(change, 0..6)).prop_map(move |changes| {
-            let mut bytes = whole.clone();
+        let written = (written, prop::collection::vec(change, 0..6)).prop_map(|((name, mut bytes), changes)| {
             for (at, byte, how) in changes {
                 if bytes.is_empty() {
                     break;
@@ -149,49 +303,18 @@ mod tests {
                     _ => bytes.truncate(at),
                 }
             }
-            bytes
-        })
-    }
-
-    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(any::<u8>(), 0..120)
-    }
-
-    /// The functions reach what they are for.
-    #[test]
-    fn what_was_written_is_accepted() {
-        let mut rest = (rows().len() as u32).to_le_bytes().to_vec();
-        rest.extend(zstd::bulk::compress(&rows(), 1).unwrap());
-        assert_eq!(codec::decode(&sealed(codec::VERSION, &rest)).unwrap().len(), 5);
-        assert!(decode_meta(&sealed(catalog()[0], &catalog()[1..])).is_some());
-        let mut codes = Vec::new();
-        assert!(hybrid::decode(&page()[3..], 3, 40, &mut codes).is_ok());
+            (TARGETS.iter().find(|(of, _)| *of == name).unwrap().1, bytes)
+        });
+        let any_bytes = prop::collection::vec(any::<u8>(), 0..120);
+        let any = (prop::sample::select(TARGETS.map(|(_, target)| target).to_vec()), any_bytes);
+        prop_oneof![2 => written, 1 => any]
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]
-        fn any_log_batch_is_refused_or_survives(bytes in any_bytes()) {
-            log_batch(&bytes);
-        }
-
-        #[test]
-        fn any_log_rows_are_refused_or_survive(bytes in prop_oneof![any_bytes(), damaged(rows())]) {
-            log_rows(&bytes);
-        }
-
-        #[test]
-        fn any_catalog_row_is_refused_or_survives(bytes in prop_oneof![any_bytes(), damaged(catalog())]) {
-            catalog_row(&bytes);
-        }
-
-        #[test]
-        fn any_page_of_codes_is_refused_or_survives(bytes in prop_oneof![any_bytes(), damaged(page())]) {
-            codes(&bytes);
-        }
-
-        #[test]
-        fn any_digest_is_refused_or_survives(bytes in any_bytes()) {
-            digest(&bytes);
+        fn any_bytes_are_refused_or_survive((target, bytes) in damaged()) {
+            target(&bytes);
         }
     }
 }

@@ -522,7 +522,7 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
     if version != SEGMENT_META_VERSION || u64::from_le_bytes(*hash) != xxh3_64(body) {
         return None;
     }
-    postcard::from_bytes(body).ok()
+    postcard::from_bytes(body).ok().filter(SegmentMeta::is_sound)
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {

@@ -116,7 +116,11 @@ impl GeoDatabase {
         Self::from_bytes(bytes, &name)
     }
 
-    fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
+    /// The database in `bytes`, those of a file; `path` names it in errors.
+    ///
+    /// # Errors
+    /// When they are no MaxMind DB with countries.
+    pub fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
         let invalid = |problem: String| GeoError::Format { path: path.to_owned(), problem };
         let bytes = Bytes(Arc::new(bytes));
         let reader = Reader::from_source(bytes.clone()).map_err(|error| invalid(error.to_string()))?;

@@ -143,11 +143,11 @@ impl PathPattern {
     }
 }
 
-/// Letters outside ASCII as they stand in the path of a parsed URL.
+/// `piece` as it stands in the path of a parsed URL, in which these characters are escaped.
 fn encode_path(piece: &str) -> String {
     let mut encoded = String::with_capacity(piece.len());
     for byte in piece.bytes() {
-        if byte.is_ascii() && byte != b' ' {
+        if byte.is_ascii() && !b" \"<>`{}".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             encoded.push_str(&format!("%{byte:02X}"));
@@ -420,6 +420,16 @@ pub(crate) mod tests {
             for path in other {
                 assert!(!pattern.matches(path), "{pattern:?} {path}");
             }
+        }
+    }
+
+    /// Sabotage: escape fewer characters than the URL standard does, and a pattern with one of them never matches.
+    #[test]
+    fn a_pattern_is_written_as_the_path_of_a_url_is() {
+        for c in (b'!'..=b'~').map(char::from).chain([' ', 'é']).filter(|c| !"#%*./?\\".contains(*c)) {
+            let path = format!("/a{c}b");
+            let url = crate::WebUrl::parse(format!("https://example.com{path}")).unwrap();
+            assert!(PathPattern::parse(&path).unwrap().matches(url.path()), "{path} {}", url.path());
         }
     }
 

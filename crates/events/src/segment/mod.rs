@@ -33,6 +33,7 @@
 
 mod digest;
 pub(crate) mod hybrid;
+mod pages;
 mod read;
 mod source;
 mod write;
@@ -52,6 +53,11 @@ pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use read::{Coded, Values};
 pub(crate) use source::{HeadSource, Keep, Source};
 pub(crate) use write::{Target, WriteError, write};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use {
+    pages::Pages,
+    read::{Texts, coded, dictionary, times},
+};
 
 /// A column of a segment, in the order of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +153,30 @@ pub(crate) struct SegmentMeta {
     pub(crate) groups: Vec<GroupMeta>,
     /// Sorted by website, row group and first row.
     pub(crate) sites: Vec<SiteRange>,
+}
+
+/// More rows than any row group has. What a reader reserves for one column of them stays below 256 MB.
+const GROUP_ROWS_MAX: u32 = 1 << 24;
+
+impl SegmentMeta {
+    /// Whether its numbers fit each other, so that a reader can reckon with them: everything lies in the file, and the rows
+    /// of each website in their row group.
+    pub(crate) fn is_sound(&self) -> bool {
+        let in_file = |offset: u64, bytes: u32| offset.checked_add(bytes.into()).is_some_and(|end| end <= self.bytes);
+        let is_group_sound = |group: &GroupMeta| {
+            group.rows <= GROUP_ROWS_MAX
+                && group.chunks.iter().all(|c| c.dictionary_bytes <= c.bytes && in_file(c.offset, c.bytes))
+                && group.digest.is_none_or(|digest| in_file(digest.offset, digest.bytes))
+        };
+        let is_site_sound = |site: &SiteRange| {
+            let end = site.start.checked_add(site.rows);
+            let group = self.groups.get(site.group as usize);
+            group.zip(end).is_some_and(|(group, end)| end <= group.rows)
+        };
+        self.groups.iter().all(is_group_sound)
+            && self.sites.iter().all(is_site_sound)
+            && self.sites.is_sorted_by_key(|site| (site.website, site.group, site.start))
+    }
 }
 
 /// A row group.

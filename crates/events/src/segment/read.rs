@@ -5,14 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::column::page::{Page, PageReader};
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::pages::{PackedPage, Pages, RLE_DICTIONARY};
 use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, hybrid};
 
 /// The codes of some rows, and what they stand for.
@@ -75,81 +72,18 @@ impl Texts {
 impl Segment {
     /// The times of the rows `rows` of a row group.
     pub(crate) fn read_at(&self, group: u32, rows: Range<usize>) -> Result<Vec<i64>, SegmentError> {
-        let pages = self.pages(group, ColumnId::At)?;
-        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?.column(ColumnId::At.index());
-        let mut reader = get_typed_column_reader::<Int64Type>(get_column_reader(descriptor, Box::new(pages)));
-        let mut values = Vec::with_capacity(rows.len());
-        if rows.start > 0 {
-            reader.skip_records(rows.start).map_err(|error| self.error(error))?;
-        }
-        while values.len() < rows.len() {
-            let (records, ..) = reader
-                .read_records(rows.len() - values.len(), None, None, &mut values)
-                .map_err(|error| self.error(error))?;
-            if records == 0 {
-                return Err(self.error("column `occurred_at` ends early"));
-            }
-        }
-        Ok(values)
+        times(self.pages(group, ColumnId::At)?, rows).map_err(|what| self.damaged(group, ColumnId::At, &what))
     }
 
     /// The codes of the rows `rows` of a row group, and its whole dictionary. Pages without such rows stay packed. Every
     /// code has a value.
     pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
-        let damaged = |what: &str| self.error(format_args!("column {:?} of row group {group}: {what}", column.name()));
-        let mut pages = self.pages(group, column)?;
-        let values = self.dictionary(group, column, &mut pages)?;
-        let mut codes = Vec::with_capacity(rows.len());
-        let mut page_start = 0;
-        while page_start < rows.end {
-            let next = pages.peek_next_page().map_err(|error| self.error(error))?;
-            let Some(page_rows) = next.and_then(|page| page.num_levels.or(page.num_rows)) else {
-                return Err(damaged("ends early"));
-            };
-            let page_end = page_start + page_rows;
-            if page_end <= rows.start {
-                pages.skip_next_page().map_err(|error| self.error(error))?;
-                page_start = page_end;
-                continue;
-            }
-            let Some(Page::DataPage { buf, num_values, encoding: Encoding::RLE_DICTIONARY, .. }) =
-                pages.get_next_page().map_err(|error| self.error(error))?
-            else {
-                return Err(damaged("is not a page of codes"));
-            };
-            let (&width, packed) = buf.split_first().ok_or_else(|| damaged("has an empty page"))?;
-            let first = codes.len();
-            // No page has more rows than its row group.
-            let count = (num_values as usize).min(self.group_rows(group)).min(page_rows);
-            hybrid::decode(packed, width, count, &mut codes).map_err(|_| damaged("has malformed codes"))?;
-            if page_end > rows.end {
-                codes.truncate(first + count.saturating_sub(page_end - rows.end));
-            }
-            if page_start < rows.start {
-                codes.drain(first..(first + rows.start - page_start).min(codes.len()));
-            }
-            page_start = page_end;
-        }
-        if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values.len()) {
-            return Err(damaged("does not fit its rows"));
-        }
-        Ok(Coded { codes, values })
+        let pages = self.pages(group, column)?;
+        coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
     }
 
-    /// The values of a column's dictionary page, which comes first.
-    fn dictionary(
-        &self,
-        group: u32,
-        column: ColumnId,
-        pages: &mut SerializedPageReader<Bytes>,
-    ) -> Result<Values, SegmentError> {
-        let damaged = |what: &str| self.error(format_args!("column {:?} of row group {group}: {what}", column.name()));
-        let Some(Page::DictionaryPage { buf, num_values, .. }) =
-            pages.get_next_page().map_err(|error| self.error(error))?
-        else {
-            return Err(damaged("has no dictionary"));
-        };
-        dictionary(column, &buf, num_values as usize).ok_or_else(|| damaged("has a bad dictionary"))
+    fn damaged(&self, group: u32, column: ColumnId, what: &str) -> SegmentError {
+        self.error(format_args!("column {:?} of row group {group}: {what}", column.name()))
     }
 
     /// The ids of a row group, each once, by their codes. With a digest only the dictionary page is read. In a row group
@@ -160,11 +94,11 @@ impl Segment {
             Some(digest) => {
                 let chunk = self.chunk(group, column)?;
                 let hash = if column == ColumnId::Visitor { digest.visitors_hash } else { digest.sessions_hash };
-                self.pages_of(group, column, &ChunkMeta { bytes: chunk.dictionary_bytes, hash, ..*chunk })?
+                self.pages_of(&ChunkMeta { bytes: chunk.dictionary_bytes, hash, ..*chunk })?
             }
             None => self.pages(group, column)?,
         };
-        match self.dictionary(group, column, &mut pages)? {
+        match first_dictionary(column, &mut pages).map_err(|what| self.damaged(group, column, &what))? {
             Values::Ids(ids) => Ok(ids),
             _ => Err(self.error("ids are not numbers")),
         }
@@ -218,36 +152,81 @@ impl Segment {
     }
 
     /// The pages of a column chunk, when its bytes are those that were written.
-    fn pages(&self, group: u32, column: ColumnId) -> Result<SerializedPageReader<Bytes>, SegmentError> {
-        self.pages_of(group, column, self.chunk(group, column)?)
+    fn pages(&self, group: u32, column: ColumnId) -> Result<Pages, SegmentError> {
+        self.pages_of(self.chunk(group, column)?)
     }
 
     /// The pages of `chunk`, which is a column chunk or its beginning.
-    fn pages_of(
-        &self,
-        group: u32,
-        column: ColumnId,
-        chunk: &ChunkMeta,
-    ) -> Result<SerializedPageReader<Bytes>, SegmentError> {
-        let descriptor = DESCRIPTOR.as_ref().map_err(|error| self.error(error))?;
-        let rows = self.group_rows(group);
+    fn pages_of(&self, chunk: &ChunkMeta) -> Result<Pages, SegmentError> {
         let bytes = self.bytes(chunk.offset, chunk.bytes, chunk.hash)?;
-        let dictionary = (chunk.dictionary_bytes > 0).then_some(0);
-        let chunk_meta = ColumnChunkMetaData::builder(descriptor.column(column.index()))
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_total_compressed_size(i64::from(chunk.bytes))
-            .set_num_values(rows as i64)
-            .set_dictionary_page_offset(dictionary)
-            .set_data_page_offset(i64::from(chunk.dictionary_bytes))
-            .build()
-            .map_err(|error| self.error(error))?;
-        SerializedPageReader::new(Arc::new(Bytes::from(bytes)), &chunk_meta, rows, None)
-            .map_err(|error| self.error(error))
+        Pages::new(bytes).map_err(|error| self.error(error))
     }
 }
 
+/// The times of the rows `rows` in the pages of their column.
+pub(crate) fn times(pages: Pages, rows: Range<usize>) -> Result<Vec<i64>, String> {
+    let descriptor = DESCRIPTOR.as_ref().map_err(ToString::to_string)?.column(ColumnId::At.index());
+    let mut reader = get_typed_column_reader::<Int64Type>(get_column_reader(descriptor, Box::new(pages)));
+    let mut values = Vec::with_capacity(rows.end);
+    while values.len() < rows.end {
+        let (records, ..) =
+            reader.read_records(rows.end - values.len(), None, None, &mut values).map_err(|error| error.to_string())?;
+        if records == 0 {
+            return Err("ends early".to_owned());
+        }
+    }
+    values.drain(..rows.start);
+    Ok(values)
+}
+
+/// The codes of the rows `rows` in the pages of a column of a row group of `group_rows` rows, and the dictionary.
+pub(crate) fn coded(
+    mut pages: Pages,
+    column: ColumnId,
+    rows: Range<usize>,
+    group_rows: usize,
+) -> Result<Coded, String> {
+    let values = first_dictionary(column, &mut pages)?;
+    let mut codes = Vec::with_capacity(rows.len());
+    let mut page_start = 0;
+    while page_start < rows.end {
+        let Some(page) = pages.next_packed().filter(|page| page.is_data(RLE_DICTIONARY)) else {
+            return Err("ends early, or is not a page of codes".to_owned());
+        };
+        // No page has more rows than its row group.
+        let count = (page.values as usize).min(group_rows);
+        let page_end = page_start + count;
+        if page_end <= rows.start {
+            page_start = page_end;
+            continue;
+        }
+        let unpacked = pages.unpack(&page).ok_or("has a damaged page")?;
+        let (&width, packed) = unpacked.split_first().ok_or("has an empty page")?;
+        let first = codes.len();
+        hybrid::decode(packed, width, count, &mut codes).map_err(|_| "has malformed codes")?;
+        if page_end > rows.end {
+            codes.truncate(first + count.saturating_sub(page_end - rows.end));
+        }
+        if page_start < rows.start {
+            codes.drain(first..(first + rows.start - page_start).min(codes.len()));
+        }
+        page_start = page_end;
+    }
+    if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values.len()) {
+        return Err("does not fit its rows".to_owned());
+    }
+    Ok(Coded { codes, values })
+}
+
+/// The values of a column's dictionary page, which comes first.
+fn first_dictionary(column: ColumnId, pages: &mut Pages) -> Result<Values, String> {
+    let page = pages.next_packed().filter(PackedPage::is_dictionary).ok_or("has no dictionary")?;
+    let values = pages.unpack(&page).and_then(|bytes| dictionary(column, &bytes, page.values as usize));
+    values.ok_or_else(|| "has a bad dictionary".to_owned())
+}
+
 /// The values of a PLAIN dictionary page.
-pub(super) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option<Values> {
+pub(crate) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option<Values> {
     match column {
         ColumnId::Visitor | ColumnId::Session => {
             let ids: Vec<u64> = page.as_chunks::<8>().0.iter().map(|&id| u64::from_le_bytes(id)).collect();
