@@ -46,9 +46,10 @@ lint:
     node scripts/check-licences.mjs
     scripts/check-advisories
 
-# Unit, integration, crash and documentation tests, then every example.
+# Unit, integration, crash and documentation tests, the seeds of the fuzz targets, then every example.
 test-rust:
     cargo test --workspace --locked --no-fail-fast
+    cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
 # z.js in a real Chromium against the real server.
@@ -68,6 +69,6 @@ bench-peers *ARGS:
 load *ARGS: build
     benches/load/run "$@"
 
-# Fuzz every parser of outside input, SECONDS each.
-fuzz SECONDS="60":
-    scripts/fuzz "$1"
+# Fuzz every parser of outside input, or the TARGETS alone, SECONDS each.
+fuzz SECONDS="60" *TARGETS:
+    scripts/fuzz "$@"

@@ -1,0 +1,320 @@
+//! What the fuzz targets do with any bytes, as functions: `just fuzz` runs them under libFuzzer with the binaries in
+//! `fuzz_targets`, and the tests below run them over `seeds`. None may panic, take long, or take memory out of proportion.
+//! Each tells whether it accepted its input.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use zenovay_auth::ApiKeyToken;
+use zenovay_domain::{
+    Dimension, Interval, MAX_DIMENSION_TEXT_BYTES, TeamId, TimeRange, Timestamp, Website, WebsiteId, WebsiteSettings,
+    Zone,
+};
+use zenovay_events::NewEvent;
+use zenovay_events::fuzzing;
+use zenovay_ingest::{
+    Accepted, BATCH_MAX_EVENTS, GeoDatabase, HIT_BODY_MAX_BYTES, Hit, PROPERTIES_MAX_BYTES, Pipeline, Rejected,
+    SiteRules, VisitorHasher, WebUrl, attribute, check_settings, client_ip, decode_body, language_tag, parse_agent,
+    parse_batch, parse_domain, parse_hit,
+};
+
+/// What is done with some bytes.
+pub type Target = fn(&[u8]) -> bool;
+
+/// Every target and its name, which is that of its binary and of the directory of its seeds.
+pub const TARGETS: [(&str, Target); 19] = [
+    ("api_key", api_key),
+    ("batch", batch),
+    ("body_encoding", body_encoding),
+    ("catalog_row", fuzzing::catalog_row),
+    ("client_ip", ip),
+    ("codes", fuzzing::codes),
+    ("column_chunk", fuzzing::column_chunk),
+    ("dictionary_page", fuzzing::dictionary_page),
+    ("digest", fuzzing::digest),
+    ("geo", geo),
+    ("hit", hit),
+    ("language", language),
+    ("log_batch", fuzzing::log_batch),
+    ("log_rows", fuzzing::log_rows),
+    ("pipeline", pipeline),
+    ("settings", settings),
+    ("time_range", time_range),
+    ("url", url),
+    ("user_agent", user_agent),
+];
+
+/// Inputs that the program itself writes, as names of targets and bytes, by way of a store in the empty directory `dir`.
+///
+/// # Panics
+/// When the store does not work.
+pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let mut written = fuzzing::written(dir);
+    let key = ApiKeyToken::generate(&mut StdRng::seed_from_u64(1));
+    written.push(("api_key", key.expose().as_bytes().to_vec()));
+    written
+}
+
+/// The beginning of `bytes` that is UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
+/// An API key: what parses is written the same way again.
+pub fn api_key(bytes: &[u8]) -> bool {
+    let text = text(bytes);
+    let Ok(token) = ApiKeyToken::parse(text) else { return false };
+    assert_eq!(token.expose(), text);
+    true
+}
+
+/// The body of a batch: any bytes are at most 1,000 items, each an event, which is enriched, or a refusal of its own.
+pub fn batch(body: &[u8]) -> bool {
+    let Ok(batch) = parse_batch(body) else { return false };
+    assert!((1..=BATCH_MAX_EVENTS).contains(&batch.events.len()));
+    let judged = batch.events.into_iter().map(|item| server().batch_event(&item?, rules(false), NOW));
+    judged.map(is_event).fold(false, |any, is_event| any | is_event)
+}
+
+/// A compressed body: never more than the cap comes out of it.
+pub fn body_encoding(body: &[u8]) -> bool {
+    assert!(decode_body(Some("gzip"), body, 100).map_or(0, |decoded| decoded.len()) <= 100);
+    let Ok(decoded) = decode_body(Some("gzip"), body, HIT_BODY_MAX_BYTES) else { return false };
+    assert!(decoded.len() <= HIT_BODY_MAX_BYTES);
+    true
+}
+
+/// `X-Forwarded-For` of a trusted proxy: any text gives one address, and that of an untrusted peer says nothing.
+pub fn ip(header: &[u8]) -> bool {
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let trusted = ["127.0.0.0/8", "10.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
+    assert_eq!(client_ip(peer, text(header).lines(), &trusted[1..]), peer);
+    client_ip(peer, text(header).lines(), &trusted) != peer
+}
+
+/// A file of a geo database: any bytes are refused, or every address is in a country of two letters or in none.
+pub fn geo(file: &[u8]) -> bool {
+    let Ok(database) = GeoDatabase::from_bytes(file.to_vec(), "places.mmdb") else { return false };
+    let addresses = ["8.8.8.8", "1.2.3.4", "255.255.255.255", "2001:db8::1", "::1", "::ffff:8.8.8.8"];
+    for address in addresses.map(|address| address.parse().expect("an address")) {
+        let place = database.lookup(address);
+        assert!(matches!(place.country.len(), 0 | 2));
+        assert_eq!(database.lookup(address), place);
+    }
+    true
+}
+
+/// The body of a tracking hit: any bytes are fields or a refusal, and a refusal names what is wrong.
+pub fn hit(body: &[u8]) -> bool {
+    let validated = [false, true].map(|heartbeat| {
+        let parsed = parse_hit(body)?;
+        if heartbeat { parsed.validate_heartbeat() } else { parsed.validate() }
+    });
+    let messages = validated.iter().filter_map(|fields| Some(&fields.as_ref().err()?.message));
+    assert!(messages.into_iter().all(|message| !message.is_empty()));
+    validated.iter().any(Result::is_ok)
+}
+
+/// `Accept-Language`: any text is a tag, which is its own tag, or nothing.
+pub fn language(bytes: &[u8]) -> bool {
+    let Some(tag) = language_tag(text(bytes)) else { return false };
+    assert_eq!(language_tag(&tag).as_ref(), Some(&tag));
+    true
+}
+
+/// A request of a page, lines of headers, an empty line and a body, on the way to an event and into the log.
+pub fn pipeline(request: &[u8]) -> bool {
+    let at = request.windows(2).position(|pair| pair == b"\n\n").unwrap_or(request.len());
+    let (headers, body) = request.split_at(at);
+    let header = |name: &str| {
+        let of_name = |line: &&str| line.split_once(": ").is_some_and(|(given, _)| given == name);
+        text(headers).lines().find(of_name).and_then(|line| line.get(name.len() + 2..))
+    };
+    let hit = Hit {
+        origin: header("Origin"),
+        referer: header("Referer"),
+        user_agent: header("User-Agent"),
+        accept_language: header("Accept-Language"),
+        sec_gpc: header("Sec-GPC"),
+        dnt: header("DNT"),
+        purpose: header("Sec-Purpose"),
+        ..Hit::new(body, IpAddr::from([8, 8, 8, 8]), NOW)
+    };
+    is_event(server().track(&hit, rules(true))) | is_event(server().heartbeat(&hit, rules(false)))
+}
+
+/// The domain of a website on the first line, and on each further one a host, a path and a network that are its settings:
+/// what is accepted when it is set can be compiled, and any page can be judged by it.
+pub fn settings(lines: &[u8]) -> bool {
+    let mut lines = text(lines).lines();
+    let Ok(domain) = parse_domain(lines.next().unwrap_or("")) else { return false };
+    assert_eq!(parse_domain(&domain).as_ref(), Ok(&domain));
+    let mut settings = WebsiteSettings { time_zone: lines.next().unwrap_or("UTC").to_owned(), ..Default::default() };
+    for line in lines {
+        let mut words = line.split('\t');
+        settings.allowed_domains.extend(words.next().map(str::to_owned));
+        settings.excluded_paths.extend(words.next().map(str::to_owned));
+        settings.excluded_ips.extend(words.next().map(str::to_owned));
+    }
+    let is_accepted = check_settings(&settings).is_ok();
+    let paths = settings.excluded_paths.clone();
+    let rules = SiteRules::compile(&website(&domain, settings));
+    assert_eq!(rules.is_ok(), is_accepted);
+    let Ok(rules) = rules else { return false };
+    for path in paths {
+        rules.excludes_path(&path);
+        // A pattern excludes itself, as a URL writes it.
+        if path.starts_with('/') && !path.contains(['?', '#', '%', '.', '\\']) && !path.ends_with(' ') {
+            let url = WebUrl::parse(format!("https://example.com{path}")).expect("a URL");
+            assert!(rules.excludes_path(url.path()), "{path}");
+        }
+    }
+    let _ = rules.check_host(&domain);
+    rules.excludes_address(IpAddr::from([10, 0, 0, 1]));
+    true
+}
+
+/// A zone of the IANA database, and two times in milliseconds, each on its line: the intervals of the time between tile it,
+/// and the period before ends where it begins at the latest.
+pub fn time_range(lines: &[u8]) -> bool {
+    let mut lines = text(lines).lines();
+    let Ok(zone) = lines.next().unwrap_or("").parse::<Zone>() else { return false };
+    let mut time = || lines.next().and_then(|line| line.parse().ok()).map(Timestamp::from_millis);
+    let (Some(from), Some(to)) = (time(), time()) else { return false };
+    let range = TimeRange::new(from, to);
+    for interval in [Interval::Hour, Interval::Day, Interval::Week, Interval::Month] {
+        let buckets = zone.buckets(range, interval, 1_000);
+        assert!(buckets.len() <= 1_000);
+        assert!(buckets.iter().all(|bucket| bucket.from < bucket.to), "{interval:?}");
+        assert!(buckets.is_sorted_by(|one, next| one.to == next.from), "{interval:?}");
+    }
+    assert!(zone.period_before(range).to <= range.from || range.duration_ms() == 0);
+    zone.year_before(range);
+    zone.format_date(from);
+    !from.to_string().is_empty()
+}
+
+/// A URL, its campaign and its referrer: every input has exactly one channel.
+pub fn url(bytes: &[u8]) -> bool {
+    let Ok(url) = WebUrl::parse(text(bytes)) else { return false };
+    assert!(url.path().starts_with('/'));
+    assert!(url.without_query().starts_with(url.origin()));
+    let campaign = url.campaign();
+    !attribute(url.host(), &campaign).channel.as_str().is_empty()
+}
+
+/// A user agent: any text is classified, in bounded time.
+pub fn user_agent(bytes: &[u8]) -> bool {
+    !parse_agent(text(bytes)).browser.is_empty()
+}
+
+/// 2026-06-13T00:00:00Z.
+const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
+
+fn website(domain: &str, settings: WebsiteSettings) -> Website {
+    Website {
+        id: WebsiteId::from_random_bytes([7; 16]),
+        team_id: TeamId::from_random_bytes([8; 16]),
+        user_id: None,
+        domain: domain.to_owned(),
+        name: "Test".to_owned(),
+        tracking_code: "ZV_test".parse().expect("a code"),
+        created_at: Timestamp::from_millis(0),
+        settings,
+    }
+}
+
+/// A website with a visitor's cookie, or without.
+fn rules(cookieless: bool) -> &'static SiteRules {
+    static RULES: OnceLock<[SiteRules; 2]> = OnceLock::new();
+    let rules = RULES.get_or_init(|| {
+        [false, true].map(|cookieless| {
+            let settings = WebsiteSettings { cookieless, ..WebsiteSettings::default() };
+            SiteRules::compile(&website("example.com", settings)).expect("rules")
+        })
+    });
+    &rules[usize::from(cookieless)]
+}
+
+fn server() -> &'static Pipeline {
+    static SERVER: OnceLock<Pipeline> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("memory");
+        Pipeline::new(hasher, GeoDatabase::embedded().expect("the database"))
+    })
+}
+
+/// Whether there is an event; it has its texts whole and is the same when it is read from the log again. A refusal says why.
+fn is_event(judged: Result<Accepted, Rejected>) -> bool {
+    let event = match judged {
+        Ok(accepted) => accepted.event,
+        Err(rejected) => {
+            assert!(!rejected.to_string().is_empty());
+            return false;
+        }
+    };
+    assert!(event.dimensions.text_bytes() < MAX_DIMENSION_TEXT_BYTES);
+    let properties = event.dimensions.get(Dimension::Properties);
+    assert!(properties.len() <= PROPERTIES_MAX_BYTES);
+    if !properties.is_empty() {
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(properties).expect("an object");
+    }
+    let website = rules(false).website();
+    fuzzing::log_event(NewEvent { website, received_at: NOW, event, idempotency_key: None });
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+
+    use super::*;
+
+    fn in_crate(dir: &str) -> impl Iterator<Item = fs::DirEntry> + use<> {
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(dir)).unwrap().map(Result::unwrap)
+    }
+
+    fn name(entry: &fs::DirEntry) -> String {
+        entry.file_name().into_string().unwrap()
+    }
+
+    fn seeds() -> BTreeMap<String, Vec<Vec<u8>>> {
+        let mut seeds: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
+        for target in in_crate("seeds") {
+            let files = in_crate(&format!("seeds/{}", name(&target)));
+            seeds.insert(name(&target), files.map(|file| fs::read(file.path()).unwrap()).collect());
+        }
+        for (target, seed) in written(tempfile::tempdir().unwrap().path()) {
+            seeds.entry(target.to_owned()).or_default().push(seed);
+        }
+        seeds
+    }
+
+    #[test]
+    fn every_target_has_its_binary_and_seeds() {
+        let targets: BTreeSet<_> = TARGETS.map(|(name, _)| name.to_owned()).into();
+        let binaries: BTreeSet<_> =
+            in_crate("fuzz_targets").map(|file| name(&file).trim_end_matches(".rs").to_owned()).collect();
+        assert_eq!(binaries, targets);
+        assert_eq!(seeds().into_keys().collect::<BTreeSet<_>>(), targets);
+    }
+
+    /// A target that refuses all of its seeds at some first check would find nothing behind it.
+    #[test]
+    fn every_target_accepts_a_seed_and_panics_at_no_beginning_of_one() {
+        let seeds = seeds();
+        for (name, target) in TARGETS {
+            let seeds = &seeds[name];
+            assert!(seeds.iter().any(|seed| target(seed)), "{name}");
+            for seed in seeds {
+                for len in 0..seed.len() {
+                    target(&seed[..len]);
+                }
+            }
+        }
+    }
+}
