@@ -504,22 +504,23 @@ pub(crate) fn damaged(error: SegmentError) -> QueryError {
 
 /// The code of each of `ids`; those without one get the next.
 fn id_codes(ids: Vec<u64>, map: &mut IdMap<u32>, known: &mut List<u64>) -> Vec<u32> {
-    let mut new = NewIds::new(map, known, ids.len());
-    let codes = ids.into_iter().map(|id| new.code(id)).collect();
-    new.finish();
-    codes
+    let mut new = NewIds::new(map, known);
+    ids.into_iter().map(|id| new.code(id)).collect()
 }
 
 /// Replaces codes that stand for `values` by those of the view.
 fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, known: &mut List<u64>) {
     // Once instead of by doubling: most of a row group's ids are new to the view.
     map.reserve(values.len());
-    let mut new = NewIds::new(map, known, values.len());
+    let mut new = NewIds::new(map, known);
     rename_lazily(codes, values.len(), |code| new.code(values[code as usize]));
-    new.finish();
 }
 
-/// Ids that are given codes, gathered before they are added to a list: adding is a look at who shares it.
+/// How many ids [`NewIds`] gathers.
+const NEW_IDS: usize = 1_024;
+
+/// Ids that are given codes, some gathered before they are added to their list: adding is a look at who shares it. All are
+/// in it when this is dropped.
 struct NewIds<'a> {
     map: &'a mut IdMap<u32>,
     known: &'a mut List<u64>,
@@ -528,9 +529,9 @@ struct NewIds<'a> {
 }
 
 impl<'a> NewIds<'a> {
-    fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>, at_most: usize) -> Self {
+    fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>) -> Self {
         let next = known.len() as u32;
-        Self { map, known, new: Vec::with_capacity(at_most), next }
+        Self { map, known, new: Vec::new(), next }
     }
 
     fn code(&mut self, id: u64) -> u32 {
@@ -539,12 +540,22 @@ impl<'a> NewIds<'a> {
         if code == self.next {
             self.new.push(id);
             self.next += 1;
+            if self.new.len() == NEW_IDS {
+                self.flush();
+            }
         }
         code
     }
 
-    fn finish(self) {
+    fn flush(&mut self) {
         self.known.extend_from_slice(&self.new);
+        self.new.clear();
+    }
+}
+
+impl Drop for NewIds<'_> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 

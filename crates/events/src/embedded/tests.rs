@@ -21,11 +21,18 @@ fn ever() -> TimeRange {
 }
 
 fn append(store: &EmbeddedStore, number: u64) {
-    let at = Timestamp::from_millis(1_000 + number as i64);
-    let mut event = Event::new(EventKind::Pageview, at, VisitorId(number), SessionId(number));
-    event.dimensions.set(Dimension::Path, "/");
-    let new = NewEvent { website: website(), received_at: at, event, idempotency_key: None };
-    assert!(matches!(store.append(vec![new]).blocking_recv(), Ok(Ok(_))));
+    append_all(store, &[(number, "/".to_owned())]);
+}
+
+/// Appends a pageview for each number, of a visitor and in a session of that number.
+fn append_all(store: &EmbeddedStore, pageviews: &[(u64, String)]) {
+    let new = |(number, path): &(u64, String)| {
+        let at = Timestamp::from_millis(1_000 + *number as i64);
+        let mut event = Event::new(EventKind::Pageview, at, VisitorId(*number), SessionId(*number));
+        event.dimensions.set(Dimension::Path, path);
+        NewEvent { website: website(), received_at: at, event, idempotency_key: None }
+    };
+    assert!(matches!(store.append(pageviews.iter().map(new).collect()).blocking_recv(), Ok(Ok(_))));
 }
 
 fn pageviews(store: &EmbeddedStore) -> u64 {
@@ -84,4 +91,39 @@ fn a_query_in_the_middle_of_its_kernel_holds_up_nobody() {
     assert_eq!(result, Ok(()), "the others wait for the held query");
     others.join().unwrap();
     assert_eq!(held.join().unwrap(), 4);
+}
+
+/// A website with thousands of ids and texts gets new rows while a query holds it: the next query shares with the held one
+/// all but the last blocks. Sabotage: copy the lists instead of growing them, or count the sessions of a chunk in after those
+/// of the chunk it replaces are out.
+#[test]
+fn a_query_that_is_held_has_nothing_copied_but_blocks() {
+    let dir = TempDir::new().unwrap();
+    let config = EmbeddedConfig::new(dir.path());
+    let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(9)))).unwrap();
+    let many: Vec<_> = (0..3_000).map(|number| (number, format!("/{number}"))).collect();
+    append_all(&store, &many);
+    store.seal().unwrap();
+    // In a segment and in the head.
+    append_all(&store, &many[..10]);
+    let columns = ColumnSet::default().with(Dimension::Path);
+    let prepare =
+        || store.inner.views.prepare(|| store.inner.state(), website(), ever(), columns, &Budget::unlimited()).unwrap();
+    let held = prepare();
+    append_all(&store, &[(5_000, "/new".to_owned())]);
+    let now = prepare();
+    held.with_dataset(|held| {
+        now.with_dataset(|now| {
+            let path = Dimension::Path as usize;
+            let (texts, held_texts) = (&now.dictionaries[path].texts, &held.dictionaries[path].texts);
+            assert_eq!((held.visitor_ids.len(), held.session_ids.len(), held_texts.len()), (3_000, 3_000, 3_001));
+            assert_eq!((now.visitor_ids.len(), now.session_ids.len(), texts.len()), (3_001, 3_001, 3_002));
+            assert_eq!((now.visitor_ids[3_000], &*texts[3_001]), (5_000, "/new"));
+            assert!(std::ptr::eq(&held.visitor_ids[0], &now.visitor_ids[0]));
+            assert!(std::ptr::eq(&held.session_ids[0], &now.session_ids[0]));
+            assert!(std::ptr::eq(&held_texts[0], &texts[0]));
+            assert!(!held.split_sessions.is_empty());
+            assert!(std::ptr::eq(held.split_sessions, now.split_sessions));
+        });
+    });
 }
