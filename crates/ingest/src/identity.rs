@@ -21,6 +21,9 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// How long a salt lives on after its UTC day: until the sessions that it named have ended (DESIGN §3).
 const SALT_GRACE_MS: i64 = zenovay_domain::SESSION_GAP_MS;
 
+/// No salt has a later day, since 1970: its end is still a time.
+const LAST_DAY: i64 = i64::MAX / DAY_MS - 2;
+
 const FILE_NAME: &str = "salts";
 const MAGIC: &[u8; 8] = b"ZVSALTS1";
 
@@ -52,7 +55,11 @@ impl Secrets {
         while !rest.is_empty() {
             let (day, tail) = rest.split_first_chunk::<8>()?;
             let (salt, tail) = tail.split_first_chunk::<32>()?;
-            salts.push((i64::from_le_bytes(*day), Zeroizing::new(*salt)));
+            let day = i64::from_le_bytes(*day);
+            if !(0..=LAST_DAY).contains(&day) {
+                return None;
+            }
+            salts.push((day, Zeroizing::new(*salt)));
             rest = tail;
         }
         Some(Self { installation: Zeroizing::new(*installation), salts })
@@ -420,9 +427,12 @@ mod tests {
     #[test]
     fn a_damaged_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(FILE_NAME), b"ZVSALTS1short").unwrap();
-        let error = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap_err();
-        assert!(error.to_string().contains("salts is damaged"), "{error}");
+        let impossible_day = [&b"ZVSALTS1"[..], &[7; 32], &i64::MAX.to_le_bytes(), &[8; 32]].concat();
+        for damaged in [b"ZVSALTS1short".as_slice(), &impossible_day] {
+            fs::write(dir.path().join(FILE_NAME), damaged).unwrap();
+            let error = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap_err();
+            assert!(error.to_string().contains("salts is damaged"), "{error}");
+        }
     }
 
     /// SECURITY P5.
