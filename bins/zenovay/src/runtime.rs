@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::http;
 use crate::maintenance::Maintenance;
-use crate::state::{AppState, RestoreError};
+use crate::state::AppState;
 use crate::telemetry::{self, StoreObserver};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
@@ -40,9 +40,6 @@ pub enum ServeError {
     /// The event store cannot be opened.
     #[error("event store: {0}")]
     Events(#[from] OpenError),
-    /// The sessions of the last half hour cannot be read.
-    #[error("event store: {0}")]
-    Sessions(#[from] RestoreError),
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
     Salts(std::io::Error),

@@ -10,7 +10,7 @@ use zenovay_domain::{Clock, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_ingest::{Pipeline, SiteRules};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
-use zenovay_store::{CachedDirectory, SqliteStore};
+use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
 use crate::config::Config;
 use crate::http::key_headers::ResetFormat;
@@ -111,10 +111,10 @@ impl AppState {
     /// counted anew because of a restart. To be called once, before the first request.
     ///
     /// # Errors
-    /// When stored events or websites cannot be read.
-    pub fn restore_sessions(&self) -> Result<(), RestoreError> {
+    /// When websites cannot be read.
+    pub fn restore_sessions(&self) -> Result<(), StoreError> {
         let since = self.clock.now().plus_millis(-SESSION_GAP_MS);
-        for session in self.events.recent_sessions(since)? {
+        for session in self.events.recent_sessions(since) {
             let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
                 continue;
             };
@@ -128,15 +128,4 @@ impl std::fmt::Debug for AppState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AppState").finish_non_exhaustive()
     }
-}
-
-/// Why open sessions could not be continued.
-#[derive(Debug, thiserror::Error)]
-pub enum RestoreError {
-    /// Events cannot be read.
-    #[error("events: {0}")]
-    Events(#[from] zenovay_query::QueryError),
-    /// Websites cannot be read.
-    #[error("metadata: {0}")]
-    Metadata(#[from] zenovay_store::StoreError),
 }

@@ -111,6 +111,7 @@ impl Metrics {
             ("zenovay_segments", stats.segments),
             ("zenovay_segment_rows", stats.segment_rows),
             ("zenovay_segment_bytes", stats.segment_bytes),
+            ("zenovay_damaged_segments", stats.damaged_segments),
             ("zenovay_cache_bytes", stats.cache_bytes),
             ("zenovay_writable", u64::from(stats.writable)),
         ] {
@@ -177,6 +178,7 @@ fn describe() {
     describe_gauge!("zenovay_segments", "Segment files.");
     describe_gauge!("zenovay_segment_rows", "Rows in segment files.");
     describe_gauge!("zenovay_segment_bytes", Unit::Bytes, "Size of the segment files.");
+    describe_gauge!("zenovay_damaged_segments", "Segment files that are known to be damaged.");
     describe_gauge!("zenovay_cache_bytes", Unit::Bytes, "Decoded columns held in memory.");
     describe_gauge!("zenovay_writable", "1 when events can be stored now, otherwise 0.");
 }

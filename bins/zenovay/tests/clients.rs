@@ -125,8 +125,12 @@ impl EventStore for Endless {
         self.inner.append(events)
     }
 
-    fn recent_sessions(&self, since: Timestamp) -> Result<Vec<RecentSession>, QueryError> {
+    fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {
         self.inner.recent_sessions(since)
+    }
+
+    fn damages(&self) -> Vec<String> {
+        self.inner.damages()
     }
 
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {

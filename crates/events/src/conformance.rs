@@ -421,7 +421,7 @@ pub fn recent_sessions_continue(harness: &impl Harness) {
         ],
     );
     in_every_state(harness, store, |store| {
-        let recent = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - HOUR_MS)).expect("readable");
+        let recent = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - HOUR_MS));
         let mut found: Vec<_> = recent
             .iter()
             .map(|recent| {

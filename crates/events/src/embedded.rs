@@ -74,6 +74,7 @@ impl EmbeddedStore {
         let mut segments: Vec<Arc<Segment>> =
             segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta))).collect();
         segments.sort_by_key(|segment| segment.meta.position);
+        segments.iter().for_each(|segment| segment.look());
         let state = State { version: 1, segments, frozen: Vec::new(), active };
 
         let inner = Arc::new(Inner {
@@ -146,6 +147,10 @@ impl Inner {
             || (active.rows() > 0 && age_ms >= self.config.seal_age_ms)
     }
 
+    pub(crate) fn damaged_segments(&self) -> u64 {
+        self.state().segments.iter().filter(|segment| segment.is_damaged()).count() as u64
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         !self.queue.is_open()
     }
@@ -191,7 +196,7 @@ impl EventStore for EmbeddedStore {
         prepared.with_dataset(|dataset| kernels::answer(&dataset, query, budget))
     }
 
-    fn recent_sessions(&self, since: Timestamp) -> Result<Vec<RecentSession>, QueryError> {
+    fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {
         recent_sessions(&self.inner.state(), since)
     }
 
@@ -207,6 +212,10 @@ impl EventStore for EmbeddedStore {
         Ok(self.inner.erase(Keep::Since(website, before))?)
     }
 
+    fn damages(&self) -> Vec<String> {
+        self.inner.state().segments.iter().filter_map(|segment| segment.damage()).collect()
+    }
+
     fn stats(&self) -> StoreStats {
         let inner = &self.inner;
         let state = inner.state();
@@ -216,6 +225,7 @@ impl EventStore for EmbeddedStore {
             segments: state.segments.len() as u64,
             segment_rows: state.segments.iter().map(|segment| segment.meta.rows).sum(),
             segment_bytes: state.segments.iter().map(|segment| segment.meta.bytes).sum(),
+            damaged_segments: inner.damaged_segments(),
             cache_bytes: inner.views.bytes() as u64,
             writable: inner.queue.is_open()
                 && !inner.poisoned.load(Ordering::Relaxed)

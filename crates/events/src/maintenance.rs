@@ -107,10 +107,15 @@ pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
     while bell.wait(PERIOD * 60) {
         let Some(inner) = inner.upgrade() else { return };
         loop {
+            let damaged = inner.damaged_segments();
             match inner.merge() {
                 Ok(true) if !inner.is_stopping() => {}
                 Ok(_) => break,
                 Err(MaintenanceError::Write(WriteError::Cancelled)) => return,
+                // A damage that was not known before is left out from now on: there may be others to merge.
+                Err(error) if inner.damaged_segments() > damaged => {
+                    tracing::warn!(%error, "segments were not merged");
+                }
                 Err(error) => {
                     tracing::warn!(%error, "merging failed, will be tried again");
                     break;
@@ -147,12 +152,14 @@ impl Inner {
         Ok(sealed)
     }
 
-    /// Merges one run of segments that is due. `false` when none is.
+    /// Merges one run of segments that is due. `false` when none is. A segment that is known to be damaged is in no run.
     pub(crate) fn merge(&self) -> Result<bool, MaintenanceError> {
         let _rewriting = self.rewriting.lock();
         let state = self.state();
-        let sizes: Vec<u64> = state.segments.iter().map(|segment| segment.meta.rows).collect();
-        let Some(run) = merge_run(&sizes, self.config.merge_fan_in.max(2), self.config.merge_rows_max) else {
+        let rows_max = self.config.merge_rows_max;
+        let size = |segment: &Arc<Segment>| if segment.is_damaged() { u64::MAX } else { segment.meta.rows };
+        let sizes: Vec<u64> = state.segments.iter().map(size).collect();
+        let Some(run) = merge_run(&sizes, self.config.merge_fan_in.max(2), rows_max) else {
             return Ok(false);
         };
         let started = Instant::now();
@@ -166,20 +173,28 @@ impl Inner {
         Ok(true)
     }
 
-    /// Removes what `keep` does not keep from every file, and from the log. Rows that arrive meanwhile may stay.
+    /// Removes what `keep` does not keep from every file, and from the log. Rows that arrive meanwhile may stay. A damaged
+    /// file stays as it is, and is the error when all others are done.
     pub(crate) fn erase(&self, keep: Keep) -> Result<(), MaintenanceError> {
         let Some(website) = keep.website() else { return Ok(()) };
         let _rewriting = self.rewriting.lock();
         self.seal()?;
+        let mut damage = None;
         for segment in &self.state().segments {
-            if keep.concerns(segment).map_err(WriteError::from)? {
-                self.rewrite(std::slice::from_ref(segment), keep, &|| false)?;
+            let removed = match keep.concerns(segment) {
+                Ok(false) => Ok(()),
+                Ok(true) => self.rewrite(std::slice::from_ref(segment), keep, &|| false),
+                Err(error) => Err(WriteError::from(error).into()),
+            };
+            match removed {
+                Err(error @ MaintenanceError::Write(WriteError::Source(_))) => damage = Some(error),
+                other => other?,
             }
         }
         self.views.forget(website);
         let forget = matches!(keep, Keep::AllButWebsite(_)).then_some(website);
         self.on_writer(move |writer| writer.scrub(forget))??;
-        Ok(())
+        damage.map_or(Ok(()), Err)
     }
 
     /// Puts one segment with the kept rows of `old` in their place, unless `cancelled` says so meanwhile.
@@ -267,7 +282,7 @@ fn merge_run(sizes: &[u64], fan_in: usize, max_rows: u64) -> Option<std::ops::Ra
         for start in 0..sizes.len() {
             let (mut run, mut rows, mut largest) = (0, 0, 0);
             for &size in sizes[start..].iter().take(2 * fan_in) {
-                if class(size) > highest || rows + size > max_rows {
+                if class(size) > highest || size > max_rows - rows {
                     break;
                 }
                 (run, rows, largest) = (run + 1, rows + size, largest.max(size));
@@ -313,5 +328,8 @@ mod tests {
     fn segments_stop_growing_at_the_limit() {
         assert_eq!(merge_run(&[300_000; 4], 4, 1_000_000), None);
         assert_eq!(merge_run(&[300_000, 300_000, 10, 10, 10, 10], 4, 500_000), Some(2..6));
+        // What cannot be merged with anything parts its neighbours.
+        assert_eq!(merge_run(&[10, 10, u64::MAX, 10, 10], 3, 500_000), None);
+        assert_eq!(merge_run(&[10, u64::MAX, 10, 10, 10], 3, 500_000), Some(2..5));
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use zenovay_domain::{Dimension, EventKind, SESSION_MAX_MS, SessionId, Timestamp, VisitorId, WebsiteId};
-use zenovay_query::QueryError;
 
 use crate::RecentSession;
 use crate::head::SiteHead;
@@ -24,7 +23,7 @@ struct Found {
 type Sessions = HashMap<(WebsiteId, u64), Found>;
 
 /// See [`crate::EventStore::recent_sessions`]. Sorted by website and visitor.
-pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Result<Vec<RecentSession>, QueryError> {
+pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Vec<RecentSession> {
     let since_ms = since.as_millis();
     // A session that is active now may have begun, with its campaign, this long ago.
     let begun_ms = since.plus_millis(-SESSION_MAX_MS).as_millis();
@@ -34,10 +33,9 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Result<Vec<Rec
         // Websites that share a row group are read together.
         ranges.sort_by_key(|range| (range.group, range.start));
         for ranges in ranges.chunk_by(|a, b| a.group == b.group) {
-            read_group(segment, ranges, begun_ms, &mut sessions).map_err(|error| {
-                tracing::error!(%error, "a segment cannot be read");
-                QueryError::Damaged(error.to_string())
-            })?;
+            if let Err(error) = read_group(segment, ranges, begun_ms, &mut sessions) {
+                tracing::error!(%error, "sessions that were in it begin anew");
+            }
         }
     }
     for generation in state.generations() {
@@ -47,7 +45,7 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Result<Vec<Rec
             }
         }
     }
-    Ok(latest_of_each_visitor(sessions, since_ms))
+    latest_of_each_visitor(sessions, since_ms)
 }
 
 fn latest_of_each_visitor(sessions: Sessions, since_ms: i64) -> Vec<RecentSession> {

@@ -70,6 +70,8 @@ pub struct StoreStats {
     pub segment_rows: u64,
     /// Bytes of segment files.
     pub segment_bytes: u64,
+    /// Segments that are known to be damaged, see [`EventStore::damages`].
+    pub damaged_segments: u64,
     /// Bytes held by decoded columns.
     pub cache_bytes: u64,
     /// Whether appends can succeed now.
@@ -95,17 +97,15 @@ pub trait EventStore: Send + Sync {
 
     /// The latest session of each visitor of `website` with activity at or after `since`, as
     /// (visitor, session, last activity, campaign), for continuing sessions after a restart. Campaign is
-    /// `utm_source`, `utm_medium` and `utm_campaign` of the session's first event, joined by U+001F.
-    ///
-    /// # Errors
-    /// When stored data is damaged.
-    fn recent_sessions(&self, since: Timestamp) -> Result<Vec<RecentSession>, QueryError>;
+    /// `utm_source`, `utm_medium` and `utm_campaign` of the session's first event, joined by U+001F. Sessions whose rows
+    /// are damaged are left out: they begin anew, which harms less than a server that does not start.
+    fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession>;
 
     /// Removes every event of `visitor` of `website` with its texts, also from files. Returns when it is in no answer
     /// and no file.
     ///
     /// # Errors
-    /// When stored data is damaged or cannot be rewritten.
+    /// When stored data is damaged or cannot be rewritten; what can be removed is.
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError>;
 
     /// Removes every event of `website`, also from files.
@@ -119,6 +119,9 @@ pub trait EventStore: Send + Sync {
     /// # Errors
     /// As [`EventStore::erase_visitor`].
     fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError>;
+
+    /// What is known to be damaged, one line each that names the file: seen at start, by a query, or by maintenance.
+    fn damages(&self) -> Vec<String>;
 
     /// Figures of the moment.
     fn stats(&self) -> StoreStats;

@@ -496,9 +496,9 @@ impl Loaded {
     }
 }
 
-/// An answer that cannot be given because of `error`, which goes to the log.
+/// An answer that cannot be given because of `error`.
 pub(crate) fn damaged(error: SegmentError) -> QueryError {
-    tracing::error!(%error, "a segment cannot be read");
+    tracing::warn!(%error, "a query is refused");
     QueryError::Damaged(error.to_string())
 }
 

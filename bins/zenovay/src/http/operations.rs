@@ -21,7 +21,8 @@ pub async fn readyz(state: web::Data<AppState>) -> Result<HttpResponse, ApiError
     let readable = matches!(metadata, Ok(Ok(_)));
     let writable = state.events.stats().writable;
     match (writable, readable) {
-        (true, true) => Ok(HttpResponse::Ok().json(json!({ "status": "ready" }))),
+        // Damage is told and is no reason to send nobody here: events are stored, and most websites answer.
+        (true, true) => Ok(HttpResponse::Ok().json(json!({ "status": "ready", "damaged": state.events.damages() }))),
         (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
         (true, false) => Err(ApiError::unavailable("The metadata store cannot be read now", SOON_S)),
     }

@@ -40,8 +40,9 @@ mod write;
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::Mutex;
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
@@ -227,6 +228,9 @@ pub(crate) fn websites_of<'a>(sites: impl IntoIterator<Item = &'a SiteRange>) ->
     sites.into_iter().map(|range| range.website).collect()
 }
 
+/// The error number of a disk that cannot read.
+const EIO: i32 = 5;
+
 /// Why a segment could not be read. The text names the file, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("segment {segment:016x}: {what}")]
@@ -240,29 +244,65 @@ pub(crate) struct Segment {
     pub(crate) meta: SegmentMeta,
     path: PathBuf,
     file: Mutex<Option<Arc<File>>>,
+    /// The first damage that was found.
+    damage: OnceLock<SegmentError>,
 }
 
 impl Segment {
     pub(crate) fn new(segments_dir: &Path, meta: SegmentMeta) -> Self {
         let path = segments_dir.join(file_name(meta.id));
-        Self { meta, path, file: Mutex::new(None) }
+        Self { meta, path, file: Mutex::new(None), damage: OnceLock::new() }
     }
 
+    /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
     pub(crate) fn error(&self, what: impl ToString) -> SegmentError {
-        SegmentError { segment: self.meta.id, what: what.to_string() }
+        let error = SegmentError { segment: self.meta.id, what: what.to_string() };
+        // The next reader opens the file anew: it may have been put back by then.
+        *self.file.lock() = None;
+        if self.damage.set(error.clone()).is_ok() {
+            tracing::error!(%error, "a segment is damaged: queries that need it are refused");
+        }
+        error
+    }
+
+    /// A file that cannot be read. Only what says something of the file is a damage of it: a process that has too many
+    /// files open can read it later.
+    fn unreadable(&self, error: &io::Error) -> SegmentError {
+        use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
+        if matches!(error.kind(), NotFound | UnexpectedEof | InvalidData) || error.raw_os_error() == Some(EIO) {
+            return self.error(error);
+        }
+        SegmentError { segment: self.meta.id, what: error.to_string() }
+    }
+
+    /// The first damage that was found, as one line that names the file.
+    pub(crate) fn damage(&self) -> Option<String> {
+        self.damage.get().map(ToString::to_string)
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damage.get().is_some()
+    }
+
+    /// Looks whether the file is there and as long as it was, without reading it.
+    pub(crate) fn look(&self) {
+        let opened = self.file();
+        if opened.is_ok() {
+            // Open files are for those that are read.
+            *self.file.lock() = None;
+        }
     }
 
     fn file(&self) -> Result<Arc<File>, SegmentError> {
-        let mut file = self.file.lock();
-        if let Some(file) = &*file {
+        if let Some(file) = &*self.file.lock() {
             return Ok(Arc::clone(file));
         }
-        let opened = File::open(&self.path).map_err(|error| self.error(error))?;
-        let bytes = opened.metadata().map_err(|error| self.error(error))?.len();
+        let opened = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
+        let bytes = opened.metadata().map_err(|error| self.unreadable(&error))?.len();
         if bytes != self.meta.bytes {
             return Err(self.error(format_args!("has {bytes} bytes instead of {}", self.meta.bytes)));
         }
-        Ok(Arc::clone(file.insert(Arc::new(opened))))
+        Ok(Arc::clone(self.file.lock().get_or_insert(Arc::new(opened))))
     }
 
     /// Removes the file. Queries that hold the segment read on through the open file; its blocks are free when the last

@@ -143,7 +143,7 @@ impl Segment {
     /// The bytes at a place, when they are those that were written.
     fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
         let mut bytes = vec![0; count as usize];
-        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.error(error))?;
+        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
         if xxh3_64(&bytes) != hash {
             let place = offset..offset + u64::from(count);
             return Err(self.error(format_args!("damaged in bytes {place:?}")));
