@@ -2,6 +2,7 @@
 
 mod error_code;
 mod event;
+mod guarded_clock;
 mod ids;
 mod plan;
 mod score;
@@ -15,10 +16,11 @@ pub use event::{
     Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId,
     UnknownDimension, VisitorId,
 };
+pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
 pub use ids::{InvalidId, KeyId, TeamId, TrackingCode, UserId, WebsiteId};
 pub use plan::{Plan, PlanLimits, PlanTable, UnknownPlan};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
 pub use team::{KeyPolicy, Role, Scope, Scopes, UnknownName};
-pub use time::{Clock, ManualClock, SystemClock, TimeRange, Timestamp};
+pub use time::{Clock, ManualClock, Reading, SystemClock, TimeRange, Timestamp};
 pub use website::{Website, WebsiteSettings};
 pub use zone::{Interval, UnknownZone, Zone};

@@ -1,9 +1,10 @@
 //! Instants, ranges of them, and the clock. Everything that needs the time is handed a [`Clock`].
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. Any `i64` is valid here;
@@ -82,53 +83,108 @@ impl TimeRange {
     }
 }
 
+/// What a clock said at one moment, and what is thought of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// What the clock says: the time of what happens now.
+    pub now: Timestamp,
+    /// The same without steps that may be a mistake: what days and months are counted by, and what is forgotten by.
+    pub steady: Timestamp,
+    /// Whether `now` is believed. Nothing is removed for good by a reading that is not.
+    pub trusted: bool,
+}
+
 /// Where the time comes from. Passed in, so that tests move it instead of waiting for it.
 pub trait Clock: Send + Sync {
-    /// The present instant. May jump backwards when the machine's clock is set.
-    fn now(&self) -> Timestamp;
+    /// The present instant. May jump when the machine's clock is set.
+    fn now(&self) -> Timestamp {
+        self.now_and_uptime().0
+    }
+
+    /// The present instant, and the milliseconds since a moment that nobody moves, the time in which the machine slept
+    /// included. The second tells a step of the first.
+    fn now_and_uptime(&self) -> (Timestamp, i64);
+
+    /// The present instant with a judgement. Clocks believe themselves, but for [`crate::GuardedClock`].
+    fn reading(&self) -> Reading {
+        let now = self.now();
+        Reading { now, steady: now, trusted: true }
+    }
 }
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+/// Goes on while the machine sleeps where the system has such a clock.
+#[cfg(target_os = "linux")]
+const UPTIME: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const UPTIME: ClockId = ClockId::Monotonic;
+
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
         Timestamp::from(Utc::now())
     }
+
+    fn now_and_uptime(&self) -> (Timestamp, i64) {
+        let uptime = clock_gettime(UPTIME);
+        (self.now(), uptime.tv_sec.saturating_mul(1_000).saturating_add(uptime.tv_nsec / 1_000_000))
+    }
 }
 
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock(Mutex<(Timestamp, i64)>);
 
 impl ManualClock {
     /// A clock standing at `at`.
     pub fn new(at: Timestamp) -> Self {
-        Self(AtomicI64::new(at.as_millis()))
+        Self(Mutex::new((at, 0)))
     }
 
-    /// Moves the clock to `at`, which may be earlier than now.
+    /// Moves to the time when it is `at`, which may be earlier than now.
     pub fn set(&self, at: Timestamp) {
-        self.0.store(at.as_millis(), Ordering::SeqCst);
+        let mut time = self.time();
+        time.1 += at.millis_since(time.0);
+        time.0 = at;
     }
 
-    /// Moves the clock by `millis` milliseconds; negative moves it back.
+    /// Lets `millis` milliseconds pass; negative goes back in time.
     pub fn advance_ms(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        let mut time = self.time();
+        *time = (time.0.plus_millis(millis), time.1 + millis);
+    }
+
+    /// Sets the clock `millis` milliseconds ahead of what it said, or behind it, while no time passes.
+    pub fn step_ms(&self, millis: i64) {
+        let mut time = self.time();
+        time.0 = time.0.plus_millis(millis);
+    }
+
+    fn time(&self) -> MutexGuard<'_, (Timestamp, i64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+    fn now_and_uptime(&self) -> (Timestamp, i64) {
+        *self.time()
     }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn now_and_uptime(&self) -> (Timestamp, i64) {
+        (**self).now_and_uptime()
+    }
+
+    fn reading(&self) -> Reading {
+        (**self).reading()
     }
 }
 
