@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use rand::CryptoRng;
+use serde_json::json;
 use zenovay_auth::{ApiKeyToken, KeyKind, generate_password, hash_password};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
@@ -118,6 +119,20 @@ pub fn script_tag(url: &str, code: &TrackingCode) -> String {
     format!(r#"<script defer data-tracking-code="{code}" src="{url}/z.js"></script>"#)
 }
 
+/// What the first start prints, as one line of JSON.
+pub fn welcome_json(account: &Account, website: &Website, url: &str) -> String {
+    let facts = json!({ "first_start": {
+        "login": OWNER_EMAIL,
+        "password": account.password,
+        "key": account.key.expose(),
+        "team_id": account.team_id,
+        "website_id": website.id,
+        "tracking_code": website.tracking_code,
+        "script_tag": script_tag(url, &website.tracking_code),
+    }});
+    format!("{facts}\n")
+}
+
 /// What the first start prints.
 pub fn welcome(account: &Account, website: &Website, url: &str) -> String {
     let (password, key) = (&account.password, account.key.expose());
@@ -125,15 +140,15 @@ pub fn welcome(account: &Account, website: &Website, url: &str) -> String {
     let tag = script_tag(url, code);
     format!(
         r#"
-First start: an owner, a workspace and a website were created. This is shown once.
+First start: an owner, a workspace and a website were created. This is shown only once.
 
-  login         {OWNER_EMAIL}
-  password      {password}
   API key       {key}
+  login         {OWNER_EMAIL}
+  password      {password}   (for signing in; nothing in this version asks for it yet)
   workspace     {team}
   website       {id}  ({domain})
 
-Put this into the pages of {domain}:
+Add this tag to every page of your site:
 
   {tag}
 

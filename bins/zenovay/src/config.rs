@@ -18,6 +18,10 @@ use serde_json::json;
 use zenovay_domain::{Plan, PlanLimits, PlanTable};
 
 use crate::http::key_headers::ResetFormat;
+use crate::spelling::nearest;
+
+/// The environment variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "ZENOVAY_CONFIG";
 
 /// The file that is read when it is present and no other is named.
 pub const DEFAULT_FILE: &str = "zenovay.toml";
@@ -34,12 +38,22 @@ pub enum ConfigError {
         why: String,
     },
     /// The configuration file has a key that is no setting.
-    #[error("configuration file {file}: unknown setting `{key}`")]
+    #[error("configuration file {file}: unknown setting `{key}`{}", did_you_mean(meant.as_deref()))]
     UnknownKey {
         /// The file.
         file: String,
         /// The key.
         key: String,
+        /// The setting it resembles.
+        meant: Option<String>,
+    },
+    /// An environment variable looks like a misspelt setting.
+    #[error("environment variable {variable} is not a setting; did you mean {meant}?")]
+    MisspeltVariable {
+        /// The variable.
+        variable: String,
+        /// The variable of the setting it resembles.
+        meant: String,
     },
     /// A value breaks the rules of its setting.
     #[error("setting `{name}` ({origin}): {why}")]
@@ -51,6 +65,10 @@ pub enum ConfigError {
         /// The rule it breaks.
         why: String,
     },
+}
+
+fn did_you_mean(meant: Option<&str>) -> String {
+    meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default()
 }
 
 /// Where an effective value comes from.
@@ -299,6 +317,8 @@ macro_rules! settings {
             pub plans: PlanTable,
             /// The configuration file that was read.
             pub file: Option<PathBuf>,
+            /// Environment variables that begin with `ZENOVAY_` and have no meaning here, by name.
+            pub unknown_variables: Vec<String>,
             effective: Vec<Effective>,
         }
 
@@ -345,7 +365,8 @@ macro_rules! settings {
                 $(let $name: $type = source.take(stringify!($name), server.$name.as_deref(), || $default, &mut effective)?;)*
                 let plans = source.take_plans(&mut effective)?;
                 source.nothing_left()?;
-                Ok(Self { $($common,)* $($name,)* plans, file: source.file, effective })
+                let unknown_variables = source.unknown_variables()?;
+                Ok(Self { $($common,)* $($name,)* plans, file: source.file, unknown_variables, effective })
             }
         }
     };
@@ -467,7 +488,7 @@ impl Source<'_> {
         effective: &mut Vec<Effective>,
     ) -> Result<T, ConfigError> {
         let from_file = self.table.remove(name);
-        let variable = format!("ZENOVAY_{}", name.to_ascii_uppercase());
+        let variable = variable_of(name);
         let (result, origin) = if let Some(text) = flag {
             (T::from_text(text), Origin::Flag(format!("--{}", name.replace('_', "-"))))
         } else if let Some(value) = self.environment.get(&variable) {
@@ -520,6 +541,21 @@ impl Source<'_> {
         }
     }
 
+    /// The variables that are neither settings nor known to mean something else. One that resembles a setting is an
+    /// error: a server that ran without it would look configured and not be.
+    fn unknown_variables(&self) -> Result<Vec<String>, ConfigError> {
+        let known: Vec<String> = setting_names().map(variable_of).chain([CONFIG_VARIABLE.to_owned()]).collect();
+        let mut unknown = Vec::new();
+        for variable in self.environment.keys().filter(|name| !known.contains(name) && !is_of_others(name)) {
+            if let Some(meant) = nearest(variable, known.iter().map(String::as_str)) {
+                let meant = meant.to_owned();
+                return Err(ConfigError::MisspeltVariable { variable: variable.escape_debug().to_string(), meant });
+            }
+            unknown.push(variable.clone());
+        }
+        Ok(unknown)
+    }
+
     fn nothing_left(&self) -> Result<(), ConfigError> {
         self.table.keys().next().map_or(Ok(()), |key| Err(self.unknown(key)))
     }
@@ -533,8 +569,32 @@ impl Source<'_> {
     }
 
     fn unknown(&self, key: &str) -> ConfigError {
-        ConfigError::UnknownKey { file: display(self.file.as_deref()), key: key.escape_debug().to_string() }
+        let plan_numbers = Plan::ALL
+            .into_iter()
+            .flat_map(|plan| PLAN_NUMBERS.iter().map(move |(number, _)| format!("plans.{plan}.{number}")));
+        let known: Vec<String> = setting_names().map(str::to_owned).chain(plan_numbers).collect();
+        ConfigError::UnknownKey {
+            file: display(self.file.as_deref()),
+            key: key.escape_debug().to_string(),
+            meant: nearest(key, known.iter().map(String::as_str)).map(str::to_owned),
+        }
     }
+}
+
+/// The environment variable of the setting `name`.
+fn variable_of(name: &str) -> String {
+    format!("ZENOVAY_{}", name.to_ascii_uppercase())
+}
+
+/// The names of all settings but the plans.
+fn setting_names() -> impl Iterator<Item = &'static str> {
+    Config::defaults().into_iter().map(|(name, _)| name)
+}
+
+/// Whether a variable with our prefix belongs to somebody else: the key of API clients (S1), or what Kubernetes sets for
+/// every container beside a service called `zenovay`.
+fn is_of_others(variable: &str) -> bool {
+    variable == "ZENOVAY_API_KEY" || variable.starts_with("ZENOVAY_SERVICE_") || variable.starts_with("ZENOVAY_PORT")
 }
 
 fn display(file: Option<&Path>) -> String {
@@ -635,13 +695,15 @@ mod tests {
     #[test]
     fn unknown_keys_are_named_with_the_file() {
         for (text, key) in [
-            ("listne = 1", "listne"),
-            ("[plans.gold]\nwebsites = 1", "plans.gold"),
-            ("[plans.pro]\nrequests = 1", "plans.pro.requests"),
-            ("[server]\nlisten = \"127.0.0.1:1\"", "server"),
+            ("listne = 1", "`listne`; did you mean `listen`?"),
+            ("colour = 1", "`colour`"),
+            ("[plans.gold]\nwebsites = 1", "`plans.gold`"),
+            ("[plans.pro]\nrequests = 1", "`plans.pro.requests`"),
+            ("[plans.pro]\nretention_day = 1", "`plans.pro.retention_day`; did you mean `plans.pro.retention_days`?"),
+            ("[server]\nlisten = \"127.0.0.1:1\"", "`server`"),
         ] {
             let error = load(Some(text), &[], ServerFlags::default()).unwrap_err();
-            assert_eq!(error, format!("configuration file /z.toml: unknown setting `{key}`"));
+            assert_eq!(error, format!("configuration file /z.toml: unknown setting {key}"));
         }
     }
 
@@ -737,6 +799,38 @@ mod tests {
         let flags = ServerFlags { trusted_proxies: Some("192.0.2.1, 10.0.0.0/8".to_owned()), ..ServerFlags::default() };
         let config = load(None, &[], flags).unwrap();
         assert_eq!(config.trusted_proxies[0].to_string(), "192.0.2.1/32");
+    }
+
+    /// Sabotage: look at the variables of settings alone.
+    #[test]
+    fn a_misspelt_variable_is_an_error_that_names_the_setting() {
+        for (variable, meant) in [
+            ("ZENOVAY_TRUSTED_PROXY", "ZENOVAY_TRUSTED_PROXIES"),
+            ("ZENOVAY_TRUSTED_PROXYS", "ZENOVAY_TRUSTED_PROXIES"),
+            ("ZENOVAY_LISTNE", "ZENOVAY_LISTEN"),
+            ("ZENOVAY_DATADIR", "ZENOVAY_DATA_DIR"),
+            ("ZENOVAY_PUBLIC_URI", "ZENOVAY_PUBLIC_URL"),
+            ("ZENOVAY_CONFG", "ZENOVAY_CONFIG"),
+            ("ZENOVAY_listen", "ZENOVAY_LISTEN"),
+        ] {
+            let error = load(None, &[(variable, "x")], ServerFlags::default()).unwrap_err();
+            assert_eq!(error, format!("environment variable {variable} is not a setting; did you mean {meant}?"));
+        }
+    }
+
+    #[test]
+    fn variables_of_others_are_ignored_and_the_rest_is_told() {
+        let others = [
+            "ZENOVAY_API_KEY",
+            "ZENOVAY_SERVICE_HOST",
+            "ZENOVAY_SERVICE_PORT_HTTP",
+            "ZENOVAY_PORT",
+            "ZENOVAY_PORT_8080_TCP",
+        ];
+        let environment: Vec<_> =
+            others.into_iter().chain(["ZENOVAY_REGION", "OTHER_LISTNE"]).map(|name| (name, "tcp://10.0.0.1")).collect();
+        let config = load(None, &environment, ServerFlags::default()).unwrap();
+        assert_eq!(config.unknown_variables, ["ZENOVAY_REGION"]);
     }
 
     #[test]

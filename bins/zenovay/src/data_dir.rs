@@ -1,9 +1,18 @@
 //! The data directory: readable by its owner alone, and held by one server at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::bootstrap;
+use crate::config::Config;
+
+/// The file that the server of a directory holds locked. It has the server's URL in it.
+const LOCK: &str = "zenovay.lock";
+
+/// Longer URLs are not read.
+const URL_MAX_BYTES: u64 = 2_048;
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +43,7 @@ pub fn create(path: &Path) -> Result<(), DataDirError> {
 /// however it ends.
 #[derive(Debug)]
 pub struct ServerLock {
-    _file: File,
+    file: File,
 }
 
 impl ServerLock {
@@ -44,15 +53,44 @@ impl ServerLock {
     /// [`DataDirError`].
     pub fn acquire(directory: &Path) -> Result<Self, DataDirError> {
         let unusable = |cause| DataDirError::Unusable { path: directory.to_owned(), cause };
-        let file =
-            File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join("zenovay.lock"));
+        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join(LOCK));
         let file = file.map_err(unusable)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::Held(directory.to_owned())),
             Err(TryLockError::Error(cause)) => Err(unusable(cause)),
         }
     }
+
+    /// Writes into the lock file under which `url` browsers reach this server, for [`server_url`].
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_url(&self, url: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(format!("{url}\n").as_bytes(), 0)
+    }
+}
+
+/// Under which URL browsers reach the server of this data directory, without a slash at the end: as the server that runs
+/// says, which may have been given another address than `config` has; else as `config` says; else as the server that ran
+/// last said.
+pub fn server_url(config: &Config) -> String {
+    let lock = File::open(config.data_dir.join(LOCK)).ok();
+    let is_running = lock.as_ref().is_some_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    let mut noted = String::new();
+    if let Some(lock) = lock {
+        // What cannot be read, or is not a URL any more, says nothing.
+        let read = lock.take(URL_MAX_BYTES).read_to_string(&mut noted);
+        if read.is_err() || !noted.starts_with("http") {
+            noted.clear();
+        }
+    }
+    let noted = noted.trim_end();
+    if noted.is_empty() || (config.public_url.is_some() && !is_running) {
+        return bootstrap::public_url(config, config.listen);
+    }
+    noted.to_owned()
 }
 
 #[cfg(test)]

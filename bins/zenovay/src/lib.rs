@@ -7,5 +7,6 @@ pub mod data_dir;
 pub mod http;
 pub mod maintenance;
 pub mod runtime;
+pub mod spelling;
 pub mod state;
 pub mod telemetry;

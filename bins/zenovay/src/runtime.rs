@@ -65,7 +65,7 @@ pub struct Stores {
     pub metadata: Arc<SqliteStore>,
     /// Events.
     pub events: Arc<EmbeddedStore>,
-    _lock: ServerLock,
+    lock: ServerLock,
 }
 
 impl Stores {
@@ -78,7 +78,7 @@ impl Stores {
         let lock = ServerLock::acquire(&config.data_dir)?;
         let metadata = Arc::new(SqliteStore::open(&config.database_path())?);
         let events = EmbeddedStore::open(event_settings(config), Arc::new(SystemClock))?;
-        Ok(Self { metadata, events: Arc::new(events), _lock: lock })
+        Ok(Self { metadata, events: Arc::new(events), lock })
     }
 }
 
@@ -92,14 +92,17 @@ fn event_settings(config: &Config) -> EmbeddedConfig {
     }
 }
 
-/// Runs the server with the settings `config` until it is told to stop.
+/// Runs the server with the settings `config` until it is told to stop. Prints JSON, one object a line, when `json` says so.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start.
-pub fn serve(config: &Config) -> Result<(), ServeError> {
+pub fn serve(config: &Config, json: bool) -> Result<(), ServeError> {
     telemetry::start_log(config.log_format, config.log_level);
+    for name in &config.unknown_variables {
+        tracing::warn!(name, "this environment variable is not a setting and has no effect");
+    }
     let stores = Stores::open(config)?;
-    run(config, stores, |stores, url| {
+    run(config, stores, json, |stores, url| {
         let (mut rng, now) = (rand::rng(), SystemClock.now());
         let Some(account) = bootstrap::create_account(&stores.metadata, &mut rng, now)? else {
             return Ok(String::new());
@@ -113,18 +116,23 @@ pub fn serve(config: &Config) -> Result<(), ServeError> {
             &mut rng,
             now,
         )?;
-        Ok(bootstrap::welcome(&account, &website, url))
+        Ok(if json {
+            bootstrap::welcome_json(&account, &website, url)
+        } else {
+            bootstrap::welcome(&account, &website, url)
+        })
     })
 }
 
-/// Listens, prints what `prepare` makes of the stores and the server's URL, says `listening on http://ADDR`, and serves
-/// until SIGTERM or SIGINT. Then requests in flight are answered and the event store is shut down.
+/// Listens, prints what `prepare` makes of the stores and the server's URL, says `listening on http://ADDR` (`json`: the
+/// same as an object), and serves until SIGTERM or SIGINT. Then requests in flight are answered and the event store is shut down.
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start.
 pub fn run(
     config: &Config,
     stores: Stores,
+    json: bool,
     prepare: impl FnOnce(&Stores, &str) -> Result<String, ServeError>,
 ) -> Result<(), ServeError> {
     let listener = listen(config.listen)?;
@@ -137,7 +145,9 @@ pub fn run(
     state.restore_sessions()?;
 
     // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
-    print(&prepare(&stores, &bootstrap::public_url(config, address))?)?;
+    let url = bootstrap::public_url(config, address);
+    stores.lock.note_url(&url)?;
+    print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state))?;
     if !http::assets::are_built() {
         tracing::warn!("built without z.js: run `just assets` and build again");
@@ -151,7 +161,12 @@ pub fn run(
             handles.push(server.handle());
         }
         stop_on_signal(handles)?;
-        print(&format!("listening on http://{address}\n"))?;
+        let listening = format!("http://{address}");
+        print(&if json {
+            format!("{}\n", serde_json::json!({ "listening": listening }))
+        } else {
+            format!("listening on {listening}\n")
+        })?;
         if let Some(server) = metrics_server {
             actix_web::rt::spawn(server);
         }

@@ -44,8 +44,8 @@ pub struct AppState {
     pub plans: PlanTable,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether browsers reach the server over HTTPS.
-    pub https: bool,
+    /// The host, and the port unless it is 443, under which browsers reach the server over HTTPS.
+    pub https_host: Option<String>,
     /// How `X-RateLimit-Reset` is written.
     pub reset_format: ResetFormat,
     /// The longest batch, decoded.
@@ -83,7 +83,10 @@ impl AppState {
             metrics: Metrics::install(),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
-            https: config.public_url.as_ref().is_some_and(|url| url.scheme() == "https"),
+            https_host: config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
+                let host = url.host_str().unwrap_or_default();
+                url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+            }),
             reset_format: config.ratelimit_reset_format,
             batch_body_bytes: config.batch_body_bytes.as_usize(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),

@@ -131,7 +131,8 @@ impl Drop for Disk<'_> {
     }
 }
 
-/// Sabotage: ignore the error of a commit and answer 200; or poison the writer when the disk is full.
+/// Sabotage: ignore the error of a commit and answer 200; or poison the writer when the disk is full; or hold no space for
+/// revoking keys.
 #[test]
 fn a_full_disk_is_a_503_that_recovers_when_space_returns() {
     const TEST: &str = "full disk";
@@ -143,6 +144,7 @@ fn a_full_disk_is_a_503_that_recovers_when_space_returns() {
     }
     let _unmount = Unmount(&mount);
     let site = Site::create(&mount.join("data"), directory.path(), SEAL_OFTEN);
+    let lost = site.cli(&["key", "create", "--user", "owner@example.com", "--name", "lost"]);
     let server = site.serve();
     let ballast = mount.join("ballast");
     let load = Load::start(&server, &site.tracking_code, "example.com", "full", 8);
@@ -156,6 +158,11 @@ fn a_full_disk_is_a_503_that_recovers_when_space_returns() {
     let alive = server.connect().request("GET", "/healthz", &[], "").expect("an answer");
     assert_eq!(alive.status, 200, "{}", alive.body);
     server.get(&format!("/api/external/v1/analytics/{}", site.website_id), &site.key);
+    // A key that was lost must not live on because of a full disk.
+    site.cli(&["key", "revoke", lost["id"].as_str().expect("an id")]);
+    let key = lost["key"].as_str().expect("a key");
+    let refused = server.connect().request("GET", "/api/external/v1/websites", &[("X-API-Key", key)], "");
+    assert_eq!(refused.expect("an answer").status, 401);
 
     std::fs::remove_file(&ballast).expect("the ballast goes");
     let before = load.acknowledged().len();

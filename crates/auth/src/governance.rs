@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use zenovay_domain::{KeyPolicy, Role, Scope, Scopes, TeamId, WebsiteId};
+use zenovay_domain::{KeyPolicy, Role, Scope, Scopes, TeamId, Timestamp, WebsiteId};
 
 use crate::KeyKind;
 
@@ -33,6 +33,26 @@ pub struct Membership {
     pub role: Role,
     /// Who may create personal keys that reach the team.
     pub key_policy: KeyPolicy,
+    /// Personal keys that the person created before this instant do not reach the team; `None` lets all of them.
+    pub admits_keys_since: Option<Timestamp>,
+}
+
+impl Membership {
+    /// Whether the team lets a personal key reach it that this member created at `created_at`.
+    ///
+    /// A key comes to reach a team when it is created or changed, and also when its owner joins the team. The key policy
+    /// decides at each of these moments (S2, S3), so a key that is older than the membership reaches the team only if the
+    /// policy has let the member create keys since they joined; see [`admits_keys_since`].
+    pub fn admits(&self, created_at: Timestamp) -> bool {
+        self.admits_keys_since.is_none_or(|since| created_at >= since)
+    }
+}
+
+/// [`Membership::admits_keys_since`] of somebody who joins a team with `role` under `policy` at `now`. When the policy or
+/// the role changes so that the policy lets the member create keys, it becomes `None`. It stays when the policy becomes
+/// stricter: keys that exist live on.
+pub fn admits_keys_since(policy: KeyPolicy, role: Role, now: Timestamp) -> Option<Timestamp> {
+    (!policy.allows(role)).then_some(now)
 }
 
 /// A key as somebody wants it to be.
@@ -100,19 +120,29 @@ pub fn may_create_key(draft: &KeyDraft, memberships: &[Membership]) -> Result<()
     check(draft, memberships, &BTreeSet::new())
 }
 
-/// Whether a person with these `memberships` may turn the key `current` into `draft`; both have the same kind.
-/// The rules are those of [`may_create_key`], except that the key policy of a team that the key already covers is not
-/// asked again: policies apply when a key comes to reach a team.
+/// Whether a person with these `memberships` may turn the key `current`, created at `created_at`, into `draft`; both have
+/// the same kind. The rules are those of [`may_create_key`], except that the key policy of a team that the key already
+/// reaches is not asked again: policies apply when a key comes to reach a team. "All teams" covers the teams that
+/// [admit](Membership::admits) the key.
 ///
 /// # Errors
 ///
 /// The [`KeyRefusal`] with the first rule that is broken.
-pub fn may_edit_key(current: &KeyDraft, draft: &KeyDraft, memberships: &[Membership]) -> Result<(), KeyRefusal> {
-    let covered = match &current.team_ids {
-        Some(ids) => ids.iter().copied().collect(),
-        None => memberships.iter().map(|membership| membership.team_id).collect(),
-    };
-    check(draft, memberships, &covered)
+pub fn may_edit_key(
+    current: &KeyDraft,
+    draft: &KeyDraft,
+    memberships: &[Membership],
+    created_at: Timestamp,
+) -> Result<(), KeyRefusal> {
+    let admitting: Vec<Membership> =
+        memberships.iter().filter(|membership| membership.admits(created_at)).copied().collect();
+    let reached = admitting
+        .iter()
+        .map(|membership| membership.team_id)
+        .filter(|id| current.team_ids.as_ref().is_none_or(|ids| ids.contains(id)))
+        .collect();
+    let concerned = if draft.team_ids.is_none() { &admitting } else { memberships };
+    check(draft, concerned, &reached)
 }
 
 fn check(draft: &KeyDraft, memberships: &[Membership], reached: &BTreeSet<TeamId>) -> Result<(), KeyRefusal> {
@@ -147,7 +177,7 @@ fn check_personal(
         return Err(KeyRefusal::NoTeam);
     }
     let asks_admin = draft.scopes.iter().any(|scope| scope == Scope::Admin);
-    for Membership { team_id, role, key_policy } in &covered {
+    for Membership { team_id, role, key_policy, .. } in &covered {
         if !reached.contains(team_id) && !key_policy.allows(*role) {
             return Err(KeyRefusal::Policy(*team_id));
         }

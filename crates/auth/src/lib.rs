@@ -7,7 +7,8 @@ mod token;
 
 pub use decision::{Action, Credential, Denial, Grant, KeyKind, PLAN_REQUIRED_MESSAGE, Target, TeamAccess, decide};
 pub use governance::{
-    InvalidKeyName, KEY_NAME_MAX_CHARS, KeyDraft, KeyRefusal, Membership, check_key_name, may_create_key, may_edit_key,
+    InvalidKeyName, KEY_NAME_MAX_CHARS, KeyDraft, KeyRefusal, Membership, admits_keys_since, check_key_name,
+    may_create_key, may_edit_key,
 };
 pub use password::{
     PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, PasswordHash, WeakPassword, check_password, generate_password,

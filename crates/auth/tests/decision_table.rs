@@ -5,7 +5,9 @@ use zenovay_auth::{
     Action, Credential, Denial, KeyDraft, KeyKind, KeyRefusal, Membership, PLAN_REQUIRED_MESSAGE, Target, TeamAccess,
     check_key_name, decide, may_create_key, may_edit_key,
 };
-use zenovay_domain::{ErrorCode, KeyId, KeyPolicy, Plan, PlanTable, Role, Scope, Scopes, TeamId, UserId, WebsiteId};
+use zenovay_domain::{
+    ErrorCode, KeyId, KeyPolicy, Plan, PlanTable, Role, Scope, Scopes, TeamId, Timestamp, UserId, WebsiteId,
+};
 
 const OWN: u8 = 1;
 const SECOND: u8 = 2;
@@ -177,7 +179,7 @@ fn draft(kind: KeyKind, scopes: &str, team_ids: Option<&[u8]>) -> KeyDraft {
 }
 
 fn member(n: u8, role: Role, key_policy: KeyPolicy) -> Membership {
-    Membership { team_id: team(n), role, key_policy }
+    Membership { team_id: team(n), role, key_policy, admits_keys_since: None }
 }
 
 #[test]
@@ -256,7 +258,7 @@ fn only_owners_and_admins_manage_workspace_keys_whatever_the_policy() {
 fn an_edit_asks_the_policy_only_of_teams_that_are_new() {
     let closed = [member(OWN, Role::Editor, KeyPolicy::NoOne), member(SECOND, Role::Editor, KeyPolicy::NoOne)];
     let current = draft(personal(), "read", Some(&[OWN]));
-    let edit = |wanted: &KeyDraft| may_edit_key(&current, wanted, &closed);
+    let edit = |wanted: &KeyDraft| may_edit_key(&current, wanted, &closed, Timestamp::from_millis(0));
     assert_eq!(edit(&KeyDraft { name: "other".to_owned(), ..current.clone() }), Ok(()));
     assert_eq!(edit(&draft(personal(), "read", Some(&[OWN, SECOND]))), Err(KeyRefusal::Policy(team(SECOND))));
     assert_eq!(edit(&draft(personal(), "read", None)), Err(KeyRefusal::Policy(team(SECOND))));

@@ -29,6 +29,9 @@ pub fn all<S: Store>(empty: impl Fn() -> S) {
     websites_are_stored_checked_and_deleted(&empty());
     keys_are_created_edited_and_revoked(&empty());
     leaving_a_team_takes_it_from_keys(&empty());
+    accounts_are_listed_changed_and_deleted(&empty());
+    a_deleted_team_takes_its_websites_and_keys_along(&empty());
+    the_key_policy_holds_for_keys_older_than_the_membership(&empty());
     deleted_websites_leave_keys(&empty());
     credentials_hold_what_is_true_now(&empty());
     requests_are_counted_exactly(&empty());
@@ -158,6 +161,51 @@ fn teams_keep_an_owner(store: &impl Store) {
     let stored = store.team(id).unwrap().unwrap();
     assert_eq!((stored.plan, stored.key_policy), (Plan::Pro, KeyPolicy::NoOne));
     assert_eq!(store.teams().unwrap(), [stored]);
+}
+
+fn accounts_are_listed_changed_and_deleted(store: &impl Store) {
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    assert_eq!(store.users().unwrap().iter().map(|user| user.id).collect::<Vec<_>>(), [ann, bob]);
+    let hash = PasswordHash::from_stored("$argon2id$new".to_owned());
+    store.set_password(ann, &hash).unwrap();
+    assert_eq!(store.user(ann).unwrap().unwrap().password_hash, hash);
+    let missing = UserId::from_random_bytes([9; 16]);
+    assert!(matches!(store.set_password(missing, &hash), Err(StoreError::NotFound("user"))));
+    assert!(matches!(store.delete_user(missing), Err(StoreError::NotFound("user"))));
+
+    let id = team(store, 1, ann, Plan::Scale);
+    assert!(matches!(store.delete_user(ann), Err(StoreError::LastOwner)));
+    store.add_member(id, bob, Role::Owner, &PlanTable::default(), NOW).unwrap();
+    let site = website(store, 1, id);
+    key(store, 1, KeyKind::Personal(ann), |_| ());
+    let workspace = key(store, 2, KeyKind::Workspace(id), |key| key.created_by = Some(ann));
+    store.delete_user(ann).unwrap();
+    assert!(store.user(ann).unwrap().is_none());
+    assert!(store.credential(&token(1).digest()).unwrap().is_none(), "personal keys go with their owner");
+    assert_eq!(store.key(workspace.id).unwrap().unwrap(), workspace);
+    assert_eq!(store.website(site.id).unwrap().unwrap().domain, site.domain);
+    assert_eq!(store.members(id).unwrap().iter().map(|member| member.user_id).collect::<Vec<_>>(), [bob]);
+}
+
+fn a_deleted_team_takes_its_websites_and_keys_along(store: &impl Store) {
+    let ann = user(store, 1);
+    let (gone, other) = (team(store, 1, ann, Plan::Pro), team(store, 2, ann, Plan::Pro));
+    let (first, second, kept) = (website(store, 1, gone), website(store, 2, gone), website(store, 3, other));
+    key(store, 1, KeyKind::Workspace(gone), |_| ());
+    let only = key(store, 2, KeyKind::Personal(ann), |key| key.team_ids = Some(vec![gone]));
+    let both = key(store, 3, KeyKind::Personal(ann), |key| key.team_ids = Some(vec![gone, other]));
+    assert_eq!(store.delete_team(gone, NOW).unwrap(), 2);
+    assert!(store.team(gone).unwrap().is_none());
+    assert_eq!(store.websites().unwrap(), [kept]);
+    let mut deleted = store.deleted_websites().unwrap();
+    deleted.sort();
+    let mut expected = vec![first.id, second.id];
+    expected.sort();
+    assert_eq!(deleted, expected, "their events are to be deleted");
+    assert!(store.credential(&token(1).digest()).unwrap().is_none());
+    assert_eq!(store.key(only.id).unwrap().unwrap().revoked_at, Some(NOW));
+    assert_eq!(store.key(both.id).unwrap().unwrap().team_ids, Some(vec![other]));
+    assert!(matches!(store.delete_team(gone, NOW), Err(StoreError::NotFound("team"))));
 }
 
 fn plans_limit_websites_and_members(store: &impl Store) {
@@ -305,6 +353,47 @@ fn leaving_a_team_takes_it_from_keys(store: &impl Store) {
     assert_eq!(now(&others), others);
     assert_eq!(now(&workspace), workspace);
     assert_eq!(credential(store, 3).teams.iter().map(|team| team.team_id).collect::<Vec<_>>(), [two]);
+}
+
+/// SPEC C1, S2: joining is a moment at which a key comes to reach a team. Sabotage: let `teams_of` admit all keys.
+fn the_key_policy_holds_for_keys_older_than_the_membership(store: &impl Store) {
+    let plans = PlanTable::default();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    let (own, joined) = (team(store, 1, bob, Plan::Pro), team(store, 2, ann, Plan::Pro));
+    let old = key(store, 1, KeyKind::Personal(bob), |_| ());
+    let reached = || credential(store, 1).teams.iter().map(|team| team.team_id).collect::<Vec<_>>();
+    let later = NOW.plus_millis(1_000);
+
+    store.set_key_policy(joined, KeyPolicy::NoOne).unwrap();
+    store.add_member(joined, bob, Role::Viewer, &plans, later).unwrap();
+    assert_eq!(reached(), [own], "nobody's keys reach the team");
+    let rename = KeyEdit { name: Some("renamed".to_owned()), ..KeyEdit::default() };
+    store.edit_key(old.id, &rename).unwrap();
+    assert_eq!(reached(), [own], "a change of something else does not let it in");
+    let name_it = KeyEdit { team_ids: Some(Some(vec![own, joined])), ..KeyEdit::default() };
+    let error = store.edit_key(old.id, &name_it).unwrap_err();
+    assert!(matches!(error, StoreError::KeyRefused(KeyRefusal::Policy(id)) if id == joined));
+
+    // The role decides under a policy for owners and admins, at once and in both orders.
+    store.set_key_policy(joined, KeyPolicy::OwnersAndAdmins).unwrap();
+    assert_eq!(reached(), [own]);
+    store.add_member(joined, bob, Role::Admin, &plans, later).unwrap();
+    assert_eq!(reached(), [own, joined]);
+    // What was let in lives on.
+    store.set_key_policy(joined, KeyPolicy::NoOne).unwrap();
+    store.add_member(joined, bob, Role::Viewer, &plans, later).unwrap();
+    assert_eq!(reached(), [own, joined]);
+
+    store.remove_member(joined, bob, later).unwrap();
+    store.add_member(joined, bob, Role::Viewer, &plans, later).unwrap();
+    assert_eq!(reached(), [own], "joining again is joining");
+    store.set_key_policy(joined, KeyPolicy::AllMembers).unwrap();
+    assert_eq!(reached(), [own, joined]);
+
+    // Of a team that lets its members create keys, old keys reach it from the start.
+    store.remove_member(joined, bob, later).unwrap();
+    store.add_member(joined, bob, Role::Viewer, &plans, later).unwrap();
+    assert_eq!(reached(), [own, joined]);
 }
 
 fn deleted_websites_leave_keys(store: &impl Store) {

@@ -31,7 +31,7 @@ pub enum StoreError {
         limit: u32,
     },
     /// A team must keep an owner.
-    #[error("the last owner of a team cannot leave it or take another role")]
+    #[error("a team needs an owner: its last owner cannot leave it, take another role or be deleted")]
     LastOwner,
     /// The rules about keys refuse it.
     #[error(transparent)]

@@ -27,6 +27,7 @@ diesel::table! {
         user_id -> Text,
         role -> Text,
         created_at -> BigInt,
+        admits_keys_since -> Nullable<BigInt>,
     }
 }
 

@@ -4,7 +4,7 @@
 //! and with [`StoreError::Decode`](crate::StoreError::Decode) when a row is damaged. All may block: call them outside an
 //! async executor's workers.
 
-use zenovay_auth::{Credential, KeyDigest};
+use zenovay_auth::{Credential, KeyDigest, PasswordHash};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
 };
@@ -34,6 +34,28 @@ pub trait UserStore: Send + Sync {
     ///
     /// Those of the module.
     fn user_by_email(&self, email: &str) -> Result<Option<User>>;
+
+    /// All accounts, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn users(&self) -> Result<Vec<User>>;
+
+    /// Replaces the password.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("user")`.
+    fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<()>;
+
+    /// Deletes the account with its memberships and personal keys. Websites and workspace keys that the user created stay
+    /// with their teams.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("user")`, `LastOwner` when a team would be left without an owner.
+    fn delete_user(&self, id: UserId) -> Result<()>;
 
     /// Whether there is any account. There is none before the first start.
     ///
@@ -65,6 +87,15 @@ pub trait TeamStore: Send + Sync {
     ///
     /// Those of the module.
     fn teams(&self) -> Result<Vec<Team>>;
+
+    /// Deletes the team with its memberships, websites and workspace keys, and notes that the events of the websites are to
+    /// be deleted. The team and its websites are dropped from the personal keys that name them; such a key that names no
+    /// other is revoked at `now`. Returns how many websites it had.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`.
+    fn delete_team(&self, id: TeamId, now: Timestamp) -> Result<u64>;
 
     /// Changes the plan. Websites and members beyond the new plan's limits stay; no more can be added.
     ///
@@ -203,8 +234,8 @@ pub trait KeyStore: Send + Sync {
     /// `NotFound`, `KeyRefused`, `KeyRevoked`.
     fn edit_key(&self, id: KeyId, edit: &KeyEdit) -> Result<KeyRecord>;
 
-    /// Revokes a key for good. When this returns, no process accepts the key any more. Doing it twice does no harm; the
-    /// first time counts.
+    /// Revokes a key for good, also on a full disk. When this returns, no process accepts the key any more. Doing it twice
+    /// does no harm; the first time counts.
     ///
     /// # Errors
     ///

@@ -18,6 +18,9 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     if !faults.is_empty() {
         return Err(Failure::new(format_args!("{} damaged: {}", faults.len(), faults.join("; "))));
     }
+    if matches!(events, Events::InUse) {
+        output.done_in_part();
+    }
     let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json() });
     output.result(&result, || format!("configuration: ok\nmetadata: {metadata}\nevents: {}\n", events.text()));
     Ok(())

@@ -1,5 +1,9 @@
 //! `zenovay demo`: a server on a temporary directory that has been busy for a month, and still is.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,6 +19,7 @@ use zenovay_events::{AppendError, EventStore, NewEvent};
 use super::output::Failure;
 use crate::bootstrap;
 use crate::config::Config;
+use crate::data_dir::ServerLock;
 use crate::runtime::{self, ServeError, Stores};
 use crate::telemetry;
 
@@ -78,15 +83,36 @@ const CLIENTS: [(&str, &str, &str, &str, &str, &str, u32); 7] = [
     ("Mobile Safari", "26.1", "iPadOS", "26", "tablet", "md", 4),
 ];
 
-pub(super) fn run(mut config: Config) -> Result<(), Failure> {
+/// What the names of the temporary directories begin with.
+const PREFIX: &str = "zenovay-demo-";
+
+/// Removes the directories that earlier demos left behind when they were killed: those of this user that no server holds.
+fn remove_left_behind(directory: &Path) -> io::Result<()> {
+    let user = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && fs::symlink_metadata(entry.path()).is_ok_and(|file| file.is_dir() && file.uid() == user);
+        // One that is just being made has no lock file yet.
+        if ours && entry.path().join("events.db").exists() && ServerLock::acquire(&entry.path()).is_ok() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
     telemetry::start_log(config.log_format, config.log_level);
-    let directory = tempfile::Builder::new().prefix("zenovay-demo-").tempdir().map_err(Failure::new)?;
+    if let Err(error) = remove_left_behind(&std::env::temp_dir()) {
+        tracing::warn!(%error, "what earlier demos left behind cannot be removed");
+    }
+    let directory = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(Failure::new)?;
     directory.path().clone_into(&mut config.data_dir);
     config.database_url = None;
     let stores = Stores::open(&config).map_err(Failure::new)?;
     let mut live = None;
-    let served = runtime::run(&config, stores, |stores, url| {
-        let (text, visitors) = fill(&config, stores, url)?;
+    let served = runtime::run(&config, stores, json, |stores, url| {
+        let (text, visitors) = fill(&config, stores, url, json)?;
         live = Some(visitors);
         Ok(text)
     });
@@ -97,7 +123,7 @@ pub(super) fn run(mut config: Config) -> Result<(), Failure> {
 }
 
 /// Creates the account, the websites and their month; returns what to print and the visitors that keep coming.
-fn fill(config: &Config, stores: &Stores, url: &str) -> Result<(String, LiveVisitors), ServeError> {
+fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(String, LiveVisitors), ServeError> {
     let (mut rng, now) = (rand::rng(), SystemClock.now());
     let account = bootstrap::create_account(&stores.metadata, &mut rng, now)?
         .ok_or_else(|| std::io::Error::other("the temporary directory is not empty"))?;
@@ -118,6 +144,10 @@ fn fill(config: &Config, stores: &Stores, url: &str) -> Result<(String, LiveVisi
         stored += batch.len();
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
+    let live = LiveVisitors::start(stores.events.clone(), websites.iter().map(|(website, _)| website.id).collect())?;
+    if json {
+        return Ok((bootstrap::welcome_json(&account, &websites[0].0, url), live));
+    }
     let mut text = bootstrap::welcome(&account, &websites[0].0, url);
     text.push_str(&format!(
         "Demo: {stored} events of {DAYS} days on three websites; deleted when the server stops.\n\n"
@@ -126,8 +156,6 @@ fn fill(config: &Config, stores: &Stores, url: &str) -> Result<(String, LiveVisi
         text.push_str(&format!("  {}  {}  {}\n", website.id, website.tracking_code, website.domain));
     }
     text.push('\n');
-    let live =
-        LiveVisitors::start(stores.events.clone(), websites.into_iter().map(|(website, _)| website.id).collect())?;
     Ok((text, live))
 }
 

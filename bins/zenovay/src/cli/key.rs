@@ -11,7 +11,7 @@ use zenovay_store::{
 };
 
 use super::context;
-use super::output::{Failure, Output, lines, plain};
+use super::output::{Failure, Output, lines, table};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -19,7 +19,7 @@ pub(super) enum Command {
     /// Create a key and show it, once.
     Create {
         /// The address of the user whose personal key it is.
-        #[arg(long, value_name = "EMAIL", required_unless_present = "team", conflicts_with = "team")]
+        #[arg(long, value_name = "EMAIL", conflicts_with = "team")]
         user: Option<String>,
         /// The team whose workspace key it is.
         #[arg(long, value_name = "ID", conflicts_with_all = ["scopes", "teams"])]
@@ -37,14 +37,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "ID", default_value = "all", hide_default_value = true)]
         website: Access<WebsiteId>,
     },
-    /// List all keys, also revoked ones.
+    /// List all keys, including revoked ones.
     List,
     /// Show a key and what it was used for.
     Show {
         /// The id of the key.
         id: KeyId,
     },
-    /// Change what is given; the rest stays.
+    /// Change only the options you pass.
     Edit {
         /// The id of the key.
         id: KeyId,
@@ -83,7 +83,12 @@ impl<T: FromStr> FromStr for Access<T> {
     }
 }
 
+const NO_OWNER: &str = "give --user EMAIL for a personal key, or --team ID for a workspace key";
+
 pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
+    if let Command::Create { user: None, team: None, .. } = command {
+        return Err(Failure::usage(NO_OWNER));
+    }
     let store = context::open(config)?;
     match command {
         Command::Create { user, team, name, scopes, teams, website } => {
@@ -93,7 +98,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                     (KeyKind::Personal(owner), Some(owner))
                 }
                 (None, Some(team)) => (KeyKind::Workspace(team), None),
-                (None, None) => return Err(Failure::usage("give --user or --team")),
+                (None, None) => return Err(Failure::usage(NO_OWNER)),
             };
             let token = ApiKeyToken::generate(&mut rand::rng());
             let id = KeyId::from_random_bytes(rand::random());
@@ -118,11 +123,11 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let activity = activity_json(&store.activity(id, context::now())?);
             output.result(&with(result.clone(), "activity", activity.clone()), || {
                 for (period, counts) in activity.as_object().into_iter().flatten() {
-                    let text =
+                    let counted =
                         format!("{} requests, {} accepted events", counts["requests"], counts["accepted_events"]);
-                    result = with(result.take(), period, text.into());
+                    result = with(result.take(), period, counted.into());
                 }
-                lines(&result)
+                text(&result)
             });
         }
         Command::Edit { id, name, scopes, teams, website } => {
@@ -136,7 +141,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 website_ids: website.map(|access| access.0),
             };
             let result = record_json(&store, &store.edit_key(id, &edit)?)?;
-            output.result(&result, || format!("key changed\n{}", lines(&result)));
+            output.result(&result, || format!("key changed\n{}", text(&result)));
         }
         Command::Revoke { id } => {
             store.revoke_key(id, context::now())?;
@@ -152,12 +157,14 @@ fn list(store: &SqliteStore, output: &mut Output) -> Result<(), Failure> {
     let keys = store.keys()?;
     let keys = keys.iter().map(|record| record_json(store, record)).collect::<Result<Vec<_>, _>>()?;
     output.result(&json!({ "keys": keys }), || {
-        let line = |key: &Value| {
-            let state = if key["revoked_at"].is_null() { "active" } else { "revoked" };
-            let words = ["id", "prefix", "kind", "owner", "scopes", "name"].map(|member| plain(&key[member]));
-            format!("{}  last used {}  {state}\n", words.join("  "), plain(&key["last_used_at"]))
-        };
-        if keys.is_empty() { "no keys\n".to_owned() } else { keys.iter().map(line).collect() }
+        let rows: Vec<Value> = keys
+            .iter()
+            .map(|key| {
+                let state = if key["revoked_at"].is_null() { "active" } else { "revoked" };
+                with(key.clone(), "state", state.into())
+            })
+            .collect();
+        table("no keys", &["id", "prefix", "kind", "owner", "scopes", "state", "last_used_at", "name"], &rows)
     });
     Ok(())
 }
@@ -183,6 +190,18 @@ fn record_json(store: &SqliteStore, record: &KeyRecord) -> Result<Value, Failure
         "last_used_at": time(record.last_used_at),
         "revoked_at": time(record.revoked_at),
     }))
+}
+
+/// A key for people: without a restriction it reaches all, a workspace key its own team.
+fn text(record: &Value) -> String {
+    let mut record = record.clone();
+    let teams = if record["team_id"].is_null() { "all".into() } else { record["team_id"].clone() };
+    for (member, unrestricted) in [("team_ids", teams), ("website_ids", "all".into())] {
+        if record[member].is_null() {
+            record[member] = unrestricted;
+        }
+    }
+    lines(&record)
 }
 
 fn activity_json(activity: &Activity) -> Value {

@@ -1,4 +1,5 @@
-//! The command line (DESIGN §7). Exit codes: 0 done, 1 failed with one clear line on stderr, 2 wrong usage.
+//! The command line. Exit codes: 0 done, 1 failed with one clear line on stderr, 2 wrong usage, 3 done in part. Every error
+//! begins with `zenovay: `.
 
 mod check;
 mod config;
@@ -6,6 +7,7 @@ mod context;
 mod demo;
 mod key;
 mod output;
+mod password;
 mod team;
 mod user;
 mod website;
@@ -25,7 +27,7 @@ use output::{Failure, Output};
 pub struct Cli {
     #[command(flatten)]
     common: CommonFlags,
-    /// Print one JSON object on stdout instead of text.
+    /// Print JSON on stdout instead of text: one object, or one a line by the server.
     #[arg(long, global = true)]
     json: bool,
     #[command(flatten)]
@@ -40,19 +42,19 @@ enum Command {
     Serve(Server),
     /// Start the server on a temporary directory with a month of made-up traffic on three websites.
     Demo(Server),
-    /// Create user accounts.
+    /// Create, list and delete user accounts, set passwords.
     #[command(subcommand)]
     User(user::Command),
-    /// Create teams, change their plan, members and rules.
+    /// Create, list, show and delete teams, change their plan, members and rules.
     #[command(subcommand)]
     Team(team::Command),
-    /// Create, change, show and delete websites.
+    /// Create, list, change, show and delete websites.
     #[command(subcommand)]
     Website(website::Command),
     /// Create, list, change and revoke API keys.
     #[command(subcommand)]
     Key(key::Command),
-    /// Verify the configuration, the metadata, and every stored event.
+    /// Verify the configuration, the metadata, and every stored event. Exits with 3 when something could not be looked at.
     Check,
     /// Print every setting with its value and where it comes from.
     Config(Server),
@@ -70,27 +72,38 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap, with code 0. Nothing is left to do when even this cannot be printed.
-            let printed = error.print();
-            return if error.exit_code() == 0 && printed.is_ok() { 0 } else { 2 };
+            if error.exit_code() == 0 {
+                return if error.print().is_ok() { 0 } else { 2 };
+            }
+            let message = error.render().to_string();
+            eprint!("zenovay: {}", message.strip_prefix("error: ").unwrap_or(&message));
+            return 2;
         }
     };
     let mut output = Output::new(cli.json);
     match cli.execute(&mut output).and_then(|()| output.finish()) {
-        Ok(()) => 0,
+        Ok(()) => output.exit_code(),
         Err(failure) => failure.report(),
     }
 }
 
 impl Cli {
     fn execute(self, output: &mut Output) -> Result<(), Failure> {
-        let Self { common, json: _, server, command } = self;
+        let Self { common, json, server, command } = self;
         let load = |server: ServerFlags| Config::load(&common, &server, std::env::vars_os()).map_err(Failure::new);
         let command = match command {
-            None => return runtime::serve(&load(server)?).map_err(Failure::new),
+            None => return runtime::serve(&load(server)?, json).map_err(Failure::new),
             Some(Command::Serve(Server { flags })) => {
-                return runtime::serve(&load(flags.or(server))?).map_err(Failure::new);
+                return runtime::serve(&load(flags.or(server))?, json).map_err(Failure::new);
             }
-            Some(Command::Demo(Server { flags })) => return demo::run(load(flags.or(server))?),
+            Some(Command::Demo(Server { flags })) => {
+                if common.data_dir.is_some() || common.database_url.is_some() {
+                    let message =
+                        "the demo has a temporary directory of its own: leave --data-dir and --database-url out";
+                    return Err(Failure::usage(message));
+                }
+                return demo::run(load(flags.or(server))?, json);
+            }
             Some(Command::Config(Server { flags })) => return config::run(&load(flags.or(server))?, output),
             Some(command) => command,
         };

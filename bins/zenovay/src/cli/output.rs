@@ -35,11 +35,22 @@ impl Failure {
 pub(super) struct Output {
     json: bool,
     text: String,
+    in_part: bool,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, text: String::new() }
+        Self { json, text: String::new(), in_part: false }
+    }
+
+    /// Notes that the command could not do all it was asked for, as its result says: exit code 3.
+    pub(super) fn done_in_part(&mut self) {
+        self.in_part = true;
+    }
+
+    /// The exit code of a command that did not fail.
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.in_part { 3 } else { 0 }
     }
 
     /// The result: `value` with `--json`, otherwise the lines that `text` makes.
@@ -69,6 +80,25 @@ pub(super) fn lines(value: &Value) -> String {
         .collect()
 }
 
+/// Objects as a table with a header: a column for each of `members`. `none` stands for an empty list.
+pub(super) fn table(none: &str, members: &[&str], rows: &[Value]) -> String {
+    if rows.is_empty() {
+        return format!("{none}\n");
+    }
+    let header = members.iter().map(|member| member.replace('_', " ").to_uppercase()).collect::<Vec<_>>();
+    let cells = rows.iter().map(|row| members.iter().map(|member| plain(&row[member])).collect::<Vec<_>>());
+    let lines: Vec<Vec<String>> = std::iter::once(header).chain(cells).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..members.len()).map(width).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let padded: Vec<String> = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        text.push_str(padded.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 /// A value on one line.
 pub(super) fn plain(value: &Value) -> String {
     match value {
@@ -82,4 +112,19 @@ pub(super) fn plain(value: &Value) -> String {
 
 fn escape_control(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tables_have_a_header_and_columns() {
+        let rows = [json!({ "id": 1, "name": "Ünï", "key_policy": null }), json!({ "id": 200, "name": "a\tb" })];
+        let text = table("none", &["id", "name", "key_policy"], &rows);
+        assert_eq!(text, "ID   NAME  KEY POLICY\n1    Ünï   -\n200  a\\tb  -\n");
+        assert_eq!(table("no rows", &["id"], &[]), "no rows\n");
+    }
 }

@@ -3,10 +3,10 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_domain::{KeyPolicy, Plan, Role, TeamId};
-use zenovay_store::{Team, TeamStore};
+use zenovay_store::{SqliteStore, StoreError, Team, TeamStore, WebsiteStore};
 
 use super::context;
-use super::output::{Failure, Output, lines};
+use super::output::{Failure, Output, lines, table};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,21 @@ pub(super) enum Command {
         /// free, pro, scale or enterprise.
         #[arg(long, default_value = "enterprise")]
         plan: Plan,
+    },
+    /// List all teams.
+    List,
+    /// Show a team with its members and websites.
+    Show {
+        /// The team.
+        id: TeamId,
+    },
+    /// Delete a team with its websites, their events, and its workspace keys.
+    Delete {
+        /// The team.
+        id: TeamId,
+        /// Confirm; this cannot be undone.
+        #[arg(long, required = true)]
+        yes: bool,
     },
     /// Change the plan.
     SetPlan {
@@ -73,6 +88,19 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             store.create_team(&team, owner)?;
             ("team created", json!({ "id": team.id, "name": team.name, "plan": team.plan }))
         }
+        Command::List => {
+            let teams = store.teams()?;
+            let teams = teams.iter().map(|team| summary(&store, team)).collect::<Result<Vec<_>, _>>()?;
+            let columns = ["id", "name", "plan", "key_policy", "members", "websites"];
+            output.result(&json!({ "teams": teams }), || table("no teams", &columns, &teams));
+            return Ok(());
+        }
+        Command::Show { id } => return show(&store, id, output),
+        Command::Delete { id, yes: _ } => {
+            let websites = store.delete_team(id, context::now())?;
+            let done = "team deleted; the server removes the events of its websites in the background";
+            (done, json!({ "id": id, "websites": websites }))
+        }
         Command::SetPlan { id, plan } => {
             store.set_plan(id, plan)?;
             ("plan changed", context::team_json(&store, id)?)
@@ -93,5 +121,47 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         }
     };
     output.result(&result, || format!("{done}\n{}", lines(&result)));
+    Ok(())
+}
+
+/// A team as `team list` shows it, with numbers of members and websites.
+fn summary(store: &SqliteStore, team: &Team) -> Result<Value, Failure> {
+    let websites = store.websites()?.iter().filter(|website| website.team_id == team.id).count();
+    Ok(json!({
+        "id": team.id,
+        "name": team.name,
+        "plan": team.plan,
+        "key_policy": team.key_policy,
+        "members": store.members(team.id)?.len(),
+        "websites": websites,
+        "created_at": team.created_at.to_string(),
+    }))
+}
+
+fn show(store: &SqliteStore, id: TeamId, output: &mut Output) -> Result<(), Failure> {
+    let team = store.team(id)?.ok_or(StoreError::NotFound("team"))?;
+    let members: Vec<Value> = store
+        .members(id)?
+        .into_iter()
+        .map(|member| json!({ "user_id": member.user_id, "email": member.email, "role": member.role }))
+        .collect();
+    let websites: Vec<Value> = store
+        .websites()?
+        .iter()
+        .filter(|website| website.team_id == id)
+        .map(|website| json!({ "id": website.id, "domain": website.domain, "name": website.name }))
+        .collect();
+    let facts = summary(store, &team)?;
+    let mut result = facts.clone();
+    result["members"] = members.clone().into();
+    result["websites"] = websites.clone().into();
+    output.result(&result, || {
+        format!(
+            "{}\n{}\n{}",
+            lines(&facts),
+            table("no members", &["user_id", "email", "role"], &members),
+            table("no websites", &["id", "domain", "name"], &websites)
+        )
+    });
     Ok(())
 }

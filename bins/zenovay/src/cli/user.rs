@@ -1,71 +1,98 @@
 //! `zenovay user`.
 
-use std::io::Read;
-
 use clap::Subcommand;
-use serde_json::json;
-use zenovay_auth::{PASSWORD_MAX_BYTES, hash_password};
+use serde_json::{Value, json};
 use zenovay_domain::UserId;
 use zenovay_store::{User, UserStore};
 
 use super::context;
-use super::output::{Failure, Output, lines};
+use super::output::{Failure, Output, lines, table};
+use super::password;
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Create a user account.
+    /// Create a user account. Asks for the password when stdin is a terminal.
     Create {
-        /// The address to log in with.
+        /// The email address to sign in with.
         #[arg(long)]
         email: String,
         /// The name people see, 1 to 100 characters.
         #[arg(long)]
         name: String,
-        /// Read the password from stdin: 12 characters or more. The line end is not part of it.
-        #[arg(long, required = true)]
+        /// Read the password, 12 characters or more, from stdin; one line end is cut off.
+        #[arg(long)]
         password_stdin: bool,
+    },
+    /// List all user accounts.
+    List,
+    /// Give a user a new password. Asks for it when stdin is a terminal.
+    SetPassword {
+        /// The email address of the user.
+        #[arg(long)]
+        email: String,
+        /// Read the password, 12 characters or more, from stdin; one line end is cut off.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Delete a user account with its memberships and personal API keys.
+    Delete {
+        /// The email address of the user.
+        #[arg(long)]
+        email: String,
+        /// Confirm; this cannot be undone.
+        #[arg(long, required = true)]
+        yes: bool,
     },
 }
 
 pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
-    let Command::Create { email, name, password_stdin: _ } = command;
-    let password = read_password(std::io::stdin().lock())?;
-    let mut rng = rand::rng();
-    let user = User {
-        id: UserId::from_random_bytes(rand::random()),
-        email,
-        name,
-        password_hash: hash_password(&password, &mut rng).map_err(Failure::new)?,
-        created_at: context::now(),
-    };
-    context::open_or_create(config)?.create_user(&user)?;
-    let result = json!({ "id": user.id, "email": user.email });
-    output.result(&result, || format!("user created\n{}", lines(&result)));
+    match command {
+        Command::Create { email, name, password_stdin } => {
+            let user = User {
+                id: UserId::from_random_bytes(rand::random()),
+                email,
+                name,
+                password_hash: password::read_new(password_stdin)?,
+                created_at: context::now(),
+            };
+            context::open_or_create(config)?.create_user(&user)?;
+            done("user created", &json!({ "id": user.id, "email": user.email }), output);
+        }
+        Command::List => list(config, output)?,
+        Command::SetPassword { email, password_stdin } => {
+            let store = context::open(config)?;
+            let id = context::user_id(&store, &email)?;
+            store.set_password(id, &password::read_new(password_stdin)?)?;
+            done("password changed", &json!({ "id": id, "email": email }), output);
+        }
+        Command::Delete { email, yes: _ } => {
+            let store = context::open(config)?;
+            let id = context::user_id(&store, &email)?;
+            store.delete_user(id)?;
+            done("user deleted", &json!({ "id": id, "email": email }), output);
+        }
+    }
     Ok(())
 }
 
-/// Everything up to the end of the input, without one line end.
-fn read_password(input: impl Read) -> Result<String, Failure> {
-    let mut password = String::new();
-    let limit = PASSWORD_MAX_BYTES as u64 + 3;
-    input.take(limit).read_to_string(&mut password).map_err(|_| Failure::new("the password on stdin is not UTF-8"))?;
-    let line_end = if password.ends_with("\r\n") { 2 } else { usize::from(password.ends_with('\n')) };
-    password.truncate(password.len() - line_end);
-    Ok(password)
+fn done(what: &str, result: &Value, output: &mut Output) {
+    output.result(result, || format!("{what}\n{}", lines(result)));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_line_end_is_cut_off() {
-        for (input, password) in
-            [("secret", "secret"), ("secret\n", "secret"), ("secret\r\n", "secret"), ("a \n\n", "a \n")]
-        {
-            assert_eq!(read_password(input.as_bytes()).unwrap(), password);
-        }
-        assert!(read_password(&b"\xff\xfe"[..]).is_err());
-    }
+fn list(config: &Config, output: &mut Output) -> Result<(), Failure> {
+    let users = context::open(config)?.users()?;
+    let users: Vec<Value> = users
+        .iter()
+        .map(|user| {
+            json!({
+                "id": user.id,
+                "email": user.email,
+                "name": user.name,
+                "created_at": user.created_at.to_string(),
+            })
+        })
+        .collect();
+    output.result(&json!({ "users": users }), || table("no users", &["id", "email", "name", "created_at"], &users));
+    Ok(())
 }

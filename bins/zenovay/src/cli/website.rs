@@ -9,9 +9,10 @@ use zenovay_ingest::{check_settings, parse_domain};
 use zenovay_store::{NewWebsite, StoreError, WebsiteStore};
 
 use super::context;
-use super::output::{Failure, Output, lines};
+use super::output::{Failure, Output, lines, table};
 use crate::bootstrap;
 use crate::config::Config;
+use crate::data_dir;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -30,7 +31,9 @@ pub(super) enum Command {
         #[arg(long)]
         allow_localhost: bool,
     },
-    /// Change settings. A running server goes by them from the next request on.
+    /// List all websites.
+    List,
+    /// Change settings. A running server applies them from the next request.
     #[command(after_help = "\
 Settings:
   name, domain, time_zone              a text
@@ -55,7 +58,7 @@ Settings:
     Delete {
         /// The website.
         id: WebsiteId,
-        /// Do it; nothing brings the events back.
+        /// Confirm; this cannot be undone.
         #[arg(long, required = true)]
         yes: bool,
     },
@@ -91,11 +94,27 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
             };
             let website = store.create_website(&new, &config.plans, context::now())?;
-            let result = json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
+            let mut result =
+                json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
+            let text = lines(&result);
+            let tag = script_tag(config, &website);
+            result["script_tag"] = tag.clone().into();
             output.result(&result, || {
-                let tag = bootstrap::script_tag(&bootstrap::public_url(config, config.listen), &website.tracking_code);
-                format!("website created\n{}put this into its pages:\n  {tag}\n", lines(&result))
+                format!("website created\n{text}\nAdd this tag to every page of the site:\n\n  {tag}\n")
             });
+        }
+        Command::List => {
+            let websites: Vec<Value> = store.websites()?.iter().map(context::website_json).collect();
+            let rows: Vec<Value> = websites
+                .iter()
+                .map(|website| {
+                    let mut row = website.clone();
+                    row["state"] = if website["settings"]["is_active"] == true { "active" } else { "paused" }.into();
+                    row
+                })
+                .collect();
+            let columns = ["id", "domain", "name", "state", "tracking_code", "team_id"];
+            output.result(&json!({ "websites": websites }), || table("no websites", &columns, &rows));
         }
         Command::Set { id, settings } => {
             let mut refusal = None;
@@ -107,10 +126,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             });
             match refusal {
                 Some(refusal) => return Err(refusal),
-                None => show(&edited?, "website changed\n", output),
+                None => show(config, &edited?, "website changed\n", output),
             }
         }
-        Command::Show { id } => show(&context::website(&store, id)?, "", output),
+        Command::Show { id } => show(config, &context::website(&store, id)?, "", output),
         Command::Delete { id, yes: _ } => {
             store.delete_website(id, context::now())?;
             let result = json!({ "id": id });
@@ -122,8 +141,14 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     Ok(())
 }
 
-fn show(website: &Website, done: &str, output: &mut Output) {
-    let result = context::website_json(website);
+/// The tag for the pages of `website`, with the address under which browsers reach the server.
+fn script_tag(config: &Config, website: &Website) -> String {
+    bootstrap::script_tag(&data_dir::server_url(config), &website.tracking_code)
+}
+
+fn show(config: &Config, website: &Website, done: &str, output: &mut Output) {
+    let mut result = context::website_json(website);
+    result["script_tag"] = script_tag(config, website).into();
     output.result(&result, || {
         let mut flat = result.clone();
         if let Some(members) = flat.as_object_mut()

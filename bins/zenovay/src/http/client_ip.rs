@@ -1,16 +1,37 @@
 //! Whose request it is: the rule is [`zenovay_ingest::client_ip`], this hands it the request.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use ipnet::IpNet;
 
+/// Whether the log has said already that a forwarded address was not believed.
+static IS_WARNED: AtomicBool = AtomicBool::new(false);
+
+/// Says once in the life of the process that somebody names clients who is not trusted to. Behind a proxy that is not
+/// listed, all visitors would have its address: they would share one limit, and have no country.
+fn warn_of_forwarded(req: &HttpRequest, peer: IpAddr) {
+    if IS_WARNED.load(Ordering::Relaxed) || !req.headers().contains_key(header::X_FORWARDED_FOR) {
+        return;
+    }
+    if !IS_WARNED.swap(true, Ordering::Relaxed) {
+        let from = if peer.is_loopback() { "this machine" } else { "another machine" };
+        tracing::warn!(
+            from,
+            "a request has X-Forwarded-For, but came from an address that --trusted-proxies does not list: the header is \
+             ignored. If that is your proxy, list its address, or every visitor has the address of the proxy"
+        );
+    }
+}
+
 /// The address of the client of `req`, through the proxies in `trusted` alone. A connection without an address, which
 /// only tests have, is from this machine.
 pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
-    if trusted.is_empty() {
+    if !trusted.iter().any(|network| network.contains(&peer.to_canonical())) {
+        warn_of_forwarded(req, peer.to_canonical());
         return peer.to_canonical();
     }
     let lines: Vec<&str> =

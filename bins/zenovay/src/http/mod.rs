@@ -39,8 +39,11 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
-    let shell =
-        Arc::new(Shell { clock: Arc::clone(&state.clock), https: state.https, reset_format: state.reset_format });
+    let shell = Arc::new(Shell {
+        clock: Arc::clone(&state.clock),
+        https_host: state.https_host.clone(),
+        reset_format: state.reset_format,
+    });
     App::new()
         .app_data(web::Data::from(state))
         .configure(|config| {

@@ -120,7 +120,7 @@ pub fn all() -> impl Iterator<Item = &'static Endpoint> {
 /// share a path.
 pub fn resource(endpoint: &'static Endpoint) -> Resource {
     web::resource(endpoint.path)
-        .app_data(shell::Route::new(endpoint.path))
+        .app_data(shell::Route::new(endpoint.path, endpoint.origins != Origins::None))
         .route((endpoint.route)(web::route().guard(methods(endpoint.method))))
         .route(web::route().guard(guard::Options()).to(move |req: HttpRequest| async move { options(endpoint, &req) }))
         .default_service(web::to(move || async move {

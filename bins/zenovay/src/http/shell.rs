@@ -28,23 +28,26 @@ use super::request_id::{self, RequestId};
 pub struct Shell {
     /// The clock of the timestamps in error bodies.
     pub clock: Arc<dyn Clock>,
-    /// Whether the server is reached over HTTPS: then browsers are told to stay there.
-    pub https: bool,
+    /// The host, and the port unless it is 443, under which browsers reach the server over HTTPS: there they are told to
+    /// stay on it.
+    pub https_host: Option<String>,
     /// How `X-RateLimit-Reset` is written.
     pub reset_format: ResetFormat,
 }
 
-/// The route that answers, left by the router for the log and the metrics.
+/// The route that answers, left by the router for this layer.
 pub struct Route {
     pattern: &'static str,
+    is_forwarded: bool,
     duration: OnceCell<Histogram>,
     requests: [OnceCell<Counter>; STATUS_CLASSES.len()],
 }
 
 impl Route {
-    /// The route with this pattern. Its metrics exist from its first answer on.
-    pub fn new(pattern: &'static str) -> Self {
-        Self { pattern, duration: OnceCell::new(), requests: Default::default() }
+    /// The route with this pattern. Its metrics exist from its first answer on. `is_forwarded` says that the proxies of
+    /// other websites may pass requests on to it, under paths of their own.
+    pub fn new(pattern: &'static str, is_forwarded: bool) -> Self {
+        Self { pattern, is_forwarded, duration: OnceCell::new(), requests: Default::default() }
     }
 
     /// Counts one answer. The metrics are looked up once: the hot path neither hashes nor allocates.
@@ -82,7 +85,7 @@ pub async fn run<B: MessageBody + 'static>(
         Ok(Ok(response)) => response.map_into_boxed_body(),
         Ok(Err(error)) => return Err(Failure::new(&shell, method, id, "a layer failed", &error).into()),
         Err(_panic) => {
-            log(&method, &Route::new("panic"), StatusCode::INTERNAL_SERVER_ERROR, started);
+            log(&method, &Route::new("panic", false), StatusCode::INTERNAL_SERVER_ERROR, started);
             return Err(Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above").into());
         }
     };
@@ -92,7 +95,7 @@ pub async fn run<B: MessageBody + 'static>(
     let route = match response.request().app_data::<Route>() {
         Some(route) => route,
         None => {
-            unmatched = Route::new("unmatched");
+            unmatched = Route::new("unmatched", false);
             &unmatched
         }
     };
@@ -113,12 +116,26 @@ fn complete(
         response
     };
     let usage = response.request().extensions().get::<KeyUsage>().copied();
+    let stays_on_https = stays_on_https(shell, response.request());
     let headers = response.headers_mut();
     if let Some(usage) = usage {
         usage.put(headers, shell.clock.now(), shell.reset_format);
     }
-    put_common_headers(shell, method, headers, id);
+    put_common_headers(method, headers, id);
+    if stays_on_https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     response
+}
+
+/// Whether a browser that reads the answer to `req` may be told to use HTTPS alone from now on. That holds for the whole
+/// host that the browser sees: so only when it is the server's own, and not where the proxy of another website may stand
+/// in between, whose host would be meant.
+fn stays_on_https(shell: &Shell, req: &actix_web::HttpRequest) -> bool {
+    let Some(own) = &shell.https_host else { return false };
+    let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let asked = asked.strip_suffix(":443").unwrap_or(asked);
+    asked.eq_ignore_ascii_case(own) && req.app_data::<Route>().is_some_and(|route| !route.is_forwarded)
 }
 
 /// Replaces the answer of an [`ApiError`], and any refusal that has no body of its own, by the error body.
@@ -141,7 +158,7 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
     ServiceResponse::new(request, rendered)
 }
 
-fn put_common_headers(shell: &Shell, method: &Method, headers: &mut HeaderMap, id: &RequestId) {
+fn put_common_headers(method: &Method, headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(request_id::HEADER, id.header_value());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     put_default(
@@ -154,9 +171,6 @@ fn put_common_headers(shell: &Shell, method: &Method, headers: &mut HeaderMap, i
     if method == Method::GET || method == Method::HEAD {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         put_default(headers, header::CACHE_CONTROL, "no-store");
-    }
-    if shell.https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 
@@ -246,7 +260,7 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = ApiError::internal().render(self.shell.clock.now(), self.id.as_str());
-        put_common_headers(&self.shell, &self.method, response.headers_mut(), &self.id);
+        put_common_headers(&self.method, response.headers_mut(), &self.id);
         response
     }
 }
@@ -260,7 +274,8 @@ mod tests {
 
     fn shell(https: bool) -> Arc<Shell> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_781_308_800_000)));
-        Arc::new(Shell { clock, https, reset_format: ResetFormat::Iso })
+        let https_host = https.then(|| "stats.example.com".to_owned());
+        Arc::new(Shell { clock, https_host, reset_format: ResetFormat::Iso })
     }
 
     macro_rules! app {
@@ -300,7 +315,6 @@ mod tests {
             assert_eq!(header("referrer-policy").as_deref(), Some("no-referrer"), "{path}");
             assert_eq!(header("cache-control").as_deref(), Some("no-store"), "{path}");
             assert!(header("content-security-policy").unwrap().contains("default-src 'none'"), "{path}");
-            assert_eq!(header("strict-transport-security").as_deref(), Some("max-age=31536000"), "{path}");
             assert_eq!(header("x-request-id").unwrap().len(), 36, "{path}");
         }
     }
@@ -311,17 +325,37 @@ mod tests {
         for path in ["/ok", "/missing"] {
             let response = test::call_service(&app, test::TestRequest::post().uri(path).to_request()).await;
             let has = |name: &str| response.headers().contains_key(name);
-            assert!(has("x-request-id") && has("x-content-type-options") && has("strict-transport-security"), "{path}");
+            assert!(has("x-request-id") && has("x-content-type-options"), "{path}");
             assert!(has("content-security-policy"), "{path}");
             assert!(!has("cache-control") && !has("referrer-policy"), "{path}");
         }
     }
 
+    /// Sabotage: tell it on every host, or on forwarded routes.
     #[actix_web::test]
-    async fn browsers_are_told_to_stay_on_https_only_when_it_is_served() {
-        let app = app!(false);
-        let response = test::call_service(&app, test::TestRequest::get().uri("/ok").to_request()).await;
-        assert!(!response.headers().contains_key("strict-transport-security"));
+    async fn browsers_are_told_to_stay_on_https_on_the_servers_own_host_alone() {
+        for (https, host, path, told) in [
+            (true, "stats.example.com", "/own", true),
+            (true, "STATS.example.com:443", "/own", true),
+            (true, "shop.example.com", "/own", false),
+            (true, "stats.example.com:8443", "/own", false),
+            (true, "stats.example.com", "/forwarded", false),
+            (true, "stats.example.com", "/missing", false),
+            (false, "stats.example.com", "/own", false),
+        ] {
+            let shell = shell(https);
+            let resource = |path: &'static str, forwarded| {
+                web::resource(path).app_data(Route::new(path, forwarded)).to(HttpResponse::Ok)
+            };
+            let app = App::new()
+                .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
+                .service(resource("/own", false))
+                .service(resource("/forwarded", true));
+            let app = test::init_service(app).await;
+            let request = test::TestRequest::get().uri(path).insert_header((header::HOST, host)).to_request();
+            let response = test::call_service(&app, request).await;
+            assert_eq!(response.headers().contains_key("strict-transport-security"), told, "{host}{path}");
+        }
     }
 
     #[actix_web::test]

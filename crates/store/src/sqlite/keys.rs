@@ -11,18 +11,26 @@ use crate::{KeyEdit, KeyRecord, KeyStore, NewKey, Result, StoreError};
 
 /// The memberships of a user, each with the plan and the key policy of its team.
 fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Result<Vec<(TeamAccess, Membership)>> {
-    let rows: Vec<(String, String, String, String)> = memberships::table
+    type Row = (String, String, String, String, Option<i64>);
+    let rows: Vec<Row> = memberships::table
         .inner_join(teams::table)
         .filter(memberships::user_id.eq(user.to_string()))
         .order(memberships::team_id)
-        .select((memberships::team_id, memberships::role, teams::plan, teams::key_policy))
+        .select((
+            memberships::team_id,
+            memberships::role,
+            teams::plan,
+            teams::key_policy,
+            memberships::admits_keys_since,
+        ))
         .load(conn)?;
-    let team = |(id, role, plan, policy): (String, String, String, String)| {
+    let team = |(id, role, plan, policy, since): Row| {
         let team_id = decode("memberships", "team_id", &id, &id)?;
         let role = decode("memberships", "role", &format!("{id} {user}"), &role)?;
         let plan = decode("teams", "plan", &id, &plan)?;
         let key_policy = decode("teams", "key_policy", &id, &policy)?;
-        Ok((TeamAccess { team_id, plan, role }, Membership { team_id, role, key_policy }))
+        let admits_keys_since = since.map(Timestamp::from_millis);
+        Ok((TeamAccess { team_id, plan, role }, Membership { team_id, role, key_policy, admits_keys_since }))
     };
     rows.into_iter().map(team).collect()
 }
@@ -46,7 +54,7 @@ fn deciding_memberships(
         (KeyKind::Workspace(_), Some(user)) => memberships(conn, user),
         (KeyKind::Workspace(team_id), None) => {
             let team = load_team(conn, team_id)?.ok_or(StoreError::NotFound("team"))?;
-            Ok(vec![Membership { team_id, role: Role::Owner, key_policy: team.key_policy }])
+            Ok(vec![Membership { team_id, role: Role::Owner, key_policy: team.key_policy, admits_keys_since: None }])
         }
     }
 }
@@ -92,7 +100,11 @@ pub(crate) fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -
         return Ok(None);
     }
     let teams = match key.kind {
-        KeyKind::Personal(owner) => teams_of(conn, owner)?.into_iter().map(|(access, _)| access).collect(),
+        KeyKind::Personal(owner) => teams_of(conn, owner)?
+            .into_iter()
+            .filter(|(_, membership)| membership.admits(key.created_at))
+            .map(|(access, _)| access)
+            .collect(),
         KeyKind::Workspace(team_id) => load_team(conn, team_id)?
             .map(|team| TeamAccess { team_id, plan: team.plan, role: Role::Admin })
             .into_iter()
@@ -225,7 +237,7 @@ impl KeyStore for SqliteStore {
             let current =
                 draft(conn, &key.name, key.kind, key.scopes, key.team_ids.clone(), key.website_ids.as_deref())?;
             let wanted = draft(conn, name, key.kind, scopes, team_ids.clone(), website_ids.as_deref())?;
-            may_edit_key(&current, &wanted, &memberships)?;
+            may_edit_key(&current, &wanted, &memberships, key.created_at)?;
             diesel::update(api_keys::table.find(id.to_string()))
                 .set((
                     api_keys::name.eq(name),
@@ -239,7 +251,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<()> {
-        self.write(|conn| {
+        self.write_urgently(|conn| {
             let key = load_record(conn, id)?.ok_or(StoreError::NotFound("key"))?;
             if key.revoked_at.is_none() {
                 diesel::update(api_keys::table.find(id.to_string()))

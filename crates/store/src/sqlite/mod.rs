@@ -2,6 +2,7 @@
 
 mod check;
 mod keys;
+mod reserve;
 mod rows;
 mod teams;
 mod usage;
@@ -25,6 +26,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
 use zenovay_domain::Timestamp;
 
+use self::reserve::Reserve;
 use self::wal_index::{Header, WalIndex};
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
@@ -45,6 +47,7 @@ pub struct SqliteStore {
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
     wal_index: WalIndex,
+    reserve: Reserve,
     /// The version last read, and the header of the WAL index from before it was read.
     known_version: Mutex<Option<(Header, i64)>>,
     /// The version last read for a given millisecond, and `changes` from before it was read.
@@ -93,6 +96,7 @@ impl SqliteStore {
             counting: Mutex::new(usage::Counting::new(counting)),
             version: Mutex::new(first),
             wal_index,
+            reserve: Reserve::beside(path),
             known_version: Mutex::new(None),
             momentary_version: Mutex::new(None),
             changes: AtomicU64::new(0),
@@ -108,6 +112,15 @@ impl SqliteStore {
         let result = (*self.connection()?).immediate_transaction(work);
         self.changes.fetch_add(1, Ordering::Release);
         result
+    }
+
+    /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
+    /// given up first.
+    fn write_urgently<T>(&self, work: impl Fn(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        match self.write(&work) {
+            Err(StoreError::DiskFull) if self.reserve.give_up() => self.write(work),
+            result => result,
+        }
     }
 
     /// Runs `work` on one snapshot.

@@ -1,10 +1,11 @@
 use diesel::prelude::*;
+use zenovay_auth::admits_keys_since;
 use zenovay_domain::{KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, UserId};
 
 use super::SqliteStore;
 use super::rows::{TeamRow, check_name, decode};
-use super::websites::check_plan_limit;
-use crate::schema::{memberships, teams, users};
+use super::websites::{check_plan_limit, delete_website};
+use crate::schema::{memberships, teams, users, websites};
 use crate::{Member, Result, StoreError, Team, TeamStore};
 
 pub(super) fn load_team(conn: &mut SqliteConnection, id: TeamId) -> Result<Option<Team>> {
@@ -36,6 +37,18 @@ fn keep_an_owner(conn: &mut SqliteConnection, team: TeamId, leaving: Role) -> Re
     if owners > 1 { Ok(()) } else { Err(StoreError::LastOwner) }
 }
 
+/// Refuses that `user` goes while a team has no other owner.
+pub(super) fn keep_owners_without(conn: &mut SqliteConnection, user: UserId) -> Result<()> {
+    let owned: Vec<String> = memberships::table
+        .filter(memberships::user_id.eq(user.to_string()).and(memberships::role.eq(Role::Owner.as_str())))
+        .select(memberships::team_id)
+        .load(conn)?;
+    for team in owned {
+        keep_an_owner(conn, decode("memberships", "team_id", &team, &team)?, Role::Owner)?;
+    }
+    Ok(())
+}
+
 impl TeamStore for SqliteStore {
     fn create_team(&self, team: &Team, owner: UserId) -> Result<()> {
         check_name(&team.name)?;
@@ -49,7 +62,8 @@ impl TeamStore for SqliteStore {
         self.write(|conn| {
             require_user(conn, owner)?;
             diesel::insert_into(teams::table).values(row).execute(conn)?;
-            insert_member(conn, team.id, owner, Role::Owner, team.created_at)
+            // Whoever makes a team has keys already that shall reach it.
+            insert_member(conn, team.id, owner, Role::Owner, team.created_at, None)
         })
     }
 
@@ -65,6 +79,26 @@ impl TeamStore for SqliteStore {
         rows.into_iter().map(Team::try_from).collect()
     }
 
+    fn delete_team(&self, id: TeamId, now: Timestamp) -> Result<u64> {
+        self.write(|conn| {
+            let owned = websites::table.filter(websites::team_id.eq(id.to_string()));
+            let owned: Vec<String> = owned.select(websites::id).load(conn)?;
+            for website in &owned {
+                delete_website(conn, decode("websites", "id", website, website)?, now)?;
+            }
+            let members: Vec<String> = memberships::table
+                .filter(memberships::team_id.eq(id.to_string()))
+                .select(memberships::user_id)
+                .load(conn)?;
+            for member in &members {
+                let user = decode("memberships", "user_id", member, member)?;
+                super::keys::drop_team_from_keys(conn, id, user, now)?;
+            }
+            let deleted = diesel::delete(teams::table.find(id.to_string())).execute(conn)?;
+            if deleted == 1 { Ok(owned.len() as u64) } else { Err(StoreError::NotFound("team")) }
+        })
+    }
+
     fn set_plan(&self, id: TeamId, plan: Plan) -> Result<()> {
         self.write(|conn| {
             let changed =
@@ -78,7 +112,10 @@ impl TeamStore for SqliteStore {
             let changed = diesel::update(teams::table.find(id.to_string()))
                 .set(teams::key_policy.eq(policy.as_str()))
                 .execute(conn)?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("team")) }
+            if changed != 1 {
+                return Err(StoreError::NotFound("team"));
+            }
+            admit_old_keys(conn, id, policy)
         })
     }
 
@@ -107,11 +144,12 @@ impl TeamStore for SqliteStore {
                 diesel::update(memberships::table.find((id.to_string(), user.to_string())))
                     .set(memberships::role.eq(role.as_str()))
                     .execute(conn)?;
-                return Ok(());
+                return admit_old_keys(conn, id, team.key_policy);
             }
             let members = memberships::table.filter(memberships::team_id.eq(id.to_string())).count();
             check_plan_limit(team.plan, "members", plans.limits(team.plan).members, members.get_result(conn)?)?;
-            insert_member(conn, id, user, role, now)
+            let since = admits_keys_since(team.key_policy, role, now);
+            insert_member(conn, id, user, role, now, since)
         })
     }
 
@@ -125,13 +163,32 @@ impl TeamStore for SqliteStore {
     }
 }
 
-fn insert_member(conn: &mut SqliteConnection, id: TeamId, user: UserId, role: Role, now: Timestamp) -> Result<()> {
+/// After the policy of the team or the role of a member has changed: lets the older keys of those members reach the team
+/// whom `policy` lets create keys.
+fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Result<()> {
+    let admitted: Vec<&str> = Role::ALL.into_iter().filter(|role| policy.allows(*role)).map(Role::as_str).collect();
+    let admitted = memberships::team_id.eq(id.to_string()).and(memberships::role.eq_any(admitted));
+    diesel::update(memberships::table.filter(admitted))
+        .set(memberships::admits_keys_since.eq(None::<i64>))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn insert_member(
+    conn: &mut SqliteConnection,
+    id: TeamId,
+    user: UserId,
+    role: Role,
+    now: Timestamp,
+    admits_keys_since: Option<Timestamp>,
+) -> Result<()> {
     diesel::insert_into(memberships::table)
         .values((
             memberships::team_id.eq(id.to_string()),
             memberships::user_id.eq(user.to_string()),
             memberships::role.eq(role.as_str()),
             memberships::created_at.eq(now.as_millis()),
+            memberships::admits_keys_since.eq(admits_keys_since.map(Timestamp::as_millis)),
         ))
         .execute(conn)?;
     Ok(())

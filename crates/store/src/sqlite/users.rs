@@ -1,8 +1,10 @@
 use diesel::prelude::*;
+use zenovay_auth::PasswordHash;
 use zenovay_domain::UserId;
 
 use super::SqliteStore;
 use super::rows::{UserRow, check_name};
+use super::teams::keep_owners_without;
 use crate::schema::users;
 use crate::{Result, StoreError, User, UserStore};
 
@@ -55,6 +57,31 @@ impl UserStore for SqliteStore {
             .first(&mut conn)
             .optional()?;
         row.map(User::try_from).transpose()
+    }
+
+    fn users(&self) -> Result<Vec<User>> {
+        let rows = users::table
+            .order((users::created_at, users::id))
+            .select(UserRow::as_select())
+            .load(&mut self.connection()?)?;
+        rows.into_iter().map(User::try_from).collect()
+    }
+
+    fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<()> {
+        self.write(|conn| {
+            let changed = diesel::update(users::table.find(id.to_string()))
+                .set(users::password_hash.eq(hash.as_str()))
+                .execute(conn)?;
+            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("user")) }
+        })
+    }
+
+    fn delete_user(&self, id: UserId) -> Result<()> {
+        self.write(|conn| {
+            keep_owners_without(conn, id)?;
+            let deleted = diesel::delete(users::table.find(id.to_string())).execute(conn)?;
+            if deleted == 1 { Ok(()) } else { Err(StoreError::NotFound("user")) }
+        })
     }
 
     fn has_users(&self) -> Result<bool> {

@@ -46,6 +46,17 @@ fn settings_text(website: &Website) -> Result<String> {
     serde_json::to_string(&website.settings).map_err(|_| damaged("websites", "settings", &website.id.to_string()))
 }
 
+/// See [`WebsiteStore::delete_website`].
+pub(super) fn delete_website(conn: &mut SqliteConnection, id: WebsiteId, now: Timestamp) -> Result<()> {
+    if diesel::delete(websites::table.find(id.to_string())).execute(conn)? == 0 {
+        return Err(StoreError::NotFound("website"));
+    }
+    diesel::insert_into(deleted_websites::table)
+        .values((deleted_websites::website_id.eq(id.to_string()), deleted_websites::deleted_at.eq(now.as_millis())))
+        .execute(conn)?;
+    super::keys::drop_website_from_keys(conn, id, now)
+}
+
 impl WebsiteStore for SqliteStore {
     fn create_website(&self, new: &NewWebsite, plans: &PlanTable, now: Timestamp) -> Result<Website> {
         let website = checked(Website {
@@ -124,18 +135,7 @@ impl WebsiteStore for SqliteStore {
     }
 
     fn delete_website(&self, id: WebsiteId, now: Timestamp) -> Result<()> {
-        self.write(|conn| {
-            if diesel::delete(websites::table.find(id.to_string())).execute(conn)? == 0 {
-                return Err(StoreError::NotFound("website"));
-            }
-            diesel::insert_into(deleted_websites::table)
-                .values((
-                    deleted_websites::website_id.eq(id.to_string()),
-                    deleted_websites::deleted_at.eq(now.as_millis()),
-                ))
-                .execute(conn)?;
-            super::keys::drop_website_from_keys(conn, id, now)
-        })
+        self.write(|conn| delete_website(conn, id, now))
     }
 
     fn deleted_websites(&self) -> Result<Vec<WebsiteId>> {
