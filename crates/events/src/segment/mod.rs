@@ -284,12 +284,16 @@ impl Segment {
         self.damage.get().is_some()
     }
 
-    /// Looks whether the file is there and as long as it was, without reading it.
+    /// Looks whether the file is there and as long as it was, without opening it: that may take as long as the disk likes.
     pub(crate) fn look(&self) {
-        let opened = self.file();
-        if opened.is_ok() {
-            // Open files are for those that are read.
-            *self.file.lock() = None;
+        match std::fs::metadata(&self.path) {
+            Ok(found) if found.is_file() && found.len() != self.meta.bytes => {
+                self.error(format_args!("has {} bytes instead of {}", found.len(), self.meta.bytes));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                self.unreadable(&error);
+            }
         }
     }
 
