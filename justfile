@@ -35,6 +35,10 @@ assets:
 build: assets
     cargo build --release --locked --package zenovay
 
+# Take the present lists of browsers and bots; UAP_CORE and ISBOT are checkouts of their repositories.
+refresh-agents UAP_CORE ISBOT:
+    scripts/refresh-agents "$@"
+
 # Formatting, lints, documentation, direction of dependencies, licences, advisories.
 lint:
     cargo fmt --all --check

@@ -16,9 +16,9 @@ use zenovay_domain::{
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_ingest::{
-    Accepted, BATCH_MAX_EVENTS, GeoDatabase, HIT_BODY_MAX_BYTES, Hit, PROPERTIES_MAX_BYTES, Pipeline, Rejected,
-    SiteRules, VisitorHasher, WebUrl, attribute, check_settings, client_ip, decode_body, language_tag, parse_agent,
-    parse_batch, parse_domain, parse_hit,
+    Accepted, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, Hit, PROPERTIES_MAX_BYTES, Pipeline,
+    Rejected, SiteRules, VisitorHasher, WebUrl, attribute, check_settings, client_ip, decode_body, language_tag,
+    parse_agent, parse_batch, parse_domain, parse_hit,
 };
 
 /// What is done with some bytes.
@@ -141,6 +141,14 @@ pub fn pipeline(request: &[u8]) -> bool {
         sec_gpc: header("Sec-GPC"),
         dnt: header("DNT"),
         purpose: header("Sec-Purpose"),
+        hints: ClientHints {
+            brands: header("Sec-CH-UA"),
+            full_versions: header("Sec-CH-UA-Full-Version-List"),
+            mobile: header("Sec-CH-UA-Mobile"),
+            platform: header("Sec-CH-UA-Platform"),
+            platform_version: header("Sec-CH-UA-Platform-Version"),
+            form_factors: header("Sec-CH-UA-Form-Factors"),
+        },
         ..Hit::new(body, IpAddr::from([8, 8, 8, 8]), NOW)
     };
     is_event(server().track(&hit, rules(true))) | is_event(server().heartbeat(&hit, rules(false)))

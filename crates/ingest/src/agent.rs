@@ -1,14 +1,17 @@
 //! User agents: browser, operating system and kind of device.
 
 use std::convert::Infallible;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use moka::sync::Cache;
+use regex::Regex;
 use sha2::{Digest, Sha256};
+use ua_parser::user_agent::Parser;
 use ua_parser::{Extractor, Regexes};
 
-use crate::bots::{self, BotClass};
+use crate::bots::{self, Verdict};
 use crate::data;
+use crate::hints::ClientHints;
 use crate::recent::Recent;
 
 /// The longest user agent that is looked at; a longer one is a crawler's.
@@ -21,11 +24,12 @@ const CACHE_MAX_BYTES: u64 = 4 << 20;
 const RECENT: usize = 4_096;
 
 static RULES: &[u8] = include_bytes!("../data/agents.json.zst");
+static APPS: &str = include_str!("../data/apps.tsv");
 
 /// The first half of the SHA-256 of a user agent.
 pub type AgentDigest = [u8; 16];
 
-/// What a user agent says. Texts are empty when it does not say it.
+/// What a user agent says. Strings are empty when it does not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
     /// The browser's name.
@@ -36,10 +40,10 @@ pub struct Agent {
     pub os: String,
     /// The operating system's version: up to two numbers.
     pub os_version: String,
-    /// `desktop`, `mobile` or `tablet`; empty when the agent is no browser's.
+    /// `desktop` (also televisions and consoles), `mobile` or `tablet`; empty when the agent is not a browser's.
     pub device: &'static str,
-    /// Whether it is a crawler's.
-    pub bot: BotClass,
+    /// Whether it is a crawler's, and why.
+    pub bot: Verdict,
     /// Stands for the text in the names of visitors: with it they are hashed in one block, not in three.
     pub digest: AgentDigest,
 }
@@ -48,6 +52,8 @@ pub struct Agent {
 #[derive(Debug)]
 pub(crate) struct AgentParser {
     recent: Recent<Agent>,
+    /// What agents say together with the client hints beside them.
+    hinted: Recent<Agent>,
     cache: Cache<String, Arc<Agent>>,
 }
 
@@ -60,7 +66,15 @@ impl AgentParser {
                 u32::try_from(key.len() + texts + 200).unwrap_or(u32::MAX)
             })
             .build();
-        Self { recent: Recent::new(RECENT), cache }
+        Self { recent: Recent::new(RECENT), hinted: Recent::new(RECENT), cache }
+    }
+
+    /// What `agent` says when its browser also sent `hints`.
+    pub(crate) fn parse_with(&self, agent: &str, hints: &ClientHints<'_>) -> Arc<Agent> {
+        let Some(key) = hints.key(agent) else { return self.parse(agent) };
+        let refined = || Ok::<_, Infallible>(Arc::new(hints.refine(&self.parse(agent))));
+        let Ok(known) = self.hinted.get_or(key.as_bytes(), refined);
+        known
     }
 
     /// What `agent` says. An agent longer than [`AGENT_MAX_BYTES`] says nothing.
@@ -101,16 +115,14 @@ pub fn parse_agent(agent: &str) -> Agent {
     let extractor = extractor();
     let browser = extractor.ua.extract(agent).filter(|found| found.family != "Other");
     let os = extractor.os.extract(agent).filter(|found| found.os != "Other");
-    let os_name = os.as_ref().map_or("", |os| &*os.os);
-    let device = device_class(agent, os_name);
+    let named = os.as_ref().map(|os| (&*os.os, version(os.major.as_deref(), os.minor.as_deref())));
+    let (os, os_version) = named.unwrap_or_else(|| other_system(agent));
     Agent {
         browser: browser.as_ref().map_or_else(String::new, |found| browser_name(&found.family).to_owned()),
         browser_version: browser.as_ref().map_or_else(String::new, |found| version(found.major, found.minor)),
-        os: os_title(os_name).to_owned(),
-        os_version: os
-            .as_ref()
-            .map_or_else(String::new, |found| version(found.major.as_deref(), found.minor.as_deref())),
-        device,
+        os: os_title(os).to_owned(),
+        os_version,
+        device: device_class(agent, os),
         bot,
         digest,
     }
@@ -130,10 +142,16 @@ fn extractor() -> &'static Extractor<'static> {
         let json = data::unpack(RULES).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
         let regexes: Regexes<'static> =
             serde_json::from_slice(&json).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
-        // The device rules name models, which nobody asks for: the class comes from system and form factor.
-        let regexes = Regexes { device_parsers: Vec::new(), ..regexes };
+        // The rules of uap-core are tried in their order; ours come before them.
+        let regexes = Regexes { user_agent_parsers: apps().chain(regexes.user_agent_parsers).collect(), ..regexes };
         Extractor::try_from(regexes).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"))
     })
+}
+
+/// The rules of `apps.tsv`.
+fn apps() -> impl Iterator<Item = Parser<'static>> {
+    let rows = APPS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
+    rows.map(|(regex, name)| Parser { regex: regex.into(), family_replacement: Some(name.into()), ..Parser::default() })
 }
 
 fn version(major: Option<&str>, minor: Option<&str>) -> String {
@@ -152,6 +170,7 @@ fn browser_name(family: &str) -> &str {
         "Mobile Safari" | "Mobile Safari UI/WKWebView" => "Safari",
         "Edge Mobile" => "Edge",
         "Opera Mobile" | "Opera Mini" => "Opera",
+        "WeChat Browser" => "WeChat",
         other => other,
     }
 }
@@ -164,16 +183,78 @@ fn os_title(name: &str) -> &str {
     }
 }
 
+/// Systems that uap-core does not know.
+fn other_system(agent: &str) -> (&'static str, String) {
+    static HARMONY: LazyLock<Regex> = LazyLock::new(|| pattern(r"OpenHarmony[ /](\d+)(?:\.(\d+))?"));
+    if let Some(found) = HARMONY.captures(agent) {
+        let number = |group| found.get(group).map(|number| number.as_str());
+        return ("HarmonyOS", version(number(1), number(2)));
+    }
+    let known = [("PlayStation", "PlayStation"), ("PLAYSTATION", "PlayStation"), ("Nintendo", "Nintendo")];
+    let name = known.iter().find(|(word, _)| agent.contains(word)).map_or("", |(_, name)| name);
+    (name, String::new())
+}
+
+/// A pattern of ours; that it compiles is a fact of the build, and the tests run it.
+fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"))
+}
+
+/// The kind of device. Televisions and consoles have a large screen that nobody touches: they count as desktops.
 fn device_class(agent: &str, os: &str) -> &'static str {
+    /// Consoles to hold in the hand.
+    static HANDHELD: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"(?i)PlayStation (?:Vita|Portable)|Nintendo (?:3DS|DSi?\b)|\bPSP\b"));
+    /// What has a large screen.
+    static SCREEN: LazyLock<Regex> = LazyLock::new(|| {
+        const SAYS: [&str; 6] = [
+            // Televisions that say so, and systems and makers of televisions.
+            r"\b(?:smart|google|apple|android|hbb|net|i|web|opera|mi|fire)[-_ .]?tv\b|\bA?TV\b|\bA?TV[-_/\d]",
+            r"[a-z\d]TV[;)/ ]",
+            r"smart-?tv|webos\.?tv|web0s|netcast|inettv|bravia|\bviera|vidaa|vizio|roku|\bdtv|\bSTV-|\bLED\d",
+            // Sticks and boxes beside them.
+            r"crkey|chromecast|\bAFT[A-Z\d]|\bADT-\d|set-?top|\bSTB\b|\bOTT\b|mibox|[a-z]box\b|smart box|[_ -]box[;) _]",
+            r"\bMAG\d|kodi/|\b(?:[HX]96|MXQ|T95)|\b(?:4K|UHD)",
+            // Consoles and laptops.
+            r"playstation|\bPS3\b|xbox|nintendo|\bouya\b|gamepad|chromebook|pixelbook",
+        ];
+        pattern(&format!("(?i){}", SAYS.join("|")))
+    });
+    static TABLET: LazyLock<Regex> = LazyLock::new(|| {
+        const SAYS: [&str; 2] = [
+            r"iPad|Tablet\b|Kindle|Silk/|PlayBook|hp-tablet|TouchPad|\bKF[A-Z]{2,}\b|\bKobo\b|Nexus (?:7|9|10)\b",
+            r"\bSM-[TX]\d{3}|\bGT-P\d{4}|\bTB-?[X\d]|\b(?i:tab|pad)\b",
+        ];
+        pattern(&SAYS.join("|"))
+    });
+    if HANDHELD.is_match(agent) {
+        return "mobile";
+    }
+    if SCREEN.is_match(agent) {
+        return "desktop";
+    }
     let has = |text: &str| agent.contains(text);
-    if has("iPad") || has("Tablet") || has("Kindle") || has("Silk/") || has("PlayBook") {
-        return "tablet";
+    let mobile = has("Mobile") || has("Mobi");
+    if has("Windows CE") || has("IEMobile") || has("Lumia") {
+        return "mobile";
     }
     match os {
-        "Android" | "HarmonyOS" if !has("Mobile") && !has("Mobi") => "tablet",
-        "iOS" | "Android" | "HarmonyOS" | "Windows Phone" | "BlackBerry OS" | "KaiOS" | "Firefox OS" => "mobile",
-        "" if has("Mobile") || has("Mobi") => "mobile",
+        // A component of Windows is named `Tablet PC`.
+        "Windows" => "desktop",
+        "iOS" if !has("iPad") => "mobile",
+        _ if TABLET.is_match(agent) && !has("Fire Phone") => "tablet",
+        "Android" | "HarmonyOS" if !mobile && !has("Opera Mini") && !has("Phone") && !has("Dalvik/") => "tablet",
+        "iOS" | "Android" | "HarmonyOS" | "KaiOS" | "Firefox OS" | "Bada" | "Tizen" | "MeeGo" | "Maemo" | "WatchOS"
+        | "webOS" | "Brew" | "BREW" => "mobile",
+        "" if mobile || has("MIDP") || has("Phone") => "mobile",
         "" => "",
+        _ if ["Windows Phone", "Windows Mobile", "Windows CE", "BlackBerry", "Symbian", "Nokia"]
+            .iter()
+            .any(|phone| os.starts_with(phone)) =>
+        {
+            "mobile"
+        }
+        "Linux" if mobile => "mobile",
         _ => "desktop",
     }
 }
@@ -183,37 +264,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Televisions and consoles are desktops, in-app browsers have the names of their applications.
     #[test]
     fn browsers_systems_and_devices() {
-        let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0";
-        for (agent, expected) in [
-            (format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {chrome} Safari/537.36"), "Chrome 130.0 Windows 10 desktop"),
-            (format!("Mozilla/5.0 (Linux; Android 10; K) {chrome} Mobile Safari/537.36"), "Chrome 130.0 Android 10 mobile"),
-            (format!("Mozilla/5.0 (Linux; Android 13; SM-X900) {chrome} Safari/537.36"), "Chrome 130.0 Android 13 tablet"),
-            (
-                format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {chrome} Safari/537.36 Edg/130.0.2849.46"),
-                "Edge 130.0 Windows 10 desktop",
-            ),
-            (
-                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 \
-                 Mobile/15E148 Safari/604.1"
-                    .to_owned(),
-                "Safari 17.5 iOS 17.5 mobile",
-            ),
-            (
-                "Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 \
-                 Mobile/15E148 Safari/604.1"
-                    .to_owned(),
-                "Safari 16.6 iOS 16.6 tablet",
-            ),
-            ("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0".to_owned(), "Firefox 128.0 Linux  desktop"),
-            ("MyServer/1.0".to_owned(), "    "),
-            (String::new(), "    "),
-        ] {
-            let a = parse_agent(&agent);
-            let found = [&a.browser, &a.browser_version, &a.os, &a.os_version, a.device].join(" ");
-            assert_eq!(found, expected, "{agent}");
+        let rows = include_str!("../data/tests/names.tsv").lines().filter(|line| !line.starts_with('#'));
+        let mut checked = 0;
+        for row in rows {
+            let [expected, report, agent] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+            let a = parse_agent(agent);
+            let found = [&a.browser, &a.browser_version, &a.os, &a.os_version, a.device].join("|");
+            match expected.strip_prefix("*|") {
+                Some(device) => assert_eq!(a.device, device, "{report} {agent}"),
+                None => assert_eq!(found, expected, "{report} {agent}"),
+            }
+            checked += 1;
         }
+        assert!(checked > 40);
+        assert_eq!(parse_agent("").browser, "");
     }
 
     #[test]
@@ -222,6 +289,41 @@ mod tests {
         let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
         assert_eq!(*parser.parse(agent), parse_agent(agent));
         assert!(Arc::ptr_eq(&parser.parse(agent), &parser.parse(agent)));
+        let hints = ClientHints { brands: Some(r#""Brave";v="130""#), ..ClientHints::default() };
+        assert_eq!(*parser.parse_with(agent, &hints), hints.refine(&parse_agent(agent)));
+        assert!(Arc::ptr_eq(&parser.parse_with(agent, &hints), &parser.parse_with(agent, &hints)));
+        assert!(Arc::ptr_eq(&parser.parse_with(agent, &ClientHints::default()), &parser.parse(agent)));
+    }
+
+    /// uap-core's own tests of browsers and systems, by its rules with ours before them.
+    #[test]
+    fn the_published_tests_pass() {
+        /// Agent, family, first and second number of the version.
+        type Case = (String, String, Option<String>, Option<String>);
+        let json = data::unpack(include_bytes!("../data/tests/uap-core.json.zst")).unwrap();
+        let tests: std::collections::HashMap<String, Vec<Case>> = serde_json::from_slice(&json).unwrap();
+        let extractor = extractor();
+        for (part, least) in [("browsers", 1_500), ("systems", 450)] {
+            let cases = &tests[part];
+            assert!(cases.len() >= least);
+            let mut wrong = Vec::new();
+            for (agent, family, major, minor) in cases {
+                let owned = |text: Option<&str>| text.map(str::to_owned);
+                let (found, first, second) = if part == "browsers" {
+                    extractor.ua.extract(agent).map_or(("Other".to_owned(), None, None), |ua| {
+                        (ua.family.into_owned(), owned(ua.major), owned(ua.minor))
+                    })
+                } else {
+                    extractor.os.extract(agent).map_or(("Other".to_owned(), None, None), |os| {
+                        (os.os.into_owned(), owned(os.major.as_deref()), owned(os.minor.as_deref()))
+                    })
+                };
+                if (&found, &first, &second) != (family, major, minor) {
+                    wrong.push((agent, family, found, first, second));
+                }
+            }
+            assert!(wrong.len() * 100 <= cases.len(), "{part}: {} of {}: {wrong:#?}", wrong.len(), cases.len());
+        }
     }
 
     proptest! {

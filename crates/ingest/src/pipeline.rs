@@ -12,6 +12,7 @@ use crate::agent::{Agent, AgentDigest, AgentParser};
 use crate::batch::BatchItem;
 use crate::bots::{self, BotClass};
 use crate::geo::GeoDatabase;
+use crate::hints::ClientHints;
 use crate::hit::HitFields;
 use crate::identity::VisitorHasher;
 use crate::json::Members;
@@ -51,6 +52,8 @@ pub struct Hit<'a> {
     pub dnt: Option<&'a str>,
     /// `Sec-Purpose`, else `Purpose`.
     pub purpose: Option<&'a str>,
+    /// `Sec-CH-UA` and its kind. They speak of `user_agent`.
+    pub hints: ClientHints<'a>,
 }
 
 impl<'a> Hit<'a> {
@@ -67,6 +70,7 @@ impl<'a> Hit<'a> {
             sec_gpc: None,
             dnt: None,
             purpose: None,
+            hints: ClientHints::default(),
         }
     }
 
@@ -165,7 +169,10 @@ impl Pipeline {
         let path = fields.url.as_ref().map_or("", WebUrl::path);
         check_exclusions(rules, Some(hit.ip), fields.kind, path)?;
         let user_agent = fields.user_agent.as_deref().or(hit.user_agent).unwrap_or("");
-        let agent = self.agents.parse(user_agent);
+        // A server that tells the agent of its visitor has hints of its own.
+        let from_header = hit.user_agent.is_some_and(|header| trim(header) == user_agent);
+        let agent =
+            if from_header { self.agents.parse_with(user_agent, &hit.hints) } else { self.agents.parse(user_agent) };
         if self.is_bot(hit, fields, &agent) {
             return Err(DropReason::Bot.into());
         }
@@ -228,7 +235,7 @@ impl Pipeline {
         }
         check_exclusions(rules, item.client_ip, fields.kind, fields.url.as_ref().map_or("", WebUrl::path))?;
         let agent = self.agents.parse(fields.user_agent.as_deref().unwrap_or(""));
-        if agent.bot == BotClass::Crawler {
+        if agent.bot.class == BotClass::Crawler {
             return Err(DropReason::Bot.into());
         }
         let (site, names) = (rules.website(), self.hasher.names());
@@ -265,15 +272,15 @@ impl Pipeline {
         if fields.webdriver || hit.purpose.is_some_and(bots::is_prefetch) {
             return true;
         }
-        let body = fields.user_agent.as_ref().map_or(BotClass::None, |_| agent.bot);
+        let body = fields.user_agent.as_ref().map_or(BotClass::None, |_| agent.bot.class);
         if hit.page().is_none() && fields.user_agent.is_some() {
             return body == BotClass::Crawler;
         }
         let header = match hit.user_agent.map(trim) {
             None | Some("") => return hit.page().is_some(),
             // The same text in both places is the rule.
-            Some(header) if fields.user_agent.as_deref() == Some(header) => agent.bot,
-            Some(header) => self.agents.parse(header).bot,
+            Some(header) if fields.user_agent.as_deref() == Some(header) => agent.bot.class,
+            Some(header) => self.agents.parse(header).bot.class,
         };
         header == BotClass::Crawler || body != BotClass::None
     }

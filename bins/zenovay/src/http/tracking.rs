@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{Timestamp, TrackingCode};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
 use zenovay_ingest::{
-    Accepted, HIT_BODY_MAX_BYTES, Hit, Outcome, Refusal, RefusalReason, Rejected, SiteRules, decode_body, parse_hit,
+    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Outcome, Refusal, RefusalReason, Rejected, SiteRules, decode_body,
+    parse_hit,
 };
 use zenovay_limits::AddressClass;
 
@@ -133,6 +134,7 @@ async fn accept(
         sec_gpc: text(SEC_GPC),
         dnt: text(header::DNT),
         purpose: text(SEC_PURPOSE).or_else(|| text(PURPOSE)),
+        hints: client_hints(req.headers()),
         ..Hit::new(&body, client, now)
     };
     let accepted = match report {
@@ -152,6 +154,19 @@ pub fn new_event(accepted: Accepted, rules: &SiteRules, now: Timestamp) -> NewEv
         received_at: now,
         event: accepted.event,
         idempotency_key: accepted.idempotency_key.map(IdempotencyKey),
+    }
+}
+
+/// The client hints that browsers send with the user agent.
+fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    ClientHints {
+        brands: text("sec-ch-ua"),
+        full_versions: text("sec-ch-ua-full-version-list"),
+        mobile: text("sec-ch-ua-mobile"),
+        platform: text("sec-ch-ua-platform"),
+        platform_version: text("sec-ch-ua-platform-version"),
+        form_factors: text("sec-ch-ua-form-factors"),
     }
 }
 

@@ -181,6 +181,29 @@ fn bots_are_dropped_and_own_servers_are_not() {
     assert_eq!(reason(&page(&body(r#","webdriver":true"#)), WebsiteSettings::default()), "bot");
 }
 
+/// Client hints speak of the browser that sent the request, not of the one that a server tells about.
+#[test]
+fn client_hints_refine_the_agent_they_came_with() {
+    let brands = r#""Chromium";v="130", "Brave";v="130", "Not?A_Brand";v="99""#;
+    let hints = ClientHints {
+        brands: Some(brands),
+        platform: Some("\"Windows\""),
+        platform_version: Some("\"15.0.0\""),
+        ..ClientHints::default()
+    };
+    let body = body("");
+    let names = |user_agent| {
+        let hit = Hit { user_agent: Some(user_agent), hints, ..page(&body) };
+        let event = pipeline().track(&hit, &rules(WebsiteSettings::default())).unwrap().event;
+        let name = |dimension| event.dimensions.get(dimension).to_owned();
+        [Dimension::Browser, Dimension::Os, Dimension::OsVersion, Dimension::Device].map(name)
+    };
+    assert_eq!(names(CHROME), ["Brave", "Windows", "11", "desktop"]);
+    assert_eq!(names("node-fetch/1.0"), ["Chrome", "Windows", "10", "desktop"]);
+    let headless = ClientHints { brands: Some(r#""HeadlessChrome";v="130""#), ..ClientHints::default() };
+    assert_eq!(reason(&Hit { hints: headless, ..page(&body) }, WebsiteSettings::default()), "bot");
+}
+
 /// SECURITY P7: signals × site option.
 #[test]
 fn privacy_signals_thin_out_or_drop() {
