@@ -132,6 +132,47 @@ async fn pages_are_those_that_were_viewed() {
     }
 }
 
+/// plausible/analytics#6260: more visitors than visits. A visit that is not cut at midnight UTC, because it is evening where
+/// the website is, counts in both days that the API cuts there; what it was like is told of the whole visit.
+#[actix_web::test]
+async fn a_visit_over_midnight_counts_in_both_days() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    site.edit(|settings| settings.time_zone = "America/New_York".parse().unwrap());
+    let (read_key, write_key) = (site.key("read"), site.key("write"));
+    let view = |at: &str, visit: &str, page: &str| {
+        json!({ "type": "pageview", "ts": common::at(at).as_millis(), "visitorId": visit, "sessionId": visit,
+                "props": { "url": format!("https://shop.example{page}") } })
+    };
+    let events = [
+        view("2026-06-10T23:55:00Z", "visit-1", "/in"),
+        view("2026-06-11T00:05:00Z", "visit-1", "/out"),
+        view("2026-06-11T12:00:00Z", "visit-2", "/in"),
+    ];
+    let body = json!({ "trackingCode": site.code(), "events": events });
+    app.post("/api/v1/events").key(&write_key).json(&body).send().await.expect(200);
+    let told = |row: &Value| {
+        ["unique_visitors", "total_visitors", "bounce_rate", "avg_session_duration"].map(|name| row[name].clone())
+    };
+    for when in ["at once", "sealed"] {
+        let first = read(&app, &read_key, &site.path("/analytics/{id}?from=2026-06-10&to=2026-06-10")).await;
+        assert_eq!(told(&first["summary"]), [json!(1), json!(1), json!(0.0), json!(600.0)], "{when}");
+        let second = read(&app, &read_key, &site.path("/analytics/{id}?from=2026-06-11&to=2026-06-11")).await;
+        assert_eq!(told(&second["summary"]), [json!(2), json!(2), json!(0.5), json!(300.0)], "{when}");
+        assert_eq!(second["summary"]["total_page_views"], 2, "{when}");
+        // Visits and visitors of days may be more than those of the range; page views add up.
+        let both = read(&app, &read_key, &site.path("/analytics/{id}?from=2026-06-10&to=2026-06-11")).await;
+        assert_eq!(told(&both["summary"]), [json!(2), json!(2), json!(0.5), json!(300.0)], "{when}");
+        let days = both["daily_stats"].as_array().unwrap();
+        assert_eq!(days.iter().map(told).collect::<Vec<_>>(), [told(&first["summary"]), told(&second["summary"])]);
+        let pages = read(&app, &read_key, &site.path("/analytics/{id}/pages?from=2026-06-11&to=2026-06-11")).await;
+        let rows: Vec<_> =
+            pages["pages"].as_array().unwrap().iter().map(|row| (&row["url"], &row["bounce_rate"])).collect();
+        assert_eq!(rows, [(&json!("/in"), &json!(1.0)), (&json!("/out"), &json!(0.0))], "{when}");
+        app.events.seal().unwrap();
+    }
+}
+
 /// SECURITY D21: also around the edges of seconds, minutes and days.
 #[actix_web::test]
 async fn an_acknowledged_event_is_in_the_very_next_answer() {

@@ -26,7 +26,8 @@ pub struct MetricValues {
     pub pageviews: u64,
     /// Events of every kind but heartbeats.
     pub events: u64,
-    /// Sessions that start in the range.
+    /// Sessions with such an event: at least as many as visitors. What follows is of these sessions as wholes, also of what
+    /// they have outside the range.
     pub sessions: u64,
     /// Those of them with one pageview, no other event, and under 10 s of engagement.
     pub bounces: u64,

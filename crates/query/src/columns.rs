@@ -65,6 +65,8 @@ pub struct SessionPart {
     pub last_at: i64,
     /// Row of the first event in this chunk, or [`NO_ROW`].
     pub first_row: u32,
+    /// Row of the last event in this chunk, or [`NO_ROW`].
+    pub last_row: u32,
     /// Row of the first pageview in this chunk, or [`NO_ROW`].
     pub entry_row: u32,
     /// Row of the last pageview in this chunk, or [`NO_ROW`].

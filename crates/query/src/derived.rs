@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use zenovay_domain::{BOUNCE_ENGAGEMENT_MS, Dimension, EventKind};
 
 use crate::kernels::{duration_ms, score};
-use crate::{Chunk, MetricValues, NO_ROW, SessionPart};
+use crate::{Chunk, CodeSet, MetricValues, NO_ROW, SessionPart};
 
 /// Parts whose totals are summed up once.
 const BLOCK_PARTS: usize = 64;
@@ -42,10 +42,16 @@ pub(crate) struct SessionIndex {
     pub(crate) visitor: Box<[u32]>,
     /// [`SessionPart::first_row`] of each part: ascending.
     pub(crate) first_row: Box<[u32]>,
+    /// [`SessionPart::last_row`] of each part with events.
+    last_row: Box<[u32]>,
     /// What each part would bring in as a whole session.
     pub(crate) shares: Box<[SessionMetrics]>,
     /// What all parts before each block of parts come to.
     before_blocks: Box<[PartTotals]>,
+    /// The latest of `last_row` in each block of parts.
+    last_row_of_blocks: Box<[u32]>,
+    /// The lowest and the highest session code in each block of all parts, also of those without events.
+    codes_of_blocks: Box<[(u32, u32)]>,
 }
 
 /// The metrics of one session.
@@ -128,8 +134,19 @@ impl SessionIndex {
             block.iter().for_each(|part| totals.add(part, SessionMetrics::of(part)));
             before_blocks.push(totals);
         }
+        let session: Box<[u32]> = parts.iter().map(|part| part.session).collect();
+        let last_row: Box<[u32]> = parts[..with_events].iter().map(|part| part.last_row).collect();
+        let bounds = |codes: &[u32]| {
+            codes.iter().fold((u32::MAX, 0), |(lowest, highest), &code| (code.min(lowest), code.max(highest)))
+        };
         Self {
-            session: parts.iter().map(|part| part.session).collect(),
+            last_row_of_blocks: last_row
+                .chunks(BLOCK_PARTS)
+                .map(|rows| rows.iter().copied().max().unwrap_or(0))
+                .collect(),
+            codes_of_blocks: session.chunks(BLOCK_PARTS).map(bounds).collect(),
+            session,
+            last_row,
             visitor: parts.iter().map(|part| part.visitor).collect(),
             first_row: parts.iter().map(|part| part.first_row).collect(),
             shares: parts[..with_events].iter().map(SessionMetrics::of).collect(),
@@ -138,8 +155,30 @@ impl SessionIndex {
     }
 
     fn bytes(&self) -> usize {
-        3 * size_of_val(&*self.session) + size_of_val(&*self.shares) + size_of_val(&*self.before_blocks)
+        let of_parts = 3 * size_of_val(&*self.session) + size_of_val(&*self.last_row) + size_of_val(&*self.shares);
+        of_parts
+            + size_of_val(&*self.before_blocks)
+            + size_of_val(&*self.last_row_of_blocks)
+            + size_of_val(&*self.codes_of_blocks)
     }
+
+    /// Calls `visit` with the position of each of the parts at `positions` whose session is in `sessions`.
+    pub(crate) fn for_each_of(&self, sessions: &CodeSet, positions: Range<usize>, mut visit: impl FnMut(usize)) {
+        for (block, inside) in blocks_of(positions) {
+            let (lowest, highest) = self.codes_of_blocks[block];
+            if sessions.may_contain_any(lowest, highest) {
+                inside.filter(|&position| sessions.contains(self.session[position])).for_each(&mut visit);
+            }
+        }
+    }
+}
+
+/// The blocks of parts that `positions` reach into, each with those of the positions that are in it.
+fn blocks_of(positions: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+    (positions.start / BLOCK_PARTS..positions.end.div_ceil(BLOCK_PARTS)).map(move |block| {
+        let inside = block * BLOCK_PARTS..(block + 1) * BLOCK_PARTS;
+        (block, inside.start.max(positions.start)..inside.end.min(positions.end))
+    })
 }
 
 impl Chunk {
@@ -163,6 +202,19 @@ impl Chunk {
         let last_at = self.totals_before(beginning_before(rows.start)).last_at;
         let reached = self.at.partition_point(|&at| at <= last_at).clamp(rows.start, rows.end);
         (rows.start..reached, beginning_before(reached)..beginning_before(rows.end))
+    }
+
+    /// Calls `visit` with the position of each part whose first event is in the rows `first`, and whose last event is in
+    /// row `from` or later.
+    pub(crate) fn for_each_reaching(&self, first: Range<usize>, from: usize, mut visit: impl FnMut(usize)) {
+        let index = self.session_index();
+        let beginning_before = |row: usize| index.first_row.partition_point(|&first_row| (first_row as usize) < row);
+        for (block, inside) in blocks_of(beginning_before(first.start)..beginning_before(first.end)) {
+            // Nearly all sessions have ended long before.
+            if index.last_row_of_blocks[block] as usize >= from {
+                inside.filter(|&position| index.last_row[position] as usize >= from).for_each(&mut visit);
+            }
+        }
     }
 
     fn totals_before(&self, count: usize) -> PartTotals {
@@ -233,7 +285,6 @@ impl OfSessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::add_session;
 
     fn part(number: u32) -> SessionPart {
         let first_at = i64::from(number) * 10;
@@ -243,6 +294,7 @@ mod tests {
             first_at,
             last_at: first_at + i64::from(number * 37 % 1_000),
             first_row: 2 * number,
+            last_row: 2 * number + number * 5 % 16,
             entry_row: 2 * number,
             exit_row: 2 * number,
             pageviews: 1 + number % 3,
@@ -259,7 +311,7 @@ mod tests {
             for (from, to) in [(0, count), (0, 0), (count, count), (count / 3, count / 2), (count / 2, count)] {
                 let mut expected = MetricValues::default();
                 let positions = from as usize..to as usize;
-                parts[positions.clone()].iter().for_each(|part| add_session(&mut expected, part));
+                parts[positions.clone()].iter().for_each(|part| SessionMetrics::of(part).add_to(&mut expected));
                 assert_eq!(chunk.session_totals(positions.clone()), expected, "{from}..{to} of {count}");
                 let last_at = parts[..positions.end].iter().map(|part| part.last_at).max();
                 assert_eq!(chunk.totals_before(positions.end).last_at, last_at.unwrap_or(i64::MIN), "{to} of {count}");
@@ -281,7 +333,7 @@ mod tests {
         let nothing = chunk.derived.bytes();
         chunk.session_index();
         let index = chunk.derived.bytes() - nothing;
-        assert!(index >= 100 * 20, "{index}");
+        assert!(index >= 100 * 24, "{index}");
         chunk.clone().times_on_page();
         assert_eq!(chunk.derived.bytes(), nothing + index + 300 * 4, "a clone shares what it found");
     }

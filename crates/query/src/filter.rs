@@ -74,7 +74,7 @@ impl Field {
 }
 
 /// Whom a condition chooses. In the end a filter chooses events: metrics of events count those in the range, metrics of
-/// sessions count the sessions that start in the range and have at least one of them.
+/// sessions count the sessions with at least one of them.
 ///
 /// - `Event`: the events whose own value matches. For entry and exit page, the events of sessions that match.
 /// - `Session`: every event of a session that matches. A session matches an event-level field when one of its events in

@@ -160,6 +160,14 @@ impl CodeSet {
         self.words.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 != 0)
     }
 
+    /// Whether a code in the 64 codes around `lowest` to `highest`, or between them, is in the set: a look at a few words
+    /// that spares looks at many codes.
+    #[inline]
+    pub(crate) fn may_contain_any(&self, lowest: u32, highest: u32) -> bool {
+        let end = (highest as usize / 64 + 1).min(self.words.len());
+        self.words.get(lowest as usize / 64..end).is_some_and(|words| words.iter().any(|&word| word != 0))
+    }
+
     /// Puts `code` into the set or takes it out.
     pub fn set(&mut self, code: u32, is_in: bool) {
         let word = code as usize / 64;
@@ -210,6 +218,10 @@ mod tests {
                 if is_in { expected.insert(code); } else { expected.remove(&code); }
             }
             prop_assert!((0..400).all(|code| set.contains(code) == expected.contains(&code)));
+            for (lowest, highest) in [(0, 400), (0, 0), (63, 64), (70, 130), (250, 399), (320, 390)] {
+                let near = lowest / 64 * 64..=highest / 64 * 64 + 63;
+                prop_assert_eq!(set.may_contain_any(lowest, highest), expected.range(near).next().is_some());
+            }
         }
     }
 

@@ -117,11 +117,19 @@ impl<'a> Website<'a> {
         Self { events, sessions }
     }
 
-    /// The value that an event has in a breakdown or a filter: its own, or its session's entry or exit page.
+    /// The value that a filter of events looks at: the event's own, or its session's entry or exit page.
     fn value(&self, event: &Event, field: &Field) -> String {
         match field {
             Field::EntryPage | Field::ExitPage => self.sessions[&event.session].value(field),
             Field::Dimension(_) | Field::Property(_) => own_value(event, field),
+        }
+    }
+
+    /// The row of a breakdown that an event belongs to: for fields of sessions that of its session.
+    fn row(&self, event: &Event, field: &Field) -> String {
+        match field.level() {
+            FilterLevel::Session => self.sessions[&event.session].value(field),
+            _ => own_value(event, field),
         }
     }
 
@@ -183,44 +191,35 @@ fn own_value(event: &Event, field: &Field) -> String {
 struct Chosen<'a> {
     /// The events in the range that the filter chooses, in order of time.
     events: Vec<&'a Event>,
-    /// The sessions with at least one of these events, and with their first event in the range.
-    sessions: BTreeSet<SessionId>,
 }
 
 impl<'a> Chosen<'a> {
     fn new(website: &Website<'a>, query: &Query) -> Self {
         let range = query.range;
         let in_range = website.events.iter().copied().filter(|event| range.contains(event.at));
-        let events: Vec<&Event> = in_range.filter(|event| website.chooses(&query.filter, range, event)).collect();
-        let starts_in_range =
-            |id: &SessionId| website.sessions[id].first().is_some_and(|first| range.contains(first.at));
-        let sessions = events.iter().map(|event| event.session).filter(starts_in_range).collect();
-        Self { events, sessions }
+        Self { events: in_range.filter(|event| website.chooses(&query.filter, range, event)).collect() }
     }
 
     /// The totals of a part of the range.
     fn metrics(&self, website: &Website<'_>, part: TimeRange) -> MetricValues {
-        let events = self.events.iter().copied().filter(|event| part.contains(event.at));
-        let sessions = self.sessions.iter().map(|id| &website.sessions[id]);
-        let sessions = sessions.filter(|session| session.first().is_some_and(|first| part.contains(first.at)));
-        totals(events, sessions)
+        totals(website, self.events.iter().copied().filter(|event| part.contains(event.at)))
     }
 }
 
-fn totals<'a>(
-    events: impl Iterator<Item = &'a Event>,
-    sessions: impl Iterator<Item = &'a Session<'a>>,
-) -> MetricValues {
+/// The totals of `events` and of the sessions that they belong to, each of which counts as a whole.
+fn totals<'a>(website: &Website<'_>, events: impl Iterator<Item = &'a Event>) -> MetricValues {
     let mut metrics = MetricValues::default();
     let mut visitors = BTreeSet::new();
+    let mut sessions = BTreeSet::new();
     for event in events {
         visitors.insert(event.visitor);
+        sessions.insert(event.session);
         metrics.events += 1;
         metrics.pageviews += u64::from(event.kind == EventKind::Pageview);
     }
     metrics.visitors = visitors.len() as u64;
-    for session in sessions {
-        metrics.sessions += 1;
+    metrics.sessions = sessions.len() as u64;
+    for session in sessions.iter().map(|id| &website.sessions[id]) {
         metrics.bounces += u64::from(session.is_bounce());
         metrics.duration_ms += session.duration_ms().max(0) as u64;
         metrics.value_score += u64::from(session.value_score());
@@ -232,41 +231,29 @@ fn totals<'a>(
 type Key = (String, Option<String>);
 
 fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> Breakdown {
-    let event_key = |event: &Event| -> Key {
-        (website.value(event, &group_by.field), group_by.and.as_ref().map(|field| website.value(event, field)))
+    let key = |event: &Event| -> Key {
+        (website.row(event, &group_by.field), group_by.and.as_ref().map(|field| website.row(event, field)))
     };
     let shown = |key: &Key| group_by.include_empty || !key.0.is_empty();
-    let fields = || std::iter::once(&group_by.field).chain(&group_by.and);
-    let is_of_sessions = fields().all(|field| field.level() == FilterLevel::Session);
-    let wants_sessions = group_by.wants_sessions();
-
     let mut events: BTreeMap<Key, Vec<&Event>> = BTreeMap::new();
     for event in chosen.events.iter().copied() {
-        events.entry(event_key(event)).or_default().push(event);
+        events.entry(key(event)).or_default().push(event);
     }
-    let mut sessions: BTreeMap<Key, BTreeSet<SessionId>> = BTreeMap::new();
-    if wants_sessions && is_of_sessions {
-        for &id in &chosen.sessions {
-            let session = &website.sessions[&id];
-            let key = (session.value(&group_by.field), group_by.and.as_ref().map(|field| session.value(field)));
-            sessions.entry(key).or_default().insert(id);
-        }
-    } else if wants_sessions {
-        for event in chosen.events.iter().filter(|event| chosen.sessions.contains(&event.session)) {
-            sessions.entry(event_key(event)).or_default().insert(event.session);
-        }
-    }
-
-    let keys: BTreeSet<&Key> = events.keys().chain(sessions.keys()).filter(|key| shown(key)).collect();
+    events.retain(|key, _| shown(key));
     let is_path = group_by.field == Field::Dimension(Dimension::Path);
     let mut rows: Vec<BreakdownRow> = Vec::new();
-    for key in keys {
-        let events = events.get(key).map_or(&[][..], Vec::as_slice);
-        let sessions = sessions.get(key).into_iter().flatten().map(|id| &website.sessions[id]);
+    for (key, events) in &events {
+        let metrics = totals(website, events.iter().copied());
+        let without_sessions = MetricValues {
+            visitors: metrics.visitors,
+            pageviews: metrics.pageviews,
+            events: metrics.events,
+            ..MetricValues::default()
+        };
         let mut row = BreakdownRow {
             value: key.0.clone(),
             and: key.1.clone(),
-            metrics: totals(events.iter().copied(), sessions),
+            metrics: if group_by.wants_sessions() { metrics } else { without_sessions },
             ..BreakdownRow::default()
         };
         if is_path && group_by.metrics.contains(&Metric::Title) {
@@ -290,8 +277,7 @@ fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> 
             Order::Events => row.metrics.events,
         })
     });
-    let shown_visitors: BTreeSet<VisitorId> =
-        events.iter().filter(|(key, _)| shown(key)).flat_map(|(_, events)| events).map(|event| event.visitor).collect();
+    let shown_visitors: BTreeSet<VisitorId> = events.values().flatten().map(|event| event.visitor).collect();
     let total_rows = rows.len();
     rows.retain(|row| {
         group_by.values.as_ref().is_none_or(|values| values.contains(&(row.value.clone(), row.and.clone())))

@@ -79,6 +79,7 @@ pub fn session_parts(events: EventRows<'_>, heartbeats: HeartbeatRows<'_>) -> Ar
         }
         let part = &mut parts[*position as usize - 1];
         part.last_at = at;
+        part.last_row = row as u32;
         if events.kind[row] == EventKind::Pageview as u8 {
             if part.entry_row == NO_ROW {
                 part.entry_row = row as u32;
@@ -113,6 +114,7 @@ fn empty_part(session: u32, visitor: u32) -> SessionPart {
         first_at: i64::MAX,
         last_at: i64::MIN,
         first_row: NO_ROW,
+        last_row: NO_ROW,
         entry_row: NO_ROW,
         exit_row: NO_ROW,
         pageviews: 0,
@@ -164,6 +166,7 @@ mod tests {
                     first_at: 10,
                     last_at: 40,
                     first_row: 0,
+                    last_row: 4,
                     entry_row: 1,
                     exit_row: 3,
                     pageviews: 2,
@@ -176,6 +179,7 @@ mod tests {
                     first_at: 20,
                     last_at: 60,
                     first_row: 2,
+                    last_row: 2,
                     entry_row: 2,
                     exit_row: 2,
                     pageviews: 1,

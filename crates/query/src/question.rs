@@ -7,8 +7,8 @@ use crate::{Field, Filter};
 /// One question about one website.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// The instants it is about, half-open. Metrics of events count events in it; metrics of sessions count sessions
-    /// whose first event is in it.
+    /// The instants it is about, half-open. Metrics of events count events in it; metrics of sessions count whole sessions
+    /// with an event in it.
     pub range: TimeRange,
     /// Which events, sessions or visitors count.
     pub filter: Filter,
@@ -21,7 +21,8 @@ pub struct Query {
 pub enum Question {
     /// The totals of the range.
     Overview,
-    /// The totals of each bucket of the range; buckets without events are in the answer, with zeros.
+    /// The totals of each bucket of the range; buckets without events are in the answer, with zeros. Visitors and sessions
+    /// count in each bucket in which they have an event.
     Series {
         /// The width of the buckets.
         interval: Interval,
@@ -49,7 +50,8 @@ pub enum Question {
 /// How a breakdown groups and sorts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupBy {
-    /// What is grouped by.
+    /// What is grouped by. Fields of events ([`Field::level`]) group each event by its own value, fields of sessions by that of
+    /// its session: the value of the session's first event, or its entry or exit page.
     pub field: Field,
     /// A second field, for pairs such as browser × operating system.
     pub and: Option<Field>,
@@ -92,9 +94,9 @@ pub enum Order {
 /// A metric that a breakdown computes on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
-    /// Sessions, bounce rate, mean duration and value score, of the sessions that start in the range. For a field of
-    /// sessions by the value of their first event, so that the rows add up to the total; for a field of events, or when
-    /// one of two is such, a session counts in each row in which it has a counted event.
+    /// Sessions, bounce rate, mean duration and value score, of the sessions with a counted event of the row. By fields of
+    /// sessions the rows add up to the total; by a field of events, or when one of two is such, a session counts in each row
+    /// in which it has an event.
     Sessions,
     /// The title seen last with a page: that of the latest counted event of the row that has one. Only for rows by
     /// [`zenovay_domain::Dimension::Path`], nothing for others.

@@ -5,7 +5,9 @@ use zenovay_domain::{
     Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, Zone,
 };
 
-use crate::{Condition, Field, Filter, FilterLevel, GroupBy, Metric, Operator, Order, Query, Question};
+use crate::{
+    Answer, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query, Question,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -123,6 +125,26 @@ impl Sessions {
         ];
         (self.any_range(), filter, question).prop_map(|(range, filter, question)| Query { range, filter, question })
     }
+}
+
+/// The totals in `answer`, the answer to `query`, that no events can have: more visitors than sessions, more sessions than
+/// events, or more bounces than sessions. None, for every question about any events.
+pub fn impossible_totals(query: &Query, answer: &Answer) -> Vec<MetricValues> {
+    let mut totals = match answer {
+        Answer::Overview(overview) => vec![overview.metrics],
+        Answer::Series(series) => series.points.iter().map(|point| point.metrics).collect(),
+        Answer::Breakdown(breakdown) => breakdown.rows.iter().map(|row| row.metrics).collect(),
+        Answer::Live(_) | Answer::Visitors(_) => Vec::new(),
+    };
+    totals.retain(|metrics| match &query.question {
+        Question::Breakdown(group_by) if !group_by.wants_sessions() => metrics.visitors > metrics.events,
+        _ => {
+            metrics.visitors > metrics.sessions
+                || metrics.sessions > metrics.events
+                || metrics.bounces > metrics.sessions
+        }
+    });
+    totals
 }
 
 fn text(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> + Clone {

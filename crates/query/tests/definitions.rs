@@ -160,21 +160,59 @@ fn pageviews_and_events_do_not_count_heartbeats() {
 }
 
 #[test]
-fn sessions_count_where_their_first_event_is() {
-    // The event of time 50 arrived last; a heartbeat before it begins nothing.
-    let events = [event(PAGEVIEW, 150, 1, 1), event(HEARTBEAT, 40, 1, 1), event(PAGEVIEW, 50, 1, 1)];
-    assert_eq!(overview(&events, 45, 100).sessions, 1);
-    assert_eq!(overview(&events, 100, 200).sessions, 0);
-    assert_eq!(overview(&events, 100, 200).visitors, 1);
-    // Of two events of the same time the first to arrive is the first.
+fn sessions_count_wherever_they_have_an_event() {
+    // Before, in the middle of and after the range; the heartbeats are no events.
+    let events = [
+        event(PAGEVIEW, 50, 1, 1),
+        event(HEARTBEAT, 120, 1, 1),
+        event(PAGEVIEW, 150, 1, 1),
+        event(HEARTBEAT, 220, 1, 1),
+        event(CUSTOM, 350, 1, 1),
+    ];
+    let counted = |from, to| {
+        let metrics = overview(&events, from, to);
+        (metrics.visitors, metrics.sessions)
+    };
+    assert_eq!([counted(45, 100), counted(100, 200), counted(300, 400)], [(1, 1); 3]);
+    assert_eq!([counted(0, 50), counted(110, 140), counted(200, 300), counted(351, 400)], [(0, 0); 4]);
+}
+
+/// Two visits reach over midnight in New York; one of them has only a heartbeat in the second day.
+#[test]
+fn a_session_over_midnight_counts_in_both_days() {
+    const MINUTE_MS: i64 = 60_000;
+    // 2026-06-13T04:00Z.
+    let midnight = 1_781_323_200_000;
+    let at = |minutes: i64| midnight + minutes * MINUTE_MS;
+    let events = [
+        event(PAGEVIEW, at(-5), 1, 1),
+        event(PAGEVIEW, at(5), 1, 1),
+        event(PAGEVIEW, at(-4), 2, 2),
+        event(HEARTBEAT, at(4), 2, 2),
+        event(PAGEVIEW, at(60), 3, 3),
+    ];
+    let (from, to) = (at(-24 * 60), at(24 * 60));
+    let days = series(&events, from, to, Interval::Day, "America/New_York");
+    let told = |metrics: &MetricValues| (metrics.visitors, metrics.sessions, metrics.pageviews, metrics.duration_ms);
+    assert_eq!(
+        days.points.iter().map(|point| told(&point.metrics)).collect::<Vec<_>>(),
+        [(2, 2, 2, 18 * MINUTE_MS as u64), (2, 2, 2, 10 * MINUTE_MS as u64)]
+    );
+    assert_eq!(told(&overview(&events, from, to)), (3, 3, 4, 18 * MINUTE_MS as u64));
+    // In UTC all of it is one day.
+    let days = series(&events, from, to, Interval::Day, "UTC");
+    assert_eq!(days.points.iter().map(|point| point.metrics.sessions).collect::<Vec<_>>(), [0, 3, 0]);
+}
+
+/// The first event of a session is the one of the lowest time, of equal times the one that arrived first.
+#[test]
+fn the_first_event_is_the_earliest() {
     let tie = [
         with(event(PAGEVIEW, 9, 1, 1), &[(Dimension::Country, "DE")]),
         with(event(PAGEVIEW, 5, 1, 1), &[(Dimension::Country, "FR")]),
         with(event(PAGEVIEW, 5, 1, 1), &[(Dimension::Country, "US")]),
     ];
-    let sessions: Vec<_> =
-        breakdown(&tie, 0, 10, by(COUNTRY)).rows.into_iter().map(|row| (row.value, row.metrics.sessions)).collect();
-    assert_eq!(sessions, [("DE".to_owned(), 0), ("FR".to_owned(), 1), ("US".to_owned(), 0)]);
+    assert_eq!(rows(&breakdown(&tie, 0, 10, by(COUNTRY))), [("FR", 1, 3, 1)]);
 }
 
 #[test]
@@ -223,10 +261,9 @@ fn the_value_score_is_summed_over_sessions() {
 
 #[test]
 fn a_rate_over_nothing_is_none() {
-    // The range has a pageview, but of a session that began before.
-    let events = [event(PAGEVIEW, 5, 1, 1), event(PAGEVIEW, 15, 1, 1)];
+    // The session has an event on either side of the range, and a heartbeat in it.
+    let events = [event(PAGEVIEW, 5, 1, 1), event(HEARTBEAT, 15, 1, 1), event(PAGEVIEW, 25, 1, 1)];
     let metrics = overview(&events, 10, 20);
-    assert_eq!(metrics.pageviews, 1);
     assert_eq!((metrics.bounce_rate(), metrics.mean_duration_ms(), metrics.mean_value_score()), (None, None, None));
     assert_eq!(overview(&events, 0, 10).bounce_rate(), Some(0.0));
 }
@@ -264,9 +301,9 @@ fn days_of_a_series_follow_the_zone() {
 }
 
 #[test]
-fn buckets_add_up_and_none_is_missing() {
+fn events_of_buckets_add_up_and_no_bucket_is_missing() {
     const HOUR_MS: i64 = 3_600_000;
-    // The second session begins in the first hour and has its chosen event in the third.
+    // The second session has events in the first and in the third hour: like its visitor it counts in both.
     let events = [
         event(PAGEVIEW, 10, 1, 1),
         event(CUSTOM, 20, 2, 2),
@@ -275,7 +312,7 @@ fn buckets_add_up_and_none_is_missing() {
     ];
     let series = series(&events, 5, 3 * HOUR_MS, Interval::Hour, "UTC");
     let counts: Vec<_> = series.points.iter().map(|point| (point.metrics.pageviews, point.metrics.sessions)).collect();
-    assert_eq!(counts, [(1, 2), (0, 0), (1, 0)]);
+    assert_eq!(counts, [(1, 2), (0, 0), (1, 1)]);
     assert_eq!(series.points[0].bucket, range(0, HOUR_MS), "the whole bucket is named");
     let total = overview(&events, 5, 3 * HOUR_MS);
     assert_eq!((total.pageviews, total.sessions), (2, 2));
@@ -294,34 +331,46 @@ fn entry_and_exit_page_are_of_first_and_last_pageview() {
     assert_eq!(rows(&breakdown(&events, 0, 10, by(Field::EntryPage))), [("", 1, 0, 1), ("/in", 1, 3, 1)]);
     assert_eq!(rows(&breakdown(&events, 0, 10, by(Field::ExitPage))), [("", 1, 0, 1), ("/out", 1, 3, 1)]);
     // Also where the range begins after the entry.
-    assert_eq!(rows(&breakdown(&events, 3, 6, by(Field::EntryPage))), [("/in", 1, 2, 0)]);
+    assert_eq!(rows(&breakdown(&events, 3, 6, by(Field::EntryPage))), [("/in", 1, 2, 1)]);
 }
 
 #[test]
-fn rows_count_events_by_their_own_value() {
-    let country =
-        |at, visitor, session, country| with(event(PAGEVIEW, at, visitor, session), &[(Dimension::Country, country)]);
-    let events = [country(1, 1, 1, "DE"), country(2, 1, 1, "FR"), country(3, 2, 2, "FR")];
-    let answer = breakdown(&events, 0, 10, by(COUNTRY));
-    assert_eq!(rows(&answer), [("FR", 2, 2, 1), ("DE", 1, 1, 1)]);
+fn rows_by_a_field_of_events_count_each_by_its_own_value() {
+    let named = |at, visitor, session, name| with(event(CUSTOM, at, visitor, session), &[(Dimension::EventName, name)]);
+    let events = [named(1, 1, 1, "save"), named(2, 1, 1, "send"), named(3, 2, 2, "send")];
+    let answer = breakdown(&events, 0, 10, by(Field::Dimension(Dimension::EventName)));
+    let told: Vec<_> = answer.rows.iter().map(|row| (row.value.as_str(), row.metrics)).collect();
+    let told: Vec<_> =
+        told.iter().map(|(value, metrics)| (*value, metrics.visitors, metrics.events, metrics.sessions)).collect();
+    assert_eq!(told, [("send", 2, 2, 2), ("save", 1, 1, 1)]);
     assert_eq!((answer.total_rows, answer.total_visitors), (2, 2));
 }
 
 #[test]
-fn sessions_go_by_the_value_of_their_first_event() {
+fn rows_by_a_field_of_sessions_go_by_the_value_of_the_first_event() {
     let source = |at, session, source| with(event(PAGEVIEW, at, 1, session), &[(Dimension::Source, source)]);
     let events = [source(1, 1, "Google"), source(2, 1, ""), source(3, 1, "Bing"), source(4, 2, "Bing")];
-    let answer = breakdown(&events, 0, 10, by(Field::Dimension(Dimension::Source)));
-    assert_eq!(rows(&answer), [("", 1, 1, 0), ("Bing", 1, 2, 1), ("Google", 1, 1, 1)]);
-    assert_eq!(answer.rows.iter().map(|row| row.metrics.sessions).sum::<u64>(), overview(&events, 0, 10).sessions);
+    let of_source = || by(Field::Dimension(Dimension::Source));
+    let answer = breakdown(&events, 0, 10, of_source());
+    assert_eq!(rows(&answer), [("Bing", 1, 1, 1), ("Google", 1, 3, 1)]);
+    let total = overview(&events, 0, 10);
+    let sum = |count: fn(&MetricValues) -> u64| answer.rows.iter().map(|row| count(&row.metrics)).sum::<u64>();
+    assert_eq!((sum(|m| m.pageviews), sum(|m| m.sessions)), (total.pageviews, total.sessions));
+    // A row is what a filter by its value leaves, and the same where the range begins after the first event.
+    let google = is(Field::Dimension(Dimension::Source), "Google", None);
+    assert_eq!(answer.rows[1].metrics, overview_of(&events, 0, 10, google));
+    assert_eq!(rows(&breakdown(&events, 3, 10, of_source())), [("Bing", 1, 1, 1), ("Google", 1, 1, 1)]);
+    // Beside a field of events each row counts the sessions with an event in it.
+    let pairs = breakdown(&events, 0, 10, GroupBy { and: Some(PATH), ..of_source() });
+    assert_eq!(rows(&pairs), [("Bing", 1, 1, 1), ("Google", 1, 3, 1)]);
 }
 
 #[test]
 fn sessions_count_once_for_each_page_they_saw() {
     let events = [page(1, 1, 1, "/a"), page(2, 1, 1, "/b"), page(3, 1, 1, "/a"), page(20, 1, 1, "/c")];
     assert_eq!(rows(&breakdown(&events, 0, 10, by(PATH))), [("/a", 1, 2, 1), ("/b", 1, 1, 1)]);
-    // The session does not start in this range.
-    assert_eq!(rows(&breakdown(&events, 2, 10, by(PATH))), [("/a", 1, 1, 0), ("/b", 1, 1, 0)]);
+    // Also where the range begins after the session.
+    assert_eq!(rows(&breakdown(&events, 2, 10, by(PATH))), [("/a", 1, 1, 1), ("/b", 1, 1, 1)]);
 }
 
 #[test]

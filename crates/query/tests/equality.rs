@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::random::{EPOCH_MS, Sessions};
+use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
     Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query, Question,
     oracle,
@@ -42,6 +42,30 @@ proptest! {
                 Ok(oracle::answer(&events, &query)),
                 "{:?}", query
             );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
+
+    /// Whoever is counted was there in a session that is counted: in every range, zone, filter, bucket and row.
+    ///
+    /// Sabotage: count sessions by their first event in `Scan::session_shares`, or in `Sessions::totals_with_event_in`.
+    #[test]
+    fn there_are_never_more_visitors_than_sessions(
+        events in prop::collection::vec(SESSIONS.any_event(), 0..60),
+        lengths in prop::collection::vec(0usize..25, 0..5),
+        queries in prop::collection::vec(SESSIONS.any_query(), 1..8),
+    ) {
+        let dataset = in_chunks(&events, &lengths);
+        for mut query in queries {
+            if let Question::Breakdown(group_by) = &mut query.question {
+                group_by.metrics.push(Metric::Sessions);
+            }
+            for answer in [oracle::answer(&events, &query), dataset.answer(&query, &Budget::unlimited()).unwrap()] {
+                prop_assert_eq!(impossible_totals(&query, &answer), [], "{:?}", query);
+            }
         }
     }
 }

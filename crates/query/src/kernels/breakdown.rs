@@ -15,7 +15,9 @@ use super::sessions::Session;
 use super::work::Bits;
 use crate::derived::SessionMetrics;
 use crate::matching::property_text;
-use crate::{Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, List, Metric, MetricValues, Order, QueryError};
+use crate::{
+    Breakdown, BreakdownRow, Field, FilterLevel, GroupBy, List, Metric, MetricValues, NO_ROW, Order, QueryError,
+};
 
 /// Up to this many pairs of values, each pair has a group of its own whether it occurs or not.
 const DENSE_PAIRS: usize = 1 << 16;
@@ -58,17 +60,12 @@ impl Scan<'_> {
 
         if group_by.wants_sessions() && of_sessions && !whole_sessions {
             let counted = self.counted_sessions(test, &selected)?;
-            let is_counted = |session| counted.as_deref().is_none_or(|counted| counted.contains(session));
             match groups.columns_of_one(self)? {
-                Some(columns) => self.sessions()?.for_each_first(self.range, self.work, |first| {
-                    if is_counted(first.session) {
-                        session_totals.add(columns[first.chunk as usize][first.row as usize], first.metrics);
-                    }
+                Some(columns) => self.for_each_counted_first(counted.as_ref(), |first| {
+                    session_totals.add(columns[first.chunk as usize][first.row as usize], first.metrics);
                 })?,
-                None => self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
-                    if is_counted(session.part.session) {
-                        session_totals.add(groups.of_session(session), SessionMetrics::of(session.part));
-                    }
+                None => self.for_each_counted(counted.as_ref(), |session| {
+                    session_totals.add(groups.of_session(session), SessionMetrics::of(session.part));
                 })?,
             }
         }
@@ -113,7 +110,7 @@ impl Scan<'_> {
         self.work.for_each_block(0..shown.len(), |block| {
             for group in block.filter(|&group| shown[group]) {
                 let metrics = metrics_of(group);
-                if metrics.events > 0 || metrics.sessions > 0 {
+                if metrics.events > 0 {
                     total_rows += 1;
                     if wanted.as_ref().is_none_or(|wanted| wanted.contains(&groups.texts(group as u32))) {
                         found.push((key(&metrics), group as u32));
@@ -180,22 +177,31 @@ impl Scan<'_> {
         mut session_totals: Option<&mut SessionTotals>,
     ) -> Result<(), QueryError> {
         let range = self.range;
-        let sessions = match test {
+        let chosen = match test {
             Test::Session(sessions) => Some(sessions),
             _ => None,
         };
+        let is_chosen = |session: u32| chosen.is_none_or(|chosen| chosen.contains(session));
+        // Of sessions that begin before the range, which have an event in it.
+        let mut reaching_into = self.session_bits()?;
+        if session_totals.is_some() {
+            self.sessions()?.for_each_reaching_into(range, self.work, |session| {
+                reaching_into.insert(session.part.session);
+            })?;
+        }
         let mut reaching_over = self.session_bits()?;
         let mut codes: Vec<u32> = Vec::new();
         let mut visitors: Vec<u32> = Vec::new();
-        let starts = zenovay_domain::TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.to);
-        self.sessions()?.for_each_starting_in(starts, self.work, |session| {
+        self.sessions()?.for_each_starting_in(self.starts(), self.work, |session| {
             let part = session.part;
-            if sessions.is_some_and(|sessions| !sessions.contains(part.session)) {
+            if !is_chosen(part.session) {
                 return;
             }
             let starts_in_range = part.first_at >= range.from.as_millis();
             let group = groups.of_session(session);
-            if let Some(totals) = session_totals.as_mut().filter(|_| starts_in_range) {
+            if let Some(totals) = &mut session_totals
+                && (starts_in_range || reaching_into.contains(part.session))
+            {
                 totals.add(group, SessionMetrics::of(part));
             }
             if starts_in_range && part.last_at < range.to.as_millis() {
@@ -323,7 +329,9 @@ struct FieldCodes<'a> {
     /// For a property: its code for each code of the properties.
     of_properties: Vec<u32>,
     sessions: SessionCodes<'a, 'a>,
-    /// For entry and exit page: the code for each session that was asked for.
+    /// For other fields of sessions than entry and exit page, by chunk: whether each row has its session's code.
+    has_session_codes: Vec<bool>,
+    /// For fields of sessions, where rows do not have them: the code for each session that was asked for.
     of_sessions: Vec<u32>,
 }
 
@@ -346,7 +354,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Looks up the fields that are read from whole sessions, for all sessions or for some.
+    /// Finds the codes of the fields that are read from whole sessions, of all sessions or of some.
     fn load_sessions(&mut self, scan: &Scan<'_>, some: Option<&Bits>) -> Result<(), QueryError> {
         self.fields.iter_mut().try_for_each(|codes| codes.load_sessions(scan, some))
     }
@@ -382,17 +390,12 @@ impl<'a> Groups<'a> {
         Ok(Cow::Owned(groups))
     }
 
-    /// When a session has one group in the whole chunk and all rows of a time are selected, where the visitors of each group
-    /// are: at these positions, and beside the rows that are selected here.
+    /// When rows have the group of their session and all rows of a time are selected, where the visitors of each group are:
+    /// at these positions, and beside the rows that are selected here.
     fn visits<'r>(&self, selected: &Selected<'r>) -> Option<(Range<usize>, Selected<'r>, &'r [u32])> {
         let chunk = selected.chunk;
-        let is_of_sessions = |codes: &FieldCodes<'_>| match codes.field {
-            Field::Dimension(dimension) => chunk.columns[*dimension as usize]
-                .as_ref()
-                .is_some_and(|column| chunk.is_of_sessions(*dimension, column)),
-            _ => false,
-        };
-        let (rows, parts) = selected.visits(0..selected.len()).filter(|_| self.fields.iter().all(is_of_sessions))?;
+        let of_sessions = |codes: &FieldCodes<'_>| codes.has_session_codes.get(selected.number as usize) == Some(&true);
+        let (rows, parts) = selected.visits(0..selected.len()).filter(|_| self.fields.iter().all(of_sessions))?;
         let first_rows = chunk.session_index().first_row[parts.clone()].to_vec();
         let visitors = &chunk.session_index().visitor[parts];
         Some((rows, Selected { rows: Rows::Listed(first_rows), ..*selected }, visitors))
@@ -443,6 +446,7 @@ impl<'a> FieldCodes<'a> {
             texts: Cow::Borrowed(dictionary),
             of_properties: Vec::new(),
             sessions: scan.session_codes(field)?,
+            has_session_codes: Vec::new(),
             of_sessions: Vec::new(),
         };
         if let Field::Property(name) = field {
@@ -473,8 +477,15 @@ impl<'a> FieldCodes<'a> {
     }
 
     fn load_sessions(&mut self, scan: &Scan<'_>, some: Option<&Bits>) -> Result<(), QueryError> {
-        if !matches!(self.field, Field::EntryPage | Field::ExitPage) {
-            return Ok(());
+        match self.field {
+            Field::Dimension(dimension) if self.field.level() == FilterLevel::Session => {
+                self.has_session_codes = self.find_session_codes(scan, *dimension)?;
+                if self.has_session_codes.iter().all(|has_them| *has_them) {
+                    return Ok(());
+                }
+            }
+            Field::EntryPage | Field::ExitPage => {}
+            Field::Dimension(_) | Field::Property(_) => return Ok(()),
         }
         self.of_sessions = scan.work.filled(0, scan.dataset.session_ids.len())?;
         scan.sessions()?.for_each_starting_in(scan.window, scan.work, |session| {
@@ -483,6 +494,26 @@ impl<'a> FieldCodes<'a> {
             }
         })?;
         Ok(())
+    }
+
+    /// In which chunks each row has the code of its session's first event, wherever that is.
+    fn find_session_codes(&self, scan: &Scan<'_>, dimension: Dimension) -> Result<Vec<bool>, QueryError> {
+        let columns = scan.columns(dimension)?;
+        let chunks = scan.dataset.chunks.iter().zip(&columns);
+        let mut have_them: Vec<bool> = chunks.map(|(chunk, column)| chunk.is_of_sessions(dimension, column)).collect();
+        let sessions = scan.sessions()?;
+        let mut codes: Vec<(u32, u32)> =
+            sessions.merged().map(|session| (session.part.session, self.sessions.code(session))).collect();
+        scan.work.take::<(u32, u32)>(codes.len())?;
+        codes.sort_unstable();
+        sessions.for_each_split_part(|number, part| {
+            if part.first_row != NO_ROW
+                && let Ok(place) = codes.binary_search_by_key(&part.session, |(session, _)| *session)
+            {
+                have_them[number as usize] &= columns[number as usize][part.first_row as usize] == codes[place].1;
+            }
+        });
+        Ok(have_them)
     }
 
     #[inline]
@@ -496,11 +527,15 @@ impl<'a> FieldCodes<'a> {
 
     fn of_rows<'r>(&self, scan: &Scan<'_>, selected: &Selected<'r>) -> Result<Cow<'r, [u32]>, QueryError> {
         let (codes, map) = match self.field {
-            Field::Dimension(dimension) => return Ok(selected.values(column(selected.chunk, *dimension)?)),
+            Field::Dimension(dimension)
+                if self.has_session_codes.get(selected.number as usize).is_none_or(|has_them| *has_them) =>
+            {
+                return Ok(selected.values(column(selected.chunk, *dimension)?));
+            }
             Field::Property(_) => {
                 (selected.values(column(selected.chunk, Dimension::Properties)?), &self.of_properties)
             }
-            Field::EntryPage | Field::ExitPage => (selected.session(), &self.of_sessions),
+            Field::Dimension(_) | Field::EntryPage | Field::ExitPage => (selected.session(), &self.of_sessions),
         };
         let mut mapped = scan.work.list(codes.len())?;
         scan.work.for_each_block(0..codes.len(), |block| {

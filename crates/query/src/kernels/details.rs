@@ -7,7 +7,7 @@ use zenovay_domain::Dimension;
 use super::PAGEVIEW;
 use super::distinct::{NONE, Pairs, for_each_group};
 use super::select::{Scan, Selected, column};
-use crate::derived::{SessionMetrics, UNTIMED};
+use crate::derived::UNTIMED;
 use crate::{BreakdownRow, MetricValues, QueryError};
 
 /// The selected rows of one chunk whose group is shown.
@@ -51,18 +51,14 @@ impl Scan<'_> {
         Ok(all)
     }
 
-    /// The totals of the sessions that start in the range, for each of `count` rows of the answer in which they have an
-    /// event.
+    /// The totals of the sessions with a selected event, for each of `count` rows of the answer in which they have one.
     pub(super) fn sessions_by_rows(
         &self,
         selected: &[Selected<'_>],
         shown: &[Shown],
         count: usize,
     ) -> Result<Vec<MetricValues>, QueryError> {
-        // Nothing for a session that does not start in the range.
-        let mut shares = self.work.filled(SessionMetrics::default(), self.dataset.session_ids.len())?;
-        self.sessions()?
-            .for_each_first(self.range, self.work, |first| shares[first.session as usize] = first.metrics)?;
+        let shares = self.session_shares()?;
         let mut sessions: Vec<Pairs<'_>> = Vec::with_capacity(shown.len());
         for (selected, shown) in selected.iter().zip(shown) {
             let session = &selected.chunk.session;

@@ -19,10 +19,11 @@ use std::borrow::Cow;
 
 use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
 
-use self::select::{Scan, Selected, Test};
-pub(crate) use self::sessions::{add_session, duration_ms, score};
+use self::select::{Scan, Test};
+pub(crate) use self::sessions::{duration_ms, score};
 use self::totals::series_buckets;
 use self::work::{Bits, Work};
+use crate::derived::SessionMetrics;
 use crate::needs::{live_window, session_window};
 use crate::{
     Answer, Breakdown, Budget, Dataset, Filter, GroupBy, LiveCount, MetricValues, Overview, Query, QueryError,
@@ -140,17 +141,15 @@ const PAGEVIEW: u8 = EventKind::Pageview as u8;
 impl<'a> Scan<'a> {
     fn overview(&self, test: &Test) -> Result<Overview, QueryError> {
         let selected = self.select(test)?;
-        let counted = self.counted_sessions(test, &selected)?;
         let mut visitors = self.visitor_bits()?;
-        let mut metrics = MetricValues::default();
-        match &counted {
-            None => metrics = self.sessions()?.totals_starting_in(self.range),
-            Some(counted) => self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
-                if counted.contains(session.part.session) {
-                    add_session(&mut metrics, session.part);
-                }
-            })?,
-        }
+        let mut metrics = match self.counted_sessions(test, &selected)? {
+            None => self.sessions()?.totals_with_event_in(self.range, self.work)?,
+            counted => {
+                let mut metrics = MetricValues::default();
+                self.for_each_counted_first(counted.as_ref(), |first| first.metrics.add_to(&mut metrics))?;
+                metrics
+            }
+        };
         for selected in &selected {
             metrics.events += selected.len() as u64;
             metrics.pageviews += count_pageviews(&selected.kind());
@@ -165,7 +164,11 @@ impl<'a> Scan<'a> {
     fn series(&self, test: &Test, interval: Interval, zone: &Zone) -> Result<Series, QueryError> {
         let buckets = series_buckets(self.range, interval, zone, self.work)?;
         let selected = self.select(test)?;
-        let counted = self.counted_sessions(test, &selected)?;
+        // Which sessions have an event in a bucket only its rows tell when a filter chooses among them.
+        let mut counted = match test {
+            Test::Always => None,
+            _ => Some(CountedSessions::new(self)?),
+        };
         let columns: Vec<_> = selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();
         let mut distinct = self.visitor_bits()?;
         let mut points = Vec::with_capacity(buckets.len());
@@ -173,11 +176,12 @@ impl<'a> Scan<'a> {
             self.work.check()?;
             // At the ends only what is inside the range counts.
             let inside = TimeRange::new(bucket.from.max(self.range.from), bucket.to.min(self.range.to));
-            let mut metrics = match &counted {
-                None => self.sessions()?.totals_starting_in(inside),
+            let mut metrics = match counted {
+                None => self.sessions()?.totals_with_event_in(inside, self.work)?,
                 Some(_) => MetricValues::default(),
             };
             let mut visitors: Vec<&[u32]> = Vec::new();
+            let mut sessions: Vec<Cow<'_, [u32]>> = Vec::new();
             for (selected, visitor, kind) in &columns {
                 let positions = selected.positions_between(bucket);
                 if positions.is_empty() {
@@ -185,6 +189,9 @@ impl<'a> Scan<'a> {
                 }
                 metrics.events += positions.len() as u64;
                 metrics.pageviews += count_pageviews(&kind[positions.clone()]);
+                if counted.is_some() {
+                    sessions.push(selected.session_at(positions.clone()));
+                }
                 match selected.visits(positions.clone()) {
                     Some((rows, parts)) => {
                         visitors.extend([&visitor[rows], &selected.chunk.session_index().visitor[parts]]);
@@ -192,21 +199,12 @@ impl<'a> Scan<'a> {
                     None => visitors.push(&visitor[positions]),
                 }
             }
+            if let Some(counted) = &mut counted {
+                counted.add(sessions.iter().map(|sessions| &**sessions), &mut metrics);
+            }
             metrics.visitors = distinct.count_distinct(&visitors);
             points.push(SeriesPoint { bucket, metrics });
         }
-        let Some(counted) = counted else { return Ok(Series { points }) };
-        let mut position = 0;
-        self.sessions()?.for_each_starting_in(self.range, self.work, |session| {
-            if counted.contains(session.part.session) {
-                let first_at = Timestamp::from_millis(session.part.first_at);
-                if !points[position].bucket.contains(first_at) {
-                    // The buckets cover the range, so there is one.
-                    position = points.partition_point(|point| point.bucket.to <= first_at);
-                }
-                add_session(&mut points[position].metrics, session.part);
-            }
-        })?;
         Ok(Series { points })
     }
 
@@ -231,30 +229,24 @@ impl<'a> Scan<'a> {
         })?;
         Ok(LiveCount { visitors: visitors.len() })
     }
+}
 
-    /// The sessions that may count in metrics of sessions, when they start in the range: those with a selected event.
-    /// `None` when all may.
-    fn counted_sessions<'t>(
-        &self,
-        test: &'t Test,
-        selected: &[Selected<'_>],
-    ) -> Result<Option<Cow<'t, Bits>>, QueryError> {
-        Ok(match test {
-            Test::Always => None,
-            // Of a session that starts in the range, the first event is in the range.
-            Test::Session(sessions) => Some(Cow::Borrowed(sessions)),
-            _ => Some(Cow::Owned(self.sessions_of(selected)?)),
-        })
+/// Counts the sessions of rows.
+struct CountedSessions {
+    shares: Vec<SessionMetrics>,
+    /// Empty but within [`CountedSessions::add`].
+    seen: Bits,
+}
+
+impl CountedSessions {
+    fn new(scan: &Scan<'_>) -> Result<Self, QueryError> {
+        Ok(Self { shares: scan.session_shares()?, seen: scan.session_bits()? })
     }
 
-    /// The sessions with a selected event.
-    fn sessions_of(&self, selected: &[Selected<'_>]) -> Result<Bits, QueryError> {
-        let mut sessions = self.session_bits()?;
-        for selected in selected {
-            let session = selected.session();
-            self.work.for_each_block(0..session.len(), |block| sessions.insert_all(&session[block]))?;
-        }
-        Ok(sessions)
+    /// Counts each session of `rows` once.
+    fn add<'r>(&mut self, rows: impl IntoIterator<Item = &'r [u32], IntoIter: Clone>, metrics: &mut MetricValues) {
+        let Self { shares, seen } = self;
+        seen.for_each_distinct(rows, |session| shares[session as usize].add_to(metrics));
     }
 }
 

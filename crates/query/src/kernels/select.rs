@@ -5,11 +5,12 @@ use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use zenovay_domain::{Dimension, TimeRange, Timestamp};
+use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp};
 
-use super::sessions::{Session, Sessions};
+use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
 use super::{PAGEVIEW, count_pageviews};
+use crate::derived::SessionMetrics;
 use crate::matching::property_text;
 use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, List, NO_ROW, QueryError};
 
@@ -35,6 +36,79 @@ impl<'a> Scan<'a> {
         }
         let sessions = Sessions::new(self.dataset, self.window, self.work)?;
         Ok(self.sessions.get_or_init(|| sessions))
+    }
+
+    /// When the sessions begin that may have an event in the range.
+    pub(super) fn starts(&self) -> TimeRange {
+        TimeRange::new(self.range.from.plus_millis(-SESSION_MAX_MS), self.range.to)
+    }
+
+    /// The sessions that count: those with a selected event. `None` when `test` passes every event: they are those with an
+    /// event in the range then.
+    pub(super) fn counted_sessions(&self, test: &Test, selected: &[Selected<'_>]) -> Result<Option<Bits>, QueryError> {
+        match test {
+            Test::Always => Ok(None),
+            _ => self.sessions_of(selected).map(Some),
+        }
+    }
+
+    /// The sessions with a selected event.
+    pub(super) fn sessions_of(&self, selected: &[Selected<'_>]) -> Result<Bits, QueryError> {
+        let mut sessions = self.session_bits()?;
+        for selected in selected {
+            let session = selected.session();
+            self.work.for_each_block(0..session.len(), |block| sessions.insert_all(&session[block]))?;
+        }
+        Ok(sessions)
+    }
+
+    /// Calls `visit` for each of the sessions that [`Scan::counted_sessions`] told.
+    #[inline]
+    pub(super) fn for_each_counted<'s>(
+        &'s self,
+        counted: Option<&Bits>,
+        mut visit: impl FnMut(Session<'s>),
+    ) -> Result<(), QueryError> {
+        let sessions = self.sessions()?;
+        if counted.is_none() {
+            // Few: not worth a second copy of what is done with each.
+            let visit: &mut dyn FnMut(Session<'s>) = &mut visit;
+            sessions.for_each_reaching_into(self.range, self.work, visit)?;
+        }
+        let starts = if counted.is_none() { self.range } else { self.starts() };
+        sessions.for_each_starting_in(starts, self.work, |session| {
+            if counted.is_none_or(|counted| counted.contains(session.part.session)) {
+                visit(session);
+            }
+        })
+    }
+
+    /// The same for whoever needs no more than the session's metrics and where its first event is.
+    #[inline]
+    pub(super) fn for_each_counted_first(
+        &self,
+        counted: Option<&Bits>,
+        mut visit: impl FnMut(First),
+    ) -> Result<(), QueryError> {
+        let sessions = self.sessions()?;
+        if counted.is_none() {
+            let visit: &mut dyn FnMut(First) = &mut visit;
+            sessions.for_each_reaching_into(self.range, self.work, |session| visit(session.first()))?;
+        }
+        let starts = if counted.is_none() { self.range } else { self.starts() };
+        sessions.for_each_first(starts, self.work, |first| {
+            if counted.is_none_or(|counted| counted.contains(first.session)) {
+                visit(first);
+            }
+        })
+    }
+
+    /// What each session that may have an event in the range brings in when it counts, by its code.
+    pub(super) fn session_shares(&self) -> Result<Vec<SessionMetrics>, QueryError> {
+        let mut shares = self.work.filled(SessionMetrics::default(), self.dataset.session_ids.len())?;
+        self.sessions()?
+            .for_each_first(self.starts(), self.work, |first| shares[first.session as usize] = first.metrics)?;
+        Ok(shares)
     }
 
     /// An empty set of sessions.
@@ -479,6 +553,16 @@ impl<'a> Selected<'a> {
 
     pub(super) fn session(&self) -> Cow<'a, [u32]> {
         self.values(&self.chunk.session)
+    }
+
+    /// The sessions of the selected rows at `positions`.
+    pub(super) fn session_at(&self, positions: Range<usize>) -> Cow<'a, [u32]> {
+        match &self.rows {
+            Rows::Between(rows) => {
+                Cow::Borrowed(&self.chunk.session[rows.start + positions.start..rows.start + positions.end])
+            }
+            Rows::Listed(rows) => rows[positions].iter().map(|&row| self.chunk.session[row as usize]).collect(),
+        }
     }
 
     pub(super) fn kind(&self) -> Cow<'a, [u8]> {

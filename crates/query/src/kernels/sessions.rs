@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use zenovay_domain::{TimeRange, value_score};
+use zenovay_domain::{SESSION_MAX_MS, TimeRange, value_score};
 
-use super::work::Work;
+use super::work::{Bits, Work};
 use crate::derived::SessionMetrics;
 use crate::{Chunk, CodeSet, Dataset, MetricValues, NO_ROW, QueryError, SessionPart};
 
@@ -44,6 +44,8 @@ pub(super) struct Sessions<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Merged {
     part: SessionPart,
+    /// When the last event is; `i64::MIN` without events.
+    last_event_at: i64,
     first_chunk: u32,
     entry_chunk: u32,
     exit_chunk: u32,
@@ -61,12 +63,9 @@ impl<'a> Sessions<'a> {
         for (number, chunk) in dataset.chunks.iter().enumerate() {
             work.check()?;
             for range in [starting_in(chunk, window), heartbeats_ending_in(chunk, window)] {
-                let codes = &chunk.session_index().session;
-                for (&session, position) in codes[range.clone()].iter().zip(range) {
-                    if sessions.is_split(session) {
-                        parts.push((number as u32, chunk.sessions[position]));
-                    }
-                }
+                chunk.session_index().for_each_of(split_sessions, range, |position| {
+                    parts.push((number as u32, chunk.sessions[position]));
+                });
             }
         }
         work.take::<(u32, SessionPart)>(2 * parts.len())?;
@@ -97,6 +96,76 @@ impl<'a> Sessions<'a> {
             add_session(&mut totals, &merged.part);
         }
         totals
+    }
+
+    /// The metrics of the sessions with an event in `range`, which must be within the window.
+    pub(super) fn totals_with_event_in(&self, range: TimeRange, work: &Work<'_>) -> Result<MetricValues, QueryError> {
+        let mut totals = self.totals_starting_in(range);
+        self.for_each_reaching_into(range, work, |session| add_session(&mut totals, session.part))?;
+        Ok(totals)
+    }
+
+    /// Calls `visit` for each session that begins before `range` and has an event in it. The window must hold `range` and as
+    /// much before it as a session is long.
+    pub(super) fn for_each_reaching_into<'s>(
+        &'s self,
+        range: TimeRange,
+        work: &Work<'_>,
+        mut visit: impl FnMut(Session<'s>),
+    ) -> Result<(), QueryError> {
+        let before = starts_reaching(range);
+        // Sessions with events on both sides of the range: only rows tell whether there are some between.
+        let mut spanning: Vec<Session<'s>> = Vec::new();
+        for (chunk, number) in self.dataset.chunks.iter().zip(0..) {
+            let rows = chunk.rows_between(range.from, range.to);
+            if rows.is_empty() {
+                continue;
+            }
+            let first = chunk.rows_between(before.from, before.to);
+            chunk.for_each_reaching(first, rows.start, |position| {
+                let session = Session::in_one_chunk(number, &chunk.sessions[position]);
+                if self.is_split(session.part.session) {
+                } else if (session.part.last_row as usize) < rows.end {
+                    visit(session);
+                } else {
+                    spanning.push(session);
+                }
+            });
+        }
+        for merged in self.merged_starting_in(before) {
+            if merged.last_event_at >= range.to.as_millis() {
+                spanning.push(merged.session());
+            } else if merged.last_event_at >= range.from.as_millis() {
+                visit(merged.session());
+            }
+        }
+        self.for_each_with_rows_in(range, &spanning, work, visit)
+    }
+
+    /// Calls `visit` for each of `sessions` with an event in `range`, looking at all of its rows.
+    fn for_each_with_rows_in<'s>(
+        &self,
+        range: TimeRange,
+        sessions: &[Session<'s>],
+        work: &Work<'_>,
+        mut visit: impl FnMut(Session<'s>),
+    ) -> Result<(), QueryError> {
+        let codes = || sessions.iter().map(|session| session.part.session);
+        let (Some(lowest), Some(highest)) = (codes().min(), codes().max()) else { return Ok(()) };
+        let count = (highest - lowest) as usize + 1;
+        let taken = work.lend(size_of_val(sessions) + count / 8)?;
+        let mut without = Bits::new(count);
+        codes().for_each(|session| without.insert(session - lowest));
+        for chunk in self.dataset.chunks {
+            work.for_each_block(chunk.rows_between(range.from, range.to), |block| {
+                for &session in &chunk.session[block] {
+                    without.remove_if_there(session.wrapping_sub(lowest));
+                }
+            })?;
+        }
+        sessions.iter().filter(|session| !without.contains(session.part.session - lowest)).for_each(|s| visit(*s));
+        drop(taken);
+        Ok(())
     }
 
     fn merged_starting_in(&self, range: TimeRange) -> &[Merged] {
@@ -143,10 +212,7 @@ impl<'a> Sessions<'a> {
                 }
             })?;
         }
-        for Merged { part, first_chunk, .. } in self.merged_starting_in(range) {
-            let metrics = SessionMetrics::of(part);
-            visit(First { session: part.session, chunk: *first_chunk, row: part.first_row, metrics });
-        }
+        self.merged_starting_in(range).iter().for_each(|merged| visit(merged.session().first()));
         Ok(())
     }
 
@@ -171,16 +237,23 @@ impl<'a> Sessions<'a> {
         work: &Work<'_>,
         visit: &mut impl FnMut(Session<'s>),
     ) -> Result<(), QueryError> {
-        let chunk_number = number as u32;
-        let whole =
-            |part| Session { part, first_chunk: chunk_number, entry_chunk: chunk_number, exit_chunk: chunk_number };
         work.for_each_block(parts, |parts| {
             for part in &chunk.sessions[parts] {
                 if !self.is_split(part.session) {
-                    visit(whole(part));
+                    visit(Session::in_one_chunk(number as u32, part));
                 }
             }
         })
+    }
+
+    /// Calls `visit` with each part of a session that has parts in several chunks, and with the chunk of the part.
+    pub(super) fn for_each_split_part(&self, mut visit: impl FnMut(u32, &SessionPart)) {
+        self.split.iter().for_each(|(number, part)| visit(*number, part));
+    }
+
+    /// The sessions with parts in several chunks, put together.
+    pub(super) fn merged(&self) -> impl Iterator<Item = Session<'_>> {
+        self.merged.iter().map(Merged::session)
     }
 
     /// Where pageviews of the sessions with parts in several chunks are, other events among them: rows of chunks, each once
@@ -213,6 +286,24 @@ impl<'a> Sessions<'a> {
     pub(super) fn is_split(&self, session: u32) -> bool {
         self.split_sessions.contains(session)
     }
+}
+
+impl<'a> Session<'a> {
+    /// A session that is whole in chunk `number`.
+    #[inline]
+    fn in_one_chunk(number: u32, part: &'a SessionPart) -> Self {
+        Self { part, first_chunk: number, entry_chunk: number, exit_chunk: number }
+    }
+
+    pub(super) fn first(&self) -> First {
+        let Self { part, first_chunk, .. } = *self;
+        First { session: part.session, chunk: first_chunk, row: part.first_row, metrics: SessionMetrics::of(part) }
+    }
+}
+
+/// When the sessions begin that begin before `range` and may reach into it.
+fn starts_reaching(range: TimeRange) -> TimeRange {
+    TimeRange::new(range.from.plus_millis(-SESSION_MAX_MS), range.from)
 }
 
 impl Merged {
@@ -254,8 +345,17 @@ fn heartbeats_ending_in(chunk: &Chunk, range: TimeRange) -> Range<usize> {
 /// Puts the parts of one session together; they stand in the order of their chunks.
 fn merge(dataset: &Dataset<'_>, parts: &[(u32, SessionPart)]) -> Merged {
     let at = |chunk: u32, row: u32| dataset.chunks[chunk as usize].at[row as usize];
+    let last_event_at = |(number, part): &(u32, SessionPart)| {
+        if part.last_row == NO_ROW { i64::MIN } else { at(*number, part.last_row) }
+    };
     let (number, part) = parts[0];
-    let mut merged = Merged { part, first_chunk: number, entry_chunk: number, exit_chunk: number };
+    let mut merged = Merged {
+        part,
+        last_event_at: parts.iter().map(last_event_at).max().unwrap_or(i64::MIN),
+        first_chunk: number,
+        entry_chunk: number,
+        exit_chunk: number,
+    };
     for &(number, part) in &parts[1..] {
         let whole = &mut merged.part;
         if part.first_at < whole.first_at {

@@ -10,11 +10,12 @@
 
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 
-use super::count_pageviews;
 use super::ids::{DistinctIds, SharedIds};
 use super::select::Scan;
 use super::sessions::add_session;
 use super::work::{Bits, Work};
+use super::{CountedSessions, count_pageviews};
+use crate::derived::SessionMetrics;
 use crate::needs::{has_visitor_level, session_window};
 use crate::{
     Answer, Budget, Chunk, CodeSet, Dataset, DatasetBuilder, Derived, Dictionary, Filter, ListRef, MetricValues,
@@ -96,6 +97,7 @@ impl SessionShare {
             first_at: self.first_at,
             last_at: self.last_at,
             first_row: NO_ROW,
+            last_row: NO_ROW,
             entry_row: NO_ROW,
             exit_row: NO_ROW,
             pageviews: self.pageviews,
@@ -228,7 +230,16 @@ impl<'a> TotalsJoin<'a> {
         let rows = spans.iter().map(|span| span.rows).sum();
         let split = vec![Vec::new(); spans.len()];
         Ok(Self {
-            totals: Totals { work, query, buckets, spans, split, open: Vec::new(), rest: DatasetBuilder::default() },
+            totals: Totals {
+                work,
+                query,
+                buckets,
+                spans,
+                split,
+                open: Vec::new(),
+                seen_open: Vec::new(),
+                rest: DatasetBuilder::default(),
+            },
             shared: SharedIds::new(rows),
         })
     }
@@ -266,6 +277,8 @@ pub struct Totals<'a> {
     spans: Vec<Span>,
     split: Vec<Vec<u32>>,
     open: Vec<SessionShare>,
+    /// These sessions' ids, and the positions of buckets in which a section has an event of them.
+    seen_open: Vec<(u64, u32)>,
     /// With a filter, the rows of sessions that are in several sections.
     rest: DatasetBuilder,
 }
@@ -323,13 +336,6 @@ fn touched(buckets: &[Bucket], span: &Span) -> std::ops::Range<usize> {
     from..to.max(from)
 }
 
-/// The bucket that `at` is in.
-fn bucket_at(buckets: &mut [Bucket], at: i64) -> Option<&mut Bucket> {
-    let at = Timestamp::from_millis(at);
-    let position = buckets.partition_point(|bucket| bucket.range.to <= at);
-    buckets.get_mut(position).filter(|bucket| bucket.range.contains(at))
-}
-
 impl<'a> Totals<'a> {
     fn bucket_holding(&self, number: usize) -> Option<usize> {
         let span = &self.spans[number];
@@ -356,42 +362,46 @@ impl<'a> Totals<'a> {
         if self.query.filter != Filter::default() {
             return self.add_filtered_rows(number, section, split);
         }
-        let Self { work, buckets, spans, open, .. } = self;
+        let Self { work, buckets, spans, open, seen_open, .. } = self;
         work.check()?;
         let Section { chunk, visitor_ids, session_ids, .. } = section;
+        let mut is_split = Bits::new(session_ids.len());
+        is_split.insert_all(split);
+        let mut shares = vec![SessionMetrics::default(); session_ids.len()];
+        for part in chunk.sessions.iter() {
+            if is_split.contains(part.session) {
+                open.push(SessionShare::new(part, session_ids));
+            } else {
+                shares[part.session as usize] = SessionMetrics::of(part);
+            }
+        }
+        work.take::<SessionShare>(split.len())?;
         let touched = touched(buckets, &spans[number]);
         let mut seen = vec![0u64; visitor_ids.len().div_ceil(64)];
-        for bucket in &mut buckets[touched] {
+        let mut seen_sessions = Bits::new(session_ids.len());
+        for (position, bucket) in touched.clone().zip(&mut buckets[touched]) {
+            let open_before = seen_open.len();
             let rows = chunk.rows_between(bucket.range.from, bucket.range.to);
             bucket.metrics.events += rows.len() as u64;
             bucket.metrics.pageviews += count_pageviews(&chunk.kind[rows.clone()]);
             seen.fill(0);
-            for &visitor in &chunk.visitor[rows] {
+            for &visitor in &chunk.visitor[rows.clone()] {
                 seen[visitor as usize / 64] |= 1 << (visitor % 64);
             }
+            seen_sessions.for_each_distinct([&chunk.session[rows]], |session| {
+                // Nothing for one that is open.
+                shares[session as usize].add_to(&mut bucket.metrics);
+                if is_split.contains(session) {
+                    seen_open.push((session_ids[session as usize], position as u32));
+                }
+            });
+            work.take::<(u64, u32)>(seen_open.len() - open_before)?;
             let count = seen.iter().map(|word| word.count_ones() as usize).sum();
             let ids = ones(&seen).map(|code| visitor_ids[code]);
             bucket.add_visitors(work, count, ids)?;
             bucket.end_section(work)?;
         }
-        let mut is_split = Bits::new(session_ids.len());
-        is_split.insert_all(split);
-        // Sessions come in the order of their first event: the bucket is mostly the one before.
-        let mut position = 0;
-        for part in chunk.sessions.iter() {
-            if is_split.contains(part.session) {
-                open.push(SessionShare::new(part, session_ids));
-                continue;
-            }
-            let first_at = Timestamp::from_millis(part.first_at);
-            if !buckets.get(position).is_some_and(|bucket| bucket.range.contains(first_at)) {
-                position = buckets.partition_point(|bucket| bucket.range.to <= first_at);
-            }
-            if let Some(bucket) = buckets.get_mut(position).filter(|bucket| bucket.range.contains(first_at)) {
-                add_session(&mut bucket.metrics, part);
-            }
-        }
-        work.take::<SessionShare>(split.len())
+        Ok(())
     }
 
     /// Adds section `number` by its digest. The sessions of [`Totals::split`] must be open in the digest, and the section
@@ -411,7 +421,8 @@ impl<'a> Totals<'a> {
         self.work.check()?;
         let holding = self.bucket_holding(number);
         assert!(holding.is_some(), "a digest counts for one bucket");
-        let bucket = &mut self.buckets[holding.unwrap_or(0)];
+        let position = holding.unwrap_or(0);
+        let bucket = &mut self.buckets[position];
         let visitors = digest.metrics.visitors as usize;
         bucket.metrics = MetricValues {
             visitors: bucket.metrics.visitors,
@@ -425,7 +436,9 @@ impl<'a> Totals<'a> {
         bucket.add_visitors(&self.work, visitors, visitor_ids)?;
         bucket.end_section(&self.work)?;
         self.open.extend_from_slice(&digest.open);
-        self.work.take::<SessionShare>(digest.open.len())
+        let with_events = digest.open.iter().filter(|share| share.first_at != i64::MAX);
+        self.seen_open.extend(with_events.map(|share| (share.session, position as u32)));
+        self.work.take::<(SessionShare, (u64, u32))>(digest.open.len())
     }
 
     /// The same with a filter: rows of sessions that are in other sections, too, are put aside.
@@ -460,7 +473,7 @@ impl<'a> Totals<'a> {
         let scan = Scan::new(dataset, query.range, session_window(query.range), &own);
         let test = scan.compile(&query.filter)?;
         let selected = scan.select(&test)?;
-        let counted = scan.counted_sessions(&test, &selected)?;
+        let mut counted = CountedSessions::new(&scan)?;
         let columns = selected.first().map(|selected| (selected, selected.visitor(), selected.kind()));
         let mut seen = vec![0u64; dataset.visitor_ids.len().div_ceil(64)];
         let touched = touched(buckets, &spans[number]);
@@ -470,6 +483,7 @@ impl<'a> Totals<'a> {
                 let rows = selected.positions_between(bucket.range);
                 bucket.metrics.events += rows.len() as u64;
                 bucket.metrics.pageviews += count_pageviews(&kind[rows.clone()]);
+                counted.add([&*selected.session_at(rows.clone())], &mut bucket.metrics);
                 for &visitor in &visitor[rows] {
                     seen[visitor as usize / 64] |= 1 << (visitor % 64);
                 }
@@ -478,13 +492,6 @@ impl<'a> Totals<'a> {
             bucket.add_visitors(work, count, ones(&seen).map(|code| dataset.visitor_ids[code]))?;
             bucket.end_section(work)?;
         }
-        scan.sessions()?.for_each_starting_in(query.range, scan.work, |session| {
-            if counted.as_deref().is_none_or(|counted| counted.contains(session.part.session))
-                && let Some(bucket) = bucket_at(buckets, session.part.first_at)
-            {
-                add_session(&mut bucket.metrics, session.part);
-            }
-        })?;
         Ok(())
     }
 
@@ -497,13 +504,16 @@ impl<'a> Totals<'a> {
             let rest = std::mem::take(&mut self.rest).finish();
             self.add_filtered(self.spans.len() - 1, &rest.dataset(&rest.chunks()))?;
         }
-        let Self { mut buckets, mut open, .. } = self;
+        let Self { mut buckets, mut open, mut seen_open, .. } = self;
         open.sort_unstable_by_key(|share| share.session);
+        seen_open.sort_unstable();
+        seen_open.dedup();
+        let mut seen = seen_open.into_iter().peekable();
         for shares in open.chunk_by(|a, b| a.session == b.session) {
             let mut whole = shares[0];
             shares[1..].iter().for_each(|share| whole.merge(share));
-            if let Some(bucket) = bucket_at(&mut buckets, whole.first_at) {
-                add_session(&mut bucket.metrics, &whole.part());
+            while let Some((_, bucket)) = seen.next_if(|(session, _)| *session == whole.session) {
+                add_session(&mut buckets[bucket as usize].metrics, &whole.part());
             }
         }
         Ok(buckets.into_iter().map(|bucket| bucket.metrics).collect())
@@ -561,6 +571,7 @@ impl Chunk {
             sessions: parts
                 .map(|part| SessionPart {
                     first_row: new_row(part.first_row),
+                    last_row: new_row(part.last_row),
                     entry_row: new_row(part.entry_row),
                     exit_row: new_row(part.exit_row),
                     ..*part

@@ -90,6 +90,12 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Asks for `bytes` of memory that are given back when what this returns is dropped.
+    pub(super) fn lend(&self, bytes: usize) -> Result<Lent<'_>, QueryError> {
+        self.take::<u8>(bytes)?;
+        Ok(Lent { taken_bytes: &self.taken_bytes, bytes })
+    }
+
     /// `count` times `value`.
     pub(super) fn filled<T: Clone>(&self, value: T, count: usize) -> Result<Vec<T>, QueryError> {
         self.take::<T>(count)?;
@@ -106,6 +112,18 @@ impl<'a> Work<'a> {
     pub(super) fn bits(&self, count: usize) -> Result<Bits, QueryError> {
         self.take::<u64>(count.div_ceil(64))?;
         Ok(Bits::new(count))
+    }
+}
+
+/// Memory that is given back.
+pub(super) struct Lent<'a> {
+    taken_bytes: &'a Cell<usize>,
+    bytes: usize,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.taken_bytes.set(self.taken_bytes.get() - self.bytes);
     }
 }
 
@@ -154,6 +172,14 @@ impl Bits {
         self.words[code as usize / 64] |= 1 << (code % 64);
     }
 
+    /// Takes `code` out when the set can hold it.
+    #[inline]
+    pub(super) fn remove_if_there(&mut self, code: u32) {
+        if let Some(word) = self.words.get_mut(code as usize / 64) {
+            *word &= !(1 << (code % 64));
+        }
+    }
+
     /// Adds `code` when `condition` holds, without a branch.
     #[inline]
     pub(super) fn insert_if(&mut self, code: u32, condition: bool) {
@@ -183,6 +209,24 @@ impl Bits {
     pub(super) fn unite(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word |= other;
+        }
+    }
+
+    /// Calls `visit` once with each distinct code of `lists`. The set must be empty, and is empty afterwards.
+    pub(super) fn for_each_distinct<'l>(
+        &mut self,
+        lists: impl IntoIterator<Item = &'l [u32], IntoIter: Clone>,
+        mut visit: impl FnMut(u32),
+    ) {
+        let lists = lists.into_iter();
+        for &code in lists.clone().flatten() {
+            if !self.contains(code) {
+                self.insert(code);
+                visit(code);
+            }
+        }
+        for &code in lists.flatten() {
+            self.words[code as usize / 64] = 0;
         }
     }
 
