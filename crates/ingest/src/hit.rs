@@ -93,6 +93,8 @@ pub struct HitFields<'a> {
     pub(crate) at_ms: Option<i64>,
     pub(crate) idempotency_key: Option<Cow<'a, str>>,
     pub(crate) cookieless: bool,
+    /// The browser asks not to be tracked, as the page saw it.
+    pub(crate) opted_out: bool,
     pub(crate) webdriver: bool,
     pub(crate) engagement_ms: u32,
     pub(crate) scroll_percent: u8,
@@ -122,6 +124,7 @@ impl<'a> HitFields<'a> {
             at_ms: None,
             idempotency_key: None,
             cookieless: false,
+            opted_out: false,
             webdriver: false,
             engagement_ms: 0,
             scroll_percent: 0,
@@ -211,6 +214,7 @@ fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
         m.text(&[Known::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
     fields.visitor_id = m.text(&[Known::VisitorId], rule("Visitor id", 255)).filter(|id| !id.is_empty());
     fields.cookieless = m.flag(Known::Cookieless);
+    fields.opted_out = m.flag(Known::OptedOut);
     fields.webdriver = m.flag(Known::Webdriver);
     let milliseconds = m.number(Known::EngagementMs, 0.0, f64::MAX);
     let seconds = m.number(Known::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);

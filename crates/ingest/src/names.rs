@@ -40,6 +40,7 @@ names! {
     IdempotencyKey = "idempotencyKey",
     Language = "language",
     Name = "name",
+    OptedOut = "opted_out",
     OrderId = "order_id",
     Os = "os",
     PageTitle = "page_title",

@@ -176,7 +176,8 @@ impl Pipeline {
         if self.is_bot(hit, fields, &agent) {
             return Err(DropReason::Bot.into());
         }
-        let gpc = hit.sec_gpc.map(trim) == Some("1");
+        // Pages see Do Not Track, too, and may choose to ignore it: then only the header says it. GPC they cannot ignore.
+        let gpc = fields.opted_out || hit.sec_gpc.map(trim) == Some("1");
         if rules.settings().opt_out_on_gpc && (gpc || hit.dnt.map(trim) == Some("1")) {
             return Err(DropReason::GpcOptedOut.into());
         }

@@ -219,6 +219,12 @@ fn privacy_signals_thin_out_or_drop() {
     assert!(thin.flags.contains(EventFlags::GPC_OPTED_OUT.with(EventFlags::COOKIELESS)));
     assert_eq!(thin.dimensions.get(Dimension::Language), "");
     assert_eq!(thin.dimensions.get(Dimension::Properties), r#"{"plan":"pro"}"#);
+    // What the script saw in the browser is as good as the header; a page that ignores Do Not Track does not say it.
+    let said = body.replacen('{', r#"{"opted_out":true,"#, 1);
+    let said = Hit { dnt: Some("1"), ..page(&said) };
+    let quiet = pipeline().track(&said, &rules(open())).unwrap().event;
+    assert_eq!((&quiet.dimensions, quiet.flags), (&thin.dimensions, thin.flags));
+    assert_eq!(reason(&said, strict()), "gpc_opted_out");
     let full = pipeline().track(&dnt, &rules(open())).unwrap().event;
     assert!(!full.flags.contains(EventFlags::GPC_OPTED_OUT));
     assert_eq!(full.dimensions.get(Dimension::Language), "de-DE");
