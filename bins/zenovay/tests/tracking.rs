@@ -246,7 +246,7 @@ async fn the_script_is_served_with_caching_or_its_absence_is_explained() {
         assert!(app.get("/").send().await.expect(200).text().contains("without its assets"));
         return;
     }
-    for path in ["/z.js", "/api/_z/z.js"] {
+    for path in ["/z.js", "/api/_z/z.js", "/z-more.js", "/api/_z/z-more.js"] {
         let plain = app.get(path).send().await.expect(200);
         assert_eq!(plain.header("content-type"), Some("text/javascript; charset=utf-8"));
         assert_eq!(plain.header("access-control-allow-origin"), Some("*"));
@@ -261,6 +261,66 @@ async fn the_script_is_served_with_caching_or_its_absence_is_explained() {
         std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut unpacked).unwrap();
         assert_eq!(unpacked, plain.body);
     }
+}
+
+/// `z.js` loads the second script that it was built with, and browsers keep that one.
+#[actix_web::test]
+async fn the_second_script_is_kept_under_its_name_and_no_other() {
+    let app = TestApp::start().await;
+    if !zenovay::http::assets::are_built() {
+        return;
+    }
+    let script = app.get("/z.js").send().await.expect(200).text();
+    let (_, after) = script.split_once("/z-more.js?").expect("z.js loads z-more.js");
+    let name = after.get(..16).unwrap();
+    assert!(name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+    for (query, expected) in [
+        (format!("?{name}"), "public, max-age=31536000, immutable"),
+        ("?0123456789abcdef".to_owned(), "public, max-age=3600, must-revalidate"),
+        (format!("?{name}0"), "public, max-age=3600, must-revalidate"),
+        ("?".to_owned(), "public, max-age=3600, must-revalidate"),
+    ] {
+        let reply = app.get(&format!("/api/_z/z-more.js{query}")).send().await.expect(200);
+        assert_eq!(reply.header("cache-control"), Some(expected), "{query}");
+    }
+}
+
+/// What the script may do is told to every page, cached for a while, and limited like everything public.
+#[actix_web::test]
+async fn the_settings_of_a_website_are_told_to_its_pages() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Free).website("shop.example");
+    site.edit(|settings| *settings = WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() });
+    for path in [format!("/load/{}", site.code()), format!("/api/_z/load/{}", site.code())] {
+        let reply = app.get(&path).header("origin", "https://other.example").send().await.expect(200);
+        assert_eq!(reply.data(), json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false }));
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(reply.header("cache-control"), Some("public, max-age=300, must-revalidate"));
+        let etag = reply.header("etag").unwrap().to_owned();
+        let known = app.get(&path).header("if-none-match", &etag).send().await.expect(304);
+        assert!(known.body.is_empty());
+        assert_eq!((known.header("etag"), known.header("access-control-allow-origin")), (Some(&*etag), Some("*")));
+        assert_eq!(known.header("cache-control"), Some("public, max-age=300, must-revalidate"));
+    }
+    let path = format!("/load/{}", site.code());
+    let etag = app.get(&path).send().await.expect(200).header("etag").unwrap().to_owned();
+    site.edit(|settings| settings.cookieless = false);
+    let changed = app.get(&path).header("if-none-match", &etag).send().await.expect(200);
+    assert_eq!(changed.data()["cookieless"], false);
+    assert_ne!(changed.header("etag"), Some(&*etag));
+    for unknown in ["/load/ZV_nobody", "/load/x", "/api/_z/load/%00"] {
+        let reply = app.get(unknown).send().await.expect(404);
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    }
+    let codes: Vec<u16> = {
+        let mut codes = Vec::new();
+        for _ in 0..31 {
+            codes.push(app.get(&path).from("203.0.113.7").send().await.status);
+        }
+        codes
+    };
+    assert_eq!((codes.iter().filter(|&&code| code == 200).count(), codes[30]), (30, 429));
 }
 
 /// A session that the server stitches goes on over a restart.

@@ -1,5 +1,5 @@
-//! `z.js` and the start page. The script is built by the project's own command and embedded; a server that was built
-//! without it says so.
+//! `z.js`, the second script `z-more.js`, and the start page. The scripts are built by the project's own command and
+//! embedded; a server that was built without them says so.
 
 use std::io::Write;
 use std::sync::OnceLock;
@@ -15,68 +15,101 @@ use super::envelope::ApiError;
 
 #[derive(RustEmbed)]
 #[folder = "../../tracker/dist"]
-#[include = "z.js"]
+#[include = "*.js"]
 #[allow_missing = true]
 struct Tracker;
 
 struct Script {
     plain: actix_web::web::Bytes,
     gzip: actix_web::web::Bytes,
-    etag: String,
+    /// The first half of its SHA-256, in hexadecimal.
+    digest: String,
 }
 
-/// The script, packed once; `None` when the server was built without it.
-fn script() -> Option<&'static Script> {
-    static SCRIPT: OnceLock<Option<Script>> = OnceLock::new();
-    let load = || {
-        let file = Tracker::get("z.js")?;
-        let digest: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+/// Browsers keep a script for an hour and then ask whether it changed.
+const FOR_AN_HOUR: &str = "public, max-age=3600, must-revalidate";
+
+/// Browsers keep what has the digest of its content in its address.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// Characters of its digest by which `z.js` names the second script that it was built with.
+const NAME_CHARS: usize = 16;
+
+impl Script {
+    /// Reads and packs a script; `None` when the server was built without it.
+    fn load(name: &str) -> Option<Self> {
+        let file = Tracker::get(name)?;
+        let digest = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(&file.data).ok()?;
-        Some(Script {
-            gzip: encoder.finish().ok()?.into(),
-            plain: file.data.into_owned().into(),
-            etag: format!("\"{digest}\""),
-        })
-    };
-    SCRIPT.get_or_init(load).as_ref()
+        Some(Self { gzip: encoder.finish().ok()?.into(), plain: file.data.into_owned().into(), digest })
+    }
+
+    fn respond(&self, req: &HttpRequest, caching: &'static str) -> HttpResponse {
+        let etag = format!("\"{}\"", self.digest);
+        let mut response = if known(req.headers(), &etag) {
+            with_script_headers(&mut HttpResponse::NotModified(), etag, caching).finish()
+        } else if accepts_gzip(req.headers()) {
+            with_script_headers(&mut HttpResponse::Ok(), etag, caching)
+                .insert_header((header::CONTENT_ENCODING, "gzip"))
+                .body(self.gzip.clone())
+        } else {
+            with_script_headers(&mut HttpResponse::Ok(), etag, caching).body(self.plain.clone())
+        };
+        cors::any_origin(response.headers_mut());
+        response
+    }
+}
+
+/// `z.js`, packed once.
+fn script() -> Option<&'static Script> {
+    static SCRIPT: OnceLock<Option<Script>> = OnceLock::new();
+    SCRIPT.get_or_init(|| Script::load("z.js")).as_ref()
+}
+
+/// `z-more.js`, packed once.
+fn second_script() -> Option<&'static Script> {
+    static SCRIPT: OnceLock<Option<Script>> = OnceLock::new();
+    SCRIPT.get_or_init(|| Script::load("z-more.js")).as_ref()
 }
 
 /// Whether the server was built with its assets.
 pub fn are_built() -> bool {
-    script().is_some()
+    script().is_some() && second_script().is_some()
 }
 
-/// `GET /z.js`. Browsers keep it for an hour and then ask whether it changed.
+fn not_built() -> ApiError {
+    ApiError::not_found("This server was built without its assets: run `just assets` and build again")
+}
+
+/// `GET /z.js`.
 pub async fn tracker(req: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let Some(script) = script() else {
-        return Err(ApiError::not_found("This server was built without its assets: run `just assets` and build again"));
-    };
-    let mut response = if known(req.headers(), &script.etag) {
-        with_script_headers(&mut HttpResponse::NotModified(), script).finish()
-    } else if accepts_gzip(req.headers()) {
-        let mut response = HttpResponse::Ok();
-        with_script_headers(&mut response, script)
-            .insert_header((header::CONTENT_ENCODING, "gzip"))
-            .body(script.gzip.clone())
-    } else {
-        with_script_headers(&mut HttpResponse::Ok(), script).body(script.plain.clone())
-    };
-    cors::any_origin(response.headers_mut());
-    Ok(response)
+    Ok(script().ok_or_else(not_built)?.respond(&req, FOR_AN_HOUR))
 }
 
-fn with_script_headers<'a>(response: &'a mut HttpResponseBuilder, script: &Script) -> &'a mut HttpResponseBuilder {
+/// `GET /z-more.js`, which `z.js` loads with the beginning of its digest as the query. A `z.js` of another version gets
+/// the script as it is now, but not for long.
+pub async fn second(req: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let script = second_script().ok_or_else(not_built)?;
+    let named = script.digest.get(..NAME_CHARS) == Some(req.query_string());
+    Ok(script.respond(&req, if named { FOR_EVER } else { FOR_AN_HOUR }))
+}
+
+fn with_script_headers<'a>(
+    response: &'a mut HttpResponseBuilder,
+    etag: String,
+    caching: &'static str,
+) -> &'a mut HttpResponseBuilder {
     response
         .insert_header((header::CONTENT_TYPE, "text/javascript; charset=utf-8"))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=3600, must-revalidate"))
-        .insert_header((header::ETAG, script.etag.as_str()))
+        .insert_header((header::CACHE_CONTROL, caching))
+        .insert_header((header::ETAG, etag))
         .insert_header((header::VARY, "accept-encoding"))
         .insert_header(("cross-origin-resource-policy", "cross-origin"))
 }
 
-/// Whether `If-None-Match` names the script as it is (RFC 9110 §13.1.2, weak comparison).
-fn known(headers: &HeaderMap, etag: &str) -> bool {
+/// Whether `If-None-Match` names what would be answered (RFC 9110 §13.1.2, weak comparison). `etag` is without `W/`.
+pub fn known(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(header::IF_NONE_MATCH)
         .filter_map(|line| line.to_str().ok())

@@ -1,15 +1,20 @@
-//! What anybody may read: the live count of a website, and the summary of one with a public dashboard.
+//! What anybody may read: what the script is told of a website, its live count, and the summary of one with a public
+//! dashboard.
 
+use std::sync::Arc;
+
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde_json::{Value, json};
-use zenovay_domain::{Dimension, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, Zone};
+use zenovay_domain::{Dimension, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
 use zenovay_limits::AddressClass;
 use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
 
 use super::countries::country_name;
-use super::envelope::ApiError;
+use super::envelope::{ApiError, Success};
 use super::external::{analytics::by_visitors, rounded};
-use super::{client_ip, cors, errors};
+use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
@@ -21,10 +26,7 @@ pub async fn live(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse 
 async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value, ApiError> {
     let now = state.clock.now();
     limit(state, req, now)?;
-    let unknown = || ApiError::not_found("Unknown tracking code");
-    let code = req.match_info().get("code").unwrap_or("").parse().map_err(|_malformed| unknown())?;
-    let website = state.directory.website_by_code(&code)?.ok_or_else(unknown)?;
-    let id = website.id;
+    let id = website_of(state, req)?.id;
     let count = state.queries.run(move |ask| ask.live(id, now)).await?;
     let timestamp = now.to_string();
     Ok(json!({
@@ -34,6 +36,72 @@ async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Va
         "count": count,
         "timestamp": timestamp,
     }))
+}
+
+/// The website whose tracking code is in the path.
+fn website_of(state: &AppState, req: &HttpRequest) -> Result<Arc<Website>, ApiError> {
+    let unknown = || ApiError::not_found("Unknown tracking code");
+    let code = req.match_info().get("code").unwrap_or("").parse().map_err(|_malformed| unknown())?;
+    state.directory.website_by_code(&code)?.ok_or_else(unknown)
+}
+
+/// Caches keep the settings for five minutes (SPEC F1), then ask whether they changed.
+const SETTINGS_CACHING: &str = "public, max-age=300, must-revalidate";
+
+/// The settings of a website that say what its pages may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct ScriptSettings {
+    /// Nothing may be stored in the browser.
+    cookieless: bool,
+    /// Clicks on links to other sites are of use.
+    track_outbound_links: bool,
+    /// Clicks on downloads are of use.
+    track_downloads: bool,
+}
+
+impl ScriptSettings {
+    fn of(settings: &WebsiteSettings) -> Self {
+        Self {
+            cookieless: settings.cookieless,
+            track_outbound_links: settings.track_outbound_links,
+            track_downloads: settings.track_downloads,
+        }
+    }
+
+    /// Names these settings among all that there can be.
+    fn etag(self) -> String {
+        let Self { cookieless, track_outbound_links, track_downloads } = self;
+        let flags = [cookieless, track_outbound_links, track_downloads].map(|is_on| if is_on { '1' } else { '0' });
+        format!("\"{}\"", String::from_iter(flags))
+    }
+}
+
+/// `GET /load/:trackingCode`: what the script may do on the pages of a website. Nothing is stored in a browser before it
+/// is asked.
+pub async fn settings(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
+    let mut response = match script_settings(&state, &req) {
+        Ok(response) => response,
+        Err(error) => HttpResponse::from_error(error),
+    };
+    cors::any_origin(response.headers_mut());
+    response
+}
+
+fn script_settings(state: &AppState, req: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    let now = state.clock.now();
+    limit(state, req, now)?;
+    let settings = ScriptSettings::of(&website_of(state, req)?.settings);
+    let etag = settings.etag();
+    let mut response = if assets::known(req.headers(), &etag) {
+        HttpResponse::NotModified().finish()
+    } else {
+        Success::new(settings, now).into_response()
+    };
+    // Weak: the time in the body differs.
+    let etag = header::HeaderValue::try_from(format!("W/{etag}")).map_err(|_impossible| ApiError::internal())?;
+    response.headers_mut().insert(header::ETAG, etag);
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(SETTINGS_CACHING));
+    Ok(response)
 }
 
 /// `GET /e/realtime/:websiteId`: today against the same hours of yesterday, in the website's zone. It tells more than a

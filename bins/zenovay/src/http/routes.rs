@@ -65,6 +65,8 @@ macro_rules! tracking {
     ($prefix:literal) => {
         [
             get(concat!($prefix, "/z.js"), Access::Public, Origins::Any, |route| route.to(assets::tracker)),
+            get(concat!($prefix, "/z-more.js"), Access::Public, Origins::Any, |route| route.to(assets::second)),
+            get(concat!($prefix, "/load/{code}"), Access::Public, Origins::Any, |route| route.to(public::settings)),
             post(concat!($prefix, "/e/{code}"), Access::Public, Origins::Asking, |route| route.to(tracking::hit)),
             post(concat!($prefix, "/e/heartbeat/{code}"), Access::Public, Origins::Asking, |route| {
                 route.to(tracking::heartbeat)
@@ -88,8 +90,8 @@ macro_rules! external {
     };
 }
 
-static TRACKING: [Endpoint; 8] = tracking!("");
-static FIRST_PARTY: [Endpoint; 8] = tracking!("/api/_z");
+static TRACKING: [Endpoint; 10] = tracking!("");
+static FIRST_PARTY: [Endpoint; 10] = tracking!("/api/_z");
 static EXTERNAL: [Endpoint; 12] = [
     external!("/usage", ReadUsage, usage::usage),
     external!("/websites", ListWebsites, websites::list),
