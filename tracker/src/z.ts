@@ -1,14 +1,17 @@
 /**
- * The tracking script. One file, no dependency, no effect on the page it runs in: it patches nothing but
- * `history.pushState` and `history.replaceState`, and every entry point swallows its own errors.
+ * The tracking script: counts views, measures visible time, runs the page's commands. No dependency, no effect on the
+ * page it runs in: it patches nothing but `history.pushState` and `history.replaceState`, and every entry point swallows
+ * its own errors. What a page can do without until its first report is sent is in `more.ts`.
  */
+import type { Core, Fields, Order, Report } from "./core";
 
 declare const SCRIPT_VERSION: string;
-export {};
+/** Names the build of `z-more.js` that belongs to this one. */
+declare const MORE_HASH: string;
 
 type Properties = Record<string, unknown>;
-type Fields = Record<string, unknown>;
 type Command = (...args: unknown[]) => unknown;
+type Queue = { push: (...calls: ArrayLike<unknown>[]) => unknown } & Iterable<Iterable<unknown>>;
 
 /** `window.ZENOVAY_TRACKER_CONFIG`: wins over the attributes of the tag. */
 interface TrackerConfig {
@@ -22,23 +25,18 @@ interface TrackerConfig {
 
 type Page = Window & {
   ZENOVAY_TRACKER_CONFIG?: TrackerConfig;
-  zenovay?: Command & { q?: ArrayLike<unknown>[]; version?: string };
-  zenovayQueue?: ArrayLike<unknown>[];
+  zenovay?: Command & { q?: Queue; version?: string };
+  zenovayQueue?: Queue;
+  navigation?: EventTarget;
 };
 
 ((page: Page, doc: Document, nav: Navigator & { globalPrivacyControl?: boolean }) => {
-  // What the page does to these later does not reach us.
-  const { stringify } = JSON;
-  const { now } = Date;
-  const fetchNatively = page.fetch?.bind(page);
-  const beaconNatively = nav.sendBeacon?.bind(nav);
+  let debug = false;
+  const log = (...words: unknown[]) => {
+    if (debug) console.log("[Zenovay]", ...words);
+  };
 
-  const HEARTBEAT_MS = 30_000;
-  const SESSION_GAP_MS = 1_800_000;
-  const SAME_PAGE_MS = 1_000;
-  const DOWNLOAD = /\.(7z|avi|csv|dmg|docx?|exe|gz|iso|mov|mp[34]|msi|odt|pdf|pkg|pptx?|rar|tar|txt|wav|xlsx?|zip)$/i;
-
-  /** `work`, but never throws into the page. */
+  /** `work`, but it never throws into the page. */
   const safely =
     <A extends unknown[], R>(work: (...args: A) => R) =>
     (...args: A): R | undefined => {
@@ -49,290 +47,370 @@ type Page = Window & {
       }
     };
 
-  // Own members only: neither a polluted prototype nor an element with this id says where reports go.
-  const config: TrackerConfig = Object.assign(Object.create(null), page.ZENOVAY_TRACKER_CONFIG);
-  // currentScript is null where a tag manager or a loader put the tag on the page.
-  const tag = (doc.currentScript || doc.querySelector('script[src*="/z.js"]')) as HTMLScriptElement | null;
-  const attribute = (name: string) => tag?.getAttribute("data-" + name);
-  const code = config.trackingCode || attribute("tracking-code") || attribute("id") || "";
-  // Next to the script, so that a first-party proxy path works without being told.
-  const base = config.apiUrl || (tag?.src || "").replace(/\/z\.js.*$/, "");
-  const debug = config.debugMode ?? attribute("debug") === "true";
-  const optedOut =
-    (nav.globalPrivacyControl || nav.doNotTrack === "1") && attribute("ignore-dnt") !== "true";
-  const cookieless = optedOut || (config.cookielessMode ?? attribute("cookieless") !== "false");
-  const followsLinks = config.trackOutboundLinks ?? attribute("track-outbound-links") !== "false";
+  safely(() => {
+    // What the page does to these later does not reach us.
+    const { stringify } = JSON;
+    const { now } = Date;
+    const fetchNatively = page.fetch?.bind(page);
+    const beaconNatively = nav.sendBeacon?.bind(nav);
 
-  function log(...words: unknown[]) {
-    if (debug) console.log("[Zenovay]", ...words);
-  }
+    const HEARTBEAT_MS = 30_000;
+    const SAME_PAGE_MS = 1_000;
+    /** How long reports wait to learn whether the visitor may be recognised. */
+    const IDENTITY_MS = 5_000;
+    /** Orders that are kept until the second script carries them out. */
+    const ORDERS_MAX = 50;
+    const URL_MAX = 2_048;
+    /** Of all properties of an event as JSON; the server keeps a little more. */
+    const PROPERTIES_MAX_BYTES = 32_000;
 
-  if (page.zenovay?.version) return;
-  if (!/^ZV_\w+$/.test(code) || !base) {
-    log("no tracking code");
-    return;
-  }
-
-  const queues = [page.zenovay?.q, page.zenovayQueue];
-  let enabled = true;
-  /** The last recorded URL with its hash, and when. */
-  let lastUrl = "";
-  let lastAt = 0;
-  let referrer = doc.referrer;
-  let scrolled = 0;
-  let reported = 0;
-  let visibleSince = 0;
-  let engagedMs = 0;
-  let memory = Object.create(null) as Record<string, string>;
-
-  const randomId = () => {
-    const bytes = crypto.getRandomValues(new Uint8Array(16));
-    let id = "";
-    for (let i = 0; i < 16; i++) id += (bytes[i]! + 256).toString(16).slice(1);
-    return id;
-  };
-
-  /** Reads or writes a value that survives the page; in memory where storage is blocked or not wanted. */
-  const stored = (key: string, value?: string): string | undefined => {
-    if (value !== undefined) memory[key] = value;
-    if (!cookieless) {
-      try {
-        if (value === undefined) return localStorage.getItem(key) ?? memory[key];
-        localStorage.setItem(key, value);
-      } catch {
-        // Blocked: the copy in memory serves this page.
-      }
-    }
-    return memory[key];
-  };
-
-  const visitorId = () => {
-    let id = cookieless ? undefined : /(?:^|; )zv_vid=(\w+)/.exec(doc.cookie)?.[1];
-    id ||= stored("zv_vid") || randomId();
-    memory.zv_vid = id;
-    if (!cookieless && enabled) {
-      doc.cookie = `zv_vid=${id};path=/;max-age=31536000;SameSite=Lax` + (location.protocol === "https:" ? ";Secure" : "");
-    }
-    return id;
-  };
-
-  const sessionId = () => {
-    const [id, at] = (stored("zv_sid") || "").split(".");
-    const current = id && now() - Number(at) < SESSION_GAP_MS ? id : randomId();
-    stored("zv_sid", `${current}.${now()}`);
-    return current;
-  };
-
-  const send = (path: string, body: Fields, leaving?: boolean, tries = 3) => {
-    const url = `${base}/e/${path}${code}`;
-    const text = stringify(body);
-    log(body.event_type || "heartbeat", body);
-    if ((leaving || !fetchNatively) && beaconNatively?.(url, text)) return;
-    // A text body needs no preflight.
-    fetchNatively?.(url, { __proto__: null, method: "POST", body: text, keepalive: true, credentials: "omit" } as RequestInit)
-      .then(({ status }) => {
-        // 503 is the one answer after which nothing was stored, so a retry counts once.
-        if (status === 503 && tries > 1) setTimeout(safely(() => enabled && send(path, body, false, tries - 1)), 5_000);
-        // The website does not take this page's reports: asking again would only fill the page's console.
-        if (status === 401 || status === 403) {
-          log("refused", status);
-          enabled = false;
-        }
-      })
-      .catch((error) => log("not sent", error));
-  };
-
-  /** What every report says. Without prototype, so that a polluted one changes nothing. */
-  const body = (url: string): Fields => {
-    const fields: Fields = Object.create(null);
-    fields.url = url;
-    fields.session_id = sessionId();
-    if (cookieless) fields.cookieless = true;
-    else fields.visitor_id = visitorId();
-    return fields;
-  };
-
-  const event = (type: string, name?: unknown, properties?: unknown, url = location.href, from = referrer) => {
-    if (!enabled) return;
-    const fields = body(url);
-    const { width, height } = screen;
-    fields.event_type = type;
-    if (name) fields.event_name = String(name);
-    fields.title = doc.title;
-    if (from) fields.referrer = from;
-    fields.user_agent = nav.userAgent;
-    // The server reads browser and system from the user agent; only the page knows a tablet that calls itself a Mac.
-    fields.device_type = !matchMedia("(pointer:coarse)").matches
-      ? "desktop"
-      : Math.min(width, height) < 600
-        ? "mobile"
-        : "tablet";
-    fields.browser = fields.os = "unknown";
-    fields.screen_width = width;
-    fields.screen_height = height;
-    fields.viewport_width = innerWidth;
-    fields.viewport_height = innerHeight;
-    if (!optedOut) {
-      fields.language = nav.language;
-      fields.timezone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    }
-    fields.script_version = SCRIPT_VERSION;
-    if (properties && typeof properties === "object") {
-      const data: Fields = (fields.event_data = Object.create(null));
-      for (const key of Object.keys(properties)) {
-        const value = (properties as Properties)[key];
-        if (/^(s|n|b)/.test(typeof value)) data[key] = value;
-      }
-    }
-    send("", fields);
-  };
-
-  const named = (type: string, name: unknown, properties?: unknown) =>
-    name ? event(type, name, properties) : log(type, "needs a name");
-
-  const visible = () => doc.visibilityState === "visible";
-
-  /** Reports visible time and scroll depth since the last report. */
-  const heartbeat = (leaving?: boolean) => {
-    if (!enabled) return;
-    const at = now();
-    if (visibleSince) engagedMs += at - visibleSince;
-    visibleSince = visible() && !leaving ? at : 0;
-    if (!lastUrl || (engagedMs < 1 && scrolled <= reported)) return;
-    const fields = body(lastUrl);
-    fields.engagement_ms = Math.round(Math.max(0, engagedMs));
-    fields.scroll_depth = reported = scrolled;
-    engagedMs = 0;
-    send("heartbeat/", fields, leaving);
-  };
-
-  const measureScroll = () => {
-    const height = doc.documentElement.scrollHeight;
-    if (height) scrolled = Math.max(scrolled, Math.min(100, Math.round(((scrollY + innerHeight) / height) * 100)));
-  };
-
-  const pageview = (manual?: boolean) => {
-    if (!enabled) return;
-    const url = location.href;
-    const samePlace = manual ? url === lastUrl : url.split("#")[0] === lastUrl.split("#")[0];
-    // A router's own call for a page that was just counted is not another view of it; a hash alone never is.
-    if (samePlace && (!manual || now() - lastAt < SAME_PAGE_MS)) return;
-    if (lastUrl) {
-      heartbeat();
-      referrer = "";
-    }
-    lastUrl = url;
-    lastAt = now();
-    scrolled = reported = 0;
-    // Routers set the title after the URL, and may go on to the next URL before this one is reported.
-    const from = referrer;
-    setTimeout(
-      safely(() => {
-        event("pageview", 0, 0, url, from);
-        measureScroll();
-      }),
-    );
-  };
-
-  const identify = (who: unknown, traits?: unknown) => {
-    const data: Fields = Object.create(null);
-    Object.assign(data, traits, typeof who === "object" ? who : undefined);
-    if (typeof who === "string" || typeof who === "number") data[/@/.test(String(who)) ? "email" : "user_id"] = who;
-    if (data.email || data.user_id || data.id) event("identify", 0, data);
-    else log("identify needs an id or an email");
-  };
-
-  const reset = () => {
-    stored("zv_vid", "");
-    stored("zv_sid", "");
-    memory = Object.create(null);
-    if (!cookieless) doc.cookie = "zv_vid=;path=/;max-age=0";
-  };
-
-  const commands: Record<string, Command> = {
-    __proto__: null as never,
-    track: (name, properties, more) =>
-      typeof properties === "string"
-        ? named("custom", name, { ...(more as Properties), funnel: properties })
-        : named("custom", name, properties),
-    page: () => pageview(true),
-    identify,
-    goal: (name, properties) => named("goal", name, properties),
-    revenue: (value, currency, properties) =>
-      event("revenue", 0, { ...(properties as Properties), value, currency: currency || "USD" }),
-    consent: (state) => event("consent", 0, { state }),
-    getVisitorId: visitorId,
-    enable: () => {
-      if (enabled) return;
-      enabled = true;
-      // The time since it was disabled is nobody's.
-      engagedMs = 0;
-      visibleSince = visible() ? now() : 0;
-    },
-    disable: () => void (enabled = false),
-    reset,
-  };
-
-  const zenovay = safely((name: string, ...args: unknown[]) =>
-    // An unknown command is the name of an event, as in the first generation of the script.
-    (commands[name] || ((properties) => named("custom", name, properties)))(...args),
-  ) as NonNullable<Page["zenovay"]> & typeof commands;
-  zenovay.version = SCRIPT_VERSION;
-  zenovay.identify = safely(identify);
-  zenovay.reset = safely(reset);
-  page.zenovay = zenovay;
-
-  const start = safely(() => {
-    // A page that froze its history keeps it: then only `page` counts its routes.
-    safely(() => {
-      for (const name of ["pushState", "replaceState"] as const) {
-        const native = history[name];
-        history[name] = function (this: History, ...args: Parameters<typeof native>) {
-          native.apply(this, args);
-          safely(pageview)();
-        };
-      }
-    })();
-    const on = (target: EventTarget, type: string, handler: (event: never) => void, options?: object) =>
-      target.addEventListener(type, safely(handler) as EventListener, options);
-    on(page, "popstate", () => pageview());
-    on(page, "pageshow", (shown: PageTransitionEvent) => {
-      if (!shown.persisted) return;
-      lastUrl = "";
-      pageview();
-    });
-    on(page, "pagehide", () => heartbeat(true));
-    on(doc, "visibilitychange", () => (visible() ? (visibleSince = now()) : heartbeat(true)));
-    on(page, "scroll", measureScroll, { passive: true, capture: true });
-    const followed = (click: MouseEvent) => {
-      const link = click.composedPath().find((node) => (node as Element).tagName === "A") as HTMLAnchorElement | undefined;
-      if (!link?.href || !/^https?:$/.test(link.protocol) || click.button > 1) return;
-      if (DOWNLOAD.test(link.pathname)) event("file_download", 0, { href: link.href });
-      else if (followsLinks && link.host !== location.host) event("outbound_link", 0, { href: link.href });
+    // Own members only: neither a polluted prototype nor an element with this id says where reports go.
+    const config = { __proto__: null, ...page.ZENOVAY_TRACKER_CONFIG } as unknown as TrackerConfig;
+    // currentScript is null where a tag manager or a loader put the tag on the page.
+    const tag = (doc.currentScript ||
+      doc.querySelector("script[data-tracking-code^=ZV_],script[data-id^=ZV_],script[src*='/z.js']")) as HTMLScriptElement | null;
+    const attribute = (name: string) => tag?.getAttribute("data-" + name);
+    const chosen = (setting: boolean | undefined, name: string) => {
+      const value = attribute(name);
+      return setting ?? (value == null ? undefined : value !== "false");
     };
-    on(doc, "click", followed, true as never);
-    on(doc, "auxclick", followed, true as never);
+    const code = config.trackingCode || attribute("tracking-code") || attribute("id") || "";
+    // The directory of the script, whatever its name, so that a first-party proxy path works without being told.
+    const base = config.apiUrl || (tag?.src || "").replace(/\/[^/?#]*([?#].*)?$/, "");
+    debug = !!chosen(config.debugMode, "debug");
+    const optedOut = !chosen(undefined, "ignore-dnt") && (nav.globalPrivacyControl || nav.doNotTrack === "1");
+    const cookieless = optedOut || chosen(config.cookielessMode, "cookieless");
+    const followsLinks = chosen(config.trackOutboundLinks, "track-outbound-links") !== false;
 
-    const queued = queues.flatMap((queue) => Array.from(queue || [], (call) => Array.from(call)));
-    if (queued.some(([name]) => name === "disable")) enabled = false;
-    if (visible()) visibleSince = now();
-    pageview();
-    setTimeout(
-      safely(() => {
-        for (const call of queued) zenovay(...(call as [string]));
-      }),
-    );
-    setInterval(
-      safely(() => {
-        if (visible()) heartbeat();
-      }),
-      HEARTBEAT_MS,
-    );
-    log("started", SCRIPT_VERSION, code);
-  });
+    if (page.zenovay?.version) return log("ignored: second tag", code);
+    if (!/^ZV_\w+$/.test(code) || !base) return log("ignored: no tracking code");
 
-  // A page that is only rendered ahead is not seen yet.
-  if ((doc as Document & { prerendering?: boolean }).prerendering) {
-    doc.addEventListener("prerenderingchange", start, { once: true });
-  } else start();
+    const queues = [page.zenovay?.q, page.zenovayQueue];
+    let enabled = true;
+    /** The last recorded URL with its hash; when it or a manual call for it was last recorded. */
+    let lastUrl = "";
+    let lastAt = 0;
+    /** The view was recorded without being asked for, and the page's own call for it may still come. */
+    let expectsCall = false;
+    let referrer = doc.referrer;
+    let scrolled = 0;
+    let reported = 0;
+    let visibleSince = 0;
+    let engagedMs = 0;
+    let loads = false;
+    /** Reports that wait to learn whether the visitor may be recognised: by the tag, or by consent given before. */
+    let held: Report[] | undefined = (cookieless ?? !safely(() => localStorage.zv_consent)()) ? undefined : [];
+    const orders: Order[] = [];
+
+    const randomId = () => {
+      let id = "";
+      const bytes = safely(() => crypto.getRandomValues(new Uint8Array(16)))();
+      for (let i = 0; i < 16; i++) id += ((bytes ? bytes[i]! : Math.random() * 256) + 256).toString(16).slice(1, 3);
+      return id;
+    };
+    let visitor: string;
+    let session: string;
+
+    /** No more than `max` characters, and no half of one. */
+    const cut = (text: unknown, max: number) => String(text).slice(0, max).replace(/[\uD800-\uDBFF]$/, "");
+    /** An address that is too long loses its fragment and the parameters that say nothing of a campaign, then its end. */
+    const address = (url: string) =>
+      url.length > URL_MAX
+        ? cut(url.replace(/#.*/, "").replace(/([?&])(?!utm_|\w*cl(k|)id=|[gw]braid=)[^?&]*/g, "$1"), URL_MAX)
+        : url;
+
+    const core: Core = {
+      base,
+      code,
+      cookieless,
+      followsLinks,
+      now,
+      fetch: fetchNatively,
+      log,
+      safely,
+      randomId,
+      // A file, or a frame without an address, is no page of a website.
+      active: () => enabled && /^http/.test(location.protocol),
+      post(report, leaving) {
+        const url = `${base}/e/${report.path}${code}`;
+        // A report that is sent again is from whom it was.
+        const fields = (report.fields = {
+          __proto__: null,
+          ...(report.fields.session_id ? undefined : core.identity()),
+          ...report.fields,
+        } as Fields);
+        const text = stringify(fields);
+        log(fields.event_type || "heartbeat", fields);
+        if ((leaving || !fetchNatively) && beaconNatively?.(url, text)) return;
+        // A text body needs no preflight.
+        fetchNatively?.(url, { __proto__: null, method: "POST", body: text, keepalive: true, credentials: "omit" } as RequestInit)
+          .then(
+            (answer) => {
+              const { status } = answer;
+              // The website does not take this page's reports: asking again would only fill the page's console.
+              if (status === 401 || status === 403) {
+                log("refused", status);
+                enabled = false;
+              } else {
+                core.order("answer", report, answer);
+                loadMore();
+              }
+            },
+            () => core.order("answer", report),
+          );
+      },
+      release() {
+        const reports = held || [];
+        held = undefined;
+        for (const report of reports) core.post(report);
+      },
+      visitor: () => visitor,
+      identity: () => ({ session_id: session, cookieless: true, opted_out: optedOut || undefined }),
+      renew() {
+        visitor = randomId();
+        session = randomId();
+      },
+      event: (...args) => event(...args),
+      order(...order) {
+        if (orders.length < ORDERS_MAX) orders.push(order);
+      },
+    };
+
+    core.renew();
+
+    /** Once: a page that does not allow the second script is not asked again. */
+    const loadMore = () => {
+      if (loads || !enabled) return;
+      loads = true;
+      import(`${base}/z-more.js?${MORE_HASH}`)
+        .then((more: { default: (core: Core, orders: Order[]) => void }) => more.default(core, orders))
+        .catch((error) => {
+          log("not loaded", error);
+          core.release();
+        });
+    };
+
+    const send = (path: Report["path"], fields: Fields, leaving?: boolean) => {
+      const report = { path, fields, at: now() };
+      if (leaving) core.release();
+      if (!held) return core.post(report, leaving);
+      if (!held.length) setTimeout(safely(core.release), IDENTITY_MS);
+      held.push(report);
+      loadMore();
+    };
+
+    const event = (type: string, name?: unknown, properties?: unknown, extra?: Fields) => {
+      if (!core.active()) return;
+      const { width, height } = screen;
+      const fields = {
+        __proto__: null,
+        event_type: type,
+        event_name: name ? cut(name, 100) : undefined,
+        event_id: randomId(),
+        title: cut(doc.title, 512),
+        user_agent: nav.userAgent,
+        // The server reads browser and system from the user agent; only the page knows a tablet that calls itself a Mac.
+        device_type: !page.matchMedia?.("(pointer:coarse)").matches
+          ? "desktop"
+          : Math.min(width, height) < 600
+            ? "mobile"
+            : "tablet",
+        browser: "unknown",
+        os: "unknown",
+        screen_width: width,
+        script_version: SCRIPT_VERSION,
+        language: optedOut ? undefined : nav.language,
+        url: location.href,
+        referrer,
+        ...extra,
+      } as unknown as Fields;
+      fields.url = address(fields.url as string);
+      fields.referrer = address(fields.referrer as string) || undefined;
+      if (properties && typeof properties === "object") {
+        const data: Fields = (fields.event_data = Object.create(null));
+        let count = 0;
+        let left = PROPERTIES_MAX_BYTES;
+        for (const key of Object.keys(properties)) {
+          let value = (properties as Properties)[key];
+          if (typeof value === "string") value = cut(value, 1_000);
+          if (!/^(string|number|boolean)$/.test(typeof value) || key.length > 100) continue;
+          left -= new Blob([stringify([key, value])]).size;
+          if (count++ < 50 && left > 0) data[key] = value;
+        }
+      }
+      send("", fields);
+    };
+
+    const named = (type: string, name: unknown, properties?: unknown) =>
+      name ? event(type, name, properties) : log("ignored: no name", type);
+
+    const visible = () => !doc.hidden;
+
+    /** Reports visible time and scroll depth since the last report. */
+    const heartbeat = (leaving?: boolean) => {
+      if (!core.active()) return;
+      const at = now();
+      if (visibleSince) engagedMs += at - visibleSince;
+      visibleSince = visible() && !leaving ? at : 0;
+      if (!lastUrl || (engagedMs < 1 && scrolled <= reported)) return;
+      reported = scrolled;
+      const fields = { url: address(lastUrl), engagement_ms: Math.round(Math.max(0, engagedMs)), scroll_depth: scrolled };
+      engagedMs = 0;
+      send("heartbeat/", fields, leaving);
+    };
+
+    const measureScroll = () => {
+      const height = doc.documentElement.scrollHeight;
+      if (height) scrolled = Math.max(scrolled, Math.min(100, Math.round(((scrollY + innerHeight) / height) * 100)));
+    };
+
+    const pageview = (manual?: boolean) => {
+      if (!core.active()) return;
+      const url = location.href;
+      const at = now();
+      if (manual) {
+        // A router's own call for a page that was counted already is not another view, however late it comes.
+        const known = url === lastUrl && (expectsCall || at - lastAt < SAME_PAGE_MS);
+        lastAt = at;
+        expectsCall = false;
+        if (known) return;
+      } else {
+        // A hash alone is not another page.
+        if (url.split("#")[0] === lastUrl.split("#")[0]) return;
+        expectsCall = true;
+      }
+      if (lastUrl) {
+        heartbeat();
+        referrer = "";
+      }
+      lastUrl = url;
+      lastAt = at;
+      scrolled = reported = 0;
+      const extra = { url, referrer };
+      // Routers set the title after the URL, and may go on to the next URL before this one is reported.
+      setTimeout(
+        safely(() => {
+          event("pageview", 0, 0, extra);
+          measureScroll();
+        }),
+      );
+    };
+
+    const identify = (who: unknown, traits?: unknown) => {
+      if (optedOut) return log("ignored: opted out");
+      const data = { __proto__: null, ...(traits as Properties), ...(typeof who === "object" ? who : null) } as Fields;
+      if (typeof who === "string" || typeof who === "number") data[/@/.test(String(who)) ? "email" : "user_id"] = who;
+      if (data.email || data.user_id || data.id) event("identify", 0, data);
+      else log("ignored: no id or email");
+    };
+
+    const revenue = (amount: unknown, currency: unknown = "USD", properties?: Properties) => {
+      const value = /\d/.test(String(amount)) ? Number(amount) : NaN;
+      const unit = String(currency).toUpperCase();
+      if (!isFinite(value) || !/^[A-Z]{3}$/.test(unit)) return log("ignored: no amount or currency", amount, currency);
+      const order = properties?.order_id;
+      // A thank-you page that is opened again tells of the same order once more: the server knows it by its id.
+      event("revenue", 0, { ...properties, value, currency: unit }, order || order === 0 ? { event_id: cut("order:" + order, 255) } : undefined);
+    };
+
+    const reset = () => {
+      core.renew();
+      core.order("reset");
+      loadMore();
+    };
+
+    const commands: Record<string, Command> = {
+      __proto__: null as never,
+      track: (name, properties, more) =>
+        typeof properties === "string"
+          ? named("custom", name, { ...(more as Properties), funnel: properties })
+          : named("custom", name, properties),
+      page: () => pageview(true),
+      identify,
+      goal: (name, properties) => named("goal", name, properties),
+      revenue: revenue as Command,
+      consent(state) {
+        core.order("consent", state);
+        loadMore();
+        event("consent", 0, { state });
+      },
+      getVisitorId: () => core.visitor(),
+      enable() {
+        if (enabled) return;
+        enabled = true;
+        // The time since it was disabled is nobody's.
+        engagedMs = 0;
+        visibleSince = visible() ? now() : 0;
+      },
+      disable: () => void (enabled = false),
+      reset,
+    };
+
+    const zenovay = safely((name: string, ...args: unknown[]) =>
+      // An unknown command is the name of an event, as in the first generation of the script.
+      (commands[name] || ((properties) => named("custom", name, properties)))(...args),
+    ) as unknown as NonNullable<Page["zenovay"]> & typeof commands;
+    const push = (...calls: ArrayLike<unknown>[]) => {
+      for (const call of calls) zenovay(...[].slice.call(call));
+    };
+    zenovay.version = SCRIPT_VERSION;
+    zenovay.identify = safely(identify) as Command;
+    zenovay.reset = safely(reset);
+    // A stub that the page kept a hold of goes on to queue: here, or in what it queued before.
+    zenovay.q = { push } as Queue;
+    page.zenovay = zenovay;
+
+    const start = safely(() => {
+      // A page that froze its history keeps it: then the Navigation API tells of its routes, or `page` alone counts them.
+      safely(() => {
+        for (const name of ["pushState", "replaceState"] as const) {
+          const native = history[name];
+          history[name] = function (this: History, ...args: Parameters<typeof native>) {
+            native.apply(this, args);
+            safely(pageview)();
+          };
+        }
+      })();
+      const on = (target: EventTarget | undefined, type: string, handler: (event: never) => void, options?: object) =>
+        target?.addEventListener(type, safely(handler) as EventListener, options);
+      on(page, "popstate", () => pageview());
+      on(page.navigation, "currententrychange", () => pageview());
+      on(page, "pageshow", (shown: PageTransitionEvent) => {
+        if (!shown.persisted) return;
+        lastUrl = "";
+        pageview();
+      });
+      on(page, "pagehide", () => heartbeat(true));
+      on(doc, "visibilitychange", () => (visible() ? (visibleSince = now()) : heartbeat(true)));
+      on(page, "scroll", measureScroll, { passive: true, capture: true });
+      // What the click went through is known only while it happens.
+      const followed = (click: MouseEvent) => core.order("click", click, click.composedPath());
+      on(doc, "click", followed, true as never);
+      on(doc, "auxclick", followed, true as never);
+
+      const queued: ArrayLike<unknown>[] = [];
+      for (const queue of queues) {
+        safely(() => {
+          for (const call of queue || []) queued.push([...call]);
+          if (queue) queue.push = push;
+        })();
+      }
+      if (queued.some((call) => call[0] === "disable")) enabled = false;
+      if (visible()) visibleSince = now();
+      pageview();
+      setTimeout(safely(() => push(...queued)));
+      setInterval(
+        safely(() => {
+          if (visible()) heartbeat();
+        }),
+        HEARTBEAT_MS,
+      );
+      log("started", SCRIPT_VERSION, code);
+    });
+
+    // A page that is only rendered ahead is not seen yet.
+    if ((doc as Document & { prerendering?: boolean }).prerendering) {
+      doc.addEventListener("prerenderingchange", start, { once: true });
+    } else start();
+  })();
 })(window as Page, document, navigator);

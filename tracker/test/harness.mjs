@@ -14,16 +14,21 @@ let chromeVersion = 100;
 const nextUserAgent = () =>
   `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${chromeVersion++}.0.0.0 Safari/537.36`;
 
-/** The server, a website that accepts local hosts, and a key. */
+/** The server, a cookieless website and one that allows a cookie, which accept local hosts, and a key. */
 export async function startServer() {
   const directory = mkdtempSync(join(tmpdir(), "zenovay-tracker-"));
   const data = ["--data-dir", join(directory, "data"), "--json"];
   const cli = (words, input) => JSON.parse(execFileSync(BINARY, [...words, ...data], { cwd: directory, input, encoding: "utf8" }));
   cli(["user", "create", "--email", "owner@example.com", "--name", "Owner", "--password-stdin"], "a long enough passphrase\n");
   const team = cli(["team", "create", "--name", "Team", "--owner", "owner@example.com", "--plan", "enterprise"]);
-  const website = cli(["website", "create", "--team", team.id, "--domain", "example.com", "--name", "Example", "--allow-localhost"]);
+  const create = (domain, name) => cli(["website", "create", "--team", team.id, "--domain", domain, "--name", name, "--allow-localhost"]);
+  const set = (id, ...settings) => execFileSync(BINARY, ["website", "set", id, ...settings, ...data], { cwd: directory });
+  const website = create("example.com", "Example");
+  const storing = create("cookies.example", "With cookies");
+  set(storing.id, "cookieless=false");
   const { key } = cli(["key", "create", "--user", "owner@example.com", "--name", "tests", "--scopes", "read", "--teams", "all"]);
-  const words = ["serve", "--listen", "127.0.0.1:0", "--tracking-requests-per-10s", "100000", "--tracking-requests-per-hour", "1000000"];
+  const words = ["serve", "--listen", "127.0.0.1:0", "--tracking-requests-per-10s", "100000", "--tracking-requests-per-hour", "1000000",
+    "--public-requests-per-minute", "100000"];
   const child = spawn(BINARY, [...words, "--data-dir", join(directory, "data")], {
     cwd: directory,
     stdio: ["ignore", "pipe", "inherit"],
@@ -39,17 +44,23 @@ export async function startServer() {
   return {
     origin,
     code: website.tracking_code,
+    /** The website that allows a cookie. */
+    storing: { code: storing.tracking_code, set: (...settings) => set(storing.id, ...settings) },
     /** One endpoint of the External API; its `data`. */
-    async read(path) {
-      const answer = await fetch(`${origin}/api/external/v1${path.replace("ID", website.id)}`, { headers: { "X-API-Key": key } });
+    async read(path, id = website.id) {
+      const answer = await fetch(`${origin}/api/external/v1${path.replace("ID", id)}`, { headers: { "X-API-Key": key } });
       const body = await answer.json();
       if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
       return body.data;
     },
     /** The row of one page, or undefined when it was never viewed. */
-    async page(path) {
-      const { pages } = await this.read("/analytics/ID/pages?range=24h&limit=100");
-      return pages.find((page) => page.url === path);
+    async page(path, code = website.tracking_code) {
+      const id = code === website.tracking_code ? website.id : storing.id;
+      for (let offset = 0; ; offset += 100) {
+        const { pages } = await this.read(`/analytics/ID/pages?range=24h&limit=100&offset=${offset}`, id);
+        const found = pages.find((page) => page.url === path);
+        if (found || pages.length < 100) return found;
+      }
     },
     /** The visitor that landed on a page. */
     async visitor(path) {
@@ -89,7 +100,8 @@ export function startBrowser() {
 
 /**
  * A fresh browser profile with one tab that remembers what it sent to the server and what the page complained about.
- * `answered(n)` waits until n reports were answered, `answeredEvents(n)` until n that are not heartbeats were.
+ * `answered(n)` waits until n reports were answered, `answeredEvents(n)` until n that are not heartbeats were, `settled()`
+ * until all that were sent are, or failed.
  */
 export async function openTab(browser, server, options = {}) {
   const context = await browser.newContext({ userAgent: nextUserAgent(), ...options });
@@ -101,7 +113,13 @@ export async function openTab(browser, server, options = {}) {
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   const isReport = (request) => request.method() === "POST" && /\/e\/(heartbeat\/)?ZV_/.test(request.url());
   const order = [];
+  let failed = 0;
   page.on("request", (request) => isReport(request) && order.push(request));
+  page.on("requestfailed", (request) => {
+    if (!isReport(request)) return;
+    failed++;
+    wake();
+  });
   page.on("response", (response) => {
     const request = response.request();
     if (!isReport(request)) return;
@@ -118,5 +136,8 @@ export async function openTab(browser, server, options = {}) {
   const answeredEvents = async (count) => {
     while (events().length < count) await answered(reports.length + 1);
   };
-  return { context, page, reports, errors, answered, answeredEvents, events };
+  const settled = async () => {
+    while (reports.length + failed < order.length) await new Promise((resolve) => (wake = resolve));
+  };
+  return { context, page, reports, errors, answered, answeredEvents, settled, events };
 }

@@ -1,5 +1,8 @@
 // What the script does in a real browser, read back from the real server. Time is moved with the browser's fake clock.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test as timedTest } from "node:test";
 import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
 
@@ -17,7 +20,33 @@ after(async () => {
   await server?.stop();
 });
 
-const tag = (attributes = "") => `<script defer data-tracking-code="${server.code}" ${attributes} src="${server.origin}/z.js"></script>`;
+const tag = (attributes = "", code = server.code) =>
+  `<script defer data-tracking-code="${code}" ${attributes} src="${server.origin}/z.js"></script>`;
+/** The tag of the website that allows a cookie, which asks for it. */
+const storingTag = (attributes = 'data-cookieless="false"') => tag(attributes, server.storing.code);
+/** What is stored in the browser of a tab. */
+const storage = async (tab) => ({
+  cookies: (await tab.context.cookies()).map(({ name }) => name),
+  local: await tab.page.evaluate(() => Object.keys(localStorage).sort()),
+});
+const NOTHING = { cookies: [], local: [] };
+/** Waits until a condition holds in the page. */
+const until = (tab, condition, argument) => tab.page.waitForFunction(condition, argument);
+/** A path of the site that hands everything to the server; `name` is what the script is called there. */
+function proxy(prefix, name) {
+  const forward = async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const answer = await fetch(server.origin + request.url.replace(prefix, "").replace(name, "z.js"), {
+      method: request.method,
+      headers: { "content-type": request.headers["content-type"] ?? "text/plain", origin: site.origin },
+      body: chunks.length ? Buffer.concat(chunks) : undefined,
+    });
+    response.writeHead(answer.status, { "Content-Type": answer.headers.get("content-type") });
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  };
+  for (const path of [name, "z-more.js", `e/${server.code}`, `e/heartbeat/${server.code}`]) site.pages.set(`${prefix}/${path}`, forward);
+}
 
 /** Serves a page with the tag (or `head`) and opens it in a new profile; waits for its first report unless told not to. */
 async function visit(path, { head = tag(), body = "", prepare, reports = 1, ...options } = {}) {
@@ -88,6 +117,25 @@ test("commands issued before the script loads are run in order", async () => {
   await tab.context.close();
 });
 
+test("commands that the page goes on to queue are run, and a blocked script breaks nothing", async () => {
+  const stub = `<script>window.zenovay = window.zenovay || function () { (zenovay.q = zenovay.q || []).push(arguments) };
+    window.zenovayQueue = []; window.kept = [zenovay, zenovayQueue]; zenovay("track", "before")</script>`;
+  const tab = await visit("/stub", { head: stub + tag(), reports: 2 });
+  await tab.page.evaluate(() => {
+    const [call, queue] = window.kept;
+    call("track", "by the stub");
+    queue.push(["track", "by the queue"], ["track", "and another"]);
+    window.zenovayQueue.push(["track", "last"]);
+  });
+  await tab.answeredEvents(6);
+  assert.deepEqual(tab.events().map(({ body }) => body.event_name), [undefined, "before", "by the stub", "by the queue", "and another", "last"]);
+  await tab.context.close();
+  const blocked = await visit("/stub/blocked", { head: stub + tag(), reports: 0, prepare: ({ page }) => page.route("**/z.js", (route) => route.abort()) });
+  assert.equal(await blocked.page.evaluate(() => (zenovay("track", "unheard", {}), zenovay("getVisitorId"))), undefined);
+  assert.deepEqual(blocked.errors.filter((error) => !error.includes("ERR_FAILED")), []);
+  await blocked.context.close();
+});
+
 test("every command is reported and accepted", async () => {
   const tab = await visit("/commands");
   const before = (await server.read("/usage")).usage.events_this_month;
@@ -122,6 +170,34 @@ test("every command is reported and accepted", async () => {
   await tab.context.close();
 });
 
+test("revenue has an amount and a currency, and an order is told once", async () => {
+  const tab = await visit("/revenue");
+  const before = (await server.read("/usage")).usage.events_this_month;
+  await tab.page.evaluate(() => {
+    for (const amount of ["abc", undefined, null, "", NaN, Infinity, {}, true]) zenovay("revenue", amount, "EUR");
+    for (const currency of ["euro", "€", 978, ""]) zenovay("revenue", 1, currency);
+    zenovay("revenue", "12.50", "eur", { order_id: "a-1" });
+    zenovay("revenue", "12.50", "eur", { order_id: "a-1" });
+    zenovay("revenue", 3);
+    zenovay("revenue", 3);
+    zenovay("revenue", -3, "USD", { order_id: 7 });
+    zenovay("track", "last");
+  });
+  await tab.answeredEvents(7);
+  const bodies = tab.events().slice(1).map(({ body }) => body);
+  assert.deepEqual(bodies.map(({ event_data }) => event_data), [
+    { value: 12.5, currency: "EUR", order_id: "a-1" },
+    { value: 12.5, currency: "EUR", order_id: "a-1" },
+    { value: 3, currency: "USD" },
+    { value: 3, currency: "USD" },
+    { value: -3, currency: "USD", order_id: 7 },
+    undefined,
+  ]);
+  assert.deepEqual(tab.events().map(({ status }) => status), [200, 200, 200, 200, 200, 200, 200]);
+  assert.equal((await server.read("/usage")).usage.events_this_month, before + 5);
+  await tab.context.close();
+});
+
 test("routes of a single-page application are counted once each", async () => {
   const tab = await visit("/spa");
   await tab.page.evaluate((origin) => {
@@ -139,17 +215,25 @@ test("routes of a single-page application are counted once each", async () => {
   await tab.context.close();
 });
 
-test("a manual page view of the same URL counts after a second, not before", async () => {
+test("the page's own first call for an automatic view is never another view; later ones are, after a second", async () => {
   const tab = await visit("/manual", { prepare: ({ page }) => page.clock.install(), reports: 0 });
-  await tab.page.clock.runFor(100);
+  await tab.page.clock.runFor(10_000);
   await tab.answered(1);
-  await tab.page.evaluate(() => zenovay("page"));
+  const call = () => tab.page.evaluate(() => zenovay("page"));
+  await call();
+  await tab.page.clock.runFor(500);
+  await call(); // An effect that runs twice.
   await tab.page.clock.runFor(1_500);
-  await tab.page.evaluate(() => zenovay("page"));
+  await call(); // By hand: a view.
+  await tab.page.clock.runFor(1_500);
+  await tab.page.evaluate(() => history.pushState({}, "", "/manual/slow"));
+  await tab.page.clock.runFor(100_000);
+  await call();
   await tab.page.clock.runFor(100);
   await tab.page.evaluate(() => zenovay("track", "last"));
-  await tab.answeredEvents(3);
-  assert.equal(tab.events().filter(({ body }) => body.event_type === "pageview").length, 2);
+  await tab.answeredEvents(4);
+  const seen = tab.events().map(({ body }) => body.event_name ?? new URL(body.url).pathname);
+  assert.deepEqual(seen, ["/manual", "/manual", "/manual/slow", "last"]);
   assert.equal((await server.page("/manual")).views, 2);
   await tab.context.close();
 });
@@ -205,59 +289,206 @@ test("leaving the page sends a last report by beacon", async () => {
   await tab.context.close();
 });
 
-test("outbound links and downloads are reported, links within the site are not", async () => {
-  const links = `<a id="in" href="#here">in</a><a id="out" href="https://other.example/x"><b>out</b></a><a id="file" href="/report.pdf">file</a>`;
+test("outbound links and downloads of every kind are reported, links within the site are not", async () => {
+  const links = `<a id="in" href="#here">in</a><a id="www">www</a><a id="mail" href="mailto:a@b.example">mail</a><a id="none">none</a>
+    <a id="out" href="https://other.example/x"><b>out</b></a><a id="file" href="/report.pdf?v=1">file</a><a id="named" href="/thing" download>thing</a>
+    <img usemap="#map" width="100" height="100"><map name="map"><area id="area" href="//area.example/" shape="rect" coords="0,0,100,100"></map>
+    <svg width="50" height="50"><a id="svg" href="https://svg.example/"><rect width="50" height="50"></rect></a></svg>
+    <svg width="50" height="50"><a id="xlink" xlink:href="https://xlink.example/"><rect width="50" height="50"></rect></a></svg>`;
   const tab = await visit("/links", { body: `<script>addEventListener("click", (e) => e.preventDefault())</script>${links}` });
-  await tab.page.click("#in");
+  await tab.page.evaluate(() => (document.getElementById("www").href = `http://www.${location.host}/page`));
+  const click = (id) => tab.page.evaluate((id) => document.getElementById(id).dispatchEvent(new MouseEvent("click", { bubbles: true, composed: true, cancelable: true })), id);
+  for (const id of ["in", "www", "mail", "none"]) await click(id);
   await tab.page.click("#out b");
-  await tab.page.click("#file");
-  await tab.answered(3);
-  const bodies = tab.events().slice(1).map(({ body }) => [body.event_type, body.event_data]);
+  for (const id of ["file", "named", "area", "svg", "xlink"]) await click(id);
+  await tab.answeredEvents(7);
+  const bodies = tab.events().slice(1).map(({ body }) => [body.event_type, body.event_data.href]);
   assert.deepEqual(bodies, [
-    ["outbound_link", { href: "https://other.example/x" }],
-    ["file_download", { href: `${site.origin}/report.pdf` }],
+    ["outbound_link", "https://other.example/x"],
+    ["file_download", `${site.origin}/report.pdf?v=1`],
+    ["file_download", `${site.origin}/thing`],
+    ["outbound_link", "http://area.example/"],
+    ["outbound_link", "https://svg.example/"],
+    ["outbound_link", "https://xlink.example/"],
   ]);
   assert.equal((await server.visitor("/links")).had_interaction, true);
   await tab.context.close();
 });
 
 test("with cookies allowed, one first-party cookie recognises the visitor and the session goes on", async () => {
-  const head = tag('data-cookieless="false"');
+  const head = storingTag();
   const tab = await visit("/cookie/one", { head });
   const [cookie, ...others] = await tab.context.cookies();
   assert.equal(cookie.name, "zv_vid");
   assert.equal(cookie.sameSite, "Lax");
   assert.deepEqual(others, []);
   site.pages.set("/cookie/two", `<!doctype html><title>two</title>${head}`);
-  const second = tab.page.waitForRequest((request) => request.url().endsWith(`/e/${server.code}`));
+  const second = tab.page.waitForRequest((request) => request.url().endsWith(`/e/${server.storing.code}`));
   await tab.page.goto(site.origin + "/cookie/two");
   const body = JSON.parse((await second).postData());
+  assert.equal(body.visitor_id, cookie.value);
   assert.equal(body.visitor_id, tab.events()[0].body.visitor_id);
   assert.equal(body.session_id, tab.events()[0].body.session_id);
   assert.equal(body.cookieless, undefined);
   await tab.page.evaluate(() => zenovay("reset"));
+  assert.deepEqual(await storage(tab), NOTHING);
   assert.notEqual(await tab.page.evaluate(() => zenovay("getVisitorId")), cookie.value);
+  await tab.page.evaluate(() => zenovay("track", "somebody else"));
+  await tab.answeredEvents(3);
+  const [, , after] = tab.events();
+  assert.match(after.body.visitor_id, /^[0-9a-f]{32}$/);
+  assert.notEqual(after.body.visitor_id, body.visitor_id);
+  assert.notEqual(after.body.session_id, body.session_id);
   await tab.context.close();
+});
+
+test("a cookieless website gets no cookie, whatever its pages say, and loses those it had", async () => {
+  const config = "<script>window.ZENOVAY_TRACKER_CONFIG = { cookielessMode: false }</script>";
+  for (const [path, head] of [["/strict/tag", tag('data-cookieless="false"')], ["/strict/config", config + tag()]]) {
+    const tab = await visit(path, { head, prepare: ({ context }) => context.addCookies([{ name: "zv_vid", value: "old", url: site.origin }]) });
+    const { body } = tab.events()[0];
+    assert.deepEqual([body.visitor_id, body.cookieless], [undefined, true]);
+    assert.deepEqual(await storage(tab), NOTHING);
+    await tab.page.evaluate(() => (zenovay("consent", "granted"), zenovay("track", "later")));
+    await tab.answeredEvents(3);
+    assert.deepEqual(await storage(tab), NOTHING);
+    await tab.context.close();
+  }
+});
+
+test("nothing is stored before the settings are told, and views are counted without them", async () => {
+  let release;
+  const asked = new Promise((resolve) => (release = resolve));
+  const silent = await visit("/settings/silent", {
+    head: storingTag(),
+    reports: 0,
+    prepare: async ({ page }) => {
+      await page.clock.install();
+      await page.route("**/load/**", () => release());
+    },
+  });
+  await asked;
+  await silent.page.clock.runFor(4_000);
+  assert.deepEqual([await storage(silent), silent.reports], [NOTHING, []]);
+  await silent.page.clock.runFor(2_000);
+  await silent.answered(1);
+  assert.deepEqual([silent.reports[0].body.visitor_id, await storage(silent)], [undefined, NOTHING]);
+  await silent.context.close();
+  for (const status of [404, 429, 500]) {
+    const refuse = ({ page }) => page.route("**/load/**", (route) => route.fulfill({ status, headers: { "Access-Control-Allow-Origin": "*" }, body: "{}" }));
+    const refused = await visit(`/settings/${status}`, { head: storingTag(), prepare: refuse });
+    assert.deepEqual([refused.reports[0].body.cookieless, await storage(refused)], [true, NOTHING]);
+    await refused.context.close();
+    // Who is recognised already stays who that is.
+    const known = await visit(`/settings/${status}/known`, {
+      head: storingTag(),
+      prepare: async (tab) => {
+        await refuse(tab);
+        await tab.context.addCookies([{ name: "zv_vid", value: "known", url: site.origin }]);
+      },
+    });
+    assert.deepEqual([known.reports[0].body.visitor_id, await storage(known)], ["known", { cookies: ["zv_vid"], local: [] }]);
+    await known.context.close();
+  }
+});
+
+test("a view is counted when the page is left before the settings are told", async () => {
+  const arrived = new Promise((resolve) => {
+    site.pages.set("/early/e/ZV_early", async (request, response) => {
+      let text = "";
+      for await (const chunk of request) text += chunk;
+      response.writeHead(200).end("{}");
+      resolve(JSON.parse(text));
+    });
+  });
+  site.pages.set("/early/e/heartbeat/ZV_early", (_, response) => response.writeHead(200).end("{}"));
+  site.pages.set("/elsewhere", "<!doctype html><title>elsewhere</title>");
+  for (const name of ["z.js", "z-more.js"]) {
+    site.pages.set(`/early/${name}`, async (_, response) => {
+      response.writeHead(200, { "Content-Type": "text/javascript" });
+      response.end(await (await fetch(`${server.origin}/${name}`)).text());
+    });
+  }
+  const asked = new Promise((resolve) => site.pages.set("/early/load/ZV_early", () => resolve()));
+  const tab = await visit("/early", { head: '<script data-id="ZV_early" data-cookieless="false" src="/early/z.js"></script>', reports: 0 });
+  await asked;
+  await tab.page.goto(site.origin + "/elsewhere");
+  const body = await arrived;
+  assert.deepEqual([new URL(body.url).pathname, body.cookieless, body.visitor_id], ["/early", true, undefined]);
+  assert.deepEqual(await storage(tab), NOTHING);
+  await tab.context.close();
+});
+
+test("consent begins storage, lasts for the next page, and its end removes what was stored", async () => {
+  const head = storingTag("");
+  const tab = await visit("/consent/one", { head });
+  assert.deepEqual([tab.events()[0].body.cookieless, await storage(tab)], [true, NOTHING]);
+  await tab.page.evaluate(() => zenovay("consent", "granted"));
+  await until(tab, () => document.cookie.includes("zv_vid") || (zenovay("track", "tick"), false));
+  assert.deepEqual((await storage(tab)).cookies, ["zv_vid"]);
+  const [{ value }] = await tab.context.cookies();
+  site.pages.set("/consent/two", `<!doctype html><title>two</title>${head}`);
+  const again = tab.page.waitForRequest((request) => request.url().endsWith(`/e/${server.storing.code}`));
+  await tab.page.goto(site.origin + "/consent/two");
+  assert.equal(JSON.parse((await again).postData()).visitor_id, value);
+  await tab.page.evaluate(() => (zenovay("consent", "denied"), zenovay("track", "last")));
+  const last = () => tab.events().find(({ body }) => body.event_name === "last")?.body;
+  while (!last()) await tab.answered(tab.reports.length + 1);
+  assert.deepEqual([last().cookieless, last().visitor_id, await storage(tab)], [true, undefined, NOTHING]);
+  assert.notEqual(await tab.page.evaluate(() => zenovay("getVisitorId")), value);
+  site.pages.set("/consent/three", `<!doctype html><title>three</title>${head}`);
+  const third = tab.page.waitForRequest((request) => request.url().endsWith(`/e/${server.storing.code}`));
+  await tab.page.goto(site.origin + "/consent/three");
+  assert.equal(JSON.parse((await third).postData()).cookieless, true);
+  assert.deepEqual(await storage(tab), NOTHING);
+  await tab.context.close();
+});
+
+test("consent changes nothing on pages that say that nothing is stored, nor for visitors who opted out", async () => {
+  const gpc = `<script>Object.defineProperty(navigator, "globalPrivacyControl", { value: true })</script>`;
+  for (const [path, head] of [["/never/tag", storingTag('data-cookieless="true"')], ["/never/gpc", gpc + storingTag()]]) {
+    const tab = await visit(path, { head });
+    await tab.page.evaluate(() => zenovay("consent", "granted"));
+    await tab.answeredEvents(2);
+    await tab.page.evaluate(() => zenovay("track", "later"));
+    await tab.answeredEvents(3);
+    assert.deepEqual([tab.events()[2].body.cookieless, await storage(tab)], [true, NOTHING]);
+    await tab.context.close();
+  }
 });
 
 test("blocked storage changes nothing but the memory", async () => {
   const tab = await visit("/blocked", {
-    head: `<script>Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError") } })</script>${tag('data-cookieless="false"')}`,
+    head: `<script>Object.defineProperty(window, "localStorage", { get() { throw new DOMException("denied", "SecurityError") } })</script>${storingTag()}`,
   });
-  assert.equal((await server.page("/blocked")).views, 1);
+  assert.equal((await server.page("/blocked", server.storing.code)).views, 1);
+  assert.ok(tab.events()[0].body.visitor_id);
   assert.deepEqual(tab.errors, []);
   await tab.context.close();
 });
 
+/** A tab whose visitor opted out: the page was counted, and no report says who that is, `identify` least of all. */
+async function assertAnonymous(tab) {
+  await tab.page.evaluate(() => {
+    zenovay("identify", "me@example.com", { name: "Me" });
+    zenovay.identify({ user_id: "u1" });
+    zenovay("track", "last");
+  });
+  await tab.answeredEvents(2);
+  assert.deepEqual(tab.events().map(({ body }) => body.event_name ?? body.event_type), ["pageview", "last"]);
+  for (const { body } of tab.events()) {
+    assert.deepEqual([body.visitor_id, body.language, body.cookieless, body.opted_out], [undefined, undefined, true, true]);
+  }
+  assert.deepEqual(await storage(tab), NOTHING);
+}
+
 test("with Global Privacy Control the page is counted without ids or language; data-ignore-dnt overrides it", async () => {
   const signal = `<script>Object.defineProperty(navigator, "globalPrivacyControl", { value: true })</script>`;
-  const tab = await visit("/gpc", { head: signal + tag('data-cookieless="false"') });
-  const { body } = tab.events()[0];
-  assert.deepEqual([body.visitor_id, body.language, body.timezone, body.cookieless], [undefined, undefined, undefined, true]);
-  assert.deepEqual(await tab.context.cookies(), []);
-  assert.equal((await server.page("/gpc")).views, 1);
+  const tab = await visit("/gpc", { head: signal + storingTag() });
+  await assertAnonymous(tab);
+  assert.equal((await server.page("/gpc", server.storing.code)).views, 1);
   await tab.context.close();
-  const ignoring = await visit("/gpc/ignored", { head: signal + tag('data-cookieless="false" data-ignore-dnt="true"') });
+  const ignoring = await visit("/gpc/ignored", { head: signal + storingTag('data-cookieless="false" data-ignore-dnt="true"') });
   assert.ok(ignoring.events()[0].body.visitor_id);
   await ignoring.context.close();
 });
@@ -293,23 +524,24 @@ test("disable and enable work at run time, and a queued disable prevents the fir
   await off.context.close();
 });
 
-test("a first-party path that proxies the server is used for events too", async () => {
-  const proxy = async (request, response) => {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const answer = await fetch(server.origin + request.url.replace("/stats", ""), {
-      method: request.method,
-      headers: { "content-type": request.headers["content-type"] ?? "text/plain", origin: site.origin },
-      body: chunks.length ? Buffer.concat(chunks) : undefined,
-    });
-    response.writeHead(answer.status, { "Content-Type": answer.headers.get("content-type") });
-    response.end(Buffer.from(await answer.arrayBuffer()));
-  };
-  site.pages.set("/stats/z.js", proxy);
-  site.pages.set(`/stats/e/${server.code}`, proxy);
-  const tab = await visit("/proxied", { head: `<script defer data-id="${server.code}" src="/stats/z.js"></script>` });
-  assert.equal(tab.reports[0].url, `${site.origin}/stats/e/${server.code}`);
-  assert.equal((await server.page("/proxied")).views, 1);
+test("a first-party path that proxies the server is used for everything, whatever the script is called there", async () => {
+  for (const [prefix, name] of [["/stats", "z.js"], ["/assets", "app-stat.js"]]) {
+    proxy(prefix, name);
+    const path = `/proxied${prefix}`;
+    const tab = await visit(path, { head: `<script defer data-id="${server.code}" src="${prefix}/${name}?v=1/2#3/4"></script>` });
+    assert.equal(tab.reports[0].url, `${site.origin}${prefix}/e/${server.code}`);
+    assert.equal((await server.page(path)).views, 1);
+    assert.deepEqual(tab.errors, []);
+    await tab.context.close();
+  }
+});
+
+test("a renamed script that a module put on the page is found by its code", async () => {
+  proxy("/assets", "app-stat.js");
+  const tab = await visit("/renamed", {
+    head: `<script type="module">const s = document.createElement("script"); s.type = "module"; s.dataset.trackingCode = "${server.code}"; s.src = "/assets/app-stat.js"; document.head.append(s)</script>`,
+  });
+  assert.equal(tab.reports[0].url, `${site.origin}/assets/e/${server.code}`);
   await tab.context.close();
 });
 
@@ -327,12 +559,90 @@ test("a hostile or broken page changes nothing and is not changed", async () => 
   await tab.page.evaluate(() => {
     zenovay(); zenovay(null); zenovay("track"); zenovay("goal", ""); zenovay("identify"); zenovay("track", { toString() { throw 1 } });
     zenovay("__proto__");
-    zenovay("track", "last");
+    zenovay("track", "last", { big: 1n, symbol: Symbol("s"), call() {}, date: new Date(), kept: 1 });
   });
   // Only what has a name is sent; nothing is refused, which the browser would say on the console.
   await tab.answered(3);
   assert.deepEqual(tab.events().map(({ status, body }) => [status, body.event_name]), [[200, undefined], [200, "__proto__"], [200, "last"]]);
+  assert.deepEqual(tab.events()[2].body.event_data, { kept: 1 });
   assert.deepEqual(tab.errors, []);
+  await tab.context.close();
+});
+
+test("the page works the same without builtins that the script could use", async () => {
+  for (const [index, missing] of [
+    "delete Object.assign; delete Object.entries; delete Array.prototype.flatMap; delete Array.prototype.find; delete Array.from",
+    "delete window.crypto; delete Window.prototype.crypto; Object.defineProperty(window, 'crypto', { value: undefined }); window.Intl = undefined; window.matchMedia = undefined; window.navigation = undefined",
+    "Object.defineProperty(window, 'zenovay', { value: 1, writable: false })",
+    "Object.defineProperty(window, 'zenovayQueue', { get() { throw 1 } })",
+    "window.fetch = undefined",
+  ].entries()) {
+    const path = `/missing/${index}`;
+    const tab = await visit(path, { head: `<script>${missing}</script>${tag()}`, reports: index === 3 ? 0 : 1 });
+    if (index !== 3) assert.equal((await server.page(path)).views, 1, missing);
+    else await tab.page.waitForLoadState();
+    assert.deepEqual(tab.errors, [], missing);
+    await tab.context.close();
+  }
+});
+
+test("what is too long is cut before it is sent, and nothing is lost for it", async () => {
+  const query = `?utm_source=news&${"q".repeat(1_500)}=1&r=${"r".repeat(900)}&gclid=g1&msclkid=m1&utm_campaign=late`;
+  const tab = await visit("/long", {
+    head: `<script>history.replaceState({}, "", "/long${query}#${"id_token=x&".repeat(300)}"); document.title = "\u{1F600}".repeat(400)
+      Object.defineProperty(document, "referrer", { value: "https://other.example/" + "p".repeat(3000) + "?q" })</script>${tag()}`,
+  });
+  const { body } = tab.events()[0];
+  assert.equal(body.url, `${site.origin}/long?utm_source=news&&&gclid=g1&msclkid=m1&utm_campaign=late`);
+  assert.equal(body.title, "\u{1F600}".repeat(256));
+  assert.ok(body.referrer.length === 2_048);
+  await tab.page.evaluate(() => {
+    const many = Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`p${i}`, i]));
+    zenovay("track", "n".repeat(99) + "\u{1F600}", { long: "\u{1F600}x".repeat(900), ["k".repeat(101)]: 1, ...many });
+    zenovay("track", "large", Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`p${i}`, "\u20ac".repeat(2_000)])));
+  });
+  await tab.answeredEvents(3);
+  const [, many, large] = tab.events().map(({ body }) => body);
+  assert.deepEqual(tab.events().map(({ status }) => status), [200, 200, 200]);
+  assert.equal(many.event_name, "n".repeat(99));
+  assert.equal(many.event_data.long, "\u{1F600}x".repeat(333));
+  assert.deepEqual(Object.keys(many.event_data).slice(1), Array.from({ length: 49 }, (_, i) => `p${i}`));
+  assert.ok(Object.values(large.event_data).every((value) => value === "\u20ac".repeat(1_000)));
+  assert.equal(Object.keys(large.event_data).length, 10);
+  assert.equal((await server.page("/long")).views, 1);
+  await tab.context.close();
+});
+
+test("a file and a frame without an address are no pages of a website", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "zenovay-page-"));
+  writeFileSync(join(directory, "page.html"), `<!doctype html><title>file</title>${tag()}`);
+  const file = await openTab(browser, server);
+  await file.page.goto(`file://${directory}/page.html`);
+  await until(file, () => window.zenovay?.version);
+  await file.page.evaluate(() => (zenovay("track", "unheard"), zenovay("page")));
+  await file.page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 50)));
+  assert.deepEqual([file.reports, file.errors], [[], []]);
+  await file.context.close();
+  rmSync(directory, { recursive: true });
+  const frame = tag().replaceAll('"', "&quot;");
+  const framed = await visit("/framed", { body: `<iframe srcdoc="<title>in</title>${frame}"></iframe>` });
+  await framed.page.frames()[1].waitForFunction(() => window.zenovay?.version);
+  await framed.page.evaluate(() => zenovay("track", "last"));
+  await framed.answeredEvents(2);
+  assert.deepEqual([framed.events().length, framed.errors], [2, []]);
+  await framed.context.close();
+});
+
+test("one tag counts: that of another website is ignored, and debug mode says so", async () => {
+  const lines = [];
+  const tab = await visit("/second", {
+    head: tag() + tag('data-debug="true"', server.storing.code),
+    prepare: ({ page }) => page.on("console", (message) => lines.push(message.text())),
+  });
+  await tab.page.evaluate(() => zenovay("track", "last"));
+  await tab.answeredEvents(2);
+  assert.ok(tab.reports.every(({ url }) => url.endsWith(server.code)));
+  assert.match(lines.join("\n"), /second tag.*ZV_/);
   await tab.context.close();
 });
 
@@ -400,42 +710,77 @@ test("the page works the same when the history cannot be hooked, and under a str
   assert.equal(await frozen.page.evaluate(() => location.pathname), "/frozen/next");
   assert.deepEqual(frozen.errors, []);
   await frozen.context.close();
-  const policy = `default-src 'none'; script-src ${server.origin}; connect-src ${server.origin}; require-trusted-types-for 'script'`;
-  const strict = await visit("/strict", { head: `<meta http-equiv="Content-Security-Policy" content="${policy}">${tag()}` });
-  assert.equal((await server.page("/strict")).views, 1);
-  assert.deepEqual(strict.errors, []);
-  await strict.context.close();
+  const types = "require-trusted-types-for 'script'; trusted-types 'none'";
+  for (const [path, sources, attributes] of [
+    ["/strict/host", server.origin, ""],
+    ["/strict/nonce", "'nonce-n1'", 'nonce="n1"'],
+    ["/strict/dynamic", "'nonce-n1' 'strict-dynamic'", 'nonce="n1"'],
+  ]) {
+    const policy = `default-src 'none'; script-src ${sources}; connect-src ${server.origin}; ${types}`;
+    const body = '<a id="out" href="https://other.example/">out</a>';
+    const strict = await visit(path, { head: `<meta http-equiv="Content-Security-Policy" content="${policy}">${storingTag(attributes + ' data-cookieless="false"')}`, body });
+    assert.equal((await server.page(path, server.storing.code)).views, 1);
+    await strict.page.evaluate(() => {
+      const link = document.getElementById("out");
+      link.onclick = () => false;
+      link.click();
+    });
+    await strict.answeredEvents(2);
+    assert.deepEqual([strict.events()[1].body.event_type, (await storage(strict)).cookies, strict.errors], ["outbound_link", ["zv_vid"], []]);
+    await strict.context.close();
+  }
 });
 
-test("a server that is away or failing is not noticed by the page, and is not asked again", async () => {
+test("a page that does not allow the second script is counted, and stores nothing", async () => {
+  const policy = `script-src ${server.origin}/z.js`;
+  const tab = await visit("/alone", { head: `<meta http-equiv="Content-Security-Policy" content="${policy}">${storingTag()}` });
+  await tab.page.evaluate(() => (zenovay("track", "next"), zenovay("consent", "granted"), history.pushState({}, "", "/alone/next")));
+  await tab.answeredEvents(4);
+  assert.deepEqual(await storage(tab), NOTHING);
+  assert.deepEqual([(await server.page("/alone", server.storing.code)).views, (await server.page("/alone/next", server.storing.code)).views], [1, 1]);
+  assert.equal(tab.errors.filter((error) => error.includes("z-more.js")).length, 1, tab.errors.join());
+  await tab.context.close();
+});
+
+test("routes of the Navigation API are counted once each, also where the history cannot be hooked", async () => {
+  for (const [path, head] of [["/navigation", ""], ["/navigation/frozen", "<script>Object.freeze(history); Object.freeze(History.prototype)</script>"]]) {
+    const tab = await visit(path, { head: head + tag() });
+    await tab.page.evaluate(async (path) => {
+      navigation.addEventListener("navigate", (event) => {
+        if (event.canIntercept && !event.hashChange) event.intercept({ handler: async () => void (document.title = new URL(event.destination.url).pathname) });
+      });
+      await navigation.navigate(`${path}/one`).finished;
+      await navigation.navigate(`${path}/two`, { history: "replace" }).finished;
+      await navigation.navigate(`${path}/two#part`).finished;
+      await navigation.back().finished; // Only the hash differs.
+      await navigation.back().finished;
+      history.pushState({}, "", `${path}/three`);
+    }, path);
+    await tab.answeredEvents(5);
+    await tab.page.evaluate(() => zenovay("track", "last"));
+    await tab.answeredEvents(6);
+    const seen = tab.events().map(({ body }) => body.event_name ?? new URL(body.url).pathname.replace(path, ""));
+    assert.deepEqual(seen, ["", "/one", "/two", "", "/three", "last"], path);
+    await tab.context.close();
+  }
+});
+
+test("a server that is away or failing is not noticed by the page", async () => {
   for (const answer of ["away", 500, 429]) {
-    const asked = [];
     const down = await visit("/down", {
-      prepare: async ({ page }) => {
-        await page.clock.install();
-        await page.route(/\/e\/ZV_/, (route) => {
-          asked.push(JSON.parse(route.request().postData()).event_name);
-          return answer === "away" ? route.abort() : route.fulfill({ status: answer, headers: { "Access-Control-Allow-Origin": "*" } });
-        });
-      },
+      prepare: ({ page }) =>
+        page.route(/\/e\/ZV_/, (route) =>
+          answer === "away" ? route.abort() : route.fulfill({ status: answer, headers: { "Access-Control-Allow-Origin": "*" } }),
+        ),
       head: `<script>window.failures = []; onunhandledrejection = onerror = () => failures.push(1)</script>${tag()}`,
       reports: 0,
     });
-    const ended = (times) => {
-      let left = times;
-      return new Promise((resolve) => {
-        const count = () => --left || resolve();
-        down.page.on("requestfailed", count);
-        down.page.on("requestfinished", (request) => request.method() === "POST" && count());
-      });
-    };
-    const both = ended(2);
-    await down.page.clock.runFor(100);
+    await until(down, () => window.zenovay?.version);
+    const isIt = (request) => !!request.postData()?.includes("lost");
+    const ended = answer === "away" ? down.page.waitForEvent("requestfailed", isIt) : down.page.waitForResponse((response) => isIt(response.request()));
     await down.page.evaluate(() => zenovay("track", "lost"));
-    await both;
-    await down.page.clock.runFor(20_000);
+    await ended;
     assert.deepEqual(await down.page.evaluate(() => failures), []);
-    assert.deepEqual(asked, [undefined, "lost"]);
     await down.context.close();
   }
 });
@@ -456,30 +801,130 @@ test("after a refusal of the website nothing more is sent", async () => {
   await tab.context.close();
 });
 
-test("a 503 is tried again and counted once", async () => {
-  let refusals = 0;
-  const tab = await visit("/retried", {
-    prepare: async ({ page }) => {
-      await page.clock.install();
-      await page.route(/\/e\/ZV_/, (route) =>
-        refusals++ ? route.continue() : route.fulfill({ status: 503, headers: { "Access-Control-Allow-Origin": "*" } }),
-      );
-    },
+/** A tab whose reports are handled by `handle(route, attempts)`; time stands still until it is moved. */
+async function visitAndRoute(path, handle, options = {}) {
+  const sent = [];
+  let more;
+  const tab = await visit(path, {
     reports: 0,
+    ...options,
+    prepare: async ({ page, context }) => {
+      await page.clock.install();
+      more = page.waitForResponse((response) => response.url().includes("/z-more.js"));
+      await context.route(/\/e\/(heartbeat\/)?ZV_/, async (route) => {
+        sent.push(JSON.parse(route.request().postData()));
+        await handle(route, sent.length);
+      });
+    },
   });
   await tab.page.clock.runFor(100);
+  /** Waits until the second script is at work. */
+  const untilMore = async () => tab.page.evaluate((address) => import(address), (await more).url());
+  return { ...tab, sent, untilMore };
+}
+const refusal = (status, headers = {}) => ({
+  status,
+  headers: { "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "retry-after", ...headers },
+});
+for (const status of [429, 502, 503, 504]) {
+  test(`a ${status} is tried again, when the server says, and counted once, at its time`, async () => {
+    const path = `/retried/${status}`;
+    let attempts = 0;
+    const tab = await visitAndRoute(path, (route) => {
+      if (!route.request().url().includes("heartbeat")) attempts++;
+      return attempts > 2 ? route.continue() : route.fulfill(refusal(status, attempts < 2 ? { "Retry-After": "43" } : {}));
+    });
+    await tab.answered(1);
+    await tab.untilMore();
+    await tab.page.clock.runFor(42_000);
+    assert.equal(tab.sent.filter(({ event_type }) => event_type).length, 1);
+    await tab.page.clock.runFor(2_000);
+    while (tab.events().length < 2) await tab.answered(tab.reports.length + 1);
+    assert.equal(await server.page(path), undefined);
+    await tab.page.clock.runFor(60_000);
+    await tab.answeredEvents(3);
+    const [first, second, third] = tab.events().map(({ body }) => body);
+    assert.equal((await server.page(path)).views, 1);
+    assert.match(first.event_id, /^[0-9a-f]{32}$/);
+    assert.deepEqual(new Set([first, second, third].map(({ event_id }) => event_id)).size, 1);
+    assert.equal(first.timestamp, undefined);
+    assert.equal(second.timestamp, third.timestamp);
+    assert.ok(Date.now() - second.timestamp < 60_000, "the time of the view, not of the attempt");
+    await tab.context.close();
+  });
+}
+
+test("reports that were lost together are sent again one by one, each once", async () => {
+  const tab = await visitAndRoute("/together", (route, attempt) => (attempt > 20 || attempt === 1 ? route.continue() : route.abort()));
   await tab.answered(1);
-  assert.equal(await server.page("/retried"), undefined);
-  await tab.page.clock.runFor(6_000);
+  await tab.untilMore();
+  const failed = new Promise((resolve) => {
+    let left = 19;
+    tab.page.on("requestfailed", () => --left || resolve());
+  });
+  await tab.page.evaluate(() => Array.from({ length: 19 }, (_, i) => zenovay("track", `event ${i}`)));
+  await failed;
+  while (tab.events().length < 20) await tab.page.clock.runFor(6_000);
+  await tab.settled();
+  const names = Array.from({ length: 19 }, (_, i) => `event ${i}`);
+  assert.deepEqual(tab.events().slice(1).map(({ body }) => body.event_name).sort(), names.sort());
+  await tab.context.close();
+});
+
+test("consent that is given while disabled stores nothing", async () => {
+  const tab = await visit("/consent/disabled", { head: storingTag("") });
+  await tab.page.evaluate(() => (zenovay("disable"), zenovay("consent", "granted"), zenovay("getVisitorId")));
+  await tab.page.evaluate((url) => fetch(url), `${server.origin}/z.js`);
+  assert.deepEqual([await storage(tab), tab.reports.length], [NOTHING, 1]);
+  await tab.context.close();
+});
+
+test("a view that was stored although its answer was lost is counted once", async () => {
+  const tab = await visitAndRoute("/cut", async (route, attempt) => {
+    if (attempt > 1) return route.continue();
+    const { url, headers, body } = { url: route.request().url(), headers: await route.request().allHeaders(), body: route.request().postData() };
+    const answer = await fetch(url, { method: "POST", headers: { origin: headers.origin, "user-agent": headers["user-agent"], "accept-language": headers["accept-language"] }, body });
+    assert.equal(answer.status, 200);
+    await route.abort("connectionreset");
+  });
+  await until(tab, () => window.zenovay?.version);
+  await tab.page.evaluate(() => zenovay("track", "next"));
+  await tab.answeredEvents(2);
+  assert.deepEqual(tab.events().map(({ status }) => status), [200, 200]);
+  assert.deepEqual(tab.events().map(({ body }) => body.event_name), ["next", undefined]);
+  assert.equal((await server.page("/cut")).views, 1);
+  await tab.context.close();
+});
+
+test("what happens while offline is kept, in order and with its time, for as long as the page is there", async () => {
+  const tab = await visitAndRoute("/offline", (route) => route.continue());
+  await tab.answered(1);
+  await tab.page.evaluate(() => zenovay("track", "online"));
   await tab.answered(2);
-  assert.equal((await server.page("/retried")).views, 1);
+  await tab.context.setOffline(true);
+  const start = await tab.page.evaluate(() => Date.now());
+  for (const route of ["one", "two"]) {
+    await tab.page.evaluate((path) => history.pushState({}, "", path), `/offline/${route}`);
+    await tab.page.clock.runFor(600_000);
+  }
+  assert.equal(await server.page("/offline/one"), undefined);
+  await tab.context.setOffline(false);
+  await tab.answeredEvents(4);
+  const kept = tab.events().slice(2).map(({ body, status }) => [new URL(body.url).pathname, status, Math.round((body.timestamp - start) / 600_000)]);
+  assert.deepEqual(kept, [["/offline/one", 200, 0], ["/offline/two", 200, 1]]);
+  assert.deepEqual([(await server.page("/offline/one")).views, (await server.page("/offline/two")).views], [1, 1]);
+  const time = () => tab.reports.filter(({ body }) => body.url.includes("/offline/") && body.engagement_ms);
+  while (!time().some(({ body }) => body.url.endsWith("two"))) await tab.answered(tab.reports.length + 1);
+  // Ten minutes of the first page are one report, not twenty.
+  const [first] = time();
+  assert.ok(first.body.url.endsWith("one") && first.body.engagement_ms >= 560_000 && first.body.engagement_ms <= 600_000, JSON.stringify(first.body));
   await tab.context.close();
 });
 
 test("while disabled nothing is written to the browser, and no time is reported", async () => {
-  const head = `<script>window.zenovay = () => {}; zenovay.q = [["disable"]]</script>${tag('data-cookieless="false"')}`;
+  const head = `<script>window.zenovay = () => {}; zenovay.q = [["disable"]]</script>${storingTag()}`;
   const tab = await visit("/silent", { head, prepare: ({ page }) => page.clock.install(), reports: 0 });
-  await tab.page.waitForFunction(() => window.zenovay.version);
+  await until(tab, () => window.zenovay.version);
   await tab.page.clock.runFor(20_000);
   await tab.page.evaluate(() => (zenovay("track", "unheard"), zenovay("page"), zenovay("getVisitorId"), history.pushState({}, "", "/silent/next")));
   await tab.page.clock.runFor(1_000);
@@ -487,6 +932,8 @@ test("while disabled nothing is written to the browser, and no time is reported"
   assert.equal(await tab.page.evaluate(() => localStorage.length + sessionStorage.length), 0);
   assert.deepEqual(tab.reports, []);
   await tab.page.evaluate(() => (zenovay("enable"), zenovay("page")));
+  await tab.page.clock.runFor(100);
+  await tab.answered(1);
   await tab.page.clock.runFor(10_000);
   await tab.answered(2);
   const [view, heartbeat] = tab.reports.map(({ body }) => body);
@@ -523,9 +970,7 @@ test("a page that comes back from the back/forward cache is viewed again", async
 
 test("Do Not Track is respected like Global Privacy Control", async () => {
   const signal = `<script>Object.defineProperty(navigator, "doNotTrack", { value: "1" })</script>`;
-  const tab = await visit("/dnt", { head: signal + tag('data-cookieless="false"') });
-  const { body } = tab.events()[0];
-  assert.deepEqual([body.visitor_id, body.language, body.timezone, body.cookieless], [undefined, undefined, undefined, true]);
-  assert.deepEqual(await tab.context.cookies(), []);
+  const tab = await visit("/dnt", { head: signal + storingTag() });
+  await assertAnonymous(tab);
   await tab.context.close();
 });

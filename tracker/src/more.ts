@@ -1,0 +1,225 @@
+/**
+ * The second script, which `z.js` loads after its first report: sends again what did not arrive, recognises visitors
+ * where page, website and visitor allow it, and reports clicks on links. Without it pages are counted all the same.
+ */
+import type { Core, Fields, Order, Report } from "./core";
+
+/** A visit ends after this long without a report. */
+const SESSION_GAP_MS = 1_800_000;
+const COOKIE_AGE_S = 31_536_000;
+/** The first pause before reports are sent again; each failure doubles it. */
+const PAUSE_MS = 5_000;
+const PAUSE_MAX_MS = 300_000;
+/** The longest pause that a server may ask for. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
+/** Reports that wait to be sent again, as characters of JSON. */
+const QUEUE_MAX_CHARS = 262_144;
+/** The server does not believe a time that is further back than 72 hours. */
+const REPORT_AGE_MAX_MS = 71 * 3_600_000;
+/** Visible time that one report can add. */
+const ENGAGEMENT_MAX_MS = 600_000;
+const DOWNLOAD = /\.(7z|avi|csv|dmg|docx?|exe|gz|iso|mov|mp[34]|msi|odt|pdf|pkg|pptx?|rar|tar|txt|wav|xlsx?|zip)$/i;
+
+/** What the server tells of the website. */
+interface Settings {
+  cookieless?: boolean;
+  track_outbound_links?: boolean;
+  track_downloads?: boolean;
+}
+
+export default (core: Core, waiting: Order[]) => {
+  const { code, base, log, now, safely } = core;
+  const { stringify } = JSON;
+  const later = setTimeout.bind(window);
+
+  // Sending again: what the network or a busy server did not take, in the order in which it happened, one at a time.
+
+  const queue: Report[] = [];
+  let chars = 0;
+  let pause = PAUSE_MS;
+  let timer = 0;
+  /** The report of the queue that is on its way. */
+  let repeated: Report | undefined;
+
+  const sizeOf = (report: Report) => stringify(report.fields).length;
+
+  const sendAgain = (leaving?: boolean) => {
+    clearTimeout(timer);
+    timer = 0;
+    if (!core.active()) return;
+    while (queue.length && (leaving || !repeated)) {
+      const report = queue.shift()!;
+      chars -= sizeOf(report);
+      if (now() - report.at > REPORT_AGE_MAX_MS) continue;
+      report.fields.timestamp = report.at;
+      if (!leaving) repeated = report;
+      core.post(report, leaving);
+    }
+  };
+
+  /** A heartbeat that follows one of the same page and visit is added to it. */
+  const merged = ({ path, fields, at }: Report) => {
+    const last = queue[queue.length - 1];
+    if (!path || !last?.path || last.fields.url !== fields.url || last.fields.session_id !== fields.session_id) return false;
+    const engagement = (last.fields.engagement_ms as number) + (fields.engagement_ms as number);
+    if (engagement > ENGAGEMENT_MAX_MS) return false;
+    last.fields.engagement_ms = engagement;
+    last.fields.scroll_depth = fields.scroll_depth;
+    last.at = at;
+    return true;
+  };
+
+  const keep = (report: Report) => {
+    const size = sizeOf(report);
+    if (report === repeated) queue.unshift(report);
+    else if (merged(report)) return;
+    else if (chars + size > QUEUE_MAX_CHARS) return log("lost: too much waits to be sent", report.fields);
+    else queue.push(report);
+    chars += size;
+  };
+
+  const answered = (report: Report, answer?: Response) => {
+    // These are the answers after which nothing was stored; after a broken connection the server knows an event by its id.
+    const isLost = !answer || answer.status === 429 || (answer.status > 501 && answer.status < 505);
+    if (isLost) keep(report);
+    if (report === repeated) repeated = undefined;
+    if (!isLost) {
+      pause = PAUSE_MS;
+      return sendAgain();
+    }
+    const asked = Number(answer?.headers.get("retry-after")) * 1_000;
+    // A browser that knows that it is offline says when it is no longer.
+    if (timer || navigator.onLine === false) return;
+    timer = later(safely(sendAgain), Math.min(asked || pause, RETRY_AFTER_MAX_MS));
+    pause = Math.min(pause * 2, PAUSE_MAX_MS);
+  };
+
+  addEventListener(
+    "online",
+    safely(() => {
+      pause = PAUSE_MS;
+      sendAgain();
+    }),
+  );
+  addEventListener(
+    "pagehide",
+    safely(() => navigator.onLine === false || sendAgain(true)),
+  );
+
+  // Who a report is from: nobody is recognised, and nothing is stored, until the server says that the website allows it.
+
+  const anonymous = { visitor: core.visitor, identity: core.identity };
+  /** Whether the page wants the visitor to be recognised now. */
+  let wanted = core.cookieless === false;
+  /** Whether visitors are recognised, by what is stored or in memory where the browser refuses to store. */
+  let recognises = false;
+  let mayStore = false;
+  let settings: Settings = {};
+  let memory = Object.create(null) as Record<string, string | undefined>;
+
+  const stored = (key: string) => safely(() => localStorage.getItem(key))() ?? memory[key];
+  const store = (key: string, value: string) => {
+    memory[key] = value;
+    if (mayStore) safely(() => localStorage.setItem(key, value))();
+  };
+  const cookie = () => /(?:^|; )zv_vid=(\w+)/.exec(document.cookie)?.[1];
+  const setCookie = (value: string, seconds: number) => {
+    const secure = location.protocol === "https:" ? ";Secure" : "";
+    document.cookie = `zv_vid=${value};path=/;max-age=${seconds};SameSite=Lax${secure}`;
+  };
+
+  const visitor = () => (memory.zv_vid ||= safely(cookie)() || anonymous.visitor());
+
+  const recognised = (): Fields => {
+    const id = visitor();
+    if (mayStore) safely(() => setCookie(id, COOKIE_AGE_S))();
+    const [last, at] = (stored("zv_sid") || "").split(".");
+    const session = last && now() - Number(at) < SESSION_GAP_MS ? last : core.randomId();
+    store("zv_sid", `${session}.${now()}`);
+    return { session_id: session, visitor_id: id };
+  };
+
+  const recognise = () => {
+    recognises = true;
+    core.visitor = visitor;
+    core.identity = recognised;
+  };
+
+  /** Removes what was stored, of an older version of the script, too. */
+  const remove = () => {
+    memory = Object.create(null);
+    for (const key of ["zv_sid", "zv_vid"]) safely(() => localStorage.removeItem(key))();
+    if (safely(cookie)()) setCookie("", 0);
+  };
+
+  const forget = () => {
+    recognises = mayStore = false;
+    core.visitor = anonymous.visitor;
+    core.identity = anonymous.identity;
+    core.renew();
+    remove();
+    safely(() => localStorage.removeItem("zv_consent"))();
+  };
+
+  /** Asks for the website's settings, and begins to recognise the visitor if they allow it. */
+  const begin = (consented?: boolean) => {
+    wanted = true;
+    const asked = core.fetch?.(`${base}/load/${code}`, { __proto__: null, credentials: "omit" } as RequestInit);
+    (asked || Promise.reject())
+      .then((answer) => answer.json())
+      .then(({ data }: { data?: Settings }) => (settings = data || {}))
+      .catch((error) => log("no settings", error))
+      .then(() => {
+        if (!wanted || !core.active()) return;
+        log("settings", settings);
+        if (settings.cookieless) forget();
+        else if (settings.cookieless === false) {
+          mayStore = true;
+          if (consented) store("zv_consent", "granted");
+          recognise();
+        } else if (safely(cookie)()) {
+          // No answer: who was recognised before is not somebody else now, but nothing is stored.
+          recognise();
+        }
+      })
+      .then(core.release)
+      .catch((error) => log("error", error));
+  };
+
+  const consent = (state: unknown) => {
+    if (state === "denied") {
+      wanted = false;
+      forget();
+      core.release();
+    } else if (state === "granted" && !core.cookieless && !mayStore && core.active()) begin(true);
+  };
+
+  // Links.
+
+  const site = (host: string) => host.replace(/^www\./, "");
+
+  const followed = (click: MouseEvent, path: EventTarget[]) => {
+    const link = path.find((node) => /^(a|area)$/i.test((node as Element).tagName)) as HTMLAnchorElement | undefined;
+    if (!link || click.button > 1) return;
+    // The address of a link in an SVG is an object.
+    const href = (link.href as unknown as SVGAnimatedString)?.baseVal ?? link.href;
+    if (!href) return;
+    const to = new URL(href, document.baseURI);
+    if (!/^https?:$/.test(to.protocol)) return;
+    const isDownload = link.hasAttribute("download") || DOWNLOAD.test(to.pathname);
+    const isOutbound = !isDownload && core.followsLinks && site(to.host) !== site(location.host);
+    // What the website does not want is not sent, where that is known; the server drops it, too.
+    if (isDownload && settings.track_downloads !== false) core.event("file_download", 0, { href: to.href });
+    if (isOutbound && settings.track_outbound_links !== false) core.event("outbound_link", 0, { href: to.href });
+  };
+
+  const carryOut = (...[name, first, second]: Order) => {
+    if (name === "answer") answered(first, second);
+    else if (name === "click") followed(first, second);
+    else if (name === "consent") consent(first);
+    else if (recognises) remove();
+  };
+  core.order = safely(carryOut);
+  for (const order of waiting.splice(0)) core.order(...order);
+  if (wanted || (core.cookieless === undefined && stored("zv_consent"))) begin();
+};
