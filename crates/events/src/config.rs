@@ -21,28 +21,35 @@ pub struct EmbeddedConfig {
     /// The most rows of a row group of a segment. A website with an eighth of them has row groups of its own. Default
     /// 131,072.
     pub group_rows: usize,
+    /// The most bytes that the different strings of a column take in a row group: it ends there, and memory for writing and
+    /// reading it is bounded. Default 8 MiB.
+    pub group_bytes: usize,
     /// The head is sealed into a segment when it has this many rows. Default 131,072, the largest row group.
     pub seal_rows: u64,
-    /// The head is sealed when its rows and their texts take this many bytes, about. Default 64 MiB.
+    /// The head is sealed when its rows and their texts take this many bytes, about. Default 32 MiB.
     pub seal_bytes: u64,
     /// The head is sealed when its oldest row arrived this many milliseconds ago. Default one hour.
     pub seal_age_ms: i64,
     /// Appends are refused with [`crate::AppendError::QueueFull`] while the head, with what is being sealed, has this
     /// many rows: the bound on memory when sealing cannot keep up or the disk is full. Default 524,288.
     pub head_rows_max: u64,
-    /// The same bound in bytes. Default 256 MiB.
+    /// The same bound in bytes. Default 80 MiB.
     pub head_bytes_max: u64,
     /// Most events that may wait for the writer. Default 65,536.
     pub queue_rows: usize,
-    /// Most bytes of events that may wait for the writer. Default 64 MiB.
+    /// Most bytes of events that may wait for the writer. Default 16 MiB.
     pub queue_bytes: usize,
     /// Most events that one commit takes from the queue. Default 8,192: about 10 ms of work, so that a receipt never waits
     /// long behind strangers.
     pub commit_rows: usize,
+    /// Most bytes of events that one commit takes from the queue, unless one append alone has more. Default 4 MiB.
+    pub commit_bytes: usize,
     /// As many neighbouring segments of one size class are merged into one. At least 2; default 4.
     pub merge_fan_in: usize,
     /// Segments that together would have more rows than this are not merged. Default 16,777,216.
     pub merge_rows_max: u64,
+    /// Segments whose strings together would be longer than this many bytes, unpacked, are not merged. Default 1 GiB.
+    pub merge_bytes_max: u64,
     /// Idempotency keys are kept this many milliseconds after the arrival of their event. Default 8 days.
     pub idempotency_ms: i64,
     /// Told about commits, seals and merges, for metrics. Default nobody.
@@ -60,16 +67,19 @@ impl EmbeddedConfig {
             cache_bytes: 160 << 20,
             scan_rows_max: 1 << 20,
             group_rows: 131_072,
+            group_bytes: 8 << 20,
             seal_rows: 131_072,
-            seal_bytes: 64 << 20,
+            seal_bytes: 32 << 20,
             seal_age_ms: 3_600_000,
             head_rows_max: 524_288,
-            head_bytes_max: 256 << 20,
+            head_bytes_max: 80 << 20,
             queue_rows: 65_536,
-            queue_bytes: 64 << 20,
+            queue_bytes: 16 << 20,
             commit_rows: 8_192,
+            commit_bytes: 4 << 20,
             merge_fan_in: 4,
             merge_rows_max: 16 << 20,
+            merge_bytes_max: 1 << 30,
             idempotency_ms: 8 * 24 * 3_600_000,
             observer: None,
             faults: None,

@@ -15,7 +15,7 @@ use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, 
 
 use crate::head::Generation;
 use crate::log::{Log, OpenError, Opened};
-use crate::maintenance::{Bell, run_merger, run_sealer, sweep};
+use crate::maintenance::{Bell, SetAside, run_merger, run_sealer, sweep};
 use crate::queue::Queue;
 use crate::recent::recent_sessions;
 use crate::segment::{Keep, Segment};
@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub(crate) sealing: Mutex<()>,
     /// Held while registered segments are replaced.
     pub(crate) rewriting: Mutex<()>,
+    /// Segments whose merge failed.
+    pub(crate) set_aside: Mutex<SetAside>,
     pub(crate) poisoned: AtomicBool,
     pub(crate) disk_full: AtomicBool,
     state: RwLock<Arc<State>>,
@@ -78,7 +80,7 @@ impl EmbeddedStore {
         let state = State { version: 1, segments, frozen: Vec::new(), active };
 
         let inner = Arc::new(Inner {
-            queue: Queue::new(config.queue_rows, config.queue_bytes),
+            queue: Queue::new(config.queue_rows, config.queue_bytes, config.commit_bytes),
             views: Views::new(config.cache_bytes),
             segments_dir: segments_dir.clone(),
             config,
@@ -87,6 +89,7 @@ impl EmbeddedStore {
             merger: Arc::default(),
             sealing: Mutex::default(),
             rewriting: Mutex::default(),
+            set_aside: Mutex::default(),
             poisoned: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             state: RwLock::new(Arc::new(state)),
@@ -193,7 +196,8 @@ impl EventStore for EmbeddedStore {
             }
         }
         let prepared = inner.views.prepare(|| inner.state(), website, time, columns_needed(query), budget)?;
-        prepared.with_dataset(|dataset| kernels::answer(&dataset, query, budget))
+        let rest = prepared.rest_of(budget);
+        prepared.with_dataset(|dataset| kernels::answer(&dataset, query, &rest))
     }
 
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {

@@ -64,6 +64,7 @@ impl IdInterner {
 pub(crate) struct TextInterner {
     map: HashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
+    bytes: usize,
 }
 
 /// One for all: a head has an interner per website and dimension.
@@ -71,7 +72,7 @@ static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
 
 impl Default for TextInterner {
     fn default() -> Self {
-        Self { map: HashMap::new(), texts: vec![Arc::clone(&EMPTY)] }
+        Self { map: HashMap::new(), texts: vec![Arc::clone(&EMPTY)], bytes: 0 }
     }
 }
 
@@ -85,9 +86,15 @@ impl TextInterner {
         }
         let code = self.texts.len() as u32;
         let text: Arc<str> = Arc::from(text);
+        self.bytes += text.len();
         self.map.insert(Arc::clone(&text), code);
         self.texts.push(text);
         code
+    }
+
+    /// The bytes of all texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn texts(&self) -> &[Arc<str>] {

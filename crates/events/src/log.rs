@@ -34,12 +34,13 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, pa
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Event, WebsiteId};
 
-use crate::segment::SegmentMeta;
+use crate::segment::{SegmentMeta, SegmentMeta2};
 use crate::{AppendError, AppendOutcome, NewEvent, codec};
 
 /// The version of the format that this program reads and writes.
 const FORMAT: i64 = 2;
-const SEGMENT_META_VERSION: u8 = 2;
+/// Version 2 does not know how long dictionaries are when they are unpacked.
+const SEGMENT_META_VERSION: u8 = 3;
 /// The page of the database, which is what a commit writes of it at least.
 const PAGE_BYTES: u64 = 8192;
 /// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
@@ -521,10 +522,15 @@ pub(crate) fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
 pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
     let (&version, rest) = blob.split_first()?;
     let (hash, body) = rest.split_first_chunk::<8>()?;
-    if version != SEGMENT_META_VERSION || u64::from_le_bytes(*hash) != xxh3_64(body) {
+    if u64::from_le_bytes(*hash) != xxh3_64(body) {
         return None;
     }
-    postcard::from_bytes(body).ok().filter(SegmentMeta::is_sound)
+    let meta: Option<SegmentMeta> = match version {
+        2 => postcard::from_bytes::<SegmentMeta2>(body).ok().map(SegmentMeta::from),
+        SEGMENT_META_VERSION => postcard::from_bytes(body).ok(),
+        _ => None,
+    };
+    meta.filter(SegmentMeta::is_sound)
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {

@@ -10,6 +10,7 @@
 //! A death before 3 leaves a file that nothing names, one after 3 a file that nothing names any more: both are swept at
 //! the next start.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::sync::mpsc;
@@ -23,7 +24,7 @@ use crate::embedded::Inner;
 use crate::log::{CatalogChange, sync_dir};
 use crate::segment::{HeadSource, Keep, Segment, SegmentMeta, Source, Target, WriteError, file_name, write};
 use crate::writer::Writer;
-use crate::{AppendError, FaultPoint};
+use crate::{AppendError, EmbeddedConfig, FaultPoint};
 
 /// How often the background threads look whether something is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -35,6 +36,13 @@ pub(crate) enum MaintenanceError {
     Write(#[from] WriteError),
     #[error("cannot register: {0}")]
     Log(#[from] AppendError),
+}
+
+impl MaintenanceError {
+    /// Whether it is about the segments that were read and not about the log, the disk or the end of the process.
+    fn is_of_segments(&self) -> bool {
+        matches!(self, Self::Write(WriteError::Source(_) | WriteError::Parquet(_)))
+    }
 }
 
 impl From<io::Error> for MaintenanceError {
@@ -107,18 +115,16 @@ pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
     while bell.wait(PERIOD * 60) {
         let Some(inner) = inner.upgrade() else { return };
         loop {
-            let damaged = inner.damaged_segments();
             match inner.merge() {
                 Ok(true) if !inner.is_stopping() => {}
                 Ok(_) => break,
                 Err(MaintenanceError::Write(WriteError::Cancelled)) => return,
-                // A damage that was not known before is left out from now on: there may be others to merge.
-                Err(error) if inner.damaged_segments() > damaged => {
-                    tracing::warn!(%error, "segments were not merged");
-                }
                 Err(error) => {
                     tracing::warn!(%error, "merging failed, will be tried again");
-                    break;
+                    // Those that it is about are damaged or set aside: others are merged meanwhile. Else nothing can be.
+                    if !error.is_of_segments() {
+                        break;
+                    }
                 }
             }
         }
@@ -152,21 +158,39 @@ impl Inner {
         Ok(sealed)
     }
 
-    /// Merges one run of segments that is due. `false` when none is. A segment that is known to be damaged is in no run.
+    /// Merges one run of segments that is due. `false` when none is. A segment that is known to be damaged is in no run, and
+    /// after any other error those that it is about are set aside: the next call merges others.
     pub(crate) fn merge(&self) -> Result<bool, MaintenanceError> {
         let _rewriting = self.rewriting.lock();
         let state = self.state();
-        let rows_max = self.config.merge_rows_max;
-        let size = |segment: &Arc<Segment>| if segment.is_damaged() { u64::MAX } else { segment.meta.rows };
-        let sizes: Vec<u64> = state.segments.iter().map(size).collect();
-        let Some(run) = merge_run(&sizes, self.config.merge_fan_in.max(2), rows_max) else {
-            return Ok(false);
-        };
         let started = Instant::now();
+        let mut aside = self.set_aside.lock();
+        aside.forget_all_but(&state.segments);
+        let sizes: Vec<Option<Size>> = state
+            .segments
+            .iter()
+            .map(|segment| {
+                let (id, rows) = (segment.meta.id, segment.meta.rows);
+                // A segment whose size cannot be read cannot be merged.
+                let is_due = !segment.is_damaged() && !aside.holds(id, started);
+                let bytes = is_due.then(|| segment.text_bytes().ok()).flatten()?;
+                Some(Size { rows, bytes })
+            })
+            .collect();
+        let Some(run) = merge_run(&sizes, &self.config) else { return Ok(false) };
         let old = &state.segments[run];
         let rows = old.iter().map(|segment| segment.meta.rows).sum();
         // A large merge must not hold up the end of the process.
-        self.rewrite(old, Keep::All, &|| self.is_stopping())?;
+        let merged = self.rewrite(old, Keep::All, &|| self.is_stopping());
+        match &merged {
+            Err(MaintenanceError::Write(WriteError::Source(error))) => aside.add(&[error.segment()], started),
+            Err(error) if error.is_of_segments() => {
+                aside.add(&old.iter().map(|segment| segment.meta.id).collect::<Vec<_>>(), started);
+            }
+            _ => {}
+        }
+        drop(aside);
+        merged?;
         if let Some(observer) = &self.config.observer {
             observer.merged(rows, started.elapsed());
         }
@@ -230,7 +254,8 @@ impl Inner {
             let _ = fs::remove_file(&temporary);
             error
         };
-        let target = Target { path: &temporary, id, position, group_rows: self.config.group_rows };
+        let (group_rows, group_bytes) = (self.config.group_rows, self.config.group_bytes);
+        let target = Target { path: &temporary, id, position, group_rows, group_bytes };
         let segment = write(target, sources, keep, cancelled).map_err(abandon)?;
         self.config.fault(FaultPoint::SegmentRename)?;
         if segment.is_some() {
@@ -269,23 +294,34 @@ impl Inner {
     }
 }
 
-/// Of segments of these sizes, in the order of arrival, a run of neighbours to merge: at least `fan_in` of them, the
-/// smallest size classes first, together at most `max_rows` rows, and none larger than the others together, so that no row
-/// is rewritten before its segment at least doubles. Neighbours only, so that rows of the same time keep the order of their
-/// arrival.
-fn merge_run(sizes: &[u64], fan_in: usize, max_rows: u64) -> Option<std::ops::Range<usize>> {
-    let class = |rows: u64| rows.max(1).ilog(fan_in as u64);
-    let mut classes: Vec<u32> = sizes.iter().map(|&rows| class(rows)).collect();
+/// What a segment holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Size {
+    rows: u64,
+    /// Its strings, unpacked.
+    bytes: u64,
+}
+
+/// Of segments of these sizes, in the order of arrival, a run of neighbours to merge: at least `merge_fan_in` of them, the
+/// smallest size classes first, together at most `merge_rows_max` rows and `merge_bytes_max` bytes, and none larger than the
+/// others together, so that no row is rewritten before its segment at least doubles. Neighbours only, so that rows of the
+/// same time keep the order of their arrival; `None` stands for one that is set aside.
+fn merge_run(sizes: &[Option<Size>], config: &EmbeddedConfig) -> Option<std::ops::Range<usize>> {
+    let fan_in = config.merge_fan_in.max(2);
+    let class = |size: Size| size.rows.max(1).ilog(fan_in as u64);
+    let mut classes: Vec<u32> = sizes.iter().flatten().map(|&size| class(size)).collect();
     classes.sort_unstable();
     classes.dedup();
     for highest in classes {
         for start in 0..sizes.len() {
-            let (mut run, mut rows, mut largest) = (0, 0, 0);
-            for &size in sizes[start..].iter().take(2 * fan_in) {
-                if class(size) > highest || size > max_rows - rows {
+            let (mut run, mut rows, mut bytes, mut largest) = (0, 0u64, 0u64, 0);
+            for size in sizes[start..].iter().take(2 * fan_in) {
+                let Some(size) = size.filter(|&size| class(size) <= highest) else { break };
+                let more = (rows.saturating_add(size.rows), bytes.saturating_add(size.bytes));
+                if more.0 > config.merge_rows_max || more.1 > config.merge_bytes_max {
                     break;
                 }
-                (run, rows, largest) = (run + 1, rows + size, largest.max(size));
+                ((rows, bytes), run, largest) = (more, run + 1, largest.max(size.rows));
             }
             if run >= fan_in && largest <= rows - largest {
                 return Some(start..start + run);
@@ -309,9 +345,77 @@ pub(crate) fn sweep(dir: &std::path::Path, segments: &[SegmentMeta]) -> io::Resu
     sync_dir(dir)
 }
 
+/// Segments that are not merged for a while, because that failed.
+#[derive(Default)]
+pub(crate) struct SetAside(HashMap<u64, Failed>);
+
+struct Failed {
+    times: u32,
+    until: Instant,
+}
+
+impl SetAside {
+    /// The pause after the first failure; doubled by each further one, up to about a day.
+    const PAUSE: Duration = Duration::from_secs(60);
+    const DOUBLINGS_MAX: u32 = 10;
+
+    fn add(&mut self, ids: &[u64], now: Instant) {
+        for &id in ids {
+            let failed = self.0.entry(id).or_insert(Failed { times: 0, until: now });
+            failed.until = now + Self::PAUSE * (1 << failed.times.min(Self::DOUBLINGS_MAX));
+            failed.times += 1;
+        }
+    }
+
+    fn holds(&self, id: u64, now: Instant) -> bool {
+        self.0.get(&id).is_some_and(|failed| now < failed.until)
+    }
+
+    fn forget_all_but(&mut self, segments: &[Arc<Segment>]) {
+        self.0.retain(|id, _| segments.iter().any(|segment| segment.meta.id == *id));
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::merge_run;
+    use super::*;
+
+    fn merge_run(rows: &[u64], merge_fan_in: usize, merge_rows_max: u64) -> Option<std::ops::Range<usize>> {
+        let config = EmbeddedConfig { merge_fan_in, merge_rows_max, ..EmbeddedConfig::new("") };
+        let size = |&rows: &u64| (rows < u64::MAX).then_some(Size { rows, bytes: 100 });
+        let sizes: Vec<_> = rows.iter().map(size).collect();
+        super::merge_run(&sizes, &config)
+    }
+
+    /// Sabotage: count rows alone.
+    #[test]
+    fn long_strings_end_a_run_and_what_is_set_aside_is_passed_over() {
+        let config = EmbeddedConfig { merge_bytes_max: 1_000, ..EmbeddedConfig::new("") };
+        let size = |bytes| Some(Size { rows: 10, bytes });
+        assert_eq!(super::merge_run(&[size(250); 8], &config), Some(0..4));
+        assert_eq!(super::merge_run(&[size(251); 8], &config), None);
+        let sizes = [size(600), size(600), size(1), size(1), size(1), size(1)];
+        assert_eq!(super::merge_run(&sizes, &config), Some(1..6));
+        assert_eq!(super::merge_run(&[size(1), size(1), None, size(1), size(1), size(1)], &config), None);
+        let sizes = [size(1), None, size(1), size(1), size(1), size(1)];
+        assert_eq!(super::merge_run(&sizes, &config), Some(2..6));
+    }
+
+    #[test]
+    fn a_pause_grows_with_each_failure_and_has_an_end() {
+        let (mut aside, start) = (SetAside::default(), Instant::now());
+        let minutes = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        aside.add(&[7], start);
+        assert!(aside.holds(7, minutes(0)) && !aside.holds(7, minutes(1)) && !aside.holds(8, minutes(0)));
+        aside.add(&[7, 8], minutes(1));
+        assert!(aside.holds(7, minutes(2)) && !aside.holds(7, minutes(3)) && !aside.holds(8, minutes(2)));
+        for _ in 0..100 {
+            aside.add(&[7], start);
+        }
+        assert!(aside.holds(7, minutes(1_023)) && !aside.holds(7, minutes(1_024)));
+        aside.forget_all_but(&[]);
+        assert!(!aside.holds(7, start));
+    }
 
     #[test]
     fn neighbours_of_one_size_are_merged() {

@@ -38,6 +38,7 @@ pub(crate) struct Queue<W> {
     ready: Condvar,
     max_rows: usize,
     max_bytes: usize,
+    commit_bytes: usize,
 }
 
 struct State<W> {
@@ -52,13 +53,15 @@ struct State<W> {
 }
 
 impl<W> State<W> {
-    fn pop_jobs(&mut self, rows: usize) -> Vec<Job> {
+    /// Jobs of about `rows` events and at most `bytes`; a longer one alone.
+    fn pop_jobs(&mut self, rows: usize, bytes: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
-        let mut taken = 0;
+        let (mut taken, mut taken_bytes) = (0, 0);
         while taken < rows
-            && let Some(job) = self.jobs.pop_front()
+            && let Some(job) = self.jobs.pop_front_if(|job| jobs.is_empty() || taken_bytes + job.bytes <= bytes)
         {
             taken += job.events.len();
+            taken_bytes += job.bytes;
             self.rows -= job.events.len();
             self.bytes -= job.bytes;
             jobs.push(job);
@@ -68,7 +71,8 @@ impl<W> State<W> {
 }
 
 impl<W> Queue<W> {
-    pub(crate) fn new(max_rows: usize, max_bytes: usize) -> Self {
+    /// A queue of so many events and bytes, which hands over `commit_bytes` at a time.
+    pub(crate) fn new(max_rows: usize, max_bytes: usize, commit_bytes: usize) -> Self {
         let state = State {
             jobs: VecDeque::new(),
             tasks: VecDeque::new(),
@@ -78,7 +82,7 @@ impl<W> Queue<W> {
             open: true,
             closed: false,
         };
-        Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes }
+        Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes, commit_bytes }
     }
 
     /// Queues `events`, or answers the receipt with the reason why not.
@@ -145,7 +149,7 @@ impl<W> Queue<W> {
         if let Some(task) = state.tasks.pop_front() {
             return Work::Task(task);
         }
-        let jobs = state.pop_jobs(rows);
+        let jobs = state.pop_jobs(rows, self.commit_bytes);
         match (jobs.is_empty(), state.closed) {
             (false, _) => Work::Commit(jobs),
             (true, true) => Work::Closed,
@@ -155,7 +159,7 @@ impl<W> Queue<W> {
 
     /// Takes jobs of about `rows` events, without waiting for any.
     pub(crate) fn take_jobs(&self, rows: usize) -> Vec<Job> {
-        self.state.lock().pop_jobs(rows)
+        self.state.lock().pop_jobs(rows, self.commit_bytes)
     }
 
     /// Refuses appends from now on; those that wait are still taken.

@@ -83,7 +83,12 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
                         totals.add_digest(number, &digest, loud.map(|(_, id)| id))?;
                     }
                     None => {
-                        budget.check_memory(range.rows as usize * ROW_BYTES)?;
+                        let mut bytes = range.rows as usize * ROW_BYTES;
+                        for dimension in columns.iter() {
+                            let texts = segment.unpacked_bytes(range.group, ColumnId::Dimension(dimension));
+                            bytes = bytes.saturating_add(texts.map_err(damaged)?);
+                        }
+                        budget.check_memory(bytes)?;
                         let section = read_group(segment, range, columns).map_err(damaged)?;
                         totals.add_rows(number, &section, &split_codes(&section))?;
                     }

@@ -77,9 +77,16 @@ pub(crate) struct Prepared {
     visitor_ids: List<u64>,
     session_ids: List<u64>,
     split_sessions: Arc<CodeSet>,
+    /// What the query was counted for it.
+    taken_bytes: usize,
 }
 
 impl Prepared {
+    /// What is left of `budget` for the kernel.
+    pub(crate) fn rest_of(&self, budget: &Budget) -> Budget {
+        budget.after(self.taken_bytes)
+    }
+
     /// Hands the data to `kernel`.
     pub(crate) fn with_dataset<T>(&self, kernel: impl FnOnce(Dataset<'_>) -> T) -> T {
         let chunks: Vec<&Chunk> = self.chunks.iter().map(|chunk| &**chunk).collect();
@@ -250,20 +257,23 @@ impl View {
         let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
         let needed: Vec<(&Segment, &SiteRange)> = ranges_in(state, website, time).collect();
         let rows: usize = needed.iter().map(|(_, range)| range.rows as usize).sum();
-        budget.check_memory(rows * (ROW_BYTES + 4 * columns.iter().count()))?;
+        let head_rows: usize = state.generations().filter_map(|g| g.site(website)).map(|site| site.lock().len()).sum();
+        let row_bytes = (rows + head_rows) * (ROW_BYTES + 4 * columns.iter().count());
+        let allowance = Allowance { budget, row_bytes, text_bytes: self.text_bytes };
+        allowance.check(self, 0)?;
 
         let mut keys = Vec::with_capacity(needed.len() + 1);
         for (segment, range) in needed {
             let key = ChunkKey::Segment { segment: segment.meta.id, group: range.group };
             if !self.has(key, range.rows as usize, columns) {
-                self.load_segment(key, segment, range, columns, budget)?;
+                self.load_segment(key, segment, range, columns, &allowance)?;
             }
             keys.push(key);
         }
         for generation in state.generations() {
             let Some(site) = generation.site(website) else { continue };
             budget.check()?;
-            keys.extend(self.load_head(generation, &site, columns));
+            keys.extend(self.load_head(generation, &site, columns, &allowance)?);
         }
 
         // In the order of arrival, as a dataset wants them: segments by position, then the head.
@@ -281,6 +291,7 @@ impl View {
             visitor_ids: self.visitor_ids.clone(),
             session_ids: self.session_ids.clone(),
             split_sessions: Arc::clone(&self.split_sessions),
+            taken_bytes: allowance.taken(self),
         })
     }
 
@@ -347,9 +358,10 @@ impl View {
         segment: &Segment,
         range: &SiteRange,
         columns: ColumnSet,
-        budget: &Budget,
+        allowance: &Allowance<'_>,
     ) -> Result<(), QueryError> {
         let rows = range.start as usize..(range.start + range.rows) as usize;
+        let budget = allowance.budget;
         budget.check()?;
         if !self.chunks.contains_key(&key) {
             let base = self.read_base(segment, range.group, rows.clone()).map_err(damaged)?;
@@ -360,9 +372,12 @@ impl View {
             let Some(loaded) = self.chunks.get(&key) else { break };
             if loaded.chunk.columns[dimension as usize].is_none() {
                 budget.check()?;
-                let coded = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone()).map_err(damaged)?;
+                let column = ColumnId::Dimension(dimension);
+                allowance.check(self, segment.unpacked_bytes(range.group, column).map_err(damaged)?)?;
+                let coded = segment.read(range.group, column, rows.clone()).map_err(damaged)?;
                 let codes = self.text_codes(dimension, coded);
                 self.set_column(key, dimension, &codes);
+                allowance.check(self, 0)?;
             }
         }
         Ok(())
@@ -383,7 +398,13 @@ impl View {
     }
 
     /// Brings the blocks of a website's head up to date and gives their keys.
-    fn load_head(&mut self, generation: &Generation, site: &Mutex<SiteHead>, columns: ColumnSet) -> Vec<ChunkKey> {
+    fn load_head(
+        &mut self,
+        generation: &Generation,
+        site: &Mutex<SiteHead>,
+        columns: ColumnSet,
+        allowance: &Allowance<'_>,
+    ) -> Result<Vec<ChunkKey>, QueryError> {
         let mut codes = self.heads.remove(&generation.id).unwrap_or_default();
         let mut keys = Vec::new();
         let mut block = 0;
@@ -423,6 +444,11 @@ impl View {
                 })
                 .collect();
             drop(head);
+            let text_bytes = texts.iter().flat_map(|(.., new)| new).map(|text| text.len() + TEXT_BYTES).sum();
+            if let Err(error) = allowance.check(self, text_bytes) {
+                self.heads.insert(generation.id, codes);
+                return Err(error);
+            }
 
             codes.visitors.extend(id_codes(new_visitors, &mut self.visitors, &mut self.visitor_ids));
             codes.sessions.extend(id_codes(new_sessions, &mut self.sessions, &mut self.session_ids));
@@ -434,14 +460,14 @@ impl View {
             for (dimension, mut column, new_texts) in texts {
                 let names = &mut codes.texts[dimension as usize];
                 for text in new_texts {
-                    names.push(self.text_code(dimension, &text));
+                    names.push(self.text_code(dimension, text));
                 }
                 rename(&mut column, names);
                 self.set_column(key, dimension, &column);
             }
         }
         self.heads.insert(generation.id, codes);
-        keys
+        Ok(keys)
     }
 
     fn text_codes(&mut self, dimension: Dimension, coded: Coded) -> Vec<u32> {
@@ -455,17 +481,18 @@ impl View {
         codes
     }
 
-    fn text_code(&mut self, dimension: Dimension, text: &str) -> u32 {
-        if text.is_empty() {
+    /// The code of a text, which is kept when it has none. One that the head has is shared with it.
+    fn text_code(&mut self, dimension: Dimension, text: impl AsRef<str> + Into<Arc<str>>) -> u32 {
+        if text.as_ref().is_empty() {
             return 0;
         }
         let map = &mut self.texts[dimension as usize];
-        if let Some(&code) = map.get(text) {
+        if let Some(&code) = map.get(text.as_ref()) {
             return code;
         }
         let texts = &mut Arc::make_mut(&mut self.dictionaries)[dimension as usize].texts;
         let code = texts.len() as u32;
-        let text: Arc<str> = Arc::from(text);
+        let text: Arc<str> = text.into();
         self.text_bytes += text.len() + TEXT_BYTES;
         map.insert(Arc::clone(&text), code);
         texts.push(text);
@@ -479,6 +506,27 @@ impl View {
             return 0;
         }
         chunks + self.text_bytes + ID_BYTES * (self.visitor_ids.len() + self.session_ids.len()) + size_of::<Self>()
+    }
+}
+
+/// What one query may load.
+struct Allowance<'a> {
+    budget: &'a Budget,
+    /// What its rows take.
+    row_bytes: usize,
+    /// What the texts of the view took before it: those are the cache's.
+    text_bytes: usize,
+}
+
+impl Allowance<'_> {
+    /// What the query took so far: its rows, and the texts that `view` did not have before it.
+    fn taken(&self, view: &View) -> usize {
+        self.row_bytes + (view.text_bytes - self.text_bytes)
+    }
+
+    /// Called before texts of up to `bytes` are loaded.
+    fn check(&self, view: &View, bytes: usize) -> Result<(), QueryError> {
+        self.budget.check_memory(self.taken(view).saturating_add(bytes))
     }
 }
 

@@ -63,6 +63,12 @@ impl Budget {
         }
     }
 
+    /// What is left when `bytes` were taken. Shares the deadline and the cancellation.
+    #[must_use]
+    pub fn after(&self, bytes: usize) -> Self {
+        Self { memory_bytes: self.memory_bytes.saturating_sub(bytes), ..self.clone() }
+    }
+
     /// Called before `bytes` of intermediate memory are taken.
     ///
     /// # Errors

@@ -21,7 +21,8 @@
 //! 16,384 rows each: there is no other encoding, so a reader takes the codes as they are. All pages are zstd.
 //!
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
-//! of about 32,768 rows, and the catalog knows each one's rows. Behind row groups of one website stand digests, see
+//! of about 32,768 rows, and the catalog knows each one's rows. A row group ends earlier when the different values of a
+//! column would take more than 8 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand digests, see
 //! `digest.rs`.
 //!
 //! # The catalog
@@ -51,7 +52,7 @@ use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
 
 pub(crate) use digest::{DigestMeta, StoredDigest};
-pub(crate) use read::{Coded, Values};
+pub(crate) use read::{Coded, TextColumn, Values};
 pub(crate) use source::{HeadSource, Keep, Source};
 pub(crate) use write::{Target, WriteError, write};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -156,6 +157,51 @@ pub(crate) struct SegmentMeta {
     pub(crate) sites: Vec<SiteRange>,
 }
 
+/// [`SegmentMeta`] as version 2 of the catalog has it: how long dictionaries are when they are unpacked is not in it.
+#[derive(Deserialize)]
+pub(crate) struct SegmentMeta2 {
+    id: u64,
+    position: u64,
+    rows: u64,
+    bytes: u64,
+    groups: Vec<GroupMeta2>,
+    sites: Vec<SiteRange>,
+}
+
+#[derive(Deserialize)]
+struct GroupMeta2 {
+    rows: u32,
+    chunks: Vec<ChunkMeta2>,
+    digest: Option<DigestMeta>,
+}
+
+#[derive(Deserialize)]
+struct ChunkMeta2 {
+    offset: u64,
+    bytes: u32,
+    dictionary_bytes: u32,
+    hash: u64,
+}
+
+impl From<SegmentMeta2> for SegmentMeta {
+    fn from(old: SegmentMeta2) -> Self {
+        let chunk = |ChunkMeta2 { offset, bytes, dictionary_bytes, hash }| ChunkMeta {
+            offset,
+            bytes,
+            dictionary_bytes,
+            unpacked_bytes: None,
+            hash,
+        };
+        let group = |GroupMeta2 { rows, chunks, digest }| GroupMeta {
+            rows,
+            chunks: chunks.into_iter().map(chunk).collect(),
+            digest,
+        };
+        let SegmentMeta2 { id, position, rows, bytes, groups, sites } = old;
+        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
+    }
+}
+
 /// More rows than any row group has. What a reader reserves for one column of them stays below 256 MB.
 const GROUP_ROWS_MAX: u32 = 1 << 24;
 
@@ -199,6 +245,9 @@ pub(crate) struct ChunkMeta {
     pub(crate) bytes: u32,
     /// How much of it is the dictionary page; 0 when there is none.
     pub(crate) dictionary_bytes: u32,
+    /// How long the dictionary is when it is unpacked; 0 when there is none. `None` in catalogs of earlier versions: the
+    /// file knows, see [`Segment::unpacked_bytes`].
+    pub(crate) unpacked_bytes: Option<u32>,
     /// XXH3-64 of its bytes.
     pub(crate) hash: u64,
 }
@@ -239,6 +288,13 @@ pub(crate) struct SegmentError {
     what: String,
 }
 
+impl SegmentError {
+    /// The segment.
+    pub(crate) fn segment(&self) -> u64 {
+        self.segment
+    }
+}
+
 /// A registered segment. Its file is opened when it is first read.
 pub(crate) struct Segment {
     pub(crate) meta: SegmentMeta,
@@ -246,12 +302,13 @@ pub(crate) struct Segment {
     file: Mutex<Option<Arc<File>>>,
     /// The first damage that was found.
     damage: OnceLock<SegmentError>,
+    text_bytes: OnceLock<u64>,
 }
 
 impl Segment {
     pub(crate) fn new(segments_dir: &Path, meta: SegmentMeta) -> Self {
         let path = segments_dir.join(file_name(meta.id));
-        Self { meta, path, file: Mutex::new(None), damage: OnceLock::new() }
+        Self { meta, path, file: Mutex::new(None), damage: OnceLock::new(), text_bytes: OnceLock::new() }
     }
 
     /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
@@ -295,6 +352,20 @@ impl Segment {
                 self.unreadable(&error);
             }
         }
+    }
+
+    /// What the strings of all columns of all row groups take when they are unpacked.
+    pub(crate) fn text_bytes(&self) -> Result<u64, SegmentError> {
+        if let Some(&bytes) = self.text_bytes.get() {
+            return Ok(bytes);
+        }
+        let mut bytes = 0;
+        for group in (0..).take(self.meta.groups.len()) {
+            for &dimension in Dimension::ALL {
+                bytes += self.unpacked_bytes(group, ColumnId::Dimension(dimension))? as u64;
+            }
+        }
+        Ok(*self.text_bytes.get_or_init(|| bytes))
     }
 
     fn file(&self) -> Result<Arc<File>, SegmentError> {

@@ -1,6 +1,8 @@
 //! The pages of a column chunk. Their headers are read here and not by the library, which panics at some that are damaged
 //! and stays for seconds at others.
 
+use std::io::{BufRead, BufReader};
+
 use bytes::{Buf, Bytes};
 use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageMetadata, PageReader};
@@ -21,7 +23,7 @@ pub(crate) struct Pages {
 }
 
 /// A page that is not unpacked.
-pub(super) struct PackedPage {
+pub(crate) struct PackedPage {
     header: Header,
     /// How many values it has.
     pub(super) values: u32,
@@ -41,6 +43,16 @@ struct Header {
 impl PackedPage {
     pub(super) fn is_dictionary(&self) -> bool {
         self.header.kind == DICTIONARY_PAGE
+    }
+
+    /// How long it is when it is unpacked, as its header says.
+    pub(super) fn unpacked_bytes(&self) -> Option<u64> {
+        u64::try_from(self.header.unpacked_bytes).ok()
+    }
+
+    /// What is in it, as it is unpacked.
+    pub(super) fn reader(&self) -> std::io::Result<impl BufRead> {
+        Ok(BufReader::new(zstd::stream::read::Decoder::with_buffer(&self.bytes[..])?))
     }
 
     /// Whether it has data in the encoding with this number.
@@ -73,6 +85,12 @@ impl Pages {
         let bytes = self.decompressor.decompress(&page.bytes, length).ok()?;
         (bytes.len() == length).then(|| bytes.into())
     }
+}
+
+/// How long the dictionary is, unpacked, at the beginning of a column chunk; `None` when none begins there.
+pub(super) fn unpacked_dictionary_bytes(mut chunk: &[u8]) -> Option<u64> {
+    let header = Header::read(&mut chunk)?;
+    u64::try_from(header.unpacked_bytes).ok().filter(|_| header.kind == DICTIONARY_PAGE)
 }
 
 /// For the library's decoder of times.

@@ -1,5 +1,6 @@
 //! Reading one column of one row group.
 
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::pages::{PackedPage, Pages, RLE_DICTIONARY};
+use super::pages::{PackedPage, Pages, RLE_DICTIONARY, unpacked_dictionary_bytes};
 use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, hybrid};
 
 /// The codes of some rows, and what they stand for.
@@ -69,6 +70,56 @@ impl Texts {
     }
 }
 
+/// The codes of some rows, and the texts that they stand for, packed as they are in the file.
+pub(crate) struct TextColumn {
+    pub(crate) codes: Vec<u32>,
+    texts: TextsOnTheirWay,
+}
+
+enum TextsOnTheirWay {
+    Packed(PackedPage),
+    Unpacked(Values),
+}
+
+impl TextColumn {
+    pub(crate) fn unpacked(codes: Vec<u32>, values: Values) -> Self {
+        Self { codes, texts: TextsOnTheirWay::Unpacked(values) }
+    }
+
+    /// How many different texts there are.
+    pub(crate) fn len(&self) -> usize {
+        match &self.texts {
+            TextsOnTheirWay::Packed(page) => page.values as usize,
+            TextsOnTheirWay::Unpacked(values) => values.len(),
+        }
+    }
+
+    /// Hands each text with its code to `take`, one at a time: however long they are together, one is held.
+    pub(crate) fn each(&self, mut take: impl FnMut(u32, &str)) -> std::io::Result<()> {
+        let page = match &self.texts {
+            TextsOnTheirWay::Packed(page) => page,
+            TextsOnTheirWay::Unpacked(Values::Texts(texts)) => {
+                (0..texts.len() as u32).for_each(|code| take(code, texts.get(code)));
+                return Ok(());
+            }
+            TextsOnTheirWay::Unpacked(_) => return Err(std::io::ErrorKind::InvalidData.into()),
+        };
+        let mut rest = page.reader()?.take(page.unpacked_bytes().unwrap_or(0));
+        let mut text = Vec::new();
+        for code in 0..page.values {
+            let mut length = [0; 4];
+            rest.read_exact(&mut length)?;
+            let length = u64::from(u32::from_le_bytes(length));
+            text.clear();
+            if rest.by_ref().take(length).read_to_end(&mut text)? as u64 != length {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            take(code, std::str::from_utf8(&text).map_err(std::io::Error::other)?);
+        }
+        Ok(())
+    }
+}
+
 impl Segment {
     /// The times of the rows `rows` of a row group.
     pub(crate) fn read_at(&self, group: u32, rows: Range<usize>) -> Result<Vec<i64>, SegmentError> {
@@ -80,6 +131,33 @@ impl Segment {
     pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
         let pages = self.pages(group, column)?;
         coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
+    }
+
+    /// The codes of all rows of a row group in a column of texts. Every code has a text.
+    pub(crate) fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError> {
+        let damaged = |what: &str| self.damaged(group, column, what);
+        let mut pages = self.pages(group, column)?;
+        let page = pages.next_packed().filter(PackedPage::is_dictionary).ok_or_else(|| damaged("has no dictionary"))?;
+        let rows = self.group_rows(group);
+        let codes = codes(&mut pages, 0..rows, rows, page.values as usize).map_err(|what| damaged(&what))?;
+        Ok(TextColumn { codes, texts: TextsOnTheirWay::Packed(page) })
+    }
+
+    /// How long the dictionary of a column is when it is unpacked: of texts about what they take in memory.
+    pub(crate) fn unpacked_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
+        /// Longer than any header of a dictionary page.
+        const HEADER_BYTES: u32 = 64;
+        let chunk = self.chunk(group, column)?;
+        let bytes = match chunk.unpacked_bytes {
+            Some(bytes) => u64::from(bytes),
+            None if chunk.dictionary_bytes == 0 => 0,
+            // Not verified: who reads the column finds out.
+            None => {
+                let header = self.unverified(chunk.offset, chunk.bytes.min(HEADER_BYTES))?;
+                unpacked_dictionary_bytes(&header).ok_or_else(|| self.damaged(group, column, "has no dictionary"))?
+            }
+        };
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
     fn damaged(&self, group: u32, column: ColumnId, what: &str) -> SegmentError {
@@ -142,12 +220,18 @@ impl Segment {
 
     /// The bytes at a place, when they are those that were written.
     fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
-        let mut bytes = vec![0; count as usize];
-        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
+        let bytes = self.unverified(offset, count)?;
         if xxh3_64(&bytes) != hash {
             let place = offset..offset + u64::from(count);
             return Err(self.error(format_args!("damaged in bytes {place:?}")));
         }
+        Ok(bytes)
+    }
+
+    /// The bytes at a place, whatever they are.
+    fn unverified(&self, offset: u64, count: u32) -> Result<Vec<u8>, SegmentError> {
+        let mut bytes = vec![0; count as usize];
+        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
         Ok(bytes)
     }
 
@@ -187,6 +271,12 @@ pub(crate) fn coded(
     group_rows: usize,
 ) -> Result<Coded, String> {
     let values = first_dictionary(column, &mut pages)?;
+    let codes = codes(&mut pages, rows, group_rows, values.len())?;
+    Ok(Coded { codes, values })
+}
+
+/// The codes of the rows `rows` in the pages behind a dictionary of `values` values; each is one of it.
+fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize) -> Result<Vec<u32>, String> {
     let mut codes = Vec::with_capacity(rows.len());
     let mut page_start = 0;
     while page_start < rows.end {
@@ -212,10 +302,10 @@ pub(crate) fn coded(
         }
         page_start = page_end;
     }
-    if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values.len()) {
+    if codes.len() != rows.len() || codes.iter().any(|&code| code as usize >= values) {
         return Err("does not fit its rows".to_owned());
     }
-    Ok(Coded { codes, values })
+    Ok(codes)
 }
 
 /// The values of a column's dictionary page, which comes first.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use zenovay_domain::{EventKind, Timestamp, VisitorId, WebsiteId};
 
 use super::read::Texts;
-use super::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values};
+use super::{Coded, ColumnId, Segment, SegmentError, SiteRange, TextColumn, Values};
 use crate::head::{Generation, SiteHead};
 
 /// Rows in groups; each website's rows in each group in the order of time.
@@ -24,6 +24,12 @@ pub(crate) trait Source {
 
     /// The codes of all rows of `group`.
     fn read(&self, group: u32, column: ColumnId) -> Result<Coded, SegmentError>;
+
+    /// The codes of all rows of `group` in a column of texts, its dictionary not unpacked.
+    fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError>;
+
+    /// What the different texts of `column` in `group` take, at most, each with four bytes for its length.
+    fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError>;
 }
 
 impl Source for Segment {
@@ -41,6 +47,14 @@ impl Source for Segment {
 
     fn read(&self, group: u32, column: ColumnId) -> Result<Coded, SegmentError> {
         self.read(group, column, 0..self.group_rows(group))
+    }
+
+    fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError> {
+        self.read_texts(group, column)
+    }
+
+    fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
+        self.unpacked_bytes(group, column)
     }
 }
 
@@ -145,6 +159,22 @@ impl Source for HeadSource {
                 values: Values::Texts(Texts::Owned(head.texts[dimension as usize].texts().to_vec())),
             },
             ColumnId::Website | ColumnId::At => Coded { codes: Vec::new(), values: Values::Numbers(Vec::new()) },
+        })
+    }
+
+    fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError> {
+        let Coded { codes, values } = self.read(group, column)?;
+        Ok(TextColumn::unpacked(codes, values))
+    }
+
+    fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
+        Ok(match column {
+            ColumnId::Dimension(dimension) => {
+                let head = self.groups[group as usize].site.lock();
+                let texts = &head.texts[dimension as usize];
+                texts.bytes() + 4 * texts.texts().len()
+            }
+            _ => 0,
         })
     }
 }

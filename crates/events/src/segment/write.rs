@@ -1,7 +1,7 @@
 //! Writing a segment: rows of several sources merged by website and time, a row group at a time, a column at a time.
 //!
-//! Memory is bounded by one row group of a few columns, the times of one row group of each source, and the sessions of
-//! about a day for digests, however large the segment is.
+//! Memory is bounded by one column of a row group, which is bounded by rows and by bytes, the times of one row group of each
+//! source, and the sessions of about a day for digests, however large the segment and the sources are.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,14 +23,14 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
 use xxhash_rust::xxh3::xxh3_64;
-use zenovay_domain::{EventKind, WebsiteId};
+use zenovay_domain::{Dimension, EventKind, WebsiteId};
 
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::{
     ChunkMeta, Coded, ColumnId, DESCRIPTOR, DigestMeta, GroupMeta, Keep, SCHEMA, SegmentError, SegmentMeta, SiteRange,
     Source, Values, hybrid, ranges_of, read, websites_of,
 };
-use crate::intern::IdMap;
+use crate::intern::{IdMap, IdSet};
 use crate::rows::{BaseRows, Ids};
 
 /// Rows of a data page: pages that a small website has no rows in are not unpacked.
@@ -77,6 +77,8 @@ pub(crate) struct Target<'a> {
     /// The most rows of a row group. A website with an eighth of them has row groups of its own; row groups that websites
     /// share are closed at a quarter: a small website is read by decoding no more than that.
     pub(crate) group_rows: usize,
+    /// The most bytes that the different texts of a column take in a row group; one text may be longer.
+    pub(crate) group_bytes: usize,
 }
 
 /// Writes the rows of `sources` that `keep` keeps to a new, synced file. Rows of the same website and time stand in the
@@ -87,11 +89,11 @@ pub(crate) fn write(
     keep: Keep,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
-    let Target { path, id, position, group_rows } = target;
+    let Target { path, id, position, .. } = target;
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let schema = SCHEMA.clone().map_err(ParquetError::General)?;
     let writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
-    let mut groups = Groups::new(writer, sources, group_rows, cancelled)?;
+    let mut groups = Groups::new(writer, sources, target, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
         groups.add_website(website, keep)?;
     }
@@ -133,7 +135,7 @@ struct Groups<'a> {
     /// Length of the file when it was synced last.
     synced_bytes: usize,
     sources: &'a [&'a dyn Source],
-    group_rows: usize,
+    target: Target<'a>,
     cancelled: &'a dyn Fn() -> bool,
     /// While a website with row groups of its own is written.
     digester: Option<Digester>,
@@ -205,14 +207,14 @@ impl<'a> Groups<'a> {
     fn new(
         writer: SerializedFileWriter<&'a File>,
         sources: &'a [&'a dyn Source],
-        group_rows: usize,
+        target: Target<'a>,
         cancelled: &'a dyn Fn() -> bool,
     ) -> io::Result<Self> {
         Ok(Self {
             writer,
             synced_bytes: 0,
             sources,
-            group_rows,
+            target,
             cancelled,
             digester: None,
             times: sources.iter().map(|_| None).collect(),
@@ -227,12 +229,12 @@ impl<'a> Groups<'a> {
     fn add_website(&mut self, website: WebsiteId, keep: Keep) -> Result<(), WriteError> {
         let ranges = self.sources.iter().map(|source| ranges_of(source.sites(), website));
         let total: usize = ranges.clone().flatten().map(|range| range.rows as usize).sum();
-        let own = total >= self.group_rows / 8;
+        let own = total >= self.target.group_rows / 8;
         if own {
             self.flush()?;
             self.digester = Some(Digester::default());
         }
-        let limit = if own { self.group_rows } else { self.group_rows / 4 }.max(1);
+        let limit = if own { self.target.group_rows } else { self.target.group_rows / 4 }.max(1);
         let mut cursors = Vec::new();
         for (source, ranges) in ranges.enumerate() {
             let mut cursor = Cursor {
@@ -285,15 +287,24 @@ impl<'a> Groups<'a> {
         Ok(())
     }
 
-    /// Writes the gathered rows as a row group.
+    /// Writes the gathered rows as a row group, as several when their texts are long.
     fn flush(&mut self) -> Result<(), WriteError> {
-        if self.pending.rows.is_empty() {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.rows.is_empty() {
             return Ok(());
         }
-        if (self.cancelled)() {
-            return Err(WriteError::Cancelled);
+        let mut start = 0;
+        for end in ends_by_bytes(self.sources, &pending, self.target.group_bytes)? {
+            if (self.cancelled)() {
+                return Err(WriteError::Cancelled);
+            }
+            self.write_group(pending.group(start..end))?;
+            start = end;
         }
-        let pending = std::mem::take(&mut self.pending);
+        Ok(())
+    }
+
+    fn write_group(&mut self, rows: GroupRows) -> Result<(), WriteError> {
         let descriptor = DESCRIPTOR.as_ref().map_err(|error| ParquetError::General(error.clone()))?;
         let mut chunks = Vec::new();
         let mut base = Base::default();
@@ -301,26 +312,30 @@ impl<'a> Groups<'a> {
         for column in ColumnId::all() {
             let descriptor = descriptor.column(column.index());
             let encoded = match column {
-                ColumnId::At => encode_times(&pending.at, descriptor)?,
+                ColumnId::At => (encode_times(&rows.at, descriptor)?, 0),
                 ColumnId::Website => {
-                    let (codes, dictionary) = pending.websites();
-                    encode_codes(&codes, &dictionary, pending.sites.len(), descriptor, &mut self.compressor)?
+                    let (codes, dictionary) = rows.websites();
+                    let values = rows.sites.len();
+                    let encoded = encode_codes(&codes, &dictionary, values, descriptor, &mut self.compressor)?;
+                    (encoded, dictionary.len())
                 }
                 _ => {
-                    let gathered = gather(self.sources, &pending, column)?;
+                    let gathered = gather(self.sources, &rows, column)?;
                     let Gathered { codes, dictionary, values } = &gathered;
+                    let unpacked = dictionary.len();
                     let encoded = encode_codes(codes, dictionary, *values, descriptor, &mut self.compressor)?;
                     if self.digester.is_some() {
                         base.keep(column, gathered, &encoded.0[..encoded.1.metadata.data_page_offset() as usize])?;
                     }
-                    encoded
+                    (encoded, unpacked)
                 }
             };
-            let (bytes, close) = encoded;
+            let ((bytes, close), unpacked) = encoded;
             chunks.push(ChunkMeta {
                 offset: 0,
-                bytes: u32::try_from(bytes.len()).map_err(io::Error::other)?,
+                bytes: u32::try_from(bytes.len()).map_err(too_long)?,
                 dictionary_bytes: if column == ColumnId::At { 0 } else { close.metadata.data_page_offset() as u32 },
+                unpacked_bytes: Some(u32::try_from(unpacked).map_err(too_long)?),
                 hash: xxh3_64(&bytes),
             });
             group.append_column(&bytes, close)?;
@@ -330,11 +345,11 @@ impl<'a> Groups<'a> {
             chunk.offset = column.byte_range().0;
         }
         let number = self.groups.len() as u32;
-        self.sites.extend(pending.sites.iter().map(|range| SiteRange { group: number, ..*range }));
-        self.rows += pending.rows.len() as u64;
-        self.groups.push(GroupMeta { rows: pending.rows.len() as u32, chunks, digest: None });
+        self.sites.extend(rows.sites.iter().map(|range| SiteRange { group: number, ..*range }));
+        self.rows += rows.count as u64;
+        self.groups.push(GroupMeta { rows: rows.count as u32, chunks, digest: None });
         if let Some(digester) = &mut self.digester {
-            base.rows.at = pending.at;
+            base.rows.at = rows.at;
             let ready = digester.add(number, base.hashes, base.rows, &base.ids);
             self.write_digests(ready)?;
         }
@@ -344,6 +359,15 @@ impl<'a> Groups<'a> {
         }
         Ok(())
     }
+}
+
+fn too_long(error: std::num::TryFromIntError) -> ParquetError {
+    ParquetError::General(error.to_string())
+}
+
+/// A dictionary whose checksum is right and that is none all the same.
+fn not_texts(error: io::Error) -> ParquetError {
+    ParquetError::General(format!("strings cannot be read: {error}"))
 }
 
 impl Pending {
@@ -365,8 +389,48 @@ impl Pending {
         }
     }
 
+    /// The rows at the places `range`.
+    fn group(&self, range: std::ops::Range<usize>) -> GroupRows {
+        let mut number_of = vec![u32::MAX; self.parts.len()];
+        let (mut parts, mut members) = (Vec::new(), Vec::<Vec<(u32, u32)>>::new());
+        for (&(part, row), place) in self.rows[range.clone()].iter().zip(0..) {
+            let number = &mut number_of[part as usize];
+            if *number == u32::MAX {
+                *number = parts.len() as u32;
+                parts.push(self.parts[part as usize]);
+                members.push(Vec::new());
+            }
+            members[*number as usize].push((row, place));
+        }
+        let sites = self.sites.iter().filter_map(|site| {
+            let start = (site.start as usize).max(range.start);
+            let end = ((site.start + site.rows) as usize).min(range.end);
+            (start < end).then(|| SiteRange {
+                start: (start - range.start) as u32,
+                rows: (end - start) as u32,
+                min_at: self.at[start],
+                max_at: self.at[end - 1],
+                ..*site
+            })
+        });
+        GroupRows { count: range.len(), parts, members, sites: sites.collect(), at: self.at[range].to_vec() }
+    }
+}
+
+/// The rows of a row group.
+struct GroupRows {
+    count: usize,
+    /// Source and row group.
+    parts: Vec<(usize, u32)>,
+    /// Of each part the rows that are taken, and their places in the new row group.
+    members: Vec<Vec<(u32, u32)>>,
+    sites: Vec<SiteRange>,
+    at: Vec<i64>,
+}
+
+impl GroupRows {
     fn websites(&self) -> (Vec<u32>, Vec<u8>) {
-        let mut codes = Vec::with_capacity(self.rows.len());
+        let mut codes = Vec::with_capacity(self.count);
         let mut dictionary = Vec::new();
         for (code, range) in self.sites.iter().enumerate() {
             codes.extend(std::iter::repeat_n(code as u32, range.rows as usize));
@@ -424,53 +488,183 @@ impl Base {
     }
 }
 
-fn gather(sources: &[&dyn Source], pending: &Pending, column: ColumnId) -> Result<Gathered, SegmentError> {
-    let parts: Vec<Coded> =
-        pending.parts.iter().map(|&(source, group)| sources[source].read(group, column)).collect::<Result<_, _>>()?;
+/// Reads the column of one part after the other: what is held beside the new row group is one part's codes, and of its
+/// texts one at a time.
+fn gather(sources: &[&dyn Source], rows: &GroupRows, column: ColumnId) -> Result<Gathered, WriteError> {
     let mut dictionary = Dictionary::default();
-    // The new code of each old one, plus one; 0 where there is none yet.
-    let mut renamed: Vec<Vec<u32>> = parts.iter().map(|part| vec![0; part.values.len()]).collect();
-    let mut codes = Vec::with_capacity(pending.rows.len());
-    for &(part, row) in &pending.rows {
-        let old = parts[part as usize].codes[row as usize];
-        let new = &mut renamed[part as usize][old as usize];
-        if *new == 0 {
-            *new = dictionary.code(&parts[part as usize].values, old) + 1;
-        }
-        codes.push(*new - 1);
-    }
-    Ok(Gathered { codes, dictionary: dictionary.plain, values: dictionary.values })
-}
-
-#[derive(Default)]
-struct Dictionary<'a> {
-    ids: IdMap<u32>,
-    texts: HashMap<&'a str, u32>,
-    plain: Vec<u8>,
-    values: usize,
-}
-
-impl<'a> Dictionary<'a> {
-    fn code(&mut self, values: &'a Values, code: u32) -> u32 {
-        let next = self.values as u32;
-        let known = match values {
-            Values::Ids(ids) => *self.ids.entry(ids[code as usize]).or_insert(next),
-            Values::Numbers(numbers) => *self.ids.entry(u64::from(numbers[code as usize])).or_insert(next),
-            Values::Texts(texts) => *self.texts.entry(texts.get(code)).or_insert(next),
-        };
-        if known == next {
-            self.values += 1;
-            match values {
-                Values::Ids(ids) => self.plain.extend(ids[code as usize].to_le_bytes()),
-                Values::Numbers(numbers) => self.plain.extend(numbers[code as usize].to_le_bytes()),
-                Values::Texts(texts) => {
-                    let text = texts.get(code);
-                    self.plain.extend((text.len() as u32).to_le_bytes());
-                    self.plain.extend(text.as_bytes());
+    let mut codes = vec![0; rows.count];
+    for (&(source, group), members) in rows.parts.iter().zip(&rows.members) {
+        let source = sources[source];
+        let (old, names) = match column {
+            ColumnId::Kind | ColumnId::Dimension(_) => {
+                let texts = source.read_texts(group, column)?;
+                let mut is_used = vec![false; texts.len()];
+                members.iter().for_each(|&(row, _)| is_used[texts.codes[row as usize] as usize] = true);
+                let mut names = vec![0; texts.len()];
+                let named = texts.each(|code, text| {
+                    if is_used[code as usize] {
+                        names[code as usize] = dictionary.text(text);
+                    }
+                });
+                named.map_err(not_texts)?;
+                (texts.codes, names)
+            }
+            _ => {
+                let Coded { codes: old, values } = source.read(group, column)?;
+                // The new code of each old one, plus one; 0 where there is none yet.
+                let mut names: Vec<u32> = vec![0; values.len()];
+                for &(row, _) in members {
+                    let name = &mut names[old[row as usize] as usize];
+                    if *name == 0 {
+                        *name = dictionary.number(&values, old[row as usize]) + 1;
+                    }
                 }
+                names.iter_mut().for_each(|name| *name = name.saturating_sub(1));
+                (old, names)
+            }
+        };
+        for &(row, place) in members {
+            codes[place as usize] = names[old[row as usize] as usize];
+        }
+    }
+    Ok(dictionary.in_order_of(codes))
+}
+
+/// Where row groups must end within `pending`, so that the different texts of no column take more than `limit` bytes in
+/// one of them. Ends with the number of rows.
+fn ends_by_bytes(sources: &[&dyn Source], pending: &Pending, limit: usize) -> Result<Vec<usize>, WriteError> {
+    let mut ends = vec![pending.rows.len()];
+    for &dimension in Dimension::ALL {
+        let column = ColumnId::Dimension(dimension);
+        // What all texts of the parts take is known without reading them, and is nearly always little.
+        let mut bytes = 0;
+        for &(source, group) in &pending.parts {
+            bytes += sources[source].text_bytes(group, column)?;
+        }
+        if bytes > limit {
+            ends = ends_of_column(sources, pending, column, limit, &ends)?;
+        }
+    }
+    Ok(ends)
+}
+
+/// `ends` and those that `column` needs beside them.
+fn ends_of_column(
+    sources: &[&dyn Source],
+    pending: &Pending,
+    column: ColumnId,
+    limit: usize,
+    ends: &[usize],
+) -> Result<Vec<usize>, WriteError> {
+    // Of each part the codes, and of each code the hash and the bytes of its text.
+    let mut parts = Vec::with_capacity(pending.parts.len());
+    for &(source, group) in &pending.parts {
+        let texts = sources[source].read_texts(group, column)?;
+        let mut sizes = Vec::with_capacity(texts.len());
+        texts.each(|_, text| sizes.push((xxh3_64(text.as_bytes()), text.len() + 4))).map_err(not_texts)?;
+        parts.push((texts.codes, sizes));
+    }
+    let mut all = Vec::with_capacity(ends.len());
+    let mut given = ends.iter().peekable();
+    let (mut seen, mut bytes) = (IdSet::default(), 0);
+    for (place, &(part, row)) in pending.rows.iter().enumerate() {
+        let (codes, sizes) = &parts[part as usize];
+        let (hash, size) = sizes[codes[row as usize] as usize];
+        let is_end = given.next_if_eq(&&place).is_some();
+        if is_end || (bytes > 0 && bytes + size > limit && !seen.contains(&hash)) {
+            all.push(place);
+            (seen, bytes) = (IdSet::default(), 0);
+        }
+        if seen.insert(hash) {
+            bytes += size;
+        }
+    }
+    all.push(pending.rows.len());
+    Ok(all)
+}
+
+/// The values of a new dictionary, in the order in which they were met.
+#[derive(Default)]
+struct Dictionary {
+    ids: IdMap<u32>,
+    /// By the hash of the text.
+    texts: IdMap<u32>,
+    /// Texts whose hash another has.
+    others: HashMap<Box<str>, u32>,
+    plain: Vec<u8>,
+    /// Where each value begins in `plain`.
+    starts: Vec<u32>,
+}
+
+impl Dictionary {
+    fn number(&mut self, values: &Values, code: u32) -> u32 {
+        let next = self.starts.len() as u32;
+        let number = match values {
+            Values::Ids(ids) => ids[code as usize],
+            Values::Numbers(numbers) => u64::from(numbers[code as usize]),
+            Values::Texts(texts) => return self.text(texts.get(code)),
+        };
+        let known = *self.ids.entry(number).or_insert(next);
+        if known == next {
+            self.starts.push(self.plain.len() as u32);
+            match values {
+                Values::Numbers(_) => self.plain.extend((number as u32).to_le_bytes()),
+                _ => self.plain.extend(number.to_le_bytes()),
             }
         }
         known
+    }
+
+    fn text(&mut self, text: &str) -> u32 {
+        let next = self.starts.len() as u32;
+        let mut known = *self.texts.entry(xxh3_64(text.as_bytes())).or_insert(next);
+        if known != next && self.bytes_of(known) != text.as_bytes() {
+            known = match self.others.get(text) {
+                Some(&known) => known,
+                None => *self.others.entry(text.into()).or_insert(next),
+            };
+        }
+        if known == next {
+            self.starts.push(self.plain.len() as u32);
+            self.plain.extend((text.len() as u32).to_le_bytes());
+            self.plain.extend(text.as_bytes());
+        }
+        known
+    }
+
+    /// The bytes of a text.
+    fn bytes_of(&self, code: u32) -> &[u8] {
+        &self.plain[self.range(code)][4..]
+    }
+
+    /// Where a value is in `plain`.
+    fn range(&self, code: u32) -> std::ops::Range<usize> {
+        let end = self.starts.get(code as usize + 1).map_or(self.plain.len(), |&end| end as usize);
+        self.starts[code as usize] as usize..end
+    }
+
+    /// The column of rows with `codes`, its values in the order in which the rows have them.
+    fn in_order_of(self, mut codes: Vec<u32>) -> Gathered {
+        let values = self.starts.len();
+        let mut names = vec![u32::MAX; values];
+        let mut order = Vec::with_capacity(values);
+        for code in &mut codes {
+            let name = &mut names[*code as usize];
+            if *name == u32::MAX {
+                *name = order.len() as u32;
+                order.push(*code);
+            }
+            *code = *name;
+        }
+        let is_in_order = order.iter().zip(0..).all(|(&code, place)| code == place);
+        let dictionary = if is_in_order && order.len() == values {
+            self.plain
+        } else {
+            let mut plain = Vec::with_capacity(self.plain.len());
+            order.iter().for_each(|&code| plain.extend_from_slice(&self.plain[self.range(code)]));
+            plain
+        };
+        Gathered { codes, dictionary, values: order.len() }
     }
 }
 
