@@ -6,6 +6,7 @@ pub mod config;
 pub mod data_dir;
 pub mod http;
 pub mod maintenance;
+pub mod process_figures;
 pub mod runtime;
 pub mod spelling;
 pub mod state;

@@ -80,7 +80,7 @@ impl AppState {
             ingest,
             keys: Box::new(MemoryKeyLimiter::new()),
             addresses: Box::new(MemoryAddressLimiter::new(limits)),
-            metrics: Metrics::install(),
+            metrics: Metrics::install(&config.data_dir),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             https_host: config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {

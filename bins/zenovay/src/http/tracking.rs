@@ -17,6 +17,7 @@ use super::envelope::ApiError;
 use super::params::Params;
 use super::{body, client_ip, cors, errors, outcomes};
 use crate::state::AppState;
+use crate::telemetry::Limit;
 
 /// The wish of Global Privacy Control.
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
@@ -110,7 +111,7 @@ async fn accept(
     let client = client_ip::of(req, &state.trusted_proxies);
     let decision = state.addresses.charge(AddressClass::Tracking, client, now);
     if !decision.allowed {
-        metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_tracking").increment(1);
+        Limit::AddressTracking.refused();
         let outcome = Outcome::Refused(RefusalReason::RateLimited);
         return Err(Ended { answer: Err(errors::address_limited(&decision)), outcome });
     }
