@@ -1,12 +1,12 @@
 use diesel::prelude::*;
 use zenovay_auth::Credential;
-use zenovay_domain::{Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone};
+use zenovay_domain::{Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone, parse_host};
 
 use super::SqliteStore;
 use super::rows::{WebsiteRow, check_name, damaged, decode};
 use super::teams::load_team;
 use crate::schema::{deleted_websites, websites};
-use crate::{NewWebsite, Result, StoreError, WebsiteStore, normalize_domain};
+use crate::{NewWebsite, Result, StoreError, WebsiteStore};
 
 /// Refuses one more where `limit` are there.
 pub(super) fn check_plan_limit(plan: Plan, what: &'static str, limit: Option<u32>, present: i64) -> Result<()> {
@@ -32,7 +32,8 @@ pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingC
 
 /// Checks what can be written, and brings the domain into its stored form.
 fn checked(mut website: Website) -> Result<Website> {
-    website.domain = normalize_domain(&website.domain)?;
+    website.domain = parse_host(website.domain.trim())
+        .map_err(|problem| StoreError::Invalid { field: "domain", reason: problem.to_string() })?;
     check_name(&website.name)?;
     let zone = &website.settings.time_zone;
     if zone.parse::<Zone>().is_err() {
