@@ -486,6 +486,7 @@ impl View {
         if text.as_ref().is_empty() {
             return 0;
         }
+        let text = &*dimension.normal(text);
         let map = &mut self.texts[dimension as usize];
         if let Some(&code) = map.get(text.as_ref()) {
             return code;
