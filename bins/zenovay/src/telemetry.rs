@@ -14,7 +14,7 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use zenovay_events::{EventStore, Observer};
-use zenovay_ingest::Outcome;
+use zenovay_ingest::{Mend, Outcome};
 
 use crate::config::LogFormat;
 use crate::http::{outcomes, routes, shell};
@@ -182,6 +182,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         "Tracking requests and batch rows by outcome (stored, dropped, refused) and reason; each is counted once.",
     ),
     (
+        "zenovay_ingest_mended_total",
+        MetricKind::Counter,
+        "Events that are stored although something in them was cut, replaced or left out, by what it was.",
+    ),
+    (
         "zenovay_ingest_clock_corrected_total",
         MetricKind::Counter,
         "Events whose own time was not believed: the arrival time stands.",
@@ -242,6 +247,9 @@ fn begin() {
     for outcome in Outcome::all() {
         outcomes::counter(outcome).absolute(0);
     }
+    for &mend in Mend::ALL {
+        outcomes::mends(mend).absolute(0);
+    }
     for limit in Limit::ALL {
         limit.counter().absolute(0);
     }
@@ -259,8 +267,9 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 5] = [
+const LABELLED: [&str; 6] = [
     "zenovay_ingest_outcomes_total",
+    "zenovay_ingest_mended_total",
     "zenovay_query_duration_seconds",
     "zenovay_limit_refusals_total",
     "zenovay_http_requests_total",

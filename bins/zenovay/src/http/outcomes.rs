@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use actix_web::http::header::HeaderName;
 use metrics::Counter;
 use zenovay_events::{AppendError, AppendOutcome, AppendReceipt};
-use zenovay_ingest::{DropReason, Outcome, RefusalReason};
+use zenovay_ingest::{DropReason, Mend, Outcome, RefusalReason};
 
 /// The response header in which developers read what became of a hit.
 pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
@@ -17,6 +17,11 @@ pub fn counter(outcome: Outcome) -> Counter {
     metrics::counter!(
         "zenovay_ingest_outcomes_total", "outcome" => outcome.as_str(), "reason" => outcome.reason()
     )
+}
+
+/// The counter of one change to an event that is stored all the same.
+pub fn mends(mend: Mend) -> Counter {
+    metrics::counter!("zenovay_ingest_mended_total", "what" => mend.as_str())
 }
 
 /// Counts one outcome.
