@@ -50,6 +50,9 @@ pub struct EmbeddedConfig {
     pub merge_rows_max: u64,
     /// Segments whose strings together would be longer than this many bytes, unpacked, are not merged. Default 1 GiB.
     pub merge_bytes_max: u64,
+    /// The most different strings of one column of one website and UTC day: further ones are stored as `(other)`. They also
+    /// are when those of a day have more than 256 bytes (properties: 640) for each that there may be. Default 100,000.
+    pub distinct_strings: usize,
     /// Idempotency keys are kept this many milliseconds after the arrival of their event. Default 8 days.
     pub idempotency_ms: i64,
     /// Told about commits, seals and merges, for metrics. Default nobody.
@@ -80,6 +83,7 @@ impl EmbeddedConfig {
             merge_fan_in: 4,
             merge_rows_max: 16 << 20,
             merge_bytes_max: 1 << 30,
+            distinct_strings: 100_000,
             idempotency_ms: 8 * 24 * 3_600_000,
             observer: None,
             faults: None,

@@ -1,5 +1,6 @@
 //! The embedded store, put together.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,7 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
-use zenovay_domain::{Clock, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Clock, Dimension, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
 
 use crate::head::Generation;
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) rewriting: Mutex<()>,
     /// Segments whose merge failed.
     pub(crate) set_aside: Mutex<SetAside>,
+    /// Strings that were stored as `(other)` and not told yet.
+    folded: Mutex<HashMap<(WebsiteId, Dimension), u64>>,
     pub(crate) poisoned: AtomicBool,
     pub(crate) disk_full: AtomicBool,
     state: RwLock<Arc<State>>,
@@ -90,6 +93,7 @@ impl EmbeddedStore {
             sealing: Mutex::default(),
             rewriting: Mutex::default(),
             set_aside: Mutex::default(),
+            folded: Mutex::default(),
             poisoned: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             state: RwLock::new(Arc::new(state)),
@@ -152,6 +156,14 @@ impl Inner {
 
     pub(crate) fn damaged_segments(&self) -> u64 {
         self.state().segments.iter().filter(|segment| segment.is_damaged()).count() as u64
+    }
+
+    /// Counts strings of an event that were stored as `(other)`.
+    pub(crate) fn note_folded(&self, website: WebsiteId, columns: &[Dimension]) {
+        let mut folded = self.folded.lock();
+        for &column in columns {
+            *folded.entry((website, column)).or_default() += 1;
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -218,6 +230,11 @@ impl EventStore for EmbeddedStore {
 
     fn damages(&self) -> Vec<String> {
         self.inner.state().segments.iter().filter_map(|segment| segment.damage()).collect()
+    }
+
+    fn take_folded(&self) -> Vec<(WebsiteId, Dimension, u64)> {
+        let folded = std::mem::take(&mut *self.inner.folded.lock());
+        folded.into_iter().map(|((website, column), events)| (website, column, events)).collect()
     }
 
     fn stats(&self) -> StoreStats {

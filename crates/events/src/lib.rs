@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cardinality;
 mod codec;
 mod config;
 #[cfg(feature = "conformance")]

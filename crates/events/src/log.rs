@@ -246,12 +246,13 @@ impl Log {
         Ok(())
     }
 
-    /// Commits `events` that are not repetitions, as one batch: durable when this returns. `fault` is asked just before
-    /// the commit.
+    /// Commits `events` that are not repetitions, as one batch: durable when this returns. Each is changed by `fold` after
+    /// it was found to be none. `fault` is asked just before the commit.
     pub(crate) fn commit(
         self,
         encoder: &mut codec::Encoder,
-        events: &[&NewEvent],
+        events: &mut [&mut NewEvent],
+        mut fold: impl FnMut(&mut NewEvent),
         fault: io::Result<()>,
     ) -> Done<Vec<AppendOutcome>> {
         let seq = self.next_seq;
@@ -259,18 +260,18 @@ impl Log {
         let (mut log, (outcomes, bytes)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcomes = check_keys(&transaction, events)?;
-            let stored: Vec<&NewEvent> = events
-                .iter()
-                .zip(&outcomes)
-                .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
-                .map(|(event, _)| *event)
-                .collect();
+            let mut stored: Vec<&NewEvent> = Vec::with_capacity(events.len());
+            for (event, _) in events.iter_mut().zip(&outcomes).filter(|(_, o)| **o == AppendOutcome::Stored) {
+                fold(event);
+                stored.push(event);
+            }
+            let keys = stored.iter().filter(|new| new.idempotency_key.is_some()).count() as u64;
             let mut bytes = 0;
             if !stored.is_empty() {
                 let payload = encoder.encode(stored.into_iter())?;
                 // The pages of the row, one of the tree above, and leaves of keys.
                 bytes = (payload.len() as u64).next_multiple_of(PAGE_BYTES) + PAGE_BYTES;
-                bytes += PAGE_BYTES * events.iter().filter(|new| new.idempotency_key.is_some()).count() as u64;
+                bytes += PAGE_BYTES * keys;
                 transaction.execute(
                     "INSERT INTO batches (seq, payload) VALUES (?1, ?2)",
                     params![seq.cast_signed(), payload],
@@ -477,7 +478,7 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StepError> {
     Ok(())
 }
 
-fn check_keys(connection: &Connection, events: &[&NewEvent]) -> Result<Vec<AppendOutcome>, rusqlite::Error> {
+fn check_keys(connection: &Connection, events: &[&mut NewEvent]) -> Result<Vec<AppendOutcome>, rusqlite::Error> {
     if events.iter().all(|new| new.idempotency_key.is_none()) {
         return Ok(vec![AppendOutcome::Stored; events.len()]);
     }

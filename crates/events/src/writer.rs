@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use zenovay_domain::WebsiteId;
 
+use crate::cardinality::Cardinality;
 use crate::codec::Encoder;
 use crate::embedded::Inner;
 use crate::log::{CatalogChange, Failed, KeyCursor, Log, PoisonedLog};
 use crate::queue::{Job, Work};
 use crate::segment::Segment;
 use crate::state::{Frozen, State};
-use crate::{AppendError, AppendOutcome, FaultPoint};
+use crate::{AppendError, AppendOutcome, FaultPoint, NewEvent};
 
 /// How long the writer waits for work before it tidies up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -27,6 +28,7 @@ pub(crate) struct Writer {
     inner: Arc<Inner>,
     log: Slot,
     encoder: Encoder,
+    cardinality: Cardinality,
     commits: u64,
     /// Appends of the last commit.
     company: usize,
@@ -55,7 +57,9 @@ enum Slot {
 
 impl Writer {
     pub(crate) fn new(inner: Arc<Inner>, log: Log) -> io::Result<Self> {
-        Ok(Self { inner, log: Slot::Open(log), encoder: Encoder::new()?, commits: 0, company: 0, pruned_to: None })
+        let cardinality = Cardinality::new(inner.config.distinct_strings);
+        let log = Slot::Open(log);
+        Ok(Self { inner, log, encoder: Encoder::new()?, cardinality, commits: 0, company: 0, pruned_to: None })
     }
 
     /// Works until the queue is closed.
@@ -90,12 +94,22 @@ impl Writer {
         let started = Instant::now();
         let inner = Arc::clone(&self.inner);
         self.company = jobs.len();
-        let events: Vec<_> = jobs.iter().flat_map(|job| &job.events).collect();
+        let state = inner.state();
+        let mut events: Vec<&mut NewEvent> = jobs.iter_mut().flat_map(|job| &mut job.events).collect();
         let fault = inner.config.fault(FaultPoint::Commit);
-        let Self { log, encoder, .. } = self;
-        let outcomes = match with_log(&inner, log, |log| log.commit(encoder, &events, fault)) {
+        let Self { log, encoder, cardinality, .. } = self;
+        cardinality.prepare(&state, events.iter().map(|new| &**new), started);
+        let fold = |new: &mut NewEvent| {
+            let folded = cardinality.fold(new);
+            if !folded.is_empty() {
+                inner.note_folded(new.website, &folded);
+            }
+        };
+        let outcomes = match with_log(&inner, log, |log| log.commit(encoder, &mut events, fold, fault)) {
             Ok(outcomes) => outcomes,
             Err(error) => {
+                // What was noted as known is not stored.
+                events.iter().for_each(|new| cardinality.forget(new.website));
                 for job in jobs {
                     let _ = job.receipt.send(Err(error.clone()));
                 }
@@ -108,7 +122,6 @@ impl Writer {
             .zip(&outcomes)
             .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
             .map(|(new, _)| (new.website, &new.event));
-        let state = inner.state();
         state.active.append(inner.clock.now().as_millis(), stored);
         if let Some(observer) = &inner.config.observer {
             observer.committed(outcomes.len(), started.elapsed());
@@ -179,7 +192,8 @@ impl Writer {
 
     /// Removes the sealed batches and every trace of them from the log.
     pub(crate) fn scrub(&mut self, forget: Option<WebsiteId>) -> Result<(), AppendError> {
-        if forget.is_some() {
+        if let Some(website) = forget {
+            self.cardinality.forget(website);
             self.with_log(|log| log.register(&CatalogChange { forget, ..CatalogChange::default() }))?;
         }
         while self.with_log(Log::trim)? {}
