@@ -18,6 +18,7 @@ use serde_json::json;
 use zenovay_domain::{Plan, PlanLimits, PlanTable};
 
 use crate::http::key_headers::ResetFormat;
+use crate::machine;
 use crate::spelling::nearest;
 
 /// The environment variable that names the configuration file.
@@ -381,27 +382,27 @@ type Requests = Number<1, 1_000_000_000>;
 
 settings! {
     common {
-        /// Directory for all stored data; created with mode 0700 if it does not exist [default: ./data]
+        /// The directory of everything that is stored. Created with mode 0700 when missing [default: ./data]
         data_dir: PathBuf = PathBuf::from("data"), "DIR";
-        /// Database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
+        /// The database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
         database_url: Option<DatabaseUrl> = None, "URL";
     }
     server {
         /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "ADDRESS:PORT";
-        /// URL under which browsers reach the server: for the script tag; with https, browsers are told to use HTTPS alone [default: the listening address]
+        /// The URL under which browsers reach the server, for the script tag; with https, browsers are told to stay on it [default: the listening address]
         public_url: Option<url::Url> = None, "URL";
-        /// Proxies whose X-Forwarded-For header is trusted: addresses and CIDR ranges, separated by commas [default: none]
+        /// Proxies whose X-Forwarded-For is believed: addresses and CIDR ranges, separated by commas [default: none]
         trusted_proxies: Vec<IpNet> = Vec::new(), "CIDR,…";
         /// A second address that serves /metrics alone; the main one answers /metrics to direct connections from this machine only [default: none]
         metrics_listen: Option<SocketAddr> = None, "ADDRESS:PORT";
         /// A geo database in MaxMind's format; city and region are used when it has them [default: the embedded countries]
         geo_database: Option<PathBuf> = None, "FILE";
-        /// Format of the log on stderr: text or json [default: text]
+        /// The form of the log on stderr: text or json [default: text]
         log_format: LogFormat = LogFormat::Text, "FORMAT";
-        /// Minimum severity to log: error, warn, info, debug or trace [default: info]
+        /// The least important lines that are logged: error, warn, info, debug or trace [default: info]
         log_level: tracing::Level = tracing::Level::INFO, "LEVEL";
-        /// Format of the X-RateLimit-Reset header: iso or unix (seconds) [default: iso]
+        /// How X-RateLimit-Reset is written: iso or unix (seconds) [default: iso]
         ratelimit_reset_format: ResetFormat = ResetFormat::Iso, "FORMAT";
         /// Tracking requests per client address in 10 seconds [default: 60]
         tracking_requests_per_10s: Requests = Number(60), "N";
@@ -411,25 +412,27 @@ settings! {
         public_requests_per_minute: Requests = Number(30), "N";
         /// Requests with an invalid key per client address and minute [default: 30]
         auth_requests_per_minute: Requests = Number(30), "N";
-        /// Maximum size of a batch request body after decompression, in bytes [default: 4194304, 4 MiB]
+        /// The longest body of a batch of events, after decoding, in bytes [default: 4194304, 4 MiB]
         batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
         /// How long the head or the body of a request may take to arrive, in seconds [default: 10]
         request_timeout_seconds: Seconds = Number(10), "SECONDS";
-        /// Time that an idle connection is kept open, in seconds [default: 30]
+        /// How long an idle connection is kept open, in seconds [default: 30]
         keep_alive_seconds: Seconds = Number(30), "SECONDS";
-        /// Maximum connections per processor core; further ones wait to be accepted [default: 10000]
+        /// Connections per processor core; more wait to be accepted [default: 10000]
         max_connections_per_core: Number<1, 1_000_000> = Number(10_000), "N";
-        /// Time that requests in flight have to finish after SIGTERM, in seconds [default: 15]
+        /// How long requests in flight may take after SIGTERM, in seconds [default: 15]
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
-        /// Maximum time of one query, in seconds [default: 30]
+        /// How long one query may take, in seconds [default: 30]
         query_timeout_seconds: Seconds = Number(30), "SECONDS";
-        /// Memory that one query may take: about 64 bytes for each row of the website in its range [default: 1073741824, 1 GiB]
-        query_memory_bytes: Bytes = Number(1 << 30), "BYTES";
-        /// Maximum size of decoded columns kept in memory for further queries, in bytes [default: 167772160, 160 MiB]
-        cache_bytes: Bytes = Number(160 << 20), "BYTES";
-        /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
+        /// Memory that one query may take: about 64 bytes for each row of the website in its range, and its strings [default: an eighth of the memory, at most 1 GiB]
+        query_memory_bytes: Option<Bytes> = None, "BYTES";
+        /// Decoded columns that are kept in memory for the next query, in bytes [default: an eighth of the memory, at most 160 MiB]
+        cache_bytes: Option<Bytes> = None, "BYTES";
+        /// Different strings of one column that are kept for a website and UTC day; further ones are stored as (other) [default: 100000]
+        distinct_values_per_day: Number<1, 10_000_000> = Number(100_000), "N";
+        /// Recent events held in memory before they are sealed into a file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
-        /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]
+        /// The age at which recent events are sealed even when they are few, in seconds [default: 3600]
         seal_age_seconds: Number<1, 604_800> = Number(3_600), "SECONDS";
     }
 }
@@ -463,6 +466,16 @@ impl Config {
     /// Every effective value and where it comes from, in the order of the documentation, plans last.
     pub fn effective(&self) -> &[Effective] {
         &self.effective
+    }
+
+    /// Memory that one query may take, in bytes.
+    pub fn query_memory_bytes(&self) -> usize {
+        self.query_memory_bytes.map_or_else(|| machine::memory_share(8, 1 << 30), Number::as_usize)
+    }
+
+    /// Memory of the cache between queries, in bytes.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache_bytes.map_or_else(|| machine::memory_share(8, 160 << 20), Number::as_usize)
     }
 
     /// The file of the metadata.
@@ -764,7 +777,7 @@ mod tests {
         let config = load(file, &environment, flags).unwrap();
         assert_eq!((config.seal_rows.get(), origin(&config, "seal_rows").as_str()), (100, "flag --seal-rows"));
         assert_eq!(
-            (config.cache_bytes.get(), origin(&config, "cache_bytes").as_str()),
+            (config.cache_bytes() as u64, origin(&config, "cache_bytes").as_str()),
             (8_192, "environment ZENOVAY_CACHE_BYTES")
         );
         assert_eq!((config.keep_alive_seconds.get(), origin(&config, "keep_alive_seconds").as_str()), (7, "file "));

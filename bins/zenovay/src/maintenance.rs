@@ -50,6 +50,7 @@ impl Maintenance {
             let (mut deletion, mut retention) = (Due::now(DELETION_INTERVAL), Due::now(RETENTION_INTERVAL));
             loop {
                 state.metrics.upkeep();
+                report("folded strings", note_folded(&state));
                 report("salts", state.ingest.rotate_salts(state.clock.now()).map_err(TaskError::from));
                 if deletion.is_due() {
                     report("deleted websites", delete_websites(&state));
@@ -100,6 +101,16 @@ fn report(task: &'static str, result: Result<(), TaskError>) {
     if let Err(error) = result {
         tracing::error!(task, %error, "maintenance failed and is tried again");
     }
+}
+
+/// Counts strings that were stored as `(other)`, in the metrics and for `zenovay website show`.
+fn note_folded(state: &AppState) -> Result<(), TaskError> {
+    let folded = state.events.take_folded();
+    for (website, column, events) in &folded {
+        metrics::counter!("zenovay_folded_strings_total", "column" => column.as_str()).increment(*events);
+        tracing::warn!(%website, %column, events, "too many different strings today: stored as (other)");
+    }
+    if folded.is_empty() { Ok(()) } else { Ok(state.store.add_folded(&folded, state.clock.now())?) }
 }
 
 /// Removes the events of websites that were deleted, by any process.

@@ -84,8 +84,9 @@ impl Stores {
 
 fn event_settings(config: &Config) -> EmbeddedConfig {
     EmbeddedConfig {
-        cache_bytes: config.cache_bytes.as_usize(),
+        cache_bytes: config.cache_bytes(),
         seal_rows: config.seal_rows.get(),
+        distinct_strings: config.distinct_values_per_day.as_usize(),
         seal_age_ms: i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000),
         observer: Some(Arc::new(StoreObserver)),
         ..EmbeddedConfig::new(&config.data_dir)
@@ -246,11 +247,7 @@ fn connections_per_worker(wanted: usize, workers: usize) -> usize {
     let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
     let possible = possible_connections(files, workers);
     if possible < wanted {
-        tracing::info!(
-            possible,
-            wanted,
-            "the limit on open files (ulimit -n) allows fewer connections per core than are configured"
-        );
+        tracing::info!(possible, wanted, "the limit on open files limits the connections per core");
     }
     wanted.min(possible)
 }
@@ -278,7 +275,7 @@ fn stop_on_signal(handles: Vec<ServerHandle>) -> std::io::Result<()> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(next(&mut signals));
-        tracing::info!("shutting down: finishing requests and writing recent events; signal again to exit now");
+        tracing::info!("stopping: requests in flight are answered, events are sealed; a second signal ends at once");
         for handle in handles {
             // The command is sent by the call; the end of the server is awaited elsewhere.
             drop(handle.stop(true));

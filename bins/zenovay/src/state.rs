@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use parking_lot::RwLock;
-use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
+use zenovay_domain::{Clock, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
 use zenovay_events::EventStore;
-use zenovay_ingest::{OpenVisit, Pipeline, SiteRules};
+use zenovay_ingest::{Pipeline, SiteRules};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
 use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
 use crate::config::Config;
+use crate::http::body::Bodies;
 use crate::http::key_headers::ResetFormat;
 use crate::http::queries::QueryPool;
 use crate::telemetry::Metrics;
@@ -50,6 +51,8 @@ pub struct AppState {
     pub reset_format: ResetFormat,
     /// The longest batch, decoded.
     pub batch_body_bytes: usize,
+    /// The memory for bodies.
+    pub bodies: Bodies,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     rules: RwLock<HashMap<WebsiteId, CompiledRules>>,
@@ -75,12 +78,12 @@ impl AppState {
             clock,
             directory: CachedDirectory::new(Arc::clone(&store)),
             store,
-            queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes.as_usize()),
+            queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
             ingest,
             keys: Box::new(MemoryKeyLimiter::new()),
             addresses: Box::new(MemoryAddressLimiter::new(limits)),
-            metrics: Metrics::install(&config.data_dir),
+            metrics: Metrics::install(),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             https_host: config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
@@ -89,6 +92,7 @@ impl AppState {
             }),
             reset_format: config.ratelimit_reset_format,
             batch_body_bytes: config.batch_body_bytes.as_usize(),
+            bodies: Bodies::default(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
             rules: RwLock::default(),
         }
@@ -110,8 +114,8 @@ impl AppState {
         Some(rules)
     }
 
-    /// Lets the sessions that were open when the last process ended go on: a visit is not counted anew because of
-    /// a restart. To be called once, before the first request.
+    /// Lets the sessions that were open when the last process ended go on: visitors whom the server recognises are not
+    /// counted anew because of a restart. To be called once, before the first request.
     ///
     /// # Errors
     /// When websites cannot be read.
@@ -121,17 +125,7 @@ impl AppState {
             let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
                 continue;
             };
-            let visit = OpenVisit {
-                visitor: session.visitor,
-                session: session.session,
-                is_known: !session.flags.contains(EventFlags::COOKIELESS),
-                began_at: session.began_at,
-                last_at: session.last_at,
-                campaign: &session.campaign,
-                referrer: &session.referrer,
-                channel: &session.channel,
-            };
-            self.ingest.restore_visit(&rules, &visit);
+            self.ingest.restore_session(&rules, session.visitor, session.session, session.last_at, &session.campaign);
         }
         Ok(())
     }

@@ -42,8 +42,6 @@ reasons! {
         Paused = "paused",
         /// The browser sent GPC or DNT and the website honours it with a full opt-out (SPEC E4).
         GpcOptedOut = "gpc_opted_out",
-        /// A heartbeat of a session that has no event (SPEC E5).
-        NoSession = "no_session",
         /// The same idempotency key was stored before with the same event.
         Duplicate = "duplicate",
     }
@@ -84,6 +82,8 @@ reasons! {
         QuotaExceeded = "quota_exceeded",
         /// The same idempotency key was stored before with a different event.
         IdempotencyKeyReused = "idempotency_key_reused",
+        /// More bodies arrive at once than there is memory for.
+        Overloaded = "overloaded",
         /// The queue in front of the log is full.
         QueueFull = "queue_full",
         /// The disk is full.
@@ -92,61 +92,6 @@ reasons! {
         StoreUnavailable = "store_unavailable",
         /// Our fault.
         Internal = "internal",
-    }
-}
-
-reasons! {
-    /// What was changed in an event that is stored all the same: nothing is lost for an optional field.
-    Mend {
-        /// A URL of more than 2,048 characters: of its path so many are kept.
-        Url = "url",
-        /// A title of more than 512 characters.
-        Title = "title",
-        /// A referrer of more than 2,048 characters: of its path so many are kept.
-        ReferrerLength = "referrer_length",
-        /// A referrer that names neither a web page nor an app.
-        Referrer = "referrer",
-        /// A campaign parameter of more than 255 characters.
-        Campaign = "campaign",
-        /// A name of a browser, system or device, a language, or a size of a screen that is too long.
-        Description = "description",
-        /// A property's value of more than 1,000 characters.
-        PropertyValue = "property_value",
-        /// A property without a name, with one of more than 100 characters, or beyond what an event has room for.
-        Property = "property",
-        /// A byte order mark or a NUL that was left out, half a surrogate pair or a number beyond all bounds that was replaced.
-        Characters = "characters",
-        /// Two spellings of one field that differ: the documented one stands.
-        Spelling = "spelling",
-    }
-}
-
-/// A set of [`Mend`]s.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mends(u16);
-
-impl Mends {
-    /// Adds `mend`.
-    pub fn insert(&mut self, mend: Mend) {
-        self.0 |= 1 << mend as u16;
-    }
-
-    /// Adds all of `others`.
-    pub fn extend(&mut self, others: Self) {
-        self.0 |= others.0;
-    }
-
-    /// The set of `mend` alone.
-    pub(crate) fn of(mend: Mend) -> Self {
-        let mut set = Self::default();
-        set.insert(mend);
-        set
-    }
-
-    /// Those in the set.
-    pub fn iter(self) -> impl Iterator<Item = Mend> {
-        let all = if self.0 == 0 { &[][..] } else { Mend::ALL };
-        all.iter().copied().filter(move |&mend| self.0 & (1 << mend as u16) != 0)
     }
 }
 
@@ -196,9 +141,12 @@ pub struct Refusal {
     pub reason: RefusalReason,
     /// One sentence for the developer at the other end.
     pub message: String,
-    /// What is wrong with each field, by its name; empty when no field is to blame.
+    /// What is wrong with each field, by its name, of [`TOLD_MAX`] fields at most; empty when no field is to blame.
     pub fields: BTreeMap<String, String>,
 }
+
+/// How many wrong fields, and rows of a batch, are told with what is wrong: an answer is no longer than its request.
+pub const TOLD_MAX: usize = 20;
 
 impl Refusal {
     /// A refusal that blames no field.
@@ -206,12 +154,18 @@ impl Refusal {
         Self { reason, message: message.into(), fields: BTreeMap::new() }
     }
 
-    /// A refusal for the fields named, each with what is wrong with it.
-    pub fn fields(fields: BTreeMap<String, String>) -> Self {
+    /// A refusal for the fields named, each with what is wrong with it. The first [`TOLD_MAX`] of them are told, and how many
+    /// there are more.
+    pub fn fields(mut fields: BTreeMap<String, String>) -> Self {
         let message = match fields.first_key_value() {
             Some((field, problem)) if fields.len() == 1 => format!("Invalid {field}: {problem}"),
+            _ if fields.len() > TOLD_MAX => {
+                format!("Some fields are not valid: {TOLD_MAX} of them, and {} more", fields.len() - TOLD_MAX)
+            }
             _ => "Some fields are not valid".to_owned(),
         };
+        let end = fields.keys().nth(TOLD_MAX).cloned();
+        end.map(|end| fields.split_off(&end));
         Self { reason: RefusalReason::InvalidField, message, fields }
     }
 }
@@ -253,6 +207,17 @@ mod tests {
         let labels: HashSet<_> = Outcome::all().map(|outcome| (outcome.as_str(), outcome.reason())).collect();
         assert_eq!(labels.len(), 1 + DropReason::ALL.len() + RefusalReason::ALL.len());
         assert!(labels.iter().all(|(_, reason)| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+    }
+
+    /// Sabotage: leave the end out.
+    #[test]
+    fn of_many_wrong_fields_some_are_told_and_the_rest_is_counted() {
+        let wrong = |count: usize| (0..count).map(|n| (format!("field{n:03}"), "Is given twice".to_owned())).collect();
+        let refusal = Refusal::fields(wrong(TOLD_MAX));
+        assert_eq!((refusal.fields.len(), &*refusal.message), (TOLD_MAX, "Some fields are not valid"));
+        let refusal = Refusal::fields(wrong(280));
+        assert_eq!(refusal.fields.keys().last().map(String::as_str), Some("field019"));
+        assert_eq!(refusal.message, "Some fields are not valid: 20 of them, and 260 more");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod conformance;
 mod directory;
+mod domain_name;
 mod error;
 mod model;
 mod month;
@@ -10,7 +11,10 @@ mod sqlite;
 mod traits;
 
 pub use directory::CachedDirectory;
+pub use domain_name::normalize_domain;
 pub use error::{Result, StoreError};
-pub use model::{Activity, ActivityCounts, Charge, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User};
+pub use model::{
+    Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,
+};
 pub use sqlite::SqliteStore;
 pub use traits::{DataVersion, KeyStore, TeamStore, UsageStore, UserStore, WebsiteStore};

@@ -2,7 +2,8 @@
 
 use zenovay_auth::{ApiKeyToken, KeyDigest, KeyKind, PasswordHash};
 use zenovay_domain::{
-    KeyId, KeyPolicy, Plan, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId, WebsiteSettings,
+    Dimension, KeyId, KeyPolicy, Plan, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId,
+    WebsiteSettings,
 };
 
 /// A user account.
@@ -46,6 +47,17 @@ pub struct Member {
     pub role: Role,
 }
 
+/// How many events of a day had a string of a column stored as `(other)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folded {
+    /// The beginning of the UTC day on which they arrived.
+    pub day: Timestamp,
+    /// The column.
+    pub column: Dimension,
+    /// How many events.
+    pub events: u64,
+}
+
 /// A website to be created.
 #[derive(Debug, Clone)]
 pub struct NewWebsite {
@@ -55,7 +67,7 @@ pub struct NewWebsite {
     pub team_id: TeamId,
     /// The user who creates it.
     pub user_id: Option<UserId>,
-    /// The domain as it was typed; see [`parse_host`](zenovay_domain::parse_host).
+    /// The domain as it was typed; see [`normalize_domain`](crate::normalize_domain).
     pub domain: String,
     /// The name people see, 1 to 100 characters.
     pub name: String,

@@ -87,6 +87,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    folded_strings (website_id, field, day) {
+        website_id -> Text,
+        field -> Text,
+        day -> BigInt,
+        events -> BigInt,
+    }
+}
+
+diesel::table! {
     data_version (id) {
         id -> Integer,
         version -> BigInt,

@@ -6,10 +6,10 @@
 
 use zenovay_auth::{Credential, KeyDigest, PasswordHash};
 use zenovay_domain::{
-    KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    Dimension, KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
 };
 
-use crate::{Activity, Charge, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User};
+use crate::{Activity, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User};
 
 /// User accounts.
 pub trait UserStore: Send + Sync {
@@ -202,6 +202,21 @@ pub trait WebsiteStore: Send + Sync {
     ///
     /// Those of the module.
     fn mark_events_deleted(&self, id: WebsiteId) -> Result<()>;
+
+    /// Adds to the counts of the UTC day of `now`: how many events of a website had a string of a column stored as
+    /// `(other)`. Counts older than 30 days go. A website that is not there is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn add_folded(&self, folded: &[(WebsiteId, Dimension, u64)], now: Timestamp) -> Result<()>;
+
+    /// What [`add_folded`](Self::add_folded) counted for a website, the latest day first, by column.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn folded(&self, id: WebsiteId) -> Result<Vec<Folded>>;
 }
 
 /// API keys.

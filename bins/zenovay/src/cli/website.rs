@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings, parse_domain};
-use zenovay_ingest::check_settings;
-use zenovay_store::{NewWebsite, StoreError, WebsiteStore};
+use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
+use zenovay_ingest::{check_settings, parse_domain};
+use zenovay_store::{Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -88,7 +88,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 id: WebsiteId::from_random_bytes(rand::random()),
                 team_id: team,
                 user_id: None,
-                domain: read_domain(&domain)?,
+                domain: parse_domain(&domain).map_err(Failure::new)?,
                 name,
                 tracking_code: TrackingCode::from_random_bytes(rand::random()),
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
@@ -126,10 +126,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             });
             match refusal {
                 Some(refusal) => return Err(refusal),
-                None => show(config, &edited?, "website changed\n", output),
+                None => show(config, &store, &edited?, "website changed\n", output)?,
             }
         }
-        Command::Show { id } => show(config, &context::website(&store, id)?, "", output),
+        Command::Show { id } => show(config, &store, &context::website(&store, id)?, "", output)?,
         Command::Delete { id, yes: _ } => {
             store.delete_website(id, context::now())?;
             let result = json!({ "id": id });
@@ -146,9 +146,20 @@ fn script_tag(config: &Config, website: &Website) -> String {
     bootstrap::script_tag(&data_dir::server_url(config), &website.tracking_code)
 }
 
-fn show(config: &Config, website: &Website, done: &str, output: &mut Output) {
+fn show(
+    config: &Config,
+    store: &SqliteStore,
+    website: &Website,
+    done: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let mut result = context::website_json(website);
     result["script_tag"] = script_tag(config, website).into();
+    // How many events had a string stored as `(other)`.
+    let day_of = |folded: &Folded| folded.day.to_string().chars().take(10).collect::<String>();
+    let folded = store.folded(website.id)?;
+    let members = |folded: &Folded| json!({ "day": day_of(folded), "column": folded.column, "events": folded.events });
+    result["folded"] = folded.iter().map(members).collect();
     output.result(&result, || {
         let mut flat = result.clone();
         if let Some(members) = flat.as_object_mut()
@@ -156,12 +167,11 @@ fn show(config: &Config, website: &Website, done: &str, output: &mut Output) {
         {
             members.extend(settings);
         }
+        let line = |folded: &Folded| format!("{} of {} events on {}", folded.column, folded.events, day_of(folded));
+        flat["folded"] = folded.iter().map(line).collect();
         format!("{done}{}", lines(&flat))
     });
-}
-
-fn read_domain(text: &str) -> Result<String, Failure> {
-    parse_domain(text).map_err(|problem| Failure::new(format!("domain: {problem}")))
+    Ok(())
 }
 
 /// Changes what `assignments` name, and checks what comes out of it.
@@ -173,7 +183,7 @@ fn change(website: &mut Website, assignments: &[Assignment]) -> Result<(), Failu
     for Assignment { name, value } in assignments {
         match name.as_str() {
             "name" => website.name.clone_from(value),
-            "domain" => website.domain = read_domain(value)?,
+            "domain" => website.domain = parse_domain(value).map_err(Failure::new)?,
             _ => assign(&mut settings, name, value).map_err(Failure::usage)?,
         }
     }

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use zenovay_domain::{ErrorCode, Timestamp};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
-    Outcome, Refusal, RefusalReason, Rejected, SiteRules, check_batch_privacy, decode_body, parse_batch,
+    Outcome, Refusal, RefusalReason, Rejected, SiteRules, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
 };
 use zenovay_store::UsageStore;
 
 use super::envelope::{ApiError, Success};
 use super::guard::{Authorized, IngestBatch};
-use super::tracking::{count_mends, new_event};
+use super::tracking::new_event;
 use super::{body, outcomes};
 use crate::state::AppState;
 
@@ -30,10 +31,9 @@ pub async fn events(
     let now = state.clock.now();
     let judged = async {
         let key = key.map_err(|error| (refused(&error), error))?;
-        let judged = judge(&state, &key, &req, payload, now).await?;
-        Ok((key, judged))
+        judge(&state, key, &req, payload, now).await
     };
-    let (key, rows) = match judged.await {
+    let (key, rows, turn) = match judged.await {
         Ok(judged) => {
             open.leave_to_rows();
             judged
@@ -44,7 +44,7 @@ pub async fn events(
         }
     };
     // A task of its own: what becomes of the rows is counted also when the client goes away.
-    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows)).await;
+    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, turn)).await;
     let report = report.map_err(|_panicked| ApiError::internal())??;
     if report.stored > 0 {
         let (state, id, stored) = (state.clone(), key.credential.key_id, report.stored);
@@ -60,22 +60,53 @@ pub async fn events(
 /// The rows of a batch in their order: an event to store, or how the row ended.
 type Rows = Vec<Result<NewEvent, Rejected>>;
 
+/// While a long batch is in work, no other one is.
+type Turn = Option<OwnedSemaphorePermit>;
+
+type Whole = (RefusalReason, ApiError);
+
+fn whole(refusal: Refusal) -> Whole {
+    (refusal.reason, ApiError::from(refusal))
+}
+
+/// Reads and judges a batch: a long one when it is its turn, and on a thread of its own, so that it holds up nobody.
 async fn judge(
-    state: &AppState,
-    key: &Authorized<IngestBatch>,
+    state: &web::Data<AppState>,
+    key: Authorized<IngestBatch>,
     req: &HttpRequest,
     payload: web::Payload,
     now: Timestamp,
-) -> Result<Rows, (RefusalReason, ApiError)> {
-    let whole = |refusal: Refusal| (refusal.reason, ApiError::from(refusal));
+) -> Result<(Authorized<IngestBatch>, Rows, Turn), Whole> {
     check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok())).map_err(whole)?;
     check_content_type(req).map_err(whole)?;
-    let raw = body::read(req.headers(), payload, state.batch_body_bytes, state.body_timeout).await.map_err(whole)?;
-    let body = decode_body(body::encoding(req.headers()), &raw, state.batch_body_bytes).map_err(whole)?;
+    let (bodies, within) = (&state.bodies, state.body_timeout);
+    let raw = bodies.read_batch(req.headers(), payload, state.batch_body_bytes, within).await.map_err(whole)?;
+    let encoding = body::encoding(req.headers()).map(str::to_owned);
+    if raw.bytes.len() <= body::LONG_BYTES && encoding.is_none() {
+        let rows = judge_rows(state, &key, None, &raw.bytes, now)?;
+        return Ok((key, rows, None));
+    }
+    let turn = bodies.long_batch(within).await.map_err(whole)?;
+    let judging = state.clone();
+    let judged = web::block(move || {
+        let rows = judge_rows(&judging, &key, encoding.as_deref(), &raw.bytes, now);
+        (key, rows)
+    });
+    let (key, rows) = judged.await.map_err(|_panicked| (RefusalReason::Internal, ApiError::internal()))?;
+    Ok((key, rows?, Some(turn)))
+}
+
+fn judge_rows(
+    state: &AppState,
+    key: &Authorized<IngestBatch>,
+    encoding: Option<&str>,
+    raw: &[u8],
+    now: Timestamp,
+) -> Result<Rows, Whole> {
+    let body = decode_body(encoding, raw, state.batch_body_bytes).map_err(whole)?;
     let batch = parse_batch(&body).map_err(whole)?;
     let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
     let rules: Arc<SiteRules> = state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
-    count_mends(batch.mends);
     let judge = |item: Result<_, Refusal>| {
         let accepted = state.ingest.batch_event(&item?, &rules, now)?;
         Ok(new_event(accepted, &rules, now))
@@ -113,7 +144,7 @@ fn refused(error: &ApiError) -> RefusalReason {
 }
 
 /// Appends the events of `rows` and counts every row.
-async fn store(state: Arc<AppState>, rows: Rows) -> Result<Report, AppendError> {
+async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<Report, AppendError> {
     let mut events = Vec::with_capacity(rows.len());
     let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
     let appended = if events.is_empty() {
@@ -170,7 +201,8 @@ impl Report {
                     _ => ("The idempotency key was used before for a different event".to_owned(), Default::default()),
                 };
                 let mut error = json!({ "index": index, "reason": reason.as_str(), "message": message });
-                if !fields.is_empty() {
+                // All rows are told, what is wrong with each field of the first: an answer is no longer than its batch.
+                if !fields.is_empty() && self.errors.len() < TOLD_MAX {
                     error["details"] = json!(fields);
                 }
                 self.errors.push(error);

@@ -1,39 +1,172 @@
 //! Bodies, with a limit on their size and on the time they take to arrive.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use zenovay_ingest::{Refusal, RefusalReason};
 
-/// The bytes of a body as they came, at most `max_bytes` of them; no more is read or held.
+/// What the bodies of hits that arrive at the same time may take.
+const HITS_BYTES: usize = 24 << 20;
+/// What the bodies of batches that arrive at the same time may take.
+const BATCHES_BYTES: usize = 24 << 20;
+/// So much of each body is not counted: nearly every hit is smaller, and is read however many large ones there are.
+const UNCOUNTED_BYTES: usize = 4_096;
+/// A longer batch is decoded and parsed when no other one is: what is made of it can be many times as long.
+pub const LONG_BYTES: usize = 64 * 1024;
+
+/// The memory for bodies that are in flight.
+#[derive(Debug)]
+pub struct Bodies {
+    hits: Semaphore,
+    batches: Arc<Semaphore>,
+    long_batches: Arc<Semaphore>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            hits: Semaphore::new(HITS_BYTES),
+            batches: Arc::new(Semaphore::new(BATCHES_BYTES)),
+            long_batches: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+/// The bytes of a body, counted until this is dropped.
+#[derive(Debug)]
+pub struct Counted<P> {
+    /// The body.
+    pub bytes: Bytes,
+    _permit: P,
+}
+
+fn overloaded() -> Refusal {
+    Refusal::new(RefusalReason::Overloaded, "Too many requests are being read; try again soon")
+}
+
+impl Bodies {
+    /// The body of a hit, see [`read`]. It is counted as it comes.
+    ///
+    /// # Errors
+    /// Those of [`read`]; `Overloaded` when the bodies of all hits together are too long.
+    pub async fn read_hit(
+        &self,
+        headers: &HeaderMap,
+        payload: Payload,
+        max_bytes: usize,
+        within: Duration,
+    ) -> Result<Counted<Option<SemaphorePermit<'_>>>, Refusal> {
+        let mut permit: Option<SemaphorePermit<'_>> = None;
+        let mut uncounted = UNCOUNTED_BYTES;
+        let count = |bytes: usize| {
+            let counted = bytes.saturating_sub(uncounted);
+            uncounted = uncounted.saturating_sub(bytes);
+            if counted == 0 {
+                return Ok(());
+            }
+            let count = u32::try_from(counted).unwrap_or(u32::MAX);
+            let more = self.hits.try_acquire_many(count).map_err(|_full| overloaded())?;
+            match &mut permit {
+                Some(permit) => permit.merge(more),
+                None => permit = Some(more),
+            }
+            Ok(())
+        };
+        let bytes = read(headers, payload, max_bytes, within, count).await?;
+        Ok(Counted { bytes, _permit: permit })
+    }
+
+    /// The body of a batch, see [`read`]. It waits for its turn before anything is read.
+    ///
+    /// # Errors
+    /// Those of [`read`]; `Overloaded` when its turn does not come `within` the time that it has to arrive.
+    pub async fn read_batch(
+        &self,
+        headers: &HeaderMap,
+        payload: Payload,
+        max_bytes: usize,
+        within: Duration,
+    ) -> Result<Counted<OwnedSemaphorePermit>, Refusal> {
+        let expected = announced(headers).unwrap_or(max_bytes).min(max_bytes).min(BATCHES_BYTES);
+        let count = u32::try_from(expected).unwrap_or(u32::MAX);
+        let turn = tokio::time::timeout(within, Arc::clone(&self.batches).acquire_many_owned(count)).await;
+        let permit = turn.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())?;
+        let bytes = read(headers, payload, max_bytes, within, |_| Ok(())).await?;
+        Ok(Counted { bytes, _permit: permit })
+    }
+
+    /// Waits until no other long batch is in work.
+    ///
+    /// # Errors
+    /// `Overloaded` when that does not happen `within` a time.
+    pub async fn long_batch(&self, within: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = tokio::time::timeout(within, Arc::clone(&self.long_batches).acquire_owned()).await;
+        turn.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())
+    }
+}
+
+/// The length that a body is said to have.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// The bytes of a body as they came, at most `max_bytes` of them; no more is read or held. `count` is asked for the bytes of
+/// each piece.
 ///
 /// # Errors
 /// `BodyTooLarge`, before anything is read when the client announces it; `BodyIncomplete` when the body is not complete
-/// after `within`, or its connection breaks or sends nonsense.
-pub async fn read(headers: &HeaderMap, payload: Payload, max_bytes: usize, within: Duration) -> Result<Bytes, Refusal> {
+/// after `within`, or its connection breaks or sends nonsense; and what `count` says.
+async fn read(
+    headers: &HeaderMap,
+    payload: Payload,
+    max_bytes: usize,
+    within: Duration,
+    count: impl FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(RefusalReason::BodyTooLarge, format!("The body is larger than {max_bytes} bytes"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|bytes| bytes > max_bytes) {
+    if announced(headers).is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large());
     }
-    let collected = tokio::time::timeout(within, collect(payload, max_bytes));
+    let collected = tokio::time::timeout(within, collect(payload, max_bytes, count));
     match collected.await {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(_broken)) => Err(Refusal::new(RefusalReason::BodyIncomplete, "The body did not arrive completely")),
+        Ok(Err(Broken::Refused(refusal))) => Err(refusal),
+        Ok(Err(Broken::Payload)) => {
+            Err(Refusal::new(RefusalReason::BodyIncomplete, "The body did not arrive completely"))
+        }
         Err(_elapsed) => Err(Refusal::new(RefusalReason::BodyIncomplete, "The body took too long to arrive")),
     }
 }
 
+/// Why a body did not come.
+enum Broken {
+    Payload,
+    Refused(Refusal),
+}
+
+impl From<actix_web::error::PayloadError> for Broken {
+    fn from(_: actix_web::error::PayloadError) -> Self {
+        Self::Payload
+    }
+}
+
 /// The body, or `None` when it is longer than `max_bytes`.
-async fn collect(mut payload: Payload, max_bytes: usize) -> Result<Option<Bytes>, actix_web::error::PayloadError> {
+async fn collect(
+    mut payload: Payload,
+    max_bytes: usize,
+    mut count: impl FnMut(usize) -> Result<(), Refusal>,
+) -> Result<Option<Bytes>, Broken> {
     // Most bodies arrive in one piece, which is handed on as it is.
     let first = match payload.next().await {
         None => return Ok(Some(Bytes::new())),
         Some(chunk) => chunk?,
     };
+    count(first.len()).map_err(Broken::Refused)?;
     let Some(second) = payload.next().await else {
         return Ok((first.len() <= max_bytes).then_some(first));
     };
@@ -44,6 +177,7 @@ async fn collect(mut payload: Payload, max_bytes: usize) -> Result<Option<Bytes>
         if body.len() + chunk.len() > max_bytes {
             return Ok(None);
         }
+        count(chunk.len()).map_err(Broken::Refused)?;
         body.extend_from_slice(&chunk);
         next = payload.next().await;
     }

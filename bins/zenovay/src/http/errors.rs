@@ -99,7 +99,10 @@ impl From<AppendError> for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let error = Self::new(code_of(refusal.reason), refusal.message);
+        let mut error = Self::new(code_of(refusal.reason), refusal.message);
+        if error.code() == ErrorCode::ServiceUnavailable {
+            error = error.with_retry_after(SOON_S);
+        }
         if refusal.fields.is_empty() { error } else { error.with_details(Details::Fields(refusal.fields)) }
     }
 }
@@ -121,9 +124,10 @@ const fn code_of(reason: RefusalReason) -> ErrorCode {
         | RefusalReason::GpcOptedOut => ErrorCode::Forbidden,
         RefusalReason::QuotaExceeded => ErrorCode::MonthlyLimitExceeded,
         RefusalReason::IdempotencyKeyReused => ErrorCode::Conflict,
-        RefusalReason::QueueFull | RefusalReason::DiskFull | RefusalReason::StoreUnavailable => {
-            ErrorCode::ServiceUnavailable
-        }
+        RefusalReason::Overloaded
+        | RefusalReason::QueueFull
+        | RefusalReason::DiskFull
+        | RefusalReason::StoreUnavailable => ErrorCode::ServiceUnavailable,
         RefusalReason::Internal => ErrorCode::InternalError,
     }
 }

@@ -16,7 +16,6 @@ use super::envelope::{ApiError, Success};
 use super::external::{analytics::by_visitors, rounded};
 use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
-use crate::telemetry::Limit;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).
@@ -174,7 +173,7 @@ fn limit(state: &AppState, req: &HttpRequest, now: Timestamp) -> Result<(), ApiE
     if decision.allowed {
         return Ok(());
     }
-    Limit::AddressPublic.refused();
+    metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_public").increment(1);
     Err(errors::address_limited(&decision))
 }
 

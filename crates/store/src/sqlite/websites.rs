@@ -1,12 +1,17 @@
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use zenovay_auth::Credential;
-use zenovay_domain::{Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone, parse_host};
+use zenovay_domain::{Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone};
 
 use super::SqliteStore;
 use super::rows::{WebsiteRow, check_name, damaged, decode};
 use super::teams::load_team;
-use crate::schema::{deleted_websites, websites};
-use crate::{NewWebsite, Result, StoreError, WebsiteStore};
+use crate::schema::{deleted_websites, folded_strings, websites};
+use crate::{Folded, NewWebsite, Result, StoreError, WebsiteStore, normalize_domain};
+
+const DAY_MS: i64 = 86_400_000;
+/// How long counts of folded strings are kept.
+const FOLDED_DAYS: i64 = 30;
 
 /// Refuses one more where `limit` are there.
 pub(super) fn check_plan_limit(plan: Plan, what: &'static str, limit: Option<u32>, present: i64) -> Result<()> {
@@ -32,8 +37,7 @@ pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingC
 
 /// Checks what can be written, and brings the domain into its stored form.
 fn checked(mut website: Website) -> Result<Website> {
-    website.domain = parse_host(website.domain.trim())
-        .map_err(|problem| StoreError::Invalid { field: "domain", reason: problem.to_string() })?;
+    website.domain = normalize_domain(&website.domain)?;
     check_name(&website.name)?;
     let zone = &website.settings.time_zone;
     if zone.parse::<Zone>().is_err() {
@@ -152,5 +156,44 @@ impl WebsiteStore for SqliteStore {
             diesel::delete(deleted_websites::table.find(id.to_string())).execute(conn)?;
             Ok(())
         })
+    }
+
+    fn add_folded(&self, folded: &[(WebsiteId, Dimension, u64)], now: Timestamp) -> Result<()> {
+        let day = now.as_millis().div_euclid(DAY_MS);
+        self.write(|conn| {
+            let old = folded_strings::table.filter(folded_strings::day.lt(day - FOLDED_DAYS));
+            diesel::delete(old).execute(conn)?;
+            for (website, column, events) in folded {
+                if load_website(conn, *website)?.is_none() {
+                    continue;
+                }
+                diesel::insert_into(folded_strings::table)
+                    .values((
+                        folded_strings::website_id.eq(website.to_string()),
+                        folded_strings::field.eq(column.as_str()),
+                        folded_strings::day.eq(day),
+                        folded_strings::events.eq(i64::try_from(*events).unwrap_or(i64::MAX)),
+                    ))
+                    .on_conflict((folded_strings::website_id, folded_strings::field, folded_strings::day))
+                    .do_update()
+                    .set(folded_strings::events.eq(folded_strings::events + excluded(folded_strings::events)))
+                    .execute(conn)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn folded(&self, id: WebsiteId) -> Result<Vec<Folded>> {
+        let rows: Vec<(String, i64, i64)> = folded_strings::table
+            .filter(folded_strings::website_id.eq(id.to_string()))
+            .order((folded_strings::day.desc(), folded_strings::field))
+            .select((folded_strings::field, folded_strings::day, folded_strings::events))
+            .load(&mut self.connection()?)?;
+        let folded = |(field, day, events): (String, i64, i64)| {
+            let column = field.parse().map_err(|_| damaged("folded_strings", "field", &field))?;
+            let events = u64::try_from(events).map_err(|_| damaged("folded_strings", "events", &field))?;
+            Ok(Folded { day: Timestamp::from_millis(day.saturating_mul(DAY_MS)), column, events })
+        };
+        rows.into_iter().map(folded).collect()
     }
 }
