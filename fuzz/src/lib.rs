@@ -11,14 +11,14 @@ use rand::rngs::StdRng;
 use zenovay_auth::ApiKeyToken;
 use zenovay_domain::{
     Dimension, Interval, MAX_DIMENSION_TEXT_BYTES, TeamId, TimeRange, Timestamp, Website, WebsiteId, WebsiteSettings,
-    Zone,
+    Zone, parse_domain,
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_ingest::{
     Accepted, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, Hit, PROPERTIES_MAX_BYTES, Pipeline,
     Rejected, SiteRules, VisitorHasher, WebUrl, attribute, check_settings, client_ip, decode_body, language_tag,
-    parse_agent, parse_batch, parse_domain, parse_hit,
+    parse_agent, parse_batch, parse_hit,
 };
 
 /// What is done with some bytes.

@@ -234,7 +234,8 @@ type Page = Window & {
           let value = (properties as Properties)[key];
           if (typeof value === "string") value = cut(value, 1_000);
           if (!/^(string|number|boolean)$/.test(typeof value) || key.length > 100) continue;
-          left -= new Blob([stringify([key, value])]).size;
+          // Bytes of UTF-8: each that is not ASCII is three characters here.
+          left -= encodeURI(stringify([key, value])).replace(/%../g, "1").length;
           if (count++ < 50 && left > 0) data[key] = value;
         }
       }

@@ -382,27 +382,27 @@ type Requests = Number<1, 1_000_000_000>;
 
 settings! {
     common {
-        /// The directory of everything that is stored. Created with mode 0700 when missing [default: ./data]
+        /// Directory for all stored data; created with mode 0700 if it does not exist [default: ./data]
         data_dir: PathBuf = PathBuf::from("data"), "DIR";
-        /// The database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
+        /// Database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
         database_url: Option<DatabaseUrl> = None, "URL";
     }
     server {
         /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "ADDRESS:PORT";
-        /// The URL under which browsers reach the server, for the script tag; with https, browsers are told to stay on it [default: the listening address]
+        /// URL under which browsers reach the server: for the script tag; with https, browsers are told to use HTTPS alone [default: the listening address]
         public_url: Option<url::Url> = None, "URL";
-        /// Proxies whose X-Forwarded-For is believed: addresses and CIDR ranges, separated by commas [default: none]
+        /// Proxies whose X-Forwarded-For header is trusted: addresses and CIDR ranges, separated by commas [default: none]
         trusted_proxies: Vec<IpNet> = Vec::new(), "CIDR,…";
         /// A second address that serves /metrics alone; the main one answers /metrics to direct connections from this machine only [default: none]
         metrics_listen: Option<SocketAddr> = None, "ADDRESS:PORT";
         /// A geo database in MaxMind's format; city and region are used when it has them [default: the embedded countries]
         geo_database: Option<PathBuf> = None, "FILE";
-        /// The form of the log on stderr: text or json [default: text]
+        /// Format of the log on stderr: text or json [default: text]
         log_format: LogFormat = LogFormat::Text, "FORMAT";
-        /// The least important lines that are logged: error, warn, info, debug or trace [default: info]
+        /// Minimum severity to log: error, warn, info, debug or trace [default: info]
         log_level: tracing::Level = tracing::Level::INFO, "LEVEL";
-        /// How X-RateLimit-Reset is written: iso or unix (seconds) [default: iso]
+        /// Format of the X-RateLimit-Reset header: iso or unix (seconds) [default: iso]
         ratelimit_reset_format: ResetFormat = ResetFormat::Iso, "FORMAT";
         /// Tracking requests per client address in 10 seconds [default: 60]
         tracking_requests_per_10s: Requests = Number(60), "N";
@@ -412,17 +412,17 @@ settings! {
         public_requests_per_minute: Requests = Number(30), "N";
         /// Requests with an invalid key per client address and minute [default: 30]
         auth_requests_per_minute: Requests = Number(30), "N";
-        /// The longest body of a batch of events, after decoding, in bytes [default: 4194304, 4 MiB]
+        /// Maximum size of a batch request body after decompression, in bytes [default: 4194304, 4 MiB]
         batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
         /// How long the head or the body of a request may take to arrive, in seconds [default: 10]
         request_timeout_seconds: Seconds = Number(10), "SECONDS";
-        /// How long an idle connection is kept open, in seconds [default: 30]
+        /// Time that an idle connection is kept open, in seconds [default: 30]
         keep_alive_seconds: Seconds = Number(30), "SECONDS";
-        /// Connections per processor core; more wait to be accepted [default: 10000]
+        /// Maximum connections per processor core; further ones wait to be accepted [default: 10000]
         max_connections_per_core: Number<1, 1_000_000> = Number(10_000), "N";
-        /// How long requests in flight may take after SIGTERM, in seconds [default: 15]
+        /// Time that requests in flight have to finish after SIGTERM, in seconds [default: 15]
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
-        /// How long one query may take, in seconds [default: 30]
+        /// Maximum time of one query, in seconds [default: 30]
         query_timeout_seconds: Seconds = Number(30), "SECONDS";
         /// Memory that one query may take: about 64 bytes for each row of the website in its range, and its strings [default: an eighth of the memory, at most 1 GiB]
         query_memory_bytes: Option<Bytes> = None, "BYTES";
@@ -430,9 +430,9 @@ settings! {
         cache_bytes: Option<Bytes> = None, "BYTES";
         /// Different strings of one column that are kept for a website and UTC day; further ones are stored as (other) [default: 100000]
         distinct_values_per_day: Number<1, 10_000_000> = Number(100_000), "N";
-        /// Recent events held in memory before they are sealed into a file [default: 131072]
+        /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
-        /// The age at which recent events are sealed even when they are few, in seconds [default: 3600]
+        /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]
         seal_age_seconds: Number<1, 604_800> = Number(3_600), "SECONDS";
     }
 }

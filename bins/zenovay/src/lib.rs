@@ -7,6 +7,7 @@ pub mod data_dir;
 pub mod http;
 mod machine;
 pub mod maintenance;
+pub mod process_figures;
 pub mod runtime;
 pub mod spelling;
 pub mod state;

@@ -247,7 +247,11 @@ fn connections_per_worker(wanted: usize, workers: usize) -> usize {
     let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
     let possible = possible_connections(files, workers);
     if possible < wanted {
-        tracing::info!(possible, wanted, "the limit on open files limits the connections per core");
+        tracing::info!(
+            possible,
+            wanted,
+            "the limit on open files (ulimit -n) allows fewer connections per core than are configured"
+        );
     }
     wanted.min(possible)
 }
@@ -275,7 +279,7 @@ fn stop_on_signal(handles: Vec<ServerHandle>) -> std::io::Result<()> {
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(next(&mut signals));
-        tracing::info!("stopping: requests in flight are answered, events are sealed; a second signal ends at once");
+        tracing::info!("shutting down: finishing requests and writing recent events; signal again to exit now");
         for handle in handles {
             // The command is sent by the call; the end of the server is awaited elsewhere.
             drop(handle.stop(true));

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use parking_lot::RwLock;
-use zenovay_domain::{Clock, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
+use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
 use zenovay_events::EventStore;
-use zenovay_ingest::{Pipeline, SiteRules};
+use zenovay_ingest::{OpenVisit, Pipeline, SiteRules};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
 use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
@@ -83,7 +83,7 @@ impl AppState {
             ingest,
             keys: Box::new(MemoryKeyLimiter::new()),
             addresses: Box::new(MemoryAddressLimiter::new(limits)),
-            metrics: Metrics::install(),
+            metrics: Metrics::install(&config.data_dir),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             https_host: config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
@@ -114,8 +114,8 @@ impl AppState {
         Some(rules)
     }
 
-    /// Lets the sessions that were open when the last process ended go on: visitors whom the server recognises are not
-    /// counted anew because of a restart. To be called once, before the first request.
+    /// Lets the sessions that were open when the last process ended go on: a visit is not counted anew because of
+    /// a restart. To be called once, before the first request.
     ///
     /// # Errors
     /// When websites cannot be read.
@@ -125,7 +125,17 @@ impl AppState {
             let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
                 continue;
             };
-            self.ingest.restore_session(&rules, session.visitor, session.session, session.last_at, &session.campaign);
+            let visit = OpenVisit {
+                visitor: session.visitor,
+                session: session.session,
+                is_known: !session.flags.contains(EventFlags::COOKIELESS),
+                began_at: session.began_at,
+                last_at: session.last_at,
+                campaign: &session.campaign,
+                referrer: &session.referrer,
+                channel: &session.channel,
+            };
+            self.ingest.restore_visit(&rules, &visit);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! entries of their own into it. A panic is logged by its place alone: its message may quote what a client sent.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -13,8 +14,11 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use zenovay_events::{EventStore, Observer};
+use zenovay_ingest::{Mend, Outcome};
 
 use crate::config::LogFormat;
+use crate::http::{outcomes, routes, shell};
+use crate::process_figures;
 
 /// Starts the log. Later calls in the same process change nothing.
 pub fn start_log(format: LogFormat, level: Level) {
@@ -82,24 +86,27 @@ const SECONDS: &[f64] = &[
 
 /// The metrics of this process, for `/metrics`.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    data_dir: PathBuf,
+}
 
 impl Metrics {
-    /// The recorder of the process; installed by the first call.
+    /// The recorder of the process, installed by the first call, and the disk of the directory `data_dir`.
     ///
     /// # Panics
     /// When something else has installed a recorder.
-    pub fn install() -> Self {
+    pub fn install(data_dir: &Path) -> Self {
         static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
         let handle = HANDLE.get_or_init(|| {
             let handle = PrometheusBuilder::new()
                 .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
                 .and_then(PrometheusBuilder::install_recorder)
                 .expect("no other recorder is installed and the buckets are not empty");
-            describe();
+            begin();
             handle
         });
-        Self(handle.clone())
+        Self { handle: handle.clone(), data_dir: data_dir.to_owned() }
     }
 
     /// The page in Prometheus' text format, with the figures of `events` of this moment.
@@ -117,12 +124,14 @@ impl Metrics {
         ] {
             metrics::gauge!(name).set(value as f64);
         }
-        self.0.render()
+        process_figures::report();
+        process_figures::report_disk(&self.data_dir);
+        self.handle.render()
     }
 
     /// Moves samples into their buckets. Called now and then, so that memory does not grow while nobody reads.
     pub fn upkeep(&self) {
-        self.0.run_upkeep();
+        self.handle.run_upkeep();
     }
 }
 
@@ -152,39 +161,162 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn describe() {
-    describe_counter!(
+/// What a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It only grows.
+    Counter,
+    /// A figure of the moment.
+    Gauge,
+    /// Durations in seconds.
+    Histogram,
+}
+
+/// Every metric of the server: its name, what it is, and one sentence. `docs/operations.md` explains each. A counter or
+/// histogram that has no labels exists from the start, with zero; those with labels are begun where their labels are
+/// known, in [`begin`].
+pub const METRICS: &[(&str, MetricKind, &str)] = &[
+    (
         "zenovay_ingest_outcomes_total",
-        "Tracking requests and batch rows by outcome (stored, dropped, refused) and reason; each is counted once."
-    );
-    describe_counter!("zenovay_committed_events_total", "Events and heartbeats made durable.");
-    describe_counter!(
+        MetricKind::Counter,
+        "Tracking requests and batch rows by outcome (stored, dropped, refused) and reason; each is counted once.",
+    ),
+    (
+        "zenovay_ingest_mended_total",
+        MetricKind::Counter,
+        "Events that are stored although something in them was cut, replaced or left out, by what it was.",
+    ),
+    (
         "zenovay_ingest_clock_corrected_total",
-        "Events whose own time was not believed: the arrival time stands."
-    );
-    describe_counter!(
+        MetricKind::Counter,
+        "Events whose own time was not believed: the arrival time stands.",
+    ),
+    ("zenovay_committed_events_total", MetricKind::Counter, "Events and heartbeats made durable."),
+    (
         "zenovay_folded_strings_total",
-        "Strings stored as (other) because their column had too many different ones that day, by column."
-    );
-    describe_histogram!("zenovay_commit_duration_seconds", Unit::Seconds, "Time of one commit of the event log.");
-    describe_histogram!("zenovay_seal_duration_seconds", Unit::Seconds, "Time to seal the head into a segment.");
-    describe_histogram!("zenovay_merge_duration_seconds", Unit::Seconds, "Time to merge segments into one.");
-    describe_histogram!(
-        "zenovay_query_duration_seconds",
-        Unit::Seconds,
-        "Time of one query of the event store, by kind."
-    );
-    describe_counter!("zenovay_limit_refusals_total", "Requests refused by a limit, by limit.");
-    describe_counter!("zenovay_http_requests_total", "Requests by route pattern and class of status.");
-    describe_histogram!("zenovay_http_request_duration_seconds", Unit::Seconds, "Time of a request by route pattern.");
-    describe_gauge!("zenovay_write_queue_depth", "Appends that wait for the writer.");
-    describe_gauge!("zenovay_head_rows", "Events and heartbeats in memory, not sealed yet.");
-    describe_gauge!("zenovay_segments", "Segment files.");
-    describe_gauge!("zenovay_segment_rows", "Rows in segment files.");
-    describe_gauge!("zenovay_segment_bytes", Unit::Bytes, "Size of the segment files.");
-    describe_gauge!("zenovay_damaged_segments", "Segment files that are known to be damaged.");
-    describe_gauge!("zenovay_cache_bytes", Unit::Bytes, "Decoded columns held in memory.");
-    describe_gauge!("zenovay_writable", "1 when events can be stored now, otherwise 0.");
+        MetricKind::Counter,
+        "Strings stored as (other) because their column had too many different ones that day, by column.",
+    ),
+    ("zenovay_commit_duration_seconds", MetricKind::Histogram, "Time of one commit of the event log."),
+    ("zenovay_seal_duration_seconds", MetricKind::Histogram, "Time to write recent events into a segment file."),
+    ("zenovay_merge_duration_seconds", MetricKind::Histogram, "Time to merge segment files into one."),
+    ("zenovay_query_duration_seconds", MetricKind::Histogram, "Time of one query of the event store, by kind."),
+    ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
+    ("zenovay_http_requests_total", MetricKind::Counter, "Requests by route pattern and class of status."),
+    ("zenovay_http_request_duration_seconds", MetricKind::Histogram, "Time of a request by route pattern."),
+    ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),
+    ("zenovay_head_rows", MetricKind::Gauge, "Events and heartbeats in memory that are not in a segment file yet."),
+    ("zenovay_segments", MetricKind::Gauge, "Segment files."),
+    ("zenovay_segment_rows", MetricKind::Gauge, "Rows in segment files."),
+    ("zenovay_segment_bytes", MetricKind::Gauge, "Size of the segment files in bytes."),
+    ("zenovay_damaged_segments", MetricKind::Gauge, "Segment files that are known to be damaged."),
+    ("zenovay_cache_bytes", MetricKind::Gauge, "Decoded columns held in memory, in bytes."),
+    ("zenovay_writable", MetricKind::Gauge, "1 when events can be stored now, otherwise 0."),
+    (
+        "zenovay_disk_free_bytes",
+        MetricKind::Gauge,
+        "Space left for the server on the disk of the data directory, in bytes.",
+    ),
+    ("zenovay_disk_size_bytes", MetricKind::Gauge, "Size of the disk of the data directory, in bytes."),
+    ("zenovay_build_info", MetricKind::Gauge, "1, with the version of the program as a label."),
+    ("process_resident_memory_bytes", MetricKind::Gauge, "Memory that the process occupies, in bytes."),
+    ("process_virtual_memory_bytes", MetricKind::Gauge, "Address space of the process, in bytes."),
+    ("process_cpu_seconds_total", MetricKind::Counter, "Processor time that the process took, in whole seconds."),
+    ("process_start_time_seconds", MetricKind::Gauge, "When the process started, in seconds since 1970."),
+    ("process_open_fds", MetricKind::Gauge, "Files, sockets and pipes that the process has open."),
+    ("process_max_fds", MetricKind::Gauge, "How many it may have open."),
+    ("process_threads", MetricKind::Gauge, "Threads of the process."),
+];
+
+/// Describes every metric and begins those whose labels are known, so that each is on the page from the start: an alert on
+/// the first increase of a counter needs the zero before it.
+fn begin() {
+    for &(name, kind, help) in METRICS {
+        let has_labels = LABELLED.contains(&name);
+        match kind {
+            MetricKind::Counter => {
+                describe_counter!(name, help);
+                if !has_labels {
+                    metrics::counter!(name).absolute(0);
+                }
+            }
+            MetricKind::Gauge => describe_gauge!(name, help),
+            MetricKind::Histogram => {
+                describe_histogram!(name, Unit::Seconds, help);
+                if !has_labels {
+                    let _ = metrics::histogram!(name);
+                }
+            }
+        }
+    }
+    for outcome in Outcome::all() {
+        outcomes::counter(outcome).absolute(0);
+    }
+    for &mend in Mend::ALL {
+        outcomes::mends(mend).absolute(0);
+    }
+    for limit in Limit::ALL {
+        limit.counter().absolute(0);
+    }
+    for kind in QUERY_KINDS {
+        let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
+    }
+    for endpoint in routes::all() {
+        // Its metrics are begun with it.
+        let _ = shell::Route::new(endpoint.path, false);
+    }
+    metrics::gauge!("zenovay_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// The kinds of queries, as the label `kind` of `zenovay_query_duration_seconds`.
+const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
+
+/// The metrics that have labels.
+const LABELLED: [&str; 7] = [
+    "zenovay_folded_strings_total",
+    "zenovay_ingest_outcomes_total",
+    "zenovay_ingest_mended_total",
+    "zenovay_query_duration_seconds",
+    "zenovay_limit_refusals_total",
+    "zenovay_http_requests_total",
+    "zenovay_http_request_duration_seconds",
+];
+
+/// A limit that refuses requests, as the label `limit` of `zenovay_limit_refusals_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Tracking requests per address.
+    AddressTracking,
+    /// Requests per address to the public endpoints.
+    AddressPublic,
+    /// Requests with an invalid key per address.
+    AddressAuth,
+    /// Requests per key and minute.
+    KeyMinute,
+    /// Requests per key and month.
+    KeyMonth,
+}
+
+impl Limit {
+    /// Every limit.
+    pub const ALL: [Self; 5] =
+        [Self::AddressTracking, Self::AddressPublic, Self::AddressAuth, Self::KeyMinute, Self::KeyMonth];
+
+    /// Counts a request that this limit refused.
+    pub fn refused(self) {
+        self.counter().increment(1);
+    }
+
+    fn counter(self) -> metrics::Counter {
+        let limit = match self {
+            Self::AddressTracking => "address_tracking",
+            Self::AddressPublic => "address_public",
+            Self::AddressAuth => "address_auth",
+            Self::KeyMinute => "key_minute",
+            Self::KeyMonth => "key_month",
+        };
+        metrics::counter!("zenovay_limit_refusals_total", "limit" => limit)
+    }
 }
 
 #[cfg(test)]

@@ -337,6 +337,43 @@ fn every_setting_is_documented() {
     }
 }
 
+/// Sabotage: leave a metric out of the documentation, or begin one with its first increase.
+#[test]
+fn every_metric_exists_from_the_start_and_is_documented() {
+    let documentation = include_str!("../../../docs/operations.md");
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let server = site.serve();
+    let page = server.metrics();
+    for (name, kind, _) in zenovay::telemetry::METRICS {
+        assert!(documentation.contains(&format!("`{name}`")), "{name} is not in docs/operations.md");
+        let sample = if *kind == zenovay::telemetry::MetricKind::Histogram {
+            format!("\n{name}_count")
+        } else {
+            format!("\n{name}")
+        };
+        assert!(page.contains(&format!("# HELP {name} ")) && page.contains(&sample), "{name} is not on the page");
+    }
+    for line in page.lines().filter(|line| line.starts_with("# HELP ")) {
+        let name = line.split(' ').nth(2).expect("a name");
+        assert!(zenovay::telemetry::METRICS.iter().any(|(known, ..)| *known == name), "{name} is not in the table");
+    }
+    for reason in zenovay_ingest::Outcome::all() {
+        let labels = format!(r#"{{outcome="{}",reason="{}"}}"#, reason.as_str(), reason.reason());
+        assert!(page.contains(&labels), "{labels}");
+        if !reason.reason().is_empty() {
+            assert!(documentation.contains(&format!("`{}`", reason.reason())), "{} is not documented", reason.reason());
+        }
+    }
+    let value = |name: &str| -> f64 {
+        let line = page.lines().find(|line| line.starts_with(&format!("{name} "))).expect(name);
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
+    };
+    assert!(value("process_resident_memory_bytes") > 1e6 && value("zenovay_disk_size_bytes") > 1e6);
+    assert!(value("process_open_fds") >= 10.0 && value("process_start_time_seconds") > 1.7e9);
+    server.kill();
+}
+
 #[test]
 fn the_first_start_shows_its_account_once() {
     let place = Place::new();

@@ -1,11 +1,12 @@
 //! The event as it is stored: typed, enriched, and the same for every store.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, normal_path};
 
 /// Names a visitor of one website: a keyed hash, never anything a person sent (DESIGN §3, Identity).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -182,6 +183,14 @@ dimensions! {
     ScreenClass, "screen_class", Session;
     /// The language, a BCP 47 tag such as `en-GB`.
     Language, "language", Session;
+}
+
+impl Dimension {
+    /// `value` in the form in which values of this dimension are compared: a path has one spelling, see [`normal_path`].
+    /// Everything that reads what older versions stored goes through here.
+    pub fn normal(self, value: &str) -> Cow<'_, str> {
+        if self == Self::Path { normal_path(value) } else { Cow::Borrowed(value) }
+    }
 }
 
 /// A text that names no dimension.

@@ -3,7 +3,9 @@
 mod error_code;
 mod event;
 mod guarded_clock;
+mod host;
 mod ids;
+mod path;
 mod plan;
 mod score;
 mod team;
@@ -17,7 +19,9 @@ pub use event::{
     UnknownDimension, VisitorId,
 };
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
+pub use host::{InvalidHost, parse_domain, parse_host};
 pub use ids::{InvalidId, KeyId, TeamId, TrackingCode, UserId, WebsiteId};
+pub use path::normal_path;
 pub use plan::{Plan, PlanLimits, PlanTable, UnknownPlan};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
 pub use team::{KeyPolicy, Role, Scope, Scopes, UnknownName};

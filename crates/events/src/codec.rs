@@ -191,15 +191,16 @@ fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), DamagedBatch> {
 
 /// What tells two events under one idempotency key apart: what happened, and on which page. An honest repetition may come
 /// at another time, through another network and with the time of the first attempt, so whom and what the server saw of
-/// the sender does not count. Of an order there is one, whatever is said of it the second time.
+/// the sender does not count. An order is the same on whatever page it is told again, but not with another amount.
 ///
 /// The first byte is the version of the digest. The first release had none, in 16 bytes.
 pub(crate) fn body_hash(new: &NewEvent) -> [u8; 17] {
     let Event { kind, dimensions, .. } = &new.event;
-    let told = [Dimension::Hostname, Dimension::Path, Dimension::EventName, Dimension::Properties];
-    let told = told.map(|dimension| if *kind == EventKind::Revenue { "" } else { dimensions.get(dimension) });
+    let page = [Dimension::Hostname, Dimension::Path, Dimension::EventName];
+    let page = page.map(|dimension| if *kind == EventKind::Revenue { "" } else { dimensions.get(dimension) });
+    let told = (*kind as u8, page, dimensions.get(Dimension::Properties));
     // Serialising into memory cannot fail; if it ever did, the empty body would report the repetition as different.
-    let digest = xxh3_128(&postcard::to_stdvec(&(*kind as u8, told)).unwrap_or_default()).to_le_bytes();
+    let digest = xxh3_128(&postcard::to_stdvec(&told).unwrap_or_default()).to_le_bytes();
     let mut versioned = [BODY_HASH_VERSION; 17];
     versioned[1..].copy_from_slice(&digest);
     versioned
@@ -299,7 +300,9 @@ mod tests {
         let hashes: std::collections::HashSet<_> = EventKind::ALL.iter().map(|&kind| body_hash(&new(kind))).collect();
         assert_eq!(hashes.len(), EventKind::ALL.len());
         for dimension in [Dimension::Hostname, Dimension::Path, Dimension::EventName, Dimension::Properties] {
-            for (kind, differs) in [(EventKind::Pageview, true), (EventKind::Revenue, false)] {
+            for (kind, differs) in
+                [(EventKind::Pageview, true), (EventKind::Revenue, dimension == Dimension::Properties)]
+            {
                 let mut event = new(kind);
                 event.event.dimensions.set(dimension, "/other");
                 assert_eq!(body_hash(&event) != body_hash(&new(kind)), differs, "{kind:?} {dimension:?}");

@@ -2,30 +2,39 @@
 
 use std::collections::HashMap;
 
-use zenovay_domain::{Dimension, EventKind, SESSION_MAX_MS, SessionId, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Dimension, EventFlags, EventKind, SESSION_MAX_MS, SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::RecentSession;
 use crate::head::SiteHead;
 use crate::rows::kinds_of;
-use crate::segment::{ColumnId, Segment, SegmentError, SiteRange, Values};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values};
 use crate::state::State;
 
-const UTM: [Dimension; 3] = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign];
+/// What is read of the first event: what another visit is told by.
+const TEXTS: [Dimension; 5] =
+    [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign, Dimension::Referrer, Dimension::Channel];
 
 /// What is known of a session.
 struct Found {
     visitor: u64,
     last_at: i64,
-    /// The first event's time and campaign.
-    first: Option<(i64, String)>,
+    /// `None`: only heartbeats so far.
+    first: Option<First>,
+}
+
+/// The first event of a session.
+struct First {
+    at: i64,
+    flags: EventFlags,
+    texts: [String; TEXTS.len()],
 }
 
 type Sessions = HashMap<(WebsiteId, u64), Found>;
 
-/// See [`crate::EventStore::recent_sessions`]. Sorted by website and visitor.
+/// See [`crate::EventStore::recent_sessions`]. Sorted by website, visitor and session.
 pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Vec<RecentSession> {
     let since_ms = since.as_millis();
-    // A session that is active now may have begun, with its campaign, this long ago.
+    // A session that is active now may have begun, with what led to it, this long ago.
     let begun_ms = since.plus_millis(-SESSION_MAX_MS).as_millis();
     let mut sessions = Sessions::new();
     for segment in &state.segments {
@@ -45,30 +54,28 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Vec<RecentSess
             }
         }
     }
-    latest_of_each_visitor(sessions, since_ms)
+    with_events(sessions, since_ms)
 }
 
-fn latest_of_each_visitor(sessions: Sessions, since_ms: i64) -> Vec<RecentSession> {
-    let mut latest: HashMap<(WebsiteId, u64), RecentSession> = HashMap::new();
-    for ((website, session), found) in sessions.into_iter().filter(|(_, found)| found.last_at >= since_ms) {
-        let recent = RecentSession {
-            website,
-            visitor: VisitorId(found.visitor),
-            session: SessionId(session),
-            last_at: Timestamp::from_millis(found.last_at),
-            campaign: found.first.map_or_else(|| UTM.map(|_| "").join("\u{1f}"), |(_, campaign)| campaign),
-        };
-        latest
-            .entry((website, found.visitor))
-            .and_modify(|known| {
-                if (recent.last_at, recent.session) > (known.last_at, known.session) {
-                    *known = recent.clone();
-                }
+fn with_events(sessions: Sessions, since_ms: i64) -> Vec<RecentSession> {
+    let recent = sessions.into_iter().filter(|(_, found)| found.last_at >= since_ms);
+    let mut recent: Vec<RecentSession> = recent
+        .filter_map(|((website, session), found)| {
+            let First { at, flags, texts: [source, medium, campaign, referrer, channel] } = found.first?;
+            Some(RecentSession {
+                website,
+                visitor: VisitorId(found.visitor),
+                session: SessionId(session),
+                flags,
+                began_at: Timestamp::from_millis(at),
+                last_at: Timestamp::from_millis(found.last_at),
+                campaign: [source, medium, campaign].join("\u{1f}"),
+                referrer,
+                channel,
             })
-            .or_insert(recent);
-    }
-    let mut recent: Vec<RecentSession> = latest.into_values().collect();
-    recent.sort_by_key(|session| (session.website, session.visitor));
+        })
+        .collect();
+    recent.sort_by_key(|session| (session.website, session.visitor, session.session));
     recent
 }
 
@@ -77,14 +84,14 @@ fn note(
     key: (WebsiteId, u64),
     visitor: u64,
     at: i64,
-    campaign: Option<impl FnOnce() -> String>,
+    event: Option<(u32, impl FnOnce() -> [String; TEXTS.len()])>,
 ) {
     let found = sessions.entry(key).or_insert(Found { visitor, last_at: at, first: None });
     found.last_at = found.last_at.max(at);
-    if let Some(campaign) = campaign
-        && found.first.as_ref().is_none_or(|(first_at, _)| at < *first_at)
+    if let Some((flags, texts)) = event
+        && found.first.as_ref().is_none_or(|first| at < first.at)
     {
-        found.first = Some((at, campaign()));
+        found.first = Some(First { at, flags: EventFlags::from_bits(flags as u8), texts: texts() });
         found.visitor = visitor;
     }
 }
@@ -110,28 +117,29 @@ fn read_group(
     let kinds = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
     let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
     let ids = segment.read(group, ColumnId::Session, rows.clone())?;
-    let mut utm = Vec::new();
-    for dimension in UTM {
-        utm.push(segment.read(group, ColumnId::Dimension(dimension), rows.clone())?);
+    let flags = segment.read(group, ColumnId::Flags, rows.clone())?;
+    let mut columns = Vec::new();
+    for dimension in TEXTS {
+        columns.push(segment.read(group, ColumnId::Dimension(dimension), rows.clone())?);
     }
     let (Values::Ids(visitor_ids), Values::Ids(session_ids)) = (&visitors.values, &ids.values) else {
         return Err(segment.error("ids are not numbers"));
     };
+    let Values::Numbers(flag_bits) = &flags.values else { return Err(segment.error("flags are not numbers")) };
     for range in ranges {
         let rows = (range.start as usize).saturating_sub(start)..(range.start + range.rows) as usize - start;
         for row in rows.filter(|&row| at[row] >= begun_ms) {
-            let campaign = || {
-                utm.iter()
-                    .map(|column| match &column.values {
-                        Values::Texts(texts) => texts.get(column.codes[row]),
-                        _ => "",
-                    })
-                    .collect::<Vec<_>>()
-                    .join("\u{1f}")
+            let texts = || {
+                std::array::from_fn(|place| match columns.get(place) {
+                    Some(Coded { codes, values: Values::Texts(texts) }) => texts.get(codes[row]).to_owned(),
+                    _ => String::new(),
+                })
             };
             let key = (range.website, session_ids[ids.codes[row] as usize]);
             let visitor = visitor_ids[visitors.codes[row] as usize];
-            note(sessions, key, visitor, at[row], (kinds[row] != EventKind::Heartbeat as u8).then_some(campaign));
+            let is_event = kinds[row] != EventKind::Heartbeat as u8;
+            let event = is_event.then_some((flag_bits[flags.codes[row] as usize], texts));
+            note(sessions, key, visitor, at[row], event);
         }
     }
     Ok(())
@@ -139,16 +147,15 @@ fn read_group(
 
 fn read_head(website: WebsiteId, head: &SiteHead, begun_ms: i64, sessions: &mut Sessions) {
     for row in (0..head.len()).filter(|&row| head.at[row] >= begun_ms) {
-        let campaign = || {
-            UTM.map(|dimension| {
+        let texts = || {
+            TEXTS.map(|dimension| {
                 let code = head.dimensions[dimension as usize].get(row).copied().unwrap_or(0);
                 head.texts[dimension as usize].texts()[code as usize].to_string()
             })
-            .join("\u{1f}")
         };
         let key = (website, head.sessions.ids()[head.session[row] as usize]);
         let visitor = head.visitors.ids()[head.visitor[row] as usize];
         let is_event = head.kind[row] != EventKind::Heartbeat as u8;
-        note(sessions, key, visitor, head.at[row], is_event.then_some(campaign));
+        note(sessions, key, visitor, head.at[row], is_event.then_some((u32::from(head.flags[row]), texts)));
     }
 }

@@ -1,7 +1,7 @@
 //! The trait every event store implements.
 
 use tokio::sync::oneshot;
-use zenovay_domain::{Dimension, Event, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Dimension, Event, EventFlags, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
 /// Tells an event apart from its repetition: a digest of the client's idempotency key, made by the caller.
@@ -95,10 +95,8 @@ pub trait EventStore: Send + Sync {
     /// When the budget is used up or cancelled, or stored data is damaged: never a smaller number.
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError>;
 
-    /// The latest session of each visitor of `website` with activity at or after `since`, as
-    /// (visitor, session, last activity, campaign), for continuing sessions after a restart. Campaign is
-    /// `utm_source`, `utm_medium` and `utm_campaign` of the session's first event, joined by U+001F. Sessions whose rows
-    /// are damaged are left out: they begin anew, which harms less than a server that does not start.
+    /// The sessions with an event and with activity at or after `since`, for continuing them after a restart. Sessions whose
+    /// rows are damaged are left out: they begin anew, which harms less than a server that does not start.
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession>;
 
     /// Removes every event of `visitor` of `website` with its texts, also from files. Returns when it is in no answer
@@ -145,8 +143,16 @@ pub struct RecentSession {
     pub visitor: VisitorId,
     /// Which session.
     pub session: zenovay_domain::SessionId,
+    /// Those of its first event.
+    pub flags: EventFlags,
+    /// When its first event happened.
+    pub began_at: Timestamp,
     /// Its last activity.
     pub last_at: Timestamp,
-    /// Its campaign, see [`EventStore::recent_sessions`].
+    /// `utm_source`, `utm_medium` and `utm_campaign` of its first event, joined by U+001F.
     pub campaign: String,
+    /// The referrer of its first event.
+    pub referrer: String,
+    /// The channel of its first event.
+    pub channel: String,
 }

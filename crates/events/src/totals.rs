@@ -1,6 +1,7 @@
 //! Totals of more rows than the cache shall hold: from digests where they can stand for rows, and from the other rows one
 //! row group at a time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
@@ -142,7 +143,7 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Resul
             .map(|code| match texts.get(code) {
                 "" => 0,
                 text => {
-                    dictionary.push(Arc::from(text));
+                    dictionary.push(Arc::from(&*dimension.normal(text)));
                     dictionary.len() as u32 - 1
                 }
             })
@@ -181,7 +182,12 @@ fn read_head(
         }
         if rows.end == head.len() {
             for (dimension, _) in &codes {
-                dictionaries[*dimension as usize].texts = head.texts[*dimension as usize].texts().to_vec().into();
+                let normal = |text: &Arc<str>| match dimension.normal(text) {
+                    Cow::Borrowed(_) => Arc::clone(text),
+                    Cow::Owned(normal) => Arc::from(normal),
+                };
+                let texts: Vec<_> = head.texts[*dimension as usize].texts().iter().map(normal).collect();
+                dictionaries[*dimension as usize].texts = texts.into();
             }
             break Ids { visitors: head.visitors.ids().to_vec(), sessions: head.sessions.ids().to_vec() };
         }

@@ -5,6 +5,7 @@
 //! website's view only to bring it up to date, which costs microseconds when nothing is new, and then works on shared
 //! copies: it blocks no other query while it runs, and appends never. All views together keep to a budget of bytes.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -485,6 +486,9 @@ impl View {
     fn text_code(&mut self, dimension: Dimension, text: impl AsRef<str> + Into<Arc<str>>) -> u32 {
         if text.as_ref().is_empty() {
             return 0;
+        }
+        if let Cow::Owned(normal) = dimension.normal(text.as_ref()) {
+            return self.text_code(dimension, normal);
         }
         let map = &mut self.texts[dimension as usize];
         if let Some(&code) = map.get(text.as_ref()) {

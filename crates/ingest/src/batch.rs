@@ -5,11 +5,12 @@ use std::net::IpAddr;
 
 use zenovay_domain::{EventKind, TrackingCode};
 
-use crate::hit::{HitFields, kind_and_name, referrer, timestamp, url};
+use crate::hit::{HitFields, TITLE_MAX_CHARS, cut, kind_and_name, referrer, timestamp, url};
 use crate::json::{self, Members, Problems, Raw, TextRule};
 use crate::names::Known;
+use crate::outcome::{Mend, Mends};
 use crate::properties::Properties;
-use crate::web_url::WebUrl;
+use crate::web_url::{WebUrl, clean};
 use crate::{Refusal, RefusalReason};
 
 /// The most events of a batch (SPEC E11).
@@ -25,6 +26,8 @@ pub struct BatchRequest<'a> {
     pub tracking_code: TrackingCode,
     /// The events, in order: 1 to [`BATCH_MAX_EVENTS`].
     pub events: Vec<Result<BatchItem<'a>, Refusal>>,
+    /// What was changed in the body before it could be read.
+    pub mends: Mends,
 }
 
 /// One valid event of a batch.
@@ -41,10 +44,11 @@ pub struct BatchItem<'a> {
 /// When the body as a whole is wrong: not JSON, no tracking code, no events or too many.
 pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     // Body, events, event, props or serverContext.
-    let Raw::Object(members) = json::parse(body, 4)? else {
+    let mut mends = Mends::default();
+    let Raw::Object(members) = json::parse(body, 4, &mut mends)? else {
         return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
     };
-    let mut members = Members::new("", members);
+    let mut members = Members::new("", members).strict();
     let code = members.text(&[Known::BatchTrackingCode, Known::TrackingCode], text("Tracking code", true, 1, 100));
     let code = code.and_then(|code| {
         code.parse::<TrackingCode>()
@@ -67,14 +71,14 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     }
     match code {
         Some(tracking_code) if members.problems.is_empty() => {
-            Ok(BatchRequest { tracking_code, events: events.into_iter().map(item).collect() })
+            Ok(BatchRequest { tracking_code, events: events.into_iter().map(item).collect(), mends })
         }
         _ => Err(Refusal::fields(members.problems)),
     }
 }
 
 const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: usize) -> TextRule {
-    TextRule { label, required, min_chars, max_chars }
+    TextRule { label, required, min_chars, max_chars, cut: None }
 }
 
 fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
@@ -84,7 +88,7 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
             format!("An event must be an object, not {}", raw.kind()),
         ));
     };
-    let mut members = Members::new("", members);
+    let mut members = Members::new("", members).strict();
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
     let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
@@ -101,6 +105,7 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
     let (_, context) = m.object(&[Known::ServerContext]);
     let (_, props) = m.object(&[Known::Props]);
     let mut problems = std::mem::take(&mut m.problems);
+    fields.mends = m.mends;
     let (client_ip, accept_language) = server_context(context, &mut fields, &mut problems);
     take_props(props, has_type, &mut fields, &mut problems);
     if problems.is_empty() {
@@ -115,13 +120,14 @@ fn server_context<'a>(
     fields: &mut HitFields<'a>,
     problems: &mut Problems,
 ) -> (Option<IpAddr>, Option<Cow<'a, str>>) {
-    let mut members = Members::new("serverContext.", context);
+    let mut members = Members::new("serverContext.", context).strict();
     let address = members.text(&[Known::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
         address.parse::<IpAddr>().map_err(|_| members.problem("clientIp", "Is not an IP address")).ok()
     });
     fields.user_agent =
         members.text(&[Known::BatchUserAgent], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
-    let language = members.text(&[Known::AcceptLanguage], text("Accept-Language", false, 0, 500));
+    let language = members.text(&[Known::AcceptLanguage], cut("Accept-Language", 500, Mend::Description));
+    fields.mends.extend(members.mends);
     problems.append(&mut members.problems);
     (address.map(|address| address.to_canonical()), language)
 }
@@ -136,14 +142,18 @@ fn take_props<'a>(
     let is_own = |name: &str| matches!(name, "url" | "referrer" | "title" | "name");
     let own: Vec<_> = props.extract_if(.., |(name, _)| is_own(name)).collect();
     let mut properties = Properties::default();
-    properties.extend("props", props, problems);
-    let mut members = Members::new("props.", own);
+    properties.extend("props", props, problems, &mut fields.mends);
+    let mut members = Members::new("props.", own).strict();
     let m = &mut members;
     fields.url = url(m, Known::Url, event_type.as_deref() == Some("pageview"));
     fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
+    if fields.campaign.is_cut {
+        m.mends.insert(Mend::Campaign);
+    }
     fields.referrer = referrer(m, Known::Referrer);
-    fields.title = m.text(&[Known::Title], text("Title", false, 0, 512)).unwrap_or_default();
+    fields.title = m.text(&[Known::Title], cut("Title", TITLE_MAX_CHARS, Mend::Title)).map(clean).unwrap_or_default();
     let name = m.text(&[Known::Name], text("Name", false, 0, 100));
+    fields.mends.extend(m.mends);
     problems.append(&mut m.problems);
     let mut type_and_name = Members::new("", Vec::new());
     if let Some(event_type) = event_type {
@@ -157,7 +167,7 @@ fn take_props<'a>(
         kind_and_name(&mut type_and_name, fields, &[Known::Type], &[Known::PropsName]);
     }
     problems.append(&mut type_and_name.problems);
-    fields.properties = properties.into_json("props", problems);
+    fields.properties = properties.into_json(&mut fields.mends);
 }
 
 #[cfg(test)]
@@ -186,6 +196,39 @@ mod tests {
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
         assert_eq!(names, ["props.p", "props.url", "serverContext.clientIp", "sessionId", "ts", "type", "visitorId"]);
         assert_eq!(request.events[2].as_ref().unwrap_err().reason, RefusalReason::InvalidField);
+    }
+
+    /// getsentry/sentry-react-native#5186, getsentry/relay#5837.
+    #[test]
+    fn one_bad_event_never_takes_its_batch_along() {
+        let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+        let long = "x".repeat(5_000);
+        for (bad, is_kept) in [
+            (EVENT.replace(r#""plan":"pro""#, r#""title":"cut \ud83d""#), true),
+            (EVENT.replace(r#""plan":"pro""#, r#""\udead":1"#), true),
+            (EVENT.replace(r#""plan":"pro""#, r#""plan":1e999"#), true),
+            (EVENT.replace(r#""plan":"pro""#, &format!(r#""plan":{deep}"#)), true),
+            (
+                EVENT.replace(r#""plan":"pro""#, &format!(r#""title":"{long}","referrer":"{long}","plan":"{long}""#)),
+                true,
+            ),
+            (EVENT.replace("1781308800000", "1e999"), false),
+            (EVENT.replace("pageview", &long), false),
+            (deep.clone(), false),
+        ] {
+            let body = batch(&format!("{bad},{EVENT},{EVENT}"));
+            let request = parse_batch(body.as_bytes()).unwrap();
+            let kept: Vec<bool> = request.events.iter().map(Result::is_ok).collect();
+            assert_eq!(kept, [is_kept, true, true], "{bad}");
+        }
+    }
+
+    #[test]
+    fn two_spellings_that_differ_are_wrong() {
+        let body = |code: &str| format!(r#"{{"trackingCode":"ZV_test","tracking_code":"{code}","events":[{EVENT}]}}"#);
+        assert!(parse_batch(body("ZV_test").as_bytes()).is_ok());
+        let refusal = parse_batch(body("ZV_other").as_bytes()).unwrap_err();
+        assert_eq!(refusal.fields["tracking_code"], "Differs from trackingCode");
     }
 
     #[test]

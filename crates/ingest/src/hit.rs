@@ -1,15 +1,17 @@
 //! The body of a hit or heartbeat: parsed, and every wrong field named at once.
 
 use std::borrow::Cow;
+use std::net::Ipv4Addr;
 
 use chrono::DateTime;
-use zenovay_domain::EventKind;
+use zenovay_domain::{EventKind, parse_host};
 
 use crate::Refusal;
 use crate::json::{Members, Problems, Raw, TextRule};
 use crate::names::Known;
+use crate::outcome::{Mend, Mends};
 use crate::properties::Properties;
-use crate::web_url::{Campaign, InvalidUrl, URL_MAX_CHARS, UTM_MAX_CHARS, WebUrl, clean};
+use crate::web_url::{Campaign, UTM_MAX_CHARS, WebUrl, clean};
 
 /// The fewest characters of `session_id` (SPEC E1).
 pub const SESSION_ID_MIN_CHARS: usize = 8;
@@ -17,12 +19,29 @@ pub const SESSION_ID_MIN_CHARS: usize = 8;
 /// The most visible time that one report adds: a heartbeat comes every 30 s, and a page asleep for longer reports once.
 pub(crate) const ENGAGEMENT_MAX_MS: f64 = 600_000.0;
 
+/// The most characters of `title` (SPEC E1).
+pub(crate) const TITLE_MAX_CHARS: usize = 512;
+
+/// The names of the tracking code, the documented one first.
+const TRACKING_CODE: [Known; 3] = [Known::TrackingCode, Known::BatchTrackingCode, Known::Code];
+
+/// Of a text that is refused when it is too long.
 const fn rule(label: &'static str, max_chars: usize) -> TextRule {
-    TextRule { label, required: false, min_chars: 0, max_chars }
+    TextRule { label, required: false, min_chars: 0, max_chars, cut: None }
 }
 
 const fn required(label: &'static str, min_chars: usize, max_chars: usize) -> TextRule {
-    TextRule { label, required: true, min_chars, max_chars }
+    TextRule { label, required: true, min_chars, max_chars, cut: None }
+}
+
+/// Of an optional text, which is cut when it is too long.
+pub(crate) const fn cut(label: &'static str, max_chars: usize, cut: Mend) -> TextRule {
+    TextRule { label, required: false, min_chars: 0, max_chars, cut: Some(cut) }
+}
+
+/// Of a text that must be there, but may be cut.
+const fn described(label: &'static str) -> TextRule {
+    TextRule { label, required: true, min_chars: 0, max_chars: 100, cut: Some(Mend::Description) }
 }
 
 /// A body that is JSON. What it says is not checked yet.
@@ -54,7 +73,33 @@ pub(crate) enum Referrer<'a> {
     App(String),
 }
 
-impl Referrer<'_> {
+impl<'a> Referrer<'a> {
+    /// Reads what a client calls its referrer: the address of a page, `android-app://` and the name of an app, or a bare host.
+    /// `None` when it is anything else: nothing is made up.
+    pub(crate) fn read(text: Cow<'a, str>) -> Option<Self> {
+        if let Some(app) = text.strip_prefix(APP_SCHEME) {
+            let name = app.split(['/', '?', '#']).next().unwrap_or("").to_ascii_lowercase();
+            let valid = name.split('.').count() > 1
+                && name.split('.').all(|part| !part.is_empty() && part.bytes().all(is_app_byte));
+            return valid.then(|| Self::App(format!("{APP_SCHEME}{name}")));
+        }
+        let is_web = ["https://", "http://"]
+            .iter()
+            .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        if is_web {
+            let page = WebUrl::parse(text.clone()).ok()?;
+            // Browsers write an address with all four numbers: others are what a URL parser makes of junk.
+            let is_made_up = page.host().parse::<Ipv4Addr>().is_ok() && !text.contains(page.host());
+            return (!is_made_up).then_some(Self::Page(page));
+        }
+        let host = text.split(['/', '?', '#']).next().unwrap_or("");
+        let host = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        is_bare_host(host).then(|| WebUrl::parse(format!("https://{text}")).ok()).flatten().map(Self::Page)
+    }
+
     /// The host, or the app's name.
     pub(crate) fn host(&self) -> &str {
         match self {
@@ -70,6 +115,24 @@ impl Referrer<'_> {
             Self::App(app) => app,
         }
     }
+
+    fn is_cut(&self) -> bool {
+        matches!(self, Self::Page(url) if url.is_cut())
+    }
+}
+
+fn is_app_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+}
+
+/// Whether `text` is the name of a host that somebody typed without a scheme: a name under a public suffix, and not that of
+/// an app, which is written the other way round.
+fn is_bare_host(text: &str) -> bool {
+    let Ok(host) = parse_host(text) else { return false };
+    let is_known = psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known());
+    let is_app =
+        host.split('.').count() > 2 && ["com.", "org.", "net.", "io."].iter().any(|first| host.starts_with(first));
+    is_known && !is_app && host.contains('.') && psl::domain_str(&host).is_some()
 }
 
 /// What a valid hit says.
@@ -98,6 +161,8 @@ pub struct HitFields<'a> {
     pub(crate) webdriver: bool,
     pub(crate) engagement_ms: u32,
     pub(crate) scroll_percent: u8,
+    /// What was changed in it.
+    pub(crate) mends: Mends,
     /// JSON text.
     pub(crate) properties: String,
     /// JSON text without what names the person; what is stored under GPC.
@@ -128,6 +193,7 @@ impl<'a> HitFields<'a> {
             webdriver: false,
             engagement_ms: 0,
             scroll_percent: 0,
+            mends: Mends::default(),
             properties: String::new(),
             anonymous_properties: None,
         }
@@ -146,6 +212,7 @@ impl<'a> HitFields<'a> {
         } else {
             hit(members, self);
         }
+        self.mends = members.mends;
         if members.problems.is_empty() { Ok(()) } else { Err(Refusal::fields(std::mem::take(&mut members.problems))) }
     }
 }
@@ -155,13 +222,14 @@ fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
     fields.url = url(m, Known::Url, true);
     fields.user_agent = m.text(&[Known::UserAgent], required("User agent", 1, 2048));
-    fields.device_type = m.text(&[Known::DeviceType], required("Device type", 0, 100)).unwrap_or_default();
-    fields.browser = m.text(&[Known::Browser], required("Browser", 0, 100)).unwrap_or_default();
-    fields.os = m.text(&[Known::Os], required("OS", 0, 100)).unwrap_or_default();
+    fields.device_type = m.text(&[Known::DeviceType], described("Device type")).unwrap_or_default();
+    fields.browser = m.text(&[Known::Browser], described("Browser")).unwrap_or_default();
+    fields.os = m.text(&[Known::Os], described("OS")).unwrap_or_default();
     kind_and_name(m, fields, &[Known::EventType, Known::Type], &[Known::EventName, Known::Name]);
-    fields.title = m.text(&[Known::Title, Known::PageTitle], rule("Title", 512)).map(clean).unwrap_or_default();
+    let title = cut("Title", TITLE_MAX_CHARS, Mend::Title);
+    fields.title = m.text(&[Known::Title, Known::PageTitle], title).map(clean).unwrap_or_default();
     fields.referrer = referrer(m, Known::Referrer);
-    fields.language = m.text(&[Known::Language], rule("Language", 100));
+    fields.language = m.text(&[Known::Language], cut("Language", 100, Mend::Description));
     fields.screen_width = screen_width(m);
     campaign(m, fields);
     fields.at_ms = timestamp(m, Known::Timestamp);
@@ -200,34 +268,50 @@ impl<'a> ParsedHit<'a> {
 
     /// The tracking code in the body, for the aliases without one in their path (SPEC A2).
     pub fn tracking_code(&self) -> Option<&str> {
-        self.0.tracking_code()
+        self.0.first_text(&TRACKING_CODE)
     }
 }
 
 const fn required_if_there(label: &'static str) -> TextRule {
-    TextRule { label, required: false, min_chars: 1, max_chars: 255 }
+    TextRule { label, required: false, min_chars: 1, max_chars: 255, cut: None }
 }
 
 /// What hits and heartbeats share.
 fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.session_id =
         m.text(&[Known::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
-    fields.visitor_id = m.text(&[Known::VisitorId], rule("Visitor id", 255)).filter(|id| !id.is_empty());
+    // Only its digest is kept.
+    fields.visitor_id = m.text(&[Known::VisitorId], rule("Visitor id", usize::MAX)).filter(|id| !id.is_empty());
+    m.compare(&TRACKING_CODE);
     fields.cookieless = m.flag(Known::Cookieless);
     fields.opted_out = m.flag(Known::OptedOut);
     fields.webdriver = m.flag(Known::Webdriver);
     let milliseconds = m.number(Known::EngagementMs, 0.0, f64::MAX);
     let seconds = m.number(Known::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
+    if milliseconds.zip(seconds).is_some_and(|(ms, s)| ms != s * 1000.0) {
+        m.mends.insert(Mend::Spelling);
+    }
     // In range by `min`; a float becomes an integer without wrapping.
     fields.engagement_ms = milliseconds.or(seconds.map(|s| s * 1000.0)).unwrap_or(0.0).min(ENGAGEMENT_MAX_MS) as u32;
     fields.scroll_percent = m.number(Known::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
 }
 
 pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Known, is_required: bool) -> Option<WebUrl<'a>> {
-    let rule =
-        TextRule { label: "URL", required: is_required, min_chars: usize::from(is_required), max_chars: URL_MAX_CHARS };
+    let min_chars = usize::from(is_required);
+    let rule = TextRule { label: "URL", required: is_required, min_chars, max_chars: usize::MAX, cut: None };
     let text = m.text(&[name], rule).filter(|text| !text.is_empty())?;
-    WebUrl::parse(text).map_err(|error| m.problem(name.as_str(), error.to_string())).ok()
+    match WebUrl::parse(text) {
+        Ok(url) => {
+            if url.is_cut() {
+                m.mends.insert(Mend::Url);
+            }
+            Some(url)
+        }
+        Err(error) => {
+            m.problem(name.as_str(), error.to_string());
+            None
+        }
+    }
 }
 
 /// Type and name; a type that is not known is the name of a custom event (SPEC K4).
@@ -262,35 +346,32 @@ pub(crate) fn kind_and_name<'a>(
     }
 }
 
-/// The page that referred, of which its query is not kept. A bare host is taken; other text that is no URL says nothing; a
-/// scheme that no page has is refused.
+/// Who referred. A text that names nobody says nothing.
 pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Known) -> Option<Referrer<'a>> {
-    let text = m.text(&[name], rule("Referrer", URL_MAX_CHARS)).filter(|text| !text.is_empty())?;
-    if let Some(app) = text.strip_prefix(APP_SCHEME) {
-        let host = app.split('/').next().unwrap_or("").to_ascii_lowercase();
-        let valid = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        return valid.then(|| Referrer::App(format!("{APP_SCHEME}{host}")));
+    // What follows its path may have any length.
+    let text =
+        m.text(&[name], cut("Referrer", usize::MAX, Mend::Referrer)).map(clean).filter(|text| !text.is_empty())?;
+    let referrer = Referrer::read(text);
+    match &referrer {
+        Some(page) if page.is_cut() => m.mends.insert(Mend::ReferrerLength),
+        Some(_) => {}
+        None => m.mends.insert(Mend::Referrer),
     }
-    let page = match WebUrl::parse(text.clone()) {
-        Err(InvalidUrl::Format) => WebUrl::parse(format!("https://{text}")),
-        Err(InvalidUrl::Scheme) => {
-            m.problem(name.as_str(), InvalidUrl::Scheme.to_string());
-            return None;
-        }
-        other => other,
-    };
-    page.ok().map(Referrer::Page)
+    referrer
 }
 
 fn screen_width(m: &mut Members<'_, '_>) -> Option<f64> {
     let width = m.number(Known::ScreenWidth, 0.0, 100_000.0);
-    let size = m.text(&[Known::ScreenSize], rule("Screen size", 20));
+    let size = m.text(&[Known::ScreenSize], cut("Screen size", 20, Mend::Description));
     width.or_else(|| size?.split(['x', 'X', '×']).next()?.trim().parse::<u32>().ok().map(f64::from))
 }
 
 /// The campaign of the URL, in which what the body says stands.
 pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
+    if fields.campaign.is_cut {
+        m.mends.insert(Mend::Campaign);
+    }
     let campaign = &mut fields.campaign;
     for (name, slot) in [
         (Known::UtmSource, &mut campaign.source),
@@ -299,8 +380,10 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
         (Known::UtmTerm, &mut campaign.term),
         (Known::UtmContent, &mut campaign.content),
     ] {
-        if let Some(text) =
-            m.text(&[name], rule(name.as_str(), UTM_MAX_CHARS)).map(clean).filter(|text| !text.is_empty())
+        if let Some(text) = m
+            .text(&[name], cut(name.as_str(), UTM_MAX_CHARS, Mend::Campaign))
+            .map(clean)
+            .filter(|text| !text.is_empty())
         {
             *slot = text.into_owned();
         }
@@ -335,12 +418,13 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     if let Some(amount) = m.number(Known::Revenue, f64::MIN, f64::MAX) {
         beside.push(("revenue", Raw::Float(amount)));
     }
+    let value = |label| cut(label, 255, Mend::PropertyValue);
     for (name, label) in [(Known::Currency, "Currency"), (Known::OrderId, "Order id")] {
-        if let Some(text) = m.text(&[name], rule(label, 255)) {
+        if let Some(text) = m.text(&[name], value(label)) {
             beside.push((name.as_str(), Raw::from(text)));
         }
     }
-    let user_id = m.text(&[Known::UserId], rule("User id", 255));
+    let user_id = m.text(&[Known::UserId], value("User id"));
     let (_, user) = m.object(&[Known::UserProperties]);
     let (field, data) = m.object(&[Known::EventData, Known::Data, Known::Properties]);
     let names_person = user_id.is_some() || !user.is_empty() || fields.kind == EventKind::Identify;
@@ -348,21 +432,24 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
         return;
     }
     let mut all = Properties::default();
-    if names_person {
-        if fields.kind != EventKind::Identify {
-            anonymous.extend(field, data.clone(), &mut Problems::new());
-        }
-        for (name, value) in &beside {
+    for (name, value) in beside {
+        if names_person {
             anonymous.set(name, value.clone());
         }
-        fields.anonymous_properties = Some(anonymous.into_json(field, &mut Problems::new()));
-    }
-    all.extend(field, data, &mut problems);
-    all.extend("user_properties", user, &mut problems);
-    for (name, value) in beside.into_iter().chain(user_id.map(|id| ("user_id", Raw::from(id)))) {
         all.set(name, value);
     }
-    fields.properties = all.into_json(field, &mut problems);
+    if let Some(id) = user_id {
+        all.set("user_id", Raw::from(id));
+    }
+    if names_person {
+        if fields.kind != EventKind::Identify {
+            anonymous.extend(field, data.clone(), &mut Problems::new(), &mut m.mends);
+        }
+        fields.anonymous_properties = Some(anonymous.into_json(&mut m.mends));
+    }
+    all.extend(field, data, &mut problems, &mut m.mends);
+    all.extend("user_properties", user, &mut problems, &mut m.mends);
+    fields.properties = all.into_json(&mut m.mends);
     for (name, problem) in problems {
         m.problem(&name, problem);
     }
@@ -447,9 +534,7 @@ pub(crate) mod tests {
     #[test]
     fn limits_and_bad_values_are_refused_by_name() {
         for (member, field) in [
-            (format!(r#""title":"{}""#, "t".repeat(513)), "title"),
-            (r#""title":"a\u0000b""#.to_owned(), "title"),
-            (r#""referrer":"javascript:alert(1)""#.to_owned(), "referrer"),
+            (r#""event_id":"a\u0000b""#.to_owned(), "event_id"),
             (r#""event_type":"custom""#.to_owned(), "event_type"),
             (r#""timestamp":"yesterday""#.to_owned(), "timestamp"),
             (r#""url":"https://example.com/other""#.to_owned(), "url"),
@@ -462,6 +547,123 @@ pub(crate) mod tests {
         }
         let body = S4_EXAMPLE.replace("https://example.com/home", "javascript:alert(1)");
         assert!(problems(&body).contains_key("url"));
+    }
+
+    fn fields_of(member: &str, check: impl FnOnce(&HitFields<'_>)) {
+        let body = with(member);
+        check(&parse_hit(body.as_bytes()).unwrap().validate().unwrap_or_else(|error| panic!("{member}: {error:?}")));
+    }
+
+    fn mended(fields: &HitFields<'_>) -> Vec<&'static str> {
+        fields.mends.iter().map(Mend::as_str).collect()
+    }
+
+    /// umami-software/umami#2260 (a long referrer), getsentry/relay#5833 (half an emoji).
+    #[test]
+    fn a_hit_is_not_lost_for_an_optional_field() {
+        let long = "é".repeat(3_000);
+        for (member, mend) in [
+            (format!(r#""title":"{long}""#), "title"),
+            (format!(r#""referrer":"https://a.example/{long}""#), "referrer_length"),
+            (format!(r#""utm_source":"{long}""#), "campaign"),
+            (format!(r#""language":"{long}""#), "description"),
+            (format!(r#""event_data":{{"a":"{long}","b":1}}"#), "property_value"),
+            (format!(r#""event_data":{{"{long}":1,"b":1}}"#), "property"),
+            (format!(r#""user_id":"{long}""#), "property_value"),
+            (r#""title":"a\u0000b""#.to_owned(), "characters"),
+            (r#""title":"cut \ud83d""#.to_owned(), "characters"),
+            (r#""event_data":{"a":1e999,"b":1}"#.to_owned(), "characters"),
+            (r#""referrer":"javascript:alert(1)""#.to_owned(), "referrer"),
+            (r#""title":"one","page_title":"two""#.to_owned(), "spelling"),
+            (r#""code":"ZV_a","tracking_code":"ZV_b""#.to_owned(), "spelling"),
+        ] {
+            fields_of(&member, |fields| assert_eq!(mended(fields), [mend], "{member}"));
+        }
+        fields_of(&format!(r#""title":"{long}""#), |fields| assert_eq!(fields.title.chars().count(), TITLE_MAX_CHARS));
+        fields_of(r#""title":"cut \ud83d""#, |fields| assert_eq!(fields.title, "cut \u{fffd}"));
+        fields_of(r#""title":"one","page_title":"two""#, |fields| assert_eq!(fields.title, "one"));
+        fields_of(r#""title":"one","page_title":"one""#, |fields| assert_eq!(mended(fields), [""; 0]));
+        fields_of(&format!(r#""event_data":{{"a":"{long}","b":1}}"#), |fields| {
+            let kept: serde_json::Value = serde_json::from_str(&fields.properties).unwrap();
+            assert_eq!(kept["a"].as_str().unwrap().chars().count(), 1_000);
+            assert_eq!(kept["b"], 1);
+        });
+        let body = with(r#""code":"ZV_a","tracking_code":"ZV_b""#);
+        assert_eq!(parse_hit(body.as_bytes()).unwrap().tracking_code(), Some("ZV_b"), "the documented name");
+        let body = format!("\u{feff}{S4_EXAMPLE}");
+        assert_eq!(mended(&parse_hit(body.as_bytes()).unwrap().validate().unwrap()), ["characters"]);
+    }
+
+    #[test]
+    fn a_long_url_is_cut_and_its_campaign_read_first() {
+        let long = "a".repeat(3_000);
+        let url =
+            |rest: &str| S4_EXAMPLE.replace("https://example.com/home", &format!("https://example.com/home{rest}"));
+        for rest in [format!("#id_token={long}"), format!("?facets={long}&utm_source=x#{long}")] {
+            let body = url(&rest);
+            let fields = parse_hit(body.as_bytes()).unwrap().validate().unwrap();
+            assert_eq!(fields.url.as_ref().unwrap().path(), "/home");
+            assert_eq!(fields.campaign.source, if rest.contains("utm") { "x" } else { "" });
+            assert_eq!(mended(&fields), ["url"]);
+        }
+        let body = url(&format!("/{}?utm_source=x", "%C3%A9".repeat(1_000)));
+        let fields = parse_hit(body.as_bytes()).unwrap().validate().unwrap();
+        let path = fields.url.as_ref().unwrap().path();
+        assert!((2_000..=2_048).contains(&path.len()) && path.ends_with("%C3%A9"), "{path}");
+        assert_eq!((fields.campaign.source.as_str(), mended(&fields)), ("x", vec!["url"]));
+    }
+
+    /// plausible/analytics#3715 (other schemes), ionic-team/capacitor-plugins#1729 (junk).
+    #[test]
+    fn a_referrer_that_is_not_a_page_is_none_and_never_a_made_up_site() {
+        for junk in [
+            "chrome-extension://abcdefghijklmnop/page.html",
+            "2//com.example.app",
+            "javascript:alert(1)",
+            "file:///home/me/x.html",
+            "about:blank",
+            "data:text/html,x",
+            "capacitor://localhost",
+            "com.example.app",
+            "android-app://",
+            "android-app://a b",
+            "(direct)",
+            "null",
+            "undefined",
+            "/home",
+            "//",
+            "https://",
+            "https://2//com.example.app",
+            "http://0x7f.1/",
+            "1.2",
+            "localhost",
+            "word",
+            "a b.example.com",
+        ] {
+            fields_of(&format!(r#""referrer":"{junk}""#), |fields| {
+                assert!(fields.referrer.is_none(), "{junk}: {:?}", fields.referrer);
+                assert_eq!(mended(fields), ["referrer"], "{junk}");
+            });
+        }
+        for (text, host, address) in [
+            ("https://a.example/p?q#f", "a.example", "https://a.example/p"),
+            ("HTTPS://A.example", "a.example", "https://a.example/"),
+            ("http://192.0.2.1/x", "192.0.2.1", "http://192.0.2.1/x"),
+            ("http://intranet/x", "intranet", "http://intranet/x"),
+            ("news.ycombinator.com", "news.ycombinator.com", "https://news.ycombinator.com/"),
+            ("example.co.uk:8080/x?y", "example.co.uk", "https://example.co.uk:8080/x"),
+            (
+                "android-app://com.Google.android.gm/https/x",
+                "com.google.android.gm",
+                "android-app://com.google.android.gm",
+            ),
+        ] {
+            fields_of(&format!(r#""referrer":"{text}""#), |fields| {
+                let referrer = fields.referrer.as_ref().unwrap_or_else(|| panic!("{text}"));
+                assert_eq!((referrer.host(), referrer.address()), (host, address));
+                assert_eq!(mended(fields), [""; 0], "{text}");
+            });
+        }
     }
 
     #[test]

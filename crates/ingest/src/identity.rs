@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use rand::CryptoRng;
 use sha2::Sha256;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 use zeroize::Zeroizing;
 
@@ -127,6 +128,8 @@ struct Keys {
     day: i64,
     /// The salt of the day before, while sessions that it named may still go on.
     yesterday: Option<Hmac<Sha256>>,
+    /// Of the keys by which ids of clients are found in memory.
+    seed: u64,
 }
 
 fn keyed(secret: &Secret) -> Hmac<Sha256> {
@@ -140,7 +143,8 @@ impl Keys {
         let mut newest = secrets.salts.iter().rev();
         let (day, today) = newest.next().map_or((i64::MIN, installation.clone()), |(day, salt)| (*day, keyed(salt)));
         let yesterday = newest.next().map(|(_, salt)| keyed(salt));
-        Self { installation, today, day, yesterday }
+        let seed = short(digest_of(&installation, Purpose::ClientKeys, &[], ""));
+        Self { installation, today, day, yesterday, seed }
     }
 }
 
@@ -261,32 +265,64 @@ impl Names {
         VisitorId(short(self.digest(Purpose::KnownVisitor, &site.as_u128().to_le_bytes(), client_id)))
     }
 
-    /// The session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor, who has another name on
-    /// every website, is part of it, because a session has one visitor everywhere else: an id that two visitors send is
-    /// two sessions.
-    pub(crate) fn session(&self, visitor: VisitorId, client_id: &str, day: i32) -> SessionId {
-        let mut from = [0; 8 + 4];
-        let (id, civil_day) = from.split_at_mut(8);
-        id.copy_from_slice(&visitor.0.to_le_bytes());
-        civil_day.copy_from_slice(&day.to_le_bytes());
-        SessionId(short(self.digest(Purpose::Session, &from, client_id)))
+    /// The key by which `client_id` of `site` is found in memory. Not a name: keys of two ids may be equal.
+    pub(crate) fn client_key(&self, site: WebsiteId, client_id: &str) -> u64 {
+        let site = site.as_u128();
+        xxh3_64_with_seed(client_id.as_bytes(), self.0.seed ^ (site >> 64) as u64 ^ site as u64)
     }
 
-    /// The session that `visitor` begins at `at`.
-    pub(crate) fn stitched_session(&self, visitor: VisitorId, at: Timestamp) -> SessionId {
+    /// Part `part` of the session of `visitor` that a client calls `client_id`, on civil day `day`. The visitor is part of it,
+    /// because a session has one visitor everywhere else: an id that two visitors send is two sessions. Its lowest 16 bits are
+    /// those of [`Names::client_key`], so that it can be found by its client's id after a restart.
+    pub(crate) fn session(
+        &self,
+        site: WebsiteId,
+        visitor: VisitorId,
+        client_id: &str,
+        day: i32,
+        part: u16,
+    ) -> SessionId {
+        let mut from = [0; 8 + 4 + 2];
+        let (id, rest) = from.split_at_mut(8);
+        let (civil_day, number) = rest.split_at_mut(4);
+        id.copy_from_slice(&visitor.0.to_le_bytes());
+        civil_day.copy_from_slice(&day.to_le_bytes());
+        number.copy_from_slice(&part.to_le_bytes());
+        let digest = self.digest(Purpose::Session, &from, client_id);
+        self.marked(digest, site, client_id)
+    }
+
+    /// The session that `visitor` begins at `at` on a page that calls it `client_id`. Its lowest bits are as those of
+    /// [`Names::session`].
+    pub(crate) fn stitched_session(
+        &self,
+        site: WebsiteId,
+        visitor: VisitorId,
+        client_id: &str,
+        at: Timestamp,
+    ) -> SessionId {
         let mut from = [0; 8 + 8];
         let (id, time) = from.split_at_mut(8);
         id.copy_from_slice(&visitor.0.to_le_bytes());
         time.copy_from_slice(&at.as_millis().to_le_bytes());
-        SessionId(short(self.digest(Purpose::StitchedSession, &from, "")))
+        let digest = self.digest(Purpose::StitchedSession, &from, client_id);
+        self.marked(digest, site, client_id)
     }
 
-    /// The digest of an idempotency key of `site`.
+    fn marked(&self, digest: [u8; 32], site: WebsiteId, client_id: &str) -> SessionId {
+        const MARK: u64 = 0xffff;
+        SessionId(short(digest) & !MARK | self.client_key(site, client_id) & MARK)
+    }
+
+    /// The digest of an idempotency key that the holder of a key of `site` sends.
     pub(crate) fn idempotency_key(&self, site: WebsiteId, key: &str) -> [u8; 16] {
-        let digest = self.digest(Purpose::IdempotencyKey, &site.as_u128().to_le_bytes(), key);
-        let mut half = [0; 16];
-        half.copy_from_slice(&digest[..16]);
-        half
+        half(self.digest(Purpose::IdempotencyKey, &site.as_u128().to_le_bytes(), key))
+    }
+
+    /// The digest of an event id that anybody may send as `visitor`, whose name differs from website to website: what one
+    /// visitor sends takes neither another's ids nor those of [`Names::idempotency_key`].
+    pub(crate) fn event_id(&self, visitor: VisitorId, id: &str) -> [u8; 16] {
+        half(self.digest(Purpose::EventId, &visitor.0.to_le_bytes(), id))
     }
 
     fn digest(&self, purpose: Purpose, fixed: &[u8], text: &str) -> [u8; 32] {
@@ -330,6 +366,8 @@ enum Purpose {
     Session = 3,
     StitchedSession = 4,
     IdempotencyKey = 5,
+    EventId = 6,
+    ClientKeys = 7,
 }
 
 /// HMAC over the purpose, bytes whose number the purpose decides, and a text, which may have any length because it is
@@ -340,6 +378,13 @@ fn digest_of(key: &Hmac<Sha256>, purpose: Purpose, fixed: &[u8], text: &str) -> 
     mac.update(fixed);
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().into()
+}
+
+/// The first 128 bits.
+fn half(digest: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    half
 }
 
 /// The first 64 bits.
@@ -443,9 +488,21 @@ mod tests {
         let daily = |s| hasher.daily_visitor(site(s), address, &[7; 16], at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
         assert_ne!(hasher.names().known_visitor(site(1), "v"), hasher.names().known_visitor(site(2), "v"));
-        let session = |visitor, day| hasher.names().session(VisitorId(visitor), "s", day);
+        let session = |visitor, day| hasher.names().session(site(1), VisitorId(visitor), "s", day, 0);
         assert_ne!(session(1, 1), session(2, 1), "another visitor, as the same person is on another website");
         assert_ne!(session(1, 1), session(1, 2), "another day");
+        assert_ne!(session(1, 1), hasher.names().session(site(1), VisitorId(1), "s", 1, 1), "another part");
         assert_ne!(hasher.names().idempotency_key(site(1), "k"), hasher.names().idempotency_key(site(2), "k"));
+    }
+
+    /// Anybody may send event ids: they take neither another visitor's nor those of a batch.
+    #[test]
+    fn event_ids_and_idempotency_keys_are_apart() {
+        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let names = hasher.names();
+        let visitor = names.known_visitor(site(1), "v");
+        assert_eq!(names.event_id(visitor, "order-1"), names.event_id(visitor, "order-1"));
+        assert_ne!(names.event_id(visitor, "order-1"), names.event_id(VisitorId(2), "order-1"));
+        assert_ne!(names.event_id(visitor, "order-1"), names.idempotency_key(site(1), "order-1"));
     }
 }

@@ -12,6 +12,7 @@ mod hit;
 mod identity;
 mod json;
 mod language;
+mod mend;
 mod names;
 mod outcome;
 mod pipeline;
@@ -19,8 +20,8 @@ mod properties;
 mod recent;
 mod rules;
 mod scan;
+mod sessions;
 mod source;
-mod stitch;
 mod text;
 mod web_url;
 
@@ -34,11 +35,9 @@ pub use hints::ClientHints;
 pub use hit::{HitFields, ParsedHit, SESSION_ID_MIN_CHARS, parse_hit};
 pub use identity::VisitorHasher;
 pub use language::language_tag;
-pub use outcome::{DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
-pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, Hit, Pipeline, check_batch_privacy};
+pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
+pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, Hit, OpenVisit, Pipeline, check_batch_privacy};
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
-pub use rules::{
-    EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, SiteRules, check_settings, is_local_host, parse_domain,
-};
+pub use rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, SiteRules, check_settings, is_local_host};
 pub use source::{Attribution, Channel, KnownSource, SourceKind, attribute, known_host};
 pub use web_url::{AdClick, Campaign, InvalidUrl, URL_MAX_CHARS, WebUrl};

@@ -42,6 +42,8 @@ reasons! {
         Paused = "paused",
         /// The browser sent GPC or DNT and the website honours it with a full opt-out (SPEC E4).
         GpcOptedOut = "gpc_opted_out",
+        /// A heartbeat of a session that has no event (SPEC E5).
+        NoSession = "no_session",
         /// The same idempotency key was stored before with the same event.
         Duplicate = "duplicate",
     }
@@ -92,6 +94,61 @@ reasons! {
         StoreUnavailable = "store_unavailable",
         /// Our fault.
         Internal = "internal",
+    }
+}
+
+reasons! {
+    /// What was changed in an event that is stored all the same: nothing is lost for an optional field.
+    Mend {
+        /// A URL of more than 2,048 characters: of its path so many are kept.
+        Url = "url",
+        /// A title of more than 512 characters.
+        Title = "title",
+        /// A referrer of more than 2,048 characters: of its path so many are kept.
+        ReferrerLength = "referrer_length",
+        /// A referrer that names neither a web page nor an app.
+        Referrer = "referrer",
+        /// A campaign parameter of more than 255 characters.
+        Campaign = "campaign",
+        /// A name of a browser, system or device, a language, or a size of a screen that is too long.
+        Description = "description",
+        /// A property's value of more than 1,000 characters.
+        PropertyValue = "property_value",
+        /// A property without a name, with one of more than 100 characters, or beyond what an event has room for.
+        Property = "property",
+        /// A byte order mark or a NUL that was left out, half a surrogate pair or a number beyond all bounds that was replaced.
+        Characters = "characters",
+        /// Two spellings of one field that differ: the documented one stands.
+        Spelling = "spelling",
+    }
+}
+
+/// A set of [`Mend`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mends(u16);
+
+impl Mends {
+    /// Adds `mend`.
+    pub fn insert(&mut self, mend: Mend) {
+        self.0 |= 1 << mend as u16;
+    }
+
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// The set of `mend` alone.
+    pub(crate) fn of(mend: Mend) -> Self {
+        let mut set = Self::default();
+        set.insert(mend);
+        set
+    }
+
+    /// Those in the set.
+    pub fn iter(self) -> impl Iterator<Item = Mend> {
+        let all = if self.0 == 0 { &[][..] } else { Mend::ALL };
+        all.iter().copied().filter(move |&mend| self.0 & (1 << mend as u16) != 0)
     }
 }
 

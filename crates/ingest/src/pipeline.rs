@@ -13,15 +13,15 @@ use crate::batch::BatchItem;
 use crate::bots::{self, BotClass};
 use crate::geo::GeoDatabase;
 use crate::hints::ClientHints;
-use crate::hit::HitFields;
+use crate::hit::{HitFields, Referrer};
 use crate::identity::VisitorHasher;
 use crate::json::Members;
 use crate::language::first_language;
 use crate::rules::{HostRefusal, SiteRules};
-use crate::source::attribute;
-use crate::stitch::{Step, Stitcher, campaign_code};
+use crate::sessions::{Client, Marks, Report, Restored, Sessions, Step, Visit};
+use crate::source::{Channel, Origin, attribute_from};
 use crate::text::trim;
-use crate::{Campaign, DropReason, Refusal, RefusalReason, Rejected, WebUrl};
+use crate::{DropReason, Mends, Refusal, RefusalReason, Rejected, WebUrl};
 
 /// How far in the past a client's time on `/e` is believed (DESIGN §3).
 pub const BELIEVED_PAST_MS: i64 = 72 * 3_600_000;
@@ -90,13 +90,15 @@ pub struct Accepted {
     pub idempotency_key: Option<[u8; 16]>,
     /// Whether the client's time was not believed and the time of arrival stands.
     pub clock_corrected: bool,
+    /// What else was changed in it.
+    pub mends: Mends,
 }
 
 /// Turns hits into events. One for the whole server; all methods may be called from any thread.
 #[derive(Debug)]
 pub struct Pipeline {
     hasher: VisitorHasher,
-    stitcher: Stitcher,
+    sessions: Sessions,
     agents: AgentParser,
     geo: ArcSwap<GeoDatabase>,
 }
@@ -107,7 +109,7 @@ impl Pipeline {
     pub fn new(hasher: VisitorHasher, geo: GeoDatabase) -> Self {
         let agents = AgentParser::new();
         agents.parse("warm-up");
-        Self { hasher, stitcher: Stitcher::new(), agents, geo: ArcSwap::from_pointee(geo) }
+        Self { hasher, sessions: Sessions::new(), agents, geo: ArcSwap::from_pointee(geo) }
     }
 
     /// Uses another geo database from now on.
@@ -120,22 +122,27 @@ impl Pipeline {
     /// # Errors
     /// When the salts cannot be written.
     pub fn rotate_salts(&self, now: Timestamp) -> io::Result<()> {
+        self.sessions.prune(now);
         self.hasher.rotate(now)
     }
 
-    /// Goes on with a session that was open before a restart: the visitor's latest, its last activity, and the campaign of its
-    /// first event, see [`crate::Campaign::key`].
-    pub fn restore_session(
-        &self,
-        rules: &SiteRules,
-        visitor: VisitorId,
-        session: SessionId,
-        last_at: Timestamp,
-        campaign: &str,
-    ) {
-        let campaign = campaign_code(campaign);
-        let step = Step { at: last_at, day: rules.zone().civil_day(last_at), campaign };
-        self.stitcher.touch(rules.website(), visitor, step, session);
+    /// Goes on with a visit that was open before a restart.
+    pub fn restore_visit(&self, rules: &SiteRules, visit: &OpenVisit<'_>) {
+        let referrer = Referrer::read(Cow::Borrowed(visit.referrer));
+        let origin = referrer.as_ref().map_or(Origin::NONE, |referrer| Origin::of(referrer.host(), referrer.address()));
+        // Of a click on an advertisement the channel is stored, its id is not.
+        let is_paid = [Channel::Paid, Channel::PaidSocial].iter().any(|paid| paid.as_str() == visit.channel);
+        let click = if is_paid { Marks::ANY } else { 0 };
+        let campaign = Marks::number(campaign_of_key(visit.campaign));
+        let marks = Marks { campaign, click, referrer: origin.mark() };
+        self.sessions.restore(Restored {
+            site: rules.website(),
+            visit: Visit { visitor: visit.visitor, session: visit.session, is_known: visit.is_known },
+            began_at: visit.began_at,
+            last_at: visit.last_at,
+            day: rules.zone().civil_day(visit.last_at),
+            marks,
+        });
     }
 
     /// `POST /e/:code`: the event of a page or server.
@@ -173,7 +180,8 @@ impl Pipeline {
         let from_header = hit.user_agent.is_some_and(|header| trim(header) == user_agent);
         let agent =
             if from_header { self.agents.parse_with(user_agent, &hit.hints) } else { self.agents.parse(user_agent) };
-        if self.is_bot(hit, fields, &agent) {
+        let is_heartbeat = fields.kind == EventKind::Heartbeat;
+        if !is_heartbeat && self.is_bot(hit, fields, &agent) {
             return Err(DropReason::Bot.into());
         }
         // Pages see Do Not Track, too, and may choose to ignore it: then only the header says it. GPC they cannot ignore.
@@ -182,39 +190,34 @@ impl Pipeline {
             return Err(DropReason::GpcOptedOut.into());
         }
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
-        let campaign = if fields.campaign == Campaign::default() { 0 } else { campaign_code(&fields.campaign.key()) };
-        let step = Step { at, day: rules.zone().civil_day(at), campaign };
+        let origin = origin(fields, rules);
+        let step = step(fields, &origin, at, hit.received_at, rules);
         let (site, names) = (rules.website(), self.hasher.names());
+        let client = Client { names: &names, site, session_id: &fields.session_id };
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
-        let (visitor, session) = match known {
-            Some(id) => {
-                let visitor = names.known_visitor(site, id);
-                (visitor, names.session(visitor, &fields.session_id, step.day))
-            }
-            None => {
-                let visitor = self.daily_visitor(site, hit, &agent.digest, at)?;
-                let session = if fields.cookieless {
-                    self.stitcher.stitch(site, visitor, step, || names.stitched_session(visitor, at))
-                } else {
-                    let session = names.session(visitor, &fields.session_id, step.day);
-                    self.stitcher.touch(site, visitor, step, session);
-                    session
-                };
-                (visitor, session)
-            }
+        let visit = match known {
+            Some(id) => self.sessions.known(&client, id, true, step),
+            None => self.sessions.unnamed(&client, fields.cookieless, !gpc, step, |before| {
+                self.daily_visitor(site, hit, &agent.digest, at, before)
+            })?,
+        };
+        let Some(Visit { visitor, session, is_known }) = visit else {
+            // Only heartbeats have none. A crawler's page was dropped, and so it has none either.
+            let is_bot = self.is_bot(hit, fields, &agent);
+            return Err(if is_bot { DropReason::Bot } else { DropReason::NoSession }.into());
         };
         let mut event = Event::new(fields.kind, at, visitor, session);
         if gpc {
             event.flags = event.flags.with(EventFlags::GPC_OPTED_OUT);
         }
-        if known.is_none() {
+        if !is_known {
             event.flags = event.flags.with(EventFlags::COOKIELESS);
         }
         let languages = if gpc { [None, None] } else { [fields.language.as_deref(), hit.accept_language] };
-        let idempotency_key = fields.idempotency_key.as_deref().map(|key| names.idempotency_key(site, key));
+        let idempotency_key = fields.idempotency_key.as_deref().map(|id| names.event_id(visitor, id));
         let context = Context { ip: Some(hit.ip), agent: &agent, language: first_language(languages), gpc };
-        self.describe(&mut event, fields, rules, &context);
-        Ok(Accepted { event, idempotency_key, clock_corrected })
+        self.describe(&mut event, fields, &origin, &context);
+        Ok(Accepted { event, idempotency_key, clock_corrected, mends: fields.mends })
     }
 
     /// One event of a batch (SPEC E11), under the rules of its website. The caller has checked the key, and refused the batch
@@ -240,30 +243,40 @@ impl Pipeline {
             return Err(DropReason::Bot.into());
         }
         let (site, names) = (rules.website(), self.hasher.names());
-        let id = fields.visitor_id.as_deref().unwrap_or("");
-        let visitor = names.known_visitor(site, id);
-        let session = names.session(visitor, &fields.session_id, rules.zone().civil_day(at));
+        let origin = origin(fields, rules);
+        let step = step(fields, &origin, at, received_at, rules);
+        let client = Client { names: &names, site, session_id: &fields.session_id };
+        let visit = self.sessions.known(&client, fields.visitor_id.as_deref().unwrap_or(""), false, step);
+        let Some(Visit { visitor, session, .. }) = visit else { return Err(DropReason::NoSession.into()) };
         let mut event = Event::new(fields.kind, at, visitor, session);
         event.flags = EventFlags::SERVER_SENT;
         let language = first_language([item.accept_language.as_deref(), None]);
-        self.describe(&mut event, fields, rules, &Context { ip: item.client_ip, agent: &agent, language, gpc: false });
+        self.describe(
+            &mut event,
+            fields,
+            &origin,
+            &Context { ip: item.client_ip, agent: &agent, language, gpc: false },
+        );
         let idempotency_key = fields.idempotency_key.as_deref().map(|key| names.idempotency_key(site, key));
-        Ok(Accepted { event, idempotency_key, clock_corrected: false })
+        Ok(Accepted { event, idempotency_key, clock_corrected: false, mends: fields.mends })
     }
 
-    /// The visitor by today's salt, or by yesterday's while the session that it named goes on over midnight.
+    /// The visitor by today's salt, or by yesterday's while the session that it named goes on over midnight: one that the
+    /// server stitches, or that of the visitor `before`.
     fn daily_visitor(
         &self,
         site: WebsiteId,
         hit: &Hit<'_>,
         agent: &AgentDigest,
         at: Timestamp,
+        before: Option<VisitorId>,
     ) -> Result<VisitorId, Rejected> {
         let named = self.hasher.daily_visitor(site, hit.ip, agent, hit.received_at);
         let (today, yesterday) = named.map_err(|_| {
             Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")
         })?;
-        Ok(yesterday.filter(|&visitor| self.stitcher.is_active(site, visitor, at)).unwrap_or(today))
+        let goes_on = |&visitor: &VisitorId| before == Some(visitor) || self.sessions.is_active(visitor, at);
+        Ok(yesterday.filter(goes_on).unwrap_or(today))
     }
 
     /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
@@ -287,7 +300,7 @@ impl Pipeline {
     }
 
     /// Fills in the texts.
-    fn describe(&self, event: &mut Event, fields: &HitFields<'_>, rules: &SiteRules, context: &Context<'_>) {
+    fn describe(&self, event: &mut Event, fields: &HitFields<'_>, origin: &Origin<'_>, context: &Context<'_>) {
         let dimensions = &mut event.dimensions;
         let path = fields.url.as_ref().map_or("", WebUrl::path);
         // The other texts have some 110 bytes together.
@@ -305,11 +318,8 @@ impl Pipeline {
         let anonymous = if context.gpc { fields.anonymous_properties.as_deref() } else { None };
         set(Dimension::Properties, anonymous.unwrap_or(&fields.properties));
 
-        let is_foreign = |host: &str| host != page_host && !rules.is_own_host(host);
-        let foreign = fields.referrer.as_ref().filter(|referrer| is_foreign(referrer.host()));
-        let (host, referrer) = foreign.map_or(("", ""), |referrer| (referrer.host(), referrer.address()));
-        let attribution = attribute(host, &fields.campaign);
-        set(Dimension::Referrer, referrer);
+        let attribution = attribute_from(origin, &fields.campaign);
+        set(Dimension::Referrer, origin.address);
         set(Dimension::Source, attribution.source);
         set(Dimension::Channel, attribution.channel.as_str());
         let campaign = &fields.campaign;
@@ -355,6 +365,54 @@ pub fn check_batch_privacy(sec_gpc: Option<&str>) -> Result<(), Refusal> {
         return Err(Refusal::new(RefusalReason::GpcOptedOut, "gpc_opted_out"));
     }
     Ok(())
+}
+
+/// A visit that was open when the last process ended, as it is stored.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenVisit<'a> {
+    /// Whose it is.
+    pub visitor: VisitorId,
+    /// Which it is.
+    pub session: SessionId,
+    /// Whether the visitor is known by an id of the client's.
+    pub is_known: bool,
+    /// When its first event happened.
+    pub began_at: Timestamp,
+    /// Its last activity.
+    pub last_at: Timestamp,
+    /// `utm_source`, `utm_medium` and `utm_campaign` of its first event, see [`Campaign::key`](crate::Campaign::key).
+    pub campaign: &'a str,
+    /// The referrer of its first event; empty when there is none.
+    pub referrer: &'a str,
+    /// The channel of its first event.
+    pub channel: &'a str,
+}
+
+/// The site that referred to a page, when it is not the website itself.
+fn origin<'a>(fields: &'a HitFields<'_>, rules: &SiteRules) -> Origin<'a> {
+    let page_host = fields.url.as_ref().map_or("", WebUrl::host);
+    let is_foreign = |host: &str| host != page_host && !rules.is_own_host(host);
+    let foreign = fields.referrer.as_ref().filter(|referrer| is_foreign(referrer.host()));
+    foreign.map_or(Origin::NONE, |referrer| Origin::of(referrer.host(), referrer.address()))
+}
+
+/// What `fields` say about the visit they belong to.
+fn step(fields: &HitFields<'_>, origin: &Origin<'_>, at: Timestamp, received_at: Timestamp, rules: &SiteRules) -> Step {
+    let (report, marks) = match fields.kind {
+        EventKind::Heartbeat => (Report::Heartbeat, Marks::default()),
+        kind => {
+            let report = if kind == EventKind::Pageview { Report::Pageview } else { Report::Event };
+            let campaign = &fields.campaign;
+            let named = if campaign.is_tagged() { Marks::number(&campaign.key()) } else { 0 };
+            (report, Marks { campaign: named, click: campaign.click, referrer: origin.mark() })
+        }
+    };
+    Step { report, at, received_at, day: rules.zone().civil_day(at), marks }
+}
+
+/// What [`Campaign::key`](crate::Campaign::key) says; empty for no campaign.
+fn campaign_of_key(key: &str) -> &str {
+    if key.bytes().all(|byte| byte == 0x1f) { "" } else { key }
 }
 
 /// What is known of an event beside its fields.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::json::{Problems, Raw, longer_than, note_duplicates};
+use crate::outcome::{Mend, Mends};
 
 /// The most properties of an event (SPEC E1).
 pub const PROPERTIES_MAX: usize = 50;
@@ -20,62 +21,53 @@ pub const PROPERTIES_MAX_BYTES: usize = 32 * 1024;
 /// Names that the tracker sets itself; overriding them is ignored (SPEC E1).
 const RESERVED: [&str; 7] = ["url", "referrer", "screen_size", "browser", "os", "country", "city"];
 
-/// Collects properties from several members of a body; the first value of a name stands.
+/// Collects properties from several members of a body; the first value of a name stands, and of too many the first.
 #[derive(Debug, Default)]
 pub(crate) struct Properties<'a>(BTreeMap<Cow<'a, str>, Raw<'a>>);
 
 impl<'a> Properties<'a> {
-    /// Adds the scalars of `object`; `field` is the member's name in messages. Nested values and reserved names are left out.
-    pub(crate) fn extend(&mut self, field: &str, object: Vec<(Cow<'a, str>, Raw<'a>)>, problems: &mut Problems) {
+    /// Adds the scalars of `object`; `field` is the member's name in messages. Nested values and reserved names are left out,
+    /// as is a property whose name is empty or too long, or for which there is no room; values that are too long are cut.
+    pub(crate) fn extend(
+        &mut self,
+        field: &str,
+        object: Vec<(Cow<'a, str>, Raw<'a>)>,
+        problems: &mut Problems,
+        mends: &mut Mends,
+    ) {
         if object.len() > 1 {
             note_duplicates(&format!("{field}."), object.iter().map(|(name, _)| &**name), problems);
         }
         for (name, value) in object {
-            if RESERVED.contains(&&*name) {
+            if RESERVED.contains(&&*name) || matches!(value, Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_)) {
                 continue;
             }
-            let problem = if name.is_empty() || longer_than(&name, PROPERTY_NAME_MAX_CHARS) {
-                Some("Property names have 1 to 100 characters")
-            } else if name.contains('\0') || value.has_nul() {
-                Some("Must not contain NUL")
-            } else {
-                match &value {
-                    text if text.as_text().is_some_and(|text| longer_than(text, PROPERTY_VALUE_MAX_CHARS)) => {
-                        Some("Property value too long (max 1000 characters)")
-                    }
-                    Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Text(_) | Raw::Escaped(_) => None,
-                    Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_) => continue,
-                }
-            };
-            match problem {
-                Some(problem) => {
-                    let name: String = name.chars().take(PROPERTY_NAME_MAX_CHARS).collect();
-                    problems.insert(format!("{field}.{name}"), problem.to_owned());
-                }
-                None => {
-                    self.0.entry(name).or_insert(value);
-                }
+            let is_named = !name.is_empty() && !longer_than(&name, PROPERTY_NAME_MAX_CHARS) && !name.contains('\0');
+            let has_room = self.0.len() < PROPERTIES_MAX || self.0.contains_key(&name);
+            if !is_named || !has_room {
+                mends.insert(Mend::Property);
+                continue;
             }
+            let value = fit(value, mends);
+            self.0.entry(name).or_insert(value);
         }
     }
 
-    /// Adds one property.
+    /// Adds one property, of which there are few, before others.
     pub(crate) fn set(&mut self, name: &'static str, value: Raw<'a>) {
         self.0.insert(Cow::Borrowed(name), value);
     }
 
-    /// The properties as a JSON object with sorted names; empty when there are none. What is too much is noted under `field`.
-    pub(crate) fn into_json(self, field: &str, problems: &mut Problems) -> String {
+    /// The properties as a JSON object with sorted names; empty when there are none. Those are left out with which it would
+    /// have more than [`PROPERTIES_MAX_BYTES`].
+    pub(crate) fn into_json(self, mends: &mut Mends) -> String {
         if self.0.is_empty() {
-            return String::new();
-        }
-        if self.0.len() > PROPERTIES_MAX {
-            problems.insert(field.to_owned(), "Too many properties (max 50)".to_owned());
             return String::new();
         }
         let mut json = String::with_capacity(self.0.len() * 24);
         for (name, value) in &self.0 {
-            json.push(if json.is_empty() { '{' } else { ',' });
+            let before = json.len();
+            json.push(if before == 0 { '{' } else { ',' });
             push_string(&mut json, name);
             json.push(':');
             match value {
@@ -90,14 +82,32 @@ impl<'a> Properties<'a> {
                 Raw::Escaped(text) => push_string(&mut json, text),
                 Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_) => json.push_str("null"),
             }
+            // With the brace at the end.
+            if json.len() + 1 > PROPERTIES_MAX_BYTES {
+                json.truncate(before);
+                mends.insert(Mend::Property);
+            }
         }
         json.push('}');
-        if json.len() > PROPERTIES_MAX_BYTES {
-            problems.insert(field.to_owned(), "Properties too large (max 32768 bytes)".to_owned());
-            return String::new();
-        }
         json
     }
+}
+
+/// `value` without NUL, cut to [`PROPERTY_VALUE_MAX_CHARS`].
+fn fit<'a>(value: Raw<'a>, mends: &mut Mends) -> Raw<'a> {
+    let Some(text) = value.as_text() else { return value };
+    let (has_nul, is_long) = (value.has_nul(), longer_than(text, PROPERTY_VALUE_MAX_CHARS));
+    if !has_nul && !is_long {
+        return value;
+    }
+    if has_nul {
+        mends.insert(Mend::Characters);
+    }
+    if is_long {
+        mends.insert(Mend::PropertyValue);
+    }
+    let kept: String = text.chars().filter(|&c| c != '\0').take(PROPERTY_VALUE_MAX_CHARS).collect();
+    Raw::Escaped(kept.into())
 }
 
 fn push_string(json: &mut String, text: &str) {
@@ -120,42 +130,51 @@ mod tests {
     use crate::json::parse;
     use proptest::prelude::*;
 
-    fn read(body: &str) -> (String, Problems) {
-        let mut problems = Problems::new();
-        let Raw::Object(object) = parse(body.as_bytes(), 1).unwrap() else { panic!() };
+    fn read(body: &str) -> (String, Problems, Vec<Mend>) {
+        let (mut problems, mut mends) = (Problems::new(), Mends::default());
+        let Raw::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
         let mut properties = Properties::default();
-        properties.extend("event_data", object, &mut problems);
-        let json = properties.into_json("event_data", &mut problems);
-        (json, problems)
+        properties.extend("event_data", object, &mut problems, &mut mends);
+        let json = properties.into_json(&mut mends);
+        (json, problems, mends.iter().collect())
     }
 
     #[test]
     fn scalars_are_kept_sorted_and_the_rest_is_dropped() {
-        let (json, problems) = read(
+        let (json, problems, mends) = read(
             r#"{"z":1,"a":"x\"\n","b":true,"f":1.5,"n":null,"o":{"q":1},"l":[1],"url":"x","country":"XX","__proto__":"p"}"#,
         );
         assert_eq!(json, r#"{"__proto__":"p","a":"x\"\n","b":true,"f":1.5,"z":1}"#);
-        assert_eq!(problems, Problems::new());
+        assert_eq!((problems, mends), (Problems::new(), Vec::new()));
     }
 
     #[test]
-    fn too_much_is_refused_by_name() {
-        let many: String = (0..51).map(|i| format!(r#""p{i}":1,"#)).collect();
-        let (_, problems) = read(&format!("{{{}}}", many.trim_end_matches(',')));
-        assert_eq!(problems["event_data"], "Too many properties (max 50)");
-        let (_, problems) = read(&format!(r#"{{"a":"{}","b\u0000":1,"c":1,"c":2}}"#, "x".repeat(1001)));
-        assert_eq!(problems.keys().collect::<Vec<_>>(), ["event_data.a", "event_data.b\0", "event_data.c"]);
-        let large: String = (0..40).map(|i| format!(r#""p{i}":"{}","#, "x".repeat(1000))).collect();
-        let (_, problems) = read(&format!("{{{}}}", large.trim_end_matches(',')));
-        assert_eq!(problems["event_data"], "Properties too large (max 32768 bytes)");
+    fn single_properties_are_cut_or_lost_and_the_others_stay() {
+        let members: Vec<String> = (0..60).map(|i| format!(r#""p{i:02}":{i}"#)).collect();
+        let (json, problems, mends) = read(&format!("{{{}}}", members.join(",")));
+        assert_eq!(json, format!("{{{}}}", members[..PROPERTIES_MAX].join(",")));
+        assert_eq!((problems, mends), (Problems::new(), vec![Mend::Property]));
+
+        let (json, problems, mends) = read(&format!(r#"{{"a":"{}","b\u0000":1,"":1,"c":1}}"#, "€".repeat(1001)));
+        assert_eq!(json, format!(r#"{{"a":"{}","c":1}}"#, "€".repeat(1000)));
+        assert_eq!((problems, mends), (Problems::new(), vec![Mend::PropertyValue, Mend::Property]));
+
+        let large: Vec<String> = (10..50).map(|i| format!(r#""p{i}":"{}""#, "x".repeat(1000))).collect();
+        let (json, _, mends) = read(&format!("{{{}}}", large.join(",")));
+        assert!((PROPERTIES_MAX_BYTES - 1_100..=PROPERTIES_MAX_BYTES).contains(&json.len()), "{}", json.len());
+        assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+        assert_eq!(mends, [Mend::Property]);
+
+        let (_, problems, _) = read(r#"{"c":1,"c":2}"#);
+        assert_eq!(problems.keys().collect::<Vec<_>>(), ["event_data.c"]);
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_json(values in prop::collection::btree_map("[^\0]{1,9}", "[^\0]{0,20}", 0..8)) {
             let body = serde_json::to_string(&values).unwrap();
-            let (json, problems) = read(&body);
-            prop_assert_eq!(problems, Problems::new());
+            let (json, problems, mends) = read(&body);
+            prop_assert_eq!((problems, mends), (Problems::new(), Vec::new()));
             let kept: BTreeMap<_, _> = values.into_iter().filter(|(name, _)| !RESERVED.contains(&name.as_str())).collect();
             if kept.is_empty() {
                 prop_assert_eq!(json, "");

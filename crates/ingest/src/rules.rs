@@ -1,10 +1,9 @@
 //! What one website's settings say about a hit, parsed once, and the checks by which settings are refused when set.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
-use url::Host;
-use zenovay_domain::{Website, WebsiteId, WebsiteSettings, Zone};
+use zenovay_domain::{Website, WebsiteId, WebsiteSettings, Zone, normal_path, parse_domain, parse_host};
 
 /// The most entries of `allowed_domains` and of `excluded_paths`.
 pub const RULES_MAX: usize = 100;
@@ -40,41 +39,6 @@ pub fn check_settings(settings: &WebsiteSettings) -> Result<(), InvalidSetting> 
     Rules::parse(settings).map(|_| ())
 }
 
-/// Reads the domain of a website as people write it: `Example.com`, `https://example.com/`, `bücher.example`. The result is
-/// lower case, punycode, without scheme, port and path.
-///
-/// # Errors
-/// When it is no host.
-pub fn parse_domain(text: &str) -> Result<String, InvalidSetting> {
-    let bare = text.trim();
-    let bare = bare.strip_prefix("https://").or_else(|| bare.strip_prefix("http://")).unwrap_or(bare);
-    let bare = bare.strip_suffix('/').unwrap_or(bare);
-    let bare = match bare.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => bare,
-    };
-    parse_host(bare).ok_or_else(|| InvalidSetting::new("domain", text, "is not a host name such as example.com"))
-}
-
-/// `text` as a host: lower case, punycode, IPv6 in brackets.
-fn parse_host(text: &str) -> Option<String> {
-    if text.is_empty() || text.len() > 253 || text.contains('*') {
-        return None;
-    }
-    let bracketed = if text.parse::<Ipv6Addr>().is_ok() { format!("[{text}]") } else { text.to_owned() };
-    match Host::parse(&bracketed).ok()? {
-        Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(&name);
-            let valid = |label: &str| {
-                (1..=63).contains(&label.len())
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-            };
-            name.split('.').all(valid).then(|| name.to_owned())
-        }
-        host => Some(host.to_string()),
-    }
-}
-
 /// An IANA time zone.
 ///
 /// # Errors
@@ -95,11 +59,11 @@ impl HostRule {
     fn parse(entry: &str) -> Result<Self, InvalidSetting> {
         let problem =
             || InvalidSetting::new("allowed_domains", entry, "is neither a host such as example.com nor *.example.com");
-        match entry.strip_prefix("*.") {
+        let rule = match entry.strip_prefix("*.") {
             Some(rest) => parse_host(rest).map(|host| Self::Subdomains(format!(".{host}"))),
             None => parse_host(entry).map(Self::Exact),
-        }
-        .ok_or_else(problem)
+        };
+        rule.map_err(|_| problem())
     }
 
     fn matches(&self, host: &str) -> bool {
@@ -126,7 +90,7 @@ impl PathPattern {
         if entry.chars().any(char::is_control) {
             return invalid("has control characters");
         }
-        Ok(Self(entry.split('*').map(encode_path).collect()))
+        Ok(Self(entry.split('*').map(|piece| normal_path(piece).into_owned()).collect()))
     }
 
     fn matches(&self, path: &str) -> bool {
@@ -141,19 +105,6 @@ impl PathPattern {
         }
         path.ends_with(last.as_str())
     }
-}
-
-/// `piece` as it stands in the path of a parsed URL, in which these characters are escaped.
-fn encode_path(piece: &str) -> String {
-    let mut encoded = String::with_capacity(piece.len());
-    for byte in piece.bytes() {
-        if byte.is_ascii() && !b" \"<>`{}".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 fn parse_network(entry: &str) -> Result<IpNet, InvalidSetting> {
@@ -278,7 +229,8 @@ impl SiteRules {
 /// The hosts of a website that names none: its domain and every subdomain; when its domain begins with `www.`, also the
 /// domain without.
 fn default_hosts(domain: &str) -> Result<Vec<HostRule>, InvalidSetting> {
-    let domain = parse_domain(domain)?;
+    let domain = parse_domain(domain)
+        .map_err(|_| InvalidSetting::new("domain", domain, "is not a host name such as example.com"))?;
     let mut hosts = vec![HostRule::Subdomains(format!(".{domain}"))];
     if let Some(bare) = domain.strip_prefix("www.") {
         hosts.push(HostRule::Exact(bare.to_owned()));
@@ -364,9 +316,17 @@ pub(crate) mod tests {
 
     #[test]
     fn allowed_domains_replace_the_domain() {
-        let allowed_domains = vec!["Shop.Example".into(), "*.example.org".into(), "bücher.example".into()];
+        let allowed_domains = ["Shop.Example", "*.example.org", "bücher.example", "[2001:DB8::1]", "my_shop.example"];
+        let allowed_domains = allowed_domains.map(String::from).to_vec();
         let site = rules("example.com", WebsiteSettings { allowed_domains, ..Default::default() });
-        for host in ["shop.example", "a.example.org", "a.b.example.org", "xn--bcher-kva.example"] {
+        for host in [
+            "shop.example",
+            "a.example.org",
+            "a.b.example.org",
+            "xn--bcher-kva.example",
+            "[2001:db8::1]",
+            "my_shop.example",
+        ] {
             assert_eq!(site.check_host(host), Ok(()), "{host}");
         }
         for host in ["example.com", "www.example.com", "www.shop.example", "example.org", "badexample.org"] {
@@ -411,6 +371,8 @@ pub(crate) mod tests {
             ("/*/edit", &["/x/edit", "/x/y/edit"], &["/edit"]),
             ("*", &["/", "/x"], &[]),
             ("/ü*", &["/%C3%BCber"], &["/u"]),
+            ("/%c3%bc*", &["/%C3%BCber"], &["/u"]),
+            ("/%7Eme/*", &["/~me/x"], &["/me/x"]),
             ("/aa*aa", &["/aaaa"], &["/aaa"]),
         ] {
             let pattern = PathPattern::parse(pattern).unwrap();
@@ -433,23 +395,6 @@ pub(crate) mod tests {
         }
     }
 
-    #[test]
-    fn domains_are_read_as_people_write_them() {
-        for (text, domain) in [
-            ("Example.com", "example.com"),
-            (" https://example.com/ ", "example.com"),
-            ("example.com:8080", "example.com"),
-            ("bücher.example", "xn--bcher-kva.example"),
-            ("localhost", "localhost"),
-            ("::1", "[::1]"),
-        ] {
-            assert_eq!(parse_domain(text).unwrap(), domain);
-        }
-        for bad in ["", "https://", "example.com/path", "a b", "*.example.com", "exa\0mple"] {
-            assert!(parse_domain(bad).is_err(), "{bad:?}");
-        }
-    }
-
     fn naive(pattern: &[u8], path: &[u8]) -> bool {
         match (pattern.first(), path.first()) {
             (None, None) => true,
@@ -468,7 +413,7 @@ pub(crate) mod tests {
 
         #[test]
         fn any_setting_is_parsed_or_refused(text in ".{0,60}") {
-            let _ = (parse_domain(&text), HostRule::parse(&text), parse_network(&text), PathPattern::parse(&text));
+            let _ = (HostRule::parse(&text), parse_network(&text), PathPattern::parse(&text));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Where a visit came from: the referring host and the campaign, read into one source and one channel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use foldhash::fast::FixedState;
 
+use crate::sessions::Marks;
 use crate::web_url::{AdClick, Campaign};
 
 /// How a visit came (SPEC G6, with AI assistants and video).
@@ -93,22 +94,63 @@ pub struct Attribution<'a> {
     pub channel: Channel,
 }
 
+/// The site that referred to a page, read once: what attribution and the beginning of visits go by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// Its host, lower case, or the name of an app; empty when there is none.
+    pub(crate) host: &'a str,
+    /// What is stored of its address.
+    pub(crate) address: &'a str,
+    site: Option<Site>,
+}
+
+impl<'a> Origin<'a> {
+    /// No site, or the website itself.
+    pub(crate) const NONE: Self = Self { host: "", address: "", site: None };
+
+    pub(crate) fn of(host: &'a str, address: &'a str) -> Self {
+        Self { host, address, site: look_up(host) }
+    }
+
+    fn known(&self) -> Option<KnownSource> {
+        match self.site {
+            Some(Site::Source(known)) => Some(known),
+            Some(Site::Passage) | None => None,
+        }
+    }
+
+    /// What tells it apart from another source, see [`Marks::referrer`].
+    pub(crate) fn mark(&self) -> u32 {
+        match self.site {
+            Some(Site::Passage) => 0,
+            Some(Site::Source(known)) => Marks::number(known.name),
+            None => Marks::number(without_www(self.host)),
+        }
+    }
+}
+
+fn without_www(host: &str) -> &str {
+    host.strip_prefix("www.").unwrap_or(host)
+}
+
 /// Attributes a visit from `referrer_host` (lower case; empty when there is none or it is the website itself) with
 /// `campaign`. Total and pure: every input has exactly one channel.
 pub fn attribute<'a>(referrer_host: &'a str, campaign: &'a Campaign) -> Attribution<'a> {
-    let referrer = known_host(referrer_host);
+    attribute_from(&Origin::of(referrer_host, ""), campaign)
+}
+
+/// [`attribute`] for a site that is looked up already.
+pub(crate) fn attribute_from<'a>(origin: &Origin<'a>, campaign: &'a Campaign) -> Attribution<'a> {
+    let referrer = origin.known();
     let tagged = if campaign.source.is_empty() { None } else { known_tag(&campaign.source) };
     let source = match (tagged, referrer) {
         (Some(known), _) => known.name,
         (None, _) if !campaign.source.is_empty() => &campaign.source,
         (None, Some(known)) => known.name,
-        (None, None) => referrer_host.strip_prefix("www.").unwrap_or(referrer_host),
+        (None, None) => without_www(origin.host),
     };
     let kind = tagged.or(if campaign.source.is_empty() { referrer } else { None }).map(|known| known.kind);
-    Attribution {
-        source,
-        channel: channel(!referrer_host.is_empty(), referrer.map(|known| known.kind), kind, campaign),
-    }
+    Attribution { source, channel: channel(!origin.host.is_empty(), referrer.map(|known| known.kind), kind, campaign) }
 }
 
 /// The table of channels, first match wins. `kind` is that of the source, `referrer_kind` that of the referring host alone.
@@ -125,7 +167,7 @@ fn channel(
         (Some(Medium::Paid), _, Some(SourceKind::Social)) => Channel::PaidSocial,
         (Some(Medium::Paid), Some(AdClick::Social), _) => Channel::PaidSocial,
         (Some(Medium::Paid), _, _) => Channel::Paid,
-        (Some(Medium::Email), _, _) => Channel::Email,
+        (Some(Medium::Email), None, _) => Channel::Email,
         (Some(Medium::Social), None, _) => Channel::OrganicSocial,
         (Some(Medium::Video), None, _) => Channel::OrganicVideo,
         (Some(Medium::Organic), None, _) => Channel::OrganicSearch,
@@ -138,8 +180,11 @@ fn channel(
         (_, None, Some(SourceKind::Email)) => Channel::Email,
         (_, None, Some(SourceKind::Ai)) => Channel::AiAssistants,
         (_, None, None) => {
-            let tagged = !campaign.source.is_empty() || !campaign.medium.is_empty() || !campaign.name.is_empty();
-            if has_referrer || tagged { Channel::Referral } else { Channel::Direct }
+            if has_referrer || campaign.is_tagged() {
+                Channel::Referral
+            } else {
+                Channel::Direct
+            }
         }
     }
 }
@@ -177,25 +222,53 @@ impl Medium {
     }
 }
 
-/// The source that `host` or a domain above it belongs to.
+/// The source that `host` belongs to, by the table in `data/sources.tsv`.
 pub fn known_host(host: &str) -> Option<KnownSource> {
+    match look_up(host)? {
+        Site::Source(known) => Some(known),
+        Site::Passage => None,
+    }
+}
+
+/// What the table says of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Site {
+    Source(KnownSource),
+    /// People are sent through it and come back: to pay, or to sign in.
+    Passage,
+}
+
+fn look_up(host: &str) -> Option<Site> {
     if host.is_empty() {
         return None;
     }
     let table = table();
+    let bare = without_prefix(host);
+    if let Some((site, _)) = table.hosts.get(host).or_else(|| table.hosts.get(bare)) {
+        return Some(*site);
+    }
     let mut rest = host;
-    loop {
-        if let Some(known) = table.hosts.get(rest) {
-            return Some(*known);
+    while let Some((_, parent)) = rest.split_once('.') {
+        if let Some((site, true)) = table.hosts.get(parent) {
+            return Some(*site);
         }
-        match rest.split_once('.') {
-            Some((_, parent)) if parent.contains('.') => rest = parent,
-            _ => break,
-        }
+        rest = parent;
+    }
+    let (first, _) = host.split_once('.')?;
+    if table.passages.contains(first) {
+        return Some(Site::Passage);
     }
     // `google.*` stands for Google under every public suffix.
-    let domain = psl::domain_str(host)?;
-    table.labels.get(domain.split('.').next()?).copied()
+    let domain = psl::domain_str(bare)?;
+    let (label, _) = domain.split_once('.')?;
+    let below = bare.strip_suffix(domain)?.trim_end_matches('.');
+    let entries = table.labels.get(label)?;
+    entries.iter().find(|(of, _)| *of == below).map(|(_, site)| *site)
+}
+
+/// `host` without the prefix under which many sites answer as well.
+fn without_prefix(host: &str) -> &str {
+    host.strip_prefix("www.").or_else(|| host.strip_prefix("m.")).unwrap_or(host)
 }
 
 /// The source that a `utm_source` names: by a short name such as `fb`, or by a host.
@@ -204,39 +277,64 @@ fn known_tag(tag: &str) -> Option<KnownSource> {
     table().tags.get(lower.as_str()).copied().or_else(|| if lower.contains('.') { known_host(&lower) } else { None })
 }
 
-/// What is in it is known, so nobody can make its keys collide.
+/// See `data/sources.tsv`. What is in it is known, so nobody can make its keys collide.
 #[derive(Default)]
 struct Table {
-    hosts: HashMap<&'static str, KnownSource, FixedState>,
-    labels: HashMap<&'static str, KnownSource, FixedState>,
+    /// Hosts, and whether all below them belong to the same site.
+    hosts: HashMap<&'static str, (Site, bool), FixedState>,
+    /// Names under every public suffix: what stands before them, and the site.
+    labels: HashMap<&'static str, Vec<(&'static str, Site)>, FixedState>,
+    /// First labels of hosts that people pass through.
+    passages: HashSet<&'static str, FixedState>,
     tags: HashMap<String, KnownSource, FixedState>,
+}
+
+const SOURCES: &str = include_str!("../data/sources.tsv");
+
+/// The rows of the table: kind, name and entries.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    SOURCES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let (kind, rest) = line.split_once('\t')?;
+        let (name, entries) = rest.split_once('\t')?;
+        Some((kind, name, entries))
+    })
 }
 
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table = Table::default();
-        for (kind, rows) in [
-            (SourceKind::Search, SEARCH),
-            (SourceKind::Social, SOCIAL),
-            (SourceKind::Video, VIDEO),
-            (SourceKind::Email, EMAIL),
-            (SourceKind::Ai, AI),
-        ] {
-            for &(name, hosts) in rows {
-                let known = KnownSource { name, kind };
+        for (kind, name, entries) in rows() {
+            let kind = match kind {
+                "search" => Some(SourceKind::Search),
+                "social" => Some(SourceKind::Social),
+                "video" => Some(SourceKind::Video),
+                "email" => Some(SourceKind::Email),
+                "ai" => Some(SourceKind::Ai),
+                _ => None,
+            };
+            let known = kind.map(|kind| KnownSource { name, kind });
+            let site = known.map_or(Site::Passage, Site::Source);
+            if let Some(known) = known {
                 table.tags.insert(name.to_ascii_lowercase(), known);
-                for host in hosts.split(' ') {
-                    match (host.strip_suffix(".*"), host.contains('.')) {
-                        (Some(label), _) => {
-                            table.labels.insert(label, known);
-                        }
-                        (None, true) => {
-                            table.hosts.insert(host, known);
-                        }
-                        (None, false) => {
-                            table.tags.insert(host.to_owned(), known);
-                        }
+            }
+            for entry in entries.split(' ') {
+                match (entry.strip_suffix(".*"), entry.strip_prefix('.'), known) {
+                    (Some(label), _, _) if name.ends_with(" pages") => {
+                        table.passages.insert(label);
+                    }
+                    (Some(named), _, _) => {
+                        let (below, label) = named.rsplit_once('.').unwrap_or(("", named));
+                        table.labels.entry(label).or_default().push((below, site));
+                    }
+                    (None, Some(host), _) => {
+                        table.hosts.insert(host, (site, true));
+                    }
+                    (None, None, Some(known)) if !entry.contains('.') => {
+                        table.tags.insert(entry.to_owned(), known);
+                    }
+                    (None, None, _) => {
+                        table.hosts.insert(entry, (site, false));
                     }
                 }
             }
@@ -244,275 +342,6 @@ fn table() -> &'static Table {
         table
     })
 }
-
-// Name, then: hosts (with all below them), `label.*` for a name under every public suffix, and short names used in
-// `utm_source`.
-type Rows = &'static [(&'static str, &'static str)];
-
-const SEARCH: Rows = &[
-    (
-        "Google",
-        "google.* googleadservices.com googlesyndication.com adwords googleads com.google.android.googlequicksearchbox",
-    ),
-    ("Bing", "bing.com cn.bing.com bingads"),
-    ("Yahoo!", "search.yahoo.com search.yahoo.co.jp yahoo.* yahoo"),
-    ("DuckDuckGo", "duckduckgo.com ddg.gg ddg"),
-    ("Yandex", "yandex.* ya.ru"),
-    ("Baidu", "baidu.com"),
-    ("Ecosia", "ecosia.org"),
-    ("Brave Search", "search.brave.com brave"),
-    ("Startpage", "startpage.com startpage.de ixquick.com"),
-    ("Qwant", "qwant.com"),
-    ("Kagi", "kagi.com"),
-    ("Mojeek", "mojeek.com mojeek.co.uk"),
-    ("Naver", "search.naver.com naver.com"),
-    ("Daum", "search.daum.net daum.net"),
-    ("Sogou", "sogou.com"),
-    ("360 Search", "so.com"),
-    ("Shenma", "sm.cn"),
-    ("Seznam", "search.seznam.cz seznam.cz"),
-    ("Ask", "ask.com"),
-    ("AOL", "search.aol.com aol.* aol"),
-    ("Lycos", "lycos.*"),
-    ("Dogpile", "dogpile.com"),
-    ("Swisscows", "swisscows.com swisscows.ch"),
-    ("MetaGer", "metager.org metager.de"),
-    ("Gibiru", "gibiru.com"),
-    ("Presearch", "presearch.com presearch.org"),
-    ("Petal Search", "petalsearch.com"),
-    ("Coc Coc", "coccoc.com"),
-    ("Mail.ru", "go.mail.ru"),
-    ("Rambler", "nova.rambler.ru rambler.ru"),
-    ("Sputnik", "sputnik.ru"),
-    ("Onet", "szukaj.onet.pl"),
-    ("WP", "szukaj.wp.pl"),
-    ("T-Online", "suche.t-online.de"),
-    ("Web.de", "suche.web.de"),
-    ("GMX", "suche.gmx.net suche.gmx.at"),
-    ("Virgilio", "ricerca.virgilio.it"),
-    ("Libero", "ricerca.libero.it arianna.libero.it"),
-    ("Orange", "lemoteur.orange.fr"),
-    ("Free", "recherche.free.fr"),
-    ("Rakuten", "websearch.rakuten.co.jp"),
-    ("goo", "search.goo.ne.jp goo.ne.jp"),
-    ("Excite", "excite.* excite"),
-    ("Biglobe", "websearch.biglobe.ne.jp cgi.search.biglobe.ne.jp"),
-    ("Nifty", "search.nifty.com"),
-    ("Info.com", "info.com"),
-    ("WebCrawler", "webcrawler.com"),
-    ("Metacrawler", "metacrawler.com"),
-    ("Searx", "searx.be searx.org searx.info searxng.org"),
-    ("You.com Search", "search.you.com"),
-    ("Lilo", "search.lilo.org lilo.org"),
-    ("Oceanhero", "oceanhero.today"),
-    ("Givero", "givero.com"),
-    ("Yep", "yep.com"),
-    ("Marginalia", "search.marginalia.nu marginalia.nu"),
-    ("Wolfram|Alpha", "wolframalpha.com"),
-    ("Avira Search", "search.avira.com"),
-    ("AVG Search", "search.avg.com mysearch.avg.com"),
-    ("Norton Search", "search.norton.com nortonsafe.search.ask.com"),
-    ("Babylon", "search.babylon.com"),
-    ("MyWay", "search.myway.com"),
-    ("Snap Search", "snap.com"),
-    ("Entireweb", "entireweb.com"),
-    ("Gigablast", "gigablast.com"),
-    ("Alexandria", "alexandria.org"),
-    ("Stract", "stract.com"),
-    ("Egerin", "egerin.com"),
-    ("Parsijoo", "parsijoo.ir"),
-    ("Zoek", "zoek.nl"),
-    ("Vinden", "vinden.nl"),
-    ("Eniro", "eniro.se eniro.no eniro.dk"),
-    ("Kvasir", "kvasir.no"),
-    ("Sapo", "pesquisa.sapo.pt sapo.pt"),
-    ("UOL Busca", "busca.uol.com.br"),
-    ("Centrum", "search.centrum.cz"),
-    ("Zoznam", "zoznam.sk"),
-    ("Najdi", "najdi.si"),
-    ("Walla", "search.walla.co.il"),
-    ("Youdao", "youdao.com"),
-    ("Toutiao", "so.toutiao.com"),
-    ("Quark", "quark.sm.cn"),
-    ("PCHome", "ezfind.pchome.com.tw"),
-    ("Nate", "search.nate.com nate.com"),
-    ("Zum", "search.zum.com"),
-];
-
-const SOCIAL: Rows = &[
-    (
-        "Facebook",
-        "facebook.com fb.com fb.me m.me l.facebook.com lm.facebook.com messenger.com com.facebook.katana fb facebook-ads meta",
-    ),
-    ("Instagram", "instagram.com l.instagram.com com.instagram.android ig"),
-    ("X", "twitter.com x.com t.co com.twitter.android twitter"),
-    ("LinkedIn", "linkedin.com lnkd.in com.linkedin.android"),
-    ("Reddit", "reddit.com redd.it out.reddit.com com.reddit.frontpage"),
-    ("Pinterest", "pinterest.* pin.it"),
-    ("TikTok", "tiktok.com vm.tiktok.com douyin.com tiktok-ads"),
-    ("Snapchat", "snapchat.com"),
-    ("Threads", "threads.net threads.com"),
-    ("Bluesky", "bsky.app go.bsky.app"),
-    (
-        "Mastodon",
-        "mastodon.social mastodon.online mstdn.social mstdn.jp mas.to fosstodon.org hachyderm.io infosec.exchange mastodon.world chaos.social joinmastodon.org",
-    ),
-    ("Tumblr", "tumblr.com t.umblr.com"),
-    ("WhatsApp", "whatsapp.com wa.me web.whatsapp.com"),
-    ("Telegram", "telegram.org t.me web.telegram.org telegram.me org.telegram.messenger"),
-    ("Discord", "discord.com discordapp.com discord.gg"),
-    ("Slack", "slack.com app.slack.com com.slack"),
-    ("Microsoft Teams", "teams.microsoft.com teams.live.com"),
-    ("Signal", "signal.org"),
-    ("Line", "line.me"),
-    ("WeChat", "weixin.qq.com wechat.com mp.weixin.qq.com"),
-    ("QQ", "qzone.qq.com"),
-    ("Weibo", "weibo.com weibo.cn t.cn"),
-    ("Douban", "douban.com"),
-    ("Zhihu", "zhihu.com"),
-    ("Xiaohongshu", "xiaohongshu.com xhslink.com"),
-    ("VK", "vk.com vk.ru vkontakte.ru away.vk.com"),
-    ("Odnoklassniki", "ok.ru odnoklassniki.ru"),
-    ("KakaoTalk", "kakao.com story.kakao.com pf.kakao.com"),
-    ("Hacker News", "news.ycombinator.com hn hackernews"),
-    ("Lobsters", "lobste.rs"),
-    ("Product Hunt", "producthunt.com"),
-    ("Indie Hackers", "indiehackers.com"),
-    ("Slashdot", "slashdot.org"),
-    ("Digg", "digg.com"),
-    ("Quora", "quora.com"),
-    ("Stack Overflow", "stackoverflow.com"),
-    ("Stack Exchange", "stackexchange.com superuser.com serverfault.com askubuntu.com"),
-    ("GitHub", "github.com gist.github.com"),
-    ("GitLab", "gitlab.com"),
-    ("Medium", "medium.com"),
-    ("Substack", "substack.com"),
-    ("DEV Community", "dev.to"),
-    ("Hashnode", "hashnode.com hashnode.dev"),
-    ("Lemmy", "lemmy.world lemmy.ml beehaw.org programming.dev"),
-    ("Flipboard", "flipboard.com"),
-    ("Pocket", "getpocket.com"),
-    ("Instapaper", "instapaper.com"),
-    ("Nextdoor", "nextdoor.com"),
-    ("Meetup", "meetup.com"),
-    ("Xing", "xing.com"),
-    ("Viadeo", "viadeo.com"),
-    ("Goodreads", "goodreads.com"),
-    ("Letterboxd", "letterboxd.com"),
-    ("Flickr", "flickr.com"),
-    ("DeviantArt", "deviantart.com"),
-    ("Behance", "behance.net"),
-    ("Dribbble", "dribbble.com"),
-    ("SoundCloud", "soundcloud.com"),
-    ("Spotify", "open.spotify.com spotify.com"),
-    ("Last.fm", "last.fm"),
-    ("LiveJournal", "livejournal.com"),
-    ("Blogger", "blogger.com"),
-    ("Wykop", "wykop.pl"),
-    ("Hatena", "b.hatena.ne.jp hatena.ne.jp"),
-    ("note", "note.com"),
-    ("Mixi", "mixi.jp"),
-    ("Gab", "gab.com"),
-    ("Truth Social", "truthsocial.com"),
-    ("Parler", "parler.com"),
-    ("Gettr", "gettr.com"),
-    ("MeWe", "mewe.com"),
-    ("Minds", "minds.com"),
-    ("Diaspora", "joindiaspora.com diasp.org"),
-    ("Imgur", "imgur.com"),
-    ("9GAG", "9gag.com"),
-    ("4chan", "4chan.org 4channel.org"),
-    ("Linktree", "linktr.ee"),
-    ("Hootsuite", "ow.ly hootsuite.com"),
-    ("Buffer", "buffer.com buff.ly"),
-    ("Disqus", "disqus.com"),
-    ("Taringa", "taringa.net"),
-    ("Badoo", "badoo.com"),
-    ("Skyrock", "skyrock.com"),
-    ("MySpace", "myspace.com"),
-    ("Viber", "viber.com"),
-    ("Skype", "web.skype.com"),
-    ("Zalo", "zalo.me"),
-    ("ShareChat", "sharechat.com"),
-    ("Koo", "kooapp.com"),
-];
-
-const VIDEO: Rows = &[
-    ("YouTube", "youtube.com youtu.be m.youtube.com youtube-nocookie.com com.google.android.youtube yt"),
-    ("Vimeo", "vimeo.com player.vimeo.com"),
-    ("Twitch", "twitch.tv"),
-    ("Dailymotion", "dailymotion.com dai.ly"),
-    ("Bilibili", "bilibili.com b23.tv"),
-    ("Youku", "youku.com"),
-    ("Niconico", "nicovideo.jp nico.ms"),
-    ("Rumble", "rumble.com"),
-    ("Odysee", "odysee.com"),
-    ("PeerTube", "joinpeertube.org peertube.tv"),
-    ("Kick", "kick.com"),
-    ("RuTube", "rutube.ru"),
-    ("iQIYI", "iqiyi.com"),
-    ("TED", "ted.com"),
-    ("Wistia", "wistia.com wistia.net"),
-    ("Loom", "loom.com"),
-];
-
-const EMAIL: Rows = &[
-    ("Gmail", "mail.google.com inbox.google.com com.google.android.gm"),
-    ("Outlook", "outlook.live.com outlook.office.com outlook.office365.com mail.live.com hotmail.com"),
-    ("Yahoo! Mail", "mail.yahoo.com mail.yahoo.co.jp"),
-    ("AOL Mail", "mail.aol.com"),
-    ("iCloud Mail", "icloud.com"),
-    ("Proton Mail", "mail.proton.me mail.protonmail.com"),
-    ("Tuta", "mail.tutanota.com app.tuta.com"),
-    ("Fastmail", "fastmail.com"),
-    ("Zoho Mail", "mail.zoho.com mail.zoho.eu"),
-    ("GMX Mail", "gmx.net gmx.com navigator.gmx.net deref-gmx.net"),
-    ("Web.de Mail", "web.de deref-web.de navigator.web.de"),
-    ("T-Online Mail", "email.t-online.de"),
-    ("Mail.ru Mail", "e.mail.ru"),
-    ("Yandex Mail", "mail.yandex.ru mail.yandex.com"),
-    ("QQ Mail", "mail.qq.com"),
-    ("NetEase Mail", "mail.163.com mail.126.com"),
-    ("Naver Mail", "mail.naver.com"),
-    ("Orange Mail", "webmail.orange.fr messagerie.orange.fr"),
-    ("Free Mail", "webmail.free.fr"),
-    ("Libero Mail", "mail.libero.it"),
-    ("Seznam Mail", "email.seznam.cz"),
-    ("Mailchimp", "mailchimp.com mailchi.mp list-manage.com"),
-    ("Brevo", "sendibm1.com sendinblue.com brevo"),
-    ("Klaviyo", "klaviyo.com klclick.com"),
-    ("HubSpot Email", "hubspotemail.net hs_email"),
-    ("Newsletter", "newsletter email mail e-mail"),
-];
-
-const AI: Rows = &[
-    ("ChatGPT", "chatgpt.com chat.openai.com openai.com com.openai.chatgpt"),
-    ("Claude", "claude.ai anthropic.com"),
-    ("Perplexity", "perplexity.ai pplx.ai"),
-    ("Gemini", "gemini.google.com bard.google.com aistudio.google.com notebooklm.google.com"),
-    ("Copilot", "copilot.microsoft.com copilot.cloud.microsoft m365.cloud.microsoft"),
-    ("Meta AI", "meta.ai"),
-    ("Grok", "grok.com x.ai"),
-    ("DeepSeek", "deepseek.com chat.deepseek.com"),
-    ("Mistral", "mistral.ai chat.mistral.ai"),
-    ("You.com", "you.com"),
-    ("Poe", "poe.com"),
-    ("Phind", "phind.com"),
-    ("Kimi", "kimi.com kimi.moonshot.cn"),
-    ("Qwen", "chat.qwen.ai tongyi.aliyun.com"),
-    ("Doubao", "doubao.com"),
-    ("Yiyan", "yiyan.baidu.com"),
-    ("Character.AI", "character.ai"),
-    ("Pi", "pi.ai"),
-    ("HuggingChat", "huggingface.co"),
-    ("Felo", "felo.ai"),
-    ("Genspark", "genspark.ai"),
-    ("Duck.ai", "duck.ai"),
-    ("Andi", "andisearch.com"),
-    ("iAsk", "iask.ai"),
-    ("Lumo", "lumo.proton.me"),
-    ("Le Chat", "lechat.mistral.ai"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -537,6 +366,9 @@ mod tests {
             ("l.facebook.com", "", "Facebook", Channel::OrganicSocial),
             ("l.facebook.com", "fbclid=1", "Facebook", Channel::PaidSocial),
             ("", "ttclid=1", "", Channel::PaidSocial),
+            ("", "gclid=1&utm_medium=email", "", Channel::Paid),
+            ("www.google.com", "gclid=1&utm_medium=organic", "Google", Channel::Paid),
+            ("", "x=1&msclkid=2", "", Channel::Paid),
             ("t.co", "", "X", Channel::OrganicSocial),
             ("m.youtube.com", "", "YouTube", Channel::OrganicVideo),
             ("news.ycombinator.com", "", "Hacker News", Channel::OrganicSocial),
@@ -560,22 +392,110 @@ mod tests {
         }
     }
 
+    /// A test for each entry of each row: it is found as itself, its neighbours as what the kind of entry says.
     #[test]
-    fn every_row_is_found_under_its_own_name_and_no_host_twice() {
-        let mut seen = HashMap::new();
-        for rows in [SEARCH, SOCIAL, VIDEO, EMAIL, AI] {
-            for (name, hosts) in rows {
-                for host in hosts.split(' ') {
-                    assert_eq!(seen.insert(host, name), None, "{host}");
-                    assert_eq!(host, host.trim().to_ascii_lowercase());
-                    if host.contains('.') {
-                        let host = host.replace(".*", ".com");
-                        assert_eq!(known_host(&host).map(|known| known.name), Some(*name), "{host}");
+    fn every_row_is_found_under_its_own_name_and_no_entry_is_there_twice() {
+        let mut seen = HashSet::new();
+        for (kind, name, entries) in rows() {
+            let expected = |found: Option<Site>| match (kind, found) {
+                ("payment" | "login", found) => found == Some(Site::Passage),
+                (_, Some(Site::Source(known))) => known.name == name,
+                (_, Some(Site::Passage) | None) => false,
+            };
+            for entry in entries.split(' ') {
+                assert!(seen.insert(entry), "{entry} is there twice");
+                assert_eq!(entry, entry.trim().to_ascii_lowercase());
+                if let Some(host) = entry.strip_prefix('.') {
+                    for host in [host, &format!("below.{host}")] {
+                        assert!(expected(look_up(host)), "{entry} {host}");
                     }
+                } else if let Some(named) = entry.strip_suffix(".*") {
+                    for host in [format!("{named}.com"), format!("{named}.co.uk")] {
+                        assert!(expected(look_up(&host)), "{entry} {host}");
+                    }
+                } else if entry.contains('.') {
+                    assert!(expected(look_up(entry)), "{entry}");
+                    assert!(entry.starts_with("com.") || !expected(look_up(&format!("not{entry}"))), "{entry}");
+                } else {
+                    assert_eq!(known_tag(entry).map(|known| known.name), Some(name), "{entry}");
                 }
             }
+            assert!(["search", "social", "video", "email", "ai", "payment", "login"].contains(&kind), "{kind}");
         }
-        assert!(seen.len() > 300, "{}", seen.len());
+        assert!(seen.len() > 600, "{}", seen.len());
+    }
+
+    /// pug-sh/pug#81.
+    #[test]
+    fn what_a_search_company_offers_beside_its_search_is_a_referral_under_its_own_name() {
+        for host in [
+            "accounts.google.com",
+            "docs.google.com",
+            "classroom.google.com",
+            "search.google.com",
+            "ads.google.com",
+            "drive.google.com",
+            "sites.google.com",
+            "calendar.google.com",
+            "news.google.com",
+            "translate.google.de",
+            "accounts.google.co.uk",
+            "disk.yandex.ru",
+            "metrika.yandex.com",
+            "pan.baidu.com",
+            "finance.yahoo.com",
+            "login.yahoo.co.jp",
+            "blog.naver.com",
+            "webmaster.bing.com",
+            "sites.google",
+        ] {
+            let none = Campaign::default();
+            let found = attribute(host, &none);
+            assert_eq!((found.source, found.channel), (host, Channel::Referral), "{host}");
+        }
+        for (host, source, channel) in [
+            ("google.com", "Google", Channel::OrganicSearch),
+            ("www.google.com.br", "Google", Channel::OrganicSearch),
+            ("images.google.fr", "Google", Channel::OrganicSearch),
+            ("m.baidu.com", "Baidu", Channel::OrganicSearch),
+            ("de.search.yahoo.com", "Yahoo!", Channel::OrganicSearch),
+            ("mail.google.com", "Gmail", Channel::Email),
+            ("mail.yandex.ru", "Yandex Mail", Channel::Email),
+            ("mail.yahoo.com", "Yahoo! Mail", Channel::Email),
+            ("com.google.android.googlequicksearchbox", "Google", Channel::OrganicSearch),
+            ("com.google.android.gm", "Gmail", Channel::Email),
+            ("com.whatsapp", "WhatsApp", Channel::OrganicSocial),
+            ("com.example.app", "com.example.app", Channel::Referral),
+            ("gemini.google.com", "Gemini", Channel::AiAssistants),
+            ("copilot.microsoft.com", "Copilot", Channel::AiAssistants),
+            ("www.perplexity.ai", "Perplexity", Channel::AiAssistants),
+        ] {
+            let none = Campaign::default();
+            let found = attribute(host, &none);
+            assert_eq!((found.source, found.channel), (source, channel), "{host}");
+        }
+    }
+
+    #[test]
+    fn people_only_pass_through_sites_for_payment_and_sign_in() {
+        for host in [
+            "www.paypal.com",
+            "checkout.stripe.com",
+            "accounts.google.com",
+            "login.microsoftonline.com",
+            "tenant.eu.auth0.com",
+            "login.bank.example",
+            "pay.klarna.com",
+            "appleid.apple.com",
+        ] {
+            assert_eq!(Origin::of(host, "").mark(), 0, "{host}");
+            let none = Campaign::default();
+            assert_eq!(attribute(host, &none).channel, Channel::Referral, "{host}");
+        }
+        for host in ["www.google.com", "partner.example", "paypal.com.evil.example", "loginpage.example"] {
+            assert_ne!(Origin::of(host, "").mark(), 0, "{host}");
+        }
+        assert_eq!(Origin::of("www.google.de", "").mark(), Origin::of("google.com", "").mark());
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 
 use url::Url;
+use zenovay_domain::normal_path;
+
+use crate::sessions::Marks;
 
 /// The most characters of `url` and `referrer` (SPEC E1).
 pub const URL_MAX_CHARS: usize = 2048;
 
-/// The most bytes of an address after percent-encoding; keeps the texts of an event below their limit.
-const URL_MAX_ENCODED_BYTES: usize = 8192;
+/// The most bytes of a query that are read; encoded they are three times as many at most, which [`Parts`] has room for.
+const QUERY_MAX_BYTES: usize = 16_384;
 
 /// The most characters of one campaign parameter.
 pub(crate) const UTM_MAX_CHARS: usize = 255;
@@ -22,9 +25,6 @@ pub enum InvalidUrl {
     /// A scheme other than `http` and `https`, such as `javascript:`.
     #[error("Invalid URL format: must begin with http:// or https://")]
     Scheme,
-    /// Longer than [`URL_MAX_CHARS`].
-    #[error("URL too long (max 2048 characters)")]
-    Length,
 }
 
 /// An absolute `http` or `https` URL, without user name and fragment, which may hold personal data.
@@ -33,9 +33,10 @@ pub struct WebUrl<'a> {
     /// Scheme, host, port, path, and `?` with the query when there is one: normal, as the URL standard serialises it.
     text: Cow<'a, str>,
     parts: Parts,
+    is_cut: bool,
 }
 
-/// Where the parts of a URL's text are, in bytes; [`URL_MAX_ENCODED_BYTES`] fit.
+/// Where the parts of a URL's text are, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Parts {
     host: u16,
@@ -54,7 +55,7 @@ impl<'a> WebUrl<'a> {
         let text = text.into();
         match Parts::of_normal(&text) {
             Some(parts) => {
-                let url = Self { text, parts };
+                let url = Self { text, parts, is_cut: false };
                 // For the fuzz targets.
                 debug_assert_eq!(Self::normalise(&url.text).as_ref(), Ok(&url));
                 Ok(url)
@@ -63,25 +64,23 @@ impl<'a> WebUrl<'a> {
         }
     }
 
-    /// Reads any URL by the URL standard.
+    /// Reads any URL by the URL standard. Of a URL of more than [`URL_MAX_CHARS`] the fragment goes first, then what a query has
+    /// beyond [`QUERY_MAX_BYTES`], then the end of the path.
     fn normalise(text: &str) -> Result<Self, InvalidUrl> {
-        if text.len() > URL_MAX_CHARS && text.chars().nth(URL_MAX_CHARS).is_some() {
-            return Err(InvalidUrl::Length);
-        }
         if text.chars().any(char::is_control) {
             return Err(InvalidUrl::Format);
         }
-        let url = Url::parse(text).map_err(|_| InvalidUrl::Format)?;
+        let is_long = text.len() > URL_MAX_CHARS && text.chars().nth(URL_MAX_CHARS).is_some();
+        let whole = if is_long { text.split('#').next().unwrap_or(text) } else { text };
+        let end = whole.find('?').map_or(whole.len(), |at| whole.floor_char_boundary(at + QUERY_MAX_BYTES));
+        let url = Url::parse(whole.get(..end).unwrap_or(whole)).map_err(|_| InvalidUrl::Format)?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(InvalidUrl::Scheme);
         }
         let Some(host) = url.host_str().filter(|host| !host.is_empty() && host.len() <= 253) else {
             return Err(InvalidUrl::Format);
         };
-        if url.as_str().len() > URL_MAX_ENCODED_BYTES {
-            return Err(InvalidUrl::Length);
-        }
-        // Every length is below the limit just checked: it fits.
+        // Host, path and query are so short that every length fits.
         let mut text = format!("{}://", url.scheme());
         let start = text.len() as u16;
         text.push_str(trim_host(host));
@@ -89,15 +88,22 @@ impl<'a> WebUrl<'a> {
         if let Some(port) = url.port() {
             text.push_str(&format!(":{port}"));
         }
-        let path = text.len() as u16;
-        text.push_str(url.path());
+        let path_start = text.len() as u16;
+        let path = normal_path(url.path());
+        let kept = cut_path(&path);
+        text.push_str(kept);
         let path_end = text.len() as u16;
         if let Some(query) = url.query() {
             text.push('?');
             text.push_str(query);
         }
-        let parts = Parts { host: start, host_end, path, path_end, query_end: text.len() as u16 };
-        Ok(Self { text: Cow::Owned(text), parts })
+        let parts = Parts { host: start, host_end, path: path_start, path_end, query_end: text.len() as u16 };
+        Ok(Self { text: Cow::Owned(text), parts, is_cut: is_long || kept.len() < path.len() })
+    }
+
+    /// Whether it was longer than [`URL_MAX_CHARS`], or its path is.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// The host: lower case, punycode, without port; an IPv6 address in brackets; without the dot of the root.
@@ -105,7 +111,7 @@ impl<'a> WebUrl<'a> {
         self.part(self.parts.host, self.parts.host_end)
     }
 
-    /// The path, beginning with `/`, without query and fragment.
+    /// The path, beginning with `/`, without query and fragment, as [`normal_path`] spells it; at most 2,048 bytes.
     pub fn path(&self) -> &str {
         self.part(self.parts.path, self.parts.path_end)
     }
@@ -147,12 +153,18 @@ impl<'a> WebUrl<'a> {
                 "utm_term" => &mut campaign.term,
                 "utm_content" => &mut campaign.content,
                 other => {
-                    campaign.ad_click = campaign.ad_click.or_else(|| AdClick::from_parameter(other));
+                    if let Some((network, names_click)) = AdClick::from_parameter(other) {
+                        campaign.ad_click.get_or_insert(network);
+                        if names_click && campaign.click == 0 {
+                            campaign.click = Marks::number(&value);
+                        }
+                    }
                     continue;
                 }
             };
             if slot.is_empty() {
                 *slot = value.chars().take(UTM_MAX_CHARS).collect();
+                campaign.is_cut |= slot.len() < value.len();
             }
         }
         campaign
@@ -175,7 +187,7 @@ const fn places() -> [u8; 256] {
         places[byte] = match byte as u8 {
             b'a'..=b'z' | b'0'..=b'9' | b'-' => IN_HOST | IN_PATH | IN_QUERY,
             b'.' => IN_HOST | IN_PATH | IN_QUERY | NOT_FIRST,
-            b'%' => IN_PATH | IN_QUERY | NOT_FIRST,
+            b'%' => IN_PATH | IN_QUERY,
             b'A'..=b'Z' | b'_' | b'~' | b'/' | b'+' | b'=' | b'&' | b',' | b';' | b':' | b'@' | b'!' | b'(' | b')' => {
                 IN_PATH | IN_QUERY
             }
@@ -210,17 +222,19 @@ impl Parts {
         if bytes.get(host_end) != Some(&b'/') || !is_plain_host(bytes.get(host..host_end)?) {
             return None;
         }
-        // Segments such as `..` and `%2e` mean something else than they say.
+        // Segments such as `..` mean something else than they say.
         let mut before = b' ';
-        let mut is_plain = true;
+        let (mut is_plain, mut has_escapes) = (true, false);
         let path = bytes.get(host_end..).unwrap_or(&[]).iter().take_while(|&&byte| {
             let place = PLACES[usize::from(byte)];
             is_plain &= before != b'/' || place & NOT_FIRST == 0;
+            has_escapes |= byte == b'%';
             before = byte;
             place & IN_PATH != 0
         });
         let path_end = host_end + path.count();
-        if !is_plain {
+        let is_normal = |path: &str| matches!(normal_path(path), Cow::Borrowed(_));
+        if !is_plain || (has_escapes && !text.get(host_end..path_end).is_some_and(is_normal)) {
             return None;
         }
         let query_end = if bytes.get(path_end) == Some(&b'?') { run(path_end + 1, IN_QUERY) } else { path_end };
@@ -256,20 +270,41 @@ fn is_plain_host(host: &[u8]) -> bool {
     host.first().is_some_and(is_letter) && is_letter(&before) && is_letter(&label) && host.len() <= 253
 }
 
+/// The beginning of a normal path that has at most [`URL_MAX_CHARS`] bytes and ends with a whole character.
+fn cut_path(path: &str) -> &str {
+    let Some(mut cut) = path.get(..URL_MAX_CHARS) else { return path };
+    if cut.len() == path.len() {
+        return path;
+    }
+    // Not within an escape, and not before one that goes on with a character.
+    if let Some(escape) = cut.len().checked_sub(2).and_then(|last| cut.get(last..)?.find('%').map(|at| last + at)) {
+        cut = cut.get(..escape).unwrap_or("");
+    }
+    let goes_on = |rest: &str| matches!(rest.as_bytes(), [b'%', b'8' | b'9' | b'A' | b'B', ..]);
+    while path.get(cut.len()..).is_some_and(goes_on)
+        && let Some(before) = cut.len().checked_sub(3).and_then(|at| cut.get(..at))
+        && cut.get(before.len()..).is_some_and(|escape| escape.starts_with('%'))
+    {
+        cut = before;
+    }
+    cut
+}
+
 /// `host` without the dot of the root, in lower case already.
 fn trim_host(host: &str) -> &str {
     host.strip_suffix('.').filter(|rest| !rest.is_empty()).unwrap_or(host)
 }
 
-/// `value` trimmed, without control characters.
+/// `value` trimmed, without control characters and byte order marks.
 pub(crate) fn clean(value: Cow<'_, str>) -> Cow<'_, str> {
     // What nearly every text is.
     if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !value.starts_with(' ') && !value.ends_with(' ') {
         return value;
     }
+    let is_unwanted = |c: char| c.is_control() || c == '\u{feff}';
     let trimmed = value.trim();
-    if trimmed.chars().any(char::is_control) {
-        return Cow::Owned(trimmed.chars().filter(|c| !c.is_control()).collect());
+    if trimmed.contains(is_unwanted) {
+        return Cow::Owned(trimmed.replace(is_unwanted, ""));
     }
     if trimmed.len() == value.len() { value } else { Cow::Owned(trimmed.to_owned()) }
 }
@@ -285,15 +320,40 @@ pub enum AdClick {
     Other,
 }
 
+/// The parameters by which advertising networks mark a click, and whether their value names the click itself: one click has
+/// one value, which tells two visits apart.
+const AD_CLICKS: &[(&str, AdClick, bool)] = &[
+    ("gclid", AdClick::Search, true),
+    ("wbraid", AdClick::Search, true),
+    ("gbraid", AdClick::Search, true),
+    ("msclkid", AdClick::Search, true),
+    ("yclid", AdClick::Search, true),
+    ("ymclid", AdClick::Search, true),
+    ("vmcid", AdClick::Search, true),
+    ("sznclid", AdClick::Search, true),
+    // SPEC G6 names fbclid and ttclid as marks of paid social.
+    ("fbclid", AdClick::Social, true),
+    ("ttclid", AdClick::Social, true),
+    ("twclid", AdClick::Social, true),
+    ("li_fat_id", AdClick::Social, true),
+    ("epik", AdClick::Social, true),
+    ("rdt_cid", AdClick::Social, true),
+    ("ScCid", AdClick::Social, true),
+    ("qclid", AdClick::Social, true),
+    ("vk_click_id", AdClick::Social, true),
+    ("dclid", AdClick::Other, true),
+    ("tblci", AdClick::Other, true),
+    ("dicbo", AdClick::Other, true),
+    ("gclsrc", AdClick::Search, false),
+    ("gad_source", AdClick::Search, false),
+    ("gad_campaignid", AdClick::Search, false),
+];
+
 impl AdClick {
-    fn from_parameter(name: &str) -> Option<Self> {
-        match name {
-            "gclid" | "wbraid" | "gbraid" | "msclkid" | "yclid" => Some(Self::Search),
-            // SPEC G6 names fbclid and ttclid as marks of paid social.
-            "fbclid" | "ttclid" | "twclid" | "li_fat_id" | "epik" | "rdt_cid" | "ScCid" => Some(Self::Social),
-            "dclid" | "gad_source" => Some(Self::Other),
-            _ => None,
-        }
+    /// The network that marks clicks with the parameter `name`, and whether its value names the click.
+    fn from_parameter(name: &str) -> Option<(Self, bool)> {
+        let row = AD_CLICKS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
+        row.map(|&(_, network, names_click)| (network, names_click))
     }
 }
 
@@ -312,14 +372,20 @@ pub struct Campaign {
     pub content: String,
     /// The mark of an advertising network.
     pub ad_click: Option<AdClick>,
+    /// The number of the click's id, see [`Marks::number`].
+    pub(crate) click: u32,
+    /// Whether a text was longer.
+    pub(crate) is_cut: bool,
 }
 
 impl Campaign {
-    /// What tells two campaigns apart when sessions are stitched: source, medium and name, joined by U+001F.
+    /// Whether it names a source, a medium or a campaign.
+    pub fn is_tagged(&self) -> bool {
+        !self.source.is_empty() || !self.medium.is_empty() || !self.name.is_empty()
+    }
+
+    /// What tells two campaigns apart: source, medium and name, joined by U+001F.
     pub fn key(&self) -> String {
-        if self.source.is_empty() && self.medium.is_empty() && self.name.is_empty() {
-            return "\u{1f}\u{1f}".to_owned();
-        }
         [&*self.source, &*self.medium, &*self.name].join("\u{1f}")
     }
 }
@@ -348,8 +414,11 @@ mod tests {
             assert_eq!(WebUrl::parse(text).unwrap_err(), error, "{text:?}");
         }
         let long = |len: usize| format!("https://example.com/{}", "a".repeat(len - 20));
-        assert!(WebUrl::parse(long(URL_MAX_CHARS)).is_ok());
-        assert_eq!(WebUrl::parse(long(URL_MAX_CHARS + 1)).unwrap_err(), InvalidUrl::Length);
+        assert!(!WebUrl::parse(long(URL_MAX_CHARS)).unwrap().is_cut());
+        assert!(WebUrl::parse(long(URL_MAX_CHARS + 1)).unwrap().is_cut());
+        let huge =
+            WebUrl::parse(format!("https://example.com/{}?{}#{}", "é".repeat(9_000), "é".repeat(9_000), long(9_000)));
+        assert!(huge.unwrap().path().len() <= URL_MAX_CHARS);
     }
 
     #[test]
@@ -360,6 +429,8 @@ mod tests {
             ("http://bücher.example/ü", "xn--bcher-kva.example", "/%C3%BC"),
             ("http://[::1]:3000/x", "[::1]", "/x"),
             ("http://user:secret@example.com/x", "example.com", "/x"),
+            ("https://my_site.example.com/%e6%a9%9f", "my_site.example.com", "/%E6%A9%9F"),
+            ("https://example.com/機/%7Ex|y", "example.com", "/%E6%A9%9F/~x%7Cy"),
         ] {
             let url = WebUrl::parse(text).unwrap();
             assert_eq!((url.host(), url.path()), (host, path), "{text}");
@@ -374,6 +445,7 @@ mod tests {
             "https://www.example.com/",
             "http://example.com/A/b-c_d~e.html?utm_source=x&y=%C3%A9+z",
             "https://a-b.example.co.uk/shop/p,1;v=2/@me/(x)!?q=a/b?c:d",
+            "https://example.com/%E6%A9%9F/a%2Fb?x=%e6",
         ] {
             assert!(Parts::of_normal(text).is_some(), "{text}");
             assert_eq!(WebUrl::parse(text), WebUrl::normalise(text));
@@ -390,6 +462,9 @@ mod tests {
             "https://a/../b",
             "https://a/%2e%2E/b",
             "https://a/b/.",
+            "https://a/%e6",
+            "https://a/%41",
+            "https://a/100%",
             "https://a/ü",
             "https://a/b c",
             "https://a/#x",
@@ -401,6 +476,18 @@ mod tests {
         ] {
             assert_eq!(Parts::of_normal(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn every_ad_click_is_found_and_its_value_names_the_click() {
+        for &(name, network, names_click) in AD_CLICKS {
+            let read = |value: &str| WebUrl::parse(format!("https://e.com/?a=1&{name}={value}")).unwrap().campaign();
+            assert_eq!(read("x").ad_click, Some(network), "{name}");
+            assert_eq!(read("x").click != read("y").click, names_click, "{name}");
+            assert_eq!(read("x"), read("x"));
+        }
+        let both = |id: &str| WebUrl::parse(format!("https://e.com/?gad_source=1&gclid={id}")).unwrap().campaign();
+        assert_ne!(both("x").click, both("y").click);
     }
 
     #[test]
@@ -417,6 +504,8 @@ mod tests {
                 term: "t".into(),
                 content: "c".into(),
                 ad_click: Some(AdClick::Social),
+                click: Marks::number("9"),
+                is_cut: false,
             }
         );
         assert_eq!(campaign.key(), "news letter\u{1f}email\u{1f}a");

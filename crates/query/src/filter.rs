@@ -1,6 +1,8 @@
 //! Filters: which events, sessions or visitors a query is about.
 
-use zenovay_domain::{Dimension, DimensionLevel};
+use std::borrow::Cow;
+
+use zenovay_domain::{Dimension, DimensionLevel, normal_path};
 
 /// Any combination of conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,6 +36,16 @@ pub struct Condition {
     pub values: Vec<String>,
     /// Whom the condition chooses; `None` is the field's own level, see [`Field::level`].
     pub level: Option<FilterLevel>,
+}
+
+impl Condition {
+    /// The values in the form in which the field's texts are stored: paths have one spelling, see [`normal_path`].
+    pub(crate) fn normal_values(&self) -> Cow<'_, [String]> {
+        if self.field.column() != Dimension::Path {
+            return Cow::Borrowed(&self.values);
+        }
+        Cow::Owned(self.values.iter().map(|value| normal_path(value).into_owned()).collect())
+    }
 }
 
 /// What a condition looks at, or a breakdown groups by.
@@ -93,7 +105,8 @@ pub enum FilterLevel {
     Visitor,
 }
 
-/// How a value is compared. All comparisons are exact on bytes: upper and lower case differ.
+/// How a value is compared. All comparisons are exact on bytes: upper and lower case differ. Only the percent-encoding of
+/// paths makes no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Equal to one of the values.

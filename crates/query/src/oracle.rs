@@ -16,6 +16,7 @@ use crate::{
 /// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
 ///
 /// As everywhere, a session has one visitor and is no longer than [`zenovay_domain::SESSION_MAX_MS`].
+/// Paths have their one spelling, [`zenovay_domain::normal_path`]: stores read them so, however they were stored.
 pub fn answer(events: &[Event], query: &Query) -> Answer {
     let website = Website::new(events);
     let chosen = Chosen::new(&website, query);
@@ -147,7 +148,7 @@ impl<'a> Website<'a> {
     }
 
     fn chooses_at(&self, condition: &Condition, level: FilterLevel, range: TimeRange, event: &Event) -> bool {
-        let passes = |text: &str| condition.operator.matches(text, &condition.values);
+        let passes = |text: &str| condition.operator.matches(text, &condition.normal_values());
         match level {
             FilterLevel::Event => passes(&self.value(event, &condition.field)),
             FilterLevel::Session => {

@@ -44,7 +44,7 @@ impl Sessions {
         (
             (0..self.count, STEPS, prop::sample::select(&[0u8, 0, 0, 0, 1, 1, 2, 3, 10][..])),
             (
-                text(&["", "/", "/a", "/a/b", "/blog/x", "/é"]),
+                text(&["", "/", "/a", "/a/b", "/blog/x", "/%C3%A9"]),
                 text(&["", "Home", "Blog"]),
                 text(&[
                     "",

@@ -2,7 +2,6 @@
 
 pub mod conformance;
 mod directory;
-mod domain_name;
 mod error;
 mod model;
 mod month;
@@ -11,7 +10,6 @@ mod sqlite;
 mod traits;
 
 pub use directory::CachedDirectory;
-pub use domain_name::normalize_domain;
 pub use error::{Result, StoreError};
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
-use zenovay_ingest::{check_settings, parse_domain};
+use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings, parse_domain};
+use zenovay_ingest::check_settings;
 use zenovay_store::{Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore};
 
 use super::context;
@@ -88,7 +88,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 id: WebsiteId::from_random_bytes(rand::random()),
                 team_id: team,
                 user_id: None,
-                domain: parse_domain(&domain).map_err(Failure::new)?,
+                domain: read_domain(&domain)?,
                 name,
                 tracking_code: TrackingCode::from_random_bytes(rand::random()),
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
@@ -174,6 +174,10 @@ fn show(
     Ok(())
 }
 
+fn read_domain(text: &str) -> Result<String, Failure> {
+    parse_domain(text).map_err(|problem| Failure::new(format!("domain: {problem}")))
+}
+
 /// Changes what `assignments` name, and checks what comes out of it.
 fn change(website: &mut Website, assignments: &[Assignment]) -> Result<(), Failure> {
     let mut settings = match serde_json::to_value(&website.settings) {
@@ -183,7 +187,7 @@ fn change(website: &mut Website, assignments: &[Assignment]) -> Result<(), Failu
     for Assignment { name, value } in assignments {
         match name.as_str() {
             "name" => website.name.clone_from(value),
-            "domain" => website.domain = parse_domain(value).map_err(Failure::new)?,
+            "domain" => website.domain = read_domain(value)?,
             _ => assign(&mut settings, name, value).map_err(Failure::usage)?,
         }
     }

@@ -16,7 +16,7 @@ use zenovay_store::UsageStore;
 
 use super::envelope::{ApiError, Success};
 use super::guard::{Authorized, IngestBatch};
-use super::tracking::new_event;
+use super::tracking::{count_mends, new_event};
 use super::{body, outcomes};
 use crate::state::AppState;
 
@@ -107,6 +107,7 @@ fn judge_rows(
     let batch = parse_batch(&body).map_err(whole)?;
     let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
     let rules: Arc<SiteRules> = state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
+    count_mends(batch.mends);
     let judge = |item: Result<_, Refusal>| {
         let accepted = state.ingest.batch_event(&item?, &rules, now)?;
         Ok(new_event(accepted, &rules, now))

@@ -19,6 +19,7 @@ use super::envelope::ApiError;
 use super::errors;
 use super::key_headers::{KeyUsage, seconds_until};
 use crate::state::AppState;
+use crate::telemetry::Limit;
 
 /// An action of [`Action`], as a type.
 pub trait Permission: 'static {
@@ -169,7 +170,7 @@ fn check(
     let limits = state.plans.limits(credential.plan().unwrap_or(Plan::Free));
     let minute = charge_minute(state, &credential, limits, now);
     if let Some(refused) = minute.as_ref().filter(|minute| !minute.allowed) {
-        metrics::counter!("zenovay_limit_refusals_total", "limit" => "key_minute").increment(1);
+        Limit::KeyMinute.refused();
         let usage = state.store.usage(credential.key_id, now).ok();
         let usage = usage.map(|usage| key_usage(limits, minute, usage, now));
         return Checked { usage, result: Err(errors::minute_limited(refused)) };
@@ -188,7 +189,7 @@ fn check(
     let result = match decided {
         Err(error) => Err(error),
         Ok(_) if !charge => {
-            metrics::counter!("zenovay_limit_refusals_total", "limit" => "key_month").increment(1);
+            Limit::KeyMonth.refused();
             Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, now)))
         }
         Ok((website, plan)) => Ok((credential, website, plan, usage)),
@@ -236,7 +237,7 @@ fn unknown_key(state: &AppState, client: std::net::IpAddr, now: Timestamp) -> Ap
     if decision.allowed {
         Denial::InvalidKey.into()
     } else {
-        metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_auth").increment(1);
+        Limit::AddressAuth.refused();
         errors::address_limited(&decision)
     }
 }

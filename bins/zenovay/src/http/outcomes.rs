@@ -7,24 +7,28 @@ use std::sync::OnceLock;
 use actix_web::http::header::HeaderName;
 use metrics::Counter;
 use zenovay_events::{AppendError, AppendOutcome, AppendReceipt};
-use zenovay_ingest::{DropReason, Outcome, RefusalReason};
+use zenovay_ingest::{DropReason, Mend, Outcome, RefusalReason};
 
 /// The response header in which developers read what became of a hit.
 pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
+
+/// The counter of one outcome.
+pub fn counter(outcome: Outcome) -> Counter {
+    metrics::counter!(
+        "zenovay_ingest_outcomes_total", "outcome" => outcome.as_str(), "reason" => outcome.reason()
+    )
+}
+
+/// The counter of one change to an event that is stored all the same.
+pub fn mends(mend: Mend) -> Counter {
+    metrics::counter!("zenovay_ingest_mended_total", "what" => mend.as_str())
+}
 
 /// Counts one outcome.
 pub fn count(outcome: Outcome) {
     /// A counter for each outcome, made once: the hot path neither hashes nor allocates.
     static COUNTERS: OnceLock<Vec<(Outcome, Counter)>> = OnceLock::new();
-    let counters = COUNTERS.get_or_init(|| {
-        let counter = |outcome: Outcome| {
-            metrics::counter!(
-                "zenovay_ingest_outcomes_total",
-                "outcome" => outcome.as_str(), "reason" => outcome.reason()
-            )
-        };
-        Outcome::all().map(|outcome| (outcome, counter(outcome))).collect()
-    });
+    let counters = COUNTERS.get_or_init(|| Outcome::all().map(|outcome| (outcome, counter(outcome))).collect());
     if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == outcome) {
         counter.increment(1);
     }

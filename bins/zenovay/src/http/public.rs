@@ -16,6 +16,7 @@ use super::envelope::{ApiError, Success};
 use super::external::{analytics::by_visitors, rounded};
 use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
+use crate::telemetry::Limit;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).
@@ -173,7 +174,7 @@ fn limit(state: &AppState, req: &HttpRequest, now: Timestamp) -> Result<(), ApiE
     if decision.allowed {
         return Ok(());
     }
-    metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_public").increment(1);
+    Limit::AddressPublic.refused();
     Err(errors::address_limited(&decision))
 }
 

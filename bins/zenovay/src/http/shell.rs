@@ -1,7 +1,6 @@
 //! The outermost layer of the application. Every answer passes through it: here it gets its request id, its security
 //! headers, its error body, its line in the log and its place in the metrics, and here a panic becomes one 500.
 
-use std::cell::OnceCell;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -39,28 +38,23 @@ pub struct Shell {
 pub struct Route {
     pattern: &'static str,
     is_forwarded: bool,
-    duration: OnceCell<Histogram>,
-    requests: [OnceCell<Counter>; STATUS_CLASSES.len()],
+    duration: Histogram,
+    requests: [Counter; STATUS_CLASSES.len()],
 }
 
 impl Route {
-    /// The route with this pattern. Its metrics exist from its first answer on. `is_forwarded` says that the proxies of
+    /// The route with this pattern. Its metrics begin with it, at zero. `is_forwarded` says that the proxies of
     /// other websites may pass requests on to it, under paths of their own.
     pub fn new(pattern: &'static str, is_forwarded: bool) -> Self {
-        Self { pattern, is_forwarded, duration: OnceCell::new(), requests: Default::default() }
+        let counter = |status| metrics::counter!("zenovay_http_requests_total", "route" => pattern, "status" => status);
+        let duration = metrics::histogram!("zenovay_http_request_duration_seconds", "route" => pattern);
+        Self { pattern, is_forwarded, duration, requests: STATUS_CLASSES.map(counter) }
     }
 
-    /// Counts one answer. The metrics are looked up once: the hot path neither hashes nor allocates.
+    /// Counts one answer. The metrics were looked up before: the hot path neither hashes nor allocates.
     fn measure(&self, status: StatusCode, elapsed: Duration) {
-        let class = status_class(status);
-        let counter = || {
-            metrics::counter!(
-                "zenovay_http_requests_total", "route" => self.pattern, "status" => STATUS_CLASSES[class]
-            )
-        };
-        self.requests[class].get_or_init(counter).increment(1);
-        let histogram = || metrics::histogram!("zenovay_http_request_duration_seconds", "route" => self.pattern);
-        self.duration.get_or_init(histogram).record(elapsed);
+        self.requests[status_class(status)].increment(1);
+        self.duration.record(elapsed);
     }
 }
 

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{Timestamp, TrackingCode};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
 use zenovay_ingest::{
-    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Outcome, Refusal, RefusalReason, Rejected, SiteRules, decode_body,
-    parse_hit,
+    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Mends, Outcome, Refusal, RefusalReason, Rejected, SiteRules,
+    decode_body, parse_hit,
 };
 use zenovay_limits::AddressClass;
 
@@ -17,6 +17,7 @@ use super::envelope::ApiError;
 use super::params::Params;
 use super::{body, client_ip, cors, errors, outcomes};
 use crate::state::AppState;
+use crate::telemetry::Limit;
 
 /// The wish of Global Privacy Control.
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
@@ -110,7 +111,7 @@ async fn accept(
     let client = client_ip::of(req, &state.trusted_proxies);
     let decision = state.addresses.charge(AddressClass::Tracking, client, now);
     if !decision.allowed {
-        metrics::counter!("zenovay_limit_refusals_total", "limit" => "address_tracking").increment(1);
+        Limit::AddressTracking.refused();
         let outcome = Outcome::Refused(RefusalReason::RateLimited);
         return Err(Ended { answer: Err(errors::address_limited(&decision)), outcome });
     }
@@ -126,9 +127,11 @@ async fn accept(
     };
 
     let text = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
+    // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
+    let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     let hit = Hit {
-        origin: text(header::ORIGIN),
-        referer: text(header::REFERER),
+        origin: page(header::ORIGIN),
+        referer: page(header::REFERER),
         user_agent: text(header::USER_AGENT),
         accept_language: text(header::ACCEPT_LANGUAGE),
         sec_gpc: text(SEC_GPC),
@@ -149,6 +152,7 @@ pub fn new_event(accepted: Accepted, rules: &SiteRules, now: Timestamp) -> NewEv
     if accepted.clock_corrected {
         metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
     }
+    count_mends(accepted.mends);
     NewEvent {
         website: rules.website(),
         received_at: now,
@@ -167,6 +171,13 @@ fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
         platform: text("sec-ch-ua-platform"),
         platform_version: text("sec-ch-ua-platform-version"),
         form_factors: text("sec-ch-ua-form-factors"),
+    }
+}
+
+/// Counts what was changed in what is stored all the same.
+pub fn count_mends(mends: Mends) {
+    for mend in mends.iter() {
+        outcomes::mends(mend).increment(1);
     }
 }
 

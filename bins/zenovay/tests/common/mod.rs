@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix_web::body::{self, BoxBody};
 use actix_web::dev::{Service, ServiceResponse};
-use actix_web::http::{Method, header::HeaderMap};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::test;
 use actix_web::web::Bytes;
 use rand::SeedableRng;
@@ -361,6 +362,7 @@ pub struct TestCall<'a> {
 
 impl TestCall<'_> {
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("a header");
         self.request = self.request.append_header((name, value));
         self
     }

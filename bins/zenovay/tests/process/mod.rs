@@ -124,12 +124,21 @@ impl Site {
 
     /// Starts the server under `wrapper` (a program and its arguments, such as `strace …`) with `environment`.
     pub fn serve_with(&self, wrapper: &[&str], environment: &[(&str, &str)]) -> Server {
+        self.start(wrapper, environment, "127.0.0.0/8")
+    }
+
+    /// Starts the server, which believes the proxies in `networks`.
+    pub fn serve_trusting(&self, networks: &str) -> Server {
+        self.start(&[], &[], networks)
+    }
+
+    fn start(&self, wrapper: &[&str], environment: &[(&str, &str)], trusted_proxies: &str) -> Server {
         let mut words = wrapper.to_vec();
         words.push(BINARY);
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
-            .args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.0/8", "--config"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", trusted_proxies, "--config"])
             .arg(&self.config)
             .arg("--data-dir")
             .arg(&self.data_dir)

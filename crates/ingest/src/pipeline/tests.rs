@@ -351,3 +351,230 @@ fn batch_events_take_any_past_time_and_no_future() {
     let Err(Rejected::Refused(refusal)) = track(NOW + BELIEVED_FUTURE_MS + 1) else { panic!() };
     assert!(refusal.fields.contains_key("ts"));
 }
+
+/// A website with cookies and one without, where nobody names a visitor.
+fn cookies() -> SiteRules {
+    rules(WebsiteSettings { cookieless: false, ..Default::default() })
+}
+
+/// Who sent what: `session`, further members, the address, and when.
+struct Sent<'a>(&'a str, &'a str, &'a str, i64);
+
+fn track(pipeline: &Pipeline, rules: &SiteRules, Sent(session, members, ip, ms): Sent<'_>) -> Event {
+    let body = body(members).replace("session-1", session).replace("?utm_source=fb", "");
+    let hit = Hit { received_at: at(ms), ip: ip.parse().unwrap(), ..page(&body) };
+    pipeline.track(&hit, rules).unwrap().event
+}
+
+fn beat(pipeline: &Pipeline, rules: &SiteRules, Sent(session, members, ip, ms): Sent<'_>) -> Result<Event, Rejected> {
+    let body = format!(r#"{{"session_id":"{session}","engagement_ms":15000{members}}}"#);
+    let hit = Hit::new(body.as_bytes(), ip.parse().unwrap(), at(ms));
+    // As a CDN sends it that names itself.
+    pipeline.heartbeat(&Hit { user_agent: Some("Amazon CloudFront"), ..hit }, rules).map(|accepted| accepted.event)
+}
+
+fn ids(event: &Event) -> (VisitorId, SessionId) {
+    (event.visitor, event.session)
+}
+
+const PHONE: &str = "198.51.100.7";
+const OFFICE: &str = "2001:db8:1::7";
+
+/// matomo-org/tracker-proxy#94.
+#[test]
+fn a_visit_has_one_visitor_whatever_address_and_agent_it_comes_with() {
+    for rules in [rules(WebsiteSettings::default()), cookies()] {
+        for flag in ["", r#","cookieless":true"#] {
+            let pipeline = fresh_pipeline();
+            let first = track(&pipeline, &rules, Sent("session-a", flag, PHONE, 0));
+            assert_eq!(ids(&track(&pipeline, &rules, Sent("session-a", flag, OFFICE, 1_000))), ids(&first));
+            assert_eq!(ids(&beat(&pipeline, &rules, Sent("session-a", flag, OFFICE, 2_000)).unwrap()), ids(&first));
+            assert_eq!(ids(&beat(&pipeline, &rules, Sent("session-a", "", OFFICE, 3_000)).unwrap()), ids(&first));
+            let other = track(&pipeline, &rules, Sent("session-b", flag, OFFICE, 4_000));
+            assert_ne!(other.visitor, first.visitor, "another session id from another address");
+        }
+    }
+}
+
+/// S4's body, sent with many visitor ids.
+#[test]
+fn another_visitor_id_is_another_visit_on_a_website_with_cookies() {
+    let count = |rules: &SiteRules| {
+        let pipeline = fresh_pipeline();
+        let mut seen = std::collections::HashSet::new();
+        for round in 0..2 {
+            for number in 0..50 {
+                let id = format!(r#","visitor_id":"v-{number}""#);
+                seen.insert(ids(&track(&pipeline, rules, Sent("srv-session-abcdef", &id, PHONE, round))));
+            }
+        }
+        seen.len()
+    };
+    assert_eq!(count(&cookies()), 50);
+    assert_eq!(count(&rules(WebsiteSettings::default())), 1, "without cookies ids say nothing");
+}
+
+#[test]
+fn a_visitor_id_that_comes_during_a_visit_does_not_split_it_and_identify_merges_nobody() {
+    let (pipeline, rules) = (fresh_pipeline(), cookies());
+    let (one, two) = (r#","visitor_id":"v-1""#, r#","visitor_id":"v-2""#);
+    let first = track(&pipeline, &rules, Sent("session-a", "", PHONE, 0));
+    let consent = track(&pipeline, &rules, Sent("session-a", one, PHONE, 1));
+    assert_eq!(ids(&consent), ids(&first));
+    assert_ne!(ids(&track(&pipeline, &rules, Sent("session-a", two, PHONE, 2))), ids(&first));
+    assert_eq!(ids(&track(&pipeline, &rules, Sent("session-a", "", OFFICE, 3))), ids(&first));
+    let later = track(&pipeline, &rules, Sent("session-b", one, PHONE, 4));
+    assert_ne!(later.visitor, first.visitor, "nobody is merged with the visitor before");
+    for (number, id) in [(5, one), (6, two)] {
+        let identify = format!(r#"{id},"event_type":"identify","user_id":"me@example.com""#);
+        let event = track(&pipeline, &rules, Sent(&format!("session-{number}"), &identify, PHONE, number));
+        let page = track(&pipeline, &rules, Sent(&format!("session-{number}"), id, PHONE, number));
+        assert_eq!(ids(&event), ids(&page));
+    }
+    let visitor = |id| track(&pipeline, &rules, Sent("session-c", id, PHONE, 9)).visitor;
+    assert_ne!(visitor(one), visitor(two));
+}
+
+/// matomo-org/matomo#11605.
+#[test]
+fn a_new_source_begins_a_new_visit_also_with_a_clients_session() {
+    let url = |query: &str, more: &str| {
+        format!(
+            r#"{{"url":"https://example.com/{query}","session_id":"session-1","visitor_id":"v","user_agent":"{CHROME}",
+            "device_type":"","browser":"","os":""{more}}}"#
+        )
+    };
+    let referrer = |url: &str| format!(r#","referrer":"{url}""#);
+    let visits = |pages: &[(&str, String)]| {
+        let (pipeline, rules) = (fresh_pipeline(), cookies());
+        let mut seen = Vec::new();
+        for (second, (query, more)) in (0..).zip(pages) {
+            let body = url(query, more);
+            let event = pipeline.track(&Hit { received_at: at(second * 1_000), ..page(&body) }, &rules).unwrap().event;
+            assert!(seen.first().is_none_or(|&(visitor, _)| visitor == event.visitor));
+            if !seen.contains(&ids(&event)) {
+                seen.push(ids(&event));
+            }
+            let beat = beat(&pipeline, &rules, Sent("session-1", r#","visitor_id":"v""#, PHONE, second * 1_000 + 1));
+            assert_eq!(ids(&beat.unwrap()), ids(&event), "heartbeats go to the latest part");
+        }
+        seen.len()
+    };
+    let none = String::new;
+    assert_eq!(visits(&[("?utm_campaign=one", none()), ("", none()), ("?utm_campaign=two", none())]), 2);
+    assert_eq!(visits(&[("?gclid=1", none()), ("?gclid=1", none()), ("?gclid=2", none())]), 2);
+    let (google, other) = (referrer("https://www.google.com/"), referrer("https://blog.partner.example/x"));
+    assert_eq!(visits(&[("", google.clone()), ("", referrer("https://www.google.de/")), ("", other.clone())]), 2);
+    assert_eq!(visits(&[("", none()), ("", other)]), 2);
+    for passed in [
+        "https://www.paypal.com/checkout",
+        "https://accounts.google.com/",
+        "https://login.microsoftonline.com/x",
+        "https://shop.example.com/cart",
+        "chrome-extension://abc/x",
+    ] {
+        assert_eq!(visits(&[("", google.clone()), ("", referrer(passed)), ("", none())]), 1, "{passed}");
+    }
+}
+
+/// Heartbeats make nobody live who has no event.
+#[test]
+fn a_heartbeat_counts_only_for_a_session_with_an_event() {
+    for (rules, members) in [
+        (rules(WebsiteSettings::default()), ""),
+        (rules(WebsiteSettings::default()), r#","cookieless":true"#),
+        (cookies(), r#","visitor_id":"v""#),
+        (cookies(), ""),
+    ] {
+        let pipeline = fresh_pipeline();
+        let sent = |ms| Sent("made-up-session", members, PHONE, ms);
+        assert_eq!(beat(&pipeline, &rules, sent(0)), Err(DropReason::NoSession.into()));
+        track(&pipeline, &rules, sent(1));
+        assert!(beat(&pipeline, &rules, sent(2)).is_ok());
+        assert!(beat(&pipeline, &rules, sent(29 * 60_000)).is_ok());
+        assert_eq!(beat(&pipeline, &rules, sent(3 * 3_600_000)), Err(DropReason::NoSession.into()), "{members}");
+    }
+    let bot = Hit { user_agent: Some("Googlebot/2.1"), ..page(r#"{"session_id":"made-up-session"}"#) };
+    assert_eq!(fresh_pipeline().heartbeat(&bot, &cookies()), Err(DropReason::Bot.into()));
+}
+
+/// What the store gives back of `event` after a restart.
+fn restore(pipeline: &Pipeline, rules: &SiteRules, event: &Event) {
+    let text = |dimension| event.dimensions.get(dimension);
+    let utm = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign].map(text).join("\u{1f}");
+    pipeline.restore_visit(
+        rules,
+        &OpenVisit {
+            visitor: event.visitor,
+            session: event.session,
+            is_known: !event.flags.contains(EventFlags::COOKIELESS),
+            began_at: event.at,
+            last_at: event.at,
+            campaign: &utm,
+            referrer: text(Dimension::Referrer),
+            channel: text(Dimension::Channel),
+        },
+    );
+}
+
+#[test]
+fn a_visit_goes_on_after_a_restart() {
+    for (rules, members) in [
+        (rules(WebsiteSettings::default()), ""),
+        (rules(WebsiteSettings::default()), r#","cookieless":true"#),
+        (cookies(), r#","visitor_id":"v""#),
+        (cookies(), ""),
+    ] {
+        let source = format!(r#"{members},"utm_campaign":"one","referrer":"https://www.google.com/""#);
+        let first = track(&fresh_pipeline(), &rules, Sent("session-a", &source, PHONE, 0));
+        let other = track(&fresh_pipeline(), &rules, Sent("session-b", "", PHONE, 0));
+        let pipeline = fresh_pipeline();
+        restore(&pipeline, &rules, &first);
+        restore(&pipeline, &rules, &other);
+        assert_eq!(
+            ids(&beat(&pipeline, &rules, Sent("session-a", "", OFFICE, 1_000)).unwrap()),
+            ids(&first),
+            "{members}"
+        );
+        assert_eq!(ids(&track(&pipeline, &rules, Sent("session-a", &source, OFFICE, 2_000))), ids(&first), "{members}");
+        let changed = source.replace("one", "two");
+        let part = track(&pipeline, &rules, Sent("session-a", &changed, OFFICE, 3_000));
+        assert_eq!((part.visitor, part.session == first.session), (first.visitor, false), "{members}");
+        let restarted = fresh_pipeline();
+        restore(&restarted, &rules, &part);
+        assert_eq!(ids(&beat(&restarted, &rules, Sent("session-a", members, OFFICE, 4_000)).unwrap()), ids(&part));
+        assert!(beat(&restarted, &rules, Sent("session-x", "", OFFICE, 4_000)).is_err());
+    }
+}
+
+#[test]
+fn who_asks_not_to_be_known_is_in_no_visit_of_a_visitor_with_an_id() {
+    let (pipeline, rules) = (fresh_pipeline(), cookies());
+    let known = track(&pipeline, &rules, Sent("session-a", r#","visitor_id":"v""#, PHONE, 0));
+    let body = body(r#","visitor_id":"v""#).replace("session-1", "session-a");
+    let gpc = pipeline.track(&Hit { sec_gpc: Some("1"), ..page(&body) }, &rules).unwrap().event;
+    assert_ne!(gpc.visitor, known.visitor);
+}
+
+/// An order number that a stranger sends first takes nothing from who sells.
+#[test]
+fn event_ids_of_visitors_and_keys_of_batches_are_apart() {
+    let (pipeline, rules) = (fresh_pipeline(), cookies());
+    let key = |visitor: &str, session: &str| {
+        let body = body(&format!(r#","event_id":"order-1","visitor_id":"{visitor}""#)).replace("session-1", session);
+        pipeline.track(&page(&body), &rules).unwrap().idempotency_key.unwrap()
+    };
+    let batch = |visitor: &str| {
+        let body = format!(
+            r#"{{"trackingCode":"ZV_test","events":[{{"type":"purchase","ts":{NOW},"visitorId":"{visitor}",
+            "sessionId":"session-1","props":{{}},"idempotencyKey":"order-1"}}]}}"#
+        );
+        let request = parse_batch(body.as_bytes()).unwrap();
+        let event = pipeline.batch_event(request.events[0].as_ref().unwrap(), &rules, at(0)).unwrap();
+        event.idempotency_key.unwrap()
+    };
+    assert_eq!(key("a", "session-1"), key("a", "session-2"), "the same visitor's again");
+    assert_ne!(key("a", "session-1"), key("b", "session-3"));
+    assert_ne!(key("a", "session-1"), batch("a"));
+    assert_eq!(batch("a"), batch("b"), "a key is the holder's");
+}

@@ -158,6 +158,7 @@ impl<'a> Scan<'a> {
         let dimension = condition.field.column();
         let texts = self.texts(dimension);
         let in_use = self.codes_in_use(dimension)?;
+        let values = condition.normal_values();
         let mut passing = self.work.bits(texts.len())?;
         self.work.for_each_block(0..texts.len(), |block| {
             for code in block {
@@ -165,10 +166,8 @@ impl<'a> Scan<'a> {
                 let code = code as u32;
                 if in_use.as_ref().is_none_or(|in_use| in_use.contains(code)) {
                     let passes = match &condition.field {
-                        Field::Property(name) => {
-                            condition.operator.matches(&property_text(text, name), &condition.values)
-                        }
-                        _ => condition.operator.matches(text, &condition.values),
+                        Field::Property(name) => condition.operator.matches(&property_text(text, name), &values),
+                        _ => condition.operator.matches(text, &values),
                     };
                     passing.insert_if(code, passes);
                 }

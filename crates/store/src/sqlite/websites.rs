@@ -1,13 +1,13 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_auth::Credential;
-use zenovay_domain::{Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone};
+use zenovay_domain::{Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone, parse_host};
 
 use super::SqliteStore;
 use super::rows::{WebsiteRow, check_name, damaged, decode};
 use super::teams::load_team;
 use crate::schema::{deleted_websites, folded_strings, websites};
-use crate::{Folded, NewWebsite, Result, StoreError, WebsiteStore, normalize_domain};
+use crate::{Folded, NewWebsite, Result, StoreError, WebsiteStore};
 
 const DAY_MS: i64 = 86_400_000;
 /// How long counts of folded strings are kept.
@@ -37,7 +37,8 @@ pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingC
 
 /// Checks what can be written, and brings the domain into its stored form.
 fn checked(mut website: Website) -> Result<Website> {
-    website.domain = normalize_domain(&website.domain)?;
+    website.domain = parse_host(website.domain.trim())
+        .map_err(|problem| StoreError::Invalid { field: "domain", reason: problem.to_string() })?;
     check_name(&website.name)?;
     let zone = &website.settings.time_zone;
     if zone.parse::<Zone>().is_err() {

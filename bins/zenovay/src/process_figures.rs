@@ -1,0 +1,75 @@
+//! What the kernel says of this process and of the disk, under the names that Prometheus' own clients use. Where it has no
+//! `/proc`, what is read from there is absent.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::statvfs;
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
+
+/// Fields of `/proc/self/stat`, of which the first two are cut off: the name in the second may have spaces in it.
+struct Stat<'a>(Vec<&'a str>);
+
+impl<'a> Stat<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        Some(Self(rest.split_whitespace().collect()))
+    }
+
+    /// Field `number` of proc_pid_stat(5), which counts from 1.
+    fn field(&self, number: usize) -> Option<u64> {
+        self.0.get(number.checked_sub(3)?)?.parse().ok()
+    }
+}
+
+/// When the kernel started, in seconds since 1970.
+fn boot_time() -> Option<u64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
+/// Sets the `process_` metrics.
+pub fn report() {
+    let gauge = |name: &'static str, value: Option<u64>| {
+        if let Some(value) = value {
+            metrics::gauge!(name).set(value as f64);
+        }
+    };
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    if let Some(stat) = Stat::parse(&text) {
+        let ticks = clock_ticks_per_second().max(1);
+        if let (Some(user), Some(system)) = (stat.field(14), stat.field(15)) {
+            metrics::counter!("process_cpu_seconds_total").absolute((user + system) / ticks);
+        }
+        gauge("process_threads", stat.field(20));
+        gauge("process_start_time_seconds", boot_time().zip(stat.field(22)).map(|(boot, start)| boot + start / ticks));
+        gauge("process_virtual_memory_bytes", stat.field(23));
+        gauge("process_resident_memory_bytes", stat.field(24).map(|pages| pages * page_size() as u64));
+    }
+    gauge("process_open_fds", fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64));
+    gauge("process_max_fds", getrlimit(Resource::Nofile).current);
+}
+
+/// Sets the metrics of the disk that `directory` is on; none when it cannot be asked.
+pub fn report_disk(directory: &Path) {
+    if let Ok(disk) = statvfs(directory) {
+        // What is kept back for root is not for a server that is not root.
+        metrics::gauge!("zenovay_disk_free_bytes").set((disk.f_bavail * disk.f_frsize) as f64);
+        metrics::gauge!("zenovay_disk_size_bytes").set((disk.f_blocks * disk.f_frsize) as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_counted_behind_the_name() {
+        let stat = Stat::parse("42 (a) (b) S 1 42 42 0 -1 4194560 100 0 0 0 70 30 0 0 20 0 9 0 500 4096 12 9").unwrap();
+        let fields = [14, 15, 20, 22, 23, 24].map(|number| stat.field(number));
+        assert_eq!(fields, [Some(70), Some(30), Some(9), Some(500), Some(4096), Some(12)]);
+        assert_eq!((stat.field(2), stat.field(99)), (None, None));
+        assert!(Stat::parse("").is_none());
+    }
+}
