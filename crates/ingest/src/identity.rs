@@ -22,11 +22,16 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// How long a salt lives on after its UTC day: until the sessions that it named have ended (DESIGN §3).
 const SALT_GRACE_MS: i64 = zenovay_domain::SESSION_GAP_MS;
 
+/// How many days later than today the day of a salt may be: a clock that steps back over midnight draws no second salt.
+const DAYS_AHEAD: i64 = 1;
+
 /// No salt has a later day, since 1970: its end is still a time.
 const LAST_DAY: i64 = i64::MAX / DAY_MS - 2;
 
 const FILE_NAME: &str = "salts";
 const MAGIC: &[u8; 8] = b"ZVSALTS1";
+/// No more of the file is read. It holds one or two salts, 80 or 120 bytes.
+const FILE_BYTES_MAX: usize = 4_096;
 
 type Secret = Zeroizing<[u8; 32]>;
 
@@ -60,8 +65,11 @@ impl Secrets {
             if !(0..=LAST_DAY).contains(&day) {
                 return None;
             }
-            salts.push((day, Zeroizing::new(*salt)));
             rest = tail;
+            // What a write over a longer file leaves when it is interrupted.
+            if (day, salt) != (0, &[0; 32]) {
+                salts.push((day, Zeroizing::new(*salt)));
+            }
         }
         Some(Self { installation: Zeroizing::new(*installation), salts })
     }
@@ -80,7 +88,7 @@ impl SaltFile {
     fn read(&self) -> io::Result<Option<Secrets>> {
         let mut bytes = Zeroizing::new(Vec::new());
         match File::open(&self.path) {
-            Ok(file) => file.take(4096).read_to_end(&mut bytes)?,
+            Ok(file) => file.take(FILE_BYTES_MAX as u64).read_to_end(&mut bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -93,16 +101,27 @@ impl SaltFile {
         }
     }
 
-    /// Replaces the file atomically: a crash leaves the old or the new one.
+    /// Replaces what the file holds. A crash leaves the old or the new secrets. Where there is no room for a second file
+    /// the one that is there is written over: a salt whose time is over goes on a full disk, too.
     fn write(&self, secrets: &Secrets) -> io::Result<()> {
+        let bytes = secrets.encode();
+        match self.replace(&bytes) {
+            Err(_) if self.path.exists() => self.write_over(&bytes),
+            replaced => replaced,
+        }
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&fresh)?;
-        file.write_all(&secrets.encode())?;
-        file.sync_all()?;
+        if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
+        }
         let old = OpenOptions::new().write(true).open(&self.path);
         fs::rename(&fresh, &self.path)?;
         if let Some(dir) = self.path.parent() {
@@ -110,12 +129,25 @@ impl SaltFile {
         }
         // The old file has no name any more; its blocks are overwritten before they are freed.
         if let Ok(mut old) = old {
-            let len = usize::try_from(old.metadata()?.len()).unwrap_or(0).min(4096);
+            let len = usize::try_from(old.metadata()?.len()).unwrap_or(0).min(FILE_BYTES_MAX);
             old.seek(SeekFrom::Start(0))?;
             old.write_all(&vec![0; len])?;
             old.sync_all()?;
         }
         Ok(())
+    }
+
+    /// Takes no new block of the disk, and the file is less than one sector, which disks write whole. What is longer than
+    /// the new secrets is zeros until it is cut off.
+    fn write_over(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(FILE_BYTES_MAX);
+        let mut padded = Zeroizing::new(bytes.to_vec());
+        padded.resize(len.max(bytes.len()), 0);
+        file.write_all(&padded)?;
+        file.sync_all()?;
+        file.set_len(bytes.len() as u64)?;
+        file.sync_all()
     }
 }
 
@@ -191,8 +223,9 @@ impl VisitorHasher {
         Ok(hasher)
     }
 
-    /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over. Happens by itself
-    /// when a hit arrives; a server calls it every minute, so that a salt also goes when nobody comes.
+    /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over, or more than a day
+    /// away: a clock that was wrong drew them. Happens by itself when a hit arrives; a server calls it every few seconds, so
+    /// that a salt also goes when nobody comes. `now` is a steady reading ([`zenovay_domain::Reading`]).
     ///
     /// # Errors
     /// When the file cannot be written; the secrets are then what they were.
@@ -201,8 +234,10 @@ impl VisitorHasher {
         let day = now.as_millis().div_euclid(DAY_MS);
         let mut secrets = store.secrets.clone_secrets();
         let before = secrets.salts.len();
-        secrets.salts.retain(|(salt_day, _)| now.as_millis() < (salt_day + 1) * DAY_MS + SALT_GRACE_MS);
-        // A clock that went back keeps the newest salt: two salts of one day would count its visitors twice.
+        secrets.salts.retain(|(salt_day, _)| {
+            *salt_day <= day + DAYS_AHEAD && now.as_millis() < (salt_day + 1) * DAY_MS + SALT_GRACE_MS
+        });
+        // A clock that went back a little keeps the newest salt: two salts of one day would count its visitors twice.
         let needs_salt = secrets.salts.last().is_none_or(|(newest, _)| *newest < day);
         if needs_salt {
             let salt = random_secret(&mut *store.rng);
@@ -223,7 +258,9 @@ impl VisitorHasher {
     fn keys(&self, now: Timestamp) -> io::Result<arc_swap::Guard<Arc<Keys>>> {
         let keys = self.keys.load();
         let since_midnight = now.as_millis().saturating_sub(keys.day.saturating_mul(DAY_MS));
-        if since_midnight < DAY_MS && (keys.yesterday.is_none() || since_midnight < SALT_GRACE_MS) {
+        if (-DAYS_AHEAD * DAY_MS..DAY_MS).contains(&since_midnight)
+            && (keys.yesterday.is_none() || since_midnight < SALT_GRACE_MS)
+        {
             return Ok(keys);
         }
         self.rotate(now)?;
@@ -434,10 +471,54 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_draws_no_second_salt() {
+    fn a_clock_that_goes_back_over_midnight_draws_no_second_salt() {
         let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
         let first = visitor(&hasher, "203.0.113.7", at(DAY, 0));
-        assert_eq!(visitor(&hasher, "203.0.113.7", at(DAY - 3, 0)), first);
+        assert_eq!(visitor(&hasher, "203.0.113.7", at(DAY - 1, 0)), first);
+        hasher.rotate(at(DAY - 1, 0)).unwrap();
+        assert_eq!(visitor(&hasher, "203.0.113.7", at(DAY, 1)), first);
+    }
+
+    /// One moment with a clock that is years ahead. Sabotage: keep salts of days to come.
+    #[test]
+    fn a_clock_that_was_wrong_freezes_no_salt() {
+        let dir = tempfile::tempdir().unwrap();
+        let wrong = DAY + 9 * 365;
+        drop(VisitorHasher::open(dir.path(), at(wrong, 0), rng()).unwrap());
+        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), StdRng::seed_from_u64(2)).unwrap();
+        let days = || -> Vec<i64> { hasher.store.lock().secrets.salts.iter().map(|(day, _)| *day).collect() };
+        assert_eq!(days(), [DAY]);
+        let first = visitor(&hasher, "203.0.113.7", at(DAY, 1));
+        assert_ne!(visitor(&hasher, "203.0.113.7", at(DAY + 1, SALT_GRACE_MS)), first, "a new salt each day");
+        // While it runs.
+        hasher.rotate(at(wrong, 0)).unwrap();
+        visitor(&hasher, "203.0.113.7", at(DAY + 1, DAY_MS - 1));
+        assert_eq!(days(), [DAY + 1]);
+    }
+
+    /// Sabotage: give up when there is no room for a new file.
+    #[test]
+    fn old_salts_go_without_room_for_another_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
+        let salt = hasher.store.lock().secrets.salts[0].1.clone();
+        hasher.rotate(at(DAY + 1, 0)).unwrap();
+        // Stands where the new file would be.
+        fs::create_dir(dir.path().join("salts.new")).unwrap();
+        let path = dir.path().join(FILE_NAME);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 120);
+        hasher.rotate(at(DAY + 1, SALT_GRACE_MS)).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        assert!(bytes.len() == 80 && !bytes.windows(32).any(|window| *window == salt[..]));
+        hasher.rotate(at(DAY + 2, 0)).unwrap();
+        let known = visitor(&hasher, "203.0.113.7", at(DAY + 2, 0));
+        let next = VisitorHasher::open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(2)).unwrap();
+        assert_eq!(visitor(&next, "203.0.113.7", at(DAY + 2, 0)), known);
+        // Interrupted before the zeros were cut off.
+        let padded = [fs::read(&path).unwrap(), vec![0; 40]].concat();
+        fs::write(&path, padded).unwrap();
+        let next = VisitorHasher::open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(3)).unwrap();
+        assert_eq!(visitor(&next, "203.0.113.7", at(DAY + 2, 0)), known);
     }
 
     /// SECURITY P3. Sabotage: leave out the `retain` in `rotate`.

@@ -36,6 +36,9 @@ pub struct Hit<'a> {
     pub body: &'a [u8],
     /// When it arrived.
     pub received_at: Timestamp,
+    /// The same by the steady reading of the clock ([`zenovay_domain::Reading`]): the day whose salt names the visitor, and
+    /// what open sessions are forgotten by.
+    pub steady_at: Timestamp,
     /// The client's address, found by [`crate::client_ip`].
     pub ip: IpAddr,
     /// `Origin`.
@@ -57,11 +60,12 @@ pub struct Hit<'a> {
 }
 
 impl<'a> Hit<'a> {
-    /// A hit without headers.
+    /// A hit without headers, from a clock that is believed.
     pub fn new(body: &'a [u8], ip: IpAddr, received_at: Timestamp) -> Self {
         Self {
             body,
             received_at,
+            steady_at: received_at,
             ip,
             origin: None,
             referer: None,
@@ -191,7 +195,7 @@ impl Pipeline {
         }
         let (at, clock_corrected) = believed(fields.at_ms, hit.received_at);
         let origin = origin(fields, rules);
-        let step = step(fields, &origin, at, hit.received_at, rules);
+        let step = step(fields, &origin, at, hit.steady_at, rules);
         let (site, names) = (rules.website(), self.hasher.names());
         let client = Client { names: &names, site, session_id: &fields.session_id };
         let known = fields.visitor_id.as_deref().filter(|_| !rules.settings().cookieless && !fields.cookieless && !gpc);
@@ -271,7 +275,7 @@ impl Pipeline {
         at: Timestamp,
         before: Option<VisitorId>,
     ) -> Result<VisitorId, Rejected> {
-        let named = self.hasher.daily_visitor(site, hit.ip, agent, hit.received_at);
+        let named = self.hasher.daily_visitor(site, hit.ip, agent, hit.steady_at);
         let (today, yesterday) = named.map_err(|_| {
             Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")
         })?;

@@ -65,7 +65,7 @@ pub(crate) struct Step {
     pub(crate) report: Report,
     /// When it happened.
     pub(crate) at: Timestamp,
-    /// When it arrived.
+    /// When it arrived, by the steady reading of the clock.
     pub(crate) received_at: Timestamp,
     /// The civil day of `at` in the website's zone.
     pub(crate) day: i32,

@@ -27,7 +27,14 @@ fn usage_of(id: KeyId, (month, monthly_used, total_used): Counts) -> Result<Usag
     })
 }
 
-/// The stored counts as they stand in `month`; a later stored month goes on.
+/// How many months later than the present one a stored month may be and still go on, where a clock stepped back over the
+/// end of a month: the month is not counted twice. A month that is later was counted by a clock that was wrong.
+const MONTHS_AHEAD: i32 = 1;
+
+/// How many hours later than now an hour may be and still count as one of the last.
+const HOURS_AHEAD: i64 = 48;
+
+/// The stored counts as they stand in `month`.
 fn load_usage(conn: &mut SqliteConnection, id: KeyId, month: i32) -> Result<Usage> {
     let counts: Option<Counts> = key_usage::table
         .find(id.to_string())
@@ -35,7 +42,8 @@ fn load_usage(conn: &mut SqliteConnection, id: KeyId, month: i32) -> Result<Usag
         .first(conn)
         .optional()?;
     let (stored, used, total) = counts.ok_or(StoreError::NotFound("key"))?;
-    usage_of(id, if month > stored { (month, 0, total) } else { (stored, used, total) })
+    let goes_on = (month..=month.saturating_add(MONTHS_AHEAD)).contains(&stored);
+    usage_of(id, if goes_on { (stored, used, total) } else { (month, 0, total) })
 }
 
 fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests: i64, events: i64) -> Result<()> {
@@ -90,17 +98,18 @@ fn count(
     }
     let (key, at) = (id.to_string(), now.as_millis());
     conn.immediate_transaction(|conn| {
-        let used_lately = key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS);
-        let has_room = key_usage::month.lt(month).or(key_usage::monthly_used.le(limit - requests));
+        // A time that is later than now was noted by a clock that was wrong.
+        let used_lately = || key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS).and(key_usage::last_used_at.le(at));
+        let is_over = || key_usage::month.lt(month).or(key_usage::month.gt(month.saturating_add(MONTHS_AHEAD)));
+        let has_room = is_over().or(key_usage::monthly_used.le(limit - requests));
         let counts: Option<Counts> = diesel::update(key_usage::table.find(&key).filter(has_room))
             .set((
-                key_usage::month
-                    .eq(case_when(key_usage::month.lt(month), month.into_sql::<Integer>()).otherwise(key_usage::month)),
-                key_usage::monthly_used.eq(case_when(key_usage::month.lt(month), requests.into_sql::<BigInt>())
+                key_usage::month.eq(case_when(is_over(), month.into_sql::<Integer>()).otherwise(key_usage::month)),
+                key_usage::monthly_used.eq(case_when(is_over(), requests.into_sql::<BigInt>())
                     .otherwise(key_usage::monthly_used + requests)),
                 key_usage::total_used.eq(key_usage::total_used + requests),
                 key_usage::last_used_at
-                    .eq(case_when(used_lately, key_usage::last_used_at)
+                    .eq(case_when(used_lately(), key_usage::last_used_at)
                         .otherwise(Some(at).into_sql::<Nullable<BigInt>>())),
             ))
             .returning((key_usage::month, key_usage::monthly_used, key_usage::total_used))
@@ -159,7 +168,9 @@ impl UsageStore for SqliteStore {
             .load(&mut self.connection()?)?;
         let present = now.as_millis().div_euclid(HOUR_MS);
         let sum_of_last = |length: i64| {
-            let within = hours.iter().filter(|(hour, ..)| present.saturating_sub(*hour) < length);
+            // Hours far ahead were counted by a clock that was wrong, and are not of the last day for years.
+            let is_within = |ago: i64| ago < length && (ago >= -HOURS_AHEAD || length == i64::MAX);
+            let within = hours.iter().filter(|(hour, ..)| is_within(present.saturating_sub(*hour)));
             within.fold(ActivityCounts::default(), |sum, (_, requests, events)| ActivityCounts {
                 requests: sum.requests.saturating_add(requests.unsigned_abs()),
                 accepted_events: sum.accepted_events.saturating_add(events.unsigned_abs()),
