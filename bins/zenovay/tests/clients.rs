@@ -17,7 +17,7 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::runtime::main_server;
 use zenovay::state::AppState;
 use zenovay_domain::{Clock, Plan, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{AppendReceipt, EmbeddedStore, EventStore, NewEvent, RecentSession, StoreStats};
+use zenovay_events::{AppendReceipt, EmbeddedStore, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
 /// Only ever reached when something is broken.
@@ -141,8 +141,16 @@ impl EventStore for Endless {
         self.inner.delete_website(website)
     }
 
-    fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError> {
-        self.inner.expire(website, before)
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+        self.inner.retain(kept, now, tell)
+    }
+
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+        self.inner.remove_hidden(now, tell)
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        self.inner.newest()
     }
 
     fn stats(&self) -> StoreStats {

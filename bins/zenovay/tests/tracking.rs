@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use zenovay_domain::{Plan, Timestamp, VisitorId, WebsiteId, WebsiteSettings};
-use zenovay_events::{AppendError, AppendReceipt, EventStore, NewEvent, RecentSession, StoreStats};
+use zenovay_events::{AppendError, AppendReceipt, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -371,8 +371,16 @@ impl EventStore for Failing {
         Ok(())
     }
 
-    fn expire(&self, _: WebsiteId, _: Timestamp) -> Result<(), QueryError> {
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
         Ok(())
+    }
+
+    fn remove_hidden(&self, _: Timestamp, _: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+        Ok(())
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        None
     }
 
     fn stats(&self) -> StoreStats {

@@ -11,10 +11,10 @@ use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestam
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
     Answer, Budget, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query,
-    Question, oracle,
+    QueryError, Question, oracle,
 };
 
-use crate::{AppendError, AppendOutcome, EventStore, IdempotencyKey, NewEvent};
+use crate::{AppendError, AppendOutcome, EventStore, IdempotencyKey, Kept, NewEvent, RETENTION_GRACE_DAYS, Retained};
 
 /// Opens stores over one set of data and makes their background work happen now.
 pub trait Harness {
@@ -48,6 +48,9 @@ macro_rules! conformance_tests {
             an_erased_visitor_is_gone,
             a_deleted_website_is_gone,
             expired_events_are_gone,
+            hidden_events_are_in_no_answer_and_come_back,
+            hidden_events_are_removed_after_thirty_counted_days,
+            a_hidden_visitor_is_erased_and_a_hidden_website_deleted_at_once,
             recent_sessions_continue,
             two_spellings_of_a_path_are_one_row,
             a_store_that_shuts_down_refuses_and_keeps,
@@ -390,6 +393,21 @@ pub fn a_deleted_website_is_gone(harness: &impl Harness) {
     assert_eq!(append(&store, vec![keyed]), Ok(vec![AppendOutcome::Stored]));
 }
 
+/// Lets the events of `website` before `before` be hidden, and days go by until they are removed.
+///
+/// # Errors
+/// Those of the store.
+pub fn expire(store: &impl EventStore, website: WebsiteId, before: Timestamp) -> Result<(), QueryError> {
+    let kept = [Kept { website, since: Some(before) }];
+    // A day more, because they may be many.
+    for day in 0..=RETENTION_GRACE_DAYS + 1 {
+        let now = Timestamp::from_millis(EPOCH_MS + day * DAY_MS);
+        store.retain(&kept, Some(now), &mut |_| ())?;
+        store.remove_hidden(now, &mut |_| ())?;
+    }
+    Ok(())
+}
+
 #[doc(hidden)]
 pub fn expired_events_are_gone(harness: &impl Harness) {
     let store = harness.open();
@@ -402,11 +420,202 @@ pub fn expired_events_are_gone(harness: &impl Harness) {
             harness.seal(&store);
         }
     }
-    store.expire(website(1), Timestamp::from_millis(EPOCH_MS + 2 * DAY_MS + 1)).expect("expired");
+    harness.seal(&store);
+    expire(&store, website(1), Timestamp::from_millis(EPOCH_MS + 2 * DAY_MS + 1)).expect("expired");
     in_every_state(harness, store, |store| {
         assert_eq!(totals(store, website(1)).pageviews, 3);
         assert_eq!(totals(store, website(2)).pageviews, 8);
     });
+}
+
+/// What a website has: in each of four days a session of three views, and one that goes on over midnight.
+fn four_days() -> Vec<Event> {
+    let mut events = Vec::new();
+    for day in 0..4 {
+        let midnight = EPOCH_MS + day * DAY_MS;
+        for view in 0..3 {
+            events.push(pageview(midnight + view * HOUR_MS, 1, day as u64, "/a"));
+            events.push(pageview(midnight - view * 60_000, 2 + day as u64, 10 + day as u64, "/b"));
+            events.push(pageview(midnight + view * 60_000, 2 + day as u64, 10 + day as u64, "/c"));
+        }
+    }
+    events
+}
+
+/// The answers to all kinds of questions are the oracle's over the events that are not before `since`.
+fn check_visible(store: &impl EventStore, site: WebsiteId, events: &[Event], since_ms: i64) {
+    let visible: Vec<Event> = events.iter().filter(|event| event.at.as_millis() >= since_ms).cloned().collect();
+    let mut questions = vec![
+        Question::Overview,
+        Question::Live,
+        Question::Visitors { limit: 100, offset: 0, after: None },
+        Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() },
+    ];
+    for field in [Field::EntryPage, Field::Dimension(Dimension::Path)] {
+        questions.push(Question::Breakdown(GroupBy {
+            field,
+            and: None,
+            metrics: vec![Metric::Sessions, Metric::TimeOnPage],
+            order: Order::Visitors,
+            limit: 100,
+            offset: 0,
+            include_empty: true,
+            values: None,
+        }));
+    }
+    let range = TimeRange::new(
+        Timestamp::from_millis(EPOCH_MS - 200 * DAY_MS),
+        Timestamp::from_millis(EPOCH_MS + 3 * DAY_MS + HOUR_MS),
+    );
+    for question in questions {
+        let query = Query { range, filter: Filter::default(), question };
+        assert_eq!(ask(store, site, &query), oracle::answer(&visible, &query), "{query:?} since {since_ms}");
+    }
+    let sessions = |recent: Vec<crate::RecentSession>| recent.iter().filter(|recent| recent.website == site).count();
+    let ever = store.recent_sessions(Timestamp::from_millis(EPOCH_MS - 200 * DAY_MS));
+    let visible: std::collections::BTreeSet<u64> = visible.iter().map(|event| event.session.0).collect();
+    assert_eq!(sessions(ever), visible.len());
+}
+
+fn kept(site: WebsiteId, since_ms: Option<i64>) -> [Kept; 1] {
+    [Kept { website: site, since: since_ms.map(Timestamp::from_millis) }]
+}
+
+/// What [`EventStore::retain`] tells.
+fn retain(store: &impl EventStore, kept: &[Kept], now_ms: Option<i64>) -> Vec<Retained> {
+    let mut told = Vec::new();
+    store.retain(kept, now_ms.map(Timestamp::from_millis), &mut |what| told.push(what)).expect("retained");
+    told
+}
+
+/// What [`EventStore::remove_hidden`] tells.
+fn remove_hidden(store: &impl EventStore, now_ms: i64) -> Vec<Retained> {
+    let mut told = Vec::new();
+    store.remove_hidden(Timestamp::from_millis(now_ms), &mut |what| told.push(what)).expect("removed");
+    told
+}
+
+/// A session that is cut begins with its first event that is not hidden. Sabotage: leave the boundary out of views, of
+/// totals, of recent sessions, or keep what a view had before it moved.
+#[doc(hidden)]
+pub fn hidden_events_are_in_no_answer_and_come_back(harness: &impl Harness) {
+    let store = harness.open();
+    let events = four_days();
+    let site = website(1);
+    for part in events.chunks(events.len() / 2) {
+        store_all(&store, site, part);
+        store_all(&store, website(2), part);
+        harness.seal(&store);
+    }
+    store_all(&store, site, &[pageview(EPOCH_MS - 30 * DAY_MS, 99, 99, "/old")]);
+    let events = [events, vec![pageview(EPOCH_MS - 30 * DAY_MS, 99, 99, "/old")]].concat();
+    check_visible(&store, site, &events, i64::MIN);
+    let instants = [-20 * DAY_MS, 1, DAY_MS, 2 * DAY_MS + 1, 40 * DAY_MS, DAY_MS + HOUR_MS, -20 * DAY_MS];
+    let mut store = Some(store);
+    let mut before_ms = i64::MIN;
+    for instant in instants.map(|after| EPOCH_MS + after) {
+        let open = store.get_or_insert_with(|| harness.open());
+        let count = |from: i64, to: i64| {
+            events.iter().filter(|event| (from..to).contains(&event.at.as_millis())).count() as u64
+        };
+        let expected = if instant >= before_ms {
+            let (before, rows) = (Timestamp::from_millis(instant), count(before_ms, instant));
+            Retained::Hidden { website: site, before, rows }
+        } else {
+            let since = Some(Timestamp::from_millis(instant));
+            Retained::Shown { website: site, since, rows: count(instant, before_ms) }
+        };
+        assert_eq!(retain(open, &kept(site, Some(instant)), None).len(), usize::from(instant < before_ms));
+        if instant >= before_ms {
+            assert_eq!(retain(open, &kept(site, Some(instant)), Some(EPOCH_MS)), [expected]);
+        }
+        assert_eq!(retain(open, &kept(site, Some(instant)), Some(EPOCH_MS)), [], "once");
+        before_ms = instant;
+        check_visible(open, site, &events, instant);
+        check_visible(open, website(2), &events[..events.len() - 1], i64::MIN);
+        store = None;
+        check_visible(store.get_or_insert_with(|| harness.open()), site, &events, instant);
+    }
+    let store = store.unwrap_or_else(|| harness.open());
+    retain(&store, &kept(site, None), None);
+    in_every_state(harness, store, |store| check_visible(store, site, &events, i64::MIN));
+}
+
+/// Sabotage: count days of the calendar, remove what is large at once, or forget the ledger at a restart.
+#[doc(hidden)]
+pub fn hidden_events_are_removed_after_thirty_counted_days(harness: &impl Harness) {
+    let mut store = harness.open();
+    let site = website(1);
+    let events = four_days();
+    store_all(&store, site, &events);
+    harness.seal(&store);
+    let boundary = EPOCH_MS + DAY_MS + 1;
+    let hidden = events.iter().filter(|event| event.at.as_millis() < boundary).count() as u64;
+    let all = events.len() as u64;
+    assert_eq!(retain(&store, &kept(site, Some(boundary)), Some(EPOCH_MS)).len(), 1);
+    let rows = |store: &_| EventStore::stats(store).segment_rows;
+    for day in 0..RETENTION_GRACE_DAYS {
+        // The calendar goes on ten times as fast, as after a server was off.
+        let now = EPOCH_MS + day * 10 * DAY_MS;
+        for _ in 0..3 {
+            assert_eq!(retain(&store, &kept(site, Some(boundary)), Some(now)), []);
+            assert_eq!(remove_hidden(&store, now), [], "day {day}");
+        }
+        drop(store);
+        store = harness.open();
+        assert_eq!(rows(&store), all);
+    }
+    let (day, before) = (EPOCH_MS + 400 * DAY_MS, Timestamp::from_millis(boundary));
+    let waiting = Retained::Waiting { website: site, before, rows: hidden, of: all };
+    assert_eq!(remove_hidden(&store, day), [waiting]);
+    assert_eq!((remove_hidden(&store, day + HOUR_MS), rows(&store)), (vec![], all), "told once");
+    drop(store);
+    store = harness.open();
+    let removed = Retained::Removed { website: site, before, rows: hidden };
+    assert_eq!(remove_hidden(&store, day + DAY_MS), [removed]);
+    assert_eq!(rows(&store), all - hidden);
+    assert_eq!(retain(&store, &kept(site, None), None), [], "there is nothing to show");
+    in_every_state(harness, store, |store| check_visible(store, site, &events, boundary));
+
+    // Late events do not share the fate of those that were hidden long ago.
+    let store = harness.open();
+    retain(&store, &kept(site, Some(boundary + DAY_MS)), Some(EPOCH_MS));
+    for day in 1..RETENTION_GRACE_DAYS {
+        remove_hidden(&store, EPOCH_MS + day * DAY_MS);
+    }
+    let late = pageview(EPOCH_MS - 100 * DAY_MS, 77, 77, "/late");
+    store_all(&store, site, std::slice::from_ref(&late));
+    harness.seal(&store);
+    for day in 0..5 {
+        assert_eq!(remove_hidden(&store, EPOCH_MS + (100 + day) * DAY_MS), []);
+    }
+    check_visible(&store, site, &events, boundary + DAY_MS);
+    retain(&store, &kept(site, None), None);
+    let visible: Vec<Event> =
+        events.into_iter().filter(|event| event.at.as_millis() >= boundary).chain([late]).collect();
+    check_visible(&store, site, &visible, i64::MIN);
+}
+
+/// The thirty days are for retention alone. Sabotage: leave hidden rows out when a file is rewritten.
+#[doc(hidden)]
+pub fn a_hidden_visitor_is_erased_and_a_hidden_website_deleted_at_once(harness: &impl Harness) {
+    let store = harness.open();
+    let events = four_days();
+    for site in [1, 2] {
+        store_all(&store, website(site), &events);
+        retain(&store, &kept(website(site), Some(EPOCH_MS + 40 * DAY_MS)), Some(EPOCH_MS));
+    }
+    store.erase_visitor(website(1), VisitorId(1)).expect("erased");
+    store.delete_website(website(2)).expect("deleted");
+    let left = events.iter().filter(|event| event.visitor != VisitorId(1));
+    assert_eq!(store.stats().segment_rows, left.clone().count() as u64);
+    // A website of the same id would begin anew.
+    let fresh = [pageview(EPOCH_MS, 1, 1, "/")];
+    store_all(&store, website(2), &fresh);
+    check_visible(&store, website(2), &fresh, i64::MIN);
+    retain(&store, &kept(website(1), None), None);
+    let left: Vec<Event> = left.cloned().collect();
+    in_every_state(harness, store, |store| check_visible(store, website(1), &left, i64::MIN));
 }
 
 #[doc(hidden)]

@@ -24,7 +24,9 @@ use crate::state::State;
 use crate::totals::totals;
 use crate::view::Views;
 use crate::writer::Writer;
-use crate::{AppendError, AppendReceipt, EmbeddedConfig, EventStore, NewEvent, RecentSession, StoreStats};
+use crate::{
+    AppendError, AppendReceipt, EmbeddedConfig, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+};
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments. See
 /// `docs/architecture.md` for the way of an event through it.
@@ -44,7 +46,7 @@ pub(crate) struct Inner {
     pub(crate) views: Views,
     pub(crate) sealer: Arc<Bell>,
     pub(crate) merger: Arc<Bell>,
-    /// Held while the head is sealed.
+    /// Held while the head is sealed, and while the ledger of retention changes.
     pub(crate) sealing: Mutex<()>,
     /// Held while registered segments are replaced.
     pub(crate) rewriting: Mutex<()>,
@@ -66,7 +68,7 @@ impl EmbeddedStore {
     /// # Errors
     /// When the directory is in use, cannot be used, is damaged or of a newer format.
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let Opened { log, segments } = Log::open(&config.dir)?;
+        let Opened { log, segments, ledger } = Log::open(&config.dir)?;
         let segments_dir = config.dir.join("segments");
         let io = |error| OpenError::Io { path: segments_dir.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
@@ -80,7 +82,7 @@ impl EmbeddedStore {
             segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta))).collect();
         segments.sort_by_key(|segment| segment.meta.position);
         segments.iter().for_each(|segment| segment.look());
-        let state = State { version: 1, segments, frozen: Vec::new(), active };
+        let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };
 
         let inner = Arc::new(Inner {
             queue: Queue::new(config.queue_rows, config.queue_bytes, config.commit_bytes),
@@ -216,6 +218,10 @@ impl EventStore for EmbeddedStore {
         recent_sessions(&self.inner.state(), since)
     }
 
+    fn damages(&self) -> Vec<String> {
+        self.inner.state().segments.iter().filter_map(|segment| segment.damage()).collect()
+    }
+
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {
         Ok(self.inner.erase(Keep::AllBut(website, visitor))?)
     }
@@ -224,12 +230,22 @@ impl EventStore for EmbeddedStore {
         Ok(self.inner.erase(Keep::AllButWebsite(website))?)
     }
 
-    fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError> {
-        Ok(self.inner.erase(Keep::Since(website, before))?)
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+        Ok(self.inner.retain(kept, now, tell)?)
     }
 
-    fn damages(&self) -> Vec<String> {
-        self.inner.state().segments.iter().filter_map(|segment| segment.damage()).collect()
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+        Ok(self.inner.remove_hidden(now, tell)?)
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        let state = self.inner.state();
+        let in_segments = state.segments.iter().flat_map(|segment| &segment.meta.sites).map(|range| range.max_at);
+        let sites = state
+            .generations()
+            .flat_map(|generation| generation.websites().into_iter().filter_map(|website| generation.site(website)));
+        let in_head = sites.filter_map(|site| site.lock().at.iter().copied().max());
+        in_segments.chain(in_head).max().map(Timestamp::from_millis)
     }
 
     fn take_folded(&self) -> Vec<(WebsiteId, Dimension, u64)> {

@@ -135,7 +135,7 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     receipt.blocking_recv().expect("a receipt").expect("events");
     store.seal().expect("a segment");
     drop(store);
-    let Opened { log, segments } = Log::open(dir).expect("a log");
+    let Opened { log, segments, .. } = Log::open(dir).expect("a log");
     drop(log);
 
     let payload = encode(&events()[..9]);

@@ -14,6 +14,7 @@ mod log;
 mod maintenance;
 mod queue;
 mod recent;
+mod retention;
 mod rows;
 mod segment;
 mod state;
@@ -27,6 +28,7 @@ pub use codec::Encoder as BatchEncoder;
 pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
 pub use embedded::EmbeddedStore;
 pub use log::OpenError;
+pub use retention::{Kept, RETENTION_GRACE_DAYS, Retained};
 pub use store::{
     AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,
 };

@@ -5,7 +5,8 @@
 //! | `batches(seq, payload)` | one row per commit that is not sealed yet, see [`crate::codec`] |
 //! | `idempotency(website, key, body, received_at)` | keys of stored events, with the digest of the event |
 //! | `segments(id, meta)` | the registered segments, [`SegmentMeta`] in postcard after a version byte and an XXH3-64 |
-//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments |
+//! | `retention(website, before, day, waits)` | what is hidden of a website and since when, see [`crate::retention`] |
+//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `retention_days`, `retention_date` |
 //!
 //! Batches up to `sealed_seq` count as deleted from the moment their segment is registered; their rows are removed a few
 //! at a time by the commits that follow, so that no seal stalls ingest. `secure_delete` overwrites them.
@@ -32,8 +33,9 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use xxhash_rust::xxh3::xxh3_64;
-use zenovay_domain::{Event, WebsiteId};
+use zenovay_domain::{Event, Timestamp, WebsiteId};
 
+use crate::retention::{Hidden, Ledger, LedgerChange};
 use crate::segment::{SegmentMeta, SegmentMeta2};
 use crate::{AppendError, AppendOutcome, NewEvent, codec};
 
@@ -46,6 +48,8 @@ const PAGE_BYTES: u64 = 8192;
 /// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
 /// wait for the file system to extend it. The checkpoint writes each page once, some milliseconds.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
+/// An idempotency key that arrived later than this from now is dated anew.
+const KEY_AHEAD_MS: i64 = 24 * 3_600_000;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
 const TRIM_BATCHES: u64 = 2;
 
@@ -112,6 +116,7 @@ pub(crate) struct Log {
 pub(crate) struct Opened {
     pub(crate) log: Log,
     pub(crate) segments: Vec<SegmentMeta>,
+    pub(crate) ledger: Ledger,
 }
 
 /// A change of the catalog, made at once or not at all.
@@ -121,8 +126,10 @@ pub(crate) struct CatalogChange {
     pub(crate) remove: Vec<u64>,
     /// Batches up to this one are in segments now.
     pub(crate) sealed_seq: Option<u64>,
-    /// A website whose idempotency keys go.
+    /// A website whose idempotency keys and entries in the ledger of retention go.
     pub(crate) forget: Option<WebsiteId>,
+    /// What is hidden and since when.
+    pub(crate) retention: Option<LedgerChange>,
 }
 
 type Done<T> = Result<(Log, T), Failed>;
@@ -180,6 +187,10 @@ impl Log {
              CREATE TABLE IF NOT EXISTS idempotency (
                  website BLOB NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, received_at INTEGER NOT NULL,
                  PRIMARY KEY (website, key)
+             ) WITHOUT ROWID;
+             CREATE TABLE IF NOT EXISTS retention (
+                 website BLOB NOT NULL, before INTEGER NOT NULL, day INTEGER NOT NULL, waits INTEGER,
+                 PRIMARY KEY (website, before)
              ) WITHOUT ROWID;",
         )?;
         let meta = |name| {
@@ -200,6 +211,9 @@ impl Log {
             transaction
                 .query_row("SELECT min(seq), max(seq) FROM batches", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let segments = read_segments(&transaction)?;
+        let mut ledger = read_ledger(&transaction)?;
+        ledger.days = meta("retention_days")?.unwrap_or(0);
+        ledger.date = meta("retention_date")?;
         transaction.commit()?;
         checkpoint(&connection, "TRUNCATE")?;
 
@@ -213,7 +227,7 @@ impl Log {
             lowest_seq,
             unsaved_bytes: 0,
         };
-        Ok(Opened { log, segments })
+        Ok(Opened { log, segments, ledger })
     }
 
     /// The sequence number of the last committed batch; 0 before the first.
@@ -310,6 +324,10 @@ impl Log {
             }
             if let Some(website) = change.forget {
                 transaction.execute("DELETE FROM idempotency WHERE website = ?1", [website.0.as_bytes()])?;
+                transaction.execute("DELETE FROM retention WHERE website = ?1", [website.0.as_bytes()])?;
+            }
+            if let Some(retention) = &change.retention {
+                write_ledger(&transaction, retention)?;
             }
             transaction.commit()?;
             Ok(())
@@ -346,14 +364,23 @@ impl Log {
         Ok((log, more))
     }
 
-    /// Removes, of the `count` idempotency keys after `after`, those of events that arrived before `before_ms`. Gives the
-    /// last key that was looked at, or `None` at the end.
-    pub(crate) fn prune_keys(self, after: Option<KeyCursor>, before_ms: i64, count: usize) -> Done<Option<KeyCursor>> {
+    /// Removes, of the `count` idempotency keys after `after`, those of events that arrived more than `kept_ms` before
+    /// `now`. Those that a clock which was wrong dated to days to come are kept as long from now. Gives the last key that was
+    /// looked at, or `None` at the end.
+    pub(crate) fn prune_keys(
+        self,
+        after: Option<KeyCursor>,
+        now: Timestamp,
+        kept_ms: i64,
+        count: usize,
+    ) -> Done<Option<KeyCursor>> {
+        let (now_ms, before_ms) = (now.as_millis(), now.plus_millis(-kept_ms).as_millis());
+        let latest_ms = now.plus_millis(KEY_AHEAD_MS).as_millis();
         let (website, key) = after.unwrap_or_default();
         self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut last = None;
-            let mut old: Vec<KeyCursor> = Vec::new();
+            let (mut old, mut early): (Vec<KeyCursor>, Vec<KeyCursor>) = (Vec::new(), Vec::new());
             {
                 let mut statement = transaction.prepare(
                     "SELECT website, key, received_at FROM idempotency WHERE (website, key) > (?1, ?2)
@@ -363,15 +390,24 @@ impl Log {
                 let mut seen = 0;
                 while let Some(row) = rows.next()? {
                     let cursor: KeyCursor = (row.get(0)?, row.get(1)?);
-                    if row.get::<_, i64>(2)? < before_ms {
+                    let received_ms: i64 = row.get(2)?;
+                    if received_ms < before_ms {
                         old.push(cursor.clone());
+                    } else if received_ms > latest_ms {
+                        early.push(cursor.clone());
                     }
                     seen += 1;
                     last = (seen == count).then_some(cursor);
                 }
             }
-            if old.is_empty() {
+            if old.is_empty() && early.is_empty() {
                 return Ok(last);
+            }
+            for (website, key) in early {
+                transaction.execute(
+                    "UPDATE idempotency SET received_at = ?3 WHERE website = ?1 AND key = ?2",
+                    params![website, key, now_ms],
+                )?;
             }
             for (website, key) in old {
                 transaction
@@ -545,6 +581,36 @@ fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> 
         segments.push(meta.ok_or_else(|| Unopened::Damaged(format!("the catalog entry of segment {id:016x}")))?);
     }
     Ok(segments)
+}
+
+fn read_ledger(connection: &Connection) -> Result<Ledger, Unopened> {
+    let mut statement = connection.prepare("SELECT website, before, day, waits FROM retention ORDER BY 1, 2")?;
+    let mut rows = statement.query([])?;
+    let mut ledger = Ledger::default();
+    while let Some(row) = rows.next()? {
+        let website: [u8; 16] = row.get(0)?;
+        let hidden = Hidden { before: row.get(1)?, day: row.get(2)?, waits: row.get(3)? };
+        ledger.read(WebsiteId::from_random_bytes(website), hidden);
+    }
+    Ok(ledger)
+}
+
+fn write_ledger(connection: &Connection, change: &LedgerChange) -> Result<(), rusqlite::Error> {
+    let mut meta = connection.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?;
+    meta.execute(params!["retention_days", change.days])?;
+    if let Some(date) = change.date {
+        meta.execute(params!["retention_date", date])?;
+    }
+    let mut remove = connection.prepare("DELETE FROM retention WHERE website = ?1")?;
+    let mut insert =
+        connection.prepare("INSERT INTO retention (website, before, day, waits) VALUES (?1, ?2, ?3, ?4)")?;
+    for (website, list) in &change.sites {
+        remove.execute([website.0.as_bytes()])?;
+        for Hidden { before, day, waits } in list {
+            insert.execute(params![website.0.as_bytes(), before, day, waits])?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes names in `dir` durable.

@@ -146,6 +146,7 @@ impl Inner {
             let change = CatalogChange {
                 add: segment.into_iter().collect(),
                 sealed_seq: Some(frozen.last_seq),
+                retention: self.state().ledger.restart_late(&frozen.generation),
                 ..CatalogChange::default()
             };
             self.register(change, Some(frozen.generation.id))?;
@@ -199,7 +200,7 @@ impl Inner {
 
     /// Removes what `keep` does not keep from every file, and from the log. Rows that arrive meanwhile may stay. A damaged
     /// file stays as it is, and is the error when all others are done.
-    pub(crate) fn erase(&self, keep: Keep) -> Result<(), MaintenanceError> {
+    pub(crate) fn erase(&self, keep: Keep<'_>) -> Result<(), MaintenanceError> {
         let Some(website) = keep.website() else { return Ok(()) };
         let _rewriting = self.rewriting.lock();
         self.seal()?;
@@ -222,7 +223,12 @@ impl Inner {
     }
 
     /// Puts one segment with the kept rows of `old` in their place, unless `cancelled` says so meanwhile.
-    fn rewrite(&self, old: &[Arc<Segment>], keep: Keep, cancelled: &dyn Fn() -> bool) -> Result<(), MaintenanceError> {
+    pub(crate) fn rewrite(
+        &self,
+        old: &[Arc<Segment>],
+        keep: Keep<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), MaintenanceError> {
         let Some(position) = old.first().map(|segment| segment.meta.position) else { return Ok(()) };
         let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
         let segment = self.write_segment(self.next_segment_id(), position, &sources, keep, cancelled)?;
@@ -244,7 +250,7 @@ impl Inner {
         id: u64,
         position: u64,
         sources: &[&dyn Source],
-        keep: Keep,
+        keep: Keep<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<SegmentMeta>, MaintenanceError> {
         let temporary = self.segments_dir.join(format!("{id:016x}.tmp"));

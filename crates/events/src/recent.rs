@@ -36,13 +36,14 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Vec<RecentSess
     let since_ms = since.as_millis();
     // A session that is active now may have begun, with what led to it, this long ago.
     let begun_ms = since.plus_millis(-SESSION_MAX_MS).as_millis();
+    let visible = |website, at: i64| at >= state.hidden_before(website);
     let mut sessions = Sessions::new();
     for segment in &state.segments {
         let mut ranges: Vec<&SiteRange> = segment.meta.sites.iter().filter(|range| range.max_at >= begun_ms).collect();
         // Websites that share a row group are read together.
         ranges.sort_by_key(|range| (range.group, range.start));
         for ranges in ranges.chunk_by(|a, b| a.group == b.group) {
-            if let Err(error) = read_group(segment, ranges, begun_ms, &mut sessions) {
+            if let Err(error) = read_group(segment, ranges, begun_ms, &visible, &mut sessions) {
                 tracing::error!(%error, "sessions that were in it begin anew");
             }
         }
@@ -50,7 +51,7 @@ pub(crate) fn recent_sessions(state: &State, since: Timestamp) -> Vec<RecentSess
     for generation in state.generations() {
         for website in generation.websites() {
             if let Some(site) = generation.site(website) {
-                read_head(website, &site.lock(), begun_ms, &mut sessions);
+                read_head(website, &site.lock(), begun_ms.max(state.hidden_before(website)), &mut sessions);
             }
         }
     }
@@ -101,6 +102,7 @@ fn read_group(
     segment: &Segment,
     ranges: &[&SiteRange],
     begun_ms: i64,
+    visible: &dyn Fn(WebsiteId, i64) -> bool,
     sessions: &mut Sessions,
 ) -> Result<(), SegmentError> {
     let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
@@ -128,7 +130,7 @@ fn read_group(
     let Values::Numbers(flag_bits) = &flags.values else { return Err(segment.error("flags are not numbers")) };
     for range in ranges {
         let rows = (range.start as usize).saturating_sub(start)..(range.start + range.rows) as usize - start;
-        for row in rows.filter(|&row| at[row] >= begun_ms) {
+        for row in rows.filter(|&row| at[row] >= begun_ms && visible(range.website, at[row])) {
             let texts = || {
                 std::array::from_fn(|place| match columns.get(place) {
                     Some(Coded { codes, values: Values::Texts(texts) }) => texts.get(codes[row]).to_owned(),

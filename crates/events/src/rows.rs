@@ -33,6 +33,8 @@ pub(crate) struct Rows {
     pub(crate) min_at: i64,
     /// The latest; 0 without rows.
     pub(crate) max_at: i64,
+    /// Whether rows of the source were left out because they are hidden.
+    pub(crate) is_cut: bool,
 }
 
 impl BaseRows {
@@ -54,16 +56,18 @@ impl BaseRows {
         Ok((Self { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))
     }
 
-    /// The chunk of these rows, which stand in any order.
-    pub(crate) fn into_rows(self) -> Rows {
+    /// The chunk of those of these rows, which stand in any order, that are not before `since`.
+    pub(crate) fn into_rows(self, since: i64) -> Rows {
         const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
         let Self { at, kind, visitor, session, engagement_ms } = self;
         let is_sorted = at.is_sorted();
+        let seen = || at.iter().copied().filter(|&at| at >= since);
         let (min_at, max_at) = match &at[..] {
-            [first, .., last] if is_sorted => (*first, *last),
-            _ => (at.iter().copied().min().unwrap_or(0), at.iter().copied().max().unwrap_or(0)),
+            [first, .., last] if is_sorted && *first >= since => (*first, *last),
+            _ => (seen().min().unwrap_or(0), seen().max().unwrap_or(0)),
         };
-        if is_sorted && !kind.contains(&HEARTBEAT) {
+        let is_cut = at.iter().any(|&at| at < since);
+        if is_sorted && !is_cut && !kind.contains(&HEARTBEAT) {
             let events =
                 EventRows { at: &at, kind: &kind, visitor: &visitor, session: &session, engagement_ms: &engagement_ms };
             let sessions = session_parts(events, HeartbeatRows::default());
@@ -75,10 +79,11 @@ impl BaseRows {
                 sessions,
                 ..Chunk::default()
             };
-            return Rows { chunk, events: None, min_at, max_at };
+            return Rows { chunk, events: None, min_at, max_at, is_cut };
         }
-        let (mut events, beats): (Vec<u32>, Vec<u32>) =
-            (0..at.len() as u32).partition(|&row| kind[row as usize] != HEARTBEAT);
+        let (mut events, beats): (Vec<u32>, Vec<u32>) = (0..at.len() as u32)
+            .filter(|&row| at[row as usize] >= since)
+            .partition(|&row| kind[row as usize] != HEARTBEAT);
         // Stable: rows of the same time keep the order of their arrival.
         events.sort_by_key(|&row| at[row as usize]);
         let pick =
@@ -111,7 +116,7 @@ impl BaseRows {
             sessions,
             ..Chunk::default()
         };
-        Rows { chunk, events: Some(events), min_at, max_at }
+        Rows { chunk, events: Some(events), min_at, max_at, is_cut }
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use zenovay_domain::WebsiteId;
+
 use crate::head::Generation;
+use crate::retention::Ledger;
 use crate::segment::Segment;
 
 /// A head that is to become a segment.
@@ -24,12 +27,19 @@ pub(crate) struct State {
     pub(crate) frozen: Vec<Frozen>,
     /// Where the writer appends.
     pub(crate) active: Arc<Generation>,
+    /// What is in no answer although it is stored.
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl State {
     /// All generations of the head, oldest first.
     pub(crate) fn generations(&self) -> impl Iterator<Item = &Arc<Generation>> {
         self.frozen.iter().map(|frozen| &frozen.generation).chain([&self.active])
+    }
+
+    /// Rows of `website` before this time, milliseconds, are in no answer.
+    pub(crate) fn hidden_before(&self, website: WebsiteId) -> i64 {
+        self.ledger.hidden_before(website)
     }
 
     pub(crate) fn head_rows(&self) -> u64 {
@@ -47,6 +57,7 @@ impl State {
             segments: self.segments.clone(),
             frozen: self.frozen.clone(),
             active: Arc::clone(&self.active),
+            ledger: Arc::clone(&self.ledger),
         }
     }
 }

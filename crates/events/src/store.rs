@@ -4,6 +4,8 @@ use tokio::sync::oneshot;
 use zenovay_domain::{Dimension, Event, EventFlags, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
+use crate::{Kept, Retained};
+
 /// Tells an event apart from its repetition: a digest of the client's idempotency key, made by the caller.
 /// Unique within one website.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,11 +114,23 @@ pub trait EventStore: Send + Sync {
     /// As [`EventStore::erase_visitor`].
     fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError>;
 
-    /// Removes the events of `website` that happened before `before`.
+    /// Hides what each of `kept` keeps no longer, and shows again what it keeps longer than before; websites that are not
+    /// among them stay as they are. Hidden events are in no answer and no session, as if they were removed. `now` is the time
+    /// of a clock that is believed; without it nothing is hidden. `tell` hears what was done when it is durable.
     ///
     /// # Errors
-    /// As [`EventStore::erase_visitor`].
-    fn expire(&self, website: WebsiteId, before: Timestamp) -> Result<(), QueryError>;
+    /// When it cannot be made durable; then nothing was done.
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError>;
+
+    /// Removes from files what has been hidden for [`crate::RETENTION_GRACE_DAYS`] days; more than a tenth of a website only when
+    /// that was due the day before already. Does nothing when nothing is due. `now` is the time of a clock that is believed.
+    ///
+    /// # Errors
+    /// When files cannot be rewritten. What is in a damaged file stays, without an error.
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError>;
+
+    /// The time of the newest event, hidden or not; `None` when there is none.
+    fn newest(&self) -> Option<Timestamp>;
 
     /// What is known to be damaged, one line each that names the file: seen at start, by a query, or by maintenance.
     fn damages(&self) -> Vec<String>;

@@ -10,7 +10,7 @@ use zenovay_query::{Answer, Budget, ColumnSet, Dictionary, Query, QueryError, co
 
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::intern::IdSet;
-use crate::rows::{BaseRows, Ids};
+use crate::rows::{BaseRows, Ids, Rows};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values};
 use crate::state::State;
 use crate::view::{damaged, ranges_in};
@@ -21,32 +21,46 @@ const ROW_BYTES: usize = 96;
 /// Where the rows of a section are.
 enum Place<'a> {
     Group(&'a Segment, &'a SiteRange),
-    /// What the head had when the query began: what comes later must not meet sections that were joined without it.
-    Head(Box<Section>),
+    /// Read already: what the head had when the query began, because what comes later must not meet sections that were
+    /// joined without it; and what is not hidden of a row group of which some is.
+    Rows(Box<Section>),
 }
 
 /// The answer to `query`, for which [`zenovay_query::kernels::is_totals`] holds.
 pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
     let (time, columns) = (time_needed(query), columns_needed(query));
     let buckets = totals_buckets(query, budget)?;
-    let mut places: Vec<(Place<'_>, Span)> = ranges_in(state, website, time)
-        .map(|(segment, range)| {
+    let hidden_before = state.hidden_before(website);
+    let mut places: Vec<(Place<'_>, Span)> = Vec::new();
+    for (segment, range) in ranges_in(state, website, time) {
+        if range.min_at < hidden_before {
+            check_memory(segment, range, columns, budget)?;
+            let (section, span) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;
+            places.extend(near(section, span, time));
+        } else {
             let span = Span { min_at: range.min_at, max_at: range.max_at, rows: range.rows as usize };
-            (Place::Group(segment, range), span)
-        })
-        .collect();
-    for generation in state.generations() {
-        places.extend(read_head(generation, website, time, columns, budget)?);
+            places.push((Place::Group(segment, range), span));
+        }
     }
+    for generation in state.generations() {
+        places.extend(read_head(generation, website, time, columns, hidden_before, budget)?);
+    }
+    // A digest counts sessions that hidden rows may have a part of.
+    let has_digest = |range: &SiteRange| range.min_at >= hidden_before.saturating_add(SESSION_MAX_MS);
     let spans: Vec<Span> = places.iter().map(|(_, span)| *span).collect();
     // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
-    let is_lonely: Vec<bool> = (0..places.len()).map(|number| is_lonely(&places, number)).collect();
+    let is_lonely: Vec<bool> = (0..places.len())
+        .map(|number| match &places[number].0 {
+            Place::Group(_, range) => has_digest(range) && is_lonely(&places, number),
+            Place::Rows(_) => false,
+        })
+        .collect();
     let mut join = TotalsJoin::new(query, &buckets, &spans, budget)?;
     let mut sections = Vec::with_capacity(places.len());
     for (number, (place, _)) in places.into_iter().enumerate() {
         let mut lonely = None;
         match &place {
-            Place::Head(section) => join.add_sessions(number, &section.session_ids)?,
+            Place::Rows(section) => join.add_sessions(number, &section.session_ids)?,
             Place::Group(segment, range) => {
                 if is_lonely[number] {
                     lonely = segment.read_digest(range.group).map_err(damaged)?;
@@ -65,14 +79,14 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
     for (number, (place, lonely, is_whole)) in sections.into_iter().enumerate() {
         let split = totals.split(number).to_vec();
         match place {
-            Place::Head(section) => totals.add_rows(number, &section, &split)?,
+            Place::Rows(section) => totals.add_rows(number, &section, &split)?,
             Place::Group(segment, range) => {
                 let split_codes = |section: &Section| match &lonely {
                     Some(known) => codes_of(known, &split, section),
                     None => split.clone(),
                 };
                 let digest = match &lonely {
-                    _ if !is_whole => None,
+                    _ if !is_whole || !has_digest(range) => None,
                     Some(known) => Some(known.clone()),
                     None => digest_of_all(segment, range.group, &split).map_err(damaged)?,
                 };
@@ -84,13 +98,8 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
                         totals.add_digest(number, &digest, loud.map(|(_, id)| id))?;
                     }
                     None => {
-                        let mut bytes = range.rows as usize * ROW_BYTES;
-                        for dimension in columns.iter() {
-                            let texts = segment.unpacked_bytes(range.group, ColumnId::Dimension(dimension));
-                            bytes = bytes.saturating_add(texts.map_err(damaged)?);
-                        }
-                        budget.check_memory(bytes)?;
-                        let section = read_group(segment, range, columns).map_err(damaged)?;
+                        check_memory(segment, range, columns, budget)?;
+                        let (section, _) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;
                         totals.add_rows(number, &section, &split_codes(&section))?;
                     }
                 }
@@ -129,10 +138,26 @@ fn digest_of_all(segment: &Segment, group: u32, split: &[u32]) -> Result<Option<
     Ok(digest.filter(|known| known.digest.open.len() == split.len()))
 }
 
-fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Result<Section, SegmentError> {
+/// Asks for the memory that the rows of `range` take with their strings.
+fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget: &Budget) -> Result<(), QueryError> {
+    let mut bytes = range.rows as usize * ROW_BYTES;
+    for dimension in columns.iter() {
+        let texts = segment.unpacked_bytes(range.group, ColumnId::Dimension(dimension));
+        bytes = bytes.saturating_add(texts.map_err(damaged)?);
+    }
+    budget.check_memory(bytes)
+}
+
+/// The rows of `range` that are not before `since`.
+fn read_group(
+    segment: &Segment,
+    range: &SiteRange,
+    columns: ColumnSet,
+    since: i64,
+) -> Result<(Section, Span), SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
     let (base, Ids { visitors, sessions }) = BaseRows::read(segment, range.group, rows.clone())?;
-    let mut made = base.into_rows();
+    let mut made = base.into_rows(since);
     let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
     for dimension in columns.iter() {
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
@@ -152,15 +177,27 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Resul
         codes.iter_mut().for_each(|code| *code = names[*code as usize]);
         made.set_column(dimension, &codes);
     }
-    Ok(Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions })
+    let span = span_of(&made);
+    Ok((Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions }, span))
 }
 
-/// The rows of `website` in a generation of the head; `None` when they are not in `time`.
+fn span_of(made: &Rows) -> Span {
+    Span { min_at: made.min_at, max_at: made.max_at, rows: made.chunk.at.len().max(made.chunk.sessions.len()) }
+}
+
+/// A section that was read, unless none of its rows is in `time`.
+fn near(section: Section, span: Span, time: TimeRange) -> Option<(Place<'static>, Span)> {
+    let is_near = span.rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
+    is_near.then(|| (Place::Rows(Box::new(section)), span))
+}
+
+/// The rows of `website` in a generation of the head that are not before `since`; `None` when they are not in `time`.
 fn read_head(
     generation: &Generation,
     website: WebsiteId,
     time: TimeRange,
     columns: ColumnSet,
+    since: i64,
     budget: &Budget,
 ) -> Result<Option<(Place<'static>, Span)>, QueryError> {
     let Some(site) = generation.site(website) else { return Ok(None) };
@@ -192,13 +229,11 @@ fn read_head(
             break Ids { visitors: head.visitors.ids().to_vec(), sessions: head.sessions.ids().to_vec() };
         }
     };
-    let rows = base.at.len();
-    let mut made = base.into_rows();
+    let mut made = base.into_rows(since);
     codes.iter().for_each(|(dimension, codes)| made.set_column(*dimension, codes));
-    let span = Span { min_at: made.min_at, max_at: made.max_at, rows };
-    let is_near = rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
+    let span = span_of(&made);
     let section = Section { chunk: made.chunk, dictionaries, visitor_ids: ids.visitors, session_ids: ids.sessions };
-    Ok(is_near.then_some((Place::Head(Box::new(section)), span)))
+    Ok(near(section, span, time))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub struct Verified {
 /// # Errors
 /// When the store is in use, of a newer format, or its log is so damaged that nothing can be said about segments.
 pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
-    let Opened { log, segments } = Log::open(dir)?;
+    let Opened { log, segments, .. } = Log::open(dir)?;
     let mut verified = Verified { damages: log.integrity_faults(), ..Verified::default() };
     if let Err(damage) = log.replay(|events| verified.log_rows += events.len() as u64) {
         verified.damages.push(damage.to_string());
@@ -86,7 +86,7 @@ mod tests {
         let segments = directory.path().join("segments");
         let path = std::fs::read_dir(segments).unwrap().next().unwrap().unwrap().path();
         let original = std::fs::read(&path).unwrap();
-        let Opened { log, segments } = Log::open(directory.path()).unwrap();
+        let Opened { log, segments, .. } = Log::open(directory.path()).unwrap();
         drop(log);
         let chunks: Vec<_> = segments[0].groups.iter().flat_map(|group| &group.chunks).copied().collect();
         assert!(chunks.len() > 20);

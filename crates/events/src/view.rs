@@ -199,6 +199,8 @@ struct Loaded {
     rows: usize,
     min_at: i64,
     max_at: i64,
+    /// Whether rows are left out because they were hidden when it was read.
+    is_cut: bool,
     used: u64,
 }
 
@@ -214,6 +216,8 @@ struct HeadCodes {
 struct View {
     /// The state that the chunks were compared with last.
     version: u64,
+    /// What was hidden then: rows before this time, milliseconds.
+    hidden_before: i64,
     chunks: HashMap<ChunkKey, Loaded>,
     heads: HashMap<u64, HeadCodes>,
     visitors: IdMap<u32>,
@@ -229,13 +233,14 @@ struct View {
     text_bytes: usize,
 }
 
-/// The rows of `website` in segments that are in row groups with rows in `time`, in the order of arrival.
+/// The rows of `website` in segments that are in row groups with rows in `time` that are not hidden, in the order of
+/// arrival. Some rows of such a row group may be hidden.
 pub(crate) fn ranges_in(
     state: &State,
     website: WebsiteId,
     time: TimeRange,
 ) -> impl Iterator<Item = (&Segment, &SiteRange)> {
-    let (from, to) = (time.from.as_millis(), time.to.as_millis());
+    let (from, to) = (time.from.as_millis().max(state.hidden_before(website)), time.to.as_millis());
     state
         .segments
         .iter()
@@ -253,7 +258,7 @@ impl View {
         budget: &Budget,
         used: u64,
     ) -> Result<Prepared, QueryError> {
-        self.drop_stale(state);
+        self.drop_stale(state, website);
         let (from, to) = (time.from.as_millis(), time.to.as_millis());
         let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
         let needed: Vec<(&Segment, &SiteRange)> = ranges_in(state, website, time).collect();
@@ -281,7 +286,9 @@ impl View {
         let mut chunks = Vec::with_capacity(keys.len());
         for key in keys {
             let Some(loaded) = self.chunks.get_mut(&key) else { continue };
-            if overlaps(loaded.min_at, loaded.max_at) {
+            // All of it may be hidden.
+            let is_empty = loaded.chunk.sessions.is_empty();
+            if !is_empty && overlaps(loaded.min_at, loaded.max_at) {
                 loaded.used = used;
                 chunks.push(Arc::clone(&loaded.chunk));
             }
@@ -303,12 +310,17 @@ impl View {
         })
     }
 
-    /// Drops chunks whose segment or generation is no more.
-    fn drop_stale(&mut self, state: &State) {
+    /// Drops chunks whose segment or generation is no more, and those of which other rows are hidden now.
+    fn drop_stale(&mut self, state: &State, website: WebsiteId) {
         if self.version == state.version {
             return;
         }
         self.version = state.version;
+        let hidden_before = state.hidden_before(website);
+        if hidden_before != self.hidden_before {
+            self.hidden_before = hidden_before;
+            self.drop_chunks(|_, loaded| !loaded.is_cut && loaded.min_at >= hidden_before);
+        }
         let segments: HashSet<u64> = state.segments.iter().map(|segment| segment.meta.id).collect();
         let generations: HashSet<u64> = state.generations().map(|generation| generation.id).collect();
         self.heads.retain(|generation, _| generations.contains(generation));
@@ -367,7 +379,7 @@ impl View {
         if !self.chunks.contains_key(&key) {
             let base = self.read_base(segment, range.group, rows.clone()).map_err(damaged)?;
             budget.check()?;
-            self.insert(key, Loaded::new(base.into_rows(), range.rows as usize));
+            self.insert(key, Loaded::new(base.into_rows(self.hidden_before), range.rows as usize));
         }
         for dimension in columns.iter() {
             let Some(loaded) = self.chunks.get(&key) else { break };
@@ -456,7 +468,7 @@ impl View {
             if let Some(mut base) = base {
                 rename(&mut base.visitor, &codes.visitors);
                 rename(&mut base.session, &codes.sessions);
-                self.insert(key, Loaded::new(base.into_rows(), rows.len()));
+                self.insert(key, Loaded::new(base.into_rows(self.hidden_before), rows.len()));
             }
             for (dimension, mut column, new_texts) in texts {
                 let names = &mut codes.texts[dimension as usize];
@@ -536,8 +548,8 @@ impl Allowance<'_> {
 
 impl Loaded {
     fn new(made: Rows, rows: usize) -> Self {
-        let Rows { chunk, events, min_at, max_at } = made;
-        Self { chunk: Arc::new(chunk), events, rows, min_at, max_at, used: 0 }
+        let Rows { chunk, events, min_at, max_at, is_cut } = made;
+        Self { chunk: Arc::new(chunk), events, rows, min_at, max_at, is_cut, used: 0 }
     }
 
     fn bytes(&self) -> usize {

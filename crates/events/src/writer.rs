@@ -154,9 +154,13 @@ impl Writer {
     }
 
     fn prune(&mut self) {
-        let before_ms = self.inner.clock.now().plus_millis(-self.inner.config.idempotency_ms).as_millis();
+        let reading = self.inner.clock.reading();
+        if !reading.trusted {
+            return;
+        }
+        let kept_ms = self.inner.config.idempotency_ms;
         let after = self.pruned_to.take();
-        if let Ok(cursor) = self.with_log(|log| log.prune_keys(after, before_ms, PRUNED_KEYS)) {
+        if let Ok(cursor) = self.with_log(|log| log.prune_keys(after, reading.now, kept_ms, PRUNED_KEYS)) {
             self.pruned_to = cursor;
         }
     }
@@ -186,6 +190,9 @@ impl Writer {
         let added = change.add.iter().map(|meta| Arc::new(Segment::new(&self.inner.segments_dir, meta.clone())));
         next.segments.extend(added);
         next.segments.sort_by_key(|segment| segment.meta.position);
+        if let Some(retention) = &change.retention {
+            Arc::make_mut(&mut next.ledger).apply(retention);
+        }
         self.inner.set_state(next);
         Ok(())
     }
@@ -195,6 +202,9 @@ impl Writer {
         if let Some(website) = forget {
             self.cardinality.forget(website);
             self.with_log(|log| log.register(&CatalogChange { forget, ..CatalogChange::default() }))?;
+            let mut next = self.inner.state().next();
+            Arc::make_mut(&mut next.ledger).forget(website);
+            self.inner.set_state(next);
         }
         while self.with_log(Log::trim)? {}
         self.with_log(Log::checkpoint_all)

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
-use zenovay_events::conformance::{pageview, store_all, values, website};
+use zenovay_events::conformance::{expire, pageview, store_all, values, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
 use zenovay_query::QueryError;
 
@@ -83,7 +83,11 @@ const REMOVALS: [Removal; 3] = [
         stays: |number| visit(number).visitor != VISITOR,
     },
     Removal { name: "deletion", run: |store| store.delete_website(website(1)), stays: |_| false },
-    Removal { name: "retention", run: |store| store.expire(website(1), visit(17).at), stays: |number| number >= 17 },
+    Removal {
+        name: "retention",
+        run: |store| store.seal().and_then(|_| expire(store, website(1), visit(17).at)),
+        stays: |number| number >= 17,
+    },
 ];
 
 fn pages(store: &EmbeddedStore, site: u8) -> BTreeMap<String, u64> {

@@ -151,7 +151,7 @@ impl Digester {
         if self.is_given_up {
             return Vec::new();
         }
-        let rows = rows.into_rows();
+        let rows = rows.into_rows(i64::MIN);
         let ready = self.take_ready(Some(rows.min_at));
         let mut has_event = vec![false; ids.visitors.len()];
         rows.chunk.visitor.iter().for_each(|&visitor| has_event[visitor as usize] = true);

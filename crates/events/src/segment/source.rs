@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use zenovay_domain::{EventKind, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{EventKind, VisitorId, WebsiteId};
 
 use super::read::Texts;
 use super::{Coded, ColumnId, Segment, SegmentError, SiteRange, TextColumn, Values};
@@ -195,36 +195,39 @@ fn numbers(column: impl Iterator<Item = u32>) -> Coded {
 
 /// Which rows a rewrite keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub(crate) enum Keep<'a> {
     /// Every row.
     All,
     /// All but those of one visitor.
     AllBut(WebsiteId, VisitorId),
     /// All but those of one website.
     AllButWebsite(WebsiteId),
-    /// All but those of one website before an instant.
-    Since(WebsiteId, Timestamp),
+    /// All but those of some websites before an instant of each, milliseconds.
+    Since(&'a HashMap<WebsiteId, i64>),
 }
 
-impl Keep {
-    /// The website that loses rows.
+impl Keep<'_> {
+    /// The one website that loses rows; `None` for none or several.
     pub(crate) fn website(self) -> Option<WebsiteId> {
         match self {
-            Self::All => None,
-            Self::AllBut(website, _) | Self::AllButWebsite(website) | Self::Since(website, _) => Some(website),
+            Self::All | Self::Since(_) => None,
+            Self::AllBut(website, _) | Self::AllButWebsite(website) => Some(website),
         }
     }
 
     /// Whether a segment has rows that would go. Reads the visitors of a row group when it has to.
     pub(crate) fn concerns(self, segment: &Segment) -> Result<bool, SegmentError> {
-        let Some(website) = self.website() else { return Ok(false) };
-        let ranges = super::ranges_of(&segment.meta.sites, website);
+        let ranges_of = |website| super::ranges_of(&segment.meta.sites, website);
         match self {
             Self::All => Ok(false),
-            Self::AllButWebsite(_) => Ok(!ranges.is_empty()),
-            Self::Since(_, before) => Ok(ranges.iter().any(|range| range.min_at < before.as_millis())),
-            Self::AllBut(_, visitor) => {
-                for range in ranges {
+            Self::AllButWebsite(website) => Ok(!ranges_of(website).is_empty()),
+            Self::Since(instants) => Ok(segment
+                .meta
+                .sites
+                .iter()
+                .any(|range| instants.get(&range.website).is_some_and(|before| range.min_at < *before))),
+            Self::AllBut(website, visitor) => {
+                for range in ranges_of(website) {
                     let rows = range.start as usize..(range.start + range.rows) as usize;
                     let coded = segment.read(range.group, ColumnId::Visitor, rows)?;
                     if let Some(code) = code_of(&coded.values, visitor)
@@ -246,20 +249,20 @@ impl Keep {
         at: &[i64],
         rows: Vec<u32>,
     ) -> Result<Vec<u32>, SegmentError> {
-        if self.website() != Some(range.website) {
-            return Ok(rows);
-        }
         Ok(match self {
-            Self::All => rows,
-            Self::AllButWebsite(_) => Vec::new(),
-            Self::Since(_, before) => rows.into_iter().filter(|&row| at[row as usize] >= before.as_millis()).collect(),
-            Self::AllBut(_, visitor) => {
+            Self::AllButWebsite(website) if website == range.website => Vec::new(),
+            Self::Since(instants) => match instants.get(&range.website) {
+                Some(before) => rows.into_iter().filter(|&row| at[row as usize] >= *before).collect(),
+                None => rows,
+            },
+            Self::AllBut(website, visitor) if website == range.website => {
                 let coded = source.read(range.group, ColumnId::Visitor)?;
                 match code_of(&coded.values, visitor) {
                     Some(code) => rows.into_iter().filter(|&row| coded.codes[row as usize] != code).collect(),
                     None => rows,
                 }
             }
+            Self::All | Self::AllBut(..) | Self::AllButWebsite(_) => rows,
         })
     }
 }

@@ -86,7 +86,7 @@ pub(crate) struct Target<'a> {
 pub(crate) fn write(
     target: Target<'_>,
     sources: &[&dyn Source],
-    keep: Keep,
+    keep: Keep<'_>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     let Target { path, id, position, .. } = target;
@@ -173,7 +173,7 @@ impl<'a> Cursor<'a> {
         &mut self,
         sources: &'a [&'a dyn Source],
         times: &mut [Times<'a>],
-        keep: Keep,
+        keep: Keep<'_>,
     ) -> Result<(), SegmentError> {
         loop {
             if let Some(row) = self.rows.next() {
@@ -226,7 +226,7 @@ impl<'a> Groups<'a> {
         })
     }
 
-    fn add_website(&mut self, website: WebsiteId, keep: Keep) -> Result<(), WriteError> {
+    fn add_website(&mut self, website: WebsiteId, keep: Keep<'_>) -> Result<(), WriteError> {
         let ranges = self.sources.iter().map(|source| ranges_of(source.sites(), website));
         let total: usize = ranges.clone().flatten().map(|range| range.rows as usize).sum();
         let own = total >= self.target.group_rows / 8;

@@ -105,12 +105,12 @@ fn count(
         let counts: Option<Counts> = diesel::update(key_usage::table.find(&key).filter(has_room))
             .set((
                 key_usage::month.eq(case_when(is_over(), month.into_sql::<Integer>()).otherwise(key_usage::month)),
-                key_usage::monthly_used.eq(case_when(is_over(), requests.into_sql::<BigInt>())
-                    .otherwise(key_usage::monthly_used + requests)),
+                key_usage::monthly_used
+                    .eq(case_when(is_over(), requests.into_sql::<BigInt>())
+                        .otherwise(key_usage::monthly_used + requests)),
                 key_usage::total_used.eq(key_usage::total_used + requests),
-                key_usage::last_used_at
-                    .eq(case_when(used_lately(), key_usage::last_used_at)
-                        .otherwise(Some(at).into_sql::<Nullable<BigInt>>())),
+                key_usage::last_used_at.eq(case_when(used_lately(), key_usage::last_used_at)
+                    .otherwise(Some(at).into_sql::<Nullable<BigInt>>())),
             ))
             .returning((key_usage::month, key_usage::monthly_used, key_usage::total_used))
             .get_result(conn)
