@@ -1,5 +1,5 @@
-//! What a server does beside answering: it destroys old salts, and removes the events of deleted websites and those older
-//! than the plan keeps.
+//! What a server does beside answering: it destroys old salts, removes the events of deleted websites, and hides and later
+//! removes those that the plan does not keep. All of it by one guarded clock, which it watches and remembers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use zenovay_domain::{Plan, PlanTable, TeamId, Timestamp};
+use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan, PlanTable, TeamId, Timestamp};
+use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 use zenovay_query::QueryError;
 use zenovay_store::{StoreError, TeamStore, WebsiteStore};
 
@@ -19,8 +20,10 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const TICK: Duration = Duration::from_secs(5);
 /// How often deleted websites are looked for.
 const DELETION_INTERVAL: Duration = Duration::from_secs(30);
-/// How often old events are looked for.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(3_600);
+/// How often events are looked for that plans keep no longer, or keep again.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
+/// How often hidden events are looked for whose time is over.
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// A task that failed; it is tried again the next time.
 #[derive(Debug, thiserror::Error)]
@@ -40,25 +43,33 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Starts the thread.
+    /// Starts the thread. `clock` is the one behind `state.clock`.
     ///
     /// # Errors
     /// When the machine gives no thread.
-    pub fn start(state: Arc<AppState>) -> std::io::Result<Self> {
+    pub fn start(state: Arc<AppState>, clock: Arc<GuardedClock>) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let work = move || {
-            let (mut deletion, mut retention) = (Due::now(DELETION_INTERVAL), Due::now(RETENTION_INTERVAL));
+            let mut deletion = Due::now(DELETION_INTERVAL);
+            let (mut retention, mut removal) = (Due::now(RETENTION_INTERVAL), Due::now(REMOVAL_INTERVAL));
+            let mut watch = ClockWatch::default();
             loop {
                 state.metrics.upkeep();
                 report("folded strings", note_folded(&state));
-                report("salts", state.ingest.rotate_salts(state.clock.now()).map_err(TaskError::from));
+                watch.look(&clock);
+                report("salts", state.ingest.rotate_salts(clock.reading().steady).map_err(TaskError::from));
                 if deletion.is_due() {
                     report("deleted websites", delete_websites(&state));
                 }
                 if retention.is_due() {
-                    report("retention", expire(&state));
+                    report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
+                    report("retention", hide(&state, &clock));
+                }
+                if removal.is_due() {
+                    report("removal of hidden events", remove_hidden(&state, &clock));
                 }
                 if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                    report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     return;
                 }
             }
@@ -110,7 +121,7 @@ fn note_folded(state: &AppState) -> Result<(), TaskError> {
         metrics::counter!("zenovay_folded_strings_total", "column" => column.as_str()).increment(*events);
         tracing::warn!(%website, %column, events, "too many different strings today: stored as (other)");
     }
-    if folded.is_empty() { Ok(()) } else { Ok(state.store.add_folded(&folded, state.clock.now())?) }
+    if folded.is_empty() { Ok(()) } else { Ok(state.store.add_folded(&folded, state.clock.reading().steady)?) }
 }
 
 /// Removes the events of websites that were deleted, by any process.
@@ -123,22 +134,93 @@ fn delete_websites(state: &AppState) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// Removes events that are older than the plan of their team keeps.
-fn expire(state: &AppState) -> Result<(), TaskError> {
-    let plans: HashMap<TeamId, Plan> = state.store.teams()?.into_iter().map(|team| (team.id, team.plan)).collect();
-    let now = state.clock.now();
-    for website in state.store.websites()? {
-        let plan = plans.get(&website.team_id).copied();
-        if let Some(before) = plan.and_then(|plan| kept_since(&state.plans, plan, now)) {
-            state.events.expire(website.id, before)?;
+/// Tells in the log and the metrics when the clock is not believed.
+#[derive(Default)]
+struct ClockWatch {
+    doubts: u64,
+    is_doubted: bool,
+}
+
+impl ClockWatch {
+    fn look(&mut self, clock: &GuardedClock) {
+        let ClockStatus { doubt, latest, doubts } = clock.status();
+        metrics::counter!("zenovay_clock_doubts_total").increment(doubts - self.doubts);
+        metrics::gauge!("zenovay_clock_trusted").set(if doubt.is_none() { 1.0 } else { 0.0 });
+        // Also when it was over before anybody looked.
+        if let Some(latest) = latest.filter(|_| doubts > self.doubts) {
+            let hours = CLOCK_CONFIRMED_MS / 3_600_000;
+            tracing::warn!(
+                "the clock is not believed: it {latest}; nothing is removed before it is right, or has gone on for {hours} hours"
+            );
         }
+        if doubt.is_none() && (self.is_doubted || doubts > self.doubts) {
+            tracing::info!("the clock is believed again");
+        }
+        (self.doubts, self.is_doubted) = (doubts, doubt.is_some());
+    }
+}
+
+/// Hides events that are older than the plan of their team keeps, and shows again what it keeps longer than before. By a
+/// clock that is not believed nothing is hidden.
+fn hide(state: &AppState, clock: &GuardedClock) -> Result<(), TaskError> {
+    let reading = clock.reading();
+    let known = if reading.trusted { Some(reading.now) } else { clock.memory().trusted_at };
+    let Some(known) = known else { return Ok(()) };
+    let plans: HashMap<TeamId, Plan> = state.store.teams()?.into_iter().map(|team| (team.id, team.plan)).collect();
+    let kept: Vec<Kept> = state
+        .store
+        .websites()?
+        .into_iter()
+        .filter_map(|website| {
+            let plan = *plans.get(&website.team_id)?;
+            Some(Kept { website: website.id, since: kept_since(&state.plans, plan, known) })
+        })
+        .collect();
+    let believed = reading.trusted.then_some(reading.now);
+    Ok(state.events.retain(&kept, believed, &mut |what| tell(what, known))?)
+}
+
+/// Removes what has been hidden for long enough.
+fn remove_hidden(state: &AppState, clock: &GuardedClock) -> Result<(), TaskError> {
+    let reading = clock.reading();
+    if reading.trusted {
+        state.events.remove_hidden(reading.now, &mut |what| tell(what, reading.now))?;
     }
     Ok(())
 }
 
-/// The instant before which events of a team on `plan` are removed; `None` keeps everything. Whole days in UTC, so that
+/// Counts and logs what retention did.
+fn tell(what: Retained, now: Timestamp) {
+    match what {
+        Retained::Hidden { website, before, rows } => {
+            metrics::counter!("zenovay_retention_hidden_rows_total").increment(rows);
+            let removed_from = removed_from(now);
+            tracing::info!(%website, rows, %before, %removed_from, "events that the plan does not keep are hidden");
+        }
+        Retained::Shown { website, since, rows } => {
+            metrics::counter!("zenovay_retention_shown_rows_total").increment(rows);
+            let since = since.map_or_else(|| "ever".to_owned(), |since| since.to_string());
+            tracing::info!(%website, rows, since, "hidden events are shown again, because the plan keeps them");
+        }
+        Retained::Waiting { website, before, rows, of } => {
+            metrics::counter!("zenovay_retention_large_removals_total").increment(1);
+            tracing::warn!(%website, rows, of, %before, "more than a tenth of a website is removed in a day from now");
+        }
+        Retained::Removed { website, before, rows } => {
+            metrics::counter!("zenovay_retention_removed_rows_total").increment(rows);
+            tracing::info!(%website, rows, %before, "events that were hidden for {RETENTION_GRACE_DAYS} days are removed");
+        }
+    }
+}
+
+/// When events that are hidden at `now` are removed, if the server runs every day until then.
+pub fn removed_from(now: Timestamp) -> Timestamp {
+    now.plus_millis(RETENTION_GRACE_DAYS * DAY_MS)
+}
+
+/// The instant before which events of a team on `plan` are hidden; `None` keeps everything. Whole days in UTC, so that
 /// the store has something to do once a day only.
-fn kept_since(plans: &PlanTable, plan: Plan, now: Timestamp) -> Option<Timestamp> {
+pub fn kept_since(plans: &PlanTable, plan: Plan, now: Timestamp) -> Option<Timestamp> {
     let days = plans.limits(plan).retention_days?;
     let today = now.as_millis().div_euclid(DAY_MS).saturating_mul(DAY_MS);
     Some(Timestamp::from_millis(today).plus_millis(-i64::from(days).saturating_mul(DAY_MS)))

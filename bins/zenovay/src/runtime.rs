@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use zenovay_domain::{Clock, SystemClock};
+use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, Pipeline, VisitorHasher};
 use zenovay_store::{SqliteStore, StoreError};
@@ -65,6 +65,8 @@ pub struct Stores {
     pub metadata: Arc<SqliteStore>,
     /// Events.
     pub events: Arc<EmbeddedStore>,
+    /// The clock that both are kept by.
+    pub clock: Arc<GuardedClock>,
     lock: ServerLock,
 }
 
@@ -77,8 +79,10 @@ impl Stores {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         let metadata = Arc::new(SqliteStore::open(&config.database_path())?);
-        let events = EmbeddedStore::open(event_settings(config), Arc::new(SystemClock))?;
-        Ok(Self { metadata, events: Arc::new(events), lock })
+        let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
+        let events = EmbeddedStore::open(event_settings(config), clock.clone())?;
+        clock.begin(events.newest());
+        Ok(Self { metadata, events: Arc::new(events), clock, lock })
     }
 }
 
@@ -139,17 +143,16 @@ pub fn run(
     let listener = listen(config.listen)?;
     let metrics_listener = config.metrics_listen.map(listen).transpose()?;
     let address = listener.local_addr()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let events: Arc<dyn EventStore> = stores.events.clone();
-    let ingest = Arc::new(pipeline(config, &*clock)?);
-    let state = Arc::new(AppState::new(config, clock, Arc::clone(&stores.metadata), events, ingest));
+    let ingest = Arc::new(pipeline(config, &stores.clock)?);
+    let state = Arc::new(AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), events, ingest));
     state.restore_sessions()?;
 
     // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
     let url = bootstrap::public_url(config, address);
     stores.lock.note_url(&url)?;
     print(&prepare(&stores, &url)?)?;
-    let maintenance = Maintenance::start(Arc::clone(&state))?;
+    let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
     if !http::assets::are_built() {
         tracing::warn!("built without z.js: run `just assets` and build again");
     }
@@ -181,9 +184,9 @@ pub fn run(
     Ok(served?)
 }
 
-fn pipeline(config: &Config, clock: &dyn Clock) -> Result<Pipeline, ServeError> {
+fn pipeline(config: &Config, clock: &GuardedClock) -> Result<Pipeline, ServeError> {
     let rng = StdRng::from_rng(&mut rand::rng());
-    let hasher = VisitorHasher::open(&config.data_dir, clock.now(), rng).map_err(ServeError::Salts)?;
+    let hasher = VisitorHasher::open(&config.data_dir, clock.reading().steady, rng).map_err(ServeError::Salts)?;
     let geo = match &config.geo_database {
         Some(path) => GeoDatabase::open(path)?,
         None => GeoDatabase::embedded()?,

@@ -23,7 +23,7 @@ type CompiledRules = (Arc<Website>, Arc<SiteRules>);
 
 /// One running server. Built once by `main`, and by every test for itself.
 pub struct AppState {
-    /// The time.
+    /// The time; in a server a [`zenovay_domain::GuardedClock`].
     pub clock: Arc<dyn Clock>,
     /// Users, teams, websites, keys.
     pub store: Arc<SqliteStore>,
@@ -120,7 +120,7 @@ impl AppState {
     /// # Errors
     /// When websites cannot be read.
     pub fn restore_sessions(&self) -> Result<(), StoreError> {
-        let since = self.clock.now().plus_millis(-SESSION_GAP_MS);
+        let since = self.clock.reading().steady.plus_millis(-SESSION_GAP_MS);
         for session in self.events.recent_sessions(since) {
             let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
                 continue;

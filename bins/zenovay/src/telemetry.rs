@@ -204,6 +204,32 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
     ("zenovay_http_requests_total", MetricKind::Counter, "Requests by route pattern and class of status."),
     ("zenovay_http_request_duration_seconds", MetricKind::Histogram, "Time of a request by route pattern."),
+    (
+        "zenovay_clock_trusted",
+        MetricKind::Gauge,
+        "1 while the clock is believed, otherwise 0: nothing is hidden or removed then.",
+    ),
+    (
+        "zenovay_clock_doubts_total",
+        MetricKind::Counter,
+        "Times that the clock was not believed, because it stepped or was far off at the start.",
+    ),
+    (
+        "zenovay_retention_hidden_rows_total",
+        MetricKind::Counter,
+        "Events and heartbeats hidden because the plan keeps them no longer.",
+    ),
+    (
+        "zenovay_retention_shown_rows_total",
+        MetricKind::Counter,
+        "Hidden events and heartbeats shown again because more is kept.",
+    ),
+    ("zenovay_retention_removed_rows_total", MetricKind::Counter, "Hidden events and heartbeats removed for good."),
+    (
+        "zenovay_retention_large_removals_total",
+        MetricKind::Counter,
+        "Removals that waited for a day because they were more than a tenth of a website.",
+    ),
     ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),
     ("zenovay_head_rows", MetricKind::Gauge, "Events and heartbeats in memory that are not in a segment file yet."),
     ("zenovay_segments", MetricKind::Gauge, "Segment files."),
@@ -265,6 +291,8 @@ fn begin() {
         // Its metrics are begun with it.
         let _ = shell::Route::new(endpoint.path, false);
     }
+    // Until somebody looks.
+    metrics::gauge!("zenovay_clock_trusted").set(1.0);
     metrics::gauge!("zenovay_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -102,6 +102,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    server_clock (id) {
+        id -> Integer,
+        trusted_at -> Nullable<BigInt>,
+        doubted_at -> Nullable<BigInt>,
+        confirmed_ms -> BigInt,
+    }
+}
+
 diesel::joinable!(memberships -> teams (team_id));
 diesel::joinable!(memberships -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(memberships, teams, users);

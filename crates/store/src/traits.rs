@@ -271,7 +271,8 @@ pub trait UsageStore: Send + Sync {
     /// Counts one request of the key in the UTC month of `now`, unless `monthly_limit` requests are counted there. Under
     /// any number of concurrent callers, in any number of processes, exactly `monthly_limit` are counted. The count
     /// survives the death of the process as soon as this returns; a power cut may take the requests since the last write
-    /// of another kind. A clock that goes back does not open a month a second time: the later month goes on. Also notes
+    /// of another kind. A clock that goes back over the end of a month does not open a month a second time: the later month
+    /// goes on. A month that is later than the next one was counted by a clock that was wrong, and ends. Also notes
     /// the hour's activity and, at most once a minute, the time of last use.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! `zenovay check`.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use zenovay_domain::{GuardedClock, SystemClock};
 use zenovay_events::{Verified, verify};
 use zenovay_store::SqliteStore;
 
@@ -21,8 +24,11 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     if matches!(events, Events::InUse) {
         output.done_in_part();
     }
-    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json() });
-    output.result(&result, || format!("configuration: ok\nmetadata: {metadata}\nevents: {}\n", events.text()));
+    let clock = check_clock(config)?;
+    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json(), "clock": clock });
+    output.result(&result, || {
+        format!("configuration: ok\nmetadata: {metadata}\nevents: {}\nclock: {clock}\n", events.text())
+    });
     Ok(())
 }
 
@@ -33,6 +39,15 @@ fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failur
     }
     let faults = SqliteStore::open(&path)?.check()?;
     Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
+}
+
+/// What a server that starts now thinks of the clock. A machine that was off for long is in doubt, too, so this is no fault.
+fn check_clock(config: &Config) -> Result<String, Failure> {
+    let path = config.database_path();
+    let memory = if path.exists() { SqliteStore::open(&path)?.clock_memory()? } else { None };
+    let Some(memory) = memory else { return Ok("no server has run yet".to_owned()) };
+    let doubt = GuardedClock::new(Arc::new(SystemClock), Some(memory)).status().doubt;
+    Ok(doubt.map_or_else(|| "ok".to_owned(), |doubt| format!("not believed: it {doubt}; nothing is removed by it")))
 }
 
 enum Events {

@@ -3,11 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_domain::{KeyPolicy, Plan, Role, TeamId};
+use zenovay_events::RETENTION_GRACE_DAYS;
 use zenovay_store::{SqliteStore, StoreError, Team, TeamStore, WebsiteStore};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
 use crate::config::Config;
+use crate::maintenance::{kept_since, removed_from};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -102,8 +104,14 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             (done, json!({ "id": id, "websites": websites }))
         }
         Command::SetPlan { id, plan } => {
+            let before = store.team(id)?.ok_or(StoreError::NotFound("team"))?.plan;
             store.set_plan(id, plan)?;
-            ("plan changed", context::team_json(&store, id)?)
+            let team = context::team_json(&store, id)?;
+            let mut result = team.clone();
+            result["retention"] = retention_json(config, before, plan);
+            let text = || format!("plan changed\n{}{}", lines(&team), retention_text(config, before, plan));
+            output.result(&result, text);
+            return Ok(());
         }
         Command::AddMember { id, email, role } => {
             let user = context::user_id(&store, &email)?;
@@ -122,6 +130,45 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     };
     output.result(&result, || format!("{done}\n{}", lines(&result)));
     Ok(())
+}
+
+/// What the retention of the plan `after` does to what that of `before` kept.
+fn retention_json(config: &Config, before: Plan, after: Plan) -> Value {
+    let (now, days) = (context::now(), |plan| config.plans.limits(plan).retention_days);
+    let hides = keeps_less(days(before), days(after));
+    let since = kept_since(&config.plans, after, now).map(|since| since.to_string());
+    json!({
+        "days_before": days(before),
+        "days": days(after),
+        "hidden_before": since,
+        "removed_from": hides.then(|| removed_from(now).to_string()),
+    })
+}
+
+fn retention_text(config: &Config, before: Plan, after: Plan) -> String {
+    let now = context::now();
+    let days = |plan| config.plans.limits(plan).retention_days;
+    match kept_since(&config.plans, after, now) {
+        Some(since) if keeps_less(days(before), days(after)) => format!(
+            "events before {since} are hidden by the server within a minute, and removed when they have been hidden for \
+             {RETENTION_GRACE_DAYS} days, from {} on; until then a plan that keeps more brings them back\n",
+            removed_from(now)
+        ),
+        Some(since) if days(before) != days(after) => {
+            format!(
+                "hidden events from {since} on are shown again within a minute, as far as they are not removed yet\n"
+            )
+        }
+        None if days(before).is_some() => {
+            "all hidden events are shown again within a minute, as far as they are not removed yet\n".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether a plan that keeps `after` days keeps less than one that keeps `before` days; `None` keeps all.
+fn keeps_less(before: Option<u32>, after: Option<u32>) -> bool {
+    after.is_some_and(|after| before.is_none_or(|before| after < before))
 }
 
 /// A team as `team list` shows it, with numbers of members and websites.

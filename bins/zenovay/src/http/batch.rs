@@ -7,7 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
-use zenovay_domain::{ErrorCode, Timestamp};
+use zenovay_domain::{ErrorCode, Reading};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
     Outcome, Refusal, RefusalReason, Rejected, SiteRules, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
@@ -28,10 +28,11 @@ pub async fn events(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let open = outcomes::Open::begin();
-    let now = state.clock.now();
+    let reading = state.clock.reading();
+    let now = reading.now;
     let judged = async {
         let key = key.map_err(|error| (refused(&error), error))?;
-        judge(&state, key, &req, payload, now).await
+        judge(&state, key, &req, payload, reading).await
     };
     let (key, rows, turn) = match judged.await {
         Ok(judged) => {
@@ -48,7 +49,7 @@ pub async fn events(
     let report = report.map_err(|_panicked| ApiError::internal())??;
     if report.stored > 0 {
         let (state, id, stored) = (state.clone(), key.credential.key_id, report.stored);
-        let noted = web::block(move || state.store.record_accepted_events(id, stored, now)).await;
+        let noted = web::block(move || state.store.record_accepted_events(id, stored, reading.steady)).await;
         if !matches!(noted, Ok(Ok(()))) {
             // The events are stored; only the activity view of the key is behind.
             tracing::warn!("the activity of a key could not be noted");
@@ -75,7 +76,7 @@ async fn judge(
     key: Authorized<IngestBatch>,
     req: &HttpRequest,
     payload: web::Payload,
-    now: Timestamp,
+    reading: Reading,
 ) -> Result<(Authorized<IngestBatch>, Rows, Turn), Whole> {
     check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok())).map_err(whole)?;
     check_content_type(req).map_err(whole)?;
@@ -83,13 +84,13 @@ async fn judge(
     let raw = bodies.read_batch(req.headers(), payload, state.batch_body_bytes, within).await.map_err(whole)?;
     let encoding = body::encoding(req.headers()).map(str::to_owned);
     if raw.bytes.len() <= body::LONG_BYTES && encoding.is_none() {
-        let rows = judge_rows(state, &key, None, &raw.bytes, now)?;
+        let rows = judge_rows(state, &key, None, &raw.bytes, reading)?;
         return Ok((key, rows, None));
     }
     let turn = bodies.long_batch(within).await.map_err(whole)?;
     let judging = state.clone();
     let judged = web::block(move || {
-        let rows = judge_rows(&judging, &key, encoding.as_deref(), &raw.bytes, now);
+        let rows = judge_rows(&judging, &key, encoding.as_deref(), &raw.bytes, reading);
         (key, rows)
     });
     let (key, rows) = judged.await.map_err(|_panicked| (RefusalReason::Internal, ApiError::internal()))?;
@@ -101,7 +102,7 @@ fn judge_rows(
     key: &Authorized<IngestBatch>,
     encoding: Option<&str>,
     raw: &[u8],
-    now: Timestamp,
+    reading: Reading,
 ) -> Result<Rows, Whole> {
     let body = decode_body(encoding, raw, state.batch_body_bytes).map_err(whole)?;
     let batch = parse_batch(&body).map_err(whole)?;
@@ -109,8 +110,8 @@ fn judge_rows(
     let rules: Arc<SiteRules> = state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
     count_mends(batch.mends);
     let judge = |item: Result<_, Refusal>| {
-        let accepted = state.ingest.batch_event(&item?, &rules, now)?;
-        Ok(new_event(accepted, &rules, now))
+        let accepted = state.ingest.batch_event(&item?, &rules, reading.now)?;
+        Ok(new_event(accepted, &rules, reading))
     };
     Ok(batch.events.into_iter().map(judge).collect())
 }

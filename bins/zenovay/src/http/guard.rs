@@ -10,7 +10,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, ApiKeyToken, Credential, Denial, Target, decide};
-use zenovay_domain::{Plan, PlanLimits, Timestamp, TrackingCode, Website};
+use zenovay_domain::{Plan, PlanLimits, Reading, Timestamp, TrackingCode, Website};
 use zenovay_limits::{AddressClass, Decision};
 use zenovay_store::{Charge, Usage, UsageStore};
 
@@ -123,12 +123,12 @@ async fn authorize<P: Permission>(req: &HttpRequest) -> Result<Authorized<P>, Ap
     let token = presented_key(req.headers())?;
     let asked = req.match_info().get("website_id").map(str::to_owned);
     let client = client_ip::of(req, &state.trusted_proxies);
-    let now = state.clock.now();
+    let reading = state.clock.reading();
 
     let check = {
         let state = state.clone();
         let span = tracing::Span::current();
-        web::block(move || span.in_scope(|| check(&state, P::ACTION, &token, asked.as_deref(), client, now)))
+        web::block(move || span.in_scope(|| check(&state, P::ACTION, &token, asked.as_deref(), client, reading)))
     };
     let checked = check.await.map_err(|_panicked| ApiError::internal())?;
     if let Some(usage) = checked.usage {
@@ -160,8 +160,10 @@ fn check(
     token: &ApiKeyToken,
     asked: Option<&str>,
     client: std::net::IpAddr,
-    now: Timestamp,
+    reading: Reading,
 ) -> Checked {
+    // Months go by the steady reading: a clock that is wrong for a moment begins none.
+    let Reading { now, steady, .. } = reading;
     let credential = match state.directory.credential(&token.digest()) {
         Ok(Some(credential)) if !credential.revoked => credential,
         Ok(_) => return unknown_key(state, client, now).into(),
@@ -171,7 +173,7 @@ fn check(
     let minute = charge_minute(state, &credential, limits, now);
     if let Some(refused) = minute.as_ref().filter(|minute| !minute.allowed) {
         Limit::KeyMinute.refused();
-        let usage = state.store.usage(credential.key_id, now).ok();
+        let usage = state.store.usage(credential.key_id, steady).ok();
         let usage = usage.map(|usage| key_usage(limits, minute, usage, now));
         return Checked { usage, result: Err(errors::minute_limited(refused)) };
     }
@@ -180,7 +182,7 @@ fn check(
         let grant = decide(Some(&credential), action, &target, &state.plans)?;
         Ok((website, grant.plan))
     });
-    let (charge, month) = match state.store.charge_request(credential.key_id, limits.requests_per_month, now) {
+    let (charge, month) = match state.store.charge_request(credential.key_id, limits.requests_per_month, steady) {
         Ok(Charge::Counted(month)) => (true, month),
         Ok(Charge::Exhausted(month)) => (false, month),
         Err(error) => return ApiError::from(error).into(),
@@ -190,7 +192,7 @@ fn check(
         Err(error) => Err(error),
         Ok(_) if !charge => {
             Limit::KeyMonth.refused();
-            Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, now)))
+            Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, steady)))
         }
         Ok((website, plan)) => Ok((credential, website, plan, usage)),
     };

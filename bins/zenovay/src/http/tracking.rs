@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_domain::{Timestamp, TrackingCode};
+use zenovay_domain::{Reading, Timestamp, TrackingCode};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
 use zenovay_ingest::{
     Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Mends, Outcome, Refusal, RefusalReason, Rejected, SiteRules,
@@ -66,8 +66,9 @@ impl From<Rejected> for Ended {
 
 async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, report: Report) -> HttpResponse {
     let open = outcomes::Open::begin();
-    let now = state.clock.now();
-    let (answer, outcome) = match accept(state, req, payload, report, now).await {
+    let reading = state.clock.reading();
+    let now = reading.now;
+    let (answer, outcome) = match accept(state, req, payload, report, reading).await {
         Err(Ended { answer, outcome }) => {
             open.close(outcome);
             (answer, outcome)
@@ -106,8 +107,9 @@ async fn accept(
     req: &HttpRequest,
     payload: web::Payload,
     report: Report,
-    now: Timestamp,
+    reading: Reading,
 ) -> Result<NewEvent, Ended> {
+    let now = reading.now;
     let client = client_ip::of(req, &state.trusted_proxies);
     let decision = state.addresses.charge(AddressClass::Tracking, client, now);
     if !decision.allowed {
@@ -138,24 +140,25 @@ async fn accept(
         dnt: text(header::DNT),
         purpose: text(SEC_PURPOSE).or_else(|| text(PURPOSE)),
         hints: client_hints(req.headers()),
+        steady_at: reading.steady,
         ..Hit::new(&body, client, now)
     };
     let accepted = match report {
         Report::Event => state.ingest.track(&hit, &rules),
         Report::Heartbeat => state.ingest.heartbeat(&hit, &rules),
     };
-    Ok(new_event(accepted?, &rules, now))
+    Ok(new_event(accepted?, &rules, reading))
 }
 
 /// An accepted event as the store takes it.
-pub fn new_event(accepted: Accepted, rules: &SiteRules, now: Timestamp) -> NewEvent {
+pub fn new_event(accepted: Accepted, rules: &SiteRules, reading: Reading) -> NewEvent {
     if accepted.clock_corrected {
         metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
     }
     count_mends(accepted.mends);
     NewEvent {
         website: rules.website(),
-        received_at: now,
+        received_at: reading.steady,
         event: accepted.event,
         idempotency_key: accepted.idempotency_key.map(IdempotencyKey),
     }

@@ -30,8 +30,8 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::state::AppState;
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
 use zenovay_domain::{
-    Clock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website,
-    WebsiteId, WebsiteSettings,
+    Clock, GuardedClock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
+    Website, WebsiteId, WebsiteSettings,
 };
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
 use zenovay_ingest::{GeoDatabase, Pipeline, VisitorHasher};
@@ -54,6 +54,7 @@ type Call = dyn Fn(test::TestRequest) -> Pin<Box<dyn Future<Output = ServiceResp
 pub struct TestApp {
     pub state: Arc<AppState>,
     pub clock: Arc<ManualClock>,
+    pub guarded: Arc<GuardedClock>,
     pub events: Arc<EmbeddedStore>,
     pub directory: Rc<tempfile::TempDir>,
     call: Rc<Call>,
@@ -84,9 +85,12 @@ impl TestApp {
         let clock = Arc::new(ManualClock::new(now));
         let config = config(directory.path(), flags);
         let store = Arc::new(SqliteStore::open(&config.database_path()).expect("metadata"));
-        let shared: Arc<dyn Clock> = clock.clone();
+        let memory = store.clock_memory().expect("metadata");
+        let guarded = Arc::new(GuardedClock::new(clock.clone(), memory));
+        let shared: Arc<dyn Clock> = guarded.clone();
         let embedded = EmbeddedConfig::new(directory.path());
         let events = Arc::new(EmbeddedStore::open(embedded, Arc::clone(&shared)).expect("events"));
+        guarded.begin(events.newest());
         let hasher = VisitorHasher::open(directory.path(), now, StdRng::seed_from_u64(2)).expect("salts");
         let ingest = Arc::new(Pipeline::new(hasher, GeoDatabase::embedded().expect("countries")));
         let state = Arc::new(AppState::new(&config, shared, store, events.clone(), ingest));
@@ -95,6 +99,7 @@ impl TestApp {
         Self {
             state,
             clock,
+            guarded,
             events,
             directory,
             call,
@@ -118,7 +123,7 @@ impl TestApp {
 
     fn new_state(&self, events: Arc<dyn EventStore>) -> AppState {
         let config = config(self.directory.path(), &ServerFlags::default());
-        let clock: Arc<dyn Clock> = self.clock.clone();
+        let clock: Arc<dyn Clock> = self.guarded.clone();
         AppState::new(&config, clock, self.state.store.clone(), events, self.state.ingest.clone())
     }
 
@@ -128,6 +133,7 @@ impl TestApp {
             call: service(&state).await,
             state,
             clock: self.clock.clone(),
+            guarded: self.guarded.clone(),
             events: self.events.clone(),
             directory: self.directory.clone(),
             rng: self.rng.clone(),

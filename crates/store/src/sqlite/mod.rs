@@ -1,6 +1,7 @@
 //! The store in one SQLite file.
 
 mod check;
+mod clock;
 mod keys;
 mod reserve;
 mod rows;
