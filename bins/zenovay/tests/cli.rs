@@ -429,7 +429,11 @@ fn commands_take_effect_on_the_next_request_of_a_running_server() {
     let key = place.json(&["key", "create", "--user", "owner@example.com", "--name", "K"]);
     let (id, token) = (key["id"].as_str().expect("an id"), key["key"].as_str().expect("a key"));
     assert_eq!(server.status(&path, token), 200);
-    place.json(&["team", "set-plan", &team, "free"]);
+    let changed = place.json(&["team", "set-plan", &team, "free"]);
+    let retention = &changed["retention"];
+    assert_eq!(retention["days_before"], 1_460);
+    assert_eq!(retention["days"], 365);
+    assert!(retention["hidden_before"].is_string() && retention["removed_from"].is_string(), "{retention}");
     assert_eq!(server.status(&path, token), 403);
     place.json(&["team", "set-plan", &team, "enterprise"]);
     assert_eq!(server.status(&path, token), 200);

@@ -75,7 +75,7 @@ pub struct ClockStatus {
 }
 
 /// The one clock behind everything that removes, resets or forgets by the time: retention, salts, months of usage,
-/// idempotency keys, sessions that are stitched. `docs/decisions/0013-a-guarded-clock.md` tells when it believes what.
+/// idempotency keys, sessions that are stitched. `docs/decisions/0014-a-guarded-clock.md` tells when it believes what.
 pub struct GuardedClock {
     clock: Arc<dyn Clock>,
     guard: Mutex<Guard>,
