@@ -15,7 +15,7 @@ use zenovay_domain::{Clock, Dimension, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
 
 use crate::head::Generation;
-use crate::log::{Log, OpenError, Opened};
+use crate::log::{Log, OpenError, Opened, sync_dir};
 use crate::maintenance::{Bell, SetAside, run_merger, run_sealer, sweep};
 use crate::queue::Queue;
 use crate::recent::recent_sessions;
@@ -72,6 +72,8 @@ impl EmbeddedStore {
         let segments_dir = config.dir.join("segments");
         let io = |error| OpenError::Io { path: segments_dir.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
+        // Segments are durable when their directory has a name that is.
+        sync_dir(&config.dir).map_err(io)?;
         sweep(&segments_dir, &segments).map_err(io)?;
 
         let active = Arc::new(Generation::first());
