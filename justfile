@@ -76,3 +76,7 @@ load *ARGS: build
 # Fuzz every parser of outside input, or the TARGETS alone, SECONDS each.
 fuzz SECONDS="60" *TARGETS:
     scripts/fuzz "$@"
+
+# The long versions of the tests: an hour and more.
+test-long:
+    SIMULATED_CRASHES=100000 cargo test --release --locked --package zenovay-events --test simulated_crash
