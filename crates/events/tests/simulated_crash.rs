@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use zenovay_domain::{Dimension, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{append, pageview, values, website};
 use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, IdempotencyKey, NewEvent};
@@ -601,7 +601,7 @@ fn power_lost_at_any_moment_loses_and_doubles_nothing() {
             tried += 1;
         }
     }
-    println!("{tried} crashes at {} operations", operations.len());
+    eprintln!("{tried} crashes at {} operations", operations.len());
 }
 
 /// Tells the moment of a panic from below.
