@@ -139,8 +139,10 @@ class Zenovay:
         return json.loads(done.stdout)
 
     def start(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.metrics_address = f"127.0.0.1:{free.getsockname()[1]}"
         self.process = Process([self.binary, "serve", "--config", self.config, "--data-dir", self.data, "--listen",
-                                "127.0.0.1:0", *SETTINGS], self.env)
+                                "127.0.0.1:0", "--metrics-listen", self.metrics_address, *SETTINGS], self.env)
         return self.process
 
     def ask(self, path, connection=None):
@@ -151,7 +153,8 @@ class Zenovay:
     def stored(self):
         """Hits that ended as stored, by the server's own accounting."""
         total = 0.0
-        for line in self.process.get("/metrics").decode().splitlines():
+        connection = Connection(self.metrics_address)
+        for line in connection.get("/metrics", {}).decode().splitlines():
             if line.startswith("zenovay_ingest_outcomes_total{") and 'outcome="stored"' in line:
                 total += float(line.rsplit(" ", 1)[1])
         return int(total)

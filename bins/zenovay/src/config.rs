@@ -394,7 +394,7 @@ settings! {
         public_url: Option<url::Url> = None, "URL";
         /// Proxies whose X-Forwarded-For header is trusted: addresses and CIDR ranges, separated by commas [default: none]
         trusted_proxies: Vec<IpNet> = Vec::new(), "CIDR,…";
-        /// A second address that serves /metrics alone; the main one answers /metrics to direct connections from this machine only [default: none]
+        /// A second address that serves /metrics alone. Without it, and without public_url and trusted_proxies, the main one answers it to this machine [default: none]
         metrics_listen: Option<SocketAddr> = None, "ADDRESS:PORT";
         /// A geo database in MaxMind's format; city and region are used when it has them [default: the embedded countries]
         geo_database: Option<PathBuf> = None, "FILE";
@@ -416,10 +416,14 @@ settings! {
         batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
         /// How long the head or the body of a request may take to arrive, in seconds [default: 10]
         request_timeout_seconds: Seconds = Number(10), "SECONDS";
+        /// Time that a client may take nothing of its answer while something waits, in seconds [default: 30]
+        write_timeout_seconds: Seconds = Number(30), "SECONDS";
         /// Time that an idle connection is kept open, in seconds [default: 30]
         keep_alive_seconds: Seconds = Number(30), "SECONDS";
         /// Maximum connections per processor core; further ones wait to be accepted [default: 10000]
         max_connections_per_core: Number<1, 1_000_000> = Number(10_000), "N";
+        /// Maximum connections of one client address, an IPv4 address or an IPv6 /64; this machine and trusted proxies have no limit [default: 256]
+        max_connections_per_address: Number<1, 1_000_000> = Number(256), "N";
         /// Time that requests in flight have to finish after SIGTERM, in seconds [default: 15]
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
         /// Maximum time of one query, in seconds [default: 30]

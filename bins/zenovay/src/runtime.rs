@@ -4,9 +4,8 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -21,6 +20,7 @@ use crate::bootstrap;
 use crate::config::Config;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::http;
+use crate::http::connection::{self, Connections};
 use crate::maintenance::Maintenance;
 use crate::state::AppState;
 use crate::telemetry::{self, StoreObserver};
@@ -142,11 +142,15 @@ pub fn run(
 ) -> Result<(), ServeError> {
     let listener = listen(config.listen)?;
     let metrics_listener = config.metrics_listen.map(listen).transpose()?;
+    if let Some(listener) = &metrics_listener {
+        tracing::info!("metrics are on http://{}/metrics", listener.local_addr()?);
+    }
     let address = listener.local_addr()?;
     let events: Arc<dyn EventStore> = stores.events.clone();
     let ingest = Arc::new(pipeline(config, &stores.clock)?);
     let state = Arc::new(AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), events, ingest));
     state.restore_sessions()?;
+    state.directory.remember_valid_keys()?;
 
     // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
     let url = bootstrap::public_url(config, address);
@@ -164,7 +168,7 @@ pub fn run(
         if let Some(server) = &metrics_server {
             handles.push(server.handle());
         }
-        stop_on_signal(handles)?;
+        stop_on_signal(Arc::clone(&state.connections), handles)?;
         let listening = format!("http://{address}");
         print(&if json {
             format!("{}\n", serde_json::json!({ "listening": listening }))
@@ -210,18 +214,15 @@ pub fn main_server(
 ) -> std::io::Result<actix_web::dev::Server> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let connections = connections_per_worker(config.max_connections_per_core.as_usize(), cores);
-    let server = HttpServer::new(move || http::app(Arc::clone(&state)))
+    let server = Server::build()
         .workers(cores)
         .backlog(BACKLOG)
-        .max_connections(connections)
-        .keep_alive(Duration::from_secs(config.keep_alive_seconds.get()))
-        .client_request_timeout(Duration::from_secs(config.request_timeout_seconds.get()))
-        .client_disconnect_timeout(Duration::from_secs(1))
-        // A client that closes its end is gone: its query is cancelled instead of finished for nobody.
-        .h1_allow_half_closed(false)
+        .max_concurrent_connections(connections)
         .shutdown_timeout(config.shutdown_timeout_seconds.get())
         .disable_signals()
-        .listen(listener)?;
+        .listen("main", listener, move || {
+            connection::serve(Arc::clone(&state.connections), http::app(Arc::clone(&state)))
+        })?;
     Ok(server.run())
 }
 
@@ -274,7 +275,7 @@ fn print(text: &str) -> std::io::Result<()> {
 
 /// Listens for SIGTERM and SIGINT on a thread of its own, because sealing keeps the main thread busy. The first signal
 /// stops the servers after their requests; the second ends the process: what was acknowledged is on disk already.
-fn stop_on_signal(handles: Vec<ServerHandle>) -> std::io::Result<()> {
+fn stop_on_signal(connections: Arc<Connections>, handles: Vec<ServerHandle>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let mut signals = {
         let _inside = runtime.enter();
@@ -283,6 +284,7 @@ fn stop_on_signal(handles: Vec<ServerHandle>) -> std::io::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(next(&mut signals));
         tracing::info!("shutting down: finishing requests and writing recent events; signal again to exit now");
+        connections.drain();
         for handle in handles {
             // The command is sent by the call; the end of the server is awaited elsewhere.
             drop(handle.stop(true));

@@ -14,8 +14,10 @@ use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
 use crate::config::Config;
 use crate::http::body::Bodies;
+use crate::http::connection::Connections;
 use crate::http::key_headers::ResetFormat;
 use crate::http::queries::QueryPool;
+use crate::http::shell::Shell;
 use crate::telemetry::Metrics;
 
 /// The rules of a website and what they were compiled from.
@@ -35,8 +37,16 @@ pub struct AppState {
     pub ingest: Arc<Pipeline>,
     /// Requests per key and minute.
     pub keys: Box<dyn KeyLimiter>,
+    /// Requests per minute of keys whose plan has no API access, each of which is refused.
+    pub refused_keys: Box<dyn KeyLimiter>,
     /// Requests per client address.
     pub addresses: Box<dyn AddressLimiter>,
+    /// What the connections of the main address share.
+    pub connections: Arc<Connections>,
+    /// How often a key whose plan has no API access is told so, per minute.
+    pub refusals_per_minute: u32,
+    /// Whether the main address answers `/metrics` to this machine: no other address does, and no proxy is known.
+    pub has_local_metrics: bool,
     /// Where queries run.
     pub queries: QueryPool,
     /// The metrics of the process.
@@ -74,7 +84,14 @@ impl AppState {
             auth: Rule { requests: config.auth_requests_per_minute.as_u32(), window_s: 60 },
         };
         let query_time = Duration::from_secs(config.query_timeout_seconds.get());
+        let https_host = config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
+            let host = url.host_str().unwrap_or_default();
+            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        });
+        let reset_format = config.ratelimit_reset_format;
+        let shell = Shell { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
         Self {
+            connections: Arc::new(Connections::new(config, shell)),
             clock,
             directory: CachedDirectory::new(Arc::clone(&store)),
             store,
@@ -82,20 +99,27 @@ impl AppState {
             events,
             ingest,
             keys: Box::new(MemoryKeyLimiter::new()),
+            refused_keys: Box::new(MemoryKeyLimiter::new()),
             addresses: Box::new(MemoryAddressLimiter::new(limits)),
             metrics: Metrics::install(&config.data_dir),
+            refusals_per_minute: config.auth_requests_per_minute.as_u32(),
+            has_local_metrics: config.metrics_listen.is_none()
+                && config.public_url.is_none()
+                && config.trusted_proxies.is_empty(),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
-            https_host: config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
-                let host = url.host_str().unwrap_or_default();
-                url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-            }),
-            reset_format: config.ratelimit_reset_format,
+            https_host,
+            reset_format,
             batch_body_bytes: config.batch_body_bytes.as_usize(),
             bodies: Bodies::default(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
             rules: RwLock::default(),
         }
+    }
+
+    /// The outermost layer of the application.
+    pub fn shell(&self) -> Shell {
+        Shell { clock: Arc::clone(&self.clock), https_host: self.https_host.clone(), reset_format: self.reset_format }
     }
 
     /// The rules by which hits of `website` are judged, compiled when its settings change. `None` when the stored

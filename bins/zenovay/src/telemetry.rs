@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use zenovay_domain::Dimension;
 use zenovay_events::{EventStore, Observer};
 use zenovay_ingest::{Mend, Outcome};
 
@@ -202,6 +203,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_merge_duration_seconds", MetricKind::Histogram, "Time to merge segment files into one."),
     ("zenovay_query_duration_seconds", MetricKind::Histogram, "Time of one query of the event store, by kind."),
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
+    (
+        "zenovay_http_refusals_total",
+        MetricKind::Counter,
+        "Connections ended by what the client did or did not do, by reason; they are no requests.",
+    ),
+    ("zenovay_open_connections", MetricKind::Gauge, "Connections of the main address."),
     ("zenovay_http_requests_total", MetricKind::Counter, "Requests by route pattern and class of status."),
     ("zenovay_http_request_duration_seconds", MetricKind::Histogram, "Time of a request by route pattern."),
     (
@@ -281,8 +288,14 @@ fn begin() {
     for &mend in Mend::ALL {
         outcomes::mends(mend).absolute(0);
     }
+    for column in Dimension::ALL {
+        metrics::counter!("zenovay_folded_strings_total", "column" => column.as_str()).absolute(0);
+    }
     for limit in Limit::ALL {
         limit.counter().absolute(0);
+    }
+    for ending in Ending::ALL {
+        ending.counter().absolute(0);
     }
     for kind in QUERY_KINDS {
         let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
@@ -300,8 +313,9 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 7] = [
+const LABELLED: [&str; 8] = [
     "zenovay_folded_strings_total",
+    "zenovay_http_refusals_total",
     "zenovay_ingest_outcomes_total",
     "zenovay_ingest_mended_total",
     "zenovay_query_duration_seconds",
@@ -309,6 +323,57 @@ const LABELLED: [&str; 7] = [
     "zenovay_http_requests_total",
     "zenovay_http_request_duration_seconds",
 ];
+
+/// Why a connection was ended for what its client did or did not do, as the label `reason` of
+/// `zenovay_http_refusals_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// What came is not a request.
+    BadHead,
+    /// The head of a request was too large.
+    HeadTooLarge,
+    /// The head of a request took too long.
+    HeadTooSlow,
+    /// The chunks of a body were not valid, and nobody else answered.
+    BadChunks,
+    /// The address had as many connections as it may.
+    TooManyConnections,
+    /// The client did not take its answer.
+    AnswerNotTaken,
+}
+
+impl Ending {
+    /// Every reason.
+    pub const ALL: [Self; 6] = [
+        Self::BadHead,
+        Self::HeadTooLarge,
+        Self::HeadTooSlow,
+        Self::BadChunks,
+        Self::TooManyConnections,
+        Self::AnswerNotTaken,
+    ];
+
+    /// The value of the label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadHead => "bad_head",
+            Self::HeadTooLarge => "head_too_large",
+            Self::HeadTooSlow => "head_too_slow",
+            Self::BadChunks => "bad_chunks",
+            Self::TooManyConnections => "too_many_connections",
+            Self::AnswerNotTaken => "answer_not_taken",
+        }
+    }
+
+    /// Counts a connection that ended so.
+    pub fn happened(self) {
+        self.counter().increment(1);
+    }
+
+    fn counter(self) -> metrics::Counter {
+        metrics::counter!("zenovay_http_refusals_total", "reason" => self.as_str())
+    }
+}
 
 /// A limit that refuses requests, as the label `limit` of `zenovay_limit_refusals_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

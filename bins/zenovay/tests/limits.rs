@@ -108,18 +108,69 @@ async fn an_address_reads_thirty_live_counts_a_minute() {
     app.get(&path).from("2001:db8:0:1::1").send().await.expect(200);
 }
 
-/// Well-formed keys that nobody holds cost a look-up: an address may try only so many.
+/// Well-formed keys that nobody holds cost a look-up: an address may try only so many, and then learns nothing more.
+/// Sabotage: look up first; take nothing back; forget which keys were valid.
 #[actix_web::test]
 async fn guessing_keys_is_limited_per_address() {
+    use zenovay_domain::Clock;
+    use zenovay_store::KeyStore;
     let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    let (good, fresh) = (team.key("read"), team.key("read"));
+    let usage = "/api/external/v1/usage";
+    // Valid keys cost an address nothing, also the first time.
+    for _ in 0..5 {
+        app.get(usage).key(&good).from("203.0.113.9").send().await.expect(200);
+    }
+    let try_unknown = async |expected| {
+        let call = app.get(usage).header("x-api-key", &app.unknown_key());
+        call.from("203.0.113.9").send().await.expect(expected)
+    };
+    for _ in 0..30 {
+        try_unknown(401).await;
+    }
+    try_unknown(429).await;
+    // Whoever shares the address and was let in before is not hurt; a key that was never seen tells nothing, valid or not.
+    app.get(usage).key(&good).from("203.0.113.9").send().await.expect(200);
+    app.get(usage).key(&fresh).from("203.0.113.9").send().await.expect(429);
+    app.get(usage).key(&fresh).from("203.0.113.10").send().await.expect(200);
+    app.get(usage).key(&fresh).from("203.0.113.9").send().await.expect(200);
+    // A key that was revoked is an attempt like any other.
+    app.state.store.revoke_key(good.id, app.clock.now()).unwrap();
+    app.get(usage).key(&good).from("203.0.113.9").send().await.expect(429);
+    app.clock.advance_ms(60_000);
+    app.get(usage).key(&good).from("203.0.113.9").send().await.expect(401);
+}
+
+/// After a restart no valid key is a stranger.
+#[actix_web::test]
+async fn valid_keys_are_known_from_the_start() {
+    let app = TestApp::start().await;
+    let key = app.team(Plan::Pro).key("read");
+    app.state.directory.remember_valid_keys().unwrap();
     for _ in 0..30 {
         let call = app.get("/api/external/v1/usage").header("x-api-key", &app.unknown_key());
         call.from("203.0.113.9").send().await.expect(401);
     }
-    let call = app.get("/api/external/v1/usage").header("x-api-key", &app.unknown_key());
-    call.from("203.0.113.9").send().await.expect(429);
-    let key = app.team(Plan::Pro).key("read");
     app.get("/api/external/v1/usage").key(&key).from("203.0.113.9").send().await.expect(200);
+}
+
+/// Sabotage: no minute for plans without API access.
+#[actix_web::test]
+async fn refusals_of_a_plan_without_api_are_limited_and_counted() {
+    use zenovay_domain::Clock;
+    use zenovay_store::UsageStore;
+    let app = TestApp::start().await;
+    let key = app.team(Plan::Free).key("read");
+    for _ in 0..30 {
+        let reply = app.get("/api/external/v1/usage").key(&key).send().await.expect(403);
+        assert_eq!(reply.header("x-ratelimit-remaining"), Some("0"));
+    }
+    let reply = app.get("/api/external/v1/usage").key(&key).send().await.expect(429);
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(app.state.store.usage(key.id, app.clock.now()).unwrap().total_used, 30);
+    app.clock.advance_ms(60_000);
+    app.get("/api/external/v1/usage").key(&key).send().await.expect(403);
 }
 
 #[actix_web::test]

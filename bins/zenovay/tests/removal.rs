@@ -49,7 +49,7 @@ fn deletion_and_retention_survive_sigkill_at_every_sync_rename_and_removal() {
             kills += u32::from(was_killed);
             let server = site.serve();
             let started = Instant::now();
-            while is_removed(&server.address, &site.data_dir) != Some(true) {
+            while is_removed(&server.metrics_address(), &site.data_dir) != Some(true) {
                 assert!(started.elapsed() < PATIENCE, "not removed after {calls} {number}\n{}", server.log());
                 std::thread::park_timeout(Duration::from_millis(2));
             }
@@ -141,7 +141,7 @@ fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
 /// Whether the store has neither old nor deleted events and no file of them; `None` when the server is gone.
 fn is_removed(address: &str, data_dir: &Path) -> Option<bool> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut page = String::new();
     stream.read_to_string(&mut page).ok()?;
     let gauge = |name: &str| {

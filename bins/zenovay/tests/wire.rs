@@ -3,30 +3,18 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use actix_web::HttpServer;
-use actix_web::dev::ServerHandle;
 use common::TestApp;
+use common::running::Running;
+use zenovay::config::ServerFlags;
 use zenovay_domain::Plan;
 
 /// Serves `app` on a free port.
-fn serve(app: &TestApp) -> (SocketAddr, ServerHandle) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let state = Arc::clone(&app.state);
-    let server = HttpServer::new(move || zenovay::http::app(Arc::clone(&state)))
-        .workers(1)
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    (address, handle)
+fn serve(app: &TestApp) -> (SocketAddr, Running) {
+    let server = Running::start(app, app.events.clone(), &ServerFlags::default());
+    (server.address, server)
 }
 
 /// Sends `bytes` on a connection of their own and returns everything until the server closes it or falls silent.
@@ -53,18 +41,17 @@ fn answers(text: &str) -> usize {
 #[actix_web::test]
 async fn head_has_the_headers_and_no_body() {
     let app = TestApp::start().await;
-    let (address, handle) = serve(&app);
+    let (address, _server) = serve(&app);
     let text = talk(address, b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     assert!(text.to_ascii_lowercase().contains("content-length: 15"), "{text}");
     assert!(text.ends_with("\r\n\r\n"), "{text}");
-    handle.stop(false).await;
 }
 
 #[actix_web::test]
 async fn unknown_paths_and_methods_have_the_error_body() {
     let app = TestApp::start().await;
-    let (address, handle) = serve(&app);
+    let (address, _server) = serve(&app);
     for (line, status, code) in [
         ("GET /nope", "404", "NOT_FOUND"),
         ("GET /healthz//", "404", "NOT_FOUND"),
@@ -80,14 +67,13 @@ async fn unknown_paths_and_methods_have_the_error_body() {
         assert!(text.contains(code), "{line}: {text}");
         assert_eq!(text.to_ascii_lowercase().contains("\r\nallow: "), status == "405", "{line}: {text}");
     }
-    handle.stop(false).await;
 }
 
 /// SECURITY I16: a request whose end can be understood in two ways has one answer, and the connection is closed.
 #[actix_web::test]
 async fn ambiguous_framing_never_gives_two_answers() {
     let app = TestApp::start().await;
-    let (address, handle) = serve(&app);
+    let (address, _server) = serve(&app);
     let smuggled = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     for head in [
         "content-length: 5\r\ncontent-length: 6",
@@ -102,7 +88,6 @@ async fn ambiguous_framing_never_gives_two_answers() {
         assert!(answers(&text) <= 1, "{head}: {text}");
         assert!(!text.contains(r#"{"status":"ok"}"#), "{head}: {text}");
     }
-    handle.stop(false).await;
 }
 
 /// SECURITY I3: no more than the limit is read, whatever is announced.
@@ -110,7 +95,7 @@ async fn ambiguous_framing_never_gives_two_answers() {
 async fn large_bodies_are_refused_before_they_arrive() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Free).website("shop.example");
-    let (address, handle) = serve(&app);
+    let (address, _server) = serve(&app);
     let head = format!("POST /e/{} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n", site.code());
     let announced = talk(address, format!("{head}content-length: 5242880\r\n\r\n").as_bytes()).await;
     assert!(announced.starts_with("HTTP/1.1 413"), "{announced}");
@@ -119,19 +104,36 @@ async fn large_bodies_are_refused_before_they_arrive() {
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk.repeat(17));
     let chunked = talk(address, chunked.as_bytes()).await;
     assert!(chunked.starts_with("HTTP/1.1 413"), "{chunked}");
-    handle.stop(false).await;
 }
 
-/// `/metrics` is for this machine, and not for what a proxy on it passes on.
+/// `/metrics` is for this machine, and not for what a proxy on it passes on. Sabotage: believe any `Host`; forget the
+/// settings.
 #[actix_web::test]
 async fn metrics_are_for_this_machine() {
     let app = TestApp::start().await;
-    let (address, handle) = serve(&app);
+    let (address, _server) = serve(&app);
     talk(address, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    let text = talk(address, b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let text = talk(address, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     assert!(text.contains("zenovay_http_requests_total"), "{text}");
-    let passed = b"GET /metrics HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 6.6.6.6\r\nconnection: close\r\n\r\n";
-    assert!(talk(address, passed).await.starts_with("HTTP/1.1 404"));
-    handle.stop(false).await;
+    for head in [
+        "GET /metrics HTTP/1.1\r\nhost: localhost\r\nx-forwarded-for: 6.6.6.6",
+        "GET /metrics HTTP/1.1\r\nhost: evil.example",
+        "GET https://evil.example/metrics HTTP/1.1\r\nhost: localhost",
+        "GET http://localhost/metrics HTTP/1.1\r\nhost: evil.example",
+        "GET /metrics HTTP/1.0",
+    ] {
+        let text = talk(address, format!("{head}\r\nconnection: close\r\n\r\n").as_bytes()).await;
+        assert!(text.starts_with("HTTP/1.1 404") || text.starts_with("HTTP/1.0 404"), "{head}: {text}");
+    }
+    // Where a proxy is known of, it may be on this machine.
+    for flags in [
+        ServerFlags { public_url: Some("https://stats.example.com".to_owned()), ..ServerFlags::default() },
+        ServerFlags { trusted_proxies: Some("10.0.0.1".to_owned()), ..ServerFlags::default() },
+        ServerFlags { metrics_listen: Some("127.0.0.1:9".to_owned()), ..ServerFlags::default() },
+    ] {
+        let server = Running::start(&app, app.events.clone(), &flags);
+        let text = talk(server.address, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        assert!(text.await.starts_with("HTTP/1.1 404"), "{flags:?}");
+    }
 }

@@ -26,6 +26,8 @@ pub enum ErrorCode {
     RateLimitExceeded,
     /// The monthly quota of the key is used up.
     MonthlyLimitExceeded,
+    /// A request whose head is longer than the server reads.
+    HeadersTooLarge,
     /// A request that took longer to arrive than its route waits.
     RequestTimeout,
     /// Our fault.
@@ -36,7 +38,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for tables in tests and documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ValidationError,
         Self::Unauthorized,
         Self::ApiPaidPlanRequired,
@@ -48,6 +50,7 @@ impl ErrorCode {
         Self::Conflict,
         Self::RateLimitExceeded,
         Self::MonthlyLimitExceeded,
+        Self::HeadersTooLarge,
         Self::RequestTimeout,
         Self::InternalError,
         Self::ServiceUnavailable,
@@ -67,6 +70,7 @@ impl ErrorCode {
             Self::Conflict => "CONFLICT",
             Self::RateLimitExceeded => "RATE_LIMIT_EXCEEDED",
             Self::MonthlyLimitExceeded => "MONTHLY_LIMIT_EXCEEDED",
+            Self::HeadersTooLarge => "HEADERS_TOO_LARGE",
             Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::InternalError => "INTERNAL_ERROR",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",

@@ -116,6 +116,10 @@ pub trait AddressLimiter: Send + Sync {
     /// A refused request counts nowhere. The answer is that of the window that refuses for longest, or of the one with
     /// the least room left. An IPv6 client is also held to 16 times its limit together with the rest of its /48.
     fn charge(&self, class: AddressClass, address: IpAddr, now: Timestamp) -> Decision;
+
+    /// Takes back one request that was allowed and turned out not to be of this class, such as an attempt with a key that
+    /// is valid. What is counted together with others, because the table is full, stays counted.
+    fn refund(&self, class: AddressClass, address: IpAddr, now: Timestamp);
 }
 
 /// The [`AddressLimiter`] of a single process, in bounded memory: at most 64 MB whatever the number of addresses
@@ -218,7 +222,7 @@ impl MemoryAddressLimiter {
     }
 
     /// Takes back one request that [`Self::charge_item`] counted.
-    fn refund(&self, item: Item, class: AddressClass, now: Timestamp) {
+    fn take_back(&self, item: Item, class: AddressClass, now: Timestamp) {
         let mut shard = self.shard(item).lock();
         let shard = &mut *shard;
         let numbers: [i64; WINDOWS] = std::array::from_fn(|window| shard.clocks[class as usize][window].observe(now));
@@ -301,9 +305,16 @@ impl AddressLimiter for MemoryAddressLimiter {
         let Some(site) = Item::site(class, network).filter(|_| client.allowed) else { return client };
         let site = self.charge_item(site, class, SITE_FACTOR, now);
         if !site.allowed {
-            self.refund(Item::client(class, network), class, now);
+            self.take_back(Item::client(class, network), class, now);
         }
         client.tighter(site)
+    }
+
+    fn refund(&self, class: AddressClass, address: IpAddr, now: Timestamp) {
+        let network = ClientNetwork::from(address);
+        for item in std::iter::once(Item::client(class, network)).chain(Item::site(class, network)) {
+            self.take_back(item, class, now);
+        }
     }
 }
 
@@ -323,6 +334,23 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    /// Sabotage: take back from the client alone, or from a window that has ended.
+    #[test]
+    fn what_is_taken_back_may_be_used_again() {
+        let limiter = limiter();
+        let (v4, v6) = (ip("203.0.113.9"), ip("2001:db8::1"));
+        for _ in 0..1_000 {
+            for address in [v4, v6] {
+                assert!(limiter.charge(AddressClass::Auth, address, at(0)).allowed);
+                limiter.refund(AddressClass::Auth, address, at(0));
+            }
+        }
+        assert_eq!(passed(&limiter, AddressClass::Auth, "203.0.113.9", at(0), 40), 30);
+        assert_eq!(passed(&limiter, AddressClass::Auth, "2001:db8::1", at(0), 40), 30);
+        limiter.refund(AddressClass::Auth, v4, at(60_000));
+        assert_eq!(passed(&limiter, AddressClass::Auth, "203.0.113.9", at(60_000), 40), 30);
     }
 
     /// How many of `tries` requests pass.

@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use zenovay_auth::{Credential, KeyDigest};
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
-use crate::sqlite::{load_credential, load_website, load_website_by_code};
+use crate::sqlite::{load_credential, load_valid_digests, load_website, load_website_by_code};
 use crate::{DataVersion, Result, SqliteStore};
 
 /// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
@@ -23,6 +23,8 @@ const CAPACITY: u64 = 20_000;
 pub struct CachedDirectory {
     store: Arc<SqliteStore>,
     credentials: Cache<KeyDigest, Entry<Credential>>,
+    /// Keys that were valid when they were looked up last.
+    valid: Cache<KeyDigest, ()>,
     websites: Cache<WebsiteId, Entry<Website>>,
     codes: Cache<TrackingCode, Entry<Website>>,
 }
@@ -48,7 +50,33 @@ impl<T> Clone for Entry<T> {
 impl CachedDirectory {
     /// A directory over `store` that has cached nothing.
     pub fn new(store: Arc<SqliteStore>) -> Self {
-        Self { store, credentials: Cache::new(CAPACITY), websites: Cache::new(CAPACITY), codes: Cache::new(CAPACITY) }
+        Self {
+            store,
+            credentials: Cache::new(CAPACITY),
+            valid: Cache::new(CAPACITY),
+            websites: Cache::new(CAPACITY),
+            codes: Cache::new(CAPACITY),
+        }
+    }
+
+    /// Takes note of the keys that are valid now, the newest when they are very many.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn remember_valid_keys(&self) -> Result<()> {
+        let limit = i64::try_from(CAPACITY).unwrap_or(i64::MAX);
+        let (_version, digests) = self.store.read_versioned(|conn| load_valid_digests(conn, limit))?;
+        for digest in digests {
+            self.valid.insert(digest, ());
+        }
+        Ok(())
+    }
+
+    /// Whether the key was valid when it was looked up last, by memory alone. It says nothing about what the key may do
+    /// now: that is for [`credential`](Self::credential).
+    pub fn was_valid(&self, digest: &KeyDigest) -> bool {
+        self.valid.contains_key(digest)
     }
 
     /// The credential behind a digest, also when it is revoked; `None` when nobody holds such a key.
@@ -57,7 +85,16 @@ impl CachedDirectory {
     ///
     /// [`StoreError`](crate::StoreError) when the store cannot be asked; an answer that may be old is never given.
     pub fn credential(&self, digest: &KeyDigest) -> Result<Option<Arc<Credential>>> {
-        self.look_up(&self.credentials, digest, load_credential)
+        let credential = self.look_up(&self.credentials, digest, load_credential)?;
+        let is_valid = credential.as_ref().is_some_and(|credential| !credential.revoked);
+        if is_valid != self.valid.contains_key(digest) {
+            if is_valid {
+                self.valid.insert(*digest, ());
+            } else {
+                self.valid.invalidate(digest);
+            }
+        }
+        Ok(credential)
     }
 
     /// The website `id`.

@@ -81,7 +81,7 @@ async fn judge(
     check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok())).map_err(whole)?;
     check_content_type(req).map_err(whole)?;
     let (bodies, within) = (&state.bodies, state.body_timeout);
-    let raw = bodies.read_batch(req.headers(), payload, state.batch_body_bytes, within).await.map_err(whole)?;
+    let raw = bodies.read_batch(req, payload, state.batch_body_bytes, within).await.map_err(whole)?;
     let encoding = body::encoding(req.headers()).map(str::to_owned);
     if raw.bytes.len() <= body::LONG_BYTES && encoding.is_none() {
         let rows = judge_rows(state, &key, None, &raw.bytes, reading)?;
@@ -140,6 +140,7 @@ fn refused(error: &ApiError) -> RefusalReason {
         | ErrorCode::PayloadTooLarge
         | ErrorCode::UnsupportedMediaType
         | ErrorCode::Conflict
+        | ErrorCode::HeadersTooLarge
         | ErrorCode::RequestTimeout
         | ErrorCode::InternalError => RefusalReason::Internal,
     }

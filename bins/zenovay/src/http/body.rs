@@ -1,13 +1,17 @@
 //! Bodies, with a limit on their size and on the time they take to arrive.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use zenovay_ingest::{Refusal, RefusalReason};
+
+use super::connection::Link;
 
 /// What the bodies of hits that arrive at the same time may take.
 const HITS_BYTES: usize = 24 << 20;
@@ -55,7 +59,7 @@ impl Bodies {
     /// Those of [`read`]; `Overloaded` when the bodies of all hits together are too long.
     pub async fn read_hit(
         &self,
-        headers: &HeaderMap,
+        req: &HttpRequest,
         payload: Payload,
         max_bytes: usize,
         within: Duration,
@@ -76,7 +80,7 @@ impl Bodies {
             }
             Ok(())
         };
-        let bytes = read(headers, payload, max_bytes, within, count).await?;
+        let bytes = read(req, payload, max_bytes, within, count).await?;
         Ok(Counted { bytes, _permit: permit })
     }
 
@@ -86,16 +90,16 @@ impl Bodies {
     /// Those of [`read`]; `Overloaded` when its turn does not come `within` the time that it has to arrive.
     pub async fn read_batch(
         &self,
-        headers: &HeaderMap,
+        req: &HttpRequest,
         payload: Payload,
         max_bytes: usize,
         within: Duration,
     ) -> Result<Counted<OwnedSemaphorePermit>, Refusal> {
-        let expected = announced(headers).unwrap_or(max_bytes).min(max_bytes).min(BATCHES_BYTES);
+        let expected = announced(req.headers()).unwrap_or(max_bytes).min(max_bytes).min(BATCHES_BYTES);
         let count = u32::try_from(expected).unwrap_or(u32::MAX);
         let turn = tokio::time::timeout(within, Arc::clone(&self.batches).acquire_many_owned(count)).await;
         let permit = turn.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())?;
-        let bytes = read(headers, payload, max_bytes, within, |_| Ok(())).await?;
+        let bytes = read(req, payload, max_bytes, within, |_| Ok(())).await?;
         Ok(Counted { bytes, _permit: permit })
     }
 
@@ -119,16 +123,16 @@ fn announced(headers: &HeaderMap) -> Option<usize> {
 ///
 /// # Errors
 /// `BodyTooLarge`, before anything is read when the client announces it; `BodyIncomplete` when the body is not complete
-/// after `within`, or its connection breaks or sends nonsense; and what `count` says.
+/// after `within`, or its connection breaks; `InvalidEncoding` when its chunks are not valid; and what `count` says.
 async fn read(
-    headers: &HeaderMap,
+    req: &HttpRequest,
     payload: Payload,
     max_bytes: usize,
     within: Duration,
     count: impl FnMut(usize) -> Result<(), Refusal>,
 ) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(RefusalReason::BodyTooLarge, format!("The body is larger than {max_bytes} bytes"));
-    if announced(headers).is_some_and(|bytes| bytes > max_bytes) {
+    if announced(req.headers()).is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large());
     }
     let collected = tokio::time::timeout(within, collect(payload, max_bytes, count));
@@ -136,6 +140,9 @@ async fn read(
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(Broken::Refused(refusal))) => Err(refusal),
+        Ok(Err(Broken::Payload)) if req.conn_data::<Rc<Link>>().is_some_and(|link| link.is_malformed()) => {
+            Err(Refusal::new(RefusalReason::InvalidEncoding, "The chunks of the body are not valid"))
+        }
         Ok(Err(Broken::Payload)) => {
             Err(Refusal::new(RefusalReason::BodyIncomplete, "The body did not arrive completely"))
         }

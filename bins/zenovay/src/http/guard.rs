@@ -9,8 +9,8 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use zenovay_auth::{Action, ApiKeyToken, Credential, Denial, Target, decide};
-use zenovay_domain::{Plan, PlanLimits, Reading, Timestamp, TrackingCode, Website};
+use zenovay_auth::{Action, ApiKeyToken, Credential, Denial, KeyDigest, Target, decide};
+use zenovay_domain::{Plan, PlanLimits, Reading, Timestamp, TrackingCode, Website, WebsiteId};
 use zenovay_limits::{AddressClass, Decision};
 use zenovay_store::{Charge, Usage, UsageStore};
 
@@ -18,6 +18,7 @@ use super::client_ip;
 use super::envelope::ApiError;
 use super::errors;
 use super::key_headers::{KeyUsage, seconds_until};
+use super::turns::Asking;
 use crate::state::AppState;
 use crate::telemetry::Limit;
 
@@ -26,7 +27,7 @@ pub trait Permission: 'static {
     /// The action.
     const ACTION: Action;
     /// What the permission gives access to: the website of the path, or the key's own account.
-    type Resource: 'static;
+    type Resource: Resource;
 
     /// Takes the resource from what the check loaded.
     fn resource(website: Option<Arc<Website>>) -> Option<Self::Resource>;
@@ -62,9 +63,27 @@ macro_rules! permissions {
     };
 }
 
+/// What a permission gives access to.
+pub trait Resource: 'static {
+    /// The one website that it is, if it is one.
+    fn website_id(&self) -> Option<WebsiteId>;
+}
+
+impl Resource for Arc<Website> {
+    fn website_id(&self) -> Option<WebsiteId> {
+        Some(self.id)
+    }
+}
+
 /// The key's own account: what it may list, its usage, and the websites it may be asked about later.
 #[derive(Debug, Clone, Copy)]
 pub struct Account;
+
+impl Resource for Account {
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
 
 permissions! {
     ReadUsage -> Account;
@@ -105,6 +124,13 @@ impl Authorized<IngestBatch> {
         let target = target_of(website.as_deref());
         decide(Some(&self.credential), Action::IngestBatch, &target, &self.state.plans)?;
         website.ok_or_else(|| Denial::WebsiteUnknown.into())
+    }
+}
+
+impl<P: Permission> Authorized<P> {
+    /// For whom its queries are.
+    pub fn asking(&self) -> Asking {
+        Asking { website: self.resource.website_id(), key: Some(self.credential.key_id) }
     }
 }
 
@@ -164,30 +190,31 @@ fn check(
 ) -> Checked {
     // Months go by the steady reading: a clock that is wrong for a moment begins none.
     let Reading { now, steady, .. } = reading;
-    let credential = match state.directory.credential(&token.digest()) {
-        Ok(Some(credential)) if !credential.revoked => credential,
-        Ok(_) => return unknown_key(state, client, now).into(),
-        Err(error) => return ApiError::from(error).into(),
+    let credential = match look_up(state, &token.digest(), client, now) {
+        Ok(credential) => credential,
+        Err(error) => return error.into(),
     };
     let limits = state.plans.limits(credential.plan().unwrap_or(Plan::Free));
     let minute = charge_minute(state, &credential, limits, now);
-    if let Some(refused) = minute.as_ref().filter(|minute| !minute.allowed) {
+    if !minute.allowed {
         Limit::KeyMinute.refused();
         let usage = state.store.usage(credential.key_id, steady).ok();
-        let usage = usage.map(|usage| key_usage(limits, minute, usage, now));
-        return Checked { usage, result: Err(errors::minute_limited(refused)) };
+        let usage = usage.map(|usage| key_usage(limits, &minute, usage));
+        return Checked { usage, result: Err(errors::minute_limited(&minute)) };
     }
 
     let decided = load_target(state, asked).and_then(|(target, website)| {
         let grant = decide(Some(&credential), action, &target, &state.plans)?;
         Ok((website, grant.plan))
     });
-    let (charge, month) = match state.store.charge_request(credential.key_id, limits.requests_per_month, steady) {
+    // A plan without API access has no month either; its requests are refused, and counted like all others.
+    let monthly = if limits.requests_per_minute == 0 { u64::MAX } else { limits.requests_per_month };
+    let (charge, month) = match state.store.charge_request(credential.key_id, monthly, steady) {
         Ok(Charge::Counted(month)) => (true, month),
         Ok(Charge::Exhausted(month)) => (false, month),
         Err(error) => return ApiError::from(error).into(),
     };
-    let usage = key_usage(limits, minute, month, now);
+    let usage = key_usage(limits, &minute, month);
     let result = match decided {
         Err(error) => Err(error),
         Ok(_) if !charge => {
@@ -199,26 +226,25 @@ fn check(
     Checked { usage: Some(usage), result }
 }
 
-/// The minute of a plan with API access. Without access there is nothing to count: the decision refuses.
-fn charge_minute(state: &AppState, credential: &Credential, limits: &PlanLimits, now: Timestamp) -> Option<Decision> {
-    let limit = limits.requests_per_minute;
-    (limit > 0).then(|| state.keys.charge(credential.key_id, limit, now))
+/// The key's minute. A key whose plan has no API access is refused anyway; it may hear that as often as others may try
+/// keys that nobody holds.
+fn charge_minute(state: &AppState, credential: &Credential, limits: &PlanLimits, now: Timestamp) -> Decision {
+    match limits.requests_per_minute {
+        0 => state.refused_keys.charge(credential.key_id, state.refusals_per_minute, now),
+        limit => state.keys.charge(credential.key_id, limit, now),
+    }
 }
 
-fn key_usage(limits: &PlanLimits, minute: Option<Decision>, month: Usage, now: Timestamp) -> KeyUsage {
+fn key_usage(limits: &PlanLimits, minute: &Decision, month: Usage) -> KeyUsage {
     KeyUsage {
         minute_limit: limits.requests_per_minute,
-        minute_remaining: minute.map_or(0, |minute| minute.remaining),
-        minute_reset: minute.map_or_else(|| next_minute(now), |minute| minute.reset_at),
+        minute_remaining: minute.remaining.min(limits.requests_per_minute),
+        minute_reset: minute.reset_at,
         month_used: month.monthly_used,
         month_limit: limits.requests_per_month,
         month_reset: month.resets_at,
         total: month.total_used,
     }
-}
-
-fn next_minute(now: Timestamp) -> Timestamp {
-    Timestamp::from_millis((now.as_millis().div_euclid(60_000) + 1) * 60_000)
 }
 
 /// The website of the path. A text that is no id names no website, so it is a 404 like an unknown id.
@@ -233,15 +259,52 @@ fn target_of(website: Option<&Website>) -> Target {
     website.map_or(Target::UnknownWebsite, |website| Target::Website { id: website.id, team_id: website.team_id })
 }
 
-/// A 401 for a well-formed key that nobody holds. Such keys cost a look-up, so one address may try only so many.
-fn unknown_key(state: &AppState, client: std::net::IpAddr, now: Timestamp) -> ApiError {
+/// The credential behind a well-formed key.
+///
+/// Whoever tries keys that nobody holds may do so a few times a minute; then nothing is looked up any more, so that the
+/// answer tells nothing. A key that was valid the last time is looked up in any case: others behind the same address
+/// cannot use up what it needs. An attempt is charged before the look-up, and taken back when the key is valid.
+fn look_up(
+    state: &AppState,
+    digest: &KeyDigest,
+    client: std::net::IpAddr,
+    now: Timestamp,
+) -> Result<Arc<Credential>, ApiError> {
+    let was_valid = state.directory.was_valid(digest);
+    if !was_valid {
+        charge_attempt(state, client, now)?;
+    }
+    let found = state.directory.credential(digest);
+    let take_back = || {
+        if !was_valid {
+            state.addresses.refund(AddressClass::Auth, client, now);
+        }
+    };
+    match found {
+        Ok(Some(credential)) if !credential.revoked => {
+            take_back();
+            Ok(credential)
+        }
+        Ok(_) => {
+            if was_valid {
+                charge_attempt(state, client, now)?;
+            }
+            Err(Denial::InvalidKey.into())
+        }
+        Err(error) => {
+            take_back();
+            Err(error.into())
+        }
+    }
+}
+
+fn charge_attempt(state: &AppState, client: std::net::IpAddr, now: Timestamp) -> Result<(), ApiError> {
     let decision = state.addresses.charge(AddressClass::Auth, client, now);
     if decision.allowed {
-        Denial::InvalidKey.into()
-    } else {
-        Limit::AddressAuth.refused();
-        errors::address_limited(&decision)
+        return Ok(());
     }
+    Limit::AddressAuth.refused();
+    Err(errors::address_limited(&decision))
 }
 
 /// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log

@@ -4,6 +4,7 @@ pub mod assets;
 pub mod batch;
 pub mod body;
 pub mod client_ip;
+pub mod connection;
 pub mod cors;
 pub mod countries;
 pub mod envelope;
@@ -20,6 +21,7 @@ pub mod request_id;
 pub mod routes;
 pub mod shell;
 pub mod tracking;
+pub mod turns;
 
 use std::sync::Arc;
 
@@ -29,7 +31,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 
 use self::envelope::ApiError;
-use self::shell::Shell;
 use crate::state::AppState;
 
 /// The application. Bodies reach the handlers as they came: nothing is decompressed on the way, so that the handlers'
@@ -39,11 +40,7 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
-    let shell = Arc::new(Shell {
-        clock: Arc::clone(&state.clock),
-        https_host: state.https_host.clone(),
-        reset_format: state.reset_format,
-    });
+    let shell = Arc::new(state.shell());
     App::new()
         .app_data(web::Data::from(state))
         .configure(|config| {

@@ -14,6 +14,7 @@ use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
 use super::countries::country_name;
 use super::envelope::{ApiError, Success};
 use super::external::{analytics::by_visitors, rounded};
+use super::turns::Asking;
 use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
 use crate::telemetry::Limit;
@@ -28,7 +29,7 @@ async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Va
     let now = state.clock.now();
     limit(state, req, now)?;
     let id = website_of(state, req)?.id;
-    let count = state.queries.run(move |ask| ask.live(id, now)).await?;
+    let count = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
     let timestamp = now.to_string();
     Ok(json!({
         "success": true,
@@ -121,7 +122,7 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
     let today = today(now, zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
     let top = |dimension| GroupBy { limit: 10, include_empty: false, ..by_visitors(dimension) };
-    let found = state.queries.run(move |ask| {
+    let found = state.queries.run(Asking { website: Some(id), key: None }, move |ask| {
         let live = ask.live(id, now)?;
         let (current, totals) = (ask.overview(id, minutes)?, ask.compared(id, &today)?);
         let countries = ask.breakdown(id, today.range, top(Dimension::Country))?;

@@ -1,11 +1,10 @@
-//! Where queries of the event store run: on blocking threads, a few at a time, each with a limit on time and memory,
-//! and cancelled when the client goes away.
+//! Where queries of the event store run: on blocking threads, a few at a time and in turn for those who ask, each with a
+//! limit on time and memory, and cancelled when the client goes away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
-use tokio::sync::Semaphore;
 use zenovay_domain::{TimeRange, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
@@ -15,14 +14,15 @@ use zenovay_query::{
 
 use super::envelope::ApiError;
 use super::errors::SOON_S;
+use super::turns::{Asking, Turn, Turns};
 
 /// How long a query may wait for its turn.
-const QUEUE_TIME: Duration = Duration::from_secs(10);
+const QUEUE_TIME: Duration = Duration::from_secs(30);
 
 /// The threads and budgets of queries.
 pub struct QueryPool {
     events: Arc<dyn EventStore>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     time: Duration,
     memory_bytes: usize,
 }
@@ -32,20 +32,39 @@ impl QueryPool {
     /// that from ingest.
     pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { events, turns: Arc::new(Semaphore::new(cores.max(2))), time, memory_bytes }
+        Self { events, turns: Turns::new(cores.max(2)), time, memory_bytes }
     }
 
-    /// Runs `ask` when it is its turn. Dropping the future cancels it.
+    /// Runs `ask` when it is the turn of `asking`. Dropping the future cancels it.
     ///
     /// # Errors
     /// A 503 when no turn comes in time, and what `ask` fails with.
     pub async fn run<T: Send + 'static>(
         &self,
+        asking: Asking,
         ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let busy = || ApiError::unavailable("Too many queries at once", SOON_S);
-        let turn = tokio::time::timeout(QUEUE_TIME, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.map_err(|_elapsed| busy())?.map_err(|_closed| busy())?;
+        let turn = tokio::time::timeout(QUEUE_TIME, self.turns.take(asking)).await;
+        let turn = turn.map_err(|_elapsed| ApiError::unavailable("Too many queries at once", SOON_S))?;
+        self.run_with(Some(turn), ask).await
+    }
+
+    /// Runs `ask` at once. For questions that are answered from the last minutes alone: nobody's queries delay them.
+    ///
+    /// # Errors
+    /// What `ask` fails with.
+    pub async fn run_at_once<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run_with(None, ask).await
+    }
+
+    async fn run_with<T: Send + 'static>(
+        &self,
+        turn: Option<Turn>,
+        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let budget = Budget::new(self.time, self.memory_bytes);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);

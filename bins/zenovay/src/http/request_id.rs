@@ -18,8 +18,13 @@ impl RequestId {
         let mut sent = headers.get_all(HEADER);
         match (sent.next(), sent.next()) {
             (Some(id), None) if is_valid(id.as_bytes()) => Self(id.clone()),
-            _ => Self::new(uuid::Builder::from_random_bytes(rand::random()).into_uuid()),
+            _ => Self::random(),
         }
+    }
+
+    /// A random UUID.
+    pub fn random() -> Self {
+        Self::new(uuid::Builder::from_random_bytes(rand::random()).into_uuid())
     }
 
     fn new(id: uuid::Uuid) -> Self {

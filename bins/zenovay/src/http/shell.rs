@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse, Url};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::{PathAndQuery, Uri};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
@@ -18,6 +19,7 @@ use metrics::{Counter, Histogram};
 use tracing::Instrument;
 use zenovay_domain::{Clock, Timestamp};
 
+use super::connection::Link;
 use super::envelope::ApiError;
 use super::key_headers::{KeyUsage, ResetFormat};
 use super::request_id::{self, RequestId};
@@ -72,19 +74,35 @@ pub async fn run<B: MessageBody + 'static>(
     trim_trailing_slash(&mut req);
 
     let method = req.method().clone();
+    let link = req.conn_data::<Rc<Link>>().cloned();
     let span = tracing::info_span!("request", request_id = id.as_str());
     let outcome = AssertUnwindSafe(next.call(req)).catch_unwind().instrument(span.clone()).await;
     let _in_span = span.enter();
     let response = match outcome {
         Ok(Ok(response)) => response.map_into_boxed_body(),
-        Ok(Err(error)) => return Err(Failure::new(&shell, method, id, "a layer failed", &error).into()),
-        Err(_panic) => {
-            log(&method, &Route::new("panic", false), StatusCode::INTERNAL_SERVER_ERROR, started);
-            return Err(Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above").into());
+        failed => {
+            if let Some(link) = &link {
+                link.answered();
+            }
+            let failure = match failed {
+                Ok(Err(error)) => Failure::new(&shell, method, id, "a layer failed", &error),
+                _ => {
+                    log(&method, &Route::new("panic", false), StatusCode::INTERNAL_SERVER_ERROR, started);
+                    Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above")
+                }
+            };
+            return Err(failure.into());
         }
     };
 
-    let response = complete(&shell, &method, response, &id);
+    let mut response = complete(&shell, &method, response, &id);
+    if let Some(link) = &link {
+        // An upgrade is never taken: the answer must not say that it is.
+        if link.must_close() || response.request().head().connection_type() == ConnectionType::Upgrade {
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response = response.map_body(|_, body| link.answer(body));
+    }
     let unmatched;
     let route = match response.request().app_data::<Route>() {
         Some(route) => route,
@@ -150,6 +168,13 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
         }
     }
     ServiceResponse::new(request, rendered)
+}
+
+/// The answer to a client that sent no request.
+pub fn refusal(shell: &Shell, error: &ApiError, id: &RequestId) -> HttpResponse {
+    let mut response = error.render(shell.clock.now(), id.as_str());
+    put_common_headers(&Method::GET, response.headers_mut(), id);
+    response
 }
 
 fn put_common_headers(method: &Method, headers: &mut HeaderMap, id: &RequestId) {
@@ -255,6 +280,8 @@ impl ResponseError for Failure {
     fn error_response(&self) -> HttpResponse {
         let mut response = ApiError::internal().render(self.shell.clock.now(), self.id.as_str());
         put_common_headers(&self.method, response.headers_mut(), &self.id);
+        // What became of the request's body is not known.
+        response.head_mut().set_connection_type(ConnectionType::Close);
         response
     }
 }

@@ -121,7 +121,7 @@ async fn accept(
     let early = early_code(req)?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
     let known = early.map(|code| rules_of(state, &code, now)).transpose()?;
-    let raw = state.bodies.read_hit(req.headers(), payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
+    let raw = state.bodies.read_hit(req, payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
     let body = decode_body(body::encoding(req.headers()), &raw.bytes, HIT_BODY_MAX_BYTES)?;
     let rules = match known {
         Some(rules) => rules,

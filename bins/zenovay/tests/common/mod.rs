@@ -9,6 +9,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(unreachable_pub, reason = "shared by the test files")]
 
+pub mod running;
+
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;

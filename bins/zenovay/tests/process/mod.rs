@@ -138,7 +138,8 @@ impl Site {
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
-            .args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", trusted_proxies, "--config"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--trusted-proxies", trusted_proxies])
+            .args(["--metrics-listen", "127.0.0.1:0", "--config"])
             .arg(&self.config)
             .arg("--data-dir")
             .arg(&self.data_dir)
@@ -233,9 +234,21 @@ impl Server {
         serde_json::from_str(&response.body).expect("JSON")
     }
 
+    /// The address that the log names.
+    pub fn metrics_address(&self) -> String {
+        loop {
+            // It is written before the address that the start waited for.
+            if let Some((_, rest)) = self.log().split_once("metrics are on http://") {
+                return rest.split('/').next().unwrap_or_default().to_owned();
+            }
+            std::thread::yield_now();
+        }
+    }
+
     /// The `/metrics` page.
     pub fn metrics(&self) -> String {
-        let response = self.connect().request("GET", "/metrics", &[], "").expect("an answer");
+        let response =
+            Connection::open(&self.metrics_address()).request("GET", "/metrics", &[], "").expect("an answer");
         assert_eq!(response.status, 200, "{}", response.body);
         response.body
     }

@@ -122,6 +122,18 @@ pub(crate) fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -
     }))
 }
 
+/// The digests of the newest `limit` keys that are not revoked.
+pub(crate) fn load_valid_digests(conn: &mut SqliteConnection, limit: i64) -> Result<Vec<KeyDigest>> {
+    let rows: Vec<Vec<u8>> = api_keys::table
+        .filter(api_keys::revoked_at.is_null())
+        .order(api_keys::created_at.desc())
+        .limit(limit)
+        .select(api_keys::digest)
+        .load(conn)?;
+    // A digest of another length is no key's: whoever looks its row up is told that it is damaged.
+    Ok(rows.iter().filter_map(|row| row.as_slice().try_into().ok()).map(KeyDigest::from_bytes).collect())
+}
+
 /// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.
 pub(super) fn drop_team_from_keys(
     conn: &mut SqliteConnection,

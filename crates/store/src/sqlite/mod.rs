@@ -11,7 +11,7 @@ mod users;
 mod wal_index;
 mod websites;
 
-pub(crate) use keys::load_credential;
+pub(crate) use keys::{load_credential, load_valid_digests};
 pub(crate) use websites::{load_website, load_website_by_code};
 
 use std::path::Path;

@@ -23,10 +23,13 @@ pub async fn overview(
     let mut params = Params::parse(req.query_string());
     let window = params.range(now);
     params.finish()?;
+    let asking = key.asking();
     let website = key.resource;
     let id = website.id;
-    let (totals, days) =
-        state.queries.run(move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?))).await?;
+    let (totals, days) = state
+        .queries
+        .run(asking, move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?)))
+        .await?;
     let data = json!({
         "website": { "id": id.to_string(), "domain": website.domain, "name": website.name },
         "time_range": window.label,
@@ -70,8 +73,8 @@ pub async fn visitors(
     let mut params = Params::parse(req.query_string());
     let (window, page) = (params.range(now), params.page(100, 1_000));
     params.finish()?;
-    let id = key.resource.id;
-    let found = state.queries.run(move |ask| ask.visitors(id, window.range, page.limit, page.offset)).await?;
+    let (id, asking) = (key.resource.id, key.asking());
+    let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, page.limit, page.offset)).await?;
     let rows: Vec<Value> = found.visitors.iter().map(visitor_row).collect();
     let data = json!({ "visitors": rows, "pagination": page.to_json(found.has_more) });
     Ok(with_geo_notice(Success::new(data, now).into_response()))
@@ -104,7 +107,7 @@ pub async fn pages(
     let mut params = Params::parse(req.query_string());
     let (window, page) = (params.range(now), params.page(20, 100));
     params.finish()?;
-    let id = key.resource.id;
+    let (id, asking) = (key.resource.id, key.asking());
     let by = GroupBy {
         metrics: vec![Metric::Sessions, Metric::Title, Metric::TimeOnPage],
         limit: page.limit,
@@ -112,7 +115,7 @@ pub async fn pages(
         include_empty: false,
         ..by_visitors(Dimension::Path)
     };
-    let found = state.queries.run(move |ask| ask.pages(id, window.range, by)).await?;
+    let found = state.queries.run(asking, move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
     let rows: Vec<Value> = found.rows.iter().map(page_row).collect();
     Ok(Success::new(json!({ "pages": rows, "pagination": page.to_json(has_more) }), now).into_response())
@@ -144,9 +147,9 @@ pub async fn countries(
     let mut params = Params::parse(req.query_string());
     let (window, limit) = (params.range(now), params.limit(20, 100));
     params.finish()?;
-    let id = key.resource.id;
+    let (id, asking) = (key.resource.id, key.asking());
     let by = GroupBy { metrics: vec![Metric::Sessions], limit, ..by_visitors(Dimension::Country) };
-    let found = state.queries.run(move |ask| ask.breakdown(id, window.range, by)).await?;
+    let found = state.queries.run(asking, move |ask| ask.breakdown(id, window.range, by)).await?;
     let rows: Vec<Value> = found.rows.iter().map(country_row).collect();
     Ok(with_geo_notice(Success::new(json!({ "countries": rows }), now).into_response()))
 }
@@ -170,8 +173,8 @@ pub async fn technology(
     let mut params = Params::parse(req.query_string());
     let (window, limit) = (params.range(now), params.limit(20, 100));
     params.finish()?;
-    let id = key.resource.id;
-    let found = state.queries.run(move |ask| {
+    let (id, asking) = (key.resource.id, key.asking());
+    let found = state.queries.run(asking, move |ask| {
         let by = |dimension| ask.breakdown(id, window.range, GroupBy { limit, ..by_visitors(dimension) });
         Ok([by(Dimension::Browser)?, by(Dimension::Os)?, by(Dimension::Device)?])
     });

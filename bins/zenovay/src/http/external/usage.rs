@@ -24,7 +24,7 @@ pub async fn usage(state: web::Data<AppState>, key: Authorized<ReadUsage>) -> Re
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
     let (pageviews, events) = state
         .queries
-        .run(move |ask| {
+        .run(key.asking(), move |ask| {
             let mut sums = (0_u64, 0_u64);
             for id in ids {
                 let totals = ask.overview(id, month)?;

@@ -19,7 +19,9 @@ pub async fn list(state: web::Data<AppState>, key: Authorized<ListWebsites>) -> 
     };
     let now = state.clock.now();
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
-    let live = state.queries.run(move |ask| ids.into_iter().map(|id| ask.live(id, now)).collect::<Result<Vec<_>, _>>());
+    let live = state
+        .queries
+        .run_at_once(move |ask| ids.into_iter().map(|id| ask.live(id, now)).collect::<Result<Vec<_>, _>>());
     let live = live.await?;
     let rows: Vec<Value> = websites
         .iter()
@@ -38,7 +40,7 @@ pub async fn detail(state: web::Data<AppState>, key: Authorized<ReadWebsite>) ->
     let now = state.clock.now();
     let website = key.resource;
     let id = website.id;
-    let live = state.queries.run(move |ask| ask.live(id, now)).await?;
+    let live = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
     let mut row = fields(&website);
     row.insert("live_visitors".to_owned(), live.into());
     row.insert("user_id".to_owned(), website.user_id.map(|id| id.to_string()).into());
