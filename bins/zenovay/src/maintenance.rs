@@ -1,5 +1,6 @@
-//! What a server does beside answering: it destroys old salts, removes the events of deleted websites, and hides and later
-//! removes those that the plan does not keep. All of it by one guarded clock, which it watches and remembers.
+//! What a server does beside answering: it destroys old salts, keeps the counts of dropped bots, removes the events of
+//! deleted websites, and hides and later removes those that the plan does not keep. All of it by one guarded clock, which
+//! it watches and remembers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan, PlanTable, TeamId, Timestamp};
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 use zenovay_query::QueryError;
-use zenovay_store::{StoreError, TeamStore, WebsiteStore};
+use zenovay_store::{DroppedAgentStore, DroppedHits, StoreError, TeamStore, WebsiteStore};
 
 use crate::state::AppState;
 
@@ -64,11 +65,15 @@ impl Maintenance {
                 if retention.is_due() {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     report("retention", hide(&state, &clock));
+                    let forgotten = state.store.count_dropped_agents(&[], state.clock.now());
+                    report("dropped bots", forgotten.map_err(TaskError::from));
                 }
                 if removal.is_due() {
                     report("removal of hidden events", remove_hidden(&state, &clock));
                 }
-                if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                let ends = stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
+                report("dropped bots", keep_dropped_agents(&state));
+                if ends {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     return;
                 }
@@ -122,6 +127,31 @@ fn note_folded(state: &AppState) -> Result<(), TaskError> {
         tracing::warn!(%website, %column, events, "too many different strings today: stored as (other)");
     }
     if folded.is_empty() { Ok(()) } else { Ok(state.store.add_folded(&folded, state.clock.reading().steady)?) }
+}
+
+/// Writes the counts of what was dropped as a bot where `zenovay website bots` reads them. At an error they stay for the
+/// next time.
+fn keep_dropped_agents(state: &AppState) -> Result<(), TaskError> {
+    let counts = state.ingest.take_dropped_agents();
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let hits: Vec<DroppedHits> = counts
+        .iter()
+        .map(|count| DroppedHits {
+            website: count.website,
+            agent: count.agent.clone(),
+            reason: count.reason.to_string(),
+            rule: count.rule.to_owned(),
+            hits: count.hits,
+            first_at: count.first_at,
+            last_at: count.last_at,
+        })
+        .collect();
+    state.store.count_dropped_agents(&hits, state.clock.now()).map_err(|error| {
+        state.ingest.give_back_dropped_agents(counts);
+        error.into()
+    })
 }
 
 /// Removes the events of websites that were deleted, by any process.

@@ -609,6 +609,56 @@ fn misspelt_variables_are_errors_and_unknown_ones_are_told_once() {
     assert!(log.contains("ZENOVAY_REGION"), "{log}");
 }
 
+/// What a running server drops as a bot is seen from the command line, and let through from there.
+#[test]
+fn dropped_bots_are_shown_and_let_through() {
+    let place = Place::new();
+    let (_, website) = place.fill();
+    let shown = || place.json(&["website", "bots", &website]);
+    assert_eq!(shown()["bots"], serde_json::json!([]));
+    let code = place.json(&["website", "show", &website])["tracking_code"].as_str().expect("a code").to_owned();
+    let server = Running::start(&place, &["serve", "--listen", "127.0.0.1:0"]);
+    let agent = "Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0 Safari/537.36 OurMonitor/1.0 (203.0.113.9)";
+    let send = || {
+        let body = format!(
+            r#"{{"url":"https://example.com/","session_id":"session-1","user_agent":"{agent}","device_type":"desktop",
+            "browser":"unknown","os":"unknown"}}"#
+        );
+        let headers = [("Origin", "https://example.com"), ("User-Agent", agent)];
+        let mut connection = process::Connection::open(&server.address);
+        let answer = connection.request("POST", &format!("/e/{code}"), &headers, &body).expect("an answer");
+        assert_eq!(answer.status, 200);
+        answer.headers["x-zenovay-outcome"].clone()
+    };
+    assert_eq!((send().as_str(), send().as_str()), ("bot", "bot"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let bots = loop {
+        let bots = shown();
+        if bots["bots"][0]["hits"] == 2 {
+            break bots;
+        }
+        assert!(Instant::now() < deadline, "the counts are never written: {bots}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(bots["bots"].as_array().expect("a list").len(), 1);
+    let expected = agent.replace("203.0.113.9", "[address]");
+    assert_eq!(bots["bots"][0]["user_agent"], expected);
+    assert_eq!((&bots["bots"][0]["reason"], &bots["bots"][0]["rule"]), (&"names_itself".into(), &"work".into()));
+    let table = text(&place.run(&["website", "bots", &website]).stdout);
+    assert!(table.lines().count() == 2 && table.contains("names_itself") && table.ends_with(&format!("{expected}\n")));
+
+    let refused = place.run(&["website", "set", &website, "allowed_bots=x"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("allowed_bots"), "{}", text(&refused.stderr));
+    place.json(&["website", "set", &website, "allowed_bots=OURMONITOR"]);
+    assert_eq!(send(), "stored");
+    // What was counted last is written when the server stops.
+    place.json(&["website", "set", &website, "allowed_bots="]);
+    assert_eq!(send(), "bot");
+    server.stop();
+    assert_eq!(shown()["bots"][0]["hits"], 3);
+}
+
 #[test]
 fn the_key_policy_holds_on_the_command_line() {
     let place = Place::new();

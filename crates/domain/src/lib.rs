@@ -26,5 +26,5 @@ pub use plan::{Plan, PlanLimits, PlanTable, UnknownPlan};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
 pub use team::{KeyPolicy, Role, Scope, Scopes, UnknownName};
 pub use time::{Clock, ManualClock, Reading, SystemClock, TimeRange, Timestamp};
-pub use website::{Website, WebsiteSettings};
+pub use website::{OTHER_AGENTS, Website, WebsiteSettings};
 pub use zone::{Interval, UnknownZone, Zone};

@@ -25,6 +25,9 @@ pub struct Website {
     pub settings: WebsiteSettings,
 }
 
+/// Stands for the user agents of bots that are not told one by one.
+pub const OTHER_AGENTS: &str = "(other agents)";
+
 /// What can be set for a website (SPEC B4, E, F). Stored as one JSON object; absent members take their default, so a
 /// new setting needs no migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub struct WebsiteSettings {
     pub excluded_ips: Vec<String>,
     /// Path patterns whose hits are dropped; `*` matches any run of characters.
     pub excluded_paths: Vec<String>,
+    /// Names of bots whose hits are stored all the same: each is looked for, in any case, in the user agent and in the
+    /// rule that took it for a bot.
+    pub allowed_bots: Vec<String>,
     /// The IANA zone in which sessions are cut at midnight and days are shown.
     pub time_zone: String,
     /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
@@ -67,6 +73,7 @@ impl Default for WebsiteSettings {
             allowed_domains: Vec::new(),
             excluded_ips: Vec::new(),
             excluded_paths: Vec::new(),
+            allowed_bots: Vec::new(),
             time_zone: "UTC".to_owned(),
             opt_out_on_gpc: false,
             track_outbound_links: true,

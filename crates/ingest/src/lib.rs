@@ -6,6 +6,7 @@ mod body;
 mod bots;
 mod client_ip;
 mod data;
+mod dropped;
 mod geo;
 mod hints;
 mod hit;
@@ -30,6 +31,7 @@ pub use batch::{BATCH_MAX_EVENTS, BatchItem, BatchRequest, IDEMPOTENCY_KEY_MAX_C
 pub use body::{HIT_BODY_MAX_BYTES, decode_body};
 pub use bots::{BotClass, BotReason, Verdict};
 pub use client_ip::client_ip;
+pub use dropped::{DROPPED_AGENT_MAX_BYTES, DroppedAgent};
 pub use geo::{GeoDatabase, GeoError, Place};
 pub use hints::ClientHints;
 pub use hit::{HitFields, ParsedHit, SESSION_ID_MIN_CHARS, parse_hit};

@@ -10,7 +10,8 @@ use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, Sessio
 
 use crate::agent::{Agent, AgentDigest, AgentParser};
 use crate::batch::BatchItem;
-use crate::bots::{self, BotClass};
+use crate::bots::{self, BotClass, BotReason, Verdict};
+use crate::dropped::{Dropped, DroppedAgent};
 use crate::geo::GeoDatabase;
 use crate::hints::ClientHints;
 use crate::hit::{HitFields, Referrer};
@@ -104,6 +105,7 @@ pub struct Pipeline {
     hasher: VisitorHasher,
     sessions: Sessions,
     agents: AgentParser,
+    dropped: Dropped,
     geo: ArcSwap<GeoDatabase>,
 }
 
@@ -113,7 +115,7 @@ impl Pipeline {
     pub fn new(hasher: VisitorHasher, geo: GeoDatabase) -> Self {
         let agents = AgentParser::new();
         agents.parse("warm-up");
-        Self { hasher, sessions: Sessions::new(), agents, geo: ArcSwap::from_pointee(geo) }
+        Self { hasher, sessions: Sessions::new(), agents, dropped: Dropped::default(), geo: ArcSwap::from_pointee(geo) }
     }
 
     /// Uses another geo database from now on.
@@ -185,7 +187,7 @@ impl Pipeline {
         let agent =
             if from_header { self.agents.parse_with(user_agent, &hit.hints) } else { self.agents.parse(user_agent) };
         let is_heartbeat = fields.kind == EventKind::Heartbeat;
-        if !is_heartbeat && self.is_bot(hit, fields, &agent) {
+        if !is_heartbeat && self.is_bot(hit, fields, &agent, rules) {
             return Err(DropReason::Bot.into());
         }
         // Pages see Do Not Track, too, and may choose to ignore it: then only the header says it. GPC they cannot ignore.
@@ -242,8 +244,9 @@ impl Pipeline {
             return Err(Refusal::fields([problem].into()).into());
         }
         check_exclusions(rules, item.client_ip, fields.kind, fields.url.as_ref().map_or("", WebUrl::path))?;
-        let agent = self.agents.parse(fields.user_agent.as_deref().unwrap_or(""));
-        if agent.bot.class == BotClass::Crawler {
+        let user_agent = fields.user_agent.as_deref().unwrap_or("");
+        let agent = self.agents.parse(user_agent);
+        if agent.bot.class == BotClass::Crawler && self.drops_bot(rules, agent.bot, user_agent, received_at) {
             return Err(DropReason::Bot.into());
         }
         let (site, names) = (rules.website(), self.hasher.names());
@@ -284,23 +287,57 @@ impl Pipeline {
     }
 
     /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
-    /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped (S4).
-    /// `agent` is what the body's agent says or, when it has none, the header's.
-    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>, agent: &Agent) -> bool {
-        if fields.webdriver || hit.purpose.is_some_and(bots::is_prefetch) {
+    /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped
+    /// (S4). `agent` is what the body's agent says or, when it has none, the header's.
+    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>, agent: &Agent, rules: &SiteRules) -> bool {
+        let body = fields.user_agent.as_deref();
+        let header = hit.user_agent.map(trim).filter(|header| !header.is_empty());
+        let from_page = hit.page().is_some();
+        let drops = |verdict, agent: &str| self.drops_bot(rules, verdict, agent, hit.received_at);
+        let unseen = [
+            fields.webdriver.then_some(BotReason::Webdriver),
+            hit.purpose.is_some_and(bots::is_prefetch).then_some(BotReason::Prefetch),
+        ];
+        let told = body.or(header).unwrap_or("");
+        if unseen.into_iter().flatten().any(|reason| drops(Verdict::crawler(reason, ""), told)) {
             return true;
         }
-        let body = fields.user_agent.as_ref().map_or(BotClass::None, |_| agent.bot.class);
-        if hit.page().is_none() && fields.user_agent.is_some() {
-            return body == BotClass::Crawler;
+        if let Some(body) = body {
+            let library = from_page && agent.bot.class == BotClass::Library;
+            if (library || agent.bot.class == BotClass::Crawler) && drops(agent.bot, body) {
+                return true;
+            }
+            // A server's own agent says nothing of its visitor, and the same text in both places is the rule.
+            if !from_page || header == Some(body) {
+                return false;
+            }
         }
-        let header = match hit.user_agent.map(trim) {
-            None | Some("") => return hit.page().is_some(),
-            // The same text in both places is the rule.
-            Some(header) if fields.user_agent.as_deref() == Some(header) => agent.bot.class,
-            Some(header) => self.agents.parse(header).bot.class,
+        let Some(header) = header else {
+            return from_page && drops(Verdict::crawler(BotReason::NoAgent, ""), "");
         };
-        header == BotClass::Crawler || body != BotClass::None
+        let verdict = if body.is_some() { self.agents.parse(header).bot } else { agent.bot };
+        verdict.class == BotClass::Crawler && drops(verdict, header)
+    }
+
+    /// Whether a hit with the user agent `agent` is dropped by `verdict`, which is counted, or is let through by the
+    /// website.
+    fn drops_bot(&self, rules: &SiteRules, verdict: Verdict, agent: &str, at: Timestamp) -> bool {
+        let drops = !rules.allows_bot(verdict, agent);
+        if drops {
+            self.dropped.count(rules.website(), verdict, agent, at);
+        }
+        drops
+    }
+
+    /// What was dropped as a bot since the last call. Counts that cannot be kept are to be handed to
+    /// [`give_back`](Self::give_back_dropped_agents).
+    pub fn take_dropped_agents(&self) -> Vec<DroppedAgent> {
+        self.dropped.take()
+    }
+
+    /// Takes counts back until the next [`take`](Self::take_dropped_agents).
+    pub fn give_back_dropped_agents(&self, counts: Vec<DroppedAgent>) {
+        self.dropped.give_back(counts);
     }
 
     /// Fills in the texts.

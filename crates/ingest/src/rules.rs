@@ -5,13 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 use zenovay_domain::{Website, WebsiteId, WebsiteSettings, Zone, normal_path, parse_domain, parse_host};
 
-/// The most entries of `allowed_domains` and of `excluded_paths`.
+use crate::bots::Verdict;
+
+/// The most entries of `allowed_domains`, of `excluded_paths` and of `allowed_bots`.
 pub const RULES_MAX: usize = 100;
 
 /// The most entries of `excluded_ips`.
 pub const EXCLUDED_IPS_MAX: usize = 1_000;
 
 const PATH_PATTERN_MAX_BYTES: usize = 500;
+
+/// How long the name of a bot is, in characters. Fewer would be in nearly every agent.
+const BOT_NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=100;
 
 /// A setting with a value that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +112,18 @@ impl PathPattern {
     }
 }
 
+/// The name of a bot, in lower case.
+fn parse_bot_name(entry: &str) -> Result<String, InvalidSetting> {
+    let invalid = |problem| Err(InvalidSetting::new("allowed_bots", entry, problem));
+    if !BOT_NAME_CHARS.contains(&entry.chars().count()) {
+        return invalid("must have 3 to 100 characters");
+    }
+    if entry.chars().any(char::is_control) {
+        return invalid("has control characters");
+    }
+    Ok(entry.to_lowercase())
+}
+
 fn parse_network(entry: &str) -> Result<IpNet, InvalidSetting> {
     let network = entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from));
     match network {
@@ -127,6 +144,8 @@ struct Rules {
     allowed: Vec<HostRule>,
     excluded_ips: Vec<IpNet>,
     excluded_paths: Vec<PathPattern>,
+    /// In lower case.
+    allowed_bots: Vec<String>,
     zone: Zone,
 }
 
@@ -136,6 +155,7 @@ impl Rules {
             ("allowed_domains", settings.allowed_domains.len(), RULES_MAX, "has more than 100 entries"),
             ("excluded_ips", settings.excluded_ips.len(), EXCLUDED_IPS_MAX, "has more than 1000 entries"),
             ("excluded_paths", settings.excluded_paths.len(), RULES_MAX, "has more than 100 entries"),
+            ("allowed_bots", settings.allowed_bots.len(), RULES_MAX, "has more than 100 entries"),
         ] {
             if len > max {
                 return Err(InvalidSetting::new(setting, "", problem));
@@ -149,6 +169,7 @@ impl Rules {
                 .iter()
                 .map(|entry| PathPattern::parse(entry))
                 .collect::<Result<_, _>>()?,
+            allowed_bots: settings.allowed_bots.iter().map(|entry| parse_bot_name(entry)).collect::<Result<_, _>>()?,
             zone: parse_zone(&settings.time_zone)?,
         })
     }
@@ -220,6 +241,17 @@ impl SiteRules {
         self.rules.excluded_ips.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether hits with the user agent `agent` are stored although `verdict` says that they are a bot's: one of the
+    /// website's `allowed_bots` is in the agent or in the rule, or is the reason where there is no rule.
+    pub fn allows_bot(&self, verdict: Verdict, agent: &str) -> bool {
+        if self.rules.allowed_bots.is_empty() {
+            return false;
+        }
+        let (agent, rule) = (agent.to_lowercase(), verdict.rule.to_lowercase());
+        let is_reason = |name: &str| rule.is_empty() && name == verdict.reason.as_str();
+        self.rules.allowed_bots.iter().any(|name| agent.contains(name) || rule.contains(name) || is_reason(name))
+    }
+
     /// Whether hits on `path`, percent-encoded, are dropped (SPEC K11).
     pub fn excludes_path(&self, path: &str) -> bool {
         self.rules.excluded_paths.iter().any(|pattern| pattern.matches(path))
@@ -252,6 +284,7 @@ pub fn is_local_host(host: &str) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::bots::BotReason;
     use proptest::prelude::*;
     use zenovay_domain::{TeamId, Timestamp};
 
@@ -275,7 +308,9 @@ pub(crate) mod tests {
     #[test]
     fn settings_that_mean_nothing_are_refused_by_name() {
         type Set = fn(&mut WebsiteSettings, String);
-        let cases: [(&str, Set, &[&str]); 4] = [
+        const TOO_LONG: &str =
+            "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789x";
+        let cases: [(&str, Set, &[&str]); 5] = [
             (
                 "allowed_domains",
                 |s, v| s.allowed_domains = vec![v],
@@ -287,6 +322,7 @@ pub(crate) mod tests {
                 &["", "1.2.3", "1.2.3.4/33", "10.0.0.*", "::/129", "host"],
             ),
             ("excluded_paths", |s, v| s.excluded_paths = vec![v], &["", "admin", "https://example.com/", "/a\n"]),
+            ("allowed_bots", |s, v| s.allowed_bots = vec![v], &["", "ab", "bot\n", TOO_LONG]),
             ("time_zone", |s, v| s.time_zone = v, &["", "Mars/Olympus", "../UTC"]),
         ];
         for (name, set, values) in cases {
@@ -358,6 +394,31 @@ pub(crate) mod tests {
         }
         for address in ["203.0.113.8", "11.0.0.1", "2001:db9::1", "192.0.3.1"] {
             assert!(!site.excludes_address(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_bot_is_allowed_by_a_part_of_its_agent_or_by_its_rule() {
+        let allowed = |names: &[&str], verdict, agent| {
+            let allowed_bots = names.iter().map(|&name| name.to_owned()).collect();
+            rules("example.com", WebsiteSettings { allowed_bots, ..Default::default() }).allows_bot(verdict, agent)
+        };
+        let listed = Verdict::crawler(BotReason::Listed, "Pingdom");
+        let driven = Verdict::crawler(BotReason::Webdriver, "");
+        let agent = "Mozilla/5.0 (compatible; MyMonitor/1.0)";
+        for (names, verdict, expected) in [
+            (&["mymonitor"][..], listed, true),
+            (&["other", "MYMONITOR/1"], listed, true),
+            (&["PINGDOM"], listed, true),
+            (&["mymonitor"], driven, true),
+            (&["webdriver"], driven, true),
+            // A reason alone would let every listed bot through.
+            (&["listed"], listed, false),
+            (&["webdriver"], listed, false),
+            (&["other"], driven, false),
+            (&[], listed, false),
+        ] {
+            assert_eq!(allowed(names, verdict, agent), expected, "{names:?} {verdict:?}");
         }
     }
 

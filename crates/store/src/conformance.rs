@@ -3,19 +3,22 @@
 
 use zenovay_auth::{ApiKeyToken, Credential, KeyKind, KeyRefusal, PasswordHash};
 use zenovay_domain::{
-    KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
     WebsiteSettings,
 };
 
 use crate::{
-    Charge, DataVersion, KeyEdit, KeyRecord, KeyStore, NewKey, NewWebsite, StoreError, Team, TeamStore, UsageStore,
-    User, UserStore, WebsiteStore,
+    Charge, DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DataVersion, DroppedAgentStore, DroppedHits, KeyEdit, KeyRecord,
+    KeyStore, NewKey, NewWebsite, StoreError, Team, TeamStore, UsageStore, User, UserStore, WebsiteStore,
 };
 
 /// Everything a store does.
-pub trait Store: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DataVersion {}
+pub trait Store:
+    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + DataVersion
+{
+}
 
-impl<S: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DataVersion> Store for S {}
+impl<S: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + DataVersion> Store for S {}
 
 /// Runs the whole suite; `empty` makes a new, empty store each time.
 ///
@@ -38,6 +41,7 @@ pub fn all<S: Store>(empty: impl Fn() -> S) {
     months_begin_at_midnight_and_never_twice(&empty());
     a_clock_that_was_wrong_freezes_no_key(&empty());
     activity_is_kept_by_the_hour(&empty());
+    dropped_agents_are_counted_bounded_and_forgotten(&empty());
     every_change_moves_the_version(&empty());
 }
 
@@ -527,6 +531,52 @@ fn activity_is_kept_by_the_hour(store: &impl Store) {
     assert_eq!(counts(store.activity(key, hours(240)).unwrap().last_7_days), (1, 7));
     let missing = KeyId::from_random_bytes([9; 16]);
     assert!(matches!(store.record_accepted_events(missing, 1, NOW), Err(StoreError::NotFound("key"))));
+}
+
+fn dropped_agents_are_counted_bounded_and_forgotten(store: &impl Store) {
+    const DAY_MS: i64 = 86_400_000;
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let (one, two) = (website(store, 1, id).id, website(store, 2, id).id);
+    let count = |website, agent: &str, hits, at: Timestamp| DroppedHits {
+        website,
+        agent: agent.to_owned(),
+        reason: "listed".to_owned(),
+        rule: "rule".to_owned(),
+        hits,
+        first_at: at,
+        last_at: at,
+    };
+    let later = NOW.plus_millis(1_000);
+    store.count_dropped_agents(&[count(one, "a", 2, NOW), count(two, "a", 1, NOW)], NOW).unwrap();
+    store.count_dropped_agents(&[count(one, "a", 3, later), count(one, "b", 9, later)], later).unwrap();
+    let expected = [count(one, "b", 9, later), DroppedHits { first_at: NOW, ..count(one, "a", 5, later) }];
+    assert_eq!(store.dropped_agents(one, later).unwrap(), expected);
+    assert_eq!(store.dropped_agents(two, later).unwrap().len(), 1);
+    store.count_dropped_agents(&[count(two, "a", 1, later), count(two, "a", 1, NOW.plus_millis(-5))], later).unwrap();
+    let both = DroppedHits { first_at: NOW.plus_millis(-5), ..count(two, "a", 3, later) };
+    assert_eq!(store.dropped_agents(two, later).unwrap(), [both], "in whatever order they are written");
+
+    let many: Vec<_> = (0..DROPPED_AGENTS_MAX).map(|n| count(one, &format!("agent {n}"), 1, later)).collect();
+    store.count_dropped_agents(&many, later).unwrap();
+    store.count_dropped_agents(&many, later).unwrap();
+    let kept = store.dropped_agents(one, later).unwrap();
+    assert_eq!(kept.len(), DROPPED_AGENTS_MAX + 1);
+    assert_eq!(kept.iter().map(|kept| kept.hits).sum::<u64>(), 14 + 2 * many.len() as u64, "every hit is counted");
+    assert!(kept.iter().any(|kept| kept.agent == OTHER_AGENTS && kept.rule.is_empty() && kept.reason == "listed"));
+    assert_eq!((kept[0].agent.as_str(), kept[0].hits), ("b", 9), "the most frequent stay");
+
+    let after = later.plus_millis(DROPPED_AGENTS_DAYS * DAY_MS);
+    assert_eq!(store.dropped_agents(one, after).unwrap().len(), kept.len());
+    assert_eq!(store.dropped_agents(one, after.plus_millis(1)).unwrap(), []);
+    store.count_dropped_agents(&[], after.plus_millis(1)).unwrap();
+    assert_eq!(store.dropped_agents(one, later).unwrap(), [], "and are gone");
+
+    store.count_dropped_agents(&[count(one, "a", 1, NOW)], NOW).unwrap();
+    store.delete_website(one, NOW).unwrap();
+    assert_eq!(store.dropped_agents(one, NOW).unwrap(), []);
+    store.count_dropped_agents(&[count(one, "a", 1, NOW)], NOW).unwrap();
+    assert_eq!(store.dropped_agents(one, NOW).unwrap(), [], "nothing of a website that is gone");
 }
 
 fn every_change_moves_the_version(store: &impl Store) {

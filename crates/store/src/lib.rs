@@ -14,5 +14,6 @@ pub use error::{Result, StoreError};
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,
 };
+pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits};
 pub use sqlite::SqliteStore;
-pub use traits::{DataVersion, KeyStore, TeamStore, UsageStore, UserStore, WebsiteStore};
+pub use traits::{DataVersion, DroppedAgentStore, KeyStore, TeamStore, UsageStore, UserStore, WebsiteStore};

@@ -178,3 +178,29 @@ pub struct Activity {
     /// Ever.
     pub all_time: ActivityCounts,
 }
+
+/// How many user agents of a website are kept one by one; the rest is counted under
+/// [`OTHER_AGENTS`](zenovay_domain::OTHER_AGENTS).
+pub const DROPPED_AGENTS_MAX: usize = 100;
+
+/// How many days after its last hit a dropped user agent is forgotten.
+pub const DROPPED_AGENTS_DAYS: i64 = 30;
+
+/// Hits of a website that were dropped as a bot's, by user agent and reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DroppedHits {
+    /// The website.
+    pub website: WebsiteId,
+    /// The user agent; empty when none was sent.
+    pub agent: String,
+    /// Why it is a bot's.
+    pub reason: String,
+    /// The pattern or word that matched; empty where the reason says it all.
+    pub rule: String,
+    /// How many hits.
+    pub hits: u64,
+    /// When the first one came.
+    pub first_at: Timestamp,
+    /// When the last one came.
+    pub last_at: Timestamp,
+}

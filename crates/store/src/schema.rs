@@ -96,6 +96,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    dropped_agents (website_id, reason, agent) {
+        website_id -> Text,
+        reason -> Text,
+        agent -> Text,
+        rule -> Text,
+        hits -> BigInt,
+        first_at -> BigInt,
+        last_at -> BigInt,
+    }
+}
+
+diesel::table! {
     data_version (id) {
         id -> Integer,
         version -> BigInt,

@@ -9,7 +9,9 @@ use zenovay_domain::{
     Dimension, KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
 };
 
-use crate::{Activity, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User};
+use crate::{
+    Activity, Charge, DroppedHits, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User,
+};
 
 /// User accounts.
 pub trait UserStore: Send + Sync {
@@ -300,6 +302,26 @@ pub trait UsageStore: Send + Sync {
     ///
     /// Those of the module.
     fn activity(&self, id: KeyId, now: Timestamp) -> Result<Activity>;
+}
+
+/// What was dropped as a bot.
+pub trait DroppedAgentStore: Send + Sync {
+    /// Adds hits to the counts. Websites that are gone are passed over. Of each website the [`DROPPED_AGENTS_MAX`](crate::DROPPED_AGENTS_MAX) agents
+    /// with the most hits stay; the hits of others are counted under [`OTHER_AGENTS`](zenovay_domain::OTHER_AGENTS), by reason. An agent that did not
+    /// come for [`DROPPED_AGENTS_DAYS`](crate::DROPPED_AGENTS_DAYS) days before `now` is forgotten, whatever `counts` hold. Survives the death of the
+    /// process; a power cut may take the latest.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn count_dropped_agents(&self, counts: &[DroppedHits], now: Timestamp) -> Result<()>;
+
+    /// The agents that were dropped in the last [`DROPPED_AGENTS_DAYS`](crate::DROPPED_AGENTS_DAYS) days, the most frequent first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn dropped_agents(&self, id: WebsiteId, now: Timestamp) -> Result<Vec<DroppedHits>>;
 }
 
 /// A number that moves with every change of users' memberships, teams, websites or keys.

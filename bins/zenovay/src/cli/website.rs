@@ -6,7 +6,9 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings, parse_domain};
 use zenovay_ingest::check_settings;
-use zenovay_store::{Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore};
+use zenovay_store::{
+    DROPPED_AGENTS_DAYS, DroppedAgentStore, DroppedHits, Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore,
+};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -40,7 +42,7 @@ Settings:
   is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
   session_replay, heatmaps, public_dashboard
                                        true or false
-  allowed_domains, excluded_ips, excluded_paths
+  allowed_domains, excluded_ips, excluded_paths, allowed_bots
                                        a list separated by commas; nothing after `=` empties it")]
     Set {
         /// The website.
@@ -51,6 +53,15 @@ Settings:
     },
     /// Show a website with its settings.
     Show {
+        /// The website.
+        id: WebsiteId,
+    },
+    /// Show what was dropped as a bot in the last 30 days: the user agents with the most hits, and why.
+    #[command(after_help = "\
+A running server writes the counts every few seconds. To store the hits of one of them from now on:
+  zenovay website set ID allowed_bots=NAME
+NAME is any part of its user agent or rule, in any case; where there is no rule, the reason.")]
+    Bots {
         /// The website.
         id: WebsiteId,
     },
@@ -130,6 +141,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             }
         }
         Command::Show { id } => show(config, &store, &context::website(&store, id)?, "", output)?,
+        Command::Bots { id } => bots(&store, &context::website(&store, id)?, output)?,
         Command::Delete { id, yes: _ } => {
             store.delete_website(id, context::now())?;
             let result = json!({ "id": id });
@@ -170,6 +182,33 @@ fn show(
         let line = |folded: &Folded| format!("{} of {} events on {}", folded.column, folded.events, day_of(folded));
         flat["folded"] = folded.iter().map(line).collect();
         format!("{done}{}", lines(&flat))
+    });
+    Ok(())
+}
+
+/// What was dropped as a bot, the most frequent first.
+fn bots(store: &SqliteStore, website: &Website, output: &mut Output) -> Result<(), Failure> {
+    let counts = store.dropped_agents(website.id, context::now())?;
+    let row = |count: &DroppedHits| {
+        json!({
+            "user_agent": count.agent,
+            "reason": count.reason,
+            "rule": count.rule,
+            "hits": count.hits,
+            "first_at": count.first_at.to_string(),
+            "last_at": count.last_at.to_string(),
+        })
+    };
+    let mut rows: Vec<Value> = counts.iter().map(row).collect();
+    let result = json!({ "id": website.id, "days": DROPPED_AGENTS_DAYS, "bots": rows });
+    output.result(&result, || {
+        for cell in rows.iter_mut().filter_map(Value::as_object_mut).flat_map(|row| row.values_mut()) {
+            if *cell == "" {
+                *cell = Value::Null;
+            }
+        }
+        let none = format!("nothing was dropped as a bot in the last {DROPPED_AGENTS_DAYS} days");
+        table(&none, &["hits", "last_at", "reason", "rule", "user_agent"], &rows)
     });
     Ok(())
 }

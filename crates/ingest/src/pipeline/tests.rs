@@ -181,6 +181,40 @@ fn bots_are_dropped_and_own_servers_are_not() {
     assert_eq!(reason(&page(&body(r#","webdriver":true"#)), WebsiteSettings::default()), "bot");
 }
 
+/// What is dropped is counted by agent and reason; a website lets through what it names.
+#[test]
+fn dropped_bots_are_counted_and_allowed_ones_are_stored() {
+    let pipeline = fresh_pipeline();
+    let monitor = "Mozilla/5.0 (X11; Linux x86_64) Chrome/130.0.0.0 Safari/537.36 OurMonitor/1.0 203.0.113.7";
+    let text = body("").replace(CHROME, monitor);
+    let hit = Hit { user_agent: Some(monitor), ..page(&text) };
+    let driven_text = body(r#","webdriver":true"#);
+    let driven = page(&driven_text);
+    let plain = rules(WebsiteSettings::default());
+    for hit in [&hit, &hit, &driven] {
+        assert_eq!(pipeline.track(hit, &plain), Err(DropReason::Bot.into()));
+    }
+    let plain_text = body("");
+    let silent = Hit { user_agent: None, ..page(&plain_text) };
+    assert_eq!(pipeline.track(&silent, &plain), Err(DropReason::Bot.into()));
+    let mut counts = pipeline.take_dropped_agents();
+    counts.sort_by_key(|count| count.reason);
+    let told: Vec<_> =
+        counts.iter().map(|count| (count.reason.as_str(), count.rule, count.agent.as_str(), count.hits)).collect();
+    let noted = monitor.replace("203.0.113.7", "[address]");
+    assert_eq!(
+        told,
+        [("names_itself", "work", noted.as_str(), 2), ("no_agent", "", "", 1), ("webdriver", "", CHROME, 1)]
+    );
+    assert!(counts.iter().all(|count| count.last_at == at(0)));
+    let allowed_bots = vec!["ourmonitor".to_owned(), "webdriver".to_owned()];
+    let open = rules(WebsiteSettings { allowed_bots, ..WebsiteSettings::default() });
+    for hit in [&hit, &driven] {
+        pipeline.track(hit, &open).unwrap();
+    }
+    assert_eq!(pipeline.take_dropped_agents(), []);
+}
+
 /// Client hints speak of the browser that sent the request, not of the one that a server tells about.
 #[test]
 fn client_hints_refine_the_agent_they_came_with() {

@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+mod dropped;
 mod keys;
 mod reserve;
 mod rows;
