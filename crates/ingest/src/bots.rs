@@ -179,7 +179,7 @@ fn without_models(agent: &str) -> Cow<'_, str> {
     static MODEL: LazyLock<Regex> = LazyLock::new(|| {
         let system = r"(?i)(?P<kept>\bAndroid(?: \d[\d.]*)?; (?:[a-z]{2}(?:[-_][a-z]{2})?; )?)";
         let model = r"[^;()/]*?(?P<end>[;)]| Build/)";
-        let names = r"\bcubot|camscanner|bsalsa\.com|www\.xbmc\.org";
+        let names = r"\bcubot|camscanner|https?://(?:bsalsa\.com|www\.xbmc\.org)";
         Regex::new(&format!("{system}{model}|{names}")).unwrap_or_else(|error| panic!("MODEL: {error}"))
     });
     MODEL.replace_all(agent, "$kept$end")
@@ -316,6 +316,8 @@ mod tests {
             "Mozilla/5.0 (Linux; Android 10; Robot 5 Build/X) {}",
             "Mozilla/5.0 (Linux; U; Android 10; en-us; Spider 8) {}",
             "Mozilla/5.0 (Windows NT 10.0) {} Abbott Botswana",
+            "Mozilla/4.0 (compatible; MSIE 7.0; Windows NT 5.1; Embedded Web Browser from: http://bsalsa.com/)",
+            "XBMC/12.0 Git:20130127-fb595f2 (Windows NT 6.1;WOW64;Win64;x64; http://www.xbmc.org)",
         ] {
             let agent = agent.replace("{}", chrome);
             assert_eq!(list().classify(&agent), Verdict::NONE, "{agent}");

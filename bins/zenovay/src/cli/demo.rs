@@ -75,12 +75,12 @@ const COUNTRIES: [(&str, u32); 12] = [
 /// Browser, version, operating system, version, device, screen class and weight.
 const CLIENTS: [(&str, &str, &str, &str, &str, &str, u32); 7] = [
     ("Chrome", "143", "Windows", "11", "desktop", "lg", 30),
-    ("Mobile Safari", "26.1", "iOS", "26", "mobile", "xs", 22),
-    ("Chrome Mobile", "143", "Android", "16", "mobile", "xs", 20),
-    ("Safari", "26.1", "Mac OS X", "26", "desktop", "lg", 10),
+    ("Safari", "26.1", "iOS", "26", "mobile", "xs", 22),
+    ("Chrome", "143", "Android", "16", "mobile", "xs", 20),
+    ("Safari", "26.1", "macOS", "26", "desktop", "lg", 10),
     ("Firefox", "145", "Linux", "", "desktop", "xl", 7),
     ("Edge", "143", "Windows", "11", "desktop", "lg", 7),
-    ("Mobile Safari", "26.1", "iPadOS", "26", "tablet", "md", 4),
+    ("Safari", "26.1", "iOS", "26", "tablet", "md", 4),
 ];
 
 /// What the names of the temporary directories begin with.
