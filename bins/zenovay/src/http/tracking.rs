@@ -26,6 +26,19 @@ const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 /// Its older name.
 const PURPOSE: HeaderName = HeaderName::from_static("purpose");
 
+/// The browser's brands.
+const SEC_CH_UA: HeaderName = HeaderName::from_static("sec-ch-ua");
+/// Its brands with whole versions.
+const SEC_CH_UA_FULL_VERSION_LIST: HeaderName = HeaderName::from_static("sec-ch-ua-full-version-list");
+/// Whether it is on a phone.
+const SEC_CH_UA_MOBILE: HeaderName = HeaderName::from_static("sec-ch-ua-mobile");
+/// Its operating system.
+const SEC_CH_UA_PLATFORM: HeaderName = HeaderName::from_static("sec-ch-ua-platform");
+/// The version of that.
+const SEC_CH_UA_PLATFORM_VERSION: HeaderName = HeaderName::from_static("sec-ch-ua-platform-version");
+/// The kinds of device it is on.
+const SEC_CH_UA_FORM_FACTORS: HeaderName = HeaderName::from_static("sec-ch-ua-form-factors");
+
 /// What a request reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Report {
@@ -164,16 +177,20 @@ pub fn new_event(accepted: Accepted, rules: &SiteRules, reading: Reading) -> New
     }
 }
 
-/// The client hints that browsers send with the user agent.
+/// The client hints that browsers send with the user agent: none, or at least the brands or the platform.
 fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let (brands, platform) = (text(SEC_CH_UA), text(SEC_CH_UA_PLATFORM));
+    if brands.is_none() && platform.is_none() {
+        return ClientHints::default();
+    }
     ClientHints {
-        brands: text("sec-ch-ua"),
-        full_versions: text("sec-ch-ua-full-version-list"),
-        mobile: text("sec-ch-ua-mobile"),
-        platform: text("sec-ch-ua-platform"),
-        platform_version: text("sec-ch-ua-platform-version"),
-        form_factors: text("sec-ch-ua-form-factors"),
+        brands,
+        full_versions: text(SEC_CH_UA_FULL_VERSION_LIST),
+        mobile: text(SEC_CH_UA_MOBILE),
+        platform,
+        platform_version: text(SEC_CH_UA_PLATFORM_VERSION),
+        form_factors: text(SEC_CH_UA_FORM_FACTORS),
     }
 }
 
