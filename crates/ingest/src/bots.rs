@@ -145,15 +145,17 @@ impl BotList {
 
 /// Words by which agents say what they are, each with the name of its rule. Checked against the agents of some 60,000 real
 /// browsers and devices; `tests` repeats the part of it that may be given away.
-static NAMES: [(&str, BotClass, &str); 7] = [
+static NAMES: [(&str, BotClass, &str); 8] = [
     // As the end of a word, or before a word with a capital: not in `Abbott`, `bottom`, `Caboto`.
     (r"(?i:bot)s?(?:[^A-Za-z]|$)|[bB]ots?[A-Z]|^(?i:bot)|(?i:robot)", BotClass::Crawler, "bot"),
     (r"(?i)crawl", BotClass::Crawler, "crawl"),
     (r"(?i)spider", BotClass::Crawler, "spider"),
     (r"(?i)\+ ?https?:|\+ ?www\.", BotClass::Crawler, "+http"),
-    (r"(?i)headless|monitor|synthetic|scrap(?:er|y|ing)|preview|validator|analy[sz]er", BotClass::Crawler, "work"),
-    (r"(?i)archiver|\bprobe|inspector|(?:check|fetch)er|scanner", BotClass::Crawler, "work"),
-    // An address without the plus: a bot's when a page sends it; a server may say so of itself.
+    // A driven browser is no server's agent.
+    (r"(?i)headless", BotClass::Crawler, "headless"),
+    // A program's work, or an address without the plus: a bot's when a page sends it; a server may say so of itself.
+    (r"(?i)monitor|synthetic|scrap(?:er|y|ing)|preview|validator|analy[sz]er", BotClass::Library, "work"),
+    (r"(?i)archiver|\bprobe|inspector|(?:check|fetch)er|scanner", BotClass::Library, "work"),
     (r"(?i)https?://", BotClass::Library, "http"),
 ];
 
@@ -301,13 +303,15 @@ mod tests {
             ("never seen crawler", "crawl"),
             ("NeverSeenSpider", "spider"),
             ("NeverSeen/1 (+https://example.com)", "+http"),
-            ("NeverSeenMonitor/1", "work"),
+            ("Headless NeverSeen/1", "headless"),
         ] {
             let expected = Verdict::crawler(BotReason::NamesItself, rule);
             assert_eq!(list().classify(agent), expected, "{agent}");
         }
-        let own = list().classify("Shop/1.0 (https://shop.example)");
-        assert_eq!(own, Verdict { class: BotClass::Library, reason: BotReason::NamesItself, rule: "http" });
+        for (agent, rule) in [("Shop/1.0 (https://shop.example)", "http"), ("NeverSeenMonitor/1", "work")] {
+            let own = Verdict { class: BotClass::Library, reason: BotReason::NamesItself, rule };
+            assert_eq!(list().classify(agent), own, "{agent}");
+        }
         let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120 Mobile Safari/537.36";
         for agent in [
             "MyServer/1.0",
