@@ -209,7 +209,7 @@ impl Pipeline {
         };
         let Some(Visit { visitor, session, is_known }) = visit else {
             // Only heartbeats have none. A crawler's page was dropped, and so it has none either.
-            let is_bot = self.is_bot(hit, fields, &agent);
+            let is_bot = self.is_bot(hit, fields, &agent, rules);
             return Err(if is_bot { DropReason::Bot } else { DropReason::NoSession }.into());
         };
         let mut event = Event::new(fields.kind, at, visitor, session);
