@@ -334,6 +334,42 @@ mod tests {
         assert!(matches!(ask(dir.path(), &damaged), Err(QueryError::Damaged(_))), "this one needs rows");
     }
 
+    /// A store that was written when sessions counted where they begin, and digests did not tell their version.
+    ///
+    /// Sabotage: read digests of version 2 only, or count in `Totals::finish` by `first_at`.
+    #[test]
+    fn digests_of_904fc4c_are_read_and_count_like_rows() {
+        const DAY_MS: i64 = 86_400_000;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("segments")).unwrap();
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digests-904fc4c");
+        for (name, place) in
+            [("events.db", "events.db"), ("0000000000000001.parquet", "segments/0000000000000001.parquet")]
+        {
+            std::fs::copy(fixture.join(name), dir.path().join(place)).unwrap();
+        }
+        let Opened { log, segments, .. } = Log::open(dir.path()).unwrap();
+        drop(log);
+        let segment = Segment::new(&dir.path().join("segments"), segments[0].clone());
+        let digests = (0..8).map(|group| segment.read_digest(group).unwrap().unwrap());
+        assert!(digests.map(|known| known.digest.open.len()).sum::<usize>() > 7, "sessions reach over row groups");
+
+        // Most of these cut sessions of seven minutes; some hold row groups whole.
+        let cuts = [0, 3, 128, 300, 512, 640, 901, ROWS].map(|minute| minute * MINUTE_MS);
+        for from in cuts {
+            for to in cuts.into_iter().filter(|to| *to > from) {
+                let query = overview(from, to);
+                assert_eq!(ask(dir.path(), &query), Ok(oracle::answer(&events(), &query)), "{from} to {to}");
+            }
+        }
+        let hours = Question::Series { interval: zenovay_domain::Interval::Hour, zone: zenovay_domain::Zone::utc() };
+        let query = Query { question: hours, ..overview(0, DAY_MS) };
+        assert_eq!(ask(dir.path(), &query), Ok(oracle::answer(&events(), &query)));
+        damage_all_but(dir.path(), &read_by_totals(&segments[0]));
+        let all = overview(0, ROWS * MINUTE_MS);
+        assert_eq!(ask(dir.path(), &all), Ok(oracle::answer(&events(), &all)), "without a look at rows");
+    }
+
     /// Sabotage: leave the comparison of the checksum out of `Segment::bytes`.
     #[test]
     fn a_changed_byte_of_a_digest_is_an_error_and_never_another_number() {

@@ -5,7 +5,9 @@
 //! the visitors of the dictionary that have heartbeats only. The visitors themselves are the dictionary page of their
 //! column. The catalog knows the digest's place and checksum, as it does of columns.
 //!
-//! A digest says nothing of other segments: whether a session goes on in one of them is found when a query asks.
+//! A digest says nothing of other segments: whether a session goes on in one of them is found when a query asks. Nor does it
+//! say in which ranges a session counts: of one that is in this row group alone all events are where the row group is, and
+//! of others it has the share.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -44,7 +46,13 @@ pub(crate) struct StoredDigest {
     pub(crate) silent: Vec<u32>,
 }
 
-/// The bytes of a digest, in postcard. Numbers only, in an order that is never changed.
+/// What digests begin with that tell their version in the next byte. Those of version 1 do not: they begin with a number, which
+/// is never written like this, so a program that knows no versions fails to read it instead of reading another number.
+const MARK: [u8; 10] = [0xff; 10];
+/// The version that is written. It has what version 1 has.
+const VERSION: u8 = 2;
+
+/// The members of a digest, in postcard: numbers only, in an order that is never changed.
 #[derive(Serialize, Deserialize)]
 struct Encoded {
     visitors: u64,
@@ -68,7 +76,9 @@ impl StoredDigest {
             let SessionShare { session, first_at, last_at, pageviews, other_events, engagement_ms } = *share;
             (session, first_at, last_at, pageviews, other_events, engagement_ms)
         };
-        postcard::to_stdvec(&Encoded {
+        let mut bytes = MARK.to_vec();
+        bytes.push(VERSION);
+        let encoded = Encoded {
             visitors: metrics.visitors,
             pageviews: metrics.pageviews,
             events: metrics.events,
@@ -78,11 +88,22 @@ impl StoredDigest {
             value_score: metrics.value_score,
             silent: self.silent.clone(),
             open: self.digest.open.iter().map(share).collect(),
-        })
+        };
+        postcard::to_extend(&encoded, bytes)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, postcard::Error> {
-        let encoded: Encoded = postcard::from_bytes(bytes)?;
+    /// The digest that was written as `bytes`; `None` when a newer version wrote it.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, postcard::Error> {
+        let members = match bytes.strip_prefix(&MARK) {
+            Some([VERSION, members @ ..]) => members,
+            Some([] | [..=VERSION, ..]) => return Err(postcard::Error::DeserializeUnexpectedEnd),
+            Some(_) => return Ok(None),
+            None => bytes,
+        };
+        let (encoded, rest): (Encoded, _) = postcard::take_from_bytes(members)?;
+        if !rest.is_empty() {
+            return Err(postcard::Error::DeserializeBadEncoding);
+        }
         let share = |(session, first_at, last_at, pageviews, other_events, engagement_ms): EncodedShare| SessionShare {
             session,
             first_at,
@@ -101,7 +122,7 @@ impl StoredDigest {
             value_score: encoded.value_score,
         };
         let open = encoded.open.into_iter().map(share).collect();
-        Ok(Self { digest: Digest { metrics, open }, silent: encoded.silent })
+        Ok(Some(Self { digest: Digest { metrics, open }, silent: encoded.silent }))
     }
 }
 
@@ -245,7 +266,47 @@ mod tests {
         let digest = &rest[0].digest;
         assert_eq!((digest.digest.metrics.events, digest.digest.metrics.sessions), (4, 2));
         assert_eq!((digest.digest.metrics.visitors, &digest.silent[..]), (1, &[0][..]));
-        assert_eq!(StoredDigest::decode(&digest.encode().unwrap()).as_ref(), Ok(digest));
+        assert_eq!(StoredDigest::decode(&digest.encode().unwrap()), Ok(Some(digest.clone())));
+    }
+
+    /// Sabotage: leave the mark away, or the look at what is left.
+    #[test]
+    fn a_digest_tells_its_version_and_one_that_does_not_is_of_the_first() {
+        let share = SessionShare {
+            session: u64::MAX,
+            first_at: i64::MAX,
+            last_at: -1,
+            pageviews: 0,
+            other_events: 0,
+            engagement_ms: 300,
+        };
+        let metrics = zenovay_query::MetricValues {
+            visitors: 3,
+            pageviews: 200,
+            events: 201,
+            sessions: 4,
+            bounces: 1,
+            duration_ms: 5,
+            value_score: 6,
+        };
+        let digest = StoredDigest { digest: Digest { metrics, open: vec![share] }, silent: vec![7] };
+        let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        let last_max = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        let first: Vec<u8> =
+            [&[3, 200, 1, 201, 1, 4, 1, 5, 6, 1, 7, 1][..], &max, &last_max, &[1, 0, 0, 172, 2]].concat();
+        assert_eq!(StoredDigest::decode(&first), Ok(Some(digest.clone())));
+        let written = digest.encode().unwrap();
+        assert_eq!(written, [&[0xff; 10][..], &[2], &first].concat());
+        assert_eq!(StoredDigest::decode(&written), Ok(Some(digest)));
+        assert!(postcard::from_bytes::<Encoded>(&written).is_err(), "unreadable where versions are not known");
+
+        assert_eq!(StoredDigest::decode(&[&[0xff; 10][..], &[3, 1, 2]].concat()), Ok(None), "a newer one");
+        for version in [0, 1] {
+            assert!(StoredDigest::decode(&[&[0xff; 10][..], &[version], &first].concat()).is_err(), "{version}");
+        }
+        for bytes in [&written[..10], &written[..written.len() - 1], &first[..5], &[&first[..], &[0]].concat()] {
+            assert!(StoredDigest::decode(bytes).is_err(), "{bytes:?}");
+        }
     }
 
     /// Sabotage: count sessions up only.

@@ -182,11 +182,11 @@ impl Segment {
         }
     }
 
-    /// The digest of a row group; `None` when it has none.
+    /// The digest of a row group; `None` when it has none that this version can read, so that its rows must do.
     pub(crate) fn read_digest(&self, group: u32) -> Result<Option<StoredDigest>, SegmentError> {
         let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.digest) else { return Ok(None) };
         let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
-        StoredDigest::decode(&bytes).map(Some).map_err(|error| self.error(error))
+        StoredDigest::decode(&bytes).map_err(|error| self.error(error))
     }
 
     pub(crate) fn group_rows(&self, group: u32) -> usize {
