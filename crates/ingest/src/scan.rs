@@ -211,6 +211,7 @@ fn plain_len(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Mends;
     use proptest::prelude::*;
 
     #[test]
@@ -305,6 +306,7 @@ mod tests {
             match (read.read(text.as_bytes(), depth), Keep(depth).read(&text)) {
                 (Ok(()), Some(Raw::Object(object))) => prop_assert_eq!(read, Members::new("p.", object)),
                 (Err(_), None) => {}
+                (Ok(()), None) if read.mends != Mends::default() => {}
                 other => prop_assert!(false, "{:?}", other),
             }
         }
