@@ -140,6 +140,27 @@ async fn the_same_event_id_is_stored_once() {
     assert_eq!(site.send(&hit).send().await.expect(409).code(), "CONFLICT");
 }
 
+/// A thank-you page that is opened again tells of the same order; another visitor cannot take its number.
+#[actix_web::test]
+async fn an_order_is_stored_once() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Pro).website("shop.example");
+    let told = async |path: &str, session: &str, ip: &str, order: serde_json::Value| {
+        let mut hit = site.hit(path, session);
+        hit["event_type"] = "revenue".into();
+        hit["event_data"] = order;
+        let reply = site.send(&hit).from(ip).send().await;
+        (reply.status, reply.header("x-zenovay-outcome").unwrap_or("").to_owned())
+    };
+    let order = || json!({ "order_id": "o-1", "value": 12.5, "currency": "EUR" });
+    assert_eq!(told("/thanks", "session-1", "8.8.8.8", order()).await, (200, "stored".to_owned()));
+    assert_eq!(told("/thanks", "session-1", "8.8.8.8", order()).await, (200, "duplicate".to_owned()));
+    assert_eq!(told("/orders", "session-2", "8.8.8.8", order()).await, (200, "duplicate".to_owned()));
+    assert_eq!(told("/thanks", "session-3", "9.9.9.9", order()).await, (200, "stored".to_owned()));
+    let other = json!({ "order_id": "o-2", "value": "12.50", "currency": "eur" });
+    assert_eq!(told("/thanks", "session-1", "8.8.8.8", other).await, (200, "stored".to_owned()));
+}
+
 /// SECURITY I3, I4, I6, I7, I8, I10, I11.
 #[actix_web::test]
 async fn hostile_bodies_are_refused_in_words() {

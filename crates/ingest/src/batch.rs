@@ -167,6 +167,9 @@ fn take_props<'a>(
         kind_and_name(&mut type_and_name, fields, &[Known::Type], &[Known::PropsName]);
     }
     problems.append(&mut type_and_name.problems);
+    if fields.kind == EventKind::Revenue {
+        properties.settle_money(&mut fields.mends);
+    }
     fields.properties = properties.into_json(&mut fields.mends);
 }
 

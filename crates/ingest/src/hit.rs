@@ -445,10 +445,20 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
         if fields.kind != EventKind::Identify {
             anonymous.extend(field, data.clone(), &mut Problems::new(), &mut m.mends);
         }
+        if fields.kind == EventKind::Revenue {
+            anonymous.settle_money(&mut m.mends);
+        }
         fields.anonymous_properties = Some(anonymous.into_json(&mut m.mends));
     }
     all.extend(field, data, &mut problems, &mut m.mends);
     all.extend("user_properties", user, &mut problems, &mut m.mends);
+    if fields.kind == EventKind::Revenue {
+        all.settle_money(&mut m.mends);
+        // An order is the same under any id of the event.
+        if let Some(order) = all.order_id() {
+            fields.idempotency_key = Some(Cow::Owned(format!("order:{order}")));
+        }
+    }
     fields.properties = all.into_json(&mut m.mends);
     for (name, problem) in problems {
         m.problem(&name, problem);
@@ -552,6 +562,30 @@ pub(crate) mod tests {
     fn fields_of(member: &str, check: impl FnOnce(&HitFields<'_>)) {
         let body = with(member);
         check(&parse_hit(body.as_bytes()).unwrap().validate().unwrap_or_else(|error| panic!("{member}: {error:?}")));
+    }
+
+    #[test]
+    fn an_order_is_known_by_its_id() {
+        for (kind, members, key, properties) in [
+            (
+                "revenue",
+                r#""event_id":"e","event_data":{"order_id":7,"value":"12.50","currency":"eur"}"#,
+                Some("order:7"),
+                r#"{"currency":"EUR","order_id":7,"value":12.5}"#,
+            ),
+            ("purchase", r#""order_id":"a-1","revenue":3"#, Some("order:a-1"), r#"{"order_id":"a-1","revenue":3.0}"#),
+            (
+                "revenue",
+                r#""event_id":"e","event_data":{"order_id":"","value":"abc"}"#,
+                Some("e"),
+                r#"{"order_id":""}"#,
+            ),
+            ("click", r#""event_data":{"order_id":7,"value":"abc"}"#, None, r#"{"order_id":7,"value":"abc"}"#),
+        ] {
+            let body = with(members).replacen("pageview", kind, 1);
+            let fields = parse_hit(body.as_bytes()).unwrap().validate().unwrap();
+            assert_eq!((fields.idempotency_key.as_deref(), &*fields.properties), (key, properties), "{body}");
+        }
     }
 
     fn mended(fields: &HitFields<'_>) -> Vec<&'static str> {

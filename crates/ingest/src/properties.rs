@@ -58,6 +58,29 @@ impl<'a> Properties<'a> {
         self.0.insert(Cow::Borrowed(name), value);
     }
 
+    /// Makes what a revenue event says of money fit to be added up: amounts are numbers, also where they came as digits, and a
+    /// currency is three capital letters. What is neither is left out.
+    pub(crate) fn settle_money(&mut self, mends: &mut Mends) {
+        for (name, settle) in [("value", amount as fn(&Raw<'a>) -> _), ("revenue", amount), ("currency", currency)] {
+            let Some(value) = self.0.get_mut(name) else { continue };
+            match settle(value) {
+                Some(settled) => *value = settled,
+                None => {
+                    self.0.remove(name);
+                    mends.insert(Mend::Property);
+                }
+            }
+        }
+    }
+
+    /// The id of the order of a revenue event.
+    pub(crate) fn order_id(&self) -> Option<String> {
+        match self.0.get("order_id")? {
+            Raw::Int(id) => Some(id.to_string()),
+            value => value.as_text().filter(|id| !id.is_empty()).map(str::to_owned),
+        }
+    }
+
     /// The properties as a JSON object with sorted names; empty when there are none. Those are left out with which it would
     /// have more than [`PROPERTIES_MAX_BYTES`].
     pub(crate) fn into_json(self, mends: &mut Mends) -> String {
@@ -108,6 +131,23 @@ fn fit<'a>(value: Raw<'a>, mends: &mut Mends) -> Raw<'a> {
     }
     let kept: String = text.chars().filter(|&c| c != '\0').take(PROPERTY_VALUE_MAX_CHARS).collect();
     Raw::Escaped(kept.into())
+}
+
+fn amount<'a>(value: &Raw<'a>) -> Option<Raw<'a>> {
+    match value {
+        Raw::Int(_) | Raw::Float(_) => Some(value.clone()),
+        other => {
+            let text = other.as_text()?.trim();
+            let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+            text.parse().ok().filter(|amount: &f64| is_decimal && amount.is_finite()).map(Raw::Float)
+        }
+    }
+}
+
+fn currency<'a>(value: &Raw<'a>) -> Option<Raw<'a>> {
+    let code = value.as_text()?.trim();
+    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_code.then(|| Raw::Escaped(code.to_ascii_uppercase().into()))
 }
 
 fn push_string(json: &mut String, text: &str) {
@@ -167,6 +207,33 @@ mod tests {
 
         let (_, problems, _) = read(r#"{"c":1,"c":2}"#);
         assert_eq!(problems.keys().collect::<Vec<_>>(), ["event_data.c"]);
+    }
+
+    #[test]
+    fn money_is_a_number_and_three_letters_or_is_left_out() {
+        for (body, expected, is_mended) in [
+            (
+                r#"{"value":12.5,"currency":"EUR","order_id":"o"}"#,
+                r#"{"currency":"EUR","order_id":"o","value":12.5}"#,
+                false,
+            ),
+            (r#"{"value":"12.50","currency":" eur"}"#, r#"{"currency":"EUR","value":12.5}"#, false),
+            (r#"{"value":-3,"revenue":"+4"}"#, r#"{"revenue":4.0,"value":-3}"#, false),
+            (r#"{"value":"abc","currency":"EUR"}"#, r#"{"currency":"EUR"}"#, true),
+            (r#"{"value":"1e999"}"#, "", true),
+            (r#"{"value":"inf"}"#, "", true),
+            (r#"{"value":"12,50"}"#, "", true),
+            (r#"{"value":true,"revenue":"","currency":"euro"}"#, "", true),
+            (r#"{"value":1,"currency":978}"#, r#"{"value":1}"#, true),
+        ] {
+            let (mut problems, mut mends) = (Problems::new(), Mends::default());
+            let Raw::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
+            let mut properties = Properties::default();
+            properties.extend("event_data", object, &mut problems, &mut mends);
+            properties.settle_money(&mut mends);
+            assert_eq!(properties.into_json(&mut mends), expected, "{body}");
+            assert_eq!(mends != Mends::default(), is_mended, "{body}");
+        }
     }
 
     proptest! {
