@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
 use zenovay_domain::{
     Clock, Dimension, Dimensions, Event, EventKind, SessionId, SystemClock, Timestamp, VisitorId, Website, WebsiteId,
 };
@@ -184,7 +185,7 @@ fn session(batch: &mut Vec<NewEvent>, website: WebsiteId, start: Timestamp, end:
     // A third of the visitors come again: few ids make repetitions likely.
     let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
     let session = SessionId(rng.random());
-    let visit = visit(rng);
+    let visit = visit(visitor, rng);
     let mut at = start;
     let pages = 1 + (rng.random_range(0.0_f64..1.0).powi(3) * 8.0) as u32;
     for _ in 0..pages {
@@ -212,9 +213,10 @@ fn session(batch: &mut Vec<NewEvent>, website: WebsiteId, start: Timestamp, end:
     }
 }
 
-/// What all events of a visit have in common.
-fn visit(rng: &mut impl Rng) -> Dimensions {
+/// What all events of a visit have in common. A visitor who comes again does so from the same country with the same device.
+fn visit(visitor: VisitorId, rng: &mut impl Rng) -> Dimensions {
     let (referrer, source, channel, _) = pick(&SOURCES, |source| source.3, rng);
+    let rng = &mut StdRng::seed_from_u64(visitor.0);
     let (country, _) = pick(&COUNTRIES, |country| country.1, rng);
     let (browser, browser_version, os, os_version, device, screen, _) = pick(&CLIENTS, |client| client.6, rng);
     let mut dimensions = Dimensions::default();
@@ -302,6 +304,12 @@ mod tests {
         };
         month(&mut batch, &website, 100, now, &mut rand::rng());
         assert!(batch.iter().all(|new| new.event.at < now));
+        let mut devices = std::collections::HashMap::new();
+        for NewEvent { event, .. } in &batch {
+            let device =
+                [Dimension::Browser, Dimension::Os, Dimension::Country].map(|field| event.dimensions.get(field));
+            assert_eq!(*devices.entry(event.visitor).or_insert(device), device, "a visitor has one device");
+        }
         for day in 0..DAYS {
             let from = now.plus_millis(-(day + 1) * DAY_MS);
             let to = now.plus_millis(-day * DAY_MS);
