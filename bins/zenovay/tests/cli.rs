@@ -431,7 +431,7 @@ fn commands_take_effect_on_the_next_request_of_a_running_server() {
     assert_eq!(server.status(&path, token), 200);
     let changed = place.json(&["team", "set-plan", &team, "free"]);
     let retention = &changed["retention"];
-    assert_eq!(retention["days_before"], 1_460);
+    assert_eq!(retention["days_before"], 730);
     assert_eq!(retention["days"], 365);
     assert!(retention["hidden_before"].is_string() && retention["removed_from"].is_string(), "{retention}");
     assert_eq!(server.status(&path, token), 403);
