@@ -56,6 +56,10 @@ test-rust:
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
+# The tests of what must never happen, many more times: minutes.
+test-long:
+    ZENOVAY_DAMAGES=1000 cargo test --locked --package zenovay-events --test damage
+
 # z.js in a real Chromium against the real server.
 test-tracker: assets
     cargo build --locked --package zenovay

@@ -1,15 +1,20 @@
-//! The data directory: readable by its owner alone, and held by one server at a time.
+//! The data directory: readable by its owner alone, without links, and held by one server at a time.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::bootstrap;
 use crate::config::Config;
 
 /// The file that the server of a directory holds locked. It has the server's URL in it.
 const LOCK: &str = "zenovay.lock";
+
+/// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
+const OURS: [&str; 4] = ["zenovay.", "events.db", "salts", "segments"];
 
 /// Longer URLs are not read.
 const URL_MAX_BYTES: u64 = 2_048;
@@ -25,18 +30,73 @@ pub enum DataDirError {
         /// Why.
         cause: io::Error,
     },
+    /// A file in it is a symbolic link: what is written to the one would be written to the other.
+    #[error("{} is a symbolic link, and none is followed inside the data directory: put the file itself there", .0.display())]
+    Link(PathBuf),
     /// Another server holds it.
     #[error("another server is running on the data directory {0}")]
     Held(PathBuf),
 }
 
-/// Makes the directory, with mode 0700, unless it exists.
+/// Makes the directory, with mode 0700, unless it exists. One that exists is secured.
 ///
 /// # Errors
-/// [`DataDirError::Unusable`].
+/// [`DataDirError::Unusable`] or [`DataDirError::Link`].
 pub fn create(path: &Path) -> Result<(), DataDirError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|cause| DataDirError::Unusable { path: path.to_owned(), cause })
+    made.map_err(|cause| DataDirError::Unusable { path: path.to_owned(), cause })?;
+    secure(path)
+}
+
+/// Takes the directory and what is ours in it from everybody but its owner, and refuses links in it; it may be one itself.
+/// Does nothing when there is none.
+///
+/// # Errors
+/// [`DataDirError::Unusable`] or [`DataDirError::Link`].
+pub fn secure(path: &Path) -> Result<(), DataDirError> {
+    match fs::metadata(path) {
+        Ok(found) => tighten(path, &found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(DataDirError::Unusable { path: path.to_owned(), cause }),
+    }
+    secure_files(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)))?;
+    secure_files(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"))
+}
+
+/// Refuses links among the files of `folder` that are ours, and takes the files from everybody but their owner.
+fn secure_files(folder: &Path, is_ours: &dyn Fn(&str) -> bool) -> Result<(), DataDirError> {
+    let unusable = |cause| DataDirError::Unusable { path: folder.to_owned(), cause };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(unusable)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(unusable)?;
+        if !entry.file_name().to_str().is_some_and(is_ours) {
+            continue;
+        }
+        match fs::symlink_metadata(entry.path()) {
+            Ok(found) if found.is_symlink() => return Err(DataDirError::Link(entry.path())),
+            Ok(found) => tighten(&entry.path(), &found),
+            // A running server has removed it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unusable(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes `path` from everybody but its owner, and says so; who is not the owner can only say it.
+fn tighten(path: &Path, found: &Metadata) {
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    let shown = path.display();
+    match fs::set_permissions(path, Permissions::from_mode(mode & !0o077)) {
+        Ok(()) => tracing::warn!("{shown} was open to others (mode {mode:04o}); now it is its owner's alone"),
+        Err(error) => tracing::warn!(%error, "{shown} is open to others (mode {mode:04o})"),
+    }
 }
 
 /// Proof that this process is the only server on a data directory. The kernel lets go of it when the process ends,
@@ -53,8 +113,14 @@ impl ServerLock {
     /// [`DataDirError`].
     pub fn acquire(directory: &Path) -> Result<Self, DataDirError> {
         let unusable = |cause| DataDirError::Unusable { path: directory.to_owned(), cause };
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(directory.join(LOCK));
-        let file = file.map_err(unusable)?;
+        let path = directory.join(LOCK);
+        let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+        let file =
+            File::options().create(true).truncate(false).write(true).mode(0o600).custom_flags(no_link).open(&path);
+        let file = file.map_err(|cause| match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => DataDirError::Link(path),
+            _ => unusable(cause),
+        })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::Held(directory.to_owned())),
@@ -106,6 +172,55 @@ mod tests {
         assert!(matches!(ServerLock::acquire(directory.path()), Err(DataDirError::Held(_))));
         drop(first);
         assert!(ServerLock::acquire(directory.path()).is_ok());
+    }
+
+    /// Sabotage: follow links, or look at the directory alone.
+    #[test]
+    fn links_inside_are_refused_and_wide_permissions_tightened() {
+        let (parent, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = parent.path().join("data");
+        create(&path).unwrap();
+        fs::create_dir(path.join("segments")).unwrap();
+        let names = [
+            "zenovay.db",
+            "zenovay.db-wal",
+            "zenovay.lock",
+            "events.db",
+            "events.db-wal",
+            "salts",
+            "salts.new",
+            "segments/0000000000000001.parquet",
+            "segments/0000000000000002.tmp",
+        ];
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for name in names {
+            let (file, target) = (path.join(name), elsewhere.path().join("target"));
+            fs::write(&target, "precious").unwrap();
+            fs::set_permissions(&target, Permissions::from_mode(0o644)).unwrap();
+            std::os::unix::fs::symlink(&target, &file).unwrap();
+            assert!(matches!(create(&path), Err(DataDirError::Link(link)) if link == file), "{name}");
+            assert!(name != LOCK || matches!(ServerLock::acquire(&path), Err(DataDirError::Link(_))));
+            assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode(&target)), ("precious", 0o644));
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, "").unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+        }
+        fs::write(path.join("notes.txt"), "").unwrap();
+        fs::set_permissions(path.join("notes.txt"), Permissions::from_mode(0o644)).unwrap();
+        for folder in [&path, &path.join("segments")] {
+            fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+        }
+        // The directory itself may be a link.
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        create(&link).unwrap();
+        assert_eq!((mode(&path), mode(&path.join("segments"))), (0o700, 0o700));
+        assert!(names.iter().all(|name| mode(&path.join(name)) == 0o600));
+        assert_eq!(mode(&path.join("notes.txt")), 0o644, "not ours");
+        // A folder in the place of one that is a link.
+        fs::remove_dir_all(path.join("segments")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), path.join("segments")).unwrap();
+        assert!(matches!(create(&path), Err(DataDirError::Link(_))));
     }
 
     #[test]

@@ -35,10 +35,10 @@ pub enum ServeError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The metadata cannot be used.
-    #[error("metadata: {0}")]
+    #[error("metadata: {0}{hint}", hint = what_to_do_about_metadata(.0))]
     Metadata(#[from] StoreError),
     /// The event store cannot be opened.
-    #[error("event store: {0}")]
+    #[error("event store: {0}{hint}", hint = what_to_do(.0))]
     Events(#[from] OpenError),
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
@@ -57,6 +57,24 @@ pub enum ServeError {
     /// The machine refused something a server needs.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
+}
+
+/// The end of the line that says why the metadata cannot be used.
+pub(crate) fn what_to_do_about_metadata(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Damaged(_) => ". Put a copy of zenovay.db back; `zenovay check` says whether it is whole",
+        _ => "",
+    }
+}
+
+/// The end of the line that says why the event store cannot be opened.
+fn what_to_do(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Damaged { .. } | OpenError::NoCatalog { .. } | OpenError::Strangers { .. } => {
+            ". Nothing was changed: put the right file back, or run `zenovay repair`"
+        }
+        OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::Symlink(_) | OpenError::Io { .. } => "",
+    }
 }
 
 /// The stores of a server, and the lock that makes it the only one on them.

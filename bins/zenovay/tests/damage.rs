@@ -5,6 +5,7 @@ mod process;
 use std::path::{Path, PathBuf};
 
 use process::{Response, Server, Site, pageview};
+use serde_json::Value;
 
 /// The segment files of a data directory, oldest first.
 fn segment_files(data_dir: &Path) -> Vec<PathBuf> {
@@ -83,4 +84,100 @@ fn a_damaged_recent_segment_stops_neither_the_start_nor_other_websites() {
     let server = site.serve();
     assert_eq!(server.views_by_path(&site.website_id, &site.key).len(), 3, "put back, it answers");
     assert!(server.metrics().contains("zenovay_damaged_segments 0"));
+}
+
+/// The server does not start: one line, with the command to run.
+fn assert_not_started(site: &Site, words: &[&str]) {
+    let output = site.run(&["serve", "--listen", "127.0.0.1:0"], "");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last = said.lines().last().expect("it says why");
+    assert!(last.starts_with("zenovay: ") && words.iter().all(|word| last.contains(word)), "{words:?}: {said}");
+}
+
+fn repair(site: &Site) -> (Option<i32>, Value) {
+    let output = site.run(&["repair"], "");
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.status.code(), report)
+}
+
+/// Catalogs that are gone, empty, older, or not a database. Sabotage: sweep files that the catalog does not know.
+#[test]
+fn files_without_their_catalog_are_kept_and_repaired() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let catalog = site.data_dir.join("events.db");
+    let server = site.serve();
+    send(&server, &site.tracking_code, "example.com", "old", 5);
+    assert!(server.terminate().success());
+    let older = std::fs::read(&catalog).expect("it can be read");
+    let server = site.serve();
+    send(&server, &site.tracking_code, "example.com", "new", 7);
+    assert!(server.terminate().success());
+    assert_eq!(repair(&site), (Some(0), repair(&site).1), "nothing to repair");
+    assert_eq!(repair(&site).1["changed"], false);
+
+    for (how, bytes) in
+        [("gone", None), ("empty", Some(&b""[..])), ("older", Some(&older[..])), ("noise", Some(&[7; 9_000]))]
+    {
+        match bytes {
+            Some(bytes) => std::fs::write(&catalog, bytes).expect("it can be written"),
+            None => std::fs::remove_file(&catalog).expect("it can be removed"),
+        }
+        let files = segment_files(&site.data_dir);
+        assert_not_started(&site, &["events.db", "zenovay repair"]);
+        let check = site.run(&["check"], "");
+        assert!(!check.status.success(), "{how}: {check:?}");
+        assert_eq!(segment_files(&site.data_dir), files, "{how}");
+        let (code, report) = repair(&site);
+        // Keys of deduplication are lost with the catalog, and that is told.
+        assert_eq!(code, Some(if how == "older" { 0 } else { 3 }), "{how}: {report}");
+        let server = site.serve();
+        let views = server.views_by_path(&site.website_id, &site.key);
+        assert!(views.len() == 12 && views.values().all(|count| *count == 1), "{how}: {views:?}");
+        assert!(server.terminate().success());
+        let check = site.run(&["check"], "");
+        assert!(check.status.success(), "{how}: {check:?}");
+    }
+}
+
+#[test]
+fn damaged_metadata_are_told_in_words() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let database = site.data_dir.join("zenovay.db");
+    let whole = std::fs::read(&database).expect("it can be read");
+    for name in ["zenovay.db-wal", "zenovay.db-shm"] {
+        let _ = std::fs::remove_file(site.data_dir.join(name));
+    }
+    std::fs::write(&database, vec![7; whole.len()]).expect("it can be written");
+    assert_not_started(&site, &["zenovay.db", "zenovay check", "damaged"]);
+    let check = site.run(&["check"], "");
+    assert!(String::from_utf8_lossy(&check.stderr).contains("damaged"), "{check:?}");
+}
+
+/// Sabotage: follow links, or open `salts.new` as it is.
+#[test]
+fn links_are_refused_and_wide_permissions_tightened() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let precious = directory.path().join("precious");
+    std::fs::write(&precious, "precious").expect("it can be written");
+    for name in ["salts.new", "salts", "events.db", "segments", "zenovay.lock"] {
+        let link = site.data_dir.join(name);
+        std::os::unix::fs::symlink(&precious, &link).expect("it can be linked");
+        assert_not_started(&site, &["symbolic link", name]);
+        assert_eq!(std::fs::read_to_string(&precious).expect("it can be read"), "precious", "{name}");
+        std::fs::remove_file(&link).expect("it can be removed");
+    }
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode can be set");
+    };
+    set(&site.data_dir, 0o777);
+    set(&site.data_dir.join("zenovay.db"), 0o666);
+    let server = site.serve();
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&site.data_dir), mode(&site.data_dir.join("zenovay.db"))), (0o700, 0o600));
+    assert!(server.log().contains("was open to others (mode 0777)"), "{}", server.log());
 }

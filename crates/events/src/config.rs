@@ -127,11 +127,11 @@ pub enum FaultPoint {
     Commit,
     /// Before a segment file is written.
     SegmentWrite,
-    /// After the segment file is complete and synced, before it gets its name.
-    SegmentRename,
-    /// After the segment file has its name, before it is registered.
+    /// After the segment file is complete and synced, before it is registered.
     SegmentRegister,
-    /// After the segment is registered, before the files it replaces are removed.
+    /// After the segment is registered, before its file gets its name.
+    SegmentRename,
+    /// After the file has its name, before the files it replaces are removed.
     SegmentCleanup,
 }
 

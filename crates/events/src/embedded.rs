@@ -14,12 +14,13 @@ use tokio::sync::oneshot;
 use zenovay_domain::{Clock, Dimension, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
 
+use crate::catalog::{self, Named};
 use crate::head::Generation;
-use crate::log::{Log, OpenError, Opened, sync_dir};
-use crate::maintenance::{Bell, SetAside, run_merger, run_sealer, sweep};
+use crate::log::{Log, OpenError, Opened, Purpose, sync_dir};
+use crate::maintenance::{Bell, SetAside, run_merger, run_sealer};
 use crate::queue::Queue;
 use crate::recent::recent_sessions;
-use crate::segment::{Keep, Segment};
+use crate::segment::{Keep, Segment, StoreId};
 use crate::state::State;
 use crate::totals::totals;
 use crate::view::Views;
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     pub(crate) poisoned: AtomicBool,
     pub(crate) disk_full: AtomicBool,
     state: RwLock<Arc<State>>,
+    pub(crate) store: StoreId,
     segment_ids: AtomicU64,
 }
 
@@ -66,20 +68,22 @@ impl EmbeddedStore {
     /// the head, not on what is in segments.
     ///
     /// # Errors
-    /// When the directory is in use, cannot be used, is damaged or of a newer format.
+    /// When the directory is in use, cannot be used, is damaged or of a newer format, or when its log and its segment
+    /// files do not belong together. Damaged segments are no reason, see [`EventStore::damages`].
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let Opened { log, segments, ledger } = Log::open(&config.dir)?;
-        let segments_dir = config.dir.join("segments");
+        let Opened { log, named, next_segment, ledger } = Log::open(&config.dir, Purpose::Serve)?;
+        let segments_dir = catalog::segments_dir(&config.dir);
         let io = |error| OpenError::Io { path: segments_dir.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
         // Segments are durable when their directory has a name that is.
         sync_dir(&config.dir).map_err(io)?;
-        sweep(&segments_dir, &segments).map_err(io)?;
+        let gone = catalog::settle(&segments_dir, &named)?;
+        let log = log.forget_replaced(gone)?;
+        let Named { store, segments, .. } = named;
 
         let active = Arc::new(Generation::first());
         let now_ms = clock.now().as_millis();
         log.replay(|events| active.append(now_ms, events.iter().map(|(website, event)| (*website, event))))?;
-        let next_id = segments.iter().map(|segment| segment.id).max().unwrap_or(0) + 1;
         let mut segments: Vec<Arc<Segment>> =
             segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta))).collect();
         segments.sort_by_key(|segment| segment.meta.position);
@@ -101,7 +105,8 @@ impl EmbeddedStore {
             poisoned: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             state: RwLock::new(Arc::new(state)),
-            segment_ids: AtomicU64::new(next_id),
+            store,
+            segment_ids: AtomicU64::new(next_segment),
         });
         let threads = start_threads(&inner, log).map_err(|error| OpenError::Io { path: segments_dir, error })?;
         Ok(Self { inner, threads: Mutex::new(threads) })
@@ -121,6 +126,13 @@ impl EmbeddedStore {
     /// When a segment is damaged, or the merged one cannot be written; the segments stay as they were.
     pub fn merge(&self) -> Result<bool, QueryError> {
         Ok(self.inner.merge()?)
+    }
+
+    /// Reads through every segment that was not read through yet and compares it with its checksums: afterwards
+    /// [`EventStore::damages`] tells of all damage that there was. The store does this by itself, a part each minute, so that
+    /// damage is known before a query needs what is damaged.
+    pub fn scrub(&self) {
+        self.inner.scrub(u64::MAX);
     }
 }
 

@@ -12,8 +12,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::codec::{self, Encoder};
-use crate::log::{Log, Opened, decode_meta, encode_meta};
-use crate::segment::{self, ColumnId, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, hybrid};
+use crate::log::{Log, Opened, Purpose};
+use crate::segment::{
+    self, ColumnId, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, decode_meta, encode_meta, hybrid,
+};
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 
 /// An event on its way into the log.
@@ -134,13 +136,13 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     receipt.blocking_recv().expect("a receipt").expect("events");
     store.seal().expect("a segment");
     drop(store);
-    let Opened { log, segments, .. } = Log::open(dir).expect("a log");
+    let Opened { log, named, .. } = Log::open(dir, Purpose::Look).expect("a log");
     drop(log);
 
     let payload = encode(&events()[..9]);
     let rows = zstd::bulk::decompress(&payload[13..], 1 << 16).expect("rows");
     let mut all = vec![("log_batch", payload[9..].to_vec()), ("log_rows", rows)];
-    for meta in segments {
+    for meta in named.segments {
         let row = encode_meta(&meta).expect("a row");
         all.push(("catalog_row", [&row[..1], &row[9..]].concat()));
         of_segment(&dir.join("segments"), meta, &mut all);

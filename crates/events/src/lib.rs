@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cardinality;
+mod catalog;
 mod codec;
 mod config;
 #[cfg(feature = "conformance")]
@@ -14,6 +15,7 @@ mod log;
 mod maintenance;
 mod queue;
 mod recent;
+mod repair;
 mod retention;
 mod rows;
 mod segment;
@@ -28,6 +30,7 @@ pub use codec::Encoder as BatchEncoder;
 pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
 pub use embedded::EmbeddedStore;
 pub use log::OpenError;
+pub use repair::{RepairError, Repaired, repair};
 pub use retention::{Kept, RETENTION_GRACE_DAYS, Retained};
 pub use store::{
     AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,

@@ -6,7 +6,9 @@
 //! | `idempotency(website, key, body, received_at)` | keys of stored events, with the digest of the event |
 //! | `segments(id, meta)` | the registered segments, [`SegmentMeta`] in postcard after a version byte and an XXH3-64 |
 //! | `retention(website, before, day, waits)` | what is hidden of a website and since when, see [`crate::retention`] |
-//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `retention_days`, `retention_date` |
+//! | `replaced(id, successor)` | segments whose files are to be removed, and which one has their rows |
+//! | `runs(first_seq, run)` | which run committed which batches, see `segment/origin.rs` |
+//! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `store_id`, which segment files carry too; `next_segment`, the lowest id that no segment ever had; `retention_days`, `retention_date` |
 //!
 //! Batches up to `sealed_seq` count as deleted from the moment their segment is registered; their rows are removed a few
 //! at a time by the commits that follow, so that no seal stalls ingest. `secure_delete` overwrites them.
@@ -32,19 +34,21 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Event, Timestamp, WebsiteId};
 
+use crate::catalog::{Named, Replaced, refuse_link, segment_names, segments_dir, strangers};
 use crate::retention::{Hidden, Ledger, LedgerChange};
-use crate::segment::{SegmentMeta, SegmentMeta2};
+use crate::segment::{Batches, Origin, SegmentMeta, StoreId, decode_meta, encode_meta};
 use crate::{AppendError, AppendOutcome, NewEvent, codec};
 
-/// The version of the format that this program reads and writes.
-const FORMAT: i64 = 2;
-/// Version 2 does not know how long dictionaries are when they are unpacked.
-const SEGMENT_META_VERSION: u8 = 3;
+/// The version of the format that this program writes.
+const FORMAT: i64 = 3;
+/// The oldest version that it reads: without ids, runs and notes of what was replaced.
+const OLDEST_FORMAT: i64 = 2;
+/// The name of the file.
+pub(crate) const FILE_NAME: &str = "events.db";
 /// The page of the database, which is what a commit writes of it at least.
-const PAGE_BYTES: u64 = 8192;
+pub(crate) const PAGE_BYTES: u64 = 8192;
 /// A checkpoint is due after this much log, which is also how long the file of the log gets: longer, and commits would
 /// wait for the file system to extend it. The checkpoint writes each page once, some milliseconds.
 const CHECKPOINT_BYTES: u64 = 16 << 20;
@@ -68,13 +72,32 @@ pub enum OpenError {
         found: i64,
     },
     /// Something in the log is not what was written. Nothing was changed.
-    #[error("the event log in {} is damaged: {what}", dir.display())]
+    #[error("events.db in {} is damaged: {what}", dir.display())]
     Damaged {
         /// The directory.
         dir: PathBuf,
         /// What is wrong.
         what: String,
     },
+    /// There are segment files, or the end of a log, and no log that knows them. Nothing was changed.
+    #[error("events.db in {} is missing or empty, and there are {files} segment files beside it", dir.display())]
+    NoCatalog {
+        /// The directory.
+        dir: PathBuf,
+        /// How many segment files it has.
+        files: usize,
+    },
+    /// There are segment files that do not belong to the log. Nothing was changed.
+    #[error("events.db and segment files in {} do not belong together: {}{}", dir.display(), files[0], and_more(files))]
+    Strangers {
+        /// The directory.
+        dir: PathBuf,
+        /// Which, and what is known of each; at least one.
+        files: Vec<String>,
+    },
+    /// A file of the store is a symbolic link. None is followed, the directory of the store itself may be one.
+    #[error("{} is a symbolic link: put the file itself there", .0.display())]
+    Symlink(PathBuf),
     /// A file or directory could not be used.
     #[error("cannot use {}: {error}", path.display())]
     Io {
@@ -83,6 +106,10 @@ pub enum OpenError {
         /// Why.
         error: io::Error,
     },
+}
+
+fn and_more(files: &[String]) -> String {
+    if files.len() > 1 { format!(", and {} more", files.len() - 1) } else { String::new() }
 }
 
 /// Why an operation on the log failed.
@@ -106,6 +133,11 @@ pub(crate) struct Log {
     path: PathBuf,
     next_seq: u64,
     sealed_seq: u64,
+    /// The first batch of each run that committed some of those that are not sealed, ascending; the present run is last.
+    runs: Vec<(u64, u64)>,
+    /// Whether the present run is in the file. It gets there with its first batch: nothing is written before, so that a full
+    /// disk keeps no store from opening.
+    is_run_noted: bool,
     /// The lowest sequence number that may still have a row.
     lowest_seq: u64,
     /// What commits wrote since the last checkpoint, about.
@@ -115,15 +147,29 @@ pub(crate) struct Log {
 /// What [`Log::open`] found.
 pub(crate) struct Opened {
     pub(crate) log: Log,
-    pub(crate) segments: Vec<SegmentMeta>,
+    pub(crate) named: Named,
+    /// The lowest id that no segment ever had.
+    pub(crate) next_segment: u64,
     pub(crate) ledger: Ledger,
+}
+
+/// What the log is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To serve: a new run begins. Refused when there are segment files that do not belong to it.
+    Serve,
+    /// To look: nothing is made, and what is in the tables stays as it is, also when they are of an older format.
+    Look,
 }
 
 /// A change of the catalog, made at once or not at all.
 #[derive(Default)]
 pub(crate) struct CatalogChange {
     pub(crate) add: Vec<SegmentMeta>,
+    /// Noted as replaced by what is added.
     pub(crate) remove: Vec<u64>,
+    /// Notes of replaced files that are gone.
+    pub(crate) gone: Vec<u64>,
     /// Batches up to this one are in segments now.
     pub(crate) sealed_seq: Option<u64>,
     /// A website whose idempotency keys and entries in the ledger of retention go.
@@ -132,20 +178,49 @@ pub(crate) struct CatalogChange {
     pub(crate) retention: Option<LedgerChange>,
 }
 
+pub(crate) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER PRIMARY KEY, run INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS segments (id INTEGER PRIMARY KEY, meta BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS replaced (id INTEGER PRIMARY KEY, successor INTEGER);
+    CREATE TABLE IF NOT EXISTS idempotency (
+        website BLOB NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, received_at INTEGER NOT NULL,
+        PRIMARY KEY (website, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS retention (
+        website BLOB NOT NULL, before INTEGER NOT NULL, day INTEGER NOT NULL, waits INTEGER,
+        PRIMARY KEY (website, before)
+    ) WITHOUT ROWID;";
+pub(crate) const RAISE_NEXT_SEGMENT: &str = "
+    INSERT INTO meta VALUES ('next_segment', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
+
 type Done<T> = Result<(Log, T), Failed>;
 
 impl Log {
-    /// Opens the log in `dir`, makes it when there is none, and brings everything it will serve safely to disk.
-    pub(crate) fn open(dir: &Path) -> Result<Opened, OpenError> {
+    /// Opens the log in `dir` and brings everything it will serve safely to disk. To serve, a log is made when there is
+    /// none and there are no segments either.
+    pub(crate) fn open(dir: &Path, purpose: Purpose) -> Result<Opened, OpenError> {
         let io_at = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io { path, error }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_at(dir))?;
-        let path = dir.join("events.db");
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(io_at(&path))?;
-        sync_dir(dir).map_err(io_at(dir))?;
-        Self::open_file(&path).map_err(|error| match error {
+        let path = dir.join(FILE_NAME);
+        let tail = dir.join(format!("{FILE_NAME}-wal"));
+        refuse_link(&path)?;
+        refuse_link(&tail)?;
+        let files = segment_names(&segments_dir(dir))?.len();
+        let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if bytes(&path) == 0 && (files > 0 || bytes(&tail) > 0 || purpose == Purpose::Look) {
+            return Err(OpenError::NoCatalog { dir: dir.to_owned(), files });
+        }
+        if purpose == Purpose::Serve {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_at(dir))?;
+            OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(io_at(&path))?;
+            sync_dir(dir).map_err(io_at(dir))?;
+        }
+        Self::open_file(dir, &path, purpose).map_err(|error| match error {
+            Unopened::Refused(error) => error,
             Unopened::Newer(found) => OpenError::Newer { dir: dir.to_owned(), found },
             Unopened::Damaged(what) => OpenError::Damaged { dir: dir.to_owned(), what },
             Unopened::Sqlite(error) => match error.sqlite_error_code() {
@@ -162,7 +237,7 @@ impl Log {
         })
     }
 
-    fn open_file(path: &Path) -> Result<Opened, Unopened> {
+    fn open_file(dir: &Path, path: &Path, purpose: Purpose) -> Result<Opened, Unopened> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         // A checkpoint when the connection closes would touch a file that failed.
@@ -180,54 +255,87 @@ impl Log {
         connection.pragma_update(None, "cache_size", -4096)?;
 
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-        transaction.execute_batch(
-            "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL);
-             CREATE TABLE IF NOT EXISTS segments (id INTEGER PRIMARY KEY, meta BLOB NOT NULL);
-             CREATE TABLE IF NOT EXISTS idempotency (
-                 website BLOB NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, received_at INTEGER NOT NULL,
-                 PRIMARY KEY (website, key)
-             ) WITHOUT ROWID;
-             CREATE TABLE IF NOT EXISTS retention (
-                 website BLOB NOT NULL, before INTEGER NOT NULL, day INTEGER NOT NULL, waits INTEGER,
-                 PRIMARY KEY (website, before)
-             ) WITHOUT ROWID;",
-        )?;
-        let meta = |name| {
-            transaction
-                .query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get::<_, i64>(0))
-                .optional()
-        };
-        match meta("format")? {
+        let is_made = transaction.execute_batch(TABLES).and_then(|()| read_meta::<i64>(&transaction, "format"))?;
+        match is_made {
+            // An empty database, which may have been put in the place of the one that knows the files.
             None => {
-                transaction.execute("INSERT INTO meta VALUES ('format', ?1), ('sealed_seq', 0)", [FORMAT])?;
+                let files = segment_names(&segments_dir(dir))?.len();
+                if files > 0 || purpose == Purpose::Look {
+                    return Err(OpenError::NoCatalog { dir: dir.to_owned(), files }.into());
+                }
+                set_format(&transaction)?;
             }
             Some(FORMAT) => {}
+            Some(OLDEST_FORMAT..FORMAT) => {
+                transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+                // Its batches had no run: they get one together.
+                note_run(&transaction, (1, draw_run(&transaction)?))?;
+            }
             Some(found) if found > FORMAT => return Err(Unopened::Newer(found)),
             Some(found) => return Err(Unopened::Damaged(format!("unknown format {found}"))),
         }
-        let sealed_seq = meta("sealed_seq")?.unwrap_or(0).cast_unsigned();
+        // SQLite draws it: nothing depends on what it is, only on its being another one than that of any other store.
+        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', randomblob(16))", [])?;
+        let store = read_meta(&transaction, "store_id")?.map(StoreId);
+        let store = store.ok_or_else(|| Unopened::Damaged("the id of the store".to_owned()))?;
+        let sealed_seq = read_meta::<i64>(&transaction, "sealed_seq")?.unwrap_or(0).cast_unsigned();
         let (lowest, highest): (Option<i64>, Option<i64>) =
             transaction
                 .query_row("SELECT min(seq), max(seq) FROM batches", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let last_seq = highest.unwrap_or(0).cast_unsigned().max(sealed_seq);
+        let runs = read_pairs(&transaction, "SELECT first_seq, run FROM runs ORDER BY first_seq")?;
+        let mut runs: Vec<(u64, u64)> = runs.into_iter().map(|(first, run)| (first, run.unwrap_or(0))).collect();
+        runs.retain(|(first, _)| *first <= last_seq);
+        runs.push((last_seq + 1, draw_run(&transaction)?));
         let segments = read_segments(&transaction)?;
         let mut ledger = read_ledger(&transaction)?;
-        ledger.days = meta("retention_days")?.unwrap_or(0);
-        ledger.date = meta("retention_date")?;
-        transaction.commit()?;
+        ledger.days = read_meta(&transaction, "retention_days")?.unwrap_or(0);
+        ledger.date = read_meta(&transaction, "retention_date")?;
+        let replaced = read_pairs(&transaction, "SELECT id, successor FROM replaced ORDER BY id")?;
+        let replaced: Vec<Replaced> = replaced.into_iter().map(|(id, by)| Replaced { id, by }).collect();
+        let above = segments.iter().map(|segment| segment.id).chain(replaced.iter().map(|replaced| replaced.id)).max();
+        let next_segment = read_meta::<i64>(&transaction, "next_segment")?.unwrap_or(1).cast_unsigned();
+        let next_segment = next_segment.max(above.unwrap_or(0) + 1);
+        let named = Named { store, segments, replaced };
+        if purpose == Purpose::Serve {
+            let files = strangers(&segments_dir(dir), &named)?;
+            if !files.is_empty() {
+                return Err(OpenError::Strangers { dir: dir.to_owned(), files }.into());
+            }
+            transaction.commit()?;
+        } else {
+            transaction.rollback()?;
+        }
         checkpoint(&connection, "TRUNCATE")?;
 
-        let last_seq = highest.unwrap_or(0).cast_unsigned().max(sealed_seq);
         let lowest_seq = lowest.map_or(last_seq + 1, i64::cast_unsigned);
         let log = Self {
             connection,
             path: path.to_owned(),
             next_seq: last_seq + 1,
             sealed_seq,
+            runs,
+            is_run_noted: false,
             lowest_seq,
             unsaved_bytes: 0,
         };
-        Ok(Opened { log, segments, ledger })
+        Ok(Opened { log, named, next_segment, ledger })
+    }
+
+    /// The batches after `after` up to `last`, with their runs.
+    pub(crate) fn origin(&self, after: u64, last: u64) -> Origin {
+        let ends = self.runs.iter().skip(1).map(|(first, _)| first - 1).chain([u64::MAX]);
+        let ranges = self.runs.iter().zip(ends);
+        Origin::new(ranges.map(|(&(first, run), end)| Batches {
+            run,
+            first: first.max(after + 1),
+            last: end.min(last),
+        }))
+    }
+
+    /// Up to which batch everything is in segments.
+    pub(crate) fn sealed_seq(&self) -> u64 {
+        self.sealed_seq
     }
 
     /// The sequence number of the last committed batch; 0 before the first.
@@ -269,7 +377,8 @@ impl Log {
         mut fold: impl FnMut(&mut NewEvent),
         fault: io::Result<()>,
     ) -> Done<Vec<AppendOutcome>> {
-        let seq = self.next_seq;
+        let (seq, sealed_seq) = (self.next_seq, self.sealed_seq);
+        let new_run = self.runs.last().copied().filter(|_| !self.is_run_noted);
         let trim = self.trim_range();
         let (mut log, (outcomes, bytes)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -290,6 +399,11 @@ impl Log {
                     "INSERT INTO batches (seq, payload) VALUES (?1, ?2)",
                     params![seq.cast_signed(), payload],
                 )?;
+                if let Some(run) = new_run {
+                    note_run(&transaction, run)?;
+                    forget_runs(&transaction, sealed_seq)?;
+                    bytes += PAGE_BYTES;
+                }
             }
             bytes += delete_batches(&transaction, trim)?;
             fault?;
@@ -302,6 +416,7 @@ impl Log {
         log.lowest_seq = trim.1 + 1;
         if outcomes.contains(&AppendOutcome::Stored) {
             log.next_seq += 1;
+            log.is_run_noted = true;
         }
         Ok((log, outcomes))
     }
@@ -310,14 +425,19 @@ impl Log {
     pub(crate) fn register(self, change: &CatalogChange) -> Done<()> {
         let (mut log, ()) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let successor = change.add.first().map(|segment| segment.id.cast_signed());
             for id in &change.remove {
                 transaction.execute("DELETE FROM segments WHERE id = ?1", [id.cast_signed()])?;
+                transaction.execute("INSERT INTO replaced VALUES (?1, ?2)", params![id.cast_signed(), successor])?;
+            }
+            for id in &change.gone {
+                transaction.execute("DELETE FROM replaced WHERE id = ?1", [id.cast_signed()])?;
             }
             for segment in &change.add {
-                transaction.execute(
-                    "INSERT INTO segments (id, meta) VALUES (?1, ?2)",
-                    params![segment.id.cast_signed(), encode_meta(segment)?],
-                )?;
+                let id = segment.id.cast_signed();
+                transaction
+                    .execute("INSERT INTO segments (id, meta) VALUES (?1, ?2)", params![id, encode_meta(segment)?])?;
+                transaction.execute(RAISE_NEXT_SEGMENT, [id + 1])?;
             }
             if let Some(seq) = change.sealed_seq {
                 transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed_seq'", [seq.cast_signed()])?;
@@ -334,6 +454,20 @@ impl Log {
         })?;
         log.sealed_seq = change.sealed_seq.unwrap_or(log.sealed_seq);
         Ok((log, ()))
+    }
+
+    /// Forgets that files which are gone by now were replaced.
+    pub(crate) fn forget_replaced(self, gone: Vec<u64>) -> Result<Self, OpenError> {
+        if gone.is_empty() {
+            return Ok(self);
+        }
+        let dir = self.path.parent().unwrap_or(&self.path).to_owned();
+        match self.register(&CatalogChange { gone, ..CatalogChange::default() }) {
+            Ok((log, ())) => Ok(log),
+            // There is no hurry.
+            Err(Failed::Refused(log, _)) => Ok(log),
+            Err(Failed::Poisoned(log)) => Err(OpenError::Damaged { dir, what: log.reason }),
+        }
     }
 
     /// Writes something that changes nothing, to find out whether the log can be written.
@@ -473,9 +607,16 @@ enum StepError {
 }
 
 enum Unopened {
+    Refused(OpenError),
     Newer(i64),
     Damaged(String),
     Sqlite(rusqlite::Error),
+}
+
+impl From<OpenError> for Unopened {
+    fn from(error: OpenError) -> Self {
+        Self::Refused(error)
+    }
 }
 
 impl From<rusqlite::Error> for Unopened {
@@ -548,26 +689,41 @@ fn delete_batches(connection: &Connection, range: (u64, u64)) -> Result<u64, rus
     Ok(PAGE_BYTES * deleted as u64)
 }
 
-pub(crate) fn encode_meta(segment: &SegmentMeta) -> io::Result<Vec<u8>> {
-    let body = postcard::to_stdvec(segment).map_err(io::Error::other)?;
-    let mut blob = vec![SEGMENT_META_VERSION];
-    blob.extend(xxh3_64(&body).to_le_bytes());
-    blob.extend(body);
-    Ok(blob)
+/// Notes the present format in an empty log.
+pub(crate) fn set_format(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute("INSERT INTO meta VALUES ('format', ?1), ('sealed_seq', 0)", [FORMAT]).map(drop)
 }
 
-pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
-    let (&version, rest) = blob.split_first()?;
-    let (hash, body) = rest.split_first_chunk::<8>()?;
-    if u64::from_le_bytes(*hash) != xxh3_64(body) {
-        return None;
-    }
-    let meta: Option<SegmentMeta> = match version {
-        2 => postcard::from_bytes::<SegmentMeta2>(body).ok().map(SegmentMeta::from),
-        SEGMENT_META_VERSION => postcard::from_bytes(body).ok(),
-        _ => None,
+fn read_meta<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> Result<Option<T>, rusqlite::Error> {
+    connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// Notes that batches from `first` on are of `run`.
+pub(crate) fn note_run(connection: &Connection, (first, run): (u64, u64)) -> Result<(), rusqlite::Error> {
+    connection.execute("INSERT OR REPLACE INTO runs VALUES (?1, ?2)", [first.cast_signed(), run.cast_signed()])?;
+    Ok(())
+}
+
+/// Forgets the runs whose batches are all sealed.
+fn forget_runs(connection: &Connection, sealed_seq: u64) -> Result<(), rusqlite::Error> {
+    connection.execute(
+        "DELETE FROM runs WHERE first_seq < (SELECT max(first_seq) FROM runs WHERE first_seq <= ?1)",
+        [sealed_seq.cast_signed() + 1],
+    )?;
+    Ok(())
+}
+
+/// A number that no other run has. SQLite draws it, as it does the id of a store.
+pub(crate) fn draw_run(connection: &Connection) -> Result<u64, rusqlite::Error> {
+    connection.query_row("SELECT random() | 1", [], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
+/// Rows of two numbers, of which the second may be absent.
+fn read_pairs(connection: &Connection, select: &str) -> Result<Vec<(u64, Option<u64>)>, rusqlite::Error> {
+    let pair = |row: &rusqlite::Row<'_>| -> Result<_, rusqlite::Error> {
+        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned)))
     };
-    meta.filter(SegmentMeta::is_sound)
+    connection.prepare(select)?.query_map([], pair)?.collect()
 }
 
 fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {

@@ -1,14 +1,15 @@
 //! Sealing, merging and rewriting. Each ends in one transaction that registers the new files and takes the old ones, or
 //! the batches that were sealed, out of the catalog:
 //!
-//! 1. write `<id>.tmp`, fsync
-//! 2. rename to `<id>.parquet`, fsync the directory
-//! 3. the transaction
-//! 4. replace the state that queries see
+//! 1. write `<id>.tmp`, fsync it and the directory
+//! 2. the transaction, which also notes the old files as replaced
+//! 3. replace the state that queries see
+//! 4. rename to `<id>.parquet`
 //! 5. remove old files
 //!
-//! A death before 3 leaves a file that nothing names, one after 3 a file that nothing names any more: both are swept at
-//! the next start.
+//! A death before 2 leaves a `*.tmp` that nothing names, which is removed at the next start; one after 2 a file without its
+//! name, which gets it then, and old files that the catalog has noted. What neither is true of is nobody's leftover, see
+//! [`crate::catalog`].
 
 use std::collections::HashMap;
 use std::fs;
@@ -22,12 +23,17 @@ use zenovay_query::QueryError;
 
 use crate::embedded::Inner;
 use crate::log::{CatalogChange, sync_dir};
-use crate::segment::{HeadSource, Keep, Segment, SegmentMeta, Source, Target, WriteError, file_name, write};
+use crate::segment::{
+    HeadSource, Keep, Origin, Segment, SegmentMeta, Source, Target, WriteError, file_name, temporary_name, write,
+};
 use crate::writer::Writer;
 use crate::{AppendError, EmbeddedConfig, FaultPoint};
 
 /// How often the background threads look whether something is due.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// How much is read through at a time, between merges: a gigabyte in four minutes.
+const SCRUB_BYTES: u64 = 256 << 20;
 
 /// Why a seal, merge or rewrite did not come about. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +61,13 @@ impl From<MaintenanceError> for QueryError {
     fn from(error: MaintenanceError) -> Self {
         Self::Damaged(error.to_string())
     }
+}
+
+/// What a new segment is to be.
+struct Made {
+    id: u64,
+    position: u64,
+    origin: Origin,
 }
 
 /// Wakes a background thread.
@@ -112,8 +125,11 @@ pub(crate) fn run_sealer(inner: &Weak<Inner>, bell: &Bell) {
 
 /// The merging thread.
 pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
-    while bell.wait(PERIOD * 60) {
+    let mut patience = PERIOD;
+    while bell.wait(patience) {
+        patience = PERIOD * 60;
         let Some(inner) = inner.upgrade() else { return };
+        inner.scrub(SCRUB_BYTES);
         loop {
             match inner.merge() {
                 Ok(true) if !inner.is_stopping() => {}
@@ -141,7 +157,8 @@ impl Inner {
             let started = Instant::now();
             let source = HeadSource::new(&frozen.generation);
             let id = self.next_segment_id();
-            let segment = self.write_segment(id, id, &[&source], Keep::All, &|| false)?;
+            let made = Made { id, position: id, origin: frozen.origin.clone() };
+            let segment = self.write_segment(made, &[&source], Keep::All, &|| false)?;
             let rows = segment.as_ref().map_or(0, |segment| segment.rows);
             let change = CatalogChange {
                 add: segment.into_iter().collect(),
@@ -157,6 +174,18 @@ impl Inner {
         }
         self.merger.wake();
         Ok(sealed)
+    }
+
+    /// Reads through, of the segments that were not yet, as many as have `bytes` together; at least one.
+    pub(crate) fn scrub(&self, bytes: u64) {
+        let mut read = 0;
+        while read <= bytes && !self.is_stopping() {
+            // So that no file goes away meanwhile.
+            let _rewriting = self.rewriting.lock();
+            let state = self.state();
+            let Some(segment) = state.segments.iter().find(|segment| segment.scrub()) else { return };
+            read += segment.meta.bytes;
+        }
     }
 
     /// Merges one run of segments that is due. `false` when none is. A segment that is known to be damaged is in no run, and
@@ -178,7 +207,13 @@ impl Inner {
                 Some(Size { rows, bytes })
             })
             .collect();
-        let Some(run) = merge_run(&sizes, &self.config) else { return Ok(false) };
+        // A file of format 2 says nothing of itself, so that only the catalog can tell what is in it: it is written anew.
+        let old = || {
+            let is_old =
+                |(segment, size): (&Arc<Segment>, &Option<Size>)| size.is_some() && segment.meta.tail.is_none();
+            state.segments.iter().zip(&sizes).position(is_old).map(|at| at..at + 1)
+        };
+        let Some(run) = merge_run(&sizes, &self.config).or_else(old) else { return Ok(false) };
         let old = &state.segments[run];
         let rows = old.iter().map(|segment| segment.meta.rows).sum();
         // A large merge must not hold up the end of the process.
@@ -231,7 +266,9 @@ impl Inner {
     ) -> Result<(), MaintenanceError> {
         let Some(position) = old.first().map(|segment| segment.meta.position) else { return Ok(()) };
         let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
-        let segment = self.write_segment(self.next_segment_id(), position, &sources, keep, cancelled)?;
+        let origin = Origin::union(old.iter().map(|segment| &segment.meta.origin));
+        let made = Made { id: self.next_segment_id(), position, origin };
+        let segment = self.write_segment(made, &sources, keep, cancelled)?;
         let change = CatalogChange {
             add: segment.into_iter().collect(),
             remove: old.iter().map(|segment| segment.meta.id).collect(),
@@ -247,27 +284,23 @@ impl Inner {
 
     fn write_segment(
         &self,
-        id: u64,
-        position: u64,
+        made: Made,
         sources: &[&dyn Source],
         keep: Keep<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<SegmentMeta>, MaintenanceError> {
-        let temporary = self.segments_dir.join(format!("{id:016x}.tmp"));
+        let Made { id, position, origin } = made;
+        let temporary = self.segments_dir.join(temporary_name(id));
         self.config.fault(FaultPoint::SegmentWrite)?;
         let abandon = |error: WriteError| {
             // Space for others; what cannot be removed now is swept at the next start.
             let _ = fs::remove_file(&temporary);
             error
         };
-        let (group_rows, group_bytes) = (self.config.group_rows, self.config.group_bytes);
-        let target = Target { path: &temporary, id, position, group_rows, group_bytes };
+        let (store, group_rows, group_bytes) = (self.store, self.config.group_rows, self.config.group_bytes);
+        let target = Target { path: &temporary, store, id, position, origin, group_rows, group_bytes };
         let segment = write(target, sources, keep, cancelled).map_err(abandon)?;
-        self.config.fault(FaultPoint::SegmentRename)?;
-        if segment.is_some() {
-            fs::rename(&temporary, self.segments_dir.join(file_name(id))).map_err(|error| abandon(error.into()))?;
-            sync_dir(&self.segments_dir)?;
-        }
+        sync_dir(&self.segments_dir)?;
         Ok(segment)
     }
 
@@ -277,11 +310,20 @@ impl Inner {
         let registered = self.on_writer(move |writer| writer.register(&change, sealed))?;
         if registered == Err(AppendError::DiskFull) || registered == Err(AppendError::Busy) {
             // Certainly not registered. After a failed log nobody knows: the next start finds out.
-            for id in added {
-                let _ = fs::remove_file(self.segments_dir.join(file_name(id)));
+            for id in &added {
+                let _ = fs::remove_file(self.segments_dir.join(temporary_name(*id)));
             }
         }
-        Ok(registered?)
+        registered?;
+        self.config.fault(FaultPoint::SegmentRename)?;
+        for id in added {
+            match fs::rename(self.segments_dir.join(temporary_name(id)), self.segments_dir.join(file_name(id))) {
+                // Merged and removed already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                renamed => renamed?,
+            }
+        }
+        Ok(())
     }
 
     /// Runs `step` on the writer thread and waits for it.
@@ -335,20 +377,6 @@ fn merge_run(sizes: &[Option<Size>], config: &EmbeddedConfig) -> Option<std::ops
         }
     }
     None
-}
-
-/// Removes files of `dir` that the catalog does not name.
-pub(crate) fn sweep(dir: &std::path::Path, segments: &[SegmentMeta]) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let named = segments.iter().any(|segment| name.to_str() == Some(&file_name(segment.id)));
-        let ours = name.to_str().is_some_and(|name| name.ends_with(".tmp") || name.ends_with(".parquet"));
-        if ours && !named {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    sync_dir(dir)
 }
 
 /// Segments that are not merged for a while, because that failed.

@@ -6,7 +6,7 @@ use zenovay_domain::WebsiteId;
 
 use crate::head::Generation;
 use crate::retention::Ledger;
-use crate::segment::Segment;
+use crate::segment::{Origin, Segment};
 
 /// A head that is to become a segment.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub(crate) struct Frozen {
     pub(crate) generation: Arc<Generation>,
     /// The last batch of the log that is in it.
     pub(crate) last_seq: u64,
+    /// The batches that are in it.
+    pub(crate) origin: Origin,
 }
 
 /// Every row of the store is in exactly one place of a state. States are replaced, never changed, so a query sees a row

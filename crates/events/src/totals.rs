@@ -244,7 +244,7 @@ mod tests {
     use zenovay_query::{Answer, Filter, Question, oracle};
 
     use super::*;
-    use crate::log::{Log, Opened};
+    use crate::log::{Log, Opened, Purpose};
     use crate::segment::SegmentMeta;
     use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 
@@ -281,8 +281,8 @@ mod tests {
         assert!(store.append(events().into_iter().map(new).collect()).blocking_recv().unwrap().is_ok());
         store.seal().unwrap();
         drop(store);
-        let Opened { segments, .. } = Log::open(dir).unwrap();
-        segments[0].clone()
+        let Opened { named, .. } = Log::open(dir, Purpose::Look).unwrap();
+        named.segments[0].clone()
     }
 
     fn overview(from_ms: i64, to_ms: i64) -> Query {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::log::{Log, OpenError, Opened};
+use crate::catalog::{segments_dir, strangers};
+use crate::log::{Log, OpenError, Opened, Purpose};
 use crate::segment::Segment;
 
 /// What was read, and what was found.
@@ -26,13 +27,14 @@ pub struct Verified {
 /// # Errors
 /// When the store is in use, of a newer format, or its log is so damaged that nothing can be said about segments.
 pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
-    let Opened { log, segments, .. } = Log::open(dir)?;
+    let Opened { log, named, .. } = Log::open(dir, Purpose::Look)?;
     let mut verified = Verified { damages: log.integrity_faults(), ..Verified::default() };
     if let Err(damage) = log.replay(|events| verified.log_rows += events.len() as u64) {
         verified.damages.push(damage.to_string());
     }
-    let segments_dir = dir.join("segments");
-    for meta in segments {
+    let segments_dir = segments_dir(dir);
+    verified.damages.extend(strangers(&segments_dir, &named)?);
+    for meta in named.segments {
         verified.segments += 1;
         verified.segment_rows += meta.rows;
         verified.segment_bytes += meta.bytes;
@@ -86,9 +88,9 @@ mod tests {
         let segments = directory.path().join("segments");
         let path = std::fs::read_dir(segments).unwrap().next().unwrap().unwrap().path();
         let original = std::fs::read(&path).unwrap();
-        let Opened { log, segments, .. } = Log::open(directory.path()).unwrap();
+        let Opened { log, named, .. } = Log::open(directory.path(), Purpose::Look).unwrap();
         drop(log);
-        let chunks: Vec<_> = segments[0].groups.iter().flat_map(|group| &group.chunks).copied().collect();
+        let chunks: Vec<_> = named.segments[0].groups.iter().flat_map(|group| &group.chunks).copied().collect();
         assert!(chunks.len() > 20);
         for chunk in chunks {
             for offset in [0, u64::from(chunk.bytes) / 2, u64::from(chunk.bytes) - 1] {

@@ -173,7 +173,9 @@ impl Writer {
             return Ok(());
         }
         let mut next = state.next();
-        next.frozen.push(Frozen { generation: Arc::clone(&state.active), last_seq: log.last_seq() });
+        let (after, last_seq) = (state.frozen.last().map_or(log.sealed_seq(), |last| last.last_seq), log.last_seq());
+        let origin = log.origin(after, last_seq);
+        next.frozen.push(Frozen { generation: Arc::clone(&state.active), last_seq, origin });
         next.active = Arc::new(state.active.next());
         self.inner.set_state(next);
         Ok(())

@@ -76,7 +76,7 @@ fn config(dir: &Path, hold: &Arc<Hold>) -> EmbeddedConfig {
 /// Sabotage: keep the active generation while it is sealed, or seal on the writer thread.
 #[test]
 fn events_are_stored_and_seen_while_a_seal_is_held_at_any_point() {
-    for point in [FaultPoint::SegmentWrite, FaultPoint::SegmentRename, FaultPoint::SegmentRegister] {
+    for point in [FaultPoint::SegmentWrite, FaultPoint::SegmentRegister, FaultPoint::SegmentRename] {
         let dir = TempDir::new().unwrap();
         let hold = Hold::new(point);
         let store = open(config(dir.path(), &hold));
@@ -96,7 +96,7 @@ fn events_are_stored_and_seen_while_a_seal_is_held_at_any_point() {
                 }
             }
         });
-        assert_eq!(store.stats().segments, 0, "the seal is held");
+        assert_eq!(store.stats().segments, u64::from(point == FaultPoint::SegmentRename), "the seal is held");
         release.send(()).unwrap();
         assert!(sealing.join().unwrap());
         assert_eq!(store.stats().segments, 1);

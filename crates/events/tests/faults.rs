@@ -199,7 +199,7 @@ fn a_live_segment_that_shrinks_is_a_refused_query() {
     assert_eq!(totals(&store, website(2)).pageviews, 6);
 }
 
-/// Sabotage: do not call `sweep`.
+/// Sabotage: do not call `settle`.
 #[test]
 fn leftovers_are_swept_at_start_and_nothing_else_is() {
     let dir = TempDir::new().unwrap();
@@ -208,9 +208,7 @@ fn leftovers_are_swept_at_start_and_nothing_else_is() {
     store.shutdown();
     drop(store);
     let segments = dir.path().join("segments");
-    for leftover in ["00000000000000ff.tmp", "00000000000000fe.parquet"] {
-        fs::write(segments.join(leftover), b"half").unwrap();
-    }
+    fs::write(segments.join("00000000000000ff.tmp"), b"half").unwrap();
     fs::write(segments.join("notes.txt"), b"not ours").unwrap();
     let store = open(dir.path());
     let names: Vec<_> =

@@ -113,8 +113,13 @@ impl SaltFile {
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         let fresh = self.path.with_extension("new");
+        // What a process that died has left, or a link that somebody put there, which must not be followed.
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&fresh)?;

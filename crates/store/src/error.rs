@@ -55,9 +55,20 @@ pub enum StoreError {
     /// There is no space to write to.
     #[error("the disk is full")]
     DiskFull,
-    /// The database cannot be opened, read or written now: locked for too long, damaged. Never means "no".
+    /// The file of the database is damaged, or something else.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// The database cannot be opened, read or written now, as when it is locked for too long. Never means "no".
     #[error("the database is not available: {0}")]
     Unavailable(String),
+}
+
+impl StoreError {
+    /// What SQLite says, by the text that diesel passes on (`sqlite3_errstr`).
+    pub(crate) fn of_sqlite(text: String) -> Self {
+        let is_damaged = ["malformed", "not a database"].iter().any(|words| text.contains(words));
+        if is_damaged { Self::Damaged(text) } else { Self::Unavailable(text) }
+    }
 }
 
 /// The result of an operation on the store.
@@ -75,7 +86,7 @@ impl From<DieselError> for StoreError {
         // diesel passes SQLite's result code on as this text only (`sqlite3_errstr`).
         match &error {
             DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => Self::DiskFull,
-            _ => Self::Unavailable(error.to_string()),
+            _ => Self::of_sqlite(error.to_string()),
         }
     }
 }

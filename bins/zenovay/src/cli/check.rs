@@ -9,10 +9,12 @@ use zenovay_store::SqliteStore;
 
 use super::output::{Failure, Output};
 use crate::config::Config;
-use crate::data_dir::{DataDirError, ServerLock};
+use crate::data_dir::{self, DataDirError, ServerLock};
+use crate::runtime::ServeError;
 
 /// The configuration has been read and found valid by the time this runs.
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
+    data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let (metadata, mut faults) = check_metadata(config)?;
     let events = check_events(config)?;
     if let Events::Checked(verified) = &events {
@@ -58,14 +60,17 @@ enum Events {
 }
 
 fn check_events(config: &Config) -> Result<Events, Failure> {
-    if !config.data_dir.join("events.db").exists() {
+    let is_there = |name: &str| config.data_dir.join(name).exists();
+    if !is_there("events.db") && !is_there("events.db-wal") && !is_there("segments") {
         return Ok(Events::None);
     }
     // Held while the events are read, so that a server that is started meanwhile says what is going on.
     match ServerLock::acquire(&config.data_dir) {
         Err(DataDirError::Held(_)) => Ok(Events::InUse),
         Err(error) => Err(Failure::new(error)),
-        Ok(_lock) => verify(&config.data_dir).map(Events::Checked).map_err(Failure::new),
+        Ok(_lock) => {
+            verify(&config.data_dir).map(Events::Checked).map_err(|error| Failure::new(ServeError::from(error)))
+        }
     }
 }
 

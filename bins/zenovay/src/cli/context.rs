@@ -7,15 +7,17 @@ use zenovay_store::{SqliteStore, StoreError, TeamStore, UserStore, WebsiteStore}
 use super::output::Failure;
 use crate::config::Config;
 use crate::data_dir;
+use crate::runtime::what_to_do_about_metadata;
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(error)
+        Self::new(format_args!("{error}{}", what_to_do_about_metadata(&error)))
     }
 }
 
 /// Opens the metadata of `config`, which must be there.
 pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
+    data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let path = config.database_path();
     if !path.exists() {
         let path = path.display();

@@ -8,6 +8,7 @@ mod demo;
 mod key;
 mod output;
 mod password;
+mod repair;
 mod team;
 mod user;
 mod website;
@@ -56,6 +57,10 @@ enum Command {
     Key(key::Command),
     /// Verify the configuration, the metadata, and every stored event. Exits with 3 when something could not be looked at.
     Check,
+    /// Make events.db and the segment files belong together again: rebuild what is lost or damaged of events.db from files that
+    /// are whole, save the sound parts of damaged files, and list what cannot be saved (exit code 3). Deletes nothing: what is not
+    /// used goes to segments/orphaned and events.db.aside-N. Needs the server stopped.
+    Repair,
     /// Print every setting with its value and where it comes from.
     Config(Server),
 }
@@ -117,6 +122,7 @@ impl Cli {
             Command::Website(command) => website::run(command, &config, output),
             Command::Key(command) => key::run(command, &config, output),
             Command::Check => check::run(&config, output),
+            Command::Repair => repair::run(&config, output),
             Command::Serve(_) | Command::Demo(_) | Command::Config(_) => Ok(()),
         }
     }

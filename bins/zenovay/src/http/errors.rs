@@ -47,7 +47,7 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::NotFound(_) => Self::from(Denial::InvalidKey),
             StoreError::DiskFull => Self::unavailable("The disk is full", SOON_S),
-            StoreError::Unavailable(cause) => {
+            StoreError::Unavailable(cause) | StoreError::Damaged(cause) => {
                 tracing::error!(cause, "the metadata store is not available");
                 Self::unavailable("The request cannot be checked now", SOON_S)
             }

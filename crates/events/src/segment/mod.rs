@@ -30,10 +30,13 @@
 //! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the place, length and XXH3-64 of each
 //! column chunk and the rows of each website. Reading a column takes its chunk with one read, verifies the checksum and
 //! decodes; the file's footer is only for other programs. A file is never trusted beyond what the catalog says of it:
-//! shorter, longer or changed, it is an error and not a smaller number.
+//! shorter, longer or changed, it is an error and not a smaller number. The file says the same of itself, see `entry.rs`: that
+//! is what a lost catalog is rebuilt from.
 
 mod digest;
+mod entry;
 pub(crate) mod hybrid;
+mod origin;
 mod pages;
 mod read;
 mod source;
@@ -43,6 +46,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use parking_lot::Mutex;
@@ -52,6 +56,8 @@ use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
 
 pub(crate) use digest::{DigestMeta, StoredDigest};
+pub(crate) use entry::{StoreId, decode_meta, encode_meta, read_own, store_of};
+pub(crate) use origin::{Batches, Origin};
 pub(crate) use read::{Coded, TextColumn, Values};
 pub(crate) use source::{HeadSource, Keep, Source};
 pub(crate) use write::{Target, WriteError, write};
@@ -155,9 +161,23 @@ pub(crate) struct SegmentMeta {
     pub(crate) groups: Vec<GroupMeta>,
     /// Sorted by website, row group and first row.
     pub(crate) sites: Vec<SiteRange>,
+    /// Which batches of the log it has the rows of.
+    pub(crate) origin: Origin,
+    /// What stands behind the row groups. `None` in files of format 2, and in what a file says of itself.
+    pub(crate) tail: Option<Tail>,
 }
 
-/// [`SegmentMeta`] as version 2 of the catalog has it: how long dictionaries are when they are unpacked is not in it.
+/// The end of a file: what it says of itself, and Parquet's footer. No query reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tail {
+    /// Where it begins.
+    pub(crate) offset: u64,
+    /// XXH3-64 of its bytes.
+    pub(crate) hash: u64,
+}
+
+/// [`SegmentMeta`] as version 2 of the catalog has it: how long dictionaries are when they are unpacked is not in it, nor
+/// what the file says of itself.
 #[derive(Deserialize)]
 pub(crate) struct SegmentMeta2 {
     id: u64,
@@ -198,7 +218,8 @@ impl From<SegmentMeta2> for SegmentMeta {
             digest,
         };
         let SegmentMeta2 { id, position, rows, bytes, groups, sites } = old;
-        Self { id, position, rows, bytes, groups: groups.into_iter().map(group).collect(), sites }
+        let (groups, origin) = (groups.into_iter().map(group).collect(), Origin::of_old(id));
+        Self { id, position, rows, bytes, groups, sites, origin, tail: None }
     }
 }
 
@@ -222,6 +243,7 @@ impl SegmentMeta {
         };
         self.groups.iter().all(is_group_sound)
             && self.sites.iter().all(is_site_sound)
+            && self.tail.is_none_or(|tail| tail.offset <= self.bytes)
             && self.sites.is_sorted_by_key(|site| (site.website, site.group, site.start))
     }
 }
@@ -303,12 +325,25 @@ pub(crate) struct Segment {
     /// The first damage that was found.
     damage: OnceLock<SegmentError>,
     text_bytes: OnceLock<u64>,
+    is_scrubbed: AtomicBool,
 }
 
 impl Segment {
     pub(crate) fn new(segments_dir: &Path, meta: SegmentMeta) -> Self {
         let path = segments_dir.join(file_name(meta.id));
-        Self { meta, path, file: Mutex::new(None), damage: OnceLock::new(), text_bytes: OnceLock::new() }
+        Self::at(path, meta)
+    }
+
+    /// A segment whose file has another name than it gets.
+    pub(crate) fn at(path: PathBuf, meta: SegmentMeta) -> Self {
+        Self {
+            meta,
+            path,
+            file: Mutex::new(None),
+            damage: OnceLock::new(),
+            text_bytes: OnceLock::new(),
+            is_scrubbed: AtomicBool::new(false),
+        }
     }
 
     /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
@@ -339,6 +374,16 @@ impl Segment {
 
     pub(crate) fn is_damaged(&self) -> bool {
         self.damage.get().is_some()
+    }
+
+    /// Compares the bytes of the file with their checksums, once. `false` when that was done before, or is of no use any more.
+    pub(crate) fn scrub(&self) -> bool {
+        if self.is_damaged() || self.is_scrubbed.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        // What is found is kept and in the log; what cannot be read for another reason is met again.
+        let _ = self.verify_bytes();
+        true
     }
 
     /// Looks whether the file is there and as long as it was, without opening it: that may take as long as the disk likes.
@@ -372,7 +417,11 @@ impl Segment {
         if let Some(file) = &*self.file.lock() {
             return Ok(Arc::clone(file));
         }
-        let opened = File::open(&self.path).map_err(|error| self.unreadable(&error))?;
+        // Registered a moment ago it may not have its name yet, or get it between two looks.
+        let opened = File::open(&self.path)
+            .or_else(|_| File::open(self.path.with_extension("tmp")))
+            .or_else(|_| File::open(&self.path))
+            .map_err(|error| self.unreadable(&error))?;
         let bytes = opened.metadata().map_err(|error| self.unreadable(&error))?.len();
         if bytes != self.meta.bytes {
             return Err(self.error(format_args!("has {bytes} bytes instead of {}", self.meta.bytes)));
@@ -385,13 +434,26 @@ impl Segment {
     pub(crate) fn remove_file(&self) -> std::io::Result<()> {
         // A file that cannot be opened cannot be read by anyone either.
         let _ = self.file();
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        // First the name that it loses when it gets the other.
+        remove_if_there(&self.path.with_extension("tmp"))?;
+        remove_if_there(&self.path)
     }
 }
 
+/// Removes a file, or finds that there is none.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the file of a registered segment.
 pub(crate) fn file_name(id: u64) -> String {
     format!("{id:016x}.parquet")
+}
+
+/// The name of a file that is being written, and until it is registered.
+pub(crate) fn temporary_name(id: u64) -> String {
+    format!("{id:016x}.tmp")
 }

@@ -10,8 +10,9 @@ use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, RLE_DICTIONARY, unpacked_dictionary_bytes};
-use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, hybrid};
+use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, Tail, hybrid};
 
 /// The codes of some rows, and what they stand for.
 #[derive(Debug, Clone)]
@@ -193,22 +194,59 @@ impl Segment {
         self.meta.groups.get(group as usize).map_or(0, |group| group.rows as usize)
     }
 
-    /// Reads every column of every row group as queries would.
+    /// Reads every byte of the file, and every column of every row group as queries would.
     pub(crate) fn verify(&self) -> Result<(), SegmentError> {
         for group in (0..).take(self.meta.groups.len()) {
-            let rows = 0..self.group_rows(group);
-            for column in ColumnId::all() {
-                match column {
-                    // Not decoded by queries either; its checksum is compared all the same.
-                    ColumnId::Website => self.pages(group, column).map(drop)?,
-                    ColumnId::At => self.read_at(group, rows.clone()).map(drop)?,
-                    _ => self.read(group, column, rows.clone()).map(drop)?,
-                }
+            self.verify_group(group)?;
+        }
+        self.verify_tail()
+    }
+
+    /// Reads every column of a row group as queries would.
+    pub(crate) fn verify_group(&self, group: u32) -> Result<(), SegmentError> {
+        let rows = 0..self.group_rows(group);
+        for column in ColumnId::all() {
+            match column {
+                // Not decoded by queries either; its checksum is compared all the same.
+                ColumnId::Website => self.pages(group, column).map(drop)?,
+                ColumnId::At => self.read_at(group, rows.clone()).map(drop)?,
+                _ => self.read(group, column, rows.clone()).map(drop)?,
             }
-            if self.read_digest(group)?.is_some() {
-                self.read_ids(group, ColumnId::Visitor)?;
-                self.read_ids(group, ColumnId::Session)?;
+        }
+        if self.read_digest(group)?.is_some() {
+            self.read_ids(group, ColumnId::Visitor)?;
+            self.read_ids(group, ColumnId::Session)?;
+        }
+        Ok(())
+    }
+
+    /// Compares every byte of the file with its checksum, without decoding anything.
+    pub(crate) fn verify_bytes(&self) -> Result<(), SegmentError> {
+        for group in &self.meta.groups {
+            for chunk in &group.chunks {
+                self.bytes(chunk.offset, chunk.bytes, chunk.hash)?;
             }
+            if let Some(digest) = group.digest {
+                self.bytes(digest.offset, digest.bytes, digest.hash)?;
+            }
+        }
+        self.verify_tail()
+    }
+
+    /// Reads what no query reads: both ends of the file.
+    pub(crate) fn verify_tail(&self) -> Result<(), SegmentError> {
+        let file = self.file()?;
+        let mut magic = [0; 4];
+        file.read_exact_at(&mut magic, 0).map_err(|error| self.unreadable(&error))?;
+        if magic != *PARQUET_MAGIC {
+            return Err(self.error("does not begin as a Parquet file"));
+        }
+        let Some(tail) = self.meta.tail else { return Ok(()) };
+        let found = Tail::read(&file, tail.offset, self.meta.bytes).map_err(|error| self.unreadable(&error))?;
+        if found != tail {
+            return Err(
+                self.error("damaged in its footer: other programs may not open it, zenovay's answers are right")
+            );
         }
         Ok(())
     }

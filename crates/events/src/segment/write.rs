@@ -18,7 +18,7 @@ use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::{ColumnCloseResult, get_column_writer, get_typed_column_writer};
 use parquet::data_type::Int64Type;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath};
@@ -26,9 +26,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Dimension, EventKind, WebsiteId};
 
 use super::digest::{DictionaryHashes, Digester, Ready};
+use super::entry::{STORE_KEY, encode_own};
 use super::{
-    ChunkMeta, Coded, ColumnId, DESCRIPTOR, DigestMeta, GroupMeta, Keep, SCHEMA, SegmentError, SegmentMeta, SiteRange,
-    Source, Values, hybrid, ranges_of, read, websites_of,
+    ChunkMeta, Coded, ColumnId, DESCRIPTOR, DigestMeta, GroupMeta, Keep, Origin, SCHEMA, SegmentError, SegmentMeta,
+    SiteRange, Source, StoreId, Tail, Values, hybrid, ranges_of, read, remove_if_there, websites_of,
 };
 use crate::intern::{IdMap, IdSet};
 use crate::rows::{BaseRows, Ids};
@@ -69,11 +70,13 @@ impl From<ParquetError> for WriteError {
 }
 
 /// What is to be written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target<'a> {
     pub(crate) path: &'a Path,
+    pub(crate) store: StoreId,
     pub(crate) id: u64,
     pub(crate) position: u64,
+    pub(crate) origin: Origin,
     /// The most rows of a row group. A website with an eighth of them has row groups of its own; row groups that websites
     /// share are closed at a quarter: a small website is read by decoding no more than that.
     pub(crate) group_rows: usize,
@@ -89,10 +92,14 @@ pub(crate) fn write(
     keep: Keep<'_>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
-    let Target { path, id, position, .. } = target;
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let (path, store, id, position) = (target.path, target.store, target.id, target.position);
+    let origin = target.origin.clone();
+    // What an earlier try left, or a link that somebody put there, which must not be followed.
+    remove_if_there(path)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
     let schema = SCHEMA.clone().map_err(ParquetError::General)?;
-    let writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
+    let mut writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
+    writer.append_key_value_metadata(KeyValue::new(STORE_KEY.to_owned(), store.to_string()));
     let mut groups = Groups::new(writer, sources, target, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
         groups.add_website(website, keep)?;
@@ -104,12 +111,16 @@ pub(crate) fn write(
         std::fs::remove_file(path)?;
         return Ok(None);
     }
+    sites.sort_by_key(|range| (range.website, range.group, range.start));
+    let offset = writer.bytes_written() as u64;
+    let mut meta = SegmentMeta { id, position, rows, bytes: offset, groups, sites, origin, tail: None };
+    writer.write_all(&encode_own(&meta, store)?)?;
     writer.finish()?;
     drop(writer);
     file.sync_all()?;
-    let bytes = file.metadata()?.len();
-    sites.sort_by_key(|range| (range.website, range.group, range.start));
-    Ok(Some(SegmentMeta { id, position, rows, bytes, groups, sites }))
+    meta.bytes = file.metadata()?.len();
+    meta.tail = Some(Tail::read(&file, offset, meta.bytes)?);
+    Ok(Some(meta))
 }
 
 fn properties() -> WriterProperties {

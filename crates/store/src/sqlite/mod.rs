@@ -70,7 +70,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NewerSchema`] when a newer program wrote it, [`StoreError::Unavailable`] when it cannot be opened.
+    /// [`StoreError::NewerSchema`] when a newer program wrote it, [`StoreError::Damaged`] when it is not what was written,
+    /// [`StoreError::Unavailable`] when it cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
         create_private(path)?;
         let url = path.to_str().ok_or_else(|| StoreError::Invalid {
@@ -88,7 +89,7 @@ impl SqliteStore {
             .connection_timeout(WAIT)
             .connection_customizer(Box::new(Settings))
             .build(ConnectionManager::new(url))
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            .map_err(|error| StoreError::of_sqlite(error.to_string()))?;
         let mut counting = connect(url)?;
         counting.batch_execute("PRAGMA synchronous = NORMAL")?;
         let wal_index = WalIndex::open(path)
@@ -185,7 +186,7 @@ fn create_private(path: &Path) -> Result<()> {
 }
 
 fn connect(url: &str) -> Result<SqliteConnection> {
-    let mut conn = SqliteConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let mut conn = SqliteConnection::establish(url).map_err(|error| StoreError::of_sqlite(error.to_string()))?;
     set_up(&mut conn)?;
     Ok(conn)
 }
@@ -210,7 +211,7 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Settings {
 /// Brings the schema up to date. Runs inside the transaction of its caller, so of two programs that start together one
 /// migrates and the other finds it done.
 fn migrate(conn: &mut SqliteConnection) -> Result<()> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable(error.to_string());
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::of_sqlite(error.to_string());
     let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
     let is_known = |version: &diesel::migration::MigrationVersion<'_>| {
