@@ -106,11 +106,11 @@ fn a_store_and_database_of_904fc4c_open_answer_merge_and_upgrade() {
     let check = site.cli(&["check"]);
     assert!(check.to_string().contains("ok"), "{check}");
 
-    // Each second the head becomes a small segment, until the old ones are merged with them.
+    // Each second the head becomes a small segment, until the old ones are merged with them or written anew.
     let server = site.serve();
     let started = Instant::now();
     let mut sent = 0;
-    while !segment_files(&site.data_dir).is_disjoint(&old) {
+    while sent < 5 || !segment_files(&site.data_dir).is_disjoint(&old) {
         assert!(started.elapsed() < PATIENCE * 2, "never merged: {:?}", segment_files(&site.data_dir));
         let body = pageview("example.com", "/after", &format!("session-after-{sent}"));
         let address = format!("10.0.{}.{}", sent / 250, sent % 250);
@@ -132,6 +132,15 @@ fn a_store_and_database_of_904fc4c_open_answer_merge_and_upgrade() {
     assert_eq!(server.views_by_path(&site.website_id, &site.key).get("/after"), Some(&sent));
     let team_key = fixture.facts["team_key"].as_str().expect("a key");
     assert_eq!(server.get("/api/external/v1/websites", team_key)["data"]["total"], 3);
+    assert!(server.terminate().success());
+
+    // The files that were written anew say what is in them.
+    std::fs::remove_file(site.data_dir.join("events.db")).expect("it can be removed");
+    let repair = site.run(&["repair"], "");
+    assert_eq!(repair.status.code(), Some(3), "keys of deduplication are lost: {repair:?}");
+    let server = site.serve();
+    fixture.assert_answers_the_same(&server);
+    assert_eq!(server.views_by_path(&site.website_id, &site.key).get("/after"), Some(&sent));
     assert!(server.terminate().success());
     site.cli(&["check"]);
     let key = site.cli(&["key", "show", fixture.facts["key_id"].as_str().expect("an id")]);
