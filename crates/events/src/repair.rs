@@ -353,9 +353,18 @@ struct Chosen {
     left: Vec<(Candidate, String)>,
 }
 
-fn choose(old: &Old, mut candidates: Vec<Candidate>, report: &mut Repaired) -> Chosen {
-    candidates.sort_by_key(|file| (file.damage.is_some(), std::cmp::Reverse(file.meta.id), !file.is_named));
+fn choose(old: &Old, candidates: Vec<Candidate>, report: &mut Repaired) -> Chosen {
     let mut chosen = Chosen { taken: Vec::new(), left: Vec::new() };
+    let (mut candidates, hopeless): (Vec<_>, Vec<_>) =
+        candidates.into_iter().partition(|file| file.damage.is_none() || file.sound_rows() > 0);
+    for file in hopeless.into_iter().filter(|file| !file.is_orphaned) {
+        let why = format!("is damaged: {}", file.damage.as_deref().unwrap_or_default());
+        if !file.is_named {
+            report.lost.push(format!("{}: {why}: {}", file.name, describe(file.meta.sites.iter())));
+        }
+        chosen.left.push((file, why));
+    }
+    candidates.sort_by_key(|file| (file.damage.is_some(), std::cmp::Reverse(file.meta.id), !file.is_named));
     for file in candidates {
         let cover = Origin::union(chosen.taken.iter().map(|taken| &taken.meta.origin));
         if !cover.meets(&file.meta.origin) {
@@ -386,7 +395,8 @@ fn choose(old: &Old, mut candidates: Vec<Candidate>, report: &mut Repaired) -> C
     let cover = Origin::union(chosen.taken.iter().map(|taken| &taken.meta.origin));
     let is_taken = |segment: &SegmentMeta| cover.has_all(&segment.origin);
     for segment in old.segments.iter().filter(|segment| !is_taken(segment)) {
-        report.lost.push(format!("{}: {}", file_name(segment.id), describe(segment.sites.iter())));
+        let name = file_name(segment.id);
+        report.lost.push(format!("segments/{name}: {}", describe(segment.sites.iter())));
     }
     chosen
 }
@@ -441,16 +451,17 @@ impl Repair<'_> {
             && strays.is_empty()
             && self.old.connection.is_none()
             && !self.dir.join(format!("{FILE_NAME}-wal")).exists();
-        let is_same = self.old.is_whole
-            && strays.is_empty()
-            && left.is_empty()
+        let is_right = self.old.is_whole
             && kept.len() == batches
             && taken.len() == self.old.segments.len()
-            && taken.iter().all(|file| file.is_named && file.damage.is_none());
-        if is_same || is_nothing_there {
+            && taken.iter().all(|file| file.is_named && file.damage.is_none())
+            && left.iter().all(|(file, _)| file.meta.id < self.old.next_segment);
+        report.is_changed = !(is_right || is_nothing_there) || !strays.is_empty() || !left.is_empty();
+        if is_right || is_nothing_there {
+            strays.extend(left.into_iter().map(|(file, why)| (file.path, why)));
+            self.set_aside(strays, report)?;
             return Ok(taken.into_iter().map(|file| file.meta).collect());
         }
-        report.is_changed = true;
 
         let store = self.store.unwrap_or_else(|| self.new_store());
         let mut next_segment = self.old.next_segment;
@@ -606,6 +617,9 @@ impl Repair<'_> {
             let path = path.to_owned();
             move |error| RepairError::Write { path, error }
         };
+        if files.is_empty() {
+            return Ok(());
+        }
         for (path, why) in files {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&orphaned).map_err(io_error(&orphaned))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

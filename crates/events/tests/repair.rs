@@ -254,7 +254,8 @@ fn files_of_another_store_are_refused_and_set_aside() {
     fs::copy(&foreign, mixed.path().join("segments/00000000000000bb.parquet")).unwrap();
     assert_refused(mixed.path(), |error| matches!(error, OpenError::Strangers { files, .. } if files.len() == 1));
     let repaired = repair(mixed.path()).unwrap();
-    assert_eq!((repaired.set_aside.len(), repaired.lost.len()), (2, 0), "{repaired:?}");
+    assert_eq!((repaired.set_aside.len(), repaired.lost.len()), (1, 0), "{repaired:?}");
+    assert!(!mixed.path().join("events.db.aside-1").exists(), "that one was right");
     let aside = mixed.path().join("segments/orphaned/00000000000000bb.parquet");
     assert_eq!(fs::read(aside).unwrap(), fs::read(&foreign).unwrap());
     assert_whole(mixed.path(), &all(0..340));
@@ -310,6 +311,27 @@ fn sound_row_groups_of_a_damaged_file_are_saved() {
         drop(store);
         assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
         assert!(!repair(dir.path()).unwrap().is_changed);
+    }
+}
+
+/// Nothing of it is sound. Sabotage: take files without a sound row group.
+#[test]
+fn a_file_that_is_lost_is_told_once() {
+    for without_catalog in [false, true] {
+        let dir = TempDir::new().unwrap();
+        sealed(dir.path());
+        let file = segment_files(dir.path()).remove(1);
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        if without_catalog {
+            fs::remove_file(events_db(dir.path())).unwrap();
+        }
+        let repaired = repair(dir.path()).unwrap();
+        let lost: Vec<_> = repaired.lost.iter().filter(|lost| lost.contains("40 rows of website")).collect();
+        assert_eq!(lost.len(), 1, "{repaired:?}");
+        assert!(dir.path().join("segments/orphaned/0000000000000002.parquet").exists());
+        assert_whole(dir.path(), &all(0..300));
     }
 }
 
