@@ -156,12 +156,18 @@ fn keep_dropped_agents(state: &AppState) -> Result<(), TaskError> {
 
 /// Removes the events of websites that were deleted, by any process.
 fn delete_websites(state: &AppState) -> Result<(), TaskError> {
+    let mut failed = Ok(());
     for id in state.store.deleted_websites()? {
-        state.events.delete_website(id)?;
+        // The damage of one website keeps no other from being removed.
+        if let Err(error) = state.events.delete_website(id) {
+            tracing::warn!(website = %id, %error, "events of a deleted website stay");
+            failed = Err(error.into());
+            continue;
+        }
         state.store.mark_events_deleted(id)?;
         tracing::info!(website = %id, "events of a deleted website removed");
     }
-    Ok(())
+    failed
 }
 
 /// Tells in the log and the metrics when the clock is not believed.
