@@ -17,8 +17,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::FromSql;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::types::{FromSql, Value};
+use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 use zenovay_domain::{Timestamp, WebsiteId};
 
 use crate::catalog::{Replaced, file_names, refuse_link, segments_dir};
@@ -582,9 +582,9 @@ impl Repair<'_> {
             for (seq, payload) in contents.batches {
                 transaction.execute("INSERT INTO batches VALUES (?1, ?2)", params![seq.cast_signed(), payload])?;
             }
-            let are_keys_whole = self.old.connection.as_ref().is_some_and(|old| copy_keys(old, &transaction).is_ok());
+            let is_rest_whole = self.old.connection.as_ref().is_some_and(|old| copy_rest(old, &transaction).is_ok());
             transaction.commit()?;
-            Ok(are_keys_whole)
+            Ok(is_rest_whole)
         })();
         if !written.map_err(io::Error::other)? {
             report.lost.push("idempotency keys of the last days: a repeated delivery may be stored again".to_owned());
@@ -644,14 +644,37 @@ struct Contents<'a> {
     next_segment: u64,
 }
 
-/// Copies idempotency keys up to what cannot be read.
-fn copy_keys(old: &Connection, new: &Connection) -> Result<(), rusqlite::Error> {
-    let mut select = old.prepare("SELECT website, key, body, received_at FROM idempotency")?;
-    let mut insert = new.prepare("INSERT OR IGNORE INTO idempotency VALUES (?1, ?2, ?3, ?4)")?;
+/// Copies everything that is not rebuilt: idempotency keys, and whatever else the tables of the log hold. Of a damaged
+/// table what comes before the damage; the first damage is the error.
+fn copy_rest(old: &Connection, new: &Connection) -> Result<(), rusqlite::Error> {
+    let tables = |connection: &Connection| -> Result<BTreeSet<String>, rusqlite::Error> {
+        connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?
+            .query_map([], |row| row.get(0))?
+            .collect()
+    };
+    let known = tables(old)?;
+    let mut damage = Ok(());
+    for table in tables(new)?.intersection(&known).filter(|table| !REBUILT.contains(&table.as_str())) {
+        let copied = copy_table(old, new, table);
+        damage = damage.and(copied);
+    }
+    damage
+}
+
+/// The tables that a repair writes itself.
+const REBUILT: [&str; 4] = ["batches", "runs", "segments", "replaced"];
+
+/// Copies the rows of `table` that are not there yet.
+fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), rusqlite::Error> {
+    let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
+    let places = vec!["?"; columns].join(", ");
+    let mut insert = new.prepare(&format!("INSERT OR IGNORE INTO {table} VALUES ({places})"))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let (website, key, body): (Vec<u8>, Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        insert.execute(params![website, key, body, row.get::<_, i64>(3)?])?;
+        let values = (0..columns).map(|column| row.get::<_, Value>(column)).collect::<Result<Vec<_>, _>>()?;
+        insert.execute(params_from_iter(values))?;
     }
     Ok(())
 }
