@@ -56,10 +56,6 @@ test-rust:
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
 
-# The tests of what must never happen, many more times: minutes.
-test-long:
-    ZENOVAY_DAMAGES=1000 cargo test --locked --package zenovay-events --test damage
-
 # z.js in a real Chromium against the real server.
 test-tracker: assets
     cargo build --locked --package zenovay
@@ -84,3 +80,4 @@ fuzz SECONDS="60" *TARGETS:
 # The long versions of the tests: an hour and more.
 test-long:
     SIMULATED_CRASHES=100000 cargo test --release --locked --package zenovay-events --test simulated_crash
+    ZENOVAY_DAMAGES=1000 cargo test --release --locked --package zenovay-events --test damage
