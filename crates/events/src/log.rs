@@ -130,11 +130,11 @@ pub(crate) struct PoisonedLog {
 /// appended to, because it is gone.
 pub(crate) struct Log {
     connection: Connection,
-    path: PathBuf,
+    path: Box<Path>,
     next_seq: u64,
     sealed_seq: u64,
     /// The first batch of each run that committed some of those that are not sealed, ascending; the present run is last.
-    runs: Vec<(u64, u64)>,
+    runs: Box<[(u64, u64)]>,
     /// Whether the present run is in the file. It gets there with its first batch: nothing is written before, so that a full
     /// disk keeps no store from opening.
     is_run_noted: bool,
@@ -311,10 +311,10 @@ impl Log {
         let lowest_seq = lowest.map_or(last_seq + 1, i64::cast_unsigned);
         let log = Self {
             connection,
-            path: path.to_owned(),
+            path: path.into(),
             next_seq: last_seq + 1,
             sealed_seq,
-            runs,
+            runs: runs.into(),
             is_run_noted: false,
             lowest_seq,
             unsaved_bytes: 0,
