@@ -125,7 +125,7 @@ pub(crate) fn run_sealer(inner: &Weak<Inner>, bell: &Bell) {
 
 /// The merging thread.
 pub(crate) fn run_merger(inner: &Weak<Inner>, bell: &Bell) {
-    let mut patience = PERIOD;
+    let mut patience = PERIOD * 5;
     while bell.wait(patience) {
         patience = PERIOD * 60;
         let Some(inner) = inner.upgrade() else { return };

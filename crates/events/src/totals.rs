@@ -348,9 +348,9 @@ mod tests {
         {
             std::fs::copy(fixture.join(name), dir.path().join(place)).unwrap();
         }
-        let Opened { log, segments, .. } = Log::open(dir.path()).unwrap();
+        let Opened { log, named, .. } = Log::open(dir.path(), Purpose::Look).unwrap();
         drop(log);
-        let segment = Segment::new(&dir.path().join("segments"), segments[0].clone());
+        let segment = Segment::new(&dir.path().join("segments"), named.segments[0].clone());
         let digests = (0..8).map(|group| segment.read_digest(group).unwrap().unwrap());
         assert!(digests.map(|known| known.digest.open.len()).sum::<usize>() > 7, "sessions reach over row groups");
 
@@ -365,7 +365,7 @@ mod tests {
         let hours = Question::Series { interval: zenovay_domain::Interval::Hour, zone: zenovay_domain::Zone::utc() };
         let query = Query { question: hours, ..overview(0, DAY_MS) };
         assert_eq!(ask(dir.path(), &query), Ok(oracle::answer(&events(), &query)));
-        damage_all_but(dir.path(), &read_by_totals(&segments[0]));
+        damage_all_but(dir.path(), &read_by_totals(&named.segments[0]));
         let all = overview(0, ROWS * MINUTE_MS);
         assert_eq!(ask(dir.path(), &all), Ok(oracle::answer(&events(), &all)), "without a look at rows");
     }
