@@ -81,3 +81,4 @@ fuzz SECONDS="60" *TARGETS:
 test-long:
     SIMULATED_CRASHES=100000 cargo test --release --locked --package zenovay-events --test simulated_crash
     ZENOVAY_DAMAGES=1000 cargo test --release --locked --package zenovay-events --test damage
+    HOSTILE_CONNECTIONS=2000 cargo test --release --locked --package zenovay --test hostile -- --nocapture
