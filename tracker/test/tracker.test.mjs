@@ -919,9 +919,11 @@ test("what happens while offline is kept, in order and with its time, for as lon
   assert.deepEqual([(await server.page("/offline/one")).views, (await server.page("/offline/two")).views], [1, 1]);
   const time = () => tab.reports.filter(({ body }) => body.url.includes("/offline/") && body.engagement_ms);
   while (!time().some(({ body }) => body.url.endsWith("two"))) await tab.answered(tab.reports.length + 1);
-  // Ten minutes of the first page are one report, not twenty.
-  const [first] = time();
-  assert.ok(first.body.url.endsWith("one") && first.body.engagement_ms >= 560_000 && first.body.engagement_ms <= 600_000, JSON.stringify(first.body));
+  await tab.settled();
+  // Ten minutes of the first page are a report or two, not twenty; one report can say ten minutes at most.
+  const one = time().filter(({ body }) => body.url.endsWith("one"));
+  const engaged = one.reduce((sum, { body }) => sum + body.engagement_ms, 0);
+  assert.ok(one.length <= 2 && engaged >= 599_000 && engaged <= 601_000, `${one.length} reports of ${engaged} ms`);
   await tab.context.close();
 });
 
