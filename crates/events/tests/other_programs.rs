@@ -93,10 +93,11 @@ fn made_up(site: u8, number: usize) -> Event {
     let mut event = event(kind, at, visitor, session, &[]);
     for (position, &dimension) in Dimension::ALL.iter().enumerate() {
         let text = match dimension {
-            // Ten pages, page n viewed n times as often as page 1, so that their order has no ties.
+            // Ten pages, page n viewed n times as often as page 1, so that their order has no ties; in the spelling that
+            // ingest stores.
             Dimension::Path => {
                 let page = (1..=10).find(|page| number % 55 < page * (page + 1) / 2).unwrap();
-                format!("/{page}{}", if page == 7 { "/ü" } else { "" })
+                format!("/{page}{}", if page == 7 { "/%C3%BC" } else { "" })
             }
             Dimension::Properties if number.is_multiple_of(3) => format!(r#"{{"n":{},"plan":"ü"}}"#, number % 5),
             Dimension::Properties => String::new(),
