@@ -26,14 +26,14 @@ pub struct EmbeddedConfig {
     pub group_bytes: usize,
     /// The head is sealed into a segment when it has this many rows. Default 131,072, the largest row group.
     pub seal_rows: u64,
-    /// The head is sealed when its rows and their texts take this many bytes, about. Default 32 MiB.
+    /// The head is sealed when its rows and their texts take this many bytes, about. Default 24 MiB.
     pub seal_bytes: u64,
     /// The head is sealed when its oldest row arrived this many milliseconds ago. Default one hour.
     pub seal_age_ms: i64,
     /// Appends are refused with [`crate::AppendError::QueueFull`] while the head, with what is being sealed, has this
     /// many rows: the bound on memory when sealing cannot keep up or the disk is full. Default 524,288.
     pub head_rows_max: u64,
-    /// The same bound in bytes. Default 80 MiB.
+    /// The same bound in bytes. Default 56 MiB.
     pub head_bytes_max: u64,
     /// Most events that may wait for the writer. Default 65,536.
     pub queue_rows: usize,
@@ -72,10 +72,10 @@ impl EmbeddedConfig {
             group_rows: 131_072,
             group_bytes: 8 << 20,
             seal_rows: 131_072,
-            seal_bytes: 32 << 20,
+            seal_bytes: 24 << 20,
             seal_age_ms: 3_600_000,
             head_rows_max: 524_288,
-            head_bytes_max: 80 << 20,
+            head_bytes_max: 56 << 20,
             queue_rows: 65_536,
             queue_bytes: 16 << 20,
             commit_rows: 8_192,
