@@ -75,6 +75,7 @@ impl Maintenance {
                 report("dropped bots", keep_dropped_agents(&state));
                 if ends {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
+                    report("folded strings", note_folded(&state));
                     return;
                 }
             }

@@ -170,7 +170,8 @@ fn show(
     // How many events had a string stored as `(other)`.
     let day_of = |folded: &Folded| folded.day.to_string().chars().take(10).collect::<String>();
     let folded = store.folded(website.id)?;
-    let members = |folded: &Folded| json!({ "day": day_of(folded), "column": folded.column, "events": folded.events });
+    let members =
+        |folded: &Folded| json!({ "day": day_of(folded), "column": folded.column.as_str(), "events": folded.events });
     result["folded"] = folded.iter().map(members).collect();
     output.result(&result, || {
         let mut flat = result.clone();

@@ -200,3 +200,73 @@ pub fn encoding(headers: &HeaderMap) -> Option<&str> {
         (Some(_), Some(_)) => Some("several"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_millis(20);
+
+    async fn request(bytes: usize) -> (HeaderMap, Payload) {
+        let request =
+            TestRequest::default().insert_header((header::CONTENT_LENGTH, bytes)).set_payload(vec![b' '; bytes]);
+        let (request, mut payload) = request.to_http_parts();
+        (request.headers().clone(), Payload::from_request(&request, &mut payload).await.expect("a payload"))
+    }
+
+    /// Sabotage: leave the counting of a hit out.
+    #[actix_web::test]
+    async fn hits_share_their_memory_and_small_ones_are_read_all_the_same() {
+        let bodies = Bodies::default();
+        let mut held = Vec::new();
+        let refused = loop {
+            let (headers, payload) = request(64 * 1024).await;
+            match bodies.read_hit(&headers, payload, 64 * 1024, WITHIN).await {
+                Ok(body) => held.push(body),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(refused.reason, RefusalReason::Overloaded);
+        assert_eq!(held.len(), HITS_BYTES / (60 * 1024));
+        let (headers, payload) = request(UNCOUNTED_BYTES).await;
+        assert!(bodies.read_hit(&headers, payload, 64 * 1024, WITHIN).await.is_ok(), "a small one");
+        held.clear();
+        let (headers, payload) = request(64 * 1024).await;
+        assert!(bodies.read_hit(&headers, payload, 64 * 1024, WITHIN).await.is_ok(), "it is given back");
+    }
+
+    /// Sabotage: read first and wait then.
+    #[actix_web::test]
+    async fn batches_wait_for_each_other_before_they_are_read() {
+        let bodies = Bodies::default();
+        let length = 4 << 20;
+        let mut held = Vec::new();
+        for _ in 0..BATCHES_BYTES / length {
+            let (headers, payload) = request(length).await;
+            held.push(bodies.read_batch(&headers, payload, length, WITHIN).await.expect("a body"));
+        }
+        let (headers, payload) = request(length).await;
+        let refused = bodies.read_batch(&headers, payload, length, WITHIN).await.map(|body| body.bytes.len());
+        assert_eq!(refused.map_err(|refusal| refusal.reason), Err(RefusalReason::Overloaded));
+        let (headers, payload) = request(length).await;
+        let waiting = bodies.read_batch(&headers, payload, length, Duration::from_secs(60));
+        held.pop();
+        assert_eq!(waiting.await.map(|body| body.bytes.len()).ok(), Some(length));
+        // One that is longer than all may be together is read alone.
+        held.clear();
+        let (headers, payload) = request(BATCHES_BYTES + 1).await;
+        assert!(bodies.read_batch(&headers, payload, 64 << 20, WITHIN).await.is_ok());
+    }
+
+    #[actix_web::test]
+    async fn long_batches_are_worked_on_one_at_a_time() {
+        let bodies = Bodies::default();
+        let first = bodies.long_batch(WITHIN).await.expect("a turn");
+        assert!(bodies.long_batch(WITHIN).await.is_err());
+        drop(first);
+        assert!(bodies.long_batch(WITHIN).await.is_ok());
+    }
+}
