@@ -210,11 +210,12 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_millis(20);
 
-    async fn request(bytes: usize) -> (HeaderMap, Payload) {
+    async fn request(bytes: usize) -> (HttpRequest, Payload) {
         let request =
             TestRequest::default().insert_header((header::CONTENT_LENGTH, bytes)).set_payload(vec![b' '; bytes]);
         let (request, mut payload) = request.to_http_parts();
-        (request.headers().clone(), Payload::from_request(&request, &mut payload).await.expect("a payload"))
+        let payload = Payload::from_request(&request, &mut payload).await.expect("a payload");
+        (request, payload)
     }
 
     /// Sabotage: leave the counting of a hit out.
