@@ -91,7 +91,6 @@ impl AppState {
         let reset_format = config.ratelimit_reset_format;
         let shell = Shell { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
         Self {
-            connections: Arc::new(Connections::new(config, shell)),
             clock,
             directory: CachedDirectory::new(Arc::clone(&store)),
             store,
@@ -102,6 +101,8 @@ impl AppState {
             refused_keys: Box::new(MemoryKeyLimiter::new()),
             addresses: Box::new(MemoryAddressLimiter::new(limits)),
             metrics: Metrics::install(&config.data_dir),
+            // Its gauge is on the page from the start: after the line above.
+            connections: Arc::new(Connections::new(config, shell)),
             refusals_per_minute: config.auth_requests_per_minute.as_u32(),
             has_local_metrics: config.metrics_listen.is_none()
                 && config.public_url.is_none()
