@@ -93,9 +93,17 @@ impl Events {
             Self::None => "none yet".to_owned(),
             Self::InUse => "not checked, because a server is running on them; stop it to check them".to_owned(),
             Self::Checked(verified) => format!(
-                "ok, {} rows in {} segments of {} bytes, {} rows in the log",
-                verified.segment_rows, verified.segments, verified.segment_bytes, verified.log_rows
+                "ok, {} in {} of {}, {} in the log",
+                counted(verified.segment_rows, "row"),
+                counted(verified.segments, "segment"),
+                counted(verified.segment_bytes, "byte"),
+                counted(verified.log_rows, "row")
             ),
         }
     }
+}
+
+/// `1 row`, `2 rows`.
+fn counted(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
