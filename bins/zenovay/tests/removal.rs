@@ -1,5 +1,6 @@
-//! SIGKILL in the middle of deleting a website and of retention, by the real binary: strace kills the server when one of its
-//! threads comes to its n-th sync, rename or removal of a file, for each n there is.
+//! SIGKILL in the middle of deleting a website, of hiding by retention, and of removing what was hidden long enough, by the
+//! real binary: strace kills the server when one of its threads comes to its n-th sync, rename or removal of a file, for
+//! each n there is.
 
 mod process;
 
@@ -7,89 +8,160 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use process::{Site, not_possible_here};
-use zenovay_domain::{Clock, SystemClock};
+use process::{Server, Site, not_possible_here};
+use zenovay_domain::{Clock, ManualClock, SystemClock, Timestamp};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, Kept, RETENTION_GRACE_DAYS, Retained};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const DAY_MS: i64 = 86_400_000;
+const RETENTION_DAYS: i64 = 30;
 
 /// Views of each kind in each of the parts that are sealed by themselves.
 const PER_PART: usize = 40;
 const PARTS: usize = 3;
+/// Views of each kind.
+const VIEWS: usize = PARTS * PER_PART;
 
 /// SECURITY D16. Sabotage: mark the events of a website as deleted before they are; remove segment files before their
-/// replacements are registered.
+/// replacements are registered; note a removal as done before it is.
 #[test]
-fn deletion_and_retention_survive_sigkill_at_every_sync_rename_and_removal() {
-    const TEST: &str = "killed removals";
-    match Command::new("strace").args(["-e", "trace=none", "true"]).output() {
-        Ok(output) if output.status.success() => {}
-        other => return not_possible_here(TEST, &format!("strace: {other:?}")),
+fn deletion_and_removal_survive_sigkill_at_every_sync_rename_and_unlink() {
+    if !can_trace("killed removals") {
+        return;
     }
     let directory = tempfile::tempdir().expect("a directory");
     let mut site = Site::create(&directory.path().join("template"), directory.path(), "");
     let (deleted_id, deleted_code) = site.create_website("deleted.example");
-    fill(&site, &deleted_code);
+    fill(&site, &[("new", "example.com", &site.tracking_code, 2), ("old", "example.com", &site.tracking_code, 40)]);
+    fill(&site, &[("deleted", "deleted.example", &deleted_code, 2), ("other", "example.com", &site.tracking_code, 3)]);
     site.cli(&["website", "delete", &deleted_id, "--yes"]);
-    let mut config = std::fs::read_to_string(&site.config).expect("the configuration");
-    // The table of the plan stands last.
-    config.push_str("retention_days = 30\n");
-    std::fs::write(&site.config, config).expect("the configuration can be written");
+    hide_long_ago(&site);
+    set_retention(&site, true);
 
     let template = site.data_dir.clone();
+    site.data_dir = directory.path().join("data");
+    let is_removed = |page: &Page, data_dir: &Path| {
+        assert!(page.rows >= 2 * VIEWS, "events that stay are gone: {page:?}");
+        page.rows == 2 * VIEWS && files(data_dir) == page.segments
+    };
+    let kills = kill_everywhere(&site, &template, &is_removed, |when| {
+        let server = site.serve();
+        wait_until(&server, when, || {
+            page(&server.metrics_address()).is_some_and(|page| is_removed(&page, &site.data_dir))
+        });
+        check_views(&server, &site, &["new", "other"], when);
+        server.kill();
+    });
+    eprintln!("{kills} kills");
+    // Each of six segments is rewritten, with two syncs, a rename and a removal.
+    assert!(kills >= 24, "{kills}");
+}
+
+/// What was hidden by halves is hidden after the next start, nothing is removed, and everything comes back when the plan
+/// keeps it. Sabotage: remove at once.
+#[test]
+fn hiding_survives_sigkill_at_every_sync_rename_and_unlink() {
+    if !can_trace("killed hiding") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut site = Site::create(&directory.path().join("template"), directory.path(), "");
+    fill(&site, &[("new", "example.com", &site.tracking_code, 2), ("old", "example.com", &site.tracking_code, 40)]);
+
+    let template = site.data_dir.clone();
+    site.data_dir = directory.path().join("data");
+    set_retention(&site, true);
+    let kills = kill_everywhere(&site, &template, &|page, _| page.hidden_rows == VIEWS, |when| {
+        for (is_kept_short, labels) in [(true, &["new"][..]), (false, &["new", "old"])] {
+            set_retention(&site, is_kept_short);
+            let server = site.serve();
+            wait_until(&server, when, || {
+                server.views_by_path(&site.website_id, &site.key).len() == labels.len() * VIEWS
+            });
+            check_views(&server, &site, labels, when);
+            let page = page(&server.metrics_address()).expect("the page");
+            assert_eq!(page.rows, 2 * VIEWS, "{when}");
+            server.kill();
+        }
+        set_retention(&site, true);
+    });
+    eprintln!("{kills} kills");
+    assert!(kills >= 2, "{kills}");
+}
+
+fn can_trace(test: &str) -> bool {
+    match Command::new("strace").args(["-e", "trace=none", "true"]).output() {
+        Ok(output) if output.status.success() => true,
+        other => {
+            not_possible_here(test, &format!("strace: {other:?}"));
+            false
+        }
+    }
+}
+
+/// Serves copies of `template` as the data of `site` and kills the server at every call, before or after `is_done`; then
+/// hands each to `check` with words for when it was. Gives the number of kills.
+fn kill_everywhere(
+    site: &Site,
+    template: &Path,
+    is_done: &dyn Fn(&Page, &Path) -> bool,
+    check: impl Fn(&str),
+) -> usize {
     let mut kills = 0;
     for calls in ["fsync,fdatasync", "rename,renameat,renameat2", "unlink,unlinkat"] {
         for number in 1.. {
-            site.data_dir = directory.path().join("data");
-            copy_dir(&template, &site.data_dir);
-            let was_killed = serve_until_killed(&site, calls, number);
-            kills += u32::from(was_killed);
-            let server = site.serve();
-            let started = Instant::now();
-            while is_removed(&server.metrics_address(), &site.data_dir) != Some(true) {
-                assert!(started.elapsed() < PATIENCE, "not removed after {calls} {number}\n{}", server.log());
-                std::thread::park_timeout(Duration::from_millis(2));
-            }
-            let stored = server.views_by_path(&site.website_id, &site.key);
-            for part in 0..PARTS {
-                for number in 0..PER_PART {
-                    let path = format!("/new/{part}/{number}");
-                    assert_eq!(stored.get(&path), Some(&1), "{path}, killed at {calls} {number}");
-                }
-            }
-            assert_eq!(stored.len(), PARTS * PER_PART, "killed at {calls} {number}: {stored:?}");
-            server.kill();
+            copy_dir(template, &site.data_dir);
+            let was_killed = serve_until_killed(site, calls, number, is_done);
+            kills += usize::from(was_killed);
+            check(&format!("killed at {calls} {number}"));
             std::fs::remove_dir_all(&site.data_dir).expect("the directory goes");
             if !was_killed {
                 break;
             }
         }
     }
-    eprintln!("{kills} kills");
-    // Three segments are rewritten twice, each with two syncs, a rename and a removal.
-    assert!(kills >= 12, "{kills}");
+    kills
 }
 
-/// New and old events of one website and events of another one, in segments that hold all three.
-fn fill(site: &Site, deleted_code: &str) {
+fn wait_until(server: &Server, when: &str, is_done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_done() {
+        assert!(started.elapsed() < PATIENCE, "never done, {when}\n{}", server.log());
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// Exactly the views of these labels are stored, each once.
+fn check_views(server: &Server, site: &Site, labels: &[&str], when: &str) {
+    let stored = server.views_by_path(&site.website_id, &site.key);
+    for label in labels {
+        for part in 0..PARTS {
+            for number in 0..PER_PART {
+                let path = format!("/{label}/{part}/{number}");
+                assert_eq!(stored.get(&path), Some(&1), "{path}, {when}");
+            }
+        }
+    }
+    assert_eq!(stored.len(), labels.len() * VIEWS, "{when}: {stored:?}");
+}
+
+/// Views of these labels, domains and tracking codes, so many days ago, in segments that hold all.
+fn fill(site: &Site, views: &[(&str, &str, &str, i64)]) {
     let now = SystemClock.now().as_millis();
     for part in 0..PARTS {
         let server = site.serve();
         let mut connection = server.connect();
-        for (code, domain, label, at) in [
-            (site.tracking_code.as_str(), "example.com", "new", now - 2 * DAY_MS),
-            (site.tracking_code.as_str(), "example.com", "old", now - 40 * DAY_MS),
-            (deleted_code, "deleted.example", "deleted", now - 2 * DAY_MS),
-        ] {
+        for (label, domain, code, days_ago) in views {
             let row = |number: usize| {
                 serde_json::json!({
                     "type": "pageview",
-                    "ts": at + number as i64,
+                    "ts": now - days_ago * DAY_MS + number as i64,
                     "visitorId": format!("visitor {number}"),
-                    "sessionId": format!("session {part} {number}"),
+                    "sessionId": format!("session {label} {part} {number}"),
                     "props": { "url": format!("https://{domain}/{label}/{part}/{number}") },
                 })
             };
@@ -104,9 +176,39 @@ fn fill(site: &Site, deleted_code: &str) {
     }
 }
 
-/// Starts the server under strace, which kills it at the given call of a thread. `false` when it got through its removals
-/// and ended by itself.
-fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
+/// Makes the server keep thirty days, or everything.
+fn set_retention(site: &Site, is_kept_short: bool) {
+    let config = std::fs::read_to_string(&site.config).expect("the configuration");
+    let kept_days = format!("retention_days = {RETENTION_DAYS}\n");
+    let mut config = config.replace(&kept_days, "");
+    if is_kept_short {
+        // The table of the plan stands last.
+        config.push_str(&kept_days);
+    }
+    std::fs::write(&site.config, config).expect("the configuration can be written");
+}
+
+/// Leaves the store as a server does that keeps thirty days and ran on each of the last thirty days but today: what is older
+/// is hidden, and more than a tenth, so that its removal waits for today.
+fn hide_long_ago(site: &Site) {
+    let now = SystemClock.now();
+    let store =
+        EmbeddedStore::open(EmbeddedConfig::new(&site.data_dir), Arc::new(ManualClock::new(now))).expect("a store");
+    let today = now.as_millis().div_euclid(DAY_MS) * DAY_MS;
+    let since = Some(Timestamp::from_millis(today - RETENTION_DAYS * DAY_MS));
+    let kept = [Kept { website: site.website_id.parse().expect("an id"), since }];
+    let mut told = Vec::new();
+    for days_ago in (1..=RETENTION_GRACE_DAYS + 1).rev() {
+        let then = now.plus_millis(-days_ago * DAY_MS);
+        store.retain(&kept, Some(then), &mut |what| told.push(what)).expect("hidden");
+        store.remove_hidden(then, &mut |what| told.push(what)).expect("not removed");
+    }
+    assert!(matches!(told[..], [Retained::Hidden { .. }, Retained::Waiting { .. }]), "{told:?}");
+}
+
+/// Starts the server under strace, which kills it at the given call of a thread. `false` when `is_done` came true and it
+/// ended by itself.
+fn serve_until_killed(site: &Site, calls: &str, number: u32, is_done: &dyn Fn(&Page, &Path) -> bool) -> bool {
     let mut child = Command::new("strace")
         .args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
         .arg(format!("inject={calls}:signal=KILL:when={number}"))
@@ -124,8 +226,8 @@ fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
     if listens {
         let address = line.trim().strip_prefix("listening on http://").expect("the only line");
         let started = Instant::now();
-        while is_removed(address, &site.data_dir) == Some(false) {
-            assert!(started.elapsed() < PATIENCE, "neither removed nor killed at {calls} {number}");
+        while page(address).is_some_and(|page| !is_done(&page, &site.data_dir)) {
+            assert!(started.elapsed() < PATIENCE, "neither done nor killed at {calls} {number}");
             std::thread::park_timeout(Duration::from_millis(2));
         }
         // What is left to do, such as to note that it is done, can still be its end.
@@ -138,20 +240,35 @@ fn serve_until_killed(site: &Site, calls: &str, number: u32) -> bool {
     !child.wait().expect("strace ends").success()
 }
 
-/// Whether the store has neither old nor deleted events and no file of them; `None` when the server is gone.
-fn is_removed(address: &str, data_dir: &Path) -> Option<bool> {
+/// What the metrics say.
+#[derive(Debug)]
+struct Page {
+    rows: usize,
+    segments: usize,
+    /// Since the start.
+    hidden_rows: usize,
+}
+
+/// The metrics of the server at `address`; `None` when it is gone.
+fn page(address: &str) -> Option<Page> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut page = String::new();
     stream.read_to_string(&mut page).ok()?;
-    let gauge = |name: &str| {
+    let number = |name: &str| {
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
         Some(line.parse::<f64>().expect("a number") as usize)
     };
-    let rows = gauge("zenovay_segment_rows")? + gauge("zenovay_head_rows")?;
-    assert!(rows >= PARTS * PER_PART, "events that stay are gone: {rows} rows");
-    let files = std::fs::read_dir(data_dir.join("segments")).expect("segments").count();
-    Some(rows == PARTS * PER_PART && files == gauge("zenovay_segments")?)
+    Some(Page {
+        rows: number("zenovay_segment_rows")? + number("zenovay_head_rows")?,
+        segments: number("zenovay_segments")?,
+        hidden_rows: number("zenovay_retention_hidden_rows_total").unwrap_or(0),
+    })
+}
+
+/// How many segment files there are.
+fn files(data_dir: &Path) -> usize {
+    std::fs::read_dir(data_dir.join("segments")).expect("segments").count()
 }
 
 fn copy_dir(from: &Path, to: &Path) {
