@@ -175,7 +175,7 @@ pub enum MetricKind {
 
 /// Every metric of the server: its name, what it is, and one sentence. `docs/operations.md` explains each. A counter or
 /// histogram that has no labels exists from the start, with zero; those with labels are begun where their labels are
-/// known, in [`begin`].
+/// known, when the recorder is installed.
 pub const METRICS: &[(&str, MetricKind, &str)] = &[
     (
         "zenovay_ingest_outcomes_total",

@@ -53,10 +53,11 @@ fn overloaded() -> Refusal {
 }
 
 impl Bodies {
-    /// The body of a hit, see [`read`]. It is counted as it comes.
+    /// The body of a hit. It is read up to `max_bytes`, has to arrive `within` this time, and is counted as it comes.
     ///
     /// # Errors
-    /// Those of [`read`]; `Overloaded` when the bodies of all hits together are too long.
+    /// The refusals of bodies: too large, too slow, cut off, an encoding or type that is not taken; `Overloaded` when the
+    /// bodies of all hits together are too long.
     pub async fn read_hit(
         &self,
         req: &HttpRequest,
@@ -84,10 +85,10 @@ impl Bodies {
         Ok(Counted { bytes, _permit: permit })
     }
 
-    /// The body of a batch, see [`read`]. It waits for its turn before anything is read.
+    /// The body of a batch, as of a hit. It waits for its turn before anything is read.
     ///
     /// # Errors
-    /// Those of [`read`]; `Overloaded` when its turn does not come `within` the time that it has to arrive.
+    /// Those of `read_hit`; `Overloaded` when its turn does not come `within` the time that it has to arrive.
     pub async fn read_batch(
         &self,
         req: &HttpRequest,

@@ -18,7 +18,7 @@ const CHUNK_EXTRAS_MAX_BYTES: usize = 4 * 1_024;
 pub enum Refused {
     /// The head breaks a rule of HTTP; what it breaks.
     Head(&'static str),
-    /// The head is longer than [`HEAD_MAX_BYTES`] or has too many headers.
+    /// The head is longer than `HEAD_MAX_BYTES` or has too many headers.
     HeadTooLarge,
     /// The head did not arrive in time.
     HeadTooSlow,

@@ -42,7 +42,7 @@ pub struct Patience {
     /// From an answer to the first byte of the next request.
     pub idle: Duration,
     /// To take what was written, counted while something waits: in each such time a client must take
-    /// [`stream::WRITE_STEP_BYTES`] or all of it.
+    /// `stream::WRITE_STEP_BYTES` or all of it.
     pub write: Duration,
 }
 
