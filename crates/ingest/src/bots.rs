@@ -150,7 +150,7 @@ static NAMES: [(&str, BotClass, &str); 8] = [
     (r"(?i:bot)s?(?:[^A-Za-z]|$)|[bB]ots?[A-Z]|^(?i:bot)|(?i:robot)", BotClass::Crawler, "bot"),
     (r"(?i)crawl", BotClass::Crawler, "crawl"),
     (r"(?i)spider", BotClass::Crawler, "spider"),
-    (r"(?i)\+ ?https?:|\+ ?www\.", BotClass::Crawler, "+http"),
+    (r"(?i)\+ ?(?:https?:|www\.|mailto:)|\+ ?[\w.-]+@[\w-]+\.", BotClass::Crawler, "+http"),
     // A driven browser is no server's agent.
     (r"(?i)headless", BotClass::Crawler, "headless"),
     // A program's work, or an address without the plus: a bot's when a page sends it; a server may say so of itself.
@@ -170,9 +170,21 @@ fn names_itself(agent: &str) -> Verdict {
     }
     let found = SET.matches(&without_models(agent));
     match found.iter().next().and_then(|index| NAMES.get(index)) {
+        Some((_, BotClass::Library, _)) if is_in_app(agent) => Verdict::NONE,
         Some(&(_, class, rule)) => Verdict { class, reason: BotReason::NamesItself, rule },
         None => Verdict::NONE,
     }
+}
+
+/// Whether `agent` is that of the browser in an application on somebody's phone. Its name may say what the application is for:
+/// one that scans codes or shows what a sensor monitors.
+fn is_in_app(agent: &str) -> bool {
+    static APPLE: LazyLock<Regex> = LazyLock::new(|| {
+        // Safari itself has a version before `Mobile`.
+        Regex::new(r"^Mozilla/5\.0 \(iP(?:hone|ad|od)[^)]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\) Mobile/")
+            .unwrap_or_else(|error| panic!("APPLE: {error}"))
+    });
+    agent.contains("; wv)") || APPLE.is_match(agent)
 }
 
 /// `agent` without the names that would be misread: the model of an Android device, which may be any word, the makers and
