@@ -114,7 +114,8 @@ pub fn parse_agent(agent: &str) -> Agent {
     }
     let extractor = extractor();
     let browser = extractor.ua.extract(agent).filter(|found| found.family != "Other");
-    let os = extractor.os.extract(agent).filter(|found| found.os != "Other");
+    // A Nintendo 3DS says that it is like an iPhone.
+    let os = extractor.os.extract(agent).filter(|found| found.os != "Other" && !agent.contains(" like iPhone)"));
     let named = os.as_ref().map(|os| (&*os.os, version(os.major.as_deref(), os.minor.as_deref())));
     let (os, os_version) = named.unwrap_or_else(|| other_system(agent));
     Agent {
@@ -178,6 +179,7 @@ fn browser_name(family: &str) -> &str {
 fn os_title(name: &str) -> &str {
     match name {
         "Mac OS X" => "macOS",
+        "Web0S" => "webOS",
         "Ubuntu" | "Debian" | "Fedora" | "Linux Mint" | "Arch Linux" | "Red Hat" | "SUSE" => "Linux",
         other => other,
     }
@@ -254,7 +256,8 @@ fn device_class(agent: &str, os: &str) -> &'static str {
         {
             "mobile"
         }
-        "Linux" if mobile => "mobile",
+        "Mac OS X" => "desktop",
+        _ if mobile => "mobile",
         _ => "desktop",
     }
 }
