@@ -153,10 +153,10 @@ impl<'a> WebUrl<'a> {
                 "utm_term" => &mut campaign.term,
                 "utm_content" => &mut campaign.content,
                 other => {
-                    if let Some((network, names_click)) = AdClick::from_parameter(other) {
+                    if let Some((known, network, names_click)) = AdClick::from_parameter(other) {
                         campaign.ad_click.get_or_insert(network);
                         if names_click && campaign.click == 0 {
-                            campaign.click = Marks::number(&value);
+                            campaign.click = Marks::number(&format!("{known}={value}"));
                         }
                     }
                     continue;
@@ -350,10 +350,9 @@ const AD_CLICKS: &[(&str, AdClick, bool)] = &[
 ];
 
 impl AdClick {
-    /// The network that marks clicks with the parameter `name`, and whether its value names the click.
-    fn from_parameter(name: &str) -> Option<(Self, bool)> {
-        let row = AD_CLICKS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
-        row.map(|&(_, network, names_click)| (network, names_click))
+    /// The row of the parameter `name`, in any case: its name, the network, and whether its value names the click.
+    fn from_parameter(name: &str) -> Option<(&'static str, Self, bool)> {
+        AD_CLICKS.iter().copied().find(|(known, ..)| name.eq_ignore_ascii_case(known))
     }
 }
 
@@ -488,6 +487,9 @@ mod tests {
         }
         let both = |id: &str| WebUrl::parse(format!("https://e.com/?gad_source=1&gclid={id}")).unwrap().campaign();
         assert_ne!(both("x").click, both("y").click);
+        let click = |query: &str| WebUrl::parse(format!("https://e.com/?{query}")).unwrap().campaign().click;
+        assert_ne!(click("gclid=x"), click("msclkid=x"), "two networks that use one id");
+        assert_eq!(click("gclid=x"), click("GCLID=x"));
     }
 
     #[test]
@@ -504,7 +506,7 @@ mod tests {
                 term: "t".into(),
                 content: "c".into(),
                 ad_click: Some(AdClick::Social),
-                click: Marks::number("9"),
+                click: Marks::number("ttclid=9"),
                 is_cut: false,
             }
         );
