@@ -92,11 +92,11 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
     let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
-    fields.at_ms = timestamp(m, Known::Ts);
-    if fields.at_ms.is_none() {
-        m.problem("ts", "Is required");
-    } else if fields.at_ms.is_some_and(|ms| ms < 0) {
-        m.problem("ts", "Must not be before 1970");
+    match timestamp(m, Known::Ts) {
+        Ok(Some(ms)) if ms < 0 => m.problem("ts", "Must not be before 1970"),
+        Ok(Some(ms)) => fields.at_ms = Some(ms),
+        Ok(None) => m.problem("ts", "Is required"),
+        Err(problem) => m.problem("ts", problem),
     }
     fields.visitor_id = m.text(&[Known::BatchVisitorId], text("Visitor id", true, 1, 255));
     fields.session_id = m.text(&[Known::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(first.fields.campaign.source, "x");
         let fields = &request.events[1].as_ref().unwrap_err().fields;
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
-        assert_eq!(names, ["props.p", "props.url", "serverContext.clientIp", "sessionId", "ts", "type", "visitorId"]);
+        assert_eq!(names, ["props.p", "serverContext.clientIp", "sessionId", "ts", "type", "visitorId"]);
         assert_eq!(request.events[2].as_ref().unwrap_err().reason, RefusalReason::InvalidField);
     }
 

@@ -232,7 +232,7 @@ fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.language = m.text(&[Known::Language], cut("Language", 100, Mend::Description));
     fields.screen_width = screen_width(m);
     campaign(m, fields);
-    fields.at_ms = timestamp(m, Known::Timestamp);
+    fields.at_ms = own_time(m);
     fields.idempotency_key = m.text(&[Known::EventId], required_if_there("Event id"));
     properties(m, fields);
 }
@@ -242,7 +242,7 @@ fn heartbeat<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
     fields.url = url(m, Known::Url, false);
     fields.user_agent = m.text(&[Known::UserAgent], rule("User agent", 2048));
-    fields.at_ms = timestamp(m, Known::Timestamp);
+    fields.at_ms = own_time(m);
 }
 
 impl<'a> ParsedHit<'a> {
@@ -307,8 +307,12 @@ pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Known, is_required: bool) -
             }
             Some(url)
         }
-        Err(error) => {
+        Err(error) if is_required => {
             m.problem(name.as_str(), error.to_string());
+            None
+        }
+        Err(_) => {
+            m.mends.insert(Mend::Value);
             None
         }
     }
@@ -390,24 +394,38 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
     }
 }
 
-/// Milliseconds since 1970, or RFC 3339 text.
-pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Known) -> Option<i64> {
+/// The time that a hit or heartbeat gives of itself. Where it cannot be read, the time of arrival stands.
+fn own_time(m: &mut Members<'_, '_>) -> Option<i64> {
+    match timestamp(m, Known::Timestamp) {
+        Ok(at) => at,
+        Err(_) => {
+            m.mends.insert(Mend::Value);
+            None
+        }
+    }
+}
+
+/// Milliseconds since 1970, or RFC 3339 text. A value of another type is noted.
+///
+/// # Errors
+/// What is wrong with a number or text that is no time.
+pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Known) -> Result<Option<i64>, &'static str> {
     let value = m.take(&[name]).1;
     if let Some(text) = value.as_text() {
-        match DateTime::parse_from_rfc3339(text) {
-            Ok(at) => return Some(at.timestamp_millis()),
-            Err(_) => m.problem(name.as_str(), "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z"),
-        }
-        return None;
+        let at = DateTime::parse_from_rfc3339(text)
+            .map_err(|_| "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z")?;
+        return Ok(Some(at.timestamp_millis()));
     }
     match value {
-        Raw::Int(ms) => return Some(ms),
-        Raw::Float(ms) if ms.abs() < 9e15 => return Some(ms as i64),
-        Raw::Absent | Raw::Null => {}
-        Raw::Float(_) => m.problem(name.as_str(), "Must be milliseconds since 1970"),
-        other => m.problem(name.as_str(), format!("Must be milliseconds since 1970, not {}", other.kind())),
+        Raw::Int(ms) => Ok(Some(ms)),
+        Raw::Float(ms) if ms.abs() < 9e15 => Ok(Some(ms as i64)),
+        Raw::Float(_) => Err("Must be milliseconds since 1970"),
+        Raw::Absent | Raw::Null => Ok(None),
+        other => {
+            m.problem(name.as_str(), format!("Must be milliseconds since 1970, not {}", other.kind()));
+            Ok(None)
+        }
     }
-    None
 }
 
 /// Properties from `event_data` and what revenue and identify events carry beside it.
@@ -499,7 +517,7 @@ pub(crate) mod tests {
         let wrong = "{\"session_id\":1,\"url\":[],\"user_agent\":true,\"device_type\":{},\"browser\":null,\"os\":1.5,\
                      \"event_type\":1,\"event_name\":{},\"event_data\":[],\"title\":1,\"referrer\":1,\
                      \"language\":1,\"screen_width\":\"1\",\"timestamp\":{},\"event_id\":1,\"cookieless\":\"yes\",\
-                     \"utm_source\":1,\"revenue\":\"1\",\"engagement_ms\":\"1\",\"scroll_depth\":101}";
+                     \"utm_source\":1,\"revenue\":\"1\",\"engagement_ms\":\"1\",\"scroll_depth\":\"101\"}";
         let fields = problems(wrong);
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
         assert_eq!(
@@ -541,12 +559,44 @@ pub(crate) mod tests {
         assert_eq!(problems(&body)["session_id"], "Session id too short (min 8 characters)");
     }
 
+    /// Of the right type, and of no use: the event is kept without it.
+    #[test]
+    fn what_cannot_be_read_of_an_optional_field_is_left_out() {
+        for member in [
+            r#""timestamp":"yesterday""#,
+            r#""timestamp":"""#,
+            r#""timestamp":"2026-06-13""#,
+            r#""timestamp":1e18"#,
+            r#""screen_width":-1"#,
+            r#""screen_width":1e9"#,
+            r#""engagement_ms":-0.5"#,
+            r#""scroll_depth":100.5"#,
+        ] {
+            let body = with(member);
+            let fields = parse_hit(body.as_bytes()).unwrap().validate().unwrap();
+            assert_eq!((fields.at_ms, fields.screen_width), (None, None), "{member}");
+            assert_eq!((fields.engagement_ms, fields.scroll_percent), (0, 0), "{member}");
+            assert_eq!(fields.mends.iter().collect::<Vec<_>>(), [Mend::Value], "{member}");
+        }
+    }
+
+    /// A byte order mark before a string comes of files that are read line by line.
+    #[test]
+    fn a_byte_order_mark_before_a_string_is_left_out() {
+        let body = S4_EXAMPLE.replace(r#": ""#, ": \"\u{feff}");
+        let fields = parse_hit(body.as_bytes()).unwrap().validate().unwrap();
+        assert_eq!(fields.kind, EventKind::Pageview);
+        assert_eq!(fields.url.unwrap().without_query(), "https://example.com/home");
+        assert_eq!(&*fields.session_id, "srv-session-abcdef");
+        assert_eq!(fields.user_agent.as_deref(), Some("MyServer/1.0"));
+    }
+
     #[test]
     fn limits_and_bad_values_are_refused_by_name() {
         for (member, field) in [
             (r#""event_id":"a\u0000b""#.to_owned(), "event_id"),
             (r#""event_type":"custom""#.to_owned(), "event_type"),
-            (r#""timestamp":"yesterday""#.to_owned(), "timestamp"),
+            (r#""timestamp":true"#.to_owned(), "timestamp"),
             (r#""url":"https://example.com/other""#.to_owned(), "url"),
             (r#""event_data":{"a":1,"a":2}"#.to_owned(), "event_data.a"),
             (r#""x":1,"x":2"#.to_owned(), "x"),
@@ -733,11 +783,20 @@ pub(crate) mod tests {
         for (body, field) in [
             ("{}", "session_id"),
             (r#"{"session_id":"1234567"}"#, "session_id"),
-            (r#"{"session_id":"12345678","engagement_ms":-1}"#, "engagement_ms"),
-            (r#"{"session_id":"12345678","scroll_depth":101}"#, "scroll_depth"),
-            (r#"{"session_id":"12345678","url":"/home"}"#, "url"),
+            (r#"{"session_id":"12345678","engagement_ms":"1"}"#, "engagement_ms"),
+            (r#"{"session_id":"12345678","url":7}"#, "url"),
         ] {
             assert!(parse(body).unwrap_err().fields.contains_key(field), "{body}");
+        }
+        for body in [
+            r#"{"session_id":"12345678","engagement_ms":-1}"#,
+            r#"{"session_id":"12345678","scroll_depth":101}"#,
+            r#"{"session_id":"12345678","url":"/home"}"#,
+            r#"{"session_id":"12345678","url":"about:srcdoc"}"#,
+        ] {
+            let beat = parse(body).unwrap();
+            assert_eq!((beat.engagement_ms, beat.scroll_percent, beat.url.is_none()), (0, 0, true), "{body}");
+            assert_eq!(beat.mends.iter().collect::<Vec<_>>(), [Mend::Value], "{body}");
         }
     }
 

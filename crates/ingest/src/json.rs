@@ -490,7 +490,9 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         match self.find(names) {
             // Nearly every text, read where it stands.
-            Some((_, Plain::Text(text))) if rule.is_plainly_kept(text) => Some(Cow::Borrowed(text)),
+            Some((_, Plain::Text(text))) if rule.is_plainly_kept(text) && !may_begin_with_mark(text) => {
+                Some(Cow::Borrowed(text))
+            }
             None if !rule.required => None,
             _ => self.checked_text(names, rule),
         }
@@ -500,7 +502,7 @@ impl<'a, 'p> Members<'a, 'p> {
     fn checked_text(&mut self, names: &[Known], rule: TextRule) -> Option<Cow<'a, str>> {
         let (name, value) = self.take(names);
         let has_nul = value.has_nul();
-        let problem = match value.into_text() {
+        let problem = match value.into_text().map(|text| self.without_mark(text)) {
             Ok(text) if rule.cut.is_some() && (has_nul || longer_than(&text, rule.max_chars)) => {
                 let kept = text.chars().filter(|&c| c != '\0').take(rule.max_chars).collect();
                 if has_nul {
@@ -528,6 +530,16 @@ impl<'a, 'p> Members<'a, 'p> {
         None
     }
 
+    /// `text` without byte order marks before it, which the lines of some files begin with.
+    fn without_mark(&mut self, text: Cow<'a, str>) -> Cow<'a, str> {
+        let kept = text.trim_start_matches('\u{feff}');
+        if kept.len() == text.len() {
+            return text;
+        }
+        self.mends.insert(Mend::Characters);
+        Cow::Owned(kept.to_owned())
+    }
+
     /// True or false; `false` when absent.
     pub(crate) fn flag(&mut self, name: Known) -> bool {
         match self.take(&[name]).1 {
@@ -540,7 +552,8 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// A number from `min` to `max`.
+    /// A number from `min` to `max`. `None` when it is absent, null or wrong, and when it is out of range, which costs nothing
+    /// but the number.
     pub(crate) fn number(&mut self, name: Known, min: f64, max: f64) -> Option<f64> {
         let value = match self.take(&[name]).1 {
             Raw::Int(value) => value as f64,
@@ -554,9 +567,7 @@ impl<'a, 'p> Members<'a, 'p> {
         if (min..=max).contains(&value) {
             return Some(value);
         }
-        let problem =
-            if max < f64::MAX { format!("Must be between {min} and {max}") } else { format!("Must be at least {min}") };
-        self.problem(name.as_str(), problem);
+        self.mends.insert(Mend::Value);
         None
     }
 
@@ -570,6 +581,11 @@ impl<'a, 'p> Members<'a, 'p> {
         }
         (name, Vec::new())
     }
+}
+
+/// Whether the first byte of `text` is that of a byte order mark.
+fn may_begin_with_mark(text: &str) -> bool {
+    text.as_bytes().first() == Some(&0xef)
 }
 
 /// Whether `text` has fewer than `chars` characters. A text has at least a fourth as many characters as bytes.

@@ -116,6 +116,8 @@ reasons! {
         PropertyValue = "property_value",
         /// A property without a name, with one of more than 100 characters, or beyond what an event has room for.
         Property = "property",
+        /// A number out of its range, or a time or URL that cannot be read, where there need be none: left out.
+        Value = "value",
         /// A byte order mark or a NUL that was left out, half a surrogate pair or a number beyond all bounds that was replaced.
         Characters = "characters",
         /// Two spellings of one field that differ: the documented one stands.
