@@ -52,6 +52,6 @@ export interface Core {
   /** What every report says of who it is from. */
   identity: () => Fields;
   /** Reports an event of this page. */
-  readonly event: (type: string, name?: unknown, properties?: unknown, extra?: Fields) => void;
+  readonly event: (type: string, name?: unknown, properties?: unknown, extra?: Fields | false) => void;
   order: (...order: Order) => void;
 }

@@ -109,10 +109,11 @@ export default (core: Core, waiting: Order[]) => {
   // Who a report is from: nobody is recognised, and nothing is stored, until the server says that the website allows it.
 
   const anonymous = { visitor: core.visitor, identity: core.identity };
-  /** Whether the page wants the visitor to be recognised now. */
+  /** Whether the page wants the visitor to be recognised, and the website was not asked yet or has not answered. */
   let wanted = core.cookieless === false;
-  /** Whether visitors are recognised, by what is stored or in memory where the browser refuses to store. */
-  let recognises = false;
+  /** Whether the visitor asked for it, which is remembered where the website allows it. */
+  let consented = false;
+  let asks = false;
   let mayStore = false;
   let settings: Settings = {};
   let memory = Object.create(null) as Record<string, string | undefined>;
@@ -120,7 +121,9 @@ export default (core: Core, waiting: Order[]) => {
   const stored = (key: string) => safely(() => localStorage.getItem(key))() ?? memory[key];
   const store = (key: string, value: string) => {
     memory[key] = value;
-    if (mayStore) safely(() => localStorage.setItem(key, value))();
+    if (!mayStore || safely(() => (localStorage.setItem(key, value), true))()) return;
+    // What cannot be replaced is out of date: the memory has what is true.
+    safely(() => localStorage.removeItem(key))();
   };
   const cookie = () => /(?:^|; )zv_vid=(\w+)/.exec(document.cookie)?.[1];
   const setCookie = (value: string, seconds: number) => {
@@ -134,13 +137,14 @@ export default (core: Core, waiting: Order[]) => {
     const id = visitor();
     if (mayStore) safely(() => setCookie(id, COOKIE_AGE_S))();
     const [last, at] = (stored("zv_sid") || "").split(".");
-    const session = last && now() - Number(at) < SESSION_GAP_MS ? last : core.randomId();
+    // What the page reported before the visitor was recognised is of the same visit.
+    const first = anonymous.identity().session_id as string;
+    const session = !last ? first : now() - Number(at) < SESSION_GAP_MS ? last : core.randomId();
     store("zv_sid", `${session}.${now()}`);
     return { session_id: session, visitor_id: id };
   };
 
   const recognise = () => {
-    recognises = true;
     core.visitor = visitor;
     core.identity = recognised;
   };
@@ -153,24 +157,28 @@ export default (core: Core, waiting: Order[]) => {
   };
 
   const forget = () => {
-    recognises = mayStore = false;
+    wanted = consented = mayStore = false;
     core.visitor = anonymous.visitor;
-    core.identity = anonymous.identity;
+    core.identity = undecided;
     core.renew();
     remove();
     safely(() => localStorage.removeItem("zv_consent"))();
   };
 
   /** Asks for the website's settings, and begins to recognise the visitor if they allow it. */
-  const begin = (consented?: boolean) => {
-    wanted = true;
+  const begin = () => {
+    // While disabled nothing is sent; the next report begins.
+    if (!wanted || asks || !core.active()) return;
+    asks = true;
     const asked = core.fetch?.(`${base}/load/${code}`, { __proto__: null, credentials: "omit" } as RequestInit);
     (asked || Promise.reject())
       .then((answer) => answer.json())
       .then(({ data }: { data?: Settings }) => (settings = data || {}))
       .catch((error) => log("no settings", error))
       .then(() => {
+        asks = false;
         if (!wanted || !core.active()) return;
+        wanted = false;
         log("settings", settings);
         if (settings.cookieless) forget();
         else if (settings.cookieless === false) {
@@ -186,13 +194,33 @@ export default (core: Core, waiting: Order[]) => {
       .catch((error) => log("error", error));
   };
 
+  const undecided = () => {
+    begin();
+    return anonymous.identity();
+  };
+
   const consent = (state: unknown) => {
     if (state === "denied") {
-      wanted = false;
       forget();
       core.release();
-    } else if (state === "granted" && !core.cookieless && !mayStore && core.active()) begin(true);
+    } else if (state === "granted" && !core.cookieless && !mayStore) {
+      wanted = consented = true;
+      begin();
+    }
   };
+
+  // What another page of the website removed is not stored again.
+  addEventListener(
+    "storage",
+    safely(({ key, newValue }: StorageEvent) => {
+      if (newValue !== null) return;
+      if (key === "zv_consent") consent("denied");
+      else if (key === "zv_sid" && mayStore) {
+        core.renew();
+        memory = Object.create(null);
+      }
+    }),
+  );
 
   // Links.
 
@@ -204,7 +232,9 @@ export default (core: Core, waiting: Order[]) => {
     // The address of a link in an SVG is an object.
     const href = (link.href as unknown as SVGAnimatedString)?.baseVal ?? link.href;
     if (!href) return;
-    const to = new URL(href, document.baseURI);
+    // Reads the address also on a page that replaced `URL`.
+    const to = document.createElement("a");
+    to.href = href;
     if (!/^https?:$/.test(to.protocol)) return;
     const isDownload = link.hasAttribute("download") || DOWNLOAD.test(to.pathname);
     const isOutbound = !isDownload && core.followsLinks && site(to.host) !== site(location.host);
@@ -217,9 +247,11 @@ export default (core: Core, waiting: Order[]) => {
     if (name === "answer") answered(first, second);
     else if (name === "click") followed(first, second);
     else if (name === "consent") consent(first);
-    else if (recognises) remove();
+    else remove();
   };
+  core.identity = undecided;
   core.order = safely(carryOut);
   for (const order of waiting.splice(0)) core.order(...order);
-  if (wanted || (core.cookieless === undefined && stored("zv_consent"))) begin();
+  wanted ||= core.cookieless === undefined && !!stored("zv_consent");
+  begin();
 };

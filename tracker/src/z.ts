@@ -9,7 +9,6 @@ declare const SCRIPT_VERSION: string;
 /** Names the build of `z-more.js` that belongs to this one. */
 declare const MORE_HASH: string;
 
-type Properties = Record<string, unknown>;
 type Command = (...args: unknown[]) => unknown;
 type Queue = { push: (...calls: ArrayLike<unknown>[]) => unknown } & Iterable<Iterable<unknown>>;
 
@@ -51,6 +50,7 @@ type Page = Window & {
     // What the page does to these later does not reach us.
     const { stringify } = JSON;
     const { now } = Date;
+    const { setTimeout } = page;
     const fetchNatively = page.fetch?.bind(page);
     const beaconNatively = nav.sendBeacon?.bind(nav);
 
@@ -85,7 +85,6 @@ type Page = Window & {
     if (page.zenovay?.version) return log("ignored: second tag", code);
     if (!/^ZV_\w+$/.test(code) || !base) return log("ignored: no tracking code");
 
-    const queues = [page.zenovay?.q, page.zenovayQueue];
     let enabled = true;
     /** The last recorded URL with its hash; when it or a manual call for it was last recorded. */
     let lastUrl = "";
@@ -97,15 +96,20 @@ type Page = Window & {
     let reported = 0;
     let visibleSince = 0;
     let engagedMs = 0;
-    let loads = false;
+    /** What became of the second script: 0 is not asked for, 1 is asked for, 2 is not there. */
+    let more = 0;
+    /** Whether the last report had no answer. */
+    let lost = false;
     /** Reports that wait to learn whether the visitor may be recognised: by the tag, or by consent given before. */
     let held: Report[] | undefined = (cookieless ?? !safely(() => localStorage.zv_consent)()) ? undefined : [];
     const orders: Order[] = [];
+    /** The commands that were called before the page is shown, in order. */
+    const queued: ArrayLike<unknown>[] = [];
 
     const randomId = () => {
       let id = "";
       const bytes = safely(() => crypto.getRandomValues(new Uint8Array(16)))();
-      for (let i = 0; i < 16; i++) id += ((bytes ? bytes[i]! : Math.random() * 256) + 256).toString(16).slice(1, 3);
+      for (let i = 16; i--; ) id += ((bytes ? bytes[i]! : Math.random() * 256) + 256).toString(16).slice(1, 3);
       return id;
     };
     let visitor: string;
@@ -132,38 +136,41 @@ type Page = Window & {
       // A file, or a frame without an address, is no page of a website.
       active: () => enabled && /^http/.test(location.protocol),
       post(report, leaving) {
-        const url = `${base}/e/${report.path}${code}`;
+        if (!core.active()) return;
+        const url = base + "/e/" + report.path + code;
         // A report that is sent again is from whom it was.
         const fields = (report.fields = {
           __proto__: null,
-          ...(report.fields.session_id ? undefined : core.identity()),
+          ...(!report.fields.session_id && core.identity()),
           ...report.fields,
         } as Fields);
         const text = stringify(fields);
-        log(fields.event_type || "heartbeat", fields);
+        log(report.path || fields.event_type, fields);
         if ((leaving || !fetchNatively) && beaconNatively?.(url, text)) return;
         // A text body needs no preflight.
         fetchNatively?.(url, { __proto__: null, method: "POST", body: text, keepalive: true, credentials: "omit" } as RequestInit)
           .then(
-            (answer) => {
+            safely((answer: Response) => {
               const { status } = answer;
+              lost = false;
               // The website does not take this page's reports: asking again would only fill the page's console.
               if (status === 401 || status === 403) {
-                log("refused", status);
+                log("refused");
                 enabled = false;
-              } else {
-                core.order("answer", report, answer);
-                loadMore();
-              }
+              } else order("answer", report, answer);
+            }),
+            () => {
+              lost = true;
+              if (more > 1) more = 0;
+              order("answer", report);
             },
-            () => core.order("answer", report),
           );
       },
-      release() {
+      release: safely(() => {
         const reports = held || [];
         held = undefined;
         for (const report of reports) core.post(report);
-      },
+      }),
       visitor: () => visitor,
       identity: () => ({ session_id: session, cookieless: true, opted_out: optedOut || undefined }),
       renew() {
@@ -178,30 +185,48 @@ type Page = Window & {
 
     core.renew();
 
-    /** Once: a page that does not allow the second script is not asked again. */
+    /** A page that does not allow the second script is asked once, a network that fails again after each failure. */
     const loadMore = () => {
-      if (loads || !enabled) return;
-      loads = true;
-      import(`${base}/z-more.js?${MORE_HASH}`)
-        .then((more: { default: (core: Core, orders: Order[]) => void }) => more.default(core, orders))
+      if (more) return;
+      more = 1;
+      import(base + "/z-more.js?" + MORE_HASH)
+        .then((script: { default: (core: Core, orders: Order[]) => void }) => script.default(core, orders))
         .catch((error) => {
           log("not loaded", error);
+          more = lost ? 0 : 2;
           core.release();
         });
+    };
+
+    const order = (...order: Order) => {
+      core.order(...order);
+      loadMore();
     };
 
     const send = (path: Report["path"], fields: Fields, leaving?: boolean) => {
       const report = { path, fields, at: now() };
       if (leaving) core.release();
       if (!held) return core.post(report, leaving);
-      if (!held.length) setTimeout(safely(core.release), IDENTITY_MS);
+      if (!held.length) setTimeout(core.release, IDENTITY_MS);
       held.push(report);
       loadMore();
     };
 
-    const event = (type: string, name?: unknown, properties?: unknown, extra?: Fields) => {
+    /** The members of objects that can be read. */
+    const members = (...objects: unknown[]) => {
+      const all: Fields = Object.create(null);
+      for (const object of objects)
+        safely(() => {
+          if (object && typeof object === "object")
+            for (const key of Object.keys(object)) safely(() => (all[key] = (object as Fields)[key]))();
+        })();
+      return all;
+    };
+
+    const event = (type: string, name?: unknown, properties?: unknown, extra?: Fields | false) => {
       if (!core.active()) return;
-      const { width, height } = screen;
+      // A page may have a global of this name.
+      const { width, height } = (page.screen || {}) as Screen;
       const fields = {
         __proto__: null,
         event_type: type,
@@ -227,16 +252,17 @@ type Page = Window & {
       fields.url = address(fields.url as string);
       fields.referrer = address(fields.referrer as string) || undefined;
       if (properties && typeof properties === "object") {
-        const data: Fields = (fields.event_data = Object.create(null));
+        const data = (fields.event_data = members(properties));
         let count = 0;
         let left = PROPERTIES_MAX_BYTES;
-        for (const key of Object.keys(properties)) {
-          let value = (properties as Properties)[key];
-          if (typeof value === "string") value = cut(value, 1_000);
-          if (!/^(string|number|boolean)$/.test(typeof value) || key.length > 100) continue;
-          // Bytes of UTF-8: each that is not ASCII is three characters here.
-          left -= encodeURI(stringify([key, value])).replace(/%../g, "1").length;
-          if (count++ < 50 && left > 0) data[key] = value;
+        for (const key in data) {
+          if (typeof data[key] === "string") data[key] = cut(data[key], 1_000);
+          if (/^(string|number|boolean)$/.test(typeof data[key]) && key.length <= 100) {
+            // Bytes of UTF-8: each that is not ASCII is three characters here.
+            left -= encodeURI(stringify([key, data[key]])).replace(/%../g, "1").length;
+            if (count++ < 50 && left > 0) continue;
+          }
+          delete data[key];
         }
       }
       send("", fields);
@@ -246,6 +272,7 @@ type Page = Window & {
       name ? event(type, name, properties) : log("ignored: no name", type);
 
     const visible = () => !doc.hidden;
+    const isAhead = () => (doc as Document & { prerendering?: boolean }).prerendering;
 
     /** Reports visible time and scroll depth since the last report. */
     const heartbeat = (leaving?: boolean) => {
@@ -255,7 +282,7 @@ type Page = Window & {
       visibleSince = visible() && !leaving ? at : 0;
       if (!lastUrl || (engagedMs < 1 && scrolled <= reported)) return;
       reported = scrolled;
-      const fields = { url: address(lastUrl), engagement_ms: Math.round(Math.max(0, engagedMs)), scroll_depth: scrolled };
+      const fields = { url: address(lastUrl), engagement_ms: Math.max(0, engagedMs), scroll_depth: scrolled };
       engagedMs = 0;
       send("heartbeat/", fields, leaving);
     };
@@ -265,7 +292,7 @@ type Page = Window & {
       if (height) scrolled = Math.max(scrolled, Math.min(100, Math.round(((scrollY + innerHeight) / height) * 100)));
     };
 
-    const pageview = (manual?: boolean) => {
+    const pageview = (manual?: boolean, replaced?: boolean) => {
       if (!core.active()) return;
       const url = location.href;
       const at = now();
@@ -276,8 +303,11 @@ type Page = Window & {
         expectsCall = false;
         if (known) return;
       } else {
-        // A hash alone is not another page.
-        if (url.split("#")[0] === lastUrl.split("#")[0]) return;
+        // A hash alone is not another page. One that a router puts there before its first call is of the same view.
+        if (url.split("#")[0] === lastUrl.split("#")[0]) {
+          if (replaced && expectsCall) lastUrl = url;
+          return;
+        }
         expectsCall = true;
       }
       if (lastUrl) {
@@ -287,11 +317,11 @@ type Page = Window & {
       lastUrl = url;
       lastAt = at;
       scrolled = reported = 0;
-      const extra = { url, referrer };
+      const view = { url, referrer };
       // Routers set the title after the URL, and may go on to the next URL before this one is reported.
       setTimeout(
         safely(() => {
-          event("pageview", 0, 0, extra);
+          event("pageview", 0, 0, view);
           measureScroll();
         }),
       );
@@ -299,40 +329,34 @@ type Page = Window & {
 
     const identify = (who: unknown, traits?: unknown) => {
       if (optedOut) return log("ignored: opted out");
-      const data = { __proto__: null, ...(traits as Properties), ...(typeof who === "object" ? who : null) } as Fields;
-      if (typeof who === "string" || typeof who === "number") data[/@/.test(String(who)) ? "email" : "user_id"] = who;
+      const data = members(traits, who);
+      if (typeof who === "string" || typeof who === "number") data[/@/.test(who as string) ? "email" : "user_id"] = who;
       if (data.email || data.user_id || data.id) event("identify", 0, data);
-      else log("ignored: no id or email");
+      else log("ignored: no id");
     };
 
-    const revenue = (amount: unknown, currency: unknown = "USD", properties?: Properties) => {
-      const value = /\d/.test(String(amount)) ? Number(amount) : NaN;
+    const revenue = (amount: unknown, currency: unknown = "USD", properties?: unknown) => {
+      const value = /\d/.test(amount as string) ? Number(amount) : NaN;
       const unit = String(currency).toUpperCase();
-      if (!isFinite(value) || !/^[A-Z]{3}$/.test(unit)) return log("ignored: no amount or currency", amount, currency);
-      const order = properties?.order_id;
+      if (!isFinite(value) || !/^[A-Z]{3}$/.test(unit)) return log("ignored: no amount or currency");
+      const data = members(properties, { value, currency: unit });
+      const order = data.order_id;
       // A thank-you page that is opened again tells of the same order once more: the server knows it by its id.
-      event("revenue", 0, { ...properties, value, currency: unit }, order || order === 0 ? { event_id: cut("order:" + order, 255) } : undefined);
-    };
-
-    const reset = () => {
-      core.renew();
-      core.order("reset");
-      loadMore();
+      event("revenue", 0, data, (order || order === 0) && { event_id: cut("order:" + order, 255) });
     };
 
     const commands: Record<string, Command> = {
       __proto__: null as never,
       track: (name, properties, more) =>
         typeof properties === "string"
-          ? named("custom", name, { ...(more as Properties), funnel: properties })
+          ? named("custom", name, members(more, { funnel: properties }))
           : named("custom", name, properties),
       page: () => pageview(true),
       identify,
       goal: (name, properties) => named("goal", name, properties),
       revenue: revenue as Command,
       consent(state) {
-        core.order("consent", state);
-        loadMore();
+        order("consent", state);
         event("consent", 0, { state });
       },
       getVisitorId: () => core.visitor(),
@@ -344,21 +368,32 @@ type Page = Window & {
         visibleSince = visible() ? now() : 0;
       },
       disable: () => void (enabled = false),
-      reset,
+      reset() {
+        core.renew();
+        order("reset");
+      },
     };
 
-    const zenovay = safely((name: string, ...args: unknown[]) =>
+    const zenovay = safely((name: string, ...args: unknown[]) => {
+      // A page that is only rendered ahead is not seen yet: what it calls happens when it is.
+      if (isAhead() && name !== "getVisitorId") queued.push([name, ...args]);
       // An unknown command is the name of an event, as in the first generation of the script.
-      (commands[name] || ((properties) => named("custom", name, properties)))(...args),
-    ) as unknown as NonNullable<Page["zenovay"]> & typeof commands;
+      else return (commands[name] || ((properties) => named("custom", name, properties)))(...args);
+    }) as unknown as NonNullable<Page["zenovay"]> & typeof commands;
     const push = (...calls: ArrayLike<unknown>[]) => {
       for (const call of calls) zenovay(...[].slice.call(call));
     };
     zenovay.version = SCRIPT_VERSION;
-    zenovay.identify = safely(identify) as Command;
-    zenovay.reset = safely(reset);
+    zenovay.identify = (...args) => zenovay("identify", ...args);
+    zenovay.reset = () => zenovay("reset");
     // A stub that the page kept a hold of goes on to queue: here, or in what it queued before.
     zenovay.q = { push } as Queue;
+    for (const queue of [page.zenovay?.q, page.zenovayQueue]) {
+      safely(() => {
+        for (const call of queue || []) queued.push([...call]);
+        if (queue) queue.push = push;
+      })();
+    }
     page.zenovay = zenovay;
 
     const start = safely(() => {
@@ -368,7 +403,7 @@ type Page = Window & {
           const native = history[name];
           history[name] = function (this: History, ...args: Parameters<typeof native>) {
             native.apply(this, args);
-            safely(pageview)();
+            safely(pageview)(false, name > "q");
           };
         }
       })();
@@ -389,13 +424,6 @@ type Page = Window & {
       on(doc, "click", followed, true as never);
       on(doc, "auxclick", followed, true as never);
 
-      const queued: ArrayLike<unknown>[] = [];
-      for (const queue of queues) {
-        safely(() => {
-          for (const call of queue || []) queued.push([...call]);
-          if (queue) queue.push = push;
-        })();
-      }
       if (queued.some((call) => call[0] === "disable")) enabled = false;
       if (visible()) visibleSince = now();
       pageview();
@@ -406,12 +434,9 @@ type Page = Window & {
         }),
         HEARTBEAT_MS,
       );
-      log("started", SCRIPT_VERSION, code);
     });
 
-    // A page that is only rendered ahead is not seen yet.
-    if ((doc as Document & { prerendering?: boolean }).prerendering) {
-      doc.addEventListener("prerenderingchange", start, { once: true });
-    } else start();
+    if (isAhead()) doc.addEventListener("prerenderingchange", start, { once: true });
+    else start();
   })();
 })(window as Page, document, navigator);

@@ -191,3 +191,19 @@ test("a tag manager that injects the script seconds after the page was changed b
   await step(tab, 2_000, () => history.pushState({}, "", "/late/next"));
   await assertViews(tab, "/late/home", { "/late/home": 1, "/late/next": 1 });
 });
+
+test("a Vue application with routes in the hash: the first one is put there after the script started, each is reported when it is finished", async () => {
+  const tab = await open("/hash", () => `
+    history.replaceState({ position: 0 }, "", location.pathname + "#/");
+    setTimeout(() => zenovay("page"), 1_500);
+    window.navigate = (route, setupMs) => {
+      history.replaceState({ scroll: 10 }, "");
+      history.pushState({ position: 1 }, "", "#" + route);
+      setTimeout(() => zenovay("page"), setupMs);
+    };`, `${INJECT}<script data-tracking-code="${server.code}" src="${server.origin}/z.js"></script>`);
+  await step(tab, 5_000, () => 0);
+  assert.equal(tab.events().length, 1);
+  await step(tab, 5_000, () => navigate("/about", 1_800));
+  await step(tab, 5_000, () => navigate("/", 0));
+  await assertViews(tab, "/hash", { "/hash": 3 });
+});

@@ -980,3 +980,208 @@ test("Do Not Track is respected like Global Privacy Control", async () => {
   await assertAnonymous(tab);
   await tab.context.close();
 });
+
+test("what was reported before consent is of the same visit and visitor, and so is the time of the page", async () => {
+  const tab = await visit("/consent/continued", { head: storingTag("") });
+  await tab.page.evaluate(() => zenovay("consent", "granted"));
+  await until(tab, () => document.cookie.includes("zv_vid") || (zenovay("track", "tick"), false));
+  await tab.page.evaluate(() => (history.pushState({}, "", "/consent/continued/next"), zenovay("track", "last")));
+  while (!tab.events().some(({ body }) => body.event_name === "last")) await tab.answered(tab.reports.length + 1);
+  await tab.settled();
+  assert.equal(new Set(tab.reports.map(({ body }) => body.session_id)).size, 1);
+  assert.ok(tab.reports.at(-1).body.visitor_id);
+  await tab.context.close();
+});
+
+test("consent that is denied in another tab, or while disabled, removes what was stored, and nothing is stored again", async () => {
+  const head = storingTag("");
+  const granted = async (path) => {
+    const tab = await visit(path, { head });
+    await tab.page.evaluate(() => zenovay("consent", "granted"));
+    await until(tab, () => document.cookie.includes("zv_vid") || (zenovay("track", "tick"), false));
+    return tab;
+  };
+  const tab = await granted("/denied/one");
+  site.pages.set("/denied/two", `<!doctype html><title>two</title>${head}`);
+  const other = await tab.context.newPage();
+  await other.goto(site.origin + "/denied/two");
+  await other.waitForFunction(() => window.zenovay?.version);
+  await other.evaluate(() => zenovay("consent", "denied"));
+  await until(tab, () => !localStorage.zv_consent && !document.cookie.includes("zv_vid"));
+  await tab.page.evaluate(() => zenovay("track", "after"));
+  const after = () => tab.events().find(({ body }) => body.event_name === "after")?.body;
+  while (!after()) await tab.answered(tab.reports.length + 1);
+  assert.deepEqual([after().visitor_id, after().cookieless, await storage(tab)], [undefined, true, NOTHING]);
+  await tab.context.close();
+
+  const disabled = await granted("/denied/three");
+  site.pages.set("/denied/four", `<!doctype html><title>four</title><script>zenovayQueue = [["disable"], ["consent", "denied"]]</script>${head}`);
+  await disabled.page.goto(site.origin + "/denied/four");
+  await until(disabled, () => !document.cookie.includes("zv_vid") && !localStorage.zv_consent && !localStorage.zv_sid);
+  await disabled.context.close();
+});
+
+test("consent that is given while disabled holds from the next report after enabling", async () => {
+  const tab = await visit("/consent/enabled", { head: storingTag("") });
+  await tab.page.evaluate(() => (zenovay("disable"), zenovay("consent", "granted"), zenovay("enable")));
+  await until(tab, () => document.cookie.includes("zv_vid") || (zenovay("track", "tick"), false));
+  assert.deepEqual((await storage(tab)).local, ["zv_consent", "zv_sid"]);
+  await tab.context.close();
+});
+
+test("a view that waits for the settings is not sent once the page is disabled, and enabling begins again", async () => {
+  let answer;
+  const asked = new Promise((resolve) => (answer = resolve));
+  const tab = await visit("/settings/disabled", {
+    head: storingTag(),
+    reports: 0,
+    prepare: ({ page }) => page.route("**/load/**", (route) => answer(route), { times: 1 }),
+  });
+  const route = await asked;
+  await tab.page.evaluate(() => zenovay("disable"));
+  const told = tab.page.waitForResponse((response) => response.url().includes("/load/"));
+  await route.continue();
+  await (await told).finished();
+  await tab.page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  assert.deepEqual([tab.reports, await storage(tab)], [[], NOTHING]);
+  await tab.page.evaluate(() => zenovay("enable"));
+  await until(tab, () => document.cookie.includes("zv_vid") || (zenovay("track", "tick"), false));
+  assert.ok(tab.events().every(({ body }) => body.event_type === "custom"));
+  await tab.context.close();
+});
+
+test("a reset that comes before the second script makes new ids, too", async () => {
+  const head = storingTag().replace("defer ", "");
+  const tab = await visit("/reset/one", { head });
+  const { visitor_id: before } = tab.events()[0].body;
+  await tab.page.goto("about:blank");
+  site.pages.set("/reset/two", `<!doctype html><title>two</title>${head}<script>zenovay("reset")</script>`);
+  const again = tab.page.waitForRequest((request) => request.url().endsWith(`/e/${server.storing.code}`));
+  await tab.page.goto(site.origin + "/reset/two");
+  const { visitor_id: after } = JSON.parse((await again).postData());
+  assert.ok(before && after && before !== after);
+  assert.equal((await tab.context.cookies())[0].value, after);
+  await tab.context.close();
+});
+
+test("storage that takes nothing more does not end the visit", async () => {
+  const full = `<script>Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError") }</script>`;
+  const tab = await visit("/full/one", { head: storingTag() });
+  site.pages.set("/full/two", `<!doctype html><title>two</title><script>localStorage.zv_sid = "old.1"</script>${full}${storingTag()}`);
+  await tab.page.goto(site.origin + "/full/two");
+  await until(tab, () => window.zenovay?.version);
+  await tab.page.evaluate(() => (zenovay("track", "one"), zenovay("track", "two")));
+  while (tab.events().filter(({ body }) => body.event_name).length < 2) await tab.answered(tab.reports.length + 1);
+  const visits = tab.events().slice(1).map(({ body }) => body.session_id);
+  assert.equal(new Set(visits).size, 1);
+  assert.ok(!visits.includes("old"));
+  await tab.context.close();
+});
+
+test("properties that cannot be read are left out, and the event is kept", async () => {
+  const tab = await visit("/unreadable");
+  await tab.page.evaluate(() => {
+    const broken = (members) => Object.defineProperty({ ...members, last: 1 }, "broken", { enumerable: true, get() { throw new Error("no") } });
+    zenovay("track", "one", broken({ kept: 1 }));
+    zenovay("track", "two", new Proxy({}, { ownKeys() { throw new Error("no") } }));
+    zenovay("track", "step", "funnel", broken({}));
+    zenovay("goal", "goal", broken({}));
+    zenovay("revenue", 5, "EUR", broken({ order_id: "o" }));
+    zenovay("identify", "u1", broken({}));
+  });
+  await tab.answeredEvents(7);
+  assert.deepEqual(tab.events().slice(1).map(({ status, body }) => [status, body.event_name ?? body.event_type, body.event_data]), [
+    [200, "one", { kept: 1, last: 1 }],
+    [200, "two", {}],
+    [200, "step", { last: 1, funnel: "funnel" }],
+    [200, "goal", { last: 1 }],
+    [200, "revenue", { order_id: "o", last: 1, value: 5, currency: "EUR" }],
+    [200, "identify", { last: 1, user_id: "u1" }],
+  ]);
+  assert.deepEqual(tab.errors, []);
+  await tab.context.close();
+});
+
+test("a page whose globals have names of the platform, or that replaces what sends and waits, is counted", async () => {
+  const failures = `<script>window.failures = []; onunhandledrejection = onerror = (event) => failures.push(String(event.reason ?? event))</script>`;
+  for (const [index, globals] of ["let screen; let history = [], scrollY", "var screen = null"].entries()) {
+    const tab = await visit(`/globals/${index}`, { head: `${failures}<script>${globals}</script>${tag()}` });
+    assert.equal((await server.page(`/globals/${index}`)).views, 1);
+    assert.deepEqual(await tab.page.evaluate(() => failures), []);
+    await tab.context.close();
+  }
+  for (const [index, replaced] of ["fetch = async () => {}", "fetch = () => {}", "fetch = () => { throw new Error('no') }", "fetch = async () => ({ ok: true })"].entries()) {
+    const path = `/replaced/${index}`;
+    const tab = await visit(path, { head: `${failures}<script>window.${replaced}</script>${storingTag()}`, reports: 0 });
+    await until(tab, () => window.zenovay?.version);
+    await tab.page.evaluate(() => (zenovay("track", "one"), new Promise((resolve) => setTimeout(resolve, 100))));
+    assert.deepEqual([await tab.page.evaluate(() => failures), tab.errors], [[], []], replaced);
+    await tab.context.close();
+  }
+  const late = await visit("/replaced/late", { body: '<a id="out" href="https://other.example/">out</a>' });
+  await late.page.evaluate(() => {
+    window.setTimeout = window.fetch = window.URL = () => { throw new Error("no") };
+    history.pushState({}, "", "/replaced/late/next");
+    const link = document.getElementById("out");
+    link.onclick = () => false;
+    link.click();
+  });
+  await late.answeredEvents(3);
+  assert.deepEqual(late.events().slice(1).map(({ body }) => body.event_type).sort(), ["outbound_link", "pageview"]);
+  assert.deepEqual(late.errors, []);
+  await late.context.close();
+});
+
+test("a page that is only rendered ahead sends nothing, also of what it calls, until it is shown", async () => {
+  const ahead = `<script>window.ahead = true; Object.defineProperty(document, "prerendering", { get: () => window.ahead })</script>`;
+  const tab = await visit("/ahead", { head: ahead + tag(), reports: 0 });
+  await until(tab, () => window.zenovay?.version);
+  const id = await tab.page.evaluate(() => {
+    zenovay("page");
+    zenovay("track", "early");
+    zenovay.identify("u1");
+    return zenovay("getVisitorId");
+  });
+  assert.match(id, /^[0-9a-f]{32}$/);
+  await tab.page.evaluate((url) => fetch(url), `${server.origin}/z.js`);
+  assert.deepEqual(tab.reports, []);
+  await tab.page.evaluate(() => {
+    window.ahead = false;
+    document.dispatchEvent(new Event("prerenderingchange"));
+  });
+  await tab.answeredEvents(3);
+  assert.deepEqual(tab.events().map(({ body }) => body.event_name ?? body.event_type), ["pageview", "early", "identify"]);
+  assert.equal((await server.page("/ahead")).views, 1);
+  await tab.context.close();
+});
+
+test("a first report that fails is sent again without another one, and when the page is left before", async () => {
+  for (const leaves of [false, true]) {
+    const path = `/first/${leaves}`;
+    const tab = await visitAndRoute(path, (route, attempt) => (attempt === 1 ? route.abort("connectionreset") : route.continue()));
+    await tab.untilMore();
+    if (leaves) await tab.page.evaluate(() => dispatchEvent(new PageTransitionEvent("pagehide")));
+    else await tab.page.clock.runFor(6_000);
+    await tab.answeredEvents(1);
+    assert.equal((await server.page(path)).views, 1);
+    assert.equal(tab.events()[0].body.event_id, tab.sent[0].event_id);
+    await tab.context.close();
+  }
+});
+
+test("a second script that the network did not bring is asked for again after the next failure", async () => {
+  let isDown = true;
+  const tab = await visit("/network", {
+    head: storingTag(),
+    reports: 0,
+    prepare: async ({ page, context }) => {
+      await page.clock.install();
+      await context.route(/z-more|\/e\/(heartbeat\/)?ZV_/, (route) => (isDown ? route.abort() : route.continue()));
+    },
+  });
+  while (!tab.errors.length) await tab.page.clock.runFor(6_000);
+  isDown = false;
+  while (!tab.events().some(({ body }) => body.event_type === "pageview")) await tab.page.clock.runFor(31_000);
+  assert.equal((await server.page("/network", server.storing.code)).views, 1);
+  await tab.context.close();
+});
