@@ -209,9 +209,12 @@ impl Log {
         let tail = dir.join(format!("{FILE_NAME}-wal"));
         refuse_link(&path)?;
         refuse_link(&tail)?;
+        // What a repair that was interrupted has made.
+        let fresh = dir.join(format!("{FILE_NAME}.new"));
         let files = segment_names(&segments_dir(dir))?.len();
         let bytes = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        if bytes(&path) == 0 && (files > 0 || bytes(&tail) > 0 || purpose == Purpose::Look) {
+        let is_something_beside = files > 0 || bytes(&tail) > 0 || bytes(&fresh) > 0;
+        if bytes(&path) == 0 && (is_something_beside || purpose == Purpose::Look) {
             return Err(OpenError::NoCatalog { dir: dir.to_owned(), files });
         }
         if purpose == Purpose::Serve {
@@ -303,10 +306,11 @@ impl Log {
                 return Err(OpenError::Strangers { dir: dir.to_owned(), files }.into());
             }
             transaction.commit()?;
+            checkpoint(&connection, "TRUNCATE")?;
         } else {
+            // The end of the log stays in its own file, which may be that of another `events.db` than the one beside it.
             transaction.rollback()?;
         }
-        checkpoint(&connection, "TRUNCATE")?;
 
         let lowest_seq = lowest.map_or(last_seq + 1, i64::cast_unsigned);
         let log = Self {

@@ -17,6 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, Value};
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 use zenovay_domain::{Timestamp, WebsiteId};
@@ -84,6 +85,7 @@ pub struct Repaired {
 /// [`RepairError`].
 pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {
     let mut report = Repaired::default();
+    finish_swap(dir, &mut report)?;
     let old = Old::read(dir, &mut report)?;
     let folder = segments_dir(dir);
     let mut files = Files::read(&folder, &old)?;
@@ -93,6 +95,40 @@ pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {
     report.segments = contents.len() as u64;
     report.segment_rows = contents.iter().map(|segment| segment.rows).sum();
     Ok(report)
+}
+
+/// The new `events.db` until it is in the place of the old one. It is whole before the old one is moved.
+fn fresh_path(dir: &Path) -> PathBuf {
+    dir.join(format!("{FILE_NAME}.new"))
+}
+
+/// Completes a repair that died between moving the old `events.db` away and putting the new one, which alone has the recent
+/// events, in its place.
+fn finish_swap(dir: &Path, report: &mut Repaired) -> Result<(), RepairError> {
+    let (path, fresh) = (dir.join(FILE_NAME), fresh_path(dir));
+    for file in [&path, &fresh] {
+        refuse_link(file)?;
+    }
+    let is_whole =
+        fs::metadata(&fresh).is_ok_and(|file| file.len() > 0) && !dir.join(format!("{FILE_NAME}.new-journal")).exists();
+    if path.exists() || !is_whole {
+        return Ok(());
+    }
+    report.is_changed = true;
+    report.found.push(format!("{FILE_NAME} is missing, and {FILE_NAME}.new is there: a repair was interrupted"));
+    // The end of the old log, which did not get to its place beside it any more.
+    let tail = dir.join(format!("{FILE_NAME}-wal"));
+    if tail.exists() {
+        let last = (1..).map(aside_name).take_while(|name| dir.join(name).exists()).last();
+        let aside = dir.join(format!("{}-wal", last.unwrap_or_else(|| aside_name(1))));
+        fs::rename(&tail, &aside).map_err(|error| RepairError::Write { path: aside, error })?;
+    }
+    fs::rename(&fresh, &path).and_then(|()| sync_dir(dir)).map_err(|error| RepairError::Write { path, error })
+}
+
+/// The name of the `number`th `events.db` that is set aside.
+fn aside_name(number: u64) -> String {
+    format!("{FILE_NAME}.aside-{number}")
 }
 
 /// What can be read of the old `events.db`.
@@ -118,7 +154,12 @@ impl Old {
                 report.found = log.integrity_faults();
                 report.found.is_empty()
             }
-            Err(OpenError::NoCatalog { .. }) => return Ok(Self::default()),
+            Err(OpenError::NoCatalog { files, .. }) => {
+                if files > 0 || dir.join(format!("{FILE_NAME}-wal")).exists() {
+                    report.lost.push(LOST_LOG.to_owned());
+                }
+                return Ok(Self::default());
+            }
             Err(OpenError::Damaged { what, .. }) => {
                 report.found.push(format!("events.db is damaged: {what}"));
                 false
@@ -127,10 +168,12 @@ impl Old {
         };
         let path = dir.join(FILE_NAME);
         let Ok(connection) = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+            report.lost.push(LOST_LOG.to_owned());
             return Ok(Self::default());
         };
-        // No file of shared memory, and nobody else meanwhile.
+        // No file of shared memory, and nobody else meanwhile. What is read is not changed, also by closing it.
         let _ = connection.pragma_update(None, "locking_mode", "EXCLUSIVE");
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         let mut old = Self { is_whole: is_sound, ..Self::default() };
         old.store = old.meta(&connection, "store_id").map(StoreId);
         old.sealed_seq = old.meta::<i64>(&connection, "sealed_seq").unwrap_or(0).cast_unsigned();
@@ -190,6 +233,10 @@ impl Old {
         // Before the first run that is kept everything is sealed.
         let unsealed = rows.into_iter().filter(|(seq, _)| *seq > sealed_seq && *seq >= first_run);
         let (mut before, mut damaged) = (None, 0);
+        if connection.prepare("SELECT seq, payload FROM batches").is_err() {
+            self.is_whole = false;
+            report.lost.push(LOST_LOG.to_owned());
+        }
         for (seq, payload) in unsealed {
             if before.is_some_and(|before| seq > before + 1) && !self.is_whole {
                 damaged += 1;
@@ -251,6 +298,9 @@ struct Files {
 
 const ORPHANED: &str = "orphaned";
 
+const LOST_LOG: &str =
+    "events.db: the events that were in no segment yet, of the last hour at most; none if the server was stopped";
+
 impl Files {
     fn read(folder: &Path, old: &Old) -> Result<Self, RepairError> {
         let mut files = Self::default();
@@ -279,6 +329,9 @@ impl Files {
         let (store, own) = read_own(&path).unzip();
         let store = store.or_else(|| store_of(&path));
         let is_foreign = store.is_some() && old.store.is_some() && store != old.store;
+        // Of this store, and by its own word made of other events than the catalog says: names were mixed up.
+        let is_other = |entry: &SegmentMeta| !is_foreign && own.as_ref().is_some_and(|own| own.origin != entry.origin);
+        let entry = entry.filter(|entry| !is_other(entry));
         let is_named = entry.is_some() && !is_foreign;
         let meta = if is_named { entry.cloned() } else { own };
         let noted = old.replaced.iter().any(|replaced| name == file_name(replaced.id));
@@ -456,7 +509,7 @@ impl Repair<'_> {
             && taken.len() == self.old.segments.len()
             && taken.iter().all(|file| file.is_named && file.damage.is_none())
             && left.iter().all(|(file, _)| file.meta.id < self.old.next_segment);
-        report.is_changed = !(is_right || is_nothing_there) || !strays.is_empty() || !left.is_empty();
+        report.is_changed |= !(is_right || is_nothing_there) || !strays.is_empty() || !left.is_empty();
         if is_right || is_nothing_there {
             strays.extend(left.into_iter().map(|(file, why)| (file.path, why)));
             self.set_aside(strays, report)?;
@@ -472,6 +525,7 @@ impl Repair<'_> {
         }
         let mut segments: Vec<SegmentMeta> = Vec::new();
         let mut moves: Vec<(PathBuf, PathBuf)> = Vec::new();
+        let places: BTreeSet<PathBuf> = taken.iter().map(|file| file.path.clone()).collect();
         for file in taken {
             if let Some(damage) = &file.damage {
                 let lost = file.meta.sites.iter().filter(|site| file.damaged_groups.contains(&site.group));
@@ -490,11 +544,14 @@ impl Repair<'_> {
                 continue;
             }
             let mut meta = file.meta;
-            if segments.iter().any(|other| other.id == meta.id) {
+            let place_of = |id| self.folder.join(file_name(id));
+            // Another one that is taken may stand in its place: nothing is moved over it.
+            let is_blocked = place_of(meta.id) != file.path && places.contains(&place_of(meta.id));
+            if is_blocked || segments.iter().any(|other| other.id == meta.id) {
                 meta.id = next_segment;
                 next_segment += 1;
             }
-            let place = self.folder.join(file_name(meta.id));
+            let place = place_of(meta.id);
             if !file.is_named {
                 report.saved.push(format!("{}: {} rows", file.name, meta.rows));
             }
@@ -505,7 +562,7 @@ impl Repair<'_> {
         }
         strays.extend(left.into_iter().map(|(file, why)| (file.path, why)));
 
-        let fresh = self.dir.join(format!("{FILE_NAME}.new"));
+        let fresh = fresh_path(self.dir);
         let contents = Contents { store, segments: &segments, batches: &kept, next_segment };
         self.write_catalog(&fresh, &contents, report)
             .map_err(|error| RepairError::Write { path: fresh.clone(), error })?;
@@ -597,8 +654,7 @@ impl Repair<'_> {
         // Closed before its file is moved.
         self.old.connection = None;
         let path = self.dir.join(FILE_NAME);
-        let number = (1..).find(|number| !self.dir.join(format!("{FILE_NAME}.aside-{number}")).exists()).unwrap_or(1);
-        let aside = format!("{FILE_NAME}.aside-{number}");
+        let aside = (1..).map(aside_name).find(|name| !self.dir.join(name).exists()).unwrap_or_default();
         for end in ["", "-wal"] {
             let (from, to) = (self.dir.join(format!("{FILE_NAME}{end}")), self.dir.join(format!("{aside}{end}")));
             if from.exists() {

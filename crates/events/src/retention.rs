@@ -142,7 +142,8 @@ impl Ledger {
 
     fn count_day(&mut self, now: Timestamp) {
         let date = now.as_millis().div_euclid(DAY_MS);
-        if self.date != Some(date) {
+        // A clock that is set back a little at midnight, again and again, counts a day once.
+        if self.date.is_none_or(|counted| date != counted && date != counted - 1) {
             self.days += 1;
             self.date = Some(date);
         }
@@ -385,4 +386,27 @@ fn count_rows(state: &State, website: WebsiteId, times: Range<i64>) -> u64 {
 fn head_rows(state: &State, website: WebsiteId, times: &Range<i64>) -> u64 {
     let sites = state.generations().filter_map(|generation| generation.site(website));
     sites.map(|site| site.lock().at.iter().filter(|at| times.contains(at)).count() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: count every date that is another one than the last.
+    #[test]
+    fn a_clock_that_steps_over_midnight_again_and_again_counts_its_days_once() {
+        let mut ledger = Ledger::default();
+        let midnight = 20_000 * DAY_MS;
+        let mut count = |ms: i64| {
+            ledger.count_day(Timestamp::from_millis(midnight + ms));
+            ledger.days
+        };
+        assert_eq!(count(-1), 1);
+        for _ in 0..60 {
+            assert_eq!((count(0), count(-1)), (2, 2));
+        }
+        assert_eq!(count(DAY_MS), 3);
+        // A clock that was years ahead until it was set counts on.
+        assert_eq!((count(3_000 * DAY_MS), count(DAY_MS), count(2 * DAY_MS)), (4, 5, 6));
+    }
 }

@@ -444,3 +444,117 @@ fn a_replaced_file_stays_while_what_replaced_it_is_missing() {
     assert_eq!(repaired.lost, Vec::<String>::new());
     assert_whole(dir.path(), &all(0..30));
 }
+
+/// A store with 300 events in a file and 20 in the log, whose end is in a file of its own.
+fn with_a_log(dir: &Path) {
+    let machine = TempDir::new().unwrap();
+    let store = open(machine.path());
+    add(&store, 0..300);
+    store.seal().unwrap();
+    drop(store);
+    let store = open(machine.path());
+    add(&store, 300..320);
+    // As a process that is killed leaves it.
+    copy_dir(machine.path(), dir);
+    assert!(fs::metadata(dir.join("events.db-wal")).unwrap().len() > 0);
+}
+
+/// Sabotage: begin anew when `events.db` is missing, whatever an interrupted repair has left.
+#[test]
+fn a_repair_that_died_before_its_last_step_is_completed() {
+    for has_files in [true, false] {
+        let dir = TempDir::new().unwrap();
+        let expected = if has_files { 0..320 } else { 0..20 };
+        if has_files {
+            with_a_log(dir.path());
+        } else {
+            add(&open(dir.path()), 0..20);
+        }
+        let (tail, old_tail) = (dir.path().join("events.db-wal"), b"the end of the old log");
+        drop(open(dir.path()));
+        // The old one has its new name, the end of its log and the new one do not.
+        fs::copy(events_db(dir.path()), dir.path().join("events.db.aside-1")).unwrap();
+        fs::rename(events_db(dir.path()), dir.path().join("events.db.new")).unwrap();
+        fs::write(&tail, old_tail).unwrap();
+        assert_refused(dir.path(), |error| matches!(error, OpenError::NoCatalog { .. }));
+        let repaired = repair(dir.path()).unwrap();
+        assert_eq!((repaired.is_changed, repaired.log_rows, repaired.lost.len()), (true, 40, 0), "{repaired:?}");
+        assert_eq!(fs::read(dir.path().join("events.db.aside-1-wal")).unwrap(), old_tail);
+        assert_whole(dir.path(), &all(expected));
+    }
+}
+
+/// Sabotage: believe the name of a file; move a file over another one.
+#[test]
+fn files_whose_names_were_mixed_up_are_told_apart() {
+    for has_catalog in [true, false] {
+        let dir = TempDir::new().unwrap();
+        sealed(dir.path());
+        let files = segment_files(dir.path());
+        let between = dir.path().join("between");
+        fs::rename(&files[0], &between).unwrap();
+        fs::rename(&files[1], &files[0]).unwrap();
+        fs::rename(&between, &files[1]).unwrap();
+        if !has_catalog {
+            fs::remove_file(events_db(dir.path())).unwrap();
+        }
+        let repaired = repair(dir.path()).unwrap();
+        assert_eq!((repaired.segments, repaired.segment_rows), (2, 680), "{repaired:?}");
+        assert!(!has_catalog || repaired.lost.is_empty(), "{repaired:?}");
+        assert_whole(dir.path(), &all(0..340));
+    }
+}
+
+/// Sabotage: empty the file of the log's end when the store is only looked at.
+#[test]
+fn who_only_looks_leaves_the_end_of_the_log_where_it_is() {
+    let (dir, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    with_a_log(dir.path());
+    sealed(other.path());
+    let before = image(dir.path());
+    assert_eq!(verify(dir.path()).unwrap().log_rows, 40);
+    assert!(!repair(dir.path()).unwrap().is_changed);
+    assert_eq!(image(dir.path()), before);
+    // That of another store is put in its place, and the right one back.
+    let right = fs::read(events_db(dir.path())).unwrap();
+    fs::copy(events_db(other.path()), events_db(dir.path())).unwrap();
+    assert_refused(dir.path(), |error| matches!(error, OpenError::Strangers { .. } | OpenError::Damaged { .. }));
+    let _ = verify(dir.path());
+    assert!(repair(dir.path()).is_err());
+    fs::write(events_db(dir.path()), right).unwrap();
+    assert_whole(dir.path(), &all(0..320));
+}
+
+/// Sabotage: report only what the catalog names.
+#[test]
+fn a_lost_log_is_told() {
+    for content in [
+        &b""[..],
+        b"not a database, but longer than the head of one, which has a hundred bytes; so this is read as damage",
+    ] {
+        let dir = TempDir::new().unwrap();
+        with_a_log(dir.path());
+        fs::remove_file(dir.path().join("events.db-wal")).unwrap();
+        fs::write(events_db(dir.path()), content).unwrap();
+        let repaired = repair(dir.path()).unwrap();
+        assert!(repaired.lost.iter().any(|line| line.contains("in no segment yet")), "{repaired:?}");
+        assert_whole(dir.path(), &all(0..300));
+    }
+}
+
+/// Sabotage: open what is in the place of a segment, whatever it is.
+#[test]
+fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+    let dir = TempDir::new().unwrap();
+    sealed(dir.path());
+    let file = segment_files(dir.path()).remove(0);
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let store = open(dir.path());
+    store.scrub();
+    assert_eq!(store.damages().len(), 1);
+    drop(store);
+    assert_eq!(verify(dir.path()).unwrap().damages.len(), 1);
+    assert_eq!(repair(dir.path()).unwrap().segment_rows, 80);
+    assert_whole(dir.path(), &all(300..340));
+}

@@ -418,9 +418,9 @@ impl Segment {
             return Ok(Arc::clone(file));
         }
         // Registered a moment ago it may not have its name yet, or get it between two looks.
-        let opened = File::open(&self.path)
-            .or_else(|_| File::open(self.path.with_extension("tmp")))
-            .or_else(|_| File::open(&self.path))
+        let opened = open_file(&self.path)
+            .or_else(|_| open_file(&self.path.with_extension("tmp")))
+            .or_else(|_| open_file(&self.path))
             .map_err(|error| self.unreadable(&error))?;
         let bytes = opened.metadata().map_err(|error| self.unreadable(&error))?.len();
         if bytes != self.meta.bytes {
@@ -446,6 +446,14 @@ pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Opens a file, and nothing that would have to be waited for, such as a pipe in its place.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    if std::fs::metadata(path)?.is_file() {
+        return File::open(path);
+    }
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "is not a file"))
 }
 
 /// The name of the file of a registered segment.

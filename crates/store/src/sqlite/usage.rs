@@ -27,22 +27,28 @@ fn usage_of(id: KeyId, (month, monthly_used, total_used): Counts) -> Result<Usag
     })
 }
 
-/// How many months later than the present one a stored month may be and still go on, where a clock stepped back over the
-/// end of a month: the month is not counted twice. A month that is later was counted by a clock that was wrong.
-const MONTHS_AHEAD: i32 = 1;
+/// A clock that stepped back over the end of a month by no more than this goes on with the month that had begun, which is
+/// not counted twice. A later month was counted by a clock that was wrong.
+const STEP_BACK_MS: i64 = 24 * HOUR_MS;
 
 /// How many hours later than now an hour may be and still count as one of the last.
 const HOURS_AHEAD: i64 = 48;
 
-/// The stored counts as they stand in `month`.
-fn load_usage(conn: &mut SqliteConnection, id: KeyId, month: i32) -> Result<Usage> {
+/// The latest month that goes on at `now`.
+fn latest_month(now: Timestamp) -> i32 {
+    month_of(now.plus_millis(STEP_BACK_MS))
+}
+
+/// The stored counts as they stand at `now`.
+fn load_usage(conn: &mut SqliteConnection, id: KeyId, now: Timestamp) -> Result<Usage> {
+    let month = month_of(now);
     let counts: Option<Counts> = key_usage::table
         .find(id.to_string())
         .select((key_usage::month, key_usage::monthly_used, key_usage::total_used))
         .first(conn)
         .optional()?;
     let (stored, used, total) = counts.ok_or(StoreError::NotFound("key"))?;
-    let goes_on = (month..=month.saturating_add(MONTHS_AHEAD)).contains(&stored);
+    let goes_on = (month..=latest_month(now)).contains(&stored);
     usage_of(id, if goes_on { (stored, used, total) } else { (month, 0, total) })
 }
 
@@ -100,7 +106,7 @@ fn count(
     conn.immediate_transaction(|conn| {
         // A time that is later than now was noted by a clock that was wrong.
         let used_lately = || key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS).and(key_usage::last_used_at.le(at));
-        let is_over = || key_usage::month.lt(month).or(key_usage::month.gt(month.saturating_add(MONTHS_AHEAD)));
+        let is_over = || key_usage::month.lt(month).or(key_usage::month.gt(latest_month(now)));
         let has_room = is_over().or(key_usage::monthly_used.le(limit - requests));
         let counts: Option<Counts> = diesel::update(key_usage::table.find(&key).filter(has_room))
             .set((
@@ -137,7 +143,7 @@ impl UsageStore for SqliteStore {
             Err(StoreError::DiskFull) => true,
             Err(error) => return Err(error),
         };
-        let mut usage = load_usage(conn, id, month)?;
+        let mut usage = load_usage(conn, id, now)?;
         usage.monthly_used = usage.monthly_used.saturating_add(behind.unsigned_abs());
         usage.total_used = usage.total_used.saturating_add(behind.unsigned_abs());
         if !disk_full || usage.monthly_used >= monthly_limit {
@@ -150,13 +156,13 @@ impl UsageStore for SqliteStore {
     }
 
     fn usage(&self, id: KeyId, now: Timestamp) -> Result<Usage> {
-        load_usage(&mut *self.connection()?, id, month_of(now))
+        load_usage(&mut *self.connection()?, id, now)
     }
 
     fn record_accepted_events(&self, id: KeyId, events: u64, now: Timestamp) -> Result<()> {
         let events = i64::try_from(events).unwrap_or(i64::MAX);
         self.counting.lock().conn.immediate_transaction(|conn| {
-            load_usage(conn, id, month_of(now))?;
+            load_usage(conn, id, now)?;
             add_activity(conn, &id.to_string(), now, 0, events)
         })
     }
