@@ -83,7 +83,7 @@ type Page = Window & {
     const followsLinks = chosen(config.trackOutboundLinks, "track-outbound-links") !== false;
 
     if (page.zenovay?.version) return log("ignored: second tag", code);
-    if (!/^ZV_\w+$/.test(code) || !base) return log("ignored: no tracking code");
+    if (!/^ZV_\w+$/.test(code) || !base) return log("ignored: no code");
 
     let enabled = true;
     /** The last recorded URL with its hash; when it or a manual call for it was last recorded. */
