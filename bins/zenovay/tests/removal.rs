@@ -1,6 +1,6 @@
-//! SIGKILL in the middle of deleting a website, of hiding by retention, and of removing what was hidden long enough, by the
-//! real binary: strace kills the server when one of its threads comes to its n-th sync, rename or removal of a file, for
-//! each n there is.
+//! SIGKILL in the middle of deleting a website, of hiding by retention, and of removing what was hidden long enough, by
+//! the real binary: strace kills the server when one of its threads comes to its n-th sync, rename or removal of a
+//! file, for each n there is.
 
 mod process;
 
@@ -61,8 +61,8 @@ fn deletion_and_removal_survive_sigkill_at_every_sync_rename_and_unlink() {
     assert!(kills >= 24, "{kills}");
 }
 
-/// What was hidden by halves is hidden after the next start, nothing is removed, and everything comes back when the plan
-/// keeps it. Sabotage: remove at once.
+/// What was hidden by halves is hidden after the next start, nothing is removed, and everything comes back when the
+/// plan keeps it. Sabotage: remove at once.
 #[test]
 fn hiding_survives_sigkill_at_every_sync_rename_and_unlink() {
     if !can_trace("killed hiding") {
@@ -103,8 +103,8 @@ fn can_trace(test: &str) -> bool {
     }
 }
 
-/// Serves copies of `template` as the data of `site` and kills the server at every call, before or after `is_done`; then
-/// hands each to `check` with words for when it was. Gives the number of kills.
+/// Serves copies of `template` as the data of `site` and kills the server at every call, before or after `is_done`;
+/// then hands each to `check` with words for when it was. Gives the number of kills.
 fn kill_everywhere(
     site: &Site,
     template: &Path,
@@ -188,8 +188,8 @@ fn set_retention(site: &Site, is_kept_short: bool) {
     std::fs::write(&site.config, config).expect("the configuration can be written");
 }
 
-/// Leaves the store as a server does that keeps thirty days and ran on each of the last thirty days but today: what is older
-/// is hidden, and more than a tenth, so that its removal waits for today.
+/// Leaves the store as a server does that keeps thirty days and ran on each of the last thirty days but today: what is
+/// older is hidden, and more than a tenth, so that its removal waits for today.
 fn hide_long_ago(site: &Site) {
     let now = SystemClock.now();
     let store =
@@ -206,8 +206,8 @@ fn hide_long_ago(site: &Site) {
     assert!(matches!(told[..], [Retained::Hidden { .. }, Retained::Waiting { .. }]), "{told:?}");
 }
 
-/// Starts the server under strace, which kills it at the given call of a thread. `false` when `is_done` came true and it
-/// ended by itself.
+/// Starts the server under strace, which kills it at the given call of a thread. `false` when `is_done` came true and
+/// it ended by itself.
 fn serve_until_killed(site: &Site, calls: &str, number: u32, is_done: &dyn Fn(&Page, &Path) -> bool) -> bool {
     let mut child = Command::new("strace")
         .args(["-f", "-qqq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
