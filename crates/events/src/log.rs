@@ -7,6 +7,7 @@
 //! | `segments(id, meta)` | the registered segments, [`SegmentMeta`] in postcard after a version byte and an XXH3-64 |
 //! | `retention(website, before, day, waits)` | what is hidden of a website and since when, see [`crate::retention`] |
 //! | `replaced(id, successor)` | segments whose files are to be removed, and which one has their rows |
+//! | `erased(run, first, last)` | batches of the log whose rows are all removed from the segments |
 //! | `runs(first_seq, run)` | which run committed which batches, see `segment/origin.rs` |
 //! | `meta(name, value)` | `format`, the version of all this; `sealed_seq`, up to where batches are in segments; `store_id`, which segment files carry too; `next_segment`, the lowest id that no segment ever had; `retention_days`, `retention_date` |
 //!
@@ -174,6 +175,9 @@ pub(crate) struct CatalogChange {
     pub(crate) sealed_seq: Option<u64>,
     /// A website whose idempotency keys and entries in the ledger of retention go.
     pub(crate) forget: Option<WebsiteId>,
+    /// The batches of what is removed, when nothing is added: a copy of such a file that turns up later must not bring
+    /// back what was erased.
+    pub(crate) erased: Option<Origin>,
     /// What is hidden and since when.
     pub(crate) retention: Option<LedgerChange>,
 }
@@ -184,6 +188,9 @@ pub(crate) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS runs (first_seq INTEGER PRIMARY KEY, run INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS segments (id INTEGER PRIMARY KEY, meta BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS replaced (id INTEGER PRIMARY KEY, successor INTEGER);
+    CREATE TABLE IF NOT EXISTS erased (
+        run INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (run, first)
+    ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS idempotency (
         website BLOB NOT NULL, key BLOB NOT NULL, body BLOB NOT NULL, received_at INTEGER NOT NULL,
         PRIMARY KEY (website, key)
@@ -449,6 +456,9 @@ impl Log {
             if let Some(website) = change.forget {
                 transaction.execute("DELETE FROM idempotency WHERE website = ?1", [website.0.as_bytes()])?;
                 transaction.execute("DELETE FROM retention WHERE website = ?1", [website.0.as_bytes()])?;
+            }
+            if let Some(erased) = &change.erased {
+                write_erased(&transaction, erased)?;
             }
             if let Some(retention) = &change.retention {
                 write_ledger(&transaction, retention)?;
@@ -741,6 +751,28 @@ fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> 
         segments.push(meta.ok_or_else(|| Unopened::Damaged(format!("the catalog entry of segment {id:016x}")))?);
     }
     Ok(segments)
+}
+
+/// The batches that are erased.
+pub(crate) fn read_erased(connection: &Connection) -> Result<Origin, rusqlite::Error> {
+    let batches = |row: &rusqlite::Row<'_>| -> Result<_, rusqlite::Error> {
+        let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+        Ok(Batches { run: number(0)?, first: number(1)?, last: number(2)? })
+    };
+    let mut statement = connection.prepare("SELECT run, first, last FROM erased")?;
+    let ranges = statement.query_map([], batches)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(Origin::new(ranges))
+}
+
+/// Adds to the batches that are erased. Those that follow each other take one row.
+fn write_erased(connection: &Connection, erased: &Origin) -> Result<(), rusqlite::Error> {
+    let all = Origin::union([&read_erased(connection)?, erased]);
+    connection.execute("DELETE FROM erased", [])?;
+    let mut insert = connection.prepare("INSERT INTO erased VALUES (?1, ?2, ?3)")?;
+    for Batches { run, first, last } in all.ranges() {
+        insert.execute([run.cast_signed(), first.cast_signed(), last.cast_signed()])?;
+    }
+    Ok(())
 }
 
 fn read_ledger(connection: &Connection) -> Result<Ledger, Unopened> {

@@ -267,9 +267,10 @@ impl Inner {
         let Some(position) = old.first().map(|segment| segment.meta.position) else { return Ok(()) };
         let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
         let origin = Origin::union(old.iter().map(|segment| &segment.meta.origin));
-        let made = Made { id: self.next_segment_id(), position, origin };
+        let made = Made { id: self.next_segment_id(), position, origin: origin.clone() };
         let segment = self.write_segment(made, &sources, keep, cancelled)?;
         let change = CatalogChange {
+            erased: segment.is_none().then_some(origin),
             add: segment.into_iter().collect(),
             remove: old.iter().map(|segment| segment.meta.id).collect(),
             ..CatalogChange::default()

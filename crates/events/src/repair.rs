@@ -9,6 +9,8 @@
 //! 3. No event is taken twice. Files say of which batches of the log they have the rows (`segment/origin.rs`). Of two that
 //!    have the same, the whole one goes before the damaged one, and the newer before the older: what was merged before its
 //!    parts, what an erasure left before what was there. Batches of the log that are in a file that is taken are left out.
+//!    A file of whose batches everything was erased is not taken. One that is taken although a newer one, from which
+//!    something may have been erased, was there is reported as older.
 //! 4. Files of format 2 that the catalog does not know say nothing of themselves, and are not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,8 +28,8 @@ use crate::catalog::{Replaced, file_names, refuse_link, segments_dir};
 use crate::codec;
 use crate::config::EmbeddedConfig;
 use crate::log::{
-    FILE_NAME, Log, OpenError, Opened, PAGE_BYTES, Purpose, RAISE_NEXT_SEGMENT, TABLES, draw_run, note_run, set_format,
-    sync_dir,
+    FILE_NAME, Log, OpenError, Opened, PAGE_BYTES, Purpose, RAISE_NEXT_SEGMENT, TABLES, draw_run, note_run,
+    read_erased, set_format, sync_dir,
 };
 use crate::segment::{
     Batches, Keep, Origin, Segment, SegmentMeta, SiteRange, StoreId, Target, WriteError, decode_meta, encode_meta,
@@ -74,6 +76,8 @@ pub struct Repaired {
     pub saved: Vec<String>,
     /// Files that were moved, and why.
     pub set_aside: Vec<String>,
+    /// Files that were taken although erasures and removals may have passed them by, one line each.
+    pub older: Vec<String>,
     /// What cannot be saved, one line each.
     pub lost: Vec<String>,
 }
@@ -145,6 +149,8 @@ struct Old {
     replaced: Vec<Replaced>,
     /// Batches that are in no segment, as far as `events.db` knows.
     batches: Vec<(u64, Vec<u8>)>,
+    /// Batches of whose rows no segment has one any more.
+    erased: Origin,
 }
 
 impl Old {
@@ -193,6 +199,8 @@ impl Old {
             }
         }
         old.read_batches(&connection, report);
+        // A catalog of an earlier version has no such table.
+        old.erased = read_erased(&connection).unwrap_or_default();
         old.connection = Some(connection);
         Ok(old)
     }
@@ -420,6 +428,10 @@ fn choose(old: &Old, candidates: Vec<Candidate>, report: &mut Repaired) -> Chose
     candidates.sort_by_key(|file| (file.damage.is_some(), std::cmp::Reverse(file.meta.id), !file.is_named));
     for file in candidates {
         let cover = Origin::union(chosen.taken.iter().map(|taken| &taken.meta.origin));
+        if !file.is_named && !file.meta.origin.ranges().is_empty() && old.erased.has_all(&file.meta.origin) {
+            chosen.left.push((file, "has rows that were erased or removed".to_owned()));
+            continue;
+        }
         if !cover.meets(&file.meta.origin) {
             chosen.taken.push(file);
             continue;
@@ -488,9 +500,18 @@ impl Repair<'_> {
     ) -> Result<Vec<SegmentMeta>, RepairError> {
         let is_noted = |file: &Candidate| self.old.replaced.iter().any(|replaced| replaced.id == file.meta.id);
         let left = std::mem::take(&mut self.chosen.left);
+        let taken = std::mem::take(&mut self.chosen.taken);
+        for file in &taken {
+            let is_newer = |(other, _): &(Candidate, _)| {
+                !other.is_orphaned && other.meta.id > file.meta.id && other.meta.origin.meets(&file.meta.origin)
+            };
+            if file.is_orphaned || left.iter().any(is_newer) {
+                let what = "what was erased or removed since it was written may be in it: erase that again";
+                report.older.push(format!("{}: {what}", file.name));
+            }
+        }
         // What was set aside before stays there; what is noted as replaced is removed by the next start.
         let left: Vec<_> = left.into_iter().filter(|(file, _)| !file.is_orphaned && !is_noted(file)).collect();
-        let taken = std::mem::take(&mut self.chosen.taken);
         let cover = Origin::union(taken.iter().map(|file| &file.meta.origin));
         let batches = self.old.batches.len();
         let mut kept = std::mem::take(&mut self.old.batches);
@@ -644,7 +665,9 @@ impl Repair<'_> {
             Ok(is_rest_whole)
         })();
         if !written.map_err(io::Error::other)? {
-            report.lost.push("idempotency keys of the last days: a repeated delivery may be stored again".to_owned());
+            let keys = "idempotency keys of the last days: a repeated delivery may be stored again";
+            let hidden = "since when events are hidden: the thirty days begin anew";
+            report.lost.push(format!("{keys}; and {hidden}"));
         }
         Ok(())
     }

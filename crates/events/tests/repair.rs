@@ -1,18 +1,22 @@
-//! Catalog and files that do not belong together: nothing is served, nothing is deleted, and `repair` saves what there is,
-//! each event once. Each test names the sabotage that turns it red; each was tried.
+//! Catalog and files that do not belong together: nothing is served, nothing is deleted, and `repair` saves what there
+//! is, each event once. Each test names the sabotage that turns it red; each was tried.
 
 mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
-use zenovay_events::conformance::{pageview, store_all, values, website};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError, RepairError, repair, verify};
+use zenovay_events::conformance::{expire, pageview, store_all, values, website};
+use zenovay_events::{
+    EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, Kept, OpenError, RepairError, Retained, repair,
+    verify,
+};
 
 use common::{copy_dir, segment_files};
 
@@ -89,7 +93,8 @@ fn assert_refused(dir: &Path, is_expected: impl Fn(&OpenError) -> bool) {
     assert_eq!(segments(&after), segments(&before));
 }
 
-/// After a repair the store opens with `expected`, all is whole, a second repair finds nothing to do, and the store goes on.
+/// After a repair the store opens with `expected`, all is whole, a second repair finds nothing to do, and the store
+/// goes on.
 fn assert_whole(dir: &Path, expected: &BTreeMap<String, u64>) {
     let store = open(dir);
     assert_eq!(pages(&store), *expected);
@@ -161,7 +166,8 @@ fn a_lost_catalog_is_refused_and_rebuilt_from_the_files() {
     }
 }
 
-/// Sabotage: leave the batches of taken files in the log; give a segment no origin; take files in the order of their ids.
+/// Sabotage: leave the batches of taken files in the log; give a segment no origin; take files in the order of their
+/// ids.
 #[test]
 fn an_older_catalog_is_refused_and_completed_without_doubles() {
     let dir = TempDir::new().unwrap();
@@ -214,8 +220,8 @@ fn an_older_catalog_is_refused_and_completed_without_doubles() {
     }
 }
 
-/// An older catalog goes on by itself, beside copies of the files that it did not know: what comes later is other events,
-/// although it has the same numbers. Sabotage: leave the run out of `Batches`.
+/// An older catalog goes on by itself, beside copies of the files that it did not know: what comes later is other
+/// events, although it has the same numbers. Sabotage: leave the run out of `Batches`.
 #[test]
 fn copies_of_a_store_that_went_on_apart_are_told_apart() {
     let (left, right) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -557,4 +563,171 @@ fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
     assert_eq!(verify(dir.path()).unwrap().damages.len(), 1);
     assert_eq!(repair(dir.path()).unwrap().segment_rows, 80);
     assert_whole(dir.path(), &all(300..340));
+}
+
+/// Every way of removing leaves nothing of a file.
+type Removal = fn(&EmbeddedStore);
+
+const REMOVALS: [Removal; 3] = [
+    |store| [1, 2].into_iter().for_each(|site| store.delete_website(website(site)).unwrap()),
+    |store| {
+        for (site, visitor) in [1, 2].into_iter().flat_map(|site| (0..5).map(move |visitor| (site, visitor))) {
+            store.erase_visitor(website(site), VisitorId(visitor)).unwrap();
+        }
+    },
+    |store| [1, 2].into_iter().for_each(|site| expire(store, website(site), numbered(1_000).at).unwrap()),
+];
+
+/// Files of which nothing was left, as a copy that came back and as one that was set aside when some of its row groups
+/// were damaged. Sabotage: do not note what was erased.
+#[test]
+fn what_was_erased_to_the_last_row_does_not_come_back() {
+    for removal in REMOVALS {
+        let dir = TempDir::new().unwrap();
+        sealed(dir.path());
+        let files = segment_files(dir.path());
+        let copy = fs::read(&files[1]).unwrap();
+        let mut bytes = fs::read(&files[0]).unwrap();
+        bytes[60] ^= 1;
+        fs::write(&files[0], bytes).unwrap();
+        assert_eq!(repair(dir.path()).unwrap().set_aside.len(), 2, "the file and the catalog");
+        let store = open(dir.path());
+        removal(&store);
+        assert_eq!(store.stats().segments, 0);
+        store_all(&store, website(1), &[numbered(2_000)]);
+        store.shutdown();
+        drop(store);
+        assert!(!repair(dir.path()).unwrap().is_changed, "what was set aside stays there");
+        // From then on it does not know any more that they were replaced.
+        drop(open(dir.path()));
+        fs::write(&files[1], copy).unwrap();
+        let repaired = repair(dir.path()).unwrap();
+        let [aside] = &repaired.set_aside[..] else { panic!("{repaired:?}") };
+        assert!(aside.contains("erased"), "{repaired:?}");
+        assert_eq!((repaired.saved.len(), repaired.older.len(), repaired.lost.len()), (0, 0, 0), "{repaired:?}");
+        assert_eq!(values(&open(dir.path()), website(1), Dimension::Path), [("/page/2000".to_owned(), 1)]);
+        assert_eq!(values(&open(dir.path()), website(2), Dimension::Path), []);
+        // Also when the catalog is written anew.
+        let store = open_after_damage_of_the_catalog(dir.path());
+        assert_eq!(values(&store, website(2), Dimension::Path), []);
+    }
+}
+
+/// Makes a repair write the catalog anew from one that can be read.
+fn open_after_damage_of_the_catalog(dir: &Path) -> EmbeddedStore {
+    let file =
+        segment_files(dir).into_iter().find(|file| file.extension().is_some_and(|end| end == "parquet")).unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let end = bytes.len() - 30;
+    bytes[end] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let repaired = repair(dir).unwrap();
+    assert!(repaired.is_changed && repaired.lost.is_empty(), "{repaired:?}");
+    assert!(dir.join("events.db.aside-1").exists());
+    open(dir)
+}
+
+struct DiesBeforeFilesGo;
+
+impl Faults for DiesBeforeFilesGo {
+    fn at(&self, point: FaultPoint) -> io::Result<()> {
+        if point == FaultPoint::SegmentCleanup { Err(io::Error::other("died here")) } else { Ok(()) }
+    }
+}
+
+/// The file is there, and the catalog knows nothing that has its rows. Sabotage: do not note what was erased.
+#[test]
+fn a_repair_after_a_death_brings_nothing_back_that_was_erased() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    store_all(&store, website(1), &(0..100).map(numbered).collect::<Vec<_>>());
+    store.shutdown();
+    drop(store);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
+    let faults: Option<Arc<dyn Faults>> = Some(Arc::new(DiesBeforeFilesGo));
+    let store = EmbeddedStore::open(EmbeddedConfig { faults, ..config(dir.path()) }, clock).unwrap();
+    assert!(store.delete_website(website(1)).is_err());
+    drop(store);
+    assert_eq!(segment_files(dir.path()).len(), 1);
+    let repaired = repair(dir.path()).unwrap();
+    assert_eq!((repaired.segments, repaired.lost.len()), (0, 0), "{repaired:?}");
+    assert_eq!(values(&open(dir.path()), website(1), Dimension::Path), []);
+    assert_eq!(segment_files(dir.path()).len(), 0);
+}
+
+/// What is older than an erasure is better than nothing, but not without a word. Sabotage: say nothing.
+#[test]
+fn an_older_file_that_must_be_taken_is_told() {
+    let dir = TempDir::new().unwrap();
+    sealed(dir.path());
+    let (file, older) = (segment_files(dir.path()).remove(0), TempDir::new().unwrap());
+    fs::copy(&file, older.path().join("older")).unwrap();
+    let store = open(dir.path());
+    store.erase_visitor(website(1), VisitorId(3)).unwrap();
+    drop(store);
+    let newer = segment_files(dir.path());
+    for place in ["segments/0000000000000001.parquet", "segments/orphaned/0000000000000001.parquet"] {
+        let copy = TempDir::new().unwrap();
+        copy_dir(dir.path(), copy.path());
+        fs::create_dir_all(copy.path().join("segments/orphaned")).unwrap();
+        fs::copy(older.path().join("older"), copy.path().join(place)).unwrap();
+        let whole = TempDir::new().unwrap();
+        copy_dir(copy.path(), whole.path());
+        assert_eq!(repair(whole.path()).unwrap().older, Vec::<String>::new(), "the newer one is whole");
+        for newer in &newer {
+            let mut bytes = fs::read(newer).unwrap();
+            bytes[60] ^= 1;
+            fs::write(copy.path().join("segments").join(newer.file_name().unwrap()), bytes).unwrap();
+        }
+        let repaired = repair(copy.path()).unwrap();
+        assert_eq!(repaired.older.len(), 1, "{repaired:?}");
+        assert!(repaired.older[0].starts_with(place), "{repaired:?}");
+        let again = repair(copy.path()).unwrap();
+        assert!(!again.is_changed && again.older.is_empty(), "{again:?}");
+    }
+}
+
+/// Sabotage: leave the ledger of retention out of the new catalog.
+#[test]
+fn what_is_hidden_stays_hidden_and_what_is_not_remembered_is_hidden_again() {
+    const DAY_MS: i64 = 86_400_000;
+    let kept = [Kept { website: website(1), since: Some(numbered(100).at) }];
+    let at_day = |day: i64| Timestamp::from_millis(NOW_MS + day * DAY_MS);
+    let retain = |store: &EmbeddedStore, day: i64| {
+        let mut told = Vec::new();
+        store.retain(&kept, Some(at_day(day)), &mut |what| told.push(what)).unwrap();
+        store.remove_hidden(at_day(day), &mut |what| told.push(what)).unwrap();
+        told
+    };
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    add(&store, 0..2_000);
+    store.shutdown();
+    drop(store);
+    let store = open(dir.path());
+    assert!(matches!(retain(&store, 0)[..], [Retained::Hidden { rows: 100, .. }]));
+    for day in 1..30 {
+        assert_eq!(retain(&store, day), []);
+    }
+    drop(store);
+    let of = |store: &EmbeddedStore, site| values(store, website(site), Dimension::Path).len();
+
+    let lost = TempDir::new().unwrap();
+    copy_dir(dir.path(), lost.path());
+    let store = open_after_damage_of_the_catalog(dir.path());
+    assert_eq!((of(&store, 1), of(&store, 2)), (1_900, 2_000));
+    assert!(matches!(retain(&store, 30)[..], [Retained::Removed { rows: 100, .. }]), "its days are remembered");
+    assert_eq!((of(&store, 1), of(&store, 2)), (1_900, 2_000));
+    drop(store);
+
+    fs::remove_file(events_db(lost.path())).unwrap();
+    let repaired = repair(lost.path()).unwrap();
+    assert!(repaired.lost.iter().any(|lost| lost.contains("hidden")), "{repaired:?}");
+    let store = open(lost.path());
+    assert!(matches!(retain(&store, 30)[..], [Retained::Hidden { rows: 100, .. }]));
+    assert_eq!((of(&store, 1), of(&store, 2)), (1_900, 2_000));
+    for day in 31..60 {
+        assert_eq!(retain(&store, day), []);
+    }
+    assert!(matches!(retain(&store, 60)[..], [Retained::Removed { rows: 100, .. }]));
 }

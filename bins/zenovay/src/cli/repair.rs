@@ -24,6 +24,7 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
         "found": repaired.found,
         "saved": repaired.saved,
         "set_aside": repaired.set_aside,
+        "older": repaired.older,
         "lost": repaired.lost,
     });
     output.result(&result, || text(&repaired));
@@ -42,6 +43,7 @@ fn text(repaired: &Repaired) -> String {
         ("found", &repaired.found),
         ("saved", &repaired.saved),
         ("set aside", &repaired.set_aside),
+        ("older", &repaired.older),
         ("lost", &repaired.lost),
     ] {
         for line in lines {
