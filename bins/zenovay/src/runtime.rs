@@ -9,6 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
@@ -27,6 +28,10 @@ use crate::telemetry::{self, StoreObserver};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
+
+/// What the kernel keeps for a client that does not take it. It counts about twice as much, and without a bound lets it grow
+/// to megabytes for each connection.
+const SEND_BUFFER_BYTES: usize = 64 * 1_024;
 
 /// Why the server did not start, or ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -232,6 +237,8 @@ pub fn main_server(
 ) -> std::io::Result<actix_web::dev::Server> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let connections = connections_per_worker(config.max_connections_per_core.as_usize(), cores);
+    // Accepted connections inherit it.
+    set_socket_send_buffer_size(&listener, SEND_BUFFER_BYTES)?;
     let server = Server::build()
         .workers(cores)
         .backlog(BACKLOG)

@@ -9,6 +9,7 @@
 mod addresses;
 mod framing;
 mod link;
+mod pace;
 mod refusal;
 mod stream;
 
@@ -30,6 +31,7 @@ use self::addresses::Addresses;
 pub use self::addresses::Admission;
 pub use self::framing::Refused;
 pub use self::link::{Answered, Link};
+use self::pace::Pace;
 pub use self::stream::Stream;
 use super::shell::Shell;
 use crate::config::Config;
@@ -120,14 +122,19 @@ pub fn serve<B: MessageBody + 'static>(
             data.insert(stream.link());
         })
         .h1(map_config(application, |()| AppConfig::default()));
-    fn_service(move |io| accept(Arc::clone(&connections), io)).and_then(requests)
+    let pace = Pace::new();
+    fn_service(move |io| accept(Arc::clone(&connections), pace.clone(), io)).and_then(requests)
 }
 
 /// A new connection, if its address may have one more.
-async fn accept(connections: Arc<Connections>, io: TcpStream) -> Result<(Stream, Option<SocketAddr>), DispatchError> {
+async fn accept(
+    connections: Arc<Connections>,
+    pace: Pace,
+    io: TcpStream,
+) -> Result<(Stream, Option<SocketAddr>), DispatchError> {
     let peer = io.peer_addr()?;
     match connections.admit(peer.ip()) {
-        Some(admission) => Ok((Stream::new(io, &connections, admission), Some(peer))),
+        Some(admission) => Ok((Stream::new(io, &connections, &pace, admission), Some(peer))),
         None => {
             connections.turn_away(io).await;
             Err(DispatchError::DisconnectTimeout)

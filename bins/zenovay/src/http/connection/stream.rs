@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::framing::{Framer, Refused};
 use super::link::{Answer, Link};
+use super::pace::{Pace, Turn};
 use super::{Admission, Connections};
 use crate::telemetry::Ending;
 
@@ -41,6 +42,9 @@ pub struct Stream {
     passed: usize,
     /// Whether `held` has bytes that the framer has not seen.
     unseen: bool,
+    pace: Pace,
+    /// While bytes that came ahead of their time wait to be looked at.
+    turn: Option<Turn>,
     /// Since when a head is waited for.
     waiting_since: Instant,
     /// How long it is waited for.
@@ -91,7 +95,7 @@ enum Closing {
 
 impl Stream {
     /// A connection that was just accepted.
-    pub fn new(io: TcpStream, connections: &Arc<Connections>, admission: Admission) -> Self {
+    pub(super) fn new(io: TcpStream, connections: &Arc<Connections>, pace: &Pace, admission: Admission) -> Self {
         let now = Instant::now();
         let mut draining = connections.draining.subscribe();
         let drain = async move {
@@ -106,6 +110,8 @@ impl Stream {
             held: Vec::new(),
             passed: 0,
             unseen: false,
+            pace: pace.clone(),
+            turn: None,
             waiting_since: now,
             patience: connections.patience.head,
             blocked: None,
@@ -132,7 +138,7 @@ impl Stream {
                 None => regular,
             });
         }
-        if !self.framer.expects_head() || self.passed > 0 {
+        if !self.framer.expects_head() || self.passed > 0 || self.unseen {
             return None;
         }
         let regular = self.waiting_since + self.patience;
@@ -189,6 +195,15 @@ impl Stream {
         self.waiting_since = Instant::now();
         self.unseen = !self.held.is_empty();
         self.patience = if self.held.is_empty() { patience } else { self.connections.patience.head };
+    }
+
+    /// Ready when it is the turn of a request that came before the answer to the one before was taken.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let pace = &self.pace;
+        ready!(self.turn.get_or_insert_with(|| pace.turn()).as_mut().poll(cx));
+        self.turn = None;
+        self.waiting_since = Instant::now();
+        Poll::Ready(())
     }
 
     /// Looks at what is held and decides how much of it may be handed on.
@@ -343,6 +358,7 @@ impl AsyncRead for Stream {
             } else if !this.framer.expects_head() {
                 ready!(this.read_body(cx, buf))?;
             } else if this.unseen {
+                ready!(this.poll_turn(cx));
                 this.look();
             } else {
                 ready!(this.read_head(cx, buf))?;
