@@ -33,6 +33,18 @@ pub enum DataDirError {
     /// A file in it is a symbolic link: what is written to the one would be written to the other.
     #[error("{} is a symbolic link, and none is followed inside the data directory: put the file itself there", .0.display())]
     Link(PathBuf),
+    /// There are events, and nothing says whose they are.
+    #[error(
+        "{} is missing or empty, and there are events in {}: put a copy of it back, or move events.db and segments away \
+         to begin anew. Nothing was changed",
+        database.display(), directory.display()
+    )]
+    NoMetadata {
+        /// Where the metadata should be.
+        database: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Another server holds it.
     #[error("another server is running on the data directory {0}")]
     Held(PathBuf),
@@ -61,6 +73,23 @@ pub fn secure(path: &Path) -> Result<(), DataDirError> {
     }
     secure_files(path, &|name| OURS.iter().any(|ours| name.starts_with(ours)))?;
     secure_files(&path.join("segments"), &|name| name.ends_with(".parquet") || name.ends_with(".tmp"))
+}
+
+/// Refuses to go on where the database of metadata is missing or empty and there are events in `directory`: a new one would
+/// not know whose they are, and nobody's key would be valid.
+///
+/// # Errors
+/// [`DataDirError::NoMetadata`].
+pub fn expect_metadata(directory: &Path, database: &Path) -> Result<(), DataDirError> {
+    let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
+    let is_segment = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
+    };
+    let has_segments = || fs::read_dir(directory.join("segments")).is_ok_and(|mut entries| entries.any(is_segment));
+    if is_empty(database) && (!is_empty(&directory.join("events.db")) || has_segments()) {
+        return Err(DataDirError::NoMetadata { database: database.to_owned(), directory: directory.to_owned() });
+    }
+    Ok(())
 }
 
 /// Refuses links among the files of `folder` that are ours, and takes the files from everybody but their owner.

@@ -101,6 +101,7 @@ impl Stores {
     pub fn open(config: &Config) -> Result<Self, ServeError> {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
+        data_dir::expect_metadata(&config.data_dir, &config.database_path())?;
         let metadata = Arc::new(SqliteStore::open(&config.database_path())?);
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
         let events = EmbeddedStore::open(event_settings(config), clock.clone())?;

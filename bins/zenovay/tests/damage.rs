@@ -156,6 +156,40 @@ fn damaged_metadata_are_told_in_words() {
     assert!(String::from_utf8_lossy(&check.stderr).contains("damaged"), "{check:?}");
 }
 
+/// A new database would know neither the accounts nor whose the events are. Sabotage: make one.
+#[test]
+fn lost_metadata_are_not_made_anew_beside_events() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let server = site.serve();
+    send(&server, &site.tracking_code, "example.com", "kept", 3);
+    assert!(server.terminate().success());
+    let database = site.data_dir.join("zenovay.db");
+    let whole = std::fs::read(&database).expect("it can be read");
+    for name in ["zenovay.db-wal", "zenovay.db-shm"] {
+        let _ = std::fs::remove_file(site.data_dir.join(name));
+    }
+    for is_there in [true, false] {
+        if is_there {
+            std::fs::write(&database, b"").expect("it can be emptied");
+        } else {
+            std::fs::remove_file(&database).expect("it can be removed");
+        }
+        assert_not_started(&site, &["zenovay.db", "missing or empty", "put a copy"]);
+        let create = ["user", "create", "--email", "b@example.com", "--name", "B", "--password-stdin"];
+        for command in [&["check"][..], &["user", "list"], &create] {
+            let output = site.run(command, "correct horse battery\n");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("missing or empty"), "{command:?}: {said}");
+        }
+        assert_eq!(std::fs::metadata(&database).map_or(0, |file| file.len()), 0, "nothing was made");
+    }
+    std::fs::write(&database, whole).expect("it can be put back");
+    let server = site.serve();
+    assert_eq!(server.views_by_path(&site.website_id, &site.key).len(), 3);
+    assert!(server.terminate().success());
+}
+
 /// Sabotage: follow links, or open `salts.new` as it is.
 #[test]
 fn links_are_refused_and_wide_permissions_tightened() {

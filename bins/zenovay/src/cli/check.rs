@@ -36,6 +36,7 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
 
 fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failure> {
     let path = config.database_path();
+    data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
     if !path.exists() {
         return Ok(("none yet", Vec::new()));
     }

@@ -19,6 +19,7 @@ impl From<StoreError> for Failure {
 pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let path = config.database_path();
+    data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
     if !path.exists() {
         let path = path.display();
         return Err(Failure::new(format_args!("{path} does not exist: start the server or create a user first")));
@@ -29,6 +30,7 @@ pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
 pub(super) fn open_or_create(config: &Config) -> Result<SqliteStore, Failure> {
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
+    data_dir::expect_metadata(&config.data_dir, &config.database_path()).map_err(Failure::new)?;
     Ok(SqliteStore::open(&config.database_path())?)
 }
 
