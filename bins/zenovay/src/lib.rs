@@ -1,5 +1,6 @@
 //! The parts of the `zenovay` binary, as a library so that tests build the very application that `main` serves.
 
+mod allocator;
 pub mod bootstrap;
 pub mod cli;
 pub mod config;

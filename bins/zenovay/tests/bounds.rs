@@ -6,7 +6,10 @@ mod process;
 use std::collections::BTreeMap;
 
 use process::{Server, Site, pageview};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// What may be taken over what a server without traffic takes.
+const OVER_BASE_MB: u64 = 150;
 
 /// Sends a pageview.
 fn view(server: &Server, site: &Site, path: &str) {
@@ -103,4 +106,115 @@ fn many_mistakes_are_told_in_few_words() {
     assert!(errors.iter().zip(0..).all(|(error, index)| error["index"] == index), "by its index");
     assert_eq!(errors.iter().filter(|error| error.get("details").is_some()).count(), 20);
     assert!(response.body.len() < body.len() / 10, "{} bytes for {}", response.body.len(), body.len());
+}
+
+/// A figure of the server's memory in MB.
+fn memory_mb(server: &Server, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server runs");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a figure");
+    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1_024 / 1_000_000
+}
+
+/// A string that only `number` has, of `bytes` bytes, as well compressed as an attacker can have it.
+fn long(number: usize, bytes: usize) -> String {
+    format!("{number:08}").repeat(bytes / 8)
+}
+
+fn event(number: usize, path: &str, title: &str, properties: serde_json::Map<String, Value>) -> Value {
+    let mut event = json!({
+        "type": "pageview",
+        "ts": 0,
+        "visitorId": format!("visitor {number}"),
+        "sessionId": format!("session {number}"),
+        "props": { "url": format!("https://example.com/{path}"), "title": title },
+    });
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
+    event["ts"] = u64::try_from(now.as_millis()).expect("a time").into();
+    event["props"].as_object_mut().expect("an object").extend(properties);
+    event
+}
+
+/// Sends `events` events, a hundred at a time and again while there is no room, from two clients.
+fn flood(server: &Server, site: &Site, events: usize, event: impl Fn(usize) -> Value + Sync) {
+    std::thread::scope(|clients| {
+        for client in 0..2 {
+            let event = &event;
+            clients.spawn(move || {
+                let mut connection = server.connect();
+                for first in (client * 100..events).step_by(200) {
+                    let events: Vec<Value> = (first..first + 100).map(event).collect();
+                    let body = json!({ "trackingCode": site.tracking_code, "events": events }).to_string();
+                    loop {
+                        let headers = [("X-API-Key", site.key.as_str()), ("Content-Type", "application/json")];
+                        let answer = connection.request("POST", "/api/v1/events", &headers, &body).expect("an answer");
+                        if answer.status == 200 {
+                            let answer: Value = serde_json::from_str(&answer.body).expect("JSON");
+                            assert_eq!(answer["data"]["accepted"], 100, "{answer}");
+                            break;
+                        }
+                        assert_eq!(answer.status, 503, "{}", answer.body);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// What the server took at most, over `base` MB, is little, and it is well.
+fn assert_little(server: &Server, base: u64, what: &str) {
+    let most = memory_mb(server, "VmHWM");
+    eprintln!("{what}: {} MB over {base} MB", most.saturating_sub(base));
+    assert!(most <= base + OVER_BASE_MB, "{what} took {most} MB");
+    assert!(!server.log().contains("ERROR"), "{what}: {}", server.log());
+}
+
+/// Floods of the longest properties, paths and titles through the real process, with questions meanwhile and a restart:
+/// memory is bounded, and every event counts. As many events as `ZENOVAY_LONG_EVENTS` says, which `just test-long` sets.
+#[test]
+fn floods_of_the_longest_strings_take_little_memory() {
+    let events = std::env::var("ZENOVAY_LONG_EVENTS").map_or(1_000, |events| events.parse().expect("a number"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&dir.path().join("data"), dir.path(), "query_memory_bytes = 67108864\n");
+    let server = site.serve();
+    // What the first requests need is there.
+    view(&server, &site, "/first");
+    let base = memory_mb(&server, "VmRSS");
+
+    let properties = |number| (0..32).map(|n| (format!("p{n}"), long(number, 960).into())).collect();
+    flood(&server, &site, events, |number| event(number, "", "", properties(number)));
+    assert_little(&server, base, "properties");
+
+    let path = |number| event(number, &long(number, 2_000), &long(number, 504), serde_json::Map::new());
+    flood(&server, &site, events, path);
+    for endpoint in ["pages?limit=100", "visitors?limit=1000", "countries", "technology"] {
+        server.get(&format!("/api/external/v1/analytics/{}/{endpoint}", site.website_id), &site.key);
+    }
+    assert_little(&server, base, "paths and titles, and questions");
+
+    let views = |server: &Server| {
+        let answer = server.get(&format!("/api/external/v1/analytics/{}", site.website_id), &site.key);
+        answer["data"]["summary"]["total_page_views"].as_u64()
+    };
+    let all = Some(2 * events as u64 + 1);
+    assert_eq!(views(&server), all);
+    server.kill();
+    let server = site.serve();
+    assert_eq!(views(&server), all);
+    assert_little(&server, base, "a restart");
+}
+
+/// Sabotage: leave mimalloc's own delay.
+#[test]
+fn free_memory_goes_back_soon_unless_the_environment_says_when() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&dir.path().join("data"), dir.path(), "");
+    for (environment, expected) in [(vec![], "10"), (vec![("MIMALLOC_PURGE_DELAY", "700")], "700")] {
+        let server = site.serve_with(&[], &environment);
+        let read = |file| std::fs::read_to_string(format!("/proc/{}/{file}", server.pid())).expect("the server runs");
+        let delays: Vec<_> = read("environ").split('\0').map(str::to_owned).collect();
+        assert!(delays.contains(&format!("MIMALLOC_PURGE_DELAY={expected}")), "{delays:?}");
+        assert_eq!(read("comm").trim(), "zenovay", "it is still the same program");
+        assert!(read("cmdline").starts_with(&format!("{}\0serve\0", process::BINARY)), "with the same arguments");
+        assert!(server.terminate().success());
+    }
 }

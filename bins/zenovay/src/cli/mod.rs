@@ -15,6 +15,7 @@ mod website;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::allocator;
 use crate::config::{CommonFlags, Config, ServerFlags};
 use crate::runtime;
 use output::{Failure, Output};
@@ -96,6 +97,9 @@ impl Cli {
     fn execute(self, output: &mut Output) -> Result<(), Failure> {
         let Self { common, json, server, command } = self;
         let load = |server: ServerFlags| Config::load(&common, &server, std::env::vars_os()).map_err(Failure::new);
+        if matches!(command, None | Some(Command::Serve(_) | Command::Demo(_))) {
+            allocator::give_back_soon();
+        }
         let command = match command {
             None => return runtime::serve(&load(server)?, json).map_err(Failure::new),
             Some(Command::Serve(Server { flags })) => {
