@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use process::{Server, Site, pageview};
 use serde_json::{Value, json};
+use zenovay_domain::{Clock, SystemClock};
 
 /// What may be taken over what a server without traffic takes.
 const OVER_BASE_MB: u64 = 150;
@@ -128,8 +129,7 @@ fn event(number: usize, path: &str, title: &str, properties: serde_json::Map<Str
         "sessionId": format!("session {number}"),
         "props": { "url": format!("https://example.com/{path}"), "title": title },
     });
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time after 1970");
-    event["ts"] = u64::try_from(now.as_millis()).expect("a time").into();
+    event["ts"] = SystemClock.now().as_millis().into();
     event["props"].as_object_mut().expect("an object").extend(properties);
     event
 }
