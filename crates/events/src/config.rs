@@ -129,6 +129,8 @@ pub enum FaultPoint {
     SegmentWrite,
     /// After the segment file is complete and synced, before it is registered.
     SegmentRegister,
+    /// Before the file of a segment is opened for reading.
+    SegmentRead,
     /// After the segment is registered, before its file gets its name.
     SegmentRename,
     /// After the file has its name, before the files it replaces are removed.

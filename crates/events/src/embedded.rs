@@ -84,8 +84,10 @@ impl EmbeddedStore {
         let active = Arc::new(Generation::first());
         let now_ms = clock.now().as_millis();
         log.replay(|events| active.append(now_ms, events.iter().map(|(website, event)| (*website, event))))?;
-        let mut segments: Vec<Arc<Segment>> =
-            segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta))).collect();
+        let mut segments: Vec<Arc<Segment>> = segments
+            .into_iter()
+            .map(|meta| Arc::new(Segment::new(&segments_dir, meta).with_faults(config.faults.clone())))
+            .collect();
         segments.sort_by_key(|segment| segment.meta.position);
         segments.iter().for_each(|segment| segment.look());
         let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };

@@ -189,7 +189,10 @@ impl Writer {
         let mut next: State = state.next();
         next.frozen.retain(|frozen| Some(frozen.generation.id) != sealed);
         next.segments.retain(|segment| !change.remove.contains(&segment.meta.id));
-        let added = change.add.iter().map(|meta| Arc::new(Segment::new(&self.inner.segments_dir, meta.clone())));
+        let segment = |meta: &crate::segment::SegmentMeta| {
+            Segment::new(&self.inner.segments_dir, meta.clone()).with_faults(self.inner.config.faults.clone())
+        };
+        let added = change.add.iter().map(|meta| Arc::new(segment(meta)));
         next.segments.extend(added);
         next.segments.sort_by_key(|segment| segment.meta.position);
         if let Some(retention) = &change.retention {

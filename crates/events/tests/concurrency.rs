@@ -2,7 +2,6 @@
 //! others need to be done.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -166,7 +165,27 @@ fn queries_are_answered_while_a_commit_is_held() {
     assert_eq!(totals(&*store, website(1)).pageviews, 2);
 }
 
-/// A query that waits for a disk: its segment is a pipe that nobody writes to. Sabotage: one lock for the views of all
+/// A disk that lets the thread called `held` wait when it opens a segment, and then fails.
+struct SlowDisk {
+    came: Sender<()>,
+    released: Mutex<Receiver<()>>,
+}
+
+const HELD: &str = "held";
+
+impl Faults for SlowDisk {
+    fn at(&self, point: FaultPoint) -> std::io::Result<()> {
+        if point != FaultPoint::SegmentRead || thread::current().name() != Some(HELD) {
+            return Ok(());
+        }
+        self.came.send(()).unwrap();
+        // An error when the test is over.
+        let _ = self.released.lock().unwrap().recv();
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A query that waits for a disk. Sabotage: one lock for the views of all
 /// websites, or open segments under the lock of the state.
 #[test]
 fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
@@ -177,24 +196,23 @@ fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
     view(&store, 2, 0);
     store.seal().unwrap();
     drop(store);
-    let segment = dir.path().join("segments/0000000000000001.parquet");
-    let aside = dir.path().join("aside");
-    std::fs::rename(&segment, &aside).unwrap();
-    assert!(Command::new("mkfifo").arg(&segment).status().unwrap().success());
 
-    let store = open(EmbeddedConfig::new(dir.path()));
-    let (begins, has_begun) = channel();
+    let ((came, has_come), (release, released)) = (channel(), channel());
+    let disk = Arc::new(SlowDisk { came, released: Mutex::new(released) });
+    let store = open(EmbeddedConfig { faults: Some(disk), ..EmbeddedConfig::new(dir.path()) });
     let (ended, has_ended) = channel();
-    let held = thread::spawn({
-        let store = Arc::clone(&store);
-        move || {
-            begins.send(()).unwrap();
-            let answer = store.query(website(1), &ever(Question::Overview), &Budget::unlimited());
-            ended.send(()).unwrap();
-            answer
-        }
-    });
-    has_begun.recv().unwrap();
+    let held = thread::Builder::new()
+        .name(HELD.to_owned())
+        .spawn({
+            let store = Arc::clone(&store);
+            move || {
+                let answer = store.query(website(1), &ever(Question::Overview), &Budget::unlimited());
+                ended.send(()).unwrap();
+                answer
+            }
+        })
+        .unwrap();
+    has_come.recv_timeout(PATIENCE).unwrap();
     in_time("an append, a query of another website or a seal", {
         let store = Arc::clone(&store);
         move || {
@@ -217,9 +235,7 @@ fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
     budget.cancel();
     assert_eq!(in_time("a cancelled query", move || second.join().unwrap()), Err(QueryError::Cancelled));
     // Nothing comes from the disk: that is an error, and no smaller number.
-    drop(std::fs::OpenOptions::new().write(true).open(&segment).unwrap());
+    release.send(()).unwrap();
     assert!(matches!(in_time("the query", move || held.join().unwrap()), Err(QueryError::Damaged(_))));
-    std::fs::remove_file(&segment).unwrap();
-    std::fs::rename(&aside, &segment).unwrap();
     assert_eq!(totals(&*store, website(1)).pageviews, 20);
 }

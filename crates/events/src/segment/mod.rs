@@ -55,6 +55,8 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
 
+use crate::{FaultPoint, Faults};
+
 pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use entry::{StoreId, decode_meta, encode_meta, read_own, store_of};
 pub(crate) use origin::{Batches, Origin};
@@ -326,6 +328,7 @@ pub(crate) struct Segment {
     damage: OnceLock<SegmentError>,
     text_bytes: OnceLock<u64>,
     is_scrubbed: AtomicBool,
+    faults: Option<Arc<dyn Faults>>,
 }
 
 impl Segment {
@@ -343,7 +346,13 @@ impl Segment {
             damage: OnceLock::new(),
             text_bytes: OnceLock::new(),
             is_scrubbed: AtomicBool::new(false),
+            faults: None,
         }
+    }
+
+    /// The same segment, which asks `faults` before its file is opened.
+    pub(crate) fn with_faults(self, faults: Option<Arc<dyn Faults>>) -> Self {
+        Self { faults, ..self }
     }
 
     /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
@@ -416,6 +425,9 @@ impl Segment {
     fn file(&self) -> Result<Arc<File>, SegmentError> {
         if let Some(file) = &*self.file.lock() {
             return Ok(Arc::clone(file));
+        }
+        if let Some(faults) = &self.faults {
+            faults.at(FaultPoint::SegmentRead).map_err(|error| self.unreadable(&error))?;
         }
         // Registered a moment ago it may not have its name yet, or get it between two looks.
         let opened = open_file(&self.path)
