@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use zenovay_domain::{KeyPolicy, Plan, Role, TeamId};
+use zenovay_domain::{KeyPolicy, Plan, Role, TeamId, Website};
 use zenovay_events::RETENTION_GRACE_DAYS;
-use zenovay_store::{SqliteStore, StoreError, Team, TeamStore, WebsiteStore};
+use zenovay_store::{Member, SqliteStore, StoreError, Team, TeamStore, WebsiteStore};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -91,8 +91,9 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             ("team created", json!({ "id": team.id, "name": team.name, "plan": team.plan }))
         }
         Command::List => {
-            let teams = store.teams()?;
-            let teams = teams.iter().map(|team| summary(&store, team)).collect::<Result<Vec<_>, _>>()?;
+            let (teams, websites) = (store.teams()?, store.websites()?);
+            let summary = |team: &Team| Ok(summary(team, &store.members(team.id)?, &websites));
+            let teams = teams.iter().map(summary).collect::<Result<Vec<_>, Failure>>()?;
             let columns = ["id", "name", "plan", "key_policy", "members", "websites"];
             output.result(&json!({ "teams": teams }), || table("no teams", &columns, &teams));
             return Ok(());
@@ -172,33 +173,32 @@ fn keeps_less(before: Option<u32>, after: Option<u32>) -> bool {
 }
 
 /// A team as `team list` shows it, with numbers of members and websites.
-fn summary(store: &SqliteStore, team: &Team) -> Result<Value, Failure> {
-    let websites = store.websites()?.iter().filter(|website| website.team_id == team.id).count();
-    Ok(json!({
+fn summary(team: &Team, members: &[Member], websites: &[Website]) -> Value {
+    let websites = websites.iter().filter(|website| website.team_id == team.id).count();
+    json!({
         "id": team.id,
         "name": team.name,
         "plan": team.plan,
         "key_policy": team.key_policy,
-        "members": store.members(team.id)?.len(),
+        "members": members.len(),
         "websites": websites,
         "created_at": team.created_at.to_string(),
-    }))
+    })
 }
 
 fn show(store: &SqliteStore, id: TeamId, output: &mut Output) -> Result<(), Failure> {
     let team = store.team(id)?.ok_or(StoreError::NotFound("team"))?;
-    let members: Vec<Value> = store
-        .members(id)?
+    let (members, websites) = (store.members(id)?, store.websites()?);
+    let facts = summary(&team, &members, &websites);
+    let members: Vec<Value> = members
         .into_iter()
         .map(|member| json!({ "user_id": member.user_id, "email": member.email, "role": member.role }))
         .collect();
-    let websites: Vec<Value> = store
-        .websites()?
+    let websites: Vec<Value> = websites
         .iter()
         .filter(|website| website.team_id == id)
         .map(|website| json!({ "id": website.id, "domain": website.domain, "name": website.name }))
         .collect();
-    let facts = summary(store, &team)?;
     let mut result = facts.clone();
     result["members"] = members.clone().into();
     result["websites"] = websites.clone().into();
