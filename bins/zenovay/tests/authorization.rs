@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use actix_web::http::Method;
 use common::{Reply, TestApp, TestKey, TestWebsite};
 use serde_json::json;
-use zenovay::http::routes::{self, Access, Endpoint};
+use zenovay::http::handler::Access;
+use zenovay::http::routes::{self, Endpoint};
 use zenovay_auth::{Action, KeyKind};
 use zenovay_domain::{Clock, Plan, Role};
 use zenovay_store::{KeyStore, TeamStore};
@@ -167,12 +170,11 @@ impl<'a> World<'a> {
 }
 
 async fn call(world: &World<'_>, endpoint: &Endpoint, credential: &Credential, id: &str, code: &str) -> Reply {
-    let method = Method::from_bytes(endpoint.method.as_bytes()).unwrap();
-    let mut call = world.app.request(method, &endpoint.path.replace("{website_id}", id));
+    let mut call = world.app.request(endpoint.method.clone(), &endpoint.path.replace("{website_id}", id));
     for (name, value) in &credential.headers {
         call = call.header(name, value);
     }
-    if endpoint.method == "POST" {
+    if endpoint.method == Method::POST {
         call = call.json(&json!({
             "trackingCode": code,
             "events": [{ "type": "pageview", "ts": 1_781_352_000_000_i64, "visitorId": "v-1-long-enough",
@@ -188,7 +190,7 @@ async fn every_route_answers_every_credential_about_every_target_as_expected() {
     let world = World::build(&app);
     let mut cells = 0;
     for endpoint in routes::all() {
-        let Access::Key(action) = endpoint.access else { continue };
+        let Access::Key(action) = endpoint.operation.access else { continue };
         for credential in &world.credentials {
             for (target, status, id, code) in world.targets() {
                 let batch = action == Action::IngestBatch;
@@ -230,6 +232,61 @@ fn scope_lacks(reply: &Reply) -> bool {
     reply.json()["details"].as_str().is_some_and(|details| details.contains("scope"))
 }
 
+/// What each route that takes a key lets it do. A new one must be entered here.
+///
+/// Sabotage: give two handlers each other's guard.
+#[test]
+fn every_route_that_takes_a_key_asks_for_the_action_that_it_does() {
+    let mut expected = vec![
+        ("GET", "/api/external/v1/usage", Action::ReadUsage),
+        ("GET", "/api/external/v1/websites", Action::ListWebsites),
+        ("GET", "/api/external/v1/websites/{website_id}", Action::ReadWebsite),
+        ("GET", "/api/external/v1/analytics/{website_id}", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/analytics/{website_id}/visitors", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/analytics/{website_id}/pages", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/analytics/{website_id}/countries", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/analytics/{website_id}/technology", Action::ReadAnalytics),
+        ("GET", "/api/external/v1/heatmaps/{website_id}/pages", Action::ReadHeatmaps),
+        ("GET", "/api/external/v1/replays/{website_id}/sessions", Action::ReadReplays),
+        ("GET", "/api/external/v1/errors/{website_id}/groups", Action::ReadErrors),
+        ("POST", "/api/v1/events", Action::IngestBatch),
+    ];
+    for endpoint in routes::all() {
+        let Access::Key(action) = endpoint.operation.access else { continue };
+        let route = (endpoint.method.as_str(), endpoint.path);
+        let place = expected.iter().position(|(method, path, _)| (*method, *path) == route);
+        let (.., wanted) = expected.swap_remove(place.unwrap_or_else(|| panic!("{endpoint:?} is not in the table")));
+        assert_eq!(action, wanted, "{endpoint:?}");
+    }
+    assert!(expected.is_empty(), "these routes are gone: {expected:?}");
+}
+
+/// Sabotage: leave a method out of `Allow`, or answer one that is not in it.
+#[actix_web::test]
+async fn a_method_that_a_path_does_not_have_is_405_and_names_those_that_it_has() {
+    let app = TestApp::start().await;
+    let mut paths: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for endpoint in routes::all() {
+        paths.entry(endpoint.path).or_default().insert(endpoint.method.as_str());
+    }
+    for (path, mut methods) in paths {
+        if methods.contains("GET") {
+            methods.insert("HEAD");
+        }
+        methods.insert("OPTIONS");
+        let uri = path.replace("{code}", "ZV_00000000000").replace("{website_id}", "x");
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "BREW"] {
+            if methods.contains(method) && method != "OPTIONS" {
+                continue;
+            }
+            let reply = app.request(Method::from_bytes(method.as_bytes()).unwrap(), &uri).send().await;
+            assert_eq!(reply.status, if method == "OPTIONS" { 204 } else { 405 }, "{method} {path}");
+            let allowed = reply.header("allow").unwrap_or_else(|| panic!("{method} {path} without Allow"));
+            assert_eq!(allowed.split(", ").collect::<BTreeSet<_>>(), methods, "{method} {path}");
+        }
+    }
+}
+
 /// What each route that takes no key answers to a request without anything. A new one must be entered here.
 #[actix_web::test]
 async fn every_public_route_is_known_and_answers_without_a_key() {
@@ -255,7 +312,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/live/{code}", 200),
     ];
     for endpoint in routes::all() {
-        if let Access::Key(_) = endpoint.access {
+        if let Access::Key(_) = endpoint.operation.access {
             continue;
         }
         let path = endpoint.path.strip_prefix("/api/_z").unwrap_or(endpoint.path);
@@ -265,10 +322,9 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         if !path.contains("{code}") {
             hit["tracking_code"] = site.code().into();
         }
-        let method = Method::from_bytes(endpoint.method.as_bytes()).unwrap();
         let uri = endpoint.path.replace("{code}", site.code()).replace("{website_id}", &hidden);
-        let mut call = app.request(method, &uri).header("origin", "https://shop.example");
-        if endpoint.method == "POST" {
+        let mut call = app.request(endpoint.method.clone(), &uri).header("origin", "https://shop.example");
+        if endpoint.method == Method::POST {
             call = call.json(&hit);
         }
         call.send().await.expect(status);

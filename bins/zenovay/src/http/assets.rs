@@ -12,6 +12,7 @@ use rust_embed::RustEmbed;
 
 use super::cors;
 use super::envelope::ApiError;
+use super::guard::Public;
 
 #[derive(RustEmbed)]
 #[folder = "../../tracker/dist"]
@@ -83,13 +84,13 @@ fn not_built() -> ApiError {
 }
 
 /// `GET /z.js`.
-pub async fn tracker(req: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn tracker(_: Public, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     Ok(script().ok_or_else(not_built)?.respond(&req, FOR_AN_HOUR))
 }
 
 /// `GET /z-more.js`, which `z.js` loads with the beginning of its digest as the query. A `z.js` of another version gets
 /// the script as it is now, but not for long.
-pub async fn second(req: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn second(_: Public, req: HttpRequest) -> Result<HttpResponse, ApiError> {
     let script = second_script().ok_or_else(not_built)?;
     let named = script.digest.get(..NAME_CHARS) == Some(req.query_string());
     Ok(script.respond(&req, if named { FOR_EVER } else { FOR_AN_HOUR }))
@@ -131,7 +132,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
 }
 
 /// `GET /`: what this is, and whether it was built completely.
-pub async fn start_page() -> HttpResponse {
+pub async fn start_page(_: Public) -> HttpResponse {
     let assets = if are_built() {
         "The tracking script is at <a href=\"/z.js\">/z.js</a>."
     } else {

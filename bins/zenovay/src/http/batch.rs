@@ -22,8 +22,8 @@ use crate::state::AppState;
 
 /// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
 pub async fn events(
-    state: web::Data<AppState>,
     key: Result<Authorized<IngestBatch>, ApiError>,
+    state: web::Data<AppState>,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {

@@ -12,7 +12,7 @@ const EXPOSED: &str = "x-request-id, x-zenovay-outcome, retry-after";
 const MAX_AGE_S: &str = "86400";
 
 /// The answer to a preflight request of a route that takes `methods`.
-pub fn preflight(request: &HeaderMap, methods: &'static str) -> HttpResponse {
+pub fn preflight(request: &HeaderMap, methods: &str) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     response
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, methods))

@@ -1,7 +1,7 @@
 //! Who may do what. A handler that reads or writes for a key names the action in its signature, and that is its only
 //! way to the website: check and load cannot drift apart (SECURITY §2.2, IDOR).
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,10 +17,28 @@ use zenovay_store::{Charge, Usage, UsageStore};
 use super::client_ip;
 use super::envelope::ApiError;
 use super::errors;
+use super::handler::{Access, Caller};
 use super::key_headers::{KeyUsage, seconds_until};
 use super::turns::Asking;
 use crate::state::AppState;
 use crate::telemetry::Limit;
+
+/// Anybody: a route whose handler takes this is open.
+#[derive(Debug, Clone, Copy)]
+pub struct Public;
+
+impl Caller for Public {
+    const ACCESS: Access = Access::Public;
+}
+
+impl FromRequest for Public {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self))
+    }
+}
 
 /// An action of [`Action`], as a type.
 pub trait Permission: 'static {
@@ -132,6 +150,10 @@ impl<P: Permission> Authorized<P> {
     pub fn asking(&self) -> Asking {
         Asking { website: self.resource.website_id(), key: Some(self.credential.key_id) }
     }
+}
+
+impl<P: Permission> Caller for Authorized<P> {
+    const ACCESS: Access = Access::Key(P::ACTION);
 }
 
 impl<P: Permission> FromRequest for Authorized<P> {

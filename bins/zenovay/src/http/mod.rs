@@ -11,7 +11,9 @@ pub mod envelope;
 pub mod errors;
 pub mod external;
 pub mod guard;
+pub mod handler;
 pub mod key_headers;
+pub mod local;
 pub mod operations;
 pub mod outcomes;
 pub mod params;
@@ -44,8 +46,8 @@ pub fn app(
     App::new()
         .app_data(web::Data::from(state))
         .configure(|config| {
-            for endpoint in routes::all() {
-                config.service(routes::resource(endpoint));
+            for resource in routes::resources() {
+                config.service(resource);
             }
         })
         .default_service(web::to(|| async { Err::<actix_web::HttpResponse, _>(ApiError::not_found("Not found")) }))

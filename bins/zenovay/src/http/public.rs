@@ -14,6 +14,7 @@ use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
 use super::countries::country_name;
 use super::envelope::{ApiError, Success};
 use super::external::{analytics::by_visitors, rounded};
+use super::guard::Public;
 use super::turns::Asking;
 use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
@@ -21,7 +22,7 @@ use crate::telemetry::Limit;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).
-pub async fn live(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
+pub async fn live(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
     readable(live_count(&state, &req).await)
 }
 
@@ -80,7 +81,7 @@ impl ScriptSettings {
 
 /// `GET /load/:trackingCode`: what the script may do on the pages of a website. Nothing is stored in a browser before it
 /// is asked.
-pub async fn settings(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
+pub async fn settings(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
     let mut response = match script_settings(&state, &req) {
         Ok(response) => response,
         Err(error) => HttpResponse::from_error(error),
@@ -108,7 +109,7 @@ fn script_settings(state: &AppState, req: &HttpRequest) -> Result<HttpResponse, 
 
 /// `GET /e/realtime/:websiteId`: today against the same hours of yesterday, in the website's zone. It tells more than a
 /// number, so it exists only while the website's public dashboard is on; otherwise it looks like an unknown website.
-pub async fn realtime(state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
+pub async fn realtime(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
     readable(summary(&state, &req).await)
 }
 

@@ -1,25 +1,20 @@
 //! The table of all routes. The application is built from it and from nothing else, and the tests walk it: a route that
 //! is not in their table of expectations fails them (SECURITY A1, B5).
+//!
+//! A route is one line: method, path, handler, summary. What it asks of its caller, and everything else that is known
+//! about it, comes from the types of its handler ([`super::handler`]).
 
-use actix_web::guard::{self, Guard};
+use std::sync::{Arc, LazyLock};
+
+use actix_web::guard;
 use actix_web::http::Method;
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
-use zenovay_auth::Action;
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use super::envelope::ApiError;
 use super::external::{analytics, pending, usage, websites};
+use super::handler::{Handler, Operation};
 use super::{assets, batch, cors, operations, public, shell, tracking};
-
-/// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody.
-    Public,
-    /// Requests from this machine.
-    Local,
-    /// A key that may do this.
-    Key(Action),
-}
 
 /// Which pages may read the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +28,18 @@ pub enum Origins {
 }
 
 /// One route.
-#[derive(Clone, Copy)]
 pub struct Endpoint {
-    /// `GET` or `POST`. `GET` answers `HEAD` too; every route answers `OPTIONS`.
-    pub method: &'static str,
-    /// The pattern of its path.
+    /// Its method. `GET` answers `HEAD` too; every path answers `OPTIONS`.
+    pub method: Method,
+    /// The pattern of its path. Routes with other methods may share it.
     pub path: &'static str,
-    /// Who may use it.
-    pub access: Access,
+    /// What it does, in a few words.
+    pub summary: &'static str,
     /// Which pages may read it.
     pub origins: Origins,
-    route: fn(Route) -> Route,
+    /// What the types of its handler say.
+    pub operation: Operation,
+    mount: Box<dyn Fn(Route) -> Route + Send + Sync>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -52,128 +48,270 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-const fn get(path: &'static str, access: Access, origins: Origins, route: fn(Route) -> Route) -> Endpoint {
-    Endpoint { method: "GET", path, access, origins, route }
+impl Endpoint {
+    fn new<Arguments, H>(method: Method, path: &'static str, handler: H, summary: &'static str) -> Self
+    where
+        H: Handler<Arguments>,
+        H::Output: Responder + 'static,
+        Arguments: FromRequest + 'static,
+    {
+        let mount = Box::new(move |route: Route| route.to(handler));
+        Self { method, path, summary, origins: Origins::None, operation: H::operation(), mount }
+    }
+
+    fn readable_by(self, origins: Origins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Whether it answers requests with this method.
+    fn answers(&self, asked: &Method) -> bool {
+        *asked == self.method || (self.method == Method::GET && asked == Method::HEAD)
+    }
 }
 
-const fn post(path: &'static str, access: Access, origins: Origins, route: fn(Route) -> Route) -> Endpoint {
-    Endpoint { method: "POST", path, access, origins, route }
+macro_rules! methods {
+    ($($name:ident $method:ident,)*) => { $(
+        fn $name<Arguments, H>(path: &'static str, handler: H, summary: &'static str) -> Endpoint
+        where
+            H: Handler<Arguments>,
+            H::Output: Responder + 'static,
+            Arguments: FromRequest + 'static,
+        {
+            Endpoint::new(Method::$method, path, handler, summary)
+        }
+    )* };
+}
+
+methods! {
+    get GET,
+    post POST,
 }
 
 /// The routes of tracking below a prefix: the root, and the one that first-party proxies forward (SPEC A2).
 macro_rules! tracking {
-    ($prefix:literal) => {
+    ($prefix:literal) => {{
+        use Origins::{Any, Asking};
         [
-            get(concat!($prefix, "/z.js"), Access::Public, Origins::Any, |route| route.to(assets::tracker)),
-            get(concat!($prefix, "/z-more.js"), Access::Public, Origins::Any, |route| route.to(assets::second)),
-            get(concat!($prefix, "/load/{code}"), Access::Public, Origins::Any, |route| route.to(public::settings)),
-            post(concat!($prefix, "/e/{code}"), Access::Public, Origins::Asking, |route| route.to(tracking::hit)),
-            post(concat!($prefix, "/e/heartbeat/{code}"), Access::Public, Origins::Asking, |route| {
-                route.to(tracking::heartbeat)
-            }),
-            get(concat!($prefix, "/e/live/{code}"), Access::Public, Origins::Any, |route| route.to(public::live)),
-            get(concat!($prefix, "/e/realtime/{website_id}"), Access::Public, Origins::Any, |route| {
-                route.to(public::realtime)
-            }),
-            post(concat!($prefix, "/track"), Access::Public, Origins::Asking, |route| route.to(tracking::hit)),
-            post(concat!($prefix, "/heartbeat"), Access::Public, Origins::Asking, |route| {
-                route.to(tracking::heartbeat)
-            }),
-            get(concat!($prefix, "/live/{code}"), Access::Public, Origins::Any, |route| route.to(public::live)),
+            get(concat!($prefix, "/z.js"), assets::tracker, "The tracking script").readable_by(Any),
+            get(concat!($prefix, "/z-more.js"), assets::second, "The script's second part").readable_by(Any),
+            get(concat!($prefix, "/load/{code}"), public::settings, "What the script may do").readable_by(Any),
+            post(concat!($prefix, "/e/{code}"), tracking::hit, "Report an event").readable_by(Asking),
+            post(concat!($prefix, "/e/heartbeat/{code}"), tracking::heartbeat, "Report activity").readable_by(Asking),
+            get(concat!($prefix, "/e/live/{code}"), public::live, "Visitors at this moment").readable_by(Any),
+            get(concat!($prefix, "/e/realtime/{website_id}"), public::realtime, "Today in numbers").readable_by(Any),
+            post(concat!($prefix, "/track"), tracking::hit, "Report an event").readable_by(Asking),
+            post(concat!($prefix, "/heartbeat"), tracking::heartbeat, "Report activity").readable_by(Asking),
+            get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment").readable_by(Any),
         ]
-    };
+    }};
 }
 
+/// A path of the External API.
 macro_rules! external {
-    ($path:literal, $action:ident, $handler:path) => {
-        get(concat!("/api/external/v1", $path), Access::Key(Action::$action), Origins::None, |route| route.to($handler))
+    ($path:literal) => {
+        concat!("/api/external/v1", $path)
     };
 }
 
-static TRACKING: [Endpoint; 10] = tracking!("");
-static FIRST_PARTY: [Endpoint; 10] = tracking!("/api/_z");
-static EXTERNAL: [Endpoint; 12] = [
-    external!("/usage", ReadUsage, usage::usage),
-    external!("/websites", ListWebsites, websites::list),
-    external!("/websites/{website_id}", ReadWebsite, websites::detail),
-    external!("/analytics/{website_id}", ReadAnalytics, analytics::overview),
-    external!("/analytics/{website_id}/visitors", ReadAnalytics, analytics::visitors),
-    external!("/analytics/{website_id}/pages", ReadAnalytics, analytics::pages),
-    external!("/analytics/{website_id}/countries", ReadAnalytics, analytics::countries),
-    external!("/analytics/{website_id}/technology", ReadAnalytics, analytics::technology),
-    external!("/heatmaps/{website_id}/pages", ReadHeatmaps, pending::heatmap_pages),
-    external!("/replays/{website_id}/sessions", ReadReplays, pending::replay_sessions),
-    external!("/errors/{website_id}/groups", ReadErrors, pending::error_groups),
-    post("/api/v1/events", Access::Key(Action::IngestBatch), Origins::None, |route| route.to(batch::events)),
-];
-static OPERATIONS: [Endpoint; 4] = [
-    get("/", Access::Public, Origins::None, |route| route.to(assets::start_page)),
-    get("/healthz", Access::Public, Origins::None, |route| route.to(operations::healthz)),
-    get("/readyz", Access::Public, Origins::None, |route| route.to(operations::readyz)),
-    get("/metrics", Access::Local, Origins::None, |route| route.to(operations::local_metrics)),
-];
+static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
+    let mut table = vec![
+        get(external!("/usage"), usage::usage, "The key, its limits and what it has used"),
+        get(external!("/websites"), websites::list, "The websites that the key reaches"),
+        get(external!("/websites/{website_id}"), websites::detail, "One website with its settings"),
+        get(external!("/analytics/{website_id}"), analytics::overview, "Totals, and each day"),
+        get(external!("/analytics/{website_id}/visitors"), analytics::visitors, "Visitors, the newest first"),
+        get(external!("/analytics/{website_id}/pages"), analytics::pages, "Pages by visitors"),
+        get(external!("/analytics/{website_id}/countries"), analytics::countries, "Countries by visitors"),
+        get(external!("/analytics/{website_id}/technology"), analytics::technology, "Browsers, systems, devices"),
+        get(external!("/heatmaps/{website_id}/pages"), pending::heatmap_pages, "Pages with a heatmap"),
+        get(external!("/replays/{website_id}/sessions"), pending::replay_sessions, "Recorded sessions"),
+        get(external!("/errors/{website_id}/groups"), pending::error_groups, "Groups of errors"),
+        post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
+        get("/", assets::start_page, "The start page"),
+        get("/healthz", operations::healthz, "Whether the process answers"),
+        get("/readyz", operations::readyz, "Whether events can be stored and keys checked"),
+        get("/metrics", operations::local_metrics, "The metrics of the process"),
+    ];
+    table.extend(tracking!(""));
+    table.extend(tracking!("/api/_z"));
+    table
+});
 
 /// Every route of the server.
 pub fn all() -> impl Iterator<Item = &'static Endpoint> {
-    TRACKING.iter().chain(&FIRST_PARTY).chain(&EXTERNAL).chain(&OPERATIONS)
+    TABLE.iter()
 }
 
-/// The resource of one route: its handler, `OPTIONS`, and a 405 that names both for everything else. No two routes
-/// share a path.
-pub fn resource(endpoint: &'static Endpoint) -> Resource {
-    web::resource(endpoint.path)
-        .app_data(shell::Route::new(endpoint.path, endpoint.origins != Origins::None))
-        .route((endpoint.route)(web::route().guard(methods(endpoint.method))))
-        .route(web::route().guard(guard::Options()).to(move |req: HttpRequest| async move { options(endpoint, &req) }))
-        .default_service(web::to(move || async move {
-            let error = ApiError::of_status(actix_web::http::StatusCode::METHOD_NOT_ALLOWED);
-            Err::<HttpResponse, _>(error.with_allow(allowed(endpoint).to_owned()))
-        }))
+/// A path, with all that answers there.
+struct Path {
+    pattern: &'static str,
+    endpoints: Vec<&'static Endpoint>,
 }
 
-fn methods(method: &'static str) -> impl Guard {
-    guard::fn_guard(move |context| {
-        let asked = &context.head().method;
-        asked.as_str() == method || (method == "GET" && asked == Method::HEAD)
-    })
-}
-
-fn options(endpoint: &Endpoint, req: &HttpRequest) -> HttpResponse {
-    let mut response = match endpoint.origins {
-        Origins::Asking => cors::preflight(req.headers(), "POST"),
-        Origins::None | Origins::Any => HttpResponse::NoContent().finish(),
-    };
-    if endpoint.origins == Origins::Any {
-        cors::any_origin(response.headers_mut());
+/// Every path of a table once, in the order of the table.
+fn paths(table: impl Iterator<Item = &'static Endpoint>) -> Vec<Path> {
+    let mut paths: Vec<Path> = Vec::new();
+    for endpoint in table {
+        match paths.iter_mut().find(|path| path.pattern == endpoint.path) {
+            Some(path) => path.endpoints.push(endpoint),
+            None => paths.push(Path { pattern: endpoint.path, endpoints: vec![endpoint] }),
+        }
     }
-    let allow = actix_web::http::header::HeaderValue::from_static(allowed(endpoint));
-    response.headers_mut().insert(actix_web::http::header::ALLOW, allow);
-    response
+    paths
 }
 
-fn allowed(endpoint: &Endpoint) -> &'static str {
-    if endpoint.method == "GET" { "GET, HEAD, OPTIONS" } else { "POST, OPTIONS" }
+/// The resources of the application: for each path its handlers, `OPTIONS`, and a 405 that names all methods for
+/// everything else.
+pub fn resources() -> impl Iterator<Item = Resource> {
+    paths(all()).into_iter().map(Path::into_resource)
+}
+
+impl Path {
+    fn into_resource(self) -> Resource {
+        let is_forwarded = self.endpoints.iter().any(|endpoint| endpoint.origins != Origins::None);
+        let mut resource = web::resource(self.pattern).app_data(shell::Route::new(self.pattern, is_forwarded));
+        for &endpoint in &self.endpoints {
+            let method = guard::fn_guard(|context| endpoint.answers(&context.head().method));
+            resource = resource.route((endpoint.mount)(web::route().guard(method)));
+        }
+        let path = Arc::new(self);
+        let allowed = path.allowed();
+        resource
+            .route(web::route().guard(guard::Options()).to(move |req: HttpRequest| {
+                let path = Arc::clone(&path);
+                async move { path.options(&req) }
+            }))
+            .default_service(web::to(move || {
+                let error = ApiError::of_status(actix_web::http::StatusCode::METHOD_NOT_ALLOWED);
+                let error = error.with_allow(allowed.clone());
+                async move { Err::<HttpResponse, _>(error) }
+            }))
+    }
+
+    /// The methods of the path, as in the header `Allow`.
+    fn allowed(&self) -> String {
+        let mut allowed = String::new();
+        for endpoint in &self.endpoints {
+            allowed.push_str(endpoint.method.as_str());
+            allowed.push_str(", ");
+            if endpoint.method == Method::GET {
+                allowed.push_str("HEAD, ");
+            }
+        }
+        allowed + "OPTIONS"
+    }
+
+    /// The answer to `OPTIONS`, which is a preflight where pages may ask.
+    fn options(&self, req: &HttpRequest) -> HttpResponse {
+        let of = |origins| self.endpoints.iter().filter(move |endpoint| endpoint.origins == origins);
+        let for_pages: Vec<&str> = of(Origins::Asking).map(|endpoint| endpoint.method.as_str()).collect();
+        let mut response = if for_pages.is_empty() {
+            HttpResponse::NoContent().finish()
+        } else {
+            cors::preflight(req.headers(), &for_pages.join(", "))
+        };
+        if of(Origins::Any).next().is_some() {
+            cors::any_origin(response.headers_mut());
+        }
+        if let Ok(allowed) = HeaderValue::try_from(self.allowed()) {
+            response.headers_mut().insert(ALLOW, allowed);
+        }
+        response
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::guard::Public;
+    use crate::http::handler::Access;
+    use actix_web::App;
+    use actix_web::http::header::HeaderName;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use std::collections::HashSet;
+    use zenovay_domain::Timestamp;
 
     #[test]
-    fn no_two_routes_share_a_path() {
-        let mut paths = HashSet::new();
+    fn no_route_is_there_twice() {
+        let mut routes = HashSet::new();
         for endpoint in all() {
-            assert!(paths.insert(endpoint.path), "{endpoint:?}");
+            assert!(routes.insert((&endpoint.method, endpoint.path)), "{endpoint:?}");
         }
     }
 
     #[test]
     fn key_routes_are_closed_to_pages() {
         for endpoint in all() {
-            if let Access::Key(_) = endpoint.access {
+            if let Access::Key(_) = endpoint.operation.access {
                 assert_eq!(endpoint.origins, Origins::None, "{endpoint:?}");
             }
         }
+    }
+
+    async fn read(_: Public) -> HttpResponse {
+        HttpResponse::Ok().body("read")
+    }
+
+    async fn change(_: Public) -> HttpResponse {
+        HttpResponse::Ok().body("changed")
+    }
+
+    async fn remove(_: Public) -> HttpResponse {
+        HttpResponse::NoContent().finish()
+    }
+
+    static SHARED: LazyLock<[Endpoint; 4]> = LazyLock::new(|| {
+        [
+            Endpoint::new(Method::GET, "/things/{id}", read, "Read"),
+            Endpoint::new(Method::GET, "/things", read, "Read all"),
+            Endpoint::new(Method::PATCH, "/things/{id}", change, "Change").readable_by(Origins::Asking),
+            Endpoint::new(Method::DELETE, "/things/{id}", remove, "Remove"),
+        ]
+    });
+
+    /// Sabotage: let the first route of a path answer alone, or name its method alone.
+    #[actix_web::test]
+    async fn routes_with_different_methods_share_a_path() {
+        let app = App::new().configure(|config| {
+            for path in paths(SHARED.iter()) {
+                config.service(path.into_resource());
+            }
+        });
+        let app = init_service(app).await;
+        let all = "GET, HEAD, PATCH, DELETE, OPTIONS";
+        for (method, path, status, body, allow) in [
+            ("GET", "/things/1", 200, "read", None),
+            ("HEAD", "/things/1", 200, "read", None),
+            ("PATCH", "/things/1", 200, "changed", None),
+            ("DELETE", "/things/1", 204, "", None),
+            ("OPTIONS", "/things/1", 204, "", Some(all)),
+            ("POST", "/things/1", 405, "", Some(all)),
+            ("TRACE", "/things/1", 405, "", Some(all)),
+            ("BREW", "/things/1", 405, "", Some(all)),
+            ("OPTIONS", "/things", 204, "", Some("GET, HEAD, OPTIONS")),
+            ("PATCH", "/things", 405, "", Some("GET, HEAD, OPTIONS")),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request = TestRequest::with_uri(path).method(method.clone()).to_request();
+            let response = call_service(&app, request).await;
+            assert_eq!(response.status().as_u16(), status, "{method} {path}");
+            // A 405 is rendered by the outermost layer.
+            let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+            let rendered = error.map(|error| error.render(Timestamp::from_millis(0), "r"));
+            let headers = rendered.as_ref().map_or(response.headers(), HttpResponse::headers);
+            let told = headers.get(ALLOW).map(|value| value.to_str().unwrap());
+            assert_eq!(told, allow, "{method} {path}");
+            assert_eq!(read_body(response).await, body.as_bytes(), "{method} {path}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_preflight_allows_the_methods_that_pages_may_use() {
+        let path = paths(SHARED.iter()).swap_remove(0);
+        let app = init_service(App::new().service(path.into_resource())).await;
+        let origin = (HeaderName::from_static("origin"), "https://shop.example");
+        let request = TestRequest::with_uri("/things/1").method(Method::OPTIONS).insert_header(origin);
+        let response = call_service(&app, request.to_request()).await;
+        assert_eq!(response.headers().get("access-control-allow-methods").unwrap(), "PATCH");
     }
 }

@@ -14,6 +14,7 @@ use zenovay_ingest::{
 use zenovay_limits::AddressClass;
 
 use super::envelope::ApiError;
+use super::guard::Public;
 use super::params::Params;
 use super::{body, client_ip, cors, errors, outcomes};
 use crate::state::AppState;
@@ -47,12 +48,12 @@ enum Report {
 }
 
 /// An event of a page or server. The code is in the path; for the alias `/track` in the query or the body.
-pub async fn hit(state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub async fn hit(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
     answer(&state, &req, payload, Report::Event).await
 }
 
 /// Activity without an event.
-pub async fn heartbeat(state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
+pub async fn heartbeat(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
     answer(&state, &req, payload, Report::Heartbeat).await
 }
 

@@ -15,8 +15,8 @@ use crate::state::AppState;
 
 /// The totals of a range, and of each of its UTC days.
 pub async fn overview(
-    state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
@@ -65,8 +65,8 @@ fn bounce_rate(metrics: &MetricValues) -> Value {
 
 /// One record for each visitor, the newest visit first.
 pub async fn visitors(
-    state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
@@ -99,8 +99,8 @@ fn visitor_row(visitor: &VisitorRecord) -> Value {
 
 /// The pages that were viewed, those with the most visitors first.
 pub async fn pages(
-    state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
@@ -139,8 +139,8 @@ fn page_row(row: &BreakdownRow) -> Value {
 
 /// The countries, those with the most visitors first. Visitors whose country is unknown have a row of their own.
 pub async fn countries(
-    state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
@@ -165,8 +165,8 @@ fn country_row(row: &BreakdownRow) -> Value {
 
 /// Browsers, operating systems and devices.
 pub async fn technology(
-    state: web::Data<AppState>,
     key: Authorized<ReadAnalytics>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();

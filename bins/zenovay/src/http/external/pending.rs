@@ -13,8 +13,8 @@ const NONE: [Value; 0] = [];
 
 /// `GET /heatmaps/:websiteId/pages`
 pub async fn heatmap_pages(
-    state: web::Data<AppState>,
     _key: Authorized<ReadHeatmaps>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::parse(req.query_string());
@@ -25,8 +25,8 @@ pub async fn heatmap_pages(
 
 /// `GET /replays/:websiteId/sessions`
 pub async fn replay_sessions(
-    state: web::Data<AppState>,
     _key: Authorized<ReadReplays>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::parse(req.query_string());
@@ -38,8 +38,8 @@ pub async fn replay_sessions(
 
 /// `GET /errors/:websiteId/groups`
 pub async fn error_groups(
-    state: web::Data<AppState>,
     _key: Authorized<ReadErrors>,
+    state: web::Data<AppState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let mut params = Params::parse(req.query_string());

@@ -12,7 +12,7 @@ use crate::http::guard::{Authorized, ReadUsage};
 use crate::state::AppState;
 
 /// The key, its usage, its limits, and what its websites collected this month.
-pub async fn usage(state: web::Data<AppState>, key: Authorized<ReadUsage>) -> Result<HttpResponse, ApiError> {
+pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let websites = {
         let (state, credential) = (state.clone(), key.credential.clone());

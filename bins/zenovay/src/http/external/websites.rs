@@ -10,7 +10,7 @@ use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};
 use crate::state::AppState;
 
 /// The websites that the key reaches, the oldest first.
-pub async fn list(state: web::Data<AppState>, key: Authorized<ListWebsites>) -> Result<HttpResponse, ApiError> {
+pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let websites = {
         let (state, credential) = (state.clone(), key.credential.clone());
         web::block(move || state.store.reachable_websites(&credential))
@@ -36,7 +36,7 @@ pub async fn list(state: web::Data<AppState>, key: Authorized<ListWebsites>) -> 
 }
 
 /// One website with its settings.
-pub async fn detail(state: web::Data<AppState>, key: Authorized<ReadWebsite>) -> Result<HttpResponse, ApiError> {
+pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let website = key.resource;
     let id = website.id;
