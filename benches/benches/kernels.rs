@@ -7,7 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::{
-    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query, Question,
+    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Query, Question,
     kernels,
 };
 
@@ -29,16 +29,7 @@ fn dataset(days_per_chunk: usize) -> MemoryDataset {
 }
 
 fn by(field: Field, and: Option<Field>, metrics: Vec<Metric>) -> Question {
-    Question::Breakdown(GroupBy {
-        field,
-        and,
-        metrics,
-        order: Order::Visitors,
-        limit: 10,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    })
+    Question::Breakdown(GroupBy { and, ..GroupBy::by(field) }.metrics(metrics).limit(10))
 }
 
 fn is(dimension: Dimension, value: &str) -> Filter {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, Zone};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, Query, Question};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -138,16 +138,7 @@ fn queries(c: &mut Criterion) {
 
     let end = Timestamp::from_millis(TRAFFIC.end_ms());
     let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
-    let pages = Question::Breakdown(GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit: 10,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    });
+    let pages = Question::Breakdown(GroupBy::by(Dimension::Path).limit(10));
     let ask = |store: &EmbeddedStore, question: &Question| -> Answer {
         let query = Query { range, filter: Filter::default(), question: question.clone() };
         store.query(website_id(0), &query, &Budget::unlimited()).expect("an answer")

@@ -13,9 +13,7 @@ use zenovay_benches::export::write_parquet;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
 use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
-use zenovay_query::{
-    Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Order, Query, Question,
-};
+use zenovay_query::{Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question};
 
 /// Events in one append, as a busy server's group commit has.
 const APPEND_EVENTS: usize = 1_000;
@@ -220,16 +218,7 @@ fn serve(dir: &Path, traffic: Traffic) -> Result<(), Box<dyn Error>> {
 }
 
 fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
-    let top = |field: Field, limit: usize| GroupBy {
-        field,
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let top = |field: Field, limit: usize| GroupBy::by(field).limit(limit);
     let page = Field::Dimension(Dimension::Path);
     let is = |dimension: Dimension, value: &str| {
         Filter::Is(Condition {
@@ -245,15 +234,12 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
         "Q2" => Question::Series { interval: Interval::Day, zone: Zone::utc() },
         "Q3" => Question::Breakdown(top(page, 10)),
         "Q4" => Question::Breakdown(top(Field::Dimension(Dimension::Country), 20)),
-        "Q5" => Question::Breakdown(GroupBy {
-            and: Some(Field::Dimension(Dimension::Os)),
-            ..top(Field::Dimension(Dimension::Browser), 100)
-        }),
+        "Q5" => Question::Breakdown(top(Field::Dimension(Dimension::Browser), 100).and(Dimension::Os)),
         name @ ("Q6" | "Q9") => {
             filter = Filter::All(vec![is(Dimension::Country, &ask.country), is(Dimension::Browser, &ask.browser)]);
             if name == "Q6" { Question::Breakdown(top(page, 10)) } else { Question::Overview }
         }
-        "Q8" => Question::Breakdown(GroupBy { metrics: vec![Metric::Sessions], ..top(Field::EntryPage, 10) }),
+        "Q8" => Question::Breakdown(top(Field::EntryPage, 10).metrics([Metric::Sessions])),
         other => return Err(format!("no query {other}").into()),
     };
     let range = TimeRange::new(Timestamp::from_millis(ask.from), Timestamp::from_millis(ask.to));

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, Query, Question};
 
 const EVENTS: u64 = 200_000;
 const BATCH: u64 = 1_000;
@@ -38,16 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let query = Query {
         range: TimeRange::new(midnight, midnight.plus_millis(86_400_000)),
         filter: Filter::default(),
-        question: Question::Breakdown(GroupBy {
-            field: Field::Dimension(Dimension::Path),
-            and: None,
-            metrics: Vec::new(),
-            order: Order::Visitors,
-            limit: 10,
-            offset: 0,
-            include_empty: false,
-            values: None,
-        }),
+        question: Question::Breakdown(GroupBy::by(Dimension::Path).limit(10).without_empty()),
     };
     let before = store.query(website, &query, &Budget::unlimited())?;
     if let Answer::Breakdown(breakdown) = &before {

@@ -145,16 +145,7 @@ pub fn totals(store: &impl EventStore, website: WebsiteId) -> MetricValues {
 /// # Panics
 /// When there is no answer.
 pub fn values(store: &impl EventStore, website: WebsiteId, dimension: Dimension) -> Vec<(String, u64)> {
-    let group_by = GroupBy {
-        field: Field::Dimension(dimension),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit: usize::MAX,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let group_by = GroupBy::by(dimension);
     match ask(store, website, &ever(Question::Breakdown(group_by))) {
         Answer::Breakdown(breakdown) => {
             breakdown.rows.into_iter().map(|row| (row.value, row.metrics.pageviews)).collect()
@@ -343,16 +334,7 @@ pub fn late_events_take_their_place_in_time(harness: &impl Harness) {
         &[pageview(EPOCH_MS - 1_000, 1, 1, "/first"), pageview(EPOCH_MS - 70 * DAY_MS, 2, 2, "/old")],
     );
     in_every_state(harness, store, |store| {
-        let group_by = GroupBy {
-            field: Field::EntryPage,
-            and: None,
-            metrics: vec![Metric::Sessions],
-            order: Order::Sessions,
-            limit: 10,
-            offset: 0,
-            include_empty: true,
-            values: None,
-        };
+        let group_by = GroupBy::by(Field::EntryPage).metrics([Metric::Sessions]).order(Order::Sessions).limit(10);
         let Answer::Breakdown(entries) = ask(store, website(1), &ever(Question::Breakdown(group_by))) else {
             panic!("a breakdown")
         };
@@ -452,16 +434,8 @@ fn check_visible(store: &impl EventStore, site: WebsiteId, events: &[Event], sin
         Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() },
     ];
     for field in [Field::EntryPage, Field::Dimension(Dimension::Path)] {
-        questions.push(Question::Breakdown(GroupBy {
-            field,
-            and: None,
-            metrics: vec![Metric::Sessions, Metric::TimeOnPage],
-            order: Order::Visitors,
-            limit: 100,
-            offset: 0,
-            include_empty: true,
-            values: None,
-        }));
+        questions
+            .push(Question::Breakdown(GroupBy::by(field).metrics([Metric::Sessions, Metric::TimeOnPage]).limit(100)));
     }
     let range = TimeRange::new(
         Timestamp::from_millis(EPOCH_MS - 200 * DAY_MS),

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
-use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, QueryError, Question};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, QueryError, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 const TEXT_BYTES: usize = 1_000;
@@ -34,16 +34,7 @@ fn store_long(store: &EmbeddedStore, website: WebsiteId, first: usize, count: us
 
 fn pages(store: &EmbeddedStore, website: WebsiteId, budget: &Budget) -> Result<Vec<String>, QueryError> {
     let range = TimeRange::new(Timestamp::from_millis(NOW_MS), Timestamp::from_millis(NOW_MS + 1_000_000));
-    let by = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Pageviews,
-        limit: usize::MAX,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let by = GroupBy::by(Dimension::Path).order(Order::Pageviews);
     let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
     match store.query(website, &query, budget)? {
         Answer::Breakdown(rows) => {

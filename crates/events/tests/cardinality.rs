@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, IdempotencyKey, NewEvent};
-use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, Question};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, Question};
 
 /// The beginning of a UTC day.
 const DAY_MS: i64 = 86_400_000;
@@ -28,16 +28,7 @@ fn view(site: u8, at_ms: i64, path: &str) -> NewEvent {
 
 /// Pageviews by path of a website.
 fn pages(store: &EmbeddedStore, site: u8) -> BTreeMap<String, u64> {
-    let by = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Pageviews,
-        limit: usize::MAX,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let by = GroupBy::by(Dimension::Path).order(Order::Pageviews);
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(TODAY_MS * 2));
     let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
     match store.query(website(site), &query, &Budget::unlimited()) {

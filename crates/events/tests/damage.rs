@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{ever, pageview, store_all, totals, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, verify};
-use zenovay_query::{Answer, Budget, Field, GroupBy, Order, QueryError, Question};
+use zenovay_query::{Answer, Budget, GroupBy, QueryError, Question};
 
 use common::{copy_dir, segment_files};
 
@@ -50,16 +50,7 @@ type Numbers = (Answer, Answer);
 
 /// The totals and all pages of a website.
 fn numbers(store: &EmbeddedStore, site: u8) -> Result<Numbers, QueryError> {
-    let pages = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit: usize::MAX,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let pages = GroupBy::by(Dimension::Path);
     let ask = |question| store.query(website(site), &ever(question), &Budget::unlimited());
     Ok((ask(Question::Overview)?, ask(Question::Breakdown(pages))?))
 }

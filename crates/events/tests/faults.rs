@@ -17,7 +17,7 @@ use zenovay_events::conformance::{append, arriving, event, ever, pageview, store
 use zenovay_events::{
     AppendError, AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, OpenError,
 };
-use zenovay_query::{Answer, Budget, Field, GroupBy, Metric, Order, QueryError, Question};
+use zenovay_query::{Answer, Budget, GroupBy, Metric, QueryError, Question};
 
 use common::{copy_dir, segment_files};
 
@@ -156,16 +156,7 @@ fn a_changed_byte_of_a_segment_is_an_error_and_never_another_number() {
 
 /// The totals and the pages of a website.
 fn numbers(store: &EmbeddedStore, site: u8) -> Result<(Answer, Answer), QueryError> {
-    let pages = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit: usize::MAX,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let pages = GroupBy::by(Dimension::Path);
     let ask = |question| store.query(website(site), &ever(question), &Budget::unlimited());
     Ok((ask(Question::Overview)?, ask(Question::Breakdown(pages))?))
 }
@@ -439,16 +430,7 @@ fn a_clock_that_jumps_loses_and_reorders_nothing() {
 
 /// The pageviews of `/` and the title seen last with it.
 fn last_title(store: &EmbeddedStore) -> (u64, String) {
-    let pages = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: vec![Metric::Title],
-        order: Order::Visitors,
-        limit: 1,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let pages = GroupBy::by(Dimension::Path).metrics([Metric::Title]).limit(1);
     match store.query(website(1), &ever(Question::Breakdown(pages)), &Budget::unlimited()) {
         Ok(Answer::Breakdown(mut breakdown)) => {
             let row = breakdown.rows.remove(0);

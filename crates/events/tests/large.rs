@@ -64,16 +64,9 @@ fn check(store: &EmbeddedStore, big: &[Event]) {
     let by_country = Query {
         range: hours(10, 300),
         filter: Filter::default(),
-        question: Question::Breakdown(GroupBy {
-            field: zenovay_query::Field::Dimension(Dimension::Country),
-            and: None,
-            metrics: vec![zenovay_query::Metric::Sessions],
-            order: Order::Visitors,
-            limit: 10,
-            offset: 0,
-            include_empty: true,
-            values: None,
-        }),
+        question: Question::Breakdown(
+            GroupBy::by(Dimension::Country).metrics([zenovay_query::Metric::Sessions]).limit(10),
+        ),
     };
     let answer = store.query(site(0), &by_country, &Budget::unlimited()).unwrap();
     assert_eq!(answer, oracle::answer(big, &by_country));
@@ -125,16 +118,7 @@ fn many_rows_and_many_websites_are_counted_exactly_in_head_segments_and_merged()
     let query = Query {
         range: hours(-1_000, 100_000),
         filter: Filter::default(),
-        question: Question::Breakdown(GroupBy {
-            field: zenovay_query::Field::Dimension(Dimension::Path),
-            and: None,
-            metrics: Vec::new(),
-            order: Order::Pageviews,
-            limit: usize::MAX,
-            offset: 0,
-            include_empty: true,
-            values: None,
-        }),
+        question: Question::Breakdown(GroupBy::by(Dimension::Path).order(Order::Pageviews)),
     };
     let Answer::Breakdown(pages) = store.query(site(0), &query, &Budget::unlimited()).unwrap() else { panic!() };
     let mut expected: BTreeMap<String, (u64, BTreeSet<u64>)> = BTreeMap::new();

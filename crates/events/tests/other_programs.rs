@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, DimensionLevel, Event, EventKind, ManualClock, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::conformance::{ask, event, ever, store_all, totals, values, website};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
-use zenovay_query::{Answer, Field, GroupBy, Order, Question};
+use zenovay_query::{Answer, GroupBy, Order, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 
@@ -288,16 +288,7 @@ fn check(made: &Made, program: &str, told_totals: &Value, told_texts: &Value) {
                     (row["text"].as_str().unwrap(), (count("events"), count("visitors")))
                 })
                 .collect();
-            let group_by = GroupBy {
-                field: Field::Dimension(dimension),
-                and: None,
-                metrics: Vec::new(),
-                order: Order::Events,
-                limit: usize::MAX,
-                offset: 0,
-                include_empty: true,
-                values: None,
-            };
+            let group_by = GroupBy::by(dimension).order(Order::Events);
             let Answer::Breakdown(breakdown) = ask(&made.store, site, &ever(Question::Breakdown(group_by))) else {
                 panic!("a breakdown")
             };

@@ -3,9 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{
-    Baseline, Budget, Change, Comparison, Field, Filter, GroupBy, MemoryDataset, Metric, Order, Query, QueryError,
-};
+use zenovay_query::{Baseline, Budget, Change, Comparison, Filter, GroupBy, MemoryDataset, Metric, Query, QueryError};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -76,16 +74,7 @@ fn main() -> Result<(), QueryError> {
         println!("week: {} after {}", views(point.current), views(point.earlier));
     }
 
-    let top_pages = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: vec![Metric::Sessions],
-        order: Order::Visitors,
-        limit: 3,
-        offset: 0,
-        include_empty: false,
-        values: None,
-    };
+    let top_pages = GroupBy::by(Dimension::Path).metrics([Metric::Sessions]).limit(3).without_empty();
     let year = Comparison { with: Baseline::PreviousYear, ..october };
     for row in year.breakdown(&top_pages, ask)?.rows {
         println!(

@@ -2,9 +2,7 @@
 #![allow(clippy::print_stdout)]
 
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{
-    Budget, Condition, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, QueryError, kernels,
-};
+use zenovay_query::{Budget, Condition, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, QueryError, kernels};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -59,16 +57,7 @@ fn main() -> Result<(), QueryError> {
         values: vec!["DE".to_owned()],
         level: None,
     });
-    let top_pages = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: vec![Metric::TimeOnPage],
-        order: Order::Visitors,
-        limit: 3,
-        offset: 0,
-        include_empty: false,
-        values: None,
-    };
+    let top_pages = GroupBy::by(Dimension::Path).metrics([Metric::TimeOnPage]).limit(3).without_empty();
     for row in kernels::breakdown(&dataset, october, &from_germany, &top_pages, &budget)?.rows {
         println!("{}: {} visitors from Germany, {} views", row.value, row.metrics.visitors, row.metrics.pageviews);
     }

@@ -61,6 +61,12 @@ pub enum Field {
     Property(String),
 }
 
+impl From<Dimension> for Field {
+    fn from(dimension: Dimension) -> Self {
+        Self::Dimension(dimension)
+    }
+}
+
 impl Field {
     /// Whom a condition on this field chooses when it does not say: events for what belongs to an event, sessions for
     /// what belongs to a session.

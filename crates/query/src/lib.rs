@@ -2,6 +2,7 @@
 
 mod answer;
 mod budget;
+mod chunk;
 mod columns;
 mod comparison;
 mod derived;
@@ -21,12 +22,13 @@ pub use answer::{
     Answer, Breakdown, BreakdownRow, LiveCount, MetricValues, Overview, Series, SeriesPoint, VisitorPage, VisitorRecord,
 };
 pub use budget::{Budget, QueryError};
-pub use columns::{Chunk, Column, ColumnSet, Dataset, Dictionary, NO_ROW, SessionPart};
+pub use chunk::{Chunk, Column};
+pub use columns::{ColumnSet, Dataset, Dictionary};
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};
 pub use derived::Derived;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
 pub use list::{CodeSet, List, ListRef};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use needs::{columns_needed, time_needed};
-pub use parts::{EventRows, HeartbeatRows, session_parts};
+pub use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_parts};
 pub use question::{GroupBy, Metric, Order, Query, Question};

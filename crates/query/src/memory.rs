@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, Event};
 
-use crate::{
-    Answer, Budget, Chunk, CodeSet, Column, Dataset, Dictionary, EventRows, HeartbeatRows, ListRef, Query, QueryError,
-    kernels, session_parts,
-};
+use crate::{Chunk, CodeSet, Column, Dataset, Dictionary, EventRows, HeartbeatRows, ListRef, session_parts};
 
 /// The events of one website as columns, all text columns loaded.
 #[derive(Debug, Default)]
@@ -44,14 +41,6 @@ impl MemoryDataset {
             session_ids: ListRef::from(&self.session_ids[..]),
             split_sessions: &self.split_sessions,
         }
-    }
-
-    /// The answer to `query`.
-    ///
-    /// # Errors
-    /// When the budget is used up or cancelled.
-    pub fn answer(&self, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
-        kernels::answer(&self.dataset(&self.chunks()), query, budget)
     }
 }
 

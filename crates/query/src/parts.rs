@@ -1,10 +1,53 @@
-//! From rows to the session table of a chunk.
+//! The session table of a chunk, and how it is made from rows.
 
 use std::sync::Arc;
 
-use zenovay_domain::EventKind;
+use zenovay_domain::{EventKind, value_score};
 
-use crate::{NO_ROW, SessionPart};
+/// [`SessionPart::first_row`] of a part without events.
+pub const NO_ROW: u32 = u32::MAX;
+
+/// What one chunk knows of one session. A session whose events lie in several chunks has a part in each;
+/// the parts of a session are merged by taking the earliest first, the latest last, and the sums of counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionPart {
+    /// The session's website-dense code.
+    pub session: u32,
+    /// The visitor's website-dense code: that of the part's first event, or of its heartbeat when it has no event.
+    pub visitor: u32,
+    /// The first event in this chunk, milliseconds; `i64::MAX` without events.
+    pub first_at: i64,
+    /// The last activity in this chunk, heartbeats included, milliseconds.
+    pub last_at: i64,
+    /// Row of the first event in this chunk, or [`NO_ROW`].
+    pub first_row: u32,
+    /// Row of the last event in this chunk, or [`NO_ROW`].
+    pub last_row: u32,
+    /// Row of the first pageview in this chunk, or [`NO_ROW`].
+    pub entry_row: u32,
+    /// Row of the last pageview in this chunk, or [`NO_ROW`].
+    pub exit_row: u32,
+    /// Pageviews in this chunk.
+    pub pageviews: u32,
+    /// Other events in this chunk, without heartbeats.
+    pub other_events: u32,
+    /// Engagement reported in this chunk, milliseconds.
+    pub engagement_ms: u64,
+}
+
+impl SessionPart {
+    /// From the first event to the last activity, milliseconds.
+    #[inline]
+    pub(crate) fn duration_ms(&self) -> i64 {
+        self.last_at.saturating_sub(self.first_at).max(0)
+    }
+
+    /// The value score of the part, as if it were a whole session.
+    #[inline]
+    pub(crate) fn value_score(&self) -> u8 {
+        value_score(u64::from(self.pageviews), self.duration_ms(), self.other_events > 0)
+    }
+}
 
 /// The event rows of one chunk: sorted by time, rows of the same time in the order of their arrival. All slices have
 /// the same length.

@@ -72,6 +72,62 @@ pub struct GroupBy {
 }
 
 impl GroupBy {
+    /// All rows by `field`, also that of the empty value, the most visitors first, with visitors and pageviews only.
+    pub fn by(field: impl Into<Field>) -> Self {
+        Self {
+            field: field.into(),
+            and: None,
+            metrics: Vec::new(),
+            order: Order::Visitors,
+            limit: usize::MAX,
+            offset: 0,
+            include_empty: true,
+            values: None,
+        }
+    }
+
+    /// Rows for each pair of values with this second field.
+    #[must_use]
+    pub fn and(self, field: impl Into<Field>) -> Self {
+        Self { and: Some(field.into()), ..self }
+    }
+
+    /// Exactly these metrics beside visitors and pageviews.
+    #[must_use]
+    pub fn metrics(self, metrics: impl Into<Vec<Metric>>) -> Self {
+        Self { metrics: metrics.into(), ..self }
+    }
+
+    /// The rows sorted by this, descending.
+    #[must_use]
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// At most so many rows.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Without the first so many rows.
+    #[must_use]
+    pub fn offset(self, offset: usize) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Without the row of the empty value.
+    #[must_use]
+    pub fn without_empty(self) -> Self {
+        Self { include_empty: false, ..self }
+    }
+
+    /// Only the rows of these values, see [`GroupBy::values`].
+    #[must_use]
+    pub fn values(self, values: Vec<(String, Option<String>)>) -> Self {
+        Self { values: Some(values), ..self }
+    }
+
     /// Whether metrics of sessions are computed: they were asked for, or the rows are sorted by them.
     pub(crate) fn wants_sessions(&self) -> bool {
         self.metrics.contains(&Metric::Sessions) || self.order == Order::Sessions

@@ -29,16 +29,7 @@ fn pageview(at: Timestamp, visitor: u64, path: &str) -> Event {
 }
 
 fn by_path(limit: usize, offset: usize) -> GroupBy {
-    GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: vec![Metric::Sessions],
-        order: Order::Visitors,
-        limit,
-        offset,
-        include_empty: false,
-        values: None,
-    }
+    GroupBy::by(Dimension::Path).metrics([Metric::Sessions]).limit(limit).offset(offset).without_empty()
 }
 
 fn everything(range: TimeRange, with: Baseline, zone: &Zone) -> Comparison {
@@ -240,7 +231,7 @@ fn case() -> impl Strategy<Value = Case> {
                     })
                     .collect();
                 let by = match by_sessions {
-                    true => GroupBy { metrics: Vec::new(), order: Order::Sessions, ..by_path(limit, offset) },
+                    true => by_path(limit, offset).metrics([]).order(Order::Sessions),
                     false => by_path(limit, offset),
                 };
                 Case { comparison, events, interval, by }
@@ -294,7 +285,7 @@ proptest! {
             other => panic!("{other:?}"),
         };
         let compared = comparison.breakdown(&by, ask).unwrap();
-        let (now, all) = (rows(comparison.range, by.clone()), rows(earlier, GroupBy { limit: usize::MAX, offset: 0, ..by.clone() }));
+        let (now, all) = (rows(comparison.range, by.clone()), rows(earlier, by.clone().limit(usize::MAX).offset(0)));
         prop_assert_eq!(compared.total_rows, Compared { current: now.total_rows, earlier: all.total_rows });
         prop_assert_eq!(compared.total_visitors, Compared { current: now.total_visitors, earlier: all.total_visitors });
         prop_assert_eq!(compared.rows.len(), now.rows.len());

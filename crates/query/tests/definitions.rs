@@ -7,7 +7,7 @@ use zenovay_domain::{
 };
 use zenovay_query::{
     Answer, Breakdown, Budget, Condition, DatasetBuilder, Field, Filter, FilterLevel, GroupBy, MemoryDataset, Metric,
-    MetricValues, Operator, Order, Query, QueryError, Question, Series, VisitorPage, kernels, oracle,
+    MetricValues, Operator, Query, QueryError, Question, Series, VisitorPage, kernels, oracle,
 };
 
 const PAGEVIEW: EventKind = EventKind::Pageview;
@@ -74,16 +74,7 @@ fn live(events: &[Event], now: i64) -> u64 {
 }
 
 fn by(field: Field) -> GroupBy {
-    GroupBy {
-        field,
-        and: None,
-        metrics: vec![Metric::Sessions],
-        order: Order::Visitors,
-        limit: 100,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    }
+    GroupBy::by(field).metrics([Metric::Sessions]).limit(100)
 }
 
 fn breakdown(events: &[Event], from: i64, to: i64, group_by: GroupBy) -> Breakdown {
@@ -361,7 +352,7 @@ fn rows_by_a_field_of_sessions_go_by_the_value_of_the_first_event() {
     assert_eq!(answer.rows[1].metrics, overview_of(&events, 0, 10, google));
     assert_eq!(rows(&breakdown(&events, 3, 10, of_source())), [("Bing", 1, 1, 1), ("Google", 1, 1, 1)]);
     // Beside a field of events each row counts the sessions with an event in it.
-    let pairs = breakdown(&events, 0, 10, GroupBy { and: Some(PATH), ..of_source() });
+    let pairs = breakdown(&events, 0, 10, of_source().and(PATH));
     assert_eq!(rows(&pairs), [("Bing", 1, 1, 1), ("Google", 1, 3, 1)]);
 }
 
@@ -377,12 +368,12 @@ fn sessions_count_once_for_each_page_they_saw() {
 fn rows_are_sorted_and_ties_go_by_value() {
     let events =
         [page(1, 1, 1, "/b"), page(2, 2, 2, "/a"), page(3, 3, 3, "/c"), page(4, 4, 4, "/c"), page(5, 5, 5, "")];
-    let answer = breakdown(&events, 0, 10, GroupBy { include_empty: false, limit: 2, ..by(PATH) });
+    let answer = breakdown(&events, 0, 10, by(PATH).without_empty().limit(2));
     assert_eq!(rows(&answer), [("/c", 2, 2, 2), ("/a", 1, 1, 1)]);
     assert_eq!((answer.total_rows, answer.total_visitors), (3, 4));
-    let next = breakdown(&events, 0, 10, GroupBy { include_empty: false, limit: 2, offset: 2, ..by(PATH) });
+    let next = breakdown(&events, 0, 10, by(PATH).without_empty().limit(2).offset(2));
     assert_eq!(rows(&next), [("/b", 1, 1, 1)]);
-    let pairs = breakdown(&events, 0, 10, GroupBy { and: Some(PATH), ..by(PATH) });
+    let pairs = breakdown(&events, 0, 10, by(PATH).and(PATH));
     assert_eq!(pairs.rows[1].and.as_deref(), Some(""));
 }
 
@@ -390,18 +381,17 @@ fn rows_are_sorted_and_ties_go_by_value() {
 fn the_title_is_the_one_seen_last() {
     let titled = |at, title| with(page(at, 1, 1, "/a"), &[(Dimension::Title, title)]);
     let events = [titled(9, "new"), titled(3, "old"), titled(9, "newer"), titled(10, ""), page(4, 1, 1, "/b")];
-    let answer = breakdown(&events, 0, 100, GroupBy { metrics: vec![Metric::Title], ..by(PATH) });
+    let answer = breakdown(&events, 0, 100, by(PATH).metrics([Metric::Title]));
     let titles: Vec<_> = answer.rows.iter().map(|row| (row.value.as_str(), row.title.as_deref())).collect();
     assert_eq!(titles, [("/a", Some("newer")), ("/b", None)]);
-    let earlier = breakdown(&events, 0, 9, GroupBy { metrics: vec![Metric::Title], ..by(PATH) });
+    let earlier = breakdown(&events, 0, 9, by(PATH).metrics([Metric::Title]));
     assert_eq!(earlier.rows[0].title.as_deref(), Some("old"));
 }
 
 #[test]
 fn time_on_page_ends_with_the_next_pageview_or_the_last_activity() {
     let timed = |events: &[Event], to| {
-        let answer =
-            breakdown(events, 0, to, GroupBy { metrics: vec![Metric::TimeOnPage], include_empty: false, ..by(PATH) });
+        let answer = breakdown(events, 0, to, by(PATH).metrics([Metric::TimeOnPage]).without_empty());
         let row = |row: &zenovay_query::BreakdownRow| (row.value.clone(), row.time_on_page_ms, row.timed_pageviews);
         answer.rows.iter().map(row).collect::<Vec<_>>()
     };
@@ -521,7 +511,7 @@ fn rows_that_are_kept_for_a_breakdown_are_taken_from_the_budget() {
         dataset.answer(&query, &Budget::new(std::time::Duration::from_secs(60), bytes)).map(|_| ())
     };
     // Ids by group are 16 KB; with each event that is shown its place and its row are 32 KB more.
-    let by_field = |field, metrics| GroupBy { metrics, ..by(field) };
+    let by_field = |field, metrics: Vec<Metric>| by(field).metrics(metrics);
     assert_eq!(asked(by_field(PATH, Vec::new()), 20_000), Ok(()));
     let titles = || by_field(PATH, vec![Metric::Title]);
     assert_eq!(asked(titles(), 45_000), Err(QueryError::MemoryExceeded));

@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
-    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query, Question,
-    oracle,
+    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Query, Question, oracle,
 };
 
 /// Twelve sessions of five visitors, nine hours apart.
@@ -90,16 +89,7 @@ fn many_rows_and_values_are_answered_like_the_oracle_does() {
     let path = || Field::Dimension(Dimension::Path);
     let by = |field, and| {
         let metrics = vec![Metric::Sessions, Metric::TimeOnPage];
-        let group_by = GroupBy {
-            field,
-            and,
-            metrics,
-            order: Order::Visitors,
-            limit: 50,
-            offset: 3,
-            include_empty: true,
-            values: None,
-        };
+        let group_by = GroupBy { and, ..GroupBy::by(field) }.metrics(metrics).limit(50).offset(3);
         Question::Breakdown(group_by)
     };
     let contains = |field, value: &str| {

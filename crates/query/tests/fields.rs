@@ -4,7 +4,7 @@
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{
     Answer, Budget, Condition, DatasetBuilder, Field, Filter, FilterLevel, GroupBy, MemoryDataset, Metric, Operator,
-    Order, Query, Question, oracle,
+    Query, Question, oracle,
 };
 
 const LEVELS: [Option<FilterLevel>; 4] =
@@ -124,16 +124,9 @@ fn counted(answer: &Answer) -> u64 {
 }
 
 fn by(field: Field, and: Option<Field>) -> Question {
-    Question::Breakdown(GroupBy {
-        field,
-        and,
-        metrics: vec![Metric::Sessions, Metric::Title, Metric::TimeOnPage],
-        order: Order::Visitors,
-        limit: 4,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    })
+    Question::Breakdown(
+        GroupBy { and, ..GroupBy::by(field) }.metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage]).limit(4),
+    )
 }
 
 #[test]

@@ -13,7 +13,7 @@ use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
 
 use super::countries::country_name;
 use super::envelope::{ApiError, Success};
-use super::external::{analytics::by_visitors, rounded};
+use super::external::rounded;
 use super::guard::Public;
 use super::turns::Asking;
 use super::{assets, client_ip, cors, errors};
@@ -122,7 +122,7 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
         state.directory.website(id)?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
     let today = today(now, zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
-    let top = |dimension| GroupBy { limit: 10, include_empty: false, ..by_visitors(dimension) };
+    let top = |dimension| GroupBy::by(dimension).limit(10).without_empty();
     let found = state.queries.run(Asking { website: Some(id), key: None }, move |ask| {
         let live = ask.live(id, now)?;
         let (current, totals) = (ask.overview(id, minutes)?, ask.compared(id, &today)?);

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS};
 
-use super::PAGEVIEW;
 use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single};
-use super::select::{Rows, Scan, Selected, SessionCodes, Test, column};
+use super::pageviews::PAGEVIEW;
+use super::select::{RowSet, Scan, Selected, SessionCodes, Test, column};
 use super::sessions::Session;
 use super::work::Bits;
 use crate::derived::SessionMetrics;
@@ -45,11 +45,11 @@ impl Scan<'_> {
             for selected in &selected {
                 let codes = groups.of_rows(self, selected)?;
                 counts.add_rows(self, &codes, &selected.kind(), groups.len())?;
-                match of_sessions.then(|| groups.visits(selected)).flatten() {
+                match of_sessions.then(|| groups.visitor_ranges(selected)).flatten() {
                     None => pairs.push(Pairs { groups: codes, ids: selected.visitor() }),
                     Some((positions, first_rows, visitors)) => {
                         let groups_of_parts = groups.of_rows(self, &first_rows)?;
-                        self.work.take::<[u32; 2]>(positions.len() + visitors.len())?;
+                        self.work.reserve::<[u32; 2]>(positions.len() + visitors.len())?;
                         let ids = Cow::Owned(selected.visitor()[positions.clone()].to_vec());
                         pairs.push(Pairs { groups: Cow::Owned(codes[positions].to_vec()), ids });
                         pairs.push(Pairs { groups: groups_of_parts, ids: Cow::Borrowed(visitors) });
@@ -71,7 +71,7 @@ impl Scan<'_> {
         }
         if group_by.order == Order::Sessions && !of_sessions {
             let every_group: Vec<u32> = (0..groups.len() as u32).collect();
-            self.work.take::<u32>(every_group.len())?;
+            self.work.reserve::<u32>(every_group.len())?;
             let shown = self.shown_rows(&pairs, &every_group)?;
             session_totals.of_groups = self.sessions_by_rows(&selected, &shown, groups.len())?;
         }
@@ -100,7 +100,7 @@ impl Scan<'_> {
         };
         let wanted = match &group_by.values {
             Some(values) => {
-                self.work.take::<(&str, Option<&str>)>(values.len())?;
+                self.work.reserve::<(&str, Option<&str>)>(values.len())?;
                 Some(values.iter().map(|(value, and)| (value.as_str(), and.as_deref())).collect::<HashSet<_>>())
             }
             None => None,
@@ -118,7 +118,7 @@ impl Scan<'_> {
                 }
             }
         })?;
-        self.work.take::<(u64, u32)>(found.len())?;
+        self.work.reserve::<(u64, u32)>(found.len())?;
         let in_order = |a: &(u64, u32), b: &(u64, u32)| -> Ordering {
             b.0.cmp(&a.0).then_with(|| groups.texts(a.1).cmp(&groups.texts(b.1)))
         };
@@ -212,7 +212,7 @@ impl Scan<'_> {
                 reaching_over.insert(part.session);
             }
         })?;
-        self.work.take::<[u32; 2]>(codes.len())?;
+        self.work.reserve::<[u32; 2]>(codes.len())?;
         pairs.push(Pairs { groups: Cow::Owned(codes), ids: Cow::Owned(visitors) });
         if reaching_over.is_empty() {
             return Ok(());
@@ -260,7 +260,7 @@ struct GroupCounts {
 impl GroupCounts {
     fn add_rows(&mut self, scan: &Scan<'_>, codes: &[u32], kinds: &[u8], groups: usize) -> Result<(), QueryError> {
         if self.counts.len() < groups {
-            scan.work.take::<[u32; 2]>(groups - self.counts.len())?;
+            scan.work.reserve::<[u32; 2]>(groups - self.counts.len())?;
             self.counts.resize(groups, [0; 2]);
         }
         let counts = &mut self.counts;
@@ -392,13 +392,14 @@ impl<'a> Groups<'a> {
 
     /// When rows have the group of their session and all rows of a time are selected, where the visitors of each group are:
     /// at these positions, and beside the rows that are selected here.
-    fn visits<'r>(&self, selected: &Selected<'r>) -> Option<(Range<usize>, Selected<'r>, &'r [u32])> {
+    fn visitor_ranges<'r>(&self, selected: &Selected<'r>) -> Option<(Range<usize>, Selected<'r>, &'r [u32])> {
         let chunk = selected.chunk;
         let of_sessions = |codes: &FieldCodes<'_>| codes.has_session_codes.get(selected.number as usize) == Some(&true);
-        let (rows, parts) = selected.visits(0..selected.len()).filter(|_| self.fields.iter().all(of_sessions))?;
+        let (rows, parts) =
+            selected.visitor_ranges(0..selected.len()).filter(|_| self.fields.iter().all(of_sessions))?;
         let first_rows = chunk.session_index().first_row[parts.clone()].to_vec();
         let visitors = &chunk.session_index().visitor[parts];
-        Some((rows, Selected { rows: Rows::Listed(first_rows), ..*selected }, visitors))
+        Some((rows, Selected { rows: RowSet::Listed(first_rows), ..*selected }, visitors))
     }
 
     /// For one field of events' texts, its codes in each chunk, which are the groups.
@@ -500,11 +501,12 @@ impl<'a> FieldCodes<'a> {
     fn find_session_codes(&self, scan: &Scan<'_>, dimension: Dimension) -> Result<Vec<bool>, QueryError> {
         let columns = scan.columns(dimension)?;
         let chunks = scan.dataset.chunks.iter().zip(&columns);
-        let mut have_them: Vec<bool> = chunks.map(|(chunk, column)| chunk.is_of_sessions(dimension, column)).collect();
+        let mut have_them: Vec<bool> =
+            chunks.map(|(chunk, column)| chunk.is_constant_per_session(dimension, column)).collect();
         let sessions = scan.sessions()?;
         let mut codes: Vec<(u32, u32)> =
             sessions.merged().map(|session| (session.part.session, self.sessions.code(session))).collect();
-        scan.work.take::<(u32, u32)>(codes.len())?;
+        scan.work.reserve::<(u32, u32)>(codes.len())?;
         codes.sort_unstable();
         sessions.for_each_split_part(|number, part| {
             if part.first_row != NO_ROW

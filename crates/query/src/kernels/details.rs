@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use zenovay_domain::Dimension;
 
-use super::PAGEVIEW;
 use super::distinct::{NONE, Pairs, for_each_group};
+use super::pageviews::PAGEVIEW;
 use super::select::{Scan, Selected, column};
-use crate::derived::UNTIMED;
+use crate::chunk::UNTIMED;
 use crate::{BreakdownRow, MetricValues, QueryError};
 
 /// The selected rows of one chunk whose group is shown.
@@ -45,7 +45,7 @@ impl Scan<'_> {
                 positions.truncate(kept);
                 rows.truncate(kept);
             })?;
-            self.work.take::<[u32; 2]>(rows.len())?;
+            self.work.reserve::<[u32; 2]>(rows.len())?;
             all.push(Shown { positions, rows });
         }
         Ok(all)
@@ -63,7 +63,7 @@ impl Scan<'_> {
         for (selected, shown) in selected.iter().zip(shown) {
             let session = &selected.chunk.session;
             let ids = shown.iter().map(|(position, _)| session[selected.row(position)]).collect();
-            self.work.take::<u32>(shown.rows.len())?;
+            self.work.reserve::<u32>(shown.rows.len())?;
             sessions.push(Pairs { groups: Cow::Borrowed(&shown.rows), ids: Cow::Owned(ids) });
         }
         let mut totals: Vec<MetricValues> = self.work.filled(MetricValues::default(), count)?;
@@ -166,8 +166,8 @@ impl Scan<'_> {
                 }
             }
         }
-        self.work.take::<(u32, i64, u32, u32)>(pageviews.len())?;
-        self.work.take::<(u32, u32, u32)>(split.len())?;
+        self.work.reserve::<(u32, i64, u32, u32)>(pageviews.len())?;
+        self.work.reserve::<(u32, u32, u32)>(split.len())?;
         pageviews.sort_unstable();
         let last_activity = sessions.last_activity_of_split();
         for pageviews in pageviews.chunk_by(|a, b| a.0 == b.0) {

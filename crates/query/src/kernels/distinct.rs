@@ -58,7 +58,7 @@ pub(super) fn count_mostly_single(
     }
     drop(home);
     if !other_ids.is_empty() {
-        work.take::<[u32; 2]>(other_ids.len())?;
+        work.reserve::<[u32; 2]>(other_ids.len())?;
         let others = [Pairs { groups: Cow::Owned(other_groups), ids: Cow::Owned(other_ids) }];
         let others = count(work, &others, shown, ids)?;
         for (count, other) in per_group.iter_mut().zip(others.per_group) {

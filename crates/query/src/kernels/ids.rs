@@ -64,7 +64,7 @@ impl DistinctIds {
         count: usize,
         ids: impl Iterator<Item = u64>,
     ) -> Result<(), QueryError> {
-        work.take::<u64>(count)?;
+        work.reserve::<u64>(count)?;
         for id in ids {
             let spread = spread(id);
             self.0.push(spread, spread);
@@ -121,7 +121,7 @@ impl SharedIds {
 
     /// Adds the ids of `section`, each once; codes are their positions.
     pub(super) fn add(&mut self, work: &Work<'_>, section: u32, ids: &[u64]) -> Result<(), QueryError> {
-        work.take::<Holder>(ids.len())?;
+        work.reserve::<Holder>(ids.len())?;
         for (&id, code) in ids.iter().zip(0..) {
             let spread = spread(id);
             self.0.push(spread, Holder { spread, section, code });

@@ -6,9 +6,11 @@
 //! All of them panic when a code of the dataset is not below the length of its dictionary, see [`Dataset`].
 
 mod breakdown;
+mod counted;
 mod details;
 mod distinct;
 mod ids;
+mod pageviews;
 mod select;
 mod sessions;
 mod totals;
@@ -17,17 +19,17 @@ mod work;
 
 use std::borrow::Cow;
 
-use zenovay_domain::{EventKind, Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
+use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
 
+use self::counted::CountedSessions;
+use self::pageviews::count_pageviews;
 use self::select::{Scan, Test};
-pub(crate) use self::sessions::{duration_ms, score};
 use self::totals::series_buckets;
-use self::work::{Bits, Work};
-use crate::derived::SessionMetrics;
+use self::work::Work;
 use crate::needs::{live_window, session_window};
 use crate::{
-    Answer, Breakdown, Budget, Dataset, Filter, GroupBy, LiveCount, MetricValues, Overview, Query, QueryError,
-    Question, Series, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Dataset, Filter, GroupBy, LiveCount, MemoryDataset, MetricValues, Overview, Query,
+    QueryError, Question, Series, SeriesPoint, VisitorPage,
 };
 
 /// The answer to `query` about the website whose rows are in `dataset`.
@@ -47,6 +49,16 @@ pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<A
             Answer::Visitors(visitors(dataset, range, filter, (limit, offset), after, budget)?)
         }
     })
+}
+
+impl MemoryDataset {
+    /// The answer to `query`.
+    ///
+    /// # Errors
+    /// When the budget is used up or cancelled.
+    pub fn answer(&self, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
+        answer(&self.dataset(&self.chunks()), query, budget)
+    }
 }
 
 /// The answer to [`Question::Overview`].
@@ -136,8 +148,6 @@ pub use self::totals::{
     Digest, Section, SessionShare, Span, Totals, TotalsJoin, is_totals, totals_answer, totals_buckets,
 };
 
-const PAGEVIEW: u8 = EventKind::Pageview as u8;
-
 impl<'a> Scan<'a> {
     fn overview(&self, test: &Test) -> Result<Overview, QueryError> {
         let selected = self.select(test)?;
@@ -192,7 +202,7 @@ impl<'a> Scan<'a> {
                 if counted.is_some() {
                     sessions.push(selected.session_at(positions.clone()));
                 }
-                match selected.visits(positions.clone()) {
+                match selected.visitor_ranges(positions.clone()) {
                     Some((rows, parts)) => {
                         visitors.extend([&visitor[rows], &selected.chunk.session_index().visitor[parts]]);
                     }
@@ -229,29 +239,4 @@ impl<'a> Scan<'a> {
         })?;
         Ok(LiveCount { visitors: visitors.len() })
     }
-}
-
-/// Counts the sessions of rows.
-struct CountedSessions {
-    shares: Vec<SessionMetrics>,
-    /// Empty but within [`CountedSessions::add`].
-    seen: Bits,
-}
-
-impl CountedSessions {
-    fn new(scan: &Scan<'_>) -> Result<Self, QueryError> {
-        Ok(Self { shares: scan.session_shares()?, seen: scan.session_bits()? })
-    }
-
-    /// Counts each session of `rows` once.
-    fn add<'r>(&mut self, rows: impl IntoIterator<Item = &'r [u32], IntoIter: Clone>, metrics: &mut MetricValues) {
-        let Self { shares, seen } = self;
-        seen.for_each_distinct(rows, |session| shares[session as usize].add_to(metrics));
-    }
-}
-
-/// How many of `kinds` are pageviews.
-fn count_pageviews(kinds: &[u8]) -> u64 {
-    // Sums of bytes over runs that cannot overflow them are what the compiler vectorises best.
-    kinds.chunks(255).map(|run| u64::from(run.iter().map(|&kind| u8::from(kind == PAGEVIEW)).sum::<u8>())).sum()
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp};
 
+use super::pageviews::{PAGEVIEW, count_pageviews};
 use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
-use super::{PAGEVIEW, count_pageviews};
 use crate::derived::SessionMetrics;
 use crate::matching::property_text;
 use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, List, NO_ROW, QueryError};
@@ -282,14 +282,14 @@ impl<'a> Scan<'a> {
                 continue;
             }
             let rows = match test {
-                Test::Always => Rows::Between(between),
+                Test::Always => RowSet::Between(between),
                 // Many websites have nothing else.
                 Test::Pageview if count_pageviews(&chunk.kind[between.clone()]) == between.len() as u64 => {
-                    Rows::Between(between)
+                    RowSet::Between(between)
                 }
                 test => {
                     let test = test.on(chunk)?;
-                    self.work.take::<u32>(between.len())?;
+                    self.work.reserve::<u32>(between.len())?;
                     let mut rows = Vec::new();
                     let mut block_rows = Vec::new();
                     self.work.for_each_block(between, |block| {
@@ -300,7 +300,7 @@ impl<'a> Scan<'a> {
                     if rows.is_empty() {
                         continue;
                     }
-                    Rows::Listed(rows)
+                    RowSet::Listed(rows)
                 }
             };
             all.push(Selected { number: number as u32, chunk, rows });
@@ -478,12 +478,12 @@ pub(super) struct Selected<'a> {
     /// The position of the chunk in the dataset.
     pub(super) number: u32,
     pub(super) chunk: &'a Chunk,
-    pub(super) rows: Rows,
+    pub(super) rows: RowSet,
 }
 
 /// Rows in ascending order.
 #[derive(Debug)]
-pub(super) enum Rows {
+pub(super) enum RowSet {
     Between(Range<usize>),
     Listed(Vec<u32>),
 }
@@ -491,16 +491,16 @@ pub(super) enum Rows {
 impl<'a> Selected<'a> {
     pub(super) fn len(&self) -> usize {
         match &self.rows {
-            Rows::Between(rows) => rows.len(),
-            Rows::Listed(rows) => rows.len(),
+            RowSet::Between(rows) => rows.len(),
+            RowSet::Listed(rows) => rows.len(),
         }
     }
 
     /// The row at `position` of the selection.
     pub(super) fn row(&self, position: usize) -> usize {
         match &self.rows {
-            Rows::Between(rows) => rows.start + position,
-            Rows::Listed(rows) => rows[position] as usize,
+            RowSet::Between(rows) => rows.start + position,
+            RowSet::Listed(rows) => rows[position] as usize,
         }
     }
 
@@ -508,11 +508,11 @@ impl<'a> Selected<'a> {
     pub(super) fn positions_between(&self, range: TimeRange) -> Range<usize> {
         let bounds = self.chunk.rows_between(range.from, range.to);
         match &self.rows {
-            Rows::Between(rows) => {
+            RowSet::Between(rows) => {
                 let clamp = |row: usize| row.clamp(rows.start, rows.end) - rows.start;
                 clamp(bounds.start)..clamp(bounds.end)
             }
-            Rows::Listed(rows) => {
+            RowSet::Listed(rows) => {
                 let position = |bound: usize| rows.partition_point(|&row| (row as usize) < bound);
                 position(bounds.start)..position(bounds.end)
             }
@@ -522,23 +522,23 @@ impl<'a> Selected<'a> {
     /// The values of a column in the selected rows.
     pub(super) fn values<T: Copy>(&self, column: &'a [T]) -> Cow<'a, [T]> {
         match &self.rows {
-            Rows::Between(rows) => Cow::Borrowed(&column[rows.clone()]),
-            Rows::Listed(rows) => Cow::Owned(rows.iter().map(|&row| column[row as usize]).collect()),
+            RowSet::Between(rows) => Cow::Borrowed(&column[rows.clone()]),
+            RowSet::Listed(rows) => Cow::Owned(rows.iter().map(|&row| column[row as usize]).collect()),
         }
     }
 
     /// When all rows of a time are selected, where the visitors of those at `positions` are: at the first positions, and in
     /// the parts of sessions at the second.
-    pub(super) fn visits(&self, positions: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
-        let Rows::Between(all) = &self.rows else { return None };
-        let (rows, parts) = self.chunk.visits(all.start + positions.start..all.start + positions.end);
+    pub(super) fn visitor_ranges(&self, positions: Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+        let RowSet::Between(all) = &self.rows else { return None };
+        let (rows, parts) = self.chunk.visitor_ranges(all.start + positions.start..all.start + positions.end);
         Some((rows.start - all.start..rows.end - all.start, parts))
     }
 
     /// Codes of all visitors of the selected rows and of no others, some several times.
     pub(super) fn visitors(&self) -> [Cow<'a, [u32]>; 2] {
         let visitor = self.visitor();
-        match (visitor, self.visits(0..self.len())) {
+        match (visitor, self.visitor_ranges(0..self.len())) {
             (Cow::Borrowed(visitor), Some((rows, parts))) => {
                 [Cow::Borrowed(&visitor[rows]), Cow::Borrowed(&self.chunk.session_index().visitor[parts])]
             }
@@ -557,10 +557,10 @@ impl<'a> Selected<'a> {
     /// The sessions of the selected rows at `positions`.
     pub(super) fn session_at(&self, positions: Range<usize>) -> Cow<'a, [u32]> {
         match &self.rows {
-            Rows::Between(rows) => {
+            RowSet::Between(rows) => {
                 Cow::Borrowed(&self.chunk.session[rows.start + positions.start..rows.start + positions.end])
             }
-            Rows::Listed(rows) => rows[positions].iter().map(|&row| self.chunk.session[row as usize]).collect(),
+            RowSet::Listed(rows) => rows[positions].iter().map(|&row| self.chunk.session[row as usize]).collect(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use zenovay_domain::{SESSION_MAX_MS, TimeRange, value_score};
+use zenovay_domain::{SESSION_MAX_MS, TimeRange};
 
 use super::work::{Bits, Work};
 use crate::derived::SessionMetrics;
@@ -68,7 +68,7 @@ impl<'a> Sessions<'a> {
                 });
             }
         }
-        work.take::<(u32, SessionPart)>(2 * parts.len())?;
+        work.reserve::<(u32, SessionPart)>(2 * parts.len())?;
         // Stable: the parts of a session stay in the order of the chunks.
         parts.sort_by_key(|(_, part)| part.session);
         let same_session = |a: &(u32, SessionPart), b: &(u32, SessionPart)| a.1.session == b.1.session;
@@ -91,7 +91,7 @@ impl<'a> Sessions<'a> {
         for (_, part) in &self.split[in_range(&self.split, range, |(_, part)| part.first_at)] {
             add_session(&mut parts, part);
         }
-        totals.take_sessions_out(&parts);
+        totals.subtract_sessions(&parts);
         for merged in self.merged_starting_in(range) {
             add_session(&mut totals, &merged.part);
         }
@@ -380,18 +380,6 @@ fn merge(dataset: &Dataset<'_>, parts: &[(u32, SessionPart)]) -> Merged {
         whole.engagement_ms += part.engagement_ms;
     }
     merged
-}
-
-/// From first event to last activity, milliseconds.
-#[inline]
-pub(crate) fn duration_ms(part: &SessionPart) -> i64 {
-    part.last_at.saturating_sub(part.first_at).max(0)
-}
-
-/// The `value_score` of the session.
-#[inline]
-pub(crate) fn score(part: &SessionPart) -> u8 {
-    value_score(u64::from(part.pageviews), duration_ms(part), part.other_events > 0)
 }
 
 /// Counts a session.

@@ -10,11 +10,12 @@
 
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 
+use super::counted::CountedSessions;
 use super::ids::{DistinctIds, SharedIds};
+use super::pageviews::count_pageviews;
 use super::select::Scan;
 use super::sessions::add_session;
 use super::work::{Bits, Work};
-use super::{CountedSessions, count_pageviews};
 use crate::derived::SessionMetrics;
 use crate::needs::{has_visitor_level, session_window};
 use crate::{
@@ -180,7 +181,7 @@ pub(super) fn series_buckets(
         Interval::Month => 27 * 86_400_000,
     };
     // Before the buckets are made: a range of ten thousand years has many hours.
-    work.take::<(TimeRange, SeriesPoint)>((range.duration_ms() / shortest_ms) as usize + 2)?;
+    work.reserve::<(TimeRange, SeriesPoint)>((range.duration_ms() / shortest_ms) as usize + 2)?;
     Ok(zone.buckets(range, interval, usize::MAX))
 }
 
@@ -204,7 +205,7 @@ impl<'a> TotalsJoin<'a> {
     ) -> Result<Self, QueryError> {
         let range = query.range;
         let work = Work::new(budget);
-        work.take::<Bucket>(buckets.len())?;
+        work.reserve::<Bucket>(buckets.len())?;
         let mut buckets: Vec<Bucket> = buckets
             .iter()
             .map(|bucket| Bucket {
@@ -375,7 +376,7 @@ impl<'a> Totals<'a> {
                 shares[part.session as usize] = SessionMetrics::of(part);
             }
         }
-        work.take::<SessionShare>(split.len())?;
+        work.reserve::<SessionShare>(split.len())?;
         let touched = touched(buckets, &spans[number]);
         let mut seen = vec![0u64; visitor_ids.len().div_ceil(64)];
         let mut seen_sessions = Bits::new(session_ids.len());
@@ -395,7 +396,7 @@ impl<'a> Totals<'a> {
                     seen_open.push((session_ids[session as usize], position as u32));
                 }
             });
-            work.take::<(u64, u32)>(seen_open.len() - open_before)?;
+            work.reserve::<(u64, u32)>(seen_open.len() - open_before)?;
             let count = seen.iter().map(|word| word.count_ones() as usize).sum();
             let ids = ones(&seen).map(|code| visitor_ids[code]);
             bucket.add_visitors(work, count, ids)?;
@@ -438,7 +439,7 @@ impl<'a> Totals<'a> {
         self.open.extend_from_slice(&digest.open);
         let with_events = digest.open.iter().filter(|share| share.first_at != i64::MAX);
         self.seen_open.extend(with_events.map(|share| (share.session, position as u32)));
-        self.work.take::<(SessionShare, (u64, u32))>(digest.open.len())
+        self.work.reserve::<(SessionShare, (u64, u32))>(digest.open.len())
     }
 
     /// The same with a filter: rows of sessions that are in other sections, too, are put aside.
@@ -450,7 +451,7 @@ impl<'a> Totals<'a> {
             [] => &section.chunk,
             _ => {
                 let taken = section.give_rows(&is_split, &mut self.rest);
-                self.work.take::<[u32; Dimension::COUNT + 8]>(taken)?;
+                self.work.reserve::<[u32; Dimension::COUNT + 8]>(taken)?;
                 own = section.chunk.without(&is_split);
                 &own
             }

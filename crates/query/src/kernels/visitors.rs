@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp, VisitorId};
 
 use super::select::{Scan, Test, column};
-use super::sessions::{Session, duration_ms, score};
+use super::sessions::Session;
 use super::work::Bits;
 use crate::{NO_ROW, QueryError, VisitorPage, VisitorRecord};
 
@@ -13,14 +13,14 @@ use crate::{NO_ROW, QueryError, VisitorPage, VisitorRecord};
 const SLICE_SESSIONS: [usize; 2] = [8, 1_024];
 
 /// Where a record stands in the list.
-type Place = (Reverse<i64>, u64);
+type PageCursor = (Reverse<i64>, u64);
 
 /// The page that is being filled, from sessions that come newest first.
 struct Page {
     visitors: Vec<VisitorRecord>,
     /// Visitors whose newest session was met, shown or not.
     seen: Bits,
-    after: Option<Place>,
+    after: Option<PageCursor>,
     /// Records still to be skipped.
     skip: usize,
     limit: usize,
@@ -78,7 +78,7 @@ impl Scan<'_> {
             })?;
             starts.to = starts.to.min(shown_before.from);
         }
-        let mut slice: Vec<(Place, u64, Session<'_>)> = Vec::new();
+        let mut slice: Vec<(PageCursor, u64, Session<'_>)> = Vec::new();
         // Times to go through, the latest last. Those with too many sessions to be put in order at once are cut in two.
         let mut times = vec![starts];
         let [mut many, at_most] = SLICE_SESSIONS;
@@ -93,7 +93,7 @@ impl Scan<'_> {
             many = at_most.min(2 * many);
             slice.clear();
             if count > slice.capacity() {
-                self.work.take::<(Place, u64, Session<'_>)>(count - slice.capacity())?;
+                self.work.reserve::<(PageCursor, u64, Session<'_>)>(count - slice.capacity())?;
                 slice.reserve_exact(count);
             }
             whole.for_each_starting_in(time, self.work, |session| {
@@ -147,9 +147,9 @@ impl Scan<'_> {
             browser: first(Dimension::Browser)?,
             os: first(Dimension::Os)?,
             pageviews: u64::from(part.pageviews),
-            duration_ms: duration_ms(part) as u64,
+            duration_ms: part.duration_ms() as u64,
             had_interaction: part.other_events > 0,
-            value_score: score(part),
+            value_score: part.value_score(),
         })
     }
 }

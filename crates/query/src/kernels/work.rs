@@ -12,12 +12,12 @@ const BLOCK_ROWS: usize = 1 << 13;
 /// What one query has taken of its budget.
 pub(super) struct Work<'a> {
     budget: &'a Budget,
-    taken_bytes: Cell<usize>,
+    reserved_bytes: Cell<usize>,
 }
 
 impl<'a> Work<'a> {
     pub(super) fn new(budget: &'a Budget) -> Self {
-        Self { budget, taken_bytes: Cell::new(0) }
+        Self { budget, reserved_bytes: Cell::new(0) }
     }
 
     /// The same budget with nothing taken.
@@ -83,47 +83,47 @@ impl<'a> Work<'a> {
     }
 
     /// Asks for memory for `count` values of type `T`.
-    pub(super) fn take<T>(&self, count: usize) -> Result<(), QueryError> {
-        let bytes = self.taken_bytes.get().saturating_add(count.saturating_mul(size_of::<T>()));
+    pub(super) fn reserve<T>(&self, count: usize) -> Result<(), QueryError> {
+        let bytes = self.reserved_bytes.get().saturating_add(count.saturating_mul(size_of::<T>()));
         self.budget.check_memory(bytes)?;
-        self.taken_bytes.set(bytes);
+        self.reserved_bytes.set(bytes);
         Ok(())
     }
 
     /// Asks for `bytes` of memory that are given back when what this returns is dropped.
     pub(super) fn lend(&self, bytes: usize) -> Result<Lent<'_>, QueryError> {
-        self.take::<u8>(bytes)?;
-        Ok(Lent { taken_bytes: &self.taken_bytes, bytes })
+        self.reserve::<u8>(bytes)?;
+        Ok(Lent { reserved_bytes: &self.reserved_bytes, bytes })
     }
 
     /// `count` times `value`.
     pub(super) fn filled<T: Clone>(&self, value: T, count: usize) -> Result<Vec<T>, QueryError> {
-        self.take::<T>(count)?;
+        self.reserve::<T>(count)?;
         Ok(vec![value; count])
     }
 
     /// An empty list with room for `count` values.
     pub(super) fn list<T>(&self, count: usize) -> Result<Vec<T>, QueryError> {
-        self.take::<T>(count)?;
+        self.reserve::<T>(count)?;
         Ok(Vec::with_capacity(count))
     }
 
     /// An empty set of codes below `count`.
     pub(super) fn bits(&self, count: usize) -> Result<Bits, QueryError> {
-        self.take::<u64>(count.div_ceil(64))?;
+        self.reserve::<u64>(count.div_ceil(64))?;
         Ok(Bits::new(count))
     }
 }
 
 /// Memory that is given back.
 pub(super) struct Lent<'a> {
-    taken_bytes: &'a Cell<usize>,
+    reserved_bytes: &'a Cell<usize>,
     bytes: usize,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.taken_bytes.set(self.taken_bytes.get() - self.bytes);
+        self.reserved_bytes.set(self.reserved_bytes.get() - self.bytes);
     }
 }
 

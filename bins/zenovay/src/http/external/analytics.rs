@@ -4,7 +4,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 use zenovay_domain::{Dimension, WebsiteId, Zone};
-use zenovay_query::{Breakdown, BreakdownRow, Field, GroupBy, Metric, MetricValues, Order, SeriesPoint, VisitorRecord};
+use zenovay_query::{Breakdown, BreakdownRow, GroupBy, Metric, MetricValues, SeriesPoint, VisitorRecord};
 
 use super::{or_null, rounded, seconds};
 use crate::http::countries::country_name;
@@ -108,13 +108,11 @@ pub async fn pages(
     let (window, page) = (params.range(now), params.page(20, 100));
     params.finish()?;
     let (id, asking) = (key.resource.id, key.asking());
-    let by = GroupBy {
-        metrics: vec![Metric::Sessions, Metric::Title, Metric::TimeOnPage],
-        limit: page.limit,
-        offset: page.offset,
-        include_empty: false,
-        ..by_visitors(Dimension::Path)
-    };
+    let by = GroupBy::by(Dimension::Path)
+        .metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage])
+        .limit(page.limit)
+        .offset(page.offset)
+        .without_empty();
     let found = state.queries.run(asking, move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
     let rows: Vec<Value> = found.rows.iter().map(page_row).collect();
@@ -148,7 +146,7 @@ pub async fn countries(
     let (window, limit) = (params.range(now), params.limit(20, 100));
     params.finish()?;
     let (id, asking) = (key.resource.id, key.asking());
-    let by = GroupBy { metrics: vec![Metric::Sessions], limit, ..by_visitors(Dimension::Country) };
+    let by = GroupBy::by(Dimension::Country).metrics([Metric::Sessions]).limit(limit);
     let found = state.queries.run(asking, move |ask| ask.breakdown(id, window.range, by)).await?;
     let rows: Vec<Value> = found.rows.iter().map(country_row).collect();
     Ok(with_geo_notice(Success::new(json!({ "countries": rows }), now).into_response()))
@@ -175,7 +173,7 @@ pub async fn technology(
     params.finish()?;
     let (id, asking) = (key.resource.id, key.asking());
     let found = state.queries.run(asking, move |ask| {
-        let by = |dimension| ask.breakdown(id, window.range, GroupBy { limit, ..by_visitors(dimension) });
+        let by = |dimension| ask.breakdown(id, window.range, GroupBy::by(dimension).limit(limit));
         Ok([by(Dimension::Browser)?, by(Dimension::Os)?, by(Dimension::Device)?])
     });
     let [browsers, systems, devices] = found.await?;
@@ -199,20 +197,6 @@ fn shares(breakdown: &Breakdown) -> Vec<Value> {
         })
     };
     breakdown.rows.iter().map(row).collect()
-}
-
-/// A breakdown by `dimension` with nothing but visitors and pageviews, the most visitors first.
-pub(in crate::http) fn by_visitors(dimension: Dimension) -> GroupBy {
-    GroupBy {
-        field: Field::Dimension(dimension),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Visitors,
-        limit: 0,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    }
 }
 
 /// The licence of the embedded country database asks for a link wherever its results are shown.
