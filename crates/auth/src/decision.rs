@@ -16,6 +16,9 @@ pub enum KeyKind {
 }
 
 impl KeyKind {
+    /// The names of all kinds.
+    pub const NAMES: [&'static str; 2] = ["personal", "workspace"];
+
     /// The name on the command line and in the database.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,12 +1,14 @@
 //! `POST /api/v1/events`: up to 1,000 events of a server, with their own timestamps (SPEC E11). Each event is judged by
 //! itself; those that are valid are appended together, all or none.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Reading};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
@@ -46,16 +48,16 @@ pub async fn events(
     };
     // A task of its own: what becomes of the rows is counted also when the client goes away.
     let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, turn)).await;
-    let report = report.map_err(|_panicked| ApiError::internal())??;
-    if report.stored > 0 {
-        let (state, id, stored) = (state.clone(), key.credential.key_id, report.stored);
+    let (report, stored) = report.map_err(|_panicked| ApiError::internal())??;
+    if stored > 0 {
+        let (state, id) = (state.clone(), key.credential.key_id);
         let noted = web::block(move || state.store.record_accepted_events(id, stored, reading.steady)).await;
         if !matches!(noted, Ok(Ok(()))) {
             // The events are stored; only the activity view of the key is behind.
             tracing::warn!("the activity of a key could not be noted");
         }
     }
-    Ok(Success::new(report.into_json(), now).into_response())
+    Ok(Success::new(report, now).into_response())
 }
 
 /// The rows of a batch in their order: an event to store, or how the row ended.
@@ -146,8 +148,8 @@ fn refused(error: &ApiError) -> RefusalReason {
     }
 }
 
-/// Appends the events of `rows` and counts every row.
-async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<Report, AppendError> {
+/// Appends the events of `rows` and counts every row. Returns how many were stored, too.
+async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<(BatchReport, u64), AppendError> {
     let mut events = Vec::with_capacity(rows.len());
     let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
     let appended = if events.is_empty() {
@@ -166,59 +168,71 @@ async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<Report, 
             return Err(error);
         }
     };
-    let mut report = Report::default();
+    let (mut report, mut stored) = (BatchReport::default(), 0);
     for (index, row) in rows.into_iter().enumerate() {
         let outcome = match &row {
             Ok(()) => outcomes::outcome_of(&Ok(appended.next().unwrap_or(AppendOutcome::Stored))),
             Err(rejected) => rejected.outcome(),
         };
         outcomes::count(outcome);
+        stored += u64::from(outcome == Outcome::Stored);
         report.add(index, outcome, row.err());
     }
-    Ok(report)
+    Ok((report, stored))
 }
 
-/// What became of the rows: `accepted + rejected + duplicates` is their number.
-#[derive(Debug, Default)]
-struct Report {
+/// What became of the events of a batch: `accepted + rejected + duplicates` is their number.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct BatchReport {
+    /// Events that are stored, or that the website drops: bots, exclusions.
+    #[schema(examples(2))]
     accepted: u64,
+    /// Events that break a rule.
+    #[schema(examples(1))]
     rejected: u64,
+    /// Events whose `idempotencyKey` was stored before.
+    #[schema(examples(0))]
     duplicates: u64,
-    stored: u64,
-    errors: Vec<Value>,
+    /// The rejected events, in the order of the batch.
+    errors: Vec<RowError>,
 }
 
-impl Report {
+/// A rejected event of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RowError {
+    /// Its place in the batch, from 0.
+    #[schema(examples(1))]
+    index: usize,
+    /// Why, for programs.
+    #[schema(examples("invalid_field"))]
+    reason: &'static str,
+    /// Why, for people.
+    #[schema(examples("Some fields are not valid"))]
+    message: String,
+    /// What is wrong with each field; for the first rejected events only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    details: BTreeMap<String, String>,
+}
+
+impl BatchReport {
     fn add(&mut self, index: usize, outcome: Outcome, rejected: Option<Rejected>) {
         match outcome {
-            Outcome::Stored => {
-                self.accepted += 1;
-                self.stored += 1;
-            }
+            Outcome::Stored => self.accepted += 1,
             Outcome::Dropped(zenovay_ingest::DropReason::Duplicate) => self.duplicates += 1,
             Outcome::Dropped(_) => self.accepted += 1,
             Outcome::Refused(reason) => {
                 self.rejected += 1;
-                let (message, fields) = match rejected {
+                let (message, mut details) = match rejected {
                     Some(Rejected::Refused(refusal)) => (refusal.message, refusal.fields),
-                    _ => ("The idempotency key was used before for a different event".to_owned(), Default::default()),
+                    _ => ("The idempotency key was used before for a different event".to_owned(), BTreeMap::default()),
                 };
-                let mut error = json!({ "index": index, "reason": reason.as_str(), "message": message });
                 // All rows are told, what is wrong with each field of the first: an answer is no longer than its batch.
-                if !fields.is_empty() && self.errors.len() < TOLD_MAX {
-                    error["details"] = json!(fields);
+                if self.errors.len() >= TOLD_MAX {
+                    details.clear();
                 }
-                self.errors.push(error);
+                self.errors.push(RowError { index, reason: reason.as_str(), message, details });
             }
         }
-    }
-
-    fn into_json(self) -> Value {
-        json!({
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "duplicates": self.duplicates,
-            "errors": self.errors,
-        })
     }
 }

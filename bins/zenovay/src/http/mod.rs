@@ -24,6 +24,7 @@ pub mod routes;
 pub mod shell;
 pub mod tracking;
 pub mod turns;
+pub mod values;
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! For those who run the server: is it alive, can it store an event, what has it done.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::envelope::ApiError;
 use super::errors::SOON_S;
@@ -11,7 +12,15 @@ use crate::state::AppState;
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz(_: Public) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok" }))
+    HttpResponse::Ok().json(Alive { status: "ok" })
+}
+
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alive {
+    /// Always `ok`.
+    #[schema(examples("ok"))]
+    status: &'static str,
 }
 
 /// `GET /readyz`: an event sent now can be made durable, and a key can be checked.
@@ -27,10 +36,21 @@ pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<HttpRespons
     let writable = state.events.stats().writable;
     match (writable, readable) {
         // Damage is told and is no reason to send nobody here: events are stored, and most websites answer.
-        (true, true) => Ok(HttpResponse::Ok().json(json!({ "status": "ready", "damaged": state.events.damages() }))),
+        (true, true) => Ok(HttpResponse::Ok().json(Ready { status: "ready", damaged: state.events.damages() })),
         (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
         (true, false) => Err(ApiError::unavailable("The metadata store cannot be read now", SOON_S)),
     }
+}
+
+/// Events can be stored and keys can be checked.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ready {
+    /// Always `ready`.
+    #[schema(examples("ready"))]
+    status: &'static str,
+    /// Stored files that are known to be damaged: what they hold is not in the answers.
+    #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b/2026-06-12"))]
+    damaged: Vec<String>,
 }
 
 /// `GET /metrics` on the main address.

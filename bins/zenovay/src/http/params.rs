@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use zenovay_domain::{TimeRange, Timestamp, Zone};
+use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+use zenovay_domain::{TimeRange, Timestamp};
 
 use super::envelope::ApiError;
+use super::values::{Day, Instant, one_of};
 
 /// The decoded parameters of one request, and the problems found with them so far.
 #[derive(Debug)]
@@ -99,7 +103,7 @@ impl Params {
         let named = self.one_of(name, &RANGES.map(|(range, _)| range)).unwrap_or("7d");
         let days = RANGES.iter().find(|(range, _)| *range == named).map_or(7, |(_, days)| *days);
         // Half-open, so an event of this very millisecond needs the next one as the end.
-        Window { label: named, range: TimeRange::new(now.plus_millis(-days * DAY_MS), now.plus_millis(1)) }
+        Window { label: RangeName(named), range: TimeRange::new(now.plus_millis(-days * DAY_MS), now.plus_millis(1)) }
     }
 
     fn dates(&mut self, from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Window {
@@ -114,7 +118,7 @@ impl Params {
         } else if TimeRange::new(start, end).duration_ms() > MAX_RANGE_MS {
             self.problem("from", "the range must not be longer than ten years");
         }
-        Window { label: "custom", range: TimeRange::new(start, end) }
+        Window { label: RangeName::CUSTOM, range: TimeRange::new(start, end) }
     }
 
     /// The first instant of the UTC day `name`.
@@ -146,34 +150,74 @@ pub struct Page {
 }
 
 impl Page {
-    /// The `pagination` member of `data` (SPEC B3).
-    pub fn to_json(self, has_more: bool) -> Value {
-        serde_json::json!({ "limit": self.limit, "offset": self.offset, "has_more": has_more })
+    /// What the answer says of the page.
+    pub fn answer(self, has_more: bool) -> Pagination {
+        Pagination { limit: self.limit, offset: self.offset, has_more }
     }
 }
+
+/// Which rows of a list an answer has (SPEC B3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Pagination {
+    /// How many rows at most.
+    #[schema(examples(20))]
+    limit: usize,
+    /// How many rows were skipped.
+    #[schema(examples(0))]
+    offset: usize,
+    /// Whether there are rows after these.
+    has_more: bool,
+}
+
+/// The name of a range of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RangeName(&'static str);
+
+impl RangeName {
+    const CUSTOM: Self = Self("custom");
+}
+
+impl PartialSchema for RangeName {
+    fn schema() -> RefOr<Schema> {
+        let names = RANGES.map(|(name, _)| name).into_iter().chain([Self::CUSTOM.0]);
+        one_of("A range of time up to now, or `custom` for dates", names)
+    }
+}
+
+impl ToSchema for RangeName {}
 
 /// A range of instants and the name it was asked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// `24h`, `7d`, `30d`, `90d`, `1y` or `custom`.
-    pub label: &'static str,
+    /// The name it was asked by.
+    pub label: RangeName,
     /// The instants.
     pub range: TimeRange,
 }
 
 impl Window {
-    /// The `date_range` member of the overview: the calendar days of both ends in UTC, and the ends themselves.
-    pub fn to_json(self) -> Value {
-        let utc = Zone::utc();
+    /// The calendar days of both ends in UTC, and the ends themselves.
+    pub fn dates(self) -> DateRange {
         // The last instant in the range, not the first one after it.
-        let last = self.range.to.plus_millis(-1);
-        serde_json::json!({
-            "start": utc.format_date(self.range.from),
-            "end": utc.format_date(last),
-            "startDateTime": self.range.from.to_string(),
-            "endDateTime": last.to_string(),
-        })
+        let (from, last) = (self.range.from, self.range.to.plus_millis(-1));
+        DateRange { start: Day(from), end: Day(last), start_date_time: Instant(from), end_date_time: Instant(last) }
     }
+}
+
+/// The two ends of a range, both in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DateRange {
+    /// The day of the first instant.
+    start: Day,
+    /// The day of the last instant.
+    end: Day,
+    /// The first instant.
+    #[serde(rename = "startDateTime")]
+    start_date_time: Instant,
+    /// The last instant.
+    #[serde(rename = "endDateTime")]
+    end_date_time: Instant,
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -292,9 +336,9 @@ mod tests {
     #[test]
     fn named_ranges_are_rolling_and_include_this_millisecond() {
         let window = |query| Params::parse(query).range(now());
-        assert_eq!(window("").label, "7d");
-        assert_eq!(window("timeRange=30d").label, "30d");
-        assert_eq!(window("range=24h&timeRange=30d").label, "24h");
+        assert_eq!(window("").label, RangeName("7d"));
+        assert_eq!(window("timeRange=30d").label, RangeName("30d"));
+        assert_eq!(window("range=24h&timeRange=30d").label, RangeName("24h"));
         let range = window("range=24h").range;
         assert_eq!(range.from, at("2026-06-12T12:30:00Z"));
         assert!(range.contains(now()));
@@ -309,10 +353,10 @@ mod tests {
     #[test]
     fn the_day_of_to_belongs_to_the_range() {
         let window = Params::parse("from=2026-06-01&to=2026-06-13&range=1y").range(now());
-        assert_eq!(window.label, "custom");
+        assert_eq!(window.label, RangeName::CUSTOM);
         assert_eq!(window.range, TimeRange::new(at("2026-06-01T00:00:00Z"), at("2026-06-14T00:00:00Z")));
-        assert_eq!(window.to_json()["start"], "2026-06-01");
-        assert_eq!(window.to_json()["end"], "2026-06-13");
+        let dates = serde_json::to_value(window.dates()).unwrap();
+        assert_eq!((dates["start"].as_str(), dates["end"].as_str()), (Some("2026-06-01"), Some("2026-06-13")));
         assert_eq!(Params::parse("from=2026-06-10").range(now()).range.to, now().plus_millis(1));
         assert_eq!(Params::parse("to=2026-06-10").range(now()).range.from, at("2026-06-04T00:00:00Z"));
     }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 use zenovay_domain::{Dimension, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
 use zenovay_limits::AddressClass;
-use zenovay_query::{Baseline, Change, Comparison, Filter, GroupBy};
+use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, Filter, GroupBy};
 
 use super::countries::country_name;
 use super::envelope::{ApiError, Success};
-use super::external::rounded;
 use super::guard::Public;
 use super::turns::Asking;
+use super::values::{Instant, rounded};
 use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
 use crate::telemetry::Limit;
@@ -26,19 +26,29 @@ pub async fn live(_: Public, state: web::Data<AppState>, req: HttpRequest) -> Ht
     readable(live_count(&state, &req).await)
 }
 
-async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value, ApiError> {
+async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<LiveCount, ApiError> {
     let now = state.clock.now();
     limit(state, req, now)?;
     let id = website_of(state, req)?.id;
     let count = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
-    let timestamp = now.to_string();
-    Ok(json!({
-        "success": true,
-        "liveCount": count,
-        "visitors": count,
-        "count": count,
-        "timestamp": timestamp,
-    }))
+    Ok(LiveCount { success: true, live_count: count, visitors: count, count, timestamp: Instant(now) })
+}
+
+/// Visitors with activity in the last five minutes, under three names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveCount {
+    success: bool,
+    /// How many there are.
+    #[schema(examples(3))]
+    live_count: u64,
+    /// The same as `liveCount`.
+    #[schema(examples(3))]
+    visitors: u64,
+    /// The same as `liveCount`.
+    #[schema(examples(3))]
+    count: u64,
+    timestamp: Instant,
 }
 
 /// The website whose tracking code is in the path.
@@ -52,8 +62,8 @@ fn website_of(state: &AppState, req: &HttpRequest) -> Result<Arc<Website>, ApiEr
 const SETTINGS_CACHING: &str = "public, max-age=300, must-revalidate";
 
 /// The settings of a website that say what its pages may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct ScriptSettings {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ScriptSettings {
     /// Nothing may be stored in the browser.
     cookieless: bool,
     /// Clicks on links to other sites are of use.
@@ -113,7 +123,7 @@ pub async fn realtime(_: Public, state: web::Data<AppState>, req: HttpRequest) -
     readable(summary(&state, &req).await)
 }
 
-async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value, ApiError> {
+async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<TodaySummary, ApiError> {
     let now = state.clock.now();
     limit(state, req, now)?;
     let unknown = || ApiError::not_found("Website not found");
@@ -132,29 +142,85 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Value
     });
     let (live, current, totals, countries, pages) = found.await?;
     let (today, changes) = (totals.current, totals.changes());
-    Ok(json!({
-        "success": true,
-        "visitors": { "current": live, "today": today.visitors, "change": percent(changes.visitors) },
-        "pageViews": {
-            "current": current.pageviews,
-            "today": today.pageviews,
-            "change": percent(changes.pageviews),
+    Ok(TodaySummary {
+        success: true,
+        visitors: TodayCount { current: live, today: today.visitors, change: percent(changes.visitors) },
+        page_views: TodayCount {
+            current: current.pageviews,
+            today: today.pageviews,
+            change: percent(changes.pageviews),
         },
-        "countries": countries.rows.iter().map(|row| json!({
-            "code": row.value,
-            "name": country_name(&row.value),
-            "count": row.metrics.visitors,
-        })).collect::<Vec<_>>(),
-        "topPages": pages.rows.iter().map(|row| json!({
-            "path": row.value,
-            "visitors": row.metrics.visitors,
-        })).collect::<Vec<_>>(),
-        "timestamp": now.to_string(),
-    }))
+        countries: countries.rows.into_iter().map(TodayCountry::of).collect(),
+        top_pages: pages
+            .rows
+            .into_iter()
+            .map(|row| TodayPage { path: row.value, visitors: row.metrics.visitors })
+            .collect(),
+        timestamp: Instant(now),
+    })
+}
+
+/// A website today, in its time zone.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TodaySummary {
+    success: bool,
+    visitors: TodayCount,
+    page_views: TodayCount,
+    /// The ten countries with the most visitors today.
+    countries: Vec<TodayCountry>,
+    /// The ten pages with the most visitors today.
+    top_pages: Vec<TodayPage>,
+    timestamp: Instant,
+}
+
+/// A count now, today, and against yesterday.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TodayCount {
+    /// Of the last five minutes.
+    #[schema(examples(3))]
+    current: u64,
+    /// Since midnight in the website's time zone.
+    #[schema(examples(48))]
+    today: u64,
+    /// The change from the same hours of yesterday in percent, to one decimal place; null when there was nothing.
+    #[schema(required = true, examples(12.5))]
+    change: Option<f64>,
+}
+
+/// A country and its visitors today.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TodayCountry {
+    /// ISO 3166-1 alpha-2.
+    #[schema(examples("CH"))]
+    code: String,
+    /// Its English name.
+    #[schema(examples("Switzerland"))]
+    name: String,
+    /// Distinct visitors.
+    #[schema(examples(17))]
+    count: u64,
+}
+
+impl TodayCountry {
+    fn of(row: BreakdownRow) -> Self {
+        Self { name: country_name(&row.value).to_owned(), code: row.value, count: row.metrics.visitors }
+    }
+}
+
+/// A page and its visitors today.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TodayPage {
+    /// Its path.
+    #[schema(examples("/pricing"))]
+    path: String,
+    /// Distinct visitors.
+    #[schema(examples(21))]
+    visitors: u64,
 }
 
 /// A change in percent, to one decimal place; null when there was nothing before.
-fn percent(change: Change<i64>) -> Value {
+fn percent(change: Change<i64>) -> Option<f64> {
     rounded(change.relative.map(|fraction| fraction * 100.0), 1)
 }
 
@@ -181,7 +247,7 @@ fn limit(state: &AppState, req: &HttpRequest, now: Timestamp) -> Result<(), ApiE
 }
 
 /// Answer or refusal, readable by every page.
-fn readable(result: Result<Value, ApiError>) -> HttpResponse {
+fn readable(result: Result<impl Serialize, ApiError>) -> HttpResponse {
     let mut response = match result {
         Ok(body) => HttpResponse::Ok().json(body),
         Err(error) => HttpResponse::from_error(error),
@@ -208,8 +274,8 @@ mod tests {
 
     #[test]
     fn a_change_from_nothing_has_no_percentage() {
-        assert_eq!(percent(Change::of_counts(3, 0)), Value::Null);
-        assert_eq!(percent(Change::of_counts(3, 2)), json!(50.0));
-        assert_eq!(percent(Change::of_counts(2, 3)), json!(-33.3));
+        assert_eq!(percent(Change::of_counts(3, 0)), None);
+        assert_eq!(percent(Change::of_counts(3, 2)), Some(50.0));
+        assert_eq!(percent(Change::of_counts(2, 3)), Some(-33.3));
     }
 }

@@ -2,15 +2,16 @@
 
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
-use zenovay_domain::{Dimension, WebsiteId, Zone};
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_domain::{Dimension, Website, WebsiteId};
 use zenovay_query::{Breakdown, BreakdownRow, GroupBy, Metric, MetricValues, SeriesPoint, VisitorRecord};
 
-use super::{or_null, rounded, seconds};
 use crate::http::countries::country_name;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadAnalytics};
-use crate::http::params::Params;
+use crate::http::params::{DateRange, Pagination, Params, RangeName};
+use crate::http::values::{Day, Id, Instant, non_empty, rounded, seconds};
 use crate::state::AppState;
 
 /// The totals of a range, and of each of its UTC days.
@@ -30,36 +31,112 @@ pub async fn overview(
         .queries
         .run(asking, move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?)))
         .await?;
-    let data = json!({
-        "website": { "id": id.to_string(), "domain": website.domain, "name": website.name },
-        "time_range": window.label,
-        "date_range": window.to_json(),
-        "summary": {
-            "total_visitors": totals.sessions,
-            "total_page_views": totals.pageviews,
-            "unique_visitors": totals.visitors,
-            "bounce_rate": bounce_rate(&totals),
-            "avg_session_duration": seconds(totals.mean_duration_ms()),
+    let data = Overview {
+        website: WebsiteName::of(&website),
+        time_range: window.label,
+        date_range: window.dates(),
+        summary: Summary {
+            total_visitors: totals.sessions,
+            total_page_views: totals.pageviews,
+            unique_visitors: totals.visitors,
+            bounce_rate: bounce_rate(&totals),
+            avg_session_duration: seconds(totals.mean_duration_ms()),
         },
-        "daily_stats": days.iter().map(|day| daily_row(id, day)).collect::<Vec<_>>(),
-    });
+        daily_stats: days.iter().map(|day| DailyStats::of(id, day)).collect(),
+    };
     Ok(Success::new(data, now).into_response())
 }
 
-fn daily_row(id: WebsiteId, day: &SeriesPoint) -> Value {
-    json!({
-        "date": Zone::utc().format_date(day.bucket.from),
-        "website_id": id.to_string(),
-        "total_visitors": day.metrics.sessions,
-        "unique_visitors": day.metrics.visitors,
-        "page_views": day.metrics.pageviews,
-        "bounce_rate": bounce_rate(&day.metrics),
-        "avg_session_duration": seconds(day.metrics.mean_duration_ms()),
-    })
+/// The totals of a range, and of each of its days.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Overview {
+    website: WebsiteName,
+    /// The range that was asked for, or `custom` for dates.
+    time_range: RangeName,
+    date_range: DateRange,
+    summary: Summary,
+    /// One row for each UTC day of the range, the oldest first, also of days without visitors.
+    daily_stats: Vec<DailyStats>,
+}
+
+/// Which website an answer is about.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebsiteName {
+    /// Its id.
+    id: Id,
+    /// Its domain.
+    #[schema(examples("example.com"))]
+    domain: String,
+    /// The name people see.
+    #[schema(examples("My website"))]
+    name: String,
+}
+
+impl WebsiteName {
+    fn of(website: &Website) -> Self {
+        Self { id: website.id.into(), domain: website.domain.clone(), name: website.name.clone() }
+    }
+}
+
+/// The totals of a range.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Summary {
+    /// Visits: sessions with an event in the range.
+    #[schema(examples(1520))]
+    total_visitors: u64,
+    /// Pageviews.
+    #[schema(examples(4210))]
+    total_page_views: u64,
+    /// Distinct visitors with an event in the range. Never more than `total_visitors`.
+    #[schema(examples(1204))]
+    unique_visitors: u64,
+    /// Visits that bounced, 0 to 1; null without visits.
+    #[schema(required = true, minimum = 0, maximum = 1, examples(0.4132))]
+    bounce_rate: Option<f64>,
+    /// Mean length of a visit in seconds; null without visits.
+    #[schema(required = true, minimum = 0, examples(93.412))]
+    avg_session_duration: Option<f64>,
+}
+
+/// The totals of a UTC day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DailyStats {
+    date: Day,
+    /// The website's id.
+    website_id: Id,
+    /// Visits with an event on the day. A visit over midnight counts on both days.
+    #[schema(examples(61))]
+    total_visitors: u64,
+    /// Distinct visitors with an event on the day.
+    #[schema(examples(48))]
+    unique_visitors: u64,
+    /// Pageviews.
+    #[schema(examples(173))]
+    page_views: u64,
+    /// Visits that bounced, 0 to 1; null without visits.
+    #[schema(required = true, minimum = 0, maximum = 1, examples(0.4098))]
+    bounce_rate: Option<f64>,
+    /// Mean length of a visit in seconds; null without visits.
+    #[schema(required = true, minimum = 0, examples(88.04))]
+    avg_session_duration: Option<f64>,
+}
+
+impl DailyStats {
+    fn of(id: WebsiteId, day: &SeriesPoint) -> Self {
+        Self {
+            date: Day(day.bucket.from),
+            website_id: id.into(),
+            total_visitors: day.metrics.sessions,
+            unique_visitors: day.metrics.visitors,
+            page_views: day.metrics.pageviews,
+            bounce_rate: bounce_rate(&day.metrics),
+            avg_session_duration: seconds(day.metrics.mean_duration_ms()),
+        }
+    }
 }
 
 /// Bounces per session, 0 to 1, to four decimal places.
-fn bounce_rate(metrics: &MetricValues) -> Value {
+fn bounce_rate(metrics: &MetricValues) -> Option<f64> {
     rounded(metrics.bounce_rate(), 4)
 }
 
@@ -75,26 +152,75 @@ pub async fn visitors(
     params.finish()?;
     let (id, asking) = (key.resource.id, key.asking());
     let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, page.limit, page.offset)).await?;
-    let rows: Vec<Value> = found.visitors.iter().map(visitor_row).collect();
-    let data = json!({ "visitors": rows, "pagination": page.to_json(found.has_more) });
+    let visitors = found.visitors.into_iter().map(Visitor::of).collect();
+    let data = Visitors { visitors, pagination: page.answer(found.has_more) };
     Ok(with_geo_notice(Success::new(data, now).into_response()))
 }
 
-fn visitor_row(visitor: &VisitorRecord) -> Value {
-    json!({
-        "id": visitor.visitor.to_string(),
-        "country_code": or_null(&visitor.country),
-        "country_name": or_null(country_name(&visitor.country)),
-        "city": or_null(&visitor.city),
-        "device_type": or_null(&visitor.device),
-        "browser": or_null(&visitor.browser),
-        "os": or_null(&visitor.os),
-        "value_score": visitor.value_score,
-        "visited_at": visitor.visited_at.to_string(),
-        "landing_page": or_null(&visitor.landing_page),
-        "referrer": or_null(&visitor.referrer),
-        "had_interaction": visitor.had_interaction,
-    })
+/// A page of visitors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Visitors {
+    /// The newest visit first.
+    visitors: Vec<Visitor>,
+    pagination: Pagination,
+}
+
+/// A visitor, by the latest visit in the range.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Visitor {
+    /// Names the visitor within the website.
+    #[schema(examples("5f0c1d2e3a4b5c6d"))]
+    id: String,
+    /// ISO 3166-1 alpha-2; null when unknown.
+    #[schema(required = true, examples("CH"))]
+    country_code: Option<String>,
+    /// The English name of the country; null when unknown.
+    #[schema(required = true, examples("Switzerland"))]
+    country_name: Option<String>,
+    /// Null when unknown.
+    #[schema(required = true, examples("Bern"))]
+    city: Option<String>,
+    /// `desktop`, `mobile` or `tablet`; null when unknown.
+    #[schema(required = true, examples("desktop"))]
+    device_type: Option<String>,
+    /// Null when unknown.
+    #[schema(required = true, examples("Firefox"))]
+    browser: Option<String>,
+    /// The operating system; null when unknown.
+    #[schema(required = true, examples("Linux"))]
+    os: Option<String>,
+    /// How engaged the visit was.
+    #[schema(minimum = 0, maximum = 100, examples(54))]
+    value_score: u8,
+    /// When the visit began.
+    visited_at: Instant,
+    /// The path of its first pageview; null without one.
+    #[schema(required = true, examples("/pricing"))]
+    landing_page: Option<String>,
+    /// The page that linked to it; null when direct.
+    #[schema(required = true, examples("https://news.example/today"))]
+    referrer: Option<String>,
+    /// Whether there was an event other than pageviews.
+    had_interaction: bool,
+}
+
+impl Visitor {
+    fn of(record: VisitorRecord) -> Self {
+        Self {
+            id: record.visitor.to_string(),
+            country_name: non_empty(country_name(&record.country).to_owned()),
+            country_code: non_empty(record.country),
+            city: non_empty(record.city),
+            device_type: non_empty(record.device),
+            browser: non_empty(record.browser),
+            os: non_empty(record.os),
+            value_score: record.value_score,
+            visited_at: Instant(record.visited_at),
+            landing_page: non_empty(record.landing_page),
+            referrer: non_empty(record.referrer),
+            had_interaction: record.had_interaction,
+        }
+    }
 }
 
 /// The pages that were viewed, those with the most visitors first.
@@ -115,24 +241,65 @@ pub async fn pages(
         .without_empty();
     let found = state.queries.run(asking, move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
-    let rows: Vec<Value> = found.rows.iter().map(page_row).collect();
-    Ok(Success::new(json!({ "pages": rows, "pagination": page.to_json(has_more) }), now).into_response())
+    let pages = found.rows.into_iter().map(PageRow::of).collect();
+    Ok(Success::new(Pages { pages, pagination: page.answer(has_more) }, now).into_response())
 }
 
-/// The documents name this list but not its members: each number stands under both names that clients guess (SPEC B4).
-fn page_row(row: &BreakdownRow) -> Value {
-    let timed = (row.timed_pageviews > 0).then(|| row.time_on_page_ms as f64 / row.timed_pageviews as f64);
-    json!({
-        "url": row.value,
-        "page_url": row.value,
-        "title": row.title.as_deref().map_or(Value::Null, or_null),
-        "views": row.metrics.pageviews,
-        "page_views": row.metrics.pageviews,
-        "unique_visitors": row.metrics.visitors,
-        "visitors": row.metrics.visitors,
-        "avg_time_on_page": seconds(timed),
-        "bounce_rate": bounce_rate(&row.metrics),
-    })
+/// A page of pages.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Pages {
+    /// The page with the most visitors first.
+    pages: Vec<PageRow>,
+    pagination: Pagination,
+}
+
+/// A page that was viewed. Some numbers stand under two names, for clients that use either.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageRow {
+    /// Its path.
+    #[schema(examples("/pricing"))]
+    url: String,
+    /// The same as `url`.
+    #[schema(examples("/pricing"))]
+    page_url: String,
+    /// The title seen last; null without one.
+    #[schema(required = true, examples("Pricing"))]
+    title: Option<String>,
+    /// Pageviews.
+    #[schema(examples(310))]
+    views: u64,
+    /// The same as `views`.
+    #[schema(examples(310))]
+    page_views: u64,
+    /// Distinct visitors who viewed it.
+    #[schema(examples(204))]
+    unique_visitors: u64,
+    /// The same as `unique_visitors`.
+    #[schema(examples(204))]
+    visitors: u64,
+    /// Mean time on the page in seconds; null when it is not known of any view.
+    #[schema(required = true, minimum = 0, examples(41.5))]
+    avg_time_on_page: Option<f64>,
+    /// Visits with the page that bounced, 0 to 1.
+    #[schema(required = true, minimum = 0, maximum = 1, examples(0.3812))]
+    bounce_rate: Option<f64>,
+}
+
+impl PageRow {
+    fn of(row: BreakdownRow) -> Self {
+        let timed = (row.timed_pageviews > 0).then(|| row.time_on_page_ms as f64 / row.timed_pageviews as f64);
+        Self {
+            page_url: row.value.clone(),
+            url: row.value,
+            title: row.title.and_then(non_empty),
+            views: row.metrics.pageviews,
+            page_views: row.metrics.pageviews,
+            unique_visitors: row.metrics.visitors,
+            visitors: row.metrics.visitors,
+            avg_time_on_page: seconds(timed),
+            bounce_rate: bounce_rate(&row.metrics),
+        }
+    }
 }
 
 /// The countries, those with the most visitors first. Visitors whose country is unknown have a row of their own.
@@ -148,17 +315,43 @@ pub async fn countries(
     let (id, asking) = (key.resource.id, key.asking());
     let by = GroupBy::by(Dimension::Country).metrics([Metric::Sessions]).limit(limit);
     let found = state.queries.run(asking, move |ask| ask.breakdown(id, window.range, by)).await?;
-    let rows: Vec<Value> = found.rows.iter().map(country_row).collect();
-    Ok(with_geo_notice(Success::new(json!({ "countries": rows }), now).into_response()))
+    let countries = found.rows.into_iter().map(CountryRow::of).collect();
+    Ok(with_geo_notice(Success::new(Countries { countries }, now).into_response()))
 }
 
-fn country_row(row: &BreakdownRow) -> Value {
-    json!({
-        "country_code": or_null(&row.value),
-        "country_name": if row.value.is_empty() { "Unknown" } else { country_name(&row.value) },
-        "visitors": row.metrics.visitors,
-        "avg_value_score": rounded(row.metrics.mean_value_score(), 2),
-    })
+/// The countries that visitors came from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Countries {
+    /// The country with the most visitors first.
+    countries: Vec<CountryRow>,
+}
+
+/// A country and its visitors.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CountryRow {
+    /// ISO 3166-1 alpha-2; null in the row of those whose country is unknown.
+    #[schema(required = true, examples("CH"))]
+    country_code: Option<String>,
+    /// Its English name, or `Unknown`.
+    #[schema(examples("Switzerland"))]
+    country_name: String,
+    /// Distinct visitors.
+    #[schema(examples(87))]
+    visitors: u64,
+    /// The mean of the visits' scores, 0 to 100; null without visits.
+    #[schema(required = true, minimum = 0, maximum = 100, examples(48.25))]
+    avg_value_score: Option<f64>,
+}
+
+impl CountryRow {
+    fn of(row: BreakdownRow) -> Self {
+        Self {
+            country_name: if row.value.is_empty() { "Unknown" } else { country_name(&row.value) }.to_owned(),
+            country_code: non_empty(row.value),
+            visitors: row.metrics.visitors,
+            avg_value_score: rounded(row.metrics.mean_value_score(), 2),
+        }
+    }
 }
 
 /// Browsers, operating systems and devices.
@@ -177,26 +370,50 @@ pub async fn technology(
         Ok([by(Dimension::Browser)?, by(Dimension::Os)?, by(Dimension::Device)?])
     });
     let [browsers, systems, devices] = found.await?;
-    let data = json!({
-        "browsers": shares(&browsers),
-        "operating_systems": shares(&systems),
-        "devices": shares(&devices),
-    });
+    let data = Technology {
+        browsers: Share::of(browsers),
+        operating_systems: Share::of(systems),
+        devices: Share::of(devices),
+    };
     Ok(Success::new(data, now).into_response())
 }
 
-/// Name, visitors and their percentage of all visitors, to two decimal places.
-fn shares(breakdown: &Breakdown) -> Vec<Value> {
-    let all = breakdown.total_visitors;
-    let share = |visitors: u64| (all > 0).then(|| visitors as f64 * 100.0 / all as f64);
-    let row = |row: &BreakdownRow| {
-        json!({
-            "name": if row.value.is_empty() { "Unknown" } else { row.value.as_str() },
-            "visitors": row.metrics.visitors,
-            "percentage": rounded(share(row.metrics.visitors), 2),
-        })
-    };
-    breakdown.rows.iter().map(row).collect()
+/// What visitors use, in three lists, each with the most visitors first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Technology {
+    /// Browsers.
+    browsers: Vec<Share>,
+    /// Operating systems.
+    operating_systems: Vec<Share>,
+    /// Kinds of device.
+    devices: Vec<Share>,
+}
+
+/// The part of all visitors who use one thing.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Share {
+    /// What they use, or `Unknown`.
+    #[schema(examples("Firefox"))]
+    name: String,
+    /// Distinct visitors.
+    #[schema(examples(312))]
+    visitors: u64,
+    /// Their percentage of all visitors, 0 to 100, to two decimal places; null without visitors.
+    #[schema(required = true, minimum = 0, maximum = 100, examples(25.91))]
+    percentage: Option<f64>,
+}
+
+impl Share {
+    fn of(breakdown: Breakdown) -> Vec<Self> {
+        let all = breakdown.total_visitors;
+        let share = |visitors: u64| (all > 0).then(|| visitors as f64 * 100.0 / all as f64);
+        let row = |row: BreakdownRow| Self {
+            visitors: row.metrics.visitors,
+            percentage: rounded(share(row.metrics.visitors), 2),
+            name: if row.value.is_empty() { "Unknown".to_owned() } else { row.value },
+        };
+        breakdown.rows.into_iter().map(row).collect()
+    }
 }
 
 /// The licence of the embedded country database asks for a link wherever its results are shown.

@@ -3,12 +3,14 @@
 
 use actix_web::{HttpResponse, web};
 use chrono::{Datelike, NaiveTime};
-use serde_json::json;
-use zenovay_domain::{Scope, TimeRange, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_domain::{TimeRange, Timestamp};
 use zenovay_store::WebsiteStore;
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadUsage};
+use crate::http::values::{Id, Instant, KeyKindName, PlanName, ScopeName};
 use crate::state::AppState;
 
 /// The key, its usage, its limits, and what its websites collected this month.
@@ -36,40 +38,152 @@ pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Re
 
     let (credential, used) = (&key.credential, &key.usage);
     let limits = state.plans.limits(key.plan);
-    let one_website =
-        credential.website_ids.as_deref().and_then(|ids| if let [id] = ids { Some(id.to_string()) } else { None });
-    let permission = if credential.website_ids.is_some() { "site_access" } else { "full_access" };
-    let data = json!({
-        "api_key": {
-            "id": credential.key_id.to_string(),
-            "name": credential.name,
-            "kind": credential.kind.as_str(),
-            "permission": permission,
-            "website_id": one_website,
-            "scopes": credential.scopes.iter().map(Scope::as_str).collect::<Vec<_>>(),
-            "team_ids": credential.team_ids.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>()),
+    let one_website = credential.website_ids.as_deref().and_then(|ids| if let [id] = ids { Some(*id) } else { None });
+    let data = KeyAccount {
+        api_key: KeyFacts {
+            id: credential.key_id.into(),
+            name: credential.name.clone(),
+            kind: KeyKindName(credential.kind),
+            permission: match credential.website_ids {
+                Some(_) => KeyPermission::SiteAccess,
+                None => KeyPermission::FullAccess,
+            },
+            website_id: one_website.map(Id::from),
+            scopes: credential.scopes.iter().map(ScopeName).collect(),
+            team_ids: credential.team_ids.as_ref().map(|ids| ids.iter().copied().map(Id::from).collect()),
         },
-        "usage": {
-            "monthly_requests": used.month_used,
-            "monthly_limit": used.month_limit,
-            "monthly_remaining": used.month_limit.saturating_sub(used.month_used),
-            "monthly_reset_at": used.month_reset.to_string(),
-            "total_requests": used.total,
-            "websites": websites.len(),
-            "pageviews_this_month": pageviews,
-            "events_this_month": events,
+        usage: RequestsUsed {
+            monthly_requests: used.month_used,
+            monthly_limit: used.month_limit,
+            monthly_remaining: used.month_limit.saturating_sub(used.month_used),
+            monthly_reset_at: Instant(used.month_reset),
+            total_requests: used.total,
+            websites: websites.len(),
+            pageviews_this_month: pageviews,
+            events_this_month: events,
         },
-        "rate_limits": { "requests_per_minute": limits.requests_per_minute },
-        "subscription": { "tier": key.plan.as_str() },
-        "limits": {
-            "websites": limits.websites,
-            "pageviews_per_month": limits.events_per_month,
-            "events_per_month": limits.events_per_month,
+        rate_limits: RateLimits { requests_per_minute: limits.requests_per_minute },
+        subscription: Subscription { tier: PlanName(key.plan) },
+        limits: PlanNumbers {
+            websites: limits.websites,
+            pageviews_per_month: limits.events_per_month,
+            events_per_month: limits.events_per_month,
         },
-        "plan": key.plan.as_str(),
-        "period": { "start": month_start(now).to_string(), "end": used.month_reset.to_string() },
-    });
+        plan: PlanName(key.plan),
+        period: Period { start: Instant(month_start(now)), end: Instant(used.month_reset) },
+    };
     Ok(Success::new(data, now).into_response())
+}
+
+/// A key, what it has used, and what it may use.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyAccount {
+    api_key: KeyFacts,
+    usage: RequestsUsed,
+    rate_limits: RateLimits,
+    subscription: Subscription,
+    limits: PlanNumbers,
+    /// The plan whose limits apply.
+    plan: PlanName,
+    period: Period,
+}
+
+/// A key; not its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeyFacts {
+    /// Its id.
+    id: Id,
+    /// The name people see.
+    #[schema(examples("Dashboard"))]
+    name: String,
+    /// Whether it acts for a person or for a team.
+    kind: KeyKindName,
+    /// Whether it is held to some websites.
+    permission: KeyPermission,
+    /// The one website that it is held to; null when there is none or there are several.
+    #[schema(required = true)]
+    website_id: Option<Id>,
+    /// What it may do.
+    scopes: Vec<ScopeName>,
+    /// The teams that it is held to; null for all teams of its owner.
+    #[schema(required = true)]
+    team_ids: Option<Vec<Id>>,
+}
+
+/// Whether a key is held to some websites.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPermission {
+    /// It reaches every website of its teams.
+    FullAccess,
+    /// It is held to some websites.
+    SiteAccess,
+}
+
+/// The requests of a key this month, and what its websites collected.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestsUsed {
+    /// Requests counted this month, this one included.
+    #[schema(examples(4521))]
+    monthly_requests: u64,
+    /// Requests a month.
+    #[schema(examples(10000))]
+    monthly_limit: u64,
+    /// What is left of them.
+    #[schema(examples(5479))]
+    monthly_remaining: u64,
+    /// When the next month begins.
+    monthly_reset_at: Instant,
+    /// Requests since the key was made.
+    #[schema(examples(30118))]
+    total_requests: u64,
+    /// Websites that the key reaches.
+    #[schema(examples(3))]
+    websites: usize,
+    /// Pageviews of these websites this month.
+    #[schema(examples(12800))]
+    pageviews_this_month: u64,
+    /// Events of these websites this month, pageviews included.
+    #[schema(examples(15240))]
+    events_this_month: u64,
+}
+
+/// The limits of a key for each minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RateLimits {
+    /// Requests a minute.
+    #[schema(examples(30))]
+    requests_per_minute: u32,
+}
+
+/// The plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Subscription {
+    /// The plan whose limits apply.
+    tier: PlanName,
+}
+
+/// What the plan includes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PlanNumbers {
+    /// Websites; null without a limit.
+    #[schema(required = true, examples(10))]
+    websites: Option<u32>,
+    /// The same as `events_per_month`.
+    #[schema(required = true, examples(100000))]
+    pageviews_per_month: Option<u64>,
+    /// Events a month; null without a limit.
+    #[schema(required = true, examples(100000))]
+    events_per_month: Option<u64>,
+}
+
+/// The month that is counted, in UTC.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Period {
+    /// Its first instant.
+    start: Instant,
+    /// The first instant of the next.
+    end: Instant,
 }
 
 /// 00:00 UTC of the first of the month of `now`.

@@ -1,12 +1,14 @@
 //! `GET /websites` and `GET /websites/:websiteId`.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Map, Value, json};
-use zenovay_domain::Website;
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_domain::{Website, WebsiteSettings};
 use zenovay_store::WebsiteStore;
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};
+use crate::http::values::{Id, Instant};
 use crate::state::AppState;
 
 /// The websites that the key reaches, the oldest first.
@@ -23,16 +25,59 @@ pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> 
         .queries
         .run_at_once(move |ask| ids.into_iter().map(|id| ask.live(id, now)).collect::<Result<Vec<_>, _>>());
     let live = live.await?;
-    let rows: Vec<Value> = websites
-        .iter()
-        .zip(live)
-        .map(|(website, live)| {
-            let mut row = fields(website);
-            row.insert("live_visitors".to_owned(), live.into());
-            row.into()
-        })
-        .collect();
-    Ok(Success::new(json!({ "total": rows.len(), "websites": rows }), now).into_response())
+    let rows: Vec<WebsiteRow> =
+        websites.iter().zip(live).map(|(website, live)| WebsiteRow::of(website, live)).collect();
+    Ok(Success::new(Websites { total: rows.len(), websites: rows }, now).into_response())
+}
+
+/// Websites.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Websites {
+    /// How many there are.
+    #[schema(examples(1))]
+    total: usize,
+    /// The oldest first.
+    websites: Vec<WebsiteRow>,
+}
+
+/// A website.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebsiteRow {
+    /// Its id.
+    id: Id,
+    /// Its domain.
+    #[schema(examples("example.com"))]
+    domain: String,
+    /// The name people see.
+    #[schema(examples("My website"))]
+    name: String,
+    /// The public code in its script tag.
+    #[schema(examples("ZV_abc123XYZ09"))]
+    tracking_code: String,
+    /// Whether its events are accepted.
+    is_active: bool,
+    /// When it was created.
+    created_at: Instant,
+    /// The team that owns it.
+    team_id: Id,
+    /// Visitors with activity in the last five minutes.
+    #[schema(examples(4))]
+    live_visitors: u64,
+}
+
+impl WebsiteRow {
+    fn of(website: &Website, live_visitors: u64) -> Self {
+        Self {
+            id: website.id.into(),
+            domain: website.domain.clone(),
+            name: website.name.clone(),
+            tracking_code: website.tracking_code.as_str().to_owned(),
+            is_active: website.settings.is_active,
+            created_at: Instant(website.created_at),
+            team_id: website.team_id.into(),
+            live_visitors,
+        }
+    }
 }
 
 /// One website with its settings.
@@ -41,23 +86,104 @@ pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) ->
     let website = key.resource;
     let id = website.id;
     let live = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
-    let mut row = fields(&website);
-    row.insert("live_visitors".to_owned(), live.into());
-    row.insert("user_id".to_owned(), website.user_id.map(|id| id.to_string()).into());
-    row.insert("settings".to_owned(), serde_json::to_value(&website.settings).map_err(|_never| ApiError::internal())?);
-    Ok(Success::new(json!({ "website": row }), now).into_response())
+    let website = WebsiteDetail {
+        row: WebsiteRow::of(&website, live),
+        user_id: website.user_id.map(Id::from),
+        settings: Settings::of(&website.settings),
+    };
+    Ok(Success::new(OneWebsite { website }, now).into_response())
 }
 
-/// The fields of the list (SPEC B4).
-fn fields(website: &Website) -> Map<String, Value> {
-    let fields: [(&str, Value); 7] = [
-        ("id", website.id.to_string().into()),
-        ("domain", website.domain.as_str().into()),
-        ("name", website.name.as_str().into()),
-        ("tracking_code", website.tracking_code.as_str().into()),
-        ("is_active", website.settings.is_active.into()),
-        ("created_at", website.created_at.to_string().into()),
-        ("team_id", website.team_id.to_string().into()),
-    ];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// One website.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OneWebsite {
+    website: WebsiteDetail,
+}
+
+/// A website with its settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebsiteDetail {
+    #[serde(flatten)]
+    row: WebsiteRow,
+    /// Who created it; null when that account is gone.
+    #[schema(required = true)]
+    user_id: Option<Id>,
+    /// Its settings. Further members may be added.
+    settings: Settings,
+}
+
+/// What is set for a website.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Settings {
+    /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
+    is_active: bool,
+    /// Whether visitors are recognised without anything stored in the browser. On for new websites.
+    cookieless: bool,
+    /// Whether hits from local hosts (`localhost`, `*.local`, `127.0.0.0/8`, `::1`) are accepted.
+    allow_localhost: bool,
+    /// When not empty, these hosts replace the single domain check: exact hosts, or `*.example.com` for all subdomains.
+    #[schema(examples("*.example.com"))]
+    allowed_domains: Vec<String>,
+    /// Addresses and CIDR ranges whose hits are dropped.
+    #[schema(examples("192.0.2.0/24"))]
+    excluded_ips: Vec<String>,
+    /// Path patterns whose hits are dropped; `*` matches any run of characters.
+    #[schema(examples("/admin/*"))]
+    excluded_paths: Vec<String>,
+    /// Names of bots whose hits are stored all the same: each is looked for, in any case, in the user agent and in the
+    /// rule that took it for a bot.
+    #[schema(examples("GPTBot"))]
+    allowed_bots: Vec<String>,
+    /// The IANA zone in which sessions are cut at midnight and days are shown.
+    #[schema(examples("Europe/Zurich"))]
+    time_zone: String,
+    /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
+    opt_out_on_gpc: bool,
+    /// Whether the script reports clicks on links to other hosts.
+    track_outbound_links: bool,
+    /// Whether the script reports downloads.
+    track_downloads: bool,
+    /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
+    session_replay: bool,
+    /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
+    heatmaps: bool,
+    /// Whether anybody may read the public summary of the website.
+    public_dashboard: bool,
+}
+
+impl Settings {
+    fn of(settings: &WebsiteSettings) -> Self {
+        let WebsiteSettings {
+            is_active,
+            cookieless,
+            allow_localhost,
+            allowed_domains,
+            excluded_ips,
+            excluded_paths,
+            allowed_bots,
+            time_zone,
+            opt_out_on_gpc,
+            track_outbound_links,
+            track_downloads,
+            session_replay,
+            heatmaps,
+            public_dashboard,
+        } = settings.clone();
+        Self {
+            is_active,
+            cookieless,
+            allow_localhost,
+            allowed_domains,
+            excluded_ips,
+            excluded_paths,
+            allowed_bots,
+            time_zone,
+            opt_out_on_gpc,
+            track_outbound_links,
+            track_downloads,
+            session_replay,
+            heatmaps,
+            public_dashboard,
+        }
+    }
 }
