@@ -22,18 +22,18 @@ pub struct EmbeddedConfig {
     /// 131,072.
     pub group_rows: usize,
     /// The most bytes that the different strings of a column take in a row group: it ends there, and memory for writing and
-    /// reading it is bounded. Default 8 MiB.
+    /// reading it is bounded. Default 4 MiB.
     pub group_bytes: usize,
     /// The head is sealed into a segment when it has this many rows. Default 131,072, the largest row group.
     pub seal_rows: u64,
-    /// The head is sealed when its rows and their texts take this many bytes, about. Default 24 MiB.
+    /// The head is sealed when its rows and their texts take this many bytes, about. Default 20 MiB.
     pub seal_bytes: u64,
     /// The head is sealed when its oldest row arrived this many milliseconds ago. Default one hour.
     pub seal_age_ms: i64,
     /// Appends are refused with [`crate::AppendError::QueueFull`] while the head, with what is being sealed, has this
     /// many rows: the bound on memory when sealing cannot keep up or the disk is full. Default 524,288.
     pub head_rows_max: u64,
-    /// The same bound in bytes. Default 56 MiB.
+    /// The same bound in bytes. Default 44 MiB.
     pub head_bytes_max: u64,
     /// Most events that may wait for the writer. Default 65,536.
     pub queue_rows: usize,
@@ -70,12 +70,12 @@ impl EmbeddedConfig {
             cache_bytes: 160 << 20,
             scan_rows_max: 1 << 20,
             group_rows: 131_072,
-            group_bytes: 8 << 20,
+            group_bytes: 4 << 20,
             seal_rows: 131_072,
-            seal_bytes: 24 << 20,
+            seal_bytes: 20 << 20,
             seal_age_ms: 3_600_000,
             head_rows_max: 524_288,
-            head_bytes_max: 56 << 20,
+            head_bytes_max: 44 << 20,
             queue_rows: 65_536,
             queue_bytes: 16 << 20,
             commit_rows: 8_192,
