@@ -16,9 +16,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
-use zenovay_domain::{TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteSettings};
+use zenovay_domain::{TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::{BatchEncoder, NewEvent};
-use zenovay_ingest::{GeoDatabase, Hit, HitFields, Pipeline, SiteRules, VisitorHasher, parse_agent, parse_hit};
+use zenovay_ingest::{GeoDatabase, Hit, HitFields, Pipeline, VisitorHasher, parse_agent, parse_hit};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -311,7 +311,7 @@ fn parse_and_validate(batch: &[Arrival]) -> Vec<HitFields<'_>> {
 
 struct Whole {
     pipeline: Pipeline,
-    rules: SiteRules,
+    rules: WebsiteRules,
     encoder: BatchEncoder,
 }
 
@@ -330,7 +330,7 @@ impl Whole {
         };
         Self {
             pipeline: Pipeline::new(hasher, GeoDatabase::embedded().expect("the embedded database")),
-            rules: SiteRules::compile(&website).expect("valid settings"),
+            rules: WebsiteRules::compile(&website).expect("valid settings"),
             encoder: BatchEncoder::new().expect("a compressor"),
         }
     }

@@ -1,14 +1,12 @@
 //! What the handlers share.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use parking_lot::RwLock;
-use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, WebsiteId};
+use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
 use zenovay_events::EventStore;
-use zenovay_ingest::{OpenVisit, Pipeline, SiteRules};
+use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
 use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
@@ -19,9 +17,6 @@ use crate::http::key_headers::ResetFormat;
 use crate::http::queries::QueryPool;
 use crate::http::shell::Shell;
 use crate::telemetry::Metrics;
-
-/// The rules of a website and what they were compiled from.
-type CompiledRules = (Arc<Website>, Arc<SiteRules>);
 
 /// One running server. Built once by `main`, and by every test for itself.
 pub struct AppState {
@@ -65,7 +60,6 @@ pub struct AppState {
     pub bodies: Bodies,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
-    rules: RwLock<HashMap<WebsiteId, CompiledRules>>,
 }
 
 impl AppState {
@@ -114,7 +108,6 @@ impl AppState {
             batch_body_bytes: config.batch_body_bytes.as_usize(),
             bodies: Bodies::default(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
-            rules: RwLock::default(),
         }
     }
 
@@ -123,20 +116,15 @@ impl AppState {
         Shell { clock: Arc::clone(&self.clock), https_host: self.https_host.clone(), reset_format: self.reset_format }
     }
 
-    /// The rules by which hits of `website` are judged, compiled when its settings change. `None` when the stored
-    /// settings mean nothing, which the commands that store them refuse.
-    pub fn rules(&self, website: &Arc<Website>) -> Option<Arc<SiteRules>> {
-        if let Some((known, rules)) = self.rules.read().get(&website.id)
-            && (Arc::ptr_eq(known, website) || known == website)
-        {
-            return Some(Arc::clone(rules));
-        }
-        let rules = SiteRules::compile(website)
-            .inspect_err(|error| tracing::error!(website = %website.id, %error, "settings that cannot be used"))
-            .ok()?;
-        let rules = Arc::new(rules);
-        self.rules.write().insert(website.id, (Arc::clone(website), Arc::clone(&rules)));
-        Some(rules)
+    /// The rules by which hits of `website` are judged.
+    ///
+    /// # Errors
+    /// `Internal` when the stored settings cannot be used; the store refuses such settings.
+    pub fn rules(&self, website: &Arc<Website>) -> Result<Arc<WebsiteRules>, Refusal> {
+        self.ingest.rules(website).map_err(|error| {
+            tracing::error!(website = %website.id, %error, "settings that cannot be used");
+            Refusal::new(RefusalReason::Internal, "The website's settings cannot be used")
+        })
     }
 
     /// Lets the sessions that were open when the last process ended go on: a visit is not counted anew because of
@@ -147,7 +135,8 @@ impl AppState {
     pub fn restore_sessions(&self) -> Result<(), StoreError> {
         let since = self.clock.reading().steady.plus_millis(-SESSION_GAP_MS);
         for session in self.events.recent_sessions(since) {
-            let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website)) else {
+            let Some(rules) = self.directory.website(session.website)?.and_then(|website| self.rules(&website).ok())
+            else {
                 continue;
             };
             let visit = OpenVisit {

@@ -11,9 +11,9 @@ use jiff::{Timestamp as JiffTimestamp, ToSpan};
 
 use crate::{TimeRange, Timestamp};
 
-/// A text that names no time zone of the IANA database.
+/// A string that does not name a time zone of the IANA database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown time zone")]
+#[error("is not an IANA time zone such as Europe/Berlin")]
 pub struct UnknownZone;
 
 /// A time zone of the IANA database, such as `UTC` or `America/Vancouver`.

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 
 use rand::SeedableRng;
-use zenovay_domain::{Clock, SystemClock, Website, WebsiteSettings};
-use zenovay_ingest::{GeoDatabase, HIT_BODY_MAX_BYTES, Hit, Pipeline, SiteRules, VisitorHasher, decode_body};
+use zenovay_domain::{Clock, SystemClock, Website, WebsiteRules, WebsiteSettings};
+use zenovay_ingest::{GeoDatabase, HIT_BODY_MAX_BYTES, Hit, Pipeline, VisitorHasher, decode_body};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         created_at: now,
         settings: WebsiteSettings::default(),
     };
-    let rules = SiteRules::compile(&website)?;
+    let rules = WebsiteRules::compile(&website)?;
     let mut input = Vec::new();
     io::stdin().take(1 << 20).read_to_end(&mut input)?;
     let body = decode_body(None, &input, HIT_BODY_MAX_BYTES)?;

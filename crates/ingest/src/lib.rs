@@ -40,6 +40,5 @@ pub use language::language_tag;
 pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
 pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, Hit, OpenVisit, Pipeline, check_batch_privacy};
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
-pub use rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, SiteRules, check_settings, is_local_host};
 pub use source::{Attribution, Channel, KnownSource, SourceKind, attribute, known_host};
 pub use web_url::{AdClick, Campaign, InvalidUrl, URL_MAX_CHARS, WebUrl};

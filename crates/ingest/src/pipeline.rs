@@ -5,8 +5,10 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{
+    Dimension, Dimensions, Event, EventFlags, EventKind, HostRefusal, InvalidSetting, SessionId, Timestamp, VisitorId,
+    Website, WebsiteId, WebsiteRules,
+};
 
 use crate::agent::{Agent, AgentDigest, AgentParser};
 use crate::batch::BatchItem;
@@ -18,7 +20,7 @@ use crate::hit::{HitFields, Referrer};
 use crate::identity::VisitorHasher;
 use crate::json::Members;
 use crate::language::first_language;
-use crate::rules::{HostRefusal, SiteRules};
+use crate::rules::{RulesCache, allows_bot};
 use crate::sessions::{Client, Marks, Report, Restored, Sessions, Step, Visit};
 use crate::source::{Channel, Origin, attribute_from};
 use crate::text::trim;
@@ -106,7 +108,8 @@ pub struct Pipeline {
     sessions: Sessions,
     agents: AgentParser,
     dropped: Dropped,
-    geo: ArcSwap<GeoDatabase>,
+    geo: GeoDatabase,
+    rules: RulesCache,
 }
 
 impl Pipeline {
@@ -115,12 +118,16 @@ impl Pipeline {
     pub fn new(hasher: VisitorHasher, geo: GeoDatabase) -> Self {
         let agents = AgentParser::new();
         agents.parse("warm-up");
-        Self { hasher, sessions: Sessions::new(), agents, dropped: Dropped::default(), geo: ArcSwap::from_pointee(geo) }
+        let (sessions, dropped, rules) = (Sessions::new(), Dropped::default(), RulesCache::default());
+        Self { hasher, sessions, agents, dropped, geo, rules }
     }
 
-    /// Uses another geo database from now on.
-    pub fn replace_geo(&self, geo: GeoDatabase) {
-        self.geo.store(Arc::new(geo));
+    /// The rules by which hits of `website` are judged, compiled when its settings change.
+    ///
+    /// # Errors
+    /// When its settings cannot be used. A store refuses such settings.
+    pub fn rules(&self, website: &Arc<Website>) -> Result<Arc<WebsiteRules>, InvalidSetting> {
+        self.rules.get(website)
     }
 
     /// Draws and destroys daily salts, see [`VisitorHasher::rotate`]. To be called every minute.
@@ -133,7 +140,7 @@ impl Pipeline {
     }
 
     /// Goes on with a visit that was open before a restart.
-    pub fn restore_visit(&self, rules: &SiteRules, visit: &OpenVisit<'_>) {
+    pub fn restore_visit(&self, rules: &WebsiteRules, visit: &OpenVisit<'_>) {
         let referrer = Referrer::read(Cow::Borrowed(visit.referrer));
         let origin = referrer.as_ref().map_or(Origin::NONE, |referrer| Origin::of(referrer.host(), referrer.address()));
         // Of a click on an advertisement the channel is stored, its id is not.
@@ -155,7 +162,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The one reason why there is no event.
-    pub fn track(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+    pub fn track(&self, hit: &Hit<'_>, rules: &WebsiteRules) -> Result<Accepted, Rejected> {
         self.read_and_enrich(hit, EventKind::Pageview, rules)
     }
 
@@ -163,11 +170,11 @@ impl Pipeline {
     ///
     /// # Errors
     /// The one reason why there is no heartbeat.
-    pub fn heartbeat(&self, hit: &Hit<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+    pub fn heartbeat(&self, hit: &Hit<'_>, rules: &WebsiteRules) -> Result<Accepted, Rejected> {
         self.read_and_enrich(hit, EventKind::Heartbeat, rules)
     }
 
-    fn read_and_enrich(&self, hit: &Hit<'_>, kind: EventKind, rules: &SiteRules) -> Result<Accepted, Rejected> {
+    fn read_and_enrich(&self, hit: &Hit<'_>, kind: EventKind, rules: &WebsiteRules) -> Result<Accepted, Rejected> {
         let (mut members, mut fields) = (Members::empty(""), HitFields::empty(kind));
         fields.read(hit.body, &mut members)?;
         self.enrich(hit, &fields, rules)
@@ -177,7 +184,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// The one reason why there is no event.
-    pub fn enrich(&self, hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Result<Accepted, Rejected> {
+    pub fn enrich(&self, hit: &Hit<'_>, fields: &HitFields<'_>, rules: &WebsiteRules) -> Result<Accepted, Rejected> {
         check_origin(hit, fields, rules)?;
         let path = fields.url.as_ref().map_or("", WebUrl::path);
         check_exclusions(rules, Some(hit.ip), fields.kind, path)?;
@@ -234,7 +241,7 @@ impl Pipeline {
     pub fn batch_event(
         &self,
         item: &BatchItem<'_>,
-        rules: &SiteRules,
+        rules: &WebsiteRules,
         received_at: Timestamp,
     ) -> Result<Accepted, Rejected> {
         let fields = &item.fields;
@@ -289,7 +296,7 @@ impl Pipeline {
     /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
     /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped
     /// (S4). `agent` is what the body's agent says or, when it has none, the header's.
-    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>, agent: &Agent, rules: &SiteRules) -> bool {
+    fn is_bot(&self, hit: &Hit<'_>, fields: &HitFields<'_>, agent: &Agent, rules: &WebsiteRules) -> bool {
         let body = fields.user_agent.as_deref();
         let header = hit.user_agent.map(trim).filter(|header| !header.is_empty());
         let from_page = hit.page().is_some();
@@ -321,8 +328,8 @@ impl Pipeline {
 
     /// Whether a hit with the user agent `agent` is dropped by `verdict`, which is counted, or is let through by the
     /// website.
-    fn drops_bot(&self, rules: &SiteRules, verdict: Verdict, agent: &str, at: Timestamp) -> bool {
-        let drops = !rules.allows_bot(verdict, agent);
+    fn drops_bot(&self, rules: &WebsiteRules, verdict: Verdict, agent: &str, at: Timestamp) -> bool {
+        let drops = !allows_bot(rules, verdict, agent);
         if drops {
             self.dropped.count(rules.website(), verdict, agent, at);
         }
@@ -371,7 +378,7 @@ impl Pipeline {
         set(Dimension::UtmContent, &campaign.content);
 
         if let Some(ip) = context.ip {
-            let place = self.geo.load().lookup(ip);
+            let place = self.geo.lookup(ip);
             set(Dimension::Country, &place.country);
             set(Dimension::Region, &place.region);
             set(Dimension::City, &place.city);
@@ -430,7 +437,7 @@ pub struct OpenVisit<'a> {
 }
 
 /// The site that referred to a page, when it is not the website itself.
-fn origin<'a>(fields: &'a HitFields<'_>, rules: &SiteRules) -> Origin<'a> {
+fn origin<'a>(fields: &'a HitFields<'_>, rules: &WebsiteRules) -> Origin<'a> {
     let page_host = fields.url.as_ref().map_or("", WebUrl::host);
     let is_foreign = |host: &str| host != page_host && !rules.is_own_host(host);
     let foreign = fields.referrer.as_ref().filter(|referrer| is_foreign(referrer.host()));
@@ -438,7 +445,13 @@ fn origin<'a>(fields: &'a HitFields<'_>, rules: &SiteRules) -> Origin<'a> {
 }
 
 /// What `fields` say about the visit they belong to.
-fn step(fields: &HitFields<'_>, origin: &Origin<'_>, at: Timestamp, received_at: Timestamp, rules: &SiteRules) -> Step {
+fn step(
+    fields: &HitFields<'_>,
+    origin: &Origin<'_>,
+    at: Timestamp,
+    received_at: Timestamp,
+    rules: &WebsiteRules,
+) -> Step {
     let (report, marks) = match fields.kind {
         EventKind::Heartbeat => (Report::Heartbeat, Marks::default()),
         kind => {
@@ -465,7 +478,7 @@ struct Context<'a> {
 }
 
 /// SPEC E2. A request that names no page is judged by the `url` in its body, so that servers can send events (S4).
-fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Result<(), Refusal> {
+fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &WebsiteRules) -> Result<(), Refusal> {
     let Some(page) = hit.page() else {
         return match &fields.url {
             Some(url) if rules.check_host(url.host()).is_ok() => Ok(()),
@@ -489,7 +502,7 @@ fn check_origin(hit: &Hit<'_>, fields: &HitFields<'_>, rules: &SiteRules) -> Res
     Err(Refusal::new(refused, "Domain not authorized for this tracking code"))
 }
 
-fn check_exclusions(rules: &SiteRules, ip: Option<IpAddr>, kind: EventKind, path: &str) -> Result<(), Rejected> {
+fn check_exclusions(rules: &WebsiteRules, ip: Option<IpAddr>, kind: EventKind, path: &str) -> Result<(), Rejected> {
     if !rules.settings().is_active {
         return Err(DropReason::Paused.into());
     }

@@ -3,8 +3,8 @@
 
 use zenovay_auth::{ApiKeyToken, Credential, KeyKind, KeyRefusal, PasswordHash};
 use zenovay_domain::{
-    KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
-    WebsiteSettings,
+    EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
+    Website, WebsiteId, WebsiteSettings,
 };
 
 use crate::{
@@ -229,6 +229,18 @@ fn plans_limit_websites_and_members(store: &impl Store) {
     store.add_member(id, third, Role::Viewer, &plans, NOW).unwrap();
 }
 
+type Change = fn(&mut WebsiteSettings);
+
+/// Settings that would be met by every hit of the website, if they were stored.
+const SETTINGS_THAT_CANNOT_BE_USED: &[(&str, Change)] = &[
+    ("time_zone", |settings| settings.time_zone = "Mars/Olympus".to_owned()),
+    ("allowed_domains", |settings| settings.allowed_domains = vec!["exa mple.com".to_owned()]),
+    ("excluded_ips", |settings| settings.excluded_ips = vec!["everybody".to_owned()]),
+    ("excluded_ips", |settings| settings.excluded_ips = vec!["192.0.2.1".to_owned(); EXCLUDED_IPS_MAX + 1]),
+    ("excluded_paths", |settings| settings.excluded_paths = vec!["admin".to_owned()]),
+    ("allowed_bots", |settings| settings.allowed_bots = vec!["x".to_owned()]),
+];
+
 fn websites_are_stored_checked_and_deleted(store: &impl Store) {
     let plans = PlanTable::default();
     let owner = user(store, 1);
@@ -241,20 +253,26 @@ fn websites_are_stored_checked_and_deleted(store: &impl Store) {
 
     let again = NewWebsite { id: WebsiteId::from_random_bytes([2; 16]), ..new_website(1, id) };
     assert!(matches!(store.create_website(&again, &plans, NOW), Err(StoreError::Conflict("tracking code"))));
-    let bad_domain = NewWebsite { domain: "https://example.com".to_owned(), ..new_website(3, id) };
+    let bad_domain = NewWebsite { domain: "https://example.com/shop".to_owned(), ..new_website(3, id) };
     let refused = store.create_website(&bad_domain, &plans, NOW);
     assert!(matches!(refused, Err(StoreError::Invalid { field: "domain", .. })));
     let no_team = new_website(3, TeamId::from_random_bytes([9; 16]));
     assert!(matches!(store.create_website(&no_team, &plans, NOW), Err(StoreError::NotFound("team"))));
 
-    let bad_zone = store.edit_website(site.id, &mut |site| {
-        site.settings.time_zone = "Mars/Olympus".to_owned();
-        Ok(())
-    });
-    assert!(matches!(bad_zone, Err(StoreError::Invalid { field: "time_zone", .. })));
+    for (field, change) in SETTINGS_THAT_CANNOT_BE_USED {
+        let bad = store.edit_website(site.id, &mut |site| {
+            change(&mut site.settings);
+            Ok(())
+        });
+        assert!(matches!(bad, Err(StoreError::Invalid { field: told, .. }) if told == *field), "{field}");
+        let mut bad = new_website(3, id);
+        change(&mut bad.settings);
+        let bad = store.create_website(&bad, &plans, NOW);
+        assert!(matches!(bad, Err(StoreError::Invalid { field: told, .. }) if told == *field), "{field}");
+    }
     assert_eq!(store.website(site.id).unwrap().as_ref(), Some(&site), "a refused edit changes nothing");
     let edited = store.edit_website(site.id, &mut |site| {
-        site.domain = "Other.example".to_owned();
+        site.domain = "https://Other.example/".to_owned();
         site.settings.excluded_ips = vec!["10.0.0.0/8".to_owned()];
         site.tracking_code = TrackingCode::from_random_bytes([7; 11]);
         Ok(())

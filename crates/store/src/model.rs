@@ -67,7 +67,7 @@ pub struct NewWebsite {
     pub team_id: TeamId,
     /// The user who creates it.
     pub user_id: Option<UserId>,
-    /// The domain as it was typed; see [`parse_host`](zenovay_domain::parse_host).
+    /// The domain as it was typed; see [`parse_domain`](zenovay_domain::parse_domain).
     pub domain: String,
     /// The name people see, 1 to 100 characters.
     pub name: String,

@@ -4,8 +4,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
-use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings, parse_domain};
-use zenovay_ingest::check_settings;
+use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
 use zenovay_store::{
     DROPPED_AGENTS_DAYS, DroppedAgentStore, DroppedHits, Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore,
 };
@@ -38,7 +37,7 @@ pub(super) enum Command {
     /// Change settings. A running server applies them from the next request.
     #[command(after_help = "\
 Settings:
-  name, domain, time_zone              a text
+  name, domain, time_zone              a string
   is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
   session_replay, heatmaps, public_dashboard
                                        true or false
@@ -99,7 +98,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 id: WebsiteId::from_random_bytes(rand::random()),
                 team_id: team,
                 user_id: None,
-                domain: read_domain(&domain)?,
+                domain,
                 name,
                 tracking_code: TrackingCode::from_random_bytes(rand::random()),
                 settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
@@ -128,17 +127,9 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             output.result(&json!({ "websites": websites }), || table("no websites", &columns, &rows));
         }
         Command::Set { id, settings } => {
-            let mut refusal = None;
-            let edited = store.edit_website(id, &mut |website| {
-                change(website, &settings).map_err(|problem| {
-                    refusal = Some(problem);
-                    StoreError::Invalid { field: "settings", reason: String::new() }
-                })
-            });
-            match refusal {
-                Some(refusal) => return Err(refusal),
-                None => show(config, &store, &edited?, "website changed\n", output)?,
-            }
+            let changes = Changes::read(&settings).map_err(Failure::usage)?;
+            let edited = store.edit_website(id, &mut |website| changes.apply(website))?;
+            show(config, &store, &edited, "website changed\n", output)?;
         }
         Command::Show { id } => show(config, &store, &context::website(&store, id)?, "", output)?,
         Command::Bots { id } => bots(&store, &context::website(&store, id)?, output)?,
@@ -214,34 +205,61 @@ fn bots(store: &SqliteStore, website: &Website, output: &mut Output) -> Result<(
     Ok(())
 }
 
-fn read_domain(text: &str) -> Result<String, Failure> {
-    parse_domain(text).map_err(|problem| Failure::new(format!("domain: {problem}")))
+/// What assignments change in a website, each of a setting that there is and with a value of its kind. Whether the values can
+/// be used is for the store to say.
+#[derive(Debug, Default)]
+struct Changes {
+    name: Option<String>,
+    domain: Option<String>,
+    settings: Map<String, Value>,
 }
 
-/// Changes what `assignments` name, and checks what comes out of it.
-fn change(website: &mut Website, assignments: &[Assignment]) -> Result<(), Failure> {
-    let mut settings = match serde_json::to_value(&website.settings) {
+impl Changes {
+    fn read(assignments: &[Assignment]) -> Result<Self, String> {
+        let known = settings_object(&WebsiteSettings::default());
+        let mut changes = Self::default();
+        for Assignment { name, value } in assignments {
+            match name.as_str() {
+                "name" => changes.name = Some(value.clone()),
+                "domain" => changes.domain = Some(value.clone()),
+                _ => {
+                    let value = setting_value(&known, name, value)?;
+                    changes.settings.insert(name.clone(), value);
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    fn apply(&self, website: &mut Website) -> Result<(), StoreError> {
+        if let Some(name) = &self.name {
+            website.name.clone_from(name);
+        }
+        if let Some(domain) = &self.domain {
+            website.domain.clone_from(domain);
+        }
+        let mut settings = settings_object(&website.settings);
+        settings.extend(self.settings.clone());
+        website.settings = serde_json::from_value(Value::Object(settings))
+            .map_err(|error| StoreError::Invalid { field: "settings", reason: error.to_string() })?;
+        Ok(())
+    }
+}
+
+fn settings_object(settings: &WebsiteSettings) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
         Ok(Value::Object(settings)) => settings,
         _ => Map::new(),
-    };
-    for Assignment { name, value } in assignments {
-        match name.as_str() {
-            "name" => website.name.clone_from(value),
-            "domain" => website.domain = read_domain(value)?,
-            _ => assign(&mut settings, name, value).map_err(Failure::usage)?,
-        }
     }
-    website.settings = serde_json::from_value(Value::Object(settings)).map_err(Failure::new)?;
-    check_settings(&website.settings).map_err(Failure::new)
 }
 
-/// The type of the present value says how the new one is read.
-fn assign(settings: &mut Map<String, Value>, name: &str, value: &str) -> Result<(), String> {
-    let Some(setting) = settings.get_mut(name) else {
-        let known = settings.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+/// Reads `value` as the kind of value that `known` has for the setting `name`.
+fn setting_value(known: &Map<String, Value>, name: &str, value: &str) -> Result<Value, String> {
+    let Some(setting) = known.get(name) else {
+        let known = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         return Err(format!("unknown setting `{}`: use name, domain, {known}", name.escape_debug()));
     };
-    *setting = match setting {
+    Ok(match setting {
         Value::Bool(_) => match value {
             "true" => Value::Bool(true),
             "false" => Value::Bool(false),
@@ -249,23 +267,17 @@ fn assign(settings: &mut Map<String, Value>, name: &str, value: &str) -> Result<
         },
         Value::Array(_) => value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect(),
         _ => Value::from(value),
-    };
-    Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn assigned(texts: &[&str]) -> Result<WebsiteSettings, String> {
-        let mut settings = match serde_json::to_value(WebsiteSettings::default()).unwrap() {
-            Value::Object(settings) => settings,
-            other => panic!("{other}"),
-        };
-        for text in texts {
-            let Assignment { name, value } = text.parse().unwrap();
-            assign(&mut settings, &name, &value)?;
-        }
+    fn assigned(strings: &[&str]) -> Result<WebsiteSettings, String> {
+        let assignments: Vec<Assignment> = strings.iter().map(|string| string.parse().unwrap()).collect();
+        let mut settings = settings_object(&WebsiteSettings::default());
+        settings.extend(Changes::read(&assignments)?.settings);
         Ok(serde_json::from_value(Value::Object(settings)).unwrap())
     }
 

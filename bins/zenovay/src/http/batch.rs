@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Reading};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
-    Outcome, Refusal, RefusalReason, Rejected, SiteRules, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
+    Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
 };
 use zenovay_store::UsageStore;
 
@@ -109,7 +109,7 @@ fn judge_rows(
     let body = decode_body(encoding, raw, state.batch_body_bytes).map_err(whole)?;
     let batch = parse_batch(&body).map_err(whole)?;
     let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
-    let rules: Arc<SiteRules> = state.rules(&website).ok_or_else(|| (RefusalReason::Internal, ApiError::internal()))?;
+    let rules = state.rules(&website).map_err(whole)?;
     count_mends(batch.mends);
     let judge = |item: Result<_, Refusal>| {
         let accepted = state.ingest.batch_event(&item?, &rules, reading.now)?;

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_domain::{Reading, Timestamp, TrackingCode};
+use zenovay_domain::{Reading, Timestamp, TrackingCode, WebsiteRules};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
 use zenovay_ingest::{
-    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Mends, Outcome, Refusal, RefusalReason, Rejected, SiteRules,
-    decode_body, parse_hit,
+    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Mends, Outcome, Refusal, RefusalReason, Rejected, decode_body,
+    parse_hit,
 };
 use zenovay_limits::AddressClass;
 
@@ -165,7 +165,7 @@ async fn accept(
 }
 
 /// An accepted event as the store takes it.
-pub fn new_event(accepted: Accepted, rules: &SiteRules, reading: Reading) -> NewEvent {
+pub fn new_event(accepted: Accepted, rules: &WebsiteRules, reading: Reading) -> NewEvent {
     if accepted.clock_corrected {
         metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
     }
@@ -226,13 +226,11 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Ended> {
 }
 
 /// The rules of the website with this code.
-fn rules_of(state: &AppState, code: &str, now: Timestamp) -> Result<std::sync::Arc<SiteRules>, Ended> {
+fn rules_of(state: &AppState, code: &str, now: Timestamp) -> Result<std::sync::Arc<WebsiteRules>, Ended> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
     match state.directory.website_of_hit(&code, now) {
-        Ok(Some(website)) => state
-            .rules(&website)
-            .ok_or_else(|| Refusal::new(RefusalReason::Internal, "The website's settings cannot be used").into()),
+        Ok(Some(website)) => Ok(state.rules(&website)?),
         Ok(None) => Err(unknown().into()),
         Err(error) => {
             Err(Ended { answer: Err(error.into()), outcome: Outcome::Refused(RefusalReason::StoreUnavailable) })

@@ -27,8 +27,8 @@ fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(NOW + ms)
 }
 
-fn rules(settings: WebsiteSettings) -> SiteRules {
-    SiteRules::compile(&website("example.com", settings)).unwrap()
+fn rules(settings: WebsiteSettings) -> WebsiteRules {
+    WebsiteRules::compile(&website("example.com", settings)).unwrap()
 }
 
 fn body(members: &str) -> String {
@@ -387,20 +387,24 @@ fn batch_events_take_any_past_time_and_no_future() {
 }
 
 /// A website with cookies and one without, where nobody names a visitor.
-fn cookies() -> SiteRules {
+fn cookies() -> WebsiteRules {
     rules(WebsiteSettings { cookieless: false, ..Default::default() })
 }
 
 /// Who sent what: `session`, further members, the address, and when.
 struct Sent<'a>(&'a str, &'a str, &'a str, i64);
 
-fn track(pipeline: &Pipeline, rules: &SiteRules, Sent(session, members, ip, ms): Sent<'_>) -> Event {
+fn track(pipeline: &Pipeline, rules: &WebsiteRules, Sent(session, members, ip, ms): Sent<'_>) -> Event {
     let body = body(members).replace("session-1", session).replace("?utm_source=fb", "");
     let hit = Hit { received_at: at(ms), ip: ip.parse().unwrap(), ..page(&body) };
     pipeline.track(&hit, rules).unwrap().event
 }
 
-fn beat(pipeline: &Pipeline, rules: &SiteRules, Sent(session, members, ip, ms): Sent<'_>) -> Result<Event, Rejected> {
+fn beat(
+    pipeline: &Pipeline,
+    rules: &WebsiteRules,
+    Sent(session, members, ip, ms): Sent<'_>,
+) -> Result<Event, Rejected> {
     let body = format!(r#"{{"session_id":"{session}","engagement_ms":15000{members}}}"#);
     let hit = Hit::new(body.as_bytes(), ip.parse().unwrap(), at(ms));
     // As a CDN sends it that names itself.
@@ -433,7 +437,7 @@ fn a_visit_has_one_visitor_whatever_address_and_agent_it_comes_with() {
 /// S4's body, sent with many visitor ids.
 #[test]
 fn another_visitor_id_is_another_visit_on_a_website_with_cookies() {
-    let count = |rules: &SiteRules| {
+    let count = |rules: &WebsiteRules| {
         let pipeline = fresh_pipeline();
         let mut seen = std::collections::HashSet::new();
         for round in 0..2 {
@@ -533,7 +537,7 @@ fn a_heartbeat_counts_only_for_a_session_with_an_event() {
 }
 
 /// What the store gives back of `event` after a restart.
-fn restore(pipeline: &Pipeline, rules: &SiteRules, event: &Event) {
+fn restore(pipeline: &Pipeline, rules: &WebsiteRules, event: &Event) {
     let text = |dimension| event.dimensions.get(dimension);
     let utm = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign].map(text).join("\u{1f}");
     pipeline.restore_visit(

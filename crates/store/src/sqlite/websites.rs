@@ -1,7 +1,9 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_auth::Credential;
-use zenovay_domain::{Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, Zone, parse_host};
+use zenovay_domain::{
+    Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, parse_domain,
+};
 
 use super::SqliteStore;
 use super::rows::{WebsiteRow, check_name, damaged, decode};
@@ -35,16 +37,14 @@ pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingC
     row.map(Website::try_from).transpose()
 }
 
-/// Checks what can be written, and brings the domain into its stored form.
+/// Checks what can be written, and brings the domain into its stored form: what is stored can be compiled to the rules by which
+/// hits are judged.
 fn checked(mut website: Website) -> Result<Website> {
-    website.domain = parse_host(website.domain.trim())
+    website.domain = parse_domain(&website.domain)
         .map_err(|problem| StoreError::Invalid { field: "domain", reason: problem.to_string() })?;
     check_name(&website.name)?;
-    let zone = &website.settings.time_zone;
-    if zone.parse::<Zone>().is_err() {
-        let reason = format!("{zone:?} is not an IANA time zone such as Europe/Berlin");
-        return Err(StoreError::Invalid { field: "time_zone", reason });
-    }
+    WebsiteRules::compile(&website)
+        .map_err(|invalid| StoreError::Invalid { field: invalid.setting, reason: invalid.problem })?;
     Ok(website)
 }
 
