@@ -22,7 +22,7 @@
 //!
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
 //! of about 32,768 rows, and the catalog knows each one's rows. A row group ends earlier when the different values of a
-//! column would take more than 8 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand digests, see
+//! column would take more than 4 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand digests, see
 //! `digest.rs`.
 //!
 //! # The catalog
