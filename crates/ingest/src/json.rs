@@ -103,8 +103,12 @@ impl<'a> Raw<'a> {
 /// How many items of an array are kept: one more than any array that is read may have, so that too many are noticed.
 pub(crate) const ITEMS_MAX: usize = BATCH_MAX_EVENTS + 1;
 
+/// How many members of an object are kept: twenty times as many as are used. The names of more are not noted, not even
+/// when they are given twice: a batch has room for 700,000.
+pub(crate) const MEMBERS_MAX: usize = 1_000;
+
 /// Parses `body` as one JSON value, in which `depth` levels of arrays and objects are kept; what is nested deeper is read
-/// and left out, as are items of arrays beyond [`ITEMS_MAX`].
+/// and left out, as are items of arrays beyond [`ITEMS_MAX`] and members of objects beyond [`MEMBERS_MAX`].
 /// What had to be mended for that is added to `mends`.
 pub(crate) fn parse<'a>(body: &'a [u8], depth: u8, mends: &mut Mends) -> Result<Raw<'a>, Refusal> {
     let text = utf8(body, mends)?;
@@ -235,7 +239,7 @@ impl<'de> Visitor<'de> for Keep {
         while let Some(name) = members.next_key_seed(Self(0))? {
             let Ok(name) = name.into_text() else { return Err(A::Error::custom("member names are strings")) };
             let value = members.next_value_seed(inner)?;
-            if self.0 > 0 {
+            if self.0 > 0 && kept.len() < MEMBERS_MAX {
                 kept.push((name, value));
             }
         }
@@ -295,6 +299,8 @@ pub(crate) struct Members<'a, 'p> {
     values: [Plain<'a>; Known::COUNT],
     large: Vec<Raw<'a>>,
     unknown: Vec<Cow<'a, str>>,
+    /// How many were looked at, at most [`MEMBERS_MAX`].
+    count: usize,
     /// Whether two spellings of one field that differ are wrong; else the documented one stands.
     is_strict: bool,
     /// What was mended so far.
@@ -327,7 +333,7 @@ impl<'a, 'p> Members<'a, 'p> {
     pub(crate) fn empty(prefix: &'p str) -> Self {
         let (values, large) = ([Plain::Absent; Known::COUNT], Vec::new());
         let (unknown, mends, problems) = (Vec::new(), Mends::default(), Problems::new());
-        Self { prefix, values, large, unknown, is_strict: false, mends, problems }
+        Self { prefix, values, large, unknown, count: 0, is_strict: false, mends, problems }
     }
 
     /// Takes two spellings of one field that differ for wrong.
@@ -376,9 +382,14 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// The name `text` when its value is wanted: not when nobody asks for it or it was there before, which is noted.
+    /// The name `text` when its value is wanted: not when nobody asks for it or it was there before, which is noted, nor
+    /// behind [`MEMBERS_MAX`] others.
     #[inline]
     pub(crate) fn wants(&mut self, text: impl Into<Cow<'a, str>> + AsRef<str>) -> Option<Known> {
+        if self.count == MEMBERS_MAX {
+            return None;
+        }
+        self.count += 1;
         let Some(name) = Known::of(text.as_ref()) else {
             self.unknown.push(text.into());
             return None;
@@ -636,6 +647,21 @@ mod tests {
             let Raw::Array(items) = &members[0].1 else { panic!() };
             assert_eq!(items.len(), ITEMS_MAX);
             assert!(items.iter().all(|item| matches!(item, Raw::Object(members) if members.capacity() == 0)), "{name}");
+        }
+    }
+
+    /// Hundreds of thousands of members, each there twice, are read like few. Sabotage: keep or note all of them.
+    #[test]
+    fn many_members_take_little_memory() {
+        let many: String = (0..MEMBERS_MAX).map(|n| format!(r#""{n}":1,"{n}":1,"#)).collect();
+        for name in ["a", "\\u0061"] {
+            let body = format!(r#"{{"{name}":1,{many}"url":"/"}}"#);
+            let Raw::Object(members) = parse(body.as_bytes(), 2, &mut Mends::default()).unwrap() else { panic!() };
+            assert_eq!(members.len(), MEMBERS_MAX, "{name}");
+            let mut members = Members::empty("");
+            members.read(body.as_bytes(), 2).unwrap();
+            assert_eq!((members.unknown.len(), members.problems.len()), (MEMBERS_MAX, MEMBERS_MAX / 2 - 1), "{name}");
+            assert_eq!(members.take(&[Known::Url]).1, Raw::Absent, "what is behind them is not looked at");
         }
     }
 

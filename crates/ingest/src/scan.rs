@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::json::{ITEMS_MAX, Keep, Members, Raw};
+use crate::json::{ITEMS_MAX, Keep, MEMBERS_MAX, Members, Raw};
 
 /// Deeper nesting is left to `serde_json`.
 const LEVELS_MAX: u8 = 16;
@@ -78,7 +78,7 @@ impl<'a> Scanner<'a> {
         let mut members: Vec<(Cow<'a, str>, Raw<'a>)> = Vec::new();
         self.each_member(|scanner, name| {
             let value = scanner.value(depth.saturating_sub(1), levels)?;
-            if depth > 0 {
+            if depth > 0 && members.len() < MEMBERS_MAX {
                 members.push((Cow::Borrowed(name), value));
             }
             Some(())
