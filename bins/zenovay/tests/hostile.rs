@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use process::{Connection, Server, Site, pageview};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What one hostile connection may cost: 2,000 of them 100 MB.
-const BYTES_EACH: usize = 50_000;
+/// What 2,000 hostile connections may cost.
+const BYTES_OF_2000: usize = 100_000_000;
+/// So much of that is for all bodies that arrive, however many connections they come on.
+const BODIES_BYTES: usize = 28_000_000;
 /// What honest requests and the measuring itself may move.
 const SLACK_BYTES: usize = 8 << 20;
 /// Honest requests of one measurement.
@@ -23,9 +25,10 @@ const ROUNDS: usize = 3;
 /// Held by tests that measure time, which would measure each other.
 static MEASURING: Mutex<()> = Mutex::new(());
 
-fn site() -> (tempfile::TempDir, Site) {
+fn site(settings: &str) -> (tempfile::TempDir, Site) {
     let directory = tempfile::tempdir().expect("a directory");
-    let site = Site::create(&directory.path().join("data"), directory.path(), "log_level = \"warn\"\n");
+    let settings = format!("log_level = \"warn\"\n{settings}");
+    let site = Site::create(&directory.path().join("data"), directory.path(), &settings);
     (directory, site)
 }
 
@@ -34,11 +37,15 @@ fn number(name: &str, without: usize) -> usize {
     std::env::var(name).map_or(without, |text| text.parse().expect("a number"))
 }
 
-/// How many times as long honest requests may take among others. What is promised is 1.5, for an optimised build on a
-/// machine that does nothing else; this one may be busy. When pipelined requests were taken as they came it was 40.
-fn ratio() -> f64 {
-    std::env::var("HOSTILE_RATIO").map_or(15.0, |text| text.parse().expect("a number"))
+/// How many times as long honest requests may take among others, when the machine does nothing else: `HOSTILE_RATIO`,
+/// which is 1.5 where that is promised, of an optimised build.
+fn ratio() -> Option<f64> {
+    std::env::var("HOSTILE_RATIO").ok().map(|text| text.parse().expect("a number"))
 }
+
+/// The same of the best round, on a machine that may do anything else. When pipelined requests were taken as they came it
+/// was 40 in all of them.
+const RATIO_OF_THE_BEST_ROUND: f64 = 15.0;
 
 fn resident_bytes(server: &Server) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server runs");
@@ -73,17 +80,23 @@ fn p99(asked: usize, mut ask: impl FnMut(usize), mut meanwhile: impl FnMut(usize
     times[asked * 99 / 100]
 }
 
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort();
-    times[times.len() / 2]
+/// Asserts that what was measured `among` others is not above what was measured `alone` before, in the same round, by more
+/// than may be.
+fn assert_fair(what: &str, alone: &[Duration], among: &[Duration]) {
+    let mut ratios: Vec<f64> = alone.iter().zip(among).map(|(off, on)| on.as_secs_f64() / off.as_secs_f64()).collect();
+    ratios.sort_by(f64::total_cmp);
+    let (of, times, most) = match ratio() {
+        Some(most) => ("the middle", ratios[ratios.len() / 2], most),
+        None => ("the best", ratios[0], RATIO_OF_THE_BEST_ROUND),
+    };
+    eprintln!("{what}: p99 {alone:.2?} without, {among:.2?} with: {times:.2} times in {of} round");
+    assert!(times <= most, "{what}: the p99 of honest requests is {times:.2} times that without them in {of} round");
 }
 
-/// Asserts that the median of the measurements `among` others is not above that of those `alone` by more than may be.
-fn assert_fair(what: &str, alone: &[Duration], among: &[Duration]) {
-    let times = median(among).as_secs_f64() / median(alone).as_secs_f64();
-    eprintln!("{what}: p99 {alone:.2?} without, {among:.2?} with: {times:.2} times");
-    assert!(times <= ratio(), "{what}: the p99 of honest requests is {times:.2} times that without them");
+/// Whether the server said to a client that it has no room. Nothing is taken from the socket.
+fn is_sent_away(client: &TcpStream) -> bool {
+    let mut answer = [0; 12];
+    client.peek(&mut answer).is_ok_and(|read| answer[..read] == *b"HTTP/1.1 503")
 }
 
 /// The 99th percentile of hits, each of another address.
@@ -98,8 +111,8 @@ fn hits(server: &Server, site: &Site, meanwhile: impl FnMut(usize)) -> Duration 
     p99(HONEST, hit, meanwhile)
 }
 
-/// Sabotage: decode all that is sent, take pipelined requests as fast as they come, hold longer heads, or hold the rest of
-/// bodies.
+/// Sabotage: decode all that is sent, take pipelined requests as fast as they come, hold longer heads, hold the rest of
+/// bodies, hand on more than a piece of a body at once, or bodies of hits that are not counted.
 #[test]
 fn hostile_connections_cost_little_and_honest_clients_are_answered() {
     let _alone = MEASURING.lock().unwrap_or_else(|failed| failed.into_inner());
@@ -108,17 +121,27 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, maximum: files.maximum })
         .expect("files can be opened");
     let health = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    let (_directory, site) = site();
-    let post = format!("POST /e/{} HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n", site.tracking_code);
-    let sorts: [(&str, String, &str); 6] = [
+    // No timer ends a connection while it is measured, however long that takes here.
+    let (_directory, site) =
+        site("request_timeout_seconds = 3600\nkeep_alive_seconds = 3600\nwrite_timeout_seconds = 3600\n");
+    // Each of an address of its own: one that has had its hits is answered before its body is read.
+    let post = format!(
+        "POST /e/{} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.1.ADDRESS\r\nContent-Type: text/plain\r\n",
+        site.tracking_code
+    );
+    let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n");
+    let sorts: [(&str, String, &str); 7] = [
         ("pipeline and never read", health.repeat(300), ""),
         ("send half of a second head", format!("{health}GET / HTTP/1.1\r\nHost: x\r\na: {}", "b".repeat(15_000)), ""),
         ("send a second head byte by byte", format!("{health}GET / HTTP/1.1\r\nHost: x\r\na: "), "b"),
-        ("send chunks without end", format!("{post}Transfer-Encoding: chunked\r\n\r\n"), "1\r\n{\r\n"),
+        ("send chunks without end", chunked.clone(), "1\r\n{\r\n"),
+        ("send a thousand chunks of a byte", format!("{chunked}{}", "1\r\n{\r\n".repeat(1_200)), ""),
         ("send most of a body", format!("{post}Content-Length: 65000\r\n\r\n{}", " ".repeat(60_000)), ""),
         ("send nothing", String::new(), ""),
     ];
     for (sort, begin, trickle) in sorts {
+        let shared = if begin.starts_with("POST") { BODIES_BYTES } else { 0 };
+        let may_cost = shared + (BYTES_OF_2000 - shared) / 2_000 * number + SLACK_BYTES;
         let server = site.serve();
         // The first hits find nothing in any cache.
         hits(&server, &site, |_| {});
@@ -129,15 +152,21 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
             alone.push(hits(&server, &site, |_| {}));
             let before = resident_bytes(&server);
             let mut clients: Vec<TcpStream> = (0..number)
-                .map(|_| {
+                .map(|n| {
                     let mut client = TcpStream::connect(&server.address).expect("the server accepts");
                     client.set_nonblocking(true).expect("it can be set");
+                    let begin = begin.replace("ADDRESS", &format!("{}.{}", n / 250, n % 250));
                     // What the kernel does not take now is not sent: they are hostile, not patient.
                     let _sent = client.write(begin.as_bytes());
                     client
                 })
                 .collect();
-            wait_for_files(&server, |open| open + 16 > files + number);
+            wait_for_files(&server, |open| {
+                let sent_away = clients.iter().filter(|client| is_sent_away(client)).count();
+                open + sent_away + 16 > files + number
+            });
+            // What they sent at once is through after this; what they keep up is measured.
+            hits(&server, &site, |_| {});
             // In turn, about twice each.
             among.push(hits(&server, &site, |n| {
                 for client in clients.iter_mut().skip(n % (HONEST / 2)).step_by(HONEST / 2) {
@@ -150,7 +179,7 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
         }
         eprintln!("{number} that {sort}: {} KB each", cost / number / 1_024);
         assert_fair(&format!("{number} that {sort}"), &alone, &among);
-        assert!(cost <= BYTES_EACH * number + SLACK_BYTES, "{number} that {sort} cost {cost} bytes");
+        assert!(cost <= may_cost, "{number} that {sort} cost {cost} bytes");
         assert!(!server.log().contains("ERROR"), "{sort}: {}", server.log());
         server.kill();
     }
@@ -160,7 +189,7 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
 #[test]
 fn a_stop_cuts_no_request_of_clients_that_keep_their_connections() {
     let _alone = MEASURING.lock().unwrap_or_else(|failed| failed.into_inner());
-    let (_directory, site) = site();
+    let (_directory, site) = site("");
     for _ in 0..3 {
         let server = site.serve();
         let clients: Vec<_> = (0..12)

@@ -14,7 +14,7 @@ use zenovay_ingest::{Refusal, RefusalReason};
 use super::connection::Link;
 
 /// What the bodies of hits that arrive at the same time may take.
-const HITS_BYTES: usize = 24 << 20;
+const HITS_BYTES: usize = 16 << 20;
 /// What the bodies of batches that arrive at the same time may take.
 const BATCHES_BYTES: usize = 24 << 20;
 /// So much of each body is not counted: nearly every hit is smaller, and is read however many large ones there are.
@@ -133,10 +133,11 @@ async fn read(
     count: impl FnMut(usize) -> Result<(), Refusal>,
 ) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(RefusalReason::BodyTooLarge, format!("The body is larger than {max_bytes} bytes"));
-    if announced(req.headers()).is_some_and(|bytes| bytes > max_bytes) {
+    let announced = announced(req.headers());
+    if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large());
     }
-    let collected = tokio::time::timeout(within, collect(payload, max_bytes, count));
+    let collected = tokio::time::timeout(within, collect(payload, announced.unwrap_or(max_bytes), max_bytes, count));
     match collected.await {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),
@@ -163,9 +164,10 @@ impl From<actix_web::error::PayloadError> for Broken {
     }
 }
 
-/// The body, or `None` when it is longer than `max_bytes`.
+/// The body, or `None` when it is longer than `max_bytes`. It has probably at most `expected` bytes.
 async fn collect(
     mut payload: Payload,
+    expected: usize,
     max_bytes: usize,
     mut count: impl FnMut(usize) -> Result<(), Refusal>,
 ) -> Result<Option<Bytes>, Broken> {
@@ -178,7 +180,10 @@ async fn collect(
     let Some(second) = payload.next().await else {
         return Ok((first.len() <= max_bytes).then_some(first));
     };
-    let mut body = BytesMut::from(first);
+    // Once for all of it: growing by doubling leaves a trail of as much again. What is not written to takes no memory.
+    let mut body = BytesMut::with_capacity(expected);
+    body.extend_from_slice(&first);
+    drop(first);
     let mut next = Some(second);
     while let Some(chunk) = next {
         let chunk = chunk?;

@@ -66,6 +66,11 @@ impl Framer {
         self.part == Part::Head
     }
 
+    /// Whether the next byte is one of a chunked body.
+    pub(super) fn expects_chunks(&self) -> bool {
+        matches!(self.part, Part::Chunks(_))
+    }
+
     /// Whether head and body of the request were seen completely.
     pub(super) fn is_complete(&self) -> bool {
         self.part == Part::Complete

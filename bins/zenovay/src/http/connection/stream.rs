@@ -20,6 +20,9 @@ use crate::telemetry::Ending;
 
 /// What a client must take of an answer in each [`Patience::write`](super::Patience::write), if it does not take all.
 pub(super) const WRITE_STEP_BYTES: usize = 16 * 1_024;
+/// How much of a chunked body is handed on at once. The library keeps 32 bytes for each chunk, which may have one byte, and
+/// room for as many as it ever had at once.
+const CHUNKED_STEP_BYTES: usize = 1_024;
 /// How long a connection waits for the next request when the server is about to stop.
 const DRAIN_IDLE: Duration = Duration::from_millis(500);
 /// How long a client that takes nothing is waited for when the server is about to stop.
@@ -42,6 +45,11 @@ pub struct Stream {
     passed: usize,
     /// Whether `held` has bytes that the framer has not seen.
     unseen: bool,
+    /// Whether the library works on a piece of a body before it is given more. It would read all that the kernel has into
+    /// one buffer, which grows with it and is kept as long as the connection.
+    is_sated: bool,
+    /// How much of the body is handed on at once.
+    step: usize,
     pace: Pace,
     /// While bytes that came ahead of their time wait to be looked at.
     turn: Option<Turn>,
@@ -110,6 +118,8 @@ impl Stream {
             held: Vec::new(),
             passed: 0,
             unseen: false,
+            is_sated: false,
+            step: usize::MAX,
             pace: pace.clone(),
             turn: None,
             waiting_since: now,
@@ -193,8 +203,9 @@ impl Stream {
     fn expect_request(&mut self, patience: Duration) {
         self.framer.next();
         self.waiting_since = Instant::now();
-        self.unseen = !self.held.is_empty();
-        self.patience = if self.held.is_empty() { patience } else { self.connections.patience.head };
+        // What was passed belongs to the request before.
+        self.unseen = self.held.len() > self.passed;
+        self.patience = if self.unseen { self.connections.patience.head } else { patience };
     }
 
     /// Ready when it is the turn of a request that came before the answer to the one before was taken.
@@ -222,7 +233,8 @@ impl Stream {
     /// A head is complete.
     fn begin(&mut self) {
         self.link.answer.set(Answer::Open);
-        self.link.arrived.set(self.framer.is_complete());
+        self.link.arrived.set(false);
+        self.step = if self.framer.expects_chunks() { CHUNKED_STEP_BYTES } else { usize::MAX };
     }
 
     /// How much of what is held behind `from` belongs to the body.
@@ -233,7 +245,6 @@ impl Stream {
 
     /// Takes note of what the framer says about the body.
     fn body_seen(&mut self, body: Result<usize, usize>) -> usize {
-        self.link.arrived.set(self.framer.is_complete());
         body.unwrap_or_else(|good| {
             self.link.malformed.set(true);
             good
@@ -242,9 +253,10 @@ impl Stream {
 
     /// Hands on what may be of what is held.
     fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
-        let here = self.passed.min(buf.remaining());
+        let here = self.passed.min(buf.remaining()).min(self.step);
         buf.put_slice(&self.held[..here]);
         self.passed -= here;
+        self.handed();
         if here == self.held.len() {
             // Most connections never hold anything again.
             self.held = Vec::new();
@@ -257,6 +269,22 @@ impl Stream {
     fn hold(&mut self, buf: &mut ReadBuf<'_>, from: usize) {
         self.held.extend_from_slice(&buf.filled()[from..]);
         buf.set_filled(from);
+    }
+
+    /// Leaves in `buf`, of which the bytes from `from` to `end` are a piece of a body, one step of it. The rest is held and
+    /// handed on later, what is behind `end` when its time comes.
+    fn hold_all_but_a_step(&mut self, buf: &mut ReadBuf<'_>, from: usize, end: usize) {
+        let here = end.min(from.saturating_add(self.step));
+        self.passed = end - here;
+        self.handed();
+        self.hold(buf, here);
+    }
+
+    /// Takes note of how far the request is handed on.
+    fn handed(&mut self) {
+        let all = self.passed == 0 && self.framer.is_complete();
+        self.link.arrived.set(all);
+        self.is_sated = !all;
     }
 
     /// Reads a head into `buf`, or as much of it as there is into what is held.
@@ -279,7 +307,7 @@ impl Stream {
                     self.begin();
                     let body = self.framer.body(&buf.filled()[from + head..]);
                     let end = from + head + self.body_seen(body);
-                    self.hold(buf, end);
+                    self.hold_all_but_a_step(buf, from + head, end);
                 }
                 Ok(None) => self.hold(buf, from),
                 Err(refused) => {
@@ -304,7 +332,7 @@ impl Stream {
         }
         let body = self.framer.body(&buf.filled()[from..]);
         let end = from + self.body_seen(body);
-        self.hold(buf, end);
+        self.hold_all_but_a_step(buf, from, end);
         Poll::Ready(Ok(()))
     }
 
@@ -346,6 +374,10 @@ impl AsyncRead for Stream {
         let this = &mut *self;
         this.check_blocked(cx)?;
         let from = buf.filled().len();
+        if std::mem::take(&mut this.is_sated) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             if this.passed > 0 {
                 this.hand_on(buf);
