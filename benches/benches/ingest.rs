@@ -16,9 +16,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
-use zenovay_domain::{TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, WebsiteSettings};
+use zenovay_domain::{EventKind, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::{BatchEncoder, NewEvent};
-use zenovay_ingest::{GeoDatabase, Hit, HitFields, Pipeline, VisitorHasher, parse_agent, parse_hit};
+use zenovay_ingest::{GeoDatabase, HitFields, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -45,12 +45,12 @@ struct Arrival {
 }
 
 impl Arrival {
-    fn hit(&self) -> Hit<'_> {
-        Hit {
+    fn arrival(&self) -> zenovay_ingest::Arrival<'_> {
+        zenovay_ingest::Arrival {
             origin: Some("https://www.example.com"),
             user_agent: Some(&self.user_agent),
             accept_language: Some(self.accept_language),
-            ..Hit::new(self.body.as_bytes(), self.ip, NOW)
+            ..zenovay_ingest::Arrival::new(Sender::Anybody(self.ip), NOW)
         }
     }
 }
@@ -305,7 +305,12 @@ fn parse(batch: &[Arrival]) {
 fn parse_and_validate(batch: &[Arrival]) -> Vec<HitFields<'_>> {
     batch
         .iter()
-        .map(|arrival| parse_hit(arrival.body.as_bytes()).and_then(|hit| hit.validate()).expect("valid"))
+        .map(|arrival| {
+            let mut fields = HitFields::empty(EventKind::Pageview);
+            let mut parsed = parse_hit(arrival.body.as_bytes()).expect("valid JSON");
+            parsed.validate(&mut fields).expect("valid");
+            fields
+        })
         .collect()
 }
 
@@ -342,13 +347,16 @@ impl Whole {
     fn events(&self, batch: &[Arrival]) -> Vec<NewEvent> {
         batch
             .iter()
-            .map(|arrival| self.new_event(self.pipeline.track(&arrival.hit(), &self.rules).expect("an event")))
+            .map(|hit| {
+                let accepted = self.pipeline.track(&hit.arrival(), hit.body.as_bytes(), &self.rules);
+                self.new_event(accepted.expect("an event"))
+            })
             .collect()
     }
 
     fn enrich(&self, batch: &[Arrival], fields: Vec<HitFields<'_>>) -> Vec<NewEvent> {
         let enriched = batch.iter().zip(fields).map(|(arrival, fields)| {
-            self.new_event(self.pipeline.enrich(&arrival.hit(), &fields, &self.rules).expect("an event"))
+            self.new_event(self.pipeline.accept(&arrival.arrival(), &fields, &self.rules).expect("an event"))
         });
         enriched.collect()
     }

@@ -10,14 +10,14 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_auth::ApiKeyToken;
 use zenovay_domain::{
-    Dimension, Interval, MAX_DIMENSION_TEXT_BYTES, TeamId, TimeRange, Timestamp, Website, WebsiteId, WebsiteSettings,
+    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TeamId, TimeRange, Timestamp, Website, WebsiteId, WebsiteSettings,
     WebsiteRules, Zone, parse_domain,
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_ingest::{
-    Accepted, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, Hit, PROPERTIES_MAX_BYTES, Pipeline,
-    Rejected, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
+    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, PROPERTIES_MAX_BYTES, Pipeline,
+    Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
     parse_agent, parse_batch, parse_hit,
 };
 
@@ -75,7 +75,8 @@ pub fn api_key(bytes: &[u8]) -> bool {
 pub fn batch(body: &[u8]) -> bool {
     let Ok(batch) = parse_batch(body) else { return false };
     assert!((1..=BATCH_MAX_EVENTS).contains(&batch.events.len()));
-    let judged = batch.events.into_iter().map(|item| server().batch_event(&item?, rules(false), NOW));
+    let reading = Reading { now: NOW, steady: NOW, trusted: true };
+    let judged = batch.events.into_iter().map(|row| server().batch_row(&row?, reading, rules(false)));
     judged.map(is_event).fold(false, |any, is_event| any | is_event)
 }
 
@@ -109,9 +110,9 @@ pub fn geo(file: &[u8]) -> bool {
 
 /// The body of a tracking hit: any bytes are fields or a refusal, and a refusal names what is wrong.
 pub fn hit(body: &[u8]) -> bool {
-    let validated = [false, true].map(|heartbeat| {
-        let parsed = parse_hit(body)?;
-        if heartbeat { parsed.validate_heartbeat() } else { parsed.validate() }
+    let validated = [EventKind::Pageview, EventKind::Heartbeat].map(|kind| {
+        let mut fields = HitFields::empty(kind);
+        parse_hit(body)?.validate(&mut fields)
     });
     let messages = validated.iter().filter_map(|fields| Some(&fields.as_ref().err()?.message));
     assert!(messages.into_iter().all(|message| !message.is_empty()));
@@ -133,7 +134,7 @@ pub fn pipeline(request: &[u8]) -> bool {
         let of_name = |line: &&str| line.split_once(": ").is_some_and(|(given, _)| given == name);
         text(headers).lines().find(of_name).and_then(|line| line.get(name.len() + 2..))
     };
-    let hit = Hit {
+    let arrival = Arrival {
         origin: header("Origin"),
         referer: header("Referer"),
         user_agent: header("User-Agent"),
@@ -149,9 +150,9 @@ pub fn pipeline(request: &[u8]) -> bool {
             platform_version: header("Sec-CH-UA-Platform-Version"),
             form_factors: header("Sec-CH-UA-Form-Factors"),
         },
-        ..Hit::new(body, IpAddr::from([8, 8, 8, 8]), NOW)
+        ..Arrival::new(Sender::Anybody(IpAddr::from([8, 8, 8, 8])), NOW)
     };
-    is_event(server().track(&hit, rules(true))) | is_event(server().heartbeat(&hit, rules(false)))
+    is_event(server().track(&arrival, body, rules(true))) | is_event(server().heartbeat(&arrival, body, rules(false)))
 }
 
 /// The domain of a website on the first line, and on each further one a host, a path and a network that are its settings:

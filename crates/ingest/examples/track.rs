@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use rand::SeedableRng;
 use zenovay_domain::{Clock, SystemClock, Website, WebsiteRules, WebsiteSettings};
-use zenovay_ingest::{GeoDatabase, HIT_BODY_MAX_BYTES, Hit, Pipeline, VisitorHasher, decode_body};
+use zenovay_ingest::{Arrival, GeoDatabase, HIT_BODY_MAX_BYTES, Pipeline, Sender, VisitorHasher, decode_body};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     io::stdin().take(1 << 20).read_to_end(&mut input)?;
     let body = decode_body(None, &input, HIT_BODY_MAX_BYTES)?;
     let mut out = io::stdout();
-    match pipeline.track(&Hit::new(&body, "8.8.8.8".parse()?, now), &rules) {
+    let arrival = Arrival::new(Sender::Anybody("8.8.8.8".parse()?), now);
+    match pipeline.track(&arrival, &body, &rules) {
         Ok(accepted) => writeln!(out, "{:#?}", accepted.event)?,
         Err(rejected) => {
             let outcome = rejected.outcome();

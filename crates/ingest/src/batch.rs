@@ -25,14 +25,14 @@ pub struct BatchRequest<'a> {
     /// Whose events they are.
     pub tracking_code: TrackingCode,
     /// The events, in order: 1 to [`BATCH_MAX_EVENTS`].
-    pub events: Vec<Result<BatchItem<'a>, Refusal>>,
+    pub events: Vec<Result<BatchRow<'a>, Refusal>>,
     /// What was changed in the body before it could be read.
     pub mends: Mends,
 }
 
 /// One valid event of a batch.
 #[derive(Debug)]
-pub struct BatchItem<'a> {
+pub struct BatchRow<'a> {
     pub(crate) fields: HitFields<'a>,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) accept_language: Option<Cow<'a, str>>,
@@ -71,7 +71,7 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     }
     match code {
         Some(tracking_code) if members.problems.is_empty() => {
-            Ok(BatchRequest { tracking_code, events: events.into_iter().map(item).collect(), mends })
+            Ok(BatchRequest { tracking_code, events: events.into_iter().map(row).collect(), mends })
         }
         _ => Err(Refusal::fields(members.problems)),
     }
@@ -81,7 +81,7 @@ const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: 
     TextRule { label, required, min_chars, max_chars, cut: None }
 }
 
-fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
+fn row(raw: Raw<'_>) -> Result<BatchRow<'_>, Refusal> {
     let Raw::Object(members) = raw else {
         return Err(Refusal::new(
             RefusalReason::InvalidField,
@@ -94,13 +94,13 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
     let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
     match timestamp(m, Known::Ts) {
         Ok(Some(ms)) if ms < 0 => m.problem("ts", "Must not be before 1970"),
-        Ok(Some(ms)) => fields.at_ms = Some(ms),
+        Ok(Some(ms)) => fields.common.at_ms = Some(ms),
         Ok(None) => m.problem("ts", "Is required"),
         Err(problem) => m.problem("ts", problem),
     }
-    fields.visitor_id = m.text(&[Known::BatchVisitorId], text("Visitor id", true, 1, 255));
-    fields.session_id = m.text(&[Known::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
-    fields.idempotency_key =
+    fields.common.visitor_id = m.text(&[Known::BatchVisitorId], text("Visitor id", true, 1, 255));
+    fields.common.session_id = m.text(&[Known::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
+    fields.common.idempotency_key =
         m.text(&[Known::IdempotencyKey], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
     let (_, context) = m.object(&[Known::ServerContext]);
     let (_, props) = m.object(&[Known::Props]);
@@ -109,7 +109,7 @@ fn item(raw: Raw<'_>) -> Result<BatchItem<'_>, Refusal> {
     let (client_ip, accept_language) = server_context(context, &mut fields, &mut problems);
     take_props(props, has_type, &mut fields, &mut problems);
     if problems.is_empty() {
-        Ok(BatchItem { fields, client_ip, accept_language })
+        Ok(BatchRow { fields, client_ip, accept_language })
     } else {
         Err(Refusal::fields(problems))
     }
@@ -124,7 +124,7 @@ fn server_context<'a>(
     let address = members.text(&[Known::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
         address.parse::<IpAddr>().map_err(|_| members.problem("clientIp", "Is not an IP address")).ok()
     });
-    fields.user_agent =
+    fields.common.user_agent =
         members.text(&[Known::BatchUserAgent], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
     let language = members.text(&[Known::AcceptLanguage], cut("Accept-Language", 500, Mend::Description));
     fields.mends.extend(members.mends);
@@ -145,8 +145,8 @@ fn take_props<'a>(
     properties.extend("props", props, problems, &mut fields.mends);
     let mut members = Members::new("props.", own).strict();
     let m = &mut members;
-    fields.url = url(m, Known::Url, event_type.as_deref() == Some("pageview"));
-    fields.campaign = fields.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
+    fields.common.url = url(m, Known::Url, event_type.as_deref() == Some("pageview"));
+    fields.campaign = fields.common.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
     if fields.campaign.is_cut {
         m.mends.insert(Mend::Campaign);
     }
@@ -192,7 +192,7 @@ mod tests {
         let body = batch(&format!("{EVENT},{bad},7"));
         let request = parse_batch(body.as_bytes()).unwrap();
         let first = request.events[0].as_ref().unwrap();
-        assert_eq!(first.fields.at_ms, Some(1_781_308_800_000));
+        assert_eq!(first.fields.common.at_ms, Some(1_781_308_800_000));
         assert_eq!(first.fields.properties, r#"{"plan":"pro"}"#);
         assert_eq!(first.fields.campaign.source, "x");
         let fields = &request.events[1].as_ref().unwrap_err().fields;

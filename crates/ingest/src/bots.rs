@@ -8,7 +8,8 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexSet};
 
-use crate::agent::AGENT_MAX_BYTES;
+/// The longest user agent that is looked at; a longer one is a crawler's.
+pub const AGENT_MAX_BYTES: usize = 2048;
 
 static LIST: &str = include_str!("../data/bots.txt");
 

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod agent;
+mod agents;
+mod arrival;
 mod batch;
 mod body;
 mod bots;
@@ -26,10 +28,11 @@ mod source;
 mod text;
 mod web_url;
 
-pub use agent::{AGENT_MAX_BYTES, Agent, AgentDigest, parse_agent};
-pub use batch::{BATCH_MAX_EVENTS, BatchItem, BatchRequest, IDEMPOTENCY_KEY_MAX_CHARS, parse_batch};
+pub use agent::{Agent, AgentDigest, parse_agent};
+pub use arrival::{Arrival, Sender};
+pub use batch::{BATCH_MAX_EVENTS, BatchRequest, BatchRow, IDEMPOTENCY_KEY_MAX_CHARS, parse_batch};
 pub use body::{HIT_BODY_MAX_BYTES, decode_body};
-pub use bots::{BotClass, BotReason, Verdict};
+pub use bots::{AGENT_MAX_BYTES, BotClass, BotReason, Verdict};
 pub use client_ip::client_ip;
 pub use dropped::{DROPPED_AGENT_MAX_BYTES, DroppedAgent};
 pub use geo::{GeoDatabase, GeoError, Place};
@@ -38,7 +41,7 @@ pub use hit::{HitFields, ParsedHit, SESSION_ID_MIN_CHARS, parse_hit};
 pub use identity::VisitorHasher;
 pub use language::language_tag;
 pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
-pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, Hit, OpenVisit, Pipeline, check_batch_privacy};
+pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, check_batch_privacy};
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
 pub use source::{Attribution, Channel, KnownSource, SourceKind, attribute, known_host};
 pub use web_url::{AdClick, Campaign, InvalidUrl, URL_MAX_CHARS, WebUrl};

@@ -37,7 +37,7 @@ reasons! {
         /// The path matches `excluded_paths` (SPEC K11).
         ExcludedPath = "excluded_path",
         /// The website does not want outbound links or downloads reported (SPEC E6).
-        KindOff = "kind_off",
+        EventKindDisabled = "kind_off",
         /// The website's tracking is paused.
         Paused = "paused",
         /// The browser sent GPC or DNT and the website honours it with a full opt-out (SPEC E4).

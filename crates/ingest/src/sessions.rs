@@ -50,7 +50,7 @@ impl Marks {
 
 /// What reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Report {
+pub(crate) enum Activity {
     /// A page was shown: only these begin a new visit by their marks.
     Pageview,
     /// Any other event.
@@ -62,7 +62,7 @@ pub(crate) enum Report {
 /// What a hit says that decides which visit it belongs to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
-    pub(crate) report: Report,
+    pub(crate) activity: Activity,
     /// When it happened.
     pub(crate) at: Timestamp,
     /// When it arrived, by the steady reading of the clock.
@@ -305,7 +305,7 @@ impl Sessions {
             went_on = open.named == named;
         }
         went_on |= shard.get_mut(&own).is_some_and(|open| goes_on(open.last_at, step.at));
-        if step.report == Report::Heartbeat && !went_on {
+        if step.activity == Activity::Heartbeat && !went_on {
             return None;
         }
         let open = Open::begin(visitor, Kind::Known, client.session(visitor, step.day, 0), step);
@@ -372,7 +372,7 @@ impl Sessions {
         {
             return Ok(Some(open.advance(client, step)));
         }
-        if step.report == Report::Heartbeat && before.is_none() {
+        if step.activity == Activity::Heartbeat && before.is_none() {
             return Ok(None);
         }
         let open = Open::begin(visitor, Kind::Anonymous, client.session(visitor, step.day, 0), step);
@@ -403,7 +403,7 @@ impl Sessions {
             }
             went_on = true;
         }
-        if step.report == Report::Heartbeat && !went_on {
+        if step.activity == Activity::Heartbeat && !went_on {
             return None;
         }
         let open = Open::begin(visitor, Kind::Stitched, client.stitched(visitor, step.at), step);
@@ -443,7 +443,7 @@ impl Open {
 
     /// Whether `step` is of a session that its client names, however long it was silent. A heartbeat wakes none.
     fn takes(&self, step: Step) -> bool {
-        step.report != Report::Heartbeat || goes_on(self.last_at, step.at)
+        step.activity != Activity::Heartbeat || goes_on(self.last_at, step.at)
     }
 
     fn visit(&self) -> Visit {
@@ -454,17 +454,17 @@ impl Open {
     /// led to (SPEC E3).
     fn advance(&mut self, client: &Client<'_>, step: Step) -> Visit {
         let is_late = step.at < self.latest.began_at;
-        let part = if !is_late || step.report == Report::Heartbeat {
+        let part = if !is_late || step.activity == Activity::Heartbeat {
             self.last_at = self.last_at.max(step.at);
             self.latest
         } else {
             self.earlier(step.at)
         };
-        let is_new = step.report == Report::Pageview && step.marks.begin_another_visit(part.marks);
+        let is_new = step.activity == Activity::Pageview && step.marks.begin_another_visit(part.marks);
         // What happened between two parts stays where it is: the visit after it has begun already.
         let begins = is_new && (!is_late || step.at < part.began_at);
         if !begins {
-            if step.at < part.began_at && step.report != Report::Heartbeat {
+            if step.at < part.began_at && step.activity != Activity::Heartbeat {
                 self.earliest().began_at = step.at;
             }
             return Visit { session: part.session, ..self.visit() };
@@ -527,8 +527,8 @@ mod tests {
         Marks { campaign: Marks::number(campaign), ..Marks::default() }
     }
 
-    fn step(report: Report, minutes: i64, day: i32, marks: Marks) -> Step {
-        Step { report, at: at(minutes), received_at: at(minutes), day, marks }
+    fn step(activity: Activity, minutes: i64, day: i32, marks: Marks) -> Step {
+        Step { activity, at: at(minutes), received_at: at(minutes), day, marks }
     }
 
     /// The stitched visit of `visitor`, whose pages have a session id each.
@@ -536,7 +536,7 @@ mod tests {
         let hasher = hasher();
         let (names, page) = (hasher.names(), format!("page {visitor} {minutes}"));
         let client = Client { names: &names, site: site(), session_id: &page };
-        let step = step(Report::Pageview, minutes, day, marks(campaign));
+        let step = step(Activity::Pageview, minutes, day, marks(campaign));
         let visit = sessions.unnamed(&client, true, true, step, |_| Ok::<_, ()>(VisitorId(visitor)));
         visit.unwrap().unwrap().session.0
     }
@@ -566,13 +566,13 @@ mod tests {
     }
 
     /// The visits of the reports of one client session, as their numbers in the order of their first reports.
-    fn visits(reports: &[(Report, i64, Marks)]) -> Vec<usize> {
+    fn visits(reports: &[(Activity, i64, Marks)]) -> Vec<usize> {
         let (sessions, hasher) = (Sessions::new(), hasher());
         let names = hasher.names();
         let client = Client { names: &names, site: site(), session_id: "session" };
         let mut seen = Vec::new();
-        let number = |&(report, minutes, marks): &(Report, i64, Marks)| {
-            let visit = sessions.known(&client, "visitor", true, step(report, minutes, 0, marks)).unwrap();
+        let number = |&(activity, minutes, marks): &(Activity, i64, Marks)| {
+            let visit = sessions.known(&client, "visitor", true, step(activity, minutes, 0, marks)).unwrap();
             seen.iter().position(|&known| known == visit.session).unwrap_or_else(|| {
                 seen.push(visit.session);
                 seen.len() - 1
@@ -583,7 +583,7 @@ mod tests {
 
     #[test]
     fn a_new_source_begins_a_new_visit_of_a_clients_session() {
-        use Report::{Event, Heartbeat, Pageview};
+        use Activity::{Event, Heartbeat, Pageview};
         let none = Marks::default();
         let (one, two) = (marks("one"), marks("two"));
         assert_eq!(visits(&[(Pageview, 0, one), (Pageview, 1, none), (Pageview, 2, two)]), [0, 0, 1]);
@@ -604,7 +604,7 @@ mod tests {
 
     #[test]
     fn what_comes_late_goes_where_it_happened() {
-        use Report::{Heartbeat, Pageview};
+        use Activity::{Heartbeat, Pageview};
         let none = Marks::default();
         let (one, two) = (marks("one"), marks("two"));
         let again = [(Pageview, 0, one), (Pageview, 1, none), (Pageview, 2, two)];
@@ -642,7 +642,7 @@ mod tests {
         for number in 0..1_000 {
             let id = format!("old {number}");
             let client = Client { names: &names, site: site(), session_id: &id };
-            let old = Step { at: at(0), ..step(Report::Pageview, 10_001, 0, Marks::default()) };
+            let old = Step { at: at(0), ..step(Activity::Pageview, 10_001, 0, Marks::default()) };
             sessions.known(&client, &id, false, old);
         }
         let running = (0..60).filter(|&visitor| sessions.is_active(VisitorId(visitor), at(10_001))).count();

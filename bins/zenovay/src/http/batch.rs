@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -12,14 +11,14 @@ use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Reading};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
-    Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
+    DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
 };
 use zenovay_store::UsageStore;
 
 use super::envelope::{ApiError, Success};
 use super::guard::{Authorized, IngestBatch};
-use super::tracking::{count_mends, new_event};
-use super::{body, outcomes};
+use super::outcomes::{self, PendingRows};
+use super::{body, media_type};
 use crate::state::AppState;
 
 /// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
@@ -29,25 +28,22 @@ pub async fn events(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let open = outcomes::Open::begin();
+    let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
-    let now = reading.now;
     let judged = async {
-        let key = key.map_err(|error| (refused(&error), error))?;
+        let key = key.map_err(|error| BatchRefusal { reason: refused(&error), error })?;
         judge(&state, key, &req, payload, reading).await
     };
     let (key, rows, turn) = match judged.await {
-        Ok(judged) => {
-            open.leave_to_rows();
-            judged
-        }
-        Err((reason, error)) => {
-            open.close(Outcome::Refused(reason));
+        Ok(judged) => judged,
+        Err(BatchRefusal { reason, error }) => {
+            pending.settle(Outcome::Refused(reason));
             return Err(error);
         }
     };
+    let pending = pending.defer_to_rows(rows.len());
     // A task of its own: what becomes of the rows is counted also when the client goes away.
-    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, turn)).await;
+    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, pending, turn)).await;
     let (report, stored) = report.map_err(|_panicked| ApiError::internal())??;
     if stored > 0 {
         let (state, id) = (state.clone(), key.credential.key_id);
@@ -57,46 +53,50 @@ pub async fn events(
             tracing::warn!("the activity of a key could not be noted");
         }
     }
-    Ok(Success::new(report, now).into_response())
+    Ok(Success::new(report, reading.now).into_response())
 }
 
 /// The rows of a batch in their order: an event to store, or how the row ended.
-type Rows = Vec<Result<NewEvent, Rejected>>;
+type JudgedRows = Vec<Result<NewEvent, Rejected>>;
 
 /// While a long batch is in work, no other one is.
 type Turn = Option<OwnedSemaphorePermit>;
 
-type Whole = (RefusalReason, ApiError);
-
-fn whole(refusal: Refusal) -> Whole {
-    (refusal.reason, ApiError::from(refusal))
+/// Why none of the rows of a batch was looked at.
+struct BatchRefusal {
+    reason: RefusalReason,
+    error: ApiError,
 }
 
-/// Reads and judges a batch: a long one when it is its turn, and on a thread of its own, so that it holds up nobody.
+impl From<Refusal> for BatchRefusal {
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: refusal.reason, error: refusal.into() }
+    }
+}
+
+/// Reads and judges a batch on a thread where it may wait for the store and holds up nobody; a long one when it is its turn.
 async fn judge(
     state: &web::Data<AppState>,
     key: Authorized<IngestBatch>,
     req: &HttpRequest,
     payload: web::Payload,
     reading: Reading,
-) -> Result<(Authorized<IngestBatch>, Rows, Turn), Whole> {
-    check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok())).map_err(whole)?;
-    check_content_type(req).map_err(whole)?;
+) -> Result<(Authorized<IngestBatch>, JudgedRows, Turn), BatchRefusal> {
+    check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok()))?;
+    media_type::require_json(req.headers())?;
     let (bodies, within) = (&state.bodies, state.body_timeout);
-    let raw = bodies.read_batch(req, payload, state.batch_body_bytes, within).await.map_err(whole)?;
+    let raw = bodies.read_batch(req, payload, state.batch_body_bytes, within).await?;
     let encoding = body::encoding(req.headers()).map(str::to_owned);
-    if raw.bytes.len() <= body::LONG_BYTES && encoding.is_none() {
-        let rows = judge_rows(state, &key, None, &raw.bytes, reading)?;
-        return Ok((key, rows, None));
-    }
-    let turn = bodies.long_batch(within).await.map_err(whole)?;
+    let is_long = raw.bytes.len() > body::LONG_BYTES || encoding.is_some();
+    let turn = if is_long { Some(bodies.long_batch(within).await?) } else { None };
     let judging = state.clone();
     let judged = web::block(move || {
         let rows = judge_rows(&judging, &key, encoding.as_deref(), &raw.bytes, reading);
         (key, rows)
     });
-    let (key, rows) = judged.await.map_err(|_panicked| (RefusalReason::Internal, ApiError::internal()))?;
-    Ok((key, rows?, Some(turn)))
+    let internal = |_panicked| BatchRefusal { reason: RefusalReason::Internal, error: ApiError::internal() };
+    let (key, rows) = judged.await.map_err(internal)?;
+    Ok((key, rows?, turn))
 }
 
 fn judge_rows(
@@ -105,28 +105,17 @@ fn judge_rows(
     encoding: Option<&str>,
     raw: &[u8],
     reading: Reading,
-) -> Result<Rows, Whole> {
-    let body = decode_body(encoding, raw, state.batch_body_bytes).map_err(whole)?;
-    let batch = parse_batch(&body).map_err(whole)?;
-    let website = key.website(&batch.tracking_code).map_err(|error| (refused(&error), error))?;
-    let rules = state.rules(&website).map_err(whole)?;
-    count_mends(batch.mends);
-    let judge = |item: Result<_, Refusal>| {
-        let accepted = state.ingest.batch_event(&item?, &rules, reading.now)?;
-        Ok(new_event(accepted, &rules, reading))
+) -> Result<JudgedRows, BatchRefusal> {
+    let body = decode_body(encoding, raw, state.batch_body_bytes)?;
+    let batch = parse_batch(&body)?;
+    let website = key.website(&batch.tracking_code).map_err(|error| BatchRefusal { reason: refused(&error), error })?;
+    let rules = state.rules(&website)?;
+    outcomes::count_mends(batch.mends);
+    let judge = |row: Result<_, Refusal>| {
+        let accepted = state.ingest.batch_row(&row?, reading, &rules)?;
+        Ok(outcomes::new_event(accepted, website.id, reading))
     };
     Ok(batch.events.into_iter().map(judge).collect())
-}
-
-/// Only JSON: a page must not be able to send a batch as a simple request (SECURITY §8-5).
-fn check_content_type(req: &HttpRequest) -> Result<(), Refusal> {
-    let value = req.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let essence = value.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(Refusal::new(RefusalReason::UnsupportedMediaType, "Content-Type must be application/json"))
-    }
 }
 
 /// The reason under which a batch is counted that ended in `error` before its rows were judged.
@@ -149,7 +138,12 @@ fn refused(error: &ApiError) -> RefusalReason {
 }
 
 /// Appends the events of `rows` and counts every row. Returns how many were stored, too.
-async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<(BatchReport, u64), AppendError> {
+async fn store(
+    state: Arc<AppState>,
+    rows: JudgedRows,
+    mut pending: PendingRows,
+    _turn: Turn,
+) -> Result<(BatchReport, u64), AppendError> {
     let mut events = Vec::with_capacity(rows.len());
     let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
     let appended = if events.is_empty() {
@@ -160,23 +154,22 @@ async fn store(state: Arc<AppState>, rows: Rows, _turn: Turn) -> Result<(BatchRe
     let mut appended = match appended {
         Ok(outcomes) => outcomes.into_iter(),
         Err(error) => {
+            let failed = outcomes::outcome_of(&Err(error.clone()));
             for row in rows {
-                let outcome =
-                    row.map_or_else(|rejected| rejected.outcome(), |()| outcomes::outcome_of(&Err(error.clone())));
-                outcomes::count(outcome);
+                pending.settle(row.map_or_else(|rejected| rejected.outcome(), |()| failed));
             }
             return Err(error);
         }
     };
     let (mut report, mut stored) = (BatchReport::default(), 0);
     for (index, row) in rows.into_iter().enumerate() {
-        let outcome = match &row {
-            Ok(()) => outcomes::outcome_of(&Ok(appended.next().unwrap_or(AppendOutcome::Stored))),
-            Err(rejected) => rejected.outcome(),
-        };
-        outcomes::count(outcome);
-        stored += u64::from(outcome == Outcome::Stored);
-        report.add(index, outcome, row.err());
+        let row = row.and_then(|()| {
+            let outcome = appended.next().unwrap_or(AppendOutcome::Stored);
+            outcomes::judge_stored(outcome, "idempotency key")
+        });
+        stored += u64::from(row.is_ok());
+        pending.settle(row.as_ref().map_or_else(Rejected::outcome, |()| Outcome::Stored));
+        report.add(index, row);
     }
     Ok((report, stored))
 }
@@ -216,17 +209,13 @@ pub struct RowError {
 }
 
 impl BatchReport {
-    fn add(&mut self, index: usize, outcome: Outcome, rejected: Option<Rejected>) {
-        match outcome {
-            Outcome::Stored => self.accepted += 1,
-            Outcome::Dropped(zenovay_ingest::DropReason::Duplicate) => self.duplicates += 1,
-            Outcome::Dropped(_) => self.accepted += 1,
-            Outcome::Refused(reason) => {
+    fn add(&mut self, index: usize, row: Result<(), Rejected>) {
+        match row {
+            Ok(()) => self.accepted += 1,
+            Err(Rejected::Dropped(DropReason::Duplicate)) => self.duplicates += 1,
+            Err(Rejected::Dropped(_)) => self.accepted += 1,
+            Err(Rejected::Refused(Refusal { reason, message, fields: mut details })) => {
                 self.rejected += 1;
-                let (message, mut details) = match rejected {
-                    Some(Rejected::Refused(refusal)) => (refusal.message, refusal.fields),
-                    _ => ("The idempotency key was used before for a different event".to_owned(), BTreeMap::default()),
-                };
                 // All rows are told, what is wrong with each field of the first: an answer is no longer than its batch.
                 if self.errors.len() >= TOLD_MAX {
                     details.clear();

@@ -14,6 +14,7 @@ pub mod guard;
 pub mod handler;
 pub mod key_headers;
 pub mod local;
+mod media_type;
 pub mod operations;
 pub mod outcomes;
 pub mod params;

@@ -1,13 +1,14 @@
 //! One outcome for every tracking request and every row of a batch: `accepted = stored + dropped`, and `refused` beside
-//! it (DESIGN §3). An [`Open`] is made when a request or row begins and must be closed with its outcome; one that is
-//! forgotten, because its handler panicked or its client went away, closes itself.
+//! it (DESIGN §3). A [`PendingOutcome`] is made when a request begins and must be settled; one that is forgotten, because its
+//! handler panicked or its client went away, settles itself.
 
 use std::sync::OnceLock;
 
 use actix_web::http::header::HeaderName;
 use metrics::Counter;
-use zenovay_events::{AppendError, AppendOutcome, AppendReceipt};
-use zenovay_ingest::{DropReason, Mend, Outcome, RefusalReason};
+use zenovay_domain::{Reading, WebsiteId};
+use zenovay_events::{AppendError, AppendOutcome, AppendReceipt, IdempotencyKey, NewEvent};
+use zenovay_ingest::{Accepted, DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected};
 
 /// The response header in which developers read what became of a hit.
 pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
@@ -24,6 +25,13 @@ pub fn mends(mend: Mend) -> Counter {
     metrics::counter!("zenovay_ingest_mended_total", "what" => mend.as_str())
 }
 
+/// Counts what was changed in what is stored all the same.
+pub fn count_mends(mends: Mends) {
+    for mend in mends.iter() {
+        self::mends(mend).increment(1);
+    }
+}
+
 /// Counts one outcome.
 pub fn count(outcome: Outcome) {
     /// A counter for each outcome, made once: the hot path neither hashes nor allocates.
@@ -34,57 +42,111 @@ pub fn count(outcome: Outcome) {
     }
 }
 
-/// A request or row whose outcome is not known yet.
-#[must_use = "every request and row ends in an outcome"]
+/// A request whose outcome is not known yet.
+#[must_use = "every request ends in an outcome"]
 #[derive(Debug)]
-pub struct Open {
-    closed: bool,
+pub struct PendingOutcome {
+    is_settled: bool,
 }
 
-impl Open {
-    /// Begins one.
+impl PendingOutcome {
+    /// That of a request which begins.
     pub fn begin() -> Self {
-        Self { closed: false }
+        Self { is_settled: false }
     }
 
-    /// Ends it.
-    pub fn close(mut self, outcome: Outcome) {
-        self.closed = true;
+    /// Counts `outcome`.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.is_settled = true;
         count(outcome);
     }
 
-    /// Ends it without an outcome of its own: the rows of its batch have one each.
-    pub fn leave_to_rows(mut self) {
-        self.closed = true;
+    /// Counts nothing for the request itself: each of the `rows` of its batch has an outcome.
+    pub fn defer_to_rows(mut self, rows: usize) -> PendingRows {
+        self.is_settled = true;
+        PendingRows { left: rows }
     }
 
-    /// Waits for the store with the event of this request in its hands, ends it by what the store says, and returns that.
-    /// The receipt is awaited and counted also when nobody waits for this future any more.
-    pub async fn close_by(self, receipt: AppendReceipt) -> Result<AppendOutcome, AppendError> {
-        let mut waiting = Waiting { open: Some(self), receipt: Some(receipt) };
+    /// Waits for the store with the event of this request in its hands, counts what the store says, and returns that. The
+    /// receipt is awaited and counted also when nobody waits for this future any more.
+    pub async fn settle_with(self, receipt: AppendReceipt) -> Result<AppendOutcome, AppendError> {
+        let mut waiting = Waiting { pending: Some(self), receipt: Some(receipt) };
         let result = match waiting.receipt.as_mut() {
-            Some(receipt) => settle(receipt.await),
+            Some(receipt) => first_outcome(receipt.await),
             None => Err(AppendError::ShuttingDown),
         };
         waiting.receipt = None;
-        if let Some(open) = waiting.open.take() {
-            open.close(outcome_of(&result));
+        if let Some(pending) = waiting.pending.take() {
+            pending.settle(outcome_of(&result));
         }
         result
     }
 }
 
-impl Drop for Open {
+impl Drop for PendingOutcome {
     fn drop(&mut self) {
-        if !self.closed {
+        if !self.is_settled {
             // The handler was dropped before it handed an event to the store: its client left, or it panicked.
             count(Outcome::Refused(RefusalReason::BodyIncomplete));
         }
     }
 }
 
+/// The rows of a batch whose outcomes are not known yet.
+#[must_use = "every row ends in an outcome"]
+#[derive(Debug)]
+pub struct PendingRows {
+    left: usize,
+}
+
+impl PendingRows {
+    /// Counts `outcome` for one of them.
+    pub fn settle(&mut self, outcome: Outcome) {
+        self.left = self.left.saturating_sub(1);
+        count(outcome);
+    }
+}
+
+impl Drop for PendingRows {
+    fn drop(&mut self) {
+        // Whoever stored them panicked.
+        for _ in 0..self.left {
+            count(Outcome::Refused(RefusalReason::Internal));
+        }
+    }
+}
+
+/// An accepted event as the store takes it. What was changed in it is counted.
+pub fn new_event(accepted: Accepted, website: WebsiteId, reading: Reading) -> NewEvent {
+    if accepted.clock_corrected {
+        metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
+    }
+    count_mends(accepted.mends);
+    NewEvent {
+        website,
+        received_at: reading.steady,
+        event: accepted.event,
+        idempotency_key: accepted.idempotency_key.map(IdempotencyKey),
+    }
+}
+
+/// How an event ended that the store took, for who sent it under an id, which is called `id_name`.
+///
+/// # Errors
+/// Why it was not stored.
+pub fn judge_stored(outcome: AppendOutcome, id_name: &str) -> Result<(), Rejected> {
+    match outcome {
+        AppendOutcome::Stored => Ok(()),
+        AppendOutcome::Duplicate => Err(DropReason::Duplicate.into()),
+        AppendOutcome::KeyReused => {
+            let message = format!("The {id_name} was used before for a different event");
+            Err(Refusal::new(RefusalReason::IdempotencyKeyReused, message).into())
+        }
+    }
+}
+
 /// What a store's answer about one event means. A store that ends without an answer shut down.
-fn settle(
+fn first_outcome(
     received: Result<Result<Vec<AppendOutcome>, AppendError>, tokio::sync::oneshot::error::RecvError>,
 ) -> Result<AppendOutcome, AppendError> {
     let outcomes = received.map_err(|_gone| AppendError::ShuttingDown)??;
@@ -107,19 +169,19 @@ pub fn outcome_of(result: &Result<AppendOutcome, AppendError>) -> Outcome {
 
 /// An event in the hands of the store. Dropped early, it leaves a task behind that still counts what becomes of it.
 struct Waiting {
-    open: Option<Open>,
+    pending: Option<PendingOutcome>,
     receipt: Option<AppendReceipt>,
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let (Some(open), Some(receipt)) = (self.open.take(), self.receipt.take()) else { return };
+        let (Some(pending), Some(receipt)) = (self.pending.take(), self.receipt.take()) else { return };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => {
-                runtime.spawn(async move { open.close(outcome_of(&settle(receipt.await))) });
+                runtime.spawn(async move { pending.settle(outcome_of(&first_outcome(receipt.await))) });
             }
             // The process is ending: nobody reads the counters any more.
-            Err(_) => open.close(Outcome::Refused(RefusalReason::StoreUnavailable)),
+            Err(_) => pending.settle(Outcome::Refused(RefusalReason::StoreUnavailable)),
         }
     }
 }

@@ -2,21 +2,22 @@
 //! answer comes after the event is durable.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{Reading, Timestamp, TrackingCode, WebsiteRules};
-use zenovay_events::{AppendOutcome, IdempotencyKey, NewEvent};
+use zenovay_events::NewEvent;
 use zenovay_ingest::{
-    Accepted, ClientHints, HIT_BODY_MAX_BYTES, Hit, Mends, Outcome, Refusal, RefusalReason, Rejected, decode_body,
-    parse_hit,
+    Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, Sender, decode_body, parse_hit,
 };
 use zenovay_limits::AddressClass;
 
 use super::envelope::ApiError;
 use super::guard::Public;
 use super::params::Params;
-use super::{body, client_ip, cors, errors, outcomes};
+use super::{body, client_ip, cors, errors, media_type, outcomes};
 use crate::state::AppState;
 use crate::telemetry::Limit;
 
@@ -42,34 +43,41 @@ const SEC_CH_UA_FORM_FACTORS: HeaderName = HeaderName::from_static("sec-ch-ua-fo
 
 /// What a request reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Report {
+enum HitKind {
     Event,
     Heartbeat,
 }
 
 /// An event of a page or server. The code is in the path; for the alias `/track` in the query or the body.
 pub async fn hit(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&state, &req, payload, Report::Event).await
+    answer(&state, &req, payload, HitKind::Event).await
 }
 
 /// Activity without an event.
 pub async fn heartbeat(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&state, &req, payload, Report::Heartbeat).await
+    answer(&state, &req, payload, HitKind::Heartbeat).await
 }
 
-/// How a request ends that handed nothing to the store: an answer, and the outcome it is counted under.
-struct Ended {
+/// How a request ends that is not stored: an answer, and the outcome it is counted under.
+struct Rejection {
     answer: Result<(), ApiError>,
     outcome: Outcome,
 }
 
-impl From<Refusal> for Ended {
-    fn from(refusal: Refusal) -> Self {
-        Self { outcome: Outcome::Refused(refusal.reason), answer: Err(refusal.into()) }
+impl Rejection {
+    /// One that is answered with `error`, whatever that says, and counted under `reason`.
+    fn refused(reason: RefusalReason, error: ApiError) -> Self {
+        Self { answer: Err(error), outcome: Outcome::Refused(reason) }
     }
 }
 
-impl From<Rejected> for Ended {
+impl From<Refusal> for Rejection {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused(refusal.reason, refusal.into())
+    }
+}
+
+impl From<Rejected> for Rejection {
     fn from(rejected: Rejected) -> Self {
         match rejected {
             Rejected::Dropped(reason) => Self { answer: Ok(()), outcome: Outcome::Dropped(reason) },
@@ -78,142 +86,123 @@ impl From<Rejected> for Ended {
     }
 }
 
-async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, report: Report) -> HttpResponse {
-    let open = outcomes::Open::begin();
+async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind: HitKind) -> HttpResponse {
+    let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
-    let now = reading.now;
-    let (answer, outcome) = match accept(state, req, payload, report, reading).await {
-        Err(Ended { answer, outcome }) => {
-            open.close(outcome);
-            (answer, outcome)
+    let rejection = match accept(state, req, payload, kind, reading).await {
+        Err(rejection) => {
+            pending.settle(rejection.outcome);
+            Some(rejection)
         }
-        Ok(event) => {
-            let stored = open.close_by(state.events.append(vec![event])).await;
-            let outcome = outcomes::outcome_of(&stored);
-            let answer = match stored {
-                Ok(AppendOutcome::Stored | AppendOutcome::Duplicate) => Ok(()),
-                Ok(AppendOutcome::KeyReused) => Err(Refusal::new(
-                    RefusalReason::IdempotencyKeyReused,
-                    "The event id was used before for a different event",
-                )
-                .into()),
-                Err(error) => Err(error.into()),
-            };
-            (answer, outcome)
-        }
+        Ok(event) => match pending.settle_with(state.events.append(vec![event])).await {
+            Ok(stored) => outcomes::judge_stored(stored, "event id").err().map(Rejection::from),
+            Err(error) => {
+                Some(Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) })
+            }
+        },
     };
+    let Rejection { answer, outcome } = rejection.unwrap_or(Rejection { answer: Ok(()), outcome: Outcome::Stored });
     let mut response = match answer {
         Ok(()) => HttpResponse::Ok()
             .content_type("application/json")
-            .body(format!(r#"{{"success":true,"timestamp":"{now}"}}"#)),
+            .body(format!(r#"{{"success":true,"timestamp":"{}"}}"#, reading.now)),
         Err(error) => HttpResponse::from_error(error),
     };
     let headers = response.headers_mut();
-    let told = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
-    headers.insert(outcomes::HEADER, HeaderValue::from_static(told));
+    let outcome_label = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
+    headers.insert(outcomes::HEADER, HeaderValue::from_static(outcome_label));
     cors::echo_origin(req.headers(), headers);
     response
 }
 
-/// Everything before the store.
+/// Everything before the store: the steps that wait for something, and then those of [`zenovay_ingest::Pipeline`].
 async fn accept(
     state: &AppState,
     req: &HttpRequest,
     payload: web::Payload,
-    report: Report,
+    kind: HitKind,
     reading: Reading,
-) -> Result<NewEvent, Ended> {
-    let now = reading.now;
+) -> Result<NewEvent, Rejection> {
     let client = client_ip::of(req, &state.trusted_proxies);
-    let decision = state.addresses.charge(AddressClass::Tracking, client, now);
-    if !decision.allowed {
-        Limit::AddressTracking.refused();
-        let outcome = Outcome::Refused(RefusalReason::RateLimited);
-        return Err(Ended { answer: Err(errors::address_limited(&decision)), outcome });
-    }
-    check_content_type(req.headers())?;
-    let early = early_code(req)?;
+    charge_address(state, client, reading.now)?;
+    media_type::allow_beacon(req.headers())?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
-    let known = early.map(|code| rules_of(state, &code, now)).transpose()?;
+    let early_rules = match early_code(req)? {
+        Some(code) => Some(website_rules(state, &code, reading.now)?),
+        None => None,
+    };
     let raw = state.bodies.read_hit(req, payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
     let body = decode_body(body::encoding(req.headers()), &raw.bytes, HIT_BODY_MAX_BYTES)?;
-    let rules = match known {
-        Some(rules) => rules,
-        None => rules_of(state, parse_hit(&body)?.tracking_code().unwrap_or(""), now)?,
+    let arrival = arrival(req, client, reading);
+    let (accepted, website) = match early_rules {
+        Some(rules) => {
+            let accepted = match kind {
+                HitKind::Event => state.ingest.track(&arrival, &body, &rules),
+                HitKind::Heartbeat => state.ingest.heartbeat(&arrival, &body, &rules),
+            };
+            (accepted?, rules.website())
+        }
+        None => {
+            let mut parsed = parse_hit(&body)?;
+            let rules = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now)?;
+            let accepted = match kind {
+                HitKind::Event => state.ingest.track_parsed(&arrival, &mut parsed, &rules),
+                HitKind::Heartbeat => state.ingest.heartbeat_parsed(&arrival, &mut parsed, &rules),
+            };
+            (accepted?, rules.website())
+        }
     };
-
-    let text = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
-    // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
-    let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    let hit = Hit {
-        origin: page(header::ORIGIN),
-        referer: page(header::REFERER),
-        user_agent: text(header::USER_AGENT),
-        accept_language: text(header::ACCEPT_LANGUAGE),
-        sec_gpc: text(SEC_GPC),
-        dnt: text(header::DNT),
-        purpose: text(SEC_PURPOSE).or_else(|| text(PURPOSE)),
-        hints: client_hints(req.headers()),
-        steady_at: reading.steady,
-        ..Hit::new(&body, client, now)
-    };
-    let accepted = match report {
-        Report::Event => state.ingest.track(&hit, &rules),
-        Report::Heartbeat => state.ingest.heartbeat(&hit, &rules),
-    };
-    Ok(new_event(accepted?, &rules, reading))
+    Ok(outcomes::new_event(accepted, website, reading))
 }
 
-/// An accepted event as the store takes it.
-pub fn new_event(accepted: Accepted, rules: &WebsiteRules, reading: Reading) -> NewEvent {
-    if accepted.clock_corrected {
-        metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
+/// The limit of the address.
+fn charge_address(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), Rejection> {
+    let decision = state.addresses.charge(AddressClass::Tracking, client, now);
+    if decision.allowed {
+        return Ok(());
     }
-    count_mends(accepted.mends);
-    NewEvent {
-        website: rules.website(),
-        received_at: reading.steady,
-        event: accepted.event,
-        idempotency_key: accepted.idempotency_key.map(IdempotencyKey),
+    Limit::AddressTracking.refused();
+    Err(Rejection::refused(RefusalReason::RateLimited, errors::address_limited(&decision)))
+}
+
+/// What the headers of a request say about who sends it.
+fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading) -> Arrival<'a> {
+    let header = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
+    // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
+    let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    Arrival {
+        origin: page(header::ORIGIN),
+        referer: page(header::REFERER),
+        user_agent: header(header::USER_AGENT),
+        accept_language: header(header::ACCEPT_LANGUAGE),
+        sec_gpc: header(SEC_GPC),
+        dnt: header(header::DNT),
+        purpose: header(SEC_PURPOSE).or_else(|| header(PURPOSE)),
+        hints: client_hints(req.headers()),
+        steady_at: reading.steady,
+        ..Arrival::new(Sender::Anybody(client), reading.now)
     }
 }
 
 /// The client hints that browsers send with the user agent: none, or at least the brands or the platform.
 fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let (brands, platform) = (text(SEC_CH_UA), text(SEC_CH_UA_PLATFORM));
+    let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let (brands, platform) = (header(SEC_CH_UA), header(SEC_CH_UA_PLATFORM));
     if brands.is_none() && platform.is_none() {
         return ClientHints::default();
     }
     ClientHints {
         brands,
-        full_versions: text(SEC_CH_UA_FULL_VERSION_LIST),
-        mobile: text(SEC_CH_UA_MOBILE),
+        full_versions: header(SEC_CH_UA_FULL_VERSION_LIST),
+        mobile: header(SEC_CH_UA_MOBILE),
         platform,
-        platform_version: text(SEC_CH_UA_PLATFORM_VERSION),
-        form_factors: text(SEC_CH_UA_FORM_FACTORS),
+        platform_version: header(SEC_CH_UA_PLATFORM_VERSION),
+        form_factors: header(SEC_CH_UA_FORM_FACTORS),
     }
-}
-
-/// Counts what was changed in what is stored all the same.
-pub fn count_mends(mends: Mends) {
-    for mend in mends.iter() {
-        outcomes::mends(mend).increment(1);
-    }
-}
-
-/// JSON, or the type of a beacon that needs no preflight. No type at all is taken for JSON.
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
-    if ["application/json", "text/plain"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
-        return Ok(());
-    }
-    Err(Refusal::new(RefusalReason::UnsupportedMediaType, "Content-Type must be application/json or text/plain"))
 }
 
 /// The code of the path, or of the query (SPEC A2, the aliases of the first documents).
-fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Ended> {
+fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
     if let Some(code) = req.match_info().get("code") {
         return Ok(Some(Cow::Borrowed(code)));
     }
@@ -221,19 +210,17 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Ended> {
     let code = ["tracking_code", "trackingCode", "code"].iter().find_map(|name| params.get(name).map(str::to_owned));
     match params.finish() {
         Ok(()) => Ok(code.map(Cow::Owned)),
-        Err(error) => Err(Ended { answer: Err(error), outcome: Outcome::Refused(RefusalReason::InvalidField) }),
+        Err(error) => Err(Rejection::refused(RefusalReason::InvalidField, error)),
     }
 }
 
 /// The rules of the website with this code.
-fn rules_of(state: &AppState, code: &str, now: Timestamp) -> Result<std::sync::Arc<WebsiteRules>, Ended> {
+fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<Arc<WebsiteRules>, Rejection> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
     match state.directory.website_of_hit(&code, now) {
         Ok(Some(website)) => Ok(state.rules(&website)?),
         Ok(None) => Err(unknown().into()),
-        Err(error) => {
-            Err(Ended { answer: Err(error.into()), outcome: Outcome::Refused(RefusalReason::StoreUnavailable) })
-        }
+        Err(error) => Err(Rejection::refused(RefusalReason::StoreUnavailable, error.into())),
     }
 }

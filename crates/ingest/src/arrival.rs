@@ -1,0 +1,86 @@
+//! How a record came: what a request says beside its body.
+
+use std::net::IpAddr;
+
+use zenovay_domain::Timestamp;
+
+use crate::hints::ClientHints;
+use crate::text::trim;
+
+/// Who sends a record, and at which address the visitor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// A page, or a server, without a key, at this address ([`crate::client_ip`]): it is judged by its origin, its user agent
+    /// and its privacy signals.
+    Anybody(IpAddr),
+    /// The holder of a key of the website, who reports what others did: its rows carry their own times, user agents and
+    /// addresses, if any.
+    KeyHolder(Option<IpAddr>),
+}
+
+impl Sender {
+    /// The visitor's address, as far as it is known.
+    pub fn visitor_address(self) -> Option<IpAddr> {
+        match self {
+            Self::Anybody(address) => Some(address),
+            Self::KeyHolder(address) => address,
+        }
+    }
+
+    pub(crate) fn has_key(self) -> bool {
+        matches!(self, Self::KeyHolder(_))
+    }
+}
+
+/// When, from whom and with which headers a record came. Header values are as sent; `None` when the header is absent.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Who sends it.
+    pub sender: Sender,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The same by the steady reading of the clock ([`zenovay_domain::Reading`]): the day whose salt names the visitor, and
+    /// what open sessions are forgotten by.
+    pub steady_at: Timestamp,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Referer`.
+    pub referer: Option<&'a str>,
+    /// `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// `Accept-Language`, or what a row of a batch says in its place.
+    pub accept_language: Option<&'a str>,
+    /// `Sec-GPC`.
+    pub sec_gpc: Option<&'a str>,
+    /// `DNT`.
+    pub dnt: Option<&'a str>,
+    /// `Sec-Purpose`, else `Purpose`.
+    pub purpose: Option<&'a str>,
+    /// `Sec-CH-UA` and its kind. They speak of `user_agent`.
+    pub hints: ClientHints<'a>,
+}
+
+impl<'a> Arrival<'a> {
+    /// A request or row of `sender` without headers, by a clock that is believed.
+    pub fn new(sender: Sender, received_at: Timestamp) -> Self {
+        Self {
+            sender,
+            received_at,
+            steady_at: received_at,
+            origin: None,
+            referer: None,
+            user_agent: None,
+            accept_language: None,
+            sec_gpc: None,
+            dnt: None,
+            purpose: None,
+            hints: ClientHints::default(),
+        }
+    }
+
+    /// The page that sent it. `Origin: null` names no page; `Referer` may.
+    pub(crate) fn page(&self) -> Option<&'a str> {
+        let given = |header: Option<&'a str>| header.map(trim).filter(|value| !value.is_empty() && *value != "null");
+        given(self.origin).or_else(|| given(self.referer))
+    }
+}
