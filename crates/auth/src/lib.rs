@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod action;
 mod decision;
 mod governance;
 mod password;
+mod principal;
 mod token;
 
-pub use decision::{Action, Credential, Denial, Grant, KeyKind, PLAN_REQUIRED_MESSAGE, Target, TeamAccess, decide};
+pub use action::{Action, TargetKind};
+pub use decision::{Denial, Target, decide};
 pub use governance::{
     InvalidKeyName, KEY_NAME_MAX_CHARS, KeyDraft, KeyRefusal, Membership, admits_keys_since, check_key_name,
     may_create_key, may_edit_key,
@@ -14,4 +17,5 @@ pub use password::{
     PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, PasswordHash, WeakPassword, check_password, generate_password,
     hash_password, needs_rehash, verify_password,
 };
+pub use principal::{Credential, KeyKind, Principal, SignedIn, TeamAccess};
 pub use token::{ApiKeyToken, KeyDigest, MalformedKey};
