@@ -12,7 +12,7 @@ use zenovay::http::handler::Access;
 use zenovay::http::routes::{self, Endpoint};
 use zenovay_auth::{Action, KeyKind};
 use zenovay_domain::{Clock, Plan, Role};
-use zenovay_store::{KeyStore, TeamStore};
+use zenovay_store::{KeyStore, TeamStore, WebsiteStore};
 
 /// A header with a credential.
 #[derive(Clone)]
@@ -398,4 +398,178 @@ async fn the_list_of_websites_holds_what_the_key_reaches_and_nothing_else() {
         assert_eq!(domains, expected, "{name}");
         assert_eq!(data["total"], expected.len(), "{name}");
     }
+}
+
+/// The limits of a key come from its best plan, but each website is opened by the plan of its own team.
+///
+/// Sabotage: ask the plan of the key alone.
+#[actix_web::test]
+async fn a_website_whose_own_team_has_no_api_is_closed_to_keys_and_not_listed() {
+    let app = TestApp::start().await;
+    let (paid, free) = (app.team(Plan::Scale), app.team(Plan::Free));
+    app.state.store.add_member(free.id, paid.owner, Role::Admin, &app.state.plans, app.clock.now()).unwrap();
+    let (open, closed) = (paid.website("open.example"), free.website("closed.example"));
+    let key = paid.key("full_access");
+    let mut routes_of_websites = 0;
+    for endpoint in routes::all() {
+        let Access::Key(_) = endpoint.operation.access else { continue };
+        if !endpoint.path.contains("{website_id}") || endpoint.method != Method::GET {
+            continue;
+        }
+        for (website, status) in [(&open, 200), (&closed, 403)] {
+            let path = endpoint.path.replace("{website_id}", &website.id().to_string());
+            let reply = app.get(&path).key(&key).send().await.expect(status);
+            assert_eq!(reply.header("x-ratelimit-limit"), Some("60"), "{endpoint:?}");
+            if status == 403 {
+                assert_eq!(reply.code(), "API_PAID_PLAN_REQUIRED", "{endpoint:?}");
+            }
+        }
+        routes_of_websites += 1;
+    }
+    assert!(routes_of_websites >= 9, "{routes_of_websites}");
+
+    let event = json!({ "type": "pageview", "ts": 1_781_352_000_000_i64, "visitorId": "v-1-long-enough",
+                        "sessionId": "s-1-long-enough", "props": { "url": "https://closed.example/" } });
+    let batch = json!({ "trackingCode": closed.code(), "events": [event] });
+    let reply = app.post("/api/v1/events").key(&key).json(&batch).send().await.expect(403);
+    assert_eq!(reply.code(), "API_PAID_PLAN_REQUIRED");
+
+    let list = app.get("/api/external/v1/websites").key(&key).send().await.expect(200).data();
+    assert_eq!((&list["total"], &list["websites"][0]["domain"]), (&json!(1), &json!("open.example")));
+    let usage = app.get("/api/external/v1/usage").key(&key).send().await.expect(200).data();
+    assert_eq!((&usage["usage"]["websites"], &usage["plan"]), (&json!(1), &json!("scale")));
+}
+
+/// People in the way that the guard is made for them, with a session that the test hands over in the request.
+mod people {
+    use super::*;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
+    use std::sync::Arc;
+    use zenovay::http::envelope::ApiError;
+    use zenovay::http::guard::{Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics};
+    use zenovay::http::key_headers::KeyUsage;
+    use zenovay::state::AppState;
+    use zenovay_auth::{Principal, SignedIn, TeamAccess};
+    use zenovay_domain::{KeyId, Website};
+    use zenovay_store::UsageStore;
+
+    struct Session(SignedIn);
+
+    impl Identity for Session {
+        type Evidence = SignedIn;
+        type Report = ();
+
+        fn evidence(req: &HttpRequest) -> Result<SignedIn, ApiError> {
+            req.extensions().get::<SignedIn>().cloned().ok_or_else(ApiError::internal)
+        }
+
+        fn admit<R>(
+            _: &AppState,
+            person: &SignedIn,
+            _: Arrival,
+            permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+        ) -> Admission<Self, R> {
+            let result = permit(Principal::Person(person)).map(|resource| (Self(person.clone()), resource));
+            Admission { report: Some(()), result }
+        }
+
+        fn principal(&self) -> Principal<'_> {
+            Principal::Person(&self.0)
+        }
+
+        fn key_id(&self) -> Option<KeyId> {
+            None
+        }
+    }
+
+    struct EditWebsite;
+
+    impl Permission for EditWebsite {
+        const ACTION: Action = Action::EditWebsite;
+        type Resource = Arc<Website>;
+    }
+
+    async fn read(person: Authorized<ReadAnalytics, Session>, req: HttpRequest) -> HttpResponse {
+        assert_eq!(person.asking().key, None);
+        assert!(req.extensions().get::<KeyUsage>().is_none(), "nothing is told of a key");
+        HttpResponse::Ok().body(person.resource.domain.clone())
+    }
+
+    async fn edit(person: Authorized<EditWebsite, Session>) -> HttpResponse {
+        HttpResponse::Ok().body(person.resource.domain.clone())
+    }
+
+    /// Sabotage: apply the plan rule to people, or charge their keys for what they do.
+    #[actix_web::test]
+    async fn a_person_acts_by_role_whatever_the_plan_and_no_key_is_charged() {
+        let app = TestApp::start().await;
+        let (own, foreign) = (app.team(Plan::Free), app.team(Plan::Scale));
+        let (mine, others) = (own.website("own.example"), foreign.website("foreign.example"));
+        let key = own.key("full_access");
+        let server = App::new().app_data(web::Data::from(Arc::clone(&app.state))).service(
+            web::resource("/api/websites/{website_id}").route(web::get().to(read)).route(web::patch().to(edit)),
+        );
+        let server = init_service(server).await;
+        for role in Role::ALL {
+            let teams = vec![TeamAccess { team_id: own.id, plan: Plan::Free, role }];
+            let person = SignedIn { user_id: own.owner, teams };
+            let may_edit = if role == Role::Viewer { 403 } else { 200 };
+            for (method, id, status) in [
+                (Method::GET, mine.id().to_string(), 200),
+                (Method::PATCH, mine.id().to_string(), may_edit),
+                (Method::GET, others.id().to_string(), 404),
+                (Method::PATCH, others.id().to_string(), 404),
+                (Method::GET, "018f3c1e-0000-4000-8000-000000000001".to_owned(), 404),
+                (Method::GET, "not-an-id".to_owned(), 404),
+            ] {
+                let cell = format!("{role}, {method} {id}");
+                let request = TestRequest::with_uri(&format!("/api/websites/{id}")).method(method).to_request();
+                request.extensions_mut().insert(person.clone());
+                let response = call_service(&server, request).await;
+                assert_eq!(response.status().as_u16(), status, "{cell}");
+                if status == 200 {
+                    assert_eq!(read_body(response).await, "own.example", "{cell}");
+                } else {
+                    let error = response.response().error().and_then(|error| error.as_error::<ApiError>()).unwrap();
+                    let message = if status == 404 { "Website not found" } else { "Forbidden" };
+                    assert_eq!(error.message(), message, "{cell}");
+                }
+            }
+        }
+        let usage = app.state.store.usage(key.id, app.clock.now()).unwrap();
+        assert_eq!((usage.monthly_used, usage.total_used), (0, 0));
+    }
+}
+
+/// Sabotage: check a key on the thread that answers requests.
+#[actix_web::test]
+async fn who_waits_for_the_store_holds_up_nobody() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    let website = team.website("shop.example").id();
+    let key = team.key("read");
+    let elsewhere = zenovay_store::SqliteStore::open(&app.directory.path().join("zenovay.db")).unwrap();
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    let (release, is_released) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        elsewhere.edit_website(website, &mut |_| {
+            locked.send(()).unwrap();
+            is_released.recv().unwrap();
+            Ok(())
+        })
+    });
+    is_locked.recv().unwrap();
+    let waiting = app.get("/api/external/v1/usage").key(&key).send();
+    let meanwhile = async {
+        // The other one has begun to wait.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        app.get("/healthz").send().await.expect(200);
+        release.send(()).unwrap();
+    };
+    let (reply, ()) = futures_util::future::join(waiting, meanwhile).await;
+    reply.expect(200);
+    writer.join().unwrap().unwrap();
 }

@@ -440,10 +440,12 @@ fn credentials_hold_what_is_true_now(store: &impl Store) {
     key(store, 2, KeyKind::Workspace(two), |key| key.website_ids = Some(vec![sites[2].id]));
     assert!(store.credential(&token(9).digest()).unwrap().is_none());
     let reached = |n| {
-        let sites = store.reachable_websites(&credential(store, n)).unwrap();
+        let sites = store.reachable_websites(&credential(store, n), &plans).unwrap();
         sites.into_iter().map(|site| site.id).collect::<Vec<_>>()
     };
     assert_eq!(credential(store, 1).plan(), Some(Plan::Free));
+    assert!(reached(1).is_empty(), "the plan of the team has no External API");
+    store.set_plan(one, Plan::Pro).unwrap();
     assert_eq!(reached(1), [sites[0].id]);
     store.add_member(two, ann, Role::Viewer, &plans, NOW).unwrap();
     assert_eq!(credential(store, 1).plan(), Some(Plan::Scale), "the highest plan counts");
@@ -451,6 +453,7 @@ fn credentials_hold_what_is_true_now(store: &impl Store) {
     assert_eq!(reached(2), [sites[2].id]);
     store.set_plan(two, Plan::Free).unwrap();
     assert_eq!(credential(store, 2).plan(), Some(Plan::Free));
+    assert_eq!(reached(1), [sites[0].id], "of a paid and a free team, the websites of the paid one");
 }
 
 fn requests_are_counted_exactly(store: &impl Store) {

@@ -167,12 +167,12 @@ pub trait WebsiteStore: Send + Sync {
     /// Those of the module.
     fn websites(&self) -> Result<Vec<Website>>;
 
-    /// The websites that the credential reaches, the oldest first.
+    /// The websites that the credential reaches and whose own team has the External API in its plan, the oldest first.
     ///
     /// # Errors
     ///
     /// Those of the module.
-    fn reachable_websites(&self, credential: &Credential) -> Result<Vec<Website>>;
+    fn reachable_websites(&self, credential: &Credential, plans: &PlanTable) -> Result<Vec<Website>>;
 
     /// Hands the website to `edit` and stores what it makes of it: domain, name and settings; everything else stays.
     /// Nobody else changes it in between. Returns it as stored.

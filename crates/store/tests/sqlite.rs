@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zenovay_auth::{Action, ApiKeyToken, Denial, KeyKind, PasswordHash, Target, decide};
+use zenovay_auth::{Action, ApiKeyToken, Denial, KeyKind, PasswordHash, Principal, Target, decide};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId,
     WebsiteSettings,
@@ -95,20 +95,20 @@ fn a_change_by_another_store_on_the_same_file_is_seen_by_the_next_look_up() {
     let plans = PlanTable::default();
     let target = Target::Website { id: f.website, team_id: f.team };
     let decision = || {
-        let credential = directory.credential(&f.token.digest()).unwrap();
-        decide(credential.as_deref(), Action::ReadAnalytics, &target, &plans).map(|grant| grant.plan)
+        let credential = directory.credential(&f.token.digest()).unwrap().unwrap();
+        decide(Principal::Key(&credential), Action::ReadAnalytics, &target, &plans).map(|()| credential.plan())
     };
     for _ in 0..2 {
-        assert_eq!(decision(), Ok(Plan::Pro));
+        assert_eq!(decision(), Ok(Some(Plan::Pro)));
     }
     other.set_plan(f.team, Plan::Free).unwrap();
     assert_eq!(decision(), Err(Denial::PlanRequired));
     other.set_plan(f.team, Plan::Scale).unwrap();
-    assert_eq!(decision(), Ok(Plan::Scale));
+    assert_eq!(decision(), Ok(Some(Plan::Scale)));
     other.remove_member(f.team, f.member, NOW).unwrap();
     assert_eq!(decision(), Err(Denial::MembershipLost));
     other.add_member(f.team, f.member, Role::Viewer, &plans, NOW).unwrap();
-    assert_eq!(decision(), Ok(Plan::Scale));
+    assert_eq!(decision(), Ok(Some(Plan::Scale)));
     other.revoke_key(f.key, NOW).unwrap();
     assert_eq!(decision(), Err(Denial::Revoked));
 

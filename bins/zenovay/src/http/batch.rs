@@ -46,7 +46,7 @@ pub async fn events(
     let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, pending, turn)).await;
     let (report, stored) = report.map_err(|_panicked| ApiError::internal())??;
     if stored > 0 {
-        let (state, id) = (state.clone(), key.credential.key_id);
+        let (state, id) = (state.clone(), key.caller.credential.key_id);
         let noted = web::block(move || state.store.record_accepted_events(id, stored, reading.steady)).await;
         if !matches!(noted, Ok(Ok(()))) {
             // The events are stored; only the activity view of the key is behind.
@@ -108,7 +108,8 @@ fn judge_rows(
 ) -> Result<JudgedRows, BatchRefusal> {
     let body = decode_body(encoding, raw, state.batch_body_bytes)?;
     let batch = parse_batch(&body)?;
-    let website = key.website(&batch.tracking_code).map_err(|error| BatchRefusal { reason: refused(&error), error })?;
+    let website =
+        key.website(state, &batch.tracking_code).map_err(|error| BatchRefusal { reason: refused(&error), error })?;
     let rules = state.rules(&website)?;
     outcomes::count_mends(batch.mends);
     let judge = |row: Result<_, Refusal>| {

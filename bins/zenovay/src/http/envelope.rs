@@ -135,6 +135,11 @@ impl ApiError {
         &self.message
     }
 
+    /// What else is known about it.
+    pub fn details(&self) -> Option<&Details> {
+        self.details.as_ref()
+    }
+
     /// What stands in for an answer that was made without an [`ApiError`], such as a refusal by the HTTP library.
     pub fn of_status(status: StatusCode) -> Self {
         match status {

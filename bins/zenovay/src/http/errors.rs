@@ -1,8 +1,8 @@
 //! How the errors of the other crates become answers: the one place, matched without wildcard, so that a new variant
 //! must be given its answer before the server compiles (which code has which status: [`super::envelope`]).
 
-use zenovay_auth::Denial;
-use zenovay_domain::ErrorCode;
+use zenovay_auth::{Denial, KeyRefusal, TargetKind};
+use zenovay_domain::{ErrorCode, Role, Scope};
 use zenovay_events::AppendError;
 use zenovay_ingest::{Refusal, RefusalReason};
 use zenovay_limits::Decision;
@@ -18,50 +18,135 @@ const LATER_S: u64 = 5;
 /// Seconds for what needs an operator.
 const OPERATOR_S: u64 = 60;
 
+/// The message that S1 and S4 print for a key whose teams have no paid plan.
+const PLAN_REQUIRED_MESSAGE: &str = "The Zenovay API requires a paid plan. Upgrade to Pro or higher to use API keys.";
+
 impl From<Denial> for ApiError {
     fn from(denial: Denial) -> Self {
-        let error = Self::new(denial.error_code(), denial.message());
-        let error = match denial {
-            Denial::InvalidKey | Denial::Revoked => error.with_challenge(Challenge::Invalid),
-            Denial::MissingScope(scope) => error.with_challenge(Challenge::Scope(scope)),
-            Denial::PlanRequired | Denial::WebsiteUnknown | Denial::WebsiteNotReachable | Denial::MembershipLost => {
-                error
+        match denial {
+            Denial::Revoked => invalid_key(),
+            Denial::MembershipLost => forbidden(out_of_reach(TargetKind::Website)),
+            Denial::PlanRequired => Self::new(ErrorCode::ApiPaidPlanRequired, PLAN_REQUIRED_MESSAGE),
+            Denial::NotForKeys => forbidden("This cannot be done with an API key"),
+            Denial::MissingScope(scope) => forbidden(match scope {
+                Scope::Read => "The API key lacks the read scope",
+                Scope::Write => "The API key lacks the write scope",
+                Scope::Admin => "The API key lacks the admin scope",
+                Scope::FullAccess => "The API key lacks full access",
+            })
+            .with_challenge(Challenge::Scope(scope)),
+            Denial::MissingRole(role) => forbidden(match role {
+                Role::Viewer => "This needs a role in the team",
+                Role::Editor => "This needs the role editor, admin or owner in the team",
+                Role::Admin => "This needs the role admin or owner in the team",
+                Role::Owner => "This needs the role owner in the team",
+            }),
+            Denial::Unknown(kind) => Self::not_found(match kind {
+                TargetKind::Account => "Account not found",
+                TargetKind::Team => "Team not found",
+                TargetKind::Website => "Website not found",
+                TargetKind::Key => "API key not found",
+                TargetKind::Member => "Member not found",
+                TargetKind::Invitation => "Invitation not found",
+            }),
+            Denial::NotReachable(kind) => forbidden(out_of_reach(kind)),
+            Denial::WrongTarget(_) => {
+                tracing::error!(cause = %denial, "an action was aimed at what it cannot be done to");
+                Self::internal()
             }
-        };
-        match denial.details() {
-            Some(details) => error.with_details(Details::Text(details.into())),
-            None => error,
         }
+    }
+}
+
+/// A 403 with its reason.
+fn forbidden(details: &'static str) -> ApiError {
+    ApiError::new(ErrorCode::Forbidden, "Forbidden").with_details(Details::Text(details.into()))
+}
+
+const fn out_of_reach(kind: TargetKind) -> &'static str {
+    match kind {
+        TargetKind::Account => "Access denied to this account",
+        TargetKind::Team => "Access denied to this team",
+        TargetKind::Website => "Access denied to this website",
+        TargetKind::Key => "Access denied to this API key",
+        TargetKind::Member => "Access denied to this member",
+        TargetKind::Invitation => "Access denied to this invitation",
     }
 }
 
 /// The 401 of a request without any key.
 pub fn missing_key() -> ApiError {
-    ApiError::new(ErrorCode::Unauthorized, Denial::InvalidKey.message()).with_challenge(Challenge::Missing)
+    ApiError::new(ErrorCode::Unauthorized, "Invalid API key").with_challenge(Challenge::Missing)
 }
 
+/// The 401 of a key that is malformed, or that nobody holds. A holder of a revoked key hears the same.
+pub fn invalid_key() -> ApiError {
+    missing_key().with_challenge(Challenge::Invalid)
+}
+
+/// What went wrong in the store while a key was checked. Whoever asks is not known yet: a key whose row is gone is not
+/// valid, and everything else is our fault. A store that cannot be asked is a 503, never a "no".
+pub fn key_check_failed(error: StoreError) -> ApiError {
+    match error {
+        StoreError::NotFound(_) => invalid_key(),
+        StoreError::DiskFull | StoreError::Unavailable(_) | StoreError::Damaged(_) => error.into(),
+        StoreError::Invalid { .. }
+        | StoreError::Conflict(_)
+        | StoreError::PlanLimit { .. }
+        | StoreError::LastOwner
+        | StoreError::KeyRefused(_)
+        | StoreError::KeyRevoked
+        | StoreError::Decode { .. }
+        | StoreError::NewerSchema(_) => store_failed(&error),
+    }
+}
+
+/// What went wrong in the store for somebody who was let in, whether they read or change something: what they can put
+/// right is told, with its reason.
 impl From<StoreError> for ApiError {
-    /// No request changes users, teams, websites or keys, so everything but a row that vanished is our fault; and a
-    /// store that cannot be asked is a 503, never a "no".
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound(_) => Self::from(Denial::InvalidKey),
-            StoreError::DiskFull => Self::unavailable("The disk is full", SOON_S),
+            StoreError::NotFound(what) => Self::new(ErrorCode::NotFound, format!("There is no such {what}")),
+            StoreError::Invalid { field, reason } => Self::invalid(field, reason),
+            StoreError::Conflict(what) => Self::new(ErrorCode::Conflict, format!("This {what} is already in use")),
+            StoreError::PlanLimit { plan, what, limit } => {
+                Self::new(ErrorCode::Forbidden, format!("The {plan} plan allows {limit} {what}"))
+            }
+            StoreError::LastOwner => Self::new(
+                ErrorCode::Conflict,
+                "A team needs an owner: its last owner cannot leave it, take another role or be deleted",
+            ),
+            StoreError::KeyRefused(refusal) => refusal.into(),
+            StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
+            StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
             StoreError::Unavailable(cause) | StoreError::Damaged(cause) => {
                 tracing::error!(cause, "the metadata store is not available");
                 Self::unavailable("The request cannot be checked now", SOON_S)
             }
-            StoreError::Invalid { .. }
-            | StoreError::Conflict(_)
-            | StoreError::PlanLimit { .. }
-            | StoreError::LastOwner
-            | StoreError::KeyRefused(_)
-            | StoreError::KeyRevoked
-            | StoreError::Decode { .. }
-            | StoreError::NewerSchema(_) => {
-                tracing::error!(cause = %error, "the metadata store failed");
-                Self::internal()
-            }
+            StoreError::Decode { .. } | StoreError::NewerSchema(_) => store_failed(&error),
+        }
+    }
+}
+
+fn store_failed(error: &StoreError) -> ApiError {
+    tracing::error!(cause = %error, "the metadata store failed");
+    ApiError::internal()
+}
+
+/// Why a key cannot be as somebody wants it. Teams and websites that they are not in are as unknown as those that do not
+/// exist.
+impl From<KeyRefusal> for ApiError {
+    fn from(refusal: KeyRefusal) -> Self {
+        match refusal {
+            KeyRefusal::Name(_) => Self::invalid("name", "use 1 to 64 characters without control characters"),
+            KeyRefusal::NoTeam => Self::invalid("teams", "name at least one team"),
+            KeyRefusal::WorkspaceTeams => Self::invalid("teams", "a workspace key belongs to its own team only"),
+            KeyRefusal::NoWebsite => Self::invalid("websites", "name at least one website"),
+            KeyRefusal::NotAMember(_) => StoreError::NotFound("team").into(),
+            KeyRefusal::WebsiteOutside(_) => StoreError::NotFound("website").into(),
+            KeyRefusal::Policy(_) => forbidden("The key policy of the team does not let you create keys that reach it"),
+            KeyRefusal::AdminScope(_) => forbidden("The admin scope needs the role admin or owner in each team"),
+            KeyRefusal::WorkspaceRole(_) => forbidden("Workspace keys need the role admin or owner in the team"),
         }
     }
 }
@@ -156,32 +241,152 @@ pub fn month_limited(limit: u64, retry_after_s: u64) -> ApiError {
 mod tests {
     use super::*;
     use actix_web::ResponseError;
-    use zenovay_domain::Scope;
+    use zenovay_auth::InvalidKeyName;
+    use zenovay_domain::{Plan, TeamId, WebsiteId};
 
     fn status(error: &ApiError) -> u16 {
         error.status_code().as_u16()
     }
 
+    /// Status, code, message and details on the wire.
+    fn told(error: &ApiError) -> (u16, &'static str, String, Option<String>) {
+        let details = match error.details() {
+            None => None,
+            Some(Details::Text(text)) => Some(text.to_string()),
+            Some(Details::Fields(fields)) => Some(format!("{fields:?}")),
+        };
+        (status(error), error.code().as_str(), error.message().to_owned(), details)
+    }
+
+    fn challenge(error: &ApiError) -> Option<String> {
+        let response = error.render(zenovay_domain::Timestamp::from_millis(0), "r");
+        response.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned())
+    }
+
     #[test]
     fn denials_have_the_codes_and_texts_of_the_documents() {
-        let expected = [
-            (Denial::InvalidKey, 401, "Invalid API key"),
-            (Denial::Revoked, 401, "Invalid API key"),
-            (
-                Denial::PlanRequired,
-                403,
-                "The Zenovay API requires a paid plan. Upgrade to Pro or higher to use API keys.",
-            ),
-            (Denial::MissingScope(Scope::Read), 403, "Forbidden"),
-            (Denial::WebsiteUnknown, 404, "Website not found"),
-            (Denial::WebsiteNotReachable, 403, "Forbidden"),
-            (Denial::MembershipLost, 403, "Forbidden"),
-        ];
-        assert_eq!(expected.map(|(denial, ..)| denial), Denial::ALL);
-        for (denial, expected_status, message) in expected {
+        use Denial::{MembershipLost, MissingRole, MissingScope, NotForKeys, NotReachable, PlanRequired, Unknown};
+        let plan = "The Zenovay API requires a paid plan. Upgrade to Pro or higher to use API keys.";
+        let forbidden = |details: &str| (403, "FORBIDDEN", "Forbidden".to_owned(), Some(details.to_owned()));
+        let not_found = |message: &str| (404, "NOT_FOUND", message.to_owned(), None);
+        for (denial, expected) in [
+            (Denial::Revoked, (401, "UNAUTHORIZED", "Invalid API key".to_owned(), None)),
+            (MembershipLost, forbidden("Access denied to this website")),
+            (PlanRequired, (403, "API_PAID_PLAN_REQUIRED", plan.to_owned(), None)),
+            (NotForKeys, forbidden("This cannot be done with an API key")),
+            (MissingScope(Scope::Read), forbidden("The API key lacks the read scope")),
+            (MissingScope(Scope::Write), forbidden("The API key lacks the write scope")),
+            (MissingScope(Scope::Admin), forbidden("The API key lacks the admin scope")),
+            (MissingScope(Scope::FullAccess), forbidden("The API key lacks full access")),
+            (MissingRole(Role::Viewer), forbidden("This needs a role in the team")),
+            (MissingRole(Role::Editor), forbidden("This needs the role editor, admin or owner in the team")),
+            (MissingRole(Role::Admin), forbidden("This needs the role admin or owner in the team")),
+            (MissingRole(Role::Owner), forbidden("This needs the role owner in the team")),
+            (Unknown(TargetKind::Account), not_found("Account not found")),
+            (Unknown(TargetKind::Team), not_found("Team not found")),
+            (Unknown(TargetKind::Website), not_found("Website not found")),
+            (Unknown(TargetKind::Key), not_found("API key not found")),
+            (Unknown(TargetKind::Member), not_found("Member not found")),
+            (Unknown(TargetKind::Invitation), not_found("Invitation not found")),
+            (NotReachable(TargetKind::Account), forbidden("Access denied to this account")),
+            (NotReachable(TargetKind::Team), forbidden("Access denied to this team")),
+            (NotReachable(TargetKind::Website), forbidden("Access denied to this website")),
+            (NotReachable(TargetKind::Key), forbidden("Access denied to this API key")),
+            (NotReachable(TargetKind::Member), forbidden("Access denied to this member")),
+            (NotReachable(TargetKind::Invitation), forbidden("Access denied to this invitation")),
+            (Denial::WrongTarget(TargetKind::Team), (500, "INTERNAL_ERROR", "Internal server error".to_owned(), None)),
+        ] {
             let error = ApiError::from(denial);
-            assert_eq!((status(&error), error.message()), (expected_status, message), "{denial:?}");
+            assert_eq!(told(&error), expected, "{denial:?}");
+            let expected = match denial {
+                Denial::Revoked => Some(r#"Bearer error="invalid_token""#.to_owned()),
+                MissingScope(scope) => Some(format!(r#"Bearer error="insufficient_scope", scope="{scope}""#)),
+                _ => None,
+            };
+            assert_eq!(challenge(&error), expected, "{denial:?}");
         }
+        assert_eq!(challenge(&missing_key()).as_deref(), Some("Bearer"));
+    }
+
+    /// Every variant, with what somebody who was let in hears, and what whoever presents a key hears.
+    fn store_errors() -> Vec<(StoreError, u16, &'static str, u16)> {
+        let team = TeamId::from_random_bytes([1; 16]);
+        let website = WebsiteId::from_random_bytes([2; 16]);
+        let refused = StoreError::KeyRefused;
+        let plan_limit = StoreError::PlanLimit { plan: Plan::Pro, what: "websites", limit: 5 };
+        vec![
+            (StoreError::NotFound("website"), 404, "There is no such website", 401),
+            (
+                StoreError::Invalid { field: "domain", reason: "use a domain such as example.com".to_owned() },
+                400,
+                "Invalid domain: use a domain such as example.com",
+                500,
+            ),
+            (StoreError::Conflict("email"), 409, "This email is already in use", 500),
+            (plan_limit, 403, "The pro plan allows 5 websites", 500),
+            (
+                StoreError::LastOwner,
+                409,
+                "A team needs an owner: its last owner cannot leave it, take another role or be deleted",
+                500,
+            ),
+            (StoreError::KeyRevoked, 409, "The API key was revoked and cannot be changed", 500),
+            (
+                StoreError::Decode { table: "teams", column: "plan", id: "1".to_owned() },
+                500,
+                "Internal server error",
+                500,
+            ),
+            (StoreError::NewerSchema("2030".to_owned()), 500, "Internal server error", 500),
+            (StoreError::DiskFull, 503, "The disk is full", 503),
+            (StoreError::Damaged("malformed".to_owned()), 503, "The request cannot be checked now", 503),
+            (StoreError::Unavailable("locked".to_owned()), 503, "The request cannot be checked now", 503),
+            (
+                refused(KeyRefusal::Name(InvalidKeyName)),
+                400,
+                "Invalid name: use 1 to 64 characters without control characters",
+                500,
+            ),
+            (refused(KeyRefusal::NoTeam), 400, "Invalid teams: name at least one team", 500),
+            (
+                refused(KeyRefusal::WorkspaceTeams),
+                400,
+                "Invalid teams: a workspace key belongs to its own team only",
+                500,
+            ),
+            (refused(KeyRefusal::NoWebsite), 400, "Invalid websites: name at least one website", 500),
+            (refused(KeyRefusal::NotAMember(team)), 404, "There is no such team", 500),
+            (refused(KeyRefusal::WebsiteOutside(website)), 404, "There is no such website", 500),
+            (refused(KeyRefusal::Policy(team)), 403, "Forbidden", 500),
+            (refused(KeyRefusal::AdminScope(team)), 403, "Forbidden", 500),
+            (refused(KeyRefusal::WorkspaceRole(team)), 403, "Forbidden", 500),
+        ]
+    }
+
+    /// Sabotage: answer a caller's conflict as our failure, or an unknown website as an invalid key.
+    #[test]
+    fn store_errors_are_told_to_those_who_can_put_them_right() {
+        for (error, expected, message, to_keys) in store_errors() {
+            let cause = error.to_string();
+            let during_check = match to_keys {
+                401 => Some(invalid_key()),
+                500 => Some(ApiError::internal()),
+                _ => None,
+            };
+            // Built a second time, because errors cannot be copied.
+            let again = store_errors().into_iter().find(|(error, ..)| error.to_string() == cause).unwrap().0;
+            let answer = ApiError::from(error);
+            assert_eq!((status(&answer), answer.message()), (expected, message), "{cause}");
+            let checked = key_check_failed(again);
+            assert_eq!(status(&checked), to_keys, "{cause}");
+            assert_eq!(checked, during_check.unwrap_or(answer), "{cause}");
+        }
+    }
+
+    #[test]
+    fn who_is_not_in_a_team_cannot_tell_whether_it_exists() {
+        let unknown = ApiError::from(StoreError::NotFound("team"));
+        assert_eq!(ApiError::from(KeyRefusal::NotAMember(TeamId::from_random_bytes([1; 16]))), unknown);
     }
 
     #[test]

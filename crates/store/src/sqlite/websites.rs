@@ -111,7 +111,7 @@ impl WebsiteStore for SqliteStore {
         rows.into_iter().map(Website::try_from).collect()
     }
 
-    fn reachable_websites(&self, credential: &Credential) -> Result<Vec<Website>> {
+    fn reachable_websites(&self, credential: &Credential, plans: &PlanTable) -> Result<Vec<Website>> {
         let teams: Vec<String> = credential.reachable_teams().map(|team| team.team_id.to_string()).collect();
         let rows = websites::table
             .filter(websites::team_id.eq_any(teams))
@@ -119,7 +119,7 @@ impl WebsiteStore for SqliteStore {
             .select(WebsiteRow::as_select())
             .load(&mut self.connection()?)?;
         let websites = rows.into_iter().map(Website::try_from).collect::<Result<Vec<_>>>()?;
-        Ok(websites.into_iter().filter(|website| credential.reaches(website.id, website.team_id)).collect())
+        Ok(websites.into_iter().filter(|website| credential.reaches(website.id, website.team_id, plans)).collect())
     }
 
     fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website> {

@@ -17,8 +17,8 @@ use crate::state::AppState;
 pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let websites = {
-        let (state, credential) = (state.clone(), key.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential))
+        let (state, credential) = (state.clone(), key.caller.credential.clone());
+        web::block(move || state.store.reachable_websites(&credential, &state.plans))
             .await
             .map_err(|_panicked| ApiError::internal())??
     };
@@ -36,8 +36,8 @@ pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Re
         })
         .await?;
 
-    let (credential, used) = (&key.credential, &key.usage);
-    let limits = state.plans.limits(key.plan);
+    let (credential, used) = (&key.caller.credential, &key.caller.usage);
+    let limits = state.plans.limits(key.caller.plan);
     let one_website = credential.website_ids.as_deref().and_then(|ids| if let [id] = ids { Some(*id) } else { None });
     let data = KeyAccount {
         api_key: KeyFacts {
@@ -63,13 +63,13 @@ pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Re
             events_this_month: events,
         },
         rate_limits: RateLimits { requests_per_minute: limits.requests_per_minute },
-        subscription: Subscription { tier: PlanName(key.plan) },
+        subscription: Subscription { tier: PlanName(key.caller.plan) },
         limits: PlanNumbers {
             websites: limits.websites,
             pageviews_per_month: limits.events_per_month,
             events_per_month: limits.events_per_month,
         },
-        plan: PlanName(key.plan),
+        plan: PlanName(key.caller.plan),
         period: Period { start: Instant(month_start(now)), end: Instant(used.month_reset) },
     };
     Ok(Success::new(data, now).into_response())

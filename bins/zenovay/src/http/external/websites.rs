@@ -14,8 +14,8 @@ use crate::state::AppState;
 /// The websites that the key reaches, the oldest first.
 pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let websites = {
-        let (state, credential) = (state.clone(), key.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential))
+        let (state, credential) = (state.clone(), key.caller.credential.clone());
+        web::block(move || state.store.reachable_websites(&credential, &state.plans))
             .await
             .map_err(|_panicked| ApiError::internal())??
     };

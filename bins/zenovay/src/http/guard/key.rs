@@ -1,0 +1,220 @@
+//! Callers with an API key: how the key is presented, looked up, limited and charged.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, Principal};
+use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
+use zenovay_limits::{AddressClass, Decision};
+use zenovay_store::{Charge, Usage, UsageStore};
+
+use super::{Admission, Arrival, Identity};
+use crate::http::envelope::ApiError;
+use crate::http::errors;
+use crate::http::key_headers::{KeyUsage, seconds_until};
+use crate::state::AppState;
+use crate::telemetry::Limit;
+
+/// Whoever holds a key.
+#[derive(Debug, Clone)]
+pub struct KeyHolder {
+    /// The key.
+    pub credential: Arc<Credential>,
+    /// The plan whose limits apply: the highest that the key reaches.
+    pub plan: Plan,
+    /// What the key has used, this request included.
+    pub usage: KeyUsage,
+}
+
+impl Identity for KeyHolder {
+    type Evidence = ApiKeyToken;
+    type Report = KeyUsage;
+
+    fn evidence(req: &HttpRequest) -> Result<ApiKeyToken, ApiError> {
+        presented_key(req.headers())
+    }
+
+    /// In this order: the key is known (401), the minute has room (429), plan, scope, target and role (403, 404), the
+    /// month has room (429). Everything after the first two steps is counted, also what is refused (SPEC C2-22).
+    fn admit<R>(
+        state: &AppState,
+        token: &ApiKeyToken,
+        Arrival { client, reading }: Arrival,
+        permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+    ) -> Admission<Self, R> {
+        // Months go by the steady reading: a clock that is wrong for a moment begins none.
+        let Reading { now, steady, .. } = reading;
+        let credential = match look_up(state, &token.digest(), client, now) {
+            Ok(credential) => credential,
+            Err(error) => return Admission { report: None, result: Err(error) },
+        };
+        let plan = credential.plan().unwrap_or(Plan::Free);
+        let limits = state.plans.limits(plan);
+        let minute = charge_minute(state, &credential, limits, now);
+        if !minute.allowed {
+            Limit::KeyMinute.refused();
+            let usage = state.store.usage(credential.key_id, steady).ok();
+            let report = usage.map(|usage| key_usage(limits, &minute, usage));
+            return Admission { report, result: Err(errors::minute_limited(&minute)) };
+        }
+
+        let permitted = permit(Principal::Key(&credential));
+        // A plan without API access has no month either; its requests are refused, and counted like all others.
+        let monthly = if limits.requests_per_minute == 0 { u64::MAX } else { limits.requests_per_month };
+        let (counted, month) = match state.store.charge_request(credential.key_id, monthly, steady) {
+            Ok(Charge::Counted(month)) => (true, month),
+            Ok(Charge::Exhausted(month)) => (false, month),
+            Err(error) => return Admission { report: None, result: Err(errors::key_check_failed(error)) },
+        };
+        let usage = key_usage(limits, &minute, month);
+        let result = match permitted {
+            Err(error) => Err(error),
+            Ok(_) if !counted => {
+                Limit::KeyMonth.refused();
+                Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, steady)))
+            }
+            Ok(resource) => Ok((Self { credential, plan, usage }, resource)),
+        };
+        Admission { report: Some(usage), result }
+    }
+
+    fn principal(&self) -> Principal<'_> {
+        Principal::Key(&self.credential)
+    }
+
+    fn key_id(&self) -> Option<KeyId> {
+        Some(self.credential.key_id)
+    }
+}
+
+/// The key's minute. A key whose plan has no API access is refused anyway; it may hear that as often as others may try
+/// keys that nobody holds.
+fn charge_minute(state: &AppState, credential: &Credential, limits: &PlanLimits, now: Timestamp) -> Decision {
+    match limits.requests_per_minute {
+        0 => state.refused_keys.charge(credential.key_id, state.refusals_per_minute, now),
+        limit => state.keys.charge(credential.key_id, limit, now),
+    }
+}
+
+fn key_usage(limits: &PlanLimits, minute: &Decision, month: Usage) -> KeyUsage {
+    KeyUsage {
+        minute_limit: limits.requests_per_minute,
+        minute_remaining: minute.remaining.min(limits.requests_per_minute),
+        minute_reset: minute.reset_at,
+        month_used: month.monthly_used,
+        month_limit: limits.requests_per_month,
+        month_reset: month.resets_at,
+        total: month.total_used,
+    }
+}
+
+/// The credential behind a well-formed key.
+///
+/// Whoever tries keys that nobody holds may do so a few times a minute; then nothing is looked up any more, so that the
+/// answer tells nothing. A key that was valid the last time is looked up in any case: others behind the same address
+/// cannot use up what it needs. An attempt is charged before the look-up, and taken back when the key is valid.
+fn look_up(state: &AppState, digest: &KeyDigest, client: IpAddr, now: Timestamp) -> Result<Arc<Credential>, ApiError> {
+    let was_valid = state.directory.was_valid(digest);
+    if !was_valid {
+        charge_attempt(state, client, now)?;
+    }
+    let found = state.directory.credential(digest);
+    let take_back = || {
+        if !was_valid {
+            state.addresses.refund(AddressClass::Auth, client, now);
+        }
+    };
+    match found {
+        Ok(Some(credential)) if !credential.revoked => {
+            take_back();
+            Ok(credential)
+        }
+        Ok(_) => {
+            if was_valid {
+                charge_attempt(state, client, now)?;
+            }
+            Err(errors::invalid_key())
+        }
+        Err(error) => {
+            take_back();
+            Err(errors::key_check_failed(error))
+        }
+    }
+}
+
+fn charge_attempt(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), ApiError> {
+    let decision = state.addresses.charge(AddressClass::Auth, client, now);
+    if decision.allowed {
+        return Ok(());
+    }
+    Limit::AddressAuth.refused();
+    Err(errors::address_limited(&decision))
+}
+
+/// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log
+/// and decision could disagree about whose request it was (SECURITY §8-4). Nothing else is ever read: not `Api-Key`
+/// (S4), not the query, not a cookie.
+fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, ApiError> {
+    let mut keys = Vec::with_capacity(2);
+    for value in headers.get_all("x-api-key") {
+        keys.push(value.to_str().unwrap_or(""));
+    }
+    for value in headers.get_all(AUTHORIZATION) {
+        let (scheme, key) = value.to_str().unwrap_or("").split_once(' ').unwrap_or_default();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            keys.push(key);
+        }
+    }
+    let mut keys = keys.into_iter().map(ApiKeyToken::parse);
+    let first = keys.next().ok_or_else(errors::missing_key)?.map_err(|_malformed| errors::invalid_key())?;
+    if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(errors::invalid_key()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use rand::SeedableRng;
+
+    fn token(seed: u64) -> ApiKeyToken {
+        ApiKeyToken::generate(&mut rand::rngs::StdRng::seed_from_u64(seed))
+    }
+
+    fn presented(lines: &[(&'static str, String)]) -> Result<ApiKeyToken, ApiError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        presented_key(&headers)
+    }
+
+    #[test]
+    fn a_key_comes_in_one_of_two_headers_or_the_same_in_both() {
+        let key = token(1);
+        let (plain, bearer) = (key.expose().to_owned(), format!("Bearer {}", key.expose()));
+        assert_eq!(presented(&[("x-api-key", plain.clone())]), Ok(key.clone()));
+        assert_eq!(presented(&[("authorization", bearer.clone())]), Ok(key.clone()));
+        assert_eq!(presented(&[("authorization", bearer.replace("Bearer", "bEARER"))]), Ok(key.clone()));
+        assert_eq!(presented(&[("x-api-key", plain.clone()), ("authorization", bearer)]), Ok(key.clone()));
+        assert_eq!(presented(&[("x-api-key", plain), ("authorization", "Basic eDp5".to_owned())]), Ok(key));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        let (key, other) = (token(1), token(2));
+        let invalid = Err(errors::invalid_key());
+        assert_eq!(presented(&[]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("api-key", key.expose().to_owned())]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("cookie", format!("key={}", key.expose()))]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("authorization", key.expose().to_owned())]), Err(errors::missing_key()));
+        assert_eq!(presented(&[("x-api-key", "abc123_not_valid".to_owned())]), invalid);
+        assert_eq!(presented(&[("x-api-key", format!("{} ", key.expose()))]), invalid);
+        assert_eq!(presented(&[("authorization", format!("Bearer  {}", key.expose()))]), invalid);
+        let both = [("x-api-key", key.expose().to_owned()), ("authorization", format!("Bearer {}", other.expose()))];
+        assert_eq!(presented(&both), invalid);
+        let twice = [("x-api-key", key.expose().to_owned()), ("x-api-key", other.expose().to_owned())];
+        assert_eq!(presented(&twice), invalid);
+    }
+}

@@ -1,0 +1,161 @@
+//! Who may do what. A handler that reads or writes for somebody names the action in its signature, and that is its only
+//! way to the resource: check and load cannot drift apart (SECURITY §2.2, IDOR).
+//!
+//! Three things come together in [`Authorized`]: a [`Permission`], which is an action and the resource that it is done
+//! to; an [`Identity`], which is how a request says whose it is, and what that costs; and [`zenovay_auth::decide`].
+
+mod key;
+mod permission;
+
+use std::future::{Future, Ready, ready};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use zenovay_auth::{Action, Principal, decide};
+use zenovay_domain::{KeyId, PlanTable, Reading, TrackingCode, Website};
+
+pub use self::key::KeyHolder;
+pub use self::permission::{
+    Account, Found, IngestBatch, ListWebsites, PathValues, Permission, ReadAnalytics, ReadErrors, ReadHeatmaps,
+    ReadReplays, ReadUsage, ReadWebsite, Resource,
+};
+use super::client_ip;
+use super::envelope::ApiError;
+use super::handler::{Access, Caller};
+use super::turns::Asking;
+use crate::state::AppState;
+
+/// Anybody: a route whose handler takes this is open.
+#[derive(Debug, Clone, Copy)]
+pub struct Public;
+
+impl Caller for Public {
+    const ACCESS: Access = Access::Public;
+}
+
+impl FromRequest for Public {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self))
+    }
+}
+
+/// A way in which a request says whose it is. What belongs to one way, such as the usage that a key is charged, is in the
+/// value of that way alone: nothing that comes in another way has it, and nothing can be charged to a key that is not
+/// there.
+pub trait Identity: Sized + Send + 'static {
+    /// What the request shows, such as a key.
+    type Evidence: Send + 'static;
+    /// What is told with every answer to a known caller, also with a refusal; `()` when there is nothing to tell.
+    type Report: Send + 'static;
+
+    /// Reads what the request shows.
+    ///
+    /// # Errors
+    /// A 401 when it shows nothing, or nothing that can be valid.
+    fn evidence(req: &HttpRequest) -> Result<Self::Evidence, ApiError>;
+
+    /// Finds out whose request it is, asks `permit` whether they may make it, and charges them for it. Blocks.
+    fn admit<R>(
+        state: &AppState,
+        evidence: &Self::Evidence,
+        arrival: Arrival,
+        permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+    ) -> Admission<Self, R>;
+
+    /// Who that is.
+    fn principal(&self) -> Principal<'_>;
+
+    /// The key under which its queries take turns, if it is one.
+    fn key_id(&self) -> Option<KeyId>;
+}
+
+/// Where a request came from, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// The address of the client.
+    pub client: IpAddr,
+    /// The time.
+    pub reading: Reading,
+}
+
+/// How a request was taken.
+pub struct Admission<I: Identity, R> {
+    /// What is told with the answer, if the caller is known.
+    pub report: Option<I::Report>,
+    /// Who may do it, and what to; or why not.
+    pub result: Result<(I, R), ApiError>,
+}
+
+/// Proof that whoever makes this request may do `P`, and the resource they may do it to.
+#[derive(Debug)]
+pub struct Authorized<P: Permission, I: Identity = KeyHolder> {
+    /// What the permission gives access to.
+    pub resource: P::Resource,
+    /// Whose request it is.
+    pub caller: I,
+}
+
+impl<P: Permission, I: Identity> Authorized<P, I> {
+    /// For whom its queries are.
+    pub fn asking(&self) -> Asking {
+        Asking { website: self.resource.website_id(), key: self.caller.key_id() }
+    }
+}
+
+impl<I: Identity> Authorized<IngestBatch, I> {
+    /// The website with the code of a batch, if the caller reaches it. Blocks: to be called off the async workers.
+    ///
+    /// # Errors
+    /// A 404 for an unknown code, a 403 for a website out of reach, a 503 when the store cannot be asked.
+    pub fn website(&self, state: &AppState, code: &TrackingCode) -> Result<Arc<Website>, ApiError> {
+        let found = Found::website(state.directory.website_by_code(code)?);
+        permit(self.caller.principal(), IngestBatch::ACTION, found, &state.plans)
+    }
+}
+
+impl<P: Permission> Caller for Authorized<P, KeyHolder> {
+    const ACCESS: Access = Access::Key(P::ACTION);
+}
+
+impl<P: Permission, I: Identity> FromRequest for Authorized<P, I> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move { authorize(&req).await })
+    }
+}
+
+/// The whole check, on a thread where it may wait for the store.
+async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Authorized<P, I>, ApiError> {
+    let state = req.app_data::<web::Data<AppState>>().cloned().ok_or_else(ApiError::internal)?;
+    let evidence = I::evidence(req)?;
+    let path = PathValues::of(req);
+    let arrival = Arrival { client: client_ip::of(req, &state.trusted_proxies), reading: state.clock.reading() };
+    let span = tracing::Span::current();
+    let check = web::block(move || {
+        let permit = |principal: Principal<'_>| permit(principal, P::ACTION, P::load(&state, &path)?, &state.plans);
+        span.in_scope(|| I::admit(&state, &evidence, arrival, permit))
+    });
+    let Admission { report, result } = check.await.map_err(|_panicked| ApiError::internal())?;
+    if let Some(report) = report {
+        req.extensions_mut().insert(report);
+    }
+    let (caller, resource) = result?;
+    Ok(Authorized { resource, caller })
+}
+
+/// What was found, for who may have it.
+fn permit<R>(principal: Principal<'_>, action: Action, found: Found<R>, plans: &PlanTable) -> Result<R, ApiError> {
+    let (target, resource) = found.into_target();
+    decide(principal, action, &target, plans)?;
+    // Nothing is allowed to be done to what is not there.
+    resource.ok_or_else(ApiError::internal)
+}

@@ -1,0 +1,133 @@
+//! Actions as types, each with the resource that it is done to.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use zenovay_auth::{Action, Target, TargetKind};
+use zenovay_domain::{Website, WebsiteId};
+use zenovay_store::StoreError;
+
+use crate::state::AppState;
+
+/// An action of [`Action`], as a type.
+pub trait Permission: 'static {
+    /// The action.
+    const ACTION: Action;
+    /// What the permission gives access to.
+    type Resource: Resource;
+
+    /// Finds the resource that the path names. Blocks. Only what is found here can be handed out, and it is handed out
+    /// only after the decision about it.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self::Resource>, StoreError> {
+        Self::Resource::load(state, path)
+    }
+}
+
+/// The values that a path gives to the names in its pattern.
+#[derive(Debug, Clone)]
+pub struct PathValues(Vec<(String, String)>);
+
+impl PathValues {
+    /// Those of a request.
+    pub fn of(req: &HttpRequest) -> Self {
+        Self(req.match_info().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// The value of `name`, as it stands in the path; empty when the pattern does not have the name.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
+    }
+}
+
+/// What a path names: something, with what the decision needs to know of it, or nothing that there is.
+#[derive(Debug)]
+pub enum Found<R> {
+    /// This.
+    Resource(Target, R),
+    /// Nothing of this kind.
+    Nothing(TargetKind),
+}
+
+impl<R> Found<R> {
+    /// The target of the decision, and what is handed out after it.
+    pub fn into_target(self) -> (Target, Option<R>) {
+        match self {
+            Self::Resource(target, resource) => (target, Some(resource)),
+            Self::Nothing(kind) => (Target::Unknown(kind), None),
+        }
+    }
+}
+
+impl Found<Arc<Website>> {
+    /// A website that was looked for.
+    pub fn website(website: Option<Arc<Website>>) -> Self {
+        website.map_or(Self::Nothing(TargetKind::Website), |website| {
+            Self::Resource(Target::Website { id: website.id, team_id: website.team_id }, website)
+        })
+    }
+}
+
+/// What a permission gives access to.
+pub trait Resource: Sized + Send + 'static {
+    /// Finds what the path names. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError>;
+
+    /// The one website that it is, or that it belongs to.
+    fn website_id(&self) -> Option<WebsiteId>;
+}
+
+/// The website that `website_id` in the path names. A string that is not an id names no website, like an unknown id.
+impl Resource for Arc<Website> {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let Ok(id) = path.get("website_id").parse() else { return Ok(Found::Nothing(TargetKind::Website)) };
+        state.directory.website(id).map(Found::website)
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        Some(self.id)
+    }
+}
+
+/// The caller's own account: what a key may list, its usage, and the websites it may be asked about later.
+#[derive(Debug, Clone, Copy)]
+pub struct Account;
+
+impl Resource for Account {
+    fn load(_: &AppState, _: &PathValues) -> Result<Found<Self>, StoreError> {
+        Ok(Found::Resource(Target::Account, Self))
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
+macro_rules! permissions {
+    ($($name:ident -> $resource:ty;)*) => { $(
+        #[doc = concat!("[`Action::", stringify!($name), "`].")]
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+
+        impl Permission for $name {
+            const ACTION: Action = Action::$name;
+            type Resource = $resource;
+        }
+    )* };
+}
+
+permissions! {
+    ReadUsage -> Account;
+    ListWebsites -> Account;
+    ReadWebsite -> Arc<Website>;
+    ReadAnalytics -> Arc<Website>;
+    ReadHeatmaps -> Arc<Website>;
+    ReadReplays -> Arc<Website>;
+    ReadErrors -> Arc<Website>;
+    IngestBatch -> Account;
+}
