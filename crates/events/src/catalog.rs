@@ -6,11 +6,11 @@
 //! either: the store does not open. At the start are removed `*.tmp`, and what this catalog has noted as replaced.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::log::{OpenError, sync_dir};
+use crate::OpenError;
 use crate::segment::{SegmentMeta, StoreId, file_name, remove_if_there, store_of, temporary_name};
 
 /// A file that the catalog noted as replaced.
@@ -127,4 +127,9 @@ pub(crate) fn settle(folder: &Path, named: &Named) -> Result<Vec<u64>, OpenError
         Ok(gone)
     })();
     settled.map_err(|error| OpenError::Io { path: folder.to_owned(), error })
+}
+
+/// Makes names in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }

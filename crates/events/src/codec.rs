@@ -1,24 +1,40 @@
-//! A batch of events as one blob: the payload of a row of the log.
+//! What one commit adds to the log, as one blob: the payload of a row of the table `batches`.
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0 | version of the payload, 1 |
-//! | 1–8 | XXH3-64 of all bytes after these, little endian |
-//! | 9–12 | length of the uncompressed rows, little endian |
-//! | 13– | the rows, postcard, zstd |
+//! | 0 | version of the payload, 2 |
+//! | 1–8 | XXH3-64 of all bytes after these, with the version as its seed, little endian |
+//! | 9– | records, one after another |
 //!
-//! A row names its dimensions by number and only those that have a value, so a new dimension needs no new version.
+//! A record:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | its kind, see [`RecordKind`] |
+//! | 1–4 | length of what follows byte 8, little endian |
+//! | 5–8 | its length when it is unpacked, little endian |
+//! | 9– | zstd; of events, the rows in postcard |
+//!
+//! A row of an event names its dimensions by number and only those that have a value, so a new dimension needs no new version.
+//! Payloads of version 1 are read: they have events alone, without kind and packed length, and a checksum without seed. A
+//! version, a kind, or a dimension that this program does not know is refused in words; the batch stays where it is.
 
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::NewEvent;
 
-pub(crate) const VERSION: u8 = 1;
+/// The version that is written.
+pub(crate) const VERSION: u8 = 2;
+/// The oldest that is read.
+const OLDEST_VERSION: u8 = 1;
 const BODY_HASH_VERSION: u8 = 2;
-const HEADER: usize = 13;
+/// Bytes of a payload before its records.
+const HEADER: usize = 9;
+/// Bytes of a record before its content.
+const RECORD_HEADER: usize = 9;
 /// A quarter less time than level 1 for 4 % more bytes, which live until their batch is sealed.
 const ZSTD_LEVEL: i32 = -1;
 /// No batch is larger: 65,536 events of the largest size would be, but the queue takes far less.
@@ -30,7 +46,32 @@ const ZSTD_GROWTH_MAX: usize = 32_768;
 /// No row has more bytes beside its texts, their dimensions and lengths.
 const ROW_BYTES: usize = 64;
 
-/// One event. `T` is its texts: written from where they are, read as [`ReadTexts`].
+/// What the log keeps, by kinds that share its queue and its commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// Events and heartbeats.
+    Events = 1,
+}
+
+impl RecordKind {
+    /// Every kind. Their numbers are in files: none is ever used for another kind.
+    pub const ALL: &'static [Self] = &[Self::Events];
+
+    /// The kind with this number.
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// A record that was read from the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// Of [`RecordKind::Events`]: events and heartbeats, and whose each is.
+    Events(Vec<(WebsiteId, Event)>),
+}
+
+/// One event. `T` is its strings: written from where they are, read as [`ReadTexts`].
 #[derive(Serialize, Deserialize)]
 struct Row<T> {
     website: WebsiteId,
@@ -46,7 +87,7 @@ struct Row<T> {
 
 type ReadTexts<'a> = Vec<(u8, &'a str)>;
 
-/// The texts of an event as a sequence of numbers of dimensions and values.
+/// The strings of an event as a sequence of numbers of dimensions and values.
 struct Texts<'a>(&'a Dimensions);
 
 impl Serialize for Texts<'_> {
@@ -60,10 +101,10 @@ impl Serialize for Texts<'_> {
     }
 }
 
-/// Where rows are written: at the end of a buffer, texts at once and not byte by byte.
-struct Rows(Vec<u8>);
+/// Where rows are written: at the end of a buffer, strings at once and not byte by byte.
+struct PayloadBuffer(Vec<u8>);
 
-impl postcard::ser_flavors::Flavor for Rows {
+impl postcard::ser_flavors::Flavor for PayloadBuffer {
     type Output = Vec<u8>;
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -81,10 +122,21 @@ impl postcard::ser_flavors::Flavor for Rows {
     }
 }
 
-/// A payload that is not what was written.
+/// A payload that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("damaged batch: {0}")]
-pub(crate) struct DamagedBatch(&'static str);
+pub(crate) enum BatchError {
+    /// It is not what was written.
+    #[error("damaged batch: {0}")]
+    Damaged(&'static str),
+    /// A later version of this program wrote it.
+    #[error("{0}")]
+    Newer(String),
+}
+
+/// The checksum of what follows it in a payload.
+pub(crate) fn checksum(version: u8, records: &[u8]) -> u64 {
+    xxh3_64_with_seed(records, if version == OLDEST_VERSION { 0 } else { version.into() })
+}
 
 /// Encodes batches of events as the log keeps them; keeps its buffers between them.
 pub struct Encoder {
@@ -111,25 +163,28 @@ impl Encoder {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.
-        rows = postcard::serialize_with_flavor(&events.len(), Rows(rows)).map_err(std::io::Error::other)?;
+        rows = postcard::serialize_with_flavor(&events.len(), PayloadBuffer(rows)).map_err(std::io::Error::other)?;
         for new in events {
             rows.reserve(ROW_BYTES + 4 * Dimension::COUNT + new.event.dimensions.text_bytes());
-            rows = postcard::serialize_with_flavor(&row(new), Rows(rows)).map_err(std::io::Error::other)?;
+            rows = postcard::serialize_with_flavor(&row(new), PayloadBuffer(rows)).map_err(std::io::Error::other)?;
         }
-        let length = u32::try_from(rows.len())
+        let unpacked = u32::try_from(rows.len())
             .ok()
             .filter(|&length| length as usize <= MAX_ROWS_BYTES)
             .ok_or_else(|| std::io::Error::other("a batch of more than 1 GiB"))?;
         self.compressed.clear();
         self.compressed.reserve(zstd::zstd_safe::compress_bound(rows.len()));
         self.compressor.compress_to_buffer(&rows, &mut self.compressed)?;
-        let mut payload = Vec::with_capacity(HEADER + self.compressed.len());
+        let packed = u32::try_from(self.compressed.len()).map_err(std::io::Error::other)?;
+        let mut payload = Vec::with_capacity(HEADER + RECORD_HEADER + self.compressed.len());
         payload.push(VERSION);
         payload.extend([0; 8]);
-        payload.extend(length.to_le_bytes());
+        payload.push(RecordKind::Events as u8);
+        payload.extend(packed.to_le_bytes());
+        payload.extend(unpacked.to_le_bytes());
         payload.extend_from_slice(&self.compressed);
-        let hash = xxh3_64(&payload[9..]);
-        payload[1..9].copy_from_slice(&hash.to_le_bytes());
+        let hash = checksum(VERSION, &payload[HEADER..]);
+        payload[1..HEADER].copy_from_slice(&hash.to_le_bytes());
         self.rows = rows;
         Ok(payload)
     }
@@ -151,29 +206,66 @@ fn row(new: &NewEvent) -> Row<Texts<'_>> {
 }
 
 /// Reads a payload back.
-pub(crate) fn decode(payload: &[u8]) -> Result<Vec<(WebsiteId, Event)>, DamagedBatch> {
-    let (Some(&VERSION), Some(hash), Some(length), Some(rows)) =
-        (payload.first(), payload.get(1..9), payload.get(9..HEADER), payload.get(HEADER..))
-    else {
-        return Err(DamagedBatch("unknown version or cut off"));
-    };
-    if xxh3_64(&payload[9..]).to_le_bytes() != hash {
-        return Err(DamagedBatch("wrong checksum"));
+pub(crate) fn decode(payload: &[u8]) -> Result<Vec<Record>, BatchError> {
+    let cut_off = || BatchError::Damaged("cut off");
+    let (&version, rest) = payload.split_first().ok_or_else(cut_off)?;
+    let (hash, rest) = rest.split_first_chunk::<8>().ok_or_else(cut_off)?;
+    if checksum(version, rest).to_le_bytes() != *hash {
+        return Err(BatchError::Damaged("wrong checksum"));
     }
-    let length = length.iter().rev().fold(0usize, |sum, &byte| sum << 8 | usize::from(byte));
-    if length > MAX_ROWS_BYTES.min(rows.len().saturating_mul(ZSTD_GROWTH_MAX)) {
-        return Err(DamagedBatch("impossible length"));
+    match version {
+        OLDEST_VERSION => {
+            let (unpacked, packed) = rest.split_first_chunk::<4>().ok_or_else(cut_off)?;
+            Ok(vec![decode_record(RecordKind::Events, packed, u32::from_le_bytes(*unpacked))?])
+        }
+        VERSION => decode_records(rest),
+        later if later > VERSION => {
+            Err(BatchError::Newer(format!("has version {later}, this version reads {OLDEST_VERSION} to {VERSION}")))
+        }
+        _ => Err(BatchError::Damaged("unknown version")),
     }
-    let rows = zstd::bulk::decompress(rows, length).map_err(|_| DamagedBatch("not zstd"))?;
-    let rows: Vec<Row<ReadTexts<'_>>> = postcard::from_bytes(&rows).map_err(|_| DamagedBatch("not postcard"))?;
-    rows.iter().map(event).collect()
 }
 
-fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), DamagedBatch> {
-    let kind = EventKind::from_code(row.kind).ok_or(DamagedBatch("unknown kind of event"))?;
+fn decode_records(mut rest: &[u8]) -> Result<Vec<Record>, BatchError> {
+    let cut_off = || BatchError::Damaged("cut off");
+    let mut records = Vec::new();
+    while let Some((&number, head)) = rest.split_first() {
+        let (packed, head) = head.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        let (unpacked, content) = head.split_first_chunk::<4>().ok_or_else(cut_off)?;
+        let packed = u32::from_le_bytes(*packed) as usize;
+        let (content, next) = content.split_at_checked(packed).ok_or_else(cut_off)?;
+        let kind = RecordKind::from_number(number).ok_or_else(|| {
+            BatchError::Newer(format!("has records of kind {number}, which this version does not know"))
+        })?;
+        records.push(decode_record(kind, content, u32::from_le_bytes(*unpacked))?);
+        rest = next;
+    }
+    Ok(records)
+}
+
+fn decode_record(kind: RecordKind, packed: &[u8], unpacked_bytes: u32) -> Result<Record, BatchError> {
+    let unpacked_bytes = unpacked_bytes as usize;
+    if unpacked_bytes > MAX_ROWS_BYTES.min(packed.len().saturating_mul(ZSTD_GROWTH_MAX)) {
+        return Err(BatchError::Damaged("impossible length"));
+    }
+    let content = zstd::bulk::decompress(packed, unpacked_bytes).map_err(|_| BatchError::Damaged("not zstd"))?;
+    match kind {
+        RecordKind::Events => {
+            let rows: Vec<Row<ReadTexts<'_>>> =
+                postcard::from_bytes(&content).map_err(|_| BatchError::Damaged("not postcard"))?;
+            rows.iter().map(event).collect::<Result<_, _>>().map(Record::Events)
+        }
+    }
+}
+
+fn event(row: &Row<ReadTexts<'_>>) -> Result<(WebsiteId, Event), BatchError> {
+    let newer = |what: &str, number: u8| {
+        BatchError::Newer(format!("has an event with {what} number {number}, which this version does not know"))
+    };
+    let kind = EventKind::from_code(row.kind).ok_or_else(|| newer("kind", row.kind))?;
     let mut dimensions = Dimensions::with_capacity(row.texts.iter().map(|(_, text)| text.len()).sum());
     for &(number, text) in &row.texts {
-        let dimension = Dimension::ALL.get(usize::from(number)).ok_or(DamagedBatch("unknown dimension"))?;
+        let dimension = Dimension::ALL.get(usize::from(number)).ok_or_else(|| newer("dimension", number))?;
         dimensions.set(*dimension, text);
     }
     let event = Event {
@@ -243,7 +335,7 @@ mod tests {
         #[test]
         fn batches_survive_the_round_trip(events in prop::collection::vec(any_event(), 0..20)) {
             let payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
-            let read = decode(&payload).unwrap();
+            let [Record::Events(read)] = &decode(&payload).unwrap()[..] else { panic!("one record of events") };
             prop_assert_eq!(read.len(), events.len());
             for ((website, event), new) in read.iter().zip(&events) {
                 prop_assert_eq!(*website, new.website);
@@ -268,16 +360,63 @@ mod tests {
         }
     }
 
+    /// The payload with these records, each a kind, its content, and its length when it is unpacked.
+    fn payload(records: &[(u8, &[u8], u32)]) -> Vec<u8> {
+        let record = |(kind, content, unpacked): &(u8, &[u8], u32)| {
+            [&[*kind][..], &(content.len() as u32).to_le_bytes(), &unpacked.to_le_bytes(), content].concat()
+        };
+        let rest: Vec<u8> = records.iter().flat_map(record).collect();
+        [&[VERSION][..], &checksum(VERSION, &rest).to_le_bytes(), &rest].concat()
+    }
+
     #[test]
     fn a_length_that_cannot_be_reserves_no_memory() {
-        let payload = |claimed: u32| {
-            let rest = [&claimed.to_le_bytes()[..], &zstd::bulk::compress(&[0], 1).unwrap()].concat();
-            [&[VERSION][..], &xxh3_64(&rest).to_le_bytes(), &rest].concat()
-        };
-        assert_eq!(decode(&payload(1)), Ok(Vec::new()));
-        assert_eq!(decode(&payload(1 << 30)), Err(DamagedBatch("impossible length")));
+        let nothing = zstd::bulk::compress(&[0], 1).unwrap();
+        assert_eq!(decode(&payload(&[(1, &nothing, 1)])), Ok(vec![Record::Events(Vec::new())]));
+        assert_eq!(decode(&payload(&[(1, &nothing, 1 << 30)])), Err(BatchError::Damaged("impossible length")));
         let zeros = vec![0; 1 << 20];
         assert!(zstd::bulk::compress(&zeros, 22).unwrap().len() * ZSTD_GROWTH_MAX > zeros.len());
+    }
+
+    /// Sabotage: read an unknown kind as nothing, or take the version out of the checksum.
+    #[test]
+    fn payloads_of_the_first_version_are_read_and_later_ones_are_refused_in_words() {
+        let rows = zstd::bulk::compress(&[0], 1).unwrap();
+        let rest = [&1_u32.to_le_bytes()[..], &rows].concat();
+        let mut first = [&[1][..], &xxhash_rust::xxh3::xxh3_64(&rest).to_le_bytes(), &rest].concat();
+        assert_eq!(decode(&first), Ok(vec![Record::Events(Vec::new())]));
+        first[0] = 2;
+        assert_eq!(decode(&first), Err(BatchError::Damaged("wrong checksum")));
+
+        let two = payload(&[(1, &rows, 1), (1, &rows, 1)]);
+        assert_eq!(decode(&two).map(|records| records.len()), Ok(2), "one commit has several records");
+        let words = |result: Result<_, BatchError>| match result {
+            Err(BatchError::Newer(words)) => words,
+            other => panic!("{other:?}"),
+        };
+        let unknown = decode(&payload(&[(1, &rows, 1), (9, b"clicks", 6)]));
+        assert_eq!(words(unknown), "has records of kind 9, which this version does not know");
+        let later = [&[7][..], &checksum(7, b"?").to_le_bytes(), b"?"].concat();
+        assert_eq!(words(decode(&later)), "has version 7, this version reads 1 to 2");
+        let row = |kind: u8, dimension: u8| Row {
+            website: WebsiteId::from_random_bytes([1; 16]),
+            at: 0,
+            kind,
+            visitor: 1,
+            session: 1,
+            flags: 0,
+            engagement_ms: 0,
+            scroll_percent: 0,
+            texts: vec![(dimension, "x")],
+        };
+        for (row, expected) in [
+            (row(0, 200), "has an event with dimension number 200, which this version does not know"),
+            (row(200, 0), "has an event with kind number 200, which this version does not know"),
+        ] {
+            let rows = postcard::to_stdvec(&[row][..]).unwrap();
+            let packed = zstd::bulk::compress(&rows, 1).unwrap();
+            assert_eq!(words(decode(&payload(&[(1, &packed, rows.len() as u32)]))), expected);
+        }
     }
 
     #[test]

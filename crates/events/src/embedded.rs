@@ -1,32 +1,32 @@
 //! The embedded store, put together.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use zenovay_domain::{Clock, Dimension, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
 
-use crate::catalog::{self, Named};
+use crate::catalog::{self, Named, sync_dir};
+use crate::codec::Record;
 use crate::head::Generation;
-use crate::log::{Log, OpenError, Opened, Purpose, sync_dir};
-use crate::maintenance::{Bell, SetAside, run_merger, run_sealer};
-use crate::queue::Queue;
+use crate::inner::Inner;
+use crate::log::{Log, Opened, Purpose};
+use crate::maintenance::{run_merger, run_sealer};
+use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
-use crate::segment::{Keep, Segment, StoreId};
+use crate::segment::{Retain, Segment};
 use crate::state::State;
 use crate::totals::totals;
-use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
-    AppendError, AppendReceipt, EmbeddedConfig, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+    AppendError, AppendReceipt, EmbeddedConfig, EventStore, Kept, NewEvent, OpenError, RecentSession, Retained,
+    StoreStats,
 };
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments. See
@@ -37,29 +37,6 @@ use crate::{
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) config: EmbeddedConfig,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) segments_dir: PathBuf,
-    pub(crate) queue: Queue<Writer>,
-    pub(crate) views: Views,
-    pub(crate) sealer: Arc<Bell>,
-    pub(crate) merger: Arc<Bell>,
-    /// Held while the head is sealed, and while the ledger of retention changes.
-    pub(crate) sealing: Mutex<()>,
-    /// Held while registered segments are replaced.
-    pub(crate) rewriting: Mutex<()>,
-    /// Segments whose merge failed.
-    pub(crate) set_aside: Mutex<SetAside>,
-    /// Strings that were stored as `(other)` and not told yet.
-    folded: Mutex<HashMap<(WebsiteId, Dimension), u64>>,
-    pub(crate) poisoned: AtomicBool,
-    pub(crate) disk_full: AtomicBool,
-    state: RwLock<Arc<State>>,
-    pub(crate) store: StoreId,
-    segment_ids: AtomicU64,
 }
 
 impl EmbeddedStore {
@@ -83,7 +60,11 @@ impl EmbeddedStore {
 
         let active = Arc::new(Generation::first());
         let now_ms = clock.now().as_millis();
-        log.replay(|events| active.append(now_ms, events.iter().map(|(website, event)| (*website, event))))?;
+        log.replay(|record| match record {
+            Record::Events(events) => {
+                active.append(now_ms, events.iter().map(|(website, event)| (*website, event)));
+            }
+        })?;
         let mut segments: Vec<Arc<Segment>> = segments
             .into_iter()
             .map(|meta| Arc::new(Segment::new(&segments_dir, meta).with_faults(config.faults.clone())))
@@ -92,24 +73,7 @@ impl EmbeddedStore {
         segments.iter().for_each(|segment| segment.look());
         let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };
 
-        let inner = Arc::new(Inner {
-            queue: Queue::new(config.queue_rows, config.queue_bytes, config.commit_bytes),
-            views: Views::new(config.cache_bytes),
-            segments_dir: segments_dir.clone(),
-            config,
-            clock,
-            sealer: Arc::default(),
-            merger: Arc::default(),
-            sealing: Mutex::default(),
-            rewriting: Mutex::default(),
-            set_aside: Mutex::default(),
-            folded: Mutex::default(),
-            poisoned: AtomicBool::new(false),
-            disk_full: AtomicBool::new(false),
-            state: RwLock::new(Arc::new(state)),
-            store,
-            segment_ids: AtomicU64::new(next_segment),
-        });
+        let inner = Arc::new(Inner::new(config, clock, segments_dir.clone(), state, store, next_segment));
         let threads = start_threads(&inner, log).map_err(|error| OpenError::Io { path: segments_dir, error })?;
         Ok(Self { inner, threads: Mutex::new(threads) })
     }
@@ -142,62 +106,11 @@ fn start_threads(inner: &Arc<Inner>, log: Log) -> std::io::Result<Vec<JoinHandle
     let writer = Writer::new(Arc::clone(inner), log)?;
     let named = |name: &str| thread::Builder::new().name(format!("events-{name}"));
     let mut threads = vec![named("writer").spawn(move || writer.run())?];
-    let (weak, bell) = (Arc::downgrade(inner), Arc::clone(&inner.sealer));
-    threads.push(named("sealer").spawn(move || run_sealer(&weak, &bell))?);
-    let (weak, bell) = (Arc::downgrade(inner), Arc::clone(&inner.merger));
-    threads.push(named("merger").spawn(move || run_merger(&weak, &bell))?);
+    let (weak, signal) = (Arc::downgrade(inner), Arc::clone(&inner.sealer));
+    threads.push(named("sealer").spawn(move || run_sealer(&weak, &signal))?);
+    let (weak, signal) = (Arc::downgrade(inner), Arc::clone(&inner.merger));
+    threads.push(named("merger").spawn(move || run_merger(&weak, &signal))?);
     Ok(threads)
-}
-
-impl Inner {
-    pub(crate) fn state(&self) -> Arc<State> {
-        Arc::clone(&self.state.read())
-    }
-
-    /// Only the writer thread calls this, so no two states are made from one.
-    pub(crate) fn set_state(&self, state: State) {
-        *self.state.write() = Arc::new(state);
-    }
-
-    pub(crate) fn next_segment_id(&self) -> u64 {
-        self.segment_ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    pub(crate) fn seal_is_due(&self, state: &State) -> bool {
-        let active = &state.active;
-        // A clock that was put back makes the head look young: it is sealed by rows or bytes then.
-        let age_ms = self.clock.now().as_millis().saturating_sub(active.since());
-        active.rows() >= self.config.seal_rows
-            || active.bytes() >= self.config.seal_bytes
-            || (active.rows() > 0 && age_ms >= self.config.seal_age_ms)
-    }
-
-    pub(crate) fn damaged_segments(&self) -> u64 {
-        self.state().segments.iter().filter(|segment| segment.is_damaged()).count() as u64
-    }
-
-    /// Counts strings of an event that were stored as `(other)`.
-    pub(crate) fn note_folded(&self, website: WebsiteId, columns: &[Dimension]) {
-        let mut folded = self.folded.lock();
-        for &column in columns {
-            *folded.entry((website, column)).or_default() += 1;
-        }
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        !self.queue.is_open()
-    }
-
-    /// Notes that something was written.
-    pub(crate) fn has_space(&self) {
-        if self.disk_full.swap(false, Ordering::Relaxed) {
-            tracing::info!("there is space on the disk again");
-        }
-    }
-
-    fn head_is_full(&self, state: &State) -> bool {
-        state.head_rows() >= self.config.head_rows_max || state.head_bytes() >= self.config.head_bytes_max
-    }
 }
 
 impl EventStore for EmbeddedStore {
@@ -211,7 +124,7 @@ impl EventStore for EmbeddedStore {
             self.inner.sealer.wake();
             let _ = sender.send(Err(AppendError::QueueFull));
         } else {
-            self.inner.queue.push(events, sender);
+            self.inner.queue.push(NewRecords::Events(events), sender);
         }
         receipt
     }
@@ -239,11 +152,11 @@ impl EventStore for EmbeddedStore {
     }
 
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {
-        Ok(self.inner.erase(Keep::AllBut(website, visitor))?)
+        Ok(self.inner.erase(Retain::WithoutVisitor(website, visitor))?)
     }
 
     fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError> {
-        Ok(self.inner.erase(Keep::AllButWebsite(website))?)
+        Ok(self.inner.erase(Retain::WithoutWebsite(website))?)
     }
 
     fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
@@ -290,7 +203,7 @@ impl EventStore for EmbeddedStore {
     fn shutdown(&self) {
         self.inner.queue.refuse();
         // Fails only when the writer is gone, and nothing waits then.
-        let _ = self.inner.on_writer(Writer::drain);
+        let _ = self.inner.queue.run(Task::Drain);
         if let Err(error) = self.inner.seal() {
             tracing::warn!(%error, "the head was not sealed; it is in the log and will be replayed");
         }

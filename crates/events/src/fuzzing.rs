@@ -8,13 +8,13 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::codec::{self, Encoder};
+use crate::codec::{self, Encoder, Record, RecordKind};
 use crate::log::{Log, Opened, Purpose};
 use crate::segment::{
-    self, ColumnId, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, decode_meta, encode_meta, hybrid,
+    self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, checksum, decode_meta,
+    encode_meta, hybrid,
 };
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 
@@ -24,22 +24,24 @@ use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 /// When it is another one when it is read again.
 pub fn log_event(new: NewEvent) {
     let payload = encode(std::slice::from_ref(&new));
-    assert_eq!(codec::decode(&payload).as_deref(), Ok(&[(new.website, new.event)][..]));
+    assert_eq!(codec::decode(&payload), Ok(vec![Record::Events(vec![(new.website, new.event)])]));
 }
 
-/// A payload of the table `batches` of which `rest` follows the checksum: a length and zstd.
-pub fn log_batch(rest: &[u8]) -> bool {
-    is_batch(&sealed(codec::VERSION, rest))
+/// A payload of the table `batches`: its version, and what follows the checksum, which are records.
+pub fn log_batch(batch: &[u8]) -> bool {
+    let Some((&version, records)) = batch.split_first() else { return false };
+    is_batch(&sealed(version, codec::checksum(version, records), records))
 }
 
-/// A payload of the table `batches` with these bytes for its uncompressed rows.
+/// A payload of the table `batches` with these bytes for its uncompressed rows of events.
 ///
 /// # Panics
 /// When zstd has no memory.
 pub fn log_rows(rows: &[u8]) -> bool {
-    let mut rest = u32::try_from(rows.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
-    rest.extend(zstd::bulk::compress(rows, 1).expect("memory"));
-    is_batch(&sealed(codec::VERSION, &rest))
+    let packed = zstd::bulk::compress(rows, 1).expect("memory");
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let record = [&[RecordKind::Events as u8][..], &length(&packed), &length(rows), &packed].concat();
+    is_batch(&sealed(codec::VERSION, codec::checksum(codec::VERSION, &record), &record))
 }
 
 /// A row of the table `segments`: its version, and what follows the checksum.
@@ -48,8 +50,8 @@ pub fn log_rows(rows: &[u8]) -> bool {
 /// When what was accepted does not survive the round trip.
 pub fn catalog_row(row: &[u8]) -> bool {
     let Some((&version, body)) = row.split_first() else { return false };
-    let Some(meta) = decode_meta(&sealed(version, body)) else { return false };
-    assert_eq!(decode_meta(&encode_meta(&meta).expect("what was read can be written")), Some(meta));
+    let Ok(meta) = decode_meta(&sealed(version, checksum(version, body), body)) else { return false };
+    assert_eq!(decode_meta(&encode_meta(&meta).expect("what was read can be written")), Ok(meta));
     true
 }
 
@@ -74,16 +76,18 @@ pub fn codes(page: &[u8]) -> bool {
     true
 }
 
-/// A column chunk: its first byte says which column, two bytes how many rows its row group has; the rest are its bytes.
+/// A column chunk: its first byte says which column, two bytes how many rows its row group has; then come its pages as the
+/// catalog has them, in postcard, and its bytes.
 ///
 /// # Panics
 /// When rows are read otherwise alone than with the others.
 pub fn column_chunk(chunk: &[u8]) -> bool {
-    let [number, low, high, bytes @ ..] = chunk else { return false };
+    let [number, low, high, rest @ ..] = chunk else { return false };
     let Some(column) = ColumnId::all().nth(usize::from(*number)) else { return false };
     let count = usize::from(u16::from_le_bytes([*low, *high]));
+    let Ok((lengths, bytes)) = postcard::take_from_bytes::<Vec<PageMeta>>(rest) else { return false };
     let read = |rows: Range<usize>| {
-        let pages = Pages::new(bytes.to_vec()).map_err(|error| error.to_string())?;
+        let pages = Pages::new(bytes.to_vec().into(), &lengths).map_err(|error| error.to_string())?;
         if column == ColumnId::At {
             return segment::times(pages, rows);
         }
@@ -140,8 +144,8 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     drop(log);
 
     let payload = encode(&events()[..9]);
-    let rows = zstd::bulk::decompress(&payload[13..], 1 << 16).expect("rows");
-    let mut all = vec![("log_batch", payload[9..].to_vec()), ("log_rows", rows)];
+    let rows = zstd::bulk::decompress(&payload[18..], 1 << 16).expect("rows");
+    let mut all = vec![("log_batch", [&payload[..1], &payload[9..]].concat()), ("log_rows", rows)];
     for meta in named.segments {
         let row = encode_meta(&meta).expect("a row");
         all.push(("catalog_row", [&row[..1], &row[9..]].concat()));
@@ -181,8 +185,9 @@ fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static st
         }
         let count = (group.rows as u16).to_le_bytes();
         for ((column_number, column), chunk) in (0..).zip(ColumnId::all()).zip(&group.chunks) {
-            let head = [&[column_number][..], &count].concat();
-            all.push(("column_chunk", [&head, bytes(chunk.offset, chunk.bytes)].concat()));
+            let pages = postcard::to_stdvec(&chunk.pages).expect("memory");
+            let chunk = [&[column_number][..], &count, &pages, bytes(chunk.offset, chunk.bytes)].concat();
+            all.push(("column_chunk", chunk));
             if matches!(column, ColumnId::Website | ColumnId::At) {
                 continue;
             }
@@ -207,15 +212,16 @@ fn encode(events: &[NewEvent]) -> Vec<u8> {
     Encoder::new().and_then(|mut encoder| encoder.encode(events.iter())).expect("memory")
 }
 
-fn sealed(version: u8, rest: &[u8]) -> Vec<u8> {
+fn sealed(version: u8, checksum: u64, rest: &[u8]) -> Vec<u8> {
     let mut bytes = vec![version];
-    bytes.extend(xxh3_64(rest).to_le_bytes());
+    bytes.extend(checksum.to_le_bytes());
     bytes.extend(rest);
     bytes
 }
 
 fn is_batch(payload: &[u8]) -> bool {
-    let Ok(events) = codec::decode(payload) else { return false };
+    let Ok(records) = codec::decode(payload) else { return false };
+    let events: Vec<(WebsiteId, Event)> = records.into_iter().flat_map(|Record::Events(events)| events).collect();
     let new = |(website, event): &(WebsiteId, Event)| NewEvent {
         website: *website,
         received_at: event.at,
@@ -223,7 +229,7 @@ fn is_batch(payload: &[u8]) -> bool {
         idempotency_key: None,
     };
     let again: Vec<NewEvent> = events.iter().map(new).collect();
-    assert_eq!(codec::decode(&encode(&again)).as_deref(), Ok(&*events));
+    assert_eq!(codec::decode(&encode(&again)), Ok(vec![Record::Events(events)]));
     true
 }
 
@@ -234,6 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::segment::EntryError;
 
     type Target = fn(&[u8]) -> bool;
 
@@ -269,8 +276,11 @@ mod tests {
     #[test]
     fn a_catalog_whose_numbers_do_not_fit_each_other_is_refused() {
         let (_, row) = all_written().iter().find(|(name, _)| *name == "catalog_row").unwrap();
-        let meta = decode_meta(&sealed(row[0], &row[1..])).unwrap();
-        let changes: [fn(&mut SegmentMeta); 8] = [
+        let meta = decode_meta(&sealed(row[0], checksum(row[0], &row[1..]), &row[1..])).unwrap();
+        let changes: [fn(&mut SegmentMeta); 11] = [
+            |meta| meta.groups[0].chunks[0].pages[0].packed_bytes += 1,
+            |meta| meta.groups[0].chunks[0].pages[0].header_bytes = u32::MAX,
+            |meta| drop(meta.groups[0].chunks.pop()),
             |meta| meta.bytes = 10,
             |meta| meta.groups[0].rows = 1,
             |meta| meta.groups[0].rows = u32::MAX,
@@ -283,7 +293,7 @@ mod tests {
         for (number, change) in changes.into_iter().enumerate() {
             let mut changed = meta.clone();
             change(&mut changed);
-            assert_eq!(decode_meta(&encode_meta(&changed).unwrap()), None, "change {number}");
+            assert_eq!(decode_meta(&encode_meta(&changed).unwrap()), Err(EntryError::Damaged), "change {number}");
         }
     }
 

@@ -67,12 +67,15 @@ pub(crate) struct TextInterner {
     bytes: usize,
 }
 
-/// One for all: a head has an interner per website and dimension.
-static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+/// The empty string, one for all: a head has an interner per website and dimension.
+pub(crate) fn empty_string() -> Arc<str> {
+    static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+    Arc::clone(&EMPTY)
+}
 
 impl Default for TextInterner {
     fn default() -> Self {
-        Self { map: HashMap::new(), texts: vec![Arc::clone(&EMPTY)], bytes: 0 }
+        Self { map: HashMap::new(), texts: vec![empty_string()], bytes: 0 }
     }
 }
 

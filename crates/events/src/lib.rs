@@ -7,12 +7,18 @@ mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod embedded;
+#[cfg(test)]
+mod format_tests;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod head;
+mod inner;
 mod intern;
+mod ledger;
 mod log;
 mod maintenance;
+mod merging;
+mod open_error;
 mod queue;
 mod recent;
 mod repair;
@@ -26,12 +32,12 @@ mod verify;
 mod view;
 mod writer;
 
-pub use codec::Encoder as BatchEncoder;
+pub use codec::{Encoder as BatchEncoder, RecordKind};
 pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
 pub use embedded::EmbeddedStore;
-pub use log::OpenError;
+pub use ledger::{Kept, RETENTION_GRACE_DAYS, Retained};
+pub use open_error::OpenError;
 pub use repair::{RepairError, Repaired, repair};
-pub use retention::{Kept, RETENTION_GRACE_DAYS, Retained};
 pub use store::{
     AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,
 };

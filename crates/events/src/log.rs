@@ -2,10 +2,10 @@
 //!
 //! | table | what |
 //! |---|---|
-//! | `batches(seq, payload)` | one row per commit that is not sealed yet, see [`crate::codec`] |
+//! | `batches(seq, payload)` | one row per commit that is not sealed yet, with records of all kinds, see [`crate::codec`] |
 //! | `idempotency(website, key, body, received_at)` | keys of stored events, with the digest of the event |
-//! | `segments(id, meta)` | the registered segments, [`SegmentMeta`] in postcard after a version byte and an XXH3-64 |
-//! | `retention(website, before, day, waits)` | what is hidden of a website and since when, see [`crate::retention`] |
+//! | `segments(id, meta)` | the registered segments, see `segment/entry.rs` |
+//! | `retention(website, before, day, waits)` | what is hidden of a website and since when, see `ledger.rs` |
 //! | `replaced(id, successor)` | segments whose files are to be removed, and which one has their rows |
 //! | `erased(run, first, last)` | batches of the log whose rows are all removed from the segments |
 //! | `runs(first_seq, run)` | which run committed which batches, see `segment/origin.rs` |
@@ -27,7 +27,7 @@
 //! frames that an earlier checkpoint copied are written again). From then on nothing that is served depends on a page whose
 //! fsync once failed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -35,16 +35,19 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use zenovay_domain::{Event, Timestamp, WebsiteId};
+use zenovay_domain::{Timestamp, WebsiteId};
 
-use crate::catalog::{Named, Replaced, refuse_link, segment_names, segments_dir, strangers};
-use crate::retention::{Hidden, Ledger, LedgerChange};
-use crate::segment::{Batches, Origin, SegmentMeta, StoreId, decode_meta, encode_meta};
-use crate::{AppendError, AppendOutcome, NewEvent, codec};
+use crate::catalog::{Named, Replaced, refuse_link, segment_names, segments_dir, strangers, sync_dir};
+use crate::codec::{self, BatchError, Record};
+use crate::ledger::{Hidden, Ledger, LedgerChange};
+use crate::segment::{Batches, EntryError, Origin, SegmentMeta, StoreId, decode_meta, encode_meta};
+use crate::{AppendError, AppendOutcome, NewEvent, OpenError};
 
 /// The version of the format that this program writes.
-const FORMAT: i64 = 3;
-/// The oldest version that it reads: without ids, runs and notes of what was replaced.
+const FORMAT: i64 = 4;
+/// The first version with ids, runs and notes of what was replaced.
+const FORMAT_OF_RUNS: i64 = 3;
+/// The oldest version that it reads. What it finds it upgrades when it serves.
 const OLDEST_FORMAT: i64 = 2;
 /// The name of the file.
 pub(crate) const FILE_NAME: &str = "events.db";
@@ -58,63 +61,8 @@ const KEY_AHEAD_MS: i64 = 24 * 3_600_000;
 /// Sealed batches that a commit removes beside its own work: more than it adds, so the rest shrinks.
 const TRIM_BATCHES: u64 = 2;
 
-/// Why a store could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process, or another store of this one, has the directory open.
-    #[error("the event store in {} is in use by another process", .0.display())]
-    InUse(PathBuf),
-    /// It was written by a newer version of this program.
-    #[error("the event store in {} has format {found}, this version reads {FORMAT}", dir.display())]
-    Newer {
-        /// The directory.
-        dir: PathBuf,
-        /// The version of its format.
-        found: i64,
-    },
-    /// Something in the log is not what was written. Nothing was changed.
-    #[error("events.db in {} is damaged: {what}", dir.display())]
-    Damaged {
-        /// The directory.
-        dir: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// There are segment files, or the end of a log, and no log that knows them. Nothing was changed.
-    #[error("events.db in {} is missing or empty, and there are {files} segment files beside it", dir.display())]
-    NoCatalog {
-        /// The directory.
-        dir: PathBuf,
-        /// How many segment files it has.
-        files: usize,
-    },
-    /// There are segment files that do not belong to the log. Nothing was changed.
-    #[error("events.db and segment files in {} do not belong together: {}{}", dir.display(), files[0], and_more(files))]
-    Strangers {
-        /// The directory.
-        dir: PathBuf,
-        /// Which, and what is known of each; at least one.
-        files: Vec<String>,
-    },
-    /// A file of the store is a symbolic link. None is followed, the directory of the store itself may be one.
-    #[error("{} is a symbolic link: put the file itself there", .0.display())]
-    Symlink(PathBuf),
-    /// A file or directory could not be used.
-    #[error("cannot use {}: {error}", path.display())]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-}
-
-fn and_more(files: &[String]) -> String {
-    if files.len() > 1 { format!(", and {} more", files.len() - 1) } else { String::new() }
-}
-
 /// Why an operation on the log failed.
-pub(crate) enum Failed {
+pub(crate) enum LogFailure {
     /// Nothing was changed, and the log goes on.
     Refused(Log, AppendError),
     /// The log is closed until restart.
@@ -202,7 +150,7 @@ pub(crate) const TABLES: &str = "
 pub(crate) const RAISE_NEXT_SEGMENT: &str = "
     INSERT INTO meta VALUES ('next_segment', ?1) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
 
-type Done<T> = Result<(Log, T), Failed>;
+type LogStep<T> = Result<(Log, T), LogFailure>;
 
 impl Log {
     /// Opens the log in `dir` and brings everything it will serve safely to disk. To serve, a log is made when there is
@@ -230,10 +178,10 @@ impl Log {
             sync_dir(dir).map_err(io_at(dir))?;
         }
         Self::open_file(dir, &path, purpose).map_err(|error| match error {
-            Unopened::Refused(error) => error,
-            Unopened::Newer(found) => OpenError::Newer { dir: dir.to_owned(), found },
-            Unopened::Damaged(what) => OpenError::Damaged { dir: dir.to_owned(), what },
-            Unopened::Sqlite(error) => match error.sqlite_error_code() {
+            OpenFailure::Refused(error) => error,
+            OpenFailure::Newer(what) => OpenError::Newer { dir: dir.to_owned(), what },
+            OpenFailure::Damaged(what) => OpenError::Damaged { dir: dir.to_owned(), what },
+            OpenFailure::Sqlite(error) => match error.sqlite_error_code() {
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(dir.to_owned()),
                 Some(
                     ErrorCode::CannotOpen
@@ -247,7 +195,7 @@ impl Log {
         })
     }
 
-    fn open_file(dir: &Path, path: &Path, purpose: Purpose) -> Result<Opened, Unopened> {
+    fn open_file(dir: &Path, path: &Path, purpose: Purpose) -> Result<Opened, OpenFailure> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         // A checkpoint when the connection closes would touch a file that failed.
@@ -258,7 +206,7 @@ impl Log {
         connection.pragma_update(None, "synchronous", "FULL")?;
         let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
         if synchronous != 2 {
-            return Err(Unopened::Damaged(format!("synchronous is {synchronous}, not FULL")));
+            return Err(OpenFailure::Damaged(format!("synchronous is {synchronous}, not FULL")));
         }
         pragma(&connection, "secure_delete", "ON", "1")?;
         pragma(&connection, "wal_autocheckpoint", "0", "0")?;
@@ -276,18 +224,23 @@ impl Log {
                 set_format(&transaction)?;
             }
             Some(FORMAT) => {}
-            Some(OLDEST_FORMAT..FORMAT) => {
+            Some(found @ OLDEST_FORMAT..FORMAT) => {
                 transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
-                // Its batches had no run: they get one together.
-                note_run(&transaction, (1, draw_run(&transaction)?))?;
+                if found < FORMAT_OF_RUNS {
+                    // Its batches had no run: they get one together.
+                    note_run(&transaction, (1, draw_run(&transaction)?))?;
+                }
             }
-            Some(found) if found > FORMAT => return Err(Unopened::Newer(found)),
-            Some(found) => return Err(Unopened::Damaged(format!("unknown format {found}"))),
+            Some(found) if found > FORMAT => {
+                let what = format!("events.db has format {found}, this version reads {OLDEST_FORMAT} to {FORMAT}");
+                return Err(OpenFailure::Newer(what));
+            }
+            Some(found) => return Err(OpenFailure::Damaged(format!("unknown format {found}"))),
         }
         // SQLite draws it: nothing depends on what it is, only on its being another one than that of any other store.
         transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store_id', randomblob(16))", [])?;
         let store = read_meta(&transaction, "store_id")?.map(StoreId);
-        let store = store.ok_or_else(|| Unopened::Damaged("the id of the store".to_owned()))?;
+        let store = store.ok_or_else(|| OpenFailure::Damaged("the id of the store".to_owned()))?;
         let sealed_seq = read_meta::<i64>(&transaction, "sealed_seq")?.unwrap_or(0).cast_unsigned();
         let (lowest, highest): (Option<i64>, Option<i64>) =
             transaction
@@ -333,6 +286,11 @@ impl Log {
         Ok(Opened { log, named, next_segment, ledger })
     }
 
+    /// The directory of the store.
+    fn dir(&self) -> PathBuf {
+        self.path.parent().unwrap_or(&self.path).to_owned()
+    }
+
     /// The batches after `after` up to `last`, with their runs.
     pub(crate) fn origin(&self, after: u64, last: u64) -> Origin {
         let ends = self.runs.iter().skip(1).map(|(first, _)| first - 1).chain([u64::MAX]);
@@ -364,9 +322,9 @@ impl Log {
         faults.map(|fault| format!("{}: {fault}", self.path.display())).collect()
     }
 
-    /// Hands every event that is in no segment to `take`, batch by batch in the order of commits.
-    pub(crate) fn replay(&self, mut take: impl FnMut(&[(WebsiteId, Event)])) -> Result<(), OpenError> {
-        let damaged = |what: String| OpenError::Damaged { dir: self.path.parent().unwrap_or(&self.path).into(), what };
+    /// Hands every record that is in no segment to `take`, in the order of commits.
+    pub(crate) fn replay(&self, mut take: impl FnMut(Record)) -> Result<(), OpenError> {
+        let damaged = |what: String| OpenError::Damaged { dir: self.dir(), what };
         let sqlite = |error: rusqlite::Error| damaged(error.to_string());
         let mut statement =
             self.connection.prepare("SELECT seq, payload FROM batches WHERE seq > ?1 ORDER BY seq").map_err(sqlite)?;
@@ -374,7 +332,14 @@ impl Log {
         while let Some(row) = rows.next().map_err(sqlite)? {
             let seq: i64 = row.get(0).map_err(sqlite)?;
             let payload = row.get_ref(1).map_err(sqlite)?.as_blob().map_err(|error| damaged(error.to_string()))?;
-            take(&codec::decode(payload).map_err(|error| damaged(format!("batch {seq}: {error}")))?);
+            let records = codec::decode(payload).map_err(|error| {
+                let what = format!("batch {seq} of {FILE_NAME} {error}");
+                match error {
+                    BatchError::Damaged(_) => damaged(what),
+                    BatchError::Newer(_) => OpenError::Newer { dir: self.dir(), what },
+                }
+            })?;
+            records.into_iter().for_each(&mut take);
         }
         Ok(())
     }
@@ -387,7 +352,7 @@ impl Log {
         events: &mut [&mut NewEvent],
         mut fold: impl FnMut(&mut NewEvent),
         fault: io::Result<()>,
-    ) -> Done<Vec<AppendOutcome>> {
+    ) -> LogStep<Vec<AppendOutcome>> {
         let (seq, sealed_seq) = (self.next_seq, self.sealed_seq);
         let new_run = self.runs.last().copied().filter(|_| !self.is_run_noted);
         let trim = self.trim_range();
@@ -433,7 +398,7 @@ impl Log {
     }
 
     /// Makes `change` durable.
-    pub(crate) fn register(self, change: &CatalogChange) -> Done<()> {
+    pub(crate) fn register(self, change: &CatalogChange) -> LogStep<()> {
         let (mut log, ()) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let successor = change.add.first().map(|segment| segment.id.cast_signed());
@@ -475,17 +440,17 @@ impl Log {
         if gone.is_empty() {
             return Ok(self);
         }
-        let dir = self.path.parent().unwrap_or(&self.path).to_owned();
+        let dir = self.dir();
         match self.register(&CatalogChange { gone, ..CatalogChange::default() }) {
             Ok((log, ())) => Ok(log),
             // There is no hurry.
-            Err(Failed::Refused(log, _)) => Ok(log),
-            Err(Failed::Poisoned(log)) => Err(OpenError::Damaged { dir, what: log.reason }),
+            Err(LogFailure::Refused(log, _)) => Ok(log),
+            Err(LogFailure::Poisoned(log)) => Err(OpenError::Damaged { dir, what: log.reason }),
         }
     }
 
     /// Writes something that changes nothing, to find out whether the log can be written.
-    pub(crate) fn probe(self) -> Done<()> {
+    pub(crate) fn probe(self) -> LogStep<()> {
         let change = CatalogChange { sealed_seq: Some(self.sealed_seq), ..CatalogChange::default() };
         self.register(&change)
     }
@@ -495,7 +460,7 @@ impl Log {
     }
 
     /// Removes some sealed batches. `true` when there are more.
-    pub(crate) fn trim(self) -> Done<bool> {
+    pub(crate) fn trim(self) -> LogStep<bool> {
         let trim = self.trim_range();
         if trim.1 < trim.0 {
             return Ok((self, false));
@@ -521,7 +486,7 @@ impl Log {
         now: Timestamp,
         kept_ms: i64,
         count: usize,
-    ) -> Done<Option<KeyCursor>> {
+    ) -> LogStep<Option<KeyCursor>> {
         let (now_ms, before_ms) = (now.as_millis(), now.plus_millis(-kept_ms).as_millis());
         let latest_ms = now.plus_millis(KEY_AHEAD_MS).as_millis();
         let (website, key) = after.unwrap_or_default();
@@ -567,7 +532,7 @@ impl Log {
     }
 
     /// Copies what was committed into the database file, when enough has gathered.
-    pub(crate) fn checkpoint_when_due(self) -> Done<()> {
+    pub(crate) fn checkpoint_when_due(self) -> LogStep<()> {
         if self.unsaved_bytes < CHECKPOINT_BYTES {
             return Ok((self, ()));
         }
@@ -577,14 +542,14 @@ impl Log {
     }
 
     /// Copies everything into the database file and empties the log file.
-    pub(crate) fn checkpoint_all(self) -> Done<()> {
+    pub(crate) fn checkpoint_all(self) -> LogStep<()> {
         let (mut log, ()) = self.write(|connection| checkpoint(connection, "TRUNCATE"))?;
         log.unsaved_bytes = 0;
         Ok((log, ()))
     }
 
     /// The one place where errors of SQLite become ours.
-    fn write<T>(mut self, step: impl FnOnce(&mut Connection) -> Result<T, StepError>) -> Done<T> {
+    fn write<T>(mut self, step: impl FnOnce(&mut Connection) -> Result<T, StepError>) -> LogStep<T> {
         let error = match step(&mut self.connection) {
             Ok(done) => return Ok((self, done)),
             Err(error) => error,
@@ -603,8 +568,8 @@ impl Log {
         };
         match fault {
             // The dropped transaction was rolled back; if even that failed, nothing is certain any more.
-            Some(fault) if self.connection.is_autocommit() => Err(Failed::Refused(self, fault)),
-            _ => Err(Failed::Poisoned(PoisonedLog { _locked: self.connection, reason: error.to_string() })),
+            Some(fault) if self.connection.is_autocommit() => Err(LogFailure::Refused(self, fault)),
+            _ => Err(LogFailure::Poisoned(PoisonedLog { _locked: self.connection, reason: error.to_string() })),
         }
     }
 }
@@ -620,26 +585,26 @@ enum StepError {
     Io(#[from] io::Error),
 }
 
-enum Unopened {
+enum OpenFailure {
     Refused(OpenError),
-    Newer(i64),
+    Newer(String),
     Damaged(String),
     Sqlite(rusqlite::Error),
 }
 
-impl From<OpenError> for Unopened {
+impl From<OpenError> for OpenFailure {
     fn from(error: OpenError) -> Self {
         Self::Refused(error)
     }
 }
 
-impl From<rusqlite::Error> for Unopened {
+impl From<rusqlite::Error> for OpenFailure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<StepError> for Unopened {
+impl From<StepError> for OpenFailure {
     fn from(error: StepError) -> Self {
         match error {
             StepError::Sqlite(error) => Self::Sqlite(error),
@@ -648,14 +613,14 @@ impl From<StepError> for Unopened {
     }
 }
 
-fn pragma(connection: &Connection, name: &str, value: &str, expected: &str) -> Result<(), Unopened> {
+fn pragma(connection: &Connection, name: &str, value: &str, expected: &str) -> Result<(), OpenFailure> {
     let set = connection.pragma_update_and_check(None, name, value, |row| {
         Ok(match row.get_ref(0)? {
             rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
             _ => row.get::<_, i64>(0)?.to_string(),
         })
     })?;
-    if set == expected { Ok(()) } else { Err(Unopened::Damaged(format!("{name} is {set}, not {expected}"))) }
+    if set == expected { Ok(()) } else { Err(OpenFailure::Damaged(format!("{name} is {set}, not {expected}"))) }
 }
 
 fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StepError> {
@@ -740,15 +705,18 @@ fn read_pairs(connection: &Connection, select: &str) -> Result<Vec<(u64, Option<
     connection.prepare(select)?.query_map([], pair)?.collect()
 }
 
-fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, Unopened> {
+fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, OpenFailure> {
     let mut statement = connection.prepare("SELECT id, meta FROM segments ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut segments = Vec::new();
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         let blob: Vec<u8> = row.get(1)?;
-        let meta = decode_meta(&blob).filter(|meta| meta.id == id.cast_unsigned());
-        segments.push(meta.ok_or_else(|| Unopened::Damaged(format!("the catalog entry of segment {id:016x}")))?);
+        match decode_meta(&blob) {
+            Ok(meta) if meta.id == id.cast_unsigned() => segments.push(meta),
+            Err(EntryError::Newer(what)) => return Err(OpenFailure::Newer(format!("segment {id:016x} {what}"))),
+            _ => return Err(OpenFailure::Damaged(format!("the catalog entry of segment {id:016x}"))),
+        }
     }
     Ok(segments)
 }
@@ -775,7 +743,7 @@ fn write_erased(connection: &Connection, erased: &Origin) -> Result<(), rusqlite
     Ok(())
 }
 
-fn read_ledger(connection: &Connection) -> Result<Ledger, Unopened> {
+fn read_ledger(connection: &Connection) -> Result<Ledger, OpenFailure> {
     let mut statement = connection.prepare("SELECT website, before, day, waits FROM retention ORDER BY 1, 2")?;
     let mut rows = statement.query([])?;
     let mut ledger = Ledger::default();
@@ -803,9 +771,4 @@ fn write_ledger(connection: &Connection, change: &LedgerChange) -> Result<(), ru
         }
     }
     Ok(())
-}
-
-/// Makes names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }

@@ -1,49 +1,96 @@
 //! The bounded queue in front of the writer thread.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
+use zenovay_domain::WebsiteId;
 
+use crate::log::CatalogChange;
 use crate::{AppendError, AppendOutcome, NewEvent};
 
-/// A commit of so many appends shows that clients come in crowds. Below it each append is committed as soon as it can be.
-const COMPANY: usize = 8;
-/// How long a commit waits for a crowd, about as long as it takes.
-const LINGER: Duration = Duration::from_micros(500);
+/// A commit of so many appends shows that many clients are sending. Below it each append is committed as soon as it can be.
+const GROUP_COMMIT_MIN_APPENDS: usize = 8;
+/// How long a commit waits for more appends, about as long as it takes.
+const GROUP_COMMIT_WAIT: Duration = Duration::from_micros(500);
+
+/// What one append brings. Each kind of record is a variant: all share the queue, its bounds and the commits.
+pub(crate) enum NewRecords {
+    /// Of [`crate::RecordKind::Events`].
+    Events(Vec<NewEvent>),
+}
+
+impl NewRecords {
+    /// How many records there are; each has an outcome in the receipt.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Events(events) => events.len(),
+        }
+    }
+
+    /// Those that are events.
+    pub(crate) fn events_mut(&mut self) -> &mut [NewEvent] {
+        match self {
+            Self::Events(events) => events,
+        }
+    }
+
+    /// What they take in memory, about.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Events(events) => events.iter().map(event_bytes).sum(),
+        }
+    }
+}
 
 /// One append on its way.
 pub(crate) struct Job {
-    pub(crate) events: Vec<NewEvent>,
+    pub(crate) records: NewRecords,
     pub(crate) receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>,
     bytes: usize,
 }
 
-/// Something else that the writer thread does between commits; `W` is the writer.
-pub(crate) type Task<W> = Box<dyn FnOnce(&mut W) + Send>;
+/// Something else that the writer thread does between commits.
+pub(crate) enum Task {
+    /// Commits everything that waits.
+    Drain,
+    /// Starts a new generation of the head, so that the head so far can become a segment.
+    Freeze,
+    /// Makes a change durable and visible. `sealed` is the generation that became a segment by it.
+    Register { change: Box<CatalogChange>, sealed: Option<u64> },
+    /// Removes every trace of what is in segments from the log, and with `forget` all that the log knows of a website.
+    Scrub { forget: Option<WebsiteId> },
+}
+
+/// A task, and who waits for it.
+pub(crate) struct Assignment {
+    pub(crate) task: Task,
+    pub(crate) done: SyncSender<Result<(), AppendError>>,
+}
 
 /// What the writer takes from the queue.
-pub(crate) enum Work<W> {
+pub(crate) enum Work {
     Commit(Vec<Job>),
-    Task(Task<W>),
+    Task(Assignment),
     /// Nothing came for a while.
     Idle,
     /// The queue is closed and empty.
     Closed,
 }
 
-pub(crate) struct Queue<W> {
-    state: Mutex<State<W>>,
+pub(crate) struct Queue {
+    state: Mutex<State>,
     ready: Condvar,
     max_rows: usize,
     max_bytes: usize,
     commit_bytes: usize,
 }
 
-struct State<W> {
+struct State {
     jobs: VecDeque<Job>,
-    tasks: VecDeque<Task<W>>,
+    tasks: VecDeque<Assignment>,
     rows: usize,
     bytes: usize,
     /// With fewer appends the writer is not woken.
@@ -52,17 +99,17 @@ struct State<W> {
     closed: bool,
 }
 
-impl<W> State<W> {
-    /// Jobs of about `rows` events and at most `bytes`; a longer one alone.
+impl State {
+    /// Jobs of about `rows` records and at most `bytes`; a longer one alone.
     fn pop_jobs(&mut self, rows: usize, bytes: usize) -> Vec<Job> {
         let mut jobs = Vec::new();
         let (mut taken, mut taken_bytes) = (0, 0);
         while taken < rows
             && let Some(job) = self.jobs.pop_front_if(|job| jobs.is_empty() || taken_bytes + job.bytes <= bytes)
         {
-            taken += job.events.len();
+            taken += job.records.len();
             taken_bytes += job.bytes;
-            self.rows -= job.events.len();
+            self.rows -= job.records.len();
             self.bytes -= job.bytes;
             jobs.push(job);
         }
@@ -70,8 +117,8 @@ impl<W> State<W> {
     }
 }
 
-impl<W> Queue<W> {
-    /// A queue of so many events and bytes, which hands over `commit_bytes` at a time.
+impl Queue {
+    /// A queue of so many records and bytes, which hands over `commit_bytes` at a time.
     pub(crate) fn new(max_rows: usize, max_bytes: usize, commit_bytes: usize) -> Self {
         let state = State {
             jobs: VecDeque::new(),
@@ -85,18 +132,13 @@ impl<W> Queue<W> {
         Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes, commit_bytes }
     }
 
-    /// Queues `events`, or answers the receipt with the reason why not.
-    pub(crate) fn push(
-        &self,
-        events: Vec<NewEvent>,
-        receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>,
-    ) {
-        let bytes = events.iter().map(event_bytes).sum::<usize>();
+    /// Queues `records`, or answers the receipt with the reason why not.
+    pub(crate) fn push(&self, records: NewRecords, receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>) {
+        let (rows, bytes) = (records.len(), records.bytes());
         let mut state = self.state.lock();
         let refusal = if !state.open {
             Some(AppendError::ShuttingDown)
-        } else if !state.jobs.is_empty()
-            && (state.rows + events.len() > self.max_rows || state.bytes + bytes > self.max_bytes)
+        } else if !state.jobs.is_empty() && (state.rows + rows > self.max_rows || state.bytes + bytes > self.max_bytes)
         {
             // An append larger than the whole queue passes when it is alone: refused, it could never succeed.
             Some(AppendError::QueueFull)
@@ -108,9 +150,9 @@ impl<W> Queue<W> {
             let _ = receipt.send(Err(error));
             return;
         }
-        state.rows += events.len();
+        state.rows += rows;
         state.bytes += bytes;
-        state.jobs.push_back(Job { events, receipt, bytes });
+        state.jobs.push_back(Job { records, receipt, bytes });
         let enough = state.jobs.len() >= state.wanted;
         drop(state);
         if enough {
@@ -118,30 +160,34 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Runs `task` on the writer thread before the next commit. `false` when the writer is gone.
-    pub(crate) fn run(&self, task: Task<W>) -> bool {
+    /// Lets the writer thread do `task` before the next commit, and waits for it.
+    ///
+    /// # Errors
+    /// What the task ends with, or that the writer has ended.
+    pub(crate) fn run(&self, task: Task) -> Result<(), AppendError> {
+        let (done, is_done) = sync_channel(1);
         let mut state = self.state.lock();
         if state.closed {
-            return false;
+            return Err(AppendError::ShuttingDown);
         }
-        state.tasks.push_back(task);
+        state.tasks.push_back(Assignment { task, done });
         drop(state);
         self.ready.notify_one();
-        true
+        is_done.recv().unwrap_or(Err(AppendError::ShuttingDown))
     }
 
-    /// Waits up to `patience` for work and takes a task, or jobs of about `rows` events. `company` is how many appends the
-    /// last commit had: after a large one, those that it answered are on their way back, and a commit for many of them costs
-    /// little more than one for the first. So it waits, [`LINGER`] at most, for half of the clients that are known to be
-    /// there: while their events are committed, the events of the other half are parsed.
-    pub(crate) fn take(&self, rows: usize, patience: Duration, company: usize) -> Work<W> {
+    /// Waits up to `patience` for work and takes a task, or jobs of about `rows` records. `last_appends` is how many appends
+    /// the last commit had: after a large one, those that it answered are on their way back, and a commit for many of them
+    /// costs little more than one for the first. So it waits, [`GROUP_COMMIT_WAIT`] at most, for half of the clients that are
+    /// known to be there: while their events are committed, the events of the other half are parsed.
+    pub(crate) fn take(&self, rows: usize, patience: Duration, last_appends: usize) -> Work {
         let mut state = self.state.lock();
-        let (wanted, limit) = match company {
-            COMPANY.. => ((company + state.jobs.len()).div_ceil(2), LINGER),
+        let (wanted, limit) = match last_appends {
+            GROUP_COMMIT_MIN_APPENDS.. => ((last_appends + state.jobs.len()).div_ceil(2), GROUP_COMMIT_WAIT),
             _ => (1, patience),
         };
         state.wanted = wanted;
-        let short = |state: &mut State<W>| {
+        let short = |state: &mut State| {
             state.tasks.is_empty() && state.jobs.len() < wanted && state.rows < rows && !state.closed
         };
         self.ready.wait_while_for(&mut state, short, limit);
@@ -157,7 +203,7 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Takes jobs of about `rows` events, without waiting for any.
+    /// Takes jobs of about `rows` records, without waiting for any.
     pub(crate) fn take_jobs(&self, rows: usize) -> Vec<Job> {
         self.state.lock().pop_jobs(rows, self.commit_bytes)
     }

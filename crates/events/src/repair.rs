@@ -24,16 +24,17 @@ use rusqlite::types::{FromSql, Value};
 use rusqlite::{Connection, OpenFlags, params, params_from_iter};
 use zenovay_domain::{Timestamp, WebsiteId};
 
-use crate::catalog::{Replaced, file_names, refuse_link, segments_dir};
-use crate::codec;
+use crate::catalog::{Replaced, file_names, refuse_link, segments_dir, sync_dir};
+use crate::codec::{self, BatchError, Record};
 use crate::config::EmbeddedConfig;
 use crate::log::{
-    FILE_NAME, Log, OpenError, Opened, PAGE_BYTES, Purpose, RAISE_NEXT_SEGMENT, TABLES, draw_run, note_run,
-    read_erased, set_format, sync_dir,
+    FILE_NAME, Log, Opened, PAGE_BYTES, Purpose, RAISE_NEXT_SEGMENT, TABLES, draw_run, note_run, read_erased,
+    set_format,
 };
+use crate::open_error::OpenError;
 use crate::segment::{
-    Batches, Keep, Origin, Segment, SegmentMeta, SiteRange, StoreId, Target, WriteError, decode_meta, encode_meta,
-    file_name, read_own, store_of, temporary_name, write,
+    Batches, Columns, EntryError, Origin, Retain, Segment, SegmentMeta, SiteRange, StoreId, Target, WriteError,
+    decode_meta, encode_meta, file_name, read_own, store_of, temporary_name, write,
 };
 
 /// Why a store could not be repaired.
@@ -92,7 +93,7 @@ pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {
     finish_swap(dir, &mut report)?;
     let old = Old::read(dir, &mut report)?;
     let folder = segments_dir(dir);
-    let mut files = Files::read(&folder, &old)?;
+    let mut files = Files::read(dir, &folder, &old)?;
     let store = choose_store(dir, &old, &mut files)?;
     let chosen = choose(&old, files.candidates, &mut report);
     let contents = Repair { dir, folder, old, store, chosen }.apply(files.strays, &mut report)?;
@@ -190,15 +191,16 @@ impl Old {
         let replaced = replaced.into_iter().map(|(id, by)| Replaced { id, by: by.map(i64::cast_unsigned) });
         old.replaced = replaced.collect();
         for (id, row) in old.rows::<Vec<u8>>(&connection, "segments", "id", "meta") {
-            match decode_meta(&row).filter(|meta| meta.id == id) {
-                Some(meta) => old.segments.push(meta),
-                None => {
+            match decode_meta(&row) {
+                Ok(meta) if meta.id == id => old.segments.push(meta),
+                Err(EntryError::Newer(what)) => return Err(newer(dir, format!("segment {id:016x} {what}"))),
+                _ => {
                     old.is_whole = false;
                     report.found.push(format!("events.db: the entry of segment {id:016x} is damaged"));
                 }
             }
         }
-        old.read_batches(&connection, report);
+        old.read_batches(dir, &connection, report)?;
         // A catalog of an earlier version has no such table.
         old.erased = read_erased(&connection).unwrap_or_default();
         old.connection = Some(connection);
@@ -235,7 +237,7 @@ impl Old {
         found
     }
 
-    fn read_batches(&mut self, connection: &Connection, report: &mut Repaired) {
+    fn read_batches(&mut self, dir: &Path, connection: &Connection, report: &mut Repaired) -> Result<(), RepairError> {
         let (sealed_seq, first_run) = (self.sealed_seq, self.runs.first().map_or(0, |(first, _)| *first));
         let rows = self.rows::<Vec<u8>>(connection, "batches", "seq", "payload");
         // Before the first run that is kept everything is sealed.
@@ -252,13 +254,17 @@ impl Old {
             before = Some(seq);
             match codec::decode(&payload) {
                 Ok(_) => self.batches.push((seq, payload)),
-                Err(_) => damaged += 1,
+                Err(BatchError::Damaged(_)) => damaged += 1,
+                Err(BatchError::Newer(what)) => {
+                    return Err(newer(dir, format!("batch {seq} of {FILE_NAME} {what}")));
+                }
             }
         }
         if damaged > 0 {
             self.is_whole = false;
             report.lost.push(format!("events.db: {damaged} batches of the log, or stretches of them, are damaged"));
         }
+        Ok(())
     }
 
     /// The names of the batches from `seq` to `seq`.
@@ -310,7 +316,7 @@ const LOST_LOG: &str =
     "events.db: the events that were in no segment yet, of the last hour at most; none if the server was stopped";
 
 impl Files {
-    fn read(folder: &Path, old: &Old) -> Result<Self, RepairError> {
+    fn read(dir: &Path, folder: &Path, old: &Old) -> Result<Self, RepairError> {
         let mut files = Self::default();
         let orphaned = folder.join(ORPHANED);
         refuse_link(&orphaned)?;
@@ -326,15 +332,25 @@ impl Files {
             if name.ends_with(".tmp") && entry.is_none() && (old.is_whole || is_orphaned) {
                 continue;
             }
-            files.add(folder, name, is_orphaned, entry, old);
+            files
+                .add(folder, name, is_orphaned, entry, old)
+                .map_err(|what| newer(dir, format!("segments/{name} {what}")))?;
         }
         Ok(files)
     }
 
-    fn add(&mut self, folder: &Path, name: &str, is_orphaned: bool, entry: Option<&SegmentMeta>, old: &Old) {
+    /// Adds a file; the error says in words what a later version wrote in it.
+    fn add(
+        &mut self,
+        folder: &Path,
+        name: &str,
+        is_orphaned: bool,
+        entry: Option<&SegmentMeta>,
+        old: &Old,
+    ) -> Result<(), String> {
         let path = if is_orphaned { folder.join(ORPHANED).join(name) } else { folder.join(name) };
         let shown = if is_orphaned { format!("segments/{ORPHANED}/{name}") } else { format!("segments/{name}") };
-        let (store, own) = read_own(&path).unzip();
+        let (store, own) = read_own(&path)?.unzip();
         let store = store.or_else(|| store_of(&path));
         let is_foreign = store.is_some() && old.store.is_some() && store != old.store;
         // Of this store, and by its own word made of other events than the catalog says: names were mixed up.
@@ -347,7 +363,7 @@ impl Files {
             if !is_orphaned && !noted {
                 self.strays.push((path, "does not say what is in it, or that is damaged".to_owned()));
             }
-            return;
+            return Ok(());
         };
         let whole = meta.bytes;
         meta.bytes = fs::metadata(&path).map_or(0, |file| file.len());
@@ -373,6 +389,7 @@ impl Files {
             damage,
             damaged_groups,
         });
+        Ok(())
     }
 }
 
@@ -519,8 +536,7 @@ impl Repair<'_> {
             let origin = self.old.origin_of(*seq);
             origin.ranges().is_empty() || !cover.meets(&origin)
         });
-        report.log_rows =
-            kept.iter().filter_map(|(_, batch)| codec::decode(batch).ok()).map(|rows| rows.len() as u64).sum();
+        report.log_rows = kept.iter().filter_map(|(_, batch)| codec::decode(batch).ok()).flatten().map(rows_of).sum();
         let is_nothing_there = taken.is_empty()
             && strays.is_empty()
             && self.old.connection.is_none()
@@ -610,8 +626,9 @@ impl Repair<'_> {
         let path = self.folder.join(temporary_name(id));
         let EmbeddedConfig { group_rows, group_bytes, .. } = EmbeddedConfig::new(self.dir);
         let (position, origin) = (file.meta.position, file.meta.origin.clone());
-        let target = Target { path: &path, store, id, position, origin, group_rows, group_bytes };
-        let written = write(target, &[&source], Keep::All, &|| false);
+        let target =
+            Target { path: &path, store, id, position, origin, columns: Columns::default(), group_rows, group_bytes };
+        let written = write(target, &[&source], Retain::All, &|| false);
         written.map_err(|error| {
             let error = match error {
                 WriteError::Io(error) => error,
@@ -713,6 +730,18 @@ impl Repair<'_> {
         }
         sync_dir(&self.folder).map_err(io_error(&self.folder))
     }
+}
+
+/// How many events and heartbeats `record` has.
+pub(crate) fn rows_of(record: Record) -> u64 {
+    match record {
+        Record::Events(events) => events.len() as u64,
+    }
+}
+
+/// The refusal of what a later version wrote, which this one would lose.
+fn newer(dir: &Path, what: String) -> RepairError {
+    RepairError::Open(OpenError::Newer { dir: dir.to_owned(), what })
 }
 
 /// What a new catalog says beside what it takes from the old one.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zenovay_domain::WebsiteId;
 
 use crate::head::Generation;
-use crate::retention::Ledger;
+use crate::ledger::Ledger;
 use crate::segment::{Origin, Segment};
 
 /// A head that is to become a segment.

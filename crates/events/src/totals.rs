@@ -308,7 +308,8 @@ mod tests {
     fn read_by_totals(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
         let of_group = |group: &crate::segment::GroupMeta| {
             let digest = group.digest.unwrap();
-            let visitors = group.chunks[ColumnId::Visitor.index()];
+            let visitors = &group.chunks[3];
+            assert_eq!(meta.columns.iter().nth(3), Some(ColumnId::Visitor));
             [
                 digest.offset..digest.offset + u64::from(digest.bytes),
                 visitors.offset..visitors.offset + u64::from(visitors.dictionary_bytes),

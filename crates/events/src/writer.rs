@@ -10,9 +10,9 @@ use zenovay_domain::WebsiteId;
 
 use crate::cardinality::Cardinality;
 use crate::codec::Encoder;
-use crate::embedded::Inner;
-use crate::log::{CatalogChange, Failed, KeyCursor, Log, PoisonedLog};
-use crate::queue::{Job, Work};
+use crate::inner::Inner;
+use crate::log::{CatalogChange, KeyCursor, Log, LogFailure, PoisonedLog};
+use crate::queue::{Assignment, Job, Task, Work};
 use crate::segment::Segment;
 use crate::state::{Frozen, State};
 use crate::{AppendError, AppendOutcome, FaultPoint, NewEvent};
@@ -30,15 +30,14 @@ pub(crate) struct Writer {
     encoder: Encoder,
     cardinality: Cardinality,
     commits: u64,
-    /// Appends of the last commit.
-    company: usize,
+    last_commit_appends: usize,
     pruned_to: Option<KeyCursor>,
 }
 
 /// When the writer ends, also by a panic, nobody waits for it any more.
-struct Gone(Arc<Inner>);
+struct AbandonOnDrop(Arc<Inner>);
 
-impl Drop for Gone {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
         self.0.poisoned.fetch_or(thread::panicking(), Ordering::Relaxed);
         self.0.queue.abandon();
@@ -59,18 +58,29 @@ impl Writer {
     pub(crate) fn new(inner: Arc<Inner>, log: Log) -> io::Result<Self> {
         let cardinality = Cardinality::new(inner.config.distinct_strings);
         let log = Slot::Open(log);
-        Ok(Self { inner, log, encoder: Encoder::new()?, cardinality, commits: 0, company: 0, pruned_to: None })
+        Ok(Self {
+            inner,
+            log,
+            encoder: Encoder::new()?,
+            cardinality,
+            commits: 0,
+            last_commit_appends: 0,
+            pruned_to: None,
+        })
     }
 
     /// Works until the queue is closed.
     pub(crate) fn run(mut self) {
-        let _gone = Gone(Arc::clone(&self.inner));
+        let _abandon = AbandonOnDrop(Arc::clone(&self.inner));
         loop {
-            match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE, self.company) {
+            match self.inner.queue.take(self.inner.config.commit_rows, PATIENCE, self.last_commit_appends) {
                 Work::Commit(jobs) => self.commit(jobs),
-                Work::Task(task) => task(&mut self),
-                // A crowd that did not come back; there is time to tidy up when nothing comes for longer.
-                Work::Idle if self.company > 0 => self.company = 0,
+                Work::Task(Assignment { task, done }) => {
+                    // Who waited may be gone.
+                    let _ = done.send(self.run_task(&task));
+                }
+                // The clients did not come back; there is time to tidy up when nothing comes for longer.
+                Work::Idle if self.last_commit_appends > 0 => self.last_commit_appends = 0,
                 Work::Idle => self.tidy(),
                 Work::Closed => break,
             }
@@ -79,8 +89,20 @@ impl Writer {
         let _ = self.with_log(Log::checkpoint_all);
     }
 
+    fn run_task(&mut self, task: &Task) -> Result<(), AppendError> {
+        match task {
+            Task::Drain => {
+                self.drain();
+                Ok(())
+            }
+            Task::Freeze => self.freeze(),
+            Task::Register { change, sealed } => self.register(change, *sealed),
+            Task::Scrub { forget } => self.scrub(*forget),
+        }
+    }
+
     /// Commits everything that waits.
-    pub(crate) fn drain(&mut self) {
+    fn drain(&mut self) {
         loop {
             let jobs = self.inner.queue.take_jobs(self.inner.config.commit_rows);
             if jobs.is_empty() {
@@ -93,9 +115,9 @@ impl Writer {
     fn commit(&mut self, mut jobs: Vec<Job>) {
         let started = Instant::now();
         let inner = Arc::clone(&self.inner);
-        self.company = jobs.len();
+        self.last_commit_appends = jobs.len();
         let state = inner.state();
-        let mut events: Vec<&mut NewEvent> = jobs.iter_mut().flat_map(|job| &mut job.events).collect();
+        let mut events: Vec<&mut NewEvent> = jobs.iter_mut().flat_map(|job| job.records.events_mut()).collect();
         let fault = inner.config.fault(FaultPoint::Commit);
         let Self { log, encoder, cardinality, .. } = self;
         cardinality.prepare(&state, events.iter().map(|new| &**new), started);
@@ -128,7 +150,7 @@ impl Writer {
         }
         let mut outcomes = outcomes.into_iter();
         for job in jobs.drain(..) {
-            let _ = job.receipt.send(Ok(outcomes.by_ref().take(job.events.len()).collect()));
+            let _ = job.receipt.send(Ok(outcomes.by_ref().take(job.records.len()).collect()));
         }
         if inner.seal_is_due(&state) {
             inner.sealer.wake();
@@ -166,7 +188,7 @@ impl Writer {
     }
 
     /// Starts a new generation, so that the head so far can become a segment. Does nothing to an empty head.
-    pub(crate) fn freeze(&mut self) -> Result<(), AppendError> {
+    fn freeze(&mut self) -> Result<(), AppendError> {
         let Slot::Open(log) = &self.log else { return Err(AppendError::Poisoned) };
         let state = self.inner.state();
         if state.active.rows() == 0 {
@@ -183,7 +205,7 @@ impl Writer {
 
     /// Makes `change` durable, then visible: queries see the new segments instead of the old ones and of the generation
     /// that was sealed, all at once.
-    pub(crate) fn register(&mut self, change: &CatalogChange, sealed: Option<u64>) -> Result<(), AppendError> {
+    fn register(&mut self, change: &CatalogChange, sealed: Option<u64>) -> Result<(), AppendError> {
         self.with_log(|log| log.register(change))?;
         let state = self.inner.state();
         let mut next: State = state.next();
@@ -203,7 +225,7 @@ impl Writer {
     }
 
     /// Removes the sealed batches and every trace of them from the log.
-    pub(crate) fn scrub(&mut self, forget: Option<WebsiteId>) -> Result<(), AppendError> {
+    fn scrub(&mut self, forget: Option<WebsiteId>) -> Result<(), AppendError> {
         if let Some(website) = forget {
             self.cardinality.forget(website);
             self.with_log(|log| log.register(&CatalogChange { forget, ..CatalogChange::default() }))?;
@@ -215,7 +237,7 @@ impl Writer {
         self.with_log(Log::checkpoint_all)
     }
 
-    fn with_log<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), Failed>) -> Result<T, AppendError> {
+    fn with_log<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>) -> Result<T, AppendError> {
         with_log(&self.inner, &mut self.log, step)
     }
 }
@@ -223,7 +245,7 @@ impl Writer {
 fn with_log<T>(
     inner: &Inner,
     slot: &mut Slot,
-    step: impl FnOnce(Log) -> Result<(Log, T), Failed>,
+    step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>,
 ) -> Result<T, AppendError> {
     let log = match std::mem::replace(slot, Slot::Taken) {
         Slot::Open(log) => log,
@@ -237,14 +259,14 @@ fn with_log<T>(
             *slot = Slot::Open(log);
             Ok(done)
         }
-        Err(Failed::Refused(log, error)) => {
+        Err(LogFailure::Refused(log, error)) => {
             *slot = Slot::Open(log);
             if error == AppendError::DiskFull && !inner.disk_full.swap(true, Ordering::Relaxed) {
                 tracing::warn!("the disk is full: appends are refused until there is space again");
             }
             Err(error)
         }
-        Err(Failed::Poisoned(log)) => {
+        Err(LogFailure::Poisoned(log)) => {
             tracing::error!(reason = %log.reason, "the event log failed: nothing is stored until restart");
             *slot = Slot::Poisoned { _log: log };
             inner.poisoned.store(true, Ordering::Relaxed);

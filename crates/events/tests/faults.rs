@@ -464,7 +464,8 @@ fn a_newer_format_is_refused_and_left_alone() {
     drop(connection);
     let before = fs::read(&database).unwrap();
     let error = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), clock()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { .. }), "{error}");
+    assert!(error.to_string().contains("format 99, this version reads 2 to 4"), "{error}");
     assert_eq!(fs::read(&database).unwrap(), before);
 }
 

@@ -4,27 +4,32 @@
 //! |---|---|
 //! | `PAR1` | Parquet's |
 //! | column chunks, digests | what the catalog's entry gives the places and checksums of |
-//! | entry | the entry itself: a version, XXH3-64, [`SegmentMeta`] in postcard |
+//! | entry | the entry itself: a version, XXH3-64, the names of the columns and [`SegmentMeta`] in postcard |
 //! | trailer, 40 bytes | `ZNVYSEG1`, id of the store, length of the entry, XXH3-64 of these 32 bytes |
 //! | footer | Parquet's, with the id of the store under the key `zenovay.store` |
 //!
-//! Files of format 2 have neither entry nor trailer.
+//! Files of version 2 have neither entry nor trailer.
+//!
+//! Entries of the versions from [`OLDEST_VERSION`] to [`VERSION`] are read, and written as [`VERSION`]. A file of a later
+//! version, or with a column that this program does not know, is refused and left alone.
 
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use xxhash_rust::xxh3::xxh3_64;
+use serde::Deserialize;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{SegmentMeta, SegmentMeta2, Tail};
+use super::{ChunkMeta, Columns, DigestMeta, GroupMeta, Origin, SegmentMeta, SiteRange, Tail};
 
 /// The key of the id of the store in the metadata of Parquet's footer.
 pub(super) const STORE_KEY: &str = "zenovay.store";
 
-const VERSION: u8 = 3;
-/// Without origin and tail, and without the lengths of dictionaries when they are unpacked.
-const OLD_VERSION: u8 = 2;
+/// The version that is written.
+const VERSION: u8 = 4;
+/// The oldest that is read.
+const OLDEST_VERSION: u8 = 2;
 const MAGIC: &[u8; 8] = b"ZNVYSEG1";
 const TRAILER_BYTES: usize = 40;
 /// What Parquet puts at both ends.
@@ -42,27 +47,129 @@ impl fmt::Display for StoreId {
     }
 }
 
+/// Why an entry cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum EntryError {
+    /// It is not what was written.
+    #[error("damaged")]
+    Damaged,
+    /// A later version of this program wrote it.
+    #[error("{0}")]
+    Newer(String),
+}
+
+/// The checksum of what follows it in an entry. Since version 4 the version is in it.
+pub(crate) fn checksum(version: u8, body: &[u8]) -> u64 {
+    xxh3_64_with_seed(body, if version < VERSION { 0 } else { version.into() })
+}
+
 /// A row of the catalog, and the entry in a file.
 pub(crate) fn encode_meta(segment: &SegmentMeta) -> std::io::Result<Vec<u8>> {
-    let body = postcard::to_stdvec(segment).map_err(std::io::Error::other)?;
+    let names: Vec<&str> = segment.columns.iter().map(super::ColumnId::name).collect();
+    let body = postcard::to_stdvec(&(names, segment)).map_err(std::io::Error::other)?;
     let mut blob = vec![VERSION];
-    blob.extend(xxh3_64(&body).to_le_bytes());
+    blob.extend(checksum(VERSION, &body).to_le_bytes());
     blob.extend(body);
     Ok(blob)
 }
 
-pub(crate) fn decode_meta(blob: &[u8]) -> Option<SegmentMeta> {
-    let (&version, rest) = blob.split_first()?;
-    let (hash, body) = rest.split_first_chunk::<8>()?;
-    if u64::from_le_bytes(*hash) != xxh3_64(body) {
-        return None;
+pub(crate) fn decode_meta(blob: &[u8]) -> Result<SegmentMeta, EntryError> {
+    let (version, hash, body) = blob
+        .split_first()
+        .and_then(|(version, rest)| rest.split_first_chunk::<8>().map(|(hash, body)| (*version, hash, body)))
+        .ok_or(EntryError::Damaged)?;
+    if u64::from_le_bytes(*hash) != checksum(version, body) {
+        return Err(EntryError::Damaged);
     }
+    let damaged = |_| EntryError::Damaged;
     let meta = match version {
-        VERSION => postcard::from_bytes(body).ok()?,
-        OLD_VERSION => postcard::from_bytes::<SegmentMeta2>(body).ok()?.into(),
-        _ => return None,
+        OLDEST_VERSION => postcard::from_bytes::<OldSegment<OldChunk<()>, ()>>(body).map_err(damaged)?.upgraded(),
+        3 => postcard::from_bytes::<OldSegment<OldChunk<Option<u32>>, (Origin, Option<Tail>)>>(body)
+            .map_err(damaged)?
+            .upgraded(),
+        VERSION => {
+            let (names, mut meta): (Vec<&str>, SegmentMeta) = postcard::from_bytes(body).map_err(damaged)?;
+            let unknown = |name| EntryError::Newer(format!("has a column {name:?}, which this version does not know"));
+            meta.columns = Columns::named(&names).map_err(unknown)?;
+            meta
+        }
+        later if later > VERSION => {
+            let words = format!("has version {later}, this version reads {OLDEST_VERSION} to {VERSION}");
+            return Err(EntryError::Newer(words));
+        }
+        _ => return Err(EntryError::Damaged),
     };
-    Some(meta).filter(SegmentMeta::is_sound)
+    if meta.is_sound() { Ok(meta) } else { Err(EntryError::Damaged) }
+}
+
+/// [`SegmentMeta`] as versions 2 and 3 have it: without columns and pages. `Rest` is what version 3 has at the end.
+#[derive(Deserialize)]
+struct OldSegment<Chunk, Rest> {
+    id: u64,
+    position: u64,
+    rows: u64,
+    bytes: u64,
+    groups: Vec<OldGroup<Chunk>>,
+    sites: Vec<SiteRange>,
+    rest: Rest,
+}
+
+#[derive(Deserialize)]
+struct OldGroup<Chunk> {
+    rows: u32,
+    chunks: Vec<Chunk>,
+    digest: Option<DigestMeta>,
+}
+
+/// [`ChunkMeta`] as versions 2 and 3 have it. `Unpacked` is how long the dictionary is when it is unpacked, which version 3
+/// has.
+#[derive(Deserialize)]
+struct OldChunk<Unpacked> {
+    offset: u64,
+    bytes: u32,
+    dictionary_bytes: u32,
+    _unpacked_bytes: Unpacked,
+    hash: u64,
+}
+
+/// What old versions have at the end.
+trait Rest {
+    /// The origin and the tail of segment `id`.
+    fn origin_and_tail(self, id: u64) -> (Origin, Option<Tail>);
+}
+
+impl Rest for () {
+    fn origin_and_tail(self, id: u64) -> (Origin, Option<Tail>) {
+        (Origin::of_old(id), None)
+    }
+}
+
+impl Rest for (Origin, Option<Tail>) {
+    fn origin_and_tail(self, _id: u64) -> Self {
+        self
+    }
+}
+
+impl<Unpacked, R: Rest> OldSegment<OldChunk<Unpacked>, R> {
+    fn upgraded(self) -> SegmentMeta {
+        let chunk = |OldChunk { offset, bytes, dictionary_bytes, hash, .. }: OldChunk<Unpacked>| ChunkMeta {
+            offset,
+            bytes,
+            dictionary_bytes,
+            pages: Vec::new(),
+            hash,
+        };
+        let group = |OldGroup { rows, chunks, digest }: OldGroup<OldChunk<Unpacked>>| GroupMeta {
+            rows,
+            chunks: chunks.into_iter().map(chunk).collect(),
+            digest,
+        };
+        let Self { id, position, rows, bytes, groups, sites, rest } = self;
+        let columns = Columns::of_old(groups.first().map_or(usize::MAX, |group| group.chunks.len()));
+        let groups = groups.into_iter().map(group).collect();
+        let (origin, tail) = rest.origin_and_tail(id);
+        SegmentMeta { id, position, rows, bytes, columns, groups, sites, origin, tail }
+    }
 }
 
 /// What stands between the last row group and Parquet's footer.
@@ -107,16 +214,29 @@ pub(crate) fn store_of(path: &Path) -> Option<StoreId> {
 
 /// What a file says of itself: its store, and the entry that a catalog would have of it. The entry is what was written; the
 /// rest of the file was not read. `None` when it says nothing, or that is damaged.
-pub(crate) fn read_own(path: &Path) -> Option<(StoreId, SegmentMeta)> {
-    let (file, length) = open(path)?;
-    let (trailer, store, entry_bytes) = read_trailer(&file, length)?;
+///
+/// # Errors
+/// In words, when a later version wrote it.
+pub(crate) fn read_own(path: &Path) -> Result<Option<(StoreId, SegmentMeta)>, String> {
+    let Some((file, length)) = open(path) else { return Ok(None) };
+    let Some((store, at, entry)) = read_entry(&file, length) else { return Ok(None) };
+    let mut meta = match decode_meta(&entry) {
+        Ok(meta) => meta,
+        Err(EntryError::Damaged) => return Ok(None),
+        Err(EntryError::Newer(what)) => return Err(what),
+    };
+    meta.bytes = length;
+    meta.tail = Tail::read(&file, at, length).ok();
+    Ok(Some((store, meta)).filter(|(_, meta)| meta.tail.is_some() && meta.is_sound()))
+}
+
+/// The store that a file names, and the entry in it with its place.
+fn read_entry(file: &File, length: u64) -> Option<(StoreId, u64, Vec<u8>)> {
+    let (trailer, store, entry_bytes) = read_trailer(file, length)?;
     let at = trailer.checked_sub(entry_bytes).filter(|_| entry_bytes <= FOOTER_BYTES_MAX)?;
     let mut entry = vec![0; usize::try_from(entry_bytes).ok()?];
     file.read_exact_at(&mut entry, at).ok()?;
-    let mut meta = decode_meta(&entry)?;
-    meta.bytes = length;
-    meta.tail = Some(Tail::read(&file, at, length).ok()?);
-    meta.is_sound().then_some((store, meta))
+    Some((store, at, entry))
 }
 
 impl Tail {

@@ -4,18 +4,21 @@
 //!
 //! `segments/<16 hex digits>.parquet`, standard Parquet that other programs open. One row per event, or per session that
 //! sent heartbeats; rows sorted by website, then by time, rows of the same time in the order of their arrival. Every
-//! column is required; an absent text is the empty text.
+//! column has a value in every row; a string that an event does not have is the empty string.
 //!
 //! | column | type | meaning |
 //! |---|---|---|
 //! | `website_id` | 16 bytes, UUID | whose |
 //! | `occurred_at` | INT64, timestamp in milliseconds, UTC | when; of a folded heartbeat, the last one |
-//! | `event_type` | text | the kind's name; `heartbeat` rows are no events |
+//! | `event_type` | string | the kind's name; `heartbeat` rows are not events |
 //! | `visitor_id`, `session_id` | INT64, unsigned | keyed hashes |
 //! | `flags` | INT32, unsigned | `EventFlags` |
 //! | `engagement_ms` | INT32, unsigned | of a folded heartbeat, the sum |
 //! | `scroll_percent` | INT32, unsigned | of a folded heartbeat, the largest |
-//! | one for each `Dimension`, by its name | text | |
+//! | one for each `Dimension`, by its name | string | |
+//!
+//! A file has the columns that there were when it was written; the catalog names them. One that was added since reads as
+//! empty strings or zeros, in queries, merges and checks, and the file that a merge writes has it.
 //!
 //! `occurred_at` is DELTA_BINARY_PACKED. Every other column chunk is one dictionary page and data pages of RLE/bit-packed codes of
 //! 16,384 rows each: there is no other encoding, so a reader takes the codes as they are. All pages are zstd.
@@ -27,9 +30,10 @@
 //!
 //! # The catalog
 //!
-//! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the place, length and XXH3-64 of each
-//! column chunk and the rows of each website. Reading a column takes its chunk with one read, verifies the checksum and
-//! decodes; the file's footer is only for other programs. A file is never trusted beyond what the catalog says of it:
+//! A row of the table `segments` in `events.db` per file: [`SegmentMeta`], which has the names of the columns, the place,
+//! length and XXH3-64 of each column chunk, the lengths of its pages, and the rows of each website. Reading a column takes
+//! its chunk with one read, verifies the checksum and decodes; the headers of pages and the file's footer are only for other
+//! programs. A file is never trusted beyond what the catalog says of it:
 //! shorter, longer or changed, it is an error and not a smaller number. The file says the same of itself, see `entry.rs`: that
 //! is what a lost catalog is rebuilt from.
 
@@ -47,10 +51,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::errors::ParquetError;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
@@ -58,18 +63,19 @@ use zenovay_domain::{Dimension, WebsiteId};
 use crate::{FaultPoint, Faults};
 
 pub(crate) use digest::{DigestMeta, StoredDigest};
-pub(crate) use entry::{StoreId, decode_meta, encode_meta, read_own, store_of};
+pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, store_of};
 pub(crate) use origin::{Batches, Origin};
 pub(crate) use read::{Coded, TextColumn, Values};
-pub(crate) use source::{HeadSource, Keep, Source};
+pub(crate) use source::{HeadSource, Retain, Source};
 pub(crate) use write::{Target, WriteError, write};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
+    entry::checksum,
     pages::Pages,
     read::{Texts, coded, dictionary, times},
 };
 
-/// A column of a segment, in the order of the file.
+/// A column of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnId {
     Website,
@@ -91,21 +97,7 @@ impl ColumnId {
             .chain(Dimension::ALL.iter().copied().map(ColumnId::Dimension))
     }
 
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Website => 0,
-            Self::At => 1,
-            Self::Kind => 2,
-            Self::Visitor => 3,
-            Self::Session => 4,
-            Self::Flags => 5,
-            Self::EngagementMs => 6,
-            Self::ScrollPercent => 7,
-            Self::Dimension(dimension) => 8 + dimension as usize,
-        }
-    }
-
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Website => "website_id",
             // Not `at`, which is a keyword in DuckDB.
@@ -120,7 +112,7 @@ impl ColumnId {
         }
     }
 
-    fn field(self) -> Result<Type, parquet::errors::ParquetError> {
+    fn field(self) -> Result<Type, ParquetError> {
         let (physical, logical) = match self {
             Self::Website => (Physical::FIXED_LEN_BYTE_ARRAY, LogicalType::Uuid),
             Self::At => (Physical::INT64, LogicalType::timestamp(true, TimeUnit::MILLIS)),
@@ -138,17 +130,67 @@ impl ColumnId {
     }
 }
 
-/// The columns of every segment.
-static SCHEMA: LazyLock<Result<Arc<Type>, String>> = LazyLock::new(|| {
-    let fields: Result<Vec<_>, _> = ColumnId::all().map(|column| column.field().map(Arc::new)).collect();
-    fields
-        .and_then(|fields| Type::group_type_builder("events").with_fields(fields).build())
-        .map(Arc::new)
-        .map_err(|error| error.to_string())
-});
+/// The columns of a file, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Columns(Vec<ColumnId>);
 
-static DESCRIPTOR: LazyLock<Result<SchemaDescriptor, String>> =
-    LazyLock::new(|| SCHEMA.clone().map(SchemaDescriptor::new));
+impl Default for Columns {
+    /// Those of a file that is written now.
+    fn default() -> Self {
+        Self(ColumnId::all().collect())
+    }
+}
+
+impl Columns {
+    /// Those without which rows cannot be told: a file that does not have them is damaged.
+    const REQUIRED: [ColumnId; 6] =
+        [ColumnId::Website, ColumnId::At, ColumnId::Kind, ColumnId::Visitor, ColumnId::Session, ColumnId::EngagementMs];
+
+    /// These columns.
+    #[cfg(test)]
+    pub(crate) fn new(columns: impl IntoIterator<Item = ColumnId>) -> Self {
+        Self(columns.into_iter().collect())
+    }
+
+    /// The columns with these names; the first name that is not known is the error.
+    fn named<'a>(names: &[&'a str]) -> Result<Self, &'a str> {
+        let column = |name: &&'a str| ColumnId::all().find(|column| column.name() == *name).ok_or(*name);
+        names.iter().map(column).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The first `count` of those that there were when files did not name their columns.
+    fn of_old(count: usize) -> Self {
+        Self(ColumnId::all().take(count.min(UNNAMED_COLUMNS)).collect())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ColumnId> {
+        self.0.iter().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Where the chunks of `column` stand in each row group; `None` when the file does not have it.
+    fn place(&self, column: ColumnId) -> Option<usize> {
+        self.0.iter().position(|&own| own == column)
+    }
+
+    fn is_sound(&self) -> bool {
+        let is_once = |(place, column): (usize, &ColumnId)| self.place(*column) == Some(place);
+        self.0.iter().enumerate().all(is_once) && Self::REQUIRED.iter().all(|&column| self.place(column).is_some())
+    }
+
+    /// Parquet's schema of a file with these columns.
+    fn schema(&self) -> Result<SchemaDescriptor, ParquetError> {
+        let fields: Result<Vec<_>, _> = self.iter().map(|column| column.field().map(Arc::new)).collect();
+        let schema = Type::group_type_builder("events").with_fields(fields?).build()?;
+        Ok(SchemaDescriptor::new(Arc::new(schema)))
+    }
+}
+
+/// How many columns there were when files did not name them.
+const UNNAMED_COLUMNS: usize = 31;
 
 /// What the catalog says of one segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,12 +202,15 @@ pub(crate) struct SegmentMeta {
     pub(crate) rows: u64,
     /// Length of the file.
     pub(crate) bytes: u64,
+    /// Its columns. Stored by their names, see `entry.rs`.
+    #[serde(skip)]
+    pub(crate) columns: Columns,
     pub(crate) groups: Vec<GroupMeta>,
     /// Sorted by website, row group and first row.
     pub(crate) sites: Vec<SiteRange>,
     /// Which batches of the log it has the rows of.
     pub(crate) origin: Origin,
-    /// What stands behind the row groups. `None` in files of format 2, and in what a file says of itself.
+    /// What stands behind the row groups. `None` in files of version 2, and in what a file says of itself.
     pub(crate) tail: Option<Tail>,
 }
 
@@ -178,53 +223,6 @@ pub(crate) struct Tail {
     pub(crate) hash: u64,
 }
 
-/// [`SegmentMeta`] as version 2 of the catalog has it: how long dictionaries are when they are unpacked is not in it, nor
-/// what the file says of itself.
-#[derive(Deserialize)]
-pub(crate) struct SegmentMeta2 {
-    id: u64,
-    position: u64,
-    rows: u64,
-    bytes: u64,
-    groups: Vec<GroupMeta2>,
-    sites: Vec<SiteRange>,
-}
-
-#[derive(Deserialize)]
-struct GroupMeta2 {
-    rows: u32,
-    chunks: Vec<ChunkMeta2>,
-    digest: Option<DigestMeta>,
-}
-
-#[derive(Deserialize)]
-struct ChunkMeta2 {
-    offset: u64,
-    bytes: u32,
-    dictionary_bytes: u32,
-    hash: u64,
-}
-
-impl From<SegmentMeta2> for SegmentMeta {
-    fn from(old: SegmentMeta2) -> Self {
-        let chunk = |ChunkMeta2 { offset, bytes, dictionary_bytes, hash }| ChunkMeta {
-            offset,
-            bytes,
-            dictionary_bytes,
-            unpacked_bytes: None,
-            hash,
-        };
-        let group = |GroupMeta2 { rows, chunks, digest }| GroupMeta {
-            rows,
-            chunks: chunks.into_iter().map(chunk).collect(),
-            digest,
-        };
-        let SegmentMeta2 { id, position, rows, bytes, groups, sites } = old;
-        let (groups, origin) = (groups.into_iter().map(group).collect(), Origin::of_old(id));
-        Self { id, position, rows, bytes, groups, sites, origin, tail: None }
-    }
-}
-
 /// More rows than any row group has. What a reader reserves for one column of them stays below 256 MB.
 const GROUP_ROWS_MAX: u32 = 1 << 24;
 
@@ -235,7 +233,8 @@ impl SegmentMeta {
         let in_file = |offset: u64, bytes: u32| offset.checked_add(bytes.into()).is_some_and(|end| end <= self.bytes);
         let is_group_sound = |group: &GroupMeta| {
             group.rows <= GROUP_ROWS_MAX
-                && group.chunks.iter().all(|c| c.dictionary_bytes <= c.bytes && in_file(c.offset, c.bytes))
+                && group.chunks.len() == self.columns.len()
+                && group.chunks.iter().all(|chunk| chunk.is_sound() && in_file(chunk.offset, chunk.bytes))
                 && group.digest.is_none_or(|digest| in_file(digest.offset, digest.bytes))
         };
         let is_site_sound = |site: &SiteRange| {
@@ -243,10 +242,17 @@ impl SegmentMeta {
             let group = self.groups.get(site.group as usize);
             group.zip(end).is_some_and(|(group, end)| end <= group.rows)
         };
-        self.groups.iter().all(is_group_sound)
+        self.columns.is_sound()
+            && self.groups.iter().all(is_group_sound)
             && self.sites.iter().all(is_site_sound)
             && self.tail.is_none_or(|tail| tail.offset <= self.bytes)
             && self.sites.is_sorted_by_key(|site| (site.website, site.group, site.start))
+    }
+
+    /// Whether an earlier version wrote the file, which does not know all that is known of files now. It is written anew when
+    /// there is time.
+    pub(crate) fn is_old(&self) -> bool {
+        self.tail.is_none() || self.groups.iter().flat_map(|group| &group.chunks).any(|chunk| chunk.pages.is_empty())
     }
 }
 
@@ -261,7 +267,7 @@ pub(crate) struct GroupMeta {
 }
 
 /// A column chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChunkMeta {
     /// Where it begins in the file.
     pub(crate) offset: u64,
@@ -269,11 +275,41 @@ pub(crate) struct ChunkMeta {
     pub(crate) bytes: u32,
     /// How much of it is the dictionary page; 0 when there is none.
     pub(crate) dictionary_bytes: u32,
-    /// How long the dictionary is when it is unpacked; 0 when there is none. `None` in catalogs of earlier versions: the
-    /// file knows, see [`Segment::unpacked_bytes`].
-    pub(crate) unpacked_bytes: Option<u32>,
+    /// Its pages, the dictionary first. Empty in catalogs of earlier versions: the file knows, see `pages.rs`.
+    pub(crate) pages: Vec<PageMeta>,
     /// XXH3-64 of its bytes.
     pub(crate) hash: u64,
+}
+
+impl ChunkMeta {
+    /// Whether its pages, when they are known, fill it.
+    fn is_sound(&self) -> bool {
+        let bytes: Option<u32> = self.pages.iter().try_fold(0_u32, |sum, page| sum.checked_add(page.bytes()?));
+        let is_first = |page: &PageMeta| self.dictionary_bytes == 0 || page.bytes() == Some(self.dictionary_bytes);
+        self.dictionary_bytes <= self.bytes
+            && (self.pages.is_empty() || bytes == Some(self.bytes))
+            && self.pages.first().is_none_or(is_first)
+    }
+}
+
+/// A page of a column chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PageMeta {
+    /// The length of Parquet's header before it, which only other programs read.
+    pub(crate) header_bytes: u32,
+    /// Its length behind the header.
+    pub(crate) packed_bytes: u32,
+    /// How long it is when it is unpacked.
+    pub(crate) unpacked_bytes: u32,
+    /// How many values it has.
+    pub(crate) values: u32,
+}
+
+impl PageMeta {
+    /// Its length with the header.
+    fn bytes(&self) -> Option<u32> {
+        self.header_bytes.checked_add(self.packed_bytes)
+    }
 }
 
 /// The rows of one website in one row group.

@@ -1,109 +1,75 @@
-//! The pages of a column chunk. Their headers are read here and not by the library, which panics at some that are damaged
-//! and stays for seconds at others.
+//! The pages of a column chunk. The catalog has their lengths, so that nothing of Parquet's headers is read: the library's
+//! reader of them panics at some that are damaged and stays for seconds at others.
 
 use std::io::{BufRead, BufReader};
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageMetadata, PageReader};
+use parking_lot::Mutex;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::column::page::{CompressedPage, Page, PageMetadata, PageReader, PageWriteSpec, PageWriter};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Decompressor;
 
-/// Numbers of the format
-/// (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>).
-const DATA_PAGE: i64 = 0;
-const DICTIONARY_PAGE: i64 = 2;
-pub(super) const DELTA_BINARY_PACKED: i64 = 5;
-pub(super) const RLE_DICTIONARY: i64 = 8;
+use super::{ColumnId, Columns, PageMeta};
 
 /// The pages in the bytes of a column chunk, or of its beginning, from first to last.
 pub(crate) struct Pages {
     rest: Bytes,
+    pages: std::vec::IntoIter<PageMeta>,
     decompressor: Decompressor<'static>,
 }
 
 /// A page that is not unpacked.
 pub(crate) struct PackedPage {
-    header: Header,
-    /// How many values it has.
-    pub(super) values: u32,
+    pub(super) meta: PageMeta,
     bytes: Bytes,
 }
 
-/// What is read of a page's header.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Header {
-    kind: i64,
-    unpacked_bytes: i64,
-    packed_bytes: i64,
-    values: i64,
-    encoding: i64,
-}
-
 impl PackedPage {
-    pub(super) fn is_dictionary(&self) -> bool {
-        self.header.kind == DICTIONARY_PAGE
-    }
-
-    /// How long it is when it is unpacked, as its header says.
-    pub(super) fn unpacked_bytes(&self) -> Option<u64> {
-        u64::try_from(self.header.unpacked_bytes).ok()
-    }
-
     /// What is in it, as it is unpacked.
     pub(super) fn reader(&self) -> std::io::Result<impl BufRead> {
         Ok(BufReader::new(zstd::stream::read::Decoder::with_buffer(&self.bytes[..])?))
     }
-
-    /// Whether it has data in the encoding with this number.
-    pub(super) fn is_data(&self, encoding: i64) -> bool {
-        self.header.kind == DATA_PAGE && self.header.encoding == encoding
-    }
 }
 
 impl Pages {
-    /// The pages in `bytes`.
-    pub(crate) fn new(bytes: Vec<u8>) -> std::io::Result<Self> {
-        Ok(Self { rest: bytes.into(), decompressor: Decompressor::new()? })
+    /// The pages in `bytes`, with these lengths.
+    pub(crate) fn new(bytes: Bytes, pages: &[PageMeta]) -> std::io::Result<Self> {
+        Ok(Self { rest: bytes, pages: pages.to_vec().into_iter(), decompressor: Decompressor::new()? })
     }
 
-    /// The next page; `None` at the end, and where the bytes are not those of a page.
+    /// The next page; `None` at the end, and where the bytes end before it does.
     pub(super) fn next_packed(&mut self) -> Option<PackedPage> {
-        let mut rest = &*self.rest;
-        let header = Header::read(&mut rest)?;
-        let header_bytes = self.rest.len() - rest.len();
-        let packed_bytes = usize::try_from(header.packed_bytes).ok().filter(|&bytes| bytes <= rest.len())?;
-        self.rest.advance(header_bytes);
-        let bytes = self.rest.split_to(packed_bytes);
-        let values = u32::try_from(header.values).ok()?;
-        Some(PackedPage { header, values, bytes })
+        let meta = self.pages.next()?;
+        let (header, packed) = (meta.header_bytes as usize, meta.packed_bytes as usize);
+        if self.rest.len() < header.checked_add(packed)? {
+            return None;
+        }
+        self.rest.advance(header);
+        Some(PackedPage { meta, bytes: self.rest.split_to(packed) })
     }
 
-    /// What is in `page`; `None` when it has another length than it says.
+    /// What is in `page`; `None` when it has another length than the catalog says.
     pub(super) fn unpack(&mut self, page: &PackedPage) -> Option<Bytes> {
-        let length = i32::try_from(page.header.unpacked_bytes).ok().and_then(|bytes| usize::try_from(bytes).ok())?;
+        // No page of Parquet is longer, and a damaged length reserves no memory.
+        let length = i32::try_from(page.meta.unpacked_bytes).ok().and_then(|bytes| usize::try_from(bytes).ok())?;
         let bytes = self.decompressor.decompress(&page.bytes, length).ok()?;
         (bytes.len() == length).then(|| bytes.into())
     }
 }
 
-/// How long the dictionary is, unpacked, at the beginning of a column chunk; `None` when none begins there.
-pub(super) fn unpacked_dictionary_bytes(mut chunk: &[u8]) -> Option<u64> {
-    let header = Header::read(&mut chunk)?;
-    u64::try_from(header.unpacked_bytes).ok().filter(|_| header.kind == DICTIONARY_PAGE)
-}
-
 /// For the library's decoder of times.
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        let damaged = || ParquetError::General("is not a page of times".to_owned());
         let Some(page) = self.next_packed() else { return Ok(None) };
-        if !page.is_data(DELTA_BINARY_PACKED) {
-            return Err(damaged());
-        }
         Ok(Some(Page::DataPage {
-            buf: self.unpack(&page).ok_or_else(damaged)?,
-            num_values: page.values,
+            buf: self.unpack(&page).ok_or_else(|| ParquetError::General("has a damaged page".to_owned()))?,
+            num_values: page.meta.values,
             encoding: Encoding::DELTA_BINARY_PACKED,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
@@ -129,124 +95,91 @@ impl Iterator for Pages {
     }
 }
 
-/// Thrift's compact protocol (<https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>), as far
-/// as headers of pages need it: no lists, no floating point.
-impl Header {
-    fn read(data: &mut &[u8]) -> Option<Self> {
-        const DATA_PAGE_HEADER: i64 = 5;
-        const DICTIONARY_PAGE_HEADER: i64 = 7;
-        let mut header = Self::default();
-        let mut id = 0;
-        while let Some(kind) = field(data, &mut id)? {
-            match id {
-                1 => header.kind = number(data, kind)?,
-                2 => header.unpacked_bytes = number(data, kind)?,
-                3 => header.packed_bytes = number(data, kind)?,
-                DATA_PAGE_HEADER | DICTIONARY_PAGE_HEADER if kind == STRUCT => {
-                    let mut id = 0;
-                    while let Some(kind) = field(data, &mut id)? {
-                        match id {
-                            1 => header.values = number(data, kind)?,
-                            2 => header.encoding = number(data, kind)?,
-                            _ => skip(data, kind, 1)?,
-                        }
-                    }
-                }
-                _ => skip(data, kind, 2)?,
-            }
-        }
-        Some(header)
+/// A writer of pages that notes their lengths.
+pub(super) struct NotingWriter<'a, W> {
+    pub(super) inner: W,
+    pub(super) pages: &'a mut Vec<PageMeta>,
+}
+
+impl<W: PageWriter> PageWriter for NotingWriter<'_, W> {
+    fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec> {
+        let length = |bytes: usize| u32::try_from(bytes).map_err(|error| ParquetError::General(error.to_string()));
+        let (packed, unpacked) = (length(page.compressed_size())?, length(page.uncompressed_size())?);
+        let values = page.num_values();
+        let spec = self.inner.write_page(page)?;
+        let bytes = u32::try_from(spec.bytes_written).map_err(|error| ParquetError::General(error.to_string()))?;
+        self.pages.push(PageMeta {
+            header_bytes: bytes.saturating_sub(packed),
+            packed_bytes: packed,
+            unpacked_bytes: unpacked,
+            values,
+        });
+        Ok(spec)
+    }
+
+    fn close(&mut self) -> Result<()> {
+        self.inner.close()
     }
 }
 
-const BOOLEANS: std::ops::RangeInclusive<u8> = 1..=2;
-const BYTE: u8 = 3;
-const INTEGERS: std::ops::RangeInclusive<u8> = 4..=6;
-const BINARY: u8 = 8;
-const STRUCT: u8 = 12;
-
-/// The type of the next field, whose number becomes `id`; `Some(None)` at the end of the structure.
-fn field(data: &mut &[u8], id: &mut i64) -> Option<Option<u8>> {
-    let first = byte(data)?;
-    if first == 0 {
-        return Some(None);
+/// The pages in `chunk`, a chunk of `column` that an earlier version wrote, or its beginning: the library's reader tells
+/// where it finds them. Only for bytes that are what was written.
+pub(super) fn listed(column: ColumnId, chunk: &Bytes, has_dictionary: bool) -> Result<Vec<PageMeta>> {
+    let bytes = chunk.len();
+    let length = i64::try_from(bytes).map_err(|error| ParquetError::General(error.to_string()))?;
+    let metadata = ColumnChunkMetaData::builder(column.descriptor()?)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_total_compressed_size(length)
+        .set_data_page_offset(0)
+        .set_dictionary_page_offset(has_dictionary.then_some(0))
+        .build()?;
+    let seen = Arc::new(Seen { chunk: chunk.clone(), places: Mutex::default() });
+    let mut reader = SerializedPageReader::new(Arc::clone(&seen), &metadata, 0, None)?;
+    let mut unpacked = Vec::new();
+    while let Some(page) = reader.get_next_page()? {
+        unpacked.push((page.buffer().len(), page.num_values()));
     }
-    let ahead = i64::from(first >> 4);
-    *id = if ahead == 0 { signed(varint(data)?) } else { id.checked_add(ahead)? };
-    Some(Some(first & 0xf))
+    let number = |number: usize| u32::try_from(number).map_err(|error| ParquetError::General(error.to_string()));
+    let (mut pages, mut end) = (Vec::new(), 0);
+    for (&(start, packed), (unpacked, values)) in seen.places.lock().iter().zip(unpacked) {
+        let (header_bytes, packed_bytes) = (number(start - end)?, number(packed)?);
+        end = start + packed;
+        pages.push(PageMeta { header_bytes, packed_bytes, unpacked_bytes: number(unpacked)?, values });
+    }
+    if end == bytes { Ok(pages) } else { Err(ParquetError::General("does not end with a page".to_owned())) }
 }
 
-fn number(data: &mut &[u8], kind: u8) -> Option<i64> {
-    INTEGERS.contains(&kind).then(|| varint(data).map(signed))?
-}
-
-/// Passes over a value, in which are at most `levels` levels of structures.
-fn skip(data: &mut &[u8], kind: u8, levels: u8) -> Option<()> {
-    match kind {
-        kind if BOOLEANS.contains(&kind) => Some(()),
-        BYTE => byte(data).map(drop),
-        kind if INTEGERS.contains(&kind) => varint(data).map(drop),
-        BINARY => {
-            let length = usize::try_from(varint(data)?).ok()?;
-            *data = data.get(length..)?;
-            Some(())
-        }
-        STRUCT => {
-            let levels = levels.checked_sub(1)?;
-            let mut id = 0;
-            while let Some(kind) = field(data, &mut id)? {
-                skip(data, kind, levels)?;
-            }
-            Some(())
-        }
-        _ => None,
+impl ColumnId {
+    /// How the library reads the column.
+    pub(super) fn descriptor(self) -> Result<ColumnDescPtr> {
+        Ok(Columns(vec![self]).schema()?.column(0))
     }
 }
 
-fn byte(data: &mut &[u8]) -> Option<u8> {
-    let (&first, rest) = data.split_first()?;
-    *data = rest;
-    Some(first)
+/// The bytes of a chunk, and the places of the pages that were read from it.
+struct Seen {
+    chunk: Bytes,
+    /// Where each begins behind its header, and its length.
+    places: Mutex<Vec<(usize, usize)>>,
 }
 
-fn varint(data: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let next = byte(data)?;
-        value |= u64::from(next & 0x7f) << shift;
-        if next & 0x80 == 0 {
-            return Some(value);
-        }
+impl Length for Seen {
+    fn len(&self) -> u64 {
+        self.chunk.len() as u64
     }
-    None
 }
 
-/// ZigZag: 0, −1, 1, −2, …
-fn signed(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
-}
+impl ChunkReader for Seen {
+    type T = bytes::buf::Reader<Bytes>;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A page header of 48 bytes at which the library stays for seconds, and one at which it panics.
-    #[test]
-    fn headers_that_the_library_cannot_read_are_refused() {
-        let slow =
-            b"\x15\x04\x22\x75\x8c\x92\x9a\x92\x9b\xa0\x96\x83\x6d\x22\x3a\xff\x15\x00\x15\x06\x15\x18\x2c\x15\x02\x15\
-                     \x6d\x15\x06\x04\x15\x10\x15\x00\x00\x19\x2f\xfd\x01\x2d\x01\x03\x00";
-        assert_eq!(Header::read(&mut &slow[..]), None);
-        // A data page without the header of data pages.
-        let mut headless = &b"\x15\x00\x15\x06\x15\x18\x00"[..];
-        let expected = Header { kind: DATA_PAGE, unpacked_bytes: 3, packed_bytes: 12, values: 0, encoding: 0 };
-        assert_eq!(Header::read(&mut headless), Some(expected));
-        assert_eq!(Header::read(&mut &[0x1c; 100_000][..]), None, "structures in structures");
-        assert_eq!(Header::read(&mut &b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"[..]), None, "a long text");
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        self.chunk.get_read(start)
     }
 
-    #[test]
-    fn numbers_have_signs() {
-        assert_eq!([0, 1, 2, 3, u64::MAX].map(signed), [0, -1, 1, -2, i64::MIN]);
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let bytes = self.chunk.get_bytes(start, length)?;
+        let start = usize::try_from(start).map_err(|error| ParquetError::General(error.to_string()))?;
+        self.places.lock().push((start, length));
+        Ok(bytes)
     }
 }

@@ -1,24 +1,39 @@
 //! Reading one column of one row group.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
+use parquet::schema::types::ColumnDescPtr;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::entry::PARQUET_MAGIC;
-use super::pages::{PackedPage, Pages, RLE_DICTIONARY, unpacked_dictionary_bytes};
-use super::{ChunkMeta, ColumnId, DESCRIPTOR, Segment, SegmentError, StoredDigest, Tail, hybrid};
+use super::pages::{PackedPage, Pages, listed};
+use super::{ChunkMeta, ColumnId, PageMeta, Segment, SegmentError, StoredDigest, Tail, hybrid};
+use crate::intern::empty_string;
 
 /// The codes of some rows, and what they stand for.
 #[derive(Debug, Clone)]
 pub(crate) struct Coded {
     pub(crate) codes: Vec<u32>,
     pub(crate) values: Values,
+}
+
+impl Coded {
+    /// What `rows` rows have in a column that their file does not have.
+    fn absent(column: ColumnId, rows: usize) -> Self {
+        let values = match column {
+            ColumnId::Kind | ColumnId::Dimension(_) => Values::Texts(Texts::Owned(vec![empty_string()])),
+            ColumnId::Visitor | ColumnId::Session => Values::Ids(vec![0]),
+            _ => Values::Numbers(vec![0]),
+        };
+        Self { codes: vec![0; rows], values }
+    }
 }
 
 /// The values of a dictionary.
@@ -39,10 +54,10 @@ impl Values {
     }
 }
 
-/// Texts, one after the other in a dictionary page.
+/// Strings, one after the other in a dictionary page.
 #[derive(Debug, Clone)]
 pub(crate) enum Texts {
-    /// Each text is a span of the page; all spans are UTF-8.
+    /// Each string is a span of the page; all spans are UTF-8.
     Page {
         page: Bytes,
         spans: Vec<(u32, u32)>,
@@ -58,7 +73,7 @@ impl Texts {
         }
     }
 
-    /// The text of `code`, empty for a code that there is not.
+    /// The string of `code`, empty for an unknown code.
     pub(crate) fn get(&self, code: u32) -> &str {
         match self {
             Self::Page { page, spans } => spans
@@ -71,43 +86,43 @@ impl Texts {
     }
 }
 
-/// The codes of some rows, and the texts that they stand for, packed as they are in the file.
+/// The codes of some rows, and the strings that they stand for, packed as they are in the file.
 pub(crate) struct TextColumn {
     pub(crate) codes: Vec<u32>,
-    texts: TextsOnTheirWay,
+    texts: PendingTexts,
 }
 
-enum TextsOnTheirWay {
+enum PendingTexts {
     Packed(PackedPage),
     Unpacked(Values),
 }
 
 impl TextColumn {
     pub(crate) fn unpacked(codes: Vec<u32>, values: Values) -> Self {
-        Self { codes, texts: TextsOnTheirWay::Unpacked(values) }
+        Self { codes, texts: PendingTexts::Unpacked(values) }
     }
 
-    /// How many different texts there are.
+    /// How many different strings there are.
     pub(crate) fn len(&self) -> usize {
         match &self.texts {
-            TextsOnTheirWay::Packed(page) => page.values as usize,
-            TextsOnTheirWay::Unpacked(values) => values.len(),
+            PendingTexts::Packed(page) => page.meta.values as usize,
+            PendingTexts::Unpacked(values) => values.len(),
         }
     }
 
-    /// Hands each text with its code to `take`, one at a time: however long they are together, one is held.
+    /// Hands each string with its code to `take`, one at a time: however long they are together, one is held.
     pub(crate) fn each(&self, mut take: impl FnMut(u32, &str)) -> std::io::Result<()> {
         let page = match &self.texts {
-            TextsOnTheirWay::Packed(page) => page,
-            TextsOnTheirWay::Unpacked(Values::Texts(texts)) => {
+            PendingTexts::Packed(page) => page,
+            PendingTexts::Unpacked(Values::Texts(texts)) => {
                 (0..texts.len() as u32).for_each(|code| take(code, texts.get(code)));
                 return Ok(());
             }
-            TextsOnTheirWay::Unpacked(_) => return Err(std::io::ErrorKind::InvalidData.into()),
+            PendingTexts::Unpacked(_) => return Err(std::io::ErrorKind::InvalidData.into()),
         };
-        let mut rest = page.reader()?.take(page.unpacked_bytes().unwrap_or(0));
+        let mut rest = page.reader()?.take(page.meta.unpacked_bytes.into());
         let mut text = Vec::new();
-        for code in 0..page.values {
+        for code in 0..page.meta.values {
             let mut length = [0; 4];
             rest.read_exact(&mut length)?;
             let length = u64::from(u32::from_le_bytes(length));
@@ -124,41 +139,50 @@ impl TextColumn {
 impl Segment {
     /// The times of the rows `rows` of a row group.
     pub(crate) fn read_at(&self, group: u32, rows: Range<usize>) -> Result<Vec<i64>, SegmentError> {
-        times(self.pages(group, ColumnId::At)?, rows).map_err(|what| self.damaged(group, ColumnId::At, &what))
+        let chunk = self.chunk(group, ColumnId::At)?.ok_or_else(|| self.error("has no times"))?;
+        let pages = self.pages(ColumnId::At, chunk)?;
+        times(pages, rows).map_err(|what| self.damaged(group, ColumnId::At, &what))
     }
 
     /// The codes of the rows `rows` of a row group, and its whole dictionary. Pages without such rows stay packed. Every
-    /// code has a value.
+    /// code has a value. Of a column that the file does not have all values are empty.
     pub(crate) fn read(&self, group: u32, column: ColumnId, rows: Range<usize>) -> Result<Coded, SegmentError> {
-        let pages = self.pages(group, column)?;
+        let Some(chunk) = self.chunk(group, column)? else { return Ok(Coded::absent(column, rows.len())) };
+        let pages = self.pages(column, chunk)?;
         coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
     }
 
-    /// The codes of all rows of a row group in a column of texts. Every code has a text.
+    /// The codes of all rows of a row group in a column of strings. Every code has a string.
     pub(crate) fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError> {
-        let damaged = |what: &str| self.damaged(group, column, what);
-        let mut pages = self.pages(group, column)?;
-        let page = pages.next_packed().filter(PackedPage::is_dictionary).ok_or_else(|| damaged("has no dictionary"))?;
         let rows = self.group_rows(group);
-        let codes = codes(&mut pages, 0..rows, rows, page.values as usize).map_err(|what| damaged(&what))?;
-        Ok(TextColumn { codes, texts: TextsOnTheirWay::Packed(page) })
+        let Some(chunk) = self.chunk(group, column)? else {
+            let Coded { codes, values } = Coded::absent(column, rows);
+            return Ok(TextColumn::unpacked(codes, values));
+        };
+        let damaged = |what: &str| self.damaged(group, column, what);
+        let mut pages = self.pages(column, chunk)?;
+        let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
+        let codes = codes(&mut pages, 0..rows, rows, page.meta.values as usize).map_err(|what| damaged(&what))?;
+        Ok(TextColumn { codes, texts: PendingTexts::Packed(page) })
     }
 
-    /// How long the dictionary of a column is when it is unpacked: of texts about what they take in memory.
+    /// How long the dictionary of a column is when it is unpacked: of strings about what they take in memory.
     pub(crate) fn unpacked_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
-        /// Longer than any header of a dictionary page.
-        const HEADER_BYTES: u32 = 64;
-        let chunk = self.chunk(group, column)?;
-        let bytes = match chunk.unpacked_bytes {
-            Some(bytes) => u64::from(bytes),
-            None if chunk.dictionary_bytes == 0 => 0,
-            // Not verified: who reads the column finds out.
+        let Some(chunk) = self.chunk(group, column)? else { return Ok(0) };
+        if chunk.dictionary_bytes == 0 {
+            return Ok(0);
+        }
+        let first = match chunk.pages.first() {
+            Some(page) => page.unpacked_bytes,
+            // The file of an earlier version is read for it, until it is written anew.
             None => {
-                let header = self.unverified(chunk.offset, chunk.bytes.min(HEADER_BYTES))?;
-                unpacked_dictionary_bytes(&header).ok_or_else(|| self.damaged(group, column, "has no dictionary"))?
+                let bytes = Bytes::from(self.bytes(chunk.offset, chunk.bytes, chunk.hash)?);
+                let dictionary = bytes.slice(..chunk.dictionary_bytes as usize);
+                let pages = listed(column, &dictionary, true).map_err(|error| self.error(error))?;
+                pages.first().map_or(0, |page| page.unpacked_bytes)
             }
         };
-        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+        Ok(first as usize)
     }
 
     fn damaged(&self, group: u32, column: ColumnId, what: &str) -> SegmentError {
@@ -169,13 +193,14 @@ impl Segment {
     /// that websites share they are those of all.
     pub(crate) fn read_ids(&self, group: u32, column: ColumnId) -> Result<Vec<u64>, SegmentError> {
         let meta = self.meta.groups.get(group as usize).ok_or_else(|| self.error("has no such row group"))?;
+        let chunk = self.chunk(group, column)?.ok_or_else(|| self.error("has no ids"))?;
         let mut pages = match meta.digest {
             Some(digest) => {
-                let chunk = self.chunk(group, column)?;
                 let hash = if column == ColumnId::Visitor { digest.visitors_hash } else { digest.sessions_hash };
-                self.pages_of(&ChunkMeta { bytes: chunk.dictionary_bytes, hash, ..*chunk })?
+                let pages = chunk.pages.get(..1).unwrap_or_default().to_vec();
+                self.pages(column, &ChunkMeta { bytes: chunk.dictionary_bytes, pages, hash, ..*chunk })?
             }
-            None => self.pages(group, column)?,
+            None => self.pages(column, chunk)?,
         };
         match first_dictionary(column, &mut pages).map_err(|what| self.damaged(group, column, &what))? {
             Values::Ids(ids) => Ok(ids),
@@ -208,7 +233,10 @@ impl Segment {
         for column in ColumnId::all() {
             match column {
                 // Not decoded by queries either; its checksum is compared all the same.
-                ColumnId::Website => self.pages(group, column).map(drop)?,
+                ColumnId::Website => {
+                    let chunk = self.chunk(group, column)?.ok_or_else(|| self.error("has no websites"))?;
+                    self.bytes(chunk.offset, chunk.bytes, chunk.hash).map(drop)?;
+                }
                 ColumnId::At => self.read_at(group, rows.clone()).map(drop)?,
                 _ => self.read(group, column, rows.clone()).map(drop)?,
             }
@@ -251,14 +279,16 @@ impl Segment {
         Ok(())
     }
 
-    fn chunk(&self, group: u32, column: ColumnId) -> Result<&ChunkMeta, SegmentError> {
+    /// What the catalog says of a column in a row group; `None` when the file does not have the column.
+    fn chunk(&self, group: u32, column: ColumnId) -> Result<Option<&ChunkMeta>, SegmentError> {
         let meta = self.meta.groups.get(group as usize).ok_or_else(|| self.error("has no such row group"))?;
-        meta.chunks.get(column.index()).ok_or_else(|| self.error("has no such column"))
+        Ok(self.meta.columns.place(column).and_then(|place| meta.chunks.get(place)))
     }
 
     /// The bytes at a place, when they are those that were written.
     fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
-        let bytes = self.unverified(offset, count)?;
+        let mut bytes = vec![0; count as usize];
+        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
         if xxh3_64(&bytes) != hash {
             let place = offset..offset + u64::from(count);
             return Err(self.error(format_args!("damaged in bytes {place:?}")));
@@ -266,28 +296,25 @@ impl Segment {
         Ok(bytes)
     }
 
-    /// The bytes at a place, whatever they are.
-    fn unverified(&self, offset: u64, count: u32) -> Result<Vec<u8>, SegmentError> {
-        let mut bytes = vec![0; count as usize];
-        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
-        Ok(bytes)
-    }
-
-    /// The pages of a column chunk, when its bytes are those that were written.
-    fn pages(&self, group: u32, column: ColumnId) -> Result<Pages, SegmentError> {
-        self.pages_of(self.chunk(group, column)?)
-    }
-
-    /// The pages of `chunk`, which is a column chunk or its beginning.
-    fn pages_of(&self, chunk: &ChunkMeta) -> Result<Pages, SegmentError> {
-        let bytes = self.bytes(chunk.offset, chunk.bytes, chunk.hash)?;
-        Pages::new(bytes).map_err(|error| self.error(error))
+    /// The pages of `chunk`, which is a chunk of `column` or its beginning, when its bytes are those that were written.
+    fn pages(&self, column: ColumnId, chunk: &ChunkMeta) -> Result<Pages, SegmentError> {
+        let bytes = Bytes::from(self.bytes(chunk.offset, chunk.bytes, chunk.hash)?);
+        let pages: Cow<'_, [PageMeta]> = if chunk.pages.is_empty() {
+            listed(column, &bytes, chunk.dictionary_bytes > 0).map_err(|error| self.error(error))?.into()
+        } else {
+            (&chunk.pages).into()
+        };
+        Pages::new(bytes, &pages).map_err(|error| self.error(error))
     }
 }
 
+/// How the library reads the column of times.
+static TIMES: LazyLock<Result<ColumnDescPtr, String>> =
+    LazyLock::new(|| ColumnId::At.descriptor().map_err(|error| error.to_string()));
+
 /// The times of the rows `rows` in the pages of their column.
 pub(crate) fn times(pages: Pages, rows: Range<usize>) -> Result<Vec<i64>, String> {
-    let descriptor = DESCRIPTOR.as_ref().map_err(ToString::to_string)?.column(ColumnId::At.index());
+    let descriptor = TIMES.clone()?;
     let mut reader = get_typed_column_reader::<Int64Type>(get_column_reader(descriptor, Box::new(pages)));
     let mut values = Vec::with_capacity(rows.end);
     while values.len() < rows.end {
@@ -318,11 +345,9 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
     let mut codes = Vec::with_capacity(rows.len());
     let mut page_start = 0;
     while page_start < rows.end {
-        let Some(page) = pages.next_packed().filter(|page| page.is_data(RLE_DICTIONARY)) else {
-            return Err("ends early, or is not a page of codes".to_owned());
-        };
+        let Some(page) = pages.next_packed() else { return Err("ends early".to_owned()) };
         // No page has more rows than its row group.
-        let count = (page.values as usize).min(group_rows);
+        let count = (page.meta.values as usize).min(group_rows);
         let page_end = page_start + count;
         if page_end <= rows.start {
             page_start = page_end;
@@ -348,8 +373,8 @@ fn codes(pages: &mut Pages, rows: Range<usize>, group_rows: usize, values: usize
 
 /// The values of a column's dictionary page, which comes first.
 fn first_dictionary(column: ColumnId, pages: &mut Pages) -> Result<Values, String> {
-    let page = pages.next_packed().filter(PackedPage::is_dictionary).ok_or("has no dictionary")?;
-    let values = pages.unpack(&page).and_then(|bytes| dictionary(column, &bytes, page.values as usize));
+    let page = pages.next_packed().ok_or("has no dictionary")?;
+    let values = pages.unpack(&page).and_then(|bytes| dictionary(column, &bytes, page.meta.values as usize));
     values.ok_or_else(|| "has a bad dictionary".to_owned())
 }
 

@@ -195,23 +195,23 @@ fn numbers(column: impl Iterator<Item = u32>) -> Coded {
 
 /// Which rows a rewrite keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep<'a> {
+pub(crate) enum Retain<'a> {
     /// Every row.
     All,
     /// All but those of one visitor.
-    AllBut(WebsiteId, VisitorId),
+    WithoutVisitor(WebsiteId, VisitorId),
     /// All but those of one website.
-    AllButWebsite(WebsiteId),
+    WithoutWebsite(WebsiteId),
     /// All but those of some websites before an instant of each, milliseconds.
     Since(&'a HashMap<WebsiteId, i64>),
 }
 
-impl Keep<'_> {
+impl Retain<'_> {
     /// The one website that loses rows; `None` for none or several.
     pub(crate) fn website(self) -> Option<WebsiteId> {
         match self {
             Self::All | Self::Since(_) => None,
-            Self::AllBut(website, _) | Self::AllButWebsite(website) => Some(website),
+            Self::WithoutVisitor(website, _) | Self::WithoutWebsite(website) => Some(website),
         }
     }
 
@@ -220,13 +220,13 @@ impl Keep<'_> {
         let ranges_of = |website| super::ranges_of(&segment.meta.sites, website);
         match self {
             Self::All => Ok(false),
-            Self::AllButWebsite(website) => Ok(!ranges_of(website).is_empty()),
+            Self::WithoutWebsite(website) => Ok(!ranges_of(website).is_empty()),
             Self::Since(instants) => Ok(segment
                 .meta
                 .sites
                 .iter()
                 .any(|range| instants.get(&range.website).is_some_and(|before| range.min_at < *before))),
-            Self::AllBut(website, visitor) => {
+            Self::WithoutVisitor(website, visitor) => {
                 for range in ranges_of(website) {
                     let rows = range.start as usize..(range.start + range.rows) as usize;
                     let coded = segment.read(range.group, ColumnId::Visitor, rows)?;
@@ -250,19 +250,19 @@ impl Keep<'_> {
         rows: Vec<u32>,
     ) -> Result<Vec<u32>, SegmentError> {
         Ok(match self {
-            Self::AllButWebsite(website) if website == range.website => Vec::new(),
+            Self::WithoutWebsite(website) if website == range.website => Vec::new(),
             Self::Since(instants) => match instants.get(&range.website) {
                 Some(before) => rows.into_iter().filter(|&row| at[row as usize] >= *before).collect(),
                 None => rows,
             },
-            Self::AllBut(website, visitor) if website == range.website => {
+            Self::WithoutVisitor(website, visitor) if website == range.website => {
                 let coded = source.read(range.group, ColumnId::Visitor)?;
                 match code_of(&coded.values, visitor) {
                     Some(code) => rows.into_iter().filter(|&row| coded.codes[row as usize] != code).collect(),
                     None => rows,
                 }
             }
-            Self::All | Self::AllBut(..) | Self::AllButWebsite(_) => rows,
+            Self::All | Self::WithoutVisitor(..) | Self::WithoutWebsite(_) => rows,
         })
     }
 }

@@ -21,14 +21,15 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::{ColumnDescPtr, ColumnPath};
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Dimension, EventKind, WebsiteId};
 
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::entry::{STORE_KEY, encode_own};
+use super::pages::NotingWriter;
 use super::{
-    ChunkMeta, Coded, ColumnId, DESCRIPTOR, DigestMeta, GroupMeta, Keep, Origin, SCHEMA, SegmentError, SegmentMeta,
+    ChunkMeta, Coded, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain, SegmentError, SegmentMeta,
     SiteRange, Source, StoreId, Tail, Values, hybrid, ranges_of, read, remove_if_there, websites_of,
 };
 use crate::intern::{IdMap, IdSet};
@@ -77,32 +78,34 @@ pub(crate) struct Target<'a> {
     pub(crate) id: u64,
     pub(crate) position: u64,
     pub(crate) origin: Origin,
+    /// The columns of the file.
+    pub(crate) columns: Columns,
     /// The most rows of a row group. A website with an eighth of them has row groups of its own; row groups that websites
     /// share are closed at a quarter: a small website is read by decoding no more than that.
     pub(crate) group_rows: usize,
-    /// The most bytes that the different texts of a column take in a row group; one text may be longer.
+    /// The most bytes that the different strings of a column take in a row group; one string may be longer.
     pub(crate) group_bytes: usize,
 }
 
-/// Writes the rows of `sources` that `keep` keeps to a new, synced file. Rows of the same website and time stand in the
+/// Writes the rows of `sources` that `retain` keeps to a new, synced file. Rows of the same website and time stand in the
 /// order of the sources. `None`, and no file, when no row is kept. `cancelled` is asked before each row group.
 pub(crate) fn write(
     target: Target<'_>,
     sources: &[&dyn Source],
-    keep: Keep<'_>,
+    retain: Retain<'_>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     let (path, store, id, position) = (target.path, target.store, target.id, target.position);
-    let origin = target.origin.clone();
+    let (origin, columns) = (target.origin.clone(), target.columns.clone());
     // What an earlier try left, or a link that somebody put there, which must not be followed.
     remove_if_there(path)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-    let schema = SCHEMA.clone().map_err(ParquetError::General)?;
-    let mut writer = SerializedFileWriter::new(&file, schema, Arc::new(properties()))?;
+    let schema = columns.schema()?;
+    let mut writer = SerializedFileWriter::new(&file, schema.root_schema_ptr(), Arc::new(properties()))?;
     writer.append_key_value_metadata(KeyValue::new(STORE_KEY.to_owned(), store.to_string()));
-    let mut groups = Groups::new(writer, sources, target, cancelled)?;
+    let mut groups = Groups::new(writer, schema, sources, target, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
-        groups.add_website(website, keep)?;
+        groups.add_website(website, retain)?;
     }
     groups.flush()?;
     let Groups { mut writer, groups, mut sites, rows, .. } = groups;
@@ -113,7 +116,7 @@ pub(crate) fn write(
     }
     sites.sort_by_key(|range| (range.website, range.group, range.start));
     let offset = writer.bytes_written() as u64;
-    let mut meta = SegmentMeta { id, position, rows, bytes: offset, groups, sites, origin, tail: None };
+    let mut meta = SegmentMeta { id, position, rows, bytes: offset, columns, groups, sites, origin, tail: None };
     writer.write_all(&encode_own(&meta, store)?)?;
     writer.finish()?;
     drop(writer);
@@ -143,6 +146,7 @@ type Times<'a> = Option<(u32, Rc<Cow<'a, [i64]>>)>;
 /// The row group that is being gathered, and the file.
 struct Groups<'a> {
     writer: SerializedFileWriter<&'a File>,
+    schema: SchemaDescriptor,
     /// Length of the file when it was synced last.
     synced_bytes: usize,
     sources: &'a [&'a dyn Source],
@@ -184,7 +188,7 @@ impl<'a> Cursor<'a> {
         &mut self,
         sources: &'a [&'a dyn Source],
         times: &mut [Times<'a>],
-        keep: Keep<'_>,
+        retain: Retain<'_>,
     ) -> Result<(), SegmentError> {
         loop {
             if let Some(row) = self.rows.next() {
@@ -209,7 +213,7 @@ impl<'a> Cursor<'a> {
                 Some(order) => order.to_vec(),
                 None => (range.start..range.start + range.rows).collect(),
             };
-            self.rows = keep.select(source, range, &self.at, rows)?.into_iter();
+            self.rows = retain.select(source, range, &self.at, rows)?.into_iter();
         }
     }
 }
@@ -217,12 +221,14 @@ impl<'a> Cursor<'a> {
 impl<'a> Groups<'a> {
     fn new(
         writer: SerializedFileWriter<&'a File>,
+        schema: SchemaDescriptor,
         sources: &'a [&'a dyn Source],
         target: Target<'a>,
         cancelled: &'a dyn Fn() -> bool,
     ) -> io::Result<Self> {
         Ok(Self {
             writer,
+            schema,
             synced_bytes: 0,
             sources,
             target,
@@ -237,7 +243,7 @@ impl<'a> Groups<'a> {
         })
     }
 
-    fn add_website(&mut self, website: WebsiteId, keep: Keep<'_>) -> Result<(), WriteError> {
+    fn add_website(&mut self, website: WebsiteId, retain: Retain<'_>) -> Result<(), WriteError> {
         let ranges = self.sources.iter().map(|source| ranges_of(source.sites(), website));
         let total: usize = ranges.clone().flatten().map(|range| range.rows as usize).sum();
         let own = total >= self.target.group_rows / 8;
@@ -256,7 +262,7 @@ impl<'a> Groups<'a> {
                 rows: Vec::new().into_iter(),
                 next: None,
             };
-            cursor.advance(self.sources, &mut self.times, keep)?;
+            cursor.advance(self.sources, &mut self.times, retain)?;
             cursors.push(cursor);
         }
         // Ties go to the earlier source: its rows arrived earlier.
@@ -271,7 +277,7 @@ impl<'a> Groups<'a> {
             } else {
                 self.pending.push(website, (cursor.source, cursor.group), row, at);
             }
-            cursor.advance(self.sources, &mut self.times, keep)?;
+            cursor.advance(self.sources, &mut self.times, retain)?;
         }
         if own {
             self.flush()?;
@@ -316,37 +322,33 @@ impl<'a> Groups<'a> {
     }
 
     fn write_group(&mut self, rows: GroupRows) -> Result<(), WriteError> {
-        let descriptor = DESCRIPTOR.as_ref().map_err(|error| ParquetError::General(error.clone()))?;
         let mut chunks = Vec::new();
         let mut base = Base::default();
         let mut group = self.writer.next_row_group()?;
-        for column in ColumnId::all() {
-            let descriptor = descriptor.column(column.index());
+        for (place, column) in self.target.columns.iter().enumerate() {
+            let descriptor = self.schema.column(place);
             let encoded = match column {
-                ColumnId::At => (encode_times(&rows.at, descriptor)?, 0),
+                ColumnId::At => encode_times(&rows.at, descriptor)?,
                 ColumnId::Website => {
                     let (codes, dictionary) = rows.websites();
-                    let values = rows.sites.len();
-                    let encoded = encode_codes(&codes, &dictionary, values, descriptor, &mut self.compressor)?;
-                    (encoded, dictionary.len())
+                    encode_codes(&codes, &dictionary, rows.sites.len(), descriptor, &mut self.compressor)?
                 }
                 _ => {
                     let gathered = gather(self.sources, &rows, column)?;
                     let Gathered { codes, dictionary, values } = &gathered;
-                    let unpacked = dictionary.len();
                     let encoded = encode_codes(codes, dictionary, *values, descriptor, &mut self.compressor)?;
                     if self.digester.is_some() {
-                        base.keep(column, gathered, &encoded.0[..encoded.1.metadata.data_page_offset() as usize])?;
+                        base.keep(column, gathered, &encoded.bytes[..encoded.dictionary_bytes as usize])?;
                     }
-                    (encoded, unpacked)
+                    encoded
                 }
             };
-            let ((bytes, close), unpacked) = encoded;
+            let Encoded { bytes, pages, dictionary_bytes, close } = encoded;
             chunks.push(ChunkMeta {
                 offset: 0,
                 bytes: u32::try_from(bytes.len()).map_err(too_long)?,
-                dictionary_bytes: if column == ColumnId::At { 0 } else { close.metadata.data_page_offset() as u32 },
-                unpacked_bytes: Some(u32::try_from(unpacked).map_err(too_long)?),
+                dictionary_bytes,
+                pages,
                 hash: xxh3_64(&bytes),
             });
             group.append_column(&bytes, close)?;
@@ -679,6 +681,15 @@ impl Dictionary {
     }
 }
 
+/// A column chunk.
+struct Encoded {
+    bytes: Bytes,
+    pages: Vec<PageMeta>,
+    /// How much of it is the dictionary page; 0 when there is none.
+    dictionary_bytes: u32,
+    close: ColumnCloseResult,
+}
+
 /// A column chunk of a dictionary page and pages of codes.
 fn encode_codes(
     codes: &[u32],
@@ -686,13 +697,13 @@ fn encode_codes(
     values: usize,
     descriptor: ColumnDescPtr,
     compressor: &mut zstd::bulk::Compressor<'_>,
-) -> Result<(Bytes, ColumnCloseResult), WriteError> {
+) -> Result<Encoded, WriteError> {
     let mut sink = TrackedWrite::new(Vec::new());
+    let mut noted = Vec::new();
     let mut uncompressed = 0;
-    let mut dictionary_bytes = 0;
-    let mut pages = SerializedPageWriter::new(&mut sink);
+    let mut writer = NotingWriter { inner: SerializedPageWriter::new(&mut sink), pages: &mut noted };
     let mut write = |page: Page, size: usize| -> Result<u64, ParquetError> {
-        let spec = pages.write_page(CompressedPage::new(page, size))?;
+        let spec = writer.write_page(CompressedPage::new(page, size))?;
         uncompressed += spec.uncompressed_size as i64;
         Ok(spec.bytes_written)
     };
@@ -702,7 +713,7 @@ fn encode_codes(
         encoding: Encoding::PLAIN,
         is_sorted: false,
     };
-    dictionary_bytes += write(page, dictionary.len())?;
+    let dictionary_bytes = u32::try_from(write(page, dictionary.len())?).map_err(too_long)?;
     let width = hybrid::width_for(values);
     let mut packed = Vec::new();
     for codes in codes.chunks(PAGE_ROWS) {
@@ -727,7 +738,7 @@ fn encode_codes(
         .set_total_uncompressed_size(uncompressed)
         .set_num_values(codes.len() as i64)
         .set_dictionary_page_offset(Some(0))
-        .set_data_page_offset(dictionary_bytes as i64)
+        .set_data_page_offset(dictionary_bytes.into())
         .build()?;
     let close = ColumnCloseResult {
         bytes_written: bytes.len() as u64,
@@ -737,17 +748,18 @@ fn encode_codes(
         column_index: None,
         offset_index: None,
     };
-    Ok((bytes, close))
+    Ok(Encoded { bytes, pages: noted, dictionary_bytes, close })
 }
 
-fn encode_times(at: &[i64], descriptor: ColumnDescPtr) -> Result<(Bytes, ColumnCloseResult), WriteError> {
+fn encode_times(at: &[i64], descriptor: ColumnDescPtr) -> Result<Encoded, WriteError> {
     let mut sink = TrackedWrite::new(Vec::new());
-    let pages = Box::new(SerializedPageWriter::new(&mut sink));
+    let mut noted = Vec::new();
+    let pages = Box::new(NotingWriter { inner: SerializedPageWriter::new(&mut sink), pages: &mut noted });
     let mut writer = get_typed_column_writer::<Int64Type>(get_column_writer(descriptor, Arc::new(properties()), pages));
     writer.write_batch(at, None, None)?;
     let mut close = writer.close()?;
     // One row group's times are indexed by nothing: the statistics of the chunk are enough.
     close.column_index = None;
     close.offset_index = None;
-    Ok((Bytes::from(sink.into_inner()?), close))
+    Ok(Encoded { bytes: Bytes::from(sink.into_inner()?), pages: noted, dictionary_bytes: 0, close })
 }
