@@ -11,10 +11,12 @@ use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestam
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
     Answer, Budget, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query,
-    QueryError, Question, oracle,
+    Question, oracle,
 };
 
-use crate::{AppendError, AppendOutcome, EventStore, IdempotencyKey, Kept, NewEvent, RETENTION_GRACE_DAYS, Retained};
+use crate::{
+    AppendError, AppendOutcome, ChangeError, EventStore, IdempotencyKey, Kept, NewEvent, RETENTION_GRACE_DAYS, Retained,
+};
 
 /// Opens stores over one set of data and makes their background work happen now.
 pub trait Harness {
@@ -46,6 +48,7 @@ macro_rules! conformance_tests {
             heartbeats_extend_sessions_and_count_nowhere,
             late_events_take_their_place_in_time,
             an_erased_visitor_is_gone,
+            an_exported_visitor_is_whole,
             a_deleted_website_is_gone,
             expired_events_are_gone,
             hidden_events_are_in_no_answer_and_come_back,
@@ -358,6 +361,36 @@ pub fn an_erased_visitor_is_gone(harness: &impl Harness) {
 }
 
 #[doc(hidden)]
+pub fn an_exported_visitor_is_whole(harness: &impl Harness) {
+    let store = harness.open();
+    let mut events = vec![pageview(EPOCH_MS, 1, 1, "/a"), pageview(EPOCH_MS + DAY_MS, 1, 3, "/c")];
+    events[1].dimensions.set(Dimension::Properties, r#"{"plan":"pro"}"#);
+    (events[1].engagement_ms, events[1].scroll_percent) = (7_000, 55);
+    store_all(&store, website(1), &[events[0].clone(), pageview(EPOCH_MS, 2, 2, "/other")]);
+    store_all(&store, website(2), &[pageview(EPOCH_MS, 1, 1, "/elsewhere")]);
+    harness.seal(&store);
+    let mut beat = Event::new(EventKind::Heartbeat, Timestamp::from_millis(EPOCH_MS + 5), VisitorId(1), SessionId(1));
+    beat.engagement_ms = 5_000;
+    store_all(&store, website(1), &[events[1].clone(), beat.clone(), pageview(EPOCH_MS + 9, 2, 2, "/other")]);
+    events.insert(1, beat);
+    let export = |store: &_, site, visitor| {
+        EventStore::visitor_events(store, website(site), VisitorId(visitor), &Budget::unlimited()).expect("an export")
+    };
+    let store = in_every_state(harness, store, |store| {
+        assert_eq!(export(store, 1, 1), events);
+        assert_eq!(export(store, 2, 1).len(), 1);
+        assert_eq!((export(store, 1, 3), export(store, 3, 1)), (Vec::new(), Vec::new()));
+    });
+    let kept = [Kept { website: website(1), since: Some(Timestamp::from_millis(EPOCH_MS + 1)) }];
+    store.retain(&kept, Some(Timestamp::from_millis(EPOCH_MS)), &mut |_| ()).expect("hidden");
+    assert_eq!(export(&store, 1, 1), events[1..], "what is hidden is in no answer");
+    store.erase_visitor(website(1), VisitorId(1)).expect("erased");
+    assert_eq!(export(&store, 1, 1), Vec::new());
+    let budget = Budget::new(std::time::Duration::from_secs(3_600), 100);
+    assert!(store.visitor_events(website(1), VisitorId(2), &budget).is_err(), "memory is bounded");
+}
+
+#[doc(hidden)]
 pub fn a_deleted_website_is_gone(harness: &impl Harness) {
     let keyed = NewEvent {
         idempotency_key: Some(IdempotencyKey([1; 16])),
@@ -379,7 +412,7 @@ pub fn a_deleted_website_is_gone(harness: &impl Harness) {
 ///
 /// # Errors
 /// Those of the store.
-pub fn expire(store: &impl EventStore, website: WebsiteId, before: Timestamp) -> Result<(), QueryError> {
+pub fn expire(store: &impl EventStore, website: WebsiteId, before: Timestamp) -> Result<(), ChangeError> {
     let kept = [Kept { website, since: Some(before) }];
     // A day more, because they may be many.
     for day in 0..=RETENTION_GRACE_DAYS + 1 {

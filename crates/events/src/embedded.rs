@@ -9,24 +9,25 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use zenovay_domain::{Clock, Dimension, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Clock, Dimension, Event, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
 
 use crate::catalog::{self, Named, sync_dir};
 use crate::codec::Record;
+use crate::export::visitor_events;
 use crate::head::Generation;
 use crate::inner::Inner;
 use crate::log::{Log, Opened, Purpose};
 use crate::maintenance::{run_merger, run_sealer};
 use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
-use crate::segment::{Retain, Segment};
+use crate::segment::Segment;
 use crate::state::State;
 use crate::totals::totals;
 use crate::writer::Writer;
 use crate::{
-    AppendError, AppendReceipt, EmbeddedConfig, EventStore, Kept, NewEvent, OpenError, RecentSession, Retained,
-    StoreStats,
+    AppendError, AppendReceipt, ChangeError, EmbeddedConfig, EventStore, Kept, NewEvent, OpenError, RecentSession,
+    Retained, StoreStats,
 };
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments. See
@@ -82,7 +83,7 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// When the segment cannot be written; the head stays as it was and is sealed later.
-    pub fn seal(&self) -> Result<bool, QueryError> {
+    pub fn seal(&self) -> Result<bool, ChangeError> {
         Ok(self.inner.seal()?)
     }
 
@@ -90,7 +91,7 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// When a segment is damaged, or the merged one cannot be written; the segments stay as they were.
-    pub fn merge(&self) -> Result<bool, QueryError> {
+    pub fn merge(&self) -> Result<bool, ChangeError> {
         Ok(self.inner.merge()?)
     }
 
@@ -151,19 +152,28 @@ impl EventStore for EmbeddedStore {
         self.inner.state().segments.iter().filter_map(|segment| segment.damage()).collect()
     }
 
-    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {
-        Ok(self.inner.erase(Retain::WithoutVisitor(website, visitor))?)
+    fn visitor_events(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        budget: &Budget,
+    ) -> Result<Vec<Event>, QueryError> {
+        visitor_events(&self.inner.state(), website, visitor, budget)
     }
 
-    fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError> {
-        Ok(self.inner.erase(Retain::WithoutWebsite(website))?)
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError> {
+        Ok(self.inner.erase(website, Some(visitor))?)
     }
 
-    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn delete_website(&self, website: WebsiteId) -> Result<(), ChangeError> {
+        Ok(self.inner.erase(website, None)?)
+    }
+
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         Ok(self.inner.retain(kept, now, tell)?)
     }
 
-    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         Ok(self.inner.remove_hidden(now, tell)?)
     }
 

@@ -7,6 +7,7 @@ mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod embedded;
+mod export;
 #[cfg(test)]
 mod format_tests;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -39,6 +40,7 @@ pub use ledger::{Kept, RETENTION_GRACE_DAYS, Retained};
 pub use open_error::OpenError;
 pub use repair::{RepairError, Repaired, repair};
 pub use store::{
-    AppendError, AppendOutcome, AppendReceipt, EventStore, IdempotencyKey, NewEvent, RecentSession, StoreStats,
+    AppendError, AppendOutcome, AppendReceipt, ChangeError, EventStore, IdempotencyKey, NewEvent, RecentSession,
+    StoreStats,
 };
 pub use verify::{Verified, verify};

@@ -16,9 +16,10 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use zenovay_query::QueryError;
+use zenovay_domain::{VisitorId, WebsiteId};
 
 use crate::catalog::sync_dir;
+use crate::head::SiteHead;
 use crate::inner::{Inner, WakeSignal};
 use crate::log::CatalogChange;
 use crate::merging::{Size, merge_run};
@@ -27,7 +28,7 @@ use crate::segment::{
     Columns, HeadSource, Origin, Retain, Segment, SegmentMeta, Source, Target, WriteError, file_name, temporary_name,
     write,
 };
-use crate::{AppendError, FaultPoint};
+use crate::{AppendError, ChangeError, FaultPoint};
 
 /// How often the background threads look whether something is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -57,9 +58,16 @@ impl From<io::Error> for MaintenanceError {
     }
 }
 
-impl From<MaintenanceError> for QueryError {
+impl From<MaintenanceError> for ChangeError {
     fn from(error: MaintenanceError) -> Self {
-        Self::Damaged(error.to_string())
+        match error {
+            MaintenanceError::Log(AppendError::DiskFull) => Self::DiskFull,
+            MaintenanceError::Write(WriteError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                Self::DiskFull
+            }
+            error if error.is_of_segments() => Self::Damaged(error.to_string()),
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -196,17 +204,31 @@ impl Inner {
         Ok(true)
     }
 
-    /// Removes what `retain` does not retain from every file, and from the log. Rows that arrive meanwhile may stay. A damaged
+    /// Removes the rows of `visitor` of `website`, or of the whole website, from every file, and from the log. Looks before it
+    /// acts: where there is no such row nothing is sealed, written or forgotten. Rows that arrive meanwhile may stay. A damaged
     /// file stays as it is, and is the error when all others are done.
-    pub(crate) fn erase(&self, retain: Retain<'_>) -> Result<(), MaintenanceError> {
-        let Some(website) = retain.website() else { return Ok(()) };
+    pub(crate) fn erase(&self, website: WebsiteId, visitor: Option<VisitorId>) -> Result<(), MaintenanceError> {
+        let retain = match visitor {
+            Some(visitor) => Retain::WithoutVisitor(website, visitor),
+            None => Retain::WithoutWebsite(website),
+        };
         let _rewriting = self.rewriting.lock();
-        self.seal()?;
+        let mut state = self.state();
+        let has_row = |site: &SiteHead| visitor.is_none_or(|visitor| site.visitors.ids().contains(&visitor.0));
+        let mut is_any =
+            state.generations().filter_map(|generation| generation.site(website)).any(|site| has_row(&site.lock()));
+        if is_any {
+            self.seal()?;
+            state = self.state();
+        }
         let mut damage = None;
-        for segment in &self.state().segments {
+        for segment in &state.segments {
             let removed = match retain.concerns(segment) {
                 Ok(false) => Ok(()),
-                Ok(true) => self.rewrite(std::slice::from_ref(segment), retain, &|| false),
+                Ok(true) => {
+                    is_any = true;
+                    self.rewrite(std::slice::from_ref(segment), retain, &|| false)
+                }
                 Err(error) => Err(WriteError::from(error).into()),
             };
             match removed {
@@ -214,9 +236,11 @@ impl Inner {
                 other => other?,
             }
         }
-        self.views.forget(website);
-        let forget = matches!(retain, Retain::WithoutWebsite(_)).then_some(website);
-        self.queue.run(Task::Scrub { forget })?;
+        if is_any {
+            self.views.forget(website);
+        }
+        // Also without a row: an erasure that died after it had written its files anew is completed.
+        self.queue.run(Task::Scrub { forget: visitor.is_none().then_some(website) })?;
         damage.map_or(Ok(()), Err)
     }
 

@@ -56,6 +56,21 @@ pub enum AppendError {
     ShuttingDown,
 }
 
+/// Why stored events were not changed, or not all of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// Stored data that would have to be read for it is damaged. What is not in damaged files is done. The string names the
+    /// file, for the log and for who runs the server.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// The disk is full. Try again when there is space.
+    #[error("the disk is full")]
+    DiskFull,
+    /// It cannot be written: the log or a file failed, or the store is shutting down.
+    #[error("the event store cannot be changed: {0}")]
+    Unavailable(String),
+}
+
 /// The answer to an append, when it comes. Outcomes stand in the order of the events.
 pub type AppendReceipt = oneshot::Receiver<Result<Vec<AppendOutcome>, AppendError>>;
 
@@ -101,18 +116,26 @@ pub trait EventStore: Send + Sync {
     /// rows are damaged are left out: they begin anew, which harms less than a server that does not start.
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession>;
 
-    /// Removes every event of `visitor` of `website` with its texts, also from files. Returns when it is in no answer
-    /// and no file.
+    /// The events and heartbeats of `visitor` of `website` that are not hidden, in the order of time. The heartbeats of a
+    /// session may be one, with their sum. Blocks.
     ///
     /// # Errors
-    /// When stored data is damaged or cannot be rewritten; what can be removed is.
-    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError>;
+    /// As [`EventStore::query`].
+    fn visitor_events(&self, website: WebsiteId, visitor: VisitorId, budget: &Budget)
+    -> Result<Vec<Event>, QueryError>;
+
+    /// Removes every event of `visitor` of `website` with its strings, also from files. Returns when it is in no answer
+    /// and no file. What has no event of the visitor is not touched.
+    ///
+    /// # Errors
+    /// [`ChangeError`]; what can be removed is.
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError>;
 
     /// Removes every event of `website`, also from files.
     ///
     /// # Errors
     /// As [`EventStore::erase_visitor`].
-    fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError>;
+    fn delete_website(&self, website: WebsiteId) -> Result<(), ChangeError>;
 
     /// Hides what each of `kept` keeps no longer, and shows again what it keeps longer than before; websites that are not
     /// among them stay as they are. Hidden events are in no answer and no session, as if they were removed. `now` is the time
@@ -120,14 +143,14 @@ pub trait EventStore: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be made durable; then nothing was done.
-    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError>;
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError>;
 
     /// Removes from files what has been hidden for [`crate::RETENTION_GRACE_DAYS`] days; more than a tenth of a website only when
     /// that was due the day before already. Does nothing when nothing is due. `now` is the time of a clock that is believed.
     ///
     /// # Errors
     /// When files cannot be rewritten. What is in a damaged file stays, without an error.
-    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError>;
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError>;
 
     /// The time of the newest event, hidden or not; `None` when there is none.
     fn newest(&self) -> Option<Timestamp>;

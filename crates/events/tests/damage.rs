@@ -178,7 +178,7 @@ fn what_is_not_damaged_is_erased() {
     let store = open(dir.path());
     assert_eq!(store.stats().damaged_segments, 1, "a missing file is seen at the start");
     let rows = store.stats().segment_rows;
-    assert!(matches!(store.erase_visitor(website(1), VisitorId(3)), Err(QueryError::Damaged(_))));
+    assert!(matches!(store.erase_visitor(website(1), VisitorId(3)), Err(zenovay_events::ChangeError::Damaged(_))));
     assert_eq!(store.stats().segment_rows, rows - 2);
     store_all(&store, website(2), &[numbered(1)]);
     assert_eq!(totals(&store, website(2)).pageviews, 1);

@@ -8,13 +8,15 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{expire, pageview, store_all, values, website};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
-use zenovay_query::QueryError;
+use zenovay_events::{
+    ChangeError, EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, Kept, Observer, RETENTION_GRACE_DAYS,
+};
 
 use common::{copy_dir, segment_files};
 
@@ -76,7 +78,7 @@ fn fill(store: &EmbeddedStore) {
 /// What a store can be told to remove from website 1, and which visits stay.
 struct Removal {
     name: &'static str,
-    run: fn(&EmbeddedStore) -> Result<(), QueryError>,
+    run: fn(&EmbeddedStore) -> Result<(), ChangeError>,
     stays: fn(i64) -> bool,
 }
 
@@ -211,4 +213,50 @@ fn an_erasure_that_died_leaves_no_trace_when_it_is_done_again() {
             assert_eq!(traces(dir.path()), 0, "{point:?} after {passes}, opened again");
         }
     }
+}
+
+/// Counts what was written for segments.
+#[derive(Default)]
+struct Count {
+    sealed: AtomicU64,
+}
+
+impl Observer for Count {
+    fn sealed(&self, _: u64, _: Duration) {
+        self.sealed.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Sabotage: seal in `Inner::erase` before it looks, forget the view when nothing was removed, or seal in `remove_hidden`.
+#[test]
+fn where_nothing_is_due_nothing_is_sealed_and_no_view_is_dropped() {
+    let dir = TempDir::new().unwrap();
+    let count = Arc::new(Count::default());
+    let config = EmbeddedConfig { observer: Some(count.clone()), merge_fan_in: 99, ..EmbeddedConfig::new(dir.path()) };
+    let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)))).unwrap();
+    fill(&store);
+    assert_eq!((pages(&store, 1), pages(&store, 2)), (once(|_| true), once(|_| true)));
+    let before = (store.stats(), segment_files(dir.path()), count.sealed.load(Ordering::SeqCst));
+    assert!(before.0.cache_bytes > 0 && before.0.head_rows > 0 && before.2 == 3);
+
+    // As a server does it: each minute for every website of which everything is kept, or nothing is old enough.
+    for day in 0..RETENTION_GRACE_DAYS * 2 {
+        let now = Timestamp::from_millis(NOW_MS + day * 86_400_000);
+        for since in [None, Some(visit(0).at)] {
+            let kept = [1, 2, 3].map(|site| Kept { website: website(site), since });
+            store.retain(&kept, Some(now), &mut |told| panic!("{told:?}")).unwrap();
+            store.remove_hidden(now, &mut |told| panic!("{told:?}")).unwrap();
+        }
+    }
+    store.erase_visitor(website(1), VisitorId(0xdead)).unwrap();
+    store.erase_visitor(website(3), VISITOR).unwrap();
+    store.delete_website(website(3)).unwrap();
+    let after = (store.stats(), segment_files(dir.path()), count.sealed.load(Ordering::SeqCst));
+    assert_eq!(after, before);
+
+    // What is due is done, and only there.
+    store.erase_visitor(website(2), VISITOR).unwrap();
+    assert_eq!(count.sealed.load(Ordering::SeqCst), 4);
+    assert_eq!(pages(&store, 2), once(|number| visit(number).visitor != VISITOR));
+    assert_eq!(pages(&store, 1), once(|_| true));
 }

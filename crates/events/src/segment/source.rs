@@ -207,14 +207,6 @@ pub(crate) enum Retain<'a> {
 }
 
 impl Retain<'_> {
-    /// The one website that loses rows; `None` for none or several.
-    pub(crate) fn website(self) -> Option<WebsiteId> {
-        match self {
-            Self::All | Self::Since(_) => None,
-            Self::WithoutVisitor(website, _) | Self::WithoutWebsite(website) => Some(website),
-        }
-    }
-
     /// Whether a segment has rows that would go. Reads the visitors of a row group when it has to.
     pub(crate) fn concerns(self, segment: &Segment) -> Result<bool, SegmentError> {
         let ranges_of = |website| super::ranges_of(&segment.meta.sites, website);
