@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan, PlanTable, TeamId, Timestamp};
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
-use zenovay_query::QueryError;
 use zenovay_store::{DroppedAgentStore, DroppedHits, StoreError, TeamStore, WebsiteStore};
 
+use crate::keepers::{KeeperError, Keepers};
 use crate::state::AppState;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_secs(5);
 const DELETION_INTERVAL: Duration = Duration::from_secs(30);
 /// How often events are looked for that plans keep no longer, or keep again.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
-/// How often hidden events are looked for whose time is over.
+/// How often hidden events, and counts of dropped bots, are looked for whose time is over.
 const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// A task that failed; it is tried again the next time.
@@ -32,7 +32,7 @@ enum TaskError {
     #[error(transparent)]
     Metadata(#[from] StoreError),
     #[error(transparent)]
-    Events(#[from] QueryError),
+    Keeper(#[from] KeeperError),
     #[error(transparent)]
     Salts(#[from] std::io::Error),
 }
@@ -54,22 +54,21 @@ impl Maintenance {
             let mut deletion = Due::now(DELETION_INTERVAL);
             let (mut retention, mut removal) = (Due::now(RETENTION_INTERVAL), Due::now(REMOVAL_INTERVAL));
             let mut watch = ClockWatch::default();
+            let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
             loop {
                 state.metrics.upkeep();
                 report("folded strings", note_folded(&state));
                 watch.look(&clock);
                 report("salts", state.ingest.rotate_salts(clock.reading().steady).map_err(TaskError::from));
                 if deletion.is_due() {
-                    report("deleted websites", delete_websites(&state));
+                    report("deleted websites", delete_websites(&state, &keepers));
                 }
                 if retention.is_due() {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
-                    report("retention", hide(&state, &clock));
-                    let forgotten = state.store.count_dropped_agents(&[], state.clock.now());
-                    report("dropped bots", forgotten.map_err(TaskError::from));
+                    report("retention", hide(&state, &keepers, &clock));
                 }
                 if removal.is_due() {
-                    report("removal of hidden events", remove_hidden(&state, &clock));
+                    report("removal of what is old", remove_old(&keepers, &clock));
                 }
                 let ends = stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
                 report("dropped bots", keep_dropped_agents(&state));
@@ -155,12 +154,12 @@ fn keep_dropped_agents(state: &AppState) -> Result<(), TaskError> {
     })
 }
 
-/// Removes the events of websites that were deleted, by any process.
-fn delete_websites(state: &AppState) -> Result<(), TaskError> {
+/// Removes what is kept of websites that were deleted, by any process.
+fn delete_websites(state: &AppState, keepers: &Keepers) -> Result<(), TaskError> {
     let mut failed = Ok(());
     for id in state.store.deleted_websites()? {
         // The damage of one website keeps no other from being removed.
-        if let Err(error) = state.events.delete_website(id) {
+        if let Err(error) = keepers.delete_website(id) {
             tracing::warn!(website = %id, %error, "events of a deleted website stay");
             failed = Err(error.into());
             continue;
@@ -199,7 +198,7 @@ impl ClockWatch {
 
 /// Hides events that are older than the plan of their team keeps, and shows again what it keeps longer than before. By a
 /// clock that is not believed nothing is hidden.
-fn hide(state: &AppState, clock: &GuardedClock) -> Result<(), TaskError> {
+fn hide(state: &AppState, keepers: &Keepers, clock: &GuardedClock) -> Result<(), TaskError> {
     let reading = clock.reading();
     let known = if reading.trusted { Some(reading.now) } else { clock.memory().trusted_at };
     let Some(known) = known else { return Ok(()) };
@@ -214,14 +213,14 @@ fn hide(state: &AppState, clock: &GuardedClock) -> Result<(), TaskError> {
         })
         .collect();
     let believed = reading.trusted.then_some(reading.now);
-    Ok(state.events.retain(&kept, believed, &mut |what| tell(what, known))?)
+    Ok(keepers.retain(&kept, believed, &mut |what| tell(what, known))?)
 }
 
-/// Removes what has been hidden for long enough.
-fn remove_hidden(state: &AppState, clock: &GuardedClock) -> Result<(), TaskError> {
+/// Removes what has been hidden for long enough, and what is kept for a time of its own.
+fn remove_old(keepers: &Keepers, clock: &GuardedClock) -> Result<(), TaskError> {
     let reading = clock.reading();
     if reading.trusted {
-        state.events.remove_hidden(reading.now, &mut |what| tell(what, reading.now))?;
+        keepers.remove_old(reading.now, &mut |what| tell(what, reading.now))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -19,6 +20,7 @@ use zenovay_store::{SqliteStore, StoreError};
 
 use crate::bootstrap;
 use crate::config::Config;
+use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::http;
 use crate::http::connection::{self, Connections};
@@ -181,6 +183,7 @@ pub fn run(
     stores.lock.note_url(&url)?;
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
+    let control = start_control(config, &state);
     if !http::assets::are_built() {
         tracing::warn!("built without z.js: run `just assets` and build again");
     }
@@ -206,10 +209,20 @@ pub fn run(
     });
 
     // The workers are gone: nobody appends any more, and everything that was answered is durable.
+    if let Some(control) = control {
+        control.stop();
+    }
     maintenance.stop();
     stores.events.shutdown();
     tracing::info!("stopped");
     Ok(served?)
+}
+
+/// Where the machine gives no socket the server does without: only the commands that need it fail.
+fn start_control(config: &Config, state: &Arc<AppState>) -> Option<Control> {
+    let query_time = Duration::from_secs(config.query_timeout_seconds.get());
+    let started = Control::start(&config.data_dir, Arc::clone(state), query_time, config.query_memory_bytes());
+    started.inspect_err(|error| tracing::warn!(%error, "no command on visitors can be answered")).ok()
 }
 
 fn pipeline(config: &Config, clock: &GuardedClock) -> Result<Pipeline, ServeError> {

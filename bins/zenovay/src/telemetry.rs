@@ -237,6 +237,8 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         MetricKind::Counter,
         "Removals that waited for a day because they were more than a tenth of a website.",
     ),
+    ("zenovay_visitor_erasures_total", MetricKind::Counter, "Visitors erased on request."),
+    ("zenovay_visitor_exports_total", MetricKind::Counter, "Visitors exported on request."),
     ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),
     ("zenovay_head_rows", MetricKind::Gauge, "Events and heartbeats in memory that are not in a segment file yet."),
     ("zenovay_segments", MetricKind::Gauge, "Segment files."),

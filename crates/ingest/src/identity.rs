@@ -272,6 +272,11 @@ impl VisitorHasher {
         Ok(self.keys.load())
     }
 
+    /// The visitor who is known to `site` by `client_id`, an id that its client sent.
+    pub fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
+        self.names().known_visitor(site, client_id)
+    }
+
     /// The names that the installation gives.
     pub(crate) fn names(&self) -> Names {
         Names(self.keys.load())

@@ -106,6 +106,11 @@ impl Pipeline {
         self.hasher.rotate(now)
     }
 
+    /// The visitor who is known to `site` by `client_id`, an id that its client sent.
+    pub fn known_visitor(&self, site: WebsiteId, client_id: &str) -> VisitorId {
+        self.hasher.known_visitor(site, client_id)
+    }
+
     /// `POST /e/:code`: the event of a page or server, from its body, decoded by [`crate::decode_body`].
     ///
     /// # Errors

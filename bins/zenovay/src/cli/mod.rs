@@ -11,6 +11,7 @@ mod password;
 mod repair;
 mod team;
 mod user;
+mod visitor;
 mod website;
 
 use clap::{Args, Parser, Subcommand};
@@ -53,6 +54,9 @@ enum Command {
     /// Create, list, change, show and delete websites.
     #[command(subcommand)]
     Website(website::Command),
+    /// Erase visitors, or print what is stored of one.
+    #[command(subcommand)]
+    Visitor(visitor::Command),
     /// Create, list, change and revoke API keys.
     #[command(subcommand)]
     Key(key::Command),
@@ -124,6 +128,7 @@ impl Cli {
             Command::User(command) => user::run(command, &config, output),
             Command::Team(command) => team::run(command, &config, output),
             Command::Website(command) => website::run(command, &config, output),
+            Command::Visitor(command) => visitor::run(command, &config, output),
             Command::Key(command) => key::run(command, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),

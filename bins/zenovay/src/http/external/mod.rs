@@ -4,4 +4,5 @@
 pub mod analytics;
 pub mod pending;
 pub mod usage;
+pub mod visitors;
 pub mod websites;

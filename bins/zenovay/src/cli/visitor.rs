@@ -1,0 +1,100 @@
+//! `zenovay visitor`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+use zenovay_domain::WebsiteId;
+use zenovay_ingest::VisitorHasher;
+use zenovay_query::Budget;
+
+use super::context;
+use super::output::{Failure, Output};
+use crate::config::Config;
+use crate::control::{self, Answer, Request};
+use crate::data_dir::DataDirError;
+use crate::keepers::Keepers;
+use crate::runtime::{ServeError, Stores};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Remove everything that is stored of visitors, also from files. Returns when it is gone.
+    Erase {
+        #[command(flatten)]
+        website: Website,
+        /// The visitors: ids as answers have them (16 hexadecimal digits), or as the website sent them. An id that the website
+        /// sent and that looks like one of ours is written `client:ID`.
+        #[arg(required = true, value_name = "VISITOR_ID")]
+        visitors: Vec<String>,
+        /// Confirm; this cannot be undone.
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+    /// Print everything that is stored of a visitor, as JSON: `user`, `sessions`, `pageviews`, `events`.
+    Export {
+        #[command(flatten)]
+        website: Website,
+        /// The visitor, named as for `erase`.
+        #[arg(value_name = "VISITOR_ID")]
+        visitor: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Website {
+    /// The website.
+    #[arg(value_name = "WEBSITE")]
+    id: WebsiteId,
+}
+
+pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
+    match command {
+        Command::Erase { website, visitors, yes: _ } => {
+            let count = visitors.len();
+            let result = ask(config, website.id, Request::Erase { website: website.id, visitors })?;
+            let visitors = if count == 1 { "1 visitor".to_owned() } else { format!("{count} visitors") };
+            output.result(&result, || format!("{visitors} erased\n"));
+        }
+        Command::Export { website, visitor } => {
+            let result = ask(config, website.id, Request::Export { website: website.id, visitor })?;
+            // A document either way.
+            output.result(&result, || format!("{result:#}\n"));
+        }
+    }
+    Ok(())
+}
+
+/// Lets the server that runs on the data directory do what `request` asks for, or does it when none runs.
+fn ask(config: &Config, website: WebsiteId, request: Request) -> Result<Value, Failure> {
+    context::website(&context::open(config)?, website)?;
+    let answer = match Stores::open(config) {
+        Ok(stores) => alone(config, &stores, &request)?,
+        Err(ServeError::DataDir(DataDirError::Held(_))) => {
+            let asked = control::ask(&config.data_dir, &request);
+            asked.map_err(|error| {
+                let directory = config.data_dir.display();
+                Failure::new(format_args!(
+                    "the server that runs on {directory} did not answer ({error}): try again, or stop it first"
+                ))
+            })?
+        }
+        Err(error) => return Err(Failure::new(error)),
+    };
+    match answer {
+        Answer::Done(result) => Ok(result),
+        Answer::Failed(why) => Err(Failure::new(why)),
+    }
+}
+
+fn alone(config: &Config, stores: &Stores, request: &Request) -> Result<Answer, Failure> {
+    let keepers = Keepers::new(Arc::clone(&stores.metadata), stores.events.clone());
+    let budget = Budget::new(Duration::from_secs(config.query_timeout_seconds.get()), config.query_memory_bytes());
+    let now = zenovay_domain::Clock::reading(&*stores.clock).steady;
+    let hasher = VisitorHasher::open(&config.data_dir, now, StdRng::from_rng(&mut rand::rng()));
+    let hasher = hasher.map_err(|error| Failure::new(ServeError::Salts(error)))?;
+    let known = |website, sent: &str| hasher.known_visitor(website, sent);
+    Ok(control::answer(request, &keepers, &budget, &known))
+}

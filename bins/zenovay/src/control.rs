@@ -1,0 +1,190 @@
+//! How a command reaches the server that holds the data directory: a socket in it, which only the owner of the directory can
+//! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zenovay_domain::{VisitorId, WebsiteId};
+use zenovay_query::Budget;
+
+use crate::http::external::visitors::VisitorExport;
+use crate::keepers::{KeeperError, Keepers};
+use crate::state::AppState;
+use crate::visitors::{self, VisitorName};
+
+/// The name of the socket.
+pub const SOCKET: &str = "zenovay.sock";
+/// No request is longer.
+const REQUEST_BYTES_MAX: u64 = 1 << 20;
+/// How long a command may take to send its request, and to take each part of its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A longer path cannot be given to the kernel.
+const PATH_BYTES_MAX: usize = 100;
+
+/// What a command asks for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// To erase visitors.
+    Erase {
+        /// Of which website.
+        website: WebsiteId,
+        /// As people name them, see [`VisitorName`].
+        visitors: Vec<String>,
+    },
+    /// To export a visitor.
+    Export {
+        /// Of which website.
+        website: WebsiteId,
+        /// As people name one.
+        visitor: String,
+    },
+}
+
+/// What it hears.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It is done, with this result.
+    Done(Value),
+    /// It is not, in words.
+    Failed(String),
+}
+
+/// Does what `request` asks for. `known` gives the id of a visitor by the one that a client sent.
+pub fn answer(
+    request: &Request,
+    keepers: &Keepers,
+    budget: &Budget,
+    known: &dyn Fn(WebsiteId, &str) -> VisitorId,
+) -> Answer {
+    const BY: &str = "command";
+    let named = |website, visitor: &str| {
+        let parsed = VisitorName::parse(visitor).ok_or_else(|| "the id of a visitor is empty".to_owned());
+        parsed.map(|parsed| parsed.id(|sent| known(website, sent)))
+    };
+    let words = |error: KeeperError| error.to_string();
+    let done = match request {
+        Request::Erase { website, visitors } => visitors
+            .iter()
+            .map(|visitor| {
+                let id = named(*website, visitor)?;
+                visitors::erase(keepers, *website, id, BY).map_err(words)?;
+                Ok(Value::from(id.to_string()))
+            })
+            .collect::<Result<Vec<Value>, String>>()
+            .map(|erased| serde_json::json!({ "website_id": website, "erased": erased })),
+        Request::Export { website, visitor } => named(*website, visitor).and_then(|id| {
+            let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
+            serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())
+        }),
+    };
+    done.map_or_else(Answer::Failed, Answer::Done)
+}
+
+/// A path by which the socket in `directory` can be used, and what must stay open for it: the kernel takes short paths only.
+fn socket_path(directory: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    let path = directory.join(SOCKET);
+    if path.as_os_str().len() <= PATH_BYTES_MAX {
+        return Ok((path, None));
+    }
+    let opened = File::open(directory)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())).join(SOCKET);
+    Ok((path, Some(opened)))
+}
+
+/// Asks the server that holds `directory`, and waits for its answer.
+///
+/// # Errors
+/// When it does not answer: what was asked for may be done, or not.
+pub fn ask(directory: &Path, request: &Request) -> io::Result<Answer> {
+    let (path, _opened) = socket_path(directory)?;
+    let mut stream = UnixStream::connect(path)?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(serde_json::from_slice(&answer)?)
+}
+
+/// The thread that answers.
+pub struct Control {
+    path: PathBuf,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    _opened: Option<File>,
+}
+
+impl Control {
+    /// Listens in `directory`, which this process holds.
+    ///
+    /// # Errors
+    /// When the machine gives no socket or no thread.
+    pub fn start(
+        directory: &Path,
+        state: Arc<AppState>,
+        query_time: Duration,
+        memory_bytes: usize,
+    ) -> io::Result<Self> {
+        let (path, opened) = socket_path(directory)?;
+        // What a server that was killed left behind.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let is_stopping = Arc::clone(&stopping);
+        let work = move || {
+            for stream in listener.incoming() {
+                if is_stopping.load(Ordering::Relaxed) {
+                    return;
+                }
+                let budget = Budget::new(query_time, memory_bytes);
+                // A command that went away, or sent nothing that can be read, is told nothing.
+                if let Err(error) = stream.and_then(|stream| serve(&stream, &state, &budget)) {
+                    tracing::warn!(%error, "a command on {SOCKET} was not answered");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(work)?;
+        Ok(Self { path, stopping, thread, _opened: opened })
+    }
+
+    /// Finishes what is being done and ends the thread.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // Wakes the thread; it cannot be woken only when it has ended.
+        let _ = UnixStream::connect(&self.path);
+        if self.thread.join().is_err() {
+            tracing::error!("{SOCKET} was not answered any more");
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(%error, "{SOCKET} cannot be removed; the next server does");
+        }
+    }
+}
+
+fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    let request: Request = serde_json::from_slice(&line)?;
+    let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+    let known = |website, sent: &str| state.ingest.known_visitor(website, sent);
+    let answer = answer(&request, &keepers, budget, &known);
+    stream.write_all(&serde_json::to_vec(&answer)?)
+}

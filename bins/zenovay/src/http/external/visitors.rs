@@ -1,0 +1,153 @@
+//! `DELETE /websites/:websiteId/visitors/:visitor` and `GET /websites/:websiteId/visitors/:visitor/export`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
+
+use crate::http::values::{Id, Instant};
+use crate::keepers::VisitorData;
+
+/// Everything that is stored of one visitor.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VisitorExport {
+    /// Who.
+    user: ExportedUser,
+    /// The visits, the earliest first.
+    sessions: Vec<ExportedSession>,
+    /// The pageviews, the earliest first.
+    pageviews: Vec<ExportedEvent>,
+    /// All other events, heartbeats among them, the earliest first.
+    events: Vec<ExportedEvent>,
+}
+
+/// A visitor.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedUser {
+    /// The id that other answers have.
+    #[schema(examples("5f2d0c9b7a416e38"))]
+    id: String,
+    /// Of which website.
+    website_id: Id,
+    /// The time of the first event; null without events.
+    #[schema(required = true)]
+    first_seen_at: Option<Instant>,
+    /// The time of the last activity; null without events.
+    #[schema(required = true)]
+    last_seen_at: Option<Instant>,
+}
+
+/// A visit.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedSession {
+    /// Its id.
+    #[schema(examples("00c3a1f95be2d874"))]
+    id: String,
+    /// The time of its first event or heartbeat.
+    began_at: Instant,
+    /// The time of its last.
+    last_at: Instant,
+    /// How many pages were viewed.
+    #[schema(examples(3))]
+    pageviews: u64,
+    /// How many other events there were, without heartbeats.
+    #[schema(examples(1))]
+    events: u64,
+}
+
+/// An event.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedEvent {
+    /// What happened.
+    #[serde(rename = "type")]
+    #[schema(examples("pageview"))]
+    kind: String,
+    /// When.
+    occurred_at: Instant,
+    /// In which visit.
+    #[schema(examples("00c3a1f95be2d874"))]
+    session_id: String,
+    /// For how long the page was used, in seconds.
+    #[schema(examples(12.5))]
+    engagement_seconds: f64,
+    /// How far the page was scrolled, in percent.
+    #[schema(examples(80), maximum = 100)]
+    scroll_percent: u8,
+    /// Whether the visitor was recognised without anything stored in the browser.
+    cookieless: bool,
+    /// Whether the browser asked not to be tracked.
+    gpc_opted_out: bool,
+    /// Whether a server sent it.
+    server_sent: bool,
+    /// What else is stored of it, by name: `page`, `referrer`, `country` … What there is nothing of is left out.
+    values: BTreeMap<&'static str, String>,
+    /// The properties that were sent with it.
+    #[schema(value_type = Object)]
+    properties: Value,
+}
+
+impl VisitorExport {
+    /// The document of `visitor`.
+    pub fn new(website: WebsiteId, visitor: VisitorId, data: &VisitorData) -> Self {
+        let (first, last) = (data.events.first(), data.events.last());
+        let (pageviews, events): (Vec<&Event>, Vec<&Event>) =
+            data.events.iter().partition(|event| event.kind == EventKind::Pageview);
+        Self {
+            user: ExportedUser {
+                id: visitor.to_string(),
+                website_id: website.into(),
+                first_seen_at: first.map(|event| Instant(event.at)),
+                last_seen_at: last.map(|event| Instant(event.at)),
+            },
+            sessions: sessions(&data.events),
+            pageviews: pageviews.into_iter().map(ExportedEvent::new).collect(),
+            events: events.into_iter().map(ExportedEvent::new).collect(),
+        }
+    }
+}
+
+/// The visits of `events`, which are in the order of time.
+fn sessions(events: &[Event]) -> Vec<ExportedSession> {
+    let mut places: BTreeMap<SessionId, usize> = BTreeMap::new();
+    let mut sessions: Vec<ExportedSession> = Vec::new();
+    for event in events {
+        let place = *places.entry(event.session).or_insert_with(|| {
+            sessions.push(ExportedSession::begun(event.session, event.at));
+            sessions.len() - 1
+        });
+        if let Some(session) = sessions.get_mut(place) {
+            session.last_at = Instant(event.at);
+            session.pageviews += u64::from(event.kind == EventKind::Pageview);
+            session.events += u64::from(event.kind.is_event() && event.kind != EventKind::Pageview);
+        }
+    }
+    sessions
+}
+
+impl ExportedSession {
+    fn begun(id: SessionId, at: Timestamp) -> Self {
+        Self { id: id.to_string(), began_at: Instant(at), last_at: Instant(at), pageviews: 0, events: 0 }
+    }
+}
+
+impl ExportedEvent {
+    fn new(event: &Event) -> Self {
+        let values = event.dimensions.iter().filter(|(dimension, _)| *dimension != Dimension::Properties);
+        let properties = serde_json::from_str(event.dimensions.get(Dimension::Properties));
+        Self {
+            kind: event.kind.as_str().to_owned(),
+            occurred_at: Instant(event.at),
+            session_id: event.session.to_string(),
+            engagement_seconds: f64::from(event.engagement_ms) / 1_000.0,
+            scroll_percent: event.scroll_percent,
+            cookieless: event.flags.contains(EventFlags::COOKIELESS),
+            gpc_opted_out: event.flags.contains(EventFlags::GPC_OPTED_OUT),
+            server_sent: event.flags.contains(EventFlags::SERVER_SENT),
+            values: values.map(|(dimension, value)| (dimension.as_str(), value.to_owned())).collect(),
+            // Without properties there is nothing to read.
+            properties: properties.unwrap_or_else(|_| Value::Object(serde_json::Map::new())),
+        }
+    }
+}

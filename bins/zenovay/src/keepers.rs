@@ -1,0 +1,245 @@
+//! Everything that keeps data of websites and their visitors, as one list. Retention, the erasure and the export of a visitor,
+//! and the deletion of a website walk it, so that what keeps a new kind of data has to say what each of them does with it.
+//!
+//! Each keeper names the places it answers for. A test compares them with the tables, the kinds of records and the files that
+//! there are (`tests/keepers.rs`): a place that nobody answers for fails it.
+
+use std::sync::Arc;
+
+use zenovay_domain::{Event, Timestamp, VisitorId, WebsiteId};
+use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
+use zenovay_query::{Budget, QueryError};
+use zenovay_store::{DroppedAgentStore, SqliteStore, StoreError};
+
+/// Where data of a website or a visitor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A table of `zenovay.db`.
+    Table(&'static str),
+    /// A table of `events.db`.
+    EventTable(&'static str),
+    /// A kind of record, in the log and wherever it goes from there.
+    Records(RecordKind),
+    /// Files and folders of the data directory whose names begin so.
+    Files(&'static str),
+}
+
+/// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, and
+/// `salts`, the secrets that visitors are named with, which are destroyed day by day.
+pub const FILES_WITHOUT_DATA: [&str; 3] = ["zenovay.lock", crate::control::SOCKET, "salts"];
+
+/// Why a keeper could not do what it was told to; it did as much as it could.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The metadata cannot be read or written.
+    #[error(transparent)]
+    Metadata(#[from] StoreError),
+    /// Events cannot be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Events cannot be changed.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+/// Hears what retention did.
+pub type Tell<'a> = &'a mut dyn FnMut(Retained);
+
+/// All that is kept of one visitor.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VisitorData {
+    /// Events and heartbeats in the order of time.
+    pub events: Vec<Event>,
+}
+
+/// Something that keeps data of websites and their visitors.
+pub trait Keeper: Send + Sync {
+    /// The places it answers for.
+    fn places(&self) -> &'static [Place];
+
+    /// Hides what each of `kept` keeps no longer, and shows again what it keeps longer than before. `now` is the time of a
+    /// clock that is believed; without it nothing is hidden. Where nothing is due it does nothing.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: Tell<'_>) -> Result<(), KeeperError>;
+
+    /// Removes what was hidden for long enough, and what is kept for a time of its own that is over, by a clock that is
+    /// believed. Where nothing is due it does nothing.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    fn remove_old(&self, now: Timestamp, tell: Tell<'_>) -> Result<(), KeeperError>;
+
+    /// Removes everything of one visitor.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError>;
+
+    /// Removes everything of a website, whose row in the metadata is gone.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    fn delete_website(&self, website: WebsiteId) -> Result<(), KeeperError>;
+
+    /// Adds what is kept of one visitor to `data`, without what is hidden.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    fn export_visitor(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        budget: &Budget,
+        data: &mut VisitorData,
+    ) -> Result<(), KeeperError>;
+}
+
+/// The event store.
+struct Events(Arc<dyn EventStore>);
+
+impl Keeper for Events {
+    fn places(&self) -> &'static [Place] {
+        &[
+            Place::Records(RecordKind::Events),
+            Place::EventTable("idempotency"),
+            Place::EventTable("retention"),
+            Place::Files("events.db"),
+            Place::Files("segments"),
+        ]
+    }
+
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(self.0.retain(kept, now, tell)?)
+    }
+
+    fn remove_old(&self, now: Timestamp, tell: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(self.0.remove_hidden(now, tell)?)
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        Ok(self.0.erase_visitor(website, visitor)?)
+    }
+
+    fn delete_website(&self, website: WebsiteId) -> Result<(), KeeperError> {
+        Ok(self.0.delete_website(website)?)
+    }
+
+    fn export_visitor(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        budget: &Budget,
+        data: &mut VisitorData,
+    ) -> Result<(), KeeperError> {
+        data.events.extend(self.0.visitor_events(website, visitor, budget)?);
+        Ok(())
+    }
+}
+
+/// The metadata. What it counts of a website has no visitor, and goes with the row of the website.
+struct Metadata(Arc<SqliteStore>);
+
+impl Keeper for Metadata {
+    fn places(&self) -> &'static [Place] {
+        &[
+            Place::Table("deleted_websites"),
+            Place::Table("dropped_agents"),
+            Place::Table("folded_strings"),
+            Place::Files("zenovay.db"),
+        ]
+    }
+
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn remove_old(&self, now: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        // To count nothing forgets what was counted too long ago.
+        Ok(self.0.count_dropped_agents(&[], now)?)
+    }
+
+    fn erase_visitor(&self, _: WebsiteId, _: VisitorId) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn delete_website(&self, _: WebsiteId) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn export_visitor(&self, _: WebsiteId, _: VisitorId, _: &Budget, _: &mut VisitorData) -> Result<(), KeeperError> {
+        Ok(())
+    }
+}
+
+/// All keepers.
+pub struct Keepers(Vec<Box<dyn Keeper>>);
+
+impl Keepers {
+    /// The list. What keeps a new kind of data is added here.
+    pub fn new(metadata: Arc<SqliteStore>, events: Arc<dyn EventStore>) -> Self {
+        Self(vec![Box::new(Events(events)), Box::new(Metadata(metadata))])
+    }
+
+    /// The places that are answered for.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        self.0.iter().flat_map(|keeper| keeper.places()).copied()
+    }
+
+    /// [`Keeper::retain`] of all.
+    ///
+    /// # Errors
+    /// The first error, when all others did their part.
+    pub fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: Tell<'_>) -> Result<(), KeeperError> {
+        self.each(|keeper| keeper.retain(kept, now, &mut *tell))
+    }
+
+    /// [`Keeper::remove_old`] of all.
+    ///
+    /// # Errors
+    /// As [`Keepers::retain`].
+    pub fn remove_old(&self, now: Timestamp, tell: Tell<'_>) -> Result<(), KeeperError> {
+        self.each(|keeper| keeper.remove_old(now, &mut *tell))
+    }
+
+    /// [`Keeper::erase_visitor`] of all.
+    ///
+    /// # Errors
+    /// As [`Keepers::retain`].
+    pub fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        self.each(|keeper| keeper.erase_visitor(website, visitor))
+    }
+
+    /// [`Keeper::delete_website`] of all.
+    ///
+    /// # Errors
+    /// As [`Keepers::retain`].
+    pub fn delete_website(&self, website: WebsiteId) -> Result<(), KeeperError> {
+        self.each(|keeper| keeper.delete_website(website))
+    }
+
+    /// What all keep of one visitor.
+    ///
+    /// # Errors
+    /// [`KeeperError`]: never a part of it.
+    pub fn export_visitor(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        budget: &Budget,
+    ) -> Result<VisitorData, KeeperError> {
+        let mut data = VisitorData::default();
+        for keeper in &self.0 {
+            keeper.export_visitor(website, visitor, budget, &mut data)?;
+        }
+        Ok(data)
+    }
+
+    fn each(&self, mut step: impl FnMut(&dyn Keeper) -> Result<(), KeeperError>) -> Result<(), KeeperError> {
+        self.0.iter().fold(Ok(()), |first, keeper| {
+            let done = step(keeper.as_ref());
+            first.and(done)
+        })
+    }
+}
