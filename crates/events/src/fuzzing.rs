@@ -87,7 +87,7 @@ pub fn column_chunk(chunk: &[u8]) -> bool {
     let count = usize::from(u16::from_le_bytes([*low, *high]));
     let Ok((lengths, bytes)) = postcard::take_from_bytes::<Vec<PageMeta>>(rest) else { return false };
     let read = |rows: Range<usize>| {
-        let pages = Pages::new(bytes.to_vec().into(), &lengths).map_err(|error| error.to_string())?;
+        let pages = Pages::new(bytes.to_vec().into(), lengths.clone()).map_err(|error| error.to_string())?;
         if column == ColumnId::At {
             return segment::times(pages, rows);
         }

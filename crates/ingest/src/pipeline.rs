@@ -17,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 
 use zenovay_domain::{
-    Event, EventKind, InvalidSetting, Reading, SessionId, Timestamp, VisitorId, Website, WebsiteRules,
+    Event, EventKind, InvalidSetting, Reading, SessionId, Timestamp, VisitorId, Website, WebsiteId, WebsiteRules,
 };
 
 pub use self::privacy::check_batch_privacy;

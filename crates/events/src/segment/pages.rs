@@ -39,8 +39,8 @@ impl PackedPage {
 
 impl Pages {
     /// The pages in `bytes`, with these lengths.
-    pub(crate) fn new(bytes: Bytes, pages: &[PageMeta]) -> std::io::Result<Self> {
-        Ok(Self { rest: bytes, pages: pages.to_vec().into_iter(), decompressor: Decompressor::new()? })
+    pub(crate) fn new(bytes: Bytes, pages: Vec<PageMeta>) -> std::io::Result<Self> {
+        Ok(Self { rest: bytes, pages: pages.into_iter(), decompressor: Decompressor::new()? })
     }
 
     /// The next page; `None` at the end, and where the bytes end before it does.

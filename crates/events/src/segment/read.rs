@@ -1,6 +1,5 @@
 //! Reading one column of one row group.
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -14,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
-use super::{ChunkMeta, ColumnId, PageMeta, Segment, SegmentError, StoredDigest, Tail, hybrid};
+use super::{ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, Tail, hybrid};
 use crate::intern::empty_string;
 
 /// The codes of some rows, and what they stand for.
@@ -299,12 +298,12 @@ impl Segment {
     /// The pages of `chunk`, which is a chunk of `column` or its beginning, when its bytes are those that were written.
     fn pages(&self, column: ColumnId, chunk: &ChunkMeta) -> Result<Pages, SegmentError> {
         let bytes = Bytes::from(self.bytes(chunk.offset, chunk.bytes, chunk.hash)?);
-        let pages: Cow<'_, [PageMeta]> = if chunk.pages.is_empty() {
-            listed(column, &bytes, chunk.dictionary_bytes > 0).map_err(|error| self.error(error))?.into()
+        let pages = if chunk.pages.is_empty() {
+            listed(column, &bytes, chunk.dictionary_bytes > 0).map_err(|error| self.error(error))?
         } else {
-            (&chunk.pages).into()
+            chunk.pages.clone()
         };
-        Pages::new(bytes, &pages).map_err(|error| self.error(error))
+        Pages::new(bytes, pages).map_err(|error| self.error(error))
     }
 }
 
