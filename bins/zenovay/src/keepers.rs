@@ -237,9 +237,11 @@ impl Keepers {
     }
 
     fn each(&self, mut step: impl FnMut(&dyn Keeper) -> Result<(), KeeperError>) -> Result<(), KeeperError> {
-        self.0.iter().fold(Ok(()), |first, keeper| {
+        let mut all_done = Ok(());
+        for keeper in &self.0 {
             let done = step(keeper.as_ref());
-            first.and(done)
-        })
+            all_done = all_done.and(done);
+        }
+        all_done
     }
 }
