@@ -13,8 +13,10 @@ use common::{TestApp, TestKey, TestWebsite};
 use parking_lot::Mutex;
 use serde_json::Value;
 use zenovay::config::ServerFlags;
-use zenovay_domain::{Plan, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{AppendReceipt, EmbeddedStore, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
+use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId};
+use zenovay_events::{
+    AppendReceipt, ChangeError, EmbeddedStore, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+};
 use zenovay_query::{Answer, Budget, Query, QueryError, Question};
 
 fn overview_request(site: &TestWebsite<'_>, key: &TestKey) -> String {
@@ -66,19 +68,23 @@ impl EventStore for Endless {
         self.inner.damages()
     }
 
-    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), QueryError> {
+    fn visitor_events(&self, site: WebsiteId, visitor: VisitorId, budget: &Budget) -> Result<Vec<Event>, QueryError> {
+        self.inner.visitor_events(site, visitor, budget)
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError> {
         self.inner.erase_visitor(website, visitor)
     }
 
-    fn delete_website(&self, website: WebsiteId) -> Result<(), QueryError> {
+    fn delete_website(&self, website: WebsiteId) -> Result<(), ChangeError> {
         self.inner.delete_website(website)
     }
 
-    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         self.inner.retain(kept, now, tell)
     }
 
-    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         self.inner.remove_hidden(now, tell)
     }
 

@@ -9,8 +9,10 @@ use common::{CHROME, TestApp};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use zenovay_domain::{Plan, Timestamp, VisitorId, WebsiteId, WebsiteSettings};
-use zenovay_events::{AppendError, AppendReceipt, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
+use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId, WebsiteSettings};
+use zenovay_events::{
+    AppendError, AppendReceipt, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
 fn gzip(data: &[u8]) -> Vec<u8> {
@@ -384,19 +386,23 @@ impl EventStore for Failing {
         Vec::new()
     }
 
-    fn erase_visitor(&self, _: WebsiteId, _: VisitorId) -> Result<(), QueryError> {
+    fn visitor_events(&self, _: WebsiteId, _: VisitorId, _: &Budget) -> Result<Vec<Event>, QueryError> {
+        Ok(Vec::new())
+    }
+
+    fn erase_visitor(&self, _: WebsiteId, _: VisitorId) -> Result<(), ChangeError> {
         Ok(())
     }
 
-    fn delete_website(&self, _: WebsiteId) -> Result<(), QueryError> {
+    fn delete_website(&self, _: WebsiteId) -> Result<(), ChangeError> {
         Ok(())
     }
 
-    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         Ok(())
     }
 
-    fn remove_hidden(&self, _: Timestamp, _: &mut dyn FnMut(Retained)) -> Result<(), QueryError> {
+    fn remove_hidden(&self, _: Timestamp, _: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
         Ok(())
     }
 
