@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use zenovay_domain::{EventKind, TrackingCode};
 
 use crate::hit::{HitFields, TITLE_MAX_CHARS, cut, kind_and_name, referrer, timestamp, url};
-use crate::json::{self, Members, Problems, Raw, TextRule};
-use crate::names::Known;
+use crate::json::{self, ITEMS_MAX, JsonValue, MemberName, Members, Problems, StringRule};
 use crate::outcome::{Mend, Mends};
 use crate::properties::Properties;
 use crate::web_url::{WebUrl, clean};
@@ -15,6 +14,8 @@ use crate::{Refusal, RefusalReason};
 
 /// The most events of a batch (SPEC E11).
 pub const BATCH_MAX_EVENTS: usize = 1_000;
+
+const _: () = assert!(BATCH_MAX_EVENTS < ITEMS_MAX, "too many events are noticed");
 
 /// The most characters of `idempotencyKey`.
 pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
@@ -45,19 +46,20 @@ pub struct BatchRow<'a> {
 pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     // Body, events, event, props or serverContext.
     let mut mends = Mends::default();
-    let Raw::Object(members) = json::parse(body, 4, &mut mends)? else {
+    let JsonValue::Object(members) = json::parse(body, 4, &mut mends)? else {
         return Err(Refusal::new(RefusalReason::InvalidJson, "The body must be a JSON object"));
     };
     let mut members = Members::new("", members).strict();
-    let code = members.text(&[Known::BatchTrackingCode, Known::TrackingCode], text("Tracking code", true, 1, 100));
+    let code =
+        members.string(&[MemberName::BatchTrackingCode, MemberName::TrackingCode], text("Tracking code", true, 1, 100));
     let code = code.and_then(|code| {
         code.parse::<TrackingCode>()
             .map_err(|_| members.problem("trackingCode", "Is not a tracking code such as ZV_…"))
             .ok()
     });
-    let events = match members.take(&[Known::Events]).1 {
-        Raw::Array(events) => events.into_vec(),
-        Raw::Absent | Raw::Null => {
+    let events = match members.remove(&[MemberName::Events]).1 {
+        JsonValue::Array(events) => events.into_vec(),
+        JsonValue::Absent | JsonValue::Null => {
             members.problem("events", "Is required");
             Vec::new()
         }
@@ -77,12 +79,12 @@ pub fn parse_batch(body: &[u8]) -> Result<BatchRequest<'_>, Refusal> {
     }
 }
 
-const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: usize) -> TextRule {
-    TextRule { label, required, min_chars, max_chars, cut: None }
+const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: usize) -> StringRule {
+    StringRule { label, required, min_chars, max_chars, cut: None }
 }
 
-fn row(raw: Raw<'_>) -> Result<BatchRow<'_>, Refusal> {
-    let Raw::Object(members) = raw else {
+fn row(raw: JsonValue<'_>) -> Result<BatchRow<'_>, Refusal> {
+    let JsonValue::Object(members) = raw else {
         return Err(Refusal::new(
             RefusalReason::InvalidField,
             format!("An event must be an object, not {}", raw.kind()),
@@ -91,19 +93,20 @@ fn row(raw: Raw<'_>) -> Result<BatchRow<'_>, Refusal> {
     let mut members = Members::new("", members).strict();
     let m = &mut members;
     let mut fields = HitFields::empty(EventKind::Pageview);
-    let has_type = m.text(&[Known::Type], text("Type", true, 1, 100));
-    match timestamp(m, Known::Ts) {
+    let has_type = m.string(&[MemberName::Type], text("Type", true, 1, 100));
+    match timestamp(m, MemberName::Ts) {
         Ok(Some(ms)) if ms < 0 => m.problem("ts", "Must not be before 1970"),
         Ok(Some(ms)) => fields.common.at_ms = Some(ms),
         Ok(None) => m.problem("ts", "Is required"),
         Err(problem) => m.problem("ts", problem),
     }
-    fields.common.visitor_id = m.text(&[Known::BatchVisitorId], text("Visitor id", true, 1, 255));
-    fields.common.session_id = m.text(&[Known::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
+    fields.common.visitor_id = m.string(&[MemberName::BatchVisitorId], text("Visitor id", true, 1, 255));
+    fields.common.session_id =
+        m.string(&[MemberName::BatchSessionId], text("Session id", true, 1, 255)).unwrap_or_default();
     fields.common.idempotency_key =
-        m.text(&[Known::IdempotencyKey], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
-    let (_, context) = m.object(&[Known::ServerContext]);
-    let (_, props) = m.object(&[Known::Props]);
+        m.string(&[MemberName::IdempotencyKey], text("Idempotency key", false, 1, IDEMPOTENCY_KEY_MAX_CHARS));
+    let (_, context) = m.object(&[MemberName::ServerContext]);
+    let (_, props) = m.object(&[MemberName::Props]);
     let mut problems = std::mem::take(&mut m.problems);
     fields.mends = m.mends;
     let (client_ip, accept_language) = server_context(context, &mut fields, &mut problems);
@@ -116,17 +119,18 @@ fn row(raw: Raw<'_>) -> Result<BatchRow<'_>, Refusal> {
 }
 
 fn server_context<'a>(
-    context: Vec<(Cow<'a, str>, Raw<'a>)>,
+    context: Vec<(Cow<'a, str>, JsonValue<'a>)>,
     fields: &mut HitFields<'a>,
     problems: &mut Problems,
 ) -> (Option<IpAddr>, Option<Cow<'a, str>>) {
     let mut members = Members::new("serverContext.", context).strict();
-    let address = members.text(&[Known::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
+    let address = members.string(&[MemberName::ClientIp], text("Client IP", false, 1, 45)).and_then(|address| {
         address.parse::<IpAddr>().map_err(|_| members.problem("clientIp", "Is not an IP address")).ok()
     });
-    fields.common.user_agent =
-        members.text(&[Known::BatchUserAgent], text("User agent", false, 0, 2048)).filter(|agent| !agent.is_empty());
-    let language = members.text(&[Known::AcceptLanguage], cut("Accept-Language", 500, Mend::Description));
+    fields.common.user_agent = members
+        .string(&[MemberName::BatchUserAgent], text("User agent", false, 0, 2048))
+        .filter(|agent| !agent.is_empty());
+    let language = members.string(&[MemberName::AcceptLanguage], cut("Accept-Language", 500, Mend::Description));
     fields.mends.extend(members.mends);
     problems.append(&mut members.problems);
     (address.map(|address| address.to_canonical()), language)
@@ -134,7 +138,7 @@ fn server_context<'a>(
 
 /// `props`: the page and the name, and every other scalar as a property.
 fn take_props<'a>(
-    mut props: Vec<(Cow<'a, str>, Raw<'a>)>,
+    mut props: Vec<(Cow<'a, str>, JsonValue<'a>)>,
     event_type: Option<Cow<'a, str>>,
     fields: &mut HitFields<'a>,
     problems: &mut Problems,
@@ -145,14 +149,15 @@ fn take_props<'a>(
     properties.extend("props", props, problems, &mut fields.mends);
     let mut members = Members::new("props.", own).strict();
     let m = &mut members;
-    fields.common.url = url(m, Known::Url, event_type.as_deref() == Some("pageview"));
+    fields.common.url = url(m, MemberName::Url, event_type.as_deref() == Some("pageview"));
     fields.campaign = fields.common.url.as_ref().map(WebUrl::campaign).unwrap_or_default();
     if fields.campaign.is_cut {
         m.mends.insert(Mend::Campaign);
     }
-    fields.referrer = referrer(m, Known::Referrer);
-    fields.title = m.text(&[Known::Title], cut("Title", TITLE_MAX_CHARS, Mend::Title)).map(clean).unwrap_or_default();
-    let name = m.text(&[Known::Name], text("Name", false, 0, 100));
+    fields.referrer = referrer(m, MemberName::Referrer);
+    fields.title =
+        m.string(&[MemberName::Title], cut("Title", TITLE_MAX_CHARS, Mend::Title)).map(clean).unwrap_or_default();
+    let name = m.string(&[MemberName::Name], text("Name", false, 0, 100));
     fields.mends.extend(m.mends);
     problems.append(&mut m.problems);
     let mut type_and_name = Members::new("", Vec::new());
@@ -160,11 +165,11 @@ fn take_props<'a>(
         type_and_name = Members::new(
             "",
             vec![
-                (Cow::Borrowed("type"), Raw::from(event_type)),
-                (Cow::Borrowed("props.name"), name.map_or(Raw::Absent, Raw::from)),
+                (Cow::Borrowed("type"), JsonValue::from(event_type)),
+                (Cow::Borrowed("props.name"), name.map_or(JsonValue::Absent, JsonValue::from)),
             ],
         );
-        kind_and_name(&mut type_and_name, fields, &[Known::Type], &[Known::PropsName]);
+        kind_and_name(&mut type_and_name, fields, &[MemberName::Type], &[MemberName::PropsName]);
     }
     problems.append(&mut type_and_name.problems);
     if fields.kind == EventKind::Revenue {

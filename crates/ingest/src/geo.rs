@@ -14,20 +14,6 @@ use crate::recent::Recent;
 
 static COUNTRIES: &[u8] = include_bytes!("../data/countries.mmdb.zst");
 
-mod tree;
-
-use tree::{Leaf, Tree};
-
-/// The bytes of a database, in memory once.
-#[derive(Clone)]
-struct Bytes(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GeoError {
@@ -39,7 +25,7 @@ pub enum GeoError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no MaxMind DB with countries.
+    /// The file is not a MaxMind DB with countries.
     #[error("{path} is not a usable .mmdb file: {problem}")]
     Format {
         /// The file.
@@ -49,9 +35,9 @@ pub enum GeoError {
     },
 }
 
-/// Where an address is. Texts are empty when unknown.
+/// Where an address is. Strings are empty when unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct Location {
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
     /// The region's English name, or its code.
@@ -62,11 +48,9 @@ pub struct Place {
 
 /// A geo database in memory. Lookups keep no address.
 pub struct GeoDatabase {
-    reader: Reader<Bytes>,
-    /// The search tree of the same bytes.
-    tree: Tree,
+    reader: Reader<Vec<u8>>,
     /// Records read lately, by where they are in the database: a country has one record for all of its networks.
-    places: Recent<Place>,
+    locations: Recent<Location>,
     /// Where networks are that were asked for lately.
     networks: Box<[Mutex<Located>]>,
 }
@@ -74,25 +58,28 @@ pub struct GeoDatabase {
 /// A network, and where it is.
 struct Located {
     network: Network,
-    place: Arc<Place>,
+    location: Arc<Location>,
 }
 
 /// Networks remembered: as many as have visitors at one time on a busy server, in 64 KB.
 const NETWORKS: usize = 4_096;
+
+/// So many bits of an address are remembered: a record that is for more of them is asked for anew.
+const REMEMBERED_BITS_V4: u8 = 24;
+const REMEMBERED_BITS_V6: u8 = 48;
 
 /// The first 24 bits of an IPv4 address or 48 of an IPv6 address, and above them which it is. 0 is none.
 type Network = u64;
 
 fn network(address: IpAddr) -> Network {
     match address {
-        IpAddr::V4(address) => 4 << 48 | u64::from(address.to_bits() >> 8),
-        // All 48 bits fit.
-        IpAddr::V6(address) => 6 << 48 | (address.to_bits() >> 80) as u64,
+        IpAddr::V4(address) => 4 << 48 | u64::from(address.to_bits() >> (32 - REMEMBERED_BITS_V4)),
+        IpAddr::V6(address) => 6 << 48 | u64::try_from(address.to_bits() >> (128 - REMEMBERED_BITS_V6)).unwrap_or(0),
     }
 }
 
 /// Four times as many as there are countries, and enough for the cities that a website's visitors live in.
-const PLACES: usize = 1_024;
+const LOCATIONS: usize = 1_024;
 
 impl GeoDatabase {
     /// DB-IP Country Lite as published in June 2026. Pages that show countries from it link to <https://db-ip.com> with the
@@ -109,7 +96,7 @@ impl GeoDatabase {
     /// The database in the file `path`: any MaxMind DB with countries, such as DB-IP, IPinfo or GeoLite2.
     ///
     /// # Errors
-    /// When the file cannot be read or is no such database.
+    /// When the file cannot be read or is not such a database.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| GeoError::Io { path: name.clone(), source })?;
@@ -119,16 +106,14 @@ impl GeoDatabase {
     /// The database in `bytes`, those of a file; `path` names it in errors.
     ///
     /// # Errors
-    /// When they are no MaxMind DB with countries.
+    /// When they are not a MaxMind DB with countries.
     pub fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
         let invalid = |problem: String| GeoError::Format { path: path.to_owned(), problem };
-        let bytes = Bytes(Arc::new(bytes));
-        let reader = Reader::from_source(bytes.clone()).map_err(|error| invalid(error.to_string()))?;
-        let tree =
-            Tree::new(bytes, reader.metadata()).ok_or_else(|| invalid("its search tree is damaged".to_owned()))?;
-        let nowhere = Arc::<Place>::default();
-        let networks = (0..NETWORKS).map(|_| Mutex::new(Located { network: 0, place: Arc::clone(&nowhere) })).collect();
-        let database = Self { reader, tree, places: Recent::new(PLACES), networks };
+        let reader = Reader::from_source(bytes).map_err(|error| invalid(error.to_string()))?;
+        let nowhere = Arc::<Location>::default();
+        let networks =
+            (0..NETWORKS).map(|_| Mutex::new(Located { network: 0, location: Arc::clone(&nowhere) })).collect();
+        let database = Self { reader, locations: Recent::new(LOCATIONS), networks };
         // A file of another kind, for example of networks' names, would silently give no country.
         let probes: [IpAddr; 4] = [[8, 8, 8, 8], [1, 1, 1, 1], [193, 0, 6, 139], [81, 2, 69, 160]].map(IpAddr::from);
         for probe in probes {
@@ -140,38 +125,45 @@ impl GeoDatabase {
         Ok(database)
     }
 
-    /// Where `address` is; empty texts when the database does not know or its record is damaged.
-    pub fn lookup(&self, address: IpAddr) -> Arc<Place> {
+    /// Where `address` is; empty strings when the database does not know or its record is damaged.
+    pub fn lookup(&self, address: IpAddr) -> Arc<Location> {
         self.try_lookup(address.to_canonical()).unwrap_or_default()
     }
 
-    fn try_lookup(&self, address: IpAddr) -> Result<Arc<Place>, maxminddb::MaxMindDbError> {
+    fn try_lookup(&self, address: IpAddr) -> Result<Arc<Location>, maxminddb::MaxMindDbError> {
         let network = network(address);
         // The highest bits of a multiplicative hash: a place for each of 4,096.
         let recent = self.networks.get((network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize);
         if let Some(known) = recent.map(|recent| recent.lock())
             && known.network == network
         {
-            return Ok(Arc::clone(&known.place));
+            return Ok(Arc::clone(&known.location));
         }
-        let (leaf, is_shared) = self.tree.find(address);
-        let place = match leaf {
-            Leaf::Nothing => Arc::default(),
-            Leaf::Record(pointer) => {
-                self.places.get_or(&pointer.to_le_bytes(), || -> Result<_, maxminddb::MaxMindDbError> {
-                    let record = self.reader.lookup(address)?.decode::<Record<'_>>()?;
-                    Ok(Arc::new(record.map_or_else(Place::default, Place::from)))
+        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return Ok(Arc::default());
+        }
+        let found = self.reader.lookup(address)?;
+        let location = match found.offset() {
+            None => Arc::default(),
+            Some(offset) => {
+                self.locations.get_or(&offset.to_le_bytes(), || -> Result<_, maxminddb::MaxMindDbError> {
+                    let record = found.decode::<Record<'_>>()?;
+                    Ok(Arc::new(record.map_or_else(Location::default, Location::from)))
                 })?
             }
         };
+        let is_shared = found.network().is_ok_and(|of_record| {
+            let bits = if of_record.is_ipv4() { REMEMBERED_BITS_V4 } else { REMEMBERED_BITS_V6 };
+            of_record.prefix() <= bits
+        });
         if let Some(recent) = recent.filter(|_| is_shared) {
-            *recent.lock() = Located { network, place: Arc::clone(&place) };
+            *recent.lock() = Located { network, location: Arc::clone(&location) };
         }
-        Ok(place)
+        Ok(location)
     }
 }
 
-impl From<Record<'_>> for Place {
+impl From<Record<'_>> for Location {
     fn from(record: Record<'_>) -> Self {
         let country = record.country_code.or(record.country.code).or(record.country.name).unwrap_or("");
         let valid = country.len() == 2 && country.bytes().all(|b| b.is_ascii_alphabetic());
@@ -179,8 +171,8 @@ impl From<Record<'_>> for Place {
         let region = first.and_then(|region| region.name.or(region.code)).or(record.region.name).or(record.state1);
         Self {
             country: if valid { country.to_ascii_uppercase() } else { String::new() },
-            region: text(region),
-            city: text(record.city.name),
+            region: clean(region),
+            city: clean(record.city.name),
         }
     }
 }
@@ -198,7 +190,7 @@ struct Record<'a> {
     city: Named<'a>,
 }
 
-/// A text, or a map with `iso_code` and `names.en`.
+/// A string, or a map with `iso_code` and `names.en`.
 #[derive(Default)]
 struct Named<'a> {
     code: Option<&'a str>,
@@ -246,7 +238,7 @@ impl<'de> Visitor<'de> for NamedVisitor {
     }
 }
 
-fn text(name: Option<&str>) -> String {
+fn clean(name: Option<&str>) -> String {
     name.unwrap_or("").chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
@@ -295,7 +287,7 @@ mod tests {
     }
 
     proptest! {
-        /// The tree beside the reader's own search.
+        /// What is remembered beside what is looked up.
         #[test]
         fn the_record_of_an_address_is_the_one_that_the_reader_finds(
             bits in prop_oneof![any::<u128>(), (0x2001u128..0x2c10, any::<u128>()).prop_map(|(top, rest)| top << 112 | rest >> 16), (0x2002u128 << 112)..(0x2003u128 << 112), 0u128..1 << 34],
@@ -303,7 +295,7 @@ mod tests {
         ) {
             for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into())] {
                 let record: Option<Record<'_>> = embedded().reader.lookup(address).unwrap().decode().unwrap();
-                let expected = record.map(Place::from).unwrap_or_default();
+                let expected = record.map(Location::from).unwrap_or_default();
                 for time in ["first", "second"] {
                     prop_assert_eq!(&*embedded().try_lookup(address).unwrap(), &expected, "{} {} time", address, time);
                 }

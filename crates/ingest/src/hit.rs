@@ -7,8 +7,7 @@ use chrono::DateTime;
 use zenovay_domain::{EventKind, parse_host};
 
 use crate::Refusal;
-use crate::json::{Members, Problems, Raw, TextRule};
-use crate::names::Known;
+use crate::json::{JsonValue, MemberName, Members, Problems, StringRule};
 use crate::outcome::{Mend, Mends};
 use crate::properties::Properties;
 use crate::sessions::Marks;
@@ -25,25 +24,25 @@ pub(crate) const ENGAGEMENT_MAX_MS: f64 = 600_000.0;
 pub(crate) const TITLE_MAX_CHARS: usize = 512;
 
 /// The names of the tracking code, the documented one first.
-const TRACKING_CODE: [Known; 3] = [Known::TrackingCode, Known::BatchTrackingCode, Known::Code];
+const TRACKING_CODE: [MemberName; 3] = [MemberName::TrackingCode, MemberName::BatchTrackingCode, MemberName::Code];
 
 /// Of a text that is refused when it is too long.
-const fn rule(label: &'static str, max_chars: usize) -> TextRule {
-    TextRule { label, required: false, min_chars: 0, max_chars, cut: None }
+const fn rule(label: &'static str, max_chars: usize) -> StringRule {
+    StringRule { label, required: false, min_chars: 0, max_chars, cut: None }
 }
 
-const fn required(label: &'static str, min_chars: usize, max_chars: usize) -> TextRule {
-    TextRule { label, required: true, min_chars, max_chars, cut: None }
+const fn required(label: &'static str, min_chars: usize, max_chars: usize) -> StringRule {
+    StringRule { label, required: true, min_chars, max_chars, cut: None }
 }
 
 /// Of an optional text, which is cut when it is too long.
-pub(crate) const fn cut(label: &'static str, max_chars: usize, cut: Mend) -> TextRule {
-    TextRule { label, required: false, min_chars: 0, max_chars, cut: Some(cut) }
+pub(crate) const fn cut(label: &'static str, max_chars: usize, cut: Mend) -> StringRule {
+    StringRule { label, required: false, min_chars: 0, max_chars, cut: Some(cut) }
 }
 
 /// Of a text that must be there, but may be cut.
-const fn described(label: &'static str) -> TextRule {
-    TextRule { label, required: true, min_chars: 0, max_chars: 100, cut: Some(Mend::Description) }
+const fn described(label: &'static str) -> StringRule {
+    StringRule { label, required: true, min_chars: 0, max_chars: 100, cut: Some(Mend::Description) }
 }
 
 /// A body that is JSON. What it says is not checked yet.
@@ -75,7 +74,7 @@ impl<'a> ParsedHit<'a> {
 
     /// The tracking code in the body, for the aliases without one in their path (SPEC A2).
     pub fn tracking_code(&self) -> Option<&str> {
-        self.0.first_text(&TRACKING_CODE)
+        self.0.first_string(&TRACKING_CODE)
     }
 
     /// Checks the body as what `fields` are empty of, a hit (SPEC E1) or a heartbeat (SPEC E5), and moves what it says to them.
@@ -246,59 +245,60 @@ impl HitFields<'_> {
 /// SPEC E1.
 fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
-    fields.common.url = url(m, Known::Url, true);
-    fields.common.user_agent = m.text(&[Known::UserAgent], required("User agent", 1, 2048));
-    fields.device_type = m.text(&[Known::DeviceType], described("Device type")).unwrap_or_default();
-    fields.browser = m.text(&[Known::Browser], described("Browser")).unwrap_or_default();
-    fields.os = m.text(&[Known::Os], described("OS")).unwrap_or_default();
-    kind_and_name(m, fields, &[Known::EventType, Known::Type], &[Known::EventName, Known::Name]);
+    fields.common.url = url(m, MemberName::Url, true);
+    fields.common.user_agent = m.string(&[MemberName::UserAgent], required("User agent", 1, 2048));
+    fields.device_type = m.string(&[MemberName::DeviceType], described("Device type")).unwrap_or_default();
+    fields.browser = m.string(&[MemberName::Browser], described("Browser")).unwrap_or_default();
+    fields.os = m.string(&[MemberName::Os], described("OS")).unwrap_or_default();
+    kind_and_name(m, fields, &[MemberName::EventType, MemberName::Type], &[MemberName::EventName, MemberName::Name]);
     let title = cut("Title", TITLE_MAX_CHARS, Mend::Title);
-    fields.title = m.text(&[Known::Title, Known::PageTitle], title).map(clean).unwrap_or_default();
-    fields.referrer = referrer(m, Known::Referrer);
-    fields.language = m.text(&[Known::Language], cut("Language", 100, Mend::Description));
+    fields.title = m.string(&[MemberName::Title, MemberName::PageTitle], title).map(clean).unwrap_or_default();
+    fields.referrer = referrer(m, MemberName::Referrer);
+    fields.language = m.string(&[MemberName::Language], cut("Language", 100, Mend::Description));
     fields.screen_width = screen_width(m);
     campaign(m, fields);
     fields.common.at_ms = own_time(m);
-    fields.common.idempotency_key = m.text(&[Known::EventId], required_if_there("Event id"));
+    fields.common.idempotency_key = m.string(&[MemberName::EventId], required_if_there("Event id"));
     properties(m, fields);
 }
 
 /// SPEC E5.
 fn heartbeat<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
-    fields.common.url = url(m, Known::Url, false);
-    fields.common.user_agent = m.text(&[Known::UserAgent], rule("User agent", 2048));
+    fields.common.url = url(m, MemberName::Url, false);
+    fields.common.user_agent = m.string(&[MemberName::UserAgent], rule("User agent", 2048));
     fields.common.at_ms = own_time(m);
 }
 
-const fn required_if_there(label: &'static str) -> TextRule {
-    TextRule { label, required: false, min_chars: 1, max_chars: 255, cut: None }
+const fn required_if_there(label: &'static str) -> StringRule {
+    StringRule { label, required: false, min_chars: 1, max_chars: 255, cut: None }
 }
 
 /// What hits and heartbeats share.
 fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.common.session_id =
-        m.text(&[Known::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
+        m.string(&[MemberName::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
     // Only its digest is kept.
-    fields.common.visitor_id = m.text(&[Known::VisitorId], rule("Visitor id", usize::MAX)).filter(|id| !id.is_empty());
+    fields.common.visitor_id =
+        m.string(&[MemberName::VisitorId], rule("Visitor id", usize::MAX)).filter(|id| !id.is_empty());
     m.compare(&TRACKING_CODE);
-    fields.common.cookieless = m.flag(Known::Cookieless);
-    fields.common.opted_out = m.flag(Known::OptedOut);
-    fields.common.webdriver = m.flag(Known::Webdriver);
-    let milliseconds = m.number(Known::EngagementMs, 0.0, f64::MAX);
-    let seconds = m.number(Known::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
+    fields.common.cookieless = m.flag(MemberName::Cookieless);
+    fields.common.opted_out = m.flag(MemberName::OptedOut);
+    fields.common.webdriver = m.flag(MemberName::Webdriver);
+    let milliseconds = m.number(MemberName::EngagementMs, 0.0, f64::MAX);
+    let seconds = m.number(MemberName::Duration, 0.0, f64::MAX).filter(|_| fields.kind == EventKind::Heartbeat);
     if milliseconds.zip(seconds).is_some_and(|(ms, s)| ms != s * 1000.0) {
         m.mends.insert(Mend::Spelling);
     }
     // In range by `min`; a float becomes an integer without wrapping.
     fields.engagement_ms = milliseconds.or(seconds.map(|s| s * 1000.0)).unwrap_or(0.0).min(ENGAGEMENT_MAX_MS) as u32;
-    fields.scroll_percent = m.number(Known::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
+    fields.scroll_percent = m.number(MemberName::ScrollDepth, 0.0, 100.0).unwrap_or(0.0) as u8;
 }
 
-pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Known, is_required: bool) -> Option<WebUrl<'a>> {
+pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: MemberName, is_required: bool) -> Option<WebUrl<'a>> {
     let min_chars = usize::from(is_required);
-    let rule = TextRule { label: "URL", required: is_required, min_chars, max_chars: usize::MAX, cut: None };
-    let text = m.text(&[name], rule).filter(|text| !text.is_empty())?;
+    let rule = StringRule { label: "URL", required: is_required, min_chars, max_chars: usize::MAX, cut: None };
+    let text = m.string(&[name], rule).filter(|text| !text.is_empty())?;
     match WebUrl::parse(text) {
         Ok(url) => {
             if url.is_cut() {
@@ -321,11 +321,11 @@ pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: Known, is_required: bool) -
 pub(crate) fn kind_and_name<'a>(
     m: &mut Members<'a, '_>,
     fields: &mut HitFields<'a>,
-    type_names: &[Known],
-    name_names: &[Known],
+    type_names: &[MemberName],
+    name_names: &[MemberName],
 ) {
-    let event_type = m.text(type_names, rule("Event type", 100)).filter(|text| !text.is_empty());
-    let name = m.text(name_names, rule("Name", 100)).map(clean).filter(|text| !text.is_empty());
+    let event_type = m.string(type_names, rule("Event type", 100)).filter(|text| !text.is_empty());
+    let name = m.string(name_names, rule("Name", 100)).map(clean).filter(|text| !text.is_empty());
     let known = match event_type.as_deref() {
         None if name.is_some() => Some(EventKind::Custom),
         None => Some(EventKind::Pageview),
@@ -350,10 +350,10 @@ pub(crate) fn kind_and_name<'a>(
 }
 
 /// Who referred. A text that names nobody says nothing.
-pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Known) -> Option<Referrer<'a>> {
+pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: MemberName) -> Option<Referrer<'a>> {
     // What follows its path may have any length.
     let text =
-        m.text(&[name], cut("Referrer", usize::MAX, Mend::Referrer)).map(clean).filter(|text| !text.is_empty())?;
+        m.string(&[name], cut("Referrer", usize::MAX, Mend::Referrer)).map(clean).filter(|text| !text.is_empty())?;
     let referrer = Referrer::read(text);
     match &referrer {
         Some(page) if page.is_cut() => m.mends.insert(Mend::ReferrerLength),
@@ -364,8 +364,8 @@ pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: Known) -> Option<Refer
 }
 
 fn screen_width(m: &mut Members<'_, '_>) -> Option<f64> {
-    let width = m.number(Known::ScreenWidth, 0.0, 100_000.0);
-    let size = m.text(&[Known::ScreenSize], cut("Screen size", 20, Mend::Description));
+    let width = m.number(MemberName::ScreenWidth, 0.0, 100_000.0);
+    let size = m.string(&[MemberName::ScreenSize], cut("Screen size", 20, Mend::Description));
     width.or_else(|| size?.split(['x', 'X', '×']).next()?.trim().parse::<u32>().ok().map(f64::from))
 }
 
@@ -377,14 +377,14 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
     }
     let campaign = &mut fields.campaign;
     for (name, slot) in [
-        (Known::UtmSource, &mut campaign.source),
-        (Known::UtmMedium, &mut campaign.medium),
-        (Known::UtmCampaign, &mut campaign.name),
-        (Known::UtmTerm, &mut campaign.term),
-        (Known::UtmContent, &mut campaign.content),
+        (MemberName::UtmSource, &mut campaign.source),
+        (MemberName::UtmMedium, &mut campaign.medium),
+        (MemberName::UtmCampaign, &mut campaign.name),
+        (MemberName::UtmTerm, &mut campaign.term),
+        (MemberName::UtmContent, &mut campaign.content),
     ] {
         if let Some(text) = m
-            .text(&[name], cut(name.as_str(), UTM_MAX_CHARS, Mend::Campaign))
+            .string(&[name], cut(name.as_str(), UTM_MAX_CHARS, Mend::Campaign))
             .map(clean)
             .filter(|text| !text.is_empty())
         {
@@ -395,7 +395,7 @@ pub(crate) fn campaign<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) 
 
 /// The time that a hit or heartbeat gives of itself. Where it cannot be read, the time of arrival stands.
 fn own_time(m: &mut Members<'_, '_>) -> Option<i64> {
-    match timestamp(m, Known::Timestamp) {
+    match timestamp(m, MemberName::Timestamp) {
         Ok(at) => at,
         Err(_) => {
             m.mends.insert(Mend::Value);
@@ -408,18 +408,18 @@ fn own_time(m: &mut Members<'_, '_>) -> Option<i64> {
 ///
 /// # Errors
 /// What is wrong with a number or text that is no time.
-pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: Known) -> Result<Option<i64>, &'static str> {
-    let value = m.take(&[name]).1;
-    if let Some(text) = value.as_text() {
+pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: MemberName) -> Result<Option<i64>, &'static str> {
+    let value = m.remove(&[name]).1;
+    if let Some(text) = value.as_str() {
         let at = DateTime::parse_from_rfc3339(text)
             .map_err(|_| "Must be milliseconds since 1970 or text such as 2026-06-13T12:00:00Z")?;
         return Ok(Some(at.timestamp_millis()));
     }
     match value {
-        Raw::Int(ms) => Ok(Some(ms)),
-        Raw::Float(ms) if ms.abs() < 9e15 => Ok(Some(ms as i64)),
-        Raw::Float(_) => Err("Must be milliseconds since 1970"),
-        Raw::Absent | Raw::Null => Ok(None),
+        JsonValue::Int(ms) => Ok(Some(ms)),
+        JsonValue::Float(ms) if ms.abs() < 9e15 => Ok(Some(ms as i64)),
+        JsonValue::Float(_) => Err("Must be milliseconds since 1970"),
+        JsonValue::Absent | JsonValue::Null => Ok(None),
         other => {
             m.problem(name.as_str(), format!("Must be milliseconds since 1970, not {}", other.kind()));
             Ok(None)
@@ -432,18 +432,18 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     let mut problems = Problems::new();
     let mut anonymous = Properties::default();
     let mut beside = Vec::new();
-    if let Some(amount) = m.number(Known::Revenue, f64::MIN, f64::MAX) {
-        beside.push(("revenue", Raw::Float(amount)));
+    if let Some(amount) = m.number(MemberName::Revenue, f64::MIN, f64::MAX) {
+        beside.push(("revenue", JsonValue::Float(amount)));
     }
     let value = |label| cut(label, 255, Mend::PropertyValue);
-    for (name, label) in [(Known::Currency, "Currency"), (Known::OrderId, "Order id")] {
-        if let Some(text) = m.text(&[name], value(label)) {
-            beside.push((name.as_str(), Raw::from(text)));
+    for (name, label) in [(MemberName::Currency, "Currency"), (MemberName::OrderId, "Order id")] {
+        if let Some(text) = m.string(&[name], value(label)) {
+            beside.push((name.as_str(), JsonValue::from(text)));
         }
     }
-    let user_id = m.text(&[Known::UserId], value("User id"));
-    let (_, user) = m.object(&[Known::UserProperties]);
-    let (field, data) = m.object(&[Known::EventData, Known::Data, Known::Properties]);
+    let user_id = m.string(&[MemberName::UserId], value("User id"));
+    let (_, user) = m.object(&[MemberName::UserProperties]);
+    let (field, data) = m.object(&[MemberName::EventData, MemberName::Data, MemberName::Properties]);
     let names_person = user_id.is_some() || !user.is_empty() || fields.kind == EventKind::Identify;
     if !names_person && data.is_empty() && beside.is_empty() {
         return;
@@ -456,7 +456,7 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
         all.set(name, value);
     }
     if let Some(id) = user_id {
-        all.set("user_id", Raw::from(id));
+        all.set("user_id", JsonValue::from(id));
     }
     if names_person {
         if fields.kind != EventKind::Identify {

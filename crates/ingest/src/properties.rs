@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::json::{Problems, Raw, longer_than, note_duplicates};
+use crate::json::{JsonValue, Problems, longer_than, note_duplicates};
 use crate::outcome::{Mend, Mends};
 
 /// The most properties of an event (SPEC E1).
@@ -23,7 +23,7 @@ const RESERVED: [&str; 7] = ["url", "referrer", "screen_size", "browser", "os", 
 
 /// Collects properties from several members of a body; the first value of a name stands, and of too many the first.
 #[derive(Debug, Default)]
-pub(crate) struct Properties<'a>(BTreeMap<Cow<'a, str>, Raw<'a>>);
+pub(crate) struct Properties<'a>(BTreeMap<Cow<'a, str>, JsonValue<'a>>);
 
 impl<'a> Properties<'a> {
     /// Adds the scalars of `object`; `field` is the member's name in messages. Nested values and reserved names are left out,
@@ -31,7 +31,7 @@ impl<'a> Properties<'a> {
     pub(crate) fn extend(
         &mut self,
         field: &str,
-        object: Vec<(Cow<'a, str>, Raw<'a>)>,
+        object: Vec<(Cow<'a, str>, JsonValue<'a>)>,
         problems: &mut Problems,
         mends: &mut Mends,
     ) {
@@ -39,7 +39,9 @@ impl<'a> Properties<'a> {
             note_duplicates(&format!("{field}."), object.iter().map(|(name, _)| &**name), problems);
         }
         for (name, value) in object {
-            if RESERVED.contains(&&*name) || matches!(value, Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_)) {
+            if RESERVED.contains(&&*name)
+                || matches!(value, JsonValue::Absent | JsonValue::Null | JsonValue::Array(_) | JsonValue::Object(_))
+            {
                 continue;
             }
             let is_named = !name.is_empty() && !longer_than(&name, PROPERTY_NAME_MAX_CHARS) && !name.contains('\0');
@@ -54,14 +56,16 @@ impl<'a> Properties<'a> {
     }
 
     /// Adds one property, of which there are few, before others.
-    pub(crate) fn set(&mut self, name: &'static str, value: Raw<'a>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: JsonValue<'a>) {
         self.0.insert(Cow::Borrowed(name), value);
     }
 
     /// Makes what a revenue event says of money fit to be added up: amounts are numbers, also where they came as digits, and a
     /// currency is three capital letters. What is neither is left out.
     pub(crate) fn settle_money(&mut self, mends: &mut Mends) {
-        for (name, settle) in [("value", amount as fn(&Raw<'a>) -> _), ("revenue", amount), ("currency", currency)] {
+        for (name, settle) in
+            [("value", amount as fn(&JsonValue<'a>) -> _), ("revenue", amount), ("currency", currency)]
+        {
             let Some(value) = self.0.get_mut(name) else { continue };
             match settle(value) {
                 Some(settled) => *value = settled,
@@ -76,8 +80,8 @@ impl<'a> Properties<'a> {
     /// The id of the order of a revenue event.
     pub(crate) fn order_id(&self) -> Option<String> {
         match self.0.get("order_id")? {
-            Raw::Int(id) => Some(id.to_string()),
-            value => value.as_text().filter(|id| !id.is_empty()).map(str::to_owned),
+            JsonValue::Int(id) => Some(id.to_string()),
+            value => value.as_str().filter(|id| !id.is_empty()).map(str::to_owned),
         }
     }
 
@@ -94,16 +98,18 @@ impl<'a> Properties<'a> {
             push_string(&mut json, name);
             json.push(':');
             match value {
-                Raw::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
-                Raw::Int(value) => json.push_str(&value.to_string()),
-                Raw::Float(value) => {
+                JsonValue::Bool(value) => json.push_str(if *value { "true" } else { "false" }),
+                JsonValue::Int(value) => json.push_str(&value.to_string()),
+                JsonValue::Float(value) => {
                     json.push_str(
                         &serde_json::Number::from_f64(*value).map_or_else(|| "0".to_owned(), |n| n.to_string()),
                     );
                 }
-                Raw::Text(text) => push_string(&mut json, text),
-                Raw::Escaped(text) => push_string(&mut json, text),
-                Raw::Absent | Raw::Null | Raw::Array(_) | Raw::Object(_) => json.push_str("null"),
+                JsonValue::String(text) => push_string(&mut json, text),
+                JsonValue::Escaped(text) => push_string(&mut json, text),
+                JsonValue::Absent | JsonValue::Null | JsonValue::Array(_) | JsonValue::Object(_) => {
+                    json.push_str("null")
+                }
             }
             // With the brace at the end.
             if json.len() + 1 > PROPERTIES_MAX_BYTES {
@@ -117,8 +123,8 @@ impl<'a> Properties<'a> {
 }
 
 /// `value` without NUL, cut to [`PROPERTY_VALUE_MAX_CHARS`].
-fn fit<'a>(value: Raw<'a>, mends: &mut Mends) -> Raw<'a> {
-    let Some(text) = value.as_text() else { return value };
+fn fit<'a>(value: JsonValue<'a>, mends: &mut Mends) -> JsonValue<'a> {
+    let Some(text) = value.as_str() else { return value };
     let (has_nul, is_long) = (value.has_nul(), longer_than(text, PROPERTY_VALUE_MAX_CHARS));
     if !has_nul && !is_long {
         return value;
@@ -130,24 +136,24 @@ fn fit<'a>(value: Raw<'a>, mends: &mut Mends) -> Raw<'a> {
         mends.insert(Mend::PropertyValue);
     }
     let kept: String = text.chars().filter(|&c| c != '\0').take(PROPERTY_VALUE_MAX_CHARS).collect();
-    Raw::Escaped(kept.into())
+    JsonValue::Escaped(kept.into())
 }
 
-fn amount<'a>(value: &Raw<'a>) -> Option<Raw<'a>> {
+fn amount<'a>(value: &JsonValue<'a>) -> Option<JsonValue<'a>> {
     match value {
-        Raw::Int(_) | Raw::Float(_) => Some(value.clone()),
+        JsonValue::Int(_) | JsonValue::Float(_) => Some(value.clone()),
         other => {
-            let text = other.as_text()?.trim();
+            let text = other.as_str()?.trim();
             let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
-            text.parse().ok().filter(|amount: &f64| is_decimal && amount.is_finite()).map(Raw::Float)
+            text.parse().ok().filter(|amount: &f64| is_decimal && amount.is_finite()).map(JsonValue::Float)
         }
     }
 }
 
-fn currency<'a>(value: &Raw<'a>) -> Option<Raw<'a>> {
-    let code = value.as_text()?.trim();
+fn currency<'a>(value: &JsonValue<'a>) -> Option<JsonValue<'a>> {
+    let code = value.as_str()?.trim();
     let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_alphabetic());
-    is_code.then(|| Raw::Escaped(code.to_ascii_uppercase().into()))
+    is_code.then(|| JsonValue::Escaped(code.to_ascii_uppercase().into()))
 }
 
 fn push_string(json: &mut String, text: &str) {
@@ -172,7 +178,7 @@ mod tests {
 
     fn read(body: &str) -> (String, Problems, Vec<Mend>) {
         let (mut problems, mut mends) = (Problems::new(), Mends::default());
-        let Raw::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
+        let JsonValue::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
         let mut properties = Properties::default();
         properties.extend("event_data", object, &mut problems, &mut mends);
         let json = properties.into_json(&mut mends);
@@ -227,7 +233,7 @@ mod tests {
             (r#"{"value":1,"currency":978}"#, r#"{"value":1}"#, true),
         ] {
             let (mut problems, mut mends) = (Problems::new(), Mends::default());
-            let Raw::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
+            let JsonValue::Object(object) = parse(body.as_bytes(), 1, &mut mends).unwrap() else { panic!() };
             let mut properties = Properties::default();
             properties.extend("event_data", object, &mut problems, &mut mends);
             properties.settle_money(&mut mends);

@@ -178,13 +178,13 @@ const IN_QUERY: u8 = 4;
 /// Not as the first byte of a segment of the path.
 const NOT_FIRST: u8 = 8;
 
-static PLACES: [u8; 256] = places();
+static CHAR_CLASSES: [u8; 256] = char_classes();
 
-const fn places() -> [u8; 256] {
-    let mut places = [0; 256];
+const fn char_classes() -> [u8; 256] {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        places[byte] = match byte as u8 {
+        classes[byte] = match byte as u8 {
             b'a'..=b'z' | b'0'..=b'9' | b'-' => IN_HOST | IN_PATH | IN_QUERY,
             b'.' => IN_HOST | IN_PATH | IN_QUERY | NOT_FIRST,
             b'%' => IN_PATH | IN_QUERY,
@@ -196,7 +196,7 @@ const fn places() -> [u8; 256] {
         };
         byte += 1;
     }
-    places
+    classes
 }
 
 impl Parts {
@@ -214,9 +214,9 @@ impl Parts {
         } else {
             return None;
         };
-        let run = |start: usize, place: u8| {
+        let run = |start: usize, class: u8| {
             let rest = bytes.get(start..).unwrap_or(&[]);
-            start + rest.iter().take_while(|&&byte| PLACES[usize::from(byte)] & place != 0).count()
+            start + rest.iter().take_while(|&&byte| CHAR_CLASSES[usize::from(byte)] & class != 0).count()
         };
         let host_end = run(host, IN_HOST);
         if bytes.get(host_end) != Some(&b'/') || !is_plain_host(bytes.get(host..host_end)?) {
@@ -226,11 +226,11 @@ impl Parts {
         let mut before = b' ';
         let (mut is_plain, mut has_escapes) = (true, false);
         let path = bytes.get(host_end..).unwrap_or(&[]).iter().take_while(|&&byte| {
-            let place = PLACES[usize::from(byte)];
-            is_plain &= before != b'/' || place & NOT_FIRST == 0;
+            let classes = CHAR_CLASSES[usize::from(byte)];
+            is_plain &= before != b'/' || classes & NOT_FIRST == 0;
             has_escapes |= byte == b'%';
             before = byte;
-            place & IN_PATH != 0
+            classes & IN_PATH != 0
         });
         let path_end = host_end + path.count();
         let is_normal = |path: &str| matches!(normal_path(path), Cow::Borrowed(_));

@@ -5,9 +5,9 @@ macro_rules! names {
         /// A member name that means something somewhere.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
-        pub(crate) enum Known { $($variant,)* }
+        pub(crate) enum MemberName { $($variant,)* }
 
-        impl Known {
+        impl MemberName {
             const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// How many there are.
@@ -83,12 +83,12 @@ static TABLE: [u8; TABLE_LEN] = table();
 const TABLE_LEN: usize = 256;
 const EMPTY: u8 = u8::MAX;
 
-/// The names as numbers, see [`words`], in the order of [`Known::ALL`].
-static WORDS: [(u64, u64); Known::COUNT] = {
-    let mut all = [(0, 0); Known::COUNT];
+/// The names as numbers, see [`words`], in the order of [`MemberName::ALL`].
+static WORDS: [(u64, u64); MemberName::COUNT] = {
+    let mut all = [(0, 0); MemberName::COUNT];
     let mut number = 0;
-    while number < Known::COUNT {
-        all[number] = words(Known::ALL[number].as_str().as_bytes());
+    while number < MemberName::COUNT {
+        all[number] = words(MemberName::ALL[number].as_str().as_bytes());
         number += 1;
     }
     all
@@ -115,7 +115,7 @@ const fn words(name: &[u8]) -> (u64, u64) {
 const FACTOR: u64 = 0xa917_2a05_1e3b_25e5;
 
 /// The place where the search for a name begins.
-const fn place(len: usize, (first, last): (u64, u64)) -> usize {
+const fn slot(len: usize, (first, last): (u64, u64)) -> usize {
     // The highest bits are a place.
     ((first ^ last.rotate_left(23) ^ len as u64).wrapping_mul(FACTOR) >> (64 - TABLE_LEN.ilog2())) as usize
 }
@@ -123,10 +123,10 @@ const fn place(len: usize, (first, last): (u64, u64)) -> usize {
 const fn table() -> [u8; TABLE_LEN] {
     let mut table = [EMPTY; TABLE_LEN];
     let mut number = 0;
-    while number < Known::COUNT {
-        let name = Known::ALL[number].as_str();
+    while number < MemberName::COUNT {
+        let name = MemberName::ALL[number].as_str();
         assert!(name.len() <= 16, "longer names are more than two words");
-        let mut at = place(name.len(), words(name.as_bytes()));
+        let mut at = slot(name.len(), words(name.as_bytes()));
         while table[at] != EMPTY {
             at = (at + 1) % TABLE_LEN;
         }
@@ -136,12 +136,12 @@ const fn table() -> [u8; TABLE_LEN] {
     table
 }
 
-impl Known {
+impl MemberName {
     /// The name that `text` is.
     #[inline(always)]
-    pub(crate) fn of(text: &str) -> Option<Self> {
+    pub(crate) fn find(text: &str) -> Option<Self> {
         let words = words(text.as_bytes());
-        let mut at = place(text.len(), words);
+        let mut at = slot(text.len(), words);
         // Ends at an empty place, of which the table has four for each name.
         loop {
             let number = usize::from(TABLE[at]);
@@ -162,22 +162,22 @@ mod tests {
     #[test]
     fn every_name_is_found_and_nothing_else() {
         let mut longest = 0;
-        for (number, &name) in Known::ALL.iter().enumerate() {
-            assert_eq!(Known::of(name.as_str()), Some(name));
-            let first = place(name.as_str().len(), words(name.as_str().as_bytes()));
+        for (number, &name) in MemberName::ALL.iter().enumerate() {
+            assert_eq!(MemberName::find(name.as_str()), Some(name));
+            let first = slot(name.as_str().len(), words(name.as_str().as_bytes()));
             longest = longest.max((0..).find(|step| TABLE[(first + step) % TABLE_LEN] == number as u8).unwrap());
         }
         assert_eq!(longest, 0, "every name has a place of its own");
         for other in ["", "x", "URL", "urls", "Session_id", "constructor"] {
-            assert_eq!(Known::of(other), None, "{other}");
+            assert_eq!(MemberName::find(other), None, "{other}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_name_or_not(text in "[a-z_]{0,14}|.{0,20}|(url|title|os)[a-z]?|user_(agent|prop[a-z]rties|id)|session(_id|Id).?") {
-            let expected = Known::ALL.iter().copied().find(|name| name.as_str() == text);
-            prop_assert_eq!(Known::of(&text), expected);
+            let expected = MemberName::ALL.iter().copied().find(|name| name.as_str() == text);
+            prop_assert_eq!(MemberName::find(&text), expected);
         }
     }
 }
