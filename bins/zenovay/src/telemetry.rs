@@ -18,6 +18,7 @@ use zenovay_events::{EventStore, Observer};
 use zenovay_ingest::{Mend, Outcome};
 
 use crate::config::LogFormat;
+use crate::http::guard::AccessRefusal;
 use crate::http::{outcomes, routes, shell};
 use crate::process_figures;
 
@@ -202,6 +203,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_seal_duration_seconds", MetricKind::Histogram, "Time to write recent events into a segment file."),
     ("zenovay_merge_duration_seconds", MetricKind::Histogram, "Time to merge segment files into one."),
     ("zenovay_query_duration_seconds", MetricKind::Histogram, "Time of one query of the event store, by kind."),
+    (
+        "zenovay_access_refusals_total",
+        MetricKind::Counter,
+        "Requests of routes that need a key that were not let in, by reason.",
+    ),
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
     (
         "zenovay_http_refusals_total",
@@ -296,6 +302,9 @@ fn begin() {
     for limit in Limit::ALL {
         limit.counter().absolute(0);
     }
+    for reason in AccessRefusal::REASONS {
+        AccessRefusal::counter(reason).absolute(0);
+    }
     for ending in Ending::ALL {
         ending.counter().absolute(0);
     }
@@ -315,7 +324,8 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 8] = [
+const LABELLED: [&str; 9] = [
+    "zenovay_access_refusals_total",
     "zenovay_folded_strings_total",
     "zenovay_http_refusals_total",
     "zenovay_ingest_outcomes_total",

@@ -447,7 +447,7 @@ mod people {
     use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, web};
     use std::sync::Arc;
     use zenovay::http::envelope::ApiError;
-    use zenovay::http::guard::{Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics};
+    use zenovay::http::guard::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics};
     use zenovay::http::key_headers::KeyUsage;
     use zenovay::state::AppState;
     use zenovay_auth::{Principal, SignedIn, TeamAccess};
@@ -460,15 +460,15 @@ mod people {
         type Evidence = SignedIn;
         type Report = ();
 
-        fn evidence(req: &HttpRequest) -> Result<SignedIn, ApiError> {
-            req.extensions().get::<SignedIn>().cloned().ok_or_else(ApiError::internal)
+        fn evidence(req: &HttpRequest) -> Result<SignedIn, AccessRefusal> {
+            req.extensions().get::<SignedIn>().cloned().ok_or(AccessRefusal::NoCredential)
         }
 
         fn admit<R>(
             _: &AppState,
             person: &SignedIn,
             _: Arrival,
-            permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+            permit: impl FnOnce(Principal<'_>) -> Result<R, AccessRefusal>,
         ) -> Admission<Self, R> {
             let result = permit(Principal::Person(person)).map(|resource| (Self(person.clone()), resource));
             Admission { report: Some(()), result }
@@ -572,4 +572,38 @@ async fn who_waits_for_the_store_holds_up_nobody() {
     let (reply, ()) = futures_util::future::join(waiting, meanwhile).await;
     reply.expect(200);
     writer.join().unwrap().unwrap();
+}
+
+/// Sabotage: let somebody out without a count.
+#[actix_web::test]
+async fn every_refusal_is_counted_with_its_reason() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    let (own, foreign) = (team.website("own.example").id(), app.team(Plan::Pro).website("foreign.example").id());
+    let (read, write) = (team.key("read"), team.key("write"));
+    let free = app.team(Plan::Free).key("read");
+    let count = |reason: &str| {
+        let metrics = app.state.metrics.render(app.state.events.as_ref());
+        let name = format!(r#"zenovay_access_refusals_total{{reason="{reason}"}} "#);
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{reason}"));
+        line.parse::<f64>().unwrap()
+    };
+    let invalid = app.unknown_key();
+    for (reason, path, key, status) in [
+        ("no_credential", format!("/analytics/{own}"), None, 401),
+        ("invalid_key", format!("/analytics/{own}"), Some(&invalid), 401),
+        ("missing_scope", format!("/analytics/{own}"), Some(&write.text), 403),
+        ("plan_required", "/usage".to_owned(), Some(&free.text), 403),
+        ("not_reachable", format!("/analytics/{foreign}"), Some(&read.text), 403),
+        ("unknown", "/analytics/x".to_owned(), Some(&read.text), 404),
+    ] {
+        let before = count(reason);
+        let mut call = app.get(&format!("/api/external/v1{path}"));
+        if let Some(key) = key {
+            call = call.header("x-api-key", key);
+        }
+        call.send().await.expect(status);
+        // Other tests of this process count, too.
+        assert!(count(reason) >= before + 1.0, "{reason}");
+    }
 }

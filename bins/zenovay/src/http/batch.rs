@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
-use zenovay_domain::{ErrorCode, Reading};
+use zenovay_auth::Denial;
+use zenovay_domain::Reading;
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
     DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
@@ -16,24 +17,21 @@ use zenovay_ingest::{
 use zenovay_store::UsageStore;
 
 use super::envelope::{ApiError, Success};
-use super::guard::{Authorized, IngestBatch};
+use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
 use super::{body, media_type};
 use crate::state::AppState;
 
 /// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
 pub async fn events(
-    key: Result<Authorized<IngestBatch>, ApiError>,
+    key: Result<Authorized<IngestBatch>, AccessRefusal>,
     state: web::Data<AppState>,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
-    let judged = async {
-        let key = key.map_err(|error| BatchRefusal { reason: refused(&error), error })?;
-        judge(&state, key, &req, payload, reading).await
-    };
+    let judged = async { judge(&state, key?, &req, payload, reading).await };
     let (key, rows, turn) = match judged.await {
         Ok(judged) => judged,
         Err(BatchRefusal { reason, error }) => {
@@ -108,8 +106,7 @@ fn judge_rows(
 ) -> Result<JudgedRows, BatchRefusal> {
     let body = decode_body(encoding, raw, state.batch_body_bytes)?;
     let batch = parse_batch(&body)?;
-    let website =
-        key.website(state, &batch.tracking_code).map_err(|error| BatchRefusal { reason: refused(&error), error })?;
+    let website = key.website(state, &batch.tracking_code)?;
     let rules = state.rules(&website)?;
     outcomes::count_mends(batch.mends);
     let judge = |row: Result<_, Refusal>| {
@@ -119,22 +116,27 @@ fn judge_rows(
     Ok(batch.events.into_iter().map(judge).collect())
 }
 
-/// The reason under which a batch is counted that ended in `error` before its rows were judged.
-fn refused(error: &ApiError) -> RefusalReason {
-    match error.code() {
-        ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::ApiPaidPlanRequired => RefusalReason::NotAuthorized,
-        ErrorCode::NotFound => RefusalReason::UnknownTrackingCode,
-        ErrorCode::RateLimitExceeded => RefusalReason::RateLimited,
-        ErrorCode::MonthlyLimitExceeded => RefusalReason::QuotaExceeded,
-        ErrorCode::ServiceUnavailable => RefusalReason::StoreUnavailable,
-        ErrorCode::ValidationError
-        | ErrorCode::MethodNotAllowed
-        | ErrorCode::PayloadTooLarge
-        | ErrorCode::UnsupportedMediaType
-        | ErrorCode::Conflict
-        | ErrorCode::HeadersTooLarge
-        | ErrorCode::RequestTimeout
-        | ErrorCode::InternalError => RefusalReason::Internal,
+impl From<AccessRefusal> for BatchRefusal {
+    fn from(refusal: AccessRefusal) -> Self {
+        let reason = match &refusal {
+            AccessRefusal::Denied(Denial::Unknown(_)) => RefusalReason::UnknownTrackingCode,
+            AccessRefusal::Denied(Denial::WrongTarget(_)) | AccessRefusal::Failed => RefusalReason::Internal,
+            AccessRefusal::NoCredential
+            | AccessRefusal::InvalidKey
+            | AccessRefusal::Denied(
+                Denial::Revoked
+                | Denial::MembershipLost
+                | Denial::PlanRequired
+                | Denial::NotForKeys
+                | Denial::MissingScope(_)
+                | Denial::MissingRole(_)
+                | Denial::NotReachable(_),
+            ) => RefusalReason::NotAuthorized,
+            AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,
+            AccessRefusal::MonthUsedUp { .. } => RefusalReason::QuotaExceeded,
+            AccessRefusal::KeyNotChecked(_) | AccessRefusal::NotLoaded(_) => RefusalReason::StoreUnavailable,
+        };
+        Self { reason, error: refusal.into() }
     }
 }
 

@@ -10,6 +10,7 @@ use zenovay_query::QueryError;
 use zenovay_store::StoreError;
 
 use super::envelope::{ApiError, Challenge, Details};
+use super::guard::AccessRefusal;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
 pub const SOON_S: u64 = 1;
@@ -17,6 +18,29 @@ pub const SOON_S: u64 = 1;
 const LATER_S: u64 = 5;
 /// Seconds for what needs an operator.
 const OPERATOR_S: u64 = 60;
+
+impl From<AccessRefusal> for ApiError {
+    fn from(refusal: AccessRefusal) -> Self {
+        match refusal {
+            AccessRefusal::NoCredential => missing_key(),
+            AccessRefusal::InvalidKey => invalid_key(),
+            AccessRefusal::TooManyAttempts(decision) => address_limited(&decision),
+            AccessRefusal::MinuteUsedUp(decision) => minute_limited(&decision),
+            AccessRefusal::MonthUsedUp { limit, retry_after_s } => month_limited(limit, retry_after_s),
+            AccessRefusal::Denied(denial) => denial.into(),
+            AccessRefusal::KeyNotChecked(error) => key_check_failed(error),
+            AccessRefusal::NotLoaded(error) => error.into(),
+            AccessRefusal::Failed => Self::internal(),
+        }
+    }
+}
+
+/// For handlers that do not look at the refusal.
+impl From<AccessRefusal> for actix_web::Error {
+    fn from(refusal: AccessRefusal) -> Self {
+        ApiError::from(refusal).into()
+    }
+}
 
 /// The message that S1 and S4 print for a key whose teams have no paid plan.
 const PLAN_REQUIRED_MESSAGE: &str = "The Zenovay API requires a paid plan. Upgrade to Pro or higher to use API keys.";
@@ -75,18 +99,18 @@ const fn out_of_reach(kind: TargetKind) -> &'static str {
 }
 
 /// The 401 of a request without any key.
-pub fn missing_key() -> ApiError {
+fn missing_key() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "Invalid API key").with_challenge(Challenge::Missing)
 }
 
 /// The 401 of a key that is malformed, or that nobody holds. A holder of a revoked key hears the same.
-pub fn invalid_key() -> ApiError {
+fn invalid_key() -> ApiError {
     missing_key().with_challenge(Challenge::Invalid)
 }
 
 /// What went wrong in the store while a key was checked. Whoever asks is not known yet: a key whose row is gone is not
 /// valid, and everything else is our fault. A store that cannot be asked is a 503, never a "no".
-pub fn key_check_failed(error: StoreError) -> ApiError {
+fn key_check_failed(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound(_) => invalid_key(),
         StoreError::DiskFull | StoreError::Unavailable(_) | StoreError::Damaged(_) => error.into(),
@@ -225,14 +249,14 @@ pub fn address_limited(decision: &Decision) -> ApiError {
 }
 
 /// The 429 of a key's minute, in the words of S0.
-pub fn minute_limited(decision: &Decision) -> ApiError {
+fn minute_limited(decision: &Decision) -> ApiError {
     let (limit, seconds) = (decision.limit, decision.retry_after_s);
     let message = format!("Rate limit exceeded ({limit} requests/minute). Try again in {seconds} seconds");
     ApiError::new(ErrorCode::RateLimitExceeded, message).with_retry_after(seconds.into())
 }
 
 /// The 429 of a key's month.
-pub fn month_limited(limit: u64, retry_after_s: u64) -> ApiError {
+fn month_limited(limit: u64, retry_after_s: u64) -> ApiError {
     ApiError::new(ErrorCode::MonthlyLimitExceeded, format!("Monthly limit exceeded ({limit} requests/month)"))
         .with_retry_after(retry_after_s)
 }

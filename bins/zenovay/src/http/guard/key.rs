@@ -10,9 +10,7 @@ use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{AddressClass, Decision};
 use zenovay_store::{Charge, Usage, UsageStore};
 
-use super::{Admission, Arrival, Identity};
-use crate::http::envelope::ApiError;
-use crate::http::errors;
+use super::{AccessRefusal, Admission, Arrival, Identity};
 use crate::http::key_headers::{KeyUsage, seconds_until};
 use crate::state::AppState;
 use crate::telemetry::Limit;
@@ -32,7 +30,7 @@ impl Identity for KeyHolder {
     type Evidence = ApiKeyToken;
     type Report = KeyUsage;
 
-    fn evidence(req: &HttpRequest) -> Result<ApiKeyToken, ApiError> {
+    fn evidence(req: &HttpRequest) -> Result<ApiKeyToken, AccessRefusal> {
         presented_key(req.headers())
     }
 
@@ -42,7 +40,7 @@ impl Identity for KeyHolder {
         state: &AppState,
         token: &ApiKeyToken,
         Arrival { client, reading }: Arrival,
-        permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+        permit: impl FnOnce(Principal<'_>) -> Result<R, AccessRefusal>,
     ) -> Admission<Self, R> {
         // Months go by the steady reading: a clock that is wrong for a moment begins none.
         let Reading { now, steady, .. } = reading;
@@ -57,7 +55,7 @@ impl Identity for KeyHolder {
             Limit::KeyMinute.refused();
             let usage = state.store.usage(credential.key_id, steady).ok();
             let report = usage.map(|usage| key_usage(limits, &minute, usage));
-            return Admission { report, result: Err(errors::minute_limited(&minute)) };
+            return Admission { report, result: Err(AccessRefusal::MinuteUsedUp(minute)) };
         }
 
         let permitted = permit(Principal::Key(&credential));
@@ -66,14 +64,15 @@ impl Identity for KeyHolder {
         let (counted, month) = match state.store.charge_request(credential.key_id, monthly, steady) {
             Ok(Charge::Counted(month)) => (true, month),
             Ok(Charge::Exhausted(month)) => (false, month),
-            Err(error) => return Admission { report: None, result: Err(errors::key_check_failed(error)) },
+            Err(error) => return Admission { report: None, result: Err(AccessRefusal::KeyNotChecked(error)) },
         };
         let usage = key_usage(limits, &minute, month);
         let result = match permitted {
             Err(error) => Err(error),
             Ok(_) if !counted => {
                 Limit::KeyMonth.refused();
-                Err(errors::month_limited(limits.requests_per_month, seconds_until(month.resets_at, steady)))
+                let retry_after_s = seconds_until(month.resets_at, steady);
+                Err(AccessRefusal::MonthUsedUp { limit: limits.requests_per_month, retry_after_s })
             }
             Ok(resource) => Ok((Self { credential, plan, usage }, resource)),
         };
@@ -115,7 +114,12 @@ fn key_usage(limits: &PlanLimits, minute: &Decision, month: Usage) -> KeyUsage {
 /// Whoever tries keys that nobody holds may do so a few times a minute; then nothing is looked up any more, so that the
 /// answer tells nothing. A key that was valid the last time is looked up in any case: others behind the same address
 /// cannot use up what it needs. An attempt is charged before the look-up, and taken back when the key is valid.
-fn look_up(state: &AppState, digest: &KeyDigest, client: IpAddr, now: Timestamp) -> Result<Arc<Credential>, ApiError> {
+fn look_up(
+    state: &AppState,
+    digest: &KeyDigest,
+    client: IpAddr,
+    now: Timestamp,
+) -> Result<Arc<Credential>, AccessRefusal> {
     let was_valid = state.directory.was_valid(digest);
     if !was_valid {
         charge_attempt(state, client, now)?;
@@ -135,28 +139,28 @@ fn look_up(state: &AppState, digest: &KeyDigest, client: IpAddr, now: Timestamp)
             if was_valid {
                 charge_attempt(state, client, now)?;
             }
-            Err(errors::invalid_key())
+            Err(AccessRefusal::InvalidKey)
         }
         Err(error) => {
             take_back();
-            Err(errors::key_check_failed(error))
+            Err(AccessRefusal::KeyNotChecked(error))
         }
     }
 }
 
-fn charge_attempt(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), ApiError> {
+fn charge_attempt(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), AccessRefusal> {
     let decision = state.addresses.charge(AddressClass::Auth, client, now);
     if decision.allowed {
         return Ok(());
     }
     Limit::AddressAuth.refused();
-    Err(errors::address_limited(&decision))
+    Err(AccessRefusal::TooManyAttempts(decision))
 }
 
 /// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log
 /// and decision could disagree about whose request it was (SECURITY §8-4). Nothing else is ever read: not `Api-Key`
 /// (S4), not the query, not a cookie.
-fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, ApiError> {
+fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, AccessRefusal> {
     let mut keys = Vec::with_capacity(2);
     for value in headers.get_all("x-api-key") {
         keys.push(value.to_str().unwrap_or(""));
@@ -168,8 +172,8 @@ fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, ApiError> {
         }
     }
     let mut keys = keys.into_iter().map(ApiKeyToken::parse);
-    let first = keys.next().ok_or_else(errors::missing_key)?.map_err(|_malformed| errors::invalid_key())?;
-    if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(errors::invalid_key()) }
+    let first = keys.next().ok_or(AccessRefusal::NoCredential)?.map_err(|_malformed| AccessRefusal::InvalidKey)?;
+    if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(AccessRefusal::InvalidKey) }
 }
 
 #[cfg(test)]
@@ -182,12 +186,12 @@ mod tests {
         ApiKeyToken::generate(&mut rand::rngs::StdRng::seed_from_u64(seed))
     }
 
-    fn presented(lines: &[(&'static str, String)]) -> Result<ApiKeyToken, ApiError> {
+    fn presented(lines: &[(&'static str, String)]) -> Result<ApiKeyToken, &'static str> {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
-        presented_key(&headers)
+        presented_key(&headers).map_err(|refusal| refusal.reason())
     }
 
     #[test]
@@ -204,11 +208,11 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         let (key, other) = (token(1), token(2));
-        let invalid = Err(errors::invalid_key());
-        assert_eq!(presented(&[]), Err(errors::missing_key()));
-        assert_eq!(presented(&[("api-key", key.expose().to_owned())]), Err(errors::missing_key()));
-        assert_eq!(presented(&[("cookie", format!("key={}", key.expose()))]), Err(errors::missing_key()));
-        assert_eq!(presented(&[("authorization", key.expose().to_owned())]), Err(errors::missing_key()));
+        let invalid = Err("invalid_key");
+        assert_eq!(presented(&[]), Err("no_credential"));
+        assert_eq!(presented(&[("api-key", key.expose().to_owned())]), Err("no_credential"));
+        assert_eq!(presented(&[("cookie", format!("key={}", key.expose()))]), Err("no_credential"));
+        assert_eq!(presented(&[("authorization", key.expose().to_owned())]), Err("no_credential"));
         assert_eq!(presented(&[("x-api-key", "abc123_not_valid".to_owned())]), invalid);
         assert_eq!(presented(&[("x-api-key", format!("{} ", key.expose()))]), invalid);
         assert_eq!(presented(&[("authorization", format!("Bearer  {}", key.expose()))]), invalid);

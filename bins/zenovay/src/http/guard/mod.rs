@@ -6,6 +6,7 @@
 
 mod key;
 mod permission;
+mod refusal;
 
 use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use self::permission::{
     Account, Found, IngestBatch, ListWebsites, PathValues, Permission, ReadAnalytics, ReadErrors, ReadHeatmaps,
     ReadReplays, ReadUsage, ReadWebsite, Resource,
 };
+pub use self::refusal::AccessRefusal;
 use super::client_ip;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
@@ -57,15 +59,15 @@ pub trait Identity: Sized + Send + 'static {
     /// Reads what the request shows.
     ///
     /// # Errors
-    /// A 401 when it shows nothing, or nothing that can be valid.
-    fn evidence(req: &HttpRequest) -> Result<Self::Evidence, ApiError>;
+    /// When it shows nothing, or nothing that can be valid.
+    fn evidence(req: &HttpRequest) -> Result<Self::Evidence, AccessRefusal>;
 
     /// Finds out whose request it is, asks `permit` whether they may make it, and charges them for it. Blocks.
     fn admit<R>(
         state: &AppState,
         evidence: &Self::Evidence,
         arrival: Arrival,
-        permit: impl FnOnce(Principal<'_>) -> Result<R, ApiError>,
+        permit: impl FnOnce(Principal<'_>) -> Result<R, AccessRefusal>,
     ) -> Admission<Self, R>;
 
     /// Who that is.
@@ -89,7 +91,7 @@ pub struct Admission<I: Identity, R> {
     /// What is told with the answer, if the caller is known.
     pub report: Option<I::Report>,
     /// Who may do it, and what to; or why not.
-    pub result: Result<(I, R), ApiError>,
+    pub result: Result<(I, R), AccessRefusal>,
 }
 
 /// Proof that whoever makes this request may do `P`, and the resource they may do it to.
@@ -112,10 +114,13 @@ impl<I: Identity> Authorized<IngestBatch, I> {
     /// The website with the code of a batch, if the caller reaches it. Blocks: to be called off the async workers.
     ///
     /// # Errors
-    /// A 404 for an unknown code, a 403 for a website out of reach, a 503 when the store cannot be asked.
-    pub fn website(&self, state: &AppState, code: &TrackingCode) -> Result<Arc<Website>, ApiError> {
-        let found = Found::website(state.directory.website_by_code(code)?);
-        permit(self.caller.principal(), IngestBatch::ACTION, found, &state.plans)
+    /// When nobody has the code, when the website is out of reach, or when the store cannot be asked.
+    pub fn website(&self, state: &AppState, code: &TrackingCode) -> Result<Arc<Website>, AccessRefusal> {
+        let find = || {
+            let website = state.directory.website_by_code(code).map_err(AccessRefusal::NotLoaded)?;
+            permit(self.caller.principal(), IngestBatch::ACTION, Found::website(website), &state.plans)
+        };
+        find().inspect_err(AccessRefusal::count)
     }
 }
 
@@ -124,27 +129,30 @@ impl<P: Permission> Caller for Authorized<P, KeyHolder> {
 }
 
 impl<P: Permission, I: Identity> FromRequest for Authorized<P, I> {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Error = AccessRefusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, AccessRefusal>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
-        Box::pin(async move { authorize(&req).await })
+        Box::pin(async move { authorize(&req).await.inspect_err(AccessRefusal::count) })
     }
 }
 
 /// The whole check, on a thread where it may wait for the store.
-async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Authorized<P, I>, ApiError> {
-    let state = req.app_data::<web::Data<AppState>>().cloned().ok_or_else(ApiError::internal)?;
+async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Authorized<P, I>, AccessRefusal> {
+    let state = req.app_data::<web::Data<AppState>>().cloned().ok_or(AccessRefusal::Failed)?;
     let evidence = I::evidence(req)?;
     let path = PathValues::of(req);
     let arrival = Arrival { client: client_ip::of(req, &state.trusted_proxies), reading: state.clock.reading() };
     let span = tracing::Span::current();
     let check = web::block(move || {
-        let permit = |principal: Principal<'_>| permit(principal, P::ACTION, P::load(&state, &path)?, &state.plans);
+        let permit = |principal: Principal<'_>| {
+            let found = P::load(&state, &path).map_err(AccessRefusal::NotLoaded)?;
+            permit(principal, P::ACTION, found, &state.plans)
+        };
         span.in_scope(|| I::admit(&state, &evidence, arrival, permit))
     });
-    let Admission { report, result } = check.await.map_err(|_panicked| ApiError::internal())?;
+    let Admission { report, result } = check.await.map_err(|_panicked| AccessRefusal::Failed)?;
     if let Some(report) = report {
         req.extensions_mut().insert(report);
     }
@@ -153,9 +161,9 @@ async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Auth
 }
 
 /// What was found, for who may have it.
-fn permit<R>(principal: Principal<'_>, action: Action, found: Found<R>, plans: &PlanTable) -> Result<R, ApiError> {
+fn permit<R>(principal: Principal<'_>, action: Action, found: Found<R>, plans: &PlanTable) -> Result<R, AccessRefusal> {
     let (target, resource) = found.into_target();
     decide(principal, action, &target, plans)?;
     // Nothing is allowed to be done to what is not there.
-    resource.ok_or_else(ApiError::internal)
+    resource.ok_or(AccessRefusal::Failed)
 }

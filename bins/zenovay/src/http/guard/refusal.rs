@@ -1,0 +1,121 @@
+//! Why a request was not let in.
+
+use zenovay_auth::Denial;
+use zenovay_limits::Decision;
+use zenovay_store::StoreError;
+
+/// Why a request was not let in. How it is answered: [`crate::http::errors`].
+#[derive(Debug)]
+pub enum AccessRefusal {
+    /// It says nobody whose it is.
+    NoCredential,
+    /// Its key is malformed, or nobody holds it, or it was revoked.
+    InvalidKey,
+    /// Its address tried too many keys that nobody holds.
+    TooManyAttempts(Decision),
+    /// The key has used up its minute.
+    MinuteUsedUp(Decision),
+    /// The key has used up its month.
+    MonthUsedUp {
+        /// Requests a month.
+        limit: u64,
+        /// Seconds until the next month.
+        retry_after_s: u64,
+    },
+    /// Whoever it is may not do it.
+    Denied(Denial),
+    /// The store could not be asked about its key.
+    KeyNotChecked(StoreError),
+    /// The store could not be asked for what it is about.
+    NotLoaded(StoreError),
+    /// The check ended in a panic, or this server was not put together.
+    Failed,
+}
+
+impl AccessRefusal {
+    /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
+    pub const REASONS: [&str; 16] = [
+        "no_credential",
+        "invalid_key",
+        "too_many_attempts",
+        "minute_used_up",
+        "month_used_up",
+        "membership_lost",
+        "missing_role",
+        "missing_scope",
+        "not_for_keys",
+        "not_reachable",
+        "plan_required",
+        "revoked",
+        "unknown",
+        "wrong_target",
+        "store",
+        "failed",
+    ];
+
+    /// The reason in metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::InvalidKey => "invalid_key",
+            Self::TooManyAttempts(_) => "too_many_attempts",
+            Self::MinuteUsedUp(_) => "minute_used_up",
+            Self::MonthUsedUp { .. } => "month_used_up",
+            Self::Denied(denial) => denial.as_str(),
+            Self::KeyNotChecked(_) | Self::NotLoaded(_) => "store",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Its counter.
+    pub fn counter(reason: &'static str) -> metrics::Counter {
+        metrics::counter!("zenovay_access_refusals_total", "reason" => reason)
+    }
+
+    /// Counts it.
+    pub(super) fn count(&self) {
+        Self::counter(self.reason()).increment(1);
+    }
+}
+
+impl From<Denial> for AccessRefusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zenovay_auth::TargetKind;
+    use zenovay_domain::{Role, Scope};
+
+    #[test]
+    fn every_reason_has_a_counter_from_the_start() {
+        let denials = [
+            Denial::Revoked,
+            Denial::MembershipLost,
+            Denial::PlanRequired,
+            Denial::NotForKeys,
+            Denial::MissingScope(Scope::Read),
+            Denial::MissingRole(Role::Admin),
+            Denial::Unknown(TargetKind::Team),
+            Denial::NotReachable(TargetKind::Website),
+            Denial::WrongTarget(TargetKind::Key),
+        ];
+        for denial in denials {
+            let reason = AccessRefusal::Denied(denial).reason();
+            assert!(AccessRefusal::REASONS.contains(&reason), "{reason}");
+        }
+        for refusal in [
+            AccessRefusal::NoCredential,
+            AccessRefusal::InvalidKey,
+            AccessRefusal::MonthUsedUp { limit: 1, retry_after_s: 1 },
+            AccessRefusal::KeyNotChecked(StoreError::DiskFull),
+            AccessRefusal::NotLoaded(StoreError::DiskFull),
+            AccessRefusal::Failed,
+        ] {
+            assert!(AccessRefusal::REASONS.contains(&refusal.reason()), "{}", refusal.reason());
+        }
+    }
+}
