@@ -58,7 +58,7 @@ pub fn check_password(password: &str) -> Result<(), WeakPassword> {
     Ok(())
 }
 
-/// Whether the text is a pattern of at most three characters over and over: `aaaaaaaaaaaa`, `abcabcabcabc`.
+/// Whether the string is a pattern of at most three characters over and over: `aaaaaaaaaaaa`, `abcabcabcabc`.
 fn repeats_a_short_pattern(text: &str) -> bool {
     let period = |length: usize| text.chars().zip(text.chars().skip(length)).all(|(a, b)| a == b);
     (1..=3).any(period)
@@ -69,12 +69,12 @@ fn repeats_a_short_pattern(text: &str) -> bool {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// The hash that was stored as `text`; a text that is no hash matches no password.
+    /// The hash that was stored as `text`; a string that is not a hash matches no password.
     pub fn from_stored(text: String) -> Self {
         Self(text)
     }
 
-    /// The text to store.
+    /// The string to store.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -126,7 +126,7 @@ pub fn verify_password(password: &str, stored: Option<&PasswordHash>) -> bool {
 }
 
 /// Whether `stored` was made with other parameters than those of today, so that it should be made anew at the next
-/// successful login. Also true for a text that is no hash.
+/// successful login. Also true for a string that is not a hash.
 pub fn needs_rehash(stored: &PasswordHash) -> bool {
     let wanted = |hash: &phc::PasswordHash| {
         hash.algorithm.as_str() == Algorithm::Argon2id.as_str()

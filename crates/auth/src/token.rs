@@ -1,4 +1,4 @@
-//! The secret text of an API key, and what is kept of it.
+//! The secret string of an API key, and what is kept of it.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -19,14 +19,14 @@ const PREFIX_LEN: usize = 7;
 
 pub(crate) const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The full secret text of an API key: `zv_`, 34 random letters or digits, and a checksum of six.
+/// The full secret string of an API key: `zv_`, 34 random letters or digits, and a checksum of six.
 ///
 /// It exists only between its creation or arrival and its digest: it is never stored, `Debug` does not show it, the
 /// memory is wiped when it is dropped, and two keys are compared in constant time.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct ApiKeyToken([u8; TOKEN_LEN]);
 
-/// A text that cannot be an API key of this product: its form or its checksum is wrong. Known without any look-up.
+/// A string that cannot be an API key of this product: its form or its checksum is wrong. Known without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed API key")]
 pub struct MalformedKey;
@@ -56,7 +56,7 @@ impl ApiKeyToken {
         if well_formed && checksum_holds { Ok(token) } else { Err(MalformedKey) }
     }
 
-    /// The secret text itself, to be shown once.
+    /// The secret string itself, to be shown once.
     pub fn expose(&self) -> &str {
         // The bytes are ASCII by construction.
         std::str::from_utf8(&self.0).unwrap_or_default()

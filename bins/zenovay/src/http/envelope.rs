@@ -29,7 +29,7 @@ impl<T: Serialize> Success<T> {
     }
 }
 
-/// What else is known about an error: a text, or a text for each wrong field.
+/// What else is known about an error: a string, or a string for each wrong field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Details {
