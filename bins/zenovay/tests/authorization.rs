@@ -11,7 +11,7 @@ use serde_json::json;
 use zenovay::http::handler::Access;
 use zenovay::http::routes::{self, Endpoint};
 use zenovay_auth::{Action, KeyKind};
-use zenovay_domain::{Clock, Plan, Role};
+use zenovay_domain::{Clock, Plan, Role, Scope};
 use zenovay_store::{KeyStore, TeamStore, WebsiteStore};
 
 /// A header with a credential.
@@ -21,6 +21,8 @@ struct Credential {
     headers: Vec<(&'static str, String)>,
     reads: Reach,
     writes: Reach,
+    /// What a route for admins answers.
+    admins: Reach,
     /// What an account route answers to a read and to a write.
     account: [u16; 2],
 }
@@ -74,13 +76,16 @@ impl<'a> World<'a> {
             headers: vec![("x-api-key", key.text.clone())],
             reads,
             writes,
+            admins: all(403),
             account,
         };
+        let as_admin = |admins, credential: Credential| Credential { admins, ..credential };
         let refused = |name, headers, status| Credential {
             name,
             headers,
             reads: all(status),
             writes: all(status),
+            admins: all(status),
             account: [status; 2],
         };
         let scoped = |scopes| app.key(personal, scopes, None, None);
@@ -114,11 +119,12 @@ impl<'a> World<'a> {
         store.revoke_key(revoked.id, app.clock.now()).unwrap();
         credentials.push(refused("revoked", vec![("x-api-key", revoked.text)], 401));
 
-        credentials.push(known("full access", &good, EVERYTHING, EVERYTHING, [200, 200]));
-        let mut bearer = known("full access as bearer", &good, EVERYTHING, EVERYTHING, [200, 200]);
+        // The owner of these keys is no admin of the second team.
+        credentials.push(as_admin(TEAM, known("full access", &good, EVERYTHING, EVERYTHING, [200, 200])));
+        let mut bearer = as_admin(TEAM, known("full access as bearer", &good, EVERYTHING, EVERYTHING, [200, 200]));
         bearer.headers = vec![("authorization", format!("Bearer {}", good.text))];
         credentials.push(bearer);
-        let mut twice = known("the same key twice", &good, EVERYTHING, EVERYTHING, [200, 200]);
+        let mut twice = as_admin(TEAM, known("the same key twice", &good, EVERYTHING, EVERYTHING, [200, 200]));
         twice.headers.push(("authorization", format!("Bearer {}", good.text)));
         credentials.push(twice);
 
@@ -126,14 +132,14 @@ impl<'a> World<'a> {
         credentials.push(known("write", &scoped("write"), all(403), EVERYTHING, [403, 200]));
         credentials.push(known("read and write", &scoped("read,write"), EVERYTHING, EVERYTHING, [200, 200]));
         let admin = app.key(personal, "admin", Some(vec![team.id]), None);
-        credentials.push(known("admin", &admin, all(403), all(403), [403, 403]));
+        credentials.push(as_admin(TEAM, known("admin", &admin, all(403), all(403), [403, 403])));
         let one_team = app.key(personal, "full_access", Some(vec![team.id]), None);
-        credentials.push(known("one team", &one_team, TEAM, TEAM, [200, 200]));
+        credentials.push(as_admin(TEAM, known("one team", &one_team, TEAM, TEAM, [200, 200])));
         let one_site = app.key(personal, "full_access", None, Some(vec![own.id()]));
-        credentials.push(known("one website", &one_site, SITE, SITE, [200, 200]));
-        credentials.push(known("workspace", &team.workspace_key(None), TEAM, TEAM, [200, 200]));
+        credentials.push(as_admin(SITE, known("one website", &one_site, SITE, SITE, [200, 200])));
+        credentials.push(as_admin(TEAM, known("workspace", &team.workspace_key(None), TEAM, TEAM, [200, 200])));
         let workspace_site = team.workspace_key(Some(vec![own.id()]));
-        credentials.push(known("workspace, one website", &workspace_site, SITE, SITE, [200, 200]));
+        credentials.push(as_admin(SITE, known("workspace, one website", &workspace_site, SITE, SITE, [200, 200])));
 
         let viewer = team.member(Role::Viewer);
         let viewers = app.key(KeyKind::Personal(viewer), "read,write", None, None);
@@ -169,8 +175,13 @@ impl<'a> World<'a> {
     }
 }
 
+/// The path of `endpoint` about the website `id`, and a visitor that it does not have.
+fn path_of(endpoint: &Endpoint, id: &str) -> String {
+    endpoint.path.replace("{website_id}", id).replace("{visitor}", "00000000000000ff")
+}
+
 async fn call(world: &World<'_>, endpoint: &Endpoint, credential: &Credential, id: &str, code: &str) -> Reply {
-    let mut call = world.app.request(endpoint.method.clone(), &endpoint.path.replace("{website_id}", id));
+    let mut call = world.app.request(endpoint.method.clone(), &path_of(endpoint, id));
     for (name, value) in &credential.headers {
         call = call.header(name, value);
     }
@@ -196,6 +207,7 @@ async fn every_route_answers_every_credential_about_every_target_as_expected() {
                 let batch = action == Action::IngestBatch;
                 let expected = match (batch, endpoint.path.contains("{website_id}")) {
                     (true, _) => status(&credential.writes),
+                    (false, true) if action.scope() == Some(Scope::Admin) => status(&credential.admins),
                     (false, true) => status(&credential.reads),
                     (false, false) => credential.account[0],
                 };
@@ -225,7 +237,7 @@ async fn every_route_answers_every_credential_about_every_target_as_expected() {
             app.clock.advance_ms(60_000);
         }
     }
-    assert!(cells >= 12 * 30 * 7, "{cells}");
+    assert!(cells >= 14 * 30 * 7, "{cells}");
 }
 
 fn scope_lacks(reply: &Reply) -> bool {
@@ -249,6 +261,8 @@ fn every_route_that_takes_a_key_asks_for_the_action_that_it_does() {
         ("GET", "/api/external/v1/heatmaps/{website_id}/pages", Action::ReadHeatmaps),
         ("GET", "/api/external/v1/replays/{website_id}/sessions", Action::ReadReplays),
         ("GET", "/api/external/v1/errors/{website_id}/groups", Action::ReadErrors),
+        ("DELETE", "/api/external/v1/websites/{website_id}/visitors/{visitor}", Action::EraseVisitor),
+        ("GET", "/api/external/v1/websites/{website_id}/visitors/{visitor}/export", Action::ExportVisitor),
         ("POST", "/api/v1/events", Action::IngestBatch),
     ];
     for endpoint in routes::all() {
@@ -274,7 +288,7 @@ async fn a_method_that_a_path_does_not_have_is_405_and_names_those_that_it_has()
             methods.insert("HEAD");
         }
         methods.insert("OPTIONS");
-        let uri = path.replace("{code}", "ZV_00000000000").replace("{website_id}", "x");
+        let uri = path.replace("{code}", "ZV_00000000000").replace("{website_id}", "x").replace("{visitor}", "x");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "BREW"] {
             if methods.contains(method) && method != "OPTIONS" {
                 continue;
@@ -417,7 +431,7 @@ async fn a_website_whose_own_team_has_no_api_is_closed_to_keys_and_not_listed() 
             continue;
         }
         for (website, status) in [(&open, 200), (&closed, 403)] {
-            let path = endpoint.path.replace("{website_id}", &website.id().to_string());
+            let path = path_of(endpoint, &website.id().to_string());
             let reply = app.get(&path).key(&key).send().await.expect(status);
             assert_eq!(reply.header("x-ratelimit-limit"), Some("60"), "{endpoint:?}");
             if status == 403 {

@@ -150,3 +150,39 @@ fn a_visitor_is_exported_and_erased_beside_a_server_and_without_one() {
     assert!(server.terminate().success());
     assert!(!data_dir.join("zenovay.sock").exists());
 }
+
+/// Sabotage: erase by another id than the path names, or answer a part of what is stored.
+#[test]
+fn a_visitor_is_exported_and_erased_by_the_api() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = site(&directory.path().join("data"), directory.path());
+    let server = site.serve();
+    for (visitor, path) in [(SENT_ID, "/a"), (OTHER_ID, "/other"), ("a name/with ünï", "/name")] {
+        send(&server, &site, visitor, path);
+    }
+    let base = format!("/api/external/v1/websites/{}/visitors", site.website_id);
+    let export = |visitor: &str| server.get(&format!("{base}/{visitor}/export"), &site.key)["data"].clone();
+    assert_eq!(paths(&export(SENT_ID)), ["/a"]);
+    assert_eq!(paths(&export("a%20name%2Fwith%20%C3%BCn%C3%AF")), ["/name"]);
+    assert_eq!(export(SENT_ID), site.cli(&["visitor", "export", &site.website_id, SENT_ID]), "as by the command");
+    let id = export(SENT_ID)["user"]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(export(&id), export(SENT_ID));
+
+    let erase = |visitor: &str| {
+        let path = format!("{base}/{visitor}");
+        server.connect().request("DELETE", &path, &[("X-API-Key", &site.key)], "").expect("an answer")
+    };
+    let answer = erase(&id);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let answer: Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!((&answer["data"]["id"], &answer["data"]["erased"]), (&Value::from(id.as_str()), &Value::from(true)));
+    assert_eq!(paths(&export(SENT_ID)), [] as [&str; 0]);
+    assert_eq!(paths(&export(OTHER_ID)), ["/other"]);
+    assert_eq!(erase(&id).status, 200, "again");
+    let refused = erase("client:");
+    assert_eq!((refused.status, refused.body.contains("visitor")), (400, true), "{}", refused.body);
+    let line = server.log();
+    assert!(line.contains("a visitor was erased") && line.contains("by=\"key "), "{line}");
+    assert!(!line.contains(&format!("{base}/{id}")), "a log line has no path");
+    assert!(server.terminate().success());
+}

@@ -3,7 +3,7 @@
 
 use zenovay_auth::{Denial, KeyRefusal, TargetKind};
 use zenovay_domain::{ErrorCode, Role, Scope};
-use zenovay_events::AppendError;
+use zenovay_events::{AppendError, ChangeError};
 use zenovay_ingest::{Refusal, RefusalReason};
 use zenovay_limits::Decision;
 use zenovay_query::QueryError;
@@ -11,6 +11,7 @@ use zenovay_store::StoreError;
 
 use super::envelope::{ApiError, Challenge, Details};
 use super::guard::AccessRefusal;
+use crate::keepers::KeeperError;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
 pub const SOON_S: u64 = 1;
@@ -188,6 +189,32 @@ impl From<QueryError> for ApiError {
                 tracing::error!(cause, "stored events could not be read");
                 Self::unavailable("Stored events cannot be read", OPERATOR_S)
             }
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::DiskFull => Self::unavailable("The disk is full", LATER_S),
+            ChangeError::Damaged(cause) => {
+                tracing::error!(cause, "stored events could not all be changed");
+                Self::unavailable("Some stored events are damaged and cannot be changed; all others are", OPERATOR_S)
+            }
+            ChangeError::Unavailable(cause) => {
+                tracing::error!(cause, "stored events could not be changed");
+                Self::unavailable("Stored events cannot be changed now", OPERATOR_S)
+            }
+        }
+    }
+}
+
+impl From<KeeperError> for ApiError {
+    fn from(error: KeeperError) -> Self {
+        match error {
+            KeeperError::Metadata(error) => error.into(),
+            KeeperError::Query(error) => error.into(),
+            KeeperError::Change(error) => error.into(),
         }
     }
 }
@@ -433,6 +460,8 @@ mod tests {
         for error in [
             ApiError::from(StoreError::Unavailable("disk I/O error at /var/lib".to_owned())),
             ApiError::from(QueryError::Damaged("segments/0001.parquet".to_owned())),
+            ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".to_owned()))),
+            ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".to_owned())),
         ] {
             assert!(!error.message().contains('/'), "{}", error.message());
         }

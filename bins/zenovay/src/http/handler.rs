@@ -9,6 +9,7 @@
 //! by tests. What the handler's own types say is true.
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
+use serde::de::DeserializeOwned;
 use zenovay_auth::Action;
 
 use super::envelope::ApiError;
@@ -62,6 +63,7 @@ pub trait Argument: FromRequest + 'static {
 impl Argument for HttpRequest {}
 impl Argument for web::Payload {}
 impl<T: 'static> Argument for web::Data<T> {}
+impl<T: DeserializeOwned + 'static> Argument for web::Path<T> {}
 
 /// What a handler answers.
 pub trait Reply: Responder + 'static {

@@ -95,6 +95,11 @@ pub struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    /// The budget, for what is read in another way than by a question.
+    pub fn budget(&self) -> &Budget {
+        self.budget
+    }
+
     /// The totals of `range`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use super::envelope::ApiError;
-use super::external::{analytics, pending, usage, websites};
+use super::external::{analytics, pending, usage, visitors, websites};
 use super::handler::{Handler, Operation};
 use super::{assets, batch, cors, operations, public, shell, tracking};
 
@@ -85,6 +85,7 @@ macro_rules! methods {
 methods! {
     get GET,
     post POST,
+    delete DELETE,
 }
 
 /// The routes of tracking below a prefix: the root, and the one that first-party proxies forward (SPEC A2).
@@ -118,6 +119,12 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get(external!("/usage"), usage::usage, "The key, its limits and what it has used"),
         get(external!("/websites"), websites::list, "The websites that the key reaches"),
         get(external!("/websites/{website_id}"), websites::detail, "One website with its settings"),
+        delete(external!("/websites/{website_id}/visitors/{visitor}"), visitors::erase, "Erase a visitor"),
+        get(
+            external!("/websites/{website_id}/visitors/{visitor}/export"),
+            visitors::export,
+            "All that is stored of a visitor",
+        ),
         get(external!("/analytics/{website_id}"), analytics::overview, "Totals, and each day"),
         get(external!("/analytics/{website_id}/visitors"), analytics::visitors, "Visitors, the newest first"),
         get(external!("/analytics/{website_id}/pages"), analytics::pages, "Pages by visitors"),

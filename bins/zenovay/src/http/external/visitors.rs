@@ -1,14 +1,77 @@
 //! `DELETE /websites/:websiteId/visitors/:visitor` and `GET /websites/:websiteId/visitors/:visitor/export`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::Serialize;
+use actix_web::{HttpResponse, web};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::{Authorized, EraseVisitor, ExportVisitor};
 use crate::http::values::{Id, Instant};
-use crate::keepers::VisitorData;
+use crate::keepers::{Keepers, VisitorData};
+use crate::state::AppState;
+use crate::visitors::{self, VisitorName};
+
+/// The visitor that the path names.
+#[derive(Debug, Deserialize)]
+pub struct VisitorPath {
+    visitor: String,
+}
+
+impl VisitorPath {
+    fn id(&self, state: &AppState, website: WebsiteId) -> Result<VisitorId, ApiError> {
+        let name = VisitorName::parse(&self.visitor)
+            .ok_or_else(|| ApiError::invalid("visitor", "Must be the id of a visitor"))?;
+        Ok(name.id(|sent| state.ingest.known_visitor(website, sent)))
+    }
+}
+
+/// `DELETE /websites/:websiteId/visitors/:visitor`
+pub async fn erase(
+    key: Authorized<EraseVisitor>,
+    state: web::Data<AppState>,
+    path: web::Path<VisitorPath>,
+) -> Result<HttpResponse, ApiError> {
+    let website = key.resource.id;
+    let visitor = path.id(&state, website)?;
+    let by = format!("key {}", key.caller.credential.key_id);
+    let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+    let span = tracing::Span::current();
+    let erased = web::block(move || span.in_scope(|| visitors::erase(&keepers, website, visitor, &by)));
+    erased.await.map_err(|_panicked| ApiError::internal())??;
+    Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()).into_response())
+}
+
+/// A visitor of whom nothing is stored any more.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErasedVisitor {
+    /// The id that answers had.
+    #[schema(examples("5f2d0c9b7a416e38"))]
+    id: String,
+    /// `true`, also when nothing was stored of the visitor.
+    erased: bool,
+}
+
+/// `GET /websites/:websiteId/visitors/:visitor/export`
+pub async fn export(
+    key: Authorized<ExportVisitor>,
+    state: web::Data<AppState>,
+    path: web::Path<VisitorPath>,
+) -> Result<HttpResponse, ApiError> {
+    let website = key.resource.id;
+    let visitor = path.id(&state, website)?;
+    let by = format!("key {}", key.caller.credential.key_id);
+    let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+    let data = state
+        .queries
+        .run(key.asking(), move |ask| Ok(visitors::export(&keepers, website, visitor, ask.budget(), &by)))
+        .await??;
+    Ok(Success::new(VisitorExport::new(website, visitor, &data), state.clock.now()).into_response())
+}
 
 /// Everything that is stored of one visitor.
 #[derive(Debug, Serialize, ToSchema)]

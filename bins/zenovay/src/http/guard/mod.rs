@@ -20,8 +20,8 @@ use zenovay_domain::{KeyId, PlanTable, Reading, TrackingCode, Website};
 
 pub use self::key::KeyHolder;
 pub use self::permission::{
-    Account, Found, IngestBatch, ListWebsites, PathValues, Permission, ReadAnalytics, ReadErrors, ReadHeatmaps,
-    ReadReplays, ReadUsage, ReadWebsite, Resource,
+    Account, EraseVisitor, ExportVisitor, Found, IngestBatch, ListWebsites, PathValues, Permission, ReadAnalytics,
+    ReadErrors, ReadHeatmaps, ReadReplays, ReadUsage, ReadWebsite, Resource,
 };
 pub use self::refusal::AccessRefusal;
 use super::client_ip;

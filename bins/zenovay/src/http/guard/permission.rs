@@ -130,4 +130,6 @@ permissions! {
     ReadReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
     IngestBatch -> Account;
+    ExportVisitor -> Arc<Website>;
+    EraseVisitor -> Arc<Website>;
 }
