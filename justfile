@@ -83,4 +83,4 @@ test-long:
     ZENOVAY_LONG_EVENTS=72000 cargo test --release --locked --package zenovay --test bounds -- --nocapture
     SIMULATED_CRASHES=100000 cargo test --release --locked --package zenovay-events --test simulated_crash
     ZENOVAY_DAMAGES=1000 cargo test --release --locked --package zenovay-events --test damage
-    HOSTILE_CONNECTIONS=2000 HOSTILE_RATIO=1.5 cargo test --release --locked --package zenovay --test hostile -- --nocapture
+    HOSTILE_CONNECTIONS=2000 HOSTILE_EVENTS=300000 HOSTILE_RATIO=1.5 cargo test --release --locked --package zenovay --test hostile -- --nocapture

@@ -6,10 +6,13 @@ mod process;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use process::{Connection, Server, Site, pageview};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+use zenovay_domain::{Clock, SystemClock};
 
 /// What 2,000 hostile connections may cost.
 const BYTES_OF_2000: usize = 100_000_000;
@@ -182,6 +185,105 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
         assert!(cost <= may_cost, "{number} that {sort} cost {cost} bytes");
         assert!(!server.log().contains("ERROR"), "{sort}: {}", server.log());
         server.kill();
+    }
+}
+
+/// Sends `events` pageviews of as many visitors as a fifth of them, a thousand at a time.
+fn fill(server: &Server, site: &Site, tracking_code: &str, events: usize) {
+    let now = SystemClock.now().as_millis();
+    let mut connection = server.connect();
+    for batch in 0..events.div_ceil(1_000) {
+        let events: Vec<_> = (batch * 1_000..((batch + 1) * 1_000).min(events))
+            .map(|n| {
+                json!({
+                    "type": "pageview",
+                    // Over 25 days, in no order.
+                    "ts": now - (n as i64 * 7_919_993) % (25 * 86_400_000),
+                    "visitorId": format!("visitor {}", n * 7 % events.div_ceil(5)),
+                    "sessionId": format!("session {}", n / 3),
+                    "props": { "url": format!("https://example.com/{}", n * 13 % 5_000) },
+                })
+            })
+            .collect();
+        let body = json!({ "trackingCode": tracking_code, "events": events }).to_string();
+        let headers = [("X-API-Key", site.key.as_str()), ("Content-Type", "application/json")];
+        let answer = connection.request("POST", "/api/v1/events", &headers, &body).expect("an answer");
+        assert!(answer.body.contains("\"rejected\":0"), "{}", answer.body);
+    }
+}
+
+/// Ends what goes on until this is true.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What it is called, its path and its headers.
+type Request<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+/// One key asks for long lists of a website of `HOSTILE_EVENTS` events on 30 connections, without a pause; how long those
+/// wait who read another website with another key, and who want to know how many are there.
+///
+/// Sabotage: give way to nobody (it shows in the long recipe), or let one key have all turns.
+#[test]
+fn a_key_that_asks_without_end_delays_nobody_else() {
+    let _alone = MEASURING.lock().unwrap_or_else(|failed| failed.into_inner());
+    let (_directory, site) = site("public_requests_per_minute = 1000000\n");
+    let (small, small_code) = site.create_website("small.example.com");
+    let arguments = ["key", "create", "--user", "owner@example.com", "--name", "other", "--scopes", "full_access"];
+    let other = site.cli(&[&arguments[..], &["--teams", "all"]].concat());
+    let other = other["key"].as_str().expect("a key").to_owned();
+    let server = site.serve();
+    fill(&server, &site, &site.tracking_code, number("HOSTILE_EVENTS", 5_000));
+    fill(&server, &site, &small_code, 2_000);
+
+    let lists: Vec<String> =
+        ["pages?range=30d&limit=100", "visitors?range=30d&limit=100&offset=900", "technology?range=30d"]
+            .into_iter()
+            .map(|list| format!("/api/external/v1/analytics/{}/{list}", site.website_id))
+            .collect();
+    let reads = format!("/api/external/v1/analytics/{small}/pages?range=30d");
+    let live = format!("/e/live/{small_code}");
+    let kinds: [Request<'_>; 2] = [("reads", &reads, &[("X-API-Key", &other)]), ("live counts", &live, &[])];
+    let measure = |(_, path, headers): Request<'_>| {
+        let mut connection = server.connect();
+        let ask = |n: usize| {
+            let address = format!("10.2.{}.{}", n / 250, n % 250);
+            let headers = [headers, &[("X-Forwarded-For", address.as_str())]].concat();
+            let answer = connection.request("GET", path, &headers, "").expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        };
+        p99(HONEST, ask, |_| std::thread::park_timeout(Duration::from_millis(2)))
+    };
+    // The first ones find nothing in any cache.
+    for kind in kinds {
+        measure(kind);
+    }
+    let (mut alone, mut among) = ([const { Vec::new() }; 2], [const { Vec::new() }; 2]);
+    for _ in 0..ROUNDS {
+        alone.iter_mut().zip(kinds).for_each(|(times, kind)| times.push(measure(kind)));
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|clients| {
+            for client in 0..30 {
+                let (server, site, lists, is_over) = (&server, &site, &lists, &is_over);
+                clients.spawn(move || {
+                    let mut connection = server.connect();
+                    for list in lists.iter().cycle().skip(client).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                        let answer = connection.request("GET", list, &[("X-API-Key", &site.key)], "");
+                        assert_eq!(answer.expect("an answer").status, 200, "they have an answer, too");
+                    }
+                });
+            }
+            // Also when a measurement fails.
+            let _end = End(&is_over);
+            among.iter_mut().zip(kinds).for_each(|(times, kind)| times.push(measure(kind)));
+        });
+    }
+    for ((kind, ..), (alone, among)) in kinds.into_iter().zip(alone.iter().zip(&among)) {
+        assert_fair(&format!("{kind} beside 30 clients of another key"), alone, among);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a query may cost, and how it ends early.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -22,23 +23,36 @@ pub enum QueryError {
     Damaged(String),
 }
 
+/// Who decides when a running query lets others go first.
+pub trait GiveWay: fmt::Debug + Send + Sync {
+    /// Returns when the query may go on. It may take some tens of milliseconds, and counts for the time of the query.
+    fn give_way(&self);
+}
+
 /// A limit on time and memory, and a way to cancel. Cloning shares the cancellation.
 #[derive(Debug, Clone)]
 pub struct Budget {
     deadline: Option<Instant>,
     memory_bytes: usize,
     cancelled: Arc<AtomicBool>,
+    way: Option<Arc<dyn GiveWay>>,
 }
 
 impl Budget {
     /// A query that may run for `time` from now and hold `memory_bytes` of intermediate results.
     pub fn new(time: Duration, memory_bytes: usize) -> Self {
-        Self { deadline: Instant::now().checked_add(time), memory_bytes, cancelled: Arc::default() }
+        Self { deadline: Instant::now().checked_add(time), memory_bytes, cancelled: Arc::default(), way: None }
     }
 
     /// No limit.
     pub fn unlimited() -> Self {
-        Self { deadline: None, memory_bytes: usize::MAX, cancelled: Arc::default() }
+        Self { deadline: None, memory_bytes: usize::MAX, cancelled: Arc::default(), way: None }
+    }
+
+    /// The same; each [`check`](Self::check) asks `way` first.
+    #[must_use]
+    pub fn giving_way(self, way: Arc<dyn GiveWay>) -> Self {
+        Self { way: Some(way), ..self }
     }
 
     /// Ends the query at its next check.
@@ -54,6 +68,9 @@ impl Budget {
     /// When the query was cancelled or its time is over.
     pub fn check(&self) -> Result<(), QueryError> {
         thread::yield_now();
+        if let Some(way) = &self.way {
+            way.give_way();
+        }
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(QueryError::Cancelled);
         }
@@ -75,5 +92,31 @@ impl Budget {
     /// When that is more than the query may hold.
     pub fn check_memory(&self, bytes: usize) -> Result<(), QueryError> {
         if bytes > self.memory_bytes { Err(QueryError::MemoryExceeded) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    /// Sabotage: look at the time alone.
+    #[test]
+    fn each_look_lets_others_go_first() {
+        #[derive(Debug, Default)]
+        struct Asked(AtomicUsize);
+
+        impl GiveWay for Asked {
+            fn give_way(&self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+
+        let asked = Arc::new(Asked::default());
+        let budget = Budget::unlimited().giving_way(Arc::clone(&asked) as Arc<dyn GiveWay>);
+        budget.check().unwrap();
+        budget.after(1).check().unwrap();
+        assert_eq!(asked.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -21,7 +21,7 @@ pub mod random;
 pub use answer::{
     Answer, Breakdown, BreakdownRow, LiveCount, MetricValues, Overview, Series, SeriesPoint, VisitorPage, VisitorRecord,
 };
-pub use budget::{Budget, QueryError};
+pub use budget::{Budget, GiveWay, QueryError};
 pub use chunk::{Chunk, Column};
 pub use columns::{ColumnSet, Dataset, Dictionary};
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};

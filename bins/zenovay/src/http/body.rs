@@ -19,6 +19,8 @@ const HITS_BYTES: usize = 16 << 20;
 const BATCHES_BYTES: usize = 24 << 20;
 /// So much of each body is not counted: nearly every hit is smaller, and is read however many large ones there are.
 const UNCOUNTED_BYTES: usize = 4_096;
+/// What the buffers of a longer one take beside its bytes while it arrives.
+const BUFFERS_BYTES: usize = 16 * 1_024;
 /// A longer batch is decoded and parsed when no other one is: what is made of it can be many times as long.
 pub const LONG_BYTES: usize = 64 * 1024;
 
@@ -73,7 +75,8 @@ impl Bodies {
             if counted == 0 {
                 return Ok(());
             }
-            let count = u32::try_from(counted).unwrap_or(u32::MAX);
+            let buffers = if permit.is_none() { BUFFERS_BYTES } else { 0 };
+            let count = u32::try_from(counted + buffers).unwrap_or(u32::MAX);
             let more = self.hits.try_acquire_many(count).map_err(|_full| overloaded())?;
             match &mut permit {
                 Some(permit) => permit.merge(more),
@@ -237,7 +240,7 @@ mod tests {
             }
         };
         assert_eq!(refused.reason, RefusalReason::Overloaded);
-        assert_eq!(held.len(), HITS_BYTES / (60 * 1024));
+        assert_eq!(held.len(), HITS_BYTES / (60 * 1024 + BUFFERS_BYTES));
         let (headers, payload) = request(UNCOUNTED_BYTES).await;
         assert!(bodies.read_hit(&headers, payload, 64 * 1024, WITHIN).await.is_ok(), "a small one");
         held.clear();

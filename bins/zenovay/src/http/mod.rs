@@ -10,6 +10,7 @@ pub mod countries;
 pub mod envelope;
 pub mod errors;
 pub mod external;
+pub mod giving_way;
 pub mod guard;
 pub mod handler;
 pub mod key_headers;

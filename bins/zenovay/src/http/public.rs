@@ -30,7 +30,8 @@ async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Li
     let now = state.clock.now();
     limit(state, req, now)?;
     let id = website_of(state, req)?.id;
-    let count = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
+    let asking = Asking { website: Some(id), key: None };
+    let count = state.queries.run_at_once(asking, move |ask| ask.live(id, now)).await?;
     Ok(LiveCount { success: true, live_count: count, visitors: count, count, timestamp: Instant(now) })
 }
 

@@ -14,6 +14,7 @@ use zenovay_query::{
 
 use super::envelope::ApiError;
 use super::errors::SOON_S;
+use super::giving_way::RunningQueries;
 use super::turns::{Asking, Turn, Turns};
 
 /// How long a query may wait for its turn.
@@ -23,6 +24,7 @@ const QUEUE_TIME: Duration = Duration::from_secs(30);
 pub struct QueryPool {
     events: Arc<dyn EventStore>,
     turns: Turns,
+    running: Arc<RunningQueries>,
     time: Duration,
     memory_bytes: usize,
 }
@@ -32,7 +34,7 @@ impl QueryPool {
     /// that from ingest.
     pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { events, turns: Turns::new(cores.max(2)), time, memory_bytes }
+        Self { events, turns: Turns::new(cores.max(2)), running: Arc::default(), time, memory_bytes }
     }
 
     /// Runs `ask` when it is the turn of `asking`. Dropping the future cancels it.
@@ -46,26 +48,29 @@ impl QueryPool {
     ) -> Result<T, ApiError> {
         let turn = tokio::time::timeout(QUEUE_TIME, self.turns.take(asking)).await;
         let turn = turn.map_err(|_elapsed| ApiError::unavailable("Too many queries at once", SOON_S))?;
-        self.run_with(Some(turn), ask).await
+        self.run_with(asking, Some(turn), ask).await
     }
 
-    /// Runs `ask` at once. For questions that are answered from the last minutes alone: nobody's queries delay them.
+    /// Runs `ask` for `asking` at once. For questions that are answered from the last minutes alone: nobody's queries delay them.
     ///
     /// # Errors
     /// What `ask` fails with.
     pub async fn run_at_once<T: Send + 'static>(
         &self,
+        asking: Asking,
         ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.run_with(None, ask).await
+        self.run_with(asking, None, ask).await
     }
 
     async fn run_with<T: Send + 'static>(
         &self,
+        asking: Asking,
         turn: Option<Turn>,
         ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let budget = Budget::new(self.time, self.memory_bytes);
+        let running = self.running.begin(asking, self.time, Instant::now());
+        let budget = Budget::new(self.time, self.memory_bytes).giving_way(running);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);
         let span = tracing::Span::current();

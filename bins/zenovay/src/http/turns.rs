@@ -20,13 +20,16 @@ pub struct Asking {
 
 /// A party that may not have all turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Party {
+pub enum Party {
+    /// All that a website is asked.
     Website(WebsiteId),
+    /// All that a key asks.
     Key(KeyId),
 }
 
 impl Asking {
-    fn parties(self) -> impl Iterator<Item = Party> {
+    /// Who it is for.
+    pub fn parties(self) -> impl Iterator<Item = Party> {
         self.website.map(Party::Website).into_iter().chain(self.key.map(Party::Key))
     }
 }

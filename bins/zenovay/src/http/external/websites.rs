@@ -21,9 +21,9 @@ pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> 
     };
     let now = state.clock.now();
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
-    let live = state
-        .queries
-        .run_at_once(move |ask| ids.into_iter().map(|id| ask.live(id, now)).collect::<Result<Vec<_>, _>>());
+    let live = state.queries.run_at_once(key.asking(), move |ask| {
+        ids.into_iter().map(|id| ask.live(id, now)).collect::<Result<Vec<_>, _>>()
+    });
     let live = live.await?;
     let rows: Vec<WebsiteRow> =
         websites.iter().zip(live).map(|(website, live)| WebsiteRow::of(website, live)).collect();
@@ -83,9 +83,10 @@ impl WebsiteRow {
 /// One website with its settings.
 pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
+    let asking = key.asking();
     let website = key.resource;
     let id = website.id;
-    let live = state.queries.run_at_once(move |ask| ask.live(id, now)).await?;
+    let live = state.queries.run_at_once(asking, move |ask| ask.live(id, now)).await?;
     let website = WebsiteDetail {
         row: WebsiteRow::of(&website, live),
         user_id: website.user_id.map(Id::from),
