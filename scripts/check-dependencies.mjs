@@ -11,6 +11,8 @@ const RULES = {
   "zenovay-limits": { ours: ["zenovay-domain"], never: HTTP },
   "zenovay-ingest": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
   "zenovay-query": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL, "parquet"] },
+  "zenovay-stats": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, ...SQL, "parquet", "tokio"] },
+  "zenovay-export": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, ...SQL, "tokio"] },
   "zenovay-events": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, "diesel"] },
   "zenovay-store": { ours: ["zenovay-domain", "zenovay-auth"], never: [...HTTP, "rusqlite"] },
 };

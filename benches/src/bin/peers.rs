@@ -275,6 +275,7 @@ fn rows(query: &str, answer: &Answer) -> Value {
         Answer::Breakdown(breakdown) => of_breakdown(breakdown, |row| row.metrics.pageviews),
         Answer::Live(live) => json!([[live.visitors]]),
         Answer::Visitors(page) => json!([[page.visitors.len()]]),
+        Answer::Events(events) => json!([[events.len()]]),
     }
 }
 

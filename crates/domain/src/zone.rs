@@ -80,6 +80,16 @@ impl Zone {
         self.date(at).to_string()
     }
 
+    /// The civil date and time of `at` as `YYYY-MM-DD HH:MM:SS`.
+    pub fn format_date_time(&self, at: Timestamp) -> String {
+        self.zoned(at).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
+    /// `at` with the offset that the zone then has, as `YYYY-MM-DDTHH:MM:SS+HH:MM` (RFC 3339).
+    pub fn format_with_offset(&self, at: Timestamp) -> String {
+        self.zoned(at).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+    }
+
     /// The buckets that cover `range`: consecutive half-open ranges, the first starting at or before `range.from` and
     /// the last ending at or after `range.to`. They tile time without gap or overlap also where the clock is changed.
     /// An empty range gives no bucket. Stops after `limit` buckets.
@@ -178,6 +188,10 @@ impl Zone {
     /// The civil date of the last instant in `range`.
     fn last_date(&self, range: TimeRange) -> Date {
         self.date(range.to.plus_millis(-1))
+    }
+
+    fn zoned(&self, at: Timestamp) -> jiff::Zoned {
+        jiff_timestamp(at).to_zoned(self.0.clone())
     }
 
     fn date(&self, at: Timestamp) -> Date {
@@ -418,6 +432,14 @@ mod tests {
         assert_eq!(Zone::utc().civil_day(at("1970-01-02T00:00:00Z")), 1);
         assert_eq!(Zone::utc().civil_day(at("1969-12-31T23:59:59Z")), -1);
         assert_eq!(Zone::utc().day_start(20_000), Timestamp::from_millis(20_000 * DAY_MS));
+    }
+
+    #[test]
+    fn times_are_written_in_the_zone() {
+        let berlin: Zone = "Europe/Berlin".parse().unwrap();
+        assert_eq!(berlin.format_date_time(at("2026-06-13T22:30:00Z")), "2026-06-14 00:30:00");
+        assert_eq!(berlin.format_with_offset(at("2026-06-13T22:30:00Z")), "2026-06-14T00:30:00+02:00");
+        assert_eq!(Zone::utc().format_with_offset(at("2026-06-13T22:30:00Z")), "2026-06-13T22:30:00+00:00");
     }
 
     #[test]

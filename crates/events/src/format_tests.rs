@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, ManualClock, SessionId, TimeRange, Timestamp};
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::{
-    Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Order, Query, Question, columns_needed, oracle,
+    Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question, columns_needed, oracle,
 };
 
 use crate::codec::checksum;
@@ -117,16 +117,7 @@ fn queries() -> Vec<Query> {
             let condition = Condition { field, operator: Operator::Is, values, level: None };
             queries.push(ask(Filter::Is(condition), Question::Overview));
         }
-        let group = GroupBy {
-            field,
-            and: None,
-            metrics: vec![Metric::Sessions],
-            order: Order::Visitors,
-            limit: 100,
-            offset: 0,
-            include_empty: true,
-            values: None,
-        };
+        let group = GroupBy::by(field).metrics([Metric::Sessions]).limit(100);
         queries.push(ask(Filter::default(), Question::Breakdown(group)));
     }
     queries

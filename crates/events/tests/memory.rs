@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Field, Filter, GroupBy, Order, Query, QueryError, Question};
+use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, QueryError, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 const PROPERTIES_BYTES: usize = 31_000;
@@ -72,16 +72,7 @@ fn with_path(number: usize) -> NewEvent {
 
 fn pages(store: &EmbeddedStore, budget: &Budget) -> Result<u64, QueryError> {
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(NOW_MS * 2));
-    let by = GroupBy {
-        field: Field::Dimension(Dimension::Path),
-        and: None,
-        metrics: Vec::new(),
-        order: Order::Pageviews,
-        limit: 100,
-        offset: 0,
-        include_empty: true,
-        values: None,
-    };
+    let by = GroupBy::by(Dimension::Path).order(Order::Pageviews).limit(100);
     let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
     match store.query(website(), &query, budget)? {
         Answer::Breakdown(pages) => Ok(pages.rows.iter().map(|row| row.metrics.pageviews).sum()),

@@ -1,6 +1,9 @@
 //! The answer: typed, exact, and free of presentation.
 
-use zenovay_domain::{TimeRange, Timestamp, VisitorId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 
 /// The answer to a [`crate::Question`], one variant for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +18,8 @@ pub enum Answer {
     Live(LiveCount),
     /// To `Visitors`.
     Visitors(VisitorPage),
+    /// To `Events`.
+    Events(Box<EventTable>),
 }
 
 /// The totals of a set of events and of the sessions they belong to.
@@ -152,4 +157,84 @@ pub struct VisitorRecord {
     pub had_interaction: bool,
     /// Its `value_score`, 0 to 100.
     pub value_score: u8,
+}
+
+/// Events, one row each, as columns: they take a few bytes a row and column.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventTable {
+    /// When each happened, ascending.
+    pub at: Vec<Timestamp>,
+    /// What happened.
+    pub kind: Vec<EventKind>,
+    /// Who did it.
+    pub visitor: Vec<VisitorId>,
+    /// In which session.
+    pub session: Vec<SessionId>,
+    /// The strings of each dimension, by the dimension's number.
+    pub columns: [StringColumn; Dimension::COUNT],
+}
+
+/// Strings of rows. Each different one is held once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StringColumn {
+    /// The position in `strings` of each row's string.
+    pub codes: Vec<u32>,
+    /// The strings in the order of the first row that has each.
+    pub strings: Vec<Arc<str>>,
+}
+
+impl StringColumn {
+    /// The string of row `row`.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        let code = *self.codes.get(row)?;
+        self.strings.get(usize::try_from(code).ok()?).map(|string| &**string)
+    }
+}
+
+impl EventTable {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.at.is_empty()
+    }
+
+    /// Adds `event` as the last row. Takes time with the number of different strings: for tests and small tables.
+    pub fn push(&mut self, event: &Event) {
+        self.at.push(event.at);
+        self.kind.push(event.kind);
+        self.visitor.push(event.visitor);
+        self.session.push(event.session);
+        for &dimension in Dimension::ALL {
+            let column = &mut self.columns[dimension as usize];
+            let string = event.dimensions.get(dimension);
+            let known = column.strings.iter().position(|known| &**known == string).unwrap_or_else(|| {
+                column.strings.push(Arc::from(string));
+                column.strings.len() - 1
+            });
+            column.codes.push(u32::try_from(known).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+/// Gives each code of a source its position in a [`StringColumn`].
+#[derive(Debug, Default)]
+pub(crate) struct ColumnWriter {
+    pub(crate) column: StringColumn,
+    positions: HashMap<u32, u32>,
+}
+
+impl ColumnWriter {
+    /// Adds a row whose code in the source is `code`, and stands for `string`.
+    pub(crate) fn push(&mut self, code: u32, string: &Arc<str>) {
+        let column = &mut self.column;
+        let position = *self.positions.entry(code).or_insert_with(|| {
+            column.strings.push(Arc::clone(string));
+            u32::try_from(column.strings.len() - 1).unwrap_or(u32::MAX)
+        });
+        column.codes.push(position);
+    }
 }

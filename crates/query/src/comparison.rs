@@ -16,6 +16,8 @@ pub enum Baseline {
     PreviousPeriod,
     /// The same period one year earlier: [`Zone::year_before`].
     PreviousYear,
+    /// This range.
+    Range(TimeRange),
 }
 
 /// A range with a filter, held against an earlier range with the same filter.
@@ -99,6 +101,7 @@ impl Comparison {
         match self.with {
             Baseline::PreviousPeriod => self.zone.period_before(self.range),
             Baseline::PreviousYear => self.zone.year_before(self.range),
+            Baseline::Range(range) => range,
         }
     }
 
@@ -153,6 +156,7 @@ impl Comparison {
             order: Order::Visitors,
             limit: usize::MAX,
             offset: 0,
+            after: None,
             values: Some(current.rows.iter().map(|row| (row.value.clone(), row.and.clone())).collect()),
             ..by.clone()
         };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use zenovay_domain::{Dimension, DimensionLevel, normal_path};
+use zenovay_domain::{Dimension, DimensionLevel, EventKind, normal_path};
 
 /// Any combination of conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -11,11 +11,15 @@ pub enum Filter {
     All(Vec<Filter>),
     /// At least one filter matches. An empty list matches nothing.
     Any(Vec<Filter>),
+    /// The filter does not match.
+    Not(Box<Filter>),
+    /// Every event of a session with at least one event, at any time, that the filter chooses.
+    InSession(Box<Filter>),
     /// One condition.
     Is(Condition),
-    /// Events of kind pageview. Like a condition on a field of events: metrics of sessions are then of sessions with a
-    /// chosen pageview.
-    Pageviews,
+    /// Events of one kind. Like a condition on a field of events: metrics of sessions are then of sessions with a chosen
+    /// event of it.
+    Kind(EventKind),
 }
 
 impl Default for Filter {
@@ -39,9 +43,10 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// The values in the form in which the field's texts are stored: paths have one spelling, see [`normal_path`].
+    /// The values in the form in which the field's strings are stored: paths have one spelling, see [`normal_path`].
+    /// Regular expressions stay as they are.
     pub(crate) fn normal_values(&self) -> Cow<'_, [String]> {
-        if self.field.column() != Dimension::Path {
+        if self.field.column() != Dimension::Path || self.operator.is_regex() {
             return Cow::Borrowed(&self.values);
         }
         Cow::Owned(self.values.iter().map(|value| normal_path(value).into_owned()).collect())
@@ -111,8 +116,8 @@ pub enum FilterLevel {
     Visitor,
 }
 
-/// How a value is compared. All comparisons are exact on bytes: upper and lower case differ. Only the percent-encoding of
-/// paths makes no difference.
+/// How a value is compared. All comparisons are exact on bytes: upper and lower case differ, unless a regular expression
+/// says otherwise. Only the percent-encoding of paths makes no difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operator {
     /// Equal to one of the values.
@@ -131,6 +136,11 @@ pub enum Operator {
     Matches,
     /// Matches none of the patterns.
     DoesNotMatch,
+    /// A part of it matches one of the values as a regular expression, see [`crate::check_regex`]. One that is not accepted there
+    /// matches nothing.
+    MatchesRegex,
+    /// No part of it matches any of the regular expressions.
+    DoesNotMatchRegex,
 }
 
 impl Operator {
@@ -144,5 +154,12 @@ impl Operator {
         Self::EndsWith,
         Self::Matches,
         Self::DoesNotMatch,
+        Self::MatchesRegex,
+        Self::DoesNotMatchRegex,
     ];
+
+    /// Whether the values are regular expressions.
+    pub fn is_regex(self) -> bool {
+        matches!(self, Self::MatchesRegex | Self::DoesNotMatchRegex)
+    }
 }

@@ -19,7 +19,8 @@ mod question;
 pub mod random;
 
 pub use answer::{
-    Answer, Breakdown, BreakdownRow, LiveCount, MetricValues, Overview, Series, SeriesPoint, VisitorPage, VisitorRecord,
+    Answer, Breakdown, BreakdownRow, EventTable, LiveCount, MetricValues, Overview, Series, SeriesPoint, StringColumn,
+    VisitorPage, VisitorRecord,
 };
 pub use budget::{Budget, GiveWay, QueryError};
 pub use chunk::{Chunk, Column};
@@ -28,7 +29,8 @@ pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeri
 pub use derived::Derived;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
 pub use list::{CodeSet, List, ListRef};
+pub use matching::{check_regex, regex_ignoring_case};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use needs::{columns_needed, time_needed};
 pub use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_parts};
-pub use question::{GroupBy, Metric, Order, Query, Question};
+pub use question::{GroupBy, Metric, Order, Query, Question, RowPlace};

@@ -1,26 +1,86 @@
 //! Comparing texts, and reading a property out of its JSON object.
 
+use regex::{Regex, RegexBuilder};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use zenovay_domain::matches_pattern;
 
 use crate::Operator;
 
+/// The longest regular expression, in bytes.
+const REGEX_MAX_BYTES: usize = 1_000;
+
+/// How much memory one compiled regular expression may take, and as much again while it is used.
+const REGEX_MAX_MEMORY: usize = 1 << 20;
+
+/// Whether `pattern` can be used with [`Operator::MatchesRegex`]: it is a regular expression in the syntax of the `regex`
+/// crate (without look-around and back references, so that the time is linear), of at most 1,000 bytes, and takes at most 1 MiB.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_regex(pattern: &str) -> Result<(), String> {
+    compile(pattern).map(drop)
+}
+
+/// A regular expression that matches `value` in any case: as the whole string, or as a part of it.
+pub fn regex_ignoring_case(value: &str, is_whole: bool) -> String {
+    let value = regex::escape(value);
+    if is_whole { format!(r"(?i)\A{value}\z") } else { format!("(?i){value}") }
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > REGEX_MAX_BYTES {
+        return Err(format!("a regular expression has at most {REGEX_MAX_BYTES} bytes"));
+    }
+    let mut builder = RegexBuilder::new(pattern);
+    let built = builder.size_limit(REGEX_MAX_MEMORY).dfa_size_limit(REGEX_MAX_MEMORY).nest_limit(50).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "the regular expression is too large when compiled".to_owned(),
+        // The first lines draw where it is; the last one says what.
+        error => format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("").trim()),
+    })
+}
+
+/// A comparison, ready to look at many strings.
+pub(crate) struct Matcher<'a> {
+    operator: Operator,
+    values: &'a [String],
+    expressions: Vec<Regex>,
+}
+
+impl<'a> Matcher<'a> {
+    pub(crate) fn new(operator: Operator, values: &'a [String]) -> Self {
+        let expressions = match operator.is_regex() {
+            true => values.iter().filter_map(|value| compile(value).ok()).collect(),
+            false => Vec::new(),
+        };
+        Self { operator, values, expressions }
+    }
+
+    /// Whether `text` passes.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let any = |test: fn(&str, &str) -> bool| self.values.iter().any(|value| test(text, value));
+        let any_expression = || self.expressions.iter().any(|expression| expression.is_match(text));
+        match self.operator {
+            Operator::Is => any(|text, value| text == value),
+            Operator::IsNot => !any(|text, value| text == value),
+            Operator::Contains => any(|text, value| text.contains(value)),
+            Operator::DoesNotContain => !any(|text, value| text.contains(value)),
+            Operator::StartsWith => any(|text, value| text.starts_with(value)),
+            Operator::EndsWith => any(|text, value| text.ends_with(value)),
+            Operator::Matches => any(matches_pattern),
+            Operator::DoesNotMatch => !any(matches_pattern),
+            Operator::MatchesRegex => any_expression(),
+            Operator::DoesNotMatchRegex => !any_expression(),
+        }
+    }
+}
+
 impl Operator {
     /// Whether `text` passes the comparison with `values`. Without values the positive operators match nothing and the
     /// negative ones everything.
     pub fn matches(self, text: &str, values: &[String]) -> bool {
-        let any = |test: fn(&str, &str) -> bool| values.iter().any(|value| test(text, value));
-        match self {
-            Self::Is => any(|text, value| text == value),
-            Self::IsNot => !any(|text, value| text == value),
-            Self::Contains => any(|text, value| text.contains(value)),
-            Self::DoesNotContain => !any(|text, value| text.contains(value)),
-            Self::StartsWith => any(|text, value| text.starts_with(value)),
-            Self::EndsWith => any(|text, value| text.ends_with(value)),
-            Self::Matches => any(matches_pattern),
-            Self::DoesNotMatch => !any(matches_pattern),
-        }
+        Matcher::new(self, values).matches(text)
     }
 }
 
@@ -77,7 +137,8 @@ mod tests {
         {
             assert!(!operator.matches("a", &[]), "{operator:?}");
         }
-        for operator in [Operator::IsNot, Operator::DoesNotContain, Operator::DoesNotMatch] {
+        for operator in [Operator::IsNot, Operator::DoesNotContain, Operator::DoesNotMatch, Operator::DoesNotMatchRegex]
+        {
             assert!(operator.matches("a", &[]), "{operator:?}");
         }
     }
@@ -111,6 +172,34 @@ mod tests {
             ("äöü", "ä*ü", true),
         ] {
             assert_eq!(Operator::Matches.matches(text, &values(&[pattern])), expected, "{text:?} {pattern:?}");
+        }
+    }
+
+    #[test]
+    fn a_regular_expression_matches_a_part_unless_anchored() {
+        for (text, pattern, expected) in [
+            ("/user/12", r"^/user/\d+$", true),
+            ("/user/12/edit", r"^/user/\d+$", false),
+            ("/user/12/edit", r"/\d+", true),
+            ("Berlin", "(?i)^berlin$", true),
+            ("anything", "", true),
+            ("anything", "(", false),
+        ] {
+            assert_eq!(Operator::MatchesRegex.matches(text, &values(&[pattern])), expected, "{text:?} {pattern:?}");
+            assert_eq!(
+                Operator::DoesNotMatchRegex.matches(text, &values(&[pattern])),
+                !expected,
+                "{text:?} {pattern:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn expressions_that_cost_too_much_are_refused() {
+        assert_eq!(check_regex("^/a|b$"), Ok(()));
+        for bad in ["(", "a{2000}{2000}", r"\p{L}{1000}", "(?=a)", r"(a)\1", &"a".repeat(1_001), &"(".repeat(60)] {
+            let problem = check_regex(bad).unwrap_err();
+            assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
         }
     }
 

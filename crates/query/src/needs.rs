@@ -19,6 +19,11 @@ pub fn columns_needed(query: &Query) -> ColumnSet {
                 columns = columns.with(Dimension::Title);
             }
         }
+        Question::Events { .. } => {
+            for &dimension in Dimension::ALL {
+                columns = columns.with(dimension);
+            }
+        }
         Question::Visitors { .. } => {
             for dimension in [
                 Dimension::Path,
@@ -64,8 +69,9 @@ fn add_filter(filter: &Filter, columns: &mut ColumnSet) {
                 add_filter(filter, columns);
             }
         }
+        Filter::Not(filter) | Filter::InSession(filter) => add_filter(filter, columns),
         Filter::Is(condition) => add_field(&condition.field, columns),
-        Filter::Pageviews => {}
+        Filter::Kind(_) => {}
     }
 }
 
@@ -78,6 +84,7 @@ pub(crate) fn has_visitor_level(filter: &Filter) -> bool {
     match filter {
         Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_visitor_level),
         Filter::Is(condition) => condition.level == Some(FilterLevel::Visitor),
-        Filter::Pageviews => false,
+        Filter::Not(filter) | Filter::InSession(filter) => has_visitor_level(filter),
+        Filter::Kind(_) => false,
     }
 }

@@ -9,8 +9,8 @@ use zenovay_domain::{
 };
 
 use crate::{
-    Answer, Breakdown, BreakdownRow, Condition, Field, Filter, FilterLevel, GroupBy, LiveCount, Metric, MetricValues,
-    Order, Overview, Query, Question, Series, SeriesPoint, VisitorPage, VisitorRecord,
+    Answer, Breakdown, BreakdownRow, Condition, EventTable, Field, Filter, FilterLevel, GroupBy, LiveCount, Metric,
+    MetricValues, Overview, Query, Question, RowPlace, Series, SeriesPoint, VisitorPage, VisitorRecord,
 };
 
 /// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
@@ -31,6 +31,11 @@ pub fn answer(events: &[Event], query: &Query) -> Answer {
         Question::Live => Answer::Live(live(&website, query)),
         Question::Visitors { limit, offset, after } => {
             Answer::Visitors(visitors(&website, &chosen, *limit, *offset, *after))
+        }
+        Question::Events { limit, offset } => {
+            let mut table = Box::new(EventTable::default());
+            chosen.events.iter().skip(*offset).take(*limit).for_each(|event| table.push(event));
+            Answer::Events(table)
         }
     }
 }
@@ -139,7 +144,11 @@ impl<'a> Website<'a> {
         match filter {
             Filter::All(filters) => filters.iter().all(|filter| self.chooses(filter, range, event)),
             Filter::Any(filters) => filters.iter().any(|filter| self.chooses(filter, range, event)),
-            Filter::Pageviews => event.kind == EventKind::Pageview,
+            Filter::Not(filter) => !self.chooses(filter, range, event),
+            Filter::InSession(filter) => {
+                self.sessions[&event.session].events.iter().any(|event| self.chooses(filter, range, event))
+            }
+            Filter::Kind(kind) => event.kind == *kind,
             Filter::Is(condition) => {
                 let level = condition.level.unwrap_or(condition.field.level());
                 self.chooses_at(condition, level, range, event)
@@ -270,19 +279,16 @@ fn breakdown(website: &Website<'_>, chosen: &Chosen<'_>, group_by: &GroupBy) -> 
         rows.push(row);
     }
     // Keys come in ascending order, and the sort is stable.
-    rows.sort_by_key(|row| {
-        std::cmp::Reverse(match group_by.order {
-            Order::Visitors => row.metrics.visitors,
-            Order::Pageviews => row.metrics.pageviews,
-            Order::Sessions => row.metrics.sessions,
-            Order::Events => row.metrics.events,
-        })
-    });
+    rows.sort_by_key(|row| std::cmp::Reverse(group_by.order.count(&row.metrics)));
     let shown_visitors: BTreeSet<VisitorId> = events.values().flatten().map(|event| event.visitor).collect();
     let total_rows = rows.len();
     rows.retain(|row| {
         group_by.values.as_ref().is_none_or(|values| values.contains(&(row.value.clone(), row.and.clone())))
     });
+    if let Some(after) = &group_by.after {
+        let place = |place: &RowPlace| (std::cmp::Reverse(place.count), place.value.clone(), place.and.clone());
+        rows.retain(|row| place(&RowPlace::of(row, group_by.order)) > place(after));
+    }
     Breakdown {
         total_rows,
         total_visitors: shown_visitors.len() as u64,

@@ -2,7 +2,7 @@
 
 use zenovay_domain::{Interval, TimeRange, Timestamp, VisitorId, Zone};
 
-use crate::{Field, Filter};
+use crate::{BreakdownRow, Field, Filter, MetricValues};
 
 /// One question about one website.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,14 @@ pub enum Question {
         /// Only records after this one in the order of the list: its `visited_at` and visitor.
         after: Option<(Timestamp, VisitorId)>,
     },
+    /// The events themselves, one row each, in order of time, those of the same time in the order of their arrival.
+    /// Heartbeats are not among them.
+    Events {
+        /// How many rows at most.
+        limit: usize,
+        /// How many to skip.
+        offset: usize,
+    },
 }
 
 /// How a breakdown groups and sorts.
@@ -69,6 +77,27 @@ pub struct GroupBy {
     /// Only the rows of these values (of the field and of the second one), in the same order; `None` for all. `limit` and
     /// `offset` count among them, [`crate::Breakdown::total_rows`] and `total_visitors` are of all rows nevertheless.
     pub values: Option<Vec<(String, Option<String>)>>,
+    /// Only the rows after this place in their order; `None` for all from the first. `limit` and `offset` count from there,
+    /// the totals are of all rows nevertheless.
+    pub after: Option<Box<RowPlace>>,
+}
+
+/// Where a row of a breakdown stands in the order of the rows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RowPlace {
+    /// What the rows are sorted by, of this row.
+    pub count: u64,
+    /// The value of the field.
+    pub value: String,
+    /// The value of the second field, when there is one.
+    pub and: Option<String>,
+}
+
+impl RowPlace {
+    /// The place of `row` among rows in this order.
+    pub fn of(row: &BreakdownRow, order: Order) -> Self {
+        Self { count: order.count(&row.metrics), value: row.value.clone(), and: row.and.clone() }
+    }
 }
 
 impl GroupBy {
@@ -83,6 +112,7 @@ impl GroupBy {
             offset: 0,
             include_empty: true,
             values: None,
+            after: None,
         }
     }
 
@@ -128,6 +158,12 @@ impl GroupBy {
         Self { values: Some(values), ..self }
     }
 
+    /// Only the rows after this one, see [`GroupBy::after`].
+    #[must_use]
+    pub fn after(self, place: RowPlace) -> Self {
+        Self { after: Some(Box::new(place)), ..self }
+    }
+
     /// Whether metrics of sessions are computed: they were asked for, or the rows are sorted by them.
     pub(crate) fn wants_sessions(&self) -> bool {
         self.metrics.contains(&Metric::Sessions) || self.order == Order::Sessions
@@ -145,6 +181,18 @@ pub enum Order {
     Sessions,
     /// Events of every kind but heartbeats.
     Events,
+}
+
+impl Order {
+    /// The number that a row with these metrics is sorted by.
+    pub fn count(self, metrics: &MetricValues) -> u64 {
+        match self {
+            Self::Visitors => metrics.visitors,
+            Self::Pageviews => metrics.pageviews,
+            Self::Sessions => metrics.sessions,
+            Self::Events => metrics.events,
+        }
+    }
 }
 
 /// A metric that a breakdown computes on request.

@@ -7,6 +7,7 @@ use zenovay_domain::{
 
 use crate::{
     Answer, Condition, Field, Filter, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query, Question,
+    RowPlace,
 };
 
 const HOUR_MS: i64 = 3_600_000;
@@ -120,6 +121,8 @@ impl Sessions {
             1 => any_series(),
             4 => any_breakdown().prop_map(Question::Breakdown),
             1 => Just(Question::Live),
+            1 => (prop::sample::select(vec![0usize, 1, 5, usize::MAX]), 0usize..4)
+                .prop_map(|(limit, offset)| Question::Events { limit, offset }),
             1 => (prop::sample::select(vec![0usize, 1, 2, 5, usize::MAX]), 0usize..3, after)
                 .prop_map(|(limit, offset, after)| Question::Visitors { limit, offset, after }),
         ];
@@ -134,7 +137,7 @@ pub fn impossible_totals(query: &Query, answer: &Answer) -> Vec<MetricValues> {
         Answer::Overview(overview) => vec![overview.metrics],
         Answer::Series(series) => series.points.iter().map(|point| point.metrics).collect(),
         Answer::Breakdown(breakdown) => breakdown.rows.iter().map(|row| row.metrics).collect(),
-        Answer::Live(_) | Answer::Visitors(_) => Vec::new(),
+        Answer::Live(_) | Answer::Visitors(_) | Answer::Events(_) => Vec::new(),
     };
     totals.retain(|metrics| match &query.question {
         Question::Breakdown(group_by) if !group_by.wants_sessions() => metrics.visitors > metrics.events,
@@ -172,16 +175,20 @@ pub fn any_field() -> impl Strategy<Value = Field> + Clone {
 
 /// Conditions on such fields at the given levels, joined in any way.
 pub fn any_filter(levels: &'static [Option<FilterLevel>]) -> impl Strategy<Value = Filter> + Clone {
-    let value = text(&["", "/", "/a", "/a*", "*b*", "DE", "Chrome", "Linux", "pro", "1.5", "true", "signup", "*"]);
+    let value =
+        text(&["", "/", "/a", "/a*", "*b*", "DE", "Chrome", "Linux", "pro", "1.5", "true", "signup", "*", "^/a", "b$"]);
     let values = prop::collection::vec(value.prop_map(str::to_owned), 0..3);
     let condition = (any_field(), prop::sample::select(Operator::ALL), values, prop::sample::select(levels))
         .prop_map(|(field, operator, values, level)| Filter::Is(Condition { field, operator, values, level }));
+    let kind = prop::sample::select(vec![EventKind::Pageview, EventKind::Custom]).prop_map(Filter::Kind);
     prop_oneof![
         2 => Just(Filter::default()),
-        5 => prop_oneof![9 => condition, 1 => Just(Filter::Pageviews)].prop_recursive(3, 8, 3, |inner| {
+        5 => prop_oneof![9 => condition, 1 => kind].prop_recursive(3, 8, 3, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::All),
-                prop::collection::vec(inner, 0..4).prop_map(Filter::Any),
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Any),
+                inner.clone().prop_map(|filter| Filter::Not(Box::new(filter))),
+                inner.prop_map(|filter| Filter::InSession(Box::new(filter))),
             ]
         }),
     ]
@@ -205,11 +212,16 @@ fn any_breakdown() -> impl Strategy<Value = GroupBy> + Clone {
         prop::sample::select(vec![0usize, 1, 2, 3, 100, usize::MAX]),
         0usize..3,
         any::<bool>(),
-        prop::option::weighted(0.3, prop::collection::vec((value.clone(), value), 0..6)),
+        prop::option::weighted(0.3, prop::collection::vec((value.clone(), value.clone()), 0..6)),
+        prop::option::weighted(0.3, (0u64..12, value.clone(), value)),
     )
-        .prop_map(|(field, and, metrics, order, limit, offset, include_empty, values)| {
+        .prop_map(|(field, and, metrics, order, limit, offset, include_empty, values, after)| {
             let pair = |(first, second): (&str, &str)| (first.to_owned(), and.as_ref().map(|_| second.to_owned()));
             let values = values.map(|values| values.into_iter().map(pair).collect());
-            GroupBy { field, and, metrics, order, limit, offset, include_empty, values }
+            let after = after.map(|(count, value, second): (u64, &str, &str)| {
+                let and = and.as_ref().map(|_| second.to_owned());
+                Box::new(RowPlace { count, value: value.to_owned(), and })
+            });
+            GroupBy { field, and, metrics, order, limit, offset, include_empty, values, after }
         })
 }

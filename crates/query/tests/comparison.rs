@@ -141,6 +141,7 @@ fn naive_earlier(comparison: &Comparison) -> TimeRange {
     let is_first = |day: i32| date(day).ends_with("-01");
     let months = whole && is_first(first) && is_first(end);
     match comparison.with {
+        Baseline::Range(range) => range,
         Baseline::PreviousPeriod if months => {
             let mut left = (first..end).filter(|&day| is_first(day)).count();
             let mut day = first;

@@ -416,14 +416,62 @@ fn event_conditions_choose_events() {
 fn only_pageviews_are_chosen_by_their_kind() {
     let custom = |at, visitor, path| with(event(CUSTOM, at, visitor, visitor), &[(Dimension::Path, path)]);
     let events = [page(1, 1, 1, "/a"), custom(2, 1, "/a"), custom(3, 2, "/a"), custom(4, 2, "/b")];
-    let metrics = overview_of(&events, 0, 10, Filter::Pageviews);
+    let metrics = overview_of(&events, 0, 10, Filter::Kind(EventKind::Pageview));
     assert_eq!((metrics.visitors, metrics.pageviews, metrics.events, metrics.sessions), (1, 1, 1, 1));
-    let pages = match ask(&events, 0, 10, Filter::Pageviews, Question::Breakdown(by(PATH))) {
+    let pages = match ask(&events, 0, 10, Filter::Kind(EventKind::Pageview), Question::Breakdown(by(PATH))) {
         Answer::Breakdown(breakdown) => breakdown,
         other => panic!("{other:?}"),
     };
     let told: Vec<_> = pages.rows.iter().map(|row| (row.value.as_str(), row.metrics.visitors)).collect();
     assert_eq!((told, pages.total_rows), (vec![("/a", 1)], 1));
+}
+
+#[test]
+fn not_chooses_what_the_filter_does_not() {
+    let events = [page(1, 1, 1, "/a"), page(2, 1, 1, "/b"), event(CUSTOM, 3, 2, 2)];
+    let events_of = |filter| overview_of(&events, 0, 10, filter).events;
+    let not = |filter| Filter::Not(Box::new(filter));
+    assert_eq!(events_of(not(is(PATH, "/a", None))), 2);
+    assert_eq!(events_of(not(not(is(PATH, "/a", None)))), 1);
+    assert_eq!(events_of(not(Filter::Kind(PAGEVIEW))), 1);
+    assert_eq!((events_of(not(Filter::default())), events_of(not(Filter::Any(Vec::new())))), (0, 3));
+    // Unlike the negative operator, it turns the level around, too.
+    assert_eq!(events_of(not(is(PATH, "/a", Some(FilterLevel::Session)))), 1);
+}
+
+#[test]
+fn a_filter_asked_of_sessions_chooses_all_of_a_session_with_such_an_event() {
+    let signup = |at, visitor| with(event(CUSTOM, at, visitor, visitor), &[(Dimension::EventName, "signup")]);
+    let events = [page(1, 1, 1, "/a"), signup(20, 1), page(2, 2, 2, "/a"), page(3, 2, 2, "/b")];
+    let in_session = |filters| Filter::InSession(Box::new(Filter::All(filters)));
+    let name = Field::Dimension(Dimension::EventName);
+    // Also one that is outside the range.
+    let metrics = overview_of(&events, 0, 10, in_session(vec![is(name, "signup", None)]));
+    assert_eq!((metrics.visitors, metrics.events), (1, 1));
+    // Both conditions are about the same event.
+    let both = in_session(vec![Filter::Kind(PAGEVIEW), is(PATH, "/b", None)]);
+    assert_eq!(overview_of(&events, 0, 10, both.clone()).events, 2);
+    assert_eq!(overview_of(&events, 0, 10, Filter::Not(Box::new(both))).events, 1);
+    let none = in_session(vec![is(PATH, "/a", None), is(PATH, "/b", None)]);
+    assert_eq!(overview_of(&events, 0, 10, none).events, 0);
+}
+
+#[test]
+fn events_are_rows_in_order_of_time_and_arrival() {
+    let events = [page(5, 1, 1, "/late"), page(1, 1, 1, "/a"), page(5, 2, 2, "/later"), event(HEARTBEAT, 6, 2, 2)];
+    let table = |limit, offset| match ask(&events, 0, 10, Filter::default(), Question::Events { limit, offset }) {
+        Answer::Events(table) => table,
+        other => panic!("{other:?}"),
+    };
+    let paths = |limit, offset| -> Vec<String> {
+        let table = table(limit, offset);
+        let path = &table.columns[Dimension::Path as usize];
+        (0..table.len()).map(|row| path.get(row).unwrap().to_owned()).collect()
+    };
+    assert_eq!(paths(usize::MAX, 0), ["/a", "/late", "/later"]);
+    assert_eq!((paths(1, 1), paths(5, 2), paths(5, 3)), (vec!["/late".into()], vec!["/later".into()], vec![]));
+    let all = table(usize::MAX, 0);
+    assert_eq!((all.kind[0], all.visitor[2], all.session[2]), (PAGEVIEW, VisitorId(2), SessionId(2)));
 }
 
 #[test]

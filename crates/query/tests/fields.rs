@@ -142,6 +142,7 @@ fn every_operator_at_every_level_on_every_field_chooses_like_the_oracle() {
                 Operator::StartsWith => &["/ü", "o"],
                 Operator::EndsWith => &["/b"],
                 Operator::Matches | Operator::DoesNotMatch => &["/*b", "o*r"],
+                Operator::MatchesRegex | Operator::DoesNotMatchRegex => &["^/.+/b$", "^o"],
             };
             let mut chosen = Vec::new();
             for level in LEVELS {

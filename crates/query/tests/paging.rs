@@ -1,12 +1,12 @@
-//! Reading a list of visitors page by page.
+//! Reading lists page by page.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{
-    Answer, Budget, Condition, DatasetBuilder, Field, Filter, MemoryDataset, Operator, Query, Question, VisitorPage,
-    VisitorRecord, oracle,
+    Answer, Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query,
+    Question, RowPlace, VisitorPage, VisitorRecord, oracle,
 };
 
 type Place = (Timestamp, VisitorId);
@@ -122,6 +122,48 @@ proptest! {
         for record in at_first.iter().filter(|record| !arrived.contains(&record.visitor)) {
             prop_assert!(seen.contains_key(&record.visitor), "{:?} was not shown", record.visitor);
         }
+    }
+}
+
+/// The keyset pages of a breakdown are its rows in their order, each once, whatever it is sorted by.
+fn breakdown_pages(events: &[Event], filter: &Filter, by: &GroupBy, limit: usize) -> Result<(), TestCaseError> {
+    let range = TimeRange::new(Timestamp::from_millis(1), Timestamp::from_millis(100));
+    let memory = MemoryDataset::new(events);
+    let rows = |by: GroupBy| {
+        let query = Query { range, filter: filter.clone(), question: Question::Breakdown(by) };
+        let answer = oracle::answer(events, &query);
+        assert_eq!(memory.answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer), "{query:?}");
+        match answer {
+            Answer::Breakdown(breakdown) => breakdown,
+            other => panic!("{other:?}"),
+        }
+    };
+    let all = rows(by.clone());
+    let (mut read, mut after) = (Vec::new(), None);
+    loop {
+        let page = rows(GroupBy { limit, after: after.take(), ..by.clone() });
+        prop_assert_eq!((page.total_rows, page.total_visitors), (all.total_rows, all.total_visitors));
+        let Some(last) = page.rows.last() else { break };
+        after = Some(Box::new(RowPlace::of(last, by.order)));
+        read.extend(page.rows);
+    }
+    prop_assert_eq!(read, all.rows);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn pages_of_a_breakdown_have_each_row_once_and_in_order(
+        events in visits(),
+        filter in filters(),
+        field in prop::sample::select(vec![Field::Dimension(Dimension::Path), Field::EntryPage, Field::ExitPage]),
+        and in any::<bool>(),
+        order in prop::sample::select(vec![Order::Visitors, Order::Pageviews, Order::Sessions, Order::Events]),
+        limit in 1usize..4,
+    ) {
+        let and = and.then_some(Field::ExitPage);
+        let by = GroupBy { and, ..GroupBy::by(field) }.metrics([Metric::Sessions]).order(order);
+        breakdown_pages(&events, &filter, &by, limit)?;
     }
 }
 

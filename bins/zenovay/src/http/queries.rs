@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
-use zenovay_domain::{TimeRange, WebsiteId};
+use zenovay_domain::{EventKind, TimeRange, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
     Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MetricValues, Query, QueryError, Question,
@@ -149,7 +149,10 @@ impl Asker<'_> {
     /// # Errors
     /// As [`Asker::overview`].
     pub fn pages(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
-        self.rows(website, &Query { range, filter: Filter::Pageviews, question: Question::Breakdown(by) })
+        self.rows(
+            website,
+            &Query { range, filter: Filter::Kind(EventKind::Pageview), question: Question::Breakdown(by) },
+        )
     }
 
     /// A page of visitors.

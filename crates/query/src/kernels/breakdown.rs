@@ -92,11 +92,9 @@ impl Scan<'_> {
             metrics.pageviews = pageviews;
             metrics
         };
-        let key = |metrics: &MetricValues| match group_by.order {
-            Order::Visitors => metrics.visitors,
-            Order::Pageviews => metrics.pageviews,
-            Order::Sessions => metrics.sessions,
-            Order::Events => metrics.events,
+        let after = group_by.after.as_ref().map(|after| (after.count, (after.value.as_str(), after.and.as_deref())));
+        let is_after = |count: u64, group: u32| {
+            after.is_none_or(|(after, texts)| count < after || (count == after && groups.texts(group) > texts))
         };
         let wanted = match &group_by.values {
             Some(values) => {
@@ -112,8 +110,10 @@ impl Scan<'_> {
                 let metrics = metrics_of(group);
                 if metrics.events > 0 {
                     total_rows += 1;
-                    if wanted.as_ref().is_none_or(|wanted| wanted.contains(&groups.texts(group as u32))) {
-                        found.push((key(&metrics), group as u32));
+                    let (count, group) = (group_by.order.count(&metrics), group as u32);
+                    let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&groups.texts(group)));
+                    if is_wanted && is_after(count, group) {
+                        found.push((count, group));
                     }
                 }
             }
@@ -125,6 +125,7 @@ impl Scan<'_> {
         let end = group_by.offset.saturating_add(group_by.limit);
         self.work.sort_first_by(&mut found, end, in_order)?;
         found.drain(..group_by.offset.min(found.len()));
+        self.work.reserve::<BreakdownRow>(found.len())?;
 
         let mut rows: Vec<BreakdownRow> = found
             .iter()

@@ -9,6 +9,7 @@ mod breakdown;
 mod counted;
 mod details;
 mod distinct;
+mod events;
 mod ids;
 mod pageviews;
 mod select;
@@ -28,8 +29,8 @@ use self::totals::series_buckets;
 use self::work::Work;
 use crate::needs::{live_window, session_window};
 use crate::{
-    Answer, Breakdown, Budget, Dataset, Filter, GroupBy, LiveCount, MemoryDataset, MetricValues, Overview, Query,
-    QueryError, Question, Series, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Dataset, EventTable, Filter, GroupBy, LiveCount, MemoryDataset, MetricValues, Overview,
+    Query, QueryError, Question, Series, SeriesPoint, VisitorPage,
 };
 
 /// The answer to `query` about the website whose rows are in `dataset`.
@@ -47,6 +48,9 @@ pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<A
         Question::Live => Answer::Live(live(dataset, range, filter, budget)?),
         Question::Visitors { limit, offset, after } => {
             Answer::Visitors(visitors(dataset, range, filter, (limit, offset), after, budget)?)
+        }
+        Question::Events { limit, offset } => {
+            Answer::Events(Box::new(events(dataset, range, filter, (limit, offset), budget)?))
         }
     })
 }
@@ -142,6 +146,22 @@ pub fn visitors(
     let work = Work::new(budget);
     let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.visitors(&scan.compile(filter)?, (limit, offset), after)
+}
+
+/// The answer to [`Question::Events`], with its (limit, offset).
+///
+/// # Errors
+/// See [`answer`].
+pub fn events(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    (limit, offset): (usize, usize),
+    budget: &Budget,
+) -> Result<EventTable, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work);
+    scan.events(&scan.compile(filter)?, (limit, offset))
 }
 
 pub use self::totals::{

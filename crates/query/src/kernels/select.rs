@@ -11,7 +11,7 @@ use super::pageviews::{PAGEVIEW, count_pageviews};
 use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
 use crate::derived::SessionMetrics;
-use crate::matching::property_text;
+use crate::matching::{Matcher, property_text};
 use crate::{Chunk, Condition, Dataset, Field, Filter, FilterLevel, List, NO_ROW, QueryError};
 
 /// Everything that a kernel of one query works with.
@@ -159,6 +159,7 @@ impl<'a> Scan<'a> {
         let texts = self.texts(dimension);
         let in_use = self.codes_in_use(dimension)?;
         let values = condition.normal_values();
+        let matcher = Matcher::new(condition.operator, &values);
         let mut passing = self.work.bits(texts.len())?;
         self.work.for_each_block(0..texts.len(), |block| {
             for code in block {
@@ -166,8 +167,8 @@ impl<'a> Scan<'a> {
                 let code = code as u32;
                 if in_use.as_ref().is_none_or(|in_use| in_use.contains(code)) {
                     let passes = match &condition.field {
-                        Field::Property(name) => condition.operator.matches(&property_text(text, name), &values),
-                        _ => condition.operator.matches(text, &values),
+                        Field::Property(name) => matcher.matches(&property_text(text, name)),
+                        _ => matcher.matches(text),
                     };
                     passing.insert_if(code, passes);
                 }
@@ -213,7 +214,20 @@ impl<'a> Scan<'a> {
                 let level = condition.level.unwrap_or(condition.field.level());
                 self.compile_condition(condition, level)
             }
-            Filter::Pageviews => Ok(Test::Pageview),
+            Filter::Not(filter) => Ok(match self.compile(filter)? {
+                Test::Always => Test::Never,
+                Test::Never => Test::Always,
+                Test::Not(test) => *test,
+                test => Test::Not(Box::new(test)),
+            }),
+            Filter::InSession(filter) => Ok(match self.compile(filter)? {
+                test @ (Test::Always | Test::Never | Test::Session(_)) => test,
+                test => {
+                    let events = self.select_between(self.window.from, self.window.to, &test)?;
+                    Test::Session(self.sessions_of(&events)?)
+                }
+            }),
+            Filter::Kind(kind) => Ok(Test::Kind(*kind as u8)),
         }
     }
 
@@ -284,7 +298,7 @@ impl<'a> Scan<'a> {
             let rows = match test {
                 Test::Always => RowSet::Between(between),
                 // Many websites have nothing else.
-                Test::Pageview if count_pageviews(&chunk.kind[between.clone()]) == between.len() as u64 => {
+                Test::Kind(PAGEVIEW) if count_pageviews(&chunk.kind[between.clone()]) == between.len() as u64 => {
                     RowSet::Between(between)
                 }
                 test => {
@@ -340,8 +354,8 @@ pub(super) fn column(chunk: &Chunk, dimension: Dimension) -> Result<&[u32], Quer
 pub(super) enum Test {
     Always,
     Never,
-    /// The row is a pageview.
-    Pageview,
+    /// The row is of this kind.
+    Kind(u8),
     /// The row's own code is in the set.
     Row(Dimension, Bits),
     /// The row's session is in the set.
@@ -350,6 +364,7 @@ pub(super) enum Test {
     Visitor(Bits),
     All(Vec<Test>),
     Any(Vec<Test>),
+    Not(Box<Test>),
 }
 
 /// Adds `test` to the members of an `All` or `Any`; sets of the same kind become one.
@@ -372,10 +387,11 @@ fn join(tests: &mut Vec<Test>, test: Test, combine: fn(&mut Bits, &Bits)) {
 enum ChunkTest<'a> {
     Always,
     Never,
-    Pageview(&'a [u8]),
+    Kind(&'a [u8], u8),
     Codes(&'a [u32], &'a Bits),
     All(Vec<ChunkTest<'a>>),
     Any(Vec<ChunkTest<'a>>),
+    Not(Box<ChunkTest<'a>>),
 }
 
 impl Test {
@@ -384,12 +400,13 @@ impl Test {
         Ok(match self {
             Self::Always => ChunkTest::Always,
             Self::Never => ChunkTest::Never,
-            Self::Pageview => ChunkTest::Pageview(&chunk.kind),
+            Self::Kind(kind) => ChunkTest::Kind(&chunk.kind, *kind),
             Self::Row(dimension, codes) => ChunkTest::Codes(column(chunk, *dimension)?, codes),
             Self::Session(sessions) => ChunkTest::Codes(&chunk.session, sessions),
             Self::Visitor(visitors) => ChunkTest::Codes(&chunk.visitor, visitors),
             Self::All(tests) => ChunkTest::All(each(tests)?),
             Self::Any(tests) => ChunkTest::Any(each(tests)?),
+            Self::Not(test) => ChunkTest::Not(Box::new(test.on(chunk)?)),
         })
     }
 }
@@ -400,7 +417,7 @@ impl ChunkTest<'_> {
         match self {
             Self::Always => rows.extend(block.map(|row| row as u32)),
             Self::Never => {}
-            Self::Pageview(kinds) => select_values(kinds, block, rows, |kind| kind == PAGEVIEW),
+            Self::Kind(kinds, wanted) => select_values(kinds, block, rows, |kind| kind == *wanted),
             Self::Codes(column, codes) => select_values(column, block, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 if let Some((first, rest)) = tests.split_first() {
@@ -410,7 +427,7 @@ impl ChunkTest<'_> {
                     }
                 }
             }
-            Self::Any(_) => {
+            Self::Any(_) | Self::Not(_) => {
                 rows.extend(block.map(|row| row as u32));
                 self.keep(rows);
             }
@@ -422,7 +439,7 @@ impl ChunkTest<'_> {
         match self {
             Self::Always => {}
             Self::Never => rows.clear(),
-            Self::Pageview(kinds) => keep_values(kinds, rows, |kind| kind == PAGEVIEW),
+            Self::Kind(kinds, wanted) => keep_values(kinds, rows, |kind| kind == *wanted),
             Self::Codes(column, codes) => keep_values(column, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 for test in tests {
@@ -441,6 +458,12 @@ impl ChunkTest<'_> {
                 }
                 passed.sort_unstable();
                 *rows = passed;
+            }
+            Self::Not(test) => {
+                let mut passing = rows.clone();
+                test.keep(&mut passing);
+                let mut next = passing.iter().peekable();
+                rows.retain(|row| next.next_if_eq(&row).is_none());
             }
         }
     }

@@ -1,0 +1,338 @@
+//! Asking: what metrics of a filter and a range are asked of whoever answers queries.
+
+use std::collections::HashMap;
+
+use zenovay_domain::{Dimension, Interval, TimeRange, Zone};
+use zenovay_query::{
+    Answer, Breakdown, BreakdownRow, Field, Filter, GroupBy, Metric as Computed, MetricValues, Order, Query,
+    QueryError, Question, RowPlace,
+};
+
+use crate::filters::and;
+use crate::{Filters, Metric, Property};
+
+/// What is asked: metrics of what filters leave of a range.
+///
+/// Each method asks as many questions as it needs of `ask`, whoever answers queries, such as
+/// `|query| memory.answer(query, &budget)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
+    /// The instants it is about.
+    pub range: TimeRange,
+    /// What counts.
+    pub filters: Filters,
+    /// What is wanted.
+    pub metrics: Vec<Metric>,
+}
+
+/// A number of an answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// So many.
+    Count(u64),
+    /// A rate as a fraction, 0 to 1; `None` of nothing.
+    Rate(Option<f64>),
+    /// A mean: of times in milliseconds; `None` of nothing.
+    Mean(Option<f64>),
+}
+
+/// What metrics are computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// What counts.
+    pub metrics: MetricValues,
+    /// Visits that conversions are a part of; those of `metrics` when no goal is named.
+    pub visits: u64,
+    /// Visitors that a row's visitors are a part of.
+    pub all_visitors: u64,
+    /// The sum of the times on page, milliseconds.
+    pub time_on_page_ms: u64,
+    /// How many pageviews have one.
+    pub timed_pageviews: u64,
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+impl Totals {
+    fn of(metrics: MetricValues) -> Self {
+        Self { metrics, visits: metrics.sessions, ..Self::default() }
+    }
+
+    fn of_row(row: &BreakdownRow, all_visitors: u64) -> Self {
+        Self {
+            all_visitors,
+            time_on_page_ms: row.time_on_page_ms,
+            timed_pageviews: row.timed_pageviews,
+            ..Self::of(row.metrics)
+        }
+    }
+
+    /// The value of `metric`.
+    pub fn number(&self, metric: Metric) -> Number {
+        let metrics = &self.metrics;
+        match metric {
+            Metric::Visitors => Number::Count(metrics.visitors),
+            Metric::Visits => Number::Count(metrics.sessions),
+            Metric::Pageviews => Number::Count(metrics.pageviews),
+            Metric::Events => Number::Count(metrics.events),
+            Metric::ViewsPerVisit => Number::Mean(ratio(metrics.pageviews, metrics.sessions)),
+            Metric::BounceRate => Number::Rate(metrics.bounce_rate()),
+            Metric::VisitDuration => Number::Mean(metrics.mean_duration_ms()),
+            Metric::ValueScore => Number::Mean(metrics.mean_value_score()),
+            Metric::TimeOnPage => Number::Mean(ratio(self.time_on_page_ms, self.timed_pageviews)),
+            Metric::ConversionRate => Number::Rate(ratio(metrics.sessions, self.visits)),
+            Metric::Percentage => Number::Rate(ratio(metrics.visitors, self.all_visitors)),
+        }
+    }
+}
+
+/// One bucket of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bucket {
+    /// The whole bucket.
+    pub bucket: TimeRange,
+    /// Its totals.
+    pub totals: Totals,
+}
+
+/// Which rows of a breakdown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Groups {
+    /// What rows are of.
+    pub property: Property,
+    /// A second property, for pairs.
+    pub and: Option<Property>,
+    /// What they are sorted by, descending.
+    pub order: Order,
+    /// How many at most.
+    pub limit: usize,
+    /// How many to skip.
+    pub offset: usize,
+    /// Only those after this place.
+    pub after: Option<RowPlace>,
+    /// Only those of these values.
+    pub values: Option<Vec<(String, Option<String>)>>,
+    /// Whether the row of the missing value of the first property is left out.
+    pub leaves_out_empty: bool,
+}
+
+impl Groups {
+    /// All rows by `property`, the most visitors first.
+    pub fn by(property: Property) -> Self {
+        let leaves_out_empty = property.has_no_empty_row();
+        Self {
+            property,
+            and: None,
+            order: Order::Visitors,
+            limit: usize::MAX,
+            offset: 0,
+            after: None,
+            values: None,
+            leaves_out_empty,
+        }
+    }
+}
+
+/// One row of a breakdown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// The value, as it is stored; empty when missing.
+    pub value: String,
+    /// The value of the second property.
+    pub and: Option<String>,
+    /// The title seen last, of pages.
+    pub title: Option<String>,
+    /// Its totals.
+    pub totals: Totals,
+    /// Where it stands.
+    pub place: RowPlace,
+}
+
+/// The rows of a breakdown.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Group>,
+    /// How many rows there are in all, whatever the limit.
+    pub total_rows: usize,
+}
+
+/// What a question was answered with.
+pub type Asked<T> = Result<T, QueryError>;
+
+impl Ask {
+    /// The same of another range.
+    #[must_use]
+    pub fn in_range(&self, range: TimeRange) -> Self {
+        Self { range, ..self.clone() }
+    }
+
+    fn wants_conversions(&self) -> bool {
+        self.metrics.contains(&Metric::ConversionRate)
+    }
+
+    fn query(&self, filter: Filter, question: Question) -> Query {
+        Query { range: self.range, filter, question }
+    }
+
+    /// What is counted in rows by `property`: for pages and custom properties less than the filters leave. Where a goal or the
+    /// name of an event is asked for, a page's rows are of those events.
+    pub fn filter_of_rows(&self, property: &Property) -> Filter {
+        match property.counted() {
+            Some(counted) if !self.filters.names_event || property.is_of_events_only() => {
+                and(vec![counted, self.filters.all()])
+            }
+            _ => self.filters.all(),
+        }
+    }
+
+    /// The totals.
+    ///
+    /// # Errors
+    /// What `ask` fails with, like all methods here.
+    pub fn aggregate(&self, mut ask: impl FnMut(&Query) -> Asked<Answer>) -> Asked<Totals> {
+        let mut overview = |filter| overview(ask(&self.query(filter, Question::Overview))?);
+        let mut totals = Totals::of(overview(self.filters.all())?);
+        if self.wants_conversions() && self.filters.goals.is_some() {
+            totals.visits = overview(self.filters.rest.clone())?.sessions;
+        }
+        if self.metrics.contains(&Metric::TimeOnPage) {
+            let pages = Property::Field(Field::Dimension(Dimension::Path));
+            let by = GroupBy::by(pages.field()).metrics([Computed::TimeOnPage]);
+            let timed = rows(ask(&self.query(self.filter_of_rows(&pages), Question::Breakdown(by)))?)?.rows;
+            totals.time_on_page_ms = timed.iter().map(|row| row.time_on_page_ms).sum();
+            totals.timed_pageviews = timed.iter().map(|row| row.timed_pageviews).sum();
+        }
+        Ok(totals)
+    }
+
+    /// The totals of each bucket of the range; buckets without events are there, too.
+    ///
+    /// # Errors
+    /// As [`Ask::aggregate`].
+    pub fn timeseries(
+        &self,
+        interval: Interval,
+        zone: &Zone,
+        mut ask: impl FnMut(&Query) -> Asked<Answer>,
+    ) -> Asked<Vec<Bucket>> {
+        let mut series = |filter| match ask(&self.query(filter, Question::Series { interval, zone: zone.clone() }))? {
+            Answer::Series(series) => Ok(series.points),
+            other => Err(mismatch(&other)),
+        };
+        let points = series(self.filters.all())?;
+        let mut buckets: Vec<Bucket> =
+            points.iter().map(|point| Bucket { bucket: point.bucket, totals: Totals::of(point.metrics) }).collect();
+        if self.wants_conversions() && self.filters.goals.is_some() {
+            for (bucket, all) in buckets.iter_mut().zip(series(self.filters.rest.clone())?) {
+                bucket.totals.visits = all.metrics.sessions;
+            }
+        }
+        Ok(buckets)
+    }
+
+    /// The rows of a breakdown.
+    ///
+    /// # Errors
+    /// As [`Ask::aggregate`].
+    pub fn breakdown(&self, groups: &Groups, mut ask: impl FnMut(&Query) -> Asked<Answer>) -> Asked<Rows> {
+        let by = self.group_by(groups);
+        let filter = self.filter_of_rows(&groups.property);
+        let found = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?;
+        let all_visitors = found.total_visitors;
+        let mut list: Vec<Group> = found
+            .rows
+            .into_iter()
+            .map(|row| Group {
+                totals: Totals::of_row(&row, all_visitors),
+                place: RowPlace::of(&row, groups.order),
+                value: row.value,
+                and: row.and,
+                title: row.title,
+            })
+            .collect();
+        if self.wants_conversions() && !list.is_empty() {
+            self.add_visits(groups, &mut list, ask)?;
+        }
+        Ok(Rows { rows: list, total_rows: found.total_rows })
+    }
+
+    fn group_by(&self, groups: &Groups) -> GroupBy {
+        let mut metrics = Vec::new();
+        if self.metrics.iter().any(|metric| metric.needs_sessions()) {
+            metrics.push(Computed::Sessions);
+        }
+        if self.metrics.contains(&Metric::TimeOnPage) {
+            metrics.push(Computed::TimeOnPage);
+        }
+        if groups.property.is_page() {
+            metrics.push(Computed::Title);
+        }
+        GroupBy {
+            field: groups.property.field(),
+            and: groups.and.as_ref().map(Property::field),
+            metrics,
+            order: groups.order,
+            limit: groups.limit,
+            offset: groups.offset,
+            include_empty: !groups.leaves_out_empty,
+            values: groups.values.clone(),
+            after: groups.after.clone().map(Box::new),
+        }
+    }
+
+    /// The visits that the conversions of each row are a part of: of rows by goals all visits, of others those of the row.
+    fn add_visits(
+        &self,
+        groups: &Groups,
+        list: &mut [Group],
+        mut ask: impl FnMut(&Query) -> Asked<Answer>,
+    ) -> Asked<()> {
+        if groups.property == Property::Goal || groups.and == Some(Property::Goal) {
+            let all = overview(ask(&self.query(self.filters.rest.clone(), Question::Overview))?)?.sessions;
+            list.iter_mut().for_each(|row| row.totals.visits = all);
+            return Ok(());
+        }
+        if self.filters.goals.is_none() {
+            return Ok(());
+        }
+        let values = list.iter().map(|row| (row.value.clone(), row.and.clone())).collect();
+        let by = GroupBy {
+            metrics: vec![Computed::Sessions],
+            order: Order::Visitors,
+            limit: usize::MAX,
+            offset: 0,
+            values: Some(values),
+            after: None,
+            ..self.group_by(groups)
+        };
+        let whole = rows(ask(&self.query(self.filters.rest.clone(), Question::Breakdown(by)))?)?;
+        let visits: HashMap<(&str, Option<&str>), u64> =
+            whole.rows.iter().map(|row| ((row.value.as_str(), row.and.as_deref()), row.metrics.sessions)).collect();
+        for row in list {
+            row.totals.visits = visits.get(&(row.value.as_str(), row.and.as_deref())).copied().unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+fn overview(answer: Answer) -> Asked<MetricValues> {
+    match answer {
+        Answer::Overview(overview) => Ok(overview.metrics),
+        other => Err(mismatch(&other)),
+    }
+}
+
+fn rows(answer: Answer) -> Asked<Breakdown> {
+    match answer {
+        Answer::Breakdown(breakdown) => Ok(breakdown),
+        other => Err(mismatch(&other)),
+    }
+}
+
+/// Who answers another question than was asked breaks a contract; the answer cannot be used.
+fn mismatch(answer: &Answer) -> QueryError {
+    QueryError::Damaged(format!("another question was answered: {answer:?}").chars().take(200).collect())
+}

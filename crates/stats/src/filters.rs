@@ -1,0 +1,684 @@
+//! Filters, as a string or as a tree.
+
+use serde_json::Value;
+use zenovay_domain::{Dimension, EventKind};
+use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
+
+use crate::{Problem, Property, countries};
+
+/// The longest string with filters, in bytes.
+const FILTERS_MAX_BYTES: usize = 16_384;
+/// The most conditions.
+const CONDITIONS_MAX: usize = 64;
+/// The most values of all conditions together.
+const VALUES_MAX: usize = 1_000;
+/// The most regular expressions of all conditions together: each may take a megabyte.
+const EXPRESSIONS_MAX: usize = 16;
+/// How deep a tree of filters may be.
+const DEPTH_MAX: usize = 10;
+/// The longest value, in bytes.
+const VALUE_MAX_BYTES: usize = 2_048;
+
+/// In whose words something is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Ours: property names also without prefix, values as they are stored, `level` as a modifier.
+    Own,
+    /// Plausible's: values as that product shows them, such as `Desktop` and `(Direct / None)`.
+    Plausible,
+}
+
+/// A goal: what makes a visit a conversion.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Goal {
+    /// An event with this name.
+    Event(String),
+    /// A view of a page whose path matches this pattern, in which `*` stands for any run of characters.
+    Page(String),
+}
+
+impl Goal {
+    /// Reads `Visit /path` as a page and everything else as the name of an event.
+    pub fn parse(value: &str) -> Self {
+        match value.strip_prefix("Visit ") {
+            Some(path) if path.starts_with('/') || path.starts_with('*') => Self::Page(path.to_owned()),
+            _ => Self::Event(value.to_owned()),
+        }
+    }
+
+    fn filter(&self) -> Filter {
+        let is = |dimension, operator, value: &str| {
+            condition(Field::Dimension(dimension), operator, vec![value.to_owned()], None)
+        };
+        match self {
+            Self::Event(name) => is(Dimension::EventName, Operator::Is, name),
+            Self::Page(path) => {
+                Filter::All(vec![Filter::Kind(EventKind::Pageview), is(Dimension::Path, Operator::Matches, path)])
+            }
+        }
+    }
+}
+
+/// Filters, with those by goals apart: they say what a conversion is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Filters {
+    /// The events that are conversions; `None` when no goal is named.
+    pub goals: Option<Filter>,
+    /// Everything else.
+    pub rest: Filter,
+    /// Whether a condition is about the pages of events.
+    pub names_page: bool,
+    /// Whether a condition is about what an event was: its name or a property of it.
+    pub names_event: bool,
+}
+
+impl Filters {
+    /// What both ask for together.
+    pub fn all(&self) -> Filter {
+        match &self.goals {
+            None => self.rest.clone(),
+            Some(goals) => and(vec![goals.clone(), self.rest.clone()]),
+        }
+    }
+}
+
+/// All of `filters`, without those that match everything.
+pub(crate) fn and(mut filters: Vec<Filter>) -> Filter {
+    filters.retain(|filter| *filter != Filter::default());
+    if filters.len() == 1 { filters.swap_remove(0) } else { Filter::All(filters) }
+}
+
+fn condition(field: Field, operator: Operator, values: Vec<String>, level: Option<FilterLevel>) -> Filter {
+    Filter::Is(Condition { field, operator, values, level })
+}
+
+/// Reads filters: a string such as `visit:country==DE|AT;event:page!=/blog/*`, or a tree as JSON, see [`filters_of_json`].
+///
+/// In the string `;` joins conditions that must all hold, `|` joins values of which one must match, `\|` and `\;` are those
+/// characters themselves, and `*` stands for any run of characters. A goal is the name of an event, or `Visit` and a path.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
+    if text.len() > FILTERS_MAX_BYTES {
+        return Err(Problem::new(format!("more than {FILTERS_MAX_BYTES} bytes")));
+    }
+    if text.trim_start().starts_with('[') {
+        let tree: Value =
+            serde_json::from_str(text).map_err(|error| Problem::new(format!("not a JSON array: {error}")))?;
+        return filters_of_json(&tree, dialect);
+    }
+    let mut reader = Reader::new(dialect);
+    for part in split(text, ';').iter().map(|part| part.trim()).filter(|part| !part.is_empty()) {
+        reader.expression(part)?;
+    }
+    Ok(reader.finish())
+}
+
+/// Reads a list of filters that must all hold. Each is `[operator, property, [values]]`, with an object of modifiers as a
+/// fourth member if need be, or `["and", [filters]]`, `["or", [filters]]`, `["not", filter]`, `["has_done", filter]` (visits
+/// with an event that the filter chooses) or `["has_not_done", filter]`.
+///
+/// Operators are `is`, `contains`, `matches` (a regular expression), `matches_wildcard`, `starts_with`, `ends_with`, and
+/// `is_not`, `contains_not`, `matches_not`, `matches_wildcard_not`. Modifiers are `case_sensitive` and, in our own dialect,
+/// `level`: `event`, `visit` or `visitor`. Goals stand at the top, or in `has_done`.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Problem> {
+    let mut reader = Reader::new(dialect);
+    let Value::Array(filters) = tree else { return Err(Problem::new("must be an array of filters")) };
+    for (number, filter) in filters.iter().enumerate() {
+        reader.at = format!("/{number}");
+        reader.top(filter)?;
+    }
+    Ok(reader.finish())
+}
+
+/// Parts of `text` between `separator`s that have no backslash before them. Backslashes stay.
+fn split(text: &str, separator: char) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut is_escaped) = (0, false);
+    for (position, character) in text.char_indices() {
+        if character == separator && !is_escaped {
+            parts.push(&text[start..position]);
+            start = position + character.len_utf8();
+        }
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+struct Reader {
+    dialect: Dialect,
+    at: String,
+    goals: Vec<Filter>,
+    rest: Vec<Filter>,
+    names_page: bool,
+    names_event: bool,
+    conditions: usize,
+    values: usize,
+    expressions: usize,
+}
+
+/// Where in a tree a filter stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Top,
+    /// Below `and`, `or` and `not`.
+    Nested,
+    /// In `has_done`.
+    Done,
+}
+
+impl Reader {
+    fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            at: String::new(),
+            goals: Vec::new(),
+            rest: Vec::new(),
+            names_page: false,
+            names_event: false,
+            conditions: 0,
+            values: 0,
+            expressions: 0,
+        }
+    }
+
+    fn finish(self) -> Filters {
+        let goals = if self.goals.is_empty() { None } else { Some(and(self.goals)) };
+        Filters { goals, rest: and(self.rest), names_page: self.names_page, names_event: self.names_event }
+    }
+
+    fn problem<T>(&self, problem: impl Into<String>) -> Result<T, Problem> {
+        Err(Problem { at: self.at.clone(), problem: problem.into() })
+    }
+
+    fn property(&self, name: &str) -> Result<Property, Problem> {
+        match Property::parse(name, self.dialect == Dialect::Own) {
+            Ok(property) => Ok(property),
+            Err(_unknown) => self.problem(format!("unknown property {name:?}")),
+        }
+    }
+
+    /// `property==value|value`, or with `!=`.
+    fn expression(&mut self, text: &str) -> Result<(), Problem> {
+        let found = ["==", "!="].iter().filter_map(|sign| Some((text.find(sign)?, *sign))).min();
+        let Some((position, sign)) = found else {
+            return self.problem(format!("{text:?} has neither == nor !="));
+        };
+        let property = self.property(text[..position].trim())?;
+        let values: Vec<String> = split(&text[position + sign.len()..], '|')
+            .iter()
+            .map(|value| value.replace("\\|", "|").replace("\\;", ";"))
+            .collect();
+        let is_pattern = values.iter().any(|value| value.contains('*'));
+        let operator = match (sign, is_pattern) {
+            ("==", false) => Operator::Is,
+            ("==", true) => Operator::Matches,
+            (_, false) => Operator::IsNot,
+            (_, true) => Operator::DoesNotMatch,
+        };
+        let leaf = Leaf { property, operator, values, ignores_case: false, level: None };
+        self.add_top(leaf)
+    }
+
+    fn top(&mut self, filter: &Value) -> Result<(), Problem> {
+        match self.leaf(filter)? {
+            Some(leaf) => self.add_top(leaf),
+            None => {
+                let filter = self.tree(filter, Place::Top, 0)?;
+                self.rest.push(filter);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_top(&mut self, leaf: Leaf) -> Result<(), Problem> {
+        let is_goal = leaf.property == Property::Goal;
+        let filter = self.condition(leaf)?;
+        if is_goal {
+            self.goals.push(filter)
+        } else {
+            self.rest.push(filter)
+        }
+        Ok(())
+    }
+
+    /// A filter with an operator that joins others.
+    fn tree(&mut self, filter: &Value, place: Place, depth: usize) -> Result<Filter, Problem> {
+        if depth > DEPTH_MAX {
+            return self.problem(format!("filters are nested deeper than {DEPTH_MAX}"));
+        }
+        if let Some(leaf) = self.leaf(filter)? {
+            if leaf.property == Property::Goal && place == Place::Nested {
+                return self.problem("event:goal can only be filtered at the top, or in has_done and has_not_done");
+            }
+            return self.condition(leaf);
+        }
+        let Some([Value::String(operator), inner]) = filter.as_array().map(Vec::as_slice) else {
+            return self.problem("a filter is an array such as [\"is\", \"event:page\", [\"/\"]]");
+        };
+        let nested = if place == Place::Done { Place::Done } else { Place::Nested };
+        match operator.as_str() {
+            "and" => Ok(Filter::All(self.list(inner, nested, depth)?)),
+            "or" => Ok(Filter::Any(self.list(inner, nested, depth)?)),
+            "not" => Ok(Filter::Not(Box::new(self.member(inner, 1, nested, depth)?))),
+            "has_done" => Ok(Filter::InSession(Box::new(self.done(inner, place, depth)?))),
+            "has_not_done" => {
+                let done = Filter::InSession(Box::new(self.done(inner, place, depth)?));
+                Ok(Filter::Not(Box::new(done)))
+            }
+            other => self.problem(format!("unknown operator {other:?}")),
+        }
+    }
+
+    fn done(&mut self, inner: &Value, place: Place, depth: usize) -> Result<Filter, Problem> {
+        if place == Place::Done {
+            return self.problem("has_done and has_not_done cannot be nested");
+        }
+        // What was done elsewhere in a visit is no condition on the events that are counted.
+        let (names_page, names_event) = (self.names_page, self.names_event);
+        let filter = self.member(inner, 1, Place::Done, depth)?;
+        (self.names_page, self.names_event) = (names_page, names_event);
+        Ok(filter)
+    }
+
+    fn list(&mut self, filters: &Value, place: Place, depth: usize) -> Result<Vec<Filter>, Problem> {
+        let Value::Array(filters) = filters else { return self.problem("and and or take an array of filters") };
+        if filters.is_empty() {
+            return self.problem("and and or take at least one filter");
+        }
+        let at = std::mem::take(&mut self.at);
+        let read = filters.iter().enumerate().map(|(number, filter)| {
+            self.at = format!("{at}/1/{number}");
+            self.tree(filter, place, depth + 1)
+        });
+        let read = read.collect::<Result<_, _>>()?;
+        self.at = at;
+        Ok(read)
+    }
+
+    fn member(&mut self, filter: &Value, number: usize, place: Place, depth: usize) -> Result<Filter, Problem> {
+        let at = self.at.clone();
+        self.at = format!("{at}/{number}");
+        let filter = self.tree(filter, place, depth + 1)?;
+        self.at = at;
+        Ok(filter)
+    }
+
+    /// The condition that `filter` is; `None` when its operator joins others or it is no filter.
+    fn leaf(&self, filter: &Value) -> Result<Option<Leaf>, Problem> {
+        let Some([Value::String(operator), rest @ ..]) = filter.as_array().map(Vec::as_slice) else { return Ok(None) };
+        let operator = match operator.as_str() {
+            "is" => Operator::Is,
+            "is_not" => Operator::IsNot,
+            "contains" => Operator::Contains,
+            "contains_not" => Operator::DoesNotContain,
+            "matches" => Operator::MatchesRegex,
+            "matches_not" => Operator::DoesNotMatchRegex,
+            "matches_wildcard" => Operator::Matches,
+            "matches_wildcard_not" => Operator::DoesNotMatch,
+            "starts_with" => Operator::StartsWith,
+            "ends_with" => Operator::EndsWith,
+            _ => return Ok(None),
+        };
+        let [Value::String(name), Value::Array(values), modifiers @ ..] = rest else {
+            return self.problem("a condition is an operator, a property and an array of values");
+        };
+        let property = self.property(name)?;
+        if values.is_empty() {
+            return self.problem("a condition has at least one value");
+        }
+        let texts = values.iter().map(|value| value.as_str().map(str::to_owned));
+        let Some(values) = texts.collect::<Option<Vec<String>>>() else {
+            return self.problem("the values of a condition are strings");
+        };
+        let mut leaf = Leaf { property, operator, values, ignores_case: false, level: None };
+        match modifiers {
+            [] => {}
+            [Value::Object(modifiers)] => {
+                for (name, value) in modifiers {
+                    self.modify(&mut leaf, name, value)?;
+                }
+            }
+            _ => return self.problem("the modifiers of a condition are one object"),
+        }
+        Ok(Some(leaf))
+    }
+
+    fn modify(&self, leaf: &mut Leaf, name: &str, value: &Value) -> Result<(), Problem> {
+        match (name, value) {
+            ("case_sensitive", Value::Bool(is_sensitive)) => leaf.ignores_case = !is_sensitive,
+            ("level", Value::String(level)) if self.dialect == Dialect::Own => {
+                leaf.level = match level.as_str() {
+                    "event" => Some(FilterLevel::Event),
+                    "visit" => Some(FilterLevel::Session),
+                    "visitor" => Some(FilterLevel::Visitor),
+                    _ => return self.problem("level is event, visit or visitor"),
+                };
+            }
+            ("case_sensitive", _) => return self.problem("case_sensitive is true or false"),
+            _ => return self.problem(format!("unknown modifier {name:?}")),
+        }
+        Ok(())
+    }
+
+    /// Counts what `leaf` takes, and makes a filter of it.
+    fn condition(&mut self, leaf: Leaf) -> Result<Filter, Problem> {
+        self.conditions += 1;
+        self.values += leaf.values.len();
+        if self.conditions > CONDITIONS_MAX {
+            return self.problem(format!("more than {CONDITIONS_MAX} conditions"));
+        }
+        if self.values > VALUES_MAX {
+            return self.problem(format!("more than {VALUES_MAX} values"));
+        }
+        if leaf.values.iter().any(|value| value.len() > VALUE_MAX_BYTES) {
+            return self.problem(format!("a value of more than {VALUE_MAX_BYTES} bytes"));
+        }
+        let is_country = leaf.property == Property::Field(Field::Dimension(Dimension::Country));
+        let is_exact = matches!(leaf.operator, Operator::Is | Operator::IsNot) && !leaf.ignores_case;
+        if self.dialect == Dialect::Plausible
+            && is_country
+            && is_exact
+            && leaf.values.iter().any(|code| code.len() != 2)
+        {
+            let rule = "Invalid visit:country filter, visit:country needs to be a valid 2-letter country code";
+            return Err(Problem::new(rule));
+        }
+        self.names_page |= leaf.property.is_page();
+        self.names_event |= leaf.property.is_of_events_only();
+        let Leaf { property, operator, values, ignores_case, level } = leaf;
+        match property {
+            Property::Goal => self.goal(operator, values, ignores_case, level),
+            Property::CountryName if operator.is_regex() => {
+                self.problem("visit:country_name does not go with matches; use visit:country, or contains")
+            }
+            Property::CountryName => Ok(condition_on_country(operator, &values, ignores_case, level)),
+            Property::Field(field) => {
+                let values = values.into_iter().map(|value| self.stored(&field, operator, value)).collect();
+                self.field(field, operator, values, ignores_case, level)
+            }
+        }
+    }
+
+    fn field(
+        &mut self,
+        field: Field,
+        operator: Operator,
+        values: Vec<String>,
+        ignores_case: bool,
+        level: Option<FilterLevel>,
+    ) -> Result<Filter, Problem> {
+        let (operator, values) =
+            if ignores_case { self.ignoring_case(&field, operator, values)? } else { (operator, values) };
+        if operator.is_regex() {
+            self.expressions += values.len();
+            if self.expressions > EXPRESSIONS_MAX {
+                return self.problem(format!("more than {EXPRESSIONS_MAX} regular expressions"));
+            }
+            for value in &values {
+                check_regex(value).or_else(|problem| self.problem(problem))?;
+            }
+        }
+        Ok(condition(field, operator, values, level))
+    }
+
+    fn ignoring_case(
+        &self,
+        field: &Field,
+        operator: Operator,
+        values: Vec<String>,
+    ) -> Result<(Operator, Vec<String>), Problem> {
+        let (operator, is_whole) = match operator {
+            Operator::Is => (Operator::MatchesRegex, true),
+            Operator::IsNot => (Operator::DoesNotMatchRegex, true),
+            Operator::Contains => (Operator::MatchesRegex, false),
+            Operator::DoesNotContain => (Operator::DoesNotMatchRegex, false),
+            _ => return self.problem("case_sensitive goes with is, is_not, contains and contains_not"),
+        };
+        let dimension = match field {
+            Field::Dimension(dimension) => *dimension,
+            Field::EntryPage | Field::ExitPage => Dimension::Path,
+            Field::Property(_) => Dimension::Properties,
+        };
+        let expression = |value: String| regex_ignoring_case(&dimension.normal(&value), is_whole);
+        Ok((operator, values.into_iter().map(expression).collect()))
+    }
+
+    fn goal(
+        &self,
+        operator: Operator,
+        values: Vec<String>,
+        ignores_case: bool,
+        level: Option<FilterLevel>,
+    ) -> Result<Filter, Problem> {
+        if ignores_case || level.is_some() {
+            return self.problem("event:goal takes no modifiers");
+        }
+        let goal = |value: String| match operator {
+            // A pattern in the string form: of pages as it stands, of names of events too.
+            Operator::Is | Operator::Matches => Some(match Goal::parse(&value) {
+                Goal::Event(name) if operator == Operator::Matches => {
+                    condition(Field::Dimension(Dimension::EventName), Operator::Matches, vec![name], None)
+                }
+                goal => goal.filter(),
+            }),
+            Operator::Contains => {
+                let named = |dimension, value: &str| {
+                    condition(Field::Dimension(dimension), Operator::Contains, vec![value.to_owned()], None)
+                };
+                Some(named(Dimension::EventName, &value))
+            }
+            _ => None,
+        };
+        match values.into_iter().map(goal).collect::<Option<Vec<_>>>() {
+            Some(mut goals) if goals.len() == 1 => Ok(goals.swap_remove(0)),
+            Some(goals) => Ok(Filter::Any(goals)),
+            None => self.problem("event:goal goes with is and contains only"),
+        }
+    }
+
+    /// A value as it is stored.
+    fn stored(&self, field: &Field, operator: Operator, value: String) -> String {
+        if self.dialect == Dialect::Own || operator.is_regex() {
+            return value;
+        }
+        match (field, value.as_str()) {
+            (Field::Dimension(Dimension::Source | Dimension::Referrer), "Direct / None" | "(Direct / None)") => {
+                String::new()
+            }
+            (Field::Dimension(Dimension::Device), _) => value.to_lowercase(),
+            (_, "(none)" | "(not set)") if matches!(operator, Operator::Is | Operator::IsNot) => String::new(),
+            _ => value,
+        }
+    }
+}
+
+/// One condition as it was asked.
+struct Leaf {
+    property: Property,
+    operator: Operator,
+    values: Vec<String>,
+    ignores_case: bool,
+    level: Option<FilterLevel>,
+}
+
+/// A condition on names of countries is one on the codes of those that pass.
+fn condition_on_country(
+    operator: Operator,
+    values: &[String],
+    ignores_case: bool,
+    level: Option<FilterLevel>,
+) -> Filter {
+    let (positive, negated) = match operator {
+        Operator::IsNot => (Operator::Is, true),
+        Operator::DoesNotContain => (Operator::Contains, true),
+        Operator::DoesNotMatch => (Operator::Matches, true),
+        other => (other, false),
+    };
+    let fold = |text: &str| if ignores_case { text.to_lowercase() } else { text.to_owned() };
+    let values: Vec<String> = values.iter().map(|value| fold(value)).collect();
+    let passing = countries().filter(|(_, name)| positive.matches(&fold(name), &values));
+    let codes = passing.map(|(code, _)| code.to_owned()).collect();
+    let operator = if negated { Operator::IsNot } else { Operator::Is };
+    condition(Field::Dimension(Dimension::Country), operator, codes, level)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn own(text: &str) -> Filters {
+        parse_filters(text, Dialect::Own).unwrap()
+    }
+
+    fn is(dimension: Dimension, operator: Operator, values: &[&str]) -> Filter {
+        condition(Field::Dimension(dimension), operator, values.iter().map(|value| (*value).to_owned()).collect(), None)
+    }
+
+    #[test]
+    fn conditions_are_joined_and_values_are_alternatives() {
+        let filters = own("visit:country==DE|AT;event:page!=/blog/*");
+        assert_eq!(
+            filters.rest,
+            Filter::All(vec![
+                is(Dimension::Country, Operator::Is, &["DE", "AT"]),
+                is(Dimension::Path, Operator::DoesNotMatch, &["/blog/*"]),
+            ])
+        );
+        assert!(filters.names_page && !filters.names_event && filters.goals.is_none());
+        assert_eq!(own("").all(), Filter::default());
+        assert_eq!(own("country==DE").rest, is(Dimension::Country, Operator::Is, &["DE"]));
+    }
+
+    #[test]
+    fn separators_can_be_values() {
+        let filters = own(r"visit:utm_campaign==a\|b|c\;d;event:props:plan: x==y==z");
+        let plan = Field::Property("plan: x".to_owned());
+        assert_eq!(
+            filters.rest,
+            Filter::All(vec![
+                is(Dimension::UtmCampaign, Operator::Is, &["a|b", "c;d"]),
+                condition(plan, Operator::Is, vec!["y==z".to_owned()], None),
+            ])
+        );
+    }
+
+    #[test]
+    fn goals_are_events_or_views_of_pages() {
+        let filters = own("event:goal==Signup|Visit /thanks*;visit:country==DE");
+        let page =
+            Filter::All(vec![Filter::Kind(EventKind::Pageview), is(Dimension::Path, Operator::Matches, &["/thanks*"])]);
+        let name = is(Dimension::EventName, Operator::Matches, &["Signup"]);
+        assert_eq!(filters.goals, Some(Filter::Any(vec![name, page])));
+        assert_eq!(filters.rest, is(Dimension::Country, Operator::Is, &["DE"]));
+        assert_eq!(Goal::parse("Visit us"), Goal::Event("Visit us".to_owned()));
+        assert!(parse_filters("event:goal!=Signup", Dialect::Own).is_err());
+    }
+
+    #[test]
+    fn trees_are_read_with_their_operators() {
+        let tree = json!([
+            ["or", [["is", "visit:country", ["DE"]], ["not", ["contains", "event:page", ["/blog"]]]]],
+            ["has_not_done", ["is", "event:goal", ["Signup"]]],
+            ["matches", "event:page", [r"^/user/\d+$"]],
+            ["is", "visit:browser", ["chrome"], { "case_sensitive": false }],
+            ["is", "event:page", ["/"], { "level": "visitor" }],
+        ]);
+        let filters = filters_of_json(&tree, Dialect::Own).unwrap();
+        let blog = is(Dimension::Path, Operator::Contains, &["/blog"]);
+        let signup = is(Dimension::EventName, Operator::Is, &["Signup"]);
+        let root = Filter::Is(Condition {
+            field: Field::Dimension(Dimension::Path),
+            operator: Operator::Is,
+            values: vec!["/".to_owned()],
+            level: Some(FilterLevel::Visitor),
+        });
+        assert_eq!(
+            filters.rest,
+            Filter::All(vec![
+                Filter::Any(vec![is(Dimension::Country, Operator::Is, &["DE"]), Filter::Not(Box::new(blog)),]),
+                Filter::Not(Box::new(Filter::InSession(Box::new(signup)))),
+                is(Dimension::Path, Operator::MatchesRegex, &[r"^/user/\d+$"]),
+                is(Dimension::Browser, Operator::MatchesRegex, &[r"(?i)\Achrome\z"]),
+                root,
+            ])
+        );
+        assert!(filters.goals.is_none());
+    }
+
+    #[test]
+    fn plausible_s_words_are_those_that_are_stored() {
+        let read = |text| parse_filters(text, Dialect::Plausible).unwrap().rest;
+        assert_eq!(read("visit:source==(Direct / None)"), is(Dimension::Source, Operator::Is, &[""]));
+        assert_eq!(read("visit:device==Desktop"), is(Dimension::Device, Operator::Is, &["desktop"]));
+        assert_eq!(read("visit:utm_medium!=(none)"), is(Dimension::UtmMedium, Operator::IsNot, &[""]));
+        assert_eq!(read("visit:country_name==Germany|Poland"), is(Dimension::Country, Operator::Is, &["DE", "PL"]));
+        let tree = json!([["contains_not", "visit:country_name", ["GERM"], { "case_sensitive": false }]]);
+        let filters = filters_of_json(&tree, Dialect::Plausible).unwrap();
+        assert_eq!(filters.rest, is(Dimension::Country, Operator::IsNot, &["DE"]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (tree, at, part) in [
+            (json!({}), "", "array of filters"),
+            (json!([["is", "event:page", ["/"]], ["is", "nothing", ["x"]]]), "/1", "unknown property"),
+            (json!([["and", [["is", "event:page", []]]]]), "/0/1/0", "at least one value"),
+            (json!([["or", []]]), "/0", "at least one filter"),
+            (json!([["not", ["is", "event:goal", ["x"]]]]), "/0/1", "at the top"),
+            (json!([["is", "event:page", [1]]]), "/0", "strings"),
+            (json!([["is", "event:page", ["x"], { "level": "team" }]]), "/0", "level"),
+            (json!([["is", "event:page", ["x"], { "case_sensitive": 1 }]]), "/0", "true or false"),
+            (json!([["matches", "event:page", ["("]]]), "/0", "regular expression"),
+            (json!([["equals", "event:page", ["x"]]]), "/0", "is an array such as"),
+            (json!([["matches", "visit:country_name", ["a"]]]), "/0", "does not go with matches"),
+            (json!([["xor", []]]), "/0", "unknown operator"),
+            (json!([["is_not", "event:goal", ["x"]]]), "/0", "is and contains only"),
+            (json!([["has_done", ["has_done", ["is", "event:page", ["x"]]]]]), "/0/1", "nested"),
+            (json!([["is", "event:page", vec!["x"; 1_001]]]), "/0", "more than 1000 values"),
+        ] {
+            let problem = filters_of_json(&tree, Dialect::Own).unwrap_err();
+            assert_eq!(problem.at, at, "{tree}: {problem}");
+            assert!(problem.problem.contains(part), "{tree}: {problem}");
+        }
+        for text in ["visit:country", "nothing==x", "[", "[1,", &"x".repeat(20_000)] {
+            assert!(parse_filters(text, Dialect::Own).is_err(), "{text}");
+        }
+        let mut deep = json!(["is", "event:page", ["/"]]);
+        (0..12).for_each(|_| deep = json!(["not", deep]));
+        assert!(filters_of_json(&json!([deep]), Dialect::Own).unwrap_err().problem.contains("deeper"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_is_filters_or_a_problem(text in "(\\PC|[;|=!*\\\\\\[\\]\",]|event:page|visit:os|==){0,40}") {
+            for dialect in [Dialect::Own, Dialect::Plausible] {
+                if let Err(problem) = parse_filters(&text, dialect) {
+                    prop_assert!(!problem.problem.is_empty());
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_escaped_is_read_back(values in prop::collection::vec("[a-z|;/= ]{1,8}", 1..4)) {
+            let escaped: Vec<String> =
+                values.iter().map(|value| value.replace('|', "\\|").replace(';', "\\;")).collect();
+            let read = own(&format!("visit:utm_term=={}", escaped.join("|")));
+            // Spaces around conditions mean nothing.
+            let mut values = values;
+            if let Some(last) = values.last_mut() {
+                *last = last.trim_end().to_owned();
+            }
+            let expected: Vec<&str> = values.iter().map(String::as_str).collect();
+            prop_assert_eq!(read.rest, is(Dimension::UtmTerm, Operator::Is, &expected));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+#![doc = include_str!("../README.md")]
+
+mod ask;
+mod countries;
+mod cursor;
+mod filters;
+mod names;
+mod period;
+
+pub use ask::{Ask, Asked, Bucket, Group, Groups, Number, Rows, Totals};
+pub use countries::{countries, country_name};
+pub use cursor::{CURSOR_MAX_BYTES, Cursor};
+pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
+pub use names::{Metric, Property, UnknownName};
+pub use period::{Dates, Period, parse_date};
+
+/// What is wrong with something that was asked, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct Problem {
+    /// Where, within what was parsed, such as `/0/2` for the third member of the first filter; empty for all of it.
+    pub at: String,
+    /// What is wrong, for people.
+    pub problem: String,
+}
+
+impl Problem {
+    /// A problem with all of it.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { at: String::new(), problem: problem.into() }
+    }
+}
