@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-tracker
+test: setup assets lint test-rust test-tracker test-api
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -60,6 +60,15 @@ test-rust:
 test-tracker: assets
     cargo build --locked --package zenovay
     cd tracker && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
+
+# The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
+test-api *ARGS:
+    cargo build --locked --package zenovay
+    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/test "$@"
+
+# Write api/openapi.json, and the entry in CHANGELOG.md: `just api-document "adds a route for …"`.
+api-document WORDS:
+    scripts/api-document "$@"
 
 # Criterion benches of the ingest path, the kernels and the store.
 bench *ARGS:

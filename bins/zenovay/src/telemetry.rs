@@ -313,7 +313,7 @@ fn begin() {
     }
     for endpoint in routes::all() {
         // Its metrics are begun with it.
-        let _ = shell::Route::new(endpoint.path, false);
+        let _ = shell::Route::new(endpoint.path, endpoint.origins);
     }
     // Until somebody looks.
     metrics::gauge!("zenovay_clock_trusted").set(1.0);

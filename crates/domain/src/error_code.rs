@@ -2,7 +2,7 @@
 //! server, in one place.
 
 /// The code in `error.code` of an answer. Stable: clients compare it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ErrorCode {
     /// A parameter or body that breaks a rule.
     ValidationError,

@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod demo;
 mod key;
+mod openapi;
 mod output;
 mod password;
 mod repair;
@@ -68,6 +69,8 @@ enum Command {
     Repair,
     /// Print every setting with its value and where it comes from.
     Config(Server),
+    /// Print the API document, OpenAPI 3.1 as JSON, that the server has at /api/external/v1/openapi.json.
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +121,7 @@ impl Cli {
                 return demo::run(load(flags.or(server))?, json);
             }
             Some(Command::Config(Server { flags })) => return config::run(&load(flags.or(server))?, output),
+            Some(Command::Openapi) => return openapi::run(output),
             Some(command) => command,
         };
         if !server.is_empty() {
@@ -132,7 +136,7 @@ impl Cli {
             Command::Key(command) => key::run(command, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),
-            Command::Serve(_) | Command::Demo(_) | Command::Config(_) => Ok(()),
+            Command::Serve(_) | Command::Demo(_) | Command::Config(_) | Command::Openapi => Ok(()),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! `POST /api/v1/events`: up to 1,000 events of a server, with their own timestamps (SPEC E11). Each event is judged by
 //! itself; those that are valid are appended together, all or none.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, web};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
@@ -16,9 +15,11 @@ use zenovay_ingest::{
 };
 use zenovay_store::UsageStore;
 
+use super::document::bodies::{BatchBody, Body};
 use super::envelope::{ApiError, Success};
 use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
+use super::values::Problems;
 use super::{body, media_type};
 use crate::state::AppState;
 
@@ -27,11 +28,11 @@ pub async fn events(
     key: Result<Authorized<IngestBatch>, AccessRefusal>,
     state: web::Data<AppState>,
     req: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+    payload: Body<BatchBody>,
+) -> Result<Success<BatchReport>, ApiError> {
     let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
-    let judged = async { judge(&state, key?, &req, payload, reading).await };
+    let judged = async { judge(&state, key?, &req, payload.into_payload(), reading).await };
     let (key, rows, turn) = match judged.await {
         Ok(judged) => judged,
         Err(BatchRefusal { reason, error }) => {
@@ -51,7 +52,7 @@ pub async fn events(
             tracing::warn!("the activity of a key could not be noted");
         }
     }
-    Ok(Success::new(report, reading.now).into_response())
+    Ok(Success::new(report, reading.now))
 }
 
 /// The rows of a batch in their order: an event to store, or how the row ended.
@@ -203,12 +204,12 @@ pub struct RowError {
     #[schema(examples("invalid_field"))]
     reason: &'static str,
     /// Why, for people.
-    #[schema(examples("Some fields are not valid"))]
+    #[schema(examples("Invalid ts: Is required"))]
     message: String,
     /// What is wrong with each field; for the first rejected events only.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "Problems::is_empty")]
     #[schema(required = false)]
-    details: BTreeMap<String, String>,
+    details: Problems,
 }
 
 impl BatchReport {
@@ -217,13 +218,13 @@ impl BatchReport {
             Ok(()) => self.accepted += 1,
             Err(Rejected::Dropped(DropReason::Duplicate)) => self.duplicates += 1,
             Err(Rejected::Dropped(_)) => self.accepted += 1,
-            Err(Rejected::Refused(Refusal { reason, message, fields: mut details })) => {
+            Err(Rejected::Refused(Refusal { reason, message, mut fields })) => {
                 self.rejected += 1;
                 // All rows are told, what is wrong with each field of the first: an answer is no longer than its batch.
                 if self.errors.len() >= TOLD_MAX {
-                    details.clear();
+                    fields.clear();
                 }
-                self.errors.push(RowError { index, reason: reason.as_str(), message, details });
+                self.errors.push(RowError { index, reason: reason.as_str(), message, details: Problems(fields) });
             }
         }
     }

@@ -19,14 +19,14 @@ pub fn preflight(request: &HeaderMap, methods: &str) -> HttpResponse {
         .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type"))
         .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S));
     let mut response = response.finish();
-    echo_origin(request, response.headers_mut());
+    echo_origin(request.get(header::ORIGIN), response.headers_mut());
     response
 }
 
 /// Lets the page that asked read the answer to its `POST` or preflight: its origin is echoed. Without `Vary`, because no
 /// cache keeps answers to these (RFC 9110 §9.3.3 and §9.3.7).
-pub fn echo_origin(request: &HeaderMap, response: &mut HeaderMap) {
-    if let Some(origin) = request.get(header::ORIGIN) {
+pub fn echo_origin(origin: Option<&HeaderValue>, response: &mut HeaderMap) {
+    if let Some(origin) = origin {
         response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         expose(response);
     }

@@ -4,39 +4,56 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, Responder, ResponseError};
 use serde::Serialize;
+use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Scope, Timestamp};
+
+use super::document::Operation;
+use super::handler::Reply;
+use super::values::{ErrorCodeName, Instant, Problems};
 
 /// The answer of every endpoint that succeeds. `data` is always an object (SPEC B3).
 #[derive(Debug, Serialize)]
 pub struct Success<T> {
     success: bool,
     data: T,
-    timestamp: String,
+    timestamp: Instant,
 }
 
 impl<T: Serialize> Success<T> {
     /// `data` in the envelope, answered at `now`.
     pub fn new(data: T, now: Timestamp) -> Self {
-        Self { success: true, data, timestamp: now.to_string() }
+        Self { success: true, data, timestamp: Instant(now) }
     }
+}
 
-    /// The envelope as a 200 answer.
-    pub fn into_response(self) -> HttpResponse {
+impl<T: Serialize> Responder for Success<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
         HttpResponse::Ok().json(self)
     }
 }
 
+impl<T: Serialize + ToSchema + 'static> Reply for Success<T> {
+    fn describe(operation: &mut Operation) {
+        operation.answers_json::<T>(200, true);
+        operation.schema::<Instant>();
+    }
+}
+
 /// What else is known about an error: a string, or a string for each wrong field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Details {
     /// One sentence.
+    #[schema(value_type = String)]
     Text(Cow<'static, str>),
     /// Field or parameter name → what is wrong with it.
-    Fields(BTreeMap<String, String>),
+    Fields(Problems),
 }
 
 /// What the `WWW-Authenticate` header asks for (RFC 6750).
@@ -79,7 +96,7 @@ impl ApiError {
             Some((field, problem)) if fields.len() == 1 => format!("Invalid {field}: {problem}"),
             _ => "Some fields are not valid".to_owned(),
         };
-        Self::new(ErrorCode::ValidationError, message).with_details(Details::Fields(fields))
+        Self::new(ErrorCode::ValidationError, message).with_details(Details::Fields(Problems(fields)))
     }
 
     /// A 404 for an unknown route or resource.
@@ -159,23 +176,28 @@ impl ApiError {
     pub fn render(&self, now: Timestamp, request_id: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         self.put_headers(&mut response);
-        let timestamp = now.to_string();
-        response.json(Body {
+        response.json(self.body(now, request_id))
+    }
+
+    /// The body alone.
+    pub fn body<'a>(&'a self, now: Timestamp, request_id: &'a str) -> ErrorBody<'a> {
+        let code = ErrorCodeName(self.code);
+        ErrorBody {
             success: false,
-            error: Inner {
+            error: ErrorFacts {
                 message: &self.message,
-                code: self.code.as_str(),
-                timestamp: &timestamp,
+                code,
+                timestamp: Instant(now),
                 r#type: self.code.legacy_type(),
                 retry_after: self.retry_after_s.filter(|_| self.status_code() == StatusCode::TOO_MANY_REQUESTS),
                 details: self.details.as_ref(),
                 request_id,
             },
-            code: self.code.as_str(),
+            code,
             message: &self.message,
             details: self.details.as_ref(),
-            timestamp: &timestamp,
-        })
+            timestamp: Instant(now),
+        }
     }
 
     fn put_headers(&self, response: &mut HttpResponseBuilder) {
@@ -201,28 +223,45 @@ impl ApiError {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Every error. The parts of `error` are repeated beside it, for older clients.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorBody<'a> {
+    /// Always false.
+    #[schema(examples(false))]
     success: bool,
-    error: Inner<'a>,
-    code: &'static str,
+    #[schema(value_type = ErrorFacts)]
+    error: ErrorFacts<'a>,
+    code: ErrorCodeName,
+    /// What is wrong, for people.
+    #[schema(examples("Invalid range: use one of 24h, 7d, 30d, 90d, 1y"))]
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Details, required = false)]
     details: Option<&'a Details>,
-    timestamp: &'a str,
+    timestamp: Instant,
 }
 
-#[derive(Serialize)]
-struct Inner<'a> {
+/// What is wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorFacts<'a> {
+    /// What is wrong, for people.
+    #[schema(examples("Invalid range: use one of 24h, 7d, 30d, 90d, 1y"))]
     message: &'a str,
-    code: &'static str,
-    timestamp: &'a str,
+    code: ErrorCodeName,
+    timestamp: Instant,
+    /// An older name of the code, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, examples("rate_limit_exceeded"))]
     r#type: Option<&'static str>,
+    /// Seconds after which to come back; on 429 alone.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false, examples(12))]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Details, required = false)]
     details: Option<&'a Details>,
+    /// The id of the request, as in the header `X-Request-Id`.
+    #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
     request_id: &'a str,
 }
 
@@ -233,28 +272,32 @@ impl fmt::Display for ApiError {
 }
 
 impl ResponseError for ApiError {
-    /// The one table from code to status.
     fn status_code(&self) -> StatusCode {
-        match self.code {
-            ErrorCode::ValidationError => StatusCode::BAD_REQUEST,
-            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-            ErrorCode::ApiPaidPlanRequired | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
-            ErrorCode::NotFound => StatusCode::NOT_FOUND,
-            ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ErrorCode::Conflict => StatusCode::CONFLICT,
-            ErrorCode::RateLimitExceeded | ErrorCode::MonthlyLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-            ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        status_of(self.code)
     }
 
     /// Status only: the outermost layer finds the error beside it and renders it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
+    }
+}
+
+/// The one table from code to status.
+pub const fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::ValidationError => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::ApiPaidPlanRequired | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::RateLimitExceeded | ErrorCode::MonthlyLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

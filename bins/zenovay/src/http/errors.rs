@@ -11,6 +11,7 @@ use zenovay_store::StoreError;
 
 use super::envelope::{ApiError, Challenge, Details};
 use super::guard::AccessRefusal;
+use super::values::Problems;
 use crate::keepers::KeeperError;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
@@ -239,7 +240,7 @@ impl From<Refusal> for ApiError {
         if error.code() == ErrorCode::ServiceUnavailable {
             error = error.with_retry_after(SOON_S);
         }
-        if refusal.fields.is_empty() { error } else { error.with_details(Details::Fields(refusal.fields)) }
+        if refusal.fields.is_empty() { error } else { error.with_details(Details::Fields(Problems(refusal.fields))) }
     }
 }
 

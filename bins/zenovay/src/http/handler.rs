@@ -8,10 +8,16 @@
 //! *Why not attributes or a builder?* What an attribute says about a handler, and what a table says, has to be kept true
 //! by tests. What the handler's own types say is true.
 
+use std::marker::PhantomData;
+
+use actix_web::body::BoxBody;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 use zenovay_auth::Action;
 
+use super::document::{Answer, Operation};
 use super::envelope::ApiError;
 
 /// Who may use a route.
@@ -23,13 +29,6 @@ pub enum Access {
     Local,
     /// A key that may do this.
     Key(Action),
-}
-
-/// What is known about a route from the types of its handler.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operation {
-    /// Who may use it.
-    pub access: Access,
 }
 
 /// The first argument of a handler: proof that the request comes from somebody who may make it.
@@ -61,17 +60,18 @@ pub trait Argument: FromRequest + 'static {
 }
 
 impl Argument for HttpRequest {}
-impl Argument for web::Payload {}
 impl<T: 'static> Argument for web::Data<T> {}
 impl<T: DeserializeOwned + 'static> Argument for web::Path<T> {}
 
 /// What a handler answers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what is answered",
+    note = "a handler answers `Success<…>`, `Json<…>`, `Described<…>`, or a `Result` of one of them and `ApiError`"
+)]
 pub trait Reply: Responder + 'static {
     /// Adds to `operation` what is answered.
-    fn describe(_operation: &mut Operation) {}
+    fn describe(operation: &mut Operation);
 }
-
-impl Reply for HttpResponse {}
 
 impl<R: Reply> Reply for Result<R, ApiError> {
     fn describe(operation: &mut Operation) {
@@ -79,10 +79,71 @@ impl<R: Reply> Reply for Result<R, ApiError> {
     }
 }
 
+/// A JSON body without the envelope.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> Responder for Json<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().json(self.0)
+    }
+}
+
+impl<T: Serialize + ToSchema + 'static> Reply for Json<T> {
+    fn describe(operation: &mut Operation) {
+        operation.answers_json::<T>(200, false);
+    }
+}
+
+/// What an answer of a kind of its own looks like.
+pub trait Shape: 'static {
+    /// Adds to `operation` what is answered.
+    fn describe(operation: &mut Operation);
+}
+
+/// An answer that its handler writes by itself, and how it looks.
+#[derive(Debug)]
+pub struct Described<S> {
+    response: HttpResponse,
+    shape: PhantomData<S>,
+}
+
+impl<S> From<HttpResponse> for Described<S> {
+    fn from(response: HttpResponse) -> Self {
+        Self { response, shape: PhantomData }
+    }
+}
+
+impl<S: Shape> Responder for Described<S> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.response
+    }
+}
+
+impl<S: Shape> Reply for Described<S> {
+    fn describe(operation: &mut Operation) {
+        S::describe(operation);
+    }
+}
+
+/// A page for people.
+#[derive(Debug)]
+pub struct Html;
+
+impl Shape for Html {
+    fn describe(operation: &mut Operation) {
+        operation.answer(200, Answer::new("A page").text("text/html", "<!doctype html>…"));
+    }
+}
+
 /// An async function whose first argument is a [`Caller`], with up to four [`Argument`]s and a [`Reply`].
 pub trait Handler<Arguments: FromRequest>: actix_web::Handler<Arguments> + Copy + Send + Sync {
-    /// What its types say.
-    fn operation() -> Operation;
+    /// What its types say of the route at `path`.
+    fn operation(path: &'static str) -> Operation;
 }
 
 macro_rules! handlers {
@@ -95,8 +156,8 @@ macro_rules! handlers {
             Who: Caller,
             $($argument: Argument,)*
         {
-            fn operation() -> Operation {
-                let mut operation = Operation { access: Who::ACCESS };
+            fn operation(path: &'static str) -> Operation {
+                let mut operation = Operation::new(Who::ACCESS, path, std::any::type_name::<Function>());
                 Who::describe(&mut operation);
                 $($argument::describe(&mut operation);)*
                 Answer::Output::describe(&mut operation);

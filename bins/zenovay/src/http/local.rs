@@ -7,7 +7,9 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest, web};
+use zenovay_domain::ErrorCode;
 
+use super::document::Operation;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
 use crate::state::AppState;
@@ -19,6 +21,10 @@ pub struct Local;
 
 impl Caller for Local {
     const ACCESS: Access = Access::Local;
+
+    fn describe(operation: &mut Operation) {
+        operation.refuses([ErrorCode::NotFound]);
+    }
 }
 
 impl FromRequest for Local {

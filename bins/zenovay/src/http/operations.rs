@@ -4,15 +4,17 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::document::{Answer, Operation};
 use super::envelope::ApiError;
 use super::errors::SOON_S;
 use super::guard::Public;
+use super::handler::{Described, Json, Shape};
 use super::local::Local;
 use crate::state::AppState;
 
 /// `GET /healthz`: the process answers.
-pub async fn healthz(_: Public) -> HttpResponse {
-    HttpResponse::Ok().json(Alive { status: "ok" })
+pub async fn healthz(_: Public) -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
 /// The process answers.
@@ -24,7 +26,7 @@ pub struct Alive {
 }
 
 /// `GET /readyz`: an event sent now can be made durable, and a key can be checked.
-pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<Json<Ready>, ApiError> {
     let metadata = {
         let state = state.clone();
         web::block(move || zenovay_store::DataVersion::data_version(state.store.as_ref())).await
@@ -36,7 +38,7 @@ pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<HttpRespons
     let writable = state.events.stats().writable;
     match (writable, readable) {
         // Damage is told and is no reason to send nobody here: events are stored, and most websites answer.
-        (true, true) => Ok(HttpResponse::Ok().json(Ready { status: "ready", damaged: state.events.damages() })),
+        (true, true) => Ok(Json(Ready { status: "ready", damaged: state.events.damages() })),
         (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
         (true, false) => Err(ApiError::unavailable("The metadata store cannot be read now", SOON_S)),
     }
@@ -54,8 +56,23 @@ pub struct Ready {
 }
 
 /// `GET /metrics` on the main address.
-pub async fn local_metrics(_: Local, state: web::Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(state.metrics.render(state.events.as_ref()))
+pub async fn local_metrics(_: Local, state: web::Data<AppState>) -> Described<Metrics> {
+    HttpResponse::Ok().content_type(METRICS_TYPE).body(state.metrics.render(state.events.as_ref())).into()
+}
+
+/// The format of Prometheus.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The metrics of the process.
+#[derive(Debug)]
+pub struct Metrics;
+
+impl Shape for Metrics {
+    fn describe(operation: &mut Operation) {
+        let answer = Answer::new("The metrics of the process, in the format of Prometheus");
+        operation.answer(
+            200,
+            answer.text("text/plain", "zenovay_http_requests_total{route=\"/healthz\",status=\"2xx\"} 1\n"),
+        );
+    }
 }

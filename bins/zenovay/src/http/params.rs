@@ -1,6 +1,14 @@
-//! Query parameters (SPEC B2): each at most once, each problem named by its parameter, all problems in one answer.
+//! Query parameters (SPEC B2): each at most once, each problem named by its parameter, all problems in one answer. What
+//! reads a parameter describes it, too, so that the API document cannot tell other bounds than those that hold.
 
 use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use serde_json::json;
+use zenovay_domain::ErrorCode;
 
 use serde::Serialize;
 use utoipa::openapi::RefOr;
@@ -8,14 +16,70 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_domain::{TimeRange, Timestamp};
 
+use super::document::{Operation, Parameter};
 use super::envelope::ApiError;
+use super::handler::Argument;
 use super::values::{Day, Instant, one_of};
+
+/// Query parameters that are read together.
+pub trait QueryParams: Sized + 'static {
+    /// Reads them from `params` at `now`. Each is read in every case, so that a wrong one is always refused, and
+    /// described: what this asks of `params` is what the API document says.
+    fn read(params: &mut Params, now: Timestamp) -> Self;
+}
+
+/// The query of a request. Read by the handler, and not on the way to it: who may ask is decided first.
+#[derive(Debug)]
+#[must_use = "parameters are checked when they are read"]
+pub struct Query<T> {
+    query: String,
+    params: PhantomData<T>,
+}
+
+impl<T: QueryParams> Query<T> {
+    /// Reads the parameters at `now`.
+    ///
+    /// # Errors
+    /// A 400 whose details name each parameter with a problem.
+    pub fn read(&self, now: Timestamp) -> Result<T, ApiError> {
+        let mut params = Params::parse(&self.query);
+        let read = T::read(&mut params, now);
+        params.finish()?;
+        Ok(read)
+    }
+}
+
+impl<T: QueryParams> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self { query: req.query_string().to_owned(), params: PhantomData }))
+    }
+}
+
+impl<T: QueryParams> Argument for Query<T> {
+    fn describe(operation: &mut Operation) {
+        let mut params = Params { declared: Some(Vec::new()), ..Params::parse("") };
+        T::read(&mut params, Timestamp::from_millis(0));
+        operation.reads(params.declared.unwrap_or_default());
+        operation.refuses([ErrorCode::ValidationError]);
+    }
+}
+
+impl<A: QueryParams, B: QueryParams> QueryParams for (A, B) {
+    fn read(params: &mut Params, now: Timestamp) -> Self {
+        (A::read(params, now), B::read(params, now))
+    }
+}
 
 /// The decoded parameters of one request, and the problems found with them so far.
 #[derive(Debug)]
 pub struct Params {
     values: BTreeMap<String, String>,
     problems: BTreeMap<String, String>,
+    /// What was asked for, when that is all that is wanted.
+    declared: Option<Vec<Parameter>>,
 }
 
 /// More parameters than any route takes; a request with more is refused before they are stored.
@@ -25,7 +89,7 @@ impl Params {
     /// Decodes `query`, the text after `?`. A parameter that comes twice is a problem: guard and handler must never
     /// read different values (SECURITY I18).
     pub fn parse(query: &str) -> Self {
-        let mut params = Self { values: BTreeMap::new(), problems: BTreeMap::new() };
+        let mut params = Self { values: BTreeMap::new(), problems: BTreeMap::new(), declared: None };
         for (count, (name, value)) in form_pairs(query).enumerate() {
             if count >= MAX_PARAMS {
                 params.problem("query", format!("more than {MAX_PARAMS} parameters"));
@@ -52,10 +116,22 @@ impl Params {
         self.problems.entry(name.to_owned()).or_insert_with(|| problem.into());
     }
 
-    /// The whole number `name` from `min`; a number above `max` is `max` (SPEC B2: clamped). `default` when absent.
-    pub fn number(&mut self, name: &str, default: usize, min: usize, max: usize) -> usize {
-        let Some(text) = self.get(name) else { return default };
-        match parse_number(text) {
+    /// Says that `parameter` is read here. Everything that reads a parameter in a way of its own says so.
+    pub fn declare(&mut self, parameter: impl FnOnce() -> Parameter) {
+        if let Some(declared) = &mut self.declared {
+            declared.push(parameter());
+        }
+    }
+
+    /// A whole number.
+    pub fn number(&mut self, rule: &Number) -> usize {
+        let Number { name, default, min, max, description } = *rule;
+        self.declare(|| {
+            let schema = json!({ "type": "integer", "minimum": min, "default": default, "x-lowered-to": max });
+            Parameter::query(name, format!("{description} A larger number than {max} counts as {max}.")).schema(schema)
+        });
+        let Some(value) = self.get(name) else { return default };
+        match parse_number(value) {
             Some(number) if number >= min => number.min(max),
             _ => {
                 self.problem(name, format!("use a whole number from {min}"));
@@ -64,10 +140,23 @@ impl Params {
         }
     }
 
-    /// One of `allowed`, or `None` when absent.
-    pub fn one_of(&mut self, name: &str, allowed: &[&'static str]) -> Option<&'static str> {
-        let text = self.get(name)?;
-        let found = allowed.iter().copied().find(|value| *value == text);
+    /// One of `allowed`, or `None` when absent. `default` is what then counts, if anything does.
+    pub fn one_of(
+        &mut self,
+        name: &'static str,
+        allowed: &[&'static str],
+        default: Option<&'static str>,
+        description: &str,
+    ) -> Option<&'static str> {
+        self.declare(|| {
+            let mut schema = json!({ "type": "string", "enum": allowed });
+            if let Some(default) = default {
+                schema["default"] = default.into();
+            }
+            Parameter::query(name, description).schema(schema)
+        });
+        let value = self.get(name)?;
+        let found = allowed.iter().copied().find(|allowed| *allowed == value);
         if found.is_none() {
             self.problem(name, format!("use one of {}", allowed.join(", ")));
         }
@@ -76,31 +165,59 @@ impl Params {
 
     /// `limit` and `offset`, or their aliases `per_page` and `page` where the former are absent (SPEC B2).
     pub fn page(&mut self, default_limit: usize, max_limit: usize) -> Page {
+        let limit = self.limit(default_limit, max_limit);
+        let offset = self.number(&Number {
+            name: "offset",
+            default: 0,
+            min: 0,
+            max: MAX_OFFSET,
+            description: "How many rows to skip.",
+        });
+        let per_page = self.number(&Number {
+            name: "per_page",
+            default: default_limit,
+            min: 1,
+            max: max_limit.min(100),
+            description: "Another name of `limit`, used where neither `limit` nor `offset` is there.",
+        });
+        let page = self.number(&Number {
+            name: "page",
+            default: 1,
+            min: 1,
+            max: MAX_OFFSET,
+            description: "The page, from 1, where neither `limit` nor `offset` is there.",
+        });
         let by_alias = self.get("limit").is_none() && self.get("offset").is_none();
         if by_alias && (self.get("page").is_some() || self.get("per_page").is_some()) {
-            let limit = self.number("per_page", default_limit, 1, max_limit.min(100));
-            let page = self.number("page", 1, 1, MAX_OFFSET);
-            return Page { limit, offset: (page - 1).saturating_mul(limit).min(MAX_OFFSET) };
+            return Page { limit: per_page, offset: (page - 1).saturating_mul(per_page).min(MAX_OFFSET) };
         }
-        Page {
-            limit: self.number("limit", default_limit, 1, max_limit),
-            offset: self.number("offset", 0, 0, MAX_OFFSET),
-        }
+        Page { limit, offset }
     }
 
     /// `limit` alone, for endpoints without pages.
     pub fn limit(&mut self, default_limit: usize, max_limit: usize) -> usize {
-        self.number("limit", default_limit, 1, max_limit)
+        self.number(&Number {
+            name: "limit",
+            default: default_limit,
+            min: 1,
+            max: max_limit,
+            description: "How many rows at most.",
+        })
     }
 
     /// The range of instants: `from`/`to` before `range` before `timeRange`, the last seven days when none is given.
     pub fn range(&mut self, now: Timestamp) -> Window {
-        let (from, to) = (self.date("from"), self.date("to"));
+        let (from, to) = (
+            self.date("from", "The first day, in UTC; wins over `range`. A time of the day counts as its day."),
+            self.date("to", "The last day, in UTC; without it, until now. Without `from`, the range has seven days."),
+        );
+        let names = RANGES.map(|(range, _)| range);
+        let range = self.one_of("range", &names, Some(DEFAULT_RANGE), "A range of time up to now.");
+        let alias = self.one_of("timeRange", &names, None, "Another name of `range`, used where that is absent.");
         if self.get("from").is_some() || self.get("to").is_some() {
             return self.dates(from, to, now);
         }
-        let name = if self.get("range").is_some() { "range" } else { "timeRange" };
-        let named = self.one_of(name, &RANGES.map(|(range, _)| range)).unwrap_or("7d");
+        let named = range.or(alias).unwrap_or(DEFAULT_RANGE);
         let days = RANGES.iter().find(|(range, _)| *range == named).map_or(7, |(_, days)| *days);
         // Half-open, so an event of this very millisecond needs the next one as the end.
         Window { label: RangeName(named), range: TimeRange::new(now.plus_millis(-days * DAY_MS), now.plus_millis(1)) }
@@ -122,7 +239,13 @@ impl Params {
     }
 
     /// The first instant of the UTC day `name`.
-    fn date(&mut self, name: &str) -> Option<Timestamp> {
+    fn date(&mut self, name: &'static str, description: &str) -> Option<Timestamp> {
+        self.declare(|| {
+            let schema = json!({
+                "anyOf": [{ "type": "string", "format": "date" }, { "type": "string", "format": "date-time" }],
+            });
+            Parameter::query(name, description).schema(schema).example("2026-06-01")
+        });
         let text = self.get(name)?;
         let parsed = parse_date(text);
         if parsed.is_none() {
@@ -137,6 +260,47 @@ impl Params {
     /// A 400 whose details name each parameter with a problem.
     pub fn finish(self) -> Result<(), ApiError> {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems)) }
+    }
+}
+
+/// The rule of a whole number: one above `max` is taken as `max` (SPEC B2), one below `min` is a problem.
+#[derive(Debug, Clone, Copy)]
+pub struct Number {
+    /// The name of the parameter.
+    pub name: &'static str,
+    /// What counts when it is absent.
+    pub default: usize,
+    /// The smallest.
+    pub min: usize,
+    /// The largest that counts as itself.
+    pub max: usize,
+    /// What it means: a sentence.
+    pub description: &'static str,
+}
+
+/// `limit` of a list without pages: `DEFAULT` when it is absent, `MAX` at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit<const DEFAULT: usize, const MAX: usize>(pub usize);
+
+impl<const DEFAULT: usize, const MAX: usize> QueryParams for Limit<DEFAULT, MAX> {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        Self(params.limit(DEFAULT, MAX))
+    }
+}
+
+/// A page of a list: `limit` is `DEFAULT` when it is absent, and `MAX` at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Paged<const DEFAULT: usize, const MAX: usize>(pub Page);
+
+impl<const DEFAULT: usize, const MAX: usize> QueryParams for Paged<DEFAULT, MAX> {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        Self(params.page(DEFAULT, MAX))
+    }
+}
+
+impl QueryParams for Window {
+    fn read(params: &mut Params, now: Timestamp) -> Self {
+        params.range(now)
     }
 }
 
@@ -224,6 +388,9 @@ const DAY_MS: i64 = 86_400_000;
 
 /// SPEC B2. A year is 365 days.
 const RANGES: [(&str, i64); 5] = [("24h", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("1y", 365)];
+
+/// The range when none is named.
+const DEFAULT_RANGE: &str = "7d";
 
 /// Ten years and their leap days; the series of days then stays below 4,000 rows.
 const MAX_RANGE_MS: i64 = 3_660 * DAY_MS;

@@ -4,35 +4,30 @@
 use std::sync::Arc;
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenovay_domain::{Dimension, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
-use zenovay_limits::AddressClass;
+use zenovay_domain::{Dimension, ErrorCode, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
 use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, Filter, GroupBy};
 
 use super::countries::country_name;
+use super::document::Operation;
 use super::envelope::{ApiError, Success};
-use super::guard::Public;
+use super::guard::PublicReader;
+use super::handler::{Described, Json, Reply, Shape};
+use super::packed::is_known;
 use super::turns::Asking;
 use super::values::{Instant, rounded};
-use super::{assets, client_ip, cors, errors};
 use crate::state::AppState;
-use crate::telemetry::Limit;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).
-pub async fn live(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
-    readable(live_count(&state, &req).await)
-}
-
-async fn live_count(state: &web::Data<AppState>, req: &HttpRequest) -> Result<LiveCount, ApiError> {
+pub async fn live(_: PublicReader, state: web::Data<AppState>, req: HttpRequest) -> Result<Json<LiveCount>, ApiError> {
     let now = state.clock.now();
-    limit(state, req, now)?;
-    let id = website_of(state, req)?.id;
+    let id = website_of(&state, &req)?.id;
     let asking = Asking { website: Some(id), key: None };
     let count = state.queries.run_at_once(asking, move |ask| ask.live(id, now)).await?;
-    Ok(LiveCount { success: true, live_count: count, visitors: count, count, timestamp: Instant(now) })
+    Ok(Json(LiveCount { success: true, live_count: count, visitors: count, count, timestamp: Instant(now) }))
 }
 
 /// Visitors with activity in the last five minutes, under three names.
@@ -92,41 +87,42 @@ impl ScriptSettings {
 
 /// `GET /load/:trackingCode`: what the script may do on the pages of a website. Nothing is stored in a browser before it
 /// is asked.
-pub async fn settings(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
-    let mut response = match script_settings(&state, &req) {
-        Ok(response) => response,
-        Err(error) => HttpResponse::from_error(error),
-    };
-    cors::any_origin(response.headers_mut());
-    response
-}
-
-fn script_settings(state: &AppState, req: &HttpRequest) -> Result<HttpResponse, ApiError> {
+pub async fn settings(
+    _: PublicReader,
+    state: web::Data<AppState>,
+    req: HttpRequest,
+) -> Result<Described<ScriptSettings>, ApiError> {
     let now = state.clock.now();
-    limit(state, req, now)?;
-    let settings = ScriptSettings::of(&website_of(state, req)?.settings);
+    let settings = ScriptSettings::of(&website_of(&state, &req)?.settings);
     let etag = settings.etag();
-    let mut response = if assets::known(req.headers(), &etag) {
+    let mut response = if is_known(req.headers(), &etag) {
         HttpResponse::NotModified().finish()
     } else {
-        Success::new(settings, now).into_response()
+        Success::new(settings, now).respond_to(&req)
     };
     // Weak: the time in the body differs.
     let etag = header::HeaderValue::try_from(format!("W/{etag}")).map_err(|_impossible| ApiError::internal())?;
     response.headers_mut().insert(header::ETAG, etag);
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static(SETTINGS_CACHING));
-    Ok(response)
+    Ok(response.into())
+}
+
+impl Shape for ScriptSettings {
+    fn describe(operation: &mut Operation) {
+        Success::<Self>::describe(operation);
+        operation.can_be_cached();
+        operation.refuses([ErrorCode::NotFound]);
+    }
 }
 
 /// `GET /e/realtime/:websiteId`: today against the same hours of yesterday, in the website's zone. It tells more than a
 /// number, so it exists only while the website's public dashboard is on; otherwise it looks like an unknown website.
-pub async fn realtime(_: Public, state: web::Data<AppState>, req: HttpRequest) -> HttpResponse {
-    readable(summary(&state, &req).await)
-}
-
-async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<TodaySummary, ApiError> {
+pub async fn realtime(
+    _: PublicReader,
+    state: web::Data<AppState>,
+    req: HttpRequest,
+) -> Result<Json<TodaySummary>, ApiError> {
     let now = state.clock.now();
-    limit(state, req, now)?;
     let unknown = || ApiError::not_found("Website not found");
     let id = req.match_info().get("website_id").unwrap_or("").parse().map_err(|_malformed| unknown())?;
     let website =
@@ -143,7 +139,7 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Today
     });
     let (live, current, totals, countries, pages) = found.await?;
     let (today, changes) = (totals.current, totals.changes());
-    Ok(TodaySummary {
+    Ok(Json(TodaySummary {
         success: true,
         visitors: TodayCount { current: live, today: today.visitors, change: percent(changes.visitors) },
         page_views: TodayCount {
@@ -158,7 +154,7 @@ async fn summary(state: &web::Data<AppState>, req: &HttpRequest) -> Result<Today
             .map(|row| TodayPage { path: row.value, visitors: row.metrics.visitors })
             .collect(),
         timestamp: Instant(now),
-    })
+    }))
 }
 
 /// A website today, in its time zone.
@@ -234,27 +230,6 @@ fn zone_of(website: &Website) -> Zone {
 fn today(now: Timestamp, zone: Zone) -> Comparison {
     let range = TimeRange::new(zone.day_start(zone.civil_day(now)), now.plus_millis(1));
     Comparison { range, with: Baseline::PreviousPeriod, zone, filter: Filter::default() }
-}
-
-/// 30 requests a minute and address (S4).
-fn limit(state: &AppState, req: &HttpRequest, now: Timestamp) -> Result<(), ApiError> {
-    let client = client_ip::of(req, &state.trusted_proxies);
-    let decision = state.addresses.charge(AddressClass::Public, client, now);
-    if decision.allowed {
-        return Ok(());
-    }
-    Limit::AddressPublic.refused();
-    Err(errors::address_limited(&decision))
-}
-
-/// Answer or refusal, readable by every page.
-fn readable(result: Result<impl Serialize, ApiError>) -> HttpResponse {
-    let mut response = match result {
-        Ok(body) => HttpResponse::Ok().json(body),
-        Err(error) => HttpResponse::from_error(error),
-    };
-    cors::any_origin(response.headers_mut());
-    response
 }
 
 #[cfg(test)]

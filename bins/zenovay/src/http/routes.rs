@@ -11,9 +11,10 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
+use super::document::{self, Operation};
 use super::envelope::ApiError;
-use super::external::{analytics, pending, usage, visitors, websites};
-use super::handler::{Handler, Operation};
+use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
+use super::handler::Handler;
 use super::{assets, batch, cors, operations, public, shell, tracking};
 
 /// Which pages may read the answers.
@@ -56,7 +57,7 @@ impl Endpoint {
         Arguments: FromRequest + 'static,
     {
         let mount = Box::new(move |route: Route| route.to(handler));
-        Self { method, path, summary, origins: Origins::None, operation: H::operation(), mount }
+        Self { method, path, summary, origins: Origins::None, operation: H::operation(path), mount }
     }
 
     fn readable_by(self, origins: Origins) -> Self {
@@ -71,7 +72,8 @@ impl Endpoint {
 
 macro_rules! methods {
     ($($name:ident $method:ident,)*) => { $(
-        fn $name<Arguments, H>(path: &'static str, handler: H, summary: &'static str) -> Endpoint
+        #[doc = concat!("A route that answers `", stringify!($method), "`.")]
+        pub(super) fn $name<Arguments, H>(path: &'static str, handler: H, summary: &'static str) -> Endpoint
         where
             H: Handler<Arguments>,
             H::Output: Responder + 'static,
@@ -107,6 +109,9 @@ macro_rules! tracking {
     }};
 }
 
+/// The base of the routes of tracking that first-party proxies forward to.
+pub const FIRST_PARTY: &str = "/api/_z";
+
 /// A path of the External API.
 macro_rules! external {
     ($path:literal) => {
@@ -130,11 +135,15 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get(external!("/analytics/{website_id}/pages"), analytics::pages, "Pages by visitors"),
         get(external!("/analytics/{website_id}/countries"), analytics::countries, "Countries by visitors"),
         get(external!("/analytics/{website_id}/technology"), analytics::technology, "Browsers, systems, devices"),
-        get(external!("/heatmaps/{website_id}/pages"), pending::heatmap_pages, "Pages with a heatmap"),
-        get(external!("/replays/{website_id}/sessions"), pending::replay_sessions, "Recorded sessions"),
-        get(external!("/errors/{website_id}/groups"), pending::error_groups, "Groups of errors"),
+        get(external!("/heatmaps/{website_id}/pages"), heatmaps::pages, "Pages with a heatmap"),
+        get(external!("/replays/{website_id}/sessions"), replays::sessions, "Recorded sessions"),
+        get(external!("/errors/{website_id}/groups"), errors::groups, "Groups of errors"),
+        get(external!("/openapi.json"), document::openapi, "This document").readable_by(Origins::Any),
         post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
         get("/", assets::start_page, "The start page"),
+        get("/docs/api", document::reference, "This document for people"),
+        get("/docs/changelog", document::changes, "What changed"),
+        get("/docs/style.css", document::style, "How the pages look"),
         get("/healthz", operations::healthz, "Whether the process answers"),
         get("/readyz", operations::readyz, "Whether events can be stored and keys checked"),
         get("/metrics", operations::local_metrics, "The metrics of the process"),
@@ -175,8 +184,9 @@ pub fn resources() -> impl Iterator<Item = Resource> {
 
 impl Path {
     fn into_resource(self) -> Resource {
-        let is_forwarded = self.endpoints.iter().any(|endpoint| endpoint.origins != Origins::None);
-        let mut resource = web::resource(self.pattern).app_data(shell::Route::new(self.pattern, is_forwarded));
+        let all = self.endpoints.iter().map(|endpoint| endpoint.origins);
+        let origins = all.fold(Origins::None, |one, other| if one == Origins::None { other } else { one });
+        let mut resource = web::resource(self.pattern).app_data(shell::Route::new(self.pattern, origins));
         for &endpoint in &self.endpoints {
             let method = guard::fn_guard(|context| endpoint.answers(&context.head().method));
             resource = resource.route((endpoint.mount)(web::route().guard(method)));
@@ -217,9 +227,6 @@ impl Path {
         } else {
             cors::preflight(req.headers(), &for_pages.join(", "))
         };
-        if of(Origins::Any).next().is_some() {
-            cors::any_origin(response.headers_mut());
-        }
         if let Ok(allowed) = HeaderValue::try_from(self.allowed()) {
             response.headers_mut().insert(ALLOW, allowed);
         }
@@ -231,7 +238,7 @@ impl Path {
 mod tests {
     use super::*;
     use crate::http::guard::Public;
-    use crate::http::handler::Access;
+    use crate::http::handler::{Access, Described, Html};
     use actix_web::App;
     use actix_web::http::header::HeaderName;
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
@@ -255,16 +262,16 @@ mod tests {
         }
     }
 
-    async fn read(_: Public) -> HttpResponse {
-        HttpResponse::Ok().body("read")
+    async fn read(_: Public) -> Described<Html> {
+        HttpResponse::Ok().body("read").into()
     }
 
-    async fn change(_: Public) -> HttpResponse {
-        HttpResponse::Ok().body("changed")
+    async fn change(_: Public) -> Described<Html> {
+        HttpResponse::Ok().body("changed").into()
     }
 
-    async fn remove(_: Public) -> HttpResponse {
-        HttpResponse::NoContent().finish()
+    async fn remove(_: Public) -> Described<Html> {
+        HttpResponse::NoContent().finish().into()
     }
 
     static SHARED: LazyLock<[Endpoint; 4]> = LazyLock::new(|| {

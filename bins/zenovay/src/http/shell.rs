@@ -20,9 +20,11 @@ use tracing::Instrument;
 use zenovay_domain::{Clock, Timestamp};
 
 use super::connection::Link;
+use super::cors;
 use super::envelope::ApiError;
 use super::key_headers::{KeyUsage, ResetFormat};
 use super::request_id::{self, RequestId};
+use super::routes::Origins;
 
 /// What the layer needs to know.
 #[derive(Clone)]
@@ -39,18 +41,18 @@ pub struct Shell {
 /// The route that answers, left by the router for this layer.
 pub struct Route {
     pattern: &'static str,
-    is_forwarded: bool,
+    origins: Origins,
     duration: Histogram,
     requests: [Counter; STATUS_CLASSES.len()],
 }
 
 impl Route {
-    /// The route with this pattern. Its metrics begin with it, at zero. `is_forwarded` says that the proxies of
-    /// other websites may pass requests on to it, under paths of their own.
-    pub fn new(pattern: &'static str, is_forwarded: bool) -> Self {
+    /// The route with this pattern. Its metrics begin with it, at zero. `origins` says which pages may
+    /// read it; where any may, the proxies of other websites may pass requests on to it, under paths of their own.
+    pub fn new(pattern: &'static str, origins: Origins) -> Self {
         let counter = |status| metrics::counter!("zenovay_http_requests_total", "route" => pattern, "status" => status);
         let duration = metrics::histogram!("zenovay_http_request_duration_seconds", "route" => pattern);
-        Self { pattern, is_forwarded, duration, requests: STATUS_CLASSES.map(counter) }
+        Self { pattern, origins, duration, requests: STATUS_CLASSES.map(counter) }
     }
 
     /// Counts one answer. The metrics were looked up before: the hot path neither hashes nor allocates.
@@ -87,7 +89,7 @@ pub async fn run<B: MessageBody + 'static>(
             let failure = match failed {
                 Ok(Err(error)) => Failure::new(&shell, method, id, "a layer failed", &error),
                 _ => {
-                    log(&method, &Route::new("panic", false), StatusCode::INTERNAL_SERVER_ERROR, started);
+                    log(&method, &Route::new("panic", Origins::None), StatusCode::INTERNAL_SERVER_ERROR, started);
                     Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above")
                 }
             };
@@ -107,7 +109,7 @@ pub async fn run<B: MessageBody + 'static>(
     let route = match response.request().app_data::<Route>() {
         Some(route) => route,
         None => {
-            unmatched = Route::new("unmatched", false);
+            unmatched = Route::new("unmatched", Origins::None);
             &unmatched
         }
     };
@@ -129,11 +131,21 @@ fn complete(
     };
     let usage = response.request().extensions().get::<KeyUsage>().copied();
     let stays_on_https = stays_on_https(shell, response.request());
+    let origins = response.request().app_data::<Route>().map_or(Origins::None, |route| route.origins);
+    let asking_origin = match origins {
+        Origins::Asking => response.request().headers().get(header::ORIGIN).cloned(),
+        Origins::None | Origins::Any => None,
+    };
     let headers = response.headers_mut();
     if let Some(usage) = usage {
         usage.put(headers, shell.clock.now(), shell.reset_format);
     }
     put_common_headers(method, headers, id);
+    match origins {
+        Origins::None => {}
+        Origins::Asking => cors::echo_origin(asking_origin.as_ref(), headers),
+        Origins::Any => cors::any_origin(headers),
+    }
     if stays_on_https {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
@@ -147,7 +159,7 @@ fn stays_on_https(shell: &Shell, req: &actix_web::HttpRequest) -> bool {
     let Some(own) = &shell.https_host else { return false };
     let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let asked = asked.strip_suffix(":443").unwrap_or(asked);
-    asked.eq_ignore_ascii_case(own) && req.app_data::<Route>().is_some_and(|route| !route.is_forwarded)
+    asked.eq_ignore_ascii_case(own) && req.app_data::<Route>().is_some_and(|route| route.origins == Origins::None)
 }
 
 /// Replaces the answer of an [`ApiError`], and any refusal that has no body of its own, by the error body.
@@ -370,8 +382,8 @@ mod tests {
             };
             let app = App::new()
                 .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
-                .service(resource("/own", false))
-                .service(resource("/forwarded", true));
+                .service(resource("/own", Origins::None))
+                .service(resource("/forwarded", Origins::Any));
             let app = test::init_service(app).await;
             let request = test::TestRequest::get().uri(path).insert_header((header::HOST, host)).to_request();
             let response = test::call_service(&app, request).await;

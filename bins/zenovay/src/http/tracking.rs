@@ -14,10 +14,12 @@ use zenovay_ingest::{
 };
 use zenovay_limits::AddressClass;
 
+use super::document::bodies::{Body, HeartbeatBody, HitBody, Receipt};
 use super::envelope::ApiError;
 use super::guard::Public;
+use super::handler::Described;
 use super::params::Params;
-use super::{body, client_ip, cors, errors, media_type, outcomes};
+use super::{body, client_ip, errors, media_type, outcomes};
 use crate::state::AppState;
 use crate::telemetry::Limit;
 
@@ -49,13 +51,23 @@ enum HitKind {
 }
 
 /// An event of a page or server. The code is in the path; for the alias `/track` in the query or the body.
-pub async fn hit(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&state, &req, payload, HitKind::Event).await
+pub async fn hit(
+    _: Public,
+    state: web::Data<AppState>,
+    req: HttpRequest,
+    payload: Body<HitBody>,
+) -> Described<Receipt> {
+    answer(&state, &req, payload.into_payload(), HitKind::Event).await.into()
 }
 
 /// Activity without an event.
-pub async fn heartbeat(_: Public, state: web::Data<AppState>, req: HttpRequest, payload: web::Payload) -> HttpResponse {
-    answer(&state, &req, payload, HitKind::Heartbeat).await
+pub async fn heartbeat(
+    _: Public,
+    state: web::Data<AppState>,
+    req: HttpRequest,
+    payload: Body<HeartbeatBody>,
+) -> Described<Receipt> {
+    answer(&state, &req, payload.into_payload(), HitKind::Heartbeat).await.into()
 }
 
 /// How a request ends that is not stored: an answer, and the outcome it is counted under.
@@ -103,15 +115,12 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
     };
     let Rejection { answer, outcome } = rejection.unwrap_or(Rejection { answer: Ok(()), outcome: Outcome::Stored });
     let mut response = match answer {
-        Ok(()) => HttpResponse::Ok()
-            .content_type("application/json")
-            .body(format!(r#"{{"success":true,"timestamp":"{}"}}"#, reading.now)),
+        Ok(()) => HttpResponse::Ok().json(Receipt::at(reading.now)),
         Err(error) => HttpResponse::from_error(error),
     };
     let headers = response.headers_mut();
     let outcome_label = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
     headers.insert(outcomes::HEADER, HeaderValue::from_static(outcome_label));
-    cors::echo_origin(req.headers(), headers);
     response
 }
 

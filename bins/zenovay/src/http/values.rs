@@ -1,13 +1,16 @@
 //! The values that JSON answers are made of: each is written in one way, and described in the API document by the same
 //! type.
 
+use std::collections::BTreeMap;
+
 use serde::{Serialize, Serializer};
+use serde_json::json;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
-use zenovay_domain::{KeyId, Plan, Scope, TeamId, Timestamp, UserId, WebsiteId, Zone};
+use zenovay_domain::{ErrorCode, KeyId, Plan, Scope, TeamId, Timestamp, UserId, WebsiteId, Zone};
 
 /// An instant, written as ISO-8601 in UTC with milliseconds: `2026-06-13T12:00:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,32 @@ impl PartialSchema for Day {
 }
 
 impl ToSchema for Day {}
+
+/// What is wrong, by the name of each field or parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Problems(pub BTreeMap<String, String>);
+
+impl Problems {
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl PartialSchema for Problems {
+    fn schema() -> RefOr<Schema> {
+        let problem = Schema::from(ObjectBuilder::new().schema_type(Type::String));
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("What is wrong, by the name of each field or parameter"))
+            .additional_properties(Some(problem))
+            .examples([json!({ "range": "use one of 24h, 7d, 30d, 90d, 1y" })])
+            .into()
+    }
+}
+
+impl ToSchema for Problems {}
 
 /// The id of a website, team, user or key: a UUID in lower case with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -97,6 +126,8 @@ names! {
     PlanName(Plan): Plan::ALL.map(Plan::as_str);
     /// The name of a scope: one thing that a key may do.
     ScopeName(Scope): Scope::ALL.map(Scope::as_str);
+    /// Why a request was refused, for programs.
+    ErrorCodeName(ErrorCode): ErrorCode::ALL.map(ErrorCode::as_str);
     /// Whether a key acts for a person or for a team.
     KeyKindName(KeyKind): KeyKind::NAMES;
 }

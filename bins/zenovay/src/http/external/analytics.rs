@@ -1,16 +1,19 @@
 //! `GET /analytics/:websiteId` and the four lists below it (SPEC B4).
 
-use actix_web::http::header::HeaderValue;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::body::BoxBody;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, Website, WebsiteId};
 use zenovay_query::{Breakdown, BreakdownRow, GroupBy, Metric, MetricValues, SeriesPoint, VisitorRecord};
 
 use crate::http::countries::country_name;
+use crate::http::document::{Header, Operation};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadAnalytics};
-use crate::http::params::{DateRange, Pagination, Params, RangeName};
+use crate::http::handler::Reply;
+use crate::http::params::{DateRange, Limit, Paged, Pagination, Query, RangeName, Window};
 use crate::http::values::{Day, Id, Instant, non_empty, rounded, seconds};
 use crate::state::AppState;
 
@@ -18,12 +21,10 @@ use crate::state::AppState;
 pub async fn overview(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<Window>,
+) -> Result<Success<Overview>, ApiError> {
     let now = state.clock.now();
-    let mut params = Params::parse(req.query_string());
-    let window = params.range(now);
-    params.finish()?;
+    let window = query.read(now)?;
     let asking = key.asking();
     let website = key.resource;
     let id = website.id;
@@ -44,7 +45,7 @@ pub async fn overview(
         },
         daily_stats: days.iter().map(|day| DailyStats::of(id, day)).collect(),
     };
-    Ok(Success::new(data, now).into_response())
+    Ok(Success::new(data, now))
 }
 
 /// The totals of a range, and of each of its days.
@@ -144,17 +145,15 @@ fn bounce_rate(metrics: &MetricValues) -> Option<f64> {
 pub async fn visitors(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<(Window, Paged<100, 1_000>)>,
+) -> Result<WithGeoNotice<Visitors>, ApiError> {
     let now = state.clock.now();
-    let mut params = Params::parse(req.query_string());
-    let (window, page) = (params.range(now), params.page(100, 1_000));
-    params.finish()?;
+    let (window, Paged(page)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
     let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, page.limit, page.offset)).await?;
     let visitors = found.visitors.into_iter().map(Visitor::of).collect();
     let data = Visitors { visitors, pagination: page.answer(found.has_more) };
-    Ok(with_geo_notice(Success::new(data, now).into_response()))
+    Ok(WithGeoNotice(Success::new(data, now)))
 }
 
 /// A page of visitors.
@@ -227,12 +226,10 @@ impl Visitor {
 pub async fn pages(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<(Window, Paged<20, 100>)>,
+) -> Result<Success<Pages>, ApiError> {
     let now = state.clock.now();
-    let mut params = Params::parse(req.query_string());
-    let (window, page) = (params.range(now), params.page(20, 100));
-    params.finish()?;
+    let (window, Paged(page)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
     let by = GroupBy::by(Dimension::Path)
         .metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage])
@@ -242,7 +239,7 @@ pub async fn pages(
     let found = state.queries.run(asking, move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
     let pages = found.rows.into_iter().map(PageRow::of).collect();
-    Ok(Success::new(Pages { pages, pagination: page.answer(has_more) }, now).into_response())
+    Ok(Success::new(Pages { pages, pagination: page.answer(has_more) }, now))
 }
 
 /// A page of pages.
@@ -306,17 +303,15 @@ impl PageRow {
 pub async fn countries(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<(Window, Limit<20, 100>)>,
+) -> Result<WithGeoNotice<Countries>, ApiError> {
     let now = state.clock.now();
-    let mut params = Params::parse(req.query_string());
-    let (window, limit) = (params.range(now), params.limit(20, 100));
-    params.finish()?;
+    let (window, Limit(limit)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
     let by = GroupBy::by(Dimension::Country).metrics([Metric::Sessions]).limit(limit);
     let found = state.queries.run(asking, move |ask| ask.breakdown(id, window.range, by)).await?;
     let countries = found.rows.into_iter().map(CountryRow::of).collect();
-    Ok(with_geo_notice(Success::new(Countries { countries }, now).into_response()))
+    Ok(WithGeoNotice(Success::new(Countries { countries }, now)))
 }
 
 /// The countries that visitors came from.
@@ -358,12 +353,10 @@ impl CountryRow {
 pub async fn technology(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<(Window, Limit<20, 100>)>,
+) -> Result<Success<Technology>, ApiError> {
     let now = state.clock.now();
-    let mut params = Params::parse(req.query_string());
-    let (window, limit) = (params.range(now), params.limit(20, 100));
-    params.finish()?;
+    let (window, Limit(limit)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
     let found = state.queries.run(asking, move |ask| {
         let by = |dimension| ask.breakdown(id, window.range, GroupBy::by(dimension).limit(limit));
@@ -375,7 +368,7 @@ pub async fn technology(
         operating_systems: Share::of(systems),
         devices: Share::of(devices),
     };
-    Ok(Success::new(data, now).into_response())
+    Ok(Success::new(data, now))
 }
 
 /// What visitors use, in three lists, each with the most visitors first.
@@ -416,9 +409,29 @@ impl Share {
     }
 }
 
-/// The licence of the embedded country database asks for a link wherever its results are shown.
-fn with_geo_notice(mut response: HttpResponse) -> HttpResponse {
-    const NOTICE: &str = r#"<https://db-ip.com>; rel="cite-as"; title="IP Geolocation by DB-IP""#;
-    response.headers_mut().insert(actix_web::http::header::LINK, HeaderValue::from_static(NOTICE));
-    response
+/// An answer that names countries. The licence of the embedded country database asks for a link wherever its results are
+/// shown.
+#[derive(Debug)]
+pub struct WithGeoNotice<T>(Success<T>);
+
+const GEO_NOTICE: &str = r#"<https://db-ip.com>; rel="cite-as"; title="IP Geolocation by DB-IP""#;
+
+impl<T: Serialize> Responder for WithGeoNotice<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse {
+        let mut response = self.0.respond_to(req);
+        response.headers_mut().insert(header::LINK, HeaderValue::from_static(GEO_NOTICE));
+        response
+    }
+}
+
+impl<T: Serialize + ToSchema + 'static> Reply for WithGeoNotice<T> {
+    fn describe(operation: &mut Operation) {
+        let description = "Where countries and cities come from: pages that show them must link there.";
+        Success::<T>::describe(operation);
+        if let Some(answer) = operation.answers.get_mut(&200) {
+            answer.headers.push(Header { name: "Link", description, example: GEO_NOTICE });
+        }
+    }
 }

@@ -2,7 +2,9 @@
 //! question, shape.
 
 pub mod analytics;
-pub mod pending;
+pub mod errors;
+pub mod heatmaps;
+pub mod replays;
 pub mod usage;
 pub mod visitors;
 pub mod websites;

@@ -1,7 +1,7 @@
 //! `GET /usage`: what the key may do and has used. The shape of the second generation of documents, with the members of
 //! the first beside it (SPEC B4).
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use chrono::{Datelike, NaiveTime};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use crate::http::values::{Id, Instant, KeyKindName, PlanName, ScopeName};
 use crate::state::AppState;
 
 /// The key, its usage, its limits, and what its websites collected this month.
-pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<Success<KeyAccount>, ApiError> {
     let now = state.clock.now();
     let websites = {
         let (state, credential) = (state.clone(), key.caller.credential.clone());
@@ -72,7 +72,7 @@ pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Re
         plan: PlanName(key.caller.plan),
         period: Period { start: Instant(month_start(now)), end: Instant(used.month_reset) },
     };
-    Ok(Success::new(data, now).into_response())
+    Ok(Success::new(data, now))
 }
 
 /// A key, what it has used, and what it may use.

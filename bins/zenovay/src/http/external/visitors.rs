@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
+use crate::http::document::bodies::Properties;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, EraseVisitor, ExportVisitor};
 use crate::http::values::{Id, Instant};
@@ -35,7 +36,7 @@ pub async fn erase(
     key: Authorized<EraseVisitor>,
     state: web::Data<AppState>,
     path: web::Path<VisitorPath>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Success<ErasedVisitor>, ApiError> {
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
@@ -43,7 +44,7 @@ pub async fn erase(
     let span = tracing::Span::current();
     let erased = web::block(move || span.in_scope(|| visitors::erase(&keepers, website, visitor, &by)));
     erased.await.map_err(|_panicked| ApiError::internal())??;
-    Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()).into_response())
+    Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()))
 }
 
 /// A visitor of whom nothing is stored any more.
@@ -61,7 +62,7 @@ pub async fn export(
     key: Authorized<ExportVisitor>,
     state: web::Data<AppState>,
     path: web::Path<VisitorPath>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Success<VisitorExport>, ApiError> {
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
@@ -70,7 +71,7 @@ pub async fn export(
         .queries
         .run(key.asking(), move |ask| Ok(visitors::export(&keepers, website, visitor, ask.budget(), &by)))
         .await??;
-    Ok(Success::new(VisitorExport::new(website, visitor, &data), state.clock.now()).into_response())
+    Ok(Success::new(VisitorExport::new(website, visitor, &data), state.clock.now()))
 }
 
 /// Everything that is stored of one visitor.
@@ -145,9 +146,10 @@ pub struct ExportedEvent {
     /// Whether a server sent it.
     server_sent: bool,
     /// What else is stored of it, by name: `page`, `referrer`, `country` … What there is nothing of is left out.
+    #[schema(value_type = Properties)]
     values: BTreeMap<&'static str, String>,
     /// The properties that were sent with it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Properties)]
     properties: Value,
 }
 

@@ -1,6 +1,6 @@
 //! `GET /websites` and `GET /websites/:websiteId`.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Website, WebsiteSettings};
@@ -12,7 +12,7 @@ use crate::http::values::{Id, Instant};
 use crate::state::AppState;
 
 /// The websites that the key reaches, the oldest first.
-pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<Success<Websites>, ApiError> {
     let websites = {
         let (state, credential) = (state.clone(), key.caller.credential.clone());
         web::block(move || state.store.reachable_websites(&credential, &state.plans))
@@ -27,7 +27,7 @@ pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> 
     let live = live.await?;
     let rows: Vec<WebsiteRow> =
         websites.iter().zip(live).map(|(website, live)| WebsiteRow::of(website, live)).collect();
-    Ok(Success::new(Websites { total: rows.len(), websites: rows }, now).into_response())
+    Ok(Success::new(Websites { total: rows.len(), websites: rows }, now))
 }
 
 /// Websites.
@@ -81,7 +81,7 @@ impl WebsiteRow {
 }
 
 /// One website with its settings.
-pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
+pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) -> Result<Success<OneWebsite>, ApiError> {
     let now = state.clock.now();
     let asking = key.asking();
     let website = key.resource;
@@ -92,7 +92,7 @@ pub async fn detail(key: Authorized<ReadWebsite>, state: web::Data<AppState>) ->
         user_id: website.user_id.map(Id::from),
         settings: Settings::of(&website.settings),
     };
-    Ok(Success::new(OneWebsite { website }, now).into_response())
+    Ok(Success::new(OneWebsite { website }, now))
 }
 
 /// One website.

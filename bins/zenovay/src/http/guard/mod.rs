@@ -16,7 +16,8 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, Principal, decide};
-use zenovay_domain::{KeyId, PlanTable, Reading, TrackingCode, Website};
+use zenovay_domain::{ErrorCode, KeyId, PlanTable, Reading, TrackingCode, Website};
+use zenovay_limits::AddressClass;
 
 pub use self::key::KeyHolder;
 pub use self::permission::{
@@ -24,11 +25,13 @@ pub use self::permission::{
     ReadErrors, ReadHeatmaps, ReadReplays, ReadUsage, ReadWebsite, Resource,
 };
 pub use self::refusal::AccessRefusal;
-use super::client_ip;
+use super::document::Operation;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
 use super::turns::Asking;
+use super::{client_ip, errors};
 use crate::state::AppState;
+use crate::telemetry::Limit;
 
 /// Anybody: a route whose handler takes this is open.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,37 @@ impl FromRequest for Public {
 
     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self))
+    }
+}
+
+/// Anybody, as often as an address may read what is public (S4: 30 requests a minute).
+#[derive(Debug, Clone, Copy)]
+pub struct PublicReader;
+
+impl Caller for PublicReader {
+    const ACCESS: Access = Access::Public;
+
+    fn describe(operation: &mut Operation) {
+        operation.refuses([ErrorCode::RateLimitExceeded]);
+        if operation.names_a_resource() {
+            operation.refuses([ErrorCode::NotFound]);
+        }
+    }
+}
+
+impl FromRequest for PublicReader {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let Some(state) = req.app_data::<web::Data<AppState>>() else { return ready(Err(ApiError::internal())) };
+        let client = client_ip::of(req, &state.trusted_proxies);
+        let decision = state.addresses.charge(AddressClass::Public, client, state.clock.now());
+        if decision.allowed {
+            return ready(Ok(Self));
+        }
+        Limit::AddressPublic.refused();
+        ready(Err(errors::address_limited(&decision)))
     }
 }
 
@@ -126,6 +160,19 @@ impl<I: Identity> Authorized<IngestBatch, I> {
 
 impl<P: Permission> Caller for Authorized<P, KeyHolder> {
     const ACCESS: Access = Access::Key(P::ACTION);
+
+    fn describe(operation: &mut Operation) {
+        operation.refuses([
+            ErrorCode::Unauthorized,
+            ErrorCode::ApiPaidPlanRequired,
+            ErrorCode::Forbidden,
+            ErrorCode::RateLimitExceeded,
+            ErrorCode::MonthlyLimitExceeded,
+        ]);
+        if operation.names_a_resource() {
+            operation.refuses([ErrorCode::NotFound]);
+        }
+    }
 }
 
 impl<P: Permission, I: Identity> FromRequest for Authorized<P, I> {

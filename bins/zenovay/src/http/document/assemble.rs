@@ -1,0 +1,429 @@
+//! Puts the document together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use zenovay_auth::{Denial, TargetKind};
+use zenovay_domain::{ErrorCode, Scope, Timestamp};
+
+use super::example::example;
+use super::{Answer, Header, Operation, Parameter, paths};
+use crate::http::envelope::{ApiError, ErrorBody, status_of};
+use crate::http::errors;
+use crate::http::guard::AccessRefusal;
+use crate::http::handler::Access;
+use crate::http::routes::{Endpoint, FIRST_PARTY};
+
+/// The version of the API. It is raised by a change that is no mere addition.
+const VERSION: &str = "1.0.0";
+
+/// What the reader must know before the routes.
+const INTRODUCTION: &str = include_str!("introduction.md");
+
+/// A part of the API: the module whose handlers it has, its name, and what it is for.
+type Tag = (&'static str, &'static str, &'static str);
+
+/// The parts of the API, in the order in which the page shows them.
+const TAGS: [Tag; 13] = [
+    ("usage", "Account", "What a key may do and has used."),
+    ("websites", "Websites", "The websites that a key reaches."),
+    ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),
+    ("analytics", "Analytics", "Numbers of a website over a range of time."),
+    ("heatmaps", "Heatmaps", "Where visitors click. **Empty** until clicks are collected."),
+    ("replays", "Replays", "Recorded sessions. **Empty** until sessions are recorded."),
+    ("errors", "Errors", "Errors that visitors met. **Empty** until errors are collected."),
+    ("batch", "Events", "Events of servers, with their own timestamps."),
+    ("tracking", "Tracking", "Reports of pages and servers; no key."),
+    ("public", "Public", "What anybody may read; no key."),
+    ("assets", "Script", "The tracking script and the start page."),
+    ("operations", "Operations", "For those who run the server."),
+    ("document", "Documents", "This document, and the pages about the API."),
+];
+
+/// What a code says.
+const fn meaning(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ValidationError => "A parameter or the body breaks a rule; `details` names each wrong one",
+        ErrorCode::Unauthorized => "No key, or not a valid one; for reports, an unknown tracking code",
+        ErrorCode::ApiPaidPlanRequired => "No team that the key reaches has a plan with API access",
+        ErrorCode::Forbidden => {
+            "Outside the key's reach, a missing scope, or an origin that the website does not allow"
+        }
+        ErrorCode::NotFound => "There is no such thing",
+        ErrorCode::MethodNotAllowed => "The path takes other methods",
+        ErrorCode::PayloadTooLarge => "The body, or what it unpacks to, is too large",
+        ErrorCode::UnsupportedMediaType => "This content type or encoding is not taken",
+        ErrorCode::Conflict => "It was used before for something else",
+        ErrorCode::RateLimitExceeded => "Too many requests",
+        ErrorCode::MonthlyLimitExceeded => "The month is used up",
+        ErrorCode::HeadersTooLarge => "The head of the request is too large",
+        ErrorCode::RequestTimeout => "The request took too long to arrive",
+        ErrorCode::InternalError => "The server failed",
+        ErrorCode::ServiceUnavailable => "Not now: come back after `Retry-After` seconds",
+    }
+}
+
+/// An error with this code as it is sent, for the examples.
+fn example_error(code: ErrorCode) -> ApiError {
+    match code {
+        ErrorCode::ValidationError => ApiError::invalid("range", "use one of 24h, 7d, 30d, 90d, 1y"),
+        ErrorCode::Unauthorized => AccessRefusal::NoCredential.into(),
+        ErrorCode::ApiPaidPlanRequired => AccessRefusal::Denied(Denial::PlanRequired).into(),
+        ErrorCode::Forbidden => AccessRefusal::Denied(Denial::MissingScope(Scope::Read)).into(),
+        ErrorCode::NotFound => AccessRefusal::Denied(Denial::Unknown(TargetKind::Website)).into(),
+        ErrorCode::RateLimitExceeded => {
+            ApiError::new(code, "Rate limit exceeded (30 requests/minute). Try again in 12 seconds")
+                .with_retry_after(12)
+        }
+        ErrorCode::MonthlyLimitExceeded => AccessRefusal::MonthUsedUp { limit: 10_000, retry_after_s: 86_400 }.into(),
+        ErrorCode::ServiceUnavailable => ApiError::unavailable("The event queue is full", errors::SOON_S),
+        other => ApiError::of_status(status_of(other)),
+    }
+}
+
+/// The instant of the examples: 2026-06-13T12:00:00Z.
+const THEN: Timestamp = Timestamp::from_millis(1_781_352_000_000);
+
+const REQUEST_ID: &str = "0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b";
+
+/// What a key has used, on every answer to a known key.
+const KEY_HEADERS: [Header; 9] = [
+    Header { name: "X-RateLimit-Limit", description: "Requests a minute.", example: "30" },
+    Header { name: "X-RateLimit-Remaining", description: "Requests left in this minute.", example: "29" },
+    Header {
+        name: "X-RateLimit-Reset",
+        description: "When the next minute begins: ISO-8601, or seconds since 1970 where the server is set to say so.",
+        example: "2026-06-13T12:01:00.000Z",
+    },
+    Header { name: "X-Usage-Monthly", description: "Requests counted this month.", example: "4521" },
+    Header { name: "X-Usage-Limit", description: "Requests a month.", example: "10000" },
+    Header { name: "X-Usage-Reset", description: "When the next month begins.", example: "2026-07-01T00:00:00.000Z" },
+    Header { name: "X-Usage-Total", description: "Requests since the key was made.", example: "30118" },
+    Header {
+        name: "RateLimit",
+        description: "What is left of both limits, in the form of the IETF draft.",
+        example: "\"minute\";r=29;t=42, \"month\";r=5479;t=1511982",
+    },
+    Header {
+        name: "RateLimit-Policy",
+        description: "Both limits, in the form of the IETF draft.",
+        example: "\"minute\";q=30;w=60, \"month\";q=10000;w=2592000",
+    },
+];
+
+const REQUEST_ID_HEADER: Header = Header {
+    name: "X-Request-Id",
+    description: "The id of the request: yours when you sent one, otherwise a new UUID.",
+    example: REQUEST_ID,
+};
+
+const RETRY_AFTER: Header =
+    Header { name: "Retry-After", description: "Whole seconds after which to come back.", example: "12" };
+
+const WWW_AUTHENTICATE: Header = Header {
+    name: "WWW-Authenticate",
+    description: "How to authenticate, and what was wrong (RFC 6750).",
+    example: "Bearer error=\"invalid_token\"",
+};
+
+/// The document of the routes in `table`.
+///
+/// # Errors
+/// What is missing in a route.
+pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, String> {
+    // Both bases have the same routes: those of the second are told as another server of the first.
+    let (first_party, table): (Vec<_>, Vec<_>) = table.partition(|endpoint| endpoint.path.starts_with(FIRST_PARTY));
+    let forwarded: BTreeSet<&str> =
+        first_party.iter().filter_map(|endpoint| endpoint.path.strip_prefix(FIRST_PARTY)).collect();
+
+    let schemas = schemas(&table)?;
+    let mut refusals = Refusals::default();
+    let (mut paths, mut names, mut tags) = (Map::new(), BTreeSet::new(), BTreeSet::new());
+    for endpoint in table {
+        let (tag, mut name) = names_of(endpoint)?;
+        tags.insert(tag);
+        while !names.insert(name.clone()) {
+            name.push_str("Alias");
+        }
+        let operation = describe(endpoint, tag, &name, &schemas, &mut refusals)?;
+        let path = paths.entry(endpoint.path).or_insert_with(|| {
+            if forwarded.contains(endpoint.path) {
+                json!({ "servers": [
+                    { "url": "/", "description": "This server" },
+                    { "url": FIRST_PARTY, "description": "For proxies of websites, which pass reports on" },
+                ] })
+            } else {
+                json!({})
+            }
+        });
+        path[endpoint.method.as_str().to_ascii_lowercase()] = operation;
+    }
+    let all_tags = TAGS.iter().filter(|(_, name, _)| tags.contains(name));
+    let headers = KEY_HEADERS.iter().chain([&REQUEST_ID_HEADER]);
+    Ok(json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "zenovay API",
+            "version": VERSION,
+            "summary": "Report events, and read what became of them.",
+            "description": INTRODUCTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/", "description": "The server that gave you this document" }],
+        "tags": all_tags.map(|(_, name, about)| json!({ "name": name, "description": about })).collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "ApiKey": {
+                    "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key: `zv_` and 40 characters.",
+                },
+                "Bearer": { "type": "http", "scheme": "bearer", "description": "The same key." },
+            },
+            "parameters": { "RequestId": parameter(&Parameter::header(
+                "X-Request-Id",
+                "Names the request in logs and answers: 1 to 128 visible ASCII characters.",
+                REQUEST_ID,
+            )) },
+            "headers": headers.map(|header| (header.name, header_object(header))).collect::<BTreeMap<_, _>>(),
+            "responses": refusals.into_components(),
+            "schemas": schemas,
+        },
+    }))
+}
+
+/// The schemas of all routes, by name.
+fn schemas(table: &[&Endpoint]) -> Result<Map<String, Value>, String> {
+    let mut all = BTreeMap::new();
+    let mut common = Operation::new(Access::Public, "", "");
+    common.schema::<ErrorBody<'static>>();
+    let operations = table.iter().map(|endpoint| &endpoint.operation).chain([&common]);
+    for (name, schema) in operations.flat_map(|operation| &operation.schemas) {
+        if all.insert(name.clone(), schema.clone()).is_some_and(|other| other != *schema) {
+            return Err(format!("two types have the name {name}"));
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// The tag of a route, and its name among the operations: that of its handler.
+fn names_of(endpoint: &Endpoint) -> Result<(&'static str, String), String> {
+    let handler = endpoint.operation.handler;
+    let mut parts = handler.split("::").skip_while(|part| *part != "http").skip(1);
+    let module = parts.find(|part| *part != "external").unwrap_or_default();
+    let tag = TAGS.iter().find(|(of, ..)| *of == module);
+    let (_, tag, _) = tag.ok_or_else(|| format!("{endpoint:?}: the module {module} has no tag"))?;
+    let function = handler.rsplit("::").next().unwrap_or_default();
+    let words = function.split('_').flat_map(|word| {
+        let (first, rest) = word.split_at(1.min(word.len()));
+        [first.to_ascii_uppercase(), rest.to_owned()]
+    });
+    Ok((tag, module.to_owned() + &words.collect::<String>()))
+}
+
+fn describe(
+    endpoint: &Endpoint,
+    tag: &str,
+    name: &str,
+    schemas: &Map<String, Value>,
+    refusals: &mut Refusals,
+) -> Result<Value, String> {
+    let operation = &endpoint.operation;
+    let in_path =
+        paths::parameters(endpoint.path).map_err(|name| format!("{endpoint:?}: {name} is not in document/paths.rs"))?;
+    let mut parameters: Vec<Value> = in_path.iter().chain(&operation.parameters).map(parameter).collect();
+    parameters.push(json!({ "$ref": "#/components/parameters/RequestId" }));
+
+    let mut responses = BTreeMap::new();
+    for (status, answer) in &operation.answers {
+        responses.insert(status.to_string(), response(endpoint, answer, schemas)?);
+    }
+    for (status, reference) in refusals.of(operation) {
+        responses.insert(status.to_string(), reference);
+    }
+    let (access, security) = match operation.access {
+        Access::Public => ("Needs no key.".to_owned(), json!([])),
+        Access::Local => ("Answers requests from the server's own machine alone; needs no key.".to_owned(), json!([])),
+        Access::Key(action) => {
+            let scopes: Vec<&str> = action.scope().iter().map(|scope| scope.as_str()).collect();
+            let needs = format!("Needs a key with the scope `{}`.", scopes.join("`, `"));
+            (needs, json!([{ "ApiKey": scopes }, { "Bearer": scopes }]))
+        }
+    };
+    let mut described = json!({
+        "tags": [tag],
+        "summary": endpoint.summary,
+        "description": access,
+        "operationId": name,
+        "security": security,
+        "parameters": parameters,
+    });
+    if !operation.body.is_empty() {
+        let mut content = Map::new();
+        for (media_type, schema) in &operation.body {
+            content.insert((*media_type).to_owned(), media(endpoint, schema, schemas)?);
+        }
+        described["requestBody"] = json!({ "required": true, "content": content });
+    }
+    described["responses"] = json!(responses);
+    Ok(described)
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    json!({
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.is_required,
+        "description": parameter.description,
+        "schema": parameter.schema,
+    })
+}
+
+fn media(endpoint: &Endpoint, schema: &Value, schemas: &Map<String, Value>) -> Result<Value, String> {
+    let example = example(schema, schemas).map_err(|path| format!("{endpoint:?}: {path}"))?;
+    Ok(json!({ "schema": schema, "example": example }))
+}
+
+fn response(endpoint: &Endpoint, answer: &Answer, schemas: &Map<String, Value>) -> Result<Value, String> {
+    let has_key = matches!(endpoint.operation.access, Access::Key(_));
+    let description = if answer.description.is_empty() { "Done" } else { &answer.description };
+    let mut response = json!({ "description": description, "headers": headers(has_key, &answer.headers) });
+    if !answer.content.is_empty() {
+        let mut content = Map::new();
+        for (media_type, schema) in &answer.content {
+            content.insert((*media_type).to_owned(), media(endpoint, schema, schemas)?);
+        }
+        response["content"] = content.into();
+    }
+    Ok(response)
+}
+
+fn headers(has_key: bool, more: &[Header]) -> Value {
+    let common = [&REQUEST_ID_HEADER].into_iter().chain(if has_key { &KEY_HEADERS[..] } else { &[] });
+    let mut headers: BTreeMap<&str, Value> = common
+        .map(|header| (header.name, json!({ "$ref": format!("#/components/headers/{}", header.name) })))
+        .collect();
+    headers.extend(more.iter().map(|header| (header.name, header_object(header))));
+    json!(headers)
+}
+
+fn header_object(header: &Header) -> Value {
+    let kind = if header.example.bytes().all(|byte| byte.is_ascii_digit()) { "integer" } else { "string" };
+    let example = header.example.parse::<u64>().map_or_else(|_| json!(header.example), |number| json!(number));
+    json!({ "description": header.description, "schema": { "type": kind, "examples": [example] } })
+}
+
+/// The refusals that several routes have in common: one for each status, with and without a key.
+#[derive(Default)]
+struct Refusals(BTreeMap<(u16, bool), BTreeSet<ErrorCode>>);
+
+impl Refusals {
+    /// The refusals of an operation, by status.
+    fn of(&mut self, operation: &Operation) -> BTreeMap<u16, Value> {
+        let has_key = matches!(operation.access, Access::Key(_));
+        let mut of = BTreeMap::new();
+        for &code in &operation.refusals {
+            let status = status_of(code).as_u16();
+            // Before a key is known, nothing can be told of it.
+            let has_key = has_key && status != 401;
+            self.0.entry((status, has_key)).or_default().insert(code);
+            let name = Self::name(status, has_key);
+            of.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
+        }
+        of
+    }
+
+    fn name(status: u16, has_key: bool) -> String {
+        format!("Error{status}{}", if has_key { "WithKey" } else { "" })
+    }
+
+    fn into_components(self) -> BTreeMap<String, Value> {
+        let component = |((status, has_key), codes): ((u16, bool), BTreeSet<ErrorCode>)| {
+            let more: &[Header] = match status {
+                401 => &[WWW_AUTHENTICATE],
+                429 | 503 => &[RETRY_AFTER],
+                _ => &[],
+            };
+            let meanings: Vec<String> =
+                codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), meaning(*code))).collect();
+            let examples: BTreeMap<&str, Value> = codes
+                .iter()
+                .map(|code| (code.as_str(), json!({ "value": example_error(*code).body(THEN, REQUEST_ID) })))
+                .collect();
+            let content = json!({ "application/json": {
+                "schema": { "$ref": "#/components/schemas/ErrorBody" },
+                "examples": examples,
+            } });
+            let response = json!({
+                "description": meanings.join("\n\n"),
+                "headers": headers(has_key, more),
+                "content": content,
+            });
+            (Self::name(status, has_key), response)
+        };
+        self.0.into_iter().map(component).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::envelope::Success;
+    use crate::http::guard::{Authorized, Public, ReadWebsite};
+    use crate::http::params::{Limit, Query};
+    use crate::http::routes::get;
+    use serde::Serialize;
+    use utoipa::ToSchema;
+
+    /// Notes about a website.
+    #[derive(Serialize, ToSchema)]
+    struct Notes {
+        /// What somebody noted.
+        #[schema(examples("Launch day"))]
+        notes: Vec<String>,
+    }
+
+    async fn notes(_key: Authorized<ReadWebsite>, query: Query<Limit<5, 50>>) -> Result<Success<Notes>, ApiError> {
+        query.read(THEN)?;
+        Ok(Success::new(Notes { notes: Vec::new() }, THEN))
+    }
+
+    /// `docs/architecture.md`, "Add a route": one handler and one line in the table, and everything follows.
+    #[test]
+    fn a_new_route_is_described_by_its_handler() {
+        let table = [get("/api/external/v1/websites/{website_id}/notes", notes, "Notes about a website")];
+        let document = assemble(table.iter()).expect("a document");
+        let route = &document["paths"]["/api/external/v1/websites/{website_id}/notes"]["get"];
+        assert_eq!(route["operationId"], "documentNotes");
+        assert_eq!(route["summary"], "Notes about a website");
+        assert_eq!(route["security"], json!([{ "ApiKey": ["read"] }, { "Bearer": ["read"] }]));
+        let parameters = route["parameters"].as_array().unwrap();
+        assert_eq!((&parameters[0]["name"], &parameters[0]["in"]), (&json!("website_id"), &json!("path")));
+        assert_eq!(
+            parameters[1]["schema"],
+            json!({ "type": "integer", "minimum": 1, "default": 5, "x-lowered-to": 50 })
+        );
+        let statuses: Vec<&str> = route["responses"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(statuses, ["200", "400", "401", "403", "404", "408", "429", "431", "500", "503"]);
+        let answer = &route["responses"]["200"];
+        assert_eq!(answer["content"]["application/json"]["example"]["data"], json!({ "notes": ["Launch day"] }));
+        assert!(answer["headers"]["X-RateLimit-Limit"].is_object());
+    }
+
+    /// Something without an example.
+    #[derive(Serialize, ToSchema)]
+    struct Bare {
+        name: String,
+    }
+
+    async fn bare(_: Public) -> Success<Bare> {
+        Success::new(Bare { name: String::new() }, THEN)
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = assemble([get("/bare", bare, "Bare")].iter()).unwrap_err();
+        assert!(error.contains("GET /bare") && error.contains("name"), "{error}");
+        let error = assemble([get("/{thing}", notes, "Notes")].iter()).unwrap_err();
+        assert!(error.contains("thing is not in document/paths.rs"), "{error}");
+    }
+}

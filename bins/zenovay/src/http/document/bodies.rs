@@ -1,0 +1,304 @@
+//! The bodies that requests may have, as the API document describes them. What reads them is in `zenovay-ingest`; a test
+//! compares the bounds given here with those that hold.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::dev::Payload;
+use actix_web::{Error, FromRequest, HttpRequest, web};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use zenovay_domain::{ErrorCode, Timestamp};
+
+use super::{Header, Operation, Parameter};
+use crate::http::handler::{Argument, Shape};
+use crate::http::values::Instant;
+
+/// What a body is like.
+pub trait RequestBody: ToSchema + 'static {
+    /// Adds to `operation`, which has the body, what else comes with it.
+    fn describe(operation: &mut Operation);
+}
+
+/// The body of a request, not read yet: its handler says how much of it, and for how long.
+pub struct Body<T> {
+    payload: web::Payload,
+    body: PhantomData<T>,
+}
+
+impl<T> Body<T> {
+    /// What to read it from.
+    pub fn into_payload(self) -> web::Payload {
+        self.payload
+    }
+}
+
+impl<T: 'static> FromRequest for Body<T> {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = web::Payload::from_request(req, payload).into_inner();
+        ready(payload.map(|payload| Self { payload, body: PhantomData }))
+    }
+}
+
+impl<T: RequestBody> Argument for Body<T> {
+    fn describe(operation: &mut Operation) {
+        let schema = operation.schema::<T>();
+        operation.body.insert("application/json", schema);
+        let encoding = "How the body is packed: `gzip`, or nothing.";
+        let schema = json!({ "type": "string", "enum": ["gzip", "identity"] });
+        operation.reads([Parameter::header("Content-Encoding", encoding, "identity").schema(schema)]);
+        operation.refuses([
+            ErrorCode::ValidationError,
+            ErrorCode::RequestTimeout,
+            ErrorCode::PayloadTooLarge,
+            ErrorCode::UnsupportedMediaType,
+        ]);
+        T::describe(operation);
+    }
+}
+
+/// What hits and heartbeats have in common.
+fn describe_report(operation: &mut Operation) {
+    // Beacons send it so, without a preflight.
+    let as_text = json!({
+        "type": "string",
+        "description": "The same JSON, as beacons send it.",
+        "contentMediaType": "application/json",
+        "examples": [r#"{"session_id":"0190a1b2c3d44e5f","url":"https://example.com/pricing"}"#],
+    });
+    operation.body.insert("text/plain", as_text);
+    if !operation.names_a_resource() {
+        let also = "The tracking code, unless the body has it as `tracking_code`.";
+        let code = super::paths::tracking_code();
+        operation.reads([
+            Parameter::query("tracking_code", also).schema(code.clone()),
+            Parameter::query("trackingCode", "Another name of `tracking_code`.").schema(code.clone()),
+            Parameter::query("code", "Another name of `tracking_code`.").schema(code),
+        ]);
+    }
+    operation.reads([
+        Parameter::header("Sec-GPC", "`1`: the visitor wants no tracking; the event is kept without ids.", "1"),
+        Parameter::header("DNT", "`1` drops the event where the website says so.", "1"),
+    ]);
+    operation.refuses([
+        ErrorCode::Unauthorized,
+        ErrorCode::Forbidden,
+        ErrorCode::Conflict,
+        ErrorCode::RateLimitExceeded,
+    ]);
+}
+
+/// An event of a page or a server. Unknown members are ignored; optional ones that cannot be kept are cut or left out.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what the scanner of `zenovay-ingest` reads")]
+pub struct HitBody {
+    /// An absolute `http` or `https` URL.
+    #[schema(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.+", examples("https://example.com/pricing?utm_source=news"))]
+    url: String,
+    /// The same during a visit.
+    #[schema(min_length = 8, max_length = 255, examples("0190a1b2c3d44e5f"))]
+    session_id: String,
+    /// The visitor's user agent.
+    #[schema(min_length = 1, max_length = 2048, examples("MyServer/1.0"))]
+    user_agent: String,
+    /// `desktop`, `mobile` or `tablet`.
+    #[schema(examples("desktop"))]
+    device_type: String,
+    /// The browser.
+    #[schema(examples("Firefox"))]
+    browser: String,
+    /// The operating system.
+    #[schema(examples("Linux"))]
+    os: String,
+    /// What happened: `pageview` when it is absent, or `custom`, `goal`, `revenue`, `identify`, `click`,
+    /// `outbound_link`, `file_download`, … `custom` and `goal` need a name.
+    #[schema(max_length = 100, examples("pageview"))]
+    event_type: Option<String>,
+    /// The name of a custom event or goal.
+    #[schema(max_length = 100, examples("signup"))]
+    event_name: Option<String>,
+    /// Properties: strings, numbers, true or false. Of a revenue event, `value` and `currency` are the amount and
+    /// `order_id` is the order.
+    #[schema(value_type = Option<Object>, examples(json!({ "plan": "pro" })))]
+    event_data: Option<BTreeMap<String, Value>>,
+    /// Recognises a visitor again; not used for cookieless websites.
+    #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    visitor_id: Option<String>,
+    /// The page that linked to it.
+    #[schema(examples("https://news.example/today"))]
+    referrer: Option<String>,
+    /// The title of the page.
+    #[schema(examples("Pricing"))]
+    title: Option<String>,
+    /// The language of the browser.
+    #[schema(examples("en-GB"))]
+    language: Option<String>,
+    /// The width of the screen in pixels.
+    #[schema(examples(1920))]
+    screen_width: Option<f64>,
+    /// The campaign's source, unless it is in the URL.
+    #[schema(examples("newsletter"))]
+    utm_source: Option<String>,
+    /// The campaign's medium.
+    #[schema(examples("email"))]
+    utm_medium: Option<String>,
+    /// The campaign's name.
+    #[schema(examples("spring"))]
+    utm_campaign: Option<String>,
+    /// The campaign's term.
+    #[schema(examples("analytics"))]
+    utm_term: Option<String>,
+    /// The campaign's content.
+    #[schema(examples("button"))]
+    utm_content: Option<String>,
+    /// When it happened: milliseconds since 1970 or RFC 3339. Believed from 72 hours back to 60 seconds ahead.
+    timestamp: Option<Moment>,
+    /// The same id twice from the same visitor is stored once.
+    #[schema(min_length = 1, max_length = 255, examples("order-4711"))]
+    event_id: Option<String>,
+    /// The server recognises the visitor, and nothing is stored in the browser.
+    cookieless: Option<bool>,
+    /// The visitor opted out in the browser.
+    opted_out: Option<bool>,
+}
+
+/// An instant: milliseconds since 1970, or RFC 3339.
+#[derive(Debug, ToSchema)]
+#[schema(examples("2026-06-13T12:00:00.000Z"))]
+#[serde(untagged)]
+pub enum Moment {
+    /// Milliseconds since 1970.
+    Millis(i64),
+    /// RFC 3339.
+    Written(String),
+}
+
+impl RequestBody for HitBody {
+    fn describe(operation: &mut Operation) {
+        describe_report(operation);
+    }
+}
+
+/// Activity without an event.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what the scanner of `zenovay-ingest` reads")]
+pub struct HeartbeatBody {
+    /// The session that goes on.
+    #[schema(min_length = 8, max_length = 255, examples("0190a1b2c3d44e5f"))]
+    session_id: String,
+    /// The visitor, as in the events.
+    #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    visitor_id: Option<String>,
+    /// The page.
+    #[schema(examples("https://example.com/pricing"))]
+    url: Option<String>,
+    /// As in the events.
+    cookieless: Option<bool>,
+    /// Visible time since the report before, in milliseconds.
+    #[schema(examples(15000))]
+    engagement_ms: Option<f64>,
+    /// How far the page was scrolled, 0 to 100.
+    #[schema(examples(40))]
+    scroll_depth: Option<f64>,
+}
+
+impl RequestBody for HeartbeatBody {
+    fn describe(operation: &mut Operation) {
+        describe_report(operation);
+    }
+}
+
+/// The report was taken: the event is durable, or it was dropped for a reason of the website's.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Receipt {
+    /// Always true.
+    success: bool,
+    timestamp: Instant,
+}
+
+impl Receipt {
+    /// What is answered at `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { success: true, timestamp: Instant(now) }
+    }
+}
+
+impl Shape for Receipt {
+    fn describe(operation: &mut Operation) {
+        operation.answers_json::<Self>(200, false);
+        if let Some(answer) = operation.answers.get_mut(&200) {
+            answer.headers.push(Header {
+                name: "X-Zenovay-Outcome",
+                description: "What became of the report: `stored`, or why it was dropped.",
+                example: "stored",
+            });
+        }
+    }
+}
+
+/// Events of one website with their own timestamps.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what the scanner of `zenovay-ingest` reads")]
+pub struct BatchBody {
+    /// The website's tracking code.
+    #[serde(rename = "trackingCode")]
+    #[schema(pattern = "^ZV_[0-9A-Za-z]{1,61}$", examples("ZV_abc123XYZ09"))]
+    tracking_code: String,
+    /// Each is judged by itself: one that breaks a rule is in `errors` of the answer.
+    #[schema(min_items = 1, max_items = 1000)]
+    events: Vec<BatchEvent>,
+}
+
+/// An event of a batch.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the scanner of `zenovay-ingest` reads")]
+pub struct BatchEvent {
+    /// What happened, as `event_type` of a hit.
+    #[schema(min_length = 1, max_length = 100, examples("pageview"))]
+    r#type: String,
+    /// When it happened.
+    ts: Moment,
+    /// The visitor.
+    #[schema(min_length = 1, max_length = 255, examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    visitor_id: String,
+    /// The visit.
+    #[schema(min_length = 1, max_length = 255, examples("0190a1b2c3d44e5f"))]
+    session_id: String,
+    /// `url`, which a pageview needs, `referrer`, `title`, `name`, and properties.
+    #[schema(value_type = Option<Object>, examples(json!({ "url": "https://example.com/" })))]
+    props: Option<BTreeMap<String, Value>>,
+    /// The same key twice is stored once.
+    #[schema(min_length = 1, max_length = 255, examples("import-1"))]
+    idempotency_key: Option<String>,
+    /// What the server knows of the visitor.
+    server_context: Option<ServerContext>,
+}
+
+/// What a server knows of a visitor.
+#[derive(Debug, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the scanner of `zenovay-ingest` reads")]
+pub struct ServerContext {
+    /// The visitor's address, for the country; it is not stored.
+    #[schema(max_length = 45, examples("192.0.2.7"))]
+    client_ip: Option<String>,
+    /// The visitor's user agent.
+    #[schema(max_length = 2048, examples("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"))]
+    user_agent: Option<String>,
+    /// The visitor's languages.
+    #[schema(examples("de-CH,de;q=0.9"))]
+    accept_language: Option<String>,
+}
+
+impl RequestBody for BatchBody {
+    fn describe(operation: &mut Operation) {
+        operation.reads([Parameter::header("Sec-GPC", "`1`: the whole batch is refused.", "0")]);
+        operation.refuses([ErrorCode::NotFound]);
+    }
+}

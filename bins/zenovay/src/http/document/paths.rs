@@ -1,0 +1,34 @@
+//! The parts of paths that are parameters.
+
+use serde_json::{Value, json};
+
+use super::Parameter;
+
+/// The schema of a tracking code.
+pub(super) fn tracking_code() -> Value {
+    json!({ "type": "string", "pattern": "^ZV_[0-9A-Za-z]{1,61}$", "examples": ["ZV_abc123XYZ09"] })
+}
+
+/// The parameter `{name}` of a path; `None` when nobody knows it.
+fn parameter(name: &str) -> Option<Parameter> {
+    let uuid = json!({ "type": "string", "format": "uuid", "examples": ["0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] });
+    Some(match name {
+        "website_id" => Parameter::path("website_id", "The website's id.", uuid),
+        "code" => Parameter::path("code", "The website's tracking code.", tracking_code()),
+        "visitor" => Parameter::path(
+            "visitor",
+            "The id that answers have, 16 hexadecimal digits, or the id that the client sent, also with `client:` before it.",
+            json!({ "type": "string", "minLength": 1, "examples": ["5f2d0c9b7a416e38"] }),
+        ),
+        _ => return None,
+    })
+}
+
+/// The parameters of a path.
+///
+/// # Errors
+/// The name of one that is not known here.
+pub(super) fn parameters(path: &str) -> Result<Vec<Parameter>, &str> {
+    let names = path.split('{').skip(1).filter_map(|part| part.split('}').next());
+    names.map(|name| parameter(name).ok_or(name)).collect()
+}

@@ -1,0 +1,75 @@
+//! Error groups: authorized, validated and answered in the final shape. There is nothing to list before anything is collected.
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_domain::Timestamp;
+
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::{Authorized, ReadErrors};
+use crate::http::params::{Limit, Params, Query, QueryParams};
+use crate::http::values::Instant;
+use crate::state::AppState;
+
+/// `GET /errors/:websiteId/groups`.
+pub async fn groups(
+    _key: Authorized<ReadErrors>,
+    state: web::Data<AppState>,
+    query: Query<(Limit<50, 200>, Status)>,
+) -> Result<Success<ErrorGroups>, ApiError> {
+    let now = state.clock.now();
+    query.read(now)?;
+    Ok(Success::new(ErrorGroups::default(), now))
+}
+
+/// Of which errors.
+pub struct Status;
+
+impl QueryParams for Status {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        params.one_of(
+            "status",
+            &["unresolved", "resolved", "ignored"],
+            None,
+            "Groups with this status; without it, all.",
+        );
+        Self
+    }
+}
+
+/// Groups of equal errors.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct ErrorGroups {
+    /// The group seen last first. Empty: errors are not collected yet.
+    error_groups: Vec<ErrorGroup>,
+}
+
+/// Equal errors of a website.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErrorGroup {
+    /// Names the group.
+    #[schema(examples("eg_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    id: String,
+    /// What makes its errors equal.
+    #[schema(examples("9a1f0c3e"))]
+    fingerprint: String,
+    /// The message of the error.
+    #[schema(examples("x is undefined"))]
+    message: String,
+    /// The type of the error.
+    #[schema(examples("TypeError"))]
+    r#type: String,
+    /// What was decided about it.
+    #[schema(examples("unresolved"))]
+    status: String,
+    /// How often it occurred.
+    #[schema(examples(41))]
+    occurrence_count: u64,
+    /// When it occurred first.
+    first_seen_at: Instant,
+    /// When it occurred last.
+    last_seen_at: Instant,
+    /// Distinct visitors who met it.
+    #[schema(examples(17))]
+    affected_users_count: u64,
+}

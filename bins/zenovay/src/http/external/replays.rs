@@ -1,0 +1,66 @@
+//! Session replays: authorized, validated and answered in the final shape. There is nothing to list before anything is collected.
+
+use actix_web::web;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::{Authorized, ReadReplays};
+use crate::http::params::{Paged, Pagination, Query};
+use crate::http::values::Instant;
+use crate::state::AppState;
+
+/// `GET /replays/:websiteId/sessions`.
+pub async fn sessions(
+    _key: Authorized<ReadReplays>,
+    state: web::Data<AppState>,
+    query: Query<Paged<50, 200>>,
+) -> Result<Success<ReplaySessions>, ApiError> {
+    let now = state.clock.now();
+    let Paged(page) = query.read(now)?;
+    Ok(Success::new(ReplaySessions { sessions: Vec::new(), pagination: page.answer(false) }, now))
+}
+
+/// A page of recorded sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplaySessions {
+    /// The newest first. Empty: nothing is recorded yet.
+    sessions: Vec<ReplaySession>,
+    pagination: Pagination,
+}
+
+/// A recorded session.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplaySession {
+    /// Names the recording.
+    #[schema(examples("sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    id: String,
+    /// Names the session.
+    #[schema(examples("0190a1b2c3d44e5f"))]
+    session_id: String,
+    /// The path of its first page.
+    #[schema(examples("/pricing"))]
+    page_url: String,
+    /// `desktop`, `mobile` or `tablet`.
+    #[schema(examples("desktop"))]
+    device_type: String,
+    /// Its browser.
+    #[schema(examples("Firefox"))]
+    browser: String,
+    /// Its operating system.
+    #[schema(examples("Linux"))]
+    os: String,
+    /// ISO 3166-1 alpha-2; null when unknown.
+    #[schema(required = true, examples("CH"))]
+    country_code: Option<String>,
+    /// Its length in seconds.
+    #[schema(examples(184))]
+    duration_seconds: u64,
+    /// How many events were recorded.
+    #[schema(examples(2310))]
+    event_count: u64,
+    /// When it began.
+    started_at: Instant,
+    /// When it ended.
+    ended_at: Instant,
+}
