@@ -1,15 +1,16 @@
 //! The bodies that requests may have, as the API document describes them. What reads them is in `zenovay-ingest`; a test
 //! compares the bounds given here with those that hold.
 
-use std::collections::BTreeMap;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::{Error, FromRequest, HttpRequest, web};
 use serde::Serialize;
-use serde_json::{Value, json};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use zenovay_domain::{ErrorCode, Timestamp};
 
 use super::{Header, Operation, Parameter};
@@ -124,8 +125,7 @@ pub struct HitBody {
     event_name: Option<String>,
     /// Properties: strings, numbers, true or false. Of a revenue event, `value` and `currency` are the amount and
     /// `order_id` is the order.
-    #[schema(value_type = Option<Object>, examples(json!({ "plan": "pro" })))]
-    event_data: Option<BTreeMap<String, Value>>,
+    event_data: Option<Properties>,
     /// Recognises a visitor again; not used for cookieless websites.
     #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
     visitor_id: Option<String>,
@@ -166,6 +166,23 @@ pub struct HitBody {
     /// The visitor opted out in the browser.
     opted_out: Option<bool>,
 }
+
+/// Members of any name: strings, numbers, true or false. Others are left out.
+#[derive(Debug)]
+pub struct Properties;
+
+impl PartialSchema for Properties {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("Members of any name: strings, numbers, true or false. Others are left out."))
+            .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+            .examples([json!({ "url": "https://example.com/", "plan": "pro" })])
+            .into()
+    }
+}
+
+impl ToSchema for Properties {}
 
 /// An instant: milliseconds since 1970, or RFC 3339.
 #[derive(Debug, ToSchema)]
@@ -271,8 +288,7 @@ pub struct BatchEvent {
     #[schema(min_length = 1, max_length = 255, examples("0190a1b2c3d44e5f"))]
     session_id: String,
     /// `url`, which a pageview needs, `referrer`, `title`, `name`, and properties.
-    #[schema(value_type = Option<Object>, examples(json!({ "url": "https://example.com/" })))]
-    props: Option<BTreeMap<String, Value>>,
+    props: Option<Properties>,
     /// The same key twice is stored once.
     #[schema(min_length = 1, max_length = 255, examples("import-1"))]
     idempotency_key: Option<String>,
