@@ -19,6 +19,7 @@ from zenovay_api_client.api.public import public_live
 from zenovay_api_client.api.replays import replays_sessions
 from zenovay_api_client.api.script import assets_start_page
 from zenovay_api_client.api.tracking import tracking_hit
+from zenovay_api_client.api.visitors import visitors_export
 from zenovay_api_client.api.websites import websites_list
 from zenovay_api_client.models.analytics_overview_range import AnalyticsOverviewRange
 from zenovay_api_client.models.batch_body import BatchBody
@@ -45,6 +46,10 @@ def websites() -> None:
 def analytics() -> None:
     answer = analytics_overview.sync_detailed(WEBSITE, client=with_key, range_=AnalyticsOverviewRange.VALUE_0)
     assert answer.status_code == HTTPStatus.OK, answer
+
+
+def visitors() -> None:
+    assert visitors_export.sync_detailed(WEBSITE, "visitor-nobody", client=with_key).status_code == HTTPStatus.OK
 
 
 def heatmaps() -> None:
@@ -98,6 +103,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "Account": account,
     "Websites": websites,
     "Analytics": analytics,
+    "Visitors": visitors,
     "Heatmaps": heatmaps,
     "Replays": replays,
     "Errors": errors,

@@ -44,6 +44,12 @@ const calls: Record<string, () => Promise<void>> = {
     expect(data !== undefined && data.data.summary.total_page_views > 0, "pageviews");
     expect(data?.data.daily_stats.every((day) => day.bounce_rate === null || day.bounce_rate <= 1) === true, "rates");
   },
+  async Visitors() {
+    const { data } = await client.GET("/api/external/v1/websites/{website_id}/visitors/{visitor}/export", {
+      params: { path: { ...path, visitor: "visitor-nobody" } },
+    });
+    expect(data?.data.sessions.length === 0 && data.data.user.website_id === website, "nothing of nobody");
+  },
   async Heatmaps() {
     const { data } = await client.GET("/api/external/v1/heatmaps/{website_id}/pages", { params: { path } });
     expect(data?.data.pages.length === 0, "no heatmaps");
