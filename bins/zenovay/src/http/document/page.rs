@@ -299,7 +299,8 @@ impl<'a> Reference<'a> {
             ("const", "always"),
         ] {
             let value = &schema[name];
-            if !value.is_null() && !(name == "minimum" && schema["type"] == "integer" && *value == 0) {
+            let goes_without_saying = name == "minimum" && schema["type"] == "integer" && *value == 0;
+            if !value.is_null() && !goes_without_saying {
                 let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let (before, after) = word.split_once(' ').unwrap_or((word, ""));
                 let after = if after == "characters" || after == "items" { format!(" {after}") } else { String::new() };
