@@ -8,7 +8,6 @@ use zenovay_domain::{
 use zenovay_query::{Budget, QueryError};
 
 use crate::head::SiteHead;
-use crate::rows::kinds_of;
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values};
 use crate::state::State;
 use crate::view::{damaged, ranges_in};
@@ -99,7 +98,7 @@ fn read_group(
         Ok(places.iter().map(|&place| numbers[codes[place] as usize]).collect())
     };
     let times = segment.read_at(group, rows.clone()).map_err(damaged)?;
-    let kinds = kinds_of(segment, &read(ColumnId::Kind)?).map_err(damaged)?;
+    let kinds = segment.read_kinds(group, rows.clone()).map_err(damaged)?;
     let Coded { codes: sessions, values: Values::Ids(session_ids) } = read(ColumnId::Session)? else {
         return Err(damaged(segment.error("ids are not numbers")));
     };

@@ -2,33 +2,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, LazyLock};
 
-/// Hashes 64-bit ids, which are keyed hashes already: nobody outside can choose them to collide. One multiplication
-/// spreads the small numbers that tests use.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
+use foldhash::fast::RandomState;
 
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        let mixed = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-}
-
-pub(crate) type IdMap<V> = HashMap<u64, V, BuildHasherDefault<IdHasher>>;
-pub(crate) type IdSet = HashSet<u64, BuildHasherDefault<IdHasher>>;
+pub(crate) type IdMap<V> = HashMap<u64, V, RandomState>;
+pub(crate) type IdSet = HashSet<u64, RandomState>;
 
 /// 64-bit ids by code, in order of their first appearance.
 #[derive(Default)]
@@ -39,7 +18,7 @@ pub(crate) struct IdInterner {
 
 impl IdInterner {
     pub(crate) fn with_capacity(ids: usize) -> Self {
-        Self { map: IdMap::with_capacity_and_hasher(ids, BuildHasherDefault::default()), ids: Vec::with_capacity(ids) }
+        Self { map: IdMap::with_capacity_and_hasher(ids, RandomState::default()), ids: Vec::with_capacity(ids) }
     }
 
     pub(crate) fn code(&mut self, id: u64) -> u32 {
@@ -59,7 +38,7 @@ impl IdInterner {
     }
 }
 
-/// Texts by code, in order of their first appearance; the empty text is code 0. Texts come from strangers, so the map
+/// Strings by code, in order of their first appearance; the empty string is code 0. Strings come from strangers, so the map
 /// keeps the standard library's keyed hash.
 pub(crate) struct TextInterner {
     map: HashMap<Arc<str>, u32>,
@@ -95,7 +74,7 @@ impl TextInterner {
         code
     }
 
-    /// The bytes of all texts.
+    /// The bytes of all strings.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

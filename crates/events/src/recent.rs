@@ -6,7 +6,6 @@ use zenovay_domain::{Dimension, EventFlags, EventKind, SESSION_MAX_MS, SessionId
 
 use crate::RecentSession;
 use crate::head::SiteHead;
-use crate::rows::kinds_of;
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values};
 use crate::state::State;
 
@@ -116,7 +115,7 @@ fn read_group(
         start += old;
     }
     let rows = start..end;
-    let kinds = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
+    let kinds = segment.read_kinds(group, rows.clone())?;
     let visitors = segment.read(group, ColumnId::Visitor, rows.clone())?;
     let ids = segment.read(group, ColumnId::Session, rows.clone())?;
     let flags = segment.read(group, ColumnId::Flags, rows.clone())?;

@@ -1,11 +1,7 @@
 //! Rows as they stand in a source, and the chunk they make.
 
-use std::ops::Range;
-
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Chunk, Column, EventRows, HeartbeatRows, session_parts};
-
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values};
 
 /// The columns that every query reads, in the order of the source, heartbeats among them.
 #[derive(Default)]
@@ -25,7 +21,7 @@ pub(crate) struct Ids {
 }
 
 /// A chunk, and where its rows come from.
-pub(crate) struct Rows {
+pub(crate) struct LoadedChunk {
     pub(crate) chunk: Chunk,
     /// The rows of the source that are events, in the order of the chunk; `None` when that is all rows as they stand.
     pub(crate) events: Option<Vec<u32>>,
@@ -38,26 +34,8 @@ pub(crate) struct Rows {
 }
 
 impl BaseRows {
-    /// Reads `rows` of a row group.
-    pub(crate) fn read(segment: &Segment, group: u32, rows: Range<usize>) -> Result<(Self, Ids), SegmentError> {
-        let at = segment.read_at(group, rows.clone())?;
-        let kind = kinds_of(segment, &segment.read(group, ColumnId::Kind, rows.clone())?)?;
-        let ids = |column| match segment.read(group, column, rows.clone())? {
-            Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
-            _ => Err(segment.error("ids are not numbers")),
-        };
-        let (visitor, visitors) = ids(ColumnId::Visitor)?;
-        let (session, sessions) = ids(ColumnId::Session)?;
-        let engagement = segment.read(group, ColumnId::EngagementMs, rows)?;
-        let Values::Numbers(numbers) = &engagement.values else {
-            return Err(segment.error("column `engagement_ms` has no numbers"));
-        };
-        let engagement_ms = look_up(&engagement.codes, numbers);
-        Ok((Self { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))
-    }
-
     /// The chunk of those of these rows, which stand in any order, that are not before `since`.
-    pub(crate) fn into_rows(self, since: i64) -> Rows {
+    pub(crate) fn into_chunk(self, since: i64) -> LoadedChunk {
         const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
         let Self { at, kind, visitor, session, engagement_ms } = self;
         let is_sorted = at.is_sorted();
@@ -79,7 +57,7 @@ impl BaseRows {
                 sessions,
                 ..Chunk::default()
             };
-            return Rows { chunk, events: None, min_at, max_at, is_cut };
+            return LoadedChunk { chunk, events: None, min_at, max_at, is_cut };
         }
         let (mut events, beats): (Vec<u32>, Vec<u32>) = (0..at.len() as u32)
             .filter(|&row| at[row as usize] >= since)
@@ -116,43 +94,21 @@ impl BaseRows {
             sessions,
             ..Chunk::default()
         };
-        Rows { chunk, events: Some(events), min_at, max_at, is_cut }
+        LoadedChunk { chunk, events: Some(events), min_at, max_at, is_cut }
     }
 }
 
-impl Rows {
-    /// Adds the codes of a text column, in the order of the source.
+impl LoadedChunk {
+    /// Adds the codes of a column of strings, in the order of the source.
     pub(crate) fn set_column(&mut self, dimension: Dimension, codes: &[u32]) {
         self.chunk.columns[dimension as usize] = Some(events_of(self.events.as_deref(), codes));
     }
 }
 
-/// Of the `codes` of a source those of `events`, see [`Rows::events`].
+/// Of the `codes` of a source those of `events`, see [`LoadedChunk::events`].
 pub(crate) fn events_of(events: Option<&[u32]>, codes: &[u32]) -> Column {
     match events {
         None => codes.into(),
         Some(events) => events.iter().map(|&row| codes[row as usize]).collect(),
-    }
-}
-
-/// The kinds of rows whose codes stand for names of kinds.
-pub(crate) fn kinds_of(segment: &Segment, coded: &Coded) -> Result<Vec<u8>, SegmentError> {
-    let Values::Texts(names) = &coded.values else { return Err(segment.error("column `event_type` has no names")) };
-    let kinds: Vec<u8> = (0..names.len() as u32)
-        .map(|code| {
-            let name = names.get(code);
-            let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
-            kind.map(|&kind| kind as u8).ok_or_else(|| segment.error(format_args!("unknown event type {name:?}")))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(look_up(&coded.codes, &kinds))
-}
-
-/// The values of `codes`.
-fn look_up<T: Copy>(codes: &[u32], values: &[T]) -> Vec<T> {
-    // Many row groups have pageviews only, and no engagement.
-    match values {
-        [value] => vec![*value; codes.len()],
-        _ => codes.iter().map(|&code| values[code as usize]).collect(),
     }
 }

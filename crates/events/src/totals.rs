@@ -10,7 +10,7 @@ use zenovay_query::{Answer, Budget, ColumnSet, Dictionary, Query, QueryError, co
 
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::intern::IdSet;
-use crate::rows::{BaseRows, Ids, Rows};
+use crate::rows::{BaseRows, Ids, LoadedChunk};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values};
 use crate::state::State;
 use crate::view::{damaged, ranges_in};
@@ -19,7 +19,7 @@ use crate::view::{damaged, ranges_in};
 const ROW_BYTES: usize = 96;
 
 /// Where the rows of a section are.
-enum Place<'a> {
+enum SectionSource<'a> {
     Group(&'a Segment, &'a SiteRange),
     /// Read already: what the head had when the query began, because what comes later must not meet sections that were
     /// joined without it; and what is not hidden of a row group of which some is.
@@ -31,71 +31,72 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
     let (time, columns) = (time_needed(query), columns_needed(query));
     let buckets = totals_buckets(query, budget)?;
     let hidden_before = state.hidden_before(website);
-    let mut places: Vec<(Place<'_>, Span)> = Vec::new();
+    let mut sources: Vec<(SectionSource<'_>, Span)> = Vec::new();
     for (segment, range) in ranges_in(state, website, time) {
         if range.min_at < hidden_before {
             check_memory(segment, range, columns, budget)?;
             let (section, span) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;
-            places.extend(near(section, span, time));
+            sources.extend(near(section, span, time));
         } else {
             let span = Span { min_at: range.min_at, max_at: range.max_at, rows: range.rows as usize };
-            places.push((Place::Group(segment, range), span));
+            sources.push((SectionSource::Group(segment, range), span));
         }
     }
     for generation in state.generations() {
-        places.extend(read_head(generation, website, time, columns, hidden_before, budget)?);
+        sources.extend(read_head(generation, website, time, columns, hidden_before, budget)?);
     }
     // A digest counts sessions that hidden rows may have a part of.
     let has_digest = |range: &SiteRange| range.min_at >= hidden_before.saturating_add(SESSION_MAX_MS);
-    let spans: Vec<Span> = places.iter().map(|(_, span)| *span).collect();
+    let spans: Vec<Span> = sources.iter().map(|(_, span)| *span).collect();
     // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
-    let is_lonely: Vec<bool> = (0..places.len())
-        .map(|number| match &places[number].0 {
-            Place::Group(_, range) => has_digest(range) && is_lonely(&places, number),
-            Place::Rows(_) => false,
+    let is_isolated: Vec<bool> = (0..sources.len())
+        .map(|number| match &sources[number].0 {
+            SectionSource::Group(_, range) => has_digest(range) && is_isolated(&sources, number),
+            SectionSource::Rows(_) => false,
         })
         .collect();
     let mut join = TotalsJoin::new(query, &buckets, &spans, budget)?;
-    let mut sections = Vec::with_capacity(places.len());
-    for (number, (place, _)) in places.into_iter().enumerate() {
-        let mut lonely = None;
+    let mut sections = Vec::with_capacity(sources.len());
+    for (number, (place, _)) in sources.into_iter().enumerate() {
+        let mut isolated = None;
         match &place {
-            Place::Rows(section) => join.add_sessions(number, &section.session_ids)?,
-            Place::Group(segment, range) => {
-                if is_lonely[number] {
-                    lonely = segment.read_digest(range.group).map_err(damaged)?;
+            SectionSource::Rows(section) => join.add_sessions(number, &section.session_ids)?,
+            SectionSource::Group(segment, range) => {
+                if is_isolated[number] {
+                    isolated = segment.read_digest(range.group).map_err(damaged)?;
                 }
-                let ids = match &lonely {
+                let ids = match &isolated {
                     Some(known) => open_ids(known),
                     None => segment.read_ids(range.group, ColumnId::Session).map_err(damaged)?,
                 };
                 join.add_sessions(number, &ids)?;
             }
         }
-        sections.push((place, lonely, join.is_whole(number)));
+        sections.push((place, isolated, join.is_whole(number)));
     }
 
     let mut totals = join.join()?;
-    for (number, (place, lonely, is_whole)) in sections.into_iter().enumerate() {
+    for (number, (place, isolated, is_whole)) in sections.into_iter().enumerate() {
         let split = totals.split(number).to_vec();
         match place {
-            Place::Rows(section) => totals.add_rows(number, &section, &split)?,
-            Place::Group(segment, range) => {
-                let split_codes = |section: &Section| match &lonely {
+            SectionSource::Rows(section) => totals.add_rows(number, &section, &split)?,
+            SectionSource::Group(segment, range) => {
+                let split_codes = |section: &Section| match &isolated {
                     Some(known) => codes_of(known, &split, section),
                     None => split.clone(),
                 };
-                let digest = match &lonely {
+                let digest = match &isolated {
                     _ if !is_whole || !has_digest(range) => None,
                     Some(known) => Some(known.clone()),
                     None => digest_of_all(segment, range.group, &split).map_err(damaged)?,
                 };
                 match digest {
-                    Some(StoredDigest { digest, silent }) => {
+                    Some(StoredDigest { digest, heartbeat_only }) => {
                         let ids = segment.read_ids(range.group, ColumnId::Visitor).map_err(damaged)?;
-                        let mut silent = silent.into_iter().peekable();
-                        let loud = (0..).zip(ids).filter(|(code, _)| silent.next_if_eq(code).is_none());
-                        totals.add_digest(number, &digest, loud.map(|(_, id)| id))?;
+                        let mut heartbeat_only = heartbeat_only.into_iter().peekable();
+                        let active_visitors =
+                            (0..).zip(ids).filter(|(code, _)| heartbeat_only.next_if_eq(code).is_none());
+                        totals.add_digest(number, &digest, active_visitors.map(|(_, id)| id))?;
                     }
                     None => {
                         check_memory(segment, range, columns, budget)?;
@@ -121,10 +122,10 @@ fn codes_of(known: &StoredDigest, split: &[u32], section: &Section) -> Vec<u32> 
 
 /// Whether no other source has rows near enough to be of a session in section `number`. Other row groups of the same
 /// segment do not count: the digest knows them.
-fn is_lonely(places: &[(Place<'_>, Span)], number: usize) -> bool {
-    let (Place::Group(segment, _), span) = &places[number] else { return false };
-    places.iter().all(|(place, other)| {
-        let is_same = matches!(place, Place::Group(other, _) if other.meta.id == segment.meta.id);
+fn is_isolated(sources: &[(SectionSource<'_>, Span)], number: usize) -> bool {
+    let (SectionSource::Group(segment, _), span) = &sources[number] else { return false };
+    sources.iter().all(|(place, other)| {
+        let is_same = matches!(place, SectionSource::Group(other, _) if other.meta.id == segment.meta.id);
         is_same
             || other.min_at > span.max_at.saturating_add(SESSION_MAX_MS)
             || other.max_at < span.min_at.saturating_sub(SESSION_MAX_MS)
@@ -156,8 +157,8 @@ fn read_group(
     since: i64,
 ) -> Result<(Section, Span), SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
-    let (base, Ids { visitors, sessions }) = BaseRows::read(segment, range.group, rows.clone())?;
-    let mut made = base.into_rows(since);
+    let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone())?;
+    let mut made = base.into_chunk(since);
     let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
     for dimension in columns.iter() {
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
@@ -181,14 +182,14 @@ fn read_group(
     Ok((Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions }, span))
 }
 
-fn span_of(made: &Rows) -> Span {
+fn span_of(made: &LoadedChunk) -> Span {
     Span { min_at: made.min_at, max_at: made.max_at, rows: made.chunk.at.len().max(made.chunk.sessions.len()) }
 }
 
 /// A section that was read, unless none of its rows is in `time`.
-fn near(section: Section, span: Span, time: TimeRange) -> Option<(Place<'static>, Span)> {
+fn near(section: Section, span: Span, time: TimeRange) -> Option<(SectionSource<'static>, Span)> {
     let is_near = span.rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
-    is_near.then(|| (Place::Rows(Box::new(section)), span))
+    is_near.then(|| (SectionSource::Rows(Box::new(section)), span))
 }
 
 /// The rows of `website` in a generation of the head that are not before `since`; `None` when they are not in `time`.
@@ -199,7 +200,7 @@ fn read_head(
     columns: ColumnSet,
     since: i64,
     budget: &Budget,
-) -> Result<Option<(Place<'static>, Span)>, QueryError> {
+) -> Result<Option<(SectionSource<'static>, Span)>, QueryError> {
     let Some(site) = generation.site(website) else { return Ok(None) };
     budget.check_memory(site.lock().len() * ROW_BYTES)?;
     let mut base = BaseRows::default();
@@ -229,7 +230,7 @@ fn read_head(
             break Ids { visitors: head.visitors.ids().to_vec(), sessions: head.sessions.ids().to_vec() };
         }
     };
-    let mut made = base.into_rows(since);
+    let mut made = base.into_chunk(since);
     codes.iter().for_each(|(dimension, codes)| made.set_column(*dimension, codes));
     let span = span_of(&made);
     let section = Section { chunk: made.chunk, dictionaries, visitor_ids: ids.visitors, session_ids: ids.sessions };
@@ -294,7 +295,7 @@ mod tests {
         open(dir).query(website(), query, &Budget::unlimited())
     }
 
-    /// Changes every byte of the only segment file at the places that `keep` does not hold.
+    /// Changes every byte of the only segment file at the sources that `keep` does not hold.
     fn damage_all_but(dir: &Path, keep: &[std::ops::Range<u64>]) {
         let path = std::fs::read_dir(dir.join("segments")).unwrap().next().unwrap().unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();

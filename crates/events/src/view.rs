@@ -18,7 +18,7 @@ use zenovay_query::{Budget, Chunk, CodeSet, ColumnSet, Dataset, Dictionary, List
 
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;
-use crate::rows::{BaseRows, Ids, Rows, events_of};
+use crate::rows::{BaseRows, Ids, LoadedChunk, events_of};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, ranges_of};
 use crate::state::State;
 
@@ -191,7 +191,7 @@ enum ChunkKey {
     Head { generation: u64, block: usize },
 }
 
-struct Loaded {
+struct CachedChunk {
     chunk: Arc<Chunk>,
     /// The rows of the source that are events, in the order of the chunk; `None` when that is all rows as they stand.
     events: Option<Vec<u32>>,
@@ -218,7 +218,7 @@ struct View {
     version: u64,
     /// What was hidden then: rows before this time, milliseconds.
     hidden_before: i64,
-    chunks: HashMap<ChunkKey, Loaded>,
+    chunks: HashMap<ChunkKey, CachedChunk>,
     heads: HashMap<u64, HeadCodes>,
     visitors: IdMap<u32>,
     visitor_ids: List<u64>,
@@ -334,7 +334,7 @@ impl View {
         self.drop_chunks(|_, loaded| loaded.used == used);
     }
 
-    fn drop_chunks(&mut self, keep: impl Fn(&ChunkKey, &Loaded) -> bool) {
+    fn drop_chunks(&mut self, keep: impl Fn(&ChunkKey, &CachedChunk) -> bool) {
         let dropped: Vec<ChunkKey> =
             self.chunks.iter().filter(|(key, loaded)| !keep(key, loaded)).map(|(key, _)| *key).collect();
         for key in dropped {
@@ -356,7 +356,7 @@ impl View {
         }
     }
 
-    fn insert(&mut self, key: ChunkKey, loaded: Loaded) {
+    fn insert(&mut self, key: ChunkKey, loaded: CachedChunk) {
         // Counted before those of the chunk that it replaces are taken out: most sessions of both are the same, and stay what
         // they are, so that the set need not change, which is a copy when a query holds it.
         self.count_parts(&loaded.chunk.sessions, 1);
@@ -379,7 +379,7 @@ impl View {
         if !self.chunks.contains_key(&key) {
             let base = self.read_base(segment, range.group, rows.clone()).map_err(damaged)?;
             budget.check()?;
-            self.insert(key, Loaded::new(base.into_rows(self.hidden_before), range.rows as usize));
+            self.insert(key, CachedChunk::new(base.into_chunk(self.hidden_before), range.rows as usize));
         }
         for dimension in columns.iter() {
             let Some(loaded) = self.chunks.get(&key) else { break };
@@ -404,7 +404,7 @@ impl View {
     }
 
     fn read_base(&mut self, segment: &Segment, group: u32, rows: Range<usize>) -> Result<BaseRows, SegmentError> {
-        let (mut base, Ids { visitors, sessions }) = BaseRows::read(segment, group, rows)?;
+        let (mut base, Ids { visitors, sessions }) = segment.read_base(group, rows)?;
         rename_ids(&mut base.visitor, &visitors, &mut self.visitors, &mut self.visitor_ids);
         rename_ids(&mut base.session, &sessions, &mut self.sessions, &mut self.session_ids);
         Ok(base)
@@ -468,7 +468,7 @@ impl View {
             if let Some(mut base) = base {
                 rename(&mut base.visitor, &codes.visitors);
                 rename(&mut base.session, &codes.sessions);
-                self.insert(key, Loaded::new(base.into_rows(self.hidden_before), rows.len()));
+                self.insert(key, CachedChunk::new(base.into_chunk(self.hidden_before), rows.len()));
             }
             for (dimension, mut column, new_texts) in texts {
                 let names = &mut codes.texts[dimension as usize];
@@ -517,7 +517,7 @@ impl View {
 
     /// About what the view takes; 0 when it holds no rows.
     fn bytes(&self) -> usize {
-        let chunks: usize = self.chunks.values().map(Loaded::bytes).sum();
+        let chunks: usize = self.chunks.values().map(CachedChunk::bytes).sum();
         if chunks == 0 {
             return 0;
         }
@@ -546,9 +546,9 @@ impl Allowance<'_> {
     }
 }
 
-impl Loaded {
-    fn new(made: Rows, rows: usize) -> Self {
-        let Rows { chunk, events, min_at, max_at, is_cut } = made;
+impl CachedChunk {
+    fn new(made: LoadedChunk, rows: usize) -> Self {
+        let LoadedChunk { chunk, events, min_at, max_at, is_cut } = made;
         Self { chunk: Arc::new(chunk), events, rows, min_at, max_at, is_cut, used: 0 }
     }
 

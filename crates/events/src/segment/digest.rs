@@ -43,7 +43,7 @@ pub(crate) struct DigestMeta {
 pub(crate) struct StoredDigest {
     pub(crate) digest: Digest,
     /// Codes in the visitors' dictionary of those without an event, ascending.
-    pub(crate) silent: Vec<u32>,
+    pub(crate) heartbeat_only: Vec<u32>,
 }
 
 /// What digests begin with that tell their version in the next byte. Those of version 1 do not: they begin with a number, which
@@ -62,7 +62,7 @@ struct Encoded {
     bounces: u64,
     duration_ms: u64,
     value_score: u64,
-    silent: Vec<u32>,
+    heartbeat_only: Vec<u32>,
     open: Vec<EncodedShare>,
 }
 
@@ -86,7 +86,7 @@ impl StoredDigest {
             bounces: metrics.bounces,
             duration_ms: metrics.duration_ms,
             value_score: metrics.value_score,
-            silent: self.silent.clone(),
+            heartbeat_only: self.heartbeat_only.clone(),
             open: self.digest.open.iter().map(share).collect(),
         };
         postcard::to_extend(&encoded, bytes)
@@ -122,7 +122,7 @@ impl StoredDigest {
             value_score: encoded.value_score,
         };
         let open = encoded.open.into_iter().map(share).collect();
-        Ok(Some(Self { digest: Digest { metrics, open }, silent: encoded.silent }))
+        Ok(Some(Self { digest: Digest { metrics, open }, heartbeat_only: encoded.heartbeat_only }))
     }
 }
 
@@ -143,7 +143,7 @@ struct Pending {
     hashes: DictionaryHashes,
     max_at: i64,
     visitors: u64,
-    silent: Vec<u32>,
+    heartbeat_only: Vec<u32>,
     sessions: Vec<SessionShare>,
 }
 
@@ -172,11 +172,11 @@ impl Digester {
         if self.is_given_up {
             return Vec::new();
         }
-        let rows = rows.into_rows(i64::MIN);
+        let rows = rows.into_chunk(i64::MIN);
         let ready = self.take_ready(Some(rows.min_at));
         let mut has_event = vec![false; ids.visitors.len()];
         rows.chunk.visitor.iter().for_each(|&visitor| has_event[visitor as usize] = true);
-        let silent: Vec<u32> =
+        let heartbeat_only: Vec<u32> =
             (0..).zip(&has_event).filter(|(_, has_event)| !**has_event).map(|(code, _)| code).collect();
         let sessions: Vec<SessionShare> =
             rows.chunk.sessions.iter().map(|part| SessionShare::new(part, &ids.sessions)).collect();
@@ -195,8 +195,8 @@ impl Digester {
                 }
             }
         }
-        let visitors = (ids.visitors.len() - silent.len()) as u64;
-        self.pending.push_back(Pending { group, hashes, max_at: rows.max_at, visitors, silent, sessions });
+        let visitors = (ids.visitors.len() - heartbeat_only.len()) as u64;
+        self.pending.push_back(Pending { group, hashes, max_at: rows.max_at, visitors, heartbeat_only, sessions });
         ready
     }
 
@@ -219,7 +219,7 @@ impl Digester {
                     self.sessions.remove(&share.session);
                 }
             }
-            let digest = StoredDigest { digest, silent: pending.silent };
+            let digest = StoredDigest { digest, heartbeat_only: pending.heartbeat_only };
             ready.push(Ready { group: pending.group, hashes: pending.hashes, digest });
         }
         ready
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(rest.iter().map(open).collect::<Vec<_>>(), [vec![4, 7], vec![7]]);
         let digest = &rest[0].digest;
         assert_eq!((digest.digest.metrics.events, digest.digest.metrics.sessions), (4, 2));
-        assert_eq!((digest.digest.metrics.visitors, &digest.silent[..]), (1, &[0][..]));
+        assert_eq!((digest.digest.metrics.visitors, &digest.heartbeat_only[..]), (1, &[0][..]));
         assert_eq!(StoredDigest::decode(&digest.encode().unwrap()), Ok(Some(digest.clone())));
     }
 
@@ -289,7 +289,7 @@ mod tests {
             duration_ms: 5,
             value_score: 6,
         };
-        let digest = StoredDigest { digest: Digest { metrics, open: vec![share] }, silent: vec![7] };
+        let digest = StoredDigest { digest: Digest { metrics, open: vec![share] }, heartbeat_only: vec![7] };
         let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let last_max = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let first: Vec<u8> =

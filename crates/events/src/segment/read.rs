@@ -10,11 +10,13 @@ use parquet::column::reader::{get_column_reader, get_typed_column_reader};
 use parquet::data_type::Int64Type;
 use parquet::schema::types::ColumnDescPtr;
 use xxhash_rust::xxh3::xxh3_64;
+use zenovay_domain::EventKind;
 
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
 use super::{ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, Tail, hybrid};
 use crate::intern::empty_string;
+use crate::rows::{BaseRows, Ids};
 
 /// The codes of some rows, and what they stand for.
 #[derive(Debug, Clone)]
@@ -149,6 +151,39 @@ impl Segment {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(Coded::absent(column, rows.len())) };
         let pages = self.pages(column, chunk)?;
         coded(pages, column, rows, self.group_rows(group)).map_err(|what| self.damaged(group, column, &what))
+    }
+
+    /// The columns of the rows `rows` of a row group that every query reads.
+    pub(crate) fn read_base(&self, group: u32, rows: Range<usize>) -> Result<(BaseRows, Ids), SegmentError> {
+        let at = self.read_at(group, rows.clone())?;
+        let kind = self.read_kinds(group, rows.clone())?;
+        let ids = |column| match self.read(group, column, rows.clone())? {
+            Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
+            _ => Err(self.error("ids are not numbers")),
+        };
+        let (visitor, visitors) = ids(ColumnId::Visitor)?;
+        let (session, sessions) = ids(ColumnId::Session)?;
+        let engagement = self.read(group, ColumnId::EngagementMs, rows)?;
+        let Values::Numbers(numbers) = &engagement.values else {
+            return Err(self.error("column `engagement_ms` has no numbers"));
+        };
+        let engagement_ms = look_up(&engagement.codes, numbers);
+        Ok((BaseRows { at, kind, visitor, session, engagement_ms }, Ids { visitors, sessions }))
+    }
+
+    /// The kinds of the rows `rows` of a row group.
+    pub(crate) fn read_kinds(&self, group: u32, rows: Range<usize>) -> Result<Vec<u8>, SegmentError> {
+        let Coded { codes, values: Values::Texts(names) } = self.read(group, ColumnId::Kind, rows)? else {
+            return Err(self.error("column `event_type` has no names"));
+        };
+        let kinds: Vec<u8> = (0..names.len() as u32)
+            .map(|code| {
+                let name = names.get(code);
+                let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
+                kind.map(|&kind| kind as u8).ok_or_else(|| self.error(format_args!("unknown event type {name:?}")))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(look_up(&codes, &kinds))
     }
 
     /// The codes of all rows of a row group in a column of strings. Every code has a string.
@@ -402,5 +437,14 @@ pub(crate) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option
         }
         // Never read back: the catalog knows whose rows are whose.
         ColumnId::Website | ColumnId::At => None,
+    }
+}
+
+/// The values of `codes`.
+fn look_up<T: Copy>(codes: &[u32], values: &[T]) -> Vec<T> {
+    // Many row groups have pageviews only, and no engagement.
+    match values {
+        [value] => vec![*value; codes.len()],
+        _ => codes.iter().map(|&code| values[code as usize]).collect(),
     }
 }
