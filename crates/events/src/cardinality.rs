@@ -245,7 +245,7 @@ fn read_segment(
     day: i64,
     add: &mut impl FnMut(Dimension, &str),
 ) -> Result<(), SegmentError> {
-    /// A dictionary of nothing but the empty text.
+    /// A dictionary of nothing but the empty string.
     const EMPTY_BYTES: usize = 4;
     let at = segment.read_at(range.group, range.start as usize..(range.start + range.rows) as usize)?;
     let first = range.start as usize + at.partition_point(|at| at.div_euclid(DAY_MS) < day);

@@ -43,7 +43,7 @@ const MAX_ROWS_BYTES: usize = 1 << 30;
 /// No zstd grows more: a block has at least 4 bytes and stands for at most 128 KB. A damaged length reserves no memory.
 const ZSTD_GROWTH_MAX: usize = 32_768;
 
-/// No row has more bytes beside its texts, their dimensions and lengths.
+/// No row has more bytes beside its strings, their dimensions and lengths.
 const ROW_BYTES: usize = 64;
 
 /// What the log keeps, by kinds that share its queue and its commits.

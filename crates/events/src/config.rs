@@ -26,7 +26,7 @@ pub struct EmbeddedConfig {
     pub group_bytes: usize,
     /// The head is sealed into a segment when it has this many rows. Default 131,072, the largest row group.
     pub seal_rows: u64,
-    /// The head is sealed when its rows and their texts take this many bytes, about. Default 20 MiB.
+    /// The head is sealed when its rows and their strings take this many bytes, about. Default 20 MiB.
     pub seal_bytes: u64,
     /// The head is sealed when its oldest row arrived this many milliseconds ago. Default one hour.
     pub seal_age_ms: i64,

@@ -79,7 +79,7 @@ pub fn website(number: u8) -> WebsiteId {
     WebsiteId::from_random_bytes([number; 16])
 }
 
-/// An event with texts.
+/// An event with strings.
 pub fn event(kind: EventKind, at_ms: i64, visitor: u64, session: u64, texts: &[(Dimension, &str)]) -> Event {
     let mut event = Event::new(kind, Timestamp::from_millis(at_ms), VisitorId(visitor), SessionId(session));
     for &(dimension, text) in texts {
@@ -665,7 +665,7 @@ pub fn recent_sessions_continue(harness: &impl Harness) {
     });
 }
 
-/// As older versions stored them. Sabotage: read texts as they stand in the file.
+/// As older versions stored them. Sabotage: read strings as they stand in the file.
 #[doc(hidden)]
 pub fn two_spellings_of_a_path_are_one_row(harness: &impl Harness) {
     let store = harness.open();

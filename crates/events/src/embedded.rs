@@ -47,7 +47,7 @@ impl EmbeddedStore {
     ///
     /// # Errors
     /// When the directory is in use, cannot be used, is damaged or of a newer format, or when its log and its segment
-    /// files do not belong together. Damaged segments are no reason, see [`EventStore::damages`].
+    /// files do not belong together. Damaged segments are not a reason, see [`EventStore::damages`].
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let Opened { log, named, next_segment, ledger } = Log::open(&config.dir, Purpose::Serve)?;
         let segments_dir = catalog::segments_dir(&config.dir);

@@ -154,7 +154,7 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// Forty events of one website and one of another: some texts, a heartbeat, sessions over several row groups.
+/// Forty events of one website and one of another: some strings, a heartbeat, sessions over several row groups.
 fn events() -> Vec<NewEvent> {
     let kinds = [EventKind::Pageview, EventKind::Custom, EventKind::Heartbeat];
     let event = |number: u64| {

@@ -20,7 +20,7 @@ const SITE_BYTES: usize = 4_096;
 /// A website with so many rows gets columns of the same length in the next generation at once: growing them copies them
 /// over and over, and every time the kernel clears pages that the last copy gave back.
 const LARGE_ROWS: usize = 4_096;
-/// What a new text takes beside its bytes, about.
+/// What a new string takes beside its bytes, about.
 const TEXT_BYTES: usize = 96;
 
 /// The rows of the log between two seals. One generation is active, the others wait to become segments.
@@ -63,7 +63,7 @@ impl Generation {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Bytes that the rows and their texts take, about.
+    /// Bytes that the rows and their strings take, about.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -11,7 +11,7 @@
 //!    parts, what an erasure left before what was there. Batches of the log that are in a file that is taken are left out.
 //!    A file of whose batches everything was erased is not taken. One that is taken although a newer one, from which
 //!    something may have been erased, was there is reported as older.
-//! 4. Files of format 2 that the catalog does not know say nothing of themselves, and are not taken.
+//! 4. Files of version 2 that the catalog does not know say nothing of themselves, and are not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -211,7 +211,7 @@ impl Old {
         connection.query_row("SELECT value FROM meta WHERE name = ?1", [name], |row| row.get(0)).ok()
     }
 
-    /// The rows of a table from both ends up to what cannot be read. A table that there is not has none: format 2 has fewer.
+    /// The rows of a table from both ends up to what cannot be read. A table that is missing has none: format 2 has fewer.
     fn rows<T: FromSql>(&mut self, connection: &Connection, table: &str, key: &str, value: &str) -> BTreeMap<u64, T> {
         let mut found = BTreeMap::new();
         for order in ["ASC", "DESC"] {

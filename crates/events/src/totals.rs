@@ -164,7 +164,7 @@ fn read_group(
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
         let mut dictionary = vec![Arc::from("")];
-        // In a dataset the empty text is the first; in a file it is where it was met first.
+        // In a dataset the empty string is the first; in a file it is where it was met first.
         let names: Vec<u32> = (0..texts.len() as u32)
             .map(|code| match texts.get(code) {
                 "" => 0,

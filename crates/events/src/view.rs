@@ -1,6 +1,6 @@
 //! Views: what queries of one website have decoded so far, as the dense codes that the kernels want.
 //!
-//! A view maps the visitors, sessions and texts of its website to codes that are the same in every chunk, and keeps the
+//! A view maps the visitors, sessions and strings of its website to codes that are the same in every chunk, and keeps the
 //! chunks it has decoded: columns of row groups of segments, and blocks of the head. A query takes the lock of its
 //! website's view only to bring it up to date, which costs microseconds when nothing is new, and then works on shared
 //! copies: it blocks no other query while it runs, and appends never. All views together keep to a budget of bytes.
@@ -106,7 +106,7 @@ impl Views {
         Self { entries: Mutex::default(), max_bytes, clock: AtomicU64::new(0) }
     }
 
-    /// The rows of `website` in `time` with the texts of `columns`, of the state that `state` gives when the view is
+    /// The rows of `website` in `time` with the strings of `columns`, of the state that `state` gives when the view is
     /// locked.
     pub(crate) fn prepare(
         &self,
@@ -310,7 +310,7 @@ impl View {
         })
     }
 
-    /// Drops chunks whose segment or generation is no more, and those of which other rows are hidden now.
+    /// Drops chunks whose segment or generation is gone, and those of which other rows are hidden now.
     fn drop_stale(&mut self, state: &State, website: WebsiteId) {
         if self.version == state.version {
             return;
@@ -494,7 +494,7 @@ impl View {
         codes
     }
 
-    /// The code of a text, which is kept when it has none. One that the head has is shared with it.
+    /// The code of a string, which is kept when it has none. One that the head has is shared with it.
     fn text_code(&mut self, dimension: Dimension, text: impl AsRef<str> + Into<Arc<str>>) -> u32 {
         if text.as_ref().is_empty() {
             return 0;
@@ -530,17 +530,17 @@ struct Allowance<'a> {
     budget: &'a Budget,
     /// What its rows take.
     row_bytes: usize,
-    /// What the texts of the view took before it: those are the cache's.
+    /// What the strings of the view took before it: those are the cache's.
     text_bytes: usize,
 }
 
 impl Allowance<'_> {
-    /// What the query took so far: its rows, and the texts that `view` did not have before it.
+    /// What the query took so far: its rows, and the strings that `view` did not have before it.
     fn taken(&self, view: &View) -> usize {
         self.row_bytes + (view.text_bytes - self.text_bytes)
     }
 
-    /// Called before texts of up to `bytes` are loaded.
+    /// Called before strings of up to `bytes` are loaded.
     fn check(&self, view: &View, bytes: usize) -> Result<(), QueryError> {
         self.budget.check_memory(self.taken(view).saturating_add(bytes))
     }

@@ -93,7 +93,7 @@ fn a_query_in_the_middle_of_its_kernel_holds_up_nobody() {
     assert_eq!(held.join().unwrap(), 4);
 }
 
-/// A website with thousands of ids and texts gets new rows while a query holds it: the next query shares with the held one
+/// A website with thousands of ids and strings gets new rows while a query holds it: the next query shares with the held one
 /// all but the last blocks. Sabotage: copy the lists instead of growing them, or count the sessions of a chunk in after those
 /// of the chunk it replaces are out.
 #[test]

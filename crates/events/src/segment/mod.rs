@@ -340,7 +340,7 @@ pub(crate) fn websites_of<'a>(sites: impl IntoIterator<Item = &'a SiteRange>) ->
 /// The error number of a disk that cannot read.
 const EIO: i32 = 5;
 
-/// Why a segment could not be read. The text names the file, for the log.
+/// Why a segment could not be read. The message names the file, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("segment {segment:016x}: {what}")]
 pub(crate) struct SegmentError {

@@ -25,10 +25,10 @@ pub(crate) trait Source {
     /// The codes of all rows of `group`.
     fn read(&self, group: u32, column: ColumnId) -> Result<Coded, SegmentError>;
 
-    /// The codes of all rows of `group` in a column of texts, its dictionary not unpacked.
+    /// The codes of all rows of `group` in a column of strings, its dictionary not unpacked.
     fn read_texts(&self, group: u32, column: ColumnId) -> Result<TextColumn, SegmentError>;
 
-    /// What the different texts of `column` in `group` take, at most, each with four bytes for its length.
+    /// What the different strings of `column` in `group` take, at most, each with four bytes for its length.
     fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError>;
 }
 

@@ -304,7 +304,7 @@ impl<'a> Groups<'a> {
         Ok(())
     }
 
-    /// Writes the gathered rows as a row group, as several when their texts are long.
+    /// Writes the gathered rows as a row group, as several when their strings are long.
     fn flush(&mut self) -> Result<(), WriteError> {
         let pending = std::mem::take(&mut self.pending);
         if pending.rows.is_empty() {
@@ -502,7 +502,7 @@ impl Base {
 }
 
 /// Reads the column of one part after the other: what is held beside the new row group is one part's codes, and of its
-/// texts one at a time.
+/// strings one at a time.
 fn gather(sources: &[&dyn Source], rows: &GroupRows, column: ColumnId) -> Result<Gathered, WriteError> {
     let mut dictionary = Dictionary::default();
     let mut codes = vec![0; rows.count];
@@ -543,13 +543,13 @@ fn gather(sources: &[&dyn Source], rows: &GroupRows, column: ColumnId) -> Result
     Ok(dictionary.in_order_of(codes))
 }
 
-/// Where row groups must end within `pending`, so that the different texts of no column take more than `limit` bytes in
+/// Where row groups must end within `pending`, so that the different strings of no column take more than `limit` bytes in
 /// one of them. Ends with the number of rows.
 fn ends_by_bytes(sources: &[&dyn Source], pending: &Pending, limit: usize) -> Result<Vec<usize>, WriteError> {
     let mut ends = vec![pending.rows.len()];
     for &dimension in Dimension::ALL {
         let column = ColumnId::Dimension(dimension);
-        // What all texts of the parts take is known without reading them, and is nearly always little.
+        // What all strings of the parts take is known without reading them, and is nearly always little.
         let mut bytes = 0;
         for &(source, group) in &pending.parts {
             bytes += sources[source].text_bytes(group, column)?;
@@ -569,7 +569,7 @@ fn ends_of_column(
     limit: usize,
     ends: &[usize],
 ) -> Result<Vec<usize>, WriteError> {
-    // Of each part the codes, and of each code the hash and the bytes of its text.
+    // Of each part the codes, and of each code the hash and the bytes of its string.
     let mut parts = Vec::with_capacity(pending.parts.len());
     for &(source, group) in &pending.parts {
         let texts = sources[source].read_texts(group, column)?;
@@ -600,7 +600,7 @@ fn ends_of_column(
 #[derive(Default)]
 struct Dictionary {
     ids: IdMap<u32>,
-    /// By the hash of the text.
+    /// By the hash of the string.
     texts: IdMap<u32>,
     /// Texts whose hash another has.
     others: HashMap<Box<str>, u32>,
@@ -645,7 +645,7 @@ impl Dictionary {
         known
     }
 
-    /// The bytes of a text.
+    /// The bytes of a string.
     fn bytes_of(&self, code: u32) -> &[u8] {
         &self.plain[self.range(code)][4..]
     }
