@@ -10,10 +10,10 @@ use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
 use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
 
-use crate::config::Config;
+use crate::config::{Config, ResetFormat};
 use crate::http::body::Bodies;
 use crate::http::connection::Connections;
-use crate::http::key_headers::ResetFormat;
+
 use crate::http::queries::QueryPool;
 use crate::http::shell::Shell;
 use crate::telemetry::Metrics;

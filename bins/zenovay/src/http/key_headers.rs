@@ -3,15 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use zenovay_domain::Timestamp;
 
-/// How `X-RateLimit-Reset` is written (SPEC C2-8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ResetFormat {
-    /// `2026-06-13T12:01:00.000Z`, the form of S4.
-    #[default]
-    Iso,
-    /// Seconds since 1970.
-    Unix,
-}
+use crate::config::ResetFormat;
 
 /// The state of a key's limits after one request was decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,90 @@
+//! The settings of the server and the command line: one table, from which the flags, the environment variables, the
+//! keys of `zenovay.toml` and the output of `zenovay config` are made.
+//!
+//! A value comes from the first of: the flag, the environment variable `ZENOVAY_<NAME>`, the configuration file, the
+//! default. The file is the one that `--config` or `ZENOVAY_CONFIG` names, otherwise `zenovay.toml` in the working
+//! directory when there is one. Relative paths are relative to the working directory, wherever they are written.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `settings.rs` | the table: name, type, default and help of every setting |
+//! | `values.rs` | the types: what a value may be, and what is said when it may not |
+//! | `source.rs` | the layers, and what is said of a name that is not a setting |
+//! | `plans.rs` | the numbers of the plans |
+//! | `error.rs` | the errors, and where an effective value comes from |
+//!
+//! figment also has layers, and knows which of them a value came from. It would replace `Source::take`, some twenty
+//! lines. The table stays beside it, because flags, help and documentation are made from it; so do the look for misspelt
+//! variables and keys, which it accepts in silence, and the rules of the types, because what serde says of a wrong value
+//! (`invalid type: found string "300", expected u64`) is not what an operator should have to read.
+
+mod error;
+mod plans;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use self::error::{ConfigError, Effective, Origin};
+use self::plans::plan_number_names;
+pub use self::settings::{CommonFlags, Config, ServerFlags};
+use self::source::{Source, read_table};
+pub use self::values::{DatabaseUrl, LogFormat, Number, ResetFormat};
+use crate::machine;
+
+/// The file that is read when it is present and no other is named.
+pub const DEFAULT_FILE: &str = "zenovay.toml";
+
+impl Config {
+    /// The effective settings, from flags, `environment` and the configuration file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has a key that is not a setting, or a value breaks the rules of its setting.
+    pub fn load(
+        common: &CommonFlags,
+        server: &ServerFlags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let file = common.config.clone().or_else(|| {
+            let default = PathBuf::from(DEFAULT_FILE);
+            default.exists().then_some(default)
+        });
+        let mut table = toml::Table::new();
+        if let Some(path) = &file {
+            table = read_table(path)?;
+        }
+        let environment = environment
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with("ZENOVAY_"))
+            .collect();
+        let settings = Self::defaults().into_iter().map(|(name, _)| name).collect();
+        let source =
+            Source { environment: &environment, file, table, settings, plan_numbers: plan_number_names() };
+        Self::build(source, common, server)
+    }
+
+    /// Every effective value and where it comes from, in the order of the documentation, plans last.
+    pub fn effective(&self) -> &[Effective] {
+        &self.effective
+    }
+
+    /// Memory that one query may take, in bytes.
+    pub fn query_memory_bytes(&self) -> usize {
+        self.query_memory_bytes.map_or_else(|| machine::memory_share(8, 1 << 30), Number::as_usize)
+    }
+
+    /// Memory of the cache between queries, in bytes.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache_bytes.map_or_else(|| machine::memory_share(8, 160 << 20), Number::as_usize)
+    }
+
+    /// The file of the metadata.
+    pub fn database_path(&self) -> PathBuf {
+        self.database_url.as_ref().map_or_else(|| self.data_dir.join("zenovay.db"), |url| url.path().to_owned())
+    }
+}

@@ -1,0 +1,111 @@
+//! The numbers of the plans, from `[plans.<name>]`.
+
+use serde_json::json;
+use zenovay_domain::{Plan, PlanLimits, PlanTable};
+
+use super::error::{ConfigError, Effective, Origin};
+use super::source::Source;
+
+/// The names of all numbers, such as `plans.pro.websites`.
+pub(super) fn plan_number_names() -> Vec<String> {
+    let names = |plan: Plan| PLAN_NUMBERS.iter().map(move |(number, _)| format!("plans.{plan}.{number}"));
+    Plan::ALL.into_iter().flat_map(names).collect()
+}
+
+/// The numbers of `[plans.<name>]` over the default table.
+pub(super) fn read_plans(source: &mut Source<'_>, effective: &mut Vec<Effective>) -> Result<PlanTable, ConfigError> {
+    let mut plans = PlanTable::default();
+    let mut tables = match source.table.remove("plans") {
+        None => toml::Table::new(),
+        Some(toml::Value::Table(tables)) => tables,
+        Some(_) => return Err(source.invalid("plans", "must be tables, such as [plans.pro]")),
+    };
+    for plan in Plan::ALL {
+        let mut overrides = match tables.remove(plan.as_str()) {
+            None => toml::Table::new(),
+            Some(toml::Value::Table(overrides)) => overrides,
+            Some(_) => return Err(source.invalid(&format!("plans.{plan}"), "must be a table")),
+        };
+        for (number, field) in PLAN_NUMBERS {
+            let name = format!("plans.{plan}.{number}");
+            let origin = match overrides.remove(*number) {
+                None => Origin::Default,
+                Some(value) => {
+                    let limit = read_limit(&value).map_err(|why| source.invalid(&name, why))?;
+                    field.set(plans.limits_mut(plan), limit).map_err(|why| source.invalid(&name, why))?;
+                    source.file_origin()
+                }
+            };
+            effective.push(Effective { name, value: field.get(plans.limits(plan)), origin });
+        }
+        if let Some(key) = overrides.keys().next() {
+            return Err(source.unknown(&format!("plans.{plan}.{key}")));
+        }
+    }
+    match tables.keys().next() {
+        Some(key) => Err(source.unknown(&format!("plans.{key}"))),
+        None => Ok(plans),
+    }
+}
+
+/// A number of a plan; `None` stands for `"unlimited"`.
+fn read_limit(value: &toml::Value) -> Result<Option<u64>, &'static str> {
+    match value {
+        toml::Value::Integer(number) => u64::try_from(*number).map(Some).map_err(|_| "must not be negative"),
+        toml::Value::String(text) if text == "unlimited" => Ok(None),
+        _ => Err("must be a whole number or \"unlimited\""),
+    }
+}
+
+/// One number of a plan: how to read and write it.
+enum PlanNumber {
+    PerMinute,
+    PerMonth,
+    Events,
+    Websites,
+    Members,
+    Retention,
+}
+
+const PLAN_NUMBERS: &[(&str, PlanNumber)] = &[
+    ("requests_per_minute", PlanNumber::PerMinute),
+    ("requests_per_month", PlanNumber::PerMonth),
+    ("events_per_month", PlanNumber::Events),
+    ("websites", PlanNumber::Websites),
+    ("members", PlanNumber::Members),
+    ("retention_days", PlanNumber::Retention),
+];
+
+impl PlanNumber {
+    fn set(&self, limits: &mut PlanLimits, limit: Option<u64>) -> Result<(), &'static str> {
+        const TOO_LARGE: &str = "is too large";
+        const NEEDED: &str = "must be a number";
+        let narrow = |limit: Option<u64>| limit.map(u32::try_from).transpose().map_err(|_| TOO_LARGE);
+        match self {
+            Self::PerMinute => limits.requests_per_minute = narrow(limit)?.ok_or(NEEDED)?,
+            Self::PerMonth => limits.requests_per_month = limit.ok_or(NEEDED)?,
+            Self::Events => limits.events_per_month = limit,
+            Self::Websites => limits.websites = narrow(limit)?,
+            Self::Members => limits.members = narrow(limit)?,
+            Self::Retention => {
+                if limit == Some(0) {
+                    return Err("must be at least 1");
+                }
+                limits.retention_days = narrow(limit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, limits: &PlanLimits) -> serde_json::Value {
+        let number = match self {
+            Self::PerMinute => Some(u64::from(limits.requests_per_minute)),
+            Self::PerMonth => Some(limits.requests_per_month),
+            Self::Events => limits.events_per_month,
+            Self::Websites => limits.websites.map(u64::from),
+            Self::Members => limits.members.map(u64::from),
+            Self::Retention => limits.retention_days.map(u64::from),
+        };
+        number.map_or_else(|| json!("unlimited"), |number| json!(number))
+    }
+}

@@ -1,0 +1,150 @@
+//! The table of all settings, from which everything else is made: one line a setting.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use ipnet::IpNet;
+use zenovay_domain::PlanTable;
+
+use super::error::{ConfigError, Effective};
+use super::plans::read_plans;
+use super::source::Source;
+use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
+
+macro_rules! settings {
+    (
+        common { $($(#[$common_doc:meta])* $common:ident: $common_type:ty = $common_default:expr, $common_value:literal;)* }
+        server { $($(#[$doc:meta])* $name:ident: $type:ty = $default:expr, $value:literal;)* }
+    ) => {
+        /// The effective settings.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $($(#[$common_doc])* pub $common: $common_type,)*
+            $($(#[$doc])* pub $name: $type,)*
+            /// The plans and their limits: the table of `zenovay_domain` with the numbers of `[plans.<name>]`.
+            pub plans: PlanTable,
+            /// The configuration file that was read.
+            pub file: Option<PathBuf>,
+            /// Environment variables that begin with `ZENOVAY_` and have no meaning here, by name.
+            pub unknown_variables: Vec<String>,
+            pub(super) effective: Vec<Effective>,
+        }
+
+        /// The flags that every command takes.
+        #[derive(Debug, Clone, Default, Args)]
+        pub struct CommonFlags {
+            /// The configuration file. Without it: zenovay.toml in the working directory, when there is one.
+            #[arg(long, global = true, value_name = "FILE", env = "ZENOVAY_CONFIG")]
+            pub config: Option<PathBuf>,
+            $($(#[$common_doc])* #[arg(long, global = true, value_name = $common_value)] pub $common: Option<String>,)*
+        }
+
+        /// The flags of the server.
+        #[derive(Debug, Clone, Default, Args)]
+        pub struct ServerFlags {
+            $($(#[$doc])* #[arg(long, value_name = $value)] pub $name: Option<String>,)*
+        }
+
+        impl ServerFlags {
+            /// Puts the flags of `other` beside these, which win.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name),)* }
+            }
+
+            /// Whether none was given.
+            pub fn is_empty(&self) -> bool {
+                true $(&& self.$name.is_none())*
+            }
+        }
+
+        impl Config {
+            /// Every setting, with its default as JSON; null where there is none.
+            pub fn defaults() -> Vec<(&'static str, serde_json::Value)> {
+                vec![
+                    $((stringify!($common), <$common_type>::to_json(&$common_default)),)*
+                    $((stringify!($name), <$type>::to_json(&$default)),)*
+                ]
+            }
+
+            pub(super) fn build(mut source: Source<'_>, common: &CommonFlags, server: &ServerFlags) -> Result<Self, ConfigError> {
+                let mut effective = Vec::new();
+                $(let $common: $common_type = source.take(stringify!($common), common.$common.as_deref(), || $common_default, &mut effective)?;)*
+                $(let $name: $type = source.take(stringify!($name), server.$name.as_deref(), || $default, &mut effective)?;)*
+                let plans = read_plans(&mut source, &mut effective)?;
+                source.nothing_left()?;
+                let unknown_variables = source.unknown_variables()?;
+                Ok(Self { $($common,)* $($name,)* plans, file: source.file, unknown_variables, effective })
+            }
+        }
+    };
+}
+
+/// One second to an hour.
+type Seconds = Number<1, 3_600>;
+/// 1 KiB to 1 TiB.
+type Bytes = Number<1_024, 0x100_0000_0000>;
+/// How many requests a limit allows.
+type Requests = Number<1, 1_000_000_000>;
+
+settings! {
+    common {
+        /// Directory for all stored data; created with mode 0700 if it does not exist [default: ./data]
+        data_dir: PathBuf = PathBuf::from("data"), "DIR";
+        /// Database of users, teams, websites and keys: sqlite://PATH [default: zenovay.db in the data directory]
+        database_url: Option<DatabaseUrl> = None, "URL";
+    }
+    server {
+        /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "ADDRESS:PORT";
+        /// URL under which browsers reach the server: for the script tag; with https, browsers are told to use HTTPS alone [default: the listening address]
+        public_url: Option<url::Url> = None, "URL";
+        /// Proxies whose X-Forwarded-For header is trusted: addresses and CIDR ranges, separated by commas [default: none]
+        trusted_proxies: Vec<IpNet> = Vec::new(), "CIDR,…";
+        /// A second address that serves /metrics alone. Without it, and without public_url and trusted_proxies, the main one answers it to this machine [default: none]
+        metrics_listen: Option<SocketAddr> = None, "ADDRESS:PORT";
+        /// A geo database in MaxMind's format; city and region are used when it has them [default: the embedded countries]
+        geo_database: Option<PathBuf> = None, "FILE";
+        /// Format of the log on stderr: text or json [default: text]
+        log_format: LogFormat = LogFormat::Text, "FORMAT";
+        /// Minimum severity to log: error, warn, info, debug or trace [default: info]
+        log_level: tracing::Level = tracing::Level::INFO, "LEVEL";
+        /// Format of the X-RateLimit-Reset header: iso or unix (seconds) [default: iso]
+        ratelimit_reset_format: ResetFormat = ResetFormat::Iso, "FORMAT";
+        /// Tracking requests per client address in 10 seconds [default: 60]
+        tracking_requests_per_10s: Requests = Number(60), "N";
+        /// Tracking requests per client address in an hour [default: 5000]
+        tracking_requests_per_hour: Requests = Number(5_000), "N";
+        /// Requests per client address and minute to the public endpoints, such as the live count [default: 30]
+        public_requests_per_minute: Requests = Number(30), "N";
+        /// Requests with an invalid key per client address and minute [default: 30]
+        auth_requests_per_minute: Requests = Number(30), "N";
+        /// Maximum size of a batch request body after decompression, in bytes [default: 4194304, 4 MiB]
+        batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
+        /// How long the head or the body of a request may take to arrive, in seconds [default: 10]
+        request_timeout_seconds: Seconds = Number(10), "SECONDS";
+        /// Time that a client may take nothing of its answer while something waits, in seconds [default: 30]
+        write_timeout_seconds: Seconds = Number(30), "SECONDS";
+        /// Time that an idle connection is kept open, in seconds [default: 30]
+        keep_alive_seconds: Seconds = Number(30), "SECONDS";
+        /// Maximum connections per processor core; further ones wait to be accepted [default: 10000]
+        max_connections_per_core: Number<1, 1_000_000> = Number(10_000), "N";
+        /// Maximum connections of one client address, an IPv4 address or an IPv6 /64; this machine and trusted proxies have no limit [default: 256]
+        max_connections_per_address: Number<1, 1_000_000> = Number(256), "N";
+        /// Time that requests in flight have to finish after SIGTERM, in seconds [default: 15]
+        shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
+        /// Maximum time of one query, in seconds [default: 30]
+        query_timeout_seconds: Seconds = Number(30), "SECONDS";
+        /// Memory that one query may take: about 64 bytes for each row of the website in its range, and its strings [default: an eighth of the memory, at most 1 GiB]
+        query_memory_bytes: Option<Bytes> = None, "BYTES";
+        /// Decoded columns that are kept in memory for the next query, in bytes [default: an eighth of the memory, at most 160 MiB]
+        cache_bytes: Option<Bytes> = None, "BYTES";
+        /// Different strings of one column that are kept for a website and UTC day; further ones are stored as (other) [default: 100000]
+        distinct_values_per_day: Number<1, 10_000_000> = Number(100_000), "N";
+        /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
+        seal_rows: Number<1, 262_144> = Number(131_072), "N";
+        /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]
+        seal_age_seconds: Number<1, 604_800> = Number(3_600), "SECONDS";
+    }
+}
