@@ -31,11 +31,11 @@ pub struct AppState {
     /// From request to event.
     pub ingest: Arc<Pipeline>,
     /// Requests per key and minute.
-    pub keys: Box<dyn KeyLimiter>,
+    pub keys: Arc<dyn KeyLimiter>,
     /// Requests per minute of keys whose plan has no API access, each of which is refused.
-    pub refused_keys: Box<dyn KeyLimiter>,
+    pub refused_keys: Arc<dyn KeyLimiter>,
     /// Requests per client address.
-    pub addresses: Box<dyn AddressLimiter>,
+    pub addresses: Arc<dyn AddressLimiter>,
     /// What the connections of the main address share.
     pub connections: Arc<Connections>,
     /// How often a key whose plan has no API access is told so, per minute.
@@ -91,9 +91,9 @@ impl AppState {
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
             ingest,
-            keys: Box::new(MemoryKeyLimiter::new()),
-            refused_keys: Box::new(MemoryKeyLimiter::new()),
-            addresses: Box::new(MemoryAddressLimiter::new(limits)),
+            keys: Arc::new(MemoryKeyLimiter::new()),
+            refused_keys: Arc::new(MemoryKeyLimiter::new()),
+            addresses: Arc::new(MemoryAddressLimiter::new(limits)),
             metrics: Metrics::install(&config.data_dir),
             // Its gauge is on the page from the start: after the line above.
             connections: Arc::new(Connections::new(config, shell)),

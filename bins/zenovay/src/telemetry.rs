@@ -210,6 +210,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ),
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
     (
+        "zenovay_limit_unavailable_total",
+        MetricKind::Counter,
+        "Requests refused because a limit could not be checked, by limit.",
+    ),
+    (
         "zenovay_http_refusals_total",
         MetricKind::Counter,
         "Connections ended by what the client did or did not do, by reason; they are no requests.",
@@ -300,7 +305,8 @@ fn begin() {
         metrics::counter!("zenovay_folded_strings_total", "column" => column.as_str()).absolute(0);
     }
     for limit in Limit::ALL {
-        limit.counter().absolute(0);
+        limit.refusals().absolute(0);
+        limit.failures().absolute(0);
     }
     for reason in AccessRefusal::REASONS {
         AccessRefusal::counter(reason).absolute(0);
@@ -324,7 +330,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 9] = [
+const LABELLED: [&str; 10] = [
     "zenovay_access_refusals_total",
     "zenovay_folded_strings_total",
     "zenovay_http_refusals_total",
@@ -332,6 +338,7 @@ const LABELLED: [&str; 9] = [
     "zenovay_ingest_mended_total",
     "zenovay_query_duration_seconds",
     "zenovay_limit_refusals_total",
+    "zenovay_limit_unavailable_total",
     "zenovay_http_requests_total",
     "zenovay_http_request_duration_seconds",
 ];
@@ -409,18 +416,30 @@ impl Limit {
 
     /// Counts a request that this limit refused.
     pub fn refused(self) {
-        self.counter().increment(1);
+        self.refusals().increment(1);
     }
 
-    fn counter(self) -> metrics::Counter {
-        let limit = match self {
+    /// Counts a request that was refused because this limit could not be checked.
+    pub fn could_not_tell(self) {
+        self.failures().increment(1);
+    }
+
+    fn refusals(self) -> metrics::Counter {
+        metrics::counter!("zenovay_limit_refusals_total", "limit" => self.as_str())
+    }
+
+    fn failures(self) -> metrics::Counter {
+        metrics::counter!("zenovay_limit_unavailable_total", "limit" => self.as_str())
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
             Self::AddressTracking => "address_tracking",
             Self::AddressPublic => "address_public",
             Self::AddressAuth => "address_auth",
             Self::KeyMinute => "key_minute",
             Self::KeyMonth => "key_month",
-        };
-        metrics::counter!("zenovay_limit_refusals_total", "limit" => limit)
+        }
     }
 }
 

@@ -58,6 +58,7 @@ macro_rules! conformance_tests {
             two_spellings_of_a_path_are_one_row,
             a_store_that_shuts_down_refuses_and_keeps,
             a_cancelled_query_ends,
+            a_budget_that_is_used_up_gives_no_number,
             every_answer_is_the_oracles,
         }
     };
@@ -724,6 +725,20 @@ pub fn a_cancelled_query_ends(harness: &impl Harness) {
     budget.cancel();
     let answer = store.query(website(1), &ever(Question::Overview), &budget);
     assert_eq!(answer, Err(zenovay_query::QueryError::Cancelled));
+}
+
+#[doc(hidden)]
+pub fn a_budget_that_is_used_up_gives_no_number(harness: &impl Harness) {
+    let store = harness.open();
+    let events: Vec<Event> = (0..2_000).map(|n| pageview(EPOCH_MS + n, n as u64, n as u64, "/")).collect();
+    store_all(&store, website(1), &events);
+    in_every_state(harness, store, |store| {
+        let ask = |budget: &Budget| store.query(website(1), &ever(Question::Overview), budget);
+        let hour = std::time::Duration::from_secs(3_600);
+        assert_eq!(ask(&Budget::new(std::time::Duration::ZERO, usize::MAX)), Err(QueryError::TimeExceeded));
+        assert_eq!(ask(&Budget::new(hour, 1)), Err(QueryError::MemoryExceeded));
+        assert!(ask(&Budget::new(hour, usize::MAX)).is_ok());
+    });
 }
 
 /// One step of a random history.

@@ -108,8 +108,12 @@ pub trait EventStore: Send + Sync {
     /// Answers `query` about `website`; a website without events has an answer, with zeros. Blocks: call it off the
     /// async threads.
     ///
+    /// A store whose events are in another process gives that process the time and the memory that the budget has left,
+    /// looks at [`Budget::is_cancelled`] while it waits, and stops the query there when it is.
+    ///
     /// # Errors
-    /// When the budget is used up or cancelled, or stored data is damaged: never a smaller number.
+    /// When the budget is used up or cancelled, stored data is damaged, or what holds the events cannot be reached
+    /// ([`QueryError::Unavailable`]): never a smaller number.
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError>;
 
     /// The sessions with an event and with activity at or after `since`, for continuing them after a restart. Sessions whose

@@ -92,6 +92,8 @@ reasons! {
         DiskFull = "disk_full",
         /// The log failed, is busy, or the server is shutting down.
         StoreUnavailable = "store_unavailable",
+        /// The limit of the client address could not be checked.
+        LimiterUnavailable = "limiter_unavailable",
         /// Our fault.
         Internal = "internal",
     }

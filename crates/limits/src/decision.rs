@@ -1,4 +1,4 @@
-//! The answer of a limiter.
+//! The answer of a limiter, and what it says when it has none.
 
 use zenovay_domain::Timestamp;
 
@@ -15,6 +15,15 @@ pub struct Decision {
     pub reset_at: Timestamp,
     /// Whole seconds until `reset_at`, rounded up; at least 1. Whoever waits that long meets a new window.
     pub retry_after_s: u32,
+}
+
+/// The limiter cannot tell whether the request may pass, because what it counts with cannot be reached. It says neither
+/// yes nor no: the caller answers "try again", not "too many requests". What was counted before stays counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the limit cannot be checked: {cause}")]
+pub struct LimiterUnavailable {
+    /// Why, for the log and not for the caller.
+    pub cause: String,
 }
 
 impl Decision {

@@ -21,6 +21,10 @@ pub enum QueryError {
     /// A file could not be read or is damaged; the text names it for the log, not for the caller.
     #[error("stored data could not be read: {0}")]
     Damaged(String),
+    /// The engine that holds the events cannot be reached, or did not answer; the text says why for the log, not for the
+    /// caller.
+    #[error("the events cannot be asked for now: {0}")]
+    Unavailable(String),
 }
 
 /// Who decides when a running query lets others go first.
@@ -30,6 +34,10 @@ pub trait GiveWay: fmt::Debug + Send + Sync {
 }
 
 /// A limit on time and memory, and a way to cancel. Cloning shares the cancellation.
+///
+/// Whoever computes the answer itself calls [`check`](Self::check) and [`check_memory`](Self::check_memory) on the way.
+/// Whoever lets another process compute it hands [`time_left`](Self::time_left) and [`memory_bytes`](Self::memory_bytes) on
+/// as that engine's own limits, looks at [`is_cancelled`](Self::is_cancelled) while it waits, and stops the query there.
 #[derive(Debug, Clone)]
 pub struct Budget {
     deadline: Option<Instant>,
@@ -60,6 +68,26 @@ impl Budget {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// When its time is over; `None` when it may take as long as it takes.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The time until the deadline, zero after it; `None` when there is none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The bytes of intermediate results that it may still hold; `usize::MAX` when there is no limit.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Called by kernels about once per 8,192 rows, some tens of microseconds. Gives the core to a thread that waits for
     /// it: a query can take its time, an event that arrives meanwhile cannot, and the kernel's scheduler, which sees two
     /// threads of equal rank, would let the event wait for milliseconds.
@@ -71,7 +99,7 @@ impl Budget {
         if let Some(way) = &self.way {
             way.give_way();
         }
-        if self.cancelled.load(Ordering::Relaxed) {
+        if self.is_cancelled() {
             return Err(QueryError::Cancelled);
         }
         match self.deadline {
@@ -118,5 +146,26 @@ mod tests {
         budget.check().unwrap();
         budget.after(1).check().unwrap();
         assert_eq!(asked.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_budget_can_be_read() {
+        let budget = Budget::new(Duration::from_secs(3_600), 1_000);
+        let left = budget.time_left().unwrap();
+        assert!(left <= Duration::from_secs(3_600) && left > Duration::from_secs(3_000), "{left:?}");
+        assert!(budget.deadline().unwrap() > Instant::now());
+        assert_eq!((budget.memory_bytes(), budget.is_cancelled()), (1_000, false));
+
+        let rest = budget.after(600);
+        assert_eq!((rest.memory_bytes(), rest.deadline()), (400, budget.deadline()));
+        assert_eq!(rest.after(500).memory_bytes(), 0);
+        budget.cancel();
+        assert!(rest.is_cancelled(), "parts of a budget are cancelled together");
+        assert_eq!(rest.check(), Err(QueryError::Cancelled));
+
+        assert_eq!(Budget::new(Duration::ZERO, 0).time_left(), Some(Duration::ZERO));
+        assert_eq!(Budget::new(Duration::ZERO, 0).check(), Err(QueryError::TimeExceeded));
+        let endless = Budget::unlimited();
+        assert_eq!((endless.deadline(), endless.time_left(), endless.memory_bytes()), (None, None, usize::MAX));
     }
 }

@@ -63,8 +63,7 @@ impl Config {
             .filter(|(name, _)| name.starts_with("ZENOVAY_"))
             .collect();
         let settings = Self::defaults().into_iter().map(|(name, _)| name).collect();
-        let source =
-            Source { environment: &environment, file, table, settings, plan_numbers: plan_number_names() };
+        let source = Source { environment: &environment, file, table, settings, plan_numbers: plan_number_names() };
         Self::build(source, common, server)
     }
 

@@ -56,7 +56,8 @@ impl Source<'_> {
     /// The variables that are neither settings nor known to mean something else. One that resembles a setting is an
     /// error: a server that ran without it would look configured and not be.
     pub(super) fn unknown_variables(&self) -> Result<Vec<String>, ConfigError> {
-        let known: Vec<String> = self.settings.iter().copied().map(variable_of).chain([CONFIG_VARIABLE.to_owned()]).collect();
+        let known: Vec<String> =
+            self.settings.iter().copied().map(variable_of).chain([CONFIG_VARIABLE.to_owned()]).collect();
         let mut unknown = Vec::new();
         for variable in self.environment.keys().filter(|name| !known.contains(name) && !is_of_others(name)) {
             if let Some(meant) = nearest(variable, known.iter().map(String::as_str)) {

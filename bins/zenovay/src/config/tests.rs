@@ -93,8 +93,7 @@ fn what_a_value_must_be_is_said_in_plain_words() {
 
 #[test]
 fn other_databases_are_refused_with_a_hint() {
-    let error =
-        load(None, &[("ZENOVAY_DATABASE_URL", "postgres://u:secret@h/d")], ServerFlags::default()).unwrap_err();
+    let error = load(None, &[("ZENOVAY_DATABASE_URL", "postgres://u:secret@h/d")], ServerFlags::default()).unwrap_err();
     assert!(error.contains("sqlite://PATH"), "{error}");
     assert!(!error.contains("secret"), "{error}");
 }

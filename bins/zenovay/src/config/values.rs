@@ -166,8 +166,9 @@ impl Setting for Vec<IpNet> {
             .filter(|part| !part.is_empty())
             .map(|part| {
                 let network = part.parse::<IpNet>().or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from));
-                network
-                    .map_err(|_| format!("`{}` is not an IP address or CIDR range, such as 10.0.0.0/8", part.escape_debug()))
+                network.map_err(|_| {
+                    format!("`{}` is not an IP address or CIDR range, such as 10.0.0.0/8", part.escape_debug())
+                })
             })
             .collect()
     }

@@ -136,6 +136,7 @@ impl From<AccessRefusal> for BatchRefusal {
             AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,
             AccessRefusal::MonthUsedUp { .. } => RefusalReason::QuotaExceeded,
             AccessRefusal::KeyNotChecked(_) | AccessRefusal::NotLoaded(_) => RefusalReason::StoreUnavailable,
+            AccessRefusal::LimitNotChecked(_) => RefusalReason::LimiterUnavailable,
         };
         Self { reason, error: refusal.into() }
     }

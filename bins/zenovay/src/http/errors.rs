@@ -5,7 +5,7 @@ use zenovay_auth::{Denial, KeyRefusal, TargetKind};
 use zenovay_domain::{ErrorCode, Role, Scope};
 use zenovay_events::{AppendError, ChangeError};
 use zenovay_ingest::{Refusal, RefusalReason};
-use zenovay_limits::Decision;
+use zenovay_limits::{Decision, LimiterUnavailable};
 use zenovay_query::QueryError;
 use zenovay_store::StoreError;
 
@@ -29,6 +29,7 @@ impl From<AccessRefusal> for ApiError {
             AccessRefusal::TooManyAttempts(decision) => address_limited(&decision),
             AccessRefusal::MinuteUsedUp(decision) => minute_limited(&decision),
             AccessRefusal::MonthUsedUp { limit, retry_after_s } => month_limited(limit, retry_after_s),
+            AccessRefusal::LimitNotChecked(error) => error.into(),
             AccessRefusal::Denied(denial) => denial.into(),
             AccessRefusal::KeyNotChecked(error) => key_check_failed(error),
             AccessRefusal::NotLoaded(error) => error.into(),
@@ -177,6 +178,13 @@ impl From<KeyRefusal> for ApiError {
     }
 }
 
+impl From<LimiterUnavailable> for ApiError {
+    fn from(error: LimiterUnavailable) -> Self {
+        tracing::error!(cause = error.cause, "a limit could not be checked");
+        Self::unavailable("The request limit cannot be checked now", SOON_S)
+    }
+}
+
 impl From<QueryError> for ApiError {
     fn from(error: QueryError) -> Self {
         match error {
@@ -189,6 +197,10 @@ impl From<QueryError> for ApiError {
             QueryError::Damaged(cause) => {
                 tracing::error!(cause, "stored events could not be read");
                 Self::unavailable("Stored events cannot be read", OPERATOR_S)
+            }
+            QueryError::Unavailable(cause) => {
+                tracing::error!(cause, "the event store could not be asked");
+                Self::unavailable("Events cannot be read now", SOON_S)
             }
         }
     }
@@ -264,7 +276,8 @@ const fn code_of(reason: RefusalReason) -> ErrorCode {
         RefusalReason::Overloaded
         | RefusalReason::QueueFull
         | RefusalReason::DiskFull
-        | RefusalReason::StoreUnavailable => ErrorCode::ServiceUnavailable,
+        | RefusalReason::StoreUnavailable
+        | RefusalReason::LimiterUnavailable => ErrorCode::ServiceUnavailable,
         RefusalReason::Internal => ErrorCode::InternalError,
     }
 }
@@ -444,7 +457,9 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_503_and_never_a_no() {
         assert_eq!(status(&StoreError::Unavailable("locked".to_owned()).into()), 503);
+        assert_eq!(status(&LimiterUnavailable { cause: "no route".to_owned() }.into()), 503);
         assert_eq!(status(&QueryError::Damaged("segment".to_owned()).into()), 503);
+        assert_eq!(status(&QueryError::Unavailable("connection refused".to_owned()).into()), 503);
         for error in [
             AppendError::QueueFull,
             AppendError::DiskFull,
@@ -463,6 +478,7 @@ mod tests {
             ApiError::from(QueryError::Damaged("segments/0001.parquet".to_owned())),
             ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".to_owned()))),
             ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".to_owned())),
+            ApiError::from(QueryError::Unavailable("tcp://10.0.0.7:9000".to_owned())),
         ] {
             assert!(!error.message().contains('/'), "{}", error.message());
         }

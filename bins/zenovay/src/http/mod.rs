@@ -1,5 +1,6 @@
 //! Everything that speaks HTTP: one application, built here for `main` and for the tests.
 
+pub mod address_limit;
 pub mod assets;
 pub mod batch;
 pub mod body;

@@ -14,6 +14,7 @@ use zenovay_ingest::{
 };
 use zenovay_limits::AddressClass;
 
+use super::address_limit::{self, AddressRefusal};
 use super::document::bodies::{Body, HeartbeatBody, HitBody, Receipt};
 use super::envelope::ApiError;
 use super::guard::Public;
@@ -21,7 +22,6 @@ use super::handler::Described;
 use super::params::Params;
 use super::{body, client_ip, errors, media_type, outcomes};
 use crate::state::AppState;
-use crate::telemetry::Limit;
 
 /// The wish of Global Privacy Control.
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
@@ -83,6 +83,12 @@ impl Rejection {
     }
 }
 
+impl From<AddressRefusal> for Rejection {
+    fn from(refusal: AddressRefusal) -> Self {
+        Self::refused(refusal.reason(), refusal.into())
+    }
+}
+
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::refused(refusal.reason, refusal.into())
@@ -133,7 +139,7 @@ async fn accept(
     reading: Reading,
 ) -> Result<NewEvent, Rejection> {
     let client = client_ip::of(req, &state.trusted_proxies);
-    charge_address(state, client, reading.now)?;
+    address_limit::charge_async(state, AddressClass::Tracking, client, reading.now).await?;
     media_type::allow_beacon(req.headers())?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
     let early_rules = match early_code(req)? {
@@ -162,16 +168,6 @@ async fn accept(
         }
     };
     Ok(outcomes::new_event(accepted, website, reading))
-}
-
-/// The limit of the address.
-fn charge_address(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), Rejection> {
-    let decision = state.addresses.charge(AddressClass::Tracking, client, now);
-    if decision.allowed {
-        return Ok(());
-    }
-    Limit::AddressTracking.refused();
-    Err(Rejection::refused(RefusalReason::RateLimited, errors::address_limited(&decision)))
 }
 
 /// What the headers of a request say about who sends it.

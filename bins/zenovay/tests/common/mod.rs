@@ -118,8 +118,13 @@ impl TestApp {
 
     /// The application over the same stores with other numbers in its plans.
     pub async fn with_plans(&self, plans: PlanTable) -> Self {
+        self.changed(|state| state.plans = plans).await
+    }
+
+    /// The application over the same stores with something else in its state.
+    pub async fn changed(&self, change: impl FnOnce(&mut AppState)) -> Self {
         let mut state = self.new_state(self.events.clone());
-        state.plans = plans;
+        change(&mut state);
         self.around(state).await
     }
 

@@ -7,11 +7,12 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
-use zenovay_limits::{AddressClass, Decision};
+use zenovay_limits::{AddressClass, Decision, LimiterUnavailable};
 use zenovay_store::{Charge, Usage, UsageStore};
 
 use super::{AccessRefusal, Admission, Arrival, Identity};
 use crate::http::key_headers::{KeyUsage, seconds_until};
+use crate::http::{address_limit, errors};
 use crate::state::AppState;
 use crate::telemetry::Limit;
 
@@ -50,7 +51,13 @@ impl Identity for KeyHolder {
         };
         let plan = credential.plan().unwrap_or(Plan::Free);
         let limits = state.plans.limits(plan);
-        let minute = charge_minute(state, &credential, limits, now);
+        let minute = match charge_minute(state, &credential, limits, now) {
+            Ok(minute) => minute,
+            Err(error) => {
+                Limit::KeyMinute.could_not_tell();
+                return Admission { report: None, result: Err(AccessRefusal::LimitNotChecked(error)) };
+            }
+        };
         if !minute.allowed {
             Limit::KeyMinute.refused();
             let usage = state.store.usage(credential.key_id, steady).ok();
@@ -90,7 +97,12 @@ impl Identity for KeyHolder {
 
 /// The key's minute. A key whose plan has no API access is refused anyway; it may hear that as often as others may try
 /// keys that nobody holds.
-fn charge_minute(state: &AppState, credential: &Credential, limits: &PlanLimits, now: Timestamp) -> Decision {
+fn charge_minute(
+    state: &AppState,
+    credential: &Credential,
+    limits: &PlanLimits,
+    now: Timestamp,
+) -> Result<Decision, LimiterUnavailable> {
     match limits.requests_per_minute {
         0 => state.refused_keys.charge(credential.key_id, state.refusals_per_minute, now),
         limit => state.keys.charge(credential.key_id, limit, now),
@@ -122,12 +134,15 @@ fn look_up(
 ) -> Result<Arc<Credential>, AccessRefusal> {
     let was_valid = state.directory.was_valid(digest);
     if !was_valid {
-        charge_attempt(state, client, now)?;
+        address_limit::charge(state, AddressClass::Auth, client, now)?;
     }
     let found = state.directory.credential(digest);
     let take_back = || {
         if !was_valid {
-            state.addresses.refund(AddressClass::Auth, client, now);
+            // What stays counted makes the limit stricter for a minute, which is no reason to refuse a valid key.
+            if let Err(error) = state.addresses.refund(AddressClass::Auth, client, now) {
+                tracing::warn!(cause = error.cause, "a valid key stays counted as an attempt");
+            }
         }
     };
     match found {
@@ -137,7 +152,7 @@ fn look_up(
         }
         Ok(_) => {
             if was_valid {
-                charge_attempt(state, client, now)?;
+                address_limit::charge(state, AddressClass::Auth, client, now)?;
             }
             Err(AccessRefusal::InvalidKey)
         }
@@ -146,15 +161,6 @@ fn look_up(
             Err(AccessRefusal::KeyNotChecked(error))
         }
     }
-}
-
-fn charge_attempt(state: &AppState, client: IpAddr, now: Timestamp) -> Result<(), AccessRefusal> {
-    let decision = state.addresses.charge(AddressClass::Auth, client, now);
-    if decision.allowed {
-        return Ok(());
-    }
-    Limit::AddressAuth.refused();
-    Err(AccessRefusal::TooManyAttempts(decision))
 }
 
 /// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log

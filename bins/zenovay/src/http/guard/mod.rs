@@ -29,9 +29,8 @@ use super::document::Operation;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
 use super::turns::Asking;
-use super::{client_ip, errors};
+use super::{address_limit, client_ip};
 use crate::state::AppState;
-use crate::telemetry::Limit;
 
 /// Anybody: a route whose handler takes this is open.
 #[derive(Debug, Clone, Copy)]
@@ -67,17 +66,16 @@ impl Caller for PublicReader {
 
 impl FromRequest for PublicReader {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(state) = req.app_data::<web::Data<AppState>>() else { return ready(Err(ApiError::internal())) };
-        let client = client_ip::of(req, &state.trusted_proxies);
-        let decision = state.addresses.charge(AddressClass::Public, client, state.clock.now());
-        if decision.allowed {
-            return ready(Ok(Self));
-        }
-        Limit::AddressPublic.refused();
-        ready(Err(errors::address_limited(&decision)))
+        let req = req.clone();
+        Box::pin(async move {
+            let state = req.app_data::<web::Data<AppState>>().ok_or_else(ApiError::internal)?;
+            let client = client_ip::of(&req, &state.trusted_proxies);
+            address_limit::charge_async(state, AddressClass::Public, client, state.clock.now()).await?;
+            Ok(Self)
+        })
     }
 }
 

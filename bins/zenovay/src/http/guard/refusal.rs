@@ -1,8 +1,10 @@
 //! Why a request was not let in.
 
 use zenovay_auth::Denial;
-use zenovay_limits::Decision;
+use zenovay_limits::{Decision, LimiterUnavailable};
 use zenovay_store::StoreError;
+
+use crate::http::address_limit::AddressRefusal;
 
 /// Why a request was not let in. How it is answered: [`crate::http::errors`].
 #[derive(Debug)]
@@ -28,13 +30,15 @@ pub enum AccessRefusal {
     KeyNotChecked(StoreError),
     /// The store could not be asked for what it is about.
     NotLoaded(StoreError),
+    /// A limit could not be checked.
+    LimitNotChecked(LimiterUnavailable),
     /// The check ended in a panic, or this server was not put together.
     Failed,
 }
 
 impl AccessRefusal {
     /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
-    pub const REASONS: [&str; 16] = [
+    pub const REASONS: [&str; 17] = [
         "no_credential",
         "invalid_key",
         "too_many_attempts",
@@ -50,6 +54,7 @@ impl AccessRefusal {
         "unknown",
         "wrong_target",
         "store",
+        "limiter",
         "failed",
     ];
 
@@ -63,6 +68,7 @@ impl AccessRefusal {
             Self::MonthUsedUp { .. } => "month_used_up",
             Self::Denied(denial) => denial.as_str(),
             Self::KeyNotChecked(_) | Self::NotLoaded(_) => "store",
+            Self::LimitNotChecked(_) => "limiter",
             Self::Failed => "failed",
         }
     }
@@ -75,6 +81,15 @@ impl AccessRefusal {
     /// Counts it.
     pub(super) fn count(&self) {
         Self::counter(self.reason()).increment(1);
+    }
+}
+
+impl From<AddressRefusal> for AccessRefusal {
+    fn from(refusal: AddressRefusal) -> Self {
+        match refusal {
+            AddressRefusal::TooMany(decision) => Self::TooManyAttempts(decision),
+            AddressRefusal::CannotTell(error) => Self::LimitNotChecked(error),
+        }
     }
 }
 
@@ -113,6 +128,7 @@ mod tests {
             AccessRefusal::MonthUsedUp { limit: 1, retry_after_s: 1 },
             AccessRefusal::KeyNotChecked(StoreError::DiskFull),
             AccessRefusal::NotLoaded(StoreError::DiskFull),
+            AccessRefusal::LimitNotChecked(LimiterUnavailable { cause: String::new() }),
             AccessRefusal::Failed,
         ] {
             assert!(AccessRefusal::REASONS.contains(&refusal.reason()), "{}", refusal.reason());
