@@ -1,6 +1,7 @@
 // The direction of dependencies (docs/architecture.md), asserted with `cargo tree`: what each crate may reach of ours,
-// and what it must never reach of others.
+// what it must never reach of others, and who may name a back end.
 import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 
 const HTTP = ["actix-web", "actix-http", "actix-rt", "hyper", "reqwest"];
 const SQL = ["diesel", "rusqlite", "libsqlite3-sys"];
@@ -45,6 +46,21 @@ for (const name of libraries) {
 }
 for (const name of Object.keys(RULES).filter((name) => !libraries.includes(name))) {
   faults.push(`${name} has a rule but is not in the workspace`);
+}
+
+// Back ends are named where they are chosen, and in the crates that they are of: everything else takes a `dyn Store` and a
+// `dyn EventStore`.
+const BACKENDS = { SqliteStore: "crates/store/", EmbeddedStore: "crates/events/" };
+const CHOSEN_IN = "bins/zenovay/src/backends.rs";
+const sources = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "crates/*.rs", "bins/*.rs"], {
+  encoding: "utf8",
+});
+for (const file of sources.split("\0").filter((file) => file && existsSync(file))) {
+  for (const [name, home] of Object.entries(BACKENDS)) {
+    if (file !== CHOSEN_IN && !file.startsWith(home) && readFileSync(file, "utf8").includes(name)) {
+      faults.push(`${file} names ${name}: only ${CHOSEN_IN} chooses a back end`);
+    }
+  }
 }
 
 if (faults.length > 0) {

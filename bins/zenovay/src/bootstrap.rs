@@ -9,9 +9,7 @@ use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
     WebsiteSettings,
 };
-use zenovay_store::{
-    KeyStore, NewKey, NewWebsite, SqliteStore, StoreError, Team, TeamStore, User, UserStore, WebsiteStore,
-};
+use zenovay_store::{NewKey, NewWebsite, Store, StoreError, Team, User};
 
 use crate::config::Config;
 
@@ -33,7 +31,7 @@ pub struct Account {
 /// # Errors
 /// When the database cannot be written.
 pub fn create_account(
-    store: &SqliteStore,
+    store: &dyn Store,
     rng: &mut impl CryptoRng,
     now: Timestamp,
 ) -> Result<Option<Account>, StoreError> {
@@ -79,7 +77,7 @@ pub fn create_account(
 /// # Errors
 /// When the database cannot be written, or the domain or name breaks a rule.
 pub fn create_website(
-    store: &SqliteStore,
+    store: &dyn Store,
     account: &Account,
     domain: &str,
     name: &str,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zenovay_domain::{Event, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
 use zenovay_query::{Budget, QueryError};
-use zenovay_store::{DroppedAgentStore, SqliteStore, StoreError};
+use zenovay_store::{Store, StoreError};
 
 /// Where data of a website or a visitor stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,7 +139,7 @@ impl Keeper for Events {
 }
 
 /// The metadata. What it counts of a website has no visitor, and goes with the row of the website.
-struct Metadata(Arc<SqliteStore>);
+struct Metadata(Arc<dyn Store>);
 
 impl Keeper for Metadata {
     fn places(&self) -> &'static [Place] {
@@ -178,7 +178,7 @@ pub struct Keepers(Vec<Box<dyn Keeper>>);
 
 impl Keepers {
     /// The list. What keeps a new kind of data is added here.
-    pub fn new(metadata: Arc<SqliteStore>, events: Arc<dyn EventStore>) -> Self {
+    pub fn new(metadata: Arc<dyn Store>, events: Arc<dyn EventStore>) -> Self {
         Self(vec![Box::new(Events(events)), Box::new(Metadata(metadata))])
     }
 

@@ -1,6 +1,7 @@
 //! The parts of the `zenovay` binary, as a library so that tests build the very application that `main` serves.
 
 mod allocator;
+pub mod backends;
 pub mod bootstrap;
 pub mod cli;
 pub mod config;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan, PlanTable, TeamId, Timestamp};
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
-use zenovay_store::{DroppedAgentStore, DroppedHits, StoreError, TeamStore, WebsiteStore};
+use zenovay_store::{DroppedHits, StoreError};
 
 use crate::keepers::{KeeperError, Keepers};
 use crate::state::AppState;

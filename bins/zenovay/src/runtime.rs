@@ -14,19 +14,17 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, Pipeline, VisitorHasher};
-use zenovay_store::{SqliteStore, StoreError};
+use zenovay_store::{Store, StoreError};
 
-use crate::bootstrap;
 use crate::config::Config;
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
-use crate::http;
 use crate::http::connection::{self, Connections};
 use crate::maintenance::Maintenance;
 use crate::state::AppState;
-use crate::telemetry::{self, StoreObserver};
+use crate::{backends, bootstrap, http, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
@@ -87,9 +85,9 @@ fn what_to_do(error: &OpenError) -> &'static str {
 /// The stores of a server, and the lock that makes it the only one on them.
 pub struct Stores {
     /// Users, teams, websites, keys.
-    pub metadata: Arc<SqliteStore>,
+    pub metadata: Arc<dyn Store>,
     /// Events.
-    pub events: Arc<EmbeddedStore>,
+    pub events: Arc<dyn EventStore>,
     /// The clock that both are kept by.
     pub clock: Arc<GuardedClock>,
     lock: ServerLock,
@@ -104,22 +102,11 @@ impl Stores {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         data_dir::expect_metadata(&config.data_dir, &config.database_path())?;
-        let metadata = Arc::new(SqliteStore::open(&config.database_path())?);
+        let metadata = backends::open_metadata(config)?;
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
-        let events = EmbeddedStore::open(event_settings(config), clock.clone())?;
+        let events = backends::open_events(config, clock.clone())?;
         clock.begin(events.newest());
-        Ok(Self { metadata, events: Arc::new(events), clock, lock })
-    }
-}
-
-fn event_settings(config: &Config) -> EmbeddedConfig {
-    EmbeddedConfig {
-        cache_bytes: config.cache_bytes(),
-        seal_rows: config.seal_rows.get(),
-        distinct_strings: config.distinct_values_per_day.as_usize(),
-        seal_age_ms: i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000),
-        observer: Some(Arc::new(StoreObserver)),
-        ..EmbeddedConfig::new(&config.data_dir)
+        Ok(Self { metadata, events, clock, lock })
     }
 }
 
@@ -135,11 +122,11 @@ pub fn serve(config: &Config, json: bool) -> Result<(), ServeError> {
     let stores = Stores::open(config)?;
     run(config, stores, json, |stores, url| {
         let (mut rng, now) = (rand::rng(), SystemClock.now());
-        let Some(account) = bootstrap::create_account(&stores.metadata, &mut rng, now)? else {
+        let Some(account) = bootstrap::create_account(&*stores.metadata, &mut rng, now)? else {
             return Ok(String::new());
         };
         let website = bootstrap::create_website(
-            &stores.metadata,
+            &*stores.metadata,
             &account,
             "localhost",
             "My website",
@@ -172,9 +159,14 @@ pub fn run(
         tracing::info!("metrics are on http://{}/metrics", listener.local_addr()?);
     }
     let address = listener.local_addr()?;
-    let events: Arc<dyn EventStore> = stores.events.clone();
     let ingest = Arc::new(pipeline(config, &stores.clock)?);
-    let state = Arc::new(AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), events, ingest));
+    let state = Arc::new(AppState::new(
+        config,
+        stores.clock.clone(),
+        Arc::clone(&stores.metadata),
+        Arc::clone(&stores.events),
+        ingest,
+    ));
     state.restore_sessions()?;
     state.directory.remember_valid_keys()?;
 

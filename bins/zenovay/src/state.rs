@@ -8,7 +8,7 @@ use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, Webs
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
-use zenovay_store::{CachedDirectory, SqliteStore, StoreError};
+use zenovay_store::{CachedDirectory, Store, StoreError};
 
 use crate::config::{Config, ResetFormat};
 use crate::http::body::Bodies;
@@ -23,7 +23,7 @@ pub struct AppState {
     /// The time; in a server a [`zenovay_domain::GuardedClock`].
     pub clock: Arc<dyn Clock>,
     /// Users, teams, websites, keys.
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
     /// The look-ups of every request in `store`, cached and never out of date.
     pub directory: CachedDirectory,
     /// The events.
@@ -67,7 +67,7 @@ impl AppState {
     pub fn new(
         config: &Config,
         clock: Arc<dyn Clock>,
-        store: Arc<SqliteStore>,
+        store: Arc<dyn Store>,
         events: Arc<dyn EventStore>,
         ingest: Arc<Pipeline>,
     ) -> Self {

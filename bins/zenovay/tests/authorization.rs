@@ -12,7 +12,6 @@ use zenovay::http::handler::Access;
 use zenovay::http::routes::{self, Endpoint};
 use zenovay_auth::{Action, KeyKind};
 use zenovay_domain::{Clock, Plan, Role, Scope};
-use zenovay_store::{KeyStore, TeamStore, WebsiteStore};
 
 /// A header with a credential.
 #[derive(Clone)]
@@ -366,7 +365,7 @@ async fn a_revoked_key_is_refused_on_the_next_request_also_when_another_process_
         app.get("/api/external/v1/usage").key(key).send().await.expect(200);
     }
     app.state.store.revoke_key(first.id, app.clock.now()).unwrap();
-    let elsewhere = zenovay_store::SqliteStore::open(&app.directory.path().join("zenovay.db")).unwrap();
+    let elsewhere = app.open_metadata_again();
     elsewhere.revoke_key(second.id, app.clock.now()).unwrap();
     for key in [&first, &second] {
         let reply = app.get("/api/external/v1/usage").key(key).send().await.expect(401);
@@ -466,7 +465,6 @@ mod people {
     use zenovay::state::AppState;
     use zenovay_auth::{Principal, SignedIn, TeamAccess};
     use zenovay_domain::{KeyId, Website};
-    use zenovay_store::UsageStore;
 
     struct Session(SignedIn);
 
@@ -563,7 +561,7 @@ async fn who_waits_for_the_store_holds_up_nobody() {
     let team = app.team(Plan::Pro);
     let website = team.website("shop.example").id();
     let key = team.key("read");
-    let elsewhere = zenovay_store::SqliteStore::open(&app.directory.path().join("zenovay.db")).unwrap();
+    let elsewhere = app.open_metadata_again();
     let (locked, is_locked) = std::sync::mpsc::channel();
     let (release, is_released) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || {

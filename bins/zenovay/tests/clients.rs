@@ -14,9 +14,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use zenovay::config::ServerFlags;
 use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{
-    AppendReceipt, ChangeError, EmbeddedStore, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
-};
+use zenovay_events::{AppendReceipt, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
 use zenovay_query::{Answer, Budget, Query, QueryError, Question};
 
 fn overview_request(site: &TestWebsite<'_>, key: &TestKey) -> String {
@@ -25,13 +23,13 @@ fn overview_request(site: &TestWebsite<'_>, key: &TestKey) -> String {
 
 /// A store whose queries, but for live counts, last until their budget ends them.
 struct Endless {
-    inner: Arc<EmbeddedStore>,
+    inner: Arc<dyn EventStore>,
     began: Mutex<Sender<WebsiteId>>,
     ended: Mutex<Sender<QueryError>>,
 }
 
 impl Endless {
-    fn new(inner: &Arc<EmbeddedStore>) -> (Arc<Self>, Receiver<WebsiteId>, Receiver<QueryError>) {
+    fn new(inner: &Arc<dyn EventStore>) -> (Arc<Self>, Receiver<WebsiteId>, Receiver<QueryError>) {
         let ((began, has_begun), (ended, has_ended)) = (channel(), channel());
         let store = Self { inner: Arc::clone(inner), began: Mutex::new(began), ended: Mutex::new(ended) };
         (Arc::new(store), has_begun, has_ended)
@@ -94,6 +92,10 @@ impl EventStore for Endless {
 
     fn stats(&self) -> StoreStats {
         self.inner.stats()
+    }
+
+    fn seal(&self) -> Result<bool, ChangeError> {
+        self.inner.seal()
     }
 
     fn shutdown(&self) {

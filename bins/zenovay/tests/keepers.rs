@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use process::{Server, Site};
 use serde_json::Value;
+use zenovay::backends;
 use zenovay::keepers::{FILES_WITHOUT_DATA, Keepers, Place};
 use zenovay_domain::SystemClock;
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, RecordKind};
-use zenovay_store::SqliteStore;
+use zenovay_events::RecordKind;
 
 const SENT_ID: &str = "2f1c8a5e-0b7d-4a57-9d64-2f1c8a5e0b7d";
 const OTHER_ID: &str = "7a3e9c10-51f2-4b86-8e0d-7a3e9c1051f2";
@@ -61,10 +61,10 @@ fn everything_that_keeps_data_is_in_the_list() {
     let while_it_runs: BTreeSet<String> = names(&data_dir);
     assert!(server.terminate().success());
 
-    let metadata = Arc::new(SqliteStore::open(&data_dir.join("zenovay.db")).expect("metadata"));
-    let events = EmbeddedStore::open(EmbeddedConfig::new(&data_dir), Arc::new(SystemClock)).expect("events");
-    let places: BTreeSet<String> =
-        Keepers::new(metadata, Arc::new(events)).places().map(|place| format!("{place:?}")).collect();
+    let config = process::settings(&data_dir);
+    let metadata = backends::open_metadata(&config).expect("metadata");
+    let events = backends::open_events(&config, Arc::new(SystemClock)).expect("events");
+    let places: BTreeSet<String> = Keepers::new(metadata, events).places().map(|place| format!("{place:?}")).collect();
 
     let of = |kind: fn(&'static str) -> Place, tables: BTreeSet<String>| -> BTreeSet<String> {
         tables.into_iter().map(|name| format!("{:?}", kind(name.leak()))).collect()

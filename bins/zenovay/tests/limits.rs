@@ -113,7 +113,6 @@ async fn an_address_reads_thirty_live_counts_a_minute() {
 #[actix_web::test]
 async fn guessing_keys_is_limited_per_address() {
     use zenovay_domain::Clock;
-    use zenovay_store::KeyStore;
     let app = TestApp::start().await;
     let team = app.team(Plan::Pro);
     let (good, fresh) = (team.key("read"), team.key("read"));
@@ -159,7 +158,6 @@ async fn valid_keys_are_known_from_the_start() {
 #[actix_web::test]
 async fn refusals_of_a_plan_without_api_are_limited_and_counted() {
     use zenovay_domain::Clock;
-    use zenovay_store::UsageStore;
     let app = TestApp::start().await;
     let key = app.team(Plan::Free).key("read");
     for _ in 0..30 {
@@ -176,7 +174,6 @@ async fn refusals_of_a_plan_without_api_are_limited_and_counted() {
 #[actix_web::test]
 async fn a_batch_is_one_request_and_its_events_are_the_activity_of_the_key() {
     use zenovay_domain::Clock;
-    use zenovay_store::UsageStore;
     let app = TestApp::start().await;
     let site = app.team(Plan::Pro).website("shop.example");
     let key = site.key("write");

@@ -5,7 +5,6 @@ mod common;
 use common::{TestApp, TestKey};
 use serde_json::{Value, json};
 use zenovay_domain::Plan;
-use zenovay_events::EventStore;
 
 async fn read(app: &TestApp, key: &TestKey, path: &str) -> Value {
     app.get(path).key(key).send().await.expect(200).data()

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process::{Server, Site, not_possible_here};
+use zenovay::backends;
 use zenovay_domain::{Clock, ManualClock, SystemClock, Timestamp};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, Kept, RETENTION_GRACE_DAYS, Retained};
+use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -193,7 +194,7 @@ fn set_retention(site: &Site, is_kept_short: bool) {
 fn hide_long_ago(site: &Site) {
     let now = SystemClock.now();
     let store =
-        EmbeddedStore::open(EmbeddedConfig::new(&site.data_dir), Arc::new(ManualClock::new(now))).expect("a store");
+        backends::open_events(&process::settings(&site.data_dir), Arc::new(ManualClock::new(now))).expect("a store");
     let today = now.as_millis().div_euclid(DAY_MS) * DAY_MS;
     let since = Some(Timestamp::from_millis(today - RETENTION_DAYS * DAY_MS));
     let kept = [Kept { website: site.website_id.parse().expect("an id"), since }];

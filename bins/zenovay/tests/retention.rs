@@ -9,8 +9,6 @@ use common::{TestApp, TestKey, TestWebsite};
 use serde_json::json;
 use zenovay::maintenance::Maintenance;
 use zenovay_domain::{Clock, Plan};
-use zenovay_events::EventStore;
-use zenovay_store::TeamStore;
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -414,6 +414,10 @@ impl EventStore for Failing {
         StoreStats::default()
     }
 
+    fn seal(&self) -> Result<bool, ChangeError> {
+        Ok(false)
+    }
+
     fn shutdown(&self) {}
 }
 

@@ -735,8 +735,11 @@ pub fn a_budget_that_is_used_up_gives_no_number(harness: &impl Harness) {
     in_every_state(harness, store, |store| {
         let ask = |budget: &Budget| store.query(website(1), &ever(Question::Overview), budget);
         let hour = std::time::Duration::from_secs(3_600);
-        assert_eq!(ask(&Budget::new(std::time::Duration::ZERO, usize::MAX)), Err(QueryError::TimeExceeded));
-        assert_eq!(ask(&Budget::new(hour, 1)), Err(QueryError::MemoryExceeded));
+        assert_eq!(
+            ask(&Budget::new(std::time::Duration::ZERO, usize::MAX)),
+            Err(zenovay_query::QueryError::TimeExceeded)
+        );
+        assert_eq!(ask(&Budget::new(hour, 1)), Err(zenovay_query::QueryError::MemoryExceeded));
         assert!(ask(&Budget::new(hour, usize::MAX)).is_ok());
     });
 }

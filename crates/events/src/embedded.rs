@@ -79,14 +79,6 @@ impl EmbeddedStore {
         Ok(Self { inner, threads: Mutex::new(threads) })
     }
 
-    /// Seals the head into a segment now. `false` when it was empty. The store does this by itself when it is due.
-    ///
-    /// # Errors
-    /// When the segment cannot be written; the head stays as it was and is sealed later.
-    pub fn seal(&self) -> Result<bool, ChangeError> {
-        Ok(self.inner.seal()?)
-    }
-
     /// Merges one run of small segments now. `false` when none is due. The store does this by itself after each seal.
     ///
     /// # Errors
@@ -208,6 +200,10 @@ impl EventStore for EmbeddedStore {
                 && !inner.disk_full.load(Ordering::Relaxed)
                 && !inner.head_is_full(&state),
         }
+    }
+
+    fn seal(&self) -> Result<bool, ChangeError> {
+        Ok(self.inner.seal()?)
     }
 
     fn shutdown(&self) {

@@ -171,6 +171,12 @@ pub trait EventStore: Send + Sync {
     /// Figures of the moment.
     fn stats(&self) -> StoreStats;
 
+    /// Moves what is held in memory to where it stays, now instead of when it is due. `false` when there was nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written; it stays where it was, and is moved later.
+    fn seal(&self) -> Result<bool, ChangeError>;
+
     /// Refuses new appends, completes those that wait, and seals the head. Returns when all is on disk.
     fn shutdown(&self);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zenovay_domain::{Clock, ManualClock, Timestamp};
 use zenovay_events::conformance::Harness;
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, conformance_tests};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, conformance_tests};
 
 struct Embedded {
     dir: TempDir,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zenovay_domain::{Event, ManualClock, Timestamp};
 use zenovay_events::conformance::{ask, ever, pageview, store_all, website};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
 use zenovay_query::{Answer, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;

@@ -1,48 +1,72 @@
-//! Behaviour that every store must show: one function per rule, each on a store of its own. A store's tests call [`all`]
-//! with a function that makes an empty store. A broken rule is a panic that names it.
+//! What every store must do, as tests that run on any of them.
+//!
+//! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it.
 
-use zenovay_auth::{ApiKeyToken, Credential, KeyKind, KeyRefusal, PasswordHash};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zenovay_auth::{
+    Action, ApiKeyToken, Credential, Denial, KeyKind, KeyRefusal, PasswordHash, Principal, Target, decide,
+};
 use zenovay_domain::{
-    EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
-    Website, WebsiteId, WebsiteSettings,
+    ClockMemory, DoubtedReading, EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId,
+    Timestamp, TrackingCode, UserId, Website, WebsiteId, WebsiteSettings,
 };
 
 use crate::{
-    Charge, DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DataVersion, DroppedAgentStore, DroppedHits, KeyEdit, KeyRecord,
-    KeyStore, NewKey, NewWebsite, StoreError, Team, TeamStore, UsageStore, User, UserStore, WebsiteStore,
+    CachedDirectory, Charge, ClockStore, DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DataVersion, DroppedAgentStore,
+    DroppedHits, KeyEdit, KeyRecord, KeyStore, NewKey, NewWebsite, Store, StoreError, Team, TeamStore, UsageStore,
+    User, UserStore, WebsiteStore,
 };
 
-/// Everything a store does.
-pub trait Store:
-    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + DataVersion
-{
+/// Opens stores over one set of data.
+pub trait Harness {
+    /// The store.
+    type Store: Store + 'static;
+
+    /// Opens the store: empty at first, later over what is there. Several may be open at a time, as of several processes.
+    fn open(&self) -> Self::Store;
 }
 
-impl<S: UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + DataVersion> Store for S {}
-
-/// Runs the whole suite; `empty` makes a new, empty store each time.
-///
-/// # Panics
-///
-/// When the store breaks a rule.
-pub fn all<S: Store>(empty: impl Fn() -> S) {
-    users_have_one_account_per_address(&empty());
-    teams_keep_an_owner(&empty());
-    plans_limit_websites_and_members(&empty());
-    websites_are_stored_checked_and_deleted(&empty());
-    keys_are_created_edited_and_revoked(&empty());
-    leaving_a_team_takes_it_from_keys(&empty());
-    accounts_are_listed_changed_and_deleted(&empty());
-    a_deleted_team_takes_its_websites_and_keys_along(&empty());
-    the_key_policy_holds_for_keys_older_than_the_membership(&empty());
-    deleted_websites_leave_keys(&empty());
-    credentials_hold_what_is_true_now(&empty());
-    requests_are_counted_exactly(&empty());
-    months_begin_at_midnight_and_never_twice(&empty());
-    a_clock_that_was_wrong_freezes_no_key(&empty());
-    activity_is_kept_by_the_hour(&empty());
-    dropped_agents_are_counted_bounded_and_forgotten(&empty());
-    every_change_moves_the_version(&empty());
+/// Makes a `#[test]` of every rule for the harness that `$make` makes.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests! { $make;
+            users_have_one_account_per_address,
+            teams_keep_an_owner,
+            plans_limit_websites_and_members,
+            websites_are_stored_checked_and_deleted,
+            keys_are_created_edited_and_revoked,
+            leaving_a_team_takes_it_from_keys,
+            accounts_are_listed_changed_and_deleted,
+            a_deleted_team_takes_its_websites_and_keys_along,
+            the_key_policy_holds_for_keys_older_than_the_membership,
+            deleted_websites_leave_keys,
+            credentials_hold_what_is_true_now,
+            requests_are_counted_exactly,
+            months_begin_at_midnight_and_never_twice,
+            a_clock_that_was_wrong_freezes_no_key,
+            activity_is_kept_by_the_hour,
+            dropped_agents_are_counted_bounded_and_forgotten,
+            every_change_moves_the_version,
+            what_one_changes_the_look_ups_of_another_show,
+            hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all,
+            several_count_together,
+            of_parallel_leaving_owners_one_stays,
+            the_next_server_knows_the_clock_of_the_last,
+            valid_keys_are_the_newest_that_are_not_revoked,
+            a_whole_store_has_no_faults,
+        }
+    };
+    ($make:expr; $($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::conformance::$name(&$make);
+            }
+        )*
+    };
 }
 
 /// 2026-06-13T00:00:00.000Z.
@@ -129,7 +153,9 @@ fn credential(store: &impl Store, n: u8) -> Credential {
     store.credential(&token(n).digest()).unwrap().unwrap()
 }
 
-fn users_have_one_account_per_address(store: &impl Store) {
+#[doc(hidden)]
+pub fn users_have_one_account_per_address(harness: &impl Harness) {
+    let store = &harness.open();
     assert!(!store.has_users().unwrap());
     let id = user(store, 1);
     assert!(store.has_users().unwrap());
@@ -145,7 +171,9 @@ fn users_have_one_account_per_address(store: &impl Store) {
     }
 }
 
-fn teams_keep_an_owner(store: &impl Store) {
+#[doc(hidden)]
+pub fn teams_keep_an_owner(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let (ann, bob) = (user(store, 1), user(store, 2));
     let id = team(store, 1, ann, Plan::Scale);
@@ -168,7 +196,9 @@ fn teams_keep_an_owner(store: &impl Store) {
     assert_eq!(store.teams().unwrap(), [stored]);
 }
 
-fn accounts_are_listed_changed_and_deleted(store: &impl Store) {
+#[doc(hidden)]
+pub fn accounts_are_listed_changed_and_deleted(harness: &impl Harness) {
+    let store = &harness.open();
     let (ann, bob) = (user(store, 1), user(store, 2));
     assert_eq!(store.users().unwrap().iter().map(|user| user.id).collect::<Vec<_>>(), [ann, bob]);
     let hash = PasswordHash::from_stored("$argon2id$new".to_owned());
@@ -192,7 +222,9 @@ fn accounts_are_listed_changed_and_deleted(store: &impl Store) {
     assert_eq!(store.members(id).unwrap().iter().map(|member| member.user_id).collect::<Vec<_>>(), [bob]);
 }
 
-fn a_deleted_team_takes_its_websites_and_keys_along(store: &impl Store) {
+#[doc(hidden)]
+pub fn a_deleted_team_takes_its_websites_and_keys_along(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let (gone, other) = (team(store, 1, ann, Plan::Pro), team(store, 2, ann, Plan::Pro));
     let (first, second, kept) = (website(store, 1, gone), website(store, 2, gone), website(store, 3, other));
@@ -213,7 +245,9 @@ fn a_deleted_team_takes_its_websites_and_keys_along(store: &impl Store) {
     assert!(matches!(store.delete_team(gone, NOW), Err(StoreError::NotFound("team"))));
 }
 
-fn plans_limit_websites_and_members(store: &impl Store) {
+#[doc(hidden)]
+pub fn plans_limit_websites_and_members(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let owner = user(store, 1);
     let id = team(store, 1, owner, Plan::Free);
@@ -241,7 +275,9 @@ const SETTINGS_THAT_CANNOT_BE_USED: &[(&str, Change)] = &[
     ("allowed_bots", |settings| settings.allowed_bots = vec!["x".to_owned()]),
 ];
 
-fn websites_are_stored_checked_and_deleted(store: &impl Store) {
+#[doc(hidden)]
+pub fn websites_are_stored_checked_and_deleted(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let owner = user(store, 1);
     let id = team(store, 1, owner, Plan::Enterprise);
@@ -290,7 +326,9 @@ fn websites_are_stored_checked_and_deleted(store: &impl Store) {
     assert_eq!(store.deleted_websites().unwrap(), []);
 }
 
-fn keys_are_created_edited_and_revoked(store: &impl Store) {
+#[doc(hidden)]
+pub fn keys_are_created_edited_and_revoked(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let (ann, bob) = (user(store, 1), user(store, 2));
     let (own, other) = (team(store, 1, ann, Plan::Pro), team(store, 2, bob, Plan::Pro));
@@ -356,7 +394,9 @@ fn keys_are_created_edited_and_revoked(store: &impl Store) {
     assert!(store.key(missing).unwrap().is_none());
 }
 
-fn leaving_a_team_takes_it_from_keys(store: &impl Store) {
+#[doc(hidden)]
+pub fn leaving_a_team_takes_it_from_keys(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let (ann, bob) = (user(store, 1), user(store, 2));
     let (one, two) = (team(store, 1, ann, Plan::Pro), team(store, 2, ann, Plan::Pro));
@@ -379,7 +419,9 @@ fn leaving_a_team_takes_it_from_keys(store: &impl Store) {
 }
 
 /// SPEC C1, S2: joining is a moment at which a key comes to reach a team. Sabotage: let `teams_of` admit all keys.
-fn the_key_policy_holds_for_keys_older_than_the_membership(store: &impl Store) {
+#[doc(hidden)]
+pub fn the_key_policy_holds_for_keys_older_than_the_membership(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let (ann, bob) = (user(store, 1), user(store, 2));
     let (own, joined) = (team(store, 1, bob, Plan::Pro), team(store, 2, ann, Plan::Pro));
@@ -419,7 +461,9 @@ fn the_key_policy_holds_for_keys_older_than_the_membership(store: &impl Store) {
     assert_eq!(reached(), [own, joined]);
 }
 
-fn deleted_websites_leave_keys(store: &impl Store) {
+#[doc(hidden)]
+pub fn deleted_websites_leave_keys(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
     let (first, second) = (website(store, 1, id), website(store, 2, id));
@@ -431,7 +475,9 @@ fn deleted_websites_leave_keys(store: &impl Store) {
     assert_eq!((both.revoked_at, both.website_ids), (None, Some(vec![second.id])));
 }
 
-fn credentials_hold_what_is_true_now(store: &impl Store) {
+#[doc(hidden)]
+pub fn credentials_hold_what_is_true_now(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let (ann, bob) = (user(store, 1), user(store, 2));
     let (one, two) = (team(store, 1, ann, Plan::Free), team(store, 2, bob, Plan::Scale));
@@ -456,7 +502,9 @@ fn credentials_hold_what_is_true_now(store: &impl Store) {
     assert_eq!(reached(1), [sites[0].id], "of a paid and a free team, the websites of the paid one");
 }
 
-fn requests_are_counted_exactly(store: &impl Store) {
+#[doc(hidden)]
+pub fn requests_are_counted_exactly(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
     let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
@@ -483,7 +531,9 @@ fn requests_are_counted_exactly(store: &impl Store) {
     assert!(matches!(store.usage(missing, NOW), Err(StoreError::NotFound("key"))));
 }
 
-fn months_begin_at_midnight_and_never_twice(store: &impl Store) {
+#[doc(hidden)]
+pub fn months_begin_at_midnight_and_never_twice(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
     let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
@@ -506,7 +556,9 @@ fn months_begin_at_midnight_and_never_twice(store: &impl Store) {
 
 /// One request with a clock that is ahead, and then the clock is right again. Sabotage: let every later month go on, or
 /// the next one on every day.
-fn a_clock_that_was_wrong_freezes_no_key(store: &impl Store) {
+#[doc(hidden)]
+pub fn a_clock_that_was_wrong_freezes_no_key(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
     for (number, days_ahead) in [(1, 9 * 365), (2, 20), (3, 31)] {
@@ -529,7 +581,9 @@ fn a_clock_that_was_wrong_freezes_no_key(store: &impl Store) {
     }
 }
 
-fn activity_is_kept_by_the_hour(store: &impl Store) {
+#[doc(hidden)]
+pub fn activity_is_kept_by_the_hour(harness: &impl Harness) {
+    let store = &harness.open();
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
     let key = key(store, 1, KeyKind::Workspace(id), |_| ()).id;
@@ -557,7 +611,9 @@ fn activity_is_kept_by_the_hour(store: &impl Store) {
     assert!(matches!(store.record_accepted_events(missing, 1, NOW), Err(StoreError::NotFound("key"))));
 }
 
-fn dropped_agents_are_counted_bounded_and_forgotten(store: &impl Store) {
+#[doc(hidden)]
+pub fn dropped_agents_are_counted_bounded_and_forgotten(harness: &impl Harness) {
+    let store = &harness.open();
     const DAY_MS: i64 = 86_400_000;
     let ann = user(store, 1);
     let id = team(store, 1, ann, Plan::Pro);
@@ -603,7 +659,9 @@ fn dropped_agents_are_counted_bounded_and_forgotten(store: &impl Store) {
     assert_eq!(store.dropped_agents(one, NOW).unwrap(), [], "nothing of a website that is gone");
 }
 
-fn every_change_moves_the_version(store: &impl Store) {
+#[doc(hidden)]
+pub fn every_change_moves_the_version(harness: &impl Harness) {
+    let store = &harness.open();
     let plans = PlanTable::default();
     let last = std::cell::Cell::new(store.data_version().unwrap());
     let moved = |what: &str, expected: bool| {
@@ -643,4 +701,164 @@ fn every_change_moves_the_version(store: &impl Store) {
     moved("remove_member", true);
     store.delete_website(site.id, NOW).unwrap();
     moved("delete_website", true);
+}
+
+/// A Pro team of two with a website, and a personal key of the second member for all teams.
+struct Shared {
+    owner: UserId,
+    member: UserId,
+    team: TeamId,
+    website: Website,
+    key: KeyRecord,
+}
+
+fn shared(store: &impl Store) -> Shared {
+    let (owner, member) = (user(store, 1), user(store, 2));
+    let team = team(store, 1, owner, Plan::Pro);
+    store.add_member(team, member, Role::Editor, &PlanTable::default(), NOW).unwrap();
+    let website = website(store, 1, team);
+    let key = key(store, 1, KeyKind::Personal(member), |_| ());
+    Shared { owner, member, team, website, key }
+}
+
+/// SECURITY A7. Sabotage: keep the cached answer for a second.
+#[doc(hidden)]
+pub fn what_one_changes_the_look_ups_of_another_show(harness: &impl Harness) {
+    let store = Arc::new(harness.open());
+    let Shared { member, team, website, key, .. } = shared(&*store);
+    let directory = CachedDirectory::new(store);
+    let other = harness.open();
+    let plans = PlanTable::default();
+    let target = Target::Website { id: website.id, team_id: team };
+    let decision = || {
+        let credential = directory.credential(&key.digest).unwrap().unwrap();
+        decide(Principal::Key(&credential), Action::ReadAnalytics, &target, &plans).map(|()| credential.plan())
+    };
+    for _ in 0..2 {
+        assert_eq!(decision(), Ok(Some(Plan::Pro)));
+    }
+    other.set_plan(team, Plan::Free).unwrap();
+    assert_eq!(decision(), Err(Denial::PlanRequired));
+    other.set_plan(team, Plan::Scale).unwrap();
+    assert_eq!(decision(), Ok(Some(Plan::Scale)));
+    other.remove_member(team, member, NOW).unwrap();
+    assert_eq!(decision(), Err(Denial::MembershipLost));
+    other.add_member(team, member, Role::Viewer, &plans, NOW).unwrap();
+    assert_eq!(decision(), Ok(Some(Plan::Scale)));
+    other.revoke_key(key.id, NOW).unwrap();
+    assert_eq!(decision(), Err(Denial::Revoked));
+
+    let code = &website.tracking_code;
+    assert!(directory.website_by_code(code).unwrap().unwrap().settings.is_active);
+    assert!(directory.website(website.id).unwrap().is_some());
+    set_active(&other, website.id, false);
+    assert!(!directory.website_by_code(code).unwrap().unwrap().settings.is_active);
+    other.delete_website(website.id, NOW).unwrap();
+    assert!(directory.website_by_code(code).unwrap().is_none());
+    assert!(directory.website(website.id).unwrap().is_none());
+}
+
+fn set_active(store: &impl Store, id: WebsiteId, is_active: bool) {
+    let mut change = |website: &mut Website| {
+        website.settings.is_active = is_active;
+        Ok(())
+    };
+    store.edit_website(id, &mut change).unwrap();
+}
+
+/// Sabotage: leave the own changes or the instant out of the comparison in `CachedDirectory::version_at_millisecond`.
+#[doc(hidden)]
+pub fn hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all(harness: &impl Harness) {
+    let store = Arc::new(harness.open());
+    let website = shared(&*store).website;
+    let other = harness.open();
+    let directory = CachedDirectory::new(Arc::clone(&store) as Arc<dyn Store>);
+    let is_active = |at| directory.website_of_hit(&website.tracking_code, at).unwrap().unwrap().settings.is_active;
+    assert!(is_active(NOW));
+    set_active(&*store, website.id, false);
+    assert!(!is_active(NOW));
+    set_active(&*store, website.id, true);
+    assert!(is_active(NOW));
+    set_active(&other, website.id, false);
+    assert!(!is_active(NOW.plus_millis(1)));
+    set_active(&other, website.id, true);
+    assert!(is_active(NOW), "a clock that was set back is another millisecond, too");
+}
+
+/// SECURITY L9. Sabotage: read the count, then write it.
+#[doc(hidden)]
+pub fn several_count_together(harness: &impl Harness) {
+    let stores = [harness.open(), harness.open()];
+    let key = shared(&stores[0]).key.id;
+    let counted = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for store in stores.iter().chain(&stores) {
+            scope.spawn(|| {
+                for _ in 0..40 {
+                    if matches!(store.charge_request(key, 100, NOW).unwrap(), Charge::Counted(_)) {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(counted.into_inner(), 100);
+    drop(stores);
+    assert_eq!(harness.open().usage(key, NOW).unwrap().total_used, 100, "the count is kept");
+}
+
+/// SECURITY A17.
+#[doc(hidden)]
+pub fn of_parallel_leaving_owners_one_stays(harness: &impl Harness) {
+    let (store, other) = (harness.open(), harness.open());
+    let Shared { owner, member, team, .. } = shared(&store);
+    store.add_member(team, member, Role::Owner, &PlanTable::default(), NOW).unwrap();
+    let results = std::thread::scope(|scope| {
+        let first = scope.spawn(|| store.remove_member(team, owner, NOW));
+        let second = scope.spawn(|| other.remove_member(team, member, NOW));
+        [first.join().unwrap(), second.join().unwrap()]
+    });
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    assert!(results.iter().any(|result| matches!(result, Err(StoreError::LastOwner))), "{results:?}");
+}
+
+#[doc(hidden)]
+pub fn the_next_server_knows_the_clock_of_the_last(harness: &impl Harness) {
+    let store = harness.open();
+    assert_eq!(store.clock_memory().unwrap(), None);
+    let version = store.data_version().unwrap();
+    let trusted_at = Some(Timestamp::from_millis(1));
+    let doubted = Some(DoubtedReading { at: Timestamp::from_millis(-5), confirmed_ms: 7 });
+    for memory in [
+        ClockMemory { trusted_at, doubted },
+        ClockMemory { trusted_at: None, doubted },
+        ClockMemory { trusted_at, doubted: None },
+    ] {
+        store.remember_clock(&memory).unwrap();
+        assert_eq!(harness.open().clock_memory().unwrap(), Some(memory));
+    }
+    assert_eq!(store.data_version().unwrap(), version, "caches stay");
+}
+
+#[doc(hidden)]
+pub fn valid_keys_are_the_newest_that_are_not_revoked(harness: &impl Harness) {
+    let store = &harness.open();
+    let owner = user(store, 1);
+    team(store, 1, owner, Plan::Pro);
+    for n in 1..=4 {
+        let token = token(n);
+        let new = new_key(n, &token, KeyKind::Personal(owner));
+        store.create_key(&new, NOW.plus_millis(i64::from(n))).unwrap();
+    }
+    store.revoke_key(KeyId::from_random_bytes([3; 16]), NOW).unwrap();
+    let digests = |numbers: &[u8]| numbers.iter().map(|n| token(*n).digest()).collect::<Vec<_>>();
+    assert_eq!(store.valid_keys(10).unwrap(), digests(&[4, 2, 1]));
+    assert_eq!(store.valid_keys(2).unwrap(), digests(&[4, 2]));
+}
+
+#[doc(hidden)]
+pub fn a_whole_store_has_no_faults(harness: &impl Harness) {
+    let store = harness.open();
+    shared(&store);
+    assert_eq!(store.check().unwrap(), Vec::<String>::new());
 }

@@ -3,30 +3,39 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use diesel::SqliteConnection;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 use zenovay_auth::{Credential, KeyDigest};
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
-use crate::sqlite::{load_credential, load_valid_digests, load_website, load_website_by_code};
-use crate::{DataVersion, Result, SqliteStore};
+use crate::{Result, Store};
 
 /// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
-const CAPACITY: u64 = 20_000;
+const CAPACITY: usize = 20_000;
 
 /// Credentials by digest and websites by id and code, cached in memory.
 ///
-/// An answer is used again only while the store's [data version](DataVersion) is the one it was read at, which is asked
+/// An answer is used again only while the store's [data version](crate::DataVersion) is the one it was read at, which is asked
 /// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
-/// whichever process made the change. That question is one small read of a file in memory; only
+/// whichever process made the change. That question is one statement of one row; only
 /// [`website_of_hit`](Self::website_of_hit) does not ask it every time.
 pub struct CachedDirectory {
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     credentials: Cache<KeyDigest, Entry<Credential>>,
     /// Keys that were valid when they were looked up last.
     valid: Cache<KeyDigest, ()>,
     websites: Cache<WebsiteId, Entry<Website>>,
     codes: Cache<TrackingCode, Entry<Website>>,
+    version_at_millisecond: Mutex<Option<VersionAt>>,
+}
+
+/// A version that was read within a millisecond.
+#[derive(Debug, Clone, Copy)]
+struct VersionAt {
+    at: Timestamp,
+    /// The own changes of the store before the version was read.
+    own_changes: u64,
+    version: i64,
 }
 
 impl std::fmt::Debug for CachedDirectory {
@@ -49,13 +58,14 @@ impl<T> Clone for Entry<T> {
 
 impl CachedDirectory {
     /// A directory over `store` that has cached nothing.
-    pub fn new(store: Arc<SqliteStore>) -> Self {
+    pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            credentials: Cache::new(CAPACITY),
-            valid: Cache::new(CAPACITY),
-            websites: Cache::new(CAPACITY),
-            codes: Cache::new(CAPACITY),
+            credentials: Cache::new(CAPACITY as u64),
+            valid: Cache::new(CAPACITY as u64),
+            websites: Cache::new(CAPACITY as u64),
+            codes: Cache::new(CAPACITY as u64),
+            version_at_millisecond: Mutex::new(None),
         }
     }
 
@@ -65,9 +75,7 @@ impl CachedDirectory {
     ///
     /// As for [`credential`](Self::credential).
     pub fn remember_valid_keys(&self) -> Result<()> {
-        let limit = i64::try_from(CAPACITY).unwrap_or(i64::MAX);
-        let (_version, digests) = self.store.read_versioned(|conn| load_valid_digests(conn, limit))?;
-        for digest in digests {
+        for digest in self.store.valid_keys(CAPACITY)? {
             self.valid.insert(digest, ());
         }
         Ok(())
@@ -85,7 +93,7 @@ impl CachedDirectory {
     ///
     /// [`StoreError`](crate::StoreError) when the store cannot be asked; an answer that may be old is never given.
     pub fn credential(&self, digest: &KeyDigest) -> Result<Option<Arc<Credential>>> {
-        let credential = self.look_up(&self.credentials, digest, load_credential)?;
+        let credential = self.look_up(&self.credentials, digest, |store, digest| store.credential(digest))?;
         let is_valid = credential.as_ref().is_some_and(|credential| !credential.revoked);
         if is_valid != self.valid.contains_key(digest) {
             if is_valid {
@@ -103,7 +111,7 @@ impl CachedDirectory {
     ///
     /// As for [`credential`](Self::credential).
     pub fn website(&self, id: WebsiteId) -> Result<Option<Arc<Website>>> {
-        self.look_up(&self.websites, &id, |conn, id| load_website(conn, *id))
+        self.look_up(&self.websites, &id, |store, id| store.website(*id))
     }
 
     /// The website with this code.
@@ -112,7 +120,7 @@ impl CachedDirectory {
     ///
     /// As for [`credential`](Self::credential).
     pub fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Arc<Website>>> {
-        self.look_up(&self.codes, code, load_website_by_code)
+        self.look_up(&self.codes, code, |store, code| store.website_by_code(code))
     }
 
     /// The website with this code, for a hit that came at `now`. Hits of the same millisecond ask once whether something
@@ -122,30 +130,47 @@ impl CachedDirectory {
     ///
     /// As for [`credential`](Self::credential).
     pub fn website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Result<Option<Arc<Website>>> {
-        self.look_up_at(self.store.momentary_version(now)?, &self.codes, code, load_website_by_code)
+        let version = self.version_at_millisecond(now)?;
+        self.look_up_at(version, &self.codes, code, |store, code| store.website_by_code(code))
+    }
+
+    /// The data version as somebody found it within the millisecond `now`; changes made through the store of this directory
+    /// are in it always.
+    fn version_at_millisecond(&self, now: Timestamp) -> Result<i64> {
+        // Before the version: a change between the two makes the next call ask again.
+        let own_changes = self.store.own_changes();
+        if let Some(known) = *self.version_at_millisecond.lock()
+            && (known.at, known.own_changes) == (now, own_changes)
+        {
+            return Ok(known.version);
+        }
+        let version = self.store.data_version()?;
+        *self.version_at_millisecond.lock() = Some(VersionAt { at: now, own_changes, version });
+        Ok(version)
     }
 
     fn look_up<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(
         &self,
         cache: &Cache<K, Entry<T>>,
         key: &K,
-        load: impl FnOnce(&mut SqliteConnection, &K) -> Result<Option<T>>,
+        load: impl FnOnce(&dyn Store, &K) -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
         self.look_up_at(self.store.data_version()?, cache, key, load)
     }
 
+    /// What was read after the version is at least as new as it. So an entry may be newer than its version says, which costs
+    /// another reading, but it is never older.
     fn look_up_at<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(
         &self,
         version: i64,
         cache: &Cache<K, Entry<T>>,
         key: &K,
-        load: impl FnOnce(&mut SqliteConnection, &K) -> Result<Option<T>>,
+        load: impl FnOnce(&dyn Store, &K) -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
         if let Some(entry) = cache.get(key).filter(|entry| entry.version == version) {
             return Ok(entry.value);
         }
-        let (version, value) = self.store.read_versioned(|conn| load(conn, key))?;
-        let value = value.map(Arc::new);
+        let value = load(&*self.store, key)?.map(Arc::new);
         cache.insert(key.clone(), Entry { version, value: value.clone() });
         Ok(value)
     }

@@ -6,7 +6,7 @@ use zenovay_auth::KeyRefusal;
 /// Why an operation on the store failed. Messages are made for people and hold no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Something that must exist does not.
+    /// Something that must exist does not exist.
     #[error("there is no such {0}")]
     NotFound(&'static str),
     /// A value breaks a rule.
@@ -63,30 +63,16 @@ pub enum StoreError {
     Unavailable(String),
 }
 
-impl StoreError {
-    /// What SQLite says, by the text that diesel passes on (`sqlite3_errstr`).
-    pub(crate) fn of_sqlite(text: String) -> Self {
-        let is_damaged = ["malformed", "not a database"].iter().any(|words| text.contains(words));
-        if is_damaged { Self::Damaged(text) } else { Self::Unavailable(text) }
-    }
-}
-
 /// The result of an operation on the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl From<DieselError> for StoreError {
+    /// What diesel knows of every database. Values that must be unique are looked for before they are written, so that the
+    /// refusal can name them; a back end finds more in the text of what is not available.
     fn from(error: DieselError) -> Self {
-        if let DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) = &error {
-            // SQLite names the column: `UNIQUE constraint failed: users.email_folded`.
-            let message = info.message();
-            let taken = [("email_folded", "email"), ("tracking_code", "tracking code"), ("digest", "key")];
-            let what = taken.iter().find(|(column, _)| message.ends_with(column)).map_or("id", |(_, what)| what);
-            return Self::Conflict(what);
-        }
-        // diesel passes SQLite's result code on as this text only (`sqlite3_errstr`).
-        match &error {
-            DieselError::DatabaseError(_, info) if info.message() == "database or disk is full" => Self::DiskFull,
-            _ => Self::of_sqlite(error.to_string()),
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict("id"),
+            other => Self::Unavailable(other.to_string()),
         }
     }
 }

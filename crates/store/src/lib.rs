@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 mod directory;
 mod error;
@@ -16,4 +17,6 @@ pub use model::{
 };
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits};
 pub use sqlite::SqliteStore;
-pub use traits::{DataVersion, DroppedAgentStore, KeyStore, TeamStore, UsageStore, UserStore, WebsiteStore};
+pub use traits::{
+    ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,
+};

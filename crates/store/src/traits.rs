@@ -1,4 +1,4 @@
-//! What a store does, one trait per kind of data. Every method is one transaction. "Not found" is `Ok(None)` where
+//! What a store does, one trait per kind of data, and [`Store`] for all of them. Every method is one transaction. "Not found" is `Ok(None)` where
 //! something is looked up, and [`StoreError::NotFound`](crate::StoreError::NotFound) where something is to be changed.
 //! All methods fail with [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the database cannot be used,
 //! and with [`StoreError::Decode`](crate::StoreError::Decode) when a row is damaged. All may block: call them outside an
@@ -6,12 +6,29 @@
 
 use zenovay_auth::{Credential, KeyDigest, PasswordHash};
 use zenovay_domain::{
-    Dimension, KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
+    ClockMemory, Dimension, KeyId, KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website,
+    WebsiteId,
 };
 
 use crate::{
     Activity, Charge, DroppedHits, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User,
 };
+
+/// Everything that a back end of the metadata does. Whoever uses a store asks for this or for one of its parts, never for a
+/// back end by name.
+///
+/// A back end is done when `conformance_tests!` passes for it.
+pub trait Store:
+    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + ClockStore + DataVersion
+{
+    /// Reads everything, to find damage before a request does. Empty when all is well, otherwise one line for each fault.
+    /// Works while other processes use the store.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn check(&self) -> Result<Vec<String>>;
+}
 
 /// User accounts.
 pub trait UserStore: Send + Sync {
@@ -266,6 +283,13 @@ pub trait KeyStore: Send + Sync {
     ///
     /// Those of the module.
     fn credential(&self, digest: &KeyDigest) -> Result<Option<Credential>>;
+
+    /// The digests of the keys that are not revoked, at most `limit` of them, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn valid_keys(&self, limit: usize) -> Result<Vec<KeyDigest>>;
 }
 
 /// What keys are used for.
@@ -324,12 +348,34 @@ pub trait DroppedAgentStore: Send + Sync {
     fn dropped_agents(&self, id: WebsiteId, now: Timestamp) -> Result<Vec<DroppedHits>>;
 }
 
+/// What a server remembers of its clock.
+pub trait ClockStore: Send + Sync {
+    /// What [`remember_clock`](Self::remember_clock) stored last; `None` before the first time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn clock_memory(&self) -> Result<Option<ClockMemory>>;
+
+    /// Stores `memory` for the next server. As durable as [`UsageStore::charge_request`]. It does not move the
+    /// [`DataVersion`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn remember_clock(&self, memory: &ClockMemory) -> Result<()>;
+}
+
 /// A number that moves with every change of users' memberships, teams, websites or keys.
 pub trait DataVersion: Send + Sync {
-    /// The present version. A change made by any process, and finished before this is called, is in it.
+    /// The present version. A change made by any process, and finished before this is called, is in it. What is read after
+    /// this has returned is at least as new.
     ///
     /// # Errors
     ///
     /// Those of the module.
     fn data_version(&self) -> Result<i64>;
+
+    /// How many changes were made through this very store, by memory alone. A change that is finished is counted.
+    fn own_changes(&self) -> u64;
 }

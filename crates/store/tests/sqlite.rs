@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use zenovay_auth::{Action, ApiKeyToken, Denial, KeyKind, PasswordHash, Principal, Target, decide};
+use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId,
     WebsiteSettings,
 };
+use zenovay_store::conformance::Harness;
 use zenovay_store::{
-    CachedDirectory, Charge, KeyStore, NewKey, NewWebsite, SqliteStore, StoreError, Team, TeamStore, UsageStore, User,
-    UserStore, WebsiteStore, conformance,
+    CachedDirectory, Charge, KeyStore, NewKey, NewWebsite, SqliteStore, Store, StoreError, Team, TeamStore, UsageStore,
+    User, UserStore, WebsiteStore, conformance_tests,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
@@ -22,11 +23,7 @@ fn open(dir: &tempfile::TempDir) -> SqliteStore {
 struct Fixture {
     dir: tempfile::TempDir,
     store: Arc<SqliteStore>,
-    owner: UserId,
-    member: UserId,
-    team: TeamId,
     website: WebsiteId,
-    code: TrackingCode,
     key: KeyId,
     token: ApiKeyToken,
 }
@@ -48,14 +45,13 @@ fn fixture() -> Fixture {
     store.create_team(&new, users[0]).unwrap();
     store.add_member(team, users[1], Role::Editor, &PlanTable::default(), NOW).unwrap();
     let website = WebsiteId::from_random_bytes([1; 16]);
-    let code = TrackingCode::from_random_bytes([1; 11]);
     let new = NewWebsite {
         id: website,
         team_id: team,
         user_id: Some(users[0]),
         domain: "example.com".to_owned(),
         name: "Example".to_owned(),
-        tracking_code: code.clone(),
+        tracking_code: TrackingCode::from_random_bytes([1; 11]),
         settings: WebsiteSettings::default(),
     };
     store.create_website(&new, &PlanTable::default(), NOW).unwrap();
@@ -72,120 +68,28 @@ fn fixture() -> Fixture {
         website_ids: None,
     };
     store.create_key(&new, NOW).unwrap();
-    Fixture { dir, store, owner: users[0], member: users[1], team, website, code, key, token }
+    Fixture { dir, store, website, key, token }
 }
 
-#[test]
-fn it_passes_the_suite_of_all_stores() {
-    let dirs = std::cell::RefCell::new(Vec::new());
-    conformance::all(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let store = open(&dir);
-        dirs.borrow_mut().push(dir);
-        store
-    });
+struct Sqlite {
+    dir: tempfile::TempDir,
 }
 
-/// SECURITY A7. Sabotage: keep the cached answer for a second.
-#[test]
-fn a_change_by_another_store_on_the_same_file_is_seen_by_the_next_look_up() {
-    let f = fixture();
-    let directory = CachedDirectory::new(Arc::clone(&f.store));
-    let other = open(&f.dir);
-    let plans = PlanTable::default();
-    let target = Target::Website { id: f.website, team_id: f.team };
-    let decision = || {
-        let credential = directory.credential(&f.token.digest()).unwrap().unwrap();
-        decide(Principal::Key(&credential), Action::ReadAnalytics, &target, &plans).map(|()| credential.plan())
-    };
-    for _ in 0..2 {
-        assert_eq!(decision(), Ok(Some(Plan::Pro)));
+impl Sqlite {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
     }
-    other.set_plan(f.team, Plan::Free).unwrap();
-    assert_eq!(decision(), Err(Denial::PlanRequired));
-    other.set_plan(f.team, Plan::Scale).unwrap();
-    assert_eq!(decision(), Ok(Some(Plan::Scale)));
-    other.remove_member(f.team, f.member, NOW).unwrap();
-    assert_eq!(decision(), Err(Denial::MembershipLost));
-    other.add_member(f.team, f.member, Role::Viewer, &plans, NOW).unwrap();
-    assert_eq!(decision(), Ok(Some(Plan::Scale)));
-    other.revoke_key(f.key, NOW).unwrap();
-    assert_eq!(decision(), Err(Denial::Revoked));
-
-    assert!(directory.website_by_code(&f.code).unwrap().unwrap().settings.is_active);
-    assert!(directory.website(f.website).unwrap().is_some());
-    other
-        .edit_website(f.website, &mut |website| {
-            website.settings.is_active = false;
-            Ok(())
-        })
-        .unwrap();
-    assert!(!directory.website_by_code(&f.code).unwrap().unwrap().settings.is_active);
-    other.delete_website(f.website, NOW).unwrap();
-    assert!(directory.website_by_code(&f.code).unwrap().is_none());
-    assert!(directory.website(f.website).unwrap().is_none());
 }
 
-/// Sabotage: leave `changes` or the instant out of the comparison in `SqliteStore::momentary_version`.
-#[test]
-fn hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all() {
-    let f = fixture();
-    let other = open(&f.dir);
-    let directory = CachedDirectory::new(Arc::clone(&f.store));
-    let is_active = |at| directory.website_of_hit(&f.code, at).unwrap().unwrap().settings.is_active;
-    let set_active = |store: &SqliteStore, is_active| {
-        let mut change = |website: &mut zenovay_domain::Website| {
-            website.settings.is_active = is_active;
-            Ok(())
-        };
-        store.edit_website(f.website, &mut change).unwrap();
-    };
-    assert!(is_active(NOW));
-    set_active(&f.store, false);
-    assert!(!is_active(NOW));
-    set_active(&f.store, true);
-    assert!(is_active(NOW));
-    set_active(&other, false);
-    assert!(!is_active(NOW.plus_millis(1)));
-    set_active(&other, true);
-    assert!(is_active(NOW), "a clock that was set back is another millisecond, too");
+impl Harness for Sqlite {
+    type Store = SqliteStore;
+
+    fn open(&self) -> SqliteStore {
+        open(&self.dir)
+    }
 }
 
-#[test]
-fn two_stores_on_one_file_count_together() {
-    let f = fixture();
-    let other = open(&f.dir);
-    let counted = std::sync::atomic::AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for store in [&*f.store, &other, &*f.store, &other] {
-            scope.spawn(|| {
-                for _ in 0..40 {
-                    if matches!(store.charge_request(f.key, 100, NOW).unwrap(), Charge::Counted(_)) {
-                        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    assert_eq!(counted.into_inner(), 100);
-    drop((other, f.store));
-    assert_eq!(open(&f.dir).usage(f.key, NOW).unwrap().total_used, 100, "the count is in the file");
-}
-
-/// SECURITY A17.
-#[test]
-fn of_parallel_leaving_owners_one_stays() {
-    let f = fixture();
-    f.store.add_member(f.team, f.member, Role::Owner, &PlanTable::default(), NOW).unwrap();
-    let other = open(&f.dir);
-    let results = std::thread::scope(|scope| {
-        let first = scope.spawn(|| f.store.remove_member(f.team, f.owner, NOW));
-        let second = scope.spawn(|| other.remove_member(f.team, f.member, NOW));
-        [first.join().unwrap(), second.join().unwrap()]
-    });
-    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
-    assert!(results.iter().any(|result| matches!(result, Err(StoreError::LastOwner))), "{results:?}");
-}
+conformance_tests!(Sqlite::new());
 
 /// SECURITY A21: what is on disk holds the digest and the prefix, never the key.
 #[test]
@@ -242,7 +146,7 @@ fn changes_by_the_sqlite_shell_are_seen_too() {
     use diesel::connection::SimpleConnection;
     use diesel::{Connection, SqliteConnection};
     let f = fixture();
-    let directory = CachedDirectory::new(Arc::clone(&f.store));
+    let directory = CachedDirectory::new(Arc::clone(&f.store) as Arc<dyn Store>);
     assert!(!directory.credential(&f.token.digest()).unwrap().unwrap().revoked);
     let path = f.dir.path().join("zenovay.db");
     let mut raw = SqliteConnection::establish(path.to_str().unwrap()).unwrap();

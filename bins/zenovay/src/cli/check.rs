@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use zenovay_domain::{GuardedClock, SystemClock};
 use zenovay_events::{Verified, verify};
-use zenovay_store::SqliteStore;
 
 use super::output::{Failure, Output};
+use crate::backends;
 use crate::config::Config;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::runtime::ServeError;
@@ -40,14 +40,14 @@ fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failur
     if !path.exists() {
         return Ok(("none yet", Vec::new()));
     }
-    let faults = SqliteStore::open(&path)?.check()?;
+    let faults = backends::open_metadata(config)?.check()?;
     Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
 }
 
 /// What a server that starts now thinks of the clock. A machine that was off for long is in doubt, too, so this is no fault.
 fn check_clock(config: &Config) -> Result<String, Failure> {
     let path = config.database_path();
-    let memory = if path.exists() { SqliteStore::open(&path)?.clock_memory()? } else { None };
+    let memory = if path.exists() { backends::open_metadata(config)?.clock_memory()? } else { None };
     let Some(memory) = memory else { return Ok("no server has run yet".to_owned()) };
     let doubt = GuardedClock::new(Arc::new(SystemClock), Some(memory)).status().doubt;
     Ok(doubt.map_or_else(|| "ok".to_owned(), |doubt| format!("not believed: it {doubt}; nothing is removed by it")))

@@ -1,13 +1,15 @@
 //! What the commands on the metadata share.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use zenovay_domain::{Clock, SystemClock, TeamId, Timestamp, UserId, Website};
-use zenovay_store::{SqliteStore, StoreError, TeamStore, UserStore, WebsiteStore};
+use zenovay_store::{Store, StoreError};
 
 use super::output::Failure;
 use crate::config::Config;
-use crate::data_dir;
 use crate::runtime::what_to_do_about_metadata;
+use crate::{backends, data_dir};
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
@@ -16,7 +18,7 @@ impl From<StoreError> for Failure {
 }
 
 /// Opens the metadata of `config`, which must be there.
-pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
+pub(super) fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let path = config.database_path();
     data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
@@ -24,14 +26,14 @@ pub(super) fn open(config: &Config) -> Result<SqliteStore, Failure> {
         let path = path.display();
         return Err(Failure::new(format_args!("{path} does not exist: start the server or create a user first")));
     }
-    Ok(SqliteStore::open(&path)?)
+    Ok(backends::open_metadata(config)?)
 }
 
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
-pub(super) fn open_or_create(config: &Config) -> Result<SqliteStore, Failure> {
+pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
     data_dir::expect_metadata(&config.data_dir, &config.database_path()).map_err(Failure::new)?;
-    Ok(SqliteStore::open(&config.database_path())?)
+    Ok(backends::open_metadata(config)?)
 }
 
 pub(super) fn now() -> Timestamp {
@@ -39,13 +41,13 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// The id of the account with this address.
-pub(super) fn user_id(store: &SqliteStore, email: &str) -> Result<UserId, Failure> {
+pub(super) fn user_id(store: &dyn Store, email: &str) -> Result<UserId, Failure> {
     let user = store.user_by_email(email)?;
     user.map(|user| user.id).ok_or_else(|| Failure::new(format_args!("there is no user {}", email.escape_debug())))
 }
 
 /// The team as the commands that change it print it.
-pub(super) fn team_json(store: &SqliteStore, id: TeamId) -> Result<Value, Failure> {
+pub(super) fn team_json(store: &dyn Store, id: TeamId) -> Result<Value, Failure> {
     let team = store.team(id)?.ok_or(StoreError::NotFound("team"))?;
     Ok(json!({ "id": team.id, "name": team.name, "plan": team.plan, "key_policy": team.key_policy }))
 }
@@ -65,6 +67,6 @@ pub(super) fn website_json(website: &Website) -> Value {
 }
 
 /// The website with this id.
-pub(super) fn website(store: &SqliteStore, id: zenovay_domain::WebsiteId) -> Result<Website, Failure> {
+pub(super) fn website(store: &dyn Store, id: zenovay_domain::WebsiteId) -> Result<Website, Failure> {
     Ok(store.website(id)?.ok_or(StoreError::NotFound("website"))?)
 }

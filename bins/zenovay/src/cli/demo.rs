@@ -126,12 +126,12 @@ pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
 /// Creates the account, the websites and their month; returns what to print and the visitors that keep coming.
 fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(String, LiveVisitors), ServeError> {
     let (mut rng, now) = (rand::rng(), SystemClock.now());
-    let account = bootstrap::create_account(&stores.metadata, &mut rng, now)?
+    let account = bootstrap::create_account(&*stores.metadata, &mut rng, now)?
         .ok_or_else(|| std::io::Error::other("the temporary directory is not empty"))?;
     let mut websites = Vec::new();
     for (domain, name, sessions) in WEBSITES {
         let website =
-            bootstrap::create_website(&stores.metadata, &account, domain, name, &config.plans, &mut rng, now)?;
+            bootstrap::create_website(&*stores.metadata, &account, domain, name, &config.plans, &mut rng, now)?;
         websites.push((website, sessions));
     }
     let mut stored = 0;
@@ -255,7 +255,7 @@ struct LiveVisitors {
 }
 
 impl LiveVisitors {
-    fn start(events: Arc<impl EventStore + 'static>, websites: Vec<WebsiteId>) -> std::io::Result<Self> {
+    fn start(events: Arc<dyn EventStore>, websites: Vec<WebsiteId>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("demo".to_owned())

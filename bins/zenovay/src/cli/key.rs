@@ -6,9 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_auth::{ApiKeyToken, KeyKind};
 use zenovay_domain::{KeyId, Scopes, TeamId, Timestamp, WebsiteId};
-use zenovay_store::{
-    Activity, ActivityCounts, KeyEdit, KeyRecord, KeyStore, NewKey, SqliteStore, StoreError, UsageStore, UserStore,
-};
+use zenovay_store::{Activity, ActivityCounts, KeyEdit, KeyRecord, NewKey, Store, StoreError};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -94,7 +92,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Create { user, team, name, scopes, teams, website } => {
             let (kind, created_by) = match (user, team) {
                 (Some(email), _) => {
-                    let owner = context::user_id(&store, &email)?;
+                    let owner = context::user_id(&*store, &email)?;
                     (KeyKind::Personal(owner), Some(owner))
                 }
                 (None, Some(team)) => (KeyKind::Workspace(team), None),
@@ -116,10 +114,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let result = json!({ "id": id, "key": token.expose(), "prefix": token.prefix() });
             output.result(&result, || format!("key created; it is not shown again\n{}", lines(&result)));
         }
-        Command::List => list(&store, output)?,
+        Command::List => list(&*store, output)?,
         Command::Show { id } => {
             let record = store.key(id)?.ok_or(StoreError::NotFound("key"))?;
-            let mut result = record_json(&store, &record)?;
+            let mut result = record_json(&*store, &record)?;
             let activity = activity_json(&store.activity(id, context::now())?);
             output.result(&with(result.clone(), "activity", activity.clone()), || {
                 for (period, counts) in activity.as_object().into_iter().flatten() {
@@ -140,7 +138,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 team_ids: teams.map(|access| access.0),
                 website_ids: website.map(|access| access.0),
             };
-            let result = record_json(&store, &store.edit_key(id, &edit)?)?;
+            let result = record_json(&*store, &store.edit_key(id, &edit)?)?;
             output.result(&result, || format!("key changed\n{}", text(&result)));
         }
         Command::Revoke { id } => {
@@ -153,7 +151,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     Ok(())
 }
 
-fn list(store: &SqliteStore, output: &mut Output) -> Result<(), Failure> {
+fn list(store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
     let keys = store.keys()?;
     let keys = keys.iter().map(|record| record_json(store, record)).collect::<Result<Vec<_>, _>>()?;
     output.result(&json!({ "keys": keys }), || {
@@ -170,7 +168,7 @@ fn list(store: &SqliteStore, output: &mut Output) -> Result<(), Failure> {
 }
 
 /// A key as it is shown: never the key itself.
-fn record_json(store: &SqliteStore, record: &KeyRecord) -> Result<Value, Failure> {
+fn record_json(store: &dyn Store, record: &KeyRecord) -> Result<Value, Failure> {
     let (user_id, team_id, owner) = match record.kind {
         KeyKind::Personal(user) => (Some(user), None, store.user(user)?.map(|user| user.email)),
         KeyKind::Workspace(team) => (None, Some(team), Some(team.to_string())),

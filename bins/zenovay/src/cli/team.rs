@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_domain::{KeyPolicy, Plan, Role, TeamId, Website};
 use zenovay_events::RETENTION_GRACE_DAYS;
-use zenovay_store::{Member, SqliteStore, StoreError, Team, TeamStore, WebsiteStore};
+use zenovay_store::{Member, Store, StoreError, Team};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -79,7 +79,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     let store = context::open(config)?;
     let (done, result): (&str, Value) = match command {
         Command::Create { name, owner, plan } => {
-            let owner = context::user_id(&store, &owner)?;
+            let owner = context::user_id(&*store, &owner)?;
             let team = Team {
                 id: TeamId::from_random_bytes(rand::random()),
                 name,
@@ -98,7 +98,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             output.result(&json!({ "teams": teams }), || table("no teams", &columns, &teams));
             return Ok(());
         }
-        Command::Show { id } => return show(&store, id, output),
+        Command::Show { id } => return show(&*store, id, output),
         Command::Delete { id, yes: _ } => {
             let websites = store.delete_team(id, context::now())?;
             let done = "team deleted; the server removes the events of its websites in the background";
@@ -107,7 +107,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::SetPlan { id, plan } => {
             let before = store.team(id)?.ok_or(StoreError::NotFound("team"))?.plan;
             store.set_plan(id, plan)?;
-            let team = context::team_json(&store, id)?;
+            let team = context::team_json(&*store, id)?;
             let mut result = team.clone();
             result["retention"] = retention_json(config, before, plan);
             let text = || format!("plan changed\n{}{}", lines(&team), retention_text(config, before, plan));
@@ -115,18 +115,18 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             return Ok(());
         }
         Command::AddMember { id, email, role } => {
-            let user = context::user_id(&store, &email)?;
+            let user = context::user_id(&*store, &email)?;
             store.add_member(id, user, role, &config.plans, context::now())?;
             ("member added", json!({ "team_id": id, "email": email, "role": role }))
         }
         Command::RemoveMember { id, email } => {
-            let user = context::user_id(&store, &email)?;
+            let user = context::user_id(&*store, &email)?;
             store.remove_member(id, user, context::now())?;
             ("member removed", json!({ "team_id": id, "email": email }))
         }
         Command::SetKeyPolicy { id, policy } => {
             store.set_key_policy(id, policy)?;
-            ("key policy changed", context::team_json(&store, id)?)
+            ("key policy changed", context::team_json(&*store, id)?)
         }
     };
     output.result(&result, || format!("{done}\n{}", lines(&result)));
@@ -186,7 +186,7 @@ fn summary(team: &Team, members: &[Member], websites: &[Website]) -> Value {
     })
 }
 
-fn show(store: &SqliteStore, id: TeamId, output: &mut Output) -> Result<(), Failure> {
+fn show(store: &dyn Store, id: TeamId, output: &mut Output) -> Result<(), Failure> {
     let team = store.team(id)?.ok_or(StoreError::NotFound("team"))?;
     let (members, websites) = (store.members(id)?, store.websites()?);
     let facts = summary(&team, &members, &websites);

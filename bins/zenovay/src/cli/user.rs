@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 use zenovay_domain::UserId;
-use zenovay_store::{User, UserStore};
+use zenovay_store::User;
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -62,13 +62,13 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::List => list(config, output)?,
         Command::SetPassword { email, password_stdin } => {
             let store = context::open(config)?;
-            let id = context::user_id(&store, &email)?;
+            let id = context::user_id(&*store, &email)?;
             store.set_password(id, &password::read_new(password_stdin)?)?;
             done("password changed", &json!({ "id": id, "email": email }), output);
         }
         Command::Delete { email, yes: _ } => {
             let store = context::open(config)?;
-            let id = context::user_id(&store, &email)?;
+            let id = context::user_id(&*store, &email)?;
             store.delete_user(id)?;
             done("user deleted", &json!({ "id": id, "email": email }), output);
         }

@@ -69,7 +69,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
 
 /// Lets the server that runs on the data directory do what `request` asks for, or does it when none runs.
 fn ask(config: &Config, website: WebsiteId, request: Request) -> Result<Value, Failure> {
-    context::website(&context::open(config)?, website)?;
+    context::website(&*context::open(config)?, website)?;
     let answer = match Stores::open(config) {
         Ok(stores) => alone(config, &stores, &request)?,
         Err(ServeError::DataDir(DataDirError::Held(_))) => {

@@ -5,9 +5,7 @@ use std::str::FromStr;
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
-use zenovay_store::{
-    DROPPED_AGENTS_DAYS, DroppedAgentStore, DroppedHits, Folded, NewWebsite, SqliteStore, StoreError, WebsiteStore,
-};
+use zenovay_store::{DROPPED_AGENTS_DAYS, DroppedHits, Folded, NewWebsite, Store, StoreError};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -129,10 +127,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Set { id, settings } => {
             let changes = Changes::read(&settings).map_err(Failure::usage)?;
             let edited = store.edit_website(id, &mut |website| changes.apply(website))?;
-            show(config, &store, &edited, "website changed\n", output)?;
+            show(config, &*store, &edited, "website changed\n", output)?;
         }
-        Command::Show { id } => show(config, &store, &context::website(&store, id)?, "", output)?,
-        Command::Bots { id } => bots(&store, &context::website(&store, id)?, output)?,
+        Command::Show { id } => show(config, &*store, &context::website(&*store, id)?, "", output)?,
+        Command::Bots { id } => bots(&*store, &context::website(&*store, id)?, output)?,
         Command::Delete { id, yes: _ } => {
             store.delete_website(id, context::now())?;
             let result = json!({ "id": id });
@@ -149,13 +147,7 @@ fn script_tag(config: &Config, website: &Website) -> String {
     bootstrap::script_tag(&data_dir::server_url(config), &website.tracking_code)
 }
 
-fn show(
-    config: &Config,
-    store: &SqliteStore,
-    website: &Website,
-    done: &str,
-    output: &mut Output,
-) -> Result<(), Failure> {
+fn show(config: &Config, store: &dyn Store, website: &Website, done: &str, output: &mut Output) -> Result<(), Failure> {
     let mut result = context::website_json(website);
     result["script_tag"] = script_tag(config, website).into();
     // How many events had a string stored as `(other)`.
@@ -179,7 +171,7 @@ fn show(
 }
 
 /// What was dropped as a bot, the most frequent first.
-fn bots(store: &SqliteStore, website: &Website, output: &mut Output) -> Result<(), Failure> {
+fn bots(store: &dyn Store, website: &Website, output: &mut Output) -> Result<(), Failure> {
     let counts = store.dropped_agents(website.id, context::now())?;
     let row = |count: &DroppedHits| {
         json!({

@@ -13,7 +13,6 @@ use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
     DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
 };
-use zenovay_store::UsageStore;
 
 use super::document::bodies::{BatchBody, Body};
 use super::envelope::{ApiError, Success};

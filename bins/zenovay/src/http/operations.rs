@@ -29,7 +29,7 @@ pub struct Alive {
 pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<Json<Ready>, ApiError> {
     let metadata = {
         let state = state.clone();
-        web::block(move || zenovay_store::DataVersion::data_version(state.store.as_ref())).await
+        web::block(move || state.store.data_version()).await
     };
     if state.connections.are_draining() {
         return Err(ApiError::unavailable("The server is shutting down", SOON_S));

@@ -20,7 +20,7 @@ use super::envelope::ApiError;
 use super::guard::Public;
 use super::handler::Described;
 use super::params::Params;
-use super::{body, client_ip, errors, media_type, outcomes};
+use super::{body, client_ip, media_type, outcomes};
 use crate::state::AppState;
 
 /// The wish of Global Privacy Control.

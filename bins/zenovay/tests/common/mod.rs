@@ -28,6 +28,7 @@ use actix_web::web::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
+use zenovay::backends;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::state::AppState;
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
@@ -35,9 +36,9 @@ use zenovay_domain::{
     Clock, GuardedClock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
     Website, WebsiteId, WebsiteSettings,
 };
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
+use zenovay_events::EventStore;
 use zenovay_ingest::{GeoDatabase, Pipeline, VisitorHasher};
-use zenovay_store::{KeyStore, NewKey, NewWebsite, SqliteStore, Team, TeamStore, User, UserStore, WebsiteStore};
+use zenovay_store::{NewKey, NewWebsite, Store, Team, User};
 
 /// A Saturday at noon, UTC.
 pub const NOON: &str = "2026-06-13T12:00:00Z";
@@ -57,7 +58,7 @@ pub struct TestApp {
     pub state: Arc<AppState>,
     pub clock: Arc<ManualClock>,
     pub guarded: Arc<GuardedClock>,
-    pub events: Arc<EmbeddedStore>,
+    pub events: Arc<dyn EventStore>,
     pub directory: Rc<tempfile::TempDir>,
     call: Rc<Call>,
     rng: Rc<RefCell<StdRng>>,
@@ -86,12 +87,11 @@ impl TestApp {
     async fn open(directory: Rc<tempfile::TempDir>, now: Timestamp, flags: &ServerFlags) -> Self {
         let clock = Arc::new(ManualClock::new(now));
         let config = config(directory.path(), flags);
-        let store = Arc::new(SqliteStore::open(&config.database_path()).expect("metadata"));
+        let store = backends::open_metadata(&config).expect("metadata");
         let memory = store.clock_memory().expect("metadata");
         let guarded = Arc::new(GuardedClock::new(clock.clone(), memory));
         let shared: Arc<dyn Clock> = guarded.clone();
-        let embedded = EmbeddedConfig::new(directory.path());
-        let events = Arc::new(EmbeddedStore::open(embedded, Arc::clone(&shared)).expect("events"));
+        let events = backends::open_events(&config, Arc::clone(&shared)).expect("events");
         guarded.begin(events.newest());
         let hasher = VisitorHasher::open(directory.path(), now, StdRng::seed_from_u64(2)).expect("salts");
         let ingest = Arc::new(Pipeline::new(hasher, GeoDatabase::embedded().expect("countries")));
@@ -108,6 +108,11 @@ impl TestApp {
             rng: Rc::new(RefCell::new(StdRng::seed_from_u64(1))),
             address: Rc::new(AtomicU32::new(0)),
         }
+    }
+
+    /// The metadata as another process opens them.
+    pub fn open_metadata_again(&self) -> Arc<dyn Store> {
+        backends::open_metadata(&config(self.directory.path(), &ServerFlags::default())).expect("metadata")
     }
 
     /// The application over the same stores but for `events`, to see what happens when they fail.

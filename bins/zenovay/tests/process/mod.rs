@@ -11,6 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use zenovay::config::{CommonFlags, Config, ServerFlags};
+
+/// The settings of a server on this directory, for a test that opens what is in it.
+pub fn settings(data_dir: &Path) -> Config {
+    let common = CommonFlags { data_dir: Some(data_dir.display().to_string()), ..CommonFlags::default() };
+    Config::load(&common, &ServerFlags::default(), []).expect("settings")
+}
+
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zenovay");
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::SqliteStore;
-use crate::Result;
+use crate::{Result, Store};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -12,26 +12,23 @@ struct Line {
     line: String,
 }
 
-impl SqliteStore {
-    /// Lets SQLite check the whole file and every reference between tables. Empty when all is well, otherwise one line for
-    /// each fault. Works while other processes use the store.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the file cannot be read at all.
-    pub fn check(&self) -> Result<Vec<String>> {
-        let mut conn = self.connection()?;
-        let mut faults: Vec<String> = diesel::sql_query("SELECT integrity_check AS line FROM pragma_integrity_check")
-            .load::<Line>(&mut *conn)?
-            .into_iter()
-            .map(|line| line.line)
-            .filter(|line| line != "ok")
-            .collect();
-        let dangling = diesel::sql_query(
-            "SELECT 'a row of ' || \"table\" || ' refers to a missing row of ' || parent AS line FROM pragma_foreign_key_check",
-        );
-        faults.extend(dangling.load::<Line>(&mut *conn)?.into_iter().map(|line| line.line));
-        Ok(faults)
+impl Store for SqliteStore {
+    /// SQLite checks the whole file and every reference between tables.
+    fn check(&self) -> Result<Vec<String>> {
+        self.ask(|conn| {
+            let mut faults: Vec<String> =
+                diesel::sql_query("SELECT integrity_check AS line FROM pragma_integrity_check")
+                    .load::<Line>(conn)?
+                    .into_iter()
+                    .map(|line| line.line)
+                    .filter(|line| line != "ok")
+                    .collect();
+            let dangling = diesel::sql_query(
+                "SELECT 'a row of ' || \"table\" || ' refers to a missing row of ' || parent AS line FROM pragma_foreign_key_check",
+            );
+            faults.extend(dangling.load::<Line>(conn)?.into_iter().map(|line| line.line));
+            Ok(faults)
+        })
     }
 }
 

@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_domain::{OTHER_AGENTS, Timestamp, WebsiteId};
 
-use super::SqliteStore;
 use super::rows::damaged;
+use super::{SqliteStore, in_write_transaction};
 use crate::schema::{dropped_agents, websites};
 use crate::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedAgentStore, DroppedHits, Result};
 
@@ -85,36 +85,40 @@ fn put_together(conn: &mut SqliteConnection, website: WebsiteId) -> Result<()> {
 impl DroppedAgentStore for SqliteStore {
     fn count_dropped_agents(&self, counts: &[DroppedHits], now: Timestamp) -> Result<()> {
         // Counts are not worth a flush of the disk each time.
-        self.counting.lock().conn.immediate_transaction(|conn| {
-            let expired = dropped_agents::table.filter(dropped_agents::last_at.lt(kept_since(now)));
-            diesel::delete(expired).execute(conn)?;
-            let ids: BTreeSet<WebsiteId> = counts.iter().map(|count| count.website).collect();
-            for id in ids {
-                let present = websites::table.find(id.to_string()).count().get_result::<i64>(conn)?;
-                if present == 0 {
-                    continue;
+        self.count(|counting| {
+            in_write_transaction(&mut counting.conn, |conn| {
+                let expired = dropped_agents::table.filter(dropped_agents::last_at.lt(kept_since(now)));
+                diesel::delete(expired).execute(conn)?;
+                let ids: BTreeSet<WebsiteId> = counts.iter().map(|count| count.website).collect();
+                for id in ids {
+                    let present = websites::table.find(id.to_string()).count().get_result::<i64>(conn)?;
+                    if present == 0 {
+                        continue;
+                    }
+                    counts.iter().filter(|count| count.website == id).try_for_each(|count| add(conn, count))?;
+                    put_together(conn, id)?;
                 }
-                counts.iter().filter(|count| count.website == id).try_for_each(|count| add(conn, count))?;
-                put_together(conn, id)?;
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 
     fn dropped_agents(&self, id: WebsiteId, now: Timestamp) -> Result<Vec<DroppedHits>> {
-        let rows: Vec<(String, String, String, i64, i64, i64)> = dropped_agents::table
-            .filter(dropped_agents::website_id.eq(id.to_string()))
-            .filter(dropped_agents::last_at.ge(kept_since(now)))
-            .order((dropped_agents::hits.desc(), dropped_agents::last_at.desc(), dropped_agents::agent))
-            .select((
-                dropped_agents::agent,
-                dropped_agents::reason,
-                dropped_agents::rule,
-                dropped_agents::hits,
-                dropped_agents::first_at,
-                dropped_agents::last_at,
-            ))
-            .load(&mut self.connection()?)?;
+        let rows: Vec<(String, String, String, i64, i64, i64)> = self.ask(|conn| {
+            let rows = dropped_agents::table
+                .filter(dropped_agents::website_id.eq(id.to_string()))
+                .filter(dropped_agents::last_at.ge(kept_since(now)))
+                .order((dropped_agents::hits.desc(), dropped_agents::last_at.desc(), dropped_agents::agent))
+                .select((
+                    dropped_agents::agent,
+                    dropped_agents::reason,
+                    dropped_agents::rule,
+                    dropped_agents::hits,
+                    dropped_agents::first_at,
+                    dropped_agents::last_at,
+                ));
+            Ok(rows.load(conn)?)
+        })?;
         rows.into_iter()
             .map(|(agent, reason, rule, hits, first_at, last_at)| {
                 Ok(DroppedHits {

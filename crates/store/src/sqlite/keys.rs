@@ -1,3 +1,4 @@
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use zenovay_auth::{Credential, KeyDigest, KeyDraft, KeyKind, Membership, TeamAccess, may_create_key, may_edit_key};
 use zenovay_domain::{KeyId, Role, TeamId, Timestamp, UserId, WebsiteId};
@@ -43,7 +44,7 @@ fn deciding_memberships(
     managed_by: Option<UserId>,
 ) -> Result<Vec<Membership>> {
     let memberships = |conn: &mut SqliteConnection, user: UserId| {
-        if diesel::select(diesel::dsl::exists(users::table.find(user.to_string()))).get_result(conn)? {
+        if diesel::select(exists(users::table.find(user.to_string()))).get_result(conn)? {
             Ok(teams_of(conn, user)?.into_iter().map(|(_, membership)| membership).collect())
         } else {
             Err(StoreError::NotFound("user"))
@@ -87,7 +88,7 @@ fn load_record(conn: &mut SqliteConnection, id: KeyId) -> Result<Option<KeyRecor
 }
 
 /// The credential behind a digest, as it is in the snapshot of `conn`.
-pub(crate) fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Option<Credential>> {
+fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Option<Credential>> {
     let row = api_keys::table
         .filter(api_keys::digest.eq(digest.as_bytes().as_slice()))
         .select(KeyRow::as_select())
@@ -120,18 +121,6 @@ pub(crate) fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -
         revoked: key.revoked_at.is_some(),
         teams,
     }))
-}
-
-/// The digests of the newest `limit` keys that are not revoked.
-pub(crate) fn load_valid_digests(conn: &mut SqliteConnection, limit: i64) -> Result<Vec<KeyDigest>> {
-    let rows: Vec<Vec<u8>> = api_keys::table
-        .filter(api_keys::revoked_at.is_null())
-        .order(api_keys::created_at.desc())
-        .limit(limit)
-        .select(api_keys::digest)
-        .load(conn)?;
-    // A digest of another length is no key's: whoever looks its row up is told that it is damaged.
-    Ok(rows.iter().filter_map(|row| row.as_slice().try_into().ok()).map(KeyDigest::from_bytes).collect())
 }
 
 /// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.
@@ -202,6 +191,10 @@ impl KeyStore for SqliteStore {
                 created_at: now.as_millis(),
                 revoked_at: None,
             };
+            let taken = exists(api_keys::table.filter(api_keys::digest.eq(&row.digest)));
+            if diesel::select(taken).get_result(conn)? {
+                return Err(StoreError::Conflict("key"));
+            }
             diesel::insert_into(api_keys::table).values(row).execute(conn)?;
             diesel::insert_into(key_usage::table)
                 .values((
@@ -276,5 +269,18 @@ impl KeyStore for SqliteStore {
 
     fn credential(&self, digest: &KeyDigest) -> Result<Option<Credential>> {
         self.read(|conn| load_credential(conn, digest))
+    }
+
+    fn valid_keys(&self, limit: usize) -> Result<Vec<KeyDigest>> {
+        let rows: Vec<Vec<u8>> = self.ask(|conn| {
+            let rows = api_keys::table
+                .filter(api_keys::revoked_at.is_null())
+                .order(api_keys::created_at.desc())
+                .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+                .select(api_keys::digest);
+            Ok(rows.load(conn)?)
+        })?;
+        // A digest of another length is no key's: whoever looks its row up is told that it is damaged.
+        Ok(rows.iter().filter_map(|row| row.as_slice().try_into().ok()).map(KeyDigest::from_bytes).collect())
     }
 }

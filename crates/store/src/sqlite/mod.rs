@@ -3,17 +3,14 @@
 mod check;
 mod clock;
 mod dropped;
+mod errors;
 mod keys;
 mod reserve;
 mod rows;
 mod teams;
 mod usage;
 mod users;
-mod wal_index;
 mod websites;
-
-pub(crate) use keys::{load_credential, load_valid_digests};
-pub(crate) use websites::{load_website, load_website_by_code};
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,13 +20,13 @@ use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
+use diesel::result::Error as DieselError;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
-use zenovay_domain::Timestamp;
 
+use self::errors::{explained, of_message};
 use self::reserve::Reserve;
-use self::wal_index::{Header, WalIndex};
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
 
@@ -48,14 +45,9 @@ pub struct SqliteStore {
     pool: Pool<ConnectionManager<SqliteConnection>>,
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
-    wal_index: WalIndex,
     reserve: Reserve,
-    /// The version last read, and the header of the WAL index from before it was read.
-    known_version: Mutex<Option<(Header, i64)>>,
-    /// The version last read for a given millisecond, and `changes` from before it was read.
-    momentary_version: Mutex<Option<(Timestamp, u64, i64)>>,
     /// Changes made through this store.
-    changes: AtomicU64,
+    own_changes: AtomicU64,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -73,6 +65,10 @@ impl SqliteStore {
     /// [`StoreError::NewerSchema`] when a newer program wrote it, [`StoreError::Damaged`] when it is not what was written,
     /// [`StoreError::Unavailable`] when it cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_file(path).map_err(explained)
+    }
+
+    fn open_file(path: &Path) -> Result<Self> {
         create_private(path)?;
         let url = path.to_str().ok_or_else(|| StoreError::Invalid {
             field: "path",
@@ -81,7 +77,7 @@ impl SqliteStore {
         let mut first = connect(url)?;
         // Once, before there are others: the switch needs the file for itself, and it stays in the file.
         first.batch_execute("PRAGMA journal_mode = WAL")?;
-        first.immediate_transaction(migrate)?;
+        in_write_transaction(&mut first, migrate)?;
 
         let pool = Pool::builder()
             .max_size(CONNECTIONS)
@@ -89,32 +85,36 @@ impl SqliteStore {
             .connection_timeout(WAIT)
             .connection_customizer(Box::new(Settings))
             .build(ConnectionManager::new(url))
-            .map_err(|error| StoreError::of_sqlite(error.to_string()))?;
-        let mut counting = connect(url)?;
-        counting.batch_execute("PRAGMA synchronous = NORMAL")?;
-        let wal_index = WalIndex::open(path)
-            .map_err(|error| StoreError::Unavailable(format!("the WAL index of {}: {error}", path.display())))?;
+            .map_err(of_message)?;
+        let counting = usage::Counting::connect(url)?;
         Ok(Self {
             pool,
-            counting: Mutex::new(usage::Counting::new(counting)),
+            counting: Mutex::new(counting),
             version: Mutex::new(first),
-            wal_index,
             reserve: Reserve::beside(path),
-            known_version: Mutex::new(None),
-            momentary_version: Mutex::new(None),
-            changes: AtomicU64::new(0),
+            own_changes: AtomicU64::new(0),
         })
     }
 
     fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>> {
-        self.pool.get().map_err(|error| StoreError::Unavailable(error.to_string()))
+        self.pool.get().map_err(of_message)
+    }
+
+    /// Runs `work`, one statement.
+    fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+        work(&mut *self.connection()?).map_err(explained)
+    }
+
+    /// Runs `work` on the connection that counts, with nobody else on it.
+    fn count<T>(&self, work: impl FnOnce(&mut usage::Counting) -> Result<T>) -> Result<T> {
+        work(&mut self.counting.lock()).map_err(explained)
     }
 
     /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
     fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        let result = (*self.connection()?).immediate_transaction(work);
-        self.changes.fetch_add(1, Ordering::Release);
-        result
+        let result = in_write_transaction(&mut *self.connection()?, work);
+        self.own_changes.fetch_add(1, Ordering::Release);
+        result.map_err(explained)
     }
 
     /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
@@ -128,49 +128,21 @@ impl SqliteStore {
 
     /// Runs `work` on one snapshot.
     fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        (*self.connection()?).transaction(work)
-    }
-
-    /// The data version as somebody found it within the millisecond `now`; changes made through this store are in it
-    /// always.
-    pub(crate) fn momentary_version(&self, now: Timestamp) -> Result<i64> {
-        let changes = self.changes.load(Ordering::Acquire);
-        if let Some((at, seen, version)) = *self.momentary_version.lock()
-            && (at, seen) == (now, changes)
-        {
-            return Ok(version);
-        }
-        let version = self.data_version()?;
-        *self.momentary_version.lock() = Some((now, changes, version));
-        Ok(version)
-    }
-
-    /// Runs `work` on one snapshot, and says which version that snapshot has.
-    pub(crate) fn read_versioned<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<(i64, T)> {
-        self.read(|conn| Ok((version(conn)?, work(conn)?)))
+        (*self.connection()?).transaction(work).map_err(explained)
     }
 }
 
 impl DataVersion for SqliteStore {
     fn data_version(&self) -> Result<i64> {
-        // The header before the version: a commit between the two makes the next call ask again.
-        let header = self.wal_index.header();
-        if let (Some(header), Some((known, version))) = (header, *self.known_version.lock())
-            && header == known
-        {
-            return Ok(version);
-        }
-        let version = version(&mut self.version.lock())?;
-        if let Some(header) = header {
-            *self.known_version.lock() = Some((header, version));
-        }
-        Ok(version)
+        // The one row of the table, without bound values: SQLite would plan the statement anew for each of them. On a
+        // connection of its own: it is asked for each request, and waits for nothing else.
+        let version = data_version::table.select(data_version::version).get_result(&mut *self.version.lock());
+        version.map_err(of_message)
     }
-}
 
-fn version(conn: &mut SqliteConnection) -> Result<i64> {
-    // The one row of the table, without bound values: SQLite would plan the statement anew for each of them.
-    Ok(data_version::table.select(data_version::version).get_result(conn)?)
+    fn own_changes(&self) -> u64 {
+        self.own_changes.load(Ordering::Acquire)
+    }
 }
 
 /// Makes the file before SQLite does, so that nobody else can ever read it; SQLite gives its side files the same mode.
@@ -186,9 +158,25 @@ fn create_private(path: &Path) -> Result<()> {
 }
 
 fn connect(url: &str) -> Result<SqliteConnection> {
-    let mut conn = SqliteConnection::establish(url).map_err(|error| StoreError::of_sqlite(error.to_string()))?;
+    let mut conn = SqliteConnection::establish(url).map_err(of_message)?;
     set_up(&mut conn)?;
     Ok(conn)
+}
+
+/// Runs `work` in a transaction that holds the write lock from its start.
+fn in_write_transaction<T>(
+    conn: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
+) -> Result<T> {
+    let mut cause = None;
+    let result = conn.immediate_transaction(|conn| {
+        work(conn).map_err(|error| {
+            cause = Some(error);
+            DieselError::RollbackTransaction
+        })
+    });
+    // When the disk is full SQLite rolls back by itself, and rolling back again fails: the cause is what counts.
+    result.map_err(|error| cause.unwrap_or_else(|| error.into()))
 }
 
 /// What every connection needs before its first statement.
@@ -211,7 +199,7 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Settings {
 /// Brings the schema up to date. Runs inside the transaction of its caller, so of two programs that start together one
 /// migrates and the other finds it done.
 fn migrate(conn: &mut SqliteConnection) -> Result<()> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::of_sqlite(error.to_string());
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| of_message(error);
     let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().map_err(failed)?;
     let applied = conn.applied_migrations().map_err(failed)?;
     let is_known = |version: &diesel::migration::MigrationVersion<'_>| {

@@ -68,15 +68,14 @@ impl TeamStore for SqliteStore {
     }
 
     fn team(&self, id: TeamId) -> Result<Option<Team>> {
-        load_team(&mut *self.connection()?, id)
+        self.ask(|conn| load_team(conn, id))
     }
 
     fn teams(&self) -> Result<Vec<Team>> {
-        let rows = teams::table
-            .order((teams::created_at, teams::id))
-            .select(TeamRow::as_select())
-            .load(&mut self.connection()?)?;
-        rows.into_iter().map(Team::try_from).collect()
+        self.ask(|conn| {
+            let rows = teams::table.order((teams::created_at, teams::id)).select(TeamRow::as_select()).load(conn)?;
+            rows.into_iter().map(Team::try_from).collect()
+        })
     }
 
     fn delete_team(&self, id: TeamId, now: Timestamp) -> Result<u64> {
@@ -120,12 +119,14 @@ impl TeamStore for SqliteStore {
     }
 
     fn members(&self, id: TeamId) -> Result<Vec<Member>> {
-        let rows: Vec<(String, String, String)> = memberships::table
-            .inner_join(users::table)
-            .filter(memberships::team_id.eq(id.to_string()))
-            .order((memberships::created_at, memberships::user_id))
-            .select((memberships::user_id, users::email, memberships::role))
-            .load(&mut self.connection()?)?;
+        let rows: Vec<(String, String, String)> = self.ask(|conn| {
+            let rows = memberships::table
+                .inner_join(users::table)
+                .filter(memberships::team_id.eq(id.to_string()))
+                .order((memberships::created_at, memberships::user_id))
+                .select((memberships::user_id, users::email, memberships::role));
+            Ok(rows.load(conn)?)
+        })?;
         let member = |(user, email, role): (String, String, String)| {
             let user_id = decode("memberships", "user_id", &user, &user)?;
             Ok(Member { user_id, email, role: decode("memberships", "role", &format!("{id} {user}"), &role)? })

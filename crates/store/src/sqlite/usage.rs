@@ -1,13 +1,15 @@
 use std::collections::HashMap;
 
+use diesel::connection::SimpleConnection;
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::upsert::excluded;
 use zenovay_domain::{KeyId, Timestamp};
 
-use super::SqliteStore;
+use super::errors::explained;
 use super::rows::damaged;
+use super::{SqliteStore, connect, in_write_transaction};
 use crate::month::{end_of_month, month_of};
 use crate::schema::{key_activity, key_usage};
 use crate::{Activity, ActivityCounts, Charge, Result, StoreError, Usage, UsageStore};
@@ -85,8 +87,12 @@ struct Owed {
 }
 
 impl Counting {
-    pub(super) fn new(conn: SqliteConnection) -> Self {
-        Self { conn, owed: HashMap::new() }
+    /// A connection to the database `url` for counting: its writes survive the death of the process, and are flushed with
+    /// those of others.
+    pub(super) fn connect(url: &str) -> Result<Self> {
+        let mut conn = connect(url)?;
+        conn.batch_execute("PRAGMA synchronous = NORMAL")?;
+        Ok(Self { conn, owed: HashMap::new() })
     }
 }
 
@@ -103,7 +109,7 @@ fn count(
         return Ok(None);
     }
     let (key, at) = (id.to_string(), now.as_millis());
-    conn.immediate_transaction(|conn| {
+    in_write_transaction(conn, |conn| {
         // A time that is later than now was noted by a clock that was wrong.
         let used_lately = || key_usage::last_used_at.gt(at - LAST_USED_EVERY_MS).and(key_usage::last_used_at.le(at));
         let is_over = || key_usage::month.lt(month).or(key_usage::month.gt(latest_month(now)));
@@ -131,47 +137,54 @@ impl UsageStore for SqliteStore {
     fn charge_request(&self, id: KeyId, monthly_limit: u64, now: Timestamp) -> Result<Charge> {
         let month = month_of(now);
         let limit = i64::try_from(monthly_limit).unwrap_or(i64::MAX);
-        let mut counting = self.counting.lock();
-        let Counting { conn, owed } = &mut *counting;
-        let behind = owed.get(&id).filter(|owed| owed.month == month).map_or(0, |owed| owed.requests);
-        let disk_full = match count(conn, id, month, behind + 1, limit, now) {
-            Ok(Some(usage)) => {
-                owed.remove(&id);
-                return Ok(Charge::Counted(usage));
+        self.count(|counting| {
+            let Counting { conn, owed } = counting;
+            let behind = owed.get(&id).filter(|owed| owed.month == month).map_or(0, |owed| owed.requests);
+            let disk_full = match count(conn, id, month, behind + 1, limit, now).map_err(explained) {
+                Ok(Some(usage)) => {
+                    owed.remove(&id);
+                    return Ok(Charge::Counted(usage));
+                }
+                Ok(None) => false,
+                Err(StoreError::DiskFull) => true,
+                Err(error) => return Err(error),
+            };
+            let mut usage = load_usage(conn, id, now)?;
+            usage.monthly_used = usage.monthly_used.saturating_add(behind.unsigned_abs());
+            usage.total_used = usage.total_used.saturating_add(behind.unsigned_abs());
+            if !disk_full || usage.monthly_used >= monthly_limit {
+                return Ok(Charge::Exhausted(usage));
             }
-            Ok(None) => false,
-            Err(StoreError::DiskFull) => true,
-            Err(error) => return Err(error),
-        };
-        let mut usage = load_usage(conn, id, now)?;
-        usage.monthly_used = usage.monthly_used.saturating_add(behind.unsigned_abs());
-        usage.total_used = usage.total_used.saturating_add(behind.unsigned_abs());
-        if !disk_full || usage.monthly_used >= monthly_limit {
-            return Ok(Charge::Exhausted(usage));
-        }
-        owed.insert(id, Owed { month, requests: behind + 1 });
-        usage.monthly_used += 1;
-        usage.total_used += 1;
-        Ok(Charge::Counted(usage))
+            owed.insert(id, Owed { month, requests: behind + 1 });
+            usage.monthly_used += 1;
+            usage.total_used += 1;
+            Ok(Charge::Counted(usage))
+        })
     }
 
     fn usage(&self, id: KeyId, now: Timestamp) -> Result<Usage> {
-        load_usage(&mut *self.connection()?, id, now)
+        self.ask(|conn| load_usage(conn, id, now))
     }
 
     fn record_accepted_events(&self, id: KeyId, events: u64, now: Timestamp) -> Result<()> {
         let events = i64::try_from(events).unwrap_or(i64::MAX);
-        self.counting.lock().conn.immediate_transaction(|conn| {
-            load_usage(conn, id, now)?;
-            add_activity(conn, &id.to_string(), now, 0, events)
+        self.count(|counting| {
+            in_write_transaction(&mut counting.conn, |conn| {
+                load_usage(conn, id, now)?;
+                add_activity(conn, &id.to_string(), now, 0, events)
+            })
         })
     }
 
     fn activity(&self, id: KeyId, now: Timestamp) -> Result<Activity> {
-        let hours: Vec<(i64, i64, i64)> = key_activity::table
-            .filter(key_activity::key_id.eq(id.to_string()))
-            .select((key_activity::hour, key_activity::requests, key_activity::accepted_events))
-            .load(&mut self.connection()?)?;
+        let hours: Vec<(i64, i64, i64)> = self.ask(|conn| {
+            let hours = key_activity::table.filter(key_activity::key_id.eq(id.to_string())).select((
+                key_activity::hour,
+                key_activity::requests,
+                key_activity::accepted_events,
+            ));
+            Ok(hours.load(conn)?)
+        })?;
         let present = now.as_millis().div_euclid(HOUR_MS);
         let sum_of_last = |length: i64| {
             // Hours far ahead were counted by a clock that was wrong, and are not of the last day for years.
@@ -187,5 +200,59 @@ impl UsageStore for SqliteStore {
             last_7_days: sum_of_last(7 * 24),
             all_time: sum_of_last(i64::MAX),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
+    use zenovay_domain::{KeyPolicy, Plan, Scopes, TeamId, UserId};
+
+    use super::*;
+    use crate::{KeyStore, NewKey, Team, TeamStore, User, UserStore};
+
+    /// SQLite ends a transaction by itself when it finds no room in the middle of it. Sabotage: pass on that it could not be
+    /// ended again.
+    #[test]
+    fn requests_pass_and_are_counted_when_a_transaction_finds_no_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
+        let (user, id) = (UserId::from_random_bytes([1; 16]), KeyId::from_random_bytes([1; 16]));
+        let start = Timestamp::from_millis(1_781_308_800_000);
+        let password_hash = PasswordHash::from_stored(String::new());
+        let (email, name) = ("a@example.com".to_owned(), "A".to_owned());
+        store.create_user(&User { id: user, email, name, password_hash, created_at: start }).unwrap();
+        let team = TeamId::from_random_bytes([1; 16]);
+        let (name, key_policy) = ("Team".to_owned(), KeyPolicy::AllMembers);
+        store.create_team(&Team { id: team, name, plan: Plan::Pro, key_policy, created_at: start }, user).unwrap();
+        let new = NewKey {
+            id,
+            token: &ApiKeyToken::generate(&mut rand::rng()),
+            kind: KeyKind::Personal(user),
+            created_by: None,
+            name: "reports",
+            scopes: Scopes::FULL_ACCESS,
+            team_ids: None,
+            website_ids: None,
+        };
+        store.create_key(&new, start).unwrap();
+        let allow_pages = |pages: u32| {
+            let pragma = format!("PRAGMA max_page_count = {pages}");
+            store.counting.lock().conn.batch_execute(&pragma).unwrap();
+        };
+        let charge = |hour: i64| {
+            // Each hour has a row of its own; all are of one month.
+            let charged = store.charge_request(id, 1_000_000, start.plus_millis(hour * HOUR_MS));
+            assert!(matches!(charged, Ok(Charge::Counted(_))), "hour {hour}: {charged:?}");
+            !store.counting.lock().owed.is_empty()
+        };
+        // No page more than there are.
+        allow_pages(1);
+        let full_at = (0..400).find(|hour| charge(*hour)).expect("room for a few hours only");
+        assert!((full_at + 1..full_at + 10).all(charge), "still no room");
+        allow_pages(1_000_000);
+        assert!(!charge(full_at + 10), "what was owed is written");
+        let requests = u64::try_from(full_at + 11).unwrap();
+        assert_eq!(store.usage(id, start.plus_millis(400 * HOUR_MS)).unwrap().total_used, requests);
     }
 }

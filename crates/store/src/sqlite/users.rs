@@ -1,3 +1,4 @@
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use zenovay_auth::PasswordHash;
 use zenovay_domain::UserId;
@@ -38,33 +39,38 @@ impl UserStore for SqliteStore {
             created_at: user.created_at.as_millis(),
         };
         self.write(|conn| {
+            let taken = exists(users::table.filter(users::email_folded.eq(&row.email_folded)));
+            if diesel::select(taken).get_result(conn)? {
+                return Err(StoreError::Conflict("email"));
+            }
             diesel::insert_into(users::table).values(row).execute(conn)?;
             Ok(())
         })
     }
 
     fn user(&self, id: UserId) -> Result<Option<User>> {
-        let mut conn = self.connection()?;
-        let row = users::table.find(id.to_string()).select(UserRow::as_select()).first(&mut conn).optional()?;
-        row.map(User::try_from).transpose()
+        self.ask(|conn| {
+            let row = users::table.find(id.to_string()).select(UserRow::as_select()).first(conn).optional()?;
+            row.map(User::try_from).transpose()
+        })
     }
 
     fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        let mut conn = self.connection()?;
-        let row = users::table
-            .filter(users::email_folded.eq(email.to_lowercase()))
-            .select(UserRow::as_select())
-            .first(&mut conn)
-            .optional()?;
-        row.map(User::try_from).transpose()
+        self.ask(|conn| {
+            let row = users::table
+                .filter(users::email_folded.eq(email.to_lowercase()))
+                .select(UserRow::as_select())
+                .first(conn)
+                .optional()?;
+            row.map(User::try_from).transpose()
+        })
     }
 
     fn users(&self) -> Result<Vec<User>> {
-        let rows = users::table
-            .order((users::created_at, users::id))
-            .select(UserRow::as_select())
-            .load(&mut self.connection()?)?;
-        rows.into_iter().map(User::try_from).collect()
+        self.ask(|conn| {
+            let rows = users::table.order((users::created_at, users::id)).select(UserRow::as_select()).load(conn)?;
+            rows.into_iter().map(User::try_from).collect()
+        })
     }
 
     fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<()> {
@@ -85,6 +91,6 @@ impl UserStore for SqliteStore {
     }
 
     fn has_users(&self) -> Result<bool> {
-        Ok(diesel::select(diesel::dsl::exists(users::table.select(users::id))).get_result(&mut self.connection()?)?)
+        self.ask(|conn| Ok(diesel::select(exists(users::table.select(users::id))).get_result(conn)?))
     }
 }

@@ -1,3 +1,4 @@
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_auth::Credential;
@@ -89,6 +90,10 @@ impl WebsiteStore for SqliteStore {
             let team = load_team(conn, new.team_id)?.ok_or(StoreError::NotFound("team"))?;
             let present = websites::table.filter(websites::team_id.eq(&row.team_id)).count().get_result(conn)?;
             check_plan_limit(team.plan, "websites", plans.limits(team.plan).websites, present)?;
+            let taken = exists(websites::table.filter(websites::tracking_code.eq(&row.tracking_code)));
+            if diesel::select(taken).get_result(conn)? {
+                return Err(StoreError::Conflict("tracking code"));
+            }
             diesel::insert_into(websites::table).values(row).execute(conn)?;
             Ok(())
         })?;
@@ -96,28 +101,32 @@ impl WebsiteStore for SqliteStore {
     }
 
     fn website(&self, id: WebsiteId) -> Result<Option<Website>> {
-        load_website(&mut *self.connection()?, id)
+        self.ask(|conn| load_website(conn, id))
     }
 
     fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Website>> {
-        load_website_by_code(&mut *self.connection()?, code)
+        self.ask(|conn| load_website_by_code(conn, code))
     }
 
     fn websites(&self) -> Result<Vec<Website>> {
-        let rows = websites::table
-            .order((websites::created_at, websites::id))
-            .select(WebsiteRow::as_select())
-            .load(&mut self.connection()?)?;
-        rows.into_iter().map(Website::try_from).collect()
+        self.ask(|conn| {
+            let rows = websites::table
+                .order((websites::created_at, websites::id))
+                .select(WebsiteRow::as_select())
+                .load(conn)?;
+            rows.into_iter().map(Website::try_from).collect()
+        })
     }
 
     fn reachable_websites(&self, credential: &Credential, plans: &PlanTable) -> Result<Vec<Website>> {
         let teams: Vec<String> = credential.reachable_teams().map(|team| team.team_id.to_string()).collect();
-        let rows = websites::table
-            .filter(websites::team_id.eq_any(teams))
-            .order((websites::created_at, websites::id))
-            .select(WebsiteRow::as_select())
-            .load(&mut self.connection()?)?;
+        let rows = self.ask(|conn| {
+            let rows = websites::table
+                .filter(websites::team_id.eq_any(teams))
+                .order((websites::created_at, websites::id))
+                .select(WebsiteRow::as_select());
+            Ok(rows.load(conn)?)
+        })?;
         let websites = rows.into_iter().map(Website::try_from).collect::<Result<Vec<_>>>()?;
         Ok(websites.into_iter().filter(|website| credential.reaches(website.id, website.team_id, plans)).collect())
     }
@@ -145,10 +154,10 @@ impl WebsiteStore for SqliteStore {
     }
 
     fn deleted_websites(&self) -> Result<Vec<WebsiteId>> {
-        let ids: Vec<String> = deleted_websites::table
-            .order(deleted_websites::deleted_at)
-            .select(deleted_websites::website_id)
-            .load(&mut self.connection()?)?;
+        let ids: Vec<String> = self.ask(|conn| {
+            let ids = deleted_websites::table.order(deleted_websites::deleted_at).select(deleted_websites::website_id);
+            Ok(ids.load(conn)?)
+        })?;
         ids.iter().map(|id| decode("deleted_websites", "website_id", id, id)).collect()
     }
 
@@ -185,11 +194,13 @@ impl WebsiteStore for SqliteStore {
     }
 
     fn folded(&self, id: WebsiteId) -> Result<Vec<Folded>> {
-        let rows: Vec<(String, i64, i64)> = folded_strings::table
-            .filter(folded_strings::website_id.eq(id.to_string()))
-            .order((folded_strings::day.desc(), folded_strings::field))
-            .select((folded_strings::field, folded_strings::day, folded_strings::events))
-            .load(&mut self.connection()?)?;
+        let rows: Vec<(String, i64, i64)> = self.ask(|conn| {
+            let rows = folded_strings::table
+                .filter(folded_strings::website_id.eq(id.to_string()))
+                .order((folded_strings::day.desc(), folded_strings::field))
+                .select((folded_strings::field, folded_strings::day, folded_strings::events));
+            Ok(rows.load(conn)?)
+        })?;
         let folded = |(field, day, events): (String, i64, i64)| {
             let column = field.parse().map_err(|_| damaged("folded_strings", "field", &field))?;
             let events = u64::try_from(events).map_err(|_| damaged("folded_strings", "events", &field))?;

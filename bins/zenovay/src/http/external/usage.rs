@@ -6,7 +6,6 @@ use chrono::{Datelike, NaiveTime};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{TimeRange, Timestamp};
-use zenovay_store::WebsiteStore;
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadUsage};

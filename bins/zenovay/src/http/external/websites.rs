@@ -4,7 +4,6 @@ use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Website, WebsiteSettings};
-use zenovay_store::WebsiteStore;
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};

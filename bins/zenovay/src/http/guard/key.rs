@@ -8,11 +8,11 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{AddressClass, Decision, LimiterUnavailable};
-use zenovay_store::{Charge, Usage, UsageStore};
+use zenovay_store::{Charge, Usage};
 
 use super::{AccessRefusal, Admission, Arrival, Identity};
+use crate::http::address_limit;
 use crate::http::key_headers::{KeyUsage, seconds_until};
-use crate::http::{address_limit, errors};
 use crate::state::AppState;
 use crate::telemetry::Limit;
 

@@ -1,0 +1,35 @@
+//! The back ends of a server. Nothing else names one: everything else works with [`Store`] and [`EventStore`], whatever is
+//! behind them.
+
+use std::sync::Arc;
+
+use zenovay_domain::Clock;
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_store::{SqliteStore, Store, StoreError};
+
+use crate::config::Config;
+use crate::telemetry::StoreObserver;
+
+/// Opens the metadata of `config`; makes them when there are none.
+///
+/// # Errors
+/// When they cannot be opened, or are of a newer program.
+pub fn open_metadata(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(SqliteStore::open(&config.database_path())?))
+}
+
+/// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due.
+///
+/// # Errors
+/// When they cannot be opened, are damaged, or are of a newer program.
+pub fn open_events(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn EventStore>, OpenError> {
+    let settings = EmbeddedConfig {
+        cache_bytes: config.cache_bytes(),
+        seal_rows: config.seal_rows.get(),
+        distinct_strings: config.distinct_values_per_day.as_usize(),
+        seal_age_ms: i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000),
+        observer: Some(Arc::new(StoreObserver)),
+        ..EmbeddedConfig::new(&config.data_dir)
+    };
+    Ok(Arc::new(EmbeddedStore::open(settings, clock)?))
+}
