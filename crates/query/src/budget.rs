@@ -18,10 +18,10 @@ pub enum QueryError {
     /// It would need more memory than it may.
     #[error("the query exceeded its memory budget")]
     MemoryExceeded,
-    /// A file could not be read or is damaged; the text names it for the log, not for the caller.
+    /// A file could not be read or is damaged; the string names it for the log, not for the caller.
     #[error("stored data could not be read: {0}")]
     Damaged(String),
-    /// The engine that holds the events cannot be reached, or did not answer; the text says why for the log, not for the
+    /// The engine that holds the events cannot be reached, or did not answer; the string says why for the log, not for the
     /// caller.
     #[error("the events cannot be asked for now: {0}")]
     Unavailable(String),

@@ -8,7 +8,7 @@ use zenovay_domain::{Dimension, EventKind, Timestamp};
 use crate::derived::{Derived, PartTotals, SessionIndex};
 use crate::{MetricValues, NO_ROW, SessionPart};
 
-/// Codes of one text column, one a row.
+/// Codes of one string column, one a row.
 pub type Column = Arc<[u32]>;
 
 /// [`Chunk::times_on_page`] of a row without a time on page.
@@ -26,7 +26,7 @@ pub struct Chunk {
     pub visitor: Column,
     /// The session of each event.
     pub session: Column,
-    /// The text columns that were asked for; others are `None`.
+    /// The string columns that were asked for; others are `None`.
     pub columns: [Option<Column>; Dimension::COUNT],
     /// The sessions with activity in this chunk, each once: those with events in the order of their first row, then
     /// those with heartbeats only in the order of their last activity. [`crate::session_parts`] makes it.

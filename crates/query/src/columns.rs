@@ -1,6 +1,6 @@
 //! What a store hands to the kernels: the rows of one website as columns of dense codes.
 //!
-//! Codes are *website-dense*: within one [`Dataset`] the same visitor, session or text has the same code in every chunk,
+//! Codes are *website-dense*: within one [`Dataset`] the same visitor, session or string has the same code in every chunk,
 //! and codes run from 0 without large gaps. Web analytics is distinct counting over random ids; over dense codes a
 //! distinct count is a bitmap.
 
@@ -32,10 +32,10 @@ impl ColumnSet {
     }
 }
 
-/// Texts by code. Code `n` stands for `texts[n]`. Every dictionary holds the empty text at code 0.
+/// Strings by code. Code `n` stands for `texts[n]`. Every dictionary holds the empty string at code 0.
 #[derive(Debug, Clone)]
 pub struct Dictionary {
-    /// The texts, each once.
+    /// The strings, each once.
     pub texts: List<Arc<str>>,
 }
 
@@ -56,7 +56,7 @@ pub struct Dataset<'a> {
     /// The rows. Among events of the same time those of the earlier chunk come first, so a chunk with rows that arrived
     /// earlier stands before one with rows that arrived later.
     pub chunks: &'a [&'a Chunk],
-    /// The texts of each dimension's codes.
+    /// The strings of each dimension's codes.
     pub dictionaries: &'a [Dictionary; Dimension::COUNT],
     /// The id of each visitor code.
     pub visitor_ids: ListRef<'a, u64>,

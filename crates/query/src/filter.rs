@@ -56,13 +56,13 @@ impl Condition {
 /// What a condition looks at, or a breakdown groups by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// A text of the event.
+    /// A string of the event.
     Dimension(Dimension),
     /// The path of the first pageview of the session; empty when it has none.
     EntryPage,
     /// The path of the last pageview of the session; empty when it has none.
     ExitPage,
-    /// A property of the event, by name; the text form of its value, empty when absent.
+    /// A property of the event, by name; its value as a string, empty when absent.
     Property(String),
 }
 

@@ -1,4 +1,4 @@
-//! Comparing texts, and reading a property out of its JSON object.
+//! Comparing strings, and reading a property out of its JSON object.
 
 use regex::{Regex, RegexBuilder};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -84,7 +84,7 @@ impl Operator {
     }
 }
 
-/// The text form of the property `name` of the JSON object `properties`: a string as it is, numbers and truth values as
+/// The property `name` of the JSON object `properties`, as a string: a string as it is, numbers and truth values as
 /// JSON writes them; empty when absent, null, or when `properties` is not a JSON object.
 pub(crate) fn property_text(properties: &str, name: &str) -> String {
     if properties.is_empty() {

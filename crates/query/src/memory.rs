@@ -7,7 +7,7 @@ use zenovay_domain::{Dimension, Event};
 
 use crate::{Chunk, CodeSet, Column, Dataset, Dictionary, EventRows, HeartbeatRows, ListRef, session_parts};
 
-/// The events of one website as columns, all text columns loaded.
+/// The events of one website as columns, all string columns loaded.
 #[derive(Debug, Default)]
 pub struct MemoryDataset {
     chunks: Vec<Chunk>,

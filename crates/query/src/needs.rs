@@ -4,7 +4,7 @@ use zenovay_domain::{Dimension, LIVE_WINDOW_MS, SESSION_MAX_MS, TimeRange};
 
 use crate::{ColumnSet, Field, Filter, FilterLevel, Metric, Query, Question};
 
-/// The text columns that `query` reads.
+/// The string columns that `query` reads.
 pub fn columns_needed(query: &Query) -> ColumnSet {
     let mut columns = ColumnSet::default();
     add_filter(&query.filter, &mut columns);

@@ -39,7 +39,7 @@ impl Sessions {
         EPOCH_MS + begins + step * pace
     }
 
-    /// An event or a heartbeat of one of the sessions. Systems and devices are those of the session; other texts change
+    /// An event or a heartbeat of one of the sessions. Systems and devices are those of the session; other strings change
     /// within it, also those that an honest tracker never changes.
     pub fn any_event(self) -> impl Strategy<Value = Event> + Clone {
         (

@@ -109,7 +109,7 @@ fn website(store: &impl Store, n: u8, team_id: TeamId) -> Website {
     store.create_website(&new_website(n, team_id), &PlanTable::default(), NOW).unwrap()
 }
 
-/// A key whose text is the same for the same `n`.
+/// A key that is the same for the same `n`.
 fn token(n: u8) -> ApiKeyToken {
     struct Repeated(u8);
     impl rand::TryRng for Repeated {

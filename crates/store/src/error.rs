@@ -52,7 +52,7 @@ pub enum StoreError {
     /// The database was written by a newer version of the program.
     #[error("the database has the schema version {0}, which is newer than this program; use a newer zenovay")]
     NewerSchema(String),
-    /// There is no space to write to.
+    /// The disk has no space to write to.
     #[error("the disk is full")]
     DiskFull,
     /// The file of the database is damaged, or something else.
@@ -68,7 +68,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 impl From<DieselError> for StoreError {
     /// What diesel knows of every database. Values that must be unique are looked for before they are written, so that the
-    /// refusal can name them; a back end finds more in the text of what is not available.
+    /// refusal can name them; a back end finds more in the message.
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict("id"),

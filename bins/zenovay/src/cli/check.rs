@@ -44,7 +44,7 @@ fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failur
     Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
 }
 
-/// What a server that starts now thinks of the clock. A machine that was off for long is in doubt, too, so this is no fault.
+/// What a server that starts now thinks of the clock. A machine that was off for long is in doubt, too, so this is not a fault.
 fn check_clock(config: &Config) -> Result<String, Failure> {
     let path = config.database_path();
     let memory = if path.exists() { backends::open_metadata(config)?.clock_memory()? } else { None };

@@ -323,7 +323,7 @@ struct SparsePairs {
     pairs: Vec<(u32, u32)>,
 }
 
-/// The codes of one field; code 0 stands for the empty text.
+/// The codes of one field; code 0 stands for the empty string.
 struct FieldCodes<'a> {
     field: &'a Field,
     texts: Cow<'a, List<Arc<str>>>,
@@ -403,7 +403,7 @@ impl<'a> Groups<'a> {
         Some((rows, Selected { rows: RowSet::Listed(first_rows), ..*selected }, visitors))
     }
 
-    /// For one field of events' texts, its codes in each chunk, which are the groups.
+    /// For one field of events' strings, its codes in each chunk, which are the groups.
     fn columns_of_one<'r>(&self, scan: &'r Scan<'_>) -> Result<Option<Vec<&'r [u32]>>, QueryError> {
         match &self.fields[..] {
             [FieldCodes { field: Field::Dimension(dimension), .. }] => Ok(Some(scan.columns(*dimension)?)),

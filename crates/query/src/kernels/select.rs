@@ -121,7 +121,7 @@ impl<'a> Scan<'a> {
         self.work.bits(self.dataset.visitor_ids.len())
     }
 
-    /// How many texts `dimension` has.
+    /// How many strings `dimension` has.
     pub(super) fn texts(&self, dimension: Dimension) -> &'a List<Arc<str>> {
         &self.dataset.dictionaries[dimension as usize].texts
     }
@@ -136,7 +136,7 @@ impl<'a> Scan<'a> {
         self.dataset.chunks.iter().map(|&chunk| column(chunk, dimension)).collect()
     }
 
-    /// The codes of `dimension` that rows of the window have, or `None` when all texts are fewer than the rows.
+    /// The codes of `dimension` that rows of the window have, or `None` when all strings are fewer than the rows.
     pub(super) fn codes_in_use(&self, dimension: Dimension) -> Result<Option<Bits>, QueryError> {
         let TimeRange { from, to } = self.window;
         let chunks = self.dataset.chunks;
@@ -145,7 +145,7 @@ impl<'a> Scan<'a> {
             return Ok(None);
         }
         let mut codes = self.work.bits(self.texts(dimension).len())?;
-        // The empty text stands for sessions without a pageview, too.
+        // The empty string stands for sessions without a pageview, too.
         codes.insert(0);
         for chunk in chunks {
             codes.insert_all(&column(chunk, dimension)?[chunk.rows_between(from, to)]);

@@ -86,7 +86,7 @@ impl<'a> Sessions<'a> {
         for chunk in self.dataset.chunks {
             totals.add_sessions(&chunk.session_totals(starting_in(chunk, range)));
         }
-        // Parts are no sessions: what they brought in is taken out again.
+        // Parts are not sessions: what they brought in is taken out again.
         let mut parts = MetricValues::default();
         for (_, part) in &self.split[in_range(&self.split, range, |(_, part)| part.first_at)] {
             add_session(&mut parts, part);

@@ -29,7 +29,7 @@ use crate::{
 pub struct Section {
     /// The rows, with the columns of [`crate::columns_needed`].
     pub chunk: Chunk,
-    /// The texts of the codes of these columns.
+    /// The strings of the codes of these columns.
     pub dictionaries: Box<[Dictionary; Dimension::COUNT]>,
     /// The id of each visitor code, each once.
     pub visitor_ids: Vec<u64>,
@@ -78,7 +78,7 @@ impl SessionShare {
     /// The share that is `part` of a chunk, in which session codes stand for `session_ids`.
     ///
     /// # Panics
-    /// When the code of the part has no id.
+    /// When the code of the part does not have an id.
     pub fn new(part: &SessionPart, session_ids: &[u64]) -> Self {
         Self {
             session: session_ids[part.session as usize],
@@ -358,7 +358,7 @@ impl<'a> Totals<'a> {
     /// When the budget is used up.
     ///
     /// # Panics
-    /// When codes of the section have no id.
+    /// When codes of the section do not have an id.
     pub fn add_rows(&mut self, number: usize, section: &Section, split: &[u32]) -> Result<(), QueryError> {
         if self.query.filter != Filter::default() {
             return self.add_filtered_rows(number, section, split);

@@ -9,7 +9,7 @@ use zenovay_domain::{Scopes, TeamId, Timestamp, UserId, Website, WebsiteId};
 use crate::schema::{api_keys, teams, users, websites};
 use crate::{KeyRecord, Result, StoreError, Team, User};
 
-/// Reads the text of a column, or says which row is damaged.
+/// Reads the string of a column, or says which row is damaged.
 pub(super) fn decode<T: FromStr>(table: &'static str, column: &'static str, id: &str, text: &str) -> Result<T> {
     text.parse().map_err(|_| damaged(table, column, id))
 }
@@ -155,7 +155,7 @@ impl KeyRow {
     }
 }
 
-/// A list of ids as the JSON text that is stored.
+/// A list of ids as the JSON string that is stored.
 pub(super) fn id_list<T: std::fmt::Display>(ids: &[T]) -> String {
     serde_json::Value::from_iter(ids.iter().map(T::to_string)).to_string()
 }
