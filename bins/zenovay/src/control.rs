@@ -75,15 +75,20 @@ pub fn answer(
     };
     let words = |error: KeeperError| error.to_string();
     let done = match request {
-        Request::Erase { website, visitors } => visitors
-            .iter()
-            .map(|visitor| {
+        Request::Erase { website, visitors } => {
+            let mut erased: Vec<String> = Vec::new();
+            let all = visitors.iter().try_for_each(|visitor| {
                 let id = named(*website, visitor)?;
                 visitors::erase(keepers, *website, id, BY).map_err(words)?;
-                Ok(Value::from(id.to_string()))
-            })
-            .collect::<Result<Vec<Value>, String>>()
-            .map(|erased| serde_json::json!({ "website_id": website, "erased": erased })),
+                erased.push(id.to_string());
+                Ok(())
+            });
+            let so_far = |why: String| match erased.len() {
+                0 => why,
+                count => format!("{why}; {count} of {} visitors were erased before", visitors.len()),
+            };
+            all.map_err(so_far).map(|()| serde_json::json!({ "website_id": website, "erased": erased }))
+        }
         Request::Export { website, visitor } => named(*website, visitor).and_then(|id| {
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
             serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())

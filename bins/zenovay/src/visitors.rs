@@ -50,7 +50,7 @@ pub fn erase(keepers: &Keepers, website: WebsiteId, visitor: VisitorId, by: &str
     keepers.erase_visitor(website, visitor)?;
     metrics::counter!("zenovay_visitor_erasures_total").increment(1);
     // Without the id: the log would keep what was to be forgotten.
-    tracing::info!(%website, by, "a visitor was erased");
+    tracing::info!(target: "audit", action = "erase_visitor", %website, by, "a visitor was erased");
     Ok(())
 }
 
@@ -67,7 +67,8 @@ pub fn export(
 ) -> Result<VisitorData, KeeperError> {
     let data = keepers.export_visitor(website, visitor, budget)?;
     metrics::counter!("zenovay_visitor_exports_total").increment(1);
-    tracing::info!(%website, %visitor, by, events = data.events.len(), "a visitor was exported");
+    let events = data.events.len();
+    tracing::info!(target: "audit", action = "export_visitor", %website, %visitor, by, events, "a visitor was exported");
     Ok(data)
 }
 

@@ -8,9 +8,8 @@ use zenovay_domain::{
 use zenovay_query::{Budget, QueryError};
 
 use crate::head::SiteHead;
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, Values, damaged};
 use crate::state::State;
-use crate::view::{damaged, ranges_in};
 
 /// What a row of a row group takes while its columns are read, about.
 const ROW_BYTES: usize = 8;
@@ -25,7 +24,7 @@ pub(crate) fn visitor_events(
     let ever = TimeRange::new(Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
     let since = state.hidden_before(website);
     let mut found = Found { events: Vec::new(), bytes: 0, budget };
-    for (segment, range) in ranges_in(state, website, ever) {
+    for (segment, range) in state.ranges_in(website, ever) {
         budget.check()?;
         let rows = range.start as usize..(range.start + range.rows) as usize;
         let places = places_of(segment, range.group, rows.clone(), visitor).map_err(damaged)?;

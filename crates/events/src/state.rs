@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use zenovay_domain::WebsiteId;
+use zenovay_domain::{TimeRange, WebsiteId};
 
 use crate::head::Generation;
 use crate::ledger::Ledger;
-use crate::segment::{Origin, Segment};
+use crate::segment::{Origin, Segment, SiteRange, ranges_of};
 
 /// A head that is to become a segment.
 #[derive(Clone)]
@@ -42,6 +42,22 @@ impl State {
     /// Rows of `website` before this time, milliseconds, are in no answer.
     pub(crate) fn hidden_before(&self, website: WebsiteId) -> i64 {
         self.ledger.hidden_before(website)
+    }
+
+    /// The rows of `website` in segments that are in row groups with rows in `time` that are not hidden, in the order of
+    /// arrival. Some rows of such a row group may be hidden.
+    pub(crate) fn ranges_in(
+        &self,
+        website: WebsiteId,
+        time: TimeRange,
+    ) -> impl Iterator<Item = (&Segment, &SiteRange)> {
+        let (from, to) = (time.from.as_millis().max(self.hidden_before(website)), time.to.as_millis());
+        self.segments
+            .iter()
+            .flat_map(move |segment| {
+                ranges_of(&segment.meta.sites, website).iter().map(move |range| (&**segment, range))
+            })
+            .filter(move |(_, range)| range.max_at >= from && range.min_at < to)
     }
 
     pub(crate) fn head_rows(&self) -> u64 {

@@ -11,9 +11,8 @@ use zenovay_query::{Answer, Budget, ColumnSet, Dictionary, Query, QueryError, co
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::intern::IdSet;
 use crate::rows::{BaseRows, Ids, LoadedChunk};
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values, damaged};
 use crate::state::State;
-use crate::view::{damaged, ranges_in};
 
 /// About what a row takes while its row group is read.
 const ROW_BYTES: usize = 96;
@@ -32,7 +31,7 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
     let buckets = totals_buckets(query, budget)?;
     let hidden_before = state.hidden_before(website);
     let mut sources: Vec<(SectionSource<'_>, Span)> = Vec::new();
-    for (segment, range) in ranges_in(state, website, time) {
+    for (segment, range) in state.ranges_in(website, time) {
         if range.min_at < hidden_before {
             check_memory(segment, range, columns, budget)?;
             let (section, span) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;

@@ -19,7 +19,7 @@ use zenovay_query::{Budget, Chunk, CodeSet, ColumnSet, Dataset, Dictionary, List
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;
 use crate::rows::{BaseRows, Ids, LoadedChunk, events_of};
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, ranges_of};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, Values, damaged};
 use crate::state::State;
 
 /// How often a query that waits for another to load looks whether it was cancelled.
@@ -136,7 +136,7 @@ impl Views {
 
     /// How many rows of segments a query about `time` would have to load; all of them when they do not fit.
     pub(crate) fn rows_to_load(&self, state: &State, website: WebsiteId, time: TimeRange) -> usize {
-        let all: usize = ranges_in(state, website, time).map(|(_, range)| range.rows as usize).sum();
+        let all: usize = state.ranges_in(website, time).map(|(_, range)| range.rows as usize).sum();
         if all.saturating_mul(ROW_BYTES) > self.max_bytes {
             return all;
         }
@@ -146,7 +146,8 @@ impl Views {
         let is_loaded = |segment: &Segment, range: &SiteRange| {
             view.chunks.contains_key(&ChunkKey::Segment { segment: segment.meta.id, group: range.group })
         };
-        ranges_in(state, website, time)
+        state
+            .ranges_in(website, time)
             .filter(|(segment, range)| !is_loaded(segment, range))
             .map(|(_, range)| range.rows as usize)
             .sum()
@@ -233,21 +234,6 @@ struct View {
     text_bytes: usize,
 }
 
-/// The rows of `website` in segments that are in row groups with rows in `time` that are not hidden, in the order of
-/// arrival. Some rows of such a row group may be hidden.
-pub(crate) fn ranges_in(
-    state: &State,
-    website: WebsiteId,
-    time: TimeRange,
-) -> impl Iterator<Item = (&Segment, &SiteRange)> {
-    let (from, to) = (time.from.as_millis().max(state.hidden_before(website)), time.to.as_millis());
-    state
-        .segments
-        .iter()
-        .flat_map(move |segment| ranges_of(&segment.meta.sites, website).iter().map(move |range| (&**segment, range)))
-        .filter(move |(_, range)| range.max_at >= from && range.min_at < to)
-}
-
 impl View {
     fn prepare(
         &mut self,
@@ -261,7 +247,7 @@ impl View {
         self.drop_stale(state, website);
         let (from, to) = (time.from.as_millis(), time.to.as_millis());
         let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
-        let needed: Vec<(&Segment, &SiteRange)> = ranges_in(state, website, time).collect();
+        let needed: Vec<(&Segment, &SiteRange)> = state.ranges_in(website, time).collect();
         let rows: usize = needed.iter().map(|(_, range)| range.rows as usize).sum();
         let head_rows: usize = state.generations().filter_map(|g| g.site(website)).map(|site| site.lock().len()).sum();
         let row_bytes = (rows + head_rows) * (ROW_BYTES + 4 * columns.iter().count());
@@ -558,12 +544,6 @@ impl CachedChunk {
         let sessions = size_of_val(&*self.chunk.sessions) + self.chunk.derived.bytes();
         self.chunk.at.len() * (17 + 4 * columns) + 4 * events + sessions + size_of::<Self>()
     }
-}
-
-/// An answer that cannot be given because of `error`.
-pub(crate) fn damaged(error: SegmentError) -> QueryError {
-    tracing::warn!(%error, "a query is refused");
-    QueryError::Damaged(error.to_string())
 }
 
 /// The code of each of `ids`; those without one get the next.

@@ -59,6 +59,7 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
+use zenovay_query::QueryError;
 
 use crate::{FaultPoint, Faults};
 
@@ -353,6 +354,12 @@ impl SegmentError {
     pub(crate) fn segment(&self) -> u64 {
         self.segment
     }
+}
+
+/// An answer that cannot be given because of `error`.
+pub(crate) fn damaged(error: SegmentError) -> QueryError {
+    tracing::warn!(%error, "a query is refused");
+    QueryError::Damaged(error.to_string())
 }
 
 /// A registered segment. Its file is opened when it is first read.

@@ -176,14 +176,7 @@ impl Segment {
         let Coded { codes, values: Values::Texts(names) } = self.read(group, ColumnId::Kind, rows)? else {
             return Err(self.error("column `event_type` has no names"));
         };
-        let kinds: Vec<u8> = (0..names.len() as u32)
-            .map(|code| {
-                let name = names.get(code);
-                let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == name);
-                kind.map(|&kind| kind as u8).ok_or_else(|| self.error(format_args!("unknown event type {name:?}")))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(look_up(&codes, &kinds))
+        kinds(&codes, &names).map_err(|what| self.error(what))
     }
 
     /// The codes of all rows of a row group in a column of strings. Every code has a string.
@@ -438,6 +431,15 @@ pub(crate) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option
         // Never read back: the catalog knows whose rows are whose.
         ColumnId::Website | ColumnId::At => None,
     }
+}
+
+/// The kinds of rows whose `codes` stand for `names` of kinds.
+pub(super) fn kinds(codes: &[u32], names: &Texts) -> Result<Vec<u8>, String> {
+    let kind = |name: &str| EventKind::ALL.iter().find(|kind| kind.as_str() == name).map(|&kind| kind as u8);
+    let named = (0..names.len() as u32).map(|code| names.get(code));
+    let kinds: Vec<u8> =
+        named.map(|name| kind(name).ok_or_else(|| format!("unknown event type {name:?}"))).collect::<Result<_, _>>()?;
+    Ok(look_up(codes, &kinds))
 }
 
 /// The values of `codes`.

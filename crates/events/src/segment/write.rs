@@ -23,7 +23,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 use xxhash_rust::xxh3::xxh3_64;
-use zenovay_domain::{Dimension, EventKind, WebsiteId};
+use zenovay_domain::{Dimension, WebsiteId};
 
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::entry::{STORE_KEY, encode_own};
@@ -478,11 +478,8 @@ impl Base {
         let Gathered { codes, dictionary, values } = gathered;
         match (column, read::dictionary(column, &dictionary.into(), values)) {
             (ColumnId::Kind, Some(Values::Texts(names))) => {
-                let kind = |code| EventKind::ALL.iter().find(|kind| kind.as_str() == names.get(code));
-                let kinds: Option<Vec<u8>> =
-                    (0..names.len() as u32).map(|code| kind(code).map(|&kind| kind as u8)).collect();
-                let kinds = kinds.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unknown event type"))?;
-                self.rows.kind = codes.iter().map(|&code| kinds[code as usize]).collect();
+                let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+                self.rows.kind = read::kinds(&codes, &names).map_err(invalid)?;
             }
             (ColumnId::Visitor, Some(Values::Ids(ids))) => {
                 (self.rows.visitor, self.ids.visitors) = (codes, ids);
