@@ -17,13 +17,12 @@ use serde_json::Value;
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
 
+use crate::data_dir::SOCKET;
 use crate::http::external::visitors::VisitorExport;
 use crate::keepers::{KeeperError, Keepers};
 use crate::state::AppState;
 use crate::visitors::{self, VisitorName};
 
-/// The name of the socket.
-pub const SOCKET: &str = "zenovay.sock";
 /// No request is longer.
 const REQUEST_BYTES_MAX: u64 = 1 << 20;
 /// How long a command may take to send its request, and to take each part of its answer.
@@ -77,11 +76,13 @@ pub fn answer(
     let done = match request {
         Request::Erase { website, visitors } => {
             let mut erased: Vec<String> = Vec::new();
-            let all = visitors.iter().try_for_each(|visitor| {
-                let id = named(*website, visitor)?;
-                visitors::erase(keepers, *website, id, BY).map_err(words)?;
-                erased.push(id.to_string());
-                Ok(())
+            let ids: Result<Vec<VisitorId>, String> = visitors.iter().map(|visitor| named(*website, visitor)).collect();
+            let all = ids.and_then(|ids| {
+                ids.into_iter().try_for_each(|id| {
+                    visitors::erase(keepers, *website, id, BY).map_err(words)?;
+                    erased.push(id.to_string());
+                    Ok(())
+                })
             });
             let so_far = |why: String| match erased.len() {
                 0 => why,

@@ -11,7 +11,10 @@ use crate::bootstrap;
 use crate::config::Config;
 
 /// The file that the server of a directory holds locked. It has the server's URL in it.
-const LOCK: &str = "zenovay.lock";
+pub const LOCK: &str = "zenovay.lock";
+
+/// The socket by which commands reach the server that holds a directory.
+pub const SOCKET: &str = "zenovay.sock";
 
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
 const OURS: [&str; 4] = ["zenovay.", "events.db", "salts", "segments"];

@@ -11,6 +11,8 @@ use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
 use zenovay_query::{Budget, QueryError};
 use zenovay_store::{Store, StoreError};
 
+use crate::data_dir::{LOCK, SOCKET};
+
 /// Where data of a website or a visitor stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
@@ -26,7 +28,7 @@ pub enum Place {
 
 /// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, and
 /// `salts`, the secrets that visitors are named with, which are destroyed day by day.
-pub const FILES_WITHOUT_DATA: [&str; 3] = ["zenovay.lock", crate::control::SOCKET, "salts"];
+pub const FILES_WITHOUT_DATA: [&str; 3] = [LOCK, SOCKET, "salts"];
 
 /// Why a keeper could not do what it was told to; it did as much as it could.
 #[derive(Debug, thiserror::Error)]
