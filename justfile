@@ -39,7 +39,7 @@ build: assets
 refresh-agents UAP_CORE ISBOT:
     scripts/refresh-agents "$@"
 
-# Formatting, lints, documentation, direction of dependencies, licences, advisories.
+# Formatting, lints, documentation, direction of dependencies, circles, licences, advisories.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -47,6 +47,7 @@ lint:
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
     node scripts/check-dependencies.mjs
+    node scripts/check-circles.mjs
     node scripts/check-licences.mjs
     scripts/check-advisories
 
