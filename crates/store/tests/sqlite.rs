@@ -153,3 +153,19 @@ fn changes_by_the_sqlite_shell_are_seen_too() {
     raw.batch_execute("UPDATE api_keys SET revoked_at = 1").unwrap();
     assert!(directory.credential(&f.token.digest()).unwrap().unwrap().revoked);
 }
+
+/// Sabotage: read the files of an open database through a handle of one's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_that_is_closed_leaves_no_file_open() {
+    let f = fixture();
+    let directory = CachedDirectory::new(Arc::clone(&f.store) as Arc<dyn Store>);
+    assert!(directory.website_of_hit(&TrackingCode::from_random_bytes([1; 11]), NOW).unwrap().is_some());
+    let open_files = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+        links.filter(|file| file.starts_with(f.dir.path())).collect::<Vec<_>>()
+    };
+    assert!(!open_files().is_empty());
+    drop((directory, f.store));
+    assert_eq!(open_files(), Vec::<std::path::PathBuf>::new());
+}
