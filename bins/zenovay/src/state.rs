@@ -25,7 +25,7 @@ pub struct AppState {
     /// Users, teams, websites, keys.
     pub store: Arc<dyn Store>,
     /// The look-ups of every request in `store`, cached and never out of date.
-    pub directory: CachedDirectory,
+    pub directory: Arc<CachedDirectory>,
     /// The events.
     pub events: Arc<dyn EventStore>,
     /// From request to event.
@@ -86,7 +86,7 @@ impl AppState {
         let shell = Shell { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
         Self {
             clock,
-            directory: CachedDirectory::new(Arc::clone(&store)),
+            directory: Arc::new(CachedDirectory::new(Arc::clone(&store))),
             store,
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,

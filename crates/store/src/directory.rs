@@ -134,19 +134,29 @@ impl CachedDirectory {
         self.look_up_at(version, &self.codes, code, |store, code| store.website_by_code(code))
     }
 
+    /// What [`website_of_hit`](Self::website_of_hit) answers when memory is enough for it; `None` when the store has to be
+    /// asked. Waits for nothing.
+    pub fn remembered_website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Option<Option<Arc<Website>>> {
+        let version = self.remembered_version(now, self.store.own_changes())?;
+        self.codes.get(code).filter(|entry| entry.version == version).map(|entry| entry.value)
+    }
+
     /// The data version as somebody found it within the millisecond `now`; changes made through the store of this directory
     /// are in it always.
     fn version_at_millisecond(&self, now: Timestamp) -> Result<i64> {
         // Before the version: a change between the two makes the next call ask again.
         let own_changes = self.store.own_changes();
-        if let Some(known) = *self.version_at_millisecond.lock()
-            && (known.at, known.own_changes) == (now, own_changes)
-        {
-            return Ok(known.version);
+        if let Some(version) = self.remembered_version(now, own_changes) {
+            return Ok(version);
         }
         let version = self.store.data_version()?;
         *self.version_at_millisecond.lock() = Some(VersionAt { at: now, own_changes, version });
         Ok(version)
+    }
+
+    fn remembered_version(&self, now: Timestamp, own_changes: u64) -> Option<i64> {
+        let known = *self.version_at_millisecond.lock();
+        known.filter(|known| (known.at, known.own_changes) == (now, own_changes)).map(|known| known.version)
     }
 
     fn look_up<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(

@@ -17,6 +17,7 @@ pub mod guard;
 pub mod handler;
 pub mod key_headers;
 pub mod local;
+pub mod lookups;
 mod media_type;
 pub mod operations;
 pub mod outcomes;

@@ -15,6 +15,7 @@ use super::document::Operation;
 use super::envelope::{ApiError, Success};
 use super::guard::PublicReader;
 use super::handler::{Described, Json, Reply, Shape};
+use super::lookups;
 use super::packed::is_known;
 use super::turns::Asking;
 use super::values::{Instant, rounded};
@@ -24,7 +25,7 @@ use crate::state::AppState;
 /// documents gave the number (SPEC E5).
 pub async fn live(_: PublicReader, state: web::Data<AppState>, req: HttpRequest) -> Result<Json<LiveCount>, ApiError> {
     let now = state.clock.now();
-    let id = website_of(&state, &req)?.id;
+    let id = website_of(&state, &req).await?.id;
     let asking = Asking { website: Some(id), key: None };
     let count = state.queries.run_at_once(asking, move |ask| ask.live(id, now)).await?;
     Ok(Json(LiveCount { success: true, live_count: count, visitors: count, count, timestamp: Instant(now) }))
@@ -48,10 +49,10 @@ pub struct LiveCount {
 }
 
 /// The website whose tracking code is in the path.
-fn website_of(state: &AppState, req: &HttpRequest) -> Result<Arc<Website>, ApiError> {
+async fn website_of(state: &AppState, req: &HttpRequest) -> Result<Arc<Website>, ApiError> {
     let unknown = || ApiError::not_found("Unknown tracking code");
     let code = req.match_info().get("code").unwrap_or("").parse().map_err(|_malformed| unknown())?;
-    state.directory.website_by_code(&code)?.ok_or_else(unknown)
+    lookups::website_by_code(state, code).await?.ok_or_else(unknown)
 }
 
 /// Caches keep the settings for five minutes (SPEC F1), then ask whether they changed.
@@ -93,7 +94,7 @@ pub async fn settings(
     req: HttpRequest,
 ) -> Result<Described<ScriptSettings>, ApiError> {
     let now = state.clock.now();
-    let settings = ScriptSettings::of(&website_of(&state, &req)?.settings);
+    let settings = ScriptSettings::of(&website_of(&state, &req).await?.settings);
     let etag = settings.etag();
     let mut response = if is_known(req.headers(), &etag) {
         HttpResponse::NotModified().finish()
@@ -126,7 +127,7 @@ pub async fn realtime(
     let unknown = || ApiError::not_found("Website not found");
     let id = req.match_info().get("website_id").unwrap_or("").parse().map_err(|_malformed| unknown())?;
     let website =
-        state.directory.website(id)?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
+        lookups::website(state, id).await?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
     let today = today(now, zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
     let top = |dimension| GroupBy::by(dimension).limit(10).without_empty();

@@ -20,7 +20,7 @@ use super::envelope::ApiError;
 use super::guard::Public;
 use super::handler::Described;
 use super::params::Params;
-use super::{body, client_ip, media_type, outcomes};
+use super::{body, client_ip, lookups, media_type, outcomes};
 use crate::state::AppState;
 
 /// The wish of Global Privacy Control.
@@ -143,7 +143,7 @@ async fn accept(
     media_type::allow_beacon(req.headers())?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
     let early_rules = match early_code(req)? {
-        Some(code) => Some(website_rules(state, &code, reading.now)?),
+        Some(code) => Some(website_rules(state, &code, reading.now).await?),
         None => None,
     };
     let raw = state.bodies.read_hit(req, payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
@@ -159,7 +159,7 @@ async fn accept(
         }
         None => {
             let mut parsed = parse_hit(&body)?;
-            let rules = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now)?;
+            let rules = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now).await?;
             let accepted = match kind {
                 HitKind::Event => state.ingest.track_parsed(&arrival, &mut parsed, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat_parsed(&arrival, &mut parsed, &rules),
@@ -220,10 +220,10 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
 }
 
 /// The rules of the website with this code.
-fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<Arc<WebsiteRules>, Rejection> {
+async fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<Arc<WebsiteRules>, Rejection> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
-    match state.directory.website_of_hit(&code, now) {
+    match lookups::website_of_hit(state, code, now).await {
         Ok(Some(website)) => Ok(state.rules(&website)?),
         Ok(None) => Err(unknown().into()),
         Err(error) => Err(Rejection::refused(RefusalReason::StoreUnavailable, error.into())),

@@ -1,0 +1,45 @@
+//! Websites for handlers. Handlers run on the threads that answer requests, and the store may make its caller wait: so the
+//! answer comes from memory where that is enough, and otherwise from a thread that may wait.
+
+use std::sync::Arc;
+
+use actix_web::web;
+use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
+use zenovay_store::{CachedDirectory, StoreError};
+
+use crate::state::AppState;
+
+type Lookup = Result<Option<Arc<Website>>, StoreError>;
+
+/// The website with this code, for a hit that came at `now`.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn website_of_hit(state: &AppState, code: TrackingCode, now: Timestamp) -> Lookup {
+    match state.directory.remembered_website_of_hit(&code, now) {
+        Some(website) => Ok(website),
+        None => ask(state, move |directory| directory.website_of_hit(&code, now)).await,
+    }
+}
+
+/// The website with this code.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn website_by_code(state: &AppState, code: TrackingCode) -> Lookup {
+    ask(state, move |directory| directory.website_by_code(&code)).await
+}
+
+/// The website `id`.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn website(state: &AppState, id: WebsiteId) -> Lookup {
+    ask(state, move |directory| directory.website(id)).await
+}
+
+async fn ask(state: &AppState, look_up: impl FnOnce(&CachedDirectory) -> Lookup + Send + 'static) -> Lookup {
+    let (directory, span) = (Arc::clone(&state.directory), tracing::Span::current());
+    let found = web::block(move || span.in_scope(|| look_up(&directory))).await;
+    found.unwrap_or_else(|_panicked| Err(StoreError::Unavailable("a look-up ended in a panic".to_owned())))
+}
