@@ -15,7 +15,7 @@ use crate::http::body::Bodies;
 use crate::http::connection::Connections;
 
 use crate::http::queries::QueryPool;
-use crate::http::shell::Shell;
+use crate::http::response_layer::ResponseLayer;
 use crate::telemetry::Metrics;
 
 /// One running server. Built once by `main`, and by every test for itself.
@@ -83,7 +83,7 @@ impl AppState {
             url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
         });
         let reset_format = config.ratelimit_reset_format;
-        let shell = Shell { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
+        let layer = ResponseLayer { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
         Self {
             clock,
             directory: Arc::new(CachedDirectory::new(Arc::clone(&store))),
@@ -96,7 +96,7 @@ impl AppState {
             addresses: Arc::new(MemoryAddressLimiter::new(limits)),
             metrics: Metrics::install(&config.data_dir),
             // Its gauge is on the page from the start: after the line above.
-            connections: Arc::new(Connections::new(config, shell)),
+            connections: Arc::new(Connections::new(config, layer)),
             refusals_per_minute: config.auth_requests_per_minute.as_u32(),
             has_local_metrics: config.metrics_listen.is_none()
                 && config.public_url.is_none()
@@ -112,8 +112,12 @@ impl AppState {
     }
 
     /// The outermost layer of the application.
-    pub fn shell(&self) -> Shell {
-        Shell { clock: Arc::clone(&self.clock), https_host: self.https_host.clone(), reset_format: self.reset_format }
+    pub fn response_layer(&self) -> ResponseLayer {
+        ResponseLayer {
+            clock: Arc::clone(&self.clock),
+            https_host: self.https_host.clone(),
+            reset_format: self.reset_format,
+        }
     }
 
     /// The rules by which hits of `website` are judged.

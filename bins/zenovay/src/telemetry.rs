@@ -19,7 +19,7 @@ use zenovay_ingest::{Mend, Outcome};
 
 use crate::config::LogFormat;
 use crate::http::guard::AccessRefusal;
-use crate::http::{outcomes, routes, shell};
+use crate::http::{outcomes, response_layer, routes};
 use crate::process_figures;
 
 /// Starts the log. Later calls in the same process change nothing.
@@ -319,7 +319,7 @@ fn begin() {
     }
     for endpoint in routes::all() {
         // Its metrics are begun with it.
-        let _ = shell::Route::new(endpoint.path, endpoint.origins);
+        let _ = response_layer::MatchedRoute::new(endpoint.path, endpoint.origins);
     }
     // Until somebody looks.
     metrics::gauge!("zenovay_clock_trusted").set(1.0);

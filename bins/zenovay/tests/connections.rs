@@ -277,7 +277,7 @@ fn an_address_has_so_many_connections() {
         let app = TestApp::start().await;
         let flags = ServerFlags { max_connections_per_address: Some("3".to_owned()), ..ServerFlags::default() };
         let server = Running::changed(&app, app.events.clone(), &flags, |config, state| {
-            state.connections = Arc::new(Connections::with_exempt(config, state.shell(), Vec::new()));
+            state.connections = Arc::new(Connections::with_exempt(config, state.response_layer(), Vec::new()));
         });
         let held: Vec<TcpStream> = (0..3)
             .map(|_| {

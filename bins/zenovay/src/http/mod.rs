@@ -26,8 +26,8 @@ pub mod params;
 pub mod public;
 pub mod queries;
 pub mod request_id;
+pub mod response_layer;
 pub mod routes;
-pub mod shell;
 pub mod tracking;
 pub mod turns;
 pub mod values;
@@ -49,7 +49,7 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
-    let shell = Arc::new(state.shell());
+    let layer = Arc::new(state.response_layer());
     App::new()
         .app_data(web::Data::from(state))
         .configure(|config| {
@@ -58,5 +58,5 @@ pub fn app(
             }
         })
         .default_service(web::to(|| async { Err::<actix_web::HttpResponse, _>(ApiError::not_found("Not found")) }))
-        .wrap(from_fn(move |req, next| shell::run(Arc::clone(&shell), req, next)))
+        .wrap(from_fn(move |req, next| response_layer::run(Arc::clone(&layer), req, next)))
 }

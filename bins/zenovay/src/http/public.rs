@@ -127,7 +127,7 @@ pub async fn realtime(
     let unknown = || ApiError::not_found("Website not found");
     let id = req.match_info().get("website_id").unwrap_or("").parse().map_err(|_malformed| unknown())?;
     let website =
-        lookups::website(state, id).await?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
+        lookups::website(&state, id).await?.filter(|website| website.settings.public_dashboard).ok_or_else(unknown)?;
     let today = today(now, zone_of(&website));
     let minutes = TimeRange::new(now.plus_millis(1 - LIVE_WINDOW_MS), now.plus_millis(1));
     let top = |dimension| GroupBy::by(dimension).limit(10).without_empty();

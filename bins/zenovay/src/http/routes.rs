@@ -15,7 +15,7 @@ use super::document::{self, Operation};
 use super::envelope::ApiError;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
 use super::handler::Handler;
-use super::{assets, batch, cors, operations, public, shell, tracking};
+use super::{assets, batch, cors, operations, public, response_layer, tracking};
 
 /// Which pages may read the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +186,8 @@ impl Path {
     fn into_resource(self) -> Resource {
         let all = self.endpoints.iter().map(|endpoint| endpoint.origins);
         let origins = all.fold(Origins::None, |one, other| if one == Origins::None { other } else { one });
-        let mut resource = web::resource(self.pattern).app_data(shell::Route::new(self.pattern, origins));
+        let mut resource =
+            web::resource(self.pattern).app_data(response_layer::MatchedRoute::new(self.pattern, origins));
         for &endpoint in &self.endpoints {
             let method = guard::fn_guard(|context| endpoint.answers(&context.head().method));
             resource = resource.route((endpoint.mount)(web::route().guard(method)));

@@ -33,7 +33,7 @@ pub use self::framing::Refused;
 pub use self::link::{Answered, Link};
 use self::pace::Pace;
 pub use self::stream::Stream;
-use super::shell::Shell;
+use super::response_layer::ResponseLayer;
 use crate::config::Config;
 
 /// How long clients may take.
@@ -50,25 +50,25 @@ pub struct Patience {
 
 /// What all connections of a server share.
 pub struct Connections {
-    shell: Shell,
+    layer: ResponseLayer,
     patience: Patience,
     addresses: Addresses,
     draining: watch::Sender<bool>,
 }
 
 impl Connections {
-    /// No connection yet, under the rules of `config`. Refusals look like the answers of `shell`.
-    pub fn new(config: &Config, shell: Shell) -> Self {
+    /// No connection yet, under the rules of `config`. Refusals look like the answers of `layer`.
+    pub fn new(config: &Config, layer: ResponseLayer) -> Self {
         let loopback = ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|network| network.parse::<IpNet>().ok());
         let exempt = loopback.chain(config.trusted_proxies.iter().copied()).collect();
-        Self::with_exempt(config, shell, exempt)
+        Self::with_exempt(config, layer, exempt)
     }
 
     /// The same with a list of its own of those who may have any number of connections.
-    pub fn with_exempt(config: &Config, shell: Shell, exempt: Vec<IpNet>) -> Self {
+    pub fn with_exempt(config: &Config, layer: ResponseLayer, exempt: Vec<IpNet>) -> Self {
         let seconds = Duration::from_secs;
         Self {
-            shell,
+            layer,
             patience: Patience {
                 head: seconds(config.request_timeout_seconds.get()),
                 idle: seconds(config.keep_alive_seconds.get()),
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Connections {
 }
 
 /// Answers the requests on accepted connections with `application`, whose outermost layer must be the
-/// [`shell`](super::shell).
+/// [`response_layer`](super::response_layer).
 pub fn serve<B: MessageBody + 'static>(
     connections: Arc<Connections>,
     application: App<

@@ -15,7 +15,7 @@ use super::framing::{HEAD_MAX_BYTES, Refused};
 use crate::http::envelope::ApiError;
 use crate::http::errors::SOON_S;
 use crate::http::request_id::RequestId;
-use crate::http::shell;
+use crate::http::response_layer;
 use crate::telemetry::Ending;
 
 /// How long a client that is refused may take to read that.
@@ -66,7 +66,7 @@ impl Connections {
             rule = error.message(),
             "refused before it was a request"
         );
-        let response = shell::refusal(&self.shell, &error, &id);
+        let response = response_layer::refusal(&self.layer, &error, &id);
         let reason = status.canonical_reason().unwrap_or("");
         let mut head = format!("HTTP/1.1 {} {reason}\r\nconnection: close\r\n", status.as_u16());
         for (name, value) in response.headers() {

@@ -29,7 +29,7 @@ use crate::config::ResetFormat;
 
 /// What the layer needs to know.
 #[derive(Clone)]
-pub struct Shell {
+pub struct ResponseLayer {
     /// The clock of the timestamps in error bodies.
     pub clock: Arc<dyn Clock>,
     /// The host, and the port unless it is 443, under which browsers reach the server over HTTPS: there they are told to
@@ -40,14 +40,14 @@ pub struct Shell {
 }
 
 /// The route that answers, left by the router for this layer.
-pub struct Route {
+pub struct MatchedRoute {
     pattern: &'static str,
     origins: Origins,
     duration: Histogram,
     requests: [Counter; STATUS_CLASSES.len()],
 }
 
-impl Route {
+impl MatchedRoute {
     /// The route with this pattern. Its metrics begin with it, at zero. `origins` says which pages may
     /// read it; where any may, the proxies of other websites may pass requests on to it, under paths of their own.
     pub fn new(pattern: &'static str, origins: Origins) -> Self {
@@ -68,7 +68,7 @@ impl Route {
 /// # Errors
 /// Only after a panic; the error's response is complete.
 pub async fn run<B: MessageBody + 'static>(
-    shell: Arc<Shell>,
+    layer: Arc<ResponseLayer>,
     mut req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -88,17 +88,22 @@ pub async fn run<B: MessageBody + 'static>(
                 link.answered();
             }
             let failure = match failed {
-                Ok(Err(error)) => Failure::new(&shell, method, id, "a layer failed", &error),
+                Ok(Err(error)) => Failure::new(&layer, method, id, "a layer failed", &error),
                 _ => {
-                    log(&method, &Route::new("panic", Origins::None), StatusCode::INTERNAL_SERVER_ERROR, started);
-                    Failure::new(&shell, method, id, "a handler panicked", &"see the panic message above")
+                    log(
+                        &method,
+                        &MatchedRoute::new("panic", Origins::None),
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        started,
+                    );
+                    Failure::new(&layer, method, id, "a handler panicked", &"see the panic message above")
                 }
             };
             return Err(failure.into());
         }
     };
 
-    let mut response = complete(&shell, &method, response, &id);
+    let mut response = complete(&layer, &method, response, &id);
     if let Some(link) = &link {
         // An upgrade is never taken: the answer must not say that it is.
         if link.must_close() || response.request().head().connection_type() == ConnectionType::Upgrade {
@@ -107,10 +112,10 @@ pub async fn run<B: MessageBody + 'static>(
         response = response.map_body(|_, body| link.answer(body));
     }
     let unmatched;
-    let route = match response.request().app_data::<Route>() {
+    let route = match response.request().app_data::<MatchedRoute>() {
         Some(route) => route,
         None => {
-            unmatched = Route::new("unmatched", Origins::None);
+            unmatched = MatchedRoute::new("unmatched", Origins::None);
             &unmatched
         }
     };
@@ -120,26 +125,26 @@ pub async fn run<B: MessageBody + 'static>(
 
 /// Renders errors, then writes the headers that every answer has.
 fn complete(
-    shell: &Shell,
+    layer: &ResponseLayer,
     method: &Method,
     response: ServiceResponse<BoxBody>,
     id: &RequestId,
 ) -> ServiceResponse<BoxBody> {
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
-        render_error(response, shell.clock.now(), id)
+        render_error(response, layer.clock.now(), id)
     } else {
         response
     };
     let usage = response.request().extensions().get::<KeyUsage>().copied();
-    let stays_on_https = stays_on_https(shell, response.request());
-    let origins = response.request().app_data::<Route>().map_or(Origins::None, |route| route.origins);
+    let stays_on_https = stays_on_https(layer, response.request());
+    let origins = response.request().app_data::<MatchedRoute>().map_or(Origins::None, |route| route.origins);
     let asking_origin = match origins {
         Origins::Asking => response.request().headers().get(header::ORIGIN).cloned(),
         Origins::None | Origins::Any => None,
     };
     let headers = response.headers_mut();
     if let Some(usage) = usage {
-        usage.put(headers, shell.clock.now(), shell.reset_format);
+        usage.put(headers, layer.clock.now(), layer.reset_format);
     }
     put_common_headers(method, headers, id);
     match origins {
@@ -156,11 +161,12 @@ fn complete(
 /// Whether a browser that reads the answer to `req` may be told to use HTTPS alone from now on. That holds for the whole
 /// host that the browser sees: so only when it is the server's own, and not where the proxy of another website may stand
 /// in between, whose host would be meant.
-fn stays_on_https(shell: &Shell, req: &actix_web::HttpRequest) -> bool {
-    let Some(own) = &shell.https_host else { return false };
+fn stays_on_https(layer: &ResponseLayer, req: &actix_web::HttpRequest) -> bool {
+    let Some(own) = &layer.https_host else { return false };
     let asked = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let asked = asked.strip_suffix(":443").unwrap_or(asked);
-    asked.eq_ignore_ascii_case(own) && req.app_data::<Route>().is_some_and(|route| route.origins == Origins::None)
+    asked.eq_ignore_ascii_case(own)
+        && req.app_data::<MatchedRoute>().is_some_and(|route| route.origins == Origins::None)
 }
 
 /// Replaces the answer of an [`ApiError`], and any refusal that has no body of its own, by the error body.
@@ -184,8 +190,8 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
 }
 
 /// The answer to a client that sent no request.
-pub fn refusal(shell: &Shell, error: &ApiError, id: &RequestId) -> HttpResponse {
-    let mut response = error.render(shell.clock.now(), id.as_str());
+pub fn refusal(layer: &ResponseLayer, error: &ApiError, id: &RequestId) -> HttpResponse {
+    let mut response = error.render(layer.clock.now(), id.as_str());
     put_common_headers(&Method::GET, response.headers_mut(), id);
     response
 }
@@ -228,7 +234,7 @@ fn trim_trailing_slash(req: &mut ServiceRequest) {
     req.head_mut().uri = uri;
 }
 
-fn log(method: &Method, route: &Route, status: StatusCode, started: Instant) {
+fn log(method: &Method, route: &MatchedRoute, status: StatusCode, started: Instant) {
     let elapsed = started.elapsed();
     route.measure(status, elapsed);
     tracing::info!(
@@ -261,15 +267,15 @@ fn status_class(status: StatusCode) -> usize {
 
 /// An answer that must be made without its request: the handler that held it panicked.
 struct Failure {
-    shell: Shell,
+    layer: ResponseLayer,
     method: Method,
     id: RequestId,
 }
 
 impl Failure {
-    fn new(shell: &Shell, method: Method, id: RequestId, what: &'static str, cause: &dyn fmt::Display) -> Self {
+    fn new(layer: &ResponseLayer, method: Method, id: RequestId, what: &'static str, cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "{what}");
-        Self { shell: shell.clone(), method, id }
+        Self { layer: layer.clone(), method, id }
     }
 }
 
@@ -291,7 +297,7 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = ApiError::internal().render(self.shell.clock.now(), self.id.as_str());
+        let mut response = ApiError::internal().render(self.layer.clock.now(), self.id.as_str());
         put_common_headers(&self.method, response.headers_mut(), &self.id);
         // What became of the request's body is not known.
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -306,18 +312,18 @@ mod tests {
     use actix_web::{App, test, web};
     use zenovay_domain::ManualClock;
 
-    fn shell(https: bool) -> Arc<Shell> {
+    fn layer(https: bool) -> Arc<ResponseLayer> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_781_308_800_000)));
         let https_host = https.then(|| "stats.example.com".to_owned());
-        Arc::new(Shell { clock, https_host, reset_format: ResetFormat::Iso })
+        Arc::new(ResponseLayer { clock, https_host, reset_format: ResetFormat::Iso })
     }
 
     macro_rules! app {
         ($https:expr) => {{
-            let shell = shell($https);
+            let layer = layer($https);
             test::init_service(
                 App::new()
-                    .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
+                    .wrap(from_fn(move |req, next| run(layer.clone(), req, next)))
                     .route("/", web::get().to(HttpResponse::Ok))
                     .route("/ok", web::get().to(HttpResponse::Ok))
                     .route("/ok", web::post().to(HttpResponse::Ok))
@@ -377,12 +383,12 @@ mod tests {
             (true, "stats.example.com", "/missing", false),
             (false, "stats.example.com", "/own", false),
         ] {
-            let shell = shell(https);
+            let layer = layer(https);
             let resource = |path: &'static str, forwarded| {
-                web::resource(path).app_data(Route::new(path, forwarded)).to(HttpResponse::Ok)
+                web::resource(path).app_data(MatchedRoute::new(path, forwarded)).to(HttpResponse::Ok)
             };
             let app = App::new()
-                .wrap(from_fn(move |req, next| run(shell.clone(), req, next)))
+                .wrap(from_fn(move |req, next| run(layer.clone(), req, next)))
                 .service(resource("/own", Origins::None))
                 .service(resource("/forwarded", Origins::Any));
             let app = test::init_service(app).await;
