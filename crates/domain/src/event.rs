@@ -136,6 +136,7 @@ macro_rules! dimensions {
     };
 }
 
+// The log names dimensions by their numbers: a new one is added at the end.
 dimensions! {
     /// The path of the page, without query and fragment, starting with `/`.
     Path, "page", Event;

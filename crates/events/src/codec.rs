@@ -128,6 +128,11 @@ pub(crate) enum BatchError {
     /// It is not what was written.
     #[error("damaged batch: {0}")]
     Damaged(&'static str),
+    /// The same, and it says that it is of a version that this program does not know.
+    #[error(
+        "damaged batch, or one of a later version: its checksum is wrong, and it says version {0}, while this version reads {OLDEST_VERSION} to {VERSION}"
+    )]
+    DamagedVersion(u8),
     /// A later version of this program wrote it.
     #[error("{0}")]
     Newer(String),
@@ -211,7 +216,8 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<Record>, BatchError> {
     let (&version, rest) = payload.split_first().ok_or_else(cut_off)?;
     let (hash, rest) = rest.split_first_chunk::<8>().ok_or_else(cut_off)?;
     if checksum(version, rest).to_le_bytes() != *hash {
-        return Err(BatchError::Damaged("wrong checksum"));
+        let is_known = (OLDEST_VERSION..=VERSION).contains(&version);
+        return Err(if is_known { BatchError::Damaged("wrong checksum") } else { BatchError::DamagedVersion(version) });
     }
     match version {
         OLDEST_VERSION => {
@@ -387,6 +393,10 @@ mod tests {
         assert_eq!(decode(&first), Ok(vec![Record::Events(Vec::new())]));
         first[0] = 2;
         assert_eq!(decode(&first), Err(BatchError::Damaged("wrong checksum")));
+
+        let mut flipped = payload(&[(1, &rows, 1)]);
+        flipped[0] = 9;
+        assert_eq!(decode(&flipped), Err(BatchError::DamagedVersion(9)), "not certainly a later one");
 
         let two = payload(&[(1, &rows, 1), (1, &rows, 1)]);
         assert_eq!(decode(&two).map(|records| records.len()), Ok(2), "one commit has several records");

@@ -287,6 +287,33 @@ fn segments_of_a_later_version_are_refused_in_words() {
     assert_refused(dir.path(), words);
 }
 
+/// A version whose checksum is not its own may be a flipped bit: it is named, and can be repaired like other damage.
+#[test]
+fn a_version_that_does_not_fit_its_checksum_is_named_and_can_be_repaired() {
+    let open_error = |dir: &Path| {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        EmbeddedStore::open(EmbeddedConfig::new(dir), clock).map(drop).unwrap_err()
+    };
+    let dir = with_entry(|meta| [&[9][..], &encode_meta(&meta).unwrap()[1..]].concat());
+    let error = open_error(dir.path());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("says version 9, while this version reads 2 to 4"), "{error}");
+    assert!(repair(dir.path()).unwrap().is_changed);
+    assert_answers(&open(dir.path(), 0), &events(0..4), "repaired");
+
+    let dir = changed(|connection| {
+        let last = "SELECT payload FROM batches ORDER BY seq DESC LIMIT 1";
+        let mut payload: Vec<u8> = connection.query_row(last, [], |row| row.get(0)).unwrap();
+        payload[0] = 9;
+        let last = "UPDATE batches SET payload = ?1 WHERE seq = (SELECT max(seq) FROM batches)";
+        assert_eq!(connection.execute(last, [payload]).unwrap(), 1);
+    });
+    let error = open_error(dir.path());
+    assert!(error.to_string().contains("says version 9, while this version reads 1 to 2"), "{error}");
+    assert!(repair(dir.path()).unwrap().lost[0].contains("1 batches"));
+    assert_answers(&open(dir.path(), 0), &events(0..3), "repaired");
+}
+
 /// The catalog is lost, and the file itself is of a later version: a repair leaves both alone.
 #[test]
 fn a_file_of_a_later_version_is_not_set_aside() {

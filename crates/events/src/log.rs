@@ -335,7 +335,7 @@ impl Log {
             let records = codec::decode(payload).map_err(|error| {
                 let what = format!("batch {seq} of {FILE_NAME} {error}");
                 match error {
-                    BatchError::Damaged(_) => damaged(what),
+                    BatchError::Damaged(_) | BatchError::DamagedVersion(_) => damaged(what),
                     BatchError::Newer(_) => OpenError::Newer { dir: self.dir(), what },
                 }
             })?;
@@ -715,7 +715,8 @@ fn read_segments(connection: &Connection) -> Result<Vec<SegmentMeta>, OpenFailur
         match decode_meta(&blob) {
             Ok(meta) if meta.id == id.cast_unsigned() => segments.push(meta),
             Err(EntryError::Newer(what)) => return Err(OpenFailure::Newer(format!("segment {id:016x} {what}"))),
-            _ => return Err(OpenFailure::Damaged(format!("the catalog entry of segment {id:016x}"))),
+            Err(error) => return Err(OpenFailure::Damaged(format!("the catalog entry of segment {id:016x}: {error}"))),
+            Ok(_) => return Err(OpenFailure::Damaged(format!("the catalog entry of segment {id:016x} is of another"))),
         }
     }
     Ok(segments)

@@ -254,7 +254,7 @@ impl Old {
             before = Some(seq);
             match codec::decode(&payload) {
                 Ok(_) => self.batches.push((seq, payload)),
-                Err(BatchError::Damaged(_)) => damaged += 1,
+                Err(BatchError::Damaged(_) | BatchError::DamagedVersion(_)) => damaged += 1,
                 Err(BatchError::Newer(what)) => {
                     return Err(newer(dir, format!("batch {seq} of {FILE_NAME} {what}")));
                 }

@@ -53,6 +53,11 @@ pub(crate) enum EntryError {
     /// It is not what was written.
     #[error("damaged")]
     Damaged,
+    /// The same, and it says that it is of a version that this program does not know.
+    #[error(
+        "damaged, or of a later version: its checksum is wrong, and it says version {0}, while this version reads {OLDEST_VERSION} to {VERSION}"
+    )]
+    DamagedVersion(u8),
     /// A later version of this program wrote it.
     #[error("{0}")]
     Newer(String),
@@ -79,7 +84,8 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Result<SegmentMeta, EntryError> {
         .and_then(|(version, rest)| rest.split_first_chunk::<8>().map(|(hash, body)| (*version, hash, body)))
         .ok_or(EntryError::Damaged)?;
     if u64::from_le_bytes(*hash) != checksum(version, body) {
-        return Err(EntryError::Damaged);
+        let is_known = (OLDEST_VERSION..=VERSION).contains(&version);
+        return Err(if is_known { EntryError::Damaged } else { EntryError::DamagedVersion(version) });
     }
     let damaged = |_| EntryError::Damaged;
     let meta = match version {
@@ -222,7 +228,7 @@ pub(crate) fn read_own(path: &Path) -> Result<Option<(StoreId, SegmentMeta)>, St
     let Some((store, at, entry)) = read_entry(&file, length) else { return Ok(None) };
     let mut meta = match decode_meta(&entry) {
         Ok(meta) => meta,
-        Err(EntryError::Damaged) => return Ok(None),
+        Err(EntryError::Damaged | EntryError::DamagedVersion(_)) => return Ok(None),
         Err(EntryError::Newer(what)) => return Err(what),
     };
     meta.bytes = length;
