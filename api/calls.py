@@ -35,7 +35,7 @@ without_key = Client(base_url=URL)
 
 def account() -> None:
     answer = usage_usage.sync_detailed(client=with_key)
-    assert answer.status_code == HTTPStatus.OK and answer.headers["x-ratelimit-limit"] == "120", answer
+    assert answer.status_code == HTTPStatus.OK and int(answer.headers["x-ratelimit-limit"]) > 0, answer
 
 
 def websites() -> None:

@@ -102,9 +102,10 @@ macro_rules! tracking {
             post(concat!($prefix, "/e/heartbeat/{code}"), tracking::heartbeat, "Report activity").readable_by(Asking),
             get(concat!($prefix, "/e/live/{code}"), public::live, "Visitors at this moment").readable_by(Any),
             get(concat!($prefix, "/e/realtime/{website_id}"), public::realtime, "Today in numbers").readable_by(Any),
-            post(concat!($prefix, "/track"), tracking::hit, "Report an event").readable_by(Asking),
-            post(concat!($prefix, "/heartbeat"), tracking::heartbeat, "Report activity").readable_by(Asking),
-            get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment").readable_by(Any),
+            post(concat!($prefix, "/track"), tracking::hit, "Report an event, older path").readable_by(Asking),
+            post(concat!($prefix, "/heartbeat"), tracking::heartbeat, "Report activity, older path")
+                .readable_by(Asking),
+            get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment, older path").readable_by(Any),
         ]
     }};
 }

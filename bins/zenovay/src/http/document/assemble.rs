@@ -40,6 +40,10 @@ const TAGS: [Tag; 13] = [
     ("document", "Documents", "This document, and the pages about the API."),
 ];
 
+/// Where an answer gives what a path asks for: the operation that answers, the parameter, and the place in the body.
+const GIVES: [(&str, &str, &str); 2] =
+    [("websitesList", "website_id", "/data/websites/0/id"), ("websitesList", "code", "/data/websites/0/tracking_code")];
+
 /// What a code says.
 const fn meaning(code: ErrorCode) -> &'static str {
     match code {
@@ -158,6 +162,7 @@ pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, 
         });
         path[endpoint.method.as_str().to_ascii_lowercase()] = operation;
     }
+    link(&mut paths);
     let all_tags = TAGS.iter().filter(|(_, name, _)| tags.contains(name));
     let headers = KEY_HEADERS.iter().chain([&REQUEST_ID_HEADER]);
     Ok(json!({
@@ -189,6 +194,28 @@ pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, 
             "schemas": schemas,
         },
     }))
+}
+
+/// Links the answers that give a parameter to the reads that ask for it alone.
+fn link(paths: &mut Map<String, Value>) {
+    let mut links: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for (path, item) in paths.iter() {
+        let asked: Vec<&str> = path.split('{').skip(1).filter_map(|part| part.split('}').next()).collect();
+        for (giver, parameter, place) in GIVES.iter().filter(|(_, parameter, _)| asked == [*parameter]) {
+            let Some(reader) = item["get"]["operationId"].as_str() else { continue };
+            let link = json!({
+                "operationId": reader,
+                "parameters": { *parameter: format!("$response.body#{place}") },
+            });
+            links.entry(giver).or_default().insert(reader.to_owned(), link);
+        }
+    }
+    for item in paths.values_mut() {
+        let giver = item["get"]["operationId"].as_str().unwrap_or_default();
+        if let Some(links) = links.remove(giver) {
+            item["get"]["responses"]["200"]["links"] = links.into();
+        }
+    }
 }
 
 /// The schemas of all routes, by name.

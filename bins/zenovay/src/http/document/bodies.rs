@@ -50,9 +50,9 @@ impl<T: RequestBody> Argument for Body<T> {
     fn describe(operation: &mut Operation) {
         let schema = operation.schema::<T>();
         operation.body.insert("application/json", schema);
-        let encoding = "How the body is packed: `gzip`, or nothing.";
-        let schema = json!({ "type": "string", "enum": ["gzip", "identity"] });
-        operation.reads([Parameter::header("Content-Encoding", encoding, "identity").schema(schema)]);
+        let encoding = "How the body is packed: `gzip`, or not at all. In any case.";
+        let schema = json!({ "type": "string", "pattern": "^(gzip|x-gzip|identity)?$" });
+        operation.reads([Parameter::header("Content-Encoding", encoding, "").schema(schema).example("identity")]);
         operation.refuses([
             ErrorCode::ValidationError,
             ErrorCode::RequestTimeout,
@@ -190,7 +190,7 @@ impl ToSchema for Properties {}
 #[serde(untagged)]
 pub enum Moment {
     /// Milliseconds since 1970.
-    Millis(i64),
+    Millis(f64),
     /// RFC 3339.
     Written(String),
 }

@@ -143,7 +143,7 @@ impl<'a> Reference<'a> {
         let body = &operation["requestBody"]["content"];
         if let Some((media_type, content)) = members(body).next() {
             writeln!(self.main, "<h4>Body <small>{}</small></h4>", Escaped(media_type))?;
-            self.schema(&content["schema"])?;
+            self.schema(&content["schema"], false)?;
         }
         self.answers(operation)?;
         self.main.push_str("</div>\n<div class=\"samples\">\n");
@@ -191,7 +191,7 @@ impl<'a> Reference<'a> {
                 self.main.push_str(&markdown(description));
             }
             if let Some((_, content)) = members(&response["content"]).next().filter(|_| !is_refusal) {
-                self.schema(&content["schema"])?;
+                self.schema(&content["schema"], true)?;
             }
             self.headers(&response["headers"])?;
             self.main.push_str("</details>\n");
@@ -214,13 +214,18 @@ impl<'a> Reference<'a> {
         Ok(())
     }
 
-    /// The members of a schema, and those below them, as a list of paths.
-    fn schema(&mut self, schema: &'a Value) -> fmt::Result {
+    /// The members of a schema, and those below them, as a list of paths. What is remarkable is told: a member of an answer
+    /// that may be absent, and a member of a body that must not be.
+    fn schema(&mut self, schema: &'a Value, is_answer: bool) -> fmt::Result {
         let mut rows = Vec::new();
         self.rows("", schema, true, 0, &mut rows);
         self.main.push_str("<dl class=\"fields\">\n");
         for Row { path, schema, is_required } in rows {
-            let optional = if is_required { "" } else { "<small>optional</small>" };
+            let optional = match (is_answer, is_required) {
+                (true, false) => "<small>optional</small>",
+                (false, true) => "<b class=\"required\">required</b>",
+                _ => "",
+            };
             writeln!(
                 self.main,
                 "<div><dt><code>{}</code> {optional}</dt><dd>{}<p class=\"rule\">{}</p></dd></div>",
