@@ -19,8 +19,8 @@ use zenovay_query::Budget;
 
 use crate::data_dir::SOCKET;
 use crate::http::external::visitors::VisitorExport;
+use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
-use crate::state::AppState;
 use crate::visitors::{self, VisitorName};
 
 /// No request is longer.

@@ -14,6 +14,5 @@ pub mod maintenance;
 pub mod process_figures;
 pub mod runtime;
 pub mod spelling;
-pub mod state;
 pub mod telemetry;
 pub mod visitors;

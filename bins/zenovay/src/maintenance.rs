@@ -12,8 +12,8 @@ use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan,
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 use zenovay_store::{DroppedHits, StoreError};
 
+use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
-use crate::state::AppState;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 

@@ -22,8 +22,8 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::http::connection::{self, Connections};
+use crate::http::state::AppState;
 use crate::maintenance::Maintenance;
-use crate::state::AppState;
 use crate::{backends, bootstrap, http, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.

@@ -15,11 +15,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use zenovay_domain::Dimension;
 use zenovay_events::{EventStore, Observer};
-use zenovay_ingest::{Mend, Outcome};
 
 use crate::config::LogFormat;
-use crate::http::guard::AccessRefusal;
-use crate::http::{outcomes, response_layer, routes};
 use crate::process_figures;
 
 /// Starts the log. Later calls in the same process change nothing.
@@ -295,12 +292,6 @@ fn begin() {
             }
         }
     }
-    for outcome in Outcome::all() {
-        outcomes::counter(outcome).absolute(0);
-    }
-    for &mend in Mend::ALL {
-        outcomes::mends(mend).absolute(0);
-    }
     for column in Dimension::ALL {
         metrics::counter!("zenovay_folded_strings_total", "column" => column.as_str()).absolute(0);
     }
@@ -308,18 +299,11 @@ fn begin() {
         limit.refusals().absolute(0);
         limit.failures().absolute(0);
     }
-    for reason in AccessRefusal::REASONS {
-        AccessRefusal::counter(reason).absolute(0);
-    }
     for ending in Ending::ALL {
         ending.counter().absolute(0);
     }
     for kind in QUERY_KINDS {
         let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
-    }
-    for endpoint in routes::all() {
-        // Its metrics are begun with it.
-        let _ = response_layer::MatchedRoute::new(endpoint.path, endpoint.origins);
     }
     // Until somebody looks.
     metrics::gauge!("zenovay_clock_trusted").set(1.0);

@@ -466,7 +466,7 @@ mod people {
     use zenovay::http::envelope::ApiError;
     use zenovay::http::guard::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics};
     use zenovay::http::key_headers::KeyUsage;
-    use zenovay::state::AppState;
+    use zenovay::http::state::AppState;
     use zenovay_auth::{Principal, SignedIn, TeamAccess};
     use zenovay_domain::{KeyId, Website};
 

@@ -1,4 +1,4 @@
-//! The limit of a client address: charged, counted and answered here for every door.
+//! The limit of a client address: charged and counted here for every door.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,11 +6,8 @@ use std::sync::Arc;
 use actix_web::web;
 use zenovay_domain::Timestamp;
 use zenovay_ingest::RefusalReason;
-use zenovay_limits::{AddressClass, Decision, LimiterUnavailable};
+use zenovay_limits::{AddressClass, AddressLimiter, Decision, LimiterUnavailable};
 
-use super::envelope::ApiError;
-use super::errors;
-use crate::state::AppState;
 use crate::telemetry::Limit;
 
 /// Why a request of an address does not pass. It was counted when it was made.
@@ -32,21 +29,17 @@ impl AddressRefusal {
     }
 }
 
-impl From<AddressRefusal> for ApiError {
-    fn from(refusal: AddressRefusal) -> Self {
-        match refusal {
-            AddressRefusal::TooMany(decision) => errors::address_limited(&decision),
-            AddressRefusal::CannotTell(error) => error.into(),
-        }
-    }
-}
-
 /// Charges one request of `client`, where a thread may block.
 ///
 /// # Errors
 /// When it may not pass, or nobody can tell.
-pub fn charge(state: &AppState, class: AddressClass, client: IpAddr, now: Timestamp) -> Result<(), AddressRefusal> {
-    judge(class, state.addresses.charge(class, client, now))
+pub fn charge(
+    limiter: &dyn AddressLimiter,
+    class: AddressClass,
+    client: IpAddr,
+    now: Timestamp,
+) -> Result<(), AddressRefusal> {
+    judge(class, limiter.charge(class, client, now))
 }
 
 /// Charges one request of `client` on an async worker.
@@ -54,15 +47,15 @@ pub fn charge(state: &AppState, class: AddressClass, client: IpAddr, now: Timest
 /// # Errors
 /// When it may not pass, or nobody can tell.
 pub async fn charge_async(
-    state: &AppState,
+    limiter: &Arc<dyn AddressLimiter>,
     class: AddressClass,
     client: IpAddr,
     now: Timestamp,
 ) -> Result<(), AddressRefusal> {
-    if !state.addresses.may_block() {
-        return charge(state, class, client, now);
+    if !limiter.may_block() {
+        return charge(&**limiter, class, client, now);
     }
-    let limiter = Arc::clone(&state.addresses);
+    let limiter = Arc::clone(limiter);
     let charged = web::block(move || limiter.charge(class, client, now)).await;
     judge(class, charged.unwrap_or_else(|panicked| Err(LimiterUnavailable { cause: panicked.to_string() })))
 }

@@ -18,9 +18,9 @@ use super::document::bodies::{BatchBody, Body};
 use super::envelope::{ApiError, Success};
 use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
+use super::state::AppState;
 use super::values::Problems;
 use super::{body, media_type};
-use crate::state::AppState;
 
 /// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
 pub async fn events(

@@ -11,6 +11,17 @@ const EXPOSED: &str = "x-request-id, x-zenovay-outcome, retry-after";
 /// Seconds for which a browser may keep the answer to a preflight: one day (SPEC E1).
 const MAX_AGE_S: &str = "86400";
 
+/// Which pages may read the answers of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origins {
+    /// None: no cross-origin headers.
+    None,
+    /// The one that asks, with a preflight for requests with a content type.
+    Asking,
+    /// All.
+    Any,
+}
+
 /// The answer to a preflight request of a route that takes `methods`.
 pub fn preflight(request: &HeaderMap, methods: &str) -> HttpResponse {
     let mut response = HttpResponse::NoContent();

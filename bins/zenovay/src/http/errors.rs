@@ -9,6 +9,7 @@ use zenovay_limits::{Decision, LimiterUnavailable};
 use zenovay_query::QueryError;
 use zenovay_store::StoreError;
 
+use super::address_limit::AddressRefusal;
 use super::envelope::{ApiError, Challenge, Details};
 use super::guard::AccessRefusal;
 use super::values::Problems;
@@ -174,6 +175,15 @@ impl From<KeyRefusal> for ApiError {
             KeyRefusal::Policy(_) => forbidden("The key policy of the team does not let you create keys that reach it"),
             KeyRefusal::AdminScope(_) => forbidden("The admin scope needs the role admin or owner in each team"),
             KeyRefusal::WorkspaceRole(_) => forbidden("Workspace keys need the role admin or owner in the team"),
+        }
+    }
+}
+
+impl From<AddressRefusal> for ApiError {
+    fn from(refusal: AddressRefusal) -> Self {
+        match refusal {
+            AddressRefusal::TooMany(decision) => address_limited(&decision),
+            AddressRefusal::CannotTell(error) => error.into(),
         }
     }
 }

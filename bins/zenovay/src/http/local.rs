@@ -12,7 +12,7 @@ use zenovay_domain::ErrorCode;
 use super::document::Operation;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
-use crate::state::AppState;
+use super::state::AppState;
 
 /// Proof that a request comes from this machine: it asked by a name of this machine, and nothing says that others come
 /// through a proxy on it. For everybody else the route does not exist.

@@ -7,7 +7,7 @@ use actix_web::web;
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 use zenovay_store::{CachedDirectory, StoreError};
 
-use crate::state::AppState;
+use super::state::AppState;
 
 type Lookup = Result<Option<Arc<Website>>, StoreError>;
 

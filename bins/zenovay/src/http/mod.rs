@@ -28,6 +28,7 @@ pub mod queries;
 pub mod request_id;
 pub mod response_layer;
 pub mod routes;
+pub mod state;
 pub mod tracking;
 pub mod turns;
 pub mod values;
@@ -38,9 +39,12 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
+use zenovay_ingest::{Mend, Outcome};
 
 use self::envelope::ApiError;
-use crate::state::AppState;
+use self::guard::AccessRefusal;
+use self::response_layer::MatchedRoute;
+use self::state::AppState;
 
 /// The application. Bodies reach the handlers as they came: nothing is decompressed on the way, so that the handlers'
 /// limits hold (SECURITY §0-8).
@@ -49,6 +53,7 @@ pub fn app(
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
+    begin_metrics();
     let layer = Arc::new(state.response_layer());
     App::new()
         .app_data(web::Data::from(state))
@@ -59,4 +64,22 @@ pub fn app(
         })
         .default_service(web::to(|| async { Err::<actix_web::HttpResponse, _>(ApiError::not_found("Not found")) }))
         .wrap(from_fn(move |req, next| response_layer::run(Arc::clone(&layer), req, next)))
+}
+
+/// Puts the counts of requests on the page of metrics at zero, so that the first of each can be seen as a rise. Counts that
+/// have begun stay.
+fn begin_metrics() {
+    for outcome in Outcome::all() {
+        outcomes::counter(outcome).absolute(0);
+    }
+    for &mend in Mend::ALL {
+        outcomes::mends(mend).absolute(0);
+    }
+    for reason in AccessRefusal::REASONS {
+        AccessRefusal::counter(reason).absolute(0);
+    }
+    for endpoint in routes::all() {
+        // Its metrics are begun with it.
+        let _ = MatchedRoute::new(endpoint.path, endpoint.origins);
+    }
 }

@@ -10,7 +10,7 @@ use super::errors::SOON_S;
 use super::guard::Public;
 use super::handler::{Described, Json, Shape};
 use super::local::Local;
-use crate::state::AppState;
+use super::state::AppState;
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz(_: Public) -> Json<Alive> {

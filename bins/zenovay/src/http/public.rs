@@ -17,9 +17,9 @@ use super::guard::PublicReader;
 use super::handler::{Described, Json, Reply, Shape};
 use super::lookups;
 use super::packed::is_known;
+use super::state::AppState;
 use super::turns::Asking;
 use super::values::{Instant, rounded};
-use crate::state::AppState;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).

@@ -21,10 +21,10 @@ use zenovay_domain::{Clock, Timestamp};
 
 use super::connection::Link;
 use super::cors;
+use super::cors::Origins;
 use super::envelope::ApiError;
 use super::key_headers::KeyUsage;
 use super::request_id::{self, RequestId};
-use super::routes::Origins;
 use crate::config::ResetFormat;
 
 /// What the layer needs to know.

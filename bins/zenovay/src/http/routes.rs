@@ -11,22 +11,12 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
+use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
 use super::handler::Handler;
 use super::{assets, batch, cors, operations, public, response_layer, tracking};
-
-/// Which pages may read the answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origins {
-    /// None: no cross-origin headers.
-    None,
-    /// The one that asks, with a preflight for requests with a content type.
-    Asking,
-    /// All.
-    Any,
-}
 
 /// One route.
 pub struct Endpoint {

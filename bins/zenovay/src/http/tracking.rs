@@ -20,8 +20,8 @@ use super::envelope::ApiError;
 use super::guard::Public;
 use super::handler::Described;
 use super::params::Params;
+use super::state::AppState;
 use super::{body, client_ip, lookups, media_type, outcomes};
-use crate::state::AppState;
 
 /// The wish of Global Privacy Control.
 const SEC_GPC: HeaderName = HeaderName::from_static("sec-gpc");
@@ -139,7 +139,7 @@ async fn accept(
     reading: Reading,
 ) -> Result<NewEvent, Rejection> {
     let client = client_ip::of(req, &state.trusted_proxies);
-    address_limit::charge_async(state, AddressClass::Tracking, client, reading.now).await?;
+    address_limit::charge_async(&state.addresses, AddressClass::Tracking, client, reading.now).await?;
     media_type::allow_beacon(req.headers())?;
     // With the code in path or query, a code that nobody has is refused before its body is read.
     let early_rules = match early_code(req)? {

@@ -30,7 +30,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use zenovay::backends;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
-use zenovay::state::AppState;
+use zenovay::http::state::AppState;
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
 use zenovay_domain::{
     Clock, GuardedClock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,

@@ -11,8 +11,8 @@ use actix_web::dev::ServerHandle;
 use serde_json::Value;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::http::connection::Connections;
+use zenovay::http::state::AppState;
 use zenovay::runtime::main_server;
-use zenovay::state::AppState;
 use zenovay_domain::Clock;
 use zenovay_events::EventStore;
 

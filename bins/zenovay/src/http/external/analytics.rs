@@ -14,8 +14,8 @@ use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadAnalytics};
 use crate::http::handler::Reply;
 use crate::http::params::{DateRange, Limit, Paged, Pagination, Query, RangeName, Window};
+use crate::http::state::AppState;
 use crate::http::values::{Day, Id, Instant, non_empty, rounded, seconds};
-use crate::state::AppState;
 
 /// The totals of a range, and of each of its UTC days.
 pub async fn overview(

@@ -8,8 +8,8 @@ use zenovay_domain::Timestamp;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadErrors};
 use crate::http::params::{Limit, Params, Query, QueryParams};
+use crate::http::state::AppState;
 use crate::http::values::Instant;
-use crate::state::AppState;
 
 /// `GET /errors/:websiteId/groups`.
 pub async fn groups(

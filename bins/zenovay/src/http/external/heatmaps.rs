@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadHeatmaps};
 use crate::http::params::{Limit, Query};
+use crate::http::state::AppState;
 use crate::http::values::Instant;
-use crate::state::AppState;
 
 /// `GET /heatmaps/:websiteId/pages`.
 pub async fn pages(

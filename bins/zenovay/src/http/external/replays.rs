@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadReplays};
 use crate::http::params::{Paged, Pagination, Query};
+use crate::http::state::AppState;
 use crate::http::values::Instant;
-use crate::state::AppState;
 
 /// `GET /replays/:websiteId/sessions`.
 pub async fn sessions(

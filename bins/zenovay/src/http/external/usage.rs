@@ -9,8 +9,8 @@ use zenovay_domain::{TimeRange, Timestamp};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadUsage};
+use crate::http::state::AppState;
 use crate::http::values::{Id, Instant, KeyKindName, PlanName, ScopeName};
-use crate::state::AppState;
 
 /// The key, its usage, its limits, and what its websites collected this month.
 pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<Success<KeyAccount>, ApiError> {

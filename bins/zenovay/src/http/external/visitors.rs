@@ -12,9 +12,9 @@ use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timesta
 use crate::http::document::bodies::Properties;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, EraseVisitor, ExportVisitor};
+use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
 use crate::keepers::{Keepers, VisitorData};
-use crate::state::AppState;
 use crate::visitors::{self, VisitorName};
 
 /// The visitor that the path names.

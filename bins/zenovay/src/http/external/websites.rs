@@ -7,8 +7,8 @@ use zenovay_domain::{Website, WebsiteSettings};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};
+use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
-use crate::state::AppState;
 
 /// The websites that the key reaches, the oldest first.
 pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<Success<Websites>, ApiError> {

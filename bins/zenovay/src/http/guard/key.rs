@@ -13,7 +13,7 @@ use zenovay_store::{Charge, Usage};
 use super::{AccessRefusal, Admission, Arrival, Identity};
 use crate::http::address_limit;
 use crate::http::key_headers::{KeyUsage, seconds_until};
-use crate::state::AppState;
+use crate::http::state::AppState;
 use crate::telemetry::Limit;
 
 /// Whoever holds a key.
@@ -134,7 +134,7 @@ fn look_up(
 ) -> Result<Arc<Credential>, AccessRefusal> {
     let was_valid = state.directory.was_valid(digest);
     if !was_valid {
-        address_limit::charge(state, AddressClass::Auth, client, now)?;
+        address_limit::charge(&*state.addresses, AddressClass::Auth, client, now)?;
     }
     let found = state.directory.credential(digest);
     let take_back = || {
@@ -152,7 +152,7 @@ fn look_up(
         }
         Ok(_) => {
             if was_valid {
-                address_limit::charge(state, AddressClass::Auth, client, now)?;
+                address_limit::charge(&*state.addresses, AddressClass::Auth, client, now)?;
             }
             Err(AccessRefusal::InvalidKey)
         }

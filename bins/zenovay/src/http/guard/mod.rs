@@ -30,7 +30,7 @@ use super::envelope::ApiError;
 use super::handler::{Access, Caller};
 use super::turns::Asking;
 use super::{address_limit, client_ip};
-use crate::state::AppState;
+use crate::http::state::AppState;
 
 /// Anybody: a route whose handler takes this is open.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +73,7 @@ impl FromRequest for PublicReader {
         Box::pin(async move {
             let state = req.app_data::<web::Data<AppState>>().ok_or_else(ApiError::internal)?;
             let client = client_ip::of(&req, &state.trusted_proxies);
-            address_limit::charge_async(state, AddressClass::Public, client, state.clock.now()).await?;
+            address_limit::charge_async(&state.addresses, AddressClass::Public, client, state.clock.now()).await?;
             Ok(Self)
         })
     }

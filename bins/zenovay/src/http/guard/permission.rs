@@ -7,7 +7,7 @@ use zenovay_auth::{Action, Target, TargetKind};
 use zenovay_domain::{Website, WebsiteId};
 use zenovay_store::StoreError;
 
-use crate::state::AppState;
+use crate::http::state::AppState;
 
 /// An action of [`Action`], as a type.
 pub trait Permission: 'static {
