@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use zenovay_domain::{EventKind, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::{BatchEncoder, NewEvent};
-use zenovay_ingest::{GeoDatabase, HitFields, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
+use zenovay_ingest::{GeoDatabase, HitFields, MemorySessions, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -334,7 +334,11 @@ impl Whole {
             created_at: NOW,
         };
         Self {
-            pipeline: Pipeline::new(hasher, GeoDatabase::embedded().expect("the embedded database")),
+            pipeline: Pipeline::new(
+                hasher,
+                MemorySessions::default(),
+                GeoDatabase::embedded().expect("the embedded database"),
+            ),
             rules: WebsiteRules::compile(&website).expect("valid settings"),
             encoder: BatchEncoder::new().expect("a compressor"),
         }

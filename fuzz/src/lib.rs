@@ -16,7 +16,7 @@ use zenovay_domain::{
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_ingest::{
-    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, PROPERTIES_MAX_BYTES, Pipeline,
+    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, PROPERTIES_MAX_BYTES, MemorySessions, Pipeline,
     Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
     parse_agent, parse_batch, parse_hit,
 };
@@ -249,7 +249,7 @@ fn server() -> &'static Pipeline {
     static SERVER: OnceLock<Pipeline> = OnceLock::new();
     SERVER.get_or_init(|| {
         let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("memory");
-        Pipeline::new(hasher, GeoDatabase::embedded().expect("the database"))
+        Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("the database"))
     })
 }
 

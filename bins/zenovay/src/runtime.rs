@@ -15,7 +15,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EventStore, OpenError};
-use zenovay_ingest::{GeoDatabase, GeoError, Pipeline, VisitorHasher};
+use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{Store, StoreError};
 
 use crate::config::Config;
@@ -224,7 +224,7 @@ fn pipeline(config: &Config, clock: &GuardedClock) -> Result<Pipeline, ServeErro
         Some(path) => GeoDatabase::open(path)?,
         None => GeoDatabase::embedded()?,
     };
-    Ok(Pipeline::new(hasher, geo))
+    Ok(Pipeline::new(hasher, MemorySessions::default(), geo))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {

@@ -5,12 +5,14 @@ use std::io::{self, Read, Write};
 
 use rand::SeedableRng;
 use zenovay_domain::{Clock, SystemClock, Website, WebsiteRules, WebsiteSettings};
-use zenovay_ingest::{Arrival, GeoDatabase, HIT_BODY_MAX_BYTES, Pipeline, Sender, VisitorHasher, decode_body};
+use zenovay_ingest::{
+    Arrival, GeoDatabase, HIT_BODY_MAX_BYTES, MemorySessions, Pipeline, Sender, VisitorHasher, decode_body,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
     let hasher = VisitorHasher::in_memory(now, rand::rngs::StdRng::from_rng(&mut rand::rng()))?;
-    let pipeline = Pipeline::new(hasher, GeoDatabase::embedded()?);
+    let pipeline = Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded()?);
     let website = Website {
         id: "018f3c1e-0000-4000-8000-000000000001".parse()?,
         team_id: "018f3c1e-0000-4000-8000-000000000002".parse()?,

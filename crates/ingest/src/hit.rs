@@ -8,9 +8,9 @@ use zenovay_domain::{EventKind, parse_host};
 
 use crate::Refusal;
 use crate::json::{JsonValue, MemberName, Members, Problems, StringRule};
+use crate::marks::Marks;
 use crate::outcome::{Mend, Mends};
 use crate::properties::Properties;
-use crate::sessions::Marks;
 use crate::source::Origin;
 use crate::web_url::{Campaign, UTM_MAX_CHARS, WebUrl, clean};
 

@@ -1,9 +1,8 @@
-//! Who: keyed hashes for visitors and sessions, and the salts behind them.
+//! Who: keyed hashes for visitors and sessions.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,6 +15,7 @@ use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 use zeroize::Zeroizing;
 
 use crate::agent::AgentDigest;
+use crate::salt_store::{DailySalt, FileSalts, MemorySalts, SaltStore, Secret};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -24,137 +24,6 @@ const SALT_GRACE_MS: i64 = zenovay_domain::SESSION_GAP_MS;
 
 /// How many days later than today the day of a salt may be: a clock that steps back over midnight draws no second salt.
 const DAYS_AHEAD: i64 = 1;
-
-/// No salt has a later day, since 1970: its end is still a time.
-const LAST_DAY: i64 = i64::MAX / DAY_MS - 2;
-
-const FILE_NAME: &str = "salts";
-const MAGIC: &[u8; 8] = b"ZVSALTS1";
-/// No more of the file is read. It holds one or two salts, 80 or 120 bytes.
-const FILE_BYTES_MAX: usize = 4_096;
-
-type Secret = Zeroizing<[u8; 32]>;
-
-/// The secrets: one for the installation, one a UTC day for its visitors without a cookie.
-struct Secrets {
-    installation: Secret,
-    /// Day since 1970 and salt, oldest first; the last is the present day's.
-    salts: Vec<(i64, Secret)>,
-}
-
-impl Secrets {
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(40 + 40 * self.salts.len()));
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&*self.installation);
-        for (day, salt) in &self.salts {
-            bytes.extend_from_slice(&day.to_le_bytes());
-            bytes.extend_from_slice(&**salt);
-        }
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let rest = bytes.strip_prefix(MAGIC)?;
-        let (installation, mut rest) = rest.split_first_chunk::<32>()?;
-        let mut salts = Vec::new();
-        while !rest.is_empty() {
-            let (day, tail) = rest.split_first_chunk::<8>()?;
-            let (salt, tail) = tail.split_first_chunk::<32>()?;
-            let day = i64::from_le_bytes(*day);
-            if !(0..=LAST_DAY).contains(&day) {
-                return None;
-            }
-            rest = tail;
-            // What a write over a longer file leaves when it is interrupted.
-            if (day, salt) != (0, &[0; 32]) {
-                salts.push((day, Zeroizing::new(*salt)));
-            }
-        }
-        Some(Self { installation: Zeroizing::new(*installation), salts })
-    }
-
-    fn clone_secrets(&self) -> Self {
-        Self { installation: self.installation.clone(), salts: self.salts.clone() }
-    }
-}
-
-/// The file that keeps the secrets over a restart. Old bytes are overwritten before they are given back to the disk.
-struct SaltFile {
-    path: PathBuf,
-}
-
-impl SaltFile {
-    fn read(&self) -> io::Result<Option<Secrets>> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        match File::open(&self.path) {
-            Ok(file) => file.take(FILE_BYTES_MAX as u64).read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match Secrets::decode(&bytes) {
-            Some(secrets) => Ok(Some(secrets)),
-            None => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("{} is damaged; remove it to begin with new visitor ids", self.path.display()),
-            )),
-        }
-    }
-
-    /// Replaces what the file holds. A crash leaves the old or the new secrets. Where there is no room for a second file
-    /// the one that is there is written over: a salt whose time is over goes on a full disk, too.
-    fn write(&self, secrets: &Secrets) -> io::Result<()> {
-        let bytes = secrets.encode();
-        match self.replace(&bytes) {
-            Err(_) if self.path.exists() => self.write_over(&bytes),
-            replaced => replaced,
-        }
-    }
-
-    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let fresh = self.path.with_extension("new");
-        // What a process that died has left, or a link that somebody put there, which must not be followed.
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&fresh)?;
-        if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
-            let _ = fs::remove_file(&fresh);
-            return Err(error);
-        }
-        let old = OpenOptions::new().write(true).open(&self.path);
-        fs::rename(&fresh, &self.path)?;
-        if let Some(dir) = self.path.parent() {
-            File::open(dir)?.sync_all()?;
-        }
-        // The old file has no name any more; its blocks are overwritten before they are freed.
-        if let Ok(mut old) = old {
-            let len = usize::try_from(old.metadata()?.len()).unwrap_or(0).min(FILE_BYTES_MAX);
-            old.seek(SeekFrom::Start(0))?;
-            old.write_all(&vec![0; len])?;
-            old.sync_all()?;
-        }
-        Ok(())
-    }
-
-    /// Takes no new block of the disk, and the file is less than one sector, which disks write whole. What is longer than
-    /// the new secrets is zeros until it is cut off.
-    fn write_over(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).open(&self.path)?;
-        let len = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(FILE_BYTES_MAX);
-        let mut padded = Zeroizing::new(bytes.to_vec());
-        padded.resize(len.max(bytes.len()), 0);
-        file.write_all(&padded)?;
-        file.sync_all()?;
-        file.set_len(bytes.len() as u64)?;
-        file.sync_all()
-    }
-}
 
 /// The secrets of one moment, ready to hash with.
 struct Keys {
@@ -171,41 +40,69 @@ struct Keys {
 
 fn keyed(secret: &Secret) -> Hmac<Sha256> {
     // HMAC takes keys of every length: the other arm is never taken, and would still hash.
-    Hmac::new_from_slice(&**secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
+    Hmac::new_from_slice(secret.as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }
 
 impl Keys {
-    fn new(secrets: &Secrets) -> Self {
-        let installation = keyed(&secrets.installation);
-        let mut newest = secrets.salts.iter().rev();
-        let (day, today) = newest.next().map_or((i64::MIN, installation.clone()), |(day, salt)| (*day, keyed(salt)));
-        let yesterday = newest.next().map(|(_, salt)| keyed(salt));
+    /// Of the secret of the installation and the salts of days, the oldest first.
+    fn new(installation: &Secret, salts: &[DailySalt]) -> Self {
+        let installation = keyed(installation);
+        let mut newest = salts.iter().rev();
+        let (day, today) =
+            newest.next().map_or((i64::MIN, installation.clone()), |newest| (newest.day, keyed(&newest.salt)));
+        let yesterday = newest.next().map(|before| keyed(&before.salt));
         let seed = short(digest_of(&installation, Purpose::ClientKeys, &[], ""));
         Self { installation, today, day, yesterday, seed }
     }
+
+    /// Whether they are those for hits that arrive at `now`.
+    fn are_for(&self, now: Timestamp) -> bool {
+        let since_midnight = now.as_millis().saturating_sub(self.day.saturating_mul(DAY_MS));
+        (-DAYS_AHEAD * DAY_MS..DAY_MS).contains(&since_midnight)
+            && (self.yesterday.is_none() || since_midnight < SALT_GRACE_MS)
+    }
 }
 
-struct Store {
-    /// `None`: kept in memory only.
-    file: Option<SaltFile>,
-    secrets: Secrets,
+/// What the names are made of at the moment, and what draws more of it.
+struct Drawing {
+    installation: Secret,
+    /// The oldest first.
+    salts: Vec<DailySalt>,
     rng: Box<dyn CryptoRng + Send>,
 }
 
-/// Names visitors and sessions by keyed hashes that cannot be traced back (DESIGN §3, Identity).
+/// Names visitors and sessions by keyed hashes that cannot be traced back (DESIGN §3, Identity). All servers that share a
+/// [`SaltStore`] give the same names.
 pub struct VisitorHasher {
     keys: ArcSwap<Keys>,
-    store: Mutex<Store>,
+    store: Box<dyn SaltStore>,
+    drawing: Mutex<Drawing>,
 }
 
 impl VisitorHasher {
-    /// Reads the file `salts` in `dir`, or creates it, readable by its owner only. Salts whose time is over at `now` are
-    /// destroyed.
+    /// Keeps its secrets in `store`. Salts whose time is over at `now` are destroyed.
+    ///
+    /// # Errors
+    /// When the secrets cannot be read or kept.
+    pub fn new(
+        store: impl SaltStore + 'static,
+        now: Timestamp,
+        mut rng: impl CryptoRng + Send + 'static,
+    ) -> io::Result<Self> {
+        let installation = store.installation(random_secret(&mut rng))?;
+        let keys = ArcSwap::from_pointee(Keys::new(&installation, &[]));
+        let drawing = Mutex::new(Drawing { installation, salts: Vec::new(), rng: Box::new(rng) });
+        let hasher = Self { keys, store: Box::new(store), drawing };
+        hasher.rotate(now)?;
+        Ok(hasher)
+    }
+
+    /// Keeps its secrets in the file `salts` in `dir`, see [`FileSalts`].
     ///
     /// # Errors
     /// When the file cannot be read or written, or is damaged.
     pub fn open(dir: &Path, now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
-        Self::start(Some(SaltFile { path: dir.join(FILE_NAME) }), now, Box::new(rng))
+        Self::new(FileSalts::open(dir)?, now, rng)
     }
 
     /// Keeps its secrets in memory only: visitors get new ids when the process ends.
@@ -213,59 +110,46 @@ impl VisitorHasher {
     /// # Errors
     /// Never; the type is that of [`VisitorHasher::open`].
     pub fn in_memory(now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
-        Self::start(None, now, Box::new(rng))
-    }
-
-    fn start(file: Option<SaltFile>, now: Timestamp, mut rng: Box<dyn CryptoRng + Send>) -> io::Result<Self> {
-        let found = file.as_ref().map_or(Ok(None), SaltFile::read)?;
-        let secrets = match found {
-            Some(secrets) => secrets,
-            None => Secrets { installation: random_secret(&mut *rng), salts: Vec::new() },
-        };
-        let keys = ArcSwap::from_pointee(Keys::new(&secrets));
-        let hasher = Self { keys, store: Mutex::new(Store { file, secrets, rng }) };
-        hasher.rotate(now)?;
-        Ok(hasher)
+        Self::new(MemorySalts::default(), now, rng)
     }
 
     /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over, or more than a day
     /// away: a clock that was wrong drew them. Happens by itself when a hit arrives; a server calls it every few seconds, so
-    /// that a salt also goes when nobody comes. `now` is a steady reading ([`zenovay_domain::Reading`]).
+    /// that a salt also goes when nobody comes, and what another server has drawn is known here. `now` is a steady reading
+    /// ([`zenovay_domain::Reading`]).
     ///
     /// # Errors
-    /// When the file cannot be written; the secrets are then what they were.
+    /// When the salts cannot be read, destroyed or kept. No name is made with a salt whose time is over.
     pub fn rotate(&self, now: Timestamp) -> io::Result<()> {
-        let mut store = self.store.lock();
+        let mut drawing = self.drawing.lock();
         let day = now.as_millis().div_euclid(DAY_MS);
-        let mut secrets = store.secrets.clone_secrets();
-        let before = secrets.salts.len();
-        secrets.salts.retain(|(salt_day, _)| {
-            *salt_day <= day + DAYS_AHEAD && now.as_millis() < (salt_day + 1) * DAY_MS + SALT_GRACE_MS
-        });
+        let oldest = now.as_millis().saturating_sub(SALT_GRACE_MS).div_euclid(DAY_MS);
+        let mut salts = self.store.keep_only(oldest..=day + DAYS_AHEAD)?;
         // A clock that went back a little keeps the newest salt: two salts of one day would count its visitors twice.
-        let needs_salt = secrets.salts.last().is_none_or(|(newest, _)| *newest < day);
-        if needs_salt {
-            let salt = random_secret(&mut *store.rng);
-            secrets.salts.push((day, salt));
+        let drawn = if salts.last().is_none_or(|newest| newest.day < day) {
+            let fresh = random_secret(&mut *drawing.rng);
+            self.store.get_or_create(day, fresh).map(|salt| salts.push(DailySalt { day, salt }))
+        } else {
+            Ok(())
+        };
+        // Also when none could be drawn: what was destroyed is forgotten.
+        if salts != drawing.salts {
+            self.keys.store(Arc::new(Keys::new(&drawing.installation, &salts)));
+            drawing.salts = salts;
         }
-        if !needs_salt && secrets.salts.len() == before {
-            return Ok(());
-        }
-        if let Some(file) = &store.file {
-            file.write(&secrets)?;
-        }
-        self.keys.store(Arc::new(Keys::new(&secrets)));
-        store.secrets = secrets;
-        Ok(())
+        drawn
     }
 
-    /// Rotates when a hit arrives on a day without salt, or while yesterday's is overdue.
+    /// Whether the names of hits that arrive at `now` can be made without asking the store: not on a day without salt, nor
+    /// while yesterday's is overdue.
+    pub fn is_ready(&self, now: Timestamp) -> bool {
+        self.keys.load().are_for(now)
+    }
+
+    /// The secrets for hits that arrive at `now`.
     fn keys(&self, now: Timestamp) -> io::Result<arc_swap::Guard<Arc<Keys>>> {
         let keys = self.keys.load();
-        let since_midnight = now.as_millis().saturating_sub(keys.day.saturating_mul(DAY_MS));
-        if (-DAYS_AHEAD * DAY_MS..DAY_MS).contains(&since_midnight)
-            && (keys.yesterday.is_none() || since_midnight < SALT_GRACE_MS)
-        {
+        if keys.are_for(now) {
             return Ok(keys);
         }
         self.rotate(now)?;
@@ -384,9 +268,9 @@ impl std::fmt::Debug for VisitorHasher {
 }
 
 fn random_secret(rng: &mut dyn CryptoRng) -> Secret {
-    let mut secret = Zeroizing::new([0; 32]);
-    rng.fill_bytes(&mut *secret);
-    secret
+    let mut bytes = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *bytes);
+    Secret::new(*bytes)
 }
 
 /// The /24 of an IPv4 address or the /48 of an IPv6 address (SECURITY §3.4).
@@ -446,6 +330,7 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+    use std::fs;
 
     const DAY: i64 = 20_000;
 
@@ -496,7 +381,7 @@ mod tests {
         let wrong = DAY + 9 * 365;
         drop(VisitorHasher::open(dir.path(), at(wrong, 0), rng()).unwrap());
         let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), StdRng::seed_from_u64(2)).unwrap();
-        let days = || -> Vec<i64> { hasher.store.lock().secrets.salts.iter().map(|(day, _)| *day).collect() };
+        let days = || -> Vec<i64> { hasher.drawing.lock().salts.iter().map(|salt| salt.day).collect() };
         assert_eq!(days(), [DAY]);
         let first = visitor(&hasher, "203.0.113.7", at(DAY, 1));
         assert_ne!(visitor(&hasher, "203.0.113.7", at(DAY + 1, SALT_GRACE_MS)), first, "a new salt each day");
@@ -511,15 +396,15 @@ mod tests {
     fn old_salts_go_without_room_for_another_file() {
         let dir = tempfile::tempdir().unwrap();
         let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
-        let salt = hasher.store.lock().secrets.salts[0].1.clone();
+        let salt = hasher.drawing.lock().salts[0].salt.clone();
         hasher.rotate(at(DAY + 1, 0)).unwrap();
         // Stands where the new file would be.
         fs::create_dir(dir.path().join("salts.new")).unwrap();
-        let path = dir.path().join(FILE_NAME);
+        let path = dir.path().join("salts");
         assert_eq!(fs::metadata(&path).unwrap().len(), 120);
         hasher.rotate(at(DAY + 1, SALT_GRACE_MS)).unwrap();
         let bytes = fs::read(&path).unwrap();
-        assert!(bytes.len() == 80 && !bytes.windows(32).any(|window| *window == salt[..]));
+        assert!(bytes.len() == 80 && !bytes.windows(32).any(|window| window == salt.as_bytes()));
         hasher.rotate(at(DAY + 2, 0)).unwrap();
         let known = visitor(&hasher, "203.0.113.7", at(DAY + 2, 0));
         let next = VisitorHasher::open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(2)).unwrap();
@@ -536,28 +421,19 @@ mod tests {
     fn a_salt_whose_time_is_over_is_nowhere_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
-        let salt = hasher.store.lock().secrets.salts[0].1.clone();
+        let salt = hasher.drawing.lock().salts[0].salt.clone();
         let on_disk = || {
             let files = fs::read_dir(dir.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
-            files.filter(|bytes| bytes.windows(32).any(|window| *window == salt[..])).count()
+            files.filter(|bytes| bytes.windows(32).any(|window| window == salt.as_bytes())).count()
         };
         assert_eq!(on_disk(), 1);
         hasher.rotate(at(DAY + 1, SALT_GRACE_MS - 1)).unwrap();
         assert_eq!(on_disk(), 1);
         // A hard link keeps the old file's blocks in sight: they must have been overwritten.
-        fs::hard_link(dir.path().join(FILE_NAME), dir.path().join("old")).unwrap();
+        fs::hard_link(dir.path().join("salts"), dir.path().join("old")).unwrap();
         hasher.rotate(at(DAY + 1, SALT_GRACE_MS)).unwrap();
         assert_eq!(on_disk(), 0);
         assert!(dir.path().join("old").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_file_is_its_owners_only() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
-        assert_eq!(fs::metadata(dir.path().join(FILE_NAME)).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -565,7 +441,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let impossible_day = [&b"ZVSALTS1"[..], &[7; 32], &i64::MAX.to_le_bytes(), &[8; 32]].concat();
         for damaged in [b"ZVSALTS1short".as_slice(), &impossible_day] {
-            fs::write(dir.path().join(FILE_NAME), damaged).unwrap();
+            fs::write(dir.path().join("salts"), damaged).unwrap();
             let error = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap_err();
             assert!(error.to_string().contains("salts is damaged"), "{error}");
         }
@@ -595,5 +471,56 @@ mod tests {
         assert_eq!(names.event_id(visitor, "order-1"), names.event_id(visitor, "order-1"));
         assert_ne!(names.event_id(visitor, "order-1"), names.event_id(VisitorId(2), "order-1"));
         assert_ne!(names.event_id(visitor, "order-1"), names.idempotency_key(site(1), "order-1"));
+    }
+
+    /// Two people would be counted where one is. Sabotage: draw a salt without asking for the one that is there.
+    #[test]
+    fn servers_that_share_salts_give_the_same_names() {
+        let store = Arc::new(MemorySalts::default());
+        let server = |seed| VisitorHasher::new(Arc::clone(&store), at(DAY, 0), StdRng::seed_from_u64(seed)).unwrap();
+        let (one, other) = (server(1), server(2));
+        let known = |hasher: &VisitorHasher| hasher.names().known_visitor(site(1), "v");
+        assert_eq!(known(&one), known(&other));
+        for now in [at(DAY, 1), at(DAY + 1, 0), at(DAY + 1, SALT_GRACE_MS), at(DAY + 5, 0)] {
+            assert_eq!(visitor(&one, "203.0.113.7", now), visitor(&other, "203.0.113.7", now), "{now}");
+        }
+        // Its clock is a little ahead: over midnight both have the newest salt, and the one before.
+        one.rotate(at(DAY + 6, 0)).unwrap();
+        other.rotate(at(DAY + 5, DAY_MS - 1)).unwrap();
+        let address = "203.0.113.7".parse().unwrap();
+        let names = |hasher: &VisitorHasher, now| hasher.daily_visitor(site(1), address, &[7; 16], now).unwrap();
+        assert_eq!(names(&one, at(DAY + 6, 0)), names(&other, at(DAY + 5, DAY_MS - 1)));
+    }
+
+    /// Sabotage: go on with the secrets that were there.
+    #[test]
+    fn no_name_is_made_with_a_salt_that_is_destroyed_when_none_can_be_drawn() {
+        #[derive(Debug, Default)]
+        struct Full(MemorySalts, std::sync::atomic::AtomicBool);
+
+        impl SaltStore for Full {
+            fn installation(&self, fresh: Secret) -> io::Result<Secret> {
+                self.0.installation(fresh)
+            }
+
+            fn keep_only(&self, days: std::ops::RangeInclusive<i64>) -> io::Result<Vec<DailySalt>> {
+                self.0.keep_only(days)
+            }
+
+            fn get_or_create(&self, day: i64, fresh: Secret) -> io::Result<Secret> {
+                if self.1.load(std::sync::atomic::Ordering::Relaxed) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.0.get_or_create(day, fresh)
+            }
+        }
+
+        let store = Arc::new(Full::default());
+        let hasher = VisitorHasher::new(Arc::clone(&store), at(DAY, 0), rng()).unwrap();
+        assert!(hasher.is_ready(at(DAY, 1)) && !hasher.is_ready(at(DAY + 2, 0)));
+        store.1.store(true, std::sync::atomic::Ordering::Relaxed);
+        let address = "203.0.113.7".parse().unwrap();
+        assert!(hasher.daily_visitor(site(1), address, &[7; 16], at(DAY + 2, 0)).is_err());
+        assert!(hasher.drawing.lock().salts.is_empty(), "what is destroyed is forgotten");
     }
 }

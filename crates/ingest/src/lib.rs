@@ -7,6 +7,8 @@ mod batch;
 mod body;
 mod bots;
 mod client_ip;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod data;
 mod dropped;
 mod geo;
@@ -15,12 +17,15 @@ mod hit;
 mod identity;
 mod json;
 mod language;
+mod marks;
 mod mend;
 mod outcome;
 mod pipeline;
 mod properties;
 mod recent;
 mod rules;
+mod salt_store;
+mod session_store;
 mod sessions;
 mod source;
 mod text;
@@ -38,8 +43,13 @@ pub use hints::ClientHints;
 pub use hit::{HitFields, ParsedHit, SESSION_ID_MIN_CHARS, parse_hit};
 pub use identity::VisitorHasher;
 pub use language::language_tag;
+pub use marks::Marks;
 pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
 pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, check_batch_privacy};
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
+pub use salt_store::{DailySalt, FileSalts, MemorySalts, SaltStore, Secret};
+pub use session_store::{
+    MemorySessions, OpenSession, SessionKind, SessionPart, SessionStore, SessionStoreError, Slots,
+};
 pub use source::{Attribution, Channel, KnownSource, SourceKind, attribute, known_host};
 pub use web_url::{AdClick, Campaign, InvalidUrl, URL_MAX_CHARS, WebUrl};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::session_store::SessionStoreError;
+
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -228,6 +230,12 @@ impl Refusal {
         let end = fields.keys().nth(TOLD_MAX).cloned();
         end.map(|end| fields.split_off(&end));
         Self { reason: RefusalReason::InvalidField, message, fields }
+    }
+}
+
+impl From<SessionStoreError> for Refusal {
+    fn from(_: SessionStoreError) -> Self {
+        Self::new(RefusalReason::StoreUnavailable, "The open sessions cannot be read now; try again soon")
     }
 }
 

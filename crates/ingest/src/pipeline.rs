@@ -34,8 +34,10 @@ use crate::dropped::DroppedAgent;
 use crate::geo::GeoDatabase;
 use crate::hit::{CommonFields, HitFields, ParsedHit, Referrer};
 use crate::identity::VisitorHasher;
+use crate::marks::Marks;
 use crate::rules::RulesCache;
-use crate::sessions::{Activity, Marks, Restored, Sessions, Visit};
+use crate::session_store::{SessionStore, SessionStoreError};
+use crate::sessions::{Activity, Restored, Sessions, Visit};
 use crate::source::{Channel, Origin};
 use crate::{DropReason, Mends, Rejected};
 
@@ -83,10 +85,10 @@ struct Context<'a> {
 }
 
 impl Pipeline {
-    /// A pipeline that names visitors with `hasher` and places them with `geo`. Compiles the rules for user agents, which takes
-    /// about a tenth of a second, so that the first hit need not.
-    pub fn new(hasher: VisitorHasher, geo: GeoDatabase) -> Self {
-        Self { hasher, sessions: Sessions::new(), bots: BotFilter::new(), geo, rules: RulesCache::default() }
+    /// A pipeline that names visitors with `hasher`, keeps their open sessions in `sessions` and finds their countries in `geo`.
+    /// Compiles the rules for user agents, which takes about a tenth of a second, so that the first hit need not.
+    pub fn new(hasher: VisitorHasher, sessions: impl SessionStore + 'static, geo: GeoDatabase) -> Self {
+        Self { hasher, sessions: Sessions::new(sessions), bots: BotFilter::new(), geo, rules: RulesCache::default() }
     }
 
     /// The rules by which hits of `website` are judged, compiled when its settings change.
@@ -95,6 +97,12 @@ impl Pipeline {
     /// When its settings cannot be used. A store refuses such settings.
     pub fn rules(&self, website: &Arc<Website>) -> Result<Arc<WebsiteRules>, InvalidSetting> {
         self.rules.get(website)
+    }
+
+    /// Whether hits that arrive at `now`, a steady reading, find the salt of their day; otherwise
+    /// [`rotate_salts`](Self::rotate_salts), which waits for the disk, is due before the next one is judged.
+    pub fn has_salts(&self, now: Timestamp) -> bool {
+        self.hasher.is_ready(now)
     }
 
     /// Draws and destroys daily salts, see [`VisitorHasher::rotate`]. To be called every minute.
@@ -248,7 +256,10 @@ impl Pipeline {
     }
 
     /// Goes on with a visit that was open before a restart.
-    pub fn restore_visit(&self, rules: &WebsiteRules, visit: &OpenVisit<'_>) {
+    ///
+    /// # Errors
+    /// When the open sessions cannot be kept.
+    pub fn restore_visit(&self, rules: &WebsiteRules, visit: &OpenVisit<'_>) -> Result<(), SessionStoreError> {
         let referrer = Referrer::read(Cow::Borrowed(visit.referrer));
         let source = referrer.as_ref().map_or(Origin::NONE, |referrer| Origin::of(referrer.host(), referrer.address()));
         // Of a click on an advertisement the channel is stored, its id is not.
@@ -263,7 +274,7 @@ impl Pipeline {
             last_at: visit.last_at,
             day: rules.zone().civil_day(visit.last_at),
             marks,
-        });
+        })
     }
 }
 

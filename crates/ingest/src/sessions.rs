@@ -1,17 +1,14 @@
-//! Which visit a hit or heartbeat belongs to, and whose that is: the visits that may still go on (SPEC E3).
+//! Which visit a hit or heartbeat belongs to, and whose that is: the visits that may still go on (SPEC E3). The rules stand here;
+//! where open sessions are kept is [`SessionStore`]'s business.
 
 use std::collections::HashMap;
 
-use parking_lot::{Mutex, RwLock};
-use zenovay_domain::{SESSION_GAP_MS, SessionId, Timestamp, VisitorId, WebsiteId};
+use parking_lot::RwLock;
+use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::identity::Names;
-
-const SHARDS: usize = 16;
-
-/// Entries kept in memory, all shards together: about 50 MB. A visit of a visitor with an id has one; one that the server
-/// stitches has one more for each page.
-const ENTRIES_MAX: usize = 458_752;
+use crate::marks::Marks;
+use crate::session_store::{OpenSession, SessionKind, SessionPart, SessionStore, SessionStoreError, Slots, goes_on};
 
 /// Parts of one visit that are remembered behind the latest, for events that come late.
 const EARLIER_MAX: usize = 8;
@@ -19,34 +16,8 @@ const EARLIER_MAX: usize = 8;
 /// Parts that are tried when a visit is recognised after a restart.
 const PARTS_TRIED: u16 = 16;
 
-/// What can begin a new visit, each as a number; 0 where there is none. See [`Marks::ANY`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Marks {
-    /// `utm_source`, `utm_medium` and `utm_campaign`.
-    pub(crate) campaign: u32,
-    /// The id of a click on an advertisement.
-    pub(crate) click: u32,
-    /// The site that referred, when it is another one and none that people only pass through.
-    pub(crate) referrer: u32,
-}
-
-impl Marks {
-    /// Stands in a visit that was restored for a mark that is not stored: every mark is taken for it.
-    pub(crate) const ANY: u32 = u32::MAX;
-
-    /// The number of `text`; 0 of the empty one.
-    pub(crate) fn number(text: &str) -> u32 {
-        if text.is_empty() { 0 } else { (xxhash_rust::xxh3::xxh3_64(text.as_bytes()) as u32).clamp(1, Self::ANY - 1) }
-    }
-
-    /// Whether a page with these marks comes from elsewhere than a visit that began with `first`.
-    fn begin_another_visit(self, first: Self) -> bool {
-        let differs = |new: u32, old: u32| new != 0 && old != Self::ANY && new != old;
-        differs(self.campaign, first.campaign)
-            || differs(self.click, first.click)
-            || differs(self.referrer, first.referrer)
-    }
-}
+/// Visits of the last process that are remembered.
+const RESTORED_MAX: usize = 458_752;
 
 /// What reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,51 +88,17 @@ pub(crate) struct Restored {
     pub(crate) marks: Marks,
 }
 
-/// One part of what a client calls one session: a visit.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    began_at: Timestamp,
-    session: SessionId,
-    marks: Marks,
-}
+/// The slot of the first visitor of a session id, and of what the server stitches for a visitor. The slot of another visitor of
+/// the same session id is the key of that visitor's id.
+const MAIN: u64 = 0;
 
-/// How an entry came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// The client names the session; the visitor has an id.
-    Known,
-    /// The client names the session; the visitor is told by address and agent.
-    Anonymous,
-    /// The server stitches; under the visitor's id.
-    Stitched,
-    /// The server stitches; under the client's session id, only the visitor counts.
-    Alias,
-}
-
-/// A visit that may go on.
-#[derive(Debug, Clone)]
-struct Open {
-    visitor: VisitorId,
-    last_at: Timestamp,
-    latest: Part,
-    /// The parts before the latest, oldest first. Nearly always none.
-    earlier: Vec<Part>,
-    day: i32,
-    /// How many parts there were.
-    parts: u16,
-    kind: Kind,
-    /// The key of the visitor id that hits of this visit name; 0 while none does.
-    named: u64,
-}
-
-/// Keys are hashes with a secret seed: nobody can make many that meet.
-type Entries = HashMap<u64, Open, foldhash::fast::RandomState>;
+/// The slot of a visitor who asked not to be known while one with an id has the first.
+const UNKNOWN: u64 = 1;
 
 /// The visits that may still go on.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    shards: [Mutex<Entries>; SHARDS],
-    max_per_shard: usize,
+    store: Box<dyn SessionStore>,
     restored: RwLock<AllRestored>,
 }
 
@@ -174,53 +111,60 @@ struct AllRestored {
     count: usize,
 }
 
-/// Another key for a second visitor of one session id, in the same shard.
-fn beside(key: u64, named: u64) -> u64 {
-    key ^ (named << 16)
+/// The lowest bits of a key, which are those of the ids of its visits.
+fn mark_of(key: u64) -> u16 {
+    let [low, high, ..] = key.to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
-/// The key beside that of a session id for a visitor who asked not to be known while one with an id has it.
-const UNKNOWN: u64 = 1;
+/// A visit of the last process, looked for once however often the store calls a change.
+struct Recognised<'a, 'c> {
+    sessions: &'a Sessions,
+    client: &'a Client<'c>,
+    step: Step,
+    found: Option<OpenSession>,
+}
+
+impl Recognised<'_, '_> {
+    fn get(&mut self) -> Option<OpenSession> {
+        if self.found.is_none() {
+            self.found = self.sessions.recognise(self.client, self.step);
+        }
+        self.found.clone()
+    }
+}
 
 impl Sessions {
-    pub(crate) fn new() -> Self {
-        Self::with_capacity(ENTRIES_MAX)
-    }
-
-    fn with_capacity(entries: usize) -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
-        Self { shards, max_per_shard: (entries / SHARDS).max(2), restored: RwLock::default() }
-    }
-
-    fn shard(&self, key: u64) -> &Mutex<Entries> {
-        // The key is a hash: its low bits are even.
-        &self.shards[key as usize % SHARDS]
+    pub(crate) fn new(store: impl SessionStore + 'static) -> Self {
+        Self { store: Box::new(store), restored: RwLock::default() }
     }
 
     /// Takes in a visit of the last process.
-    pub(crate) fn restore(&self, restored: Restored) {
-        if !restored.visit.is_known {
-            let key = restored.visit.visitor.0;
-            let mut shard = self.shard(key).lock();
-            if shard.get(&key).is_none_or(|open| open.last_at < restored.last_at) {
-                let open = Open { kind: Kind::Stitched, ..Open::of(&restored, 0) };
-                self.insert(&mut shard, key, open, restored.last_at);
-            }
+    pub(crate) fn restore(&self, restored: Restored) -> Result<(), SessionStoreError> {
+        let Restored { visit, last_at, .. } = restored;
+        if !visit.is_known {
+            let stitched = OpenSession { kind: SessionKind::Stitched, ..open_of(&restored, 0) };
+            self.store.update(visit.visitor.0, last_at, &mut |slots| {
+                if slots.get(MAIN).is_none_or(|open| open.last_at < last_at) {
+                    slots.put(MAIN, stitched.clone());
+                }
+            })?;
         }
-        let place = (restored.site, restored.visit.session.0 as u16);
+        let place = (restored.site, mark_of(visit.session.0));
         let mut all = self.restored.write();
-        if all.count < self.max_per_shard * SHARDS {
+        if all.count < RESTORED_MAX {
             all.count += 1;
             all.by_place.entry(place).or_default().push(restored);
         }
+        Ok(())
     }
 
     /// The visit of the last process that `client` goes on with.
-    fn recognise(&self, client: &Client<'_>, key: u64, step: Step) -> Option<Open> {
+    fn recognise(&self, client: &Client<'_>, step: Step) -> Option<OpenSession> {
         if self.restored.read().by_place.is_empty() {
             return None;
         }
-        let place = (client.site, key as u16);
+        let place = (client.site, mark_of(client.key()));
         let all = &mut self.restored.write().by_place;
         let found = all.get_mut(&place)?;
         found.retain(|old| goes_on(old.last_at, step.received_at));
@@ -230,10 +174,10 @@ impl Sessions {
             }
             let Visit { visitor, session, .. } = old.visit;
             if !old.visit.is_known && client.stitched(visitor, old.began_at) == session {
-                return Some(Open { kind: Kind::Alias, ..Open::of(old, 0) });
+                return Some(OpenSession { kind: SessionKind::Alias, ..open_of(old, 0) });
             }
             let part = (0..PARTS_TRIED).find(|&part| client.session(visitor, old.day, part) == session)?;
-            Some(Open::of(old, part))
+            Some(open_of(old, part))
         };
         let taken = found.iter().enumerate().find_map(|(index, old)| Some((index, is_his(old)?)));
         let open = taken.map(|(index, open)| {
@@ -258,69 +202,41 @@ impl Sessions {
 
     /// The visit of a hit that names its visitor by `id`. `joins`: it also goes on with a running visit of its session id
     /// that no visitor id was named in. `None` for a heartbeat of a visit that there is not.
-    pub(crate) fn known(&self, client: &Client<'_>, id: &str, joins: bool, step: Step) -> Option<Visit> {
+    pub(crate) fn known(
+        &self,
+        client: &Client<'_>,
+        id: &str,
+        joins: bool,
+        step: Step,
+    ) -> Result<Option<Visit>, SessionStoreError> {
         let key = client.key();
         let named = client.names.client_key(client.site, id) | 1;
-        let own = beside(key, named);
-        let mut shard = self.shard(key).lock();
-        if let Some(open) = shard.get_mut(&key)
-            && open.kind == Kind::Alias
-            && joins
-            && (open.named == 0 || open.named == named)
-            && goes_on(open.last_at, step.at)
-        {
-            open.named = named;
-            open.last_at = open.last_at.max(step.at);
-            let visitor = open.visitor;
-            drop(shard);
-            if let Some(visit) = self.go_on_stitching(client, visitor, step) {
-                return Some(visit);
+        let mut recognised = Recognised { sessions: self, client, step, found: None };
+        let (mut stitched_for, mut visit) = (None, None);
+        self.store.update(key, step.received_at, &mut |slots| {
+            stitched_for = if joins { join_alias(slots, named, step) } else { None };
+            if stitched_for.is_none() {
+                visit = visit_of_known(slots, &mut recognised, (id, named), joins);
             }
-            shard = self.shard(key).lock();
+        })?;
+        let Some(visitor) = stitched_for else { return Ok(visit) };
+        if let Some(visit) = self.go_on_stitching(client, visitor, step)? {
+            return Ok(Some(visit));
         }
-        let is_free = |open: &Open| joins && open.named == 0 && open.kind == Kind::Anonymous;
-        if let Some(open) = shard.get_mut(&key).filter(|open| open.day == step.day)
-            && (goes_on(open.last_at, step.at) && is_free(open) || open.named == named && open.takes(step))
-        {
-            open.named = named;
-            return Some(open.advance(client, step));
-        }
-        if let Some(open) = shard.get_mut(&own).filter(|open| open.day == step.day && open.takes(step)) {
-            return Some(open.advance(client, step));
-        }
-        let visitor = client.names.known_visitor(client.site, id);
-        if let Some(open) = self.recognise(client, key, step) {
-            self.insert(&mut shard, key, open, step.received_at);
-        }
-        let is_running = |open: &&mut Open| goes_on(open.last_at, step.at);
-        let (mut slot, mut went_on) = (key, false);
-        if let Some(open) = shard.get_mut(&key).filter(is_running) {
-            if open.day == step.day && (open.visitor == visitor || is_free(open)) {
-                open.named = named;
-                return Some(open.advance(client, step));
-            }
-            if open.named != named {
-                slot = own;
-            }
-            went_on = open.named == named;
-        }
-        went_on |= shard.get_mut(&own).is_some_and(|open| goes_on(open.last_at, step.at));
-        if step.activity == Activity::Heartbeat && !went_on {
-            return None;
-        }
-        let open = Open::begin(visitor, Kind::Known, client.session(visitor, step.day, 0), step);
-        let visit = open.visit();
-        self.insert(&mut shard, slot, Open { named, ..open }, step.received_at);
-        Some(visit)
+        self.store.update(key, step.received_at, &mut |slots| {
+            visit = visit_of_known(slots, &mut recognised, (id, named), joins);
+        })?;
+        Ok(visit)
     }
 
     /// The visit of a hit that names no visitor: the running one of its session id, else one of the visitor that `who` tells
-    /// who is told whose session of this id went on before midnight, which the server stitches together when the client `stitches` none itself. `may_be_known`: the running one may be that
-    /// of a visitor with an id. `None` for a heartbeat of a visit that there is not.
+    /// who is told whose session of this id went on before midnight, which the server stitches together when the client
+    /// `stitches` none itself. `may_be_known`: the running one may be that of a visitor with an id. `None` for a heartbeat of a
+    /// visit that there is not.
     ///
     /// # Errors
-    /// Those of `who`.
-    pub(crate) fn unnamed<E>(
+    /// Those of `who`, and of the store.
+    pub(crate) fn unnamed<E: From<SessionStoreError>>(
         &self,
         client: &Client<'_>,
         stitches: bool,
@@ -328,186 +244,257 @@ impl Sessions {
         step: Step,
         who: impl FnOnce(Option<VisitorId>) -> Result<VisitorId, E>,
     ) -> Result<Option<Visit>, E> {
-        let mut key = client.key();
-        let (mut alias, mut before) = (None, None);
-        {
-            let mut shard = self.shard(key).lock();
-            if shard.get(&key).is_some_and(|open| open.kind == Kind::Known && !may_be_known) {
-                key = beside(key, UNKNOWN);
-            }
-            if !shard.contains_key(&key)
-                && let Some(open) = self.recognise(client, key, step)
-                && (may_be_known || open.kind != Kind::Known)
-            {
-                self.insert(&mut shard, key, open, step.received_at);
-            }
-            if let Some(open) = shard.get_mut(&key).filter(|open| goes_on(open.last_at, step.at)) {
-                before = Some(open.visitor);
-                if open.kind == Kind::Alias {
-                    open.last_at = open.last_at.max(step.at);
-                    alias = Some(open.visitor);
-                } else if open.day == step.day {
-                    return Ok(Some(open.advance(client, step)));
-                }
-            }
+        let key = client.key();
+        let mut recognised = Recognised { sessions: self, client, step, found: None };
+        let mut running = Running::default();
+        self.store.update(key, step.received_at, &mut |slots| {
+            running = running_of_unnamed(slots, &mut recognised, may_be_known);
+        })?;
+        if running.visit.is_some() {
+            return Ok(running.visit);
         }
-        if let Some(visitor) = alias
-            && let Some(visit) = self.go_on_stitching(client, visitor, step)
+        if let Some(visitor) = running.stitched_for
+            && let Some(visit) = self.go_on_stitching(client, visitor, step)?
         {
             return Ok(Some(visit));
         }
-        let visitor = who(before)?;
-        if stitches || alias.is_some() {
-            let visit = self.stitch(client, visitor, step);
+        let visitor = who(running.visitor)?;
+        let slot = running.slot;
+        if stitches || running.stitched_for.is_some() {
+            let visit = self.stitch(client, visitor, step)?;
             if visit.is_some() {
-                let alias = Open::begin(visitor, Kind::Alias, SessionId(0), step);
-                self.insert(&mut self.shard(key).lock(), key, alias, step.received_at);
+                let alias = begin(visitor, SessionKind::Alias, SessionId(0), step);
+                self.store.update(key, step.received_at, &mut |slots| slots.put(slot, alias.clone()))?;
             }
             return Ok(visit);
         }
-        let mut shard = self.shard(key).lock();
-        if let Some(open) = shard.get_mut(&key)
-            && open.day == step.day
-            && (goes_on(open.last_at, step.at) || open.visitor == visitor && open.takes(step))
-        {
-            return Ok(Some(open.advance(client, step)));
-        }
-        if step.activity == Activity::Heartbeat && before.is_none() {
-            return Ok(None);
-        }
-        let open = Open::begin(visitor, Kind::Anonymous, client.session(visitor, step.day, 0), step);
-        let visit = open.visit();
-        self.insert(&mut shard, key, open, step.received_at);
-        Ok(Some(visit))
+        let mut visit = None;
+        self.store.update(key, step.received_at, &mut |slots| {
+            visit = match slots.get(slot) {
+                Some(open)
+                    if open.day == step.day
+                        && (goes_on(open.last_at, step.at) || open.visitor == visitor && takes(open, step)) =>
+                {
+                    Some(advance(open, client, step))
+                }
+                _ if step.activity == Activity::Heartbeat && running.visitor.is_none() => None,
+                _ => {
+                    let open = begin(visitor, SessionKind::Anonymous, client.session(visitor, step.day, 0), step);
+                    let visit = visit_of(&open);
+                    slots.put(slot, open);
+                    Some(visit)
+                }
+            };
+        })?;
+        Ok(visit)
     }
 
     /// Whether the server stitches a visit of `visitor` that goes on at `at`.
-    pub(crate) fn is_active(&self, visitor: VisitorId, at: Timestamp) -> bool {
-        self.shard(visitor.0).lock().get(&visitor.0).is_some_and(|open| goes_on(open.last_at, at))
+    pub(crate) fn is_active(&self, visitor: VisitorId, at: Timestamp) -> Result<bool, SessionStoreError> {
+        let mut is_active = false;
+        self.store.update(visitor.0, at, &mut |slots| {
+            is_active = slots.get(MAIN).is_some_and(|open| goes_on(open.last_at, at));
+        })?;
+        Ok(is_active)
     }
 
     /// The stitched visit of `visitor` when one goes on at `step` on its day.
-    fn go_on_stitching(&self, client: &Client<'_>, visitor: VisitorId, step: Step) -> Option<Visit> {
-        let mut shard = self.shard(visitor.0).lock();
-        let open = shard.get_mut(&visitor.0)?;
-        (open.day == step.day && goes_on(open.last_at, step.at)).then(|| open.advance(client, step))
+    fn go_on_stitching(
+        &self,
+        client: &Client<'_>,
+        visitor: VisitorId,
+        step: Step,
+    ) -> Result<Option<Visit>, SessionStoreError> {
+        let mut visit = None;
+        self.store.update(visitor.0, step.received_at, &mut |slots| {
+            let open = slots.get(MAIN).filter(|open| open.day == step.day && goes_on(open.last_at, step.at));
+            visit = open.map(|open| advance(open, client, step));
+        })?;
+        Ok(visit)
     }
 
     /// The stitched visit of `visitor`, begun when none goes on.
-    fn stitch(&self, client: &Client<'_>, visitor: VisitorId, step: Step) -> Option<Visit> {
-        let mut shard = self.shard(visitor.0).lock();
-        let mut went_on = false;
-        if let Some(open) = shard.get_mut(&visitor.0).filter(|open| goes_on(open.last_at, step.at)) {
-            if open.day == step.day {
-                return Some(open.advance(client, step));
-            }
-            went_on = true;
-        }
-        if step.activity == Activity::Heartbeat && !went_on {
-            return None;
-        }
-        let open = Open::begin(visitor, Kind::Stitched, client.stitched(visitor, step.at), step);
-        let visit = open.visit();
-        self.insert(&mut shard, visitor.0, open, step.received_at);
-        Some(visit)
-    }
-
-    fn insert(&self, shard: &mut Entries, key: u64, open: Open, now: Timestamp) {
-        if shard.len() >= self.max_per_shard && !shard.contains_key(&key) {
-            shard.retain(|_, other| goes_on(other.last_at, now));
-            if shard.len() >= self.max_per_shard {
-                // Still full: the half that was silent longest goes.
-                let mut times: Vec<Timestamp> = shard.values().map(|other| other.last_at).collect();
-                let middle = times.len() / 2;
-                let (_, median, _) = times.select_nth_unstable(middle);
-                let median = *median;
-                shard.retain(|_, other| other.last_at > median);
-            }
-        }
-        shard.insert(key, open);
+    fn stitch(&self, client: &Client<'_>, visitor: VisitorId, step: Step) -> Result<Option<Visit>, SessionStoreError> {
+        let mut visit = None;
+        self.store.update(visitor.0, step.received_at, &mut |slots| {
+            let running = slots.get(MAIN).filter(|open| goes_on(open.last_at, step.at));
+            let went_on = running.is_some();
+            visit = match running {
+                Some(open) if open.day == step.day => Some(advance(open, client, step)),
+                _ if step.activity == Activity::Heartbeat && !went_on => None,
+                _ => {
+                    let open = begin(visitor, SessionKind::Stitched, client.stitched(visitor, step.at), step);
+                    let visit = visit_of(&open);
+                    slots.put(MAIN, open);
+                    Some(visit)
+                }
+            };
+        })?;
+        Ok(visit)
     }
 }
 
-impl Open {
-    fn begin(visitor: VisitorId, kind: Kind, session: SessionId, step: Step) -> Self {
-        let latest = Part { began_at: step.at, session, marks: step.marks };
-        Self { visitor, last_at: step.at, latest, earlier: Vec::new(), day: step.day, parts: 0, kind, named: 0 }
-    }
-
-    fn of(restored: &Restored, part: u16) -> Self {
-        let Restored { visit, began_at, last_at, day, marks, .. } = *restored;
-        let kind = if visit.is_known { Kind::Known } else { Kind::Anonymous };
-        let latest = Part { began_at, session: visit.session, marks };
-        Self { visitor: visit.visitor, last_at, latest, earlier: Vec::new(), day, parts: part, kind, named: 0 }
-    }
-
-    /// Whether `step` is of a session that its client names, however long it was silent. A heartbeat wakes none.
-    fn takes(&self, step: Step) -> bool {
-        step.activity != Activity::Heartbeat || goes_on(self.last_at, step.at)
-    }
-
-    fn visit(&self) -> Visit {
-        Visit { visitor: self.visitor, session: self.latest.session, is_known: self.kind == Kind::Known }
-    }
-
-    /// The visit that `step` belongs to: the part in which it happened, or a new one when a page was shown that another source
-    /// led to (SPEC E3).
-    fn advance(&mut self, client: &Client<'_>, step: Step) -> Visit {
-        let is_late = step.at < self.latest.began_at;
-        let part = if !is_late || step.activity == Activity::Heartbeat {
-            self.last_at = self.last_at.max(step.at);
-            self.latest
-        } else {
-            self.earlier(step.at)
-        };
-        let is_new = step.activity == Activity::Pageview && step.marks.begin_another_visit(part.marks);
-        // What happened between two parts stays where it is: the visit after it has begun already.
-        let begins = is_new && (!is_late || step.at < part.began_at);
-        if !begins {
-            if step.at < part.began_at && step.activity != Activity::Heartbeat {
-                self.earliest().began_at = step.at;
-            }
-            return Visit { session: part.session, ..self.visit() };
-        }
-        self.parts = self.parts.saturating_add(1);
-        let session = match self.kind {
-            Kind::Stitched | Kind::Alias => client.stitched(self.visitor, step.at),
-            Kind::Known | Kind::Anonymous => client.session(self.visitor, self.day, self.parts),
-        };
-        let fresh = Part { began_at: step.at, session, marks: step.marks };
-        let earlier = &mut self.earlier;
-        if is_late {
-            earlier.insert(0, fresh);
-        } else {
-            earlier.push(std::mem::replace(&mut self.latest, fresh));
-        }
-        if earlier.len() > EARLIER_MAX {
-            earlier.remove(0);
-        }
-        Visit { session, ..self.visit() }
-    }
-
-    /// The part in which something happened at `at`, before the latest; the first when it was before all.
-    fn earlier(&self, at: Timestamp) -> Part {
-        let containing = self.earlier.iter().rev().find(|part| part.began_at <= at);
-        *containing.or(self.earlier.first()).unwrap_or(&self.latest)
-    }
-
-    fn earliest(&mut self) -> &mut Part {
-        self.earlier.first_mut().unwrap_or(&mut self.latest)
-    }
+/// Names the visitor of a running session that the server stitches, when no other one is named, and tells who it is.
+fn join_alias(slots: &mut dyn Slots, named: u64, step: Step) -> Option<VisitorId> {
+    let open = slots.get(MAIN).filter(|open| {
+        open.kind == SessionKind::Alias && (open.named == 0 || open.named == named) && goes_on(open.last_at, step.at)
+    })?;
+    open.named = named;
+    open.last_at = open.last_at.max(step.at);
+    Some(open.visitor)
 }
 
-fn goes_on(last_at: Timestamp, at: Timestamp) -> bool {
-    at.millis_since(last_at).unsigned_abs() < SESSION_GAP_MS.unsigned_abs()
+/// The visit of a visitor with an id, and the key of that, see [`Sessions::known`].
+fn visit_of_known(
+    slots: &mut dyn Slots,
+    recognised: &mut Recognised<'_, '_>,
+    (id, named): (&str, u64),
+    joins: bool,
+) -> Option<Visit> {
+    let (client, step) = (recognised.client, recognised.step);
+    let is_free = |open: &OpenSession| joins && open.named == 0 && open.kind == SessionKind::Anonymous;
+    if let Some(open) = slots.get(MAIN).filter(|open| open.day == step.day)
+        && (goes_on(open.last_at, step.at) && is_free(open) || open.named == named && takes(open, step))
+    {
+        open.named = named;
+        return Some(advance(open, client, step));
+    }
+    if let Some(open) = slots.get(named).filter(|open| open.day == step.day && takes(open, step)) {
+        return Some(advance(open, client, step));
+    }
+    let visitor = client.names.known_visitor(client.site, id);
+    if let Some(open) = recognised.get() {
+        slots.put(MAIN, open);
+    }
+    let is_running = |open: &&mut OpenSession| goes_on(open.last_at, step.at);
+    let (mut slot, mut went_on) = (MAIN, false);
+    if let Some(open) = slots.get(MAIN).filter(is_running) {
+        if open.day == step.day && (open.visitor == visitor || is_free(open)) {
+            open.named = named;
+            return Some(advance(open, client, step));
+        }
+        if open.named != named {
+            slot = named;
+        }
+        went_on = open.named == named;
+    }
+    went_on |= slots.get(named).is_some_and(|open| goes_on(open.last_at, step.at));
+    if step.activity == Activity::Heartbeat && !went_on {
+        return None;
+    }
+    let open = begin(visitor, SessionKind::Known, client.session(visitor, step.day, 0), step);
+    let visit = visit_of(&open);
+    slots.put(slot, OpenSession { named, ..open });
+    Some(visit)
+}
+
+/// What is running under the session id of a hit that names no visitor.
+#[derive(Debug, Default)]
+struct Running {
+    /// The slot that is the hit's.
+    slot: u64,
+    /// The visit that it goes on with.
+    visit: Option<Visit>,
+    /// Whose visits the server stitches under this session id.
+    stitched_for: Option<VisitorId>,
+    /// Whose session it is, also when it went on before midnight.
+    visitor: Option<VisitorId>,
+}
+
+fn running_of_unnamed(slots: &mut dyn Slots, recognised: &mut Recognised<'_, '_>, may_be_known: bool) -> Running {
+    let (client, step) = (recognised.client, recognised.step);
+    let is_taken = slots.get(MAIN).is_some_and(|open| open.kind == SessionKind::Known && !may_be_known);
+    let slot = if is_taken { UNKNOWN } else { MAIN };
+    if slots.get(slot).is_none()
+        && let Some(open) = recognised.get()
+        && (may_be_known || open.kind != SessionKind::Known)
+    {
+        slots.put(slot, open);
+    }
+    let mut running = Running { slot, ..Running::default() };
+    if let Some(open) = slots.get(slot).filter(|open| goes_on(open.last_at, step.at)) {
+        running.visitor = Some(open.visitor);
+        if open.kind == SessionKind::Alias {
+            open.last_at = open.last_at.max(step.at);
+            running.stitched_for = Some(open.visitor);
+        } else if open.day == step.day {
+            running.visit = Some(advance(open, client, step));
+        }
+    }
+    running
+}
+
+fn begin(visitor: VisitorId, kind: SessionKind, session: SessionId, step: Step) -> OpenSession {
+    let latest = SessionPart { began_at: step.at, session, marks: step.marks };
+    OpenSession { visitor, last_at: step.at, latest, earlier: Vec::new(), day: step.day, parts: 0, kind, named: 0 }
+}
+
+fn open_of(restored: &Restored, parts: u16) -> OpenSession {
+    let Restored { visit, began_at, last_at, day, marks, .. } = *restored;
+    let kind = if visit.is_known { SessionKind::Known } else { SessionKind::Anonymous };
+    let latest = SessionPart { began_at, session: visit.session, marks };
+    OpenSession { visitor: visit.visitor, last_at, latest, earlier: Vec::new(), day, parts, kind, named: 0 }
+}
+
+/// Whether `step` is of a session that its client names, however long it was silent. A heartbeat wakes none.
+fn takes(open: &OpenSession, step: Step) -> bool {
+    step.activity != Activity::Heartbeat || goes_on(open.last_at, step.at)
+}
+
+fn visit_of(open: &OpenSession) -> Visit {
+    Visit { visitor: open.visitor, session: open.latest.session, is_known: open.kind == SessionKind::Known }
+}
+
+/// The visit that `step` belongs to: the part in which it happened, or a new one when a page was shown that another source
+/// led to (SPEC E3).
+fn advance(open: &mut OpenSession, client: &Client<'_>, step: Step) -> Visit {
+    let is_late = step.at < open.latest.began_at;
+    let part = if !is_late || step.activity == Activity::Heartbeat {
+        open.last_at = open.last_at.max(step.at);
+        open.latest
+    } else {
+        earlier_part(open, step.at)
+    };
+    let is_new = step.activity == Activity::Pageview && step.marks.begin_another_visit(part.marks);
+    // What happened between two parts stays where it is: the visit after it has begun already.
+    let begins = is_new && (!is_late || step.at < part.began_at);
+    if !begins {
+        if step.at < part.began_at && step.activity != Activity::Heartbeat {
+            open.earlier.first_mut().unwrap_or(&mut open.latest).began_at = step.at;
+        }
+        return Visit { session: part.session, ..visit_of(open) };
+    }
+    open.parts = open.parts.saturating_add(1);
+    let session = match open.kind {
+        SessionKind::Stitched | SessionKind::Alias => client.stitched(open.visitor, step.at),
+        SessionKind::Known | SessionKind::Anonymous => client.session(open.visitor, open.day, open.parts),
+    };
+    let fresh = SessionPart { began_at: step.at, session, marks: step.marks };
+    let earlier = &mut open.earlier;
+    if is_late {
+        earlier.insert(0, fresh);
+    } else {
+        earlier.push(std::mem::replace(&mut open.latest, fresh));
+    }
+    if earlier.len() > EARLIER_MAX {
+        earlier.remove(0);
+    }
+    Visit { session, ..visit_of(open) }
+}
+
+/// The part in which something happened at `at`, before the latest; the first when it was before all.
+fn earlier_part(open: &OpenSession, at: Timestamp) -> SessionPart {
+    let containing = open.earlier.iter().rev().find(|part| part.began_at <= at);
+    *containing.or(open.earlier.first()).unwrap_or(&open.latest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::VisitorHasher;
+    use crate::{MemorySessions, VisitorHasher};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
+    use std::sync::Arc;
 
     const MINUTE_MS: i64 = 60_000;
 
@@ -537,13 +524,13 @@ mod tests {
         let (names, page) = (hasher.names(), format!("page {visitor} {minutes}"));
         let client = Client { names: &names, site: site(), session_id: &page };
         let step = step(Activity::Pageview, minutes, day, marks(campaign));
-        let visit = sessions.unnamed(&client, true, true, step, |_| Ok::<_, ()>(VisitorId(visitor)));
+        let visit = sessions.unnamed(&client, true, true, step, |_| Ok::<_, SessionStoreError>(VisitorId(visitor)));
         visit.unwrap().unwrap().session.0
     }
 
     #[test]
     fn thirty_minutes_of_silence_midnight_and_a_new_campaign_begin_a_stitched_visit() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(MemorySessions::default());
         let first = stitch(&sessions, 1, 0, 0, "");
         assert_eq!(stitch(&sessions, 1, 29, 0, ""), first);
         assert_eq!(stitch(&sessions, 1, 58, 0, ""), first, "silence counts from the last activity");
@@ -559,7 +546,7 @@ mod tests {
 
     #[test]
     fn a_stitched_event_that_comes_late_stays_in_its_visit() {
-        let sessions = Sessions::new();
+        let sessions = Sessions::new(MemorySessions::default());
         let first = stitch(&sessions, 1, 60, 0, "");
         assert_eq!(stitch(&sessions, 1, 50, 0, ""), first);
         assert_eq!(stitch(&sessions, 1, 85, 0, ""), first);
@@ -567,12 +554,12 @@ mod tests {
 
     /// The visits of the reports of one client session, as their numbers in the order of their first reports.
     fn visits(reports: &[(Activity, i64, Marks)]) -> Vec<usize> {
-        let (sessions, hasher) = (Sessions::new(), hasher());
+        let (sessions, hasher) = (Sessions::new(MemorySessions::default()), hasher());
         let names = hasher.names();
         let client = Client { names: &names, site: site(), session_id: "session" };
         let mut seen = Vec::new();
         let number = |&(activity, minutes, marks): &(Activity, i64, Marks)| {
-            let visit = sessions.known(&client, "visitor", true, step(activity, minutes, 0, marks)).unwrap();
+            let visit = sessions.known(&client, "visitor", true, step(activity, minutes, 0, marks)).unwrap().unwrap();
             seen.iter().position(|&known| known == visit.session).unwrap_or_else(|| {
                 seen.push(visit.session);
                 seen.len() - 1
@@ -621,19 +608,19 @@ mod tests {
     /// SECURITY I12.
     #[test]
     fn memory_is_bounded_and_the_latest_stay() {
-        let sessions = Sessions::with_capacity(160);
+        let store = Arc::new(MemorySessions::with_capacity(160));
+        let sessions = Sessions::new(Arc::clone(&store));
         for visitor in 0..10_000 {
             stitch(&sessions, visitor, i64::try_from(visitor).unwrap() / 1_000, 0, "");
         }
-        let kept: usize = sessions.shards.iter().map(|shard| shard.lock().len()).sum();
-        assert!(kept <= 160, "{kept}");
-        assert!(sessions.is_active(VisitorId(9_999), at(10)));
+        assert!(store.len() <= 160, "{}", store.len());
+        assert!(sessions.is_active(VisitorId(9_999), at(10)).unwrap());
     }
 
     /// Sabotage: prune by the time of the event.
     #[test]
     fn an_old_event_does_not_drop_running_visits() {
-        let sessions = Sessions::with_capacity(640);
+        let sessions = Sessions::new(MemorySessions::with_capacity(640));
         for visitor in 0..60 {
             stitch(&sessions, visitor, 10_000, 0, "");
         }
@@ -643,9 +630,9 @@ mod tests {
             let id = format!("old {number}");
             let client = Client { names: &names, site: site(), session_id: &id };
             let old = Step { at: at(0), ..step(Activity::Pageview, 10_001, 0, Marks::default()) };
-            sessions.known(&client, &id, false, old);
+            sessions.known(&client, &id, false, old).unwrap();
         }
-        let running = (0..60).filter(|&visitor| sessions.is_active(VisitorId(visitor), at(10_001))).count();
+        let running = (0..60).filter(|&visitor| sessions.is_active(VisitorId(visitor), at(10_001)).unwrap()).count();
         assert_eq!(running, 60);
     }
 }

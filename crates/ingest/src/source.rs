@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use foldhash::fast::FixedState;
 
-use crate::sessions::Marks;
+use crate::marks::Marks;
 use crate::web_url::{AdClick, Campaign};
 
 /// How a visit came (SPEC G6, with AI assistants and video).

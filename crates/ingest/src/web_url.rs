@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::Url;
 use zenovay_domain::normal_path;
 
-use crate::sessions::Marks;
+use crate::marks::Marks;
 
 /// The most characters of `url` and `referrer` (SPEC E1).
 pub const URL_MAX_CHARS: usize = 2048;

@@ -153,7 +153,8 @@ impl AppState {
                 referrer: &session.referrer,
                 channel: &session.channel,
             };
-            self.ingest.restore_visit(&rules, &visit);
+            let restored = self.ingest.restore_visit(&rules, &visit);
+            restored.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ use zenovay_domain::{
     Website, WebsiteId, WebsiteSettings,
 };
 use zenovay_events::EventStore;
-use zenovay_ingest::{GeoDatabase, Pipeline, VisitorHasher};
+use zenovay_ingest::{GeoDatabase, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{NewKey, NewWebsite, Store, Team, User};
 
 /// A Saturday at noon, UTC.
@@ -94,7 +94,8 @@ impl TestApp {
         let events = backends::open_events(&config, Arc::clone(&shared)).expect("events");
         guarded.begin(events.newest());
         let hasher = VisitorHasher::open(directory.path(), now, StdRng::seed_from_u64(2)).expect("salts");
-        let ingest = Arc::new(Pipeline::new(hasher, GeoDatabase::embedded().expect("countries")));
+        let ingest =
+            Arc::new(Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("countries")));
         let state = Arc::new(AppState::new(&config, shared, store, events.clone(), ingest));
         state.restore_sessions().expect("sessions");
         let call = service(&state).await;

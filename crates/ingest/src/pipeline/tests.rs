@@ -8,7 +8,7 @@ use zenovay_domain::{Dimension, EventFlags, WebsiteSettings};
 use super::*;
 use crate::hit::tests::S4_EXAMPLE;
 use crate::rules::tests::website;
-use crate::{ClientHints, parse_batch};
+use crate::{ClientHints, MemorySalts, MemorySessions, parse_batch};
 
 pub(super) const CHROME: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
@@ -21,7 +21,7 @@ fn pipeline() -> &'static Pipeline {
 
 fn fresh_pipeline() -> Pipeline {
     let hasher = VisitorHasher::in_memory(at(0), StdRng::seed_from_u64(1)).unwrap();
-    Pipeline::new(hasher, GeoDatabase::embedded().unwrap())
+    Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().unwrap())
 }
 
 pub(super) fn at(ms: i64) -> Timestamp {
@@ -537,7 +537,7 @@ fn a_heartbeat_counts_only_for_a_session_with_an_event() {
 fn restore(pipeline: &Pipeline, rules: &WebsiteRules, event: &Event) {
     let text = |dimension| event.dimensions.get(dimension);
     let utm = [Dimension::UtmSource, Dimension::UtmMedium, Dimension::UtmCampaign].map(text).join("\u{1f}");
-    pipeline.restore_visit(
+    let restored = pipeline.restore_visit(
         rules,
         &OpenVisit {
             visitor: event.visitor,
@@ -550,6 +550,7 @@ fn restore(pipeline: &Pipeline, rules: &WebsiteRules, event: &Event) {
             channel: text(Dimension::Channel),
         },
     );
+    restored.unwrap();
 }
 
 #[test]
@@ -612,4 +613,30 @@ fn event_ids_of_visitors_and_keys_of_batches_are_apart() {
     assert_ne!(key("a", "session-1"), key("b", "session-3"));
     assert_ne!(key("a", "session-1"), batch("a"));
     assert_eq!(batch("a"), batch("b"), "a key is the holder's");
+}
+
+/// Behind a load balancer each hit may come to another server.
+#[test]
+fn servers_that_share_salts_and_sessions_count_one_person_once() {
+    let (salts, sessions) = (Arc::new(MemorySalts::default()), Arc::new(MemorySessions::default()));
+    let servers = [1, 2].map(|seed| {
+        let hasher = VisitorHasher::new(Arc::clone(&salts), at(0), StdRng::seed_from_u64(seed)).unwrap();
+        Pipeline::new(hasher, Arc::clone(&sessions), GeoDatabase::embedded().unwrap())
+    });
+    for (number, (rules, members)) in (0..).zip([
+        (rules(WebsiteSettings::default()), ""),
+        (rules(WebsiteSettings::default()), r#","cookieless":true"#),
+        (cookies(), r#","visitor_id":"v""#),
+        (cookies(), ""),
+    ]) {
+        let session = format!("session-{number}");
+        let [one, other] = &servers;
+        let first = track(one, &rules, Sent(&session, members, PHONE, 0));
+        assert_eq!(ids(&track(other, &rules, Sent(&session, members, OFFICE, 1_000))), ids(&first), "{members}");
+        assert_eq!(
+            ids(&beat(other, &rules, Sent(&session, members, OFFICE, 2_000)).unwrap()),
+            ids(&first),
+            "{members}"
+        );
+    }
 }

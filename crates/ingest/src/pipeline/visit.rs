@@ -9,7 +9,8 @@ use crate::agent::AgentDigest;
 use crate::arrival::{Arrival, Sender};
 use crate::hit::CommonFields;
 use crate::identity::VisitorHasher;
-use crate::sessions::{Activity, Client, Marks, Sessions, Step, Visit};
+use crate::marks::Marks;
+use crate::sessions::{Activity, Client, Sessions, Step, Visit};
 use crate::{Refusal, RefusalReason};
 
 /// What this step needs to know of a record.
@@ -48,9 +49,9 @@ pub(super) fn identify(
     let client = Client { names: &names, site, session_id: &common.session_id };
     let may_be_known = !privacy.is_opted_out;
     let visit = match (arrival.sender, common.visitor_id.as_deref()) {
-        (Sender::KeyHolder(_), id) => sessions.known(&client, id.unwrap_or(""), false, step),
+        (Sender::KeyHolder(_), id) => sessions.known(&client, id.unwrap_or(""), false, step)?,
         (Sender::Anybody(_), Some(id)) if may_be_known && !common.cookieless && !rules.settings().cookieless => {
-            sessions.known(&client, id, true, step)
+            sessions.known(&client, id, true, step)?
         }
         (Sender::Anybody(address), _) => {
             sessions.unnamed(&client, common.cookieless, may_be_known, step, |before| {
@@ -95,13 +96,16 @@ fn daily_visitor(
     let (today, yesterday) = named.map_err(|_| {
         Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")
     })?;
-    let goes_on = |&visitor: &VisitorId| before == Some(visitor) || sessions.is_active(visitor, at);
-    Ok(yesterday.filter(goes_on).unwrap_or(today))
+    match yesterday {
+        Some(yesterday) if before == Some(yesterday) || sessions.is_active(yesterday, at)? => Ok(yesterday),
+        _ => Ok(today),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MemorySessions;
     use crate::pipeline::tests::{arrival, at, row, rules};
     use rand::SeedableRng;
     use rand::rngs::StdRng;
@@ -121,7 +125,7 @@ mod tests {
         let subject = Subject { arrival, common: &common, agent: &agent, privacy, at: at(0) };
         let rules = rules(WebsiteSettings { cookieless, ..WebsiteSettings::default() });
         let activity = (Activity::Pageview, Marks::default());
-        identify(&hasher, &Sessions::new(), subject, activity, &rules).unwrap().unwrap()
+        identify(&hasher, &Sessions::new(MemorySessions::default()), subject, activity, &rules).unwrap().unwrap()
     }
 
     /// Sabotage: name a visitor who opted out by the id.
