@@ -13,11 +13,14 @@ from zenovay_api_client.api.analytics import analytics_overview
 from zenovay_api_client.api.documents import document_changes
 from zenovay_api_client.api.errors import errors_groups
 from zenovay_api_client.api.events import batch_events
+from zenovay_api_client.api.exports import export_manifest
 from zenovay_api_client.api.heatmaps import heatmaps_pages
 from zenovay_api_client.api.operations import operations_readyz
+from zenovay_api_client.api.plausible import plausible_sites
 from zenovay_api_client.api.public import public_live
 from zenovay_api_client.api.replays import replays_sessions
 from zenovay_api_client.api.script import assets_start_page
+from zenovay_api_client.api.stats import stats_aggregate
 from zenovay_api_client.api.tracking import tracking_hit
 from zenovay_api_client.api.visitors import visitors_export
 from zenovay_api_client.api.websites import websites_list
@@ -50,6 +53,19 @@ def analytics() -> None:
 
 def visitors() -> None:
     assert visitors_export.sync_detailed(WEBSITE, "visitor-nobody", client=with_key).status_code == HTTPStatus.OK
+
+
+def stats() -> None:
+    answer = stats_aggregate.sync_detailed(client=with_key, site_id=str(WEBSITE), metrics="visitors,bounce_rate")
+    assert answer.status_code == HTTPStatus.OK, answer
+
+
+def exports() -> None:
+    assert export_manifest.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def plausible() -> None:
+    assert plausible_sites.sync_detailed(client=with_key).status_code == HTTPStatus.OK
 
 
 def heatmaps() -> None:
@@ -104,6 +120,9 @@ CALLS: dict[str, Callable[[], None]] = {
     "Websites": websites,
     "Analytics": analytics,
     "Visitors": visitors,
+    "Stats": stats,
+    "Exports": exports,
+    "Plausible": plausible,
     "Heatmaps": heatmaps,
     "Replays": replays,
     "Errors": errors,

@@ -50,6 +50,21 @@ const calls: Record<string, () => Promise<void>> = {
     });
     expect(data?.data.sessions.length === 0 && data.data.user.website_id === website, "nothing of nobody");
   },
+  async Stats() {
+    const query = { site_id: website, metrics: "visitors,bounce_rate", range: "7d" } as const;
+    const { data } = await client.GET("/api/external/v1/stats/aggregate", { params: { query } });
+    expect(data?.data.results.visitors !== undefined, "visitors");
+    const rows = await client.GET("/api/external/v1/stats/breakdown", { params: { query: { ...query, property: "event:page" } } });
+    expect(rows.data?.data.pagination.limit === 100, "the limit");
+  },
+  async Exports() {
+    const { data } = await client.GET("/api/external/v1/export/{website_id}/events", { params: { path } });
+    expect(data?.data.columns[0]?.name === "at", "the columns");
+  },
+  async Plausible() {
+    const { data } = await client.GET("/api/v1/sites");
+    expect(data?.sites.length === 1 && data.meta.limit === 100, "the website");
+  },
   async Heatmaps() {
     const { data } = await client.GET("/api/external/v1/heatmaps/{website_id}/pages", { params: { path } });
     expect(data?.data.pages.length === 0, "no heatmaps");

@@ -15,26 +15,32 @@ use zenovay_domain::{
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
+use zenovay_export::ByteRange;
 use zenovay_ingest::{
     Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, PROPERTIES_MAX_BYTES, MemorySessions, Pipeline,
     Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
     parse_agent, parse_batch, parse_hit,
 };
+use zenovay_query::{Filter, RowPlace};
+use zenovay_stats::{Cursor, Dialect, parse_filters};
 
 /// What is done with some bytes.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
+    ("byte_range", byte_range),
     ("catalog_row", fuzzing::catalog_row),
     ("client_ip", ip),
     ("codes", fuzzing::codes),
     ("column_chunk", fuzzing::column_chunk),
+    ("cursor", cursor),
     ("dictionary_page", fuzzing::dictionary_page),
     ("digest", fuzzing::digest),
+    ("filters", filters),
     ("geo", geo),
     ("hit", hit),
     ("language", language),
@@ -55,6 +61,9 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let mut written = fuzzing::written(dir);
     let key = ApiKeyToken::generate(&mut StdRng::seed_from_u64(1));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
+    let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
+    let after = RowPlace { count: 7, value: "/a".to_owned(), and: Some(String::new()) };
+    written.push(("cursor", Cursor { range, after }.encode("question").into_bytes()));
     written
 }
 
@@ -86,6 +95,32 @@ pub fn body_encoding(body: &[u8]) -> bool {
     let Ok(decoded) = decode_body(Some("gzip"), body, HIT_BODY_MAX_BYTES) else { return false };
     assert!(decoded.len() <= HIT_BODY_MAX_BYTES);
     true
+}
+
+/// The header `Range`: any string asks for bytes that the file has, or for none, or says nothing.
+pub fn byte_range(header: &[u8]) -> bool {
+    match ByteRange::parse(text(header), 1_000) {
+        ByteRange::Part(part) => {
+            assert!(part.start < part.end && part.end <= 1_000);
+            true
+        }
+        ByteRange::All | ByteRange::OutOfFile => false,
+    }
+}
+
+/// A place in a list: what is accepted is written again as something that is accepted.
+pub fn cursor(bytes: &[u8]) -> bool {
+    let Ok(cursor) = Cursor::decode(text(bytes), "question") else { return false };
+    assert_eq!(Cursor::decode(&cursor.encode("question"), "question").as_ref(), Ok(&cursor));
+    true
+}
+
+/// Filters, as a string or a tree: any are filters of a bounded size, or a problem with a place.
+pub fn filters(bytes: &[u8]) -> bool {
+    let read = [Dialect::Own, Dialect::Plausible].map(|dialect| parse_filters(text(bytes), dialect));
+    let problems = read.iter().filter_map(|read| read.as_ref().err());
+    assert!(problems.into_iter().all(|problem| !problem.problem.is_empty()));
+    read.iter().any(|read| read.as_ref().is_ok_and(|filters| filters.all() != Filter::default()))
 }
 
 /// `X-Forwarded-For` of a trusted proxy: any text gives one address, and that of an untrusted peer says nothing.

@@ -192,6 +192,11 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ),
     ("zenovay_committed_events_total", MetricKind::Counter, "Events and heartbeats made durable."),
     (
+        "zenovay_exports_total",
+        MetricKind::Counter,
+        "Manifests and parts of exports that were answered, by kind: with traits of people, or events without them.",
+    ),
+    (
         "zenovay_folded_strings_total",
         MetricKind::Counter,
         "Strings stored as (other) because their column had too many different ones that day, by column.",
@@ -314,8 +319,9 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 10] = [
+const LABELLED: [&str; 11] = [
     "zenovay_access_refusals_total",
+    "zenovay_exports_total",
     "zenovay_folded_strings_total",
     "zenovay_http_refusals_total",
     "zenovay_ingest_outcomes_total",

@@ -175,7 +175,6 @@ impl Action {
             Self::ReadUsage => &[TargetKind::Account],
             Self::ListWebsites => &[TargetKind::Account, TargetKind::Team],
             Self::ReadWebsite
-            | Self::ReadAnalytics
             | Self::ReadHeatmaps
             | Self::ReadReplays
             | Self::ReadErrors
@@ -185,7 +184,7 @@ impl Action {
             | Self::EraseVisitor
             | Self::EditWebsite
             | Self::DeleteWebsite => &[TargetKind::Website],
-            Self::IngestBatch => &[TargetKind::Account, TargetKind::Website],
+            Self::IngestBatch | Self::ReadAnalytics => &[TargetKind::Account, TargetKind::Website],
             Self::CreateWebsite
             | Self::ReadTeam
             | Self::EditTeam

@@ -6,6 +6,8 @@
 pub enum ErrorCode {
     /// A parameter or body that breaks a rule.
     ValidationError,
+    /// A question about a website that names none.
+    MissingSiteId,
     /// No key, or not a valid one; or an unknown tracking code.
     Unauthorized,
     /// The plan of the team has no External API.
@@ -16,6 +18,10 @@ pub enum ErrorCode {
     NotFound,
     /// A known route with another method.
     MethodNotAllowed,
+    /// A file that is not the one that a download began with.
+    PreconditionFailed,
+    /// Bytes that a file does not have.
+    RangeNotSatisfiable,
     /// A body larger than its route takes.
     PayloadTooLarge,
     /// A content type or encoding that the route does not take.
@@ -38,13 +44,16 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for tables in tests and documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::ValidationError,
+        Self::MissingSiteId,
         Self::Unauthorized,
         Self::ApiPaidPlanRequired,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::PreconditionFailed,
+        Self::RangeNotSatisfiable,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::Conflict,
@@ -60,6 +69,9 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ValidationError => "VALIDATION_ERROR",
+            Self::MissingSiteId => "MISSING_SITE_ID",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
+            Self::RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
             Self::Unauthorized => "UNAUTHORIZED",
             Self::ApiPaidPlanRequired => "API_PAID_PLAN_REQUIRED",
             Self::Forbidden => "FORBIDDEN",

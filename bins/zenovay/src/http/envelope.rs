@@ -147,6 +147,31 @@ impl ApiError {
         self.code
     }
 
+    /// The same with another code.
+    #[must_use]
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// What is wrong with a field, when this names it.
+    pub fn problem_of(&self, field: &str) -> Option<&str> {
+        match &self.details {
+            Some(Details::Fields(problems)) => problems.0.get(field).map(String::as_str),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the refusal of a request without any key.
+    pub fn is_without_key(&self) -> bool {
+        self.challenge == Some(Challenge::Missing)
+    }
+
+    /// The seconds after which the client may come back.
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
+    }
+
     /// The message for people.
     pub fn message(&self) -> &str {
         &self.message
@@ -285,7 +310,9 @@ impl ResponseError for ApiError {
 /// The one table from code to status.
 pub const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::ValidationError => StatusCode::BAD_REQUEST,
+        ErrorCode::ValidationError | ErrorCode::MissingSiteId => StatusCode::BAD_REQUEST,
+        ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::ApiPaidPlanRequired | ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,

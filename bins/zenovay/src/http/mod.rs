@@ -7,10 +7,10 @@ pub mod body;
 pub mod client_ip;
 pub mod connection;
 pub mod cors;
-pub mod countries;
 pub mod document;
 pub mod envelope;
 pub mod errors;
+pub mod export;
 pub mod external;
 pub mod giving_way;
 pub mod guard;
@@ -23,12 +23,14 @@ pub mod operations;
 pub mod outcomes;
 pub mod packed;
 pub mod params;
+pub mod plausible;
 pub mod public;
 pub mod queries;
 pub mod request_id;
 pub mod response_layer;
 pub mod routes;
 pub mod state;
+pub mod stats;
 pub mod tracking;
 pub mod turns;
 pub mod values;
@@ -74,6 +76,9 @@ fn begin_metrics() {
     }
     for &mend in Mend::ALL {
         outcomes::mends(mend).absolute(0);
+    }
+    for kind in export::audit::KINDS {
+        metrics::counter!("zenovay_exports_total", "kind" => kind).absolute(0);
     }
     for reason in AccessRefusal::REASONS {
         AccessRefusal::counter(reason).absolute(0);

@@ -254,6 +254,14 @@ impl Params {
         parsed
     }
 
+    /// Refuses the request when there was any problem so far.
+    ///
+    /// # Errors
+    /// As [`Params::finish`].
+    pub fn check(&self) -> Result<(), ApiError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems.clone())) }
+    }
+
     /// Ends reading: refuses the request when there was any problem.
     ///
     /// # Errors

@@ -9,8 +9,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, ErrorCode, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
 use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, Filter, GroupBy};
+use zenovay_stats::country_name;
 
-use super::countries::country_name;
 use super::document::Operation;
 use super::envelope::{ApiError, Success};
 use super::guard::PublicReader;

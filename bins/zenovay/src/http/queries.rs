@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::web;
-use zenovay_domain::{EventKind, TimeRange, WebsiteId};
+use zenovay_domain::{EventKind, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
     Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MetricValues, Query, QueryError, Question,
@@ -165,8 +165,9 @@ impl Asker<'_> {
         range: TimeRange,
         limit: usize,
         offset: usize,
+        after: Option<(Timestamp, VisitorId)>,
     ) -> Result<VisitorPage, QueryError> {
-        match self.ask(website, range, Question::Visitors { limit, offset, after: None }, "visitors")? {
+        match self.ask(website, range, Question::Visitors { limit, offset, after }, "visitors")? {
             Answer::Visitors(page) => Ok(page),
             other => Err(mismatch(&other)),
         }
@@ -176,12 +177,28 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// As [`Asker::overview`].
-    pub fn live(&self, website: WebsiteId, now: zenovay_domain::Timestamp) -> Result<u64, QueryError> {
+    pub fn live(&self, website: WebsiteId, now: Timestamp) -> Result<u64, QueryError> {
         let range = TimeRange::new(now, now.plus_millis(1));
         match self.ask(website, range, Question::Live, "live")? {
             Answer::Live(count) => Ok(count.visitors),
             other => Err(mismatch(&other)),
         }
+    }
+
+    /// Any question.
+    ///
+    /// # Errors
+    /// As [`Asker::overview`].
+    pub fn any(&self, website: WebsiteId, query: &Query) -> Result<Answer, QueryError> {
+        let kind = match query.question {
+            Question::Overview => "overview",
+            Question::Series { .. } => "series",
+            Question::Breakdown(_) => "breakdown",
+            Question::Live => "live",
+            Question::Visitors { .. } => "visitors",
+            Question::Events { .. } => "events",
+        };
+        self.answer(website, query, kind)
     }
 
     fn rows(&self, website: WebsiteId, query: &Query) -> Result<Breakdown, QueryError> {

@@ -14,9 +14,11 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
+use super::export::events;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
 use super::handler::Handler;
-use super::{assets, batch, cors, operations, public, response_layer, tracking};
+use super::stats::handlers as stats;
+use super::{assets, batch, cors, operations, plausible, public, response_layer, tracking};
 
 /// One route.
 pub struct Endpoint {
@@ -126,10 +128,22 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get(external!("/analytics/{website_id}/pages"), analytics::pages, "Pages by visitors"),
         get(external!("/analytics/{website_id}/countries"), analytics::countries, "Countries by visitors"),
         get(external!("/analytics/{website_id}/technology"), analytics::technology, "Browsers, systems, devices"),
+        get(external!("/stats/aggregate"), stats::aggregate, "Totals of any metrics"),
+        get(external!("/stats/timeseries"), stats::timeseries, "A series of any metrics"),
+        get(external!("/stats/breakdown"), stats::breakdown, "Any metrics by the values of a property"),
+        get(external!("/export/{website_id}/events"), events::manifest, "The parts of an export of events"),
+        get(external!("/export/{website_id}/events/{part}"), events::part, "A part of an export of events"),
         get(external!("/heatmaps/{website_id}/pages"), heatmaps::pages, "Pages with a heatmap"),
         get(external!("/replays/{website_id}/sessions"), replays::sessions, "Recorded sessions"),
         get(external!("/errors/{website_id}/groups"), errors::groups, "Groups of errors"),
         get(external!("/openapi.json"), document::openapi, "This document").readable_by(Origins::Any),
+        get("/api/v1/stats/aggregate", plausible::aggregate, "Totals"),
+        get("/api/v1/stats/timeseries", plausible::timeseries, "A series"),
+        get("/api/v1/stats/breakdown", plausible::breakdown, "Rows by the values of a property"),
+        get("/api/v1/stats/realtime/visitors", plausible::realtime, "Visitors at this moment"),
+        get("/api/v1/sites", plausible::sites, "The websites that the key reaches"),
+        post("/api/v2/query", plausible::query, "Any question"),
+        get("/api/health", plausible::health, "Whether the server can answer"),
         post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
         get("/", assets::start_page, "The start page"),
         get("/docs/api", document::reference, "This document for people"),

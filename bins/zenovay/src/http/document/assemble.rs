@@ -24,11 +24,18 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 13] = [
+const TAGS: [Tag; 16] = [
     ("usage", "Account", "What a key may do and has used."),
     ("websites", "Websites", "The websites that a key reaches."),
     ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),
     ("analytics", "Analytics", "Numbers of a website over a range of time."),
+    ("stats", "Stats", "Any metrics with filters: totals, series, and rows by a property."),
+    ("export", "Exports", "Events as Parquet files."),
+    (
+        "plausible",
+        "Plausible",
+        "The Stats API of Plausible, for tools made for it. Rates are percent, times are seconds.",
+    ),
     ("heatmaps", "Heatmaps", "Where visitors click. **Empty** until clicks are collected."),
     ("replays", "Replays", "Recorded sessions. **Empty** until sessions are recorded."),
     ("errors", "Errors", "Errors that visitors met. **Empty** until errors are collected."),
@@ -48,6 +55,9 @@ const GIVES: [(&str, &str, &str); 2] =
 const fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::ValidationError => "A parameter or the body breaks a rule; `details` names each wrong one",
+        ErrorCode::MissingSiteId => "The question names no website",
+        ErrorCode::PreconditionFailed => "The file is not the one that the request names",
+        ErrorCode::RangeNotSatisfiable => "The file does not have the bytes that are asked for",
         ErrorCode::Unauthorized => "No key, or not a valid one; for reports, an unknown tracking code",
         ErrorCode::ApiPaidPlanRequired => "No team that the key reaches has a plan with API access",
         ErrorCode::Forbidden => {
@@ -71,6 +81,11 @@ const fn meaning(code: ErrorCode) -> &'static str {
 fn example_error(code: ErrorCode) -> ApiError {
     match code {
         ErrorCode::ValidationError => ApiError::invalid("range", "use one of 24h, 7d, 30d, 90d, 1y"),
+        ErrorCode::MissingSiteId => {
+            ApiError::invalid("site_id", "name the website by its id or its domain").with_code(code)
+        }
+        ErrorCode::PreconditionFailed => ApiError::new(code, "The file is not the one that you began with"),
+        ErrorCode::RangeNotSatisfiable => ApiError::new(code, "The file has 1204113 bytes"),
         ErrorCode::Unauthorized => AccessRefusal::NoCredential.into(),
         ErrorCode::ApiPaidPlanRequired => AccessRefusal::Denied(Denial::PlanRequired).into(),
         ErrorCode::Forbidden => AccessRefusal::Denied(Denial::MissingScope(Scope::Read)).into(),

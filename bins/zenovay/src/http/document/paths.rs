@@ -20,6 +20,15 @@ fn parameter(name: &str) -> Option<Parameter> {
             "The id that answers have, 16 hexadecimal digits, or the id that the client sent, also with `client:` before it.",
             json!({ "type": "string", "minLength": 1, "examples": ["5f2d0c9b7a416e38"] }),
         ),
+        "part" => Parameter::path(
+            "part",
+            "The name of a part, as the manifest tells it.",
+            json!({
+                "type": "string",
+                "pattern": r"^\d{4}-\d{2}-\d{2}\.\d+\.parquet$",
+                "examples": ["2026-06-13.0.parquet"],
+            }),
+        ),
         _ => return None,
     })
 }

@@ -5,26 +5,29 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenovay_domain::{Dimension, Website, WebsiteId};
-use zenovay_query::{Breakdown, BreakdownRow, GroupBy, Metric, MetricValues, SeriesPoint, VisitorRecord};
+use zenovay_domain::{Dimension, Timestamp, VisitorId, Website, WebsiteId};
+use zenovay_query::{Breakdown, BreakdownRow, GroupBy, Metric, MetricValues, RowPlace, SeriesPoint, VisitorRecord};
+use zenovay_stats::country_name;
 
-use crate::http::countries::country_name;
 use crate::http::document::{Header, Operation};
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Format, Formatted, Listed, PAGE_ROWS, SheetName, values};
 use crate::http::guard::{Authorized, ReadAnalytics};
 use crate::http::handler::Reply;
 use crate::http::params::{DateRange, Limit, Paged, Pagination, Query, RangeName, Window};
 use crate::http::state::AppState;
+use crate::http::turns::Asking;
 use crate::http::values::{Day, Id, Instant, non_empty, rounded, seconds};
 
 /// The totals of a range, and of each of its UTC days.
 pub async fn overview(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    query: Query<Window>,
-) -> Result<Success<Overview>, ApiError> {
+    query: Query<(Window, Formatted)>,
+    accept: Accept,
+) -> Result<Listed<Success<Overview>>, ApiError> {
     let now = state.clock.now();
-    let window = query.read(now)?;
+    let (window, formatted) = query.read(now)?;
     let asking = key.asking();
     let website = key.resource;
     let id = website.id;
@@ -32,6 +35,11 @@ pub async fn overview(
         .queries
         .run(asking, move |ask| Ok((ask.overview(id, window.range)?, ask.daily(id, window.range)?)))
         .await?;
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let rows: Vec<DailyStats> = days.iter().map(|day| DailyStats::of(id, day)).collect();
+        return Ok(Listed::file(format, &SheetName::of(&website, "days", window.range), DAY_COLUMNS, &rows));
+    }
     let data = Overview {
         website: WebsiteName::of(&website),
         time_range: window.label,
@@ -45,7 +53,42 @@ pub async fn overview(
         },
         daily_stats: days.iter().map(|day| DailyStats::of(id, day)).collect(),
     };
-    Ok(Success::new(data, now))
+    Ok(Listed::Json(Success::new(data, now)))
+}
+
+/// The columns of files, which are the members of their rows.
+const DAY_COLUMNS: &[&str] =
+    &["date", "website_id", "total_visitors", "unique_visitors", "page_views", "bounce_rate", "avg_session_duration"];
+const VISITOR_COLUMNS: &[&str] = &[
+    "id",
+    "country_code",
+    "country_name",
+    "city",
+    "device_type",
+    "browser",
+    "os",
+    "value_score",
+    "visited_at",
+    "landing_page",
+    "referrer",
+    "had_interaction",
+];
+const PAGE_COLUMNS: &[&str] = &[
+    "url",
+    "page_url",
+    "title",
+    "views",
+    "page_views",
+    "unique_visitors",
+    "visitors",
+    "avg_time_on_page",
+    "bounce_rate",
+];
+const COUNTRY_COLUMNS: &[&str] = &["country_code", "country_name", "visitors", "avg_value_score"];
+const SHARE_COLUMNS: &[&str] = &["list", "name", "visitors", "percentage"];
+
+fn named(columns: &[&str]) -> Vec<String> {
+    columns.iter().map(|&column| column.to_owned()).collect()
 }
 
 /// The totals of a range, and of each of its days.
@@ -74,7 +117,8 @@ pub struct WebsiteName {
 }
 
 impl WebsiteName {
-    fn of(website: &Website) -> Self {
+    /// The names of `website`.
+    pub fn of(website: &Website) -> Self {
         Self { id: website.id.into(), domain: website.domain.clone(), name: website.name.clone() }
     }
 }
@@ -145,15 +189,36 @@ fn bounce_rate(metrics: &MetricValues) -> Option<f64> {
 pub async fn visitors(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    query: Query<(Window, Paged<100, 1_000>)>,
-) -> Result<WithGeoNotice<Visitors>, ApiError> {
+    query: Query<(Window, (Paged<100, 1_000>, Formatted))>,
+    accept: Accept,
+) -> Result<Listed<WithGeoNotice<Visitors>>, ApiError> {
     let now = state.clock.now();
-    let (window, Paged(page)) = query.read(now)?;
+    let (window, (Paged(page), formatted)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
-    let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, page.limit, page.offset)).await?;
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let name = SheetName::of(&key.resource, "visitors", window.range);
+        let next_page = move |place: Option<((Timestamp, VisitorId), usize)>| {
+            let state = state.clone();
+            async move {
+                let (after, left) = place.map_or((None, formatted.rows), |(after, left)| (Some(after), left));
+                let (limit, offset) = (left.min(PAGE_ROWS), if after.is_none() { page.offset } else { 0 });
+                let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, limit, offset, after));
+                let found = found.await?;
+                let left = left.saturating_sub(found.visitors.len());
+                let last = found.visitors.last().map(|last| (last.visited_at, last.visitor));
+                let next = last.filter(|_| found.has_more && left > 0).map(|last| (last, left));
+                let rows: Vec<Visitor> = found.visitors.into_iter().map(Visitor::of).collect();
+                Ok((values(&rows), next))
+            }
+        };
+        return Ok(Listed::stream(format, &name, named(VISITOR_COLUMNS), next_page).await?.with_link(Some(GEO_NOTICE)));
+    }
+    let found = state.queries.run(asking, move |ask| ask.visitors(id, window.range, page.limit, page.offset, None));
+    let found = found.await?;
     let visitors = found.visitors.into_iter().map(Visitor::of).collect();
     let data = Visitors { visitors, pagination: page.answer(found.has_more) };
-    Ok(WithGeoNotice(Success::new(data, now)))
+    Ok(Listed::Json(WithGeoNotice(Success::new(data, now))))
 }
 
 /// A page of visitors.
@@ -226,20 +291,73 @@ impl Visitor {
 pub async fn pages(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    query: Query<(Window, Paged<20, 100>)>,
-) -> Result<Success<Pages>, ApiError> {
+    query: Query<(Window, (Paged<20, 100>, Formatted))>,
+    accept: Accept,
+) -> Result<Listed<Success<Pages>>, ApiError> {
     let now = state.clock.now();
-    let (window, Paged(page)) = query.read(now)?;
+    let (window, (Paged(page), formatted)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
-    let by = GroupBy::by(Dimension::Path)
-        .metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage])
-        .limit(page.limit)
-        .offset(page.offset)
-        .without_empty();
+    let metrics = [Metric::Sessions, Metric::Title, Metric::TimeOnPage];
+    let by = GroupBy::by(Dimension::Path).metrics(metrics).offset(page.offset).without_empty();
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let list = RowsFile { state, asking, id, window, by, is_of_pages: true, rows: formatted.rows };
+        let name = SheetName::of(&key.resource, "pages", window.range);
+        return list.answer(format, &name, PAGE_COLUMNS, PageRow::of).await;
+    }
+    let by = by.limit(page.limit);
     let found = state.queries.run(asking, move |ask| ask.pages(id, window.range, by)).await?;
     let has_more = page.offset.saturating_add(found.rows.len()) < found.total_rows;
     let pages = found.rows.into_iter().map(PageRow::of).collect();
-    Ok(Success::new(Pages { pages, pagination: page.answer(has_more) }, now))
+    Ok(Listed::Json(Success::new(Pages { pages, pagination: page.answer(has_more) }, now)))
+}
+
+/// All rows of a breakdown, read page by page for a file.
+#[derive(Clone)]
+struct RowsFile {
+    state: web::Data<AppState>,
+    asking: Asking,
+    id: WebsiteId,
+    window: Window,
+    by: GroupBy,
+    is_of_pages: bool,
+    /// How many rows at most.
+    rows: usize,
+}
+
+impl RowsFile {
+    async fn answer<T, R: Serialize + 'static>(
+        self,
+        format: Format,
+        name: &SheetName,
+        columns: &[&str],
+        row: fn(BreakdownRow) -> R,
+    ) -> Result<Listed<T>, ApiError> {
+        let next_page = move |place: Option<(RowPlace, usize)>| {
+            let list = self.clone();
+            async move {
+                let (by, left) = match place {
+                    None => (list.by, list.rows),
+                    Some((after, left)) => (list.by.offset(0).after(after), left),
+                };
+                let limit = left.min(PAGE_ROWS);
+                let (id, range, is_of_pages, order) = (list.id, list.window.range, list.is_of_pages, by.order);
+                // One more than is written tells whether there are more.
+                let by = by.limit(limit + 1);
+                let found = list.state.queries.run(list.asking, move |ask| {
+                    if is_of_pages { ask.pages(id, range, by) } else { ask.breakdown(id, range, by) }
+                });
+                let mut rows = found.await?.rows;
+                let has_more = rows.len() > limit;
+                rows.truncate(limit);
+                let left = left.saturating_sub(rows.len());
+                let last = rows.last().filter(|_| has_more && left > 0).map(|last| RowPlace::of(last, order));
+                let rows: Vec<R> = rows.into_iter().map(row).collect();
+                Ok((values(&rows), last.map(|last| (last, left))))
+            }
+        };
+        Listed::stream(format, name, named(columns), next_page).await
+    }
 }
 
 /// A page of pages.
@@ -303,15 +421,23 @@ impl PageRow {
 pub async fn countries(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    query: Query<(Window, Limit<20, 100>)>,
-) -> Result<WithGeoNotice<Countries>, ApiError> {
+    query: Query<(Window, (Limit<20, 100>, Formatted))>,
+    accept: Accept,
+) -> Result<Listed<WithGeoNotice<Countries>>, ApiError> {
     let now = state.clock.now();
-    let (window, Limit(limit)) = query.read(now)?;
+    let (window, (Limit(limit), formatted)) = query.read(now)?;
     let (id, asking) = (key.resource.id, key.asking());
-    let by = GroupBy::by(Dimension::Country).metrics([Metric::Sessions]).limit(limit);
+    let by = GroupBy::by(Dimension::Country).metrics([Metric::Sessions]);
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let list = RowsFile { state, asking, id, window, by, is_of_pages: false, rows: formatted.rows };
+        let name = SheetName::of(&key.resource, "countries", window.range);
+        return Ok(list.answer(format, &name, COUNTRY_COLUMNS, CountryRow::of).await?.with_link(Some(GEO_NOTICE)));
+    }
+    let by = by.limit(limit);
     let found = state.queries.run(asking, move |ask| ask.breakdown(id, window.range, by)).await?;
     let countries = found.rows.into_iter().map(CountryRow::of).collect();
-    Ok(WithGeoNotice(Success::new(Countries { countries }, now)))
+    Ok(Listed::Json(WithGeoNotice(Success::new(Countries { countries }, now))))
 }
 
 /// The countries that visitors came from.
@@ -353,22 +479,34 @@ impl CountryRow {
 pub async fn technology(
     key: Authorized<ReadAnalytics>,
     state: web::Data<AppState>,
-    query: Query<(Window, Limit<20, 100>)>,
-) -> Result<Success<Technology>, ApiError> {
+    query: Query<(Window, (Limit<20, 100>, Formatted))>,
+    accept: Accept,
+) -> Result<Listed<Success<Technology>>, ApiError> {
     let now = state.clock.now();
-    let (window, Limit(limit)) = query.read(now)?;
+    let (window, (Limit(limit), formatted)) = query.read(now)?;
+    let format = accept.or(formatted.format);
+    // There are few of each: a column has no more strings than a website may have.
+    let limit = if format == Format::Json { limit } else { formatted.rows };
     let (id, asking) = (key.resource.id, key.asking());
     let found = state.queries.run(asking, move |ask| {
         let by = |dimension| ask.breakdown(id, window.range, GroupBy::by(dimension).limit(limit));
         Ok([by(Dimension::Browser)?, by(Dimension::Os)?, by(Dimension::Device)?])
     });
     let [browsers, systems, devices] = found.await?;
+    if format != Format::Json {
+        let lists = [("browser", browsers), ("operating_system", systems), ("device", devices)];
+        let rows = lists
+            .into_iter()
+            .flat_map(|(list, rows)| Share::of(rows).into_iter().map(move |share| ListedShare { list, share }));
+        let name = SheetName::of(&key.resource, "technology", window.range);
+        return Ok(Listed::file(format, &name, SHARE_COLUMNS, &rows.collect::<Vec<_>>()));
+    }
     let data = Technology {
         browsers: Share::of(browsers),
         operating_systems: Share::of(systems),
         devices: Share::of(devices),
     };
-    Ok(Success::new(data, now))
+    Ok(Listed::Json(Success::new(data, now)))
 }
 
 /// What visitors use, in three lists, each with the most visitors first.
@@ -380,6 +518,14 @@ pub struct Technology {
     operating_systems: Vec<Share>,
     /// Kinds of device.
     devices: Vec<Share>,
+}
+
+/// A share in a file of all three lists.
+#[derive(Debug, Serialize)]
+struct ListedShare {
+    list: &'static str,
+    #[serde(flatten)]
+    share: Share,
 }
 
 /// The part of all visitors who use one thing.
@@ -414,7 +560,8 @@ impl Share {
 #[derive(Debug)]
 pub struct WithGeoNotice<T>(Success<T>);
 
-const GEO_NOTICE: &str = r#"<https://db-ip.com>; rel="cite-as"; title="IP Geolocation by DB-IP""#;
+/// The link, as a header `Link`.
+pub const GEO_NOTICE: &str = r#"<https://db-ip.com>; rel="cite-as"; title="IP Geolocation by DB-IP""#;
 
 impl<T: Serialize> Responder for WithGeoNotice<T> {
     type Body = BoxBody;

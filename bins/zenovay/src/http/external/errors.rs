@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use zenovay_domain::Timestamp;
 
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadErrors};
 use crate::http::params::{Limit, Params, Query, QueryParams};
 use crate::http::state::AppState;
@@ -13,14 +14,34 @@ use crate::http::values::Instant;
 
 /// `GET /errors/:websiteId/groups`.
 pub async fn groups(
-    _key: Authorized<ReadErrors>,
+    key: Authorized<ReadErrors>,
     state: web::Data<AppState>,
-    query: Query<(Limit<50, 200>, Status)>,
-) -> Result<Success<ErrorGroups>, ApiError> {
+    query: Query<(Limit<50, 200>, (Status, Formatted))>,
+    accept: Accept,
+) -> Result<Listed<Success<ErrorGroups>>, ApiError> {
     let now = state.clock.now();
-    query.read(now)?;
-    Ok(Success::new(ErrorGroups::default(), now))
+    let (_, (_, formatted)) = query.read(now)?;
+    let answer = ErrorGroups::default();
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let name = SheetName::plain(&format!("{}_errors", key.resource.domain));
+        return Ok(Listed::file(format, &name, COLUMNS, &answer.error_groups));
+    }
+    Ok(Listed::Json(Success::new(answer, now)))
 }
+
+/// The columns of a file, which are the members of a row.
+const COLUMNS: &[&str] = &[
+    "id",
+    "fingerprint",
+    "message",
+    "type",
+    "status",
+    "occurrence_count",
+    "first_seen_at",
+    "last_seen_at",
+    "affected_users_count",
+];
 
 /// Of which errors.
 pub struct Status;

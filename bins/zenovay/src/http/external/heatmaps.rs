@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadHeatmaps};
 use crate::http::params::{Limit, Query};
 use crate::http::state::AppState;
@@ -12,14 +13,24 @@ use crate::http::values::Instant;
 
 /// `GET /heatmaps/:websiteId/pages`.
 pub async fn pages(
-    _key: Authorized<ReadHeatmaps>,
+    key: Authorized<ReadHeatmaps>,
     state: web::Data<AppState>,
-    query: Query<Limit<20, 100>>,
-) -> Result<Success<HeatmapPages>, ApiError> {
+    query: Query<(Limit<20, 100>, Formatted)>,
+    accept: Accept,
+) -> Result<Listed<Success<HeatmapPages>>, ApiError> {
     let now = state.clock.now();
-    query.read(now)?;
-    Ok(Success::new(HeatmapPages::default(), now))
+    let (_, formatted) = query.read(now)?;
+    let answer = HeatmapPages::default();
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let name = SheetName::plain(&format!("{}_heatmaps", key.resource.domain));
+        return Ok(Listed::file(format, &name, COLUMNS, &answer.pages));
+    }
+    Ok(Listed::Json(Success::new(answer, now)))
 }
+
+/// The columns of a file, which are the members of a row.
+const COLUMNS: &[&str] = &["url", "total_interactions", "last_updated"];
 
 /// The pages with a heatmap.
 #[derive(Debug, Default, Serialize, ToSchema)]

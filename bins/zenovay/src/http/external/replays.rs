@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadReplays};
 use crate::http::params::{Paged, Pagination, Query};
 use crate::http::state::AppState;
@@ -12,14 +13,36 @@ use crate::http::values::Instant;
 
 /// `GET /replays/:websiteId/sessions`.
 pub async fn sessions(
-    _key: Authorized<ReadReplays>,
+    key: Authorized<ReadReplays>,
     state: web::Data<AppState>,
-    query: Query<Paged<50, 200>>,
-) -> Result<Success<ReplaySessions>, ApiError> {
+    query: Query<(Paged<50, 200>, Formatted)>,
+    accept: Accept,
+) -> Result<Listed<Success<ReplaySessions>>, ApiError> {
     let now = state.clock.now();
-    let Paged(page) = query.read(now)?;
-    Ok(Success::new(ReplaySessions { sessions: Vec::new(), pagination: page.answer(false) }, now))
+    let (Paged(page), formatted) = query.read(now)?;
+    let answer = ReplaySessions { sessions: Vec::new(), pagination: page.answer(false) };
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        let name = SheetName::plain(&format!("{}_replays", key.resource.domain));
+        return Ok(Listed::file(format, &name, COLUMNS, &answer.sessions));
+    }
+    Ok(Listed::Json(Success::new(answer, now)))
 }
+
+/// The columns of a file, which are the members of a row.
+const COLUMNS: &[&str] = &[
+    "id",
+    "session_id",
+    "page_url",
+    "device_type",
+    "browser",
+    "os",
+    "country_code",
+    "duration_seconds",
+    "event_count",
+    "started_at",
+    "ended_at",
+];
 
 /// A page of recorded sessions.
 #[derive(Debug, Serialize, ToSchema)]

@@ -6,12 +6,20 @@ use utoipa::ToSchema;
 use zenovay_domain::{Website, WebsiteSettings};
 
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};
+use crate::http::params::Query;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
 
 /// The websites that the key reaches, the oldest first.
-pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> Result<Success<Websites>, ApiError> {
+pub async fn list(
+    key: Authorized<ListWebsites>,
+    state: web::Data<AppState>,
+    query: Query<Formatted>,
+    accept: Accept,
+) -> Result<Listed<Success<Websites>>, ApiError> {
+    let formatted = query.read(state.clock.now())?;
     let websites = {
         let (state, credential) = (state.clone(), key.caller.credential.clone());
         web::block(move || state.store.reachable_websites(&credential, &state.plans))
@@ -26,8 +34,16 @@ pub async fn list(key: Authorized<ListWebsites>, state: web::Data<AppState>) -> 
     let live = live.await?;
     let rows: Vec<WebsiteRow> =
         websites.iter().zip(live).map(|(website, live)| WebsiteRow::of(website, live)).collect();
-    Ok(Success::new(Websites { total: rows.len(), websites: rows }, now))
+    let format = accept.or(formatted.format);
+    if format != Format::Json {
+        return Ok(Listed::file(format, &SheetName::plain("websites"), COLUMNS, &rows));
+    }
+    Ok(Listed::Json(Success::new(Websites { total: rows.len(), websites: rows }, now)))
 }
+
+/// The columns of a file, which are the members of a row.
+const COLUMNS: &[&str] =
+    &["id", "domain", "name", "tracking_code", "is_active", "created_at", "team_id", "live_visitors"];
 
 /// Websites.
 #[derive(Debug, Serialize, ToSchema)]

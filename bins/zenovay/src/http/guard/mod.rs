@@ -21,8 +21,8 @@ use zenovay_limits::AddressClass;
 
 pub use self::key::KeyHolder;
 pub use self::permission::{
-    Account, EraseVisitor, ExportVisitor, Found, IngestBatch, ListWebsites, PathValues, Permission, ReadAnalytics,
-    ReadErrors, ReadHeatmaps, ReadReplays, ReadUsage, ReadWebsite, Resource,
+    Account, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, ListWebsites, PathValues, Permission,
+    ReadAnalytics, ReadErrors, ReadHeatmaps, ReadReplays, ReadStats, ReadUsage, ReadWebsite, Resource,
 };
 pub use self::refusal::AccessRefusal;
 use super::document::Operation;
@@ -153,6 +153,48 @@ impl<I: Identity> Authorized<IngestBatch, I> {
             permit(self.caller.principal(), IngestBatch::ACTION, Found::website(website), &state.plans)
         };
         find().inspect_err(AccessRefusal::count)
+    }
+}
+
+impl Authorized<ReadStats, KeyHolder> {
+    /// The website that a question names by its id or its domain, if the key reaches it, and for whom queries about it are. Of
+    /// several websites with the domain it is the oldest that the key reaches.
+    ///
+    /// # Errors
+    /// When there is no such website, when it is out of reach, or when the store cannot be asked.
+    pub async fn website(
+        &self,
+        state: &web::Data<AppState>,
+        site: String,
+    ) -> Result<(Arc<Website>, Asking), AccessRefusal> {
+        let (state, credential) = (state.clone(), Arc::clone(&self.caller.credential));
+        let find = web::block(move || {
+            let website = match site.parse() {
+                Ok(id) => state.directory.website(id).map_err(AccessRefusal::NotLoaded)?,
+                Err(_no_id) => {
+                    let domain = site.to_ascii_lowercase();
+                    let reachable = state.store.reachable_websites(&credential, &state.plans);
+                    let mut reachable = reachable.map_err(AccessRefusal::NotLoaded)?.into_iter();
+                    reachable.find(|website| website.domain == domain).map(Arc::new)
+                }
+            };
+            permit(Principal::Key(&credential), ReadStats::ACTION, Found::website(website), &state.plans)
+        });
+        let found = find.await.map_err(|_panicked| AccessRefusal::Failed).flatten();
+        let website = found.inspect_err(AccessRefusal::count)?;
+        let asking = Asking { website: Some(website.id), key: self.caller.key_id() };
+        Ok((website, asking))
+    }
+}
+
+impl<I: Identity> Authorized<ExportEvents, I> {
+    /// Decides whether the caller may do more to the same website.
+    ///
+    /// # Errors
+    /// When they may not.
+    pub fn may_also(&self, state: &AppState, action: Action) -> Result<(), AccessRefusal> {
+        let found = Found::website(Some(Arc::clone(&self.resource)));
+        permit(self.caller.principal(), action, found, &state.plans).map(drop).inspect_err(AccessRefusal::count)
     }
 }
 

@@ -121,12 +121,23 @@ macro_rules! permissions {
     )* };
 }
 
+/// [`Action::ReadAnalytics`] of websites that the request names elsewhere than in its path: each is decided about when it is
+/// known, see [`super::Authorized::website`].
+#[derive(Debug, Clone, Copy)]
+pub struct ReadStats;
+
+impl Permission for ReadStats {
+    const ACTION: Action = Action::ReadAnalytics;
+    type Resource = Account;
+}
+
 permissions! {
     ReadUsage -> Account;
     ListWebsites -> Account;
     ReadWebsite -> Arc<Website>;
     ReadAnalytics -> Arc<Website>;
     ReadHeatmaps -> Arc<Website>;
+    ExportEvents -> Arc<Website>;
     ReadReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
     IngestBatch -> Account;

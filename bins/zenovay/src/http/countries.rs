@@ -1,3 +1,0 @@
-//! English names of countries.
-
-pub use zenovay_stats::country_name;

@@ -1,0 +1,6 @@
+//! Rows for other programs: lists as CSV and NDJSON, events as Parquet files.
+
+pub mod audit;
+pub mod events;
+pub mod ranges;
+pub mod sheets;

@@ -1,0 +1,355 @@
+//! Lists as CSV and NDJSON: all rows in one answer, read page by page while it is sent, so that memory does not depend on
+//! how many there are.
+
+use std::fmt::Display;
+use std::future::{Future, Ready, ready};
+
+use actix_web::body::{BodyStream, BoxBody};
+use actix_web::dev::Payload;
+use actix_web::http::header::{ACCEPT, CONTENT_DISPOSITION, HeaderMap, HeaderValue, LINK, VARY};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::{Value, json};
+use zenovay_domain::{TimeRange, Timestamp, Website, Zone};
+use zenovay_export::Sheet;
+
+use crate::http::document::{Header, Operation};
+use crate::http::envelope::ApiError;
+use crate::http::handler::{Argument, Reply};
+use crate::http::params::{Params, QueryParams};
+
+/// Rows that are read at a time. A thousand rows of the longest values are some megabytes.
+pub const PAGE_ROWS: usize = 1_000;
+
+/// How a list is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A page, in the envelope.
+    Json,
+    /// All rows as CSV.
+    Csv,
+    /// All rows, one JSON object a line.
+    Ndjson,
+}
+
+const CSV: &str = "text/csv";
+const NDJSON: &str = "application/x-ndjson";
+
+impl Format {
+    /// Reads `format`.
+    pub fn read(params: &mut Params) -> Option<Self> {
+        let words = "`csv` or `ndjson`: all rows in one file, without pages. The header `Accept` says the same where this is \
+                     absent.";
+        match params.one_of("format", &["json", "csv", "ndjson"], None, words)? {
+            "csv" => Some(Self::Csv),
+            "ndjson" => Some(Self::Ndjson),
+            _ => Some(Self::Json),
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Ndjson => NDJSON,
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+}
+
+/// How a list is to be answered, and how many rows a file of it has at most.
+#[derive(Debug, Clone, Copy)]
+pub struct Formatted {
+    /// What `format` says.
+    pub format: Option<Format>,
+    /// `limit`, which files have no maximum of; all rows without it.
+    pub rows: usize,
+}
+
+impl QueryParams for Formatted {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        let rows = params.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+        Self { format: Format::read(params), rows }
+    }
+}
+
+/// What the client would rather have, by the header `Accept`.
+#[derive(Debug, Clone, Copy)]
+pub struct Accept(Format);
+
+impl Accept {
+    /// The format to answer in, when `asked` is what the query says.
+    pub fn or(self, asked: Option<Format>) -> Format {
+        asked.unwrap_or(self.0)
+    }
+
+    /// The first of the formats that the header likes best; JSON when it names none of them.
+    fn of(headers: &HeaderMap) -> Self {
+        let values = headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+        let mut best = (Format::Json, 0.0);
+        for part in values.flat_map(|value| value.split(',')) {
+            let mut parts = part.split(';').map(str::trim);
+            let format = match parts.next().unwrap_or("").to_ascii_lowercase().as_str() {
+                CSV => Format::Csv,
+                NDJSON | "application/ndjson" | "application/jsonl" => Format::Ndjson,
+                "application/json" | "application/*" | "*/*" => Format::Json,
+                _ => continue,
+            };
+            let quality =
+                parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |text| text.parse::<f32>().ok());
+            let quality = quality.unwrap_or(0.0);
+            if quality > best.1 {
+                best = (format, quality);
+            }
+        }
+        Self(best.0)
+    }
+}
+
+impl FromRequest for Accept {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::of(req.headers())))
+    }
+}
+
+impl Argument for Accept {}
+
+/// The name of a file, without its extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SheetName(String);
+
+impl SheetName {
+    /// The name of a list of a website and a range, with its days in UTC.
+    pub fn of(website: &Website, list: &str, range: TimeRange) -> Self {
+        let utc = Zone::utc();
+        let last = range.to.plus_millis(-1).max(range.from);
+        Self::plain(&format!("{}_{list}_{}_{}", website.domain, utc.format_date(range.from), utc.format_date(last)))
+    }
+
+    /// A name; what might mean something to a file system is left out.
+    pub fn plain(name: &str) -> Self {
+        let harmless = |character: char| character.is_ascii_alphanumeric() || ".-_".contains(character);
+        Self(name.chars().map(|character| if harmless(character) { character } else { '_' }).collect())
+    }
+}
+
+impl Display for SheetName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A list: a page of it as JSON, or all of it as a file.
+#[derive(Debug)]
+pub enum Listed<T> {
+    /// A page.
+    Json(T),
+    /// A file.
+    Sheet(HttpResponse),
+}
+
+impl<T> Listed<T> {
+    /// All of `rows`, which are flat JSON objects, as a file with these columns.
+    pub fn sheet(format: Format, name: &SheetName, columns: Vec<String>, rows: &[Value]) -> Self {
+        let sheet = sheet(format, columns);
+        let mut bytes = sheet.head();
+        rows.iter().for_each(|row| sheet.append(row, &mut bytes));
+        Self::Sheet(response(format, name).body(bytes))
+    }
+
+    /// All of `rows` as a file with these columns, which are the names of their members.
+    pub fn file<R: Serialize>(format: Format, name: &SheetName, columns: &[&str], rows: &[R]) -> Self {
+        Self::sheet(format, name, columns.iter().map(|&column| column.to_owned()).collect(), &values(rows))
+    }
+
+    /// The same with a header `Link`, if it is a file.
+    #[must_use]
+    pub fn with_link(mut self, link: Option<&'static str>) -> Self {
+        if let (Self::Sheet(response), Some(link)) = (&mut self, link) {
+            response.headers_mut().insert(LINK, HeaderValue::from_static(link));
+        }
+        self
+    }
+
+    /// All rows as a file. `next_page` gives the rows of a page and what to go on with, if there are more: first for nothing,
+    /// then for what came with the page before.
+    ///
+    /// The first page is read before anything is sent. When a later one fails, the connection ends within the body, so that
+    /// nobody takes a part for the whole.
+    ///
+    /// # Errors
+    /// What the first page fails with.
+    pub async fn stream<P, Next, Page>(
+        format: Format,
+        name: &SheetName,
+        columns: Vec<String>,
+        next_page: Next,
+    ) -> Result<Self, ApiError>
+    where
+        P: 'static,
+        Next: Fn(Option<P>) -> Page + 'static,
+        Page: Future<Output = Result<(Vec<Value>, Option<P>), ApiError>> + 'static,
+    {
+        let sheet = sheet(format, columns);
+        let (rows, place) = next_page(None).await?;
+        let mut first = sheet.head();
+        rows.iter().for_each(|row| sheet.append(row, &mut first));
+        drop(rows);
+        let pages = stream::try_unfold((Some(Bytes::from(first)), place), move |(ready, place)| {
+            let page = match (ready, place) {
+                (Some(bytes), place) => Ok((bytes, place)),
+                (None, Some(place)) => Err(next_page(Some(place))),
+                (None, None) => Ok((Bytes::new(), None)),
+            };
+            let sheet = sheet.clone();
+            async move {
+                let (bytes, place) = match page {
+                    Ok(ready) => ready,
+                    Err(page) => {
+                        let (rows, place) = page.await.map_err(aborted)?;
+                        let mut bytes = Vec::new();
+                        rows.iter().for_each(|row| sheet.append(row, &mut bytes));
+                        (Bytes::from(bytes), place)
+                    }
+                };
+                // Nothing comes after a page without rows.
+                Ok::<_, std::io::Error>((!bytes.is_empty()).then_some((bytes, (None, place))))
+            }
+        });
+        Ok(Self::Sheet(response(format, name).body(BodyStream::new(Box::pin(pages)))))
+    }
+}
+
+/// Rows as JSON.
+pub fn values<R: Serialize>(rows: &[R]) -> Vec<Value> {
+    // Rows have strings as names: they can always be written.
+    rows.iter().map(|row| serde_json::to_value(row).unwrap_or_default()).collect()
+}
+
+/// Ends a body before its end.
+pub fn aborted(error: impl Display) -> std::io::Error {
+    tracing::warn!(%error, "an export ended before its end");
+    std::io::Error::other("the export failed")
+}
+
+fn sheet(format: Format, columns: Vec<String>) -> Sheet {
+    match format {
+        Format::Csv => Sheet::csv(columns),
+        Format::Ndjson | Format::Json => Sheet::ndjson(),
+    }
+}
+
+fn response(format: Format, name: &SheetName) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    let file = format!("attachment; filename=\"{}.{}\"", name.0, format.extension());
+    response
+        .content_type(format.media_type())
+        .insert_header((CONTENT_DISPOSITION, file))
+        .insert_header((VARY, "Accept"));
+    response
+}
+
+/// The name under which a browser keeps a file.
+pub const DISPOSITION: Header = Header {
+    name: "Content-Disposition",
+    description: "The name for the file.",
+    example: "attachment; filename=\"example.com_pages_2026-06-01_2026-06-13.csv\"",
+};
+
+impl<T: Responder<Body = BoxBody>> Responder for Listed<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, req: &HttpRequest) -> HttpResponse {
+        match self {
+            Self::Json(page) => page.respond_to(req),
+            Self::Sheet(response) => response,
+        }
+    }
+}
+
+impl<T: Reply + Responder<Body = BoxBody>> Reply for Listed<T> {
+    fn describe(operation: &mut Operation) {
+        T::describe(operation);
+        if let Some(answer) = operation.answers.get_mut(&200) {
+            answer.content.insert(CSV, json!({ "type": "string", "examples": ["country,visitors\r\nDE,420\r\n"] }));
+            answer
+                .content
+                .insert(NDJSON, json!({ "type": "string", "examples": ["{\"country\":\"DE\",\"visitors\":420}\n"] }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+
+    fn accepted(value: &str) -> Format {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_str(value).unwrap());
+        Accept::of(&headers).or(None)
+    }
+
+    #[test]
+    fn what_is_liked_best_is_answered() {
+        for (value, format) in [
+            ("text/csv", Format::Csv),
+            ("application/json, text/csv", Format::Json),
+            ("application/json;q=0.5, text/csv", Format::Csv),
+            ("text/html, application/x-ndjson;q=0.9, */*;q=0.1", Format::Ndjson),
+            ("text/csv;q=0", Format::Json),
+            ("text/csv;q=x", Format::Json),
+            ("image/png", Format::Json),
+            ("*/*", Format::Json),
+        ] {
+            assert_eq!(accepted(value), format, "{value}");
+        }
+        assert_eq!(Accept(Format::Csv).or(Some(Format::Json)), Format::Json);
+    }
+
+    #[test]
+    fn names_of_files_are_harmless() {
+        assert_eq!(SheetName::plain("../a b\"\r\n.csv").0, ".._a_b___.csv");
+    }
+
+    #[actix_web::test]
+    async fn pages_are_one_file() {
+        let page = |place: Option<u64>| async move {
+            let number = place.unwrap_or(0);
+            Ok((vec![json!({ "n": number })], (number < 3).then_some(number + 1)))
+        };
+        let listed =
+            Listed::<HttpResponse>::stream(Format::Csv, &SheetName::plain("x"), vec!["n".to_owned()], page).await;
+        let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
+        assert_eq!(response.headers().get(CONTENT_DISPOSITION).unwrap(), "attachment; filename=\"x.csv\"");
+        assert_eq!(to_bytes(response.into_body()).await.unwrap(), "n\r\n0\r\n1\r\n2\r\n3\r\n");
+    }
+
+    #[actix_web::test]
+    async fn a_page_that_fails_ends_the_connection_and_the_first_one_is_an_error() {
+        let page = |place: Option<u64>| async move {
+            match place {
+                None => Ok((vec![json!({ "n": 0 })], Some(1))),
+                Some(_) => Err(ApiError::internal()),
+            }
+        };
+        let name = SheetName::plain("x");
+        let listed = Listed::<HttpResponse>::stream(Format::Ndjson, &name, Vec::new(), page).await;
+        let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
+        assert!(to_bytes(response.into_body()).await.is_err());
+        let failing = |_: Option<u64>| async { Err(ApiError::internal()) };
+        assert!(Listed::<HttpResponse>::stream(Format::Ndjson, &name, Vec::new(), failing).await.is_err());
+    }
+}
