@@ -31,11 +31,11 @@ pub struct Agent {
     pub device: &'static str,
     /// Whether it is a crawler's, and why.
     pub bot: Verdict,
-    /// Stands for the text in the names of visitors: with it they are hashed in one block, not in three.
+    /// Stands for the string in the names of visitors: with it they are hashed in one block, not in three.
     pub digest: AgentDigest,
 }
 
-/// What `agent` says, without a cache. Total; linear in the text.
+/// What `agent` says, without a cache. Total; linear in the string.
 pub fn parse_agent(agent: &str) -> Agent {
     let bot = bots::list().classify(agent);
     let digest = digest(agent);

@@ -152,7 +152,7 @@ static NAMES: [(&str, BotClass, &str); 8] = [
     (r"(?i)crawl", BotClass::Crawler, "crawl"),
     (r"(?i)spider", BotClass::Crawler, "spider"),
     (r"(?i)\+ ?(?:https?:|www\.|mailto:)|\+ ?[\w.-]+@[\w-]+\.", BotClass::Crawler, "+http"),
-    // A driven browser is no server's agent.
+    // A driven browser is not a server's agent.
     (r"(?i)headless", BotClass::Crawler, "headless"),
     // A program's work, or an address without the plus: a bot's when a page sends it; a server may say so of itself.
     (r"(?i)monitor|synthetic|scrap(?:er|y|ing)|preview|validator|analy[sz]er", BotClass::Library, "work"),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 /// The address of the client behind the connection from `peer`: the rightmost address in the `X-Forwarded-For` header
-/// lines `forwarded`, in the order they came, that is in none of the networks `trusted`. Text that is no address ends
+/// lines `forwarded`, in the order they came, that is in none of the networks `trusted`. A string that is not an address ends
 /// the walk, and the proxy that sent it stands for the client. IPv4 inside IPv6 becomes IPv4.
 pub fn client_ip<'a, I>(peer: IpAddr, forwarded: I, trusted: &[IpNet]) -> IpAddr
 where

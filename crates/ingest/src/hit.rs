@@ -26,7 +26,7 @@ pub(crate) const TITLE_MAX_CHARS: usize = 512;
 /// The names of the tracking code, the documented one first.
 const TRACKING_CODE: [MemberName; 3] = [MemberName::TrackingCode, MemberName::BatchTrackingCode, MemberName::Code];
 
-/// Of a text that is refused when it is too long.
+/// Of a string that is refused when it is too long.
 const fn rule(label: &'static str, max_chars: usize) -> StringRule {
     StringRule { label, required: false, min_chars: 0, max_chars, cut: None }
 }
@@ -35,12 +35,12 @@ const fn required(label: &'static str, min_chars: usize, max_chars: usize) -> St
     StringRule { label, required: true, min_chars, max_chars, cut: None }
 }
 
-/// Of an optional text, which is cut when it is too long.
+/// Of an optional string, which is cut when it is too long.
 pub(crate) const fn cut(label: &'static str, max_chars: usize, cut: Mend) -> StringRule {
     StringRule { label, required: false, min_chars: 0, max_chars, cut: Some(cut) }
 }
 
-/// Of a text that must be there, but may be cut.
+/// Of a string that must be there, but may be cut.
 const fn described(label: &'static str) -> StringRule {
     StringRule { label, required: true, min_chars: 0, max_chars: 100, cut: Some(Mend::Description) }
 }
@@ -349,7 +349,7 @@ pub(crate) fn kind_and_name<'a>(
     }
 }
 
-/// Who referred. A text that names nobody says nothing.
+/// Who referred. A string that names nobody says nothing.
 pub(crate) fn referrer<'a>(m: &mut Members<'a, '_>, name: MemberName) -> Option<Referrer<'a>> {
     // What follows its path may have any length.
     let text =
@@ -404,10 +404,10 @@ fn own_time(m: &mut Members<'_, '_>) -> Option<i64> {
     }
 }
 
-/// Milliseconds since 1970, or RFC 3339 text. A value of another type is noted.
+/// Milliseconds since 1970, or an RFC 3339 string. A value of another type is noted.
 ///
 /// # Errors
-/// What is wrong with a number or text that is no time.
+/// What is wrong with a number or string that is not a time.
 pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: MemberName) -> Result<Option<i64>, &'static str> {
     let value = m.remove(&[name]).1;
     if let Some(text) = value.as_str() {

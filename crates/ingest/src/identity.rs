@@ -301,7 +301,7 @@ enum Purpose {
     ClientKeys = 7,
 }
 
-/// HMAC over the purpose, bytes whose number the purpose decides, and a text, which may have any length because it is
+/// HMAC over the purpose, bytes whose number the purpose decides, and a string, which may have any length because it is
 /// last: no two inputs read the same. Ids of up to 36 characters, as UUIDs are, leave it one block to hash.
 fn digest_of(key: &Hmac<Sha256>, purpose: Purpose, fixed: &[u8], text: &str) -> [u8; 32] {
     let mut mac = key.clone();

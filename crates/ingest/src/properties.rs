@@ -15,7 +15,7 @@ pub const PROPERTY_VALUE_MAX_CHARS: usize = 1000;
 /// The most characters of a property's name.
 pub const PROPERTY_NAME_MAX_CHARS: usize = 100;
 
-/// The most bytes of all properties of an event as JSON text; keeps the texts of an event below their limit.
+/// The most bytes of all properties of an event as JSON; keeps the strings of an event below their limit.
 pub const PROPERTIES_MAX_BYTES: usize = 32 * 1024;
 
 /// Names that the tracker sets itself; overriding them is ignored (SPEC E1).

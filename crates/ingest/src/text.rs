@@ -1,6 +1,6 @@
-//! Texts as clients send them.
+//! Strings as clients send them.
 
-/// `text` without white space around it, as [`str::trim`] has it, which reads characters where nearly every text needs a look
+/// `text` without white space around it, as [`str::trim`] has it, which reads characters where nearly every string needs a look
 /// at two bytes.
 #[inline]
 pub(crate) fn trim(text: &str) -> &str {

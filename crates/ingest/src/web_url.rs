@@ -16,7 +16,7 @@ const QUERY_MAX_BYTES: usize = 16_384;
 /// The most characters of one campaign parameter.
 pub(crate) const UTM_MAX_CHARS: usize = 255;
 
-/// A text that is not the absolute `http` or `https` URL of a page.
+/// A string that is not the absolute `http` or `https` URL of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not a URL, or not an absolute one.
@@ -297,7 +297,7 @@ fn trim_host(host: &str) -> &str {
 
 /// `value` trimmed, without control characters and byte order marks.
 pub(crate) fn clean(value: Cow<'_, str>) -> Cow<'_, str> {
-    // What nearly every text is.
+    // What nearly every string is.
     if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !value.starts_with(' ') && !value.ends_with(' ') {
         return value;
     }
@@ -359,7 +359,7 @@ impl AdClick {
 /// The campaign that brought a visit. Absent parts are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Campaign {
-    /// `utm_source`, at most 255 characters, as are the other texts.
+    /// `utm_source`, at most 255 characters, as are the other strings.
     pub source: String,
     /// `utm_medium`.
     pub medium: String,
@@ -373,7 +373,7 @@ pub struct Campaign {
     pub ad_click: Option<AdClick>,
     /// The number of the click's id, see [`Marks::number`].
     pub(crate) click: u32,
-    /// Whether a text was longer.
+    /// Whether a string was longer.
     pub(crate) is_cut: bool,
 }
 

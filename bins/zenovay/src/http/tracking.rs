@@ -148,6 +148,7 @@ async fn accept(
     };
     let raw = state.bodies.read_hit(req, payload, HIT_BODY_MAX_BYTES, state.body_timeout).await?;
     let body = decode_body(body::encoding(req.headers()), &raw.bytes, HIT_BODY_MAX_BYTES)?;
+    draw_salts(state, reading.steady).await;
     let arrival = arrival(req, client, reading);
     let (accepted, website) = match early_rules {
         Some(rules) => {
@@ -168,6 +169,18 @@ async fn accept(
         }
     };
     Ok(outcomes::new_event(accepted, website, reading))
+}
+
+/// Has the salt of a new day drawn where a thread may wait for the disk. When that fails, only those visitors are refused who
+/// are named by it.
+async fn draw_salts(state: &AppState, steady: Timestamp) {
+    if !state.ingest.has_salts(steady) {
+        let ingest = Arc::clone(&state.ingest);
+        let drawn = web::block(move || ingest.rotate_salts(steady)).await;
+        if !matches!(drawn, Ok(Ok(()))) {
+            tracing::warn!("the salt of the day could not be drawn");
+        }
+    }
 }
 
 /// What the headers of a request say about who sends it.

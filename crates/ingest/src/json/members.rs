@@ -76,7 +76,7 @@ pub(crate) struct Members<'a, 'p> {
     pub(crate) problems: Problems,
 }
 
-/// The rule of a text member.
+/// The rule of a string member.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StringRule {
     /// How messages call it.
@@ -84,12 +84,12 @@ pub(crate) struct StringRule {
     pub(crate) required: bool,
     pub(crate) min_chars: usize,
     pub(crate) max_chars: usize,
-    /// What it is to cut a text that is too long; `None`: it is refused.
+    /// What it is to cut a string that is too long; `None`: it is refused.
     pub(crate) cut: Option<Mend>,
 }
 
 impl StringRule {
-    /// Whether a text without NUL keeps the rule by its bytes: it has no more characters than those, and in ASCII as many.
+    /// Whether a string without NUL keeps the rule by its bytes: it has no more characters than those, and in ASCII as many.
     fn is_plainly_kept(&self, text: &str) -> bool {
         (self.min_chars..=self.max_chars).contains(&text.len()) && (self.min_chars <= 1 || text.is_ascii())
     }
@@ -140,7 +140,7 @@ impl<'a, 'p> Members<'a, 'p> {
         Ok(())
     }
 
-    /// [`Members::read`] for any text.
+    /// [`Members::read`] for any string.
     #[cold]
     fn read_any(prefix: &'p str, text: &'a str, depth: u8, mends: &mut Mends) -> Result<Self, Refusal> {
         match parse_any(text, depth, mends)? {
@@ -175,7 +175,7 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// The text under the first of `names` that has one.
+    /// The string under the first of `names` that has one.
     pub(crate) fn first_string(&self, names: &[MemberName]) -> Option<&str> {
         names.iter().find_map(|&name| self.string_of(self.values[name as usize]))
     }
@@ -244,11 +244,11 @@ impl<'a, 'p> Members<'a, 'p> {
         (name.as_str(), value)
     }
 
-    /// A text. `None` when it is absent, null or wrong; what is wrong is noted.
+    /// A string. `None` when it is absent, null or wrong; what is wrong is noted.
     #[inline]
     pub(crate) fn string(&mut self, names: &[MemberName], rule: StringRule) -> Option<Cow<'a, str>> {
         match self.find(names) {
-            // Nearly every text, read where it stands.
+            // Nearly every string, read where it stands.
             Some((_, InlineValue::String(text))) if rule.is_plainly_kept(text) && !may_begin_with_mark(text) => {
                 Some(Cow::Borrowed(text))
             }
@@ -377,7 +377,7 @@ fn may_begin_with_mark(text: &str) -> bool {
     text.as_bytes().first() == Some(&0xef)
 }
 
-/// Whether `text` has fewer than `chars` characters. A text has at least a fourth as many characters as bytes.
+/// Whether `text` has fewer than `chars` characters. A string has at least a fourth as many characters as bytes.
 fn shorter_than(text: &str, chars: usize) -> bool {
     text.len() < chars || (text.len() < chars * 4 && text.chars().count() < chars)
 }

@@ -23,7 +23,7 @@ pub(super) fn invalid(message: String) -> Refusal {
     Refusal::new(RefusalReason::InvalidJson, message)
 }
 
-/// `body` as text without a byte order mark.
+/// `body` as a string without a byte order mark.
 pub(super) fn utf8<'a>(body: &'a [u8], mends: &mut Mends) -> Result<&'a str, Refusal> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| {
         let valid = std::str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
@@ -38,7 +38,7 @@ pub(super) fn utf8<'a>(body: &'a [u8], mends: &mut Mends) -> Result<&'a str, Ref
     })
 }
 
-/// [`parse`] for any text.
+/// [`parse`] for any string.
 pub(super) fn parse_any<'a>(text: &'a str, depth: u8, mends: &mut Mends) -> Result<JsonValue<'a>, Refusal> {
     let error = match MaxDepth(depth).deserialize_all(text) {
         Ok(raw) => return Ok(raw),

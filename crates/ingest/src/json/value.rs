@@ -16,9 +16,9 @@ pub(crate) enum JsonValue<'a> {
     Int(i64),
     /// Any number that is no `i64`.
     Float(f64),
-    /// A text as it stands in the body.
+    /// A string as it stands in the body.
     String(&'a str),
-    /// A text that has escapes in the body.
+    /// A string that has escapes in the body.
     Escaped(Box<str>),
     Array(Box<[JsonValue<'a>]>),
     Object(Vec<(Cow<'a, str>, JsonValue<'a>)>),
@@ -34,7 +34,7 @@ impl<'a> From<Cow<'a, str>> for JsonValue<'a> {
 }
 
 impl<'a> JsonValue<'a> {
-    /// The text that it is, else itself.
+    /// The string that it is, else itself.
     pub(super) fn into_string(self) -> Result<Cow<'a, str>, Self> {
         match self {
             Self::String(text) => Ok(Cow::Borrowed(text)),
@@ -60,7 +60,7 @@ impl<'a> JsonValue<'a> {
         }
     }
 
-    /// The text that it is.
+    /// The string that it is.
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -69,7 +69,7 @@ impl<'a> JsonValue<'a> {
         }
     }
 
-    /// Whether it is a text with a NUL: JSON has control characters as escapes only.
+    /// Whether it is a string with a NUL: JSON has control characters as escapes only.
     pub(crate) fn has_nul(&self) -> bool {
         matches!(self, Self::Escaped(text) if text.contains('\0'))
     }
