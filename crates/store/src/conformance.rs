@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             every_change_moves_the_version,
             what_one_changes_the_look_ups_of_another_show,
             hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all,
+            no_look_up_is_older_than_a_change_that_was_finished,
             several_count_together,
             of_parallel_leaving_owners_one_stays,
             the_next_server_knows_the_clock_of_the_last,
@@ -783,6 +784,41 @@ pub fn hits_of_one_millisecond_see_own_changes_and_those_of_the_next_see_all(har
     assert!(!is_active(NOW.plus_millis(1)));
     set_active(&other, website.id, true);
     assert!(is_active(NOW), "a clock that was set back is another millisecond, too");
+}
+
+/// Readers beside a writer. Sabotage: ask for the version after the data were read.
+#[doc(hidden)]
+pub fn no_look_up_is_older_than_a_change_that_was_finished(harness: &impl Harness) {
+    const CHANGES: u64 = 300;
+    let store = Arc::new(harness.open());
+    let website = shared(&*store).website;
+    let other = harness.open();
+    let directory = CachedDirectory::new(store);
+    let finished = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let expected = finished.load(Ordering::Acquire);
+                    let found = directory.website(website.id).unwrap().unwrap();
+                    let shown: u64 = found.name.trim_start_matches("Site ").parse().unwrap();
+                    assert!(shown >= expected, "{shown} was shown after {expected} was stored");
+                    if expected == CHANGES {
+                        break;
+                    }
+                }
+            });
+        }
+        // The name that it has begins the count.
+        for number in 2..=CHANGES {
+            let mut rename = |website: &mut Website| {
+                website.name = format!("Site {number}");
+                Ok(())
+            };
+            other.edit_website(website.id, &mut rename).unwrap();
+            finished.store(number, Ordering::Release);
+        }
+    });
 }
 
 /// SECURITY L9. Sabotage: read the count, then write it.
