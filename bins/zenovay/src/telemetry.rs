@@ -19,10 +19,15 @@ use zenovay_events::{EventStore, Observer};
 use crate::config::LogFormat;
 use crate::process_figures;
 
+/// What is written at `level`: who took data out of the server always is.
+fn directives(level: Level) -> String {
+    format!("{level},audit=info,actix_server={}", level.min(Level::WARN))
+}
+
 /// Starts the log. Later calls in the same process change nothing.
 pub fn start_log(format: LogFormat, level: Level) {
     // What actix says about its threads at `info` helps nobody who runs a server.
-    let filter = EnvFilter::new(format!("{level},actix_server={}", level.min(Level::WARN)));
+    let filter = EnvFilter::new(directives(level));
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine).with_target(false).with_ansi(false);
     let started = match format {
@@ -436,6 +441,36 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_took_data_is_written_at_every_level() {
+        let written = Written::default();
+        let writer = written.clone();
+        let log = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(directives(Level::ERROR)))
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(target: "audit", "audit: data was exported");
+            tracing::info!("something else");
+        });
+        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("data was exported") && !log.contains("something else"), "{log}");
+    }
 
     #[test]
     fn an_event_is_one_line_whatever_it_contains() {

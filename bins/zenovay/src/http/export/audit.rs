@@ -18,6 +18,6 @@ pub fn note(key: &Credential, website: WebsiteId, kind: &'static str, what: &str
         website = %website,
         what,
         method = %req.method(),
-        "data was exported"
+        "audit: data was exported"
     );
 }
