@@ -16,6 +16,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use zenovay_domain::{VisitorId, WebsiteId};
 
 use crate::catalog::sync_dir;
@@ -83,10 +84,15 @@ pub(crate) fn run_sealer(inner: &Weak<Inner>, signal: &WakeSignal) {
     while signal.wait(PERIOD) {
         let Some(inner) = inner.upgrade() else { return };
         let state = inner.state();
-        // What a failed seal left is tried again, once a period.
-        if (inner.seal_is_due(&state) || !state.frozen.is_empty())
-            && let Err(error) = inner.seal()
-        {
+        let sealed = if inner.seal_is_due(&state) {
+            inner.seal()
+        } else if !state.frozen.is_empty() {
+            // What a failed seal left is tried again, once a period; what came since then stays in the head.
+            inner.seal_frozen(&inner.sealing.lock())
+        } else {
+            Ok(false)
+        };
+        if let Err(error) = sealed {
             tracing::warn!(%error, "sealing failed, will be tried again");
             drop(inner);
             if !signal.wait(PERIOD) {
@@ -123,8 +129,13 @@ pub(crate) fn run_merger(inner: &Weak<Inner>, signal: &WakeSignal) {
 impl Inner {
     /// Seals the head. `false` when it is empty.
     pub(crate) fn seal(&self) -> Result<bool, MaintenanceError> {
-        let _sealing = self.sealing.lock();
+        let sealing = self.sealing.lock();
         self.queue.run(Task::Freeze)?;
+        self.seal_frozen(&sealing)
+    }
+
+    /// Seals what was frozen. `false` when nothing was.
+    fn seal_frozen(&self, _sealing: &MutexGuard<'_, ()>) -> Result<bool, MaintenanceError> {
         let mut sealed = false;
         while let Some(frozen) = self.state().frozen.first().cloned() {
             let started = Instant::now();
