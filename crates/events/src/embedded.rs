@@ -125,13 +125,15 @@ impl EventStore for EmbeddedStore {
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
         let inner = &self.inner;
         let time = time_needed(query);
-        if kernels::is_totals(query) {
-            let state = inner.state();
-            if inner.views.rows_to_load(&state, website, time) > inner.config.scan_rows_max {
-                return totals(&state, website, query, budget);
-            }
+        let is_totals = kernels::is_totals(query);
+        if is_totals && inner.views.rows_to_load(&inner.state(), website, time) > inner.config.scan_rows_max {
+            return totals(&inner.state(), website, query, budget);
         }
-        let prepared = inner.views.prepare(|| inner.state(), website, time, columns_needed(query), budget)?;
+        let prepared = match inner.views.prepare(|| inner.state(), website, time, columns_needed(query), budget) {
+            // They do without having all rows at once.
+            Err(QueryError::MemoryExceeded) if is_totals => return totals(&inner.state(), website, query, budget),
+            prepared => prepared?,
+        };
         let rest = prepared.rest_of(budget);
         prepared.with_dataset(|dataset| kernels::answer(&dataset, query, &rest))
     }

@@ -24,27 +24,32 @@ use crate::state::State;
 
 /// How often a query that waits for another to load looks whether it was cancelled.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// About what a row takes in the columns that every query reads, with its share of the session table and the maps.
-const ROW_BYTES: usize = 64;
-const ID_BYTES: usize = 32;
+/// What a row takes in the columns that every query reads, and what is found out about it once.
+const ROW_BYTES: usize = 25;
+/// What a session takes in the session table and its index.
+const SESSION_BYTES: usize = 84;
+/// What an id takes in its map and its list.
+const ID_BYTES: usize = 40;
+/// About what a row takes with its share of all that, when it is not known how many sessions there are.
+const TYPICAL_ROW_BYTES: usize = 64;
 const TEXT_BYTES: usize = 96;
 
 /// The views of all websites.
 pub(crate) struct Views {
-    entries: Mutex<Entries>,
+    pub(super) entries: Mutex<Entries>,
     max_bytes: usize,
-    clock: AtomicU64,
+    pub(super) clock: AtomicU64,
 }
 
 #[derive(Default)]
-struct Entries {
-    views: HashMap<WebsiteId, Arc<Entry>>,
+pub(super) struct Entries {
+    pub(super) views: HashMap<WebsiteId, Arc<Entry>>,
     /// What all of them take.
     bytes: usize,
 }
 
 #[derive(Default)]
-struct Entry {
+pub(super) struct Entry {
     view: Mutex<View>,
     /// What the view took when it was measured last. Changed under the lock of [`Entries`] only.
     bytes: AtomicUsize,
@@ -61,6 +66,17 @@ impl Entries {
                 self.views.remove(&website);
             }
         }
+    }
+
+    fn bytes_of(&self, website: WebsiteId) -> usize {
+        self.views.get(&website).map_or(0, |entry| entry.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Removes the view that was used least recently, but not that of `website`; `false` when there is no other.
+    fn remove_oldest_but(&mut self, website: WebsiteId) -> bool {
+        let others = self.views.iter().filter(|(other, _)| **other != website);
+        let oldest = others.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(other, _)| *other);
+        oldest.map(|oldest| self.remove(oldest)).is_some()
     }
 
     fn remove(&mut self, website: WebsiteId) {
@@ -110,7 +126,7 @@ impl Views {
     /// locked.
     pub(crate) fn prepare(
         &self,
-        state: impl FnOnce() -> Arc<State>,
+        state: impl Fn() -> Arc<State>,
         website: WebsiteId,
         time: TimeRange,
         columns: ColumnSet,
@@ -119,25 +135,35 @@ impl Views {
         let used = self.clock.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Arc::clone(self.entries.lock().views.entry(website).or_default());
         entry.used.store(used, Ordering::Relaxed);
-        let mut view = loop {
+        let mut is_second_try = false;
+        loop {
             budget.check()?;
-            if let Some(view) = entry.view.try_lock_for(PATIENCE) {
-                break view;
+            let Some(mut view) = entry.view.try_lock_for(PATIENCE) else { continue };
+            // Taken under the lock, so that a view never goes back to an older state.
+            let state = state();
+            let (old_bytes, text_bytes) = (view.bytes(), view.text_bytes);
+            let allowance = Allowance { views: self, website, budget, old_bytes, new_bytes: 0, text_bytes };
+            let prepared = view.prepare(&state, time, columns, allowance, used);
+            if prepared.as_ref().is_err_and(|error| *error == QueryError::MemoryExceeded) {
+                *view = View::default();
             }
-        };
-        // Taken under the lock, so that a view never goes back to an older state.
-        let state = state();
-        let prepared = view.prepare(&state, website, time, columns, budget, used);
-        let bytes = view.bytes();
-        drop(view);
-        self.make_room(website, &entry, bytes, used);
-        prepared
+            let bytes = view.bytes();
+            drop(view);
+            self.make_room(website, &entry, bytes, used);
+            match prepared {
+                // Not under the lock, for which others wait who need little.
+                Err(QueryError::MemoryInUse) => budget.wait_for_memory()?,
+                // Without what only queries before it needed it may be enough.
+                Err(QueryError::MemoryExceeded) if old_bytes > 0 && !is_second_try => is_second_try = true,
+                prepared => return prepared,
+            }
+        }
     }
 
     /// How many rows of segments a query about `time` would have to load; all of them when they do not fit.
     pub(crate) fn rows_to_load(&self, state: &State, website: WebsiteId, time: TimeRange) -> usize {
         let all: usize = state.ranges_in(website, time).map(|(_, range)| range.rows as usize).sum();
-        if all.saturating_mul(ROW_BYTES) > self.max_bytes {
+        if all.saturating_mul(TYPICAL_ROW_BYTES) > self.max_bytes {
             return all;
         }
         let entry = self.entries.lock().views.get(&website).map(Arc::clone);
@@ -163,17 +189,19 @@ impl Views {
         self.entries.lock().bytes
     }
 
+    /// Drops views of others than `website`, those used least recently first, until they keep to `max_bytes`. What `website`
+    /// has is counted as what its query holds.
+    fn make_room_beside(&self, website: WebsiteId, max_bytes: usize) {
+        let mut entries = self.entries.lock();
+        while entries.bytes - entries.bytes_of(website) > max_bytes && entries.remove_oldest_but(website) {}
+    }
+
     /// Notes that the view of `website` takes `bytes`, and drops views, those used least recently first, until all keep to
     /// the budget: first others, then the chunks of this one that its last query did not need, then this one.
     fn make_room(&self, website: WebsiteId, entry: &Arc<Entry>, bytes: usize, used: u64) {
         let mut entries = self.entries.lock();
         entries.measured(website, entry, bytes);
-        while entries.bytes > self.max_bytes {
-            let others = entries.views.iter().filter(|(other, _)| **other != website);
-            let oldest = others.min_by_key(|(_, entry)| entry.used.load(Ordering::Relaxed)).map(|(other, _)| *other);
-            let Some(oldest) = oldest else { break };
-            entries.remove(oldest);
-        }
+        while entries.bytes > self.max_bytes && entries.remove_oldest_but(website) {}
         if entries.bytes > self.max_bytes
             && let Some(mut view) = entry.view.try_lock()
         {
@@ -238,20 +266,30 @@ impl View {
     fn prepare(
         &mut self,
         state: &State,
-        website: WebsiteId,
         time: TimeRange,
         columns: ColumnSet,
-        budget: &Budget,
+        mut allowance: Allowance<'_>,
         used: u64,
     ) -> Result<Prepared, QueryError> {
+        let Allowance { website, budget, .. } = allowance;
         self.drop_stale(state, website);
         let (from, to) = (time.from.as_millis(), time.to.as_millis());
         let overlaps = |min_at: i64, max_at: i64| max_at >= from && min_at < to;
         let needed: Vec<(&Segment, &SiteRange)> = state.ranges_in(website, time).collect();
-        let rows: usize = needed.iter().map(|(_, range)| range.rows as usize).sum();
-        let head_rows: usize = state.generations().filter_map(|g| g.site(website)).map(|site| site.lock().len()).sum();
-        let row_bytes = (rows + head_rows) * (ROW_BYTES + 4 * columns.iter().count());
-        let allowance = Allowance { budget, row_bytes, text_bytes: self.text_bytes };
+        for (segment, range) in &needed {
+            allowance.new_bytes += self.bytes_to_load(segment, range, columns).map_err(damaged)?;
+        }
+        for generation in state.generations() {
+            let Some(site) = generation.site(website) else { continue };
+            let head = site.lock();
+            let known = self.heads.get(&generation.id);
+            let [visitors, sessions] = known.map_or([0; 2], |codes| [codes.visitors.len(), codes.sessions.len()]);
+            let visitors = head.visitors.ids().len() - visitors;
+            let sessions = head.sessions.ids().len() - sessions;
+            // A block that has grown is read anew.
+            let rows = if known.is_none() { head.len() } else { head.len().min(BLOCK_ROWS) };
+            allowance.new_bytes += row_bytes(rows, columns, visitors, sessions);
+        }
         allowance.check(self, 0)?;
 
         let mut keys = Vec::with_capacity(needed.len() + 1);
@@ -287,6 +325,21 @@ impl View {
             split_sessions: Arc::clone(&self.split_sessions),
             taken_bytes: allowance.taken(self),
         })
+    }
+
+    /// What is still to load of the rows of `range` with `columns`, but for strings.
+    fn bytes_to_load(&self, segment: &Segment, range: &SiteRange, columns: ColumnSet) -> Result<usize, SegmentError> {
+        let (rows, group) = (range.rows as usize, range.group);
+        if let Some(loaded) = self.chunks.get(&ChunkKey::Segment { segment: segment.meta.id, group }) {
+            let missing = columns.iter().filter(|dimension| loaded.chunk.columns[*dimension as usize].is_none());
+            return Ok(4 * rows * missing.count());
+        }
+        // As many as its websites have together.
+        let ids = |column| match segment.unpacked_bytes(group, column)? / size_of::<u64>() {
+            0 => Ok(rows),
+            ids => Ok(ids.min(rows)),
+        };
+        Ok(row_bytes(rows, columns, ids(ColumnId::Visitor)?, ids(ColumnId::Session)?))
     }
 
     /// Whether a chunk of `rows` rows is loaded with `columns`.
@@ -513,22 +566,28 @@ impl View {
 
 /// What one query may load.
 struct Allowance<'a> {
+    views: &'a Views,
+    website: WebsiteId,
     budget: &'a Budget,
-    /// What its rows take.
-    row_bytes: usize,
-    /// What the strings of the view took before it: those are the cache's.
+    /// What the view took before it.
+    old_bytes: usize,
+    /// What the rows take that it loads.
+    new_bytes: usize,
+    /// What the strings of the view took before it.
     text_bytes: usize,
 }
 
 impl Allowance<'_> {
-    /// What the query took so far: its rows, and the strings that `view` did not have before it.
+    /// What the query holds with what it took so far: the view, the rows that it loads and their strings.
     fn taken(&self, view: &View) -> usize {
-        self.row_bytes + (view.text_bytes - self.text_bytes)
+        self.old_bytes + self.new_bytes + (view.text_bytes - self.text_bytes)
     }
 
-    /// Called before strings of up to `bytes` are loaded.
+    /// Called before strings of up to `bytes` are loaded. What is kept of other websites makes room for them.
     fn check(&self, view: &View, bytes: usize) -> Result<(), QueryError> {
-        self.budget.check_memory(self.taken(view).saturating_add(bytes))
+        self.budget.check_memory_at_once(self.taken(view).saturating_add(bytes))?;
+        self.views.make_room_beside(self.website, self.budget.spare_memory_bytes());
+        Ok(())
     }
 }
 
@@ -544,6 +603,11 @@ impl CachedChunk {
         let sessions = size_of_val(&*self.chunk.sessions) + self.chunk.derived.bytes();
         self.chunk.at.len() * (17 + 4 * columns) + 4 * events + sessions + size_of::<Self>()
     }
+}
+
+/// What so many rows take with `columns`, but for strings.
+fn row_bytes(rows: usize, columns: ColumnSet, visitors: usize, sessions: usize) -> usize {
+    rows * (ROW_BYTES + 4 * columns.iter().count()) + sessions * SESSION_BYTES + (visitors + sessions) * ID_BYTES
 }
 
 /// The code of each of `ids`; those without one get the next.

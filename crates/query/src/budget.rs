@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::memory_pool::{Holding, MemoryPool};
+
 /// Why a query gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
@@ -18,6 +20,9 @@ pub enum QueryError {
     /// It would need more memory than it may.
     #[error("the query exceeded its memory budget")]
     MemoryExceeded,
+    /// It needs more memory now than it may hold beside another query; tried again later it has it.
+    #[error("another query holds the memory that the query needs")]
+    MemoryInUse,
     /// A file could not be read or is damaged; the string names it for the log, not for the caller.
     #[error("stored data could not be read: {0}")]
     Damaged(String),
@@ -42,6 +47,10 @@ pub trait GiveWay: fmt::Debug + Send + Sync {
 pub struct Budget {
     deadline: Option<Instant>,
     memory_bytes: usize,
+    /// What was taken before, by other parts of the query.
+    taken_bytes: usize,
+    /// Of the memory that queries share.
+    holding: Option<Arc<Holding>>,
     cancelled: Arc<AtomicBool>,
     way: Option<Arc<dyn GiveWay>>,
 }
@@ -49,12 +58,32 @@ pub struct Budget {
 impl Budget {
     /// A query that may run for `time` from now and hold `memory_bytes` of intermediate results.
     pub fn new(time: Duration, memory_bytes: usize) -> Self {
-        Self { deadline: Instant::now().checked_add(time), memory_bytes, cancelled: Arc::default(), way: None }
+        Self { deadline: Instant::now().checked_add(time), memory_bytes, ..Self::unlimited() }
+    }
+
+    /// A query that may run for `time` from now and shares the memory of `pool`. What it holds is given back when the last
+    /// clone is dropped.
+    pub fn sharing(time: Duration, pool: &Arc<MemoryPool>) -> Self {
+        let holding = Holding::new(Arc::clone(pool), false);
+        Self { holding: Some(Arc::new(holding)), ..Self::new(time, pool.bytes()) }
+    }
+
+    /// The same for a query that waits for no other: it is counted, but may hold what it needs.
+    pub fn never_waiting(time: Duration, pool: &Arc<MemoryPool>) -> Self {
+        let holding = Holding::new(Arc::clone(pool), true);
+        Self { holding: Some(Arc::new(holding)), ..Self::new(time, pool.bytes()) }
     }
 
     /// No limit.
     pub fn unlimited() -> Self {
-        Self { deadline: None, memory_bytes: usize::MAX, cancelled: Arc::default(), way: None }
+        Self {
+            deadline: None,
+            memory_bytes: usize::MAX,
+            taken_bytes: 0,
+            holding: None,
+            cancelled: Arc::default(),
+            way: None,
+        }
     }
 
     /// The same; each [`check`](Self::check) asks `way` first.
@@ -99,6 +128,11 @@ impl Budget {
         if let Some(way) = &self.way {
             way.give_way();
         }
+        self.check_time()
+    }
+
+    /// The same without letting anybody go first.
+    pub(crate) fn check_time(&self) -> Result<(), QueryError> {
         if self.is_cancelled() {
             return Err(QueryError::Cancelled);
         }
@@ -111,15 +145,50 @@ impl Budget {
     /// What is left when `bytes` were taken. Shares the deadline and the cancellation.
     #[must_use]
     pub fn after(&self, bytes: usize) -> Self {
-        Self { memory_bytes: self.memory_bytes.saturating_sub(bytes), ..self.clone() }
+        let left = self.memory_bytes.saturating_sub(bytes);
+        Self { memory_bytes: left, taken_bytes: self.taken_bytes.saturating_add(bytes), ..self.clone() }
     }
 
-    /// Called before `bytes` of intermediate memory are taken.
+    /// Called before memory of `bytes` bytes in all is taken for intermediate results. Of queries that share their memory, those
+    /// that need much of it wait here for each other.
     ///
     /// # Errors
-    /// When that is more than the query may hold.
+    /// When that is more than the query may hold; when it is cancelled or its time is over while it waits.
     pub fn check_memory(&self, bytes: usize) -> Result<(), QueryError> {
-        if bytes > self.memory_bytes { Err(QueryError::MemoryExceeded) } else { Ok(()) }
+        self.hold(bytes, true)
+    }
+
+    /// The same for whoever holds something that others want: it does not wait.
+    ///
+    /// # Errors
+    /// When that is more than the query may hold, and [`QueryError::MemoryInUse`] when it would have to wait: what others want
+    /// is let go then, and after [`Budget::wait_for_memory`] it is asked for again.
+    pub fn check_memory_at_once(&self, bytes: usize) -> Result<(), QueryError> {
+        self.hold(bytes, false)
+    }
+
+    /// Waits until the query may hold more than others.
+    ///
+    /// # Errors
+    /// When it is cancelled or its time is over meanwhile.
+    pub fn wait_for_memory(&self) -> Result<(), QueryError> {
+        self.holding.as_ref().map_or(Ok(()), |holding| holding.become_large(self, true))
+    }
+
+    /// How many bytes are left for a cache beside what the queries hold that share their memory with this one; `usize::MAX` when
+    /// it shares none.
+    pub fn spare_memory_bytes(&self) -> usize {
+        self.holding.as_ref().map_or(usize::MAX, |holding| holding.pool().spare_bytes())
+    }
+
+    fn hold(&self, bytes: usize, may_wait: bool) -> Result<(), QueryError> {
+        if bytes > self.memory_bytes {
+            return Err(QueryError::MemoryExceeded);
+        }
+        match &self.holding {
+            Some(holding) => holding.hold(self.taken_bytes.saturating_add(bytes), self, may_wait),
+            None => Ok(()),
+        }
     }
 }
 

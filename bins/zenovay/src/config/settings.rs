@@ -136,7 +136,7 @@ settings! {
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
         /// Maximum time of one query, in seconds [default: 30]
         query_timeout_seconds: Seconds = Number(30), "SECONDS";
-        /// Memory that one query may take: about 64 bytes for each row of the website in its range, and its strings [default: an eighth of the memory, at most 1 GiB]
+        /// Memory that all queries may take together: about 100 bytes for each row of a website in the range, and its strings [default: an eighth of the memory, at most 1 GiB]
         query_memory_bytes: Option<Bytes> = None, "BYTES";
         /// Decoded columns that are kept in memory for the next query, in bytes [default: an eighth of the memory, at most 160 MiB]
         cache_bytes: Option<Bytes> = None, "BYTES";

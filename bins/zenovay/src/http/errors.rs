@@ -204,6 +204,7 @@ impl From<QueryError> for ApiError {
             QueryError::MemoryExceeded => {
                 Self::unavailable("The query needs too much memory; ask for a shorter range", LATER_S)
             }
+            QueryError::MemoryInUse => Self::unavailable("Other queries hold the memory that the query needs", SOON_S),
             QueryError::Damaged(cause) => {
                 tracing::error!(cause, "stored events could not be read");
                 Self::unavailable("Stored events cannot be read", OPERATOR_S)

@@ -8,8 +8,8 @@ use actix_web::web;
 use zenovay_domain::{EventKind, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
-    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MetricValues, Query, QueryError, Question,
-    SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MemoryPool, MetricValues, Query, QueryError,
+    Question, SeriesPoint, VisitorPage,
 };
 
 use super::envelope::ApiError;
@@ -20,13 +20,19 @@ use super::turns::{Asking, Turn, Turns};
 /// How long a query may wait for its turn.
 const QUEUE_TIME: Duration = Duration::from_secs(30);
 
+/// So much of the memory for queries is counted; the rest is for what nobody counts, such as pages while they are unpacked and
+/// what the allocator keeps.
+const fn counted(memory_bytes: usize) -> usize {
+    memory_bytes / 4 * 3
+}
+
 /// The threads and budgets of queries.
 pub struct QueryPool {
     events: Arc<dyn EventStore>,
     turns: Turns,
     running: Arc<RunningQueries>,
     time: Duration,
-    memory_bytes: usize,
+    memory: Arc<MemoryPool>,
 }
 
 impl QueryPool {
@@ -34,7 +40,13 @@ impl QueryPool {
     /// that from ingest.
     pub fn new(events: Arc<dyn EventStore>, time: Duration, memory_bytes: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { events, turns: Turns::new(cores.max(2)), running: Arc::default(), time, memory_bytes }
+        Self {
+            events,
+            turns: Turns::new(cores.max(2)),
+            running: Arc::default(),
+            time,
+            memory: Arc::new(MemoryPool::new(counted(memory_bytes))),
+        }
     }
 
     /// Runs `ask` when it is the turn of `asking`. Dropping the future cancels it.
@@ -70,7 +82,11 @@ impl QueryPool {
         ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let running = self.running.begin(asking, self.time, Instant::now());
-        let budget = Budget::new(self.time, self.memory_bytes).giving_way(running);
+        let budget = match &turn {
+            Some(_) => Budget::sharing(self.time, &self.memory),
+            None => Budget::never_waiting(self.time, &self.memory),
+        };
+        let budget = budget.giving_way(running);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);
         let span = tracing::Span::current();

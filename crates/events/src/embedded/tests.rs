@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, TimeRange};
-use zenovay_query::{ColumnSet, Filter};
+use zenovay_query::{ColumnSet, Filter, GroupBy, MemoryPool, Question};
 
 use super::*;
 
@@ -26,11 +26,15 @@ fn append(store: &EmbeddedStore, number: u64) {
 
 /// Appends a pageview for each number, of a visitor and in a session of that number.
 fn append_all(store: &EmbeddedStore, pageviews: &[(u64, String)]) {
+    append_to(store, website(), pageviews);
+}
+
+fn append_to(store: &EmbeddedStore, website: WebsiteId, pageviews: &[(u64, String)]) {
     let new = |(number, path): &(u64, String)| {
         let at = Timestamp::from_millis(1_000 + *number as i64);
         let mut event = Event::new(EventKind::Pageview, at, VisitorId(*number), SessionId(*number));
         event.dimensions.set(Dimension::Path, path);
-        NewEvent { website: website(), received_at: at, event, idempotency_key: None }
+        NewEvent { website, received_at: at, event, idempotency_key: None }
     };
     assert!(matches!(store.append(pageviews.iter().map(new).collect()).blocking_recv(), Ok(Ok(_))));
 }
@@ -126,4 +130,73 @@ fn a_query_that_is_held_has_nothing_copied_but_blocks() {
             assert!(std::ptr::eq(held.split_sessions, now.split_sessions));
         });
     });
+}
+
+const TIME: Duration = Duration::from_secs(3_600);
+
+fn paths(store: &EmbeddedStore, website: WebsiteId, pool: &Arc<MemoryPool>) -> Result<usize, QueryError> {
+    let question = Question::Breakdown(GroupBy::by(Dimension::Path));
+    let query = Query { range: ever(), filter: Filter::default(), question };
+    match store.query(website, &query, &Budget::sharing(TIME, pool))? {
+        Answer::Breakdown(breakdown) => Ok(breakdown.total_rows),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn store_with(dir: &TempDir, rows: &[(WebsiteId, u64)]) -> EmbeddedStore {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_millis(9)));
+    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), clock).unwrap();
+    for &(website, rows) in rows {
+        append_to(&store, website, &(0..rows).map(|number| (number, format!("/{number}"))).collect::<Vec<_>>());
+        store.seal().unwrap();
+    }
+    store
+}
+
+/// A query that needs much waits for another one, of any website, without the lock of its view. Sabotage: wait under the
+/// lock.
+#[test]
+fn a_query_that_waits_for_memory_holds_up_nobody() {
+    let dir = TempDir::new().unwrap();
+    let store = Arc::new(store_with(&dir, &[(website(), 3_000)]));
+    let pool = Arc::new(MemoryPool::new(4 << 20));
+    let large = Budget::sharing(TIME, &pool);
+    large.check_memory(1 << 20).unwrap();
+    let begun = store.inner.views.clock.load(Ordering::Relaxed);
+    let (done, is_done) = channel();
+    let waiting = thread::spawn({
+        let (store, pool) = (Arc::clone(&store), Arc::clone(&pool));
+        move || done.send(paths(&store, website(), &pool)).unwrap()
+    });
+    while store.inner.views.clock.load(Ordering::Relaxed) == begun {
+        thread::yield_now();
+    }
+    for _ in 0..100 {
+        assert_eq!(pageviews(&store), 3_000);
+    }
+    assert!(is_done.try_recv().is_err(), "it has to wait");
+    drop(large);
+    waiting.join().unwrap();
+    assert_eq!(is_done.recv(), Ok(Ok(3_000)));
+    assert_eq!(pool.spare_bytes(), 4 << 20, "all is given back");
+}
+
+/// Cached columns and running queries have one memory together. Sabotage: leave what is cached of others.
+#[test]
+fn what_is_cached_makes_room_for_a_query() {
+    let dir = TempDir::new().unwrap();
+    let other = WebsiteId::from_random_bytes([2; 16]);
+    let store = store_with(&dir, &[(website(), 3_000), (other, 3_000)]);
+    let cached = || {
+        let entries = store.inner.views.entries.lock();
+        [website(), other].map(|website| entries.views.contains_key(&website))
+    };
+    let enough = Arc::new(MemoryPool::new(64 << 20));
+    assert_eq!(paths(&store, website(), &enough), Ok(3_000));
+    assert_eq!(paths(&store, other, &enough), Ok(3_000));
+    assert_eq!(cached(), [true, true]);
+    // Room for both, but for a byte.
+    let tight = Arc::new(MemoryPool::new(store.inner.views.bytes() - 1));
+    assert_eq!(paths(&store, website(), &tight), Ok(3_000));
+    assert_eq!(cached(), [true, false]);
 }
