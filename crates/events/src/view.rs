@@ -618,8 +618,9 @@ fn id_codes(ids: Vec<u64>, map: &mut IdMap<u32>, known: &mut List<u64>) -> Vec<u
 
 /// Replaces codes that stand for `values` by those of the view.
 fn rename_ids(codes: &mut [u32], values: &[u64], map: &mut IdMap<u32>, known: &mut List<u64>) {
-    // Once instead of by doubling: most of a row group's ids are new to the view.
-    map.reserve(values.len());
+    // Once instead of by doubling: most of a row group's ids are new to the view. Of a row group that many websites share,
+    // `values` are those of all.
+    map.reserve(values.len().min(codes.len()));
     let mut new = NewIds::new(map, known);
     rename_lazily(codes, values.len(), |code| new.code(values[code as usize]));
 }
