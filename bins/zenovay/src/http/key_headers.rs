@@ -3,6 +3,8 @@
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use zenovay_domain::Timestamp;
 
+use super::document::Header;
+
 use crate::config::ResetFormat;
 
 /// The state of a key's limits after one request was decided.
@@ -23,6 +25,31 @@ pub struct KeyUsage {
     /// Requests counted since the key was created.
     pub total: u64,
 }
+
+/// The headers, as the API document tells of them.
+pub const HEADERS: [Header; 9] = [
+    Header { name: "X-RateLimit-Limit", description: "Requests a minute.", example: "30" },
+    Header { name: "X-RateLimit-Remaining", description: "Requests left in this minute.", example: "29" },
+    Header {
+        name: "X-RateLimit-Reset",
+        description: "When the next minute begins: ISO-8601, or seconds since 1970 where the server is set to say so.",
+        example: "2026-06-13T12:01:00.000Z",
+    },
+    Header { name: "X-Usage-Monthly", description: "Requests counted this month.", example: "4521" },
+    Header { name: "X-Usage-Limit", description: "Requests a month.", example: "10000" },
+    Header { name: "X-Usage-Reset", description: "When the next month begins.", example: "2026-07-01T00:00:00.000Z" },
+    Header { name: "X-Usage-Total", description: "Requests since the key was made.", example: "30118" },
+    Header {
+        name: "RateLimit",
+        description: "What is left of both limits, in the form of the IETF draft.",
+        example: "\"minute\";r=29;t=42, \"month\";r=5479;t=1511982",
+    },
+    Header {
+        name: "RateLimit-Policy",
+        description: "Both limits, in the form of the IETF draft.",
+        example: "\"minute\";q=30;w=60, \"month\";q=10000;w=2592000",
+    },
+];
 
 impl KeyUsage {
     /// Writes all headers. `now` is the instant the draft's remaining seconds are counted from.
@@ -97,6 +124,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         usage.put(&mut headers, at("2026-06-13T12:00:18.001Z"), ResetFormat::Iso);
         let get = |name: &str| headers.get(name).unwrap().to_str().unwrap();
+        let mut described = HEADERS.map(|header| header.name.to_ascii_lowercase());
+        described.sort_unstable();
+        let mut written: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        written.sort_unstable();
+        assert_eq!(written, described, "the document tells of each");
         assert_eq!(get("x-ratelimit-limit"), "30");
         assert_eq!(get("x-ratelimit-remaining"), "0");
         assert_eq!(get("x-ratelimit-reset"), "2026-06-13T12:01:00.000Z");

@@ -12,6 +12,7 @@ use crate::http::envelope::{ApiError, ErrorBody, status_of};
 use crate::http::errors;
 use crate::http::guard::AccessRefusal;
 use crate::http::handler::Access;
+use crate::http::key_headers;
 use crate::http::routes::{Endpoint, FIRST_PARTY};
 
 /// The version of the API. It is raised by a change that is no mere addition.
@@ -105,31 +106,6 @@ const THEN: Timestamp = Timestamp::from_millis(1_781_352_000_000);
 
 const REQUEST_ID: &str = "0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b";
 
-/// What a key has used, on every answer to a known key.
-const KEY_HEADERS: [Header; 9] = [
-    Header { name: "X-RateLimit-Limit", description: "Requests a minute.", example: "30" },
-    Header { name: "X-RateLimit-Remaining", description: "Requests left in this minute.", example: "29" },
-    Header {
-        name: "X-RateLimit-Reset",
-        description: "When the next minute begins: ISO-8601, or seconds since 1970 where the server is set to say so.",
-        example: "2026-06-13T12:01:00.000Z",
-    },
-    Header { name: "X-Usage-Monthly", description: "Requests counted this month.", example: "4521" },
-    Header { name: "X-Usage-Limit", description: "Requests a month.", example: "10000" },
-    Header { name: "X-Usage-Reset", description: "When the next month begins.", example: "2026-07-01T00:00:00.000Z" },
-    Header { name: "X-Usage-Total", description: "Requests since the key was made.", example: "30118" },
-    Header {
-        name: "RateLimit",
-        description: "What is left of both limits, in the form of the IETF draft.",
-        example: "\"minute\";r=29;t=42, \"month\";r=5479;t=1511982",
-    },
-    Header {
-        name: "RateLimit-Policy",
-        description: "Both limits, in the form of the IETF draft.",
-        example: "\"minute\";q=30;w=60, \"month\";q=10000;w=2592000",
-    },
-];
-
 const REQUEST_ID_HEADER: Header = Header {
     name: "X-Request-Id",
     description: "The id of the request: yours when you sent one, otherwise a new UUID.",
@@ -179,7 +155,7 @@ pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, 
     }
     link(&mut paths);
     let all_tags = TAGS.iter().filter(|(_, name, _)| tags.contains(name));
-    let headers = KEY_HEADERS.iter().chain([&REQUEST_ID_HEADER]);
+    let headers = key_headers::HEADERS.iter().chain([&REQUEST_ID_HEADER]);
     Ok(json!({
         "openapi": "3.1.0",
         "info": {
@@ -340,7 +316,7 @@ fn response(endpoint: &Endpoint, answer: &Answer, schemas: &Map<String, Value>) 
 }
 
 fn headers(has_key: bool, more: &[Header]) -> Value {
-    let common = [&REQUEST_ID_HEADER].into_iter().chain(if has_key { &KEY_HEADERS[..] } else { &[] });
+    let common = [&REQUEST_ID_HEADER].into_iter().chain(if has_key { &key_headers::HEADERS[..] } else { &[] });
     let mut headers: BTreeMap<&str, Value> = common
         .map(|header| (header.name, json!({ "$ref": format!("#/components/headers/{}", header.name) })))
         .collect();
