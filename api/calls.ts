@@ -17,7 +17,9 @@ const [baseUrl, key, website, code] = ["ZENOVAY_URL", "ZENOVAY_KEY", "ZENOVAY_WE
   string,
   string,
 ];
-const client = createClient<paths>({ baseUrl, headers: { "X-API-Key": key } });
+// Lists are CSV and NDJSON, too: this client takes JSON, the other one pages.
+const client = createClient<paths, "application/json">({ baseUrl, headers: { "X-API-Key": key } });
+const pages = createClient<paths, "text/html">({ baseUrl });
 const text = { parseAs: "text" } as const;
 const path = { website_id: website };
 
@@ -103,7 +105,7 @@ const calls: Record<string, () => Promise<void>> = {
     expect(data !== undefined && data.liveCount === data.count, "the live count");
   },
   async Script() {
-    const { data } = await client.GET("/", text);
+    const { data } = await pages.GET("/", text);
     expect(data?.includes("zenovay") === true, "the start page");
   },
   async Operations() {
@@ -111,7 +113,7 @@ const calls: Record<string, () => Promise<void>> = {
     expect(data?.status === "ready", "ready");
   },
   async Documents() {
-    const { data } = await client.GET("/docs/changelog", text);
+    const { data } = await pages.GET("/docs/changelog", text);
     expect(data?.includes("<h1>") === true, "the changelog");
   },
 };

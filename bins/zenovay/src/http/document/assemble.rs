@@ -220,7 +220,37 @@ fn schemas(table: &[&Endpoint]) -> Result<Map<String, Value>, String> {
             return Err(format!("two types have the name {name}"));
         }
     }
+    let nullable: BTreeSet<String> =
+        all.iter().filter(|(_, schema)| accepts_null(schema)).map(|(name, _)| name.clone()).collect();
+    for schema in all.values_mut() {
+        say_null_once(schema, &nullable);
+    }
     Ok(all.into_iter().collect())
+}
+
+fn accepts_null(schema: &Value) -> bool {
+    schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"))
+}
+
+/// An `Option` of what may be null itself is told as that: `oneOf` with two ways to be null would allow neither.
+fn say_null_once(schema: &mut Value, nullable: &BTreeSet<String>) {
+    let refers_to_nullable = |one: &&Value| {
+        one["$ref"].as_str().is_some_and(|path| nullable.contains(path.rsplit('/').next().unwrap_or_default()))
+    };
+    let itself = match schema["oneOf"].as_array() {
+        Some(two) if two.len() == 2 && two.iter().any(|one| one["type"] == "null") => {
+            two.iter().find(refers_to_nullable).cloned()
+        }
+        _ => None,
+    };
+    if let Some(itself) = itself {
+        *schema = itself;
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(|member| say_null_once(member, nullable)),
+        Value::Array(items) => items.iter_mut().for_each(|item| say_null_once(item, nullable)),
+        _ => {}
+    }
 }
 
 /// The tag of a route, and its name among the operations: that of its handler.

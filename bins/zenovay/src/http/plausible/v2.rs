@@ -62,8 +62,8 @@ impl Argument for QueryBody {
                 "metrics": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "string" } },
                 "date_range": { "type": ["string", "array"], "items": { "type": "string" } },
                 "dimensions": { "type": "array", "uniqueItems": true, "items": { "type": "string" } },
-                "filters": { "type": "array" },
-                "order_by": { "type": "array", "items": { "type": "array" } },
+                "filters": { "type": "array", "items": {} },
+                "order_by": { "type": "array", "items": { "type": "array", "items": { "type": "string" } } },
                 "include": { "type": "object" },
                 "pagination": {
                     "type": "object",
@@ -122,10 +122,10 @@ pub struct Results {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ResultRow {
     /// The metrics in the order in which they were asked for.
-    #[schema(value_type = Vec<f64>, examples(json!([420, 41])))]
+    #[schema(value_type = Vec<Option<f64>>, examples(420))]
     metrics: Vec<Value>,
     /// The values of the dimensions in the order in which they were asked for.
-    #[schema(examples(json!(["DE"])))]
+    #[schema(examples("DE"))]
     dimensions: Vec<String>,
     /// The same of the range that it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,13 +136,13 @@ pub struct ResultRow {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ComparedRow {
     /// The metrics.
-    #[schema(value_type = Vec<f64>, examples(json!([420, 41])))]
+    #[schema(value_type = Vec<Option<f64>>, examples(420))]
     metrics: Vec<Value>,
     /// The values of the dimensions.
-    #[schema(examples(json!(["DE"])))]
+    #[schema(examples("DE"))]
     dimensions: Vec<String>,
     /// How much more, in percent.
-    #[schema(value_type = Vec<f64>, examples(json!([420, 41])))]
+    #[schema(value_type = Vec<Option<f64>>, examples(420))]
     change: Vec<Value>,
 }
 
