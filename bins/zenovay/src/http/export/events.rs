@@ -391,9 +391,12 @@ impl Responder for PartAnswer {
 
 impl Reply for PartAnswer {
     fn describe(operation: &mut Operation) {
-        const TAG: Header =
-            Header { name: "ETag", description: "The SHA-256 of the file, in quotes.", example: "\"ba7816bf…15ad\"" };
-        let file = || json!({ "type": "string", "format": "binary", "examples": ["PAR1…PAR1"] });
+        const TAG: Header = Header {
+            name: "ETag",
+            description: "The SHA-256 of the file, in quotes.",
+            example: "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
+        };
+        let file = || json!({ "type": "string", "format": "binary", "examples": ["PAR1"] });
         operation.answer(200, Answer::new("The file.").content(PARQUET, file()).header(TAG));
         operation.answer(206, Answer::new("The bytes that `Range` asks for.").content(PARQUET, file()).header(TAG));
         operation.answer(304, Answer::new("The file is the one that `If-None-Match` names.").header(TAG));
@@ -402,10 +405,18 @@ impl Reply for PartAnswer {
             Parameter::header(
                 "If-Match",
                 "The entity tag of the file that a download began with.",
-                "\"ba7816bf…15ad\"",
+                "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
             ),
-            Parameter::header("If-Range", "The same: another file is answered whole.", "\"ba7816bf…15ad\""),
-            Parameter::header("If-None-Match", "The entity tag of a file that is there already.", "\"ba7816bf…15ad\""),
+            Parameter::header(
+                "If-Range",
+                "The same: another file is answered whole.",
+                "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
+            ),
+            Parameter::header(
+                "If-None-Match",
+                "The entity tag of a file that is there already.",
+                "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"",
+            ),
         ]);
         operation.refuses([ErrorCode::PreconditionFailed, ErrorCode::RangeNotSatisfiable, ErrorCode::NotFound]);
     }

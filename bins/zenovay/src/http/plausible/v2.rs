@@ -62,7 +62,7 @@ impl Argument for QueryBody {
                 "metrics": { "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "string" } },
                 "date_range": { "type": ["string", "array"], "items": { "type": "string" } },
                 "dimensions": { "type": "array", "uniqueItems": true, "items": { "type": "string" } },
-                "filters": { "type": "array", "items": {} },
+                "filters": { "type": ["array", "null"], "items": {} },
                 "order_by": { "type": "array", "items": { "type": "array", "items": { "type": "string" } } },
                 "include": { "type": "object" },
                 "pagination": {
