@@ -10,16 +10,16 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_auth::ApiKeyToken;
 use zenovay_domain::{
-    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TeamId, TimeRange, Timestamp, Website, WebsiteId, WebsiteSettings,
-    WebsiteRules, Zone, parse_domain,
+    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TeamId, TimeRange, Timestamp, Website,
+    WebsiteId, WebsiteRules, WebsiteSettings, Zone, parse_domain,
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_export::ByteRange;
 use zenovay_ingest::{
-    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, PROPERTIES_MAX_BYTES, MemorySessions, Pipeline,
-    Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
-    parse_agent, parse_batch, parse_hit,
+    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, MemorySessions,
+    PROPERTIES_MAX_BYTES, Pipeline, Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body,
+    language_tag, parse_agent, parse_batch, parse_hit,
 };
 use zenovay_query::{Filter, RowPlace};
 use zenovay_stats::{Cursor, Dialect, parse_filters};
