@@ -224,7 +224,7 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     (
         "zenovay_http_refusals_total",
         MetricKind::Counter,
-        "Connections ended by what the client did or did not do, by reason; they are no requests.",
+        "Connections ended by what the client did or did not do, by reason; they are not requests.",
     ),
     ("zenovay_open_connections", MetricKind::Gauge, "Connections of the main address."),
     ("zenovay_http_requests_total", MetricKind::Counter, "Requests by route pattern and class of status."),

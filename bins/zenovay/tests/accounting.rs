@@ -55,6 +55,6 @@ async fn every_request_and_row_is_counted_once() {
     assert_eq!(sum("stored") + sum("dropped"), accepted, "{counts:#?}");
     assert_eq!(sum("refused"), refused, "{counts:#?}");
     let data = app.get(&site.path("/analytics/{id}?range=24h")).key(&key).send().await.expect(200).data();
-    // 20 heartbeats are stored and are no pageviews.
+    // 20 heartbeats are stored and are not pageviews.
     assert_eq!(data["summary"]["total_page_views"].as_u64().unwrap() + 20, sum("stored"));
 }

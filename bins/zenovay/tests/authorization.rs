@@ -118,7 +118,7 @@ impl<'a> World<'a> {
         store.revoke_key(revoked.id, app.clock.now()).unwrap();
         credentials.push(refused("revoked", vec![("x-api-key", revoked.text)], 401));
 
-        // The owner of these keys is no admin of the second team.
+        // The owner of these keys is not an admin of the second team.
         credentials.push(as_admin(TEAM, known("full access", &good, EVERYTHING, EVERYTHING, [200, 200])));
         let mut bearer = as_admin(TEAM, known("full access as bearer", &good, EVERYTHING, EVERYTHING, [200, 200]));
         bearer.headers = vec![("authorization", format!("Bearer {}", good.text))];

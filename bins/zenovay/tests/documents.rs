@@ -179,7 +179,7 @@ async fn s4_the_singular_path_is_404() {
     assert_eq!(app.get(&site.path("/website/{id}")).key(&key).send().await.expect(404).code(), "NOT_FOUND");
 }
 
-/// S4 "Bad Request": a trailing comma, a text for a number.
+/// S4 "Bad Request": a trailing comma, a string for a number.
 #[actix_web::test]
 async fn s4_invalid_json_and_wrong_types_are_400() {
     let app = TestApp::start().await;

@@ -156,7 +156,7 @@ fn a_visitor_is_exported_and_erased_beside_a_server_and_without_one() {
     send(&server, &site, SENT_ID, "/again");
     server.kill();
 
-    // Without a server; the socket that the killed one left is no hindrance.
+    // Without a server; the socket that the killed one left does not hinder.
     assert_eq!(paths(&site.cli(&["visitor", "export", website, OTHER_ID])), ["/other"]);
     site.cli(&["visitor", "erase", website, OTHER_ID, SENT_ID, "--yes"]);
     let server = site.serve();

@@ -140,7 +140,7 @@ impl Place {
     }
 }
 
-/// A file of `docs/deploy` with each of the replacements made; a text that is not there any more fails.
+/// A file of `docs/deploy` with each of the replacements made; a string that is not there any more fails.
 fn replaced(name: &str, replacements: &[(&str, &str)]) -> String {
     let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/deploy").join(name);
     let mut text = std::fs::read_to_string(path).expect("the documented configuration");

@@ -110,7 +110,7 @@ pub enum DimensionLevel {
 
 macro_rules! dimensions {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $level:ident;)*) => {
-        /// A text column of an event. An absent value is the empty text.
+        /// A string column of an event. An absent value is the empty string.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         #[repr(u8)]
@@ -194,7 +194,7 @@ impl Dimension {
     }
 }
 
-/// A text that names no dimension.
+/// A string that does not name a dimension.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown dimension")]
 pub struct UnknownDimension;
@@ -213,10 +213,10 @@ impl fmt::Display for Dimension {
     }
 }
 
-/// All the texts of one event together never exceed this many bytes; the ingest limits keep well below it.
+/// All the strings of one event together never exceed this many bytes; the ingest limits keep well below it.
 pub const MAX_DIMENSION_TEXT_BYTES: usize = u16::MAX as usize;
 
-/// The texts of one event: one allocation, and an index into it per [`Dimension`].
+/// The strings of one event: one allocation, and an index into it per [`Dimension`].
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Dimensions {
     text: String,
@@ -224,7 +224,7 @@ pub struct Dimensions {
 }
 
 impl Dimensions {
-    /// No texts yet, with room for `bytes` bytes of them.
+    /// No strings yet, with room for `bytes` bytes of them.
     pub fn with_capacity(bytes: usize) -> Self {
         Self { text: String::with_capacity(bytes), spans: [(0, 0); Dimension::COUNT] }
     }
@@ -236,7 +236,7 @@ impl Dimensions {
     }
 
     /// Sets `dimension` to `value`. Meant to be called once per dimension: the bytes of an earlier value are kept.
-    /// When all texts together would exceed [`MAX_DIMENSION_TEXT_BYTES`], the value is cut at a character boundary.
+    /// When all strings together would exceed [`MAX_DIMENSION_TEXT_BYTES`], the value is cut at a character boundary.
     pub fn set(&mut self, dimension: Dimension, value: &str) {
         let start = self.text.len();
         let mut len = value.len();
@@ -264,7 +264,7 @@ impl Dimensions {
     }
 }
 
-/// Equal are texts with the same values, in whatever order they were set.
+/// Two are equal when they have the same values, in whatever order these were set.
 impl PartialEq for Dimensions {
     fn eq(&self, other: &Self) -> bool {
         Dimension::ALL.iter().all(|&dimension| self.get(dimension) == other.get(dimension))
@@ -338,12 +338,12 @@ pub struct Event {
     pub engagement_ms: u32,
     /// How far the page was scrolled, in percent, 0 to 100. 0 where the kind does not report it.
     pub scroll_percent: u8,
-    /// Its texts.
+    /// Its strings.
     pub dimensions: Dimensions,
 }
 
 impl Event {
-    /// An event without flags, engagement or texts.
+    /// An event without flags, engagement or strings.
     pub fn new(kind: EventKind, at: Timestamp, visitor: VisitorId, session: SessionId) -> Self {
         Self {
             at,

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use url::Host;
 
-/// Why a text is not a host, as a sentence for whoever typed it.
+/// Why a string is not a host, as a sentence for whoever typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHost {
     /// A scheme other than `http` and `https`.
@@ -71,7 +71,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// Reads the domain of a website as people write it: `Example.com`, `https://example.com/`, `bücher.example`,
-/// `localhost:3000`. The result is that of [`parse_host`]: scheme and port are no part of it.
+/// `localhost:3000`. The result is that of [`parse_host`]: scheme and port are not part of it.
 ///
 /// # Errors
 /// When it is not a host, or has a path.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text that is not an id of the kind asked for.
+/// A string that is not an id of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {kind} id")]
 pub struct InvalidId {
@@ -101,7 +101,7 @@ impl TrackingCode {
         Self(code)
     }
 
-    /// The code as text.
+    /// The code as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -20,7 +20,7 @@ pub enum Plan {
     Enterprise,
 }
 
-/// A text that names no plan.
+/// A string that does not name a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown plan: use free, pro, scale or enterprise")]
 pub struct UnknownPlan;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A text that is not one of the names allowed at its place.
+/// A string that is not one of the names allowed at its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what}: use one of {allowed}")]
 pub struct UnknownName {

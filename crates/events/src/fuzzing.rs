@@ -104,7 +104,7 @@ pub fn column_chunk(chunk: &[u8]) -> bool {
 /// The page of a dictionary: its first byte says of which column, two bytes how many values it has; the rest is the page.
 ///
 /// # Panics
-/// When there are more or fewer values than asked for, or more text than the page has.
+/// When there are more or fewer values than asked for, or longer ones than the page has.
 pub fn dictionary_page(page: &[u8]) -> bool {
     let [number, low, high, bytes @ ..] = page else { return false };
     let Some(column) = ColumnId::all().nth(usize::from(*number)) else { return false };

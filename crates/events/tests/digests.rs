@@ -78,8 +78,8 @@ fn open(config: EmbeddedConfig) -> EmbeddedStore {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // Sabotages, each of which turns this red: let every section be lonely in `totals::is_lonely`; leave `are_several`
-    // at `false` in `Digester::add`; count silent visitors in `Digester::add`; let a digest stand for a row group with
+    // Sabotages, each of which turns this red: let every section be isolated in `totals::is_isolated`; leave `are_several`
+    // at `false` in `Digester::add`; count visitors with heartbeats only in `Digester::add`; let a digest stand for a row group with
     // split sessions in `digest_of_all` unasked; forget in `totals` that the head has rows; let `has_digest` always
     // hold.
     #[test]

@@ -95,7 +95,7 @@ fn a_torn_log_tail_loses_nothing_before_the_damage_and_invents_nothing() {
     }
 }
 
-/// Sabotage: leave the checksum out of `codec::decode`: a changed text passes for an event.
+/// Sabotage: leave the checksum out of `codec::decode`: a changed string passes for an event.
 #[test]
 fn a_damaged_batch_is_refused() {
     let dir = TempDir::new().unwrap();

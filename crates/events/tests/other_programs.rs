@@ -1,5 +1,5 @@
 //! Other programs read the segments and find in them what the store answers: the commands of `docs/operations.md`, word
-//! for word, and every count, sum and text with DuckDB and with pyarrow.
+//! for word, and every count, sum and string with DuckDB and with pyarrow.
 //!
 //! `scripts/parquet-readers` installs both; where it cannot, the tests fail.
 
@@ -263,7 +263,7 @@ fn check(made: &Made, program: &str, told_totals: &Value, told_texts: &Value) {
         let site = website(site);
         let metrics = totals(&made.store, site);
         let [told] = &rows(told_totals, site)[..] else { panic!("{program}: one row a website") };
-        // DuckDB writes numbers that a double cannot hold as texts.
+        // DuckDB writes numbers that a double cannot hold as strings.
         let is = |name: &str, expected: u64| {
             assert_eq!(told[name].to_string().trim_matches('"'), expected.to_string(), "{program}: {name}: {told}");
         };
@@ -292,7 +292,7 @@ fn check(made: &Made, program: &str, told_totals: &Value, told_texts: &Value) {
             let Answer::Breakdown(breakdown) = ask(&made.store, site, &ever(Question::Breakdown(group_by))) else {
                 panic!("a breakdown")
             };
-            // The store groups by fields of sessions by the first event of each; in the files every event has its own text.
+            // The store groups by fields of sessions by the first event of each; in the files every event has its own value.
             let mut own: BTreeMap<&str, (u64, BTreeSet<VisitorId>)> = BTreeMap::new();
             for event in events.iter().filter(|event| event.kind.is_event()) {
                 let (count, visitors) = own.entry(event.dimensions.get(dimension)).or_default();

@@ -102,7 +102,7 @@ impl Field {
 /// - `Event`: the events whose own value matches. For entry and exit page, the events of sessions that match.
 /// - `Session`: every event of a session that matches. A session matches an event-level field when one of its events in
 ///   the whole dataset handed to the kernel does; it matches a session-level field by the value of its first event.
-///   Negative operators are no exception: [`Operator::IsNot`] asks for one event with another value, not for none with
+///   Negative operators are not an exception: [`Operator::IsNot`] asks for one event with another value, not for none with
 ///   this one.
 /// - `Visitor`: every event of a visitor who has, within the query's range, at least one event that the condition
 ///   would choose at the field's own level.

@@ -152,7 +152,7 @@ fn pageviews_and_events_do_not_count_heartbeats() {
 
 #[test]
 fn sessions_count_wherever_they_have_an_event() {
-    // Before, in the middle of and after the range; the heartbeats are no events.
+    // Before, in the middle of and after the range; heartbeats are not events.
     let events = [
         event(PAGEVIEW, 50, 1, 1),
         event(HEARTBEAT, 120, 1, 1),

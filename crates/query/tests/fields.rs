@@ -10,7 +10,7 @@ use zenovay_query::{
 const LEVELS: [Option<FilterLevel>; 4] =
     [None, Some(FilterLevel::Event), Some(FilterLevel::Session), Some(FilterLevel::Visitor)];
 
-/// All fields there are: every text of an event, the two of a session, and a property.
+/// All fields there are: every string of an event, the two of a session, and a property.
 fn fields() -> Vec<Field> {
     let texts = Dimension::ALL.iter().filter(|dimension| **dimension != Dimension::Properties);
     let mut fields: Vec<Field> = texts.copied().map(Field::Dimension).collect();

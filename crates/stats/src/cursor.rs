@@ -38,7 +38,7 @@ impl Cursor {
     /// Reads a string that [`Cursor::encode`] made for the same question.
     ///
     /// # Errors
-    /// For people: it is no such string, or that of another question.
+    /// For people: it is not such a string, or it is that of another question.
     pub fn decode(text: &str, question: &str) -> Result<Self, &'static str> {
         const UNKNOWN: &str = "use a cursor as it came in the answer before";
         if text.len() > CURSOR_MAX_BYTES {

@@ -279,7 +279,7 @@ impl Reader {
         if place == Place::Done {
             return self.problem("has_done and has_not_done cannot be nested");
         }
-        // What was done elsewhere in a visit is no condition on the events that are counted.
+        // What was done elsewhere in a visit is not a condition on the events that are counted.
         let (names_page, names_event) = (self.names_page, self.names_event);
         let filter = self.member(inner, 1, Place::Done, depth)?;
         (self.names_page, self.names_event) = (names_page, names_event);
@@ -309,7 +309,7 @@ impl Reader {
         Ok(filter)
     }
 
-    /// The condition that `filter` is; `None` when its operator joins others or it is no filter.
+    /// The condition that `filter` is; `None` when its operator joins others or it is not a filter.
     fn leaf(&self, filter: &Value) -> Result<Option<Leaf>, Problem> {
         let Some([Value::String(operator), rest @ ..]) = filter.as_array().map(Vec::as_slice) else { return Ok(None) };
         let operator = match operator.as_str() {

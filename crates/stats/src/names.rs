@@ -248,7 +248,7 @@ impl Property {
         Filter::Is(Condition { field, operator: Operator::IsNot, values, level: None })
     }
 
-    /// Whether the row of the missing value is left out: an event without a name is no goal, and a page has a path.
+    /// Whether the row of the missing value is left out: an event without a name is not a goal, and a page has a path.
     pub fn has_no_empty_row(&self) -> bool {
         match self {
             Self::Goal => true,

@@ -37,7 +37,7 @@ pub async fn readyz(_: Public, state: web::Data<AppState>) -> Result<Json<Ready>
     let readable = matches!(metadata, Ok(Ok(_)));
     let writable = state.events.stats().writable;
     match (writable, readable) {
-        // Damage is told and is no reason to send nobody here: events are stored, and most websites answer.
+        // Damage is reported, but it is not a reason to send nobody here: events are stored, and most websites answer.
         (true, true) => Ok(Json(Ready { status: "ready", damaged: state.events.damages() })),
         (false, _) => Err(ApiError::unavailable("Events cannot be stored now", SOON_S)),
         (true, false) => Err(ApiError::unavailable("The metadata store cannot be read now", SOON_S)),

@@ -86,7 +86,7 @@ pub struct Params {
 const MAX_PARAMS: usize = 64;
 
 impl Params {
-    /// Decodes `query`, the text after `?`. A parameter that comes twice is a problem: guard and handler must never
+    /// Decodes `query`, the string after `?`. A parameter that comes twice is a problem: guard and handler must never
     /// read different values (SECURITY I18).
     pub fn parse(query: &str) -> Self {
         let mut params = Self { values: BTreeMap::new(), problems: BTreeMap::new(), declared: None };
@@ -425,7 +425,7 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from(date.and_time(NaiveTime::MIN).and_utc()))
 }
 
-/// The pairs of an `application/x-www-form-urlencoded` text; `None` for a part that is not UTF-8 once decoded.
+/// The pairs of an `application/x-www-form-urlencoded` string; `None` for a part that is not UTF-8 once decoded.
 fn form_pairs(query: &str) -> impl Iterator<Item = (Option<String>, Option<String>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

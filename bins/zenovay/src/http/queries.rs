@@ -56,7 +56,7 @@ impl QueryPool {
     pub async fn run<T: Send + 'static>(
         &self,
         asking: Asking,
-        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let turn = tokio::time::timeout(QUEUE_TIME, self.turns.take(asking)).await;
         let turn = turn.map_err(|_elapsed| ApiError::unavailable("Too many queries at once", SOON_S))?;
@@ -70,7 +70,7 @@ impl QueryPool {
     pub async fn run_at_once<T: Send + 'static>(
         &self,
         asking: Asking,
-        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         self.run_with(asking, None, ask).await
     }
@@ -79,7 +79,7 @@ impl QueryPool {
         &self,
         asking: Asking,
         turn: Option<Turn>,
-        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let running = self.running.begin(asking, self.time, Instant::now());
         let budget = match &turn {
@@ -92,7 +92,7 @@ impl QueryPool {
         let span = tracing::Span::current();
         let result = web::block(move || {
             let _turn = turn;
-            span.in_scope(|| ask(&Asker { events: events.as_ref(), budget: &budget }))
+            span.in_scope(|| ask(&QuerySession { events: events.as_ref(), budget: &budget }))
         });
         match result.await {
             Ok(answer) => Ok(answer?),
@@ -109,13 +109,13 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Asks the event store within one budget. Each method is one question; all answers of one `Asker` share the budget.
-pub struct Asker<'a> {
+/// Asks the event store within one budget. Each method is one question; all answers of one `QuerySession` share the budget.
+pub struct QuerySession<'a> {
     events: &'a dyn EventStore,
     budget: &'a Budget,
 }
 
-impl Asker<'_> {
+impl QuerySession<'_> {
     /// The budget, for what is read in another way than by a question.
     pub fn budget(&self) -> &Budget {
         self.budget
@@ -126,7 +126,7 @@ impl Asker<'_> {
     /// # Errors
     /// Those of [`EventStore::query`], like all methods here.
     pub fn overview(&self, website: WebsiteId, range: TimeRange) -> Result<MetricValues, QueryError> {
-        match self.ask(website, range, Question::Overview, "overview")? {
+        match self.question(website, range, Question::Overview, "overview")? {
             Answer::Overview(overview) => Ok(overview.metrics),
             other => Err(mismatch(&other)),
         }
@@ -135,7 +135,7 @@ impl Asker<'_> {
     /// The totals of a range and of the one that it is compared with.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn compared(&self, website: WebsiteId, comparison: &Comparison) -> Result<Compared<MetricValues>, QueryError> {
         comparison.overview(|query| self.answer(website, query, "overview"))
     }
@@ -143,10 +143,10 @@ impl Asker<'_> {
     /// The totals of each UTC day of `range`.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn daily(&self, website: WebsiteId, range: TimeRange) -> Result<Vec<SeriesPoint>, QueryError> {
         let question = Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() };
-        match self.ask(website, range, question, "series")? {
+        match self.question(website, range, question, "series")? {
             Answer::Series(series) => Ok(series.points),
             other => Err(mismatch(&other)),
         }
@@ -155,7 +155,7 @@ impl Asker<'_> {
     /// The rows of a breakdown.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn breakdown(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
         self.rows(website, &Query { range, filter: Filter::default(), question: Question::Breakdown(by) })
     }
@@ -163,7 +163,7 @@ impl Asker<'_> {
     /// The same for lists of pages: a path is a page when it was viewed, and its visitors are those who did.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn pages(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
         self.rows(
             website,
@@ -174,7 +174,7 @@ impl Asker<'_> {
     /// A page of visitors.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn visitors(
         &self,
         website: WebsiteId,
@@ -183,7 +183,7 @@ impl Asker<'_> {
         offset: usize,
         after: Option<(Timestamp, VisitorId)>,
     ) -> Result<VisitorPage, QueryError> {
-        match self.ask(website, range, Question::Visitors { limit, offset, after }, "visitors")? {
+        match self.question(website, range, Question::Visitors { limit, offset, after }, "visitors")? {
             Answer::Visitors(page) => Ok(page),
             other => Err(mismatch(&other)),
         }
@@ -192,10 +192,10 @@ impl Asker<'_> {
     /// Visitors with activity in the five minutes before `now`, this very millisecond included.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn live(&self, website: WebsiteId, now: Timestamp) -> Result<u64, QueryError> {
         let range = TimeRange::new(now, now.plus_millis(1));
-        match self.ask(website, range, Question::Live, "live")? {
+        match self.question(website, range, Question::Live, "live")? {
             Answer::Live(count) => Ok(count.visitors),
             other => Err(mismatch(&other)),
         }
@@ -204,7 +204,7 @@ impl Asker<'_> {
     /// Any question.
     ///
     /// # Errors
-    /// As [`Asker::overview`].
+    /// As [`QuerySession::overview`].
     pub fn any(&self, website: WebsiteId, query: &Query) -> Result<Answer, QueryError> {
         let kind = match query.question {
             Question::Overview => "overview",
@@ -224,7 +224,7 @@ impl Asker<'_> {
         }
     }
 
-    fn ask(
+    fn question(
         &self,
         website: WebsiteId,
         range: TimeRange,

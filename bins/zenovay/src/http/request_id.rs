@@ -34,7 +34,7 @@ impl RequestId {
         Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("?")))
     }
 
-    /// The id as text.
+    /// The id as a string.
     pub fn as_str(&self) -> &str {
         // Visible ASCII by construction: the other arm is never taken.
         self.0.to_str().unwrap_or("?")

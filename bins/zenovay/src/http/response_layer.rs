@@ -204,7 +204,7 @@ fn put_common_headers(method: &Method, headers: &mut HeaderMap, id: &RequestId) 
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     );
-    // Caches keep answers to other methods only when told to (RFC 9110 §9.3), and these are no pages with links: a hit,
+    // Caches keep answers to other methods only when told to (RFC 9110 §9.3), and these are not pages with links: a hit,
     // of which there are many, is spared two headers.
     if method == Method::GET || method == Method::HEAD {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -287,7 +287,7 @@ impl<'a> TestTeam<'a> {
     }
 }
 
-/// A key and its secret text.
+/// A key and the secret string itself.
 #[derive(Debug, Clone)]
 pub struct TestKey {
     pub id: KeyId,

@@ -280,7 +280,7 @@ impl KeyStore for SqliteStore {
                 .select(api_keys::digest);
             Ok(rows.load(conn)?)
         })?;
-        // A digest of another length is no key's: whoever looks its row up is told that it is damaged.
+        // A digest of another length does not belong to any key: whoever looks its row up is told that it is damaged.
         Ok(rows.iter().filter_map(|row| row.as_slice().try_into().ok()).map(KeyDigest::from_bytes).collect())
     }
 }

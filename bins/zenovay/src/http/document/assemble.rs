@@ -15,7 +15,7 @@ use crate::http::handler::Access;
 use crate::http::key_headers;
 use crate::http::routes::{Endpoint, FIRST_PARTY};
 
-/// The version of the API. It is raised by a change that is no mere addition.
+/// The version of the API. It is raised by a change that is more than an addition.
 const VERSION: &str = "1.0.0";
 
 /// What the reader must know before the routes.

@@ -29,7 +29,7 @@ use crate::http::external::analytics::WebsiteName;
 use crate::http::guard::{Authorized, ExportEvents};
 use crate::http::handler::Reply;
 use crate::http::params::{Params, Query, QueryParams};
-use crate::http::queries::Asker;
+use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
 use crate::http::values::Instant;
@@ -131,7 +131,12 @@ impl Part {
     }
 
     /// Makes it: how many rows it has, and its bytes.
-    fn make(self, asker: &Asker<'_>, website: WebsiteId, traits: Traits) -> Result<(usize, Vec<u8>), QueryError> {
+    fn make(
+        self,
+        asker: &QuerySession<'_>,
+        website: WebsiteId,
+        traits: Traits,
+    ) -> Result<(usize, Vec<u8>), QueryError> {
         let question = Question::Events { limit: PART_ROWS, offset: self.number.saturating_mul(PART_ROWS) };
         let query = Asked { range: self.range(), filter: Filter::default(), question };
         let events = match asker.any(website, &query)? {

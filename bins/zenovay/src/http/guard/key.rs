@@ -139,7 +139,7 @@ fn look_up(
     let found = state.directory.credential(digest);
     let take_back = || {
         if !was_valid {
-            // What stays counted makes the limit stricter for a minute, which is no reason to refuse a valid key.
+            // What stays counted makes the limit stricter for a minute, which is not a reason to refuse a valid key.
             if let Err(error) = state.addresses.refund(AddressClass::Auth, client, now) {
                 tracing::warn!(cause = error.cause, "a valid key stays counted as an attempt");
             }

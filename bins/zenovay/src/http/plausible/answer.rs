@@ -18,7 +18,7 @@ use crate::http::document::{Answer, Operation};
 use crate::http::envelope::ApiError;
 use crate::http::guard::{Authorized, ReadStats};
 use crate::http::handler::Reply;
-use crate::http::queries::Asker;
+use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
 
@@ -157,7 +157,7 @@ impl Question {
     /// Those of queries.
     pub async fn run<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Refused> {
         Ok(self.state.queries.run(self.asking, ask).await?)
     }

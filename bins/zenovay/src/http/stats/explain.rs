@@ -8,7 +8,7 @@ use zenovay_stats::{Ask, Metric, Property};
 use zenovay_store::DroppedHits;
 
 use super::answers::AnsweredRange;
-use crate::http::queries::Asker;
+use crate::http::queries::QuerySession;
 use crate::http::values::Instant;
 
 /// How an answer came about.
@@ -112,7 +112,7 @@ impl Counts {
     /// # Errors
     /// Those of queries.
     pub fn of(
-        asker: &Asker<'_>,
+        asker: &QuerySession<'_>,
         website: WebsiteId,
         ask: &Ask,
         property: Option<&Property>,

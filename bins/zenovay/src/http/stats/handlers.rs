@@ -19,7 +19,7 @@ use crate::http::export::sheets::{Accept, Format, Listed, PAGE_ROWS, SheetName};
 use crate::http::external::analytics::{GEO_NOTICE, WebsiteName};
 use crate::http::guard::{Authorized, ReadStats};
 use crate::http::params::Query;
-use crate::http::queries::Asker;
+use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
 
@@ -73,7 +73,7 @@ impl Question {
 
     async fn run<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Asker<'_>) -> Result<T, QueryError> + Send + 'static,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         self.state.queries.run(self.asking, ask).await
     }
