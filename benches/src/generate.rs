@@ -5,6 +5,8 @@
 //! 8 operating systems, sparse campaigns, random 64-bit ids. A session never crosses midnight UTC and all its texts but
 //! the path are constant. Country, city, browser and system belong to the visitor; referrer and campaign to the session.
 
+#![expect(clippy::cast_possible_truncation, reason = "made traffic stays far below the widths of its fields")]
+
 use zenovay_domain::{Dimension, Dimensions, Event, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::NewEvent;
 

@@ -105,7 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn load(dir: &Path, traffic: Traffic, columns: Columns, ids: &[String]) -> Result<(), Box<dyn Error>> {
-    let mut websites: Vec<WebsiteId> = (0..traffic.websites as u16).map(website_id).collect();
+    let mut websites: Vec<WebsiteId> = (0..u16::try_from(traffic.websites)?).map(website_id).collect();
     for id in ids {
         let (number, id) = id.split_once('=').ok_or("--website-id wants NUMBER=UUID")?;
         *websites.get_mut(number.parse::<usize>()?).ok_or("no such website")? = id.parse()?;

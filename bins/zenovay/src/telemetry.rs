@@ -100,6 +100,7 @@ impl Metrics {
     ///
     /// # Panics
     /// When something else has installed a recorder.
+    #[expect(clippy::expect_used, reason = "see Panics: a second recorder is a mistake in the program")]
     pub fn install(data_dir: &Path) -> Self {
         static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
         let handle = HANDLE.get_or_init(|| {

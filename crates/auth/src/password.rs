@@ -97,6 +97,11 @@ fn hasher() -> Argon2<'static> {
 /// # Errors
 ///
 /// The [`WeakPassword`] rule that the password breaks.
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "parameters and salt are constant, and check_password has bounded the password"
+)]
 pub fn hash_password(password: &str, rng: &mut (impl CryptoRng + ?Sized)) -> Result<PasswordHash, WeakPassword> {
     check_password(password)?;
     let mut salt = [0; SALT_LEN];

@@ -237,6 +237,7 @@ impl Dimensions {
 
     /// Sets `dimension` to `value`. Meant to be called once per dimension: the bytes of an earlier value are kept.
     /// When all strings together would exceed [`MAX_DIMENSION_TEXT_BYTES`], the value is cut at a character boundary.
+    #[expect(clippy::cast_possible_truncation, reason = "start + len is at most MAX_DIMENSION_TEXT_BYTES")]
     pub fn set(&mut self, dimension: Dimension, value: &str) {
         let start = self.text.len();
         let mut len = value.len();
@@ -244,7 +245,6 @@ impl Dimensions {
             len = value.floor_char_boundary(MAX_DIMENSION_TEXT_BYTES - start);
         }
         self.text.push_str(&value[..len]);
-        // Both fit: start + len is at most MAX_DIMENSION_TEXT_BYTES.
         self.spans[dimension as usize] = (start as u16, len as u16);
     }
 

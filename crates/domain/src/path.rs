@@ -34,9 +34,9 @@ pub fn normal_path(path: &str) -> Cow<'_, str> {
             Some(decoded) => {
                 at += 3;
                 if is_unreserved(decoded) {
-                    normal.push(char::from(decoded))
+                    normal.push(char::from(decoded));
                 } else {
-                    push_escaped(&mut normal, decoded)
+                    push_escaped(&mut normal, decoded);
                 }
             }
             None => {

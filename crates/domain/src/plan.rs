@@ -82,6 +82,11 @@ impl PlanTable {
     }
 
     /// The limits of `plan`, to be changed by the operator's configuration.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "every plan has a row from the start, and none is removed"
+    )]
     pub fn limits_mut(&mut self, plan: Plan) -> &mut PlanLimits {
         self.0.get_mut(&plan).expect("every plan has a row")
     }

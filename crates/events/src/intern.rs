@@ -21,6 +21,7 @@ impl IdInterner {
         Self { map: IdMap::with_capacity_and_hasher(ids, RandomState::default()), ids: Vec::with_capacity(ids) }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a head is sealed long before it has 2^32 ids")]
     pub(crate) fn code(&mut self, id: u64) -> u32 {
         match self.map.entry(id) {
             Entry::Occupied(entry) => *entry.get(),
@@ -59,6 +60,7 @@ impl Default for TextInterner {
 }
 
 impl TextInterner {
+    #[expect(clippy::cast_possible_truncation, reason = "a head is sealed long before it has 2^32 strings")]
     pub(crate) fn code(&mut self, text: &str) -> u32 {
         if text.is_empty() {
             return 0;

@@ -91,7 +91,7 @@ fn note(
     if let Some((flags, texts)) = event
         && found.first.as_ref().is_none_or(|first| at < first.at)
     {
-        found.first = Some(First { at, flags: EventFlags::from_bits(flags as u8), texts: texts() });
+        found.first = Some(First { at, flags: EventFlags::from_bits((flags & 0xff) as u8), texts: texts() });
         found.visitor = visitor;
     }
 }

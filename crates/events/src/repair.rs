@@ -370,7 +370,7 @@ impl Files {
         let mut damage = (meta.bytes != whole).then(|| format!("has {} bytes instead of {whole}", meta.bytes));
         let segment = Segment::at(path.clone(), meta.clone());
         let mut damaged_groups = BTreeSet::new();
-        for group in 0..meta.groups.len() as u32 {
+        for (group, _) in (0..).zip(&meta.groups) {
             if let Err(error) = segment.verify_group(group) {
                 damage.get_or_insert_with(|| error.to_string());
                 damaged_groups.insert(group);

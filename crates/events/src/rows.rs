@@ -35,6 +35,7 @@ pub(crate) struct LoadedChunk {
 
 impl BaseRows {
     /// The chunk of those of these rows, which stand in any order, that are not before `since`.
+    #[expect(clippy::cast_possible_truncation, reason = "a row group has fewer than 2^32 rows")]
     pub(crate) fn into_chunk(self, since: i64) -> LoadedChunk {
         const HEARTBEAT: u8 = EventKind::Heartbeat as u8;
         let Self { at, kind, visitor, session, engagement_ms } = self;

@@ -149,6 +149,7 @@ fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget
 }
 
 /// The rows of `range` that are not before `since`.
+#[expect(clippy::cast_possible_truncation, reason = "a row group has fewer than 2^32 strings")]
 fn read_group(
     segment: &Segment,
     range: &SiteRange,
@@ -164,7 +165,8 @@ fn read_group(
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
         let mut dictionary = vec![Arc::from("")];
         // In a dataset the empty string is the first; in a file it is where it was met first.
-        let names: Vec<u32> = (0..texts.len() as u32)
+        let names: Vec<u32> = (0..)
+            .take(texts.len())
             .map(|code| match texts.get(code) {
                 "" => 0,
                 text => {

@@ -534,6 +534,10 @@ impl View {
     }
 
     /// The code of a string, which is kept when it has none. One that the head has is shared with it.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a view is bounded by its bytes long before it has 2^32 strings"
+    )]
     fn text_code(&mut self, dimension: Dimension, text: impl AsRef<str> + Into<Arc<str>>) -> u32 {
         if text.as_ref().is_empty() {
             return 0;
@@ -638,6 +642,7 @@ struct NewIds<'a> {
 }
 
 impl<'a> NewIds<'a> {
+    #[expect(clippy::cast_possible_truncation, reason = "a view is bounded by its bytes long before it has 2^32 ids")]
     fn new(map: &'a mut IdMap<u32>, known: &'a mut List<u64>) -> Self {
         let next = known.len() as u32;
         Self { map, known, new: Vec::new(), next }

@@ -275,6 +275,7 @@ const fn required_if_there(label: &'static str) -> StringRule {
 }
 
 /// What hits and heartbeats share.
+#[expect(clippy::cast_possible_truncation, reason = "both are bounded before, and fractions do not count")]
 fn common<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     fields.common.session_id =
         m.string(&[MemberName::SessionId], required("Session id", SESSION_ID_MIN_CHARS, 255)).unwrap_or_default();
@@ -408,6 +409,7 @@ fn own_time(m: &mut Members<'_, '_>) -> Option<i64> {
 ///
 /// # Errors
 /// What is wrong with a number or string that is not a time.
+#[expect(clippy::cast_possible_truncation, reason = "the float is less than 2^53")]
 pub(crate) fn timestamp(m: &mut Members<'_, '_>, name: MemberName) -> Result<Option<i64>, &'static str> {
     let value = m.remove(&[name]).1;
     if let Some(text) = value.as_str() {

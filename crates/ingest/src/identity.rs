@@ -197,6 +197,7 @@ impl Names {
     }
 
     /// The key by which `client_id` of `site` is found in memory. Not a name: keys of two ids may be equal.
+    #[expect(clippy::cast_possible_truncation, reason = "both halves of the id are taken")]
     pub(crate) fn client_key(&self, site: WebsiteId, client_id: &str) -> u64 {
         let site = site.as_u128();
         xxh3_64_with_seed(client_id.as_bytes(), self.0.seed ^ (site >> 64) as u64 ^ site as u64)

@@ -108,7 +108,7 @@ impl<'a> Properties<'a> {
                 JsonValue::String(text) => push_string(&mut json, text),
                 JsonValue::Escaped(text) => push_string(&mut json, text),
                 JsonValue::Absent | JsonValue::Null | JsonValue::Array(_) | JsonValue::Object(_) => {
-                    json.push_str("null")
+                    json.push_str("null");
                 }
             }
             // With the brace at the end.

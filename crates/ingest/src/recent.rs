@@ -22,6 +22,7 @@ impl<V> Recent<V> {
     }
 
     /// What was found under `key`, else what `look_up` finds. Not looked up under the lock: a slow answer delays nobody.
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash are enough")]
     pub(crate) fn get_or<E>(&self, key: &[u8], look_up: impl FnOnce() -> Result<Arc<V>, E>) -> Result<Arc<V>, E> {
         let place = xxh3_64(key) as usize & self.places.len().wrapping_sub(1);
         let Some(place) = self.places.get(place) else { return look_up() };

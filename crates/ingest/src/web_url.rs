@@ -66,6 +66,7 @@ impl<'a> WebUrl<'a> {
 
     /// Reads any URL by the URL standard. Of a URL of more than [`URL_MAX_CHARS`] the fragment goes first, then what a query has
     /// beyond [`QUERY_MAX_BYTES`], then the end of the path.
+    #[expect(clippy::cast_possible_truncation, reason = "host, path and query are so short that every length fits")]
     fn normalise(text: &str) -> Result<Self, InvalidUrl> {
         if text.chars().any(char::is_control) {
             return Err(InvalidUrl::Format);
@@ -80,7 +81,6 @@ impl<'a> WebUrl<'a> {
         let Some(host) = url.host_str().filter(|host| !host.is_empty() && host.len() <= 253) else {
             return Err(InvalidUrl::Format);
         };
-        // Host, path and query are so short that every length fits.
         let mut text = format!("{}://", url.scheme());
         let start = text.len() as u16;
         text.push_str(trim_host(host));
@@ -180,6 +180,7 @@ const NOT_FIRST: u8 = 8;
 
 static CHAR_CLASSES: [u8; 256] = char_classes();
 
+#[expect(clippy::cast_possible_truncation, reason = "it counts to 255")]
 const fn char_classes() -> [u8; 256] {
     let mut classes = [0; 256];
     let mut byte = 0;
@@ -202,6 +203,7 @@ const fn char_classes() -> [u8; 256] {
 impl Parts {
     /// The parts of `text` when it is a URL with a host name and a path, without port and user name, that is normal already,
     /// as those that browsers send are. `None` says nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "no place is beyond URL_MAX_CHARS")]
     fn of_normal(text: &str) -> Option<Self> {
         if text.len() > URL_MAX_CHARS {
             return None;
@@ -241,7 +243,6 @@ impl Parts {
         if query_end != bytes.len() {
             return None;
         }
-        // At most URL_MAX_CHARS: they fit.
         Some(Self {
             host: host as u16,
             host_end: host_end as u16,

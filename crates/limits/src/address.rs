@@ -103,6 +103,7 @@ impl From<IpAddr> for ClientNetwork {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the IPv4 address is the last 32 bits")]
 fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     const MAPPED: u128 = 0xffff;
     const NAT64: u128 = 0x0064_ff9b << 64;
@@ -202,6 +203,7 @@ impl MemoryAddressLimiter {
         Self { limits, shards: std::iter::repeat_with(shard).take(SHARDS).collect(), hasher: RandomState::new() }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash are enough")]
     fn shard(&self, item: Item) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(item) as usize % SHARDS]
     }
@@ -239,12 +241,18 @@ impl MemoryAddressLimiter {
         let numbers: [i64; WINDOWS] = std::array::from_fn(|window| shard.clocks[class as usize][window].observe(now));
         if let Some(counts) = shard.counts.get_mut(&item) {
             for (count, number) in counts.iter_mut().zip(numbers) {
-                if count.window == number as u32 {
+                if count.window == low_bits(number) {
                     count.used = count.used.saturating_sub(1);
                 }
             }
         }
     }
+}
+
+/// What a [`Count`] keeps of the number of its window.
+#[expect(clippy::cast_possible_truncation, reason = "windows with the same low bits are 2^32 windows apart")]
+const fn low_bits(number: i64) -> u32 {
+    number as u32
 }
 
 impl Shard {
@@ -259,7 +267,7 @@ impl Shard {
         if let Some(counts) = self.counts.get(&item) {
             return std::array::from_fn(|window| {
                 let count = counts[window];
-                if count.window == numbers[window] as u32 { count.used } else { 0 }
+                if count.window == low_bits(numbers[window]) { count.used } else { 0 }
             });
         }
         let sketches = &mut self.sketches[class as usize];
@@ -274,7 +282,7 @@ impl Shard {
         used: [u32; WINDOWS],
         hasher: &RandomState,
     ) {
-        let counts = std::array::from_fn(|window| Count { window: numbers[window] as u32, used: used[window] });
+        let counts = std::array::from_fn(|window| Count { window: low_bits(numbers[window]), used: used[window] });
         if let Some(place) = self.counts.get_mut(&item) {
             *place = counts;
             return;
@@ -303,7 +311,7 @@ impl Shard {
         counts.retain(|item, held| {
             let class = (item.0 >> 100) as usize;
             held.iter().zip(&clocks[class]).any(|(count, clock)| {
-                count.used > 0 && clock.latest().is_some_and(|number| number as u32 == count.window)
+                count.used > 0 && clock.latest().is_some_and(|number| low_bits(number) == count.window)
             })
         });
     }

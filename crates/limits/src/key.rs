@@ -58,6 +58,7 @@ impl Default for MemoryKeyLimiter {
 }
 
 impl KeyLimiter for MemoryKeyLimiter {
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash are enough")]
     fn charge(&self, key: KeyId, limit: u32, now: Timestamp) -> Result<Decision, LimiterUnavailable> {
         let shard = &self.shards[self.hasher.hash_one(key) as usize % SHARDS];
         let mut shard = shard.lock();

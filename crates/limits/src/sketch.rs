@@ -53,6 +53,7 @@ impl Sketch {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a hash is two numbers of 32 bits")]
     fn places(&self, item: u128, hasher: &RandomState) -> [usize; ROWS] {
         let hash = hasher.hash_one((item, "sketch"));
         let (low, high) = (hash as u32 as usize, (hash >> 32) as usize | 1);

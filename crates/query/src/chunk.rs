@@ -84,6 +84,7 @@ impl Chunk {
 
     /// The time on page of each pageview, milliseconds, as far as this chunk knows: to the next pageview of its session, of
     /// the last one to a later last activity. [`UNTIMED`] for others and for other events.
+    #[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer than 2^32 rows")]
     pub(crate) fn times_on_page(&self) -> &[u32] {
         self.derived.facts().times_on_page.get_or_init(|| {
             let mut times = vec![UNTIMED; self.at.len()];

@@ -139,6 +139,7 @@ impl DatasetBuilder {
         self.dataset
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a dataset in memory has fewer than 2^32 strings")]
     fn text_code(&mut self, dimension: Dimension, text: &str) -> u32 {
         if text.is_empty() {
             return 0;
@@ -155,6 +156,7 @@ impl DatasetBuilder {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a dataset in memory has fewer than 2^32 ids")]
 fn code(codes: &mut HashMap<u64, u32>, ids: &mut Vec<u64>, id: u64) -> u32 {
     *codes.entry(id).or_insert_with(|| {
         ids.push(id);

@@ -87,6 +87,7 @@ pub struct HeartbeatRows<'a> {
 ///
 /// # Panics
 /// When the slices of `events` or of `heartbeats` differ in length.
+#[expect(clippy::cast_possible_truncation, reason = "a chunk has fewer than 2^32 rows")]
 pub fn session_parts(events: EventRows<'_>, heartbeats: HeartbeatRows<'_>) -> Arc<[SessionPart]> {
     let rows = events.at.len();
     assert!(

@@ -1,5 +1,7 @@
 //! Random events and questions, for property tests that hold whoever answers queries against [`crate::oracle`].
 
+#![expect(clippy::cast_possible_truncation, reason = "numbers of sessions in a test are small")]
+
 use proptest::prelude::*;
 use zenovay_domain::{
     Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, Zone,

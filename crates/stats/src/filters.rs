@@ -240,9 +240,9 @@ impl Reader {
         let is_goal = leaf.property == Property::Goal;
         let filter = self.condition(leaf)?;
         if is_goal {
-            self.goals.push(filter)
+            self.goals.push(filter);
         } else {
-            self.rest.push(filter)
+            self.rest.push(filter);
         }
         Ok(())
     }

@@ -165,6 +165,7 @@ fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendErr
 }
 
 /// The sessions of the last [`DAYS`] days: more in the evening than at night, more on weekdays, growing a little.
+#[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
 fn month(batch: &mut Vec<NewEvent>, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
     for days_ago in (0..DAYS).rev() {
         let day = now.plus_millis(-(days_ago + 1) * DAY_MS);
@@ -181,6 +182,7 @@ fn month(batch: &mut Vec<NewEvent>, website: &Website, sessions_a_day: u32, now:
 }
 
 /// One visit: pages, now and then a sign-up, and a heartbeat a page. Nothing after `end`.
+#[expect(clippy::cast_possible_truncation, reason = "at most eight pages, made whole")]
 fn session(batch: &mut Vec<NewEvent>, website: WebsiteId, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
     // A third of the visitors come again: few ids make repetitions likely.
     let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });

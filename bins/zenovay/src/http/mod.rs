@@ -1,5 +1,7 @@
 //! Everything that speaks HTTP: one application, built here for `main` and for the tests.
 
+#![expect(clippy::missing_errors_doc, reason = "what a route refuses is in the description of the API")]
+
 pub mod address_limit;
 pub mod assets;
 pub mod batch;

@@ -4,6 +4,8 @@
 //! library has the same inside, but hands out values, a string for each row; codes are what the kernels want
 //! (`docs/decisions/0002-dense-codes.md`).
 
+#![expect(clippy::cast_possible_truncation, reason = "packing takes the low bits, and a width is at most 32")]
+
 /// The bits that `codes` codes need, at least 1.
 pub(crate) fn width_for(codes: usize) -> u8 {
     (usize::BITS - codes.saturating_sub(1).leading_zeros()).max(1) as u8

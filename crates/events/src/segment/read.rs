@@ -116,7 +116,7 @@ impl TextColumn {
         let page = match &self.texts {
             PendingTexts::Packed(page) => page,
             PendingTexts::Unpacked(Values::Texts(texts)) => {
-                (0..texts.len() as u32).for_each(|code| take(code, texts.get(code)));
+                (0..).take(texts.len()).for_each(|code| take(code, texts.get(code)));
                 return Ok(());
             }
             PendingTexts::Unpacked(_) => return Err(std::io::ErrorKind::InvalidData.into()),
@@ -436,7 +436,7 @@ pub(crate) fn dictionary(column: ColumnId, page: &Bytes, count: usize) -> Option
 /// The kinds of rows whose `codes` stand for `names` of kinds.
 pub(super) fn kinds(codes: &[u32], names: &Texts) -> Result<Vec<u8>, String> {
     let kind = |name: &str| EventKind::ALL.iter().find(|kind| kind.as_str() == name).map(|&kind| kind as u8);
-    let named = (0..names.len() as u32).map(|code| names.get(code));
+    let named = (0..).take(names.len()).map(|code| names.get(code));
     let kinds: Vec<u8> =
         named.map(|name| kind(name).ok_or_else(|| format!("unknown event type {name:?}"))).collect::<Result<_, _>>()?;
     Ok(look_up(codes, &kinds))

@@ -74,6 +74,7 @@ struct HeadGroup {
 
 impl HeadSource {
     /// The rows of `generation`, which nobody appends to any more.
+    #[expect(clippy::cast_possible_truncation, reason = "a head is sealed long before it has 2^32 rows")]
     pub(crate) fn new(generation: &Generation) -> Self {
         let mut sites = Vec::new();
         let mut groups = Vec::new();
@@ -96,6 +97,7 @@ impl HeadSource {
 }
 
 impl HeadGroup {
+    #[expect(clippy::cast_possible_truncation, reason = "a head is sealed long before it has 2^32 rows")]
     fn new(site: Arc<Mutex<SiteHead>>) -> Self {
         let head = site.lock();
         let mut at = head.at.clone();
@@ -179,6 +181,7 @@ impl Source for HeadSource {
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a head is sealed long before it has 2^32 rows")]
 fn numbers(column: impl Iterator<Item = u32>) -> Coded {
     let mut map = HashMap::new();
     let mut values = Vec::new();
@@ -261,7 +264,7 @@ impl Retain<'_> {
 
 fn code_of(values: &Values, visitor: VisitorId) -> Option<u32> {
     match values {
-        Values::Ids(ids) => ids.iter().position(|&id| id == visitor.0).map(|code| code as u32),
+        Values::Ids(ids) => ids.iter().zip(0..).find(|(id, _)| **id == visitor.0).map(|(_, code)| code),
         _ => None,
     }
 }

@@ -3,6 +3,11 @@
 //! Memory is bounded by one column of a row group, which is bounded by rows and by bytes, the times of one row group of each
 //! source, and the sessions of about a day for digests, however large the segment and the sources are.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "rows, groups and codes have 32 bits, and a group ends before its strings take 4 GB"
+)]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};

@@ -5,6 +5,11 @@
 //!
 //! All of them panic when a code of the dataset is not below the length of its dictionary, see [`Dataset`].
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a row and a code have 32 bits: no chunk has more rows, no dictionary more values"
+)]
+
 mod breakdown;
 mod counted;
 mod details;

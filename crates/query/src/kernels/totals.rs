@@ -181,7 +181,8 @@ pub(super) fn series_buckets(
         Interval::Month => 27 * 86_400_000,
     };
     // Before the buckets are made: a range of ten thousand years has many hours.
-    work.reserve::<(TimeRange, SeriesPoint)>((range.duration_ms() / shortest_ms) as usize + 2)?;
+    let buckets = usize::try_from(range.duration_ms() / shortest_ms).unwrap_or(usize::MAX);
+    work.reserve::<(TimeRange, SeriesPoint)>(buckets.saturating_add(2))?;
     Ok(zone.buckets(range, interval, usize::MAX))
 }
 
