@@ -4,6 +4,8 @@
 //! The hits are a mix of the user agents, languages, referrers and addresses of a public website. Before the benches run,
 //! the ratio of the whole way to bare parsing is printed, from rounds in which the two take turns, with the share of user
 //! agents that the parser remembered and what a new one costs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 #![allow(clippy::print_stdout)]
 
 use std::borrow::Cow;

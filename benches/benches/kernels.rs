@@ -1,6 +1,8 @@
 //! The kernels alone, one thread, on the largest website of the side-by-side harness: about 560,000 pageviews in the
 //! 30 days asked for, of 1.7 million in memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -1,6 +1,8 @@
 //! The embedded store on this machine's disk: durable appends, sealing, merging, replay at start, and queries that read
 //! their columns from files (cold) or have them decoded already (warm).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;

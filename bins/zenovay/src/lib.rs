@@ -1,5 +1,7 @@
 //! The parts of the `zenovay` binary, as a library so that tests build the very application that `main` serves.
 
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
+
 mod allocator;
 pub mod backends;
 pub mod bootstrap;

@@ -1,6 +1,8 @@
 //! `accepted = stored + dropped`, and every request and row is counted exactly once. Alone in its file: the counters
 //! belong to the process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{CHROME, TestApp};

@@ -1,5 +1,7 @@
 //! A metadata store that does not answer: whoever needs it waits, and nobody else does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::pin::pin;

@@ -1,6 +1,8 @@
 //! What strangers and key holders send is bounded: different strings by day, answers by the length of what was asked, and
 //! memory while it arrives.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::collections::BTreeMap;

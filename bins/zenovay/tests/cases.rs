@@ -1,5 +1,7 @@
 //! Inputs that public bug reports of analytics products tell of, sent over HTTP. Each test names its source.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{CHROME, Reply, TestApp, TestWebsite};

@@ -1,5 +1,7 @@
 //! The command line as scripts use it: exit codes, what is printed, and commands beside a running server (DESIGN §7).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};

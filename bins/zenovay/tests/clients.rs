@@ -1,5 +1,7 @@
 //! Clients that leave, that are slow, and that ask for too much, on real connections to the server as it is configured.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::io::Write;

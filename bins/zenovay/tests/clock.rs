@@ -1,6 +1,8 @@
 //! The real binary under a clock that is years off, at start and while it runs: nothing is lost, nothing freezes, and it is
 //! said.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::path::{Path, PathBuf};

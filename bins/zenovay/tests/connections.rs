@@ -1,6 +1,8 @@
 //! What a client may do to a connection: nothing that costs others anything. On real sockets, with the server as it is
 //! configured.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::io::{BufReader, ErrorKind, Read, Write};

@@ -4,6 +4,8 @@
 //! Each test names the sabotage that turns it red. `ZENOVAY_CRASH_ROUNDS` sets how often the process is killed and the
 //! power cut.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::path::Path;

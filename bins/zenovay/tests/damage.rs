@@ -1,5 +1,7 @@
 //! The real server on damaged files (SECURITY D5, D19): what is not damaged goes on, and what is damaged is named.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::path::{Path, PathBuf};

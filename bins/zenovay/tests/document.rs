@@ -1,5 +1,7 @@
 //! The API document: it tells of every route and of nothing else, what it tells holds, and it does not change unnoticed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! What the documents print, as they print it (the host aside). Each test names its document.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{TestApp, at};

@@ -1,5 +1,7 @@
 //! Events as Parquet files: the manifest, the parts, who may have them, and what is in them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{TestApp, TestKey, TestWebsite};

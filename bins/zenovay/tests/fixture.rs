@@ -1,6 +1,8 @@
 //! Data directories that earlier commits wrote: today's server opens them, answers what they answered, goes on storing, and
 //! rewrites the old files. See `fixtures/README.md`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,8 @@
 //! Many clients of the worst sorts against the real binary: what they cost it, and that honest clients are answered as soon
 //! as without them. As many as `HOSTILE_CONNECTIONS` says, 200 without it; `just test-long` takes 2,000.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! What keeps data of websites and visitors: the list of it is whole, and a visitor is erased and exported through it, beside a
 //! running server and without one, by commands and by the API.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! A limiter that cannot tell: 503 with `Retry-After` at every door, counted, never a 401 and never let through.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::net::IpAddr;

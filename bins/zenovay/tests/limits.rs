@@ -1,5 +1,7 @@
 //! Limits through the application: exact under concurrency, honest in their headers, by address and by key.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{TestApp, at};

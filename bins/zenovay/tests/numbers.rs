@@ -1,5 +1,7 @@
 //! 7 pageviews by 3 visitors in 4 sessions are exactly that in every view: at once, after sealing, after a restart.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{TestApp, TestKey};

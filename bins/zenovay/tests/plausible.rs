@@ -1,6 +1,8 @@
 //! The requests that tools made for Plausible send, and what they read in the answers: `plausible-mcp` 0.1.2,
 //! `airbyte-source-plausible` 0.1.14 and `@nouance/payload-dashboard-analytics` 0.3.0, and the examples of its documentation.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{Reply, TestApp, TestKey, TestWebsite};

@@ -1,6 +1,8 @@
 //! The proxy configurations of `docs/deploy`, run by the real nginx and Caddy with TLS in front of the real server. Only
 //! names of files, ports and addresses are replaced.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::net::{TcpListener, TcpStream};

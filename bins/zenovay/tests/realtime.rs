@@ -1,5 +1,7 @@
 //! `GET /e/realtime/:websiteId` against the day before.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use common::{TestApp, at};

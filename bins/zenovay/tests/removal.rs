@@ -2,6 +2,8 @@
 //! the real binary: strace kills the server when one of its threads comes to its n-th sync, rename or removal of a
 //! file, for each n there is.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod process;
 
 use std::io::{BufRead, BufReader, Read, Write};

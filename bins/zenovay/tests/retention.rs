@@ -1,5 +1,7 @@
 //! Events are kept as long as the plan of their team says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The Stats API: the numbers of the other lists, any question, pages, files, and explanations.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! What runs on the threads that answer requests: nothing that waits for the metadata store.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::sync::Mutex;

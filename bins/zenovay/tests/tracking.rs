@@ -1,5 +1,7 @@
 //! Tracking through the application: who may send, what is refused in which words, what becomes of a hit.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! The application behind a real socket: what only bytes can show.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::io::{Read, Write};

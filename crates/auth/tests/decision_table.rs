@@ -1,6 +1,8 @@
 //! Every kind of caller × every action × every kind of target, against tables written down independently of the code
 //! (SECURITY A1, A5), and the rules about who may have which key.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use proptest::prelude::*;
 use zenovay_auth::{
     Action, Credential, Denial, KeyDraft, KeyKind, KeyRefusal, Membership, Principal, SignedIn, Target, TargetKind,

@@ -3,6 +3,8 @@
 //! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it. All tests compare with plain
 //! numbers or with [`zenovay_query::oracle`].
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

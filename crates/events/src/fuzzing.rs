@@ -4,6 +4,8 @@
 //! its input. None may panic; what is accepted is encoded and read again, and must be the same. Each tells whether it
 //! accepted its input. [`written`] gives inputs that the store wrote.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What strings take is bounded in files and in queries, however many rows there are.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! A column has a bounded number of different strings for each website and UTC day.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

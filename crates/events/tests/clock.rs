@@ -1,5 +1,7 @@
 //! Idempotency keys under a clock that is wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 
 use tempfile::TempDir;

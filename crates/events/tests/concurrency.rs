@@ -1,6 +1,8 @@
 //! Nobody waits for work on files: not ingest, not queries. Each test holds one kind of work where it is for as long as the
 //! others need to be done.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};

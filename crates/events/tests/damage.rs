@@ -1,5 +1,7 @@
 //! Damage to segments stays where it is. Each test names the sabotage that turns it red; each was tried.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Totals from digests are the oracle's, whatever happened to the store before.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;

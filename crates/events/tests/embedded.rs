@@ -1,6 +1,8 @@
 //! The conformance suite on the embedded store, as it is and with row groups of a few rows, whose digests answer every
 //! question that they can.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 
 use tempfile::TempDir;

@@ -1,5 +1,7 @@
 //! What disks and machines do to a store. Each test names the sabotage that turns it red; each was tried.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::fs;

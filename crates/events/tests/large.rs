@@ -1,5 +1,7 @@
 //! More rows than a page, a row group and a block of the head hold.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! What a store takes in memory while strangers send it the longest strings there are: measured, not counted. One test,
 //! because the kernel measures a process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //!
 //! `scripts/parquet-readers` installs both; where it cannot, the tests fail.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! Erasure of a visitor, deletion of a website and retention die at every point they can, and lose nothing else, double
 //! nothing, and are complete when they are done again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::collections::BTreeMap;

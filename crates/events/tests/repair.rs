@@ -1,6 +1,8 @@
 //! Catalog and files that do not belong together: nothing is served, nothing is deleted, and `repair` saves what there
 //! is, each event once. Each test names the sabotage that turns it red; each was tried.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -9,6 +9,8 @@
 //!
 //! `SIMULATED_CRASHES` says how many of the moments are tried, spread evenly; by default 300.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Write;

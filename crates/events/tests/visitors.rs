@@ -1,5 +1,7 @@
 //! Lists of visitors by key, from segments, from the head, and from both.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

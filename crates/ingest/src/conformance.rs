@@ -1,6 +1,8 @@
 //! What every store of sessions and salts must do, as tests that run on any of them. A harness makes handles of one store, as
 //! several servers have them.
 
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 
 use crate::{SaltStore, SessionStore};

@@ -4,6 +4,8 @@
 //! [`address_limiter_tests!`](crate::address_limiter_tests) passes for it. The tests move the time themselves, and ask the
 //! nodes in turn: on several nodes that share their counts a limit is as exact as on one.
 
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails loudly")]
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

@@ -1,6 +1,8 @@
 //! Series by hour, day, week and month where clocks change and where offsets are not whole hours, asked of the oracle and
 //! of the kernels and held against a calendar of its own.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,6 +1,8 @@
 //! Comparisons with an earlier range, held against the oracle's answers to two questions and against a naive calendar that
 //! walks from day to day.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_query::{

@@ -1,6 +1,8 @@
 //! One test for each definition in the README. Every question is asked of the oracle and of the kernels, with the
 //! events in one chunk and in chunks of two.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use zenovay_domain::{
     BOUNCE_ENGAGEMENT_MS, Dimension, Event, EventKind, Interval, LIVE_WINDOW_MS, SessionId, TimeRange, Timestamp,
     VisitorId, Zone, value_score,

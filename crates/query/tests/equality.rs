@@ -1,5 +1,7 @@
 //! Kernels and oracle give the same answer to every question on random events, chunks, ranges, filters and zones.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};

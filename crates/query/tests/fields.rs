@@ -1,6 +1,8 @@
 //! Every operator at every level on every field, and the top values of every field: kernels and oracle agree, and the
 //! answers are of some events but not of all.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{
     Answer, Budget, Condition, DatasetBuilder, Field, Filter, FilterLevel, GroupBy, MemoryDataset, Metric, Operator,

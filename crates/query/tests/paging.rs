@@ -1,5 +1,7 @@
 //! Reading lists page by page.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Totals from sections and digests are the oracle's, however the rows are cut into sections.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::collections::HashSet;
 
 use proptest::prelude::*;

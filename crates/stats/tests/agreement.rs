@@ -1,5 +1,7 @@
 //! What is asked through `Ask` is what the oracle says, and pages are all rows, each once.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};

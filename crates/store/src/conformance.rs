@@ -2,6 +2,8 @@
 //!
 //! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

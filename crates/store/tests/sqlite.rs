@@ -1,5 +1,7 @@
 //! The SQLite store: the suite that every store passes, and what only several processes on one file show.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
 use std::sync::Arc;
 
 use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
