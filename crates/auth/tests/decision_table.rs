@@ -24,7 +24,7 @@ const POLICY: [(Action, Option<Scope>, Role, &[TargetKind]); 24] = {
         (Action::ReadUsage, READ, Role::Viewer, &[Account]),
         (Action::ListWebsites, READ, Role::Viewer, &[Account, Team]),
         (Action::ReadWebsite, READ, Role::Viewer, &[Website]),
-        (Action::ReadAnalytics, READ, Role::Viewer, &[Website]),
+        (Action::ReadAnalytics, READ, Role::Viewer, &[Account, Website]),
         (Action::ReadHeatmaps, READ, Role::Viewer, &[Website]),
         (Action::ReadReplays, READ, Role::Viewer, &[Website]),
         (Action::ReadErrors, READ, Role::Viewer, &[Website]),
