@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -107,7 +107,8 @@ pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
     if let Err(error) = remove_left_behind(&std::env::temp_dir()) {
         tracing::warn!(%error, "what earlier demos left behind cannot be removed");
     }
-    let directory = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(Failure::new)?;
+    let mine = std::fs::Permissions::from_mode(0o700);
+    let directory = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir().map_err(Failure::new)?;
     directory.path().clone_into(&mut config.data_dir);
     config.database_url = None;
     let stores = Stores::open(&config).map_err(Failure::new)?;
