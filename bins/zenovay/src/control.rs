@@ -2,7 +2,7 @@
 //! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,9 +24,11 @@ use crate::keepers::{KeeperError, Keepers};
 use crate::visitors::{self, VisitorName};
 
 /// No request is longer.
-const REQUEST_BYTES_MAX: u64 = 1 << 20;
-/// How long a command may take to send its request, and to take each part of its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// How long a command may take to send its request.
+const REQUEST_TIME: Duration = Duration::from_secs(2);
+/// How long a command may take to take each part of its answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A longer path cannot be given to the kernel.
 const PATH_BYTES_MAX: usize = 100;
 
@@ -183,14 +185,60 @@ impl Control {
     }
 }
 
-fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+/// What a command sends: a line. A client that sends it slowly, or not at all, holds up other commands and the stop of the
+/// server no longer than `within`.
+fn read_line(mut stream: &UnixStream, within: Duration) -> io::Result<Vec<u8>> {
+    let started = Instant::now();
     let mut line = Vec::new();
-    BufReader::new(stream.take(REQUEST_BYTES_MAX)).read_until(b'\n', &mut line)?;
-    let request: Request = serde_json::from_slice(&line)?;
+    let mut piece = [0; 4_096];
+    while !line.ends_with(b"\n") {
+        let left = within.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let read = stream.read(&mut piece)?;
+        line.extend_from_slice(&piece[..read]);
+        if read == 0 {
+            break;
+        }
+        if line.len() > REQUEST_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without an end"));
+        }
+    }
+    Ok(line)
+}
+
+fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request: Request = serde_json::from_slice(&read_line(stream, REQUEST_TIME)?)?;
     let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
     let known = |website, sent: &str| state.ingest.known_visitor(website, sent);
     let answer = answer(&request, &keepers, budget, &known);
     stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: give each read the whole time again.
+    #[test]
+    fn a_client_that_sends_no_line_is_not_waited_for() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        assert!(read_line(&server, Duration::from_millis(1)).is_err());
+        let trickle = std::thread::spawn(move || while client.write_all(b" ").is_ok() {});
+        let error = read_line(&server, Duration::from_millis(20)).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::InvalidData), "{error}");
+        drop(server);
+        trickle.join().unwrap();
+    }
+
+    #[test]
+    fn a_line_that_comes_in_pieces_is_read() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        client.write_all(b"{\"a\":").unwrap();
+        client.write_all(b"1}\n").unwrap();
+        assert_eq!(read_line(&server, REQUEST_TIME).unwrap(), b"{\"a\":1}\n");
+    }
 }

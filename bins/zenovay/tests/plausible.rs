@@ -362,3 +362,63 @@ async fn websites_are_listed_page_by_page() {
     let health = app.get("/api/health").send().await.expect(200).json();
     assert_eq!(health, json!({ "postgres": "ok", "clickhouse": "ok", "sites_cache": "ok" }));
 }
+
+#[actix_web::test]
+async fn what_people_told_about_themselves_is_in_no_answer() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    let event = |kind: &str, visitor: &str, more: Value| {
+        let mut props = json!({ "url": "https://shop.example/", "name": "Order" });
+        if let (Some(props), Some(more)) = (props.as_object_mut(), more.as_object()) {
+            props.extend(more.clone());
+        }
+        let at = common::at("2026-06-12T10:00:00Z").as_millis();
+        json!({ "type": kind, "ts": at, "visitorId": visitor, "sessionId": visitor, "props": props })
+    };
+    let events = json!([
+        event("identify", "visitor-1", json!({ "plan": "SECRETPLAN1" })),
+        event("custom", "visitor-1", json!({ "plan": "SECRETPLAN1", "user_id": "SECRETID1" })),
+        event("custom", "visitor-2", json!({ "plan": "pro" })),
+    ]);
+    let body = json!({ "trackingCode": site.code(), "events": events });
+    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+
+    let v2 = |dimensions: Value, filters: Value| {
+        json!({ "site_id": "shop.example", "metrics": ["events"], "date_range": "7d", "dimensions": dimensions,
+                "filters": filters })
+    };
+    for first in ["visit:browser", "event:page", "event:name", "time:day"] {
+        for filters in [json!([]), json!([["is_not", "event:name", ["zzz"]]])] {
+            for dimensions in [json!([first, "event:props:plan"]), json!(["event:props:plan", first])] {
+                let rows = ask(&app, &key, v2(dimensions.clone(), filters.clone())).await.expect(200).text();
+                assert!(!rows.contains("SECRET"), "{dimensions} {filters}: {rows}");
+            }
+        }
+    }
+    let is = |value: &str| json!(["is", "event:props:plan", [value]]);
+    for (filter, expected) in [
+        (is("SECRETPLAN1"), 0),
+        (json!(["matches", "event:props:plan", ["^SECRET"]]), 0),
+        (json!(["has_done", is("SECRETPLAN1")]), 0),
+        (json!(["not", is("SECRETPLAN1")]), 3),
+        (json!(["or", [is("SECRETPLAN1"), is("pro")]]), 1),
+    ] {
+        let answer = ask(&app, &key, v2(json!([]), json!([filter]))).await.expect(200).json();
+        assert_eq!(answer["results"][0]["metrics"], json!([expected]), "{filter}");
+    }
+    let v1 = "/api/v1/stats/aggregate?site_id=shop.example&period=7d&metrics=events&filters=event:props:plan==SECRET*";
+    assert_eq!(get(&app, &key, v1).await.expect(200).json()["results"]["events"]["value"], 0);
+
+    let refused = ask(&app, &key, v2(json!(["event:props:user_id"]), json!([]))).await.expect(400).json();
+    assert_eq!(refused["error"], "#/dimensions/0: Dimension \"event:props:user_id\" is not available");
+    let filtered = v2(json!([]), json!([["is", "event:props:user_id", ["SECRETID1"]]]));
+    assert!(ask(&app, &key, filtered).await.expect(400).text().contains("is not available"));
+    for rest in [
+        "breakdown?site_id=shop.example&property=event:props:user_id",
+        "aggregate?site_id=shop.example&filters=event:props:user_id==SECRETID1",
+    ] {
+        let refused = get(&app, &key, &format!("/api/v1/stats/{rest}")).await.expect(400);
+        assert!(refused.text().contains("is not available"), "{}", refused.text());
+    }
+}

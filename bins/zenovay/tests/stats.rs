@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use common::{Reply, TestApp, TestKey, TestWebsite};
 use serde_json::{Value, json};
-use zenovay_domain::Plan;
+use zenovay_auth::KeyKind;
+use zenovay_domain::{Clock, Plan, Role};
 
 /// Some days of traffic: visits of several visitors from several sources, one of which signs up.
 async fn traffic(app: &TestApp, site: &TestWebsite<'_>) {
@@ -306,6 +307,122 @@ async fn a_website_is_named_by_its_id_or_its_domain() {
     ] {
         app.get(&format!("/api/external/v1/stats/aggregate?{query}")).key(&key).send().await.expect(status);
     }
+}
+
+#[actix_web::test]
+async fn a_website_of_a_free_team_is_closed_by_its_domain_as_by_its_id() {
+    let app = TestApp::start().await;
+    let (paid, free) = (app.team(Plan::Scale), app.team(Plan::Free));
+    app.state.store.add_member(free.id, paid.owner, Role::Admin, &app.state.plans, app.clock.now()).unwrap();
+    let closed = free.website("closed.example");
+    let key = paid.key("read");
+    let of = |site: &str| format!("/api/external/v1/stats/aggregate?site_id={site}");
+    for site in [closed.id().to_string(), "closed.example".to_owned(), "Closed.Example".to_owned()] {
+        assert_eq!(app.get(&of(&site)).key(&key).send().await.expect(403).code(), "API_PAID_PLAN_REQUIRED", "{site}");
+    }
+    app.get("/api/v1/stats/aggregate?site_id=closed.example").bearer(&key).send().await.expect(402);
+    app.get(&of("nothing.example")).key(&key).send().await.expect(404);
+    // One that is open comes before an older one that is not.
+    app.clock.advance_ms(1_000);
+    paid.website("closed.example");
+    app.get(&of("closed.example")).key(&key).send().await.expect(200);
+    // A key for one website learns nothing of others.
+    let some = app.key(KeyKind::Personal(paid.owner), "read", None, Some(vec![paid.website("open.example").id()]));
+    app.get(&of("closed.example")).key(&some).send().await.expect(404);
+}
+
+/// Visitor 1 tells about themselves; visitor 2 has properties called like other members of a row.
+async fn traits(app: &TestApp, site: &TestWebsite<'_>) {
+    let event = |kind: &str, visitor: &str, props: Value| {
+        let mut event = json!({
+            "type": kind, "ts": common::at("2026-06-12T10:00:00Z").as_millis(), "visitorId": visitor, "sessionId": visitor,
+            "props": { "url": "https://shop.example/", "name": "Order" },
+        });
+        if let (Some(all), Some(more)) = (event["props"].as_object_mut(), props.as_object()) {
+            all.extend(more.clone());
+        }
+        event
+    };
+    let events = json!([
+        event("identify", "visitor-1", json!({ "plan": "SECRETPLAN1" })),
+        event("custom", "visitor-1", json!({ "plan": "SECRETPLAN1", "user_id": "SECRETID1" })),
+        event("custom", "visitor-2", json!({ "plan": "pro", "visitors": "many", "page": "first", "change": "small" })),
+    ]);
+    let body = json!({ "trackingCode": site.code(), "events": events });
+    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+}
+
+#[actix_web::test]
+async fn what_people_told_about_themselves_is_in_no_answer() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    traits(&app, &site).await;
+    for first in ["visit:browser", "event:page", "event:title", "event:name", "visit:country", "visit:entry_page"] {
+        for filters in ["", "&filters=event:name!=zzz", "&filters=event:page==/"] {
+            for pair in [format!("{first},event:props:plan"), format!("event:props:plan,{first}")] {
+                let rest = format!("breakdown?property={pair}&range=7d&metrics=visitors,events&explain=1{filters}");
+                let text = read(&app, &key, &stats(&site, &rest)).await.to_string();
+                assert!(!text.contains("SECRET"), "{rest}: {text}");
+            }
+            let csv = stats(&site, &format!("breakdown?property={first},props:plan&range=7d&format=csv{filters}"));
+            assert!(!app.get(&csv).key(&key).send().await.expect(200).text().contains("SECRET"));
+        }
+    }
+    let events = async |filters: &str| {
+        let rest = format!("aggregate?range=7d&metrics=events&filters={filters}");
+        read(&app, &key, &stats(&site, &rest)).await["results"]["events"]["value"].clone()
+    };
+    for filters in [
+        "event:props:plan==SECRETPLAN1",
+        "[[%22is%22,%22event:props:plan%22,[%22SECRETPLAN1%22]]]",
+        "[[%22matches%22,%22event:props:plan%22,[%22%5ES%22]]]",
+        "[[%22is%22,%22event:props:plan%22,[%22SECRETPLAN1%22],{%22level%22:%22visit%22}]]",
+        "[[%22has_done%22,[%22is%22,%22event:props:plan%22,[%22SECRETPLAN1%22]]]]",
+    ] {
+        assert_eq!(events(filters).await, 0, "{filters}");
+    }
+    assert_eq!(events("event:props:plan==pro").await, 1);
+    assert_eq!(events("event:props:plan!=other").await, 1);
+    for (rest, field) in [
+        ("breakdown?property=event:props:user_id", "property"),
+        ("breakdown?property=visit:os,props:user_id", "property"),
+        ("aggregate?filters=event:props:user_id==SECRETID1", "filters"),
+        ("aggregate?filters=[[%22is%22,%22event:props:plan%22,[%22x%22],{%22level%22:%22visitor%22}]]", "filters"),
+    ] {
+        let refused = app.get(&stats(&site, rest)).key(&key).send().await.expect(400).json();
+        assert!(refused["details"][field].is_string(), "{rest}: {refused}");
+    }
+
+    let path = "breakdown?range=7d&property=visit:browser,event:props:plan&explain=1&filters=event:name==Order";
+    let explain = read(&app, &key, &stats(&site, path)).await["data"]["explain"].clone();
+    let told = explain["left_out"].as_array().unwrap().iter().find(|left| left["reason"] == "told_by_a_person");
+    assert!(told.is_some_and(|told| told["events"].as_u64() >= Some(1)), "{explain}");
+}
+
+#[actix_web::test]
+async fn properties_called_like_a_member_of_a_row_have_their_full_name() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    traits(&app, &site).await;
+    let first = async |property: &str| {
+        let rest = format!("breakdown?range=7d&property={property}&filters=event:props:plan==pro");
+        read(&app, &key, &stats(&site, &rest)).await["results"][0].clone()
+    };
+    assert_eq!(first("event:props:visitors").await, json!({ "event:props:visitors": "many", "visitors": 1 }));
+    assert_eq!(first("props:change").await, json!({ "event:props:change": "small", "visitors": 1 }));
+    assert_eq!(first("event:props:page").await, json!({ "page": "first", "visitors": 1 }));
+    let pair = first("event:page,event:props:page").await;
+    assert_eq!((&pair["page"], &pair["event:props:page"]), (&json!("/"), &json!("first")), "{pair}");
+    let csv = stats(&site, "breakdown?range=7d&format=csv&property=event:props:visitors&filters=event:props:plan==pro");
+    let csv = lines(&app.get(&csv).key(&key).send().await.expect(200));
+    assert_eq!(csv, ["event:props:visitors,visitors", "many,1"]);
+
+    let v1 = "/api/v1/stats/breakdown?site_id=shop.example&period=7d&property=event:props:visitors\
+              &filters=event:props:plan==pro";
+    let v1 = app.get(v1).bearer(&key).send().await.expect(200).json();
+    assert_eq!(v1["results"][0], json!({ "event:props:visitors": "many", "visitors": 1 }));
 }
 
 #[actix_web::test]

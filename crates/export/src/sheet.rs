@@ -11,8 +11,12 @@ pub struct Sheet {
     columns: Option<Vec<Cow<'static, str>>>,
 }
 
-/// What makes a spreadsheet take a cell for a formula when it begins with it.
-const FORMULA_STARTERS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+/// What makes a spreadsheet take a cell for a formula when it begins with it. Some take the full-width forms, too.
+const FORMULA_STARTERS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// What some spreadsheets pass by at the beginning of a cell, and what others begin a new cell behind: where they take other
+/// separators than the comma, they do not see where a quoted cell begins.
+const CONTROLS: [char; 3] = ['\t', '\r', '\n'];
 
 impl Sheet {
     /// CSV with these columns.
@@ -29,7 +33,7 @@ impl Sheet {
     pub fn head(&self) -> Vec<u8> {
         let mut head = Vec::new();
         if let Some(columns) = &self.columns {
-            line(columns.iter().map(|column| Cow::Borrowed(&**column)), &mut head);
+            line(columns.iter().map(|column| harmless(column)), &mut head);
         }
         head
     }
@@ -52,13 +56,30 @@ fn cell(value: Option<&Value>) -> Cow<'_, str> {
         Some(Value::String(text)) => harmless(text),
         Some(Value::Bool(true)) => Cow::Borrowed("true"),
         Some(Value::Bool(false)) => Cow::Borrowed("false"),
-        Some(other) => Cow::Owned(other.to_string()),
+        Some(Value::Number(number)) => Cow::Owned(number.to_string()),
+        Some(other) => Cow::Owned(harmless(&other.to_string()).into_owned()),
     }
 }
 
-/// `text` so that no spreadsheet takes it for a formula.
+/// `text` so that no spreadsheet takes it, or what it makes a cell of, for a formula: an apostrophe stands before what could
+/// begin one.
 fn harmless(text: &str) -> Cow<'_, str> {
-    if text.starts_with(FORMULA_STARTERS) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let mut safe = String::new();
+    let mut copied = 0;
+    let mut begins_cell = true;
+    for (place, letter) in text.char_indices() {
+        if begins_cell && (FORMULA_STARTERS.contains(&letter) || (place == 0 && CONTROLS.contains(&letter))) {
+            safe.push_str(&text[copied..place]);
+            safe.push('\'');
+            copied = place;
+        }
+        begins_cell = letter == ';' || CONTROLS.contains(&letter) || (begins_cell && letter == ' ');
+    }
+    if copied == 0 && safe.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    safe.push_str(&text[copied..]);
+    Cow::Owned(safe)
 }
 
 fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>, lines: &mut Vec<u8>) {
@@ -66,7 +87,7 @@ fn line<'a>(cells: impl Iterator<Item = Cow<'a, str>>, lines: &mut Vec<u8>) {
         if number > 0 {
             lines.push(b',');
         }
-        if cell.contains([',', '"', '\r', '\n']) {
+        if cell.contains([',', '"', ';', '\t', '\r', '\n']) {
             lines.push(b'"');
             lines.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
             lines.push(b'"');
@@ -105,6 +126,11 @@ mod tests {
             assert!(written.trim_start_matches('"').starts_with('\''), "{written:?}");
         }
         assert_eq!(csv(&json!({ "a": "a=1", "b": "'x" })), "a=1,'x\r\n");
+        assert_eq!(csv(&json!({ "a": "＝1+1", "b": " =1" })), "'＝1+1, '=1\r\n");
+        // Where the separator is another one.
+        assert_eq!(csv(&json!({ "a": "a;=1", "b": "a\t -1" })), "\"a;'=1\",\"a\t '-1\"\r\n");
+        assert_eq!(csv(&json!({ "a": ["x;@y"], "b": "a;b" })), "\"[\"\"x;'@y\"\"]\",\"a;b\"\r\n");
+        assert_eq!(Sheet::csv(["=a", "b"]).head(), b"'=a,b\r\n");
     }
 
     #[test]
@@ -138,12 +164,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(cells in prop::collection::vec("(\\PC|[,\"\r\n=+@-]){0,6}", 2)) {
+        fn what_is_written_is_read_back(cells in prop::collection::vec("(\\PC|[,;\"\t\r\n =+@-]){0,6}", 2)) {
             let rows = read(&csv(&json!({ "a": cells[0], "b": cells[1] })));
             prop_assert_eq!(rows.len(), 1);
             for (read, written) in rows[0].iter().zip(&cells) {
-                prop_assert!(!read.starts_with(FORMULA_STARTERS));
-                prop_assert_eq!(read.strip_prefix('\'').filter(|_| written != read).unwrap_or(read), written);
+                for cell in read.split([';', '\t', '\r', '\n']) {
+                    prop_assert!(!cell.trim_start_matches(' ').starts_with(FORMULA_STARTERS), "{read:?}");
+                }
+                prop_assert_eq!(read.replace('\'', ""), written.replace('\'', ""));
             }
         }
     }

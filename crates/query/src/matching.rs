@@ -1,5 +1,8 @@
 //! Comparing strings, and reading a property out of its JSON object.
 
+use std::collections::{BTreeSet, HashSet};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Regex, RegexBuilder};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
@@ -43,37 +46,91 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 
 /// A comparison, ready to look at many strings.
 pub(crate) struct Matcher<'a> {
-    operator: Operator,
-    values: &'a [String],
-    expressions: Vec<Regex>,
+    test: Test<'a>,
+    is_negative: bool,
+}
+
+/// What one of the values has to do.
+enum Test<'a> {
+    Equal(HashSet<&'a str>),
+    /// Finds all values in one pass over a string.
+    ContainAny(AhoCorasick),
+    Contain(&'a [String]),
+    Start(&'a [String]),
+    End(&'a [String]),
+    /// Each pattern once, with no stars in a row.
+    Pattern(BTreeSet<String>),
+    Expression(Vec<Regex>),
 }
 
 impl<'a> Matcher<'a> {
     pub(crate) fn new(operator: Operator, values: &'a [String]) -> Self {
-        let expressions = match operator.is_regex() {
-            true => values.iter().filter_map(|value| compile(value).ok()).collect(),
-            false => Vec::new(),
+        let (test, is_negative) = match operator {
+            Operator::Is => (Test::equal(values), false),
+            Operator::IsNot => (Test::equal(values), true),
+            Operator::Contains => (Test::contain(values), false),
+            Operator::DoesNotContain => (Test::contain(values), true),
+            Operator::StartsWith => (Test::Start(values), false),
+            Operator::EndsWith => (Test::End(values), false),
+            Operator::Matches => (Test::pattern(values), false),
+            Operator::DoesNotMatch => (Test::pattern(values), true),
+            Operator::MatchesRegex => (Test::expression(values), false),
+            Operator::DoesNotMatchRegex => (Test::expression(values), true),
         };
-        Self { operator, values, expressions }
+        Self { test, is_negative }
     }
 
     /// Whether `text` passes.
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let any = |test: fn(&str, &str) -> bool| self.values.iter().any(|value| test(text, value));
-        let any_expression = || self.expressions.iter().any(|expression| expression.is_match(text));
-        match self.operator {
-            Operator::Is => any(|text, value| text == value),
-            Operator::IsNot => !any(|text, value| text == value),
-            Operator::Contains => any(|text, value| text.contains(value)),
-            Operator::DoesNotContain => !any(|text, value| text.contains(value)),
-            Operator::StartsWith => any(|text, value| text.starts_with(value)),
-            Operator::EndsWith => any(|text, value| text.ends_with(value)),
-            Operator::Matches => any(matches_pattern),
-            Operator::DoesNotMatch => !any(matches_pattern),
-            Operator::MatchesRegex => any_expression(),
-            Operator::DoesNotMatchRegex => !any_expression(),
+        self.test.is_met(text) != self.is_negative
+    }
+}
+
+impl<'a> Test<'a> {
+    fn equal(values: &'a [String]) -> Self {
+        Self::Equal(values.iter().map(String::as_str).collect())
+    }
+
+    /// An automaton that takes memory in proportion to the values; one value, or values too large for
+    /// it, are looked for as they are.
+    fn contain(values: &'a [String]) -> Self {
+        if values.len() < 2 {
+            return Self::Contain(values);
+        }
+        let built = AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(values);
+        built.map_or(Self::Contain(values), Self::ContainAny)
+    }
+
+    fn pattern(values: &[String]) -> Self {
+        Self::Pattern(values.iter().map(|value| one_star(value)).collect())
+    }
+
+    fn expression(values: &[String]) -> Self {
+        Self::Expression(values.iter().filter_map(|value| compile(value).ok()).collect())
+    }
+
+    fn is_met(&self, text: &str) -> bool {
+        match self {
+            Self::Equal(values) => values.contains(text),
+            Self::ContainAny(values) => values.is_match(text),
+            Self::Contain(values) => values.iter().any(|value| text.contains(value)),
+            Self::Start(values) => values.iter().any(|value| text.starts_with(value)),
+            Self::End(values) => values.iter().any(|value| text.ends_with(value)),
+            Self::Pattern(patterns) => patterns.iter().any(|pattern| matches_pattern(text, pattern)),
+            Self::Expression(expressions) => expressions.iter().any(|expression| expression.is_match(text)),
         }
     }
+}
+
+/// `pattern` with one star for each run of them, which stands for the same.
+fn one_star(pattern: &str) -> String {
+    let mut short = String::with_capacity(pattern.len());
+    for letter in pattern.chars() {
+        if letter != '*' || !short.ends_with('*') {
+            short.push(letter);
+        }
+    }
+    short
 }
 
 impl Operator {
@@ -125,7 +182,40 @@ impl<'de> Visitor<'de> for FindProperty<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// However the values are kept, each is compared as if it were alone.
+        #[test]
+        fn many_values_match_as_each_of_them(
+            text in "[abAä*]{0,8}",
+            values in prop::collection::vec("[abAä*]{0,3}", 0..6),
+        ) {
+            type Compare = fn(&str, &str) -> bool;
+            let all: [(Operator, Option<Operator>, Compare); 5] = [
+                (Operator::Is, Some(Operator::IsNot), |text, value| text == value),
+                (Operator::Contains, Some(Operator::DoesNotContain), |text, value| text.contains(value)),
+                (Operator::StartsWith, None, |text, value| text.starts_with(value)),
+                (Operator::EndsWith, None, |text, value| text.ends_with(value)),
+                (Operator::Matches, Some(Operator::DoesNotMatch), matches_pattern),
+            ];
+            for (positive, negative, compare) in all {
+                let expected = values.iter().any(|value| compare(&text, value));
+                prop_assert_eq!(positive.matches(&text, &values), expected, "{:?}", positive);
+                if let Some(negative) = negative {
+                    prop_assert_eq!(negative.matches(&text, &values), !expected, "{:?}", negative);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stars_in_a_row_are_one() {
+        assert_eq!(one_star("**a***b*"), "*a*b*");
+        assert_eq!(one_star("ab"), "ab");
+    }
 
     fn values(values: &[&str]) -> Vec<String> {
         values.iter().map(|&value| value.to_owned()).collect()
@@ -140,6 +230,24 @@ mod tests {
         for operator in [Operator::IsNot, Operator::DoesNotContain, Operator::DoesNotMatch, Operator::DoesNotMatchRegex]
         {
             assert!(operator.matches("a", &[]), "{operator:?}");
+        }
+    }
+
+    #[test]
+    fn many_values_are_compared_as_few_are() {
+        let many: Vec<String> = (0..1_000).map(|n| format!("/a.{n}(")).collect();
+        for operator in [Operator::Is, Operator::IsNot, Operator::Contains, Operator::DoesNotContain] {
+            let together = Matcher::new(operator, &many);
+            for text in ["/a.7(", "/ab7(", "x/a.999(y", "/A.7(", "", "/a.1000("] {
+                let alone = many.iter().map(|value| operator.matches(text, std::slice::from_ref(value)));
+                let is_negative = matches!(operator, Operator::IsNot | Operator::DoesNotContain);
+                let expected = if is_negative {
+                    alone.fold(true, |all, is| all && is)
+                } else {
+                    alone.fold(false, |any, is| any || is)
+                };
+                assert_eq!(together.matches(text), expected, "{operator:?} {text:?}");
+            }
         }
     }
 

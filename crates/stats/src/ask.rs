@@ -9,7 +9,7 @@ use zenovay_query::{
 };
 
 use crate::filters::and;
-use crate::{Filters, Metric, Property};
+use crate::{Filters, Metric, Property, traits};
 
 /// What is asked: metrics of what filters leave of a range.
 ///
@@ -133,6 +133,19 @@ impl Groups {
             leaves_out_empty,
         }
     }
+
+    /// What rows are of: one property or two.
+    pub fn properties(&self) -> Vec<Property> {
+        std::iter::once(&self.property).chain(&self.and).cloned().collect()
+    }
+}
+
+/// What `filter` leaves of the events of which rows by `properties` may tell.
+fn readable(properties: &[Property], filter: Filter) -> Filter {
+    match properties.iter().any(Property::is_custom) {
+        true => and(vec![traits::readable(), filter]),
+        false => filter,
+    }
 }
 
 /// One row of a breakdown.
@@ -177,15 +190,17 @@ impl Ask {
         Query { range: self.range, filter, question }
     }
 
-    /// What is counted in rows by `property`: for pages and custom properties less than the filters leave. Where a goal or the
-    /// name of an event is asked for, a page's rows are of those events.
-    pub fn filter_of_rows(&self, property: &Property) -> Filter {
-        match property.counted() {
-            Some(counted) if !self.filters.names_event || property.is_of_events_only() => {
-                and(vec![counted, self.filters.all()])
-            }
-            _ => self.filters.all(),
-        }
+    /// What rows by `properties` may tell of: where one is a custom property, not of events in which somebody told
+    /// about themselves.
+    pub fn readable(&self, properties: &[Property]) -> Filter {
+        readable(properties, self.filters.all())
+    }
+
+    /// What is counted in rows by `properties`: what they may tell of, and of pages, where these come first, the views
+    /// only. Where a goal or the name of an event is asked for, a page's rows are of those events.
+    pub fn filter_of_rows(&self, properties: &[Property]) -> Filter {
+        let counted = properties.first().and_then(Property::counted).filter(|_| !self.filters.names_event);
+        and(counted.into_iter().chain([self.readable(properties)]).collect())
     }
 
     /// The totals.
@@ -199,9 +214,10 @@ impl Ask {
             totals.visits = overview(self.filters.rest.clone())?.sessions;
         }
         if self.metrics.contains(&Metric::TimeOnPage) {
-            let pages = Property::Field(Field::Dimension(Dimension::Path));
-            let by = GroupBy::by(pages.field()).metrics([Computed::TimeOnPage]);
-            let timed = rows(ask(&self.query(self.filter_of_rows(&pages), Question::Breakdown(by)))?)?.rows;
+            let path = Field::Dimension(Dimension::Path);
+            let filter = self.filter_of_rows(&[Property::Field(path.clone())]);
+            let by = GroupBy::by(path).metrics([Computed::TimeOnPage]);
+            let timed = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?.rows;
             totals.time_on_page_ms = timed.iter().map(|row| row.time_on_page_ms).sum();
             totals.timed_pageviews = timed.iter().map(|row| row.timed_pageviews).sum();
         }
@@ -239,7 +255,7 @@ impl Ask {
     /// As [`Ask::aggregate`].
     pub fn breakdown(&self, groups: &Groups, mut ask: impl FnMut(&Query) -> Asked<Answer>) -> Asked<Rows> {
         let by = self.group_by(groups);
-        let filter = self.filter_of_rows(&groups.property);
+        let filter = self.filter_of_rows(&groups.properties());
         let found = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?;
         let all_visitors = found.total_visitors;
         let mut list: Vec<Group> = found
@@ -308,7 +324,8 @@ impl Ask {
             after: None,
             ..self.group_by(groups)
         };
-        let whole = rows(ask(&self.query(self.filters.rest.clone(), Question::Breakdown(by)))?)?;
+        let whole = readable(&groups.properties(), self.filters.rest.clone());
+        let whole = rows(ask(&self.query(whole, Question::Breakdown(by)))?)?;
         let visits: HashMap<(&str, Option<&str>), u64> =
             whole.rows.iter().map(|row| ((row.value.as_str(), row.and.as_deref()), row.metrics.sessions)).collect();
         for row in list {

@@ -4,7 +4,7 @@ use serde_json::Value;
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
-use crate::{Problem, Property, countries};
+use crate::{Problem, Property, PropertyError, countries, traits};
 
 /// The longest string with filters, in bytes.
 const FILTERS_MAX_BYTES: usize = 16_384;
@@ -121,7 +121,8 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
 ///
 /// Operators are `is`, `contains`, `matches` (a regular expression), `matches_wildcard`, `starts_with`, `ends_with`, and
 /// `is_not`, `contains_not`, `matches_not`, `matches_wildcard_not`. Modifiers are `case_sensitive` and, in our own dialect,
-/// `level`: `event`, `visit` or `visitor`. Goals stand at the top, or in `has_done`.
+/// `level`: `event`, `visit` or, but for custom properties, `visitor`. Goals stand at the top, or in `has_done`.
+/// Conditions on custom properties are of events in which nobody told about themselves.
 ///
 /// # Errors
 /// What is wrong, and where.
@@ -199,7 +200,8 @@ impl Reader {
     fn property(&self, name: &str) -> Result<Property, Problem> {
         match Property::parse(name, self.dialect == Dialect::Own) {
             Ok(property) => Ok(property),
-            Err(_unknown) => self.problem(format!("unknown property {name:?}")),
+            Err(PropertyError::Unknown) => self.problem(format!("unknown property {name:?}")),
+            Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
         }
     }
 
@@ -424,7 +426,13 @@ impl Reader {
                 check_regex(value).or_else(|problem| self.problem(problem))?;
             }
         }
-        Ok(condition(field, operator, values, level))
+        if !matches!(field, Field::Property(_)) {
+            return Ok(condition(field, operator, values, level));
+        }
+        match traits::of_readable(Condition { field, operator, values, level }) {
+            Some(filter) => Ok(filter),
+            None => self.problem("event:props: takes the levels event and visit only"),
+        }
     }
 
     fn ignoring_case(
@@ -539,6 +547,11 @@ mod tests {
         parse_filters(text, Dialect::Own).unwrap()
     }
 
+    fn of_custom(field: Field, operator: Operator, values: &[&str]) -> Filter {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Filter::All(vec![traits::readable(), condition(field, operator, values, None)])
+    }
+
     fn is(dimension: Dimension, operator: Operator, values: &[&str]) -> Filter {
         condition(Field::Dimension(dimension), operator, values.iter().map(|value| (*value).to_owned()).collect(), None)
     }
@@ -566,7 +579,7 @@ mod tests {
             filters.rest,
             Filter::All(vec![
                 is(Dimension::UtmCampaign, Operator::Is, &["a|b", "c;d"]),
-                condition(plan, Operator::Is, vec!["y==z".to_owned()], None),
+                of_custom(plan, Operator::Is, &["y==z"]),
             ])
         );
     }
@@ -636,6 +649,8 @@ mod tests {
             (json!([["not", ["is", "event:goal", ["x"]]]]), "/0/1", "at the top"),
             (json!([["is", "event:page", [1]]]), "/0", "strings"),
             (json!([["is", "event:page", ["x"], { "level": "team" }]]), "/0", "level"),
+            (json!([["is", "event:props:plan", ["x"], { "level": "visitor" }]]), "/0", "event and visit only"),
+            (json!([["not", ["is", "event:props:user_id", ["x"]]]]), "/0/1", "is not available"),
             (json!([["is", "event:page", ["x"], { "case_sensitive": 1 }]]), "/0", "true or false"),
             (json!([["matches", "event:page", ["("]]]), "/0", "regular expression"),
             (json!([["equals", "event:page", ["x"]]]), "/0", "is an array such as"),

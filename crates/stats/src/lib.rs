@@ -6,12 +6,13 @@ mod cursor;
 mod filters;
 mod names;
 mod period;
+mod traits;
 
 pub use ask::{Ask, Asked, Bucket, Group, Groups, Number, Rows, Totals};
 pub use countries::{countries, country_name};
 pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
-pub use names::{Metric, Property, UnknownName};
+pub use names::{Metric, Property, PropertyError, UnknownName};
 pub use period::{Dates, Period, parse_date};
 
 /// What is wrong with something that was asked, and where.

@@ -6,10 +6,23 @@ use std::str::FromStr;
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, Order};
 
+use crate::traits;
+
 /// A name that stands for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
 pub struct UnknownName;
+
+/// Why a name stands for no property that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PropertyError {
+    /// There is none with the name.
+    #[error("is unknown")]
+    Unknown,
+    /// It says who somebody is.
+    #[error("is not available")]
+    Withheld,
+}
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $id:literal;)*) => {
@@ -151,8 +164,8 @@ impl Property {
     /// The property with this name; when `is_bare`, also without `event:` or `visit:` before it.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn parse(name: &str, is_bare: bool) -> Result<Self, UnknownName> {
+    /// When there is none, or when nobody may ask for it.
+    pub fn parse(name: &str, is_bare: bool) -> Result<Self, PropertyError> {
         let bare = |full: &str| is_bare && full.split_once(':').is_some_and(|(_, bare)| bare == name);
         let known = NAMES.iter().find(|(full, others, _)| {
             *full == name
@@ -164,10 +177,11 @@ impl Property {
         }
         let custom = name.strip_prefix(CUSTOM).or_else(|| name.strip_prefix("props:").filter(|_| is_bare));
         match custom {
+            Some(name) if traits::is_withheld(name) => Err(PropertyError::Withheld),
             Some(name) if !name.is_empty() && name.chars().count() <= CUSTOM_NAME_MAX => {
                 Ok(Self::Field(Field::Property(name.to_owned())))
             }
-            _ => Err(UnknownName),
+            _ => Err(PropertyError::Unknown),
         }
     }
 
@@ -185,10 +199,31 @@ impl Property {
         NAMES.iter().map(|(name, ..)| *name)
     }
 
-    /// The member of a row that its value stands in: the last part of the name it was asked by.
-    pub fn key_of(name: &str) -> &str {
-        let custom = name.strip_prefix(CUSTOM).or_else(|| name.strip_prefix("props:"));
-        custom.unwrap_or_else(|| name.rsplit(':').next().unwrap_or(name))
+    /// The members of a row that the values of properties stand in, by the names these were asked by: the last part of
+    /// each. A custom property that is called like something else in a row is there by its full name.
+    pub fn keys_of(names: &[&str]) -> Vec<String> {
+        fn custom_of(name: &str) -> Option<&str> {
+            name.strip_prefix(CUSTOM).or_else(|| name.strip_prefix("props:"))
+        }
+        let last_part = |name: &str| name.rsplit(':').next().unwrap_or(name).to_owned();
+        let others: Vec<String> =
+            names.iter().filter(|name| custom_of(name).is_none()).map(|name| last_part(name)).collect();
+        let is_taken = |custom: &str| {
+            let compared = |prefix| custom.strip_prefix(prefix).unwrap_or(custom);
+            let is_metric = |name: &str| name.parse::<Metric>().is_ok();
+            matches!(custom, "title" | "comparison" | "change")
+                || is_metric(custom)
+                || is_metric(compared("comparison_"))
+                || is_metric(compared("change_"))
+                || custom.starts_with(CUSTOM)
+                || others.iter().any(|other| other == custom)
+        };
+        let key = |name: &&str| match custom_of(name) {
+            None => last_part(name),
+            Some(custom) if is_taken(custom) => format!("{CUSTOM}{custom}"),
+            Some(custom) => custom.to_owned(),
+        };
+        names.iter().map(key).collect()
     }
 
     /// What is looked at.
@@ -198,6 +233,11 @@ impl Property {
             Self::Field(field) => field.clone(),
             Self::CountryName => Field::Dimension(Dimension::Country),
         }
+    }
+
+    /// Whether it is a property that the website gave its events.
+    pub fn is_custom(&self) -> bool {
+        matches!(self, Self::Field(Field::Property(_)))
     }
 
     /// Whether it is the page of an event.
@@ -230,14 +270,12 @@ impl Property {
         self.field().level() == FilterLevel::Session
     }
 
-    /// What its rows leave out beside what the filter does: a page is listed when it was viewed, and what people told about
-    /// themselves (`identify`) is not listed at all.
+    /// What its rows are of, beside what the filter leaves: a page is listed when it was viewed.
     pub(crate) fn counted(&self) -> Option<Filter> {
         match self {
             Self::Field(Field::Dimension(Dimension::Path | Dimension::Title)) => {
                 Some(Filter::Kind(EventKind::Pageview))
             }
-            Self::Field(Field::Property(_)) => Some(Filter::Not(Box::new(Filter::Kind(EventKind::Identify)))),
             _ => None,
         }
     }
@@ -271,7 +309,7 @@ mod tests {
             assert_eq!(property.name(), name);
             let (_, bare) = name.split_once(':').unwrap();
             assert_eq!(Property::parse(bare, true), Ok(property), "{bare}");
-            assert_eq!(Property::parse(bare, false), Err(UnknownName), "{bare}");
+            assert_eq!(Property::parse(bare, false), Err(PropertyError::Unknown), "{bare}");
         }
         for metric in Metric::ALL {
             assert_eq!(metric.as_str().parse(), Ok(*metric));
@@ -295,16 +333,33 @@ mod tests {
         assert_eq!(Property::parse("props:plan: x", true), Ok(plan.clone()));
         assert_eq!(plan.name(), "event:props:plan: x");
         for bad in ["event:props:", "props:a", "visit:props:a", "event:", "visit:page", "event:country", "Event:page"] {
-            assert_eq!(Property::parse(bad, false), Err(UnknownName), "{bad}");
+            assert_eq!(Property::parse(bad, false), Err(PropertyError::Unknown), "{bad}");
         }
-        assert_eq!(Property::parse(&format!("event:props:{}", "x".repeat(101)), false), Err(UnknownName));
+        let long = format!("event:props:{}", "x".repeat(101));
+        assert_eq!(Property::parse(&long, false), Err(PropertyError::Unknown));
+        assert_eq!(Property::parse("event:props:user_id", false), Err(PropertyError::Withheld));
+        assert_eq!(Property::parse("props:user_id", true), Err(PropertyError::Withheld));
     }
 
     #[test]
     fn the_key_of_a_row_is_the_last_part_of_the_name() {
-        assert_eq!(Property::key_of("visit:source"), "source");
-        assert_eq!(Property::key_of("event:props:method"), "method");
-        assert_eq!(Property::key_of("event:props:a:b"), "a:b");
-        assert_eq!(Property::key_of("country"), "country");
+        assert_eq!(Property::keys_of(&["visit:source"]), ["source"]);
+        assert_eq!(Property::keys_of(&["event:props:method"]), ["method"]);
+        assert_eq!(Property::keys_of(&["event:props:a:b"]), ["a:b"]);
+        assert_eq!(Property::keys_of(&["country"]), ["country"]);
+    }
+
+    #[test]
+    fn a_custom_property_takes_no_key_of_anything_else() {
+        for name in ["visitors", "title", "comparison", "change", "comparison_visits", "change_bounce_rate"] {
+            let full = format!("event:props:{name}");
+            assert_eq!(Property::keys_of(&[&full]), [full.as_str()]);
+            assert_eq!(Property::keys_of(&[&format!("props:{name}")]), [full.as_str()]);
+        }
+        assert_eq!(Property::keys_of(&["event:page", "event:props:page"]), ["page", "event:props:page"]);
+        assert_eq!(Property::keys_of(&["props:page", "page"]), ["event:props:page", "page"]);
+        assert_eq!(Property::keys_of(&["event:props:page"]), ["page"]);
+        let odd = ["event:props:visitors", "event:props:event:props:visitors"];
+        assert_eq!(Property::keys_of(&odd), ["event:props:visitors", "event:props:event:props:visitors"]);
     }
 }

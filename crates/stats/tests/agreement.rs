@@ -10,7 +10,9 @@ use zenovay_query::{
     Answer, Budget, Condition, Field, Filter, GroupBy, MemoryDataset, Metric as Computed, Operator, Order, Query,
     Question, oracle,
 };
-use zenovay_stats::{Ask, Bucket, Cursor, Dialect, Filters, Groups, Metric, Number, Property, Totals, parse_filters};
+use zenovay_stats::{
+    Ask, Bucket, Cursor, Dialect, Filters, Groups, Metric, Number, Property, Totals, filters_of_json, parse_filters,
+};
 
 const SESSIONS: Sessions = Sessions { count: 9, hours_apart: 5, visitors: 5 };
 
@@ -131,11 +133,15 @@ proptest! {
             let of_row = Filter::Is(Condition {
                 field: property.field(), operator: Operator::Is, values: vec![row.value.clone()], level: None,
             });
-            let counted = Filter::All(vec![ask.filter_of_rows(&property), of_row.clone()]);
+            let counted = Filter::All(vec![ask.filter_of_rows(&groups.properties()), of_row.clone()]);
             prop_assert_eq!(row.totals.metrics, overview(&events, range, counted));
             let visits = match (property == Property::Goal, filters.goals.is_some()) {
                 (true, _) => overview(&events, range, filters.rest.clone()).sessions,
-                (false, true) => overview(&events, range, Filter::All(vec![filters.rest.clone(), of_row])).sessions,
+                (false, true) => {
+                    let all = Ask { filters: Filters { goals: None, ..filters.clone() }, ..ask.clone() };
+                    let whole = Filter::All(vec![all.readable(&groups.properties()), of_row]);
+                    overview(&events, range, whole).sessions
+                }
                 (false, false) => row.totals.metrics.sessions,
             };
             prop_assert_eq!(row.totals.visits, visits);
@@ -195,6 +201,97 @@ fn what_people_told_about_themselves_is_in_no_list() {
     };
     assert_eq!(rows("event:props:email"), [(String::new(), 1)]);
     assert_eq!(rows("event:props:plan"), [("pro".to_owned(), 1)]);
+}
+
+/// Events in which visitor 1 tells that their plan is `gold`, and one of visitor 2 who has the plan `pro` of a product.
+fn told_and_untold() -> [Event; 4] {
+    let on = |kind, minute, visitor, name, properties| {
+        let texts = [(Dimension::Path, "/"), (Dimension::EventName, name), (Dimension::Properties, properties)];
+        event(kind, minute, visitor, &texts)
+    };
+    [
+        on(EventKind::Identify, 0, 1, "", r#"{"plan":"gold"}"#),
+        on(EventKind::Custom, 1, 1, "told", r#"{"plan":"gold","user_id":"u-1"}"#),
+        on(EventKind::Goal, 2, 1, "Signup", ""),
+        on(EventKind::Goal, 3, 2, "Signup", r#"{"plan":"pro","of":"\"user_id\":"}"#),
+    ]
+}
+
+#[test]
+fn what_people_told_about_themselves_is_in_no_pair_of_values() {
+    let events = told_and_untold();
+    let memory = MemoryDataset::new(&events);
+    let metrics = vec![Metric::Events, Metric::ConversionRate];
+    let plan = Property::parse("event:props:plan", false).unwrap();
+    for filters in ["", "event:name!=zzz", "event:page==/", "event:goal==Signup", "event:goal==*"] {
+        let ask =
+            Ask { range: day(), filters: parse_filters(filters, Dialect::Own).unwrap(), metrics: metrics.clone() };
+        for other in Property::names() {
+            let other = Property::parse(other, false).unwrap();
+            for (first, second) in [(&other, &plan), (&plan, &other)] {
+                let groups = Groups { and: Some(second.clone()), ..Groups::by(first.clone()) };
+                let rows = ask.breakdown(&groups, asker(&events, &memory)).unwrap().rows;
+                let told = rows.iter().any(|row| row.value == "gold" || row.and.as_deref() == Some("gold"));
+                assert!(!told, "{filters}: {first:?} {second:?}: {rows:?}");
+            }
+        }
+    }
+    // The visits that conversions are a part of are not those of people with a trait either.
+    let filters = parse_filters("event:goal==Signup", Dialect::Own).unwrap();
+    let ask = Ask { range: day(), filters, metrics };
+    let rows = ask.breakdown(&Groups::by(plan), asker(&events, &memory)).unwrap().rows;
+    let visits: Vec<_> = rows.iter().map(|row| (row.value.as_str(), row.totals.visits)).collect();
+    assert_eq!(visits, [("", 1), ("pro", 1)]);
+}
+
+#[test]
+fn no_condition_tells_what_people_told_about_themselves() {
+    let renamed = |events: [Event; 4]| {
+        events.map(|mut event| {
+            let properties = event.dimensions.get(Dimension::Properties).replace("gold", "silver");
+            event.dimensions.set(Dimension::Properties, &properties);
+            event
+        })
+    };
+    let (events, others) = (told_and_untold(), renamed(told_and_untold()));
+    let (memory, other_memory) = (MemoryDataset::new(&events), MemoryDataset::new(&others));
+    let conditions = [
+        serde_json::json!(["is", "event:props:plan", ["gold"]]),
+        serde_json::json!(["is_not", "event:props:plan", ["gold"]]),
+        serde_json::json!(["is_not", "event:props:plan", [""]]),
+        serde_json::json!(["matches", "event:props:plan", ["^g"]]),
+        serde_json::json!(["matches_not", "event:props:plan", ["^g"]]),
+        serde_json::json!(["contains", "event:props:plan", ["GOL"], { "case_sensitive": false }]),
+        serde_json::json!(["matches_wildcard_not", "event:props:plan", ["g*"]]),
+        serde_json::json!(["starts_with", "event:props:plan", ["go"]]),
+    ];
+    let mut counts = Vec::new();
+    for condition in &conditions {
+        let mut at_visit = condition.clone();
+        match at_visit.get_mut(3) {
+            Some(modifiers) => modifiers["level"] = "visit".into(),
+            None => at_visit.as_array_mut().unwrap().push(serde_json::json!({ "level": "visit" })),
+        }
+        let page = serde_json::json!(["is", "event:page", ["/x"]]);
+        for (tree, dialect) in [
+            (condition.clone(), Dialect::Own),
+            (condition.clone(), Dialect::Plausible),
+            (at_visit, Dialect::Own),
+            (serde_json::json!(["not", condition]), Dialect::Plausible),
+            (serde_json::json!(["or", [condition, page]]), Dialect::Own),
+            (serde_json::json!(["has_done", condition]), Dialect::Plausible),
+            (serde_json::json!(["has_not_done", ["or", [condition, page]]]), Dialect::Own),
+        ] {
+            let filters = filters_of_json(&serde_json::json!([tree]), dialect).unwrap();
+            let ask = Ask { range: day(), filters, metrics: vec![Metric::Events] };
+            let of_gold = ask.aggregate(asker(&events, &memory)).unwrap();
+            assert_eq!(of_gold, ask.aggregate(asker(&others, &other_memory)).unwrap(), "{tree}");
+            counts.push(of_gold.metrics.events);
+        }
+    }
+    // The others are counted as ever: two events without a plan of `gold`, of all visits with one of them all events.
+    assert_eq!(counts[..7], [0, 0, 0, 4, 0, 0, 4]);
+    assert_eq!(counts[7..14], [2, 2, 4, 2, 2, 4, 0]);
 }
 
 #[test]

@@ -15,8 +15,13 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).map(|value| value.to_str().unwrap_or(""))
 }
 
-/// Whether a list of entity tags names `etag`, or anything.
+/// Whether a list of entity tags names `etag`, or anything. A weak tag names no bytes (RFC 9110 §13.1.1).
 fn names(list: &str, etag: &str) -> bool {
+    list.split(',').map(str::trim).any(|named| named == "*" || named == etag)
+}
+
+/// The same, where a weak tag does as well (RFC 9110 §13.1.2).
+fn names_weakly(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == etag)
 }
 
@@ -34,7 +39,7 @@ pub fn answer(
     if text(headers, IF_MATCH).is_some_and(|list| !names(list, etag)) {
         return Err(ApiError::new(ErrorCode::PreconditionFailed, "The file is not the one that you began with"));
     }
-    if text(headers, IF_NONE_MATCH).is_some_and(|list| names(list, etag)) {
+    if text(headers, IF_NONE_MATCH).is_some_and(|list| names_weakly(list, etag)) {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
     }
     let length = bytes.len() as u64;
@@ -85,6 +90,7 @@ mod tests {
     async fn a_file_is_answered_whole_or_in_part() {
         assert_eq!(asked(&[]).await, (200, b"0123456789".to_vec()));
         assert_eq!(asked(&[(RANGE, "bytes=2-4")]).await, (206, b"234".to_vec()));
+        assert_eq!(asked(&[(IF_MATCH, "W/\"abc\"")]).await.0, 412);
         assert_eq!(asked(&[(RANGE, "bytes=2-4"), (IF_RANGE, "\"abc\"")]).await, (206, b"234".to_vec()));
         assert_eq!(asked(&[(RANGE, "bytes=2-4"), (IF_RANGE, "\"old\"")]).await.0, 200);
         assert_eq!(asked(&[(RANGE, "bytes=10-")]).await.0, 416);

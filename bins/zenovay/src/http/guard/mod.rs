@@ -16,7 +16,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, Principal, decide};
-use zenovay_domain::{ErrorCode, KeyId, PlanTable, Reading, TrackingCode, Website};
+use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TrackingCode, Website};
 use zenovay_limits::AddressClass;
 
 pub use self::key::KeyHolder;
@@ -157,8 +157,8 @@ impl<I: Identity> Authorized<IngestBatch, I> {
 }
 
 impl Authorized<ReadStats, KeyHolder> {
-    /// The website that a question names by its id or its domain, if the key reaches it, and for whom queries about it are. Of
-    /// several websites with the domain it is the oldest that the key reaches.
+    /// The website that a question names by its id or its domain, if the key reaches it, and for whom queries about it
+    /// are. Of several websites with the domain it is the oldest that the key reaches, those first whose team has the API.
     ///
     /// # Errors
     /// When there is no such website, when it is out of reach, or when the store cannot be asked.
@@ -173,9 +173,18 @@ impl Authorized<ReadStats, KeyHolder> {
                 Ok(id) => state.directory.website(id).map_err(AccessRefusal::NotLoaded)?,
                 Err(_no_id) => {
                     let domain = site.to_ascii_lowercase();
-                    let reachable = state.store.reachable_websites(&credential, &state.plans);
-                    let mut reachable = reachable.map_err(AccessRefusal::NotLoaded)?.into_iter();
-                    reachable.find(|website| website.domain == domain).map(Arc::new)
+                    // Those of teams whose plan has no API are found, too: the decision says why they are closed.
+                    let mut any_plan = state.plans.clone();
+                    for plan in Plan::ALL {
+                        let limits = any_plan.limits_mut(plan);
+                        limits.requests_per_minute = limits.requests_per_minute.max(1);
+                    }
+                    let websites = state.store.reachable_websites(&credential, &any_plan);
+                    let mut websites = websites.map_err(AccessRefusal::NotLoaded)?;
+                    websites.retain(|website| website.domain == domain);
+                    let is_open = |website: &Website| credential.reaches(website.id, website.team_id, &state.plans);
+                    let open = websites.iter().position(is_open).unwrap_or(0);
+                    websites.into_iter().nth(open).map(Arc::new)
                 }
             };
             permit(Principal::Key(&credential), ReadStats::ACTION, Found::website(website), &state.plans)

@@ -8,7 +8,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::Order;
-use zenovay_stats::{Ask, Dates, Dialect, Filters, Groups, Metric, Period, Property, parse_date, parse_filters};
+use zenovay_stats::{
+    Ask, Dates, Dialect, Filters, Groups, Metric, Period, Property, PropertyError, parse_date, parse_filters,
+};
 
 use super::answer::{Answered, Members, Question, Refused, change, shown, value};
 use super::queries::{AggregateQuery, BreakdownQuery, SiteQuery, TimeseriesQuery};
@@ -277,12 +279,16 @@ async fn rows(key: Key, state: web::Data<AppState>, query: &str) -> Result<RowsV
             "The `property` parameter is required. Please provide at least one property to show a breakdown by.";
         return Err(Refused::invalid(error));
     };
-    let Ok(property) = Property::parse(name, false) else {
+    let property = Property::parse(name, false).map_err(|error| {
         let name: String = name.chars().take(60).collect();
         let names: Vec<&str> = Property::names().collect();
-        let error = format!("Invalid property '{name}'. Please provide a valid property: {}.", names.join(", "));
-        return Err(Refused::invalid(error));
-    };
+        Refused::invalid(match error {
+            PropertyError::Unknown => {
+                format!("Invalid property '{name}'. Please provide a valid property: {}.", names.join(", "))
+            }
+            PropertyError::Withheld => format!("Property '{name}' {error}."),
+        })
+    })?;
     asked.check_metrics(Some((name, &property)))?;
     let whole = |name: &str, default: usize| {
         let text = asked.params.get(name);
@@ -305,10 +311,10 @@ async fn rows(key: Key, state: web::Data<AppState>, query: &str) -> Result<RowsV
     };
     let (id, ask) = (asked.question.website.id, asked.ask.clone());
     let found = asked.question.run(move |asker| ask.breakdown(&groups, |query| asker.any(id, query))).await?;
-    let key = Property::key_of(name);
+    let key = Property::keys_of(&[name]).concat();
     let row = |row: &zenovay_stats::Group| {
         let metrics = asked.ask.metrics.iter().map(|&metric| (metric.as_str().to_owned(), value(&row.totals, metric)));
-        let named = (key.to_owned(), Value::from(shown(&property, &row.value)));
+        let named = (key.clone(), Value::from(shown(&property, &row.value)));
         Members(std::iter::once(named).chain(metrics).collect())
     };
     Ok(RowsV1 { results: found.rows.iter().map(row).collect() })

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value};
 use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::Baseline;
-use zenovay_stats::{Dates, Dialect, Filters, Metric, Period, Problem, Property, filters_of_json, parse_date};
+use zenovay_stats::{
+    Dates, Dialect, Filters, Metric, Period, Problem, Property, PropertyError, filters_of_json, parse_date,
+};
 
 /// The most rows of a page.
 pub const ROWS_MAX: usize = 10_000;
@@ -282,15 +284,23 @@ fn metrics(list: Option<&Value>) -> Read<Vec<Wanted>> {
 fn dimensions(list: Option<&Value>, range_member: &Value, range: TimeRange) -> Read<Vec<Dimension>> {
     let Some(list) = list else { return Ok(Vec::new()) };
     let parse = |(number, name): (usize, &str)| {
-        let dimension = match name {
-            "time" => Some(Dimension::Time(automatic(range_member, range))),
-            "time:hour" => Some(Dimension::Time(Interval::Hour)),
-            "time:day" => Some(Dimension::Time(Interval::Day)),
-            "time:week" => Some(Dimension::Time(Interval::Week)),
-            "time:month" => Some(Dimension::Time(Interval::Month)),
-            name => Property::parse(name, false).ok().map(Dimension::Property),
+        let interval = match name {
+            "time" => automatic(range_member, range),
+            "time:hour" => Interval::Hour,
+            "time:day" => Interval::Day,
+            "time:week" => Interval::Week,
+            "time:month" => Interval::Month,
+            name => {
+                return Property::parse(name, false).map(Dimension::Property).map_err(|error| {
+                    let name = quoted(&Value::from(name));
+                    match error {
+                        PropertyError::Unknown => format!("#/dimensions/{number}: Invalid dimension {name}"),
+                        PropertyError::Withheld => format!("#/dimensions/{number}: Dimension {name} {error}"),
+                    }
+                });
+            }
         };
-        dimension.ok_or_else(|| format!("#/dimensions/{number}: Invalid dimension {}", quoted(&Value::from(name))))
+        Ok(Dimension::Time(interval))
     };
     names(list, "#/dimensions")?.into_iter().enumerate().map(parse).collect()
 }

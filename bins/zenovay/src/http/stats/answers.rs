@@ -327,7 +327,7 @@ impl Row {
             members.insert(name.clone(), json!(value));
         }
         if let Some(title) = &self.title {
-            members.insert("title".to_owned(), json!(title));
+            members.entry("title").or_insert_with(|| json!(title));
         }
         extend(&mut members, "", &self.metrics);
         members

@@ -100,14 +100,16 @@ pub struct Definition {
 pub struct Counts {
     in_range: MetricValues,
     chosen: MetricValues,
-    /// Of rows: what those of the property are about.
+    /// What rows may tell of.
+    readable: MetricValues,
+    /// Of rows: what those of the properties are about.
     of_rows: Option<MetricValues>,
     /// Of rows: what has a value, where others have no row.
     with_value: Option<u64>,
 }
 
 impl Counts {
-    /// Counts for `ask`, and for rows by `property`.
+    /// Counts for `ask`, and for rows by `properties`, if any.
     ///
     /// # Errors
     /// Those of queries.
@@ -115,7 +117,7 @@ impl Counts {
         asker: &QuerySession<'_>,
         website: WebsiteId,
         ask: &Ask,
-        property: Option<&Property>,
+        properties: &[Property],
     ) -> Result<Self, QueryError> {
         let overview = |filter| -> Result<MetricValues, QueryError> {
             let query = Query { range: ask.range, filter, question: Question::Overview };
@@ -126,16 +128,20 @@ impl Counts {
         };
         let in_range = overview(Filter::default())?;
         let chosen = overview(ask.filters.all())?;
-        let Some(property) = property else {
-            return Ok(Self { in_range, chosen, of_rows: None, with_value: None });
+        let Some(property) = properties.first() else {
+            return Ok(Self { in_range, chosen, readable: chosen, of_rows: None, with_value: None });
         };
-        let filter = ask.filter_of_rows(property);
+        let readable = match properties.iter().any(Property::is_custom) {
+            true => overview(ask.readable(properties))?,
+            false => chosen,
+        };
+        let filter = ask.filter_of_rows(properties);
         let of_rows = overview(filter.clone())?;
         let with_value = match property.has_no_empty_row() {
             true => Some(overview(Filter::All(vec![filter, property.has_value()]))?.events),
             false => None,
         };
-        Ok(Self { in_range, chosen, of_rows: Some(of_rows), with_value })
+        Ok(Self { in_range, chosen, readable, of_rows: Some(of_rows), with_value })
     }
 }
 
@@ -145,8 +151,6 @@ pub struct About<'a> {
     pub counts: Counts,
     /// The question.
     pub ask: &'a Ask,
-    /// What the rows are of.
-    pub property: Option<&'a Property>,
     /// Rows that are on other pages.
     pub other_rows: u64,
     /// The zone.
@@ -160,23 +164,21 @@ pub struct About<'a> {
 impl About<'_> {
     /// In the form of the answer.
     pub fn explanation(self) -> Explanation {
-        let Self { counts, ask, property, other_rows, timezone, dropped, now } = self;
-        let Counts { in_range, chosen, of_rows, with_value } = counts;
+        let Self { counts, ask, other_rows, timezone, dropped, now } = self;
+        let Counts { in_range, chosen, readable, of_rows, with_value } = counts;
         let mut left_out = vec![LeftOut::events(
             "filters",
             "Events in the range that the filters do not choose",
             in_range.events - chosen.events,
         )];
         let counted = of_rows.unwrap_or(chosen);
-        if counted.events < chosen.events {
-            let (reason, because) = match property {
-                Some(property) if property.is_of_events_only() => (
-                    "told_by_a_person",
-                    "Events in which somebody told about themselves: their properties have no rows",
-                ),
-                _ => ("not_a_page_view", "Events that are not views of a page: a page has a row when it was viewed"),
-            };
-            left_out.push(LeftOut::events(reason, because, chosen.events - counted.events));
+        if readable.events < chosen.events {
+            let because = "Events in which somebody told about themselves: their properties have no rows";
+            left_out.push(LeftOut::events("told_by_a_person", because, chosen.events - readable.events));
+        }
+        if counted.events < readable.events {
+            let because = "Events that are not views of a page: a page has a row when it was viewed";
+            left_out.push(LeftOut::events("not_a_page_view", because, readable.events - counted.events));
         }
         if let Some(with_value) = with_value {
             let because = "Events without a value of the property, which have no row";

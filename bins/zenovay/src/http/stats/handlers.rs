@@ -81,7 +81,7 @@ impl Question {
     async fn explain(
         &self,
         common: &Common,
-        property: Option<Property>,
+        properties: Vec<Property>,
         other_rows: usize,
     ) -> Result<Option<Explanation>, ApiError> {
         if !common.explain {
@@ -91,12 +91,11 @@ impl Question {
         let state = self.state.clone();
         let dropped = web::block(move || state.store.dropped_agents(id, now));
         let dropped = dropped.await.map_err(|_panicked| ApiError::internal())??;
-        let (counted, by) = (ask.clone(), property.clone());
-        let counts = self.run(move |asker| Counts::of(asker, id, &counted, by.as_ref())).await?;
+        let counted = ask.clone();
+        let counts = self.run(move |asker| Counts::of(asker, id, &counted, &properties)).await?;
         let about = explain::About {
             counts,
             ask: &ask,
-            property: property.as_ref(),
             other_rows: u64::try_from(other_rows).unwrap_or(u64::MAX),
             timezone: common.zone.name().to_owned(),
             dropped: &dropped,
@@ -125,7 +124,7 @@ pub async fn aggregate(
         Ok((current, earlier))
     });
     let (current, earlier) = totals.await?;
-    let explain = question.explain(&common, None, 0).await?;
+    let explain = question.explain(&common, Vec::new(), 0).await?;
     let results = AggregateResults::of(&current, earlier.as_ref(), &common.metrics);
     Ok(WithResults::new(Aggregate { about: common.about(&question.website), results, explain }, now))
 }
@@ -171,7 +170,7 @@ pub async fn timeseries(
         let name = SheetName::of(&question.website, "timeseries", common.range);
         return Ok(Listed::sheet(format, &name, columns, &rows));
     }
-    let explain = question.explain(&common, None, 0).await?;
+    let explain = question.explain(&common, Vec::new(), 0).await?;
     let about = common.about(&question.website);
     Ok(Listed::Json(WithResults::new(Timeseries { about, interval: interval_name(interval), results, explain }, now)))
 }
@@ -200,9 +199,9 @@ pub async fn breakdown(
     let Page { rows, total_rows, next } = list
         .page(&question.state, asking, params.limit, params.offset, params.cursor.map(|cursor| cursor.after))
         .await?;
-    let property = params.properties.first().map(|(_, property)| property.clone());
+    let properties = params.properties.iter().map(|(_, property)| property.clone()).collect();
     let other_rows = total_rows - rows.len();
-    let explain = question.explain(&params.common, property, other_rows).await?;
+    let explain = question.explain(&params.common, properties, other_rows).await?;
     let next_cursor = next.map(|after| Cursor { range: params.common.range, after }.encode(&params.question));
     let pagination = RowsPage { limit: params.limit, total_rows, has_more: next_cursor.is_some(), next_cursor };
     let about = params.common.about(&question.website);
@@ -233,7 +232,8 @@ impl List {
         // There is one: otherwise the parameters were refused.
         let property = properties.next().unwrap_or(Property::Goal);
         let groups = Groups { and: properties.next(), order: params.order, ..Groups::by(property) };
-        let names = params.properties.iter().map(|(name, _)| Property::key_of(name).to_owned()).collect();
+        let names: Vec<&str> = params.properties.iter().map(|(name, _)| name.as_str()).collect();
+        let names = Property::keys_of(&names);
         Self { id, ask: params.common.ask(), earlier: params.common.earlier(), groups, names }
     }
 
@@ -290,7 +290,7 @@ impl List {
 
     fn columns(&self) -> Vec<String> {
         let mut columns = self.names.clone();
-        if self.groups.property.is_page() {
+        if self.groups.property.is_page() && !columns.iter().any(|name| name == "title") {
             columns.push("title".to_owned());
         }
         columns.extend(metric_columns(&self.ask.metrics, self.earlier.is_some()));

@@ -440,7 +440,7 @@ fn properties(params: &mut Params) -> Vec<(String, Property)> {
                 params.problem("property", format!("{} is there twice", quoted(name)));
             }
             Ok(property) => properties.push((name.to_owned(), property)),
-            Err(_unknown) => params.problem("property", format!("{} is unknown", quoted(name))),
+            Err(error) => params.problem("property", format!("{} {error}", quoted(name))),
         }
     }
     if let [(_, Property::Goal), _] | [_, (_, Property::Goal)] = &properties[..] {
