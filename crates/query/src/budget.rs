@@ -6,31 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::QueryError;
 use crate::memory_pool::{Holding, MemoryPool};
-
-/// Why a query gave no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
-    /// The client went away.
-    #[error("the query was cancelled")]
-    Cancelled,
-    /// It took longer than it may.
-    #[error("the query exceeded its time budget")]
-    TimeExceeded,
-    /// It would need more memory than it may.
-    #[error("the query exceeded its memory budget")]
-    MemoryExceeded,
-    /// It needs more memory now than it may hold beside another query; tried again later it has it.
-    #[error("another query holds the memory that the query needs")]
-    MemoryInUse,
-    /// A file could not be read or is damaged; the string names it for the log, not for the caller.
-    #[error("stored data could not be read: {0}")]
-    Damaged(String),
-    /// The engine that holds the events cannot be reached, or did not answer; the string says why for the log, not for the
-    /// caller.
-    #[error("the events cannot be asked for now: {0}")]
-    Unavailable(String),
-}
 
 /// Who decides when a running query lets others go first.
 pub trait GiveWay: fmt::Debug + Send + Sync {
@@ -172,7 +149,7 @@ impl Budget {
     /// # Errors
     /// When it is cancelled or its time is over meanwhile.
     pub fn wait_for_memory(&self) -> Result<(), QueryError> {
-        self.holding.as_ref().map_or(Ok(()), |holding| holding.become_large(self, true))
+        self.holding.as_ref().map_or(Ok(()), |holding| holding.become_large(&|| self.check_time(), true))
     }
 
     /// How many bytes are left for a cache beside what the queries hold that share their memory with this one; `usize::MAX` when
@@ -186,7 +163,7 @@ impl Budget {
             return Err(QueryError::MemoryExceeded);
         }
         match &self.holding {
-            Some(holding) => holding.hold(self.taken_bytes.saturating_add(bytes), self, may_wait),
+            Some(holding) => holding.hold(self.taken_bytes.saturating_add(bytes), &|| self.check_time(), may_wait),
             None => Ok(()),
         }
     }

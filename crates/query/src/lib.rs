@@ -6,6 +6,7 @@ mod chunk;
 mod columns;
 mod comparison;
 mod derived;
+mod error;
 mod filter;
 pub mod kernels;
 mod list;
@@ -23,11 +24,12 @@ pub use answer::{
     Answer, Breakdown, BreakdownRow, EventTable, LiveCount, MetricValues, Overview, Series, SeriesPoint, StringColumn,
     VisitorPage, VisitorRecord,
 };
-pub use budget::{Budget, GiveWay, QueryError};
+pub use budget::{Budget, GiveWay};
 pub use chunk::{Chunk, Column};
 pub use columns::{ColumnSet, Dataset, Dictionary};
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};
 pub use derived::Derived;
+pub use error::QueryError;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
 pub use list::{CodeSet, List, ListRef};
 pub use matching::{check_regex, regex_ignoring_case};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::{Budget, QueryError};
+use crate::QueryError;
 
 /// A query that holds at most this part of the pool asks nobody.
 const SMALL: usize = 8;
@@ -66,10 +66,15 @@ impl Holding {
     }
 
     /// Holds `bytes` in all from now on, if it does not hold more already. Whoever must not wait is told when it would have
-    /// to.
-    pub(crate) fn hold(&self, bytes: usize, budget: &Budget, may_wait: bool) -> Result<(), QueryError> {
+    /// to; whoever waits is asked whether to `go_on`.
+    pub(crate) fn hold(
+        &self,
+        bytes: usize,
+        go_on: &dyn Fn() -> Result<(), QueryError>,
+        may_wait: bool,
+    ) -> Result<(), QueryError> {
         if bytes > self.pool.bytes / SMALL {
-            self.become_large(budget, may_wait)?;
+            self.become_large(go_on, may_wait)?;
         }
         // A query runs on one thread.
         let before = self.bytes.fetch_max(bytes, Ordering::Relaxed);
@@ -78,7 +83,11 @@ impl Holding {
     }
 
     /// Waits until this may hold more than others.
-    pub(crate) fn become_large(&self, budget: &Budget, may_wait: bool) -> Result<(), QueryError> {
+    pub(crate) fn become_large(
+        &self,
+        go_on: &dyn Fn() -> Result<(), QueryError>,
+        may_wait: bool,
+    ) -> Result<(), QueryError> {
         if self.is_large.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -90,7 +99,7 @@ impl Holding {
             let woken = self.pool.freed.wait_timeout(has_large, PATIENCE);
             has_large = woken.unwrap_or_else(PoisonError::into_inner).0;
             if *has_large {
-                budget.check_time()?;
+                go_on()?;
             }
         }
         *has_large = true;
@@ -114,6 +123,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::Budget;
 
     const TIME: Duration = Duration::from_secs(3_600);
 

@@ -8,7 +8,7 @@ use zenovay_query::{
     QueryError, Question, RowPlace,
 };
 
-use crate::filters::and;
+use crate::join::and;
 use crate::{Filters, Metric, Property, traits};
 
 /// What is asked: metrics of what filters leave of a range.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
+use crate::join::and;
 use crate::{Problem, Property, PropertyError, countries, traits};
 
 /// The longest string with filters, in bytes.
@@ -80,12 +81,6 @@ impl Filters {
             Some(goals) => and(vec![goals.clone(), self.rest.clone()]),
         }
     }
-}
-
-/// All of `filters`, without those that match everything.
-pub(crate) fn and(mut filters: Vec<Filter>) -> Filter {
-    filters.retain(|filter| *filter != Filter::default());
-    if filters.len() == 1 { filters.swap_remove(0) } else { Filter::All(filters) }
 }
 
 fn condition(field: Field, operator: Operator, values: Vec<String>, level: Option<FilterLevel>) -> Filter {

@@ -4,6 +4,7 @@ mod ask;
 mod countries;
 mod cursor;
 mod filters;
+mod join;
 mod names;
 mod period;
 mod traits;

@@ -7,7 +7,7 @@
 use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator};
 
-use crate::filters::and;
+use crate::join::and;
 
 /// The property that holds the id of a person.
 const PERSON: &str = "user_id";
