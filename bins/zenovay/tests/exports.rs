@@ -9,11 +9,6 @@ use serde_json::{Value, json};
 use zenovay_auth::KeyKind;
 use zenovay_domain::{Plan, Role, VisitorId};
 
-async fn send(app: &TestApp, site: &TestWebsite<'_>, events: Value) {
-    let body = json!({ "trackingCode": site.code(), "events": events });
-    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
-}
-
 fn view(at: &str, visitor: &str, page: &str) -> Value {
     json!({ "type": "pageview", "ts": common::at(at).as_millis(), "visitorId": visitor, "sessionId": visitor,
             "props": { "url": format!("https://shop.example{page}") } })
@@ -33,15 +28,11 @@ async fn the_manifest_names_parts_by_their_digests() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    send(
-        &app,
-        &site,
-        json!([
-            view("2026-06-11T10:00:00Z", "visitor-1", "/first"),
-            view("2026-06-12T10:00:00Z", "visitor-2", "/second"),
-            view("2026-06-12T11:00:00Z", "visitor-2", "/third"),
-        ]),
-    )
+    site.send_batch(json!([
+        view("2026-06-11T10:00:00Z", "visitor-1", "/first"),
+        view("2026-06-12T10:00:00Z", "visitor-2", "/second"),
+        view("2026-06-12T11:00:00Z", "visitor-2", "/third"),
+    ]))
     .await;
     let mut digests = Vec::new();
     for when in ["at once", "sealed"] {
@@ -76,7 +67,7 @@ async fn a_download_goes_on_where_it_stopped() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    send(&app, &site, json!([view("2026-06-12T10:00:00Z", "visitor-1", "/a")])).await;
+    site.send_batch(json!([view("2026-06-12T10:00:00Z", "visitor-1", "/a")])).await;
     let path = site.path("/export/{id}/events/2026-06-12.0.parquet");
     let whole = app.get(&path).key(&key).send().await.expect(200);
     let etag = whole.header("etag").unwrap().to_owned();
@@ -89,7 +80,7 @@ async fn a_download_goes_on_where_it_stopped() {
     let beyond = app.get(&path).key(&key).header("range", "bytes=9999999-").send().await.expect(416);
     assert_eq!(beyond.code(), "RANGE_NOT_SATISFIABLE");
     // An event that comes late changes the file, and who goes on is told so.
-    send(&app, &site, json!([view("2026-06-12T09:00:00Z", "visitor-2", "/late")])).await;
+    site.send_batch(json!([view("2026-06-12T09:00:00Z", "visitor-2", "/late")])).await;
     let changed = app.get(&path).key(&key).header("if-match", &etag).send().await.expect(412);
     assert_eq!(changed.code(), "PRECONDITION_FAILED");
     let instead =
@@ -112,14 +103,10 @@ async fn traits_need_more_than_events() {
     let app = TestApp::start().await;
     let team = app.team(Plan::Enterprise);
     let site = team.website("shop.example");
-    send(
-        &app,
-        &site,
-        json!([
-            view("2026-06-12T10:00:00Z", "visitor-1", "/"),
-            identify("2026-06-12T10:01:00Z", "visitor-1", "person@example.com"),
-        ]),
-    )
+    site.send_batch(json!([
+        view("2026-06-12T10:00:00Z", "visitor-1", "/"),
+        identify("2026-06-12T10:01:00Z", "visitor-1", "person@example.com"),
+    ]))
     .await;
     let path = site.path("/export/{id}/events/2026-06-12.0.parquet");
     let with_traits = format!("{path}?traits=1");
@@ -149,14 +136,10 @@ async fn what_was_erased_is_in_no_part() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    send(
-        &app,
-        &site,
-        json!([
-            view("2026-06-12T10:00:00Z", "visitor-1", "/kept"),
-            view("2026-06-12T11:00:00Z", "visitor-2", "/erased"),
-        ]),
-    )
+    site.send_batch(json!([
+        view("2026-06-12T10:00:00Z", "visitor-1", "/kept"),
+        view("2026-06-12T11:00:00Z", "visitor-2", "/erased"),
+    ]))
     .await;
     let path = site.path("/export/{id}/events/2026-06-12.0.parquet");
     let all = rows(&app.get(&path).key(&key).send().await.expect(200).body);

@@ -10,17 +10,8 @@ use serde_json::{Value, json};
 use zenovay_domain::Plan;
 
 /// Three visits on two days: one from a phone, one that signs up, one that bounces.
-async fn traffic(app: &TestApp, site: &TestWebsite<'_>) {
-    let event = |kind: &str, at: &str, visit: &str, page: &str, more: Value| {
-        let mut event = json!({
-            "type": kind, "ts": common::at(at).as_millis(), "visitorId": format!("visitor-{visit}"),
-            "sessionId": format!("session-{visit}"), "props": { "url": format!("https://shop.example{page}") },
-        });
-        if let (Some(props), Some(more)) = (event["props"].as_object_mut(), more.as_object()) {
-            props.extend(more.clone());
-        }
-        event
-    };
+async fn traffic(site: &TestWebsite<'_>) {
+    let event = |kind: &str, at: &str, visit: &str, page: &str, more: Value| site.row(kind, at, visit, page, more);
     let events = json!([
         event("pageview", "2026-06-12T10:00:00Z", "one", "/", json!({})),
         event("pageview", "2026-06-12T10:02:00Z", "one", "/pricing", json!({})),
@@ -28,8 +19,7 @@ async fn traffic(app: &TestApp, site: &TestWebsite<'_>) {
         event("pageview", "2026-06-13T09:00:00Z", "two", "/", json!({})),
         event("pageview", "2026-06-13T09:30:00Z", "three", "/blog/a", json!({})),
     ]);
-    let body = json!({ "trackingCode": site.code(), "events": events });
-    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+    site.send_batch(events).await;
 }
 
 async fn get(app: &TestApp, key: &TestKey, path: &str) -> Reply {
@@ -45,7 +35,7 @@ async fn the_requests_of_plausible_mcp() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
 
     let sites = get(&app, &key, "/api/v1/sites").await.expect(200).json();
     assert_eq!(sites["sites"], json!([{ "domain": "shop.example", "timezone": "UTC" }]));
@@ -95,7 +85,7 @@ async fn the_requests_of_plausible_mcp() {
 async fn the_requests_of_airbyte() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let path = "/api/v1/stats/timeseries?site_id=shop.example&period=custom\
                 &metrics=visitors%2Cpageviews%2Cbounce_rate%2Cvisit_duration%2Cvisits&date=2019-01-01%2C2026-06-13";
     let series = get(&app, &site.key("read"), path).await.expect(200).json()["results"].as_array().unwrap().clone();
@@ -114,7 +104,7 @@ async fn the_requests_of_payload_dashboards() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let fetch =
         |path: &str| app.get(path).bearer(&key).header("content-type", "application/x-www-form-urlencoded").send();
     let metrics = "visitors%2Cpageviews%2Cbounce_rate%2Cvisit_duration%2Cvisits";
@@ -140,7 +130,7 @@ async fn filters_comparisons_and_conversions_of_version_1() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let totals = async |rest: &str| {
         let path = format!("/api/v1/stats/aggregate?site_id=shop.example&{rest}");
         get(&app, &key, &path).await.expect(200).json()["results"].clone()
@@ -230,7 +220,7 @@ async fn questions_of_version_2() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let results = async |more: Value| {
         let mut body = json!({ "site_id": "shop.example", "metrics": ["visitors"], "date_range": "7d" });
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
@@ -381,8 +371,7 @@ async fn what_people_told_about_themselves_is_in_no_answer() {
         event("custom", "visitor-1", json!({ "plan": "SECRETPLAN1", "user_id": "SECRETID1" })),
         event("custom", "visitor-2", json!({ "plan": "pro" })),
     ]);
-    let body = json!({ "trackingCode": site.code(), "events": events });
-    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+    site.send_batch(events).await;
 
     let v2 = |dimensions: Value, filters: Value| {
         json!({ "site_id": "shop.example", "metrics": ["events"], "date_range": "7d", "dimensions": dimensions,

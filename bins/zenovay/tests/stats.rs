@@ -12,17 +12,8 @@ use zenovay_auth::KeyKind;
 use zenovay_domain::{Clock, Plan, Role};
 
 /// Some days of traffic: visits of several visitors from several sources, one of which signs up.
-async fn traffic(app: &TestApp, site: &TestWebsite<'_>) {
-    let event = |kind: &str, at: &str, visit: &str, page: &str, more: Value| {
-        let mut event = json!({
-            "type": kind, "ts": common::at(at).as_millis(), "visitorId": format!("visitor-{visit}"),
-            "sessionId": format!("session-{visit}"), "props": { "url": format!("https://shop.example{page}") },
-        });
-        if let (Some(props), Some(more)) = (event["props"].as_object_mut(), more.as_object()) {
-            props.extend(more.clone());
-        }
-        event
-    };
+async fn traffic(site: &TestWebsite<'_>) {
+    let event = |kind: &str, at: &str, visit: &str, page: &str, more: Value| site.row(kind, at, visit, page, more);
     let nothing = || json!({});
     let events = json!([
         event("pageview", "2026-06-11T10:00:00Z", "one", "/", nothing()),
@@ -32,8 +23,7 @@ async fn traffic(app: &TestApp, site: &TestWebsite<'_>) {
         event("goal", "2026-06-12T11:05:00Z", "three", "/pricing", json!({ "name": "Signup" })),
         event("pageview", "2026-06-13T09:00:00Z", "four", "/blog/=1+1", nothing()),
     ]);
-    let body = json!({ "trackingCode": site.code(), "events": events });
-    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+    site.send_batch(events).await;
 }
 
 async fn read(app: &TestApp, key: &TestKey, path: &str) -> Value {
@@ -50,7 +40,7 @@ async fn the_numbers_are_those_of_the_other_lists() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     for range in ["range=7d", "from=2026-06-12&to=2026-06-12"] {
         let overview =
             app.get(&site.path(&format!("/analytics/{{id}}?{range}"))).key(&key).send().await.expect(200).data();
@@ -96,7 +86,7 @@ async fn filters_conversions_and_comparisons() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let value =
         async |rest: &str, metric: &str| read(&app, &key, &stats(&site, rest)).await["data"]["results"][metric].clone();
     let goal = "aggregate?range=7d&metrics=conversion_rate,visits&filters=event:goal==Signup";
@@ -179,7 +169,7 @@ async fn lists_are_files_with_all_rows() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     // More rows than are read at a time.
     for batch in 0..3 {
         let event = |number: i64| {
@@ -190,8 +180,7 @@ async fn lists_are_files_with_all_rows() {
             })
         };
         let events: Vec<Value> = (batch * 400..batch * 400 + 400).map(event).collect();
-        let body = json!({ "trackingCode": site.code(), "events": events });
-        app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+        site.send_batch(events).await;
     }
     let csv = app
         .get(&stats(&site, "breakdown?property=event:page&metrics=visitors,pageviews&range=7d&format=csv"))
@@ -239,7 +228,7 @@ async fn an_answer_explains_itself() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traffic(&app, &site).await;
+    traffic(&site).await;
     let asked = "breakdown?range=7d&property=event:page&limit=1&explain=1&filters=event:page==/pricing|/&metrics=visitors,bounce_rate";
     let explain = read(&app, &key, &stats(&site, asked)).await["data"]["explain"].clone();
     assert_eq!((&explain["exactness"], &explain["timezone"]), (&json!("exact"), &json!("UTC")));
@@ -332,7 +321,7 @@ async fn a_website_of_a_free_team_is_closed_by_its_domain_as_by_its_id() {
 }
 
 /// Visitor 1 tells about themselves; visitor 2 has properties called like other members of a row.
-async fn traits(app: &TestApp, site: &TestWebsite<'_>) {
+async fn traits(site: &TestWebsite<'_>) {
     let event = |kind: &str, visitor: &str, props: Value| {
         let mut event = json!({
             "type": kind, "ts": common::at("2026-06-12T10:00:00Z").as_millis(), "visitorId": visitor, "sessionId": visitor,
@@ -348,8 +337,7 @@ async fn traits(app: &TestApp, site: &TestWebsite<'_>) {
         event("custom", "visitor-1", json!({ "plan": "SECRETPLAN1", "user_id": "SECRETID1" })),
         event("custom", "visitor-2", json!({ "plan": "pro", "visitors": "many", "page": "first", "change": "small" })),
     ]);
-    let body = json!({ "trackingCode": site.code(), "events": events });
-    app.post("/api/v1/events").key(&site.key("write")).json(&body).send().await.expect(200);
+    site.send_batch(events).await;
 }
 
 #[actix_web::test]
@@ -357,7 +345,7 @@ async fn what_people_told_about_themselves_is_in_no_answer() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traits(&app, &site).await;
+    traits(&site).await;
     for first in ["visit:browser", "event:page", "event:title", "event:name", "visit:country", "visit:entry_page"] {
         for filters in ["", "&filters=event:name!=zzz", "&filters=event:page==/"] {
             for pair in [format!("{first},event:props:plan"), format!("event:props:plan,{first}")] {
@@ -405,7 +393,7 @@ async fn properties_called_like_a_member_of_a_row_have_their_full_name() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Enterprise).website("shop.example");
     let key = site.key("read");
-    traits(&app, &site).await;
+    traits(&site).await;
     let first = async |property: &str| {
         let rest = format!("breakdown?range=7d&property={property}&filters=event:props:plan==pro");
         read(&app, &key, &stats(&site, &rest)).await["results"][0].clone()

@@ -338,6 +338,25 @@ impl<'a> TestWebsite<'a> {
         format!("/api/external/v1{}", pattern.replace("{id}", &self.id().to_string()))
     }
 
+    /// Stores `events` in one batch.
+    pub async fn send_batch(&self, events: impl Into<Value>) {
+        let body = json!({ "trackingCode": self.code(), "events": events.into() });
+        self.app.post("/api/v1/events").key(&self.key("write")).json(&body).send().await.expect(200);
+    }
+
+    /// A row of a batch: an event of a visit of a visitor of its own, with `more` members in `props`.
+    pub fn row(&self, kind: &str, time: &str, visit: &str, page: &str, more: Value) -> Value {
+        let mut row = json!({
+            "type": kind, "ts": at(time).as_millis(), "visitorId": format!("visitor-{visit}"),
+            "sessionId": format!("session-{visit}"),
+            "props": { "url": format!("https://{}{page}", self.website.domain) },
+        });
+        if let (Some(props), Value::Object(more)) = (row["props"].as_object_mut(), more) {
+            props.extend(more);
+        }
+        row
+    }
+
     /// The members of a hit that every hit must have.
     pub fn hit(&self, page: &str, session: &str) -> Value {
         json!({

@@ -191,7 +191,7 @@ pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, 
 fn link(paths: &mut Map<String, Value>) {
     let mut links: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
     for (path, item) in paths.iter() {
-        let asked: Vec<&str> = path.split('{').skip(1).filter_map(|part| part.split('}').next()).collect();
+        let asked: Vec<&str> = paths::names(path).collect();
         for (giver, parameter, place) in GIVES.iter().filter(|(_, parameter, _)| asked == [*parameter]) {
             let Some(reader) = item["get"]["operationId"].as_str() else { continue };
             let link = json!({

@@ -33,11 +33,15 @@ fn parameter(name: &str) -> Option<Parameter> {
     })
 }
 
+/// The names of the parameters of `path`, in its order.
+pub(super) fn names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('{').skip(1).filter_map(|part| part.split('}').next())
+}
+
 /// The parameters of a path.
 ///
 /// # Errors
 /// The name of one that is not known here.
 pub(super) fn parameters(path: &str) -> Result<Vec<Parameter>, &str> {
-    let names = path.split('{').skip(1).filter_map(|part| part.split('}').next());
-    names.map(|name| parameter(name).ok_or(name)).collect()
+    names(path).map(|name| parameter(name).ok_or(name)).collect()
 }
