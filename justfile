@@ -27,7 +27,7 @@ test: setup assets lint test-rust test-tracker test-api
 setup:
     scripts/setup
 
-# Build z.js; the next build of the server embeds it.
+# Build z.js and the web application; the next build of the server embeds both.
 assets:
     scripts/assets
 

@@ -48,9 +48,15 @@ const metadata = JSON.parse(
 const packages = metadata.packages
   .filter((crate) => crate.source !== null)
   .map((crate) => ({ name: `${crate.name} ${crate.version}`, licence: crate.license }));
-const lock = JSON.parse(readFileSync(new URL("../tracker/package-lock.json", import.meta.url), "utf8"));
-for (const [path, entry] of Object.entries(lock.packages)) {
-  if (path !== "") packages.push({ name: `npm ${path.replace(/^.*node_modules\//, "")} ${entry.version}`, licence: entry.license });
+/** Tools of the tests and of the build whose licences are not on the list. Nothing of them is given away with the binary. */
+const TOOLS = new Map([["axe-core", "MPL-2.0"], ["argparse", "Python-2.0"]]);
+for (const directory of ["tracker", "web"]) {
+  const lock = JSON.parse(readFileSync(new URL(`../${directory}/package-lock.json`, import.meta.url), "utf8"));
+  for (const [path, entry] of Object.entries(lock.packages)) {
+    const name = path.replace(/^.*node_modules\//, "");
+    if (path === "" || (entry.dev && TOOLS.get(name) === entry.license)) continue;
+    packages.push({ name: `npm ${name} ${entry.version}`, licence: entry.license });
+  }
 }
 
 const refused = packages.filter(({ licence }) => !licence || !allowed(licence));

@@ -1,0 +1,164 @@
+// The one way to the server: typed by its document, with its refusals as values that the page can show.
+import type { paths as Documented } from "./schema";
+import type { Planned } from "./planned";
+import { createStore } from "../lib/store";
+
+type Paths = Omit<Planned, keyof Documented> & Documented;
+type Method = "get" | "post" | "put" | "patch" | "delete";
+
+type Operation<P extends keyof Paths, M extends Method> = M extends keyof Paths[P] ? NonNullable<Paths[P][M]> : never;
+/** Paths of the server that answer a method. */
+export type PathOf<M extends Method> = { [P in keyof Paths]: [Operation<P, M>] extends [never] ? never : P }[keyof Paths] & string;
+
+type Parameters<O, K extends "path" | "query"> = O extends { parameters: infer All } ? (K extends keyof All ? NonNullable<All[K]> : {}) : {};
+type JsonOf<T> = T extends { content: { "application/json": infer Body } } ? Body : never;
+type Body<O> = O extends { requestBody?: infer B } ? JsonOf<NonNullable<B>> : never;
+type Good<O> = O extends { responses: infer R } ? JsonOf<R[keyof R & (200 | 201)]> : never;
+/** What a route answers, out of its envelope. */
+export type Answer<P extends keyof Paths, M extends Method> = Good<Operation<P, M>> extends { data: infer Data } ? Data : Good<Operation<P, M>>;
+
+/** Values of `{names}` in a path, of the query string, and the body. */
+export interface Ask<P extends keyof Paths, M extends Method> {
+  path?: Parameters<Operation<P, M>, "path">;
+  query?: Parameters<Operation<P, M>, "query">;
+  /** Parts of the query string as they are, before `query`. */
+  raw?: readonly string[];
+  body?: Body<Operation<P, M>>;
+  signal?: AbortSignal;
+  /** How far a long question is. */
+  onProgress?: (done: number, parts: number) => void;
+}
+
+/** One field that the server refused. */
+export interface FieldError {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** The server refused, or did not answer (`status` 0). */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly details: readonly FieldError[] = [],
+    readonly requestId?: string,
+    /** Seconds after which another try is worth making. */
+    readonly retryAfter?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** Whether the server answers: `false` from a failed request until one succeeds. */
+export const online = createStore(true);
+/** Called when the server no longer knows who asks. */
+let signedOut: () => void = () => {};
+export const onSignedOut = (listener: () => void): void => {
+  signedOut = listener;
+};
+
+/** The address of a question. */
+export function address(path: string, ask: { path?: object; query?: object; raw?: readonly string[] } = {}): string {
+  const values = (ask.path ?? {}) as Record<string, string>;
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`${path}: no value for ${name}`);
+    return encodeURIComponent(value);
+  });
+  const parts = [...(ask.raw ?? [])];
+  for (const [name, value] of Object.entries(ask.query ?? {})) {
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null) parts.push(`${encodeURIComponent(name)}=${encodeURIComponent(String(one))}`);
+    }
+  }
+  return parts.length === 0 ? filled : `${filled}?${parts.join("&")}`;
+}
+
+async function refusal(response: Response): Promise<ApiError> {
+  const id = response.headers.get("x-request-id") ?? undefined;
+  const after = Number(response.headers.get("retry-after")) || undefined;
+  try {
+    const { error } = await response.json();
+    const details = Array.isArray(error.details) ? (error.details as FieldError[]) : [];
+    return new ApiError(response.status, error.code, error.message, details, error.request_id ?? id, after);
+  } catch {
+    return new ApiError(response.status, "UNREADABLE", `The server answered ${response.status}`, [], id, after);
+  }
+}
+
+async function send(method: Method, url: string, body: unknown, signal: AbortSignal | undefined): Promise<Response> {
+  const init: RequestInit = { method: method.toUpperCase(), credentials: "same-origin", headers: { Accept: "application/json" } };
+  if (signal) init.signal = signal;
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { ...init.headers, "Content-Type": "application/json" };
+  }
+  let response: Response;
+  try {
+    response = await fetch(url, init);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    online.set(false);
+    throw new ApiError(0, "OFFLINE", "The server does not answer");
+  }
+  online.set(true);
+  if (response.ok) return response;
+  const error = await refusal(response);
+  if (error.status === 401 && url !== "/api/session" && !url.startsWith("/api/session/") && !url.startsWith("/api/shares/")) signedOut();
+  throw error;
+}
+
+/** Follows a long question until it is answered. */
+async function follow(queryId: string, signal: AbortSignal | undefined, onProgress: Ask<never, never>["onProgress"]): Promise<unknown> {
+  const base = `/api/queries/${encodeURIComponent(queryId)}`;
+  const events = new EventSource(`${base}/events`);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      events.addEventListener("progress", (event) => {
+        const { done, parts } = JSON.parse(event.data);
+        onProgress?.(done, parts);
+      });
+      events.addEventListener("done", () => resolve());
+      // A refusal ends the stream for good, and what the answer is asked for says why.
+      events.addEventListener("error", () => events.readyState === EventSource.CLOSED && resolve());
+    });
+  } catch (error) {
+    // Nobody waits for it any more: the server may stop.
+    void fetch(base, { method: "DELETE", credentials: "same-origin", keepalive: true }).catch(() => {});
+    throw error;
+  } finally {
+    events.close();
+  }
+  return (await read(await send("get", base, undefined, signal))).data;
+}
+
+async function read(response: Response): Promise<{ data: unknown }> {
+  if (response.status === 204) return { data: undefined };
+  const body = await response.json();
+  return { data: body !== null && typeof body === "object" && "data" in body ? body.data : body };
+}
+
+/** Asks the server. Rejects with an [`ApiError`], or with the reason of `signal`. */
+export async function ask<P extends keyof Paths & string, M extends Method>(method: M, path: P, what: Ask<P, M> = {}): Promise<Answer<P, M>> {
+  return askAt(method, address(path, what as object), what) as Promise<Answer<P, M>>;
+}
+
+/** Asks at an address that [`address`] made. */
+export async function askAt(
+  method: Method,
+  url: string,
+  what: { body?: unknown; signal?: AbortSignal; onProgress?: (done: number, parts: number) => void } = {},
+): Promise<unknown> {
+  const response = await send(method, url, what.body, what.signal);
+  const { data } = await read(response);
+  if (response.status !== 202) return data;
+  return follow((data as { query_id: string }).query_id, what.signal, what.onProgress);
+}
+
+export const get = <P extends PathOf<"get">>(path: P, what?: Ask<P, "get">): Promise<Answer<P, "get">> => ask("get", path, what);
+export const post = <P extends PathOf<"post">>(path: P, what?: Ask<P, "post">): Promise<Answer<P, "post">> => ask("post", path, what);
+export const put = <P extends PathOf<"put">>(path: P, what?: Ask<P, "put">): Promise<Answer<P, "put">> => ask("put", path, what);
+export const patch = <P extends PathOf<"patch">>(path: P, what?: Ask<P, "patch">): Promise<Answer<P, "patch">> => ask("patch", path, what);
+export const remove = <P extends PathOf<"delete">>(path: P, what?: Ask<P, "delete">): Promise<Answer<P, "delete">> => ask("delete", path, what);

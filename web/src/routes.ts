@@ -1,0 +1,64 @@
+// Every address of the application and the page that belongs to it. A page is loaded when it is first shown.
+import type { ComponentType } from "preact";
+import { match } from "./lib/router";
+
+export interface PageProps {
+  /** The values of `:names` in the address. */
+  readonly params: Readonly<Record<string, string>>;
+}
+
+type Page = ComponentType<PageProps>;
+
+export interface Route {
+  readonly path: string;
+  readonly load: () => Promise<{ default: Page }>;
+  /** What is around it: the rail of a website (`:id`), the rail of the workspace, or nothing. */
+  readonly frame: "website" | "workspace" | "none";
+  /** Shown to those who are not signed in, too. */
+  readonly open?: true;
+}
+
+export const routes: readonly Route[] = [
+  { path: "/", load: () => import("./pages/start"), frame: "workspace" },
+  { path: "/websites/:id", load: () => import("./pages/analytics"), frame: "website" },
+];
+
+/** Addresses of the documentation of others, and older ones. */
+const moved: Readonly<Record<string, string>> = {
+  "/api-keys": "/settings/account/security",
+  "/settings/security": "/settings/account/security",
+  "/account/api-tokens": "/settings/account/security",
+  "/settings/security/api-keys": "/settings/api-keys",
+  "/settings": "/settings/account",
+};
+
+export type Found = { readonly route: Route; readonly params: Readonly<Record<string, string>> } | { readonly redirect: string };
+
+/** The page of a path. */
+export function findRoute(path: string): Found | undefined {
+  const redirect = moved[path.replace(/(.)\/$/, "$1")];
+  if (redirect) return { redirect };
+  for (const route of routes) {
+    const params = match(route.path, path);
+    if (params) return { route, params };
+  }
+  return undefined;
+}
+
+const loaded = new Map<string, Page>();
+
+/** The page, when it has been loaded. */
+export const loadedPage = (route: Route): Page | undefined => loaded.get(route.path);
+
+/** Loads a page. */
+export async function loadPage(route: Route): Promise<Page> {
+  const page = (await route.load()).default;
+  loaded.set(route.path, page);
+  return page;
+}
+
+/** Loads the page of a link that somebody points at, before they follow it. */
+export function prefetchPage(path: string): void {
+  const found = findRoute(path);
+  if (found && "route" in found && !loaded.has(found.route.path)) loadPage(found.route).catch(() => {});
+}

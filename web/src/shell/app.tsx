@@ -1,0 +1,209 @@
+// The application: which page belongs to the address, what is around it, and what every page has.
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, online } from "../api/client";
+import { go, place, usePlace } from "../lib/router";
+import { loadSession, session } from "../lib/session";
+import { useStore } from "../lib/store";
+import { useKeys } from "../lib/keys";
+import { findRoute, loadedPage, loadPage, type PageProps, type Route } from "../routes";
+import { Button, Failure, Skeleton } from "../ui/basic";
+import { Toasts } from "../ui/overlay";
+import { closeOverlay, openHelp, openPalette, overlay } from "./commands";
+import { allWebsites, websiteNav, websiteSettings } from "./nav";
+import { NotFound } from "./page";
+import { Rail, TabBar, TopBar } from "./rail";
+
+/** The whole application. */
+export function App() {
+  const { path } = usePlace();
+  const who = useStore(session);
+  const found = findRoute(path);
+  useEffect(() => {
+    if (found && "redirect" in found) go(found.redirect, { replace: true });
+  });
+  if (found && "redirect" in found) return null;
+  if (who.kind === "asking") return null;
+  if (who.kind === "away") return <Away error={who.error} />;
+  if (who.kind === "out" && !found?.route.open) {
+    // In place: after signing in, people are where they wanted to be.
+    const signIn = findRoute("/login");
+    return signIn && "route" in signIn ? <Bare route={signIn.route} params={{}} /> : <NotFound />;
+  }
+  if (found && (found.route.frame === "none" || who.kind === "out")) return <Bare route={found.route} params={found.params} />;
+  return <Framed route={found?.route} params={found?.params ?? {}} />;
+}
+
+const Announcer = () => <p id="announcer" class="vh" role="status" aria-live="polite" />;
+
+function Bare({ route, params }: { route: Route; params: PageProps["params"] }) {
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to content
+      </a>
+      <main id="main" tabIndex={-1}>
+        <Late route={route} params={params} />
+      </main>
+      <Toasts />
+      <Announcer />
+    </>
+  );
+}
+
+function Framed({ route, params }: { route: Route | undefined; params: PageProps["params"] }) {
+  const website = route?.frame === "website" ? params.id : undefined;
+  const answers = useStore(online);
+  const to = (href: string | undefined) => (href === undefined ? undefined : () => go(href));
+  const nav = website === undefined ? [] : websiteNav(website);
+  useKeys({
+    "?": openHelp,
+    "g w": to(allWebsites.href),
+    "g s": to(website === undefined ? "/settings/account" : websiteSettings(website).href),
+    ...Object.fromEntries(nav.map((item) => [`g ${item.key}`, to(item.href)])),
+  });
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to content
+      </a>
+      <div class="app">
+        <Rail website={website} />
+        <TopBar website={website} />
+        <main class="main" id="main" tabIndex={-1}>
+          {!answers && <Offline />}
+          {route ? <Late route={route} params={params} /> : <Lost />}
+        </main>
+        <TabBar website={website} />
+      </div>
+      <Toasts />
+      <Announcer />
+      <Overlays website={website} />
+    </>
+  );
+}
+
+/** An unknown address, with the palette open. */
+function Lost() {
+  useEffect(openPalette, []);
+  return <NotFound onSearch={openPalette} />;
+}
+
+/** A page that may have to be loaded first. */
+function Late({ route, params }: { route: Route; params: PageProps["params"] }) {
+  const [failed, setFailed] = useState<string>();
+  const [, render] = useState({});
+  const Page = loadedPage(route);
+  useEffect(() => {
+    if (Page) return;
+    let wanted = true;
+    loadPage(route).then(
+      () => wanted && render({}),
+      () => wanted && setFailed(route.path),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [route]);
+  // Another website, another visitor: another page, with nothing left of the one before.
+  if (Page) return <Page key={route.path + JSON.stringify(params)} params={params} />;
+  return (
+    <div class="page">
+      <div class="bar" />
+      <section class="card" aria-busy={failed !== route.path}>
+        <div class="card-body stack">
+          {failed === route.path ? (
+            <>
+              <p>This page could not be loaded. The server may have been upgraded, or does not answer.</p>
+              <div>
+                <Button onClick={() => location.reload()} icon="reload">
+                  Load again
+                </Button>
+              </div>
+            </>
+          ) : (
+            <Skeleton lines={6} />
+          )}
+        </div>
+      </section>
+    </div>
+  );
+}
+
+function Away({ error }: { error: ApiError }) {
+  return (
+    <main class="page narrow" id="main">
+      <div class="bar">
+        <h1>zenovay</h1>
+      </div>
+      <Failure error={error} what="Nothing can be shown." onRetry={() => void loadSession()} />
+    </main>
+  );
+}
+
+function Offline() {
+  const retry = () => void loadSession();
+  useEffect(() => {
+    let wait = 5000;
+    let timer = setTimeout(again, wait);
+    function again() {
+      retry();
+      wait = Math.min(wait * 2, 60_000);
+      timer = setTimeout(again, wait);
+    }
+    addEventListener("focus", retry);
+    addEventListener("online", retry);
+    return () => {
+      clearTimeout(timer);
+      removeEventListener("focus", retry);
+      removeEventListener("online", retry);
+    };
+  }, []);
+  return (
+    <div class="offline" role="status">
+      <span>The server does not answer. Numbers are from before.</span>
+      <button type="button" class="linklike" onClick={retry}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+type Overlay = ComponentType<{ website: string | undefined; onClose(): void }>;
+const late = new Map<string, Overlay>();
+const loaders = {
+  palette: () => import("./palette"),
+  help: () => import("./help"),
+};
+
+function Overlays({ website }: { website: string | undefined }) {
+  const open = useStore(overlay);
+  const [, render] = useState({});
+  useEffect(() => {
+    const key = (event: KeyboardEvent) => {
+      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      if (overlay.get() === undefined && document.querySelector("dialog[open]")) return;
+      overlay.set(overlay.get() === "palette" ? undefined : "palette");
+    };
+    addEventListener("keydown", key);
+    // Wherever one goes, nothing stays open above it.
+    const stop = place.follow(closeOverlay);
+    return () => {
+      removeEventListener("keydown", key);
+      stop();
+    };
+  }, []);
+  useEffect(() => {
+    if (!open || late.has(open)) return;
+    loaders[open]().then(
+      (module) => {
+        late.set(open, module.default as Overlay);
+        render({});
+      },
+      () => closeOverlay(),
+    );
+  }, [open]);
+  const Shown = open && late.get(open);
+  return Shown ? <Shown website={website} onClose={closeOverlay} /> : null;
+}

@@ -1,0 +1,206 @@
+// The rail beside every page, and on phones the bars above and below it.
+import type { TargetedEvent } from "preact";
+import { useLive } from "../api/live";
+import { compact } from "../lib/format";
+import { usePlace } from "../lib/router";
+import { signOut, useSession } from "../lib/session";
+import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
+import { chosenTeam, useTeam } from "../lib/team";
+import { useWebsites } from "../lib/websites";
+import { prefetchPage } from "../routes";
+import { Avatar } from "../ui/basic";
+import { Icon, Mark } from "../ui/icons";
+import { Menu, type MenuItem } from "../ui/overlay";
+import { allWebsites, isCurrent, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
+import { openHelp, openPalette } from "./commands";
+
+interface Around {
+  /** The website whose page is shown. */
+  website: string | undefined;
+}
+
+const prefetch = (event: TargetedEvent<HTMLAnchorElement>) => prefetchPage(event.currentTarget.pathname);
+
+function NavLink({ item, count }: { item: NavItem; count?: number | undefined }) {
+  const { path } = usePlace();
+  return (
+    <a href={item.href} title={item.label} aria-current={isCurrent(item, path) ? "page" : undefined} onPointerEnter={prefetch} onFocus={prefetch}>
+      <Icon name={item.icon} />
+      <span>{item.label}</span>
+      {count !== undefined && count > 0 && (
+        <span class="count">
+          {compact(count)}
+          <span class="vh"> online</span>
+        </span>
+      )}
+    </a>
+  );
+}
+
+/** The same page of another website, where it has one. */
+function sameOf(path: string, from: string, to: string): string {
+  const rest = path.slice(`/websites/${from}`.length);
+  return `/websites/${to}${/^\/(live|visitors|goals|settings\/\w+)$/.test(rest) ? rest : ""}`;
+}
+
+function Switcher({ website }: Around) {
+  const { teams } = useSession();
+  const { data } = useWebsites();
+  const { path, search } = usePlace();
+  const team = useTeam();
+  const current = data?.websites.find(({ id }) => id === website);
+  const name = website === undefined ? (team?.name ?? "zenovay") : (current?.domain ?? "…");
+  const range = new URLSearchParams(search).get("range");
+  const websites: MenuItem[] = (data?.websites ?? []).map((one) => ({
+    label: one.domain,
+    checked: one.id === website,
+    detail: one.live > 0 ? compact(one.live) : undefined,
+    href: (website === undefined ? `/websites/${one.id}` : sameOf(path, website, one.id)) + (range ? `?range=${range}` : ""),
+  }));
+  const items: MenuItem[] =
+    website === undefined
+      ? [{ group: "Workspace" }, ...teams.map((one): MenuItem => ({ label: one.name, checked: one.id === team?.id, onSelect: () => chosenTeam.set(one.id) })), "line", { label: "All websites", icon: "home", href: "/websites" }]
+      : [{ group: "Website" }, ...websites, "line", { label: "All websites", icon: "home", href: "/websites" }];
+  return (
+    <Menu
+      label={website === undefined ? "Switch workspace" : "Switch website"}
+      align="start"
+      items={items}
+      trigger={({ buttonRef, ...props }) => (
+        <button type="button" class="switch-site" {...props} ref={buttonRef} title={website === undefined ? "Switch workspace" : "Switch website"}>
+          <span class={website === undefined ? "letter grey" : "letter"} aria-hidden="true">
+            {name.slice(0, 1)}
+          </span>
+          <span class="clip grow">
+            <span class="vh">{website === undefined ? "Workspace " : "Website "}</span>
+            {name}
+          </span>
+          <Icon name="updown" />
+        </button>
+      )}
+    />
+  );
+}
+
+const THEMES: readonly { value: Theme; label: string }[] = [
+  { value: "system", label: "As the system" },
+  { value: "light", label: "Light" },
+  { value: "dark", label: "Dark" },
+];
+
+const accountItems = (): MenuItem[] => [
+  { label: "Account", icon: "person", href: "/settings/account" },
+  { label: "Security & access", icon: "shield", href: "/settings/account/security" },
+  "line",
+  { group: "Theme" },
+  ...THEMES.map(({ value, label }): MenuItem => ({ label, checked: storedTheme() === value, onSelect: () => chooseTheme(value) })),
+  "line",
+  { label: "Keyboard shortcuts", icon: "info", keys: "?", onSelect: openHelp },
+  { label: "Sign out", icon: "leave", onSelect: () => void signOut() },
+];
+
+function Account({ small }: { small?: boolean }) {
+  const { user } = useSession();
+  return (
+    <Menu
+      label="Account menu"
+      align={small ? "end" : "start"}
+      items={accountItems()}
+      trigger={({ buttonRef, ...props }) =>
+        small ? (
+          <button type="button" class="btn icon quiet" {...props} ref={buttonRef} title="Account menu">
+            <span class="vh">Account menu </span>
+            <Avatar name={user.name || user.email} />
+          </button>
+        ) : (
+          <button type="button" class="who" {...props} ref={buttonRef} title="Account menu">
+            <Avatar name={user.name || user.email} />
+            <span class="clip grow">{user.email}</span>
+          </button>
+        )
+      }
+    />
+  );
+}
+
+/** The rail. */
+export function Rail({ website }: Around) {
+  const { count } = useLive(website === undefined ? undefined : `/api/websites/${website}`);
+  return (
+    <header class="rail" aria-label="Application">
+      <a class="brand" href="/websites" title="zenovay">
+        <Mark />
+        <span>zenovay</span>
+      </a>
+      <Switcher website={website} />
+      {website === undefined ? (
+        <nav class="nav" aria-label="Workspace">
+          {workspaceNav.map((item) => (
+            <NavLink key={item.href} item={item} />
+          ))}
+        </nav>
+      ) : (
+        <nav class="nav" aria-label="Website">
+          {websiteNav(website).map((item) => (
+            <NavLink key={item.href} item={item} count={item.icon === "live" ? count : undefined} />
+          ))}
+        </nav>
+      )}
+      <div class="rail-foot">
+        {website !== undefined && (
+          <nav class="nav" aria-label="More">
+            <NavLink item={websiteSettings(website)} />
+            <NavLink item={allWebsites} />
+          </nav>
+        )}
+        <Account />
+      </div>
+    </header>
+  );
+}
+
+/** Above the page on phones. */
+export function TopBar({ website }: Around) {
+  return (
+    <div class="topbar">
+      <Switcher website={website} />
+      <button type="button" class="btn icon quiet" aria-label="Search" onClick={openPalette}>
+        <Icon name="search" />
+      </button>
+      <Account small />
+    </div>
+  );
+}
+
+/** Below the page on phones. */
+export function TabBar({ website }: Around) {
+  const { path } = usePlace();
+  const items = website === undefined ? workspaceNav : websiteNav(website);
+  const more: MenuItem[] =
+    website === undefined
+      ? []
+      : [websiteSettings(website), allWebsites, ...workspaceNav.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
+  return (
+    <nav class="tabbar" aria-label="Main">
+      {items.map((item) => (
+        <a key={item.href} href={item.href} aria-current={isCurrent(item, path) ? "page" : undefined}>
+          <Icon name={item.icon} size={20} />
+          {item.icon === "goal" ? "Goals" : item.label}
+        </a>
+      ))}
+      {more.length > 0 && (
+        <Menu
+          label="More"
+          items={more}
+          trigger={({ buttonRef, ...props }) => (
+            <button type="button" {...props} ref={buttonRef}>
+              <Icon name="menu" size={20} />
+              More
+            </button>
+          )}
+        />
+      )}
+    </nav>
+  );
+}
+
