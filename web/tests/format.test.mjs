@@ -15,7 +15,7 @@ test("counts are exact, and compact from 10,000 where there is little room", () 
 });
 
 test("rates have one decimal, two below one percent, and nothing is not zero", () => {
-  each(f.percent, [[41.24, "41.2%"], [0.42, "0.42%"], [0.999, "1.0%"], [0, "0.0%"], [100, "100.0%"], [undefined, "–"], [NaN, "–"]]);
+  each(f.percent, [[0.4124, "41.2%"], [0.0042, "0.42%"], [0.00999, "1.0%"], [0, "0.0%"], [1, "100.0%"], [undefined, "–"], [NaN, "–"]]);
 });
 
 test("lengths of time have two units", () => {
@@ -30,7 +30,7 @@ test("changes are whole percents", () => {
   assert.equal(f.change(96, 100).direction, "down");
   assert.equal(f.change(100.2, 100).direction, "same");
   assert.equal(f.change(0, 4).words, "100%");
-  each(f.points, [[[41.2, 42.9], "-1.7 points"], [[2, 1], "+1.0 points"]]);
+  each(f.points, [[[0.412, 0.429], "-1.7 points"], [[0.02, 0.01], "+1.0 points"]]);
 });
 
 test("dates leave this year out, and ranges merge", () => {
@@ -42,7 +42,7 @@ test("dates leave this year out, and ranges merge", () => {
   assert.equal(f.dayWithWeekday("2026-06-04"), "Thu 4 Jun");
   f.setLocale("de");
   assert.equal(f.count(14208), "14.208");
-  assert.equal(plain(f.percent(41.2)), "41,2 %");
+  assert.equal(plain(f.percent(0.412)), "41,2 %");
 });
 
 test("civil dates are not moved by a time zone or a change of the clock", () => {

@@ -32,7 +32,7 @@ function randomView(pick) {
     if (!view.filters.some((known) => printFilter(known) === printFilter(filter))) view.filters.push(filter);
   }
   view.filters.sort((a, b) => (printFilter(a) < printFilter(b) ? -1 : 1));
-  if (pick(2)) view.compare = one(["previous", "year", { from: "2025-01-01", to: "2025-01-31" }]);
+  if (pick(2)) view.compare = one(["previous", "year", "weekday", { from: "2025-01-01", to: "2025-01-31" }]);
   if (pick(2)) view.interval = one(INTERVALS);
   if (pick(3) === 0) {
     view.show = "pages";

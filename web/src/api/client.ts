@@ -75,13 +75,19 @@ export function address(path: string, ask: { path?: object; query?: object; raw?
   return parts.length === 0 ? filled : `${filled}?${parts.join("&")}`;
 }
 
+/** The fields that an answer names: a list of them, or an object by their names. */
+function fields(details: unknown): FieldError[] {
+  if (Array.isArray(details)) return details.filter((one): one is FieldError => typeof one?.field === "string");
+  if (details === null || typeof details !== "object") return [];
+  return Object.entries(details).map(([field, message]) => ({ field, message: String(message) }));
+}
+
 async function refusal(response: Response): Promise<ApiError> {
   const id = response.headers.get("x-request-id") ?? undefined;
   const after = Number(response.headers.get("retry-after")) || undefined;
   try {
-    const { error } = await response.json();
-    const details = Array.isArray(error.details) ? (error.details as FieldError[]) : [];
-    return new ApiError(response.status, error.code, error.message, details, error.request_id ?? id, after);
+    const { code, message, details } = await response.json();
+    return new ApiError(response.status, String(code), String(message), fields(details), id, after);
   } catch {
     return new ApiError(response.status, "UNREADABLE", `The server answered ${response.status}`, [], id, after);
   }

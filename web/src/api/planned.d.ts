@@ -17,6 +17,15 @@ interface Planned {
     get: Route<{ websites: ListedWebsite[]; totals: Totals }, { team?: string; range?: string }>;
     post: Route<{ id: string; tracking_code: string }, {}, {}, { team_id: string; domain: string; name?: string; time_zone?: string }>;
   };
+  "/api/websites/{website_id}/totals": { get: Route<ShownTotals, {}, { website_id: string }> };
+  "/api/websites/{website_id}/series": { get: Route<ShownSeries, { metric?: string }, { website_id: string }> };
+  "/api/websites/{website_id}/breakdown": {
+    get: Route<ShownBreakdown, { dimension: string; limit?: number; offset?: number; sort?: string; q?: string }, { website_id: string }>;
+  };
+  "/api/websites/{website_id}/values": { get: Route<{ values: { value: string; label?: string; visitors: number }[] }, { dimension: string; q?: string }, { website_id: string }> };
+  "/api/websites/{website_id}/properties": { get: Route<{ properties: string[] }, {}, { website_id: string }> };
+  "/api/websites/{website_id}/goals": { get: Route<{ goals: Goal[] }, {}, { website_id: string }> };
+  "/api/websites/{website_id}/live": { get: Route<{ visitors: number; latest: LiveVisit[] }, {}, { website_id: string }> };
   "/api/websites/{website_id}": { get: Route<WebsiteDetail, {}, { website_id: string }> };
 }
 
@@ -41,6 +50,73 @@ interface SessionAnswer {
     passkeys: number;
   };
   teams: { id: string; name: string; plan: string; role: string; api_access: boolean }[];
+}
+
+interface ShownRange {
+  from: string;
+  to: string;
+  time_zone: string;
+  complete: boolean;
+}
+
+interface ShownTotals {
+  range: ShownRange;
+  before_range?: ShownRange;
+  now: Totals;
+  before?: Totals;
+}
+
+interface Point {
+  start: string;
+  value: number | null;
+  complete: boolean;
+}
+
+interface ShownSeries {
+  range: ShownRange;
+  before_range?: ShownRange;
+  interval: "hour" | "day" | "week" | "month";
+  points: Point[];
+  before?: Point[];
+}
+
+interface RowNumbers {
+  visitors: number;
+  pageviews: number;
+  sessions: number;
+  events: number;
+  bounce_rate: number | null;
+  duration: number | null;
+  share: number | null;
+}
+
+interface ShownBreakdown {
+  range: ShownRange;
+  before_range?: ShownRange;
+  rows: (RowNumbers & { value: string; label?: string; before?: RowNumbers })[];
+  total_rows: number;
+}
+
+interface Goal {
+  id: string;
+  name: string;
+  kind: "page" | "event";
+  converted: number;
+  rate: number | null;
+  before?: { converted: number; rate: number | null };
+  series: number[];
+}
+
+interface LiveVisit {
+  visitor: string;
+  at: string;
+  path: string | null;
+  country: string | null;
+  channel: string | null;
+  source: string | null;
+  browser: string | null;
+  os: string | null;
+  online: boolean;
 }
 
 interface Totals {

@@ -44,15 +44,15 @@ export const compact = (value: number | null | undefined): string =>
   : Math.abs(value) < 10_000 ? number({ maximumFractionDigits: 1 }).format(value)
   : number({ notation: "compact", maximumFractionDigits: 1 }).format(value);
 
-/** A share given in percent: one decimal, two below 1 %. */
-export function percent(value: number | null | undefined): string {
-  if (value == null || !Number.isFinite(value)) return NOTHING;
-  const digits = value !== 0 && Math.abs(value) < 0.995 ? 2 : 1;
-  return number({ style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value / 100);
+/** A share from 0 to 1 in percent: one decimal, two below 1 %. */
+export function percent(share: number | null | undefined): string {
+  if (share == null || !Number.isFinite(share)) return NOTHING;
+  const digits = share !== 0 && Math.abs(share) < 0.00995 ? 2 : 1;
+  return number({ style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(share);
 }
 
-/** Whole percents: `48%`. */
-export const wholePercent = (value: number): string => number({ style: "percent", maximumFractionDigits: 0 }).format(value / 100);
+/** A share in whole percents: `48%`. */
+export const wholePercent = (share: number): string => number({ style: "percent", maximumFractionDigits: 0 }).format(share);
 
 const unit = (value: number, letter: string, pad = false) => `${pad ? String(value).padStart(2, "0") : number({}).format(value)}${letter}`;
 
@@ -77,16 +77,16 @@ export interface Change {
 export function change(now: number | null | undefined, before: number | null | undefined): Change {
   if (now == null || before == null) return { direction: "none", words: NOTHING };
   if (before === 0) return now === 0 ? { direction: "same", words: wholePercent(0) } : { direction: "up", words: "new" };
-  const percents = ((now - before) / before) * 100;
-  const whole = Math.round(Math.abs(percents));
+  const share = (now - before) / before;
+  const whole = Math.round(Math.abs(share) * 100) / 100;
   if (whole === 0) return { direction: "same", words: wholePercent(0) };
-  return { direction: percents > 0 ? "up" : "down", words: whole > 999 ? `>${wholePercent(999)}` : wholePercent(whole) };
+  return { direction: share > 0 ? "up" : "down", words: whole > 9.99 ? `>${wholePercent(9.99)}` : wholePercent(whole) };
 }
 
-/** The change of a rate in points of percent: `+1.7 points`. */
+/** The change of a rate, both 0 to 1, in points of percent: `+1.7 points`. */
 export function points(now: number, before: number): string {
   const sign = number({ signDisplay: "exceptZero", minimumFractionDigits: 1, maximumFractionDigits: 1 });
-  return `${sign.format(now - before)}${NBSP}points`;
+  return `${sign.format((now - before) * 100)}${NBSP}points`;
 }
 
 // --- dates: a civil date is a string, and is never moved by a time zone ---

@@ -27,7 +27,8 @@ export interface Filter {
 }
 
 export type Range = { readonly name: RangeName } | { readonly from: string; readonly to: string };
-export type Compare = "previous" | "year" | { readonly from: string; readonly to: string };
+/** `weekday` is the year before, each day with that of the same weekday. */
+export type Compare = "previous" | "year" | "weekday" | { readonly from: string; readonly to: string };
 
 export interface View {
   readonly range: Range;
@@ -111,7 +112,8 @@ function parseRange(query: URLSearchParams): Range | "none" | undefined {
   return known && { name: known };
 }
 
-function parseCompare(text: string): Compare | undefined {
+function parseCompare(text: string, byWeekday: boolean): Compare | undefined {
+  if (text === "year" && byWeekday) return "weekday";
   if (text === "previous" || text === "year") return text;
   const [from = "", to = "", ...rest] = text.split("..");
   return rest.length === 0 && isDay(from) && isDay(to) && from <= to ? { from, to } : undefined;
@@ -142,7 +144,7 @@ export function parseView(search: string): { view: View; dropped: number } {
     if (/^tab\.[a-z]+$/.test(name) && /^[a-z_]+$/.test(value)) tabs[name.slice(4)] = value;
   }
   const name = (text: string) => (/^[a-z_.-]{1,40}$/.test(text) ? text : undefined);
-  const compare = read("compare", parseCompare);
+  const compare = read("compare", (text) => parseCompare(text, query.get("align") === "weekday"));
   const interval = read("interval", (text) => oneOf(INTERVALS, text));
   const show = read("show", name);
   const sort = read("sort", (text) => (/^-?[a-z_]{1,40}$/.test(text) ? text : undefined));
@@ -171,7 +173,8 @@ export function printQuestion(view: Pick<View, "range" | "compare" | "filters" |
   if ("name" in view.range) {
     if (view.range.name !== DEFAULT_RANGE) parts.push(`range=${view.range.name}`);
   } else parts.push(`from=${view.range.from}`, `to=${view.range.to}`);
-  if (view.compare) {
+  if (view.compare === "weekday") parts.push("compare=year", "align=weekday");
+  else if (view.compare) {
     parts.push(`compare=${typeof view.compare === "string" ? view.compare : `${view.compare.from}..${view.compare.to}`}`);
   }
   if (view.interval) parts.push(`interval=${view.interval}`);

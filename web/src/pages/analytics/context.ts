@@ -1,0 +1,65 @@
+// What all parts of an analytics page share: whose numbers they are, what is shown, and how that is changed.
+import { createContext } from "preact";
+import { useContext } from "preact/hooks";
+import type { Answer } from "../../api/client";
+import { address } from "../../api/client";
+import { useUrl, type Data } from "../../api/data";
+import type { Day } from "../../lib/format";
+import { printQuestion, type Filter, type View } from "../../lib/view";
+
+export interface Analytics {
+  /** Where the numbers are asked for: `/api/websites/…` or `/api/shares/…`. */
+  readonly base: string;
+  /** The address of the page without its query string. */
+  readonly home: string;
+  readonly domain: string;
+  readonly zone: string;
+  /** Today in that zone. */
+  readonly today: Day;
+  readonly view: View;
+  /** Nothing but the numbers: a shared dashboard. */
+  readonly shared: boolean;
+  /** Shows something else. A step back undoes it unless `replace`. */
+  show(view: View, replace?: boolean): void;
+  /** Adds a filter; a step that is told, with Undo where one was taken away. */
+  filter(filter: Filter): void;
+  unfilter(filter: Filter): void;
+}
+
+export const AnalyticsContext = createContext<Analytics | undefined>(undefined);
+
+export function useAnalytics(): Analytics {
+  const found = useContext(AnalyticsContext);
+  if (!found) throw new Error("a part of the analytics page stands outside of it");
+  return found;
+}
+
+export type Totals = Answer<"/api/websites/{website_id}/totals", "get">;
+export type Series = Answer<"/api/websites/{website_id}/series", "get">;
+export type Breakdown = Answer<"/api/websites/{website_id}/breakdown", "get">;
+export type Row = Breakdown["rows"][number];
+export type Values = Answer<"/api/websites/{website_id}/values", "get">;
+export type Properties = Answer<"/api/websites/{website_id}/properties", "get">;
+export type Goals = Answer<"/api/websites/{website_id}/goals", "get">;
+export type Live = Answer<"/api/websites/{website_id}/live", "get">;
+
+interface Answers {
+  totals: Totals;
+  series: Series;
+  breakdown: Breakdown;
+  values: Values;
+  properties: Properties;
+  goals: Goals;
+}
+
+/** The address of numbers of a view. `interval` is left out where nothing is cut into buckets, so that it is one question. */
+export function numbersUrl(base: string, what: keyof Answers, view: View, query: object = {}): string {
+  const { interval, ...rest } = view;
+  return address(`${base}/${what}`, { raw: printQuestion(what === "series" && interval ? { ...rest, interval } : rest), query });
+}
+
+/** Numbers of the view that is shown; `undefined` asks nothing. */
+export function useNumbers<W extends keyof Answers>(what: W, query: object | undefined, view?: View): Data<Answers[W]> {
+  const analytics = useAnalytics();
+  return useUrl<Answers[W]>(query === undefined ? undefined : numbersUrl(analytics.base, what, view ?? analytics.view, query));
+}
