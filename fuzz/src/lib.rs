@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use zenovay_auth::ApiKeyToken;
+use zenovay_auth::KeyFormat;
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TeamId, TimeRange, Timestamp, Website,
     WebsiteId, WebsiteRules, WebsiteSettings, Zone, parse_domain,
@@ -59,7 +59,7 @@ pub const TARGETS: [(&str, Target); 22] = [
 /// When the store does not work.
 pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let mut written = fuzzing::written(dir);
-    let key = ApiKeyToken::generate(&mut StdRng::seed_from_u64(1));
+    let key = KeyFormat::ZENOVAY.generate_with(&mut StdRng::seed_from_u64(1));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
     let after = RowPlace { count: 7, value: "/a".to_owned(), and: Some(String::new()) };
@@ -75,7 +75,7 @@ fn text(bytes: &[u8]) -> &str {
 /// An API key: what parses is written the same way again.
 pub fn api_key(bytes: &[u8]) -> bool {
     let text = text(bytes);
-    let Ok(token) = ApiKeyToken::parse(text) else { return false };
+    let Ok(token) = KeyFormat::ZENOVAY.parse(text) else { return false };
     assert_eq!(token.expose(), text);
     true
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rand::CryptoRng;
 use serde_json::json;
-use zenovay_auth::{ApiKeyToken, KeyKind, generate_password, hash_password};
+use zenovay_auth::{ApiKeyToken, GeneratedPassword, KeyFormat, KeyKind, generate_password_with, hash_password_with};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
     WebsiteSettings,
@@ -18,7 +18,7 @@ pub const OWNER_EMAIL: &str = "owner@localhost";
 
 /// What the first start created. Holds secrets; shown once, never stored.
 pub struct Account {
-    password: String,
+    password: GeneratedPassword,
     key: ApiKeyToken,
     /// Who owns everything.
     pub user_id: UserId,
@@ -38,8 +38,8 @@ pub fn create_account(
     if store.has_users()? {
         return Ok(None);
     }
-    let password = generate_password(rng).to_string();
-    let password_hash = hash_password(&password, rng)
+    let password = generate_password_with(rng);
+    let password_hash = hash_password_with(password.expose(), rng)
         .map_err(|rule| StoreError::Invalid { field: "password", reason: rule.to_string() })?;
     let user = User {
         id: UserId::from_random_bytes(random(rng)),
@@ -57,7 +57,7 @@ pub fn create_account(
     };
     store.create_user(&user)?;
     store.create_team(&team, user.id)?;
-    let key = ApiKeyToken::generate(rng);
+    let key = KeyFormat::ZENOVAY.generate_with(rng);
     let new = NewKey {
         id: KeyId::from_random_bytes(random(rng)),
         token: &key,
@@ -121,7 +121,7 @@ pub fn script_tag(url: &str, code: &TrackingCode) -> String {
 pub fn welcome_json(account: &Account, website: &Website, url: &str) -> String {
     let facts = json!({ "first_start": {
         "login": OWNER_EMAIL,
-        "password": account.password,
+        "password": account.password.expose(),
         "key": account.key.expose(),
         "team_id": account.team_id,
         "website_id": website.id,
@@ -133,7 +133,7 @@ pub fn welcome_json(account: &Account, website: &Website, url: &str) -> String {
 
 /// What the first start prints.
 pub fn welcome(account: &Account, website: &Website, url: &str) -> String {
-    let (password, key) = (&account.password, account.key.expose());
+    let (password, key) = (account.password.expose(), account.key.expose());
     let (id, code, domain) = (website.id, &website.tracking_code, &website.domain);
     let tag = script_tag(url, code);
     format!(

@@ -578,8 +578,8 @@ mod people {
         );
         let server = init_service(server).await;
         for role in Role::ALL {
-            let teams = vec![TeamAccess { team_id: own.id, plan: Plan::Free, role }];
-            let person = SignedIn { user_id: own.owner, teams };
+            let teams = vec![TeamAccess::new(own.id, Plan::Free, role)];
+            let person = SignedIn::new(own.owner, teams);
             let may_edit = if role == Role::Viewer { 403 } else { 200 };
             for (method, id, status) in [
                 (Method::GET, mine.id().to_string(), 200),

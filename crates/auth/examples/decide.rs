@@ -1,29 +1,23 @@
 //! Prints a table: which key, and which person, may do which action on which website.
 #![allow(clippy::print_stdout)]
 
-use zenovay_auth::{Action, Credential, KeyKind, Principal, SignedIn, Target, TeamAccess, decide};
-use zenovay_domain::{KeyId, Plan, PlanTable, Role, Scope, Scopes, TeamId, UserId, WebsiteId};
+use zenovay_auth::{
+    Action, Credential, KeyId, KeyKind, Plan, PlanTable, Principal, Role, Scope, Scopes, SignedIn, Target, TeamAccess,
+    TeamId, UserId, WebsiteId, decide,
+};
 
 fn main() {
     let team_id = TeamId::from_random_bytes([1; 16]);
     let user_id = UserId::from_random_bytes([6; 16]);
-    let access = |role| vec![TeamAccess { team_id, plan: Plan::Pro, role }];
+    let access = |role| vec![TeamAccess::new(team_id, Plan::Pro, role)];
     for scope in Scope::ALL {
         let Some(scopes) = Scopes::new([scope]) else { continue };
-        let key = Credential {
-            key_id: KeyId::from_random_bytes([5; 16]),
-            name: scope.to_string(),
-            kind: KeyKind::Personal(user_id),
-            scopes,
-            team_ids: None,
-            website_ids: None,
-            revoked: false,
-            teams: access(Role::Editor),
-        };
+        let mut key = Credential::new(KeyId::from_random_bytes([5; 16]), KeyKind::Personal(user_id), scopes);
+        key.teams = access(Role::Editor);
         print(&format!("key: {scope}"), Principal::Key(&key), team_id);
     }
     for role in Role::ALL {
-        let person = SignedIn { user_id, teams: access(role) };
+        let person = SignedIn::new(user_id, access(role));
         print(&format!("person: {role}"), Principal::Person(&person), team_id);
     }
 }

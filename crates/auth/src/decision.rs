@@ -1,10 +1,11 @@
-//! Who may do what. Everything that is not allowed here is refused.
+//! Who may do what in zenovay: its targets and principals in the words of [`crate::Grant`].
 
-use zenovay_domain::{KeyId, PlanTable, Role, Scope, TeamId, UserId, WebsiteId};
+use zenovay_domain::{KeyId, PlanTable, Role, TeamId, UserId, WebsiteId};
 
-use crate::{Action, Credential, KeyKind, Principal, SignedIn, TargetKind, TeamAccess};
+use crate::{Action, Credential, Denial, KeyKind, Principal, SignedIn, TargetKind, Thing};
 
 /// What an action is aimed at.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The caller's own account: the usage of a key, the list of one's websites, one's own keys.
@@ -63,62 +64,37 @@ impl Target {
     }
 }
 
-/// Why somebody may not do what they asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Denial {
-    /// The key was revoked.
-    #[error("the key was revoked")]
-    Revoked,
-    /// The key names a team, or all teams, but its owner is not a member now.
-    #[error("the owner of the key is no longer a member")]
-    MembershipLost,
-    /// No team that the key reaches has a plan with the External API, or the team that owns the target has none.
-    #[error("the External API needs a paid plan")]
-    PlanRequired,
-    /// No key may do this.
-    #[error("this cannot be done with a key")]
-    NotForKeys,
-    /// The key lacks a scope.
-    #[error("the key lacks the scope {0}")]
-    MissingScope(Scope),
-    /// The person, or the owner of the key, lacks a role in the team.
-    #[error("this needs the role {0}")]
-    MissingRole(Role),
-    /// There is no such thing; also said of what a person has no part in.
-    #[error("there is no such {}", .0.as_str())]
-    Unknown(TargetKind),
-    /// It is outside the key's teams or websites.
-    #[error("the {} is outside the reach of the key", .0.as_str())]
-    NotReachable(TargetKind),
-    /// The action cannot be done to such a thing: a mistake of the program.
-    #[error("this cannot be done to such a {}", .0.as_str())]
-    WrongTarget(TargetKind),
-}
-
-impl Denial {
-    /// A name for logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Revoked => "revoked",
-            Self::MembershipLost => "membership_lost",
-            Self::PlanRequired => "plan_required",
-            Self::NotForKeys => "not_for_keys",
-            Self::MissingScope(_) => "missing_scope",
-            Self::MissingRole(_) => "missing_role",
-            Self::Unknown(_) => "unknown",
-            Self::NotReachable(_) => "not_reachable",
-            Self::WrongTarget(_) => "wrong_target",
-        }
-    }
-}
-
 /// Decides whether `principal` may do `action` to `target`. This is the only place that decides; it refuses whatever it
 /// does not allow.
 ///
 /// The checks of a key come in this order: revoked, the membership, the highest plan, the scope, the target, the plan of
-/// the target's own team, the role. So a key without the right scope learns nothing about which websites exist. People
-/// learn nothing about teams that they are not in: whatever belongs to these is unknown to them. Plans limit how many
-/// websites and members a team has, but they close nothing to people.
+/// the target's own team, the role; see [`Grant::may`](crate::Grant::may). Plans limit how many websites and members a team has, but they
+/// close nothing to people. Everybody may end their own membership.
+///
+/// ```
+/// use zenovay_auth::{
+///     Action, Credential, Denial, KeyId, KeyKind, Plan, PlanTable, Principal, Role, Scope, SignedIn, Target, TeamAccess,
+///     TeamId, UserId, WebsiteId, decide,
+/// };
+///
+/// let team_id = TeamId::from_random_bytes([1; 16]);
+/// let owner = UserId::from_random_bytes([3; 16]);
+/// let teams = vec![TeamAccess::new(team_id, Plan::Pro, Role::Viewer)];
+/// let website = Target::Website { id: WebsiteId::from_random_bytes([4; 16]), team_id };
+/// let plans = PlanTable::default();
+///
+/// let mut key = Credential::new(KeyId::from_random_bytes([2; 16]), KeyKind::Personal(owner), "read".parse()?);
+/// key.teams = teams.clone();
+/// let key = Principal::Key(&key);
+/// assert_eq!(decide(key, Action::ReadAnalytics, &website, &plans), Ok(()));
+/// assert_eq!(decide(key, Action::EditWebsite, &website, &plans), Err(Denial::MissingScope(Scope::Write)));
+///
+/// // The person behind the key needs no scopes, but the role.
+/// let person = SignedIn::new(owner, teams);
+/// let person = Principal::Person(&person);
+/// assert_eq!(decide(person, Action::EditWebsite, &website, &plans), Err(Denial::MissingRole(Role::Editor)));
+/// # Ok::<(), zenovay_auth::domain::UnknownName>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -134,80 +110,47 @@ pub fn decide(principal: Principal<'_>, action: Action, target: &Target, plans: 
 }
 
 fn decide_key(key: &Credential, action: Action, target: &Target, plans: &PlanTable) -> Result<(), Denial> {
-    if key.revoked {
-        return Err(Denial::Revoked);
-    }
-    let plan = key.plan().ok_or(Denial::MembershipLost)?;
-    if !plans.has_api(plan) {
+    // The highest plan sets the limits of the key, so it is the one that has to include the API.
+    if !key.revoked && key.plan().is_some_and(|plan| !plans.has_api(plan)) {
         return Err(Denial::PlanRequired);
     }
-    let scope = action.scope().ok_or(Denial::NotForKeys)?;
-    if !key.scopes.grants(scope) {
-        return Err(Denial::MissingScope(scope));
-    }
-    let team_id = match *target {
-        Target::Account => return Ok(()),
-        Target::Unknown(kind) => return Err(Denial::Unknown(kind)),
-        // No action lets a key manage keys; this one is out of reach whatever comes later.
-        Target::Key { .. } => return Err(Denial::NotReachable(TargetKind::Key)),
-        Target::Website { id, .. } if !key.covers_website(id) => return Err(Denial::NotReachable(TargetKind::Website)),
-        Target::Website { team_id, .. } => team_id,
-        // A key for some websites has no part in the rest of their teams.
-        Target::Team { .. } | Target::Member { .. } | Target::Invitation { .. } if key.website_ids.is_some() => {
-            return Err(Denial::NotReachable(target.kind()));
-        }
-        Target::Team { id: team_id } | Target::Member { team_id, .. } | Target::Invitation { team_id, .. } => team_id,
+    let thing = match target {
+        // No action lets a key manage keys; they are out of reach whatever comes later.
+        Target::Key { .. } => Thing::unnamed(TargetKind::Key),
+        _ => thing(target),
     };
-    if !key.covers_team(team_id) {
-        return Err(Denial::NotReachable(target.kind()));
-    }
-    let lost = if key.team_ids.is_some() { Denial::MembershipLost } else { Denial::NotReachable(target.kind()) };
-    let team = access(&key.teams, team_id).ok_or(lost)?;
-    if !plans.has_api(team.plan) {
-        return Err(Denial::PlanRequired);
-    }
-    // The admin scope counts only where the owner of the key is owner or admin at the time (S2, S3).
-    let needed = if scope == Scope::Admin { action.role().max(Role::Admin) } else { action.role() };
-    check_role(team.role, needed, target)
+    key.grant(plans).may(action, &thing)
 }
 
 fn decide_person(person: &SignedIn, action: Action, target: &Target) -> Result<(), Denial> {
-    let unknown = Denial::Unknown(target.kind());
-    let team_id = match *target {
-        Target::Account => return Ok(()),
-        Target::Unknown(_) => return Err(unknown),
-        // Other people's keys are not even there.
-        Target::Key { kind: KeyKind::Personal(owner), .. } => {
-            return if owner == person.user_id { Ok(()) } else { Err(unknown) };
+    let thing = match *target {
+        // The keys of other people are not even there.
+        Target::Key { kind: KeyKind::Personal(owner), .. } if owner == person.user_id => thing(target).of_caller(),
+        // Everybody may leave.
+        Target::Member { team_id, user_id, .. }
+            if action == Action::RemoveMember
+                && user_id == person.user_id
+                && person.teams.iter().any(|team| team.team_id == team_id) =>
+        {
+            return Ok(());
         }
-        Target::Key { kind: KeyKind::Workspace(team_id), .. }
-        | Target::Team { id: team_id }
-        | Target::Website { team_id, .. }
-        | Target::Member { team_id, .. }
-        | Target::Invitation { team_id, .. } => team_id,
+        _ => thing(target),
     };
-    let team = access(&person.teams, team_id).ok_or(unknown)?;
-    let is_self = matches!(*target, Target::Member { user_id, .. } if user_id == person.user_id);
-    if is_self && action == Action::RemoveMember {
-        return Ok(());
-    }
-    check_role(team.role, action.role(), target)
+    person.grant().may(action, &thing)
 }
 
-fn access(teams: &[TeamAccess], team_id: TeamId) -> Option<&TeamAccess> {
-    teams.iter().find(|team| team.team_id == team_id)
-}
-
-/// Whether a member with the role `own` may act where `needed` is needed. Owners act on all memberships and invitations,
-/// admins on those below their own rank (SPEC G4): nobody raises themselves or others to where they do not stand.
-fn check_role(own: Role, needed: Role, target: &Target) -> Result<(), Denial> {
-    if own < needed {
-        return Err(Denial::MissingRole(needed));
-    }
+/// The target as it stands to everybody.
+fn thing(target: &Target) -> Thing<TeamId, WebsiteId, TargetKind> {
+    let kind = target.kind();
     match *target {
-        Target::Member { role, .. } | Target::Invitation { role, .. } if role.is_admin() && own != Role::Owner => {
-            Err(Denial::MissingRole(Role::Owner))
+        Target::Account => Thing::unnamed(kind).of_caller(),
+        Target::Team { id } => Thing::unnamed(kind).of_team(id),
+        Target::Website { id, team_id } => Thing::new(kind, id).of_team(team_id),
+        Target::Key { kind: KeyKind::Workspace(team_id), .. } => Thing::unnamed(kind).of_team(team_id),
+        Target::Key { kind: KeyKind::Personal(_), .. } => Thing::unnamed(kind),
+        Target::Member { team_id, role, .. } | Target::Invitation { team_id, role } => {
+            Thing::unnamed(kind).of_team(team_id).concerning(role)
         }
-        _ => Ok(()),
+        Target::Unknown(_) => Thing::missing(kind),
     }
 }

@@ -1,4 +1,4 @@
-//! Who may create or change which key (S2, S3).
+//! Who may create or change which key.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use zenovay_domain::{KeyPolicy, Role, Scope, Scopes, TeamId, Timestamp, WebsiteI
 
 use crate::KeyKind;
 
-/// The longest name of a key, in characters (S2).
+/// The longest name of a key, in characters.
 pub const KEY_NAME_MAX_CHARS: usize = 64;
 
 /// A name that a key cannot have.
@@ -25,6 +25,7 @@ pub fn check_key_name(name: &str) -> Result<(), InvalidKeyName> {
 }
 
 /// A person's place in one team, with the rule of that team.
+#[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
     /// The team.
@@ -38,10 +39,21 @@ pub struct Membership {
 }
 
 impl Membership {
+    /// A place in a team that all keys of the member reach.
+    pub const fn new(team_id: TeamId, role: Role, key_policy: KeyPolicy) -> Self {
+        Self { team_id, role, key_policy, admits_keys_since: None }
+    }
+
+    /// The same, in a team that keys created before `since` do not reach; `None` lets all of them.
+    #[must_use]
+    pub const fn admitting_since(self, since: Option<Timestamp>) -> Self {
+        Self { admits_keys_since: since, ..self }
+    }
+
     /// Whether the team lets a personal key reach it that this member created at `created_at`.
     ///
     /// A key comes to reach a team when it is created or changed, and also when its owner joins the team. The key policy
-    /// decides at each of these moments (S2, S3), so a key that is older than the membership reaches the team only if the
+    /// decides at each of these moments, so a key that is older than the membership reaches the team only if the
     /// policy has let the member create keys since they joined; see [`admits_keys_since`].
     pub fn admits(&self, created_at: Timestamp) -> bool {
         self.admits_keys_since.is_none_or(|since| created_at >= since)
@@ -56,6 +68,7 @@ pub fn admits_keys_since(policy: KeyPolicy, role: Role, now: Timestamp) -> Optio
 }
 
 /// A key as somebody wants it to be.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDraft {
     /// Its name.
@@ -70,7 +83,15 @@ pub struct KeyDraft {
     pub website_ids: Option<Vec<(WebsiteId, TeamId)>>,
 }
 
+impl KeyDraft {
+    /// A key that is not restricted.
+    pub const fn new(name: String, kind: KeyKind, scopes: Scopes) -> Self {
+        Self { name, kind, scopes, team_ids: None, website_ids: None }
+    }
+}
+
 /// Why a key may not be created or changed.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefusal {
     /// The name breaks the rule.
@@ -104,14 +125,27 @@ pub enum KeyRefusal {
 
 /// Whether a person with these `memberships` may create the key `draft`.
 ///
+/// ```
+/// use zenovay_auth::{
+///     KeyDraft, KeyKind, KeyPolicy, KeyRefusal, Membership, Role, TeamId, UserId, may_create_key,
+/// };
+///
+/// let (team, user) = (TeamId::from_random_bytes([1; 16]), UserId::from_random_bytes([2; 16]));
+/// let draft = |scopes: &str| scopes.parse().map(|scopes| KeyDraft::new("reports".into(), KeyKind::Personal(user), scopes));
+/// let memberships = [Membership::new(team, Role::Editor, KeyPolicy::AllMembers)];
+/// assert_eq!(may_create_key(&draft("read,write")?, &memberships), Ok(()));
+/// assert_eq!(may_create_key(&draft("admin")?, &memberships), Err(KeyRefusal::AdminScope(team)));
+/// # Ok::<(), zenovay_auth::domain::UnknownName>(())
+/// ```
+///
 /// - A personal key needs, in every team it covers, that the person is a member and that the team's key policy lets them
 ///   create keys. A key for "all teams" covers every team the person is in now.
-/// - The admin scope, named on its own, needs the role owner or admin in every covered team (S3). Full access does not:
+/// - The admin scope, named on its own, needs the role owner or admin in every covered team. Full access does not:
 ///   it is everything the owner can do, and the part of it that is admin counts only where they are admin.
 /// - A workspace key needs the role owner or admin in its team, whatever the key policy says.
 /// - Websites must belong to covered teams.
 ///
-/// Plans are not asked here: a key of a team without a paid plan exists and is refused when it is used (S4).
+/// Plans are not asked here: a key of a team without a paid plan exists and is refused when it is used.
 ///
 /// # Errors
 ///

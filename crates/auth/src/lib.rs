@@ -4,19 +4,35 @@
 mod action;
 mod decision;
 mod governance;
+mod grant;
+#[cfg(feature = "password")]
 mod password;
+mod password_hash;
 mod principal;
+mod random;
+mod target_kind;
 mod token;
 
-pub use action::{Action, TargetKind};
-pub use decision::{Denial, Target, decide};
+pub use rand_core;
+pub use zenovay_domain as domain;
+pub use zenovay_domain::{
+    KeyId, KeyPolicy, Plan, PlanTable, Role, Scope, Scopes, TeamId, Timestamp, UnknownName, UserId, WebsiteId,
+};
+
+pub use action::Action;
+pub use decision::{Target, decide};
 pub use governance::{
     InvalidKeyName, KEY_NAME_MAX_CHARS, KeyDraft, KeyRefusal, Membership, admits_keys_since, check_key_name,
     may_create_key, may_edit_key,
 };
+pub use grant::{Denial, Grant, Policy, Thing};
+#[cfg(feature = "password")]
 pub use password::{
-    PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, PasswordHash, WeakPassword, check_password, generate_password,
-    hash_password, needs_rehash, verify_password,
+    GeneratedPassword, HashError, PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARS, WeakPassword, check_password,
+    generate_password, generate_password_with, hash_password, hash_password_with, needs_rehash, verify_password,
 };
+pub use password_hash::PasswordHash;
 pub use principal::{Credential, KeyKind, Principal, SignedIn, TeamAccess};
-pub use token::{ApiKeyToken, KeyDigest, MalformedKey};
+pub use random::NoRandomness;
+pub use target_kind::TargetKind;
+pub use token::{ApiKeyToken, InvalidPrefix, KEY_PREFIX_MAX_CHARS, KeyDigest, KeyFormat, MalformedKey};

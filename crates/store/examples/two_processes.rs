@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use zenovay_auth::{ApiKeyToken, KeyKind, hash_password};
+use zenovay_auth::{KeyFormat, KeyKind, hash_password};
 use zenovay_domain::{Clock, KeyId, KeyPolicy, Plan, Scopes, SystemClock, TeamId, UserId};
 use zenovay_store::{CachedDirectory, KeyStore, NewKey, SqliteStore, Team, TeamStore, UsageStore, User, UserStore};
 
@@ -14,21 +14,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = dir.join("zenovay.db");
     let server = Arc::new(SqliteStore::open(&path)?);
     let command_line = SqliteStore::open(&path)?;
-    let (mut rng, now) = (rand::rng(), SystemClock.now());
+    let now = SystemClock.now();
 
     let owner = UserId::from_random_bytes([1; 16]);
     command_line.create_user(&User {
         id: owner,
         email: "owner@example.com".to_owned(),
         name: "Owner".to_owned(),
-        password_hash: hash_password("correct horse battery", &mut rng)?,
+        password_hash: hash_password("correct horse battery")?,
         created_at: now,
     })?;
     let id = TeamId::from_random_bytes([2; 16]);
     let key_policy = KeyPolicy::AllMembers;
     let team = Team { id, name: "Team".to_owned(), plan: Plan::Pro, key_policy, created_at: now };
     command_line.create_team(&team, owner)?;
-    let token = ApiKeyToken::generate(&mut rng);
+    let token = KeyFormat::ZENOVAY.generate()?;
     let key = command_line.create_key(
         &NewKey {
             id: KeyId::from_random_bytes([3; 16]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use zenovay_auth::{
-    Action, ApiKeyToken, Credential, Denial, KeyKind, KeyRefusal, PasswordHash, Principal, Target, decide,
+    Action, ApiKeyToken, Credential, Denial, KeyFormat, KeyKind, KeyRefusal, PasswordHash, Principal, Target, decide,
 };
 use zenovay_domain::{
     ClockMemory, DoubtedReading, EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId,
@@ -129,7 +129,7 @@ fn token(n: u8) -> ApiKeyToken {
         }
     }
     impl rand::TryCryptoRng for Repeated {}
-    ApiKeyToken::generate(&mut Repeated(n % 62))
+    KeyFormat::ZENOVAY.generate_with(&mut Repeated(n % 62))
 }
 
 fn new_key(n: u8, token: &ApiKeyToken, kind: KeyKind) -> NewKey<'_> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
+use zenovay_auth::{ApiKeyToken, KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{
     KeyId, KeyPolicy, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId,
     WebsiteSettings,
@@ -57,7 +57,7 @@ fn fixture() -> Fixture {
         settings: WebsiteSettings::default(),
     };
     store.create_website(&new, &PlanTable::default(), NOW).unwrap();
-    let token = ApiKeyToken::generate(&mut rand::rng());
+    let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
     let key = KeyId::from_random_bytes([1; 16]);
     let new = NewKey {
         id: key,

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use zenovay_auth::{ApiKeyToken, KeyKind};
+use zenovay_auth::{KeyFormat, KeyKind};
 use zenovay_domain::{KeyId, Scopes, TeamId, Timestamp, WebsiteId};
 use zenovay_store::{Activity, ActivityCounts, KeyEdit, KeyRecord, NewKey, Store, StoreError};
 
@@ -98,7 +98,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
                 (None, Some(team)) => (KeyKind::Workspace(team), None),
                 (None, None) => return Err(Failure::usage(NO_OWNER)),
             };
-            let token = ApiKeyToken::generate(&mut rand::rng());
+            let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
             let id = KeyId::from_random_bytes(rand::random());
             let new = NewKey {
                 id,

@@ -22,7 +22,7 @@ pub(super) fn read_new(from_stdin: bool) -> Result<PasswordHash, Failure> {
     } else {
         return Err(Failure::usage("stdin is not a terminal: give --password-stdin and write the password to stdin"));
     };
-    hash_password(&password, &mut rand::rng()).map_err(Failure::new)
+    hash_password(&password).map_err(Failure::new)
 }
 
 /// Everything up to the end of the input, without one line end.

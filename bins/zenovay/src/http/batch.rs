@@ -121,17 +121,9 @@ impl From<AccessRefusal> for BatchRefusal {
         let reason = match &refusal {
             AccessRefusal::Denied(Denial::Unknown(_)) => RefusalReason::UnknownTrackingCode,
             AccessRefusal::Denied(Denial::WrongTarget(_)) | AccessRefusal::Failed => RefusalReason::Internal,
-            AccessRefusal::NoCredential
-            | AccessRefusal::InvalidKey
-            | AccessRefusal::Denied(
-                Denial::Revoked
-                | Denial::MembershipLost
-                | Denial::PlanRequired
-                | Denial::NotForKeys
-                | Denial::MissingScope(_)
-                | Denial::MissingRole(_)
-                | Denial::NotReachable(_),
-            ) => RefusalReason::NotAuthorized,
+            AccessRefusal::NoCredential | AccessRefusal::InvalidKey | AccessRefusal::Denied(_) => {
+                RefusalReason::NotAuthorized
+            }
             AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,
             AccessRefusal::MonthUsedUp { .. } => RefusalReason::QuotaExceeded,
             AccessRefusal::KeyNotChecked(_) | AccessRefusal::NotLoaded(_) => RefusalReason::StoreUnavailable,

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use zenovay::backends;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::http::state::AppState;
-use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
+use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{
     Clock, GuardedClock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
     Website, WebsiteId, WebsiteSettings,
@@ -187,7 +187,7 @@ impl TestApp {
 
     /// A key as it would be generated, that nobody holds.
     pub fn unknown_key(&self) -> String {
-        ApiKeyToken::generate(&mut *self.rng.borrow_mut()).expose().to_owned()
+        KeyFormat::ZENOVAY.generate_with(&mut *self.rng.borrow_mut()).expose().to_owned()
     }
 
     pub fn get(&self, path: &str) -> TestCall<'_> {
@@ -302,7 +302,7 @@ impl TestApp {
         team_ids: Option<Vec<TeamId>>,
         website_ids: Option<Vec<WebsiteId>>,
     ) -> TestKey {
-        let token = ApiKeyToken::generate(&mut *self.rng.borrow_mut());
+        let token = KeyFormat::ZENOVAY.generate_with(&mut *self.rng.borrow_mut());
         let id = KeyId::from_random_bytes(self.random());
         let scopes = scopes.parse().expect("scopes");
         let new = NewKey { id, token: &token, kind, created_by: None, name: "Test key", scopes, team_ids, website_ids };

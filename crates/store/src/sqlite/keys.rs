@@ -30,8 +30,8 @@ fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Result<Vec<(TeamAccess
         let role = decode("memberships", "role", &format!("{id} {user}"), &role)?;
         let plan = decode("teams", "plan", &id, &plan)?;
         let key_policy = decode("teams", "key_policy", &id, &policy)?;
-        let admits_keys_since = since.map(Timestamp::from_millis);
-        Ok((TeamAccess { team_id, plan, role }, Membership { team_id, role, key_policy, admits_keys_since }))
+        let membership = Membership::new(team_id, role, key_policy).admitting_since(since.map(Timestamp::from_millis));
+        Ok((TeamAccess::new(team_id, plan, role), membership))
     };
     rows.into_iter().map(team).collect()
 }
@@ -55,7 +55,7 @@ fn deciding_memberships(
         (KeyKind::Workspace(_), Some(user)) => memberships(conn, user),
         (KeyKind::Workspace(team_id), None) => {
             let team = load_team(conn, team_id)?.ok_or(StoreError::NotFound("team"))?;
-            Ok(vec![Membership { team_id, role: Role::Owner, key_policy: team.key_policy, admits_keys_since: None }])
+            Ok(vec![Membership::new(team_id, Role::Owner, team.key_policy)])
         }
     }
 }
@@ -77,7 +77,9 @@ fn draft(
         Ok((*id, website.team_id))
     };
     let website_ids = website_ids.map(|ids| ids.iter().map(&mut with_team).collect::<Result<_>>()).transpose()?;
-    Ok(KeyDraft { name: name.to_owned(), kind, scopes, team_ids, website_ids })
+    let mut draft = KeyDraft::new(name.to_owned(), kind, scopes);
+    (draft.team_ids, draft.website_ids) = (team_ids, website_ids);
+    Ok(draft)
 }
 
 fn load_record(conn: &mut SqliteConnection, id: KeyId) -> Result<Option<KeyRecord>> {
@@ -106,21 +108,16 @@ fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Op
             .filter(|(_, membership)| membership.admits(key.created_at))
             .map(|(access, _)| access)
             .collect(),
-        KeyKind::Workspace(team_id) => load_team(conn, team_id)?
-            .map(|team| TeamAccess { team_id, plan: team.plan, role: Role::Admin })
-            .into_iter()
-            .collect(),
+        KeyKind::Workspace(team_id) => {
+            load_team(conn, team_id)?.map(|team| TeamAccess::new(team_id, team.plan, Role::Admin)).into_iter().collect()
+        }
     };
-    Ok(Some(Credential {
-        key_id: key.id,
-        name: key.name,
-        kind: key.kind,
-        scopes: key.scopes,
-        team_ids: key.team_ids,
-        website_ids: key.website_ids,
-        revoked: key.revoked_at.is_some(),
-        teams,
-    }))
+    let mut credential = Credential::new(key.id, key.kind, key.scopes);
+    credential.name = key.name;
+    (credential.team_ids, credential.website_ids) = (key.team_ids, key.website_ids);
+    credential.revoked = key.revoked_at.is_some();
+    credential.teams = teams;
+    Ok(Some(credential))
 }
 
 /// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.

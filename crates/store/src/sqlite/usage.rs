@@ -205,7 +205,7 @@ impl UsageStore for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use zenovay_auth::{ApiKeyToken, KeyKind, PasswordHash};
+    use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
     use zenovay_domain::{KeyPolicy, Plan, Scopes, TeamId, UserId};
 
     use super::*;
@@ -227,7 +227,7 @@ mod tests {
         store.create_team(&Team { id: team, name, plan: Plan::Pro, key_policy, created_at: start }, user).unwrap();
         let new = NewKey {
             id,
-            token: &ApiKeyToken::generate(&mut rand::rng()),
+            token: &KeyFormat::ZENOVAY.generate_with(&mut rand::rng()),
             kind: KeyKind::Personal(user),
             created_by: None,
             name: "reports",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, Principal};
+use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{AddressClass, Decision, LimiterUnavailable};
 use zenovay_store::{Charge, Usage};
@@ -177,7 +177,7 @@ fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, AccessRefusal> {
             keys.push(key);
         }
     }
-    let mut keys = keys.into_iter().map(ApiKeyToken::parse);
+    let mut keys = keys.into_iter().map(|key| KeyFormat::ZENOVAY.parse(key));
     let first = keys.next().ok_or(AccessRefusal::NoCredential)?.map_err(|_malformed| AccessRefusal::InvalidKey)?;
     if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(AccessRefusal::InvalidKey) }
 }
@@ -189,7 +189,7 @@ mod tests {
     use rand::SeedableRng;
 
     fn token(seed: u64) -> ApiKeyToken {
-        ApiKeyToken::generate(&mut rand::rngs::StdRng::seed_from_u64(seed))
+        KeyFormat::ZENOVAY.generate_with(&mut rand::rngs::StdRng::seed_from_u64(seed))
     }
 
     fn presented(lines: &[(&'static str, String)]) -> Result<ApiKeyToken, &'static str> {
