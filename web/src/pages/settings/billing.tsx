@@ -1,0 +1,108 @@
+// Settings → Billing: the plan, what it has, and changing it.
+import "../../styles/settings.css";
+import { useState } from "preact/hooks";
+import { put, type Answer } from "../../api/client";
+import { refresh, useData } from "../../api/data";
+import { count } from "../../lib/format";
+import { loadSession } from "../../lib/session";
+import type { Team } from "../../lib/team";
+import { may, type Role } from "../../rules/roles";
+import { Page } from "../../shell/page";
+import { Badge, Button, Note } from "../../ui/basic";
+import { Confirm, toast } from "../../ui/overlay";
+import { Loaded } from "../parts/loaded";
+import { WithTeam } from "./with-team";
+
+type PlanAnswer = Answer<"/api/teams/{team_id}/plan", "get">;
+
+export default function BillingPage() {
+  return (
+    <WithTeam title="Billing" needs={{ action: "see-billing", what: "The plan is seen by" }}>
+      {(team) => <BillingView key={team.id} team={team} />}
+    </WithTeam>
+  );
+}
+
+const UNLIMITED = "unlimited";
+const limit = (value: number | null | undefined): string => (value == null ? UNLIMITED : count(value));
+
+function BillingView({ team }: { team: Team }) {
+  const plan = useData("/api/teams/{team_id}/plan", { path: { team_id: team.id } });
+  const [asking, setAsking] = useState<PlanAnswer["plans"][number]>();
+  const isOwner = may(team.role as Role, "change-plan");
+  return (
+    <Page title="Billing" tab={team.name} crumbs={[{ label: "Settings", href: "/settings/account" }, { label: "Workspace", href: "/settings/workspace" }]} beside={<Badge>{team.name}</Badge>} narrow>
+      <Loaded of={plan} what="The plan" lines={6}>
+        {({ plan, plans, locked }) => (
+          <div class="stack stack-16">
+            {locked && (
+              <Note icon="shield">
+                <p>The operator of this server sets the plans.</p>
+              </Note>
+            )}
+            {!locked && !isOwner && (
+              <Note icon="shield">
+                <p>An owner of {team.name} can change the plan.</p>
+              </Note>
+            )}
+            <div class="plans">
+              {plans.map((one) => (
+                <PlanCard key={one.name} offer={one} isPresent={one.name === plan} onChoose={locked || !isOwner ? undefined : () => setAsking(one)} />
+              ))}
+            </div>
+            <p class="hint">No payment is taken here: this server is your own. The plan sets the limits of the workspace.</p>
+          </div>
+        )}
+      </Loaded>
+      {asking && (
+        <Confirm
+          title={`Change ${team.name} to ${asking.label}?`}
+          action={`Change to ${asking.label}`}
+          onClose={() => setAsking(undefined)}
+          onConfirm={async () => {
+            await put("/api/teams/{team_id}/plan", { path: { team_id: team.id }, body: { plan: asking.name } });
+            refresh(`/api/teams/${team.id}`);
+            await loadSession();
+            toast(`${team.name} is on ${asking.label}.`);
+          }}
+        >
+          {asking.requests_per_minute === 0 ? "API keys stop reaching this workspace at once. Events are still counted." : "The new limits hold at once. Nothing is deleted."}
+        </Confirm>
+      )}
+    </Page>
+  );
+}
+
+/** What a plan has, in lines. */
+function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][number]; isPresent: boolean; onChoose: (() => void) | undefined }) {
+  const lines = [
+    `${limit(offer.events_per_month)} events a month`,
+    `${limit(offer.websites)} ${offer.websites === 1 ? "website" : "websites"}`,
+    `${limit(offer.members)} members`,
+    offer.requests_per_minute === 0 ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
+    offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${count(offer.retention_days)} days`,
+  ];
+  return (
+    <section class={isPresent ? "card plan present" : "card plan"} aria-label={offer.label}>
+      <div class="row">
+        <h2>{offer.label}</h2>
+        <span class="grow" />
+        {isPresent && (
+          <Badge tone="accent" icon="check">
+            Present plan
+          </Badge>
+        )}
+      </div>
+      <ul class="stack stack-4 mid">
+        {lines.map((line) => (
+          <li key={line}>{line}</li>
+        ))}
+      </ul>
+      {!isPresent && onChoose && (
+        <Button onClick={onChoose}>
+          Change<span class="vh"> to {offer.label}</span>
+        </Button>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,25 @@
+// What the tag reports besides pageviews.
+import { Card } from "../../../ui/basic";
+import { FormFailure, Switch } from "../../../ui/form";
+import { useSwitches, type PartProps } from "./save";
+
+export function FeatureSettings({ website, mayChange }: PartProps) {
+  const switches = useSwitches(website);
+  return (
+    <Card title="What the tag reports" foot="Pageviews, time on page and scroll depth are always counted. Pages take a change within five minutes.">
+      <Switch
+        label="Outbound links"
+        hint="Clicks on links to other hosts, as the event outbound_link."
+        {...switches.bind("track_outbound_links", website.settings.track_outbound_links)}
+        disabled={!mayChange}
+      />
+      <Switch
+        label="Downloads"
+        hint="Clicks on files such as .pdf and .zip, as the event file_download."
+        {...switches.bind("track_downloads", website.settings.track_downloads)}
+        disabled={!mayChange}
+      />
+      <FormFailure error={switches.failure} />
+    </Card>
+  );
+}

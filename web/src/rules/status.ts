@@ -1,0 +1,19 @@
+/** The states of the status page and what they are called. */
+
+export const STATES = ["operational", "maintenance", "degraded", "outage"] as const;
+export type State = (typeof STATES)[number];
+
+/** The one that matters most. */
+export const worst = (states: readonly State[]): State => states.reduce((one, other) => (STATES.indexOf(other) > STATES.indexOf(one) ? other : one), "operational" as State);
+
+/** What is said of all parts together. */
+export function summary(parts: readonly { readonly name: string; readonly state: State }[]): string {
+  const state = worst(parts.map((part) => part.state));
+  if (state === "operational") return "All parts operational";
+  const names = parts.filter((part) => part.state === state).map((part) => part.name);
+  const who = names.length === parts.length ? "All parts" : names.length === 1 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""}`;
+  const words: Record<Exclude<State, "operational">, string> = { outage: "out of order", degraded: "degraded", maintenance: "under maintenance" };
+  return `${who}: ${words[state]}`;
+}
+
+export const STATE_WORDS: Readonly<Record<State, string>> = { operational: "operational", maintenance: "maintenance", degraded: "degraded", outage: "outage" };

@@ -1,0 +1,107 @@
+// The rules of fields, roles and keys, and the tag for each framework, without a browser.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { load } from "./load.mjs";
+
+const fields = await load("rules/fields.ts");
+const roles = await load("rules/roles.ts");
+const keys = await load("rules/keys.ts");
+const { snippetsOf } = await load("rules/snippets.ts");
+
+const website = { origin: "https://stats.example.com", code: "ZV_8KQ2M4X7TRB", domain: "shop.example.com" };
+
+test("a domain is a host and nothing more", () => {
+  for (const good of ["shop.example.com", " Example.COM ", "bücher.example", "localhost:3000", "my_site.example.com", "192.0.2.1", "[::1]:3000", "2001:db8::1"]) {
+    assert.equal(fields.domain(good), undefined, good);
+  }
+  for (const more of ["https://shop.example.com/", "http://a.example", "shop.example.com/path", "a.example?x", "a.example#x", "https:"]) {
+    assert.equal(fields.domain(more), "Write the domain without https:// – “shop.example.com”.", more);
+  }
+  for (const bad of ["-a.example", "a-.example", "a..example", "exa mple.com", "*.example.com", "a@example.com", "exa%6Dple.com", `${"a".repeat(64)}.example`, "a.".repeat(127) + "example"]) {
+    assert.equal(fields.domain(bad), "That is not a domain. Write it like “shop.example.com”.", bad);
+  }
+  assert.match(fields.domain("  "), /^Write the domain, such as/);
+  assert.equal(fields.normalDomain(" Bücher.Example:8080 "), "xn--bcher-kva.example");
+});
+
+test("a password has at least twelve characters, as people count them", () => {
+  assert.equal(fields.newPassword("correct horse"), undefined);
+  assert.equal(fields.newPassword("🦊🐢🐙🦉🐝🦋🐞🦀🐬🦩🐘🦔"), undefined, "twelve characters, 24 units");
+  assert.equal(fields.newPassword("short"), "Use at least 12 characters, 7 more.");
+  assert.equal(fields.newPassword("abcabcabcabc"), fields.COMMON_PASSWORD);
+  assert.equal(fields.newPassword("AaaaAaaaAaaa"), fields.COMMON_PASSWORD);
+  assert.equal(fields.newPassword("a1".repeat(513)), "Use at most 1,024 bytes.");
+  assert.equal(fields.newPassword(""), "Choose a password.");
+});
+
+test("names have the words of the server when they are too long", () => {
+  assert.equal(fields.websiteName("n".repeat(100)), undefined);
+  assert.equal(fields.websiteName("n".repeat(101)), "Name too long (max 100 characters)");
+  assert.equal(fields.keyName("n".repeat(65)), "Name too long (max 64 characters)");
+  assert.equal(fields.keyName("  "), "Name the key after what uses it.");
+});
+
+test("addresses", () => {
+  for (const good of ["owner@example.com", " a+b@sub.example ", "ü@bücher.example"]) assert.equal(fields.email(good), undefined, good);
+  for (const bad of ["owner", "@example.com", "owner@", "a b@example.com", "a@b.example, c@d.example", `${"a".repeat(250)}@b.example`]) assert.notEqual(fields.email(bad), undefined, bad);
+});
+
+test("lists are read line by line and name the line that is wrong", () => {
+  assert.deepEqual(fields.linesOf(" a \n\n b"), ["a", "b"]);
+  assert.equal(fields.eachLine(fields.network, 10)("10.0.0.0/8\n2001:db8::/32\n192.0.2.1"), undefined);
+  assert.equal(fields.eachLine(fields.network, 10)("10.0.0.0/8\n10.0.0.0/33"), "“10.0.0.0/33” is neither an IP address nor a range such as 10.0.0.0/8.");
+  for (const bad of ["300.1.1.1", "10.0.0.0/8/8", "example.com", "10.0.0.0/", "2001:db8::/129"]) assert.notEqual(fields.network(bad), undefined, bad);
+  assert.equal(fields.eachLine(fields.hostRule, 10)("*.example.com\nshop.example.net"), undefined);
+  assert.notEqual(fields.hostRule("https://example.com"), undefined);
+  assert.equal(fields.eachLine(fields.pathPattern, 10)("/admin/*\n*.pdf"), undefined);
+  assert.notEqual(fields.pathPattern("admin"), undefined);
+  assert.equal(fields.eachLine(fields.botName, 2)("abc\nabd\nabe"), "At most 2 lines; these are 3.");
+});
+
+test("a pasted code keeps its digits", () => {
+  assert.equal(fields.normalCode(" 481 019"), "481019");
+  assert.equal(fields.normalCode("4810199"), "481019");
+  assert.equal(fields.totpCode("481019"), undefined);
+  assert.notEqual(fields.totpCode("48101"), undefined);
+});
+
+test("rights are those of the table of roles", () => {
+  const table = [
+    ["change-websites", true, true, true, false],
+    ["manage-members", true, true, false, false],
+    ["manage-workspace-keys", true, true, false, false],
+    ["change-plan", true, false, false, false],
+    ["transfer-workspace", true, false, false, false],
+    ["delete-workspace", true, false, false, false],
+  ];
+  for (const [action, ...allowed] of table) {
+    assert.deepEqual(["owner", "admin", "editor", "viewer"].map((role) => roles.may(role, action)), allowed, action);
+  }
+  assert.equal(roles.whoMay("change-websites"), "editors, admins and owners");
+  assert.equal(roles.whoMay("manage-members"), "admins and owners");
+  assert.equal(roles.whoMay("change-plan"), "owners");
+  assert.deepEqual(roles.rolesToGive("admin"), ["editor", "viewer"]);
+  assert.deepEqual(roles.rolesToGive("admin", "owner"), []);
+  assert.deepEqual(roles.rolesToGive("viewer"), []);
+  assert.equal(roles.mayRemove("admin", "admin"), false);
+  assert.equal(roles.mayRemove("admin", "editor"), true);
+  assert.equal(roles.mayRemove("editor", "viewer"), false);
+});
+
+test("scopes read as in the source documents", () => {
+  assert.equal(keys.scopesLabel(["full_access"]), "Full access");
+  assert.equal(keys.scopesLabel(["write", "read"]), "Read, Write");
+  const team = (name, role) => ({ id: name, name, role });
+  assert.equal(keys.adminRefusal([team("Studio", "owner"), team("Client A", "admin")]), undefined);
+  assert.equal(keys.adminRefusal([team("Studio", "owner"), team("Client A", "viewer")]), "You are not owner or admin in Client A");
+  assert.equal(keys.adminRefusal([team("A", "viewer"), team("B", "editor"), team("C", "viewer")]), "You are not owner or admin in A, B and C");
+});
+
+test("every tag names the code and the script", () => {
+  const snippets = snippetsOf(website);
+  assert.deepEqual(snippets.map((snippet) => snippet.label), ["HTML", "Next.js", "React", "Vue", "Astro", "WordPress", "Tag manager", "Server"]);
+  for (const snippet of snippets) {
+    assert.ok(snippet.text.includes(website.code), snippet.id);
+    assert.ok(snippet.text.includes(snippet.id === "server" ? `${website.origin}/e/` : `${website.origin}/z.js`), snippet.id);
+  }
+});
