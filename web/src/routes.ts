@@ -1,6 +1,7 @@
 // Every address of the application and the page that belongs to it. A page is loaded when it is first shown.
 import type { ComponentType } from "preact";
 import { match } from "./lib/router";
+import { pageRoutes } from "./pages/routes";
 
 export interface PageProps {
   /** The values of `:names` in the address. */
@@ -19,6 +20,7 @@ export interface Route {
 }
 
 export const routes: readonly Route[] = [
+  ...pageRoutes,
   { path: "/", load: () => import("./pages/start"), frame: "workspace" },
   { path: "/websites/:id", load: () => import("./pages/analytics"), frame: "website" },
 ];

@@ -12,7 +12,8 @@ export type Role = "owner" | "admin" | "editor" | "viewer";
 export type SessionState =
   | { readonly kind: "asking" }
   | { readonly kind: "away"; readonly error: ApiError }
-  | { readonly kind: "out" }
+  /** `ended`: there was a session, which somebody or time put an end to. */
+  | { readonly kind: "out"; readonly ended?: true }
   | { readonly kind: "in"; readonly session: Session };
 
 /** Who is signed in. */
@@ -46,7 +47,7 @@ export async function signOut(): Promise<void> {
 onSignedOut(() => {
   if (session.get().kind !== "in") return;
   forgetAll();
-  session.set({ kind: "out" });
+  session.set({ kind: "out", ended: true });
 });
 
 /** The session of a page that is only shown to those who are signed in. */
@@ -61,6 +62,12 @@ export function useMaybeSession(): Session | undefined {
   const state = useStore(session);
   return state.kind === "in" ? state.session : undefined;
 }
+
+/** Whether there was a session that has ended by itself. */
+export const useEnded = (): boolean => {
+  const state = useStore(session);
+  return state.kind === "out" && state.ended === true;
+};
 
 const RANKS: Record<Role, number> = { viewer: 0, editor: 1, admin: 2, owner: 3 };
 

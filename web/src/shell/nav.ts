@@ -27,6 +27,39 @@ export const workspaceNav: readonly NavItem[] = [
   { label: "Settings", href: "/settings/account", icon: "settings", key: "s" },
 ];
 
+/** The settings of a person and of the workspace that is chosen; what a role may not see is absent. */
+export const settingsNav = (role: string | undefined): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
+  const manages = role === "admin" || role === "owner";
+  return [
+    {
+      group: "Account",
+      items: [
+        { label: "Profile", href: "/settings/account", icon: "person" },
+        { label: "Security & access", href: "/settings/account/security", icon: "shield" },
+      ],
+    },
+    {
+      group: "Workspace",
+      items: [
+        { label: "General", href: "/settings/workspace", icon: "home" },
+        { label: "Members", href: "/settings/workspace/members", icon: "people" },
+        ...(manages
+          ? ([
+              { label: "API keys", href: "/settings/api-keys", icon: "key" },
+              { label: "Billing", href: "/settings/billing", icon: "card" },
+              { label: "Usage", href: "/settings/usage", icon: "usage" },
+              { label: "Audit", href: "/settings/audit", icon: "clock" },
+            ] as const)
+          : []),
+      ],
+    },
+  ];
+};
+
+/** The one of `items` whose page is shown: the longest address that the present one begins with. */
+export const currentOf = (items: readonly NavItem[], path: string): NavItem | undefined =>
+  items.filter(({ href }) => path === href || path.startsWith(`${href}/`)).sort((one, other) => other.href.length - one.href.length)[0];
+
 /** Whether a page is at `href` or below it. The page of a website itself has no pages below it. */
 export function isCurrent(item: NavItem, path: string): boolean {
   if (path === item.href) return true;

@@ -1,5 +1,5 @@
 // The rail beside every page, and on phones the bars above and below it.
-import type { TargetedEvent } from "preact";
+import { Fragment, type TargetedEvent } from "preact";
 import { useLive } from "../api/live";
 import { compact } from "../lib/format";
 import { usePlace } from "../lib/router";
@@ -11,7 +11,7 @@ import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
 import { Menu, type MenuItem } from "../ui/overlay";
-import { allWebsites, isCurrent, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
+import { allWebsites, currentOf, isCurrent, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
 import { openHelp, openPalette } from "./commands";
 
 interface Around {
@@ -21,10 +21,10 @@ interface Around {
 
 const prefetch = (event: TargetedEvent<HTMLAnchorElement>) => prefetchPage(event.currentTarget.pathname);
 
-function NavLink({ item, count }: { item: NavItem; count?: number | undefined }) {
+function NavLink({ item, count, current }: { item: NavItem; count?: number | undefined; current?: boolean }) {
   const { path } = usePlace();
   return (
-    <a href={item.href} title={item.label} aria-current={isCurrent(item, path) ? "page" : undefined} onPointerEnter={prefetch} onFocus={prefetch}>
+    <a href={item.href} title={item.label} aria-current={(current ?? isCurrent(item, path)) ? "page" : undefined} onPointerEnter={prefetch} onFocus={prefetch}>
       <Icon name={item.icon} />
       <span>{item.label}</span>
       {count !== undefined && count > 0 && (
@@ -123,8 +123,30 @@ function Account({ small }: { small?: boolean }) {
   );
 }
 
+/** The settings, one group after the other. */
+function SettingsNav() {
+  const { path } = usePlace();
+  const groups = settingsNav(useTeam()?.role);
+  const current = currentOf(groups.flatMap(({ items }) => items), path);
+  return (
+    <nav class="nav" aria-label="Settings">
+      {groups.map(({ group, items }) => (
+        <Fragment key={group}>
+          <h2>{group}</h2>
+          {items.map((item) => (
+            <NavLink key={item.href} item={item} current={item === current} />
+          ))}
+        </Fragment>
+      ))}
+    </nav>
+  );
+}
+
+const isSettings = (path: string): boolean => path === "/settings" || path.startsWith("/settings/");
+
 /** The rail. */
 export function Rail({ website }: Around) {
+  const inSettings = isSettings(usePlace().path);
   const { count } = useLive(website === undefined ? undefined : `/api/websites/${website}`);
   return (
     <header class="rail" aria-label="Application">
@@ -133,7 +155,9 @@ export function Rail({ website }: Around) {
         <span>zenovay</span>
       </a>
       <Switcher website={website} />
-      {website === undefined ? (
+      {inSettings ? (
+        <SettingsNav />
+      ) : website === undefined ? (
         <nav class="nav" aria-label="Workspace">
           {workspaceNav.map((item) => (
             <NavLink key={item.href} item={item} />
@@ -147,9 +171,9 @@ export function Rail({ website }: Around) {
         </nav>
       )}
       <div class="rail-foot">
-        {website !== undefined && (
+        {(website !== undefined || inSettings) && (
           <nav class="nav" aria-label="More">
-            <NavLink item={websiteSettings(website)} />
+            {website !== undefined && <NavLink item={websiteSettings(website)} />}
             <NavLink item={allWebsites} />
           </nav>
         )}
@@ -176,9 +200,10 @@ export function TopBar({ website }: Around) {
 export function TabBar({ website }: Around) {
   const { path } = usePlace();
   const items = website === undefined ? workspaceNav : websiteNav(website);
+  const settingsMenu = settingsNav(useTeam()?.role).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
   const more: MenuItem[] =
     website === undefined
-      ? []
+      ? settingsMenu
       : [websiteSettings(website), allWebsites, ...workspaceNav.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
   return (
     <nav class="tabbar" aria-label="Main">

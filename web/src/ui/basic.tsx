@@ -1,6 +1,7 @@
 // The smallest parts: buttons, badges, notes, what stands for nothing and for not yet.
 import type { ComponentChildren, HTMLAttributes, Ref } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { useId } from "../lib/id";
 import { ApiError } from "../api/client";
 import { change, country, duration } from "../lib/format";
 import { Icon, type IconName } from "./icons";
@@ -84,7 +85,7 @@ export function LinkButton({
   block,
   class: more,
   ...rest
-}: ButtonLook & { children: ComponentChildren; href: string; class?: string } & Omit<HTMLAttributes<HTMLAnchorElement>, "icon" | "size" | "class" | "href">) {
+}: ButtonLook & { children: ComponentChildren; href: string; class?: string; download?: boolean } & Omit<HTMLAttributes<HTMLAnchorElement>, "icon" | "size" | "class" | "href">) {
   return (
     <a {...(rest as object)} href={href} class={look({ ...(kind && { kind }), ...(small && { small }), ...(block && { block }) }, more)}>
       {icon && <Icon name={icon} />}
@@ -169,8 +170,10 @@ export function Failure({ error, what, onRetry, children }: { error: ApiError; w
 /** An error in words. */
 export function explain(error: ApiError): string {
   if (error.status === 0) return "The server does not answer.";
+  // A sentence of the server says more than its code.
+  if (/[.!?]$/.test(error.message)) return error.message;
   if (error.status === 429) return error.retryAfter ? `Too many requests from your address. Again in ${duration(error.retryAfter)}.` : "Too many requests from your address.";
-  return /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
+  return `${error.message}.`;
 }
 
 /** Counts whole seconds down to zero. */

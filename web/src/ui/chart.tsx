@@ -1,6 +1,7 @@
 // A line over time: one series, and an earlier one behind it. The same numbers are read by pointer, by keyboard and as a table.
 import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useId } from "../lib/id";
 import { ticks, type Measure } from "../lib/scale";
 import { classes, Delta } from "./basic";
 

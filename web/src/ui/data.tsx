@@ -1,6 +1,7 @@
 // Tables, tabs and code.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useId } from "../lib/id";
 import { announce, classes } from "./basic";
 import { rove } from "./form";
 import { Icon } from "./icons";

@@ -1,12 +1,15 @@
 // Fields and forms. A field is checked when it is left and when the form is sent, and again at every letter once it was wrong.
 import type { ComponentChildren, HTMLAttributes, TargetedKeyboardEvent } from "preact";
-import { useId, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
+import { useId } from "../lib/id";
 import { ApiError } from "../api/client";
 import { classes, explain, Failure } from "./basic";
 import { Icon } from "./icons";
 
 interface FieldFrame {
   label: ComponentChildren;
+  /** At the end of the line of the label. */
+  aside?: ComponentChildren;
   /** Its label is for those who hear the page; what it is can be seen. */
   hideLabel?: boolean;
   hint?: ComponentChildren;
@@ -16,6 +19,7 @@ interface FieldFrame {
 /** Label above, hint below, the error in place of the hint. `children` gets what ties the control to them. */
 export function Field({
   label,
+  aside,
   hideLabel,
   hint,
   error,
@@ -25,9 +29,18 @@ export function Field({
   const below = error !== undefined || hint !== undefined ? `${id}-b` : undefined;
   return (
     <div class="field">
-      <label for={id} class={hideLabel ? "vh" : undefined}>
-        {label}
-      </label>
+      {aside ? (
+        <div class="row">
+          <label for={id} class="grow lbl">
+            {label}
+          </label>
+          {aside}
+        </div>
+      ) : (
+        <label for={id} class={hideLabel ? "vh" : undefined}>
+          {label}
+        </label>
+      )}
       {children({ id, "aria-invalid": error === undefined ? undefined : "true", "aria-describedby": below })}
       {error !== undefined ? (
         <span class="err" id={below}>
@@ -64,12 +77,15 @@ export type TextFieldProps = FieldFrame & Omit<NativeInput, "name"> & Partial<Om
   maxLength?: number;
   required?: boolean;
   inputMode?: string;
+  readOnly?: boolean;
   big?: boolean;
   mono?: boolean;
+  /** Six digits, large. */
+  otp?: boolean;
 };
 
 /** A line of text. */
-export function TextField({ label, hideLabel, hint, error, value, onValue, onLeave, big, mono, ...rest }: TextFieldProps) {
+export function TextField({ label, hideLabel, hint, error, value, onValue, onLeave, big, mono, otp, ...rest }: TextFieldProps) {
   return (
     <Field label={label} {...(hideLabel && { hideLabel })} hint={hint} error={error}>
       {(tie) => (
@@ -78,7 +94,7 @@ export function TextField({ label, hideLabel, hint, error, value, onValue, onLea
           spellcheck={false}
           {...(rest as object)}
           {...tie}
-          class={classes("input", big && "big", mono && "mono")}
+          class={classes("input", big && "big", mono && "mono", otp && "otp")}
           value={value}
           onInput={(event) => onValue?.(event.currentTarget.value)}
           onBlur={() => onLeave?.()}
@@ -89,10 +105,10 @@ export function TextField({ label, hideLabel, hint, error, value, onValue, onLea
 }
 
 /** A password that can be shown. `autocomplete` is `current-password` or `new-password`. */
-export function PasswordField({ label, hint, error, value, onValue, onLeave, autocomplete = "current-password", ...rest }: TextFieldProps) {
+export function PasswordField({ label, aside, hint, error, value, onValue, onLeave, autocomplete = "current-password", ...rest }: TextFieldProps) {
   const [shown, setShown] = useState(false);
   return (
-    <Field label={label} hint={hint} error={error}>
+    <Field label={label} aside={aside} hint={hint} error={error}>
       {(tie) => (
         <span class="withbtn">
           <input

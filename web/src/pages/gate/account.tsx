@@ -7,10 +7,10 @@ import type { PageProps } from "../../routes";
 import { email, newPassword, personName } from "../../rules/fields";
 import { roleLabel, type Role } from "../../rules/roles";
 import { Button, LinkButton, Note } from "../../ui/basic";
-import { FormFailure, PasswordField, TextField, useForm } from "../../ui/form";
+import { PasswordField, TextField, useForm } from "../../ui/form";
 import { Loaded } from "../parts/loaded";
 import { Redirect } from "../parts/redirect";
-import { Gate, useInstance } from "./gate";
+import { Gate, Refused, useInstance } from "./gate";
 
 type Invitation = Answer<"/api/invitations/{token}", "get">;
 
@@ -51,7 +51,7 @@ export function SignUpPage(_: PageProps) {
     <Gate title="Create an account">
       <form class="box" {...form.props}>
         <h1>Create an account</h1>
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <TextField {...form.bind("name")} label="Your name" autocomplete="name" big autofocus />
         <TextField {...form.bind("email")} label="E-mail" type="email" autocomplete="username" big />
         <PasswordField {...form.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
@@ -119,7 +119,7 @@ function Join({ token, invitation, user }: { token: string; invitation: Invitati
           The invitation is for <b>{invitation.email}</b>, and you are signed in as <b>{user.email}</b>.
         </Note>
       ) : null}
-      <FormFailure error={form.failure} />
+      <Refused error={form.failure} />
       {isForOther ? null : (
         <Button type="submit" kind="primary" block pending={form.pending}>
           Join as {user.email}
@@ -144,7 +144,7 @@ function SignUpByInvitation({ token, invitation }: { token: string; invitation: 
   return (
     <form class="box" {...form.props}>
       <Invited invitation={invitation} />
-      <FormFailure error={form.failure} />
+      <Refused error={form.failure} />
       <TextField {...form.bind("name")} label="Your name" autocomplete="name" big autofocus />
       <TextField
         {...form.bind("email")}

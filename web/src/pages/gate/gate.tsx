@@ -1,9 +1,10 @@
 // The frame of every page for which nobody needs to be signed in.
 import type { ComponentChildren } from "preact";
 import "../../styles/gate.css";
+import type { ApiError } from "../../api/client";
 import { useData } from "../../api/data";
 import { chooseTheme } from "../../lib/theme";
-import { Failure } from "../../ui/basic";
+import { explain, Failure, Note } from "../../ui/basic";
 import { Icon, Mark } from "../../ui/icons";
 import { useTitle } from "../../shell/page";
 
@@ -49,3 +50,11 @@ export function Gate({ title, children }: { title: string; children: ComponentCh
     </div>
   );
 }
+
+/** Why a form of these pages was refused. */
+export const Refused = ({ error }: { error: ApiError | undefined }) =>
+  error ? (
+    <Note tone="bad">
+      <p>{explain(error)}</p>
+    </Note>
+  ) : null;

@@ -8,9 +8,9 @@ import type { PageProps } from "../../routes";
 import { email, normalCode, presentPassword, required, totpCode } from "../../rules/fields";
 import { hasPasskeys, usePasskey } from "../../rules/webauthn";
 import { Button, LinkButton, Note } from "../../ui/basic";
-import { FormFailure, PasswordField, TextField, useForm } from "../../ui/form";
+import { PasswordField, TextField, useForm } from "../../ui/form";
 import { Redirect } from "../parts/redirect";
-import { Gate, useInstance } from "./gate";
+import { Gate, Refused, useInstance } from "./gate";
 
 /** Only an address of this application is followed. */
 export function nextOf(search: string): string {
@@ -57,7 +57,7 @@ export function LoginPage(_: PageProps) {
         {ended && <Note>You were signed out. Sign in to go on where you were.</Note>}
         {asked.has("late") && <Note>That took longer than ten minutes. Sign in again.</Note>}
         {asked.has("changed") && <Note tone="ok">Your password is changed. Sign in with it.</Note>}
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <TextField label="E-mail" type="email" autocomplete="username" big autofocus {...form.bind("email")} />
         <PasswordField label="Password" autocomplete="current-password" aside={<a href="/reset">Forgot it?</a>} {...form.bind("password")} />
         <Button type="submit" kind="primary" block pending={form.pending}>
@@ -97,7 +97,7 @@ function PasskeyButton() {
   return (
     <>
       <div class="or">or</div>
-      {failure && <FormFailure error={failure} what="The passkey was not accepted." />}
+      <Refused error={failure} />
       <Button icon="key" block pending={pending} onClick={() => void start()}>
         Use a passkey
       </Button>
@@ -136,7 +136,7 @@ export function TotpPage(_: PageProps) {
             The six digits that your authenticator app shows for <b>{location.host}</b>.
           </p>
         </div>
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <TextField
           {...field}
           onValue={(value) => field.onValue(normalCode(value))}
@@ -177,7 +177,7 @@ export function BackupPage(_: PageProps) {
           <h1>Enter a backup code</h1>
           <p class="mid">One of the ten that you kept when you turned two-factor authentication on. Each works once.</p>
         </div>
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <TextField {...form.bind("code")} label="Backup code" mono big autofocus />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Continue

@@ -5,9 +5,9 @@ import { go } from "../../lib/router";
 import type { PageProps } from "../../routes";
 import { email, newPassword } from "../../rules/fields";
 import { Button, LinkButton } from "../../ui/basic";
-import { FormFailure, PasswordField, TextField, useForm } from "../../ui/form";
+import { PasswordField, TextField, useForm } from "../../ui/form";
 import { PASSWORD_HINT } from "./account";
-import { Gate, useInstance } from "./gate";
+import { Gate, Refused, useInstance } from "./gate";
 
 export function ResetPage(_: PageProps) {
   const instance = useInstance().data;
@@ -58,7 +58,7 @@ export function ResetPage(_: PageProps) {
           <h1>Reset your password</h1>
           <p class="mid">A link to choose a new one comes by mail.</p>
         </div>
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <TextField {...form.bind("email")} label="E-mail" type="email" autocomplete="username" big autofocus />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Send the link
@@ -106,7 +106,7 @@ export function NewPasswordPage({ params: { token = "" } }: PageProps) {
           <h1>Choose a new password</h1>
           <p class="mid">Every session of the account ends, and you sign in again.</p>
         </div>
-        <FormFailure error={form.failure} />
+        <Refused error={form.failure} />
         <PasswordField {...form.bind("password")} label="New password" autocomplete="new-password" autofocus hint={PASSWORD_HINT} />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Change password

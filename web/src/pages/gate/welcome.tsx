@@ -7,10 +7,10 @@ import { loadSession } from "../../lib/session";
 import type { PageProps } from "../../routes";
 import { domain, email, newPassword, normalDomain, personName } from "../../rules/fields";
 import { Button } from "../../ui/basic";
-import { FormFailure, PasswordField, TextField, useForm } from "../../ui/form";
+import { PasswordField, TextField, useForm } from "../../ui/form";
 import { Redirect } from "../parts/redirect";
 import { PASSWORD_HINT } from "./account";
-import { Gate, useInstance } from "./gate";
+import { Gate, Refused, useInstance } from "./gate";
 
 /** What the link that the server printed carries behind its `#`, where no log and no proxy sees it. */
 const tokenOf = (hash: string): string => hash.replace(/^#/, "");
@@ -95,7 +95,7 @@ export default function WelcomePage(_: PageProps) {
           <h1>Your first website</h1>
           <p class="mid">Next you get its tag, and see the first visit arrive.</p>
         </div>
-        <FormFailure error={website.failure ?? none.failure} />
+        <Refused error={website.failure ?? none.failure} />
         <TextField {...website.bind("domain")} label="Domain" placeholder="shop.example.com" inputMode="url" big autofocus hint="Its subdomains count, too." />
         <Button type="submit" kind="primary" block pending={website.pending}>
           Add website

@@ -1,4 +1,5 @@
 // A second factor: an authenticator app, with ten backup codes.
+import "../../styles/gate.css";
 import { useState } from "preact/hooks";
 import { ApiError, post, put, remove, type Answer } from "../../api/client";
 import { refresh, type Data } from "../../api/data";
