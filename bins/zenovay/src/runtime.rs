@@ -176,8 +176,8 @@ pub fn run(
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
     let control = start_control(config, &state);
-    if !http::assets::are_built() {
-        tracing::warn!("built without z.js: run `just assets` and build again");
+    if !http::assets::are_built() || !http::application::is_built() {
+        tracing::warn!("built without its assets: run `just assets` and build again");
     }
     let served = actix_web::rt::System::new().block_on(async {
         let server = main_server(config, listener, Arc::clone(&state))?;

@@ -334,7 +334,7 @@ async fn a_method_that_a_path_does_not_have_is_405_and_names_those_that_it_has()
         }
         methods.insert("OPTIONS");
         let uri = path.replace("{code}", "ZV_00000000000").replace("{website_id}", "x").replace("{visitor}", "x");
-        let uri = uri.replace("{part}", "x");
+        let uri = uri.replace("{part}", "x").replace("{file}", "x");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "BREW"] {
             if methods.contains(method) && method != "OPTIONS" {
                 continue;
@@ -355,6 +355,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
     let hidden = site.id().to_string();
     let expectations: &[(&str, &str, u16)] = &[
         ("GET", "/", 200),
+        ("GET", "/assets/{file}", 404),
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 200),
         ("GET", "/api/health", 200),

@@ -1,17 +1,17 @@
-//! `z.js`, the second script `z-more.js`, and the start page. The scripts are built by the project's own command and
-//! embedded; a server that was built without them says so.
+//! `z.js` and the second script `z-more.js`. They are built by the project's own command and embedded; a server that was
+//! built without them says so.
 
 use std::sync::OnceLock;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
 use rust_embed::RustEmbed;
 use zenovay_domain::ErrorCode;
 
 use super::document::{Answer, Operation};
 use super::envelope::ApiError;
 use super::guard::Public;
-use super::handler::{Described, Html, Shape};
+use super::handler::{Described, Shape};
 use super::packed::Packed;
 
 #[derive(RustEmbed)]
@@ -86,22 +86,4 @@ pub async fn second(_: Public, req: HttpRequest) -> Result<Described<Script>, Ap
     let script = second_script().ok_or_else(not_built)?;
     let named = script.digest().get(..NAME_CHARS) == Some(req.query_string());
     Ok(send(script, &req, if named { FOR_EVER } else { FOR_AN_HOUR }))
-}
-
-/// `GET /`: what this is, and whether it was built completely.
-pub async fn start_page(_: Public) -> Described<Html> {
-    let assets = if are_built() {
-        "The tracking script is at <a href=\"/z.js\">/z.js</a>."
-    } else {
-        "This server was built without its assets, so /z.js is missing: run <code>just assets</code> and build again."
-    };
-    let page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>zenovay</title>\n\
-         <h1>zenovay</h1>\n<p>This is a self-hosted web analytics server. {assets}\n\
-         <p>Its API is described at <a href=\"/docs/api\">/docs/api</a>, and what changed at \
-         <a href=\"/docs/changelog\">/docs/changelog</a>. Its health is at <a href=\"/healthz\">/healthz</a> and \
-         <a href=\"/readyz\">/readyz</a>.\n\
-         <p><a href=\"https://db-ip.com\">IP Geolocation by DB-IP</a>\n</html>\n"
-    );
-    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(page).into()
 }

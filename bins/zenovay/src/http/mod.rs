@@ -3,6 +3,7 @@
 #![expect(clippy::missing_errors_doc, reason = "what a route refuses is in the description of the API")]
 
 pub mod address_limit;
+pub mod application;
 pub mod assets;
 pub mod batch;
 pub mod body;
@@ -45,7 +46,6 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 use zenovay_ingest::{Mend, Outcome};
 
-use self::envelope::ApiError;
 use self::guard::AccessRefusal;
 use self::response_layer::MatchedRoute;
 use self::state::AppState;
@@ -66,7 +66,7 @@ pub fn app(
                 config.service(resource);
             }
         })
-        .default_service(web::to(|| async { Err::<actix_web::HttpResponse, _>(ApiError::not_found("Not found")) }))
+        .default_service(web::to(application::fallback))
         .wrap(from_fn(move |req, next| response_layer::run(Arc::clone(&layer), req, next)))
 }
 

@@ -18,7 +18,7 @@ use super::export::events;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
 use super::handler::Handler;
 use super::stats::handlers as stats;
-use super::{assets, batch, cors, operations, plausible, public, response_layer, tracking};
+use super::{application, assets, batch, cors, operations, plausible, public, response_layer, tracking};
 
 /// One route.
 pub struct Endpoint {
@@ -145,7 +145,8 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/v2/query", plausible::query, "Any question"),
         get("/api/health", plausible::health, "Whether the server can answer"),
         post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
-        get("/", assets::start_page, "The start page"),
+        get("/", application::start, "The web application"),
+        get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
         get("/docs/changelog", document::changes, "What changed"),
         get("/docs/style.css", document::style, "How the pages look"),

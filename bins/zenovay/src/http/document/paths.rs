@@ -29,6 +29,11 @@ fn parameter(name: &str) -> Option<Parameter> {
                 "examples": ["2026-06-13.0.parquet"],
             }),
         ),
+        "file" => Parameter::path(
+            "file",
+            "The name of a file of the web application, as its pages tell it.",
+            json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]+\.(js|css)$", "examples": ["main-4C6L6QJY.js"] }),
+        ),
         _ => return None,
     })
 }
