@@ -23,6 +23,13 @@ export const routes: readonly Route[] = [
   ...pageRoutes,
   { path: "/", load: () => import("./pages/start"), frame: "workspace" },
   { path: "/websites/:id", load: () => import("./pages/analytics"), frame: "website" },
+  { path: "/websites/:id/live", load: () => import("./pages/live"), frame: "website" },
+  { path: "/websites/:id/visitors", load: () => import("./pages/visitors/list"), frame: "website" },
+  { path: "/websites/:id/visitors/:vid", load: () => import("./pages/visitors/timeline"), frame: "website" },
+  { path: "/share/:token", load: () => import("./pages/share"), frame: "none", open: true },
+  { path: "/websites/:id/goals", load: () => import("./pages/goals"), frame: "website" },
+  { path: "/websites/:id/goals/:gid", load: () => import("./pages/goals"), frame: "website" },
+  { path: "/websites/:id/funnels/:fid", load: () => import("./pages/goals"), frame: "website" },
 ];
 
 /** Addresses of the documentation of others, and older ones. */

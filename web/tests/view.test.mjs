@@ -24,7 +24,7 @@ function randomView(pick) {
     range: pick(3) ? { name: one(RANGES) } : { from: "2026-05-01", to: `2026-05-${10 + pick(20)}` },
     metric: one(METRICS),
     filters: [],
-    tabs: pick(2) ? { pages: "entry", sources: "utm_medium" } : {},
+    tabs: pick(2) ? { pages: "entry", events: `prop_${word() || "x"}`, sources: "utm_medium" } : {},
   };
   for (let index = pick(4); index > 0; index--) {
     const dimension = pick(3) ? one(["page", "country", "utm_source", "goal"]) : `prop.${one(["plan", "a:b", "ü", "is"])}`;

@@ -24,8 +24,33 @@ interface Planned {
   };
   "/api/websites/{website_id}/values": { get: Route<{ values: { value: string; label?: string; visitors: number }[] }, { dimension: string; q?: string }, { website_id: string }> };
   "/api/websites/{website_id}/properties": { get: Route<{ properties: string[] }, {}, { website_id: string }> };
-  "/api/websites/{website_id}/goals": { get: Route<{ goals: Goal[] }, {}, { website_id: string }> };
+  "/api/websites/{website_id}/goals": {
+    get: Route<{ range: ShownRange; goals: GoalWithNumbers[] }, {}, { website_id: string }>;
+    post: Route<ShownGoal, {}, { website_id: string }, Step & { name: string }>;
+  };
+  "/api/websites/{website_id}/goals/{goal_id}": {
+    patch: Route<ShownGoal, {}, { website_id: string; goal_id: string }, { name?: string; target?: Step }>;
+    delete: Route<undefined, {}, { website_id: string; goal_id: string }>;
+  };
+  "/api/websites/{website_id}/funnels": {
+    get: Route<{ range: ShownRange; funnels: FunnelWithNumbers[] }, {}, { website_id: string }>;
+    post: Route<ShownFunnel, {}, { website_id: string }, { name: string; steps: Step[] }>;
+  };
+  "/api/websites/{website_id}/funnels/{funnel_id}": {
+    patch: Route<ShownFunnel, {}, { website_id: string; funnel_id: string }, { name?: string; steps?: Step[] }>;
+    delete: Route<undefined, {}, { website_id: string; funnel_id: string }>;
+  };
+  "/api/websites/{website_id}/funnels/{funnel_id}/report": { get: Route<FunnelReport, {}, { website_id: string; funnel_id: string }> };
   "/api/websites/{website_id}/live": { get: Route<{ visitors: number; latest: LiveVisit[] }, {}, { website_id: string }> };
+  "/api/websites/{website_id}/visitors": {
+    get: Route<{ visitors: ListedVisitor[]; total: number; next_cursor: string | null }, { cursor?: string; q?: string }, { website_id: string }>;
+  };
+  "/api/websites/{website_id}/visitors/{visitor}": {
+    get: Route<{ visitor: VisitorDetail; days: number[]; visits: Visit[] }, {}, { website_id: string; visitor: string }>;
+    delete: Route<undefined, {}, { website_id: string; visitor: string }>;
+  };
+  "/api/shares/{token}": { get: Route<{ website: { domain: string; name: string; time_zone: string; last_event_at: string | null } | null; needs_password: boolean }, {}, { token: string }> };
+  "/api/shares/{token}/unlock": { post: Route<undefined, {}, { token: string }, { password: string }> };
   "/api/websites/{website_id}": { get: Route<WebsiteDetail, {}, { website_id: string }> };
 }
 
@@ -97,14 +122,58 @@ interface ShownBreakdown {
   total_rows: number;
 }
 
-interface Goal {
+interface Step {
+  type: string;
+  match_type?: string | null;
+  value: string;
+}
+
+interface ShownGoal extends Step {
   id: string;
   name: string;
-  kind: "page" | "event";
-  converted: number;
-  rate: number | null;
-  before?: { converted: number; rate: number | null };
+  created_at: string;
+}
+
+interface GoalNumbers {
+  conversions: number;
+  visitors: number;
+  events: number;
+  conversion_rate: number | null;
+}
+
+interface GoalWithNumbers extends ShownGoal {
+  numbers: GoalNumbers;
+  before?: GoalNumbers;
   series: number[];
+}
+
+interface ShownFunnel {
+  id: string;
+  name: string;
+  automatic: boolean;
+  steps: (Step & { label: string })[];
+}
+
+interface FunnelWithNumbers extends ShownFunnel {
+  entered: number;
+  completed: number;
+  conversion_rate: number | null;
+}
+
+interface StepNumbers {
+  visitors: number;
+  sessions: number;
+  left: number;
+  of_previous: number | null;
+  of_first: number | null;
+}
+
+interface FunnelReport {
+  range: ShownRange;
+  funnel: ShownFunnel;
+  steps: StepNumbers[];
+  conversion_rate: number | null;
+  before?: { steps: StepNumbers[]; conversion_rate: number | null };
 }
 
 interface LiveVisit {
@@ -116,7 +185,59 @@ interface LiveVisit {
   source: string | null;
   browser: string | null;
   os: string | null;
+  device: string | null;
   online: boolean;
+}
+
+interface ListedVisitor {
+  id: string;
+  name: string | null;
+  email: string | null;
+  country: string | null;
+  region: string | null;
+  city: string | null;
+  browser: string | null;
+  os: string | null;
+  device: string | null;
+  channel: string | null;
+  source: string | null;
+  first_seen: string;
+  last_seen: string;
+  sessions: number;
+  pageviews: number;
+  events: number;
+  online: boolean;
+}
+
+interface VisitorDetail extends ListedVisitor {
+  language: string | null;
+  screen: string | null;
+  browser_version: string | null;
+  os_version: string | null;
+  first_source: string | null;
+  duration: number;
+  goals: number;
+  value_score: number | null;
+}
+
+interface VisitEvent {
+  at: string;
+  type: string;
+  name: string | null;
+  path: string | null;
+  title: string | null;
+  properties: Record<string, unknown>;
+  duration: number | null;
+}
+
+interface Visit {
+  id: string;
+  started_at: string;
+  duration: number;
+  channel: string | null;
+  source: string | null;
+  referrer: string | null;
+  events: VisitEvent[];
 }
 
 interface Totals {

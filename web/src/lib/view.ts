@@ -141,7 +141,7 @@ export function parseView(search: string): { view: View; dropped: number } {
   }
   const tabs: Record<string, string> = {};
   for (const [name, value] of query) {
-    if (/^tab\.[a-z]+$/.test(name) && /^[a-z_]+$/.test(value)) tabs[name.slice(4)] = value;
+    if (/^tab\.[a-z]+$/.test(name) && value !== "" && value.length <= 200) tabs[name.slice(4)] = value;
   }
   const name = (text: string) => (/^[a-z_.-]{1,40}$/.test(text) ? text : undefined);
   const compare = read("compare", (text) => parseCompare(text, query.get("align") === "weekday"));
@@ -191,7 +191,7 @@ export function printView(view: View): string {
   if (view.metric !== "visitors") middle.push(`metric=${view.metric}`);
   if (interval) middle.push(`interval=${interval}`);
   parts.splice(at < 0 ? parts.length : at, 0, ...middle);
-  for (const [panel, tab] of Object.entries(view.tabs).sort(([one], [other]) => (one < other ? -1 : 1))) parts.push(`tab.${panel}=${tab}`);
+  for (const [panel, tab] of Object.entries(view.tabs).sort(([one], [other]) => (one < other ? -1 : 1))) parts.push(`tab.${panel}=${encode(tab)}`);
   if (view.show) {
     parts.push(`show=${view.show}`);
     if (view.sort) parts.push(`sort=${view.sort}`);

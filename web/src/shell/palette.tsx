@@ -1,5 +1,4 @@
 // Search and commands: pages, websites, filters of the page that is shown, settings, the theme.
-import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/palette.css";
 import { go } from "../lib/router";
@@ -7,6 +6,7 @@ import { useStore } from "../lib/store";
 import { chooseTheme } from "../lib/theme";
 import { useWebsites } from "../lib/websites";
 import { classes } from "../ui/basic";
+import { bold } from "../ui/bold";
 import { Icon, type IconName } from "../ui/icons";
 import { Dialog } from "../ui/overlay";
 import { openHelp, pageCommands } from "./commands";
@@ -197,18 +197,4 @@ function grouped(entries: readonly Entry[]): [string, { entry: Entry; index: num
     groups.set(entry.group, group);
   });
   return [...groups];
-}
-
-/** `label` with the first place of what was typed in bold. */
-export function bold(label: string, typed: string): ComponentChildren {
-  const word = typed.trim();
-  const at = word === "" ? -1 : label.toLocaleLowerCase().indexOf(word.toLocaleLowerCase());
-  if (at < 0) return label;
-  return (
-    <>
-      {label.slice(0, at)}
-      <b>{label.slice(at, at + word.length)}</b>
-      {label.slice(at + word.length)}
-    </>
-  );
 }

@@ -87,7 +87,8 @@ fn pages() -> Option<&'static Pages> {
 static FILES: LazyLock<HashMap<String, Packed>> = LazyLock::new(|| {
     let packed = Built::iter().filter_map(|path| {
         let name = path.strip_prefix("assets/")?;
-        let content_type = if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+        let content_type =
+            if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
         Some((name.to_owned(), Packed::new(Built::get(&path)?.data.into_owned(), content_type)?))
     });
     packed.collect()
@@ -135,11 +136,8 @@ pub async fn fallback(req: HttpRequest) -> Result<HttpResponse, ApiError> {
         return Err(unknown());
     }
     if let Some(&(_, target)) = MOVED.iter().find(|(old, _)| *old == req.path()) {
-        let target = if req.query_string().is_empty() {
-            target.to_owned()
-        } else {
-            format!("{target}?{}", req.query_string())
-        };
+        let target =
+            if req.query_string().is_empty() { target.to_owned() } else { format!("{target}?{}", req.query_string()) };
         return Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, target)).finish());
     }
     let first = req.path().split('/').nth(1).unwrap_or("");

@@ -3,8 +3,8 @@
 
 use std::sync::OnceLock;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use rust_embed::RustEmbed;
 use zenovay_domain::ErrorCode;
 

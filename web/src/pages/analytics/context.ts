@@ -1,11 +1,12 @@
 // What all parts of an analytics page share: whose numbers they are, what is shown, and how that is changed.
 import { createContext } from "preact";
-import { useContext } from "preact/hooks";
+import { useCallback, useContext, useMemo } from "preact/hooks";
 import type { Answer } from "../../api/client";
 import { address } from "../../api/client";
 import { useUrl, type Data } from "../../api/data";
 import type { Day } from "../../lib/format";
-import { printQuestion, type Filter, type View } from "../../lib/view";
+import { go, usePlace } from "../../lib/router";
+import { parseView, printQuestion, printView, type Filter, type View } from "../../lib/view";
 
 export interface Analytics {
   /** Where the numbers are asked for: `/api/websites/…` or `/api/shares/…`. */
@@ -41,6 +42,7 @@ export type Row = Breakdown["rows"][number];
 export type Values = Answer<"/api/websites/{website_id}/values", "get">;
 export type Properties = Answer<"/api/websites/{website_id}/properties", "get">;
 export type Goals = Answer<"/api/websites/{website_id}/goals", "get">;
+export type Funnels = Answer<"/api/websites/{website_id}/funnels", "get">;
 export type Live = Answer<"/api/websites/{website_id}/live", "get">;
 
 interface Answers {
@@ -50,6 +52,7 @@ interface Answers {
   values: Values;
   properties: Properties;
   goals: Goals;
+  funnels: Funnels;
 }
 
 /** The address of numbers of a view. `interval` is left out where nothing is cut into buckets, so that it is one question. */
@@ -62,4 +65,12 @@ export function numbersUrl(base: string, what: keyof Answers, view: View, query:
 export function useNumbers<W extends keyof Answers>(what: W, query: object | undefined, view?: View): Data<Answers[W]> {
   const analytics = useAnalytics();
   return useUrl<Answers[W]>(query === undefined ? undefined : numbersUrl(analytics.base, what, view ?? analytics.view, query));
+}
+
+/** The view that the address shows, and how to show another. */
+export function useView(home: string): { view: View; dropped: number; show: (view: View, replace?: boolean) => void } {
+  const { search } = usePlace();
+  const { view, dropped } = useMemo(() => parseView(search), [search]);
+  const show = useCallback((next: View, replace = false) => go(home + printView(next), { replace }), [home]);
+  return { view, dropped, show };
 }

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 16] = [
+const TAGS: [Tag; 17] = [
     ("usage", "Account", "What a key may do and has used."),
     ("websites", "Websites", "The websites that a key reaches."),
     ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),
@@ -43,7 +43,8 @@ const TAGS: [Tag; 16] = [
     ("batch", "Events", "Events of servers, with their own timestamps."),
     ("tracking", "Tracking", "Reports of pages and servers; no key."),
     ("public", "Public", "What anybody may read; no key."),
-    ("assets", "Script", "The tracking script and the start page."),
+    ("assets", "Script", "The tracking script."),
+    ("application", "Application", "The pages that people see."),
     ("operations", "Operations", "For those who run the server."),
     ("document", "Documents", "This document, and the pages about the API."),
 ];

@@ -1,0 +1,108 @@
+// Making and changing a filter.
+import { useState } from "preact/hooks";
+import { useUrl } from "../../api/data";
+import * as format from "../../lib/format";
+import { addFilter, OPERATORS, replaceFilter, type Dimension, type Filter, type Operator, removeFilter } from "../../lib/view";
+import { Button, CountryTag } from "../../ui/basic";
+import { Combobox, type Suggestion } from "../../ui/combobox";
+import { Select } from "../../ui/form";
+import { Dialog } from "../../ui/overlay";
+import { numbersUrl, useAnalytics, useNumbers, type Goals, type Values } from "./context";
+import { dimensionLabel, FILTER_DIMENSIONS, OPERATOR_LABELS, valueLabel } from "./dimensions";
+
+export default function FilterDialog({ edit, onClose }: { edit: Filter | undefined; onClose(): void }) {
+  const { base, view, show } = useAnalytics();
+  const [dimension, setDimension] = useState<Dimension>(edit?.dimension ?? "page");
+  const [operator, setOperator] = useState<Operator>(edit?.operator ?? "is");
+  const [values, setValues] = useState<readonly string[]>(edit?.values ?? []);
+  const [typed, setTyped] = useState("");
+  const [error, setError] = useState<string>();
+  const exact = operator === "is" || operator === "is_not";
+  // What the other filters leave, so that every suggestion has visits.
+  const rest = edit ? removeFilter(view, edit) : view;
+  const { compare: _, ...asked } = rest;
+  const isGoal = dimension === "goal";
+  const data = useUrl<Values>(isGoal ? undefined : numbersUrl(base, "values", asked, { dimension, ...(typed.trim() && { q: typed.trim() }) }));
+  const goals = useUrl<Goals>(isGoal ? numbersUrl(base, "goals", { ...asked, filters: [] }) : undefined);
+  const properties = useNumbers("properties", {}, { ...asked, filters: [] });
+
+  const options = [...FILTER_DIMENSIONS, ...(properties.data?.properties ?? []).map((name): Dimension => `prop.${name}`)];
+  if (!options.includes(dimension)) options.push(dimension);
+  const suggestions: Suggestion[] = isGoal
+    ? (goals.data?.goals ?? [])
+        .filter(({ name }) => name.toLowerCase().includes(typed.trim().toLowerCase()))
+        .map(({ name, numbers }) => ({ value: name, label: name, detail: format.count(numbers.conversions) }))
+    : (data.data?.values ?? []).map(({ value, label, visitors }) => ({
+        value,
+        label: valueLabel(dimension, value, label),
+        detail: format.count(visitors),
+        ...(dimension === "country" && { before: <CountryTag code={value} /> }),
+      }));
+
+  const apply = (event?: Event) => {
+    event?.preventDefault();
+    // What is still in the field counts.
+    const all = typed.trim() !== "" && !exact ? [...values, typed.trim()] : values;
+    if (all.length === 0) {
+      setError(exact ? "Choose at least one value." : "Write at least one value.");
+      return;
+    }
+    const filter: Filter = { dimension, operator, values: all };
+    show(edit ? replaceFilter(view, edit, filter) : addFilter(view, filter));
+    onClose();
+  };
+
+  return (
+    <Dialog
+      title={edit ? "Edit filter" : "Add filter"}
+      onClose={onClose}
+      foot={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="primary" onClick={() => apply()}>
+            {edit ? "Save" : "Add"}
+          </Button>
+        </>
+      }
+    >
+      <form class="dlg-body" onSubmit={apply}>
+        <div class="two">
+          <Select
+            label="Dimension"
+            value={dimension}
+            options={options.map((value) => ({ value, label: value.startsWith("prop.") ? `Property ${dimensionLabel(value)}` : dimensionLabel(value) }))}
+            onValue={(value) => {
+              setDimension(value);
+              setValues([]);
+              setError(undefined);
+              if (value === "goal" && !exact) setOperator("is");
+            }}
+          />
+          <Select
+            label="Operator"
+            value={operator}
+            options={(isGoal ? (["is", "is_not"] as const) : OPERATORS).map((value) => ({ value, label: OPERATOR_LABELS[value] }))}
+            onValue={(value: Operator) => setOperator(value)}
+          />
+        </div>
+        <Combobox
+          label="Values"
+          values={values}
+          onValues={(next) => {
+            setValues(next);
+            setError(undefined);
+          }}
+          suggestions={exact ? suggestions : []}
+          onTyped={setTyped}
+          show={(value) => (exact ? valueLabel(dimension, value) : value)}
+          free={!isGoal}
+          autofocus
+          busy={data.loading || data.stale}
+          error={error}
+          hint={operator === "matches" || operator === "does_not_match" ? "A regular expression. Several are joined by or." : "Several are joined by or."}
+          placeholder={exact ? "Search" : "Text"}
+        />
+      </form>
+    </Dialog>
+  );
+}

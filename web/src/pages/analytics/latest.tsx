@@ -1,0 +1,129 @@
+import { useEffect, useId, useState } from "preact/hooks";
+import { useUrl } from "../../api/data";
+import { useLiveEvents } from "../../api/live";
+import * as format from "../../lib/format";
+import { Button, CountryTag, Dot, Empty } from "../../ui/basic";
+import { useAnalytics, type Live } from "./context";
+import { PanelBody } from "./parts";
+import { valueLabel } from "./dimensions";
+
+export type Visit = Live["latest"][number];
+
+/** Rows of the panel. */
+const ROWS = 5;
+/** Rows enter at most this often, in milliseconds. */
+const PACE = 1000;
+
+/** The latest visits, the newest first, as they happen. Rows enter at most once a second. */
+export function useLatest(most: number, paused: boolean): { data: ReturnType<typeof useUrl<Live>>; visits: readonly Visit[]; now: number } {
+  const { base } = useAnalytics();
+  const data = useUrl<Live>(`${base}/live`);
+  const [visits, setVisits] = useState<readonly Visit[]>([]);
+  const [waiting] = useState<{ visits: Visit[] }>({ visits: [] });
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (data.data) setVisits(data.data.latest);
+  }, [data.data]);
+  const [take] = useState(() => (name: string, event: unknown) => {
+    if (name === "event") waiting.visits.push(event as Visit);
+  });
+  useLiveEvents(take);
+  useEffect(() => {
+    if (paused) return;
+    const timer = setInterval(() => {
+      setNow(Date.now());
+      const next = waiting.visits.shift();
+      // What came meanwhile and is older than what there is room for is of no use.
+      if (waiting.visits.length > most) waiting.visits.splice(0, waiting.visits.length - most);
+      if (next) setVisits((known) => [next, ...known.filter(({ visitor }) => visitor !== next.visitor)].slice(0, most));
+    }, PACE);
+    return () => clearInterval(timer);
+  }, [paused]);
+  return { data, visits: visits.slice(0, most), now };
+}
+
+/** Where a visit came from, in words. */
+export const cameFrom = (visit: Visit): string => valueLabel("channel", visit.channel ?? "");
+
+export const software = (visit: Visit): string => [visit.browser, visit.os].filter(Boolean).join(", ") || "Unknown";
+
+/** The latest visits on the dashboard. */
+export function Latest() {
+  const { home, shared } = useAnalytics();
+  const [paused, setPaused] = useState(false);
+  const { data, visits, now } = useLatest(ROWS, paused);
+  const title = useId();
+  return (
+    <section class="card panel span-2" aria-labelledby={title}>
+      <div class="panel-head">
+        <h2 id={title}>Latest visits</h2>
+        <span class="dim">as they happen</span>
+        <span class="grow" />
+        <Button small kind="quiet" icon={paused ? "play" : "pause"} aria-pressed={paused} onClick={() => setPaused(!paused)}>
+          {paused ? "Go on" : "Pause"}
+        </Button>
+      </div>
+      <PanelBody data={data} what="Latest visits" rows={ROWS}>
+        {() => (visits.length === 0 ? <Empty title="Nobody is here right now" /> : <VisitTable visits={visits} now={now} link={(visitor) => (shared ? undefined : `${home}/visitors/${visitor}`)} />)}
+      </PanelBody>
+    </section>
+  );
+}
+
+/** Visits as a table. */
+export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; now: number; link(visitor: string): string | undefined }) {
+  const { zone } = useAnalytics();
+  return (
+    <div class="scroll-x" tabIndex={0} role="region" aria-label="Latest visits, table">
+      <table class="table latest">
+        <caption class="vh">Latest visits</caption>
+        <thead>
+          <tr>
+            <th scope="col">Visitor</th>
+            <th scope="col">Page</th>
+            <th scope="col" class="wide-only">
+              Source
+            </th>
+            <th scope="col" class="wide-only">
+              Browser
+            </th>
+            <th scope="col" class="num">
+              Seen
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {visits.map((visit) => {
+            const href = link(visit.visitor);
+            const online = visit.online && now - Date.parse(visit.at) < 300_000;
+            return (
+              <tr key={visit.visitor}>
+                <td>
+                  <span class="row">
+                    <Dot label={online ? "online" : "gone"} {...(!online && { tone: "off" })} />
+                    <CountryTag code={visit.country ?? ""} />
+                    {href ? (
+                      <a class="cover mono" href={href}>
+                        {format.shortId(visit.visitor)}
+                      </a>
+                    ) : (
+                      <span class="mono">{format.shortId(visit.visitor)}</span>
+                    )}
+                  </span>
+                </td>
+                <td class="clip pagecell" title={visit.path ?? undefined}>
+                  {visit.path ? format.path(visit.path) : "–"}
+                </td>
+                <td class="wide-only mid">{cameFrom(visit)}</td>
+                <td class="wide-only mid">{software(visit)}</td>
+                <td class="num mid" title={format.dateTime(visit.at, zone)}>
+                  {format.ago(visit.at, now, zone)}
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}

@@ -1,0 +1,179 @@
+import { lazy } from "../../lib/lazy";
+import { useId } from "preact/hooks";
+import * as format from "../../lib/format";
+import { printView, type Dimension, type View } from "../../lib/view";
+import { Button, Delta } from "../../ui/basic";
+import { Tabs } from "../../ui/data";
+import { Menu, MoreMenu, toast, type MenuItem } from "../../ui/overlay";
+import { Icon } from "../../ui/icons";
+import { numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
+import { countOf, dimensionLabel, isMissing, pageAddress, PANELS, UTM, valueLabel, type PanelMeaning } from "./dimensions";
+import { BarList, NoRows, PanelBody, secondCell, type BarRow } from "./parts";
+import { copy } from "../../ui/data";
+
+const DotMap = lazy(() => import("./map"));
+
+/** Rows of a panel. */
+export const ROWS = 9;
+
+/** The tab of a panel that is open. */
+export function openTab(panel: PanelMeaning, view: View): { value: string; dimension: Dimension | "property"; label: string } {
+  const asked = view.tabs[panel.id];
+  if (panel.id === "sources" && UTM.some(({ value }) => value === asked)) {
+    return { value: "utm_campaign", dimension: asked as Dimension, label: "UTM" };
+  }
+  const wanted = panel.id === "events" && asked?.startsWith("prop_") ? "property" : asked;
+  return panel.tabs.find(({ value }) => value === wanted) ?? (panel.tabs[0] as (typeof panel.tabs)[number]);
+}
+
+/** The view with another tab of a panel. */
+export function withTab(view: View, panel: PanelMeaning, value: string): View {
+  const { [panel.id]: _, ...tabs } = view.tabs;
+  return { ...view, tabs: value === panel.tabs[0]?.value ? tabs : { ...tabs, [panel.id]: value } };
+}
+
+/** The things to do with what a panel shows. */
+export function useExports(what: string, query: object): MenuItem[] {
+  const { base, view, home } = useAnalytics();
+  const file = (kind: string) => numbersUrl(base, "breakdown", view, { ...query, format: kind });
+  return [
+    { label: "Export as CSV", icon: "download", href: file("csv"), download: true },
+    { label: "Export as JSON", icon: "download", href: file("json"), download: true },
+    { label: "Export as NDJSON", icon: "download", href: file("ndjson"), download: true },
+    {
+      label: "Copy link",
+      icon: "link",
+      onSelect: () => void copy(location.origin + home + printView({ ...view, show: what })).then((done) => done && toast("Link copied.")),
+    },
+  ];
+}
+
+/** A row of a breakdown as a bar. */
+export function useBarRow(dimension: string, compares: boolean, longest: number): (row: Row) => BarRow {
+  const { filter, domain } = useAnalytics();
+  return (row) => {
+    const name = valueLabel(dimension, row.value, row.label);
+    const isPath = dimension === "page" || dimension === "entry_page" || dimension === "exit_page";
+    const filterBy = (operator: "is" | "is_not") => () => filter({ dimension: dimension as Dimension, operator, values: [row.value] });
+    const events = dimension === "event_name" || dimension.startsWith("prop.");
+    const length = events ? row.events : row.visitors;
+    return {
+      key: row.value,
+      name: isPath ? format.shortPath(name, 44) : name,
+      title: name,
+      grey: isMissing(row.value),
+      ...(dimension === "country" && { code: row.value }),
+      part: longest === 0 ? 0 : length / longest,
+      cells: events
+        ? [{ content: format.count(row.events) }, compares ? { content: <Delta now={row.events} before={row.before?.events} /> } : { content: format.count(row.visitors), soft: true }]
+        : [{ content: format.count(row.visitors) }, secondCell(row.share, row.visitors, row.before?.visitors, compares)],
+      onPick: filterBy("is"),
+      onExclude: filterBy("is_not"),
+      open: pageAddress(dimension, row.value, domain),
+    };
+  };
+}
+
+/** Heads of the two columns of numbers. */
+export const heads = (dimension: string, compares: boolean): { title: string; class: string }[] =>
+  dimension === "event_name" || dimension.startsWith("prop.")
+    ? [{ title: "Events", class: "w" }, { title: compares ? "Change" : "Visitors", class: "w2" }]
+    : [{ title: "Visitors", class: "w" }, { title: compares ? "Change" : "Share", class: "w2" }];
+
+/** A list of the dashboard: pages, sources, places, technology, events. */
+export function Panel({ id }: { id: PanelMeaning["id"] }) {
+  const panel = PANELS[id];
+  const { view, show } = useAnalytics();
+  const tab = openTab(panel, view);
+  const properties = useNumbers("properties", tab.dimension === "property" ? {} : undefined);
+  const asked = view.tabs[id];
+  const property = tab.dimension === "property" ? properties.data?.properties.find((name) => asked === `prop_${name}`) ?? properties.data?.properties[0] : undefined;
+  const dimension = tab.dimension === "property" ? (property === undefined ? undefined : `prop.${property}`) : tab.dimension;
+  const sort = id === "events" ? { sort: "events" } : {};
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: id === "places" ? 300 : ROWS, ...sort });
+  const title = useId();
+  const body = useId();
+  const compares = view.compare !== undefined;
+  const exports = useExports(id, { dimension: dimension ?? "page", ...sort });
+  const rows = data.data?.rows ?? [];
+  const longest = Math.max(0, ...rows.map((row) => (id === "events" ? row.events : row.visitors)));
+  const toBar = useBarRow(dimension ?? "page", compares, longest);
+  const place = id === "places";
+  const space = place ? ROWS + 1 : ROWS;
+  const choose =
+    tab.label === "UTM"
+      ? { label: "UTM parameter", items: UTM.map(({ value, label }) => ({ label, checked: value === tab.dimension, onSelect: () => show(withTab(view, panel, value), true) })) }
+      : tab.dimension === "property" && properties.data
+        ? { label: "Property", items: properties.data.properties.map((name) => ({ label: name, checked: name === property, onSelect: () => show(withTab(view, panel, `prop_${name}`), true) })) }
+        : undefined;
+  const head = choose ? (
+    <Menu
+      label={choose.label}
+      align="start"
+      items={choose.items}
+      trigger={({ buttonRef, ...props }) => (
+        <button type="button" class="headmenu" {...props} ref={buttonRef}>
+          {dimension ? dimensionLabel(dimension) : choose.label}
+          <Icon name="down" size={12} />
+        </button>
+      )}
+    />
+  ) : (
+    dimensionLabel(tab.dimension)
+  );
+  const list = (found: Breakdown) =>
+    found.rows.length === 0 ? (
+      <NoRows what={dimension ? countOf(dimension, 2).replace(/^\S+\s/, "") : "values"} />
+    ) : (
+      <BarList
+        label={`${panel.title}: ${tab.label}`}
+        head={[{ title: head }, ...heads(dimension ?? "page", compares)]}
+        rows={found.rows.slice(0, space).map(toBar)}
+        space={space}
+      />
+    );
+  return (
+    <section class={`card panel${place ? " span-2" : ""}`} aria-labelledby={title} aria-busy={data.loading || data.stale}>
+      <div class="panel-head">
+        <h2 id={title}>{panel.title}</h2>
+        <Tabs look="ptabs" labelledBy={title} value={tab.value} tabs={panel.tabs} onValue={(value) => show(withTab(view, panel, value), true)} controls={body} />
+        <MoreMenu label={`${panel.title}: export and more`} items={[...exports, "line", { label: "Show all", icon: "table", onSelect: () => show({ ...view, show: id }) }]} />
+      </div>
+      <div id={body} role="tabpanel" aria-label={`${panel.title}: ${tab.label}`} class="panel-main">
+        {tab.dimension === "property" && properties.data?.properties.length === 0 ? (
+          <NoRows what="properties" />
+        ) : (
+          <PanelBody data={data} what={panel.title} rows={space}>
+            {(found) =>
+              place && tab.dimension === "country" ? (
+                <div class="places">
+                  <DotMap rows={found.rows} />
+                  {list(found)}
+                </div>
+              ) : (
+                list(found)
+              )
+            }
+          </PanelBody>
+        )}
+      </div>
+      <div class="panel-foot">
+        <span>
+          {data.data && dimension && countOf(dimension, data.data.total_rows)}
+          {place && (
+            <>
+              {data.data && " · "}
+              <a href="https://db-ip.com" rel="noreferrer">
+                IP Geolocation by DB-IP
+              </a>
+            </>
+          )}
+        </span>
+        <Button small kind="quiet" onClick={() => show({ ...view, show: id })}>
+          Show all
+          <span class="vh"> {panel.title.toLowerCase()}</span>
+        </Button>
+      </div>
+    </section>
+  );
+}

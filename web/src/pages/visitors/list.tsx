@@ -1,0 +1,168 @@
+// `/websites/:id/visitors`: who came, the last first.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import "../../styles/analytics.css";
+import { address, ApiError, askAt, type Answer } from "../../api/client";
+import { useUrl } from "../../api/data";
+import * as format from "../../lib/format";
+import { lazy } from "../../lib/lazy";
+import { addFilter, printQuestion, printView, removeFilter, type Filter } from "../../lib/view";
+import { useWebsite, type Website } from "../../lib/websites";
+import type { PageProps } from "../../routes";
+import { Page, PageState } from "../../shell/page";
+import { Button, classes, CountryTag, Dot, Empty, Failure, Skeleton } from "../../ui/basic";
+import { Table, type Column } from "../../ui/data";
+import { AnalyticsContext, useAnalytics, useView, type Analytics } from "../analytics/context";
+import { valueLabel } from "../analytics/dimensions";
+import { Chips } from "../analytics/filters";
+import { LongQuestion, passes } from "../analytics/parts";
+import { RangeBar } from "../analytics/range-bar";
+import { visitorName } from "./who";
+
+const FilterDialog = lazy(() => import("../analytics/filter-dialog"));
+
+type List = Answer<"/api/websites/{website_id}/visitors", "get">;
+type Visitor = List["visitors"][number];
+
+export default function VisitorsPage({ params }: PageProps) {
+  const { data, error, reload } = useWebsite(params.id);
+  if (!data) return <PageState title="Visitors" error={error} onRetry={reload} />;
+  return <Loaded website={data} />;
+}
+
+function Loaded({ website }: { website: Website }) {
+  const home = `/websites/${website.id}/visitors`;
+  const { view, show } = useView(home);
+  const today = format.dayIn(new Date(), website.time_zone);
+  const analytics = useMemo(
+    (): Analytics => ({
+      base: `/api/websites/${website.id}`,
+      home,
+      domain: website.domain,
+      zone: website.time_zone,
+      today,
+      view,
+      shared: false,
+      show,
+      filter: (filter) => show(addFilter(view, filter)),
+      unfilter: (filter) => show(removeFilter(view, filter)),
+    }),
+    [website, home, today, view, show],
+  );
+  return (
+    <AnalyticsContext.Provider value={analytics}>
+      <Content website={website} />
+    </AnalyticsContext.Provider>
+  );
+}
+
+function Content({ website }: { website: Website }) {
+  const { view, show, zone, today, base, home } = useAnalytics();
+  const [editing, setEditing] = useState<Filter | "new">();
+  const { compare: _, interval: _interval, ...asked } = view;
+  const url = address(`${base}/visitors`, { raw: printQuestion(asked) });
+  const data = useUrl<List>(url);
+  const [more, setMore] = useState<{ url: string; visitors: readonly Visitor[]; next: string | null }>();
+  const [loading, setLoading] = useState(false);
+  const [failed, setFailed] = useState<ApiError>();
+  useEffect(() => setFailed(undefined), [url]);
+  const extra = more?.url === url ? more : undefined;
+  const visitors = [...(data.data?.visitors ?? []), ...(extra?.visitors ?? [])];
+  const next = extra ? extra.next : (data.data?.next_cursor ?? null);
+
+  const loadMore = async () => {
+    if (next === null) return;
+    setLoading(true);
+    setFailed(undefined);
+    try {
+      const page = (await askAt("get", address(`${base}/visitors`, { raw: printQuestion(asked), query: { cursor: next } }))) as List;
+      setMore({ url, visitors: [...(extra?.visitors ?? []), ...page.visitors], next: page.next_cursor });
+    } catch (error) {
+      setFailed(error as ApiError);
+    } finally {
+      setLoading(false);
+    }
+  };
+
+  const columns: Column<Visitor>[] = [
+    {
+      id: "visitor",
+      title: "Visitor",
+      cell: (visitor) => (
+        <span class="row">
+          <Dot label={visitor.online ? "online" : "gone"} {...(!visitor.online && { tone: "off" })} />
+          <CountryTag code={visitor.country ?? ""} />
+          <a class={classes("cover", !visitor.name && !visitor.email && "mono")} href={`${home}/${visitor.id}`}>
+            {visitorName(visitor)}
+          </a>
+        </span>
+      ),
+    },
+    { id: "place", title: "Place", wide: true, class: "mid", cell: (visitor) => place(visitor) },
+    { id: "source", title: "Came from", wide: true, class: "mid", cell: (visitor) => visitor.source || valueLabel("channel", visitor.channel ?? "") },
+    { id: "software", title: "Browser", wide: true, class: "mid", cell: (visitor) => [visitor.browser, visitor.os].filter(Boolean).join(", ") || "Unknown" },
+    { id: "sessions", title: "Visits", num: true, wide: true, cell: (visitor) => format.count(visitor.sessions) },
+    { id: "pageviews", title: "Pages", num: true, cell: (visitor) => format.count(visitor.pageviews) },
+    { id: "seen", title: "Last seen", num: true, class: "mid", cell: (visitor) => <span title={format.dateTime(visitor.last_seen, zone)}>{format.ago(visitor.last_seen, Date.now(), zone)}</span> },
+  ];
+  const last = view.filters.at(-1);
+  return (
+    <Page
+      title="Visitors"
+      tab={website.domain}
+      actions={
+        <>
+          <Button class="flt" icon="filter" aria-haspopup="dialog" title="Filter" onClick={() => setEditing("new")}>
+            <span class="lab">Filter</span>
+          </Button>
+          <RangeBar view={view} show={show} zone={zone} today={today} days={undefined} plain />
+        </>
+      }
+    >
+      <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={() => show({ ...view, filters: [] })} />
+      <section class="card" aria-label="Visitors" aria-busy={data.loading || data.stale}>
+        <LongQuestion data={data} what="visitors" />
+        {data.error ? (
+          <div class="card-body">
+            <Failure error={data.error} what="Visitors could not be listed." onRetry={data.reload} />
+          </div>
+        ) : data.data === undefined ? (
+          <Skeleton lines={12} />
+        ) : visitors.length === 0 ? (
+          <Empty title="No visitor matches" level={2} icon="person" action={last && <Button onClick={() => show(removeFilter(view, last))}>Remove last filter</Button>}>
+            {last ? passes(view.filters) : "Nobody came in this range."}
+          </Empty>
+        ) : (
+          <div class={data.stale ? "stale" : undefined}>
+            <Table caption={`Visitors of ${website.domain}`} columns={columns} rows={visitors} rowKey={({ id }) => id} />
+          </div>
+        )}
+        {visitors.length > 0 && (
+          <div class="card-foot">
+            <span>
+              {data.data && (visitors.length < data.data.total ? `${format.count(visitors.length)} of ${format.plural(data.data.total, "visitor")}` : format.plural(visitors.length, "visitor"))}
+            </span>
+            <span class="grow" />
+            {failed && <span class="err">{failed.message}</span>}
+            {next !== null && (
+              <Button small pending={loading} onClick={() => void loadMore()}>
+                Show more
+              </Button>
+            )}
+          </div>
+        )}
+      </section>
+      <footer class="foot">
+        <span>
+          Times in {zone} ({format.offset(zone)})
+        </span>
+        <a href="https://db-ip.com" rel="noreferrer">
+          IP Geolocation by DB-IP
+        </a>
+        <span class="printonly">{location.origin + home + printView(view)}</span>
+      </footer>
+      {editing && <FilterDialog edit={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} />}
+    </Page>
+  );
+}
+
+const place = (visitor: Visitor): string => [visitor.city, visitor.country ? format.country(visitor.country) : undefined].filter(Boolean).join(", ") || "Unknown";
