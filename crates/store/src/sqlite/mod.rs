@@ -30,7 +30,7 @@ use self::reserve::Reserve;
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// How long a writer waits for another one, and a caller for a connection (SECURITY §5: waits, then 503).
 const WAIT: Duration = Duration::from_secs(5);
