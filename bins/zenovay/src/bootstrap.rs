@@ -41,33 +41,13 @@ pub fn create_account(
     let password = generate_password_with(rng);
     let password_hash = hash_password_with(password.expose(), rng)
         .map_err(|rule| StoreError::Invalid { field: "password", reason: rule.to_string() })?;
-    let user = User {
-        id: UserId::from_random_bytes(random(rng)),
-        email: OWNER_EMAIL.to_owned(),
-        name: "Owner".to_owned(),
-        password_hash,
-        created_at: now,
-    };
-    let team = Team {
-        id: TeamId::from_random_bytes(random(rng)),
-        name: "My workspace".to_owned(),
-        plan: Plan::Enterprise,
-        key_policy: KeyPolicy::AllMembers,
-        created_at: now,
-    };
+    let user = User::new(UserId::from_random_bytes(random(rng)), OWNER_EMAIL, "Owner", password_hash, now);
+    let team = Team::new(TeamId::from_random_bytes(random(rng)), "My workspace", Plan::Enterprise, now);
     store.create_user(&user)?;
     store.create_team(&team, user.id)?;
     let key = KeyFormat::ZENOVAY.generate_with(rng);
-    let new = NewKey {
-        id: KeyId::from_random_bytes(random(rng)),
-        token: &key,
-        kind: KeyKind::Personal(user.id),
-        created_by: Some(user.id),
-        name: "First key",
-        scopes: Scopes::FULL_ACCESS,
-        team_ids: None,
-        website_ids: None,
-    };
+    let id = KeyId::from_random_bytes(random(rng));
+    let new = NewKey::new(id, &key, KeyKind::Personal(user.id), "First key", Scopes::FULL_ACCESS);
     store.create_key(&new, now)?;
     Ok(Some(Account { password, key, user_id: user.id, team_id: team.id }))
 }
@@ -85,15 +65,11 @@ pub fn create_website(
     rng: &mut impl CryptoRng,
     now: Timestamp,
 ) -> Result<Website, StoreError> {
-    let new = NewWebsite {
-        id: WebsiteId::from_random_bytes(random(rng)),
-        team_id: account.team_id,
-        user_id: Some(account.user_id),
-        domain: domain.to_owned(),
-        name: name.to_owned(),
-        tracking_code: TrackingCode::from_random_bytes(random(rng)),
-        settings: WebsiteSettings { allow_localhost: true, ..WebsiteSettings::default() },
-    };
+    let (id, code) = (WebsiteId::from_random_bytes(random(rng)), TrackingCode::from_random_bytes(random(rng)));
+    let mut new = NewWebsite::new(id, account.team_id, domain, code);
+    new.user_id = Some(account.user_id);
+    new.name = name.to_owned();
+    new.settings.allow_localhost = true;
     store.create_website(&new, plans, now)
 }
 

@@ -5,6 +5,7 @@
 mod allocator;
 pub mod backends;
 pub mod bootstrap;
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -12,6 +12,7 @@ use zenovay_domain::{CLOCK_CONFIRMED_MS, Clock, ClockStatus, GuardedClock, Plan,
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 use zenovay_store::{DroppedHits, StoreError};
 
+use crate::causes::with_causes;
 use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
 
@@ -115,7 +116,7 @@ impl Due {
 
 fn report(task: &'static str, result: Result<(), TaskError>) {
     if let Err(error) = result {
-        tracing::error!(task, %error, "maintenance failed and is tried again");
+        tracing::error!(task, error = with_causes(&error), "maintenance failed and is tried again");
     }
 }
 
@@ -138,14 +139,9 @@ fn keep_dropped_agents(state: &AppState) -> Result<(), TaskError> {
     }
     let hits: Vec<DroppedHits> = counts
         .iter()
-        .map(|count| DroppedHits {
-            website: count.website,
-            agent: count.agent.clone(),
-            reason: count.reason.to_string(),
-            rule: count.rule.to_owned(),
-            hits: count.hits,
-            first_at: count.first_at,
-            last_at: count.last_at,
+        .map(|count| {
+            let (reason, rule) = (count.reason.to_string(), count.rule);
+            DroppedHits::new(count.website, &count.agent, reason, rule, count.hits, count.first_at, count.last_at)
         })
         .collect();
     state.store.count_dropped_agents(&hits, state.clock.now()).map_err(|error| {
@@ -160,7 +156,7 @@ fn delete_websites(state: &AppState, keepers: &Keepers) -> Result<(), TaskError>
     for id in state.store.deleted_websites()? {
         // The damage of one website keeps no other from being removed.
         if let Err(error) = keepers.delete_website(id) {
-            tracing::warn!(website = %id, %error, "events of a deleted website stay");
+            tracing::warn!(website = %id, error = with_causes(&error), "events of a deleted website stay");
             failed = Err(error.into());
             continue;
         }

@@ -18,6 +18,7 @@ use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{Store, StoreError};
 
+use crate::causes::with_causes;
 use crate::config::Config;
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
@@ -40,7 +41,7 @@ pub enum ServeError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// The metadata cannot be used.
-    #[error("metadata: {0}{hint}", hint = what_to_do_about_metadata(.0))]
+    #[error("metadata: {}", told_about_metadata(.0))]
     Metadata(#[from] StoreError),
     /// The event store cannot be opened.
     #[error("event store: {0}{hint}", hint = what_to_do(.0))]
@@ -64,12 +65,13 @@ pub enum ServeError {
     Io(#[from] std::io::Error),
 }
 
-/// The end of the line that says why the metadata cannot be used.
-pub(crate) fn what_to_do_about_metadata(error: &StoreError) -> &'static str {
-    match error {
+/// Why the metadata cannot be used, and what to do about it.
+pub(crate) fn told_about_metadata(error: &StoreError) -> String {
+    let what_to_do = match error {
         StoreError::Damaged(_) => ". Put a copy of zenovay.db back; `zenovay check` says whether it is whole",
         _ => "",
-    }
+    };
+    with_causes(error) + what_to_do
 }
 
 /// The end of the line that says why the event store cannot be opened.

@@ -4,8 +4,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use zenovay_auth::{KeyFormat, KeyKind, hash_password};
-use zenovay_domain::{Clock, KeyId, KeyPolicy, Plan, Scopes, SystemClock, TeamId, UserId};
+use zenovay_store::auth::{KeyFormat, KeyKind, hash_password};
+use zenovay_store::domain::{Clock, KeyId, Plan, Scopes, SystemClock, TeamId, UserId};
 use zenovay_store::{CachedDirectory, KeyStore, NewKey, SqliteStore, Team, TeamStore, UsageStore, User, UserStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,31 +17,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
 
     let owner = UserId::from_random_bytes([1; 16]);
-    command_line.create_user(&User {
-        id: owner,
-        email: "owner@example.com".to_owned(),
-        name: "Owner".to_owned(),
-        password_hash: hash_password("correct horse battery")?,
-        created_at: now,
-    })?;
+    let hash = hash_password("correct horse battery")?;
+    command_line.create_user(&User::new(owner, "owner@example.com", "Owner", hash, now))?;
     let id = TeamId::from_random_bytes([2; 16]);
-    let key_policy = KeyPolicy::AllMembers;
-    let team = Team { id, name: "Team".to_owned(), plan: Plan::Pro, key_policy, created_at: now };
-    command_line.create_team(&team, owner)?;
+    command_line.create_team(&Team::new(id, "Team", Plan::Pro, now), owner)?;
     let token = KeyFormat::ZENOVAY.generate()?;
-    let key = command_line.create_key(
-        &NewKey {
-            id: KeyId::from_random_bytes([3; 16]),
-            token: &token,
-            kind: KeyKind::Workspace(id),
-            created_by: None,
-            name: "reports",
-            scopes: Scopes::FULL_ACCESS,
-            team_ids: None,
-            website_ids: None,
-        },
-        now,
-    )?;
+    let new =
+        NewKey::new(KeyId::from_random_bytes([3; 16]), &token, KeyKind::Workspace(id), "reports", Scopes::FULL_ACCESS);
+    let key = command_line.create_key(&new, now)?;
 
     let directory = CachedDirectory::new(server);
     let revoked = || directory.credential(&token.digest()).map(|found| found.map(|credential| credential.revoked));

@@ -18,7 +18,7 @@ use zenovay_domain::{
 use crate::{
     CachedDirectory, Charge, ClockStore, DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DataVersion, DroppedAgentStore,
     DroppedHits, KeyEdit, KeyRecord, KeyStore, NewKey, NewWebsite, Store, StoreError, Team, TeamStore, UsageStore,
-    User, UserStore, WebsiteStore,
+    User, UserStore, UserTeam, WebsiteStore,
 };
 
 /// Opens stores over one set of data.
@@ -42,6 +42,7 @@ macro_rules! conformance_tests {
             keys_are_created_edited_and_revoked,
             leaving_a_team_takes_it_from_keys,
             accounts_are_listed_changed_and_deleted,
+            teams_are_renamed_and_those_of_a_user_are_known,
             a_deleted_team_takes_its_websites_and_keys_along,
             the_key_policy_holds_for_keys_older_than_the_membership,
             deleted_websites_leave_keys,
@@ -77,22 +78,14 @@ const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
 
 fn user(store: &impl Store, n: u8) -> UserId {
     let id = UserId::from_random_bytes([n; 16]);
-    store
-        .create_user(&User {
-            id,
-            email: format!("Person{n}@Example.com"),
-            name: format!("Person {n}"),
-            password_hash: PasswordHash::from_stored("$argon2id$".to_owned()),
-            created_at: NOW,
-        })
-        .unwrap();
+    let hash = PasswordHash::from_stored("$argon2id$".to_owned());
+    store.create_user(&User::new(id, format!("Person{n}@Example.com"), format!("Person {n}"), hash, NOW)).unwrap();
     id
 }
 
 fn team(store: &impl Store, n: u8, owner: UserId, plan: Plan) -> TeamId {
     let id = TeamId::from_random_bytes([n; 16]);
-    let key_policy = KeyPolicy::AllMembers;
-    store.create_team(&Team { id, name: format!("Team {n}"), plan, key_policy, created_at: NOW }, owner).unwrap();
+    store.create_team(&Team::new(id, format!("Team {n}"), plan, NOW), owner).unwrap();
     id
 }
 
@@ -207,7 +200,46 @@ pub fn accounts_are_listed_changed_and_deleted(harness: &impl Harness) {
     let hash = PasswordHash::from_stored("$argon2id$new".to_owned());
     store.set_password(ann, &hash).unwrap();
     assert_eq!(store.user(ann).unwrap().unwrap().password_hash, hash);
+    store.delete_password(ann).unwrap();
+    let without = store.user(ann).unwrap().unwrap().password_hash;
+    assert!(!zenovay_auth::verify_password("", &without), "an account without a password is opened by none");
+    store.set_password(ann, &hash).unwrap();
+    let before = store.user(ann).unwrap().unwrap();
+    let edited = store.edit_user(ann, &mut |user| {
+        user.email = "Ann@Example.ORG".to_owned();
+        user.name = "Ann".to_owned();
+        user.password_hash = PasswordHash::from_stored("not by this way".to_owned());
+        user.created_at = NOW.plus_millis(1);
+        Ok(())
+    });
+    let expected = User { email: "Ann@Example.ORG".to_owned(), name: "Ann".to_owned(), ..before };
+    assert_eq!(edited.unwrap(), expected);
+    assert_eq!(store.user_by_email("ann@example.org").unwrap().unwrap(), expected);
+    assert!(store.user_by_email("person1@example.com").unwrap().is_none(), "the old address is free");
+    let to_email = |id, email: &str| {
+        store.edit_user(id, &mut |user| {
+            user.email = email.to_owned();
+            Ok(())
+        })
+    };
+    assert!(to_email(ann, "ANN@example.org").is_ok(), "an account does not stand in its own way");
+    assert!(matches!(to_email(bob, "ann@EXAMPLE.org"), Err(StoreError::Conflict("email"))));
+    assert!(matches!(to_email(bob, "nowhere"), Err(StoreError::Invalid { field: "email", .. })));
+    let nameless = store.edit_user(bob, &mut |user| {
+        user.name = " ".to_owned();
+        Ok(())
+    });
+    assert!(matches!(nameless, Err(StoreError::Invalid { field: "name", .. })));
+    let refused = store.edit_user(bob, &mut |user| {
+        user.name = "Robert".to_owned();
+        Err(StoreError::LastOwner)
+    });
+    assert!(matches!(refused, Err(StoreError::LastOwner)));
+    assert_eq!(store.user(bob).unwrap().unwrap().name, "Person 2", "a refused edit changes nothing");
+
     let missing = UserId::from_random_bytes([9; 16]);
+    assert!(matches!(to_email(missing, "a@example.com"), Err(StoreError::NotFound("user"))));
+    assert!(matches!(store.delete_password(missing), Err(StoreError::NotFound("user"))));
     assert!(matches!(store.set_password(missing, &hash), Err(StoreError::NotFound("user"))));
     assert!(matches!(store.delete_user(missing), Err(StoreError::NotFound("user"))));
 
@@ -223,6 +255,34 @@ pub fn accounts_are_listed_changed_and_deleted(harness: &impl Harness) {
     assert_eq!(store.key(workspace.id).unwrap().unwrap(), workspace);
     assert_eq!(store.website(site.id).unwrap().unwrap().domain, site.domain);
     assert_eq!(store.members(id).unwrap().iter().map(|member| member.user_id).collect::<Vec<_>>(), [bob]);
+}
+
+#[doc(hidden)]
+pub fn teams_are_renamed_and_those_of_a_user_are_known(harness: &impl Harness) {
+    let store = &harness.open();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    assert_eq!(store.teams_of(ann).unwrap(), []);
+    // The id of the team that was joined first is the greater one.
+    let (first, second) = (team(store, 2, ann, Plan::Pro), team(store, 1, bob, Plan::Scale));
+    let later = NOW.plus_millis(1);
+    store.add_member(second, ann, Role::Viewer, &PlanTable::default(), later).unwrap();
+    let stored = |id| store.team(id).unwrap().unwrap();
+    let (own, joined) =
+        (UserTeam::new(stored(first), Role::Owner, NOW), UserTeam::new(stored(second), Role::Viewer, later));
+    assert_eq!(store.teams_of(ann).unwrap(), [own.clone(), joined]);
+    assert_eq!(store.teams_of(UserId::from_random_bytes([9; 16])).unwrap(), []);
+
+    store.rename_team(first, "Renamed").unwrap();
+    assert_eq!(stored(first), Team { name: "Renamed".to_owned(), ..own.team });
+    for bad in ["", "  ", "a\nb", &"x".repeat(101)] {
+        assert!(matches!(store.rename_team(first, bad), Err(StoreError::Invalid { field: "name", .. })), "{bad:?}");
+    }
+    let missing = store.rename_team(TeamId::from_random_bytes([9; 16]), "Name");
+    assert!(matches!(missing, Err(StoreError::NotFound("team"))));
+    store.remove_member(second, ann, NOW).unwrap();
+    assert_eq!(store.teams_of(ann).unwrap().len(), 1);
+    store.delete_team(first, NOW).unwrap();
+    assert_eq!(store.teams_of(ann).unwrap(), []);
 }
 
 #[doc(hidden)]
@@ -421,7 +481,7 @@ pub fn leaving_a_team_takes_it_from_keys(harness: &impl Harness) {
     assert_eq!(credential(store, 3).teams.iter().map(|team| team.team_id).collect::<Vec<_>>(), [two]);
 }
 
-/// SPEC C1, S2: joining is a moment at which a key comes to reach a team. Sabotage: let `teams_of` admit all keys.
+/// Joining is a moment at which a key comes to reach a team. Sabotage: let `teams_of` admit all keys.
 #[doc(hidden)]
 pub fn the_key_policy_holds_for_keys_older_than_the_membership(harness: &impl Harness) {
     let store = &harness.open();
@@ -724,7 +784,7 @@ fn shared(store: &impl Store) -> Shared {
     Shared { owner, member, team, website, key }
 }
 
-/// SECURITY A7. Sabotage: keep the cached answer for a second.
+/// Sabotage: keep the cached answer for a second.
 #[doc(hidden)]
 pub fn what_one_changes_the_look_ups_of_another_show(harness: &impl Harness) {
     let store = Arc::new(harness.open());
@@ -823,7 +883,7 @@ pub fn no_look_up_is_older_than_a_change_that_was_finished(harness: &impl Harnes
     });
 }
 
-/// SECURITY L9. Sabotage: read the count, then write it.
+/// Sabotage: read the count, then write it.
 #[doc(hidden)]
 pub fn several_count_together(harness: &impl Harness) {
     let stores = [harness.open(), harness.open()];
@@ -845,7 +905,7 @@ pub fn several_count_together(harness: &impl Harness) {
     assert_eq!(harness.open().usage(key, NOW).unwrap().total_used, 100, "the count is kept");
 }
 
-/// SECURITY A17.
+/// Two owners who leave at the same time do not leave the team without one.
 #[doc(hidden)]
 pub fn of_parallel_leaving_owners_one_stays(harness: &impl Harness) {
     let (store, other) = (harness.open(), harness.open());

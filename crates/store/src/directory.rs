@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use zenovay_auth::{Credential, KeyDigest};
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
-use crate::{Result, Store};
+use crate::{DataVersion, KeyStore, Result, Store, WebsiteStore};
 
 /// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
 const CAPACITY: usize = 20_000;
@@ -19,8 +19,24 @@ const CAPACITY: usize = 20_000;
 /// at every look-up: a revoked key, a changed plan, a lost membership or a changed setting holds for the next request,
 /// whichever process made the change. That question is one statement of one row; only
 /// [`website_of_hit`](Self::website_of_hit) does not ask it every time.
-pub struct CachedDirectory {
-    store: Arc<dyn Store>,
+///
+/// It stands before any back end of keys, websites and their [`DataVersion`]; `CachedDirectory` alone is one before an
+/// `Arc<dyn Store>`.
+///
+/// The look-ups block as the store does when memory is not enough for the answer, which is one question to the store at
+/// least; [`remembered_website_of_hit`](Self::remembered_website_of_hit) and [`was_valid`](Self::was_valid) never do.
+///
+/// ```
+/// use std::sync::Arc;
+/// use zenovay_store::{CachedDirectory, SqliteStore};
+///
+/// let directory = CachedDirectory::new(Arc::new(SqliteStore::in_memory()?));
+/// let nobody = zenovay_store::domain::WebsiteId::from_random_bytes([1; 16]);
+/// assert!(directory.website(nobody)?.is_none());
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
+pub struct CachedDirectory<S: ?Sized = dyn Store> {
+    store: Arc<S>,
     credentials: Cache<KeyDigest, Entry<Credential>>,
     /// Keys that were valid when they were looked up last.
     valid: Cache<KeyDigest, ()>,
@@ -38,7 +54,7 @@ struct VersionAt {
     version: i64,
 }
 
-impl std::fmt::Debug for CachedDirectory {
+impl<S: ?Sized> std::fmt::Debug for CachedDirectory<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CachedDirectory").finish_non_exhaustive()
     }
@@ -56,9 +72,9 @@ impl<T> Clone for Entry<T> {
     }
 }
 
-impl CachedDirectory {
+impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
     /// A directory over `store` that has cached nothing.
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<S>) -> Self {
         Self {
             store,
             credentials: Cache::new(CAPACITY as u64),
@@ -163,7 +179,7 @@ impl CachedDirectory {
         &self,
         cache: &Cache<K, Entry<T>>,
         key: &K,
-        load: impl FnOnce(&dyn Store, &K) -> Result<Option<T>>,
+        load: impl FnOnce(&S, &K) -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
         self.look_up_at(self.store.data_version()?, cache, key, load)
     }
@@ -175,7 +191,7 @@ impl CachedDirectory {
         version: i64,
         cache: &Cache<K, Entry<T>>,
         key: &K,
-        load: impl FnOnce(&dyn Store, &K) -> Result<Option<T>>,
+        load: impl FnOnce(&S, &K) -> Result<Option<T>>,
     ) -> Result<Option<Arc<T>>> {
         if let Some(entry) = cache.get(key).filter(|entry| entry.version == version) {
             return Ok(entry.value);

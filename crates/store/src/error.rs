@@ -1,10 +1,15 @@
 //! What can go wrong.
 
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use std::error::Error;
+
 use zenovay_auth::KeyRefusal;
 
 /// Why an operation on the store failed. Messages are made for people and hold no secret.
+///
+/// What a back end itself said is the `source()` of [`Damaged`](Self::Damaged) and [`Unavailable`](Self::Unavailable), and is
+/// not repeated in their messages.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// Something that must exist does not exist.
     #[error("there is no such {0}")]
@@ -56,23 +61,12 @@ pub enum StoreError {
     #[error("the disk is full")]
     DiskFull,
     /// The file of the database is damaged, or something else.
-    #[error("the database is damaged: {0}")]
-    Damaged(String),
+    #[error("the database is damaged")]
+    Damaged(#[source] Box<dyn Error + Send + Sync>),
     /// The database cannot be opened, read or written now, as when it is locked for too long. Never means "no".
-    #[error("the database is not available: {0}")]
-    Unavailable(String),
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// The result of an operation on the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
-
-impl From<DieselError> for StoreError {
-    /// What diesel knows of every database. Values that must be unique are looked for before they are written, so that the
-    /// refusal can name them; a back end finds more in the message.
-    fn from(error: DieselError) -> Self {
-        match error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict("id"),
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}

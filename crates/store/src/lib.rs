@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(not(unix))]
+compile_error!("zenovay-store runs on Unix only: its files are for their owner alone");
+
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod directory;
@@ -14,9 +17,14 @@ pub use directory::CachedDirectory;
 pub use error::{Result, StoreError};
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,
+    UserTeam,
 };
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits};
 pub use sqlite::SqliteStore;
 pub use traits::{
     ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,
 };
+/// The crate of keys, passwords and decisions that the interface speaks of.
+pub use zenovay_auth as auth;
+/// The crate of ids, plans, roles and times that the interface speaks of.
+pub use zenovay_domain as domain;

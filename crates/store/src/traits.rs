@@ -1,8 +1,4 @@
-//! What a store does, one trait per kind of data, and [`Store`] for all of them. Every method is one transaction. "Not found" is `Ok(None)` where
-//! something is looked up, and [`StoreError::NotFound`](crate::StoreError::NotFound) where something is to be changed.
-//! All methods fail with [`StoreError::Unavailable`](crate::StoreError::Unavailable) when the database cannot be used,
-//! and with [`StoreError::Decode`](crate::StoreError::Decode) when a row is damaged. All may block: call them outside an
-//! async executor's workers.
+//! What a store does, one trait per kind of data, and [`Store`] for all of them.
 
 use zenovay_auth::{Credential, KeyDigest, PasswordHash};
 use zenovay_domain::{
@@ -12,12 +8,31 @@ use zenovay_domain::{
 
 use crate::{
     Activity, Charge, DroppedHits, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User,
+    UserTeam,
 };
 
 /// Everything that a back end of the metadata does. Whoever uses a store asks for this or for one of its parts, never for a
 /// back end by name.
 ///
-/// A back end is done when `conformance_tests!` passes for it.
+/// Every method is one transaction. "Not found" is `Ok(None)` where something is looked up, and
+/// [`NotFound`](crate::StoreError::NotFound) where something is to be changed.
+///
+/// A back end is done when `conformance_tests!` (feature `conformance`) passes for it.
+///
+/// # Blocking
+///
+/// **Every method of this trait and of its parts may block**: it may wait for a disk, for a network or for somebody else's
+/// change. Call them outside an async executor's workers, as with `tokio::task::spawn_blocking`. Only
+/// [`own_changes`](DataVersion::own_changes) waits for nothing.
+///
+/// # Errors
+///
+/// Every method, beside what it says itself, fails with
+///
+/// - [`Unavailable`](crate::StoreError::Unavailable) when the store cannot be used now, as when it is locked for too long;
+/// - [`Damaged`](crate::StoreError::Damaged) when its file is not what was written;
+/// - [`Decode`](crate::StoreError::Decode) when a row does not hold what it must;
+/// - [`DiskFull`](crate::StoreError::DiskFull) when it changes something and there is no space.
 pub trait Store:
     UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + ClockStore + DataVersion
 {
@@ -26,7 +41,8 @@ pub trait Store:
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn check(&self) -> Result<Vec<String>>;
 }
 
@@ -44,22 +60,34 @@ pub trait UserStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn user(&self, id: UserId) -> Result<Option<User>>;
 
     /// The account with this address; upper and lower case are the same.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn user_by_email(&self, email: &str) -> Result<Option<User>>;
 
     /// All accounts, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn users(&self) -> Result<Vec<User>>;
+
+    /// Hands the account to `edit` and stores what it makes of it: address and name; everything else stays. Nobody else
+    /// changes it in between. Returns it as stored.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("user")`, `Invalid` and `Conflict("email")` as for [`create_user`](Self::create_user), and what `edit`
+    /// returns; then nothing is changed.
+    fn edit_user(&self, id: UserId, edit: &mut dyn FnMut(&mut User) -> Result<()>) -> Result<User>;
 
     /// Replaces the password.
     ///
@@ -67,6 +95,14 @@ pub trait UserStore: Send + Sync {
     ///
     /// `NotFound("user")`.
     fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<()>;
+
+    /// Takes the password away: the account stays, and no password opens it until [`set_password`](Self::set_password) gives
+    /// it one.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("user")`.
+    fn delete_password(&self, id: UserId) -> Result<()>;
 
     /// Deletes the account with its memberships and personal keys. Websites and workspace keys that the user created stay
     /// with their teams.
@@ -80,7 +116,8 @@ pub trait UserStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn has_users(&self) -> Result<bool>;
 }
 
@@ -97,15 +134,32 @@ pub trait TeamStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn team(&self, id: TeamId) -> Result<Option<Team>>;
 
     /// All teams, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn teams(&self) -> Result<Vec<Team>>;
+
+    /// The teams that the user is a member of, the longest standing membership first; none for a user who is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
+    fn teams_of(&self, user: UserId) -> Result<Vec<UserTeam>>;
+
+    /// Changes the name.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a name that cannot be one, `NotFound("team")`.
+    fn rename_team(&self, id: TeamId, name: &str) -> Result<()>;
 
     /// Deletes the team with its memberships, websites and workspace keys, and notes that the events of the websites are to
     /// be deleted. The team and its websites are dropped from the personal keys that name them; such a key that names no
@@ -134,7 +188,8 @@ pub trait TeamStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn members(&self, id: TeamId) -> Result<Vec<Member>>;
 
     /// Makes the user a member, or gives a member another role.
@@ -145,7 +200,7 @@ pub trait TeamStore: Send + Sync {
     fn add_member(&self, id: TeamId, user: UserId, role: Role, plans: &PlanTable, now: Timestamp) -> Result<()>;
 
     /// Ends a membership. The team is dropped from the user's personal keys that name it; such a key that names no other
-    /// team is revoked at `now`. Keys for all teams live on (SPEC C2 row 16).
+    /// team is revoked at `now`. Keys for all teams live on.
     ///
     /// # Errors
     ///
@@ -167,28 +222,32 @@ pub trait WebsiteStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn website(&self, id: WebsiteId) -> Result<Option<Website>>;
 
     /// The website with this code; codes are compared exactly.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn website_by_code(&self, code: &TrackingCode) -> Result<Option<Website>>;
 
     /// All websites, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn websites(&self) -> Result<Vec<Website>>;
 
     /// The websites that the credential reaches and whose own team has the External API in its plan, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn reachable_websites(&self, credential: &Credential, plans: &PlanTable) -> Result<Vec<Website>>;
 
     /// Hands the website to `edit` and stores what it makes of it: domain, name and settings; everything else stays.
@@ -212,14 +271,16 @@ pub trait WebsiteStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn deleted_websites(&self) -> Result<Vec<WebsiteId>>;
 
     /// Notes that the events of a deleted website are deleted. Doing it twice does no harm.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn mark_events_deleted(&self, id: WebsiteId) -> Result<()>;
 
     /// Adds to the counts of the UTC day of `now`: how many events of a website had a string of a column stored as
@@ -227,14 +288,16 @@ pub trait WebsiteStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn add_folded(&self, folded: &[(WebsiteId, Dimension, u64)], now: Timestamp) -> Result<()>;
 
     /// What [`add_folded`](Self::add_folded) counted for a website, the latest day first, by column.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn folded(&self, id: WebsiteId) -> Result<Vec<Folded>>;
 }
 
@@ -251,14 +314,16 @@ pub trait KeyStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>>;
 
     /// All keys, the oldest first, also revoked ones.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn keys(&self) -> Result<Vec<KeyRecord>>;
 
     /// Changes a key, if the rules of [`zenovay_auth::may_edit_key`] let its owner, and returns it.
@@ -281,14 +346,16 @@ pub trait KeyStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn credential(&self, digest: &KeyDigest) -> Result<Option<Credential>>;
 
     /// The digests of the keys that are not revoked, at most `limit` of them, the newest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn valid_keys(&self, limit: usize) -> Result<Vec<KeyDigest>>;
 }
 
@@ -324,7 +391,8 @@ pub trait UsageStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn activity(&self, id: KeyId, now: Timestamp) -> Result<Activity>;
 }
 
@@ -337,14 +405,16 @@ pub trait DroppedAgentStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn count_dropped_agents(&self, counts: &[DroppedHits], now: Timestamp) -> Result<()>;
 
     /// The agents that were dropped in the last [`DROPPED_AGENTS_DAYS`](crate::DROPPED_AGENTS_DAYS) days, the most frequent first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn dropped_agents(&self, id: WebsiteId, now: Timestamp) -> Result<Vec<DroppedHits>>;
 }
 
@@ -354,7 +424,8 @@ pub trait ClockStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn clock_memory(&self) -> Result<Option<ClockMemory>>;
 
     /// Stores `memory` for the next server. As durable as [`UsageStore::charge_request`]. It does not move the
@@ -362,7 +433,8 @@ pub trait ClockStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn remember_clock(&self, memory: &ClockMemory) -> Result<()>;
 }
 
@@ -373,7 +445,8 @@ pub trait DataVersion: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// [`Unavailable`](crate::StoreError::Unavailable), [`Damaged`](crate::StoreError::Damaged) or
+    /// [`Decode`](crate::StoreError::Decode), as of [every method](Store#errors).
     fn data_version(&self) -> Result<i64>;
 
     /// How many changes were made through this very store, by memory alone. A change that is finished is counted.

@@ -8,12 +8,12 @@ use zenovay_store::{Store, StoreError};
 
 use super::output::Failure;
 use crate::config::Config;
-use crate::runtime::what_to_do_about_metadata;
+use crate::runtime::told_about_metadata;
 use crate::{backends, data_dir};
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(format_args!("{error}{}", what_to_do_about_metadata(&error)))
+        Self::new(told_about_metadata(&error))
     }
 }
 

@@ -100,16 +100,8 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             };
             let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
             let id = KeyId::from_random_bytes(rand::random());
-            let new = NewKey {
-                id,
-                token: &token,
-                kind,
-                created_by,
-                name: &name,
-                scopes,
-                team_ids: teams.0,
-                website_ids: website.0,
-            };
+            let mut new = NewKey::new(id, &token, kind, &name, scopes);
+            (new.created_by, new.team_ids, new.website_ids) = (created_by, teams.0, website.0);
             store.create_key(&new, context::now())?;
             let result = json!({ "id": id, "key": token.expose(), "prefix": token.prefix() });
             output.result(&result, || format!("key created; it is not shown again\n{}", lines(&result)));
@@ -132,12 +124,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             if name.is_none() && scopes.is_none() && teams.is_none() && website.is_none() {
                 return Err(Failure::usage("give at least one of --name, --scopes, --teams, --website"));
             }
-            let edit = KeyEdit {
-                name,
-                scopes,
-                team_ids: teams.map(|access| access.0),
-                website_ids: website.map(|access| access.0),
-            };
+            let mut edit = KeyEdit::default();
+            (edit.name, edit.scopes) = (name, scopes);
+            edit.team_ids = teams.map(|access| access.0);
+            edit.website_ids = website.map(|access| access.0);
             let result = record_json(&*store, &store.edit_key(id, &edit)?)?;
             output.result(&result, || format!("key changed\n{}", text(&result)));
         }

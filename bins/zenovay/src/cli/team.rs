@@ -80,13 +80,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     let (done, result): (&str, Value) = match command {
         Command::Create { name, owner, plan } => {
             let owner = context::user_id(&*store, &owner)?;
-            let team = Team {
-                id: TeamId::from_random_bytes(rand::random()),
-                name,
-                plan,
-                key_policy: KeyPolicy::AllMembers,
-                created_at: context::now(),
-            };
+            let team = Team::new(TeamId::from_random_bytes(rand::random()), name, plan, context::now());
             store.create_team(&team, owner)?;
             ("team created", json!({ "id": team.id, "name": team.name, "plan": team.plan }))
         }

@@ -49,13 +49,8 @@ pub(super) enum Command {
 pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Result<(), Failure> {
     match command {
         Command::Create { email, name, password_stdin } => {
-            let user = User {
-                id: UserId::from_random_bytes(rand::random()),
-                email,
-                name,
-                password_hash: password::read_new(password_stdin)?,
-                created_at: context::now(),
-            };
+            let (id, hash) = (UserId::from_random_bytes(rand::random()), password::read_new(password_stdin)?);
+            let user = User::new(id, email, name, hash, context::now());
             context::open_or_create(config)?.create_user(&user)?;
             done("user created", &json!({ "id": user.id, "email": user.email }), output);
         }

@@ -92,15 +92,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
     let store = context::open(config)?;
     match command {
         Command::Create { team, domain, name, allow_localhost } => {
-            let new = NewWebsite {
-                id: WebsiteId::from_random_bytes(rand::random()),
-                team_id: team,
-                user_id: None,
-                domain,
-                name,
-                tracking_code: TrackingCode::from_random_bytes(rand::random()),
-                settings: WebsiteSettings { allow_localhost, ..WebsiteSettings::default() },
-            };
+            let id = WebsiteId::from_random_bytes(rand::random());
+            let mut new = NewWebsite::new(id, team, domain, TrackingCode::from_random_bytes(rand::random()));
+            new.name = name;
+            new.settings.allow_localhost = allow_localhost;
             let website = store.create_website(&new, &config.plans, context::now())?;
             let mut result =
                 json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });

@@ -14,6 +14,7 @@ use super::address_limit::AddressRefusal;
 use super::envelope::{ApiError, Challenge, Details};
 use super::guard::AccessRefusal;
 use super::values::Problems;
+use crate::causes::with_causes;
 use crate::keepers::KeeperError;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
@@ -122,14 +123,7 @@ fn key_check_failed(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound(_) => invalid_key(),
         StoreError::DiskFull | StoreError::Unavailable(_) | StoreError::Damaged(_) => error.into(),
-        StoreError::Invalid { .. }
-        | StoreError::Conflict(_)
-        | StoreError::PlanLimit { .. }
-        | StoreError::LastOwner
-        | StoreError::KeyRefused(_)
-        | StoreError::KeyRevoked
-        | StoreError::Decode { .. }
-        | StoreError::NewerSchema(_) => store_failed(&error),
+        _ => store_failed(&error),
     }
 }
 
@@ -151,17 +145,18 @@ impl From<StoreError> for ApiError {
             StoreError::KeyRefused(refusal) => refusal.into(),
             StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
             StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
-            StoreError::Unavailable(cause) | StoreError::Damaged(cause) => {
-                tracing::error!(cause, "the metadata store is not available");
+            StoreError::Unavailable(_) | StoreError::Damaged(_) => {
+                tracing::error!(cause = with_causes(&error), "the metadata store cannot be used");
                 Self::unavailable("The request cannot be checked now", SOON_S)
             }
-            StoreError::Decode { .. } | StoreError::NewerSchema(_) => store_failed(&error),
+            // A damaged row, a newer schema, and what a later version of the crate may add.
+            _ => store_failed(&error),
         }
     }
 }
 
 fn store_failed(error: &StoreError) -> ApiError {
-    tracing::error!(cause = %error, "the metadata store failed");
+    tracing::error!(cause = with_causes(error), "the metadata store failed");
     ApiError::internal()
 }
 
@@ -429,8 +424,8 @@ mod tests {
             ),
             (StoreError::NewerSchema("2030".to_owned()), 500, "Internal server error", 500),
             (StoreError::DiskFull, 503, "The disk is full", 503),
-            (StoreError::Damaged("malformed".to_owned()), 503, "The request cannot be checked now", 503),
-            (StoreError::Unavailable("locked".to_owned()), 503, "The request cannot be checked now", 503),
+            (StoreError::Damaged("malformed".into()), 503, "The request cannot be checked now", 503),
+            (StoreError::Unavailable("locked".into()), 503, "The request cannot be checked now", 503),
             (
                 refused(KeyRefusal::Name(InvalidKeyName)),
                 400,
@@ -481,7 +476,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_503_and_never_a_no() {
-        assert_eq!(status(&StoreError::Unavailable("locked".to_owned()).into()), 503);
+        assert_eq!(status(&StoreError::Unavailable("locked".into()).into()), 503);
         assert_eq!(status(&LimiterUnavailable { cause: "no route".to_owned() }.into()), 503);
         assert_eq!(status(&QueryError::Damaged("segment".to_owned()).into()), 503);
         assert_eq!(status(&QueryError::Unavailable("connection refused".to_owned()).into()), 503);
@@ -499,7 +494,7 @@ mod tests {
     #[test]
     fn our_insides_are_not_in_the_answer() {
         for error in [
-            ApiError::from(StoreError::Unavailable("disk I/O error at /var/lib".to_owned())),
+            ApiError::from(StoreError::Unavailable("disk I/O error at /var/lib".into())),
             ApiError::from(QueryError::Damaged("segments/0001.parquet".to_owned())),
             ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".to_owned()))),
             ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".to_owned())),

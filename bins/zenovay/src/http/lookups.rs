@@ -41,5 +41,5 @@ pub async fn website(state: &AppState, id: WebsiteId) -> Lookup {
 async fn ask(state: &AppState, look_up: impl FnOnce(&CachedDirectory) -> Lookup + Send + 'static) -> Lookup {
     let (directory, span) = (Arc::clone(&state.directory), tracing::Span::current());
     let found = web::block(move || span.in_scope(|| look_up(&directory))).await;
-    found.unwrap_or_else(|_panicked| Err(StoreError::Unavailable("a look-up ended in a panic".to_owned())))
+    found.unwrap_or_else(|_panicked| Err(StoreError::Unavailable("a look-up ended in a panic".into())))
 }

@@ -154,7 +154,7 @@ impl AppState {
                 channel: &session.channel,
             };
             let restored = self.ingest.restore_visit(&rules, &visit);
-            restored.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            restored.map_err(|error| StoreError::Unavailable(error.into()))?;
         }
         Ok(())
     }

@@ -158,22 +158,15 @@ impl TestApp {
     pub fn team(&self, plan: Plan) -> TestTeam<'_> {
         let owner = self.user();
         let id = TeamId::from_random_bytes(self.random());
-        let team =
-            Team { id, name: "Team".to_owned(), plan, key_policy: KeyPolicy::AllMembers, created_at: self.clock.now() };
-        self.state.store.create_team(&team, owner).expect("a team");
+        self.state.store.create_team(&Team::new(id, "Team", plan, self.clock.now()), owner).expect("a team");
         TestTeam { app: self, id, owner }
     }
 
     /// An account.
     pub fn user(&self) -> UserId {
         let id = UserId::from_random_bytes(self.random());
-        let user = User {
-            id,
-            email: format!("{id}@example.com"),
-            name: "User".to_owned(),
-            password_hash: PasswordHash::from_stored("no login".to_owned()),
-            created_at: self.clock.now(),
-        };
+        let hash = PasswordHash::from_stored("no login".to_owned());
+        let user = User::new(id, format!("{id}@example.com"), "User", hash, self.clock.now());
         self.state.store.create_user(&user).expect("a user");
         id
     }
@@ -254,15 +247,10 @@ impl<'a> TestTeam<'a> {
     }
 
     pub fn website_with(self, domain: &str, settings: WebsiteSettings) -> TestWebsite<'a> {
-        let new = NewWebsite {
-            id: WebsiteId::from_random_bytes(self.app.random()),
-            team_id: self.id,
-            user_id: Some(self.owner),
-            domain: domain.to_owned(),
-            name: domain.to_owned(),
-            tracking_code: TrackingCode::from_random_bytes(self.app.random()),
-            settings,
-        };
+        let (id, code) = (self.app.random(), TrackingCode::from_random_bytes(self.app.random()));
+        let mut new = NewWebsite::new(WebsiteId::from_random_bytes(id), self.id, domain, code);
+        new.user_id = Some(self.owner);
+        new.settings = settings;
         let store = &self.app.state.store;
         let website = store.create_website(&new, &self.app.state.plans, self.app.clock.now()).expect("a website");
         TestWebsite { app: self.app, team: self, website }
@@ -305,7 +293,8 @@ impl TestApp {
         let token = KeyFormat::ZENOVAY.generate_with(&mut *self.rng.borrow_mut());
         let id = KeyId::from_random_bytes(self.random());
         let scopes = scopes.parse().expect("scopes");
-        let new = NewKey { id, token: &token, kind, created_by: None, name: "Test key", scopes, team_ids, website_ids };
+        let mut new = NewKey::new(id, &token, kind, "Test key", scopes);
+        (new.team_ids, new.website_ids) = (team_ids, website_ids);
         self.state.store.create_key(&new, self.clock.now()).expect("a key");
         TestKey { id, text: token.expose().to_owned() }
     }

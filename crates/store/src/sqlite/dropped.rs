@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_domain::{OTHER_AGENTS, Timestamp, WebsiteId};
 
+use super::errors::Done;
 use super::rows::damaged;
 use super::{SqliteStore, in_write_transaction};
 use crate::schema::{dropped_agents, websites};
@@ -17,7 +18,7 @@ fn kept_since(now: Timestamp) -> i64 {
     now.plus_millis(-DROPPED_AGENTS_DAYS * DAY_MS).as_millis()
 }
 
-fn add(conn: &mut SqliteConnection, count: &DroppedHits) -> Result<()> {
+fn add(conn: &mut SqliteConnection, count: &DroppedHits) -> Done<()> {
     let hits = i64::try_from(count.hits).unwrap_or(i64::MAX);
     let earlier = excluded(dropped_agents::first_at).lt(dropped_agents::first_at);
     let later = excluded(dropped_agents::last_at).gt(dropped_agents::last_at);
@@ -47,7 +48,7 @@ fn add(conn: &mut SqliteConnection, count: &DroppedHits) -> Result<()> {
 }
 
 /// Puts the agents of a website beyond the most frequent ones together, by reason.
-fn put_together(conn: &mut SqliteConnection, website: WebsiteId) -> Result<()> {
+fn put_together(conn: &mut SqliteConnection, website: WebsiteId) -> Done<()> {
     let id = website.to_string();
     let rest: Vec<(String, String, i64, i64, i64)> = dropped_agents::table
         .filter(dropped_agents::website_id.eq(&id).and(dropped_agents::agent.ne(OTHER_AGENTS)))

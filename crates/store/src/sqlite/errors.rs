@@ -1,31 +1,71 @@
-//! What SQLite says, as errors of a store.
+//! What SQLite says, as errors of a store. The errors of diesel end here: none is in the interface of the crate.
 //!
 //! diesel looks at SQLite's extended result code, but passes it on for broken constraints only; of everything else it keeps
 //! the message, and asking SQLite for the code is a call of C. So the messages are read: here and nowhere else. They are
 //! those of the SQLite that is built into the program.
 
+use std::error::Error;
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use zenovay_auth::KeyRefusal;
+
 use crate::StoreError;
+
+/// The result of work on a connection.
+pub(super) type Done<T> = Result<T, Failed>;
+
+/// Why work on a connection failed.
+#[derive(Debug)]
+pub(super) struct Failed(StoreError);
+
+impl Failed {
+    /// Whether the disk has no space for the work.
+    pub(super) fn is_disk_full(&self) -> bool {
+        matches!(self.0, StoreError::DiskFull)
+    }
+}
+
+impl From<DieselError> for Failed {
+    /// Values that must be unique are looked for before they are written, so that the refusal can name them.
+    fn from(error: DieselError) -> Self {
+        Self(match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StoreError::Conflict("id"),
+            other => explained(other),
+        })
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<KeyRefusal> for Failed {
+    fn from(refusal: KeyRefusal) -> Self {
+        Self(refusal.into())
+    }
+}
+
+impl From<Failed> for StoreError {
+    fn from(failed: Failed) -> Self {
+        failed.0
+    }
+}
 
 const FULL: &str = "database or disk is full";
 const DAMAGED: [&str; 2] = ["malformed", "file is not a database"];
 
-/// The error with what its message tells.
-pub(super) fn explained(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(message) => of_message(message),
-        other => other,
-    }
-}
-
-/// What a message of SQLite tells.
-pub(super) fn of_message(message: impl ToString) -> StoreError {
-    let message = message.to_string();
+/// What the message of an error tells.
+pub(super) fn explained(error: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    let error = error.into();
+    let message = error.to_string();
     if message.contains(FULL) {
         StoreError::DiskFull
     } else if DAMAGED.iter().any(|words| message.contains(words)) {
-        StoreError::Damaged(message)
+        StoreError::Damaged(error)
     } else {
-        StoreError::Unavailable(message)
+        StoreError::Unavailable(error)
     }
 }
 
@@ -41,13 +81,10 @@ mod tests {
     use crate::{Result, StoreError, User, UserStore};
 
     fn create_user(store: &SqliteStore, n: u8) -> Result<()> {
-        store.create_user(&User {
-            id: UserId::from_random_bytes([n; 16]),
-            email: format!("person{n}@example.com"),
-            name: "Person".to_owned(),
-            password_hash: PasswordHash::from_stored("x".repeat(100_000)),
-            created_at: Timestamp::from_millis(0),
-        })
+        let id = UserId::from_random_bytes([n; 16]);
+        let password_hash = PasswordHash::from_stored("x".repeat(100_000));
+        let email = format!("person{n}@example.com");
+        store.create_user(&User::new(id, email, "Person", password_hash, Timestamp::from_millis(0)))
     }
 
     /// Sabotage: another spelling of the message.
@@ -83,5 +120,9 @@ mod tests {
         assert!(matches!(malformed, StoreError::Damaged(_)), "{malformed}");
         let absent = SqliteStore::open(Path::new("/nonexistent/zenovay.db")).unwrap_err();
         assert!(matches!(absent, StoreError::Unavailable(_)), "{absent}");
+        for error in [not_a_database, malformed, absent] {
+            let cause = std::error::Error::source(&error).expect("what SQLite or the system said");
+            assert!(!error.to_string().contains(&cause.to_string()), "said twice: {error}: {cause}");
+        }
     }
 }

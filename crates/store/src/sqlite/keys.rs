@@ -4,6 +4,7 @@ use zenovay_auth::{Credential, KeyDigest, KeyDraft, KeyKind, Membership, TeamAcc
 use zenovay_domain::{KeyId, Role, TeamId, Timestamp, UserId, WebsiteId};
 
 use super::SqliteStore;
+use super::errors::Done;
 use super::rows::{KeyRow, decode, id_list};
 use super::teams::load_team;
 use crate::month::month_of;
@@ -11,7 +12,7 @@ use crate::schema::{api_keys, key_usage, memberships, teams, users};
 use crate::{KeyEdit, KeyRecord, KeyStore, NewKey, Result, StoreError};
 
 /// The memberships of a user, each with the plan and the key policy of its team.
-fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Result<Vec<(TeamAccess, Membership)>> {
+fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Done<Vec<(TeamAccess, Membership)>> {
     type Row = (String, String, String, String, Option<i64>);
     let rows: Vec<Row> = memberships::table
         .inner_join(teams::table)
@@ -33,7 +34,7 @@ fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Result<Vec<(TeamAccess
         let membership = Membership::new(team_id, role, key_policy).admitting_since(since.map(Timestamp::from_millis));
         Ok((TeamAccess::new(team_id, plan, role), membership))
     };
-    rows.into_iter().map(team).collect()
+    Ok(rows.into_iter().map(team).collect::<Result<_>>()?)
 }
 
 /// The memberships that decide about a key of this kind: those of the owner of a personal key, those of whoever manages a
@@ -42,12 +43,12 @@ fn deciding_memberships(
     conn: &mut SqliteConnection,
     kind: KeyKind,
     managed_by: Option<UserId>,
-) -> Result<Vec<Membership>> {
+) -> Done<Vec<Membership>> {
     let memberships = |conn: &mut SqliteConnection, user: UserId| {
         if diesel::select(exists(users::table.find(user.to_string()))).get_result(conn)? {
             Ok(teams_of(conn, user)?.into_iter().map(|(_, membership)| membership).collect())
         } else {
-            Err(StoreError::NotFound("user"))
+            Err(StoreError::NotFound("user").into())
         }
     };
     match (kind, managed_by) {
@@ -68,7 +69,7 @@ fn draft(
     scopes: zenovay_domain::Scopes,
     team_ids: Option<Vec<TeamId>>,
     website_ids: Option<&[WebsiteId]>,
-) -> Result<KeyDraft> {
+) -> Done<KeyDraft> {
     for id in team_ids.iter().flatten() {
         load_team(conn, *id)?.ok_or(StoreError::NotFound("team"))?;
     }
@@ -76,21 +77,21 @@ fn draft(
         let website = super::websites::load_website(conn, *id)?.ok_or(StoreError::NotFound("website"))?;
         Ok((*id, website.team_id))
     };
-    let website_ids = website_ids.map(|ids| ids.iter().map(&mut with_team).collect::<Result<_>>()).transpose()?;
+    let website_ids = website_ids.map(|ids| ids.iter().map(&mut with_team).collect::<Done<_>>()).transpose()?;
     let mut draft = KeyDraft::new(name.to_owned(), kind, scopes);
     (draft.team_ids, draft.website_ids) = (team_ids, website_ids);
     Ok(draft)
 }
 
-fn load_record(conn: &mut SqliteConnection, id: KeyId) -> Result<Option<KeyRecord>> {
+fn load_record(conn: &mut SqliteConnection, id: KeyId) -> Done<Option<KeyRecord>> {
     let row = api_keys::table.find(id.to_string()).select(KeyRow::as_select()).first(conn).optional()?;
     let Some(row) = row else { return Ok(None) };
     let used = key_usage::table.find(id.to_string()).select(key_usage::last_used_at).first(conn).optional()?;
-    row.record(used.flatten()).map(Some)
+    Ok(Some(row.record(used.flatten())?))
 }
 
 /// The credential behind a digest, as it is in the snapshot of `conn`.
-fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Option<Credential>> {
+fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Done<Option<Credential>> {
     let row = api_keys::table
         .filter(api_keys::digest.eq(digest.as_bytes().as_slice()))
         .select(KeyRow::as_select())
@@ -121,12 +122,7 @@ fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Result<Op
 }
 
 /// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.
-pub(super) fn drop_team_from_keys(
-    conn: &mut SqliteConnection,
-    team: TeamId,
-    user: UserId,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) fn drop_team_from_keys(conn: &mut SqliteConnection, team: TeamId, user: UserId, now: Timestamp) -> Done<()> {
     let rows = api_keys::table
         .filter(api_keys::user_id.eq(user.to_string()).and(api_keys::revoked_at.is_null()))
         .select(KeyRow::as_select())
@@ -143,7 +139,7 @@ pub(super) fn drop_team_from_keys(
 }
 
 /// After a website was deleted: drops it from the keys that name it, and revokes those that name no other.
-pub(super) fn drop_website_from_keys(conn: &mut SqliteConnection, website: WebsiteId, now: Timestamp) -> Result<()> {
+pub(super) fn drop_website_from_keys(conn: &mut SqliteConnection, website: WebsiteId, now: Timestamp) -> Done<()> {
     let rows = api_keys::table
         .filter(api_keys::website_ids.is_not_null().and(api_keys::revoked_at.is_null()))
         .select(KeyRow::as_select())
@@ -190,7 +186,7 @@ impl KeyStore for SqliteStore {
             };
             let taken = exists(api_keys::table.filter(api_keys::digest.eq(&row.digest)));
             if diesel::select(taken).get_result(conn)? {
-                return Err(StoreError::Conflict("key"));
+                return Err(StoreError::Conflict("key").into());
             }
             diesel::insert_into(api_keys::table).values(row).execute(conn)?;
             diesel::insert_into(key_usage::table)
@@ -201,7 +197,7 @@ impl KeyStore for SqliteStore {
                     key_usage::total_used.eq(0),
                 ))
                 .execute(conn)?;
-            load_record(conn, key.id)?.ok_or(StoreError::NotFound("key"))
+            Ok(load_record(conn, key.id)?.ok_or(StoreError::NotFound("key"))?)
         })
     }
 
@@ -216,12 +212,11 @@ impl KeyStore for SqliteStore {
             let used: Vec<(String, Option<i64>)> =
                 key_usage::table.select((key_usage::key_id, key_usage::last_used_at)).load(conn)?;
             let used: std::collections::HashMap<_, _> = used.into_iter().collect();
-            rows.into_iter()
-                .map(|row| {
-                    let last_used_at = used.get(&row.id).copied().flatten();
-                    row.record(last_used_at)
-                })
-                .collect()
+            let record = |row: KeyRow| {
+                let last_used_at = used.get(&row.id).copied().flatten();
+                row.record(last_used_at)
+            };
+            Ok(rows.into_iter().map(record).collect::<Result<_>>()?)
         })
     }
 
@@ -229,7 +224,7 @@ impl KeyStore for SqliteStore {
         self.write(|conn| {
             let key = load_record(conn, id)?.ok_or(StoreError::NotFound("key"))?;
             if key.revoked_at.is_some() {
-                return Err(StoreError::KeyRevoked);
+                return Err(StoreError::KeyRevoked.into());
             }
             let name = edit.name.as_ref().unwrap_or(&key.name);
             let scopes = edit.scopes.unwrap_or(key.scopes);
@@ -248,7 +243,7 @@ impl KeyStore for SqliteStore {
                     api_keys::website_ids.eq(website_ids.as_deref().map(id_list)),
                 ))
                 .execute(conn)?;
-            load_record(conn, id)?.ok_or(StoreError::NotFound("key"))
+            Ok(load_record(conn, id)?.ok_or(StoreError::NotFound("key"))?)
         })
     }
 

@@ -25,14 +25,14 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
 
-use self::errors::{explained, of_message};
+use self::errors::{Done, Failed, explained};
 use self::reserve::Reserve;
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// How long a writer waits for another one, and a caller for a connection (SECURITY §5: waits, then 503).
+/// How long a writer waits for another one, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(5);
 const CONNECTIONS: u32 = 4;
 
@@ -41,11 +41,27 @@ const CONNECTIONS: u32 = 4;
 /// Changes are durable when a method returns (write-ahead log, `synchronous=FULL`). Only the counting of requests is
 /// written with `synchronous=NORMAL`, on a connection of its own: it survives a killed process without a flush of the disk
 /// per request.
+///
+/// Every method blocks: it waits for the disk, for one of four connections, and for other writers, each up to 5 seconds.
+/// Call it outside an async executor's workers, as with `tokio::task::spawn_blocking`.
+///
+/// ```
+/// use zenovay_store::auth::PasswordHash;
+/// use zenovay_store::domain::{Timestamp, UserId};
+/// use zenovay_store::{SqliteStore, User, UserStore};
+///
+/// let store = SqliteStore::in_memory()?;
+/// let (id, now) = (UserId::from_random_bytes([1; 16]), Timestamp::from_millis(1_781_308_800_000));
+/// store.create_user(&User::new(id, "ann@example.com", "Ann", PasswordHash::from_stored("$argon2id$…".to_owned()), now))?;
+/// assert!(store.user_by_email("Ann@Example.com")?.is_some());
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
 pub struct SqliteStore {
     pool: Pool<ConnectionManager<SqliteConnection>>,
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
-    reserve: Reserve,
+    /// Space for changes that must not wait; none is held for a store in memory.
+    reserve: Option<Reserve>,
     /// Changes made through this store.
     own_changes: AtomicU64,
 }
@@ -58,25 +74,44 @@ impl std::fmt::Debug for SqliteStore {
 
 impl SqliteStore {
     /// Opens the store in the file `path`, which is created when it is absent, readable by its owner only; brings its
-    /// schema up to date.
+    /// schema up to date. `:memory:` is [`in_memory`](Self::in_memory).
+    ///
+    /// Beside the file are SQLite's `…-wal` and `…-shm` while it is open, and `…-reserve`, a megabyte that is held for
+    /// revoking keys on a full disk.
     ///
     /// # Errors
     ///
     /// [`StoreError::NewerSchema`] when a newer program wrote it, [`StoreError::Damaged`] when it is not what was written,
-    /// [`StoreError::Unavailable`] when it cannot be opened.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::open_file(path).map_err(explained)
-    }
-
-    fn open_file(path: &Path) -> Result<Self> {
+    /// [`StoreError::Unavailable`] when it cannot be opened, [`StoreError::Invalid`] when the path is not valid UTF-8.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if path == Path::new(":memory:") {
+            return Self::in_memory();
+        }
         create_private(path)?;
-        let url = path.to_str().ok_or_else(|| StoreError::Invalid {
+        let name = path.to_str().ok_or_else(|| StoreError::Invalid {
             field: "path",
             reason: "the path of the database must be valid UTF-8".to_owned(),
         })?;
-        let mut first = connect(url)?;
-        // Once, before there are others: the switch needs the file for itself, and it stays in the file.
-        first.batch_execute("PRAGMA journal_mode = WAL")?;
+        // A relative path could be one of the names that mean something else to SQLite, such as `file:a`.
+        let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
+        Self::connect(&name, Some(Reserve::beside(path)))
+    }
+
+    /// An empty store in memory, at most 1 GiB, which ends with this value. It does everything that one in a file does, by
+    /// the same code, but that nothing is left of it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when there is no memory or no thread for it.
+    pub fn in_memory() -> Result<Self> {
+        Self::connect(&memory_name(), None)
+    }
+
+    fn connect(name: &str, reserve: Option<Reserve>) -> Result<Self> {
+        let mut first = connect(name)?;
+        // Once, before there are others: the switch needs the file for itself, and it stays in the file. Memory has no log.
+        first.batch_execute("PRAGMA journal_mode = WAL").map_err(explained)?;
         in_write_transaction(&mut first, migrate)?;
 
         let pool = Pool::builder()
@@ -84,51 +119,51 @@ impl SqliteStore {
             .min_idle(Some(1))
             .connection_timeout(WAIT)
             .connection_customizer(Box::new(Settings))
-            .build(ConnectionManager::new(url))
-            .map_err(of_message)?;
-        let counting = usage::Counting::connect(url)?;
+            .build(ConnectionManager::new(name))
+            .map_err(explained)?;
+        let counting = usage::Counting::connect(name)?;
         Ok(Self {
             pool,
             counting: Mutex::new(counting),
             version: Mutex::new(first),
-            reserve: Reserve::beside(path),
+            reserve,
             own_changes: AtomicU64::new(0),
         })
     }
 
     fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>> {
-        self.pool.get().map_err(of_message)
+        self.pool.get().map_err(explained)
     }
 
     /// Runs `work`, one statement.
-    fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        work(&mut *self.connection()?).map_err(explained)
+    fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
+        Ok(work(&mut *self.connection()?)?)
     }
 
     /// Runs `work` on the connection that counts, with nobody else on it.
-    fn count<T>(&self, work: impl FnOnce(&mut usage::Counting) -> Result<T>) -> Result<T> {
-        work(&mut self.counting.lock()).map_err(explained)
+    fn count<T>(&self, work: impl FnOnce(&mut usage::Counting) -> Done<T>) -> Result<T> {
+        Ok(work(&mut self.counting.lock())?)
     }
 
     /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
-    fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
+    fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
         let result = in_write_transaction(&mut *self.connection()?, work);
         self.own_changes.fetch_add(1, Ordering::Release);
-        result.map_err(explained)
+        Ok(result?)
     }
 
     /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
     /// given up first.
-    fn write_urgently<T>(&self, work: impl Fn(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        match self.write(&work) {
-            Err(StoreError::DiskFull) if self.reserve.give_up() => self.write(work),
-            result => result,
+    fn write_urgently<T>(&self, work: impl Fn(&mut SqliteConnection) -> Done<T>) -> Result<T> {
+        match (self.write(&work), &self.reserve) {
+            (Err(StoreError::DiskFull), Some(reserve)) if reserve.give_up() => self.write(work),
+            (result, _) => result,
         }
     }
 
     /// Runs `work` on one snapshot.
-    fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Result<T>) -> Result<T> {
-        (*self.connection()?).transaction(work).map_err(explained)
+    fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
+        Ok((*self.connection()?).transaction(work)?)
     }
 }
 
@@ -137,7 +172,7 @@ impl DataVersion for SqliteStore {
         // The one row of the table, without bound values: SQLite would plan the statement anew for each of them. On a
         // connection of its own: it is asked for each request, and waits for nothing else.
         let version = data_version::table.select(data_version::version).get_result(&mut *self.version.lock());
-        version.map_err(of_message)
+        version.map_err(explained)
     }
 
     fn own_changes(&self) -> u64 {
@@ -153,21 +188,29 @@ fn create_private(path: &Path) -> Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(_) => Ok(()),
-        Err(error) => Err(StoreError::Unavailable(format!("cannot open {}: {error}", path.display()))),
+        Err(error) => Err(StoreError::Unavailable(format!("cannot open {}: {error}", path.display()).into())),
     }
 }
 
-fn connect(url: &str) -> Result<SqliteConnection> {
-    let mut conn = SqliteConnection::establish(url).map_err(of_message)?;
-    set_up(&mut conn)?;
+/// A name that no other database in the memory of this process has. The version is in it because a program may hold two of
+/// this crate.
+fn memory_name() -> String {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    // Several connections share one database only in this file system of SQLite.
+    format!("file:/zenovay-store-{}-{}?vfs=memdb", env!("CARGO_PKG_VERSION"), MADE.fetch_add(1, Ordering::Relaxed))
+}
+
+fn connect(name: &str) -> Result<SqliteConnection> {
+    let mut conn = SqliteConnection::establish(name).map_err(explained)?;
+    set_up(&mut conn).map_err(explained)?;
     Ok(conn)
 }
 
 /// Runs `work` in a transaction that holds the write lock from its start.
 fn in_write_transaction<T>(
     conn: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
-) -> Result<T> {
+    work: impl FnOnce(&mut SqliteConnection) -> Done<T>,
+) -> Done<T> {
     let mut cause = None;
     let result = conn.immediate_transaction(|conn| {
         work(conn).map_err(|error| {
@@ -198,23 +241,57 @@ impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Settings {
 
 /// Brings the schema up to date. Runs inside the transaction of its caller, so of two programs that start together one
 /// migrates and the other finds it done.
-fn migrate(conn: &mut SqliteConnection) -> Result<()> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| of_message(error);
-    let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().map_err(failed)?;
-    let applied = conn.applied_migrations().map_err(failed)?;
+fn migrate(conn: &mut SqliteConnection) -> Done<()> {
+    let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().map_err(explained)?;
+    let applied = conn.applied_migrations().map_err(explained)?;
     let is_known = |version: &diesel::migration::MigrationVersion<'_>| {
         known.iter().any(|migration| migration.name().version() == *version)
     };
     if let Some(newer) = applied.iter().find(|version| !is_known(version)) {
-        return Err(StoreError::NewerSchema(newer.to_string()));
+        return Err(StoreError::NewerSchema(newer.to_string()).into());
     }
-    conn.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    conn.run_pending_migrations(MIGRATIONS).map_err(explained)?;
     Ok(())
+}
+
+/// The suite of all stores, on memory.
+#[cfg(all(test, feature = "conformance"))]
+mod in_memory {
+    use super::{SqliteStore, memory_name};
+    use crate::conformance::Harness;
+
+    struct Memory {
+        name: String,
+        /// Keeps the data while no other store is open on them.
+        _first: SqliteStore,
+    }
+
+    impl Memory {
+        fn new() -> Self {
+            let name = memory_name();
+            let first = SqliteStore::connect(&name, None).unwrap();
+            Self { name, _first: first }
+        }
+    }
+
+    impl Harness for Memory {
+        type Store = SqliteStore;
+
+        fn open(&self) -> SqliteStore {
+            SqliteStore::connect(&self.name, None).unwrap()
+        }
+    }
+
+    crate::conformance_tests!(Memory::new());
 }
 
 #[cfg(test)]
 mod tests {
+    use zenovay_auth::PasswordHash;
+    use zenovay_domain::{Timestamp, UserId};
+
     use super::*;
+    use crate::{User, UserStore};
 
     fn schema_of(conn: &mut SqliteConnection) -> Vec<String> {
         #[derive(QueryableByName)]
@@ -291,7 +368,37 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_absent_is_one_clear_line() {
-        let error = SqliteStore::open(Path::new("/nonexistent/zenovay.db")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/zenovay.db"), "{error}");
+        let error = SqliteStore::open("/nonexistent/zenovay.db").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("/nonexistent/zenovay.db"), "{cause}");
+        assert_eq!(cause.lines().count(), 1);
+    }
+
+    /// SQLite takes `file:…` for an address, and nothing at all for a database that ends with the connection. Sabotage: hand
+    /// the path over as it is.
+    #[test]
+    fn every_path_is_a_file_of_that_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["file:a?mode=memory", "sqlite://b", "a b%20c", "äöü.db", "#", "x:memory:"] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            drop(SqliteStore::open(&path).unwrap());
+            assert!(std::fs::metadata(&path).unwrap().len() > 4_096, "{name}");
+        }
+        assert!(matches!(SqliteStore::open(""), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn stores_in_memory_are_apart_and_leave_no_file() {
+        let (one, other) = (SqliteStore::in_memory().unwrap(), SqliteStore::open(":memory:").unwrap());
+        let hash = PasswordHash::from_stored("$argon2id$".to_owned());
+        let (id, at) = (UserId::from_random_bytes([1; 16]), Timestamp::from_millis(0));
+        one.create_user(&User::new(id, "ann@example.com", "Ann", hash, at)).unwrap();
+        assert!(one.has_users().unwrap());
+        assert!(!other.has_users().unwrap());
+        assert!(!Path::new(":memory:").exists());
+        let name = memory_name();
+        drop(SqliteStore::connect(&name, None).unwrap().create_user(&one.user(id).unwrap().unwrap()));
+        assert!(!SqliteStore::connect(&name, None).unwrap().has_users().unwrap(), "it ends with its store");
     }
 }

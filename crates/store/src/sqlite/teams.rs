@@ -3,30 +3,31 @@ use zenovay_auth::admits_keys_since;
 use zenovay_domain::{KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, UserId};
 
 use super::SqliteStore;
+use super::errors::Done;
 use super::rows::{TeamRow, check_name, decode};
 use super::websites::{check_plan_limit, delete_website};
 use crate::schema::{memberships, teams, users, websites};
-use crate::{Member, Result, StoreError, Team, TeamStore};
+use crate::{Member, Result, StoreError, Team, TeamStore, UserTeam};
 
-pub(super) fn load_team(conn: &mut SqliteConnection, id: TeamId) -> Result<Option<Team>> {
+pub(super) fn load_team(conn: &mut SqliteConnection, id: TeamId) -> Done<Option<Team>> {
     let row = teams::table.find(id.to_string()).select(TeamRow::as_select()).first(conn).optional()?;
-    row.map(Team::try_from).transpose()
+    Ok(row.map(Team::try_from).transpose()?)
 }
 
-fn require_user(conn: &mut SqliteConnection, id: UserId) -> Result<()> {
+fn require_user(conn: &mut SqliteConnection, id: UserId) -> Done<()> {
     let known = diesel::dsl::exists(users::table.find(id.to_string()));
-    if diesel::select(known).get_result(conn)? { Ok(()) } else { Err(StoreError::NotFound("user")) }
+    if diesel::select(known).get_result(conn)? { Ok(()) } else { Err(StoreError::NotFound("user").into()) }
 }
 
 /// The member's role, if there is such a member.
-fn role_of(conn: &mut SqliteConnection, team: TeamId, user: UserId) -> Result<Option<Role>> {
+fn role_of(conn: &mut SqliteConnection, team: TeamId, user: UserId) -> Done<Option<Role>> {
     let id = (team.to_string(), user.to_string());
     let role: Option<String> = memberships::table.find(id).select(memberships::role).first(conn).optional()?;
-    role.map(|role| decode("memberships", "role", &format!("{team} {user}"), &role)).transpose()
+    Ok(role.map(|role| decode("memberships", "role", &format!("{team} {user}"), &role)).transpose()?)
 }
 
 /// Refuses what would leave the team without an owner.
-fn keep_an_owner(conn: &mut SqliteConnection, team: TeamId, leaving: Role) -> Result<()> {
+fn keep_an_owner(conn: &mut SqliteConnection, team: TeamId, leaving: Role) -> Done<()> {
     if leaving != Role::Owner {
         return Ok(());
     }
@@ -34,11 +35,11 @@ fn keep_an_owner(conn: &mut SqliteConnection, team: TeamId, leaving: Role) -> Re
         .filter(memberships::team_id.eq(team.to_string()).and(memberships::role.eq(Role::Owner.as_str())))
         .count()
         .get_result(conn)?;
-    if owners > 1 { Ok(()) } else { Err(StoreError::LastOwner) }
+    if owners > 1 { Ok(()) } else { Err(StoreError::LastOwner.into()) }
 }
 
 /// Refuses that `user` goes while a team has no other owner.
-pub(super) fn keep_owners_without(conn: &mut SqliteConnection, user: UserId) -> Result<()> {
+pub(super) fn keep_owners_without(conn: &mut SqliteConnection, user: UserId) -> Done<()> {
     let owned: Vec<String> = memberships::table
         .filter(memberships::user_id.eq(user.to_string()).and(memberships::role.eq(Role::Owner.as_str())))
         .select(memberships::team_id)
@@ -47,6 +48,11 @@ pub(super) fn keep_owners_without(conn: &mut SqliteConnection, user: UserId) -> 
         keep_an_owner(conn, decode("memberships", "team_id", &team, &team)?, Role::Owner)?;
     }
     Ok(())
+}
+
+/// What a change of one team means when it met `rows` of them.
+fn found(rows: usize) -> Done<()> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::NotFound("team").into()) }
 }
 
 impl TeamStore for SqliteStore {
@@ -74,7 +80,30 @@ impl TeamStore for SqliteStore {
     fn teams(&self) -> Result<Vec<Team>> {
         self.ask(|conn| {
             let rows = teams::table.order((teams::created_at, teams::id)).select(TeamRow::as_select()).load(conn)?;
-            rows.into_iter().map(Team::try_from).collect()
+            Ok(rows.into_iter().map(Team::try_from).collect::<Result<_>>()?)
+        })
+    }
+
+    fn teams_of(&self, user: UserId) -> Result<Vec<UserTeam>> {
+        self.ask(|conn| {
+            let rows: Vec<(TeamRow, String, i64)> = memberships::table
+                .inner_join(teams::table)
+                .filter(memberships::user_id.eq(user.to_string()))
+                .order((memberships::created_at, memberships::team_id))
+                .select((TeamRow::as_select(), memberships::role, memberships::created_at))
+                .load(conn)?;
+            let team = |(team, role, since): (TeamRow, String, i64)| {
+                let role = decode("memberships", "role", &format!("{} {user}", team.id), &role)?;
+                Ok(UserTeam { team: team.try_into()?, role, since: Timestamp::from_millis(since) })
+            };
+            Ok(rows.into_iter().map(team).collect::<Result<_>>()?)
+        })
+    }
+
+    fn rename_team(&self, id: TeamId, name: &str) -> Result<()> {
+        check_name(name)?;
+        self.write(|conn| {
+            found(diesel::update(teams::table.find(id.to_string())).set(teams::name.eq(name)).execute(conn)?)
         })
     }
 
@@ -94,7 +123,8 @@ impl TeamStore for SqliteStore {
                 super::keys::drop_team_from_keys(conn, id, user, now)?;
             }
             let deleted = diesel::delete(teams::table.find(id.to_string())).execute(conn)?;
-            if deleted == 1 { Ok(owned.len() as u64) } else { Err(StoreError::NotFound("team")) }
+            found(deleted)?;
+            Ok(owned.len() as u64)
         })
     }
 
@@ -102,7 +132,7 @@ impl TeamStore for SqliteStore {
         self.write(|conn| {
             let changed =
                 diesel::update(teams::table.find(id.to_string())).set(teams::plan.eq(plan.as_str())).execute(conn)?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("team")) }
+            found(changed)
         })
     }
 
@@ -111,9 +141,7 @@ impl TeamStore for SqliteStore {
             let changed = diesel::update(teams::table.find(id.to_string()))
                 .set(teams::key_policy.eq(policy.as_str()))
                 .execute(conn)?;
-            if changed != 1 {
-                return Err(StoreError::NotFound("team"));
-            }
+            found(changed)?;
             admit_old_keys(conn, id, policy)
         })
     }
@@ -166,7 +194,7 @@ impl TeamStore for SqliteStore {
 
 /// After the policy of the team or the role of a member has changed: lets the older keys of those members reach the team
 /// whom `policy` lets create keys.
-fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Result<()> {
+fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Done<()> {
     let admitted: Vec<&str> = Role::ALL.into_iter().filter(|role| policy.allows(*role)).map(Role::as_str).collect();
     let admitted = memberships::team_id.eq(id.to_string()).and(memberships::role.eq_any(admitted));
     diesel::update(memberships::table.filter(admitted))
@@ -182,7 +210,7 @@ fn insert_member(
     role: Role,
     now: Timestamp,
     admits_keys_since: Option<Timestamp>,
-) -> Result<()> {
+) -> Done<()> {
     diesel::insert_into(memberships::table)
         .values((
             memberships::team_id.eq(id.to_string()),

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::upsert::excluded;
 use zenovay_domain::{KeyId, Timestamp};
 
-use super::errors::explained;
+use super::errors::{Done, explained};
 use super::rows::damaged;
 use super::{SqliteStore, connect, in_write_transaction};
 use crate::month::{end_of_month, month_of};
@@ -15,7 +15,7 @@ use crate::schema::{key_activity, key_usage};
 use crate::{Activity, ActivityCounts, Charge, Result, StoreError, Usage, UsageStore};
 
 const HOUR_MS: i64 = 3_600_000;
-/// The time of last use is written at most this often (SPEC C1).
+/// The time of last use is written at most this often.
 const LAST_USED_EVERY_MS: i64 = 60_000;
 
 type Counts = (i32, i64, i64);
@@ -42,7 +42,7 @@ fn latest_month(now: Timestamp) -> i32 {
 }
 
 /// The stored counts as they stand at `now`.
-fn load_usage(conn: &mut SqliteConnection, id: KeyId, now: Timestamp) -> Result<Usage> {
+fn load_usage(conn: &mut SqliteConnection, id: KeyId, now: Timestamp) -> Done<Usage> {
     let month = month_of(now);
     let counts: Option<Counts> = key_usage::table
         .find(id.to_string())
@@ -51,10 +51,10 @@ fn load_usage(conn: &mut SqliteConnection, id: KeyId, now: Timestamp) -> Result<
         .optional()?;
     let (stored, used, total) = counts.ok_or(StoreError::NotFound("key"))?;
     let goes_on = (month..=latest_month(now)).contains(&stored);
-    usage_of(id, if goes_on { (stored, used, total) } else { (month, 0, total) })
+    Ok(usage_of(id, if goes_on { (stored, used, total) } else { (month, 0, total) })?)
 }
 
-fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests: i64, events: i64) -> Result<()> {
+fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests: i64, events: i64) -> Done<()> {
     diesel::insert_into(key_activity::table)
         .values((
             key_activity::key_id.eq(id),
@@ -75,7 +75,7 @@ fn add_activity(conn: &mut SqliteConnection, id: &str, now: Timestamp, requests:
 /// The connection that counts, and what it could not write.
 pub(super) struct Counting {
     pub(super) conn: SqliteConnection,
-    /// Requests of the month that were let through while the disk was full: reading goes on then (SECURITY §5), and they
+    /// Requests of the month that were let through while the disk was full: reading goes on then, and they
     /// are written with the next request of the key that can be.
     owed: HashMap<KeyId, Owed>,
 }
@@ -87,11 +87,11 @@ struct Owed {
 }
 
 impl Counting {
-    /// A connection to the database `url` for counting: its writes survive the death of the process, and are flushed with
+    /// A connection to the database `name` for counting: its writes survive the death of the process, and are flushed with
     /// those of others.
-    pub(super) fn connect(url: &str) -> Result<Self> {
-        let mut conn = connect(url)?;
-        conn.batch_execute("PRAGMA synchronous = NORMAL")?;
+    pub(super) fn connect(name: &str) -> Result<Self> {
+        let mut conn = connect(name)?;
+        conn.batch_execute("PRAGMA synchronous = NORMAL").map_err(explained)?;
         Ok(Self { conn, owed: HashMap::new() })
     }
 }
@@ -104,7 +104,7 @@ fn count(
     requests: i64,
     limit: i64,
     now: Timestamp,
-) -> Result<Option<Usage>> {
+) -> Done<Option<Usage>> {
     if requests > limit {
         return Ok(None);
     }
@@ -129,7 +129,7 @@ fn count(
             .optional()?;
         let Some(counts) = counts else { return Ok(None) };
         add_activity(conn, &key, now, requests, 0)?;
-        usage_of(id, counts).map(Some)
+        Ok(Some(usage_of(id, counts)?))
     })
 }
 
@@ -140,14 +140,14 @@ impl UsageStore for SqliteStore {
         self.count(|counting| {
             let Counting { conn, owed } = counting;
             let behind = owed.get(&id).filter(|owed| owed.month == month).map_or(0, |owed| owed.requests);
-            let disk_full = match count(conn, id, month, behind + 1, limit, now).map_err(explained) {
+            let disk_full = match count(conn, id, month, behind + 1, limit, now) {
                 Ok(Some(usage)) => {
                     owed.remove(&id);
                     return Ok(Charge::Counted(usage));
                 }
                 Ok(None) => false,
-                Err(StoreError::DiskFull) => true,
-                Err(error) => return Err(error),
+                Err(failed) if failed.is_disk_full() => true,
+                Err(failed) => return Err(failed),
             };
             let mut usage = load_usage(conn, id, now)?;
             usage.monthly_used = usage.monthly_used.saturating_add(behind.unsigned_abs());
@@ -206,7 +206,7 @@ impl UsageStore for SqliteStore {
 #[cfg(test)]
 mod tests {
     use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
-    use zenovay_domain::{KeyPolicy, Plan, Scopes, TeamId, UserId};
+    use zenovay_domain::{Plan, Scopes, TeamId, UserId};
 
     use super::*;
     use crate::{KeyStore, NewKey, Team, TeamStore, User, UserStore};
@@ -220,21 +220,11 @@ mod tests {
         let (user, id) = (UserId::from_random_bytes([1; 16]), KeyId::from_random_bytes([1; 16]));
         let start = Timestamp::from_millis(1_781_308_800_000);
         let password_hash = PasswordHash::from_stored(String::new());
-        let (email, name) = ("a@example.com".to_owned(), "A".to_owned());
-        store.create_user(&User { id: user, email, name, password_hash, created_at: start }).unwrap();
+        store.create_user(&User::new(user, "a@example.com", "A", password_hash, start)).unwrap();
         let team = TeamId::from_random_bytes([1; 16]);
-        let (name, key_policy) = ("Team".to_owned(), KeyPolicy::AllMembers);
-        store.create_team(&Team { id: team, name, plan: Plan::Pro, key_policy, created_at: start }, user).unwrap();
-        let new = NewKey {
-            id,
-            token: &KeyFormat::ZENOVAY.generate_with(&mut rand::rng()),
-            kind: KeyKind::Personal(user),
-            created_by: None,
-            name: "reports",
-            scopes: Scopes::FULL_ACCESS,
-            team_ids: None,
-            website_ids: None,
-        };
+        store.create_team(&Team::new(team, "Team", Plan::Pro, start), user).unwrap();
+        let token = KeyFormat::ZENOVAY.generate_with(&mut rand::rng());
+        let new = NewKey::new(id, &token, KeyKind::Personal(user), "reports", Scopes::FULL_ACCESS);
         store.create_key(&new, start).unwrap();
         let allow_pages = |pages: u32| {
             let pragma = format!("PRAGMA max_page_count = {pages}");

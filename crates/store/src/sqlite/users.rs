@@ -4,6 +4,7 @@ use zenovay_auth::PasswordHash;
 use zenovay_domain::UserId;
 
 use super::SqliteStore;
+use super::errors::Done;
 use super::rows::{UserRow, check_name};
 use super::teams::keep_owners_without;
 use crate::schema::users;
@@ -26,6 +27,27 @@ fn check_email(email: &str) -> Result<()> {
     Err(StoreError::Invalid { field: "email", reason: "give an address such as name@example.com".to_owned() })
 }
 
+/// How addresses are compared: upper and lower case are the same.
+fn folded(email: &str) -> String {
+    email.to_lowercase()
+}
+
+/// Refuses an address that another account than `id` has.
+fn keep_addresses_apart(conn: &mut SqliteConnection, email_folded: &str, id: &str) -> Done<()> {
+    let taken = exists(users::table.filter(users::email_folded.eq(email_folded).and(users::id.ne(id))));
+    if diesel::select(taken).get_result(conn)? { Err(StoreError::Conflict("email").into()) } else { Ok(()) }
+}
+
+fn load_user(conn: &mut SqliteConnection, id: UserId) -> Done<Option<User>> {
+    let row = users::table.find(id.to_string()).select(UserRow::as_select()).first(conn).optional()?;
+    Ok(row.map(User::try_from).transpose()?)
+}
+
+/// What a change of one account means when it met `rows` of them.
+fn found(rows: usize) -> Done<()> {
+    if rows == 1 { Ok(()) } else { Err(StoreError::NotFound("user").into()) }
+}
+
 impl UserStore for SqliteStore {
     fn create_user(&self, user: &User) -> Result<()> {
         check_email(&user.email)?;
@@ -33,43 +55,53 @@ impl UserStore for SqliteStore {
         let row = UserRow {
             id: user.id.to_string(),
             email: user.email.clone(),
-            email_folded: user.email.to_lowercase(),
+            email_folded: folded(&user.email),
             name: user.name.clone(),
             password_hash: user.password_hash.as_str().to_owned(),
             created_at: user.created_at.as_millis(),
         };
         self.write(|conn| {
-            let taken = exists(users::table.filter(users::email_folded.eq(&row.email_folded)));
-            if diesel::select(taken).get_result(conn)? {
-                return Err(StoreError::Conflict("email"));
-            }
+            keep_addresses_apart(conn, &row.email_folded, &row.id)?;
             diesel::insert_into(users::table).values(row).execute(conn)?;
             Ok(())
         })
     }
 
     fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.ask(|conn| {
-            let row = users::table.find(id.to_string()).select(UserRow::as_select()).first(conn).optional()?;
-            row.map(User::try_from).transpose()
-        })
+        self.ask(|conn| load_user(conn, id))
     }
 
     fn user_by_email(&self, email: &str) -> Result<Option<User>> {
         self.ask(|conn| {
             let row = users::table
-                .filter(users::email_folded.eq(email.to_lowercase()))
+                .filter(users::email_folded.eq(folded(email)))
                 .select(UserRow::as_select())
                 .first(conn)
                 .optional()?;
-            row.map(User::try_from).transpose()
+            Ok(row.map(User::try_from).transpose()?)
         })
     }
 
     fn users(&self) -> Result<Vec<User>> {
         self.ask(|conn| {
             let rows = users::table.order((users::created_at, users::id)).select(UserRow::as_select()).load(conn)?;
-            rows.into_iter().map(User::try_from).collect()
+            Ok(rows.into_iter().map(User::try_from).collect::<Result<_>>()?)
+        })
+    }
+
+    fn edit_user(&self, id: UserId, edit: &mut dyn FnMut(&mut User) -> Result<()>) -> Result<User> {
+        self.write(|conn| {
+            let stored = load_user(conn, id)?.ok_or(StoreError::NotFound("user"))?;
+            let mut wanted = stored.clone();
+            edit(&mut wanted)?;
+            let User { email, name, .. } = wanted;
+            check_email(&email)?;
+            check_name(&name)?;
+            keep_addresses_apart(conn, &folded(&email), &id.to_string())?;
+            diesel::update(users::table.find(id.to_string()))
+                .set((users::email.eq(&email), users::email_folded.eq(folded(&email)), users::name.eq(&name)))
+                .execute(conn)?;
+            Ok(User { email, name, ..stored })
         })
     }
 
@@ -78,15 +110,19 @@ impl UserStore for SqliteStore {
             let changed = diesel::update(users::table.find(id.to_string()))
                 .set(users::password_hash.eq(hash.as_str()))
                 .execute(conn)?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("user")) }
+            found(changed)
         })
+    }
+
+    fn delete_password(&self, id: UserId) -> Result<()> {
+        self.set_password(id, &PasswordHash::from_stored(String::new()))
     }
 
     fn delete_user(&self, id: UserId) -> Result<()> {
         self.write(|conn| {
             keep_owners_without(conn, id)?;
             let deleted = diesel::delete(users::table.find(id.to_string())).execute(conn)?;
-            if deleted == 1 { Ok(()) } else { Err(StoreError::NotFound("user")) }
+            found(deleted)
         })
     }
 

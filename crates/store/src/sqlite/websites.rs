@@ -7,6 +7,7 @@ use zenovay_domain::{
 };
 
 use super::SqliteStore;
+use super::errors::Done;
 use super::rows::{WebsiteRow, check_name, damaged, decode};
 use super::teams::load_team;
 use crate::schema::{deleted_websites, folded_strings, websites};
@@ -24,18 +25,18 @@ pub(super) fn check_plan_limit(plan: Plan, what: &'static str, limit: Option<u32
     }
 }
 
-pub(crate) fn load_website(conn: &mut SqliteConnection, id: WebsiteId) -> Result<Option<Website>> {
+pub(crate) fn load_website(conn: &mut SqliteConnection, id: WebsiteId) -> Done<Option<Website>> {
     let row = websites::table.find(id.to_string()).select(WebsiteRow::as_select()).first(conn).optional()?;
-    row.map(Website::try_from).transpose()
+    Ok(row.map(Website::try_from).transpose()?)
 }
 
-pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingCode) -> Result<Option<Website>> {
+pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingCode) -> Done<Option<Website>> {
     let row = websites::table
         .filter(websites::tracking_code.eq(code.as_str()))
         .select(WebsiteRow::as_select())
         .first(conn)
         .optional()?;
-    row.map(Website::try_from).transpose()
+    Ok(row.map(Website::try_from).transpose()?)
 }
 
 /// Checks what can be written, and brings the domain into its stored form: what is stored can be compiled to the rules by which
@@ -54,9 +55,9 @@ fn settings_text(website: &Website) -> Result<String> {
 }
 
 /// See [`WebsiteStore::delete_website`].
-pub(super) fn delete_website(conn: &mut SqliteConnection, id: WebsiteId, now: Timestamp) -> Result<()> {
+pub(super) fn delete_website(conn: &mut SqliteConnection, id: WebsiteId, now: Timestamp) -> Done<()> {
     if diesel::delete(websites::table.find(id.to_string())).execute(conn)? == 0 {
-        return Err(StoreError::NotFound("website"));
+        return Err(StoreError::NotFound("website").into());
     }
     diesel::insert_into(deleted_websites::table)
         .values((deleted_websites::website_id.eq(id.to_string()), deleted_websites::deleted_at.eq(now.as_millis())))
@@ -92,7 +93,7 @@ impl WebsiteStore for SqliteStore {
             check_plan_limit(team.plan, "websites", plans.limits(team.plan).websites, present)?;
             let taken = exists(websites::table.filter(websites::tracking_code.eq(&row.tracking_code)));
             if diesel::select(taken).get_result(conn)? {
-                return Err(StoreError::Conflict("tracking code"));
+                return Err(StoreError::Conflict("tracking code").into());
             }
             diesel::insert_into(websites::table).values(row).execute(conn)?;
             Ok(())
@@ -114,7 +115,7 @@ impl WebsiteStore for SqliteStore {
                 .order((websites::created_at, websites::id))
                 .select(WebsiteRow::as_select())
                 .load(conn)?;
-            rows.into_iter().map(Website::try_from).collect()
+            Ok(rows.into_iter().map(Website::try_from).collect::<Result<_>>()?)
         })
     }
 
