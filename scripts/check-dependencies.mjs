@@ -30,7 +30,8 @@ const tree = (name) => {
 const metadata = JSON.parse(
   execFileSync("cargo", ["metadata", "--locked", "--no-deps", "--format-version", "1"], { encoding: "utf8", maxBuffer: 1 << 26 }),
 );
-const libraries = metadata.packages.map((p) => p.name).filter((name) => !["zenovay", "zenovay-benches"].includes(name));
+// Those that may be published.
+const libraries = metadata.packages.filter((crate) => crate.publish === null).map((crate) => crate.name);
 
 const faults = [];
 for (const name of libraries) {

@@ -448,7 +448,6 @@ fn benches(c: &mut Criterion) {
     }
     let mut group = c.benchmark_group("1,000 hits");
     group.throughput(Throughput::Elements(1_000));
-    group.sample_size(20).measurement_time(Duration::from_secs(3));
     group.bench_function("serde_json, borrowed", |b| {
         b.iter_batched(&mut batch, |batch| bare(&batch), BatchSize::LargeInput);
     });
@@ -488,5 +487,13 @@ fn benches(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(ingest, benches);
+criterion_group! {
+    name = ingest;
+    // Here and not in the groups, so that the options of the command line win.
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2));
+    targets = benches
+}
 criterion_main!(ingest);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
@@ -72,8 +73,6 @@ fn kernels_of(c: &mut Criterion) {
         let chunks = memory.chunks();
         let dataset = memory.dataset(&chunks);
         let mut group = c.benchmark_group(name);
-        group.sample_size(20).warm_up_time(std::time::Duration::from_millis(500));
-        group.measurement_time(std::time::Duration::from_secs(1));
         for (name, filter, question) in questions() {
             let query = Query { range, filter, question };
             group.bench_function(name, |bencher| {
@@ -83,5 +82,12 @@ fn kernels_of(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, kernels_of);
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1));
+    targets = kernels_of
+}
 criterion_main!(benches);

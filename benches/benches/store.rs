@@ -51,7 +51,7 @@ fn append_all(store: &EmbeddedStore, events: &[NewEvent]) {
 fn appends(c: &mut Criterion) {
     let events = events(50_000);
     let mut group = c.benchmark_group("append, durable");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(3));
+    group.sampling_mode(SamplingMode::Flat);
     for batch in [1, 100, 1_000] {
         let dir = TempDir::new().expect("a directory");
         let store =
@@ -74,7 +74,7 @@ fn appends(c: &mut Criterion) {
 fn sealing_and_merging(c: &mut Criterion) {
     let events = events(4 * SEGMENT_ROWS as u64);
     let mut group = c.benchmark_group("maintenance");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(5));
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(SEGMENT_ROWS as u64));
     group.bench_function("seal 50,000 events", |b| {
         b.iter_custom(|times| (0..times).map(|_| timed_seal(&events[..SEGMENT_ROWS])).sum());
@@ -114,7 +114,7 @@ fn starting(c: &mut Criterion) {
     let dir = TempDir::new().expect("a directory");
     append_all(&open(dir.path()), &events(100_000));
     let mut group = c.benchmark_group("start");
-    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(5));
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(100_000));
     group.bench_function("replay 100,000 events of the log", |b| {
         b.iter_custom(|times| {
@@ -146,7 +146,7 @@ fn queries(c: &mut Criterion) {
         store.query(website_id(0), &query, &Budget::unlimited()).expect("an answer")
     };
     let mut group = c.benchmark_group("30 of 90 days, 500,000 events");
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
+    group.sampling_mode(SamplingMode::Flat);
     for (name, question) in [("overview", Question::Overview), ("pages", pages)] {
         let store = open(dir.path());
         group.bench_function(format!("{name}, warm"), |b| b.iter(|| ask(&store, black_box(&question))));
@@ -174,7 +174,7 @@ fn digests(c: &mut Criterion, dir: &Path) {
     let range = TimeRange::new(Timestamp::from_millis(TRAFFIC.start_ms()), Timestamp::from_millis(TRAFFIC.end_ms()));
     let days = Question::Series { interval: Interval::Day, zone: Zone::utc() };
     let mut group = c.benchmark_group("90 days, 500,000 events, not loaded");
-    group.sampling_mode(SamplingMode::Flat).sample_size(20).measurement_time(Duration::from_secs(3));
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(TRAFFIC.rows));
     for (name, question) in [("overview", Question::Overview), ("days", days)] {
         let query = Query { range, filter: Filter::default(), question };
@@ -184,5 +184,19 @@ fn digests(c: &mut Criterion, dir: &Path) {
     group.finish();
 }
 
-criterion_group!(benches, appends, sealing_and_merging, starting, queries);
-criterion_main!(benches);
+fn config(samples: usize) -> Criterion {
+    let quick = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    quick.sample_size(samples)
+}
+
+criterion_group! {
+    name = writing;
+    config = config(10);
+    targets = appends, sealing_and_merging, starting
+}
+criterion_group! {
+    name = reading;
+    config = config(20);
+    targets = queries
+}
+criterion_main!(writing, reading);

@@ -1,4 +1,3 @@
 //! What the benchmarks share.
 
-pub mod export;
 pub mod generate;

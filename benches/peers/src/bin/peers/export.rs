@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::generate::{Row, Texts, Traffic};
+use zenovay_benches::generate::{Row, Texts, Traffic};
 
 const SCHEMA: &str = "message events {
     required int32 website (UINT_16);

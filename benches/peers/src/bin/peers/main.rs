@@ -1,5 +1,7 @@
 //! The store's side of `benches/peers/run`: generates, loads, and answers the eight queries as JSON lines.
 
+mod export;
+
 use std::error::Error;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use zenovay_benches::export::write_parquet;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
 use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
