@@ -43,14 +43,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("zenovay.db")).unwrap();
         assert_eq!(store.check().unwrap(), Vec::<String>::new());
-        let mut conn = store.connection().unwrap();
-        conn.batch_execute(
-            "PRAGMA foreign_keys = OFF;
+        let dangling = "PRAGMA foreign_keys = OFF;
              INSERT INTO memberships (team_id, user_id, role, created_at) VALUES ('t', 'u', 'owner', 0);
-             PRAGMA foreign_keys = ON;",
-        )
-        .unwrap();
-        drop(conn);
+             PRAGMA foreign_keys = ON;";
+        store.ask(|conn| Ok(conn.batch_execute(dangling)?)).unwrap();
         let faults = store.check().unwrap();
         assert!(
             faults.iter().all(|fault| fault.starts_with("a row of memberships refers to a missing row of ")),

@@ -92,7 +92,7 @@ mod tests {
     fn a_full_database_is_a_full_disk() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
-        store.connection().unwrap().batch_execute("PRAGMA max_page_count = 60").unwrap();
+        store.ask(|conn| Ok(conn.batch_execute("PRAGMA max_page_count = 60")?)).unwrap();
         let refused = (0..100).map(|n| create_user(&store, n)).find_map(Result::err).unwrap();
         assert!(matches!(refused, StoreError::DiskFull), "{refused}");
     }
@@ -101,7 +101,7 @@ mod tests {
         {
             let store = SqliteStore::open(path).unwrap();
             (0..20).try_for_each(|n| create_user(&store, n)).unwrap();
-            store.connection().unwrap().batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            store.ask(|conn| Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)).unwrap();
         }
         let mut bytes = std::fs::read(path).unwrap();
         damage(&mut bytes);

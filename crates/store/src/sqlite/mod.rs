@@ -5,6 +5,7 @@ mod clock;
 mod dropped;
 mod errors;
 mod keys;
+mod pool;
 mod reserve;
 mod rows;
 mod teams;
@@ -19,13 +20,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection};
 use diesel::result::Error as DieselError;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use parking_lot::Mutex;
 
-use self::errors::{Done, Failed, explained};
+use self::errors::{Done, explained};
+use self::pool::Pool;
 use self::reserve::Reserve;
 use crate::schema::data_version;
 use crate::{DataVersion, Result, StoreError};
@@ -34,7 +35,6 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// How long a writer waits for another one, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(5);
-const CONNECTIONS: u32 = 4;
 
 /// The store in one SQLite file, which any number of processes may have open.
 ///
@@ -57,7 +57,7 @@ const CONNECTIONS: u32 = 4;
 /// # Ok::<(), zenovay_store::StoreError>(())
 /// ```
 pub struct SqliteStore {
-    pool: Pool<ConnectionManager<SqliteConnection>>,
+    pool: Pool,
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
     /// Space for changes that must not wait; none is held for a store in memory.
@@ -114,16 +114,9 @@ impl SqliteStore {
         first.batch_execute("PRAGMA journal_mode = WAL").map_err(explained)?;
         in_write_transaction(&mut first, migrate)?;
 
-        let pool = Pool::builder()
-            .max_size(CONNECTIONS)
-            .min_idle(Some(1))
-            .connection_timeout(WAIT)
-            .connection_customizer(Box::new(Settings))
-            .build(ConnectionManager::new(name))
-            .map_err(explained)?;
         let counting = usage::Counting::connect(name)?;
         Ok(Self {
-            pool,
+            pool: Pool::new(name),
             counting: Mutex::new(counting),
             version: Mutex::new(first),
             reserve,
@@ -131,13 +124,9 @@ impl SqliteStore {
         })
     }
 
-    fn connection(&self) -> Result<PooledConnection<ConnectionManager<SqliteConnection>>> {
-        self.pool.get().map_err(explained)
-    }
-
     /// Runs `work`, one statement.
     fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        Ok(work(&mut *self.connection()?)?)
+        Ok(self.pool.with(work)?)
     }
 
     /// Runs `work` on the connection that counts, with nobody else on it.
@@ -147,7 +136,7 @@ impl SqliteStore {
 
     /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
     fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        let result = in_write_transaction(&mut *self.connection()?, work);
+        let result = self.pool.with(|conn| in_write_transaction(conn, work));
         self.own_changes.fetch_add(1, Ordering::Release);
         Ok(result?)
     }
@@ -163,7 +152,7 @@ impl SqliteStore {
 
     /// Runs `work` on one snapshot.
     fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        Ok((*self.connection()?).transaction(work)?)
+        Ok(self.pool.with(|conn| conn.transaction(work))?)
     }
 }
 
@@ -228,15 +217,6 @@ fn set_up(conn: &mut SqliteConnection) -> QueryResult<()> {
         "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL",
         WAIT.as_millis()
     ))
-}
-
-#[derive(Debug)]
-struct Settings;
-
-impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Settings {
-    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), diesel::r2d2::Error> {
-        set_up(conn).map_err(diesel::r2d2::Error::QueryError)
-    }
 }
 
 /// Brings the schema up to date. Runs inside the transaction of its caller, so of two programs that start together one
@@ -325,7 +305,7 @@ mod tests {
         let path = dir.path().join("zenovay.db");
         let store = SqliteStore::open(&path).unwrap();
         let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('29991231000000')";
-        store.connection().unwrap().batch_execute(newer).unwrap();
+        store.ask(|conn| Ok(conn.batch_execute(newer)?)).unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
         assert!(matches!(&error, StoreError::NewerSchema(version) if version == "29991231000000"), "{error}");
         assert_eq!(error.to_string().lines().count(), 1);
@@ -346,10 +326,10 @@ mod tests {
                 .unwrap()
                 .value
         };
-        let mut conn = store.connection().unwrap();
-        assert_eq!(read(&mut conn, "journal_mode"), "wal");
-        assert_eq!(read(&mut conn, "synchronous"), "2", "FULL");
-        assert_eq!(read(&mut conn, "foreign_keys"), "1");
+        let read_all = |conn: &mut SqliteConnection| {
+            Ok(["journal_mode", "synchronous", "foreign_keys"].map(|name| read(conn, name)))
+        };
+        assert_eq!(store.ask(read_all).unwrap(), ["wal", "2", "1"], "synchronous is FULL");
         assert_eq!(read(&mut store.counting.lock().conn, "synchronous"), "1", "NORMAL");
     }
 
@@ -383,7 +363,7 @@ mod tests {
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             drop(SqliteStore::open(&path).unwrap());
-            assert!(std::fs::metadata(&path).unwrap().len() > 4_096, "{name}");
+            assert!(std::fs::read(&path).unwrap().starts_with(b"SQLite format 3"), "{name}");
         }
         assert!(matches!(SqliteStore::open(""), Err(StoreError::Unavailable(_))));
     }
