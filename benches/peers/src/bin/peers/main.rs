@@ -16,6 +16,8 @@ use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, Web
 use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_query::{Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question};
 
+use self::export::write_parquet;
+
 /// Events in one append, as a busy server's group commit has.
 const APPEND_EVENTS: usize = 1_000;
 
