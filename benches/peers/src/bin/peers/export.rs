@@ -33,7 +33,7 @@ const SCHEMA: &str = "message events {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), ParquetError> {
+pub(crate) fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), ParquetError> {
     let texts = Texts::new();
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?)).build();
     let schema = Arc::new(parse_message_type(SCHEMA)?);
