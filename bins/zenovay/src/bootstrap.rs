@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use rand::CryptoRng;
 use serde_json::json;
 use zenovay_auth::{ApiKeyToken, GeneratedPassword, KeyFormat, KeyKind, generate_password_with, hash_password_with};
-use zenovay_domain::{
-    KeyId, KeyPolicy, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId,
-    WebsiteSettings,
-};
+use zenovay_domain::{KeyId, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId};
 use zenovay_store::{NewKey, NewWebsite, Store, StoreError, Team, User};
 
 use crate::config::Config;

@@ -5,9 +5,10 @@ use std::error::Error;
 /// What the error says, and after it what each of its causes says, which it does not repeat itself.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut told = error.to_string();
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    for cause in causes {
+    let mut next = error.source();
+    while let Some(cause) = next {
         told = format!("{told}: {cause}");
+        next = cause.source();
     }
     told
 }

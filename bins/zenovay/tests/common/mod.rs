@@ -33,8 +33,8 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::http::state::AppState;
 use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{
-    Clock, GuardedClock, KeyId, KeyPolicy, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId,
-    Website, WebsiteId, WebsiteSettings,
+    Clock, GuardedClock, KeyId, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website,
+    WebsiteId, WebsiteSettings,
 };
 use zenovay_events::EventStore;
 use zenovay_ingest::{GeoDatabase, MemorySessions, Pipeline, VisitorHasher};
