@@ -15,7 +15,7 @@ use crate::telemetry::StoreObserver;
 /// # Errors
 /// When they cannot be opened, or are of a newer program.
 pub fn open_metadata(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(Arc::new(SqliteStore::open(&config.database_path())?))
+    Ok(Arc::new(SqliteStore::open(config.database_path())?))
 }
 
 /// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due.

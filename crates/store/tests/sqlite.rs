@@ -16,7 +16,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
 
 /// A store whose directory lives as long as the returned guard.
 fn open(dir: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::open(&dir.path().join("zenovay.db")).unwrap()
+    SqliteStore::open(dir.path().join("zenovay.db")).unwrap()
 }
 
 struct Fixture {

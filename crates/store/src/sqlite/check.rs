@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn a_dangling_reference_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("zenovay.db")).unwrap();
+        let store = SqliteStore::open(directory.path().join("zenovay.db")).unwrap();
         assert_eq!(store.check().unwrap(), Vec::<String>::new());
         let dangling = "PRAGMA foreign_keys = OFF;
              INSERT INTO memberships (team_id, user_id, role, created_at) VALUES ('t', 'u', 'owner', 0);

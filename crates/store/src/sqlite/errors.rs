@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_full_database_is_a_full_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
+        let store = SqliteStore::open(dir.path().join("zenovay.db")).unwrap();
         store.ask(|conn| Ok(conn.batch_execute("PRAGMA max_page_count = 60")?)).unwrap();
         let refused = (0..100).map(|n| create_user(&store, n)).find_map(Result::err).unwrap();
         assert!(matches!(refused, StoreError::DiskFull), "{refused}");

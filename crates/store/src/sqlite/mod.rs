@@ -319,7 +319,7 @@ mod tests {
             value: String,
         }
         let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
+        let store = SqliteStore::open(dir.path().join("zenovay.db")).unwrap();
         let read = |conn: &mut SqliteConnection, name: &str| {
             diesel::sql_query(format!("SELECT CAST({name} AS TEXT) AS value FROM pragma_{name}"))
                 .get_result::<Setting>(conn)
@@ -338,7 +338,7 @@ mod tests {
     fn nobody_else_can_read_the_files() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let _store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
+        let _store = SqliteStore::open(dir.path().join("zenovay.db")).unwrap();
         let entries: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap()).collect();
         assert!(entries.len() >= 2, "the database and its log");
         for entry in entries {

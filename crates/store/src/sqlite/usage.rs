@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn requests_pass_and_are_counted_when_a_transaction_finds_no_room() {
         let dir = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&dir.path().join("zenovay.db")).unwrap();
+        let store = SqliteStore::open(dir.path().join("zenovay.db")).unwrap();
         let (user, id) = (UserId::from_random_bytes([1; 16]), KeyId::from_random_bytes([1; 16]));
         let start = Timestamp::from_millis(1_781_308_800_000);
         let password_hash = PasswordHash::from_stored(String::new());
