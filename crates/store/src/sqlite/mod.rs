@@ -234,37 +234,6 @@ fn migrate(conn: &mut SqliteConnection) -> Done<()> {
     Ok(())
 }
 
-/// The suite of all stores, on memory.
-#[cfg(all(test, feature = "conformance"))]
-mod in_memory {
-    use super::{SqliteStore, memory_name};
-    use crate::conformance::Harness;
-
-    struct Memory {
-        name: String,
-        /// Keeps the data while no other store is open on them.
-        _first: SqliteStore,
-    }
-
-    impl Memory {
-        fn new() -> Self {
-            let name = memory_name();
-            let first = SqliteStore::connect(&name, None).unwrap();
-            Self { name, _first: first }
-        }
-    }
-
-    impl Harness for Memory {
-        type Store = SqliteStore;
-
-        fn open(&self) -> SqliteStore {
-            SqliteStore::connect(&self.name, None).unwrap()
-        }
-    }
-
-    crate::conformance_tests!(Memory::new());
-}
-
 #[cfg(test)]
 mod tests {
     use zenovay_auth::PasswordHash;
@@ -380,5 +349,36 @@ mod tests {
         let name = memory_name();
         drop(SqliteStore::connect(&name, None).unwrap().create_user(&one.user(id).unwrap().unwrap()));
         assert!(!SqliteStore::connect(&name, None).unwrap().has_users().unwrap(), "it ends with its store");
+    }
+
+    /// The suite of all stores, on memory.
+    #[cfg(feature = "conformance")]
+    mod in_memory {
+        use super::super::{SqliteStore, memory_name};
+        use crate::conformance::Harness;
+
+        struct Memory {
+            name: String,
+            /// Keeps the data while no other store is open on them.
+            _first: SqliteStore,
+        }
+
+        impl Memory {
+            fn new() -> Self {
+                let name = memory_name();
+                let first = SqliteStore::connect(&name, None).unwrap();
+                Self { name, _first: first }
+            }
+        }
+
+        impl Harness for Memory {
+            type Store = SqliteStore;
+
+            fn open(&self) -> SqliteStore {
+                SqliteStore::connect(&self.name, None).unwrap()
+            }
+        }
+
+        crate::conformance_tests!(Memory::new());
     }
 }
