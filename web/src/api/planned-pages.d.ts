@@ -14,13 +14,13 @@ type State = "live" | "silent" | "paused" | "no_events";
 interface Facts { id: string; domain: string; name: string; team_id: string; role: string; tracking_code: string; created_at: string; state: State; last_event_at: string | null }
 interface Detail extends Facts { settings: Settings; time_zone: string; currency: string; first_event_at: string | null }
 interface Key {
-  id: string; name: string; prefix: string; kind: "personal" | "workspace"; scopes: string[]; team_ids: string[] | null; website_ids: string[] | null; website_names?: string[];
-  team_id?: string; team_name?: string; created_at: string; last_used_at: string | null; requests_per_minute: number;
+  id: string; name: string; prefix: string; kind: "personal" | "workspace"; scopes: string[]; team_id: string | null; team_ids: string[] | null; website_ids: string[] | null;
+  created_at: string; last_used_at: string | null; revoked_at: string | null;
 }
 interface KeyBody { name?: string; scopes?: string[]; team_ids?: string[] | null; website_ids?: string[] | null }
 interface Plan { name: string; label: string; events_per_month: number | null; websites: number | null; members: number | null; requests_per_minute: number; requests_per_month: number; retention_days: number | null }
 interface Used { used: number; limit: number | null }
-interface Counts { requests: number; accepted: number }
+interface Counts { last_24h: number; last_7d: number; all: number }
 interface Incident { id: string; title: string; state: string; started_at: string; resolved_at: string | null; updates: { at: string; phase: string; text: string }[] }
 export interface PlannedPages {
   "/api/welcome": { post: Route<{ website?: { id: string } }, {}, {}, { token: string; name: string; email: string; password: string; website?: { domain: string; name?: string } }> };
@@ -33,7 +33,7 @@ export interface PlannedPages {
   "/api/password-resets/{token}": { put: Route<{}, {}, Id<"token">, { password: string }> };
   "/api/invitations/{token}": { get: Route<{ team: string; role: string; email?: string | null; invited_by: string }, {}, Id<"token">>; post: Route<{}, {}, Id<"token">> };
   "/api/account": {
-    get: Route<{ id: string; email: string; name: string; locale: string | null; theme: "system" | "light" | "dark"; time_zone: string | null; single_keys: boolean; totp: boolean; backup_codes_left: number; password_changed_at?: string }>;
+    get: Route<{ id: string; email: string; name: string; locale: string | null; theme: "system" | "light" | "dark"; time_zone: string | null; single_keys: boolean; totp: boolean; passkeys: number; backup_codes: number; created_at: string }>;
     patch: Route<{}, {}, {}, { name?: string; email?: string; password?: string; locale?: string | null; theme?: string; time_zone?: string | null; single_keys?: boolean }>;
     delete: Route<{}, {}, {}, { password: string }>;
   };
@@ -43,12 +43,12 @@ export interface PlannedPages {
   "/api/account/passkeys": { get: Route<{ passkeys: { id: string; name: string; created_at: string; last_used_at: string | null }[] }>; post: Route<{}, {}, {}, { name: string; credential: object }> };
   "/api/account/passkeys/options": { post: Route<any> };
   "/api/account/passkeys/{passkey_id}": { delete: Route<{}, {}, Id<"passkey_id">> };
-  "/api/account/sessions": { get: Route<{ sessions: { id: string; client: string; place?: string | null; current: boolean; last_used_at: string }[] }>; delete: Route<{}> };
+  "/api/account/sessions": { get: Route<{ sessions: { id: string; current: boolean; browser: string; os: string; device: string; created_at: string; last_seen_at: string }[] }>; delete: Route<{}> };
   "/api/account/sessions/{session_id}": { delete: Route<{}, {}, Id<"session_id">> };
   "/api/account/keys": { get: Route<{ keys: Key[] }>; post: Route<{ id: string; key: string }, {}, {}, KeyBody> };
   "/api/keys/{key_id}": { get: Route<Key, {}, Id<"key_id">>; patch: Route<{}, {}, Id<"key_id">, KeyBody>; delete: Route<{}, {}, Id<"key_id">> };
   "/api/keys/{key_id}/activity": {
-    get: Route<{ accepted: { last_24h: Counts; last_7d: Counts; all: Counts }; requests: { at: string; route: string; status: number; ms: number; accepted: number; rejected: number }[] }, {}, Id<"key_id">>;
+    get: Route<{ accepted: Counts; counted: Counts; requests: { at: string; method: string; route: string; status: number; ms: number; accepted: number | null; rejected: number | null }[] }, {}, Id<"key_id">>;
   };
   "/api/teams": { post: Route<{ id: string }, {}, {}, { name: string }> };
   "/api/teams/{team_id}": {

@@ -7,7 +7,7 @@ import { dateOf, dayInFull, duration, percent, plural, readerZone, time } from "
 import { useMaybeSession } from "../lib/session";
 import type { PageProps } from "../routes";
 import { nameOf, required } from "../rules/fields";
-import { STATE_WORDS, summary, worst, type State } from "../rules/status";
+import { STATE_TITLES, STATE_WORDS, summary, worst, type State } from "../rules/status";
 import { NotFound, Page, PageState } from "../shell/page";
 import { Badge, Button, Card, classes, Dot, Empty } from "../ui/basic";
 import { Choice, Select, TextField, useForm } from "../ui/form";
@@ -90,7 +90,7 @@ export default function StatusPage(_: PageProps) {
 
 /** Days without a state are before the server was there. */
 const HEIGHTS: Readonly<Record<State, number>> = { operational: 28, maintenance: 28, degraded: 18, outage: 9 };
-const CLASSES: Readonly<Record<State, string>> = { operational: "ok", maintenance: "non", degraded: "deg", outage: "out" };
+const CLASSES: Readonly<Record<State, string>> = { operational: "ok", maintenance: "mnt", degraded: "deg", outage: "out" };
 
 function ComponentRow({ component: { name, state, uptime, days } }: { component: Component }) {
   const troubled = days.filter((one) => one.state === "degraded" || one.state === "outage").length;
@@ -100,7 +100,7 @@ function ComponentRow({ component: { name, state, uptime, days } }: { component:
       <div class="row wrap">
         <Dot label={STATE_WORDS[state as State]} {...(TONES[state as State] && { tone: TONES[state as State] as "warn" })} />
         <b class="strong">{name}</b>
-        {state !== "operational" && <Badge tone={BADGES[state as State]}>{STATE_WORDS[state as State]}</Badge>}
+        {state !== "operational" && <Badge tone={BADGES[state as State]}>{STATE_TITLES[state as State]}</Badge>}
         <span class="grow" />
         <span class="nowrap">{uptime == null ? "–" : percent(uptime)}</span>
       </div>
@@ -126,7 +126,7 @@ function IncidentView({ incident, onUpdate }: { incident: Incident; onUpdate: ((
     <article class="inc">
       <div class="row wrap">
         <h3>{title}</h3>
-        <Badge tone={BADGES[state as State]}>{STATE_WORDS[state as State]}</Badge>
+        <Badge tone={BADGES[state as State]}>{STATE_TITLES[state as State]}</Badge>
         <span class="grow" />
         <span class="dim">
           {dateOf(from)} · {to == null ? "going on" : duration(seconds)}
@@ -175,7 +175,7 @@ function NewIncident({ components, onClose }: { components: readonly Component[]
         label="State"
         value={form.values.state}
         onValue={(state) => form.set("state", state)}
-        options={(["degraded", "outage", "maintenance"] as const).map((value) => ({ value, label: STATE_WORDS[value] }))}
+        options={(["degraded", "outage", "maintenance"] as const).map((value) => ({ value, label: STATE_TITLES[value] }))}
       />
       <fieldset>
         <legend>What it touches</legend>

@@ -16,4 +16,8 @@ export function summary(parts: readonly { readonly name: string; readonly state:
   return `${who}: ${words[state]}`;
 }
 
+/** As a badge says it. */
+export const STATE_TITLES: Readonly<Record<State, string>> = { operational: "Operational", maintenance: "Maintenance", degraded: "Degraded", outage: "Outage" };
+
+/** Within a sentence. */
 export const STATE_WORDS: Readonly<Record<State, string>> = { operational: "operational", maintenance: "maintenance", degraded: "degraded", outage: "outage" };

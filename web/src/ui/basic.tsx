@@ -1,7 +1,6 @@
 // The smallest parts: buttons, badges, notes, what stands for nothing and for not yet.
 import type { ComponentChildren, HTMLAttributes, Ref } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { useId } from "../lib/id";
+import { useEffect, useId, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { change, country, duration } from "../lib/format";
 import { Icon, type IconName } from "./icons";

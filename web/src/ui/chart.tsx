@@ -1,7 +1,6 @@
 // A line over time: one series, and an earlier one behind it. The same numbers are read by pointer, by keyboard and as a table.
 import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { useId } from "../lib/id";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ticks, type Measure } from "../lib/scale";
 import { classes, Delta } from "./basic";
 

@@ -1,7 +1,6 @@
 // Tables, tabs and code.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { useId } from "../lib/id";
+import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { announce, classes } from "./basic";
 import { rove } from "./form";
 import { Icon } from "./icons";

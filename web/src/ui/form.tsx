@@ -1,7 +1,6 @@
 // Fields and forms. A field is checked when it is left and when the form is sent, and again at every letter once it was wrong.
 import type { ComponentChildren, HTMLAttributes, TargetedKeyboardEvent } from "preact";
-import { useRef, useState } from "preact/hooks";
-import { useId } from "../lib/id";
+import { useId, useRef, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
 import { classes, explain, Failure } from "./basic";
 import { Icon } from "./icons";

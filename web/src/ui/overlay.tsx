@@ -1,7 +1,6 @@
 // What lies above the page: dialogs, menus, popovers, toasts. The browser's own dialog and popover keep the focus and the layers.
 import type { ComponentChildren, RefObject, TargetedKeyboardEvent, TargetedPointerEvent } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { useId } from "../lib/id";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { createStore, useStore } from "../lib/store";
 import { Button, classes, IconButton } from "./basic";
 import { Icon, type IconName } from "./icons";

@@ -4,8 +4,9 @@ import "../../styles/settings.css";
 import { useState } from "preact/hooks";
 import { patch, post, type Answer } from "../../api/client";
 import { refresh, useData } from "../../api/data";
-import { list, plural } from "../../lib/format";
+import { plural } from "../../lib/format";
 import type { Team } from "../../lib/team";
+import { useWebsites } from "../../lib/websites";
 import { KEY_POLICIES, PAID_PLAN_REQUIRED, type KeyPolicy } from "../../rules/keys";
 import { ROLES } from "../../rules/roles";
 import { Page } from "../../shell/page";
@@ -13,7 +14,7 @@ import { Badge, Button, Card, Empty, Note } from "../../ui/basic";
 import { Choice } from "../../ui/form";
 import { Confirm, toast } from "../../ui/overlay";
 import { Loaded } from "../parts/loaded";
-import { KeyTable } from "./key-table";
+import { KeyTable, websitesLabel } from "./key-table";
 import { ShownOnce } from "./shown-once";
 import { WithTeam } from "./with-team";
 import { WorkspaceKeyForm } from "./workspace-key-form";
@@ -53,6 +54,7 @@ const badgeOf = (key: Key): string => (key.website_ids == null ? "Full access" :
 
 function WorkspaceKeys({ team }: { team: Team }) {
   const keys = useData("/api/teams/{team_id}/keys", { path: { team_id: team.id } });
+  const websites = useWebsites();
   const [creating, setCreating] = useState(false);
   const [shown, setShown] = useState<string>();
   const isFree = !team.api_access;
@@ -81,7 +83,7 @@ function WorkspaceKeys({ team }: { team: Team }) {
         <Loaded of={keys} what="The keys">
           {({ keys }) =>
             keys.length > 0 ? (
-              <KeyTable<Key> label="Workspace API keys" keys={keys} badgeOf={badgeOf} reach="Website" reachOf={(key) => (key.website_ids == null ? "All websites" : list(key.website_names ?? []))} />
+              <KeyTable<Key> label="Workspace API keys" keys={keys} badgeOf={badgeOf} reach="Website" reachOf={(key) => websitesLabel(key.website_ids, websites.data?.websites)} />
             ) : isFree ? null : (
               <Empty title="No workspace keys yet.">They stay when members leave: the right ones for shared programs and CI.</Empty>
             )

@@ -23,8 +23,7 @@ export default function BillingPage() {
   );
 }
 
-const UNLIMITED = "unlimited";
-const limit = (value: number | null | undefined): string => (value == null ? UNLIMITED : count(value));
+const limit = (value: number | null | undefined): string => (value == null ? "Unlimited" : count(value));
 
 function BillingView({ team }: { team: Team }) {
   const plan = useData("/api/teams/{team_id}/plan", { path: { team_id: team.id } });

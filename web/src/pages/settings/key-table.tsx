@@ -1,5 +1,5 @@
 // Keys as rows: name, scope, prefix, what they reach, when they were used.
-import { ago } from "../../lib/format";
+import { ago, list } from "../../lib/format";
 import { Badge } from "../../ui/basic";
 
 export interface KeyRow {
@@ -18,7 +18,11 @@ interface Props<K extends KeyRow> {
   readonly reachOf: (key: K) => string;
 }
 
-export const usedWords = (at: string | null | undefined): string => (at == null ? "never used" : at === "" ? "" : `used ${ago(at)}`);
+export const usedWords = (at: string | null | undefined): string => (at == null ? "never used" : `used ${ago(at)}`);
+
+/** The domains that a key is restricted to, as far as the reader may know them. */
+export const websitesLabel = (ids: readonly string[] | null | undefined, websites: readonly { readonly id: string; readonly domain: string }[] | undefined, all = "All websites"): string =>
+  ids == null ? all : list(ids.map((id) => websites?.find((website) => website.id === id)?.domain ?? "…"));
 
 /** On phones a row is two lines: name and scope, prefix and last use. */
 export function KeyTable<K extends KeyRow>({ label, keys, badgeOf, reach, reachOf }: Props<K>) {
@@ -45,7 +49,7 @@ export function KeyTable<K extends KeyRow>({ label, keys, badgeOf, reach, reachO
               <td>
                 <ScopeBadge words={badgeOf(key)} />
               </td>
-              <td class="mono mid">{key.prefix}…</td>
+              <td class="mono mid">{key.prefix}</td>
               <td class="wide-only mid">{reachOf(key)}</td>
               <td class="num mid">{usedWords(key.last_used_at)}</td>
             </tr>

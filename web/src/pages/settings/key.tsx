@@ -7,6 +7,7 @@ import { refresh, useData, type Data } from "../../api/data";
 import { ago, count, dateOf, dateTime, plural, time } from "../../lib/format";
 import { go } from "../../lib/router";
 import { useSession } from "../../lib/session";
+import { useWebsites } from "../../lib/websites";
 import { SCOPES, scopesLabel } from "../../rules/keys";
 import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
@@ -16,7 +17,7 @@ import { Confirm, MoreMenu, toast } from "../../ui/overlay";
 import { Loaded } from "../parts/loaded";
 import { saveFile } from "../parts/save-file";
 import { KeyForm } from "./key-form";
-import { ScopeBadge } from "./key-table";
+import { ScopeBadge, websitesLabel } from "./key-table";
 import { bodyOf, teamsLabel } from "./personal-keys";
 import { WorkspaceKeyForm } from "./workspace-key-form";
 
@@ -33,6 +34,7 @@ export default function KeyPage({ params: { kid = "" } }: PageProps) {
 function KeyView({ keyData: key }: { keyData: Key }) {
   const { teams } = useSession();
   const activity = useData("/api/keys/{key_id}/activity", { path: { key_id: key.id } });
+  const websites = useWebsites();
   const [open, setOpen] = useState<"edit" | "revoke">();
   const close = (): void => setOpen(undefined);
   const isPersonal = key.kind === "personal";
@@ -59,11 +61,11 @@ function KeyView({ keyData: key }: { keyData: Key }) {
         <div class="stack stack-16">
           <Card title="Accepted events" hint="and requests, counted by the server" flush>
             <Loaded of={activity} what="The activity">
-              {({ accepted }) => (
+              {({ accepted, counted }) => (
                 <dl class="stats">
-                  <Accepted period="Last 24 hours" counts={accepted.last_24h} />
-                  <Accepted period="Last 7 days" counts={accepted.last_7d} />
-                  <Accepted period="All time" counts={accepted.all} />
+                  <Accepted period="Last 24 hours" events={accepted.last_24h} requests={counted.last_24h} />
+                  <Accepted period="Last 7 days" events={accepted.last_7d} requests={counted.last_7d} />
+                  <Accepted period="All time" events={accepted.all} requests={counted.all} />
                 </dl>
               )}
             </Loaded>
@@ -74,23 +76,17 @@ function KeyView({ keyData: key }: { keyData: Key }) {
           <Card title="Key">
             <dl class="facts">
               <dt>Prefix</dt>
-              <dd class="mono">{key.prefix}…</dd>
+              <dd class="mono">{key.prefix}</dd>
               <dt>Scope</dt>
               <dd>{scopesLabel(key.scopes)}</dd>
               <dt>Team access</dt>
-              <dd>{isPersonal ? teamsLabel(key.team_ids, teams, "All teams you have access to") : key.team_name}</dd>
+              <dd>{isPersonal ? teamsLabel(key.team_ids, teams, "All teams you have access to") : teamsLabel(key.team_id === null ? [] : [key.team_id], teams)}</dd>
               <dt>Website</dt>
-              <dd>{key.website_ids == null ? "All" : key.website_names?.join(", ")}</dd>
+              <dd>{websitesLabel(key.website_ids, websites.data?.websites, "All")}</dd>
               <dt>Created</dt>
               <dd>{dateTime(key.created_at)}</dd>
               <dt>Last used</dt>
               <dd>{key.last_used_at == null ? "never" : ago(key.last_used_at)}</dd>
-              {key.requests_per_minute > 0 && (
-                <>
-                  <dt>Plan limit</dt>
-                  <dd>{count(key.requests_per_minute)} requests a minute</dd>
-                </>
-              )}
             </dl>
           </Card>
           <Note>
@@ -111,7 +107,7 @@ function KeyView({ keyData: key }: { keyData: Key }) {
             go(listed, { replace: true });
           }}
         >
-          Requests with <code>{key.prefix}…</code> fail with 401 from this moment. {lastUse(key, activity.data)} This cannot be undone.
+          Requests with <code>{key.prefix}</code> fail with 401 from this moment. {lastUse(key, activity.data)} This cannot be undone.
         </Confirm>
       )}
     </Page>
@@ -128,7 +124,7 @@ function refreshKeys(): void {
 /** "It was last used 2m ago, 283 times in the last 24 hours." */
 function lastUse(key: Key, activity: Activity | undefined): string {
   if (key.last_used_at == null) return "It was never used.";
-  const times = activity?.accepted.last_24h.requests;
+  const times = activity?.counted.last_24h;
   return `It was last used ${ago(key.last_used_at)}${times === undefined ? "" : `, ${plural(times, "time")} in the last 24 hours`}.`;
 }
 
@@ -164,13 +160,13 @@ function EditKey({ keyData: key, onClose }: { keyData: Key; onClose: () => void 
   );
 }
 
-function Accepted({ period, counts }: { period: string; counts: Activity["accepted"]["all"] }) {
+function Accepted({ period, events, requests }: { period: string; events: number; requests: number }) {
   return (
     <div>
       <dt>{period}</dt>
       <dd>
-        {count(counts.accepted)}
-        <small>{count(counts.requests)} requests</small>
+        {count(events)}
+        <small>{plural(requests, "request")}</small>
       </dd>
     </div>
   );
@@ -197,12 +193,12 @@ function RecentEvents({ name, activity }: { name: string; activity: Data<Activit
             <Empty title="Nothing yet">The last hundred requests of this key are listed here.</Empty>
           ) : (
             <Table
-              caption="Recent events"
+              caption="The last requests of this key"
               rows={requests}
-              rowKey={(row) => `${row.at} ${row.route}`}
+              rowKey={(row) => `${row.at} ${row.method} ${row.route} ${row.ms}`}
               columns={[
                 { id: "at", title: "Time", cell: (row) => <RequestTime at={row.at} /> },
-                { id: "route", title: "Request", class: "mono clip", cell: (row) => row.route },
+                { id: "route", title: "Request", class: "mono clip", cell: (row) => `${row.method} ${row.route}` },
                 { id: "events", title: "Events", num: true, wide: true, cell: (row) => <Events accepted={row.accepted} rejected={row.rejected} /> },
                 { id: "status", title: "Status", num: true, cell: (row) => <Badge {...(row.status >= 400 && { tone: "bad" as const })}>{row.status}</Badge> },
                 { id: "ms", title: "Took", num: true, wide: true, cell: (row) => <span class="mid">{count(row.ms)}&nbsp;ms</span> },
@@ -225,8 +221,8 @@ function RequestTime({ at }: { at: string }) {
   );
 }
 
-function Events({ accepted, rejected }: { accepted: number; rejected: number }) {
-  if (accepted + rejected === 0) return <span class="dim">–</span>;
+function Events({ accepted, rejected }: { accepted: number | null; rejected: number | null }) {
+  if (accepted === null || rejected === null) return <span class="dim">–</span>;
   return (
     <span class="mid">
       {count(accepted)}
@@ -237,4 +233,4 @@ function Events({ accepted, rejected }: { accepted: number; rejected: number }) 
 
 /** Route patterns are the server's own words: they have no comma and no quote. */
 const csvOf = (requests: Activity["requests"]): string =>
-  ["at,route,status,ms,accepted,rejected", ...requests.map(({ at, route, status, ms, accepted, rejected }) => [at, route, status, ms, accepted, rejected].join(","))].join("\n");
+  ["at,method,route,status,ms,accepted,rejected", ...requests.map(({ at, method, route, status, ms, accepted, rejected }) => [at, method, route, status, ms, accepted, rejected].join(","))].join("\n");

@@ -16,6 +16,7 @@ import { Icon } from "../../ui/icons";
 import { Confirm, Dialog, toast } from "../../ui/overlay";
 import { useInstance } from "../gate/gate";
 import { FormDialog } from "../parts/form-dialog";
+import { NavTabs } from "../parts/nav-tabs";
 import { Loaded } from "../parts/loaded";
 import { useSaver } from "../parts/saver";
 import { WithTeam } from "./with-team";
@@ -24,6 +25,7 @@ type Member = Answer<"/api/teams/{team_id}/members", "get">["members"][number];
 type Invitation = Answer<"/api/teams/{team_id}/invitations", "get">["invitations"][number];
 
 const MEMBERS = "/settings/workspace/members";
+const INVITATIONS = `${MEMBERS}/invitations`;
 
 export function MembersPage(_: PageProps) {
   return <WithTeam title="Members">{(team) => <MembersView key={team.id} team={team} tab="members" />}</WithTeam>;
@@ -61,14 +63,14 @@ function MembersView({ team, tab }: { team: Team; tab: "members" | "invitations"
     >
       <div class="stack stack-16">
         {manages && (
-          <nav class="tabs" aria-label="Members">
-            <a href={MEMBERS} aria-current={tab === "members" ? "page" : undefined}>
-              Members
-            </a>
-            <a href={`${MEMBERS}/invitations`} aria-current={tab === "invitations" ? "page" : undefined}>
-              Invitations
-            </a>
-          </nav>
+          <NavTabs
+            label="Members"
+            tabs={[
+              { href: MEMBERS, label: "Members" },
+              { href: INVITATIONS, label: "Invitations" },
+            ]}
+            current={tab === "members" ? MEMBERS : INVITATIONS}
+          />
         )}
         {tab === "members" ? <MemberList team={team} /> : <InvitationList team={team} />}
       </div>

@@ -4,7 +4,7 @@ import "../../styles/settings.css";
 import { useState } from "preact/hooks";
 import { put, remove } from "../../api/client";
 import { refresh, useData } from "../../api/data";
-import { ago } from "../../lib/format";
+import { ago, dateOf } from "../../lib/format";
 import { loadSession } from "../../lib/session";
 import { newPassword, presentPassword } from "../../rules/fields";
 import { Page } from "../../shell/page";
@@ -40,6 +40,9 @@ export default function SecurityPage() {
   );
 }
 
+/** "Firefox on Linux". */
+const clientOf = ({ browser, os }: { browser: string; os: string }): string => (browser === "" ? "Unknown browser" : browser) + (os === "" ? "" : ` on ${os}`);
+
 function Sessions() {
   const sessions = useData("/api/account/sessions");
   const [ending, setEnding] = useState(false);
@@ -64,14 +67,13 @@ function Sessions() {
                 <Dot label={one.current ? "active" : "idle"} {...(!one.current && { tone: "off" as const })} />
                 <div class="grow">
                   <p>
-                    {one.client} {one.current && <Badge>This device</Badge>}
+                    {clientOf(one)} {one.current && <Badge>This device</Badge>}
                   </p>
                   <p class="hint">
-                    {one.place && <>{one.place} · </>}
-                    {one.current ? "now" : ago(one.last_used_at)}
+                    {one.current ? "now" : ago(one.last_seen_at)} · since {dateOf(one.created_at)}
                   </p>
                 </div>
-                {!one.current && <EndSession id={one.id} client={one.client} />}
+                {!one.current && <EndSession id={one.id} client={clientOf(one)} />}
               </li>
             ))}
           </ul>

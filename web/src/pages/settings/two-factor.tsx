@@ -57,7 +57,7 @@ export function TwoFactor({ account }: { account: Data<Account> }) {
         </div>
       )}
       <Loaded of={account} what="The second factor" lines={2}>
-        {({ totp, backup_codes_left }) => (
+        {({ totp, backup_codes }) => (
           <ul class="list">
             <li>
               <Icon name="shield" />
@@ -80,7 +80,7 @@ export function TwoFactor({ account }: { account: Data<Account> }) {
                 <Icon name="key" />
                 <div class="grow">
                   <p>Backup codes</p>
-                  <p class="hint">{backup_codes_left} of 10 left; each works once</p>
+                  <p class="hint">{backup_codes} of 10 left; each works once</p>
                 </div>
                 <Button small onClick={() => setOpen({ kind: "new-codes" })}>
                   Make new codes

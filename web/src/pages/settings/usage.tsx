@@ -7,6 +7,7 @@ import type { PageProps } from "../../routes";
 import { Page } from "../../shell/page";
 import { Badge, Card, Empty } from "../../ui/basic";
 import { Loaded } from "../parts/loaded";
+import { NavTabs } from "../parts/nav-tabs";
 import { WithTeam } from "./with-team";
 
 export function UsagePage(_: PageProps) {
@@ -38,14 +39,14 @@ function UsageView({ team, tab }: { team: Team; tab: "usage" | "limits" }) {
       narrow
     >
       <div class="stack stack-16">
-        <nav class="tabs" aria-label="Usage">
-          <a href="/settings/usage" aria-current={tab === "usage" ? "page" : undefined}>
-            This month
-          </a>
-          <a href="/settings/usage/limits" aria-current={tab === "limits" ? "page" : undefined}>
-            Limits
-          </a>
-        </nav>
+        <NavTabs
+          label="Usage"
+          tabs={[
+            { href: "/settings/usage", label: "This month" },
+            { href: "/settings/usage/limits", label: "Limits" },
+          ]}
+          current={tab === "usage" ? "/settings/usage" : "/settings/usage/limits"}
+        />
         {tab === "usage" ? <Month team={team} /> : <Limits team={team} />}
       </div>
     </Page>
@@ -72,7 +73,7 @@ function Meter({ name, used, limit }: MeterProps) {
       </div>
       {limit != null && (
         <progress value={Math.min(used, limit)} max={Math.max(1, limit)} aria-label={name}>
-          {percent((used / Math.max(1, limit)) * 100)}
+          {percent(used / Math.max(1, limit))}
         </progress>
       )}
     </li>

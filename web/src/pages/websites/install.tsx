@@ -6,7 +6,8 @@ import type { Answer } from "../../api/client";
 import { refresh, useData } from "../../api/data";
 import { useLive, useLiveEvents } from "../../api/live";
 import { ago, count, path, time } from "../../lib/format";
-import { Badge, Button, Card, Dot, LinkButton } from "../../ui/basic";
+import { Page } from "../../shell/page";
+import { Badge, Button, Card, Dot } from "../../ui/basic";
 import { Icon, type IconName } from "../../ui/icons";
 import { Loaded } from "../parts/loaded";
 import { RefusedHosts } from "./refused";
@@ -41,10 +42,12 @@ export function InstallView({ website, mayChange, onDone }: Props) {
   }, [connected, website.id]);
   const first = arrived ?? install.data?.first_event ?? undefined;
   return (
-    <>
-      <div class="bar dash">
-        <h1>{website.domain}</h1>
-        {first === undefined ? (
+    <Page
+      title="Install the tag"
+      tab={website.domain}
+      heading={website.domain}
+      beside={
+        first === undefined ? (
           <Badge tone="warn" icon="clock">
             No events yet
           </Badge>
@@ -52,12 +55,9 @@ export function InstallView({ website, mayChange, onDone }: Props) {
           <Badge tone="accent" icon="check">
             First event
           </Badge>
-        )}
-        <span class="grow" />
-        <LinkButton icon="settings" href={`/websites/${website.id}/settings/general`}>
-          <span class="lab">Settings</span>
-        </LinkButton>
-      </div>
+        )
+      }
+    >
       <div class="grid side">
         <Card title="Install the tag" hint="Takes about two minutes" flush>
           <ol class="steps">
@@ -115,7 +115,7 @@ export function InstallView({ website, mayChange, onDone }: Props) {
         </aside>
       </div>
       <Ghosts />
-    </>
+    </Page>
   );
 }
 

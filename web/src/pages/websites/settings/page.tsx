@@ -4,6 +4,7 @@ import { Page, PageState, NotFound } from "../../../shell/page";
 import { atLeast } from "../../../lib/session";
 import type { PageProps } from "../../../routes";
 import { Badge } from "../../../ui/basic";
+import { NavTabs } from "../../parts/nav-tabs";
 import { DangerSettings } from "./danger";
 import { FeatureSettings } from "./features";
 import { GeneralSettings } from "./general";
@@ -28,6 +29,7 @@ export default function WebsiteSettingsPage({ params: { id = "", part = "" } }: 
   if (website.data === undefined) return <PageState title="Website settings" error={website.error} onRetry={website.reload} narrow />;
   const props: PartProps = { website: website.data, mayChange: atLeast(website.data.role, "editor"), mayDelete: atLeast(website.data.role, "admin") };
   const View = shown.view;
+  const addressOf = (part: string): string => `/websites/${id}/settings/${part}`;
   return (
     <Page
       title={shown.label}
@@ -40,13 +42,7 @@ export default function WebsiteSettingsPage({ params: { id = "", part = "" } }: 
       narrow
     >
       <div class="stack stack-16">
-        <nav class="tabs" aria-label="Website settings">
-          {PARTS.map(({ part, label }) => (
-            <a key={part} href={`/websites/${id}/settings/${part}`} aria-current={part === shown.part ? "page" : undefined}>
-              {label}
-            </a>
-          ))}
-        </nav>
+        <NavTabs label="Website settings" tabs={PARTS.map(({ part, label }) => ({ href: addressOf(part), label }))} current={addressOf(shown.part)} />
         <View key={website.data.id} {...props} />
       </div>
     </Page>
