@@ -12,7 +12,7 @@ interface Settings {
 }
 type State = "live" | "silent" | "paused" | "no_events";
 interface Facts { id: string; domain: string; name: string; team_id: string; role: string; tracking_code: string; created_at: string; state: State; last_event_at: string | null }
-interface Detail extends Facts { settings: Settings; time_zone: string; currency: string; first_event_at: string | null }
+interface Detail extends Facts { settings: Settings }
 interface Key {
   id: string; name: string; prefix: string; kind: "personal" | "workspace"; scopes: string[]; team_id: string | null; team_ids: string[] | null; website_ids: string[] | null;
   created_at: string; last_used_at: string | null; revoked_at: string | null;
@@ -89,9 +89,10 @@ export interface PlannedPages {
       {
         first_event?: { at: string; path: string } | null;
         last_event_at: string | null;
-        refused: { host: string; events: number; last_at: string; remedy: string }[];
+        refused: { host: string; events: number; last_at: string; remedy: "allow_host" | "allow_localhost" | "none" }[];
+        state: State;
         dropped_agents: { agent: string; reason: string; rule: string; hits: number; last_at: string }[];
-        health: { last_event_seen_at: string | null; last_event_count_5m: number; last_event_count_24h: number };
+        health: { last_event_seen_at: string | null; last_event_count_5m: number; last_event_count_24h: number; issues: { code: string; message: string }[] };
       },
       {},
       Id<"website_id">

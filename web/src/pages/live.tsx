@@ -35,8 +35,8 @@ function Loaded({ website }: { website: Website }) {
       base: `/api/websites/${website.id}`,
       home,
       domain: website.domain,
-      zone: website.time_zone,
-      today: format.dayIn(new Date(), website.time_zone),
+      zone: website.settings.time_zone,
+      today: format.dayIn(new Date(), website.settings.time_zone),
       view,
       shared: false,
       show: (next) => go(home + printView(next)),
@@ -91,7 +91,7 @@ function Content({ website, home, view }: { website: Website; home: string; view
             {() =>
               visits.length === 0 ? (
                 <Empty title="Nobody is here right now" icon="live">
-                  {last ? `Last visit ${format.ago(last, now, website.time_zone)}.` : "No visit has been seen yet."}
+                  {last ? `Last visit ${format.ago(last, now, website.settings.time_zone)}.` : "No visit has been seen yet."}
                 </Empty>
               ) : (
                 <VisitTable visits={visits} now={now} link={(visitor) => `${home}/visitors/${visitor}`} />
@@ -116,7 +116,7 @@ function Content({ website, home, view }: { website: Website; home: string; view
       </div>
       <footer class="foot">
         <span>
-          Online: active in the last 5 minutes · {website.time_zone} ({format.offset(website.time_zone)})
+          Online: active in the last 5 minutes · {website.settings.time_zone} ({format.offset(website.settings.time_zone)})
         </span>
         <span>
           <a href="https://db-ip.com" rel="noreferrer">

@@ -1,9 +1,15 @@
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { PageProps } from "../../routes";
+import { refresh } from "../../api/data";
+import { lazy } from "../../lib/lazy";
+import { atLeast } from "../../lib/session";
 import { rememberWebsite, useWebsite } from "../../lib/websites";
 import { Page, PageState } from "../../shell/page";
 import { Badge } from "../../ui/basic";
 import { Dashboard } from "./dashboard";
+
+/** In place of the numbers until there are any. */
+const InstallView = lazy(async () => ({ default: (await import("../websites/install")).InstallView }));
 
 /** `/websites/:id`. */
 export default function Analytics({ params }: PageProps) {
@@ -12,13 +18,27 @@ export default function Analytics({ params }: PageProps) {
   useEffect(() => {
     if (data) rememberWebsite(id);
   }, [id, data]);
+  // Whoever watched the first event arrive decides when the numbers are shown.
+  const [waiting, setWaiting] = useState(true);
+  const hasNone = data?.state === "no_events";
+  const [watched, setWatched] = useState(false);
+  useEffect(() => {
+    if (hasNone) setWatched(true);
+  }, [hasNone]);
   if (!data) return <PageState title="Analytics" error={error} onRetry={reload} />;
+  if (waiting && (hasNone || watched)) {
+    const show = (): void => {
+      setWaiting(false);
+      refresh(`/api/websites/${id}`);
+    };
+    return <InstallView website={data} mayChange={atLeast(data.role, "editor")} onDone={show} />;
+  }
   return (
     <Dashboard
       base={`/api/websites/${id}`}
       home={`/websites/${id}`}
       domain={data.domain}
-      zone={data.time_zone}
+      zone={data.settings.time_zone}
       lastEvent={data.last_event_at}
       frame={({ beside, actions, children }) => (
         <Page

@@ -35,13 +35,13 @@ function Loaded({ website, goal, funnel }: { website: Website; goal: string | un
   const root = `/websites/${website.id}`;
   const here = funnel !== undefined ? `${root}/funnels/${encodeURIComponent(funnel)}` : goal !== undefined ? `${root}/goals/${encodeURIComponent(goal)}` : `${root}/goals`;
   const { view, show } = useView(here);
-  const today = format.dayIn(new Date(), website.time_zone);
+  const today = format.dayIn(new Date(), website.settings.time_zone);
   const analytics = useMemo(
     (): Analytics => ({
       base: `/api/websites/${website.id}`,
       home: root,
       domain: website.domain,
-      zone: website.time_zone,
+      zone: website.settings.time_zone,
       today,
       view,
       shared: false,

@@ -32,13 +32,13 @@ export default function VisitorsPage({ params }: PageProps) {
 function Loaded({ website }: { website: Website }) {
   const home = `/websites/${website.id}/visitors`;
   const { view, show } = useView(home);
-  const today = format.dayIn(new Date(), website.time_zone);
+  const today = format.dayIn(new Date(), website.settings.time_zone);
   const analytics = useMemo(
     (): Analytics => ({
       base: `/api/websites/${website.id}`,
       home,
       domain: website.domain,
-      zone: website.time_zone,
+      zone: website.settings.time_zone,
       today,
       view,
       shared: false,

@@ -46,7 +46,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
   const [shown, setShown] = useState<Shown>("all");
   const [erasing, setErasing] = useState(false);
   const home = `/websites/${website.id}`;
-  const zone = website.time_zone;
+  const zone = website.settings.time_zone;
   const name = visitorName(visitor);
   const known = Boolean(visitor.name || visitor.email);
   const may = atLeast(website.role, "editor");
@@ -101,7 +101,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
             />
           </div>
           {visits.map((visit) => (
-            <VisitView key={visit.id} visit={visit} shown={shown} zone={zone} currency={website.currency} />
+            <VisitView key={visit.id} visit={visit} shown={shown} zone={zone} currency={website.settings.currency} />
           ))}
         </section>
         <aside class="stack stack-16">

@@ -56,7 +56,7 @@ function RefusedNote({ id, refused, mayAllow, onIgnore }: { id: string; refused:
           {isLocal ? "Local hosts are not counted for this website." : "That host is not one of this website’s domains."}
         </p>
         <FormFailure error={failure} />
-        {mayAllow && (
+        {mayAllow && refused.remedy !== "none" && (
           <p class="row wrap">
             <Button small pending={pending} onClick={() => void allow()}>
               {isLocal ? "Allow Localhost" : `Allow ${refused.host}`}

@@ -1,10 +1,11 @@
 // What is counted, from where, and whether the tag is in place.
 import "../../../styles/install.css";
 import "../../../styles/settings.css";
+import type { Answer } from "../../../api/client";
 import { useData } from "../../../api/data";
 import { ago, count } from "../../../lib/format";
 import { botName, eachLine, hostRule, linesOf, network, pathPattern } from "../../../rules/fields";
-import { Button, Card, Dot, Empty } from "../../../ui/basic";
+import { Button, Card, Dot, Empty, Note } from "../../../ui/basic";
 import { Table } from "../../../ui/data";
 import { FormFailure, Switch, useForm } from "../../../ui/form";
 import { LinesField } from "../../parts/lines-field";
@@ -92,6 +93,11 @@ export function TrackingSettings({ website, mayChange }: PartProps) {
   );
 }
 
+type Health = Answer<"/api/websites/{website_id}/install", "get">["health"];
+
+/** What is wrong; refused hosts are named with their remedy instead. */
+const issuesOf = ({ issues }: Health) => issues.filter(({ code }) => code !== "refused");
+
 /** Whether the tag works, as far as the server sees it (Install Health). */
 function InstallHealth({ website, mayChange }: Pick<PartProps, "website" | "mayChange">) {
   const install = useData("/api/websites/{website_id}/install", { path: { website_id: website.id } });
@@ -113,8 +119,13 @@ function InstallHealth({ website, mayChange }: Pick<PartProps, "website" | "mayC
               <HealthRow name="Events in the last 5 minutes" value={count(health.last_event_count_5m)} />
               <HealthRow name="Events in the last 24 hours" value={count(health.last_event_count_24h)} />
             </ul>
-            {refused.length > 0 && (
-              <div class="card-body">
+            {(refused.length > 0 || issuesOf(health).length > 0) && (
+              <div class="card-body stack stack-8">
+                {issuesOf(health).map(({ code, message }) => (
+                  <Note key={code} tone="warn">
+                    <p>{message}</p>
+                  </Note>
+                ))}
                 <RefusedHosts website={website} refused={refused} mayAllow={mayChange} />
               </div>
             )}
