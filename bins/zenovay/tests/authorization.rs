@@ -578,7 +578,7 @@ mod people {
             web::resource("/api/websites/{website_id}").route(web::get().to(read)).route(web::patch().to(edit)),
         );
         let server = init_service(server).await;
-        for role in Role::ALL {
+        for &role in Role::ALL {
             let teams = vec![TeamAccess::new(own.id, Plan::Free, role)];
             let person = SignedIn::new(own.owner, teams);
             let may_edit = if role == Role::Viewer { 403 } else { 200 };

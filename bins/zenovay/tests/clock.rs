@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use process::{Server, Site, not_possible_here, pageview};
+use zenovay_domain::Timestamp;
 
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const DAY_S: u64 = 86_400;
@@ -144,8 +145,8 @@ fn a_start_with_a_wrong_clock_removes_and_freezes_nothing() {
     let path = format!("/api/external/v1/analytics/{}", machine.site.website_id);
     let answer = server.connect().request("GET", &path, &[("X-API-Key", &machine.site.key)], "").expect("an answer");
     let reset = &answer.headers["x-usage-reset"];
-    let reset: chrono::DateTime<chrono::Utc> = reset.parse().unwrap_or_else(|error| panic!("{reset}: {error}"));
-    let days_left = reset.timestamp() / DAY_S as i64 - machine.today() as i64;
+    let reset: Timestamp = reset.parse().unwrap_or_else(|error| panic!("{error}"));
+    let days_left = reset.as_millis() / 1_000 / DAY_S as i64 - machine.today() as i64;
     assert!((0..=62).contains(&days_left), "{reset}");
     assert_eq!(metric(&server, "zenovay_clock_trusted"), 1.0);
     assert!(server.terminate().success());

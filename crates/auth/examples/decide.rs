@@ -10,13 +10,13 @@ fn main() {
     let team_id = TeamId::from_random_bytes([1; 16]);
     let user_id = UserId::from_random_bytes([6; 16]);
     let access = |role| vec![TeamAccess::new(team_id, Plan::Pro, role)];
-    for scope in Scope::ALL {
+    for &scope in Scope::ALL {
         let Some(scopes) = Scopes::new([scope]) else { continue };
         let mut key = Credential::new(KeyId::from_random_bytes([5; 16]), KeyKind::Personal(user_id), scopes);
         key.teams = access(Role::Editor);
         print(&format!("key: {scope}"), Principal::Key(&key), team_id);
     }
-    for role in Role::ALL {
+    for &role in Role::ALL {
         let person = SignedIn::new(user_id, access(role));
         print(&format!("person: {role}"), Principal::Person(&person), team_id);
     }

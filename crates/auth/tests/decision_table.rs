@@ -104,7 +104,7 @@ fn all_scopes() -> impl Iterator<Item = Scopes> {
 }
 
 fn scopes_of(bits: u8) -> Option<Scopes> {
-    Scopes::new(Scope::ALL.into_iter().enumerate().filter(|(i, _)| bits & 1 << i != 0).map(|(_, scope)| scope))
+    Scopes::new(Scope::ALL.iter().copied().enumerate().filter(|(i, _)| bits & 1 << i != 0).map(|(_, scope)| scope))
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn targets_of_person(role: Role) -> Vec<(Target, Relation)> {
     {
         let things = [team_of(n), website(n, 0), website(n, 1), key_of(KeyKind::Workspace(team(n)))];
         targets.extend(things.map(|target| (target, relation)));
-        for theirs in Role::ALL {
+        for &theirs in Role::ALL {
             let (person, oneself) = match relation {
                 Relation::Team(own) => (Relation::Person(own, theirs), Relation::Oneself(own, theirs)),
                 other => (other, other),
@@ -160,8 +160,8 @@ fn targets_of_person(role: Role) -> Vec<(Target, Relation)> {
 #[test]
 fn every_role_action_and_target_of_a_person() {
     let mut cells = 0;
-    for plan in Plan::ALL {
-        for role in Role::ALL {
+    for &plan in Plan::ALL {
+        for &role in Role::ALL {
             let teams = vec![access(OWN, plan, role), access(SECOND, Plan::Free, Role::Viewer)];
             let person = SignedIn::new(user(SELF), teams);
             for &(action, _, needed, kinds) in POLICY {
@@ -290,7 +290,7 @@ fn keys(scopes: Scopes, role: Role) -> Vec<(&'static str, Credential, Reach)> {
 fn every_key_action_and_target() {
     let plans = PlanTable::default();
     let mut cells = 0;
-    for (scopes, role) in all_scopes().flat_map(|scopes| Role::ALL.map(|role| (scopes, role))) {
+    for (scopes, role) in all_scopes().flat_map(|scopes| Role::ALL.iter().map(move |&role| (scopes, role))) {
         for (name, credential, reach) in keys(scopes, role) {
             let role = if name.starts_with("workspace") { Role::Admin } else { role };
             for &(action, scope, needed, kinds) in POLICY {
@@ -525,8 +525,8 @@ fn names_have_1_to_64_characters() {
 
 #[test]
 fn policy_and_role_decide_who_creates_personal_keys() {
-    for policy in KeyPolicy::ALL {
-        for role in Role::ALL {
+    for &policy in KeyPolicy::ALL {
+        for &role in Role::ALL {
             let expected = match (policy, role) {
                 (KeyPolicy::AllMembers, _) | (KeyPolicy::OwnersAndAdmins, Role::Owner | Role::Admin) => Ok(()),
                 _ => Err(KeyRefusal::Policy(team(OWN))),
@@ -542,7 +542,7 @@ fn policy_and_role_decide_who_creates_personal_keys() {
 #[test]
 fn the_admin_scope_needs_the_role_in_every_covered_team() {
     let open = KeyPolicy::AllMembers;
-    for role in Role::ALL {
+    for &role in Role::ALL {
         let members = [member(OWN, Role::Owner, open), member(SECOND, role, open)];
         let expected = if role.is_admin() { Ok(()) } else { Err(KeyRefusal::AdminScope(team(SECOND))) };
         for scopes in ["admin", "read,admin"] {
@@ -575,7 +575,7 @@ fn keys_reach_only_what_their_owner_reaches() {
 #[test]
 fn only_owners_and_admins_manage_workspace_keys_whatever_the_policy() {
     let kind = KeyKind::Workspace(team(OWN));
-    for role in Role::ALL {
+    for &role in Role::ALL {
         let expected = if role.is_admin() { Ok(()) } else { Err(KeyRefusal::WorkspaceRole(team(OWN))) };
         let result = may_create_key(&draft(kind, "full_access", None), &[member(OWN, role, KeyPolicy::NoOne)]);
         assert_eq!(result, expected, "{role}");

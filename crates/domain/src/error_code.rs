@@ -1,5 +1,7 @@
-//! The machine-readable error codes of the wire protocol (SPEC B5). Which HTTP status each one has is decided in the
+//! The machine-readable error codes of the wire protocol. Which HTTP status each one has is decided in the
 //! server, in one place.
+
+use crate::names::named;
 
 /// The code in `error.code` of an answer. Stable: clients compare it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +46,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for tables in tests and documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: &'static [Self] = &[
         Self::ValidationError,
         Self::MissingSiteId,
         Self::Unauthorized,
@@ -89,7 +91,7 @@ impl ErrorCode {
         }
     }
 
-    /// The lower-case name that S3 lists for three of the codes, sent as `error.type`.
+    /// The lower-case name that older clients of the API compare, sent as `error.type`; three of the codes have one.
     pub const fn legacy_type(self) -> Option<&'static str> {
         match self {
             Self::Unauthorized => Some("invalid_api_key"),
@@ -99,3 +101,5 @@ impl ErrorCode {
         }
     }
 }
+
+named!(ErrorCode, "code");

@@ -1,14 +1,16 @@
 //! The event as it is stored: typed, enriched, and the same for every store.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::names::named;
 use crate::{Timestamp, normal_path};
 
-/// Names a visitor of one website: a keyed hash, never anything a person sent (DESIGN §3, Identity).
+/// Names a visitor of one website: a keyed hash, never anything a person sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VisitorId(pub u64);
@@ -35,10 +37,10 @@ impl fmt::Display for SessionId {
 
 macro_rules! event_kinds {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal;)*) => {
-        /// What an event reports (SPEC E6). The number is the code in files and never changes.
+        /// What an event reports. The number is the code in files and never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
-        pub enum EventKind { $($(#[$doc])* $variant = $number,)* }
+        pub enum EventKind { $($(#[$doc])* #[serde(rename = $name)] $variant = $number,)* }
 
         impl EventKind {
             /// Every kind.
@@ -93,7 +95,7 @@ event_kinds! {
 }
 
 impl EventKind {
-    /// Whether the kind is an event at all; heartbeats are not (DESIGN §3).
+    /// Whether the kind is an event at all; heartbeats are not.
     pub const fn is_event(self) -> bool {
         !matches!(self, Self::Heartbeat)
     }
@@ -112,9 +114,8 @@ macro_rules! dimensions {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $level:ident;)*) => {
         /// A string column of an event. An absent value is the empty string.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case")]
         #[repr(u8)]
-        pub enum Dimension { $($(#[$doc])* $variant,)* }
+        pub enum Dimension { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
 
         impl Dimension {
             /// Every dimension, in the order of its number.
@@ -194,39 +195,24 @@ impl Dimension {
     }
 }
 
-/// A string that does not name a dimension.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown dimension")]
-pub struct UnknownDimension;
-
-impl FromStr for Dimension {
-    type Err = UnknownDimension;
-
-    fn from_str(text: &str) -> Result<Self, UnknownDimension> {
-        Self::ALL.iter().copied().find(|dimension| dimension.as_str() == text).ok_or(UnknownDimension)
-    }
-}
-
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(Dimension, "dimension");
+named!(EventKind, "kind of event");
 
 /// All the strings of one event together never exceed this many bytes; the ingest limits keep well below it.
 pub const MAX_DIMENSION_TEXT_BYTES: usize = u16::MAX as usize;
 
-/// The strings of one event: one allocation, and an index into it per [`Dimension`].
-#[derive(Clone, Serialize, Deserialize)]
+/// The strings of one event: one allocation, and an index into it per [`Dimension`]. As data they are a map of the names of
+/// dimensions to their values, without those that are empty.
+#[derive(Clone)]
 pub struct Dimensions {
     text: String,
     spans: [(u16, u16); Dimension::COUNT],
 }
 
 impl Dimensions {
-    /// No strings yet, with room for `bytes` bytes of them.
+    /// No strings yet, with room for `bytes` bytes of them, [`MAX_DIMENSION_TEXT_BYTES`] at most.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), spans: [(0, 0); Dimension::COUNT] }
+        Self { text: String::with_capacity(bytes.min(MAX_DIMENSION_TEXT_BYTES)), spans: [(0, 0); Dimension::COUNT] }
     }
 
     /// The value of `dimension`; empty when absent.
@@ -264,6 +250,28 @@ impl Dimensions {
     }
 }
 
+impl Serialize for Dimensions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.count()))?;
+        for (dimension, value) in self.iter() {
+            map.serialize_entry(&dimension, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Dimensions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Through `set`, so that whatever the data say, each index is inside the text.
+        let values = BTreeMap::<Dimension, Cow<'de, str>>::deserialize(deserializer)?;
+        let mut dimensions = Self::with_capacity(values.values().map(|value| value.len()).sum());
+        for (dimension, value) in values {
+            dimensions.set(dimension, &value);
+        }
+        Ok(dimensions)
+    }
+}
+
 /// Two are equal when they have the same values, in whatever order these were set.
 impl PartialEq for Dimensions {
     fn eq(&self, other: &Self) -> bool {
@@ -291,9 +299,9 @@ impl fmt::Debug for Dimensions {
 pub struct EventFlags(u8);
 
 impl EventFlags {
-    /// The browser sent `Sec-GPC: 1` (SPEC E4).
+    /// The browser sent `Sec-GPC: 1`.
     pub const GPC_OPTED_OUT: Self = Self(1);
-    /// A server sent the event through the batch API (SPEC E3, `source:'server'`).
+    /// A server sent the event through the batch API.
     pub const SERVER_SENT: Self = Self(2);
     /// The visitor was recognised without anything stored in the browser.
     pub const COOKIELESS: Self = Self(4);
@@ -386,6 +394,24 @@ mod tests {
         assert_eq!(texts(&[page, (Dimension::City, "Oslo"), city]), texts(&[page, city]));
         assert_ne!(texts(&[page, city]), texts(&[page, (Dimension::City, "Oslo")]));
         assert_ne!(texts(&[page]), texts(&[(Dimension::Title, "/")]));
+    }
+
+    /// Sabotage: derive `Deserialize` for the index.
+    #[test]
+    fn an_event_is_written_and_read_as_names_and_values() {
+        let mut event = Event::new(EventKind::FormSubmission, Timestamp::from_millis(5), VisitorId(1), SessionId(2));
+        event.dimensions.set(Dimension::Path, "/old");
+        event.dimensions.set(Dimension::Country, "CA");
+        event.dimensions.set(Dimension::Path, "/a\"b");
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["kind"], "form_submission");
+        assert_eq!(json["dimensions"], serde_json::json!({ "page": "/a\"b", "country": "CA" }));
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+        for wrong in [r#"{"text":"","spans":[[9,9]]}"#, r#"{"nothing":"x"}"#, "[]", r#"{"page":1}"#] {
+            assert!(serde_json::from_str::<Dimensions>(wrong).is_err(), "{wrong}");
+        }
+        let long = serde_json::json!({ "page": "é".repeat(40_000), "title": "x" }).to_string();
+        assert_eq!(serde_json::from_str::<Dimensions>(&long).unwrap().text_bytes(), MAX_DIMENSION_TEXT_BYTES);
     }
 
     #[test]

@@ -54,10 +54,9 @@ impl fmt::Display for Doubt {
         let Self { said, expected: Some(expected) } = self else {
             return write!(f, "says {}, and there is nothing to compare it with", self.said);
         };
-        let (by_ms, side) = match said.millis_since(*expected) {
-            ahead if ahead >= 0 => (ahead, "ahead of"),
-            behind => (-behind, "behind"),
-        };
+        let ahead_ms = said.millis_since(*expected);
+        let side = if ahead_ms >= 0 { "ahead of" } else { "behind" };
+        let by_ms = ahead_ms.saturating_abs();
         let (count, unit) = if by_ms >= 2 * DAY_MS { (by_ms / DAY_MS, "days") } else { (by_ms / HOUR_MS, "hours") };
         write!(f, "says {said}, {count} {unit} {side} the {expected} that is known to be right")
     }
@@ -75,7 +74,11 @@ pub struct ClockStatus {
 }
 
 /// The one clock behind everything that removes, resets or forgets by the time: retention, salts, months of usage,
-/// idempotency keys, sessions that are stitched. `docs/decisions/0014-a-guarded-clock.md` tells when it believes what.
+/// idempotency keys, sessions that are stitched.
+///
+/// A reading is believed when it is within an hour of what the machine's uptime makes of the last one that was; at a start,
+/// when it is no more than an hour before and no more than two days after the last reading that the process before it
+/// believed. A doubted clock that goes on without another step for [`CLOCK_CONFIRMED_MS`] is believed from then on.
 pub struct GuardedClock {
     clock: Arc<dyn Clock>,
     guard: Mutex<Guard>,
@@ -438,5 +441,24 @@ mod tests {
         let told = |by_ms| Doubt { said: NOW.plus_millis(by_ms), expected: Some(NOW) }.to_string();
         assert!(told(5 * DAY_MS).ends_with("5 days ahead of the 2026-06-13T00:00:00.000Z that is known to be right"));
         assert!(told(-3 * HOUR_MS).contains("3 hours behind the 2026-06-13T00:00:00.000Z"));
+    }
+
+    /// Sabotage: negate what the clock is behind.
+    #[test]
+    fn no_reading_is_too_far_away() {
+        let ends = [i64::MIN, -1, 0, NOW.as_millis(), i64::MAX].map(Timestamp::from_millis);
+        for (memory, said) in ends.into_iter().flat_map(|memory| ends.map(|said| (memory, said))) {
+            let _ = Doubt { said, expected: Some(memory) }.to_string();
+            let doubted = Some(DoubtedReading { at: memory, confirmed_ms: said.as_millis() });
+            let clock = Arc::new(ManualClock::new(memory));
+            let guarded =
+                GuardedClock::new(clock.clone(), Some(ClockMemory { trusted_at: Some(memory), doubted }));
+            for now in [said, memory, said] {
+                guarded.reading();
+                clock.set(now);
+                clock.step_ms(now.as_millis());
+                guarded.status();
+            }
+        }
     }
 }

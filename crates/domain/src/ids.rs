@@ -6,11 +6,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::quoted::Quoted;
+
 /// A string that is not an id of the kind asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid {kind} id")]
+#[error("{} is not a {kind}", Quoted(.text))]
 pub struct InvalidId {
+    text: String,
     kind: &'static str,
+}
+
+impl InvalidId {
+    fn new(text: &str, kind: &'static str) -> Self {
+        Self { text: text.to_owned(), kind }
+    }
 }
 
 macro_rules! uuid_id {
@@ -18,9 +27,19 @@ macro_rules! uuid_id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(pub Uuid);
+        pub struct $name(Uuid);
 
         impl $name {
+            /// The id with these bytes, those of [`Self::as_bytes`].
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
+            /// The bytes of the id, in the order in which they are written.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
+
             /// The id made of `bytes`, which the caller drew at random (RFC 9562 version 4).
             pub fn from_random_bytes(bytes: [u8; 16]) -> Self {
                 Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
@@ -49,40 +68,36 @@ macro_rules! uuid_id {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 // Only the hyphenated form: one id has one spelling on the wire.
-                if text.len() != 36 {
-                    return Err(InvalidId { kind: $kind });
-                }
-                Uuid::try_parse(text)
-                    .map(Self)
-                    .map_err(|_| InvalidId { kind: $kind })
+                let id = if text.len() == 36 { Uuid::try_parse(text).ok() } else { None };
+                id.map(Self).ok_or_else(|| InvalidId::new(text, $kind))
             }
         }
     };
 }
 
 uuid_id!(
-    /// Names a website (SPEC B1: a UUID).
+    /// Names a website.
     WebsiteId,
-    "website"
+    "website id, a UUID with hyphens"
 );
 uuid_id!(
     /// Names a team, also called workspace.
     TeamId,
-    "team"
+    "team id, a UUID with hyphens"
 );
 uuid_id!(
     /// Names a user account.
     UserId,
-    "user"
+    "user id, a UUID with hyphens"
 );
 uuid_id!(
     /// Names an API key; not the key itself, which is a secret.
     KeyId,
-    "key"
+    "key id, a UUID with hyphens"
 );
 
 /// The public code that names a website in the script tag and in `/e/:trackingCode`:
-/// `ZV_` and 11 letters or digits (SPEC E3).
+/// `ZV_` and 11 letters or digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrackingCode(String);
@@ -114,7 +129,7 @@ impl FromStr for TrackingCode {
         let valid = text
             .strip_prefix(Self::PREFIX)
             .is_some_and(|rest| (1..=61).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId { kind: "tracking code" }) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId::new(text, "tracking code, ZV_ with letters or digits")) }
     }
 }
 
@@ -146,8 +161,10 @@ mod tests {
     fn a_uuid_has_one_spelling() {
         let id: WebsiteId = "018f3c1e-0000-4000-8000-000000000001".parse().unwrap();
         assert_eq!(id.to_string(), "018f3c1e-0000-4000-8000-000000000001");
+        assert_eq!(WebsiteId::from_bytes(*id.as_bytes()), id);
         for bad in ["", "018f3c1e000040008000000000000001", "{018f3c1e-0000-4000-8000-000000000001}", "yesterday"] {
-            assert!(bad.parse::<WebsiteId>().is_err(), "{bad}");
+            let error = bad.parse::<WebsiteId>().unwrap_err().to_string();
+            assert_eq!(error, format!("{bad:?} is not a website id, a UUID with hyphens"));
         }
     }
 

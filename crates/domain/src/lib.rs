@@ -3,32 +3,38 @@
 mod error_code;
 mod event;
 mod guarded_clock;
+#[cfg(feature = "rules")]
 mod host;
 mod ids;
+mod names;
 mod path;
 mod pattern;
 mod plan;
+mod quoted;
 mod score;
 mod team;
 mod time;
 mod website;
+#[cfg(feature = "rules")]
 mod website_rules;
 mod zone;
 
 pub use error_code::ErrorCode;
 pub use event::{
-    Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId,
-    UnknownDimension, VisitorId,
+    Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId, VisitorId,
 };
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
+#[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
 pub use ids::{InvalidId, KeyId, TeamId, TrackingCode, UserId, WebsiteId};
+pub use names::UnknownName;
 pub use path::normal_path;
 pub use pattern::matches_pattern;
-pub use plan::{Plan, PlanLimits, PlanTable, UnknownPlan};
+pub use plan::{Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
-pub use team::{KeyPolicy, Role, Scope, Scopes, UnknownName};
-pub use time::{Clock, ManualClock, Reading, SystemClock, TimeRange, Timestamp};
+pub use team::{KeyPolicy, Role, Scope, Scopes};
+pub use time::{Clock, InvalidTime, ManualClock, Reading, SystemClock, TimeRange, Timestamp};
 pub use website::{OTHER_AGENTS, Website, WebsiteSettings};
+#[cfg(feature = "rules")]
 pub use website_rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, WebsiteRules};
-pub use zone::{Interval, UnknownZone, Zone};
+pub use zone::{Interval, UnknownZone, Zone, parse_date};

@@ -1,10 +1,10 @@
-//! Plans and their limits: the one table of numbers (SPEC D1, I), editable by the operator.
+//! Plans and their limits: the one table of numbers, editable by the operator.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::names::named;
 
 /// What a team pays for. Self-hosters choose it freely per team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,14 +20,9 @@ pub enum Plan {
     Enterprise,
 }
 
-/// A string that does not name a plan.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown plan: use free, pro, scale or enterprise")]
-pub struct UnknownPlan;
-
 impl Plan {
     /// All plans, the smallest first.
-    pub const ALL: [Self; 4] = [Self::Free, Self::Pro, Self::Scale, Self::Enterprise];
+    pub const ALL: &'static [Self] = &[Self::Free, Self::Pro, Self::Scale, Self::Enterprise];
 
     /// The name on the wire, in the configuration and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -40,19 +35,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Plan {
-    type Err = UnknownPlan;
-
-    fn from_str(text: &str) -> Result<Self, UnknownPlan> {
-        Self::ALL.into_iter().find(|plan| plan.as_str() == text).ok_or(UnknownPlan)
-    }
-}
+named!(Plan, "plan");
 
 /// The numbers of one plan. `None` means without limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +81,7 @@ impl PlanTable {
 }
 
 impl Default for PlanTable {
-    /// The table of SPEC D1 and I.
+    /// The published plans of Zenovay.
     fn default() -> Self {
         let row = |requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days| {
             PlanLimits { requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days }
@@ -117,20 +100,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_s0() {
+    fn the_published_plans() {
         let table = PlanTable::default();
-        let api: Vec<_> = Plan::ALL
-            .map(|plan| (table.limits(plan).requests_per_minute, table.limits(plan).requests_per_month))
-            .into();
+        let api = |plan| (table.limits(plan).requests_per_minute, table.limits(plan).requests_per_month);
+        let api: Vec<_> = Plan::ALL.iter().copied().map(api).collect();
         assert_eq!(api, [(0, 0), (30, 10_000), (60, 100_000), (120, 1_000_000)]);
         assert!(!table.has_api(Plan::Free));
-    }
-
-    #[test]
-    fn plans_are_read_from_their_names() {
-        for plan in Plan::ALL {
-            assert_eq!(plan.as_str().parse(), Ok(plan));
-        }
-        assert_eq!("Pro".parse::<Plan>(), Err(UnknownPlan));
     }
 }

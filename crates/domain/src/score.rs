@@ -1,4 +1,4 @@
-//! The numbers that metric definitions share, each stated once (DESIGN §3, SPEC E3).
+//! The numbers that metric definitions share, each stated once.
 
 /// A session with less engagement than this, one pageview and no other event is a bounce: 10 seconds.
 pub const BOUNCE_ENGAGEMENT_MS: i64 = 10_000;
@@ -13,7 +13,7 @@ pub const SESSION_GAP_MS: i64 = 30 * 60_000;
 /// 25 hours; one hour is added for zones that change their offset by more than usual.
 pub const SESSION_MAX_MS: i64 = 26 * 3_600_000;
 
-/// How valuable a visit looks, 0 to 100 (SPEC K9 leaves the formula to us): 10 points a pageview up to 40, one point
+/// How valuable a visit looks, 0 to 100: 10 points a pageview up to 40, one point
 /// per 6 seconds of duration up to 30, and 30 points when there was an event other than a pageview.
 pub fn value_score(pageviews: u64, duration_ms: i64, had_interaction: bool) -> u8 {
     let depth = pageviews.min(4) as u8 * 10;

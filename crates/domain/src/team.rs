@@ -5,38 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A string that is not one of the names allowed at its place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown {what}: use one of {allowed}")]
-pub struct UnknownName {
-    /// What was expected, such as `role`.
-    pub what: &'static str,
-    /// The names that are allowed, separated by commas.
-    pub allowed: &'static str,
-}
+use crate::UnknownName;
+use crate::names::named;
 
-macro_rules! named {
-    ($name:ty, $what:literal, $allowed:literal) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownName;
-
-            fn from_str(text: &str) -> Result<Self, UnknownName> {
-                Self::ALL
-                    .into_iter()
-                    .find(|value| value.as_str() == text)
-                    .ok_or(UnknownName { what: $what, allowed: $allowed })
-            }
-        }
-    };
-}
-
-/// What a member may do in a team (SPEC G4). The order is that of rising rights.
+/// What a member may do in a team. The order is that of rising rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -52,7 +24,7 @@ pub enum Role {
 
 impl Role {
     /// All roles, the weakest first.
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Editor, Self::Admin, Self::Owner];
+    pub const ALL: &'static [Self] = &[Self::Viewer, Self::Editor, Self::Admin, Self::Owner];
 
     /// The name on the wire and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -70,9 +42,9 @@ impl Role {
     }
 }
 
-named!(Role, "role", "owner, admin, editor, viewer");
+named!(Role, "role");
 
-/// One permission of a key (SPEC C1). Scopes are independent: `write` does not include `read`.
+/// One permission of a key. Scopes are independent: `write` does not include `read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
@@ -88,7 +60,7 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 4] = [Self::FullAccess, Self::Read, Self::Write, Self::Admin];
+    pub const ALL: &'static [Self] = &[Self::FullAccess, Self::Read, Self::Write, Self::Admin];
 
     /// The name on the wire and on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -101,7 +73,7 @@ impl Scope {
     }
 }
 
-named!(Scope, "scope", "full_access, read, write, admin");
+named!(Scope, "scope");
 
 /// The scopes of one key: a set that is never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,7 +96,7 @@ impl Scopes {
 
     /// The scopes in the set, in the order of [`Scope::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL.into_iter().filter(move |scope| self.0 & (1 << *scope as u8) != 0)
+        Scope::ALL.iter().copied().filter(move |scope| self.0 & (1 << *scope as u8) != 0)
     }
 }
 
@@ -146,11 +118,12 @@ impl FromStr for Scopes {
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
         let scopes = text.split(',').map(|name| name.trim().parse::<Scope>()).collect::<Result<Vec<_>, _>>()?;
-        Self::new(scopes).ok_or(UnknownName { what: "scope", allowed: "full_access, read, write, admin" })
+        // Never none: what is split has a first part, which is a scope or an error.
+        Self::new(scopes).ok_or_else(|| UnknownName::new(text, "scope", Scope::ALL.iter().map(|scope| scope.as_str())))
     }
 }
 
-/// Who may create personal keys that reach a team (S2, S3).
+/// Who may create personal keys that reach a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyPolicy {
@@ -164,7 +137,7 @@ pub enum KeyPolicy {
 
 impl KeyPolicy {
     /// All policies.
-    pub const ALL: [Self; 3] = [Self::AllMembers, Self::OwnersAndAdmins, Self::NoOne];
+    pub const ALL: &'static [Self] = &[Self::AllMembers, Self::OwnersAndAdmins, Self::NoOne];
 
     /// The name on the command line and in the database.
     pub const fn as_str(self) -> &'static str {
@@ -185,7 +158,7 @@ impl KeyPolicy {
     }
 }
 
-named!(KeyPolicy, "key policy", "all_members, owners_and_admins, no_one");
+named!(KeyPolicy, "key policy");
 
 #[cfg(test)]
 mod tests {
@@ -193,9 +166,9 @@ mod tests {
 
     #[test]
     fn scopes_are_independent_and_full_access_grants_all() {
-        for held in Scope::ALL {
+        for &held in Scope::ALL {
             let set = Scopes::new([held]).unwrap();
-            for asked in Scope::ALL {
+            for &asked in Scope::ALL {
                 let expected = held == asked || held == Scope::FullAccess;
                 assert_eq!(set.grants(asked), expected, "{held} grants {asked}");
             }
@@ -213,7 +186,7 @@ mod tests {
 
     #[test]
     fn policies_decide_by_role() {
-        let allowed = |policy: KeyPolicy| Role::ALL.map(|role| policy.allows(role));
+        let allowed = |policy: KeyPolicy| -> Vec<bool> { Role::ALL.iter().map(|&role| policy.allows(role)).collect() };
         assert_eq!(allowed(KeyPolicy::AllMembers), [true; 4]);
         assert_eq!(allowed(KeyPolicy::OwnersAndAdmins), [false, false, true, true]);
         assert_eq!(allowed(KeyPolicy::NoOne), [false; 4]);

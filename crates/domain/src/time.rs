@@ -1,17 +1,49 @@
 //! Instants, ranges of them, and the clock. Everything that needs the time is handed a [`Clock`].
 
 use std::fmt;
+use std::ops::{Add, AddAssign, Sub, SubAssign};
+use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use jiff::Timestamp as JiffTimestamp;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// An instant: milliseconds since 1970-01-01T00:00:00Z. Any `i64` is valid here;
-/// the range that can be written as text is chrono's (years −262143 to 262142).
+use crate::quoted::Quoted;
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z. Any `i64` is valid here; as a string it is held between the years
+/// −9999 and 9999.
+///
+/// It is read from RFC 3339 (years 0 to 9999) and written as it stands on the wire: in UTC, with milliseconds and `Z`. Arithmetic with a
+/// [`Duration`] counts whole milliseconds and stops at the ends of the range instead of wrapping.
+///
+/// ```
+/// use std::time::Duration;
+/// use zenovay_domain::Timestamp;
+///
+/// let at: Timestamp = "2026-06-13T14:30:00+02:00".parse()?;
+/// assert_eq!((at + Duration::from_secs(90)).to_string(), "2026-06-13T12:31:30.000Z");
+/// assert_eq!(at.as_millis(), 1_781_353_800_000);
+/// # Ok::<(), zenovay_domain::InvalidTime>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
+
+/// A string that is not an instant, or not a date.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is not {expected}", Quoted(.text))]
+pub struct InvalidTime {
+    text: String,
+    expected: &'static str,
+}
+
+impl InvalidTime {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
+        Self { text: text.to_owned(), expected }
+    }
+}
 
 impl Timestamp {
     /// The instant `millis` milliseconds after the epoch.
@@ -25,6 +57,7 @@ impl Timestamp {
     }
 
     /// This instant moved by `millis` milliseconds, held at the ends of the range instead of wrapping.
+    #[must_use]
     pub const fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
@@ -34,26 +67,106 @@ impl Timestamp {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This instant as a chrono date and time; instants outside chrono's range become its nearest end.
-    pub fn to_utc(self) -> DateTime<Utc> {
-        DateTime::from_timestamp_millis(self.0).unwrap_or(if self.0 < 0 {
-            DateTime::<Utc>::MIN_UTC
+    /// The same for jiff, whose years are −9999 to 9999.
+    pub(crate) fn to_jiff(self) -> JiffTimestamp {
+        JiffTimestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            JiffTimestamp::MIN
         } else {
-            DateTime::<Utc>::MAX_UTC
+            JiffTimestamp::MAX
         })
     }
 }
 
-impl From<DateTime<Utc>> for Timestamp {
-    fn from(at: DateTime<Utc>) -> Self {
-        Self(at.timestamp_millis())
+/// Milliseconds of `duration`, held at the end of the range.
+fn whole_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(whole_millis(duration)))
     }
 }
 
-/// ISO-8601 in UTC with milliseconds and `Z`, the form on the wire (SPEC B1).
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_millis(duration)))
+    }
+}
+
+impl AddAssign<Duration> for Timestamp {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl SubAssign<Duration> for Timestamp {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = *self - duration;
+    }
+}
+
+/// Cut to the millisecond, held at the ends of the range.
+impl From<SystemTime> for Timestamp {
+    fn from(at: SystemTime) -> Self {
+        match at.duration_since(UNIX_EPOCH) {
+            Ok(since) => Self(whole_millis(since)),
+            Err(before) => {
+                // Down, as after 1970: an instant never lies in the future of the time that it was made from.
+                let before = before.duration();
+                let is_whole = before.subsec_nanos() % 1_000_000 == 0;
+                Self(0i64.saturating_sub(whole_millis(before)).saturating_sub(i64::from(!is_whole)))
+            }
+        }
+    }
+}
+
+/// RFC 3339: `2026-06-13T12:00:00Z`, `2026-06-13T14:00:00.250+02:00`. What is finer than a millisecond is cut off.
+impl FromStr for Timestamp {
+    type Err = InvalidTime;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTime> {
+        let invalid = || InvalidTime::new(text, "a time such as 2026-06-13T12:00:00Z");
+        // jiff reads more than RFC 3339: years with signs, dates without hyphens, names of zones.
+        let at = if is_rfc3339(text.as_bytes()) { text.parse::<JiffTimestamp>().ok() } else { None };
+        let millis = at.and_then(|at| i64::try_from(at.as_nanosecond().div_euclid(1_000_000)).ok());
+        millis.map(Self).ok_or_else(invalid)
+    }
+}
+
+/// Whether `text` has the shape of a time of RFC 3339.
+fn is_rfc3339(text: &[u8]) -> bool {
+    let Some((moment, rest)) = text.split_at_checked("2026-06-13T12:00:00".len()) else { return false };
+    let fraction = match rest.strip_prefix(b".") {
+        Some(digits) => 1 + digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+        None => 0,
+    };
+    has_shape(moment, b"0000-00-00T00:00:00")
+        && match rest.get(fraction..) {
+            Some(b"Z" | b"z") => true,
+            Some(offset) => has_shape(offset, b"+00:00") || has_shape(offset, b"-00:00"),
+            None => false,
+        }
+}
+
+/// Whether `text` is `shape` with digits for its zeros.
+pub(crate) fn has_shape(text: &[u8], shape: &[u8]) -> bool {
+    text.len() == shape.len()
+        && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => b"Tt ".contains(byte),
+            other => byte == other,
+        })
+}
+
+/// ISO 8601 in UTC with milliseconds and `Z`, the form on the wire.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true))
+        write!(f, "{:.3}", self.to_jiff())
     }
 }
 
@@ -79,7 +192,7 @@ impl TimeRange {
 
     /// The length in milliseconds, never negative.
     pub fn duration_ms(&self) -> i64 {
-        self.to.millis_since(self.from)
+        self.to.millis_since(self.from).max(0)
     }
 }
 
@@ -125,7 +238,7 @@ const UPTIME: ClockId = ClockId::Monotonic;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> Timestamp {
-        Timestamp::from(Utc::now())
+        Timestamp::from(SystemTime::now())
     }
 
     fn now_and_uptime(&self) -> (Timestamp, i64) {
@@ -147,14 +260,14 @@ impl ManualClock {
     /// Moves to the time when it is `at`, which may be earlier than now.
     pub fn set(&self, at: Timestamp) {
         let mut time = self.time();
-        time.1 += at.millis_since(time.0);
+        time.1 = time.1.saturating_add(at.millis_since(time.0));
         time.0 = at;
     }
 
     /// Lets `millis` milliseconds pass; negative goes back in time.
     pub fn advance_ms(&self, millis: i64) {
         let mut time = self.time();
-        *time = (time.0.plus_millis(millis), time.1 + millis);
+        *time = (time.0.plus_millis(millis), time.1.saturating_add(millis));
     }
 
     /// Sets the clock `millis` milliseconds ahead of what it said, or behind it, while no time passes.
@@ -191,6 +304,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn ranges_are_half_open() {
@@ -204,5 +318,85 @@ mod tests {
     #[test]
     fn the_wire_form_has_milliseconds_and_z() {
         assert_eq!(Timestamp(1_781_308_800_000).to_string(), "2026-06-13T00:00:00.000Z");
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "9999-12-30T22:00:00.999Z");
+        assert_eq!(Timestamp(i64::MIN).to_string(), "-009999-01-02T01:59:59.000Z");
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2026-06-13T14:00:00.2509+02:00", 1_781_352_000_250),
+            ("1969-12-31T23:59:59.9999Z", -1),
+        ] {
+            assert_eq!(text.parse(), Ok(Timestamp(millis)), "{text}");
+        }
+        for text in ["2026-06-13t12:00:00z", "2026-06-13 12:00:00Z", "2026-06-13T12:00:00.0-00:00"] {
+            assert_eq!(text.parse(), Ok(Timestamp(1_781_352_000_000)), "{text}");
+        }
+        for bad in [
+            "",
+            "2026-06-13",
+            "2026-06-13T14:00:00",
+            "2026-06-13T14:00Z",
+            "2026-13-01T00:00:00Z",
+            "+002026-06-13T14:00:00Z",
+            "20260613T140000Z",
+            "2026-06-13T14:00:00Z[UTC]",
+            "2026-06-13T14:00:00.Z",
+            "2026-06-13T14:00:00+02",
+            "now",
+            "1781352000250",
+        ] {
+            let error = bad.parse::<Timestamp>().unwrap_err().to_string();
+            assert_eq!(error, format!("{bad:?} is not a time such as 2026-06-13T12:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn instants_of_the_machine_are_cut_to_milliseconds() {
+        let at = |since: Duration| Timestamp::from(UNIX_EPOCH + since);
+        assert_eq!(at(Duration::from_nanos(1_999_999)), Timestamp(1));
+        let before = |before: Duration| Timestamp::from(UNIX_EPOCH - before);
+        assert_eq!(before(Duration::from_nanos(1_000_001)), Timestamp(-2));
+        assert_eq!(before(Duration::from_millis(2)), Timestamp(-2));
+    }
+
+    /// Sabotage: add without saturating.
+    #[test]
+    fn nothing_overflows() {
+        let ends = [i64::MIN, -1, 0, 1, i64::MAX].map(Timestamp);
+        for at in ends {
+            for duration in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
+                let (mut later, mut earlier) = (at, at);
+                later += duration;
+                earlier -= duration;
+                assert!(earlier <= at && at <= later);
+            }
+            for other in ends {
+                let clock = ManualClock::new(at);
+                clock.set(other);
+                clock.advance_ms(other.as_millis());
+                clock.step_ms(other.as_millis());
+                clock.set(at);
+                assert_eq!(clock.now(), at);
+                assert!(TimeRange { from: at, to: other }.duration_ms() >= 0);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(millis in any::<i64>()) {
+            // Of the years 0 to 9999, which have four digits.
+            let at = Timestamp(millis.rem_euclid(253_402_207_200_000 + 62_167_219_200_000) - 62_167_219_200_000);
+            prop_assert_eq!(at.to_string().parse(), Ok(at));
+        }
+
+        #[test]
+        fn any_string_is_a_time_or_refused(text in "([-+:.TZ0-9]|\\PC){0,40}") {
+            let _ = text.parse::<Timestamp>();
+        }
     }
 }

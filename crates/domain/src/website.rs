@@ -28,14 +28,14 @@ pub struct Website {
 /// Stands for the user agents of bots that are not told one by one.
 pub const OTHER_AGENTS: &str = "(other agents)";
 
-/// What can be set for a website (SPEC B4, E, F). Stored as one JSON object; absent members take their default, so a
+/// What can be set for a website. Stored as one JSON object; absent members take their default, so a
 /// new setting needs no migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WebsiteSettings {
     /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
     pub is_active: bool,
-    /// Whether visitors are recognised without anything stored in the browser. On for new websites (SPEC E3).
+    /// Whether visitors are recognised without anything stored in the browser. On for new websites.
     pub cookieless: bool,
     /// Whether hits from local hosts (`localhost`, `*.local`, `127.0.0.0/8`, `::1`) are accepted.
     pub allow_localhost: bool,

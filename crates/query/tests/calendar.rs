@@ -12,7 +12,7 @@ use zenovay_query::{Answer, Budget, Filter, MemoryDataset, Query, Question, Seri
 const HOUR_MS: i64 = 3_600_000;
 
 fn at(text: &str) -> Timestamp {
-    Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+    text.parse().unwrap()
 }
 
 fn view(at: Timestamp, number: u64) -> Event {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use proptest::prelude::*;
-use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
+use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone, parse_date};
 use zenovay_query::{
     Answer, Baseline, BreakdownRow, Budget, Change, Compared, Comparison, Condition, Field, Filter, GroupBy,
     MemoryDataset, Metric, MetricValues, Operator, Order, Query, Question, oracle,
@@ -18,9 +18,7 @@ fn zone(name: &str) -> Zone {
 
 /// The first instant of a civil day.
 fn start(zone: &Zone, date: &str) -> Timestamp {
-    // Noon in UTC is at most 14 hours from the day's beginning anywhere.
-    let date = format!("{date}T12:00:00Z").parse::<chrono::DateTime<chrono::Utc>>().unwrap();
-    zone.day_start(zone.civil_day(Timestamp::from(date)))
+    zone.day_start(parse_date(date).unwrap())
 }
 
 fn pageview(at: Timestamp, visitor: u64, path: &str) -> Event {

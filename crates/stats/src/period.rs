@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn days_are_cut_in_the_zone() {
         let berlin: Zone = "Europe/Berlin".parse().unwrap();
-        let at = |text: &str| Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap());
+        let at = |text: &str| text.parse().unwrap();
         let today = Period::Day.dates_at(at("2026-03-28T23:30:00Z"), &berlin).unwrap().range(&berlin);
         // 23 hours: the clock is put forward.
         assert_eq!(today, TimeRange::new(at("2026-03-28T23:00:00Z"), at("2026-03-29T22:00:00Z")));

@@ -5,16 +5,20 @@ use zenovay_domain::Timestamp;
 
 /// The month of `at`: year * 12 + month of the year from 0.
 pub(crate) fn month_of(at: Timestamp) -> i32 {
-    let at = at.to_utc();
+    let at = DateTime::from_timestamp_millis(at.as_millis()).unwrap_or(if at.as_millis() < 0 {
+        DateTime::<Utc>::MIN_UTC
+    } else {
+        DateTime::<Utc>::MAX_UTC
+    });
     at.year() * 12 + at.month0() as i32
 }
 
 /// 00:00:00.000Z of the 1st of the month after `month`.
 pub(crate) fn end_of_month(month: i32) -> Timestamp {
     let next = month.saturating_add(1);
-    NaiveDate::from_ymd_opt(next.div_euclid(12), next.rem_euclid(12) as u32 + 1, 1)
-        .map(|day| Timestamp::from(day.and_time(NaiveTime::MIN).and_utc()))
-        .unwrap_or(Timestamp::from(DateTime::<Utc>::MAX_UTC))
+    let first = NaiveDate::from_ymd_opt(next.div_euclid(12), next.rem_euclid(12) as u32 + 1, 1);
+    let end = first.map_or(DateTime::<Utc>::MAX_UTC, |day| day.and_time(NaiveTime::MIN).and_utc());
+    Timestamp::from_millis(end.timestamp_millis())
 }
 
 #[cfg(test)]

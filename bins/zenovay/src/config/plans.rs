@@ -9,7 +9,7 @@ use super::source::Source;
 /// The names of all numbers, such as `plans.pro.websites`.
 pub(super) fn plan_number_names() -> Vec<String> {
     let names = |plan: Plan| PLAN_NUMBERS.iter().map(move |(number, _)| format!("plans.{plan}.{number}"));
-    Plan::ALL.into_iter().flat_map(names).collect()
+    Plan::ALL.iter().copied().flat_map(names).collect()
 }
 
 /// The numbers of `[plans.<name>]` over the default table.
@@ -20,7 +20,7 @@ pub(super) fn read_plans(source: &mut Source<'_>, effective: &mut Vec<Effective>
         Some(toml::Value::Table(tables)) => tables,
         Some(_) => return Err(source.invalid("plans", "must be tables, such as [plans.pro]")),
     };
-    for plan in Plan::ALL {
+    for &plan in Plan::ALL {
         let mut overrides = match tables.remove(plan.as_str()) {
             None => toml::Table::new(),
             Some(toml::Value::Table(overrides)) => overrides,

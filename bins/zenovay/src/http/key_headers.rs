@@ -1,7 +1,7 @@
 //! What a key has used and may still use, on every answer to an authenticated request (SPEC B6, SECURITY §3.3).
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use zenovay_domain::Timestamp;
+use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 
 use super::document::Header;
 
@@ -90,9 +90,8 @@ pub fn seconds_until(at: Timestamp, now: Timestamp) -> u64 {
 
 /// The length in seconds of the month that ends at `month_end`, the first instant of the next one, in UTC.
 fn month_seconds(month_end: Timestamp) -> i64 {
-    use chrono::Datelike;
-    let last_day = month_end.plus_millis(-1).to_utc();
-    i64::from(last_day.day()) * 86_400
+    let month = Zone::utc().buckets(TimeRange::new(month_end.plus_millis(-1), month_end), Interval::Month, 1);
+    month.first().map_or(0, |month| month.duration_ms() / 1_000)
 }
 
 fn put(headers: &mut HeaderMap, name: &'static str, value: String) {
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+        text.parse().unwrap()
     }
 
     #[test]

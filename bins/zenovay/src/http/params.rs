@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
-use zenovay_domain::{TimeRange, Timestamp};
+use zenovay_domain::{TimeRange, Timestamp, Zone};
 
 use super::document::{Operation, Parameter};
 use super::envelope::ApiError;
@@ -413,16 +413,9 @@ fn parse_number(text: &str) -> Option<usize> {
 
 /// A date, or a date and time of which the date counts, in four-digit years.
 fn parse_date(text: &str) -> Option<Timestamp> {
-    use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-    let date = if text.len() == 10 {
-        let bytes = text.as_bytes();
-        let shaped =
-            bytes.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
-        NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| shaped)?
-    } else {
-        DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc).date_naive()
-    };
-    Some(Timestamp::from(date.and_time(NaiveTime::MIN).and_utc()))
+    let utc = Zone::utc();
+    let day = zenovay_domain::parse_date(text).or_else(|_| text.parse().map(|at| utc.civil_day(at)));
+    day.ok().map(|day| utc.day_start(day))
 }
 
 /// The pairs of an `application/x-www-form-urlencoded` string; `None` for a part that is not UTF-8 once decoded.
@@ -460,7 +453,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+        text.parse().unwrap()
     }
 
     fn now() -> Timestamp {

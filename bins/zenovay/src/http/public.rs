@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Timestamp {
-        Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().unwrap())
+        text.parse().unwrap()
     }
 
     #[test]

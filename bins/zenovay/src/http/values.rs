@@ -83,7 +83,7 @@ macro_rules! ids {
     ($($id:ident),*) => { $(
         impl From<$id> for Id {
             fn from(id: $id) -> Self {
-                Self(id.0)
+                Self(Uuid::from_bytes(*id.as_bytes()))
             }
         }
     )* };
@@ -123,11 +123,11 @@ macro_rules! names {
 
 names! {
     /// The name of a plan.
-    PlanName(Plan): Plan::ALL.map(Plan::as_str);
+    PlanName(Plan): Plan::ALL.iter().map(|plan| plan.as_str());
     /// The name of a scope: one thing that a key may do.
-    ScopeName(Scope): Scope::ALL.map(Scope::as_str);
+    ScopeName(Scope): Scope::ALL.iter().map(|scope| scope.as_str());
     /// Why a request was refused, for programs.
-    ErrorCodeName(ErrorCode): ErrorCode::ALL.map(ErrorCode::as_str);
+    ErrorCodeName(ErrorCode): ErrorCode::ALL.iter().map(|code| code.as_str());
     /// Whether a key acts for a person or for a team.
     KeyKindName(KeyKind): KeyKind::NAMES;
 }

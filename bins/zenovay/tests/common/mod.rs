@@ -48,7 +48,7 @@ pub const CHROME: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36";
 
 pub fn at(text: &str) -> Timestamp {
-    Timestamp::from(text.parse::<chrono::DateTime<chrono::Utc>>().expect("a time"))
+    text.parse().expect("a time")
 }
 
 type Call = dyn Fn(test::TestRequest) -> Pin<Box<dyn Future<Output = ServiceResponse<BoxBody>>>>;

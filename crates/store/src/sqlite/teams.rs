@@ -195,7 +195,7 @@ impl TeamStore for SqliteStore {
 /// After the policy of the team or the role of a member has changed: lets the older keys of those members reach the team
 /// whom `policy` lets create keys.
 fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Done<()> {
-    let admitted: Vec<&str> = Role::ALL.into_iter().filter(|role| policy.allows(*role)).map(Role::as_str).collect();
+    let admitted: Vec<&str> = Role::ALL.iter().filter(|&&role| policy.allows(role)).map(|role| role.as_str()).collect();
     let admitted = memberships::team_id.eq(id.to_string()).and(memberships::role.eq_any(admitted));
     diesel::update(memberships::table.filter(admitted))
         .set(memberships::admits_keys_since.eq(None::<i64>))

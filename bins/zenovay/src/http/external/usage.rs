@@ -2,10 +2,9 @@
 //! the first beside it (SPEC B4).
 
 use actix_web::web;
-use chrono::{Datelike, NaiveTime};
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenovay_domain::{TimeRange, Timestamp};
+use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadUsage};
@@ -187,9 +186,8 @@ pub struct Period {
 
 /// 00:00 UTC of the first of the month of `now`.
 fn month_start(now: Timestamp) -> Timestamp {
-    let today = now.to_utc();
-    let first = today.date_naive().with_day(1).unwrap_or(today.date_naive());
-    Timestamp::from(first.and_time(NaiveTime::MIN).and_utc())
+    let month = Zone::utc().buckets(TimeRange::new(now, now.plus_millis(1)), Interval::Month, 1);
+    month.first().map_or(now, |month| month.from)
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl Authorized<ReadStats, KeyHolder> {
                     let domain = site.to_ascii_lowercase();
                     // Those of teams whose plan has no API are found, too: the decision says why they are closed.
                     let mut any_plan = state.plans.clone();
-                    for plan in Plan::ALL {
+                    for &plan in Plan::ALL {
                         let limits = any_plan.limits_mut(plan);
                         limits.requests_per_minute = limits.requests_per_minute.max(1);
                     }
