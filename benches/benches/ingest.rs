@@ -18,7 +18,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
-use zenovay_domain::{EventKind, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, WebsiteSettings};
+use zenovay_domain::{EventKind, Timestamp, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::{BatchEncoder, NewEvent};
 use zenovay_ingest::{GeoDatabase, HitFields, MemorySessions, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
 
@@ -325,23 +325,15 @@ struct Whole {
 impl Whole {
     fn new() -> Self {
         let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("a hasher");
-        let website = Website {
-            id: WebsiteId::from_random_bytes([7; 16]),
-            team_id: TeamId::from_random_bytes([8; 16]),
-            user_id: None,
-            domain: "example.com".to_owned(),
-            name: "Example".to_owned(),
-            tracking_code: TrackingCode::from_random_bytes([9; 11]),
-            settings: WebsiteSettings { cookieless: false, ..WebsiteSettings::default() },
-            created_at: NOW,
-        };
+        let settings = WebsiteSettings::default().with(|s| s.cookieless = false);
+        let rules = WebsiteRules::new(WebsiteId::from_bytes([7; 16]), "example.com", &settings);
         Self {
             pipeline: Pipeline::new(
                 hasher,
                 MemorySessions::default(),
                 GeoDatabase::embedded().expect("the embedded database"),
             ),
-            rules: WebsiteRules::compile(&website).expect("valid settings"),
+            rules: rules.expect("valid settings"),
             encoder: BatchEncoder::new().expect("a compressor"),
         }
     }

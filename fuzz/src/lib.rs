@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_auth::KeyFormat;
 use zenovay_domain::{
-    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TeamId, TimeRange, Timestamp, Website,
-    WebsiteId, WebsiteRules, WebsiteSettings, Zone, parse_domain,
+    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId,
+    WebsiteRules, WebsiteSettings, Zone, parse_domain,
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
@@ -84,7 +84,7 @@ pub fn api_key(bytes: &[u8]) -> bool {
 pub fn batch(body: &[u8]) -> bool {
     let Ok(batch) = parse_batch(body) else { return false };
     assert!((1..=BATCH_MAX_EVENTS).contains(&batch.events.len()));
-    let reading = Reading { now: NOW, steady: NOW, trusted: true };
+    let reading = Reading::believed(NOW);
     let judged = batch.events.into_iter().map(|row| server().batch_row(&row?, reading, rules(false)));
     judged.map(is_event).fold(false, |any, is_event| any | is_event)
 }
@@ -196,7 +196,7 @@ pub fn settings(lines: &[u8]) -> bool {
     let mut lines = text(lines).lines();
     let Ok(domain) = parse_domain(lines.next().unwrap_or("")) else { return false };
     assert_eq!(parse_domain(&domain).as_ref(), Ok(&domain));
-    let mut settings = WebsiteSettings { time_zone: lines.next().unwrap_or("UTC").to_owned(), ..Default::default() };
+    let mut settings = WebsiteSettings::default().with(|s| s.time_zone = lines.next().unwrap_or("UTC").to_owned());
     for line in lines {
         let mut words = line.split('\t');
         settings.allowed_domains.extend(words.next().map(str::to_owned));
@@ -204,7 +204,7 @@ pub fn settings(lines: &[u8]) -> bool {
         settings.excluded_ips.extend(words.next().map(str::to_owned));
     }
     let paths = settings.excluded_paths.clone();
-    let Ok(rules) = WebsiteRules::compile(&website(&domain, settings)) else { return false };
+    let Ok(rules) = WebsiteRules::new(WebsiteId::from_bytes([7; 16]), &domain, &settings) else { return false };
     for path in paths {
         rules.excludes_path(&path);
         // A pattern excludes itself, as a URL writes it.
@@ -255,26 +255,13 @@ pub fn user_agent(bytes: &[u8]) -> bool {
 /// 2026-06-13T00:00:00Z.
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
 
-fn website(domain: &str, settings: WebsiteSettings) -> Website {
-    Website {
-        id: WebsiteId::from_random_bytes([7; 16]),
-        team_id: TeamId::from_random_bytes([8; 16]),
-        user_id: None,
-        domain: domain.to_owned(),
-        name: "Test".to_owned(),
-        tracking_code: "ZV_test".parse().expect("a code"),
-        created_at: Timestamp::from_millis(0),
-        settings,
-    }
-}
-
 /// A website with a visitor's cookie, or without.
 fn rules(cookieless: bool) -> &'static WebsiteRules {
     static RULES: OnceLock<[WebsiteRules; 2]> = OnceLock::new();
     let rules = RULES.get_or_init(|| {
         [false, true].map(|cookieless| {
-            let settings = WebsiteSettings { cookieless, ..WebsiteSettings::default() };
-            WebsiteRules::compile(&website("example.com", settings)).expect("rules")
+            let settings = WebsiteSettings::default().with(|s| s.cookieless = cookieless);
+            WebsiteRules::new(WebsiteId::from_bytes([7; 16]), "example.com", &settings).expect("rules")
         })
     });
     &rules[usize::from(cookieless)]

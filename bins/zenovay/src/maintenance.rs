@@ -175,7 +175,7 @@ struct ClockWatch {
 
 impl ClockWatch {
     fn look(&mut self, clock: &GuardedClock) {
-        let ClockStatus { doubt, latest, doubts } = clock.status();
+        let ClockStatus { doubt, latest, doubts, .. } = clock.status();
         metrics::counter!("zenovay_clock_doubts_total").increment(doubts - self.doubts);
         metrics::gauge!("zenovay_clock_trusted").set(if doubt.is_none() { 1.0 } else { 0.0 });
         // Also when it was over before anybody looked.

@@ -73,7 +73,10 @@ fn hold_back() -> Option<Box<dyn Instrumentation>> {
 async fn a_store_that_does_not_answer_stops_nobody_who_does_not_need_it() {
     set_default_instrumentation(hold_back).unwrap();
     let app = TestApp::start().await;
-    let settings = WebsiteSettings { public_dashboard: true, cookieless: false, ..WebsiteSettings::default() };
+    let settings = WebsiteSettings::default().with(|s| {
+        s.public_dashboard = true;
+        s.cookieless = false;
+    });
     let site = app.team(Plan::Enterprise).website_with("shop.example", settings);
     let key = site.key("full_access");
     let mut hit = site.hit("/", "session-1");

@@ -147,7 +147,7 @@ async fn a_second_campaign_within_a_session_is_a_second_visit() {
 /// matomo-org/tracker-proxy#94. Also after a restart, from another network.
 #[actix_web::test]
 async fn a_heartbeat_through_a_proxy_is_that_of_the_page() {
-    for settings in [WebsiteSettings::default(), WebsiteSettings { cookieless: false, ..WebsiteSettings::default() }] {
+    for settings in [WebsiteSettings::default(), WebsiteSettings::default().with(|s| s.cookieless = false)] {
         for flag in [false, true] {
             let app = TestApp::start().await;
             let site = app.team(Plan::Enterprise).website_with("shop.example", settings.clone());

@@ -30,7 +30,10 @@ fn watch() -> Option<Box<dyn Instrumentation>> {
 async fn no_route_asks_the_metadata_store_on_the_thread_that_answers() {
     set_default_instrumentation(watch).unwrap();
     let app = TestApp::start().await;
-    let settings = WebsiteSettings { public_dashboard: true, cookieless: false, ..WebsiteSettings::default() };
+    let settings = WebsiteSettings::default().with(|s| {
+        s.public_dashboard = true;
+        s.cookieless = false;
+    });
     let site = app.team(Plan::Enterprise).website_with("shop.example", settings);
     let key = site.key("full_access");
     let mut hit = site.hit("/", "session-1");

@@ -315,7 +315,7 @@ async fn the_second_script_is_kept_under_its_name_and_no_other() {
 async fn the_settings_of_a_website_are_told_to_its_pages() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Free).website("shop.example");
-    site.edit(|settings| *settings = WebsiteSettings { track_downloads: false, ..WebsiteSettings::default() });
+    site.edit(|settings| *settings = WebsiteSettings::default().with(|s| s.track_downloads = false));
     for path in [format!("/load/{}", site.code()), format!("/api/_z/load/{}", site.code())] {
         let reply = app.get(&path).header("origin", "https://other.example").send().await.expect(200);
         assert_eq!(reply.data(), json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false }));

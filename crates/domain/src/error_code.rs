@@ -1,10 +1,10 @@
-//! The machine-readable error codes of the wire protocol. Which HTTP status each one has is decided in the
-//! server, in one place.
+//! The machine-readable error codes of the wire protocol, and the HTTP status of each.
 
 use crate::names::named;
 
 /// The code in `error.code` of an answer. Stable: clients compare it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ErrorCode {
     /// A parameter or body that breaks a rule.
     ValidationError,
@@ -88,6 +88,27 @@ impl ErrorCode {
             Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::InternalError => "INTERNAL_ERROR",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
+        }
+    }
+
+    /// The HTTP status that an answer with this code has: the one table of it.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::ValidationError | Self::MissingSiteId => 400,
+            Self::Unauthorized => 401,
+            Self::ApiPaidPlanRequired | Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::Conflict => 409,
+            Self::PreconditionFailed => 412,
+            Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::RangeNotSatisfiable => 416,
+            Self::RateLimitExceeded | Self::MonthlyLimitExceeded => 429,
+            Self::HeadersTooLarge => 431,
+            Self::InternalError => 500,
+            Self::ServiceUnavailable => 503,
         }
     }
 

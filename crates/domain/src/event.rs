@@ -40,6 +40,7 @@ macro_rules! event_kinds {
         /// What an event reports. The number is the code in files and never changes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum EventKind { $($(#[$doc])* #[serde(rename = $name)] $variant = $number,)* }
 
         impl EventKind {
@@ -115,6 +116,7 @@ macro_rules! dimensions {
         /// A string column of an event. An absent value is the empty string.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum Dimension { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
 
         impl Dimension {
@@ -330,6 +332,7 @@ impl EventFlags {
 
 /// One stored event, or one heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
     /// When it happened.
     pub at: Timestamp,

@@ -22,6 +22,7 @@ const SETTLED_MS: i64 = 10 * MINUTE_MS;
 
 /// What a [`GuardedClock`] knows and the next process must know, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ClockMemory {
     /// The last reading that was believed.
     pub trusted_at: Option<Timestamp>,
@@ -29,8 +30,16 @@ pub struct ClockMemory {
     pub doubted: Option<DoubtedReading>,
 }
 
+impl ClockMemory {
+    /// What a clock that was believed at `trusted_at` and is in doubt since `doubted` remembers.
+    pub fn new(trusted_at: Option<Timestamp>, doubted: Option<DoubtedReading>) -> Self {
+        Self { trusted_at, doubted }
+    }
+}
+
 /// A reading that is not believed yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DoubtedReading {
     /// What the clock said last.
     pub at: Timestamp,
@@ -39,8 +48,16 @@ pub struct DoubtedReading {
     pub confirmed_ms: i64,
 }
 
+impl DoubtedReading {
+    /// A clock that said `at` and has gone on from there for `confirmed_ms` milliseconds.
+    pub fn new(at: Timestamp, confirmed_ms: i64) -> Self {
+        Self { at, confirmed_ms }
+    }
+}
+
 /// Why a reading was not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Doubt {
     /// What the clock said.
     pub said: Timestamp,
@@ -64,6 +81,7 @@ impl fmt::Display for Doubt {
 
 /// What a [`GuardedClock`] thinks of its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ClockStatus {
     /// The present doubt; `None` when the clock is believed.
     pub doubt: Option<Doubt>,
@@ -136,7 +154,7 @@ impl Guard {
         };
         if is_believed {
             self.believe(now, uptime_ms);
-            return Reading { now, steady: now, trusted: true };
+            return Reading::believed(now);
         }
         let doubted = match self.doubted {
             Some(doubted) if is_near(now, doubted.since.expected(uptime_ms)) => doubted,
@@ -147,7 +165,7 @@ impl Guard {
         if confirmed_ms >= CLOCK_CONFIRMED_MS {
             self.anchor = None;
             self.believe(now, uptime_ms);
-            return Reading { now, steady: now, trusted: true };
+            return Reading::believed(now);
         }
         self.memory.doubted = Some(DoubtedReading { at: now, confirmed_ms });
         let steady = match (expected, self.memory.trusted_at) {
@@ -451,8 +469,7 @@ mod tests {
             let _ = Doubt { said, expected: Some(memory) }.to_string();
             let doubted = Some(DoubtedReading { at: memory, confirmed_ms: said.as_millis() });
             let clock = Arc::new(ManualClock::new(memory));
-            let guarded =
-                GuardedClock::new(clock.clone(), Some(ClockMemory { trusted_at: Some(memory), doubted }));
+            let guarded = GuardedClock::new(clock.clone(), Some(ClockMemory { trusted_at: Some(memory), doubted }));
             for now in [said, memory, said] {
                 guarded.reading();
                 clock.set(now);

@@ -6,6 +6,7 @@ use url::Host;
 
 /// Why a string is not a host, as a sentence for whoever typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidHost {
     /// A scheme other than `http` and `https`.
     #[error("give a host name without a scheme, such as example.com")]

@@ -129,7 +129,11 @@ impl FromStr for TrackingCode {
         let valid = text
             .strip_prefix(Self::PREFIX)
             .is_some_and(|rest| (1..=61).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
-        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId::new(text, "tracking code, ZV_ with letters or digits")) }
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId::new(text, "tracking code, ZV_ with letters or digits"))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::names::named;
 /// What a team pays for. Self-hosters choose it freely per team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Plan {
     /// No External API.
     Free,
@@ -39,6 +40,7 @@ named!(Plan, "plan");
 
 /// The numbers of one plan. `None` means without limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PlanLimits {
     /// External API requests per key and UTC minute; 0 means no access to the External API at all.
     pub requests_per_minute: u32,
@@ -52,6 +54,20 @@ pub struct PlanLimits {
     pub members: Option<u32>,
     /// Days for which events are kept.
     pub retention_days: Option<u32>,
+}
+
+impl PlanLimits {
+    /// So many External API requests a minute and a month, and no other limit.
+    pub fn new(requests_per_minute: u32, requests_per_month: u64) -> Self {
+        Self {
+            requests_per_minute,
+            requests_per_month,
+            events_per_month: None,
+            websites: None,
+            members: None,
+            retention_days: None,
+        }
+    }
 }
 
 /// The limits of every plan.

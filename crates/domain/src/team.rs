@@ -11,6 +11,7 @@ use crate::names::named;
 /// What a member may do in a team. The order is that of rising rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Role {
     /// Reads dashboards.
     Viewer,
@@ -47,6 +48,7 @@ named!(Role, "role");
 /// One permission of a key. Scopes are independent: `write` does not include `read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Scope {
     /// Every scope.
     FullAccess,
@@ -126,6 +128,7 @@ impl FromStr for Scopes {
 /// Who may create personal keys that reach a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum KeyPolicy {
     /// Every member, the default.
     AllMembers,

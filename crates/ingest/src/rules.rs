@@ -92,21 +92,13 @@ pub(crate) mod tests {
     use crate::bots::BotReason;
     use zenovay_domain::{TeamId, Timestamp, WebsiteSettings};
 
-    pub(crate) fn website(domain: &str, settings: WebsiteSettings) -> Website {
-        Website {
-            id: WebsiteId::from_random_bytes([7; 16]),
-            team_id: TeamId::from_random_bytes([8; 16]),
-            user_id: None,
-            domain: domain.to_owned(),
-            name: "Test".to_owned(),
-            tracking_code: "ZV_test".parse().unwrap(),
-            created_at: Timestamp::from_millis(0),
-            settings,
-        }
+    fn website(domain: &str, settings: WebsiteSettings) -> Website {
+        let (id, team) = (WebsiteId::from_bytes([7; 16]), TeamId::from_bytes([8; 16]));
+        Website::new(id, team, domain, "ZV_test".parse().unwrap(), Timestamp::from_millis(0)).with_settings(settings)
     }
 
-    fn rules(settings: WebsiteSettings) -> WebsiteRules {
-        WebsiteRules::compile(&website("example.com", settings)).unwrap()
+    pub(crate) fn rules(settings: WebsiteSettings) -> WebsiteRules {
+        WebsiteRules::new(WebsiteId::from_bytes([7; 16]), "example.com", &settings).unwrap()
     }
 
     #[test]
@@ -117,7 +109,7 @@ pub(crate) mod tests {
         assert!(Arc::ptr_eq(&cache.get(&site).unwrap(), &first));
         let read_again = Arc::new(Website::clone(&site));
         assert!(Arc::ptr_eq(&cache.get(&read_again).unwrap(), &first), "nothing changed");
-        let paused = WebsiteSettings { is_active: false, ..WebsiteSettings::default() };
+        let paused = WebsiteSettings::default().with(|s| s.is_active = false);
         assert!(!cache.get(&Arc::new(website("example.com", paused))).unwrap().settings().is_active);
         assert_eq!(cache.0.read().by_website.len(), 1);
     }
@@ -127,10 +119,12 @@ pub(crate) mod tests {
     fn the_memory_of_compiled_rules_is_bounded() {
         let mut compiled = Compiled::default();
         let excluded_ips = vec!["192.0.2.1".to_owned(); 100];
-        let settings = WebsiteSettings { excluded_ips, ..WebsiteSettings::default() };
+        let settings = WebsiteSettings::default().with(|s| s.excluded_ips = excluded_ips);
         for number in 0..100 {
             let id = WebsiteId::from_random_bytes([number; 16]);
-            let compiled_from = Arc::new(Website { id, ..website("example.com", settings.clone()) });
+            let mut compiled_from = website("example.com", settings.clone());
+            compiled_from.id = id;
+            let compiled_from = Arc::new(compiled_from);
             let rules = Arc::new(WebsiteRules::compile(&compiled_from).unwrap());
             for _ in 0..2 {
                 let entry = Entry { compiled_from: Arc::clone(&compiled_from), rules: Arc::clone(&rules) };
@@ -147,7 +141,7 @@ pub(crate) mod tests {
     fn a_bot_is_allowed_by_a_part_of_its_agent_or_by_its_rule() {
         let allowed = |names: &[&str], verdict, agent| {
             let allowed_bots = names.iter().map(|&name| name.to_owned()).collect();
-            allows_bot(&rules(WebsiteSettings { allowed_bots, ..Default::default() }), verdict, agent)
+            allows_bot(&rules(WebsiteSettings::default().with(|s| s.allowed_bots = allowed_bots)), verdict, agent)
         };
         let listed = Verdict::crawler(BotReason::Listed, "Pingdom");
         let driven = Verdict::crawler(BotReason::Webdriver, "");
@@ -174,7 +168,7 @@ pub(crate) mod tests {
         for c in (b'!'..=b'~').map(char::from).chain([' ', 'é']).filter(|c| !"#%*./?\\".contains(*c)) {
             let path = format!("/a{c}b");
             let url = crate::WebUrl::parse(format!("https://example.com{path}")).unwrap();
-            let site = rules(WebsiteSettings { excluded_paths: vec![path.clone()], ..Default::default() });
+            let site = rules(WebsiteSettings::default().with(|s| s.excluded_paths = vec![path.clone()]));
             assert!(site.excludes_path(url.path()), "{path} {}", url.path());
         }
     }

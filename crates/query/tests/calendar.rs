@@ -122,7 +122,7 @@ fn bucket_name(zone: &Zone, interval: Interval, at: Timestamp) -> String {
         Interval::Day => date,
         // 1970-01-01 was a Thursday.
         Interval::Week => ((zone.civil_day(at) + 3).div_euclid(7)).to_string(),
-        Interval::Month => date[..7].to_owned(),
+        _ => date[..7].to_owned(),
     }
 }
 

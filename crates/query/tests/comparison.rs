@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use proptest::prelude::*;
-use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone, parse_date};
+use zenovay_domain::{
+    Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone, parse_date,
+};
 use zenovay_query::{
     Answer, Baseline, BreakdownRow, Budget, Change, Compared, Comparison, Condition, Field, Filter, GroupBy,
     MemoryDataset, Metric, MetricValues, Operator, Order, Query, Question, oracle,

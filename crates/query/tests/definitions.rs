@@ -225,7 +225,11 @@ fn a_session_of_heartbeats_only_is_live_and_counts_nowhere_else() {
 #[test]
 fn a_bounce_has_one_pageview_no_other_event_and_under_ten_seconds() {
     let bounces = |events: &[Event]| overview(events, 0, 1_000).bounces;
-    let engaged = |ms: i64| Event { engagement_ms: ms as u32, ..event(HEARTBEAT, 20, 1, 1) };
+    let engaged = |ms: i64| {
+        let mut heartbeat = event(HEARTBEAT, 20, 1, 1);
+        heartbeat.engagement_ms = ms as u32;
+        heartbeat
+    };
     let view = || event(PAGEVIEW, 10, 1, 1);
     assert_eq!(bounces(&[view()]), 1);
     assert_eq!(bounces(&[view(), engaged(BOUNCE_ENGAGEMENT_MS - 1)]), 1);

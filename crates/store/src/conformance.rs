@@ -925,12 +925,10 @@ pub fn the_next_server_knows_the_clock_of_the_last(harness: &impl Harness) {
     assert_eq!(store.clock_memory().unwrap(), None);
     let version = store.data_version().unwrap();
     let trusted_at = Some(Timestamp::from_millis(1));
-    let doubted = Some(DoubtedReading { at: Timestamp::from_millis(-5), confirmed_ms: 7 });
-    for memory in [
-        ClockMemory { trusted_at, doubted },
-        ClockMemory { trusted_at: None, doubted },
-        ClockMemory { trusted_at, doubted: None },
-    ] {
+    let doubted = Some(DoubtedReading::new(Timestamp::from_millis(-5), 7));
+    for memory in
+        [ClockMemory::new(trusted_at, doubted), ClockMemory::new(None, doubted), ClockMemory::new(trusted_at, None)]
+    {
         store.remember_clock(&memory).unwrap();
         assert_eq!(harness.open().clock_memory().unwrap(), Some(memory));
     }

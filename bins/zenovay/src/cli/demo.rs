@@ -295,16 +295,9 @@ mod tests {
     fn a_month_ends_now_and_has_every_day() {
         let now = Timestamp::from_millis(1_781_308_800_000);
         let mut batch = Vec::new();
-        let website = Website {
-            id: WebsiteId::from_random_bytes([1; 16]),
-            team_id: zenovay_domain::TeamId::from_random_bytes([2; 16]),
-            user_id: None,
-            domain: "shop.example".to_owned(),
-            name: "Shop".to_owned(),
-            tracking_code: zenovay_domain::TrackingCode::from_random_bytes([3; 11]),
-            created_at: now,
-            settings: zenovay_domain::WebsiteSettings::default(),
-        };
+        let (id, team) = (WebsiteId::from_bytes([1; 16]), zenovay_domain::TeamId::from_bytes([2; 16]));
+        let code = zenovay_domain::TrackingCode::from_random_bytes([3; 11]);
+        let website = Website::new(id, team, "shop.example", code, now);
         month(&mut batch, &website, 100, now, &mut rand::rng());
         assert!(batch.iter().all(|new| new.event.at < now));
         let mut devices = std::collections::HashMap::new();

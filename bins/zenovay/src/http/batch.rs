@@ -210,7 +210,7 @@ impl BatchReport {
             Ok(()) => self.accepted += 1,
             Err(Rejected::Dropped(DropReason::Duplicate)) => self.duplicates += 1,
             Err(Rejected::Dropped(_)) => self.accepted += 1,
-            Err(Rejected::Refused(Refusal { reason, message, mut fields })) => {
+            Err(Rejected::Refused(Refusal { reason, message, mut fields, .. })) => {
                 self.rejected += 1;
                 // All rows are told, what is wrong with each field of the first: an answer is no longer than its batch.
                 if self.errors.len() >= TOLD_MAX {

@@ -1,11 +1,11 @@
-//! How the errors of the other crates become answers: the one place (which code has which status: [`super::envelope`]).
+//! How the errors of the other crates become answers: the one place (which code has which status: [`ErrorCode::status`]).
 //! Errors that may get new variants have an answer for these that lets nobody in and tells nothing; the tests fail until a
 //! new denial and a new kind of target have answers of their own.
 
 use zenovay_auth::{Denial, KeyRefusal, TargetKind};
 use zenovay_domain::{ErrorCode, Role, Scope};
 use zenovay_events::{AppendError, ChangeError};
-use zenovay_ingest::{Refusal, RefusalReason};
+use zenovay_ingest::Refusal;
 use zenovay_limits::{Decision, LimiterUnavailable};
 use zenovay_query::QueryError;
 use zenovay_store::StoreError;
@@ -63,6 +63,7 @@ impl From<Denial> for ApiError {
                 Scope::Write => "The API key lacks the write scope",
                 Scope::Admin => "The API key lacks the admin scope",
                 Scope::FullAccess => "The API key lacks full access",
+                _ => "The API key lacks a scope",
             })
             .with_challenge(Challenge::Scope(scope)),
             Denial::MissingRole(role) => forbidden(match role {
@@ -70,6 +71,7 @@ impl From<Denial> for ApiError {
                 Role::Editor => "This needs the role editor, admin or owner in the team",
                 Role::Admin => "This needs the role admin or owner in the team",
                 Role::Owner => "This needs the role owner in the team",
+                _ => "This needs another role in the team",
             }),
             Denial::Unknown(kind) => Self::not_found(match kind {
                 TargetKind::Account => "Account not found",
@@ -259,37 +261,11 @@ impl From<AppendError> for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let mut error = Self::new(code_of(refusal.reason), refusal.message);
+        let mut error = Self::new(refusal.reason.code(), refusal.message);
         if error.code() == ErrorCode::ServiceUnavailable {
             error = error.with_retry_after(SOON_S);
         }
         if refusal.fields.is_empty() { error } else { error.with_details(Details::Fields(Problems(refusal.fields))) }
-    }
-}
-
-/// The code of a refused hit or batch.
-const fn code_of(reason: RefusalReason) -> ErrorCode {
-    match reason {
-        RefusalReason::UnknownTrackingCode | RefusalReason::NotAuthorized => ErrorCode::Unauthorized,
-        RefusalReason::RateLimited => ErrorCode::RateLimitExceeded,
-        RefusalReason::BodyTooLarge => ErrorCode::PayloadTooLarge,
-        RefusalReason::UnsupportedEncoding | RefusalReason::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
-        RefusalReason::BodyIncomplete => ErrorCode::RequestTimeout,
-        RefusalReason::InvalidEncoding | RefusalReason::InvalidJson | RefusalReason::InvalidField => {
-            ErrorCode::ValidationError
-        }
-        RefusalReason::OriginMissing
-        | RefusalReason::DomainNotAuthorized
-        | RefusalReason::LocalhostNotAllowed
-        | RefusalReason::GpcOptedOut => ErrorCode::Forbidden,
-        RefusalReason::QuotaExceeded => ErrorCode::MonthlyLimitExceeded,
-        RefusalReason::IdempotencyKeyReused => ErrorCode::Conflict,
-        RefusalReason::Overloaded
-        | RefusalReason::QueueFull
-        | RefusalReason::DiskFull
-        | RefusalReason::StoreUnavailable
-        | RefusalReason::LimiterUnavailable => ErrorCode::ServiceUnavailable,
-        RefusalReason::Internal => ErrorCode::InternalError,
     }
 }
 

@@ -243,7 +243,7 @@ pub struct TestTeam<'a> {
 impl<'a> TestTeam<'a> {
     /// A website of this team.
     pub fn website(self, domain: &str) -> TestWebsite<'a> {
-        self.website_with(domain, WebsiteSettings { cookieless: false, ..WebsiteSettings::default() })
+        self.website_with(domain, WebsiteSettings::default().with(|s| s.cookieless = false))
     }
 
     pub fn website_with(self, domain: &str, settings: WebsiteSettings) -> TestWebsite<'a> {

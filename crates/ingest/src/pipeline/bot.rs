@@ -94,7 +94,8 @@ impl BotFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{CHROME, arrival, row, rules};
+    use crate::pipeline::tests::{CHROME, arrival, row};
+    use crate::rules::tests::rules;
     use std::borrow::Cow;
     use zenovay_domain::WebsiteSettings;
 

@@ -117,7 +117,8 @@ fn screen_class(width: f64) -> &'static str {
 mod tests {
     use super::*;
     use crate::hit::tests::validated;
-    use crate::pipeline::tests::{body, rules};
+    use crate::pipeline::tests::body;
+    use crate::rules::tests::rules;
     use zenovay_domain::{EventKind, WebsiteSettings};
 
     #[test]

@@ -37,7 +37,8 @@ pub(super) fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{arrival, row, rules};
+    use crate::pipeline::tests::{arrival, row};
+    use crate::rules::tests::rules;
     use zenovay_domain::WebsiteSettings;
 
     #[test]

@@ -37,7 +37,7 @@ pub(super) fn check(
     let refused = match host.as_ref().map(|url| rules.check_host(url.host())) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(HostRefusal::Local)) => RefusalReason::LocalhostNotAllowed,
-        Ok(Err(HostRefusal::Foreign)) | Err(_) => RefusalReason::DomainNotAuthorized,
+        Ok(Err(_)) | Err(_) => RefusalReason::DomainNotAuthorized,
     };
     Err(Refusal::new(refused, "Domain not authorized for this tracking code"))
 }
@@ -45,7 +45,8 @@ pub(super) fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{arrival, row, rules};
+    use crate::pipeline::tests::{arrival, row};
+    use crate::rules::tests::rules;
     use zenovay_domain::WebsiteSettings;
 
     fn refused(kind: EventKind, url: Option<&str>, arrival: &Arrival<'_>) -> Option<RefusalReason> {

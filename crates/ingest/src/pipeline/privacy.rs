@@ -49,7 +49,7 @@ mod tests {
     /// SECURITY P7: signals × site option.
     #[test]
     fn a_signal_thins_out_or_drops() {
-        let strict = WebsiteSettings { opt_out_on_gpc: true, ..WebsiteSettings::default() };
+        let strict = WebsiteSettings::default().with(|s| s.opt_out_on_gpc = true);
         let (open, dropped) = (WebsiteSettings::default(), Err(DropReason::GpcOptedOut));
         let gpc = Arrival { sec_gpc: Some(" 1"), ..arrival() };
         let dnt = Arrival { dnt: Some("1"), ..arrival() };

@@ -106,7 +106,8 @@ fn daily_visitor(
 mod tests {
     use super::*;
     use crate::MemorySessions;
-    use crate::pipeline::tests::{arrival, at, row, rules};
+    use crate::pipeline::tests::{arrival, at, row};
+    use crate::rules::tests::rules;
     use rand::SeedableRng;
     use rand::rngs::StdRng;
     use std::borrow::Cow;
@@ -123,7 +124,7 @@ mod tests {
         };
         let (agent, privacy) = ([7; 16], Privacy { is_opted_out });
         let subject = Subject { arrival, common: &common, agent: &agent, privacy, at: at(0) };
-        let rules = rules(WebsiteSettings { cookieless, ..WebsiteSettings::default() });
+        let rules = rules(WebsiteSettings::default().with(|s| s.cookieless = cookieless));
         let activity = (Activity::Pageview, Marks::default());
         identify(&hasher, &Sessions::new(MemorySessions::default()), subject, activity, &rules).unwrap().unwrap()
     }

@@ -174,14 +174,8 @@ pub(super) fn series_buckets(
     zone: &Zone,
     work: &Work<'_>,
 ) -> Result<Vec<TimeRange>, QueryError> {
-    let shortest_ms = match interval {
-        Interval::Hour => 30 * 60_000,
-        Interval::Day => 12 * 3_600_000,
-        Interval::Week => 6 * 86_400_000,
-        Interval::Month => 27 * 86_400_000,
-    };
     // Before the buckets are made: a range of ten thousand years has many hours.
-    let buckets = usize::try_from(range.duration_ms() / shortest_ms).unwrap_or(usize::MAX);
+    let buckets = usize::try_from(range.duration_ms() / interval.shortest_ms()).unwrap_or(usize::MAX);
     work.reserve::<(TimeRange, SeriesPoint)>(buckets.saturating_add(2))?;
     Ok(zone.buckets(range, interval, usize::MAX))
 }

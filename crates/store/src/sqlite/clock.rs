@@ -16,9 +16,9 @@ impl ClockStore for SqliteStore {
                 .first(conn);
             Ok(row.optional()?)
         })?;
-        Ok(row.map(|(trusted_at, doubted_at, confirmed_ms)| ClockMemory {
-            trusted_at: trusted_at.map(Timestamp::from_millis),
-            doubted: doubted_at.map(|at| DoubtedReading { at: Timestamp::from_millis(at), confirmed_ms }),
+        Ok(row.map(|(trusted_at, doubted_at, confirmed_ms)| {
+            let doubted = doubted_at.map(|at| DoubtedReading::new(Timestamp::from_millis(at), confirmed_ms));
+            ClockMemory::new(trusted_at.map(Timestamp::from_millis), doubted)
         }))
     }
 

@@ -84,17 +84,14 @@ impl TryFrom<WebsiteRow> for Website {
     type Error = StoreError;
 
     fn try_from(row: WebsiteRow) -> Result<Self> {
-        let user_id = row.user_id.map(|user| decode("websites", "user_id", &row.id, &user)).transpose()?;
-        Ok(Self {
-            id: decode("websites", "id", &row.id, &row.id)?,
-            team_id: decode("websites", "team_id", &row.id, &row.team_id)?,
-            user_id,
-            tracking_code: decode("websites", "tracking_code", &row.id, &row.tracking_code)?,
-            settings: serde_json::from_str(&row.settings).map_err(|_| damaged("websites", "settings", &row.id))?,
-            domain: row.domain,
-            name: row.name,
-            created_at: Timestamp::from_millis(row.created_at),
-        })
+        let id = decode("websites", "id", &row.id, &row.id)?;
+        let team_id = decode("websites", "team_id", &row.id, &row.team_id)?;
+        let tracking_code = decode("websites", "tracking_code", &row.id, &row.tracking_code)?;
+        let mut website = Self::new(id, team_id, row.domain, tracking_code, Timestamp::from_millis(row.created_at));
+        website.user_id = row.user_id.map(|user| decode("websites", "user_id", &row.id, &user)).transpose()?;
+        website.settings = serde_json::from_str(&row.settings).map_err(|_| damaged("websites", "settings", &row.id))?;
+        website.name = row.name;
+        Ok(website)
     }
 }
 

@@ -67,16 +67,11 @@ pub(super) fn delete_website(conn: &mut SqliteConnection, id: WebsiteId, now: Ti
 
 impl WebsiteStore for SqliteStore {
     fn create_website(&self, new: &NewWebsite, plans: &PlanTable, now: Timestamp) -> Result<Website> {
-        let website = checked(Website {
-            id: new.id,
-            team_id: new.team_id,
-            user_id: new.user_id,
-            domain: new.domain.clone(),
-            name: new.name.clone(),
-            tracking_code: new.tracking_code.clone(),
-            created_at: now,
-            settings: new.settings.clone(),
-        })?;
+        let mut website = Website::new(new.id, new.team_id, &*new.domain, new.tracking_code.clone(), now)
+            .with_settings(new.settings.clone());
+        website.user_id = new.user_id;
+        website.name.clone_from(&new.name);
+        let website = checked(website)?;
         let row = WebsiteRow {
             id: website.id.to_string(),
             team_id: website.team_id.to_string(),
@@ -137,8 +132,9 @@ impl WebsiteStore for SqliteStore {
             let stored = load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?;
             let mut wanted = stored.clone();
             edit(&mut wanted)?;
-            let Website { domain, name, settings, .. } = checked(wanted)?;
-            let website = Website { domain, name, settings, ..stored };
+            let wanted = checked(wanted)?;
+            let mut website = stored;
+            (website.domain, website.name, website.settings) = (wanted.domain, wanted.name, wanted.settings);
             diesel::update(websites::table.find(id.to_string()))
                 .set((
                     websites::domain.eq(&website.domain),

@@ -76,6 +76,8 @@ const fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::RequestTimeout => "The request took too long to arrive",
         ErrorCode::InternalError => "The server failed",
         ErrorCode::ServiceUnavailable => "Not now: come back after `Retry-After` seconds",
+        // A test has the meaning of every code.
+        _ => "",
     }
 }
 
@@ -434,6 +436,15 @@ mod tests {
     async fn notes(_key: Authorized<ReadWebsite>, query: Query<Limit<5, 50>>) -> Result<Success<Notes>, ApiError> {
         query.read(THEN)?;
         Ok(Success::new(Notes { notes: Vec::new() }, THEN))
+    }
+
+    /// Sabotage: leave one out.
+    #[test]
+    fn every_code_has_its_meaning_and_its_status() {
+        for &code in ErrorCode::ALL {
+            assert!(!meaning(code).is_empty(), "{code}");
+            assert!((400..600).contains(&status_of(code).as_u16()), "{code}");
+        }
     }
 
     /// `docs/architecture.md`, "Add a route": one handler and one line in the table, and everything follows.

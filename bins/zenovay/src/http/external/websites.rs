@@ -184,6 +184,7 @@ impl Settings {
             session_replay,
             heatmaps,
             public_dashboard,
+            ..
         } = settings.clone();
         Self {
             is_active,

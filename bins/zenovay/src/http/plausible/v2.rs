@@ -214,7 +214,7 @@ fn label(zone: &Zone, bucket: TimeRange, range: TimeRange, interval: Interval) -
     match interval {
         Interval::Hour => zone.format_date_time(bucket.from),
         Interval::Week => zone.format_date(bucket.from.max(range.from)),
-        Interval::Day | Interval::Month => zone.format_date(bucket.from),
+        _ => zone.format_date(bucket.from),
     }
 }
 

@@ -13,7 +13,7 @@ use super::answers::{
     bucket_date, metric_columns, shown_value,
 };
 use super::explain::{self, Counts, Explanation};
-use super::params::{AggregateParams, BreakdownParams, Common, TimeseriesParams, interval_name, read};
+use super::params::{AggregateParams, BreakdownParams, Common, TimeseriesParams, read};
 use crate::http::envelope::ApiError;
 use crate::http::export::sheets::{Accept, Format, Listed, PAGE_ROWS, SheetName};
 use crate::http::external::analytics::{GEO_NOTICE, WebsiteName};
@@ -172,7 +172,7 @@ pub async fn timeseries(
     }
     let explain = question.explain(&common, Vec::new(), 0).await?;
     let about = common.about(&question.website);
-    Ok(Listed::Json(WithResults::new(Timeseries { about, interval: interval_name(interval), results, explain }, now)))
+    Ok(Listed::Json(WithResults::new(Timeseries { about, interval: interval.as_str(), results, explain }, now)))
 }
 
 /// The totals of each value of a property, or of each pair of values of two.

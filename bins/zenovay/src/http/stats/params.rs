@@ -304,16 +304,6 @@ pub struct TimeseriesParams {
     pub format: Option<Format>,
 }
 
-/// The name of an interval.
-pub fn interval_name(interval: Interval) -> &'static str {
-    match interval {
-        Interval::Hour => "hour",
-        Interval::Day => "day",
-        Interval::Week => "week",
-        Interval::Month => "month",
-    }
-}
-
 impl QueryParams for TimeseriesParams {
     fn read(params: &mut Params, now: Timestamp) -> Self {
         let common = Common::read(params, now);
