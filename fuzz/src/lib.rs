@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_auth::KeyFormat;
 use zenovay_domain::{
-    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId,
-    WebsiteRules, WebsiteSettings, Zone, parse_domain,
+    Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
+    WebsiteSettings, Zone, parse_domain,
 };
 use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
