@@ -17,7 +17,7 @@ interface Key {
   id: string; name: string; prefix: string; kind: "personal" | "workspace"; scopes: string[]; team_id: string | null; team_ids: string[] | null; website_ids: string[] | null;
   created_at: string; last_used_at: string | null; revoked_at: string | null;
 }
-interface KeyBody { name?: string; scopes?: string[]; team_ids?: string[] | null; website_ids?: string[] | null }
+interface KeyBody { name: string; scopes?: ("full_access" | "read" | "write" | "admin")[]; team_ids?: string[] | null; website_ids?: string[] | null }
 interface Plan { name: string; label: string; events_per_month: number | null; websites: number | null; members: number | null; requests_per_minute: number; requests_per_month: number; retention_days: number | null }
 interface Used { used: number; limit: number | null }
 interface Counts { last_24h: number; last_7d: number; all: number }
@@ -46,7 +46,7 @@ export interface PlannedPages {
   "/api/account/sessions": { get: Route<{ sessions: { id: string; current: boolean; browser: string; os: string; device: string; created_at: string; last_seen_at: string }[] }>; delete: Route<{}> };
   "/api/account/sessions/{session_id}": { delete: Route<{}, {}, Id<"session_id">> };
   "/api/account/keys": { get: Route<{ keys: Key[] }>; post: Route<{ id: string; key: string }, {}, {}, KeyBody> };
-  "/api/keys/{key_id}": { get: Route<Key, {}, Id<"key_id">>; patch: Route<{}, {}, Id<"key_id">, KeyBody>; delete: Route<{}, {}, Id<"key_id">> };
+  "/api/keys/{key_id}": { get: Route<Key, {}, Id<"key_id">>; patch: Route<{}, {}, Id<"key_id">, Partial<KeyBody>>; delete: Route<{}, {}, Id<"key_id">> };
   "/api/keys/{key_id}/activity": {
     get: Route<{ accepted: Counts; counted: Counts; requests: { at: string; method: string; route: string; status: number; ms: number; accepted: number | null; rejected: number | null }[] }, {}, Id<"key_id">>;
   };

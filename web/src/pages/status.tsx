@@ -3,11 +3,11 @@ import { useState } from "preact/hooks";
 import "../styles/status.css";
 import { post, type Answer } from "../api/client";
 import { refresh, useData } from "../api/data";
-import { dateOf, dayInFull, duration, percent, plural, readerZone, time } from "../lib/format";
+import { dateOf, dayInFull, duration, plural, readerZone, time } from "../lib/format";
 import { useMaybeSession } from "../lib/session";
 import type { PageProps } from "../routes";
 import { nameOf, required } from "../rules/fields";
-import { STATE_TITLES, STATE_WORDS, summary, worst, type State } from "../rules/status";
+import { STATE_TITLES, STATE_WORDS, summary, uptimeWords, worst, type State } from "../rules/status";
 import { NotFound, Page, PageState } from "../shell/page";
 import { Badge, Button, Card, classes, Dot, Empty } from "../ui/basic";
 import { Choice, Select, TextField, useForm } from "../ui/form";
@@ -94,7 +94,7 @@ const CLASSES: Readonly<Record<State, string>> = { operational: "ok", maintenanc
 
 function ComponentRow({ component: { name, state, uptime, days } }: { component: Component }) {
   const troubled = days.filter((one) => one.state === "degraded" || one.state === "outage").length;
-  const words = uptime == null ? "not measured yet" : `${percent(uptime)} in 90 days`;
+  const words = uptime == null ? "not measured yet" : `${uptimeWords(uptime)} in 90 days`;
   return (
     <li class="comp">
       <div class="row wrap">
@@ -102,7 +102,7 @@ function ComponentRow({ component: { name, state, uptime, days } }: { component:
         <b class="strong">{name}</b>
         {state !== "operational" && <Badge tone={BADGES[state as State]}>{STATE_TITLES[state as State]}</Badge>}
         <span class="grow" />
-        <span class="nowrap">{uptime == null ? "–" : percent(uptime)}</span>
+        <span class="nowrap">{uptime == null ? "–" : uptimeWords(uptime)}</span>
       </div>
       <svg class="up90" viewBox="0 0 900 28" preserveAspectRatio="none" role="img" aria-label={`${name}: ${words}, ${troubled === 0 ? "no days" : plural(troubled, "day")} with trouble`}>
         {days.map((one, at) => {

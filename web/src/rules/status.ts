@@ -16,6 +16,9 @@ export function summary(parts: readonly { readonly name: string; readonly state:
   return `${who}: ${words[state]}`;
 }
 
+/** A share of the time: two decimals, and never more than it was. `100%` is without a gap. */
+export const uptimeWords = (share: number): string => (share >= 1 ? "100%" : `${(Math.floor(share * 10_000) / 100).toFixed(2)}%`);
+
 /** As a badge says it. */
 export const STATE_TITLES: Readonly<Record<State, string>> = { operational: "Operational", maintenance: "Maintenance", degraded: "Degraded", outage: "Outage" };
 

@@ -1,4 +1,5 @@
 // Settings → Workspace → Members, and who is invited.
+import "../../styles/settings.css";
 import { useState } from "preact/hooks";
 import { patch, post, remove, type Answer } from "../../api/client";
 import { refresh, useData } from "../../api/data";
@@ -136,7 +137,7 @@ function MemberRow({ team, member, isSelf, onRemove }: { team: Team; member: Mem
     toast(`${member.name || member.email} is ${roleLabel(next).toLowerCase()} now.`);
   });
   return (
-    <li>
+    <li class="memberrow">
       <Avatar name={member.name || member.email} soft />
       <div class="grow">
         <p class="clip">

@@ -4,7 +4,7 @@ import { post, type Answer } from "../../api/client";
 import { refresh, useData } from "../../api/data";
 import { list } from "../../lib/format";
 import { useSession, type Session } from "../../lib/session";
-import { PAID_PLAN_REQUIRED, scopesLabel } from "../../rules/keys";
+import { PAID_PLAN_REQUIRED, scopesLabel, type StoredScope } from "../../rules/keys";
 import { Button, Card, Empty, Note } from "../../ui/basic";
 import { Loaded } from "../parts/loaded";
 import { KeyForm, type KeyChoices } from "./key-form";
@@ -13,10 +13,12 @@ import { ShownOnce } from "./shown-once";
 
 type Key = Answer<"/api/account/keys", "get">["keys"][number];
 
+const FULL_ACCESS: StoredScope[] = ["full_access"];
+
 /** What a form sends to the server. */
 export const bodyOf = ({ name, scopes, teams, website }: KeyChoices) => ({
   name,
-  scopes: scopes === null ? ["full_access"] : [...scopes],
+  scopes: scopes === null ? FULL_ACCESS : [...scopes],
   team_ids: teams === null ? null : [...teams],
   website_ids: website === null ? null : [website],
 });

@@ -1,5 +1,5 @@
 // A new key, shown once. It lives in the state of this one view: in no address, no storage, no log.
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { CLOSE_WITHOUT_COPY, SHOWN_ONCE } from "../../rules/keys";
 import { Button, Note } from "../../ui/basic";
 import { copy } from "../../ui/data";
@@ -10,6 +10,10 @@ export function ShownOnce({ value, onClose }: { value: string; onClose: () => vo
   const [copied, setCopied] = useState(false);
   const [asking, setAsking] = useState(false);
   const output = useRef<HTMLOutputElement>(null);
+  const keep = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (asking) keep.current?.focus();
+  }, [asking]);
   const close = (): void => (copied ? onClose() : setAsking(true));
   const select = (): void => {
     if (output.current) getSelection()?.selectAllChildren(output.current);
@@ -21,19 +25,19 @@ export function ShownOnce({ value, onClose }: { value: string; onClose: () => vo
       foot={
         asking ? (
           <>
-            <Button autofocus onClick={() => setAsking(false)}>
+            <Button key="keep" buttonRef={keep} onClick={() => setAsking(false)}>
               Keep it open
             </Button>
-            <Button kind="danger" onClick={onClose}>
+            <Button key="close" kind="danger" onClick={onClose}>
               Close without copying
             </Button>
           </>
         ) : (
           <>
-            <Button kind="quiet" onClick={close}>
+            <Button key="done" kind="quiet" onClick={close}>
               Done
             </Button>
-            <Button kind="primary" icon={copied ? "check" : "copy"} autofocus onClick={async () => setCopied((await copy(value, output.current)) || copied)}>
+            <Button key="copy" kind="primary" icon={copied ? "check" : "copy"} autofocus onClick={async () => setCopied((await copy(value, output.current)) || copied)}>
               {copied ? "Copied" : "Copy"}
             </Button>
           </>

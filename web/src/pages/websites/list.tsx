@@ -289,57 +289,59 @@ function Rows({ websites, shown, show }: FoundProps) {
     );
   };
   return (
-    <table class="table">
-      <thead>
-        <tr>
-          {head("domain", "Website")}
-          {head("online", "Online", "num wide-only")}
-          <th scope="col" class="sparkcol">
-            By day
-          </th>
-          {head("visitors", "Visitors", "num")}
-          {head("change", "Change", "num wide-only")}
-          <th scope="col" class="num wide-only">
-            <span class="vh">Menu</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {websites.map((website) => (
-          <tr key={website.id}>
-            <td>
-              <span class="row">
-                <span class={classes("letter", isQuiet(website) && "grey")} aria-hidden="true">
-                  {website.domain.slice(0, 1)}
-                </span>
-                <span class="row wrap namecell grow">
-                  <a class="cover" href={hrefOf(website, shown.range)}>
-                    {website.domain}
-                  </a>
-                  <StateBadge website={website} />
-                </span>
-              </span>
-            </td>
-            <td class="num wide-only">
-              {website.live > 0 ? (
-                <span class="row on">
-                  <Dot />
-                  {count(website.live)}
-                </span>
-              ) : (
-                "–"
-              )}
-            </td>
-            <td class="sparkcol">{website.state === "no_events" ? null : <Sparkline values={website.series} />}</td>
-            <td class="num strong">{website.state === "no_events" ? "–" : count(website.totals.visitors)}</td>
-            <td class="num wide-only">{website.state === "no_events" ? null : <VisitorChange website={website} />}</td>
-            <td class="num wide-only">
-              <WebsiteMenu website={website} />
-            </td>
+    <div class="scroll-x" tabIndex={0} role="region" aria-label="Websites, table">
+      <table class="table">
+        <thead>
+          <tr>
+            {head("domain", "Website")}
+            {head("online", "Online", "num wide-only")}
+            <th scope="col" class="sparkcol">
+              By day
+            </th>
+            {head("visitors", "Visitors", "num")}
+            {head("change", "Change", "num wide-only")}
+            <th scope="col" class="num wide-only">
+              <span class="vh">Menu</span>
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {websites.map((website) => (
+            <tr key={website.id}>
+              <td>
+                <span class="row">
+                  <span class={classes("letter", isQuiet(website) && "grey")} aria-hidden="true">
+                    {website.domain.slice(0, 1)}
+                  </span>
+                  <span class="row wrap namecell grow">
+                    <a class="cover" href={hrefOf(website, shown.range)}>
+                      {website.domain}
+                    </a>
+                    <StateBadge website={website} />
+                  </span>
+                </span>
+              </td>
+              <td class="num wide-only">
+                {website.live > 0 ? (
+                  <span class="row on">
+                    <Dot />
+                    {count(website.live)}
+                  </span>
+                ) : (
+                  "–"
+                )}
+              </td>
+              <td class="sparkcol">{website.state === "no_events" ? null : <Sparkline values={website.series} />}</td>
+              <td class="num strong">{website.state === "no_events" ? "–" : count(website.totals.visitors)}</td>
+              <td class="num wide-only">{website.state === "no_events" ? null : <VisitorChange website={website} />}</td>
+              <td class="num wide-only">
+                <WebsiteMenu website={website} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 

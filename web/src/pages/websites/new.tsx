@@ -43,7 +43,7 @@ export default function NewWebsitePage() {
           }
         >
           <TextField {...form.bind("domain")} label="Domain" placeholder="shop.example.com" inputMode="url" hint="Its subdomains count, too." autofocus />
-          <TextField {...form.bind("name")} label="Name" placeholder={form.values.domain.trim() || "Shop"} hint="Empty: the domain." />
+          <TextField {...form.bind("name")} label="Name" placeholder={domain(form.values.domain) === undefined ? form.values.domain.trim() : "Shop"} hint="Empty: the domain." />
           <Select {...form.bind("time_zone")} label="Time zone" options={zoneOptions(form.values.time_zone)} hint="Days of this website begin at midnight there." />
           {possible.length > 1 && <Select {...form.bind("team_id")} label="Workspace" options={possible.map(({ id, name }) => ({ value: id, label: name }))} />}
           <FormFailure error={form.failure} />
