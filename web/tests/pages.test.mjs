@@ -1,0 +1,175 @@
+// Every page of people, workspaces, keys and website settings: no violation of axe, no error, no request elsewhere, no overflow.
+// With SCREENSHOTS=DIRECTORY it writes a picture of each, too.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { join } from "node:path";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+
+const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
+const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
+const SHOTS = process.env.SCREENSHOTS;
+if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+/** How a page is looked at: what a person chose, and how wide the window is. */
+const LOOKS = [
+  { name: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
+  { name: "dark-1440", colorScheme: "dark", viewport: { width: 1440, height: 900 } },
+  { name: "light-800", colorScheme: "light", viewport: { width: 800, height: 900 } },
+  { name: "dark-360", colorScheme: "dark", viewport: { width: 360, height: 780 }, hasTouch: true },
+];
+/** Widths at which nothing may stand beyond the window. */
+const WIDTHS = [320, 700, 1000, 2560];
+
+let server;
+let browser;
+let known;
+
+/** A route of the console, as the page would ask it. */
+const call = (page, method, path, body) =>
+  page.evaluate(
+    async ({ method, path, body }) => {
+      const answer = await fetch(path, { method, headers: body && { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+      return answer.status === 204 ? undefined : (await answer.json()).data;
+    },
+    { method, path, body },
+  );
+
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  const { page, context } = await openTab(browser, server);
+  await page.goto("/login");
+  const token = server.welcome.split("#")[1];
+  await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "shop.example.com", name: "Shop" } });
+  const { teams } = await call(page, "GET", "/api/session");
+  const team = teams[0].id;
+  const { websites } = await call(page, "GET", "/api/websites");
+  const [{ id: waiting }] = websites;
+  const busy = await call(page, "POST", "/api/websites", { team_id: team, domain: "docs.example.com", name: "Docs", time_zone: "Europe/Berlin" });
+  assert.equal(await server.hit(busy.tracking_code, "https://docs.example.com/install"), 200);
+  assert.equal(await server.hit(busy.tracking_code, "https://staging.example.net/"), 403);
+  const personal = await call(page, "POST", "/api/account/keys", { name: "Production" });
+  await server.api("/api/external/v1/websites", personal.key);
+  await call(page, "POST", `/api/teams/${team}/keys`, { name: "Nightly export", website_ids: [busy.id] });
+  const { url } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  await call(page, "POST", `/api/teams/${team}/invitations`, { role: "editor", email: "new@example.com" });
+  await call(page, "POST", `/api/websites/${busy.id}/shares`, { name: "For the board" });
+  const owner = await context.storageState();
+
+  const other = await openTab(browser, server);
+  await other.page.goto("/login");
+  await call(other.page, "POST", "/api/users", { ...VIEWER, invitation: new URL(url).pathname.split("/").pop() });
+  const viewer = await other.context.storageState();
+  await other.context.close();
+  const { url: open } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  await context.close();
+  known = { owner, viewer, waiting, busy: busy.id, key: personal.id, invite: new URL(open).pathname };
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const press = (name, role = "button") => async (page) => {
+  await page.getByRole(role, { name, exact: true }).first().click();
+  await page.waitForTimeout(200); // The fade of what opened.
+};
+
+/** Who sees the page, its name, its address, its heading, and what is done on it first. */
+const pages = () => [
+  ["nobody", "login", "/login", "Sign in"],
+  ["nobody", "login-wrong", "/login", "Sign in", press("Sign in")],
+  ["nobody", "totp", "/login/totp", "Enter your code"],
+  ["nobody", "backup", "/login/backup", "Enter a backup code"],
+  ["nobody", "signup", "/signup", "Sign-up is by invitation here."],
+  ["nobody", "invite", known.invite, /^Join /],
+  ["nobody", "invite-ended", "/invite/nothing", "This invitation has ended."],
+  ["nobody", "reset", "/reset", "Reset your password"],
+  ["nobody", "reset-link", "/reset/nothing", "Choose a new password"],
+  ["nobody", "status-public", "/status", "Status"],
+  ["owner", "websites", "/websites", "Websites"],
+  ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
+  ["owner", "websites-none", "/websites?q=nothing", "Websites"],
+  ["owner", "website-new", "/websites/new", "Add a website"],
+  ["owner", "install", `/websites/${known.waiting}`, "shop.example.com"],
+  ...["General", "Tracking", "Privacy", "Features", "Sharing", "Danger"].map((part) => ["owner", `website-${part.toLowerCase()}`, `/websites/${known.busy}/settings/${part.toLowerCase()}`, part]),
+  ["owner", "website-delete", `/websites/${known.busy}/settings/danger`, "Danger", press("Delete")],
+  ["owner", "account", "/settings/account", "Profile"],
+  ["owner", "security", "/settings/account/security", "Security & access"],
+  ["owner", "key-create", "/settings/account/security", "Security & access", press("New API key – Create API key")],
+  ["owner", "key", `/settings/account/security/keys/${known.key}`, "Production"],
+  ["owner", "workspace", "/settings/workspace", "General"],
+  ["owner", "members", "/settings/workspace/members", "Members"],
+  ["owner", "member-invite", "/settings/workspace/members", "Members", press("Invite")],
+  ["owner", "invitations", "/settings/workspace/members/invitations", "Members"],
+  ["owner", "api-keys", "/settings/api-keys", "API keys"],
+  ["owner", "billing", "/settings/billing", "Billing"],
+  ["owner", "usage", "/settings/usage", "Usage"],
+  ["owner", "limits", "/settings/usage/limits", "Usage"],
+  ["owner", "audit", "/settings/audit", "Audit"],
+  ["owner", "status", "/status", "Status"],
+  ["owner", "lost", "/nowhere", "There is no page here"],
+  ["viewer", "website-viewer", `/websites/${known.busy}/settings/general`, "General"],
+  ["viewer", "api-keys-viewer", "/settings/api-keys", "API keys"],
+  ["viewer", "website-new-viewer", "/websites/new", "Add a website"],
+];
+
+for (const look of LOOKS) {
+  test(`every page, ${look.name}`, async () => {
+    const found = [];
+    for (const who of ["nobody", "owner", "viewer"]) {
+      const { name: _, ...options } = look;
+      const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(known[who] && { storageState: known[who] }) });
+      for (const [reader, name, path, heading, act] of pages()) {
+        if (reader !== who) continue;
+        await page.goto(path);
+        await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+        // Nothing is being loaded any more.
+        await page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
+        await act?.(page);
+        if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${look.name}.png`), fullPage: true });
+        const wrong = [...(await violations(context, page)), ...problems.splice(0)];
+        const beyond = await overflow(page);
+        if (beyond > 0) wrong.push(`${beyond} pixels beyond the window`);
+        if (wrong.length > 0) found.push(`${name}: ${wrong.join("; ")}`);
+      }
+      await context.close();
+    }
+    assert.deepEqual(found, []);
+  });
+}
+
+test("nothing stands beyond the window, however wide it is", async () => {
+  const found = [];
+  for (const who of ["nobody", "owner"]) {
+    const { page, context } = await openTab(browser, server, known[who] && { storageState: known[who] });
+    for (const [reader, name, path, heading] of pages()) {
+      if (reader !== who) continue;
+      await page.goto(path);
+      await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+      for (const width of WIDTHS) {
+        await page.setViewportSize({ width, height: 900 });
+        const beyond = await overflow(page);
+        if (beyond > 0) found.push(`${name} at ${width}: ${beyond} pixels`);
+      }
+    }
+    await context.close();
+  }
+  assert.deepEqual(found, []);
+});
+
+test("a form is filled in and sent by the keyboard alone", async () => {
+  const { page, context, problems } = await openTab(browser, server);
+  await page.goto("/login");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  assert.equal(await page.getByLabel("E-mail").evaluate((one) => one === document.activeElement), true);
+  await page.keyboard.type(OWNER.email);
+  await page.keyboard.press("Tab"); // "Forgot it?" stands before the password, and after the address.
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(OWNER.password);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor({ state: "detached" });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
