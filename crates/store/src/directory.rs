@@ -2,6 +2,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use moka::sync::Cache;
 use parking_lot::Mutex;
@@ -9,6 +10,10 @@ use zenovay_auth::{Credential, KeyDigest};
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
 use crate::{DataVersion, KeyStore, Result, Store, WebsiteStore};
+
+/// For how long a version that was read serves hits, in milliseconds: while one of them has it read anew, the others
+/// need not wait for that.
+const VERSION_SERVES_MS: i64 = 2;
 
 /// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
 const CAPACITY: usize = 20_000;
@@ -42,10 +47,20 @@ pub struct CachedDirectory<S: ?Sized = dyn Store> {
     valid: Cache<KeyDigest, ()>,
     websites: Cache<WebsiteId, Entry<Website>>,
     codes: Cache<TrackingCode, Entry<Website>>,
-    version_at_millisecond: Mutex<Option<VersionAt>>,
+    version_of_hits: Mutex<Option<VersionAt>>,
+    is_being_renewed: AtomicBool,
 }
 
-/// A version that was read within a millisecond.
+/// What memory knows of the website of a hit.
+#[derive(Debug)]
+pub struct RememberedWebsite {
+    /// The website; `None` when nobody has the code.
+    pub website: Option<Arc<Website>>,
+    /// Whether the caller is the one to call [`CachedDirectory::renew_version`], on a thread that may wait.
+    pub must_renew: bool,
+}
+
+/// A version, and when it was read.
 #[derive(Debug, Clone, Copy)]
 struct VersionAt {
     at: Timestamp,
@@ -81,7 +96,8 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
             valid: Cache::new(CAPACITY as u64),
             websites: Cache::new(CAPACITY as u64),
             codes: Cache::new(CAPACITY as u64),
-            version_at_millisecond: Mutex::new(None),
+            version_of_hits: Mutex::new(None),
+            is_being_renewed: AtomicBool::new(false),
         }
     }
 
@@ -140,39 +156,62 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
     }
 
     /// The website with this code, for a hit that came at `now`. Hits of the same millisecond ask once whether something
-    /// changed: what another process changes holds from the next millisecond on.
+    /// changed.
     ///
     /// # Errors
     ///
     /// As for [`credential`](Self::credential).
     pub fn website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Result<Option<Arc<Website>>> {
-        let version = self.version_at_millisecond(now)?;
+        let known = self.version_of_hits(self.store.own_changes());
+        let version = match known.filter(|known| known.at == now) {
+            Some(known) => known.version,
+            None => self.read_version_of_hits(now)?,
+        };
         self.look_up_at(version, &self.codes, code, |store, code| store.website_by_code(code))
     }
 
     /// What [`website_of_hit`](Self::website_of_hit) answers when memory is enough for it; `None` when the store has to be
-    /// asked. Waits for nothing.
-    pub fn remembered_website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Option<Option<Arc<Website>>> {
-        let version = self.remembered_version(now, self.store.own_changes())?;
-        self.codes.get(code).filter(|entry| entry.version == version).map(|entry| entry.value)
+    /// asked. Waits for nothing. What another process changes holds after two milliseconds, what was changed through the
+    /// store of this directory at once.
+    pub fn remembered_website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Option<RememberedWebsite> {
+        let known = self.version_of_hits(self.store.own_changes())?;
+        // The clock may have been set back.
+        let age_ms = now.millis_since(known.at).unsigned_abs();
+        let entry = self.codes.get(code).filter(|entry| entry.version == known.version)?;
+        let website = entry.value;
+        match age_ms {
+            0 => Some(RememberedWebsite { website, must_renew: false }),
+            age_ms if age_ms <= VERSION_SERVES_MS.unsigned_abs() => {
+                let must_renew = !self.is_being_renewed.swap(true, Ordering::AcqRel);
+                Some(RememberedWebsite { website, must_renew })
+            }
+            _ => None,
+        }
     }
 
-    /// The data version as somebody found it within the millisecond `now`; changes made through the store of this directory
-    /// are in it always.
-    fn version_at_millisecond(&self, now: Timestamp) -> Result<i64> {
+    /// Asks the store for its version, for hits that come from `now` on. Until it is asked with success, hits that find the
+    /// known version too old ask it themselves.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn renew_version(&self, now: Timestamp) -> Result<()> {
+        self.read_version_of_hits(now).map(drop)
+    }
+
+    fn read_version_of_hits(&self, now: Timestamp) -> Result<i64> {
         // Before the version: a change between the two makes the next call ask again.
         let own_changes = self.store.own_changes();
-        if let Some(version) = self.remembered_version(now, own_changes) {
-            return Ok(version);
-        }
-        let version = self.store.data_version()?;
-        *self.version_at_millisecond.lock() = Some(VersionAt { at: now, own_changes, version });
+        let version = self.store.data_version();
+        self.is_being_renewed.store(false, Ordering::Release);
+        let version = version?;
+        *self.version_of_hits.lock() = Some(VersionAt { at: now, own_changes, version });
         Ok(version)
     }
 
-    fn remembered_version(&self, now: Timestamp, own_changes: u64) -> Option<i64> {
-        let known = *self.version_at_millisecond.lock();
-        known.filter(|known| (known.at, known.own_changes) == (now, own_changes)).map(|known| known.version)
+    /// The last version that was read, when nothing was changed through this store since.
+    fn version_of_hits(&self, own_changes: u64) -> Option<VersionAt> {
+        self.version_of_hits.lock().filter(|known| known.own_changes == own_changes)
     }
 
     fn look_up<K: Hash + Eq + Clone + Send + Sync + 'static, T: Send + Sync + 'static>(

@@ -13,7 +13,7 @@ mod schema;
 mod sqlite;
 mod traits;
 
-pub use directory::CachedDirectory;
+pub use directory::{CachedDirectory, RememberedWebsite};
 pub use error::{Result, StoreError};
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,

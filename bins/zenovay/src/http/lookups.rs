@@ -16,10 +16,15 @@ type Lookup = Result<Option<Arc<Website>>, StoreError>;
 /// # Errors
 /// When the store cannot be asked.
 pub async fn website_of_hit(state: &AppState, code: TrackingCode, now: Timestamp) -> Lookup {
-    match state.directory.remembered_website_of_hit(&code, now) {
-        Some(website) => Ok(website),
-        None => ask(state, move |directory| directory.website_of_hit(&code, now)).await,
+    let Some(remembered) = state.directory.remembered_website_of_hit(&code, now) else {
+        return ask(state, move |directory| directory.website_of_hit(&code, now)).await;
+    };
+    if remembered.must_renew {
+        let directory = Arc::clone(&state.directory);
+        // Nobody waits for it, and when it fails the hits of two milliseconds later ask and are told.
+        drop(web::block(move || directory.renew_version(now)));
     }
+    Ok(remembered.website)
 }
 
 /// The website with this code.
