@@ -11,9 +11,11 @@ use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 
 use crate::{DataVersion, KeyStore, Result, Store, WebsiteStore};
 
-/// For how long a version that was read serves hits, in milliseconds: while one of them has it read anew, the others
-/// need not wait for that.
-const VERSION_SERVES_MS: i64 = 2;
+/// For how long a version that was read serves hits, in milliseconds.
+const VERSION_SERVES_MS: u64 = 5;
+
+/// From what age on, in milliseconds, one hit has the version read anew, while the others need not wait for that.
+const VERSION_IS_RENEWED_MS: u64 = 2;
 
 /// Entries of each cache, also those that say "there is none": what strangers ask for cannot fill the memory.
 const CAPACITY: usize = 20_000;
@@ -171,7 +173,7 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
     }
 
     /// What [`website_of_hit`](Self::website_of_hit) answers when memory is enough for it; `None` when the store has to be
-    /// asked. Waits for nothing. What another process changes holds after two milliseconds, what was changed through the
+    /// asked. Waits for nothing. What another process changes holds after five milliseconds, what was changed through the
     /// store of this directory at once.
     pub fn remembered_website_of_hit(&self, code: &TrackingCode, now: Timestamp) -> Option<RememberedWebsite> {
         let known = self.version_of_hits(self.store.own_changes())?;
@@ -179,14 +181,11 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
         let age_ms = now.millis_since(known.at).unsigned_abs();
         let entry = self.codes.get(code).filter(|entry| entry.version == known.version)?;
         let website = entry.value;
-        match age_ms {
-            0 => Some(RememberedWebsite { website, must_renew: false }),
-            age_ms if age_ms <= VERSION_SERVES_MS.unsigned_abs() => {
-                let must_renew = !self.is_being_renewed.swap(true, Ordering::AcqRel);
-                Some(RememberedWebsite { website, must_renew })
-            }
-            _ => None,
+        if age_ms > VERSION_SERVES_MS {
+            return None;
         }
+        let must_renew = age_ms >= VERSION_IS_RENEWED_MS && !self.is_being_renewed.swap(true, Ordering::AcqRel);
+        Some(RememberedWebsite { website, must_renew })
     }
 
     /// Asks the store for its version, for hits that come from `now` on. Until it is asked with success, hits that find the

@@ -21,7 +21,7 @@ pub async fn website_of_hit(state: &AppState, code: TrackingCode, now: Timestamp
     };
     if remembered.must_renew {
         let directory = Arc::clone(&state.directory);
-        // Nobody waits for it, and when it fails the hits of two milliseconds later ask and are told.
+        // Nobody waits for it, and when it fails the hits of some milliseconds later ask and are told.
         drop(web::block(move || directory.renew_version(now)));
     }
     Ok(remembered.website)
