@@ -40,6 +40,7 @@ macro_rules! conformance_tests {
             plans_limit_websites_and_members,
             websites_are_stored_checked_and_deleted,
             keys_are_created_edited_and_revoked,
+            keys_of_any_format_are_stored,
             leaving_a_team_takes_it_from_keys,
             accounts_are_listed_changed_and_deleted,
             teams_are_renamed_and_those_of_a_user_are_known,
@@ -454,6 +455,19 @@ pub fn keys_are_created_edited_and_revoked(harness: &impl Harness) {
     let missing = KeyId::from_random_bytes([9; 16]);
     assert!(matches!(store.revoke_key(missing, NOW), Err(StoreError::NotFound("key"))));
     assert!(store.key(missing).unwrap().is_none());
+}
+
+#[doc(hidden)]
+pub fn keys_of_any_format_are_stored(harness: &impl Harness) {
+    let store = &harness.open();
+    let ann = user(store, 1);
+    team(store, 1, ann, Plan::Pro);
+    for (n, prefix) in [(1, "k"), (2, "acme_"), (3, &"p".repeat(zenovay_auth::KEY_PREFIX_MAX_CHARS))] {
+        let token = KeyFormat::new(prefix.to_owned()).unwrap().generate_with(&mut rand::rng());
+        let stored = store.create_key(&new_key(n, &token, KeyKind::Personal(ann)), NOW).unwrap();
+        assert_eq!(stored.prefix, token.prefix());
+        assert_eq!(store.credential(&token.digest()).unwrap().unwrap().key_id, stored.id);
+    }
 }
 
 #[doc(hidden)]

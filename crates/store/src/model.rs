@@ -196,7 +196,7 @@ pub struct KeyRecord {
     pub id: KeyId,
     /// Its digest.
     pub digest: KeyDigest,
-    /// The first seven characters.
+    /// What is shown of it, to tell it from others: the prefix of its format and a few characters.
     pub prefix: String,
     /// Its name.
     pub name: String,
