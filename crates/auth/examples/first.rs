@@ -1,0 +1,25 @@
+//! A key with a prefix of one's own, and who may pay an invoice: `cargo run -p zenovay-auth --example first`.
+#![allow(clippy::print_stdout)]
+
+use zenovay_auth::{Grant, KeyFormat, Policy, Role, Scope, Thing};
+
+struct PayInvoice;
+
+impl Policy for PayInvoice {
+    fn scope(&self) -> Option<Scope> {
+        Some(Scope::Write)
+    }
+    fn role(&self) -> Role {
+        Role::Editor
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let keys = KeyFormat::new("acme_")?;
+    let key = keys.generate()?;
+    println!("{}… is known again: {}", key.prefix(), keys.parse(key.expose())?.digest() == key.digest());
+    let holder = Grant::key("read".parse()?).member("accounting", Role::Editor);
+    let answer = holder.may(PayInvoice, &Thing::new("invoice", 17).of_team("accounting"));
+    println!("{:?}", answer.map_err(|denial| (denial.status(), denial.to_string())));
+    Ok(())
+}
