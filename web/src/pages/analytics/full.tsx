@@ -122,6 +122,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
             ref={input}
             class="input"
             type="search"
+            autofocus
             aria-label={`Find in ${panel.title.toLowerCase()}`}
             placeholder="Find"
             autocomplete="off"
