@@ -2,19 +2,18 @@
 import { useEffect } from "preact/hooks";
 import { createStore, useStore } from "../lib/store";
 
-/** A visit as it happens. */
+/** An event as it happens. What is not known is empty. */
 export interface LiveEvent {
   readonly at: string;
-  readonly kind: "pageview" | "event";
+  readonly type: string;
+  readonly name: string;
+  readonly page: string;
+  readonly country: string;
+  readonly city: string;
+  readonly device: string;
+  readonly browser: string;
+  readonly source: string;
   readonly visitor: string;
-  readonly name?: string | null;
-  readonly path?: string | null;
-  readonly country?: string | null;
-  readonly source?: string | null;
-  readonly channel?: string | null;
-  readonly browser?: string | null;
-  readonly os?: string | null;
-  readonly device?: string | null;
 }
 
 export interface LiveState {

@@ -41,12 +41,12 @@ interface Planned {
     delete: Route<undefined, {}, { website_id: string; funnel_id: string }>;
   };
   "/api/websites/{website_id}/funnels/{funnel_id}/report": { get: Route<FunnelReport, {}, { website_id: string; funnel_id: string }> };
-  "/api/websites/{website_id}/live": { get: Route<{ visitors: number; latest: LiveVisit[] }, {}, { website_id: string }> };
+  "/api/websites/{website_id}/live": { get: Route<LiveAnswer, {}, { website_id: string }> };
   "/api/websites/{website_id}/visitors": {
-    get: Route<{ visitors: ListedVisitor[]; total: number; next_cursor: string | null }, { cursor?: string; q?: string }, { website_id: string }>;
+    get: Route<{ range: ShownRange; visitors: ListedVisitor[]; next_cursor: string | null }, { cursor?: string; limit?: number }, { website_id: string }>;
   };
   "/api/websites/{website_id}/visitors/{visitor}": {
-    get: Route<{ visitor: VisitorDetail; days: number[]; visits: Visit[] }, {}, { website_id: string; visitor: string }>;
+    get: Route<Timeline, {}, { website_id: string; visitor: string }>;
     delete: Route<undefined, {}, { website_id: string; visitor: string }>;
   };
   "/api/shares/{token}": { get: Route<{ website: { domain: string; name: string; time_zone: string; last_event_at: string | null } | null; needs_password: boolean }, {}, { token: string }> };
@@ -176,68 +176,63 @@ interface FunnelReport {
   before?: { steps: StepNumbers[]; conversion_rate: number | null };
 }
 
-interface LiveVisit {
-  visitor: string;
-  at: string;
-  path: string | null;
-  country: string | null;
-  channel: string | null;
-  source: string | null;
-  browser: string | null;
-  os: string | null;
-  device: string | null;
-  online: boolean;
+interface LiveAnswer {
+  visitors: number;
+  people: {
+    visitor: string;
+    began_at: string;
+    entry_page: string;
+    referrer: string;
+    country: string;
+    city: string;
+    device: string;
+    browser: string;
+    pageviews: number;
+    duration: number;
+  }[];
+  pages: { page: string; visitors: number }[];
+  last_event_at: string | null;
+  state: string;
 }
 
 interface ListedVisitor {
   id: string;
-  name: string | null;
-  email: string | null;
-  country: string | null;
-  region: string | null;
-  city: string | null;
-  browser: string | null;
-  os: string | null;
-  device: string | null;
-  channel: string | null;
-  source: string | null;
-  first_seen: string;
-  last_seen: string;
-  sessions: number;
+  visited_at: string;
+  entry_page: string;
+  referrer: string;
+  country: string;
+  city: string;
+  device: string;
+  browser: string;
+  os: string;
   pageviews: number;
-  events: number;
-  online: boolean;
-}
-
-interface VisitorDetail extends ListedVisitor {
-  language: string | null;
-  screen: string | null;
-  browser_version: string | null;
-  os_version: string | null;
-  first_source: string | null;
   duration: number;
-  goals: number;
-  value_score: number | null;
+  interacted: boolean;
+  value_score: number;
 }
 
-interface VisitEvent {
-  at: string;
-  type: string;
-  name: string | null;
-  path: string | null;
-  title: string | null;
-  properties: Record<string, unknown>;
-  duration: number | null;
-}
-
-interface Visit {
+interface Timeline {
   id: string;
-  started_at: string;
-  duration: number;
-  channel: string | null;
-  source: string | null;
-  referrer: string | null;
-  events: VisitEvent[];
+  first_seen_at: string;
+  last_seen_at: string;
+  first_source: string;
+  country: string;
+  region: string;
+  city: string;
+  device: string;
+  browser: string;
+  os: string;
+  language: string;
+  pageviews: number;
+  truncated: boolean;
+  visits: {
+    id: string;
+    began_at: string;
+    last_at: string;
+    channel: string;
+    source: string;
+    events: { at: string; type: string; page: string; title: string; name: string; properties: Record<string, unknown> }[];
+  }[];
 }
 
 interface Totals {

@@ -23,7 +23,7 @@ export default function Help({ onClose }: { onClose(): void }) {
       <div class="dlg-body">
         <dl class="shortcuts">
           {KEYS.map(([keys, what]) => (
-            <div class="row" key={keys}>
+            <div key={keys}>
               <dt>
                 {keys.split(" ").map((key) => (key === "then" || key === "…" ? <span key={key} class="dim">{key}</span> : <kbd key={key}>{key}</kbd>))}
               </dt>

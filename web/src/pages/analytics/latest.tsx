@@ -1,13 +1,39 @@
 import { useEffect, useId, useState } from "preact/hooks";
 import { useUrl } from "../../api/data";
-import { useLiveEvents } from "../../api/live";
+import { useLiveEvents, type LiveEvent } from "../../api/live";
 import * as format from "../../lib/format";
 import { Button, CountryTag, Dot, Empty } from "../../ui/basic";
 import { useAnalytics, type Live } from "./context";
 import { PanelBody } from "./parts";
 import { valueLabel } from "./dimensions";
 
-export type Visit = Live["latest"][number];
+/** Somebody who is there, by the last that is known of them. */
+export interface Visit {
+  readonly visitor: string;
+  readonly at: string;
+  readonly page: string;
+  readonly country: string;
+  readonly city: string;
+  readonly source: string;
+  readonly browser: string;
+  readonly device: string;
+}
+
+/** How long after its last sign somebody is still there, in milliseconds. */
+const ONLINE_MS = 5 * 60_000;
+
+/** Those who are there, the last seen first. */
+const visitsOf = ({ people }: Live): Visit[] =>
+  people
+    .map(({ began_at, duration, entry_page, referrer, ...rest }) => ({
+      ...rest,
+      at: new Date(Date.parse(began_at) + duration * 1000).toISOString(),
+      page: entry_page,
+      source: hostOf(referrer),
+    }))
+    .sort((one, other) => (one.at < other.at ? 1 : -1));
+
+const hostOf = (referrer: string): string => /^[a-z-]+:\/\/(?:www\.)?([^/]+)/.exec(referrer)?.[1] ?? referrer;
 
 /** Rows of the panel. */
 const ROWS = 5;
@@ -22,10 +48,10 @@ export function useLatest(most: number, paused: boolean): { data: ReturnType<typ
   const [waiting] = useState<{ visits: Visit[] }>({ visits: [] });
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
-    if (data.data) setVisits(data.data.latest);
+    if (data.data) setVisits(visitsOf(data.data));
   }, [data.data]);
   const [take] = useState(() => (name: string, event: unknown) => {
-    if (name === "event") waiting.visits.push(event as Visit);
+    if (name === "event") waiting.visits.push(event as LiveEvent);
   });
   useLiveEvents(take);
   useEffect(() => {
@@ -41,11 +67,6 @@ export function useLatest(most: number, paused: boolean): { data: ReturnType<typ
   }, [paused]);
   return { data, visits: visits.slice(0, most), now };
 }
-
-/** Where a visit came from, in words. */
-export const cameFrom = (visit: Visit): string => valueLabel("channel", visit.channel ?? "");
-
-export const software = (visit: Visit): string => [visit.browser, visit.os].filter(Boolean).join(", ") || "Unknown";
 
 /** The latest visits on the dashboard. */
 export function Latest() {
@@ -95,13 +116,13 @@ export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; no
         <tbody>
           {visits.map((visit) => {
             const href = link(visit.visitor);
-            const online = visit.online && now - Date.parse(visit.at) < 300_000;
+            const online = now - Date.parse(visit.at) < ONLINE_MS;
             return (
               <tr key={visit.visitor}>
                 <td>
                   <span class="row">
                     <Dot label={online ? "online" : "gone"} {...(!online && { tone: "off" })} />
-                    <CountryTag code={visit.country ?? ""} />
+                    <CountryTag code={visit.country} />
                     {href ? (
                       <a class="cover mono" href={href}>
                         {format.shortId(visit.visitor)}
@@ -111,11 +132,11 @@ export function VisitTable({ visits, now, link }: { visits: readonly Visit[]; no
                     )}
                   </span>
                 </td>
-                <td class="clip pagecell" title={visit.path ?? undefined}>
-                  {visit.path ? format.path(visit.path) : "–"}
+                <td class="clip pagecell" title={visit.page}>
+                  {visit.page ? format.path(visit.page) : format.NOTHING}
                 </td>
-                <td class="wide-only mid">{cameFrom(visit)}</td>
-                <td class="wide-only mid">{software(visit)}</td>
+                <td class="wide-only mid">{visit.source || "Direct"}</td>
+                <td class="wide-only mid">{[visit.browser, valueLabel("device", visit.device)].filter(Boolean).join(", ")}</td>
                 <td class="num mid" title={format.dateTime(visit.at, zone)}>
                   {format.ago(visit.at, now, zone)}
                 </td>

@@ -9,14 +9,12 @@ import { addFilter, printQuestion, printView, removeFilter, type Filter } from "
 import { useWebsite, type Website } from "../../lib/websites";
 import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
-import { Button, classes, CountryTag, Dot, Empty, Failure, Skeleton } from "../../ui/basic";
+import { Button, CountryTag, Empty, Failure, Skeleton } from "../../ui/basic";
 import { Table, type Column } from "../../ui/data";
 import { AnalyticsContext, useAnalytics, useView, type Analytics } from "../analytics/context";
-import { valueLabel } from "../analytics/dimensions";
 import { Chips } from "../analytics/filters";
 import { LongQuestion, passes } from "../analytics/parts";
 import { RangeBar } from "../analytics/range-bar";
-import { visitorName } from "./who";
 
 const FilterDialog = lazy(() => import("../analytics/filter-dialog"));
 
@@ -89,20 +87,26 @@ function Content({ website }: { website: Website }) {
       title: "Visitor",
       cell: (visitor) => (
         <span class="row">
-          <Dot label={visitor.online ? "online" : "gone"} {...(!visitor.online && { tone: "off" })} />
-          <CountryTag code={visitor.country ?? ""} />
-          <a class={classes("cover", !visitor.name && !visitor.email && "mono")} href={`${home}/${visitor.id}`}>
-            {visitorName(visitor)}
+          <CountryTag code={visitor.country} />
+          <a class="cover mono" href={`${home}/${visitor.id}`}>
+            {format.shortId(visitor.id)}
           </a>
         </span>
       ),
     },
     { id: "place", title: "Place", wide: true, class: "mid", cell: (visitor) => place(visitor) },
-    { id: "source", title: "Came from", wide: true, class: "mid", cell: (visitor) => visitor.source || valueLabel("channel", visitor.channel ?? "") },
+    { id: "page", title: "Began with", class: "clip pagecell", cell: (visitor) => <span title={visitor.entry_page}>{visitor.entry_page ? format.path(visitor.entry_page) : format.NOTHING}</span> },
+    { id: "source", title: "Came from", wide: true, class: "mid", cell: (visitor) => visitor.referrer.replace(/^[a-z-]+:\/\/(www\.)?|\/$/g, "") || "Direct" },
     { id: "software", title: "Browser", wide: true, class: "mid", cell: (visitor) => [visitor.browser, visitor.os].filter(Boolean).join(", ") || "Unknown" },
-    { id: "sessions", title: "Visits", num: true, wide: true, cell: (visitor) => format.count(visitor.sessions) },
-    { id: "pageviews", title: "Pages", num: true, cell: (visitor) => format.count(visitor.pageviews) },
-    { id: "seen", title: "Last seen", num: true, class: "mid", cell: (visitor) => <span title={format.dateTime(visitor.last_seen, zone)}>{format.ago(visitor.last_seen, Date.now(), zone)}</span> },
+    { id: "pageviews", title: "Pages", num: true, wide: true, cell: (visitor) => format.count(visitor.pageviews) },
+    { id: "duration", title: "Duration", num: true, wide: true, cell: (visitor) => format.duration(visitor.duration) },
+    {
+      id: "seen",
+      title: "Last visit",
+      num: true,
+      class: "mid",
+      cell: (visitor) => <span title={format.dateTime(visitor.visited_at, zone)}>{format.ago(visitor.visited_at, Date.now(), zone)}</span>,
+    },
   ];
   const last = view.filters.at(-1);
   return (
@@ -139,7 +143,8 @@ function Content({ website }: { website: Website }) {
         {visitors.length > 0 && (
           <div class="card-foot">
             <span>
-              {data.data && (visitors.length < data.data.total ? `${format.count(visitors.length)} of ${format.plural(data.data.total, "visitor")}` : format.plural(visitors.length, "visitor"))}
+              {format.plural(visitors.length, "visitor")}
+              {next !== null && " and more"}
             </span>
             <span class="grow" />
             {failed && <span class="err">{failed.message}</span>}

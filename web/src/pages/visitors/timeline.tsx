@@ -15,12 +15,16 @@ import { Segmented } from "../../ui/form";
 import { Icon, type IconName } from "../../ui/icons";
 import { Confirm, MoreMenu, toast } from "../../ui/overlay";
 import { valueLabel } from "../analytics/dimensions";
-import { visitorName } from "./who";
 
 type Detail = Answer<"/api/websites/{website_id}/visitors/{visitor}", "get">;
 type Visit = Detail["visits"][number];
 type Event = Visit["events"][number];
 type Shown = "all" | "pages" | "events";
+
+/** The days of the calendar. */
+const DAYS = 28;
+/** How long after the last sign a visitor is still there, in milliseconds. */
+const ONLINE_MS = 5 * 60_000;
 
 export default function VisitorPage({ params }: PageProps) {
   const website = useWebsite(params.id);
@@ -41,34 +45,48 @@ export default function VisitorPage({ params }: PageProps) {
   return <Timeline website={website.data} detail={visitor.data} />;
 }
 
+/** Seconds from one instant to another. */
+const between = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 1000;
+
+/** Events of each of the last 28 days in the website's zone, the oldest day first. */
+function eventsByDay(visits: readonly Visit[], zone: string): number[] {
+  const today = format.dayIn(new Date(), zone);
+  const counts = new Array<number>(DAYS).fill(0);
+  for (const { at } of visits.flatMap(({ events }) => events)) {
+    const back = format.daysBetween(format.dayIn(new Date(at), zone), today) - 1;
+    const place = DAYS - 1 - back;
+    if (place >= 0 && place < DAYS) counts[place] = (counts[place] ?? 0) + 1;
+  }
+  return counts;
+}
+
 function Timeline({ website, detail }: { website: Website; detail: Detail }) {
-  const { visitor, visits, days } = detail;
+  const { visits } = detail;
   const [shown, setShown] = useState<Shown>("all");
   const [erasing, setErasing] = useState(false);
   const home = `/websites/${website.id}`;
   const zone = website.settings.time_zone;
-  const name = visitorName(visitor);
-  const known = Boolean(visitor.name || visitor.email);
+  const name = format.shortId(detail.id);
   const may = atLeast(website.role, "editor");
   const why = may ? undefined : `Your role here is ${website.role}. Visitors are erased by editors, admins and owners.`;
-  const spanned = visits.length > 1 ? `${visits.length} in ${format.plural(format.daysBetween(format.dayIn(new Date(visitor.first_seen), zone), format.dayIn(new Date(visitor.last_seen), zone)), "day")}` : format.plural(visits.length, "visit");
+  const days = format.daysBetween(format.dayIn(new Date(detail.first_seen_at), zone), format.dayIn(new Date(detail.last_seen_at), zone));
+  const counts = eventsByDay(visits, zone);
+  const most = Math.max(...counts);
+  const all = visits.flatMap(({ events }) => events);
+  const seconds = visits.reduce((sum, { began_at, last_at }) => sum + between(began_at, last_at), 0);
+  const online = Date.now() - Date.parse(detail.last_seen_at) < ONLINE_MS;
   return (
     <Page
-      title={known ? name : `Visitor ${name}`}
+      title={`Visitor ${name}`}
       tab={website.domain}
       crumbs={[{ label: "Visitors", href: `${home}/visitors` }]}
       beside={
-        <>
-          <span class="wide-only">
-            <Badge>{known ? "Identified" : "Anonymous"}</Badge>
+        online && (
+          <span class="live">
+            <span class="dot pulse" />
+            online now
           </span>
-          {visitor.online && (
-            <span class="live">
-              <span class="dot pulse" />
-              online now
-            </span>
-          )}
-        </>
+        )
       }
       actions={
         <MoreMenu
@@ -76,7 +94,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
           small={false}
           kind="secondary"
           items={[
-            { label: "Copy the visitor's id", icon: "copy", onSelect: () => void copy(visitor.id).then((done) => done && toast("Copied.")) },
+            { label: "Copy the visitor's id", icon: "copy", onSelect: () => void copy(detail.id).then((done) => done && toast("Copied.")) },
             may && "line",
             may && { label: "Erase this visitor…", icon: "trash", danger: true, onSelect: () => setErasing(true) },
           ]}
@@ -87,7 +105,10 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
         <section class="card" aria-labelledby="visits-h">
           <div class="card-head">
             <h2 id="visits-h">Visits</h2>
-            <span class="dim">{spanned}</span>
+            <span class="dim">
+              {format.count(visits.length)}
+              {days > 1 && ` in ${format.plural(days, "day")}`}
+            </span>
             <span class="grow" />
             <Segmented<Shown>
               label="Show"
@@ -101,23 +122,24 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
             />
           </div>
           {visits.map((visit) => (
-            <VisitView key={visit.id} visit={visit} shown={shown} zone={zone} currency={website.settings.currency} />
+            <VisitView key={visit.id} visit={visit} shown={shown} zone={zone} />
           ))}
+          {detail.truncated && <p class="hint visitempty">Only the latest events are shown.</p>}
         </section>
         <aside class="stack stack-16">
           <Card title="Who">
             <dl class="facts">
-              <Fact name="E-mail" value={visitor.email} />
               <dt>Place</dt>
               <dd>
-                <CountryTag code={visitor.country ?? ""} /> {[visitor.city, visitor.country ? format.country(visitor.country) : "Unknown"].filter(Boolean).join(", ")}
+                <CountryTag code={detail.country} /> {[detail.city, detail.region, detail.country ? format.country(detail.country) : "Unknown"].filter(Boolean).join(", ")}
               </dd>
-              <Fact name="Device" value={[visitor.device && valueLabel("device", visitor.device), visitor.screen].filter(Boolean).join(", ") || "Unknown"} />
-              <Fact name="Browser" value={[visitor.browser, visitor.browser_version].filter(Boolean).join(" ") || "Unknown"} />
-              <Fact name="System" value={[visitor.os, visitor.os_version].filter(Boolean).join(" ") || "Unknown"} />
-              <Fact name="Language" value={visitor.language && format.language(visitor.language)} />
-              <Fact name="First seen" value={format.dateTime(visitor.first_seen, zone)} />
-              <Fact name="First source" value={visitor.first_source || "Direct"} />
+              <Fact name="Device" value={valueLabel("device", detail.device)} />
+              <Fact name="Browser" value={detail.browser || "Unknown"} />
+              <Fact name="System" value={detail.os || "Unknown"} />
+              <Fact name="Language" value={detail.language && format.language(detail.language)} />
+              <Fact name="First seen" value={format.dateTime(detail.first_seen_at, zone)} />
+              <Fact name="Last seen" value={format.dateTime(detail.last_seen_at, zone)} />
+              <Fact name="First source" value={detail.first_source || "Direct"} />
             </dl>
             <p class="hint">
               IP Geolocation by{" "}
@@ -128,28 +150,16 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
           </Card>
           <section class="card" aria-label="Numbers">
             <dl class="stats two">
-              <Stat name="Visits" value={format.count(visitor.sessions)} />
-              <Stat name="Pageviews" value={format.count(visitor.pageviews)} />
-              <Stat name="Time on site" value={format.duration(visitor.duration)} />
-              <Stat name="Goals" value={format.count(visitor.goals)} />
+              <Stat name="Visits" value={format.count(visits.length)} />
+              <Stat name="Pageviews" value={format.count(detail.pageviews)} />
+              <Stat name="Time on site" value={format.duration(seconds)} />
+              <Stat name="Other events" value={format.count(all.filter(({ type }) => type !== "pageview").length)} />
             </dl>
           </section>
-          {visitor.value_score !== null && (
-            <Card
-              title="Value score"
-              actions={
-                <span>
-                  <b>{format.count(visitor.value_score)}</b> <span class="dim">of 100</span>
-                </span>
-              }
-            >
-              <progress value={visitor.value_score} max={100} aria-label="Value score" />
-            </Card>
-          )}
-          <Card title="Last 28 days">
-            <div class="days" role="img" aria-label={`Active on ${days.filter((count) => count > 0).length} of the last ${days.length} days`}>
-              {days.map((count, index) => (
-                <i key={index} class={`v${level(count, Math.max(...days))}`} />
+          <Card title={`Last ${DAYS} days`}>
+            <div class="days" role="img" aria-label={`Active on ${counts.filter((count) => count > 0).length} of the last ${DAYS} days`}>
+              {counts.map((count, index) => (
+                <i key={index} class={`v${level(count, most)}`} />
               ))}
             </div>
           </Card>
@@ -160,17 +170,17 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
       </div>
       {erasing && (
         <Confirm
-          title={`Erase ${known ? name : `visitor ${name}`}?`}
+          title={`Erase visitor ${name}?`}
           action="Erase"
           onClose={() => setErasing(false)}
           onConfirm={async () => {
-            await remove("/api/websites/{website_id}/visitors/{visitor}", { path: { website_id: website.id, visitor: visitor.id } });
+            await remove("/api/websites/{website_id}/visitors/{visitor}", { path: { website_id: website.id, visitor: detail.id } });
             refresh(`/api/websites/${website.id}/`);
             toast("Visitor erased.");
             go(`${home}/visitors`, { replace: true });
           }}
         >
-          Erases {format.plural(visits.length, "visit")} and {format.plural(visitor.events, "event")} of {known ? name : `visitor ${name}`}. Totals change by 1 visitor. This cannot be undone.
+          Erases {format.plural(visits.length, "visit")} and {format.plural(all.length, "event")} of visitor {name}. Totals change by 1 visitor. This cannot be undone.
         </Confirm>
       )}
     </Page>
@@ -196,25 +206,31 @@ const Stat = ({ name, value }: { name: string; value: string }) => (
   </div>
 );
 
-function VisitView({ visit, shown, zone, currency }: { visit: Visit; shown: Shown; zone: string; currency: string }) {
+function VisitView({ visit, shown, zone }: { visit: Visit; shown: Shown; zone: string }) {
   const events = visit.events.filter(({ type }) => shown === "all" || (type === "pageview") === (shown === "pages"));
-  const day = format.dayIn(new Date(visit.started_at), zone);
+  const day = format.dayIn(new Date(visit.began_at), zone);
   const today = format.dayIn(new Date(), zone);
-  const when = `${day === today ? "Today" : format.dayWithWeekday(day)}${day.slice(0, 4) === today.slice(0, 4) ? "" : ` ${day.slice(0, 4)}`}, ${format.time(visit.started_at, zone)}`;
-  const from = [valueLabel("channel", visit.channel ?? ""), visit.source].filter((one, at, all) => one && all.indexOf(one) === at).join(" · ");
+  const when = `${day === today ? "Today" : format.dayWithWeekday(day)}${day.slice(0, 4) === today.slice(0, 4) ? "" : ` ${day.slice(0, 4)}`}, ${format.time(visit.began_at, zone)}`;
+  const from = [valueLabel("channel", visit.channel), visit.source].filter((one, at, all) => one && all.indexOf(one) === at).join(" · ");
+  const pages = visit.events.filter(({ type }) => type === "pageview");
+  /** How long a page was open: until the next one. */
+  const open = (event: Event): number | undefined => {
+    const next = pages[pages.indexOf(event) + 1];
+    return event.type === "pageview" && next ? between(event.at, next.at) : undefined;
+  };
   return (
     <section class="visit">
       <div class="vh2">
         <h3>{when}</h3>
         <Badge tone="line">{from}</Badge>
-        <span class="dim wide-only">{format.duration(visit.duration)}</span>
+        <span class="dim wide-only">{format.duration(between(visit.began_at, visit.last_at))}</span>
       </div>
       {events.length === 0 ? (
         <p class="hint visitempty">No {shown} in this visit.</p>
       ) : (
         <ol class="tline">
           {events.map((event, index) => (
-            <EventView key={index} event={event} zone={zone} currency={currency} />
+            <EventView key={index} event={event} seconds={open(event)} zone={zone} />
           ))}
         </ol>
       )}
@@ -224,7 +240,7 @@ function VisitView({ visit, shown, zone, currency }: { visit: Visit; shown: Show
 
 const ICONS: Record<string, IconName> = { pageview: "page", goal: "flag", revenue: "flag", outbound_link: "external", file_download: "download", identify: "person", click: "event" };
 
-function EventView({ event, zone, currency }: { event: Event; zone: string; currency: string }) {
+function EventView({ event, seconds, zone }: { event: Event; seconds: number | undefined; zone: string }) {
   const goal = event.type === "goal" || event.type === "revenue";
   const properties = Object.entries(event.properties ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
   return (
@@ -235,22 +251,21 @@ function EventView({ event, zone, currency }: { event: Event; zone: string; curr
       </span>
       <div>
         {event.type === "pageview" ? (
-          <code title={event.title ?? undefined}>{format.path(event.path ?? "")}</code>
+          <code title={event.title || undefined}>{format.path(event.page)}</code>
         ) : (
-          <span class={goal ? "strong" : undefined}>{event.name || event.type}</span>
+          <span class={goal ? "strong" : undefined}>{event.name || event.type.replaceAll("_", " ")}</span>
         )}
         {properties.length > 0 && (
           <div class="props">
             {properties.map(([key, value]) => (
               <span key={key} class="badge">
-                <span class="dim">{key}</span> {key === "revenue" && typeof value === "number" ? format.money(value, currency) : String(value)}
+                <span class="dim">{key}</span> {String(value)}
               </span>
             ))}
           </div>
         )}
       </div>
-      <span class="dim">{event.duration !== null && event.duration > 0 ? format.duration(event.duration) : ""}</span>
+      <span class="dim">{seconds !== undefined && format.duration(seconds)}</span>
     </li>
   );
 }
-
