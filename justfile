@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-tracker test-api
+test: setup assets lint test-rust test-tracker test-web test-api
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -61,6 +61,18 @@ test-rust:
 test-tracker: assets
     cargo build --locked --package zenovay
     cd tracker && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
+
+# The web application in a real Chromium against the real server: its rules, what people do, axe on every page.
+test-web: assets
+    cargo build --locked --package zenovay
+    cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
+
+# Write a picture of every page, in light and dark, wide and narrow, to DIRECTORY.
+screenshots DIRECTORY="target/screenshots": assets
+    cargo build --locked --package zenovay
+    mkdir -p {{quote(DIRECTORY)}}
+    cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
+        node --test --test-name-pattern='^every page' tests/pages.test.mjs tests/numbers.test.mjs
 
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:

@@ -47,6 +47,7 @@ export async function startServer(...words) {
   const origin = address.replace("127.0.0.1", "localhost");
   return {
     origin,
+    address,
     welcome: await welcome,
     async cli(...command) {
       return (await run(BINARY, [...command, ...data], { cwd: directory })).stdout;

@@ -1,40 +1,15 @@
 // Every page of people, workspaces, keys and website settings: no violation of axe, no error, no request elsewhere, no overflow.
-// With SCREENSHOTS=DIRECTORY it writes a picture of each, too.
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { join } from "node:path";
-import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
+import { call, press, tour } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
-const SHOTS = process.env.SCREENSHOTS;
-if (SHOTS) mkdirSync(SHOTS, { recursive: true });
-
-/** How a page is looked at: what a person chose, and how wide the window is. */
-const LOOKS = [
-  { name: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
-  { name: "dark-1440", colorScheme: "dark", viewport: { width: 1440, height: 900 } },
-  { name: "light-800", colorScheme: "light", viewport: { width: 800, height: 900 } },
-  { name: "dark-360", colorScheme: "dark", viewport: { width: 360, height: 780 }, hasTouch: true },
-];
-/** Widths at which nothing may stand beyond the window. */
-const WIDTHS = [320, 700, 1000, 2560];
 
 let server;
 let browser;
 let known;
-
-/** A route of the console, as the page would ask it. */
-const call = (page, method, path, body) =>
-  page.evaluate(
-    async ({ method, path, body }) => {
-      const answer = await fetch(path, { method, headers: body && { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
-      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-      return answer.status === 204 ? undefined : (await answer.json()).data;
-    },
-    { method, path, body },
-  );
 
 before(async () => {
   [server, browser] = await Promise.all([startServer(), startBrowser()]);
@@ -70,11 +45,6 @@ after(async () => {
   await browser?.close();
   await server?.stop();
 });
-
-const press = (name, role = "button") => async (page) => {
-  await page.getByRole(role, { name, exact: true }).first().click();
-  await page.waitForTimeout(200); // The fade of what opened.
-};
 
 /** Who sees the page, its name, its address, its heading, and what is done on it first. */
 const pages = () => [
@@ -115,49 +85,7 @@ const pages = () => [
   ["viewer", "website-new-viewer", "/websites/new", "Add a website"],
 ];
 
-for (const look of LOOKS) {
-  test(`every page, ${look.name}`, async () => {
-    const found = [];
-    for (const who of ["nobody", "owner", "viewer"]) {
-      const { name: _, ...options } = look;
-      const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(known[who] && { storageState: known[who] }) });
-      for (const [reader, name, path, heading, act] of pages()) {
-        if (reader !== who) continue;
-        await page.goto(path);
-        await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
-        // Nothing is being loaded any more.
-        await page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
-        await act?.(page);
-        if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${look.name}.png`), fullPage: true });
-        const wrong = [...(await violations(context, page)), ...problems.splice(0)];
-        const beyond = await overflow(page);
-        if (beyond > 0) wrong.push(`${beyond} pixels beyond the window`);
-        if (wrong.length > 0) found.push(`${name}: ${wrong.join("; ")}`);
-      }
-      await context.close();
-    }
-    assert.deepEqual(found, []);
-  });
-}
-
-test("nothing stands beyond the window, however wide it is", async () => {
-  const found = [];
-  for (const who of ["nobody", "owner"]) {
-    const { page, context } = await openTab(browser, server, known[who] && { storageState: known[who] });
-    for (const [reader, name, path, heading] of pages()) {
-      if (reader !== who) continue;
-      await page.goto(path);
-      await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
-      for (const width of WIDTHS) {
-        await page.setViewportSize({ width, height: 900 });
-        const beyond = await overflow(page);
-        if (beyond > 0) found.push(`${name} at ${width}: ${beyond} pixels`);
-      }
-    }
-    await context.close();
-  }
-  assert.deepEqual(found, []);
-});
+tour(() => ({ server, browser, storage: known }), pages);
 
 test("a form is filled in and sent by the keyboard alone", async () => {
   const { page, context, problems } = await openTab(browser, server);

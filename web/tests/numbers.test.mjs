@@ -1,0 +1,371 @@
+// The numbers of a website: every one is that of the Stats API, whatever is filtered and compared, and the address is the state.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
+import { store, traffic, visits } from "./seed.mjs";
+import { call, press, tour } from "./tour.mjs";
+
+const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
+const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
+
+let server;
+let browser;
+let known;
+before(async () => {
+  [server, browser] = await Promise.all([startServer("--trusted-proxies", "127.0.0.1/32"), startBrowser()]);
+  const { page, context } = await openTab(browser, server);
+  await page.goto("/login");
+  const token = server.welcome.split("#")[1];
+  await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "example.com", name: "Example" } });
+  const team = (await call(page, "GET", "/api/session")).teams[0].id;
+  const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
+  await call(page, "PATCH", `/api/websites/${id}`, { time_zone: "Europe/Berlin" });
+  const { key } = await call(page, "POST", "/api/account/keys", { name: "Production" });
+  await store(server, key, code, traffic({ now: Date.now(), days: 60, perDay: 30 }));
+  await visits(server, code);
+  await call(page, "POST", `/api/websites/${id}/goals`, { name: "Pricing seen", type: "page", value: "/pricing" });
+  await call(page, "POST", `/api/websites/${id}/goals`, { name: "Sign-up completed", type: "event", value: "signup_completed" });
+  const { id: funnel } = await call(page, "POST", `/api/websites/${id}/funnels`, {
+    name: "Pricing to sign-up",
+    steps: [{ type: "page", match_type: "starts_with", value: "/" }, { type: "page", value: "/pricing" }, { type: "event", value: "signup_completed" }],
+  });
+  const { url: open } = await call(page, "POST", `/api/websites/${id}/shares`, { name: "For everybody" });
+  const { url: closed } = await call(page, "POST", `/api/websites/${id}/shares`, { name: "With a password", password: "open sesame please" });
+  const { url: invitation } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  const owner = await context.storageState();
+  const other = await openTab(browser, server);
+  await other.page.goto("/login");
+  await call(other.page, "POST", "/api/users", { ...VIEWER, invitation: new URL(invitation).pathname.split("/").pop() });
+  const viewer = await other.context.storageState();
+  const { visitors } = await call(page, "GET", `/api/websites/${id}/visitors`);
+  await Promise.all([context.close(), other.context.close()]);
+  known = { owner, viewer, id, code, key, funnel, visitor: visitors.at(-1).id, open: new URL(open).pathname, closed: new URL(closed).pathname };
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const home = () => `/websites/${known.id}`;
+const tile = (page, name) => page.getByRole("radio", { name: new RegExp(`^${name}`) });
+const panel = (page, name) => page.getByRole("region", { name, exact: true });
+/** What a tile shows, once nothing is being counted. */
+const settled = (page) => page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
+const shown = async (page, name) => {
+  await settled(page);
+  return Number((await tile(page, name).locator(".v").innerText()).replace(/[^\d.]/g, ""));
+};
+/** One answer of the Stats API. */
+const stats = async (query) => {
+  const answer = await server.api(`/api/external/v1/stats/aggregate?website_id=${known.id}&timezone=Europe/Berlin&${query}`, known.key);
+  const body = await answer.json();
+  assert.ok(body.success, JSON.stringify(body));
+  return body.data.results;
+};
+async function dashboard(path = "", who = "owner") {
+  const tab = await openTab(browser, server, { storageState: known[who], viewport: { width: 1440, height: 900 } });
+  await tab.page.goto(home() + path);
+  await tile(tab.page, "Visitors").waitFor();
+  await settled(tab.page);
+  return tab;
+}
+
+test("tiles are the numbers of the Stats API for the same days", async () => {
+  const { page, context, problems } = await dashboard("?range=yesterday");
+  for (const range of ["yesterday", "last-month"]) {
+    await page.goto(`${home()}?range=${range}`);
+    await tile(page, "Visitors").waitFor();
+    await settled(page);
+    const { range: days } = await call(page, "GET", `/api/websites/${known.id}/totals?range=${range}`);
+    const api = await stats(`start=${days.from}&end=${days.to}&metrics=visitors,visits,pageviews`);
+    assert.equal(await shown(page, "Visitors"), api.visitors.value, range);
+    assert.equal(await shown(page, "Visits"), api.visits.value, range);
+    assert.equal(await shown(page, "Pageviews"), api.pageviews.value, range);
+    assert.ok(api.visitors.value > 0);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a click filters, the address has it, Back takes it away, and what was removed comes back", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month");
+  const all = await shown(page, "Visitors");
+  await panel(page, "Pages").getByRole("button", { name: "/pricing", exact: true }).click();
+  await page.getByRole("button", { name: "Edit filter: Page is /pricing" }).waitFor();
+  assert.match(page.url(), /f=page:is:\/pricing$/);
+  const { now, range } = await call(page, "GET", `/api/websites/${known.id}/totals?range=last-month&f=page:is:/pricing`);
+  assert.equal(await shown(page, "Visitors"), now.visitors);
+  const api = await stats(`start=${range.from}&end=${range.to}&metrics=visitors&filters=${encodeURIComponent('[["is","event:page",["/pricing"]]]')}`).catch(() => undefined);
+  if (api) assert.equal(api.visitors.value, now.visitors);
+  assert.ok(now.visitors > 0 && now.visitors < all);
+  // Alt and a click is what is not.
+  await panel(page, "Technology").getByRole("button", { name: "Chrome", exact: true }).click({ modifiers: ["Alt"] });
+  await page.getByRole("button", { name: "Edit filter: Browser is not Chrome" }).waitFor();
+  assert.match(page.url(), /f=browser:is_not:Chrome&f=page:is:\/pricing$/);
+  const narrow = await shown(page, "Visitors");
+  assert.ok(narrow > 0 && narrow < now.visitors);
+  await page.goBack();
+  assert.equal(await shown(page, "Visitors"), now.visitors);
+  await page.goForward();
+  assert.equal(await shown(page, "Visitors"), narrow);
+  await page.getByRole("button", { name: "Remove filter: Browser is not Chrome" }).click();
+  await page.getByText("Filter “Browser is not Chrome” removed.").waitFor();
+  assert.equal(await shown(page, "Visitors"), now.visitors);
+  await press("Undo")(page);
+  assert.equal(await shown(page, "Visitors"), narrow);
+  await page.locator("body").press("Escape");
+  await page.getByText("2 filters removed.").waitFor();
+  assert.equal(await shown(page, "Visitors"), all);
+  // The link reproduces the view.
+  await page.goto(`${home()}?range=last-month&f=page:is:/pricing&f=browser:is_not:Chrome`);
+  assert.equal(await shown(page, "Visitors"), narrow);
+  await page.goto(`${home()}?f=page:equals:x&range=soon`);
+  await page.getByText("2 parts of this link are not understood.").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("filters are made and changed in the dialog, with suggestions and by the keyboard", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month");
+  await page.locator("body").press("f");
+  const dialog = page.getByRole("dialog", { name: "Add filter" });
+  await dialog.getByLabel("Dimension").selectOption("browser");
+  await dialog.getByRole("combobox", { name: "Values" }).fill("fire");
+  await page.getByRole("option", { name: /Firefox/ }).waitFor();
+  await page.keyboard.press("Enter");
+  await dialog.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByRole("button", { name: "Edit filter: Browser is Firefox" }).click();
+  const edit = page.getByRole("dialog", { name: "Edit filter" });
+  await edit.getByLabel("Operator").selectOption("is_not");
+  await edit.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Edit filter: Browser is not Firefox" }).waitFor();
+  const { now } = await call(page, "GET", `/api/websites/${known.id}/totals?range=last-month&f=browser:is_not:Firefox`);
+  assert.equal(await shown(page, "Visitors"), now.visitors);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("compared with the period before; a file has the filters and every row", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month&f=browser:is:Chrome");
+  await page.locator("body").press("c");
+  await page.waitForURL(/compare=previous/);
+  const { now, before } = await call(page, "GET", `/api/websites/${known.id}/totals?range=last-month&compare=previous&f=browser:is:Chrome`);
+  await settled(page);
+  await tile(page, "Visitors").getByText(`from ${before.visitors}`).waitFor();
+  assert.equal(await shown(page, "Visitors"), now.visitors);
+  await panel(page, "Pages").getByRole("button", { name: "Pages: export and more" }).click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("menuitem", { name: "Export as CSV" }).click()]);
+  assert.match(download.suggestedFilename(), /example\.com_page_filtered_.*\.csv$/);
+  const stream = await download.createReadStream();
+  let csv = "";
+  for await (const chunk of stream) csv += chunk;
+  const { rows, total_rows } = await call(page, "GET", `/api/websites/${known.id}/breakdown?range=last-month&dimension=page&limit=1000&f=browser:is:Chrome`);
+  const [head, ...lines] = csv.trim().split(/\r?\n/).map((line) => line.split(","));
+  assert.equal(lines.length, total_rows);
+  for (const row of rows) {
+    const line = lines.find(([value]) => value === row.value);
+    assert.equal(Number(line[head.indexOf("visitors")]), row.visitors, row.value);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("ranges by presets, keys, steps and typed dates", async () => {
+  const { page, context, problems } = await dashboard();
+  await page.getByRole("button", { name: "Range: Last 28 days" }).click();
+  await page.getByRole("button", { name: "Last month" }).click();
+  await page.waitForURL(/\?range=last-month$/);
+  await page.locator("body").press("e");
+  await page.waitForURL(/\?range=yesterday$/);
+  await page.locator("body").press("ArrowRight");
+  await page.waitForURL(/\?range=today$/);
+  await page.getByRole("button", { name: "Range: Today" }).click();
+  await page.getByLabel("From", { exact: true }).fill("3.2.2026");
+  await page.getByLabel("To", { exact: true }).fill("nonsense");
+  await press("Apply")(page);
+  await page.getByText("Write a date, such as 13 Jun 2026.").waitFor();
+  await page.getByLabel("To", { exact: true }).fill("5 Mar 2026");
+  await press("Apply")(page);
+  await page.waitForURL(/\?from=2026-02-03&to=2026-03-05$/);
+  await page.getByText("No visits between 3 Feb and 5 Mar.", { exact: false }).waitFor();
+  await press("Show last 90 days")(page);
+  await page.waitForURL(/\?range=90d$/);
+  assert.ok((await shown(page, "Visitors")) > 0);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the chart is read and zoomed by the keyboard, and is a table", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month&metric=pageviews");
+  const { points } = await call(page, "GET", `/api/websites/${known.id}/series?range=last-month&metric=pageviews`);
+  const chart = page.getByRole("application");
+  await chart.focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("ArrowRight");
+  await page.locator(".tip dd").first().waitFor();
+  assert.equal(Number((await page.locator(".tip dd").first().innerText()).replace(/\D/g, "")), points[1].value);
+  await page.waitForFunction(() => [...document.querySelectorAll("[aria-live=polite]")].some((one) => /pageviews/.test(one.textContent)));
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/from=(\d{4}-\d\d-\d\d)&to=\1&metric=pageviews$/);
+  assert.equal(await shown(page, "Pageviews"), points[1].value);
+  await page.goBack();
+  await settled(page);
+  await page.locator("body").press("b");
+  const cells = await page.getByRole("region", { name: "Chart as a table" }).locator("tbody tr td:nth-child(2)").allInnerTexts();
+  assert.deepEqual(cells.map((text) => Number(text.replace(/\D/g, ""))), points.map(({ value }) => value));
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("all rows, with search and sort, in the address", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month");
+  await panel(page, "Pages").getByRole("button", { name: "Show all pages" }).click();
+  const dialog = page.getByRole("dialog", { name: "Pages" });
+  await dialog.getByRole("searchbox", { name: "Find in pages" }).fill("docs");
+  await page.waitForURL(/show=pages&q=docs$/);
+  await settled(page);
+  const names = await dialog.locator("tbody .rowlink").allInnerTexts();
+  assert.ok(names.length >= 3 && names.every((name) => name.includes("docs")), String(names));
+  await dialog.getByRole("button", { name: "Page", exact: true }).click();
+  await page.waitForURL(/sort=-?value/);
+  await page.reload();
+  await dialog.getByRole("searchbox", { name: "Find in pages" }).waitFor();
+  assert.equal(await dialog.getByRole("searchbox").inputValue(), "docs");
+  await page.keyboard.press("Escape");
+  await page.waitForURL(/\?range=last-month$/);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("goals and funnels are made, counted, changed and deleted", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${home()}/goals?range=last-month`);
+  const row = (name) => page.getByRole("row").filter({ has: page.getByRole("link", { name, exact: true }) });
+  await row("Pricing seen").waitFor();
+  const { goals } = await call(page, "GET", `/api/websites/${known.id}/goals?range=last-month`);
+  const pricing = goals.find(({ name }) => name === "Pricing seen");
+  assert.ok(pricing.numbers.conversions > 0);
+  await row("Pricing seen").getByRole("cell", { name: String(pricing.numbers.conversions), exact: true }).waitFor();
+
+  await press("New")(page);
+  await press("New goal", "menuitem")(page);
+  await press("Add goal")(page);
+  await page.getByText("Write a name.").waitFor();
+  await page.getByLabel("Name", { exact: true }).fill("Docs read");
+  await page.getByLabel("Counts when: how the path is compared").selectOption("starts_with");
+  await page.getByLabel("Counts when: path").fill("/docs");
+  await press("Add goal")(page);
+  await page.getByText("Goal “Docs read” added.").waitFor();
+  await row("Docs read").getByRole("button", { name: "Docs read: menu" }).click();
+  await press("Delete", "menuitem")(page);
+  await page.getByRole("alertdialog").getByRole("button", { name: "Delete", exact: true }).click();
+  await row("Docs read").waitFor({ state: "detached" });
+
+  await page.getByRole("heading", { name: "Pricing to sign-up" }).waitFor();
+  const { steps } = await call(page, "GET", `/api/websites/${known.id}/funnels/${known.funnel}/report?range=last-month`);
+  const shownSteps = await page.locator(".fstep .v").allInnerTexts();
+  assert.deepEqual(shownSteps.map((text) => Number(text.replace(/\D/g, ""))), steps.map(({ visitors }) => visitors));
+  assert.ok(steps[0].visitors > steps[1].visitors && steps[2].visitors > 0);
+  await page.getByRole("button", { name: "Pricing to sign-up: menu" }).click();
+  await press("Edit", "menuitem")(page);
+  await press("Step 2: remove")(page);
+  await press("Save")(page);
+  await page.getByText("Saved.").waitFor();
+  await page.getByText("2 steps, in order, in one visit").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the live view moves without a reload", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${home()}/live`);
+  await page.getByText("connected").waitFor();
+  const before = Number(await page.locator(".stats dd").first().innerText());
+  const answer = await fetch(`${server.address}/e/${known.code}`, {
+    method: "POST",
+    headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": "203.0.113.77", "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36" },
+    body: JSON.stringify({ event_type: "pageview", url: "https://example.com/just-now", session_id: "a-session-of-now" }),
+  });
+  assert.equal(answer.status, 200);
+  await page.getByRole("cell", { name: "/just-now" }).waitFor();
+  await page.waitForFunction((count) => Number(document.querySelector(".stats dd").textContent) > count, before);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a visitor is looked at and erased", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${home()}/visitors`);
+  const first = page.locator("tbody a.cover").first();
+  const name = await first.innerText();
+  await first.click();
+  await page.getByRole("heading", { name: `Visitor ${name}` }).waitFor();
+  await page.getByRole("button", { name: "Erase this visitor…" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Erase", exact: true }).click();
+  await page.getByText("Visitor erased.").waitFor();
+  await page.waitForURL(/\/visitors$/);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a shared dashboard shows the same to whoever has the link, and no more", async () => {
+  const { page, context, problems } = await openTab(browser, server);
+  await page.goto(`${known.open}?range=last-month`);
+  await tile(page, "Visitors").waitFor();
+  const all = await shown(page, "Visitors");
+  await panel(page, "Pages").getByRole("button", { name: "/pricing", exact: true }).click();
+  await page.waitForURL((url) => url.pathname === known.open && url.search.includes("f=page:is:/pricing"));
+  assert.ok((await shown(page, "Visitors")) < all);
+  assert.equal((await page.request.get(`/api/websites/${known.id}/totals`)).status(), 401);
+  assert.equal(await page.locator(".rail").count(), 0);
+  await page.goto(known.closed);
+  await page.getByLabel("Password", { exact: true }).fill("wrong words here");
+  await press("Show the dashboard")(page);
+  await page.getByText("That is not the password.").waitFor();
+  await page.getByLabel("Password", { exact: true }).fill("open sesame please");
+  await press("Show the dashboard")(page);
+  await tile(page, "Visitors").waitFor();
+  await page.goto("/share/nothing-like-this");
+  await page.getByText("This link does not show anything any more.").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a viewer reads and changes nothing", async () => {
+  const { page, context, problems } = await dashboard("", "viewer");
+  await page.goto(`${home()}/goals`);
+  const make = page.getByRole("button", { name: "New", exact: true });
+  await make.waitFor();
+  assert.equal(await make.getAttribute("aria-disabled"), "true");
+  assert.equal(await page.getByRole("button", { name: /: menu$/ }).count(), 0);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+/** The pages of numbers, as they are looked at. */
+const pages = () => {
+  const view = "?compare=previous&f=browser:is_not:Edge";
+  return [
+    ["owner", "analytics", home() + view, "example.com"],
+    ["owner", "analytics-table", home() + view, "example.com", (page) => page.locator("body").press("b")],
+    ["owner", "analytics-range", home() + view, "example.com", press("Range: Last 28 days")],
+    ["owner", "analytics-filter", home() + view, "example.com", press("Add filter")],
+    ["owner", "analytics-menu", home(), "example.com", press("Export, share and more")],
+    ["owner", "analytics-all", `${home()}${view}&show=sources&tab.sources=source`, "example.com"],
+    ["owner", "analytics-nothing", `${home()}?from=2026-01-01&to=2026-01-02`, "example.com"],
+    ["owner", "analytics-none-match", `${home()}?f=page:is:/nowhere`, "example.com"],
+    ["owner", "palette", home(), "example.com", async (page) => { await page.keyboard.press("Control+k"); await page.keyboard.type("go"); await page.waitForTimeout(200); }],
+    ["owner", "keys", home(), "example.com", async (page) => { await page.keyboard.press("?"); await page.waitForTimeout(200); }],
+    ["owner", "live", `${home()}/live`, "Live"],
+    ["owner", "visitors", `${home()}/visitors`, "Visitors"],
+    ["owner", "visitor", `${home()}/visitors/${known.visitor}`, /^Visitor /],
+    ["owner", "goals", `${home()}/goals?compare=previous`, "Goals and funnels"],
+    ["owner", "goal-new", `${home()}/goals`, "Goals and funnels", async (page) => { await press("New")(page); await press("New goal", "menuitem")(page); }],
+    ["owner", "funnel", `${home()}/funnels/${known.funnel}`, "Pricing to sign-up"],
+    ["owner", "funnel-new", `${home()}/goals`, "Goals and funnels", async (page) => { await press("New")(page); await press("New funnel", "menuitem")(page); }],
+    ["nobody", "share", `${known.open}?compare=previous`, "example.com"],
+    ["nobody", "share-password", known.closed, "This dashboard has a password"],
+    ["viewer", "goals-viewer", `${home()}/goals`, "Goals and funnels"],
+  ];
+};
+tour(() => ({ server, browser, storage: known }), pages);

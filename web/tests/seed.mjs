@@ -1,0 +1,79 @@
+// Traffic of a month, the same for the same seed, sent as a server imports it; and some visits of the last hours from places.
+
+const PAGES = ["/", "/", "/", "/pricing", "/docs/getting-started", "/docs/install/docker", "/docs/api", "/blog/moving-from-log-files-to-events", "/changelog", "/compare"];
+const REFERRERS = ["", "", "https://www.google.com/", "https://www.google.com/", "https://duckduckgo.com/", "https://news.ycombinator.com/item", "https://github.com/example"];
+const AGENTS = [
+  { browser: "Chrome", os: "Windows", device_type: "desktop" },
+  { browser: "Firefox", os: "Linux", device_type: "desktop" },
+  { browser: "Safari", os: "iOS", device_type: "mobile" },
+  { browser: "Edge", os: "Windows", device_type: "desktop" },
+  { browser: "Safari", os: "macOS", device_type: "desktop" },
+];
+/** Addresses of universities and carriers, whose countries are known. */
+const ADDRESSES = ["141.20.1.1", "141.20.1.2", "141.20.2.1", "8.8.8.8", "194.66.0.1", "193.55.0.1", "130.225.0.1", "133.11.0.1", "200.144.0.1", "139.130.4.5", "145.0.0.1"];
+const DAY = 86_400_000;
+
+function random(seed) {
+  let state = seed;
+  return (most) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * most);
+  };
+}
+
+/** The events of `days` days before `now`, as the batch route takes them. */
+export function traffic({ now, days, perDay, seed = 3 }) {
+  const pick = random(seed);
+  const one = (list) => list[pick(list.length)];
+  const events = [];
+  for (let day = days; day >= 0; day--) {
+    for (let visit = 0; visit < perDay - pick(Math.ceil(perDay / 3)); visit++) {
+      const start = now - day * DAY - pick(DAY);
+      if (start > now - 60_000) continue;
+      const returning = pick(4) === 0;
+      const visitorId = returning ? `visitor-${pick(40)}-again` : `visitor-${day}-${visit}-once`;
+      const sessionId = `session-${day}-${visit}`;
+      const agent = one(AGENTS);
+      const referrer = one(REFERRERS);
+      const campaign = pick(9) === 0 ? "?utm_source=newsletter&utm_medium=email&utm_campaign=june" : "";
+      let at = start;
+      for (let page = 0; page <= pick(4); page++) {
+        const path = one(PAGES);
+        const props = { ...agent, url: `https://example.com${path}${page === 0 ? campaign : ""}`, title: path, language: "de-DE", screen_width: 1440, screen_height: 900, ...(page === 0 && referrer && { referrer }) };
+        events.push({ type: "pageview", ts: at, visitorId, sessionId, props });
+        at += 5000 + pick(120_000);
+      }
+      if (pick(6) === 0) {
+        const props = { ...agent, url: "https://example.com/pricing", event_name: "signup_completed", plan: one(["free", "pro"]) };
+        events.push({ type: "custom", name: "signup_completed", ts: at, visitorId, sessionId, props });
+      }
+    }
+  }
+  return events.filter(({ ts }) => ts <= now);
+}
+
+/** Stores events at a website. */
+export async function store(server, key, trackingCode, events) {
+  for (let from = 0; from < events.length; from += 1000) {
+    const answer = await server.api("/api/v1/events", key, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ trackingCode, events: events.slice(from, from + 1000) }),
+    });
+    const body = await answer.json();
+    if (!answer.ok || body.data.accepted !== Math.min(1000, events.length - from)) throw new Error(JSON.stringify(body).slice(0, 2000));
+  }
+}
+
+/** Visits of this moment from all over the world. The server must trust the proxy that tells their addresses. */
+export async function visits(server, code) {
+  for (const [index, address] of ADDRESSES.entries()) {
+    const body = { event_type: "pageview", url: `https://example.com${PAGES[index % PAGES.length]}`, session_id: `live-session-${index}`, language: "en" };
+    const answer = await fetch(`${server.address}/e/${code}`, {
+      method: "POST",
+      headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": address, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
+      body: JSON.stringify(body),
+    });
+    if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
+  }
+}

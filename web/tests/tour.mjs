@@ -1,0 +1,91 @@
+// Looking at pages: in several looks and widths, for what no page may do. With SCREENSHOTS=DIRECTORY each look is written there.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { test } from "node:test";
+import { join } from "node:path";
+import { openTab, overflow, violations } from "./harness.mjs";
+
+const SHOTS = process.env.SCREENSHOTS;
+if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+/** How a page is looked at: what a person chose, and how wide the window is. */
+const LOOKS = [
+  { name: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
+  { name: "dark-1440", colorScheme: "dark", viewport: { width: 1440, height: 900 } },
+  { name: "light-800", colorScheme: "light", viewport: { width: 800, height: 900 } },
+  { name: "dark-360", colorScheme: "dark", viewport: { width: 360, height: 780 }, hasTouch: true },
+];
+/** Widths at which nothing may stand beyond the window. */
+const WIDTHS = [320, 700, 1000, 2560];
+
+/** A route of the console, as the page would ask it. */
+export const call = (page, method, path, body) =>
+  page.evaluate(
+    async ({ method, path, body }) => {
+      const answer = await fetch(path, { method, headers: body && { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+      if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+      return answer.status === 204 ? undefined : (await answer.json()).data;
+    },
+    { method, path, body },
+  );
+
+/** Presses the first of a name. */
+export const press = (name, role = "button") => async (page) => {
+  await page.getByRole(role, { name, exact: true }).first().click();
+  await page.waitForTimeout(200); // The fade of what opened.
+};
+
+async function arrive(page, { path, heading }) {
+  await page.goto(path);
+  await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+  // Nothing is being loaded any more.
+  await page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
+}
+
+/**
+ * Tests of pages. `world()` has `server`, `browser`, and the storage of each reader; `pages()` lists who sees the page, its name,
+ * its address, its heading, and what is done on it first.
+ */
+export function tour(world, pages) {
+  const readers = (all) => [...new Set(all.map(([reader]) => reader))];
+  for (const { name: look, ...options } of LOOKS) {
+    test(`every page, ${look}`, async () => {
+      const { server, browser, storage } = world();
+      const found = [];
+      for (const who of readers(pages())) {
+        const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(storage[who] && { storageState: storage[who] }) });
+        for (const [reader, name, path, heading, act] of pages()) {
+          if (reader !== who) continue;
+          await arrive(page, { path, heading });
+          await act?.(page);
+          if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${look}.png`), fullPage: true });
+          const wrong = [...(await violations(context, page)), ...problems.splice(0)];
+          const beyond = await overflow(page);
+          if (beyond > 0) wrong.push(`${beyond} pixels beyond the window`);
+          if (wrong.length > 0) found.push(`${name}: ${wrong.join("; ")}`);
+        }
+        await context.close();
+      }
+      assert.deepEqual(found, []);
+    });
+  }
+
+  test("nothing stands beyond the window, however wide it is", async () => {
+    const { server, browser, storage } = world();
+    const found = [];
+    for (const who of readers(pages())) {
+      const { page, context } = await openTab(browser, server, storage[who] && { storageState: storage[who] });
+      for (const [reader, name, path, heading] of pages()) {
+        if (reader !== who) continue;
+        await arrive(page, { path, heading });
+        for (const width of WIDTHS) {
+          await page.setViewportSize({ width, height: 900 });
+          const beyond = await overflow(page);
+          if (beyond > 0) found.push(`${name} at ${width}: ${beyond} pixels`);
+        }
+      }
+      await context.close();
+    }
+    assert.deepEqual(found, []);
+  });
+}
