@@ -19,7 +19,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use zenovay_domain::{EventKind, Timestamp, WebsiteId, WebsiteRules, WebsiteSettings};
-use zenovay_events::{BatchEncoder, NewEvent};
+use zenovay_events::NewEvent;
+use zenovay_events::testing::BatchEncoder;
 use zenovay_ingest::{GeoDatabase, HitFields, MemorySessions, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
 
 /// The same allocator as the server's.
@@ -339,7 +340,7 @@ impl Whole {
     }
 
     fn new_event(&self, accepted: zenovay_ingest::Accepted) -> NewEvent {
-        NewEvent { website: self.rules.website(), received_at: NOW, event: accepted.event, idempotency_key: None }
+        NewEvent::new(self.rules.website(), NOW, accepted.event)
     }
 
     fn events(&self, batch: &[Arrival]) -> Vec<NewEvent> {

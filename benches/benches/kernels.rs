@@ -10,8 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::{
-    Budget, Condition, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Query, Question,
-    kernels,
+    Budget, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Query, Question, engine, is,
 };
 
 const TRAFFIC: Traffic = Traffic { rows: 1_674_000, websites: 1, days: 90, end_day: 20_000, seed: 7 };
@@ -32,16 +31,9 @@ fn dataset(days_per_chunk: usize) -> MemoryDataset {
 }
 
 fn by(field: Field, and: Option<Field>, metrics: Vec<Metric>) -> Question {
-    Question::Breakdown(GroupBy { and, ..GroupBy::by(field) }.metrics(metrics).limit(10))
-}
-
-fn is(dimension: Dimension, value: &str) -> Filter {
-    Filter::Is(Condition {
-        field: Field::Dimension(dimension),
-        operator: Operator::Is,
-        values: vec![value.to_owned()],
-        level: None,
-    })
+    let mut by = GroupBy::by(field).metrics(metrics).limit(10);
+    by.and = and;
+    Question::Breakdown(by)
 }
 
 fn questions() -> Vec<(&'static str, Filter, Question)> {
@@ -74,9 +66,9 @@ fn kernels_of(c: &mut Criterion) {
         let dataset = memory.dataset(&chunks);
         let mut group = c.benchmark_group(name);
         for (name, filter, question) in questions() {
-            let query = Query { range, filter, question };
+            let query = Query::new(range, question).filter(filter);
             group.bench_function(name, |bencher| {
-                bencher.iter(|| kernels::answer(black_box(&dataset), &query, &Budget::unlimited()));
+                bencher.iter(|| engine::answer(black_box(&dataset), &query, &Budget::unlimited()));
             });
         }
     }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
 use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, Zone};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Filter, GroupBy, Query, Question};
+use zenovay_query::{Answer, Budget, GroupBy, Query, Question};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -24,15 +24,14 @@ const SEGMENT_ROWS: usize = 50_000;
 
 /// A store that seals and merges only when it is told to.
 fn open(dir: &Path) -> EmbeddedStore {
-    let config = EmbeddedConfig {
-        seal_rows: u64::MAX,
-        seal_bytes: u64::MAX,
-        seal_age_ms: i64::MAX,
-        head_rows_max: u64::MAX,
-        head_bytes_max: u64::MAX,
-        merge_fan_in: 1_000,
-        ..EmbeddedConfig::new(dir)
-    };
+    let config = EmbeddedConfig::new(dir).with(|config| {
+        config.seal_rows = u64::MAX;
+        config.seal_bytes = u64::MAX;
+        config.seal_age_ms = i64::MAX;
+        config.head_rows_max = u64::MAX;
+        config.head_bytes_max = u64::MAX;
+        config.merge_fan_in = 1_000;
+    });
     EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens")
 }
 
@@ -44,7 +43,7 @@ fn events(rows: u64) -> Vec<NewEvent> {
 
 fn append_all(store: &EmbeddedStore, events: &[NewEvent]) {
     for batch in events.chunks(1_000) {
-        store.append(batch.to_vec()).blocking_recv().expect("the writer answers").expect("the events are stored");
+        store.append(batch.to_vec()).wait().expect("the events are stored");
     }
 }
 
@@ -61,9 +60,7 @@ fn appends(c: &mut Criterion) {
         group.bench_function(format!("{batch} a commit"), |b| {
             b.iter_batched(
                 || batches.next().unwrap_or_default().to_vec(),
-                |batch| {
-                    store.append(batch).blocking_recv().expect("the writer answers").expect("the events are stored")
-                },
+                |batch| store.append(batch).wait().expect("the events are stored"),
                 BatchSize::PerIteration,
             );
         });
@@ -142,7 +139,7 @@ fn queries(c: &mut Criterion) {
     let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
     let pages = Question::Breakdown(GroupBy::by(Dimension::Path).limit(10));
     let ask = |store: &EmbeddedStore, question: &Question| -> Answer {
-        let query = Query { range, filter: Filter::default(), question: question.clone() };
+        let query = Query::new(range, question.clone());
         store.query(website_id(0), &query, &Budget::unlimited()).expect("an answer")
     };
     let mut group = c.benchmark_group("30 of 90 days, 500,000 events");
@@ -169,7 +166,7 @@ fn queries(c: &mut Criterion) {
 
 /// The way of a range that is too long to be loaded: nothing is kept, so every time is the first.
 fn digests(c: &mut Criterion, dir: &Path) {
-    let config = EmbeddedConfig { scan_rows_max: 0, ..EmbeddedConfig::new(dir) };
+    let config = EmbeddedConfig::new(dir).with(|config| config.scan_rows_max = 0);
     let store = EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens");
     let range = TimeRange::new(Timestamp::from_millis(TRAFFIC.start_ms()), Timestamp::from_millis(TRAFFIC.end_ms()));
     let days = Question::Series { interval: Interval::Day, zone: Zone::utc() };
@@ -177,7 +174,7 @@ fn digests(c: &mut Criterion, dir: &Path) {
     group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(TRAFFIC.rows));
     for (name, question) in [("overview", Question::Overview), ("days", days)] {
-        let query = Query { range, filter: Filter::default(), question };
+        let query = Query::new(range, question);
         let ask = |query: &Query| store.query(website_id(0), query, &Budget::unlimited()).expect("an answer");
         group.bench_function(name, |b| b.iter(|| ask(black_box(&query))));
     }

@@ -347,7 +347,7 @@ impl Texts {
             self.set_product_texts(row, &mut texts);
         }
         event.dimensions = texts;
-        NewEvent { website, received_at: at, event, idempotency_key: None }
+        NewEvent::new(website, at, event)
     }
 
     fn set_product_texts(&self, row: &Row, texts: &mut Dimensions) {

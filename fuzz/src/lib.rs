@@ -291,7 +291,7 @@ fn is_event(judged: Result<Accepted, Rejected>) -> bool {
         serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(properties).expect("an object");
     }
     let website = rules(false).website();
-    fuzzing::log_event(NewEvent { website, received_at: NOW, event, idempotency_key: None });
+    fuzzing::log_event(NewEvent::new(website, NOW, event));
     true
 }
 

@@ -23,13 +23,12 @@ pub fn open_metadata(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
 /// # Errors
 /// When they cannot be opened, are damaged, or are of a newer program.
 pub fn open_events(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn EventStore>, OpenError> {
-    let settings = EmbeddedConfig {
-        cache_bytes: config.cache_bytes(),
-        seal_rows: config.seal_rows.get(),
-        distinct_strings: config.distinct_values_per_day.as_usize(),
-        seal_age_ms: i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000),
-        observer: Some(Arc::new(StoreObserver)),
-        ..EmbeddedConfig::new(&config.data_dir)
-    };
+    let settings = EmbeddedConfig::new(&config.data_dir).with(|settings| {
+        settings.cache_bytes = config.cache_bytes();
+        settings.seal_rows = config.seal_rows.get();
+        settings.distinct_strings = config.distinct_values_per_day.as_usize();
+        settings.seal_age_ms = i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        settings.observer = Some(Arc::new(StoreObserver));
+    });
     Ok(Arc::new(EmbeddedStore::open(settings, clock)?))
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
 
+use crate::causes::with_causes;
 use crate::data_dir::SOCKET;
 use crate::http::external::visitors::VisitorExport;
 use crate::http::state::AppState;
@@ -74,7 +75,7 @@ pub fn answer(
         let parsed = VisitorName::parse(visitor).ok_or_else(|| "the id of a visitor is empty".to_owned());
         parsed.map(|parsed| parsed.id(|sent| known(website, sent)))
     };
-    let words = |error: KeeperError| error.to_string();
+    let words = |error: KeeperError| with_causes(&error);
     let done = match request {
         Request::Erase { website, visitors } => {
             let mut erased: Vec<String> = Vec::new();

@@ -44,7 +44,7 @@ pub enum ServeError {
     #[error("metadata: {}", told_about_metadata(.0))]
     Metadata(#[from] StoreError),
     /// The event store cannot be opened.
-    #[error("event store: {0}{hint}", hint = what_to_do(.0))]
+    #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
@@ -80,7 +80,7 @@ fn what_to_do(error: &OpenError) -> &'static str {
         OpenError::Damaged { .. } | OpenError::NoCatalog { .. } | OpenError::Strangers { .. } => {
             ". Nothing was changed: put the right file back, or run `zenovay repair`"
         }
-        OpenError::InUse(_) | OpenError::Newer { .. } | OpenError::Symlink(_) | OpenError::Io { .. } => "",
+        _ => "",
     }
 }
 

@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use zenovay::config::ServerFlags;
 use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{AppendReceipt, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats};
+use zenovay_events::{
+    Append, AppendReceipt, AppendRefused, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+};
 use zenovay_query::{Answer, Budget, Query, QueryError, Question};
 
 fn overview_request(site: &TestWebsite<'_>, key: &TestKey) -> String {
@@ -56,8 +58,12 @@ impl EventStore for Endless {
         }
     }
 
-    fn append(&self, events: Vec<NewEvent>) -> AppendReceipt {
+    fn append(&self, events: Vec<NewEvent>) -> Append<'_> {
         self.inner.append(events)
+    }
+
+    fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
+        self.inner.try_append(events)
     }
 
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {

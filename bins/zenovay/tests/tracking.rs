@@ -13,7 +13,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId, WebsiteSettings};
 use zenovay_events::{
-    AppendError, AppendReceipt, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
+    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EventStore, Kept, NewEvent, RecentSession,
+    Retained, StoreStats,
 };
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
@@ -370,14 +371,21 @@ async fn cookieless_visitors_are_the_same_after_a_restart() {
 struct Failing(AppendError);
 
 impl EventStore for Failing {
-    fn append(&self, _: Vec<NewEvent>) -> AppendReceipt {
-        let (sender, receipt) = tokio::sync::oneshot::channel();
-        let _ = sender.send(Err(self.0.clone()));
-        receipt
+    fn append(&self, events: Vec<NewEvent>) -> Append<'_> {
+        Append::new(std::future::ready(Err(AppendRefused::new(self.0.clone(), events))))
+    }
+
+    /// The queue is full at once; everything else is found out by the writer.
+    fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
+        let refused = AppendRefused::new(self.0.clone(), events);
+        match self.0 {
+            AppendError::QueueFull | AppendError::ShuttingDown => Err(refused),
+            _ => Ok(AppendReceipt::answered(Err(refused))),
+        }
     }
 
     fn query(&self, _: WebsiteId, _: &Query, _: &Budget) -> Result<Answer, QueryError> {
-        Err(QueryError::Damaged("segments/7.parquet".to_owned()))
+        Err(QueryError::damaged("segments/7.parquet"))
     }
 
     fn recent_sessions(&self, _: Timestamp) -> Vec<RecentSession> {

@@ -4,12 +4,11 @@
 
 use std::error::Error;
 use std::io::{Write, stdout};
-use std::sync::Arc;
 use std::time::Instant;
 
-use zenovay_domain::{Dimension, Event, EventKind, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Filter, GroupBy, Query, Question};
+use zenovay_events::Dimension::Path;
+use zenovay_events::query::by;
+use zenovay_events::{Event, EventKind, NewEvent, SessionId, Store, TimeRange, Timestamp, VisitorId, WebsiteId};
 
 const EVENTS: u64 = 200_000;
 const BATCH: u64 = 1_000;
@@ -21,34 +20,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     let midnight = Timestamp::from_millis(1_800_000_000_000);
     let mut out = stdout().lock();
 
-    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock))?;
+    let store = Store::open(dir.path())?;
     let started = Instant::now();
     for batch in 0..EVENTS / BATCH {
         let events = (batch * BATCH..(batch + 1) * BATCH).map(|n| {
             let at = midnight.plus_millis((n * 86_400_000 / EVENTS) as i64);
             let mut event = Event::new(EventKind::Pageview, at, VisitorId(n / 7), SessionId(n / 5));
-            event.dimensions.set(Dimension::Path, PATHS[(n % 13 % 4) as usize]);
-            NewEvent { website, received_at: at, event, idempotency_key: None }
+            event.dimensions.set(Path, PATHS[(n % 13 % 4) as usize]);
+            NewEvent::new(website, at, event)
         });
-        store.append(events.collect()).blocking_recv()??;
+        store.append(events.collect::<Vec<_>>()).wait()?;
     }
     let per_second = EVENTS as f64 / started.elapsed().as_secs_f64();
     writeln!(out, "{EVENTS} events durable, {per_second:.0} a second in batches of {BATCH}")?;
 
-    let query = Query {
-        range: TimeRange::new(midnight, midnight.plus_millis(86_400_000)),
-        filter: Filter::default(),
-        question: Question::Breakdown(GroupBy::by(Dimension::Path).limit(10).without_empty()),
-    };
-    let before = store.query(website, &query, &Budget::unlimited())?;
-    if let Answer::Breakdown(breakdown) = &before {
-        for row in &breakdown.rows {
-            writeln!(
-                out,
-                "{:10} {:7} visitors {:7} pageviews",
-                row.value, row.metrics.visitors, row.metrics.pageviews
-            )?;
-        }
+    let day = TimeRange::new(midnight, midnight.plus_millis(86_400_000));
+    let pages = |store: &Store| store.ask(website).range(day).top(by(Path).limit(10).without_empty()).wait();
+    let before = pages(&store)?;
+    for row in &before.rows {
+        writeln!(out, "{:10} {:7} visitors {:7} pageviews", row.value, row.metrics.visitors, row.metrics.pageviews)?;
     }
     store.shutdown();
     let stats = store.stats();
@@ -57,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(store);
 
     let started = Instant::now();
-    let store = EmbeddedStore::open(EmbeddedConfig::new(dir.path()), Arc::new(SystemClock))?;
-    let after = store.query(website, &query, &Budget::unlimited())?;
+    let store = Store::open(dir.path())?;
+    let after = pages(&store)?;
     writeln!(out, "reopened, and the same answer: {} ({:?})", before == after, started.elapsed())?;
     Ok(())
 }

@@ -59,6 +59,14 @@ struct Day {
     known: Known,
 }
 
+/// An event some of whose strings became `(other)`.
+pub(crate) struct Folded {
+    /// The columns of these strings.
+    pub(crate) columns: Vec<Dimension>,
+    /// All its strings as they came.
+    pub(crate) before: Dimensions,
+}
+
 enum Known {
     /// There cannot be too many yet.
     Unneeded,
@@ -112,28 +120,28 @@ impl Cardinality {
         }
     }
 
-    /// Replaces the strings of `new` that are too many, and gives their columns. They are few, or there would be more days
-    /// than one.
-    pub(crate) fn fold(&mut self, new: &mut NewEvent) -> Vec<Dimension> {
+    /// Replaces the strings of `new` that are too many. They are few, or there would be more days than one.
+    pub(crate) fn fold(&mut self, new: &mut NewEvent) -> Option<Folded> {
         let Some(Day { known: Known::Columns(columns), .. }) = self.days.get_mut(&key_of(new)) else {
-            return Vec::new();
+            return None;
         };
         let (max, seed) = (self.max, self.seed);
         let is_folded = |(dimension, text): (Dimension, &str)| {
             let fits = columns[dimension as usize].add(dimension, text, seed, max);
             (!fits).then_some(dimension)
         };
-        let folded: Vec<Dimension> = new.event.dimensions.iter().filter_map(is_folded).collect();
-        if !folded.is_empty() {
-            let old = &new.event.dimensions;
-            let mut dimensions = Dimensions::with_capacity(old.text_bytes());
-            for (dimension, text) in old.iter() {
-                let is_folded = folded.contains(&dimension);
-                dimensions.set(dimension, if is_folded { other(dimension) } else { text });
-            }
-            new.event.dimensions = dimensions;
+        let columns: Vec<Dimension> = new.event.dimensions.iter().filter_map(is_folded).collect();
+        if columns.is_empty() {
+            return None;
         }
-        folded
+        let old = &new.event.dimensions;
+        let mut dimensions = Dimensions::with_capacity(old.text_bytes());
+        for (dimension, text) in old.iter() {
+            let is_folded = columns.contains(&dimension);
+            dimensions.set(dimension, if is_folded { other(dimension) } else { text });
+        }
+        let before = std::mem::replace(&mut new.event.dimensions, dimensions);
+        Some(Folded { columns, before })
     }
 
     /// Forgets what is known of a website: it was deleted, or what was about to be stored is not.

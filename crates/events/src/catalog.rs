@@ -40,7 +40,7 @@ pub(crate) fn segments_dir(dir: &Path) -> PathBuf {
 pub(crate) fn refuse_link(path: &Path) -> Result<(), OpenError> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => Err(OpenError::Symlink(path.to_owned())),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::Io { path: path.to_owned(), error }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::io(path, error)),
         _ => Ok(()),
     }
 }
@@ -51,7 +51,7 @@ pub(crate) fn refuse_link(path: &Path) -> Result<(), OpenError> {
 /// When the folder or one of these files is a link, or cannot be read.
 pub(crate) fn file_names(folder: &Path) -> Result<BTreeSet<String>, OpenError> {
     refuse_link(folder)?;
-    let io_error = |error| OpenError::Io { path: folder.to_owned(), error };
+    let io_error = |error| OpenError::io(folder, error);
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         entries => entries.map_err(io_error)?,
@@ -126,7 +126,7 @@ pub(crate) fn settle(folder: &Path, named: &Named) -> Result<Vec<u64>, OpenError
         sync_dir(folder)?;
         Ok(gone)
     })();
-    settled.map_err(|error| OpenError::Io { path: folder.to_owned(), error })
+    settled.map_err(|error| OpenError::io(folder, error))
 }
 
 /// Makes names in `dir` durable.

@@ -144,7 +144,7 @@ pub(crate) fn checksum(version: u8, records: &[u8]) -> u64 {
 }
 
 /// Encodes batches of events as the log keeps them; keeps its buffers between them.
-pub struct Encoder {
+pub(crate) struct Encoder {
     rows: Vec<u8>,
     compressed: Vec<u8>,
     compressor: zstd::bulk::Compressor<'static>,
@@ -155,7 +155,7 @@ impl Encoder {
     ///
     /// # Errors
     /// When there is no memory for the compressor.
-    pub fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
         Ok(Self { rows: Vec::new(), compressed: Vec::new(), compressor })
     }
@@ -164,7 +164,10 @@ impl Encoder {
     ///
     /// # Errors
     /// When the events are more than 1 GiB.
-    pub fn encode<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn encode<'a>(
+        &mut self,
+        events: impl ExactSizeIterator<Item = &'a NewEvent>,
+    ) -> std::io::Result<Vec<u8>> {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.
@@ -319,12 +322,7 @@ mod tests {
                 event.scroll_percent = scroll_percent;
                 event.dimensions.set(Dimension::Language, &text);
                 event.dimensions.set(Dimension::Path, "/");
-                NewEvent {
-                    website: WebsiteId::from_random_bytes(website.to_le_bytes()),
-                    received_at: Timestamp::from_millis(at),
-                    event,
-                    idempotency_key: None,
-                }
+                NewEvent::new(WebsiteId::from_random_bytes(website.to_le_bytes()), Timestamp::from_millis(at), event)
             },
         )
     }
@@ -428,11 +426,12 @@ mod tests {
 
     #[test]
     fn an_honest_repetition_has_the_same_body() {
-        let new = |kind| NewEvent {
-            website: WebsiteId::from_random_bytes([1; 16]),
-            received_at: Timestamp::from_millis(5),
-            event: Event::new(kind, Timestamp::from_millis(5), VisitorId(1), SessionId(2)),
-            idempotency_key: None,
+        let new = |kind| {
+            NewEvent::new(
+                WebsiteId::from_random_bytes([1; 16]),
+                Timestamp::from_millis(5),
+                Event::new(kind, Timestamp::from_millis(5), VisitorId(1), SessionId(2)),
+            )
         };
         for kind in EventKind::ALL.iter().copied() {
             let mut event = new(kind);

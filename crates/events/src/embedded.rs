@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use zenovay_domain::{Clock, Dimension, Event, Timestamp, VisitorId, WebsiteId};
-use zenovay_query::{Answer, Budget, Query, QueryError, columns_needed, kernels, time_needed};
+use zenovay_query::engine::{self, columns_needed, time_needed};
+use zenovay_query::{Answer, Budget, Query, QueryError};
 
 use crate::catalog::{self, Named, sync_dir};
 use crate::codec::Record;
@@ -26,32 +26,33 @@ use crate::state::State;
 use crate::totals::totals;
 use crate::writer::Writer;
 use crate::{
-    AppendError, AppendReceipt, ChangeError, EmbeddedConfig, EventStore, Kept, NewEvent, OpenError, RecentSession,
-    Retained, StoreStats,
+    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EmbeddedConfig, EventStore, Kept, NewEvent,
+    OpenError, RecentSession, Retained, StoreStats,
 };
 
-/// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments. See
-/// `docs/architecture.md` for the way of an event through it.
+/// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments.
 ///
-/// Three threads work behind it: a writer, a sealer and a merger. Dropping the store stops them without sealing: what was
-/// acknowledged is in the log and is replayed at the next start. [`EventStore::shutdown`] seals first.
+/// Three threads work behind it: a writer, a sealer and a merger. Dropping the store stops them without sealing, and blocks
+/// until they have ended: what was acknowledged is in the log and is replayed at the next start. [`EventStore::shutdown`] seals
+/// first.
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `config.dir`, makes it when there is none, and replays what is not in segments yet. Ready when
+    /// Opens the store in `config.dir`, makes it when there is none, and replays what is not in segments yet. Blocks. Ready when
     /// this returns: every event acknowledged before is in the answer of the next query. The time it takes depends on
     /// the head, not on what is in segments.
     ///
     /// # Errors
-    /// When the directory is in use, cannot be used, is damaged or of a newer format, or when its log and its segment
+    /// [`OpenError::Config`] when a value of `config` makes no sense. When the directory is in use, cannot be used, is damaged or of a newer format, or when its log and its segment
     /// files do not belong together. Damaged segments are not a reason, see [`EventStore::damages`].
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        config.check()?;
         let Opened { log, named, next_segment, ledger } = Log::open(&config.dir, Purpose::Serve)?;
         let segments_dir = catalog::segments_dir(&config.dir);
-        let io = |error| OpenError::Io { path: segments_dir.clone(), error };
+        let io = |error| OpenError::io(&segments_dir, error);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
         // Segments are durable when their directory has a name that is.
         sync_dir(&config.dir).map_err(io)?;
@@ -75,11 +76,11 @@ impl EmbeddedStore {
         let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };
 
         let inner = Arc::new(Inner::new(config, clock, segments_dir.clone(), state, store, next_segment));
-        let threads = start_threads(&inner, log).map_err(|error| OpenError::Io { path: segments_dir, error })?;
+        let threads = start_threads(&inner, log).map_err(|error| OpenError::io(&segments_dir, error))?;
         Ok(Self { inner, threads: Mutex::new(threads) })
     }
 
-    /// Merges one run of small segments now. `false` when none is due. The store does this by itself after each seal.
+    /// Merges one run of small segments now. `false` when none is due. The store does this by itself after each seal. Blocks.
     ///
     /// # Errors
     /// When a segment is damaged, or the merged one cannot be written; the segments stay as they were.
@@ -89,7 +90,7 @@ impl EmbeddedStore {
 
     /// Reads through every segment that was not read through yet and compares it with its checksums: afterwards
     /// [`EventStore::damages`] tells of all damage that there was. The store does this by itself, a part each minute, so that
-    /// damage is known before a query needs what is damaged.
+    /// damage is known before a query needs what is damaged. Blocks.
     pub fn scrub(&self) {
         self.inner.scrub(u64::MAX);
     }
@@ -107,25 +108,31 @@ fn start_threads(inner: &Arc<Inner>, log: Log) -> std::io::Result<Vec<JoinHandle
 }
 
 impl EventStore for EmbeddedStore {
-    fn append(&self, events: Vec<NewEvent>) -> AppendReceipt {
-        let (sender, receipt) = oneshot::channel();
+    fn append(&self, events: Vec<NewEvent>) -> Append<'_> {
+        Append::new(async move { self.admit(events).await?.await })
+    }
+
+    fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
         if events.is_empty() {
-            let _ = sender.send(Ok(Vec::new()));
-        } else if self.inner.poisoned.load(Ordering::Relaxed) {
-            let _ = sender.send(Err(AppendError::Poisoned));
-        } else if self.inner.head_is_full(&self.inner.state()) {
-            self.inner.sealer.wake();
-            let _ = sender.send(Err(AppendError::QueueFull));
-        } else {
-            self.inner.queue.push(NewRecords::Events(events), sender);
+            return Ok(AppendReceipt::answered(Ok(Vec::new())));
         }
-        receipt
+        if self.inner.poisoned.load(Ordering::Relaxed) {
+            return Err(AppendRefused::new(AppendError::Poisoned, events));
+        }
+        if self.inner.head_is_full(&self.inner.state()) {
+            self.inner.sealer.wake();
+            // Refused for good is told as such.
+            let reason = if self.inner.is_stopping() { AppendError::ShuttingDown } else { AppendError::QueueFull };
+            return Err(AppendRefused::new(reason, events));
+        }
+        let refused = |(reason, records): (AppendError, NewRecords)| AppendRefused::new(reason, records.into_events());
+        self.inner.queue.push(NewRecords::Events(events)).map_err(refused)
     }
 
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
         let inner = &self.inner;
         let time = time_needed(query);
-        let is_totals = kernels::is_totals(query);
+        let is_totals = engine::is_totals(query);
         if is_totals && inner.views.rows_to_load(&inner.state(), website, time) > inner.config.scan_rows_max {
             return totals(&inner.state(), website, query, budget);
         }
@@ -135,7 +142,7 @@ impl EventStore for EmbeddedStore {
             prepared => prepared?,
         };
         let rest = prepared.rest_of(budget);
-        prepared.with_dataset(|dataset| kernels::answer(&dataset, query, &rest))
+        prepared.with_dataset(|dataset| engine::answer(&dataset, query, &rest))
     }
 
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {
@@ -220,6 +227,20 @@ impl EventStore for EmbeddedStore {
 }
 
 impl EmbeddedStore {
+    /// Queues `events` when there is room for them.
+    async fn admit(&self, mut events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
+        let _turn = self.inner.queue.turn().await;
+        loop {
+            // From before the attempt, so that no room is missed that comes between.
+            let room = self.inner.queue.room();
+            match self.try_append(events) {
+                Err(AppendRefused { reason: AppendError::QueueFull, events: back }) => events = back,
+                done => return done,
+            }
+            room.await;
+        }
+    }
+
     fn stop(&self) {
         self.inner.queue.close();
         self.inner.sealer.stop();

@@ -8,9 +8,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, ManualClock, SessionId, TimeRange, Timestamp};
 use zenovay_domain::{VisitorId, WebsiteId};
-use zenovay_query::{
-    Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question, columns_needed, oracle,
-};
+use zenovay_query::engine::columns_needed;
+use zenovay_query::{Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question, oracle};
 
 use crate::codec::checksum;
 use crate::log::{CatalogChange, Log, Opened, Purpose};
@@ -34,7 +33,11 @@ fn website() -> WebsiteId {
 
 fn open(dir: &Path, scan_rows_max: usize) -> EmbeddedStore {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let config = EmbeddedConfig { group_rows: 128, merge_fan_in: 2, scan_rows_max, ..EmbeddedConfig::new(dir) };
+    let config = EmbeddedConfig::new(dir).with(|config| {
+        config.group_rows = 128;
+        config.merge_fan_in = 2;
+        config.scan_rows_max = scan_rows_max;
+    });
     EmbeddedStore::open(config, clock).unwrap()
 }
 
@@ -56,13 +59,8 @@ fn events(numbers: std::ops::Range<u64>) -> Vec<Event> {
 }
 
 fn append(store: &EmbeddedStore, events: &[Event]) {
-    let new = |event: &Event| NewEvent {
-        website: website(),
-        received_at: event.at,
-        event: event.clone(),
-        idempotency_key: None,
-    };
-    assert!(store.append(events.iter().map(new).collect()).blocking_recv().unwrap().is_ok());
+    let new = |event: &Event| NewEvent::new(website(), event.at, event.clone());
+    assert!(store.append(events.iter().map(new).collect()).wait().is_ok());
 }
 
 /// Writes the only segment of the store in `dir` anew, without the columns of [`ADDED`].
@@ -108,13 +106,13 @@ fn ever() -> TimeRange {
 
 /// Questions about every dimension, with and without conditions on it.
 fn queries() -> Vec<Query> {
-    let ask = |filter: Filter, question: Question| Query { range: ever(), filter, question };
+    let ask = |filter: Filter, question: Question| Query::new(ever(), question).filter(filter);
     let mut queries = vec![ask(Filter::default(), Question::Overview)];
     for &dimension in Dimension::ALL {
         let field = Field::Dimension(dimension);
         for value in ["", "/language/1"] {
             let (field, values) = (field.clone(), vec![value.to_owned()]);
-            let condition = Condition { field, operator: Operator::Is, values, level: None };
+            let condition = Condition::new(field, Operator::Is, values);
             queries.push(ask(Filter::Is(condition), Question::Overview));
         }
         let group = GroupBy::by(field).metrics([Metric::Sessions]).limit(100);
@@ -352,7 +350,7 @@ fn a_segment_of_904fc4c_is_read_and_written_anew() {
     }
     assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
     let store = open(dir.path(), 0);
-    let overview = Query { range: ever(), filter: Filter::default(), question: Question::Overview };
+    let overview = Query::new(ever(), Question::Overview);
     let answer = store.query(website(), &overview, &Budget::unlimited()).unwrap();
     assert!(store.merge().unwrap(), "it is written anew");
     assert!(!store.merge().unwrap(), "once");

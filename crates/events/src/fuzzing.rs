@@ -136,10 +136,9 @@ pub fn digest(bytes: &[u8]) -> bool {
 /// # Panics
 /// When the directory cannot be written or the store does not work.
 pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
-    let config = EmbeddedConfig { group_rows: 32, ..EmbeddedConfig::new(dir) };
+    let config = EmbeddedConfig::new(dir).with(|config| config.group_rows = 32);
     let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(0)))).expect("a store");
-    let receipt = store.append(events());
-    receipt.blocking_recv().expect("a receipt").expect("events");
+    store.append(events()).wait().expect("events");
     store.seal().expect("a segment");
     drop(store);
     let Opened { log, named, .. } = Log::open(dir, Purpose::Look).expect("a log");
@@ -166,12 +165,7 @@ fn events() -> Vec<NewEvent> {
         event.dimensions.set(Dimension::Path, &format!("/ü/{}", number % 5));
         event.dimensions.set(Dimension::Properties, r#"{"a":1}"#);
         event.engagement_ms = number as u32 * 100;
-        NewEvent {
-            website: WebsiteId::from_random_bytes([u8::from(number == 40); 16]),
-            received_at: at,
-            event,
-            idempotency_key: None,
-        }
+        NewEvent::new(WebsiteId::from_random_bytes([u8::from(number == 40); 16]), at, event)
     };
     (0..=40).map(event).collect()
 }
@@ -224,12 +218,7 @@ fn sealed(version: u8, checksum: u64, rest: &[u8]) -> Vec<u8> {
 fn is_batch(payload: &[u8]) -> bool {
     let Ok(records) = codec::decode(payload) else { return false };
     let events: Vec<(WebsiteId, Event)> = records.into_iter().flat_map(|Record::Events(events)| events).collect();
-    let new = |(website, event): &(WebsiteId, Event)| NewEvent {
-        website: *website,
-        received_at: event.at,
-        event: event.clone(),
-        idempotency_key: None,
-    };
+    let new = |(website, event): &(WebsiteId, Event)| NewEvent::new(*website, event.at, event.clone());
     let again: Vec<NewEvent> = events.iter().map(new).collect();
     assert_eq!(codec::decode(&encode(&again)), Ok(vec![Record::Events(events)]));
     true

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
 
+mod append;
 mod cardinality;
 mod catalog;
 mod codec;
@@ -9,10 +10,13 @@ mod config;
 pub mod conformance;
 mod embedded;
 mod export;
+mod faults;
 #[cfg(test)]
 mod format_tests;
 #[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
 pub mod fuzzing;
+mod handle;
 mod head;
 mod inner;
 mod intern;
@@ -22,6 +26,7 @@ mod maintenance;
 mod merging;
 mod open_error;
 mod queue;
+mod receipt;
 mod recent;
 mod repair;
 mod retention;
@@ -32,16 +37,55 @@ mod store;
 mod totals;
 mod verify;
 mod view;
+mod workers;
 mod writer;
 
-pub use codec::{Encoder as BatchEncoder, RecordKind};
-pub use config::{EmbeddedConfig, FaultPoint, Faults, Observer};
+pub use append::{AppendError, AppendOutcome, IdempotencyKey, NewEvent};
+pub use codec::RecordKind;
+pub use config::{EmbeddedConfig, Observer};
 pub use embedded::EmbeddedStore;
+pub use handle::{NewEvents, Site, Store};
 pub use ledger::{Kept, RETENTION_GRACE_DAYS, Retained};
 pub use open_error::OpenError;
+pub use receipt::{Acknowledge, Append, AppendReceipt, AppendRefused};
 pub use repair::{RepairError, Repaired, repair};
-pub use store::{
-    AppendError, AppendOutcome, AppendReceipt, ChangeError, EventStore, IdempotencyKey, NewEvent, RecentSession,
-    StoreStats,
-};
+pub use store::{ChangeError, EventStore, RecentSession, StoreStats};
 pub use verify::{Verified, verify};
+#[doc(no_inline)]
+pub use zenovay_domain as domain;
+#[doc(no_inline)]
+pub use zenovay_domain::{
+    Clock, Dimension, Event, EventKind, Interval, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId,
+    Zone,
+};
+#[doc(no_inline)]
+pub use zenovay_query as query;
+
+/// What tests and benches of the store itself take hold of. Changes without notice.
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::faults::{FaultPoint, Faults};
+    use crate::{NewEvent, codec};
+
+    /// Packs events as the log does.
+    pub struct BatchEncoder(codec::Encoder);
+
+    impl BatchEncoder {
+        /// An encoder.
+        ///
+        /// # Errors
+        /// When the compressor cannot be made.
+        pub fn new() -> std::io::Result<Self> {
+            codec::Encoder::new().map(Self)
+        }
+
+        /// The batch of `events`.
+        ///
+        /// # Errors
+        /// When they are more than 1 GiB.
+        pub fn encode<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<Vec<u8>> {
+            self.0.encode(events)
+        }
+    }
+}

@@ -21,7 +21,7 @@
 //! swallowed. Ours run after receipts were sent, every [`CHECKPOINT_BYTES`] of log, so each is short.
 //!
 //! **After a failed fsync** the kernel may hold pages that the disk does not, marked clean, and a second fsync succeeds
-//! without writing them (SECURITY §5). So [`Log`] is consumed by the operation that fails and there is nothing left to append
+//! without writing them. So [`Log`] is consumed by the operation that fails and there is nothing left to append
 //! to; and [`Log::open`] trusts no tail: before anything is served it copies every frame of the WAL into the database file
 //! and syncs that (`wal_checkpoint(TRUNCATE)`; with the index in memory, opening always starts from an empty index, so
 //! frames that an earlier checkpoint copied are written again). From then on nothing that is served depends on a page whose
@@ -158,7 +158,7 @@ impl Log {
     pub(crate) fn open(dir: &Path, purpose: Purpose) -> Result<Opened, OpenError> {
         let io_at = |path: &Path| {
             let path = path.to_owned();
-            move |error| OpenError::Io { path, error }
+            move |error| OpenError::io(&path, error)
         };
         let path = dir.join(FILE_NAME);
         let tail = dir.join(format!("{FILE_NAME}-wal"));
@@ -189,7 +189,7 @@ impl Log {
                     | ErrorCode::ReadOnly
                     | ErrorCode::DiskFull
                     | ErrorCode::SystemIoFailure,
-                ) => OpenError::Io { path: path.clone(), error: io::Error::other(error) },
+                ) => OpenError::io(&path, io::Error::other(error)),
                 _ => OpenError::Damaged { dir: dir.to_owned(), what: error.to_string() },
             },
         })
@@ -344,13 +344,13 @@ impl Log {
         Ok(())
     }
 
-    /// Commits `events` that are not repetitions, as one batch: durable when this returns. Each is changed by `fold` after
-    /// it was found to be none. `fault` is asked just before the commit.
+    /// Commits `events` that are not repetitions, as one batch: durable when this returns. Each is changed by `fold`, which
+    /// is told its number in `events`, after it was found to be none. `fault` is asked just before the commit.
     pub(crate) fn commit(
         self,
         encoder: &mut codec::Encoder,
         events: &mut [&mut NewEvent],
-        mut fold: impl FnMut(&mut NewEvent),
+        mut fold: impl FnMut(usize, &mut NewEvent),
         fault: io::Result<()>,
     ) -> LogStep<Vec<AppendOutcome>> {
         let (seq, sealed_seq) = (self.next_seq, self.sealed_seq);
@@ -360,9 +360,11 @@ impl Log {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let outcomes = check_keys(&transaction, events)?;
             let mut stored: Vec<&NewEvent> = Vec::with_capacity(events.len());
-            for (event, _) in events.iter_mut().zip(&outcomes).filter(|(_, o)| **o == AppendOutcome::Stored) {
-                fold(event);
-                stored.push(event);
+            for (number, (event, outcome)) in events.iter_mut().zip(&outcomes).enumerate() {
+                if *outcome == AppendOutcome::Stored {
+                    fold(number, event);
+                    stored.push(event);
+                }
             }
             let keys = stored.iter().filter(|new| new.idempotency_key.is_some()).count() as u64;
             let mut bytes = 0;

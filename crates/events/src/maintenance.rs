@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use zenovay_domain::{VisitorId, WebsiteId};
+use zenovay_query::Cause;
 
 use crate::catalog::sync_dir;
+use crate::faults::FaultPoint;
 use crate::head::SiteHead;
 use crate::inner::{Inner, WakeSignal};
 use crate::log::CatalogChange;
@@ -29,7 +31,7 @@ use crate::segment::{
     Columns, HeadSource, Origin, Retain, Segment, SegmentMeta, Source, Target, WriteError, file_name, temporary_name,
     write,
 };
-use crate::{AppendError, ChangeError, FaultPoint};
+use crate::{AppendError, ChangeError};
 
 /// How often the background threads look whether something is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -66,8 +68,8 @@ impl From<MaintenanceError> for ChangeError {
             MaintenanceError::Write(WriteError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
                 Self::DiskFull
             }
-            error if error.is_of_segments() => Self::Damaged(error.to_string()),
-            error => Self::Unavailable(error.to_string()),
+            error if error.is_of_segments() => Self::Damaged(Cause::new(error.to_string(), error)),
+            error => Self::Unavailable(Cause::new(error.to_string(), error)),
         }
     }
 }

@@ -80,7 +80,10 @@ mod tests {
     use super::*;
 
     fn merge_run(rows: &[u64], merge_fan_in: usize, merge_rows_max: u64) -> Option<std::ops::Range<usize>> {
-        let config = EmbeddedConfig { merge_fan_in, merge_rows_max, ..EmbeddedConfig::new("") };
+        let config = EmbeddedConfig::new("").with(|config| {
+            config.merge_fan_in = merge_fan_in;
+            config.merge_rows_max = merge_rows_max;
+        });
         let size = |&rows: &u64| (rows < u64::MAX).then_some(Size { rows, bytes: 100 });
         let sizes: Vec<_> = rows.iter().map(size).collect();
         super::merge_run(&sizes, &config)
@@ -89,7 +92,7 @@ mod tests {
     /// Sabotage: count rows alone.
     #[test]
     fn long_strings_end_a_run_and_what_is_set_aside_is_passed_over() {
-        let config = EmbeddedConfig { merge_bytes_max: 1_000, ..EmbeddedConfig::new("") };
+        let config = EmbeddedConfig::new("").with(|config| config.merge_bytes_max = 1_000);
         let size = |bytes| Some(Size { rows: 10, bytes });
         assert_eq!(super::merge_run(&[size(250); 8], &config), Some(0..4));
         assert_eq!(super::merge_run(&[size(251); 8], &config), None);

@@ -1,11 +1,20 @@
 //! Why a store could not be opened.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
+    /// A value of the [`crate::EmbeddedConfig`] makes no sense. Nothing was looked at.
+    #[error("{field}: {problem}")]
+    Config {
+        /// Its name.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Another process, or another store of this one, has the directory open.
     #[error("the event store in {} is in use by another process", .0.display())]
     InUse(PathBuf),
@@ -45,13 +54,20 @@ pub enum OpenError {
     #[error("{} is a symbolic link: put the file itself there", .0.display())]
     Symlink(PathBuf),
     /// A file or directory could not be used.
-    #[error("cannot use {}: {error}", path.display())]
+    #[error("cannot use {}", path.display())]
     Io {
         /// Which.
         path: PathBuf,
         /// Why.
+        #[source]
         error: io::Error,
     },
+}
+
+impl OpenError {
+    pub(crate) fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), error }
+    }
 }
 
 fn and_more(files: &[String]) -> String {

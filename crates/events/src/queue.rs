@@ -5,11 +5,12 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex as Turnstile, MutexGuard as Turn, Notify};
 use zenovay_domain::WebsiteId;
 
 use crate::log::CatalogChange;
-use crate::{AppendError, AppendOutcome, NewEvent};
+use crate::{Acknowledge, AppendError, AppendReceipt, NewEvent};
 
 /// A commit of so many appends shows that many clients are sending. Below it each append is committed as soon as it can be.
 const GROUP_COMMIT_MIN_APPENDS: usize = 8;
@@ -37,6 +38,13 @@ impl NewRecords {
         }
     }
 
+    /// The events, for whom they are given back to.
+    pub(crate) fn into_events(self) -> Vec<NewEvent> {
+        match self {
+            Self::Events(events) => events,
+        }
+    }
+
     /// What they take in memory, about.
     fn bytes(&self) -> usize {
         match self {
@@ -48,7 +56,7 @@ impl NewRecords {
 /// One append on its way.
 pub(crate) struct Job {
     pub(crate) records: NewRecords,
-    pub(crate) receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>,
+    pub(crate) receipt: Acknowledge,
     bytes: usize,
 }
 
@@ -83,6 +91,10 @@ pub(crate) enum Work {
 pub(crate) struct Queue {
     state: Mutex<State>,
     ready: Condvar,
+    /// Appends that wait for room, each in its turn.
+    turnstile: Turnstile<()>,
+    /// Told when an append that was refused may pass.
+    room: Notify,
     max_rows: usize,
     max_bytes: usize,
     commit_bytes: usize,
@@ -129,12 +141,21 @@ impl Queue {
             open: true,
             closed: false,
         };
-        Self { state: Mutex::new(state), ready: Condvar::new(), max_rows, max_bytes, commit_bytes }
+        Self {
+            state: Mutex::new(state),
+            ready: Condvar::new(),
+            turnstile: Turnstile::default(),
+            room: Notify::new(),
+            max_rows,
+            max_bytes,
+            commit_bytes,
+        }
     }
 
-    /// Queues `records`, or answers the receipt with the reason why not.
-    pub(crate) fn push(&self, records: NewRecords, receipt: oneshot::Sender<Result<Vec<AppendOutcome>, AppendError>>) {
+    /// Queues `records`, or gives them back with the reason why not.
+    pub(crate) fn push(&self, records: NewRecords) -> Result<AppendReceipt, (AppendError, NewRecords)> {
         let (rows, bytes) = (records.len(), records.bytes());
+        let (acknowledge, receipt) = AppendReceipt::channel();
         let mut state = self.state.lock();
         let refusal = if !state.open {
             Some(AppendError::ShuttingDown)
@@ -146,18 +167,32 @@ impl Queue {
             None
         };
         if let Some(error) = refusal {
-            drop(state);
-            let _ = receipt.send(Err(error));
-            return;
+            return Err((error, records));
         }
         state.rows += rows;
         state.bytes += bytes;
-        state.jobs.push_back(Job { records, receipt, bytes });
+        state.jobs.push_back(Job { records, receipt: acknowledge, bytes });
         let enough = state.jobs.len() >= state.wanted;
         drop(state);
         if enough {
             self.ready.notify_one();
         }
+        Ok(receipt)
+    }
+
+    /// The turn of one of those that wait for room, in the order in which they came.
+    pub(crate) async fn turn(&self) -> Turn<'_, ()> {
+        self.turnstile.lock().await
+    }
+
+    /// Ends when an append that was refused after this call may pass.
+    pub(crate) fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Lets appends that wait for room try again.
+    pub(crate) fn tell_room(&self) {
+        self.room.notify_waiters();
     }
 
     /// Lets the writer thread do `task` before the next commit, and waits for it.
@@ -196,8 +231,13 @@ impl Queue {
             return Work::Task(task);
         }
         let jobs = state.pop_jobs(rows, self.commit_bytes);
-        match (jobs.is_empty(), state.closed) {
-            (false, _) => Work::Commit(jobs),
+        let closed = state.closed;
+        drop(state);
+        match (jobs.is_empty(), closed) {
+            (false, _) => {
+                self.tell_room();
+                Work::Commit(jobs)
+            }
             (true, true) => Work::Closed,
             (true, false) => Work::Idle,
         }
@@ -205,12 +245,15 @@ impl Queue {
 
     /// Takes jobs of about `rows` records, without waiting for any.
     pub(crate) fn take_jobs(&self, rows: usize) -> Vec<Job> {
-        self.state.lock().pop_jobs(rows, self.commit_bytes)
+        let jobs = self.state.lock().pop_jobs(rows, self.commit_bytes);
+        self.tell_room();
+        jobs
     }
 
-    /// Refuses appends from now on; those that wait are still taken.
+    /// Refuses appends from now on; those that are queued are still taken.
     pub(crate) fn refuse(&self) {
         self.state.lock().open = false;
+        self.tell_room();
     }
 
     /// Refuses everything from now on, and lets the writer end when it has done what waits.
@@ -220,6 +263,7 @@ impl Queue {
         state.closed = true;
         drop(state);
         self.ready.notify_one();
+        self.tell_room();
     }
 
     /// Refuses everything and drops what waits: the writer is gone.
@@ -227,8 +271,11 @@ impl Queue {
         let mut state = self.state.lock();
         state.open = false;
         state.closed = true;
-        state.jobs.clear();
-        state.tasks.clear();
+        // Those that wait for a receipt or a task are woken by this, so not under the lock.
+        let left = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.tasks));
+        drop(state);
+        drop(left);
+        self.tell_room();
     }
 
     pub(crate) fn is_open(&self) -> bool {

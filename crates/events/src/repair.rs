@@ -39,6 +39,7 @@ use crate::segment::{
 
 /// Why a store could not be repaired.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RepairError {
     /// The store cannot be opened, and that is nothing a repair changes.
     #[error(transparent)]
@@ -51,17 +52,19 @@ pub enum RepairError {
     )]
     Ambiguous(PathBuf),
     /// A file could not be written. Everything old is where it was.
-    #[error("cannot write {}: {error}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// Which.
         path: PathBuf,
         /// Why.
+        #[source]
         error: io::Error,
     },
 }
 
 /// What a repair found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Repaired {
     /// Whether anything was changed.
     pub is_changed: bool,
@@ -85,6 +88,8 @@ pub struct Repaired {
 
 /// Makes the files and the catalog of the store in `dir` belong together by the rules of this module. Needs the store for
 /// itself, like [`crate::EmbeddedStore::open`]. A store that is whole is left alone; to repair again changes nothing.
+///
+/// Blocks: it reads every file of the store, and copies what is in the log.
 ///
 /// # Errors
 /// [`RepairError`].

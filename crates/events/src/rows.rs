@@ -1,7 +1,7 @@
 //! Rows as they stand in a source, and the chunk they make.
 
 use zenovay_domain::{Dimension, EventKind};
-use zenovay_query::{Chunk, Column, EventRows, HeartbeatRows, session_parts};
+use zenovay_query::engine::{Chunk, Column, EventRows, HeartbeatRows, session_parts};
 
 /// The columns that every query reads, in the order of the source, heartbeats among them.
 #[derive(Default)]

@@ -1,81 +1,29 @@
 //! The trait every event store implements.
 
-use tokio::sync::oneshot;
 use zenovay_domain::{Dimension, Event, EventFlags, Timestamp, VisitorId, WebsiteId};
-use zenovay_query::{Answer, Budget, Query, QueryError};
+use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
-use crate::{Kept, Retained};
-
-/// Tells an event apart from its repetition: a digest of the client's idempotency key, made by the caller.
-/// Unique within one website.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(pub [u8; 16]);
-
-/// An event on its way into the store.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewEvent {
-    /// Whose it is.
-    pub website: WebsiteId,
-    /// When it arrived at the server: what sealing, deduplication windows and reports of late events go by.
-    pub received_at: Timestamp,
-    /// The event, or a heartbeat.
-    pub event: Event,
-    /// What makes a repetition recognisable; `None` for events that are never repeated.
-    pub idempotency_key: Option<IdempotencyKey>,
-}
-
-/// What became of one event of an accepted append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AppendOutcome {
-    /// It is durable and in every answer from now on.
-    Stored,
-    /// Its idempotency key was stored before, with the same event: nothing was added.
-    Duplicate,
-    /// Its idempotency key was stored before, with a different event: nothing was added.
-    KeyReused,
-}
-
-/// Why an append was not acknowledged. No event of the append is stored, then or later, with one exception: whether those
-/// that met the failure itself are stored after [`AppendError::Poisoned`] is only known after the restart.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The queue in front of the writer is full. Try again soon.
-    #[error("the write queue is full")]
-    QueueFull,
-    /// The disk is full. Recovers by itself when space returns.
-    #[error("the disk is full")]
-    DiskFull,
-    /// The log could not be written in time because another process holds it.
-    #[error("the log is busy")]
-    Busy,
-    /// A write or fsync failed before. Nothing can be stored until the process is restarted.
-    #[error("the log failed and is closed until restart")]
-    Poisoned,
-    /// The store is shutting down.
-    #[error("the store is shutting down")]
-    ShuttingDown,
-}
+use crate::{Append, AppendReceipt, AppendRefused, Kept, NewEvent, Retained};
 
 /// Why stored events were not changed, or not all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ChangeError {
-    /// Stored data that would have to be read for it is damaged. What is not in damaged files is done. The string names the
+    /// Stored data that would have to be read for it is damaged. What is not in damaged files is done. The cause names the
     /// file, for the log and for who runs the server.
-    #[error("stored data is damaged: {0}")]
-    Damaged(String),
+    #[error("stored data is damaged")]
+    Damaged(#[source] Cause),
     /// The disk is full. Try again when there is space.
     #[error("the disk is full")]
     DiskFull,
     /// It cannot be written: the log or a file failed, or the store is shutting down.
-    #[error("the event store cannot be changed: {0}")]
-    Unavailable(String),
+    #[error("the event store cannot be changed")]
+    Unavailable(#[source] Cause),
 }
-
-/// The answer to an append, when it comes. Outcomes stand in the order of the events.
-pub type AppendReceipt = oneshot::Receiver<Result<Vec<AppendOutcome>, AppendError>>;
 
 /// Figures of a store, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct StoreStats {
     /// Appends that wait for the writer.
     pub queue_depth: u64,
@@ -95,15 +43,26 @@ pub struct StoreStats {
     pub writable: bool,
 }
 
-/// A store of events.
+/// What a store of events does. [`crate::Store`] is how a service embeds one.
 ///
 /// - An append whose receipt says `Stored` survives the death of the process and the loss of power, exactly once.
 /// - It is in the answer of every query that starts after the receipt was sent.
 /// - Queries never wait for appends, nor appends for queries.
 pub trait EventStore: Send + Sync {
-    /// Queues `events` to be stored together, all or none. Never blocks: a full queue is an error in the receipt.
-    /// Dropping the receipt does not undo the append. An empty list is answered at once.
-    fn append(&self, events: Vec<NewEvent>) -> AppendReceipt;
+    /// Stores `events` together, all or none, and waits for room in the queue when it is full: appends that wait are let in
+    /// in the order in which they came. An empty list is answered at once.
+    ///
+    /// Does not block by itself: await what it gives, or call [`Append::wait`] on it. What is not stored comes back in
+    /// [`AppendRefused`].
+    fn append(&self, events: Vec<NewEvent>) -> Append<'_>;
+
+    /// Queues `events` to be stored together, all or none, and never waits nor blocks. Dropping the receipt does not undo the
+    /// append. An empty list is answered at once.
+    ///
+    /// # Errors
+    /// When they cannot be queued, with [`crate::AppendError::QueueFull`] when the queue is full at this moment: the events come back,
+    /// as they do when it is the receipt that says no.
+    fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused>;
 
     /// Answers `query` about `website`; a website without events has an answer, with zeros. Blocks: call it off the
     /// async threads.
@@ -116,8 +75,9 @@ pub trait EventStore: Send + Sync {
     /// ([`QueryError::Unavailable`]): never a smaller number.
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError>;
 
-    /// The sessions with an event and with activity at or after `since`, for continuing them after a restart. Sessions whose
-    /// rows are damaged are left out: they begin anew, which harms less than a server that does not start.
+    /// The sessions of every website with an event and with activity at or after `since`, in no order, for continuing them
+    /// after a restart. Sessions whose rows are damaged are left out: they begin anew, which harms less than a server that does
+    /// not start. Blocks: it reads files.
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession>;
 
     /// The events and heartbeats of `visitor` of `website` that are not hidden, in the order of time. The heartbeats of a
@@ -129,13 +89,13 @@ pub trait EventStore: Send + Sync {
     -> Result<Vec<Event>, QueryError>;
 
     /// Removes every event of `visitor` of `website` with its strings, also from files. Returns when it is in no answer
-    /// and no file. What has no event of the visitor is not touched.
+    /// and no file. What has no event of the visitor is not touched. Blocks: it rewrites files.
     ///
     /// # Errors
     /// [`ChangeError`]; what can be removed is.
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError>;
 
-    /// Removes every event of `website`, also from files.
+    /// Removes every event of `website`, also from files. Blocks: it rewrites files.
     ///
     /// # Errors
     /// As [`EventStore::erase_visitor`].
@@ -144,6 +104,7 @@ pub trait EventStore: Send + Sync {
     /// Hides what each of `kept` keeps no longer, and shows again what it keeps longer than before; websites that are not
     /// among them stay as they are. Hidden events are in no answer and no session, as if they were removed. `now` is the time
     /// of a clock that is believed; without it nothing is hidden. `tell` hears what was done when it is durable.
+    /// Blocks: it writes to the disk.
     ///
     /// # Errors
     /// When it cannot be made durable; then nothing was done.
@@ -151,6 +112,7 @@ pub trait EventStore: Send + Sync {
 
     /// Removes from files what has been hidden for [`crate::RETENTION_GRACE_DAYS`] days; more than a tenth of a website only when
     /// that was due the day before already. Does nothing when nothing is due. `now` is the time of a clock that is believed.
+    /// Blocks: it rewrites files.
     ///
     /// # Errors
     /// When files cannot be rewritten. What is in a damaged file stays, without an error.
@@ -171,18 +133,21 @@ pub trait EventStore: Send + Sync {
     /// Figures of the moment.
     fn stats(&self) -> StoreStats;
 
-    /// Moves what is held in memory to where it stays, now instead of when it is due. `false` when there was nothing.
+    /// Moves what is held in memory to where it stays, now instead of when it is due. `false` when there was nothing. Blocks:
+    /// it writes files.
     ///
     /// # Errors
     /// When it cannot be written; it stays where it was, and is moved later.
     fn seal(&self) -> Result<bool, ChangeError>;
 
-    /// Refuses new appends, completes those that wait, and seals the head. Returns when all is on disk.
+    /// Refuses new appends, completes those that are queued, and seals the head. Returns when all is on disk. Blocks: it writes
+    /// files and waits for the store's threads. Appends that still wait for room get their events back.
     fn shutdown(&self);
 }
 
 /// A session that may still go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecentSession {
     /// Whose website.
     pub website: WebsiteId,

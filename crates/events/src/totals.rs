@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
-use zenovay_query::kernels::{Section, Span, TotalsJoin, totals_answer, totals_buckets};
-use zenovay_query::{Answer, Budget, ColumnSet, Dictionary, Query, QueryError, columns_needed, time_needed};
+use zenovay_query::engine::{
+    ColumnSet, Dictionary, Section, Span, TotalsJoin, columns_needed, time_needed, totals_answer, totals_buckets,
+};
+use zenovay_query::{Answer, Budget, Query, QueryError};
 
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::intern::IdSet;
@@ -25,7 +27,7 @@ enum SectionSource<'a> {
     Rows(Box<Section>),
 }
 
-/// The answer to `query`, for which [`zenovay_query::kernels::is_totals`] holds.
+/// The answer to `query`, for which [`zenovay_query::engine::is_totals`] holds.
 pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
     let (time, columns) = (time_needed(query), columns_needed(query));
     let buckets = totals_buckets(query, budget)?;
@@ -243,7 +245,7 @@ mod tests {
     use std::path::Path;
 
     use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
-    use zenovay_query::{Answer, Filter, Question, oracle};
+    use zenovay_query::{Answer, Question, oracle};
 
     use super::*;
     use crate::log::{Log, Opened, Purpose};
@@ -259,7 +261,10 @@ mod tests {
 
     fn open(dir: &Path) -> EmbeddedStore {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-        let config = EmbeddedConfig { group_rows: 128, scan_rows_max: 0, ..EmbeddedConfig::new(dir) };
+        let config = EmbeddedConfig::new(dir).with(|config| {
+            config.group_rows = 128;
+            config.scan_rows_max = 0;
+        });
         EmbeddedStore::open(config, clock).unwrap()
     }
 
@@ -279,8 +284,8 @@ mod tests {
     /// A store with one segment, and what its catalog says of that.
     fn fill(dir: &Path) -> SegmentMeta {
         let store = open(dir);
-        let new = |event: Event| NewEvent { website: website(), received_at: event.at, event, idempotency_key: None };
-        assert!(store.append(events().into_iter().map(new).collect()).blocking_recv().unwrap().is_ok());
+        let new = |event: Event| NewEvent::new(website(), event.at, event);
+        assert!(store.append(events().into_iter().map(new).collect()).wait().is_ok());
         store.seal().unwrap();
         drop(store);
         let Opened { named, .. } = Log::open(dir, Purpose::Look).unwrap();
@@ -289,7 +294,7 @@ mod tests {
 
     fn overview(from_ms: i64, to_ms: i64) -> Query {
         let range = TimeRange::new(Timestamp::from_millis(from_ms), Timestamp::from_millis(to_ms));
-        Query { range, filter: Filter::default(), question: Question::Overview }
+        Query::new(range, Question::Overview)
     }
 
     fn ask(dir: &Path, query: &Query) -> Result<Answer, QueryError> {
@@ -366,7 +371,7 @@ mod tests {
             }
         }
         let hours = Question::Series { interval: zenovay_domain::Interval::Hour, zone: zenovay_domain::Zone::utc() };
-        let query = Query { question: hours, ..overview(0, DAY_MS) };
+        let query = Query::new(overview(0, DAY_MS).range, hours);
         assert_eq!(ask(dir.path(), &query), Ok(oracle::answer(&events(), &query)));
         damage_all_but(dir.path(), &read_by_totals(&named.segments[0]));
         let all = overview(0, ROWS * MINUTE_MS);

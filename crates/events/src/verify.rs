@@ -70,15 +70,9 @@ mod tests {
                     SessionId(number % 11),
                 );
                 event.dimensions.set(Dimension::Path, &format!("/{round}/{number}"));
-                NewEvent {
-                    website: WebsiteId::from_random_bytes([1; 16]),
-                    received_at: event.at,
-                    event,
-                    idempotency_key: None,
-                }
+                NewEvent::new(WebsiteId::from_random_bytes([1; 16]), event.at, event)
             };
-            let receipt = store.append((0..50).map(event).collect());
-            assert!(receipt.blocking_recv().unwrap().is_ok());
+            assert!(store.append((0..50).map(event).collect()).wait().is_ok());
             if round == 0 {
                 store.seal().unwrap();
             }

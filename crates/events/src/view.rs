@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use zenovay_domain::{Dimension, TimeRange, WebsiteId};
-use zenovay_query::{Budget, Chunk, CodeSet, ColumnSet, Dataset, Dictionary, List, QueryError, SessionPart};
+use zenovay_query::engine::{Chunk, CodeSet, ColumnSet, Dataset, Dictionary, List, SessionPart};
+use zenovay_query::{Budget, QueryError};
 
 use crate::head::{BLOCK_ROWS, Generation, SiteHead};
 use crate::intern::IdMap;

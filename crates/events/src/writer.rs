@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use zenovay_domain::WebsiteId;
 
-use crate::cardinality::Cardinality;
+use crate::cardinality::{Cardinality, Folded};
 use crate::codec::Encoder;
+use crate::faults::FaultPoint;
 use crate::inner::Inner;
 use crate::log::{CatalogChange, KeyCursor, Log, LogFailure, PoisonedLog};
 use crate::queue::{Assignment, Job, Task, Work};
 use crate::segment::Segment;
 use crate::state::{Frozen, State};
-use crate::{AppendError, AppendOutcome, FaultPoint, NewEvent};
+use crate::{AppendError, AppendOutcome, AppendRefused, NewEvent};
 
 /// How long the writer waits for work before it tidies up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -121,19 +122,23 @@ impl Writer {
         let fault = inner.config.fault(FaultPoint::Commit);
         let Self { log, encoder, cardinality, .. } = self;
         cardinality.prepare(&state, events.iter().map(|new| &**new), started);
-        let fold = |new: &mut NewEvent| {
-            let folded = cardinality.fold(new);
-            if !folded.is_empty() {
-                inner.note_folded(new.website, &folded);
+        let mut unfolded = Vec::new();
+        let fold = |number: usize, new: &mut NewEvent| {
+            if let Some(Folded { columns, before }) = cardinality.fold(new) {
+                inner.note_folded(new.website, &columns);
+                unfolded.push((number, before));
             }
         };
         let outcomes = match with_log(&inner, log, |log| log.commit(encoder, &mut events, fold, fault)) {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                // What was noted as known is not stored.
+                // What was noted as known is not stored, and the events go back as they came.
                 events.iter().for_each(|new| cardinality.forget(new.website));
+                for (number, before) in unfolded {
+                    events[number].event.dimensions = before;
+                }
                 for job in jobs {
-                    let _ = job.receipt.send(Err(error.clone()));
+                    job.receipt.refuse(AppendRefused::new(error.clone(), job.records.into_events()));
                 }
                 return;
             }
@@ -150,7 +155,7 @@ impl Writer {
         }
         let mut outcomes = outcomes.into_iter();
         for job in jobs.drain(..) {
-            let _ = job.receipt.send(Ok(outcomes.by_ref().take(job.records.len()).collect()));
+            job.receipt.stored(outcomes.by_ref().take(job.records.len()).collect());
         }
         if inner.seal_is_due(&state) {
             inner.sealer.wake();
@@ -221,6 +226,10 @@ impl Writer {
             Arc::make_mut(&mut next.ledger).apply(retention);
         }
         self.inner.set_state(next);
+        if sealed.is_some() {
+            // The head is smaller.
+            self.inner.queue.tell_room();
+        }
         Ok(())
     }
 
@@ -270,6 +279,7 @@ fn with_log<T>(
             tracing::error!(reason = %log.reason, "the event log failed: nothing is stored until restart");
             *slot = Slot::Poisoned { _log: log };
             inner.poisoned.store(true, Ordering::Relaxed);
+            inner.queue.tell_room();
             Err(AppendError::Poisoned)
         }
     }

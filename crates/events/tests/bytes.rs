@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore};
-use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, QueryError, Question};
+use zenovay_query::{Answer, Budget, GroupBy, Order, Query, QueryError, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 const TEXT_BYTES: usize = 1_000;
@@ -37,7 +37,7 @@ fn store_long(store: &EmbeddedStore, website: WebsiteId, first: usize, count: us
 fn pages(store: &EmbeddedStore, website: WebsiteId, budget: &Budget) -> Result<Vec<String>, QueryError> {
     let range = TimeRange::new(Timestamp::from_millis(NOW_MS), Timestamp::from_millis(NOW_MS + 1_000_000));
     let by = GroupBy::by(Dimension::Path).order(Order::Pageviews);
-    let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
+    let query = Query::new(range, Question::Breakdown(by));
     match store.query(website, &query, budget)? {
         Answer::Breakdown(rows) => {
             assert!(rows.rows.iter().all(|row| row.metrics.pageviews == 1));
@@ -72,7 +72,10 @@ fn longest_chunks(dir: &std::path::Path) -> Vec<i64> {
 fn row_groups_are_closed_by_bytes() {
     for group_rows in [131_072, 1_000] {
         let dir = TempDir::new().unwrap();
-        let config = EmbeddedConfig { group_rows, group_bytes: 50_000, ..EmbeddedConfig::new(dir.path()) };
+        let config = EmbeddedConfig::new(dir.path()).with(|config| {
+            config.group_rows = group_rows;
+            config.group_bytes = 50_000;
+        });
         let store = open(config);
         let limit = 50_000 + 5_000;
         for round in 0..8 {
@@ -98,7 +101,7 @@ fn row_groups_are_closed_by_bytes() {
 #[test]
 fn a_string_longer_than_the_bound_is_stored() {
     let dir = TempDir::new().unwrap();
-    let store = open(EmbeddedConfig { group_bytes: 10, ..EmbeddedConfig::new(dir.path()) });
+    let store = open(EmbeddedConfig::new(dir.path()).with(|config| config.group_bytes = 10));
     store_long(&store, website(1), 0, 20);
     store.seal().unwrap();
     assert_eq!(pages(&store, website(1), &Budget::unlimited()).unwrap().len(), 20);
@@ -110,7 +113,7 @@ fn a_string_longer_than_the_bound_is_stored() {
 fn a_query_is_counted_for_its_strings() {
     let dir = TempDir::new().unwrap();
     for sealed in [false, true] {
-        let store = open(EmbeddedConfig { group_bytes: 50_000, ..EmbeddedConfig::new(dir.path()) });
+        let store = open(EmbeddedConfig::new(dir.path()).with(|config| config.group_bytes = 50_000));
         if sealed {
             store.seal().unwrap();
         } else {
@@ -131,7 +134,7 @@ fn a_query_is_counted_for_its_strings() {
 #[test]
 fn the_cache_is_bounded_by_the_bytes_of_strings() {
     let dir = TempDir::new().unwrap();
-    let store = open(EmbeddedConfig { cache_bytes: 1_000_000, ..EmbeddedConfig::new(dir.path()) });
+    let store = open(EmbeddedConfig::new(dir.path()).with(|config| config.cache_bytes = 1_000_000));
     store_long(&store, website(1), 0, 1_000);
     store.seal().unwrap();
     assert_eq!(pages(&store, website(1), &Budget::unlimited()).map(|pages| pages.len()), Ok(1_000));

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, IdempotencyKey, NewEvent};
-use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, Question};
+use zenovay_query::{Answer, Budget, GroupBy, Order, Query, Question};
 
 /// The beginning of a UTC day.
 const DAY_MS: i64 = 86_400_000;
@@ -20,7 +20,10 @@ fn website(number: u8) -> WebsiteId {
 }
 
 fn open(dir: &TempDir, distinct_strings: usize) -> EmbeddedStore {
-    let config = EmbeddedConfig { distinct_strings, group_rows: 64, ..EmbeddedConfig::new(dir.path()) };
+    let config = EmbeddedConfig::new(dir.path()).with(|config| {
+        config.distinct_strings = distinct_strings;
+        config.group_rows = 64;
+    });
     EmbeddedStore::open(config, Arc::new(SystemClock)).unwrap()
 }
 
@@ -32,7 +35,7 @@ fn view(site: u8, at_ms: i64, path: &str) -> NewEvent {
 fn pages(store: &EmbeddedStore, site: u8) -> BTreeMap<String, u64> {
     let by = GroupBy::by(Dimension::Path).order(Order::Pageviews);
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(TODAY_MS * 2));
-    let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
+    let query = Query::new(range, Question::Breakdown(by));
     match store.query(website(site), &query, &Budget::unlimited()) {
         Ok(Answer::Breakdown(rows)) => rows.rows.into_iter().map(|row| (row.value, row.metrics.pageviews)).collect(),
         other => panic!("{other:?}"),
@@ -118,8 +121,7 @@ fn long_strings_are_bounded_by_bytes() {
 fn repetitions_are_judged_before_strings_are_folded() {
     let dir = TempDir::new().unwrap();
     let store = open(&dir, 2);
-    let keyed =
-        |key: u8, path: &str| NewEvent { idempotency_key: Some(IdempotencyKey([key; 16])), ..view(1, TODAY_MS, path) };
+    let keyed = |key: u8, path: &str| view(1, TODAY_MS, path).with_key(IdempotencyKey([key; 16]));
     for (key, path, outcome) in [
         (1, "/a", AppendOutcome::Stored),
         (1, "/x", AppendOutcome::KeyReused),

@@ -31,11 +31,7 @@ impl Machine {
 
     /// What becomes of the event with the key `key`, which arrived `at`.
     fn send(&self, key: u8, at: Timestamp) -> AppendOutcome {
-        let event = NewEvent {
-            received_at: at,
-            idempotency_key: Some(IdempotencyKey([key; 16])),
-            ..arriving(website(1), pageview(0, 1, 1, "/"))
-        };
+        let event = NewEvent::new(website(1), at, pageview(0, 1, 1, "/")).with_key(IdempotencyKey([key; 16]));
         append(&self.store, vec![event]).unwrap()[0]
     }
 

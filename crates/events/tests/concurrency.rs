@@ -12,7 +12,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use zenovay_domain::{ManualClock, Timestamp};
 use zenovay_events::conformance::{append, arriving, ever, pageview, store_all, totals, website};
-use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults};
+use zenovay_events::testing::{FaultPoint, Faults};
+use zenovay_events::{AppendOutcome, EmbeddedConfig, EmbeddedStore, EventStore};
 use zenovay_query::{Budget, QueryError, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
@@ -71,7 +72,7 @@ impl Faults for Hold {
 }
 
 fn config(dir: &Path, hold: &Arc<Hold>) -> EmbeddedConfig {
-    EmbeddedConfig { faults: Some(Arc::clone(hold) as Arc<dyn Faults>), merge_fan_in: 2, ..EmbeddedConfig::new(dir) }
+    EmbeddedConfig::new(dir).with(|config| config.merge_fan_in = 2).with_faults(hold.clone())
 }
 
 /// Sabotage: keep the active generation while it is sealed, or seal on the writer thread.
@@ -111,7 +112,7 @@ fn events_are_stored_seen_and_sealed_while_a_merge_is_held_at_any_point() {
     use FaultPoint::{SegmentCleanup, SegmentRegister, SegmentRename, SegmentWrite};
     for point in [SegmentWrite, SegmentRename, SegmentRegister, SegmentCleanup] {
         let dir = TempDir::new().unwrap();
-        let store = open(EmbeddedConfig { merge_fan_in: 99, ..EmbeddedConfig::new(dir.path()) });
+        let store = open(EmbeddedConfig::new(dir.path()).with(|config| config.merge_fan_in = 99));
         for number in 0..2 {
             view(&store, 1, number);
             store.seal().unwrap();
@@ -201,7 +202,7 @@ fn a_query_that_waits_for_its_disk_holds_up_only_queries_of_its_own_website() {
 
     let ((came, has_come), (release, released)) = (channel(), channel());
     let disk = Arc::new(SlowDisk { came, released: Mutex::new(released) });
-    let store = open(EmbeddedConfig { faults: Some(disk), ..EmbeddedConfig::new(dir.path()) });
+    let store = open(EmbeddedConfig::new(dir.path()).with_faults(disk));
     let (ended, has_ended) = channel();
     let held = thread::Builder::new()
         .name(HELD.to_owned())

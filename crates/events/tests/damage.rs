@@ -26,8 +26,15 @@ fn open(dir: &Path) -> EmbeddedStore {
 
 fn open_with(config: EmbeddedConfig) -> EmbeddedStore {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
-    EmbeddedStore::open(EmbeddedConfig { cache_bytes: 0, group_rows: 256, merge_fan_in: 1_000, ..config }, clock)
-        .unwrap()
+    EmbeddedStore::open(
+        config.with(|config| {
+            config.cache_bytes = 0;
+            config.group_rows = 256;
+            config.merge_fan_in = 1_000;
+        }),
+        clock,
+    )
+    .unwrap()
 }
 
 fn numbered(number: u64) -> Event {
@@ -115,7 +122,7 @@ fn damage_by_lot_gives_no_wrong_number_and_stops_nobody() {
         let number = u64::from_str_radix(&name, 16).unwrap();
         // Totals from digests, and from rows.
         let scan_rows_max = if case % 2 == 0 { 0 } else { 1 << 20 };
-        let store = open_with(EmbeddedConfig { scan_rows_max, ..EmbeddedConfig::new(dir.path()) });
+        let store = open_with(EmbeddedConfig::new(dir.path()).with(|config| config.scan_rows_max = scan_rows_max));
         store.recent_sessions(Timestamp::from_millis(NOW_MS - 1));
         for (site, (found, expected)) in (1..).zip(all_numbers(&store).iter().zip(&expected)) {
             if found.is_err() {
@@ -155,7 +162,7 @@ fn a_damaged_segment_is_not_merged_and_keeps_no_others_from_it() {
     bytes[100] ^= 1;
     fs::write(&files[1], bytes).unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
-    let config = EmbeddedConfig { merge_fan_in: 2, ..EmbeddedConfig::new(dir.path()) };
+    let config = EmbeddedConfig::new(dir.path()).with(|config| config.merge_fan_in = 2);
     let store = EmbeddedStore::open(config, clock).unwrap();
     // The merger may have met it before.
     let _ = store.merge();

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use zenovay_domain::{Event, Interval, ManualClock, TimeRange, Timestamp, VisitorId, Zone};
 use zenovay_events::conformance::{ask, ever, expire, pageview, store_all, website};
-use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, Kept};
+use zenovay_events::testing::{FaultPoint, Faults};
+use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, Kept};
 use zenovay_query::random::{EPOCH_MS, Sessions, any_filter};
 use zenovay_query::{Budget, FilterLevel, Query, QueryError, Question, oracle};
 
@@ -36,7 +37,7 @@ fn any_query() -> impl Strategy<Value = Query> {
                 Some(interval) => Question::Series { interval, zone },
                 None => Question::Overview,
             };
-            Query { range: TimeRange::new(from, to), filter, question }
+            Query::new(TimeRange::new(from, to), question).filter(filter)
         },
     )
 }
@@ -70,7 +71,11 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn config(dir: &Path, group_rows: usize, scan_rows_max: usize) -> EmbeddedConfig {
-    EmbeddedConfig { group_rows, scan_rows_max, merge_fan_in: 2, ..EmbeddedConfig::new(dir) }
+    EmbeddedConfig::new(dir).with(|config| {
+        config.group_rows = group_rows;
+        config.scan_rows_max = scan_rows_max;
+        config.merge_fan_in = 2;
+    })
 }
 
 fn open(config: EmbeddedConfig) -> EmbeddedStore {
@@ -181,13 +186,13 @@ fn a_death_while_digests_are_written_changes_no_total() {
         let events = visits(300);
         let overview = ever(Question::Overview);
         let expected = oracle::answer(&events, &overview);
-        let store = open(EmbeddedConfig { merge_fan_in: 9, ..config(dir.path(), 64, 0) });
+        let store = open(config(dir.path(), 64, 0).with(|config| config.merge_fan_in = 9));
         for part in events.chunks(150) {
             store_all(&store, website(1), part);
             store.seal().unwrap();
         }
         drop(store);
-        let store = open(EmbeddedConfig { faults: Some(Arc::new(FailAt(point))), ..config(dir.path(), 64, 0) });
+        let store = open(config(dir.path(), 64, 0).with_faults(Arc::new(FailAt(point))));
         assert!(store.merge().is_err(), "{point:?}");
         assert_eq!(ask(&store, website(1), &overview), expected, "{point:?}");
         drop(store);
@@ -230,7 +235,7 @@ fn no_digest_answers_for_hidden_rows() {
     let whole = ever(Question::Overview);
     let days = ever(Question::Series { interval: Interval::Week, zone: Zone::utc() });
     let range = TimeRange::new(instants[0], instants[instants.len() - 1]);
-    let queries = [whole.clone(), Query { range, ..whole }, Query { range, ..days }];
+    let queries = [whole.clone(), Query::new(range, whole.question), Query::new(range, days.question)];
     for before in instants.iter().flat_map(|at| [*at, at.plus_millis(1)]) {
         let kept = [Kept { website: website(1), since: Some(before) }];
         store.retain(&kept, Some(Timestamp::from_millis(EPOCH_MS)), &mut |_| ()).unwrap();
@@ -258,7 +263,7 @@ fn a_digest_does_not_answer_for_sessions_that_began_in_a_hidden_row_group() {
     events[20] = view(20, longer);
     let later = view(40, longer);
     let dir = TempDir::new().unwrap();
-    let store = open(EmbeddedConfig { merge_fan_in: 9, ..config(dir.path(), 16, 0) });
+    let store = open(config(dir.path(), 16, 0).with(|config| config.merge_fan_in = 9));
     for part in [&events[..], std::slice::from_ref(&later)] {
         store_all(&store, website(1), part);
         store.seal().unwrap();

@@ -44,5 +44,8 @@ conformance_tests!(Embedded::new(|config| config));
 mod digests {
     use super::*;
 
-    conformance_tests!(Embedded::new(|config| EmbeddedConfig { scan_rows_max: 0, group_rows: 16, ..config }));
+    conformance_tests!(Embedded::new(|config| config.with(|config| {
+        config.scan_rows_max = 0;
+        config.group_rows = 16;
+    })));
 }

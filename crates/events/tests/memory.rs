@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use zenovay_domain::{Dimension, SystemClock, TimeRange, Timestamp, WebsiteId};
 use zenovay_events::conformance::{append, arriving, pageview};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
-use zenovay_query::{Answer, Budget, Filter, GroupBy, Order, Query, QueryError, Question};
+use zenovay_query::{Answer, Budget, GroupBy, Order, Query, QueryError, Question};
 
 const NOW_MS: i64 = 1_774_746_000_000;
 const PROPERTIES_BYTES: usize = 31_000;
 const PATH_BYTES: usize = 8_000;
-/// SECURITY §7.2.
+/// What the process of this test may take.
 const MEMORY_MB: u64 = 150;
 
 /// A field of `/proc/self/status`, in MB.
@@ -79,7 +79,7 @@ fn pages(store: &EmbeddedStore, budget: &Budget) -> Result<u64, QueryError> {
 fn pages_of(store: &EmbeddedStore, site: WebsiteId, budget: &Budget) -> Result<u64, QueryError> {
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(NOW_MS * 2));
     let by = GroupBy::by(Dimension::Path).order(Order::Pageviews).limit(100);
-    let query = Query { range, filter: Filter::default(), question: Question::Breakdown(by) };
+    let query = Query::new(range, Question::Breakdown(by));
     match store.query(site, &query, budget)? {
         Answer::Breakdown(pages) => Ok(pages.rows.iter().map(|row| row.metrics.pageviews).sum()),
         other => panic!("{other:?}"),
@@ -93,7 +93,7 @@ fn pages_of(store: &EmbeddedStore, site: WebsiteId, budget: &Budget) -> Result<u
 fn the_longest_strings_take_little_memory() {
     let events = std::env::var("ZENOVAY_LONG_EVENTS").map_or(8_000, |events| events.parse().unwrap());
     // Without the bound on different strings, which would make an end of it much earlier.
-    let config = |dir: &TempDir| EmbeddedConfig { distinct_strings: usize::MAX, ..EmbeddedConfig::new(dir.path()) };
+    let config = |dir: &TempDir| EmbeddedConfig::new(dir.path()).with(|config| config.distinct_strings = usize::MAX);
 
     // Small websites share row groups: a query of one takes memory for its own rows, not for those of its neighbours.
     let dir = TempDir::new().unwrap();

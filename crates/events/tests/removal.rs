@@ -16,9 +16,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{expire, pageview, store_all, values, website};
-use zenovay_events::{
-    ChangeError, EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, Kept, Observer, RETENTION_GRACE_DAYS,
-};
+use zenovay_events::testing::{FaultPoint, Faults};
+use zenovay_events::{ChangeError, EmbeddedConfig, EmbeddedStore, EventStore, Kept, Observer, RETENTION_GRACE_DAYS};
 
 use common::{copy_dir, segment_files};
 
@@ -50,8 +49,10 @@ impl Faults for Death {
 }
 
 fn open(dir: &Path, faults: Option<Arc<Death>>) -> EmbeddedStore {
-    let faults = faults.map(|faults| faults as Arc<dyn Faults>);
-    let config = EmbeddedConfig { faults, merge_fan_in: 99, ..EmbeddedConfig::new(dir) };
+    let mut config = EmbeddedConfig::new(dir).with(|config| config.merge_fan_in = 99);
+    if let Some(faults) = faults {
+        config = config.with_faults(faults);
+    }
     EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)))).unwrap()
 }
 
@@ -132,7 +133,7 @@ fn traces(dir: &Path) -> usize {
     files.into_iter().map(|file| in_file(fs::read(file).unwrap())).sum()
 }
 
-/// SECURITY D16, P10. Sabotage: remove the old file before its replacement is registered (loses), or register without
+/// Sabotage: remove the old file before its replacement is registered (loses), or register without
 /// removing the old segment (doubles), or leave its file (traces).
 #[test]
 fn a_removal_that_dies_at_any_point_loses_nothing_else_and_is_completed_the_next_time() {
@@ -234,7 +235,10 @@ impl Observer for Count {
 fn where_nothing_is_due_nothing_is_sealed_and_no_view_is_dropped() {
     let dir = TempDir::new().unwrap();
     let count = Arc::new(Count::default());
-    let config = EmbeddedConfig { observer: Some(count.clone()), merge_fan_in: 99, ..EmbeddedConfig::new(dir.path()) };
+    let config = EmbeddedConfig::new(dir.path()).with(|config| {
+        config.observer = Some(count.clone());
+        config.merge_fan_in = 99;
+    });
     let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)))).unwrap();
     fill(&store);
     assert_eq!((pages(&store, 1), pages(&store, 2)), (once(|_| true), once(|_| true)));

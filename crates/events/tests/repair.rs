@@ -15,9 +15,9 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{expire, pageview, store_all, values, website};
+use zenovay_events::testing::{FaultPoint, Faults};
 use zenovay_events::{
-    EmbeddedConfig, EmbeddedStore, EventStore, FaultPoint, Faults, Kept, OpenError, RepairError, Retained, repair,
-    verify,
+    EmbeddedConfig, EmbeddedStore, EventStore, Kept, OpenError, RepairError, Retained, repair, verify,
 };
 
 use common::{copy_dir, segment_files};
@@ -26,7 +26,10 @@ const NOW_MS: i64 = 1_774_746_000_000;
 
 fn config(dir: &Path) -> EmbeddedConfig {
     // Merges happen when they are asked for.
-    EmbeddedConfig { group_rows: 256, merge_fan_in: 3, ..EmbeddedConfig::new(dir) }
+    EmbeddedConfig::new(dir).with(|config| {
+        config.group_rows = 256;
+        config.merge_fan_in = 3;
+    })
 }
 
 fn try_open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
@@ -430,7 +433,7 @@ fn links_in_the_place_of_files_are_refused_and_not_followed() {
 fn a_replaced_file_stays_while_what_replaced_it_is_missing() {
     let dir = TempDir::new().unwrap();
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
-    let store = EmbeddedStore::open(EmbeddedConfig { merge_fan_in: 99, ..config(dir.path()) }, clock).unwrap();
+    let store = EmbeddedStore::open(config(dir.path()).with(|config| config.merge_fan_in = 99), clock).unwrap();
     for number in 0..3 {
         add(&store, number * 10..number * 10 + 10);
         store.seal().unwrap();
@@ -646,8 +649,7 @@ fn a_repair_after_a_death_brings_nothing_back_that_was_erased() {
     store.shutdown();
     drop(store);
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
-    let faults: Option<Arc<dyn Faults>> = Some(Arc::new(DiesBeforeFilesGo));
-    let store = EmbeddedStore::open(EmbeddedConfig { faults, ..config(dir.path()) }, clock).unwrap();
+    let store = EmbeddedStore::open(config(dir.path()).with_faults(Arc::new(DiesBeforeFilesGo)), clock).unwrap();
     assert!(store.delete_website(website(1)).is_err());
     drop(store);
     assert_eq!(segment_files(dir.path()).len(), 1);

@@ -33,7 +33,10 @@ const DIRECTORY: &str = "SIMULATED_CRASH_DIRECTORY";
 const WEBSITES: u8 = 3;
 
 fn open(dir: &Path) -> EmbeddedStore {
-    let config = EmbeddedConfig { merge_fan_in: 2, group_rows: 64, ..EmbeddedConfig::new(dir) };
+    let config = EmbeddedConfig::new(dir).with(|config| {
+        config.merge_fan_in = 2;
+        config.group_rows = 64;
+    });
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(NOW_MS)));
     EmbeddedStore::open(config, clock).unwrap_or_else(|error| panic!("{}: {error}", dir.display()))
 }
@@ -43,12 +46,7 @@ fn numbered(number: usize) -> NewEvent {
     let event = pageview(NOW_MS + number as i64, visitor_of(number), number as u64 % 17, &format!("/{number}"));
     let mut key = [0; 16];
     key[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
-    NewEvent {
-        website: website(site_of(number)),
-        received_at: event.at,
-        event,
-        idempotency_key: Some(IdempotencyKey(key)),
-    }
+    NewEvent::new(website(site_of(number)), event.at, event).with_key(IdempotencyKey(key))
 }
 
 fn site_of(number: usize) -> u8 {

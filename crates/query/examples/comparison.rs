@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{Baseline, Budget, Change, Comparison, Filter, GroupBy, MemoryDataset, Metric, Query, QueryError};
+use zenovay_query::{Baseline, Budget, Change, Comparison, GroupBy, MemoryDataset, Metric, Query, QueryError};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
@@ -42,12 +42,7 @@ fn main() -> Result<(), QueryError> {
     // October 2026 as Berlin cuts it: 31 days, one of them with 25 hours. September has 30.
     let berlin: Zone = "Europe/Berlin".parse().unwrap_or_else(|_unknown| Zone::utc());
     let day = |days: i64| berlin.day_start(berlin.civil_day(Timestamp::from_millis(BEGINNING_MS + days * DAY_MS)));
-    let october = Comparison {
-        range: TimeRange::new(day(395), day(426)),
-        with: Baseline::PreviousPeriod,
-        zone: berlin.clone(),
-        filter: Filter::default(),
-    };
+    let october = Comparison::new(TimeRange::new(day(395), day(426)), Baseline::PreviousPeriod, berlin.clone());
     let earlier = october.earlier_range();
     println!(
         "{} to {} is compared with what begins on {}",
@@ -75,7 +70,7 @@ fn main() -> Result<(), QueryError> {
     }
 
     let top_pages = GroupBy::by(Dimension::Path).metrics([Metric::Sessions]).limit(3).without_empty();
-    let year = Comparison { with: Baseline::PreviousYear, ..october };
+    let year = Comparison::new(october.range, Baseline::PreviousYear, october.zone.clone());
     for row in year.breakdown(&top_pages, ask)?.rows {
         println!(
             "{}: {} visitors, {} a year before",

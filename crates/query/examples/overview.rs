@@ -1,8 +1,9 @@
 //! Asks each question of a month of made-up visits: `cargo run -p zenovay-query --example overview`.
 #![allow(clippy::print_stdout)]
 
-use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{Budget, Condition, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, QueryError, kernels};
+use zenovay_query::domain::Dimension::{Country, Path};
+use zenovay_query::domain::{Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
+use zenovay_query::{Budget, MemoryDataset, Metric, QueryError, by, is};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -20,8 +21,8 @@ fn visits() -> Vec<Event> {
         for view in 0..1 + session % 4 {
             let at = Timestamp::from_millis(begins + view as i64 * 40_000);
             let mut event = Event::new(EventKind::Pageview, at, VisitorId(visitor), SessionId(session));
-            event.dimensions.set(Dimension::Path, paths[((session * session + view) % 5) as usize]);
-            event.dimensions.set(Dimension::Country, countries[(visitor % 4) as usize]);
+            event.dimensions.set(Path, paths[((session * session + view) % 5) as usize]);
+            event.dimensions.set(Country, countries[(visitor % 4) as usize]);
             events.push(event);
         }
     }
@@ -30,14 +31,12 @@ fn visits() -> Vec<Event> {
 
 fn main() -> Result<(), QueryError> {
     let memory = MemoryDataset::new(&visits());
-    let chunks = memory.chunks();
-    let dataset = memory.dataset(&chunks);
     let october =
         TimeRange::new(Timestamp::from_millis(OCTOBER_MS), Timestamp::from_millis(OCTOBER_MS + 31 * 24 * HOUR_MS));
-    let everything = Filter::default();
     let budget = Budget::new(std::time::Duration::from_secs(1), 64 << 20);
+    let ask = || memory.ask(october.to).range(october).budget(budget.clone());
 
-    let metrics = kernels::overview(&dataset, october, &everything, &budget)?.metrics;
+    let metrics = ask().overview().wait()?.metrics;
     println!(
         "{} visitors, {} pageviews, {} sessions, bounce rate {:.2}",
         metrics.visitors,
@@ -46,28 +45,20 @@ fn main() -> Result<(), QueryError> {
         metrics.bounce_rate().unwrap_or_default()
     );
 
-    let series = kernels::series(&dataset, october, &everything, Interval::Week, &Zone::utc(), &budget)?;
-    for point in &series.points {
+    for point in ask().series(Interval::Week, &Zone::utc()).wait()?.points {
         println!("week of {}: {} visitors", Zone::utc().format_date(point.bucket.from), point.metrics.visitors);
     }
 
-    let from_germany = Filter::Is(Condition {
-        field: Field::Dimension(Dimension::Country),
-        operator: Operator::Is,
-        values: vec!["DE".to_owned()],
-        level: None,
-    });
-    let top_pages = GroupBy::by(Dimension::Path).metrics([Metric::TimeOnPage]).limit(3).without_empty();
-    for row in kernels::breakdown(&dataset, october, &from_germany, &top_pages, &budget)?.rows {
+    let top_pages = by(Path).metrics([Metric::TimeOnPage]).limit(3).without_empty();
+    for row in ask().filter(is(Country, "DE")).top(top_pages).wait()?.rows {
         println!("{}: {} visitors from Germany, {} views", row.value, row.metrics.visitors, row.metrics.pageviews);
     }
 
-    let newest = kernels::visitors(&dataset, october, &everything, (1, 0), None, &budget)?;
-    for record in newest.visitors {
+    for record in ask().visitors(1).wait()?.visitors {
         println!("newest visit: {} on {} at {}", record.visitor, record.landing_page, record.visited_at);
-        // Live is asked about one instant, here a minute after that visit began: the end of the range.
-        let now = TimeRange::new(october.from, record.visited_at.plus_millis(60_000));
-        println!("live a minute later: {}", kernels::live(&dataset, now, &everything, &budget)?.visitors);
+        // Live is asked about one instant, here a minute after that visit began.
+        let live = memory.ask(record.visited_at.plus_millis(60_000)).live().wait()?;
+        println!("live a minute later: {}", live.visitors);
     }
     Ok(())
 }

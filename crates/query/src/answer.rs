@@ -3,10 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde::Serialize;
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 
+use crate::{QueryError, serial};
+
 /// The answer to a [`crate::Question`], one variant for each.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Answer {
     /// To `Overview`.
     Overview(Overview),
@@ -22,8 +27,83 @@ pub enum Answer {
     Events(Box<EventTable>),
 }
 
+impl Answer {
+    /// The answer to `Overview`.
+    ///
+    /// # Errors
+    /// When it is that to another question: who answered broke a contract, and the answer cannot be used. So it is with all
+    /// methods here.
+    pub fn into_overview(self) -> Result<Overview, QueryError> {
+        match self {
+            Self::Overview(overview) => Ok(overview),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `Series`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_series(self) -> Result<Series, QueryError> {
+        match self {
+            Self::Series(series) => Ok(series),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `Breakdown`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_breakdown(self) -> Result<Breakdown, QueryError> {
+        match self {
+            Self::Breakdown(breakdown) => Ok(breakdown),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `Live`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_live(self) -> Result<LiveCount, QueryError> {
+        match self {
+            Self::Live(count) => Ok(count),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `Visitors`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_visitors(self) -> Result<VisitorPage, QueryError> {
+        match self {
+            Self::Visitors(page) => Ok(page),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `Events`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_events(self) -> Result<EventTable, QueryError> {
+        match self {
+            Self::Events(events) => Ok(*events),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    fn mismatch(&self) -> QueryError {
+        let what: String = format!("another question was answered: {self:?}").chars().take(200).collect();
+        QueryError::damaged(what)
+    }
+}
+
 /// The totals of a set of events and of the sessions they belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct MetricValues {
     /// Distinct visitors with an event.
     pub visitors: u64,
@@ -32,13 +112,15 @@ pub struct MetricValues {
     /// Events of every kind but heartbeats.
     pub events: u64,
     /// Sessions with such an event: at least as many as visitors. What follows is of these sessions as wholes, also of what
-    /// they have outside the range.
+    /// they have outside the range. `visits` where it is written.
+    #[serde(rename = "visits")]
     pub sessions: u64,
     /// Those of them with one pageview, no other event, and under 10 s of engagement.
     pub bounces: u64,
     /// The sum over those sessions of first to last activity, heartbeats included, in milliseconds.
     pub duration_ms: u64,
-    /// The sum over those sessions of `value_score`.
+    /// The sum over those sessions of `value_score`; `value_score_sum` where it is written.
+    #[serde(rename = "value_score_sum")]
     pub value_score: u64,
 }
 
@@ -60,30 +142,36 @@ impl MetricValues {
 }
 
 /// The totals of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Overview {
     /// The totals.
+    #[serde(flatten)]
     pub metrics: MetricValues,
 }
 
 /// The totals of each bucket, in order of time.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Series {
     /// One point a bucket, also for buckets without events.
     pub points: Vec<SeriesPoint>,
 }
 
 /// One bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SeriesPoint {
     /// The whole bucket; at the ends of the queried range only the part inside it was counted.
     pub bucket: TimeRange,
     /// Its totals.
+    #[serde(flatten)]
     pub metrics: MetricValues,
 }
 
 /// The rows of a breakdown, sorted as asked.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Breakdown {
     /// The rows after `offset`, at most `limit`.
     pub rows: Vec<BreakdownRow>,
@@ -94,15 +182,19 @@ pub struct Breakdown {
 }
 
 /// One value of a breakdown.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct BreakdownRow {
     /// The value of the field; empty when absent.
     pub value: String,
     /// The value of the second field, when one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub and: Option<String>,
     /// Its totals; those that were not asked for are 0.
+    #[serde(flatten)]
     pub metrics: MetricValues,
     /// The title seen last with the page, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The sum of the time on page over `timed_pageviews`, in milliseconds, when asked for: from a pageview to the next
     /// pageview of the session, or from its last pageview to a later last activity.
@@ -112,14 +204,16 @@ pub struct BreakdownRow {
 }
 
 /// How many visitors are live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct LiveCount {
     /// Distinct visitors.
     pub visitors: u64,
 }
 
 /// A page of visitor records.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct VisitorPage {
     /// The records, the newest `visited_at` first, ties by visitor ascending.
     pub visitors: Vec<VisitorRecord>,
@@ -129,9 +223,11 @@ pub struct VisitorPage {
 
 /// A visitor, told by the newest of the visitor's sessions with a counted event: one that starts in the range or, without
 /// one, one that reaches into it. Of two that began at the same time, the one with the lower id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct VisitorRecord {
     /// Who.
+    #[serde(with = "serial::visitor")]
     pub visitor: VisitorId,
     /// When that session began.
     pub visited_at: Timestamp,
@@ -161,6 +257,7 @@ pub struct VisitorRecord {
 
 /// Events, one row each, as columns: they take a few bytes a row and column.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct EventTable {
     /// When each happened, ascending.
     pub at: Vec<Timestamp>,
@@ -176,6 +273,7 @@ pub struct EventTable {
 
 /// Strings of rows. Each different one is held once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct StringColumn {
     /// The position in `strings` of each row's string.
     pub codes: Vec<u32>,

@@ -46,8 +46,8 @@ impl Default for Dictionary {
 }
 
 /// The rows of one website that a query needs: those of its range, and those of every session that touches the range.
-/// A store gives all chunks with an event or a heartbeat in [`crate::time_needed`], with the columns of
-/// [`crate::columns_needed`].
+/// A store gives all chunks with an event or a heartbeat in [`crate::engine::time_needed`], with the columns of
+/// [`crate::engine::columns_needed`].
 ///
 /// Invariants: every code is lower than the length of its dictionary or list; a session has one visitor;
 /// and from a session's first to its last activity are at most [`zenovay_domain::SESSION_MAX_MS`].

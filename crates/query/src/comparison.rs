@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
 use zenovay_domain::{Interval, TimeRange, Zone};
 
 use crate::{
-    Answer, BreakdownRow, Filter, GroupBy, Metric, MetricValues, Order, Overview, Query, QueryError, Question, Series,
-    SeriesPoint,
+    Answer, BreakdownRow, Filter, GroupBy, Metric, MetricValues, Order, Query, QueryError, Question, SeriesPoint,
 };
 
 /// What a range is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Baseline {
     /// The period directly before, by the calendar: [`Zone::period_before`].
     PreviousPeriod,
@@ -25,7 +26,9 @@ pub enum Baseline {
 /// Each method asks one question of both and puts the answers together; `ask` is whoever answers queries, such as
 /// `|query| store.query(website, query, &budget)` or `|query| memory.answer(query, &budget)`. Both queries are plain ones,
 /// so every number is defined where those are: a comparison adds nothing but the earlier range and the change.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Comparison {
     /// The instants it is about.
     pub range: TimeRange,
@@ -34,11 +37,12 @@ pub struct Comparison {
     /// Where days and months are cut, for the earlier range and for series: as a rule the website's zone.
     pub zone: Zone,
     /// Which events, sessions or visitors count, in both ranges.
+    #[serde(default)]
     pub filter: Filter,
 }
 
 /// What one question had for an answer in both ranges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Compared<T> {
     /// In the range that was asked about.
     pub current: T,
@@ -47,7 +51,8 @@ pub struct Compared<T> {
 }
 
 /// Series of both ranges side by side.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct ComparedSeries {
     /// The first buckets of both, the second ones, and so on. Where one range has more buckets (31 days and 30), its last
     /// ones have no partner.
@@ -55,7 +60,8 @@ pub struct ComparedSeries {
 }
 
 /// The rows of a breakdown with their values in the earlier range.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[non_exhaustive]
 pub struct ComparedBreakdown {
     /// The rows of the range that was asked about, sorted and cut as asked, each with the row of the same value in the
     /// earlier range: one with zeros when that has none. Values that only the earlier range has are not in the list.
@@ -67,7 +73,7 @@ pub struct ComparedBreakdown {
 }
 
 /// How a number changed from the earlier range to the current one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Change<T> {
     /// Current minus earlier, in the unit of the number.
     pub absolute: T,
@@ -77,7 +83,8 @@ pub struct Change<T> {
 }
 
 /// How the metrics of a range changed. Rates have a change only when both ranges have sessions.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct MetricChanges {
     /// Of the distinct visitors.
     pub visitors: Change<i64>,
@@ -96,6 +103,17 @@ pub struct MetricChanges {
 }
 
 impl Comparison {
+    /// `range` held against `with`, with days and months cut in `zone`.
+    pub fn new(range: TimeRange, with: Baseline, zone: Zone) -> Self {
+        Self { range, with, zone, filter: Filter::default() }
+    }
+
+    /// The same of what `filter` chooses.
+    #[must_use]
+    pub fn filter(self, filter: impl Into<Filter>) -> Self {
+        Self { filter: filter.into(), ..self }
+    }
+
     /// The range that [`Comparison::range`] is compared with.
     pub fn earlier_range(&self) -> TimeRange {
         match self.with {
@@ -113,10 +131,7 @@ impl Comparison {
         &self,
         mut ask: impl FnMut(&Query) -> Result<Answer, QueryError>,
     ) -> Result<Compared<MetricValues>, QueryError> {
-        self.both(|range| match ask(&self.query(range, Question::Overview))? {
-            Answer::Overview(Overview { metrics }) => Ok(metrics),
-            other => Err(mismatch(&other)),
-        })
+        self.both(|range| Ok(ask(&self.query(range, Question::Overview))?.into_overview()?.metrics))
     }
 
     /// The totals of each bucket of both ranges, cut in [`Comparison::zone`].
@@ -129,10 +144,8 @@ impl Comparison {
         mut ask: impl FnMut(&Query) -> Result<Answer, QueryError>,
     ) -> Result<ComparedSeries, QueryError> {
         let question = Question::Series { interval, zone: self.zone.clone() };
-        let Compared { current, earlier } = self.both(|range| match ask(&self.query(range, question.clone()))? {
-            Answer::Series(Series { points }) => Ok(points),
-            other => Err(mismatch(&other)),
-        })?;
+        let Compared { current, earlier } =
+            self.both(|range| Ok(ask(&self.query(range, question.clone()))?.into_series()?.points))?;
         let pair = |number| Compared { current: current.get(number).copied(), earlier: earlier.get(number).copied() };
         Ok(ComparedSeries { points: (0..current.len().max(earlier.len())).map(pair).collect() })
     }
@@ -146,10 +159,7 @@ impl Comparison {
         by: &GroupBy,
         mut ask: impl FnMut(&Query) -> Result<Answer, QueryError>,
     ) -> Result<ComparedBreakdown, QueryError> {
-        let mut rows_of = |range, by| match ask(&self.query(range, Question::Breakdown(by)))? {
-            Answer::Breakdown(breakdown) => Ok(breakdown),
-            other => Err(mismatch(&other)),
-        };
+        let mut rows_of = |range, by| ask(&self.query(range, Question::Breakdown(by)))?.into_breakdown();
         let current = rows_of(self.range, by.clone())?;
         let mut partners = GroupBy {
             // Any order will do, and sessions of rows that are not shown are computed only to sort by them.
@@ -190,11 +200,6 @@ impl Comparison {
 
 fn key(row: &BreakdownRow) -> (&str, Option<&str>) {
     (&row.value, row.and.as_deref())
-}
-
-/// Who answers another question than was asked breaks a contract; the answer cannot be used.
-fn mismatch(answer: &Answer) -> QueryError {
-    QueryError::Damaged(format!("another question was answered: {answer:?}").chars().take(200).collect())
 }
 
 impl Compared<MetricValues> {

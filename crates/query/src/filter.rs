@@ -1,11 +1,29 @@
 //! Filters: which events, sessions or visitors a query is about.
 
 use std::borrow::Cow;
+use std::ops::Not;
 
+use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, DimensionLevel, EventKind, normal_path};
 
+use crate::serial;
+
 /// Any combination of conditions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+///
+/// ```
+/// use zenovay_domain::Dimension::{Country, Path};
+/// use zenovay_query::{Field, Filter, contains, is};
+///
+/// let filter = is(Country, "CA").and(!contains(Path, "/admin"));
+/// let filter = filter.or(is(Field::property("plan"), "pro"));
+/// let json = serde_json::to_value(&filter)?;
+/// assert_eq!(json["any"][1]["condition"]["field"], "props:plan");
+/// assert_eq!(serde_json::from_value::<Filter>(json)?, filter);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Filter {
     /// Every filter matches. An empty list matches everything.
     All(Vec<Filter>),
@@ -16,10 +34,11 @@ pub enum Filter {
     /// Every event of a session with at least one event, at any time, that the filter chooses.
     InSession(Box<Filter>),
     /// One condition.
+    #[serde(rename = "condition")]
     Is(Condition),
     /// Events of one kind. Like a condition on a field of events: metrics of sessions are then of sessions with a chosen
     /// event of it.
-    Kind(EventKind),
+    Kind(#[serde(with = "serial::kind")] EventKind),
 }
 
 impl Default for Filter {
@@ -29,8 +48,123 @@ impl Default for Filter {
     }
 }
 
+impl Filter {
+    /// The field has this value.
+    pub fn is(field: impl Into<Field>, value: impl Into<String>) -> Self {
+        Condition::new(field, Operator::Is, [value]).into()
+    }
+
+    /// The field has one of these values.
+    pub fn is_any_of(field: impl Into<Field>, values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Condition::new(field, Operator::Is, values).into()
+    }
+
+    /// The field has another value.
+    pub fn is_not(field: impl Into<Field>, value: impl Into<String>) -> Self {
+        Condition::new(field, Operator::IsNot, [value]).into()
+    }
+
+    /// The field contains this string.
+    pub fn contains(field: impl Into<Field>, part: impl Into<String>) -> Self {
+        Condition::new(field, Operator::Contains, [part]).into()
+    }
+
+    /// The field begins with this string.
+    pub fn starts_with(field: impl Into<Field>, start: impl Into<String>) -> Self {
+        Condition::new(field, Operator::StartsWith, [start]).into()
+    }
+
+    /// The field ends with this string.
+    pub fn ends_with(field: impl Into<Field>, end: impl Into<String>) -> Self {
+        Condition::new(field, Operator::EndsWith, [end]).into()
+    }
+
+    /// The field matches this pattern, in which `*` stands for any run of characters.
+    pub fn matches(field: impl Into<Field>, pattern: impl Into<String>) -> Self {
+        Condition::new(field, Operator::Matches, [pattern]).into()
+    }
+
+    /// What both choose.
+    #[must_use]
+    pub fn and(self, other: impl Into<Self>) -> Self {
+        let other = other.into();
+        match self {
+            Self::All(mut filters) => {
+                filters.push(other);
+                Self::All(filters)
+            }
+            filter => Self::All(vec![filter, other]),
+        }
+    }
+
+    /// What one of them chooses.
+    #[must_use]
+    pub fn or(self, other: impl Into<Self>) -> Self {
+        let other = other.into();
+        match self {
+            Self::Any(mut filters) => {
+                filters.push(other);
+                Self::Any(filters)
+            }
+            filter => Self::Any(vec![filter, other]),
+        }
+    }
+
+    /// Every event of a session with at least one event, at any time, that it chooses.
+    #[must_use]
+    pub fn in_session(self) -> Self {
+        Self::InSession(Box::new(self))
+    }
+}
+
+/// What the filter does not choose.
+impl Not for Filter {
+    type Output = Self;
+
+    fn not(self) -> Self {
+        match self {
+            Self::Not(filter) => *filter,
+            filter => Self::Not(Box::new(filter)),
+        }
+    }
+}
+
+impl From<Condition> for Filter {
+    fn from(condition: Condition) -> Self {
+        Self::Is(condition)
+    }
+}
+
+impl From<EventKind> for Filter {
+    fn from(kind: EventKind) -> Self {
+        Self::Kind(kind)
+    }
+}
+
+/// [`Filter::is`]: the field has this value.
+pub fn is(field: impl Into<Field>, value: impl Into<String>) -> Filter {
+    Filter::is(field, value)
+}
+
+/// [`Filter::is_any_of`]: the field has one of these values.
+pub fn is_any_of(field: impl Into<Field>, values: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+    Filter::is_any_of(field, values)
+}
+
+/// [`Filter::is_not`]: the field has another value.
+pub fn is_not(field: impl Into<Field>, value: impl Into<String>) -> Filter {
+    Filter::is_not(field, value)
+}
+
+/// [`Filter::contains`]: the field contains this string.
+pub fn contains(field: impl Into<Field>, part: impl Into<String>) -> Filter {
+    Filter::contains(field, part)
+}
+
 /// One condition on one field.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Condition {
     /// What is looked at.
     pub field: Field,
@@ -39,10 +173,27 @@ pub struct Condition {
     /// The values compared with. Positive operators match when any value matches; negative ones when none does.
     pub values: Vec<String>,
     /// Whom the condition chooses; `None` is the field's own level, see [`Field::level`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<FilterLevel>,
 }
 
 impl Condition {
+    /// A condition at the field's own level.
+    pub fn new(
+        field: impl Into<Field>,
+        operator: Operator,
+        values: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let values = values.into_iter().map(Into::into).collect();
+        Self { field: field.into(), operator, values, level: None }
+    }
+
+    /// The same, which chooses events, sessions or visitors; with `None` at the field's own level.
+    #[must_use]
+    pub fn at(self, level: impl Into<Option<FilterLevel>>) -> Self {
+        Self { level: level.into(), ..self }
+    }
+
     /// The values in the form in which the field's strings are stored: paths have one spelling, see [`normal_path`].
     /// Regular expressions stay as they are.
     pub(crate) fn normal_values(&self) -> Cow<'_, [String]> {
@@ -55,6 +206,7 @@ impl Condition {
 
 /// What a condition looks at, or a breakdown groups by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Field {
     /// A string of the event.
     Dimension(Dimension),
@@ -73,6 +225,11 @@ impl From<Dimension> for Field {
 }
 
 impl Field {
+    /// The property of this name.
+    pub fn property(name: impl Into<String>) -> Self {
+        Self::Property(name.into())
+    }
+
     /// Whom a condition on this field chooses when it does not say: events for what belongs to an event, sessions for
     /// what belongs to a session.
     pub fn level(&self) -> FilterLevel {
@@ -87,7 +244,7 @@ impl Field {
     }
 
     /// The column that the field's value is read from.
-    pub(crate) fn column(&self) -> Dimension {
+    pub fn column(&self) -> Dimension {
         match self {
             Self::Dimension(dimension) => *dimension,
             Self::EntryPage | Self::ExitPage => Dimension::Path,
@@ -106,7 +263,8 @@ impl Field {
 ///   this one.
 /// - `Visitor`: every event of a visitor who has, within the query's range, at least one event that the condition
 ///   would choose at the field's own level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FilterLevel {
     /// Events.
     Event,
@@ -118,7 +276,9 @@ pub enum FilterLevel {
 
 /// How a value is compared. All comparisons are exact on bytes: upper and lower case differ, unless a regular expression
 /// says otherwise. Only the percent-encoding of paths makes no difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Operator {
     /// Equal to one of the values.
     Is,

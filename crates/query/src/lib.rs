@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod ask;
 mod budget;
 mod chunk;
 mod columns;
 mod comparison;
 mod derived;
+pub mod engine;
 mod error;
+mod event_rows;
+mod field_names;
 mod filter;
-pub mod kernels;
+mod kernels;
 mod list;
 mod matching;
 mod memory;
@@ -19,22 +23,27 @@ mod parts;
 mod question;
 #[cfg(feature = "random")]
 pub mod random;
+mod serial;
 
 pub use answer::{
     Answer, Breakdown, BreakdownRow, EventTable, LiveCount, MetricValues, Overview, Series, SeriesPoint, StringColumn,
     VisitorPage, VisitorRecord,
 };
+pub use ask::{Answering, Answers, AnswersLater, Ask, Asked};
 pub use budget::{Budget, GiveWay};
-pub use chunk::{Chunk, Column};
-pub use columns::{ColumnSet, Dataset, Dictionary};
+pub(crate) use chunk::{Chunk, Column};
+pub(crate) use columns::{ColumnSet, Dataset, Dictionary};
 pub use comparison::{Baseline, Change, Compared, ComparedBreakdown, ComparedSeries, Comparison, MetricChanges};
-pub use derived::Derived;
-pub use error::QueryError;
-pub use filter::{Condition, Field, Filter, FilterLevel, Operator};
-pub use list::{CodeSet, List, ListRef};
+pub(crate) use derived::Derived;
+pub use error::{Cause, QueryError};
+pub use field_names::UnknownField;
+pub use filter::{Condition, Field, Filter, FilterLevel, Operator, contains, is, is_any_of, is_not};
+pub(crate) use list::{CodeSet, List, ListRef};
 pub use matching::{check_regex, regex_ignoring_case};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use memory_pool::MemoryPool;
-pub use needs::{columns_needed, time_needed};
-pub use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_parts};
-pub use question::{GroupBy, Metric, Order, Query, Question, RowPlace};
+
+pub(crate) use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_parts};
+pub use question::{GroupBy, Metric, Order, Query, Question, RowPlace, by};
+#[doc(no_inline)]
+pub use zenovay_domain as domain;

@@ -1,23 +1,56 @@
 //! The question: a range, a filter, and what is wanted.
 
+use serde::{Deserialize, Serialize};
 use zenovay_domain::{Interval, TimeRange, Timestamp, VisitorId, Zone};
 
-use crate::{BreakdownRow, Field, Filter, MetricValues};
+use crate::{BreakdownRow, Field, Filter, MetricValues, serial};
 
 /// One question about one website.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// ```
+/// use zenovay_query::{Query, Question};
+///
+/// let query: Query = serde_json::from_str(
+///     r#"{
+///         "range": { "from": 1800000000000, "to": 1800086400000 },
+///         "filter": { "condition": { "field": "country", "operator": "is", "values": ["CA"] } },
+///         "question": { "breakdown": { "field": "page", "limit": 10 } }
+///     }"#,
+/// )?;
+/// assert!(matches!(query.question, Question::Breakdown(by) if by.limit == 10));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Query {
     /// The instants it is about, half-open. Metrics of events count events in it; metrics of sessions count whole sessions
     /// with an event in it.
     pub range: TimeRange,
     /// Which events, sessions or visitors count.
+    #[serde(default)]
     pub filter: Filter,
     /// What is wanted.
     pub question: Question,
 }
 
+impl Query {
+    /// `question` about everything in `range`.
+    pub fn new(range: TimeRange, question: Question) -> Self {
+        Self { range, filter: Filter::default(), question }
+    }
+
+    /// The same about what `filter` chooses.
+    #[must_use]
+    pub fn filter(self, filter: impl Into<Filter>) -> Self {
+        Self { filter: filter.into(), ..self }
+    }
+}
+
 /// What is wanted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Question {
     /// The totals of the range.
     Overview,
@@ -39,57 +72,74 @@ pub enum Question {
     /// One record for each visitor with an event in the range, the newest visit first.
     Visitors {
         /// How many records at most.
+        #[serde(default = "serial::unlimited", skip_serializing_if = "serial::is_unlimited")]
         limit: usize,
         /// How many to skip.
+        #[serde(default)]
         offset: usize,
         /// Only records after this one in the order of the list: its `visited_at` and visitor.
+        #[serde(default, with = "serial::place", skip_serializing_if = "Option::is_none")]
         after: Option<(Timestamp, VisitorId)>,
     },
     /// The events themselves, one row each, in order of time, those of the same time in the order of their arrival.
     /// Heartbeats are not among them.
     Events {
         /// How many rows at most.
+        #[serde(default = "serial::unlimited", skip_serializing_if = "serial::is_unlimited")]
         limit: usize,
         /// How many to skip.
+        #[serde(default)]
         offset: usize,
     },
 }
 
-/// How a breakdown groups and sorts.
-#[derive(Debug, Clone, PartialEq)]
+/// How a breakdown groups and sorts. [`GroupBy::by`] is where to begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GroupBy {
     /// What is grouped by. Fields of events ([`Field::level`]) group each event by its own value, fields of sessions by that of
     /// its session: the value of the session's first event, or its entry or exit page.
     pub field: Field,
     /// A second field, for pairs such as browser × operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub and: Option<Field>,
     /// The metrics wanted beside visitors and pageviews, which every row has. Others cost time only when asked for.
+    #[serde(default)]
     pub metrics: Vec<Metric>,
     /// What the rows are sorted by, descending; ties are broken by the value, ascending.
+    #[serde(default)]
     pub order: Order,
     /// How many rows at most.
+    #[serde(default = "serial::unlimited", skip_serializing_if = "serial::is_unlimited")]
     pub limit: usize,
     /// How many rows to skip.
+    #[serde(default)]
     pub offset: usize,
     /// Whether the row of the empty value (no country, no campaign) is in the answer. With a second field only the first
     /// decides.
+    #[serde(default = "serial::yes")]
     pub include_empty: bool,
     /// Only the rows of these values (of the field and of the second one), in the same order; `None` for all. `limit` and
     /// `offset` count among them, [`crate::Breakdown::total_rows`] and `total_visitors` are of all rows nevertheless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<(String, Option<String>)>>,
     /// Only the rows after this place in their order; `None` for all from the first. `limit` and `offset` count from there,
     /// the totals are of all rows nevertheless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Box<RowPlace>>,
 }
 
 /// Where a row of a breakdown stands in the order of the rows.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RowPlace {
     /// What the rows are sorted by, of this row.
     pub count: u64,
     /// The value of the field.
     pub value: String,
     /// The value of the second field, when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub and: Option<String>,
 }
 
@@ -98,6 +148,11 @@ impl RowPlace {
     pub fn of(row: &BreakdownRow, order: Order) -> Self {
         Self { count: order.count(&row.metrics), value: row.value.clone(), and: row.and.clone() }
     }
+}
+
+/// [`GroupBy::by`]: all rows by `field`, the most visitors first.
+pub fn by(field: impl Into<Field>) -> GroupBy {
+    GroupBy::by(field)
 }
 
 impl GroupBy {
@@ -171,13 +226,17 @@ impl GroupBy {
 }
 
 /// What the rows of a breakdown are sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Order {
     /// Distinct visitors.
+    #[default]
     Visitors,
     /// Pageviews.
     Pageviews,
-    /// Sessions.
+    /// Sessions, `visits` where it is written.
+    #[serde(rename = "visits")]
     Sessions,
     /// Events of every kind but heartbeats.
     Events,
@@ -196,11 +255,14 @@ impl Order {
 }
 
 /// A metric that a breakdown computes on request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// Sessions, bounce rate, mean duration and value score, of the sessions with a counted event of the row. By fields of
     /// sessions the rows add up to the total; by a field of events, or when one of two is such, a session counts in each row
-    /// in which it has an event.
+    /// in which it has an event. `visits` where it is written.
+    #[serde(rename = "visits")]
     Sessions,
     /// The title seen last with a page: that of the latest counted event of the row that has one. Only for rows by
     /// [`zenovay_domain::Dimension::Path`], nothing for others.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use zenovay_domain::{Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{Answer, Budget, Filter, MemoryDataset, Query, Question, SeriesPoint, oracle};
+use zenovay_query::{Answer, Budget, MemoryDataset, Query, Question, SeriesPoint, oracle};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -21,7 +21,7 @@ fn view(at: Timestamp, number: u64) -> Event {
 
 fn series(events: &[Event], range: TimeRange, interval: Interval, zone: &str) -> Vec<SeriesPoint> {
     let question = Question::Series { interval, zone: zone.parse().unwrap() };
-    let query = Query { range, filter: Filter::default(), question };
+    let query = Query::new(range, question);
     let answer = oracle::answer(events, &query);
     assert_eq!(MemoryDataset::new(events).answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer));
     match answer {

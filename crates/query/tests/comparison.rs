@@ -35,7 +35,7 @@ fn by_path(limit: usize, offset: usize) -> GroupBy {
 }
 
 fn everything(range: TimeRange, with: Baseline, zone: &Zone) -> Comparison {
-    Comparison { range, with, zone: zone.clone(), filter: Filter::default() }
+    Comparison::new(range, with, zone.clone())
 }
 
 /// A day with 25 hours against the day before: visitors of its last hour belong to it, and the hours pair up.
@@ -215,14 +215,13 @@ fn case() -> impl Strategy<Value = Case> {
                 let begins = if [first, first - 365, first - 366].into_iter().all(is_plain) { begins } else { 0 };
                 let from = zone.day_start(first).plus_millis(begins * HOUR_MS);
                 let to = zone.day_start(first + days).plus_millis((begins + hours) * HOUR_MS);
-                let filter = Filter::Is(Condition {
-                    field: Field::Dimension(Dimension::Path),
-                    operator: Operator::IsNot,
-                    values: vec!["/b".to_owned()],
-                    level: None,
-                });
+                let filter = Filter::Is(Condition::new(
+                    Field::Dimension(Dimension::Path),
+                    Operator::IsNot,
+                    vec!["/b".to_owned()],
+                ));
                 let filter = if filtered { filter } else { Filter::default() };
-                let comparison = Comparison { range: TimeRange::new(from, to), with, zone, filter };
+                let comparison = Comparison::new(TimeRange::new(from, to), with, zone).filter(filter);
                 let earlier = naive_earlier(&comparison);
                 let events = events
                     .into_iter()
@@ -253,7 +252,7 @@ proptest! {
 
         let memory = MemoryDataset::new(&events);
         let ask = |query: &Query| memory.answer(query, &Budget::unlimited());
-        let answer = |range, question| oracle::answer(&events, &Query { range, filter: comparison.filter.clone(), question });
+        let answer = |range, question| oracle::answer(&events, &Query::new(range, question).filter(comparison.filter.clone()));
         let metrics = |range| match answer(range, Question::Overview) {
             Answer::Overview(overview) => overview.metrics,
             other => panic!("{other:?}"),
@@ -293,7 +292,8 @@ proptest! {
         prop_assert_eq!(compared.total_visitors, Compared { current: now.total_visitors, earlier: all.total_visitors });
         prop_assert_eq!(compared.rows.len(), now.rows.len());
         for (pair, row) in compared.rows.iter().zip(&now.rows) {
-            let zeros = BreakdownRow { value: row.value.clone(), ..BreakdownRow::default() };
+            let mut zeros = BreakdownRow::default();
+            zeros.value.clone_from(&row.value);
             prop_assert_eq!(&pair.current, row);
             prop_assert_eq!(&pair.earlier, all.rows.iter().find(|other| other.value == row.value).unwrap_or(&zeros));
         }

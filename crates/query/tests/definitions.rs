@@ -9,7 +9,7 @@ use zenovay_domain::{
 };
 use zenovay_query::{
     Answer, Breakdown, Budget, Condition, DatasetBuilder, Field, Filter, FilterLevel, GroupBy, MemoryDataset, Metric,
-    MetricValues, Operator, Query, QueryError, Question, Series, VisitorPage, kernels, oracle,
+    MetricValues, Operator, Query, QueryError, Question, Series, VisitorPage, engine, oracle,
 };
 
 const PAGEVIEW: EventKind = EventKind::Pageview;
@@ -36,7 +36,7 @@ fn range(from: i64, to: i64) -> TimeRange {
 }
 
 fn ask(events: &[Event], from: i64, to: i64, filter: Filter, question: Question) -> Answer {
-    let query = Query { range: range(from, to), filter, question };
+    let query = Query::new(range(from, to), question).filter(filter);
     let answer = oracle::answer(events, &query);
     let mut in_twos = DatasetBuilder::default();
     for pair in events.chunks(2) {
@@ -113,7 +113,7 @@ fn visitors(
 }
 
 fn is(field: Field, value: &str, level: Option<FilterLevel>) -> Filter {
-    Filter::Is(Condition { field, operator: Operator::Is, values: vec![value.to_owned()], level })
+    Filter::Is(Condition::new(field, Operator::Is, [value]).at(level))
 }
 
 const PATH: Field = Field::Dimension(Dimension::Path);
@@ -276,8 +276,8 @@ fn live_is_less_than_five_minutes_from_now() {
     assert_eq!(live(&events, now), 1);
     let filter = is(PATH, "/a", None);
     let answer = |path: &str| ask(&[page(now, 1, 1, path)], now, now, filter.clone(), Question::Live);
-    assert_eq!(answer("/a"), Answer::Live(zenovay_query::LiveCount { visitors: 1 }));
-    assert_eq!(answer("/b"), Answer::Live(zenovay_query::LiveCount { visitors: 0 }));
+    assert_eq!(answer("/a").into_live().unwrap().visitors, 1);
+    assert_eq!(answer("/b").into_live().unwrap().visitors, 0);
 }
 
 #[test]
@@ -536,7 +536,7 @@ fn visitor_records_tell_the_newest_session() {
 #[test]
 fn a_cancelled_or_poor_query_has_no_answer() {
     let dataset = MemoryDataset::new(&[page(1, 1, 1, "/a")]);
-    let query = |question| Query { range: range(0, 10), filter: Filter::default(), question };
+    let query = |question| Query::new(range(0, 10), question);
     let cancelled = Budget::unlimited();
     cancelled.cancel();
     assert_eq!(dataset.answer(&query(Question::Overview), &cancelled), Err(QueryError::Cancelled));
@@ -545,11 +545,8 @@ fn a_cancelled_or_poor_query_has_no_answer() {
     let poor = Budget::new(std::time::Duration::from_secs(60), 16);
     assert_eq!(dataset.answer(&query(Question::Breakdown(by(PATH))), &poor), Err(QueryError::MemoryExceeded));
     // The hours of ten thousand years are refused before they are counted.
-    let long = Query {
-        range: range(0, 250_000_000_000_000),
-        filter: Filter::default(),
-        question: Question::Series { interval: Interval::Hour, zone: Zone::utc() },
-    };
+    let long =
+        Query::new(range(0, 250_000_000_000_000), Question::Series { interval: Interval::Hour, zone: Zone::utc() });
     let million_bytes = Budget::new(std::time::Duration::from_secs(60), 1_000_000);
     assert_eq!(dataset.answer(&long, &million_bytes), Err(QueryError::MemoryExceeded));
 }
@@ -560,8 +557,7 @@ fn rows_that_are_kept_for_a_breakdown_are_taken_from_the_budget() {
     let events: Vec<Event> = (0..4_000).map(|n| page(n, 1, n as u64, "/a")).collect();
     let dataset = MemoryDataset::new(&events);
     let asked = |group_by, bytes| {
-        let query =
-            Query { range: range(0, 4_000), filter: Filter::default(), question: Question::Breakdown(group_by) };
+        let query = Query::new(range(0, 4_000), Question::Breakdown(group_by));
         dataset.answer(&query, &Budget::new(std::time::Duration::from_secs(60), bytes)).map(|_| ())
     };
     // Ids by group are 16 KB; with each event that is shown its place and its row are 32 KB more.
@@ -582,8 +578,8 @@ fn a_column_that_was_not_loaded_is_an_error() {
     let mut chunk = memory.chunks()[0].clone();
     chunk.columns[Dimension::Path as usize] = None;
     let chunks = [&chunk];
-    let dataset = zenovay_query::Dataset { chunks: &chunks, ..memory.dataset(&[]) };
+    let dataset = engine::Dataset { chunks: &chunks, ..memory.dataset(&[]) };
     let everything = Filter::default();
-    let answer = kernels::breakdown(&dataset, range(0, 10), &everything, &by(PATH), &Budget::unlimited());
-    assert_eq!(answer, Err(QueryError::Damaged("the column page was not loaded".to_owned())));
+    let answer = engine::breakdown(&dataset, range(0, 10), &everything, &by(PATH), &Budget::unlimited());
+    assert_eq!(answer, Err(QueryError::damaged("the column page was not loaded")));
 }

@@ -91,12 +91,13 @@ fn many_rows_and_values_are_answered_like_the_oracle_does() {
     let path = || Field::Dimension(Dimension::Path);
     let by = |field, and| {
         let metrics = vec![Metric::Sessions, Metric::TimeOnPage];
-        let group_by = GroupBy { and, ..GroupBy::by(field) }.metrics(metrics).limit(50).offset(3);
+        let mut group_by = GroupBy::by(field).metrics(metrics).limit(50).offset(3);
+        group_by.and = and;
         Question::Breakdown(group_by)
     };
     let contains = |field, value: &str| {
         let values = vec![value.to_owned()];
-        Filter::Is(Condition { field, operator: Operator::Contains, values, level: None })
+        Filter::Is(Condition::new(field, Operator::Contains, values))
     };
     let range =
         TimeRange::new(Timestamp::from_millis(EPOCH_MS + 3_000_500), Timestamp::from_millis(EPOCH_MS + 190_000_500));
@@ -112,7 +113,7 @@ fn many_rows_and_values_are_answered_like_the_oracle_does() {
         (contains(Field::Dimension(Dimension::City), "7"), by(Field::EntryPage, None)),
         (contains(path(), "99"), Question::Visitors { limit: 20, offset: 5, after: None }),
     ] {
-        let query = Query { range, filter, question };
+        let query = Query::new(range, question).filter(filter);
         let expected = Ok(oracle::answer(&events, &query));
         for dataset in &datasets {
             assert_eq!(dataset.answer(&query, &Budget::unlimited()), expected, "{query:?}");

@@ -30,6 +30,7 @@ fn there_is_a_field_for_everything_that_is_reported() {
             Field::EntryPage => "entry page".to_owned(),
             Field::ExitPage => "exit page".to_owned(),
             Field::Property(name) => format!("property {name}"),
+            other => panic!("{other:?} has no name here"),
         })
         .collect();
     for name in [
@@ -110,7 +111,7 @@ fn datasets(events: &[Event]) -> [MemoryDataset; 2] {
 
 fn agreed(events: &[Event], datasets: &[MemoryDataset], filter: Filter, question: Question) -> Answer {
     let range = TimeRange::new(Timestamp::from_millis(RANGE.0), Timestamp::from_millis(RANGE.1));
-    let query = Query { range, filter, question };
+    let query = Query::new(range, question).filter(filter);
     let answer = oracle::answer(events, &query);
     for dataset in datasets {
         assert_eq!(dataset.answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer), "{query:?}");
@@ -126,9 +127,9 @@ fn counted(answer: &Answer) -> u64 {
 }
 
 fn by(field: Field, and: Option<Field>) -> Question {
-    Question::Breakdown(
-        GroupBy { and, ..GroupBy::by(field) }.metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage]).limit(4),
-    )
+    let mut by = GroupBy::by(field).metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage]).limit(4);
+    by.and = and;
+    Question::Breakdown(by)
 }
 
 #[test]
@@ -145,11 +146,11 @@ fn every_operator_at_every_level_on_every_field_chooses_like_the_oracle() {
                 Operator::EndsWith => &["/b"],
                 Operator::Matches | Operator::DoesNotMatch => &["/*b", "o*r"],
                 Operator::MatchesRegex | Operator::DoesNotMatchRegex => &["^/.+/b$", "^o"],
+                other => panic!("{other:?} has no values here"),
             };
             let mut chosen = Vec::new();
             for level in LEVELS {
-                let values = values.iter().map(|&value| value.to_owned()).collect();
-                let filter = Filter::Is(Condition { field: field.clone(), operator, values, level });
+                let filter = Filter::Is(Condition::new(field.clone(), operator, values.iter().copied()).at(level));
                 let count = counted(&agreed(&events, &datasets, filter.clone(), Question::Overview));
                 assert!(0 < count && count < all, "{field:?} {operator:?} {level:?} says nothing: {count} of {all}");
                 chosen.push(count);

@@ -28,18 +28,13 @@ fn visits() -> impl Strategy<Value = Vec<Event>> {
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
-    let is_a = Condition {
-        field: Field::Dimension(Dimension::Path),
-        operator: Operator::Is,
-        values: vec!["/a".to_owned()],
-        level: None,
-    };
+    let is_a = Condition::new(Field::Dimension(Dimension::Path), Operator::Is, ["/a"]);
     prop_oneof![Just(Filter::default()), Just(Filter::Is(is_a))]
 }
 
 fn page(events: &[Event], filter: &Filter, limit: usize, offset: usize, after: Option<Place>) -> VisitorPage {
     let range = TimeRange::new(Timestamp::from_millis(1), Timestamp::from_millis(100));
-    let query = Query { range, filter: filter.clone(), question: Question::Visitors { limit, offset, after } };
+    let query = Query::new(range, Question::Visitors { limit, offset, after }).filter(filter.clone());
     let answer = oracle::answer(events, &query);
     assert_eq!(MemoryDataset::new(events).answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer), "{query:?}");
     match answer {
@@ -132,7 +127,7 @@ fn breakdown_pages(events: &[Event], filter: &Filter, by: &GroupBy, limit: usize
     let range = TimeRange::new(Timestamp::from_millis(1), Timestamp::from_millis(100));
     let memory = MemoryDataset::new(events);
     let rows = |by: GroupBy| {
-        let query = Query { range, filter: filter.clone(), question: Question::Breakdown(by) };
+        let query = Query::new(range, Question::Breakdown(by)).filter(filter.clone());
         let answer = oracle::answer(events, &query);
         assert_eq!(memory.answer(&query, &Budget::unlimited()).as_ref(), Ok(&answer), "{query:?}");
         match answer {
@@ -143,7 +138,9 @@ fn breakdown_pages(events: &[Event], filter: &Filter, by: &GroupBy, limit: usize
     let all = rows(by.clone());
     let (mut read, mut after) = (Vec::new(), None);
     loop {
-        let page = rows(GroupBy { limit, after: after.take(), ..by.clone() });
+        let mut of_page = by.clone().limit(limit);
+        of_page.after = after.take();
+        let page = rows(of_page);
         prop_assert_eq!((page.total_rows, page.total_visitors), (all.total_rows, all.total_visitors));
         let Some(last) = page.rows.last() else { break };
         after = Some(Box::new(RowPlace::of(last, by.order)));
@@ -164,7 +161,8 @@ proptest! {
         limit in 1usize..4,
     ) {
         let and = and.then_some(Field::ExitPage);
-        let by = GroupBy { and, ..GroupBy::by(field) }.metrics([Metric::Sessions]).order(order);
+        let mut by = GroupBy::by(field).metrics([Metric::Sessions]).order(order);
+        by.and = and;
         breakdown_pages(&events, &filter, &by, limit)?;
     }
 }
@@ -185,7 +183,7 @@ fn long_lists_are_read_to_their_end() {
     let memory = builder.finish();
     let range = TimeRange::new(Timestamp::from_millis(20_000), Timestamp::from_millis(80_000));
     let ask = |limit, offset, after, filter: &Filter, oracle: bool| {
-        let query = Query { range, filter: filter.clone(), question: Question::Visitors { limit, offset, after } };
+        let query = Query::new(range, Question::Visitors { limit, offset, after }).filter(filter.clone());
         let answer =
             if oracle { Ok(oracle::answer(&events, &query)) } else { memory.answer(&query, &Budget::unlimited()) };
         match answer {
@@ -193,12 +191,7 @@ fn long_lists_are_read_to_their_end() {
             other => panic!("{other:?}"),
         }
     };
-    let is_a = Filter::Is(Condition {
-        field: Field::Dimension(Dimension::Path),
-        operator: Operator::Is,
-        values: vec!["/a".to_owned()],
-        level: None,
-    });
+    let is_a = Filter::Is(Condition::new(Field::Dimension(Dimension::Path), Operator::Is, ["/a"]));
     for filter in [Filter::default(), is_a] {
         let all = ask(usize::MAX, 0, None, &filter, true);
         assert!(all.visitors.len() > 2_000 && !all.has_more, "{}", all.visitors.len());

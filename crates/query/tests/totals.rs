@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::kernels::{
+use zenovay_query::engine::{
     Digest, Section, SessionShare, Span, TotalsJoin, is_totals, totals_answer, totals_buckets,
 };
 use zenovay_query::random::{Sessions, any_filter, any_series, impossible_totals};
@@ -20,7 +20,8 @@ const SESSIONS: Sessions = Sessions { count: 13, hours_apart: 11, visitors: 6 };
 fn any_query() -> impl Strategy<Value = Query> {
     let filter = any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event)]);
     let question = prop_oneof![1 => Just(Question::Overview), 4 => any_series()];
-    (SESSIONS.any_range(), filter, question).prop_map(|(range, filter, question)| Query { range, filter, question })
+    (SESSIONS.any_range(), filter, question)
+        .prop_map(|(range, filter, question)| Query::new(range, question).filter(filter))
 }
 
 fn section(events: &[Event]) -> (Section, Span) {
@@ -110,10 +111,10 @@ proptest! {
 fn a_condition_on_visitors_or_another_question_is_not_made_of_totals() {
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
     let field = Field::Dimension(Dimension::Path);
-    let condition = Condition { field, operator: Operator::Is, values: Vec::new(), level: Some(FilterLevel::Visitor) };
+    let condition = Condition::new(field, Operator::Is, [""; 0]).at(FilterLevel::Visitor);
     let filter = Filter::All(vec![Filter::Any(vec![Filter::Is(condition)])]);
-    assert!(!is_totals(&Query { range, filter, question: Question::Overview }));
-    assert!(!is_totals(&Query { range, filter: Filter::default(), question: Question::Live }));
+    assert!(!is_totals(&Query::new(range, Question::Overview).filter(filter)));
+    assert!(!is_totals(&Query::new(range, Question::Live)));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn totals_end_when_the_budget_does() {
         .collect();
     let sections = [section(&events[..2_000]), section(&events[2_000..])];
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(4_000));
-    let query = Query { range, filter: Filter::default(), question: Question::Overview };
+    let query = Query::new(range, Question::Overview);
     // 32 KB of visitors, and little more.
     let budget = |bytes| Budget::new(std::time::Duration::from_secs(3_600), bytes);
     assert!(answer(&sections, &query, 3, &budget(40_000)).is_ok());
@@ -136,6 +137,6 @@ fn totals_end_when_the_budget_does() {
 
     let hours = Question::Series { interval: Interval::Hour, zone: Zone::utc() };
     let ages = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(10_000 * 365 * 86_400_000));
-    let query = Query { range: ages, filter: Filter::default(), question: hours };
+    let query = Query::new(ages, hours);
     assert_eq!(answer(&sections, &query, 3, &budget(1 << 20)), Err(QueryError::MemoryExceeded), "too many buckets");
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use zenovay_domain::{Dimension, Interval, TimeRange, Zone};
 use zenovay_query::{
-    Answer, Breakdown, BreakdownRow, Field, Filter, GroupBy, Metric as Computed, MetricValues, Order, Query,
-    QueryError, Question, RowPlace,
+    Answer, BreakdownRow, Field, Filter, GroupBy, Metric as Computed, MetricValues, Order, Query, QueryError, Question,
+    RowPlace,
 };
 
 use crate::join::and;
@@ -187,7 +187,7 @@ impl Ask {
     }
 
     fn query(&self, filter: Filter, question: Question) -> Query {
-        Query { range: self.range, filter, question }
+        Query::new(self.range, question).filter(filter)
     }
 
     /// What rows by `properties` may tell of: where one is a custom property, not of events in which somebody told
@@ -208,7 +208,9 @@ impl Ask {
     /// # Errors
     /// What `ask` fails with, like all methods here.
     pub fn aggregate(&self, mut ask: impl FnMut(&Query) -> Asked<Answer>) -> Asked<Totals> {
-        let mut overview = |filter| overview(ask(&self.query(filter, Question::Overview))?);
+        let mut overview = |filter| -> Asked<MetricValues> {
+            Ok(ask(&self.query(filter, Question::Overview))?.into_overview()?.metrics)
+        };
         let mut totals = Totals::of(overview(self.filters.all())?);
         if self.wants_conversions() && self.filters.goals.is_some() {
             totals.visits = overview(self.filters.rest.clone())?.sessions;
@@ -217,7 +219,7 @@ impl Ask {
             let path = Field::Dimension(Dimension::Path);
             let filter = self.filter_of_rows(&[Property::Field(path.clone())]);
             let by = GroupBy::by(path).metrics([Computed::TimeOnPage]);
-            let timed = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?.rows;
+            let timed = ask(&self.query(filter, Question::Breakdown(by)))?.into_breakdown()?.rows;
             totals.time_on_page_ms = timed.iter().map(|row| row.time_on_page_ms).sum();
             totals.timed_pageviews = timed.iter().map(|row| row.timed_pageviews).sum();
         }
@@ -234,9 +236,9 @@ impl Ask {
         zone: &Zone,
         mut ask: impl FnMut(&Query) -> Asked<Answer>,
     ) -> Asked<Vec<Bucket>> {
-        let mut series = |filter| match ask(&self.query(filter, Question::Series { interval, zone: zone.clone() }))? {
-            Answer::Series(series) => Ok(series.points),
-            other => Err(mismatch(&other)),
+        let mut series = |filter| -> Asked<_> {
+            let question = Question::Series { interval, zone: zone.clone() };
+            Ok(ask(&self.query(filter, question))?.into_series()?.points)
         };
         let points = series(self.filters.all())?;
         let mut buckets: Vec<Bucket> =
@@ -256,7 +258,7 @@ impl Ask {
     pub fn breakdown(&self, groups: &Groups, mut ask: impl FnMut(&Query) -> Asked<Answer>) -> Asked<Rows> {
         let by = self.group_by(groups);
         let filter = self.filter_of_rows(&groups.properties());
-        let found = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?;
+        let found = ask(&self.query(filter, Question::Breakdown(by)))?.into_breakdown()?;
         let all_visitors = found.total_visitors;
         let mut list: Vec<Group> = found
             .rows
@@ -286,17 +288,13 @@ impl Ask {
         if groups.property.is_page() {
             metrics.push(Computed::Title);
         }
-        GroupBy {
-            field: groups.property.field(),
-            and: groups.and.as_ref().map(Property::field),
-            metrics,
-            order: groups.order,
-            limit: groups.limit,
-            offset: groups.offset,
-            include_empty: !groups.leaves_out_empty,
-            values: groups.values.clone(),
-            after: groups.after.clone().map(Box::new),
-        }
+        let mut by = GroupBy::by(groups.property.field()).metrics(metrics).order(groups.order);
+        by.and = groups.and.as_ref().map(Property::field);
+        (by.limit, by.offset) = (groups.limit, groups.offset);
+        by.include_empty = !groups.leaves_out_empty;
+        by.values.clone_from(&groups.values);
+        by.after = groups.after.clone().map(Box::new);
+        by
     }
 
     /// The visits that the conversions of each row are a part of: of rows by goals all visits, of others those of the row.
@@ -307,7 +305,8 @@ impl Ask {
         mut ask: impl FnMut(&Query) -> Asked<Answer>,
     ) -> Asked<()> {
         if groups.property == Property::Goal || groups.and == Some(Property::Goal) {
-            let all = overview(ask(&self.query(self.filters.rest.clone(), Question::Overview))?)?.sessions;
+            let all =
+                ask(&self.query(self.filters.rest.clone(), Question::Overview))?.into_overview()?.metrics.sessions;
             list.iter_mut().for_each(|row| row.totals.visits = all);
             return Ok(());
         }
@@ -315,17 +314,11 @@ impl Ask {
             return Ok(());
         }
         let values = list.iter().map(|row| (row.value.clone(), row.and.clone())).collect();
-        let by = GroupBy {
-            metrics: vec![Computed::Sessions],
-            order: Order::Visitors,
-            limit: usize::MAX,
-            offset: 0,
-            values: Some(values),
-            after: None,
-            ..self.group_by(groups)
-        };
+        // The same rows, whichever places they have among all.
+        let mut by = self.group_by(groups).metrics([Computed::Sessions]).order(Order::Visitors).values(values);
+        (by.limit, by.offset, by.after) = (usize::MAX, 0, None);
         let whole = readable(&groups.properties(), self.filters.rest.clone());
-        let whole = rows(ask(&self.query(whole, Question::Breakdown(by)))?)?;
+        let whole = ask(&self.query(whole, Question::Breakdown(by)))?.into_breakdown()?;
         let visits: HashMap<(&str, Option<&str>), u64> =
             whole.rows.iter().map(|row| ((row.value.as_str(), row.and.as_deref()), row.metrics.sessions)).collect();
         for row in list {
@@ -333,23 +326,4 @@ impl Ask {
         }
         Ok(())
     }
-}
-
-fn overview(answer: Answer) -> Asked<MetricValues> {
-    match answer {
-        Answer::Overview(overview) => Ok(overview.metrics),
-        other => Err(mismatch(&other)),
-    }
-}
-
-fn rows(answer: Answer) -> Asked<Breakdown> {
-    match answer {
-        Answer::Breakdown(breakdown) => Ok(breakdown),
-        other => Err(mismatch(&other)),
-    }
-}
-
-/// Who answers another question than was asked breaks a contract; the answer cannot be used.
-fn mismatch(answer: &Answer) -> QueryError {
-    QueryError::Damaged(format!("another question was answered: {answer:?}").chars().take(200).collect())
 }

@@ -84,7 +84,7 @@ impl Filters {
 }
 
 fn condition(field: Field, operator: Operator, values: Vec<String>, level: Option<FilterLevel>) -> Filter {
-    Filter::Is(Condition { field, operator, values, level })
+    Filter::Is(Condition::new(field, operator, values).at(level))
 }
 
 /// Reads filters: a string such as `visit:country==DE|AT;event:page!=/blog/*`, or a tree as JSON, see [`filters_of_json`].
@@ -424,7 +424,7 @@ impl Reader {
         if !matches!(field, Field::Property(_)) {
             return Ok(condition(field, operator, values, level));
         }
-        match traits::of_readable(Condition { field, operator, values, level }) {
+        match traits::of_readable(Condition::new(field, operator, values).at(level)) {
             Some(filter) => Ok(filter),
             None => self.problem("event:props: takes the levels event and visit only"),
         }
@@ -443,12 +443,7 @@ impl Reader {
             Operator::DoesNotContain => (Operator::DoesNotMatchRegex, false),
             _ => return self.problem("case_sensitive goes with is, is_not, contains and contains_not"),
         };
-        let dimension = match field {
-            Field::Dimension(dimension) => *dimension,
-            Field::EntryPage | Field::ExitPage => Dimension::Path,
-            Field::Property(_) => Dimension::Properties,
-        };
-        let expression = |value: String| regex_ignoring_case(&dimension.normal(&value), is_whole);
+        let expression = |value: String| regex_ignoring_case(&field.column().normal(&value), is_whole);
         Ok((operator, values.into_iter().map(expression).collect()))
     }
 
@@ -603,12 +598,8 @@ mod tests {
         let filters = filters_of_json(&tree, Dialect::Own).unwrap();
         let blog = is(Dimension::Path, Operator::Contains, &["/blog"]);
         let signup = is(Dimension::EventName, Operator::Is, &["Signup"]);
-        let root = Filter::Is(Condition {
-            field: Field::Dimension(Dimension::Path),
-            operator: Operator::Is,
-            values: vec!["/".to_owned()],
-            level: Some(FilterLevel::Visitor),
-        });
+        let root =
+            Filter::Is(Condition::new(Field::Dimension(Dimension::Path), Operator::Is, ["/"]).at(FilterLevel::Visitor));
         assert_eq!(
             filters.rest,
             Filter::All(vec![

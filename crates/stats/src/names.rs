@@ -283,7 +283,7 @@ impl Property {
     /// Events with a value of it.
     pub fn has_value(&self) -> Filter {
         let (field, values) = (self.field(), vec![String::new()]);
-        Filter::Is(Condition { field, operator: Operator::IsNot, values, level: None })
+        Filter::Is(Condition::new(field, Operator::IsNot, values))
     }
 
     /// Whether the row of the missing value is left out: an event without a name is not a goal, and a page has a path.

@@ -23,12 +23,11 @@ pub(crate) fn is_withheld(name: &str) -> bool {
 
 /// The events whose custom properties may be seen.
 pub(crate) fn readable() -> Filter {
-    let names_nobody = Filter::Is(Condition {
-        field: Field::Dimension(Dimension::Properties),
-        operator: Operator::DoesNotContain,
-        values: vec![PERSON_MEMBER.to_owned()],
-        level: None,
-    });
+    let names_nobody = Filter::Is(Condition::new(
+        Field::Dimension(Dimension::Properties),
+        Operator::DoesNotContain,
+        vec![PERSON_MEMBER.to_owned()],
+    ));
     Filter::All(vec![Filter::Not(Box::new(Filter::Kind(EventKind::Identify))), names_nobody])
 }
 
@@ -36,7 +35,7 @@ pub(crate) fn readable() -> Filter {
 /// for whole visitors, whose events cannot be told apart there.
 pub(crate) fn of_readable(condition: Condition) -> Option<Filter> {
     let level = condition.level.unwrap_or(condition.field.level());
-    let of_event = and(vec![readable(), Filter::Is(Condition { level: None, ..condition })]);
+    let of_event = and(vec![readable(), Filter::Is(condition.at(None))]);
     match level {
         FilterLevel::Event => Some(of_event),
         FilterLevel::Session => Some(Filter::InSession(Box::new(of_event))),

@@ -22,7 +22,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 fn goal() -> Filter {
     let field = Field::Dimension(Dimension::EventName);
-    Filter::Is(Condition { field, operator: Operator::Is, values: vec!["signup".to_owned()], level: None })
+    Filter::Is(Condition::new(field, Operator::Is, ["signup"]))
 }
 
 fn filters() -> impl Strategy<Value = Filters> {
@@ -60,7 +60,7 @@ fn asker<'a>(
 }
 
 fn overview(events: &[Event], range: TimeRange, filter: Filter) -> zenovay_query::MetricValues {
-    match oracle::answer(events, &Query { range, filter, question: Question::Overview }) {
+    match oracle::answer(events, &Query::new(range, Question::Overview).filter(filter)) {
         Answer::Overview(overview) => overview.metrics,
         other => panic!("{other:?}"),
     }
@@ -130,9 +130,7 @@ proptest! {
 
         for row in &all.rows {
             rates_are_rates(&row.totals)?;
-            let of_row = Filter::Is(Condition {
-                field: property.field(), operator: Operator::Is, values: vec![row.value.clone()], level: None,
-            });
+            let of_row = Filter::Is(Condition::new(property.field(), Operator::Is, vec![row.value.clone()]));
             let counted = Filter::All(vec![ask.filter_of_rows(&groups.properties()), of_row.clone()]);
             prop_assert_eq!(row.totals.metrics, overview(&events, range, counted));
             let visits = match (property == Property::Goal, filters.goals.is_some()) {
@@ -313,7 +311,7 @@ fn a_page_is_listed_when_it_was_viewed_or_when_a_goal_was_reached_there() {
     assert_eq!(pages("event:goal==Signup"), ["/b"]);
     // The same numbers as the query crate's own list.
     let by = GroupBy::by(Dimension::Path).metrics([Computed::TimeOnPage]);
-    let query = Query { range: day(), filter: Filter::Kind(EventKind::Pageview), question: Question::Breakdown(by) };
+    let query = Query::new(day(), Question::Breakdown(by)).filter(Filter::Kind(EventKind::Pageview));
     let Answer::Breakdown(listed) = oracle::answer(&events, &query) else { panic!("rows") };
     let ask = Ask {
         range: day(),

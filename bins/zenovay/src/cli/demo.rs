@@ -162,7 +162,8 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
 }
 
 fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendError> {
-    events.append(batch).blocking_recv().unwrap_or(Err(AppendError::ShuttingDown)).map(drop)
+    events.append(batch).wait()?;
+    Ok(())
 }
 
 /// The sessions of the last [`DAYS`] days: more in the evening than at night, more on weekdays, growing a little.
@@ -210,7 +211,7 @@ fn session(batch: &mut Vec<NewEvent>, website: WebsiteId, start: Timestamp, end:
             events.push(signup);
         }
         for event in events.into_iter().filter(|event| event.at < end) {
-            batch.push(NewEvent { website, received_at: event.at, event, idempotency_key: None });
+            batch.push(NewEvent::new(website, event.at, event));
         }
         at = at.plus_millis(i64::from(stay_ms) + rng.random_range(200..2_000));
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 use zenovay_events::{Repaired, repair};
 
 use super::output::{Failure, Output};
+use crate::causes::with_causes;
 use crate::config::Config;
 use crate::data_dir::{self, ServerLock};
 
@@ -15,7 +16,7 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     }
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let _lock = ServerLock::acquire(&config.data_dir).map_err(Failure::new)?;
-    let repaired = repair(&config.data_dir).map_err(Failure::new)?;
+    let repaired = repair(&config.data_dir).map_err(|error| Failure::new(with_causes(&error)))?;
     let result = json!({
         "changed": repaired.is_changed,
         "segments": repaired.segments,

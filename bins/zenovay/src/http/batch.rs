@@ -145,7 +145,10 @@ async fn store(
     let appended = if events.is_empty() {
         Ok(Vec::new())
     } else {
-        state.events.append(events).await.unwrap_or(Err(AppendError::ShuttingDown))
+        match state.events.try_append(events) {
+            Ok(receipt) => receipt.await.map_err(AppendError::from),
+            Err(refused) => Err(refused.reason),
+        }
     };
     let mut appended = match appended {
         Ok(outcomes) => outcomes.into_iter(),

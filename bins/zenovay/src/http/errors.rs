@@ -208,11 +208,15 @@ impl From<QueryError> for ApiError {
             }
             QueryError::MemoryInUse => Self::unavailable("Other queries hold the memory that the query needs", SOON_S),
             QueryError::Damaged(cause) => {
-                tracing::error!(cause, "stored events could not be read");
+                tracing::error!(%cause, "stored events could not be read");
                 Self::unavailable("Stored events cannot be read", OPERATOR_S)
             }
             QueryError::Unavailable(cause) => {
-                tracing::error!(cause, "the event store could not be asked");
+                tracing::error!(%cause, "the event store could not be asked");
+                Self::unavailable("Events cannot be read now", SOON_S)
+            }
+            error => {
+                tracing::error!(%error, "a query failed");
                 Self::unavailable("Events cannot be read now", SOON_S)
             }
         }
@@ -224,11 +228,15 @@ impl From<ChangeError> for ApiError {
         match error {
             ChangeError::DiskFull => Self::unavailable("The disk is full", LATER_S),
             ChangeError::Damaged(cause) => {
-                tracing::error!(cause, "stored events could not all be changed");
+                tracing::error!(%cause, "stored events could not all be changed");
                 Self::unavailable("Some stored events are damaged and cannot be changed; all others are", OPERATOR_S)
             }
             ChangeError::Unavailable(cause) => {
-                tracing::error!(cause, "stored events could not be changed");
+                tracing::error!(%cause, "stored events could not be changed");
+                Self::unavailable("Stored events cannot be changed now", OPERATOR_S)
+            }
+            error => {
+                tracing::error!(%error, "stored events could not be changed");
                 Self::unavailable("Stored events cannot be changed now", OPERATOR_S)
             }
         }
@@ -255,6 +263,10 @@ impl From<AppendError> for ApiError {
                 Self::unavailable("Events cannot be stored until the server is restarted", OPERATOR_S)
             }
             AppendError::ShuttingDown => Self::unavailable("The server is shutting down", LATER_S),
+            error => {
+                tracing::error!(%error, "events could not be stored");
+                Self::unavailable("Events cannot be stored now", SOON_S)
+            }
         }
     }
 }
@@ -454,8 +466,8 @@ mod tests {
     fn what_cannot_be_told_is_503_and_never_a_no() {
         assert_eq!(status(&StoreError::Unavailable("locked".into()).into()), 503);
         assert_eq!(status(&LimiterUnavailable { cause: "no route".to_owned() }.into()), 503);
-        assert_eq!(status(&QueryError::Damaged("segment".to_owned()).into()), 503);
-        assert_eq!(status(&QueryError::Unavailable("connection refused".to_owned()).into()), 503);
+        assert_eq!(status(&QueryError::damaged("segment").into()), 503);
+        assert_eq!(status(&QueryError::unavailable("connection refused").into()), 503);
         for error in [
             AppendError::QueueFull,
             AppendError::DiskFull,
@@ -471,10 +483,10 @@ mod tests {
     fn our_insides_are_not_in_the_answer() {
         for error in [
             ApiError::from(StoreError::Unavailable("disk I/O error at /var/lib".into())),
-            ApiError::from(QueryError::Damaged("segments/0001.parquet".to_owned())),
-            ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".to_owned()))),
-            ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".to_owned())),
-            ApiError::from(QueryError::Unavailable("tcp://10.0.0.7:9000".to_owned())),
+            ApiError::from(QueryError::damaged("segments/0001.parquet")),
+            ApiError::from(KeeperError::Change(ChangeError::Damaged("segments/0001.parquet".into()))),
+            ApiError::from(ChangeError::Unavailable("disk I/O error at /var/lib".into())),
+            ApiError::from(QueryError::unavailable("tcp://10.0.0.7:9000")),
         ] {
             assert!(!error.message().contains('/'), "{}", error.message());
         }

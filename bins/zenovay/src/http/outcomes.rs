@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use actix_web::http::header::HeaderName;
 use metrics::Counter;
 use zenovay_domain::{Reading, WebsiteId};
-use zenovay_events::{AppendError, AppendOutcome, AppendReceipt, IdempotencyKey, NewEvent};
+use zenovay_events::{AppendError, AppendOutcome, AppendReceipt, AppendRefused, IdempotencyKey, NewEvent};
 use zenovay_ingest::{Accepted, DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected};
 
 /// The response header in which developers read what became of a hit.
@@ -69,7 +69,14 @@ impl PendingOutcome {
 
     /// Waits for the store with the event of this request in its hands, counts what the store says, and returns that. The
     /// receipt is awaited and counted also when nobody waits for this future any more.
-    pub async fn settle_with(self, receipt: AppendReceipt) -> Result<AppendOutcome, AppendError> {
+    pub async fn settle_with(self, queued: Result<AppendReceipt, AppendRefused>) -> Result<AppendOutcome, AppendError> {
+        let receipt = match queued {
+            Ok(receipt) => receipt,
+            Err(refused) => {
+                self.settle(outcome_of(&Err(refused.reason.clone())));
+                return Err(refused.reason);
+            }
+        };
         let mut waiting = Waiting { pending: Some(self), receipt: Some(receipt) };
         let result = match waiting.receipt.as_mut() {
             Some(receipt) => first_outcome(receipt.await),
@@ -122,12 +129,7 @@ pub fn new_event(accepted: Accepted, website: WebsiteId, reading: Reading) -> Ne
         metrics::counter!("zenovay_ingest_clock_corrected_total").increment(1);
     }
     count_mends(accepted.mends);
-    NewEvent {
-        website,
-        received_at: reading.steady,
-        event: accepted.event,
-        idempotency_key: accepted.idempotency_key.map(IdempotencyKey),
-    }
+    NewEvent::new(website, reading.steady, accepted.event).with_key(accepted.idempotency_key.map(IdempotencyKey))
 }
 
 /// How an event ended that the store took, for who sent it under an id, which is called `id_name`.
@@ -145,12 +147,9 @@ pub fn judge_stored(outcome: AppendOutcome, id_name: &str) -> Result<(), Rejecte
     }
 }
 
-/// What a store's answer about one event means. A store that ends without an answer shut down.
-fn first_outcome(
-    received: Result<Result<Vec<AppendOutcome>, AppendError>, tokio::sync::oneshot::error::RecvError>,
-) -> Result<AppendOutcome, AppendError> {
-    let outcomes = received.map_err(|_gone| AppendError::ShuttingDown)??;
-    Ok(outcomes.first().copied().unwrap_or(AppendOutcome::Stored))
+/// What a store's answer about one event means.
+fn first_outcome(received: Result<Vec<AppendOutcome>, AppendRefused>) -> Result<AppendOutcome, AppendError> {
+    Ok(received?.first().copied().unwrap_or(AppendOutcome::Stored))
 }
 
 /// The outcome of an event that was handed to the store.
@@ -161,9 +160,7 @@ pub fn outcome_of(result: &Result<AppendOutcome, AppendError>) -> Outcome {
         Ok(AppendOutcome::KeyReused) => Outcome::Refused(RefusalReason::IdempotencyKeyReused),
         Err(AppendError::QueueFull) => Outcome::Refused(RefusalReason::QueueFull),
         Err(AppendError::DiskFull) => Outcome::Refused(RefusalReason::DiskFull),
-        Err(AppendError::Busy | AppendError::Poisoned | AppendError::ShuttingDown) => {
-            Outcome::Refused(RefusalReason::StoreUnavailable)
-        }
+        Err(_) => Outcome::Refused(RefusalReason::StoreUnavailable),
     }
 }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, ErrorCode, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
-use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, Filter, GroupBy};
+use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, GroupBy};
 use zenovay_stats::country_name;
 
 use super::document::Operation;
@@ -230,7 +230,7 @@ fn zone_of(website: &Website) -> Zone {
 /// Today until `now`, this very millisecond included, against the same hours of yesterday.
 fn today(now: Timestamp, zone: Zone) -> Comparison {
     let range = TimeRange::new(zone.day_start(zone.civil_day(now)), now.plus_millis(1));
-    Comparison { range, with: Baseline::PreviousPeriod, zone, filter: Filter::default() }
+    Comparison::new(range, Baseline::PreviousPeriod, zone)
 }
 
 #[cfg(test)]

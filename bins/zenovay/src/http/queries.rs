@@ -126,10 +126,7 @@ impl QuerySession<'_> {
     /// # Errors
     /// Those of [`EventStore::query`], like all methods here.
     pub fn overview(&self, website: WebsiteId, range: TimeRange) -> Result<MetricValues, QueryError> {
-        match self.question(website, range, Question::Overview, "overview")? {
-            Answer::Overview(overview) => Ok(overview.metrics),
-            other => Err(mismatch(&other)),
-        }
+        Ok(self.question(website, range, Question::Overview, "overview")?.into_overview()?.metrics)
     }
 
     /// The totals of a range and of the one that it is compared with.
@@ -146,10 +143,7 @@ impl QuerySession<'_> {
     /// As [`QuerySession::overview`].
     pub fn daily(&self, website: WebsiteId, range: TimeRange) -> Result<Vec<SeriesPoint>, QueryError> {
         let question = Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() };
-        match self.question(website, range, question, "series")? {
-            Answer::Series(series) => Ok(series.points),
-            other => Err(mismatch(&other)),
-        }
+        Ok(self.question(website, range, question, "series")?.into_series()?.points)
     }
 
     /// The rows of a breakdown.
@@ -157,7 +151,7 @@ impl QuerySession<'_> {
     /// # Errors
     /// As [`QuerySession::overview`].
     pub fn breakdown(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
-        self.rows(website, &Query { range, filter: Filter::default(), question: Question::Breakdown(by) })
+        self.rows(website, &Query::new(range, Question::Breakdown(by)))
     }
 
     /// The same for lists of pages: a path is a page when it was viewed, and its visitors are those who did.
@@ -165,10 +159,7 @@ impl QuerySession<'_> {
     /// # Errors
     /// As [`QuerySession::overview`].
     pub fn pages(&self, website: WebsiteId, range: TimeRange, by: GroupBy) -> Result<Breakdown, QueryError> {
-        self.rows(
-            website,
-            &Query { range, filter: Filter::Kind(EventKind::Pageview), question: Question::Breakdown(by) },
-        )
+        self.rows(website, &Query::new(range, Question::Breakdown(by)).filter(Filter::Kind(EventKind::Pageview)))
     }
 
     /// A page of visitors.
@@ -183,10 +174,7 @@ impl QuerySession<'_> {
         offset: usize,
         after: Option<(Timestamp, VisitorId)>,
     ) -> Result<VisitorPage, QueryError> {
-        match self.question(website, range, Question::Visitors { limit, offset, after }, "visitors")? {
-            Answer::Visitors(page) => Ok(page),
-            other => Err(mismatch(&other)),
-        }
+        self.question(website, range, Question::Visitors { limit, offset, after }, "visitors")?.into_visitors()
     }
 
     /// Visitors with activity in the five minutes before `now`, this very millisecond included.
@@ -195,10 +183,7 @@ impl QuerySession<'_> {
     /// As [`QuerySession::overview`].
     pub fn live(&self, website: WebsiteId, now: Timestamp) -> Result<u64, QueryError> {
         let range = TimeRange::new(now, now.plus_millis(1));
-        match self.question(website, range, Question::Live, "live")? {
-            Answer::Live(count) => Ok(count.visitors),
-            other => Err(mismatch(&other)),
-        }
+        Ok(self.question(website, range, Question::Live, "live")?.into_live()?.visitors)
     }
 
     /// Any question.
@@ -213,15 +198,13 @@ impl QuerySession<'_> {
             Question::Live => "live",
             Question::Visitors { .. } => "visitors",
             Question::Events { .. } => "events",
+            _ => "other",
         };
         self.answer(website, query, kind)
     }
 
     fn rows(&self, website: WebsiteId, query: &Query) -> Result<Breakdown, QueryError> {
-        match self.answer(website, query, "breakdown")? {
-            Answer::Breakdown(breakdown) => Ok(breakdown),
-            other => Err(mismatch(&other)),
-        }
+        self.answer(website, query, "breakdown")?.into_breakdown()
     }
 
     fn question(
@@ -231,7 +214,7 @@ impl QuerySession<'_> {
         question: Question,
         kind: &'static str,
     ) -> Result<Answer, QueryError> {
-        self.answer(website, &Query { range, filter: Filter::default(), question }, kind)
+        self.answer(website, &Query::new(range, question), kind)
     }
 
     fn answer(&self, website: WebsiteId, query: &Query, kind: &'static str) -> Result<Answer, QueryError> {
@@ -240,9 +223,4 @@ impl QuerySession<'_> {
         metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind).record(started.elapsed());
         answer
     }
-}
-
-/// A store that answers another question breaks its contract; the answer cannot be used.
-fn mismatch(answer: &Answer) -> QueryError {
-    QueryError::Damaged(format!("the store answered another question: {answer:?}").chars().take(200).collect())
 }

@@ -112,7 +112,7 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
             pending.settle(rejection.outcome);
             Some(rejection)
         }
-        Ok(event) => match pending.settle_with(state.events.append(vec![event])).await {
+        Ok(event) => match pending.settle_with(state.events.try_append(vec![event])).await {
             Ok(stored) => outcomes::judge_stored(stored, "event id").err().map(Rejection::from),
             Err(error) => {
                 Some(Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) })

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, TimeRange};
-use zenovay_query::{ColumnSet, Filter, GroupBy, MemoryPool, Question};
+use zenovay_query::engine::{self, ColumnSet};
+use zenovay_query::{Filter, GroupBy, MemoryPool, Question};
 
 use super::*;
 
@@ -34,13 +35,13 @@ fn append_to(store: &EmbeddedStore, website: WebsiteId, pageviews: &[(u64, Strin
         let at = Timestamp::from_millis(1_000 + *number as i64);
         let mut event = Event::new(EventKind::Pageview, at, VisitorId(*number), SessionId(*number));
         event.dimensions.set(Dimension::Path, path);
-        NewEvent { website, received_at: at, event, idempotency_key: None }
+        NewEvent::new(website, at, event)
     };
-    assert!(matches!(store.append(pageviews.iter().map(new).collect()).blocking_recv(), Ok(Ok(_))));
+    assert!(store.append(pageviews.iter().map(new).collect()).wait().is_ok());
 }
 
 fn pageviews(store: &EmbeddedStore) -> u64 {
-    let query = Query { range: ever(), filter: Filter::default(), question: zenovay_query::Question::Overview };
+    let query = Query::new(ever(), zenovay_query::Question::Overview);
     match store.query(website(), &query, &Budget::unlimited()) {
         Ok(Answer::Overview(overview)) => overview.metrics.pageviews,
         other => panic!("{other:?}"),
@@ -53,7 +54,7 @@ fn pageviews(store: &EmbeddedStore) -> u64 {
 #[test]
 fn a_query_in_the_middle_of_its_kernel_holds_up_nobody() {
     let dir = TempDir::new().unwrap();
-    let config = EmbeddedConfig { merge_fan_in: 2, ..EmbeddedConfig::new(dir.path()) };
+    let config = EmbeddedConfig::new(dir.path()).with(|config| config.merge_fan_in = 2);
     let store = Arc::new(EmbeddedStore::open(config, Arc::new(ManualClock::new(Timestamp::from_millis(9)))).unwrap());
     for number in 0..3 {
         append(&store, number);
@@ -71,7 +72,7 @@ fn a_query_in_the_middle_of_its_kernel_holds_up_nobody() {
         prepared.with_dataset(|dataset| {
             entered.send(()).unwrap();
             released.recv().unwrap();
-            kernels::overview(&dataset, ever(), &Filter::default(), &budget).unwrap().metrics.pageviews
+            engine::overview(&dataset, ever(), &Filter::default(), &budget).unwrap().metrics.pageviews
         })
     });
     has_entered.recv_timeout(PATIENCE).unwrap();
@@ -136,7 +137,7 @@ const TIME: Duration = Duration::from_secs(3_600);
 
 fn paths(store: &EmbeddedStore, website: WebsiteId, pool: &Arc<MemoryPool>) -> Result<usize, QueryError> {
     let question = Question::Breakdown(GroupBy::by(Dimension::Path));
-    let query = Query { range: ever(), filter: Filter::default(), question };
+    let query = Query::new(ever(), question);
     match store.query(website, &query, &Budget::sharing(TIME, pool))? {
         Answer::Breakdown(breakdown) => Ok(breakdown.total_rows),
         other => panic!("{other:?}"),

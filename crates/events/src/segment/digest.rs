@@ -14,7 +14,8 @@ use std::collections::hash_map::Entry;
 
 use serde::{Deserialize, Serialize};
 use zenovay_domain::SESSION_MAX_MS;
-use zenovay_query::kernels::{Digest, SessionShare};
+use zenovay_query::MetricValues;
+use zenovay_query::engine::{Digest, SessionShare};
 
 use crate::intern::IdMap;
 use crate::rows::{BaseRows, Ids};
@@ -112,15 +113,14 @@ impl StoredDigest {
             other_events,
             engagement_ms,
         };
-        let metrics = zenovay_query::MetricValues {
-            visitors: encoded.visitors,
-            pageviews: encoded.pageviews,
-            events: encoded.events,
-            sessions: encoded.sessions,
-            bounces: encoded.bounces,
-            duration_ms: encoded.duration_ms,
-            value_score: encoded.value_score,
-        };
+        let mut metrics = MetricValues::default();
+        metrics.visitors = encoded.visitors;
+        metrics.pageviews = encoded.pageviews;
+        metrics.events = encoded.events;
+        metrics.sessions = encoded.sessions;
+        metrics.bounces = encoded.bounces;
+        metrics.duration_ms = encoded.duration_ms;
+        metrics.value_score = encoded.value_score;
         let open = encoded.open.into_iter().map(share).collect();
         Ok(Some(Self { digest: Digest { metrics, open }, heartbeat_only: encoded.heartbeat_only }))
     }
@@ -280,15 +280,9 @@ mod tests {
             other_events: 0,
             engagement_ms: 300,
         };
-        let metrics = zenovay_query::MetricValues {
-            visitors: 3,
-            pageviews: 200,
-            events: 201,
-            sessions: 4,
-            bounces: 1,
-            duration_ms: 5,
-            value_score: 6,
-        };
+        let mut metrics = MetricValues::default();
+        (metrics.visitors, metrics.pageviews, metrics.events, metrics.sessions) = (3, 200, 201, 4);
+        (metrics.bounces, metrics.duration_ms, metrics.value_score) = (1, 5, 6);
         let digest = StoredDigest { digest: Digest { metrics, open: vec![share] }, heartbeat_only: vec![7] };
         let max = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
         let last_max = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];

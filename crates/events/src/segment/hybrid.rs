@@ -1,8 +1,7 @@
 //! Parquet's RLE/bit-packed hybrid of small codes
 //! (<https://parquet.apache.org/docs/file-format/data-pages/encodings/#run-length-encoding--bit-packing-hybrid-rle--3>),
 //! straight from and to `u32` codes: the values behind them are looked up once per dictionary entry, not once per row. The
-//! library has the same inside, but hands out values, a string for each row; codes are what the kernels want
-//! (`docs/decisions/0002-dense-codes.md`).
+//! library has the same inside, but hands out values, a string for each row; codes are what the kernels want.
 
 #![expect(clippy::cast_possible_truncation, reason = "packing takes the low bits, and a width is at most 32")]
 

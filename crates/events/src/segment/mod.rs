@@ -59,9 +59,9 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
-use zenovay_query::QueryError;
+use zenovay_query::{Cause, QueryError};
 
-use crate::{FaultPoint, Faults};
+use crate::faults::{FaultPoint, Faults};
 
 pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, store_of};
@@ -342,11 +342,13 @@ pub(crate) fn websites_of<'a>(sites: impl IntoIterator<Item = &'a SiteRange>) ->
 const EIO: i32 = 5;
 
 /// Why a segment could not be read. The message names the file, for the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("segment {segment:016x}: {what}")]
 pub(crate) struct SegmentError {
     segment: u64,
     what: String,
+    /// What the system said, when it was that.
+    io: Option<Arc<io::Error>>,
 }
 
 impl SegmentError {
@@ -359,7 +361,11 @@ impl SegmentError {
 /// An answer that cannot be given because of `error`.
 pub(crate) fn damaged(error: SegmentError) -> QueryError {
     tracing::warn!(%error, "a query is refused");
-    QueryError::Damaged(error.to_string())
+    let what = error.to_string();
+    QueryError::Damaged(match error.io {
+        Some(io) => Cause::new(what, io),
+        None => what.into(),
+    })
 }
 
 /// A registered segment. Its file is opened when it is first read.
@@ -400,7 +406,10 @@ impl Segment {
 
     /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
     pub(crate) fn error(&self, what: impl ToString) -> SegmentError {
-        let error = SegmentError { segment: self.meta.id, what: what.to_string() };
+        self.note(SegmentError { segment: self.meta.id, what: what.to_string(), io: None })
+    }
+
+    fn note(&self, error: SegmentError) -> SegmentError {
         // The next reader opens the file anew: it may have been put back by then.
         *self.file.lock() = None;
         if self.damage.set(error.clone()).is_ok() {
@@ -411,12 +420,12 @@ impl Segment {
 
     /// A file that cannot be read. Only what says something of the file is a damage of it: a process that has too many
     /// files open can read it later.
-    fn unreadable(&self, error: &io::Error) -> SegmentError {
+    fn unreadable(&self, error: io::Error) -> SegmentError {
         use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
-        if matches!(error.kind(), NotFound | UnexpectedEof | InvalidData) || error.raw_os_error() == Some(EIO) {
-            return self.error(error);
-        }
-        SegmentError { segment: self.meta.id, what: error.to_string() }
+        let is_damage =
+            matches!(error.kind(), NotFound | UnexpectedEof | InvalidData) || error.raw_os_error() == Some(EIO);
+        let error = SegmentError { segment: self.meta.id, what: error.to_string(), io: Some(Arc::new(error)) };
+        if is_damage { self.note(error) } else { error }
     }
 
     /// The first damage that was found, as one line that names the file.
@@ -446,7 +455,7 @@ impl Segment {
             }
             Ok(_) => {}
             Err(error) => {
-                self.unreadable(&error);
+                self.unreadable(error);
             }
         }
     }
@@ -470,14 +479,14 @@ impl Segment {
             return Ok(Arc::clone(file));
         }
         if let Some(faults) = &self.faults {
-            faults.at(FaultPoint::SegmentRead).map_err(|error| self.unreadable(&error))?;
+            faults.at(FaultPoint::SegmentRead).map_err(|error| self.unreadable(error))?;
         }
         // Registered a moment ago it may not have its name yet, or get it between two looks.
         let opened = open_file(&self.path)
             .or_else(|_| open_file(&self.path.with_extension("tmp")))
             .or_else(|_| open_file(&self.path))
-            .map_err(|error| self.unreadable(&error))?;
-        let bytes = opened.metadata().map_err(|error| self.unreadable(&error))?.len();
+            .map_err(|error| self.unreadable(error))?;
+        let bytes = opened.metadata().map_err(|error| self.unreadable(error))?.len();
         if bytes != self.meta.bytes {
             return Err(self.error(format_args!("has {bytes} bytes instead of {}", self.meta.bytes)));
         }

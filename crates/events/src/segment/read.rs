@@ -292,12 +292,12 @@ impl Segment {
     pub(crate) fn verify_tail(&self) -> Result<(), SegmentError> {
         let file = self.file()?;
         let mut magic = [0; 4];
-        file.read_exact_at(&mut magic, 0).map_err(|error| self.unreadable(&error))?;
+        file.read_exact_at(&mut magic, 0).map_err(|error| self.unreadable(error))?;
         if magic != *PARQUET_MAGIC {
             return Err(self.error("does not begin as a Parquet file"));
         }
         let Some(tail) = self.meta.tail else { return Ok(()) };
-        let found = Tail::read(&file, tail.offset, self.meta.bytes).map_err(|error| self.unreadable(&error))?;
+        let found = Tail::read(&file, tail.offset, self.meta.bytes).map_err(|error| self.unreadable(error))?;
         if found != tail {
             return Err(
                 self.error("damaged in its footer: other programs may not open it, zenovay's answers are right")
@@ -315,7 +315,7 @@ impl Segment {
     /// The bytes at a place, when they are those that were written.
     fn bytes(&self, offset: u64, count: u32, hash: u64) -> Result<Vec<u8>, SegmentError> {
         let mut bytes = vec![0; count as usize];
-        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(&error))?;
+        self.file()?.read_exact_at(&mut bytes, offset).map_err(|error| self.unreadable(error))?;
         if xxh3_64(&bytes) != hash {
             let place = offset..offset + u64::from(count);
             return Err(self.error(format_args!("damaged in bytes {place:?}")));

@@ -346,7 +346,7 @@ impl SessionCodes<'_, '_> {
 pub(super) fn column(chunk: &Chunk, dimension: Dimension) -> Result<&[u32], QueryError> {
     chunk.columns[dimension as usize]
         .as_deref()
-        .ok_or_else(|| QueryError::Damaged(format!("the column {dimension} was not loaded")))
+        .ok_or_else(|| QueryError::damaged(format!("the column {dimension} was not loaded")))
 }
 
 /// A filter, ready to look rows up.

@@ -27,7 +27,7 @@ use crate::{
 /// nothing outside it.
 #[derive(Debug, Clone, Default)]
 pub struct Section {
-    /// The rows, with the columns of [`crate::columns_needed`].
+    /// The rows, with the columns of [`crate::engine::columns_needed`].
     pub chunk: Chunk,
     /// The strings of the codes of these columns.
     pub dictionaries: Box<[Dictionary; Dimension::COUNT]>,
@@ -188,7 +188,7 @@ pub struct TotalsJoin<'a> {
 
 impl<'a> TotalsJoin<'a> {
     /// For the totals that `query` asks for, in the buckets of [`totals_buckets`], from sections with these `spans` in the
-    /// order of the arrival of their rows. They must hold all rows of the website in [`crate::time_needed`].
+    /// order of the arrival of their rows. They must hold all rows of the website in [`crate::engine::time_needed`].
     ///
     /// # Errors
     /// When the budget is used up.

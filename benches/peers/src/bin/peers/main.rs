@@ -125,7 +125,7 @@ fn load(dir: &Path, traffic: Traffic, columns: Columns, ids: &[String]) -> Resul
             }
             let events: Vec<_> =
                 rows.iter().map(|row| texts.event(row, websites[usize::from(row.website)], columns)).collect();
-            waiting.push_back(store.append(events));
+            waiting.push_back(store.try_append(events)?);
             if waiting.len() == APPENDS_IN_FLIGHT {
                 finish(waiting.pop_front())?;
             }
@@ -159,7 +159,7 @@ fn open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
 
 fn finish(receipt: Option<AppendReceipt>) -> Result<(), Box<dyn Error>> {
     if let Some(receipt) = receipt {
-        receipt.blocking_recv()??;
+        receipt.wait()?;
     }
     Ok(())
 }
@@ -224,12 +224,7 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
     let top = |field: Field, limit: usize| GroupBy::by(field).limit(limit);
     let page = Field::Dimension(Dimension::Path);
     let is = |dimension: Dimension, value: &str| {
-        Filter::Is(Condition {
-            field: Field::Dimension(dimension),
-            operator: Operator::Is,
-            values: vec![value.to_owned()],
-            level: None,
-        })
+        Filter::Is(Condition::new(Field::Dimension(dimension), Operator::Is, [value]))
     };
     let mut filter = Filter::default();
     let question = match ask.query.as_str() {
@@ -246,7 +241,7 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
         other => return Err(format!("no query {other}").into()),
     };
     let range = TimeRange::new(Timestamp::from_millis(ask.from), Timestamp::from_millis(ask.to));
-    Ok(Query { range, filter, question })
+    Ok(Query::new(range, question).filter(filter))
 }
 
 /// The answer in the rows that the other engines' SQL gives.
@@ -279,6 +274,7 @@ fn rows(query: &str, answer: &Answer) -> Value {
         Answer::Live(live) => json!([[live.visitors]]),
         Answer::Visitors(page) => json!([[page.visitors.len()]]),
         Answer::Events(events) => json!([[events.len()]]),
+        _ => Value::Null,
     }
 }
 

@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use zenovay_auth::Action;
 use zenovay_domain::{ErrorCode, Interval, TimeRange, Timestamp, Website, WebsiteId, Zone};
 use zenovay_export::{ColumnKind, PART_COLUMNS, Traits, parquet_part, sha256};
-use zenovay_query::{Answer as Answered, Filter, Query as Asked, QueryError, Question};
+use zenovay_query::{Query as Asked, QueryError, Question};
 use zenovay_stats::{Dates, parse_date};
 
 use super::sheets::{SheetName, aborted};
@@ -138,18 +138,11 @@ impl Part {
         traits: Traits,
     ) -> Result<(usize, Vec<u8>), QueryError> {
         let question = Question::Events { limit: PART_ROWS, offset: self.number.saturating_mul(PART_ROWS) };
-        let query = Asked { range: self.range(), filter: Filter::default(), question };
-        let events = match asker.any(website, &query)? {
-            Answered::Events(events) => events,
-            other => return Err(mismatch(&other)),
-        };
-        let bytes = parquet_part(&events, traits).map_err(|error| QueryError::Damaged(error.to_string()))?;
+        let query = Asked::new(self.range(), question);
+        let events = asker.any(website, &query)?.into_events()?;
+        let bytes = parquet_part(&events, traits).map_err(|error| QueryError::damaged(error.to_string()))?;
         Ok((events.len(), bytes))
     }
-}
-
-fn mismatch(answer: &Answered) -> QueryError {
-    QueryError::Damaged(format!("another question was answered: {answer:?}").chars().take(200).collect())
 }
 
 /// A part of an export.
@@ -241,10 +234,7 @@ impl Export {
         let (range, zone) = (dates.range(&Zone::utc()), Zone::utc());
         let days = self.state.queries.run(self.asking, move |asker| {
             let question = Question::Series { interval: Interval::Day, zone };
-            match asker.any(id, &Asked { range, filter: Filter::default(), question })? {
-                Answered::Series(series) => Ok(series.points),
-                other => Err(mismatch(&other)),
-            }
+            Ok(asker.any(id, &Asked::new(range, question))?.into_series()?.points)
         });
         let parts = days.await?.into_iter().flat_map(|day| {
             let rows = usize::try_from(day.metrics.events).unwrap_or(usize::MAX);

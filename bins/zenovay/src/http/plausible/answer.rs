@@ -239,8 +239,8 @@ mod tests {
 
     #[test]
     fn rates_are_percent_and_times_seconds() {
-        let metrics =
-            MetricValues { sessions: 3, bounces: 1, duration_ms: 4_600, pageviews: 4, ..MetricValues::default() };
+        let mut metrics = MetricValues::default();
+        (metrics.sessions, metrics.bounces, metrics.duration_ms, metrics.pageviews) = (3, 1, 4_600, 4);
         let totals = Totals { metrics, visits: 9, ..Totals::default() };
         let values = [Metric::BounceRate, Metric::VisitDuration, Metric::ViewsPerVisit, Metric::ConversionRate];
         let values = values.map(|metric| value(&totals, metric));

@@ -356,10 +356,8 @@ impl Computation {
             return Ok(None);
         }
         let filter = question.filters.rest.clone();
-        match ask(&Query { range: question.range, filter, question: Computing::Overview })? {
-            Computed::Overview(overview) => Ok(Some(overview.metrics.sessions)),
-            other => Err(QueryError::Damaged(format!("an overview was asked for, not {other:?}"))),
-        }
+        let query = Query::new(question.range, Computing::Overview).filter(filter);
+        Ok(Some(ask(&query)?.into_overview()?.metrics.sessions))
     }
 
     fn rows_without_properties(

@@ -529,7 +529,9 @@ mod tests {
     use zenovay_query::MetricValues;
 
     fn totals(visitors: u64, sessions: u64, bounces: u64) -> Totals {
-        let metrics = MetricValues { visitors, sessions, bounces, duration_ms: 12_345, ..MetricValues::default() };
+        let mut metrics = MetricValues::default();
+        (metrics.visitors, metrics.sessions, metrics.bounces, metrics.duration_ms) =
+            (visitors, sessions, bounces, 12_345);
         Totals { metrics, visits: sessions, ..Totals::default() }
     }
 

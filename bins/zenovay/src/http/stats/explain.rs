@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Timestamp, WebsiteId};
-use zenovay_query::{Answer, Filter, MetricValues, Query, QueryError, Question};
+use zenovay_query::{Filter, MetricValues, Query, QueryError, Question};
 use zenovay_stats::{Ask, Metric, Property};
 use zenovay_store::DroppedHits;
 
@@ -120,11 +120,8 @@ impl Counts {
         properties: &[Property],
     ) -> Result<Self, QueryError> {
         let overview = |filter| -> Result<MetricValues, QueryError> {
-            let query = Query { range: ask.range, filter, question: Question::Overview };
-            match asker.any(website, &query)? {
-                Answer::Overview(overview) => Ok(overview.metrics),
-                other => Err(QueryError::Damaged(format!("an overview was asked for, not {other:?}"))),
-            }
+            let query = Query::new(ask.range, Question::Overview).filter(filter);
+            Ok(asker.any(website, &query)?.into_overview()?.metrics)
         };
         let in_range = overview(Filter::default())?;
         let chosen = overview(ask.filters.all())?;

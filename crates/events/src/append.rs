@@ -1,0 +1,74 @@
+//! Events on their way into a store, and what becomes of them.
+
+use zenovay_domain::{Event, Timestamp, WebsiteId};
+
+/// Tells an event from its repetition: a digest of the client's idempotency key, made by the caller.
+/// Unique within one website.
+///
+/// ```
+/// use zenovay_events::IdempotencyKey;
+///
+/// assert_eq!(IdempotencyKey([7; 16]), IdempotencyKey([7; 16]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub [u8; 16]);
+
+/// An event on its way into the store.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NewEvent {
+    /// Whose it is.
+    pub website: WebsiteId,
+    /// When it arrived at the server: what sealing, deduplication windows and reports of late events go by.
+    pub received_at: Timestamp,
+    /// The event, or a heartbeat.
+    pub event: Event,
+    /// What makes a repetition recognisable; `None` for events that are never repeated.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl NewEvent {
+    /// An event of `website` that arrived at `received_at` and is never repeated.
+    pub fn new(website: WebsiteId, received_at: Timestamp, event: Event) -> Self {
+        Self { website, received_at, event, idempotency_key: None }
+    }
+
+    /// The same event, which is stored once however often it comes with this key.
+    #[must_use]
+    pub fn with_key(self, key: impl Into<Option<IdempotencyKey>>) -> Self {
+        Self { idempotency_key: key.into(), ..self }
+    }
+}
+
+/// What became of one event of an accepted append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppendOutcome {
+    /// It is durable and in every answer from now on.
+    Stored,
+    /// Its idempotency key was stored before, with the same event: nothing was added.
+    Duplicate,
+    /// Its idempotency key was stored before, with a different event: nothing was added.
+    KeyReused,
+}
+
+/// Why an append was not acknowledged. No event of the append is stored, then or later, with one exception: whether those
+/// that met the failure itself are stored after [`AppendError::Poisoned`] is only known after the restart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The queue in front of the writer is full. Try again soon.
+    #[error("the write queue is full")]
+    QueueFull,
+    /// The disk is full. Recovers by itself when space returns.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The log could not be written in time because another process holds it.
+    #[error("the log is busy")]
+    Busy,
+    /// A write or fsync failed before. Nothing can be stored until the process is restarted.
+    #[error("the log failed and is closed until restart")]
+    Poisoned,
+    /// The store is shutting down.
+    #[error("the store is shutting down")]
+    ShuttingDown,
+}
