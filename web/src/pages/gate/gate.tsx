@@ -1,5 +1,6 @@
 // The frame of every page for which nobody needs to be signed in.
 import type { ComponentChildren } from "preact";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import "../../styles/gate.css";
 import type { ApiError } from "../../api/client";
 import { useData } from "../../api/data";
@@ -21,6 +22,9 @@ function switchTheme(): void {
 export function Gate({ title, children }: { title: string; children: ComponentChildren }) {
   useTitle(title);
   const instance = useInstance();
+  const card = useRef<HTMLDivElement>(null);
+  // Browsers do this for the first page alone, and not for a step that follows without a load.
+  useLayoutEffect(() => card.current?.querySelector<HTMLElement>("[autofocus]")?.focus(), [title]);
   return (
     <div class="gate">
       <div class="main-col">
@@ -28,7 +32,7 @@ export function Gate({ title, children }: { title: string; children: ComponentCh
           <Mark />
           <span>zenovay</span>
         </a>
-        <div class="card">
+        <div class="card" ref={card}>
           {instance.data === undefined && instance.error !== undefined ? (
             <div class="box">
               <h1>{title}</h1>
