@@ -9,7 +9,7 @@ const SQL = ["diesel", "rusqlite", "libsqlite3-sys"];
 const RULES = {
   "zenovay-domain": { ours: [], never: [...HTTP, ...SQL, "tokio"] },
   "zenovay-auth": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
-  "zenovay-limits": { ours: ["zenovay-domain"], never: HTTP },
+  "zenovay-limits": { ours: [], never: [...HTTP, ...SQL, "tokio"] },
   "zenovay-ingest": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
   "zenovay-query": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL, "parquet"] },
   "zenovay-stats": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, ...SQL, "parquet", "tokio"] },

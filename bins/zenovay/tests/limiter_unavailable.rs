@@ -4,39 +4,29 @@
 
 mod common;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::ThreadId;
 
 use common::TestApp;
 use parking_lot::Mutex;
 use serde_json::json;
-use zenovay_domain::{KeyId, Plan, Timestamp};
-use zenovay_limits::{
-    AddressClass, AddressLimiter, AddressLimits, Decision, KeyLimiter, LimiterUnavailable, MemoryAddressLimiter,
-    MemoryKeyLimiter,
-};
+use zenovay::http::address_limit::AddressLimits;
+use zenovay_domain::Plan;
+use zenovay_limits::{Counts, Decision, LimiterUnavailable, MemoryCounts, Network, Rule, UnixTime};
 
 fn lost() -> LimiterUnavailable {
-    LimiterUnavailable { cause: "no route to 10.0.0.7:6379".to_owned() }
+    LimiterUnavailable::new("no route to 10.0.0.7:6379")
 }
 
-struct NoKeys;
+/// Counts that cannot be reached.
+struct Lost;
 
-impl KeyLimiter for NoKeys {
-    fn charge(&self, _: KeyId, _: u32, _: Timestamp) -> Result<Decision, LimiterUnavailable> {
-        Err(lost())
-    }
-}
-
-struct NoAddresses;
-
-impl AddressLimiter for NoAddresses {
-    fn charge(&self, _: AddressClass, _: IpAddr, _: Timestamp) -> Result<Decision, LimiterUnavailable> {
+impl<K> Counts<K> for Lost {
+    fn charge(&self, _: &K, _: &[Rule], _: UnixTime) -> Result<Decision, LimiterUnavailable> {
         Err(lost())
     }
 
-    fn refund(&self, _: AddressClass, _: IpAddr, _: Timestamp) -> Result<(), LimiterUnavailable> {
+    fn refund(&self, _: &K, _: &[Rule], _: UnixTime) -> Result<(), LimiterUnavailable> {
         Err(lost())
     }
 
@@ -45,26 +35,37 @@ impl AddressLimiter for NoAddresses {
     }
 }
 
-/// One that notes on which threads it is asked, and takes nothing back.
+/// Counts that note on which threads they are asked, and take nothing back.
 struct Watched {
-    inner: MemoryAddressLimiter,
+    inner: MemoryCounts<Network>,
     may_block: bool,
     threads: Mutex<Vec<ThreadId>>,
 }
 
-impl AddressLimiter for Watched {
-    fn charge(&self, class: AddressClass, client: IpAddr, now: Timestamp) -> Result<Decision, LimiterUnavailable> {
+impl Watched {
+    fn new(may_block: bool) -> Arc<Self> {
+        Arc::new(Self { inner: MemoryCounts::new(), may_block, threads: Mutex::default() })
+    }
+}
+
+impl Counts<Network> for Watched {
+    fn charge(&self, network: &Network, rules: &[Rule], now: UnixTime) -> Result<Decision, LimiterUnavailable> {
         self.threads.lock().push(std::thread::current().id());
-        self.inner.charge(class, client, now)
+        self.inner.charge(network, rules, now)
     }
 
-    fn refund(&self, _: AddressClass, _: IpAddr, _: Timestamp) -> Result<(), LimiterUnavailable> {
+    fn refund(&self, _: &Network, _: &[Rule], _: UnixTime) -> Result<(), LimiterUnavailable> {
         Err(lost())
     }
 
     fn may_block(&self) -> bool {
         self.may_block
     }
+}
+
+/// The limits of the settings, counted there.
+fn addresses(app: &TestApp, counts: &Arc<impl Counts<Network> + 'static>) -> Arc<AddressLimits> {
+    Arc::new(AddressLimits::new(&app.config(), |_| Arc::clone(counts) as Arc<dyn Counts<Network>>))
 }
 
 /// The value of a sample on the page of metrics.
@@ -86,7 +87,8 @@ async fn every_door_answers_503_and_counts_it() {
     let unavailable = |limit: &str| format!("zenovay_limit_unavailable_total{{limit=\"{limit}\"}}");
     let counted = |limit: &str| sample(&whole, &unavailable(limit));
 
-    let app = whole.changed(|state| state.addresses = Arc::new(NoAddresses)).await;
+    let nowhere = addresses(&whole, &Arc::new(Lost));
+    let app = whole.changed(|state| state.addresses = nowhere).await;
     let through = |call: &TestSend| (call.method, call.path.clone());
     let doors = [
         TestSend { method: "POST", path: format!("/e/{}", site.code()), limit: "address_tracking", key: None },
@@ -121,7 +123,7 @@ async fn every_door_answers_503_and_counts_it() {
     assert_eq!(sample(&whole, refused), 2);
     assert_eq!(app.state.events.stats().head_rows, 0, "nothing was let through");
 
-    let app = whole.changed(|state| state.keys = Arc::new(NoKeys)).await;
+    let app = whole.changed(|state| state.keys = Arc::new(Lost)).await;
     let before = counted("key_minute");
     let reply = app.get(USAGE).key(&key).send().await.expect(503);
     assert_eq!((reply.header("retry-after"), reply.code().as_str()), (Some("1"), "SERVICE_UNAVAILABLE"));
@@ -149,15 +151,8 @@ async fn a_valid_key_is_let_in_whatever_cannot_be_taken_back() {
     let team = whole.team(Plan::Pro);
     let (known, fresh) = (team.key("read"), team.key("read"));
     whole.state.directory.remember_valid_keys().unwrap();
-    let app = whole
-        .changed(|state| {
-            state.addresses = Arc::new(Watched {
-                inner: MemoryAddressLimiter::new(AddressLimits::default()),
-                may_block: false,
-                threads: Mutex::default(),
-            });
-        })
-        .await;
+    let watched = addresses(&whole, &Watched::new(false));
+    let app = whole.changed(|state| state.addresses = watched).await;
     app.get(USAGE).key(&known).send().await.expect(200);
     app.get(USAGE).key(&fresh).send().await.expect(200);
 }
@@ -169,13 +164,12 @@ async fn a_limiter_that_may_block_is_not_asked_on_a_worker() {
     let site = whole.team(Plan::Pro).website("shop.example");
     let here = std::thread::current().id();
     for may_block in [false, true] {
-        let inner = MemoryAddressLimiter::new(AddressLimits::default());
-        let watched = Arc::new(Watched { inner, may_block, threads: Mutex::default() });
-        let limiter = Arc::clone(&watched);
+        let watched = Watched::new(may_block);
+        let limits = addresses(&whole, &watched);
         let app = whole
             .changed(move |state| {
-                state.addresses = limiter;
-                state.keys = Arc::new(MemoryKeyLimiter::new());
+                state.addresses = limits;
+                state.keys = Arc::new(MemoryCounts::new());
             })
             .await;
         app.post(&format!("/e/{}", site.code())).json(&site.hit("/", "session-1")).send().await.expect(200);

@@ -1,18 +1,19 @@
-//! A key with 30 requests a minute is used twice a second for two minutes, on a clock that the program moves.
+//! A caller with 30 requests a minute asks twice a second for two minutes, on a clock that the program moves; in fixed
+//! windows, in sliding ones, and with a burst of five.
 #![allow(clippy::print_stdout)]
 
-use zenovay_domain::{Clock, KeyId, ManualClock, Timestamp};
-use zenovay_limits::{KeyLimiter, LimiterUnavailable, MemoryKeyLimiter};
+use zenovay_limits::{Limiter, Rule, UnixTime};
 
-fn main() -> Result<(), LimiterUnavailable> {
-    let limiter = MemoryKeyLimiter::new();
-    let clock = ManualClock::new(Timestamp::from_millis(1_781_308_800_000));
-    let key = KeyId::from_random_bytes([1; 16]);
-    for _ in 0..240 {
-        let decision = limiter.charge(key, 30, clock.now())?;
-        let verdict = if decision.allowed { "allowed" } else { "refused" };
-        println!("{} {verdict}, {} left, resets in {} s", clock.now(), decision.remaining, decision.retry_after_s);
-        clock.advance_ms(500);
+fn main() {
+    let rule = Rule::per_minute(30);
+    for (name, rule) in [("fixed", rule), ("sliding", rule.sliding()), ("bucket", rule.burst(5))] {
+        let limiter = Limiter::<str>::new(rule);
+        let line: String = (0..240)
+            .map(|half_second| match limiter.check_at("alice", UnixTime::from_millis(half_second * 500)) {
+                Ok(_) => '#',
+                Err(_) => '.',
+            })
+            .collect();
+        println!("{name:>8} {line}");
     }
-    Ok(())
 }

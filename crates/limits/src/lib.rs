@@ -1,13 +1,22 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
 
 mod address;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counts;
 mod decision;
-mod key;
+mod limiter;
+mod memory;
+mod rule;
 mod sketch;
-mod window;
+mod state;
+mod time;
 
-pub use address::{AddressClass, AddressLimiter, AddressLimits, ClientNetwork, MemoryAddressLimiter, Rule};
-pub use decision::{Decision, LimiterUnavailable};
-pub use key::{KeyLimiter, MemoryKeyLimiter};
+pub use address::{AddressLimiter, ClientNetwork, Network, SITE_FACTOR};
+pub use counts::{Counts, LimiterUnavailable};
+pub use decision::{Decision, Refused};
+pub use limiter::Limiter;
+pub use memory::{DEFAULT_MAX_BYTES, MemoryCounts};
+pub use rule::{InvalidRule, Rule};
+pub use time::UnixTime;

@@ -192,7 +192,7 @@ impl From<AddressRefusal> for ApiError {
 
 impl From<LimiterUnavailable> for ApiError {
     fn from(error: LimiterUnavailable) -> Self {
-        tracing::error!(cause = error.cause, "a limit could not be checked");
+        tracing::error!(cause = %error.cause(), "a limit could not be checked");
         Self::unavailable("The request limit cannot be checked now", SOON_S)
     }
 }
@@ -283,16 +283,16 @@ impl From<Refusal> for ApiError {
 
 /// The 429 of a client address.
 pub fn address_limited(decision: &Decision) -> ApiError {
-    let seconds = decision.retry_after_s;
+    let seconds = decision.retry_after_s();
     ApiError::new(ErrorCode::RateLimitExceeded, format!("Too many requests. Try again in {seconds} seconds"))
-        .with_retry_after(seconds.into())
+        .with_retry_after(seconds)
 }
 
 /// The 429 of a key's minute, in the words of S0.
 fn minute_limited(decision: &Decision) -> ApiError {
-    let (limit, seconds) = (decision.limit, decision.retry_after_s);
+    let (limit, seconds) = (decision.limit, decision.retry_after_s());
     let message = format!("Rate limit exceeded ({limit} requests/minute). Try again in {seconds} seconds");
-    ApiError::new(ErrorCode::RateLimitExceeded, message).with_retry_after(seconds.into())
+    ApiError::new(ErrorCode::RateLimitExceeded, message).with_retry_after(seconds)
 }
 
 /// The 429 of a key's month.
@@ -465,7 +465,7 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_503_and_never_a_no() {
         assert_eq!(status(&StoreError::Unavailable("locked".into()).into()), 503);
-        assert_eq!(status(&LimiterUnavailable { cause: "no route".to_owned() }.into()), 503);
+        assert_eq!(status(&LimiterUnavailable::new("no route").into()), 503);
         assert_eq!(status(&QueryError::damaged("segment").into()), 503);
         assert_eq!(status(&QueryError::unavailable("connection refused").into()), 503);
         for error in [

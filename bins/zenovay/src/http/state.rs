@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use zenovay_domain::{Clock, EventFlags, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
+use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
-use zenovay_limits::{AddressLimiter, AddressLimits, KeyLimiter, MemoryAddressLimiter, MemoryKeyLimiter, Rule};
+use zenovay_limits::{Counts, MemoryCounts};
 use zenovay_store::{CachedDirectory, Store, StoreError};
 
 use crate::config::{Config, ResetFormat};
+use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
 use crate::http::connection::Connections;
 
@@ -31,11 +32,11 @@ pub struct AppState {
     /// From request to event.
     pub ingest: Arc<Pipeline>,
     /// Requests per key and minute.
-    pub keys: Arc<dyn KeyLimiter>,
+    pub keys: Arc<dyn Counts<KeyId>>,
     /// Requests per minute of keys whose plan has no API access, each of which is refused.
-    pub refused_keys: Arc<dyn KeyLimiter>,
+    pub refused_keys: Arc<dyn Counts<KeyId>>,
     /// Requests per client address.
-    pub addresses: Arc<dyn AddressLimiter>,
+    pub addresses: Arc<AddressLimits>,
     /// What the connections of the main address share.
     pub connections: Arc<Connections>,
     /// How often a key whose plan has no API access is told so, per minute.
@@ -71,12 +72,6 @@ impl AppState {
         events: Arc<dyn EventStore>,
         ingest: Arc<Pipeline>,
     ) -> Self {
-        let limits = AddressLimits {
-            tracking_burst: Rule { requests: config.tracking_requests_per_10s.as_u32(), window_s: 10 },
-            tracking_sustained: Rule { requests: config.tracking_requests_per_hour.as_u32(), window_s: 3_600 },
-            public: Rule { requests: config.public_requests_per_minute.as_u32(), window_s: 60 },
-            auth: Rule { requests: config.auth_requests_per_minute.as_u32(), window_s: 60 },
-        };
         let query_time = Duration::from_secs(config.query_timeout_seconds.get());
         let https_host = config.public_url.as_ref().filter(|url| url.scheme() == "https").map(|url| {
             let host = url.host_str().unwrap_or_default();
@@ -91,9 +86,11 @@ impl AppState {
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
             ingest,
-            keys: Arc::new(MemoryKeyLimiter::new()),
-            refused_keys: Arc::new(MemoryKeyLimiter::new()),
-            addresses: Arc::new(MemoryAddressLimiter::new(limits)),
+            keys: Arc::new(MemoryCounts::new()),
+            refused_keys: Arc::new(MemoryCounts::new()),
+            addresses: Arc::new(AddressLimits::new(config, |class| {
+                Arc::new(MemoryCounts::with_max_bytes(class.max_bytes()))
+            })),
             metrics: Metrics::install(&config.data_dir),
             // Its gauge is on the page from the start: after the line above.
             connections: Arc::new(Connections::new(config, layer)),

@@ -12,9 +12,8 @@ use zenovay_events::NewEvent;
 use zenovay_ingest::{
     Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, Sender, decode_body, parse_hit,
 };
-use zenovay_limits::AddressClass;
 
-use super::address_limit::{self, AddressRefusal};
+use super::address_limit::{self, AddressClass, AddressRefusal};
 use super::document::bodies::{Body, HeartbeatBody, HitBody, Receipt};
 use super::envelope::ApiError;
 use super::guard::Public;

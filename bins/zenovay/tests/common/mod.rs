@@ -134,10 +134,14 @@ impl TestApp {
         self.around(state).await
     }
 
+    /// The settings.
+    pub fn config(&self) -> Config {
+        config(self.directory.path(), &ServerFlags::default())
+    }
+
     fn new_state(&self, events: Arc<dyn EventStore>) -> AppState {
-        let config = config(self.directory.path(), &ServerFlags::default());
         let clock: Arc<dyn Clock> = self.guarded.clone();
-        AppState::new(&config, clock, self.state.store.clone(), events, self.state.ingest.clone())
+        AppState::new(&self.config(), clock, self.state.store.clone(), events, self.state.ingest.clone())
     }
 
     async fn around(&self, state: AppState) -> Self {

@@ -7,11 +7,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
-use zenovay_limits::{AddressClass, Decision, LimiterUnavailable};
+use zenovay_limits::{Decision, LimiterUnavailable, Rule};
 use zenovay_store::{Charge, Usage};
 
 use super::{AccessRefusal, Admission, Arrival, Identity};
-use crate::http::address_limit;
+use crate::http::address_limit::{self, AddressClass, unix_time};
 use crate::http::key_headers::{KeyUsage, seconds_until};
 use crate::http::state::AppState;
 use crate::telemetry::Limit;
@@ -103,17 +103,18 @@ fn charge_minute(
     limits: &PlanLimits,
     now: Timestamp,
 ) -> Result<Decision, LimiterUnavailable> {
-    match limits.requests_per_minute {
-        0 => state.refused_keys.charge(credential.key_id, state.refusals_per_minute, now),
-        limit => state.keys.charge(credential.key_id, limit, now),
-    }
+    let (counts, requests) = match limits.requests_per_minute {
+        0 => (&state.refused_keys, state.refusals_per_minute),
+        requests => (&state.keys, requests),
+    };
+    counts.charge(&credential.key_id, &[Rule::per_minute(requests)], unix_time(now))
 }
 
 fn key_usage(limits: &PlanLimits, minute: &Decision, month: Usage) -> KeyUsage {
     KeyUsage {
         minute_limit: limits.requests_per_minute,
         minute_remaining: minute.remaining.min(limits.requests_per_minute),
-        minute_reset: minute.reset_at,
+        minute_reset: Timestamp::from_millis(minute.reset_at.as_millis()),
         month_used: month.monthly_used,
         month_limit: limits.requests_per_month,
         month_reset: month.resets_at,
@@ -134,14 +135,14 @@ fn look_up(
 ) -> Result<Arc<Credential>, AccessRefusal> {
     let was_valid = state.directory.was_valid(digest);
     if !was_valid {
-        address_limit::charge(&*state.addresses, AddressClass::Auth, client, now)?;
+        address_limit::charge(&state.addresses, AddressClass::Auth, client, now)?;
     }
     let found = state.directory.credential(digest);
     let take_back = || {
         if !was_valid {
             // What stays counted makes the limit stricter for a minute, which is not a reason to refuse a valid key.
             if let Err(error) = state.addresses.refund(AddressClass::Auth, client, now) {
-                tracing::warn!(cause = error.cause, "a valid key stays counted as an attempt");
+                tracing::warn!(cause = %error.cause(), "a valid key stays counted as an attempt");
             }
         }
     };
@@ -152,7 +153,7 @@ fn look_up(
         }
         Ok(_) => {
             if was_valid {
-                address_limit::charge(&*state.addresses, AddressClass::Auth, client, now)?;
+                address_limit::charge(&state.addresses, AddressClass::Auth, client, now)?;
             }
             Err(AccessRefusal::InvalidKey)
         }

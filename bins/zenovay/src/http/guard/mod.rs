@@ -17,7 +17,6 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, Principal, decide};
 use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TrackingCode, Website};
-use zenovay_limits::AddressClass;
 
 pub use self::key::KeyHolder;
 pub use self::permission::{
@@ -25,11 +24,12 @@ pub use self::permission::{
     ReadAnalytics, ReadErrors, ReadHeatmaps, ReadReplays, ReadStats, ReadUsage, ReadWebsite, Resource,
 };
 pub use self::refusal::AccessRefusal;
+use super::address_limit::{self, AddressClass};
+use super::client_ip;
 use super::document::Operation;
 use super::envelope::ApiError;
 use super::handler::{Access, Caller};
 use super::turns::Asking;
-use super::{address_limit, client_ip};
 use crate::http::state::AppState;
 
 /// Anybody: a route whose handler takes this is open.

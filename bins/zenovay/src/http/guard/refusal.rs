@@ -116,7 +116,7 @@ mod tests {
             AccessRefusal::MonthUsedUp { limit: 1, retry_after_s: 1 },
             AccessRefusal::KeyNotChecked(StoreError::DiskFull),
             AccessRefusal::NotLoaded(StoreError::DiskFull),
-            AccessRefusal::LimitNotChecked(LimiterUnavailable { cause: String::new() }),
+            AccessRefusal::LimitNotChecked(LimiterUnavailable::new("")),
             AccessRefusal::Failed,
         ] {
             assert!(AccessRefusal::REASONS.contains(&refusal.reason()), "{}", refusal.reason());
