@@ -1,5 +1,5 @@
 // Answers that the page shows: shared between those who ask the same, kept for half a minute, asked again when they must be.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { address, askAt, type Answer, type ApiError, type Ask, type PathOf } from "./client";
 
 /** How long an answer is as good as a new one, in milliseconds. */
@@ -99,7 +99,8 @@ export function useUrl<T>(url: string | undefined): Data<T> {
   const [, render] = useState({});
   const [stopped, setStopped] = useState<string>();
   const last = useRef<{ data: unknown; at: number } | undefined>(undefined);
-  useEffect(() => {
+  // Before the browser paints: the question goes out as early as it can.
+  useLayoutEffect(() => {
     if (url === undefined) return;
     const entry = entryOf(url);
     const listener = () => render({});
@@ -107,8 +108,9 @@ export function useUrl<T>(url: string | undefined): Data<T> {
     if (Date.now() - entry.at > FRESH_MS) {
       delete entry.error;
       load(url, entry);
-      listener();
     }
+    // Also for what changed since it was rendered.
+    listener();
     return () => {
       entry.listeners.delete(listener);
       // Another component may ask the same in this very moment.

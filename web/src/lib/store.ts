@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 /** A value that is not of one component alone, and that components follow. */
 export interface Store<T> {
@@ -28,12 +28,17 @@ export function createStore<T>(initial: T): Store<T> {
 /** The value of `store`, now and after every change. */
 export function useStore<T>(store: Store<T>): T {
   const [, render] = useState({});
-  useEffect(() => {
-    const seen = store.get();
-    const stop = store.follow(() => render({}));
-    // What changed between the first rendering and now.
-    if (!Object.is(seen, store.get())) render({});
+  const shown = store.get();
+  const last = useRef(shown);
+  last.current = shown;
+  useLayoutEffect(() => {
+    const look = () => {
+      if (!Object.is(last.current, store.get())) render({});
+    };
+    const stop = store.follow(look);
+    // What changed since it was rendered.
+    look();
     return stop;
   }, [store]);
-  return store.get();
+  return shown;
 }

@@ -32,7 +32,7 @@ export function Chips({ onEdit, onAdd, onClear }: { onEdit(filter: Filter): void
       {view.filters.map((filter) => (
         <span key={printFilter(filter)} class={classes("chip", isNegative(filter.operator) && "not")} data-filter={printFilter(filter)}>
           <button type="button" aria-haspopup="dialog" aria-label={`Edit filter: ${filterLabel(filter)}`} onClick={() => onEdit(filter)}>
-            {dimensionLabel(filter.dimension)} <span class="op">{OPERATOR_LABELS[filter.operator]}</span>
+            {dimensionLabel(filter.dimension)} <span class="op">{OPERATOR_LABELS[filter.operator]}</span>{" "}
             <b>{filterValues(filter)}</b>
           </button>
           <button type="button" aria-label={`Remove filter: ${filterLabel(filter)}`} onClick={() => unfilter(filter)}>

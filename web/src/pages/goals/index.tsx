@@ -268,5 +268,5 @@ function GoalTable({ goals, compares, edits, onOpen }: { goals: readonly Goal[];
         ]
       : []),
   ];
-  return <Table caption="Goals" columns={columns} rows={rows} rowKey={(goal) => goal.id} sort={sort} onSort={setSort} />;
+  return <Table caption="Goals, table" columns={columns} rows={rows} rowKey={(goal) => goal.id} sort={sort} onSort={setSort} />;
 }
