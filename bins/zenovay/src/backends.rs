@@ -1,11 +1,11 @@
-//! The back ends of a server. Nothing else names one: everything else works with [`Store`] and [`EventStore`], whatever is
+//! The back ends of a server. Nothing else names one: everything else works with [`Metadata`] and [`EventStore`], whatever is
 //! behind them.
 
 use std::sync::Arc;
 
 use zenovay_domain::Clock;
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
-use zenovay_store::{SqliteStore, Store, StoreError};
+use zenovay_store::{Metadata, SqliteStore, StoreError};
 
 use crate::config::Config;
 use crate::telemetry::StoreObserver;
@@ -14,7 +14,7 @@ use crate::telemetry::StoreObserver;
 ///
 /// # Errors
 /// When they cannot be opened, or are of a newer program.
-pub fn open_metadata(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+pub fn open_metadata(config: &Config) -> Result<Arc<dyn Metadata>, StoreError> {
     Ok(Arc::new(SqliteStore::open(config.database_path())?))
 }
 

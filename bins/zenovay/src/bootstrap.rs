@@ -4,31 +4,40 @@ use std::net::SocketAddr;
 
 use rand::CryptoRng;
 use serde_json::json;
-use zenovay_auth::{ApiKeyToken, GeneratedPassword, KeyFormat, KeyKind, generate_password_with, hash_password_with};
+use zenovay_auth::{
+    ApiKeyToken, GeneratedPassword, KeyFormat, KeyKind, Secret, generate_password_with, hash_password_with,
+};
 use zenovay_domain::{KeyId, Plan, PlanTable, Scopes, TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId};
-use zenovay_store::{NewKey, NewWebsite, Store, StoreError, Team, User};
+use zenovay_store::{LinkPurpose, Metadata, NewKey, NewWebsite, Store, StoreError, Team, User};
 
 use crate::config::Config;
 
 /// The address of the account that the first start creates.
 pub const OWNER_EMAIL: &str = "owner@localhost";
 
+/// How long the link works that makes the first account somebody's own: a day.
+const WELCOME_MS: i64 = 24 * 3_600_000;
+/// What the website of the first start is called, until its owner gives it a domain.
+pub const FIRST_DOMAIN: &str = "localhost";
+
 /// What the first start created. Holds secrets; shown once, never stored.
 pub struct Account {
     password: GeneratedPassword,
     key: ApiKeyToken,
+    welcome: Secret,
     /// Who owns everything.
     pub user_id: UserId,
     /// The team.
     pub team_id: TeamId,
 }
 
-/// Creates an account with a team on the enterprise plan and a key with full access, unless there is a user already.
+/// Creates an account with a team on the enterprise plan and a key with full access, unless there is a user already, and a
+/// link by which its owner gives it an address and a password of their own.
 ///
 /// # Errors
 /// When the database cannot be written.
 pub fn create_account(
-    store: &dyn Store,
+    store: &dyn Metadata,
     rng: &mut impl CryptoRng,
     now: Timestamp,
 ) -> Result<Option<Account>, StoreError> {
@@ -46,7 +55,9 @@ pub fn create_account(
     let id = KeyId::from_random_bytes(random(rng));
     let new = NewKey::new(id, &key, KeyKind::Personal(user.id), "First key", Scopes::FULL_ACCESS);
     store.create_key(&new, now)?;
-    Ok(Some(Account { password, key, user_id: user.id, team_id: team.id }))
+    let welcome = Secret::generate(rng);
+    store.create_link(user.id, LinkPurpose::Welcome, &welcome.digest(), now, now.plus_millis(WELCOME_MS))?;
+    Ok(Some(Account { password, key, welcome, user_id: user.id, team_id: team.id }))
 }
 
 /// Creates a website that accepts local hosts too.
@@ -85,6 +96,16 @@ pub fn public_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
+/// `url` as it is to be opened by a person: passkeys need a name, and `localhost` is the one that every machine has.
+pub fn for_people(url: &str) -> String {
+    url.replacen("http://127.0.0.1:", "http://localhost:", 1).replacen("http://[::1]:", "http://localhost:", 1)
+}
+
+/// The link that makes the first account somebody's own. What is behind the `#` is never sent or logged.
+fn welcome_url(account: &Account, url: &str) -> String {
+    format!("{}/welcome#{}", for_people(url), account.welcome.expose())
+}
+
 /// The tag that a page of the website needs.
 pub fn script_tag(url: &str, code: &TrackingCode) -> String {
     format!(r#"<script defer data-tracking-code="{code}" src="{url}/z.js"></script>"#)
@@ -100,6 +121,7 @@ pub fn welcome_json(account: &Account, website: &Website, url: &str) -> String {
         "website_id": website.id,
         "tracking_code": website.tracking_code,
         "script_tag": script_tag(url, &website.tracking_code),
+        "welcome_url": welcome_url(account, url),
     }});
     format!("{facts}\n")
 }
@@ -113,9 +135,15 @@ pub fn welcome(account: &Account, website: &Website, url: &str) -> String {
         r#"
 First start: an owner, a workspace and a website were created. This is shown only once.
 
+Open this address to make them yours. It works once, for a day:
+
+  {welcome}
+
+Or use them as they are:
+
   API key       {key}
   login         {OWNER_EMAIL}
-  password      {password}   (for signing in; nothing in this version asks for it yet)
+  password      {password}   (at {people}/login)
   workspace     {team}
   website       {id}  ({domain})
 
@@ -133,5 +161,7 @@ And read it back:
 
 "#,
         team = account.team_id,
+        welcome = welcome_url(account, url),
+        people = for_people(url),
     )
 }

@@ -55,7 +55,7 @@ impl Maintenance {
             let mut deletion = Due::now(DELETION_INTERVAL);
             let (mut retention, mut removal) = (Due::now(RETENTION_INTERVAL), Due::now(REMOVAL_INTERVAL));
             let mut watch = ClockWatch::default();
-            let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+            let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
             loop {
                 state.metrics.upkeep();
                 report("folded strings", note_folded(&state));
@@ -70,9 +70,12 @@ impl Maintenance {
                 }
                 if removal.is_due() {
                     report("removal of what is old", remove_old(&keepers, &clock));
+                    let over = state.store.forget_what_is_over(clock.reading().steady);
+                    report("sign-ins that are over", over.map_err(TaskError::from));
                 }
                 let ends = stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
                 report("dropped bots", keep_dropped_agents(&state));
+                report("requests of keys", state.key_log.store(&*state.store).map_err(TaskError::from));
                 if ends {
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     report("folded strings", note_folded(&state));

@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
-use zenovay_store::{Store, StoreError};
+use zenovay_store::{Metadata, StoreError};
 
 use crate::causes::with_causes;
 use crate::config::Config;
@@ -87,7 +87,7 @@ fn what_to_do(error: &OpenError) -> &'static str {
 /// The stores of a server, and the lock that makes it the only one on them.
 pub struct Stores {
     /// Users, teams, websites, keys.
-    pub metadata: Arc<dyn Store>,
+    pub metadata: Arc<dyn Metadata>,
     /// Events.
     pub events: Arc<dyn EventStore>,
     /// The clock that both are kept by.
@@ -130,7 +130,7 @@ pub fn serve(config: &Config, json: bool) -> Result<(), ServeError> {
         let website = bootstrap::create_website(
             &*stores.metadata,
             &account,
-            "localhost",
+            bootstrap::FIRST_DOMAIN,
             "My website",
             &config.plans,
             &mut rng,

@@ -214,8 +214,9 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     (
         "zenovay_access_refusals_total",
         MetricKind::Counter,
-        "Requests of routes that need a key that were not let in, by reason.",
+        "Requests that were not let in by a route that asks who is calling, by reason.",
     ),
+    ("zenovay_sign_ins_total", MetricKind::Counter, "Tries to sign in, by outcome."),
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
     (
         "zenovay_limit_unavailable_total",
@@ -325,7 +326,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 11] = [
+const LABELLED: [&str; 12] = [
     "zenovay_access_refusals_total",
     "zenovay_exports_total",
     "zenovay_folded_strings_total",
@@ -337,6 +338,7 @@ const LABELLED: [&str; 11] = [
     "zenovay_limit_unavailable_total",
     "zenovay_http_requests_total",
     "zenovay_http_request_duration_seconds",
+    "zenovay_sign_ins_total",
 ];
 
 /// Why a connection was ended for what its client did or did not do, as the label `reason` of

@@ -25,7 +25,7 @@ macro_rules! actions {
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// The scope that a key needs; `None` when no key may do it, whatever its scopes: a key that leaks must not
-            /// be able to make others, or to sell and delete the team.
+            /// be able to take over the account of its owner, or to give away and delete the team.
             pub const fn scope(self) -> Option<Scope> {
                 match self {
                     $(Self::$name => actions!(@scope $first $second),)*
@@ -82,7 +82,9 @@ actions! {
     /// Delete a website with its events.
     DeleteWebsite: key Write, role Editor, on Website;
     /// Read a team with its members and invitations.
-    ReadTeam: key Admin, role Viewer, on Team;
+    ReadTeam: key Read, role Viewer, on Team;
+    /// Read what people and keys changed in a team.
+    ReadAudit: key Admin, role Admin, on Team;
     /// Change a team's name, settings, and who may create keys that reach it.
     EditTeam: key Admin, role Admin, on Team;
     /// Invite people into a team, send an invitation again, take it back.
@@ -91,10 +93,12 @@ actions! {
     ChangeRole: key Admin, role Admin, on Member;
     /// End a membership.
     RemoveMember: key Admin, role Admin, on Member;
+    /// Use one's own account: sign out, change the profile, the password and the second factor, make a team, join one.
+    ManageAccount: no key, role Viewer, on Account;
     /// List, create, change and revoke keys: one's own, or those of a team.
-    ManageKeys: no key, role Admin, on Account Team Key;
+    ManageKeys: key Admin, role Admin, on Account Team Key;
     /// Choose and pay a team's plan.
-    ManageBilling: no key, role Owner, on Team;
+    ManageBilling: key Admin, role Owner, on Team;
     /// Hand a team over to another owner.
     TransferTeam: no key, role Owner, on Team;
     /// Delete a team with everything in it.

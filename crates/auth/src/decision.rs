@@ -115,8 +115,8 @@ fn decide_key(key: &Credential, action: Action, target: &Target, plans: &PlanTab
         return Err(Denial::PlanRequired);
     }
     let thing = match target {
-        // No action lets a key manage keys; they are out of reach whatever comes later.
-        Target::Key { .. } => Thing::unnamed(TargetKind::Key),
+        // The keys of people are their own.
+        Target::Key { kind: KeyKind::Personal(_), .. } => Thing::unnamed(TargetKind::Key),
         _ => thing(target),
     };
     key.grant(plans).may(action, &thing)

@@ -10,6 +10,8 @@ mod password;
 mod password_hash;
 mod principal;
 mod random;
+mod secret;
+mod session;
 mod target_kind;
 mod token;
 
@@ -34,5 +36,10 @@ pub use password::{
 pub use password_hash::PasswordHash;
 pub use principal::{Credential, KeyKind, Principal, SignedIn, TeamAccess};
 pub use random::NoRandomness;
+pub use secret::{MalformedSecret, Secret, SecretDigest};
+pub use session::{
+    FAILURES_KEPT_MS, FREE_FAILURES, SECOND_FACTOR_MS, SESSION_IDLE_MS, SESSION_MAX_MS, SESSION_OVERLAP_MS,
+    SESSION_ROTATION_MS, SessionTimes, SignInStage, paused_until,
+};
 pub use target_kind::TargetKind;
 pub use token::{ApiKeyToken, InvalidPrefix, KEY_PREFIX_MAX_CHARS, KeyDigest, KeyFormat, MalformedKey};

@@ -36,13 +36,15 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::CreateWebsite, WRITE, Role::Editor, &[Team]),
         (Action::EditWebsite, WRITE, Role::Editor, &[Website]),
         (Action::DeleteWebsite, WRITE, Role::Editor, &[Website]),
-        (Action::ReadTeam, ADMIN, Role::Viewer, &[Team]),
+        (Action::ReadTeam, READ, Role::Viewer, &[Team]),
+        (Action::ReadAudit, ADMIN, Role::Admin, &[Team]),
         (Action::EditTeam, ADMIN, Role::Admin, &[Team]),
         (Action::InviteMember, ADMIN, Role::Admin, &[Invitation]),
         (Action::ChangeRole, ADMIN, Role::Admin, &[Member]),
         (Action::RemoveMember, ADMIN, Role::Admin, &[Member]),
-        (Action::ManageKeys, None, Role::Admin, &[Account, Team, Key]),
-        (Action::ManageBilling, None, Role::Owner, &[Team]),
+        (Action::ManageAccount, None, Role::Viewer, &[Account]),
+        (Action::ManageKeys, ADMIN, Role::Admin, &[Account, Team, Key]),
+        (Action::ManageBilling, ADMIN, Role::Owner, &[Team]),
         (Action::TransferTeam, None, Role::Owner, &[Team]),
         (Action::DeleteTeam, None, Role::Owner, &[Team]),
     ]
@@ -192,7 +194,7 @@ fn every_role_action_and_target_of_a_person() {
 }
 
 /// The columns of the table of keys.
-fn targets_of_key() -> [Target; 13] {
+fn targets_of_key() -> [Target; 14] {
     [
         Target::Account,
         website(OWN, 0),
@@ -207,6 +209,7 @@ fn targets_of_key() -> [Target; 13] {
         member_of(OWN, 1, Role::Owner),
         invitation_of(OWN, Role::Admin),
         key_of(personal()),
+        key_of(KeyKind::Workspace(team(OWN))),
     ]
 }
 
@@ -303,7 +306,8 @@ fn every_key_action_and_target() {
                         9 => (reach.teams[0], Some(Role::Viewer)),
                         10 => (reach.teams[0], Some(Role::Owner)),
                         11 => (reach.teams[0], Some(Role::Admin)),
-                        _ => (Some(Denial::NotReachable(TargetKind::Key)), None),
+                        12 => (Some(Denial::NotReachable(TargetKind::Key)), None),
+                        _ => (reach.teams[0], None),
                     };
                     let denial = match denial {
                         Some(Denial::NotReachable(_)) => Some(Denial::NotReachable(target.kind())),
@@ -331,7 +335,7 @@ fn every_key_action_and_target() {
             }
         }
     }
-    assert_eq!(cells, 15 * 4 * 13 * POLICY.len() * 13);
+    assert_eq!(cells, 15 * 4 * 13 * POLICY.len() * 14);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use crate::names::named;
 pub enum ErrorCode {
     /// A parameter or body that breaks a rule.
     ValidationError,
+    /// A field of a body that breaks a rule.
+    InvalidFields,
     /// A question about a website that names none.
     MissingSiteId,
     /// No key, or not a valid one; or an unknown tracking code.
@@ -48,6 +50,7 @@ impl ErrorCode {
     /// All codes, for tables in tests and documentation.
     pub const ALL: &'static [Self] = &[
         Self::ValidationError,
+        Self::InvalidFields,
         Self::MissingSiteId,
         Self::Unauthorized,
         Self::ApiPaidPlanRequired,
@@ -71,6 +74,7 @@ impl ErrorCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ValidationError => "VALIDATION_ERROR",
+            Self::InvalidFields => "UNPROCESSABLE_ENTITY",
             Self::MissingSiteId => "MISSING_SITE_ID",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::RangeNotSatisfiable => "RANGE_NOT_SATISFIABLE",
@@ -105,6 +109,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::RangeNotSatisfiable => 416,
+            Self::InvalidFields => 422,
             Self::RateLimitExceeded | Self::MonthlyLimitExceeded => 429,
             Self::HeadersTooLarge => 431,
             Self::InternalError => 500,
@@ -112,9 +117,10 @@ impl ErrorCode {
         }
     }
 
-    /// The lower-case name that older clients of the API compare, sent as `error.type`; three of the codes have one.
+    /// The lower-case name that older clients of the API compare, sent as `error.type`; some of the codes have one.
     pub const fn legacy_type(self) -> Option<&'static str> {
         match self {
+            Self::InvalidFields => Some("validation_error"),
             Self::Unauthorized => Some("invalid_api_key"),
             Self::Forbidden | Self::ApiPaidPlanRequired => Some("insufficient_permissions"),
             Self::RateLimitExceeded | Self::MonthlyLimitExceeded => Some("rate_limit_exceeded"),

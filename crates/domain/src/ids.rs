@@ -95,6 +95,16 @@ uuid_id!(
     KeyId,
     "key id, a UUID with hyphens"
 );
+uuid_id!(
+    /// Names somebody's being signed in on one device; not the secret that stands for it.
+    SignInId,
+    "session"
+);
+uuid_id!(
+    /// Names an invitation into a team; not the secret in its link.
+    InvitationId,
+    "invitation"
+);
 
 /// The public code that names a website in the script tag and in `/e/:trackingCode`:
 /// `ZV_` and 11 letters or digits.

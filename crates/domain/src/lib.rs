@@ -26,7 +26,7 @@ pub use event::{
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
-pub use ids::{InvalidId, KeyId, TeamId, TrackingCode, UserId, WebsiteId};
+pub use ids::{InvalidId, InvitationId, KeyId, SignInId, TeamId, TrackingCode, UserId, WebsiteId};
 pub use names::UnknownName;
 pub use path::normal_path;
 pub use pattern::matches_pattern;

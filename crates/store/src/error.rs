@@ -38,6 +38,9 @@ pub enum StoreError {
     /// A team must keep an owner.
     #[error("a team needs an owner: its last owner cannot leave it, take another role or be deleted")]
     LastOwner,
+    /// A team has as many owners as it can have.
+    #[error("a team has at most {} owners", crate::OWNERS_MAX)]
+    TooManyOwners,
     /// The rules about keys refuse it.
     #[error(transparent)]
     KeyRefused(#[from] KeyRefusal),

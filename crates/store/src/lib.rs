@@ -9,6 +9,8 @@ mod directory;
 mod error;
 mod model;
 mod month;
+pub mod people;
+mod people_schema;
 mod schema;
 mod sqlite;
 mod traits;
@@ -20,6 +22,12 @@ pub use model::{
     UserTeam,
 };
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits};
+pub use people::{
+    AGENT_MAX_BYTES, AUDIT_MAX, AuditEntry, AuditStore, INVITATIONS_MAX, Invitation, KEY_REQUESTS_MAX, KeyHistoryStore,
+    KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry, NewInvitation, NewSession,
+    OWNERS_MAX, PeopleStore, Profile, ProfileStore, SESSIONS_MAX, Session, SignInMeans, SignInStore, Theme,
+    UsedSession,
+};
 pub use sqlite::SqliteStore;
 pub use traits::{
     ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,

@@ -89,7 +89,7 @@ pub trait UserStore: Send + Sync {
     /// returns; then nothing is changed.
     fn edit_user(&self, id: UserId, edit: &mut dyn FnMut(&mut User) -> Result<()>) -> Result<User>;
 
-    /// Replaces the password.
+    /// Replaces the password, and ends what the earlier one opened: sessions, and links for a new password.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use zenovay_domain::{Clock, SystemClock, TeamId, Timestamp, UserId, Website};
-use zenovay_store::{Store, StoreError};
+use zenovay_store::{Metadata, Store, StoreError};
 
 use super::output::Failure;
 use crate::config::Config;
@@ -18,7 +18,7 @@ impl From<StoreError> for Failure {
 }
 
 /// Opens the metadata of `config`, which must be there.
-pub(super) fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let path = config.database_path();
     data_dir::expect_metadata(&config.data_dir, &path).map_err(Failure::new)?;
@@ -30,7 +30,7 @@ pub(super) fn open(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 }
 
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
-pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
     data_dir::expect_metadata(&config.data_dir, &config.database_path()).map_err(Failure::new)?;
     Ok(backends::open_metadata(config)?)

@@ -10,6 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
+//! | `people.rs` | the types of settings about people |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -19,6 +20,7 @@
 //! (`invalid type: found string "300", expected u64`) is not what an operator should have to read.
 
 mod error;
+mod people;
 mod plans;
 mod settings;
 mod source;
@@ -30,6 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use self::error::{ConfigError, Effective, Origin};
+pub use self::people::{PlanChanges, SignUp, StatusPage};
 use self::plans::plan_number_names;
 pub use self::settings::{CommonFlags, Config, ServerFlags};
 use self::source::{Source, read_table};

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ipnet::IpNet;
-use zenovay_domain::PlanTable;
+use zenovay_domain::{Plan, PlanTable};
 
 use super::error::{ConfigError, Effective};
+use super::people::{PlanChanges, SignUp, StatusPage};
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
@@ -118,8 +119,16 @@ settings! {
         tracking_requests_per_hour: Requests = Number(5_000), "N";
         /// Requests per client address and minute to the public endpoints, such as the live count [default: 30]
         public_requests_per_minute: Requests = Number(30), "N";
-        /// Requests with an invalid key per client address and minute [default: 30]
+        /// Requests with an invalid key, and tries to sign in, per client address and minute [default: 30]
         auth_requests_per_minute: Requests = Number(30), "N";
+        /// Who may make an account: open (anybody), invitation (whoever was invited into a team) or closed (nobody: accounts are made by the command line) [default: invitation]
+        sign_up: SignUp = SignUp::Invitation, "WHO";
+        /// Plan of the teams that people make: free, pro, scale or enterprise [default: enterprise]
+        new_team_plan: Plan = Plan::Enterprise, "PLAN";
+        /// Who may change the plan of a team: owners, or operator (by the command line alone) [default: owners]
+        plan_changes: PlanChanges = PlanChanges::Owners, "WHO";
+        /// Who may see the status page: public, signed_in or off [default: public]
+        status_page: StatusPage = StatusPage::Public, "WHO";
         /// Maximum size of a batch request body after decompression, in bytes [default: 4194304, 4 MiB]
         batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
         /// How long the head or the body of a request may take to arrive, in seconds [default: 10]

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use zenovay_domain::Plan;
+
+use super::people::{PlanChanges, SignUp, StatusPage};
 
 /// A whole number from `MIN` to `MAX`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +206,10 @@ macro_rules! choice {
 }
 
 choice!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+choice!(SignUp, SignUp::Open = "open", SignUp::Invitation = "invitation", SignUp::Closed = "closed");
+choice!(PlanChanges, PlanChanges::Owners = "owners", PlanChanges::Operator = "operator");
+choice!(Plan, Plan::Free = "free", Plan::Pro = "pro", Plan::Scale = "scale", Plan::Enterprise = "enterprise");
+choice!(StatusPage, StatusPage::Public = "public", StatusPage::SignedIn = "signed_in", StatusPage::Off = "off");
 choice!(ResetFormat, ResetFormat::Iso = "iso", ResetFormat::Unix = "unix");
 choice!(
     tracing::Level,

@@ -20,7 +20,7 @@ use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
 use super::state::AppState;
 use super::values::Problems;
-use super::{body, media_type};
+use super::{body, key_log, media_type};
 
 /// Stores a batch. Refused as a whole it has one outcome, otherwise each of its rows has one.
 pub async fn events(
@@ -43,6 +43,8 @@ pub async fn events(
     // A task of its own: what becomes of the rows is counted also when the client goes away.
     let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, pending, turn)).await;
     let (report, stored) = report.map_err(|_panicked| ApiError::internal())??;
+    let (accepted, rejected) = report.counts();
+    key_log::batch(&req, accepted, rejected);
     if stored > 0 {
         let (state, id) = (state.clone(), key.caller.credential.key_id);
         let noted = web::block(move || state.store.record_accepted_events(id, stored, reading.steady)).await;
@@ -121,9 +123,11 @@ impl From<AccessRefusal> for BatchRefusal {
         let reason = match &refusal {
             AccessRefusal::Denied(Denial::Unknown(_)) => RefusalReason::UnknownTrackingCode,
             AccessRefusal::Denied(Denial::WrongTarget(_)) | AccessRefusal::Failed => RefusalReason::Internal,
-            AccessRefusal::NoCredential | AccessRefusal::InvalidKey | AccessRefusal::Denied(_) => {
-                RefusalReason::NotAuthorized
-            }
+            AccessRefusal::NoCredential
+            | AccessRefusal::InvalidKey
+            | AccessRefusal::NotSignedIn
+            | AccessRefusal::CrossSite
+            | AccessRefusal::Denied(_) => RefusalReason::NotAuthorized,
             AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,
             AccessRefusal::MonthUsedUp { .. } => RefusalReason::QuotaExceeded,
             AccessRefusal::KeyNotChecked(_) | AccessRefusal::NotLoaded(_) => RefusalReason::StoreUnavailable,
@@ -208,6 +212,11 @@ pub struct RowError {
 }
 
 impl BatchReport {
+    /// How many were accepted and rejected.
+    fn counts(&self) -> (u64, u64) {
+        (self.accepted, self.rejected)
+    }
+
     fn add(&mut self, index: usize, row: Result<(), Rejected>) {
         match row {
             Ok(()) => self.accepted += 1,

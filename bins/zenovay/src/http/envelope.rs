@@ -61,6 +61,8 @@ pub enum Details {
 pub enum Challenge {
     /// No credential came: `Bearer` alone.
     Missing,
+    /// Nobody is signed in: `Session`, of which browsers do not make a dialog of their own.
+    SignIn,
     /// The credential is not valid: `error="invalid_token"`.
     Invalid,
     /// The credential lacks this scope: `error="insufficient_scope"`.
@@ -99,6 +101,11 @@ impl ApiError {
         Self::new(ErrorCode::ValidationError, message).with_details(Details::Fields(Problems(fields)))
     }
 
+    /// A 422 that names every field of a body that breaks a rule (S4).
+    pub fn unprocessable(fields: BTreeMap<String, String>) -> Self {
+        Self::invalid_fields(fields).with_code(ErrorCode::InvalidFields)
+    }
+
     /// A 404 for an unknown route or resource.
     pub fn not_found(message: &'static str) -> Self {
         Self::new(ErrorCode::NotFound, message)
@@ -133,6 +140,12 @@ impl ApiError {
     pub fn with_challenge(mut self, challenge: Challenge) -> Self {
         self.challenge = Some(challenge);
         self
+    }
+
+    /// The same, for somebody who is not signed in.
+    #[must_use]
+    pub fn with_sign_in_challenge(self) -> Self {
+        self.with_challenge(Challenge::SignIn)
     }
 
     /// The same with an `Allow` header.
@@ -236,6 +249,9 @@ impl ApiError {
             None => {}
             Some(Challenge::Missing) => {
                 response.insert_header(("WWW-Authenticate", "Bearer"));
+            }
+            Some(Challenge::SignIn) => {
+                response.insert_header(("WWW-Authenticate", "Session"));
             }
             Some(Challenge::Invalid) => {
                 response.insert_header(("WWW-Authenticate", r#"Bearer error="invalid_token""#));

@@ -8,7 +8,7 @@ use zenovay_events::{AppendError, ChangeError};
 use zenovay_ingest::Refusal;
 use zenovay_limits::{Decision, LimiterUnavailable};
 use zenovay_query::QueryError;
-use zenovay_store::StoreError;
+use zenovay_store::{OWNERS_MAX, StoreError};
 
 use super::address_limit::AddressRefusal;
 use super::envelope::{ApiError, Challenge, Details};
@@ -29,6 +29,8 @@ impl From<AccessRefusal> for ApiError {
         match refusal {
             AccessRefusal::NoCredential => missing_key(),
             AccessRefusal::InvalidKey => invalid_key(),
+            AccessRefusal::NotSignedIn => not_signed_in(),
+            AccessRefusal::CrossSite => forbidden("The request was not made by a page of this server"),
             AccessRefusal::TooManyAttempts(decision) => address_limited(&decision),
             AccessRefusal::MinuteUsedUp(decision) => minute_limited(&decision),
             AccessRefusal::MonthUsedUp { limit, retry_after_s } => month_limited(limit, retry_after_s),
@@ -119,6 +121,11 @@ fn invalid_key() -> ApiError {
     missing_key().with_challenge(Challenge::Invalid)
 }
 
+/// The 401 of a request that needs somebody who is signed in.
+fn not_signed_in() -> ApiError {
+    ApiError::new(ErrorCode::Unauthorized, "Sign in first").with_sign_in_challenge()
+}
+
 /// What went wrong in the store while a key was checked. Whoever asks is not known yet: a key whose row is gone is not
 /// valid, and everything else is our fault. A store that cannot be asked is a 503, never a "no".
 fn key_check_failed(error: StoreError) -> ApiError {
@@ -144,6 +151,9 @@ impl From<StoreError> for ApiError {
                 ErrorCode::Conflict,
                 "A team needs an owner: its last owner cannot leave it, take another role or be deleted",
             ),
+            StoreError::TooManyOwners => {
+                Self::new(ErrorCode::Conflict, format!("A team has at most {OWNERS_MAX} owners"))
+            }
             StoreError::KeyRefused(refusal) => refusal.into(),
             StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
             StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
@@ -403,6 +413,7 @@ mod tests {
                 "A team needs an owner: its last owner cannot leave it, take another role or be deleted",
                 500,
             ),
+            (StoreError::TooManyOwners, 409, "A team has at most 3 owners", 500),
             (StoreError::KeyRevoked, 409, "The API key was revoked and cannot be changed", 500),
             (
                 StoreError::Decode { table: "teams", column: "plan", id: "1".to_owned() },

@@ -29,6 +29,10 @@ pub enum Access {
     Local,
     /// A key that may do this.
     Key(Action),
+    /// Somebody who is signed in and may do this.
+    Person(Action),
+    /// Somebody who is signed in, or a key, that may do this.
+    Actor(Action),
 }
 
 /// The first argument of a handler: proof that the request comes from somebody who may make it.

@@ -7,7 +7,21 @@ use actix_web::web;
 use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
 use zenovay_store::{CachedDirectory, StoreError};
 
+use super::envelope::ApiError;
 use super::state::AppState;
+
+/// What `work` says, on a thread that may wait for the store.
+///
+/// # Errors
+/// What `work` says.
+pub async fn blocking<T: Send + 'static>(
+    state: &web::Data<AppState>,
+    work: impl FnOnce(&AppState) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (state, span) = (state.clone(), tracing::Span::current());
+    let done = web::block(move || span.in_scope(|| work(&state))).await;
+    done.map_err(|_panicked| ApiError::internal())?.map_err(ApiError::from)
+}
 
 type Lookup = Result<Option<Arc<Website>>, StoreError>;
 

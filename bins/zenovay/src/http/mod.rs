@@ -5,10 +5,13 @@
 pub mod address_limit;
 pub mod application;
 pub mod assets;
+pub mod audit;
 pub mod batch;
 pub mod body;
 pub mod client_ip;
 pub mod connection;
+pub mod console;
+pub mod cookies;
 pub mod cors;
 pub mod document;
 pub mod envelope;
@@ -18,7 +21,9 @@ pub mod external;
 pub mod giving_way;
 pub mod guard;
 pub mod handler;
+pub mod hashing;
 pub mod key_headers;
+pub mod key_log;
 pub mod local;
 pub mod lookups;
 mod media_type;
@@ -32,6 +37,7 @@ pub mod queries;
 pub mod request_id;
 pub mod response_layer;
 pub mod routes;
+pub mod same_origin;
 pub mod state;
 pub mod stats;
 pub mod tracking;
@@ -81,6 +87,9 @@ fn begin_metrics() {
     }
     for kind in export::audit::KINDS {
         metrics::counter!("zenovay_exports_total", "kind" => kind).absolute(0);
+    }
+    for outcome in console::session::OUTCOMES {
+        metrics::counter!("zenovay_sign_ins_total", "outcome" => outcome).absolute(0);
     }
     for reason in AccessRefusal::REASONS {
         AccessRefusal::counter(reason).absolute(0);

@@ -19,11 +19,14 @@ use metrics::{Counter, Histogram};
 use tracing::Instrument;
 use zenovay_domain::{Clock, Timestamp};
 
+use super::audit;
 use super::connection::Link;
+use super::cookies::SetCookie;
 use super::cors;
 use super::cors::Origins;
 use super::envelope::ApiError;
 use super::key_headers::KeyUsage;
+use super::key_log;
 use super::request_id::{self, RequestId};
 use crate::config::ResetFormat;
 
@@ -56,6 +59,11 @@ impl MatchedRoute {
         Self { pattern, origins, duration, requests: STATUS_CLASSES.map(counter) }
     }
 
+    /// The pattern of its path.
+    pub fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+
     /// Counts one answer. The metrics were looked up before: the hot path neither hashes nor allocates.
     fn measure(&self, status: StatusCode, elapsed: Duration) {
         self.requests[status_class(status)].increment(1);
@@ -80,6 +88,10 @@ pub async fn run<B: MessageBody + 'static>(
     let link = req.conn_data::<Rc<Link>>().cloned();
     let span = tracing::info_span!("request", request_id = id.as_str());
     let outcome = AssertUnwindSafe(next.call(req)).catch_unwind().instrument(span.clone()).await;
+    if let Ok(Ok(response)) = &outcome {
+        key_log::note(response, started.elapsed());
+        audit::record(response).instrument(span.clone()).await;
+    }
     let _in_span = span.enter();
     let response = match outcome {
         Ok(Ok(response)) => response.map_into_boxed_body(),
@@ -136,6 +148,7 @@ fn complete(
         response
     };
     let usage = response.request().extensions().get::<KeyUsage>().copied();
+    let cookie = response.request().extensions_mut().remove::<SetCookie>();
     let stays_on_https = stays_on_https(layer, response.request());
     let origins = response.request().app_data::<MatchedRoute>().map_or(Origins::None, |route| route.origins);
     let asking_origin = match origins {
@@ -145,6 +158,11 @@ fn complete(
     let headers = response.headers_mut();
     if let Some(usage) = usage {
         usage.put(headers, layer.clock.now(), layer.reset_format);
+    }
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie.into_value());
+        // Also to other methods than `GET`: it is for one browser alone.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     put_common_headers(method, headers, id);
     match origins {

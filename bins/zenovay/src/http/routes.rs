@@ -11,6 +11,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
+use super::console::{instance, invitations, keys, session, teams, welcome};
 use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
@@ -79,6 +80,7 @@ macro_rules! methods {
 methods! {
     get GET,
     post POST,
+    patch PATCH,
     delete DELETE,
 }
 
@@ -145,6 +147,33 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/v2/query", plausible::query, "Any question"),
         get("/api/health", plausible::health, "Whether the server can answer"),
         post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
+        get("/api/instance", instance::show, "What anybody may know of the server"),
+        get("/api/invitations/{token}", invitations::show, "What an invitation is for"),
+        post("/api/invitations/{token}", invitations::accept, "Accept an invitation"),
+        post("/api/teams", teams::create, "Make a team"),
+        get("/api/teams/{team_id}", teams::show, "One team"),
+        patch("/api/teams/{team_id}", teams::edit, "Change a team"),
+        delete("/api/teams/{team_id}", teams::delete, "Delete a team with everything in it"),
+        get("/api/teams/{team_id}/members", teams::members, "Who is in a team"),
+        patch("/api/teams/{team_id}/members/{user_id}", teams::change_role, "Give a member another role"),
+        delete("/api/teams/{team_id}/members/{user_id}", teams::remove_member, "Remove a member"),
+        post("/api/teams/{team_id}/leave", teams::leave, "Leave a team"),
+        post("/api/teams/{team_id}/transfer", teams::transfer, "Hand a team to another owner"),
+        get("/api/teams/{team_id}/invitations", invitations::list, "The open invitations into a team"),
+        post("/api/teams/{team_id}/invitations", invitations::create, "Invite somebody"),
+        delete("/api/teams/{team_id}/invitations/{invitation_id}", invitations::take_back, "Take an invitation back"),
+        get("/api/teams/{team_id}/keys", keys::of_team, "The keys of a team"),
+        post("/api/teams/{team_id}/keys", keys::create_of_team, "Make a key of a team"),
+        get("/api/account/keys", keys::own, "One's own keys"),
+        post("/api/account/keys", keys::create_own, "Make a key of one's own"),
+        get("/api/keys/{key_id}", keys::show, "One key"),
+        patch("/api/keys/{key_id}", keys::edit, "Change a key"),
+        delete("/api/keys/{key_id}", keys::revoke, "Revoke a key"),
+        get("/api/keys/{key_id}/activity", keys::activity, "What a key is used for"),
+        get("/api/session", session::show, "Who is signed in"),
+        post("/api/welcome", welcome::take_over, "Make the first account one's own"),
+        post("/api/session", session::begin, "Sign in with a password"),
+        delete("/api/session", session::end, "Sign out"),
         get("/", application::start, "The web application"),
         get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
@@ -162,6 +191,11 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
 /// Every route of the server.
 pub fn all() -> impl Iterator<Item = &'static Endpoint> {
     TABLE.iter()
+}
+
+/// The route of a pattern that answers requests with this method.
+pub fn find(pattern: &str, method: &Method) -> Option<&'static Endpoint> {
+    all().find(|endpoint| endpoint.path == pattern && endpoint.answers(method))
 }
 
 /// A path, with all that answers there.

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::HttpRequest;
+use actix_web::http::header;
 use ipnet::IpNet;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use zenovay_auth::Secret;
 use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
-use zenovay_store::{CachedDirectory, Store, StoreError};
+use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
 use crate::config::{Config, ResetFormat};
 use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
 use crate::http::connection::Connections;
-
+use crate::http::console::settings::PeopleSettings;
+use crate::http::cookies::SessionCookie;
+use crate::http::hashing::Hashing;
+use crate::http::key_log::KeyLog;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
 use crate::telemetry::Metrics;
@@ -23,8 +32,8 @@ use crate::telemetry::Metrics;
 pub struct AppState {
     /// The time; in a server a [`zenovay_domain::GuardedClock`].
     pub clock: Arc<dyn Clock>,
-    /// Users, teams, websites, keys.
-    pub store: Arc<dyn Store>,
+    /// Users, teams, websites, keys, and who is signed in.
+    pub store: Arc<dyn Metadata>,
     /// The look-ups of every request in `store`, cached and never out of date.
     pub directory: Arc<CachedDirectory>,
     /// The events.
@@ -53,6 +62,18 @@ pub struct AppState {
     pub trusted_proxies: Vec<IpNet>,
     /// The host, and the port unless it is 443, under which browsers reach the server over HTTPS.
     pub https_host: Option<String>,
+    /// The origin under which browsers reach the server, when it is configured.
+    pub public_origin: Option<String>,
+    /// The cookie of people who are signed in.
+    pub session_cookie: SessionCookie,
+    /// Where passwords are hashed.
+    pub hashing: Hashing,
+    /// The requests of keys that are not stored yet.
+    pub key_log: KeyLog,
+    /// What the operator decided about people.
+    pub people: PeopleSettings,
+    /// Where secrets and ids come from.
+    pub random: Mutex<StdRng>,
     /// How `X-RateLimit-Reset` is written.
     pub reset_format: ResetFormat,
     /// The longest batch, decoded.
@@ -68,7 +89,7 @@ impl AppState {
     pub fn new(
         config: &Config,
         clock: Arc<dyn Clock>,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Metadata>,
         events: Arc<dyn EventStore>,
         ingest: Arc<Pipeline>,
     ) -> Self {
@@ -81,7 +102,7 @@ impl AppState {
         let layer = ResponseLayer { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
         Self {
             clock,
-            directory: Arc::new(CachedDirectory::new(Arc::clone(&store))),
+            directory: Arc::new(CachedDirectory::new(store.clone())),
             store,
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
@@ -100,12 +121,39 @@ impl AppState {
                 && config.trusted_proxies.is_empty(),
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
+            session_cookie: SessionCookie { is_over_https: https_host.is_some() },
+            public_origin: config.public_url.as_ref().map(|url| url.origin().ascii_serialization()),
+            hashing: Hashing::default(),
+            key_log: KeyLog::default(),
+            people: PeopleSettings::new(config),
+            random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             https_host,
             reset_format,
             batch_body_bytes: config.batch_body_bytes.as_usize(),
             bodies: Bodies::default(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
         }
+    }
+
+    /// Where browsers reach the server, without a slash at the end: as it is configured, or else as whoever asks does. Only for
+    /// answers to those who asked.
+    pub fn url_of(&self, req: &HttpRequest) -> String {
+        self.public_origin.clone().unwrap_or_else(|| {
+            let host = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+            format!("http://{host}")
+        })
+    }
+
+    /// A new secret.
+    pub fn new_secret(&self) -> Secret {
+        Secret::generate(&mut *self.random.lock())
+    }
+
+    /// Random bytes, for an id or a hash.
+    pub fn random_bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.random.lock().fill_bytes(&mut bytes);
+        bytes
     }
 
     /// The outermost layer of the application.

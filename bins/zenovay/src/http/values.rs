@@ -10,7 +10,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
-use zenovay_domain::{ErrorCode, KeyId, Plan, Scope, TeamId, Timestamp, UserId, WebsiteId, Zone};
+use zenovay_domain::{
+    ErrorCode, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId, WebsiteId, Zone,
+};
+use zenovay_store::Theme;
 
 /// An instant, written as ISO-8601 in UTC with milliseconds: `2026-06-13T12:00:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl PartialSchema for Problems {
 
 impl ToSchema for Problems {}
 
-/// The id of a website, team, user or key: a UUID in lower case with hyphens.
+/// The id of a website, team, user, key, session or invitation: a UUID in lower case with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Id(Uuid);
@@ -89,7 +92,7 @@ macro_rules! ids {
     )* };
 }
 
-ids!(WebsiteId, TeamId, UserId, KeyId);
+ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId);
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {
@@ -124,6 +127,12 @@ macro_rules! names {
 names! {
     /// The name of a plan.
     PlanName(Plan): Plan::ALL.iter().map(|plan| plan.as_str());
+    /// The name of a role in a team.
+    RoleName(Role): Role::ALL.iter().map(|role| role.as_str());
+    /// Who may create personal keys that reach a team.
+    PolicyName(KeyPolicy): KeyPolicy::ALL.iter().map(|policy| policy.as_str());
+    /// The colours that somebody wants.
+    ThemeName(Theme): Theme::ALL.map(Theme::as_str);
     /// The name of a scope: one thing that a key may do.
     ScopeName(Scope): Scope::ALL.iter().map(|scope| scope.as_str());
     /// Why a request was refused, for programs.

@@ -31,14 +31,14 @@ use serde_json::{Value, json};
 use zenovay::backends;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::http::state::AppState;
-use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
+use zenovay_auth::{KeyFormat, KeyKind, PasswordHash, Secret, SignInStage, hash_password_with};
 use zenovay_domain::{
-    Clock, GuardedClock, KeyId, ManualClock, Plan, PlanTable, Role, TeamId, Timestamp, TrackingCode, UserId, Website,
-    WebsiteId, WebsiteSettings,
+    Clock, GuardedClock, KeyId, ManualClock, Plan, PlanTable, Role, SignInId, TeamId, Timestamp, TrackingCode, UserId,
+    Website, WebsiteId, WebsiteSettings,
 };
 use zenovay_events::EventStore;
 use zenovay_ingest::{GeoDatabase, MemorySessions, Pipeline, VisitorHasher};
-use zenovay_store::{NewKey, NewWebsite, Store, Team, User};
+use zenovay_store::{Metadata, NewKey, NewSession, NewWebsite, Team, User};
 
 /// A Saturday at noon, UTC.
 pub const NOON: &str = "2026-06-13T12:00:00Z";
@@ -112,7 +112,7 @@ impl TestApp {
     }
 
     /// The metadata as another process opens them.
-    pub fn open_metadata_again(&self) -> Arc<dyn Store> {
+    pub fn open_metadata_again(&self) -> Arc<dyn Metadata> {
         backends::open_metadata(&config(self.directory.path(), &ServerFlags::default())).expect("metadata")
     }
 
@@ -234,6 +234,35 @@ async fn service(state: &Arc<AppState>) -> Rc<Call> {
             }
         })
     })
+}
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub struct TestSession {
+    pub user: UserId,
+    pub id: SignInId,
+    pub secret: String,
+}
+
+impl TestApp {
+    /// Signs a user in without a password.
+    pub fn sign_in(&self, user: UserId) -> TestSession {
+        let secret = Secret::generate(&mut *self.rng.borrow_mut());
+        let id = SignInId::from_random_bytes(self.random());
+        let (digest, stage) = (secret.digest(), SignInStage::Complete);
+        let new = NewSession { id, user_id: user, digest, stage, agent: CHROME };
+        self.state.store.begin_session(&new, self.clock.now()).expect("a session");
+        TestSession { user, id, secret: secret.expose().to_owned() }
+    }
+
+    /// An account with this address and password.
+    pub fn user_with_password(&self, email: &str, password: &str) -> UserId {
+        let id = UserId::from_random_bytes(self.random());
+        let hash = hash_password_with(password, &mut *self.rng.borrow_mut()).expect("a password");
+        let user = User::new(id, email, "Somebody", hash, self.clock.now());
+        self.state.store.create_user(&user).expect("a user");
+        id
+    }
 }
 
 /// A team and its owner.
@@ -402,6 +431,16 @@ impl TestCall<'_> {
         self.header("x-api-key", &key.text)
     }
 
+    /// As a page of this server sends it, whose user is signed in.
+    pub fn session(self, session: &TestSession) -> Self {
+        self.cookie(&session.secret).header("sec-fetch-site", "same-origin")
+    }
+
+    /// With the cookie of a session.
+    pub fn cookie(self, secret: &str) -> Self {
+        self.header("cookie", &format!("zenovay_session={secret}"))
+    }
+
     pub fn bearer(self, key: &TestKey) -> Self {
         let value = format!("Bearer {}", key.text);
         self.header("authorization", &value)
@@ -455,6 +494,14 @@ impl Reply {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The secret that the answer hands to the browser; empty when it takes the cookie away.
+    #[track_caller]
+    pub fn new_secret(&self) -> Option<String> {
+        let cookie = self.header("set-cookie")?;
+        let value = cookie.strip_prefix("zenovay_session=").unwrap_or_else(|| panic!("another cookie: {cookie}"));
+        Some(value.split(';').next().unwrap_or_default().to_owned())
     }
 
     /// The `data` of the envelope.

@@ -12,12 +12,12 @@ use crate::schema::{api_keys, key_usage, memberships, teams, users};
 use crate::{KeyEdit, KeyRecord, KeyStore, NewKey, Result, StoreError};
 
 /// The memberships of a user, each with the plan and the key policy of its team.
-fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Done<Vec<(TeamAccess, Membership)>> {
+pub(super) fn teams_of(conn: &mut SqliteConnection, user: UserId) -> Done<Vec<(TeamAccess, Membership)>> {
     type Row = (String, String, String, String, Option<i64>);
     let rows: Vec<Row> = memberships::table
         .inner_join(teams::table)
         .filter(memberships::user_id.eq(user.to_string()))
-        .order(memberships::team_id)
+        .order((memberships::created_at, memberships::team_id))
         .select((
             memberships::team_id,
             memberships::role,
@@ -119,6 +119,20 @@ fn load_credential(conn: &mut SqliteConnection, digest: &KeyDigest) -> Done<Opti
     credential.revoked = key.revoked_at.is_some();
     credential.teams = teams;
     Ok(Some(credential))
+}
+
+/// How many keys of `user` that are not revoked can reach `team`, which admits those that were created since `since`.
+pub(super) fn keys_reaching(conn: &mut SqliteConnection, team: TeamId, user: UserId, since: Option<i64>) -> Done<u64> {
+    let rows = api_keys::table
+        .filter(api_keys::user_id.eq(user.to_string()).and(api_keys::revoked_at.is_null()))
+        .filter(api_keys::created_at.ge(since.unwrap_or(i64::MIN)))
+        .select(KeyRow::as_select())
+        .load(conn)?;
+    let mut keys = 0;
+    for row in rows {
+        keys += u64::from(row.team_ids()?.is_none_or(|ids| ids.contains(&team)));
+    }
+    Ok(keys)
 }
 
 /// After `user` left `team`: drops it from the keys that name it, and revokes those that name no other.

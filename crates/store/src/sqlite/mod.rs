@@ -5,6 +5,7 @@ mod clock;
 mod dropped;
 mod errors;
 mod keys;
+mod people;
 mod pool;
 mod reserve;
 mod rows;

@@ -7,20 +7,20 @@ use super::errors::Done;
 use super::rows::{TeamRow, check_name, decode};
 use super::websites::{check_plan_limit, delete_website};
 use crate::schema::{memberships, teams, users, websites};
-use crate::{Member, Result, StoreError, Team, TeamStore, UserTeam};
+use crate::{Member, OWNERS_MAX, Result, StoreError, Team, TeamStore, UserTeam};
 
 pub(super) fn load_team(conn: &mut SqliteConnection, id: TeamId) -> Done<Option<Team>> {
     let row = teams::table.find(id.to_string()).select(TeamRow::as_select()).first(conn).optional()?;
     Ok(row.map(Team::try_from).transpose()?)
 }
 
-fn require_user(conn: &mut SqliteConnection, id: UserId) -> Done<()> {
+pub(super) fn require_user(conn: &mut SqliteConnection, id: UserId) -> Done<()> {
     let known = diesel::dsl::exists(users::table.find(id.to_string()));
     if diesel::select(known).get_result(conn)? { Ok(()) } else { Err(StoreError::NotFound("user").into()) }
 }
 
 /// The member's role, if there is such a member.
-fn role_of(conn: &mut SqliteConnection, team: TeamId, user: UserId) -> Done<Option<Role>> {
+pub(super) fn role_of(conn: &mut SqliteConnection, team: TeamId, user: UserId) -> Done<Option<Role>> {
     let id = (team.to_string(), user.to_string());
     let role: Option<String> = memberships::table.find(id).select(memberships::role).first(conn).optional()?;
     Ok(role.map(|role| decode("memberships", "role", &format!("{team} {user}"), &role)).transpose()?)
@@ -170,15 +170,13 @@ impl TeamStore for SqliteStore {
                 if role != Role::Owner {
                     keep_an_owner(conn, id, present)?;
                 }
-                diesel::update(memberships::table.find((id.to_string(), user.to_string())))
-                    .set(memberships::role.eq(role.as_str()))
-                    .execute(conn)?;
+                if present != Role::Owner {
+                    leave_room_for_owner(conn, id, role)?;
+                }
+                set_role(conn, id, user, role)?;
                 return admit_old_keys(conn, id, team.key_policy);
             }
-            let members = memberships::table.filter(memberships::team_id.eq(id.to_string())).count();
-            check_plan_limit(team.plan, "members", plans.limits(team.plan).members, members.get_result(conn)?)?;
-            let since = admits_keys_since(team.key_policy, role, now);
-            insert_member(conn, id, user, role, now, since)
+            join(conn, id, user, role, plans, now)
         })
     }
 
@@ -192,9 +190,46 @@ impl TeamStore for SqliteStore {
     }
 }
 
+/// Refuses one owner too many.
+fn leave_room_for_owner(conn: &mut SqliteConnection, team: TeamId, role: Role) -> Done<()> {
+    if role != Role::Owner {
+        return Ok(());
+    }
+    let owners: i64 = memberships::table
+        .filter(memberships::team_id.eq(team.to_string()).and(memberships::role.eq(Role::Owner.as_str())))
+        .count()
+        .get_result(conn)?;
+    let has_room = usize::try_from(owners).is_ok_and(|owners| owners < OWNERS_MAX);
+    if has_room { Ok(()) } else { Err(StoreError::TooManyOwners.into()) }
+}
+
+/// Makes somebody a member who is not one.
+pub(super) fn join(
+    conn: &mut SqliteConnection,
+    id: TeamId,
+    user: UserId,
+    role: Role,
+    plans: &PlanTable,
+    now: Timestamp,
+) -> Done<()> {
+    let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
+    let members = memberships::table.filter(memberships::team_id.eq(id.to_string())).count();
+    check_plan_limit(team.plan, "members", plans.limits(team.plan).members, members.get_result(conn)?)?;
+    leave_room_for_owner(conn, id, role)?;
+    insert_member(conn, id, user, role, now, admits_keys_since(team.key_policy, role, now))
+}
+
+/// Gives a member another role.
+pub(super) fn set_role(conn: &mut SqliteConnection, id: TeamId, user: UserId, role: Role) -> Done<()> {
+    diesel::update(memberships::table.find((id.to_string(), user.to_string())))
+        .set(memberships::role.eq(role.as_str()))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// After the policy of the team or the role of a member has changed: lets the older keys of those members reach the team
 /// whom `policy` lets create keys.
-fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Done<()> {
+pub(super) fn admit_old_keys(conn: &mut SqliteConnection, id: TeamId, policy: KeyPolicy) -> Done<()> {
     let admitted: Vec<&str> = Role::ALL.iter().filter(|&&role| policy.allows(role)).map(|role| role.as_str()).collect();
     let admitted = memberships::team_id.eq(id.to_string()).and(memberships::role.eq_any(admitted));
     diesel::update(memberships::table.filter(admitted))

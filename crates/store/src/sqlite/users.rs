@@ -14,7 +14,7 @@ use crate::{Result, StoreError, User, UserStore};
 const EMAIL_MAX_BYTES: usize = 254;
 
 /// Something before one `@`, a dot or nothing special behind it, no spaces: whether mail arrives is not decided here.
-fn check_email(email: &str) -> Result<()> {
+pub(super) fn check_email(email: &str) -> Result<()> {
     let (local, domain) = email.rsplit_once('@').unwrap_or_default();
     let valid = email.len() <= EMAIL_MAX_BYTES
         && !local.is_empty()
@@ -28,12 +28,12 @@ fn check_email(email: &str) -> Result<()> {
 }
 
 /// How addresses are compared: upper and lower case are the same.
-fn folded(email: &str) -> String {
+pub(super) fn folded(email: &str) -> String {
     email.to_lowercase()
 }
 
 /// Refuses an address that another account than `id` has.
-fn keep_addresses_apart(conn: &mut SqliteConnection, email_folded: &str, id: &str) -> Done<()> {
+pub(super) fn keep_addresses_apart(conn: &mut SqliteConnection, email_folded: &str, id: &str) -> Done<()> {
     let taken = exists(users::table.filter(users::email_folded.eq(email_folded).and(users::id.ne(id))));
     if diesel::select(taken).get_result(conn)? { Err(StoreError::Conflict("email").into()) } else { Ok(()) }
 }
@@ -106,12 +106,7 @@ impl UserStore for SqliteStore {
     }
 
     fn set_password(&self, id: UserId, hash: &PasswordHash) -> Result<()> {
-        self.write(|conn| {
-            let changed = diesel::update(users::table.find(id.to_string()))
-                .set(users::password_hash.eq(hash.as_str()))
-                .execute(conn)?;
-            found(changed)
-        })
+        self.write(|conn| super::people::set_password(conn, id, hash, None))
     }
 
     fn delete_password(&self, id: UserId) -> Result<()> {

@@ -25,7 +25,13 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 17] = [
+const TAGS: [Tag; 23] = [
+    ("instance", "Server", "What the pages need to know of the server."),
+    ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
+    ("keys", "Keys", "API keys, and what they are used for."),
+    ("invitations", "Invitations", "Links that make somebody a member, once, within seven days."),
+    ("welcome", "First run", "The first start makes an account, and this makes it somebody's own."),
+    ("session", "Signing in", "Who is signed in. For pages of this server: a cookie says whose a request is."),
     ("usage", "Account", "What a key may do and has used."),
     ("websites", "Websites", "The websites that a key reaches."),
     ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),
@@ -57,6 +63,7 @@ const GIVES: [(&str, &str, &str); 2] =
 const fn meaning(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::ValidationError => "A parameter or the body breaks a rule; `details` names each wrong one",
+        ErrorCode::InvalidFields => "A field of the body breaks a rule; `details` names each wrong one",
         ErrorCode::MissingSiteId => "The question names no website",
         ErrorCode::PreconditionFailed => "The file is not the one that the request names",
         ErrorCode::RangeNotSatisfiable => "The file does not have the bytes that are asked for",
@@ -85,6 +92,10 @@ const fn meaning(code: ErrorCode) -> &'static str {
 fn example_error(code: ErrorCode) -> ApiError {
     match code {
         ErrorCode::ValidationError => ApiError::invalid("range", "use one of 24h, 7d, 30d, 90d, 1y"),
+        ErrorCode::InvalidFields => ApiError::unprocessable(BTreeMap::from([(
+            "name".to_owned(),
+            "Name too long (max 100 characters)".to_owned(),
+        )])),
         ErrorCode::MissingSiteId => {
             ApiError::invalid("site_id", "name the website by its id or its domain").with_code(code)
         }
@@ -177,6 +188,10 @@ pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, 
                     "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key: `zv_` and 40 characters.",
                 },
                 "Bearer": { "type": "http", "scheme": "bearer", "description": "The same key." },
+                "Session": {
+                    "type": "apiKey", "in": "cookie", "name": "zenovay_session",
+                    "description": "What signing in sets; `__Host-zenovay_session` where the server is reached over HTTPS.",
+                },
             },
             "parameters": { "RequestId": parameter(&Parameter::header(
                 "X-Request-Id",
@@ -257,10 +272,16 @@ fn say_null_once(schema: &mut Value, nullable: &BTreeSet<String>) {
 }
 
 /// The tag of a route, and its name among the operations: that of its handler.
+/// The name of what a handler does, for the audit trail: its module and itself, such as `teams.edit`.
+pub fn name_of(handler: &str) -> String {
+    let parts: Vec<&str> = handler.split("::").collect();
+    parts[parts.len().saturating_sub(2)..].join(".")
+}
+
 fn names_of(endpoint: &Endpoint) -> Result<(&'static str, String), String> {
     let handler = endpoint.operation.handler;
     let mut parts = handler.split("::").skip_while(|part| *part != "http").skip(1);
-    let module = parts.find(|part| *part != "external").unwrap_or_default();
+    let module = parts.find(|part| !matches!(*part, "external" | "console")).unwrap_or_default();
     let tag = TAGS.iter().find(|(of, ..)| *of == module);
     let (_, tag, _) = tag.ok_or_else(|| format!("{endpoint:?}: the module {module} has no tag"))?;
     let function = handler.rsplit("::").next().unwrap_or_default();
@@ -299,6 +320,20 @@ fn describe(
             let needs = format!("Needs a key with the scope `{}`.", scopes.join("`, `"));
             (needs, json!([{ "ApiKey": scopes }, { "Bearer": scopes }]))
         }
+        Access::Person(_) => ("Needs somebody who is signed in; refuses keys.".to_owned(), json!([{ "Session": [] }])),
+        Access::Actor(action) => {
+            let role = action.role();
+            let mut needs = format!("Needs somebody who is signed in, with the role {role} or a stronger one");
+            let mut ways = vec![json!({ "Session": [] })];
+            match action.scope() {
+                Some(scope) => {
+                    needs += &format!(", or a key with the scope `{scope}`.");
+                    ways.extend([json!({ "ApiKey": [scope.as_str()] }), json!({ "Bearer": [scope.as_str()] })]);
+                }
+                None => needs += "; refuses keys.",
+            }
+            (needs, json!(ways))
+        }
     };
     let mut described = json!({
         "tags": [tag],
@@ -335,7 +370,7 @@ fn media(endpoint: &Endpoint, schema: &Value, schemas: &Map<String, Value>) -> R
 }
 
 fn response(endpoint: &Endpoint, answer: &Answer, schemas: &Map<String, Value>) -> Result<Value, String> {
-    let has_key = matches!(endpoint.operation.access, Access::Key(_));
+    let has_key = matches!(endpoint.operation.access, Access::Key(_) | Access::Actor(_));
     let description = if answer.description.is_empty() { "Done" } else { &answer.description };
     let mut response = json!({ "description": description, "headers": headers(has_key, &answer.headers) });
     if !answer.content.is_empty() {
@@ -370,7 +405,7 @@ struct Refusals(BTreeMap<(u16, bool), BTreeSet<ErrorCode>>);
 impl Refusals {
     /// The refusals of an operation, by status.
     fn of(&mut self, operation: &Operation) -> BTreeMap<u16, Value> {
-        let has_key = matches!(operation.access, Access::Key(_));
+        let has_key = matches!(operation.access, Access::Key(_) | Access::Actor(_));
         let mut of = BTreeMap::new();
         for &code in &operation.refusals {
             let status = status_of(code).as_u16();

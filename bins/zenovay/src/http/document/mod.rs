@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
-pub use self::assemble::assemble;
+pub use self::assemble::{assemble, name_of};
 pub use self::operation::{Answer, Header, Operation, Parameter, Place, pattern, to_json};
 use super::envelope::ApiError;
 use super::guard::Public;

@@ -14,6 +14,16 @@ fn parameter(name: &str) -> Option<Parameter> {
     let uuid = json!({ "type": "string", "format": "uuid", "examples": ["0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] });
     Some(match name {
         "website_id" => Parameter::path("website_id", "The website's id.", uuid),
+        "team_id" => Parameter::path("team_id", "The team's id.", uuid),
+        "user_id" => Parameter::path("user_id", "The user's id.", uuid),
+        "key_id" => Parameter::path("key_id", "The key's id.", uuid),
+        "session_id" => Parameter::path("session_id", "The session's id.", uuid),
+        "invitation_id" => Parameter::path("invitation_id", "The invitation's id.", uuid),
+        "token" => Parameter::path(
+            "token",
+            "The secret at the end of the link.",
+            json!({ "type": "string", "pattern": "^[0-9A-Za-z]{43}$", "examples": ["Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"] }),
+        ),
         "code" => Parameter::path("code", "The website's tracking code.", tracking_code()),
         "visitor" => Parameter::path(
             "visitor",

@@ -40,7 +40,7 @@ pub async fn erase(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
     let span = tracing::Span::current();
     let erased = web::block(move || span.in_scope(|| visitors::erase(&keepers, website, visitor, &by)));
     erased.await.map_err(|_panicked| ApiError::internal())??;
@@ -66,7 +66,7 @@ pub async fn export(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(Arc::clone(&state.store), Arc::clone(&state.events));
+    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
     let data = state
         .queries
         .run(key.asking(), move |ask| Ok(visitors::export(&keepers, website, visitor, ask.budget(), &by)))

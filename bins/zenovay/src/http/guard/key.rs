@@ -3,16 +3,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, Principal};
+use actix_web::{HttpMessage, HttpRequest};
+use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, KeyKind, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{Decision, LimiterUnavailable, Rule};
 use zenovay_store::{Charge, Usage};
 
-use super::{AccessRefusal, Admission, Arrival, Identity};
+use super::{AccessRefusal, Admission, Arrival, Identity, Report};
 use crate::http::address_limit::{self, AddressClass, unix_time};
+use crate::http::audit::AuditActor;
 use crate::http::key_headers::{KeyUsage, seconds_until};
+use crate::http::key_log;
 use crate::http::state::AppState;
 use crate::telemetry::Limit;
 
@@ -27,9 +29,23 @@ pub struct KeyHolder {
     pub usage: KeyUsage,
 }
 
+/// What is told the holder of a key, and noted of the request.
+#[derive(Debug)]
+pub struct KeyReport {
+    key: KeyId,
+    usage: KeyUsage,
+}
+
+impl Report for KeyReport {
+    fn put(self, req: &HttpRequest) {
+        key_log::made_with(req, self.key);
+        req.extensions_mut().insert(self.usage);
+    }
+}
+
 impl Identity for KeyHolder {
     type Evidence = ApiKeyToken;
-    type Report = KeyUsage;
+    type Report = KeyReport;
 
     fn evidence(req: &HttpRequest) -> Result<ApiKeyToken, AccessRefusal> {
         presented_key(req.headers())
@@ -61,7 +77,8 @@ impl Identity for KeyHolder {
         if !minute.allowed {
             Limit::KeyMinute.refused();
             let usage = state.store.usage(credential.key_id, steady).ok();
-            let report = usage.map(|usage| key_usage(limits, &minute, usage));
+            let report =
+                usage.map(|usage| KeyReport { key: credential.key_id, usage: key_usage(limits, &minute, usage) });
             return Admission { report, result: Err(AccessRefusal::MinuteUsedUp(minute)) };
         }
 
@@ -73,7 +90,7 @@ impl Identity for KeyHolder {
             Ok(Charge::Exhausted(month)) => (false, month),
             Err(error) => return Admission { report: None, result: Err(AccessRefusal::KeyNotChecked(error)) },
         };
-        let usage = key_usage(limits, &minute, month);
+        let (credential_id, usage) = (credential.key_id, key_usage(limits, &minute, month));
         let result = match permitted {
             Err(error) => Err(error),
             Ok(_) if !counted => {
@@ -83,7 +100,8 @@ impl Identity for KeyHolder {
             }
             Ok(resource) => Ok((Self { credential, plan, usage }, resource)),
         };
-        Admission { report: Some(usage), result }
+        let report = KeyReport { key: credential_id, usage };
+        Admission { report: Some(report), result }
     }
 
     fn principal(&self) -> Principal<'_> {
@@ -92,6 +110,15 @@ impl Identity for KeyHolder {
 
     fn key_id(&self) -> Option<KeyId> {
         Some(self.credential.key_id)
+    }
+
+    fn audit_actor(&self) -> AuditActor {
+        let user = match self.credential.kind {
+            KeyKind::Personal(owner) => Some(owner),
+            KeyKind::Workspace(_) => None,
+        };
+        let words = format!("key \u{201c}{}\u{201d}", self.credential.name);
+        AuditActor { user, key: Some(self.credential.key_id), words }
     }
 }
 
@@ -167,7 +194,7 @@ fn look_up(
 /// The key in the headers: `X-API-Key` or `Authorization: Bearer`. Both with different keys are refused, because log
 /// and decision could disagree about whose request it was (SECURITY §8-4). Nothing else is ever read: not `Api-Key`
 /// (S4), not the query, not a cookie.
-fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, AccessRefusal> {
+pub(super) fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, AccessRefusal> {
     let mut keys = Vec::with_capacity(2);
     for value in headers.get_all("x-api-key") {
         keys.push(value.to_str().unwrap_or(""));
@@ -181,6 +208,11 @@ fn presented_key(headers: &HeaderMap) -> Result<ApiKeyToken, AccessRefusal> {
     let mut keys = keys.into_iter().map(|key| KeyFormat::ZENOVAY.parse(key));
     let first = keys.next().ok_or(AccessRefusal::NoCredential)?.map_err(|_malformed| AccessRefusal::InvalidKey)?;
     if keys.all(|key| key.as_ref() == Ok(&first)) { Ok(first) } else { Err(AccessRefusal::InvalidKey) }
+}
+
+/// Whether the headers hold a key, be it valid or not.
+pub(super) fn shows_a_key(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-api-key") || headers.contains_key(AUTHORIZATION)
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@
 //! Three things come together in [`Authorized`]: a [`Permission`], which is an action and the resource that it is done
 //! to; an [`Identity`], which is how a request says whose it is, and what that costs; and [`zenovay_auth::decide`].
 
+mod actor;
+mod attempt;
 mod key;
 mod permission;
+mod person;
 mod refusal;
 
 use std::future::{Future, Ready, ready};
@@ -14,17 +17,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
-use zenovay_auth::{Action, Principal, decide};
-use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TrackingCode, Website};
+use actix_web::{FromRequest, HttpRequest, web};
+use zenovay_auth::{Action, Principal, Target, decide};
+use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TeamId, TrackingCode, Website};
 
-pub use self::key::KeyHolder;
+pub use self::actor::{Actor, ActorEvidence, ActorReport};
+pub use self::attempt::Attempt;
+pub use self::key::{KeyHolder, KeyReport};
 pub use self::permission::{
-    Account, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, ListWebsites, PathValues, Permission,
-    ReadAnalytics, ReadErrors, ReadHeatmaps, ReadReplays, ReadStats, ReadUsage, ReadWebsite, Resource,
+    Account, ChangeRole, DeleteTeam, EditTeam, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch,
+    InvitationsOf, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageTeamKeys,
+    PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors, ReadHeatmaps, ReadReplays, ReadStats, ReadTeam,
+    ReadUsage, ReadWebsite, RemoveMember, Resource, TakeBackInvitation, TeamMember, TransferTeam,
 };
+pub use self::person::{Person, SessionReport};
 pub use self::refusal::AccessRefusal;
 use super::address_limit::{self, AddressClass};
+use super::audit::{self, AuditActor};
 use super::client_ip;
 use super::document::Operation;
 use super::envelope::ApiError;
@@ -86,7 +95,7 @@ pub trait Identity: Sized + Send + 'static {
     /// What the request shows, such as a key.
     type Evidence: Send + 'static;
     /// What is told with every answer to a known caller, also with a refusal; `()` when there is nothing to tell.
-    type Report: Send + 'static;
+    type Report: Report;
 
     /// Reads what the request shows.
     ///
@@ -107,6 +116,19 @@ pub trait Identity: Sized + Send + 'static {
 
     /// The key under which its queries take turns, if it is one.
     fn key_id(&self) -> Option<KeyId>;
+
+    /// Who changes something, for the audit trail.
+    fn audit_actor(&self) -> AuditActor;
+}
+
+/// What is told a known caller with every answer.
+pub trait Report: Send + 'static {
+    /// Leaves it for the outermost layer, which writes the headers of the answer to `req`.
+    fn put(self, req: &HttpRequest);
+}
+
+impl Report for () {
+    fn put(self, _: &HttpRequest) {}
 }
 
 /// Where a request came from, and when.
@@ -139,6 +161,27 @@ impl<P: Permission, I: Identity> Authorized<P, I> {
     /// For whom its queries are.
     pub fn asking(&self) -> Asking {
         Asking { website: self.resource.website_id(), key: self.caller.key_id() }
+    }
+}
+
+impl<P: Permission, I: Identity> Authorized<P, I> {
+    /// Decides whether the caller may do something to something else than what the path alone names.
+    ///
+    /// # Errors
+    /// When they may not.
+    pub fn may(&self, state: &AppState, action: Action, target: Target) -> Result<(), AccessRefusal> {
+        let decided = decide(self.caller.principal(), action, &target, &state.plans);
+        decided.map_err(AccessRefusal::Denied).inspect_err(AccessRefusal::count)
+    }
+
+    /// Adds to the entry of the audit trail that this request makes when it succeeds. Never a secret.
+    pub fn note(&self, req: &HttpRequest, name: &'static str, value: &str) {
+        audit::note(req, name, value);
+    }
+
+    /// Says that the change concerns a team that the path does not name.
+    pub fn concerns(&self, req: &HttpRequest, team: TeamId) {
+        audit::concerns(req, team);
     }
 }
 
@@ -244,15 +287,17 @@ async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Auth
     let check = web::block(move || {
         let permit = |principal: Principal<'_>| {
             let found = P::load(&state, &path).map_err(AccessRefusal::NotLoaded)?;
-            permit(principal, P::ACTION, found, &state.plans)
+            let target = found.target();
+            permit(principal, P::ACTION, found, &state.plans).map(|resource| (resource, target))
         };
         span.in_scope(|| I::admit(&state, &evidence, arrival, permit))
     });
     let Admission { report, result } = check.await.map_err(|_panicked| AccessRefusal::Failed)?;
     if let Some(report) = report {
-        req.extensions_mut().insert(report);
+        report.put(req);
     }
-    let (caller, resource) = result?;
+    let (caller, (resource, target)) = result?;
+    audit::begin(req, P::ACTION, caller.audit_actor(), &target);
     Ok(Authorized { resource, caller })
 }
 

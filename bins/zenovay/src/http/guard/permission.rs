@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use zenovay_auth::{Action, Target, TargetKind};
-use zenovay_domain::{Website, WebsiteId};
-use zenovay_store::StoreError;
+use zenovay_domain::{Role, TeamId, UserId, Website, WebsiteId};
+use zenovay_store::{Invitation, KeyRecord, StoreError, Team};
 
 use crate::http::state::AppState;
 
@@ -52,6 +52,14 @@ pub enum Found<R> {
 }
 
 impl<R> Found<R> {
+    /// The target of the decision.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Resource(target, _) => *target,
+            Self::Nothing(kind) => Target::Unknown(*kind),
+        }
+    }
+
     /// The target of the decision, and what is handed out after it.
     pub fn into_target(self) -> (Target, Option<R>) {
         match self {
@@ -108,6 +116,107 @@ impl Resource for Account {
     }
 }
 
+/// The team that `team_id` in the path names.
+impl Resource for Team {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let Some(team) = team_of(state, path)? else { return Ok(Found::Nothing(TargetKind::Team)) };
+        Ok(Found::Resource(Target::Team { id: team.id }, team))
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
+fn team_of(state: &AppState, path: &PathValues) -> Result<Option<Team>, StoreError> {
+    let Ok(id) = path.get("team_id").parse() else { return Ok(None) };
+    state.store.team(id)
+}
+
+/// The team of the path as somewhere to invite people into, with any role: which one is decided when it is known.
+#[derive(Debug)]
+pub struct InvitationsOf(pub Team);
+
+impl Resource for InvitationsOf {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let Some(team) = team_of(state, path)? else { return Ok(Found::Nothing(TargetKind::Invitation)) };
+        Ok(Found::Resource(Target::Invitation { team_id: team.id, role: Role::Viewer }, Self(team)))
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
+/// The invitation that `invitation_id` in the path names, of the team there.
+impl Resource for Invitation {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let nothing = || Ok(Found::Nothing(TargetKind::Invitation));
+        let (Ok(team), Ok(id)) = (path.get("team_id").parse::<TeamId>(), path.get("invitation_id").parse()) else {
+            return nothing();
+        };
+        let found = state.store.invitation(id, state.clock.reading().steady)?;
+        match found.filter(|invitation| invitation.team_id == team) {
+            Some(invitation) => {
+                let target = Target::Invitation { team_id: team, role: invitation.role };
+                Ok(Found::Resource(target, invitation))
+            }
+            None => nothing(),
+        }
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
+/// A member of a team.
+#[derive(Debug, Clone, Copy)]
+pub struct TeamMember {
+    /// The team.
+    pub team_id: TeamId,
+    /// The member.
+    pub user_id: UserId,
+    /// The role that they have.
+    pub role: Role,
+}
+
+/// The member that `user_id` in the path names, of the team there.
+impl Resource for TeamMember {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let nothing = || Ok(Found::Nothing(TargetKind::Member));
+        let (Ok(team_id), Ok(user_id)) = (path.get("team_id").parse(), path.get("user_id").parse()) else {
+            return nothing();
+        };
+        match state.store.role_in(team_id, user_id)? {
+            Some(role) => {
+                Ok(Found::Resource(Target::Member { team_id, user_id, role }, Self { team_id, user_id, role }))
+            }
+            None => nothing(),
+        }
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
+/// The key that `key_id` in the path names.
+impl Resource for KeyRecord {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let nothing = || Ok(Found::Nothing(TargetKind::Key));
+        let Ok(id) = path.get("key_id").parse() else { return nothing() };
+        match state.store.key(id)? {
+            Some(key) => Ok(Found::Resource(Target::Key { id, kind: key.kind }, key)),
+            None => nothing(),
+        }
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
 macro_rules! permissions {
     ($($name:ident -> $resource:ty;)*) => { $(
         #[doc = concat!("[`Action::", stringify!($name), "`].")]
@@ -131,6 +240,33 @@ impl Permission for ReadStats {
     type Resource = Account;
 }
 
+/// [`Action::ManageKeys`] of a team: the keys that belong to it.
+#[derive(Debug, Clone, Copy)]
+pub struct ManageTeamKeys;
+
+impl Permission for ManageTeamKeys {
+    const ACTION: Action = Action::ManageKeys;
+    type Resource = Team;
+}
+
+/// [`Action::ManageKeys`] of one's own account.
+#[derive(Debug, Clone, Copy)]
+pub struct ManageOwnKeys;
+
+impl Permission for ManageOwnKeys {
+    const ACTION: Action = Action::ManageKeys;
+    type Resource = Account;
+}
+
+/// [`Action::InviteMember`] for an invitation that there is.
+#[derive(Debug, Clone, Copy)]
+pub struct TakeBackInvitation;
+
+impl Permission for TakeBackInvitation {
+    const ACTION: Action = Action::InviteMember;
+    type Resource = Invitation;
+}
+
 permissions! {
     ReadUsage -> Account;
     ListWebsites -> Account;
@@ -141,6 +277,17 @@ permissions! {
     ReadReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
     IngestBatch -> Account;
+    ManageAccount -> Account;
+    ReadTeam -> Team;
+    EditTeam -> Team;
+    ReadAudit -> Team;
+    ManageBilling -> Team;
+    TransferTeam -> Team;
+    DeleteTeam -> Team;
+    InviteMember -> InvitationsOf;
+    ChangeRole -> TeamMember;
+    RemoveMember -> TeamMember;
+    ManageKeys -> KeyRecord;
     ExportVisitor -> Arc<Website>;
     EraseVisitor -> Arc<Website>;
 }

@@ -13,6 +13,10 @@ pub enum AccessRefusal {
     NoCredential,
     /// Its key is malformed, or nobody holds it, or it was revoked.
     InvalidKey,
+    /// It needs somebody who is signed in, and its cookie is none, or its session is over.
+    NotSignedIn,
+    /// It would change something, and the page of another website made it.
+    CrossSite,
     /// Its address tried too many keys that nobody holds.
     TooManyAttempts(Decision),
     /// The key has used up its minute.
@@ -26,7 +30,7 @@ pub enum AccessRefusal {
     },
     /// Whoever it is may not do it.
     Denied(Denial),
-    /// The store could not be asked about its key.
+    /// The store could not be asked about its key or session.
     KeyNotChecked(StoreError),
     /// The store could not be asked for what it is about.
     NotLoaded(StoreError),
@@ -38,9 +42,11 @@ pub enum AccessRefusal {
 
 impl AccessRefusal {
     /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
-    pub const REASONS: [&str; 17] = [
+    pub const REASONS: [&str; 19] = [
         "no_credential",
         "invalid_key",
+        "not_signed_in",
+        "cross_site",
         "too_many_attempts",
         "minute_used_up",
         "month_used_up",
@@ -63,6 +69,8 @@ impl AccessRefusal {
         match self {
             Self::NoCredential => "no_credential",
             Self::InvalidKey => "invalid_key",
+            Self::NotSignedIn => "not_signed_in",
+            Self::CrossSite => "cross_site",
             Self::TooManyAttempts(_) => "too_many_attempts",
             Self::MinuteUsedUp(_) => "minute_used_up",
             Self::MonthUsedUp { .. } => "month_used_up",
@@ -113,6 +121,8 @@ mod tests {
         for refusal in [
             AccessRefusal::NoCredential,
             AccessRefusal::InvalidKey,
+            AccessRefusal::NotSignedIn,
+            AccessRefusal::CrossSite,
             AccessRefusal::MonthUsedUp { limit: 1, retry_after_s: 1 },
             AccessRefusal::KeyNotChecked(StoreError::DiskFull),
             AccessRefusal::NotLoaded(StoreError::DiskFull),

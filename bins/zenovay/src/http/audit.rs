@@ -1,0 +1,140 @@
+//! The trail of what people and keys changed. A guard begins an entry for whoever it lets in to change something, a handler may
+//! add to it, and the outermost layer stores it when the answer is a success: no handler can forget it, and none does it by
+//! itself.
+
+use std::collections::BTreeMap;
+
+use actix_web::dev::ServiceResponse;
+use actix_web::{HttpMessage, HttpRequest, web};
+use zenovay_auth::{Action, Target};
+use zenovay_domain::{KeyId, TeamId, UserId};
+use zenovay_store::NewAuditEntry;
+
+use super::document;
+use super::response_layer::MatchedRoute;
+use super::routes;
+use super::state::AppState;
+
+/// Who changes something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditActor {
+    /// The person, or the owner of a personal key.
+    pub user: Option<UserId>,
+    /// The key.
+    pub key: Option<KeyId>,
+    /// Who that is, in words that hold when they are gone.
+    pub words: String,
+}
+
+/// An entry that is stored if the change succeeds.
+#[derive(Debug, Clone)]
+struct Draft {
+    actor: AuditActor,
+    teams: Vec<TeamId>,
+    target: String,
+    details: BTreeMap<&'static str, String>,
+}
+
+/// Whether doing it changes something that the trail tells of. Events that are stored are no change of anybody's settings.
+const fn is_change(action: Action) -> bool {
+    !matches!(
+        action,
+        Action::ReadUsage
+            | Action::ListWebsites
+            | Action::ReadWebsite
+            | Action::ReadAnalytics
+            | Action::ReadHeatmaps
+            | Action::ReadReplays
+            | Action::ReadErrors
+            | Action::IngestBatch
+            | Action::ExportEvents
+            | Action::ExportTraits
+            | Action::ExportVisitor
+            | Action::ReadTeam
+            | Action::ReadAudit
+    )
+}
+
+/// Begins the entry of a request that `actor` may make, if it changes something.
+pub(super) fn begin(req: &HttpRequest, action: Action, actor: AuditActor, target: &Target) {
+    if !req.method().is_safe() && is_change(action) {
+        let (teams, target) = subject(target);
+        req.extensions_mut().insert(Draft { actor, teams, target, details: BTreeMap::new() });
+    }
+}
+
+/// Begins the entry of a request that makes its sender somebody.
+pub(super) fn begin_for(req: &HttpRequest, user: UserId, words: String) {
+    let actor = AuditActor { user: Some(user), key: None, words };
+    begin(req, Action::ManageAccount, actor, &Target::Account);
+}
+
+/// Begins the entry of a request whose action alone does not say that it changes something.
+pub(super) fn begin_in_team(req: &HttpRequest, actor: AuditActor, team: TeamId) {
+    begin(req, Action::EditTeam, actor, &Target::Team { id: team });
+}
+
+/// Adds to the entry of a request. Never a secret.
+pub(super) fn note(req: &HttpRequest, name: &'static str, value: &str) {
+    if let Some(draft) = req.extensions_mut().get_mut::<Draft>() {
+        draft.details.insert(name, value.to_owned());
+    }
+}
+
+/// Says that the change concerns a team, whose owners shall read of it.
+pub(super) fn concerns(req: &HttpRequest, team: TeamId) {
+    if let Some(draft) = req.extensions_mut().get_mut::<Draft>() {
+        draft.teams.push(team);
+    }
+}
+
+/// The teams that a target belongs to, and what it is.
+fn subject(target: &Target) -> (Vec<TeamId>, String) {
+    match *target {
+        Target::Team { id } => (vec![id], format!("team {id}")),
+        Target::Website { id, team_id } => (vec![team_id], format!("website {id}")),
+        Target::Key { id, kind: zenovay_auth::KeyKind::Workspace(team) } => (vec![team], format!("key {id}")),
+        Target::Key { id, .. } => (Vec::new(), format!("key {id}")),
+        Target::Member { team_id, user_id, .. } => (vec![team_id], format!("member {user_id}")),
+        Target::Invitation { team_id, .. } => (vec![team_id], "invitation".to_owned()),
+        _ => (Vec::new(), target.kind().as_str().to_owned()),
+    }
+}
+
+/// Stores the entry of a request that succeeded.
+pub(super) async fn record<B>(response: &ServiceResponse<B>) {
+    let req = response.request();
+    let Some(draft) = req.extensions_mut().remove::<Draft>() else { return };
+    if !response.status().is_success() {
+        return;
+    }
+    let Some(state) = req.app_data::<web::Data<AppState>>().cloned() else { return };
+    let endpoint = req.app_data::<MatchedRoute>().and_then(|route| routes::find(route.pattern(), req.method()));
+    let action = endpoint.map(|endpoint| document::name_of(endpoint.operation.handler)).unwrap_or_default();
+    let at = state.clock.reading().steady;
+    let stored = web::block(move || {
+        // One for each team, so that its owners find it; none of a team that is gone by this very change.
+        let teams = draft.teams.into_iter().map(Some);
+        let teams: Vec<Option<TeamId>> = if teams.len() == 0 { vec![None] } else { teams.collect() };
+        let details = serde_json::to_string(&draft.details).unwrap_or_default();
+        for team in teams {
+            let entry = NewAuditEntry {
+                at,
+                team_id: team,
+                user_id: draft.actor.user,
+                key_id: draft.actor.key,
+                actor: &draft.actor.words,
+                action: &action,
+                target: &draft.target,
+                details: &details,
+            };
+            state.store.record_audit(&entry)?;
+        }
+        Ok::<_, zenovay_store::StoreError>(())
+    });
+    match stored.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a change is not in the audit trail"),
+        Err(_panicked) => tracing::error!("a change is not in the audit trail"),
+    }
+}

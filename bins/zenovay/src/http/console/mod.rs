@@ -1,0 +1,44 @@
+//! What people and programs do in the web application: `/api/*`. Everything in it is in the API document, and the pages use
+//! nothing else.
+
+mod answers;
+mod body;
+pub mod instance;
+pub mod invitations;
+pub mod keys;
+mod rules;
+pub mod session;
+pub mod settings;
+pub mod teams;
+pub mod welcome;
+
+pub use self::answers::{Created, NoContent};
+pub use self::body::{JsonBody, present};
+pub use self::rules::Rules;
+
+use actix_web::web;
+use zenovay_store::StoreError;
+
+use super::envelope::ApiError;
+use super::state::AppState;
+
+/// What `work` changes, on a thread that may wait for the store. A value that breaks a rule of the store is a 422.
+///
+/// # Errors
+/// What `work` says.
+pub async fn changing<T: Send + 'static>(
+    state: &web::Data<AppState>,
+    work: impl FnOnce(&AppState) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (state, span) = (state.clone(), tracing::Span::current());
+    let done = web::block(move || span.in_scope(|| work(&state))).await;
+    done.map_err(|_panicked| ApiError::internal())?.map_err(refused)
+}
+
+/// An error of the store about the body of a request.
+pub fn refused(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Invalid { field, reason } => ApiError::unprocessable([(field.to_owned(), reason)].into()),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,74 @@
+use zenovay_domain::{KeyId, TeamId, Timestamp, UserId};
+
+use crate::Result;
+
+/// How many entries of a team are kept; beyond it the oldest go. Of somebody's own account it is as many.
+pub const AUDIT_MAX: usize = 10_000;
+
+/// An entry to be stored.
+#[derive(Debug, Clone)]
+pub struct NewAuditEntry<'a> {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The team that it concerns; `None` when it concerns an account alone.
+    pub team_id: Option<TeamId>,
+    /// The person who did it, or the owner of the key that did.
+    pub user_id: Option<UserId>,
+    /// The key that did it.
+    pub key_id: Option<KeyId>,
+    /// Who that was, in words.
+    pub actor: &'a str,
+    /// What was done, such as `teams.edit`.
+    pub action: &'a str,
+    /// What it was done to, in words.
+    pub target: &'a str,
+    /// More about it: a JSON object of strings, never a secret.
+    pub details: &'a str,
+}
+
+/// An entry of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its place in the trail; later ones have greater numbers.
+    pub id: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The team that it concerns.
+    pub team_id: Option<TeamId>,
+    /// The person who did it, or the owner of the key that did.
+    pub user_id: Option<UserId>,
+    /// The key that did it.
+    pub key_id: Option<KeyId>,
+    /// Who that was, in words.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// What it was done to, in words.
+    pub target: String,
+    /// More about it: a JSON object.
+    pub details: String,
+}
+
+/// The trail of what people and keys changed. It is only ever added to.
+pub trait AuditStore: Send + Sync {
+    /// Adds an entry. One about a team that is gone is not kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn record_audit(&self, entry: &NewAuditEntry<'_>) -> Result<()>;
+
+    /// The entries of a team before the one with the id `before`, the newest first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn audit(&self, team: TeamId, before: Option<i64>, limit: usize) -> Result<Vec<AuditEntry>>;
+
+    /// What a person did, the newest first, at most `limit` of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn audit_of_user(&self, user: UserId, limit: usize) -> Result<Vec<AuditEntry>>;
+}

@@ -1,0 +1,28 @@
+//! People: how they sign in, what they set for themselves, whom they invite, and what was changed by whom. Beside
+//! [`Store`](crate::Store), so that a service with accounts of its own needs none of it.
+
+mod account;
+mod audit;
+mod keys;
+mod sign_in;
+mod teams;
+
+pub use account::{Profile, ProfileStore, Theme};
+pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
+pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
+pub use sign_in::{
+    AGENT_MAX_BYTES, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore, UsedSession,
+};
+pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, OWNERS_MAX};
+
+use crate::Store;
+
+/// Everything that is kept of people.
+pub trait PeopleStore: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore {}
+
+impl<T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore> PeopleStore for T {}
+
+/// All metadata of a server.
+pub trait Metadata: Store + PeopleStore {}
+
+impl<T: Store + PeopleStore> Metadata for T {}

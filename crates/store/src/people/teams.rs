@@ -1,0 +1,140 @@
+use zenovay_auth::SecretDigest;
+use zenovay_domain::{InvitationId, PlanTable, Role, TeamId, Timestamp, UserId};
+
+use crate::Result;
+
+/// How many owners a team has at most.
+pub const OWNERS_MAX: usize = 3;
+
+/// How many open invitations a team has at most.
+pub const INVITATIONS_MAX: usize = 200;
+
+/// A member of a team, as other members see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberFacts {
+    /// The user.
+    pub user_id: UserId,
+    /// The address.
+    pub email: String,
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// When they joined.
+    pub joined_at: Timestamp,
+    /// How many keys of theirs, not revoked, can reach the team.
+    pub keys: u64,
+}
+
+/// An invitation to be created.
+#[derive(Debug, Clone)]
+pub struct NewInvitation<'a> {
+    /// Its id, drawn at random.
+    pub id: InvitationId,
+    /// Into which team.
+    pub team_id: TeamId,
+    /// The digest of the secret in its link.
+    pub digest: SecretDigest,
+    /// The address that it is for; `None` for whoever has the link.
+    pub email: Option<&'a str>,
+    /// The role that it gives.
+    pub role: Role,
+    /// Whose it is, in words.
+    pub invited_by: &'a str,
+    /// Until when it can be accepted.
+    pub expires_at: Timestamp,
+}
+
+/// An invitation, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// Into which team.
+    pub team_id: TeamId,
+    /// The address that it is for; `None` for whoever has the link.
+    pub email: Option<String>,
+    /// The role that it gives.
+    pub role: Role,
+    /// Whose it is, in words.
+    pub invited_by: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it can be accepted.
+    pub expires_at: Timestamp,
+}
+
+/// Teams as people work with them.
+pub trait MembershipStore: Send + Sync {
+    /// The members of a team, the longest standing first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn member_facts(&self, id: TeamId) -> Result<Vec<MemberFacts>>;
+
+    /// The role of a user in a team; `None` when they are not in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn role_in(&self, id: TeamId, user: UserId) -> Result<Option<Role>>;
+
+    /// Makes the member `to` an owner and the owner `from` an admin.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("member")` when one of them is not in the team.
+    fn transfer_team(&self, id: TeamId, from: UserId, to: UserId) -> Result<()>;
+
+    /// Makes an invitation at `now`. It takes the place of an earlier one of the team for the same address.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`, `Conflict("invitation")` when the team has [`INVITATIONS_MAX`], `Conflict("email")` when a member
+    /// has the address, `Invalid` for an address that cannot be one.
+    fn create_invitation(&self, invitation: &NewInvitation<'_>, now: Timestamp) -> Result<Invitation>;
+
+    /// The invitations of a team that can be accepted at `now`, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn invitations(&self, id: TeamId, now: Timestamp) -> Result<Vec<Invitation>>;
+
+    /// The invitation `id`, when it can be accepted at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<Invitation>>;
+
+    /// The invitation with this secret, when it can be accepted at `now`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn invitation_by_secret(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<Invitation>>;
+
+    /// Takes an invitation back.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("invitation")`.
+    fn delete_invitation(&self, id: InvitationId) -> Result<()>;
+
+    /// Makes the user a member with the role of the invitation, which is gone then. `None` when it cannot be accepted at
+    /// `now`, or is for another address; of two at the same time one does.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("user")`, `Conflict("member")` when they are in the team, and the errors of
+    /// [`add_member`](crate::TeamStore::add_member); then the invitation stays.
+    fn accept_invitation(
+        &self,
+        digest: &SecretDigest,
+        user: UserId,
+        plans: &PlanTable,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>>;
+}

@@ -1,0 +1,60 @@
+use diesel::prelude::*;
+use zenovay_domain::UserId;
+
+use super::super::SqliteStore;
+use super::super::errors::Done;
+use super::super::rows::{check_name, damaged};
+use super::super::teams::require_user;
+use super::super::users::{check_email, folded, keep_addresses_apart};
+use crate::people_schema::profiles;
+use crate::schema::users;
+use crate::{Profile, ProfileStore, Result, Theme};
+
+/// Gives an account another address or name, inside a transaction.
+pub(super) fn rename(conn: &mut SqliteConnection, user: UserId, email: Option<&str>, name: Option<&str>) -> Done<()> {
+    let id = user.to_string();
+    require_user(conn, user)?;
+    if let Some(email) = email {
+        check_email(email)?;
+        keep_addresses_apart(conn, &folded(email), &id)?;
+        diesel::update(users::table.find(&id))
+            .set((users::email.eq(email), users::email_folded.eq(folded(email))))
+            .execute(conn)?;
+    }
+    if let Some(name) = name {
+        check_name(name)?;
+        diesel::update(users::table.find(&id)).set(users::name.eq(name)).execute(conn)?;
+    }
+    Ok(())
+}
+
+impl ProfileStore for SqliteStore {
+    fn profile(&self, user: UserId) -> Result<Profile> {
+        type Row = (Option<String>, String, Option<String>, i32);
+        let id = user.to_string();
+        let row: Option<Row> = self.ask(|conn| {
+            let columns = (profiles::locale, profiles::theme, profiles::time_zone, profiles::single_keys);
+            Ok(profiles::table.find(&id).select(columns).first(conn).optional()?)
+        })?;
+        let Some((locale, theme, time_zone, single_keys)) = row else { return Ok(Profile::default()) };
+        let theme = Theme::ALL.into_iter().find(|known| known.as_str() == theme);
+        let theme = theme.ok_or_else(|| damaged("profiles", "theme", &id))?;
+        Ok(Profile { locale, theme, time_zone, single_keys: single_keys != 0 })
+    }
+
+    fn set_profile(&self, user: UserId, profile: &Profile) -> Result<()> {
+        self.write(|conn| {
+            require_user(conn, user)?;
+            diesel::replace_into(profiles::table)
+                .values((
+                    profiles::user_id.eq(user.to_string()),
+                    profiles::locale.eq(&profile.locale),
+                    profiles::theme.eq(profile.theme.as_str()),
+                    profiles::time_zone.eq(&profile.time_zone),
+                    profiles::single_keys.eq(i32::from(profile.single_keys)),
+                ))
+                .execute(conn)?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! People, in the same file.
+
+mod account;
+mod audit;
+mod failures;
+mod keys;
+mod links;
+mod sessions;
+mod teams;
+
+pub(super) use sessions::set_password;

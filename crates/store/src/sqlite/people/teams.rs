@@ -1,0 +1,211 @@
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use zenovay_auth::SecretDigest;
+use zenovay_domain::{InvitationId, PlanTable, Role, TeamId, Timestamp, UserId};
+
+use super::super::SqliteStore;
+use super::super::errors::Done;
+use super::super::keys::keys_reaching;
+use super::super::rows::decode;
+use super::super::teams::{admit_old_keys, join, load_team, role_of, set_role};
+use super::super::users::check_email;
+use crate::people_schema::invitations;
+use crate::schema::{memberships, users};
+use crate::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, Result, StoreError};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = invitations)]
+struct InvitationRow {
+    id: String,
+    team_id: String,
+    email: Option<String>,
+    role: String,
+    invited_by: String,
+    created_at: i64,
+    expires_at: i64,
+}
+
+impl TryFrom<InvitationRow> for Invitation {
+    type Error = StoreError;
+
+    fn try_from(row: InvitationRow) -> Result<Self> {
+        Ok(Self {
+            id: decode("invitations", "id", &row.id, &row.id)?,
+            team_id: decode("invitations", "team_id", &row.id, &row.team_id)?,
+            role: decode("invitations", "role", &row.id, &row.role)?,
+            email: row.email,
+            invited_by: row.invited_by,
+            created_at: Timestamp::from_millis(row.created_at),
+            expires_at: Timestamp::from_millis(row.expires_at),
+        })
+    }
+}
+
+fn by_secret(conn: &mut SqliteConnection, digest: &SecretDigest, now: Timestamp) -> Done<Option<Invitation>> {
+    let open = invitations::digest.eq(digest.as_bytes().as_slice()).and(invitations::expires_at.gt(now.as_millis()));
+    let row = invitations::table.filter(open).select(InvitationRow::as_select()).first(conn).optional()?;
+    Ok(row.map(Invitation::try_from).transpose()?)
+}
+
+fn email_of(conn: &mut SqliteConnection, user: UserId) -> Done<String> {
+    let email = users::table.find(user.to_string()).select(users::email_folded).first(conn).optional()?;
+    Ok(email.ok_or(StoreError::NotFound("user"))?)
+}
+
+pub(super) fn forget(conn: &mut SqliteConnection, now: Timestamp) -> Done<()> {
+    diesel::delete(invitations::table.filter(invitations::expires_at.le(now.as_millis()))).execute(conn)?;
+    Ok(())
+}
+
+impl MembershipStore for SqliteStore {
+    fn member_facts(&self, id: TeamId) -> Result<Vec<MemberFacts>> {
+        type Row = (String, String, String, String, i64, Option<i64>);
+        self.read(|conn| {
+            let rows: Vec<Row> = memberships::table
+                .inner_join(users::table)
+                .filter(memberships::team_id.eq(id.to_string()))
+                .order((memberships::created_at, memberships::user_id))
+                .select((
+                    memberships::user_id,
+                    users::email,
+                    users::name,
+                    memberships::role,
+                    memberships::created_at,
+                    memberships::admits_keys_since,
+                ))
+                .load(conn)?;
+            let fact = |(user, email, name, role, joined_at, since): Row| -> Done<MemberFacts> {
+                let user_id = decode("memberships", "user_id", &user, &user)?;
+                Ok(MemberFacts {
+                    user_id,
+                    email,
+                    name,
+                    role: decode("memberships", "role", &format!("{id} {user}"), &role)?,
+                    joined_at: Timestamp::from_millis(joined_at),
+                    keys: keys_reaching(conn, id, user_id, since)?,
+                })
+            };
+            rows.into_iter().map(fact).collect()
+        })
+    }
+
+    fn role_in(&self, id: TeamId, user: UserId) -> Result<Option<Role>> {
+        self.ask(|conn| role_of(conn, id, user))
+    }
+
+    fn transfer_team(&self, id: TeamId, from: UserId, to: UserId) -> Result<()> {
+        self.write(|conn| {
+            let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
+            for user in [from, to] {
+                role_of(conn, id, user)?.ok_or(StoreError::NotFound("member"))?;
+            }
+            if from == to {
+                return Ok(());
+            }
+            set_role(conn, id, from, Role::Admin)?;
+            set_role(conn, id, to, Role::Owner)?;
+            admit_old_keys(conn, id, team.key_policy)
+        })
+    }
+
+    fn create_invitation(&self, invitation: &NewInvitation<'_>, now: Timestamp) -> Result<Invitation> {
+        if let Some(email) = invitation.email {
+            check_email(email)?;
+        }
+        let team = invitation.team_id.to_string();
+        self.write(|conn| {
+            load_team(conn, invitation.team_id)?.ok_or(StoreError::NotFound("team"))?;
+            forget(conn, now)?;
+            if let Some(email) = invitation.email {
+                let folded = email.to_lowercase();
+                let members = memberships::table
+                    .inner_join(users::table)
+                    .filter(memberships::team_id.eq(&team).and(users::email_folded.eq(&folded)));
+                if diesel::select(exists(members)).get_result(conn)? {
+                    return Err(StoreError::Conflict("email").into());
+                }
+                let open: Vec<(String, Option<String>)> = invitations::table
+                    .filter(invitations::team_id.eq(&team))
+                    .select((invitations::id, invitations::email))
+                    .load(conn)?;
+                let is_same =
+                    |email: &Option<String>| email.as_ref().is_some_and(|email| email.to_lowercase() == folded);
+                let same: Vec<String> =
+                    open.into_iter().filter(|(_, email)| is_same(email)).map(|(id, _)| id).collect();
+                diesel::delete(invitations::table.filter(invitations::id.eq_any(same))).execute(conn)?;
+            }
+            let open: i64 = invitations::table.filter(invitations::team_id.eq(&team)).count().get_result(conn)?;
+            if usize::try_from(open).unwrap_or(usize::MAX) >= INVITATIONS_MAX {
+                return Err(StoreError::Conflict("invitation").into());
+            }
+            let id = invitation.id.to_string();
+            diesel::insert_into(invitations::table)
+                .values((
+                    invitations::id.eq(&id),
+                    invitations::team_id.eq(&team),
+                    invitations::digest.eq(invitation.digest.as_bytes().as_slice()),
+                    invitations::email.eq(invitation.email),
+                    invitations::role.eq(invitation.role.as_str()),
+                    invitations::invited_by.eq(invitation.invited_by),
+                    invitations::created_at.eq(now.as_millis()),
+                    invitations::expires_at.eq(invitation.expires_at.as_millis()),
+                ))
+                .execute(conn)?;
+            let row = invitations::table.find(&id).select(InvitationRow::as_select()).first(conn)?;
+            Ok(Invitation::try_from(row)?)
+        })
+    }
+
+    fn invitations(&self, id: TeamId, now: Timestamp) -> Result<Vec<Invitation>> {
+        self.ask(|conn| {
+            let open = invitations::team_id.eq(id.to_string()).and(invitations::expires_at.gt(now.as_millis()));
+            let rows = invitations::table
+                .filter(open)
+                .order((invitations::created_at.desc(), invitations::id))
+                .select(InvitationRow::as_select())
+                .load(conn)?;
+            Ok(rows.into_iter().map(Invitation::try_from).collect::<Result<_>>()?)
+        })
+    }
+
+    fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<Invitation>> {
+        self.ask(|conn| {
+            let open = invitations::table.find(id.to_string()).filter(invitations::expires_at.gt(now.as_millis()));
+            let row = open.select(InvitationRow::as_select()).first(conn).optional()?;
+            Ok(row.map(Invitation::try_from).transpose()?)
+        })
+    }
+
+    fn invitation_by_secret(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<Invitation>> {
+        self.ask(|conn| by_secret(conn, digest, now))
+    }
+
+    fn delete_invitation(&self, id: InvitationId) -> Result<()> {
+        self.write(|conn| {
+            let deleted = diesel::delete(invitations::table.find(id.to_string())).execute(conn)?;
+            if deleted == 1 { Ok(()) } else { Err(StoreError::NotFound("invitation").into()) }
+        })
+    }
+
+    fn accept_invitation(
+        &self,
+        digest: &SecretDigest,
+        user: UserId,
+        plans: &PlanTable,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>> {
+        self.write(|conn| {
+            let Some(invitation) = by_secret(conn, digest, now)? else { return Ok(None) };
+            let email = email_of(conn, user)?;
+            if invitation.email.as_ref().is_some_and(|invited| invited.to_lowercase() != email) {
+                return Ok(None);
+            }
+            if role_of(conn, invitation.team_id, user)?.is_some() {
+                return Err(StoreError::Conflict("member").into());
+            }
+            join(conn, invitation.team_id, user, invitation.role, plans, now)?;
+            diesel::delete(invitations::table.find(invitation.id.to_string())).execute(conn)?;
+            Ok(Some(invitation))
+        })
+    }
+}
