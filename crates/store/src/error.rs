@@ -39,7 +39,7 @@ pub enum StoreError {
     #[error("a team needs an owner: its last owner cannot leave it, take another role or be deleted")]
     LastOwner,
     /// A team has as many owners as it can have.
-    #[error("a team has at most {} owners", crate::OWNERS_MAX)]
+    #[error("a team has at most {} owners", crate::model::OWNERS_MAX)]
     TooManyOwners,
     /// The rules about keys refuse it.
     #[error(transparent)]

@@ -21,12 +21,11 @@ pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,
     UserTeam,
 };
-pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits};
+pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits, OWNERS_MAX};
 pub use people::{
     AGENT_MAX_BYTES, AUDIT_MAX, AuditEntry, AuditStore, INVITATIONS_MAX, Invitation, KEY_REQUESTS_MAX, KeyHistoryStore,
     KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry, NewInvitation, NewSession,
-    OWNERS_MAX, PeopleStore, Profile, ProfileStore, SESSIONS_MAX, Session, SignInMeans, SignInStore, Theme,
-    UsedSession,
+    PeopleStore, Profile, ProfileStore, SESSIONS_MAX, Session, SignInMeans, SignInStore, Theme, UsedSession,
 };
 pub use sqlite::SqliteStore;
 pub use traits::{

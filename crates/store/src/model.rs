@@ -35,6 +35,9 @@ impl User {
     }
 }
 
+/// How many owners a team has at most.
+pub const OWNERS_MAX: usize = 3;
+
 /// A team, also called workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

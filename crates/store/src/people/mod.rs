@@ -13,7 +13,7 @@ pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
 pub use sign_in::{
     AGENT_MAX_BYTES, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore, UsedSession,
 };
-pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, OWNERS_MAX};
+pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
 
 use crate::Store;
 

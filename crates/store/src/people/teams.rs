@@ -3,9 +3,6 @@ use zenovay_domain::{InvitationId, PlanTable, Role, TeamId, Timestamp, UserId};
 
 use crate::Result;
 
-/// How many owners a team has at most.
-pub const OWNERS_MAX: usize = 3;
-
 /// How many open invitations a team has at most.
 pub const INVITATIONS_MAX: usize = 200;
 
