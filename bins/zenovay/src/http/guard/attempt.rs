@@ -9,12 +9,12 @@ use actix_web::{FromRequest, HttpRequest, web};
 use zenovay_domain::ErrorCode;
 
 use super::AccessRefusal;
+use crate::http::address_limit::{self, AddressClass};
+use crate::http::client_ip;
 use crate::http::document::Operation;
 use crate::http::handler::{Access, Caller};
 use crate::http::same_origin::is_same_origin;
 use crate::http::state::AppState;
-use crate::http::address_limit::{self, AddressClass};
-use crate::http::client_ip;
 
 /// Anybody, as often as an address may try to sign in (30 times a minute), from a page of this server: no other page can
 /// sign a visitor in as somebody else.
