@@ -1,5 +1,5 @@
 //! People: how they sign in, what they set for themselves, whom they invite, and what was changed by whom. Beside
-//! [`Store`](crate::Store), so that a service with accounts of its own needs none of it.
+//! [`Store`], so that a service with accounts of its own needs none of it.
 
 mod account;
 mod audit;
