@@ -6,17 +6,12 @@ import { go, usePlace } from "../../lib/router";
 import { loadSession, useEnded } from "../../lib/session";
 import type { PageProps } from "../../routes";
 import { email, normalCode, presentPassword, required, totpCode } from "../../rules/fields";
+import { nextOf } from "../../rules/next";
 import { hasPasskeys, usePasskey } from "../../rules/webauthn";
 import { Button, LinkButton, Note } from "../../ui/basic";
 import { PasswordField, TextField, useForm } from "../../ui/form";
 import { Redirect } from "../parts/redirect";
 import { Gate, Refused, useInstance } from "./gate";
-
-/** Only an address of this application is followed. */
-export function nextOf(search: string): string {
-  const next = new URLSearchParams(search).get("next") ?? "/";
-  return /^\/(?![/\\])/.test(next) && !/^\/(login|signup|welcome)\b/.test(next) ? next : "/";
-}
 
 /** The form stands in the place of a page that needs somebody, too: then that page is what comes next. */
 const isInPlace = (): boolean => !location.pathname.startsWith("/login");
