@@ -59,7 +59,7 @@ export async function startServer(...words) {
       const answer = await fetch(`${address}/e/${code}`, {
         method: "POST",
         headers: { "Content-Type": "text/plain", Origin: new URL(url).origin, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
-        body: JSON.stringify({ event_type: "pageview", url, session_id: "0123456789abcdef" }),
+        body: JSON.stringify({ event_type: "pageview", url, session_id: "0123456789abcdef", user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", device_type: "desktop", browser: "Firefox", os: "Linux" }),
       });
       return answer.status;
     },

@@ -92,7 +92,7 @@ export default function WebsitesPage() {
       actions={
         <>
           <RangeMenu range={shown.range} onRange={choose} />
-          {mayAdd && (
+          {mayAdd && list.data?.websites.length !== 0 && (
             <LinkButton kind="primary" icon="plus" href="/websites/new">
               <span>
                 Add<span class="wide-only"> website</span>
