@@ -1,5 +1,5 @@
 // The direction of dependencies (docs/architecture.md), asserted with `cargo tree`: what each crate may reach of ours,
-// what it must never reach of others, and who may name a back end.
+// what it must never reach of others, how many the small ones may reach with their default features, and who may name a back end.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 
@@ -7,9 +7,9 @@ const HTTP = ["actix-web", "actix-http", "actix-rt", "hyper", "reqwest"];
 const SQL = ["diesel", "rusqlite", "libsqlite3-sys"];
 
 const RULES = {
-  "zenovay-domain": { ours: [], never: [...HTTP, ...SQL, "tokio"] },
-  "zenovay-auth": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
-  "zenovay-limits": { ours: [], never: [...HTTP, ...SQL, "tokio"] },
+  "zenovay-domain": { ours: [], never: [...HTTP, ...SQL, "tokio"], most: 20 },
+  "zenovay-auth": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL], most: 25 },
+  "zenovay-limits": { ours: [], never: [...HTTP, ...SQL, "tokio"], most: 10 },
   "zenovay-ingest": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL] },
   "zenovay-query": { ours: ["zenovay-domain"], never: [...HTTP, ...SQL, "parquet"] },
   "zenovay-stats": { ours: ["zenovay-domain", "zenovay-query"], never: [...HTTP, ...SQL, "parquet", "tokio"] },
@@ -40,7 +40,9 @@ for (const name of libraries) {
     faults.push(`${name} has no rule in scripts/check-dependencies.mjs`);
     continue;
   }
-  for (const crate of tree(name)) {
+  const reached = tree(name);
+  if (reached.size > (rule.most ?? Infinity)) faults.push(`${name} reaches ${reached.size} crates, more than ${rule.most}`);
+  for (const crate of reached) {
     if (crate.startsWith("zenovay") && !rule.ours.includes(crate)) faults.push(`${name} must not depend on ${crate}`);
     if (rule.never.includes(crate)) faults.push(`${name} must not reach ${crate}`);
   }

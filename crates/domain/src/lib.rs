@@ -2,6 +2,7 @@
 
 mod error_code;
 mod event;
+#[cfg(feature = "clock")]
 mod guarded_clock;
 #[cfg(feature = "rules")]
 mod host;
@@ -12,17 +13,23 @@ mod pattern;
 mod plan;
 mod quoted;
 mod score;
+#[cfg(feature = "clock")]
+mod system_clock;
 mod team;
 mod time;
+#[cfg(feature = "zones")]
+mod time_strings;
 mod website;
 #[cfg(feature = "rules")]
 mod website_rules;
+#[cfg(feature = "zones")]
 mod zone;
 
 pub use error_code::ErrorCode;
 pub use event::{
     Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId, VisitorId,
 };
+#[cfg(feature = "clock")]
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
@@ -32,9 +39,14 @@ pub use path::normal_path;
 pub use pattern::matches_pattern;
 pub use plan::{Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
+#[cfg(feature = "clock")]
+pub use system_clock::SystemClock;
 pub use team::{KeyPolicy, Role, Scope, Scopes};
-pub use time::{Clock, InvalidTime, ManualClock, Reading, SystemClock, TimeRange, Timestamp};
+pub use time::{Clock, ManualClock, Reading, TimeRange, Timestamp};
+#[cfg(feature = "zones")]
+pub use time_strings::InvalidTime;
 pub use website::{OTHER_AGENTS, Website, WebsiteSettings};
 #[cfg(feature = "rules")]
 pub use website_rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, WebsiteRules};
+#[cfg(feature = "zones")]
 pub use zone::{Interval, UnknownZone, Zone, parse_date};

@@ -1,49 +1,31 @@
 //! Instants, ranges of them, and the clock. Everything that needs the time is handed a [`Clock`].
 
-use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
-use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::Timestamp as JiffTimestamp;
-use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-
-use crate::quoted::Quoted;
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. Any `i64` is valid here; as a string it is held between the years
 /// −9999 and 9999.
 ///
-/// It is read from RFC 3339 (years 0 to 9999) and written as it stands on the wire: in UTC, with milliseconds and `Z`. Arithmetic with a
-/// [`Duration`] counts whole milliseconds and stops at the ends of the range instead of wrapping.
+/// With the feature `zones` it is read from RFC 3339 (years 0 to 9999) and written as it stands on the wire: in UTC, with
+/// milliseconds and `Z`. Arithmetic with a [`Duration`] counts whole milliseconds and stops at the ends of the range instead of wrapping.
 ///
 /// ```
+/// # #[cfg(feature = "zones")] {
 /// use std::time::Duration;
 /// use zenovay_domain::Timestamp;
 ///
 /// let at: Timestamp = "2026-06-13T14:30:00+02:00".parse()?;
 /// assert_eq!((at + Duration::from_secs(90)).to_string(), "2026-06-13T12:31:30.000Z");
 /// assert_eq!(at.as_millis(), 1_781_353_800_000);
-/// # Ok::<(), zenovay_domain::InvalidTime>(())
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
-
-/// A string that is not an instant, or not a date.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not {expected}", Quoted(.text))]
-pub struct InvalidTime {
-    text: String,
-    expected: &'static str,
-}
-
-impl InvalidTime {
-    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
-        Self { text: text.to_owned(), expected }
-    }
-}
 
 impl Timestamp {
     /// The instant `millis` milliseconds after the epoch.
@@ -65,15 +47,6 @@ impl Timestamp {
     /// Milliseconds from `earlier` to `self`; negative when `earlier` is later.
     pub const fn millis_since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
-    }
-
-    /// The same for jiff, whose years are −9999 to 9999.
-    pub(crate) fn to_jiff(self) -> JiffTimestamp {
-        JiffTimestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
-            JiffTimestamp::MIN
-        } else {
-            JiffTimestamp::MAX
-        })
     }
 }
 
@@ -122,51 +95,6 @@ impl From<SystemTime> for Timestamp {
                 Self(0i64.saturating_sub(whole_millis(before)).saturating_sub(i64::from(!is_whole)))
             }
         }
-    }
-}
-
-/// RFC 3339: `2026-06-13T12:00:00Z`, `2026-06-13T14:00:00.250+02:00`. What is finer than a millisecond is cut off.
-impl FromStr for Timestamp {
-    type Err = InvalidTime;
-
-    fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        let invalid = || InvalidTime::new(text, "a time such as 2026-06-13T12:00:00Z");
-        // jiff reads more than RFC 3339: years with signs, dates without hyphens, names of zones.
-        let at = if is_rfc3339(text.as_bytes()) { text.parse::<JiffTimestamp>().ok() } else { None };
-        let millis = at.and_then(|at| i64::try_from(at.as_nanosecond().div_euclid(1_000_000)).ok());
-        millis.map(Self).ok_or_else(invalid)
-    }
-}
-
-/// Whether `text` has the shape of a time of RFC 3339.
-fn is_rfc3339(text: &[u8]) -> bool {
-    let Some((moment, rest)) = text.split_at_checked("2026-06-13T12:00:00".len()) else { return false };
-    let fraction = match rest.strip_prefix(b".") {
-        Some(digits) => 1 + digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
-        None => 0,
-    };
-    has_shape(moment, b"0000-00-00T00:00:00")
-        && match rest.get(fraction..) {
-            Some(b"Z" | b"z") => true,
-            Some(offset) => has_shape(offset, b"+00:00") || has_shape(offset, b"-00:00"),
-            None => false,
-        }
-}
-
-/// Whether `text` is `shape` with digits for its zeros.
-pub(crate) fn has_shape(text: &[u8], shape: &[u8]) -> bool {
-    text.len() == shape.len()
-        && text.iter().zip(shape).all(|(byte, wanted)| match wanted {
-            b'0' => byte.is_ascii_digit(),
-            b'T' => b"Tt ".contains(byte),
-            other => byte == other,
-        })
-}
-
-/// ISO 8601 in UTC with milliseconds and `Z`, the form on the wire.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.to_jiff())
     }
 }
 
@@ -232,28 +160,6 @@ pub trait Clock: Send + Sync {
     }
 }
 
-/// The machine's clock.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemClock;
-
-/// Goes on while the machine sleeps where the system has such a clock.
-#[cfg(target_os = "linux")]
-const UPTIME: ClockId = ClockId::Boottime;
-#[cfg(not(target_os = "linux"))]
-const UPTIME: ClockId = ClockId::Monotonic;
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
-    fn now(&self) -> Timestamp {
-        Timestamp::from(SystemTime::now())
-    }
-
-    fn now_and_uptime(&self) -> (Timestamp, i64) {
-        let uptime = clock_gettime(UPTIME);
-        (self.now(), uptime.tv_sec.saturating_mul(1_000).saturating_add(uptime.tv_nsec / 1_000_000))
-    }
-}
-
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<(Timestamp, i64)>);
@@ -308,7 +214,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "zones"))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::names::named;
 use crate::quoted::Quoted;
-use crate::time::{InvalidTime, has_shape};
+use crate::time_strings::{InvalidTime, has_shape};
 use crate::{TimeRange, Timestamp};
 
 /// A string that does not name a time zone of the IANA database.
