@@ -21,7 +21,9 @@ use serde::Deserialize;
 use zenovay_domain::{EventKind, Timestamp, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::NewEvent;
 use zenovay_events::testing::BatchEncoder;
-use zenovay_ingest::{GeoDatabase, HitFields, MemorySessions, Pipeline, Sender, VisitorHasher, parse_agent, parse_hit};
+use zenovay_ingest::{
+    GeoDatabase, HitFields, MemorySalts, MemorySessions, Pipeline, VisitorHasher, parse_agent, parse_hit,
+};
 
 /// The same allocator as the server's.
 #[global_allocator]
@@ -49,12 +51,11 @@ struct Arrival {
 
 impl Arrival {
     fn arrival(&self) -> zenovay_ingest::Arrival<'_> {
-        zenovay_ingest::Arrival {
-            origin: Some("https://www.example.com"),
-            user_agent: Some(&self.user_agent),
-            accept_language: Some(self.accept_language),
-            ..zenovay_ingest::Arrival::new(Sender::Anybody(self.ip), NOW)
-        }
+        let mut arrival = zenovay_ingest::Arrival::from_address(self.ip, NOW);
+        arrival.origin = Some("https://www.example.com");
+        arrival.user_agent = Some(&self.user_agent);
+        arrival.accept_language = Some(self.accept_language);
+        arrival
     }
 }
 
@@ -325,7 +326,7 @@ struct Whole {
 
 impl Whole {
     fn new() -> Self {
-        let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("a hasher");
+        let hasher = VisitorHasher::with_rng(MemorySalts::default(), NOW, StdRng::seed_from_u64(1)).expect("a hasher");
         let settings = WebsiteSettings::default().with(|s| s.cookieless = false);
         let rules = WebsiteRules::new(WebsiteId::from_bytes([7; 16]), "example.com", &settings);
         Self {

@@ -17,9 +17,9 @@ use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_export::ByteRange;
 use zenovay_ingest::{
-    Accepted, Arrival, BATCH_MAX_EVENTS, ClientHints, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, MemorySessions,
-    PROPERTIES_MAX_BYTES, Pipeline, Rejected, Sender, VisitorHasher, WebUrl, attribute, client_ip, decode_body,
-    language_tag, parse_agent, parse_batch, parse_hit,
+    Accepted, Arrival, BATCH_MAX_EVENTS, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, MemorySalts, MemorySessions,
+    PROPERTIES_MAX_BYTES, Pipeline, Rejected, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
+    parse_agent, parse_batch, parse_hit,
 };
 use zenovay_query::{Filter, RowPlace};
 use zenovay_stats::{Cursor, Dialect, parse_filters};
@@ -126,9 +126,9 @@ pub fn filters(bytes: &[u8]) -> bool {
 /// `X-Forwarded-For` of a trusted proxy: any text gives one address, and that of an untrusted peer says nothing.
 pub fn ip(header: &[u8]) -> bool {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let trusted = ["127.0.0.0/8", "10.0.0.0/8", "::1/128"].map(|network| network.parse().expect("a network"));
-    assert_eq!(client_ip(peer, text(header).lines(), &trusted[1..]), peer);
-    client_ip(peer, text(header).lines(), &trusted) != peer
+    let is_inside = |address: IpAddr| matches!(address, IpAddr::V4(v4) if v4.is_private()) || address.is_loopback();
+    assert_eq!(client_ip(peer, text(header).lines(), |_| false), peer);
+    client_ip(peer, text(header).lines(), is_inside) != peer
 }
 
 /// A file of a geo database: any bytes are refused, or every address is in a country of two letters or in none.
@@ -169,24 +169,20 @@ pub fn pipeline(request: &[u8]) -> bool {
         let of_name = |line: &&str| line.split_once(": ").is_some_and(|(given, _)| given == name);
         text(headers).lines().find(of_name).and_then(|line| line.get(name.len() + 2..))
     };
-    let arrival = Arrival {
-        origin: header("Origin"),
-        referer: header("Referer"),
-        user_agent: header("User-Agent"),
-        accept_language: header("Accept-Language"),
-        sec_gpc: header("Sec-GPC"),
-        dnt: header("DNT"),
-        purpose: header("Sec-Purpose"),
-        hints: ClientHints {
-            brands: header("Sec-CH-UA"),
-            full_versions: header("Sec-CH-UA-Full-Version-List"),
-            mobile: header("Sec-CH-UA-Mobile"),
-            platform: header("Sec-CH-UA-Platform"),
-            platform_version: header("Sec-CH-UA-Platform-Version"),
-            form_factors: header("Sec-CH-UA-Form-Factors"),
-        },
-        ..Arrival::new(Sender::Anybody(IpAddr::from([8, 8, 8, 8])), NOW)
-    };
+    let mut arrival = Arrival::from_address(IpAddr::from([8, 8, 8, 8]), NOW);
+    arrival.origin = header("Origin");
+    arrival.referer = header("Referer");
+    arrival.user_agent = header("User-Agent");
+    arrival.accept_language = header("Accept-Language");
+    arrival.sec_gpc = header("Sec-GPC");
+    arrival.dnt = header("DNT");
+    arrival.purpose = header("Sec-Purpose");
+    arrival.hints.brands = header("Sec-CH-UA");
+    arrival.hints.full_versions = header("Sec-CH-UA-Full-Version-List");
+    arrival.hints.mobile = header("Sec-CH-UA-Mobile");
+    arrival.hints.platform = header("Sec-CH-UA-Platform");
+    arrival.hints.platform_version = header("Sec-CH-UA-Platform-Version");
+    arrival.hints.form_factors = header("Sec-CH-UA-Form-Factors");
     is_event(server().track(&arrival, body, rules(true))) | is_event(server().heartbeat(&arrival, body, rules(false)))
 }
 
@@ -270,7 +266,7 @@ fn rules(cookieless: bool) -> &'static WebsiteRules {
 fn server() -> &'static Pipeline {
     static SERVER: OnceLock<Pipeline> = OnceLock::new();
     SERVER.get_or_init(|| {
-        let hasher = VisitorHasher::in_memory(NOW, StdRng::seed_from_u64(1)).expect("memory");
+        let hasher = VisitorHasher::with_rng(MemorySalts::default(), NOW, StdRng::seed_from_u64(1)).expect("memory");
         Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("the database"))
     })
 }

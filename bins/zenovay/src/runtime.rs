@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,7 +48,7 @@ pub enum ServeError {
     #[error("salts: {0}")]
     Salts(std::io::Error),
     /// The geo database cannot be used.
-    #[error("geo database: {0}")]
+    #[error("geo database: {0}{cause}", cause = cause_of(.0))]
     Geo(#[from] GeoError),
     /// The address is taken or not of this machine.
     #[error("cannot listen on {address}: {cause}")]
@@ -72,6 +70,11 @@ pub(crate) fn told_about_metadata(error: &StoreError) -> String {
         _ => "",
     };
     with_causes(error) + what_to_do
+}
+
+/// What is wrong with the geo database, after its name.
+fn cause_of(error: &GeoError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
 /// The end of the line that says why the event store cannot be opened.
@@ -220,8 +223,7 @@ fn start_control(config: &Config, state: &Arc<AppState>) -> Option<Control> {
 }
 
 fn pipeline(config: &Config, clock: &GuardedClock) -> Result<Pipeline, ServeError> {
-    let rng = StdRng::from_rng(&mut rand::rng());
-    let hasher = VisitorHasher::open(&config.data_dir, clock.reading().steady, rng).map_err(ServeError::Salts)?;
+    let hasher = VisitorHasher::open(&config.data_dir, clock.reading().steady).map_err(ServeError::Salts)?;
     let geo = match &config.geo_database {
         Some(path) => GeoDatabase::open(path)?,
         None => GeoDatabase::embedded()?,

@@ -1,30 +1,22 @@
-//! What becomes of a body: `cargo run -p zenovay-ingest --example track < body.json`. The website is example.com.
+//! What becomes of a hit, and of a body: `cargo run --example track < body.json`. The website is example.com.
+#![allow(clippy::print_stdout)]
 
-use std::error::Error;
-use std::io::{self, Read, Write};
+use std::io::Read;
+use zenovay_ingest::{Arrival, Clock, Dimension, Hit, Pipeline, SystemClock, WebsiteRules};
 
-use rand::SeedableRng;
-use zenovay_domain::{Clock, SystemClock, WebsiteRules};
-use zenovay_ingest::{
-    Arrival, GeoDatabase, HIT_BODY_MAX_BYTES, MemorySessions, Pipeline, Sender, VisitorHasher, decode_body,
-};
-
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now = SystemClock.now();
-    let hasher = VisitorHasher::in_memory(now, rand::rngs::StdRng::from_rng(&mut rand::rng()))?;
-    let pipeline = Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded()?);
-    let rules = WebsiteRules::for_domain("example.com")?;
-    let mut input = Vec::new();
-    io::stdin().take(1 << 20).read_to_end(&mut input)?;
-    let body = decode_body(None, &input, HIT_BODY_MAX_BYTES)?;
-    let mut out = io::stdout();
-    let arrival = Arrival::new(Sender::Anybody("8.8.8.8".parse()?), now);
+    let (pipeline, rules) = (Pipeline::in_memory(now)?, WebsiteRules::for_domain("example.com")?);
+    let arrival = Arrival::from_address("8.8.8.8".parse()?, now);
+    let hit =
+        Hit::pageview("https://example.com/pricing", "session-1").user_agent("MyServer/1.0").property("plan", "pro");
+    let event = pipeline.track_hit(&arrival, hit, &rules)?.event;
+    println!("{} from {}", event.dimensions.get(Dimension::Path), event.dimensions.get(Dimension::Country));
+    let mut body = Vec::new();
+    std::io::stdin().take(1 << 20).read_to_end(&mut body)?;
     match pipeline.track(&arrival, &body, &rules) {
-        Ok(accepted) => writeln!(out, "{:#?}", accepted.event)?,
-        Err(rejected) => {
-            let outcome = rejected.outcome();
-            writeln!(out, "{} {}: {rejected:#?}", outcome.as_str(), outcome.reason())?;
-        }
+        Ok(accepted) => println!("{:#?}", accepted.event),
+        Err(error) => println!("{} {error:#?}", error.status()),
     }
     Ok(())
 }

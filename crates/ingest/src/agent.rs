@@ -1,17 +1,13 @@
 //! User agents: browser, operating system and kind of device.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use regex::Regex;
 use sha2::{Digest, Sha256};
-use ua_parser::user_agent::Parser;
-use ua_parser::{Extractor, Regexes};
 
 use crate::bots::{self, AGENT_MAX_BYTES, Verdict};
-use crate::data;
-
-static RULES: &[u8] = include_bytes!("../data/agents.json.zst");
-static APPS: &str = include_str!("../data/apps.tsv");
+#[cfg(feature = "agents")]
+use named::names;
 
 /// The first half of the SHA-256 of a user agent.
 pub type AgentDigest = [u8; 16];
@@ -37,7 +33,7 @@ pub struct Agent {
 
 /// What `agent` says, without a cache. Total; linear in the string.
 pub fn parse_agent(agent: &str) -> Agent {
-    let bot = bots::list().classify(agent);
+    let bot = bots::classify(agent);
     let digest = digest(agent);
     if agent.len() > AGENT_MAX_BYTES {
         let empty = String::new;
@@ -51,20 +47,77 @@ pub fn parse_agent(agent: &str) -> Agent {
             digest,
         };
     }
-    let extractor = extractor();
-    let browser = extractor.ua.extract(agent).filter(|found| found.family != "Other");
-    // A Nintendo 3DS says that it is like an iPhone.
-    let os = extractor.os.extract(agent).filter(|found| found.os != "Other" && !agent.contains(" like iPhone)"));
-    let named = os.as_ref().map(|os| (&*os.os, version(os.major.as_deref(), os.minor.as_deref())));
-    let (os, os_version) = named.unwrap_or_else(|| other_system(agent));
-    Agent {
-        browser: browser.as_ref().map_or_else(String::new, |found| browser_name(&found.family).to_owned()),
-        browser_version: browser.as_ref().map_or_else(String::new, |found| version(found.major, found.minor)),
-        os: os_title(os).to_owned(),
-        os_version,
-        device: device_class(agent, os),
-        bot,
-        digest,
+    let Names { browser, browser_version, os } = names(agent);
+    let (os, os_version) = os.unwrap_or_else(|| {
+        let (os, version) = other_system(agent);
+        (os.to_owned(), version)
+    });
+    let device = device_class(agent, &os);
+    Agent { browser, browser_version, os: os_title(&os).to_owned(), os_version, device, bot, digest }
+}
+
+/// What the rules for user agents know. Strings are empty, and the system is `None`, where they do not.
+#[derive(Default)]
+struct Names {
+    browser: String,
+    browser_version: String,
+    /// The system as uap-core calls it, and its version.
+    os: Option<(String, String)>,
+}
+
+/// Without the feature `agents` nothing is known of browsers.
+#[cfg(not(feature = "agents"))]
+fn names(_agent: &str) -> Names {
+    Names::default()
+}
+
+/// The rules of uap-core, and ours before them.
+#[cfg(feature = "agents")]
+mod named {
+    use std::sync::OnceLock;
+
+    use ua_parser::user_agent::Parser;
+    use ua_parser::{Extractor, Regexes};
+
+    use super::{Names, browser_name, version};
+    use crate::data;
+
+    static RULES: &[u8] = include_bytes!("../data/agents.json.zst");
+    static APPS: &str = include_str!("../data/apps.tsv");
+
+    pub(super) fn names(agent: &str) -> Names {
+        let extractor = extractor();
+        let browser = extractor.ua.extract(agent).filter(|found| found.family != "Other");
+        // A Nintendo 3DS says that it is like an iPhone.
+        let os = extractor.os.extract(agent).filter(|found| found.os != "Other" && !agent.contains(" like iPhone)"));
+        Names {
+            browser: browser.as_ref().map_or_else(String::new, |found| browser_name(&found.family).to_owned()),
+            browser_version: browser.as_ref().map_or_else(String::new, |found| version(found.major, found.minor)),
+            os: os.map(|os| (os.os.into_owned(), version(os.major.as_deref(), os.minor.as_deref()))),
+        }
+    }
+
+    pub(super) fn extractor() -> &'static Extractor<'static> {
+        static EXTRACTOR: OnceLock<Extractor<'static>> = OnceLock::new();
+        EXTRACTOR.get_or_init(|| {
+            // The rules are part of the program: that they compile is a fact of the build, and the tests run them.
+            let json = data::unpack(RULES).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
+            let regexes: Regexes<'static> =
+                serde_json::from_slice(&json).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
+            // The rules of uap-core are tried in their order; ours come before them.
+            let regexes = Regexes { user_agent_parsers: apps().chain(regexes.user_agent_parsers).collect(), ..regexes };
+            Extractor::try_from(regexes).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"))
+        })
+    }
+
+    /// The rules of `apps.tsv`.
+    fn apps() -> impl Iterator<Item = Parser<'static>> {
+        let rows = APPS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
+        rows.map(|(regex, name)| Parser {
+            regex: regex.into(),
+            family_replacement: Some(name.into()),
+            ..Parser::default()
+        })
     }
 }
 
@@ -73,25 +126,6 @@ fn digest(agent: &str) -> AgentDigest {
     let mut half = AgentDigest::default();
     half.copy_from_slice(&whole[..size_of::<AgentDigest>()]);
     half
-}
-
-fn extractor() -> &'static Extractor<'static> {
-    static EXTRACTOR: OnceLock<Extractor<'static>> = OnceLock::new();
-    EXTRACTOR.get_or_init(|| {
-        // The rules are part of the program: that they compile is a fact of the build, and the tests run them.
-        let json = data::unpack(RULES).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
-        let regexes: Regexes<'static> =
-            serde_json::from_slice(&json).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"));
-        // The rules of uap-core are tried in their order; ours come before them.
-        let regexes = Regexes { user_agent_parsers: apps().chain(regexes.user_agent_parsers).collect(), ..regexes };
-        Extractor::try_from(regexes).unwrap_or_else(|error| panic!("data/agents.json.zst: {error}"))
-    })
-}
-
-/// The rules of `apps.tsv`.
-fn apps() -> impl Iterator<Item = Parser<'static>> {
-    let rows = APPS.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t'));
-    rows.map(|(regex, name)| Parser { regex: regex.into(), family_replacement: Some(name.into()), ..Parser::default() })
 }
 
 fn version(major: Option<&str>, minor: Option<&str>) -> String {
@@ -103,6 +137,7 @@ fn version(major: Option<&str>, minor: Option<&str>) -> String {
 }
 
 /// Variants of one browser under the one name people know.
+#[cfg(feature = "agents")]
 fn browser_name(family: &str) -> &str {
     match family {
         "Chrome Mobile" | "Chrome Mobile iOS" | "Chrome Mobile WebView" => "Chrome",
@@ -230,9 +265,9 @@ mod tests {
     fn the_published_tests_pass() {
         /// Agent, family, first and second number of the version.
         type Case = (String, String, Option<String>, Option<String>);
-        let json = data::unpack(include_bytes!("../data/tests/uap-core.json.zst")).unwrap();
+        let json = crate::data::unpack(include_bytes!("../data/tests/uap-core.json.zst")).unwrap();
         let tests: std::collections::HashMap<String, Vec<Case>> = serde_json::from_slice(&json).unwrap();
-        let extractor = extractor();
+        let extractor = named::extractor();
         for (part, least) in [("browsers", 1_500), ("systems", 450)] {
             let cases = &tests[part];
             assert!(cases.len() >= least);

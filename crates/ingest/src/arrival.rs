@@ -33,7 +33,17 @@ impl Sender {
 }
 
 /// When, from whom and with which headers a record came. Header values are as sent; `None` when the header is absent.
+///
+/// ```
+/// use zenovay_ingest::{Arrival, Timestamp};
+///
+/// let mut arrival = Arrival::from_address("192.0.2.7".parse()?, Timestamp::from_millis(1_781_308_800_000));
+/// arrival.origin = Some("https://example.com");
+/// arrival.user_agent = Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Arrival<'a> {
     /// Who sends it.
     pub sender: Sender,
@@ -61,6 +71,11 @@ pub struct Arrival<'a> {
 }
 
 impl<'a> Arrival<'a> {
+    /// A request from a client at `address` without a key.
+    pub fn from_address(address: IpAddr, received_at: Timestamp) -> Self {
+        Self::new(Sender::Anybody(address), received_at)
+    }
+
     /// A request or row of `sender` without headers, by a clock that is believed.
     pub fn new(sender: Sender, received_at: Timestamp) -> Self {
         Self {

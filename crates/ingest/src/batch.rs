@@ -1,4 +1,4 @@
-//! The server batch, `POST /api/v1/events` (SPEC E11).
+//! The server batch, `POST /api/v1/events`.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use crate::properties::Properties;
 use crate::web_url::{WebUrl, clean};
 use crate::{Refusal, RefusalReason};
 
-/// The most events of a batch (SPEC E11).
+/// The most events of a batch.
 pub const BATCH_MAX_EVENTS: usize = 1_000;
 
 const _: () = assert!(BATCH_MAX_EVENTS < ITEMS_MAX, "too many events are noticed");
@@ -83,7 +83,7 @@ const fn text(label: &'static str, required: bool, min_chars: usize, max_chars: 
     StringRule { label, required, min_chars, max_chars, cut: None }
 }
 
-fn row(raw: JsonValue<'_>) -> Result<BatchRow<'_>, Refusal> {
+pub(crate) fn row(raw: JsonValue<'_>) -> Result<BatchRow<'_>, Refusal> {
     let JsonValue::Object(members) = raw else {
         return Err(Refusal::new(
             RefusalReason::InvalidField,

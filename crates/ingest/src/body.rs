@@ -7,7 +7,7 @@ use flate2::bufread::GzDecoder;
 
 use crate::{Refusal, RefusalReason};
 
-/// The most bytes that the body of a hit or heartbeat may have, decoded (SPEC E1).
+/// The most bytes that the body of a hit or heartbeat may have, decoded.
 pub const HIT_BODY_MAX_BYTES: usize = 64 * 1024;
 
 /// Undoes the `Content-Encoding` of a body: none, `identity`, or `gzip`. The result has at most `max_bytes` bytes; never
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(reason("gzip", &gzip(&data), 999), RefusalReason::BodyTooLarge);
     }
 
-    /// SECURITY I4. Sabotage: read to the end without `take`, and the allocation below is 64 MB.
+    /// Sabotage: read to the end without `take`, and the allocation below is 64 MB.
     #[test]
     fn a_bomb_is_refused_after_the_cap() {
         let bomb = gzip(&vec![0; 64 << 20]);

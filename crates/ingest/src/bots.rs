@@ -1,17 +1,17 @@
-//! Crawlers (SPEC K10): the published list of crawler-user-agents in one automaton, a general rule for agents that say
+//! Crawlers: the published list of crawler-user-agents in one automaton, a general rule for agents that say
 //! what they are, and what neither can know.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexSet};
+
+#[cfg(feature = "bots")]
+use list::listed;
 
 /// The longest user agent that is looked at; a longer one is a crawler's.
 pub const AGENT_MAX_BYTES: usize = 2048;
-
-static LIST: &str = include_str!("../data/bots.txt");
 
 /// What the list says of a user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,63 +84,91 @@ impl Verdict {
     }
 }
 
-/// A pattern of the list.
-#[derive(Debug, Clone, Copy)]
-struct Listed {
-    class: BotClass,
-    pattern: &'static str,
+/// What is known of `agent`. An agent longer than 2 KB is a crawler's: no browser sends one.
+pub(crate) fn classify(agent: &str) -> Verdict {
+    if agent.len() > AGENT_MAX_BYTES {
+        return Verdict::crawler(BotReason::TooLong, "");
+    }
+    let verdict = listed(agent);
+    if verdict.class == BotClass::Crawler {
+        return verdict;
+    }
+    match names_itself(agent) {
+        named if verdict.class == BotClass::None || named.class == BotClass::Crawler => named,
+        _ => verdict,
+    }
 }
 
-/// Finds crawlers by their user agent, in one pass over it.
-#[derive(Debug)]
-pub(crate) struct BotList {
-    texts: AhoCorasick,
-    listed_texts: Vec<Listed>,
-    regexes: RegexSet,
-    listed_regexes: Vec<Listed>,
+/// Without the feature `bots` only those are known that name themselves.
+#[cfg(not(feature = "bots"))]
+fn listed(_agent: &str) -> Verdict {
+    Verdict::NONE
 }
 
-impl BotList {
-    fn new() -> Self {
-        let (mut listed_texts, mut listed_regexes) = (vec![], vec![]);
-        for line in LIST.lines().filter(|line| !line.starts_with('#')) {
-            let mut parts = line.splitn(3, ' ');
-            let class = if parts.next() == Some("library") { BotClass::Library } else { BotClass::Crawler };
-            match (parts.next(), parts.next()) {
-                (Some("text"), Some(pattern)) => listed_texts.push(Listed { class, pattern }),
-                (_, Some(pattern)) => listed_regexes.push(Listed { class, pattern }),
-                (_, None) => {}
-            }
-        }
-        // The list is part of the program: that it compiles is a fact of the build, and the tests run it.
-        let texts = AhoCorasick::new(listed_texts.iter().map(|listed| listed.pattern))
-            .unwrap_or_else(|error| panic!("data/bots.txt: {error}"));
-        let regexes = RegexSet::new(listed_regexes.iter().map(|listed| listed.pattern))
-            .unwrap_or_else(|error| panic!("data/bots.txt: {error}"));
-        Self { texts, listed_texts, regexes, listed_regexes }
+/// The published list, in one pass over the agent.
+#[cfg(feature = "bots")]
+mod list {
+    use std::sync::OnceLock;
+
+    use aho_corasick::AhoCorasick;
+    use regex::RegexSet;
+
+    use super::{BotClass, BotReason, Verdict};
+
+    pub(super) static LIST: &str = include_str!("../data/bots.txt");
+
+    /// A pattern of the list.
+    #[derive(Clone, Copy)]
+    struct Listed {
+        class: BotClass,
+        pattern: &'static str,
     }
 
-    /// What is known of `agent`. An agent longer than 2 KB is a crawler's: no browser sends one.
-    pub(crate) fn classify(&self, agent: &str) -> Verdict {
-        if agent.len() > AGENT_MAX_BYTES {
-            return Verdict::crawler(BotReason::TooLong, "");
+    struct BotList {
+        texts: AhoCorasick,
+        listed_texts: Vec<Listed>,
+        regexes: RegexSet,
+        listed_regexes: Vec<Listed>,
+    }
+
+    impl BotList {
+        fn new() -> Self {
+            let (mut listed_texts, mut listed_regexes) = (vec![], vec![]);
+            for line in LIST.lines().filter(|line| !line.starts_with('#')) {
+                let mut parts = line.splitn(3, ' ');
+                let class = if parts.next() == Some("library") { BotClass::Library } else { BotClass::Crawler };
+                match (parts.next(), parts.next()) {
+                    (Some("text"), Some(pattern)) => listed_texts.push(Listed { class, pattern }),
+                    (_, Some(pattern)) => listed_regexes.push(Listed { class, pattern }),
+                    (_, None) => {}
+                }
+            }
+            // The list is part of the program: that it compiles is a fact of the build, and the tests run it.
+            let texts = AhoCorasick::new(listed_texts.iter().map(|listed| listed.pattern))
+                .unwrap_or_else(|error| panic!("data/bots.txt: {error}"));
+            let regexes = RegexSet::new(listed_regexes.iter().map(|listed| listed.pattern))
+                .unwrap_or_else(|error| panic!("data/bots.txt: {error}"));
+            Self { texts, listed_texts, regexes, listed_regexes }
         }
-        let texts = self
+    }
+
+    /// What the list says of `agent`: a crawler before a library.
+    pub(super) fn listed(agent: &str) -> Verdict {
+        static BOTS: OnceLock<BotList> = OnceLock::new();
+        let list = BOTS.get_or_init(BotList::new);
+        let texts = list
             .texts
             .find_overlapping_iter(agent)
-            .filter_map(|found| self.listed_texts.get(found.pattern().as_usize()));
-        let regexes = self.regexes.matches(agent).into_iter().filter_map(|index| self.listed_regexes.get(index));
+            .filter_map(|found| list.listed_texts.get(found.pattern().as_usize()));
+        let regexes = list.regexes.matches(agent).into_iter().filter_map(|index| list.listed_regexes.get(index));
         let mut verdict = Verdict::NONE;
         for &Listed { class, pattern } in texts.chain(regexes) {
-            if class == BotClass::Crawler {
-                return Verdict { class, reason: BotReason::Listed, rule: pattern };
-            }
             verdict = Verdict { class, reason: BotReason::Listed, rule: pattern };
+            if class == BotClass::Crawler {
+                break;
+            }
         }
-        match names_itself(agent) {
-            named if verdict.class == BotClass::None || named.class == BotClass::Crawler => named,
-            _ => verdict,
-        }
+        verdict
     }
 }
 
@@ -200,11 +228,6 @@ fn without_models(agent: &str) -> Cow<'_, str> {
     MODEL.replace_all(agent, "$kept$end")
 }
 
-pub(crate) fn list() -> &'static BotList {
-    static BOTS: OnceLock<BotList> = OnceLock::new();
-    BOTS.get_or_init(BotList::new)
-}
-
 /// Whether `Sec-Purpose` or `Purpose` says that the page was loaded ahead and may never be seen.
 pub(crate) fn is_prefetch(purpose: &str) -> bool {
     purpose
@@ -222,7 +245,7 @@ mod tests {
     }
 
     fn is_bot(agent: &str) -> bool {
-        list().classify(agent).class != BotClass::None
+        classify(agent).class != BotClass::None
     }
 
     /// The agents of `corpus` that are taken for bots, or with `bots` those that are not.
@@ -283,13 +306,13 @@ mod tests {
                 "person" => false,
                 _ => panic!("{line}"),
             };
-            assert_eq!(is_bot(agent), expected, "{source}: {agent}: {:?}", list().classify(agent));
+            assert_eq!(is_bot(agent), expected, "{source}: {agent}: {:?}", classify(agent));
         }
     }
 
     #[test]
     fn the_list_is_what_the_decisions_made_of_it() {
-        let listed: Vec<_> = LIST.lines().filter_map(|line| line.splitn(3, ' ').nth(2)).collect();
+        let listed: Vec<_> = list::LIST.lines().filter_map(|line| line.splitn(3, ' ').nth(2)).collect();
         for row in include_str!("../data/bot-decisions.tsv").lines().filter(|line| !line.starts_with('#')) {
             let [action, old, new, why] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
             assert!(!why.is_empty(), "{row}");
@@ -319,11 +342,11 @@ mod tests {
             ("Headless NeverSeen/1", "headless"),
         ] {
             let expected = Verdict::crawler(BotReason::NamesItself, rule);
-            assert_eq!(list().classify(agent), expected, "{agent}");
+            assert_eq!(classify(agent), expected, "{agent}");
         }
         for (agent, rule) in [("Shop/1.0 (https://shop.example)", "http"), ("NeverSeenMonitor/1", "work")] {
             let own = Verdict { class: BotClass::Library, reason: BotReason::NamesItself, rule };
-            assert_eq!(list().classify(agent), own, "{agent}");
+            assert_eq!(classify(agent), own, "{agent}");
         }
         let chrome = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120 Mobile Safari/537.36";
         for agent in [
@@ -337,18 +360,18 @@ mod tests {
             "XBMC/12.0 Git:20130127-fb595f2 (Windows NT 6.1;WOW64;Win64;x64; http://www.xbmc.org)",
         ] {
             let agent = agent.replace("{}", chrome);
-            assert_eq!(list().classify(&agent), Verdict::NONE, "{agent}");
+            assert_eq!(classify(&agent), Verdict::NONE, "{agent}");
         }
     }
 
     #[test]
     fn libraries_are_told_from_crawlers() {
-        let class = |agent: &str| list().classify(agent).class;
+        let class = |agent: &str| classify(agent).class;
         assert_eq!(class("curl/8.5.0"), BotClass::Library);
         assert_eq!(class("python-requests/2.32"), BotClass::Library);
         assert_eq!(class("Mozilla/5.0 (compatible; Googlebot/2.1)"), BotClass::Crawler);
         assert_eq!(class("Mozilla/5.0 HeadlessChrome/130.0.0.0"), BotClass::Crawler);
-        let long = list().classify(&"a".repeat(AGENT_MAX_BYTES + 1));
+        let long = classify(&"a".repeat(AGENT_MAX_BYTES + 1));
         assert_eq!(long, Verdict::crawler(BotReason::TooLong, ""));
     }
 

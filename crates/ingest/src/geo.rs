@@ -9,16 +9,19 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+#[cfg(feature = "countries")]
 use crate::data;
 use crate::recent::Recent;
 
+#[cfg(feature = "countries")]
 static COUNTRIES: &[u8] = include_bytes!("../data/countries.mmdb.zst");
 
 /// A database that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GeoError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Io {
         /// The file.
         path: String,
@@ -26,17 +29,18 @@ pub enum GeoError {
         source: std::io::Error,
     },
     /// The file is not a MaxMind DB with countries.
-    #[error("{path} is not a usable .mmdb file: {problem}")]
+    #[error("{path} is not a usable .mmdb file")]
     Format {
         /// The file.
         path: String,
         /// What is wrong with it.
-        problem: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 /// Where an address is. Strings are empty when unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Location {
     /// ISO 3166-1 alpha-2, upper case.
     pub country: String,
@@ -48,7 +52,8 @@ pub struct Location {
 
 /// A geo database in memory. Lookups keep no address.
 pub struct GeoDatabase {
-    reader: Reader<Vec<u8>>,
+    /// `None` where no address has a country.
+    reader: Option<Reader<Vec<u8>>>,
     /// Records read lately, by where they are in the database: a country has one record for all of its networks.
     locations: Recent<Location>,
     /// Where networks are that were asked for lately.
@@ -82,11 +87,33 @@ fn network(address: IpAddr) -> Network {
 const LOCATIONS: usize = 1_024;
 
 impl GeoDatabase {
+    /// A database that knows nothing: no address has a country.
+    pub fn none() -> Self {
+        Self::with_reader(None)
+    }
+
+    fn with_reader(reader: Option<Reader<Vec<u8>>>) -> Self {
+        let nowhere = Arc::<Location>::default();
+        let networks =
+            (0..NETWORKS).map(|_| Mutex::new(Located { network: 0, location: Arc::clone(&nowhere) })).collect();
+        Self { reader, locations: Recent::new(LOCATIONS), networks }
+    }
+
+    /// The embedded database where this build has it, else none.
+    pub(crate) fn of_this_build() -> Result<Self, GeoError> {
+        #[cfg(feature = "countries")]
+        let database = Self::embedded();
+        #[cfg(not(feature = "countries"))]
+        let database = Ok(Self::none());
+        database
+    }
+
     /// DB-IP Country Lite as published in June 2026. Pages that show countries from it link to <https://db-ip.com> with the
     /// words "IP Geolocation by DB-IP".
     ///
     /// # Errors
     /// When the data built into the program are damaged.
+    #[cfg(feature = "countries")]
     pub fn embedded() -> Result<Self, GeoError> {
         let name = "the embedded database";
         let bytes = data::unpack(COUNTRIES).map_err(|source| GeoError::Io { path: name.to_owned(), source })?;
@@ -108,19 +135,16 @@ impl GeoDatabase {
     /// # Errors
     /// When they are not a MaxMind DB with countries.
     pub fn from_bytes(bytes: Vec<u8>, path: &str) -> Result<Self, GeoError> {
-        let invalid = |problem: String| GeoError::Format { path: path.to_owned(), problem };
-        let reader = Reader::from_source(bytes).map_err(|error| invalid(error.to_string()))?;
-        let nowhere = Arc::<Location>::default();
-        let networks =
-            (0..NETWORKS).map(|_| Mutex::new(Located { network: 0, location: Arc::clone(&nowhere) })).collect();
-        let database = Self { reader, locations: Recent::new(LOCATIONS), networks };
+        let invalid = |source| GeoError::Format { path: path.to_owned(), source };
+        let reader = Reader::from_source(bytes).map_err(|error| invalid(error.into()))?;
+        let database = Self::with_reader(Some(reader));
         // A file of another kind, for example of networks' names, would silently give no country.
         let probes: [IpAddr; 4] = [[8, 8, 8, 8], [1, 1, 1, 1], [193, 0, 6, 139], [81, 2, 69, 160]].map(IpAddr::from);
         for probe in probes {
-            database.try_lookup(probe).map_err(|error| invalid(error.to_string()))?;
+            database.try_lookup(probe).map_err(|error| invalid(error.into()))?;
         }
         if probes.iter().all(|&probe| database.lookup(probe).country.is_empty()) {
-            return Err(invalid("it has no countries".to_owned()));
+            return Err(invalid("it has no countries".into()));
         }
         Ok(database)
     }
@@ -139,10 +163,9 @@ impl GeoDatabase {
         {
             return Ok(Arc::clone(&known.location));
         }
-        if address.is_ipv6() && self.reader.metadata().ip_version == 4 {
-            return Ok(Arc::default());
-        }
-        let found = self.reader.lookup(address)?;
+        let knows = |reader: &&Reader<Vec<u8>>| address.is_ipv4() || reader.metadata().ip_version != 4;
+        let Some(reader) = self.reader.as_ref().filter(knows) else { return Ok(Arc::default()) };
+        let found = reader.lookup(address)?;
         let location = match found.offset() {
             None => Arc::default(),
             Some(offset) => {
@@ -244,7 +267,8 @@ fn clean(name: Option<&str>) -> String {
 
 impl std::fmt::Debug for GeoDatabase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GeoDatabase({})", self.reader.metadata().database_type)
+        let kind = self.reader.as_ref().map_or("none", |reader| &reader.metadata().database_type);
+        write!(f, "GeoDatabase({kind})")
     }
 }
 
@@ -272,7 +296,12 @@ mod tests {
         ] {
             assert_eq!(embedded().lookup(address.parse().unwrap()).country, country, "{address}");
         }
-        assert!(embedded().reader.metadata().build_epoch > 1_700_000_000);
+        assert!(embedded().reader.as_ref().unwrap().metadata().build_epoch > 1_700_000_000);
+    }
+
+    #[test]
+    fn a_database_that_knows_nothing_gives_no_country() {
+        assert_eq!(*GeoDatabase::none().lookup([8, 8, 8, 8].into()), Location::default());
     }
 
     #[test]
@@ -281,7 +310,7 @@ mod tests {
         let missing = GeoDatabase::open(&dir.join("zenovay-no-such.mmdb")).unwrap_err().to_string();
         assert!(missing.contains("zenovay-no-such.mmdb"), "{missing}");
         let error = GeoDatabase::from_bytes(b"not a database".to_vec(), "places.mmdb").unwrap_err().to_string();
-        assert!(error.starts_with("places.mmdb is not a usable .mmdb file"), "{error}");
+        assert_eq!(error, "places.mmdb is not a usable .mmdb file");
         let whole = data::unpack(COUNTRIES).unwrap();
         assert!(GeoDatabase::from_bytes(whole[..whole.len() / 2].to_vec(), "half.mmdb").is_err());
     }
@@ -294,7 +323,7 @@ mod tests {
             v4 in any::<u32>(),
         ) {
             for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into())] {
-                let record: Option<Record<'_>> = embedded().reader.lookup(address).unwrap().decode().unwrap();
+                let record: Option<Record<'_>> = embedded().reader.as_ref().unwrap().lookup(address).unwrap().decode().unwrap();
                 let expected = record.map(Location::from).unwrap_or_default();
                 for time in ["first", "second"] {
                     prop_assert_eq!(&*embedded().try_lookup(address).unwrap(), &expected, "{} {} time", address, time);

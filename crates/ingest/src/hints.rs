@@ -8,6 +8,7 @@ const KEY_MAX_BYTES: usize = 1_024;
 
 /// The headers `Sec-CH-UA…` as sent; `None` when a header is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientHints<'a> {
     /// `Sec-CH-UA`: brands with the first number of their versions.
     pub brands: Option<&'a str>,

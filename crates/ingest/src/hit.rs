@@ -14,13 +14,13 @@ use crate::properties::Properties;
 use crate::source::Origin;
 use crate::web_url::{Campaign, UTM_MAX_CHARS, WebUrl, clean};
 
-/// The fewest characters of `session_id` (SPEC E1).
+/// The fewest characters of `session_id`.
 pub const SESSION_ID_MIN_CHARS: usize = 8;
 
 /// The most visible time that one report adds: a heartbeat comes every 30 s, and a page asleep for longer reports once.
 pub(crate) const ENGAGEMENT_MAX_MS: f64 = 600_000.0;
 
-/// The most characters of `title` (SPEC E1).
+/// The most characters of `title`.
 pub(crate) const TITLE_MAX_CHARS: usize = 512;
 
 /// The names of the tracking code, the documented one first.
@@ -67,17 +67,22 @@ impl<'a> ParsedHit<'a> {
         Self(Members::empty(""))
     }
 
+    /// Puts in one member of a hit that does not come as a body.
+    pub(crate) fn put(&mut self, name: MemberName, value: JsonValue<'a>) {
+        self.0.put(name, value);
+    }
+
     /// Reads `body` into what is empty: it is not moved once it is read.
     pub(crate) fn read(&mut self, body: &'a [u8]) -> Result<(), Refusal> {
         self.0.read(body, DEPTH)
     }
 
-    /// The tracking code in the body, for the aliases without one in their path (SPEC A2).
+    /// The tracking code in the body, for the aliases without one in their path.
     pub fn tracking_code(&self) -> Option<&str> {
         self.0.first_string(&TRACKING_CODE)
     }
 
-    /// Checks the body as what `fields` are empty of, a hit (SPEC E1) or a heartbeat (SPEC E5), and moves what it says to them.
+    /// Checks the body as what `fields` are empty of, a hit or a heartbeat, and moves what it says to them.
     ///
     /// # Errors
     /// [`InvalidField`](crate::RefusalReason::InvalidField) with every wrong field and what is wrong with it.
@@ -242,7 +247,7 @@ impl HitFields<'_> {
     }
 }
 
-/// SPEC E1.
+/// The fields of a hit.
 fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
     fields.common.url = url(m, MemberName::Url, true);
@@ -262,7 +267,7 @@ fn hit<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     properties(m, fields);
 }
 
-/// SPEC E5.
+/// The fields of a heartbeat.
 fn heartbeat<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     common(m, fields);
     fields.common.url = url(m, MemberName::Url, false);
@@ -318,7 +323,7 @@ pub(crate) fn url<'a>(m: &mut Members<'a, '_>, name: MemberName, is_required: bo
     }
 }
 
-/// Type and name; a type that is not known is the name of a custom event (SPEC K4).
+/// Type and name; a type that is not known is the name of a custom event.
 pub(crate) fn kind_and_name<'a>(
     m: &mut Members<'a, '_>,
     fields: &mut HitFields<'a>,
@@ -490,7 +495,7 @@ pub(crate) mod tests {
     use crate::RefusalReason;
     use proptest::prelude::*;
 
-    /// S4 "Server-Side API Calls", as printed there.
+    /// The published example of a call from a server.
     pub(crate) const S4_EXAMPLE: &str = r#"{
         "event_type": "pageview", "url": "https://example.com/home", "session_id": "srv-session-abcdef",
         "user_agent": "MyServer/1.0", "device_type": "desktop", "browser": "Server", "os": "Linux" }"#;
@@ -521,7 +526,6 @@ pub(crate) mod tests {
         assert!(fields.values().all(|problem| problem == "Is required"));
     }
 
-    /// SECURITY I11.
     #[test]
     fn every_wrong_type_is_named_at_once() {
         assert_eq!(problems(&with(r#""visitor_id":[]"#))["visitor_id"], "Must be a string, not an array");
@@ -559,7 +563,7 @@ pub(crate) mod tests {
         assert_eq!(fields["session_id"], "Must be a string, not a number");
     }
 
-    /// S4 "Unprocessable Entity": the two messages printed there.
+    /// The two messages that the published documents print.
     #[test]
     fn messages_are_those_of_s4() {
         let fields = problems(&with(&format!(r#""event_name":"{}""#, "n".repeat(101))));

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
-use rand::CryptoRng;
+use rand::rngs::{StdRng, SysRng};
+use rand::{CryptoRng, SeedableRng};
 use sha2::Sha256;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
@@ -19,7 +20,7 @@ use crate::salt_store::{DailySalt, FileSalts, MemorySalts, SaltStore, Secret};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// How long a salt lives on after its UTC day: until the sessions that it named have ended (DESIGN §3).
+/// How long a salt lives on after its UTC day: until the sessions that it named have ended.
 const SALT_GRACE_MS: i64 = zenovay_domain::SESSION_GAP_MS;
 
 /// How many days later than today the day of a salt may be: a clock that steps back over midnight draws no second salt.
@@ -71,7 +72,7 @@ struct Drawing {
     rng: Box<dyn CryptoRng + Send>,
 }
 
-/// Names visitors and sessions by keyed hashes that cannot be traced back (DESIGN §3, Identity). All servers that share a
+/// Names visitors and sessions by keyed hashes that cannot be traced back. All servers that share a
 /// [`SaltStore`] give the same names.
 pub struct VisitorHasher {
     keys: ArcSwap<Keys>,
@@ -80,11 +81,19 @@ pub struct VisitorHasher {
 }
 
 impl VisitorHasher {
-    /// Keeps its secrets in `store`. Salts whose time is over at `now` are destroyed.
+    /// Keeps its secrets, which the system draws, in `store`. Salts whose time is over at `now` are destroyed.
+    ///
+    /// # Errors
+    /// When the secrets cannot be drawn, read or kept.
+    pub fn new(store: impl SaltStore + 'static, now: Timestamp) -> io::Result<Self> {
+        Self::with_rng(store, now, StdRng::try_from_rng(&mut SysRng).map_err(io::Error::other)?)
+    }
+
+    /// The same with secrets that `rng` draws.
     ///
     /// # Errors
     /// When the secrets cannot be read or kept.
-    pub fn new(
+    pub fn with_rng(
         store: impl SaltStore + 'static,
         now: Timestamp,
         mut rng: impl CryptoRng + Send + 'static,
@@ -100,17 +109,17 @@ impl VisitorHasher {
     /// Keeps its secrets in the file `salts` in `dir`, see [`FileSalts`].
     ///
     /// # Errors
-    /// When the file cannot be read or written, or is damaged.
-    pub fn open(dir: &Path, now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
-        Self::new(FileSalts::open(dir)?, now, rng)
+    /// When the file cannot be read or written, or is damaged, or the system gives no random numbers.
+    pub fn open(dir: &Path, now: Timestamp) -> io::Result<Self> {
+        Self::new(FileSalts::open(dir)?, now)
     }
 
     /// Keeps its secrets in memory only: visitors get new ids when the process ends.
     ///
     /// # Errors
-    /// Never; the type is that of [`VisitorHasher::open`].
-    pub fn in_memory(now: Timestamp, rng: impl CryptoRng + Send + 'static) -> io::Result<Self> {
-        Self::new(MemorySalts::default(), now, rng)
+    /// When the system gives no random numbers.
+    pub fn in_memory(now: Timestamp) -> io::Result<Self> {
+        Self::new(MemorySalts::default(), now)
     }
 
     /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over, or more than a day
@@ -274,7 +283,7 @@ fn random_secret(rng: &mut dyn CryptoRng) -> Secret {
     Secret::new(*bytes)
 }
 
-/// The /24 of an IPv4 address or the /48 of an IPv6 address (SECURITY §3.4).
+/// The /24 of an IPv4 address or the /48 of an IPv6 address.
 fn truncate(address: IpAddr) -> [u8; 7] {
     let mut network = [0; 7];
     match address.to_canonical() {
@@ -329,8 +338,6 @@ fn short(digest: [u8; 32]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
     use std::fs;
 
     const DAY: i64 = 20_000;
@@ -341,6 +348,10 @@ mod tests {
 
     fn site(byte: u8) -> WebsiteId {
         WebsiteId::from_random_bytes([byte; 16])
+    }
+
+    fn open(dir: &Path, now: Timestamp, rng: StdRng) -> io::Result<VisitorHasher> {
+        VisitorHasher::with_rng(FileSalts::open(dir)?, now, rng)
     }
 
     fn rng() -> StdRng {
@@ -354,8 +365,8 @@ mod tests {
     #[test]
     fn a_visitor_is_known_for_a_day_and_over_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let first = visitor(&VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap(), "203.0.113.7", at(DAY, 1));
-        let hasher = VisitorHasher::open(dir.path(), at(DAY, 5), StdRng::seed_from_u64(2)).unwrap();
+        let first = visitor(&open(dir.path(), at(DAY, 0), rng()).unwrap(), "203.0.113.7", at(DAY, 1));
+        let hasher = open(dir.path(), at(DAY, 5), StdRng::seed_from_u64(2)).unwrap();
         assert_eq!(visitor(&hasher, "203.0.113.99", at(DAY, DAY_MS - 1)), first, "same /24");
         assert_ne!(visitor(&hasher, "203.0.114.7", at(DAY, 5)), first);
         let (today, yesterday) =
@@ -368,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_goes_back_over_midnight_draws_no_second_salt() {
-        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let hasher = VisitorHasher::with_rng(MemorySalts::default(), at(DAY, 0), rng()).unwrap();
         let first = visitor(&hasher, "203.0.113.7", at(DAY, 0));
         assert_eq!(visitor(&hasher, "203.0.113.7", at(DAY - 1, 0)), first);
         hasher.rotate(at(DAY - 1, 0)).unwrap();
@@ -380,8 +391,8 @@ mod tests {
     fn a_clock_that_was_wrong_freezes_no_salt() {
         let dir = tempfile::tempdir().unwrap();
         let wrong = DAY + 9 * 365;
-        drop(VisitorHasher::open(dir.path(), at(wrong, 0), rng()).unwrap());
-        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), StdRng::seed_from_u64(2)).unwrap();
+        drop(open(dir.path(), at(wrong, 0), rng()).unwrap());
+        let hasher = open(dir.path(), at(DAY, 0), StdRng::seed_from_u64(2)).unwrap();
         let days = || -> Vec<i64> { hasher.drawing.lock().salts.iter().map(|salt| salt.day).collect() };
         assert_eq!(days(), [DAY]);
         let first = visitor(&hasher, "203.0.113.7", at(DAY, 1));
@@ -396,7 +407,7 @@ mod tests {
     #[test]
     fn old_salts_go_without_room_for_another_file() {
         let dir = tempfile::tempdir().unwrap();
-        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
+        let hasher = open(dir.path(), at(DAY, 0), rng()).unwrap();
         let salt = hasher.drawing.lock().salts[0].salt.clone();
         hasher.rotate(at(DAY + 1, 0)).unwrap();
         // Stands where the new file would be.
@@ -408,20 +419,20 @@ mod tests {
         assert!(bytes.len() == 80 && !bytes.windows(32).any(|window| window == salt.as_bytes()));
         hasher.rotate(at(DAY + 2, 0)).unwrap();
         let known = visitor(&hasher, "203.0.113.7", at(DAY + 2, 0));
-        let next = VisitorHasher::open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(2)).unwrap();
+        let next = open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(2)).unwrap();
         assert_eq!(visitor(&next, "203.0.113.7", at(DAY + 2, 0)), known);
         // Interrupted before the zeros were cut off.
         let padded = [fs::read(&path).unwrap(), vec![0; 40]].concat();
         fs::write(&path, padded).unwrap();
-        let next = VisitorHasher::open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(3)).unwrap();
+        let next = open(dir.path(), at(DAY + 2, 0), StdRng::seed_from_u64(3)).unwrap();
         assert_eq!(visitor(&next, "203.0.113.7", at(DAY + 2, 0)), known);
     }
 
-    /// SECURITY P3. Sabotage: leave out the `retain` in `rotate`.
+    /// Sabotage: leave out the `retain` in `rotate`.
     #[test]
     fn a_salt_whose_time_is_over_is_nowhere_on_disk() {
         let dir = tempfile::tempdir().unwrap();
-        let hasher = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap();
+        let hasher = open(dir.path(), at(DAY, 0), rng()).unwrap();
         let salt = hasher.drawing.lock().salts[0].salt.clone();
         let on_disk = || {
             let files = fs::read_dir(dir.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
@@ -443,15 +454,14 @@ mod tests {
         let impossible_day = [&b"ZVSALTS1"[..], &[7; 32], &i64::MAX.to_le_bytes(), &[8; 32]].concat();
         for damaged in [b"ZVSALTS1short".as_slice(), &impossible_day] {
             fs::write(dir.path().join("salts"), damaged).unwrap();
-            let error = VisitorHasher::open(dir.path(), at(DAY, 0), rng()).unwrap_err();
+            let error = open(dir.path(), at(DAY, 0), rng()).unwrap_err();
             assert!(error.to_string().contains("salts is damaged"), "{error}");
         }
     }
 
-    /// SECURITY P5.
     #[test]
     fn the_same_person_has_unrelated_ids_on_two_sites() {
-        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let hasher = VisitorHasher::with_rng(MemorySalts::default(), at(DAY, 0), rng()).unwrap();
         let address = "203.0.113.7".parse().unwrap();
         let daily = |s| hasher.daily_visitor(site(s), address, &[7; 16], at(DAY, 0)).unwrap().0;
         assert_ne!(daily(1), daily(2));
@@ -466,7 +476,7 @@ mod tests {
     /// Anybody may send event ids: they take neither another visitor's nor those of a batch.
     #[test]
     fn event_ids_and_idempotency_keys_are_apart() {
-        let hasher = VisitorHasher::in_memory(at(DAY, 0), rng()).unwrap();
+        let hasher = VisitorHasher::with_rng(MemorySalts::default(), at(DAY, 0), rng()).unwrap();
         let names = hasher.names();
         let visitor = names.known_visitor(site(1), "v");
         assert_eq!(names.event_id(visitor, "order-1"), names.event_id(visitor, "order-1"));
@@ -478,7 +488,8 @@ mod tests {
     #[test]
     fn servers_that_share_salts_give_the_same_names() {
         let store = Arc::new(MemorySalts::default());
-        let server = |seed| VisitorHasher::new(Arc::clone(&store), at(DAY, 0), StdRng::seed_from_u64(seed)).unwrap();
+        let server =
+            |seed| VisitorHasher::with_rng(Arc::clone(&store), at(DAY, 0), StdRng::seed_from_u64(seed)).unwrap();
         let (one, other) = (server(1), server(2));
         let known = |hasher: &VisitorHasher| hasher.names().known_visitor(site(1), "v");
         assert_eq!(known(&one), known(&other));
@@ -517,7 +528,7 @@ mod tests {
         }
 
         let store = Arc::new(Full::default());
-        let hasher = VisitorHasher::new(Arc::clone(&store), at(DAY, 0), rng()).unwrap();
+        let hasher = VisitorHasher::with_rng(Arc::clone(&store), at(DAY, 0), rng()).unwrap();
         assert!(hasher.is_ready(at(DAY, 1)) && !hasher.is_ready(at(DAY + 2, 0)));
         store.1.store(true, std::sync::atomic::Ordering::Relaxed);
         let address = "203.0.113.7".parse().unwrap();

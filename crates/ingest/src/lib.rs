@@ -9,6 +9,10 @@ mod bots;
 mod client_ip;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+/// The format of bodies.
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
+#[cfg(any(feature = "countries", feature = "agents"))]
 mod data;
 mod dropped;
 mod geo;
@@ -23,6 +27,7 @@ mod outcome;
 mod pipeline;
 mod properties;
 mod recent;
+mod record;
 mod rules;
 mod salt_store;
 mod session_store;
@@ -30,6 +35,15 @@ mod sessions;
 mod source;
 mod text;
 mod web_url;
+
+/// What a random number generator is to [`VisitorHasher::with_rng`].
+pub use rand::rand_core;
+/// What this crate's interface speaks. The names that are needed most stand here, too.
+pub use zenovay_domain as domain;
+pub use zenovay_domain::{
+    Clock, Dimension, Dimensions, ErrorCode, Event, EventKind, InvalidSetting, ManualClock, Reading, SystemClock,
+    Timestamp, Website, WebsiteId, WebsiteRules, WebsiteSettings,
+};
 
 pub use agent::{Agent, AgentDigest, parse_agent};
 pub use arrival::{Arrival, Sender};
@@ -45,8 +59,11 @@ pub use identity::VisitorHasher;
 pub use language::language_tag;
 pub use marks::Marks;
 pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
-pub use pipeline::{Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, check_batch_privacy};
+pub use pipeline::{
+    Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, SetupError, check_batch_privacy,
+};
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
+pub use record::{BatchEvent, FieldValue, Hit};
 pub use salt_store::{DailySalt, FileSalts, MemorySalts, SaltStore, Secret};
 pub use session_store::{
     MemorySessions, OpenSession, SessionKind, SessionPart, SessionStore, SessionStoreError, Slots,

@@ -1,4 +1,4 @@
-//! The way of a record from its body to an event. The steps stand here once and in one order for whatever arrives (DESIGN §3): a
+//! The way of a record from its body to an event. The steps stand here once and in one order for whatever arrives: a
 //! page's hit, a heartbeat, a row of a batch, and what else a page may send one day.
 //!
 //! What comes before them waits for disk or network and so is the server's: the size of the body, the tracking code, and the limit
@@ -14,6 +14,7 @@ mod visit;
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use zenovay_domain::{
@@ -31,18 +32,32 @@ use crate::agent::Agent;
 use crate::arrival::{Arrival, Sender};
 use crate::batch::BatchRow;
 use crate::dropped::DroppedAgent;
-use crate::geo::GeoDatabase;
+use crate::geo::{GeoDatabase, GeoError};
 use crate::hit::{CommonFields, HitFields, ParsedHit, Referrer};
 use crate::identity::VisitorHasher;
 use crate::marks::Marks;
+use crate::record::Hit;
 use crate::rules::RulesCache;
-use crate::session_store::{SessionStore, SessionStoreError};
+use crate::session_store::{MemorySessions, SessionStore, SessionStoreError};
 use crate::sessions::{Activity, Restored, Sessions, Visit};
 use crate::source::{Channel, Origin};
 use crate::{DropReason, Mends, Rejected};
 
+/// Why there is no [`Pipeline`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The system gives no random numbers, or the salts cannot be read or kept.
+    #[error("the salts of visitors' names cannot be used")]
+    Salts(#[source] io::Error),
+    /// The geo database cannot be used.
+    #[error("there is no geo database")]
+    Geo(#[from] GeoError),
+}
+
 /// An event that is to be stored.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Accepted {
     /// The event, or heartbeat.
     pub event: Event,
@@ -55,6 +70,27 @@ pub struct Accepted {
 }
 
 /// Turns records into events. One for the whole server; all methods may be called from any thread.
+///
+/// ```
+/// use zenovay_ingest::{Arrival, Dimension, Hit, Pipeline, Timestamp, WebsiteRules};
+///
+/// let now: Timestamp = "2026-06-13T12:00:00Z".parse()?;
+/// let pipeline = Pipeline::in_memory(now)?;
+/// let rules = WebsiteRules::for_domain("example.com")?;
+/// let mut arrival = Arrival::from_address("8.8.8.8".parse()?, now);
+/// arrival.user_agent = Some("MyServer/1.0");
+/// let hit = Hit::pageview("https://example.com/pricing", "session-4711");
+/// let event = pipeline.track_hit(&arrival, hit, &rules)?.event;
+/// assert_eq!(event.dimensions.get(Dimension::Path), "/pricing");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Where it waits
+/// Everything but one thing is done in memory, in microseconds. **The salt of a day** is drawn by the first hit of a new UTC day,
+/// or 30 minutes into it to destroy the one before: that waits for the disk where salts are kept in a file
+/// ([`Pipeline::open`]), or for whatever a [`SaltStore`](crate::SaltStore) or [`SessionStore`] of your own waits for. In
+/// asynchronous code, ask [`has_salts`](Self::has_salts) before a hit and have [`rotate_salts`](Self::rotate_salts) done on a
+/// thread that may wait; a task that calls it every minute keeps hits from ever meeting it.
 #[derive(Debug)]
 pub struct Pipeline {
     hasher: VisitorHasher,
@@ -85,6 +121,26 @@ struct Context<'a> {
 }
 
 impl Pipeline {
+    /// A pipeline that keeps everything in memory, for one process: visitors without an id of their own are strangers after
+    /// it ends. Countries are those of the embedded database, where the feature `countries` is on.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn in_memory(now: Timestamp) -> Result<Self, SetupError> {
+        let hasher = VisitorHasher::in_memory(now).map_err(SetupError::Salts)?;
+        Ok(Self::new(hasher, MemorySessions::default(), GeoDatabase::of_this_build()?))
+    }
+
+    /// The same with its salts in a file in `dir`, see [`FileSalts`](crate::FileSalts): visitors keep their names when the
+    /// process starts anew. Reads and writes the file; waits for the disk.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written or is damaged, or the system gives no random numbers.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<Self, SetupError> {
+        let hasher = VisitorHasher::open(dir, now).map_err(SetupError::Salts)?;
+        Ok(Self::new(hasher, MemorySessions::default(), GeoDatabase::of_this_build()?))
+    }
+
     /// A pipeline that names visitors with `hasher`, keeps their open sessions in `sessions` and finds their countries in `geo`.
     /// Compiles the rules for user agents, which takes about a tenth of a second, so that the first hit need not.
     pub fn new(hasher: VisitorHasher, sessions: impl SessionStore + 'static, geo: GeoDatabase) -> Self {
@@ -105,7 +161,8 @@ impl Pipeline {
         self.hasher.is_ready(now)
     }
 
-    /// Draws and destroys daily salts, see [`VisitorHasher::rotate`]. To be called every minute.
+    /// Draws and destroys daily salts, see [`VisitorHasher::rotate`]. To be called every minute. Waits for the disk where salts
+    /// are kept in a file.
     ///
     /// # Errors
     /// When the salts cannot be written.
@@ -119,14 +176,28 @@ impl Pipeline {
         self.hasher.known_visitor(site, client_id)
     }
 
-    /// `POST /e/:code`: the event of a page or server, from its body, decoded by [`crate::decode_body`].
+    /// The event of a page or server, from its body ([`format`](crate::format)), decoded by [`crate::decode_body`]. May wait
+    /// for the disk once a day, see [the type](Self#where-it-waits).
     ///
     /// # Errors
-    /// The one reason why there is no event.
+    /// The one reason why there is no event, with the fields that are to blame.
     pub fn track(&self, arrival: &Arrival<'_>, body: &[u8], rules: &WebsiteRules) -> Result<Accepted, Rejected> {
         let mut parsed = ParsedHit::empty();
         parsed.read(body)?;
         self.track_parsed(arrival, &mut parsed, rules)
+    }
+
+    /// The event of a page or server, field by field instead of as a body.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::track`].
+    pub fn track_hit<'a>(
+        &self,
+        arrival: &Arrival<'a>,
+        hit: Hit<'a>,
+        rules: &WebsiteRules,
+    ) -> Result<Accepted, Rejected> {
+        self.track_parsed(arrival, &mut hit.parsed(arrival.user_agent), rules)
     }
 
     /// The same for a body that was parsed already, to find its tracking code.
@@ -142,7 +213,7 @@ impl Pipeline {
         self.validate_and_accept(arrival, EventKind::Pageview, parsed, rules)
     }
 
-    /// `POST /e/heartbeat/:code`: activity in a session (SPEC E5), from its body.
+    /// Activity in a session, from its body ([`format`](crate::format)).
     ///
     /// # Errors
     /// The one reason why there is no heartbeat.
@@ -150,6 +221,19 @@ impl Pipeline {
         let mut parsed = ParsedHit::empty();
         parsed.read(body)?;
         self.heartbeat_parsed(arrival, &mut parsed, rules)
+    }
+
+    /// Activity in a session, field by field: [`Hit::heartbeat`].
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::heartbeat`].
+    pub fn heartbeat_hit<'a>(
+        &self,
+        arrival: &Arrival<'a>,
+        hit: Hit<'a>,
+        rules: &WebsiteRules,
+    ) -> Result<Accepted, Rejected> {
+        self.heartbeat_parsed(arrival, &mut hit.parsed(arrival.user_agent), rules)
     }
 
     /// The same for a body that was parsed already, to find its tracking code.
@@ -177,7 +261,7 @@ impl Pipeline {
         self.accept(arrival, &fields, rules)
     }
 
-    /// One event of a batch (SPEC E11), under the rules of its website. The caller has checked the key, and refused the batch
+    /// One event of a batch, under the rules of its website. The caller has checked the key, and refused the batch
     /// by [`check_batch_privacy`] when the request says so.
     ///
     /// # Errors
@@ -280,6 +364,7 @@ impl Pipeline {
 
 /// A visit that was open when the last process ended, as it is stored.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct OpenVisit<'a> {
     /// Whose it is.
     pub visitor: VisitorId,
@@ -297,6 +382,13 @@ pub struct OpenVisit<'a> {
     pub referrer: &'a str,
     /// The channel of its first event.
     pub channel: &'a str,
+}
+
+impl OpenVisit<'_> {
+    /// The visit `session` of `visitor`, who is known by no id of the client's and was led here by nobody.
+    pub fn new(visitor: VisitorId, session: SessionId, began_at: Timestamp, last_at: Timestamp) -> Self {
+        Self { visitor, session, is_known: false, began_at, last_at, campaign: "", referrer: "", channel: "" }
+    }
 }
 
 /// What [`Campaign::key`](crate::Campaign::key) says; empty for no campaign.

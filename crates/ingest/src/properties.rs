@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use crate::json::{JsonValue, Problems, longer_than, note_duplicates};
 use crate::outcome::{Mend, Mends};
 
-/// The most properties of an event (SPEC E1).
+/// The most properties of an event.
 pub const PROPERTIES_MAX: usize = 50;
 
-/// The most characters of a property's value (SPEC E1).
+/// The most characters of a property's value.
 pub const PROPERTY_VALUE_MAX_CHARS: usize = 1000;
 
 /// The most characters of a property's name.
@@ -18,7 +18,7 @@ pub const PROPERTY_NAME_MAX_CHARS: usize = 100;
 /// The most bytes of all properties of an event as JSON; keeps the strings of an event below their limit.
 pub const PROPERTIES_MAX_BYTES: usize = 32 * 1024;
 
-/// Names that the tracker sets itself; overriding them is ignored (SPEC E1).
+/// Names that the tracker sets itself; overriding them is ignored.
 const RESERVED: [&str; 7] = ["url", "referrer", "screen_size", "browser", "os", "country", "city"];
 
 /// Collects properties from several members of a body; the first value of a name stands, and of too many the first.

@@ -1,4 +1,4 @@
-//! Which visit a hit or heartbeat belongs to, and whose that is: the visits that may still go on (SPEC E3). The rules stand here;
+//! Which visit a hit or heartbeat belongs to, and whose that is: the visits that may still go on. The rules stand here;
 //! where open sessions are kept is [`SessionStore`]'s business.
 
 use std::collections::HashMap;
@@ -446,7 +446,7 @@ fn visit_of(open: &OpenSession) -> Visit {
 }
 
 /// The visit that `step` belongs to: the part in which it happened, or a new one when a page was shown that another source
-/// led to (SPEC E3).
+/// led to.
 fn advance(open: &mut OpenSession, client: &Client<'_>, step: Step) -> Visit {
     let is_late = step.at < open.latest.began_at;
     let part = if !is_late || step.activity == Activity::Heartbeat {
@@ -503,7 +503,8 @@ mod tests {
     }
 
     fn hasher() -> VisitorHasher {
-        VisitorHasher::in_memory(Timestamp::from_millis(0), StdRng::seed_from_u64(1)).unwrap()
+        VisitorHasher::with_rng(crate::MemorySalts::default(), Timestamp::from_millis(0), StdRng::seed_from_u64(1))
+            .unwrap()
     }
 
     fn at(minutes: i64) -> Timestamp {
@@ -605,7 +606,6 @@ mod tests {
         );
     }
 
-    /// SECURITY I12.
     #[test]
     fn memory_is_bounded_and_the_latest_stay() {
         let store = Arc::new(MemorySessions::with_capacity(160));

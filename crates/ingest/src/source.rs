@@ -8,7 +8,7 @@ use foldhash::fast::FixedState;
 use crate::marks::Marks;
 use crate::web_url::{AdClick, Campaign};
 
-/// How a visit came (SPEC G6, with AI assistants and video).
+/// How a visit came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
     /// No referrer and no campaign.

@@ -7,7 +7,7 @@ use zenovay_domain::normal_path;
 
 use crate::marks::Marks;
 
-/// The most characters of `url` and `referrer` (SPEC E1).
+/// The most characters of `url` and `referrer`.
 pub const URL_MAX_CHARS: usize = 2048;
 
 /// The most bytes of a query that are read; encoded they are three times as many at most, which [`Parts`] has room for.
@@ -332,7 +332,7 @@ const AD_CLICKS: &[(&str, AdClick, bool)] = &[
     ("ymclid", AdClick::Search, true),
     ("vmcid", AdClick::Search, true),
     ("sznclid", AdClick::Search, true),
-    // SPEC G6 names fbclid and ttclid as marks of paid social.
+    // fbclid and ttclid are marks of paid social.
     ("fbclid", AdClick::Social, true),
     ("ttclid", AdClick::Social, true),
     ("twclid", AdClick::Social, true),

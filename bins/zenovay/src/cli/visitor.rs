@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 use serde_json::Value;
 use zenovay_domain::WebsiteId;
 use zenovay_ingest::VisitorHasher;
@@ -92,7 +90,7 @@ fn alone(config: &Config, stores: &Stores, request: &Request) -> Result<Answer, 
     let keepers = Keepers::new(stores.metadata.clone(), stores.events.clone());
     let budget = Budget::new(Duration::from_secs(config.query_timeout_seconds.get()), config.query_memory_bytes());
     let now = zenovay_domain::Clock::reading(&*stores.clock).steady;
-    let hasher = VisitorHasher::open(&config.data_dir, now, StdRng::from_rng(&mut rand::rng()));
+    let hasher = VisitorHasher::open(&config.data_dir, now);
     let hasher = hasher.map_err(|error| Failure::new(ServeError::Salts(error)))?;
     let known = |website, sent: &str| hasher.known_visitor(website, sent);
     Ok(control::answer(request, &keepers, &budget, &known))

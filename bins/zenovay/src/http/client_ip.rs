@@ -30,11 +30,12 @@ fn warn_of_forwarded(req: &HttpRequest, peer: IpAddr) {
 /// only tests have, is from this machine.
 pub fn of(req: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     let peer = req.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
-    if !trusted.iter().any(|network| network.contains(&peer.to_canonical())) {
+    let trusts = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    if !trusts(peer.to_canonical()) {
         warn_of_forwarded(req, peer.to_canonical());
         return peer.to_canonical();
     }
     let lines: Vec<&str> =
         req.headers().get_all(header::X_FORWARDED_FOR).map(|line| line.to_str().unwrap_or("")).collect();
-    zenovay_ingest::client_ip(peer, lines, trusted)
+    zenovay_ingest::client_ip(peer, lines, trusts)
 }

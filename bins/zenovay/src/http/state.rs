@@ -188,16 +188,11 @@ impl AppState {
             else {
                 continue;
             };
-            let visit = OpenVisit {
-                visitor: session.visitor,
-                session: session.session,
-                is_known: !session.flags.contains(EventFlags::COOKIELESS),
-                began_at: session.began_at,
-                last_at: session.last_at,
-                campaign: &session.campaign,
-                referrer: &session.referrer,
-                channel: &session.channel,
-            };
+            let mut visit = OpenVisit::new(session.visitor, session.session, session.began_at, session.last_at);
+            visit.is_known = !session.flags.contains(EventFlags::COOKIELESS);
+            visit.campaign = &session.campaign;
+            visit.referrer = &session.referrer;
+            visit.channel = &session.channel;
             let restored = self.ingest.restore_visit(&rules, &visit);
             restored.map_err(|error| StoreError::Unavailable(error.into()))?;
         }

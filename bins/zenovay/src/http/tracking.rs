@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{Reading, Timestamp, TrackingCode, WebsiteRules};
 use zenovay_events::NewEvent;
 use zenovay_ingest::{
-    Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, Sender, decode_body, parse_hit,
+    Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, decode_body, parse_hit,
 };
 
 use super::address_limit::{self, AddressClass, AddressRefusal};
@@ -187,18 +187,17 @@ fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading) -> Arriva
     let header = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
     // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
     let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    Arrival {
-        origin: page(header::ORIGIN),
-        referer: page(header::REFERER),
-        user_agent: header(header::USER_AGENT),
-        accept_language: header(header::ACCEPT_LANGUAGE),
-        sec_gpc: header(SEC_GPC),
-        dnt: header(header::DNT),
-        purpose: header(SEC_PURPOSE).or_else(|| header(PURPOSE)),
-        hints: client_hints(req.headers()),
-        steady_at: reading.steady,
-        ..Arrival::new(Sender::Anybody(client), reading.now)
-    }
+    let mut arrival = Arrival::from_address(client, reading.now);
+    arrival.steady_at = reading.steady;
+    arrival.origin = page(header::ORIGIN);
+    arrival.referer = page(header::REFERER);
+    arrival.user_agent = header(header::USER_AGENT);
+    arrival.accept_language = header(header::ACCEPT_LANGUAGE);
+    arrival.sec_gpc = header(SEC_GPC);
+    arrival.dnt = header(header::DNT);
+    arrival.purpose = header(SEC_PURPOSE).or_else(|| header(PURPOSE));
+    arrival.hints = client_hints(req.headers());
+    arrival
 }
 
 /// The client hints that browsers send with the user agent: none, or at least the brands or the platform.
@@ -208,14 +207,14 @@ fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
     if brands.is_none() && platform.is_none() {
         return ClientHints::default();
     }
-    ClientHints {
-        brands,
-        full_versions: header(SEC_CH_UA_FULL_VERSION_LIST),
-        mobile: header(SEC_CH_UA_MOBILE),
-        platform,
-        platform_version: header(SEC_CH_UA_PLATFORM_VERSION),
-        form_factors: header(SEC_CH_UA_FORM_FACTORS),
-    }
+    let mut hints = ClientHints::default();
+    hints.brands = brands;
+    hints.full_versions = header(SEC_CH_UA_FULL_VERSION_LIST);
+    hints.mobile = header(SEC_CH_UA_MOBILE);
+    hints.platform = platform;
+    hints.platform_version = header(SEC_CH_UA_PLATFORM_VERSION);
+    hints.form_factors = header(SEC_CH_UA_FORM_FACTORS);
+    hints
 }
 
 /// The code of the path, or of the query (SPEC A2, the aliases of the first documents).

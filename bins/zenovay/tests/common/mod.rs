@@ -37,7 +37,7 @@ use zenovay_domain::{
     Website, WebsiteId, WebsiteSettings,
 };
 use zenovay_events::EventStore;
-use zenovay_ingest::{GeoDatabase, MemorySessions, Pipeline, VisitorHasher};
+use zenovay_ingest::{FileSalts, GeoDatabase, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{Metadata, NewKey, NewSession, NewWebsite, Team, User};
 
 /// A Saturday at noon, UTC.
@@ -93,7 +93,10 @@ impl TestApp {
         let shared: Arc<dyn Clock> = guarded.clone();
         let events = backends::open_events(&config, Arc::clone(&shared)).expect("events");
         guarded.begin(events.newest());
-        let hasher = VisitorHasher::open(directory.path(), now, StdRng::seed_from_u64(2)).expect("salts");
+        let hasher = {
+            let salts = FileSalts::open(directory.path()).expect("salts");
+            VisitorHasher::with_rng(salts, now, StdRng::seed_from_u64(2)).expect("salts")
+        };
         let ingest =
             Arc::new(Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("countries")));
         let state = Arc::new(AppState::new(&config, shared, store, events.clone(), ingest));

@@ -14,7 +14,7 @@ use crate::outcome::{Mend, Mends};
 /// What is wrong with each field, by its name.
 pub(crate) type Problems = BTreeMap<String, String>;
 
-/// Notes members that are there twice, under `prefix` and their name (SECURITY I8).
+/// Notes members that are there twice, under `prefix` and their name.
 pub(crate) fn note_duplicates<'m>(
     prefix: &str,
     names: impl ExactSizeIterator<Item = &'m str> + Clone,
@@ -166,6 +166,11 @@ impl<'a, 'p> Members<'a, 'p> {
             return None;
         }
         Some(name)
+    }
+
+    /// Puts in one member, in the place of the one that is there.
+    pub(crate) fn put(&mut self, name: MemberName, value: JsonValue<'a>) {
+        self.set(name, value);
     }
 
     /// There are no more members.

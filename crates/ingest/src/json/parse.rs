@@ -73,7 +73,7 @@ mod tests {
         refusal.message
     }
 
-    /// S4 "Bad Request": a trailing comma. SECURITY I6, I7, I10.
+    /// Among them a trailing comma, which the published documents name.
     #[test]
     fn what_is_not_json_is_told_in_words() {
         assert_eq!(

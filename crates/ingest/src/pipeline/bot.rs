@@ -1,4 +1,4 @@
-//! Step: whether a program sent it (SPEC K10).
+//! Step: whether a program sent it.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl BotFilter {
     ///
     /// A page's agent is judged in header and body, where general HTTP libraries stand for proxies in the header and for
     /// crawlers in the body. A server that sends events itself has an agent of its own choice: only crawlers' are dropped
-    /// (S4).
+    ///.
     pub(super) fn drops(
         &self,
         arrival: &Arrival<'_>,

@@ -6,7 +6,7 @@ use crate::arrival::Arrival;
 use crate::hit::CommonFields;
 use crate::{DropReason, WebUrl};
 
-/// A website that is paused, an address, a path (SPEC K11) or a kind of event that it does not want.
+/// A website that is paused, an address, a path or a kind of event that it does not want.
 ///
 /// # Errors
 /// The first of these.

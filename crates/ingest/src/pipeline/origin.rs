@@ -1,4 +1,4 @@
-//! Step: whether the page or server that sent it may send to this website (SPEC E2).
+//! Step: whether the page or server that sent it may send to this website.
 
 use zenovay_domain::{EventKind, HostRefusal, WebsiteRules};
 
@@ -6,7 +6,7 @@ use crate::arrival::Arrival;
 use crate::hit::CommonFields;
 use crate::{Refusal, RefusalReason, WebUrl};
 
-/// A request that names no page is judged by the `url` in its body, so that servers can send events (S4). A key is enough.
+/// A request that names no page is judged by the `url` in its body, so that servers can send events. A key is enough.
 ///
 /// # Errors
 /// Why it may not.

@@ -1,4 +1,4 @@
-//! Step: what the visitor asks for (SPEC E4).
+//! Step: what the visitor asks for.
 
 use zenovay_domain::WebsiteSettings;
 
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::pipeline::tests::arrival;
 
-    /// SECURITY P7: signals × site option.
+    /// Signals × site option.
     #[test]
     fn a_signal_thins_out_or_drops() {
         let strict = WebsiteSettings::default().with(|s| s.opt_out_on_gpc = true);

@@ -20,7 +20,7 @@ fn pipeline() -> &'static Pipeline {
 }
 
 fn fresh_pipeline() -> Pipeline {
-    let hasher = VisitorHasher::in_memory(at(0), StdRng::seed_from_u64(1)).unwrap();
+    let hasher = VisitorHasher::with_rng(MemorySalts::default(), at(0), StdRng::seed_from_u64(1)).unwrap();
     Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().unwrap())
 }
 
@@ -73,7 +73,7 @@ fn reason(arrival: &Arrival<'_>, body: &str, settings: WebsiteSettings) -> &'sta
     outcome(arrival, body, settings).0
 }
 
-/// S4 "Server-Side API Calls": sent by node's fetch, without Origin.
+/// The published example of a call from a server: sent by node's fetch, without Origin.
 #[test]
 fn the_server_example_of_s4_is_counted() {
     let server = Arrival { user_agent: Some("node"), origin: None, ..arrival() };
@@ -245,7 +245,7 @@ fn client_hints_refine_the_agent_they_came_with() {
     assert_eq!(reason(&Arrival { hints: headless, ..arrival() }, &body, WebsiteSettings::default()), "bot");
 }
 
-/// SECURITY P7: signals × site option.
+/// Signals × site option.
 #[test]
 fn privacy_signals_thin_out_or_drop() {
     let body = body(r#","language":"de-DE","visitor_id":"v","user_id":"u@example.com","event_data":{"plan":"pro"}"#);
@@ -313,7 +313,7 @@ fn visitors_are_told_apart_by_id_where_the_website_allows_it() {
     assert_eq!(visitor("a", WebsiteSettings::default()), visitor("b", WebsiteSettings::default()));
 }
 
-/// DESIGN §3: also heartbeats, whatever session id they carry.
+/// Also heartbeats, whatever session id they carry.
 #[test]
 fn cookieless_hits_and_heartbeats_share_a_session() {
     let pipeline = fresh_pipeline();
@@ -423,7 +423,7 @@ fn a_visit_has_one_visitor_whatever_address_and_agent_it_comes_with() {
     }
 }
 
-/// S4's body, sent with many visitor ids.
+/// The published body, sent with many visitor ids.
 #[test]
 fn another_visitor_id_is_another_visit_on_a_website_with_cookies() {
     let count = |rules: &WebsiteRules| {
@@ -613,7 +613,7 @@ fn event_ids_of_visitors_and_keys_of_batches_are_apart() {
 fn servers_that_share_salts_and_sessions_count_one_person_once() {
     let (salts, sessions) = (Arc::new(MemorySalts::default()), Arc::new(MemorySessions::default()));
     let servers = [1, 2].map(|seed| {
-        let hasher = VisitorHasher::new(Arc::clone(&salts), at(0), StdRng::seed_from_u64(seed)).unwrap();
+        let hasher = VisitorHasher::with_rng(Arc::clone(&salts), at(0), StdRng::seed_from_u64(seed)).unwrap();
         Pipeline::new(hasher, Arc::clone(&sessions), GeoDatabase::embedded().unwrap())
     });
     for (number, (rules, members)) in (0..).zip([

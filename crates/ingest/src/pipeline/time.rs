@@ -7,7 +7,7 @@ use zenovay_domain::Timestamp;
 use crate::Refusal;
 use crate::arrival::{Arrival, Sender};
 
-/// How far in the past a client's time on `/e` is believed (DESIGN §3).
+/// How far in the past a client's time on `/e` is believed.
 pub const BELIEVED_PAST_MS: i64 = 72 * 3_600_000;
 
 /// How far in the future a client's time is believed: clocks differ.
@@ -47,7 +47,6 @@ mod tests {
     use super::*;
     use crate::pipeline::tests::{arrival, at, row};
 
-    /// SECURITY I27.
     #[test]
     fn a_clients_time_is_believed_within_bounds_and_a_key_holders_past_always() {
         let received = at(0).as_millis();

@@ -1,4 +1,4 @@
-//! Step: whose record it is, and in which visit (SPEC E3).
+//! Step: whose record it is, and in which visit.
 
 use std::net::IpAddr;
 
@@ -115,7 +115,7 @@ mod tests {
 
     /// Whose a record with the visitor id `id` is, and of which kind its key is.
     fn identity(id: Option<&str>, arrival: &Arrival<'_>, is_opted_out: bool, cookieless: bool) -> Identity {
-        let hasher = VisitorHasher::in_memory(at(0), StdRng::seed_from_u64(1)).unwrap();
+        let hasher = VisitorHasher::with_rng(crate::MemorySalts::default(), at(0), StdRng::seed_from_u64(1)).unwrap();
         let common = CommonFields {
             session_id: Cow::Borrowed("session-1"),
             visitor_id: id.map(Cow::Borrowed),
