@@ -28,7 +28,7 @@ pub(crate) fn merge_run(sizes: &[Option<Size>], config: &EmbeddedConfig) -> Opti
     for highest in classes {
         for start in 0..sizes.len() {
             let (mut run, mut rows, mut bytes, mut largest) = (0, 0u64, 0u64, 0);
-            for size in sizes[start..].iter().take(2 * fan_in) {
+            for size in sizes[start..].iter().take(fan_in.saturating_mul(2)) {
                 let Some(size) = size.filter(|&size| class(size) <= highest) else { break };
                 let more = (rows.saturating_add(size.rows), bytes.saturating_add(size.bytes));
                 if more.0 > config.merge_rows_max || more.1 > config.merge_bytes_max {

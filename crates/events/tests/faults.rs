@@ -554,12 +554,15 @@ fn a_head_that_cannot_be_sealed_stops_growing() {
     let dir = TempDir::new().unwrap();
     let stuck = Arc::new(AtomicUsize::new(1));
     let is_stuck = Arc::clone(&stuck);
-    let config = EmbeddedConfig::new(dir.path()).with(|config| config.head_rows_max = 100).with_faults(Arc::new(Rule(
-        move |point| match point {
-            FaultPoint::SegmentWrite if is_stuck.load(Ordering::SeqCst) == 1 => Err(io::ErrorKind::StorageFull.into()),
-            _ => Ok(()),
-        },
-    )));
+    let rule = Rule(move |point| match point {
+        FaultPoint::SegmentWrite if is_stuck.load(Ordering::SeqCst) == 1 => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let config = EmbeddedConfig::new(dir.path()).with(|config| {
+        config.seal_rows = 100;
+        config.head_rows_max = 100;
+    });
+    let config = config.with_faults(Arc::new(rule));
     let store = EmbeddedStore::open(config, clock()).unwrap();
     let mut accepted = 0;
     for number in 0..200 {
