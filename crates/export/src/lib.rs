@@ -7,6 +7,10 @@ mod sheet;
 pub use part::{ColumnKind, PART_COLUMNS, PartColumn, PartError, Traits, parquet_part};
 pub use range::ByteRange;
 pub use sheet::Sheet;
+#[doc(no_inline)]
+pub use zenovay_domain as domain;
+#[doc(no_inline)]
+pub use zenovay_query as query;
 
 use sha2::{Digest, Sha256};
 

@@ -15,6 +15,8 @@ const CONDITIONS_MAX: usize = 64;
 const VALUES_MAX: usize = 1_000;
 /// The most regular expressions of all conditions together: each may take a megabyte.
 const EXPRESSIONS_MAX: usize = 16;
+/// The most patterns with a `*` of all conditions together: each is tried on every different string.
+const PATTERNS_MAX: usize = 32;
 /// How deep a tree of filters may be.
 const DEPTH_MAX: usize = 10;
 /// The longest value, in bytes.
@@ -156,6 +158,7 @@ struct Reader {
     conditions: usize,
     values: usize,
     expressions: usize,
+    patterns: usize,
 }
 
 /// Where in a tree a filter stands.
@@ -180,6 +183,7 @@ impl Reader {
             conditions: 0,
             values: 0,
             expressions: 0,
+            patterns: 0,
         }
     }
 
@@ -372,6 +376,12 @@ impl Reader {
         }
         if self.values > VALUES_MAX {
             return self.problem(format!("more than {VALUES_MAX} values"));
+        }
+        if matches!(leaf.operator, Operator::Matches | Operator::DoesNotMatch) {
+            self.patterns += leaf.values.iter().filter(|value| value.contains('*')).count();
+        }
+        if self.patterns > PATTERNS_MAX {
+            return self.problem(format!("more than {PATTERNS_MAX} patterns with a *"));
         }
         if leaf.values.iter().any(|value| value.len() > VALUE_MAX_BYTES) {
             return self.problem(format!("a value of more than {VALUE_MAX_BYTES} bytes"));
@@ -645,11 +655,15 @@ mod tests {
             (json!([["is_not", "event:goal", ["x"]]]), "/0", "is and contains only"),
             (json!([["has_done", ["has_done", ["is", "event:page", ["x"]]]]]), "/0/1", "nested"),
             (json!([["is", "event:page", vec!["x"; 1_001]]]), "/0", "more than 1000 values"),
+            (json!([["matches_wildcard", "event:page", vec!["/*"; 33]]]), "/0", "more than 32 patterns with a *"),
         ] {
             let problem = filters_of_json(&tree, Dialect::Own).unwrap_err();
             assert_eq!(problem.at, at, "{tree}: {problem}");
             assert!(problem.problem.contains(part), "{tree}: {problem}");
         }
+        let patterns = |count| format!("event:page=={}|/plain;event:goal==Visit /b*", vec!["/a*"; count].join("|"));
+        assert!(parse_filters(&patterns(31), Dialect::Own).is_ok());
+        assert!(parse_filters(&patterns(32), Dialect::Own).unwrap_err().problem.contains("patterns"));
         for text in ["visit:country", "nothing==x", "[", "[1,", &"x".repeat(20_000)] {
             assert!(parse_filters(text, Dialect::Own).is_err(), "{text}");
         }

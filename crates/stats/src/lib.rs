@@ -15,9 +15,14 @@ pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
 pub use names::{Metric, Property, PropertyError, UnknownName};
 pub use period::{Dates, Period, parse_date};
+#[doc(no_inline)]
+pub use zenovay_domain as domain;
+#[doc(no_inline)]
+pub use zenovay_query as query;
 
 /// What is wrong with something that was asked, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 #[error("{problem}")]
 pub struct Problem {
     /// Where, within what was parsed, such as `/0/2` for the third member of the first filter; empty for all of it.
