@@ -379,6 +379,11 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         // The body of a hit is none that they take.
         ("POST", "/api/session", 400),
         ("POST", "/api/welcome", 400),
+        ("POST", "/api/users", 400),
+        ("POST", "/api/password-resets", 400),
+        ("PUT", "/api/password-resets/{token}", 415),
+        ("POST", "/api/session/totp", 401),
+        ("POST", "/api/session/backup", 401),
         ("GET", "/api/invitations/{token}", 404),
         ("GET", "/docs/changelog", 200),
         ("GET", "/docs/style.css", 200),

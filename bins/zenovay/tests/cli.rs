@@ -377,6 +377,23 @@ fn every_metric_exists_from_the_start_and_is_documented() {
 }
 
 #[test]
+fn the_operator_prints_links_for_new_passwords_and_ends_codes() {
+    let place = Place::new();
+    place.fill();
+    let link = || place.json(&["user", "reset-link", "--email", "owner@example.com"]);
+    let (first, second) = (link(), link());
+    let token = |link: &Value| {
+        let url = link["url"].as_str().expect("a URL");
+        url.strip_prefix("http://localhost:8080/reset/").unwrap_or_else(|| panic!("{url}")).to_owned()
+    };
+    assert_eq!(token(&first).len(), 43);
+    assert_ne!(token(&first), token(&second));
+    assert_fails(&place.run(&["user", "reset-link", "--email", "nobody@example.com"]), "there is no user");
+    let removed = place.json(&["user", "remove-codes", "--email", "owner@example.com"]);
+    assert_eq!(removed["removed"], false);
+}
+
+#[test]
 fn the_first_start_shows_its_account_once() {
     let place = Place::new();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"];
@@ -385,6 +402,12 @@ fn the_first_start_shows_its_account_once() {
     assert!(server.lines.iter().any(|line| line.contains(r#"src="http://127.0.0.1:"#) && line.contains("ZV_")));
     assert_eq!(server.status(&format!("/api/external/v1/analytics/{website}"), &key), 200);
     let password = server.value_after("password");
+    let welcome = |server: &Running| {
+        let line = server.lines.iter().find(|line| line.contains("/welcome#")).expect("a link").trim().to_owned();
+        assert!(line.starts_with("http://localhost:"), "{line}");
+        line.split_once('#').expect("a secret").1.to_owned()
+    };
+    let secret = welcome(&server);
     server.stop();
     let server = Running::start(&place, &arguments);
     assert_eq!(server.lines, Vec::<String>::new());
@@ -392,13 +415,16 @@ fn the_first_start_shows_its_account_once() {
     server.stop();
     for file in ["zenovay.db", "zenovay.db-wal", "events.db", "zenovay.lock"] {
         let bytes = std::fs::read(place.path("data").join(file)).unwrap_or_default();
-        assert!(!bytes.windows(password.len()).any(|window| window == password.as_bytes()), "{file}");
+        for secret in [&password, &secret] {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{file}");
+        }
     }
     // Two fresh installations share nothing (SECURITY B6).
     let other = Place::new();
     let server = Running::start(&other, &arguments);
     assert_ne!(server.value_after("password"), password);
     assert_ne!(server.value_after("API key"), key);
+    assert_ne!(welcome(&server), secret);
     server.stop();
 }
 

@@ -24,7 +24,8 @@ enum Who {
 /// The routes once more, with what they are to do. A new one must be entered here.
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
-        ChangeRole, DeleteTeam, EditTeam, InviteMember, ManageAccount, ManageKeys, ReadTeam, RemoveMember, TransferTeam,
+        ChangeRole, DeleteTeam, EditTeam, InviteMember, ManageAccount, ManageBilling, ManageKeys, ReadAudit, ReadTeam,
+        RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -45,6 +46,22 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("DELETE", "/api/teams/{team_id}/invitations/{invitation_id}", Actor, InviteMember),
         ("GET", "/api/teams/{team_id}/keys", Actor, ManageKeys),
         ("POST", "/api/teams/{team_id}/keys", Actor, ManageKeys),
+        ("GET", "/api/teams/{team_id}/plan", Actor, ReadTeam),
+        ("PUT", "/api/teams/{team_id}/plan", Actor, ManageBilling),
+        ("GET", "/api/teams/{team_id}/usage", Actor, ReadTeam),
+        ("GET", "/api/teams/{team_id}/audit", Actor, ReadAudit),
+        ("GET", "/api/account", Person, ManageAccount),
+        ("PATCH", "/api/account", Person, ManageAccount),
+        ("DELETE", "/api/account", Person, ManageAccount),
+        ("PUT", "/api/account/password", Person, ManageAccount),
+        ("GET", "/api/account/sessions", Person, ManageAccount),
+        ("DELETE", "/api/account/sessions", Person, ManageAccount),
+        ("DELETE", "/api/account/sessions/{session_id}", Person, ManageAccount),
+        ("GET", "/api/account/export", Person, ManageAccount),
+        ("POST", "/api/account/totp", Person, ManageAccount),
+        ("PUT", "/api/account/totp", Person, ManageAccount),
+        ("DELETE", "/api/account/totp", Person, ManageAccount),
+        ("POST", "/api/account/backup-codes", Person, ManageAccount),
         ("GET", "/api/account/keys", Person, ManageKeys),
         ("POST", "/api/account/keys", Person, ManageKeys),
         ("GET", "/api/keys/{key_id}", Actor, ManageKeys),

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use serde_json::{Value, json};
+use zenovay_auth::Secret;
 use zenovay_domain::UserId;
 use zenovay_store::User;
 
@@ -9,6 +10,8 @@ use super::context;
 use super::output::{Failure, Output, lines, table};
 use super::password;
 use crate::config::Config;
+use crate::http::console::resets;
+use crate::{bootstrap, data_dir};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -35,6 +38,18 @@ pub(super) enum Command {
         #[arg(long)]
         password_stdin: bool,
     },
+    /// Print a link by which a user sets a new password. It works once, for an hour.
+    ResetLink {
+        /// The email address of the user.
+        #[arg(long)]
+        email: String,
+    },
+    /// Ask a user for no codes of an app any more, as when the phone is lost. The password is asked for still.
+    RemoveCodes {
+        /// The email address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Delete a user account with its memberships and personal API keys.
     Delete {
         /// The email address of the user.
@@ -60,6 +75,21 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let id = context::user_id(&*store, &email)?;
             store.set_password(id, &password::read_new(password_stdin)?)?;
             done("password changed", &json!({ "id": id, "email": email }), output);
+        }
+        Command::ResetLink { email } => {
+            let store = context::open(config)?;
+            let id = context::user_id(&*store, &email)?;
+            let path = resets::make_link(&*store, id, &Secret::generate(&mut rand::rng()), context::now())?;
+            let url = format!("{}{path}", bootstrap::for_people(&data_dir::server_url(config)));
+            let result = json!({ "email": email, "url": url });
+            output.result(&result, || format!("a link that works once, for an hour\n{}", lines(&result)));
+        }
+        Command::RemoveCodes { email } => {
+            let store = context::open(config)?;
+            let id = context::user_id(&*store, &email)?;
+            let removed = store.remove_codes(id)?;
+            let what = if removed { "codes removed" } else { "there were no codes" };
+            done(what, &json!({ "id": id, "email": email, "removed": removed }), output);
         }
         Command::Delete { email, yes: _ } => {
             let store = context::open(config)?;

@@ -11,7 +11,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
-use super::console::{instance, invitations, keys, session, teams, welcome};
+use super::console::{
+    account, instance, invitations, keys, plan, resets, second_factor, session, teams, trail, users, welcome,
+};
 use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
@@ -81,6 +83,7 @@ methods! {
     get GET,
     post POST,
     patch PATCH,
+    put PUT,
     delete DELETE,
 }
 
@@ -170,6 +173,27 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         patch("/api/keys/{key_id}", keys::edit, "Change a key"),
         delete("/api/keys/{key_id}", keys::revoke, "Revoke a key"),
         get("/api/keys/{key_id}/activity", keys::activity, "What a key is used for"),
+        get("/api/teams/{team_id}/plan", plan::show, "The plan of a team"),
+        put("/api/teams/{team_id}/plan", plan::choose, "Choose a plan"),
+        get("/api/teams/{team_id}/usage", plan::usage, "What a team uses of its plan"),
+        get("/api/teams/{team_id}/audit", trail::list, "What people and keys changed"),
+        get("/api/account", account::show, "One's own account"),
+        patch("/api/account", account::edit, "Change one's own account"),
+        delete("/api/account", account::delete, "Delete one's own account"),
+        put("/api/account/password", account::change_password, "Change the password"),
+        get("/api/account/sessions", account::sessions, "Where one is signed in"),
+        delete("/api/account/sessions", account::end_others, "Sign out everywhere else"),
+        delete("/api/account/sessions/{session_id}", account::end_one, "End a session"),
+        get("/api/account/export", account::export, "All that is stored of one's own account"),
+        post("/api/account/totp", second_factor::prepare, "Set up codes of an app"),
+        put("/api/account/totp", second_factor::enable, "Ask for codes from now on"),
+        delete("/api/account/totp", second_factor::disable, "Ask for no codes any more"),
+        post("/api/account/backup-codes", second_factor::renew_backup_codes, "Replace the backup codes"),
+        post("/api/session/totp", second_factor::sign_in_with_code, "Sign in: the code of an app"),
+        post("/api/session/backup", second_factor::sign_in_with_backup_code, "Sign in: a backup code"),
+        post("/api/users", users::sign_up, "Make an account"),
+        post("/api/password-resets", resets::ask, "Ask for a link for a new password"),
+        put("/api/password-resets/{token}", resets::finish, "Set a new password by a link"),
         get("/api/session", session::show, "Who is signed in"),
         post("/api/welcome", welcome::take_over, "Make the first account one's own"),
         post("/api/session", session::begin, "Sign in with a password"),

@@ -62,4 +62,12 @@ pub trait ProfileStore: Send + Sync {
     ///
     /// `NotFound("user")`.
     fn set_profile(&self, user: UserId, profile: &Profile) -> Result<()>;
+
+    /// Deletes an account as [`delete_user`](crate::UserStore::delete_user) does, and takes its name out of the trails of
+    /// its teams.
+    ///
+    /// # Errors
+    ///
+    /// Those of `delete_user`.
+    fn delete_account(&self, user: UserId) -> Result<()>;
 }

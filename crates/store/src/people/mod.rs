@@ -4,12 +4,14 @@
 mod account;
 mod audit;
 mod keys;
+mod second_factor;
 mod sign_in;
 mod teams;
 
 pub use account::{Profile, ProfileStore, Theme};
 pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
+pub use second_factor::{CodeSecret, SecondFactorStore};
 pub use sign_in::{
     AGENT_MAX_BYTES, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore, UsedSession,
 };
@@ -18,9 +20,15 @@ pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewIn
 use crate::Store;
 
 /// Everything that is kept of people.
-pub trait PeopleStore: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore {}
+pub trait PeopleStore:
+    SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore
+{
+}
 
-impl<T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore> PeopleStore for T {}
+impl<T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore> PeopleStore
+    for T
+{
+}
 
 /// All metadata of a server.
 pub trait Metadata: Store + PeopleStore {}

@@ -48,6 +48,13 @@ fn found(rows: usize) -> Done<()> {
     if rows == 1 { Ok(()) } else { Err(StoreError::NotFound("user").into()) }
 }
 
+/// Deletes an account with everything that is its own.
+pub(super) fn delete(conn: &mut SqliteConnection, id: UserId) -> Done<()> {
+    keep_owners_without(conn, id)?;
+    let deleted = diesel::delete(users::table.find(id.to_string())).execute(conn)?;
+    found(deleted)
+}
+
 impl UserStore for SqliteStore {
     fn create_user(&self, user: &User) -> Result<()> {
         check_email(&user.email)?;
@@ -114,11 +121,7 @@ impl UserStore for SqliteStore {
     }
 
     fn delete_user(&self, id: UserId) -> Result<()> {
-        self.write(|conn| {
-            keep_owners_without(conn, id)?;
-            let deleted = diesel::delete(users::table.find(id.to_string())).execute(conn)?;
-            found(deleted)
-        })
+        self.write(|conn| delete(conn, id))
     }
 
     fn has_users(&self) -> Result<bool> {

@@ -58,9 +58,9 @@ pub async fn edit(
     let email = email.filter(|email| *email != person.caller.user.email);
     if let Some(Some(locale)) = &locale {
         let is_tag = locale.len() <= 35
-            && locale.split('-').all(|part| {
-                (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            });
+            && locale
+                .split('-')
+                .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         rules.require(is_tag, "locale", "Write a language tag such as en-GB");
     }
     if let Some(Some(zone)) = &time_zone {
@@ -77,7 +77,15 @@ pub async fn edit(
     let user = person.caller.user.id;
     changing(&state, move |state| {
         if name.is_some() || email.is_some() {
-            state.store.rename_user(user, email.as_deref(), name.as_deref())?;
+            state.store.edit_user(user, &mut |row| {
+                if let Some(email) = &email {
+                    row.email.clone_from(email);
+                }
+                if let Some(name) = &name {
+                    row.name.clone_from(name);
+                }
+                Ok(())
+            })?;
         }
         let before = state.store.profile(user)?;
         let profile = Profile {
@@ -209,7 +217,8 @@ pub async fn export(
         let mut memberships = Vec::new();
         for access in &teams {
             let name = state.store.team(access.team_id)?.map(|team| team.name);
-            memberships.push(json!({ "team_id": access.team_id, "name": name, "role": access.role, "plan": access.plan }));
+            memberships
+                .push(json!({ "team_id": access.team_id, "name": name, "role": access.role, "plan": access.plan }));
         }
         let websites: Vec<Value> = state
             .store

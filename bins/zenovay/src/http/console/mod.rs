@@ -1,15 +1,21 @@
 //! What people and programs do in the web application: `/api/*`. Everything in it is in the API document, and the pages use
 //! nothing else.
 
+pub mod account;
 mod answers;
 mod body;
 pub mod instance;
 pub mod invitations;
 pub mod keys;
+pub mod plan;
+pub mod resets;
 mod rules;
+pub mod second_factor;
 pub mod session;
 pub mod settings;
 pub mod teams;
+pub mod trail;
+pub mod users;
 pub mod welcome;
 
 pub use self::answers::{Created, NoContent};

@@ -25,10 +25,16 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 23] = [
+const TAGS: [Tag; 29] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
     ("keys", "Keys", "API keys, and what they are used for."),
+    ("plan", "Plans", "What a team's plan includes, and what is used of it."),
+    ("trail", "Audit trail", "What people and keys changed."),
+    ("account", "Own account", "The profile, password and sessions of whoever is signed in."),
+    ("second_factor", "Second factor", "Codes of an app, and backup codes."),
+    ("users", "Sign-up", "Making an account."),
+    ("resets", "Lost passwords", "Links that set a new password."),
     ("invitations", "Invitations", "Links that make somebody a member, once, within seven days."),
     ("welcome", "First run", "The first start makes an account, and this makes it somebody's own."),
     ("session", "Signing in", "Who is signed in. For pages of this server: a cookie says whose a request is."),

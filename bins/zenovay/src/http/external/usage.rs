@@ -185,7 +185,7 @@ pub struct Period {
 }
 
 /// 00:00 UTC of the first of the month of `now`.
-fn month_start(now: Timestamp) -> Timestamp {
+pub(in crate::http) fn month_start(now: Timestamp) -> Timestamp {
     let month = Zone::utc().buckets(TimeRange::new(now, now.plus_millis(1)), Interval::Month, 1);
     month.first().map_or(now, |month| month.from)
 }

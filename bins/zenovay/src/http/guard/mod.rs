@@ -6,6 +6,7 @@
 
 mod actor;
 mod attempt;
+mod half_way;
 mod key;
 mod permission;
 mod person;
@@ -23,6 +24,7 @@ use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TeamId, Trackin
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
 pub use self::attempt::Attempt;
+pub use self::half_way::HalfWay;
 pub use self::key::{KeyHolder, KeyReport};
 pub use self::permission::{
     Account, ChangeRole, DeleteTeam, EditTeam, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch,

@@ -5,8 +5,8 @@ use super::super::SqliteStore;
 use super::super::errors::Done;
 use super::super::rows::{check_name, damaged};
 use super::super::teams::require_user;
-use super::super::users::{check_email, folded, keep_addresses_apart};
-use crate::people_schema::profiles;
+use super::super::users::{check_email, delete, folded, keep_addresses_apart};
+use crate::people_schema::{audit_entries, profiles};
 use crate::schema::users;
 use crate::{Profile, ProfileStore, Result, Theme};
 
@@ -53,6 +53,19 @@ impl ProfileStore for SqliteStore {
                     profiles::time_zone.eq(&profile.time_zone),
                     profiles::single_keys.eq(i32::from(profile.single_keys)),
                 ))
+                .execute(conn)?;
+            Ok(())
+        })
+    }
+
+    fn delete_account(&self, user: UserId) -> Result<()> {
+        self.write(|conn| {
+            let id = user.to_string();
+            delete(conn, user)?;
+            let own = audit_entries::user_id.eq(&id).and(audit_entries::team_id.is_null());
+            diesel::delete(audit_entries::table.filter(own)).execute(conn)?;
+            diesel::update(audit_entries::table.filter(audit_entries::user_id.eq(&id)))
+                .set((audit_entries::user_id.eq(None::<String>), audit_entries::actor.eq("a deleted account")))
                 .execute(conn)?;
             Ok(())
         })

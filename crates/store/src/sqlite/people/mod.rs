@@ -5,6 +5,7 @@ mod audit;
 mod failures;
 mod keys;
 mod links;
+mod second_factor;
 mod sessions;
 mod teams;
 
