@@ -125,7 +125,8 @@ test("a personal key is created, shown once, used, and revoked", async () => {
   const asked = page.getByRole("alertdialog", { name: "Revoke “Dashboard”?" });
   assert.equal(await button(asked, "Cancel").evaluate((one) => one === document.activeElement), true);
   await button(asked, "Revoke").click();
-  await page.getByText("No keys yet").waitFor();
+  await heading(page, "Security & access");
+  await page.getByRole("link", { name: "Dashboard" }).waitFor({ state: "detached" });
   assert.equal((await server.api("/api/external/v1/websites", key)).status, 401);
   assert.deepEqual(problems, []);
 });

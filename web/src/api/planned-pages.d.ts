@@ -18,7 +18,7 @@ interface Key {
   created_at: string; last_used_at: string | null; revoked_at: string | null;
 }
 interface KeyBody { name: string; scopes?: ("full_access" | "read" | "write" | "admin")[]; team_ids?: string[] | null; website_ids?: string[] | null }
-interface Plan { name: string; label: string; events_per_month: number | null; websites: number | null; members: number | null; requests_per_minute: number; requests_per_month: number; retention_days: number | null }
+interface Plan { name: string; api_access: boolean; events_per_month: number | null; websites: number | null; members: number | null; requests_per_minute: number; requests_per_month: number; retention_days: number | null }
 interface Used { used: number; limit: number | null }
 interface Counts { last_24h: number; last_7d: number; all: number }
 interface Incident { id: string; title: string; state: string; started_at: string; resolved_at: string | null; updates: { at: string; phase: string; text: string }[] }
@@ -66,11 +66,11 @@ export interface PlannedPages {
   };
   "/api/teams/{team_id}/invitations/{invitation_id}": { delete: Route<{}, {}, Id<"team_id" | "invitation_id">> };
   "/api/teams/{team_id}/keys": { get: Route<{ keys: Key[] }, {}, Id<"team_id">>; post: Route<{ id: string; key: string }, {}, Id<"team_id">, KeyBody> };
-  "/api/teams/{team_id}/plan": { get: Route<{ plan: string; plans: Plan[]; locked: boolean }, {}, Id<"team_id">>; put: Route<{}, {}, Id<"team_id">, { plan: string }> };
+  "/api/teams/{team_id}/plan": { get: Route<{ plan: string; plans: Plan[]; limits: Plan; locked: boolean }, {}, Id<"team_id">>; put: Route<{}, {}, Id<"team_id">, { plan: string }> };
   "/api/teams/{team_id}/usage": {
-    get: Route<{ events: Used; websites: Used; members: Used; resets_at: string; keys: { id: string; name: string; monthly_used: number; monthly_limit: number | null }[] }, {}, Id<"team_id">>;
+    get: Route<{ plan: string; since: string; events: Used; websites: Used; members: Used; keys: number }, {}, Id<"team_id">>;
   };
-  "/api/teams/{team_id}/audit": { get: Route<{ entries: { id: string; at: string; action: string; actor: { kind: string; name: string } }[] }, { before?: string }, Id<"team_id">> };
+  "/api/teams/{team_id}/audit": { get: Route<{ entries: { id: string; at: string; actor: string; user_id: string | null; key_id: string | null; action: string; target: string; details: Record<string, unknown> }[]; next: string | null }, { before?: string }, Id<"team_id">> };
   "/api/websites": {
     get: Route<
       { websites: (Facts & { live: number; totals: { visitors: number; pageviews: number; change: number | null }; series: number[] })[]; totals: { live: number; visitors: number; pageviews: number; visitors_before: number | null; pageviews_before?: number | null } },

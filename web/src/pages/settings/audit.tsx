@@ -4,10 +4,13 @@ import { get, type Answer } from "../../api/client";
 import { useData } from "../../api/data";
 import { ago, dateTime } from "../../lib/format";
 import type { Team } from "../../lib/team";
+import { actionWords, detailWords } from "../../rules/audit";
 import { Page } from "../../shell/page";
 import { Badge, Button, Card, Empty } from "../../ui/basic";
+import { FormFailure } from "../../ui/form";
 import { Icon } from "../../ui/icons";
 import { Loaded } from "../parts/loaded";
+import { useSaver } from "../parts/saver";
 import { WithTeam } from "./with-team";
 
 type Entry = Answer<"/api/teams/{team_id}/audit", "get">["entries"][number];
@@ -22,18 +25,16 @@ export default function AuditPage() {
 
 function AuditView({ team }: { team: Team }) {
   const first = useData("/api/teams/{team_id}/audit", { path: { team_id: team.id } });
-  const [older, setOlder] = useState<readonly Entry[]>([]);
-  const [end, setEnd] = useState(false);
+  const [older, setOlder] = useState<{ entries: readonly Entry[]; next: string | null }>();
   const [pending, setPending] = useState(false);
-  const more = async (last: Entry): Promise<void> => {
+  const saver = useSaver(async (before: string) => {
+    const page = await get("/api/teams/{team_id}/audit", { path: { team_id: team.id }, query: { before } });
+    setOlder({ entries: [...(older?.entries ?? []), ...page.entries], next: page.next });
+  });
+  const more = async (before: string): Promise<void> => {
     setPending(true);
-    try {
-      const { entries } = await get("/api/teams/{team_id}/audit", { path: { team_id: team.id }, query: { before: last.id } });
-      setOlder([...older, ...entries]);
-      setEnd(entries.length === 0);
-    } finally {
-      setPending(false);
-    }
+    await saver.save(before);
+    setPending(false);
   };
   return (
     <Page
@@ -48,10 +49,10 @@ function AuditView({ team }: { team: Team }) {
     >
       <Card title="What people and keys changed" flush>
         <Loaded of={first} what="The changes" lines={6}>
-          {({ entries }) => {
-            const all = [...entries, ...older];
-            const last = all.at(-1);
-            if (last === undefined) return <Empty title="Nothing changed yet." />;
+          {({ entries, next }) => {
+            const all = [...entries, ...(older?.entries ?? [])];
+            const before = older === undefined ? next : older.next;
+            if (all.length === 0) return <Empty title="Nothing changed yet." />;
             return (
               <>
                 <ul class="list">
@@ -59,11 +60,12 @@ function AuditView({ team }: { team: Team }) {
                     <AuditRow key={entry.id} entry={entry} />
                   ))}
                 </ul>
-                {!end && entries.length >= PAGE && (
+                {before != null && (
                   <div class="card-foot">
-                    <Button small pending={pending} onClick={() => void more(last)}>
+                    <Button small pending={pending} onClick={() => void more(before)}>
                       Show older
                     </Button>
+                    <FormFailure error={saver.failure} />
                   </div>
                 )}
               </>
@@ -75,16 +77,13 @@ function AuditView({ team }: { team: Team }) {
   );
 }
 
-/** How many the server answers at once. */
-const PAGE = 50;
-
 function AuditRow({ entry }: { entry: Entry }) {
   return (
     <li>
-      <Icon name={entry.actor.kind === "key" ? "key" : "person"} />
+      <Icon name={entry.key_id === null ? "person" : "key"} />
       <div class="grow">
-        <p>{entry.action}</p>
-        <p class="hint">{entry.actor.name}</p>
+        <p>{actionWords(entry.action)}</p>
+        <p class="hint">{[entry.actor, detailWords(entry.details)].filter(Boolean).join(" · ")}</p>
       </div>
       <time class="dim nowrap" dateTime={entry.at} title={dateTime(entry.at)}>
         {ago(entry.at)}

@@ -23,6 +23,9 @@ export default function BillingPage() {
   );
 }
 
+/** As the plan is called. */
+const planLabel = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
+
 const limit = (value: number | null | undefined): string => (value == null ? "Unlimited" : count(value));
 
 function BillingView({ team }: { team: Team }) {
@@ -55,17 +58,17 @@ function BillingView({ team }: { team: Team }) {
       </Loaded>
       {asking && (
         <Confirm
-          title={`Change ${team.name} to ${asking.label}?`}
-          action={`Change to ${asking.label}`}
+          title={`Change ${team.name} to ${planLabel(asking.name)}?`}
+          action={`Change to ${planLabel(asking.name)}`}
           onClose={() => setAsking(undefined)}
           onConfirm={async () => {
             await put("/api/teams/{team_id}/plan", { path: { team_id: team.id }, body: { plan: asking.name } });
             refresh(`/api/teams/${team.id}`);
             await loadSession();
-            toast(`${team.name} is on ${asking.label}.`);
+            toast(`${team.name} is on ${planLabel(asking.name)}.`);
           }}
         >
-          {asking.requests_per_minute === 0 ? "API keys stop reaching this workspace at once. Events are still counted." : "The new limits hold at once. Nothing is deleted."}
+          {!asking.api_access ? "API keys stop reaching this workspace at once. Events are still counted." : "The new limits hold at once. Nothing is deleted."}
         </Confirm>
       )}
     </Page>
@@ -78,13 +81,13 @@ function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][n
     `${limit(offer.events_per_month)} events a month`,
     `${limit(offer.websites)} ${offer.websites === 1 ? "website" : "websites"}`,
     `${limit(offer.members)} members`,
-    offer.requests_per_minute === 0 ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
+    !offer.api_access ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
     offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${count(offer.retention_days)} days`,
   ];
   return (
-    <section class={isPresent ? "card plan present" : "card plan"} aria-label={offer.label}>
+    <section class={isPresent ? "card plan present" : "card plan"} aria-label={planLabel(offer.name)}>
       <div class="row">
-        <h2>{offer.label}</h2>
+        <h2>{planLabel(offer.name)}</h2>
         <span class="grow" />
         {isPresent && (
           <Badge tone="accent" icon="check">
@@ -99,7 +102,7 @@ function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][n
       </ul>
       {!isPresent && onChoose && (
         <Button onClick={onChoose}>
-          Change<span class="vh"> to {offer.label}</span>
+          Change<span class="vh"> to {planLabel(offer.name)}</span>
         </Button>
       )}
     </section>

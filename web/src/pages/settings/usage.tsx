@@ -5,7 +5,7 @@ import { count, dateTime, percent } from "../../lib/format";
 import type { Team } from "../../lib/team";
 import type { PageProps } from "../../routes";
 import { Page } from "../../shell/page";
-import { Badge, Card, Empty } from "../../ui/basic";
+import { Badge, Card } from "../../ui/basic";
 import { Loaded } from "../parts/loaded";
 import { NavTabs } from "../parts/nav-tabs";
 import { WithTeam } from "./with-team";
@@ -84,27 +84,21 @@ function Month({ team }: { team: Team }) {
   const usage = useData("/api/teams/{team_id}/usage", { path: { team_id: team.id } });
   return (
     <Loaded of={usage} what="The usage" lines={5}>
-      {({ events, websites, members, keys, resets_at: resets }) => (
-        <div class="stack stack-16">
-          <Card title="This month" flush foot={`Starts again on ${dateTime(resets, "UTC")} UTC.`}>
-            <ul class="meters">
-              <Meter name="Events" used={events.used} limit={events.limit} />
-              <Meter name="Websites" used={websites.used} limit={websites.limit} />
-              <Meter name="Members" used={members.used} limit={members.limit} />
-            </ul>
-          </Card>
-          <Card title="Requests of keys" flush hint="this month">
-            {keys.length === 0 ? (
-              <Empty title="No keys reach this workspace" />
-            ) : (
-              <ul class="meters">
-                {keys.map((key) => (
-                  <Meter key={key.id} name={key.name} used={key.monthly_used} limit={key.monthly_limit} />
-                ))}
-              </ul>
-            )}
-          </Card>
-        </div>
+      {({ since, events, websites, members, keys }) => (
+        <Card title="This month" flush foot={`Events are counted since ${dateTime(since, "UTC")} UTC, and from zero again in the next month.`}>
+          <ul class="meters">
+            <Meter name="Events" used={events.used} limit={events.limit} />
+            <Meter name="Websites" used={websites.used} limit={websites.limit} />
+            <Meter name="Members" used={members.used} limit={members.limit} />
+            <li>
+              <div class="row wrap">
+                <a href="/settings/api-keys">Workspace keys</a>
+                <span class="grow" />
+                <span class="strong">{count(keys)}</span>
+              </div>
+            </li>
+          </ul>
+        </Card>
       )}
     </Loaded>
   );
@@ -124,20 +118,16 @@ function Limits({ team }: { team: Team }) {
     <div class="stack stack-16">
       <Card title="Of the plan">
         <Loaded of={plan} what="The limits">
-          {({ plan, plans }) => {
-            const present = plans.find((one) => one.name === plan);
-            if (present === undefined) return null;
-            return (
+          {({ limits: present }) => (
               <dl class="facts">
                 <dt>Requests a minute, each key</dt>
-                <dd>{present.requests_per_minute === 0 ? "no API access" : count(present.requests_per_minute)}</dd>
+                <dd>{!present.api_access ? "no API access" : count(present.requests_per_minute)}</dd>
                 <dt>Requests a month, each key</dt>
-                <dd>{present.requests_per_minute === 0 ? "–" : count(present.requests_per_month)}</dd>
+                <dd>{!present.api_access ? "–" : count(present.requests_per_month)}</dd>
                 <dt>Events a month</dt>
                 <dd>{present.events_per_month == null ? "without a limit" : count(present.events_per_month)}</dd>
               </dl>
-            );
-          }}
+          )}
         </Loaded>
       </Card>
       <Card title="Of an address" foot="The operator of the server may have set others.">
