@@ -11,8 +11,8 @@ use zenovay_auth::{
     Action, ApiKeyToken, Credential, Denial, KeyFormat, KeyKind, KeyRefusal, PasswordHash, Principal, Target, decide,
 };
 use zenovay_domain::{
-    ClockMemory, DoubtedReading, EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role, TeamId,
-    Timestamp, TrackingCode, UserId, Website, WebsiteId, WebsiteSettings,
+    ClockMemory, Dimension, DoubtedReading, EXCLUDED_IPS_MAX, KeyId, KeyPolicy, OTHER_AGENTS, Plan, PlanTable, Role,
+    TeamId, Timestamp, TrackingCode, UserId, Website, WebsiteId, WebsiteSettings,
 };
 
 use crate::{
@@ -41,6 +41,7 @@ macro_rules! conformance_tests {
             websites_are_stored_checked_and_deleted,
             keys_are_created_edited_and_revoked,
             keys_of_any_format_are_stored,
+            no_time_and_no_number_is_too_odd,
             leaving_a_team_takes_it_from_keys,
             accounts_are_listed_changed_and_deleted,
             teams_are_renamed_and_those_of_a_user_are_known,
@@ -468,6 +469,33 @@ pub fn keys_of_any_format_are_stored(harness: &impl Harness) {
         assert_eq!(stored.prefix, token.prefix());
         assert_eq!(store.credential(&token.digest()).unwrap().unwrap().key_id, stored.id);
     }
+}
+
+#[doc(hidden)]
+pub fn no_time_and_no_number_is_too_odd(harness: &impl Harness) {
+    let store = &harness.open();
+    let ann = user(store, 1);
+    let id = team(store, 1, ann, Plan::Pro);
+    let site = website(store, 1, id).id;
+    let key = key(store, 1, KeyKind::Personal(ann), |_| ()).id;
+    for at in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX].map(Timestamp::from_millis) {
+        for many in [0, 1, u64::MAX, u64::MAX] {
+            store.charge_request(key, many, at).unwrap();
+            store.record_accepted_events(key, many, at).unwrap();
+            store.usage(key, at).unwrap();
+            store.activity(key, at).unwrap();
+            store.add_folded(&[(site, Dimension::Path, many)], at).unwrap();
+            store.folded(site).unwrap();
+            store.count_dropped_agents(&[DroppedHits::new(site, "a", "list", "a", many, at, at)], at).unwrap();
+            store.dropped_agents(site, at).unwrap();
+        }
+        let memory = ClockMemory::new(Some(at), Some(DoubtedReading::new(at, i64::MAX)));
+        store.remember_clock(&memory).unwrap();
+        assert_eq!(store.clock_memory().unwrap(), Some(memory));
+    }
+    assert!(store.valid_keys(usize::MAX).unwrap().len() == 1 && store.valid_keys(0).unwrap().is_empty());
+    store.revoke_key(key, Timestamp::from_millis(i64::MIN)).unwrap();
+    store.delete_team(id, Timestamp::from_millis(i64::MAX)).unwrap();
 }
 
 #[doc(hidden)]
