@@ -8,6 +8,8 @@ pub use part::{ColumnKind, PART_COLUMNS, PartColumn, PartError, Traits, parquet_
 pub use range::ByteRange;
 pub use sheet::Sheet;
 #[doc(no_inline)]
+pub use serde_json;
+#[doc(no_inline)]
 pub use zenovay_domain as domain;
 #[doc(no_inline)]
 pub use zenovay_query as query;
