@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-tracker test-web test-api
+test: setup assets lint test-rust test-packages test-tracker test-web test-api
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -39,13 +39,15 @@ build: assets
 refresh-agents UAP_CORE ISBOT:
     scripts/refresh-agents "$@"
 
-# Formatting, lints, documentation, direction of dependencies, circles, licences, advisories.
+# Formatting, lints, documentation, public interfaces, direction of dependencies, circles, licences, advisories.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    RUSTDOCFLAGS="-D warnings" node scripts/public-interface.mjs
+    node scripts/check-docs.mjs
     node scripts/check-dependencies.mjs
     node scripts/check-circles.mjs
     node scripts/check-licences.mjs
@@ -56,6 +58,11 @@ test-rust:
     cargo test --workspace --locked --no-fail-fast
     cargo test --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked --lib
     scripts/run-examples
+
+# Every library crate packaged as for a registry, built from its package, and used by the programs in examples/.
+test-packages:
+    cd examples && cargo fmt --check
+    scripts/check-packages
 
 # z.js in a real Chromium against the real server.
 test-tracker: assets
@@ -82,6 +89,10 @@ test-api *ARGS:
 # Write api/openapi.json, and the entry in CHANGELOG.md: `just api-document "adds a route for …"`.
 api-document WORDS:
     scripts/api-document "$@"
+
+# Write api/crates/*.txt, the public interface of each library crate, after it was changed.
+public-interface:
+    RUSTDOCFLAGS="-D warnings" node scripts/public-interface.mjs --write
 
 # Criterion benches of the ingest path, the kernels and the store.
 bench *ARGS:

@@ -1,6 +1,8 @@
 // Every crate and npm package in the lock files has a licence that lets the binary be given away under MIT or Apache-2.0.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const ALLOWED = new Set([
   "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
@@ -42,12 +44,14 @@ for (const [expression, expected] of [
   if (allowed(expression) !== expected) throw new Error(`the check itself is wrong about ${expression}`);
 }
 
-const metadata = JSON.parse(
-  execFileSync("cargo", ["metadata", "--locked", "--format-version", "1"], { encoding: "utf8", maxBuffer: 1 << 28 }),
-);
-const packages = metadata.packages
-  .filter((crate) => crate.source !== null)
-  .map((crate) => ({ name: `${crate.name} ${crate.version}`, licence: crate.license }));
+const root = fileURLToPath(new URL("..", import.meta.url));
+const cratesOf = (workspace) => {
+  const words = ["metadata", "--locked", "--format-version", "1"];
+  const metadata = JSON.parse(execFileSync("cargo", words, { cwd: join(root, workspace), encoding: "utf8", maxBuffer: 1 << 28 }));
+  return metadata.packages.filter((crate) => crate.source !== null).map((crate) => [`${crate.name} ${crate.version}`, crate.license]);
+};
+const crates = new Map([...cratesOf("."), ...cratesOf("examples")]);
+const packages = [...crates].map(([name, licence]) => ({ name, licence }));
 /** Tools of the tests and of the build whose licences are not on the list. Nothing of them is given away with the binary. */
 const TOOLS = new Map([["axe-core", "MPL-2.0"], ["argparse", "Python-2.0"]]);
 for (const directory of ["tracker", "web"]) {

@@ -1,0 +1,1 @@
+../../../crates/auth/examples/first.rs

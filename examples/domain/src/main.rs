@@ -1,0 +1,1 @@
+../../../crates/domain/examples/days.rs

@@ -1,0 +1,1 @@
+../../../crates/events/examples/first.rs

@@ -1,0 +1,1 @@
+../../../crates/export/examples/first.rs

@@ -1,0 +1,1 @@
+../../../crates/ingest/examples/first.rs

@@ -1,0 +1,1 @@
+../../../crates/limits/examples/first.rs

@@ -1,0 +1,1 @@
+../../../crates/stats/examples/first.rs

@@ -1,0 +1,1 @@
+../../../crates/store/examples/first.rs

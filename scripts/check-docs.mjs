@@ -1,0 +1,48 @@
+// The documentation of the library crates stands by itself: its comments and front pages name no document that is not in the
+// package, and link to no file outside it.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+
+/** Names of documents, and of sections in them, such as `SPEC C2` and `(S3)`. */
+const OUTSIDE = /\b(?:SPEC|DESIGN|SECURITY|HOUSE|EMBED|HOSTILE|CLIENTS|WIRES)\b(?!\.md\]\(https:)|(?<![%\w.+-])[A-Z]\d{1,2}(?![\w%])/;
+/** What looks like the name of a section and is something else. */
+const NOT_SECTIONS = ["X11"];
+
+/** The comment of a line of Rust; none in strings, where `//` follows a colon. */
+const comment = (line) => line.match(/(?:^|\s)\/\/[/!]?(?:\s(.*))?$/)?.[1] ?? "";
+
+/** What is outside in a line of prose, if anything. */
+export const outside = (prose) => {
+  const words = prose.match(new RegExp(OUTSIDE, "g")) ?? [];
+  return words.find((word) => !NOT_SECTIONS.includes(word));
+};
+
+for (const [line, expected] of [
+  ["/// Keys live on (SPEC C2 row 16).", "SPEC"], ["// Who may (S2, S3)", "S2"], ['let a = "https://example.com/S3";', undefined],
+  ["/// as `/%E6%A9%9F` is", undefined], ["    //! As B5 says", "B5"], ["/// U+00A0, ISO-8601, UTF-8, MD5", undefined],
+]) {
+  if (outside(comment(line)) !== expected) throw new Error(`the check itself is wrong about ${line}`);
+}
+
+const files = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "crates"], { encoding: "utf8" });
+const faults = [];
+for (const file of files.split("\0").filter((file) => /\.(rs|md)$/.test(file) && existsSync(file))) {
+  const home = file.split("/").slice(0, 2).join("/");
+  readFileSync(file, "utf8").split("\n").forEach((line, index) => {
+    const at = `${file}:${index + 1}`;
+    const word = outside(file.endsWith(".md") ? line : comment(line));
+    if (word) faults.push(`${at}: ${word} is in no document of the package`);
+    if (!file.endsWith("README.md")) return;
+    for (const [, target] of line.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue;
+      const path = normalize(join(dirname(file), target));
+      if (!path.startsWith(`${home}/`) || !existsSync(path)) faults.push(`${at}: ${target} is not in the package`);
+    }
+  });
+}
+if (faults.length > 0) {
+  console.error(faults.join("\n"));
+  process.exit(1);
+}
+console.log("docs: the crates name nothing that is not in their packages");

@@ -1,0 +1,108 @@
+// The public interface of the library crates, as rustdoc shows it, one file a crate in `api/crates/`. Whoever changes an
+// interface sees in the difference what it means to those who use it: a line that is gone or different breaks them.
+//
+// `--write` writes the files; without it they are compared with what the crates are now.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const run = (program, ...words) => execFileSync(program, words, { cwd: root, encoding: "utf8", maxBuffer: 1 << 28 });
+
+const ENTITIES = { amp: "&", lt: "<", gt: ">", quot: '"', nbsp: " ", "#39": "'", "#60": "<", "#62": ">", "#x27": "'" };
+const text = (html) =>
+  html
+    .replace(/<details class="toggle type-contents-toggle">.*?<\/summary>/gs, "")
+    .replace(/<br\s*\/?>/g, "\n")
+    .replace(/<[^>]*>/g, "")
+    .replace(/&(#?\w+);/g, (entity, name) => ENTITIES[name] ?? entity)
+    .replace(/\u200b/g, "");
+const oneLine = (html) => text(html).replace(/\s+/g, " ").trim();
+
+/** What stands between `from` and the nearest of `ends`. */
+const section = (page, from, ends) => {
+  const start = page.indexOf(`id="${from}"`);
+  if (start < 0) return "";
+  const stops = ends.map((end) => page.indexOf(`id="${end}"`, start)).filter((at) => at > 0);
+  return page.slice(start, Math.min(...stops, page.length));
+};
+const AFTER = ["implementations", "trait-implementations", "synthetic-implementations", "blanket-implementations", "implementors", "foreign-impls"];
+const headers = (html, level) =>
+  [...html.matchAll(new RegExp(`<h(${level}) class="code-header">(.*?)</h\\1>`, "gs"))].map(([, found, code]) => [found, oneLine(code)]);
+
+/** The lines about one item. */
+const item = (page, path) => {
+  const declaration = page.match(/<pre class="rust item-decl"><code>(.*?)<\/code><\/pre>/s)?.[1];
+  if (declaration === undefined) throw new Error(`no declaration on the page of ${path}`);
+  const lines = [path, ...text(declaration).split("\n").filter((line) => line.trim() !== "").map((line) => `    ${line.trimEnd()}`)];
+  const own = section(page, "implementations", AFTER.slice(1));
+  for (const [level, header] of headers(own, "[34]")) lines.push(level === "3" ? `    ${header}` : `        ${header}`);
+  // Of a trait's implementation its head says all, but for its types.
+  const traits = headers(section(page, "trait-implementations", AFTER.slice(2)), "[34]");
+  const heads = traits.filter(([level, header]) => level === "3" ? !header.startsWith("impl StructuralPartialEq") : header.startsWith("type "));
+  lines.push(...heads.map(([level, header]) => (level === "3" ? `    ${header}` : `        ${header}`)));
+  const auto = headers(section(page, "synthetic-implementations", AFTER.slice(3)), "3");
+  lines.push(...auto.map(([, header]) => header).filter((header) => /!(Send|Sync|Unpin) for/.test(header)).map((header) => `    ${header}`));
+  return lines;
+};
+
+/** The interface of a crate from its folder of pages. */
+const interfaceOf = (name, folder) => {
+  const read = (file) => readFileSync(join(folder, file), "utf8");
+  // Pages of what is gone stay in the folder; this list is new each time.
+  const files = [...read("all.html").matchAll(/<li><a href="([^"]+)">/g)].map(([, file]) => file);
+  const modules = new Set([""]);
+  for (const file of files) {
+    const parts = dirname(file) === "." ? [] : dirname(file).split("/");
+    parts.forEach((_, index) => modules.add(`${parts.slice(0, index + 1).join("/")}/`));
+  }
+  const path = (file) => [name, ...file.replace(/\/$/, "").split("/")].filter(Boolean).join("::").replace(/\b[a-z]+\.([^.:]+)\.html$/, "$1");
+  const blocks = [];
+  for (const module of modules) {
+    const exported = [...read(`${module}index.html`).matchAll(/<dt id="reexport\.[^"]*"><code>(.*?)<\/code>/gs)].map(([, code]) => `    ${oneLine(code)}`);
+    if (exported.length > 0) blocks.push([path(module), ...exported.sort()]);
+  }
+  blocks.push(...files.map((file) => item(read(file), path(file))));
+  return `${blocks.sort((a, b) => (a[0] < b[0] ? -1 : 1)).map((lines) => lines.join("\n")).join("\n\n")}\n`;
+};
+
+const metadata = JSON.parse(run("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1"));
+const crates = metadata.packages.filter((crate) => crate.publish === null);
+const writing = process.argv[2] === "--write";
+// Another version of rustdoc writes some of it in other words.
+const written = crates[0].rust_version;
+const present = run("rustc", "--version").split(" ")[1];
+if (!writing && !present.startsWith(`${written}.`)) {
+  console.log(`public interface: NOT COMPARED, it is written by Rust ${written} and this is ${present}`);
+  process.exit(0);
+}
+// With everything that is for users: what is for tests of ours and of other back ends changes as it must.
+const FOR_TESTS = ["conformance", "fuzzing", "random", "default"];
+const features = crates.flatMap((crate) =>
+  Object.keys(crate.features).filter((name) => !FOR_TESTS.includes(name)).map((name) => `${crate.name}/${name}`),
+);
+const selected = crates.flatMap((crate) => ["--package", crate.name]);
+run("cargo", "doc", "--quiet", "--no-deps", "--locked", ...selected, ...(features.length > 0 ? ["--features", features.join()] : []));
+const faults = [];
+for (const crate of crates) {
+  const file = join("api/crates", `${crate.name}.txt`);
+  const now = interfaceOf(crate.name.replaceAll("-", "_"), join(metadata.target_directory, "doc", crate.name.replaceAll("-", "_")));
+  if (writing) {
+    mkdirSync(join(root, "api/crates"), { recursive: true });
+    writeFileSync(join(root, file), now);
+    continue;
+  }
+  const before = existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : "";
+  if (before === now) continue;
+  const [old, fresh] = [before, now].map((lines) => new Set(lines.split("\n")));
+  const gone = [...old].filter((line) => !fresh.has(line)).map((line) => `- ${line}`);
+  const added = [...fresh].filter((line) => !old.has(line)).map((line) => `+ ${line}`);
+  faults.push(`${file} is not what the crate is now:`, ...gone, ...added);
+}
+if (faults.length > 0) {
+  console.error(faults.join("\n"));
+  console.error("If this is meant, run `just public-interface`, and say it in crates/CHANGELOG.md.");
+  process.exit(1);
+}
+console.log(`public interface: ${crates.length} crates ${writing ? "written to" : "are as in"} api/crates`);
