@@ -1,9 +1,7 @@
 //! Takes hits, limits them by address, stores them, and answers holders of a key with the top pages of the last week:
 //! `cargo run -p service -- DIRECTORY`. It prints where it listens and, behind `#`, the key.
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -63,7 +61,7 @@ async fn hit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Failure> {
-    service.per_address.check(&peer.ip())?;
+    let _ = service.per_address.check(&peer.ip())?;
     let now = SystemClock.now();
     let mut arrival = Arrival::from_address(peer.ip(), now);
     arrival.user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
@@ -72,8 +70,10 @@ async fn hit(
             let stored = service.store.append(NewEvent::new(service.site, now, accepted.event)).await;
             stored.map_err(|refused| Failure(503, refused.to_string(), Some(1)))?;
         }
-        Err(Rejected::Dropped(_)) => {} // a bot, which is not told
-        Err(rejected) => return Err(Failure(rejected.status(), rejected.to_string(), None)),
+        Err(Rejected::Refused(refusal)) => {
+            return Err(Failure(refusal.reason.status(), format!("{refusal}: {:?}", refusal.fields), None));
+        }
+        Err(_) => {} // such as a bot, which is not told
     }
     Ok(StatusCode::OK)
 }
@@ -86,14 +86,14 @@ async fn top(State(service): State<Arc<Service>>, headers: HeaderMap) -> Result<
     let website = Thing::new("website", service.site).of_team("ours");
     let allowed = holder.ok_or_else(unknown)?.may(ReadPages, &website);
     allowed.map_err(|denial| Failure(denial.status(), denial.to_string(), None))?;
-    service.per_key.check(&digest)?;
+    let _ = service.per_key.check(&digest)?;
     let pages = service.store.ask(service.site).last_days(7, &Zone::utc()).top(by(Dimension::Path).limit(10)).await;
     pages.map(Json).map_err(|error| Failure(503, error.to_string(), Some(1)))
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let directory = std::env::args_os().nth(1).map_or_else(|| "data".into(), PathBuf::from);
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let directory = std::env::args_os().nth(1).unwrap_or_else(|| "data".into());
     let keys = KeyFormat::new("acme_")?;
     let key = keys.generate()?;
     let service = Arc::new(Service {
