@@ -6,9 +6,9 @@ mod sheet;
 
 pub use part::{ColumnKind, PART_COLUMNS, PartColumn, PartError, Traits, parquet_part};
 pub use range::ByteRange;
-pub use sheet::Sheet;
 #[doc(no_inline)]
 pub use serde_json;
+pub use sheet::Sheet;
 #[doc(no_inline)]
 pub use zenovay_domain as domain;
 #[doc(no_inline)]

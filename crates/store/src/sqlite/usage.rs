@@ -111,7 +111,8 @@ fn count(
     let (key, at) = (id.to_string(), now.as_millis());
     in_write_transaction(conn, |conn| {
         // A time that is later than now was noted by a clock that was wrong.
-        let used_lately = || key_usage::last_used_at.gt(at.saturating_sub(LAST_USED_EVERY_MS)).and(key_usage::last_used_at.le(at));
+        let used_lately =
+            || key_usage::last_used_at.gt(at.saturating_sub(LAST_USED_EVERY_MS)).and(key_usage::last_used_at.le(at));
         let is_over = || key_usage::month.lt(month).or(key_usage::month.gt(latest_month(now)));
         let has_room = is_over().or(key_usage::monthly_used.le(limit - requests));
         let counts: Option<Counts> = diesel::update(key_usage::table.find(&key).filter(has_room))
