@@ -58,6 +58,19 @@ impl<P: Policy + ?Sized> Policy for &P {
 /// `T` is how the program names teams, `R` how it names the things that a key can be restricted to, `K` how it names
 /// kinds of things in messages; strings, numbers and types of its own will do. A thing of nobody, which is how it starts,
 /// is out of everybody's reach.
+///
+/// ```
+/// use zenovay_auth::{Role, Thing};
+///
+/// type Anything = Thing<&'static str, u64, &'static str>;
+///
+/// let invoice: Anything = Thing::new("invoice", 17).of_team("accounting");
+/// // Keys that are restricted to some invoices have no part in these.
+/// let member: Anything = Thing::unnamed("member").of_team("accounting").concerning(Role::Admin);
+/// let profile: Anything = Thing::unnamed("profile").of_caller();
+/// // Somebody asked for invoice 18, which there is not.
+/// let missing: Anything = Thing::missing("invoice");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thing<T, R, K> {
     kind: K,
@@ -116,6 +129,14 @@ impl<T, R, K> Thing<T, R, K> {
 }
 
 /// Why somebody may not do what they asked for.
+///
+/// ```
+/// use zenovay_auth::{Denial, Role};
+///
+/// let denial: Denial<&str> = Denial::MissingRole(Role::Admin);
+/// assert_eq!((denial.status(), denial.as_str()), (403, "missing_role"));
+/// assert_eq!(Denial::Unknown("invoice").to_string(), "there is no such invoice");
+/// ```
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Denial<K = crate::TargetKind> {

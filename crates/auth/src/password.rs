@@ -45,6 +45,14 @@ pub enum WeakPassword {
 /// Checks a new password: at least 12 characters, at most 1 KB, not a common one. There are no rules about which
 /// characters it contains.
 ///
+/// ```
+/// use zenovay_auth::{WeakPassword, check_password};
+///
+/// assert_eq!(check_password("only lower case, and long"), Ok(()));
+/// assert_eq!(check_password("Tr0ub4dor&3"), Err(WeakPassword::TooShort));
+/// assert_eq!(check_password("password1234"), Err(WeakPassword::Common));
+/// ```
+///
 /// # Errors
 ///
 /// The [`WeakPassword`] rule that it breaks.
@@ -188,6 +196,12 @@ impl fmt::Debug for GeneratedPassword {
 }
 
 /// A random password of 20 letters and digits (119 bits) of the operating system, such as for a first start.
+///
+/// ```
+/// let password = zenovay_auth::generate_password()?;
+/// assert_eq!(password.expose().len(), 20);
+/// # Ok::<(), zenovay_auth::NoRandomness>(())
+/// ```
 ///
 /// # Errors
 ///

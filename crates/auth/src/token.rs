@@ -128,6 +128,19 @@ impl KeyFormat {
 ///
 /// It exists only between its creation or arrival and its digest: it is never stored, `Debug` does not show it, the
 /// memory is wiped when it is dropped, and two keys are compared in constant time.
+///
+/// ```
+/// use zenovay_auth::{KeyDigest, KeyFormat};
+///
+/// let key = KeyFormat::new("acme_")?.generate()?;
+/// println!("Your key, which is not shown again: {}", key.expose());
+/// // Stored with the key's owner: what it is found by, and what it is shown as.
+/// let (digest, prefix) = (*key.digest().as_bytes(), key.prefix());
+/// assert_eq!(KeyDigest::from_bytes(digest), key.digest());
+/// assert_eq!(prefix.len(), "acme_".len() + 4);
+/// assert_eq!(format!("{key:?}"), "ApiKeyToken(..)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ApiKeyToken {
     text: Zeroizing<String>,

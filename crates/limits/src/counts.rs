@@ -11,6 +11,37 @@ use crate::{Decision, Rule, UnixTime};
 ///
 /// An implementation is done when `counts_tests!` (feature `conformance`) passes for it, with as many nodes as share its
 /// counts.
+///
+/// ```
+/// use zenovay_limits::{AddressLimiter, Counts, Decision, LimiterUnavailable, MemoryCounts, Network, Rule, UnixTime};
+///
+/// /// Counts here, and says on stderr who is refused.
+/// struct Loud(MemoryCounts<Network>);
+///
+/// impl Counts<Network> for Loud {
+///     fn charge(&self, key: &Network, rules: &[Rule], now: UnixTime) -> Result<Decision, LimiterUnavailable> {
+///         let decision = self.0.charge(key, rules, now)?;
+///         if !decision.allowed {
+///             eprintln!("{key:?} has to wait for {:?}", decision.retry_after);
+///         }
+///         Ok(decision)
+///     }
+///
+///     fn refund(&self, key: &Network, rules: &[Rule], now: UnixTime) -> Result<(), LimiterUnavailable> {
+///         self.0.refund(key, rules, now)
+///     }
+///
+///     fn may_block(&self) -> bool {
+///         self.0.may_block()
+///     }
+/// }
+///
+/// let limiter = AddressLimiter::over(Loud(MemoryCounts::new()), Rule::per_minute(1));
+/// let (address, now) = ("192.0.2.1".parse()?, UnixTime::from_millis(0));
+/// assert!(limiter.charge(address, now)?.allowed);
+/// assert!(!limiter.charge(address, now)?.allowed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Counts<K: ?Sized>: Send + Sync {
     /// Counts one request of `key` at `now` if every rule has room for it, and says so. A refused request counts nowhere.
     /// Under any number of concurrent callers exactly as many pass as the rules say. A rule whose number differs from that

@@ -7,6 +7,20 @@ use crate::UnixTime;
 
 /// What a limiter says about one request. Where several rules count it, the rule that refuses for longest speaks, or the
 /// one with the least room left.
+///
+/// ```
+/// use std::time::Duration;
+/// use zenovay_limits::{MemoryCounts, Rule, UnixTime};
+///
+/// let counts = MemoryCounts::<str>::new();
+/// let (rule, now) = (Rule::per_second(1), UnixTime::from_millis(400));
+/// let decision = counts.check("alice", &[rule], now);
+/// assert!(decision.allowed);
+/// assert_eq!((decision.limit, decision.remaining, decision.reset_at.as_millis()), (1, 0, 1_000));
+/// let decision = counts.check("alice", &[rule], now);
+/// assert!(!decision.allowed);
+/// assert_eq!((decision.retry_after, decision.retry_after_s()), (Duration::from_millis(600), 1));
+/// ```
 #[non_exhaustive]
 #[must_use = "a request that is not refused is not limited"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +73,21 @@ impl Decision {
     }
 }
 
-/// A request that may not pass.
+/// A request that may not pass. An error, so that `?` ends what was asked for.
+///
+/// ```
+/// use zenovay_limits::{Limiter, Refused, Rule};
+///
+/// fn greet(limiter: &Limiter<str>, name: &str) -> Result<String, Refused> {
+///     limiter.check(name)?;
+///     Ok(format!("Hello, {name}"))
+/// }
+///
+/// let limiter = Limiter::new(Rule::per_day(0));
+/// let refused = greet(&limiter, "alice").unwrap_err();
+/// assert_eq!(refused.status(), 429);
+/// assert!(refused.to_string().starts_with("too many requests: try again in "));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused(Decision);
 
