@@ -14,6 +14,7 @@ pub type AgentDigest = [u8; 16];
 
 /// What a user agent says. Strings are empty when it does not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Agent {
     /// The browser's name.
     pub browser: String,

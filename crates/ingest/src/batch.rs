@@ -22,6 +22,7 @@ pub const IDEMPOTENCY_KEY_MAX_CHARS: usize = 255;
 
 /// A batch. Each event is valid or refused by itself.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct BatchRequest<'a> {
     /// Whose events they are.
     pub tracking_code: TrackingCode,

@@ -15,6 +15,7 @@ pub const AGENT_MAX_BYTES: usize = 2048;
 
 /// What the list says of a user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BotClass {
     /// Looks like a browser or an application.
     None,
@@ -26,6 +27,7 @@ pub enum BotClass {
 
 /// Why a hit is a bot's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum BotReason {
     /// A pattern of the list of known bots matches the agent.
     Listed,
@@ -67,6 +69,7 @@ impl fmt::Display for BotReason {
 
 /// What is known of a user agent: its class, and what decided that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdict {
     /// The class.
     pub class: BotClass,

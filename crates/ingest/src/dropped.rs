@@ -20,6 +20,7 @@ const ENTRY_BYTES: usize = 160;
 
 /// Hits of a website that were dropped as a bot's.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DroppedAgent {
     /// The website.
     pub website: WebsiteId,

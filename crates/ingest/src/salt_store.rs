@@ -34,11 +34,19 @@ impl fmt::Debug for Secret {
 
 /// The salt of one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DailySalt {
     /// The day, since 1970.
     pub day: i64,
     /// Its salt.
     pub salt: Secret,
+}
+
+impl DailySalt {
+    /// The salt `salt` of `day`, days since 1970.
+    pub fn new(day: i64, salt: Secret) -> Self {
+        Self { day, salt }
+    }
 }
 
 /// Keeps the secret of an installation and the salts of its days: one for all servers of the installation, so that all of

@@ -1,6 +1,7 @@
 //! Where the sessions are kept that may still go on: in memory, or where several servers share them.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,15 +11,20 @@ use zenovay_domain::{SESSION_GAP_MS, SessionId, Timestamp, VisitorId};
 use crate::marks::Marks;
 
 /// The open sessions cannot be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the open sessions cannot be read or kept: {cause}")]
-pub struct SessionStoreError {
-    /// Why, for the log.
-    pub cause: String,
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the open sessions cannot be read or kept")]
+pub struct SessionStoreError(#[source] Arc<dyn Error + Send + Sync>);
+
+impl SessionStoreError {
+    /// The error of a store that met `cause`.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(cause.into()))
+    }
 }
 
 /// How a session came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionKind {
     /// The client names the session; the visitor has an id.
     Known,
@@ -43,6 +49,7 @@ pub struct SessionPart {
 
 /// A session that may go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenSession {
     /// Whose it is.
     pub visitor: VisitorId,
@@ -60,6 +67,13 @@ pub struct OpenSession {
     pub kind: SessionKind,
     /// The key of the visitor id that hits of this session name; 0 while none does.
     pub named: u64,
+}
+
+impl OpenSession {
+    /// A session of `visitor` that began with `latest` on civil day `day`, whose hits name no visitor.
+    pub fn new(visitor: VisitorId, last_at: Timestamp, latest: SessionPart, day: i32, kind: SessionKind) -> Self {
+        Self { visitor, last_at, latest, earlier: Vec::new(), day, parts: 0, kind, named: 0 }
+    }
 }
 
 /// The sessions under one key, while nobody else changes them.

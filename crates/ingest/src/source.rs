@@ -10,6 +10,7 @@ use crate::web_url::{AdClick, Campaign};
 
 /// How a visit came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Channel {
     /// No referrer and no campaign.
     Direct,
@@ -63,6 +64,7 @@ impl Channel {
 
 /// What kind of site a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SourceKind {
     /// A search engine.
     Search,
@@ -78,6 +80,7 @@ pub enum SourceKind {
 
 /// A source that the table knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KnownSource {
     /// Its name.
     pub name: &'static str,
@@ -87,6 +90,7 @@ pub struct KnownSource {
 
 /// Who sent a visit, and how it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attribution<'a> {
     /// A name such as `Google`, else `utm_source` as it was sent, else the referring host without `www.`; empty for direct visits.
     pub source: &'a str,

@@ -18,6 +18,7 @@ pub(crate) const UTM_MAX_CHARS: usize = 255;
 
 /// A string that is not the absolute `http` or `https` URL of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidUrl {
     /// Not a URL, or not an absolute one.
     #[error("Invalid URL format")]
@@ -312,6 +313,7 @@ pub(crate) fn clean(value: Cow<'_, str>) -> Cow<'_, str> {
 
 /// What kind of network marked a click on its advertisement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdClick {
     /// A search engine, such as `gclid`.
     Search,
@@ -359,6 +361,7 @@ impl AdClick {
 
 /// The campaign that brought a visit. Absent parts are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Campaign {
     /// `utm_source`, at most 255 characters, as are the other strings.
     pub source: String,

@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
 
+use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_domain::{Dimension, EventFlags, WebsiteSettings};
@@ -8,7 +9,7 @@ use zenovay_domain::{Dimension, EventFlags, WebsiteSettings};
 use super::*;
 use crate::hit::tests::S4_EXAMPLE;
 use crate::rules::tests::rules;
-use crate::{ClientHints, MemorySalts, MemorySessions, parse_batch};
+use crate::{BatchEvent, ClientHints, MemorySalts, MemorySessions, parse_batch};
 
 pub(super) const CHROME: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36";
@@ -631,5 +632,62 @@ fn servers_that_share_salts_and_sessions_count_one_person_once() {
             ids(&first),
             "{members}"
         );
+    }
+}
+
+/// All instants, and more often those where something ends.
+fn any_instant() -> impl Strategy<Value = Timestamp> {
+    let ends = vec![i64::MIN, -62_167_219_200_000, 0, NOW, 253_402_300_800_000, i64::MAX];
+    let near = (prop::sample::select(ends), -200_000_000i64..200_000_000);
+    prop_oneof![any::<i64>(), near.prop_map(|(end, by)| end.saturating_add(by))].prop_map(Timestamp::from_millis)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.min(64), ..ProptestConfig::default() })]
+
+    /// Clocks that are wrong by all there is, and pages that say anything. Sabotage: add or subtract times without
+    /// saturating.
+    #[test]
+    fn no_time_and_no_text_is_too_strange(
+        times in prop::array::uniform5(any_instant()),
+        texts in prop::array::uniform6("(\\PC|[\0-\x1f]){0,24}"),
+        numbers in prop::array::uniform3(any::<f64>()),
+        address in any::<u128>(),
+        zone in prop::sample::select(vec!["UTC", "Etc/GMT-14", "Pacific/Apia"]),
+    ) {
+        let [received_at, steady_at, at, began_at, last_at] = times;
+        let [session, name, text, agent, header, language] = &texts;
+        let rules = rules(WebsiteSettings::default().with(|s| s.time_zone = zone.to_owned()));
+        let pipeline = Pipeline::in_memory(steady_at).unwrap();
+        for sender in [Sender::Anybody(IpAddr::V6(address.into())), Sender::KeyHolder(None)] {
+            let mut arrival = Arrival::new(sender, received_at);
+            arrival.steady_at = steady_at;
+            arrival.user_agent = Some(agent);
+            arrival.accept_language = Some(language);
+            for (origin, dnt) in [(None, None), (Some(header.as_str()), Some("1"))] {
+                (arrival.origin, arrival.dnt) = (origin, dnt);
+                let hit = Hit::event(name, format!("https://example.com/{text}"), format!("session-{session}"));
+                let hit = hit.at(at).property(name, text).screen_width(numbers[0]).scroll_percent(numbers[1]);
+                let hit = hit.revenue(numbers[2], text).referrer(header).language(language).user_agent("MyServer/1.0");
+                let _ = pipeline.track_hit(&arrival, hit, &rules);
+                let _ = pipeline.heartbeat_hit(&arrival, Hit::heartbeat(format!("session-{session}")).at(last_at), &rules);
+            }
+        }
+        let mut reading = Reading::believed(at);
+        (reading.steady, reading.trusted) = (last_at, false);
+        if let Ok(row) = BatchEvent::new(name, began_at, session, text).url(header).validate() {
+            let _ = pipeline.batch_row(&row, reading, &rules);
+        }
+        let mut visit = OpenVisit::new(VisitorId(1), SessionId(2), began_at, last_at);
+        (visit.campaign, visit.referrer, visit.channel) = (text, header, language);
+        let _ = pipeline.restore_visit(&rules, &visit);
+        for now in times {
+            pipeline.has_salts(now);
+            pipeline.rotate_salts(now).unwrap();
+        }
+        let (url, campaign) = (crate::WebUrl::parse(text.as_str()), crate::Campaign::default());
+        let _ = (url.map(|url| url.campaign()), crate::attribute(header, &campaign), crate::known_host(text));
+        let _ = (crate::parse_agent(agent), crate::language_tag(language), crate::decode_body(Some(header), text.as_bytes(), 64));
+        let _ = (rules.check_host(text), rules.excludes_path(text), rules.excludes_address(IpAddr::V6(address.into())));
     }
 }
