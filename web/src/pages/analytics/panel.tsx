@@ -13,8 +13,10 @@ import { copy } from "../../ui/data";
 
 const DotMap = lazy(() => import("./map"));
 
-/** Rows of a panel. */
-export const ROWS = 9;
+/** Rows that a panel has room for. */
+const ROWS = 9;
+/** Rows that it has on paper. */
+const PRINTED = 20;
 
 /** The tab of a panel that is open. */
 export function openTab(panel: PanelMeaning, view: View): { value: string; dimension: Dimension | "property"; label: string } {
@@ -90,7 +92,7 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
   const property = tab.dimension === "property" ? properties.data?.properties.find((name) => asked === `prop_${name}`) ?? properties.data?.properties[0] : undefined;
   const dimension = tab.dimension === "property" ? (property === undefined ? undefined : `prop.${property}`) : tab.dimension;
   const sort = id === "events" ? { sort: "events" } : {};
-  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: id === "places" ? 300 : ROWS, ...sort });
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: id === "places" ? 300 : PRINTED, ...sort });
   const title = useId();
   const body = useId();
   const compares = view.compare !== undefined;
@@ -128,7 +130,7 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
       <BarList
         label={`${panel.title}: ${tab.label}`}
         head={[{ title: head }, ...heads(dimension ?? "page", compares)]}
-        rows={found.rows.slice(0, space).map(toBar)}
+        rows={found.rows.slice(0, PRINTED).map(toBar)}
         space={space}
       />
     );

@@ -124,7 +124,8 @@ export function BarList({ label, head, rows, space = 9 }: { label: string; head:
   const [current, setCurrent] = useState(0);
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableElement>) => {
     if (event.ctrlKey || event.metaKey) return;
-    const links = [...(table.current?.querySelectorAll<HTMLElement>("[data-row]") ?? [])];
+    // Rows beyond the room are only on paper.
+    const links = [...(table.current?.querySelectorAll<HTMLElement>("[data-row]") ?? [])].filter((link) => link.offsetParent !== null);
     const at = links.indexOf(document.activeElement as HTMLElement);
     const row = rows[at];
     if (!row) return;
@@ -141,7 +142,7 @@ export function BarList({ label, head, rows, space = 9 }: { label: string; head:
   };
   const place = Math.min(current, rows.length - 1);
   return (
-    <div class="barspace" style={{ "--rows": String(space) }}>
+    <div class={`barspace rows-${space}`}>
       <table ref={table} class="bars" onKeyDown={onKeyDown}>
         <caption class="vh">{label}</caption>
         <thead>
