@@ -74,6 +74,10 @@ test-web: assets
     cargo build --locked --package zenovay
     cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} npm test
 
+# How long people wait for the numbers of the analytics page and for those of a filter, beside the bare question.
+bench-web: build
+    cd web && ZENOVAY_BIN={{quote(target / "release/zenovay")}} npm run --silent bench
+
 # Write a picture of every page, in light and dark, wide and narrow, to DIRECTORY.
 screenshots DIRECTORY="target/screenshots": assets
     cargo build --locked --package zenovay

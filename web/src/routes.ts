@@ -32,14 +32,8 @@ export const routes: readonly Route[] = [
   { path: "/websites/:id/funnels/:fid", load: () => import("./pages/goals"), frame: "website" },
 ];
 
-/** Addresses of the documentation of others, and older ones. */
-const moved: Readonly<Record<string, string>> = {
-  "/api-keys": "/settings/account/security",
-  "/settings/security": "/settings/account/security",
-  "/account/api-tokens": "/settings/account/security",
-  "/settings/security/api-keys": "/settings/api-keys",
-  "/settings": "/settings/account",
-};
+/** Addresses that are another's within the application. Older ones are known to the server, which answers them. */
+const moved: Readonly<Record<string, string>> = { "/settings": "/settings/account" };
 
 export type Found = { readonly route: Route; readonly params: Readonly<Record<string, string>> } | { readonly redirect: string };
 

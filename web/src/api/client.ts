@@ -53,6 +53,8 @@ export class ApiError extends Error {
 
 /** Whether the server answers: `false` from a failed request until one succeeds. */
 export const online = createStore(true);
+/** When the server answered last, in milliseconds since 1970. */
+export let answeredAt = Date.now();
 /** Called when the server no longer knows who asks. */
 let signedOut: () => void = () => {};
 export const onSignedOut = (listener: () => void): void => {
@@ -109,6 +111,7 @@ async function send(method: Method, url: string, body: unknown, signal: AbortSig
     online.set(false);
     throw new ApiError(0, "OFFLINE", "The server does not answer");
   }
+  answeredAt = Date.now();
   online.set(true);
   if (response.ok) return response;
   const error = await refusal(response);

@@ -1,7 +1,8 @@
 // The application: which page belongs to the address, what is around it, and what every page has.
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, online } from "../api/client";
+import { answeredAt, ApiError, online } from "../api/client";
+import { time } from "../lib/format";
 import { go, place, usePlace } from "../lib/router";
 import { loadSession, session } from "../lib/session";
 import { useStore } from "../lib/store";
@@ -161,7 +162,7 @@ function Offline() {
   }, []);
   return (
     <div class="offline" role="status">
-      <span>The server does not answer. Numbers are from before.</span>
+      <span>The server does not answer. Numbers are from {time(new Date(answeredAt), undefined)}.</span>
       <button type="button" class="linklike" onClick={retry}>
         Try now
       </button>

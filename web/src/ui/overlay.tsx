@@ -310,38 +310,47 @@ export function MoreMenu({ label, items, small = true, kind = "quiet" }: { label
 
 // --- tooltips ---
 
-/** More about what is pointed at or has the focus: a definition, an exact value. `children` must take the focus by itself. */
-export function Tooltip({ text, children, class: more }: { text: ComponentChildren; children: ComponentChildren; class?: string }) {
+/** More about what is pointed at or has the focus: a definition, an exact value. `props` are of the anchor, `tip` stands in it. */
+export function useTooltip<E extends HTMLElement>(text: ComponentChildren) {
   const [open, setOpen] = useState(false);
-  const anchor = useRef<HTMLSpanElement>(null);
-  const tip = useRef<HTMLSpanElement>(null);
+  const anchor = useRef<E>(null);
+  const floating = useRef<HTMLSpanElement>(null);
   const timer = useRef<number | undefined>(undefined);
   const id = useId();
-  usePopover(anchor, tip, open, () => setOpen(false), "center");
+  usePopover(anchor, floating, open, () => setOpen(false), "center");
   const later = (show: boolean, after: number) => {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setOpen(show), after) as unknown as number;
   };
   useEffect(() => () => clearTimeout(timer.current), []);
+  const props = {
+    ref: anchor,
+    "aria-describedby": open ? id : undefined,
+    onPointerEnter: (event: PointerEvent) => event.pointerType === "mouse" && later(true, 400),
+    onPointerLeave: () => later(false, 0),
+    onFocusIn: (event: FocusEvent) => (event.target as Element).matches(":focus-visible") && later(true, 0),
+    onFocusOut: () => later(false, 0),
+    onKeyDown: (event: KeyboardEvent) => {
+      if (event.key !== "Escape" || !open) return;
+      event.stopPropagation();
+      setOpen(false);
+    },
+  };
+  const tip = (
+    <span ref={floating} popover="manual" role="tooltip" id={id} class="tooltip pop">
+      {open && text}
+    </span>
+  );
+  return { props, tip };
+}
+
+/** Something that has a tooltip. `children` must take the focus by itself. */
+export function Tooltip({ text, children, class: more }: { text: ComponentChildren; children: ComponentChildren; class?: string }) {
+  const { props, tip } = useTooltip<HTMLSpanElement>(text);
   return (
-    <span
-      ref={anchor}
-      class={classes("tiphost", more)}
-      aria-describedby={open ? id : undefined}
-      onPointerEnter={(event) => event.pointerType === "mouse" && later(true, 400)}
-      onPointerLeave={() => later(false, 0)}
-      onFocusIn={(event) => (event.target as Element).matches(":focus-visible") && later(true, 0)}
-      onFocusOut={() => later(false, 0)}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !open) return;
-        event.stopPropagation();
-        setOpen(false);
-      }}
-    >
+    <span {...props} class={classes("tiphost", more)}>
       {children}
-      <span ref={tip} popover="manual" role="tooltip" id={id} class="tooltip pop">
-        {open && text}
-      </span>
+      {tip}
     </span>
   );
 }

@@ -6,7 +6,7 @@ import { Button, classes, Delta, Failure, Skeleton } from "../../ui/basic";
 import { Chart, type ChartPoint } from "../../ui/chart";
 import { rove, Segmented } from "../../ui/form";
 import { Icon } from "../../ui/icons";
-import { Tooltip } from "../../ui/overlay";
+import { useTooltip } from "../../ui/overlay";
 import type { Data } from "../../api/data";
 import { useAnalytics, useNumbers, type Totals } from "./context";
 import { METRICS, TILES } from "./dimensions";
@@ -14,56 +14,56 @@ import { LongQuestion } from "./parts";
 
 /** The six numbers; the one that is chosen is that of the chart. */
 export function Tiles({ data }: { data: Data<Totals> }) {
-  const { view, show } = useAnalytics();
-  const { now, before } = data.data ?? {};
   return (
     <div class="tiles" role="radiogroup" aria-label="Metric shown in the chart" aria-busy={data.loading || data.stale} onKeyDown={rove}>
-      {TILES.map((metric) => {
-        const { label, lower, definition, field, format: write } = METRICS[metric];
-        const chosen = view.metric === metric;
-        return (
-          <button
-            key={metric}
-            type="button"
-            class="tile"
-            role="radio"
-            aria-checked={chosen}
-            tabIndex={chosen || (metric === "visitors" && !TILES.includes(view.metric)) ? 0 : -1}
-            aria-label={now ? `${label}: ${write(now[metric])}${before ? `, before ${write(before[metric])}` : ""}` : label}
-            onClick={() => show({ ...view, metric }, true)}
-          >
-            <span class="k">
-              <Tooltip
-                text={
-                  <>
-                    {definition} <span class="dim">In the API: {field}.</span>
-                  </>
-                }
-              >
-                {label}
-              </Tooltip>
-            </span>
-            {now ? (
+      {TILES.map((metric) => (
+        <Tile key={metric} metric={metric} data={data} />
+      ))}
+    </div>
+  );
+}
+
+function Tile({ metric, data }: { metric: Metric; data: Data<Totals> }) {
+  const { view, show } = useAnalytics();
+  const { now, before } = data.data ?? {};
+  const { label, lower, definition, field, format: write } = METRICS[metric];
+  const { props, tip } = useTooltip<HTMLButtonElement>(
+    <>
+      {definition} <span class="dim">In the API: {field}.</span>
+    </>,
+  );
+  const chosen = view.metric === metric;
+  return (
+    <button
+      {...props}
+      type="button"
+      class="tile"
+      role="radio"
+      aria-checked={chosen}
+      tabIndex={chosen || (metric === "visitors" && !TILES.includes(view.metric)) ? 0 : -1}
+      aria-label={now ? `${label}: ${write(now[metric])}${before ? `, before ${write(before[metric])}` : ""}` : label}
+      onClick={() => show({ ...view, metric }, true)}
+    >
+      <span class="k">{label}</span>
+      {now ? (
+        <>
+          <span class={classes("v", data.stale && "stale")}>{write(now[metric])}</span>
+          <span class={classes("row", data.stale && "stale")}>
+            {before ? (
               <>
-                <span class={classes("v", data.stale && "stale")}>{write(now[metric])}</span>
-                <span class={classes("row", data.stale && "stale")}>
-                  {before ? (
-                    <>
-                      <Delta now={now[metric]} before={before[metric]} lower={lower ?? false} {...rateTitle(metric, now[metric], before[metric])} />
-                      <span class="was">from {write(before[metric])}</span>
-                    </>
-                  ) : (
-                    <span class="was">{NBSP}</span>
-                  )}
-                </span>
+                <Delta now={now[metric]} before={before[metric]} lower={lower ?? false} {...rateTitle(metric, now[metric], before[metric])} />
+                <span class="was">from {write(before[metric])}</span>
               </>
             ) : (
-              <Skeleton lines={2} />
+              <span class="was">{NBSP}</span>
             )}
-          </button>
-        );
-      })}
-    </div>
+          </span>
+        </>
+      ) : (
+        <Skeleton lines={2} />
+      )}
+      {tip}
+    </button>
   );
 }
 
