@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
-import { store, traffic, visits } from "./seed.mjs";
+import { store, traffic, view, visits } from "./seed.mjs";
 import { call, press, tour } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
@@ -19,7 +19,7 @@ before(async () => {
   await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "example.com", name: "Example" } });
   const team = (await call(page, "GET", "/api/session")).teams[0].id;
   const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
-  await call(page, "PATCH", `/api/websites/${id}`, { time_zone: "Europe/Berlin" });
+  await call(page, "PATCH", `/api/websites/${id}`, { settings: { time_zone: "Europe/Berlin" } });
   const { key } = await call(page, "POST", "/api/account/keys", { name: "Production" });
   await store(server, key, code, traffic({ now: Date.now(), days: 60, perDay: 30 }));
   await visits(server, code);
@@ -281,12 +281,7 @@ test("the live view moves without a reload", async () => {
   await page.goto(`${home()}/live`);
   await page.getByText("connected").waitFor();
   const before = Number(await page.locator(".stats dd").first().innerText());
-  const answer = await fetch(`${server.address}/e/${known.code}`, {
-    method: "POST",
-    headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": "203.0.113.77", "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36" },
-    body: JSON.stringify({ event_type: "pageview", url: "https://example.com/just-now", session_id: "a-session-of-now" }),
-  });
-  assert.equal(answer.status, 200);
+  await view(server, known.code, { path: "/just-now", session: "a-session-of-now", address: "203.0.113.77" });
   await page.getByRole("cell", { name: "/just-now" }).waitFor();
   await page.waitForFunction((count) => Number(document.querySelector(".stats dd").textContent) > count, before);
   assert.deepEqual(problems, []);

@@ -44,8 +44,8 @@ export function traffic({ now, days, perDay, seed = 3 }) {
         at += 5000 + pick(120_000);
       }
       if (pick(6) === 0) {
-        const props = { ...agent, url: "https://example.com/pricing", event_name: "signup_completed", plan: one(["free", "pro"]) };
-        events.push({ type: "custom", name: "signup_completed", ts: at, visitorId, sessionId, props });
+        const props = { ...agent, url: "https://example.com/pricing", name: "signup_completed", plan: one(["free", "pro"]) };
+        events.push({ type: "custom", ts: at, visitorId, sessionId, props });
       }
     }
   }
@@ -65,15 +65,21 @@ export async function store(server, key, trackingCode, events) {
   }
 }
 
-/** Visits of this moment from all over the world. The server must trust the proxy that tells their addresses. */
+const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+/** A pageview of this moment, from an address. The server must trust the proxy that tells it. */
+export async function view(server, code, { path, session, address }) {
+  const answer = await fetch(`${server.address}/e/${code}`, {
+    method: "POST",
+    headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": address, "User-Agent": FIREFOX },
+    body: JSON.stringify({ event_type: "pageview", url: `https://example.com${path}`, session_id: session, user_agent: FIREFOX, browser: "Firefox", os: "Linux", device_type: "desktop", language: "en" }),
+  });
+  if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
+}
+
+/** Visits of this moment from all over the world. */
 export async function visits(server, code) {
   for (const [index, address] of ADDRESSES.entries()) {
-    const body = { event_type: "pageview", url: `https://example.com${PAGES[index % PAGES.length]}`, session_id: `live-session-${index}`, language: "en" };
-    const answer = await fetch(`${server.address}/e/${code}`, {
-      method: "POST",
-      headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": address, "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
-      body: JSON.stringify(body),
-    });
-    if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
+    await view(server, code, { path: PAGES[index % PAGES.length], session: `live-session-${index}`, address });
   }
 }
