@@ -149,6 +149,8 @@ impl Keeper for Metadata {
             Place::Table("deleted_websites"),
             Place::Table("dropped_agents"),
             Place::Table("folded_strings"),
+            Place::Table("funnels"),
+            Place::Table("goals"),
             Place::Files("zenovay.db"),
         ]
     }

@@ -98,6 +98,10 @@ impl EventStore for Endless {
         self.inner.newest()
     }
 
+    fn span(&self, website: WebsiteId) -> Option<zenovay_domain::TimeRange> {
+        self.inner.span(website)
+    }
+
     fn stats(&self) -> StoreStats {
         self.inner.stats()
     }

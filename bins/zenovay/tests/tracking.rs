@@ -420,6 +420,10 @@ impl EventStore for Failing {
         None
     }
 
+    fn span(&self, _: WebsiteId) -> Option<zenovay_domain::TimeRange> {
+        None
+    }
+
     fn stats(&self) -> StoreStats {
         StoreStats::default()
     }

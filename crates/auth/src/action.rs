@@ -76,7 +76,7 @@ actions! {
     /// Erase everything that is stored about one visitor.
     EraseVisitor: key Admin, role Admin, on Website;
     /// Add a website to a team.
-    CreateWebsite: key Write, role Editor, on Team;
+    CreateWebsite: key Write, role Editor, on Account Team;
     /// Change a website, its settings, and what belongs to it, such as goals, funnels and alerts.
     EditWebsite: key Write, role Editor, on Website;
     /// Delete a website with its events.

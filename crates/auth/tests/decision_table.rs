@@ -33,7 +33,7 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::ExportTraits, ADMIN, Role::Admin, &[Website]),
         (Action::ExportVisitor, ADMIN, Role::Admin, &[Website]),
         (Action::EraseVisitor, ADMIN, Role::Admin, &[Website]),
-        (Action::CreateWebsite, WRITE, Role::Editor, &[Team]),
+        (Action::CreateWebsite, WRITE, Role::Editor, &[Account, Team]),
         (Action::EditWebsite, WRITE, Role::Editor, &[Website]),
         (Action::DeleteWebsite, WRITE, Role::Editor, &[Website]),
         (Action::ReadTeam, READ, Role::Viewer, &[Team]),

@@ -106,6 +106,27 @@ uuid_id!(
     "invitation"
 );
 
+uuid_id!(
+    /// Names a goal of a website.
+    GoalId,
+    "goal"
+);
+uuid_id!(
+    /// Names a funnel of a website.
+    FunnelId,
+    "funnel"
+);
+uuid_id!(
+    /// Names a public link to the dashboard of a website; not the link itself, which opens it.
+    ShareId,
+    "share"
+);
+uuid_id!(
+    /// Names an incident of the status page.
+    IncidentId,
+    "incident"
+);
+
 /// The public code that names a website in the script tag and in `/e/:trackingCode`:
 /// `ZV_` and 11 letters or digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod error_code;
 mod event;
+mod goal;
 #[cfg(feature = "clock")]
 mod guarded_clock;
 #[cfg(feature = "rules")]
@@ -29,11 +30,16 @@ pub use error_code::ErrorCode;
 pub use event::{
     Dimension, DimensionLevel, Dimensions, Event, EventFlags, EventKind, MAX_DIMENSION_TEXT_BYTES, SessionId, VisitorId,
 };
+pub use goal::{
+    FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelStep, Goal, GoalTarget, MATCH_VALUE_MAX, MatchType, PageMatch,
+};
 #[cfg(feature = "clock")]
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
-pub use ids::{InvalidId, InvitationId, KeyId, SignInId, TeamId, TrackingCode, UserId, WebsiteId};
+pub use ids::{
+    FunnelId, GoalId, IncidentId, InvalidId, InvitationId, KeyId, ShareId, SignInId, TeamId, TrackingCode, UserId, WebsiteId,
+};
 pub use names::UnknownName;
 pub use path::normal_path;
 pub use pattern::matches_pattern;

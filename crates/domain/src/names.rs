@@ -47,7 +47,7 @@ mod tests {
     use std::fmt::Display;
     use std::str::FromStr;
 
-    use crate::{Dimension, ErrorCode, EventKind, Interval, KeyPolicy, Plan, Role, Scope, Scopes};
+    use crate::{Dimension, ErrorCode, EventKind, Interval, KeyPolicy, MatchType, Plan, Role, Scope, Scopes};
 
     fn check<T: Copy + Display + FromStr<Err: Error> + PartialEq + std::fmt::Debug>(all: &[T]) {
         for value in all {
@@ -66,6 +66,7 @@ mod tests {
         check(Role::ALL);
         check(Scope::ALL);
         check(KeyPolicy::ALL);
+        check(MatchType::ALL);
         check(Dimension::ALL);
         check(EventKind::ALL);
         check(ErrorCode::ALL);

@@ -83,6 +83,8 @@ pub struct WebsiteSettings {
     pub allowed_bots: Vec<String>,
     /// The IANA zone in which sessions are cut at midnight and days are shown.
     pub time_zone: String,
+    /// The currency in which sums of money are shown, three capital letters of ISO 4217.
+    pub currency: String,
     /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
     pub opt_out_on_gpc: bool,
     /// Whether the script reports clicks on links to other hosts.
@@ -124,6 +126,7 @@ impl Default for WebsiteSettings {
             excluded_paths: Vec::new(),
             allowed_bots: Vec::new(),
             time_zone: "UTC".to_owned(),
+            currency: "USD".to_owned(),
             opt_out_on_gpc: false,
             track_outbound_links: true,
             track_downloads: true,

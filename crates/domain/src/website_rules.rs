@@ -114,6 +114,13 @@ fn parse_network(entry: &str) -> Result<IpNet, InvalidSetting> {
     }
 }
 
+fn check_currency(code: &str) -> Result<(), InvalidSetting> {
+    if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(InvalidSetting::new("currency", code, "is not three capital letters such as EUR"))
+}
+
 /// Reads each entry of a list setting, of `max` entries at most.
 fn parse_list<T>(
     setting: &'static str,
@@ -185,6 +192,7 @@ impl WebsiteRules {
     /// The first one that cannot be used, with its name.
     pub fn new(website: WebsiteId, domain: &str, settings: &WebsiteSettings) -> Result<Self, InvalidSetting> {
         let own_hosts = default_hosts(domain)?;
+        check_currency(&settings.currency)?;
         let allowed = parse_list("allowed_domains", &settings.allowed_domains, RULES_MAX, HostRule::parse)?;
         Ok(Self {
             website,

@@ -52,6 +52,7 @@ macro_rules! conformance_tests {
             late_events_take_their_place_in_time,
             an_erased_visitor_is_gone,
             an_exported_visitor_is_whole,
+            a_website_spans_its_events,
             a_deleted_website_is_gone,
             expired_events_are_gone,
             hidden_events_are_in_no_answer_and_come_back,
@@ -352,6 +353,30 @@ pub fn an_erased_visitor_is_gone(harness: &impl Harness) {
         assert_eq!(values(store, website(1), Dimension::Path), [("/".to_owned(), 2)]);
         assert_eq!(totals(store, website(2)).visitors, 1);
     });
+}
+
+#[doc(hidden)]
+pub fn a_website_spans_its_events(harness: &impl Harness) {
+    let store = harness.open();
+    let at = Timestamp::from_millis;
+    assert_eq!(store.span(website(1)), None);
+    store_all(&store, website(1), &[pageview(EPOCH_MS, 1, 1, "/"), pageview(EPOCH_MS + 2 * DAY_MS, 1, 2, "/")]);
+    harness.seal(&store);
+    store_all(&store, website(1), &[pageview(EPOCH_MS + 5, 1, 1, "/"), pageview(EPOCH_MS + DAY_MS, 2, 3, "/")]);
+    store_all(&store, website(2), &[pageview(EPOCH_MS + 9 * DAY_MS, 1, 1, "/")]);
+    let store = in_every_state(harness, store, |store| {
+        let span = TimeRange::new(at(EPOCH_MS), at(EPOCH_MS + 2 * DAY_MS + 1));
+        assert_eq!(store.span(website(1)), Some(span));
+        assert_eq!(store.span(website(3)), None);
+    });
+    let hide = |before| {
+        let kept = [Kept { website: website(1), since: Some(at(before)) }];
+        store.retain(&kept, Some(at(EPOCH_MS)), &mut |_| ()).expect("hidden");
+        store.span(website(1))
+    };
+    let rest = hide(EPOCH_MS + DAY_MS + 1).expect("one event is left");
+    assert!(rest.from > at(EPOCH_MS + DAY_MS) && rest.contains(at(EPOCH_MS + 2 * DAY_MS)), "{rest:?}");
+    assert_eq!(hide(EPOCH_MS + 3 * DAY_MS), None);
 }
 
 #[doc(hidden)]

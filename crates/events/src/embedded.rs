@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
-use zenovay_domain::{Clock, Dimension, Event, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Clock, Dimension, Event, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::engine::{self, columns_needed, time_needed};
 use zenovay_query::{Answer, Budget, Query, QueryError};
 
@@ -21,7 +21,7 @@ use crate::log::{Log, Opened, Purpose};
 use crate::maintenance::{run_merger, run_sealer};
 use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
-use crate::segment::Segment;
+use crate::segment::{Segment, ranges_of};
 use crate::state::State;
 use crate::totals::totals;
 use crate::writer::Writer;
@@ -186,6 +186,21 @@ impl EventStore for EmbeddedStore {
             .flat_map(|generation| generation.websites().into_iter().filter_map(|website| generation.site(website)));
         let in_head = sites.filter_map(|site| site.lock().at.iter().copied().max());
         in_segments.chain(in_head).max().map(Timestamp::from_millis)
+    }
+
+    fn span(&self, website: WebsiteId) -> Option<TimeRange> {
+        let state = self.inner.state();
+        let hidden_before = state.hidden_before(website);
+        let in_segments = state.segments.iter().flat_map(|segment| ranges_of(&segment.meta.sites, website));
+        let mut ends: Vec<(i64, i64)> = in_segments.map(|range| (range.min_at, range.max_at)).collect();
+        for site in state.generations().filter_map(|generation| generation.site(website)) {
+            let site = site.lock();
+            ends.extend(site.at.iter().min().copied().zip(site.at.iter().max().copied()));
+        }
+        let seen = ends.into_iter().filter(|(_, last)| *last >= hidden_before);
+        let (first, last) = seen.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+        let at = Timestamp::from_millis;
+        Some(TimeRange::new(at(first.max(hidden_before)), at(last).plus_millis(1)))
     }
 
     fn take_folded(&self) -> Vec<(WebsiteId, Dimension, u64)> {

@@ -1,6 +1,6 @@
 //! The trait every event store implements.
 
-use zenovay_domain::{Dimension, Event, EventFlags, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
 use crate::{Append, AppendReceipt, AppendRefused, Kept, NewEvent, Retained};
@@ -120,6 +120,10 @@ pub trait EventStore: Send + Sync {
 
     /// The time of the newest event, hidden or not; `None` when there is none.
     fn newest(&self) -> Option<Timestamp>;
+
+    /// From the first to the last event or heartbeat of `website` that is not hidden; `None` when there is none. It may begin
+    /// before the first one when events are hidden. Cheap: no event is read.
+    fn span(&self, website: WebsiteId) -> Option<TimeRange>;
 
     /// What is known to be damaged, one line each that names the file: seen at start, by a query, or by maintenance.
     fn damages(&self) -> Vec<String>;

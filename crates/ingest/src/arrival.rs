@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use zenovay_domain::Timestamp;
 
+use crate::WebUrl;
 use crate::hints::ClientHints;
 use crate::text::trim;
 
@@ -91,6 +92,11 @@ impl<'a> Arrival<'a> {
             purpose: None,
             hints: ClientHints::default(),
         }
+    }
+
+    /// The host of the page that sent it; `None` when it names none, or nothing that is a host.
+    pub fn page_host(&self) -> Option<String> {
+        WebUrl::parse(self.page()?).ok().map(|url| url.host().to_owned())
     }
 
     /// The page that sent it. `Origin: null` names no page; `Referer` may.

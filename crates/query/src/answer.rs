@@ -23,6 +23,8 @@ pub enum Answer {
     Live(LiveCount),
     /// To `Visitors`.
     Visitors(VisitorPage),
+    /// To `Funnel`.
+    Funnel(FunnelCounts),
     /// To `Events`.
     Events(Box<EventTable>),
 }
@@ -209,6 +211,15 @@ pub struct BreakdownRow {
 pub struct LiveCount {
     /// Distinct visitors.
     pub visitors: u64,
+}
+
+/// How far visits get, one number for each step.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FunnelCounts {
+    /// Distinct visitors with a session that took this step and all before it.
+    pub visitors: Vec<u64>,
+    /// Those sessions: at least as many.
+    pub sessions: Vec<u64>,
 }
 
 /// A page of visitor records.

@@ -19,6 +19,7 @@ pub fn columns_needed(query: &Query) -> ColumnSet {
                 columns = columns.with(Dimension::Title);
             }
         }
+        Question::Funnel { steps } => steps.iter().for_each(|step| add_filter(step, &mut columns)),
         Question::Events { .. } => {
             for &dimension in Dimension::ALL {
                 columns = columns.with(dimension);

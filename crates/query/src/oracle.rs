@@ -9,8 +9,9 @@ use zenovay_domain::{
 };
 
 use crate::{
-    Answer, Breakdown, BreakdownRow, Condition, EventTable, Field, Filter, FilterLevel, GroupBy, LiveCount, Metric,
-    MetricValues, Overview, Query, Question, RowPlace, Series, SeriesPoint, VisitorPage, VisitorRecord,
+    Answer, Breakdown, BreakdownRow, Condition, EventTable, Field, Filter, FilterLevel, FunnelCounts, GroupBy,
+    LiveCount, Metric, MetricValues, Overview, Query, Question, RowPlace, Series, SeriesPoint, VisitorPage,
+    VisitorRecord,
 };
 
 /// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
@@ -32,6 +33,7 @@ pub fn answer(events: &[Event], query: &Query) -> Answer {
         Question::Visitors { limit, offset, after } => {
             Answer::Visitors(visitors(&website, &chosen, *limit, *offset, *after))
         }
+        Question::Funnel { steps } => Answer::Funnel(funnel(&website, &chosen, query.range, steps)),
         Question::Events { limit, offset } => {
             let mut table = Box::new(EventTable::default());
             chosen.events.iter().skip(*offset).take(*limit).for_each(|event| table.push(event));
@@ -320,6 +322,31 @@ fn live(website: &Website<'_>, query: &Query) -> LiveCount {
     let visitors: BTreeSet<VisitorId> =
         website.sessions.values().filter(is_live).filter(passes).map(|session| session.visitor).collect();
     LiveCount { visitors: visitors.len() as u64 }
+}
+
+/// Of each session the furthest that its chosen events lead, whichever are taken for steps.
+fn funnel(website: &Website<'_>, chosen: &Chosen<'_>, range: TimeRange, steps: &[Filter]) -> FunnelCounts {
+    fn furthest(events: &[&Event], steps: &[Filter], is_step: &dyn Fn(&Filter, &Event) -> bool) -> usize {
+        let Some((step, later)) = steps.split_first() else { return 0 };
+        let taken = events.iter().position(|event| is_step(step, event));
+        taken.map_or(0, |place| 1 + furthest(&events[place + 1..], later, is_step))
+    }
+    let mut sessions: BTreeMap<SessionId, Vec<&Event>> = BTreeMap::new();
+    for event in &chosen.events {
+        sessions.entry(event.session).or_default().push(event);
+    }
+    let mut reached: Vec<(BTreeSet<VisitorId>, u64)> = vec![Default::default(); steps.len()];
+    for (id, events) in &sessions {
+        let far = furthest(events, steps, &|step, event| website.chooses(step, range, event));
+        for (visitors, sessions) in &mut reached[..far] {
+            visitors.insert(website.sessions[id].visitor);
+            *sessions += 1;
+        }
+    }
+    FunnelCounts {
+        visitors: reached.iter().map(|(visitors, _)| visitors.len() as u64).collect(),
+        sessions: reached.iter().map(|(_, sessions)| *sessions).collect(),
+    }
 }
 
 fn visitors(

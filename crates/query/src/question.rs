@@ -81,6 +81,13 @@ pub enum Question {
         #[serde(default, with = "serial::place", skip_serializing_if = "Option::is_none")]
         after: Option<(Timestamp, VisitorId)>,
     },
+    /// How far visits get on a way of several steps, at most 255. A step is an event in the range that the filter of the
+    /// query and that of the step choose. Steps are taken in order within one session, each by a later event than the step
+    /// before; events of the same time come in the order of their arrival.
+    Funnel {
+        /// What is a step, the first one first.
+        steps: Vec<Filter>,
+    },
     /// The events themselves, one row each, in order of time, those of the same time in the order of their arrival.
     /// Heartbeats are not among them.
     Events {

@@ -583,3 +583,47 @@ fn a_column_that_was_not_loaded_is_an_error() {
     let answer = engine::breakdown(&dataset, range(0, 10), &everything, &by(PATH), &Budget::unlimited());
     assert_eq!(answer, Err(QueryError::damaged("the column page was not loaded")));
 }
+
+/// Sabotage: take one event for two steps, look at all of a visitor, or let a step come before the one before it.
+#[test]
+fn steps_are_taken_in_order_within_one_session() {
+    let step = |path: &str| {
+        let values = vec![path.to_owned()];
+        Filter::Is(Condition { field: Field::Dimension(Dimension::Path), operator: Operator::Is, values, level: None })
+    };
+    let any_page = || Filter::Kind(PAGEVIEW);
+    let events = [
+        // All the way, with a detour and a step taken twice.
+        page(10, 1, 1, "/a"),
+        page(20, 1, 1, "/x"),
+        page(30, 1, 1, "/a"),
+        page(40, 1, 1, "/b"),
+        page(50, 1, 1, "/c"),
+        // The same visitor once more, to the second step.
+        page(110, 1, 2, "/a"),
+        page(120, 1, 2, "/b"),
+        // In the wrong order.
+        page(10, 2, 3, "/b"),
+        page(20, 2, 3, "/a"),
+        // Of the same time, in the order of their arrival.
+        page(10, 3, 4, "/a"),
+        page(10, 3, 4, "/b"),
+        // In two sessions.
+        page(10, 4, 5, "/a"),
+        page(200, 4, 6, "/b"),
+    ];
+    let funnel =
+        |from, to, filter: Filter, steps: Vec<Filter>| match ask(&events, from, to, filter, Question::Funnel { steps })
+        {
+            Answer::Funnel(counts) => (counts.visitors, counts.sessions),
+            other => panic!("{other:?}"),
+        };
+    let way = || vec![step("/a"), step("/b"), step("/c")];
+    assert_eq!(funnel(0, 1_000, Filter::default(), way()), (vec![4, 2, 1], vec![5, 3, 1]));
+    assert_eq!(funnel(0, 1_000, Filter::Not(Box::new(step("/b"))), way()), (vec![4, 0, 0], vec![5, 0, 0]));
+    assert_eq!(funnel(30, 1_000, Filter::default(), way()), (vec![1, 1, 1], vec![2, 2, 1]), "the range holds");
+    assert_eq!(funnel(0, 1_000, Filter::default(), vec![step("/a"), step("/a")]), (vec![4, 1], vec![5, 1]));
+    let twice = vec![any_page(), any_page()];
+    assert_eq!(funnel(200, 201, Filter::default(), twice), (vec![1, 0], vec![1, 0]), "one event is one step");
+    assert_eq!(funnel(0, 1_000, Filter::default(), Vec::new()), (vec![], vec![]));
+}

@@ -277,6 +277,22 @@ impl Ask {
         Ok(Rows { rows: list, total_rows: found.total_rows })
     }
 
+    /// The different sets of custom properties that events have, as JSON objects, each with how many events have it: at most
+    /// `limit`, the most frequent first. Nothing of events in which somebody told about themselves.
+    ///
+    /// # Errors
+    /// As [`Ask::aggregate`].
+    pub fn property_sets(
+        &self,
+        limit: usize,
+        mut ask: impl FnMut(&Query) -> Asked<Answer>,
+    ) -> Asked<Vec<(String, u64)>> {
+        let by = GroupBy::by(Dimension::Properties).order(Order::Events).limit(limit).without_empty();
+        let filter = and(vec![traits::readable(), self.filters.all()]);
+        let found = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?;
+        Ok(found.rows.into_iter().map(|row| (row.value, row.metrics.events)).collect())
+    }
+
     fn group_by(&self, groups: &Groups) -> GroupBy {
         let mut metrics = Vec::new();
         if self.metrics.iter().any(|metric| metric.needs_sessions()) {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod ask;
+mod conversions;
 mod countries;
 mod cursor;
 mod filters;
@@ -8,13 +9,16 @@ mod join;
 mod names;
 mod period;
 mod traits;
+mod view;
 
 pub use ask::{Ask, Asked, Bucket, Group, Groups, Number, Rows, Totals};
+pub use conversions::{CodeFunnel, CodeStep, FUNNEL_EVENT, code_step_filter, goal_filter, goals_filter, step_filter};
 pub use countries::{countries, country_name};
 pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
 pub use names::{Metric, Property, PropertyError, UnknownName};
 pub use period::{Dates, Period, parse_date};
+pub use view::{filters_of_view, view_operators};
 #[doc(no_inline)]
 pub use zenovay_domain as domain;
 #[doc(no_inline)]

@@ -7,6 +7,7 @@ compile_error!("zenovay-store runs on Unix only: its files are for their owner a
 pub mod conformance;
 mod directory;
 mod error;
+mod goals;
 mod model;
 mod month;
 pub mod people;
@@ -17,6 +18,7 @@ mod traits;
 
 pub use directory::{CachedDirectory, RememberedWebsite};
 pub use error::{Result, StoreError};
+pub use goals::{FUNNELS_MAX, GOALS_MAX, GoalStore};
 pub use model::{
     Activity, ActivityCounts, Charge, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Team, Usage, User,
     UserTeam,

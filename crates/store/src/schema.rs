@@ -108,6 +108,26 @@ diesel::table! {
 }
 
 diesel::table! {
+    goals (id) {
+        id -> Text,
+        website_id -> Text,
+        name -> Text,
+        target -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    funnels (id) {
+        id -> Text,
+        website_id -> Text,
+        name -> Text,
+        steps -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     data_version (id) {
         id -> Integer,
         version -> BigInt,

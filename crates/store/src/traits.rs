@@ -7,8 +7,8 @@ use zenovay_domain::{
 };
 
 use crate::{
-    Activity, Charge, DroppedHits, Folded, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team, Usage, User,
-    UserTeam,
+    Activity, Charge, DroppedHits, Folded, GoalStore, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team,
+    Usage, User, UserTeam,
 };
 
 /// Everything that a back end of the metadata does. Whoever uses a store asks for this or for one of its parts, never for a
@@ -34,7 +34,7 @@ use crate::{
 /// - [`Decode`](crate::StoreError::Decode) when a row does not hold what it must;
 /// - [`DiskFull`](crate::StoreError::DiskFull) when it changes something and there is no space.
 pub trait Store:
-    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + ClockStore + DataVersion
+    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + GoalStore + ClockStore + DataVersion
 {
     /// Reads everything, to find damage before a request does. Empty when all is well, otherwise one line for each fault.
     /// Works while other processes use the store.
@@ -258,6 +258,20 @@ pub trait WebsiteStore: Send + Sync {
     /// `NotFound("website")`, `Invalid` as for [`create_website`](Self::create_website), and what `edit` returns; then
     /// nothing is changed.
     fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website>;
+
+    /// Gives the website another tracking code. Events with the old one are refused from now on.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("website")`, `Conflict("tracking code")`.
+    fn set_tracking_code(&self, id: WebsiteId, code: &TrackingCode) -> Result<Website>;
+
+    /// The websites of these teams, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn websites_of_teams(&self, teams: &[TeamId]) -> Result<Vec<Website>>;
 
     /// Deletes the website and notes that its events are to be deleted. It is dropped from the keys that name it; a key
     /// that names no other website is revoked at `now`.

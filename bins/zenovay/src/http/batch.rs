@@ -1,6 +1,7 @@
 //! `POST /api/v1/events`: up to 1,000 events of a server, with their own timestamps (SPEC E11). Each event is judged by
 //! itself; those that are valid are appended together, all or none.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
@@ -14,11 +15,13 @@ use zenovay_ingest::{
     DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
 };
 
+use super::console::hub::Happening;
 use super::document::bodies::{BatchBody, Body};
 use super::envelope::{ApiError, Success};
 use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
 use super::state::AppState;
+use super::tracking::shown_live;
 use super::values::Problems;
 use super::{body, key_log, media_type};
 
@@ -146,6 +149,7 @@ async fn store(
 ) -> Result<(BatchReport, u64), AppendError> {
     let mut events = Vec::with_capacity(rows.len());
     let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
+    let mut watched: VecDeque<_> = events.iter().map(|event| (event.website, shown_live(&state, event))).collect();
     let appended = if events.is_empty() {
         Ok(Vec::new())
     } else {
@@ -168,7 +172,12 @@ async fn store(
     for (index, row) in rows.into_iter().enumerate() {
         let row = row.and_then(|()| {
             let outcome = appended.next().unwrap_or(AppendOutcome::Stored);
-            outcomes::judge_stored(outcome, "idempotency key")
+            let shown = watched.pop_front();
+            let judged = outcomes::judge_stored(outcome, "idempotency key");
+            if let (Ok(()), Some((website, Some(shown)))) = (&judged, shown) {
+                state.live.tell(website, Happening::Event(shown));
+            }
+            judged
         });
         stored += u64::from(row.is_ok());
         pending.settle(row.as_ref().map_or_else(Rejected::outcome, |()| Outcome::Stored));

@@ -77,6 +77,8 @@ impl<A: QueryParams, B: QueryParams> QueryParams for (A, B) {
 #[derive(Debug)]
 pub struct Params {
     values: BTreeMap<String, String>,
+    /// Further values of parameters that came more than once.
+    repeated: BTreeMap<String, Vec<String>>,
     problems: BTreeMap<String, String>,
     /// What was asked for, when that is all that is wanted.
     declared: Option<Vec<Parameter>>,
@@ -86,10 +88,11 @@ pub struct Params {
 const MAX_PARAMS: usize = 64;
 
 impl Params {
-    /// Decodes `query`, the string after `?`. A parameter that comes twice is a problem: guard and handler must never
-    /// read different values (SECURITY I18).
+    /// Decodes `query`, the string after `?`. A parameter that comes twice is a problem, unless it is read with
+    /// [`all`](Self::all): guard and handler must never read different values (SECURITY I18).
     pub fn parse(query: &str) -> Self {
-        let mut params = Self { values: BTreeMap::new(), problems: BTreeMap::new(), declared: None };
+        let mut params =
+            Self { values: BTreeMap::new(), repeated: BTreeMap::new(), problems: BTreeMap::new(), declared: None };
         for (count, (name, value)) in form_pairs(query).enumerate() {
             if count >= MAX_PARAMS {
                 params.problem("query", format!("more than {MAX_PARAMS} parameters"));
@@ -99,8 +102,10 @@ impl Params {
                 params.problem("query", "not valid percent-encoded UTF-8");
                 continue;
             };
-            if params.values.insert(name.clone(), value).is_some() {
-                params.problem(&name, "given more than once");
+            if params.values.contains_key(&name) {
+                params.repeated.entry(name).or_default().push(value);
+            } else {
+                params.values.insert(name, value);
             }
         }
         params
@@ -109,6 +114,12 @@ impl Params {
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
+    }
+
+    /// All values of `name`, which may come more than once, in their order.
+    pub fn all(&mut self, name: &str) -> Vec<String> {
+        let further = self.repeated.remove(name).unwrap_or_default();
+        self.values.get(name).cloned().into_iter().chain(further).collect()
     }
 
     /// Notes a problem with `name`. The first problem of a parameter stands.
@@ -254,12 +265,22 @@ impl Params {
         parsed
     }
 
+    /// The problems so far, also of parameters that came more than once and were read as if they had not.
+    fn problems(&self) -> BTreeMap<String, String> {
+        let mut problems = self.problems.clone();
+        for name in self.repeated.keys() {
+            problems.entry(name.clone()).or_insert_with(|| "given more than once".to_owned());
+        }
+        problems
+    }
+
     /// Refuses the request when there was any problem so far.
     ///
     /// # Errors
     /// As [`Params::finish`].
     pub fn check(&self) -> Result<(), ApiError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems.clone())) }
+        let problems = self.problems();
+        if problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(problems)) }
     }
 
     /// Ends reading: refuses the request when there was any problem.
@@ -267,7 +288,7 @@ impl Params {
     /// # Errors
     /// A 400 whose details name each parameter with a problem.
     pub fn finish(self) -> Result<(), ApiError> {
-        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::invalid_fields(self.problems)) }
+        self.check()
     }
 }
 
@@ -463,7 +484,16 @@ mod tests {
     fn problem_of(query: &str, read: impl FnOnce(&mut Params)) -> serde_json::Value {
         let mut params = Params::parse(query);
         read(&mut params);
-        serde_json::to_value(params.problems).unwrap()
+        serde_json::to_value(params.problems()).unwrap()
+    }
+
+    /// Sabotage: take the last value of a parameter.
+    #[test]
+    fn some_parameters_come_more_than_once() {
+        let mut params = Params::parse("f=b&f=a&f=&x=1");
+        assert_eq!(params.all("f"), ["b", "a", ""]);
+        assert_eq!((params.all("x"), params.all("y")), (vec!["1".to_owned()], vec![]));
+        assert!(params.finish().is_ok());
     }
 
     #[test]

@@ -197,6 +197,7 @@ impl QuerySession<'_> {
             Question::Breakdown(_) => "breakdown",
             Question::Live => "live",
             Question::Visitors { .. } => "visitors",
+            Question::Funnel { .. } => "funnel",
             Question::Events { .. } => "events",
             _ => "other",
         };

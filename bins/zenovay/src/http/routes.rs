@@ -12,13 +12,15 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use super::console::{
-    account, instance, invitations, keys, plan, resets, second_factor, session, teams, trail, users, welcome,
+    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, resets,
+    second_factor, session, sites, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
 use super::envelope::ApiError;
 use super::export::events;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
+use super::guard::ReadAnalytics;
 use super::handler::Handler;
 use super::stats::handlers as stats;
 use super::{application, assets, batch, cors, operations, plausible, public, response_layer, tracking};
@@ -117,6 +119,47 @@ macro_rules! external {
     };
 }
 
+/// A path about one website of the console.
+macro_rules! of_website {
+    ($path:literal) => {
+        concat!("/api/websites/{website_id}", $path)
+    };
+}
+
+/// The routes of the web application that are about websites.
+fn console() -> impl IntoIterator<Item = Endpoint> {
+    type Reader = Console<ReadAnalytics>;
+    [
+        get("/api/websites", sites::list, "The websites within reach, with their numbers"),
+        post("/api/websites", sites::create, "Add a website"),
+        get(of_website!(""), sites::detail, "A website with its settings"),
+        patch(of_website!(""), sites::change, "Change a website"),
+        delete(of_website!(""), sites::delete, "Delete a website"),
+        post(of_website!("/tracking-code"), sites::renew_code, "Give a website another tracking code"),
+        get(of_website!("/totals"), numbers::totals::<Reader>, "The tiles of a dashboard"),
+        get(of_website!("/series"), numbers::series::<Reader>, "A metric over time"),
+        get(of_website!("/breakdown"), numbers::breakdown::<Reader>, "Rows by a dimension"),
+        get(of_website!("/properties"), numbers::properties::<Reader>, "The names of custom properties"),
+        get(of_website!("/values"), numbers::values::<Reader>, "What a filter can be set to"),
+        get(of_website!("/live"), live::show::<Reader>, "Who is here"),
+        get(of_website!("/live/events"), live::events::<Reader>, "What happens, as a stream"),
+        get(of_website!("/install"), install::show, "Whether events arrive, and what keeps them out"),
+        post(of_website!("/install/allow"), install::allow, "Let the events of a host in"),
+        get(of_website!("/visitors"), audience::list, "Visitors, the newest visit first"),
+        get(of_website!("/visitors/{visitor}"), audience::timeline, "What a visitor did"),
+        delete(of_website!("/visitors/{visitor}"), audience::erase, "Erase a visitor"),
+        get(of_website!("/goals"), goals::list::<Reader>, "The goals with their numbers"),
+        post(of_website!("/goals"), goals::create, "Add a goal"),
+        patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal"),
+        delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal"),
+        get(of_website!("/funnels"), funnels::list::<Reader>, "The funnels with their numbers"),
+        post(of_website!("/funnels"), funnels::create, "Add a funnel"),
+        patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel"),
+        delete(of_website!("/funnels/{funnel_id}"), funnels::delete, "Remove a funnel"),
+        get(of_website!("/funnels/{funnel_id}/report"), funnels::report::<Reader>, "How far visitors get"),
+    ]
+}
+
 static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     let mut table = vec![
         get(external!("/usage"), usage::usage, "The key, its limits and what it has used"),
@@ -207,6 +250,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/readyz", operations::readyz, "Whether events can be stored and keys checked"),
         get("/metrics", operations::local_metrics, "The metrics of the process"),
     ];
+    table.extend(console());
     table.extend(tracking!(""));
     table.extend(tracking!("/api/_z"));
     table

@@ -20,6 +20,7 @@ use crate::config::{Config, ResetFormat};
 use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
 use crate::http::connection::Connections;
+use crate::http::console::hub::LiveHub;
 use crate::http::console::settings::PeopleSettings;
 use crate::http::cookies::SessionCookie;
 use crate::http::hashing::Hashing;
@@ -52,6 +53,8 @@ pub struct AppState {
     pub refusals_per_minute: u32,
     /// Whether the main address answers `/metrics` to this machine: no other address does, and no proxy is known.
     pub has_local_metrics: bool,
+    /// What happens on websites at this moment, for those who watch.
+    pub live: Arc<LiveHub>,
     /// Where queries run.
     pub queries: QueryPool,
     /// The metrics of the process.
@@ -107,6 +110,7 @@ impl AppState {
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
             ingest,
+            live: Arc::default(),
             keys: Arc::new(MemoryCounts::new()),
             refused_keys: Arc::new(MemoryCounts::new()),
             addresses: Arc::new(AddressLimits::new(config, |class| {

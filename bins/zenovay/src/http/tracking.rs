@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_domain::{Reading, Timestamp, TrackingCode, WebsiteRules};
+use zenovay_domain::{HostRefusal, Reading, Timestamp, TrackingCode, WebsiteId, WebsiteRules};
 use zenovay_events::NewEvent;
 use zenovay_ingest::{
     Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, decode_body, parse_hit,
 };
 
 use super::address_limit::{self, AddressClass, AddressRefusal};
+use super::console::hub::{Happening, LiveEvent};
 use super::document::bodies::{Body, HeartbeatBody, HitBody, Receipt};
 use super::envelope::ApiError;
 use super::guard::Public;
@@ -111,12 +112,21 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
             pending.settle(rejection.outcome);
             Some(rejection)
         }
-        Ok(event) => match pending.settle_with(state.events.try_append(vec![event])).await {
-            Ok(stored) => outcomes::judge_stored(stored, "event id").err().map(Rejection::from),
-            Err(error) => {
-                Some(Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) })
+        Ok(event) => {
+            let (website, shown) = (event.website, shown_live(state, &event));
+            match pending.settle_with(state.events.try_append(vec![event])).await {
+                Ok(stored) => {
+                    let judged = outcomes::judge_stored(stored, "event id");
+                    if let (Ok(()), Some(shown)) = (&judged, shown) {
+                        state.live.tell(website, Happening::Event(shown));
+                    }
+                    judged.err().map(Rejection::from)
+                }
+                Err(error) => {
+                    Some(Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) })
+                }
             }
-        },
+        }
     };
     let Rejection { answer, outcome } = rejection.unwrap_or(Rejection { answer: Ok(()), outcome: Outcome::Stored });
     let mut response = match answer {
@@ -127,6 +137,24 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
     let outcome_label = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
     headers.insert(outcomes::HEADER, HeaderValue::from_static(outcome_label));
     response
+}
+
+/// What those hear of `event` who watch its website, if anybody does.
+pub(super) fn shown_live(state: &AppState, event: &NewEvent) -> Option<LiveEvent> {
+    if state.live.is_watched(event.website) { LiveEvent::of(&event.event) } else { None }
+}
+
+/// Remembers the host of a hit that was refused because of it.
+fn note_refused(state: &AppState, arrival: &Arrival<'_>, website: WebsiteId, rejected: &Rejected) {
+    let Rejected::Refused(refusal) = rejected else { return };
+    let kind = match refusal.reason {
+        RefusalReason::DomainNotAuthorized => HostRefusal::Foreign,
+        RefusalReason::LocalhostNotAllowed => HostRefusal::Local,
+        _ => return,
+    };
+    if let Some(host) = arrival.page_host() {
+        state.live.refuse(website, &host, kind, arrival.received_at);
+    }
 }
 
 /// Everything before the store: the steps that wait for something, and then those of [`zenovay_ingest::Pipeline`].
@@ -155,7 +183,10 @@ async fn accept(
                 HitKind::Event => state.ingest.track(&arrival, &body, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat(&arrival, &body, &rules),
             };
-            (accepted?, rules.website())
+            (
+                accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
+                rules.website(),
+            )
         }
         None => {
             let mut parsed = parse_hit(&body)?;
@@ -164,7 +195,10 @@ async fn accept(
                 HitKind::Event => state.ingest.track_parsed(&arrival, &mut parsed, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat_parsed(&arrival, &mut parsed, &rules),
             };
-            (accepted?, rules.website())
+            (
+                accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
+                rules.website(),
+            )
         }
     };
     Ok(outcomes::new_event(accepted, website, reading))

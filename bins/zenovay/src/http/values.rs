@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId, WebsiteId, Zone,
+    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId, WebsiteId, Zone,
 };
 use zenovay_store::Theme;
 
@@ -92,7 +92,7 @@ macro_rules! ids {
     )* };
 }
 
-ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId);
+ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId);
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use actix_web::body::{self, BoxBody};
+use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
@@ -469,8 +469,38 @@ impl TestCall<'_> {
         }
         let response = (self.app.call)(self.request).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = body::to_bytes(response.into_body()).await.unwrap_or_default();
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = response.into_body();
+        // A stream does not end by itself.
+        let body = if is_stream { Bytes::new() } else { body::to_bytes(body).await.unwrap_or_default() };
         Reply { status, headers, body }
+    }
+
+    /// Sends it and gives the body, which is a stream that goes on.
+    pub async fn open(self) -> Streamed {
+        let response = (self.app.call)(self.request).await;
+        assert_eq!(response.status().as_u16(), 200);
+        Streamed(response.into_body())
+    }
+}
+
+/// The body of an answer that goes on.
+pub struct Streamed(BoxBody);
+
+impl Streamed {
+    /// What comes next; `None` when it has ended.
+    pub async fn next(&mut self) -> Option<String> {
+        let next = std::future::poll_fn(|context| Pin::new(&mut self.0).poll_next(context)).await;
+        next.map(|bytes| String::from_utf8(bytes.expect("bytes").to_vec()).expect("a text"))
+    }
+
+    /// What comes until `wanted` does, which is the last of it.
+    pub async fn until(&mut self, wanted: &str) -> String {
+        let mut seen = String::new();
+        while !seen.contains(wanted) {
+            seen += &self.next().await.unwrap_or_else(|| panic!("it ended without {wanted}: {seen}"));
+        }
+        seen
     }
 }
 

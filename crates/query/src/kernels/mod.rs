@@ -15,6 +15,7 @@ mod counted;
 mod details;
 mod distinct;
 mod events;
+mod funnel;
 mod ids;
 mod pageviews;
 mod select;
@@ -34,8 +35,8 @@ use self::totals::series_buckets;
 use self::work::Work;
 use crate::needs::{live_window, session_window};
 use crate::{
-    Answer, Breakdown, Budget, Dataset, EventTable, Filter, GroupBy, LiveCount, MemoryDataset, MetricValues, Overview,
-    Query, QueryError, Question, Series, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Dataset, EventTable, Filter, FunnelCounts, GroupBy, LiveCount, MemoryDataset,
+    MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint, VisitorPage,
 };
 
 /// The answer to `query` about the website whose rows are in `dataset`.
@@ -54,6 +55,7 @@ pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<A
         Question::Visitors { limit, offset, after } => {
             Answer::Visitors(visitors(dataset, range, filter, (limit, offset), after, budget)?)
         }
+        Question::Funnel { ref steps } => Answer::Funnel(funnel(dataset, range, filter, steps, budget)?),
         Question::Events { limit, offset } => {
             Answer::Events(Box::new(events(dataset, range, filter, (limit, offset), budget)?))
         }
@@ -151,6 +153,22 @@ pub fn visitors(
     let work = Work::new(budget);
     let scan = Scan::new(dataset, range, session_window(range), &work);
     scan.visitors(&scan.compile(filter)?, (limit, offset), after)
+}
+
+/// The answer to [`Question::Funnel`], with its steps, of which it has 255 at most.
+///
+/// # Errors
+/// See [`answer`].
+pub fn funnel(
+    dataset: &Dataset<'_>,
+    range: TimeRange,
+    filter: &Filter,
+    steps: &[Filter],
+    budget: &Budget,
+) -> Result<FunnelCounts, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, range, session_window(range), &work);
+    scan.funnel(filter, steps)
 }
 
 /// The answer to [`Question::Events`], with its (limit, offset).

@@ -4,6 +4,7 @@ mod check;
 mod clock;
 mod dropped;
 mod errors;
+mod goals;
 mod keys;
 mod people;
 mod pool;

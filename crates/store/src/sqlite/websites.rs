@@ -3,7 +3,7 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_auth::Credential;
 use zenovay_domain::{
-    Dimension, Plan, PlanTable, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, parse_domain,
+    Dimension, Plan, PlanTable, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, parse_domain,
 };
 
 use super::SqliteStore;
@@ -144,6 +144,34 @@ impl WebsiteStore for SqliteStore {
                 .execute(conn)?;
             Ok(website)
         })
+    }
+
+    fn set_tracking_code(&self, id: WebsiteId, code: &TrackingCode) -> Result<Website> {
+        self.write(|conn| {
+            let taken = exists(websites::table.filter(websites::tracking_code.eq(code.as_str())));
+            if diesel::select(taken).get_result(conn)? {
+                return Err(StoreError::Conflict("tracking code").into());
+            }
+            let changed = diesel::update(websites::table.find(id.to_string()))
+                .set(websites::tracking_code.eq(code.as_str()))
+                .execute(conn)?;
+            if changed == 0 {
+                return Err(StoreError::NotFound("website").into());
+            }
+            Ok(load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?)
+        })
+    }
+
+    fn websites_of_teams(&self, teams: &[TeamId]) -> Result<Vec<Website>> {
+        let teams: Vec<String> = teams.iter().map(TeamId::to_string).collect();
+        let rows = self.ask(|conn| {
+            let rows = websites::table
+                .filter(websites::team_id.eq_any(teams))
+                .order((websites::created_at, websites::id))
+                .select(WebsiteRow::as_select());
+            Ok(rows.load(conn)?)
+        })?;
+        rows.into_iter().map(Website::try_from).collect()
     }
 
     fn delete_website(&self, id: WebsiteId, now: Timestamp) -> Result<()> {

@@ -3,19 +3,31 @@
 
 pub mod account;
 mod answers;
+pub mod audience;
 mod body;
+pub mod funnels;
+pub mod goals;
+pub mod hub;
+pub mod install;
 pub mod instance;
 pub mod invitations;
 pub mod keys;
+pub mod live;
+pub mod numbers;
 pub mod plan;
+pub mod reader;
 pub mod resets;
 mod rules;
 pub mod second_factor;
 pub mod session;
 pub mod settings;
+pub mod sites;
+pub mod sse;
+pub mod steps;
 pub mod teams;
 pub mod trail;
 pub mod users;
+pub mod view;
 pub mod welcome;
 
 pub use self::answers::{Created, NoContent};
@@ -26,7 +38,11 @@ use actix_web::web;
 use zenovay_store::StoreError;
 
 use super::envelope::ApiError;
+use super::guard::{Actor, Authorized};
 use super::state::AppState;
+
+/// Whoever may do `P`, signed in or with a key.
+pub type Console<P> = Authorized<P, Actor>;
 
 /// What `work` changes, on a thread that may wait for the store. A value that breaks a rule of the store is a 422.
 ///

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 29] = [
+const TAGS: [Tag; 36] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
     ("keys", "Keys", "API keys, and what they are used for."),
@@ -40,6 +40,21 @@ const TAGS: [Tag; 29] = [
     ("session", "Signing in", "Who is signed in. For pages of this server: a cookie says whose a request is."),
     ("usage", "Account", "What a key may do and has used."),
     ("websites", "Websites", "The websites that a key reaches."),
+    (
+        "sites",
+        "Websites of the console",
+        "The websites within reach with their numbers; adding, changing, deleting one.",
+    ),
+    ("install", "Install check", "Whether events arrive, and what keeps them out."),
+    ("live", "Live", "Who is here at this moment, once or as a stream."),
+    ("audience", "People", "Visitors of a view, and what one of them did."),
+    (
+        "numbers",
+        "Dashboard",
+        "The numbers that the dashboard shows: totals, series, rows, with the filters of its address.",
+    ),
+    ("goals", "Goals", "What a website counts as a success."),
+    ("funnels", "Funnels", "Steps in order, and how far visits get."),
     ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),
     ("analytics", "Analytics", "Numbers of a website over a range of time."),
     ("stats", "Stats", "Any metrics with filters: totals, series, and rows by a property."),
@@ -285,7 +300,8 @@ pub fn name_of(handler: &str) -> String {
 }
 
 fn names_of(endpoint: &Endpoint) -> Result<(&'static str, String), String> {
-    let handler = endpoint.operation.handler;
+    // Of a handler for several kinds of callers without the kind.
+    let handler = endpoint.operation.handler.split('<').next().unwrap_or_default();
     let mut parts = handler.split("::").skip_while(|part| *part != "http").skip(1);
     let module = parts.find(|part| !matches!(*part, "external" | "console")).unwrap_or_default();
     let tag = TAGS.iter().find(|(of, ..)| *of == module);

@@ -25,6 +25,12 @@ fn parameter(name: &str) -> Option<Parameter> {
             json!({ "type": "string", "pattern": "^[0-9A-Za-z]{43}$", "examples": ["Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"] }),
         ),
         "code" => Parameter::path("code", "The website's tracking code.", tracking_code()),
+        "goal_id" => Parameter::path("goal_id", "The goal's id.", uuid),
+        "funnel_id" => Parameter::path(
+            "funnel_id",
+            "The funnel's id; of one that code made, `auto-` and 16 hexadecimal digits.",
+            json!({ "type": "string", "minLength": 1, "examples": ["0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] }),
+        ),
         "visitor" => Parameter::path(
             "visitor",
             "The id that answers have, 16 hexadecimal digits, or the id that the client sent, also with `client:` before it.",

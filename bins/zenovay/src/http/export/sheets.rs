@@ -1,8 +1,10 @@
 //! Lists as CSV and NDJSON: all rows in one answer, read page by page while it is sent, so that memory does not depend on
 //! how many there are.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::future::{Future, Ready, ready};
+use std::rc::Rc;
 
 use actix_web::body::{BodyStream, BoxBody};
 use actix_web::dev::Payload;
@@ -202,33 +204,79 @@ impl<T> Listed<T> {
         Next: Fn(Option<P>) -> Page + 'static,
         Page: Future<Output = Result<(Vec<Value>, Option<P>), ApiError>> + 'static,
     {
-        let sheet = sheet(format, columns);
+        let lines = Lines::new(format, columns);
         let (rows, place) = next_page(None).await?;
-        let mut first = sheet.head();
-        rows.iter().for_each(|row| sheet.append(row, &mut first));
+        let mut first = lines.sheet.head();
+        if lines.is_array {
+            first.extend_from_slice(b"[\n");
+        }
+        lines.append(&rows, &mut first);
         drop(rows);
-        let pages = stream::try_unfold((Some(Bytes::from(first)), place), move |(ready, place)| {
-            let page = match (ready, place) {
-                (Some(bytes), place) => Ok((bytes, place)),
-                (None, Some(place)) => Err(next_page(Some(place))),
-                (None, None) => Ok((Bytes::new(), None)),
+        let pages = stream::try_unfold(Piece::Ready(Bytes::from(first), place), move |next| {
+            let page = match next {
+                Piece::Page(place) => Ok(next_page(Some(place))),
+                other => Err(other),
             };
-            let sheet = sheet.clone();
+            let lines = lines.clone();
             async move {
-                let (bytes, place) = match page {
-                    Ok(ready) => ready,
-                    Err(page) => {
+                Ok::<_, std::io::Error>(match page {
+                    Ok(page) => {
                         let (rows, place) = page.await.map_err(aborted)?;
                         let mut bytes = Vec::new();
-                        rows.iter().for_each(|row| sheet.append(row, &mut bytes));
-                        (Bytes::from(bytes), place)
+                        lines.append(&rows, &mut bytes);
+                        // Nothing comes after a page without rows.
+                        Some((Bytes::from(bytes), Piece::after(place.filter(|_| !rows.is_empty()))))
                     }
-                };
-                // Nothing comes after a page without rows.
-                Ok::<_, std::io::Error>((!bytes.is_empty()).then_some((bytes, (None, place))))
+                    Err(Piece::Ready(bytes, place)) => Some((bytes, Piece::after(place))),
+                    Err(Piece::End) if lines.is_array => Some((Bytes::from_static(b"]\n"), Piece::Done)),
+                    Err(_) => None,
+                })
             }
         });
         Ok(Self::Sheet(response(format, name).body(BodyStream::new(Box::pin(pages)))))
+    }
+}
+
+/// What a stream of pages sends next.
+enum Piece<P> {
+    /// These bytes, and then the page at this place.
+    Ready(Bytes, Option<P>),
+    /// The page at this place.
+    Page(P),
+    /// What stands behind the last row.
+    End,
+    /// Nothing.
+    Done,
+}
+
+impl<P> Piece<P> {
+    fn after(place: Option<P>) -> Self {
+        place.map_or(Self::End, Self::Page)
+    }
+}
+
+/// How the rows of several pages become one file.
+#[derive(Clone)]
+struct Lines {
+    sheet: Sheet,
+    /// Whether they are one JSON array.
+    is_array: bool,
+    /// Whether no row was written yet.
+    is_first: Rc<Cell<bool>>,
+}
+
+impl Lines {
+    fn new(format: Format, columns: Vec<String>) -> Self {
+        Self { sheet: sheet(format, columns), is_array: format == Format::Json, is_first: Rc::new(Cell::new(true)) }
+    }
+
+    fn append(&self, rows: &[Value], bytes: &mut Vec<u8>) {
+        for row in rows {
+            if self.is_array && !self.is_first.replace(false) {
+                bytes.push(b',');
+            }
+            self.sheet.append(row, bytes);
+        }
     }
 }
 
@@ -335,6 +383,23 @@ mod tests {
         let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
         assert_eq!(response.headers().get(CONTENT_DISPOSITION).unwrap(), "attachment; filename=\"x.csv\"");
         assert_eq!(to_bytes(response.into_body()).await.unwrap(), "n\r\n0\r\n1\r\n2\r\n3\r\n");
+    }
+
+    /// Sabotage: begin a new array with each page.
+    #[actix_web::test]
+    async fn pages_are_one_array() {
+        for pages in 0..3_u64 {
+            let page = move |place: Option<u64>| async move {
+                let number = place.unwrap_or(0);
+                let rows = if number < pages { vec![json!({ "n": number }), json!({})] } else { Vec::new() };
+                Ok((rows, (number + 1 < pages).then_some(number + 1)))
+            };
+            let name = SheetName::plain("x");
+            let listed = Listed::<HttpResponse>::stream(Format::Json, &name, Vec::new(), page).await;
+            let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
+            let whole: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
+            assert_eq!(whole.as_array().unwrap().len() as u64, 2 * pages);
+        }
     }
 
     #[actix_web::test]

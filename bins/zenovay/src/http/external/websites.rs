@@ -153,6 +153,9 @@ pub struct Settings {
     /// The IANA zone in which sessions are cut at midnight and days are shown.
     #[schema(examples("Europe/Zurich"))]
     time_zone: String,
+    /// The currency in which sums of money are shown, three letters of ISO 4217.
+    #[schema(examples("EUR"))]
+    currency: String,
     /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
     opt_out_on_gpc: bool,
     /// Whether the script reports clicks on links to other hosts.
@@ -168,7 +171,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    fn of(settings: &WebsiteSettings) -> Self {
+    /// Those of `settings`.
+    pub fn of(settings: &WebsiteSettings) -> Self {
         let WebsiteSettings {
             is_active,
             cookieless,
@@ -178,6 +182,7 @@ impl Settings {
             excluded_paths,
             allowed_bots,
             time_zone,
+            currency,
             opt_out_on_gpc,
             track_outbound_links,
             track_downloads,
@@ -195,6 +200,7 @@ impl Settings {
             excluded_paths,
             allowed_bots,
             time_zone,
+            currency,
             opt_out_on_gpc,
             track_outbound_links,
             track_downloads,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use zenovay_auth::{Action, Principal, Target, decide};
+use zenovay_auth::{Action, Principal, Target, TargetKind, decide};
 use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TeamId, TrackingCode, Website};
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
@@ -27,7 +27,7 @@ pub use self::attempt::Attempt;
 pub use self::half_way::HalfWay;
 pub use self::key::{KeyHolder, KeyReport};
 pub use self::permission::{
-    Account, ChangeRole, DeleteTeam, EditTeam, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch,
+    Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch,
     InvitationsOf, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageTeamKeys,
     PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors, ReadHeatmaps, ReadReplays, ReadStats, ReadTeam,
     ReadUsage, ReadWebsite, RemoveMember, Resource, TakeBackInvitation, TeamMember, TransferTeam,
@@ -196,6 +196,23 @@ impl<I: Identity> Authorized<IngestBatch, I> {
         let find = || {
             let website = state.directory.website_by_code(code).map_err(AccessRefusal::NotLoaded)?;
             permit(self.caller.principal(), IngestBatch::ACTION, Found::website(website), &state.plans)
+        };
+        find().inspect_err(AccessRefusal::count)
+    }
+}
+
+impl<I: Identity> Authorized<CreateWebsite, I> {
+    /// Decides whether the caller may add a website to this team. Blocks: to be called off the async workers.
+    ///
+    /// # Errors
+    /// When there is no such team, when it is out of reach, or when the store cannot be asked.
+    pub fn in_team(&self, state: &AppState, team: TeamId) -> Result<(), AccessRefusal> {
+        let find = || {
+            let found = match state.store.team(team).map_err(AccessRefusal::NotLoaded)? {
+                Some(team) => Found::Resource(Target::Team { id: team.id }, ()),
+                None => Found::Nothing(TargetKind::Team),
+            };
+            permit(self.caller.principal(), CreateWebsite::ACTION, found, &state.plans)
         };
         find().inspect_err(AccessRefusal::count)
     }

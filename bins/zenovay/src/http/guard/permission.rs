@@ -290,4 +290,7 @@ permissions! {
     ManageKeys -> KeyRecord;
     ExportVisitor -> Arc<Website>;
     EraseVisitor -> Arc<Website>;
+    CreateWebsite -> Account;
+    EditWebsite -> Arc<Website>;
+    DeleteWebsite -> Arc<Website>;
 }

@@ -1,0 +1,366 @@
+//! `/api/websites/:websiteId/funnels`: steps that visitors take in order, and how far they get.
+
+use std::fmt::Write;
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
+use zenovay_query::{Answer, Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
+use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
+use zenovay_store::StoreError;
+
+use super::numbers::ShownRange;
+use super::reader::{Question, WebsiteReader};
+use super::steps::{StepBody, label_of};
+use super::view::{View, ViewParams};
+use super::{Console, Created, JsonBody, NoContent, Rules, changing};
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::EditWebsite;
+use crate::http::params::Query;
+use crate::http::queries::QuerySession;
+use crate::http::state::AppState;
+use crate::http::stats::answers::Rate;
+use crate::http::values::rounded;
+
+/// What the ids of funnels begin with that code made.
+const AUTOMATIC: &str = "auto-";
+
+/// The funnels of a website in a view.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Funnels {
+    /// What was counted.
+    range: ShownRange,
+    /// Those that people made, the oldest first; then those that code made, by name.
+    funnels: Vec<FunnelWithNumbers>,
+}
+
+/// A funnel with its numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FunnelWithNumbers {
+    /// The funnel.
+    #[serde(flatten)]
+    funnel: ShownFunnel,
+    /// Visitors with the first step.
+    #[schema(examples(1867))]
+    entered: u64,
+    /// Visitors with all steps.
+    #[schema(examples(402))]
+    completed: u64,
+    /// Those of the first step who went all the way, 0 to 1.
+    conversion_rate: Rate,
+}
+
+/// A funnel.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ShownFunnel {
+    /// Its id.
+    #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    id: String,
+    /// The name people see.
+    #[schema(examples("Pricing to first event"))]
+    name: String,
+    /// Whether code made it by reporting its steps. It cannot be changed, and goes when its steps are not reported any more.
+    automatic: bool,
+    /// Its steps in their order.
+    steps: Vec<ShownStep>,
+}
+
+/// A step of a funnel.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ShownStep {
+    /// What visitors do.
+    #[serde(flatten)]
+    step: StepBody,
+    /// What the step is called.
+    #[schema(examples("/pricing"))]
+    label: String,
+}
+
+/// A funnel, and which events its steps are.
+struct Way {
+    funnel: ShownFunnel,
+    filters: Vec<Filter>,
+}
+
+impl Way {
+    fn of(funnel: &Funnel, goals: &[Goal]) -> Self {
+        // The store keeps the goals that are steps.
+        let filters = funnel.steps.iter().map(|step| step_filter(step, goals).unwrap_or(Filter::Any(Vec::new())));
+        Self { filters: filters.collect(), funnel: ShownFunnel::of(funnel, goals) }
+    }
+
+    fn of_code(funnel: &CodeFunnel) -> Self {
+        let mut id = AUTOMATIC.to_owned();
+        for byte in &Sha256::digest(&funnel.name)[..8] {
+            // Writing to a string does not fail.
+            let _ = write!(id, "{byte:02x}");
+        }
+        let steps = funnel.steps.iter().map(|step| ShownStep {
+            step: StepBody { r#type: "event".to_owned(), match_type: None, value: FUNNEL_EVENT.to_owned() },
+            label: step.name.clone(),
+        });
+        let shown = ShownFunnel { id, name: funnel.name.clone(), automatic: true, steps: steps.collect() };
+        let filters = funnel.steps.iter().map(|step| code_step_filter(&funnel.name, step)).collect();
+        Self { funnel: shown, filters }
+    }
+
+    /// How far visits get in a range of a view.
+    fn counts(
+        &self,
+        view: &View,
+        range: TimeRange,
+        id: WebsiteId,
+        asker: &QuerySession<'_>,
+    ) -> Result<FunnelCounts, QueryError> {
+        let question = EventQuestion::Funnel { steps: self.filters.clone() };
+        match asker.any(id, &EventQuery { range, filter: of_visits(view), question })? {
+            Answer::Funnel(counts) => Ok(counts),
+            _ => Err(QueryError::Damaged("another question was answered".to_owned())),
+        }
+    }
+}
+
+/// What a view leaves to be counted: a filter on what happened chooses visits in which it did, because a step is another
+/// event than the one that the filter is about.
+fn of_visits(view: &View) -> Filter {
+    Filter::InSession(Box::new(view.filters.all()))
+}
+
+impl ShownFunnel {
+    fn of(funnel: &Funnel, goals: &[Goal]) -> Self {
+        let step = |step: &FunnelStep| ShownStep { step: step.into(), label: label_of(step, goals) };
+        Self {
+            id: funnel.id.to_string(),
+            name: funnel.name.clone(),
+            automatic: false,
+            steps: funnel.steps.iter().map(step).collect(),
+        }
+    }
+}
+
+fn part(part: u64, whole: u64) -> Rate {
+    Rate(rounded((whole > 0).then(|| part as f64 / whole as f64), 4))
+}
+
+/// The funnels that people made of a website.
+async fn stored(question: &Question) -> Result<Vec<Funnel>, ApiError> {
+    let id = question.id();
+    changing(&question.state, move |state| state.store.funnels(id)).await
+}
+
+/// The funnels of a website, with their numbers.
+pub async fn list<R: WebsiteReader>(
+    reader: R,
+    state: web::Data<AppState>,
+    query: Query<ViewParams>,
+) -> Result<Success<Funnels>, ApiError> {
+    let question = Question::of(&reader, &state);
+    let view = question.view(&query.read(question.now)?).await?;
+    let funnels = stored(&question).await?;
+    let (id, range) = (question.id(), ShownRange::of(&view));
+    let funnels = question.run(move |asker| {
+        let code = view.ask(&[]).code_funnels(|query| asker.any(id, query))?;
+        let of_people = funnels.iter().map(|funnel| Way::of(funnel, &view.goals));
+        let ways = of_people.chain(code.iter().map(Way::of_code));
+        let each = |way: Way| {
+            let counts = way.counts(&view, view.range, id, asker)?;
+            let ends = (counts.visitors.first().copied(), counts.visitors.last().copied());
+            let (entered, completed) = (ends.0.unwrap_or(0), ends.1.unwrap_or(0));
+            let conversion_rate = part(completed, entered);
+            Ok(FunnelWithNumbers { funnel: way.funnel, entered, completed, conversion_rate })
+        };
+        ways.map(each).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(Success::new(Funnels { range, funnels: funnels.await? }, question.now))
+}
+
+/// How far visitors get in a funnel.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FunnelReport {
+    /// What was counted.
+    range: ShownRange,
+    /// The funnel.
+    funnel: ShownFunnel,
+    /// How far they get, one for each step.
+    steps: Vec<StepNumbers>,
+    /// Visitors of the first step who went all the way, 0 to 1.
+    conversion_rate: Rate,
+    /// The same of what is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<FunnelBefore>,
+}
+
+/// How far visitors got in what is compared with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FunnelBefore {
+    /// One for each step.
+    steps: Vec<StepNumbers>,
+    /// Visitors of the first step who went all the way, 0 to 1.
+    conversion_rate: Rate,
+}
+
+/// The numbers of a step. A visitor counts once, by the visit that leads furthest.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct StepNumbers {
+    /// Visitors who took it and all steps before it, in this order and within one visit.
+    #[schema(examples(811))]
+    visitors: u64,
+    /// Visits in which that happened.
+    #[schema(examples(840))]
+    sessions: u64,
+    /// Visitors of the step before who did not take it; 0 of the first step.
+    #[schema(examples(1056))]
+    left: u64,
+    /// Its visitors as a part of those of the step before, 0 to 1.
+    of_previous: Rate,
+    /// Its visitors as a part of those of the first step, 0 to 1.
+    of_first: Rate,
+}
+
+fn steps_of(counts: &FunnelCounts) -> (Vec<StepNumbers>, Rate) {
+    let first = counts.visitors.first().copied().unwrap_or(0);
+    let mut previous = first;
+    let mut steps = Vec::with_capacity(counts.visitors.len());
+    for (&visitors, &sessions) in counts.visitors.iter().zip(&counts.sessions) {
+        let left = previous.saturating_sub(visitors);
+        let (of_previous, of_first) = (part(visitors, previous), part(visitors, first));
+        steps.push(StepNumbers { visitors, sessions, left, of_previous, of_first });
+        previous = visitors;
+    }
+    (steps, part(previous, first))
+}
+
+/// The funnel that a path names.
+#[derive(Debug, Deserialize)]
+pub struct FunnelPath {
+    funnel_id: String,
+}
+
+impl FunnelPath {
+    fn id(&self) -> Result<FunnelId, ApiError> {
+        self.funnel_id.parse().map_err(|_| StoreError::NotFound("funnel").into())
+    }
+}
+
+/// How far visitors get in a funnel, step by step.
+pub async fn report<R: WebsiteReader>(
+    reader: R,
+    state: web::Data<AppState>,
+    query: Query<ViewParams>,
+    path: web::Path<FunnelPath>,
+) -> Result<Success<FunnelReport>, ApiError> {
+    let question = Question::of(&reader, &state);
+    let view = question.view(&query.read(question.now)?).await?;
+    let (id, wanted) = (question.id(), path.into_inner().funnel_id);
+    let known = stored(&question).await?.into_iter().find(|funnel| funnel.id.to_string() == wanted);
+    let range = ShownRange::of(&view);
+    let found = question.run(move |asker| {
+        let way = match &known {
+            Some(funnel) => Some(Way::of(funnel, &view.goals)),
+            None if wanted.starts_with(AUTOMATIC) => {
+                let code = view.ask(&[]).code_funnels(|query| asker.any(id, query))?;
+                code.iter().map(Way::of_code).find(|way| way.funnel.id == wanted)
+            }
+            None => None,
+        };
+        let Some(way) = way else { return Ok(None) };
+        let now = way.counts(&view, view.range, id, asker)?;
+        let before = view.earlier.map(|range| way.counts(&view, range, id, asker)).transpose()?;
+        Ok(Some((way.funnel, now, before)))
+    });
+    let Some((funnel, now, before)) = found.await? else { return Err(StoreError::NotFound("funnel").into()) };
+    let (steps, conversion_rate) = steps_of(&now);
+    let before = before.map(|before| {
+        let (steps, conversion_rate) = steps_of(&before);
+        FunnelBefore { steps, conversion_rate }
+    });
+    Ok(Success::new(FunnelReport { range, funnel, steps, conversion_rate, before }, question.now))
+}
+
+/// A funnel to be added.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunnelBody {
+    /// The name people see, 1 to 100 characters.
+    #[schema(examples("Pricing to first event"))]
+    name: String,
+    /// Two to seven steps.
+    #[schema(min_items = 2, max_items = 7)]
+    steps: Vec<StepBody>,
+}
+
+fn steps(rules: &mut Rules, steps: &[StepBody]) -> Vec<FunnelStep> {
+    let is_right = (FUNNEL_STEPS_MIN..=FUNNEL_STEPS_MAX).contains(&steps.len());
+    rules.require(is_right, "steps", &format!("Use {FUNNEL_STEPS_MIN} to {FUNNEL_STEPS_MAX} steps"));
+    let each = steps.iter().take(FUNNEL_STEPS_MAX).enumerate();
+    each.filter_map(|(number, step)| step.step(rules, &format!("steps.{number}."))).collect()
+}
+
+/// Adds a funnel.
+pub async fn create(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    body: JsonBody<FunnelBody>,
+) -> Result<Created<ShownFunnel>, ApiError> {
+    let FunnelBody { name, steps: wanted } = body.read().await?;
+    let mut rules = Rules::default();
+    let (name, steps) = (rules.name("name", &name), steps(&mut rules, &wanted));
+    rules.check()?;
+    let now = state.clock.now();
+    let (id, website) = (FunnelId::from_random_bytes(rand::random()), key.resource.id);
+    let funnel = Funnel { id, website, name, steps, created_at: now };
+    let shown = changing(&state, move |state| {
+        state.store.create_funnel(&funnel)?;
+        Ok(ShownFunnel::of(&funnel, &state.store.goals(website)?))
+    });
+    Ok(Created::at(format!("/api/websites/{website}/funnels/{id}"), shown.await?, now))
+}
+
+/// What is changed of a funnel; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunnelChanges {
+    /// The name people see, 1 to 100 characters.
+    #[schema(examples("Pricing to first event"))]
+    name: Option<String>,
+    /// Two to seven steps.
+    #[schema(min_items = 2, max_items = 7)]
+    steps: Option<Vec<StepBody>>,
+}
+
+/// Changes a funnel that people made.
+pub async fn change(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    body: JsonBody<FunnelChanges>,
+    path: web::Path<FunnelPath>,
+) -> Result<Success<ShownFunnel>, ApiError> {
+    let FunnelChanges { name, steps: wanted } = body.read().await?;
+    let mut rules = Rules::default();
+    let name = name.map(|name| rules.name("name", &name));
+    let wanted = wanted.map(|wanted| steps(&mut rules, &wanted));
+    rules.check()?;
+    let (website, id) = (key.resource.id, path.id()?);
+    let changed = changing(&state, move |state| {
+        let funnels = state.store.funnels(website)?;
+        let mut funnel = funnels.into_iter().find(|funnel| funnel.id == id).ok_or(StoreError::NotFound("funnel"))?;
+        funnel.name = name.unwrap_or(funnel.name);
+        funnel.steps = wanted.unwrap_or(funnel.steps);
+        state.store.replace_funnel(&funnel)?;
+        Ok(ShownFunnel::of(&funnel, &state.store.goals(website)?))
+    });
+    Ok(Success::new(changed.await?, state.clock.now()))
+}
+
+/// Removes a funnel that people made.
+pub async fn delete(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    path: web::Path<FunnelPath>,
+) -> Result<NoContent, ApiError> {
+    let (website, id) = (key.resource.id, path.id()?);
+    changing(&state, move |state| state.store.delete_funnel(website, id)).await?;
+    Ok(NoContent)
+}

@@ -1,0 +1,232 @@
+//! `/api/websites/:websiteId/goals`: what a website counts as a success, with its numbers.
+
+use actix_web::web;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zenovay_domain::{Goal, GoalId, TimeRange};
+use zenovay_query::{Filter, QueryError};
+use zenovay_stats::{Ask, Filters, Metric, goal_filter};
+use zenovay_store::StoreError;
+
+use super::numbers::{ShownRange, shown};
+use super::reader::{Question, WebsiteReader};
+use super::steps::StepBody;
+use super::view::{View, ViewParams};
+use super::{Console, Created, JsonBody, NoContent, Rules, changing};
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::EditWebsite;
+use crate::http::params::Query;
+use crate::http::state::AppState;
+use crate::http::stats::answers::Rate;
+use crate::http::values::{Id, Instant};
+
+/// The goals of a website in a view.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Goals {
+    /// What was counted.
+    range: ShownRange,
+    /// The oldest goal first.
+    goals: Vec<GoalWithNumbers>,
+}
+
+/// A goal with its numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GoalWithNumbers {
+    /// The goal.
+    #[serde(flatten)]
+    goal: ShownGoal,
+    /// Its numbers in the range.
+    numbers: GoalNumbers,
+    /// Its numbers in what is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<GoalNumbers>,
+    /// Visits with a conversion in each bucket of the range, the oldest first.
+    #[schema(examples(12))]
+    series: Vec<u64>,
+}
+
+/// A goal.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownGoal {
+    /// Its id.
+    id: Id,
+    /// The name people see.
+    #[schema(examples("Docs reader"))]
+    name: String,
+    /// What is counted.
+    #[serde(flatten)]
+    target: StepBody,
+    /// When it was created.
+    created_at: Instant,
+}
+
+impl From<&Goal> for ShownGoal {
+    fn from(goal: &Goal) -> Self {
+        Self {
+            id: goal.id.into(),
+            name: goal.name.clone(),
+            target: (&goal.target).into(),
+            created_at: Instant(goal.created_at),
+        }
+    }
+}
+
+/// How often a goal was reached.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct GoalNumbers {
+    /// Visits with a conversion.
+    #[schema(examples(540))]
+    conversions: u64,
+    /// Visitors with a conversion.
+    #[schema(examples(512))]
+    visitors: u64,
+    /// How many times it happened.
+    #[schema(examples(561))]
+    events: u64,
+    /// Visits with a conversion as a part of all visits, 0 to 1.
+    conversion_rate: Rate,
+}
+
+/// The question of a goal in a view. A filter on goals leaves the visits with one of those.
+fn ask(view: &View, goal: &Goal) -> Ask {
+    let mut rest = view.filters.rest.clone();
+    if let Some(goals) = &view.filters.goals {
+        rest = Filter::All(vec![rest, Filter::InSession(Box::new(goals.clone()))]);
+    }
+    let filters = Filters { goals: Some(goal_filter(&goal.target)), rest, ..view.filters.clone() };
+    Ask { filters, ..view.ask(&[Metric::ConversionRate]) }
+}
+
+type Asking<'a> = &'a dyn Fn(&zenovay_query::Query) -> Result<zenovay_query::Answer, QueryError>;
+
+fn numbers(question: &Ask, range: TimeRange, ask: Asking<'_>) -> Result<GoalNumbers, QueryError> {
+    let totals = question.in_range(range).aggregate(ask)?;
+    Ok(GoalNumbers {
+        conversions: totals.metrics.sessions,
+        visitors: totals.metrics.visitors,
+        events: totals.metrics.events,
+        conversion_rate: Rate(shown(&totals, Metric::ConversionRate)),
+    })
+}
+
+/// The goals of a website, with their numbers.
+pub async fn list<R: WebsiteReader>(
+    reader: R,
+    state: web::Data<AppState>,
+    query: Query<ViewParams>,
+) -> Result<Success<Goals>, ApiError> {
+    let question = Question::of(&reader, &state);
+    let view = question.view(&query.read(question.now)?).await?;
+    let (id, range) = (question.id(), ShownRange::of(&view));
+    let goals = question.run(move |asker| {
+        let each = |goal: &Goal| {
+            let (asked, read) = (ask(&view, goal), |query: &_| asker.any(id, query));
+            let buckets = asked.timeseries(view.interval, &view.zone, read)?;
+            Ok(GoalWithNumbers {
+                goal: goal.into(),
+                numbers: numbers(&asked, view.range, &read)?,
+                before: view.earlier.map(|range| numbers(&asked, range, &read)).transpose()?,
+                series: buckets.iter().map(|bucket| bucket.totals.metrics.sessions).collect(),
+            })
+        };
+        view.goals.iter().map(each).collect::<Result<Vec<_>, _>>()
+    });
+    Ok(Success::new(Goals { range, goals: goals.await? }, question.now))
+}
+
+/// A goal to be added.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GoalBody {
+    /// The name people see, 1 to 100 characters.
+    #[schema(examples("Docs reader"))]
+    name: String,
+    /// `page`: a view of a page; `event`: an event with a name.
+    #[schema(examples("page"))]
+    r#type: String,
+    /// How the path of a page is compared with `value`: `exact` (when it is absent), `contains`, `starts_with`, `ends_with` or
+    /// `regex`.
+    #[schema(examples("starts_with"))]
+    match_type: Option<String>,
+    /// The path, or what it is compared with; the name of the event.
+    #[schema(examples("/docs"))]
+    value: String,
+}
+
+/// The goal that a path names.
+#[derive(Debug, Deserialize)]
+pub struct GoalPath {
+    goal_id: String,
+}
+
+impl GoalPath {
+    fn id(&self) -> Result<GoalId, ApiError> {
+        self.goal_id.parse().map_err(|_| StoreError::NotFound("goal").into())
+    }
+}
+
+/// Adds a goal.
+pub async fn create(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    body: JsonBody<GoalBody>,
+) -> Result<Created<ShownGoal>, ApiError> {
+    let GoalBody { name, r#type, match_type, value } = body.read().await?;
+    let target = StepBody { r#type, match_type, value };
+    let mut rules = Rules::default();
+    let (name, target) = (rules.name("name", &name), target.target(&mut rules, ""));
+    rules.check()?;
+    let Some(target) = target else { return Err(ApiError::internal()) };
+    let now = state.clock.now();
+    let (id, website) = (GoalId::from_random_bytes(rand::random()), key.resource.id);
+    let goal = Goal { id, website, name, target, created_at: now };
+    let shown = ShownGoal::from(&goal);
+    changing(&state, move |state| state.store.create_goal(&goal)).await?;
+    Ok(Created::at(format!("/api/websites/{website}/goals/{id}"), shown, now))
+}
+
+/// What is changed of a goal; what is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GoalChanges {
+    /// The name people see, 1 to 100 characters.
+    #[schema(examples("Docs reader"))]
+    name: Option<String>,
+    /// What is counted: `type`, `match_type` and `value` as of a new goal.
+    target: Option<StepBody>,
+}
+
+/// Changes a goal.
+pub async fn change(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    body: JsonBody<GoalChanges>,
+    path: web::Path<GoalPath>,
+) -> Result<Success<ShownGoal>, ApiError> {
+    let GoalChanges { name, target } = body.read().await?;
+    let mut rules = Rules::default();
+    let name = name.map(|name| rules.name("name", &name));
+    let target = target.and_then(|target| target.target(&mut rules, "target."));
+    rules.check()?;
+    let (website, id) = (key.resource.id, path.id()?);
+    let changed = changing(&state, move |state| {
+        let goals = state.store.goals(website)?;
+        let mut goal = goals.into_iter().find(|goal| goal.id == id).ok_or(StoreError::NotFound("goal"))?;
+        goal.name = name.unwrap_or(goal.name);
+        goal.target = target.unwrap_or(goal.target);
+        state.store.replace_goal(&goal)?;
+        Ok(goal)
+    });
+    Ok(Success::new(ShownGoal::from(&changed.await?), state.clock.now()))
+}
+
+/// Removes a goal; not while it is a step of a funnel.
+pub async fn delete(
+    key: Console<EditWebsite>,
+    state: web::Data<AppState>,
+    path: web::Path<GoalPath>,
+) -> Result<NoContent, ApiError> {
+    let (website, id) = (key.resource.id, path.id()?);
+    changing(&state, move |state| state.store.delete_goal(website, id)).await?;
+    Ok(NoContent)
+}

@@ -1,0 +1,263 @@
+//! The filters of a view of the dashboard, as they stand in its address: `dimension:operator:value|value`.
+
+use serde_json::{Value, json};
+use zenovay_domain::{Dimension, EventKind, Goal};
+use zenovay_query::{Condition, Field, Filter, Operator};
+
+use crate::conversions::goals_filter;
+use crate::join::and;
+use crate::{Dialect, Filters, Goal as NamedGoal, Problem, filters_of_json};
+
+/// The most filters of a view.
+const FILTERS_MAX: usize = 32;
+
+/// The operators of a view: their names, what they are called in a tree of filters, and how they compare names.
+const OPERATORS: [(&str, &str, Operator); 8] = [
+    ("is", "is", Operator::Is),
+    ("is_not", "is_not", Operator::IsNot),
+    ("contains", "contains", Operator::Contains),
+    ("does_not_contain", "contains_not", Operator::DoesNotContain),
+    ("starts_with", "starts_with", Operator::StartsWith),
+    ("ends_with", "ends_with", Operator::EndsWith),
+    ("matches", "matches_wildcard", Operator::Matches),
+    ("does_not_match", "matches_wildcard_not", Operator::DoesNotMatch),
+];
+
+/// The names of the operators of a view.
+pub fn view_operators() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, ..)| *name)
+}
+
+/// Reads the filters of a view, all of which must hold. Each is `dimension:operator:value|value`; `\|` and `\\` in a value are
+/// those characters themselves, and an empty value is the missing one. A dimension is a property by its bare name, `prop.` and
+/// the name of a custom property, or `goal`.
+///
+/// `goal` compares the names of `goals`, which `is` also knows by their ids; a value of `is` that is neither is the name of an
+/// event, or `Visit` and a path. What it chooses are conversions. Its negative operators leave the visits without any.
+///
+/// # Errors
+/// What is wrong; where is the position of the filter, such as `/0`.
+pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[Goal]) -> Result<Filters, Problem> {
+    let mut tree: Vec<Value> = Vec::new();
+    let (mut conversions, mut visits) = (Vec::new(), Vec::new());
+    for (number, text) in filters.into_iter().enumerate() {
+        let problem = |problem: String| Problem { at: format!("/{number}"), problem };
+        if number >= FILTERS_MAX {
+            return Err(problem(format!("more than {FILTERS_MAX} filters")));
+        }
+        let part = Part::read(text).map_err(problem)?;
+        if part.dimension == "goal" {
+            match part.operator {
+                Operator::IsNot => visits.push(without(part.goals(Operator::Is, goals))),
+                Operator::DoesNotContain => visits.push(without(part.goals(Operator::Contains, goals))),
+                Operator::DoesNotMatch => visits.push(without(part.goals(Operator::Matches, goals))),
+                operator => conversions.push(part.goals(operator, goals)),
+            }
+            continue;
+        }
+        let property = match part.dimension.strip_prefix("prop.") {
+            Some(name) => format!("event:props:{name}"),
+            None if part.dimension.contains(':') => return Err(problem("unknown dimension".to_owned())),
+            None => part.dimension.to_owned(),
+        };
+        tree.push(json!([part.word, property, part.values]));
+    }
+    let mut read = filters_of_json(&Value::Array(tree), Dialect::Own)?;
+    if !conversions.is_empty() {
+        read.goals = Some(and(conversions));
+        read.names_event = true;
+    }
+    visits.push(read.rest);
+    read.rest = and(visits);
+    Ok(read)
+}
+
+/// Visits without an event that `goals` chooses.
+fn without(goals: Filter) -> Filter {
+    Filter::Not(Box::new(Filter::InSession(Box::new(goals))))
+}
+
+/// One filter.
+struct Part<'a> {
+    dimension: &'a str,
+    operator: Operator,
+    /// The operator in a tree of filters.
+    word: &'static str,
+    values: Vec<String>,
+}
+
+impl<'a> Part<'a> {
+    /// The name of a custom property may have colons: the first operator between two ends it.
+    fn read(text: &'a str) -> Result<Self, String> {
+        let found = OPERATORS.iter().filter_map(|(name, word, operator)| {
+            let place = text.find(&format!(":{name}:"))?;
+            Some((place, name, word, operator))
+        });
+        let Some((place, name, word, operator)) = found.min_by_key(|(place, ..)| *place) else {
+            return Err(format!("{text:?} is not dimension:operator:value"));
+        };
+        let values = split(&text[place + name.len() + 2..]);
+        Ok(Self { dimension: &text[..place], operator: *operator, word, values })
+    }
+
+    /// The conversions of the goals whose names pass.
+    fn goals(&self, operator: Operator, goals: &[Goal]) -> Filter {
+        let passes = |goal: &&Goal| {
+            operator.matches(&goal.name, &self.values)
+                || (operator == Operator::Is && self.values.contains(&goal.id.to_string()))
+        };
+        let mut filters: Vec<Filter> = Vec::new();
+        filters.extend(goals_filter(goals.iter().filter(passes).map(|goal| &goal.target)));
+        if operator == Operator::Is {
+            let is_known =
+                |value: &String| goals.iter().any(|goal| goal.name == *value || goal.id.to_string() == *value);
+            filters.extend(self.values.iter().filter(|value| !is_known(value)).map(|value| named(value)));
+        }
+        if filters.len() == 1 { filters.swap_remove(0) } else { Filter::Any(filters) }
+    }
+}
+
+/// A goal by the words of the Stats API.
+fn named(value: &str) -> Filter {
+    let is = |field: Dimension, operator, value: &str| {
+        Filter::Is(Condition { field: Field::Dimension(field), operator, values: vec![value.to_owned()], level: None })
+    };
+    match NamedGoal::parse(value) {
+        NamedGoal::Event(name) => is(Dimension::EventName, Operator::Is, &name),
+        NamedGoal::Page(path) => {
+            Filter::All(vec![Filter::Kind(EventKind::Pageview), is(Dimension::Path, Operator::Matches, &path)])
+        }
+    }
+}
+
+/// The values between `|`, without the backslashes before `|` and `\`.
+fn split(text: &str) -> Vec<String> {
+    let mut values = vec![String::new()];
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let Some(value) = values.last_mut() else { break };
+        match character {
+            '\\' => match characters.next_if(|next| matches!(next, '|' | '\\')) {
+                Some(escaped) => value.push(escaped),
+                None => value.push('\\'),
+            },
+            '|' => values.push(String::new()),
+            other => value.push(other),
+        }
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use zenovay_domain::{GoalId, GoalTarget, Timestamp, WebsiteId};
+    use zenovay_query::FilterLevel;
+
+    use super::*;
+    use crate::parse_filters;
+
+    fn goal(n: u8, name: &str, event: &str) -> Goal {
+        Goal {
+            id: GoalId::from_random_bytes([n; 16]),
+            website: WebsiteId::from_random_bytes([1; 16]),
+            name: name.to_owned(),
+            target: GoalTarget::Event { name: event.to_owned() },
+            created_at: Timestamp::from_millis(0),
+        }
+    }
+
+    fn read(filters: &[&str]) -> Result<Filters, Problem> {
+        filters_of_view(filters.iter().copied(), &[goal(1, "Sign-up", "signup"), goal(2, "Sign-out", "signout")])
+    }
+
+    fn event(names: &[&str]) -> Filter {
+        let mut filters: Vec<Filter> = names.iter().map(|name| named(name)).collect();
+        if filters.len() == 1 { filters.swap_remove(0) } else { Filter::Any(filters) }
+    }
+
+    #[test]
+    fn filters_are_those_of_the_stats_api() {
+        for (view, stats) in [
+            (vec!["country:is:DE|AT"], r#"[["is","visit:country",["DE","AT"]]]"#),
+            (vec!["page:is_not:/a"], r#"[["is_not","event:page",["/a"]]]"#),
+            (
+                vec!["source:contains:x", "device:is:desktop"],
+                r#"[["contains","visit:source",["x"]],["is","visit:device",["desktop"]]]"#,
+            ),
+            (vec!["utm_term:does_not_contain:x"], r#"[["contains_not","visit:utm_term",["x"]]]"#),
+            (vec!["entry_page:starts_with:/docs"], r#"[["starts_with","visit:entry_page",["/docs"]]]"#),
+            (vec!["exit_page:ends_with:/end"], r#"[["ends_with","visit:exit_page",["/end"]]]"#),
+            (vec!["hostname:matches:*.example.com"], r#"[["matches_wildcard","event:hostname",["*.example.com"]]]"#),
+            (vec!["os_version:does_not_match:1*"], r#"[["matches_wildcard_not","visit:os_version",["1*"]]]"#),
+            (vec!["screen_class:is:"], r#"[["is","visit:screen",[""]]]"#),
+            (vec!["event_name:is:a:b"], r#"[["is","event:name",["a:b"]]]"#),
+            (vec!["prop.plan:is:pro"], r#"[["is","event:props:plan",["pro"]]]"#),
+            (vec!["prop.a:b:is:x"], r#"[["is","event:props:a:b",["x"]]]"#),
+            (vec![r"page:is:/a\|b|\\|c\d"], r#"[["is","event:page",["/a|b","\\","c\\d"]]]"#),
+            (vec![], "[]"),
+        ] {
+            assert_eq!(read(&view), parse_filters(stats, Dialect::Own), "{view:?}");
+        }
+    }
+
+    /// Sabotage: compare ids only, or let a negative operator choose conversions.
+    #[test]
+    fn goals_are_known_by_name_and_id() {
+        let id = GoalId::from_random_bytes([1; 16]).to_string();
+        for (text, names) in [
+            ("goal:is:Sign-up", vec!["signup"]),
+            (&format!("goal:is:{id}"), vec!["signup"]),
+            ("goal:contains:out", vec!["signout"]),
+            ("goal:starts_with:Sign", vec!["signup", "signout"]),
+            ("goal:matches:*up", vec!["signup"]),
+            ("goal:is:download", vec!["download"]),
+            ("goal:is:Visit /x*", vec!["Visit /x*"]),
+        ] {
+            let filters = read(&[text, "country:is:DE"]).unwrap();
+            assert_eq!(filters.goals, Some(event(&names)), "{text}");
+            assert!(filters.names_event);
+        }
+        let filters = read(&["goal:does_not_contain:out"]).unwrap();
+        assert_eq!((filters.goals, filters.rest), (None, without(event(&["signout"]))));
+        assert_eq!(read(&["goal:contains:nothing"]).unwrap().goals, Some(Filter::Any(Vec::new())));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (filters, at) in [
+            (vec!["country"], "/0"),
+            (vec!["country:is"], "/0"),
+            (vec!["country:is:DE", "country:equals:DE"], "/1"),
+            (vec!["nothing:is:x"], "/0"),
+            (vec!["visit:country:is:x"], "/0"),
+            (vec!["prop.user_id:is:x"], "/0"),
+            (vec!["page:is:x"; 33], "/32"),
+        ] {
+            let problem = read(&filters).unwrap_err();
+            assert_eq!(problem.at, at, "{filters:?}: {}", problem.problem);
+        }
+        let long = format!("page:is:{}", "x".repeat(3_000));
+        assert!(read(&[&long]).is_err());
+    }
+
+    #[test]
+    fn levels_are_those_of_the_dimensions() {
+        let Filter::Is(Condition { field, level, .. }) = read(&["country:is:DE"]).unwrap().rest else { panic!() };
+        assert_eq!((field.level(), level), (FilterLevel::Session, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_is_filters_or_none(text in "[a-z_.]{0,8}:(is|is_not|x):[a-z|\\\\]{0,8}|\\PC{0,30}") {
+            let _ = read(&[&text]);
+        }
+
+        #[test]
+        fn values_are_read_back(values in prop::collection::vec("[a|\\\\:]{0,4}", 1..4)) {
+            let written: Vec<String> =
+                values.iter().map(|value| value.replace('\\', r"\\").replace('|', r"\|")).collect();
+            prop_assert_eq!(split(&written.join("|")), values);
+        }
+    }
+}
