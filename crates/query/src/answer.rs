@@ -86,6 +86,17 @@ impl Answer {
         }
     }
 
+    /// The answer to `Funnel`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_funnel(self) -> Result<FunnelCounts, QueryError> {
+        match self {
+            Self::Funnel(counts) => Ok(counts),
+            other => Err(other.mismatch()),
+        }
+    }
+
     /// The answer to `Events`.
     ///
     /// # Errors
@@ -214,7 +225,8 @@ pub struct LiveCount {
 }
 
 /// How far visits get, one number for each step.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct FunnelCounts {
     /// Distinct visitors with a session that took this step and all before it.
     pub visitors: Vec<u64>,

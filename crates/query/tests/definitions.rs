@@ -587,10 +587,7 @@ fn a_column_that_was_not_loaded_is_an_error() {
 /// Sabotage: take one event for two steps, look at all of a visitor, or let a step come before the one before it.
 #[test]
 fn steps_are_taken_in_order_within_one_session() {
-    let step = |path: &str| {
-        let values = vec![path.to_owned()];
-        Filter::Is(Condition { field: Field::Dimension(Dimension::Path), operator: Operator::Is, values, level: None })
-    };
+    let step = |path: &str| zenovay_query::is(Dimension::Path, path);
     let any_page = || Filter::Kind(PAGEVIEW);
     let events = [
         // All the way, with a detour and a step taken twice.

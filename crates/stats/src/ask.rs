@@ -289,7 +289,7 @@ impl Ask {
     ) -> Asked<Vec<(String, u64)>> {
         let by = GroupBy::by(Dimension::Properties).order(Order::Events).limit(limit).without_empty();
         let filter = and(vec![traits::readable(), self.filters.all()]);
-        let found = rows(ask(&self.query(filter, Question::Breakdown(by)))?)?;
+        let found = ask(&self.query(filter, Question::Breakdown(by)))?.into_breakdown()?;
         Ok(found.rows.into_iter().map(|row| (row.value, row.metrics.events)).collect())
     }
 

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use zenovay_domain::{
     Dimension, EventKind, FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, FunnelStep, Goal, GoalTarget, MatchType, PageMatch,
 };
-use zenovay_query::{
-    Answer, Breakdown, Condition, Field, Filter, GroupBy, Operator, Order, Query, QueryError, Question,
-};
+use zenovay_query::{Answer, Condition, Field, Filter, GroupBy, Operator, Order, Query, QueryError, Question};
 
 use crate::Ask;
 use crate::join::and;
@@ -26,7 +24,7 @@ const STEP_NAME: &str = "step_name";
 const CODE_FUNNELS_MAX: usize = 50;
 
 fn is(field: impl Into<Field>, operator: Operator, value: &str) -> Condition {
-    Condition { field: field.into(), operator, values: vec![value.to_owned()], level: None }
+    Condition::new(field, operator, [value])
 }
 
 /// The events that are what `target` says.
@@ -115,10 +113,8 @@ impl Ask {
                 .order(Order::Events)
                 .limit(limit)
                 .without_empty();
-            match ask(&Query { range: self.range, filter, question: Question::Breakdown(by) })? {
-                Answer::Breakdown(Breakdown { rows, .. }) => Ok(rows),
-                other => Err(QueryError::Damaged(format!("another question was answered: {}", name_of(&other)))),
-            }
+            let query = Query::new(self.range, Question::Breakdown(by)).filter(filter);
+            Ok::<_, QueryError>(ask(&query)?.into_breakdown()?.rows)
         };
         let readable = and(vec![crate::traits::readable(), event]);
         let mut funnels: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
@@ -148,10 +144,6 @@ impl Ask {
         }
         Ok(found)
     }
-}
-
-fn name_of(answer: &Answer) -> String {
-    format!("{answer:?}").chars().take(100).collect()
 }
 
 #[cfg(test)]
@@ -204,12 +196,13 @@ mod tests {
         let page = |match_type, value: &str| GoalTarget::Page(PageMatch { match_type, value: value.to_owned() });
         let mut view = Event::new(EventKind::Pageview, Timestamp::from_millis(1), VisitorId(1), SessionId(1));
         view.dimensions.set(Dimension::Path, "/docs/start");
-        let mut event = Event { kind: EventKind::Custom, ..view.clone() };
+        let mut event = view.clone();
+        event.kind = EventKind::Custom;
         event.dimensions.set(Dimension::EventName, "signup");
         let events = [view, event];
         let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(2));
         let count =
-            |filter: Filter| match oracle::answer(&events, &Query { range, filter, question: Question::Overview }) {
+            |filter: Filter| match oracle::answer(&events, &Query::new(range, Question::Overview).filter(filter)) {
                 Answer::Overview(overview) => overview.metrics.events,
                 _ => 99,
             };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use zenovay_domain::{Dimension, EventKind, Goal};
-use zenovay_query::{Condition, Field, Filter, Operator};
+use zenovay_query::{Condition, Filter, Operator};
 
 use crate::conversions::goals_filter;
 use crate::join::and;
@@ -119,9 +119,7 @@ impl<'a> Part<'a> {
 
 /// A goal by the words of the Stats API.
 fn named(value: &str) -> Filter {
-    let is = |field: Dimension, operator, value: &str| {
-        Filter::Is(Condition { field: Field::Dimension(field), operator, values: vec![value.to_owned()], level: None })
-    };
+    let is = |field: Dimension, operator, value: &str| Filter::Is(Condition::new(field, operator, [value]));
     match NamedGoal::parse(value) {
         NamedGoal::Event(name) => is(Dimension::EventName, Operator::Is, &name),
         NamedGoal::Page(path) => {

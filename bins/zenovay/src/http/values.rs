@@ -11,7 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId, WebsiteId, Zone,
+    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId,
+    WebsiteId, Zone,
 };
 use zenovay_store::Theme;
 

@@ -156,10 +156,7 @@ pub fn visitors(
 }
 
 /// The answer to [`Question::Funnel`], with its steps, of which it has 255 at most.
-///
-/// # Errors
-/// See [`answer`].
-pub fn funnel(
+fn funnel(
     dataset: &Dataset<'_>,
     range: TimeRange,
     filter: &Filter,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_auth::Principal;
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
-use zenovay_query::{Answer, Query as EventQuery, QueryError, Question as EventQuestion, VisitorPage, VisitorRecord};
+use zenovay_query::{Query as EventQuery, Question as EventQuestion, VisitorPage, VisitorRecord};
 
 use super::numbers::{ShownRange, sheet_name};
 use super::reader::Question;
@@ -167,10 +167,7 @@ async fn page(question: &Question, view: View, limit: usize, after: Option<Curso
     let page = question.run(move |asker| {
         let after = after.map(|Cursor(at, visitor)| (at, visitor));
         let visitors = EventQuestion::Visitors { limit, offset: 0, after };
-        match asker.any(id, &EventQuery { range: view.range, filter: view.filters.all(), question: visitors })? {
-            Answer::Visitors(page) => Ok(page),
-            _ => Err(QueryError::Damaged("another question was answered".to_owned())),
-        }
+        asker.any(id, &EventQuery::new(view.range, visitors).filter(view.filters.all()))?.into_visitors()
     });
     page.await
 }
@@ -191,7 +188,7 @@ pub async fn list(
         let next_page = move |after: Option<Cursor>| {
             let (question, view) = (question.clone(), view.clone());
             async move {
-                let VisitorPage { visitors, has_more } = page(&question, view, PAGE_ROWS, after).await?;
+                let VisitorPage { visitors, has_more, .. } = page(&question, view, PAGE_ROWS, after).await?;
                 let next = visitors.last().filter(|_| has_more).map(Cursor::of);
                 let shown: Vec<ShownVisitor> = visitors.into_iter().map(ShownVisitor::from).collect();
                 Ok((values(&shown), next))
@@ -201,7 +198,7 @@ pub async fn list(
         return Ok(Listed::stream(format, &name, columns, next_page).await?.with_link(Some(GEO_NOTICE)));
     }
     let range = ShownRange::of(&view);
-    let VisitorPage { visitors, has_more } = page(&question, view, limit, after).await?;
+    let VisitorPage { visitors, has_more, .. } = page(&question, view, limit, after).await?;
     let next_cursor = visitors.last().filter(|_| has_more).map(|last| Cursor::of(last).write());
     let visitors = visitors.into_iter().map(ShownVisitor::from).collect();
     Ok(Listed::Json(Success::new(VisitorList { range, visitors, next_cursor }, question.now)))

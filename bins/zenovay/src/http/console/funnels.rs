@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
-use zenovay_query::{Answer, Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
+use zenovay_query::{Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
 use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
 use zenovay_store::StoreError;
 
@@ -115,10 +115,7 @@ impl Way {
         asker: &QuerySession<'_>,
     ) -> Result<FunnelCounts, QueryError> {
         let question = EventQuestion::Funnel { steps: self.filters.clone() };
-        match asker.any(id, &EventQuery { range, filter: of_visits(view), question })? {
-            Answer::Funnel(counts) => Ok(counts),
-            _ => Err(QueryError::Damaged("another question was answered".to_owned())),
-        }
+        asker.any(id, &EventQuery::new(range, question).filter(of_visits(view)))?.into_funnel()
     }
 }
 

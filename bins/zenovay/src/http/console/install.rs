@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_domain::{Dimension, HostRefusal, TimeRange, Timestamp, Website, WebsiteId, WebsiteRules, parse_host};
-use zenovay_query::{Answer, Filter, Query as EventQuery, QueryError, Question as EventQuestion};
+use zenovay_query::{Query as EventQuery, QueryError, Question as EventQuestion};
 use zenovay_store::{DroppedHits, StoreError};
 
 use super::hub::RefusedHost;
@@ -225,13 +225,11 @@ pub async fn show(key: Console<ReadAnalytics>, state: web::Data<AppState>) -> Re
 fn first_event(asker: &QuerySession<'_>, id: WebsiteId, span: TimeRange) -> Result<Option<FirstEvent>, QueryError> {
     let range = TimeRange::new(span.from, span.from.plus_millis(1));
     let question = EventQuestion::Events { limit: 1, offset: 0 };
-    match asker.any(id, &EventQuery { range, filter: Filter::default(), question })? {
-        Answer::Events(table) => Ok(table.at.first().map(|at| FirstEvent {
-            at: Instant(*at),
-            path: table.columns[Dimension::Path as usize].get(0).unwrap_or("").to_owned(),
-        })),
-        _ => Err(QueryError::Damaged("another question was answered".to_owned())),
-    }
+    let table = asker.any(id, &EventQuery::new(range, question))?.into_events()?;
+    Ok(table.at.first().map(|at| FirstEvent {
+        at: Instant(*at),
+        path: table.columns[Dimension::Path as usize].get(0).unwrap_or("").to_owned(),
+    }))
 }
 
 fn issues(state: WebsiteState, refused: &[Refused], span: Option<TimeRange>, now: Timestamp) -> Vec<InstallIssue> {

@@ -540,16 +540,16 @@ impl Rows {
             let wanted = self.search.to_lowercase();
             let found = zenovay_stats::countries()
                 .filter(|(code, name)| name.to_lowercase().contains(&wanted) || code.to_lowercase() == wanted);
-            let values = found.map(|(code, _)| code.to_owned()).collect();
-            return Some(Filter::Is(Condition { field, operator: Operator::Is, values, level: None }));
+            let values: Vec<String> = found.map(|(code, _)| code.to_owned()).collect();
+            return Some(Filter::Is(Condition::new(field, Operator::Is, values)));
         }
+        // As the values are stored.
         let wanted = match &field {
             Field::Property(_) => self.search.as_str().into(),
-            Field::Dimension(dimension) => dimension.normal(&self.search),
-            Field::EntryPage | Field::ExitPage => Dimension::Path.normal(&self.search),
+            field => field.column().normal(&self.search),
         };
         let values = vec![regex_ignoring_case(&wanted, false)];
-        Some(Filter::Is(Condition { field, operator: Operator::MatchesRegex, values, level: None }))
+        Some(Filter::Is(Condition::new(field, Operator::MatchesRegex, values)))
     }
 
     /// At most `limit` rows after the first `offset`.
