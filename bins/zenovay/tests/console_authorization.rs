@@ -24,7 +24,8 @@ enum Who {
 /// The routes once more, with what they are to do. A new one must be entered here.
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
-        ChangeRole, DeleteTeam, EditTeam, InviteMember, ManageAccount, ManageBilling, ManageKeys, ReadAudit, ReadTeam,
+        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, InviteMember,
+        ListWebsites, ManageAccount, ManageBilling, ManageKeys, ReadAnalytics, ReadAudit, ReadTeam, ReadWebsite,
         RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
@@ -68,6 +69,33 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("PATCH", "/api/keys/{key_id}", Actor, ManageKeys),
         ("DELETE", "/api/keys/{key_id}", Actor, ManageKeys),
         ("GET", "/api/keys/{key_id}/activity", Actor, ManageKeys),
+        ("GET", "/api/websites", Actor, ListWebsites),
+        ("POST", "/api/websites", Actor, CreateWebsite),
+        ("GET", "/api/websites/{website_id}", Actor, ReadWebsite),
+        ("PATCH", "/api/websites/{website_id}", Actor, EditWebsite),
+        ("DELETE", "/api/websites/{website_id}", Actor, DeleteWebsite),
+        ("POST", "/api/websites/{website_id}/tracking-code", Actor, EditWebsite),
+        ("GET", "/api/websites/{website_id}/totals", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/series", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/breakdown", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/properties", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/values", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/live", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/live/events", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/install", Actor, ReadAnalytics),
+        ("POST", "/api/websites/{website_id}/install/allow", Actor, EditWebsite),
+        ("GET", "/api/websites/{website_id}/visitors", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/visitors/{visitor}", Actor, ReadAnalytics),
+        ("DELETE", "/api/websites/{website_id}/visitors/{visitor}", Actor, EraseVisitor),
+        ("GET", "/api/websites/{website_id}/goals", Actor, ReadAnalytics),
+        ("POST", "/api/websites/{website_id}/goals", Actor, EditWebsite),
+        ("PATCH", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
+        ("DELETE", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
+        ("GET", "/api/websites/{website_id}/funnels", Actor, ReadAnalytics),
+        ("POST", "/api/websites/{website_id}/funnels", Actor, EditWebsite),
+        ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
+        ("DELETE", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
+        ("GET", "/api/websites/{website_id}/funnels/{funnel_id}/report", Actor, ReadAnalytics),
     ]
 }
 

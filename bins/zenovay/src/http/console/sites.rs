@@ -24,28 +24,10 @@ use crate::http::params::{Params, Query, QueryParams};
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::stats::answers::Rate;
-use crate::http::values::{Id, Instant, one_of, rounded};
+use crate::http::values::{Id, Instant, RoleName, one_of, rounded};
 
 /// A website without an event for so long is silent.
 const SILENT_AFTER_MS: i64 = 2 * 24 * 3_600_000;
-
-/// The role of somebody in a team.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RoleName(pub Role);
-
-impl Serialize for RoleName {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
-    }
-}
-
-impl PartialSchema for RoleName {
-    fn schema() -> RefOr<Schema> {
-        one_of("The role that the caller has in the website's team", Role::ALL.iter().map(|role| role.as_str()))
-    }
-}
-
-impl ToSchema for RoleName {}
 
 /// The role of `principal` in a team.
 fn role_in(principal: Principal<'_>, team: TeamId) -> Option<Role> {
