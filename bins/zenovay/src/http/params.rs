@@ -2,6 +2,7 @@
 //! reads a parameter describes it, too, so that the API document cannot tell other bounds than those that hold.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
@@ -102,10 +103,9 @@ impl Params {
                 params.problem("query", "not valid percent-encoded UTF-8");
                 continue;
             };
-            if params.values.contains_key(&name) {
-                params.repeated.entry(name).or_default().push(value);
-            } else {
-                params.values.insert(name, value);
+            match params.values.entry(name) {
+                Entry::Occupied(known) => params.repeated.entry(known.key().clone()).or_default().push(value),
+                Entry::Vacant(place) => _ = place.insert(value),
             }
         }
         params
