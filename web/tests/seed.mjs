@@ -3,11 +3,10 @@
 const PAGES = ["/", "/", "/", "/pricing", "/docs/getting-started", "/docs/install/docker", "/docs/api", "/blog/moving-from-log-files-to-events", "/changelog", "/compare"];
 const REFERRERS = ["", "", "https://www.google.com/", "https://www.google.com/", "https://duckduckgo.com/", "https://news.ycombinator.com/item", "https://github.com/example"];
 const AGENTS = [
-  { browser: "Chrome", os: "Windows", device_type: "desktop" },
-  { browser: "Firefox", os: "Linux", device_type: "desktop" },
-  { browser: "Safari", os: "iOS", device_type: "mobile" },
-  { browser: "Edge", os: "Windows", device_type: "desktop" },
-  { browser: "Safari", os: "macOS", device_type: "desktop" },
+  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36",
+  "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+  "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36 Edg/143.0.0.0",
 ];
 /** Addresses of universities and carriers, whose countries are known. */
 const ADDRESSES = ["141.20.1.1", "141.20.1.2", "141.20.2.1", "8.8.8.8", "194.66.0.1", "193.55.0.1", "130.225.0.1", "133.11.0.1", "200.144.0.1", "139.130.4.5", "145.0.0.1"];
@@ -33,19 +32,19 @@ export function traffic({ now, days, perDay, seed = 3 }) {
       const returning = pick(4) === 0;
       const visitorId = returning ? `visitor-${pick(40)}-again` : `visitor-${day}-${visit}-once`;
       const sessionId = `session-${day}-${visit}`;
-      const agent = one(AGENTS);
+      const serverContext = { userAgent: one(AGENTS), clientIp: one(ADDRESSES), acceptLanguage: "de" };
       const referrer = one(REFERRERS);
       const campaign = pick(9) === 0 ? "?utm_source=newsletter&utm_medium=email&utm_campaign=june" : "";
       let at = start;
       for (let page = 0; page <= pick(4); page++) {
         const path = one(PAGES);
-        const props = { ...agent, url: `https://example.com${path}${page === 0 ? campaign : ""}`, title: path, language: "de-DE", screen_width: 1440, screen_height: 900, ...(page === 0 && referrer && { referrer }) };
-        events.push({ type: "pageview", ts: at, visitorId, sessionId, props });
+        const props = { url: `https://example.com${path}${page === 0 ? campaign : ""}`, title: path, language: "de-DE", screen_width: 1440, screen_height: 900, ...(page === 0 && referrer && { referrer }) };
+        events.push({ type: "pageview", ts: at, visitorId, sessionId, serverContext, props });
         at += 5000 + pick(120_000);
       }
       if (pick(6) === 0) {
-        const props = { ...agent, url: "https://example.com/pricing", name: "signup_completed", plan: one(["free", "pro"]) };
-        events.push({ type: "custom", ts: at, visitorId, sessionId, props });
+        const props = { url: "https://example.com/pricing", name: "signup_completed", plan: one(["free", "pro"]) };
+        events.push({ type: "custom", ts: at, visitorId, sessionId, serverContext, props });
       }
     }
   }
