@@ -12,7 +12,7 @@ pub const FUNNEL_STEPS_MAX: usize = 7;
 /// The longest value that a page is compared with, and the longest name of an event, in characters.
 pub const MATCH_VALUE_MAX: usize = 500;
 
-/// How the path of a page is compared with a value (SPEC G6).
+/// How the path of a page is compared with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MatchType {
