@@ -63,7 +63,8 @@ export function Combobox(props: ComboboxProps) {
     if (!option) return;
     onValues(single ? [option.value] : [...values, option.value]);
     write("");
-    if (single) setOpen(false);
+    // It would stand over what comes next; typing or ↓ opens it again.
+    setOpen(false);
     input.current?.focus();
   };
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLInputElement>) => {
