@@ -54,11 +54,11 @@ fn two_million_made_up_keys_take_no_more_memory_than_is_stated_and_free_nobody()
         assert!(passed("late", 2, 100) <= 30, "{rule:?}");
         assert_eq!(passed("late", 2, 40), 0, "{rule:?}");
 
-        // Four minutes later everything is over; a few requests of others give the memory back.
+        // Four minutes later everything is over; requests of others, which come to every shard, give the memory back.
         for n in 0..25_000 {
-            let _ = counts.check(&format!("visitor {}", n % 500), &[rule], at(240_000 + n));
+            let _ = counts.check(&format!("visitor {}", n % 2_000), &[rule], at(240_000 + n));
         }
-        assert!(counts.len() <= 600, "{rule:?}: {}", counts.len());
+        assert!(counts.len() <= 2_100, "{rule:?}: {}", counts.len());
         assert!(counts.bytes() <= 1 << 20, "{rule:?}: {}", counts.bytes());
         assert_eq!(passed("blocked", 270_000, 40), 30, "{rule:?}");
         // And when nobody comes, whoever asks for it.
