@@ -181,6 +181,12 @@ pub fn run(
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
     let control = start_control(config, &state);
+    if !state.session_cookie.is_over_https && !(address.ip().is_loopback() && config.trusted_proxies.is_empty()) {
+        tracing::warn!(
+            "public_url is not an https URL: people sign in over a connection that others may read, and their cookie is not \
+             held to this host"
+        );
+    }
     if !http::assets::are_built() || !http::application::is_built() {
         tracing::warn!("built without its assets: run `just assets` and build again");
     }
