@@ -13,6 +13,7 @@ pub mod data_dir;
 pub mod http;
 pub mod keepers;
 mod machine;
+pub mod mail;
 pub mod maintenance;
 pub mod process_figures;
 pub mod runtime;

@@ -22,6 +22,7 @@ use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::http::connection::{self, Connections};
 use crate::http::state::AppState;
+use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
 use crate::{backends, bootstrap, http, telemetry};
 
@@ -50,6 +51,9 @@ pub enum ServeError {
     /// The geo database cannot be used.
     #[error("geo database: {0}{cause}", cause = cause_of(.0))]
     Geo(#[from] GeoError),
+    /// Mail cannot be sent as it is configured.
+    #[error("mail: {0}")]
+    Mail(#[from] MailError),
     /// The address is taken or not of this machine.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -165,13 +169,11 @@ pub fn run(
     }
     let address = listener.local_addr()?;
     let ingest = Arc::new(pipeline(config, &stores.clock)?);
-    let state = Arc::new(AppState::new(
-        config,
-        stores.clock.clone(),
-        Arc::clone(&stores.metadata),
-        Arc::clone(&stores.events),
-        ingest,
-    ));
+    let mut state =
+        AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), Arc::clone(&stores.events), ingest);
+    state.mail = Mail::new(config)?.map(Arc::new);
+    state.people.has_mail = state.mail.is_some();
+    let state = Arc::new(state);
     state.restore_sessions()?;
     state.directory.remember_valid_keys()?;
 
@@ -181,7 +183,8 @@ pub fn run(
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
     let control = start_control(config, &state);
-    if !state.session_cookie.is_over_https && !(address.ip().is_loopback() && config.trusted_proxies.is_empty()) {
+    let is_at_home = address.ip().is_loopback() && config.trusted_proxies.is_empty();
+    if !state.session_cookie.is_over_https && !is_at_home {
         tracing::warn!(
             "public_url is not an https URL: people sign in over a connection that others may read, and their cookie is not \
              held to this host"

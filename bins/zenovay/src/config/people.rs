@@ -24,6 +24,32 @@ pub enum PlanChanges {
     Operator,
 }
 
+/// The server that mail is sent over: `smtps://user:password@host`, or `smtp://host?tls=required`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SmtpUrl(pub(super) url::Url);
+
+impl SmtpUrl {
+    /// The URL with the password in it.
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The same without the password.
+    pub(super) fn shown(&self) -> String {
+        let mut url = self.0.clone();
+        if url.password().is_some() && url.set_password(Some("***")).is_err() {
+            return String::new();
+        }
+        url.into()
+    }
+}
+
+impl std::fmt::Debug for SmtpUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
 /// Who may see the status page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use zenovay_domain::{Plan, PlanTable};
 
 use super::error::{ConfigError, Effective};
-use super::people::{PlanChanges, SignUp, StatusPage};
+use super::people::{PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
@@ -123,6 +123,10 @@ settings! {
         auth_requests_per_minute: Requests = Number(30), "N";
         /// Who may make an account: open (anybody), invitation (whoever was invited into a team) or closed (nobody: accounts are made by the command line) [default: invitation]
         sign_up: SignUp = SignUp::Invitation, "WHO";
+        /// Server that mail is sent over: smtps://USER:PASSWORD@HOST or smtp://HOST?tls=required; needs public_url and mail_from; best set as a variable or in the file [default: none, no mail]
+        smtp_url: Option<SmtpUrl> = None, "URL";
+        /// Address that mail comes from [default: none]
+        mail_from: Option<String> = None, "ADDRESS";
         /// Plan of the teams that people make: free, pro, scale or enterprise [default: enterprise]
         new_team_plan: Plan = Plan::Enterprise, "PLAN";
         /// Who may change the plan of a team: owners, or operator (by the command line alone) [default: owners]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use zenovay_domain::Plan;
 
-use super::people::{PlanChanges, SignUp, StatusPage};
+use super::people::{PlanChanges, SignUp, SmtpUrl, StatusPage};
 
 /// A whole number from `MIN` to `MAX`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -206,6 +206,29 @@ macro_rules! choice {
 }
 
 choice!(LogFormat, LogFormat::Text = "text", LogFormat::Json = "json");
+impl Setting for SmtpUrl {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rule = "must be a URL such as smtps://user:password@mail.example.com or smtp://localhost:25";
+        let url: url::Url = text.parse().map_err(|_| rule.to_owned())?;
+        let is_one = matches!(url.scheme(), "smtp" | "smtps") && url.has_host();
+        if is_one { Ok(Self(url)) } else { Err(rule.to_owned()) }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.shown().into()
+    }
+}
+
+impl Setting for String {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.as_str().into()
+    }
+}
+
 choice!(SignUp, SignUp::Open = "open", SignUp::Invitation = "invitation", SignUp::Closed = "closed");
 choice!(PlanChanges, PlanChanges::Owners = "owners", PlanChanges::Operator = "operator");
 choice!(Plan, Plan::Free = "free", Plan::Pro = "pro", Plan::Scale = "scale", Plan::Enterprise = "enterprise");

@@ -27,6 +27,7 @@ use crate::http::hashing::Hashing;
 use crate::http::key_log::KeyLog;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
+use crate::mail::Mail;
 use crate::telemetry::Metrics;
 
 /// One running server. Built once by `main`, and by every test for itself.
@@ -73,6 +74,8 @@ pub struct AppState {
     pub hashing: Hashing,
     /// The requests of keys that are not stored yet.
     pub key_log: KeyLog,
+    /// How mail is sent, if it is.
+    pub mail: Option<Arc<Mail>>,
     /// What the operator decided about people.
     pub people: PeopleSettings,
     /// Where secrets and ids come from.
@@ -129,6 +132,7 @@ impl AppState {
             public_origin: config.public_url.as_ref().map(|url| url.origin().ascii_serialization()),
             hashing: Hashing::default(),
             key_log: KeyLog::default(),
+            mail: None,
             people: PeopleSettings::new(config),
             random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             https_host,

@@ -46,6 +46,7 @@ pub async fn create(
     let secret = state.new_secret();
     let (id, digest) = (InvitationId::from_random_bytes(state.random_bytes()), secret.digest());
     let (now, team_id, invited_by) = (state.clock.reading().steady, into.id, team.caller.in_words());
+    let to = email.clone();
     let made = changing(&state, move |state| {
         let new = NewInvitation {
             id,
@@ -59,7 +60,11 @@ pub async fn create(
         state.store.create_invitation(&new, now)
     });
     let invitation = OpenInvitation::from(made.await?);
-    let url = format!("{}/invite/{}", state.url_of(&req), secret.expose());
+    let path = format!("/invite/{}", secret.expose());
+    let url = format!("{}{path}", state.url_of(&req));
+    if let Some((mail, to)) = state.mail.clone().zip(to) {
+        actix_web::rt::spawn(async move { mail.invitation(&to, &path).await });
+    }
     let location = format!("/api/teams/{team_id}/invitations/{id}");
     Ok(Created::at(location, CreatedInvitation { invitation, url }, state.clock.now()))
 }

@@ -3,7 +3,7 @@
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zenovay_auth::Secret;
+use zenovay_auth::{Secret, SecretDigest};
 use zenovay_domain::{Timestamp, UserId};
 use zenovay_store::{LinkPurpose, Metadata, StoreError};
 use zeroize::Zeroizing;
@@ -17,6 +17,8 @@ use crate::http::state::AppState;
 
 /// How long a link works: an hour.
 const LINK_MS: i64 = 3_600_000;
+/// How often somebody is mailed a link at most: once a minute.
+const MAIL_EVERY_MS: i64 = 60_000;
 
 /// Makes the link of a user; returns its path. An earlier one works no more.
 ///
@@ -34,16 +36,33 @@ pub async fn ask(
     body: JsonBody<LostPassword>,
 ) -> Result<Success<ResetAsked>, ApiError> {
     let LostPassword { email } = body.read().await?;
-    // After the answer, which takes the same time whoever asks: its operator is told, and prints a link.
+    // After the answer, which takes the same time whoever asks.
     let asked = state.clone();
-    actix_web::rt::spawn(async move {
-        let found = blocking(&asked, move |state| state.store.user_by_email(&email)).await;
-        if let Ok(Some(user)) = found {
-            tracing::info!(user = %user.id, "somebody asks for a new password: `zenovay user reset-link` prints a link");
-        }
-    });
+    actix_web::rt::spawn(async move { mail_link(&asked, email).await });
     let mail = state.people.has_mail;
     Ok(Success::new(ResetAsked { mail }, state.clock.now()))
+}
+
+/// Mails a link to whoever has an account with the address, at most one a minute; without mail, tells the operator.
+async fn mail_link(state: &web::Data<AppState>, email: String) {
+    let (now, secret) = (state.clock.reading().steady, state.new_secret());
+    let has_mail = state.mail.is_some();
+    let made = blocking(state, move |state| {
+        let Some(user) = state.store.user_by_email(&email)? else { return Ok(None) };
+        if !has_mail {
+            tracing::info!(user = %user.id, "somebody asks for a new password: `zenovay user reset-link` prints a link");
+            return Ok(None);
+        }
+        let subject = SecretDigest::of(format!("reset mail {}", user.id).as_bytes());
+        if state.store.failures(&subject, now)?.is_some_and(|(_, last)| now.millis_since(last) < MAIL_EVERY_MS) {
+            return Ok(None);
+        }
+        state.store.note_failure(&subject, now)?;
+        Ok(Some((make_link(&*state.store, user.id, &secret, now)?, user.email)))
+    });
+    if let (Ok(Some((path, to))), Some(mail)) = (made.await, &state.mail) {
+        mail.reset(&to, &path).await;
+    }
 }
 
 /// `PUT /api/password-resets/{token}`.

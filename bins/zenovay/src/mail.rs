@@ -1,0 +1,101 @@
+//! Mail to people: links that work once, over SMTP. Text alone, without anything that strangers wrote.
+
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+
+use crate::config::Config;
+
+/// How long a server of mail may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why mail cannot be sent with the settings that there are.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// A setting that mail needs is missing.
+    #[error("smtp_url is set, and needs {0} beside it")]
+    Needs(&'static str),
+    /// The sender is not an address.
+    #[error("mail_from must be an address, such as stats@example.com")]
+    From,
+    /// The URL of the server of mail cannot be used.
+    #[error("smtp_url: {0}")]
+    Url(#[source] lettre::transport::smtp::Error),
+}
+
+/// Sends mail.
+pub struct Mail {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    /// Where browsers reach the server, without a slash at the end.
+    url: String,
+}
+
+impl std::fmt::Debug for Mail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mail").finish_non_exhaustive()
+    }
+}
+
+impl Mail {
+    /// What `config` says of mail; `None` when it says nothing.
+    ///
+    /// # Errors
+    /// [`MailError`].
+    pub fn new(config: &Config) -> Result<Option<Self>, MailError> {
+        let Some(smtp) = &config.smtp_url else { return Ok(None) };
+        // Never from a request: whoever asks for a link must not choose where it leads.
+        let url = config.public_url.as_ref().ok_or(MailError::Needs("public_url"))?;
+        let from = config.mail_from.as_deref().ok_or(MailError::Needs("mail_from"))?;
+        Self::over(smtp.expose(), from, url.as_str()).map(Some)
+    }
+
+    /// Mail from the address `from` over the server at `smtp`, with links to `url`.
+    ///
+    /// # Errors
+    /// [`MailError`].
+    pub fn over(smtp: &str, from: &str, url: &str) -> Result<Self, MailError> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp).map_err(MailError::Url)?;
+        let from = from.parse().map_err(|_not_one| MailError::From)?;
+        let transport = transport.timeout(Some(TIMEOUT)).build();
+        Ok(Self { transport, from, url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// Sends the link by which somebody sets a new password.
+    pub async fn reset(&self, to: &str, path: &str) {
+        let text = format!(
+            "Somebody asked for a new password for this address at {url}.\n\nSet one here; the link works once, for an hour:\n\n\
+             {url}{path}\n\nIf that was not you, there is nothing to do: your password stays as it is.\n",
+            url = self.url
+        );
+        self.send(to, "A new password", text).await;
+    }
+
+    /// Sends the link by which somebody joins a team.
+    pub async fn invitation(&self, to: &str, path: &str) {
+        let text = format!(
+            "You are invited to a workspace at {url}.\n\nSee by whom, and join, here; the link works once, for seven days:\n\n\
+             {url}{path}\n",
+            url = self.url
+        );
+        self.send(to, "An invitation", text).await;
+    }
+
+    /// Nobody waits for it: what goes wrong is in the log and in the metrics, without the address.
+    async fn send(&self, to: &str, subject: &str, text: String) {
+        let Ok(to) = to.parse::<Mailbox>() else {
+            tracing::warn!("an address of an account is none that mail can be sent to");
+            return;
+        };
+        let message = Message::builder().from(self.from.clone()).to(to).subject(subject);
+        let sent = match message.header(ContentType::TEXT_PLAIN).body(text) {
+            Ok(message) => self.transport.send(message).await.map(drop).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = sent {
+            tracing::error!(error, subject, "a mail was not sent");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Mail, to a server of mail that listens here.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use actix_web::http::Method;
+use common::TestApp;
+use serde_json::json;
+use zenovay::config::{CommonFlags, Config, ServerFlags};
+use zenovay::mail::{Mail, MailError};
+use zenovay_domain::Plan;
+
+/// How long a mail may take to get here. Only ever reached when something is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server of mail: its URL, and what it is sent.
+fn server() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let (sent, mails) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut answer = stream.unwrap();
+            let lines = BufReader::new(answer.try_clone().unwrap()).lines();
+            let mut data: Option<String> = None;
+            answer.write_all(b"220 here\r\n").unwrap();
+            for line in lines.map_while(Result::ok) {
+                match &mut data {
+                    Some(text) if line == "." => {
+                        sent.send(std::mem::take(text)).unwrap();
+                        data = None;
+                        answer.write_all(b"250 stored\r\n").unwrap();
+                    }
+                    Some(text) => *text += &format!("{line}\n"),
+                    None if line == "DATA" => {
+                        data = Some(String::new());
+                        answer.write_all(b"354 go on\r\n").unwrap();
+                    }
+                    None if line == "QUIT" => break,
+                    None => answer.write_all(b"250 yes\r\n").unwrap(),
+                }
+            }
+        }
+    });
+    (url, mails)
+}
+
+/// The next mail, while the application goes on.
+async fn next(mails: &Receiver<String>) -> String {
+    let began = Instant::now();
+    loop {
+        match mails.try_recv() {
+            Ok(mail) => return mail.replace("=\n", ""),
+            Err(TryRecvError::Empty) if began.elapsed() < PATIENCE => tokio::task::yield_now().await,
+            Err(error) => panic!("no mail: {error}"),
+        }
+    }
+}
+
+async fn with_mail(app: &TestApp, url: &str) -> TestApp {
+    let mail = Mail::over(url, "zenovay <stats@example.com>", "https://stats.example/").unwrap();
+    app.changed(|state| {
+        state.people.has_mail = true;
+        state.mail = Some(Arc::new(mail));
+    })
+    .await
+}
+
+/// Sabotage: make the link from the host that the request names.
+#[actix_web::test]
+async fn a_lost_password_is_set_anew_by_a_mailed_link() {
+    let app = TestApp::start().await;
+    app.user_with_password("ada@example.com", "correct horse battery staple");
+    let (url, mails) = server();
+    let app = with_mail(&app, &url).await;
+    let ask = async |email: &str| {
+        let call = app.post("/api/password-resets").header("host", "evil.example").json(&json!({ "email": email }));
+        call.send().await.expect(200).data()
+    };
+    assert_eq!(ask("nobody@example.com").await, json!({ "mail": true }));
+    assert_eq!(ask("ADA@example.com").await, json!({ "mail": true }));
+    let mail = next(&mails).await;
+    assert!(mail.contains("To: ada@example.com"), "the first mail is for the address that has an account: {mail}");
+    let token = mail.split("https://stats.example/reset/").nth(1).expect(&mail).lines().next().unwrap();
+    let put = app.request(Method::PUT, &format!("/api/password-resets/{token}"));
+    put.json(&json!({ "password": "another horse battery staple" })).send().await.expect(204);
+    // Nobody's mailbox is flooded: one mail a minute.
+    ask("ada@example.com").await;
+    app.clock.advance_ms(60_000);
+    ask("ada@example.com").await;
+    let second = next(&mails).await;
+    assert!(second.contains("/reset/") && !second.contains(token));
+    assert!(mails.try_recv().is_err(), "one was held back");
+}
+
+#[actix_web::test]
+async fn an_invitation_for_an_address_is_mailed() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let owner = app.sign_in(team.owner);
+    let (url, mails) = server();
+    let app = with_mail(&app, &url).await;
+    let body = json!({ "role": "viewer", "email": "new@example.com" });
+    let call = app.post(&format!("/api/teams/{}/invitations", team.id)).session(&owner).json(&body);
+    let made = call.send().await.expect(201).data();
+    let mail = next(&mails).await;
+    let path = made["url"].as_str().unwrap().rsplit_once("/invite/").unwrap().1;
+    assert!(
+        mail.contains(&format!("https://stats.example/invite/{path}")) && mail.contains("To: new@example.com"),
+        "{mail}"
+    );
+}
+
+#[test]
+fn mail_needs_an_address_of_the_server_and_a_sender() {
+    let config = |public_url: Option<&str>, mail_from: Option<&str>| {
+        let flags = ServerFlags {
+            smtp_url: Some("smtps://user:secret@mail.example".to_owned()),
+            public_url: public_url.map(str::to_owned),
+            mail_from: mail_from.map(str::to_owned),
+            ..ServerFlags::default()
+        };
+        Config::load(&CommonFlags::default(), &flags, []).unwrap()
+    };
+    let (url, from) = (Some("https://stats.example"), Some("stats@example.com"));
+    assert!(matches!(Mail::new(&config(None, from)), Err(MailError::Needs("public_url"))));
+    assert!(matches!(Mail::new(&config(url, None)), Err(MailError::Needs("mail_from"))));
+    assert!(matches!(Mail::new(&config(url, Some("nobody"))), Err(MailError::From)));
+    assert!(Mail::new(&config(url, from)).unwrap().is_some());
+    let shown = format!("{:?}", config(url, from).effective());
+    assert!(!shown.contains("secret") && shown.contains("mail.example"), "{shown}");
+}
