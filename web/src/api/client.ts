@@ -1,10 +1,9 @@
 // The one way to the server: typed by its document, with its refusals as values that the page can show.
 import type { paths as Documented } from "./schema";
 import type { Planned } from "./planned";
-import type { PlannedPages } from "./planned-pages";
 import { createStore } from "../lib/store";
 
-type Paths = Omit<Planned, keyof Documented | keyof PlannedPages> & Omit<PlannedPages, keyof Documented> & Documented;
+type Paths = Omit<Planned, keyof Documented> & Documented;
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
 type Operation<P extends keyof Paths, M extends Method> = M extends keyof Paths[P] ? NonNullable<Paths[P][M]> : never;

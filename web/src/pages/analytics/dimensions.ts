@@ -56,7 +56,7 @@ const MISSING: Record<string, string> = {
 export const isMissing = (value: string): boolean => value === "";
 
 /** A value as people read it. `label` is what the server calls it. */
-export function valueLabel(dimension: string, value: string, label?: string): string {
+export function valueLabel(dimension: string, value: string, label?: string | null): string {
   if (isMissing(value)) return MISSING[dimension] ?? (dimension.startsWith("utm_") || dimension.startsWith("prop.") ? "(none)" : "Unknown");
   switch (dimension) {
     case "country":

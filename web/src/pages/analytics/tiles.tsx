@@ -80,7 +80,8 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
   const meaning = METRICS[view.metric];
   const series = data.data;
   const year = today.slice(0, 4);
-  const interval: Interval = series?.interval ?? view.interval ?? "day";
+  // The server names an interval as the address does.
+  const interval = (series?.interval as Interval | undefined) ?? view.interval ?? "day";
   const range = series?.range ?? totals.data?.range;
   const beforeRange = series?.before_range;
   const days = range && { from: format.dayIn(new Date(range.from), zone), to: format.dayIn(new Date(range.to), zone) };
@@ -93,12 +94,12 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
     return series.points.map((point, index) => {
       const before = series.before?.[index];
       return {
-        label: bucketLabel(point.start, series.interval, zone, false, year),
-        short: bucketLabel(point.start, series.interval, zone, true, year),
+        label: bucketLabel(point.start, interval, zone, false, year),
+        short: bucketLabel(point.start, interval, zone, true, year),
         value: point.value,
         unfinished: point.complete ? undefined : index === last && !series.range.complete ? open : "only a part",
         before: series.before ? (before?.value ?? null) : undefined,
-        beforeLabel: before ? bucketLabel(before.start, series.interval, zone, false, year) : undefined,
+        beforeLabel: before ? bucketLabel(before.start, interval, zone, false, year) : undefined,
       };
     });
   }, [series, zone]);

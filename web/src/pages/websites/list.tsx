@@ -203,7 +203,7 @@ function Together({ list: { websites, totals } }: { list: WebsiteList }) {
           </dd>
         </div>
         <Sum name="Visitors" now={totals.visitors} before={totals.visitors_before} />
-        <Sum name="Pageviews" now={totals.pageviews} before={totals.pageviews_before} />
+        <Sum name="Pageviews" now={totals.pageviews} />
         {usage && (
           <div>
             <dt>Events this month</dt>
@@ -218,13 +218,13 @@ function Together({ list: { websites, totals } }: { list: WebsiteList }) {
   );
 }
 
-function Sum({ name, now, before }: { name: string; now: number; before: number | null | undefined }) {
+function Sum({ name, now, before = null }: { name: string; now: number; before?: number | null }) {
   return (
     <div>
       <dt>{name}</dt>
       <dd>
         {count(now)}
-        {before != null && (
+        {before !== null && (
           <small>
             <Delta now={now} before={before} /> from {count(before)}
           </small>
