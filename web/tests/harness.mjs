@@ -38,7 +38,7 @@ export async function startServer(...words) {
   const child = spawn(BINARY, ["serve", "--listen", "127.0.0.1:0", ...limits, ...words, ...data], {
     cwd: directory,
     stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ZENOVAY_LOG_LEVEL: "warn" },
+    env: { ...process.env, ZENOVAY_BIN: undefined, ZENOVAY_LOG_LEVEL: "warn" },
   });
   const welcome = line(child, /\/(welcome#\S+)/);
   welcome.catch(() => {});

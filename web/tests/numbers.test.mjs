@@ -29,8 +29,6 @@ before(async () => {
     name: "Pricing to sign-up",
     steps: [{ type: "page", match_type: "starts_with", value: "/" }, { type: "page", value: "/pricing" }, { type: "event", value: "signup_completed" }],
   });
-  const { url: open } = await call(page, "POST", `/api/websites/${id}/shares`, { name: "For everybody" });
-  const { url: closed } = await call(page, "POST", `/api/websites/${id}/shares`, { name: "With a password", password: "open sesame please" });
   const { url: invitation } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
   const owner = await context.storageState();
   const other = await openTab(browser, server);
@@ -39,7 +37,7 @@ before(async () => {
   const viewer = await other.context.storageState();
   const { visitors } = await call(page, "GET", `/api/websites/${id}/visitors`);
   await Promise.all([context.close(), other.context.close()]);
-  known = { owner, viewer, id, code, key, funnel, visitor: visitors.at(-1).id, open: new URL(open).pathname, closed: new URL(closed).pathname };
+  known = { owner, viewer, id, code, key, funnel, visitor: visitors.at(-1).id };
 });
 after(async () => {
   await browser?.close();
@@ -305,29 +303,6 @@ test("a visitor is looked at and erased", async () => {
   await context.close();
 });
 
-test("a shared dashboard shows the same to whoever has the link, and no more", async () => {
-  const { page, context, problems } = await openTab(browser, server);
-  await page.goto(`${known.open}?range=last-month`);
-  await tile(page, "Visitors").waitFor();
-  const all = await shown(page, "Visitors");
-  await panel(page, "Pages").getByRole("button", { name: "/pricing", exact: true }).click();
-  await page.waitForURL((url) => url.pathname === known.open && url.search.includes("f=page:is:/pricing"));
-  assert.ok((await shown(page, "Visitors")) < all);
-  assert.equal((await page.request.get(`/api/websites/${known.id}/totals`)).status(), 401);
-  assert.equal(await page.locator(".rail").count(), 0);
-  await page.goto(known.closed);
-  await page.getByLabel("Password", { exact: true }).fill("wrong words here");
-  await press("Show the dashboard")(page);
-  await page.getByText("That is not the password.").waitFor();
-  await page.getByLabel("Password", { exact: true }).fill("open sesame please");
-  await press("Show the dashboard")(page);
-  await tile(page, "Visitors").waitFor();
-  await page.goto("/share/nothing-like-this");
-  await page.getByText("This link does not show anything any more.").waitFor();
-  assert.deepEqual(problems, []);
-  await context.close();
-});
-
 test("a viewer reads and changes nothing", async () => {
   const { page, context, problems } = await dashboard("", "viewer");
   await page.goto(`${home()}/goals`);
@@ -360,8 +335,6 @@ const pages = () => {
     ["owner", "goal-new", `${home()}/goals`, "Goals and funnels", async (page) => { await press("New")(page); await press("New goal", "menuitem")(page); }],
     ["owner", "funnel", `${home()}/funnels/${known.funnel}`, "Pricing to sign-up"],
     ["owner", "funnel-new", `${home()}/goals`, "Goals and funnels", async (page) => { await press("New")(page); await press("New funnel", "menuitem")(page); }],
-    ["nobody", "share", `${known.open}?compare=previous`, "example.com"],
-    ["nobody", "share-password", known.closed, "This dashboard has a password"],
     ["viewer", "goals-viewer", `${home()}/goals`, "Goals and funnels"],
   ];
 };

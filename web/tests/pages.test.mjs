@@ -29,7 +29,6 @@ before(async () => {
   await call(page, "POST", `/api/teams/${team}/keys`, { name: "Nightly export", website_ids: [busy.id] });
   const { url } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
   await call(page, "POST", `/api/teams/${team}/invitations`, { role: "editor", email: "new@example.com" });
-  await call(page, "POST", `/api/websites/${busy.id}/shares`, { name: "For the board" });
   const owner = await context.storageState();
 
   const other = await openTab(browser, server);
@@ -57,13 +56,12 @@ const pages = () => [
   ["nobody", "invite-ended", "/invite/nothing", "This invitation has ended."],
   ["nobody", "reset", "/reset", "Reset your password"],
   ["nobody", "reset-link", "/reset/nothing", "Choose a new password"],
-  ["nobody", "status-public", "/status", "Status"],
   ["owner", "websites", "/websites", "Websites"],
   ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
   ["owner", "websites-none", "/websites?q=nothing", "Websites"],
   ["owner", "website-new", "/websites/new", "Add a website"],
   ["owner", "install", `/websites/${known.waiting}`, "shop.example.com"],
-  ...["General", "Tracking", "Privacy", "Features", "Sharing", "Danger"].map((part) => ["owner", `website-${part.toLowerCase()}`, `/websites/${known.busy}/settings/${part.toLowerCase()}`, part]),
+  ...["General", "Tracking", "Privacy", "Features", "Danger"].map((part) => ["owner", `website-${part.toLowerCase()}`, `/websites/${known.busy}/settings/${part.toLowerCase()}`, part]),
   ["owner", "website-delete", `/websites/${known.busy}/settings/danger`, "Danger", press("Delete")],
   ["owner", "account", "/settings/account", "Profile"],
   ["owner", "security", "/settings/account/security", "Security & access"],
@@ -78,7 +76,6 @@ const pages = () => [
   ["owner", "usage", "/settings/usage", "Usage"],
   ["owner", "limits", "/settings/usage/limits", "Usage"],
   ["owner", "audit", "/settings/audit", "Audit"],
-  ["owner", "status", "/status", "Status"],
   ["owner", "lost", "/nowhere", "There is no page here"],
   ["viewer", "website-viewer", `/websites/${known.busy}/settings/general`, "General"],
   ["viewer", "api-keys-viewer", "/settings/api-keys", "API keys"],

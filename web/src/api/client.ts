@@ -54,10 +54,10 @@ export class ApiError extends Error {
 export const online = createStore(true);
 /** When the server answered last, in milliseconds since 1970. */
 export let answeredAt = Date.now();
-/** Called when the server no longer knows who asks. */
-let signedOut: () => void = () => {};
-export const onSignedOut = (listener: () => void): void => {
-  signedOut = listener;
+/** Called when the server answered that it does not know who asks. */
+let refused: () => void = () => {};
+export const onRefused = (listener: () => void): void => {
+  refused = listener;
 };
 
 /** The address of a question. */
@@ -114,7 +114,7 @@ async function send(method: Method, url: string, body: unknown, signal: AbortSig
   online.set(true);
   if (response.ok) return response;
   const error = await refusal(response);
-  if (error.status === 401 && url !== "/api/session" && !url.startsWith("/api/session/") && !url.startsWith("/api/shares/")) signedOut();
+  if (error.status === 401 && url !== "/api/session" && !url.startsWith("/api/session/") && !url.startsWith("/api/shares/")) refused();
   throw error;
 }
 

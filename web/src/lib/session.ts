@@ -1,5 +1,5 @@
 // Who is signed in, and what they may do.
-import { ApiError, get, onSignedOut, remove, type Answer } from "../api/client";
+import { ApiError, get, onRefused, remove, type Answer } from "../api/client";
 import { forgetAll } from "../api/data";
 import { setLocale } from "./format";
 import { createStore, useStore } from "./store";
@@ -44,10 +44,14 @@ export async function signOut(): Promise<void> {
   go("/login");
 }
 
-onSignedOut(() => {
+// A wrong password or code is refused with 401, too: whether the session has ended is what it says itself.
+onRefused(() => {
   if (session.get().kind !== "in") return;
-  forgetAll();
-  session.set({ kind: "out", ended: true });
+  get("/api/session").catch((error: unknown) => {
+    if (!(error instanceof ApiError) || error.status !== 401 || session.get().kind !== "in") return;
+    forgetAll();
+    session.set({ kind: "out", ended: true });
+  });
 });
 
 /** The session of a page that is only shown to those who are signed in. */

@@ -3,26 +3,25 @@ import { useState } from "preact/hooks";
 import { post, remove, type Answer } from "../../../api/client";
 import { refresh, useData } from "../../../api/data";
 import { dateOf } from "../../../lib/format";
-import { optionalName } from "../../../rules/fields";
+import { newPassword, optionalName } from "../../../rules/fields";
 import { Badge, Button, Card, Empty } from "../../../ui/basic";
 import { CopyButton } from "../../../ui/data";
 import { Choice, FormFailure, PasswordField, Switch, TextField, useForm } from "../../../ui/form";
 import { Icon } from "../../../ui/icons";
-import { Confirm, toast } from "../../../ui/overlay";
+import { Confirm, Dialog, toast } from "../../../ui/overlay";
 import { FormDialog } from "../../parts/form-dialog";
 import { Loaded } from "../../parts/loaded";
 import { useSwitches, type PartProps } from "./save";
 
 type Share = Answer<"/api/websites/{website_id}/shares", "get">["shares"][number];
 
-const NAMELESS = "Public link";
 const refreshShares = (id: string): void => refresh(`/api/websites/${id}/shares`);
-const addressOf = (share: Share): string => new URL(`/share/${share.token}`, location.origin).href;
 
 export function SharingSettings({ website, mayChange }: PartProps) {
   const switches = useSwitches(website);
   const shares = useData("/api/websites/{website_id}/shares", { path: { website_id: website.id } });
   const [adding, setAdding] = useState(false);
+  const [made, setMade] = useState<string>();
   const [ending, setEnding] = useState<Share | null>(null);
   return (
     <div class="stack stack-16">
@@ -60,10 +59,20 @@ export function SharingSettings({ website, mayChange }: PartProps) {
         />
         <FormFailure error={switches.failure} />
       </Card>
-      {adding && <NewShare id={website.id} onClose={() => setAdding(false)} />}
+      {adding && (
+        <NewShare
+          id={website.id}
+          onClose={() => setAdding(false)}
+          onDone={(path) => {
+            setAdding(false);
+            setMade(new URL(path, location.origin).href);
+          }}
+        />
+      )}
+      {made !== undefined && <ShareMade url={made} onClose={() => setMade(undefined)} />}
       {ending && (
         <Confirm
-          title={`End “${ending.name || NAMELESS}”?`}
+          title={`End “${ending.name}”?`}
           action="End link"
           onClose={() => setEnding(null)}
           onConfirm={async () => {
@@ -80,37 +89,34 @@ export function SharingSettings({ website, mayChange }: PartProps) {
 }
 
 function ShareRow({ share, mayChange, onEnd }: { share: Share; mayChange: boolean; onEnd: () => void }) {
-  const name = share.name || NAMELESS;
   return (
     <li>
       <Icon name="link" />
       <div class="grow">
         <p class="row wrap">
-          <a href={`/share/${share.token}`}>{name}</a>
+          {share.name}
           {share.has_password && <Badge>Password</Badge>}
           {share.embed && <Badge>May be embedded</Badge>}
         </p>
         <p class="hint">Since {dateOf(share.created_at)}</p>
       </div>
-      <CopyButton text={addressOf(share)} label="Copy link" />
       {mayChange && (
         <Button small kind="quiet" onClick={onEnd}>
-          End<span class="vh"> {name}</span>
+          End<span class="vh"> {share.name}</span>
         </Button>
       )}
     </li>
   );
 }
 
-function NewShare({ id, onClose }: { id: string; onClose: () => void }) {
+function NewShare({ id, onClose, onDone }: { id: string; onClose: () => void; onDone: (path: string) => void }) {
   const form = useForm({
     initial: { name: "", password: "", embed: false },
-    rules: { name: optionalName },
+    rules: { name: optionalName, password: (value) => (value === "" ? undefined : newPassword(value)) },
     async submit({ name, password, embed }) {
-      await post("/api/websites/{website_id}/shares", { path: { website_id: id }, body: { name: name.trim(), embed, ...(password !== "" && { password }) } });
+      const { path } = await post("/api/websites/{website_id}/shares", { path: { website_id: id }, body: { name: name.trim(), embed, ...(password !== "" && { password }) } });
       refreshShares(id);
-      toast("Link made.");
-      onClose();
+      onDone(path);
     },
   });
   return (
@@ -119,5 +125,30 @@ function NewShare({ id, onClose }: { id: string; onClose: () => void }) {
       <PasswordField {...form.bind("password")} label="Password" autocomplete="new-password" hint="Empty: the link alone is enough." />
       <Choice label="Other websites may embed it" hint="In a frame on their pages." checked={form.values.embed} onChecked={(embed) => form.set("embed", embed)} />
     </FormDialog>
+  );
+}
+
+/** Shown once: the server keeps a digest of the link. */
+function ShareMade({ url, onClose }: { url: string; onClose: () => void }) {
+  return (
+    <Dialog
+      title="The public link"
+      onClose={onClose}
+      foot={
+        <>
+          <Button onClick={onClose}>Done</Button>
+          <CopyButton text={url} label="Copy link" kind="primary" small={false} />
+        </>
+      }
+    >
+      <div class="dlg-body">
+        <p>Copy it now: it is not shown again. A link that is lost is ended here and another made.</p>
+        <div class="secret">
+          <output class="mono" aria-label="Public link">
+            {url}
+          </output>
+        </div>
+      </div>
+    </Dialog>
   );
 }
