@@ -230,7 +230,7 @@ test("an authenticator app and its backup codes are asked for after the password
   const secret = await page.getByLabel("Setup key").innerText();
   await field(page, "Code").fill("000000");
   await button(page, "Turn on").click();
-  await page.getByRole("dialog").getByText(/code/i).last().waitFor();
+  await page.getByRole("dialog").getByText("That code does not fit.", { exact: false }).waitFor();
   await field(page, "Code").fill(totp(secret));
   await button(page, "Turn on").click();
   const codes = await page.getByRole("list", { name: "Backup codes" }).getByRole("listitem").allInnerTexts();
@@ -244,6 +244,7 @@ test("an authenticator app and its backup codes are asked for after the password
   await page.getByRole("link", { name: "Use a backup code" }).click();
   await field(page, "Backup code").fill(codes[0]);
   await button(page, "Continue").click();
+  await heading(page, /^(Websites|You are in no workspace)$/);
   await page.goto("/settings/account/security");
   await page.getByText("9 of 10 left; each works once").waitFor();
 
