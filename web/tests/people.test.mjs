@@ -233,6 +233,7 @@ test("an authenticator app and its backup codes are asked for after the password
   await page.getByRole("dialog").getByText("That code does not fit.", { exact: false }).waitFor();
   await field(page, "Code").fill(totp(secret));
   await button(page, "Turn on").click();
+  await page.getByRole("list", { name: "Backup codes" }).waitFor();
   const codes = await page.getByRole("list", { name: "Backup codes" }).getByRole("listitem").allInnerTexts();
   assert.equal(new Set(codes).size, 10);
   await button(page, "Done").click();
