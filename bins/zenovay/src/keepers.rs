@@ -151,6 +151,7 @@ impl Keeper for Metadata {
             Place::Table("folded_strings"),
             Place::Table("funnels"),
             Place::Table("goals"),
+            Place::Table("shares"),
             Place::Files("zenovay.db"),
         ]
     }

@@ -387,6 +387,19 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/api/invitations/{token}", 404),
         ("GET", "/docs/changelog", 200),
         ("GET", "/docs/style.css", 200),
+        ("GET", "/api/shares/{token}", 404),
+        // The body of a hit has no password.
+        ("POST", "/api/shares/{token}/unlock", 400),
+        ("GET", "/api/shares/{token}/totals", 404),
+        ("GET", "/api/shares/{token}/series", 404),
+        ("GET", "/api/shares/{token}/breakdown", 404),
+        ("GET", "/api/shares/{token}/properties", 404),
+        ("GET", "/api/shares/{token}/values", 404),
+        ("GET", "/api/shares/{token}/live", 404),
+        ("GET", "/api/shares/{token}/live/events", 404),
+        ("GET", "/api/shares/{token}/goals", 404),
+        ("GET", "/api/shares/{token}/funnels", 404),
+        ("GET", "/api/shares/{token}/funnels/{funnel_id}/report", 404),
     ];
     for endpoint in routes::all() {
         if !matches!(endpoint.operation.access, Access::Public | Access::Local) {

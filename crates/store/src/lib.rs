@@ -13,6 +13,7 @@ mod month;
 pub mod people;
 mod people_schema;
 mod schema;
+mod shares;
 mod sqlite;
 mod traits;
 
@@ -30,6 +31,7 @@ pub use people::{
     NewSession, PeopleStore, Profile, ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInMeans, SignInStore,
     Theme, UsedSession,
 };
+pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;
 pub use traits::{
     ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,

@@ -128,6 +128,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    shares (id) {
+        id -> Text,
+        website_id -> Text,
+        digest -> Binary,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        may_be_embedded -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     data_version (id) {
         id -> Integer,
         version -> BigInt,

@@ -7,8 +7,8 @@ use zenovay_domain::{
 };
 
 use crate::{
-    Activity, Charge, DroppedHits, Folded, GoalStore, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result, Team,
-    Usage, User, UserTeam,
+    Activity, Charge, DroppedHits, Folded, GoalStore, KeyEdit, KeyRecord, Member, NewKey, NewWebsite, Result,
+    ShareStore, Team, Usage, User, UserTeam,
 };
 
 /// Everything that a back end of the metadata does. Whoever uses a store asks for this or for one of its parts, never for a
@@ -34,7 +34,16 @@ use crate::{
 /// - [`Decode`](crate::StoreError::Decode) when a row does not hold what it must;
 /// - [`DiskFull`](crate::StoreError::DiskFull) when it changes something and there is no space.
 pub trait Store:
-    UserStore + TeamStore + WebsiteStore + KeyStore + UsageStore + DroppedAgentStore + GoalStore + ClockStore + DataVersion
+    UserStore
+    + TeamStore
+    + WebsiteStore
+    + KeyStore
+    + UsageStore
+    + DroppedAgentStore
+    + GoalStore
+    + ShareStore
+    + ClockStore
+    + DataVersion
 {
     /// Reads everything, to find damage before a request does. Empty when all is well, otherwise one line for each fault.
     /// Works while other processes use the store.

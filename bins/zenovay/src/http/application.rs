@@ -10,11 +10,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::RustEmbed;
 
 use super::assets;
+use super::console::shares;
 use super::document::{Answer, Operation};
 use super::envelope::ApiError;
 use super::guard::Public;
 use super::handler::{Described, Html, Shape};
 use super::packed::Packed;
+use super::state::AppState;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
@@ -39,7 +41,7 @@ macro_rules! policy {
 
 const POLICY: &str = policy!("'none'");
 
-/// Pages that show a shared dashboard may stand in pages of others: they can only be read, and no session reaches them
+/// Pages that show a shared dashboard may stand in pages of others when their link says so: they can only be read, and no session reaches them
 /// there, because its cookie stays in pages of the same website.
 const SHARED_POLICY: &str = policy!("*");
 
@@ -122,7 +124,7 @@ pub async fn file(
 
 /// `GET /`: the application, or what is missing.
 pub async fn start(_: Public, req: HttpRequest) -> Described<Html> {
-    page(&req).unwrap_or_else(not_built).into()
+    page(&req, false).unwrap_or_else(not_built).into()
 }
 
 /// What a path gets that is not a route: older addresses lead to the new ones; browsers that ask for a page get the
@@ -144,7 +146,15 @@ pub async fn fallback(req: HttpRequest) -> Result<HttpResponse, ApiError> {
     if NOT_PAGES.contains(&first) || !accepts_html(req.headers()) {
         return Err(unknown());
     }
-    page(&req).ok_or_else(unknown)
+    let mut parts = req.path().split('/').skip(2);
+    let in_frames = match (first, parts.next()) {
+        ("share", Some(token)) => {
+            let state = req.app_data::<web::Data<AppState>>().ok_or_else(ApiError::internal)?;
+            shares::may_be_embedded(state, token.to_owned()).await?
+        }
+        _ => false,
+    };
+    page(&req, in_frames).ok_or_else(unknown)
 }
 
 /// Whether `Accept` names HTML. `*/*` is what programs send that take anything.
@@ -156,13 +166,14 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The page at the path of `req`; `None` when the server was built without it.
-fn page(req: &HttpRequest) -> Option<HttpResponse> {
+/// The page at the path of `req`, which pages of other websites may show or not; `None` when the server was built without it.
+fn page(req: &HttpRequest, in_frames: bool) -> Option<HttpResponse> {
     let pages = pages()?;
     let mut parts = req.path().split('/').skip(1);
     let page = match (parts.next(), parts.next(), parts.next()) {
         (Some("websites"), Some(id), None) if id != "new" => &pages.analytics,
-        (Some("share"), Some(_), _) => &pages.shared,
+        (Some("share"), Some(_), _) if in_frames => &pages.shared,
+        (Some("share"), Some(_), _) => &pages.analytics,
         _ => &pages.start,
     };
     let mut response = page.respond(req, EACH_TIME);

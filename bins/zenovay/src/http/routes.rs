@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 
 use super::console::{
     Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, resets,
-    second_factor, session, sites, teams, trail, users, welcome,
+    second_factor, session, shares, sites, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -124,6 +124,35 @@ macro_rules! of_website {
     ($path:literal) => {
         concat!("/api/websites/{website_id}", $path)
     };
+}
+
+/// A path below a public link.
+macro_rules! shared {
+    ($path:literal) => {
+        concat!("/api/shares/{token}", $path)
+    };
+}
+
+/// The routes of public links.
+fn links() -> impl IntoIterator<Item = Endpoint> {
+    type Reader = shares::LinkHolder;
+    [
+        get(of_website!("/shares"), shares::list, "The public links of a website"),
+        post(of_website!("/shares"), shares::create, "Make a public link"),
+        delete(of_website!("/shares/{share_id}"), shares::delete, "End a public link"),
+        get(shared!(""), shares::show, "What a public link opens"),
+        post(shared!("/unlock"), shares::unlock, "Type the password of a public link"),
+        get(shared!("/totals"), numbers::totals::<Reader>, "The tiles of a shared dashboard"),
+        get(shared!("/series"), numbers::series::<Reader>, "A metric over time"),
+        get(shared!("/breakdown"), numbers::breakdown::<Reader>, "Rows by a dimension"),
+        get(shared!("/properties"), numbers::properties::<Reader>, "The names of custom properties"),
+        get(shared!("/values"), numbers::values::<Reader>, "What a filter can be set to"),
+        get(shared!("/live"), live::show::<Reader>, "Who is here"),
+        get(shared!("/live/events"), live::events::<Reader>, "What happens, as a stream"),
+        get(shared!("/goals"), goals::list::<Reader>, "The goals with their numbers"),
+        get(shared!("/funnels"), funnels::list::<Reader>, "The funnels with their numbers"),
+        get(shared!("/funnels/{funnel_id}/report"), funnels::report::<Reader>, "How far visitors get"),
+    ]
 }
 
 /// The routes of the web application that are about websites.
@@ -251,6 +280,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/metrics", operations::local_metrics, "The metrics of the process"),
     ];
     table.extend(console());
+    table.extend(links());
     table.extend(tracking!(""));
     table.extend(tracking!("/api/_z"));
     table

@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, SignInId, TeamId, Timestamp, UserId,
+    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, ShareId, SignInId, TeamId, Timestamp, UserId,
     WebsiteId, Zone,
 };
 use zenovay_store::Theme;
@@ -93,7 +93,7 @@ macro_rules! ids {
     )* };
 }
 
-ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId);
+ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId, ShareId);
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {

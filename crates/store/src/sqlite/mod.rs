@@ -10,6 +10,7 @@ mod people;
 mod pool;
 mod reserve;
 mod rows;
+mod shares;
 mod teams;
 mod usage;
 mod users;

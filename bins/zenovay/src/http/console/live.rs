@@ -138,6 +138,7 @@ struct Streaming {
     count: Option<u64>,
     /// Whether the website had an event before.
     had_events: bool,
+    knows_refusals: bool,
     told_at: Moment,
 }
 
@@ -155,8 +156,9 @@ pub async fn events<R: WebsiteReader>(
     let version = super::changing(&state, |state| state.store.data_version()).await?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (knows_refusals, told_at) = (reader.knows_refusals(), Moment::now());
     let streaming =
-        Streaming { question, watch, ticks, number: 0, version, count: None, had_events, told_at: Moment::now() };
+        Streaming { question, watch, ticks, number: 0, version, count: None, had_events, knows_refusals, told_at };
     let begin = Some(Frames::begin().into_bytes());
     let stream = stream::unfold((streaming, begin), |(mut streaming, begin)| async move {
         let bytes = match begin {
@@ -205,7 +207,10 @@ impl Streaming {
                         frames.event("event", &event);
                     }
                 }
-                Happening::Refused(host) => frames.event("refused", &json!({ "host": &*host })),
+                Happening::Refused(host) if self.knows_refusals => {
+                    frames.event("refused", &json!({ "host": &*host }));
+                }
+                Happening::Refused(_) => {}
             }
         }
     }

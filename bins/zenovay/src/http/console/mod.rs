@@ -21,6 +21,7 @@ mod rules;
 pub mod second_factor;
 pub mod session;
 pub mod settings;
+pub mod shares;
 pub mod sites;
 pub mod sse;
 pub mod steps;

@@ -21,6 +21,9 @@ pub trait WebsiteReader: Caller {
 
     /// For whom its queries are.
     fn asking(&self) -> Asking;
+
+    /// Whether they may know of what was kept out of the website.
+    fn knows_refusals(&self) -> bool;
 }
 
 impl<I: Identity> WebsiteReader for Authorized<ReadAnalytics, I>
@@ -33,6 +36,10 @@ where
 
     fn asking(&self) -> Asking {
         Self::asking(self)
+    }
+
+    fn knows_refusals(&self) -> bool {
+        true
     }
 }
 

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 36] = [
+const TAGS: [Tag; 37] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
     ("keys", "Keys", "API keys, and what they are used for."),
@@ -53,6 +53,7 @@ const TAGS: [Tag; 36] = [
         "Dashboard",
         "The numbers that the dashboard shows: totals, series, rows, with the filters of its address.",
     ),
+    ("shares", "Public links", "Dashboards that whoever has the link may read."),
     ("goals", "Goals", "What a website counts as a success."),
     ("funnels", "Funnels", "Steps in order, and how far visits get."),
     ("visitors", "Visitors", "What is stored of one visitor: to hand it over, or to erase it."),

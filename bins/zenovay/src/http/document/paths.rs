@@ -25,6 +25,7 @@ fn parameter(name: &str) -> Option<Parameter> {
             json!({ "type": "string", "pattern": "^[0-9A-Za-z]{43}$", "examples": ["Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"] }),
         ),
         "code" => Parameter::path("code", "The website's tracking code.", tracking_code()),
+        "share_id" => Parameter::path("share_id", "The id of the public link.", uuid),
         "goal_id" => Parameter::path("goal_id", "The goal's id.", uuid),
         "funnel_id" => Parameter::path(
             "funnel_id",
