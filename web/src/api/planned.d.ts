@@ -21,5 +21,5 @@ export interface Planned {
   "/api/websites/{website_id}/shares/{share_id}": { delete: Route<{}, {}, Id<"website_id" | "share_id">> };
   "/status.json": { get: Route<{ state: string; checked_at: string; components: { id: string; name: string; state: string; uptime: number | null; days: { day: string; state: string | null }[] }[]; incidents: Incident[] }> };
   "/api/status/incidents": { post: Route<{}, {}, {}, { title: string; state: string; components: string[]; text: string }> };
-  "/api/status/incidents/{id}/updates": { post: Route<{}, {}, Id<"id">, { phase: string; text: string }> };
+  "/api/status/incidents/{incident_id}/updates": { post: Route<{}, {}, Id<"incident_id">, { phase: string; text: string }> };
 }

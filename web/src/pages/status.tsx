@@ -207,7 +207,7 @@ function IncidentUpdate({ incident, onClose }: { incident: Incident; onClose: ()
     initial: { phase: "Found" as (typeof PHASES)[number], text: "" },
     rules: { text: required("Say what is new.") },
     async submit({ phase, text }) {
-      await post("/api/status/incidents/{id}/updates", { path: { id: incident.id }, body: { phase, text: text.trim() } });
+      await post("/api/status/incidents/{incident_id}/updates", { path: { incident_id: incident.id }, body: { phase, text: text.trim() } });
       refreshStatus();
       toast("Update written.");
       onClose();
