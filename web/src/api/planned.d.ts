@@ -15,10 +15,6 @@ export interface Planned {
   "/api/account/passkeys": { get: Route<{ passkeys: { id: string; name: string; created_at: string; last_used_at: string | null }[] }>; post: Route<{}, {}, {}, { name: string; credential: object }> };
   "/api/account/passkeys/options": { post: Route<any> };
   "/api/account/passkeys/{passkey_id}": { delete: Route<{}, {}, Id<"passkey_id">> };
-  "/api/shares/{token}": { get: Route<{ website: { domain: string; name: string; time_zone: string; last_event_at: string | null } | null; needs_password: boolean }, {}, Id<"token">> };
-  "/api/shares/{token}/unlock": { post: Route<undefined, {}, Id<"token">, { password: string }> };
-  "/api/websites/{website_id}/shares": { get: Route<{ shares: { id: string; name: string; has_password: boolean; embed: boolean; created_at: string }[] }, {}, Id<"website_id">>; post: Route<{ path: string }, {}, Id<"website_id">, { name?: string; password?: string; embed?: boolean }> };
-  "/api/websites/{website_id}/shares/{share_id}": { delete: Route<{}, {}, Id<"website_id" | "share_id">> };
   "/status.json": { get: Route<{ state: string; checked_at: string; components: { id: string; name: string; state: string; uptime: number | null; days: { day: string; state: string | null }[] }[]; incidents: Incident[] }> };
   "/api/status/incidents": { post: Route<{}, {}, {}, { title: string; state: string; components: string[]; text: string }> };
   "/api/status/incidents/{incident_id}/updates": { post: Route<{}, {}, Id<"incident_id">, { phase: string; text: string }> };
