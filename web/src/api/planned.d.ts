@@ -7,15 +7,10 @@ type Route<Data, Query = {}, Path = {}, Body = never> = {
 };
 type Id<N extends string> = Record<N, string>;
 
-interface Incident { id: string; title: string; state: string; started_at: string; resolved_at: string | null; updates: { at: string; phase: string; text: string }[] }
-
 export interface Planned {
   "/api/session/passkey/options": { post: Route<any, {}, {}, {}> };
   "/api/session/passkey": { post: Route<{}, {}, {}, object> };
   "/api/account/passkeys": { get: Route<{ passkeys: { id: string; name: string; created_at: string; last_used_at: string | null }[] }>; post: Route<{}, {}, {}, { name: string; credential: object }> };
   "/api/account/passkeys/options": { post: Route<any> };
   "/api/account/passkeys/{passkey_id}": { delete: Route<{}, {}, Id<"passkey_id">> };
-  "/status.json": { get: Route<{ state: string; checked_at: string; components: { id: string; name: string; state: string; uptime: number | null; days: { day: string; state: string | null }[] }[]; incidents: Incident[] }> };
-  "/api/status/incidents": { post: Route<{}, {}, {}, { title: string; state: string; components: string[]; text: string }> };
-  "/api/status/incidents/{incident_id}/updates": { post: Route<{}, {}, Id<"incident_id">, { phase: string; text: string }> };
 }

@@ -23,7 +23,6 @@ export const allWebsites: NavItem = { label: "All websites", href: "/websites", 
 /** The pages that belong to no website. */
 export const workspaceNav: readonly NavItem[] = [
   { label: "Websites", href: "/websites", icon: "home", key: "w" },
-  { label: "Status", href: "/status", icon: "live" },
   { label: "Settings", href: "/settings/account", icon: "settings", key: "s" },
 ];
 
