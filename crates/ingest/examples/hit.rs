@@ -1,4 +1,4 @@
-//! A hit becomes a typed event, and one that is not well formed says why: `cargo run -p zenovay-ingest --example first`.
+//! A hit becomes a typed event, and one that is not well formed says why: `cargo run -p zenovay-ingest --example hit`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_ingest::{Arrival, Dimension, Hit, Pipeline, Timestamp, WebsiteRules};

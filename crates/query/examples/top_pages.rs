@@ -1,4 +1,4 @@
-//! The pages that visitors from Canada saw in the last seven days: `cargo run -p zenovay-query --example first`.
+//! The pages that visitors from Canada saw in the last seven days: `cargo run -p zenovay-query --example top_pages`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_query::domain::Dimension::{Country, Path};

@@ -1,4 +1,4 @@
-//! Stores a pageview and asks for the pages of the last seven days: `cargo run -p zenovay-events --example first`.
+//! Stores a pageview and asks for the pages of the last seven days: `cargo run -p zenovay-events --example ask`.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Rows as CSV, of which a spreadsheet runs nothing: `cargo run -p zenovay-export --example first`.
+//! Rows as CSV, of which a spreadsheet runs nothing: `cargo run -p zenovay-export --example sheet`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_export::Sheet;

@@ -1,4 +1,4 @@
-//! A filter as a string and what it leaves of three pageviews: `cargo run -p zenovay-stats --example first`.
+//! A filter as a string and what it leaves of three pageviews: `cargo run -p zenovay-stats --example filter`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_stats::domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};

@@ -1,4 +1,4 @@
-//! Three requests a minute for each name: `cargo run -p zenovay-limits --example first`.
+//! Three requests a minute for each name: `cargo run -p zenovay-limits --example per_minute`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_limits::{Limiter, Rule};

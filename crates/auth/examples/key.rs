@@ -1,4 +1,4 @@
-//! A key with a prefix of one's own, and who may pay an invoice: `cargo run -p zenovay-auth --example first`.
+//! A key with a prefix of one's own, and who may pay an invoice: `cargo run -p zenovay-auth --example key`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_auth::{Grant, KeyFormat, Policy, Role, Scope, Thing};

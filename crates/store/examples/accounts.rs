@@ -1,4 +1,4 @@
-//! A user with a team and a key, which is found by its digest and revoked: `cargo run -p zenovay-store --example first`.
+//! A user with a team and a key, which is found by its digest and revoked: `cargo run -p zenovay-store --example accounts`.
 #![allow(clippy::print_stdout)]
 
 use zenovay_store::auth::{KeyFormat, KeyKind, PasswordHash};
