@@ -1,1 +1,1 @@
-../../../crates/auth/examples/first.rs
+../../../crates/auth/examples/key.rs

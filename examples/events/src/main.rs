@@ -1,1 +1,1 @@
-../../../crates/events/examples/first.rs
+../../../crates/events/examples/ask.rs

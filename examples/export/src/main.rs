@@ -1,1 +1,1 @@
-../../../crates/export/examples/first.rs
+../../../crates/export/examples/sheet.rs

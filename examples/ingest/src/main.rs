@@ -1,1 +1,1 @@
-../../../crates/ingest/examples/first.rs
+../../../crates/ingest/examples/hit.rs

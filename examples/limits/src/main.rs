@@ -1,1 +1,1 @@
-../../../crates/limits/examples/first.rs
+../../../crates/limits/examples/per_minute.rs

@@ -1,1 +1,1 @@
-../../../crates/query/examples/first.rs
+../../../crates/query/examples/top_pages.rs

@@ -1,1 +1,1 @@
-../../../crates/stats/examples/first.rs
+../../../crates/stats/examples/filter.rs

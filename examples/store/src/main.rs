@@ -1,1 +1,1 @@
-../../../crates/store/examples/first.rs
+../../../crates/store/examples/accounts.rs
