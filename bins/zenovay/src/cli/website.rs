@@ -35,7 +35,7 @@ pub(super) enum Command {
     /// Change settings. A running server applies them from the next request.
     #[command(after_help = "\
 Settings:
-  name, domain, time_zone              a string
+  name, domain, time_zone, currency    a string
   is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
   session_replay, heatmaps, public_dashboard
                                        true or false
