@@ -224,6 +224,50 @@ async fn a_stream_ends_with_the_access_of_whoever_reads_it() {
     app.get(&path).key(&key).send().await.expect(401);
 }
 
+/// Sabotage: let a stream outlive the session that opened it.
+#[actix_web::test]
+async fn a_stream_ends_with_the_session_that_opened_it() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let site = team.website("shop.example");
+    let path = format!("/api/websites/{}/live/events", site.id());
+    let (gone, stays) = (app.sign_in(team.owner), app.sign_in(team.owner));
+    let mut ending = app.get(&path).session(&gone).open().await;
+    let mut going = app.get(&path).session(&stays).open().await;
+    ending.until("event: count").await;
+    going.until("event: count").await;
+    app.request(Method::DELETE, "/api/session").session(&gone).send().await.expect(204);
+    while ending.next().await.is_some() {}
+    let session = site.hit("/", "session-1");
+    let call = app.post(&format!("/e/{}", site.code())).header("user-agent", common::CHROME);
+    call.header("origin", "https://shop.example").json(&session).send().await.expect(200);
+    going.until("event: event").await;
+    // Nor does it outlive one that nobody used for too long: a stream that is read is not use.
+    app.clock.advance_ms(zenovay_auth::SESSION_IDLE_MS + 1);
+    while going.next().await.is_some() {}
+}
+
+/// Sabotage: take a place for whoever asks for the headers alone, or let one reader have all places.
+#[actix_web::test]
+async fn headers_of_a_stream_take_no_place_and_one_reader_takes_few() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let site = team.website("shop.example");
+    let (mine, key) = (app.sign_in(team.owner), site.key("read"));
+    let path = format!("/api/websites/{}/live/events", site.id());
+    let mut head = app.request(Method::HEAD, &path).session(&mine).open().await;
+    assert!(!app.state.live.is_watched(site.id()));
+    assert_eq!(head.next().await, None);
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(app.get(&path).session(&mine).open().await);
+    }
+    app.get(&path).session(&app.sign_in(team.owner)).send().await.expect(503);
+    let _other = app.get(&path).key(&key).open().await;
+    streams.pop();
+    app.get(&path).session(&mine).open().await;
+}
+
 /// Sabotage: show what somebody told about themselves, or leave events of the visitor after an erasure.
 #[actix_web::test]
 async fn visitors_have_a_timeline_and_can_be_erased() {

@@ -9,12 +9,16 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use utoipa::ToSchema;
-use zenovay_domain::{Dimension, Event, HostRefusal, Timestamp, WebsiteId};
+use zenovay_domain::{Dimension, Event, HostRefusal, KeyId, Timestamp, UserId, WebsiteId};
 
 use crate::http::values::Instant;
 
 /// The most streams at a time, of all websites.
 const WATCHERS_MAX: usize = 500;
+/// The most streams at a time of one reader.
+const WATCHERS_OF_ONE_MAX: usize = 20;
+/// The most streams at a time of all who have a public link to a website.
+const PUBLIC_WATCHERS_MAX: usize = 100;
 /// What a website holds back for slow watchers: what is older is dropped.
 const KEPT: usize = 32;
 /// The longest string of what is told of an event, in bytes.
@@ -110,11 +114,33 @@ pub struct RefusedHost {
     pub last_at: Timestamp,
 }
 
+/// Who watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Watcher {
+    /// A person, with all their browsers.
+    Person(UserId),
+    /// A key.
+    Key(KeyId),
+    /// All who have a public link to a website.
+    Public(WebsiteId),
+}
+
+impl Watcher {
+    const fn most(self) -> usize {
+        match self {
+            Self::Person(_) | Self::Key(_) => WATCHERS_OF_ONE_MAX,
+            Self::Public(_) => PUBLIC_WATCHERS_MAX,
+        }
+    }
+}
+
 /// The websites that are watched, and the hosts that they refuse.
 #[derive(Debug, Default)]
 pub struct LiveHub {
     watched: Mutex<HashMap<WebsiteId, Watched>>,
     watchers: AtomicUsize,
+    /// How many streams each reader has.
+    of_one: Mutex<HashMap<Watcher, usize>>,
     refused: Mutex<Refused>,
 }
 
@@ -146,18 +172,25 @@ impl LiveHub {
         }
     }
 
-    /// Watches `website` from now on; `None` when too many watch already.
-    pub fn watch(self: &Arc<Self>, website: WebsiteId) -> Option<Watch> {
+    /// Watches `website` from now on; `None` when too many watch already, or `watcher` too often.
+    pub fn watch(self: &Arc<Self>, website: WebsiteId, watcher: Watcher) -> Option<Watch> {
+        let mut of_one = self.of_one.lock();
+        let mine = of_one.get(&watcher).copied().unwrap_or_default();
+        if mine >= watcher.most() {
+            return None;
+        }
         if self.watchers.fetch_add(1, Ordering::Relaxed) >= WATCHERS_MAX {
             self.watchers.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
+        of_one.insert(watcher, mine + 1);
+        drop(of_one);
         let mut all = self.watched.lock();
         let watched = all.entry(website).or_insert_with(|| Watched { sender: broadcast::channel(KEPT).0, watchers: 0 });
         watched.watchers += 1;
         let receiver = watched.sender.subscribe();
         drop(all);
-        Some(Watch { hub: Arc::clone(self), website, receiver })
+        Some(Watch { hub: Arc::clone(self), website, watcher, receiver })
     }
 
     /// Counts an event of `website` that was refused because it came from `host`.
@@ -184,7 +217,15 @@ impl LiveHub {
         }
     }
 
-    fn leave(&self, website: WebsiteId) {
+    fn leave(&self, website: WebsiteId, watcher: Watcher) {
+        let mut of_one = self.of_one.lock();
+        if let Some(mine) = of_one.get_mut(&watcher) {
+            *mine -= 1;
+            if *mine == 0 {
+                of_one.remove(&watcher);
+            }
+        }
+        drop(of_one);
         let mut all = self.watched.lock();
         if let Some(watched) = all.get_mut(&website) {
             watched.watchers -= 1;
@@ -225,6 +266,7 @@ impl Refused {
 pub struct Watch {
     hub: Arc<LiveHub>,
     website: WebsiteId,
+    watcher: Watcher,
     receiver: Receiver<Happening>,
 }
 
@@ -244,7 +286,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.hub.leave(self.website);
+        self.hub.leave(self.website, self.watcher);
     }
 }
 
@@ -262,6 +304,12 @@ mod tests {
         WebsiteId::from_random_bytes(bytes)
     }
 
+    fn one(n: u32) -> Watcher {
+        let mut bytes = [7; 16];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        Watcher::Person(UserId::from_random_bytes(bytes))
+    }
+
     fn event(page: &str) -> Happening {
         let mut event = Event::new(EventKind::Pageview, NOW, VisitorId(1), SessionId(1));
         event.dimensions.set(Dimension::Path, page);
@@ -274,7 +322,7 @@ mod tests {
         let hub = Arc::new(LiveHub::default());
         assert!(!hub.is_watched(site(1)));
         hub.tell(site(1), event("/before"));
-        let (mut one, mut other) = (hub.watch(site(1)).unwrap(), hub.watch(site(1)).unwrap());
+        let (mut one, mut other) = (hub.watch(site(1), one(1)).unwrap(), hub.watch(site(1), one(1)).unwrap());
         assert!(hub.is_watched(site(1)) && !hub.is_watched(site(2)));
         hub.tell(site(1), event("/a"));
         hub.tell(site(2), event("/elsewhere"));
@@ -283,14 +331,14 @@ mod tests {
         drop(one);
         assert_eq!(other.take(), [event("/a")]);
         drop(other);
-        assert!(!hub.is_watched(site(1)) && hub.watched.lock().is_empty());
+        assert!(!hub.is_watched(site(1)) && hub.watched.lock().is_empty() && hub.of_one.lock().is_empty());
     }
 
     /// Sabotage: keep everything for slow watchers.
     #[test]
     fn memory_is_bounded() {
         let hub = Arc::new(LiveHub::default());
-        let mut slow = hub.watch(site(1)).unwrap();
+        let mut slow = hub.watch(site(1), one(1)).unwrap();
         for n in 0..10_000 {
             hub.tell(site(1), event(&format!("/{n}/{}", "x".repeat(2_000))));
         }
@@ -298,10 +346,16 @@ mod tests {
         assert!(taken.len() <= KEPT, "{}", taken.len());
         let Some(Happening::Event(last)) = taken.last() else { panic!("an event") };
         assert!(last.page.starts_with("/9999/") && last.page.len() <= TOLD_MAX_BYTES);
-        let all: Vec<Watch> = std::iter::from_fn(|| hub.watch(site(2))).collect();
+        let mine: Vec<Watch> = std::iter::from_fn(|| hub.watch(site(2), one(2))).collect();
+        assert_eq!(mine.len(), WATCHERS_OF_ONE_MAX, "nobody takes the streams of all");
+        let public: Vec<Watch> = std::iter::from_fn(|| hub.watch(site(2), Watcher::Public(site(2)))).collect();
+        assert_eq!(public.len(), PUBLIC_WATCHERS_MAX);
+        drop(public);
+        let others = (3..1_000).filter_map(|n| hub.watch(site(2), one(n)));
+        let all: Vec<Watch> = mine.into_iter().chain(others).collect();
         assert_eq!(all.len(), WATCHERS_MAX - 1);
         drop(all);
-        assert!(hub.watch(site(2)).is_some());
+        assert!(hub.watch(site(2), one(2)).is_some());
 
         for n in 0..5_000 {
             hub.refuse(site(n), "a.example", HostRefusal::Foreign, NOW);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::web;
+use actix_web::http::Method;
+use actix_web::{HttpRequest, web};
 use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
@@ -11,12 +12,13 @@ use utoipa::ToSchema;
 use zenovay_domain::{LIVE_WINDOW_MS, TimeRange, VisitorId};
 use zenovay_query::GroupBy;
 
-use super::hub::{Happening, Watch};
+use super::hub::{Happening, Watch, Watcher};
 use super::reader::{Question, WebsiteReader};
 use super::sites::WebsiteState;
 use super::sse::{EventStream, Frames, PULSE, response};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::errors::SOON_S;
+use crate::http::guard::Shown;
 use crate::http::handler::Described;
 use crate::http::state::AppState;
 use crate::http::values::Instant;
@@ -130,6 +132,7 @@ pub async fn show<R: WebsiteReader>(reader: R, state: web::Data<AppState>) -> Re
 /// A stream that goes on.
 struct Streaming {
     question: Question,
+    shown: Option<Shown>,
     watch: Watch,
     ticks: Interval,
     number: u32,
@@ -143,22 +146,32 @@ struct Streaming {
 }
 
 /// What happens on a website: `count` when the number of visitors changes, `event` for events, `first_event` for the first one
-/// ever, `refused` for an event that its host kept out. It ends when what the reader may do could have changed; browsers then
-/// connect anew, and are asked again who they are.
+/// ever, `refused` for an event that its host kept out. It ends with the session that it was opened with, and when what the
+/// reader may do could have changed; browsers then connect anew, and are asked again who they are.
 pub async fn events<R: WebsiteReader>(
     reader: R,
+    req: HttpRequest,
     state: web::Data<AppState>,
 ) -> Result<Described<EventStream>, ApiError> {
+    if req.method() == Method::HEAD {
+        return Ok(response(stream::empty()).into());
+    }
     let question = Question::of(&reader, &state);
+    let shown = reader.shown();
+    let watcher = match shown {
+        Some(Shown::Session { user, .. }) => Watcher::Person(user),
+        Some(Shown::Key(key)) => Watcher::Key(key),
+        None => Watcher::Public(question.id()),
+    };
     let too_many = || ApiError::unavailable("Too many people watch at once", SOON_S);
-    let watch = state.live.watch(question.id()).ok_or_else(too_many)?;
+    let watch = state.live.watch(question.id(), watcher).ok_or_else(too_many)?;
     let had_events = state.events.span(question.id()).is_some();
     let version = super::changing(&state, |state| state.store.data_version()).await?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (knows_refusals, told_at) = (reader.knows_refusals(), Moment::now());
+    let (knows_refusals, count, told_at) = (reader.knows_refusals(), None, Moment::now());
     let streaming =
-        Streaming { question, watch, ticks, number: 0, version, count: None, had_events, knows_refusals, told_at };
+        Streaming { question, shown, watch, ticks, number: 0, version, count, had_events, knows_refusals, told_at };
     let begin = Some(Frames::begin().into_bytes());
     let stream = stream::unfold((streaming, begin), |(mut streaming, begin)| async move {
         let bytes = match begin {
@@ -218,9 +231,17 @@ impl Streaming {
     /// Whether the stream may go on.
     async fn add_count(&mut self, frames: &mut Frames) -> bool {
         let (id, state) = (self.question.id(), self.question.state.clone());
-        let now = state.clock.now();
+        let (shown, now) = (self.shown, state.clock.now());
         let asked = self.question.at_once(move |asker| {
-            let version = state.store.data_version().ok();
+            // Keys and links have part in the version, sessions do not: they change with every sign-in of anybody.
+            let is_open = match shown {
+                Some(Shown::Key(_)) | None => true,
+                Some(Shown::Session { user, session }) => {
+                    let open = state.store.sessions(user, state.clock.reading().steady);
+                    open.is_ok_and(|open| open.iter().any(|open| open.id == session))
+                }
+            };
+            let version = state.store.data_version().ok().filter(|_| is_open);
             Ok((asker.live(id, now)?, version))
         });
         let Ok((visitors, version)) = asked.await else { return false };

@@ -8,7 +8,7 @@ use zenovay_query::QueryError;
 
 use super::view::{Facts, View, ViewParams};
 use crate::http::envelope::ApiError;
-use crate::http::guard::{Authorized, Identity, ReadAnalytics};
+use crate::http::guard::{Authorized, Identity, ReadAnalytics, Shown};
 use crate::http::handler::Caller;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
@@ -24,6 +24,9 @@ pub trait WebsiteReader: Caller {
 
     /// Whether they may know of what was kept out of the website.
     fn knows_refusals(&self) -> bool;
+
+    /// What showed who it is; `None` for whoever has a public link.
+    fn shown(&self) -> Option<Shown>;
 }
 
 impl<I: Identity> WebsiteReader for Authorized<ReadAnalytics, I>
@@ -40,6 +43,10 @@ where
 
     fn knows_refusals(&self) -> bool {
         true
+    }
+
+    fn shown(&self) -> Option<Shown> {
+        Some(self.caller.shown())
     }
 }
 

@@ -22,7 +22,7 @@ use crate::http::address_limit::{self, AddressClass};
 use crate::http::client_ip;
 use crate::http::document::{Answer, Operation};
 use crate::http::envelope::{ApiError, Details, Success};
-use crate::http::guard::{Attempt, EditWebsite, PathValues, ReadWebsite};
+use crate::http::guard::{Attempt, EditWebsite, PathValues, ReadWebsite, Shown};
 use crate::http::handler::{Access, Caller, Described, Shape};
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
@@ -378,6 +378,10 @@ impl WebsiteReader for LinkHolder {
 
     fn knows_refusals(&self) -> bool {
         false
+    }
+
+    fn shown(&self) -> Option<Shown> {
+        None
     }
 }
 

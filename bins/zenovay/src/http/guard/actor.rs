@@ -7,7 +7,7 @@ use zenovay_domain::{KeyId, Role, TeamId};
 use super::key::{presented_key, shows_a_key};
 use super::person::{SessionReport, presented_session};
 use super::{
-    AccessRefusal, Admission, Arrival, Authorized, Identity, KeyHolder, KeyReport, Permission, Person, Report,
+    AccessRefusal, Admission, Arrival, Authorized, Identity, KeyHolder, KeyReport, Permission, Person, Report, Shown,
 };
 use crate::http::audit::AuditActor;
 use crate::http::document::Operation;
@@ -59,11 +59,6 @@ impl Actor {
         };
         teams.iter().find(|access| access.team_id == team).map_or(Role::Viewer, |access| access.role)
     }
-
-    /// Who that is, in words.
-    pub fn in_words(&self) -> String {
-        self.audit_actor().words
-    }
 }
 
 impl Identity for Actor {
@@ -102,6 +97,13 @@ impl Identity for Actor {
         match self {
             Self::Person(person) => person.principal(),
             Self::Key(key) => key.principal(),
+        }
+    }
+
+    fn shown(&self) -> Shown {
+        match self {
+            Self::Person(person) => person.shown(),
+            Self::Key(key) => key.shown(),
         }
     }
 

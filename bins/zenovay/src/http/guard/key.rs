@@ -10,7 +10,7 @@ use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{Decision, LimiterUnavailable, Rule};
 use zenovay_store::{Charge, Usage};
 
-use super::{AccessRefusal, Admission, Arrival, Identity, Report};
+use super::{AccessRefusal, Admission, Arrival, Identity, Report, Shown};
 use crate::http::address_limit::{self, AddressClass, unix_time};
 use crate::http::audit::AuditActor;
 use crate::http::key_headers::{KeyUsage, seconds_until};
@@ -106,6 +106,10 @@ impl Identity for KeyHolder {
 
     fn principal(&self) -> Principal<'_> {
         Principal::Key(&self.credential)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Key(self.credential.key_id)
     }
 
     fn key_id(&self) -> Option<KeyId> {

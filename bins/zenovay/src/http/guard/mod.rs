@@ -20,7 +20,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use zenovay_auth::{Action, Principal, Target, TargetKind, decide};
-use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, TeamId, TrackingCode, Website};
+use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, SignInId, TeamId, TrackingCode, UserId, Website};
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
 pub use self::attempt::Attempt;
@@ -91,6 +91,20 @@ impl FromRequest for PublicReader {
     }
 }
 
+/// What showed whose a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The session of a person.
+    Session {
+        /// The person.
+        user: UserId,
+        /// The session.
+        session: SignInId,
+    },
+    /// A key.
+    Key(KeyId),
+}
+
 /// A way in which a request says whose it is. What belongs to one way, such as the usage that a key is charged, is in the
 /// value of that way alone: nothing that comes in another way has it, and nothing can be charged to a key that is not
 /// there.
@@ -116,6 +130,9 @@ pub trait Identity: Sized + Send + 'static {
 
     /// Who that is.
     fn principal(&self) -> Principal<'_>;
+
+    /// What showed who that is.
+    fn shown(&self) -> Shown;
 
     /// The key under which its queries take turns, if it is one.
     fn key_id(&self) -> Option<KeyId>;

@@ -6,7 +6,7 @@ use zenovay_domain::{ErrorCode, KeyId, SignInId, Timestamp};
 use zenovay_store::{UsedSession, User};
 
 use super::key::shows_a_key;
-use super::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, Report};
+use super::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, Report, Shown};
 use crate::http::audit::AuditActor;
 use crate::http::document::Operation;
 use crate::http::handler::{Access, Caller};
@@ -108,6 +108,10 @@ impl Identity for Person {
 
     fn principal(&self) -> Principal<'_> {
         Principal::Person(&self.signed_in)
+    }
+
+    fn shown(&self) -> Shown {
+        Shown::Session { user: self.user.id, session: self.session }
     }
 
     fn key_id(&self) -> Option<KeyId> {
