@@ -156,9 +156,13 @@ async fn with_codes(ada: &Person<'_>) -> (String, Vec<String>) {
     assert!(setup["qr_svg"].as_str().unwrap().contains("<svg"));
     // Until the first code was right, none is asked for.
     assert_eq!(sign_in(ada.app, PASSWORD).await.expect(200).data()["state"], "signed_in");
-    ada.send("PUT", "/api/account/totp", json!({ "code": "000000" })).await.expect(401);
+    ada.send("PUT", "/api/account/totp", json!({ "code": "000000", "password": PASSWORD })).await.expect(401);
     let first = code(ada.app, &secret, 0);
-    let data = ada.send("PUT", "/api/account/totp", json!({ "code": first })).await.expect(200).data();
+    // Nor does an open browser do without the password.
+    ada.send("PUT", "/api/account/totp", json!({ "code": first })).await.expect(400);
+    ada.send("PUT", "/api/account/totp", json!({ "code": first, "password": "wrong password" })).await.expect(401);
+    let both = json!({ "code": first, "password": PASSWORD });
+    let data = ada.send("PUT", "/api/account/totp", both).await.expect(200).data();
     let codes: Vec<String> = serde_json::from_value(data["backup_codes"].clone()).unwrap();
     assert_eq!(codes.len(), 10);
     (secret, codes)
@@ -169,6 +173,29 @@ async fn half_way(app: &TestApp) -> String {
     let reply = sign_in(app, PASSWORD).await.expect(200);
     assert_eq!(reply.data()["state"], "second_factor");
     reply.new_secret().unwrap()
+}
+
+/// Whoever has the password alone ends no session of its owner.
+///
+/// Sabotage: bound all stages together.
+#[actix_web::test]
+async fn sign_ins_that_wait_for_a_code_push_out_no_session() {
+    let app = TestApp::start().await;
+    let ada = app.user_with_password("ada@example.com", PASSWORD);
+    let session = app.sign_in(ada);
+    app.clock.advance_ms(1);
+    for n in 0..60_u8 {
+        let id = zenovay_domain::SignInId::from_random_bytes([n; 16]);
+        let (digest, stage) = (zenovay_auth::SecretDigest::of(&[n]), zenovay_auth::SignInStage::SecondFactor);
+        let new = zenovay_store::NewSession { id, user_id: ada, digest, stage, agent: "" };
+        app.state.store.begin_session(&new, app.state.clock.now()).unwrap();
+    }
+    app.get("/api/session").session(&session).send().await.expect(200);
+    let waits = |n: u8| {
+        app.state.store.use_session(&zenovay_auth::SecretDigest::of(&[n]), app.state.clock.now()).unwrap().is_some()
+    };
+    assert_eq!((0..60).filter(|&n| waits(n)).count(), zenovay_store::HALF_WAY_MAX);
+    assert!(waits(59), "the last one is not turned away");
 }
 
 /// SECURITY A16.

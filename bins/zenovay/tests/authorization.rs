@@ -543,11 +543,13 @@ mod people {
     use std::sync::Arc;
     use zenovay::http::audit::AuditActor;
     use zenovay::http::envelope::ApiError;
-    use zenovay::http::guard::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics};
+    use zenovay::http::guard::{
+        AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, ReadAnalytics, Shown,
+    };
     use zenovay::http::key_headers::KeyUsage;
     use zenovay::http::state::AppState;
     use zenovay_auth::{Principal, SignedIn, TeamAccess};
-    use zenovay_domain::{KeyId, Website};
+    use zenovay_domain::{KeyId, SignInId, Website};
 
     struct Session(SignedIn);
 
@@ -571,6 +573,10 @@ mod people {
 
         fn principal(&self) -> Principal<'_> {
             Principal::Person(&self.0)
+        }
+
+        fn shown(&self) -> Shown {
+            Shown::Session { user: self.0.user_id, session: SignInId::from_random_bytes([1; 16]) }
         }
 
         fn key_id(&self) -> Option<KeyId> {

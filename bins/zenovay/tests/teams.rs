@@ -243,3 +243,80 @@ async fn of_many_who_accept_at_the_same_time_one_does() {
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert_eq!(app.state.store.members(team.id).unwrap().len(), 2);
 }
+
+/// Sabotage: let invitations outlive the right to make them, or let them go with an address.
+#[actix_web::test]
+async fn invitations_end_with_the_right_to_make_them() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let owner = app.sign_in(team.owner);
+    let member = |user: UserId| format!("/api/teams/{}/members/{user}", team.id);
+    let removed = async |user: UserId| {
+        delete(&app, &member(user)).session(&owner).send().await.expect(204);
+    };
+    let demoted = async |user: UserId| {
+        patch(&app, &member(user)).session(&owner).json(&json!({ "role": "editor" })).send().await.expect(200);
+    };
+    let left = async |user: UserId| {
+        app.post(&format!("/api/teams/{}/leave", team.id)).session(&app.sign_in(user)).send().await.expect(204);
+    };
+    let kept = invite(&app, team, &owner, json!({ "role": "viewer" })).await.expect(201);
+    for way in 0..5 {
+        let admin = team.member(Role::Admin);
+        let made = if way == 4 {
+            let key = app.key(KeyKind::Personal(admin), "admin", None, None);
+            let call = app.post(&format!("/api/teams/{}/invitations", team.id)).key(&key);
+            call.json(&json!({ "role": "editor" })).send().await.expect(201)
+        } else {
+            invite(&app, team, &app.sign_in(admin), json!({ "role": "editor" })).await.expect(201)
+        };
+        let path = format!("/api/invitations/{}", token(&made));
+        if way == 3 {
+            let mut rename = |user: &mut zenovay_store::User| {
+                user.email = "another@example.com".to_owned();
+                Ok(())
+            };
+            app.state.store.edit_user(admin, &mut rename).unwrap();
+        }
+        app.get(&path).send().await.expect(200);
+        match way {
+            0 => demoted(admin).await,
+            1 => left(admin).await,
+            _ => removed(admin).await,
+        }
+        app.get(&path).send().await.expect(404);
+        app.post(&path).session(&app.sign_in(admin)).send().await.expect(404);
+    }
+    app.get(&format!("/api/invitations/{}", token(&kept))).send().await.expect(200);
+
+    // Whoever hands the team over is an admin, who invites no owners.
+    let high = invite(&app, team, &owner, json!({ "role": "owner" })).await.expect(201);
+    let next = team.member(Role::Admin);
+    let transfer = app.post(&format!("/api/teams/{}/transfer", team.id)).session(&owner);
+    transfer.json(&json!({ "user_id": next.to_string() })).send().await.expect(204);
+    app.get(&format!("/api/invitations/{}", token(&high))).send().await.expect(404);
+    app.get(&format!("/api/invitations/{}", token(&kept))).send().await.expect(200);
+}
+
+/// Sabotage: trust the role that was looked up before the change.
+#[actix_web::test]
+async fn a_change_is_made_to_the_role_that_it_was_allowed_for() {
+    use zenovay_store::StoreError::{MembershipChanged, NotFound};
+    let app = TestApp::start().await;
+    let (team, now) = (app.team(Plan::Enterprise), app.state.clock.now());
+    let store = &app.state.store;
+    let editor = team.member(Role::Editor);
+    // An owner makes an owner of somebody whom an admin acts on at the same moment.
+    store.change_role(team.id, editor, Role::Editor, Role::Owner).unwrap();
+    let demoted = store.change_role(team.id, editor, Role::Editor, Role::Viewer);
+    assert!(matches!(demoted, Err(MembershipChanged)), "{demoted:?}");
+    let removed = store.end_membership(team.id, editor, Role::Editor, now);
+    assert!(matches!(removed, Err(MembershipChanged)), "{removed:?}");
+    assert_eq!(store.role_in(team.id, editor).unwrap(), Some(Role::Owner));
+    store.end_membership(team.id, editor, Role::Owner, now).unwrap();
+    let back = store.change_role(team.id, editor, Role::Owner, Role::Viewer);
+    assert!(matches!(back, Err(NotFound("member"))), "{back:?}");
+    assert_eq!(store.role_in(team.id, editor).unwrap(), None);
+    let other = team.member(Role::Admin);
+    assert!(matches!(store.transfer_team(team.id, other, team.owner), Err(MembershipChanged)));
+}

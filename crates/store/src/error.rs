@@ -41,6 +41,9 @@ pub enum StoreError {
     /// A team has as many owners as it can have.
     #[error("a team has at most {} owners", crate::model::OWNERS_MAX)]
     TooManyOwners,
+    /// A membership is not what it was when the change of it was allowed.
+    #[error("the membership changed at the same moment")]
+    MembershipChanged,
     /// The rules about keys refuse it.
     #[error(transparent)]
     KeyRefused(#[from] KeyRefusal),

@@ -26,10 +26,10 @@ pub use model::{
 };
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits, OWNERS_MAX};
 pub use people::{
-    AGENT_MAX_BYTES, AUDIT_MAX, AuditEntry, AuditStore, CodeSecret, INVITATIONS_MAX, Invitation, KEY_REQUESTS_MAX,
-    KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry, NewInvitation,
-    NewSession, PeopleStore, Profile, ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInMeans, SignInStore,
-    Theme, UsedSession,
+    AGENT_MAX_BYTES, AUDIT_MAX, AuditEntry, AuditStore, CodeSecret, HALF_WAY_MAX, INVITATIONS_MAX, Invitation,
+    KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry,
+    NewInvitation, NewSession, PeopleStore, Profile, ProfileStore, SESSIONS_MAX, SecondFactorStore, Session,
+    SignInMeans, SignInStore, Theme, UsedSession,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;

@@ -209,7 +209,7 @@ pub trait TeamStore: Send + Sync {
     fn add_member(&self, id: TeamId, user: UserId, role: Role, plans: &PlanTable, now: Timestamp) -> Result<()>;
 
     /// Ends a membership. The team is dropped from the user's personal keys that name it; such a key that names no other
-    /// team is revoked at `now`. Keys for all teams live on.
+    /// team is revoked at `now`. Keys for all teams live on. Invitations that the user made into the team end.
     ///
     /// # Errors
     ///

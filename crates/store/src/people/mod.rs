@@ -13,7 +13,8 @@ pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
 pub use second_factor::{CodeSecret, SecondFactorStore};
 pub use sign_in::{
-    AGENT_MAX_BYTES, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore, UsedSession,
+    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore,
+    UsedSession,
 };
 pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
 

@@ -6,6 +6,9 @@ use crate::{Result, User};
 /// How many sessions an account has at most; beyond it the one that was not used for the longest time ends.
 pub const SESSIONS_MAX: usize = 50;
 
+/// The most sign-ins of an account that wait for the second factor.
+pub const HALF_WAY_MAX: usize = 5;
+
 /// The longest user agent that is kept of a session, in bytes; longer ones are cut.
 pub const AGENT_MAX_BYTES: usize = 512;
 
@@ -85,7 +88,7 @@ impl LinkPurpose {
 /// Signing in.
 pub trait SignInStore: Send + Sync {
     /// Begins a session at `now`. Of an account with more than [`SESSIONS_MAX`] those end that were not used for the
-    /// longest time.
+    /// longest time; of those that wait for the second factor there are [`HALF_WAY_MAX`] beside them.
     ///
     /// # Errors
     ///

@@ -77,11 +77,26 @@ pub trait MembershipStore: Send + Sync {
     /// Those of the module.
     fn role_in(&self, id: TeamId, user: UserId) -> Result<Option<Role>>;
 
+    /// Gives the member, whose role is `from`, the role `to`. Invitations of theirs that it does not allow end.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("team")`, `NotFound("member")`, `MembershipChanged` when they have another role than `from`, `LastOwner`,
+    /// `TooManyOwners`.
+    fn change_role(&self, id: TeamId, user: UserId, from: Role, to: Role) -> Result<()>;
+
+    /// Ends the membership of somebody with the role `role`, like [`remove_member`](crate::TeamStore::remove_member).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("member")`, `MembershipChanged` when they have another role, `LastOwner`.
+    fn end_membership(&self, id: TeamId, user: UserId, role: Role, now: Timestamp) -> Result<()>;
+
     /// Makes the member `to` an owner and the owner `from` an admin.
     ///
     /// # Errors
     ///
-    /// `NotFound("member")` when one of them is not in the team.
+    /// `NotFound("member")` when one of them is not in the team, `MembershipChanged` when `from` is not an owner.
     fn transfer_team(&self, id: TeamId, from: UserId, to: UserId) -> Result<()>;
 
     /// Makes an invitation at `now`. It takes the place of an earlier one of the team for the same address.
@@ -89,7 +104,8 @@ pub trait MembershipStore: Send + Sync {
     /// # Errors
     ///
     /// `NotFound("team")`, `Conflict("invitation")` when the team has [`INVITATIONS_MAX`], `Conflict("email")` when a member
-    /// has the address, `Invalid` for an address that cannot be one.
+    /// has the address, `Invalid` for an address that cannot be one, `MembershipChanged` when the person `invited_by` may not
+    /// invite to this role.
     fn create_invitation(&self, invitation: &NewInvitation<'_>, now: Timestamp) -> Result<Invitation>;
 
     /// The invitations of a team that can be accepted at `now`, the newest first.

@@ -4,6 +4,7 @@ use zenovay_domain::{KeyPolicy, Plan, PlanTable, Role, TeamId, Timestamp, UserId
 
 use super::SqliteStore;
 use super::errors::Done;
+use super::people::end_invitations;
 use super::rows::{TeamRow, check_name, decode};
 use super::websites::{check_plan_limit, delete_website};
 use crate::schema::{memberships, teams, users, websites};
@@ -167,14 +168,7 @@ impl TeamStore for SqliteStore {
             let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
             require_user(conn, user)?;
             if let Some(present) = role_of(conn, id, user)? {
-                if role != Role::Owner {
-                    keep_an_owner(conn, id, present)?;
-                }
-                if present != Role::Owner {
-                    leave_room_for_owner(conn, id, role)?;
-                }
-                set_role(conn, id, user, role)?;
-                return admit_old_keys(conn, id, team.key_policy);
+                return change_role(conn, &team, user, present, role);
             }
             join(conn, id, user, role, plans, now)
         })
@@ -183,11 +177,41 @@ impl TeamStore for SqliteStore {
     fn remove_member(&self, id: TeamId, user: UserId, now: Timestamp) -> Result<()> {
         self.write(|conn| {
             let role = role_of(conn, id, user)?.ok_or(StoreError::NotFound("member"))?;
-            keep_an_owner(conn, id, role)?;
-            diesel::delete(memberships::table.find((id.to_string(), user.to_string()))).execute(conn)?;
-            super::keys::drop_team_from_keys(conn, id, user, now)
+            end_membership(conn, id, user, role, now)
         })
     }
+}
+
+/// Ends the membership of somebody with the role `present`.
+pub(super) fn end_membership(
+    conn: &mut SqliteConnection,
+    id: TeamId,
+    user: UserId,
+    present: Role,
+    now: Timestamp,
+) -> Done<()> {
+    keep_an_owner(conn, id, present)?;
+    diesel::delete(memberships::table.find((id.to_string(), user.to_string()))).execute(conn)?;
+    end_invitations(conn, id, user, None)?;
+    super::keys::drop_team_from_keys(conn, id, user, now)
+}
+
+/// Gives a member another role than `present`.
+pub(super) fn change_role(
+    conn: &mut SqliteConnection,
+    team: &Team,
+    user: UserId,
+    present: Role,
+    role: Role,
+) -> Done<()> {
+    if role != Role::Owner {
+        keep_an_owner(conn, team.id, present)?;
+    }
+    if present != Role::Owner {
+        leave_room_for_owner(conn, team.id, role)?;
+    }
+    set_role(conn, team.id, user, role)?;
+    admit_old_keys(conn, team.id, team.key_policy)
 }
 
 /// Refuses one owner too many.
@@ -219,12 +243,12 @@ pub(super) fn join(
     insert_member(conn, id, user, role, now, admits_keys_since(team.key_policy, role, now))
 }
 
-/// Gives a member another role.
+/// Gives a member another role, and ends the invitations of theirs that it does not allow.
 pub(super) fn set_role(conn: &mut SqliteConnection, id: TeamId, user: UserId, role: Role) -> Done<()> {
     diesel::update(memberships::table.find((id.to_string(), user.to_string())))
         .set(memberships::role.eq(role.as_str()))
         .execute(conn)?;
-    Ok(())
+    end_invitations(conn, id, user, Some(role))
 }
 
 /// After the policy of the team or the role of a member has changed: lets the older keys of those members reach the team

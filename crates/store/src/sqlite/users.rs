@@ -5,6 +5,7 @@ use zenovay_domain::UserId;
 
 use super::SqliteStore;
 use super::errors::Done;
+use super::people::{end_all_invitations, rename_inviter};
 use super::rows::{UserRow, check_name};
 use super::teams::keep_owners_without;
 use crate::schema::users;
@@ -51,6 +52,7 @@ fn found(rows: usize) -> Done<()> {
 /// Deletes an account with everything that is its own.
 pub(super) fn delete(conn: &mut SqliteConnection, id: UserId) -> Done<()> {
     keep_owners_without(conn, id)?;
+    end_all_invitations(conn, id)?;
     let deleted = diesel::delete(users::table.find(id.to_string())).execute(conn)?;
     found(deleted)
 }
@@ -105,6 +107,7 @@ impl UserStore for SqliteStore {
             check_email(&email)?;
             check_name(&name)?;
             keep_addresses_apart(conn, &folded(&email), &id.to_string())?;
+            rename_inviter(conn, &id.to_string(), &email)?;
             diesel::update(users::table.find(id.to_string()))
                 .set((users::email.eq(&email), users::email_folded.eq(folded(&email)), users::name.eq(&name)))
                 .execute(conn)?;

@@ -105,10 +105,10 @@ interface StepProps {
 
 function SetUp({ setup, onClose, onDone }: StepProps & { readonly setup: Setup }) {
   const form = useForm({
-    initial: { code: "" },
-    rules: { code: totpCode },
-    async submit({ code }) {
-      const { backup_codes } = await put("/api/account/totp", { body: { code } });
+    initial: { code: "", password: "" },
+    rules: { code: totpCode, password: presentPassword },
+    async submit({ code, password }) {
+      const { backup_codes } = await put("/api/account/totp", { body: { password, code } });
       await changed();
       onDone(backup_codes);
     },
@@ -127,6 +127,7 @@ function SetUp({ setup, onClose, onDone }: StepProps & { readonly setup: Setup }
         </div>
       </details>
       <TextField {...field} onValue={(value) => field.onValue(normalCode(value))} label="Code" otp inputMode="numeric" autocomplete="one-time-code" autofocus />
+      <PasswordField {...form.bind("password")} label="Password" autocomplete="current-password" />
     </FormDialog>
   );
 }

@@ -42,6 +42,10 @@ impl<T: DeserializeOwned> JsonBody<T> {
             return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here").into());
         }
         let read = state.bodies.read_hit(&self.req, self.payload, MAX_BYTES, state.body_timeout).await?;
+        // An array with the values in their order would do otherwise.
+        if read.bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::invalid("body", NOT_AN_OBJECT));
+        }
         let mut json = serde_json::Deserializer::from_slice(&read.bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -53,10 +57,18 @@ impl<T: DeserializeOwned> JsonBody<T> {
     }
 }
 
-/// What is wrong, without where: lines and columns of JSON that a program wrote help nobody.
+/// What is said of something else where an object is wanted.
+const NOT_AN_OBJECT: &str = "must be an object";
+
+/// What is wrong, without where: lines and columns of JSON that a program wrote help nobody. Nor do names of this program's
+/// types.
 fn problem(error: &serde_json::Error) -> String {
     let words = error.to_string();
-    words.rsplit_once(" at line ").map_or(words.clone(), |(words, _)| words.to_owned())
+    let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+    let wants_an_object = [" struct ", " internally tagged enum ", " adjacently tagged enum "]
+        .iter()
+        .any(|kind| words.rsplit_once("expected").is_some_and(|(_, wanted)| wanted.starts_with(kind)));
+    if wants_an_object { NOT_AN_OBJECT.to_owned() } else { words.to_owned() }
 }
 
 impl<T: 'static> FromRequest for JsonBody<T> {

@@ -9,7 +9,9 @@ use zenovay_store::{Invitation, NewInvitation, StoreError};
 
 use super::{Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
-use crate::http::guard::{Actor, Attempt, Authorized, InviteMember, ManageAccount, Person, TakeBackInvitation};
+use crate::http::guard::{
+    Actor, Attempt, Authorized, Identity, InviteMember, ManageAccount, Person, TakeBackInvitation,
+};
 use crate::http::lookups::blocking;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant, RoleName};
@@ -45,9 +47,12 @@ pub async fn create(
     team.note(&req, "email", email.as_deref().unwrap_or("(whoever has the link)"));
     let secret = state.new_secret();
     let (id, digest) = (InvitationId::from_random_bytes(state.random_bytes()), secret.digest());
-    let (now, team_id, invited_by) = (state.clock.reading().steady, into.id, team.caller.in_words());
+    let (now, team_id, inviter) = (state.clock.reading().steady, into.id, team.caller.audit_actor());
     let to = email.clone();
     let made = changing(&state, move |state| {
+        // What somebody's key invites, they invite.
+        let owner = inviter.user.map(|user| state.store.user(user)).transpose()?.flatten();
+        let invited_by = owner.map_or(inviter.words, |owner| owner.email);
         let new = NewInvitation {
             id,
             team_id,

@@ -63,9 +63,11 @@ fn step_of(totp: &Totp, code: &str, now: Timestamp) -> Option<i64> {
 pub async fn enable(
     person: Authorized<ManageAccount, Person>,
     state: web::Data<AppState>,
-    body: JsonBody<Code>,
+    body: JsonBody<FirstCode>,
 ) -> Result<Success<BackupCodes>, ApiError> {
-    let Code { code } = body.read().await?;
+    let FirstCode { password, code } = body.read().await?;
+    // Whoever finds a browser open does not lock its owner out with an app of their own.
+    confirm(&state, &person.caller, Zeroizing::new(password)).await?;
     let user = person.caller.user;
     let (codes, now) = (new_codes(&state), state.clock.reading().steady);
     let digests = digests(user.id, &codes);
@@ -225,6 +227,17 @@ pub struct CodeSetup {
     /// The same as a picture to be scanned: an SVG document.
     #[schema(examples("<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>"))]
     qr_svg: String,
+}
+
+/// The first code of an app, with the password.
+#[derive(Deserialize, ToSchema)]
+pub struct FirstCode {
+    /// The present password.
+    #[schema(examples("correct horse battery staple"))]
+    password: String,
+    /// Six digits of the app.
+    #[schema(examples("287082"))]
+    code: String,
 }
 
 /// A code.

@@ -118,11 +118,9 @@ pub async fn change_role(
     let target = Target::Member { team_id: team, user_id: user, role: role.max(member.resource.role) };
     member.may(&state, Action::ChangeRole, target)?;
     member.note(&req, "role", role.as_str());
-    let now = state.clock.reading().steady;
+    let present = member.resource.role;
     let changed = changing(&state, move |state| {
-        // Whoever left a moment ago does not come back by this.
-        state.store.role_in(team, user)?.ok_or(StoreError::NotFound("member"))?;
-        state.store.add_member(team, user, role, &state.plans, now)?;
+        state.store.change_role(team, user, present, role)?;
         let facts = state.store.member_facts(team)?;
         facts.into_iter().find(|facts| facts.user_id == user).ok_or(StoreError::NotFound("member"))
     });
@@ -134,8 +132,9 @@ pub async fn remove_member(
     member: Authorized<RemoveMember, Actor>,
     state: web::Data<AppState>,
 ) -> Result<NoContent, ApiError> {
-    let (team, user, now) = (member.resource.team_id, member.resource.user_id, state.clock.reading().steady);
-    changing(&state, move |state| state.store.remove_member(team, user, now)).await?;
+    let (team, user, role) = (member.resource.team_id, member.resource.user_id, member.resource.role);
+    let now = state.clock.reading().steady;
+    changing(&state, move |state| state.store.end_membership(team, user, role, now)).await?;
     Ok(NoContent)
 }
 

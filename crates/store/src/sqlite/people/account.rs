@@ -6,6 +6,7 @@ use super::super::errors::Done;
 use super::super::rows::{check_name, damaged};
 use super::super::teams::require_user;
 use super::super::users::{check_email, delete, folded, keep_addresses_apart};
+use super::teams::rename_inviter;
 use crate::people_schema::{audit_entries, profiles};
 use crate::schema::users;
 use crate::{Profile, ProfileStore, Result, Theme};
@@ -17,6 +18,7 @@ pub(super) fn rename(conn: &mut SqliteConnection, user: UserId, email: Option<&s
     if let Some(email) = email {
         check_email(email)?;
         keep_addresses_apart(conn, &folded(email), &id)?;
+        rename_inviter(conn, &id, email)?;
         diesel::update(users::table.find(&id))
             .set((users::email.eq(email), users::email_folded.eq(folded(email))))
             .execute(conn)?;

@@ -10,3 +10,4 @@ mod sessions;
 mod teams;
 
 pub(super) use sessions::set_password;
+pub(super) use teams::{end_all_invitations, end_invitations, rename_inviter};

@@ -14,8 +14,8 @@ use super::{failures, links, teams};
 use crate::people_schema::{backup_codes, one_time_links, passkeys, second_factors, sessions};
 use crate::schema::users;
 use crate::{
-    AGENT_MAX_BYTES, LinkPurpose, NewSession, Result, SESSIONS_MAX, Session, SignInMeans, SignInStore, StoreError,
-    UsedSession, User,
+    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, Result, SESSIONS_MAX, Session, SignInMeans, SignInStore,
+    StoreError, UsedSession, User,
 };
 
 /// The time of last use is written at most this often.
@@ -143,10 +143,16 @@ impl SignInStore for SqliteStore {
                     sessions::rotated_at.eq(at),
                 ))
                 .execute(conn)?;
+            // Whoever knows the password alone ends no session of somebody who is signed in.
+            let most = match session.stage {
+                SignInStage::Complete => SESSIONS_MAX,
+                SignInStage::SecondFactor => HALF_WAY_MAX,
+            };
+            let alike = sessions::user_id.eq(&user).and(sessions::stage.eq(session.stage.as_str()));
             let beyond: Vec<String> = sessions::table
-                .filter(sessions::user_id.eq(&user).and(sessions::id.ne(&id)))
+                .filter(alike.and(sessions::id.ne(&id)))
                 .order((sessions::last_seen_at.desc(), sessions::id))
-                .offset(i64::try_from(SESSIONS_MAX - 1).unwrap_or(i64::MAX))
+                .offset(i64::try_from(most - 1).unwrap_or(i64::MAX))
                 .limit(i64::MAX)
                 .select(sessions::id)
                 .load(conn)?;

@@ -7,7 +7,7 @@ use super::super::SqliteStore;
 use super::super::errors::Done;
 use super::super::keys::keys_reaching;
 use super::super::rows::decode;
-use super::super::teams::{admit_old_keys, join, load_team, role_of, set_role};
+use super::super::teams::{admit_old_keys, change_role, end_membership, join, load_team, role_of, set_role};
 use super::super::users::check_email;
 use crate::people_schema::invitations;
 use crate::schema::{memberships, users};
@@ -52,6 +52,60 @@ fn email_of(conn: &mut SqliteConnection, user: UserId) -> Done<String> {
     Ok(email.ok_or(StoreError::NotFound("user"))?)
 }
 
+/// Whether somebody with this role may invite people to be `invited`: owners to any role, admins to those below theirs.
+fn may_invite(role: Role, invited: Role) -> bool {
+    role == Role::Owner || (role == Role::Admin && invited < Role::Admin)
+}
+
+/// Ends the invitations of `user` into a team that they may not make with the role they have now; all of them without one.
+pub(in super::super) fn end_invitations(
+    conn: &mut SqliteConnection,
+    team: TeamId,
+    user: UserId,
+    role: Option<Role>,
+) -> Done<()> {
+    let kept: Vec<&str> = Role::ALL
+        .iter()
+        .filter(|&&invited| role.is_some_and(|role| may_invite(role, invited)))
+        .map(|invited| invited.as_str())
+        .collect();
+    let email: String = users::table.find(user.to_string()).select(users::email).first(conn)?;
+    let theirs = invitations::team_id.eq(team.to_string()).and(invitations::invited_by.eq(email));
+    diesel::delete(invitations::table.filter(theirs.and(invitations::role.ne_all(kept)))).execute(conn)?;
+    Ok(())
+}
+
+/// Keeps the invitations of somebody theirs when their address changes.
+pub(in super::super) fn rename_inviter(conn: &mut SqliteConnection, user: &str, email: &str) -> Done<()> {
+    let old: Option<String> = users::table.find(user).select(users::email).first(conn).optional()?;
+    diesel::update(invitations::table.filter(invitations::invited_by.eq(old.unwrap_or_default())))
+        .set(invitations::invited_by.eq(email))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Ends all invitations of somebody whose account goes.
+pub(in super::super) fn end_all_invitations(conn: &mut SqliteConnection, user: UserId) -> Done<()> {
+    let email: Option<String> = users::table.find(user.to_string()).select(users::email).first(conn).optional()?;
+    diesel::delete(invitations::table.filter(invitations::invited_by.eq(email.unwrap_or_default()))).execute(conn)?;
+    Ok(())
+}
+
+/// Refuses the invitation of somebody who lost the right to make it a moment ago. A team's own key is nobody's.
+fn check_inviter(conn: &mut SqliteConnection, invitation: &NewInvitation<'_>) -> Done<()> {
+    let inviter = users::table.filter(users::email.eq(invitation.invited_by)).select(users::id);
+    let Some(id) = inviter.first::<String>(conn).optional()? else { return Ok(()) };
+    let role = role_of(conn, invitation.team_id, decode("users", "id", &id, &id)?)?;
+    let may = role.is_some_and(|role| may_invite(role, invitation.role));
+    if may { Ok(()) } else { Err(StoreError::MembershipChanged.into()) }
+}
+
+/// Refuses when the role of a member is another one.
+fn require_role(conn: &mut SqliteConnection, team: TeamId, user: UserId, role: Role) -> Done<()> {
+    let present = role_of(conn, team, user)?.ok_or(StoreError::NotFound("member"))?;
+    if present == role { Ok(()) } else { Err(StoreError::MembershipChanged.into()) }
+}
+
 pub(super) fn forget(conn: &mut SqliteConnection, now: Timestamp) -> Done<()> {
     diesel::delete(invitations::table.filter(invitations::expires_at.le(now.as_millis()))).execute(conn)?;
     Ok(())
@@ -93,12 +147,26 @@ impl MembershipStore for SqliteStore {
         self.ask(|conn| role_of(conn, id, user))
     }
 
+    fn change_role(&self, id: TeamId, user: UserId, from: Role, to: Role) -> Result<()> {
+        self.write(|conn| {
+            let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
+            require_role(conn, id, user, from)?;
+            change_role(conn, &team, user, from, to)
+        })
+    }
+
+    fn end_membership(&self, id: TeamId, user: UserId, role: Role, now: Timestamp) -> Result<()> {
+        self.write(|conn| {
+            require_role(conn, id, user, role)?;
+            end_membership(conn, id, user, role, now)
+        })
+    }
+
     fn transfer_team(&self, id: TeamId, from: UserId, to: UserId) -> Result<()> {
         self.write(|conn| {
             let team = load_team(conn, id)?.ok_or(StoreError::NotFound("team"))?;
-            for user in [from, to] {
-                role_of(conn, id, user)?.ok_or(StoreError::NotFound("member"))?;
-            }
+            role_of(conn, id, to)?.ok_or(StoreError::NotFound("member"))?;
+            require_role(conn, id, from, Role::Owner)?;
             if from == to {
                 return Ok(());
             }
@@ -115,6 +183,7 @@ impl MembershipStore for SqliteStore {
         let team = invitation.team_id.to_string();
         self.write(|conn| {
             load_team(conn, invitation.team_id)?.ok_or(StoreError::NotFound("team"))?;
+            check_inviter(conn, invitation)?;
             forget(conn, now)?;
             if let Some(email) = invitation.email {
                 let folded = email.to_lowercase();
