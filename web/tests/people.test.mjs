@@ -229,7 +229,7 @@ test("an authenticator app and its backup codes are asked for after the password
   await page.getByText("Type the setup key instead").click();
   const secret = await page.getByLabel("Setup key").innerText();
   await field(page, "Code").fill("000000");
-  await field(page, "Password").fill(account.password);
+  await page.getByRole("textbox", { name: "Password" }).fill(account.password);
   await button(page, "Turn on").click();
   await page.getByRole("dialog").getByText("That code does not fit.", { exact: false }).waitFor();
   await field(page, "Code").fill(totp(secret));
