@@ -252,7 +252,7 @@ pub struct Code {
 #[derive(Serialize, ToSchema)]
 pub struct BackupCodes {
     /// Ten codes.
-    #[schema(examples(json!(["7hk2mq-x9rtz4"])))]
+    #[schema(examples("7hk2mq-x9rtz4"))]
     backup_codes: Vec<String>,
 }
 

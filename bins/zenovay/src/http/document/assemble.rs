@@ -262,10 +262,33 @@ fn schemas(table: &[&Endpoint]) -> Result<Map<String, Value>, String> {
     }
     let nullable: BTreeSet<String> =
         all.iter().filter(|(_, schema)| accepts_null(schema)).map(|(name, _)| name.clone()).collect();
+    let mut parts = BTreeSet::new();
     for schema in all.values_mut() {
         say_null_once(schema, &nullable);
+        name_parts(schema, &mut parts);
+    }
+    for name in parts {
+        // A part that allows nothing else would refuse the rest of the whole.
+        if let Some(part) = all.get_mut(&name).and_then(Value::as_object_mut) {
+            part.remove("additionalProperties");
+        }
     }
     Ok(all.into_iter().collect())
+}
+
+/// The names of the schemas that stand in an `allOf` of this one.
+fn name_parts(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            for part in schema["allOf"].as_array().into_iter().flatten() {
+                let name = part["$ref"].as_str().and_then(|path| path.strip_prefix("#/components/schemas/"));
+                names.extend(name.map(str::to_owned));
+            }
+            members.values().for_each(|member| name_parts(member, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| name_parts(item, names)),
+        _ => {}
+    }
 }
 
 fn accepts_null(schema: &Value) -> bool {

@@ -56,7 +56,10 @@ pub(super) fn example(schema: &Value, schemas: &Map<String, Value>) -> Result<Va
             }
             Ok(Value::Object(whole))
         }
-        Some("array") => Ok(Value::Array(vec![example(&schema["items"], schemas)?])),
+        Some("array") => {
+            let least = schema["minItems"].as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(1).max(1);
+            Ok(Value::Array(vec![example(&schema["items"], schemas)?; least]))
+        }
         Some("boolean") => Ok(Value::Bool(true)),
         _ => Err(format!("there is no example in {schema}")),
     }
