@@ -19,7 +19,7 @@ from zenovay_api_client.api.operations import operations_readyz
 from zenovay_api_client.api.plausible import plausible_sites
 from zenovay_api_client.api.public import public_live
 from zenovay_api_client.api.replays import replays_sessions
-from zenovay_api_client.api.script import assets_start_page
+from zenovay_api_client.api.script import assets_tracker
 from zenovay_api_client.api.stats import stats_aggregate
 from zenovay_api_client.api.tracking import tracking_hit
 from zenovay_api_client.api.visitors import visitors_export
@@ -104,7 +104,7 @@ def public() -> None:
 
 
 def script() -> None:
-    assert b"zenovay" in assets_start_page.sync_detailed(client=without_key).content
+    assert b"zenovay" in assets_tracker.sync_detailed(client=without_key).content
 
 
 def operations() -> None:
