@@ -77,6 +77,7 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
     }
 
     let mut totals = join.join()?;
+    budget.expect_parts(sections.len() as u64);
     for (number, (place, isolated, is_whole)) in sections.into_iter().enumerate() {
         let split = totals.split(number).to_vec();
         match place {
@@ -107,6 +108,7 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
                 }
             }
         }
+        budget.part_done();
     }
     Ok(totals_answer(&query.question, &buckets, totals.finish()?))
 }

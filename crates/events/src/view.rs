@@ -294,11 +294,13 @@ impl View {
         allowance.check(self, 0)?;
 
         let mut keys = Vec::with_capacity(needed.len() + 1);
+        budget.expect_parts(needed.len() as u64);
         for (segment, range) in needed {
             let key = ChunkKey::Segment { segment: segment.meta.id, group: range.group };
             if !self.has(key, range.rows as usize, columns) {
                 self.load_segment(key, segment, range, columns, &allowance)?;
             }
+            budget.part_done();
             keys.push(key);
         }
         for generation in state.generations() {

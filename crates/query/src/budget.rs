@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::QueryError;
 use crate::memory_pool::{Holding, MemoryPool};
+use crate::{Progress, QueryError};
 
 /// Who decides when a running query lets others go first.
 pub trait GiveWay: fmt::Debug + Send + Sync {
@@ -30,6 +30,7 @@ pub struct Budget {
     holding: Option<Arc<Holding>>,
     cancelled: Arc<AtomicBool>,
     way: Option<Arc<dyn GiveWay>>,
+    progress: Option<Arc<Progress>>,
 }
 
 impl Budget {
@@ -60,6 +61,7 @@ impl Budget {
             holding: None,
             cancelled: Arc::default(),
             way: None,
+            progress: None,
         }
     }
 
@@ -67,6 +69,27 @@ impl Budget {
     #[must_use]
     pub fn giving_way(self, way: Arc<dyn GiveWay>) -> Self {
         Self { way: Some(way), ..self }
+    }
+
+    /// The same; what is done of the query is counted in `progress`.
+    #[must_use]
+    pub fn reporting_to(self, progress: Arc<Progress>) -> Self {
+        Self { progress: Some(progress), ..self }
+    }
+
+    /// Called by whoever computes the answer: `parts` more parts will be done. The earlier this is known, the better whoever
+    /// waits can tell how long it will take.
+    pub fn expect_parts(&self, parts: u64) {
+        if let Some(progress) = &self.progress {
+            progress.expect(parts);
+        }
+    }
+
+    /// One of the expected parts is done.
+    pub fn part_done(&self) {
+        if let Some(progress) = &self.progress {
+            progress.finish_part();
+        }
     }
 
     /// Ends the query at its next check.

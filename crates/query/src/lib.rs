@@ -20,6 +20,7 @@ mod memory_pool;
 mod needs;
 pub mod oracle;
 mod parts;
+mod progress;
 mod question;
 #[cfg(feature = "random")]
 pub mod random;
@@ -44,6 +45,7 @@ pub use memory::{DatasetBuilder, MemoryDataset};
 pub use memory_pool::MemoryPool;
 
 pub(crate) use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_parts};
+pub use progress::Progress;
 pub use question::{GroupBy, Metric, Order, Query, Question, RowPlace, by};
 #[doc(no_inline)]
 pub use zenovay_domain as domain;

@@ -25,17 +25,19 @@ impl<'a> Work<'a> {
         Self::new(self.budget)
     }
 
-    /// Looks at the budget before each block of `rows`.
+    /// Looks at the budget before each block of `rows`, which is a part of the query.
     pub(super) fn for_each_block(
         &self,
         rows: Range<usize>,
         mut work: impl FnMut(Range<usize>),
     ) -> Result<(), QueryError> {
         let mut start = rows.start;
+        self.budget.expect_parts(rows.len().div_ceil(BLOCK_ROWS) as u64);
         while start < rows.end {
             self.budget.check()?;
             let end = rows.end.min(start + BLOCK_ROWS);
             work(start..end);
+            self.budget.part_done();
             start = end;
         }
         Ok(())
