@@ -106,6 +106,10 @@ async fn traits_need_more_than_events() {
     site.send_batch(json!([
         view("2026-06-12T10:00:00Z", "visitor-1", "/"),
         identify("2026-06-12T10:01:00Z", "visitor-1", "person@example.com"),
+        // Of somebody whose id was not told.
+        json!({ "type": "custom", "ts": common::at("2026-06-12T10:02:00Z").as_millis(), "visitorId": "visitor-1",
+                "sessionId": "session-1", "props": { "url": "https://shop.example/", "name": "Order",
+                "user_properties": { "mail": "nobody@example.com" } } }),
     ]))
     .await;
     let path = site.path("/export/{id}/events/2026-06-12.0.parquet");
@@ -126,9 +130,13 @@ async fn traits_need_more_than_events() {
     }
     app.get(&path).send().await.expect(401);
     let plain = rows(&app.get(&path).key(&admin).send().await.expect(200).body);
-    assert!(plain.len() == 2 && plain.iter().all(|row| !row.contains("person@example.com")), "{plain:?}");
+    assert!(plain.len() == 3 && plain.iter().all(|row| !row.contains("@example.com")), "{plain:?}");
     let told = rows(&app.get(&with_traits).key(&admin).send().await.expect(200).body);
-    assert!(told[1].contains("person@example.com"), "{told:?}");
+    assert!(told[1].contains("person@example.com") && told[2].contains("nobody@example.com"), "{told:?}");
+    // Nor is it in numbers.
+    let rows = format!("/api/external/v1/stats/breakdown?site_id={}&property=event:props:mail&period=7d", site.id());
+    let rows = app.get(&rows).key(&admin).send().await.expect(200);
+    assert!(!rows.text().contains("@example.com"), "{}", rows.text());
 }
 
 #[actix_web::test]

@@ -464,6 +464,9 @@ fn properties<'a>(m: &mut Members<'a, '_>, fields: &mut HitFields<'a>) {
     }
     if let Some(id) = user_id {
         all.set("user_id", JsonValue::from(id));
+    } else if !user.is_empty() {
+        // It says whose the properties are: somebody's, whose id was not told. Readers leave out what names a person by it.
+        all.set("user_id", JsonValue::from(Cow::Borrowed("")));
     }
     if names_person {
         if fields.kind != EventKind::Identify {
