@@ -22,7 +22,9 @@ const WIDTHS = [320, 700, 1000, 2560];
 export const call = (page, method, path, body) =>
   page.evaluate(
     async ({ method, path, body }) => {
-      const answer = await fetch(path, { method, headers: body && { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+      let answer = await fetch(path, { method, headers: body && { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+      // A question that takes long is answered elsewhere.
+      for (const place = answer.headers.get("location"); answer.status === 202; answer = await fetch(place)) await new Promise((resolve) => setTimeout(resolve, 200));
       if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
       return answer.status === 204 ? undefined : (await answer.json()).data;
     },

@@ -118,13 +118,21 @@ async function send(method: Method, url: string, body: unknown, signal: AbortSig
   throw error;
 }
 
-/** Follows a long question until it is answered. */
-async function follow(queryId: string, signal: AbortSignal | undefined, onProgress: Ask<never, never>["onProgress"]): Promise<unknown> {
-  const base = `/api/queries/${encodeURIComponent(queryId)}`;
-  const events = new EventSource(`${base}/events`);
+/** Long questions that are followed by a stream at a time: a browser has six connections to a server, and the answers need some. */
+const MOST_STREAMS = 2;
+/** How often the others are asked how far they are, in milliseconds. */
+const ASKED_MS = 500;
+let streams = 0;
+
+type OnProgress = ((done: number, parts: number) => void) | undefined;
+
+/** Waits for `done` in the stream of a long question. */
+async function stream(place: string, signal: AbortSignal, onProgress: OnProgress): Promise<void> {
+  const events = new EventSource(`${place}/events`);
+  streams++;
   try {
     await new Promise<void>((resolve, reject) => {
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       events.addEventListener("progress", (event) => {
         const { done, parts } = JSON.parse(event.data);
         onProgress?.(done, parts);
@@ -133,14 +141,45 @@ async function follow(queryId: string, signal: AbortSignal | undefined, onProgre
       // A refusal ends the stream for good, and what the answer is asked for says why.
       events.addEventListener("error", () => events.readyState === EventSource.CLOSED && resolve());
     });
-  } catch (error) {
-    // Nobody waits for it any more: the server may stop.
-    void fetch(base, { method: "DELETE", credentials: "same-origin", keepalive: true }).catch(() => {});
-    throw error;
   } finally {
+    streams--;
+    // Who closes it before the answer is there ends the question.
     events.close();
   }
-  return (await read(await send("get", base, undefined, signal))).data;
+}
+
+const pause = (ms: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+  });
+
+/** Follows a long question, whose answer will be at `place`, until it is answered. */
+async function follow(place: string, signal: AbortSignal | undefined, onProgress: OnProgress): Promise<unknown> {
+  const left = new AbortController();
+  const leave = () => left.abort(signal?.reason ?? new DOMException("The page is left", "AbortError"));
+  signal?.addEventListener("abort", leave, { once: true });
+  addEventListener("pagehide", leave);
+  try {
+    if (signal?.aborted) leave();
+    left.signal.throwIfAborted();
+    if (streams < MOST_STREAMS) await stream(place, left.signal, onProgress);
+    for (;;) {
+      const response = await send("get", place, undefined, left.signal);
+      const { data } = await read(response);
+      if (response.status !== 202) return data;
+      const { done, parts } = data as { done: number; parts: number };
+      onProgress?.(done, parts);
+      await pause(ASKED_MS, left.signal);
+    }
+  } catch (error) {
+    // Nobody waits for it any more: the server may stop.
+    if (left.signal.aborted) void fetch(place, { method: "DELETE", credentials: "same-origin", keepalive: true }).catch(() => {});
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", leave);
+    removeEventListener("pagehide", leave);
+  }
 }
 
 async function read(response: Response): Promise<{ data: unknown }> {
@@ -160,10 +199,17 @@ export async function askAt(
   url: string,
   what: { body?: unknown; signal?: AbortSignal; onProgress?: (done: number, parts: number) => void } = {},
 ): Promise<unknown> {
-  const response = await send(method, url, what.body, what.signal);
-  const { data } = await read(response);
-  if (response.status !== 202) return data;
-  return follow((data as { query_id: string }).query_id, what.signal, what.onProgress);
+  for (let isFirst = true; ; isFirst = false) {
+    const response = await send(method, url, what.body, what.signal);
+    const place = response.headers.get("location");
+    if (response.status !== 202 || place === null) return (await read(response)).data;
+    try {
+      return await follow(place, what.signal, what.onProgress);
+    } catch (error) {
+      // The connection broke, or the server began anew: the question is gone, and can be asked again.
+      if (!isFirst || !(error instanceof ApiError) || error.status !== 404) throw error;
+    }
+  }
 }
 
 export const get = <P extends PathOf<"get">>(path: P, what?: Ask<P, "get">): Promise<Answer<P, "get">> => ask("get", path, what);

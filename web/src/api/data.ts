@@ -90,6 +90,8 @@ export interface Data<T> {
   readonly at: number;
   /** Asks again. */
   reload(): void;
+  /** It was given up, before there was an answer. */
+  readonly stopped: boolean;
   /** Gives the question up. */
   stop(): void;
 }
@@ -128,6 +130,7 @@ export function useUrl<T>(url: string | undefined): Data<T> {
     stale: waits && (entry?.data === undefined || entry.pending !== undefined) && last.current !== undefined,
     progress: entry?.pending ? entry.progress : undefined,
     at: entry?.at || (last.current?.at ?? 0),
+    stopped: url !== undefined && stopped === url && entry?.data === undefined,
     reload() {
       setStopped(undefined);
       if (url === undefined) return;
@@ -140,6 +143,43 @@ export function useUrl<T>(url: string | undefined): Data<T> {
     stop() {
       if (entry) cancel(entry);
       setStopped(url);
+    },
+  };
+}
+
+/** What is known of the answer at `url`, without asking. */
+export const peek = <T>(url: string): T | undefined => entries.get(url)?.data as T | undefined;
+
+/** Asks at all of `urls`, each for as long as it is among them; `peek` has the answers. The first refusal, if there is one. */
+export function useUrls(urls: readonly string[]): { error: ApiError | undefined; reload(): void } {
+  const [, render] = useState({});
+  useLayoutEffect(() => {
+    const listener = () => render({});
+    const asked = urls.map((url) => [url, entryOf(url)] as const);
+    for (const [url, entry] of asked) {
+      entry.listeners.add(listener);
+      if (Date.now() - entry.at <= FRESH_MS) continue;
+      delete entry.error;
+      load(url, entry);
+    }
+    listener();
+    return () => {
+      for (const [, entry] of asked) {
+        entry.listeners.delete(listener);
+        queueMicrotask(() => entry.listeners.size === 0 && cancel(entry));
+      }
+    };
+  }, [urls.join("\n")]);
+  const failed = urls.map((url) => [url, entries.get(url)] as const).filter(([, entry]) => entry?.error);
+  return {
+    error: failed[0]?.[1]?.error,
+    reload() {
+      for (const [url, entry] of failed) {
+        if (!entry) continue;
+        delete entry.error;
+        load(url, entry);
+        tell(entry);
+      }
     },
   };
 }

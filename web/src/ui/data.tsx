@@ -22,6 +22,33 @@ export interface Column<Row> {
 /** `-name` is descending. */
 export type Sort = string;
 
+/** The heads of a table. */
+export function TableHead<Row>({ columns, sort, onSort, rowIndex }: { columns: readonly Column<Row>[]; sort?: Sort; onSort?(sort: Sort): void; rowIndex?: number }) {
+  return (
+    <thead>
+      <tr aria-rowindex={rowIndex}>
+        {columns.map((column) => {
+          const direction = sort === column.id ? "ascending" : sort === `-${column.id}` ? "descending" : undefined;
+          return (
+            <th key={column.id} scope="col" class={classes(column.num && "num", column.wide && "wide-only", column.class)} aria-sort={direction}>
+              {column.sortable && onSort ? (
+                <button type="button" class="sort" onClick={() => onSort(direction === "descending" ? column.id : `-${column.id}`)}>
+                  {column.title}
+                  {direction && <Icon name={direction === "descending" ? "down" : "up"} size={12} />}
+                </button>
+              ) : column.hideTitle ? (
+                <span class="vh">{column.title}</span>
+              ) : (
+                column.title
+              )}
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}
+
 /** A table whose rows are 44 px high. On phones a row becomes two lines when `stacks`. */
 export function Table<Row>({ caption, columns, rows, rowKey, sort, onSort, stacks, class: more }: {
   caption: string;
@@ -37,27 +64,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, sort, onSort, stack
     <div class="scroll-x" tabIndex={0} role="region" aria-label={caption}>
       <table class={classes("table", stacks && "cards-sm", more)}>
         <caption class="vh">{caption}</caption>
-        <thead>
-          <tr>
-            {columns.map((column) => {
-              const direction = sort === column.id ? "ascending" : sort === `-${column.id}` ? "descending" : undefined;
-              return (
-                <th key={column.id} scope="col" class={classes(column.num && "num", column.wide && "wide-only", column.class)} aria-sort={direction}>
-                  {column.sortable && onSort ? (
-                    <button type="button" class="sort" onClick={() => onSort(direction === "descending" ? column.id : `-${column.id}`)}>
-                      {column.title}
-                      {direction && <Icon name={direction === "descending" ? "down" : "up"} size={12} />}
-                    </button>
-                  ) : column.hideTitle ? (
-                    <span class="vh">{column.title}</span>
-                  ) : (
-                    column.title
-                  )}
-                </th>
-              );
-            })}
-          </tr>
-        </thead>
+        <TableHead columns={columns} {...(sort !== undefined && { sort })} {...(onSort && { onSort })} />
         <tbody>
           {rows.map((row) => (
             <tr key={rowKey(row)}>

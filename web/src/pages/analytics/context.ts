@@ -6,6 +6,7 @@ import { address } from "../../api/client";
 import { useUrl, type Data } from "../../api/data";
 import type { Day } from "../../lib/format";
 import { go, usePlace } from "../../lib/router";
+import type { MenuItem } from "../../ui/overlay";
 import { parseView, printQuestion, printView, type Filter, type View } from "../../lib/view";
 
 export interface Analytics {
@@ -60,6 +61,10 @@ export function numbersUrl(base: string, what: keyof Answers, view: View, query:
   const { interval, ...rest } = view;
   return address(`${base}/${what}`, { raw: printQuestion(what === "series" && interval ? { ...rest, interval } : rest), query });
 }
+
+/** The files of something, as items of a menu; `url` is the address of a format. */
+export const files = (url: (format: "csv" | "json" | "ndjson") => string, what = "Export"): MenuItem[] =>
+  (["csv", "json", "ndjson"] as const).map((kind) => ({ label: `${what} as ${kind.toUpperCase()}`, icon: "download", href: url(kind), download: true }));
 
 /** Numbers of the view that is shown; `undefined` asks nothing. */
 export function useNumbers<W extends keyof Answers>(what: W, query: object | undefined, view?: View): Data<Answers[W]> {

@@ -13,13 +13,14 @@ import { pageCommands } from "../../shell/commands";
 import { Button, Empty, Failure } from "../../ui/basic";
 import { copy } from "../../ui/data";
 import { MoreMenu, toast, type MenuItem } from "../../ui/overlay";
-import { AnalyticsContext, numbersUrl, useAnalytics, useNumbers, useView, type Analytics } from "./context";
+import { AnalyticsContext, files, numbersUrl, useAnalytics, useNumbers, useView, type Analytics } from "./context";
 import { filterLabel, PANELS, TILES, type PanelMeaning } from "./dimensions";
 import { Chips } from "./filters";
 import { GoalsPanel } from "./goals-panel";
 import { Latest } from "./latest";
 import { Panel } from "./panel";
 import { passes } from "./parts";
+import { LongQuestion, Waiting } from "../parts/long-question";
 import { RangeBar } from "./range-bar";
 import { ChartCard, Tiles } from "./tiles";
 
@@ -114,9 +115,9 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
   }
   const file = (what: "totals" | "series", kind: string) => numbersUrl(base, what, view, { ...(what === "series" && { metric: view.metric }), format: kind });
   const items: MenuItem[] = [
-    { label: "Chart as CSV", icon: "download", href: file("series", "csv"), download: true },
-    { label: "Chart as JSON", icon: "download", href: file("series", "json"), download: true },
-    { label: "Chart as NDJSON", icon: "download", href: file("series", "ndjson"), download: true },
+    ...files((kind) => file("totals", kind), "Numbers"),
+    "line",
+    ...files((kind) => file("series", kind), "Chart"),
     "line",
     { label: "Copy link", icon: "link", keys: "Shift L", onSelect: () => void copyLink(false) },
     { label: "Copy link as of now", icon: "link", onSelect: () => void copyLink(true) },
@@ -144,6 +145,8 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
       ) : (
         <section class="card" aria-label="Overview">
           <Tiles data={totals} />
+          <LongQuestion data={totals} what="the numbers" />
+          {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
           {nothing ? <NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
         </section>
       )}

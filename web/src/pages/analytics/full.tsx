@@ -1,16 +1,19 @@
 // The whole table of a panel: all rows, with search and sort.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { peek, useUrls } from "../../api/data";
 import * as format from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import type { View } from "../../lib/view";
 import { Button, classes, CountryTag, Delta, Failure, Skeleton } from "../../ui/basic";
-import { Table, Tabs, type Column } from "../../ui/data";
+import { Tabs, type Column } from "../../ui/data";
+import { WindowTable } from "../../ui/window";
 import { Icon } from "../../ui/icons";
 import { Dialog, Menu } from "../../ui/overlay";
-import { useAnalytics, useNumbers, type Row } from "./context";
+import { numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
 import { countOf, dimensionLabel, isMissing, PANELS, valueLabel, type PanelMeaning } from "./dimensions";
 import { openTab, useExports, withTab } from "./panel";
-import { LongQuestion, NoRows } from "./parts";
+import { NoRows, useSettled } from "./parts";
+import { LongQuestion, Waiting } from "../parts/long-question";
 
 const PAGE = 100;
 
@@ -19,7 +22,7 @@ const toTable = (sort: string): string => (sort.endsWith("value") ? sort : sort.
 
 export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) {
   const panel = PANELS[id];
-  const { view, show, filter, domain } = useAnalytics();
+  const { view, show, filter, domain, base } = useAnalytics();
   const tab = openTab(panel, view);
   const properties = useNumbers("properties", tab.dimension === "property" ? {} : undefined);
   const asked = view.tabs[id];
@@ -28,9 +31,17 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
   const events = id === "events";
   const sort = view.sort ?? (events ? "events" : "visitors");
   const [typed, setTyped] = useState(view.q ?? "");
-  const [pages, setPages] = useState(1);
   const query = { ...(sort !== "visitors" && { sort }), ...(view.q && { q: view.q }) };
-  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: PAGE * pages, ...query });
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: PAGE, ...query });
+  const page = (number: number) => numbersUrl(base, "breakdown", view, { dimension, limit: PAGE, ...query, ...(number > 0 && { offset: number * PAGE }) });
+  // The pages that have rows which can be seen, when they have been for a moment.
+  const [span, setSpan] = useState({ first: 0, end: 0 });
+  const seen = useSettled(`${Math.floor(span.first / PAGE)} ${Math.floor(Math.max(0, span.end - 1) / PAGE)}`, 80);
+  const [from = 0, to = 0] = seen.split(" ").map(Number);
+  const further = dimension === undefined || data.data === undefined || data.stale ? [] : Array.from({ length: to - from + 1 }, (_, at) => from + at).filter((number) => number > 0);
+  const rest = useUrls(further.map(page));
+  const scroller = useRef<HTMLDivElement>(null);
+  useEffect(() => scroller.current?.scrollTo({ top: 0 }), [page(0)]);
   const exports = useExports(id, { dimension: dimension ?? "page", ...query });
   const input = useRef<HTMLInputElement>(null);
   const close = () => {
@@ -41,12 +52,10 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
     const timer = setTimeout(() => {
       if (typed.trim() === (view.q ?? "")) return;
       const { q: _, ...rest } = view;
-      setPages(1);
       show(typed.trim() ? { ...rest, q: typed.trim() } : rest, true);
     }, 200);
     return () => clearTimeout(timer);
   }, [typed]);
-  useEffect(() => setPages(1), [dimension, sort]);
   useKeys({ "/": () => input.current?.focus() });
 
   const compares = view.compare !== undefined;
@@ -96,8 +105,11 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
           { id: "duration", title: "Duration", num: true, wide: true, sortable: true, cell: (row: Row) => format.duration(row.duration) },
         ]),
   ];
-  const rows = data.data?.rows ?? [];
   const total = data.data?.total_rows ?? 0;
+  const rowAt = (index: number): Row | undefined => {
+    const number = Math.floor(index / PAGE);
+    return (number === 0 ? data.data : peek<Breakdown>(page(number)))?.rows[index % PAGE];
+  };
   return (
     <Dialog title={panel.title} wide class="full" onClose={close}>
       <div class="fullhead">
@@ -141,15 +153,17 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
           )}
         />
       </div>
-      <div id="full-table" role="tabpanel" aria-label={tab.label} aria-busy={data.loading || data.stale} class={classes("fulltable", data.stale && "stale")}>
+      <div ref={scroller} id="full-table" role="tabpanel" aria-label={tab.label} aria-busy={data.loading || data.stale} class={classes("fulltable", data.stale && "stale")}>
         <LongQuestion data={data} what={panel.title.toLowerCase()} />
         {data.error ? (
           <div class="card-body">
             <Failure error={data.error} what={`${panel.title} could not be counted.`} onRetry={data.reload} />
           </div>
         ) : data.data === undefined ? (
-          <Skeleton lines={12} />
-        ) : rows.length === 0 ? (
+          <Waiting data={data}>
+<Skeleton lines={12} />
+</Waiting>
+        ) : total === 0 ? (
           view.q ? (
             <div class="empty">
               <h3>Nothing has “{view.q}” in it</h3>
@@ -158,11 +172,15 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
             <NoRows what={dimension ? countOf(dimension, 2).replace(/^\S+\s/, "") : "values"} />
           )
         ) : (
-          <Table
+          <WindowTable
             caption={`${panel.title}: ${tab.label}, ${domain}`}
             columns={columns}
-            rows={rows}
+            count={total}
+            total={total}
+            rowAt={rowAt}
             rowKey={(row) => row.value}
+            scroller={scroller}
+            onSpan={(first, end) => setSpan({ first, end })}
             sort={toTable(sort)}
             onSort={(next) => {
               const other = toTable(next);
@@ -173,13 +191,17 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
         )}
       </div>
       <div class="dlg-foot fullfoot">
-        <span class="dim">{data.data && dimension && (rows.length < total ? `${format.count(rows.length)} of ${countOf(dimension, total)}` : countOf(dimension, total))}</span>
-        <span class="grow" />
-        {rows.length < total && rows.length < 1000 && (
-          <Button pending={data.stale} onClick={() => setPages(Math.min(10, pages * 2))}>
-            Show more
-          </Button>
+        {rest.error ? (
+          <span class="err" role="alert">
+            Some rows could not be counted.{" "}
+            <Button small onClick={rest.reload}>
+              Try again
+            </Button>
+          </span>
+        ) : (
+          <span class="dim">{data.data && dimension && countOf(dimension, total)}</span>
         )}
+        <span class="grow" />
         <Button onClick={close}>Close</Button>
       </div>
     </Dialog>

@@ -2,14 +2,15 @@ import { useId } from "preact/hooks";
 import * as format from "../../lib/format";
 import { printQuestion } from "../../lib/view";
 import { Delta, Empty, LinkButton } from "../../ui/basic";
-import { useAnalytics, useNumbers } from "./context";
+import { MoreMenu } from "../../ui/overlay";
+import { files, numbersUrl, useAnalytics, useNumbers } from "./context";
 import { BarList, PanelBody } from "./parts";
 
 const ROWS = 7;
 
 /** The goals and how many visits reached them. */
 export function GoalsPanel() {
-  const { home, view, shared, filter } = useAnalytics();
+  const { base, home, view, shared, filter } = useAnalytics();
   const data = useNumbers("goals", {});
   const title = useId();
   const compares = view.compare !== undefined;
@@ -19,6 +20,8 @@ export function GoalsPanel() {
     <section class="card panel" aria-labelledby={title} aria-busy={data.loading || data.stale}>
       <div class="panel-head">
         <h2 id={title}>Goals</h2>
+        <span class="grow" />
+        <MoreMenu label="Goals: export" items={files((format) => numbersUrl(base, "goals", view, { format }))} />
       </div>
       <div class="panel-main">
         <PanelBody data={data} what="Goals" rows={ROWS}>

@@ -3,7 +3,8 @@ import { useUrl } from "../../api/data";
 import { useLiveEvents, type LiveEvent } from "../../api/live";
 import * as format from "../../lib/format";
 import { Button, CountryTag, Dot, Empty } from "../../ui/basic";
-import { useAnalytics, type Live } from "./context";
+import { MoreMenu } from "../../ui/overlay";
+import { files, useAnalytics, type Live } from "./context";
 import { PanelBody } from "./parts";
 import { valueLabel } from "./dimensions";
 
@@ -25,9 +26,10 @@ const ONLINE_MS = 5 * 60_000;
 /** Those who are there, the last seen first. */
 const visitsOf = ({ people }: Live): Visit[] =>
   people
-    .map(({ began_at, duration, entry_page, referrer, ...rest }) => ({
+    .map(({ id, visited_at, duration, entry_page, referrer, ...rest }) => ({
       ...rest,
-      at: new Date(Date.parse(began_at) + duration * 1000).toISOString(),
+      visitor: id,
+      at: new Date(Date.parse(visited_at) + duration * 1000).toISOString(),
       page: entry_page,
       source: hostOf(referrer),
     }))
@@ -70,7 +72,7 @@ export function useLatest(most: number, paused: boolean): { data: ReturnType<typ
 
 /** The latest visits on the dashboard. */
 export function Latest() {
-  const { home, shared } = useAnalytics();
+  const { base, home, shared } = useAnalytics();
   const [paused, setPaused] = useState(false);
   const { data, visits, now } = useLatest(ROWS, paused);
   const title = useId();
@@ -83,6 +85,7 @@ export function Latest() {
         <Button small kind="quiet" icon={paused ? "play" : "pause"} aria-pressed={paused} onClick={() => setPaused(!paused)}>
           {paused ? "Go on" : "Pause"}
         </Button>
+        <MoreMenu label="Latest visits: export" items={files((format) => `${base}/live?format=${format}`)} />
       </div>
       <PanelBody data={data} what="Latest visits" rows={ROWS}>
         {() => (visits.length === 0 ? <Empty title="Nobody is here right now" /> : <VisitTable visits={visits} now={now} link={(visitor) => (shared ? undefined : `${home}/visitors/${visitor}`)} />)}

@@ -6,7 +6,7 @@ import { Button, Delta } from "../../ui/basic";
 import { Tabs } from "../../ui/data";
 import { Menu, MoreMenu, toast, type MenuItem } from "../../ui/overlay";
 import { Icon } from "../../ui/icons";
-import { numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
+import { files, numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
 import { countOf, dimensionLabel, isMissing, pageAddress, PANELS, UTM, valueLabel, type PanelMeaning } from "./dimensions";
 import { BarList, NoRows, PanelBody, secondCell, type BarRow } from "./parts";
 import { copy } from "../../ui/data";
@@ -37,11 +37,8 @@ export function withTab(view: View, panel: PanelMeaning, value: string): View {
 /** The things to do with what a panel shows. */
 export function useExports(what: string, query: object): MenuItem[] {
   const { base, view, home } = useAnalytics();
-  const file = (kind: string) => numbersUrl(base, "breakdown", view, { ...query, format: kind });
   return [
-    { label: "Export as CSV", icon: "download", href: file("csv"), download: true },
-    { label: "Export as JSON", icon: "download", href: file("json"), download: true },
-    { label: "Export as NDJSON", icon: "download", href: file("ndjson"), download: true },
+    ...files((format) => numbersUrl(base, "breakdown", view, { ...query, format })),
     {
       label: "Copy link",
       icon: "link",

@@ -6,38 +6,18 @@ import * as format from "../../lib/format";
 import { removeFilter, type Filter } from "../../lib/view";
 import { Button, classes, CountryTag, Delta, Empty, Failure, Skeleton } from "../../ui/basic";
 import { Icon } from "../../ui/icons";
+import { LongQuestion, Waiting } from "../parts/long-question";
 import { useAnalytics } from "./context";
 import { filterLabel } from "./dimensions";
 
-/** `true` when `on` has been for `ms`. */
-export function useAfter(on: boolean, ms: number): boolean {
-  const [passed, setPassed] = useState(false);
+/** What `value` was when it had not changed for `ms`. */
+export function useSettled<T>(value: T, ms: number): T {
+  const [settled, setSettled] = useState(value);
   useEffect(() => {
-    setPassed(false);
-    if (!on) return;
-    const timer = setTimeout(() => setPassed(true), ms);
+    const timer = setTimeout(() => setSettled(value), ms);
     return () => clearTimeout(timer);
-  }, [on, ms]);
-  return on && passed;
-}
-
-/** How far a question is that takes more than a second, and a way to give it up. */
-export function LongQuestion({ data, what }: { data: Data<unknown>; what: string }) {
-  const slow = useAfter(data.loading || data.stale, 1000);
-  if (!slow) return null;
-  const { progress } = data;
-  return (
-    <div class="progressline">
-      <span role="status">
-        Counting {what}
-        {progress && `, ${progress.done} of ${progress.parts} parts`}
-      </span>
-      <progress {...(progress && { value: progress.done, max: progress.parts })} aria-label={`Counting ${what}`} />
-      <Button small onClick={data.stop}>
-        Stop
-      </Button>
-    </div>
-  );
+  }, [value, ms]);
+  return settled;
 }
 
 /** What a panel shows: its rows, dimmed while others are counted, or why there are none. */
@@ -54,18 +34,11 @@ export function PanelBody<T>({ data, what, rows = 9, children }: { data: Data<T>
     <>
       <LongQuestion data={data} what={what.toLowerCase()} />
       {data.data === undefined ? (
-        data.loading ? (
+        <Waiting data={data}>
           <div class="barskels" aria-hidden="true">
             <Skeleton lines={rows} />
           </div>
-        ) : (
-          <div class="empty">
-            <p>Stopped.</p>
-            <Button small onClick={data.reload}>
-              Count again
-            </Button>
-          </div>
-        )
+        </Waiting>
       ) : (
         <div class={classes("panel-body", data.stale && "stale")}>{children(data.data)}</div>
       )}

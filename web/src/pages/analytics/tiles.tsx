@@ -10,7 +10,7 @@ import { useTooltip } from "../../ui/overlay";
 import type { Data } from "../../api/data";
 import { useAnalytics, useNumbers, type Totals } from "./context";
 import { METRICS, TILES } from "./dimensions";
-import { LongQuestion } from "./parts";
+import { LongQuestion, Waiting } from "../parts/long-question";
 
 /** The six numbers; the one that is chosen is that of the chart. */
 export function Tiles({ data }: { data: Data<Totals> }) {
@@ -59,8 +59,10 @@ function Tile({ metric, data }: { metric: Metric; data: Data<Totals> }) {
             )}
           </span>
         </>
-      ) : (
+      ) : data.loading ? (
         <Skeleton lines={2} />
+      ) : (
+        <span class="v dim">–</span>
       )}
       {tip}
     </button>
@@ -168,7 +170,11 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
           <Failure error={data.error} what="The chart could not be counted." onRetry={data.reload} />
         </div>
       ) : !series ? (
-        <div class="plotspace">{data.loading && <Skeleton lines={1} height="13.5rem" />}</div>
+        <div class="plotspace">
+          <Waiting data={data}>
+            <Skeleton lines={1} height="13.5rem" />
+          </Waiting>
+        </div>
       ) : (
         <div class={classes("plotspace", data.stale && "stale")}>
           <Chart

@@ -3,8 +3,9 @@ import { useState } from "preact/hooks";
 import { patch, post } from "../../api/client";
 import { refresh } from "../../api/data";
 import { Button, IconButton } from "../../ui/basic";
-import { FormFailure, TextField, useForm } from "../../ui/form";
-import { Dialog, toast } from "../../ui/overlay";
+import { TextField, useForm } from "../../ui/form";
+import { toast } from "../../ui/overlay";
+import { FormDialog } from "../parts/form-dialog";
 import type { Funnels, Goals } from "../analytics/context";
 import { cleanStep, StepFields, wrongStep, type Step } from "./steps";
 
@@ -27,28 +28,14 @@ export function GoalForm({ website, goal, onClose }: { website: string; goal?: G
     },
   });
   return (
-    <Dialog
-      title={goal ? "Edit goal" : "New goal"}
-      onClose={onClose}
-      foot={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="goal-form" pending={form.pending}>
-            {goal ? "Save" : "Add goal"}
-          </Button>
-        </>
-      }
-    >
-      <form id="goal-form" class="dlg-body" {...form.props}>
-        <TextField label="Name" autofocus maxLength={100} placeholder="Sign-up completed" {...form.bind("name")} />
-        <fieldset class="field">
-          <legend>Counts when</legend>
-          <StepFields label="Counts when" step={form.values.target} onStep={(target) => form.set("target", target)} error={form.errors.target ?? form.errors.value} />
-          <span class="hint">A goal is counted from now on and for all that was reported before.</span>
-        </fieldset>
-        <FormFailure error={form.failure} />
-      </form>
-    </Dialog>
+    <FormDialog title={goal ? "Edit goal" : "New goal"} form={form} action={goal ? "Save" : "Add goal"} onClose={onClose}>
+      <TextField label="Name" autofocus maxLength={100} placeholder="Sign-up completed" {...form.bind("name")} />
+      <fieldset class="field">
+        <legend>Counts when</legend>
+        <StepFields label="Counts when" step={form.values.target} onStep={(target) => form.set("target", target)} error={form.errors.target ?? form.errors.value} />
+        <span class="hint">A goal is counted from now on and for all that was reported before.</span>
+      </fieldset>
+    </FormDialog>
   );
 }
 
@@ -92,50 +79,35 @@ export function FunnelForm({ website, funnel, goals, onClose }: { website: strin
     change(next);
   };
   return (
-    <Dialog
-      title={funnel ? "Edit funnel" : "New funnel"}
-      class="funnelform"
-      onClose={onClose}
-      foot={
-        <>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="funnel-form" pending={form.pending}>
-            {funnel ? "Save" : "Add funnel"}
+    <FormDialog title={funnel ? "Edit funnel" : "New funnel"} class="funnelform" form={form} action={funnel ? "Save" : "Add funnel"} onClose={onClose}>
+      <TextField label="Name" autofocus maxLength={100} placeholder="Pricing to sign-up" {...form.bind("name")} />
+      <fieldset class="field">
+        <legend>Steps, in order, in one visit</legend>
+        <ol class="stack stack-8">
+          {steps.map((step, index) => (
+            <li class="steprow" key={index}>
+              <span class="stepn" aria-hidden="true">
+                {index + 1}
+              </span>
+              <StepFields label={`Step ${index + 1}`} step={step} goals={goals} error={wrong[index]} onStep={(next) => change(steps.map((one, at) => (at === index ? next : one)))} />
+              <IconButton icon="up" label={`Step ${index + 1}: earlier`} kind="quiet" small disabledReason={index === 0 ? "It is the first." : undefined} onClick={() => move(index, index - 1)} />
+              <IconButton
+                icon="close"
+                label={`Step ${index + 1}: remove`}
+                kind="quiet"
+                small
+                disabledReason={steps.length <= 2 ? "A funnel has at least two steps." : undefined}
+                onClick={() => change(steps.filter((_, at) => at !== index))}
+              />
+            </li>
+          ))}
+        </ol>
+        <div>
+          <Button small icon="plus" disabledReason={steps.length >= 7 ? "A funnel has at most seven steps." : undefined} onClick={() => change([...steps, { type: "page", value: "" }])}>
+            Add step
           </Button>
-        </>
-      }
-    >
-      <form id="funnel-form" class="dlg-body" {...form.props}>
-        <TextField label="Name" autofocus maxLength={100} placeholder="Pricing to sign-up" {...form.bind("name")} />
-        <fieldset class="field">
-          <legend>Steps, in order, in one visit</legend>
-          <ol class="stack stack-8">
-            {steps.map((step, index) => (
-              <li class="steprow" key={index}>
-                <span class="stepn" aria-hidden="true">
-                  {index + 1}
-                </span>
-                <StepFields label={`Step ${index + 1}`} step={step} goals={goals} error={wrong[index]} onStep={(next) => change(steps.map((one, at) => (at === index ? next : one)))} />
-                <IconButton icon="up" label={`Step ${index + 1}: earlier`} kind="quiet" small disabledReason={index === 0 ? "It is the first." : undefined} onClick={() => move(index, index - 1)} />
-                <IconButton
-                  icon="close"
-                  label={`Step ${index + 1}: remove`}
-                  kind="quiet"
-                  small
-                  disabledReason={steps.length <= 2 ? "A funnel has at least two steps." : undefined}
-                  onClick={() => change(steps.filter((_, at) => at !== index))}
-                />
-              </li>
-            ))}
-          </ol>
-          <div>
-            <Button small icon="plus" disabledReason={steps.length >= 7 ? "A funnel has at most seven steps." : undefined} onClick={() => change([...steps, { type: "page", value: "" }])}>
-              Add step
-            </Button>
-          </div>
-        </fieldset>
-        <FormFailure error={form.failure} />
-      </form>
-    </Dialog>
+        </div>
+      </fieldset>
+    </FormDialog>
   );
 }

@@ -5,8 +5,8 @@ import * as format from "../../lib/format";
 import { printQuestion } from "../../lib/view";
 import { Badge, Delta, Empty, Failure, Skeleton } from "../../ui/basic";
 import { MoreMenu } from "../../ui/overlay";
-import { useAnalytics, type Funnels } from "../analytics/context";
-import { LongQuestion } from "../analytics/parts";
+import { files, useAnalytics, type Funnels } from "../analytics/context";
+import { LongQuestion, Waiting } from "../parts/long-question";
 import { stepWords } from "./steps";
 
 type Funnel = Funnels["funnels"][number];
@@ -16,7 +16,9 @@ type Report = Answer<"/api/websites/{website_id}/funnels/{funnel_id}/report", "g
 export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdit?(): void; onDelete?(): void }) {
   const { base, view, home } = useAnalytics();
   const { interval: _, ...asked } = view;
-  const data = useUrl<Report>(address(`${base}/funnels/${encodeURIComponent(funnel.id)}/report`, { raw: printQuestion(asked) }));
+  const url = (query: object) => address(`${base}/funnels/${encodeURIComponent(funnel.id)}/report`, { raw: printQuestion(asked), query });
+  const data = useUrl<Report>(url({}));
+  const changes = (onEdit || onDelete) && !funnel.automatic;
   const id = `funnel-${funnel.id}`;
   const report = data.data;
   const reached = report ? report.steps.filter(({ visitors }) => visitors > 0).length : 0;
@@ -36,12 +38,15 @@ export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdi
             {report.before && <Delta now={report.conversion_rate} before={report.before.conversion_rate} />}
           </span>
         )}
-        {(onEdit || onDelete) && !funnel.automatic && (
-          <MoreMenu
-            label={`${funnel.name}: menu`}
-            items={[onEdit && { label: "Edit", icon: "edit", onSelect: onEdit }, onDelete && "line", onDelete && { label: "Delete", icon: "trash", danger: true, onSelect: onDelete }]}
-          />
-        )}
+        <MoreMenu
+          label={`${funnel.name}: menu`}
+          items={[
+            changes && onEdit && { label: "Edit", icon: "edit", onSelect: onEdit },
+            ...files((format) => url({ format })),
+            changes && onDelete && "line",
+            changes && onDelete && { label: "Delete", icon: "trash", danger: true, onSelect: onDelete },
+          ]}
+        />
       </div>
       <LongQuestion data={data} what={funnel.name} />
       {data.error ? (
@@ -49,7 +54,9 @@ export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdi
           <Failure error={data.error} what="The funnel could not be counted." onRetry={data.reload} />
         </div>
       ) : !report ? (
-        <Skeleton lines={6} />
+        <Waiting data={data}>
+<Skeleton lines={6} />
+</Waiting>
       ) : reached === 0 ? (
         <Empty icon="funnel" title="No visitor took the first step">
           {funnel.automatic ? (

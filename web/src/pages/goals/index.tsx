@@ -15,8 +15,8 @@ import { Badge, Button, Delta, Empty, Failure, Skeleton } from "../../ui/basic";
 import { Sparkline } from "../../ui/chart";
 import { Table, type Column } from "../../ui/data";
 import { Confirm, Menu, MoreMenu, toast } from "../../ui/overlay";
-import { AnalyticsContext, useAnalytics, useNumbers, useView, type Analytics, type Funnels, type Goals } from "../analytics/context";
-import { LongQuestion } from "../analytics/parts";
+import { AnalyticsContext, files, numbersUrl, useAnalytics, useNumbers, useView, type Analytics, type Funnels, type Goals } from "../analytics/context";
+import { LongQuestion, Waiting } from "../parts/long-question";
 import { RangeBar } from "../analytics/range-bar";
 import { FunnelForm, GoalForm } from "./forms";
 import { FunnelCard } from "./funnel";
@@ -115,6 +115,15 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
                 <span class="dim">
                   rate = converted ÷ visits{totals.data && ` (${format.count(totals.data.now.sessions)})`}
                 </span>
+                <span class="grow" />
+                <MoreMenu
+                  label="Goals and funnels: export"
+                  items={[
+                    ...files((kind) => numbersUrl(`/api/websites/${website.id}`, "goals", view, { format: kind }), "Goals"),
+                    "line",
+                    ...files((kind) => numbersUrl(`/api/websites/${website.id}`, "funnels", view, { format: kind }), "Funnels"),
+                  ]}
+                />
               </div>
               <LongQuestion data={goals} what="goals" />
               {goals.error ? (
@@ -122,7 +131,9 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
                   <Failure error={goals.error} what="Goals could not be counted." onRetry={goals.reload} />
                 </div>
               ) : !shownGoals ? (
-                <Skeleton lines={5} />
+                <Waiting data={goals}>
+<Skeleton lines={5} />
+</Waiting>
               ) : shownGoals.length === 0 ? (
                 <Empty
                   title="No goals yet"

@@ -12,13 +12,14 @@ interface Props {
   /** The word on the button. */
   readonly action: string;
   readonly danger?: boolean;
+  readonly class?: string;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
 }
 
-export function FormDialog({ title, form, action, danger = false, onClose, children }: Props) {
+export function FormDialog({ title, form, action, danger = false, class: more, onClose, children }: Props) {
   return (
-    <Dialog title={title} onClose={onClose} {...(danger && { alert: true })}>
+    <Dialog title={title} onClose={onClose} {...(danger && { alert: true })} {...(more !== undefined && { class: more })}>
       <form {...form.props}>
         <div class="dlg-body">
           {children}

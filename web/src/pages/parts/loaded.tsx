@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Data } from "../../api/data";
 import { Failure, Note, Skeleton } from "../../ui/basic";
+import { LongQuestion, Waiting } from "./long-question";
 
 interface Props<T> {
   readonly of: Data<T>;
@@ -16,8 +17,11 @@ export function Loaded<T>({ of, what, lines = 3, children }: Props<T>) {
   if (of.data === undefined) {
     if (of.error === undefined) {
       return (
-        <div class="card-body" aria-busy="true">
-          <Skeleton lines={lines} />
+        <div class="card-body" aria-busy={of.loading}>
+          <LongQuestion data={of} what={what.toLowerCase()} />
+          <Waiting data={of}>
+            <Skeleton lines={lines} />
+          </Waiting>
         </div>
       );
     }
@@ -34,6 +38,7 @@ export function Loaded<T>({ of, what, lines = 3, children }: Props<T>) {
           <Failure error={of.error} what={`${what} could not be loaded again.`} onRetry={of.reload} />
         </div>
       )}
+      <LongQuestion data={of} what={what.toLowerCase()} />
       {children(of.data)}
     </div>
   );

@@ -10,10 +10,13 @@ import { useWebsite, type Website } from "../../lib/websites";
 import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
 import { Button, CountryTag, Empty, Failure, Skeleton } from "../../ui/basic";
-import { Table, type Column } from "../../ui/data";
-import { AnalyticsContext, useAnalytics, useView, type Analytics } from "../analytics/context";
+import type { Column } from "../../ui/data";
+import { MoreMenu } from "../../ui/overlay";
+import { WindowTable } from "../../ui/window";
+import { AnalyticsContext, files, useAnalytics, useView, type Analytics } from "../analytics/context";
 import { Chips } from "../analytics/filters";
-import { LongQuestion, passes } from "../analytics/parts";
+import { passes } from "../analytics/parts";
+import { LongQuestion, Waiting } from "../parts/long-question";
 import { RangeBar } from "../analytics/range-bar";
 
 const FilterDialog = lazy(() => import("../analytics/filter-dialog"));
@@ -72,7 +75,7 @@ function Content({ website }: { website: Website }) {
     setLoading(true);
     setFailed(undefined);
     try {
-      const page = (await askAt("get", address(`${base}/visitors`, { raw: printQuestion(asked), query: { cursor: next } }))) as List;
+      const page = (await askAt("get", address(`${base}/visitors`, { raw: printQuestion(asked), query: { cursor: next, limit: 200 } }))) as List;
       setMore({ url, visitors: [...(extra?.visitors ?? []), ...page.visitors], next: page.next_cursor });
     } catch (error) {
       setFailed(error as ApiError);
@@ -119,6 +122,7 @@ function Content({ website }: { website: Website }) {
             <span class="lab">Filter</span>
           </Button>
           <RangeBar view={view} show={show} zone={zone} today={today} days={undefined} plain />
+          <MoreMenu label="Visitors: export" items={files((format) => address(`${base}/visitors`, { raw: printQuestion(asked), query: { format } }))} small={false} kind="secondary" />
         </>
       }
     >
@@ -130,14 +134,23 @@ function Content({ website }: { website: Website }) {
             <Failure error={data.error} what="Visitors could not be listed." onRetry={data.reload} />
           </div>
         ) : data.data === undefined ? (
-          <Skeleton lines={12} />
+          <Waiting data={data}>
+<Skeleton lines={12} />
+</Waiting>
         ) : visitors.length === 0 ? (
           <Empty title="No visitor matches" level={2} icon="person" action={last && <Button onClick={() => show(removeFilter(view, last))}>Remove last filter</Button>}>
             {last ? passes(view.filters) : "Nobody came in this range."}
           </Empty>
         ) : (
           <div class={data.stale ? "stale" : undefined}>
-            <Table caption={`Visitors of ${website.domain}`} columns={columns} rows={visitors} rowKey={({ id }) => id} />
+            <WindowTable
+              caption={`Visitors of ${website.domain}`}
+              columns={columns}
+              count={visitors.length}
+              total={next === null ? visitors.length : undefined}
+              rowAt={(index) => visitors[index]}
+              rowKey={({ id }) => id}
+            />
           </div>
         )}
         {visitors.length > 0 && (

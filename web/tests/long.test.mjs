@@ -1,0 +1,170 @@
+// Questions that take long, on a server that is busy: how far they are, Stop, and what leaving does. And tables of thousands of rows.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { store } from "./seed.mjs";
+import { call } from "./tour.mjs";
+
+const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
+const PAGES = 6000;
+
+let server;
+let browser;
+let known;
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  const { page, context } = await openTab(browser, server);
+  await page.goto("/login");
+  await call(page, "POST", "/api/welcome", { token: server.welcome.split("#")[1], ...OWNER, website: { domain: "example.com", name: "Example" } });
+  const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
+  const { key } = await call(page, "POST", "/api/account/keys", { name: "Production" });
+  const start = Date.now() - 3_600_000;
+  const events = Array.from({ length: PAGES }, (_, number) => ({
+    type: "pageview",
+    ts: start + number,
+    visitorId: `visitor-${number}-once`,
+    sessionId: `session-${number}`,
+    serverContext: { userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", clientIp: "141.20.1.1" },
+    props: { url: `https://example.com/page-${String(number).padStart(4, "0")}`, title: `Page ${number}` },
+  }));
+  await store(server, key, code, events);
+  const owner = await context.storageState();
+  await context.close();
+  known = { owner, id, key };
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+const open = (options = {}) => openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 }, ...options });
+const metric = async (name) => {
+  const page = await (await fetch(`${server.address}/metrics`)).text();
+  return Number(new RegExp(`^${name.replace(/[{}"]/g, "\\$&")} (\\d+)`, "m").exec(page)?.[1] ?? NaN);
+};
+/** Waits until `condition` gives something that is true. */
+async function until(condition) {
+  for (let tries = 0; tries < 300; tries++) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`never: ${condition}`);
+}
+
+/** Keeps the server busy with this website until it is ended: other questions about it wait for their turn. */
+function busy() {
+  const end = new AbortController();
+  const ask = async () => {
+    while (!end.signal.aborted) {
+      const query = "dimension=page&range=year&limit=1000&sort=-value&compare=year&q=p&format=csv";
+      await server.api(`/api/websites/${known.id}/breakdown?${query}`, known.key, { signal: end.signal }).then((answer) => answer.text()).catch(() => {});
+    }
+  };
+  const all = Array.from({ length: 24 }, ask);
+  return async () => {
+    end.abort();
+    await Promise.all(all);
+  };
+}
+
+test("a long question tells how far it is and can be stopped", async () => {
+  const { page, context, problems } = await open();
+  const free = busy();
+  try {
+    await page.goto(`/websites/${known.id}?range=7d`);
+    const panel = page.getByRole("region", { name: "Pages", exact: true });
+    const line = panel.locator(".progressline");
+    await line.waitFor();
+    assert.match(await line.innerText(), /Counting pages/);
+    assert.equal(await line.getByRole("progressbar").count(), 1);
+    assert.deepEqual(await violations(context, page), []);
+    const stopped = await metric('zenovay_long_questions_total{end="stopped"}');
+    await line.getByRole("button", { name: "Stop" }).click();
+    await panel.getByText("Stopped.").waitFor();
+    await until(async () => (await metric('zenovay_long_questions_total{end="stopped"}')) > stopped);
+    // Another view gives up what was asked for the one before.
+    const before = await metric('zenovay_long_questions_total{end="stopped"}');
+    await page.goto(`/websites/${known.id}?range=30d`);
+    await until(async () => (await metric("zenovay_long_questions")) > 0);
+    await page.goto("/docs/api");
+    await until(async () => (await metric('zenovay_long_questions_total{end="stopped"}')) > before && (await metric("zenovay_long_questions")) === 0);
+  } finally {
+    await free();
+  }
+  await page.goto(`/websites/${known.id}?range=7d`);
+  await page.getByRole("region", { name: "Pages", exact: true }).getByText("/page-0000").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("what took long is shown when it is there", async () => {
+  const { page, context, problems } = await open();
+  const free = busy();
+  await page.goto(`/websites/${known.id}?range=28d`);
+  await page.locator(".progressline").first().waitFor();
+  const fetched = await metric('zenovay_long_questions_total{end="fetched"}');
+  await free();
+  await page.getByRole("region", { name: "Pages", exact: true }).getByText("/page-0000").waitFor();
+  await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
+  assert.ok((await metric('zenovay_long_questions_total{end="fetched"}')) > fetched);
+  assert.equal(await page.locator(".progressline").count(), 0);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a table of thousands of rows has those that are seen, and says which they are", async () => {
+  const { page, context, problems } = await open();
+  await page.goto(`/websites/${known.id}?range=7d&show=pages`);
+  const dialog = page.getByRole("dialog", { name: "Pages" });
+  const table = dialog.getByRole("table");
+  await table.getByText("/page-0000").waitFor();
+  assert.equal(await table.getAttribute("aria-rowcount"), String(PAGES + 1));
+  const rows = () => table.locator("tr[data-at]").count();
+  assert.ok((await rows()) < 80, `${await rows()} rows`);
+  // By keyboard: the last row, which is loaded for it, and back.
+  await table.getByRole("button", { name: "/page-0000", exact: true }).focus();
+  await page.keyboard.press("End");
+  const last = table.locator(`tr[aria-rowindex="${PAGES + 1}"]`);
+  await last.getByRole("button", { name: "/page-5999", exact: true }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.textContent === "/page-5999");
+  assert.ok((await rows()) < 80, `${await rows()} rows`);
+  await page.keyboard.press("ArrowUp");
+  await page.waitForFunction(() => document.activeElement?.textContent === "/page-5998");
+  await page.keyboard.press("PageUp");
+  await page.waitForFunction(() => /page-59[789]/.test(document.activeElement?.textContent ?? ""));
+  assert.deepEqual(await violations(context, page), []);
+  await page.keyboard.press("Home");
+  await page.waitForFunction(() => document.activeElement?.textContent === "/page-0000");
+  // By the wheel.
+  await page.locator("#full-table").evaluate((element) => element.scrollTo(0, element.scrollHeight / 2));
+  await table.getByText("/page-3000").waitFor();
+  // Search and sort are the server's.
+  await page.keyboard.press("/");
+  await page.getByRole("searchbox").fill("page-123");
+  await page.waitForFunction(() => document.querySelector("#full-table table")?.getAttribute("aria-rowcount") === "11");
+  assert.equal(await rows(), 10);
+  await page.getByRole("searchbox").fill("");
+  await page.getByRole("button", { name: "Page", exact: true }).click();
+  await table.locator('tr[aria-rowindex="2"]').getByText("/page-5999").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("thousands of visitors are a table of those that are seen", async () => {
+  const { page, context, problems } = await open({ viewport: { width: 390, height: 844 } });
+  await page.goto(`/websites/${known.id}/visitors?range=7d`);
+  const table = page.getByRole("table");
+  await table.waitFor();
+  assert.equal(await table.getAttribute("aria-rowcount"), "-1");
+  for (let more = 0; more < 3; more++) {
+    const shown = await page.locator(".card-foot").innerText();
+    await page.getByRole("button", { name: "Show more" }).click();
+    await page.waitForFunction((before) => document.querySelector(".card-foot")?.innerText !== before, shown);
+    await page.waitForFunction(() => document.querySelector(".card-foot [aria-busy=true], .card-foot [aria-disabled=true]") === null);
+  }
+  assert.match(await page.locator(".card-foot").innerText(), /650 visitors and more/);
+  assert.ok((await table.locator("tr[data-at]").count()) < 80);
+  assert.equal(await overflow(page), 0);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
