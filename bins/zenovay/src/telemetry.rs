@@ -17,6 +17,7 @@ use zenovay_domain::Dimension;
 use zenovay_events::{EventStore, Observer};
 
 use crate::config::LogFormat;
+use crate::http::long_questions;
 use crate::process_figures;
 
 /// What is written at `level`: who took data out of the server always is.
@@ -212,6 +213,17 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_merge_duration_seconds", MetricKind::Histogram, "Time to merge segment files into one."),
     ("zenovay_query_duration_seconds", MetricKind::Histogram, "Time of one query of the event store, by kind."),
     (
+        "zenovay_long_questions_total",
+        MetricKind::Counter,
+        "Questions of the console that were not answered at once, by how they ended.",
+    ),
+    (
+        "zenovay_long_questions",
+        MetricKind::Gauge,
+        "Questions of the console that go on without their request, or whose answer waits.",
+    ),
+    ("zenovay_long_answer_bytes", MetricKind::Gauge, "Size of the answers that wait to be fetched, in bytes."),
+    (
         "zenovay_access_refusals_total",
         MetricKind::Counter,
         "Requests that were not let in by a route that asks who is calling, by reason.",
@@ -314,6 +326,12 @@ fn begin() {
     for ending in Ending::ALL {
         ending.counter().absolute(0);
     }
+    for end in long_questions::ends() {
+        metrics::counter!("zenovay_long_questions_total", "end" => end).absolute(0);
+    }
+    for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes"] {
+        metrics::gauge!(gauge).set(0.0);
+    }
     for kind in QUERY_KINDS {
         let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
     }
@@ -326,7 +344,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 12] = [
+const LABELLED: [&str; 13] = [
     "zenovay_access_refusals_total",
     "zenovay_exports_total",
     "zenovay_folded_strings_total",
@@ -334,6 +352,7 @@ const LABELLED: [&str; 12] = [
     "zenovay_ingest_outcomes_total",
     "zenovay_ingest_mended_total",
     "zenovay_query_duration_seconds",
+    "zenovay_long_questions_total",
     "zenovay_limit_refusals_total",
     "zenovay_limit_unavailable_total",
     "zenovay_http_requests_total",

@@ -4,115 +4,18 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
-
+use common::endless::Endless;
 use common::running::{PATIENCE, Running, answer};
 use common::{TestApp, TestKey, TestWebsite};
-use parking_lot::Mutex;
 use serde_json::Value;
+use std::io::Write;
+use std::net::TcpStream;
 use zenovay::config::ServerFlags;
-use zenovay_domain::{Event, Plan, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{
-    Append, AppendReceipt, AppendRefused, ChangeError, EventStore, Kept, NewEvent, RecentSession, Retained, StoreStats,
-};
-use zenovay_query::{Answer, Budget, Query, QueryError, Question};
+use zenovay_domain::Plan;
+use zenovay_query::QueryError;
 
 fn overview_request(site: &TestWebsite<'_>, key: &TestKey) -> String {
     format!("GET {} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n", site.path("/analytics/{id}?range=24h"), key.text)
-}
-
-/// A store whose queries, but for live counts, last until their budget ends them.
-struct Endless {
-    inner: Arc<dyn EventStore>,
-    began: Mutex<Sender<WebsiteId>>,
-    ended: Mutex<Sender<QueryError>>,
-}
-
-impl Endless {
-    fn new(inner: &Arc<dyn EventStore>) -> (Arc<Self>, Receiver<WebsiteId>, Receiver<QueryError>) {
-        let ((began, has_begun), (ended, has_ended)) = (channel(), channel());
-        let store = Self { inner: Arc::clone(inner), began: Mutex::new(began), ended: Mutex::new(ended) };
-        (Arc::new(store), has_begun, has_ended)
-    }
-}
-
-impl EventStore for Endless {
-    fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
-        if query.question == Question::Live {
-            return self.inner.query(website, query, budget);
-        }
-        let started = Instant::now();
-        self.began.lock().send(website).unwrap();
-        loop {
-            // What kernels do once per 65,536 rows.
-            if let Err(error) = budget.check() {
-                self.ended.lock().send(error.clone()).unwrap();
-                return Err(error);
-            }
-            assert!(started.elapsed() < PATIENCE, "nothing ends the query");
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-
-    fn append(&self, events: Vec<NewEvent>) -> Append<'_> {
-        self.inner.append(events)
-    }
-
-    fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused> {
-        self.inner.try_append(events)
-    }
-
-    fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {
-        self.inner.recent_sessions(since)
-    }
-
-    fn damages(&self) -> Vec<String> {
-        self.inner.damages()
-    }
-
-    fn visitor_events(&self, site: WebsiteId, visitor: VisitorId, budget: &Budget) -> Result<Vec<Event>, QueryError> {
-        self.inner.visitor_events(site, visitor, budget)
-    }
-
-    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), ChangeError> {
-        self.inner.erase_visitor(website, visitor)
-    }
-
-    fn delete_website(&self, website: WebsiteId) -> Result<(), ChangeError> {
-        self.inner.delete_website(website)
-    }
-
-    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
-        self.inner.retain(kept, now, tell)
-    }
-
-    fn remove_hidden(&self, now: Timestamp, tell: &mut dyn FnMut(Retained)) -> Result<(), ChangeError> {
-        self.inner.remove_hidden(now, tell)
-    }
-
-    fn newest(&self) -> Option<Timestamp> {
-        self.inner.newest()
-    }
-
-    fn span(&self, website: WebsiteId) -> Option<zenovay_domain::TimeRange> {
-        self.inner.span(website)
-    }
-
-    fn stats(&self) -> StoreStats {
-        self.inner.stats()
-    }
-
-    fn seal(&self) -> Result<bool, ChangeError> {
-        self.inner.seal()
-    }
-
-    fn shutdown(&self) {
-        self.inner.shutdown();
-    }
 }
 
 /// Sabotage: `h1_allow_half_closed(true)`, no `CancelOnDrop`, as many turns for a key as there are, or a turn for a live count.

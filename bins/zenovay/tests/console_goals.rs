@@ -233,3 +233,98 @@ async fn a_funnel_counts_visitors_who_take_its_steps_in_order() {
     app.request(Method::DELETE, &goal_path).key(&key).send().await.expect(204);
     app.get(&format!("{location}/report")).key(&key).send().await.expect(404);
 }
+
+/// A goal that has the name of an event is the goal: in rows, in suggestions and in filters. Sabotage: take rows by goals for
+/// rows by the names of events.
+#[actix_web::test]
+async fn rows_by_goals_and_filters_on_goals_mean_the_same() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read,write");
+    visits(&site).await;
+    for (name, value) in [("funnel_step", "/docs/start"), ("Prices", "/pricing"), ("Never", "/never")] {
+        let goal = json!({ "name": name, "type": "page", "value": value });
+        app.post(&path(&site, "/goals")).key(&key).json(&goal).send().await.expect(201);
+    }
+    for filter in ["", "&f=country:is:DE", "&f=goal:is:Prices"] {
+        let read = async |rest: &str| {
+            app.get(&path(&site, &format!("{rest}{filter}"))).key(&key).send().await.expect(200).data()
+        };
+        let rows = read("/breakdown?range=today&dimension=goal&compare=previous").await;
+        let goals = read("/goals?range=today").await;
+        let reached: Vec<&Value> =
+            goals["goals"].as_array().unwrap().iter().filter(|goal| goal["numbers"]["events"] != 0).collect();
+        assert_eq!((rows["total_rows"].as_u64(), reached.len()), (Some(2), 2), "{filter}: {rows}");
+        for row in rows["rows"].as_array().unwrap() {
+            let name = row["value"].as_str().unwrap();
+            let goal = reached.iter().find(|goal| goal["name"] == name).unwrap();
+            assert_eq!(row["visitors"], goal["numbers"]["visitors"], "{filter} {name}");
+            assert_eq!(row["sessions"], goal["numbers"]["conversions"], "{filter} {name}");
+            assert_eq!(row["before"]["visitors"], 0);
+            if filter != "&f=goal:is:Prices" {
+                let totals = read(&format!("/totals?range=today&f=goal:is:{name}")).await;
+                for number in ["visitors", "sessions", "events", "pageviews"] {
+                    assert_eq!(row[number], totals["now"][number], "{filter} {name} {number}");
+                }
+            }
+        }
+    }
+    let read = async |rest: &str| app.get(&path(&site, rest)).key(&key).send().await.expect(200).data();
+    let values = read("/values?range=today&dimension=goal&q=STEP").await;
+    assert_eq!(values["values"], json!([{ "value": "funnel_step", "visitors": 1 }]));
+    let sorted = read("/breakdown?range=today&dimension=goal&sort=value&limit=1&offset=1").await;
+    assert_eq!((&sorted["rows"][0]["value"], &sorted["rows"][0]["share"]), (&json!("funnel_step"), &json!(0.3333)));
+}
+
+/// Sabotage: leave the filters or the comparison out of a file.
+#[actix_web::test]
+async fn goals_funnels_and_totals_are_files_with_the_filters() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read,write");
+    visits(&site).await;
+    let goal = json!({ "name": "=Prices", "type": "page", "value": "/pricing" });
+    app.post(&path(&site, "/goals")).key(&key).json(&goal).send().await.expect(201);
+    let steps = json!([{ "type": "page", "value": "/pricing" }, { "type": "event", "value": "signup" }]);
+    let funnel = json!({ "name": "Way", "steps": steps });
+    let made = app.post(&path(&site, "/funnels")).key(&key).json(&funnel).send().await.expect(201);
+    let report = format!("/funnels/{}/report", made.data()["id"].as_str().unwrap());
+    let share = app.post(&path(&site, "/shares")).key(&key).json(&json!({})).send().await.expect(201).data();
+    let link = format!("/api/shares/{}", share["token"].as_str().unwrap());
+
+    let numbers = "visitors,sessions,pageviews,bounce_rate,duration,conversion_rate,events";
+    let steps = "visitors,sessions,left,of_previous,of_first";
+    let before = |names: &str| names.split(',').map(|name| format!("before_{name}")).collect::<Vec<_>>().join(",");
+    let goals = "conversions,visitors,events,conversion_rate";
+    for (rest, name, head, all, german) in [
+        ("/totals", "totals", format!("period,from,to,time_zone,complete,{numbers}"), 2, 2),
+        ("/series", "visitors", "start,visitors,complete,before_visitors".to_owned(), 13, 13),
+        ("/goals", "goals", format!("id,name,type,match_type,value,created_at,{goals},{}", before(goals)), 1, 1),
+        ("/funnels", "funnels", "id,name,automatic,steps,entered,completed,conversion_rate".to_owned(), 2, 2),
+        (&report, "funnel", format!("step,label,type,match_type,value,{steps},{}", before(steps)), 2, 2),
+        ("/breakdown?dimension=goal", "goal", "goal,label,".to_owned(), 1, 1),
+    ] {
+        let mark = if rest.contains('?') { '&' } else { '?' };
+        for (base, filter, lines) in [(path(&site, ""), "", all), (link.clone(), "&f=country:is:DE", german)] {
+            let ask = async |format: &str| {
+                let url = format!("{base}{rest}{mark}range=today&compare=previous{filter}&format={format}");
+                let file = app.get(&url).key(&key).send().await.expect(200);
+                let filtered = if filter.is_empty() { "" } else { "_filtered" };
+                let expected = format!("shop.example_{name}{filtered}_2026-06-13_2026-06-13.{format}");
+                assert!(file.header("content-disposition").unwrap().contains(&expected), "{rest}: {file:?}");
+                file.text()
+            };
+            let (csv, ndjson, json) = (ask("csv").await, ask("ndjson").await, ask("json").await);
+            assert!(csv.starts_with(&head), "{rest}: {csv}");
+            assert_eq!((csv.lines().count(), ndjson.lines().count()), (lines + 1, lines), "{rest} {filter}: {csv}");
+            let rows: Vec<Value> = serde_json::from_str(&json).unwrap();
+            let line_by_line: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(rows, line_by_line, "{rest}");
+            assert!(!csv.contains(",=Prices"), "a formula: {csv}");
+        }
+    }
+    let line = app.get(&path(&site, "/goals?range=today&format=csv&f=country:is:DE")).key(&key).send().await.text();
+    assert!(line.contains(",'=Prices,page,exact,/pricing,") && line.contains(",1,1,1,1"), "{line}");
+    let live = app.get(&path(&site, "/live?format=csv")).key(&key).send().await.expect(200).text();
+    assert!(live.starts_with("id,visited_at,entry_page,"), "{live}");
+}

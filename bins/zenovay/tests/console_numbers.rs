@@ -59,7 +59,7 @@ const TILES: [(&str, &str); 7] = [
 ];
 
 /// Filters of a view, and the same in the words of the Stats API.
-const FILTERS: [(&str, &str); 9] = [
+const FILTERS: [(&str, &str); 11] = [
     ("", ""),
     ("f=country:is:DE%7CFR", r#"["is","visit:country",["DE","FR"]]"#),
     ("f=page:is_not:%2Fpricing", r#"["is_not","event:page",["/pricing"]]"#),
@@ -75,16 +75,40 @@ const FILTERS: [(&str, &str); 9] = [
         r#"["matches_wildcard","event:page",["/d*"]],["matches_wildcard_not","visit:country",["U*"]]"#,
     ),
     ("f=prop.plan:is:pro", r#"["is","event:props:plan",["pro"]]"#),
+    ("f=event_name:is:signup", r#"["is","event:name",["signup"]]"#),
+    ("f=goal:is_not:Sign-up", r#"["has_not_done",["is","event:goal",["signup"]]]"#),
 ];
 
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey) {
+/// The numbers of a goal, and the Stats API's of its conversions.
+const GOAL: [(&str, &str); 4] =
+    [("conversions", "visits"), ("visitors", "visitors"), ("events", "events"), ("conversion_rate", "conversion_rate")];
+
+/// The first step of a funnel counts the visitors who take it, the second those who take it later in a visit with the first.
+async fn check_funnel(app: &TestApp, site: &TestWebsite<'_>, funnel: &str, days: &str) {
+    let key = &site.key("read");
+    let report = read(app, key, &console(site, &format!("/funnels/{funnel}/report?{days}"))).await;
+    let list = read(app, key, &console(site, &format!("/funnels?{days}"))).await;
+    let step = r#"[["is","event:goal",["Visit /pricing"]]]"#;
+    let path = format!("/api/external/v1/stats/aggregate?site_id={}&{days}&timezone=Europe%2FBerlin", site.id());
+    let path = format!("{path}&metrics=visitors,visits&filters={}", encoded(step));
+    let theirs = app.get(&path).key(key).send().await.expect(200).json();
+    let first = &report["steps"][0];
+    assert_eq!(first["visitors"], theirs["results"]["visitors"]["value"]);
+    assert_eq!(first["sessions"], theirs["results"]["visits"]["value"]);
+    let own = &list["funnels"][0];
+    assert_eq!((&own["entered"], &own["completed"]), (&first["visitors"], &report["steps"][1]["visitors"]));
+    assert!(report["steps"][1]["visitors"].as_u64() <= first["visitors"].as_u64());
+}
+
+async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey, link: &str, funnel: &str) {
     let id = site.id();
     // The same days in the website's zone.
     let (days, zone) = ("from=2026-06-09&to=2026-06-13", "timezone=Europe%2FBerlin");
+    check_funnel(app, site, funnel, days).await;
     for (view, stats) in FILTERS {
         // The minute of one key is not enough for all.
         let key = &site.key("read");
@@ -107,10 +131,28 @@ async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey) {
         let rate = app.get(&rate).key(key).send().await.expect(200).json();
         assert_eq!(own["now"]["conversion_rate"], rate["results"]["conversion_rate"]["value"], "{view}");
 
-        let base = format!("/api/external/v1/stats/timeseries?site_id={id}&{days}&{zone}&interval=day");
+        // Of one goal its list says what a filter on it does, and with a public link everything is the same.
+        let of_goal = format!("{base}&metrics=visitors,visits,events,conversion_rate&filters={}", encoded(&all));
+        let theirs = app.get(&of_goal).key(key).send().await.expect(200).json();
+        let goals = read(app, key, &console(site, &format!("/goals?{days}&compare=previous&{view}"))).await;
+        for (own, metric) in GOAL {
+            let (goal, metric) = (&goals["goals"][0], &theirs["results"][metric]);
+            assert_eq!(goal["numbers"][own], metric["value"], "{view} goal {own}");
+            assert_eq!(goal["before"][own], metric["comparison_value"], "{view} goal {own} before");
+        }
+        for rest in ["totals", "series", "goals", "funnels", "breakdown?dimension=page", "breakdown?dimension=goal"] {
+            let rest = format!("/{rest}{}{days}&compare=previous&{view}", if rest.contains('?') { '&' } else { '?' });
+            let shared = app.get(&format!("/api/shares/{link}{rest}")).send().await.expect(200).data();
+            assert_eq!(shared, read(app, key, &console(site, &rest)).await, "{rest}");
+        }
+
+        let key = &site.key("read");
+        let base = format!(
+            "/api/external/v1/stats/timeseries?site_id={id}&{days}&{zone}&interval=day&compare=previous_period"
+        );
         let series = app.get(&format!("{base}&metrics={metrics}{filters}")).key(key).send().await.expect(200).json();
         for (tile, metric) in &TILES[..6] {
-            let path = console(site, &format!("/series?{days}&interval=day&metric={tile}&{view}"));
+            let path = console(site, &format!("/series?{days}&interval=day&metric={tile}&compare=previous&{view}"));
             let own = read(app, key, &path).await;
             let points = own["points"].as_array().unwrap();
             let theirs = series["results"].as_array().unwrap();
@@ -119,6 +161,9 @@ async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey) {
                 assert_eq!(point["start"], theirs["from"], "{view} {tile}");
                 assert_eq!(point["value"].as_f64(), theirs[metric].as_f64(), "{view} {tile}");
             }
+            for (point, theirs) in own["before"].as_array().unwrap().iter().zip(theirs) {
+                assert_eq!(point["value"].as_f64(), theirs["comparison"][metric].as_f64(), "{view} {tile} before");
+            }
         }
 
         for (dimension, property) in [
@@ -126,13 +171,20 @@ async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey) {
             ("entry_page", "visit:entry_page"),
             ("country", "visit:country"),
             ("browser", "visit:browser"),
+            ("exit_page", "visit:exit_page"),
+            ("source", "visit:source"),
+            ("device", "visit:device"),
+            ("event_name", "event:name"),
             ("prop.plan", "event:props:plan"),
         ] {
             let metrics = "visitors,visits,pageviews,events,bounce_rate,visit_duration,percentage";
-            let base = format!("/api/external/v1/stats/breakdown?site_id={id}&{days}&{zone}&property={property}");
+            let base = format!(
+                "/api/external/v1/stats/breakdown?site_id={id}&{days}&{zone}&property={property}&compare=previous_period"
+            );
             let theirs =
                 app.get(&format!("{base}&metrics={metrics}{filters}")).key(key).send().await.expect(200).json();
-            let path = console(site, &format!("/breakdown?{days}&dimension={dimension}&limit=100&{view}"));
+            let path = format!("/breakdown?{days}&dimension={dimension}&limit=100&compare=previous&{view}");
+            let path = console(site, &path);
             let own = read(app, key, &path).await;
             let (rows, theirs) = (own["rows"].as_array().unwrap(), theirs["results"].as_array().unwrap());
             assert_eq!(rows.len(), theirs.len(), "{view} {dimension}: {own}");
@@ -143,6 +195,7 @@ async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey) {
                 assert_eq!(row["value"], value, "{view} {dimension}");
                 for (tile, metric) in TILES[..6].iter().chain(&[("share", "percentage")]) {
                     assert_eq!(row[tile], theirs[metric], "{view} {dimension} {tile}");
+                    assert_eq!(row["before"][tile], theirs["comparison"][metric], "{view} {dimension} {tile} before");
                 }
             }
         }
@@ -189,7 +242,14 @@ fn the_dashboard_says_what_the_stats_api_and_the_external_api_say() {
                 app.post(&console(&site, "/goals")).key(&site.key("write")).json(&goal).send().await.expect(201);
                 site.send_batch(rows(&site, &events)).await;
                 app.events.seal().unwrap();
-                check(&app, &site, &key).await;
+                let write = site.key("write");
+                let steps = json!([{ "type": "page", "value": "/pricing" }, { "type": "event", "value": "signup" }]);
+                let funnel = json!({ "name": "Way", "steps": steps });
+                let funnel =
+                    app.post(&console(&site, "/funnels")).key(&write).json(&funnel).send().await.expect(201).data();
+                let link =
+                    app.post(&console(&site, "/shares")).key(&write).json(&json!({})).send().await.expect(201).data();
+                check(&app, &site, &key, link["token"].as_str().unwrap(), funnel["id"].as_str().unwrap()).await;
             });
             Ok(())
         })

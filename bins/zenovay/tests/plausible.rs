@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::io::Write;
+
 use common::{Reply, TestApp, TestKey, TestWebsite};
 use serde_json::{Value, json};
 use zenovay_domain::Plan;
@@ -324,8 +326,36 @@ async fn errors_of_version_2() {
     }
     let broken = app.post("/api/v2/query").bearer(&key).body("{").send().await.expect(400).json();
     assert!(broken["error"].as_str().unwrap().starts_with("The body is not valid JSON"), "{broken}");
+    for twice in [r#"{"site_id":"a","site_id":"shop.example"}"#, r#"{"include":{"imports":true,"imports":false}}"#] {
+        let refused = app.post("/api/v2/query").bearer(&key).body(twice).send().await.expect(400);
+        assert!(refused.text().contains("is given twice"), "{}", refused.text());
+    }
     let long = app.post("/api/v2/query").bearer(&key).body(vec![b' '; 70_000]).send().await.expect(413);
     assert!(long.json()["error"].is_string());
+}
+
+/// Sabotage: read what is packed as it is, or unpack without an end.
+#[actix_web::test]
+async fn a_packed_question_is_a_question() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    traffic(&site).await;
+    let question = json!({ "site_id": "shop.example", "metrics": ["visitors"], "date_range": "7d" });
+    let send = |encoding: &str, body: Vec<u8>| {
+        app.post("/api/v2/query").bearer(&key).header("content-encoding", encoding).body(body).send()
+    };
+    let answer = send("gzip", packed(question.to_string().as_bytes())).await.expect(200).json();
+    assert_eq!(answer["results"][0]["metrics"], json!([3]));
+    send("gzip", packed(&vec![b' '; 70_000])).await.expect(413);
+    send("br", question.to_string().into_bytes()).await.expect(415);
+    send("gzip", question.to_string().into_bytes()).await.expect(400);
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[actix_web::test]

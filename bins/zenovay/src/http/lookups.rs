@@ -10,7 +10,7 @@ use zenovay_store::{CachedDirectory, StoreError};
 use super::envelope::ApiError;
 use super::state::AppState;
 
-/// What `work` says, on a thread that may wait for the store.
+/// What the store says to `work`, on a thread that may wait for it.
 ///
 /// # Errors
 /// What `work` says.
@@ -18,9 +18,20 @@ pub async fn blocking<T: Send + 'static>(
     state: &web::Data<AppState>,
     work: impl FnOnce(&AppState) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    off_the_worker(state, work).await
+}
+
+/// What `work` says, on a thread that may wait.
+///
+/// # Errors
+/// What `work` says.
+pub async fn off_the_worker<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    state: &web::Data<AppState>,
+    work: impl FnOnce(&AppState) -> Result<T, E> + Send + 'static,
+) -> Result<T, ApiError> {
     let (state, span) = (state.clone(), tracing::Span::current());
     let done = web::block(move || span.in_scope(|| work(&state))).await;
-    done.map_err(|_panicked| ApiError::internal())?.map_err(ApiError::from)
+    done.map_err(|_panicked| ApiError::internal())?.map_err(E::into)
 }
 
 type Lookup = Result<Option<Arc<Website>>, StoreError>;

@@ -22,9 +22,11 @@ pub mod giving_way;
 pub mod guard;
 pub mod handler;
 pub mod hashing;
+pub mod json_value;
 pub mod key_headers;
 pub mod key_log;
 pub mod local;
+pub mod long_questions;
 pub mod lookups;
 mod media_type;
 pub mod operations;
@@ -43,6 +45,7 @@ pub mod stats;
 pub mod tracking;
 pub mod turns;
 pub mod values;
+pub mod website_settings;
 
 use std::sync::Arc;
 

@@ -8,8 +8,8 @@ use actix_web::web;
 use zenovay_domain::{EventKind, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::EventStore;
 use zenovay_query::{
-    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MemoryPool, MetricValues, Query, QueryError,
-    Question, SeriesPoint, VisitorPage,
+    Answer, Breakdown, Budget, Compared, Comparison, Filter, GroupBy, MemoryPool, MetricValues, Progress, Query,
+    QueryError, Question, SeriesPoint, VisitorPage,
 };
 
 use super::envelope::ApiError;
@@ -58,9 +58,23 @@ impl QueryPool {
         asking: Asking,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        self.run_telling(asking, &Arc::default(), ask).await
+    }
+
+    /// The same; how far it is is counted in `progress`.
+    ///
+    /// # Errors
+    /// As [`QueryPool::run`].
+    pub async fn run_telling<T: Send + 'static>(
+        &self,
+        asking: Asking,
+        progress: &Arc<Progress>,
+        ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let turn = tokio::time::timeout(QUEUE_TIME, self.turns.take(asking)).await;
         let turn = turn.map_err(|_elapsed| ApiError::unavailable("Too many queries at once", SOON_S))?;
-        self.run_with(asking, Some(turn), ask).await
+        let budget = Budget::sharing(self.time, &self.memory).reporting_to(Arc::clone(progress));
+        self.run_with(asking, Some(turn), budget, ask).await
     }
 
     /// Runs `ask` for `asking` at once. For questions that are answered from the last minutes alone: nobody's queries delay them.
@@ -72,20 +86,17 @@ impl QueryPool {
         asking: Asking,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.run_with(asking, None, ask).await
+        self.run_with(asking, None, Budget::never_waiting(self.time, &self.memory), ask).await
     }
 
     async fn run_with<T: Send + 'static>(
         &self,
         asking: Asking,
         turn: Option<Turn>,
+        budget: Budget,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let running = self.running.begin(asking, self.time, Instant::now());
-        let budget = match &turn {
-            Some(_) => Budget::sharing(self.time, &self.memory),
-            None => Budget::never_waiting(self.time, &self.memory),
-        };
         let budget = budget.giving_way(running);
         let _cancel = CancelOnDrop(budget.clone());
         let events = Arc::clone(&self.events);

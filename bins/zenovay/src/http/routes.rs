@@ -12,8 +12,8 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use super::console::{
-    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, resets,
-    second_factor, session, shares, sites, teams, trail, users, welcome,
+    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, queries,
+    resets, second_factor, session, shares, sites, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -147,6 +147,13 @@ fn links() -> impl IntoIterator<Item = Endpoint> {
         get(shared!("/breakdown"), numbers::breakdown::<Reader>, "Rows by a dimension"),
         get(shared!("/properties"), numbers::properties::<Reader>, "The names of custom properties"),
         get(shared!("/values"), numbers::values::<Reader>, "What a filter can be set to"),
+        get(shared!("/queries/{query_id}"), queries::show::<Reader>, "The answer to a long question, once"),
+        delete(shared!("/queries/{query_id}"), queries::stop::<Reader>, "Stop a long question"),
+        get(
+            shared!("/queries/{query_id}/events"),
+            queries::events::<Reader>,
+            "How far a long question is, as a stream",
+        ),
         get(shared!("/live"), live::show::<Reader>, "Who is here"),
         get(shared!("/live/events"), live::events::<Reader>, "What happens, as a stream"),
         get(shared!("/goals"), goals::list::<Reader>, "The goals with their numbers"),
@@ -172,6 +179,13 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         get(of_website!("/values"), numbers::values::<Reader>, "What a filter can be set to"),
         get(of_website!("/live"), live::show::<Reader>, "Who is here"),
         get(of_website!("/live/events"), live::events::<Reader>, "What happens, as a stream"),
+        get("/api/queries/{query_id}", queries::show::<queries::Owner>, "The answer to a long question, once"),
+        delete("/api/queries/{query_id}", queries::stop::<queries::Owner>, "Stop a long question"),
+        get(
+            "/api/queries/{query_id}/events",
+            queries::events::<queries::Owner>,
+            "How far a long question is, as a stream",
+        ),
         get(of_website!("/install"), install::show, "Whether events arrive, and what keeps them out"),
         post(of_website!("/install/allow"), install::allow, "Let the events of a host in"),
         get(of_website!("/visitors"), audience::list, "Visitors, the newest visit first"),

@@ -23,8 +23,10 @@ use crate::http::connection::Connections;
 use crate::http::console::hub::LiveHub;
 use crate::http::console::settings::PeopleSettings;
 use crate::http::cookies::SessionCookie;
+use crate::http::export::in_hand::FilesInHand;
 use crate::http::hashing::Hashing;
 use crate::http::key_log::KeyLog;
+use crate::http::long_questions::LongQuestions;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
 use crate::mail::Mail;
@@ -58,6 +60,10 @@ pub struct AppState {
     pub live: Arc<LiveHub>,
     /// Where queries run.
     pub queries: QueryPool,
+    /// The questions of the console that are not answered at once.
+    pub long_questions: Arc<LongQuestions>,
+    /// The long files that are being made.
+    pub files_in_hand: FilesInHand,
     /// The metrics of the process.
     pub metrics: Metrics,
     /// The numbers of the plans.
@@ -114,6 +120,8 @@ impl AppState {
             events,
             ingest,
             live: Arc::default(),
+            long_questions: Arc::default(),
+            files_in_hand: FilesInHand::default(),
             keys: Arc::new(MemoryCounts::new()),
             refused_keys: Arc::new(MemoryCounts::new()),
             addresses: Arc::new(AddressLimits::new(config, |class| {

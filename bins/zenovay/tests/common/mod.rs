@@ -9,6 +9,7 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(unreachable_pub, reason = "shared by the test files")]
 
+pub mod endless;
 pub mod running;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use actix_web::body::{self, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceResponse};
@@ -30,6 +32,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use zenovay::backends;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
+use zenovay::http::long_questions::{LongQuestions, Waits};
 use zenovay::http::state::AppState;
 use zenovay_auth::{KeyFormat, KeyKind, PasswordHash, Secret, SignInStage, hash_password_with};
 use zenovay_domain::{
@@ -99,7 +102,9 @@ impl TestApp {
         };
         let ingest =
             Arc::new(Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("countries")));
-        let state = Arc::new(AppState::new(&config, shared, store, events.clone(), ingest));
+        let mut state = AppState::new(&config, shared, store, events.clone(), ingest);
+        state.long_questions = patient();
+        let state = Arc::new(state);
         state.restore_sessions().expect("sessions");
         let call = service(&state).await;
         Self {
@@ -125,6 +130,13 @@ impl TestApp {
         self.around(state).await
     }
 
+    /// The same where a question that is not answered at the first look is a long one; the other waits are as given.
+    pub async fn with_long_questions(&self, events: Arc<dyn EventStore>, waits: Waits) -> Self {
+        let mut state = self.new_state(events);
+        state.long_questions = Arc::new(LongQuestions::new(Waits { at_once: Duration::ZERO, ..waits }));
+        self.around(state).await
+    }
+
     /// The application over the same stores with other numbers in its plans.
     pub async fn with_plans(&self, plans: PlanTable) -> Self {
         self.changed(|state| state.plans = plans).await
@@ -144,7 +156,10 @@ impl TestApp {
 
     fn new_state(&self, events: Arc<dyn EventStore>) -> AppState {
         let clock: Arc<dyn Clock> = self.guarded.clone();
-        AppState::new(&self.config(), clock, self.state.store.clone(), events, self.state.ingest.clone())
+        let store = self.state.store.clone();
+        let mut state = AppState::new(&self.config(), clock, store, events, self.state.ingest.clone());
+        state.long_questions = patient();
+        state
     }
 
     async fn around(&self, state: AppState) -> Self {
@@ -218,6 +233,11 @@ impl TestApp {
             })
             .collect()
     }
+}
+
+/// Where no question takes long, however slow the machine is.
+fn patient() -> Arc<LongQuestions> {
+    Arc::new(LongQuestions::new(Waits { at_once: Duration::from_secs(3_600), ..Waits::default() }))
 }
 
 fn config(directory: &Path, flags: &ServerFlags) -> Config {

@@ -8,7 +8,9 @@ use zenovay_auth::Principal;
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
 use zenovay_query::{Query as EventQuery, Question as EventQuestion, VisitorPage, VisitorRecord};
 
-use super::numbers::{ShownRange, sheet_name};
+use super::files::{columns, sheet_name};
+use super::numbers::ShownRange;
+use super::queries::Answered;
 use super::reader::Question;
 use super::view::{View, ViewParams};
 use super::{Console, NoContent, changing};
@@ -67,7 +69,7 @@ impl QueryParams for VisitorParams {
         if after == Some(None) {
             params.problem("cursor", "use a cursor as it came in the answer before");
         }
-        Self { view, limit, after: after.flatten(), format: Format::read(params) }
+        Self { view, limit, after: after.flatten(), format: Format::read_file(params) }
     }
 }
 
@@ -86,6 +88,22 @@ pub struct VisitorList {
 /// A visitor, told by the newest visit in the range.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShownVisitor {
+    /// What everybody may know who reads the numbers.
+    #[serde(flatten)]
+    visit: NewestVisit,
+    /// The operating system.
+    #[schema(examples("Linux"))]
+    os: String,
+    /// Whether something else than pageviews happened.
+    interacted: bool,
+    /// The value score of the visit, 0 to 100.
+    #[schema(examples(90), maximum = 100)]
+    value_score: u8,
+}
+
+/// A visitor's newest visit in a range.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NewestVisit {
     /// The visitor's id.
     #[schema(examples("5f2d0c9b7a416e38"))]
     id: String,
@@ -109,40 +127,20 @@ pub struct ShownVisitor {
     /// The browser.
     #[schema(examples("Firefox"))]
     browser: String,
-    /// The operating system.
-    #[schema(examples("Linux"))]
-    os: String,
     /// Pages viewed in the visit.
     #[schema(examples(3))]
     pageviews: u64,
     /// How long the visit is, seconds.
     #[schema(examples(124.5))]
     duration: f64,
-    /// Whether something else than pageviews happened.
-    interacted: bool,
-    /// The value score of the visit, 0 to 100.
-    #[schema(examples(90), maximum = 100)]
-    value_score: u8,
 }
 
-/// The columns of a file, which are the members of a visitor.
-const COLUMNS: [&str; 13] = [
-    "id",
-    "visited_at",
-    "entry_page",
-    "referrer",
-    "country",
-    "city",
-    "device",
-    "browser",
-    "os",
-    "pageviews",
-    "duration",
-    "interacted",
-    "value_score",
-];
+/// The columns of a file, which are the members of a visit, and of a visitor.
+pub const VISIT_COLUMNS: [&str; 10] =
+    ["id", "visited_at", "entry_page", "referrer", "country", "city", "device", "browser", "pageviews", "duration"];
+const VISITOR_COLUMNS: [&str; 3] = ["os", "interacted", "value_score"];
 
-impl From<VisitorRecord> for ShownVisitor {
+impl From<VisitorRecord> for NewestVisit {
     fn from(record: VisitorRecord) -> Self {
         Self {
             id: record.visitor.to_string(),
@@ -153,11 +151,19 @@ impl From<VisitorRecord> for ShownVisitor {
             city: record.city,
             device: record.device,
             browser: record.browser,
-            os: record.os,
             pageviews: record.pageviews,
             duration: record.duration_ms as f64 / 1_000.0,
+        }
+    }
+}
+
+impl From<VisitorRecord> for ShownVisitor {
+    fn from(mut record: VisitorRecord) -> Self {
+        Self {
+            os: std::mem::take(&mut record.os),
             interacted: record.had_interaction,
             value_score: record.value_score,
+            visit: record.into(),
         }
     }
 }
@@ -178,12 +184,11 @@ pub async fn list(
     state: web::Data<AppState>,
     query: Query<VisitorParams>,
     accept: Accept,
-) -> Result<Listed<Success<VisitorList>>, ApiError> {
+) -> Result<Listed<Answered<VisitorList>>, ApiError> {
     let question = Question::of(&key, &state);
     let VisitorParams { view, limit, after, format } = query.read(question.now)?;
-    let view = question.view(&view).await?;
-    let format = format.or(Some(accept.or(None)).filter(|format| *format != Format::Json));
-    if let Some(format) = format {
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
         let name = sheet_name(&question.website, "visitors", &view);
         let next_page = move |after: Option<Cursor>| {
             let (question, view) = (question.clone(), view.clone());
@@ -194,14 +199,18 @@ pub async fn list(
                 Ok((values(&shown), next))
             }
         };
-        let columns = COLUMNS.map(str::to_owned).to_vec();
+        let columns = columns(&[&VISIT_COLUMNS, &VISITOR_COLUMNS], &[], false);
         return Ok(Listed::stream(format, &name, columns, next_page).await?.with_link(Some(GEO_NOTICE)));
     }
-    let range = ShownRange::of(&view);
-    let VisitorPage { visitors, has_more, .. } = page(&question, view, limit, after).await?;
-    let next_cursor = visitors.last().filter(|_| has_more).map(|last| Cursor::of(last).write());
-    let visitors = visitors.into_iter().map(ShownVisitor::from).collect();
-    Ok(Listed::Json(Success::new(VisitorList { range, visitors, next_cursor }, question.now)))
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&view).await?;
+        let range = ShownRange::of(&view);
+        let VisitorPage { visitors, has_more, .. } = page(&question, view, limit, after).await?;
+        let next_cursor = visitors.last().filter(|_| has_more).map(|last| Cursor::of(last).write());
+        let visitors = visitors.into_iter().map(ShownVisitor::from).collect();
+        Ok(Success::new(VisitorList { range, visitors, next_cursor }, question.now))
+    });
+    answer.await.map(Listed::Json)
 }
 
 /// The visitor that a path names.
@@ -382,14 +391,17 @@ pub async fn timeline(
     key: Console<ReadAnalytics>,
     state: web::Data<AppState>,
     path: web::Path<VisitorPath>,
-) -> Result<Success<Timeline>, ApiError> {
+) -> Result<Answered<Timeline>, ApiError> {
     let question = Question::of(&key, &state);
     let id = question.id();
     let visitor = path.id(&state, id)?;
-    let store = state.events.clone();
-    let events = question.run(move |asker| store.visitor_events(id, visitor, asker.budget())).await?;
-    let timeline = Timeline::of(visitor, &events).ok_or_else(|| ApiError::not_found("Visitor not found"))?;
-    Ok(Success::new(timeline, question.now))
+    let answer = question.answer(move |question| async move {
+        let store = state.events.clone();
+        let events = question.run(move |asker| store.visitor_events(id, visitor, asker.budget())).await?;
+        let timeline = Timeline::of(visitor, &events).ok_or_else(|| ApiError::not_found("Visitor not found"))?;
+        Ok(Success::new(timeline, question.now))
+    });
+    answer.await
 }
 
 /// Erases everything that is stored of a visitor.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
@@ -11,12 +12,15 @@ use zenovay_query::{Filter, FunnelCounts, Query as EventQuery, QueryError, Quest
 use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
 use zenovay_store::StoreError;
 
+use super::files::{FileParams, columns, flat, sheet_name};
 use super::numbers::ShownRange;
+use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::{StepBody, label_of};
-use super::view::{View, ViewParams};
+use super::view::View;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Listed};
 use crate::http::guard::EditWebsite;
 use crate::http::params::Query;
 use crate::http::queries::QuerySession;
@@ -151,11 +155,41 @@ async fn stored(question: &Question) -> Result<Vec<Funnel>, ApiError> {
 pub async fn list<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
-    query: Query<ViewParams>,
-) -> Result<Success<Funnels>, ApiError> {
+    query: Query<FileParams>,
+    accept: Accept,
+) -> Result<Listed<Answered<Funnels>>, ApiError> {
     let question = Question::of(&reader, &state);
-    let view = question.view(&query.read(question.now)?).await?;
-    let funnels = stored(&question).await?;
+    let FileParams { view, format } = query.read(question.now)?;
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
+        let file = sheet_name(&question.website, "funnels", &view);
+        let rows: Vec<Value> = count(&question, view).await?.funnels.iter().map(FunnelWithNumbers::flat).collect();
+        return Ok(Listed::sheet(format, &file, columns(&[&FUNNEL_COLUMNS], &[], false), &rows));
+    }
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&view).await?;
+        Ok(Success::new(count(&question, view).await?, question.now))
+    });
+    answer.await.map(Listed::Json)
+}
+
+/// What a file tells of a funnel.
+const FUNNEL_COLUMNS: [&str; 7] = ["id", "name", "automatic", "steps", "entered", "completed", "conversion_rate"];
+/// What a file tells of a step of a funnel.
+const STEP_COLUMNS: [&str; 5] = ["step", "label", "type", "match_type", "value"];
+/// The numbers of a step.
+const STEP_NUMBERS: [&str; 5] = ["visitors", "sessions", "left", "of_previous", "of_first"];
+
+impl FunnelWithNumbers {
+    /// As one flat object, for files: its steps are how many there are.
+    fn flat(&self) -> Value {
+        let steps = json!({ "steps": self.funnel.steps.len() });
+        flat(&[("", &json!(self)), ("", &steps)])
+    }
+}
+
+async fn count(question: &Question, view: View) -> Result<Funnels, ApiError> {
+    let funnels = stored(question).await?;
     let (id, range) = (question.id(), ShownRange::of(&view));
     let funnels = question.run(move |asker| {
         let code = view.ask(&[]).code_funnels(|query| asker.any(id, query))?;
@@ -170,7 +204,7 @@ pub async fn list<R: WebsiteReader>(
         };
         ways.map(each).collect::<Result<Vec<_>, _>>()
     });
-    Ok(Success::new(Funnels { range, funnels: funnels.await? }, question.now))
+    Ok(Funnels { range, funnels: funnels.await? })
 }
 
 /// How far visitors get in a funnel.
@@ -245,13 +279,44 @@ impl FunnelPath {
 pub async fn report<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
-    query: Query<ViewParams>,
+    query: Query<FileParams>,
+    accept: Accept,
     path: web::Path<FunnelPath>,
-) -> Result<Success<FunnelReport>, ApiError> {
+) -> Result<Listed<Answered<FunnelReport>>, ApiError> {
     let question = Question::of(&reader, &state);
-    let view = question.view(&query.read(question.now)?).await?;
-    let (id, wanted) = (question.id(), path.into_inner().funnel_id);
-    let known = stored(&question).await?.into_iter().find(|funnel| funnel.id.to_string() == wanted);
+    let FileParams { view, format } = query.read(question.now)?;
+    let wanted = path.into_inner().funnel_id;
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
+        let compares = view.earlier.is_some();
+        let name = sheet_name(&question.website, "funnel", &view);
+        let rows = count_steps(&question, view, wanted).await?.lines();
+        let columns = columns(&[&STEP_COLUMNS, &STEP_NUMBERS], &STEP_NUMBERS, compares);
+        return Ok(Listed::sheet(format, &name, columns, &rows));
+    }
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&view).await?;
+        Ok(Success::new(count_steps(&question, view, wanted).await?, question.now))
+    });
+    answer.await.map(Listed::Json)
+}
+
+impl FunnelReport {
+    /// One flat object for each step, for files.
+    fn lines(&self) -> Vec<Value> {
+        let before = self.before.as_ref().map(|before| before.steps.as_slice()).unwrap_or_default();
+        let each = self.steps.iter().zip(&self.funnel.steps).enumerate();
+        let line = |(number, (numbers, step)): (usize, (&StepNumbers, &ShownStep))| {
+            let (place, before) = (json!({ "step": number + 1 }), json!(before.get(number)));
+            flat(&[("", &place), ("", &json!(step)), ("", &json!(numbers)), ("before_", &before)])
+        };
+        each.map(line).collect()
+    }
+}
+
+async fn count_steps(question: &Question, view: View, wanted: String) -> Result<FunnelReport, ApiError> {
+    let id = question.id();
+    let known = stored(question).await?.into_iter().find(|funnel| funnel.id.to_string() == wanted);
     let range = ShownRange::of(&view);
     let found = question.run(move |asker| {
         let way = match &known {
@@ -273,7 +338,7 @@ pub async fn report<R: WebsiteReader>(
         let (steps, conversion_rate) = steps_of(&before);
         FunnelBefore { steps, conversion_rate }
     });
-    Ok(Success::new(FunnelReport { range, funnel, steps, conversion_rate, before }, question.now))
+    Ok(FunnelReport { range, funnel, steps, conversion_rate, before })
 }
 
 /// A funnel to be added.

@@ -2,18 +2,22 @@
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_domain::{Goal, GoalId, TimeRange};
-use zenovay_query::{Filter, QueryError};
-use zenovay_stats::{Ask, Filters, Metric, goal_filter};
+use zenovay_query::{Filter, QueryError, RowPlace};
+use zenovay_stats::{Ask, Filters, Group, Metric, Totals, goal_filter, goals_filter};
 use zenovay_store::StoreError;
 
+use super::files::{FileParams, columns, flat, sheet_name};
 use super::numbers::{ShownRange, shown};
+use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::steps::StepBody;
-use super::view::{View, ViewParams};
+use super::view::View;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
+use crate::http::export::sheets::{Accept, Listed};
 use crate::http::guard::EditWebsite;
 use crate::http::params::Query;
 use crate::http::state::AppState;
@@ -87,17 +91,46 @@ pub struct GoalNumbers {
     conversion_rate: Rate,
 }
 
-/// The question of a goal in a view. A filter on goals leaves the visits with one of those.
-fn ask(view: &View, goal: &Goal) -> Ask {
+/// The question of what `conversions` chooses in a view. A filter on goals leaves the visits with one of those.
+fn ask_of(view: &View, conversions: Filter) -> Ask {
     let mut rest = view.filters.rest.clone();
     if let Some(goals) = &view.filters.goals {
         rest = Filter::All(vec![rest, Filter::InSession(Box::new(goals.clone()))]);
     }
-    let filters = Filters { goals: Some(goal_filter(&goal.target)), rest, ..view.filters.clone() };
+    let filters = Filters { goals: Some(conversions), rest, ..view.filters.clone() };
     Ask { filters, ..view.ask(&[Metric::ConversionRate]) }
 }
 
-type Asking<'a> = &'a dyn Fn(&zenovay_query::Query) -> Result<zenovay_query::Answer, QueryError>;
+/// The question of a goal in a view.
+fn ask(view: &View, goal: &Goal) -> Ask {
+    ask_of(view, goal_filter(&goal.target))
+}
+
+/// One row for each goal of a view that was reached in `range`, by its name, in no order; of goals of one name the oldest.
+/// A goal is the same here as in a filter and in the list of goals, whatever events are called.
+///
+/// # Errors
+/// What `read` fails with.
+pub fn rows_by_goal(view: &View, range: TimeRange, read: Asking<'_>) -> Result<Vec<Group>, QueryError> {
+    let Some(any) = goals_filter(view.goals.iter().map(|goal| &goal.target)) else { return Ok(Vec::new()) };
+    let all_visitors = ask_of(view, any).in_range(range).aggregate(read)?.metrics.visitors;
+    let mut rows: Vec<Group> = Vec::new();
+    for goal in &view.goals {
+        if rows.iter().any(|row| row.value == goal.name) {
+            continue;
+        }
+        let totals = ask(view, goal).in_range(range).aggregate(read)?;
+        if totals.metrics.events > 0 {
+            let place = RowPlace { count: totals.metrics.visitors, value: goal.name.clone(), and: None };
+            let totals = Totals { all_visitors, ..totals };
+            rows.push(Group { value: goal.name.clone(), and: None, title: None, totals, place });
+        }
+    }
+    Ok(rows)
+}
+
+/// What reads events for one question.
+pub type Asking<'a> = &'a dyn Fn(&zenovay_query::Query) -> Result<zenovay_query::Answer, QueryError>;
 
 fn numbers(question: &Ask, range: TimeRange, ask: Asking<'_>) -> Result<GoalNumbers, QueryError> {
     let totals = question.in_range(range).aggregate(ask)?;
@@ -113,10 +146,38 @@ fn numbers(question: &Ask, range: TimeRange, ask: Asking<'_>) -> Result<GoalNumb
 pub async fn list<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
-    query: Query<ViewParams>,
-) -> Result<Success<Goals>, ApiError> {
+    query: Query<FileParams>,
+    accept: Accept,
+) -> Result<Listed<Answered<Goals>>, ApiError> {
     let question = Question::of(&reader, &state);
-    let view = question.view(&query.read(question.now)?).await?;
+    let FileParams { view, format } = query.read(question.now)?;
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
+        let file = sheet_name(&question.website, "goals", &view);
+        let columns = columns(&[&GOAL_COLUMNS, &GOAL_NUMBERS], &GOAL_NUMBERS, view.earlier.is_some());
+        let rows: Vec<Value> = count(&question, view).await?.goals.iter().map(GoalWithNumbers::flat).collect();
+        return Ok(Listed::sheet(format, &file, columns, &rows));
+    }
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&view).await?;
+        Ok(Success::new(count(&question, view).await?, question.now))
+    });
+    answer.await.map(Listed::Json)
+}
+
+/// What a file tells of a goal.
+const GOAL_COLUMNS: [&str; 6] = ["id", "name", "type", "match_type", "value", "created_at"];
+/// The numbers of a goal.
+const GOAL_NUMBERS: [&str; 4] = ["conversions", "visitors", "events", "conversion_rate"];
+
+impl GoalWithNumbers {
+    /// As one flat object, for files.
+    fn flat(&self) -> Value {
+        flat(&[("", &json!(self.goal)), ("", &json!(self.numbers)), ("before_", &json!(self.before))])
+    }
+}
+
+async fn count(question: &Question, view: View) -> Result<Goals, ApiError> {
     let (id, range) = (question.id(), ShownRange::of(&view));
     let goals = question.run(move |asker| {
         let each = |goal: &Goal| {
@@ -131,7 +192,7 @@ pub async fn list<R: WebsiteReader>(
         };
         view.goals.iter().map(each).collect::<Result<Vec<_>, _>>()
     });
-    Ok(Success::new(Goals { range, goals: goals.await? }, question.now))
+    Ok(Goals { range, goals: goals.await? })
 }
 
 /// A goal to be added.

@@ -10,7 +10,7 @@ use zenovay_store::{ActivityCounts, KeyEdit, KeyRecord, KeyRequest, NewKey, Stor
 use super::{Created, JsonBody, NoContent, Rules, present, refused};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{AccessRefusal, Actor, Authorized, ManageKeys, ManageOwnKeys, ManageTeamKeys, Person};
-use crate::http::lookups::blocking;
+use crate::http::lookups::{blocking, off_the_worker};
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant, KeyKindName, ScopeName};
 
@@ -133,9 +133,7 @@ async fn changing_keys<T: Send + 'static>(
     state: &web::Data<AppState>,
     work: impl FnOnce(&AppState) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let (state, span) = (state.clone(), tracing::Span::current());
-    let done = web::block(move || span.in_scope(|| work(&state))).await;
-    done.map_err(|_panicked| ApiError::internal())?.map_err(|error| {
+    let refused_key = |error| {
         let rule = match &error {
             StoreError::KeyRefused(KeyRefusal::NoTeam) => Some(("team_ids", "Name at least one team")),
             StoreError::KeyRefused(KeyRefusal::NoWebsite) => Some(("website_ids", "Name at least one website")),
@@ -145,7 +143,8 @@ async fn changing_keys<T: Send + 'static>(
             Some((field, problem)) => ApiError::unprocessable([(field.to_owned(), problem.to_owned())].into()),
             None => refused(error),
         }
-    })
+    };
+    off_the_worker(state, move |state| work(state).map_err(refused_key)).await
 }
 
 /// `GET /api/keys/{key_id}`.

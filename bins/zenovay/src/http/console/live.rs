@@ -9,17 +9,23 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::{Instant as Moment, Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
-use zenovay_domain::{LIVE_WINDOW_MS, TimeRange, VisitorId};
+use zenovay_domain::{LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId};
 use zenovay_query::GroupBy;
 
+use super::audience::{NewestVisit, VISIT_COLUMNS};
+use super::files::columns;
 use super::hub::{Happening, Watch, Watcher};
 use super::reader::{Question, WebsiteReader};
 use super::sites::WebsiteState;
 use super::sse::{EventStream, Frames, PULSE, response};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::errors::SOON_S;
+use crate::http::export::sheets::{Accept, Format, Listed, SheetName, values};
+use crate::http::external::analytics::GEO_NOTICE;
 use crate::http::guard::Shown;
 use crate::http::handler::Described;
+use crate::http::long_questions::Asker;
+use crate::http::params::{Params, Query, QueryParams};
 use crate::http::state::AppState;
 use crate::http::values::Instant;
 
@@ -39,7 +45,7 @@ pub struct Live {
     #[schema(examples(4))]
     visitors: u64,
     /// Some of them, the newest visit first.
-    people: Vec<LiveVisitor>,
+    people: Vec<NewestVisit>,
     /// The pages that they viewed in this time, by visitors.
     pages: Vec<LivePage>,
     /// The time of the website's last event; null before the first one.
@@ -47,40 +53,6 @@ pub struct Live {
     last_event_at: Option<Instant>,
     /// What the website is doing.
     state: WebsiteState,
-}
-
-/// Somebody who is here.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LiveVisitor {
-    /// The visitor's id.
-    #[schema(examples("5f2d0c9b7a416e38"))]
-    visitor: String,
-    /// When the visit began.
-    began_at: Instant,
-    /// The page it began with.
-    #[schema(examples("/"))]
-    entry_page: String,
-    /// The referrer; empty when direct.
-    #[schema(examples("https://www.google.com/"))]
-    referrer: String,
-    /// The country; empty when unknown.
-    #[schema(examples("DE"))]
-    country: String,
-    /// The city; empty when unknown.
-    #[schema(examples("Berlin"))]
-    city: String,
-    /// The device.
-    #[schema(examples("desktop"))]
-    device: String,
-    /// The browser.
-    #[schema(examples("Firefox"))]
-    browser: String,
-    /// Pages viewed in the visit.
-    #[schema(examples(3))]
-    pageviews: u64,
-    /// How long the visit is, seconds.
-    #[schema(examples(124.5))]
-    duration: f64,
 }
 
 /// A page that is being viewed.
@@ -95,8 +67,14 @@ pub struct LivePage {
 }
 
 /// Who is here at this moment.
-pub async fn show<R: WebsiteReader>(reader: R, state: web::Data<AppState>) -> Result<Success<Live>, ApiError> {
+pub async fn show<R: WebsiteReader>(
+    reader: R,
+    state: web::Data<AppState>,
+    query: Query<LiveParams>,
+    accept: Accept,
+) -> Result<Listed<Success<Live>>, ApiError> {
     let question = Question::of(&reader, &state);
+    let file = accept.file(query.read(question.now)?.0);
     let (id, now) = (question.id(), question.now);
     let range = TimeRange::new(now.plus_millis(-LIVE_WINDOW_MS), now.plus_millis(1));
     let live = question.at_once(move |asker| {
@@ -107,32 +85,36 @@ pub async fn show<R: WebsiteReader>(reader: R, state: web::Data<AppState>) -> Re
     });
     let (visitors, people, pages) = live.await?;
     let span = state.events.span(id);
-    let people = people.into_iter().map(|record| LiveVisitor {
-        visitor: record.visitor.to_string(),
-        began_at: Instant(record.visited_at),
-        entry_page: record.landing_page,
-        referrer: record.referrer,
-        country: record.country,
-        city: record.city,
-        device: record.device,
-        browser: record.browser,
-        pageviews: record.pageviews,
-        duration: record.duration_ms as f64 / 1_000.0,
-    });
     let answer = Live {
         visitors,
-        people: people.collect(),
+        people: people.into_iter().map(NewestVisit::from).collect(),
         pages: pages.into_iter().map(|row| LivePage { page: row.value, visitors: row.metrics.visitors }).collect(),
         last_event_at: super::sites::last_event(span),
         state: WebsiteState::of(&question.website, span, now),
     };
-    Ok(Success::new(answer, now))
+    if let Some(format) = file {
+        let name = SheetName::of(&question.website, "live", range);
+        let columns = columns(&[&VISIT_COLUMNS], &[], false);
+        let sheet = Listed::sheet(format, &name, columns, &values(&answer.people));
+        return Ok(sheet.with_link(Some(GEO_NOTICE)));
+    }
+    Ok(Listed::Json(Success::new(answer, now)))
+}
+
+/// Whether those who are here are wanted as a file.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveParams(Option<Format>);
+
+impl QueryParams for LiveParams {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        Self(Format::read_file(params))
+    }
 }
 
 /// A stream that goes on.
 struct Streaming {
     question: Question,
-    shown: Option<Shown>,
+    asker: Asker,
     watch: Watch,
     ticks: Interval,
     number: u32,
@@ -157,11 +139,11 @@ pub async fn events<R: WebsiteReader>(
         return Ok(response(stream::empty()).into());
     }
     let question = Question::of(&reader, &state);
-    let shown = reader.shown();
-    let watcher = match shown {
-        Some(Shown::Session { user, .. }) => Watcher::Person(user),
-        Some(Shown::Key(key)) => Watcher::Key(key),
-        None => Watcher::Public(question.id()),
+    let asker = reader.asker();
+    let watcher = match asker {
+        Asker::Known(Shown::Session { user, .. }) => Watcher::Person(user),
+        Asker::Known(Shown::Key(key)) => Watcher::Key(key),
+        Asker::Link(_) => Watcher::Public(question.id()),
     };
     let too_many = || ApiError::unavailable("Too many people watch at once", SOON_S);
     let watch = state.live.watch(question.id(), watcher).ok_or_else(too_many)?;
@@ -171,7 +153,7 @@ pub async fn events<R: WebsiteReader>(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (knows_refusals, count, told_at) = (reader.knows_refusals(), None, Moment::now());
     let streaming =
-        Streaming { question, shown, watch, ticks, number: 0, version, count, had_events, knows_refusals, told_at };
+        Streaming { question, asker, watch, ticks, number: 0, version, count, had_events, knows_refusals, told_at };
     let begin = Some(Frames::begin().into_bytes());
     let stream = stream::unfold((streaming, begin), |(mut streaming, begin)| async move {
         let bytes = match begin {
@@ -231,18 +213,18 @@ impl Streaming {
     /// Whether the stream may go on.
     async fn add_count(&mut self, frames: &mut Frames) -> bool {
         let (id, state) = (self.question.id(), self.question.state.clone());
-        let (shown, now) = (self.shown, state.clock.now());
-        let asked = self.question.at_once(move |asker| {
+        let (asker, now) = (self.asker, state.clock.now());
+        let asked = self.question.at_once(move |ask| {
             // Keys and links have part in the version, sessions do not: they change with every sign-in of anybody.
-            let is_open = match shown {
-                Some(Shown::Key(_)) | None => true,
-                Some(Shown::Session { user, session }) => {
+            let is_open = match asker {
+                Asker::Known(Shown::Key(_)) | Asker::Link(_) => true,
+                Asker::Known(Shown::Session { user, session }) => {
                     let open = state.store.sessions(user, state.clock.reading().steady);
                     open.is_ok_and(|open| open.iter().any(|open| open.id == session))
                 }
             };
             let version = state.store.data_version().ok().filter(|_| is_open);
-            Ok((asker.live(id, now)?, version))
+            Ok((ask.live(id, now)?, version))
         });
         let Ok((visitors, version)) = asked.await else { return false };
         if version != Some(self.version) {

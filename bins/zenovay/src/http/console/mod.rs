@@ -5,6 +5,7 @@ pub mod account;
 mod answers;
 pub mod audience;
 mod body;
+pub mod files;
 pub mod funnels;
 pub mod goals;
 pub mod hub;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod live;
 pub mod numbers;
 pub mod plan;
+pub mod queries;
 pub mod reader;
 pub mod resets;
 mod rules;
@@ -40,6 +42,7 @@ use zenovay_store::StoreError;
 
 use super::envelope::ApiError;
 use super::guard::{Actor, Authorized};
+use super::lookups::off_the_worker;
 use super::state::AppState;
 
 /// Whoever may do `P`, signed in or with a key.
@@ -53,9 +56,7 @@ pub async fn changing<T: Send + 'static>(
     state: &web::Data<AppState>,
     work: impl FnOnce(&AppState) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let (state, span) = (state.clone(), tracing::Span::current());
-    let done = web::block(move || span.in_scope(|| work(&state))).await;
-    done.map_err(|_panicked| ApiError::internal())?.map_err(refused)
+    off_the_worker(state, move |state| work(state).map_err(refused)).await
 }
 
 /// An error of the store about the body of a request.

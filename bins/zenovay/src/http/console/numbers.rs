@@ -5,17 +5,20 @@ use std::collections::HashMap;
 
 use actix_web::web;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_domain::{Dimension, TimeRange, Timestamp, Website};
+use zenovay_domain::{Dimension, TimeRange, Timestamp};
 use zenovay_query::{Condition, Field, Filter, Operator, Order, QueryError, regex_ignoring_case};
 use zenovay_stats::{Ask, Bucket, Group, Groups, Metric, Number, Property, PropertyError, Totals, country_name};
 
+use super::files::{FileParams, columns, flat, sheet_name};
+use super::goals::{Asking, rows_by_goal};
+use super::queries::Answered;
 use super::reader::{Question, WebsiteReader};
 use super::view::{View, ViewParams};
 use crate::http::document::Parameter;
 use crate::http::envelope::{ApiError, Success};
-use crate::http::export::sheets::{Accept, Format, Listed, PAGE_ROWS, SheetName};
+use crate::http::export::sheets::{Accept, Format, Lines, Listed};
 use crate::http::external::analytics::GEO_NOTICE;
 use crate::http::params::{Number as NumberRule, Params, Query, QueryParams};
 use crate::http::state::AppState;
@@ -137,9 +140,6 @@ pub struct ShownTotals {
     before: Option<Tiles>,
 }
 
-/// What reads events for one question.
-type Asking<'a> = &'a dyn Fn(&zenovay_query::Query) -> Result<zenovay_query::Answer, QueryError>;
-
 /// The tiles of a range of a view.
 ///
 /// # Errors
@@ -157,10 +157,60 @@ pub fn tiles(view: &View, range: TimeRange, ask: Asking<'_>) -> Result<Tiles, Qu
 pub async fn totals<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
-    query: Query<ViewParams>,
-) -> Result<Success<ShownTotals>, ApiError> {
+    query: Query<FileParams>,
+    accept: Accept,
+) -> Result<Listed<Answered<ShownTotals>>, ApiError> {
     let question = Question::of(&reader, &state);
-    let view = question.view(&query.read(question.now)?).await?;
+    let FileParams { view, format } = query.read(question.now)?;
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
+        let ShownTotals { now, before, .. } = count_totals(&question, &view).await?;
+        let row = |period: &str, range: TimeRange, tiles: Tiles| TotalsLine {
+            period: period.to_owned(),
+            range: ShownRange::new(range, true, &view),
+            tiles,
+        };
+        let mut rows = vec![TotalsLine { range: ShownRange::of(&view), ..row("now", view.range, now) }];
+        rows.extend(before.zip(view.earlier).map(|(before, range)| row("before", range, before)));
+        let file = sheet_name(&question.website, "totals", &view);
+        return Ok(Listed::file(format, &file, &TotalsLine::COLUMNS, &rows));
+    }
+    let answer = question.answer(|question| async move {
+        let view = question.view(&view).await?;
+        Ok(Success::new(count_totals(&question, &view).await?, question.now))
+    });
+    answer.await.map(Listed::Json)
+}
+
+/// A line of a file of totals.
+#[derive(Debug, Serialize)]
+struct TotalsLine {
+    /// `now`, or `before`: what it is compared with.
+    period: String,
+    #[serde(flatten)]
+    range: ShownRange,
+    #[serde(flatten)]
+    tiles: Tiles,
+}
+
+impl TotalsLine {
+    const COLUMNS: [&'static str; 12] = [
+        "period",
+        "from",
+        "to",
+        "time_zone",
+        "complete",
+        "visitors",
+        "sessions",
+        "pageviews",
+        "bounce_rate",
+        "duration",
+        "conversion_rate",
+        "events",
+    ];
+}
+
+async fn count_totals(question: &Question, view: &View) -> Result<ShownTotals, ApiError> {
     let (id, asked) = (question.id(), view.clone());
     let both = question.run(move |asker| {
         let ask = |query: &_| asker.any(id, query);
@@ -169,8 +219,7 @@ pub async fn totals<R: WebsiteReader>(
         Ok((now, before))
     });
     let (now, before) = both.await?;
-    let (range, before_range) = (ShownRange::of(&view), ShownRange::before(&view));
-    Ok(Success::new(ShownTotals { range, before_range, now, before }, question.now))
+    Ok(ShownTotals { range: ShownRange::of(view), before_range: ShownRange::before(view), now, before })
 }
 
 /// A view, and which metric of it.
@@ -189,7 +238,7 @@ impl QueryParams for SeriesParams {
         let named = params.one_of("metric", &names, Some("visitors"), words);
         let metric =
             METRICS.iter().find(|(name, _)| Some(*name) == named).map_or(Metric::Visitors, |(_, metric)| *metric);
-        Self { view, metric, format: Format::read(params) }
+        Self { view, metric, format: Format::read_file(params) }
     }
 }
 
@@ -252,20 +301,12 @@ pub async fn series<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<SeriesParams>,
     accept: Accept,
-) -> Result<Listed<Success<ShownSeries>>, ApiError> {
+) -> Result<Listed<Answered<ShownSeries>>, ApiError> {
     let question = Question::of(&reader, &state);
     let SeriesParams { view, metric, format } = query.read(question.now)?;
-    let view = question.view(&view).await?;
-    let (id, asked, now) = (question.id(), view.clone(), question.now);
-    let both = question.run(move |asker| {
-        let ask = |query: &_| asker.any(id, query);
-        let current = points(&asked, asked.range, metric, now, &ask)?;
-        let before = asked.earlier.map(|range| points(&asked, range, metric, now, &ask)).transpose()?;
-        Ok((current, before))
-    });
-    let (points, before) = both.await?;
-    let format = accept.or(format);
-    if format != Format::Json {
+    if let Some(format) = accept.file(format) {
+        let view = question.view(&view).await?;
+        let ShownSeries { points, before, .. } = count_series(&question, &view, metric).await?;
         let name = metric_name(metric);
         let mut columns = vec!["start".to_owned(), name.to_owned(), "complete".to_owned()];
         if before.is_some() {
@@ -281,9 +322,24 @@ pub async fn series<R: WebsiteReader>(
         let rows: Vec<Value> = points.iter().enumerate().map(row).collect();
         return Ok(Listed::sheet(format, &sheet_name(&question.website, name, &view), columns, &rows));
     }
-    let (range, before_range) = (ShownRange::of(&view), ShownRange::before(&view));
-    let answer = ShownSeries { range, before_range, interval: view.interval.as_str(), points, before };
-    Ok(Listed::Json(Success::new(answer, now)))
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&view).await?;
+        Ok(Success::new(count_series(&question, &view, metric).await?, question.now))
+    });
+    answer.await.map(Listed::Json)
+}
+
+async fn count_series(question: &Question, view: &View, metric: Metric) -> Result<ShownSeries, ApiError> {
+    let (id, asked, now) = (question.id(), view.clone(), question.now);
+    let both = question.run(move |asker| {
+        let ask = |query: &_| asker.any(id, query);
+        let current = points(&asked, asked.range, metric, now, &ask)?;
+        let before = asked.earlier.map(|range| points(&asked, range, metric, now, &ask)).transpose()?;
+        Ok((current, before))
+    });
+    let (points, before) = both.await?;
+    let (range, before_range) = (ShownRange::of(view), ShownRange::before(view));
+    Ok(ShownSeries { range, before_range, interval: view.interval.as_str(), points, before })
 }
 
 fn metric_name(metric: Metric) -> &'static str {
@@ -415,7 +471,7 @@ impl QueryParams for BreakdownParams {
             max: 1_000_000_000,
             description: "How many rows to skip.",
         });
-        Self { view, property, name, sort, search, limit, offset, format: Format::read(params) }
+        Self { view, property, name, sort, search, limit, offset, format: Format::read_file(params) }
     }
 }
 
@@ -554,6 +610,9 @@ impl Rows {
 
     /// At most `limit` rows after the first `offset`.
     fn page(&self, limit: usize, offset: usize, ask: Asking<'_>) -> Result<Page, QueryError> {
+        if self.property == Property::Goal {
+            return self.page_of_goals(limit, offset, ask);
+        }
         let by = Groups::by(self.property.clone());
         let mut question = self.ask();
         let searched = self.filter_of_search();
@@ -591,6 +650,19 @@ impl Rows {
         Ok(Page { rows, total_rows })
     }
 
+    /// The same of rows by the goals of the website.
+    fn page_of_goals(&self, limit: usize, offset: usize, ask: Asking<'_>) -> Result<Page, QueryError> {
+        let wanted = self.search.to_lowercase();
+        let mut rows = rows_by_goal(&self.view, self.view.range, ask)?;
+        rows.retain(|row| row.value.to_lowercase().contains(&wanted));
+        self.sort.sort(&mut rows);
+        let total_rows = rows.len();
+        let before = self.view.earlier.map(|range| rows_by_goal(&self.view, range, ask)).transpose()?;
+        let before = before.map(|rows| rows.into_iter().map(|row| (row.value.clone(), row)).collect::<HashMap<_, _>>());
+        let page = rows.into_iter().skip(offset).take(limit);
+        Ok(Page { rows: page.map(|row| self.row(row, before.as_ref())).collect(), total_rows })
+    }
+
     fn row(&self, row: Group, before: Option<&HashMap<String, Group>>) -> ShownRow {
         let label = match self.property.field() {
             Field::Dimension(Dimension::Country) if !row.value.is_empty() => Some(country_name(&row.value).to_owned()),
@@ -605,31 +677,15 @@ impl Rows {
 
     fn columns(&self, name: &str) -> Vec<String> {
         let numbers = ["visitors", "pageviews", "sessions", "events", "bounce_rate", "duration", "share"];
-        let mut columns = vec![name.to_owned(), "label".to_owned()];
-        columns.extend(numbers.iter().map(|name| (*name).to_owned()));
-        if self.view.earlier.is_some() {
-            columns.extend(numbers.iter().map(|name| format!("before_{name}")));
-        }
-        columns
+        columns(&[&[name, "label"], &numbers], &numbers, self.view.earlier.is_some())
     }
 }
 
 impl ShownRow {
     /// As one flat object, for files.
     fn flat(&self, name: &str) -> Value {
-        let mut members = Map::new();
-        members.insert(name.to_owned(), json!(self.value));
-        members.insert("label".to_owned(), json!(self.label));
-        let mut add = |prefix: &str, numbers: &RowNumbers| {
-            if let Ok(Value::Object(numbers)) = serde_json::to_value(numbers) {
-                members.extend(numbers.into_iter().map(|(name, value)| (format!("{prefix}{name}"), value)));
-            }
-        };
-        add("", &self.numbers);
-        if let Some(before) = &self.before {
-            add("before_", before);
-        }
-        Value::Object(members)
+        let value = json!({ name: self.value, "label": self.label });
+        flat(&[("", &value), ("", &json!(self.numbers)), ("before_", &json!(self.before))])
     }
 }
 
@@ -639,49 +695,60 @@ pub async fn breakdown<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<BreakdownParams>,
     accept: Accept,
-) -> Result<Listed<Success<ShownBreakdown>>, ApiError> {
+) -> Result<Listed<Answered<ShownBreakdown>>, ApiError> {
     let question = Question::of(&reader, &state);
     let BreakdownParams { view, property, name, sort, search, limit, offset, format } = query.read(question.now)?;
-    let view = question.view(&view).await?;
-    // The licence of the embedded country database asks for it.
-    let link = property.is_place().then_some(GEO_NOTICE);
-    let rows = Rows { view, property, sort, search };
-    // JSON that is asked for by name is a file, too.
-    let format = format.or(Some(accept.or(None)).filter(|format| *format != Format::Json));
-    if let Some(format) = format {
+    if let Some(format) = accept.file(format) {
+        // The licence of the embedded country database asks for it.
+        let link = property.is_place().then_some(GEO_NOTICE);
+        let rows = Rows { view: question.view(&view).await?, property, sort, search };
         return Ok(sheet(question, rows, format, &name).await?.with_link(link));
     }
-    let (id, asked) = (question.id(), rows.clone());
-    let Page { rows: shown, total_rows } =
-        question.run(move |asker| asked.page(limit, offset, &|query| asker.any(id, query))).await?;
-    let (range, before_range) = (ShownRange::of(&rows.view), ShownRange::before(&rows.view));
-    Ok(Listed::Json(Success::new(ShownBreakdown { range, before_range, rows: shown, total_rows }, question.now)))
+    let answer = question.answer(move |question| async move {
+        let rows = Rows { view: question.view(&view).await?, property, sort, search };
+        let (range, before_range) = (ShownRange::of(&rows.view), ShownRange::before(&rows.view));
+        let id = question.id();
+        let page = question.run(move |asker| rows.page(limit, offset, &|query| asker.any(id, query)));
+        let Page { rows, total_rows } = page.await?;
+        Ok(Success::new(ShownBreakdown { range, before_range, rows, total_rows }, question.now))
+    });
+    answer.await.map(Listed::Json)
 }
+
+/// Rows that are counted at once for a file, and the most bytes of them that wait to be sent: a file of more rows is counted
+/// anew for each so many, and not for each page.
+const FILE_ROWS: usize = 100_000;
+const FILE_MAX_BYTES: usize = 16 << 20;
 
 /// All rows as a file.
 async fn sheet<T>(question: Question, rows: Rows, format: Format, name: &str) -> Result<Listed<T>, ApiError> {
-    let columns = rows.columns(name);
+    let lines = Lines::new(format, rows.columns(name));
     let file = sheet_name(&question.website, name, &rows.view);
-    let name = name.to_owned();
-    let next_page = move |place: Option<usize>| {
-        let (question, rows, name) = (question.clone(), rows.clone(), name.clone());
+    let hand = question.state.files_in_hand.take().await?;
+    let (name, writing) = (name.to_owned(), lines.clone());
+    let next_piece = move |place: Option<usize>| {
+        let (question, rows, name, lines) = (question.clone(), rows.clone(), name.clone(), writing.clone());
+        // As long as there may be another piece.
+        let _in_hand = &hand;
         async move {
             let offset = place.unwrap_or(0);
             let id = question.id();
-            let page = question.run(move |asker| rows.page(PAGE_ROWS, offset, &|query| asker.any(id, query))).await?;
-            let next = offset + page.rows.len();
-            let has_more = !page.rows.is_empty() && next < page.total_rows;
-            let rows: Vec<Value> = page.rows.iter().map(|row| row.flat(&name)).collect();
-            Ok((rows, has_more.then_some(next)))
+            let piece = question.run(move |asker| {
+                let page = rows.page(FILE_ROWS, offset, &|query| asker.any(id, query))?;
+                let (mut bytes, mut next) = (Vec::new(), offset);
+                for row in &page.rows {
+                    lines.append(&[row.flat(&name)], next == 0, &mut bytes);
+                    next += 1;
+                    if bytes.len() >= FILE_MAX_BYTES {
+                        break;
+                    }
+                }
+                Ok((bytes, (next > offset && next < page.total_rows).then_some(next)))
+            });
+            piece.await
         }
     };
-    Listed::stream(format, &file, columns, next_page).await
-}
-
-/// The name of a file: it says when the rows are of a part of what happened only.
-pub fn sheet_name(website: &Website, list: &str, view: &View) -> SheetName {
-    let is_filtered = view.filters.goals.is_some() || view.filters.rest != Filter::default();
-    SheetName::of(website, &format!("{list}{}", if is_filtered { "_filtered" } else { "" }), view.range)
+    Listed::pieces(format, &file, lines, next_piece).await
 }
 
 /// A view, and what is looked for.
@@ -727,20 +794,23 @@ pub async fn values<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
     query: Query<ValuesParams>,
-) -> Result<Success<Suggestions>, ApiError> {
+) -> Result<Answered<Suggestions>, ApiError> {
     let question = Question::of(&reader, &state);
     let ValuesParams { view, property, search } = query.read(question.now)?;
-    let mut view = question.view(&view).await?;
-    view.earlier = None;
-    let sort = Sort { by: SortBy::Metric(Metric::Visitors), is_reversed: false };
-    let (id, rows) = (question.id(), Rows { view, property, sort, search });
-    let page = question.run(move |asker| rows.page(SUGGESTIONS, 0, &|query| asker.any(id, query))).await?;
-    let values = page.rows.into_iter().map(|row| Suggestion {
-        value: row.value,
-        label: row.label,
-        visitors: row.numbers.visitors,
+    let answer = question.answer(move |question| async move {
+        let mut view = question.view(&view).await?;
+        view.earlier = None;
+        let sort = Sort { by: SortBy::Metric(Metric::Visitors), is_reversed: false };
+        let (id, rows) = (question.id(), Rows { view, property, sort, search });
+        let page = question.run(move |asker| rows.page(SUGGESTIONS, 0, &|query| asker.any(id, query))).await?;
+        let values = page.rows.into_iter().map(|row| Suggestion {
+            value: row.value,
+            label: row.label,
+            visitors: row.numbers.visitors,
+        });
+        Ok(Success::new(Suggestions { values: values.collect() }, question.now))
     });
-    Ok(Success::new(Suggestions { values: values.collect() }, question.now))
+    answer.await
 }
 
 /// The custom properties of a view's events.
@@ -761,22 +831,26 @@ pub async fn properties<R: WebsiteReader>(
     reader: R,
     state: web::Data<AppState>,
     query: Query<ViewParams>,
-) -> Result<Success<PropertyNames>, ApiError> {
+) -> Result<Answered<PropertyNames>, ApiError> {
     let question = Question::of(&reader, &state);
-    let view = question.view(&query.read(question.now)?).await?;
-    let id = question.id();
-    let names = question.run(move |asker| {
-        let sets = view.ask(&[]).property_sets(PROPERTY_SETS, |query| asker.any(id, query))?;
-        let mut events: HashMap<String, u64> = HashMap::new();
-        for (set, count) in sets {
-            let Ok(Value::Object(members)) = serde_json::from_str(&set) else { continue };
-            for (name, _) in members {
-                *events.entry(name).or_default() += count;
+    let params = query.read(question.now)?;
+    let answer = question.answer(move |question| async move {
+        let view = question.view(&params).await?;
+        let id = question.id();
+        let names = question.run(move |asker| {
+            let sets = view.ask(&[]).property_sets(PROPERTY_SETS, |query| asker.any(id, query))?;
+            let mut events: HashMap<String, u64> = HashMap::new();
+            for (set, count) in sets {
+                let Ok(Value::Object(members)) = serde_json::from_str(&set) else { continue };
+                for (name, _) in members {
+                    *events.entry(name).or_default() += count;
+                }
             }
-        }
-        let mut names: Vec<(String, u64)> = events.into_iter().collect();
-        names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Ok(names.into_iter().take(PROPERTY_NAMES).map(|(name, _)| name).collect())
+            let mut names: Vec<(String, u64)> = events.into_iter().collect();
+            names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            Ok(names.into_iter().take(PROPERTY_NAMES).map(|(name, _)| name).collect())
+        });
+        Ok(Success::new(PropertyNames { properties: names.await? }, question.now))
     });
-    Ok(Success::new(PropertyNames { properties: names.await? }, question.now))
+    answer.await
 }

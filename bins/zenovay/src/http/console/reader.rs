@@ -1,15 +1,22 @@
 //! Whoever may read the numbers of a website: the same handlers answer people, keys and those who hold a public link.
 
+use std::future::Future;
 use std::sync::Arc;
 
 use actix_web::web;
+use serde::Serialize;
 use zenovay_domain::{Goal, Timestamp, Website, WebsiteId};
 use zenovay_query::QueryError;
+use zenovay_store::StoreError;
 
+use super::queries::{Answered, Asks, QUERIES};
+use super::sites::zone_of;
 use super::view::{Facts, View, ViewParams};
-use crate::http::envelope::ApiError;
-use crate::http::guard::{Authorized, Identity, ReadAnalytics, Shown};
+use crate::http::envelope::{ApiError, Success};
+use crate::http::guard::{Authorized, Identity, ReadAnalytics};
 use crate::http::handler::Caller;
+use crate::http::long_questions::Asker;
+use crate::http::lookups::blocking;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
@@ -25,8 +32,11 @@ pub trait WebsiteReader: Caller {
     /// Whether they may know of what was kept out of the website.
     fn knows_refusals(&self) -> bool;
 
-    /// What showed who it is; `None` for whoever has a public link.
-    fn shown(&self) -> Option<Shown>;
+    /// Who it is.
+    fn asker(&self) -> Asker;
+
+    /// Where their long questions are: the path without the id.
+    fn queries(&self) -> String;
 }
 
 impl<I: Identity> WebsiteReader for Authorized<ReadAnalytics, I>
@@ -45,8 +55,12 @@ where
         true
     }
 
-    fn shown(&self) -> Option<Shown> {
-        Some(self.caller.shown())
+    fn asker(&self) -> Asker {
+        Asker::Known(self.caller.shown())
+    }
+
+    fn queries(&self) -> String {
+        QUERIES.to_owned()
     }
 }
 
@@ -60,13 +74,15 @@ pub struct Question {
     /// The time of the question.
     pub now: Timestamp,
     asking: Asking,
+    asks: Asks,
 }
 
 impl Question {
     /// The question of `reader` at this moment.
     pub fn of(reader: &impl WebsiteReader, state: &web::Data<AppState>) -> Self {
-        let website = Arc::clone(reader.website());
-        Self { state: state.clone(), website, now: state.clock.now(), asking: reader.asking() }
+        let (website, asking) = (Arc::clone(reader.website()), reader.asking());
+        let asks = Asks::new(state, asking, reader.asker(), Some(website.id), reader.queries());
+        Self { state: state.clone(), website, now: state.clock.now(), asking, asks }
     }
 
     /// The id of the website.
@@ -79,9 +95,8 @@ impl Question {
     /// # Errors
     /// When the store cannot be asked.
     pub async fn goals(&self) -> Result<Vec<Goal>, ApiError> {
-        let (state, id) = (self.state.clone(), self.id());
-        let goals = web::block(move || state.store.goals(id));
-        Ok(goals.await.map_err(|_panicked| ApiError::internal())??)
+        let id = self.id();
+        blocking(&self.state, move |state| state.store.goals(id)).await
     }
 
     /// What `params` show of the website.
@@ -89,14 +104,12 @@ impl Question {
     /// # Errors
     /// A 400 for filters that are not understood, and when the store cannot be asked.
     pub async fn view(&self, params: &ViewParams) -> Result<View, ApiError> {
-        let (state, website, now) = (self.state.clone(), Arc::clone(&self.website), self.now);
-        let facts = web::block(move || {
+        let (website, now) = (Arc::clone(&self.website), self.now);
+        let facts = blocking(&self.state, move |state| {
             let goals = state.store.goals(website.id)?;
-            // Stored settings can be used: the store takes no others.
-            let zone = website.settings.time_zone.parse().unwrap_or_else(|_| zenovay_domain::Zone::utc());
-            Ok::<_, ApiError>(Facts { zone, goals, span: state.events.span(website.id), now })
+            Ok::<_, StoreError>(Facts { zone: zone_of(&website), goals, span: state.events.span(website.id), now })
         });
-        params.of(facts.await.map_err(|_panicked| ApiError::internal())??)
+        params.of(facts.await?)
     }
 
     /// Runs `ask` when it is its turn.
@@ -107,7 +120,18 @@ impl Question {
         &self,
         ask: impl FnOnce(&QuerySession<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.state.queries.run(self.asking, ask).await
+        self.asks.run(ask).await
+    }
+
+    /// The answer that `work` gives with a copy of the question, or where it will be if it is not there soon.
+    ///
+    /// # Errors
+    /// What `work` fails with soon.
+    pub async fn answer<T: Serialize + 'static, Work: Future<Output = Result<Success<T>, ApiError>> + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> Work,
+    ) -> Result<Answered<T>, ApiError> {
+        self.asks.answer(work(self.clone())).await
     }
 
     /// Runs `ask` at once: for questions about the last minutes.

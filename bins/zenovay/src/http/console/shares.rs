@@ -15,6 +15,7 @@ use zenovay_domain::{ErrorCode, ShareId, Timestamp, Website};
 use zenovay_store::{Share, StoreError};
 use zeroize::Zeroizing;
 
+use super::queries::QuestionOwner;
 use super::reader::WebsiteReader;
 use super::sites::last_event;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
@@ -22,8 +23,9 @@ use crate::http::address_limit::{self, AddressClass};
 use crate::http::client_ip;
 use crate::http::document::{Answer, Operation};
 use crate::http::envelope::{ApiError, Details, Success};
-use crate::http::guard::{Attempt, EditWebsite, PathValues, ReadWebsite, Shown};
+use crate::http::guard::{Attempt, EditWebsite, PathValues, ReadWebsite};
 use crate::http::handler::{Access, Caller, Described, Shape};
+use crate::http::long_questions::Asker;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
 use crate::http::values::{Id, Instant};
@@ -364,7 +366,19 @@ fn is_unlocked(share: &Share, headers: &HeaderMap, now: Timestamp) -> bool {
 /// Whoever has a public link, and typed its password if it has one: they may read the numbers of its website.
 #[derive(Debug)]
 pub struct LinkHolder {
+    share: ShareId,
     website: Arc<Website>,
+    queries: String,
+}
+
+impl QuestionOwner for LinkHolder {
+    fn asker(&self) -> Asker {
+        WebsiteReader::asker(self)
+    }
+
+    fn queries(&self) -> String {
+        WebsiteReader::queries(self)
+    }
 }
 
 impl WebsiteReader for LinkHolder {
@@ -380,8 +394,12 @@ impl WebsiteReader for LinkHolder {
         false
     }
 
-    fn shown(&self) -> Option<Shown> {
-        None
+    fn asker(&self) -> Asker {
+        Asker::Link(self.share)
+    }
+
+    fn queries(&self) -> String {
+        self.queries.clone()
     }
 }
 
@@ -399,10 +417,11 @@ impl FromRequest for LinkHolder {
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let visitor = LinkVisitor::from_request(req, payload);
+        let queries = format!("/api/shares/{}/queries", PathValues::of(req).get("token"));
         Box::pin(async move {
-            let LinkVisitor { website, is_unlocked, .. } = visitor.await?;
+            let LinkVisitor { share, website, is_unlocked } = visitor.await?;
             if is_unlocked {
-                return Ok(Self { website });
+                return Ok(Self { share: share.id, website, queries });
             }
             let error = ApiError::new(ErrorCode::Forbidden, "This link asks for a password");
             Err(error.with_details(Details::Text("needs_password".into())))

@@ -8,23 +8,26 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_auth::Principal;
-use zenovay_domain::{Role, TeamId, TimeRange, Timestamp, TrackingCode, Website, WebsiteId, WebsiteSettings, Zone};
+use zenovay_domain::{Role, TeamId, TimeRange, Timestamp, TrackingCode, Website, WebsiteId, Zone};
 use zenovay_query::QueryError;
 use zenovay_stats::Metric;
 use zenovay_store::{NewWebsite, StoreError};
 
 use super::numbers::{Tiles, tiles};
+use super::queries::{Answered, Asks, QUERIES};
 use super::view::{Facts, View, ViewParams};
 use super::{Console, Created, JsonBody, NoContent, Rules, changing, refused};
 use crate::http::document::Parameter;
 use crate::http::envelope::{ApiError, Success};
-use crate::http::external::websites::Settings;
 use crate::http::guard::{CreateWebsite, DeleteWebsite, EditWebsite, Identity, ListWebsites, ReadWebsite};
+use crate::http::long_questions::Asker;
+use crate::http::lookups::off_the_worker;
 use crate::http::params::{Params, Query, QueryParams};
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::stats::answers::Rate;
 use crate::http::values::{Id, Instant, RoleName, one_of, rounded};
+use crate::http::website_settings::{Settings, SettingsChanges};
 
 /// A website without an event for so long is silent.
 const SILENT_AFTER_MS: i64 = 2 * 24 * 3_600_000;
@@ -228,15 +231,16 @@ pub async fn list(
     key: Console<ListWebsites>,
     state: web::Data<AppState>,
     query: Query<ListParams>,
-) -> Result<Success<WebsiteList>, ApiError> {
+) -> Result<Answered<WebsiteList>, ApiError> {
     let now = state.clock.now();
     let ListParams { view, team } = query.read(now)?;
-    let asking = key.asking();
-    let found = {
-        let state = state.clone();
-        web::block(move || {
+    let asker = Asker::Known(key.caller.shown());
+    let asks = Asks::new(&state, key.asking(), asker, None, QUERIES.to_owned());
+    let asked = asks.clone();
+    let work = async move {
+        let found = off_the_worker(&state, move |state| {
             let principal = key.caller.principal();
-            let mut websites = reachable(&state, principal)?;
+            let mut websites = reachable(state, principal)?;
             websites.retain(|website| team.is_none_or(|team| website.team_id == team));
             let mut found = Vec::with_capacity(websites.len());
             for website in websites {
@@ -246,24 +250,26 @@ pub async fn list(
                 found.push((website.id, WebsiteFacts::of(&website, principal, span, now), view));
             }
             Ok::<_, ApiError>(found)
-        })
-    };
-    let found = found.await.map_err(|_panicked| ApiError::internal())??;
-    let numbers = state.queries.run(asking, move |asker| {
-        found.into_iter().map(|(id, facts, view)| listed(asker, id, facts, &view, now)).collect::<Result<Vec<_>, _>>()
-    });
-    let mut totals = ListTotals::default();
-    let mut websites = Vec::new();
-    for (website, before) in numbers.await? {
-        totals.live += website.live;
-        totals.visitors += website.totals.tiles.visitors;
-        totals.pageviews += website.totals.tiles.pageviews;
-        if let Some(before) = before {
-            *totals.visitors_before.get_or_insert(0) += before;
+        });
+        let found = found.await?;
+        let numbers = asked.run(move |asker| {
+            let each = found.into_iter().map(|(id, facts, view)| listed(asker, id, facts, &view, now));
+            each.collect::<Result<Vec<_>, _>>()
+        });
+        let mut totals = ListTotals::default();
+        let mut websites = Vec::new();
+        for (website, before) in numbers.await? {
+            totals.live += website.live;
+            totals.visitors += website.totals.tiles.visitors;
+            totals.pageviews += website.totals.tiles.pageviews;
+            if let Some(before) = before {
+                *totals.visitors_before.get_or_insert(0) += before;
+            }
+            websites.push(website);
         }
-        websites.push(website);
-    }
-    Ok(Success::new(WebsiteList { websites, totals }, now))
+        Ok(Success::new(WebsiteList { websites, totals }, now))
+    };
+    asks.answer(work).await
 }
 
 /// The zone of a website's days.
@@ -338,21 +344,18 @@ pub async fn create(
     rules.check()?;
     let Ok(team_id) = team_id else { return Err(ApiError::internal()) };
     let now = state.clock.now();
-    let made = {
-        let state = state.clone();
-        web::block(move || {
-            key.in_team(&state, team_id)?;
-            let principal = key.caller.principal();
-            let id = WebsiteId::from_random_bytes(rand::random());
-            let mut new = NewWebsite::new(id, team_id, domain, TrackingCode::from_random_bytes(rand::random()));
-            new.user_id = creator(principal);
-            new.name = name.unwrap_or(new.name);
-            new.settings.time_zone = time_zone.unwrap_or(new.settings.time_zone);
-            let website = state.store.create_website(&new, &state.plans, now).map_err(refused)?;
-            Ok::<_, ApiError>(ConsoleWebsite::of(&website, principal, None, now))
-        })
-    };
-    let made = made.await.map_err(|_panicked| ApiError::internal())??;
+    let made = off_the_worker(&state, move |state| {
+        key.in_team(state, team_id)?;
+        let principal = key.caller.principal();
+        let id = WebsiteId::from_random_bytes(rand::random());
+        let mut new = NewWebsite::new(id, team_id, domain, TrackingCode::from_random_bytes(rand::random()));
+        new.user_id = creator(principal);
+        new.name = name.unwrap_or(new.name);
+        new.settings.time_zone = time_zone.unwrap_or(new.settings.time_zone);
+        let website = state.store.create_website(&new, &state.plans, now).map_err(refused)?;
+        Ok::<_, ApiError>(ConsoleWebsite::of(&website, principal, None, now))
+    });
+    let made = made.await?;
     Ok(Created::at(made.location(), made, now))
 }
 
@@ -412,58 +415,6 @@ pub struct WebsiteChanges {
     domain: Option<String>,
     /// The settings that are changed.
     settings: Option<SettingsChanges>,
-}
-
-macro_rules! settings {
-    ($($(#[$meta:meta])* $name:ident: $kind:ty,)*) => {
-        /// The settings of a website that are changed; what is absent stays.
-        #[derive(Debug, Default, Clone, Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct SettingsChanges {
-            $($(#[$meta])* $name: Option<$kind>,)*
-        }
-
-        impl SettingsChanges {
-            fn apply(self, settings: &mut WebsiteSettings) {
-                $(if let Some(value) = self.$name { settings.$name = value; })*
-            }
-        }
-    };
-}
-
-settings! {
-    /// Whether events are accepted; `false` pauses the website.
-    is_active: bool,
-    /// Whether visitors are recognised without anything stored in the browser.
-    cookieless: bool,
-    /// Whether hits from local hosts are accepted.
-    allow_localhost: bool,
-    /// When not empty, these hosts replace the single domain check.
-    #[schema(examples("*.example.com"))]
-    allowed_domains: Vec<String>,
-    /// Addresses and CIDR ranges whose hits are dropped.
-    #[schema(examples("192.0.2.0/24"))]
-    excluded_ips: Vec<String>,
-    /// Path patterns whose hits are dropped.
-    #[schema(examples("/admin/*"))]
-    excluded_paths: Vec<String>,
-    /// Names of bots whose hits are stored all the same.
-    #[schema(examples("GPTBot"))]
-    allowed_bots: Vec<String>,
-    /// The IANA zone in which sessions are cut at midnight and days are shown.
-    #[schema(examples("Europe/Zurich"))]
-    time_zone: String,
-    /// The currency in which sums of money are shown, three letters of ISO 4217.
-    #[schema(examples("EUR"))]
-    currency: String,
-    /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely.
-    opt_out_on_gpc: bool,
-    /// Whether the script reports clicks on links to other hosts.
-    track_outbound_links: bool,
-    /// Whether the script reports downloads.
-    track_downloads: bool,
-    /// Whether anybody may read the public summary of the website.
-    public_dashboard: bool,
 }
 
 /// Changes a website: its name, its domain, its settings.

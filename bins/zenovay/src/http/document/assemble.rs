@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 37] = [
+const TAGS: [Tag; 38] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
     ("keys", "Keys", "API keys, and what they are used for."),
@@ -52,6 +52,11 @@ const TAGS: [Tag; 37] = [
         "numbers",
         "Dashboard",
         "The numbers that the dashboard shows: totals, series, rows, with the filters of its address.",
+    ),
+    (
+        "queries",
+        "Long questions",
+        "What is not answered within half a second: how far it is, its answer, and an end to it.",
     ),
     ("shares", "Public links", "Dashboards that whoever has the link may read."),
     ("goals", "Goals", "What a website counts as a success."),

@@ -25,6 +25,11 @@ fn parameter(name: &str) -> Option<Parameter> {
             json!({ "type": "string", "pattern": "^[0-9A-Za-z]{43}$", "examples": ["Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"] }),
         ),
         "code" => Parameter::path("code", "The website's tracking code.", tracking_code()),
+        "query_id" => Parameter::path(
+            "query_id",
+            "The id of the question, as the 202 tells it.",
+            json!({ "type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["5f2d0c9b7a416e385f2d0c9b7a416e38"] }),
+        ),
         "share_id" => Parameter::path("share_id", "The id of the public link.", uuid),
         "goal_id" => Parameter::path("goal_id", "The goal's id.", uuid),
         "funnel_id" => Parameter::path(

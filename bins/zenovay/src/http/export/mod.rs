@@ -2,5 +2,6 @@
 
 pub mod audit;
 pub mod events;
+pub mod in_hand;
 pub mod ranges;
 pub mod sheets;

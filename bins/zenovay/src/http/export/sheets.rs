@@ -1,10 +1,8 @@
 //! Lists as CSV and NDJSON: all rows in one answer, read page by page while it is sent, so that memory does not depend on
 //! how many there are.
 
-use std::cell::Cell;
 use std::fmt::Display;
 use std::future::{Future, Ready, ready};
-use std::rc::Rc;
 
 use actix_web::body::{BodyStream, BoxBody};
 use actix_web::dev::Payload;
@@ -45,6 +43,17 @@ impl Format {
         let words = "`csv` or `ndjson`: all rows in one file, without pages. The header `Accept` says the same where this is \
                      absent.";
         match params.one_of("format", &["json", "csv", "ndjson"], None, words)? {
+            "csv" => Some(Self::Csv),
+            "ndjson" => Some(Self::Ndjson),
+            _ => Some(Self::Json),
+        }
+    }
+
+    /// Reads `format` of a list whose JSON can be a file, too.
+    pub fn read_file(params: &mut Params) -> Option<Self> {
+        let words = "`csv`, `json` or `ndjson`: all rows in one file, without pages and without the envelope, however long it \
+                     takes. The header `Accept` says the same of `text/csv` and `application/x-ndjson` where this is absent.";
+        match params.one_of("format", &["csv", "json", "ndjson"], None, words)? {
             "csv" => Some(Self::Csv),
             "ndjson" => Some(Self::Ndjson),
             _ => Some(Self::Json),
@@ -92,6 +101,11 @@ impl Accept {
     /// The format to answer in, when `asked` is what the query says.
     pub fn or(self, asked: Option<Format>) -> Format {
         asked.unwrap_or(self.0)
+    }
+
+    /// The file that is wanted, if it is one, when `asked` is what the query says: JSON is a file when it is asked for by name.
+    pub fn file(self, asked: Option<Format>) -> Option<Format> {
+        asked.or(Some(self.0).filter(|format| *format != Format::Json))
     }
 
     /// The first of the formats that the header likes best; JSON when it names none of them.
@@ -165,9 +179,10 @@ pub enum Listed<T> {
 impl<T> Listed<T> {
     /// All of `rows`, which are flat JSON objects, as a file with these columns.
     pub fn sheet(format: Format, name: &SheetName, columns: Vec<String>, rows: &[Value]) -> Self {
-        let sheet = sheet(format, columns);
-        let mut bytes = sheet.head();
-        rows.iter().for_each(|row| sheet.append(row, &mut bytes));
+        let lines = Lines::new(format, columns);
+        let mut bytes = lines.begin();
+        lines.append(rows, true, &mut bytes);
+        bytes.extend_from_slice(lines.end());
         Self::Sheet(response(format, name).body(bytes))
     }
 
@@ -205,35 +220,59 @@ impl<T> Listed<T> {
         Page: Future<Output = Result<(Vec<Value>, Option<P>), ApiError>> + 'static,
     {
         let lines = Lines::new(format, columns);
-        let (rows, place) = next_page(None).await?;
-        let mut first = lines.sheet.head();
-        if lines.is_array {
-            first.extend_from_slice(b"[\n");
-        }
-        lines.append(&rows, &mut first);
+        let writing = lines.clone();
+        let next_piece = move |place: Option<P>| {
+            let (is_first, page, lines) = (place.is_none(), next_page(place), writing.clone());
+            async move {
+                let (rows, place) = page.await?;
+                let mut bytes = Vec::new();
+                lines.append(&rows, is_first, &mut bytes);
+                Ok((bytes, place))
+            }
+        };
+        Self::pieces(format, name, lines, next_piece).await
+    }
+
+    /// The same of rows that are written already, with [`Lines::append`] of `lines`.
+    ///
+    /// # Errors
+    /// What the first piece fails with.
+    pub async fn pieces<P, Next, Written>(
+        format: Format,
+        name: &SheetName,
+        lines: Lines,
+        next_piece: Next,
+    ) -> Result<Self, ApiError>
+    where
+        P: 'static,
+        Next: Fn(Option<P>) -> Written + 'static,
+        Written: Future<Output = Result<(Vec<u8>, Option<P>), ApiError>> + 'static,
+    {
+        let (rows, place) = next_piece(None).await?;
+        let mut first = lines.begin();
+        first.extend_from_slice(&rows);
         drop(rows);
-        let pages = stream::try_unfold(Piece::Ready(Bytes::from(first), place), move |next| {
-            let page = match next {
-                Piece::Page(place) => Ok(next_page(Some(place))),
+        let pieces = stream::try_unfold(Piece::Ready(Bytes::from(first), place), move |next| {
+            let piece = match next {
+                Piece::Page(place) => Ok(next_piece(Some(place))),
                 other => Err(other),
             };
-            let lines = lines.clone();
+            let end = lines.end();
             async move {
-                Ok::<_, std::io::Error>(match page {
-                    Ok(page) => {
-                        let (rows, place) = page.await.map_err(aborted)?;
-                        let mut bytes = Vec::new();
-                        lines.append(&rows, &mut bytes);
+                Ok::<_, std::io::Error>(match piece {
+                    Ok(piece) => {
+                        let (rows, place) = piece.await.map_err(aborted)?;
                         // Nothing comes after a page without rows.
-                        Some((Bytes::from(bytes), Piece::after(place.filter(|_| !rows.is_empty()))))
+                        let place = place.filter(|_| !rows.is_empty());
+                        Some((Bytes::from(rows), Piece::after(place)))
                     }
                     Err(Piece::Ready(bytes, place)) => Some((bytes, Piece::after(place))),
-                    Err(Piece::End) if lines.is_array => Some((Bytes::from_static(b"]\n"), Piece::Done)),
+                    Err(Piece::End) if !end.is_empty() => Some((Bytes::from_static(end), Piece::Done)),
                     Err(_) => None,
                 })
             }
         });
-        Ok(Self::Sheet(response(format, name).body(BodyStream::new(Box::pin(pages)))))
+        Ok(Self::Sheet(response(format, name).body(BodyStream::new(Box::pin(pieces)))))
     }
 }
 
@@ -255,28 +294,46 @@ impl<P> Piece<P> {
     }
 }
 
-/// How the rows of several pages become one file.
-#[derive(Clone)]
-struct Lines {
+/// How rows become a file.
+#[derive(Debug, Clone)]
+pub struct Lines {
     sheet: Sheet,
     /// Whether they are one JSON array.
     is_array: bool,
-    /// Whether no row was written yet.
-    is_first: Rc<Cell<bool>>,
 }
 
 impl Lines {
-    fn new(format: Format, columns: Vec<String>) -> Self {
-        Self { sheet: sheet(format, columns), is_array: format == Format::Json, is_first: Rc::new(Cell::new(true)) }
+    /// Those of a file with these columns.
+    pub fn new(format: Format, columns: Vec<String>) -> Self {
+        let sheet = match format {
+            Format::Csv => Sheet::csv(columns),
+            Format::Ndjson | Format::Json => Sheet::ndjson(),
+        };
+        Self { sheet, is_array: format == Format::Json }
     }
 
-    fn append(&self, rows: &[Value], bytes: &mut Vec<u8>) {
-        for row in rows {
-            if self.is_array && !self.is_first.replace(false) {
+    /// Appends `rows`, flat JSON objects, to `bytes`; `is_first` says that they are the first of the file.
+    pub fn append(&self, rows: &[Value], is_first: bool, bytes: &mut Vec<u8>) {
+        for (number, row) in rows.iter().enumerate() {
+            if self.is_array && !(is_first && number == 0) {
                 bytes.push(b',');
             }
             self.sheet.append(row, bytes);
         }
+    }
+
+    /// What stands before the first row.
+    fn begin(&self) -> Vec<u8> {
+        let mut begin = self.sheet.head();
+        if self.is_array {
+            begin.extend_from_slice(b"[\n");
+        }
+        begin
+    }
+
+    /// What stands behind the last row.
+    fn end(&self) -> &'static [u8] {
+        if self.is_array { b"]\n" } else { b"" }
     }
 }
 
@@ -290,13 +347,6 @@ pub fn values<R: Serialize>(rows: &[R]) -> Vec<Value> {
 pub fn aborted(error: impl Display) -> std::io::Error {
     tracing::warn!(%error, "an export ended before its end");
     std::io::Error::other("the export failed")
-}
-
-fn sheet(format: Format, columns: Vec<String>) -> Sheet {
-    match format {
-        Format::Csv => Sheet::csv(columns),
-        Format::Ndjson | Format::Json => Sheet::ndjson(),
-    }
 }
 
 fn response(format: Format, name: &SheetName) -> actix_web::HttpResponseBuilder {

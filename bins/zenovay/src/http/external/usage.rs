@@ -8,18 +8,15 @@ use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ReadUsage};
+use crate::http::lookups::blocking;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant, KeyKindName, PlanName, ScopeName};
 
 /// The key, its usage, its limits, and what its websites collected this month.
 pub async fn usage(key: Authorized<ReadUsage>, state: web::Data<AppState>) -> Result<Success<KeyAccount>, ApiError> {
     let now = state.clock.now();
-    let websites = {
-        let (state, credential) = (state.clone(), key.caller.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential, &state.plans))
-            .await
-            .map_err(|_panicked| ApiError::internal())??
-    };
+    let credential = key.caller.credential.clone();
+    let websites = blocking(&state, move |state| state.store.reachable_websites(&credential, &state.plans)).await?;
     let month = TimeRange::new(month_start(now), now.plus_millis(1));
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
     let (pageviews, events) = state

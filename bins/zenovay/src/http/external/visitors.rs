@@ -12,6 +12,7 @@ use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timesta
 use crate::http::document::bodies::Properties;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, EraseVisitor, ExportVisitor};
+use crate::http::lookups::off_the_worker;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
 use crate::keepers::{Keepers, VisitorData};
@@ -41,9 +42,7 @@ pub async fn erase(
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
     let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
-    let span = tracing::Span::current();
-    let erased = web::block(move || span.in_scope(|| visitors::erase(&keepers, website, visitor, &by)));
-    erased.await.map_err(|_panicked| ApiError::internal())??;
+    off_the_worker(&state, move |_| visitors::erase(&keepers, website, visitor, &by)).await?;
     Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()))
 }
 

@@ -3,14 +3,16 @@
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenovay_domain::{Website, WebsiteSettings};
+use zenovay_domain::Website;
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ListWebsites, ReadWebsite};
+use crate::http::lookups::blocking;
 use crate::http::params::Query;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
+use crate::http::website_settings::Settings;
 
 /// The websites that the key reaches, the oldest first.
 pub async fn list(
@@ -20,12 +22,8 @@ pub async fn list(
     accept: Accept,
 ) -> Result<Listed<Success<Websites>>, ApiError> {
     let formatted = query.read(state.clock.now())?;
-    let websites = {
-        let (state, credential) = (state.clone(), key.caller.credential.clone());
-        web::block(move || state.store.reachable_websites(&credential, &state.plans))
-            .await
-            .map_err(|_panicked| ApiError::internal())??
-    };
+    let credential = key.caller.credential.clone();
+    let websites = blocking(&state, move |state| state.store.reachable_websites(&credential, &state.plans)).await?;
     let now = state.clock.now();
     let ids: Vec<_> = websites.iter().map(|website| website.id).collect();
     let live = state.queries.run_at_once(key.asking(), move |ask| {
@@ -126,87 +124,4 @@ pub struct WebsiteDetail {
     user_id: Option<Id>,
     /// Its settings. Further members may be added.
     settings: Settings,
-}
-
-/// What is set for a website.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Settings {
-    /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
-    is_active: bool,
-    /// Whether visitors are recognised without anything stored in the browser. On for new websites.
-    cookieless: bool,
-    /// Whether hits from local hosts (`localhost`, `*.local`, `127.0.0.0/8`, `::1`) are accepted.
-    allow_localhost: bool,
-    /// When not empty, these hosts replace the single domain check: exact hosts, or `*.example.com` for all subdomains.
-    #[schema(examples("*.example.com"))]
-    allowed_domains: Vec<String>,
-    /// Addresses and CIDR ranges whose hits are dropped.
-    #[schema(examples("192.0.2.0/24"))]
-    excluded_ips: Vec<String>,
-    /// Path patterns whose hits are dropped; `*` matches any run of characters.
-    #[schema(examples("/admin/*"))]
-    excluded_paths: Vec<String>,
-    /// Names of bots whose hits are stored all the same: each is looked for, in any case, in the user agent and in the
-    /// rule that took it for a bot.
-    #[schema(examples("GPTBot"))]
-    allowed_bots: Vec<String>,
-    /// The IANA zone in which sessions are cut at midnight and days are shown.
-    #[schema(examples("Europe/Zurich"))]
-    time_zone: String,
-    /// The currency in which sums of money are shown, three letters of ISO 4217.
-    #[schema(examples("EUR"))]
-    currency: String,
-    /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
-    opt_out_on_gpc: bool,
-    /// Whether the script reports clicks on links to other hosts.
-    track_outbound_links: bool,
-    /// Whether the script reports downloads.
-    track_downloads: bool,
-    /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
-    session_replay: bool,
-    /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
-    heatmaps: bool,
-    /// Whether anybody may read the public summary of the website.
-    public_dashboard: bool,
-}
-
-impl Settings {
-    /// Those of `settings`.
-    pub fn of(settings: &WebsiteSettings) -> Self {
-        let WebsiteSettings {
-            is_active,
-            cookieless,
-            allow_localhost,
-            allowed_domains,
-            excluded_ips,
-            excluded_paths,
-            allowed_bots,
-            time_zone,
-            currency,
-            opt_out_on_gpc,
-            track_outbound_links,
-            track_downloads,
-            session_replay,
-            heatmaps,
-            public_dashboard,
-            ..
-        } = settings.clone();
-        Self {
-            is_active,
-            cookieless,
-            allow_localhost,
-            allowed_domains,
-            excluded_ips,
-            excluded_paths,
-            allowed_bots,
-            time_zone,
-            currency,
-            opt_out_on_gpc,
-            track_outbound_links,
-            track_downloads,
-            session_replay,
-            heatmaps,
-            public_dashboard,
-        }
-    }
 }

@@ -30,8 +30,8 @@ pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, ExportEvents,
     ExportVisitor, Found, IngestBatch, InvitationsOf, InviteMember, ListWebsites, ManageAccount, ManageBilling,
     ManageKeys, ManageOwnKeys, ManageTeamKeys, PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors,
-    ReadHeatmaps, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource, TakeBackInvitation,
-    TeamMember, TransferTeam,
+    ReadHeatmaps, ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource,
+    TakeBackInvitation, TeamMember, TransferTeam,
 };
 pub use self::person::{Person, SessionReport};
 pub use self::refusal::AccessRefusal;
@@ -92,7 +92,7 @@ impl FromRequest for PublicReader {
 }
 
 /// What showed whose a request is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shown {
     /// The session of a person.
     Session {

@@ -7,6 +7,7 @@ use zenovay_auth::{Action, Target, TargetKind};
 use zenovay_domain::{Role, TeamId, UserId, Website, WebsiteId};
 use zenovay_store::{Invitation, KeyRecord, StoreError, Team};
 
+use crate::http::long_questions::QuestionId;
 use crate::http::state::AppState;
 
 /// An action of [`Action`], as a type.
@@ -238,6 +239,40 @@ pub struct ReadStats;
 impl Permission for ReadStats {
     const ACTION: Action = Action::ReadAnalytics;
     type Resource = Account;
+}
+
+/// What a question that takes long is about, if there is such a question: whose it is is looked at when it is known who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct QuestionSubject(Option<WebsiteId>);
+
+/// What the question is about that `query_id` in the path names: its website, or all that is within reach. A question that there
+/// is not is about nothing.
+impl Resource for QuestionSubject {
+    fn load(state: &AppState, path: &PathValues) -> Result<Found<Self>, StoreError> {
+        let id = QuestionId::parse(path.get("query_id"));
+        let Some(id) = id.and_then(|id| state.long_questions.website(id)).flatten() else {
+            return Ok(Found::Resource(Target::Account, Self(None)));
+        };
+        Ok(match state.directory.website(id)? {
+            Some(website) => {
+                Found::Resource(Target::Website { id: website.id, team_id: website.team_id }, Self(Some(website.id)))
+            }
+            None => Found::Nothing(TargetKind::Website),
+        })
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        self.0
+    }
+}
+
+/// [`Action::ReadAnalytics`] of what a question is about that takes long.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadLongQuestion;
+
+impl Permission for ReadLongQuestion {
+    const ACTION: Action = Action::ReadAnalytics;
+    type Resource = QuestionSubject;
 }
 
 /// [`Action::ManageKeys`] of a team: the keys that belong to it.

@@ -10,6 +10,7 @@ use super::queries::SitesQuery;
 use crate::http::envelope::ApiError;
 use crate::http::guard::{AccessRefusal, Authorized, ListWebsites, Public};
 use crate::http::handler::Json;
+use crate::http::lookups::blocking;
 use crate::http::params::Params;
 use crate::http::state::AppState;
 
@@ -77,8 +78,7 @@ async fn page(
         }
     };
     let (after, before) = (place("after")?, place("before")?);
-    let websites = web::block(move || state.store.reachable_websites(&credential, &state.plans)).await;
-    let websites = websites.map_err(|_panicked| ApiError::internal())?.map_err(ApiError::from)?;
+    let websites = blocking(&state, move |state| state.store.reachable_websites(&credential, &state.plans)).await?;
     Ok(page_of(&websites, limit, after, before))
 }
 

@@ -4,25 +4,26 @@ use std::cmp::Ordering;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
-use actix_web::{FromRequest, HttpRequest, web};
-use futures_util::StreamExt;
+use actix_web::{Error, FromRequest, HttpRequest, web};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Interval, TimeRange, Zone};
+use zenovay_ingest::decode_body;
 use zenovay_query::{Answer as Computed, Baseline, Order, Query, QueryError, Question as Computing};
 use zenovay_stats::{Ask, Group, Groups, Metric, Property, Totals};
 
 use super::answer::{Answered, Question, Refused, change, shown, value};
 use super::v2_question::{Dimension, QuestionV2, SortBy, Wanted, site_of};
+use crate::http::body;
 use crate::http::document::Operation;
 use crate::http::envelope::ApiError;
 use crate::http::guard::{AccessRefusal, Authorized, ReadStats};
 use crate::http::handler::Argument;
+use crate::http::json_value::UniqueMembers;
 use crate::http::state::AppState;
 
-/// The longest body.
+/// The longest body, also when it is unpacked.
 const BODY_MAX_BYTES: usize = 65_536;
 /// The most rows that are sorted by something that the store does not sort by.
 const SORTED_MAX: usize = 100_000;
@@ -30,7 +31,10 @@ const SORTED_MAX: usize = 100_000;
 const BUCKETS_MAX: usize = 400;
 
 /// The body of a question.
-pub struct QueryBody(Payload);
+pub struct QueryBody {
+    req: HttpRequest,
+    payload: web::Payload,
+}
 
 impl std::fmt::Debug for QueryBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -39,11 +43,12 @@ impl std::fmt::Debug for QueryBody {
 }
 
 impl FromRequest for QueryBody {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
 
-    fn from_request(_: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        ready(Ok(Self(payload.take())))
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = web::Payload::from_request(req, payload).into_inner();
+        ready(payload.map(|payload| Self { req: req.clone(), payload }))
     }
 }
 
@@ -76,33 +81,22 @@ impl Argument for QueryBody {
             "examples": [example],
         });
         operation.body.insert("application/json", schema);
-        operation.refuses([ErrorCode::PayloadTooLarge]);
+        operation.refuses([ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
     }
 }
 
 impl QueryBody {
     async fn read(self, state: &AppState) -> Result<Map<String, Value>, Refused> {
-        let read = tokio::time::timeout(state.body_timeout, bytes_of(self.0)).await;
-        let bytes = read.map_err(|_elapsed| ApiError::of_status(StatusCode::REQUEST_TIMEOUT))??;
+        let read = state.bodies.read_hit(&self.req, self.payload, BODY_MAX_BYTES, state.body_timeout).await;
+        let read = read.map_err(ApiError::from)?;
+        let encoding = body::encoding(self.req.headers());
+        let bytes = decode_body(encoding, &read.bytes, BODY_MAX_BYTES).map_err(ApiError::from)?;
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(body)) => Ok(body),
+            Ok(UniqueMembers(Value::Object(body))) => Ok(body),
             Ok(_) => Err(Refused::invalid("#: Type mismatch. Expected Object.")),
             Err(error) => Err(Refused::invalid(format!("The body is not valid JSON: {error}."))),
         }
     }
-}
-
-/// All of a body that is not too long.
-async fn bytes_of(mut payload: Payload) -> Result<Vec<u8>, Refused> {
-    let mut bytes = Vec::new();
-    while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(|_broken| Refused::invalid("The body did not arrive whole."))?;
-        if bytes.len() + piece.len() > BODY_MAX_BYTES {
-            return Err(ApiError::of_status(StatusCode::PAYLOAD_TOO_LARGE).into());
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(bytes)
 }
 
 /// The rows, and what was asked.

@@ -18,6 +18,7 @@ use crate::http::envelope::ApiError;
 use crate::http::export::sheets::{Accept, Format, Listed, PAGE_ROWS, SheetName};
 use crate::http::external::analytics::{GEO_NOTICE, WebsiteName};
 use crate::http::guard::{Authorized, ReadStats};
+use crate::http::lookups::blocking;
 use crate::http::params::Query;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
@@ -88,9 +89,7 @@ impl Question {
             return Ok(None);
         }
         let (id, now, ask) = (self.id(), self.now, common.ask());
-        let state = self.state.clone();
-        let dropped = web::block(move || state.store.dropped_agents(id, now));
-        let dropped = dropped.await.map_err(|_panicked| ApiError::internal())??;
+        let dropped = blocking(&self.state, move |state| state.store.dropped_agents(id, now)).await?;
         let counted = ask.clone();
         let counts = self.run(move |asker| Counts::of(asker, id, &counted, &properties)).await?;
         let about = explain::About {

@@ -1,0 +1,86 @@
+//! The settings of a website as answers show them and as bodies change them: each is listed here, once.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zenovay_domain::WebsiteSettings;
+
+/// Makes [`Settings`] of all of them, and [`SettingsChanges`] of those that can be changed.
+macro_rules! settings {
+    (
+        changed { $($(#[$meta:meta])* $name:ident: $kind:ty,)* }
+        shown { $($(#[$shown_meta:meta])* $shown:ident: $shown_kind:ty,)* }
+    ) => {
+        /// What is set for a website.
+        #[derive(Debug, Serialize, ToSchema)]
+        pub struct Settings {
+            $($(#[$meta])* $name: $kind,)*
+            $($(#[$shown_meta])* $shown: $shown_kind,)*
+        }
+
+        impl Settings {
+            /// Those of `settings`.
+            pub fn of(settings: &WebsiteSettings) -> Self {
+                let WebsiteSettings { $($name,)* $($shown,)* .. } = settings.clone();
+                Self { $($name,)* $($shown,)* }
+            }
+        }
+
+        /// The settings of a website that are changed; what is absent stays.
+        #[derive(Debug, Default, Clone, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct SettingsChanges {
+            $($(#[$meta])* pub(super) $name: Option<$kind>,)*
+        }
+
+        impl SettingsChanges {
+            /// Makes the changes.
+            pub fn apply(self, settings: &mut WebsiteSettings) {
+                $(if let Some(value) = self.$name { settings.$name = value; })*
+            }
+        }
+    };
+}
+
+settings! {
+    changed {
+        /// Whether events are accepted. `false` pauses tracking: hits are answered and dropped with the reason `paused`.
+        is_active: bool,
+        /// Whether visitors are recognised without anything stored in the browser. On for new websites.
+        cookieless: bool,
+        /// Whether hits from local hosts (`localhost`, `*.local`, `127.0.0.0/8`, `::1`) are accepted.
+        allow_localhost: bool,
+        /// When not empty, these hosts replace the single domain check: exact hosts, or `*.example.com` for all subdomains.
+        #[schema(examples("*.example.com"))]
+        allowed_domains: Vec<String>,
+        /// Addresses and CIDR ranges whose hits are dropped.
+        #[schema(examples("192.0.2.0/24"))]
+        excluded_ips: Vec<String>,
+        /// Path patterns whose hits are dropped; `*` matches any run of characters.
+        #[schema(examples("/admin/*"))]
+        excluded_paths: Vec<String>,
+        /// Names of bots whose hits are stored all the same: each is looked for, in any case, in the user agent and in the
+        /// rule that took it for a bot.
+        #[schema(examples("GPTBot"))]
+        allowed_bots: Vec<String>,
+        /// The IANA zone in which sessions are cut at midnight and days are shown.
+        #[schema(examples("Europe/Zurich"))]
+        time_zone: String,
+        /// The currency in which sums of money are shown, three letters of ISO 4217.
+        #[schema(examples("EUR"))]
+        currency: String,
+        /// Whether `Sec-GPC: 1` or `DNT: 1` drops the hit entirely instead of thinning it out.
+        opt_out_on_gpc: bool,
+        /// Whether the script reports clicks on links to other hosts.
+        track_outbound_links: bool,
+        /// Whether the script reports downloads.
+        track_downloads: bool,
+        /// Whether anybody may read the public summary of the website.
+        public_dashboard: bool,
+    }
+    shown {
+        /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
+        session_replay: bool,
+        /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
+        heatmaps: bool,
+    }
+}
