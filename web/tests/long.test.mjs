@@ -144,6 +144,7 @@ test("a table of thousands of rows has those that are seen, and says which they 
   await page.waitForFunction(() => document.querySelector("#full-table table")?.getAttribute("aria-rowcount") === "11");
   assert.equal(await rows(), 10);
   await page.getByRole("searchbox").fill("");
+  await page.waitForFunction((all) => document.querySelector("#full-table table")?.getAttribute("aria-rowcount") === all, String(PAGES + 1));
   await page.getByRole("button", { name: "Page", exact: true }).click();
   await table.locator('tr[aria-rowindex="2"]').getByText("/page-5999").waitFor();
   assert.deepEqual(problems, []);

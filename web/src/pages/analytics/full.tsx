@@ -48,10 +48,13 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
     const { show: _, sort: _sort, q: _q, ...rest } = view;
     show(rest);
   };
+  const latest = useRef(view);
+  latest.current = view;
   useEffect(() => {
     const timer = setTimeout(() => {
-      if (typed.trim() === (view.q ?? "")) return;
-      const { q: _, ...rest } = view;
+      // As it is by then: something else may have been chosen meanwhile.
+      const { q, ...rest } = latest.current;
+      if (typed.trim() === (q ?? "")) return;
       show(typed.trim() ? { ...rest, q: typed.trim() } : rest, true);
     }, 200);
     return () => clearTimeout(timer);
