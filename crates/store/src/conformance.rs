@@ -44,6 +44,7 @@ macro_rules! conformance_tests {
             no_time_and_no_number_is_too_odd,
             leaving_a_team_takes_it_from_keys,
             accounts_are_listed_changed_and_deleted,
+            a_change_may_use_the_store_and_overwrites_nobody,
             teams_are_renamed_and_those_of_a_user_are_known,
             a_deleted_team_takes_its_websites_and_keys_along,
             the_key_policy_holds_for_keys_older_than_the_membership,
@@ -192,6 +193,36 @@ pub fn teams_keep_an_owner(harness: &impl Harness) {
     let stored = store.team(id).unwrap().unwrap();
     assert_eq!((stored.plan, stored.key_policy), (Plan::Pro, KeyPolicy::NoOne));
     assert_eq!(store.teams().unwrap(), [stored]);
+}
+
+#[doc(hidden)]
+pub fn a_change_may_use_the_store_and_overwrites_nobody(harness: &impl Harness) {
+    let store = &harness.open();
+    let (ann, bob) = (user(store, 1), user(store, 2));
+    // The first time somebody else is quicker.
+    let mut times = 0;
+    let edited = store.edit_user(ann, &mut |user| {
+        times += 1;
+        let others = store.users().unwrap().len();
+        if times == 1 {
+            store.set_password(ann, &PasswordHash::from_stored("$argon2id$quicker".to_owned())).unwrap();
+        }
+        user.name = format!("{times} of {others}");
+        Ok(())
+    });
+    let edited = edited.unwrap();
+    assert_eq!((edited.name.as_str(), edited.password_hash.as_str()), ("2 of 2", "$argon2id$quicker"));
+    assert_eq!(store.user(ann).unwrap().unwrap(), edited);
+    // Never alone: it is told, and nothing is changed.
+    let before = store.user(bob).unwrap().unwrap();
+    let refused = store.edit_user(bob, &mut |user| {
+        times += 1;
+        store.set_password(bob, &PasswordHash::from_stored(format!("$argon2id${times}"))).unwrap();
+        user.name = "Robert".to_owned();
+        Ok(())
+    });
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert_eq!(store.user(bob).unwrap().unwrap().name, before.name);
 }
 
 #[doc(hidden)]

@@ -90,7 +90,8 @@ pub trait UserStore: Send + Sync {
     fn users(&self) -> Result<Vec<User>>;
 
     /// Hands the account to `edit` and stores what it makes of it: address and name; everything else stays. Nobody else
-    /// changes it in between. Returns it as stored.
+    /// changes it in between: when somebody did, `edit` is called again with what there is then. It may use the store. Returns
+    /// it as stored.
     ///
     /// # Errors
     ///
@@ -260,7 +261,8 @@ pub trait WebsiteStore: Send + Sync {
     fn reachable_websites(&self, credential: &Credential, plans: &PlanTable) -> Result<Vec<Website>>;
 
     /// Hands the website to `edit` and stores what it makes of it: domain, name and settings; everything else stays.
-    /// Nobody else changes it in between. Returns it as stored.
+    /// Nobody else changes it in between: when somebody did, `edit` is called again with what there is then. It may use the
+    /// store. Returns it as stored.
     ///
     /// # Errors
     ///

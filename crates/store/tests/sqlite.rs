@@ -167,4 +167,9 @@ fn two_thousand_stores_leave_no_file_open() {
     }
     let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
     assert_eq!(links.filter(|file| file.starts_with(dir.path())).count(), 0);
+    // One thread is shared by all stores that are open, here also those of other tests.
+    let names = std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    assert!(names.filter(|name| name.contains("opener") || name.contains("r2d2")).count() <= 1);
 }

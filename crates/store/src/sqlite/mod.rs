@@ -39,6 +39,9 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// How long a writer waits for another one, and a caller for a connection.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// How often a change that others got ahead of is tried.
+const EDITS_TRIED: usize = 20;
+
 /// The store in one SQLite file, which any number of processes may have open.
 ///
 /// Changes are durable when a method returns (write-ahead log, `synchronous=FULL`). Only the counting of requests is
@@ -91,6 +94,10 @@ impl SqliteStore {
         if path == Path::new(":memory:") {
             return Self::in_memory();
         }
+        if path.as_os_str().is_empty() {
+            let reason = "is empty; give the path of the database file".to_owned();
+            return Err(StoreError::Invalid { field: "path", reason });
+        }
         create_private(path)?;
         let name = path.to_str().ok_or_else(|| StoreError::Invalid {
             field: "path",
@@ -119,7 +126,7 @@ impl SqliteStore {
 
         let counting = usage::Counting::connect(name)?;
         Ok(Self {
-            pool: Pool::new(name),
+            pool: Pool::new(name, WAIT)?,
             counting: Mutex::new(counting),
             version: Mutex::new(first),
             reserve,
@@ -142,6 +149,29 @@ impl SqliteStore {
         let result = self.pool.with(|conn| in_write_transaction(conn, work));
         self.own_changes.fetch_add(1, Ordering::Release);
         Ok(result?)
+    }
+
+    /// Changes what `load` finds to what `edit` makes of it, which `save` stores. `edit` runs outside of any transaction, so it
+    /// may use this store; when somebody else made a change meanwhile, it is asked again about what there is now.
+    fn edit<T: Clone + PartialEq>(
+        &self,
+        load: impl Fn(&mut SqliteConnection) -> Done<T>,
+        edit: &mut dyn FnMut(&mut T) -> Result<()>,
+        save: impl Fn(&mut SqliteConnection, T, T) -> Done<T>,
+    ) -> Result<T> {
+        for _ in 0..EDITS_TRIED {
+            let stored = self.read(&load)?;
+            let mut wanted = stored.clone();
+            edit(&mut wanted)?;
+            let saved = self.write(|conn| match load(conn)? {
+                present if present == stored => save(conn, stored, wanted).map(Some),
+                _ => Ok(None),
+            })?;
+            if let Some(saved) = saved {
+                return Ok(saved);
+            }
+        }
+        Err(StoreError::Unavailable(format!("others changed it {EDITS_TRIED} times meanwhile").into()))
     }
 
     /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
@@ -337,7 +367,8 @@ mod tests {
             drop(SqliteStore::open(&path).unwrap());
             assert!(std::fs::read(&path).unwrap().starts_with(b"SQLite format 3"), "{name}");
         }
-        assert!(matches!(SqliteStore::open(""), Err(StoreError::Unavailable(_))));
+        let refused = SqliteStore::open("").unwrap_err();
+        assert!(matches!(refused, StoreError::Invalid { field: "path", .. }), "{refused}");
     }
 
     #[test]

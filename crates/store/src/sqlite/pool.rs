@@ -1,103 +1,114 @@
-//! A few connections that callers take in turns. No thread stands behind it: connections are opened when they are needed,
-//! and all are closed when the pool is dropped.
+//! The connections of a store, lent by r2d2. It opens connections on threads of their own, as a rule three for each pool, and
+//! leaves it open when these are done with them. Here all stores share one thread, which ends with the last of them, and a
+//! pool that is dropped has closed its files.
 
-use std::time::Instant;
+use std::panic::catch_unwind;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use diesel::connection::TransactionManager;
 use diesel::prelude::*;
-use parking_lot::{Condvar, Mutex};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler};
+use parking_lot::Mutex;
+use scheduled_thread_pool::{OnPoolDropBehavior, ScheduledThreadPool};
 
-use super::errors::Done;
-use super::{WAIT, connect};
+use super::errors::{Done, explained};
+use super::set_up;
 use crate::{Result, StoreError};
 
 /// The most that are open.
-const CONNECTIONS: usize = 4;
+const CONNECTIONS: u32 = 4;
 
 pub(super) struct Pool {
-    /// The name of the database, as SQLite takes it.
-    name: String,
-    connections: Mutex<Connections>,
-    freed: Condvar,
-}
-
-struct Connections {
-    idle: Vec<SqliteConnection>,
-    /// How many are idle, at work, or about to be opened.
-    open: usize,
+    /// `None` only while it is dropped.
+    connections: Option<diesel::r2d2::Pool<ConnectionManager<SqliteConnection>>>,
+    opener: Arc<ScheduledThreadPool>,
+    wait: Duration,
 }
 
 impl Pool {
-    pub(super) fn new(name: &str) -> Self {
-        let connections = Mutex::new(Connections { idle: Vec::new(), open: 0 });
-        Self { name: name.to_owned(), connections, freed: Condvar::new() }
+    /// A pool for the database that SQLite knows by `name`. Its callers wait so long for a connection. Opens none yet.
+    ///
+    /// # Errors
+    /// When there is no thread that opens connections.
+    pub(super) fn new(name: &str, wait: Duration) -> Result<Self> {
+        let opener = opener()?;
+        let connections = diesel::r2d2::Pool::builder()
+            .thread_pool(Arc::clone(&opener))
+            .max_size(CONNECTIONS)
+            .min_idle(Some(0))
+            // A file does not go away like a server: none is tried before it is lent, none is closed for its age.
+            .test_on_check_out(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connection_timeout(wait)
+            .connection_customizer(Box::new(Settings))
+            // Who waits for the connection is told.
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(ConnectionManager::new(name));
+        Ok(Self { connections: Some(connections), opener, wait })
     }
 
-    /// Runs `work` on a connection, when one is free.
+    /// Runs `work` on a connection, when one is free. One whose transaction could not be ended, or that `work` panicked on, is
+    /// closed.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Done<T> {
-        let (place, idle) = self.take()?;
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => connect(&self.name)?,
-        };
-        let result = work(&mut connection);
-        place.give_back(connection);
-        result
-    }
-
-    /// A place for a connection at work, with an idle one if there is any.
-    fn take(&self) -> Result<(Place<'_>, Option<SqliteConnection>)> {
-        let deadline = Instant::now() + WAIT;
-        let mut connections = self.connections.lock();
-        loop {
-            if let Some(connection) = connections.idle.pop() {
-                return Ok((Place(self), Some(connection)));
-            }
-            if connections.open < CONNECTIONS {
-                connections.open += 1;
-                return Ok((Place(self), None));
-            }
-            if self.freed.wait_until(&mut connections, deadline).timed_out() {
-                return Err(StoreError::Unavailable(format!("no connection was free for {WAIT:?}").into()));
-            }
-        }
+        let Some(connections) = &self.connections else { return Err(explained("the store is closed").into()) };
+        work(&mut *connections.get().map_err(explained)?)
     }
 }
 
-/// The right to one of the connections. It is free again when this is dropped, also after a panic.
-struct Place<'a>(&'a Pool);
-
-impl Place<'_> {
-    fn give_back(self, mut connection: SqliteConnection) {
-        let status =
-            <SqliteConnection as Connection>::TransactionManager::transaction_manager_status_mut(&mut connection);
-        // One whose transaction could not be ended is closed.
-        if matches!(status.transaction_depth(), Ok(None)) {
-            let mut connections = self.0.connections.lock();
-            connections.idle.push(connection);
-            connections.open += 1;
-        }
-    }
-}
-
-impl Drop for Place<'_> {
+impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.connections.lock().open -= 1;
-        self.0.freed.notify_one();
+        self.connections = None;
+        // The thread may be about to open a connection that nobody waits for any more, and closes it then. It does one thing
+        // after the other: when it does this, it is done with that.
+        let (done, is_done) = sync_channel(1);
+        self.opener.execute(move || {
+            let _ = done.send(());
+        });
+        let _ = is_done.recv_timeout(self.wait);
     }
+}
+
+#[derive(Debug)]
+struct Settings;
+
+impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Settings {
+    fn on_acquire(&self, conn: &mut SqliteConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        Ok(set_up(conn)?)
+    }
+}
+
+/// The one thread on which connections are opened, as long as there is a store.
+fn opener() -> Result<Arc<ScheduledThreadPool>> {
+    static OPENER: Mutex<Weak<ScheduledThreadPool>> = Mutex::new(Weak::new());
+    let mut opener = OPENER.lock();
+    if let Some(running) = opener.upgrade() {
+        return Ok(running);
+    }
+    let builder = ScheduledThreadPool::builder()
+        .num_threads(1)
+        .thread_name_pattern("store-opener")
+        .on_drop_behavior(OnPoolDropBehavior::DiscardPendingScheduled);
+    // It panics when the machine gives it no thread.
+    let started = catch_unwind(|| builder.build());
+    let started = Arc::new(started.map_err(|_panic| StoreError::Unavailable("no thread can be started".into()))?);
+    *opener = Arc::downgrade(&started);
+    Ok(started)
 }
 
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU32, Ordering};
 
+    use super::super::WAIT;
     use super::*;
 
     #[test]
     fn no_more_work_at_a_time_than_there_are_connections() {
-        let pool = Pool::new(":memory:");
-        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let pool = Pool::new(":memory:", WAIT).unwrap();
+        let (now, most) = (AtomicU32::new(0), AtomicU32::new(0));
         std::thread::scope(|scope| {
             for _ in 0..3 * CONNECTIONS {
                 scope.spawn(|| {
@@ -114,14 +125,14 @@ mod tests {
             }
         });
         assert!(most.into_inner() <= CONNECTIONS);
-        let connections = pool.connections.lock();
-        assert_eq!(connections.open, connections.idle.len(), "all are given back");
+        let state = pool.connections.as_ref().unwrap().state();
+        assert_eq!(state.connections, state.idle_connections, "all are given back");
     }
 
-    /// Sabotage: keep the place of work that panicked, or its connection.
+    /// Sabotage: give the connection of work that panicked back.
     #[test]
     fn a_panic_takes_no_connection_for_good() {
-        let pool = Pool::new(":memory:");
+        let pool = Pool::new(":memory:", WAIT).unwrap();
         for _ in 0..3 * CONNECTIONS {
             let panicked = catch_unwind(AssertUnwindSafe(|| {
                 pool.with(|conn| conn.transaction(|_| -> Done<()> { panic!("in the middle of a transaction") }))
@@ -132,12 +143,33 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_opened_takes_no_place() {
-        let pool = Pool::new("/nonexistent/z.db");
+    fn what_cannot_be_opened_is_told() {
+        let pool = Pool::new("/nonexistent/z.db", Duration::from_millis(20)).unwrap();
         for _ in 0..3 * CONNECTIONS {
             let refused: StoreError = pool.with(|_| Ok(())).unwrap_err().into();
-            assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+            let cause = std::error::Error::source(&refused).unwrap().to_string();
+            assert!(matches!(refused, StoreError::Unavailable(_)) && cause.contains("unable to open"), "{cause}");
         }
-        assert_eq!(pool.connections.lock().open, 0);
+    }
+
+    /// More connections are asked for than are waited for, and the pool is dropped while they are being opened. Sabotage: do
+    /// not wait for the thread in `drop`.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pool_that_is_dropped_has_closed_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("z.db");
+        for round in 0..200 {
+            let pool = Pool::new(path.to_str().unwrap(), WAIT).unwrap();
+            std::thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| pool.with(|_| Ok(())).unwrap());
+                }
+            });
+            drop(pool);
+            let links = std::fs::read_dir("/proc/self/fd").unwrap();
+            let links = links.filter_map(|entry| entry.ok()?.path().read_link().ok());
+            assert_eq!(links.filter(|file| file.starts_with(dir.path())).count(), 0, "round {round}");
+        }
     }
 }

@@ -99,10 +99,8 @@ impl UserStore for SqliteStore {
     }
 
     fn edit_user(&self, id: UserId, edit: &mut dyn FnMut(&mut User) -> Result<()>) -> Result<User> {
-        self.write(|conn| {
-            let stored = load_user(conn, id)?.ok_or(StoreError::NotFound("user"))?;
-            let mut wanted = stored.clone();
-            edit(&mut wanted)?;
+        let load = |conn: &mut SqliteConnection| Ok(load_user(conn, id)?.ok_or(StoreError::NotFound("user"))?);
+        self.edit(load, edit, |conn, stored, wanted| {
             let User { email, name, .. } = wanted;
             check_email(&email)?;
             check_name(&name)?;

@@ -128,10 +128,8 @@ impl WebsiteStore for SqliteStore {
     }
 
     fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website> {
-        self.write(|conn| {
-            let stored = load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?;
-            let mut wanted = stored.clone();
-            edit(&mut wanted)?;
+        let load = |conn: &mut SqliteConnection| Ok(load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?);
+        self.edit(load, edit, |conn, stored, wanted| {
             let wanted = checked(wanted)?;
             let mut website = stored;
             (website.domain, website.name, website.settings) = (wanted.domain, wanted.name, wanted.settings);
