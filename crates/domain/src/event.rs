@@ -15,8 +15,10 @@ use crate::{Timestamp, normal_path};
 #[serde(transparent)]
 pub struct VisitorId(pub u64);
 
-/// Names a session of one website. Made from the client's session id, or stitched by the server, and from the civil day,
-/// so no session crosses midnight of the website's zone.
+/// Names a session of one website: what one visitor did at one go. A session has one visitor, and from its first to its last
+/// event it is no longer than [`SESSION_MAX_MS`](crate::SESSION_MAX_MS): numbers of sessions are wrong else. The surest way
+/// is to make the id of the visitor, of what the client calls the session, and of the civil day, so that a session ends at
+/// midnight; [`SessionSpan`](crate::SessionSpan) tells whether an event can belong to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub u64);
@@ -331,6 +333,9 @@ impl EventFlags {
 }
 
 /// One stored event, or one heartbeat.
+///
+/// Whoever makes events makes their sessions: one has one visitor, and lasts
+/// [`SESSION_MAX_MS`](crate::SESSION_MAX_MS) at most, see [`SessionId`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {

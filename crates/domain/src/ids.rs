@@ -134,8 +134,10 @@ uuid_id!(
 pub struct TrackingCode(String);
 
 impl TrackingCode {
+    /// How many random bytes a code is made of, see [`TrackingCode::from_random_bytes`].
+    pub const RANDOM_LEN: usize = 11;
+
     const PREFIX: &'static str = "ZV_";
-    const RANDOM_LEN: usize = 11;
     const ALPHABET: &'static [u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
     /// The code made of 11 random bytes. 62 does not divide 256, so a letter's chance varies by up to 1/4 of itself;

@@ -14,6 +14,7 @@ mod pattern;
 mod plan;
 mod quoted;
 mod score;
+mod session;
 #[cfg(feature = "clock")]
 mod system_clock;
 mod team;
@@ -46,6 +47,7 @@ pub use path::normal_path;
 pub use pattern::matches_pattern;
 pub use plan::{Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
+pub use session::{SessionFault, SessionSpan};
 #[cfg(feature = "clock")]
 pub use system_clock::SystemClock;
 pub use team::{KeyPolicy, Role, Scope, Scopes};

@@ -28,6 +28,12 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// Before every other instant.
+    pub const MIN: Self = Self(i64::MIN);
+
+    /// After every other instant.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// The instant `millis` milliseconds after the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -108,6 +114,9 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// All time.
+    pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
+
     /// The range from `from` up to, not including, `to`. A `to` before `from` gives the empty range at `from`.
     pub fn new(from: Timestamp, to: Timestamp) -> Self {
         Self { from, to: to.max(from) }
@@ -242,6 +251,7 @@ mod tests {
             ("1970-01-01T00:00:00Z", 0),
             ("2026-06-13T14:00:00.2509+02:00", 1_781_352_000_250),
             ("1969-12-31T23:59:59.9999Z", -1),
+            ("1970-01-01T23:59:00+23:59", 0),
         ] {
             assert_eq!(text.parse(), Ok(Timestamp(millis)), "{text}");
         }
@@ -259,6 +269,9 @@ mod tests {
             "2026-06-13T14:00:00Z[UTC]",
             "2026-06-13T14:00:00.Z",
             "2026-06-13T14:00:00+02",
+            "2026-06-13T14:00:00+24:00",
+            "2026-06-13T14:00:00-25:00",
+            "2026-06-13T14:00:00+02:60",
             "now",
             "1781352000250",
         ] {

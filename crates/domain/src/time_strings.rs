@@ -56,9 +56,15 @@ fn is_rfc3339(text: &[u8]) -> bool {
     has_shape(moment, b"0000-00-00T00:00:00")
         && match rest.get(fraction..) {
             Some(b"Z" | b"z") => true,
-            Some(offset) => has_shape(offset, b"+00:00") || has_shape(offset, b"-00:00"),
+            Some(offset) => is_offset(offset),
             None => false,
         }
+}
+
+/// Whether `text` is the offset of a zone as RFC 3339 has it: less than a day. jiff reads longer ones.
+fn is_offset(text: &[u8]) -> bool {
+    let has_offset_shape = has_shape(text, b"+00:00") || has_shape(text, b"-00:00");
+    has_offset_shape && &text[1..3] <= b"23" && &text[4..6] <= b"59"
 }
 
 /// Whether `text` is `shape` with digits for its zeros.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -214,36 +215,43 @@ impl Zone {
     /// An empty range gives no bucket. Stops after `limit` buckets: an hour of a century takes 14 MB, so a limit is the
     /// caller's to choose. Of instants beyond the years −9999 to 9999 there are no buckets.
     pub fn buckets(&self, range: TimeRange, interval: Interval, limit: usize) -> Vec<TimeRange> {
-        // Goes by civil dates, which always advance: where the clock is put back across midnight, an instant's date can
-        // be the day before one that has begun already, and a walk from instant to instant would go in circles.
         let mut buckets = Vec::new();
-        let mut date = interval.first_date(self.date(range.from));
-        let mut start = self.start_of(date);
-        while start < range.to && buckets.len() < limit {
-            let next_date = interval.next_date(date);
-            let end = self.start_of(next_date);
-            if interval == Interval::Hour {
-                self.push_hours(TimeRange::new(start, end), range, limit, &mut buckets);
-            } else if end > range.from && end > start {
-                buckets.push(TimeRange::new(start, end));
+        self.each_bucket(range, interval, |bucket| {
+            if buckets.len() == limit {
+                return ControlFlow::Break(());
             }
-            if next_date <= date {
-                break;
-            }
-            (date, start) = (next_date, end);
-        }
-        if range.from < range.to { buckets } else { Vec::new() }
+            buckets.push(bucket);
+            ControlFlow::Continue(())
+        });
+        buckets
     }
 
-    /// The hours of `day` that overlap `range`, counted from the day's beginning; the last may be shorter.
-    fn push_hours(&self, day: TimeRange, range: TimeRange, limit: usize, buckets: &mut Vec<TimeRange>) {
-        let mut start = day.from;
-        while start < day.to && start < range.to && buckets.len() < limit {
-            let end = start.plus_millis(HOUR_MS).min(day.to);
-            if end > range.from {
-                buckets.push(TimeRange::new(start, end));
+    /// Hands the buckets of [`Zone::buckets`] to `take`, one after the other in order of time, until it breaks off.
+    pub fn each_bucket(
+        &self,
+        range: TimeRange,
+        interval: Interval,
+        mut take: impl FnMut(TimeRange) -> ControlFlow<()>,
+    ) {
+        if range.from >= range.to {
+            return;
+        }
+        // Goes by civil dates, which always advance: where the clock is put back across midnight, an instant's date can
+        // be the day before one that has begun already, and a walk from instant to instant would go in circles.
+        let mut date = interval.first_date(self.date(range.from));
+        let mut start = self.start_of(date);
+        while start < range.to {
+            let next_date = interval.next_date(date);
+            let end = self.start_of(next_date);
+            let taken = match interval {
+                Interval::Hour => each_hour(TimeRange::new(start, end), range, &mut take),
+                _ if end > range.from && end > start => take(TimeRange::new(start, end)),
+                _ => ControlFlow::Continue(()),
+            };
+            if taken.is_break() || next_date <= date {
+                return;
             }
-            start = end;
+            (date, start) = (next_date, end);
         }
     }
 
@@ -378,6 +386,19 @@ fn are_months((first, end): &(Date, Date)) -> bool {
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The hours of `day` that overlap `range`, counted from the day's beginning; the last may be shorter.
+fn each_hour(day: TimeRange, range: TimeRange, take: &mut impl FnMut(TimeRange) -> ControlFlow<()>) -> ControlFlow<()> {
+    let mut start = day.from;
+    while start < day.to && start < range.to {
+        let end = start.plus_millis(HOUR_MS).min(day.to);
+        if end > range.from {
+            take(TimeRange::new(start, end))?;
+        }
+        start = end;
+    }
+    ControlFlow::Continue(())
+}
 
 /// `date` moved by `days`, held at the first and the last date there is.
 fn plus_days(date: Date, days: i32) -> Date {

@@ -30,7 +30,6 @@ enum SectionSource<'a> {
 /// The answer to `query`, for which [`zenovay_query::engine::is_totals`] holds.
 pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
     let (time, columns) = (time_needed(query), columns_needed(query));
-    let buckets = totals_buckets(query, budget)?;
     let hidden_before = state.hidden_before(website);
     let mut sources: Vec<(SectionSource<'_>, Span)> = Vec::new();
     for (segment, range) in state.ranges_in(website, time) {
@@ -49,6 +48,7 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
     // A digest counts sessions that hidden rows may have a part of.
     let has_digest = |range: &SiteRange| range.min_at >= hidden_before.saturating_add(SESSION_MAX_MS);
     let spans: Vec<Span> = sources.iter().map(|(_, span)| *span).collect();
+    let buckets = totals_buckets(query, Span::range_of(&spans), budget)?;
     // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
     let is_isolated: Vec<bool> = (0..sources.len())
         .map(|number| match &sources[number].0 {
@@ -110,7 +110,7 @@ pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &
         }
         budget.part_done();
     }
-    Ok(totals_answer(&query.question, &buckets, totals.finish()?))
+    Ok(totals_answer(query, &buckets, totals.finish()?))
 }
 
 fn open_ids(known: &StoredDigest) -> Vec<u64> {

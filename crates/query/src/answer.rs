@@ -167,7 +167,7 @@ pub struct Overview {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Series {
-    /// One point a bucket, also for buckets without events.
+    /// One point a bucket, also for buckets without events; see [`crate::Question::Series`] for where they begin and end.
     pub points: Vec<SeriesPoint>,
 }
 
@@ -203,16 +203,19 @@ pub struct BreakdownRow {
     /// The value of the second field, when one was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub and: Option<String>,
-    /// Its totals; those that were not asked for are 0.
-    #[serde(flatten)]
+    /// Its totals; those that were not asked for are 0, and are not written.
+    #[serde(flatten, serialize_with = "serial::metrics_asked_for")]
     pub metrics: MetricValues,
     /// The title seen last with the page, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The sum of the time on page over `timed_pageviews`, in milliseconds, when asked for: from a pageview to the next
-    /// pageview of the session, or from its last pageview to a later last activity.
+    /// pageview of the session, or from its last pageview to a later last activity. Not written when there are no such
+    /// pageviews, or when it was not asked for.
+    #[serde(skip_serializing_if = "serial::is_zero")]
     pub time_on_page_ms: u64,
     /// Pageviews with a time on page.
+    #[serde(skip_serializing_if = "serial::is_zero")]
     pub timed_pageviews: u64,
 }
 

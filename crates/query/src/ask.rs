@@ -86,8 +86,7 @@ pub struct Ask<A> {
 impl<A> Ask<A> {
     /// Asks `answers` about all time. `now` is what the last days are counted back from.
     pub fn new(answers: A, now: Timestamp) -> Self {
-        let range = TimeRange::new(Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
-        Self { answers, now, range, filters: Vec::new(), budget: None }
+        Self { answers, now, range: TimeRange::ALL, filters: Vec::new(), budget: None }
     }
 
     /// About what happened in `range`.
@@ -120,7 +119,7 @@ impl<A> Ask<A> {
         self.asked(Question::Overview, Answer::into_overview)
     }
 
-    /// The totals of each `interval` of the range, cut in `zone`.
+    /// The totals of each `interval` of the range, cut in `zone`; in all time from that of the first event to that of the last.
     pub fn series(self, interval: Interval, zone: &Zone) -> Asked<A, Series> {
         self.asked(Question::Series { interval, zone: zone.clone() }, Answer::into_series)
     }

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use zenovay_domain::SessionFault;
+
 /// Why a query gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +22,12 @@ pub enum QueryError {
     /// It needs more memory now than it may hold beside another query; tried again later it has it.
     #[error("another query holds the memory that the query needs")]
     MemoryInUse,
+    /// Its filter is nested deeper than [`Filter::DEPTH_MAX`](crate::Filter::DEPTH_MAX).
+    #[error("a filter has at most {} levels", crate::Filter::DEPTH_MAX)]
+    FilterTooDeep,
+    /// The events are not those of sessions as every number takes them: see [`zenovay_domain::SessionId`].
+    #[error("the events have a session that cannot be")]
+    Session(#[source] SessionFault),
     /// A file could not be read or is damaged; the cause names it for the log, not for the caller.
     #[error("stored data could not be read")]
     Damaged(#[source] Cause),

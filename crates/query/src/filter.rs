@@ -6,9 +6,12 @@ use std::ops::Not;
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, DimensionLevel, EventKind, normal_path};
 
-use crate::serial;
+mod nesting;
 
 /// Any combination of conditions.
+///
+/// Filters may be nested [`Filter::DEPTH_MAX`] levels deep. A deeper one can be made and dropped, but is not answered
+/// ([`QueryError::FilterTooDeep`](crate::QueryError::FilterTooDeep)), not written and not read.
 ///
 /// ```
 /// use zenovay_domain::Dimension::{Country, Path};
@@ -21,8 +24,6 @@ use crate::serial;
 /// assert_eq!(serde_json::from_value::<Filter>(json)?, filter);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Filter {
     /// Every filter matches. An empty list matches everything.
@@ -34,11 +35,10 @@ pub enum Filter {
     /// Every event of a session with at least one event, at any time, that the filter chooses.
     InSession(Box<Filter>),
     /// One condition.
-    #[serde(rename = "condition")]
     Is(Condition),
     /// Events of one kind. Like a condition on a field of events: metrics of sessions are then of sessions with a chosen
     /// event of it.
-    Kind(#[serde(with = "serial::kind")] EventKind),
+    Kind(EventKind),
 }
 
 impl Default for Filter {
@@ -86,28 +86,22 @@ impl Filter {
 
     /// What both choose.
     #[must_use]
-    pub fn and(self, other: impl Into<Self>) -> Self {
-        let other = other.into();
-        match self {
-            Self::All(mut filters) => {
-                filters.push(other);
-                Self::All(filters)
-            }
-            filter => Self::All(vec![filter, other]),
+    pub fn and(mut self, other: impl Into<Self>) -> Self {
+        if let Self::All(filters) = &mut self {
+            filters.push(other.into());
+            return self;
         }
+        Self::All(vec![self, other.into()])
     }
 
     /// What one of them chooses.
     #[must_use]
-    pub fn or(self, other: impl Into<Self>) -> Self {
-        let other = other.into();
-        match self {
-            Self::Any(mut filters) => {
-                filters.push(other);
-                Self::Any(filters)
-            }
-            filter => Self::Any(vec![filter, other]),
+    pub fn or(mut self, other: impl Into<Self>) -> Self {
+        if let Self::Any(filters) = &mut self {
+            filters.push(other.into());
+            return self;
         }
+        Self::Any(vec![self, other.into()])
     }
 
     /// Every event of a session with at least one event, at any time, that it chooses.
@@ -121,10 +115,10 @@ impl Filter {
 impl Not for Filter {
     type Output = Self;
 
-    fn not(self) -> Self {
-        match self {
-            Self::Not(filter) => *filter,
-            filter => Self::Not(Box::new(filter)),
+    fn not(mut self) -> Self {
+        match &mut self {
+            Self::Not(filter) => std::mem::take(&mut **filter),
+            _ => Self::Not(Box::new(self)),
         }
     }
 }

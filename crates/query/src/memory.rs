@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use zenovay_domain::{Dimension, Event};
+use zenovay_domain::{Dimension, Event, SessionFault, SessionSpan};
 
 use crate::{Chunk, CodeSet, Column, Dataset, Dictionary, EventRows, HeartbeatRows, ListRef, session_parts};
 
 /// The events of one website as columns, all string columns loaded.
+///
+/// The events must be those of sessions as every number takes them, see [`SessionId`](zenovay_domain::SessionId): with another
+/// one, every question is answered with [`QueryError::Session`](crate::QueryError::Session).
 #[derive(Debug, Default)]
 pub struct MemoryDataset {
     chunks: Vec<Chunk>,
@@ -15,6 +18,7 @@ pub struct MemoryDataset {
     visitor_ids: Vec<u64>,
     session_ids: Vec<u64>,
     split_sessions: CodeSet,
+    fault: Option<SessionFault>,
 }
 
 impl MemoryDataset {
@@ -25,6 +29,11 @@ impl MemoryDataset {
             builder.push(event);
         }
         builder.finish()
+    }
+
+    /// What is wrong with a session of the events, when something is: no answer would be right then.
+    pub fn session_fault(&self) -> Option<SessionFault> {
+        self.fault
     }
 
     /// The chunks, for [`MemoryDataset::dataset`].
@@ -51,6 +60,8 @@ pub struct DatasetBuilder {
     text_codes: [HashMap<Arc<str>, u32>; Dimension::COUNT],
     visitor_codes: HashMap<u64, u32>,
     session_codes: HashMap<u64, u32>,
+    /// By code of the session.
+    spans: Vec<SessionSpan>,
     /// Sessions of the chunks that are ended.
     ended_sessions: CodeSet,
     events: Vec<Row>,
@@ -83,6 +94,13 @@ impl DatasetBuilder {
                 None => 0,
             }),
         };
+        match self.spans.get_mut(row.session as usize) {
+            Some(span) => {
+                let added = span.add(event);
+                self.dataset.fault = self.dataset.fault.or(added.err());
+            }
+            None => self.spans.push(SessionSpan::of(event)),
+        }
         if event.kind.is_event() {
             self.events.push(row);
         } else {

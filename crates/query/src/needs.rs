@@ -64,16 +64,7 @@ pub(crate) fn live_window(range: TimeRange, filter: &Filter) -> TimeRange {
 }
 
 fn add_filter(filter: &Filter, columns: &mut ColumnSet) {
-    match filter {
-        Filter::All(filters) | Filter::Any(filters) => {
-            for filter in filters {
-                add_filter(filter, columns);
-            }
-        }
-        Filter::Not(filter) | Filter::InSession(filter) => add_filter(filter, columns),
-        Filter::Is(condition) => add_field(&condition.field, columns),
-        Filter::Kind(_) => {}
-    }
+    filter.conditions().for_each(|condition| add_field(&condition.field, columns));
 }
 
 fn add_field(field: &Field, columns: &mut ColumnSet) {
@@ -82,10 +73,5 @@ fn add_field(field: &Field, columns: &mut ColumnSet) {
 
 /// Whether a condition of `filter` chooses visitors.
 pub(crate) fn has_visitor_level(filter: &Filter) -> bool {
-    match filter {
-        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_visitor_level),
-        Filter::Is(condition) => condition.level == Some(FilterLevel::Visitor),
-        Filter::Not(filter) | Filter::InSession(filter) => has_visitor_level(filter),
-        Filter::Kind(_) => false,
-    }
+    filter.conditions().any(|condition| condition.level == Some(FilterLevel::Visitor))
 }

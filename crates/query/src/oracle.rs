@@ -16,7 +16,8 @@ use crate::{
 
 /// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
 ///
-/// As everywhere, a session has one visitor and is no longer than [`zenovay_domain::SESSION_MAX_MS`].
+/// As everywhere, a session has one visitor and is no longer than [`zenovay_domain::SESSION_MAX_MS`], and filters are no deeper
+/// than [`Filter::DEPTH_MAX`].
 /// Paths have their one spelling, [`zenovay_domain::normal_path`]: stores read them so, however they were stored.
 pub fn answer(events: &[Event], query: &Query) -> Answer {
     let website = Website::new(events);
@@ -24,7 +25,7 @@ pub fn answer(events: &[Event], query: &Query) -> Answer {
     match &query.question {
         Question::Overview => Answer::Overview(Overview { metrics: chosen.metrics(&website, query.range) }),
         Question::Series { interval, zone } => {
-            let buckets = zone.buckets(query.range, *interval, usize::MAX);
+            let buckets = zone.buckets(chosen.closed(query.range), *interval, usize::MAX);
             let point = |bucket| SeriesPoint { bucket, metrics: chosen.metrics(&website, bucket) };
             Answer::Series(Series { points: buckets.into_iter().map(point).collect() })
         }
@@ -210,6 +211,16 @@ impl<'a> Chosen<'a> {
         let range = query.range;
         let in_range = website.events.iter().copied().filter(|event| range.contains(event.at));
         Self { events: in_range.filter(|event| website.chooses(&query.filter, range, event)).collect() }
+    }
+
+    /// `range`, where it has no end from the first or to the last event that is chosen.
+    fn closed(&self, range: TimeRange) -> TimeRange {
+        let first = self.events.first().map(|event| event.at);
+        let last = self.events.last().map(|event| event.at.plus_millis(1));
+        TimeRange::new(
+            if range.from == Timestamp::MIN { first.unwrap_or(range.to) } else { range.from },
+            if range.to == Timestamp::MAX { last.unwrap_or(range.from) } else { range.to },
+        )
     }
 
     /// The totals of a part of the range.

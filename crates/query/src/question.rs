@@ -55,7 +55,9 @@ pub enum Question {
     /// The totals of the range.
     Overview,
     /// The totals of each bucket of the range; buckets without events are in the answer, with zeros. Visitors and sessions
-    /// count in each bucket in which they have an event.
+    /// count in each bucket in which they have an event. Where the range has no end, [`Timestamp::MIN`] or
+    /// [`Timestamp::MAX`], the series begins with the bucket of the first event that the filter chooses, and ends with that of
+    /// the last.
     Series {
         /// The width of the buckets.
         interval: Interval,

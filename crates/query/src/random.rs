@@ -108,9 +108,15 @@ impl Sessions {
         .prop_map(Timestamp::from_millis)
     }
 
-    /// A range between two such instants.
+    /// A range between two such instants; of some one end is open, or both.
     pub fn any_range(self) -> impl Strategy<Value = TimeRange> + Clone {
-        (self.any_instant(), self.any_instant()).prop_map(|(from, to)| TimeRange::new(from.min(to), from.max(to)))
+        let is_open = || prop::bool::weighted(0.15);
+        ((self.any_instant(), is_open()), (self.any_instant(), is_open())).prop_map(
+            |((one, from_open), (other, to_open))| {
+                let from = if from_open { Timestamp::MIN } else { one.min(other) };
+                TimeRange::new(from, if to_open { Timestamp::MAX } else { one.max(other) })
+            },
+        )
     }
 
     /// Any question about the events of the sessions.

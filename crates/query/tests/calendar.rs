@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use zenovay_domain::{Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
-use zenovay_query::{Answer, Budget, MemoryDataset, Query, Question, SeriesPoint, oracle};
+use zenovay_query::{Answer, Budget, MemoryDataset, Query, QueryError, Question, SeriesPoint, oracle};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -44,6 +45,34 @@ fn check(zone: &str, interval: Interval, starts: &[&str]) {
         let metrics = point.metrics;
         assert_eq!((metrics.visitors, metrics.pageviews, metrics.sessions), (2, 2, 2), "{zone} {interval:?} {point:?}");
     }
+}
+
+/// Sabotage: take the range as it is in `series_buckets`, or leave out `series_of`.
+#[test]
+fn a_series_of_all_time_is_as_long_as_its_events() {
+    let events = [view(at("2026-03-01T12:00:00Z"), 1), view(at("2026-03-03T12:00:00Z"), 2)];
+    let starts = |range, interval| -> Vec<String> {
+        series(&events, range, interval, "UTC").iter().map(|point| point.bucket.from.to_string()).collect()
+    };
+    let days = ["2026-03-01T00:00:00.000Z", "2026-03-02T00:00:00.000Z", "2026-03-03T00:00:00.000Z"];
+    assert_eq!(starts(TimeRange::ALL, Interval::Day), days);
+    assert_eq!(starts(TimeRange::ALL, Interval::Hour).len(), 49);
+    assert_eq!(starts(TimeRange::new(Timestamp::MIN, at("2026-03-05T00:00:00Z")), Interval::Day).len(), 4);
+    assert_eq!(starts(TimeRange::new(at("2026-02-28T00:00:00Z"), Timestamp::MAX), Interval::Day).len(), 4);
+    let memory = MemoryDataset::new(&events);
+    let asked = memory.ask(at("2026-03-09T00:00:00Z"));
+    let chosen = asked.clone().filter(EventKind::Click).series(Interval::Hour, &Zone::utc()).wait();
+    assert_eq!(chosen.unwrap().points, [], "none of them is chosen");
+    assert_eq!(asked.series(Interval::Day, &Zone::utc()).wait().unwrap().points.len(), 3);
+}
+
+/// Sabotage: make the buckets without looking at the budget.
+#[test]
+fn buckets_are_made_within_the_time_of_the_query() {
+    let all = TimeRange::new(Timestamp::from_millis(i64::MIN + 1), Timestamp::from_millis(i64::MAX - 1));
+    let query = Query::new(all, Question::Series { interval: Interval::Hour, zone: Zone::utc() });
+    let budget = Budget::new(Duration::from_millis(100), usize::MAX);
+    assert_eq!(MemoryDataset::new(&[]).answer(&query, &budget), Err(QueryError::TimeExceeded));
 }
 
 #[test]

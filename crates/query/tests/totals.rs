@@ -45,8 +45,8 @@ fn shares(section: &Section) -> impl Iterator<Item = SessionShare> {
 
 /// The answer from sections; those that may be are given by their digest.
 fn answer(sections: &[(Section, Span)], query: &Query, also_open: u64, budget: &Budget) -> Result<Answer, QueryError> {
-    let buckets = totals_buckets(query, budget)?;
     let spans: Vec<Span> = sections.iter().map(|(_, span)| *span).collect();
+    let buckets = totals_buckets(query, Span::range_of(&spans), budget)?;
     let mut join = TotalsJoin::new(query, &buckets, &spans, budget)?;
     let mut is_whole = Vec::new();
     for (number, (section, _)) in sections.iter().enumerate() {
@@ -67,7 +67,7 @@ fn answer(sections: &[(Section, Span)], query: &Query, also_open: u64, budget: &
         let digest = Digest::new(visitors.len() as u64, shares(section), is_open);
         totals.add_digest(number, &digest, visitors.iter().map(|&code| section.visitor_ids[code as usize]))?;
     }
-    Ok(totals_answer(&query.question, &buckets, totals.finish()?))
+    Ok(totals_answer(query, &buckets, totals.finish()?))
 }
 
 proptest! {

@@ -24,6 +24,7 @@ const VALUE_MAX_BYTES: usize = 2_048;
 
 /// In whose words something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// Ours: property names also without prefix, values as they are stored, `level` as a modifier.
     Own,
@@ -33,6 +34,7 @@ pub enum Dialect {
 
 /// A goal: what makes a visit a conversion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Goal {
     /// An event with this name.
     Event(String),

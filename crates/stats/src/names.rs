@@ -111,6 +111,7 @@ impl fmt::Display for Metric {
 
 /// What rows are of, and conditions are about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Property {
     /// The name of an event that is a goal; in filters also a page.
     Goal,

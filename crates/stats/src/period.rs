@@ -29,6 +29,7 @@ impl Dates {
 
 /// A named period. It ends with a day that is given beside it, today when none is, or is the month or year of that day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Period {
     /// One day.
     Day,

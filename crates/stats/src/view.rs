@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn levels_are_those_of_the_dimensions() {
-        let Filter::Is(Condition { field, level, .. }) = read(&["country:is:DE"]).unwrap().rest else { panic!() };
-        assert_eq!((field.level(), level), (FilterLevel::Session, None));
+        let Filter::Is(Condition { field, level, .. }) = &read(&["country:is:DE"]).unwrap().rest else { panic!() };
+        assert_eq!((field.level(), *level), (FilterLevel::Session, None));
     }
 
     proptest! {

@@ -31,7 +31,7 @@ use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, 
 use self::counted::CountedSessions;
 use self::pageviews::count_pageviews;
 use self::select::{Scan, Test};
-use self::totals::series_buckets;
+use self::totals::{series_buckets, series_of};
 use self::work::Work;
 use crate::needs::{live_window, session_window};
 use crate::{
@@ -66,8 +66,11 @@ impl MemoryDataset {
     /// The answer to `query`.
     ///
     /// # Errors
-    /// When the budget is used up or cancelled.
+    /// When the budget is used up or cancelled, the filter too deep, or a session of the events one that cannot be.
     pub fn answer(&self, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
+        if let Some(fault) = self.session_fault() {
+            return Err(QueryError::Session(fault));
+        }
         answer(&self.dataset(&self.chunks()), query, budget)
     }
 }
@@ -212,7 +215,7 @@ impl<'a> Scan<'a> {
     }
 
     fn series(&self, test: &Test, interval: Interval, zone: &Zone) -> Result<Series, QueryError> {
-        let buckets = series_buckets(self.range, interval, zone, self.work)?;
+        let buckets = series_buckets(self.range, self.span(), interval, zone, self.work)?;
         let selected = self.select(test)?;
         // Which sessions have an event in a bucket only its rows tell when a filter chooses among them.
         let mut counted = match test {
@@ -255,7 +258,16 @@ impl<'a> Scan<'a> {
             metrics.visitors = distinct.count_distinct(&visitors);
             points.push(SeriesPoint { bucket, metrics });
         }
-        Ok(Series { points })
+        Ok(series_of(self.range, points))
+    }
+
+    /// From the first to the last event in the range.
+    fn span(&self) -> Option<TimeRange> {
+        let chunks =
+            self.dataset.chunks.iter().map(|chunk| &chunk.at[chunk.rows_between(self.range.from, self.range.to)]);
+        let ends = chunks.filter_map(|at| at.first().copied().zip(at.last().copied()));
+        let (first, last) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+        Some(TimeRange::new(Timestamp::from_millis(first), Timestamp::from_millis(last).plus_millis(1)))
     }
 
     fn live(&self, test: Option<&Test>) -> Result<LiveCount, QueryError> {

@@ -179,11 +179,16 @@ impl<'a> Scan<'a> {
 
     /// What `filter` asks of a row.
     pub(super) fn compile(&self, filter: &Filter) -> Result<Test, QueryError> {
+        filter.check_depth(Filter::DEPTH_MAX)?;
+        self.compile_level(filter)
+    }
+
+    fn compile_level(&self, filter: &Filter) -> Result<Test, QueryError> {
         match filter {
             Filter::All(filters) => {
                 let mut tests = Vec::new();
                 for filter in filters {
-                    match self.compile(filter)? {
+                    match self.compile_level(filter)? {
                         Test::Always => {}
                         Test::Never => return Ok(Test::Never),
                         test => join(&mut tests, test, Bits::intersect),
@@ -198,7 +203,7 @@ impl<'a> Scan<'a> {
             Filter::Any(filters) => {
                 let mut tests = Vec::new();
                 for filter in filters {
-                    match self.compile(filter)? {
+                    match self.compile_level(filter)? {
                         Test::Always => return Ok(Test::Always),
                         Test::Never => {}
                         test => join(&mut tests, test, Bits::unite),
@@ -214,13 +219,13 @@ impl<'a> Scan<'a> {
                 let level = condition.level.unwrap_or(condition.field.level());
                 self.compile_condition(condition, level)
             }
-            Filter::Not(filter) => Ok(match self.compile(filter)? {
+            Filter::Not(filter) => Ok(match self.compile_level(filter)? {
                 Test::Always => Test::Never,
                 Test::Never => Test::Always,
                 Test::Not(test) => *test,
                 test => Test::Not(Box::new(test)),
             }),
-            Filter::InSession(filter) => Ok(match self.compile(filter)? {
+            Filter::InSession(filter) => Ok(match self.compile_level(filter)? {
                 test @ (Test::Always | Test::Never | Test::Session(_)) => test,
                 test => {
                     let events = self.select_between(self.window.from, self.window.to, &test)?;

@@ -8,6 +8,8 @@
 //! With a filter each section is a dataset of its own, and the rows of sessions that are in several sections make one more:
 //! every session is whole in one of them, and totals of sets of sessions add up, but for the visitors.
 
+use std::ops::ControlFlow;
+
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 
 use super::counted::CountedSessions;
@@ -46,6 +48,14 @@ pub struct Span {
     pub max_at: i64,
     /// How many rows it has.
     pub rows: usize,
+}
+
+impl Span {
+    /// From the first to the last row of sections with these spans; `None` without any.
+    pub fn range_of(spans: &[Self]) -> Option<TimeRange> {
+        let (first, last) = (spans.iter().map(|span| span.min_at).min()?, spans.iter().map(|span| span.max_at).max()?);
+        Some(TimeRange::new(Timestamp::from_millis(first), Timestamp::from_millis(last).plus_millis(1)))
+    }
 }
 
 /// What a section has of one session.
@@ -145,39 +155,72 @@ pub fn is_totals(query: &Query) -> bool {
     matches!(query.question, Question::Overview | Question::Series { .. }) && !has_visitor_level(&query.filter)
 }
 
-/// The buckets whose totals are the answer to `query`, for which [`is_totals`] holds.
+/// The buckets whose totals are the answer to `query`, for which [`is_totals`] holds. `span` is where the events of the
+/// website are, or more than that; `None` when there are none.
 ///
 /// # Errors
-/// When there are more buckets than the budget has memory for.
-pub fn totals_buckets(query: &Query, budget: &Budget) -> Result<Vec<TimeRange>, QueryError> {
+/// When there are more buckets than the budget has memory or time for.
+pub fn totals_buckets(query: &Query, span: Option<TimeRange>, budget: &Budget) -> Result<Vec<TimeRange>, QueryError> {
     match &query.question {
-        Question::Series { interval, zone } => series_buckets(query.range, *interval, zone, &Work::new(budget)),
+        Question::Series { interval, zone } => series_buckets(query.range, span, *interval, zone, &Work::new(budget)),
         _ => Ok(vec![query.range]),
     }
 }
 
-/// The answer that `totals` of the buckets of [`totals_buckets`] are.
-pub fn totals_answer(question: &Question, buckets: &[TimeRange], totals: Vec<MetricValues>) -> Answer {
-    match question {
+/// The answer to `query` that `totals` of the buckets of [`totals_buckets`] are.
+pub fn totals_answer(query: &Query, buckets: &[TimeRange], totals: Vec<MetricValues>) -> Answer {
+    match query.question {
         Question::Series { .. } => {
             let point = |(&bucket, metrics)| SeriesPoint { bucket, metrics };
-            Answer::Series(Series { points: buckets.iter().zip(totals).map(point).collect() })
+            Answer::Series(series_of(query.range, buckets.iter().zip(totals).map(point).collect()))
         }
         _ => Answer::Overview(Overview { metrics: totals.first().copied().unwrap_or_default() }),
     }
 }
 
-/// The buckets of a series.
+/// Buckets between two looks at the budget.
+const BUCKETS_PER_LOOK: usize = 1_024;
+
+/// The buckets of a series, among which are all with an event. Where `range` has no end they reach as far as `span`.
 pub(super) fn series_buckets(
     range: TimeRange,
+    span: Option<TimeRange>,
     interval: Interval,
     zone: &Zone,
     work: &Work<'_>,
 ) -> Result<Vec<TimeRange>, QueryError> {
+    let range = match span {
+        Some(span) => TimeRange::new(
+            if range.from == Timestamp::MIN { span.from } else { range.from },
+            if range.to == Timestamp::MAX { span.to } else { range.to },
+        ),
+        None if range.from == Timestamp::MIN || range.to == Timestamp::MAX => return Ok(Vec::new()),
+        None => range,
+    };
     // Before the buckets are made: a range of ten thousand years has many hours.
-    let buckets = usize::try_from(range.duration_ms() / interval.shortest_ms()).unwrap_or(usize::MAX);
-    work.reserve::<(TimeRange, SeriesPoint)>(buckets.saturating_add(2))?;
-    Ok(zone.buckets(range, interval, usize::MAX))
+    let count = usize::try_from(range.duration_ms() / interval.shortest_ms()).unwrap_or(usize::MAX);
+    work.reserve::<(TimeRange, SeriesPoint)>(count.saturating_add(2))?;
+    let (mut buckets, mut look) = (Vec::new(), Ok(()));
+    zone.each_bucket(range, interval, |bucket| {
+        if buckets.len().is_multiple_of(BUCKETS_PER_LOOK) {
+            look = work.check();
+        }
+        buckets.push(bucket);
+        if look.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    look.map(|()| buckets)
+}
+
+/// The series of `points` over `range`: where that has no end, from the first point with an event to the last.
+pub(super) fn series_of(range: TimeRange, mut points: Vec<SeriesPoint>) -> Series {
+    let has_events = |point: &SeriesPoint| point.metrics.events > 0;
+    if range.to == Timestamp::MAX {
+        points.truncate(points.iter().rposition(has_events).map_or(0, |last| last + 1));
+    }
+    if range.from == Timestamp::MIN {
+        points.drain(..points.iter().position(has_events).unwrap_or(points.len()));
+    }
+    Series { points }
 }
 
 /// The first of two steps to totals: which sessions reach from one section into another.
