@@ -1,6 +1,6 @@
 //! Events on their way into a store, and what becomes of them.
 
-use zenovay_domain::{Event, Timestamp, WebsiteId};
+use zenovay_domain::{Event, SessionFault, Timestamp, WebsiteId};
 
 /// Tells an event from its repetition: a digest of the client's idempotency key, made by the caller.
 /// Unique within one website.
@@ -13,7 +13,8 @@ use zenovay_domain::{Event, Timestamp, WebsiteId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub [u8; 16]);
 
-/// An event on its way into the store.
+/// An event on its way into the store. Its session has one visitor and lasts 26 hours at most, see
+/// [`SessionId`](zenovay_domain::SessionId): [`crate::EventStore::append`] says what becomes of an event that breaks this.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NewEvent {
@@ -71,4 +72,29 @@ pub enum AppendError {
     /// The store is shutting down.
     #[error("the store is shutting down")]
     ShuttingDown,
+    /// Some of the events, each of which is named, cannot belong to the sessions that they name: numbers of sessions would be
+    /// wrong. Give these events other sessions, or take them out.
+    #[error("{}", told(.0))]
+    Sessions(Vec<EventFault>),
+}
+
+/// An event of an append that cannot be stored as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("event {event}: {fault}")]
+#[non_exhaustive]
+pub struct EventFault {
+    /// Its place in the append, from 0.
+    pub event: usize,
+    /// What is wrong with it.
+    #[source]
+    pub fault: SessionFault,
+}
+
+/// The first of `faults`, and how many more there are.
+fn told(faults: &[EventFault]) -> String {
+    match faults {
+        [] => "no event is wrong".to_owned(),
+        [fault] => fault.to_string(),
+        [fault, more @ ..] => format!("{fault} (and {} more events)", more.len()),
+    }
 }

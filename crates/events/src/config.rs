@@ -1,6 +1,7 @@
 //! What an embedded store can be told.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +118,14 @@ impl EmbeddedConfig {
         Self { faults: Some(faults), ..self }
     }
 
+    /// Tells the observer. One that panics is no reason to stop storing events: what it missed it missed.
+    pub(crate) fn tell(&self, what: impl FnOnce(&dyn Observer)) {
+        let Some(observer) = &self.observer else { return };
+        if catch_unwind(AssertUnwindSafe(|| what(&**observer))).is_err() {
+            tracing::error!("the observer of the event store panicked: the store goes on");
+        }
+    }
+
     pub(crate) fn fault(&self, point: FaultPoint) -> std::io::Result<()> {
         self.faults.as_ref().map_or(Ok(()), |faults| faults.at(point))
     }
@@ -181,7 +190,8 @@ impl fmt::Debug for EmbeddedConfig {
     }
 }
 
-/// Told what the store's threads did. Called on those threads: must return at once.
+/// Told what the store's threads did. Called on those threads: must return at once. When it panics, that goes to the log, and
+/// the store goes on.
 pub trait Observer: Send + Sync {
     /// A commit of `events` events was made durable and visible in `time`, receipts not included.
     fn committed(&self, events: usize, time: Duration) {

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, normal_path};
+use zenovay_domain::{
+    Dimension, Event, EventKind, SessionFault, SessionId, TimeRange, Timestamp, VisitorId, WebsiteId, normal_path,
+};
 use zenovay_query::random::{EPOCH_MS, Sessions, impossible_totals};
 use zenovay_query::{
     Answer, Budget, Condition, Field, FilterLevel, GroupBy, Metric, MetricValues, Operator, Order, Query, Question,
@@ -17,7 +19,7 @@ use zenovay_query::{
 };
 
 use crate::{
-    AppendError, AppendOutcome, AppendReceipt, ChangeError, EventStore, IdempotencyKey, Kept, NewEvent,
+    AppendError, AppendOutcome, AppendReceipt, ChangeError, EventFault, EventStore, IdempotencyKey, Kept, NewEvent,
     RETENTION_GRACE_DAYS, Retained,
 };
 
@@ -48,6 +50,7 @@ macro_rules! conformance_tests {
             a_repeated_key_is_stored_once,
             a_key_belongs_to_one_website,
             websites_do_not_see_each_other,
+            a_session_that_cannot_be_is_refused,
             heartbeats_extend_sessions_and_count_nowhere,
             late_events_take_their_place_in_time,
             an_erased_visitor_is_gone,
@@ -301,6 +304,30 @@ pub fn websites_do_not_see_each_other(harness: &impl Harness) {
     });
 }
 
+/// A second visitor and more than 26 hours, within one append and after another one.
+///
+/// # Panics
+/// When the store does not do this, as all tests here.
+pub fn a_session_that_cannot_be_is_refused(harness: &impl Harness) {
+    let store = harness.open();
+    let view = |hour: i64, visitor, session| arriving(website(1), pageview(hour * HOUR_MS, visitor, session, "/"));
+    let other = SessionFault::OtherVisitor { session: SessionId(1), visitor: VisitorId(1) };
+    let long = SessionFault::TooLong { session: SessionId(1) };
+    let faults = |faults: &[(usize, SessionFault)]| {
+        AppendError::Sessions(faults.iter().map(|&(event, fault)| EventFault { event, fault }).collect())
+    };
+    let both = vec![view(0, 1, 1), view(1, 2, 1), view(27, 1, 1)];
+    assert_eq!(append(&store, both), Err(faults(&[(1, other), (2, long)])));
+    assert_eq!(totals(&store, website(1)), MetricValues::default(), "all or none");
+    append(&store, vec![view(0, 1, 1), view(26, 1, 1)]).unwrap();
+    harness.seal(&store);
+    assert_eq!(append(&store, vec![view(5, 2, 2), view(1, 2, 1)]), Err(faults(&[(1, other)])));
+    drop(store);
+    let store = harness.open();
+    assert_eq!(append(&store, vec![view(27, 1, 1)]), Err(faults(&[(0, long)])));
+    assert_eq!(totals(&store, website(1)).sessions, 1);
+}
+
 #[doc(hidden)]
 pub fn heartbeats_extend_sessions_and_count_nowhere(harness: &impl Harness) {
     let beat = |at_ms, engagement_ms| {
@@ -448,7 +475,11 @@ pub fn expired_events_are_gone(harness: &impl Harness) {
     for day in 0..4 {
         let at_ms = EPOCH_MS + day * DAY_MS;
         for site in [1, 2] {
-            store_all(&store, website(site), &[pageview(at_ms, 1, day as u64, "/"), pageview(at_ms + 1, 2, 9, "/")]);
+            store_all(
+                &store,
+                website(site),
+                &[pageview(at_ms, 1, day as u64, "/"), pageview(at_ms + 1, 2, 100 + day as u64, "/")],
+            );
         }
         if day == 1 {
             harness.seal(&store);

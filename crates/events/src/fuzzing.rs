@@ -161,7 +161,7 @@ fn events() -> Vec<NewEvent> {
     let event = |number: u64| {
         let at = Timestamp::from_millis(number.cast_signed() * 60_000);
         let kind = kinds[number as usize % 3];
-        let mut event = Event::new(kind, at, VisitorId(u64::MAX - number % 7), SessionId(number % 11));
+        let mut event = Event::new(kind, at, VisitorId(u64::MAX - number % 11 % 7), SessionId(number % 11));
         event.dimensions.set(Dimension::Path, &format!("/ü/{}", number % 5));
         event.dimensions.set(Dimension::Properties, r#"{"a":1}"#);
         event.engagement_ms = number as u32 * 100;

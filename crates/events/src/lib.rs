@@ -32,6 +32,7 @@ mod repair;
 mod retention;
 mod rows;
 mod segment;
+mod sessions;
 mod state;
 mod store;
 mod totals;
@@ -40,7 +41,7 @@ mod view;
 mod workers;
 mod writer;
 
-pub use append::{AppendError, AppendOutcome, IdempotencyKey, NewEvent};
+pub use append::{AppendError, AppendOutcome, EventFault, IdempotencyKey, NewEvent};
 pub use codec::RecordKind;
 pub use config::{EmbeddedConfig, Observer};
 pub use embedded::EmbeddedStore;
@@ -55,8 +56,8 @@ pub use verify::{Verified, verify};
 pub use zenovay_domain as domain;
 #[doc(no_inline)]
 pub use zenovay_domain::{
-    Clock, Dimension, Event, EventKind, Interval, SessionId, SystemClock, TimeRange, Timestamp, VisitorId, WebsiteId,
-    Zone,
+    Clock, Dimension, Event, EventKind, Interval, SessionFault, SessionId, SystemClock, TimeRange, Timestamp,
+    VisitorId, WebsiteId, Zone,
 };
 #[doc(no_inline)]
 pub use zenovay_query as query;

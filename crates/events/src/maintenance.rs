@@ -153,9 +153,7 @@ impl Inner {
                 ..CatalogChange::default()
             };
             self.register(change, Some(frozen.generation.id))?;
-            if let Some(observer) = &self.config.observer {
-                observer.sealed(rows, started.elapsed());
-            }
+            self.config.tell(|observer| observer.sealed(rows, started.elapsed()));
             sealed = true;
         }
         self.merger.wake();
@@ -211,9 +209,7 @@ impl Inner {
         }
         drop(aside);
         merged?;
-        if let Some(observer) = &self.config.observer {
-            observer.merged(rows, started.elapsed());
-        }
+        self.config.tell(|observer| observer.merged(rows, started.elapsed()));
         Ok(true)
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turnstile, MutexGuard as Turn, Notify};
 use zenovay_domain::WebsiteId;
 
 use crate::log::CatalogChange;
-use crate::{Acknowledge, AppendError, AppendReceipt, NewEvent};
+use crate::{Acknowledge, AppendError, AppendReceipt, AppendRefused, NewEvent};
 
 /// A commit of so many appends shows that many clients are sending. Below it each append is committed as soon as it can be.
 const GROUP_COMMIT_MIN_APPENDS: usize = 8;
@@ -32,6 +32,13 @@ impl NewRecords {
     }
 
     /// Those that are events.
+    pub(crate) fn events(&self) -> &[NewEvent] {
+        match self {
+            Self::Events(events) => events,
+        }
+    }
+
+    /// The same, to be changed.
     pub(crate) fn events_mut(&mut self) -> &mut [NewEvent] {
         match self {
             Self::Events(events) => events,
@@ -58,6 +65,13 @@ pub(crate) struct Job {
     pub(crate) records: NewRecords,
     pub(crate) receipt: Acknowledge,
     bytes: usize,
+}
+
+impl Job {
+    /// Gives the events back.
+    pub(crate) fn refuse(self, reason: AppendError) {
+        self.receipt.refuse(AppendRefused::new(reason, self.records.into_events()));
+    }
 }
 
 /// Something else that the writer thread does between commits.
@@ -266,7 +280,7 @@ impl Queue {
         self.tell_room();
     }
 
-    /// Refuses everything and drops what waits: the writer is gone.
+    /// Refuses everything, also what waits: the writer is gone.
     pub(crate) fn abandon(&self) {
         let mut state = self.state.lock();
         state.open = false;
@@ -274,7 +288,9 @@ impl Queue {
         // Those that wait for a receipt or a task are woken by this, so not under the lock.
         let left = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.tasks));
         drop(state);
-        drop(left);
+        let (jobs, tasks) = left;
+        jobs.into_iter().for_each(|job| job.refuse(AppendError::Poisoned));
+        drop(tasks);
         self.tell_room();
     }
 

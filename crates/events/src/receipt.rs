@@ -15,13 +15,12 @@ use crate::{AppendError, AppendOutcome, NewEvent};
 ///
 /// Its [`source`](std::error::Error::source) is the [`AppendError`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{} events were not stored", events.len())]
 #[non_exhaustive]
 pub struct AppendRefused {
     /// Why.
     #[source]
     pub reason: AppendError,
-    /// The events of the append as they came and in their order; empty when the thread that had them is gone.
+    /// The events of the append as they came and in their order; empty when the store that had them is gone.
     pub events: Vec<NewEvent>,
 }
 
@@ -29,6 +28,24 @@ impl AppendRefused {
     /// An append of `events` that was not stored because of `reason`.
     pub fn new(reason: AppendError, events: Vec<NewEvent>) -> Self {
         Self { reason, events }
+    }
+}
+
+/// How many events come back, and what to do with them. Why is what [`AppendRefused::reason`] says.
+impl fmt::Display for AppendRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.events.len() {
+            0 => return f.write_str("events were not acknowledged: whether they are stored is known after a restart"),
+            1 => f.write_str("1 event was not stored and comes back, to be appended again ")?,
+            count => write!(f, "{count} events were not stored and come back, to be appended again ")?,
+        }
+        f.write_str(match &self.reason {
+            AppendError::QueueFull | AppendError::Busy => "soon",
+            AppendError::DiskFull => "when there is space",
+            AppendError::Poisoned => "after a restart, when they are not stored then",
+            AppendError::ShuttingDown => "when the store is open again",
+            AppendError::Sessions(_) => "when those that are wrong are put right or taken out",
+        })
     }
 }
 
@@ -190,5 +207,9 @@ mod tests {
         assert_eq!(refused, AppendRefused::new(AppendError::Poisoned, Vec::new()));
         let source = std::error::Error::source(&refused).unwrap();
         assert_eq!(source.downcast_ref(), Some(&AppendError::Poisoned));
+        assert_eq!(
+            refused.to_string(),
+            "events were not acknowledged: whether they are stored is known after a restart"
+        );
     }
 }

@@ -94,6 +94,10 @@ pub struct Repaired {
 /// # Errors
 /// [`RepairError`].
 pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {
+    if !dir.is_dir() {
+        let error = io::Error::new(io::ErrorKind::NotFound, "there is no such directory");
+        return Err(OpenError::io(dir, error).into());
+    }
     let mut report = Repaired::default();
     finish_swap(dir, &mut report)?;
     let old = Old::read(dir, &mut report)?;

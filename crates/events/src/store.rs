@@ -54,6 +54,14 @@ pub trait EventStore: Send + Sync {
     ///
     /// Does not block by itself: await what it gives, or call [`Append::wait`] on it. What is not stored comes back in
     /// [`AppendRefused`].
+    ///
+    /// **Sessions.** A session has one visitor, and from its first to its last event or heartbeat it is
+    /// [`SESSION_MAX_MS`](zenovay_domain::SESSION_MAX_MS), 26 hours, long at most. An append with an event that breaks this is
+    /// refused with [`crate::AppendError::Sessions`], which names each such event. A store knows the 57,344 sessions with an
+    /// event that came last, at least, also those of before it was opened. An id that comes again after so many others, or
+    /// after the 1,048,576 last rows when the store was opened meanwhile, cannot be told from a new one: then it is stored,
+    /// and numbers of sessions are wrong where both uses of the id count. So never use an id again: make it of the visitor and
+    /// the day.
     fn append(&self, events: Vec<NewEvent>) -> Append<'_>;
 
     /// Queues `events` to be stored together, all or none, and never waits nor blocks. Dropping the receipt does not undo the

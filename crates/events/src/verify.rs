@@ -66,7 +66,7 @@ mod tests {
                 let mut event = Event::new(
                     EventKind::Pageview,
                     Timestamp::from_millis(number as i64),
-                    VisitorId(number % 7),
+                    VisitorId(number % 11 % 7),
                     SessionId(number % 11),
                 );
                 event.dimensions.set(Dimension::Path, &format!("/{round}/{number}"));

@@ -15,8 +15,9 @@ use crate::inner::Inner;
 use crate::log::{CatalogChange, KeyCursor, Log, LogFailure, PoisonedLog};
 use crate::queue::{Assignment, Job, Task, Work};
 use crate::segment::Segment;
+use crate::sessions::Sessions;
 use crate::state::{Frozen, State};
-use crate::{AppendError, AppendOutcome, AppendRefused, NewEvent};
+use crate::{AppendError, AppendOutcome, NewEvent};
 
 /// How long the writer waits for work before it tidies up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -30,6 +31,7 @@ pub(crate) struct Writer {
     log: Slot,
     encoder: Encoder,
     cardinality: Cardinality,
+    sessions: Sessions,
     commits: u64,
     last_commit_appends: usize,
     pruned_to: Option<KeyCursor>,
@@ -42,6 +44,15 @@ impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
         self.0.poisoned.fetch_or(thread::panicking(), Ordering::Relaxed);
         self.0.queue.abandon();
+    }
+}
+
+/// Appends that are being committed: a panic gives their events back.
+struct InHand(Vec<Job>);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(|job| job.refuse(AppendError::Poisoned));
     }
 }
 
@@ -64,6 +75,7 @@ impl Writer {
             log,
             encoder: Encoder::new()?,
             cardinality,
+            sessions: Sessions::default(),
             commits: 0,
             last_commit_appends: 0,
             pruned_to: None,
@@ -113,14 +125,19 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, mut jobs: Vec<Job>) {
+    fn commit(&mut self, jobs: Vec<Job>) {
         let started = Instant::now();
         let inner = Arc::clone(&self.inner);
         self.last_commit_appends = jobs.len();
         let state = inner.state();
-        let mut events: Vec<&mut NewEvent> = jobs.iter_mut().flat_map(|job| job.records.events_mut()).collect();
+        self.sessions.begin(&state);
+        let mut jobs = InHand(self.without_faults(jobs));
+        if jobs.0.is_empty() {
+            return;
+        }
+        let mut events: Vec<&mut NewEvent> = jobs.0.iter_mut().flat_map(|job| job.records.events_mut()).collect();
         let fault = inner.config.fault(FaultPoint::Commit);
-        let Self { log, encoder, cardinality, .. } = self;
+        let Self { log, encoder, cardinality, sessions, .. } = self;
         cardinality.prepare(&state, events.iter().map(|new| &**new), started);
         let mut unfolded = Vec::new();
         let fold = |number: usize, new: &mut NewEvent| {
@@ -137,9 +154,8 @@ impl Writer {
                 for (number, before) in unfolded {
                     events[number].event.dimensions = before;
                 }
-                for job in jobs {
-                    job.receipt.refuse(AppendRefused::new(error.clone(), job.records.into_events()));
-                }
+                sessions.keep_only(std::iter::empty());
+                jobs.0.drain(..).for_each(|job| job.refuse(error.clone()));
                 return;
             }
         };
@@ -148,13 +164,14 @@ impl Writer {
             .iter()
             .zip(&outcomes)
             .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
-            .map(|(new, _)| (new.website, &new.event));
-        state.active.append(inner.clock.now().as_millis(), stored);
-        if let Some(observer) = &inner.config.observer {
-            observer.committed(outcomes.len(), started.elapsed());
+            .map(|(new, _)| &**new);
+        if outcomes.iter().any(|outcome| *outcome != AppendOutcome::Stored) {
+            sessions.keep_only(stored.clone());
         }
+        state.active.append(inner.clock.now().as_millis(), stored.map(|new| (new.website, &new.event)));
+        inner.config.tell(|observer| observer.committed(outcomes.len(), started.elapsed()));
         let mut outcomes = outcomes.into_iter();
-        for job in jobs.drain(..) {
+        for job in jobs.0.drain(..) {
             job.receipt.stored(outcomes.by_ref().take(job.records.len()).collect());
         }
         if inner.seal_is_due(&state) {
@@ -165,6 +182,18 @@ impl Writer {
             self.prune();
         }
         let _ = self.with_log(Log::checkpoint_when_due);
+    }
+
+    /// Refuses the appends with events that cannot belong to their sessions.
+    fn without_faults(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut left = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.sessions.add(job.records.events()) {
+                faults if faults.is_empty() => left.push(job),
+                faults => job.refuse(AppendError::Sessions(faults)),
+            }
+        }
+        left
     }
 
     fn tidy(&mut self) {
@@ -224,6 +253,7 @@ impl Writer {
         next.segments.sort_by_key(|segment| segment.meta.position);
         if let Some(retention) = &change.retention {
             Arc::make_mut(&mut next.ledger).apply(retention);
+            self.sessions.forget();
         }
         self.inner.set_state(next);
         if sealed.is_some() {
@@ -235,6 +265,7 @@ impl Writer {
 
     /// Removes the sealed batches and every trace of them from the log.
     fn scrub(&mut self, forget: Option<WebsiteId>) -> Result<(), AppendError> {
+        self.sessions.forget();
         if let Some(website) = forget {
             self.cardinality.forget(website);
             self.with_log(|log| log.register(&CatalogChange { forget, ..CatalogChange::default() }))?;

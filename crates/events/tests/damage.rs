@@ -38,7 +38,7 @@ fn open_with(config: EmbeddedConfig) -> EmbeddedStore {
 }
 
 fn numbered(number: u64) -> Event {
-    pageview(NOW_MS + number as i64, number % 5, number % 11, &format!("/page/{number}"))
+    pageview(NOW_MS + number as i64, number % 11 % 5, number % 11, &format!("/page/{number}"))
 }
 
 /// Ten websites in four segments: those with few rows share row groups, the others have their own with digests. Website 1

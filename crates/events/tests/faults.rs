@@ -17,7 +17,9 @@ use tempfile::TempDir;
 use zenovay_domain::{Clock, Dimension, Event, EventKind, ManualClock, Timestamp, VisitorId};
 use zenovay_events::conformance::{append, arriving, event, ever, pageview, store_all, totals, values, website};
 use zenovay_events::testing::{FaultPoint, Faults};
-use zenovay_events::{AppendError, AppendOutcome, AppendRefused, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
+use zenovay_events::{
+    AppendError, AppendOutcome, AppendRefused, EmbeddedConfig, EmbeddedStore, EventStore, Observer, OpenError,
+};
 use zenovay_query::{Answer, Budget, GroupBy, Metric, QueryError, Question};
 
 use common::{copy_dir, segment_files};
@@ -37,7 +39,7 @@ fn path_of(number: usize) -> String {
 }
 
 fn numbered(number: usize) -> Event {
-    pageview(NOW_MS + number as i64, number as u64 % 5, number as u64 % 11, &path_of(number))
+    pageview(NOW_MS + number as i64, number as u64 % 11 % 5, number as u64 % 11, &path_of(number))
 }
 
 /// The paths of all pageviews, each with how often it is there.
@@ -665,4 +667,70 @@ fn an_old_head_is_sealed_without_being_asked() {
     clock.advance_ms(3_600_000);
     assert_eq!(seals.recv_timeout(Duration::from_secs(20)), Ok(1));
     assert_eq!(store.stats().segments, 1);
+}
+
+/// Sabotage: call the observer without `EmbeddedConfig::tell`: the first commit ends the writer.
+#[test]
+fn an_observer_that_panics_stops_nothing() {
+    #[derive(Default)]
+    struct Panicking(AtomicUsize);
+
+    impl Observer for Panicking {
+        fn committed(&self, _: usize, _: Duration) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            panic!("an observer of an embedder");
+        }
+
+        fn sealed(&self, _: u64, _: Duration) {
+            panic!("an observer of an embedder");
+        }
+
+        fn merged(&self, _: u64, _: Duration) {
+            panic!("an observer of an embedder");
+        }
+    }
+
+    let dir = TempDir::new().unwrap();
+    let observer = Arc::new(Panicking::default());
+    let told: Arc<dyn Observer> = observer.clone();
+    let config = EmbeddedConfig::new(dir.path()).with(|config| {
+        config.observer = Some(told);
+        config.merge_fan_in = 2;
+    });
+    let store = EmbeddedStore::open(config, clock()).unwrap();
+    for number in 0..4 {
+        store_all(&store, website(1), &[numbered(number)]);
+        assert!(store.seal().unwrap());
+    }
+    while store.merge().unwrap() {}
+    store_all(&store, website(1), &[numbered(4)]);
+    assert!(store.stats().writable);
+    assert_eq!((totals(&store, website(1)).pageviews, observer.0.load(Ordering::SeqCst)), (5, 5));
+}
+
+/// A writer that panics gives back the events of the commit and those that wait. Sabotage: drop the jobs in `InHand` or in
+/// `Queue::abandon`.
+#[test]
+fn a_writer_that_panics_gives_all_events_back() {
+    let dir = TempDir::new().unwrap();
+    let (entered, is_entered) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let may_go_on = Mutex::new(may_go_on);
+    let store = open_with(dir.path(), move |point| {
+        if point == FaultPoint::Commit {
+            entered.send(()).unwrap();
+            may_go_on.lock().recv().unwrap();
+            panic!("in the middle of a commit");
+        }
+        Ok(())
+    });
+    let new = |number| vec![arriving(website(1), numbered(number))];
+    let in_hand = store.try_append(new(0)).unwrap();
+    is_entered.recv().unwrap();
+    let waiting = store.try_append(new(1)).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(in_hand.wait(), Err(AppendRefused::new(AppendError::Poisoned, new(0))));
+    assert_eq!(waiting.wait(), Err(AppendRefused::new(AppendError::Poisoned, new(1))));
+    let later = store.append(new(2)).wait().unwrap_err();
+    assert_eq!(later.events, new(2));
 }

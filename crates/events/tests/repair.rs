@@ -41,7 +41,7 @@ fn open(dir: &Path) -> EmbeddedStore {
 }
 
 fn numbered(number: u64) -> Event {
-    pageview(NOW_MS + number as i64, number % 5, number % 11, &format!("/page/{number}"))
+    pageview(NOW_MS + number as i64, number % 11 % 5, number % 11, &format!("/page/{number}"))
 }
 
 fn add(store: &EmbeddedStore, numbers: std::ops::Range<u64>) {
@@ -202,7 +202,7 @@ fn an_older_catalog_is_refused_and_completed_without_doubles() {
     store.erase_visitor(website(1), VisitorId(3)).unwrap();
     store.erase_visitor(website(2), VisitorId(3)).unwrap();
     let expected = pages(&store);
-    assert_eq!(expected.len(), 32);
+    assert_eq!(expected.len(), 33);
     drop(store);
     for (number, old) in olds.iter().enumerate() {
         for name in ["events.db", "events.db-wal"] {
@@ -734,4 +734,14 @@ fn what_is_hidden_stays_hidden_and_what_is_not_remembered_is_hidden_again() {
         assert_eq!(retain(&store, day), []);
     }
     assert!(matches!(retain(&store, 60)[..], [Retained::Removed { rows: 100, .. }]));
+}
+
+/// Sabotage: repair what is not there.
+#[test]
+fn a_directory_that_is_not_there_is_not_repaired() {
+    let dir = TempDir::new().unwrap();
+    let error = repair(&dir.path().join("data")).unwrap_err();
+    assert!(error.to_string().contains("data"), "{error}");
+    assert!(!dir.path().join("data").exists());
+    assert!(!repair(dir.path()).unwrap().is_changed, "an empty one has nothing that does not belong together");
 }

@@ -276,6 +276,11 @@ impl From<AppendError> for ApiError {
                 Self::unavailable("Events cannot be stored until the server is restarted", OPERATOR_S)
             }
             AppendError::ShuttingDown => Self::unavailable("The server is shutting down", LATER_S),
+            // Sessions are made here: sent again they would be refused again.
+            AppendError::Sessions(_) => {
+                tracing::error!(%error, "events were put into a session that cannot be");
+                Self::internal()
+            }
             error => {
                 tracing::error!(%error, "events could not be stored");
                 Self::unavailable("Events cannot be stored now", SOON_S)
@@ -492,6 +497,7 @@ mod tests {
         ] {
             assert_eq!(status(&error.clone().into()), 503, "{error}");
         }
+        assert_eq!(status(&AppendError::Sessions(Vec::new()).into()), 500, "it is no use to send them again");
     }
 
     #[test]

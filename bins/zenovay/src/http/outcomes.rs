@@ -160,6 +160,7 @@ pub fn outcome_of(result: &Result<AppendOutcome, AppendError>) -> Outcome {
         Ok(AppendOutcome::KeyReused) => Outcome::Refused(RefusalReason::IdempotencyKeyReused),
         Err(AppendError::QueueFull) => Outcome::Refused(RefusalReason::QueueFull),
         Err(AppendError::DiskFull) => Outcome::Refused(RefusalReason::DiskFull),
+        Err(AppendError::Sessions(_)) => Outcome::Refused(RefusalReason::Internal),
         Err(_) => Outcome::Refused(RefusalReason::StoreUnavailable),
     }
 }
