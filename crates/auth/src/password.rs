@@ -140,6 +140,7 @@ fn hash_with(password: &str, salt: &[u8; SALT_LEN]) -> PasswordHash {
 /// Whether `password` is the one behind `stored`. `None` stands for an account that does not exist: the same work is
 /// done and the answer is `false`, so that the time does not tell whether an account exists. Costs as much as
 /// [`hash_password`]; a stored hash that asks for far more, at most 256 MiB and 16 passes, matches no password.
+#[must_use = "without the answer everybody is let in"]
 pub fn verify_password(password: &str, stored: Option<&PasswordHash>) -> bool {
     if password.len() > PASSWORD_MAX_BYTES {
         return false;

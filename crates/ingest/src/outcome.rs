@@ -235,9 +235,8 @@ impl Outcome {
     }
 }
 
-/// A refusal with what the caller is told.
+/// A refusal with what the caller is told. As a string it is the message, and what is wrong with each field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
 #[non_exhaustive]
 pub struct Refusal {
     /// The reason.
@@ -270,6 +269,22 @@ impl Refusal {
         let end = fields.keys().nth(TOLD_MAX).cloned();
         end.map(|end| fields.split_off(&end));
         Self { reason: RefusalReason::InvalidField, message, fields }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        // Of one field the message says it all.
+        if self.fields.len() > 1 {
+            let mut before = " (";
+            for (field, problem) in &self.fields {
+                write!(f, "{before}{field}: {problem}")?;
+                before = "; ";
+            }
+            f.write_str(")")?;
+        }
+        Ok(())
     }
 }
 
@@ -332,6 +347,11 @@ mod tests {
         let refusal = Refusal::fields(wrong(280));
         assert_eq!(refusal.fields.keys().last().map(String::as_str), Some("field019"));
         assert_eq!(refusal.message, "Some fields are not valid: 20 of them, and 260 more");
+        let two = [("url", "Is required"), ("os", "Is too long")].map(|(field, is)| (field.to_owned(), is.to_owned()));
+        let two = Refusal::fields(BTreeMap::from(two)).to_string();
+        assert_eq!(two, "Some fields are not valid (os: Is too long; url: Is required)");
+        let one = Refusal::fields(BTreeMap::from([("url".to_owned(), "Is required".to_owned())]));
+        assert_eq!(one.to_string(), "Invalid url: Is required");
     }
 
     #[test]
