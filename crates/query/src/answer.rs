@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 
 use crate::{QueryError, serial};
@@ -204,7 +204,7 @@ pub struct BreakdownRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub and: Option<String>,
     /// Its totals; those that were not asked for are 0, and are not written.
-    #[serde(flatten, serialize_with = "serial::metrics_asked_for")]
+    #[serde(flatten, serialize_with = "metrics_asked_for")]
     pub metrics: MetricValues,
     /// The title seen last with the page, when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,6 +217,23 @@ pub struct BreakdownRow {
     /// Pageviews with a time on page.
     #[serde(skip_serializing_if = "serial::is_zero")]
     pub timed_pageviews: u64,
+}
+
+/// The metrics of a row without those that were not computed: what has an event has a session. A row without events, of which
+/// all are 0, has them all.
+fn metrics_asked_for<S: Serializer>(metrics: &MetricValues, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct OfEvents {
+        visitors: u64,
+        pageviews: u64,
+        events: u64,
+    }
+
+    let MetricValues { visitors, pageviews, events, sessions, .. } = *metrics;
+    match (sessions, events) {
+        (0, 1..) => OfEvents { visitors, pageviews, events }.serialize(serializer),
+        _ => metrics.serialize(serializer),
+    }
 }
 
 /// How many visitors are live.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use zenovay_domain::SessionFault;
 
+/// See [`crate::Filter::DEPTH_MAX`].
+pub(crate) const FILTER_DEPTH_MAX: usize = 50;
+
 /// Why a query gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +26,7 @@ pub enum QueryError {
     #[error("another query holds the memory that the query needs")]
     MemoryInUse,
     /// Its filter is nested deeper than [`Filter::DEPTH_MAX`](crate::Filter::DEPTH_MAX).
-    #[error("a filter has at most {} levels", crate::Filter::DEPTH_MAX)]
+    #[error("a filter has at most {FILTER_DEPTH_MAX} levels")]
     FilterTooDeep,
     /// The events are not those of sessions as every number takes them: see [`zenovay_domain::SessionId`].
     #[error("the events have a session that cannot be")]

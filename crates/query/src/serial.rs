@@ -5,8 +5,6 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zenovay_domain::{EventKind, Timestamp, VisitorId};
 
-use crate::MetricValues;
-
 /// An [`EventKind`] by its name.
 pub(crate) mod kind {
     use super::*;
@@ -83,22 +81,4 @@ pub(crate) fn is_unlimited(limit: &usize) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
 pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
-}
-
-/// The metrics of a row without those that were not computed: what has an event has a session. A row without events, of which
-/// all are 0, has them all.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-pub(crate) fn metrics_asked_for<S: Serializer>(metrics: &MetricValues, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct OfEvents {
-        visitors: u64,
-        pageviews: u64,
-        events: u64,
-    }
-
-    let MetricValues { visitors, pageviews, events, sessions, .. } = *metrics;
-    match (sessions, events) {
-        (0, 1..) => OfEvents { visitors, pageviews, events }.serialize(serializer),
-        _ => metrics.serialize(serializer),
-    }
 }

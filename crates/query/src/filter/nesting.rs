@@ -12,12 +12,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zenovay_domain::EventKind;
 
 use super::{Condition, Filter};
+use crate::error::FILTER_DEPTH_MAX;
 use crate::{QueryError, serial};
 
 impl Filter {
     /// How many levels a filter may have: a condition has one, what joins or negates others has one more than the deepest
     /// of them. Steps of a funnel are joined with the filter of the question, so that both may have one level less.
-    pub const DEPTH_MAX: usize = 50;
+    pub const DEPTH_MAX: usize = FILTER_DEPTH_MAX;
 
     /// How many levels there are.
     pub fn depth(&self) -> usize {
