@@ -64,9 +64,25 @@ const TRIM_BATCHES: u64 = 2;
 /// Why an operation on the log failed.
 pub(crate) enum LogFailure {
     /// Nothing was changed, and the log goes on.
-    Refused(Log, AppendError),
+    Refused(Log, Hindrance),
     /// The log is closed until restart.
     Poisoned(PoisonedLog),
+}
+
+/// What keeps the log from being written for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hindrance {
+    DiskFull,
+    Busy,
+}
+
+impl From<Hindrance> for AppendError {
+    fn from(hindrance: Hindrance) -> Self {
+        match hindrance {
+            Hindrance::DiskFull => Self::DiskFull,
+            Hindrance::Busy => Self::Busy,
+        }
+    }
 }
 
 /// A log that failed. It can do nothing; while it exists the directory stays locked.
@@ -558,13 +574,13 @@ impl Log {
         };
         let fault = match &error {
             StepError::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull) => Some(AppendError::DiskFull),
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(AppendError::Busy),
+                Some(ErrorCode::DiskFull) => Some(Hindrance::DiskFull),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(Hindrance::Busy),
                 _ => None,
             },
             StepError::Io(error) => match error.kind() {
-                io::ErrorKind::StorageFull => Some(AppendError::DiskFull),
-                io::ErrorKind::ResourceBusy => Some(AppendError::Busy),
+                io::ErrorKind::StorageFull => Some(Hindrance::DiskFull),
+                io::ErrorKind::ResourceBusy => Some(Hindrance::Busy),
                 _ => None,
             },
         };

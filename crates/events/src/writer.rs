@@ -12,7 +12,7 @@ use crate::cardinality::{Cardinality, Folded};
 use crate::codec::Encoder;
 use crate::faults::FaultPoint;
 use crate::inner::Inner;
-use crate::log::{CatalogChange, KeyCursor, Log, LogFailure, PoisonedLog};
+use crate::log::{CatalogChange, Hindrance, KeyCursor, Log, LogFailure, PoisonedLog};
 use crate::queue::{Assignment, Job, Task, Work};
 use crate::segment::Segment;
 use crate::sessions::Sessions;
@@ -299,12 +299,12 @@ fn with_log<T>(
             *slot = Slot::Open(log);
             Ok(done)
         }
-        Err(LogFailure::Refused(log, error)) => {
+        Err(LogFailure::Refused(log, hindrance)) => {
             *slot = Slot::Open(log);
-            if error == AppendError::DiskFull && !inner.disk_full.swap(true, Ordering::Relaxed) {
+            if hindrance == Hindrance::DiskFull && !inner.disk_full.swap(true, Ordering::Relaxed) {
                 tracing::warn!("the disk is full: appends are refused until there is space again");
             }
-            Err(error)
+            Err(hindrance.into())
         }
         Err(LogFailure::Poisoned(log)) => {
             tracing::error!(reason = %log.reason, "the event log failed: nothing is stored until restart");
