@@ -1,6 +1,6 @@
 // The application: which page belongs to the address, what is around it, and what every page has.
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { answeredAt, ApiError, online } from "../api/client";
 import { time } from "../lib/format";
 import { go, place, usePlace } from "../lib/router";
@@ -170,41 +170,51 @@ function Offline() {
   );
 }
 
-type Overlay = ComponentType<{ website: string | undefined; onClose(): void }>;
+type Overlay = ComponentType<{ website: string | undefined; typed: string; onClose(): void }>;
 const late = new Map<string, Overlay>();
 const loaders = {
   palette: () => import("./palette"),
   help: () => import("./help"),
 };
 
+async function load(which: keyof typeof loaders): Promise<void> {
+  if (!late.has(which)) late.set(which, (await loaders[which]()).default as Overlay);
+}
+
 function Overlays({ website }: { website: string | undefined }) {
   const open = useStore(overlay);
   const [, render] = useState({});
+  const early = useRef("");
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
+      // The next key may be the one that opens it.
+      if (event.key === "Control" || event.key === "Meta") load("palette").catch(() => {});
+      const waits = overlay.get() !== undefined && !document.querySelector("dialog[open]");
+      if (waits && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        // What is typed until it is there is meant for it.
+        if (event.key === "Escape") closeOverlay();
+        else if (event.key.length === 1) early.current += event.key;
+        event.preventDefault();
+        event.stopPropagation();
+        return;
+      }
       if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
       event.preventDefault();
       if (overlay.get() === undefined && document.querySelector("dialog[open]")) return;
       overlay.set(overlay.get() === "palette" ? undefined : "palette");
     };
-    addEventListener("keydown", key);
+    addEventListener("keydown", key, true);
     // Wherever one goes, nothing stays open above it.
     const stop = place.follow(closeOverlay);
     return () => {
-      removeEventListener("keydown", key);
+      removeEventListener("keydown", key, true);
       stop();
     };
   }, []);
   useEffect(() => {
-    if (!open || late.has(open)) return;
-    loaders[open]().then(
-      (module) => {
-        late.set(open, module.default as Overlay);
-        render({});
-      },
-      () => closeOverlay(),
-    );
+    if (!open) early.current = "";
+    else if (!late.has(open)) load(open).then(() => render({}), closeOverlay);
   }, [open]);
   const Shown = open && late.get(open);
-  return Shown ? <Shown website={website} onClose={closeOverlay} /> : null;
+  return Shown ? <Shown website={website} typed={early.current} onClose={closeOverlay} /> : null;
 }

@@ -64,8 +64,9 @@ function score(label: string, typed: string): number {
   return sum;
 }
 
-export default function Palette({ website, onClose }: { website: string | undefined; onClose(): void }) {
-  const [typed, setTyped] = useState("");
+/** `typed` is what was typed before it was there. */
+export default function Palette({ website, typed: early, onClose }: { website: string | undefined; typed: string; onClose(): void }) {
+  const [typed, setTyped] = useState(early);
   const [at, setAt] = useState(0);
   const { data } = useWebsites();
   const more = useStore(pageCommands);

@@ -110,11 +110,11 @@ function Account({ small }: { small?: boolean }) {
         small ? (
           <button type="button" class="btn icon quiet" {...props} ref={buttonRef} title="Account menu">
             <span class="vh">Account menu </span>
-            <Avatar name={user.name || user.email} />
+            <Avatar name={user.email} />
           </button>
         ) : (
           <button type="button" class="who" {...props} ref={buttonRef} title="Account menu">
-            <Avatar name={user.name || user.email} />
+            <Avatar name={user.email} />
             <span class="clip grow">{user.email}</span>
           </button>
         )

@@ -158,10 +158,10 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
       </div>
       <div class="panel-foot">
         <span>
-          {data.data && dimension && countOf(dimension, data.data.total_rows)}
+          {rows.length > 0 && dimension && countOf(dimension, data.data?.total_rows ?? 0)}
           {place && (
             <>
-              {data.data && " · "}
+              {rows.length > 0 && " · "}
               <a href="https://db-ip.com" rel="noreferrer">
                 IP Geolocation by DB-IP
               </a>

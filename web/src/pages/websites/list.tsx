@@ -226,7 +226,7 @@ function Sum({ name, now, before = null }: { name: string; now: number; before?:
         {count(now)}
         {before !== null && (
           <small>
-            <Delta now={now} before={before} /> from {count(before)}
+            <Delta now={now} before={before} /> {before > 0 && `from ${count(before)}`}
           </small>
         )}
       </dd>
