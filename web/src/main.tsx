@@ -7,9 +7,12 @@ import { App } from "./shell/app";
 
 startRouter();
 startKeys();
-// The page is loaded while the server says who is signed in.
+// The page is loaded, and asks, while the server says who is signed in.
 const found = findRoute(place.get().path);
-if (found && "route" in found) loadPage(found.route).catch(() => {});
+if (found && "route" in found) {
+  const { route, params } = found;
+  loadPage(route).then(({ ahead }) => ahead?.(params), () => {});
+}
 void loadSession();
 
 const root = document.getElementById("app");

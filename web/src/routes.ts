@@ -10,9 +10,15 @@ export interface PageProps {
 
 type Page = ComponentType<PageProps>;
 
+interface PageModule {
+  readonly default: Page;
+  /** Asks for what the page shows first, before it is known who is signed in. */
+  readonly ahead?: (params: PageProps["params"]) => void;
+}
+
 export interface Route {
   readonly path: string;
-  readonly load: () => Promise<{ default: Page }>;
+  readonly load: () => Promise<PageModule>;
   /** What is around it: the rail of a website (`:id`), the rail of the workspace, or nothing. */
   readonly frame: "website" | "workspace" | "none";
   /** Shown to those who are not signed in, too. */
@@ -54,9 +60,9 @@ const loaded = new Map<string, Page>();
 export const loadedPage = (route: Route): Page | undefined => loaded.get(route.path);
 
 /** Loads a page. */
-export async function loadPage(route: Route): Promise<Page> {
-  const page = (await route.load()).default;
-  loaded.set(route.path, page);
+export async function loadPage(route: Route): Promise<PageModule> {
+  const page = await route.load();
+  loaded.set(route.path, page.default);
   return page;
 }
 

@@ -145,6 +145,36 @@ test("filters are made and changed in the dialog, with suggestions and by the ke
   await context.close();
 });
 
+test("a row that is excluded by its key leaves the focus in its list", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month");
+  await panel(page, "Pages").getByRole("button", { name: "/", exact: true }).focus();
+  await page.keyboard.press("ArrowDown");
+  const gone = await page.evaluate(() => document.activeElement.textContent);
+  await page.keyboard.press("x");
+  await page.getByRole("button", { name: `Edit filter: Page is not ${gone}` }).waitFor();
+  await panel(page, "Pages").getByRole("button", { name: gone, exact: true }).waitFor({ state: "detached" });
+  assert.ok(await page.evaluate(() => document.activeElement.matches(".bars [data-row]")));
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the first numbers are asked for at once, not after each other", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  // Who is signed in is not said before the others were asked.
+  const asked = [];
+  await page.route("**/api/session", async (route) => {
+    while (!["/totals", "/series"].every((end) => asked.some((path) => path.endsWith(end)))) await page.waitForRequest(/.*/);
+    await route.continue();
+  });
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await page.goto(`${home()}?range=last-month&metric=pageviews`);
+  await tile(page, "Visitors").waitFor();
+  await settled(page);
+  for (const end of ["/totals", "/series", known.id]) assert.equal(asked.filter((path) => path.endsWith(end) && path.startsWith("/api/")).length, 1, end);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("compared with the period before; a file has the filters and every row", async () => {
   const { page, context, problems } = await dashboard("?range=last-month&f=browser:is:Chrome");
   await page.locator("body").press("c");

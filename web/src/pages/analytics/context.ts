@@ -66,6 +66,9 @@ export function numbersUrl(base: string, what: keyof Answers, view: View, query:
 export const files = (url: (format: "csv" | "json" | "ndjson") => string, what = "Export"): MenuItem[] =>
   (["csv", "json", "ndjson"] as const).map((kind) => ({ label: `${what} as ${kind.toUpperCase()}`, icon: "download", href: url(kind), download: true }));
 
+/** What the chart asks besides the view. */
+export const seriesQuery = ({ metric }: View): object => (metric === "visitors" ? {} : { metric });
+
 /** Numbers of the view that is shown; `undefined` asks nothing. */
 export function useNumbers<W extends keyof Answers>(what: W, query: object | undefined, view?: View): Data<Answers[W]> {
   const analytics = useAnalytics();

@@ -1,15 +1,25 @@
 import { useEffect, useState } from "preact/hooks";
 import type { PageProps } from "../../routes";
-import { refresh } from "../../api/data";
+import { address } from "../../api/client";
+import { prefetch, refresh } from "../../api/data";
 import { lazy } from "../../lib/lazy";
 import { atLeast } from "../../lib/session";
+import { parseView } from "../../lib/view";
 import { rememberWebsite, useWebsite } from "../../lib/websites";
 import { Page, PageState } from "../../shell/page";
 import { Badge } from "../../ui/basic";
+import { numbersUrl, seriesQuery } from "./context";
 import { Dashboard } from "./dashboard";
 
 /** In place of the numbers until there are any. */
 const InstallView = lazy(async () => ({ default: (await import("../websites/install")).InstallView }));
+
+/** The website, its tiles and its chart: one after the other, they would be three waits. */
+export function ahead({ id = "" }: PageProps["params"]): void {
+  const base = address("/api/websites/{website_id}", { path: { website_id: id } });
+  const { view } = parseView(location.search);
+  for (const url of [base, numbersUrl(base, "totals", view), numbersUrl(base, "series", view, seriesQuery(view))]) prefetch(url);
+}
 
 /** `/websites/:id`. */
 export default function Analytics({ params }: PageProps) {

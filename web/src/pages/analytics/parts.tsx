@@ -1,6 +1,6 @@
 // Small parts that several panels have: progress, what stands for no numbers, rows of bars.
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Data } from "../../api/data";
 import * as format from "../../lib/format";
 import { removeFilter, type Filter } from "../../lib/view";
@@ -114,6 +114,11 @@ export function BarList({ label, head, rows, space = 9 }: { label: string; head:
     event.stopPropagation();
   };
   const place = Math.min(current, rows.length - 1);
+  // The row that was focused may be gone, such as after X: the one in its place has the focus then.
+  const hadFocus = table.current?.contains(document.activeElement) === true;
+  useLayoutEffect(() => {
+    if (hadFocus && !table.current?.contains(document.activeElement)) table.current?.querySelector<HTMLElement>('[data-row][tabindex="0"]')?.focus();
+  });
   return (
     <div class={`barspace rows-${space}`}>
       <table ref={table} class="bars" onKeyDown={onKeyDown}>

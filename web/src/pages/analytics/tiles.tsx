@@ -8,7 +8,7 @@ import { rove, Segmented } from "../../ui/form";
 import { Icon } from "../../ui/icons";
 import { useTooltip } from "../../ui/overlay";
 import type { Data } from "../../api/data";
-import { useAnalytics, useNumbers, type Totals } from "./context";
+import { seriesQuery, useAnalytics, useNumbers, type Totals } from "./context";
 import { METRICS, TILES } from "./dimensions";
 import { LongQuestion, Waiting } from "../parts/long-question";
 
@@ -78,7 +78,7 @@ function rateTitle(metric: Metric, now: number | null, before: number | null): {
 /** The chart of the metric that is chosen, with what it is of. */
 export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; asTable: boolean; onTable(): void }) {
   const { view, show, zone, today } = useAnalytics();
-  const data = useNumbers("series", view.metric === "visitors" ? {} : { metric: view.metric });
+  const data = useNumbers("series", seriesQuery(view));
   const meaning = METRICS[view.metric];
   const series = data.data;
   const year = today.slice(0, 4);
@@ -134,7 +134,7 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
       <div class="row wrap chart-tools">
         <div class="legend">
           <span>
-            <i class="key" />
+            {days && <i class="key" />}
             {days ? format.range(days.from, days.to, undefined) : NBSP}
           </span>
           {beforeDays && (

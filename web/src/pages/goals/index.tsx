@@ -171,8 +171,12 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
                   A funnel is two to seven steps in order, such as <code>/pricing</code>, <code>signup_started</code>, <code>signup_completed</code>. It shows where visitors leave.
                 </Empty>
               </section>
+            ) : shownFunnels === undefined ? (
+              <section class="card" aria-label="Funnels" aria-busy="true">
+                <Skeleton lines={6} />
+              </section>
             ) : (
-              shownFunnels?.map((funnel) => (
+              shownFunnels.map((funnel) => (
                 <FunnelCard
                   key={funnel.id}
                   funnel={funnel}
