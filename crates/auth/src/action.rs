@@ -103,6 +103,8 @@ actions! {
     TransferTeam: no key, role Owner, on Team;
     /// Delete a team with everything in it.
     DeleteTeam: no key, role Owner, on Team;
+    /// Write on the status page of the server, as the team that runs it.
+    ManageStatus: key Admin, role Owner, on Team;
 }
 
 impl Policy for Action {

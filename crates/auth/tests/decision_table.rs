@@ -47,6 +47,7 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::ManageBilling, ADMIN, Role::Owner, &[Team]),
         (Action::TransferTeam, None, Role::Owner, &[Team]),
         (Action::DeleteTeam, None, Role::Owner, &[Team]),
+        (Action::ManageStatus, ADMIN, Role::Owner, &[Team]),
     ]
 };
 

@@ -15,6 +15,7 @@ mod plan;
 mod quoted;
 mod score;
 mod session;
+mod status;
 #[cfg(feature = "clock")]
 mod system_clock;
 mod team;
@@ -48,6 +49,7 @@ pub use pattern::matches_pattern;
 pub use plan::{Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
 pub use session::{SessionFault, SessionSpan};
+pub use status::{IncidentPhase, StatusComponent, StatusState};
 #[cfg(feature = "clock")]
 pub use system_clock::SystemClock;
 pub use team::{KeyPolicy, Role, Scope, Scopes};

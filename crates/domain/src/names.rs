@@ -47,7 +47,10 @@ mod tests {
     use std::fmt::Display;
     use std::str::FromStr;
 
-    use crate::{Dimension, ErrorCode, EventKind, Interval, KeyPolicy, MatchType, Plan, Role, Scope, Scopes};
+    use crate::{
+        Dimension, ErrorCode, EventKind, IncidentPhase, Interval, KeyPolicy, MatchType, Plan, Role, Scope, Scopes,
+        StatusComponent, StatusState,
+    };
 
     fn check<T: Copy + Display + FromStr<Err: Error> + PartialEq + std::fmt::Debug>(all: &[T]) {
         for value in all {
@@ -71,6 +74,9 @@ mod tests {
         check(EventKind::ALL);
         check(ErrorCode::ALL);
         check(Interval::ALL);
+        check(StatusState::ALL);
+        check(StatusComponent::ALL);
+        check(IncidentPhase::ALL);
         assert_eq!(
             "Pro".parse::<Plan>().unwrap_err().to_string(),
             r#""Pro" is not a plan: use one of free, pro, scale, enterprise"#

@@ -15,6 +15,8 @@ mod people_schema;
 mod schema;
 mod shares;
 mod sqlite;
+mod status;
+mod status_schema;
 mod traits;
 
 pub use directory::{CachedDirectory, RememberedWebsite};
@@ -33,6 +35,10 @@ pub use people::{
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;
+pub use status::{
+    INCIDENT_MESSAGE_MAX, INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, STATUS_DAYS, STATUS_GAP_MS,
+    StatusChecks, StatusSpan, StatusStore,
+};
 pub use traits::{
     ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,
 };

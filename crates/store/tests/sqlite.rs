@@ -173,3 +173,92 @@ fn two_thousand_stores_leave_no_file_open() {
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     assert!(names.filter(|name| name.contains("opener") || name.contains("r2d2")).count() <= 1);
 }
+
+mod status {
+    use zenovay_domain::{IncidentId, IncidentPhase, StatusComponent, StatusState};
+    use zenovay_store::{
+        INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, StatusChecks, StatusSpan, StatusStore,
+    };
+
+    use super::*;
+    use StatusState::{Degraded, Operational};
+
+    const MINUTE_MS: i64 = 60_000;
+
+    fn after(minutes: i64) -> Timestamp {
+        NOW.plus_millis(minutes * MINUTE_MS)
+    }
+
+    fn check(store: &SqliteStore, minute: i64, state: StatusState) {
+        let checks = StatusChecks::new(after(minute), vec![(StatusComponent::Api, state)]);
+        store.record_status(&[checks], None).unwrap();
+    }
+
+    fn spans(store: &SqliteStore) -> Vec<(StatusState, i64, i64)> {
+        let minutes = |at: Timestamp| at.millis_since(NOW) / MINUTE_MS;
+        let short = |span: &StatusSpan| (span.state, minutes(span.from), minutes(span.until));
+        store.status_spans().unwrap().iter().map(short).collect()
+    }
+
+    /// Sabotage: let a span grow over a gap, or keep what a wrong clock said.
+    #[test]
+    fn checks_become_spans() {
+        let store = SqliteStore::in_memory().unwrap();
+        (0..3).for_each(|minute| check(&store, minute, Operational));
+        (3..5).for_each(|minute| check(&store, minute, Degraded));
+        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4)]);
+        check(&store, 60, Degraded);
+        check(&store, 61, Degraded);
+        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4), (Degraded, 60, 61)]);
+        // The clock goes back by less than a gap, and then by much more.
+        check(&store, 60, Degraded);
+        assert_eq!(spans(&store)[2], (Degraded, 60, 61));
+        check(&store, 10, Operational);
+        assert_eq!(spans(&store), [(Operational, 0, 3), (Degraded, 3, 4), (Operational, 10, 10)]);
+        check(&store, 2, Operational);
+        check(&store, 3, Operational);
+        assert_eq!(spans(&store), [(Operational, 0, 3)]);
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten_but_for_the_last_before() {
+        let store = SqliteStore::in_memory().unwrap();
+        for minute in [0, 10, 20, 30] {
+            check(&store, minute, Operational);
+        }
+        store.record_status(&[], Some(after(25))).unwrap();
+        assert_eq!(spans(&store), [(Operational, 20, 20), (Operational, 30, 30)]);
+        store.record_status(&[], Some(after(100))).unwrap();
+        assert_eq!(spans(&store), [(Operational, 30, 30)]);
+    }
+
+    fn incident(n: u128, minute: i64) -> Incident {
+        let first = IncidentUpdate::new(after(minute), IncidentPhase::Noticed, "It is slow.");
+        let id = IncidentId::from_bytes(n.to_be_bytes());
+        Incident::new(id, "Slow", Degraded, vec![StatusComponent::Api], first)
+    }
+
+    #[test]
+    fn incidents_are_bounded() {
+        let store = SqliteStore::in_memory().unwrap();
+        for n in 0..INCIDENTS_MAX as i64 {
+            store.create_incident(&incident(n as u128, n)).unwrap();
+        }
+        let one_more = incident(u128::MAX, 10_000);
+        assert!(matches!(store.create_incident(&one_more), Err(StoreError::Invalid { field: "title", .. })));
+        let over = incident(7, 0).id;
+        store.update_incident(over, &IncidentUpdate::new(after(9_000), IncidentPhase::Resolved, "Over.")).unwrap();
+        store.create_incident(&one_more).unwrap();
+        let all = store.incidents().unwrap();
+        assert_eq!((all.len(), &all[0]), (INCIDENTS_MAX, &one_more));
+        assert!(all.iter().all(|one| one.id != over), "the one that is over made room");
+        for n in 1..INCIDENT_UPDATES_MAX {
+            let update = IncidentUpdate::new(after(n as i64), IncidentPhase::Watching, "…");
+            store.update_incident(one_more.id, &update).unwrap();
+        }
+        let update = IncidentUpdate::new(after(0), IncidentPhase::Watching, "…");
+        assert!(matches!(store.update_incident(one_more.id, &update), Err(StoreError::Invalid { .. })));
+        store.record_status(&[], Some(after(100_000))).unwrap();
+        assert_eq!(store.incidents().unwrap().len(), INCIDENTS_MAX, "those that go on stay");
+    }
+}

@@ -18,7 +18,7 @@ pub use sign_in::{
 };
 pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
 
-use crate::Store;
+use crate::{StatusStore, Store};
 
 /// Everything that is kept of people.
 pub trait PeopleStore:
@@ -32,6 +32,6 @@ impl<T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistorySt
 }
 
 /// All metadata of a server.
-pub trait Metadata: Store + PeopleStore {}
+pub trait Metadata: Store + PeopleStore + StatusStore {}
 
-impl<T: Store + PeopleStore> Metadata for T {}
+impl<T: Store + PeopleStore + StatusStore> Metadata for T {}

@@ -11,6 +11,7 @@ mod pool;
 mod reserve;
 mod rows;
 mod shares;
+mod status;
 mod teams;
 mod usage;
 mod users;
