@@ -29,6 +29,8 @@ before(async () => {
   await call(page, "POST", `/api/teams/${team}/keys`, { name: "Nightly export", website_ids: [busy.id] });
   const { url } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
   await call(page, "POST", `/api/teams/${team}/invitations`, { role: "editor", email: "new@example.com" });
+  const told = await call(page, "POST", "/api/status/incidents", { title: "Live numbers are late", state: "degraded", components: ["api"], message: "The disk is slow while a backup runs." });
+  await call(page, "POST", `/api/status/incidents/${told.id}/updates`, { phase: "resolved", message: "Live numbers are on time again. No event was lost." });
   const owner = await context.storageState();
 
   const other = await openTab(browser, server);
@@ -56,6 +58,9 @@ const pages = () => [
   ["nobody", "invite-ended", "/invite/nothing", "This invitation has ended."],
   ["nobody", "reset", "/reset", "Reset your password"],
   ["nobody", "reset-link", "/reset/nothing", "Choose a new password"],
+  ["nobody", "status", "/status", "Status"],
+  ["owner", "status-operator", "/status", "Status"],
+  ["owner", "status-incident", "/status", "Status", press("Write an incident")],
   ["owner", "websites", "/websites", "Websites"],
   ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
   ["owner", "websites-none", "/websites?q=nothing", "Websites"],

@@ -8,6 +8,7 @@ const roles = await load("rules/roles.ts");
 const keys = await load("rules/keys.ts");
 const { snippetsOf } = await load("rules/snippets.ts");
 const { nextOf } = await load("rules/next.ts");
+const status = await load("rules/status.ts");
 
 const website = { origin: "https://stats.example.com", code: "ZV_8KQ2M4X7TRB", domain: "shop.example.com" };
 
@@ -114,4 +115,15 @@ test("signing in leads to a page of this application, and nowhere else", () => {
     assert.equal(next(other), "/", JSON.stringify(other));
   }
   assert.equal(nextOf(""), "/");
+});
+
+test("the status page says the worst, and never rounds an outage away", () => {
+  const part = (name, state) => ({ name, state });
+  assert.equal(status.summary([part("API", "operational"), part("Sign-in", "operational")]), "All parts operational");
+  assert.equal(status.summary([part("API", "degraded"), part("Sign-in", "outage")]), "Sign-in: out of order");
+  assert.equal(status.summary([part("API", "degraded"), part("Sign-in", "degraded"), part("Dashboard", "operational")]), "API and Sign-in: degraded");
+  assert.equal(status.summary([part("API", "maintenance")]), "All parts: under maintenance");
+  assert.equal(status.uptimeWords(1), "100%");
+  assert.equal(status.uptimeWords(0.999999), "99.99%");
+  assert.equal(status.uptimeWords(0), "0.00%");
 });

@@ -18,5 +18,6 @@ pub mod maintenance;
 pub mod process_figures;
 pub mod runtime;
 pub mod spelling;
+pub mod status;
 pub mod telemetry;
 pub mod visitors;

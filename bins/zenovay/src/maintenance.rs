@@ -22,6 +22,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const TICK: Duration = Duration::from_secs(5);
 /// How often deleted websites are looked for.
 const DELETION_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the server looks how its parts are.
+const STATUS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often events are looked for that plans keep no longer, or keep again.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How often hidden events, and counts of dropped bots, are looked for whose time is over.
@@ -52,7 +54,7 @@ impl Maintenance {
     pub fn start(state: Arc<AppState>, clock: Arc<GuardedClock>) -> std::io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let work = move || {
-            let mut deletion = Due::now(DELETION_INTERVAL);
+            let (mut deletion, mut status) = (Due::now(DELETION_INTERVAL), Due::now(STATUS_INTERVAL));
             let (mut retention, mut removal) = (Due::now(RETENTION_INTERVAL), Due::now(REMOVAL_INTERVAL));
             let mut watch = ClockWatch::default();
             let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
@@ -61,6 +63,9 @@ impl Maintenance {
                 report("folded strings", note_folded(&state));
                 watch.look(&clock);
                 report("salts", state.ingest.rotate_salts(clock.reading().steady).map_err(TaskError::from));
+                if status.is_due() {
+                    report("status", state.status.check(&state).map_err(TaskError::from));
+                }
                 if deletion.is_due() {
                     report("deleted websites", delete_websites(&state, &keepers));
                 }
@@ -77,6 +82,8 @@ impl Maintenance {
                 report("dropped bots", keep_dropped_agents(&state));
                 report("requests of keys", state.key_log.store(&*state.store).map_err(TaskError::from));
                 if ends {
+                    // What comes after it is a gap.
+                    report("status", state.status.check(&state).map_err(TaskError::from));
                     report("clock", state.store.remember_clock(&clock.memory()).map_err(TaskError::from));
                     report("folded strings", note_folded(&state));
                     return;

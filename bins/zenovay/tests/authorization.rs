@@ -357,6 +357,9 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
     let expectations: &[(&str, &str, u16)] = &[
         ("GET", "/", 200),
         ("GET", "/assets/{file}", 404),
+        // To a program.
+        ("GET", "/status", 404),
+        ("GET", "/status.json", 200),
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 200),
         ("GET", "/api/health", 200),

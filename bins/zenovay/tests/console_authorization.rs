@@ -25,8 +25,8 @@ enum Who {
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
         ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, InviteMember,
-        ListWebsites, ManageAccount, ManageBilling, ManageKeys, ReadAnalytics, ReadAudit, ReadTeam, ReadWebsite,
-        RemoveMember, TransferTeam,
+        ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus, ReadAnalytics, ReadAudit, ReadTeam,
+        ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -102,6 +102,9 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
         ("DELETE", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
         ("GET", "/api/websites/{website_id}/funnels/{funnel_id}/report", Actor, ReadAnalytics),
+        ("POST", "/api/status/incidents", Actor, ManageStatus),
+        ("POST", "/api/status/incidents/{incident_id}/updates", Actor, ManageStatus),
+        ("DELETE", "/api/status/incidents/{incident_id}", Actor, ManageStatus),
     ]
 }
 
@@ -185,7 +188,10 @@ impl World {
             member: team.member(Role::Viewer).to_string(),
             key: team.workspace_key(None).id.to_string(),
         };
-        let (team, other) = (app.team(Plan::Enterprise), app.team(Plan::Enterprise));
+        let team = app.team(Plan::Enterprise);
+        // The oldest team runs the server.
+        app.clock.advance_ms(1);
+        let other = app.team(Plan::Enterprise);
         let owner = app.sign_in(team.owner);
         let mut members = vec![(Role::Owner, owner.clone())];
         for role in [Role::Admin, Role::Editor, Role::Viewer] {
@@ -223,7 +229,9 @@ async fn every_route_answers_every_role_key_and_stranger_as_expected() {
 
         // Members, by role.
         for (role, session) in &world.members {
-            let needed = if names_a_team(endpoint) { action.role() } else { Role::Viewer };
+            // The team of the first members is the oldest one: it runs the server.
+            let in_a_team = names_a_team(endpoint) || action == Action::ManageStatus;
+            let needed = if in_a_team { action.role() } else { Role::Viewer };
             if endpoint.path.contains("{invitation_id}") {
                 own().session(session).send().await.expect(404);
             } else if *role < needed {
@@ -243,6 +251,10 @@ async fn every_route_answers_every_role_key_and_stranger_as_expected() {
                 }
             }
             cells += 3;
+        }
+        if action == Action::ManageStatus {
+            let reply = own().session(&stranger).send().await.expect(404);
+            assert_eq!(reply.code(), "NOT_FOUND", "{endpoint:?}: another team runs no server");
         }
         if names_a_team(endpoint) {
             let (theirs, nobodys) = (own(), call(&app, endpoint, &Place::unknown()));

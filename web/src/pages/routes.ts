@@ -22,6 +22,7 @@ export const pageRoutes: readonly Route[] = [
   { path: "/reset", load: one(reset, "ResetPage"), frame: "none", open: true },
   { path: "/reset/:token", load: one(reset, "NewPasswordPage"), frame: "none", open: true },
   { path: "/welcome", load: () => import("./gate/welcome"), frame: "none", open: true },
+  { path: "/status", load: () => import("./status"), frame: "workspace", open: true },
   { path: "/websites", load: () => import("./websites/list"), frame: "workspace" },
   { path: "/websites/new", load: () => import("./websites/new"), frame: "workspace" },
   { path: "/websites/:id/settings/:part", load: () => import("./websites/settings/page"), frame: "website" },

@@ -20,9 +20,10 @@ export const websiteNav = (id: string): readonly NavItem[] => [
 export const websiteSettings = (id: string): NavItem => ({ label: "Website settings", href: `/websites/${id}/settings/general`, icon: "settings", key: "s" });
 export const allWebsites: NavItem = { label: "All websites", href: "/websites", icon: "home", key: "w" };
 
-/** The pages that belong to no website. */
-export const workspaceNav: readonly NavItem[] = [
+/** The pages that belong to no website, with the status page where the server has one. */
+export const workspaceNav = (hasStatus: boolean): readonly NavItem[] => [
   { label: "Websites", href: "/websites", icon: "home", key: "w" },
+  ...(hasStatus ? ([{ label: "Status", href: "/status", icon: "live" }] as const) : []),
   { label: "Settings", href: "/settings/account", icon: "settings", key: "s" },
 ];
 

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/palette.css";
 import { go } from "../lib/router";
+import { useMaybeSession } from "../lib/session";
 import { useStore } from "../lib/store";
 import { chooseTheme } from "../lib/theme";
 import { useWebsites } from "../lib/websites";
@@ -69,6 +70,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
   const [typed, setTyped] = useState(early);
   const [at, setAt] = useState(0);
   const { data } = useWebsites();
+  const hasStatus = useMaybeSession()?.status_page ?? false;
   const more = useStore(pageCommands);
   const list = useRef<HTMLDivElement>(null);
 
@@ -85,7 +87,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
     const entries: Entry[] = [
       ...(website === undefined ? [] : [...websiteNav(website), websiteSettings(website)].map((item) => page(item, domain))),
       page(allWebsites),
-      ...workspaceNav.slice(1, 2).map((item) => page(item)),
+      ...workspaceNav(hasStatus).slice(1).map((item) => page(item)),
       ...(data?.websites ?? []).map((one): Entry => ({ group: "Websites", label: one.domain, icon: "home", href: `/websites/${one.id}`, ...(one.name !== one.domain && { detail: one.name }) })),
       ...SETTINGS.map(([label, href, icon]): Entry => ({ group: "Settings", label, href, icon })),
       { group: "Commands", label: "Add a website", icon: "plus", href: "/websites/new" },
@@ -95,7 +97,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       { group: "Commands", label: "Keyboard shortcuts", icon: "info", keys: "?", run: () => setTimeout(openHelp) },
     ];
     return entries;
-  }, [data, website]);
+  }, [data, website, hasStatus]);
 
   const entries = useMemo((): Entry[] => {
     const word = typed.trim();

@@ -3,7 +3,7 @@ import { Fragment, type TargetedEvent } from "preact";
 import { useLive } from "../api/live";
 import { compact } from "../lib/format";
 import { usePlace } from "../lib/router";
-import { signOut, useSession } from "../lib/session";
+import { signOut, useMaybeSession, useSession } from "../lib/session";
 import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
 import { chosenTeam, useTeam } from "../lib/team";
 import { useWebsites } from "../lib/websites";
@@ -147,6 +147,7 @@ const isSettings = (path: string): boolean => path === "/settings" || path.start
 /** The rail. */
 export function Rail({ website }: Around) {
   const inSettings = isSettings(usePlace().path);
+  const hasStatus = useMaybeSession()?.status_page ?? false;
   const { count } = useLive(website === undefined ? undefined : `/api/websites/${website}`);
   return (
     <header class="rail" aria-label="Application">
@@ -159,7 +160,7 @@ export function Rail({ website }: Around) {
         <SettingsNav />
       ) : website === undefined ? (
         <nav class="nav" aria-label="Workspace">
-          {workspaceNav.map((item) => (
+          {workspaceNav(hasStatus).map((item) => (
             <NavLink key={item.href} item={item} />
           ))}
         </nav>
@@ -199,12 +200,13 @@ export function TopBar({ website }: Around) {
 /** Below the page on phones. */
 export function TabBar({ website }: Around) {
   const { path } = usePlace();
-  const items = website === undefined ? workspaceNav : websiteNav(website);
+  const workspace = workspaceNav(useMaybeSession()?.status_page ?? false);
+  const items = website === undefined ? workspace : websiteNav(website);
   const settingsMenu = settingsNav(useTeam()?.role).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
   const more: MenuItem[] =
     website === undefined
       ? settingsMenu
-      : [websiteSettings(website), allWebsites, ...workspaceNav.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
+      : [websiteSettings(website), allWebsites, ...workspace.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
   return (
     <nav class="tabbar" aria-label="Main">
       {items.map((item) => (

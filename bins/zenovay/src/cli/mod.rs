@@ -10,6 +10,7 @@ mod openapi;
 mod output;
 mod password;
 mod repair;
+mod status;
 mod team;
 mod user;
 mod visitor;
@@ -61,6 +62,9 @@ enum Command {
     /// Create, list, change and revoke API keys.
     #[command(subcommand)]
     Key(key::Command),
+    /// Write on the status page: incidents and maintenance.
+    #[command(subcommand)]
+    Status(status::Command),
     /// Verify the configuration, the metadata, and every stored event. Exits with 3 when something could not be looked at.
     Check,
     /// Make events.db and the segment files belong together again: rebuild what is lost or damaged of events.db from files that
@@ -134,6 +138,7 @@ impl Cli {
             Command::Website(command) => website::run(command, &config, output),
             Command::Visitor(command) => visitor::run(command, &config, output),
             Command::Key(command) => key::run(command, &config, output),
+            Command::Status(command) => status::run(command, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),
             Command::Serve(_) | Command::Demo(_) | Command::Config(_) | Command::Openapi => Ok(()),

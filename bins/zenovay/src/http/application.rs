@@ -17,6 +17,7 @@ use super::guard::Public;
 use super::handler::{Described, Html, Shape};
 use super::packed::Packed;
 use super::state::AppState;
+use crate::config::StatusPage;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
@@ -125,6 +126,29 @@ pub async fn file(
 /// `GET /`: the application, or what is missing.
 pub async fn start(_: Public, req: HttpRequest) -> Described<Html> {
     page(&req, false).unwrap_or_else(not_built).into()
+}
+
+/// `GET /status`: the application, which asks for `/status.json`, as a program does; unknown where there is no status page.
+/// Where it is for those who are signed in, others are led to sign in.
+///
+/// # Errors
+/// 404 for whoever does not ask for a page.
+pub async fn status(_: Public, state: web::Data<AppState>, req: HttpRequest) -> Result<Described<Html>, ApiError> {
+    let unknown = || ApiError::not_found("Not found");
+    if !accepts_html(req.headers()) {
+        return Err(unknown());
+    }
+    match state.people.status_page {
+        StatusPage::Off => {
+            let mut response = page(&req, false).ok_or_else(unknown)?;
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            Ok(response.into())
+        }
+        StatusPage::SignedIn if state.session_cookie.read(req.headers()).is_none() => {
+            Ok(HttpResponse::Found().insert_header((header::LOCATION, "/login?next=/status")).finish().into())
+        }
+        StatusPage::SignedIn | StatusPage::Public => Ok(page(&req, false).unwrap_or_else(not_built).into()),
+    }
 }
 
 /// What a path gets that is not a route: older addresses lead to the new ones; browsers that ask for a page get the

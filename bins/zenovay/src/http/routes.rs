@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 
 use super::console::{
     Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, queries,
-    resets, second_factor, session, shares, sites, teams, trail, users, welcome,
+    resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -284,7 +284,12 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/welcome", welcome::take_over, "Make the first account one's own"),
         post("/api/session", session::begin, "Sign in with a password"),
         delete("/api/session", session::end, "Sign out"),
+        get("/status.json", status::show, "How the parts of the server are"),
+        post("/api/status/incidents", status::create, "Tell of an incident"),
+        post("/api/status/incidents/{incident_id}/updates", status::update, "Tell how an incident goes on"),
+        delete("/api/status/incidents/{incident_id}", status::delete, "Take an incident back"),
         get("/", application::start, "The web application"),
+        get("/status", application::status, "The status page"),
         get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
         get("/docs/changelog", document::changes, "What changed"),

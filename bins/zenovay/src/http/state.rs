@@ -30,6 +30,7 @@ use crate::http::long_questions::LongQuestions;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
 use crate::mail::Mail;
+use crate::status::StatusWatch;
 use crate::telemetry::Metrics;
 
 /// One running server. Built once by `main`, and by every test for itself.
@@ -82,6 +83,8 @@ pub struct AppState {
     pub key_log: KeyLog,
     /// How mail is sent, if it is.
     pub mail: Option<Arc<Mail>>,
+    /// How the parts of the server are.
+    pub status: StatusWatch,
     /// What the operator decided about people.
     pub people: PeopleSettings,
     /// Where secrets and ids come from.
@@ -141,6 +144,7 @@ impl AppState {
             hashing: Hashing::default(),
             key_log: KeyLog::default(),
             mail: None,
+            status: StatusWatch::default(),
             people: PeopleSettings::new(config),
             random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             https_host,

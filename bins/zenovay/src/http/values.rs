@@ -11,8 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, GoalId, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, ShareId, SignInId, TeamId, Timestamp, UserId,
-    WebsiteId, Zone,
+    ErrorCode, GoalId, IncidentId, IncidentPhase, InvitationId, KeyId, KeyPolicy, Plan, Role, Scope, ShareId, SignInId,
+    StatusComponent, StatusState, TeamId, Timestamp, UserId, WebsiteId, Zone,
 };
 use zenovay_store::Theme;
 
@@ -93,7 +93,7 @@ macro_rules! ids {
     )* };
 }
 
-ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId, ShareId);
+ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId, ShareId, IncidentId);
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {
@@ -138,6 +138,12 @@ names! {
     ScopeName(Scope): Scope::ALL.iter().map(|scope| scope.as_str());
     /// Why a request was refused, for programs.
     ErrorCodeName(ErrorCode): ErrorCode::ALL.iter().map(|code| code.as_str());
+    /// How a part of the server is.
+    StateName(StatusState): StatusState::ALL.iter().map(|state| state.as_str());
+    /// A part of the server.
+    ComponentName(StatusComponent): StatusComponent::ALL.iter().map(|component| component.as_str());
+    /// How far an incident is.
+    PhaseName(IncidentPhase): IncidentPhase::ALL.iter().map(|phase| phase.as_str());
     /// Whether a key acts for a person or for a team.
     KeyKindName(KeyKind): KeyKind::NAMES;
 }

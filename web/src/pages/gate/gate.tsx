@@ -45,6 +45,7 @@ export function Gate({ title, children }: { title: string; children: ComponentCh
       </div>
       <footer class="foot">
         <span>{location.host}</span>
+        {instance.data?.status_page === "public" ? <a href="/status">Status</a> : null}
         <button class="btn quiet small" type="button" onClick={switchTheme}>
           <Icon name="theme" size={14} />
           Light or dark

@@ -26,6 +26,7 @@ pub mod settings;
 pub mod shares;
 pub mod sites;
 pub mod sse;
+pub mod status;
 pub mod steps;
 pub mod teams;
 pub mod trail;

@@ -7,12 +7,14 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{
-    FREE_FAILURES, Secret, SecretDigest, SignInStage, hash_password_with, needs_rehash, paused_until, verify_password,
+    Action, FREE_FAILURES, Principal, Secret, SecretDigest, SignInStage, Target, decide, hash_password_with,
+    needs_rehash, paused_until, verify_password,
 };
 use zenovay_domain::{ErrorCode, SignInId, Timestamp, UserId};
 use zenovay_store::{Metadata, NewSession, Profile, SignInMeans, StoreError, User};
 
 use super::{JsonBody, NoContent};
+use crate::config::StatusPage;
 use crate::http::audit;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Attempt, Authorized, ManageAccount, Person};
@@ -50,8 +52,13 @@ pub async fn show(
                 api_access: state.plans.has_api(access.plan),
             });
         }
+        let status_page = state.people.status_page != StatusPage::Off;
         let (profile, means) = (state.store.profile(id)?, state.store.sign_in_means(id)?);
-        Ok(SignedInSession { user: SessionUser::new(&person.user, profile, means), teams })
+        let operator = state.store.operators()?.is_some_and(|id| {
+            let (principal, team) = (Principal::Person(&person.signed_in), Target::Team { id });
+            decide(principal, Action::ManageStatus, &team, &state.plans).is_ok()
+        });
+        Ok(SignedInSession { user: SessionUser::new(&person.user, profile, means), teams, operator, status_page })
     });
     Ok(Success::new(session.await?, now))
 }
@@ -249,6 +256,10 @@ pub struct SignedInSession {
     user: SessionUser,
     /// The teams, with the role in each.
     teams: Vec<SessionTeam>,
+    /// Whether they run the server and write on its status page.
+    operator: bool,
+    /// Whether the server has a status page.
+    status_page: bool,
 }
 
 /// Whoever is signed in.

@@ -31,6 +31,7 @@ fn parameter(name: &str) -> Option<Parameter> {
             json!({ "type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["5f2d0c9b7a416e385f2d0c9b7a416e38"] }),
         ),
         "share_id" => Parameter::path("share_id", "The id of the public link.", uuid),
+        "incident_id" => Parameter::path("incident_id", "The id of the incident.", uuid),
         "goal_id" => Parameter::path("goal_id", "The goal's id.", uuid),
         "funnel_id" => Parameter::path(
             "funnel_id",

@@ -29,9 +29,9 @@ pub use self::key::{KeyHolder, KeyReport};
 pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, ExportEvents,
     ExportVisitor, Found, IngestBatch, InvitationsOf, InviteMember, ListWebsites, ManageAccount, ManageBilling,
-    ManageKeys, ManageOwnKeys, ManageTeamKeys, PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors,
-    ReadHeatmaps, ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource,
-    TakeBackInvitation, TeamMember, TransferTeam,
+    ManageKeys, ManageOwnKeys, ManageStatus, ManageTeamKeys, Operators, PathValues, Permission, ReadAnalytics,
+    ReadAudit, ReadErrors, ReadHeatmaps, ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite,
+    RemoveMember, Resource, TakeBackInvitation, TeamMember, TransferTeam,
 };
 pub use self::person::{Person, SessionReport};
 pub use self::refusal::AccessRefusal;

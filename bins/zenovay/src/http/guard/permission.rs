@@ -134,6 +134,21 @@ fn team_of(state: &AppState, path: &PathValues) -> Result<Option<Team>, StoreErr
     state.store.team(id)
 }
 
+/// The team that runs the server, whatever the path says.
+#[derive(Debug, Clone, Copy)]
+pub struct Operators;
+
+impl Resource for Operators {
+    fn load(state: &AppState, _: &PathValues) -> Result<Found<Self>, StoreError> {
+        let team = state.store.operators()?;
+        Ok(team.map_or(Found::Nothing(TargetKind::Team), |id| Found::Resource(Target::Team { id }, Self)))
+    }
+
+    fn website_id(&self) -> Option<WebsiteId> {
+        None
+    }
+}
+
 /// The team of the path as somewhere to invite people into, with any role: which one is decided when it is known.
 #[derive(Debug)]
 pub struct InvitationsOf(pub Team);
@@ -328,4 +343,5 @@ permissions! {
     CreateWebsite -> Account;
     EditWebsite -> Arc<Website>;
     DeleteWebsite -> Arc<Website>;
+    ManageStatus -> Operators;
 }
