@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 38] = [
+const TAGS: [Tag; 39] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
