@@ -15,6 +15,7 @@ pub mod keepers;
 mod machine;
 pub mod mail;
 pub mod maintenance;
+pub mod passkeys;
 pub mod process_figures;
 pub mod runtime;
 pub mod spelling;

@@ -24,6 +24,7 @@ use crate::http::connection::{self, Connections};
 use crate::http::state::AppState;
 use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
+use crate::passkeys::Passkeys;
 use crate::{backends, bootstrap, http, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
@@ -173,12 +174,14 @@ pub fn run(
         AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), Arc::clone(&stores.events), ingest);
     state.mail = Mail::new(config)?.map(Arc::new);
     state.people.has_mail = state.mail.is_some();
+    let url = bootstrap::public_url(config, address);
+    // Under the address that is printed for people, never under one that a request names.
+    state.passkeys = bootstrap::for_people(&url).parse().ok().as_ref().and_then(Passkeys::at);
     let state = Arc::new(state);
     state.restore_sessions()?;
     state.directory.remember_valid_keys()?;
 
     // Only now, when nothing is left that is likely to fail: what it prints is not printed again.
-    let url = bootstrap::public_url(config, address);
     stores.lock.note_url(&url)?;
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;

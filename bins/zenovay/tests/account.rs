@@ -112,6 +112,29 @@ async fn a_new_password_needs_the_old_one_and_ends_all_other_sessions() {
     sign_in(&app, OTHER).await.expect(200);
 }
 
+/// Sabotage: count tries in a session with those of strangers.
+#[actix_web::test]
+async fn guesses_of_strangers_keep_nobody_out_who_is_in() {
+    let app = TestApp::start().await;
+    let ada = Person::new(&app);
+    let mut tries = 0..20;
+    while tries.next().is_some() && sign_in(&app, "wrong password").await.status != 429 {}
+    sign_in(&app, PASSWORD).await.expect(429);
+    let edit = json!({ "email": "b@example.com", "password": PASSWORD });
+    ada.send("PATCH", "/api/account", edit).await.expect(200);
+    ada.send("POST", "/api/account/totp", json!({})).await.expect(200);
+    // Nor does a session that was stolen keep out its owner; it is paused itself.
+    let stolen = Person { app: &app, id: ada.id, session: app.sign_in(ada.id) };
+    let change = |current: &str| json!({ "current": current, "new": OTHER });
+    let mut tries = 0..20;
+    while tries.next().is_some()
+        && stolen.send("PUT", "/api/account/password", change("wrong password")).await.status != 429
+    {}
+    stolen.send("PUT", "/api/account/password", change(PASSWORD)).await.expect(429);
+    stolen.send("DELETE", "/api/account", json!({ "password": PASSWORD })).await.expect(429);
+    ada.send("PUT", "/api/account/password", change(PASSWORD)).await.expect(204);
+}
+
 #[actix_web::test]
 async fn sessions_are_listed_and_ended() {
     let app = TestApp::start().await;

@@ -391,6 +391,64 @@ fn the_operator_prints_links_for_new_passwords_and_ends_codes() {
     assert_fails(&place.run(&["user", "reset-link", "--email", "nobody@example.com"]), "there is no user");
     let removed = place.json(&["user", "remove-codes", "--email", "owner@example.com"]);
     assert_eq!(removed["removed"], false);
+    let removed = place.json(&["user", "remove-passkeys", "--email", "owner@example.com"]);
+    assert_eq!(removed["removed"], 0);
+}
+
+/// Sabotage: leave the note out of any one command.
+#[test]
+fn what_commands_change_is_in_the_audit_trail() {
+    let place = Place::new();
+    let (team, website) = place.fill();
+    place.create_user("editor@example.com");
+    let id = |value: Value| value["id"].as_str().expect("an id").to_owned();
+    let made = place.json(&["key", "create", "--user", "owner@example.com", "--name", "Own"]);
+    let secret = made["key"].as_str().expect("a key").to_owned();
+    let own = id(made);
+    let shared = id(place.json(&["key", "create", "--team", &team, "--name", "Shared"]));
+    let link = place.json(&["user", "reset-link", "--email", "editor@example.com"]);
+    assert!(link["url"].is_string());
+    for words in [
+        &["team", "set-plan", &team, "enterprise"][..],
+        &["team", "set-key-policy", &team, "no_one"],
+        &["team", "add-member", &team, "--email", "editor@example.com", "--role", "editor"],
+        &["team", "remove-member", &team, "--email", "editor@example.com"],
+        &["website", "set", &website, "cookieless=false"],
+        &["key", "edit", &own, "--name", "Other"],
+        &["key", "revoke", &shared],
+        &["website", "delete", &website, "--yes"],
+        &["user", "delete", "--email", "editor@example.com", "--yes"],
+    ] {
+        place.json(words);
+    }
+    let database = rusqlite::Connection::open(place.path("data/zenovay.db")).expect("the metadata");
+    let mut rows = database
+        .prepare("SELECT action, actor, team_id IS NOT NULL, target || details FROM audit_entries ORDER BY id")
+        .expect("a query");
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    let rows: Vec<(String, String, bool, String)> = rows.expect("rows").map(|row| row.expect("a row")).collect();
+    assert!(rows.iter().all(|(_, actor, ..)| actor == "command line"), "{rows:?}");
+    let told: Vec<(&str, bool)> = rows.iter().map(|(action, _, of_team, _)| (action.as_str(), *of_team)).collect();
+    let expected = [
+        ("users.sign_up", false),
+        ("teams.create", true),
+        ("sites.create", true),
+        ("users.sign_up", false),
+        ("keys.create_own", true),
+        ("keys.create_of_team", true),
+        ("resets.ask", false),
+        ("plan.choose", true),
+        ("teams.edit", true),
+        ("teams.add_member", true),
+        ("teams.remove_member", true),
+        ("sites.change", true),
+        ("keys.edit", true),
+        ("keys.revoke", true),
+        ("sites.delete", true),
+        ("account.delete", false),
+    ];
+    assert_eq!(told, expected);
+    assert!(!rows.iter().any(|(.., words)| words.contains(&secret)), "never a secret");
 }
 
 #[test]

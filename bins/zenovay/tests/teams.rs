@@ -215,6 +215,44 @@ async fn whoever_leaves_takes_their_keys_along() {
     app.get(&format!("/api/teams/{}", team.id)).session(&mine).send().await.expect(404);
 }
 
+/// What a key invites is gone with the key, and with its right to invite.
+///
+/// Sabotage: leave one of the triggers of the database out, or `end_invitations_of_key`.
+#[actix_web::test]
+async fn invitations_of_keys_end_with_them() {
+    let app = TestApp::start().await;
+    let (team, other) = (app.team(Plan::Enterprise), app.team(Plan::Enterprise));
+    let owner = app.sign_in(team.owner);
+    app.state.store.add_member(other.id, team.owner, Role::Owner, &app.state.plans, app.state.clock.now()).unwrap();
+    let by_hand = token(&invite(&app, team, &owner, json!({ "role": "viewer" })).await.expect(201));
+    let invited = async |key: &common::TestKey| {
+        let call = app.post(&format!("/api/teams/{}/invitations", team.id)).key(key);
+        let made = call.json(&json!({ "role": "viewer" })).send().await.expect(201);
+        format!("/api/invitations/{}", token(&made))
+    };
+    let kinds = [KeyKind::Workspace(team.id), KeyKind::Personal(team.owner)];
+    for kind in kinds {
+        let key = app.key(kind, "admin", None, None);
+        let path = invited(&key).await;
+        app.get(&path).send().await.expect(200);
+        delete(&app, &format!("/api/keys/{}", key.id)).session(&owner).send().await.expect(204);
+        app.get(&path).send().await.expect(404);
+        app.post(&path).session(&app.sign_in(app.user())).send().await.expect(404);
+
+        let key = app.key(kind, "admin", None, None);
+        let path = invited(&key).await;
+        let weaker = patch(&app, &format!("/api/keys/{}", key.id)).session(&owner);
+        weaker.json(&json!({ "scopes": ["read"] })).send().await.expect(200);
+        app.get(&path).send().await.expect(404);
+    }
+    let key = app.key(KeyKind::Personal(team.owner), "admin", None, None);
+    let path = invited(&key).await;
+    let elsewhere = patch(&app, &format!("/api/keys/{}", key.id)).session(&owner);
+    elsewhere.json(&json!({ "team_ids": [other.id.to_string()] })).send().await.expect(200);
+    app.get(&path).send().await.expect(404);
+    app.get(&format!("/api/invitations/{by_hand}")).send().await.expect(200);
+}
+
 #[actix_web::test]
 async fn a_full_team_takes_nobody_and_the_invitation_stays() {
     let app = TestApp::start().await;

@@ -101,6 +101,11 @@ uuid_id!(
     "session"
 );
 uuid_id!(
+    /// Names a passkey of a user account.
+    PasskeyId,
+    "passkey"
+);
+uuid_id!(
     /// Names an invitation into a team; not the secret in its link.
     InvitationId,
     "invitation"

@@ -54,6 +54,7 @@ diesel::table! {
         id -> Text,
         user_id -> Text,
         name -> Text,
+        credential_id -> Text,
         credential -> Text,
         created_at -> BigInt,
         last_used_at -> Nullable<BigInt>,
@@ -78,6 +79,7 @@ diesel::table! {
         email -> Nullable<Text>,
         role -> Text,
         invited_by -> Text,
+        key_id -> Nullable<Text>,
         created_at -> BigInt,
         expires_at -> BigInt,
     }

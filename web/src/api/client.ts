@@ -1,9 +1,7 @@
 // The one way to the server: typed by its document, with its refusals as values that the page can show.
-import type { paths as Documented } from "./schema";
-import type { Planned } from "./planned";
+import type { paths as Paths } from "./schema";
 import { createStore } from "../lib/store";
 
-type Paths = Omit<Planned, keyof Documented> & Documented;
 type Method = "get" | "post" | "put" | "patch" | "delete";
 
 type Operation<P extends keyof Paths, M extends Method> = M extends keyof Paths[P] ? NonNullable<Paths[P][M]> : never;
@@ -45,6 +43,8 @@ export class ApiError extends Error {
     readonly requestId?: string,
     /** Seconds after which another try is worth making. */
     readonly retryAfter?: number,
+    /** The one word that some refusals give beside their sentence. */
+    readonly reason?: string,
   ) {
     super(message);
   }
@@ -89,7 +89,7 @@ async function refusal(response: Response): Promise<ApiError> {
   const after = Number(response.headers.get("retry-after")) || undefined;
   try {
     const { code, message, details } = await response.json();
-    return new ApiError(response.status, String(code), String(message), fields(details), id, after);
+    return new ApiError(response.status, String(code), String(message), fields(details), id, after, typeof details === "string" ? details : undefined);
   } catch {
     return new ApiError(response.status, "UNREADABLE", `The server answered ${response.status}`, [], id, after);
   }

@@ -1,13 +1,16 @@
 //! What the commands on the metadata share.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use zenovay_auth::Target;
 use zenovay_domain::{Clock, SystemClock, TeamId, Timestamp, UserId, Website};
 use zenovay_store::{Metadata, Store, StoreError};
 
 use super::output::Failure;
 use crate::config::Config;
+use crate::http::audit::{self, OutsideChange};
 use crate::runtime::told_about_metadata;
 use crate::{backends, data_dir};
 
@@ -38,6 +41,25 @@ pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Metadata>, Failu
 
 pub(super) fn now() -> Timestamp {
     SystemClock.now()
+}
+
+/// Notes in the audit trail that a command changed something.
+pub(super) fn record(
+    store: &dyn Metadata,
+    action: &str,
+    target: Target,
+    user: Option<UserId>,
+    teams: Vec<TeamId>,
+    details: &[(&'static str, &dyn Display)],
+) -> Result<(), Failure> {
+    let details = details.iter().map(|(name, value)| (*name, value.to_string())).collect();
+    let change = OutsideChange { action, target, user, teams, details };
+    Ok(audit::record_outside(store, "command line", change, now())?)
+}
+
+/// The teams of an account, whose owners shall read of changes of it.
+pub(super) fn teams_of(store: &dyn Store, user: UserId) -> Result<Vec<TeamId>, Failure> {
+    Ok(store.teams_of(user)?.iter().map(|access| access.team.id).collect())
 }
 
 /// The id of the account with this address.

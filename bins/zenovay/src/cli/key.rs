@@ -1,12 +1,13 @@
 //! `zenovay key`.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Value, json};
-use zenovay_auth::{KeyFormat, KeyKind};
+use zenovay_auth::{KeyFormat, KeyKind, Target};
 use zenovay_domain::{KeyId, Scopes, TeamId, Timestamp, WebsiteId};
-use zenovay_store::{Activity, ActivityCounts, KeyEdit, KeyRecord, NewKey, Store, StoreError};
+use zenovay_store::{Activity, ActivityCounts, KeyEdit, KeyRecord, Metadata, NewKey, Store, StoreError};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -102,7 +103,8 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let id = KeyId::from_random_bytes(rand::random());
             let mut new = NewKey::new(id, &token, kind, &name, scopes);
             (new.created_by, new.team_ids, new.website_ids) = (created_by, teams.0, website.0);
-            store.create_key(&new, context::now())?;
+            let record = store.create_key(&new, context::now())?;
+            changed(&*store, "create", &record)?;
             let result = json!({ "id": id, "key": token.expose(), "prefix": token.prefix() });
             output.result(&result, || format!("key created; it is not shown again\n{}", lines(&result)));
         }
@@ -128,17 +130,40 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             (edit.name, edit.scopes) = (name, scopes);
             edit.team_ids = teams.map(|access| access.0);
             edit.website_ids = website.map(|access| access.0);
-            let result = record_json(&*store, &store.edit_key(id, &edit)?)?;
+            let record = store.edit_key(id, &edit)?;
+            changed(&*store, "edit", &record)?;
+            let result = record_json(&*store, &record)?;
             output.result(&result, || format!("key changed\n{}", text(&result)));
         }
         Command::Revoke { id } => {
             store.revoke_key(id, context::now())?;
-            let revoked_at = store.key(id)?.and_then(|record| record.revoked_at);
+            let record = store.key(id)?;
+            if let Some(record) = &record {
+                changed(&*store, "revoke", record)?;
+            }
+            let revoked_at = record.and_then(|record| record.revoked_at);
             let result = json!({ "id": id, "revoked_at": time(revoked_at) });
             output.result(&result, || format!("key revoked\n{}", lines(&result)));
         }
     }
     Ok(())
+}
+
+/// Notes a change of a key for its owner, and for the owners of the teams that it reaches.
+fn changed(store: &dyn Metadata, what: &str, key: &KeyRecord) -> Result<(), Failure> {
+    let (user, teams, creates) = match key.kind {
+        KeyKind::Personal(user) => {
+            let mut teams = context::teams_of(store, user)?;
+            teams.retain(|team| key.team_ids.as_ref().is_none_or(|ids| ids.contains(team)));
+            (Some(user), teams, "keys.create_own")
+        }
+        KeyKind::Workspace(_) => (None, Vec::new(), "keys.create_of_team"),
+    };
+    let action = if what == "create" { creates.to_owned() } else { format!("keys.{what}") };
+    let target = Target::Key { id: key.id, kind: key.kind };
+    let details: &[(&'static str, &dyn Display)] =
+        &[("name", &key.name), ("prefix", &key.prefix), ("scopes", &key.scopes)];
+    context::record(store, &action, target, user, teams, details)
 }
 
 fn list(store: &dyn Store, output: &mut Output) -> Result<(), Failure> {

@@ -1,10 +1,13 @@
 //! `zenovay team`.
 
+use std::fmt::Display;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
-use zenovay_domain::{KeyPolicy, Plan, Role, TeamId, Website};
+use zenovay_auth::Target;
+use zenovay_domain::{KeyPolicy, Plan, Role, TeamId, UserId, Website};
 use zenovay_events::RETENTION_GRACE_DAYS;
-use zenovay_store::{Member, Store, StoreError, Team};
+use zenovay_store::{Member, Metadata, Store, StoreError, Team};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -82,6 +85,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let owner = context::user_id(&*store, &owner)?;
             let team = Team::new(TeamId::from_random_bytes(rand::random()), name, plan, context::now());
             store.create_team(&team, owner)?;
+            changed(&*store, "teams.create", team.id, &[("name", &team.name)])?;
             ("team created", json!({ "id": team.id, "name": team.name, "plan": team.plan }))
         }
         Command::List => {
@@ -95,12 +99,14 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Show { id } => return show(&*store, id, output),
         Command::Delete { id, yes: _ } => {
             let websites = store.delete_team(id, context::now())?;
+            changed(&*store, "teams.delete", id, &[])?;
             let done = "team deleted; the server removes the events of its websites in the background";
             (done, json!({ "id": id, "websites": websites }))
         }
         Command::SetPlan { id, plan } => {
             let before = store.team(id)?.ok_or(StoreError::NotFound("team"))?.plan;
             store.set_plan(id, plan)?;
+            changed(&*store, "plan.choose", id, &[("plan", &plan)])?;
             let team = context::team_json(&*store, id)?;
             let mut result = team.clone();
             result["retention"] = retention_json(config, before, plan);
@@ -111,20 +117,41 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::AddMember { id, email, role } => {
             let user = context::user_id(&*store, &email)?;
             store.add_member(id, user, role, &config.plans, context::now())?;
+            member_changed(&*store, "teams.add_member", (id, user, role), &[("email", &email), ("role", &role)])?;
             ("member added", json!({ "team_id": id, "email": email, "role": role }))
         }
         Command::RemoveMember { id, email } => {
             let user = context::user_id(&*store, &email)?;
             store.remove_member(id, user, context::now())?;
+            member_changed(&*store, "teams.remove_member", (id, user, Role::Viewer), &[("email", &email)])?;
             ("member removed", json!({ "team_id": id, "email": email }))
         }
         Command::SetKeyPolicy { id, policy } => {
             store.set_key_policy(id, policy)?;
+            changed(&*store, "teams.edit", id, &[("key_policy", &policy)])?;
             ("key policy changed", context::team_json(&*store, id)?)
         }
     };
     output.result(&result, || format!("{done}\n{}", lines(&result)));
     Ok(())
+}
+
+fn changed(
+    store: &dyn Metadata,
+    action: &str,
+    id: TeamId,
+    details: &[(&'static str, &dyn Display)],
+) -> Result<(), Failure> {
+    context::record(store, action, Target::Team { id }, None, Vec::new(), details)
+}
+
+fn member_changed(
+    store: &dyn Metadata,
+    action: &str,
+    (team_id, user_id, role): (TeamId, UserId, Role),
+    details: &[(&'static str, &dyn Display)],
+) -> Result<(), Failure> {
+    context::record(store, action, Target::Member { team_id, user_id, role }, Some(user_id), Vec::new(), details)
 }
 
 /// What the retention of the plan `after` does to what that of `before` kept.

@@ -1,10 +1,12 @@
 //! `zenovay user`.
 
+use std::fmt::Display;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
-use zenovay_auth::Secret;
+use zenovay_auth::{Secret, Target};
 use zenovay_domain::UserId;
-use zenovay_store::User;
+use zenovay_store::{Metadata, User};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -50,6 +52,12 @@ pub(super) enum Command {
         #[arg(long)]
         email: String,
     },
+    /// Remove all passkeys of a user, as when the devices are lost. The password is asked for still.
+    RemovePasskeys {
+        /// The email address of the user.
+        #[arg(long)]
+        email: String,
+    },
     /// Delete a user account with its memberships and personal API keys.
     Delete {
         /// The email address of the user.
@@ -66,7 +74,9 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Create { email, name, password_stdin } => {
             let (id, hash) = (UserId::from_random_bytes(rand::random()), password::read_new(password_stdin)?);
             let user = User::new(id, email, name, hash, context::now());
-            context::open_or_create(config)?.create_user(&user)?;
+            let store = context::open_or_create(config)?;
+            store.create_user(&user)?;
+            account_changed(&*store, "users.sign_up", user.id, &[("email", &user.email)])?;
             done("user created", &json!({ "id": user.id, "email": user.email }), output);
         }
         Command::List => list(config, output)?,
@@ -74,12 +84,14 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let store = context::open(config)?;
             let id = context::user_id(&*store, &email)?;
             store.set_password(id, &password::read_new(password_stdin)?)?;
+            account_changed(&*store, "account.change_password", id, &[])?;
             done("password changed", &json!({ "id": id, "email": email }), output);
         }
         Command::ResetLink { email } => {
             let store = context::open(config)?;
             let id = context::user_id(&*store, &email)?;
             let path = resets::make_link(&*store, id, &Secret::generate(&mut rand::rng()), context::now())?;
+            account_changed(&*store, "resets.ask", id, &[])?;
             let url = format!("{}{path}", bootstrap::for_people(&data_dir::server_url(config)));
             let result = json!({ "email": email, "url": url });
             output.result(&result, || format!("a link that works once, for an hour\n{}", lines(&result)));
@@ -88,17 +100,42 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let store = context::open(config)?;
             let id = context::user_id(&*store, &email)?;
             let removed = store.remove_codes(id)?;
+            if removed {
+                account_changed(&*store, "second_factor.disable", id, &[])?;
+            }
             let what = if removed { "codes removed" } else { "there were no codes" };
+            done(what, &json!({ "id": id, "email": email, "removed": removed }), output);
+        }
+        Command::RemovePasskeys { email } => {
+            let store = context::open(config)?;
+            let id = context::user_id(&*store, &email)?;
+            let removed = store.remove_passkeys(id)?;
+            if removed > 0 {
+                account_changed(&*store, "passkeys.remove", id, &[("passkeys", &removed)])?;
+            }
+            let what = if removed > 0 { "passkeys removed" } else { "there were no passkeys" };
             done(what, &json!({ "id": id, "email": email, "removed": removed }), output);
         }
         Command::Delete { email, yes: _ } => {
             let store = context::open(config)?;
             let id = context::user_id(&*store, &email)?;
+            let teams = context::teams_of(&*store, id)?;
             store.delete_user(id)?;
+            context::record(&*store, "account.delete", Target::Account, None, teams, &[("email", &email)])?;
             done("user deleted", &json!({ "id": id, "email": email }), output);
         }
     }
     Ok(())
+}
+
+/// Notes a change of somebody's account, which they find in their own data.
+fn account_changed(
+    store: &dyn Metadata,
+    action: &str,
+    user: UserId,
+    details: &[(&'static str, &dyn Display)],
+) -> Result<(), Failure> {
+    context::record(store, action, Target::Account, Some(user), Vec::new(), details)
 }
 
 fn done(what: &str, result: &Value, output: &mut Output) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use zenovay_auth::Target;
 use zenovay_domain::WebsiteId;
 use zenovay_ingest::VisitorHasher;
 use zenovay_query::Budget;
@@ -52,6 +53,10 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Erase { website, visitors, yes: _ } => {
             let count = visitors.len();
             let result = ask(config, website.id, Request::Erase { website: website.id, visitors })?;
+            let store = context::open(config)?;
+            let website = context::website(&*store, website.id)?;
+            let target = Target::Website { id: website.id, team_id: website.team_id };
+            context::record(&*store, "visitors.erase", target, None, Vec::new(), &[("visitors", &count)])?;
             let visitors = if count == 1 { "1 visitor".to_owned() } else { format!("{count} visitors") };
             output.result(&result, || format!("{visitors} erased\n"));
         }

@@ -1,11 +1,13 @@
 //! `zenovay website`.
 
+use std::fmt::Display;
 use std::str::FromStr;
 
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
+use zenovay_auth::Target;
 use zenovay_domain::{TeamId, TrackingCode, Website, WebsiteId, WebsiteSettings};
-use zenovay_store::{DROPPED_AGENTS_DAYS, DroppedHits, Folded, NewWebsite, Store, StoreError};
+use zenovay_store::{DROPPED_AGENTS_DAYS, DroppedHits, Folded, Metadata, NewWebsite, Store, StoreError};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
@@ -97,6 +99,7 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             new.name = name;
             new.settings.allow_localhost = allow_localhost;
             let website = store.create_website(&new, &config.plans, context::now())?;
+            changed(&*store, "sites.create", &website, &[("domain", &website.domain)])?;
             let mut result =
                 json!({ "id": website.id, "domain": website.domain, "tracking_code": website.tracking_code });
             let text = lines(&result);
@@ -122,12 +125,16 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         Command::Set { id, settings } => {
             let changes = Changes::read(&settings).map_err(Failure::usage)?;
             let edited = store.edit_website(id, &mut |website| changes.apply(website))?;
+            let names: Vec<&str> = settings.iter().map(|assignment| assignment.name.as_str()).collect();
+            changed(&*store, "sites.change", &edited, &[("settings", &names.join(", "))])?;
             show(config, &*store, &edited, "website changed\n", output)?;
         }
         Command::Show { id } => show(config, &*store, &context::website(&*store, id)?, "", output)?,
         Command::Bots { id } => bots(&*store, &context::website(&*store, id)?, output)?,
         Command::Delete { id, yes: _ } => {
+            let website = context::website(&*store, id)?;
             store.delete_website(id, context::now())?;
+            changed(&*store, "sites.delete", &website, &[("domain", &website.domain)])?;
             let result = json!({ "id": id });
             output.result(&result, || {
                 format!("website deleted; the server removes its events in the background\n{}", lines(&result))
@@ -135,6 +142,16 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
         }
     }
     Ok(())
+}
+
+fn changed(
+    store: &dyn Metadata,
+    action: &str,
+    website: &Website,
+    details: &[(&'static str, &dyn Display)],
+) -> Result<(), Failure> {
+    let target = Target::Website { id: website.id, team_id: website.team_id };
+    context::record(store, action, target, None, Vec::new(), details)
 }
 
 /// The tag for the pages of `website`, with the address under which browsers reach the server.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use actix_web::dev::ServiceResponse;
 use actix_web::{HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, Target};
-use zenovay_domain::{KeyId, TeamId, UserId};
-use zenovay_store::NewAuditEntry;
+use zenovay_domain::{KeyId, TeamId, Timestamp, UserId};
+use zenovay_store::{Metadata, NewAuditEntry, StoreError};
 
 use super::document;
 use super::response_layer::MatchedRoute;
@@ -116,29 +116,64 @@ pub(super) async fn record<B>(response: &ServiceResponse<B>) {
     };
     let action = document::name_of(endpoint.operation.handler);
     let at = state.clock.reading().steady;
-    let stored = web::block(move || {
-        // One for each team, so that its owners find it; none of a team that is gone by this very change.
-        let teams = draft.teams.into_iter().map(Some);
-        let teams: Vec<Option<TeamId>> = if teams.len() == 0 { vec![None] } else { teams.collect() };
-        let details = serde_json::to_string(&draft.details).unwrap_or_default();
-        for team in teams {
-            let entry = NewAuditEntry {
-                at,
-                team_id: team,
-                user_id: draft.actor.user,
-                key_id: draft.actor.key,
-                actor: &draft.actor.words,
-                action: &action,
-                target: &draft.target,
-                details: &details,
-            };
-            state.store.record_audit(&entry)?;
-        }
-        Ok::<_, zenovay_store::StoreError>(())
-    });
+    let stored = web::block(move || draft.store(&*state.store, &action, at));
     match stored.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "a change is not in the audit trail"),
         Err(_panicked) => tracing::error!("a change is not in the audit trail"),
     }
+}
+
+impl Draft {
+    fn store(self, store: &dyn Metadata, action: &str, at: Timestamp) -> Result<(), StoreError> {
+        // One for each team, so that its owners find it; none of a team that is gone by this very change.
+        let teams = self.teams.into_iter().map(Some);
+        let teams: Vec<Option<TeamId>> = if teams.len() == 0 { vec![None] } else { teams.collect() };
+        let details = serde_json::to_string(&self.details).unwrap_or_default();
+        for team in teams {
+            let entry = NewAuditEntry {
+                at,
+                team_id: team,
+                user_id: self.actor.user,
+                key_id: self.actor.key,
+                actor: &self.actor.words,
+                action,
+                target: &self.target,
+                details: &details,
+            };
+            store.record_audit(&entry)?;
+        }
+        Ok(())
+    }
+}
+
+/// A change that was made outside the console.
+#[derive(Debug)]
+pub struct OutsideChange<'a> {
+    /// What was done, in the words of the console where it has the same.
+    pub action: &'a str,
+    /// What it was done to.
+    pub target: Target,
+    /// The account that it concerns, whose owner finds it in their own data.
+    pub user: Option<UserId>,
+    /// More teams whose owners shall read of it.
+    pub teams: Vec<TeamId>,
+    /// More about it; never a secret.
+    pub details: BTreeMap<&'static str, String>,
+}
+
+/// Stores that `who` made a change.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn record_outside(
+    store: &dyn Metadata,
+    who: &str,
+    change: OutsideChange<'_>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (mut teams, target) = subject(&change.target);
+    teams.extend(change.teams);
+    let actor = AuditActor { user: change.user, key: None, words: who.to_owned() };
+    Draft { actor, teams, target, details: change.details }.store(store, change.action, at)
 }

@@ -129,6 +129,7 @@ impl From<AccessRefusal> for BatchRefusal {
             AccessRefusal::NoCredential
             | AccessRefusal::InvalidKey
             | AccessRefusal::NotSignedIn
+            | AccessRefusal::NotHalfWay
             | AccessRefusal::CrossSite
             | AccessRefusal::Denied(_) => RefusalReason::NotAuthorized,
             AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,

@@ -16,6 +16,7 @@ use super::guard::AccessRefusal;
 use super::values::Problems;
 use crate::causes::with_causes;
 use crate::keepers::KeeperError;
+use crate::passkeys::PasskeyError;
 
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
 pub const SOON_S: u64 = 1;
@@ -30,6 +31,7 @@ impl From<AccessRefusal> for ApiError {
             AccessRefusal::NoCredential => missing_key(),
             AccessRefusal::InvalidKey => invalid_key(),
             AccessRefusal::NotSignedIn => not_signed_in(),
+            AccessRefusal::NotHalfWay => not_signed_in().with_details(Details::Text("sign_in_expired".into())),
             AccessRefusal::CrossSite => forbidden("The request was not made by a page of this server"),
             AccessRefusal::TooManyAttempts(decision) => address_limited(&decision),
             AccessRefusal::MinuteUsedUp(decision) => minute_limited(&decision),
@@ -251,6 +253,31 @@ impl From<ChangeError> for ApiError {
             error => {
                 tracing::error!(%error, "stored events could not be changed");
                 Self::unavailable("Stored events cannot be changed now", OPERATOR_S)
+            }
+        }
+    }
+}
+
+const NO_SUCH_PASSKEY: &str = "That passkey does not sign anybody in here.";
+
+/// For whoever signs in. What exactly does not fit is in the log alone.
+impl From<PasskeyError> for ApiError {
+    fn from(error: PasskeyError) -> Self {
+        let unauthorized = |message| Self::new(ErrorCode::Unauthorized, message).with_sign_in_challenge();
+        match error {
+            PasskeyError::Ended => unauthorized("That took too long. Use the passkey once more."),
+            PasskeyError::Unknown => unauthorized(NO_SUCH_PASSKEY),
+            PasskeyError::Refused(cause) => {
+                tracing::info!(%cause, "a passkey was refused");
+                unauthorized(NO_SUCH_PASSKEY)
+            }
+            PasskeyError::Copied => {
+                tracing::warn!("a passkey was refused: its counter did not go on");
+                unauthorized("There may be a copy of that passkey. Sign in without it, and remove it.")
+            }
+            PasskeyError::Unusable(cause) => {
+                tracing::error!(%cause, "a passkey cannot be used");
+                Self::internal()
             }
         }
     }

@@ -12,8 +12,8 @@ use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 
 use super::console::{
-    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, plan, queries,
-    resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
+    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, passkeys, plan,
+    queries, resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -277,6 +277,13 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/account/backup-codes", second_factor::renew_backup_codes, "Replace the backup codes"),
         post("/api/session/totp", second_factor::sign_in_with_code, "Sign in: the code of an app"),
         post("/api/session/backup", second_factor::sign_in_with_backup_code, "Sign in: a backup code"),
+        get("/api/account/passkeys", passkeys::list, "One's own passkeys"),
+        post("/api/account/passkeys/options", passkeys::begin, "Begin to make a passkey"),
+        post("/api/account/passkeys", passkeys::create, "Add the passkey that was made"),
+        patch("/api/account/passkeys/{passkey_id}", passkeys::rename, "Give a passkey another name"),
+        delete("/api/account/passkeys/{passkey_id}", passkeys::remove, "Remove a passkey"),
+        post("/api/session/passkey/options", passkeys::begin_sign_in, "Sign in: ask for a passkey"),
+        post("/api/session/passkey", passkeys::sign_in, "Sign in: a passkey"),
         post("/api/users", users::sign_up, "Make an account"),
         post("/api/password-resets", resets::ask, "Ask for a link for a new password"),
         put("/api/password-resets/{token}", resets::finish, "Set a new password by a link"),

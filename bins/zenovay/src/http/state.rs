@@ -30,6 +30,7 @@ use crate::http::long_questions::LongQuestions;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
 use crate::mail::Mail;
+use crate::passkeys::Passkeys;
 use crate::status::StatusWatch;
 use crate::telemetry::Metrics;
 
@@ -81,6 +82,8 @@ pub struct AppState {
     pub hashing: Hashing,
     /// The requests of keys that are not stored yet.
     pub key_log: KeyLog,
+    /// Passkeys, where the address of the server allows them.
+    pub passkeys: Option<Passkeys>,
     /// How mail is sent, if it is.
     pub mail: Option<Arc<Mail>>,
     /// How the parts of the server are.
@@ -143,6 +146,7 @@ impl AppState {
             public_origin: config.public_url.as_ref().map(|url| url.origin().ascii_serialization()),
             hashing: Hashing::default(),
             key_log: KeyLog::default(),
+            passkeys: config.public_url.as_ref().and_then(Passkeys::at),
             mail: None,
             status: StatusWatch::default(),
             people: PeopleSettings::new(config),

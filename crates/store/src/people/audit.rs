@@ -12,7 +12,7 @@ pub struct NewAuditEntry<'a> {
     pub at: Timestamp,
     /// The team that it concerns; `None` when it concerns an account alone.
     pub team_id: Option<TeamId>,
-    /// The person who did it, or the owner of the key that did.
+    /// The person who did it, the owner of the key that did, or whose account the operator changed.
     pub user_id: Option<UserId>,
     /// The key that did it.
     pub key_id: Option<KeyId>,
@@ -35,7 +35,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// The team that it concerns.
     pub team_id: Option<TeamId>,
-    /// The person who did it, or the owner of the key that did.
+    /// The person who did it, the owner of the key that did, or whose account the operator changed.
     pub user_id: Option<UserId>,
     /// The key that did it.
     pub key_id: Option<KeyId>,

@@ -4,6 +4,7 @@
 mod account;
 mod audit;
 mod keys;
+mod passkeys;
 mod second_factor;
 mod sign_in;
 mod teams;
@@ -11,6 +12,7 @@ mod teams;
 pub use account::{Profile, ProfileStore, Theme};
 pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
+pub use passkeys::{PASSKEYS_MAX, Passkey, PasskeyStore};
 pub use second_factor::{CodeSecret, SecondFactorStore};
 pub use sign_in::{
     AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore,
@@ -22,12 +24,12 @@ use crate::{StatusStore, Store};
 
 /// Everything that is kept of people.
 pub trait PeopleStore:
-    SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore
+    SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore + PasskeyStore
 {
 }
 
-impl<T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore> PeopleStore
-    for T
+impl<T> PeopleStore for T where
+    T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore + PasskeyStore
 {
 }
 

@@ -1,5 +1,5 @@
 use zenovay_auth::SecretDigest;
-use zenovay_domain::{InvitationId, PlanTable, Role, TeamId, Timestamp, UserId};
+use zenovay_domain::{InvitationId, KeyId, PlanTable, Role, TeamId, Timestamp, UserId};
 
 use crate::Result;
 
@@ -38,6 +38,8 @@ pub struct NewInvitation<'a> {
     pub role: Role,
     /// Whose it is, in words.
     pub invited_by: &'a str,
+    /// The key that makes it, if one does: it ends with the key.
+    pub key_id: Option<KeyId>,
     /// Until when it can be accepted.
     pub expires_at: Timestamp,
 }
@@ -105,7 +107,7 @@ pub trait MembershipStore: Send + Sync {
     ///
     /// `NotFound("team")`, `Conflict("invitation")` when the team has [`INVITATIONS_MAX`], `Conflict("email")` when a member
     /// has the address, `Invalid` for an address that cannot be one, `MembershipChanged` when the person `invited_by` may not
-    /// invite to this role.
+    /// invite to this role, `KeyRevoked` when the key is none that may invite.
     fn create_invitation(&self, invitation: &NewInvitation<'_>, now: Timestamp) -> Result<Invitation>;
 
     /// The invitations of a team that can be accepted at `now`, the newest first.

@@ -5,6 +5,7 @@ use zenovay_domain::{KeyId, Role, TeamId, Timestamp, UserId, WebsiteId};
 
 use super::SqliteStore;
 use super::errors::Done;
+use super::people::end_invitations_of_key;
 use super::rows::{KeyRow, decode, id_list};
 use super::teams::load_team;
 use crate::month::month_of;
@@ -249,6 +250,7 @@ impl KeyStore for SqliteStore {
                 draft(conn, &key.name, key.kind, key.scopes, key.team_ids.clone(), key.website_ids.as_deref())?;
             let wanted = draft(conn, name, key.kind, scopes, team_ids.clone(), website_ids.as_deref())?;
             may_edit_key(&current, &wanted, &memberships, key.created_at)?;
+            end_invitations_of_key(conn, id, scopes, team_ids.as_deref())?;
             diesel::update(api_keys::table.find(id.to_string()))
                 .set((
                     api_keys::name.eq(name),

@@ -20,8 +20,11 @@ const nextPlace = (): string => (isInPlace() ? location.pathname + location.sear
 /** What was asked for stays known until somebody is signed in. */
 const keepingNext = (path: string): string => {
   const next = nextPlace();
-  return next === "/" ? path : `${path}?next=${encodeURIComponent(next)}`;
+  return next === "/" ? path : `${path}${path.includes("?") ? "&" : "?"}next=${encodeURIComponent(next)}`;
 };
+
+/** What may follow the password, as the server said; not known after the page was loaded anew. */
+let methods: readonly string[] | undefined;
 
 async function enter(): Promise<void> {
   const next = nextPlace();
@@ -40,6 +43,7 @@ export function LoginPage(_: PageProps) {
     rules: { email, password: presentPassword },
     async submit({ email, password }) {
       const answer = await post("/api/session", { body: { email: email.trim(), password } });
+      methods = answer.methods ?? undefined;
       if (answer.state === "second_factor") go(keepingNext("/login/totp"));
       else await enter();
     },
@@ -58,7 +62,7 @@ export function LoginPage(_: PageProps) {
         <Button type="submit" kind="primary" block pending={form.pending}>
           Sign in
         </Button>
-        {instance?.passkeys && hasPasskeys() ? <PasskeyButton /> : null}
+        <PasskeyButton />
         {instance?.sign_up === "open" && (
           <p class="mid">
             New here? <a href="/signup">Create an account</a>
@@ -69,19 +73,33 @@ export function LoginPage(_: PageProps) {
   );
 }
 
-/** A passkey is enough by itself: the browser shows which there are. */
-function PasskeyButton() {
+/** The first factor was too long ago, or nobody gave it: back to the beginning. */
+async function secondFactor(send: () => Promise<unknown>): Promise<void> {
+  try {
+    await send();
+  } catch (error) {
+    if (error instanceof ApiError && error.reason === "sign_in_expired") return go(keepingNext("/login?late"), { replace: true });
+    throw error;
+  }
+  await enter();
+}
+
+/** A passkey, which is enough by itself, or follows the password. Absent where there can be none. */
+function PasskeyButton({ afterPassword = false }: { afterPassword?: boolean }) {
+  const instance = useInstance().data;
   const [pending, setPending] = useState(false);
   const [failure, setFailure] = useState<ApiError>();
+  const use = async (): Promise<void> => {
+    const options = await post("/api/session/passkey/options", { body: { second_factor: afterPassword } });
+    const credential = await usePasskey(options);
+    if (credential === null) throw new ApiError(0, "GIVEN_UP", "No passkey was used. The browser asked, and nobody agreed.");
+    await post("/api/session/passkey", { body: credential });
+  };
   const start = async (): Promise<void> => {
     setPending(true);
     setFailure(undefined);
     try {
-      const options = await post("/api/session/passkey/options", { body: {} });
-      const credential = await usePasskey(options);
-      if (credential === null) return;
-      await post("/api/session/passkey", { body: credential });
-      await enter();
+      await secondFactor(use);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       setFailure(error);
@@ -89,6 +107,7 @@ function PasskeyButton() {
       setPending(false);
     }
   };
+  if (!instance?.passkeys || !hasPasskeys()) return null;
   return (
     <>
       <div class="or">or</div>
@@ -98,17 +117,6 @@ function PasskeyButton() {
       </Button>
     </>
   );
-}
-
-/** The first factor was too long ago, or nobody gave it: back to the beginning. */
-async function secondFactor(send: () => Promise<unknown>): Promise<void> {
-  try {
-    await send();
-  } catch (error) {
-    if (error instanceof ApiError && error.code === "SIGN_IN_EXPIRED") return go(keepingNext("/login"), { replace: true });
-    throw error;
-  }
-  await enter();
 }
 
 export function TotpPage(_: PageProps) {
@@ -145,6 +153,7 @@ export function TotpPage(_: PageProps) {
         <Button type="submit" kind="primary" block pending={form.pending}>
           Continue
         </Button>
+        {methods === undefined || methods.includes("passkey") ? <PasskeyButton afterPassword /> : null}
         <div class="row">
           <LinkButton kind="quiet" small href={keepingNext("/login/backup")}>
             Use a backup code

@@ -5,13 +5,13 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_auth::{PasswordHash, SignInStage, verify_password};
+use zenovay_auth::{PasswordHash, SecretDigest, SignInStage, verify_password};
 use zenovay_domain::{SignInId, Timestamp, UserId, Zone};
 use zenovay_ingest::parse_agent;
 use zenovay_store::{Profile, Session, Theme};
 use zeroize::Zeroizing;
 
-use super::session::{SessionUser, failed, refuse_when_paused, start, subject_of};
+use super::session::{SessionUser, failed, refuse_when_paused, start};
 use super::{JsonBody, NoContent, Rules, changing, present};
 use crate::http::document::{Answer, Operation};
 use crate::http::envelope::{ApiError, Success};
@@ -101,7 +101,8 @@ pub async fn edit(
 }
 
 /// Asks once more for the password of whoever is signed in, before something that a stolen session must not do. Wrong ones
-/// are counted like those of signing in.
+/// are counted like those of signing in, but by session: a stranger who guesses keeps nobody out who is in already, and a
+/// stolen session keeps out nobody but itself.
 ///
 /// # Errors
 /// A 401 that says how many tries are left, or a 429.
@@ -110,7 +111,8 @@ pub(super) async fn confirm(
     person: &Person,
     password: Zeroizing<String>,
 ) -> Result<(), ApiError> {
-    let (subject, hash) = (subject_of(&person.user.email), person.user.password_hash.clone());
+    let subject = SecretDigest::of(format!("password in session {}", person.session).as_bytes());
+    let hash = person.user.password_hash.clone();
     let (checking, now) = (state.clone(), state.clock.reading().steady);
     state
         .hashing
@@ -257,6 +259,17 @@ pub async fn export(
                 })
             })
             .collect();
+        let passkeys: Vec<Value> = state
+            .store
+            .passkeys(id)?
+            .iter()
+            .map(|passkey| {
+                json!({
+                    "id": passkey.id, "name": passkey.name, "created_at": at(Some(passkey.created_at)),
+                    "last_used_at": at(passkey.last_used_at),
+                })
+            })
+            .collect();
         let trail: Vec<Value> = state
             .store
             .audit_of_user(id, TRAIL_MAX)?
@@ -278,7 +291,7 @@ pub async fn export(
             "websites": websites,
             "teamMemberships": memberships,
             "mfa": { "totp": means.has_codes, "backup_codes_left": means.backup_codes },
-            "passkeys": { "count": means.passkeys },
+            "passkeys": passkeys,
             "personalApiKeys": keys,
             "sessions": sessions,
             "auditTrail": trail,

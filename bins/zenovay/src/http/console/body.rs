@@ -7,7 +7,10 @@ use actix_web::dev::Payload;
 use actix_web::{Error, FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayItems, Object, Schema, SchemaType, Type};
 use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
 
@@ -28,7 +31,7 @@ pub struct JsonBody<T> {
     body: PhantomData<T>,
 }
 
-impl<T: DeserializeOwned> JsonBody<T> {
+impl<T: DeserializeOwned + ToSchema> JsonBody<T> {
     /// Reads the body. What `T` does not name is passed over; a member that comes twice is refused.
     ///
     /// # Errors
@@ -42,9 +45,10 @@ impl<T: DeserializeOwned> JsonBody<T> {
             return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here").into());
         }
         let read = state.bodies.read_hit(&self.req, self.payload, MAX_BYTES, state.body_timeout).await?;
-        // An array with the values in their order would do otherwise.
-        if read.bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(ApiError::invalid("body", NOT_AN_OBJECT));
+        // An array with the values of an object in their order would do otherwise, for the body or for any part of it.
+        let whole: Option<Value> = serde_json::from_slice(&read.bytes).ok();
+        if let Some(place) = whole.and_then(|whole| array_for_object::<T>(&whole)) {
+            return Err(ApiError::invalid(place.strip_prefix('.').unwrap_or("body"), NOT_AN_OBJECT));
         }
         let mut json = serde_json::Deserializer::from_slice(&read.bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -54,6 +58,48 @@ impl<T: DeserializeOwned> JsonBody<T> {
         })?;
         json.end().map_err(|error| ApiError::invalid("body", problem(&error)))?;
         Ok(value)
+    }
+}
+
+/// Where `body` has an array in the place of an object, by what is described of `T`: `.steps[0]`, or nothing for the whole.
+fn array_for_object<T: ToSchema>(body: &Value) -> Option<String> {
+    let mut parts = Vec::new();
+    T::schemas(&mut parts);
+    find_array(body, &T::schema(), &parts)
+}
+
+fn find_array(value: &Value, schema: &RefOr<Schema>, parts: &[(String, RefOr<Schema>)]) -> Option<String> {
+    let schema = match schema {
+        RefOr::T(schema) => schema,
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.rsplit('/').next()?;
+            return find_array(value, &parts.iter().find(|(known, _)| known == name)?.1, parts);
+        }
+    };
+    match (schema, value) {
+        (Schema::Object(object), Value::Array(_)) if is_object(object) => Some(String::new()),
+        (Schema::Object(object), Value::Object(members)) => members.iter().find_map(|(name, member)| {
+            let found = find_array(member, object.properties.get(name)?, parts)?;
+            Some(format!(".{name}{found}"))
+        }),
+        (Schema::Array(array), Value::Array(items)) => match &array.items {
+            ArrayItems::RefOrSchema(item) => items.iter().enumerate().find_map(|(n, value)| {
+                let found = find_array(value, item, parts)?;
+                Some(format!("[{n}]{found}"))
+            }),
+            ArrayItems::False => None,
+        },
+        // One that may also be absent or null.
+        (Schema::OneOf(any), _) => any.items.iter().find_map(|one| find_array(value, one, parts)),
+        _ => None,
+    }
+}
+
+fn is_object(object: &Object) -> bool {
+    match &object.schema_type {
+        SchemaType::Type(kind) => *kind == Type::Object,
+        SchemaType::Array(kinds) => kinds.contains(&Type::Object) && !kinds.contains(&Type::Array),
+        SchemaType::AnyValue => false,
     }
 }
 

@@ -10,12 +10,13 @@ use serde::Serialize;
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, Event, HostRefusal, KeyId, Timestamp, UserId, WebsiteId};
+use zenovay_limits::ClientNetwork;
 
 use crate::http::values::Instant;
 
 /// The most streams at a time, of all websites.
 const WATCHERS_MAX: usize = 500;
-/// The most streams at a time of one reader.
+/// The most streams at a time of one person or key, and of an address over all public links.
 const WATCHERS_OF_ONE_MAX: usize = 20;
 /// The most streams at a time of all who have a public link to a website.
 const PUBLIC_WATCHERS_MAX: usize = 100;
@@ -121,16 +122,31 @@ pub enum Watcher {
     Person(UserId),
     /// A key.
     Key(KeyId),
-    /// All who have a public link to a website.
-    Public(WebsiteId),
+    /// Somebody at this address who has a public link to a website.
+    Public(WebsiteId, ClientNetwork),
+}
+
+/// Whose streams are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counted {
+    Person(UserId),
+    Key(KeyId),
+    Links(WebsiteId),
+    Address(ClientNetwork),
 }
 
 impl Watcher {
-    const fn most(self) -> usize {
-        match self {
-            Self::Person(_) | Self::Key(_) => WATCHERS_OF_ONE_MAX,
-            Self::Public(_) => PUBLIC_WATCHERS_MAX,
-        }
+    /// Under what a stream is counted, and how many there may be.
+    fn counted(self) -> impl Iterator<Item = (Counted, usize)> + Clone {
+        let [first, second] = match self {
+            Self::Person(user) => [Some((Counted::Person(user), WATCHERS_OF_ONE_MAX)), None],
+            Self::Key(key) => [Some((Counted::Key(key), WATCHERS_OF_ONE_MAX)), None],
+            Self::Public(website, address) => [
+                Some((Counted::Links(website), PUBLIC_WATCHERS_MAX)),
+                Some((Counted::Address(address), WATCHERS_OF_ONE_MAX)),
+            ],
+        };
+        first.into_iter().chain(second)
     }
 }
 
@@ -140,7 +156,7 @@ pub struct LiveHub {
     watched: Mutex<HashMap<WebsiteId, Watched>>,
     watchers: AtomicUsize,
     /// How many streams each reader has.
-    of_one: Mutex<HashMap<Watcher, usize>>,
+    of_one: Mutex<HashMap<Counted, usize>>,
     refused: Mutex<Refused>,
 }
 
@@ -175,15 +191,17 @@ impl LiveHub {
     /// Watches `website` from now on; `None` when too many watch already, or `watcher` too often.
     pub fn watch(self: &Arc<Self>, website: WebsiteId, watcher: Watcher) -> Option<Watch> {
         let mut of_one = self.of_one.lock();
-        let mine = of_one.get(&watcher).copied().unwrap_or_default();
-        if mine >= watcher.most() {
+        let has = |counted: &Counted| of_one.get(counted).copied().unwrap_or_default();
+        if watcher.counted().any(|(counted, most)| has(&counted) >= most) {
             return None;
         }
         if self.watchers.fetch_add(1, Ordering::Relaxed) >= WATCHERS_MAX {
             self.watchers.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        of_one.insert(watcher, mine + 1);
+        for (counted, _) in watcher.counted() {
+            *of_one.entry(counted).or_default() += 1;
+        }
         drop(of_one);
         let mut all = self.watched.lock();
         let watched = all.entry(website).or_insert_with(|| Watched { sender: broadcast::channel(KEPT).0, watchers: 0 });
@@ -219,10 +237,12 @@ impl LiveHub {
 
     fn leave(&self, website: WebsiteId, watcher: Watcher) {
         let mut of_one = self.of_one.lock();
-        if let Some(mine) = of_one.get_mut(&watcher) {
-            *mine -= 1;
-            if *mine == 0 {
-                of_one.remove(&watcher);
+        for (counted, _) in watcher.counted() {
+            if let Some(streams) = of_one.get_mut(&counted) {
+                *streams -= 1;
+                if *streams == 0 {
+                    of_one.remove(&counted);
+                }
             }
         }
         drop(of_one);
@@ -348,9 +368,16 @@ mod tests {
         assert!(last.page.starts_with("/9999/") && last.page.len() <= TOLD_MAX_BYTES);
         let mine: Vec<Watch> = std::iter::from_fn(|| hub.watch(site(2), one(2))).collect();
         assert_eq!(mine.len(), WATCHERS_OF_ONE_MAX, "nobody takes the streams of all");
-        let public: Vec<Watch> = std::iter::from_fn(|| hub.watch(site(2), Watcher::Public(site(2)))).collect();
+        let at = |n: u8| ClientNetwork::from(std::net::IpAddr::from([192, 0, 2, n]));
+        let visitor = |site: WebsiteId, n: u8| hub.watch(site, Watcher::Public(site, at(n)));
+        let mut public: Vec<Watch> = std::iter::from_fn(|| visitor(site(2), 1)).collect();
+        assert_eq!(public.len(), WATCHERS_OF_ONE_MAX, "one address takes not all streams of a website");
+        assert!(visitor(site(3), 1).is_none(), "nor those of other websites");
+        public.extend((2..=255).filter_map(|n| visitor(site(2), n)));
         assert_eq!(public.len(), PUBLIC_WATCHERS_MAX);
+        assert!(visitor(site(3), 101).is_some());
         drop(public);
+        assert!(hub.of_one.lock().len() == 2, "of those who left nothing is counted");
         let others = (3..1_000).filter_map(|n| hub.watch(site(2), one(n)));
         let all: Vec<Watch> = mine.into_iter().chain(others).collect();
         assert_eq!(all.len(), WATCHERS_MAX - 1);

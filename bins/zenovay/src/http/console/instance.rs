@@ -20,7 +20,7 @@ pub async fn show(_: Public, state: web::Data<AppState>) -> Result<Success<Insta
             sign_up: state.people.sign_up,
             mail: state.people.has_mail,
             status_page: state.people.status_page,
-            passkeys: state.people.has_passkeys,
+            passkeys: state.passkeys.is_some(),
         })
     });
     Ok(Success::new(instance.await?, now))

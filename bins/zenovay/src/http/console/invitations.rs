@@ -60,6 +60,7 @@ pub async fn create(
             email: email.as_deref(),
             role,
             invited_by: &invited_by,
+            key_id: inviter.key,
             expires_at: now.plus_millis(INVITATION_MS),
         };
         state.store.create_invitation(&new, now)

@@ -18,6 +18,7 @@ use super::hub::{Happening, Watch, Watcher};
 use super::reader::{Question, WebsiteReader};
 use super::sites::WebsiteState;
 use super::sse::{EventStream, Frames, PULSE, response};
+use crate::http::client_ip;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::errors::SOON_S;
 use crate::http::export::sheets::{Accept, Format, Listed, SheetName, values};
@@ -143,7 +144,7 @@ pub async fn events<R: WebsiteReader>(
     let watcher = match asker {
         Asker::Known(Shown::Session { user, .. }) => Watcher::Person(user),
         Asker::Known(Shown::Key(key)) => Watcher::Key(key),
-        Asker::Link(_) => Watcher::Public(question.id()),
+        Asker::Link(_) => Watcher::Public(question.id(), client_ip::of(&req, &state.trusted_proxies).into()),
     };
     let too_many = || ApiError::unavailable("Too many people watch at once", SOON_S);
     let watch = state.live.watch(question.id(), watcher).ok_or_else(too_many)?;

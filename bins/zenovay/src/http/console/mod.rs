@@ -15,6 +15,7 @@ pub mod invitations;
 pub mod keys;
 pub mod live;
 pub mod numbers;
+pub mod passkeys;
 pub mod plan;
 pub mod queries;
 pub mod reader;

@@ -190,7 +190,8 @@ async fn finish(
     Ok(Success::new(SignInAnswer::signed_in(), state.clock.now()))
 }
 
-fn subject_of(user: UserId) -> SecretDigest {
+/// Under which tries to give a second factor are counted.
+pub(super) fn subject_of(user: UserId) -> SecretDigest {
     SecretDigest::of(format!("second factor {user}").as_bytes())
 }
 

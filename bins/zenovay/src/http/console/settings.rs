@@ -17,8 +17,6 @@ pub struct PeopleSettings {
     pub status_page: StatusPage,
     /// Whether the server sends mail.
     pub has_mail: bool,
-    /// Whether people can sign in with passkeys.
-    pub has_passkeys: bool,
 }
 
 impl PeopleSettings {
@@ -30,7 +28,6 @@ impl PeopleSettings {
             owners_change_plans: config.plan_changes == PlanChanges::Owners,
             status_page: config.status_page,
             has_mail: false,
-            has_passkeys: false,
         }
     }
 }

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 39] = [
+const TAGS: [Tag; 40] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
@@ -34,6 +34,7 @@ const TAGS: [Tag; 39] = [
     ("trail", "Audit trail", "What people and keys changed."),
     ("account", "Own account", "The profile, password and sessions of whoever is signed in."),
     ("second_factor", "Second factor", "Codes of an app, and backup codes."),
+    ("passkeys", "Passkeys", "Signing in with a device: one's own passkeys, and their use."),
     ("users", "Sign-up", "Making an account."),
     ("resets", "Lost passwords", "Links that set a new password."),
     ("invitations", "Invitations", "Links that make somebody a member, once, within seven days."),

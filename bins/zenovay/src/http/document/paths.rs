@@ -18,6 +18,7 @@ fn parameter(name: &str) -> Option<Parameter> {
         "user_id" => Parameter::path("user_id", "The user's id.", uuid),
         "key_id" => Parameter::path("key_id", "The key's id.", uuid),
         "session_id" => Parameter::path("session_id", "The session's id.", uuid),
+        "passkey_id" => Parameter::path("passkey_id", "The id of the passkey.", uuid),
         "invitation_id" => Parameter::path("invitation_id", "The invitation's id.", uuid),
         "token" => Parameter::path(
             "token",

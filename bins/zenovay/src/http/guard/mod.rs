@@ -24,7 +24,7 @@ use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, SignInId, TeamI
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
 pub use self::attempt::Attempt;
-pub use self::half_way::HalfWay;
+pub use self::half_way::{Entrant, HalfWay};
 pub use self::key::{KeyHolder, KeyReport};
 pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, ExportEvents,

@@ -15,6 +15,8 @@ pub enum AccessRefusal {
     InvalidKey,
     /// It needs somebody who is signed in, and its cookie is none, or its session is over.
     NotSignedIn,
+    /// It gives a second factor, and the first was given too long ago or not at all.
+    NotHalfWay,
     /// It would change something, and the page of another website made it.
     CrossSite,
     /// Its address tried too many keys that nobody holds.
@@ -69,7 +71,7 @@ impl AccessRefusal {
         match self {
             Self::NoCredential => "no_credential",
             Self::InvalidKey => "invalid_key",
-            Self::NotSignedIn => "not_signed_in",
+            Self::NotSignedIn | Self::NotHalfWay => "not_signed_in",
             Self::CrossSite => "cross_site",
             Self::TooManyAttempts(_) => "too_many_attempts",
             Self::MinuteUsedUp(_) => "minute_used_up",

@@ -5,9 +5,10 @@ mod audit;
 mod failures;
 mod keys;
 mod links;
+mod passkeys;
 mod second_factor;
 mod sessions;
 mod teams;
 
 pub(super) use sessions::set_password;
-pub(super) use teams::{end_all_invitations, end_invitations, rename_inviter};
+pub(super) use teams::{end_all_invitations, end_invitations, end_invitations_of_key, rename_inviter};

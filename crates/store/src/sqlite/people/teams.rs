@@ -1,7 +1,7 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use zenovay_auth::SecretDigest;
-use zenovay_domain::{InvitationId, PlanTable, Role, TeamId, Timestamp, UserId};
+use zenovay_domain::{InvitationId, KeyId, PlanTable, Role, Scope, Scopes, TeamId, Timestamp, UserId};
 
 use super::super::SqliteStore;
 use super::super::errors::Done;
@@ -10,7 +10,7 @@ use super::super::rows::decode;
 use super::super::teams::{admit_old_keys, change_role, end_membership, join, load_team, role_of, set_role};
 use super::super::users::check_email;
 use crate::people_schema::invitations;
-use crate::schema::{memberships, users};
+use crate::schema::{api_keys, memberships, users};
 use crate::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, Result, StoreError};
 
 #[derive(Queryable, Selectable)]
@@ -100,6 +100,34 @@ fn check_inviter(conn: &mut SqliteConnection, invitation: &NewInvitation<'_>) ->
     if may { Ok(()) } else { Err(StoreError::MembershipChanged.into()) }
 }
 
+/// Refuses the invitation of a key that was revoked, or lost the right to make it, a moment ago.
+fn check_key(conn: &mut SqliteConnection, key: KeyId) -> Done<()> {
+    let alive = api_keys::table.find(key.to_string()).filter(api_keys::revoked_at.is_null()).select(api_keys::scopes);
+    let scopes: Option<String> = alive.first(conn).optional()?;
+    let scopes: Option<Scopes> =
+        scopes.map(|scopes| decode("api_keys", "scopes", &key.to_string(), &scopes)).transpose()?;
+    let may = scopes.is_some_and(|scopes| scopes.grants(Scope::Admin));
+    if may { Ok(()) } else { Err(StoreError::KeyRevoked.into()) }
+}
+
+/// Ends the invitations that a key with these scopes and teams may not make. Those of keys that are revoked or gone the database
+/// ends by itself.
+pub(in super::super) fn end_invitations_of_key(
+    conn: &mut SqliteConnection,
+    key: KeyId,
+    scopes: Scopes,
+    teams: Option<&[TeamId]>,
+) -> Done<()> {
+    let theirs = invitations::table.filter(invitations::key_id.eq(key.to_string()));
+    if !scopes.grants(Scope::Admin) {
+        diesel::delete(theirs).execute(conn)?;
+    } else if let Some(teams) = teams {
+        let teams: Vec<String> = teams.iter().map(TeamId::to_string).collect();
+        diesel::delete(theirs.filter(invitations::team_id.ne_all(teams))).execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Refuses when the role of a member is another one.
 fn require_role(conn: &mut SqliteConnection, team: TeamId, user: UserId, role: Role) -> Done<()> {
     let present = role_of(conn, team, user)?.ok_or(StoreError::NotFound("member"))?;
@@ -184,6 +212,7 @@ impl MembershipStore for SqliteStore {
         self.write(|conn| {
             load_team(conn, invitation.team_id)?.ok_or(StoreError::NotFound("team"))?;
             check_inviter(conn, invitation)?;
+            invitation.key_id.map(|key| check_key(conn, key)).transpose()?;
             forget(conn, now)?;
             if let Some(email) = invitation.email {
                 let folded = email.to_lowercase();
@@ -216,6 +245,7 @@ impl MembershipStore for SqliteStore {
                     invitations::email.eq(invitation.email),
                     invitations::role.eq(invitation.role.as_str()),
                     invitations::invited_by.eq(invitation.invited_by),
+                    invitations::key_id.eq(invitation.key_id.map(|key| key.to_string())),
                     invitations::created_at.eq(now.as_millis()),
                     invitations::expires_at.eq(invitation.expires_at.as_millis()),
                 ))
