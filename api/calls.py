@@ -10,27 +10,61 @@ from uuid import UUID
 from zenovay_api_client import AuthenticatedClient, Client
 from zenovay_api_client.api.account import usage_usage
 from zenovay_api_client.api.analytics import analytics_overview
+from zenovay_api_client.api.application import application_start
+from zenovay_api_client.api.audit_trail import trail_list
+from zenovay_api_client.api.dashboard import numbers_totals
 from zenovay_api_client.api.documents import document_changes
 from zenovay_api_client.api.errors import errors_groups
 from zenovay_api_client.api.events import batch_events
 from zenovay_api_client.api.exports import export_manifest
+from zenovay_api_client.api.first_run import welcome_take_over
+from zenovay_api_client.api.funnels import funnels_list
+from zenovay_api_client.api.goals import goals_create
 from zenovay_api_client.api.heatmaps import heatmaps_pages
+from zenovay_api_client.api.install_check import install_show
+from zenovay_api_client.api.invitations import invitations_list
+from zenovay_api_client.api.keys import keys_own
+from zenovay_api_client.api.live import live_show
+from zenovay_api_client.api.long_questions import queries_show
+from zenovay_api_client.api.lost_passwords import resets_ask
 from zenovay_api_client.api.operations import operations_readyz
+from zenovay_api_client.api.own_account import account_show
+from zenovay_api_client.api.passkeys import passkeys_list
+from zenovay_api_client.api.people import audience_list
+from zenovay_api_client.api.plans import plan_usage
 from zenovay_api_client.api.plausible import plausible_sites
 from zenovay_api_client.api.public import public_live
+from zenovay_api_client.api.public_links import shares_create, shares_show
 from zenovay_api_client.api.replays import replays_sessions
 from zenovay_api_client.api.script import assets_tracker
+from zenovay_api_client.api.second_factor import second_factor_sign_in_with_code
+from zenovay_api_client.api.server import instance_show
+from zenovay_api_client.api.sign_up import users_sign_up
+from zenovay_api_client.api.signing_in import session_begin
 from zenovay_api_client.api.stats import stats_aggregate
+from zenovay_api_client.api.status_page import status_show
+from zenovay_api_client.api.teams import teams_edit
 from zenovay_api_client.api.tracking import tracking_hit
 from zenovay_api_client.api.visitors import visitors_export
 from zenovay_api_client.api.websites import websites_list
+from zenovay_api_client.api.websites_of_the_console import sites_create
 from zenovay_api_client.models.analytics_overview_range import AnalyticsOverviewRange
 from zenovay_api_client.models.batch_body import BatchBody
 from zenovay_api_client.models.batch_event import BatchEvent
+from zenovay_api_client.models.code import Code
+from zenovay_api_client.models.credentials import Credentials
+from zenovay_api_client.models.goal_body import GoalBody
 from zenovay_api_client.models.hit_body import HitBody
+from zenovay_api_client.models.lost_password import LostPassword
+from zenovay_api_client.models.new_user import NewUser
+from zenovay_api_client.models.new_website_body import NewWebsiteBody
+from zenovay_api_client.models.share_body import ShareBody
+from zenovay_api_client.models.team_edit import TeamEdit
+from zenovay_api_client.models.welcome import Welcome
 
 URL, KEY, CODE = os.environ["ZENOVAY_URL"], os.environ["ZENOVAY_KEY"], os.environ["ZENOVAY_CODE"]
-WEBSITE = UUID(os.environ["ZENOVAY_WEBSITE"])
+WEBSITE, TEAM = UUID(os.environ["ZENOVAY_WEBSITE"]), UUID(os.environ["ZENOVAY_TEAM"])
+EMAIL, PASSWORD = os.environ["ZENOVAY_EMAIL"], os.environ["ZENOVAY_PASSWORD"]
 
 with_key = AuthenticatedClient(base_url=URL, token=KEY, prefix="Bearer")
 without_key = Client(base_url=URL)
@@ -115,6 +149,122 @@ def documents() -> None:
     assert b"<h1>" in document_changes.sync_detailed(client=without_key).content
 
 
+def application() -> None:
+    assert b"zenovay" in application_start.sync_detailed(client=without_key).content
+
+
+def server() -> None:
+    assert instance_show.sync_detailed(client=without_key).status_code == HTTPStatus.OK
+
+
+def teams() -> None:
+    answer = teams_edit.sync_detailed(TEAM, client=with_key, body=TeamEdit(name=""))
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY, answer
+
+
+def keys() -> None:
+    # Keys are of people: a key does not make another one.
+    refused = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    assert keys_own.sync_detailed(client=with_key).status_code in refused
+
+
+def plans() -> None:
+    assert plan_usage.sync_detailed(TEAM, client=with_key).status_code == HTTPStatus.OK
+
+
+def audit_trail() -> None:
+    assert trail_list.sync_detailed(TEAM, client=with_key, limit=1).status_code == HTTPStatus.OK
+
+
+def signing_in() -> None:
+    answer = session_begin.sync_detailed(client=without_key, body=Credentials(email=EMAIL, password=PASSWORD))
+    assert answer.status_code == HTTPStatus.OK, answer
+    cookie = answer.headers["set-cookie"].split(";")[0]
+    person = AuthenticatedClient(base_url=URL, token=cookie, prefix="", auth_header_name="Cookie")
+    assert account_show.sync_detailed(client=person).status_code == HTTPStatus.OK
+
+
+def own_account() -> None:
+    assert account_show.sync_detailed(client=with_key).status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def second_factor() -> None:
+    # There is no sign-in that waits for a code.
+    answer = second_factor_sign_in_with_code.sync_detailed(client=without_key, body=Code(code="123456"))
+    assert answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN), answer
+
+
+def sign_up() -> None:
+    body = NewUser(email="python@example.com", name="Python", password=PASSWORD)
+    assert users_sign_up.sync_detailed(client=without_key, body=body).status_code == HTTPStatus.FORBIDDEN
+
+
+def lost_passwords() -> None:
+    body = LostPassword(email="nobody@example.com")
+    assert resets_ask.sync_detailed(client=without_key, body=body).status_code == HTTPStatus.OK
+
+
+def first_run() -> None:
+    body = Welcome(token="not-the-one", email="late@example.com", name="Late", password=PASSWORD)
+    assert welcome_take_over.sync_detailed(client=without_key, body=body).status_code == HTTPStatus.NOT_FOUND
+
+
+def invitations() -> None:
+    assert invitations_list.sync_detailed(TEAM, client=with_key).status_code == HTTPStatus.OK
+
+
+def websites_of_the_console() -> None:
+    body = NewWebsiteBody(team_id=str(TEAM), domain="not a domain")
+    answer = sites_create.sync_detailed(client=with_key, body=body)
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY and b"Invalid" in answer.content, answer
+
+
+def install_check() -> None:
+    assert install_show.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def live() -> None:
+    assert live_show.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def people() -> None:
+    assert audience_list.sync_detailed(WEBSITE, client=with_key, limit=1).status_code == HTTPStatus.OK
+
+
+def dashboard() -> None:
+    assert numbers_totals.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def public_links() -> None:
+    made = shares_create.sync_detailed(WEBSITE, client=with_key, body=ShareBody(name="Python"))
+    assert made.status_code == HTTPStatus.CREATED, made
+    token = json.loads(made.content)["data"]["token"]
+    assert shares_show.sync_detailed(token, client=without_key).status_code == HTTPStatus.OK
+
+
+def goals() -> None:
+    made = goals_create.sync_detailed(WEBSITE, client=with_key, body=GoalBody(name="Python", type_="page", value="/"))
+    assert made.status_code == HTTPStatus.CREATED and made.headers["location"], made
+
+
+def long_questions() -> None:
+    answer = queries_show.sync_detailed("0" * 32, client=with_key)
+    assert answer.status_code == HTTPStatus.NOT_FOUND, answer
+
+
+def own_passkeys() -> None:
+    # Passkeys are of people: a key reads none.
+    assert passkeys_list.sync_detailed(client=with_key).status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def status_page() -> None:
+    assert status_show.sync_detailed(client=without_key).status_code == HTTPStatus.OK
+
+
+def funnels() -> None:
+    assert funnels_list.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
 CALLS: dict[str, Callable[[], None]] = {
     "Account": account,
     "Websites": websites,
@@ -132,6 +282,30 @@ CALLS: dict[str, Callable[[], None]] = {
     "Script": script,
     "Operations": operations,
     "Documents": documents,
+    "Application": application,
+    "Server": server,
+    "Teams": teams,
+    "Keys": keys,
+    "Plans": plans,
+    "Audit trail": audit_trail,
+    "Signing in": signing_in,
+    "Own account": own_account,
+    "Second factor": second_factor,
+    "Sign-up": sign_up,
+    "Lost passwords": lost_passwords,
+    "First run": first_run,
+    "Invitations": invitations,
+    "Websites of the console": websites_of_the_console,
+    "Install check": install_check,
+    "Live": live,
+    "People": people,
+    "Dashboard": dashboard,
+    "Public links": public_links,
+    "Goals": goals,
+    "Funnels": funnels,
+    "Passkeys": own_passkeys,
+    "Status page": status_page,
+    "Long questions": long_questions,
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::RustEmbed;
+use zenovay_domain::ErrorCode;
 
 use super::assets;
 use super::console::shares;
@@ -109,6 +110,7 @@ pub struct ApplicationFile;
 impl Shape for ApplicationFile {
     fn describe(operation: &mut Operation) {
         operation.answer(200, Answer::new("The file").text("text/javascript", "export{…};"));
+        operation.refuses([ErrorCode::NotFound]);
         operation.can_be_cached();
     }
 }

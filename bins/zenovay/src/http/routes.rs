@@ -10,6 +10,7 @@ use actix_web::guard;
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Route, web};
+use zenovay_domain::ErrorCode;
 
 use super::console::{
     Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, passkeys, plan,
@@ -59,6 +60,12 @@ impl Endpoint {
 
     fn readable_by(self, origins: Origins) -> Self {
         Self { origins, ..self }
+    }
+
+    /// Also answers these, for what the types of its handler do not say: what its body names or what is there already.
+    fn refusing(mut self, codes: impl IntoIterator<Item = ErrorCode>) -> Self {
+        self.operation.refuses(codes);
+        self
     }
 
     /// Whether it answers requests with this method.
@@ -167,7 +174,7 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
     type Reader = Console<ReadAnalytics>;
     [
         get("/api/websites", sites::list, "The websites within reach, with their numbers"),
-        post("/api/websites", sites::create, "Add a website"),
+        post("/api/websites", sites::create, "Add a website").refusing([ErrorCode::NotFound]),
         get(of_website!(""), sites::detail, "A website with its settings"),
         patch(of_website!(""), sites::change, "Change a website"),
         delete(of_website!(""), sites::delete, "Delete a website"),
@@ -192,12 +199,12 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         get(of_website!("/visitors/{visitor}"), audience::timeline, "What a visitor did"),
         delete(of_website!("/visitors/{visitor}"), audience::erase, "Erase a visitor"),
         get(of_website!("/goals"), goals::list::<Reader>, "The goals with their numbers"),
-        post(of_website!("/goals"), goals::create, "Add a goal"),
-        patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal"),
-        delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal"),
+        post(of_website!("/goals"), goals::create, "Add a goal").refusing([ErrorCode::Conflict]),
+        patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal").refusing([ErrorCode::Conflict]),
+        delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal").refusing([ErrorCode::Conflict]),
         get(of_website!("/funnels"), funnels::list::<Reader>, "The funnels with their numbers"),
-        post(of_website!("/funnels"), funnels::create, "Add a funnel"),
-        patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel"),
+        post(of_website!("/funnels"), funnels::create, "Add a funnel").refusing([ErrorCode::Conflict]),
+        patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel").refusing([ErrorCode::Conflict]),
         delete(of_website!("/funnels/{funnel_id}"), funnels::delete, "Remove a funnel"),
         get(of_website!("/funnels/{funnel_id}/report"), funnels::report::<Reader>, "How far visitors get"),
     ]
@@ -238,25 +245,29 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/v1/events", batch::events, "Store up to 1,000 events of a server"),
         get("/api/instance", instance::show, "What anybody may know of the server"),
         get("/api/invitations/{token}", invitations::show, "What an invitation is for"),
-        post("/api/invitations/{token}", invitations::accept, "Accept an invitation"),
+        post("/api/invitations/{token}", invitations::accept, "Accept an invitation").refusing([ErrorCode::Conflict]),
         post("/api/teams", teams::create, "Make a team"),
         get("/api/teams/{team_id}", teams::show, "One team"),
         patch("/api/teams/{team_id}", teams::edit, "Change a team"),
         delete("/api/teams/{team_id}", teams::delete, "Delete a team with everything in it"),
         get("/api/teams/{team_id}/members", teams::members, "Who is in a team"),
-        patch("/api/teams/{team_id}/members/{user_id}", teams::change_role, "Give a member another role"),
-        delete("/api/teams/{team_id}/members/{user_id}", teams::remove_member, "Remove a member"),
-        post("/api/teams/{team_id}/leave", teams::leave, "Leave a team"),
-        post("/api/teams/{team_id}/transfer", teams::transfer, "Hand a team to another owner"),
+        patch("/api/teams/{team_id}/members/{user_id}", teams::change_role, "Give a member another role")
+            .refusing([ErrorCode::Conflict]),
+        delete("/api/teams/{team_id}/members/{user_id}", teams::remove_member, "Remove a member")
+            .refusing([ErrorCode::Conflict]),
+        post("/api/teams/{team_id}/leave", teams::leave, "Leave a team").refusing([ErrorCode::Conflict]),
+        post("/api/teams/{team_id}/transfer", teams::transfer, "Hand a team to another owner")
+            .refusing([ErrorCode::Conflict]),
         get("/api/teams/{team_id}/invitations", invitations::list, "The open invitations into a team"),
-        post("/api/teams/{team_id}/invitations", invitations::create, "Invite somebody"),
+        post("/api/teams/{team_id}/invitations", invitations::create, "Invite somebody")
+            .refusing([ErrorCode::Conflict]),
         delete("/api/teams/{team_id}/invitations/{invitation_id}", invitations::take_back, "Take an invitation back"),
         get("/api/teams/{team_id}/keys", keys::of_team, "The keys of a team"),
         post("/api/teams/{team_id}/keys", keys::create_of_team, "Make a key of a team"),
         get("/api/account/keys", keys::own, "One's own keys"),
         post("/api/account/keys", keys::create_own, "Make a key of one's own"),
         get("/api/keys/{key_id}", keys::show, "One key"),
-        patch("/api/keys/{key_id}", keys::edit, "Change a key"),
+        patch("/api/keys/{key_id}", keys::edit, "Change a key").refusing([ErrorCode::Conflict]),
         delete("/api/keys/{key_id}", keys::revoke, "Revoke a key"),
         get("/api/keys/{key_id}/activity", keys::activity, "What a key is used for"),
         get("/api/teams/{team_id}/plan", plan::show, "The plan of a team"),
@@ -264,32 +275,37 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/api/teams/{team_id}/usage", plan::usage, "What a team uses of its plan"),
         get("/api/teams/{team_id}/audit", trail::list, "What people and keys changed"),
         get("/api/account", account::show, "One's own account"),
-        patch("/api/account", account::edit, "Change one's own account"),
-        delete("/api/account", account::delete, "Delete one's own account"),
+        patch("/api/account", account::edit, "Change one's own account").refusing([ErrorCode::Conflict]),
+        delete("/api/account", account::delete, "Delete one's own account").refusing([ErrorCode::Conflict]),
         put("/api/account/password", account::change_password, "Change the password"),
         get("/api/account/sessions", account::sessions, "Where one is signed in"),
         delete("/api/account/sessions", account::end_others, "Sign out everywhere else"),
         delete("/api/account/sessions/{session_id}", account::end_one, "End a session"),
         get("/api/account/export", account::export, "All that is stored of one's own account"),
-        post("/api/account/totp", second_factor::prepare, "Set up codes of an app"),
-        put("/api/account/totp", second_factor::enable, "Ask for codes from now on"),
+        post("/api/account/totp", second_factor::prepare, "Set up codes of an app").refusing([ErrorCode::Conflict]),
+        put("/api/account/totp", second_factor::enable, "Ask for codes from now on").refusing([ErrorCode::Conflict]),
         delete("/api/account/totp", second_factor::disable, "Ask for no codes any more"),
-        post("/api/account/backup-codes", second_factor::renew_backup_codes, "Replace the backup codes"),
+        post("/api/account/backup-codes", second_factor::renew_backup_codes, "Replace the backup codes")
+            .refusing([ErrorCode::Conflict]),
         post("/api/session/totp", second_factor::sign_in_with_code, "Sign in: the code of an app"),
         post("/api/session/backup", second_factor::sign_in_with_backup_code, "Sign in: a backup code"),
         get("/api/account/passkeys", passkeys::list, "One's own passkeys"),
-        post("/api/account/passkeys/options", passkeys::begin, "Begin to make a passkey"),
-        post("/api/account/passkeys", passkeys::create, "Add the passkey that was made"),
+        post("/api/account/passkeys/options", passkeys::begin, "Begin to make a passkey")
+            .refusing([ErrorCode::Conflict]),
+        post("/api/account/passkeys", passkeys::create, "Add the passkey that was made")
+            .refusing([ErrorCode::Conflict]),
         patch("/api/account/passkeys/{passkey_id}", passkeys::rename, "Give a passkey another name"),
         delete("/api/account/passkeys/{passkey_id}", passkeys::remove, "Remove a passkey"),
-        post("/api/session/passkey/options", passkeys::begin_sign_in, "Sign in: ask for a passkey"),
-        post("/api/session/passkey", passkeys::sign_in, "Sign in: a passkey"),
-        post("/api/users", users::sign_up, "Make an account"),
+        post("/api/session/passkey/options", passkeys::begin_sign_in, "Sign in: ask for a passkey")
+            .refusing([ErrorCode::Unauthorized, ErrorCode::Conflict]),
+        post("/api/session/passkey", passkeys::sign_in, "Sign in: a passkey").refusing([ErrorCode::Unauthorized]),
+        post("/api/users", users::sign_up, "Make an account").refusing([ErrorCode::NotFound, ErrorCode::Conflict]),
         post("/api/password-resets", resets::ask, "Ask for a link for a new password"),
         put("/api/password-resets/{token}", resets::finish, "Set a new password by a link"),
         get("/api/session", session::show, "Who is signed in"),
-        post("/api/welcome", welcome::take_over, "Make the first account one's own"),
-        post("/api/session", session::begin, "Sign in with a password"),
+        post("/api/welcome", welcome::take_over, "Make the first account one's own")
+            .refusing([ErrorCode::NotFound, ErrorCode::Conflict]),
+        post("/api/session", session::begin, "Sign in with a password").refusing([ErrorCode::Unauthorized]),
         delete("/api/session", session::end, "Sign out"),
         get("/status.json", status::show, "How the parts of the server are"),
         post("/api/status/incidents", status::create, "Tell of an incident"),

@@ -29,6 +29,9 @@ impl Caller for Attempt {
 
     fn describe(operation: &mut Operation) {
         operation.refuses([ErrorCode::Forbidden, ErrorCode::RateLimitExceeded]);
+        if operation.names_a_resource() {
+            operation.refuses([ErrorCode::NotFound]);
+        }
     }
 }
 
