@@ -3,6 +3,8 @@ import type { ComponentChildren, TargetedKeyboardEvent, TargetedPointerEvent } f
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ticks, type Measure } from "../lib/scale";
 import { classes, Delta } from "./basic";
+import type { Column } from "./data";
+import { WindowTable } from "./window";
 
 export interface ChartPoint {
   /** In full, for tooltip, table and those who hear it. */
@@ -249,37 +251,28 @@ function areaUnder(values: readonly (number | null)[], x: (at: number) => number
 }
 
 function ChartTable({ name, beforeName, bucket, points, lower = false, format }: ChartProps): ComponentChildren {
+  const scroller = useRef<HTMLDivElement>(null);
+  const columns: Column<ChartPoint>[] = [
+    {
+      id: "bucket",
+      title: bucket[0]?.toUpperCase() + bucket.slice(1),
+      cell: (point) => (
+        <>
+          {point.label} {point.unfinished && <span class="dim">{point.unfinished}</span>}
+        </>
+      ),
+    },
+    { id: "value", title: name, num: true, cell: (point) => format(point.value) },
+    ...(beforeName
+      ? [
+          { id: "before", title: beforeName, num: true, class: "dim", cell: (point: ChartPoint) => format(point.before) },
+          { id: "change", title: "Change", num: true, cell: (point: ChartPoint) => <Delta now={point.value} before={point.before} lower={lower} /> },
+        ]
+      : []),
+  ];
   return (
-    <div class="scroll-x chart-data" tabIndex={0} role="region" aria-label="Chart as a table">
-      <table class="table">
-        <caption class="vh">
-          {name} by {bucket}
-        </caption>
-        <thead>
-          <tr>
-            <th scope="col">{bucket[0]?.toUpperCase() + bucket.slice(1)}</th>
-            <th scope="col" class="num">{name}</th>
-            {beforeName && <th scope="col" class="num">{beforeName}</th>}
-            {beforeName && <th scope="col" class="num">Change</th>}
-          </tr>
-        </thead>
-        <tbody>
-          {points.map((point, index) => (
-            <tr key={index}>
-              <td>
-                {point.label} {point.unfinished && <span class="dim">{point.unfinished}</span>}
-              </td>
-              <td class="num">{format(point.value)}</td>
-              {beforeName && <td class="num dim">{format(point.before)}</td>}
-              {beforeName && (
-                <td class="num">
-                  <Delta now={point.value} before={point.before} lower={lower} />
-                </td>
-              )}
-            </tr>
-          ))}
-        </tbody>
-      </table>
+    <div ref={scroller} class="scroll-x chart-data" tabIndex={0} role="region" aria-label="Chart as a table">
+      <WindowTable bare caption={`${name} by ${bucket}`} columns={columns} count={points.length} total={points.length} rowAt={(index) => points[index]} rowKey={(_, index) => String(index)} scroller={scroller} />
     </div>
   );
 }

@@ -4,6 +4,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { classes } from "./basic";
 import { TableHead, type Column, type Sort } from "./data";
 
+/** A table of no more rows has all of them. */
+const ALL = 200;
 /** Rows beyond the edge that are there, too. */
 const BEYOND = 12;
 /** The height of a row before one was seen, in pixels. */
@@ -19,7 +21,7 @@ interface Span {
  * The rows of a long list. Those that are not known yet are grey. ↑ ↓ Page Up, Page Down, Home and End go from row to row, and who
  * hears the page is told which row it is of how many.
  */
-export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey, sort, onSort, onSpan, scroller, class: more }: {
+export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey, sort, onSort, onSpan, scroller, bare, class: more }: {
   caption: string;
   columns: readonly Column<Row>[];
   /** Rows that the table has room for. */
@@ -27,18 +29,20 @@ export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey
   /** All rows that there are; `undefined` when nobody knows. */
   total: number | undefined;
   rowAt(index: number): Row | undefined;
-  rowKey(row: Row): string;
+  rowKey(row: Row, index: number): string;
   sort?: Sort;
   onSort?(sort: Sort): void;
   /** Called with the rows that are there now. */
   onSpan?(first: number, end: number): void;
   /** What scrolls; the page, without it. */
   scroller?: RefObject<HTMLElement | null>;
+  /** What scrolls has a name already. */
+  bare?: boolean;
   class?: string;
 }) {
   const table = useRef<HTMLTableElement>(null);
   const height = useRef(HEIGHT);
-  const [span, setSpan] = useState<Span>({ first: 0, end: Math.min(count, 3 * BEYOND) });
+  const [span, setSpan] = useState<Span>({ first: 0, end: count <= ALL ? count : 3 * BEYOND });
   /** The row that has the focus: it stays, wherever the others go. */
   const [focused, setFocused] = useState<number>();
   /** The row that is to have it as soon as it is there. */
@@ -51,8 +55,8 @@ export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey
     const { top } = body.getBoundingClientRect();
     const area = scroller?.current?.getBoundingClientRect() ?? { top: 0, bottom: innerHeight };
     const at = (y: number) => Math.max(0, Math.min(count, (y - top) / height.current));
-    const first = Math.max(0, Math.floor(at(area.top)) - BEYOND);
-    const end = Math.min(count, Math.ceil(at(area.bottom)) + BEYOND);
+    const first = count <= ALL ? 0 : Math.max(0, Math.floor(at(area.top)) - BEYOND);
+    const end = count <= ALL ? count : Math.min(count, Math.ceil(at(area.bottom)) + BEYOND);
     setSpan((now) => (now.first === first && now.end === end ? now : { first, end }));
   };
   useLayoutEffect(() => {
@@ -98,38 +102,42 @@ export function WindowTable<Row>({ caption, columns, count, total, rowAt, rowKey
         <td colSpan={columns.length} />
       </tr>
     );
+  const whole = (
+    <table
+      ref={table}
+      class={classes("table", more)}
+      aria-rowcount={total === undefined ? -1 : total + 1}
+      onKeyDown={onKeyDown}
+      onFocusIn={(event) => {
+        const row = (event.target as HTMLElement).closest<HTMLElement>("tr[data-at]");
+        setFocused(row ? Number(row.dataset.at) : undefined);
+      }}
+    >
+      <caption class="vh">{caption}</caption>
+      <TableHead columns={columns} {...(sort !== undefined && { sort })} {...(onSort && { onSort })} rowIndex={1} />
+      <tbody>
+        {shown.flatMap((index, place) => {
+          const row = rowAt(index);
+          const before = index - (shown[place - 1] ?? -1) - 1;
+          return [
+            gap(`gap-${place}`, before),
+            <tr key={row === undefined ? `row-${index}` : rowKey(row, index)} data-at={index} aria-rowindex={index + 2} {...(row === undefined && { "aria-busy": true, tabIndex: -1 })}>
+              {columns.map((column) => (
+                <td key={column.id} class={classes(column.num && "num", column.wide && "wide-only", column.class)}>
+                  {row === undefined ? <span class="skel" /> : column.cell(row)}
+                </td>
+              ))}
+            </tr>,
+          ];
+        })}
+        {gap("gap-end", count - 1 - (shown.at(-1) ?? -1))}
+      </tbody>
+    </table>
+  );
+  if (bare) return whole;
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label={caption}>
-      <table
-        ref={table}
-        class={classes("table", more)}
-        aria-rowcount={total === undefined ? -1 : total + 1}
-        onKeyDown={onKeyDown}
-        onFocusIn={(event) => {
-          const row = (event.target as HTMLElement).closest<HTMLElement>("tr[data-at]");
-          setFocused(row ? Number(row.dataset.at) : undefined);
-        }}
-      >
-        <caption class="vh">{caption}</caption>
-        <TableHead columns={columns} {...(sort !== undefined && { sort })} {...(onSort && { onSort })} rowIndex={1} />
-        <tbody>
-          {shown.flatMap((index, place) => {
-            const row = rowAt(index);
-            const before = index - (shown[place - 1] ?? -1) - 1;
-            return [
-              gap(`gap-${place}`, before),
-              <tr key={row === undefined ? `row-${index}` : rowKey(row)} data-at={index} aria-rowindex={index + 2} {...(row === undefined && { "aria-busy": true, tabIndex: -1 })}>
-                {columns.map((column) => (
-                  <td key={column.id} class={classes(column.num && "num", column.wide && "wide-only", column.class)}>
-                    {row === undefined ? <span class="skel" /> : column.cell(row)}
-                  </td>
-                ))}
-              </tr>,
-            ];
-          })}
-          {gap("gap-end", count - 1 - (shown.at(-1) ?? -1))}
-        </tbody>
-      </table>
+      {whole}
     </div>
   );
 }
