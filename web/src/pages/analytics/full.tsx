@@ -164,8 +164,10 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
           </div>
         ) : data.data === undefined ? (
           <Waiting data={data}>
-<Skeleton lines={12} />
-</Waiting>
+            <div class="card-body">
+              <Skeleton lines={12} />
+            </div>
+          </Waiting>
         ) : total === 0 ? (
           view.q ? (
             <div class="empty">

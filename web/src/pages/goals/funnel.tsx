@@ -55,8 +55,8 @@ export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdi
         </div>
       ) : !report ? (
         <Waiting data={data}>
-<Skeleton lines={6} />
-</Waiting>
+          <Skeleton lines={6} />
+        </Waiting>
       ) : reached === 0 ? (
         <Empty icon="funnel" title="No visitor took the first step">
           {funnel.automatic ? (

@@ -132,8 +132,8 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
                 </div>
               ) : !shownGoals ? (
                 <Waiting data={goals}>
-<Skeleton lines={5} />
-</Waiting>
+                  <Skeleton lines={5} />
+                </Waiting>
               ) : shownGoals.length === 0 ? (
                 <Empty
                   title="No goals yet"

@@ -20,7 +20,8 @@ export function useAfter(on: boolean, ms: number): boolean {
 export function LongQuestion({ data, what }: { data: Data<unknown>; what: string }) {
   const slow = useAfter(data.loading || data.stale, 1000);
   if (!slow) return null;
-  const { progress } = data;
+  // Until it is its turn nobody knows of parts.
+  const progress = data.progress && data.progress.parts > 0 ? data.progress : undefined;
   return (
     <div class="progressline">
       <span role="status">

@@ -135,8 +135,8 @@ function Content({ website }: { website: Website }) {
           </div>
         ) : data.data === undefined ? (
           <Waiting data={data}>
-<Skeleton lines={12} />
-</Waiting>
+            <Skeleton lines={12} />
+          </Waiting>
         ) : visitors.length === 0 ? (
           <Empty title="No visitor matches" level={2} icon="person" action={last && <Button onClick={() => show(removeFilter(view, last))}>Remove last filter</Button>}>
             {last ? passes(view.filters) : "Nobody came in this range."}
