@@ -28,9 +28,10 @@ before(async () => {
     props: { url: `https://example.com/page-${String(number).padStart(5, "0")}`, title: `Page ${number}` },
   }));
   await store(server, key, code, events);
+  const { path: link } = await call(page, "POST", `/api/websites/${id}/shares`, {});
   const owner = await context.storageState();
   await context.close();
-  known = { owner, id, key };
+  known = { owner, id, key, link };
 });
 after(async () => {
   await browser?.close();
@@ -109,6 +110,19 @@ test("what took long is shown when it is there", async () => {
   await page.waitForFunction(() => document.querySelector("[aria-busy=true]") === null);
   assert.ok((await metric('zenovay_long_questions_total{end="fetched"}')) > fetched);
   assert.equal(await page.locator(".progressline").count(), 0);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("whoever has a public link waits in the same way", async () => {
+  const { page, context, problems } = await openTab(browser, server, { viewport: { width: 1440, height: 900 } });
+  const free = busy();
+  await page.goto(known.link);
+  await page.locator(".progressline").first().waitFor();
+  const fetched = await metric('zenovay_long_questions_total{end="fetched"}');
+  await free();
+  await page.getByRole("region", { name: "Pages", exact: true }).getByText("/page-00000").waitFor();
+  assert.ok((await metric('zenovay_long_questions_total{end="fetched"}')) > fetched);
   assert.deepEqual(problems, []);
   await context.close();
 });
