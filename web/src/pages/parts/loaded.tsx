@@ -18,8 +18,8 @@ export function Loaded<T>({ of, what, lines = 3, children }: Props<T>) {
     if (of.error === undefined) {
       return (
         <div class="card-body" aria-busy={of.loading}>
-          <LongQuestion data={of} what={what.toLowerCase()} />
-          <Waiting data={of}>
+          <LongQuestion data={of} what={what.charAt(0).toLowerCase() + what.slice(1)} doing="Loading" />
+          <Waiting data={of} again="Load again">
             <Skeleton lines={lines} />
           </Waiting>
         </div>
@@ -38,7 +38,7 @@ export function Loaded<T>({ of, what, lines = 3, children }: Props<T>) {
           <Failure error={of.error} what={`${what} could not be loaded again.`} onRetry={of.reload} />
         </div>
       )}
-      <LongQuestion data={of} what={what.toLowerCase()} />
+      <LongQuestion data={of} what={what.charAt(0).toLowerCase() + what.slice(1)} doing="Loading" />
       {children(of.data)}
     </div>
   );

@@ -17,7 +17,7 @@ export function useAfter(on: boolean, ms: number): boolean {
 }
 
 /** How far a question is that takes more than a second, and a way to give it up. */
-export function LongQuestion({ data, what }: { data: Data<unknown>; what: string }) {
+export function LongQuestion({ data, what, doing = "Counting" }: { data: Data<unknown>; what: string; doing?: string }) {
   const slow = useAfter(data.loading || data.stale, 1000);
   if (!slow) return null;
   // Until it is its turn nobody knows of parts.
@@ -25,10 +25,10 @@ export function LongQuestion({ data, what }: { data: Data<unknown>; what: string
   return (
     <div class="progressline">
       <span role="status">
-        Counting {what}
+        {doing} {what}
         {progress && `, ${progress.done} of ${progress.parts} parts`}
       </span>
-      <progress {...(progress && { value: progress.done, max: progress.parts })} aria-label={`Counting ${what}`} />
+      <progress {...(progress && { value: progress.done, max: progress.parts })} aria-label={`${doing} ${what}`} />
       <Button small onClick={data.stop}>
         Stop
       </Button>
@@ -37,13 +37,13 @@ export function LongQuestion({ data, what }: { data: Data<unknown>; what: string
 }
 
 /** What stands for an answer that is awaited; or that it was given up, and a way to ask again. */
-export function Waiting({ data, children }: { data: Data<unknown>; children: ComponentChildren }) {
+export function Waiting({ data, again = "Count again", children }: { data: Data<unknown>; again?: string; children: ComponentChildren }) {
   if (!data.stopped) return <>{children}</>;
   return (
     <div class="empty">
       <p>Stopped.</p>
       <Button small onClick={data.reload}>
-        Count again
+        {again}
       </Button>
     </div>
   );
