@@ -22,7 +22,7 @@ use super::sse::{EventStream, Frames, PULSE, response};
 use super::{Console, NoContent};
 use crate::http::document::{Answer, Header, Operation};
 use crate::http::envelope::{ApiError, Success};
-use crate::http::guard::{Identity, ReadLongQuestion};
+use crate::http::guard::{Authorized, Identity, Permission, ReadLongQuestion};
 use crate::http::handler::{Caller, Described, Reply, Shape};
 use crate::http::long_questions::{Asker, Following, QuestionId, Standing, not_there};
 use crate::http::queries::QuerySession;
@@ -30,7 +30,7 @@ use crate::http::state::AppState;
 use crate::http::turns::Asking;
 
 /// Where the questions of people and keys are.
-pub const QUERIES: &str = "/api/queries";
+const QUERIES: &str = "/api/queries";
 
 /// How often a stream tells how far a question is.
 const TICK: Duration = Duration::from_millis(100);
@@ -68,14 +68,14 @@ pub struct Asks {
 }
 
 impl Asks {
-    /// `asker` asks about `website`, or about all that is within reach, and its long questions are below the path `queries`.
+    /// `owner` asks about `website`, or about all that is within reach.
     pub fn new(
         state: &web::Data<AppState>,
+        owner: &impl QuestionOwner,
         asking: Asking,
-        asker: Asker,
         website: Option<WebsiteId>,
-        queries: String,
     ) -> Self {
+        let (asker, queries) = (owner.asker(), owner.queries());
         Self { state: state.clone(), asking, asker, website, queries, progress: Arc::default() }
     }
 
@@ -185,7 +185,7 @@ pub trait QuestionOwner: Caller {
     fn queries(&self) -> String;
 }
 
-impl<I: Identity> QuestionOwner for crate::http::guard::Authorized<ReadLongQuestion, I>
+impl<P: Permission, I: Identity> QuestionOwner for Authorized<P, I>
 where
     Self: Caller,
 {

@@ -9,20 +9,19 @@ use zenovay_domain::{Goal, Timestamp, Website, WebsiteId};
 use zenovay_query::QueryError;
 use zenovay_store::StoreError;
 
-use super::queries::{Answered, Asks, QUERIES};
+use super::queries::{Answered, Asks, QuestionOwner};
 use super::sites::zone_of;
 use super::view::{Facts, View, ViewParams};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, Identity, ReadAnalytics};
 use crate::http::handler::Caller;
-use crate::http::long_questions::Asker;
 use crate::http::lookups::blocking;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
 
 /// Proof that somebody may read the numbers of one website.
-pub trait WebsiteReader: Caller {
+pub trait WebsiteReader: QuestionOwner {
     /// The website.
     fn website(&self) -> &Arc<Website>;
 
@@ -31,12 +30,6 @@ pub trait WebsiteReader: Caller {
 
     /// Whether they may know of what was kept out of the website.
     fn knows_refusals(&self) -> bool;
-
-    /// Who it is.
-    fn asker(&self) -> Asker;
-
-    /// Where their long questions are: the path without the id.
-    fn queries(&self) -> String;
 }
 
 impl<I: Identity> WebsiteReader for Authorized<ReadAnalytics, I>
@@ -53,14 +46,6 @@ where
 
     fn knows_refusals(&self) -> bool {
         true
-    }
-
-    fn asker(&self) -> Asker {
-        Asker::Known(self.caller.shown())
-    }
-
-    fn queries(&self) -> String {
-        QUERIES.to_owned()
     }
 }
 
@@ -81,7 +66,7 @@ impl Question {
     /// The question of `reader` at this moment.
     pub fn of(reader: &impl WebsiteReader, state: &web::Data<AppState>) -> Self {
         let (website, asking) = (Arc::clone(reader.website()), reader.asking());
-        let asks = Asks::new(state, asking, reader.asker(), Some(website.id), reader.queries());
+        let asks = Asks::new(state, reader, asking, Some(website.id));
         Self { state: state.clone(), website, now: state.clock.now(), asking, asks }
     }
 

@@ -373,11 +373,11 @@ pub struct LinkHolder {
 
 impl QuestionOwner for LinkHolder {
     fn asker(&self) -> Asker {
-        WebsiteReader::asker(self)
+        Asker::Link(self.share)
     }
 
     fn queries(&self) -> String {
-        WebsiteReader::queries(self)
+        self.queries.clone()
     }
 }
 
@@ -392,14 +392,6 @@ impl WebsiteReader for LinkHolder {
 
     fn knows_refusals(&self) -> bool {
         false
-    }
-
-    fn asker(&self) -> Asker {
-        Asker::Link(self.share)
-    }
-
-    fn queries(&self) -> String {
-        self.queries.clone()
     }
 }
 

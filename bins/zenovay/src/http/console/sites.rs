@@ -14,13 +14,12 @@ use zenovay_stats::Metric;
 use zenovay_store::{NewWebsite, StoreError};
 
 use super::numbers::{Tiles, tiles};
-use super::queries::{Answered, Asks, QUERIES};
+use super::queries::{Answered, Asks};
 use super::view::{Facts, View, ViewParams};
 use super::{Console, Created, JsonBody, NoContent, Rules, changing, refused};
 use crate::http::document::Parameter;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{CreateWebsite, DeleteWebsite, EditWebsite, Identity, ListWebsites, ReadWebsite};
-use crate::http::long_questions::Asker;
 use crate::http::lookups::off_the_worker;
 use crate::http::params::{Params, Query, QueryParams};
 use crate::http::queries::QuerySession;
@@ -234,8 +233,7 @@ pub async fn list(
 ) -> Result<Answered<WebsiteList>, ApiError> {
     let now = state.clock.now();
     let ListParams { view, team } = query.read(now)?;
-    let asker = Asker::Known(key.caller.shown());
-    let asks = Asks::new(&state, key.asking(), asker, None, QUERIES.to_owned());
+    let asks = Asks::new(&state, &key, key.asking(), None);
     let asked = asks.clone();
     let work = async move {
         let found = off_the_worker(&state, move |state| {
