@@ -48,4 +48,6 @@ pub(crate) use parts::{EventRows, HeartbeatRows, NO_ROW, SessionPart, session_pa
 pub use progress::Progress;
 pub use question::{GroupBy, Metric, Order, Query, Question, RowPlace, by};
 #[doc(no_inline)]
+pub use serde_json;
+#[doc(no_inline)]
 pub use zenovay_domain as domain;

@@ -27,6 +27,7 @@ pub struct Ask {
 
 /// A number of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Number {
     /// So many.
     Count(u64),

@@ -18,6 +18,8 @@ pub use cursor::{CURSOR_MAX_BYTES, Cursor};
 pub use filters::{Dialect, Filters, Goal, filters_of_json, parse_filters};
 pub use names::{Metric, Property, PropertyError, UnknownName};
 pub use period::{Dates, Period, parse_date};
+#[doc(no_inline)]
+pub use serde_json;
 pub use view::{filters_of_view, view_operators};
 #[doc(no_inline)]
 pub use zenovay_domain as domain;

@@ -15,6 +15,7 @@ pub struct UnknownName;
 
 /// Why a name stands for no property that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PropertyError {
     /// There is none with the name.
     #[error("is unknown")]
@@ -28,6 +29,7 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $variant:ident, $name:literal, $id:literal;)*) => {
         /// A number that can be asked for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         pub enum Metric { $($(#[$doc])* $variant,)* }
 
         impl Metric {

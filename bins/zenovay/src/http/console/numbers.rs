@@ -122,6 +122,7 @@ pub fn shown(totals: &Totals, metric: Metric) -> Option<f64> {
         Number::Count(count) => Some(count as f64),
         Number::Rate(rate) => rounded(rate, 4),
         Number::Mean(millis) => seconds(millis),
+        _ => None,
     }
 }
 
@@ -449,7 +450,7 @@ fn dimension(params: &mut Params) -> (Property, String) {
         Err(error) => {
             let problem = match error {
                 PropertyError::Unknown => "use a dimension such as page, source or country",
-                PropertyError::Withheld => "is not available",
+                _ => "is not available",
             };
             params.problem("dimension", problem);
             (Property::Field(Field::Dimension(Dimension::Path)), name)

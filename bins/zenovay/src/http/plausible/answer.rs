@@ -176,6 +176,7 @@ pub fn value(totals: &Totals, metric: Metric) -> Value {
         (_, Number::Rate(Some(rate))) => json!(rounded(rate * 100.0, 2)),
         (Metric::VisitDuration | Metric::TimeOnPage, Number::Mean(Some(millis))) => whole(millis / 1_000.0),
         (_, Number::Mean(Some(mean))) => json!(rounded(mean, 2)),
+        _ => Value::Null,
     }
 }
 

@@ -286,7 +286,7 @@ async fn rows(key: Key, state: web::Data<AppState>, query: &str) -> Result<RowsV
             PropertyError::Unknown => {
                 format!("Invalid property '{name}'. Please provide a valid property: {}.", names.join(", "))
             }
-            PropertyError::Withheld => format!("Property '{name}' {error}."),
+            _ => format!("Property '{name}' {error}."),
         })
     })?;
     asked.check_metrics(Some((name, &property)))?;

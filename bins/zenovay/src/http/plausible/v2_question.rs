@@ -295,7 +295,7 @@ fn dimensions(list: Option<&Value>, range_member: &Value, range: TimeRange) -> R
                     let name = quoted(&Value::from(name));
                     match error {
                         PropertyError::Unknown => format!("#/dimensions/{number}: Invalid dimension {name}"),
-                        PropertyError::Withheld => format!("#/dimensions/{number}: Dimension {name} {error}"),
+                        _ => format!("#/dimensions/{number}: Dimension {name} {error}"),
                     }
                 });
             }

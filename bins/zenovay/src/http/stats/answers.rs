@@ -56,6 +56,7 @@ fn shown(totals: &Totals, metric: Metric) -> Shown {
         (_, Number::Rate(rate)) => Shown::Rate(rounded(rate, 4)),
         (Metric::VisitDuration | Metric::TimeOnPage, Number::Mean(millis)) => Shown::Rate(seconds(millis)),
         (_, Number::Mean(mean)) => Shown::Rate(rounded(mean, 2)),
+        _ => Shown::Rate(None),
     }
 }
 
@@ -64,6 +65,7 @@ fn change(current: &Totals, earlier: &Totals, metric: Metric) -> Option<f64> {
     let exact = |totals: &Totals| match totals.number(metric) {
         Number::Count(count) => Some(count as f64),
         Number::Rate(value) | Number::Mean(value) => value,
+        _ => None,
     };
     let (current, earlier) = (exact(current)?, exact(earlier)?);
     rounded((earlier != 0.0).then(|| (current - earlier) / earlier), 4)
@@ -84,6 +86,7 @@ macro_rules! metrics {
                 for &metric in wanted {
                     match (metric, shown(totals, metric)) {
                         $((Metric::$metric, shown) => metrics.$field = $pick(shown),)*
+                        _ => {}
                     }
                 }
                 metrics
@@ -102,7 +105,10 @@ macro_rules! metrics {
                 let mut changes = Self::default();
                 for &metric in wanted {
                     let change = Some(Rate(change(&compared.current, &compared.earlier, metric)));
-                    match metric { $(Metric::$metric => changes.$field = change,)* }
+                    match metric {
+                        $(Metric::$metric => changes.$field = change,)*
+                        _ => {}
+                    }
                 }
                 changes
             }
@@ -125,6 +131,7 @@ macro_rules! metrics {
                         $((Metric::$metric, shown) => results.$field = $pick(shown).map(|value| {
                             $total { value, comparison_value: before.and_then($pick), change }
                         }),)*
+                        _ => {}
                     }
                 }
                 results
