@@ -106,6 +106,34 @@ fn welcome_url(account: &Account, url: &str) -> String {
     format!("{}/welcome#{}", for_people(url), account.welcome.expose())
 }
 
+/// A link that signs the owner in, once within a day, in place of the one that makes the account somebody's own.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn sign_in_url(
+    store: &dyn Metadata,
+    account: &Account,
+    url: &str,
+    rng: &mut impl CryptoRng,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    let (user, secret) = (account.user_id, Secret::generate(rng));
+    store.create_link(user, LinkPurpose::SignIn, &secret.digest(), now, now.plus_millis(WELCOME_MS))?;
+    // One that is over from the start takes the place of the other.
+    store.create_link(user, LinkPurpose::Welcome, &Secret::generate(rng).digest(), now, now)?;
+    Ok(format!("{}/demo#{}", for_people(url), secret.expose()))
+}
+
+/// What a person needs who does not open the link.
+pub fn login(account: &Account, url: &str) -> String {
+    format!(
+        "  API key       {}\n  login         {OWNER_EMAIL}\n  password      {}   (at {}/login)\n",
+        account.key.expose(),
+        account.password.expose(),
+        for_people(url)
+    )
+}
+
 /// The tag that a page of the website needs.
 pub fn script_tag(url: &str, code: &TrackingCode) -> String {
     format!(r#"<script defer data-tracking-code="{code}" src="{url}/z.js"></script>"#)

@@ -21,6 +21,7 @@ export const pageRoutes: readonly Route[] = [
   { path: "/invite/:token", load: one(account, "InvitePage"), frame: "none", open: true },
   { path: "/reset", load: one(reset, "ResetPage"), frame: "none", open: true },
   { path: "/reset/:token", load: one(reset, "NewPasswordPage"), frame: "none", open: true },
+  { path: "/demo", load: () => import("./gate/demo"), frame: "none", open: true },
   { path: "/welcome", load: () => import("./gate/welcome"), frame: "none", open: true },
   { path: "/status", load: () => import("./status"), frame: "workspace", open: true },
   { path: "/websites", load: () => import("./websites/list"), frame: "workspace" },

@@ -1,10 +1,10 @@
 //! `zenovay demo`: a server on a temporary directory that has been busy for a month, and still is.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,9 +13,11 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use zenovay_domain::{
-    Clock, Dimension, Dimensions, Event, EventKind, SessionId, SystemClock, Timestamp, VisitorId, Website, WebsiteId,
+    Clock, Dimension, Dimensions, Event, EventKind, Funnel, FunnelId, FunnelStep, Goal, GoalId, GoalTarget, MatchType,
+    PageMatch, SessionId, SystemClock, Timestamp, VisitorId, Website, WebsiteId,
 };
 use zenovay_events::{AppendError, EventStore, NewEvent};
+use zenovay_store::{Metadata, StoreError};
 
 use super::output::Failure;
 use crate::bootstrap;
@@ -28,27 +30,57 @@ use crate::telemetry;
 const WEBSITES: [(&str, &str, u32); 3] =
     [("shop.example", "Shop", 220), ("blog.example", "Blog", 120), ("docs.example", "Documentation", 70)];
 const DAYS: i64 = 30;
-const DAY_MS: i64 = 24 * 3_600_000;
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 /// Events a commit.
 const BATCH: usize = 4_000;
 
-/// Path, title and weight.
-const PAGES: [(&str, &str, u32); 12] = [
-    ("/", "Home", 30),
-    ("/pricing", "Pricing", 14),
-    ("/features", "Features", 11),
-    ("/blog", "Blog", 9),
-    ("/blog/counting-without-cookies", "Counting without cookies", 7),
-    ("/blog/what-is-a-bounce", "What is a bounce?", 5),
-    ("/docs", "Documentation", 8),
-    ("/docs/getting-started", "Getting started", 6),
-    ("/docs/api", "API", 4),
-    ("/about", "About us", 3),
-    ("/contact", "Contact", 2),
-    ("/signup", "Sign up", 5),
+/// How many visits of 24 begin in each hour of the day, UTC: few at night.
+const HOURS: [u32; 24] = [3, 2, 1, 1, 1, 2, 4, 8, 13, 16, 17, 16, 15, 16, 17, 16, 15, 14, 13, 12, 11, 9, 7, 5];
+
+/// The pages of a visit in their order, and weight.
+const JOURNEYS: [(&[&str], u32); 14] = [
+    (&["/"], 22),
+    (&["/", "/features"], 9),
+    (&["/", "/pricing"], 9),
+    (&["/", "/features", "/pricing"], 6),
+    (&["/", "/pricing", "/signup"], 7),
+    (&["/", "/features", "/pricing", "/signup"], 5),
+    (&["/pricing"], 5),
+    (&["/pricing", "/signup"], 4),
+    (&["/blog/counting-without-cookies"], 10),
+    (&["/blog/what-is-a-bounce", "/blog"], 6),
+    (&["/blog/counting-without-cookies", "/", "/pricing"], 3),
+    (&["/docs", "/docs/getting-started"], 6),
+    (&["/docs/getting-started", "/docs/api", "/docs", "/pricing"], 3),
+    (&["/about", "/contact"], 3),
+];
+/// Path and title.
+const TITLES: [(&str, &str); 12] = [
+    ("/", "Home"),
+    ("/pricing", "Pricing"),
+    ("/features", "Features"),
+    ("/blog", "Blog"),
+    ("/blog/counting-without-cookies", "Counting without cookies"),
+    ("/blog/what-is-a-bounce", "What is a bounce?"),
+    ("/docs", "Documentation"),
+    ("/docs/getting-started", "Getting started"),
+    ("/docs/api", "API"),
+    ("/about", "About us"),
+    ("/contact", "Contact"),
+    ("/signup", "Sign up"),
+];
+/// What the plans are called that people sign up for, and weight.
+const OFFERS: [(&str, u32); 3] = [("free", 6), ("pro", 3), ("scale", 1)];
+/// Source, medium, campaign, channel and weight: of a visit in five.
+const CAMPAIGNS: [(&str, &str, &str, &str, u32); 4] = [
+    ("newsletter", "email", "monthly", "Email", 5),
+    ("google", "cpc", "launch", "Paid", 4),
+    ("facebook", "paid", "launch", "Paid Social", 3),
+    ("partner", "referral", "spring-sale", "Referral", 2),
 ];
 /// Referrer, source, channel and weight.
-const SOURCES: [(&str, &str, &str, u32); 8] = [
+const SOURCES: [(&str, &str, &str, u32); 7] = [
     ("", "", "Direct", 34),
     ("https://www.google.com/", "Google", "Organic Search", 30),
     ("https://duckduckgo.com/", "DuckDuckGo", "Organic Search", 5),
@@ -56,22 +88,23 @@ const SOURCES: [(&str, &str, &str, u32); 8] = [
     ("https://news.ycombinator.com/", "Hacker News", "Organic Social", 8),
     ("https://www.linkedin.com/", "LinkedIn", "Organic Social", 6),
     ("https://github.com/", "GitHub", "Referral", 8),
-    ("", "newsletter", "Email", 5),
 ];
-/// Country and weight.
-const COUNTRIES: [(&str, u32); 12] = [
-    ("US", 30),
-    ("DE", 14),
-    ("GB", 10),
-    ("FR", 8),
-    ("IN", 9),
-    ("NL", 5),
-    ("CA", 6),
-    ("BR", 5),
-    ("JP", 4),
-    ("SE", 3),
-    ("PL", 3),
-    ("AU", 3),
+/// Country, region, city, language and weight.
+const PLACES: [(&str, &str, &str, &str, u32); 14] = [
+    ("US", "New York", "New York", "en", 16),
+    ("US", "California", "San Francisco", "en", 14),
+    ("DE", "Berlin", "Berlin", "de", 9),
+    ("DE", "Bavaria", "Munich", "de", 5),
+    ("GB", "England", "London", "en", 10),
+    ("FR", "Île-de-France", "Paris", "fr", 8),
+    ("IN", "Karnataka", "Bengaluru", "en", 9),
+    ("NL", "North Holland", "Amsterdam", "nl", 5),
+    ("CA", "Ontario", "Toronto", "en", 6),
+    ("BR", "São Paulo", "São Paulo", "pt", 5),
+    ("JP", "Tokyo", "Tokyo", "ja", 4),
+    ("SE", "Stockholm", "Stockholm", "sv", 3),
+    ("PL", "Mazovia", "Warsaw", "pl", 3),
+    ("AU", "New South Wales", "Sydney", "en", 3),
 ];
 /// Browser, version, operating system, version, device, screen class and weight.
 const CLIENTS: [(&str, &str, &str, &str, &str, &str, u32); 7] = [
@@ -133,6 +166,12 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
     for (domain, name, sessions) in WEBSITES {
         let website =
             bootstrap::create_website(&*stores.metadata, &account, domain, name, &config.plans, &mut rng, now)?;
+        // The visitors that keep coming all have the address of this machine: their own ids tell them apart.
+        stores.metadata.edit_website(website.id, &mut |website| {
+            website.settings.cookieless = false;
+            Ok(())
+        })?;
+        goals(&*stores.metadata, website.id, now, &mut rng)?;
         websites.push((website, sessions));
     }
     let mut stored = 0;
@@ -146,19 +185,56 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         stored += batch.len();
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
-    let live = LiveVisitors::start(stores.events.clone(), websites.iter().map(|(website, _)| website.id).collect())?;
+    let of = |(website, _): &(Website, u32)| (website.tracking_code.to_string(), website.domain.clone());
+    let live = LiveVisitors::start(url, websites.iter().map(of).collect())?;
+    let link = bootstrap::sign_in_url(&*stores.metadata, &account, url, &mut rng, now)?;
     if json {
-        return Ok((bootstrap::welcome_json(&account, &websites[0].0, url), live));
+        let facts = bootstrap::welcome_json(&account, &websites[0].0, url);
+        return Ok((format!("{facts}{}\n", serde_json::json!({ "demo": { "sign_in_url": link } })), live));
     }
-    let mut text = bootstrap::welcome(&account, &websites[0].0, url);
-    text.push_str(&format!(
-        "Demo: {stored} events of {DAYS} days on three websites; deleted when the server stops.\n\n"
-    ));
+    let mut text = format!(
+        "\nDemo: {stored} events of {DAYS} days on three websites; deleted when the server stops.\n\n\
+         Open this address to see them. It signs you in, once:\n\n  {link}\n\nOr use them as they are:\n\n{}\n",
+        bootstrap::login(&account, url)
+    );
     for (website, _) in &websites {
-        text.push_str(&format!("  {}  {}  {}\n", website.id, website.tracking_code, website.domain));
+        text.push_str(&format!("  website       {}  {}  {}\n", website.id, website.tracking_code, website.domain));
     }
     text.push('\n');
     Ok((text, live))
+}
+
+/// What each website counts as a success, and the way to it.
+fn goals(store: &dyn Metadata, website: WebsiteId, now: Timestamp, rng: &mut impl Rng) -> Result<(), StoreError> {
+    let id = |rng: &mut dyn Rng| {
+        let mut bytes = [0; 16];
+        rng.fill_bytes(&mut bytes);
+        bytes
+    };
+    let event = |name: &str| name.to_owned();
+    let page = |value: &str| PageMatch { match_type: MatchType::Exact, value: value.to_owned() };
+    let targets = [
+        ("Signed up", GoalTarget::Event { name: event("signup_completed") }),
+        ("Pricing seen", GoalTarget::Page(page("/pricing"))),
+        ("Newsletter", GoalTarget::Event { name: event("newsletter_joined") }),
+    ];
+    for (name, target) in targets {
+        let id = GoalId::from_random_bytes(id(rng));
+        store.create_goal(&Goal { id, website, name: name.to_owned(), target, created_at: now })?;
+    }
+    let steps = vec![
+        FunnelStep::Page(page("/pricing")),
+        FunnelStep::Event { name: event("signup_started") },
+        FunnelStep::Event { name: event("signup_completed") },
+    ];
+    let id = FunnelId::from_random_bytes(id(rng));
+    store.create_funnel(&Funnel {
+        id,
+        website,
+        name: "From the price to an account".to_owned(),
+        steps,
+        created_at: now,
+    })
 }
 
 fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendError> {
@@ -166,83 +242,122 @@ fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendErr
     Ok(())
 }
 
-/// The sessions of the last [`DAYS`] days: more in the evening than at night, more on weekdays, growing a little.
+/// The sessions of the last [`DAYS`] days: more by day than at night, more on weekdays, growing a little.
 #[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
 fn month(batch: &mut Vec<NewEvent>, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
-    for days_ago in (0..DAYS).rev() {
-        let day = now.plus_millis(-(days_ago + 1) * DAY_MS);
-        let weekend = day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 2
-            || day.as_millis().div_euclid(DAY_MS).rem_euclid(7) == 3;
+    let hours: Vec<i64> = (0..24).collect();
+    for days_ago in 0..=DAYS {
+        let day = Timestamp::from_millis((now.as_millis().div_euclid(DAY_MS) - days_ago) * DAY_MS);
+        let weekend = matches!(day.as_millis().div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
         let growth = 1.0 - days_ago as f64 / 100.0;
         let expected = f64::from(sessions_a_day) * growth * if weekend { 0.6 } else { 1.0 };
         for _ in 0..(expected * rng.random_range(0.85..1.15)) as u32 {
-            // The mean of two uniform moments is likelier around the middle of the 24 hours.
-            let at = day.plus_millis((rng.random_range(0..DAY_MS) + rng.random_range(0..DAY_MS)) / 2);
-            session(batch, website.id, at, now, rng);
+            let hour = *pick(&hours, |hour| usize::try_from(*hour).map_or(1, |hour| HOURS[hour]), rng);
+            let at = day.plus_millis(hour * HOUR_MS + rng.random_range(0..HOUR_MS));
+            // The first day begins in the middle, so that the month has its last moment and no more than its days.
+            if now.plus_millis(-DAYS * DAY_MS) <= at && at < now {
+                session(batch, website, at, now, rng);
+            }
         }
     }
 }
 
-/// One visit: pages, now and then a sign-up, and a heartbeat a page. Nothing after `end`.
-#[expect(clippy::cast_possible_truncation, reason = "at most eight pages, made whole")]
-fn session(batch: &mut Vec<NewEvent>, website: WebsiteId, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
+/// One visit: pages in their order, a sign-up where they lead to it, and a heartbeat a page. Nothing after `end`.
+fn session(batch: &mut Vec<NewEvent>, website: &Website, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
     // A third of the visitors come again: few ids make repetitions likely.
     let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
     let session = SessionId(rng.random());
     let visit = visit(visitor, rng);
     let mut at = start;
-    let pages = 1 + (rng.random_range(0.0_f64..1.0).powi(3) * 8.0) as u32;
-    for _ in 0..pages {
-        let (path, title, _) = pick(&PAGES, |page| page.2, rng);
+    for path in pick(&JOURNEYS, |journey| journey.1, rng).0 {
         let stay_ms = rng.random_range(4_000..90_000_u32);
         let mut page = Event::new(EventKind::Pageview, at, visitor, session);
         page.dimensions = visit.clone();
+        page.dimensions.set(Dimension::Hostname, &website.domain);
         page.dimensions.set(Dimension::Path, path);
-        page.dimensions.set(Dimension::Title, title);
+        page.dimensions.set(Dimension::Title, title(path));
         let mut heartbeat = Event::new(EventKind::Heartbeat, at.plus_millis(i64::from(stay_ms)), visitor, session);
         heartbeat.engagement_ms = stay_ms;
         heartbeat.scroll_percent = rng.random_range(10..=100);
         heartbeat.dimensions = page.dimensions.clone();
         let mut events = vec![page, heartbeat];
-        if *path == "/signup" && rng.random_bool(0.4) {
-            let mut signup = Event::new(EventKind::Custom, at.plus_millis(i64::from(stay_ms) / 2), visitor, session);
-            signup.dimensions = events[0].dimensions.clone();
-            signup.dimensions.set(Dimension::EventName, "signup");
-            events.push(signup);
+        for (at, name, properties) in happenings(path, stay_ms, rng) {
+            let mut event = Event::new(EventKind::Custom, start_of(&events).plus_millis(at), visitor, session);
+            event.dimensions = events[0].dimensions.clone();
+            event.dimensions.set(Dimension::EventName, name);
+            event.dimensions.set(Dimension::Properties, &properties);
+            events.push(event);
         }
         for event in events.into_iter().filter(|event| event.at < end) {
-            batch.push(NewEvent::new(website, event.at, event));
+            batch.push(NewEvent::new(website.id, event.at, event));
         }
         at = at.plus_millis(i64::from(stay_ms) + rng.random_range(200..2_000));
     }
 }
 
-/// What all events of a visit have in common. A visitor who comes again does so from the same country with the same device.
+fn start_of(events: &[Event]) -> Timestamp {
+    events.first().map_or(Timestamp::from_millis(0), |event| event.at)
+}
+
+fn title(path: &str) -> &'static str {
+    TITLES.iter().find(|(known, _)| *known == path).map_or("", |(_, title)| *title)
+}
+
+/// What somebody does on a page that they stay on for so long: when, its name, and its properties as JSON.
+fn happenings(path: &str, stay_ms: u32, rng: &mut impl Rng) -> Vec<(i64, &'static str, String)> {
+    let (soon, late) = (i64::from(stay_ms) / 4, i64::from(stay_ms) / 2);
+    match path {
+        "/signup" if rng.random_bool(0.8) => {
+            let offer = format!(r#"{{"plan":"{}"}}"#, pick(&OFFERS, |offer| offer.1, rng).0);
+            let mut done = vec![(soon, "signup_started", offer.clone())];
+            if rng.random_bool(0.6) {
+                done.push((late, "signup_completed", offer));
+            }
+            done
+        }
+        "/docs/api" if rng.random_bool(0.3) => vec![(soon, "code_copied", r#"{"language":"curl"}"#.to_owned())],
+        "/blog/counting-without-cookies" if rng.random_bool(0.1) => {
+            vec![(late, "newsletter_joined", r#"{"place":"article"}"#.to_owned())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What all events of a visit have in common. A visitor who comes again does so from the same place with the same device.
 fn visit(visitor: VisitorId, rng: &mut impl Rng) -> Dimensions {
-    let (referrer, source, channel, _) = pick(&SOURCES, |source| source.3, rng);
+    let campaign = rng.random_bool(0.2).then(|| pick(&CAMPAIGNS, |campaign| campaign.4, rng));
+    let (referrer, source, channel) = match campaign {
+        Some((source, _, _, channel, _)) => ("", *source, *channel),
+        None => {
+            let (referrer, source, channel, _) = pick(&SOURCES, |source| source.3, rng);
+            (*referrer, *source, *channel)
+        }
+    };
     let rng = &mut StdRng::seed_from_u64(visitor.0);
-    let (country, _) = pick(&COUNTRIES, |country| country.1, rng);
+    let (country, region, city, language, _) = pick(&PLACES, |place| place.4, rng);
     let (browser, browser_version, os, os_version, device, screen, _) = pick(&CLIENTS, |client| client.6, rng);
     let mut dimensions = Dimensions::default();
     for (dimension, value) in [
-        (Dimension::Referrer, *referrer),
+        (Dimension::Referrer, referrer),
         (Dimension::Source, source),
         (Dimension::Channel, channel),
         (Dimension::Country, country),
+        (Dimension::Region, region),
+        (Dimension::City, city),
         (Dimension::Browser, browser),
         (Dimension::BrowserVersion, browser_version),
         (Dimension::Os, os),
         (Dimension::OsVersion, os_version),
         (Dimension::Device, device),
         (Dimension::ScreenClass, screen),
-        (Dimension::Language, "en"),
+        (Dimension::Language, language),
     ] {
         dimensions.set(dimension, value);
     }
-    if *channel == "Email" {
-        dimensions.set(Dimension::UtmSource, "newsletter");
-        dimensions.set(Dimension::UtmMedium, "email");
-        dimensions.set(Dimension::UtmCampaign, "monthly");
+    if let Some((source, medium, name, _, _)) = campaign {
+        dimensions.set(Dimension::UtmSource, source);
+        dimensions.set(Dimension::UtmMedium, medium);
+        dimensions.set(Dimension::UtmCampaign, name);
     }
     dimensions
 }
@@ -258,12 +373,45 @@ struct LiveVisitors {
     thread: JoinHandle<()>,
 }
 
+/// The most that are there at a time.
+const LIVE_MAX: usize = 14;
+
+/// Somebody who looks at one page after the other.
+struct LiveVisitor {
+    code: String,
+    domain: String,
+    session: String,
+    agent: (&'static str, &'static str, &'static str, &'static str),
+    referrer: &'static str,
+    pages: std::slice::Iter<'static, &'static str>,
+}
+
+/// User agent, browser, system and kind of device.
+const AGENTS: [(&str, &str, &str, &str); 3] = [
+    (
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36",
+        "Chrome",
+        "Windows",
+        "desktop",
+    ),
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox", "Linux", "desktop"),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 \
+         Mobile/15E148 Safari/604.1",
+        "Safari",
+        "iOS",
+        "mobile",
+    ),
+];
+
 impl LiveVisitors {
-    fn start(events: Arc<dyn EventStore>, websites: Vec<WebsiteId>) -> std::io::Result<Self> {
+    /// Has visitors come to the websites by the server that listens on the port of `url`.
+    fn start(url: &str, websites: Vec<(String, String)>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
+        let address = url.rsplit_once(':').map_or_else(String::new, |(_, port)| format!("localhost:{port}"));
         let thread = std::thread::Builder::new()
             .name("demo".to_owned())
-            .spawn(move || keep_coming(&*events, &websites, &stopped))?;
+            .spawn(move || keep_coming(&address, &websites, &stopped))?;
         Ok(Self { stop, thread })
     }
 
@@ -275,17 +423,69 @@ impl LiveVisitors {
     }
 }
 
-fn keep_coming(events: &dyn EventStore, websites: &[WebsiteId], stopped: &Receiver<()>) {
+/// One page after the other is reported as a browser does, to the server itself.
+fn keep_coming(address: &str, websites: &[(String, String)], stopped: &Receiver<()>) {
     let mut rng = rand::rng();
-    while stopped.recv_timeout(Duration::from_millis(rng.random_range(500..4_000))) == Err(RecvTimeoutError::Timeout) {
-        let Some(&website) = websites.choose(&mut rng) else { return };
-        let now = SystemClock.now();
-        let mut batch = Vec::new();
-        session(&mut batch, website, now.plus_millis(-1), now, &mut rng);
-        if let Err(error) = append(events, batch) {
-            tracing::warn!(%error, "a demo visit was not stored");
+    let mut here: Vec<LiveVisitor> = Vec::new();
+    while stopped.recv_timeout(Duration::from_millis(rng.random_range(300..1_500))) == Err(RecvTimeoutError::Timeout) {
+        if here.len() < LIVE_MAX && (here.len() < LIVE_MAX / 2 || rng.random_bool(0.4)) {
+            let Some((code, domain)) = websites.choose(&mut rng) else { return };
+            let agent = AGENTS.choose(&mut rng).copied().unwrap_or(AGENTS[0]);
+            here.push(LiveVisitor {
+                code: code.clone(),
+                domain: domain.clone(),
+                session: format!("live-{:016x}", rng.random::<u64>()),
+                agent,
+                referrer: pick(&SOURCES, |source| source.3, &mut rng).0,
+                pages: pick(&JOURNEYS, |journey| journey.1, &mut rng).0.iter(),
+            });
+        }
+        if here.is_empty() {
+            continue;
+        }
+        let at = rng.random_range(0..here.len());
+        match here[at].pages.next() {
+            None => {
+                here.swap_remove(at);
+            }
+            Some(path) => {
+                if let Err(error) = report(address, &here[at], path) {
+                    tracing::warn!(%error, "a page of the demo was not reported");
+                }
+            }
         }
     }
+}
+
+/// Reports that a visitor sees `path`.
+fn report(address: &str, visitor: &LiveVisitor, path: &str) -> io::Result<()> {
+    let LiveVisitor { code, domain, session, agent: (agent, browser, os, device), referrer, .. } = visitor;
+    let body = serde_json::json!({
+        "event_type": "pageview",
+        "url": format!("https://{domain}{path}"),
+        "title": title(path),
+        "referrer": referrer,
+        "session_id": session,
+        "visitor_id": session,
+        "user_agent": agent,
+        "browser": browser,
+        "os": os,
+        "device_type": device,
+        "language": "en",
+    })
+    .to_string();
+    let head = format!(
+        "POST /e/{code} HTTP/1.1\r\nHost: {address}\r\nOrigin: https://{domain}\r\nUser-Agent: {agent}\r\n\
+         Content-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    if answer.ends_with(b"200") { Ok(()) } else { Err(io::Error::other("the server refused it")) }
 }
 
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub enum LinkPurpose {
     Reset,
     /// Taking over the first account.
     Welcome,
+    /// Signing in without a password.
+    SignIn,
 }
 
 impl LinkPurpose {
@@ -81,6 +83,7 @@ impl LinkPurpose {
         match self {
             Self::Reset => "reset",
             Self::Welcome => "welcome",
+            Self::SignIn => "sign_in",
         }
     }
 }
@@ -221,6 +224,13 @@ pub trait SignInStore: Send + Sync {
         hash: &PasswordHash,
         now: Timestamp,
     ) -> Result<Option<UserId>>;
+
+    /// Uses a link for signing in, and takes it back. `None` when the link does not work; of two at the same time one does.
+    ///
+    /// # Errors
+    ///
+    /// Those of the module.
+    fn use_sign_in_link(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<UserId>>;
 
     /// Forgets sessions, links, failures and invitations that are over.
     ///

@@ -53,6 +53,12 @@ pub(super) fn holder(
     Ok(row.map(|user| decode("one_time_links", "user_id", &user, &user)).transpose()?)
 }
 
+pub(super) fn take_back(conn: &mut SqliteConnection, digest: &SecretDigest) -> Done<()> {
+    let used = dsl::digest.eq(digest.as_bytes().as_slice()).and(dsl::purpose.eq(LinkPurpose::SignIn.as_str()));
+    diesel::delete(one_time_links::table.filter(used)).execute(conn)?;
+    Ok(())
+}
+
 pub(super) fn forget(conn: &mut SqliteConnection, now: Timestamp) -> Done<()> {
     diesel::delete(one_time_links::table.filter(dsl::expires_at.le(now.as_millis()))).execute(conn)?;
     Ok(())

@@ -312,6 +312,14 @@ impl SignInStore for SqliteStore {
         })
     }
 
+    fn use_sign_in_link(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<UserId>> {
+        self.write(|conn| {
+            let user = links::holder(conn, LinkPurpose::SignIn, digest, now)?;
+            links::take_back(conn, digest)?;
+            Ok(user)
+        })
+    }
+
     fn forget_what_is_over(&self, now: Timestamp) -> Result<()> {
         self.write(|conn| {
             let half_way = SignInStage::SecondFactor.as_str();
