@@ -381,6 +381,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/api/instance", 200),
         // The body of a hit is none that they take.
         ("POST", "/api/session", 400),
+        ("POST", "/api/session/link", 400),
         ("POST", "/api/welcome", 400),
         ("POST", "/api/users", 400),
         ("POST", "/api/password-resets", 400),

@@ -24,9 +24,9 @@ enum Who {
 /// The routes once more, with what they are to do. A new one must be entered here.
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
-        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditTeam, EditWebsite, EraseVisitor, InviteMember,
-        ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus, ReadAnalytics, ReadAudit, ReadTeam,
-        ReadWebsite, RemoveMember, TransferTeam,
+        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditFunnels, EditTeam, EditWebsite, EraseVisitor,
+        InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus, ReadAnalytics, ReadAudit,
+        ReadFunnels, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -102,11 +102,11 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("POST", "/api/websites/{website_id}/goals", Actor, EditWebsite),
         ("PATCH", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
         ("DELETE", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
-        ("GET", "/api/websites/{website_id}/funnels", Actor, ReadAnalytics),
-        ("POST", "/api/websites/{website_id}/funnels", Actor, EditWebsite),
-        ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
-        ("DELETE", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditWebsite),
-        ("GET", "/api/websites/{website_id}/funnels/{funnel_id}/report", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/funnels", Actor, ReadFunnels),
+        ("POST", "/api/websites/{website_id}/funnels", Actor, EditFunnels),
+        ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditFunnels),
+        ("DELETE", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditFunnels),
+        ("GET", "/api/websites/{website_id}/funnels/{funnel_id}/report", Actor, ReadFunnels),
         ("POST", "/api/status/incidents", Actor, ManageStatus),
         ("POST", "/api/status/incidents/{incident_id}/updates", Actor, ManageStatus),
         ("DELETE", "/api/status/incidents/{incident_id}", Actor, ManageStatus),

@@ -1,6 +1,6 @@
 //! What can be done in zenovay, to what, and what it needs: the whole policy as one table.
 
-use zenovay_domain::{Role, Scope};
+use zenovay_domain::{Feature, Role, Scope};
 
 use crate::{Policy, TargetKind};
 
@@ -61,6 +61,10 @@ actions! {
     ReadAnalytics: key Read, role Viewer, on Account Website;
     /// Read the heatmaps of a website.
     ReadHeatmaps: key Read, role Viewer, on Website;
+    /// Read the funnels of a website, and how far its visits get.
+    ReadFunnels: key Read, role Viewer, on Website;
+    /// Add, change and remove funnels of a website.
+    EditFunnels: key Write, role Editor, on Website;
     /// Read recorded sessions of a website.
     ReadReplays: key Read, role Viewer, on Website;
     /// Read the errors of a website.
@@ -77,7 +81,7 @@ actions! {
     EraseVisitor: key Admin, role Admin, on Website;
     /// Add a website to a team.
     CreateWebsite: key Write, role Editor, on Account Team;
-    /// Change a website, its settings, and what belongs to it, such as goals, funnels and alerts.
+    /// Change a website, its settings, and what belongs to it, such as goals and public links.
     EditWebsite: key Write, role Editor, on Website;
     /// Delete a website with its events.
     DeleteWebsite: key Write, role Editor, on Website;
@@ -105,6 +109,19 @@ actions! {
     DeleteTeam: no key, role Owner, on Team;
     /// Write on the status page of the server, as the team that runs it.
     ManageStatus: key Admin, role Owner, on Team;
+}
+
+impl Action {
+    /// What the plan of the team has to include for it; `None` when every plan includes it.
+    pub const fn feature(self) -> Option<Feature> {
+        match self {
+            Self::ReadFunnels | Self::EditFunnels => Some(Feature::Funnels),
+            Self::ReadHeatmaps => Some(Feature::Heatmaps),
+            Self::ReadReplays => Some(Feature::Replays),
+            Self::ReadErrors => Some(Feature::Errors),
+            _ => None,
+        }
+    }
 }
 
 impl Policy for Action {

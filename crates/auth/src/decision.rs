@@ -1,8 +1,8 @@
 //! Who may do what in zenovay: its targets and principals in the words of [`crate::Grant`].
 
-use zenovay_domain::{KeyId, PlanTable, Role, TeamId, UserId, WebsiteId};
+use zenovay_domain::{KeyId, Plan, PlanTable, Role, TeamId, UserId, WebsiteId};
 
-use crate::{Action, Credential, Denial, KeyKind, Principal, SignedIn, TargetKind, Thing};
+use crate::{Action, Credential, Denial, KeyKind, Principal, SignedIn, TargetKind, TeamAccess, Thing};
 
 /// What an action is aimed at.
 #[non_exhaustive]
@@ -68,8 +68,9 @@ impl Target {
 /// does not allow.
 ///
 /// The checks of a key come in this order: revoked, the membership, the highest plan, the scope, the target, the plan of
-/// the target's own team, the role; see [`Grant::may`](crate::Grant::may). Plans limit how many websites and members a team has, but they
-/// close nothing to people. Everybody may end their own membership.
+/// the target's own team, the role; see [`Grant::may`](crate::Grant::may). Plans without the API close nothing to people. What
+/// needs a [feature](Action::feature) is closed to everybody, last of all, when the plan of the target's own team does not
+/// include it. Everybody may end their own membership.
 ///
 /// ```
 /// use zenovay_auth::{
@@ -103,10 +104,39 @@ pub fn decide(principal: Principal<'_>, action: Action, target: &Target, plans: 
     if !action.targets().contains(&target.kind()) {
         return Err(Denial::WrongTarget(target.kind()));
     }
-    match principal {
-        Principal::Key(key) => decide_key(key, action, target, plans),
-        Principal::Person(person) => decide_person(person, action, target),
+    let teams = match principal {
+        Principal::Key(key) => {
+            decide_key(key, action, target, plans)?;
+            &key.teams
+        }
+        Principal::Person(person) => {
+            decide_person(person, action, target)?;
+            &person.teams
+        }
+    };
+    match plan_of(teams, target) {
+        Some(plan) => decide_plan(plan, action, plans),
+        None => Ok(()),
     }
+}
+
+/// Decides whether the plan of a team includes what `action` needs. It is a part of [`decide`], and all that is to be decided for
+/// those who need to be nobody, such as whoever holds a public link.
+///
+/// # Errors
+///
+/// [`Denial::NotInPlan`].
+pub fn decide_plan(plan: Plan, action: Action, plans: &PlanTable) -> Result<(), Denial> {
+    match action.feature() {
+        Some(feature) if !plans.includes(plan, feature) => Err(Denial::NotInPlan(feature.as_str())),
+        _ => Ok(()),
+    }
+}
+
+/// The plan of the team that owns a website.
+fn plan_of(teams: &[TeamAccess], target: &Target) -> Option<Plan> {
+    let Target::Website { team_id, .. } = target else { return None };
+    teams.iter().find(|team| team.team_id == *team_id).map(|team| team.plan)
 }
 
 fn decide_key(key: &Credential, action: Action, target: &Target, plans: &PlanTable) -> Result<(), Denial> {

@@ -150,6 +150,9 @@ pub enum Denial<K = crate::TargetKind> {
     /// includes no API.
     #[error("the plan of the team lets no keys in")]
     PlanRequired,
+    /// The plan of the team that owns the target does not include what this needs.
+    #[error("the plan of the team does not include {0}")]
+    NotInPlan(&'static str),
     /// No key may do this.
     #[error("this cannot be done with a key")]
     NotForKeys,
@@ -176,6 +179,7 @@ impl<K> Denial<K> {
         "revoked",
         "membership_lost",
         "plan_required",
+        "not_in_plan",
         "not_for_keys",
         "missing_scope",
         "missing_role",
@@ -190,6 +194,7 @@ impl<K> Denial<K> {
             Self::Revoked => "revoked",
             Self::MembershipLost => "membership_lost",
             Self::PlanRequired => "plan_required",
+            Self::NotInPlan(_) => "not_in_plan",
             Self::NotForKeys => "not_for_keys",
             Self::MissingScope(_) => "missing_scope",
             Self::MissingRole(_) => "missing_role",
@@ -206,6 +211,7 @@ impl<K> Denial<K> {
             Self::Revoked => 401,
             Self::MembershipLost
             | Self::PlanRequired
+            | Self::NotInPlan(_)
             | Self::NotForKeys
             | Self::MissingScope(_)
             | Self::MissingRole(_)

@@ -22,7 +22,7 @@ pub use zenovay_domain::{
 };
 
 pub use action::Action;
-pub use decision::{Target, decide};
+pub use decision::{Target, decide, decide_plan};
 pub use governance::{
     InvalidKeyName, KEY_NAME_MAX_CHARS, KeyDraft, KeyRefusal, Membership, admits_keys_since, check_key_name,
     may_create_key, may_edit_key,

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use zenovay_auth::{
     Action, Credential, Denial, KeyDraft, KeyKind, KeyRefusal, Membership, Principal, SignedIn, Target, TargetKind,
-    TeamAccess, check_key_name, decide, may_create_key, may_edit_key,
+    TeamAccess, check_key_name, decide, decide_plan, may_create_key, may_edit_key,
 };
 use zenovay_domain::{KeyId, KeyPolicy, Plan, PlanTable, Role, Scope, Scopes, TeamId, Timestamp, UserId, WebsiteId};
 
@@ -26,6 +26,8 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::ReadWebsite, READ, Role::Viewer, &[Website]),
         (Action::ReadAnalytics, READ, Role::Viewer, &[Account, Website]),
         (Action::ReadHeatmaps, READ, Role::Viewer, &[Website]),
+        (Action::ReadFunnels, READ, Role::Viewer, &[Website]),
+        (Action::EditFunnels, WRITE, Role::Editor, &[Website]),
         (Action::ReadReplays, READ, Role::Viewer, &[Website]),
         (Action::ReadErrors, READ, Role::Viewer, &[Website]),
         (Action::IngestBatch, WRITE, Role::Viewer, &[Account, Website]),
@@ -602,4 +604,36 @@ fn an_edit_asks_the_policy_only_of_teams_that_are_new() {
     assert_eq!(edit(&draft(personal(), "read", Some(&[OWN, SECOND]))), Err(KeyRefusal::Policy(team(SECOND))));
     assert_eq!(edit(&draft(personal(), "read", None)), Err(KeyRefusal::Policy(team(SECOND))));
     assert_eq!(edit(&draft(personal(), "admin", Some(&[OWN]))), Err(KeyRefusal::AdminScope(team(OWN))));
+}
+
+/// Sabotage: ask for the highest plan of the caller, or let people through.
+#[test]
+fn what_a_plan_does_not_include_is_closed_to_everybody_and_only_there() {
+    let plans = PlanTable::default();
+    let teams = [access(OWN, Plan::Pro, Role::Owner), access(SECOND, Plan::Free, Role::Owner)];
+    let person = SignedIn::new(user(SELF), teams.to_vec());
+    let funnels = [
+        (Action::ReadFunnels, "funnels"),
+        (Action::EditFunnels, "funnels"),
+        (Action::ReadHeatmaps, "heatmaps"),
+        (Action::ReadReplays, "replays"),
+        (Action::ReadErrors, "errors"),
+    ];
+    for (action, feature) in funnels {
+        let person = |target| decide(Principal::Person(&person), action, &target, &plans);
+        assert_eq!(person(website(OWN, 0)), Ok(()), "{action:?}");
+        assert_eq!(person(website(SECOND, 0)), Err(Denial::NotInPlan(feature)), "{action:?}");
+        assert_eq!(person(website(FOREIGN, 0)), Err(Denial::Unknown(TargetKind::Website)), "{action:?}");
+        assert_eq!(decide_plan(Plan::Free, action, &plans), Err(Denial::NotInPlan(feature)));
+        // Free with an API and without features, as an operator may have it.
+        let mut open = plans.clone();
+        open.limits_mut(Plan::Free).requests_per_minute = 10;
+        let key = key(Scopes::FULL_ACCESS, &teams);
+        let decided = decide(Principal::Key(&key), action, &website(SECOND, 0), &open);
+        assert_eq!(decided, Err(Denial::NotInPlan(feature)), "{action:?}");
+        open.limits_mut(Plan::Free).features.extend(zenovay_domain::Feature::ALL);
+        assert_eq!(decide(Principal::Key(&key), action, &website(SECOND, 0), &open), Ok(()));
+    }
+    let others = Action::ALL.iter().filter(|action| funnels.iter().all(|(one, _)| one != *action));
+    others.for_each(|action| assert_eq!(decide_plan(Plan::Free, *action, &plans), Ok(()), "{action:?}"));
 }

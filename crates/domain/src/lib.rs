@@ -46,7 +46,7 @@ pub use ids::{
 pub use names::UnknownName;
 pub use path::normal_path;
 pub use pattern::matches_pattern;
-pub use plan::{Plan, PlanLimits, PlanTable};
+pub use plan::{Feature, Plan, PlanLimits, PlanTable};
 pub use score::{BOUNCE_ENGAGEMENT_MS, LIVE_WINDOW_MS, SESSION_GAP_MS, SESSION_MAX_MS, value_score};
 pub use session::{SessionFault, SessionSpan};
 pub use status::{IncidentPhase, StatusComponent, StatusState};

@@ -48,8 +48,8 @@ mod tests {
     use std::str::FromStr;
 
     use crate::{
-        Dimension, ErrorCode, EventKind, IncidentPhase, Interval, KeyPolicy, MatchType, Plan, Role, Scope, Scopes,
-        StatusComponent, StatusState,
+        Dimension, ErrorCode, EventKind, Feature, IncidentPhase, Interval, KeyPolicy, MatchType, Plan, Role, Scope,
+        Scopes, StatusComponent, StatusState,
     };
 
     fn check<T: Copy + Display + FromStr<Err: Error> + PartialEq + std::fmt::Debug>(all: &[T]) {
@@ -74,6 +74,7 @@ mod tests {
         check(EventKind::ALL);
         check(ErrorCode::ALL);
         check(Interval::ALL);
+        check(Feature::ALL);
         check(StatusState::ALL);
         check(StatusComponent::ALL);
         check(IncidentPhase::ALL);

@@ -1,6 +1,6 @@
 //! Plans and their limits: the one table of numbers, editable by the operator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,38 @@ impl Plan {
 
 named!(Plan, "plan");
 
+/// Something that some plans include and others do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Feature {
+    /// Funnels: steps in order, and how far visits get.
+    Funnels,
+    /// Where visitors click.
+    Heatmaps,
+    /// Recorded sessions.
+    Replays,
+    /// Errors that visitors met.
+    Errors,
+}
+
+impl Feature {
+    /// All features.
+    pub const ALL: &'static [Self] = &[Self::Funnels, Self::Heatmaps, Self::Replays, Self::Errors];
+
+    /// The name on the wire and in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Funnels => "funnels",
+            Self::Heatmaps => "heatmaps",
+            Self::Replays => "replays",
+            Self::Errors => "errors",
+        }
+    }
+}
+
+named!(Feature, "feature");
+
 /// The numbers of one plan. `None` means without limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -46,7 +78,7 @@ pub struct PlanLimits {
     pub requests_per_minute: u32,
     /// External API requests per key and UTC calendar month.
     pub requests_per_month: u64,
-    /// Pageviews and events a month that the plan includes; reported by `/usage`.
+    /// Pageviews and events a UTC month that are stored; what comes beyond them is not.
     pub events_per_month: Option<u64>,
     /// Websites a team may have.
     pub websites: Option<u32>,
@@ -54,10 +86,12 @@ pub struct PlanLimits {
     pub members: Option<u32>,
     /// Days for which events are kept.
     pub retention_days: Option<u32>,
+    /// What the plan includes.
+    pub features: BTreeSet<Feature>,
 }
 
 impl PlanLimits {
-    /// So many External API requests a minute and a month, and no other limit.
+    /// So many External API requests a minute and a month, all features, and no other limit.
     pub fn new(requests_per_minute: u32, requests_per_month: u64) -> Self {
         Self {
             requests_per_minute,
@@ -66,6 +100,7 @@ impl PlanLimits {
             websites: None,
             members: None,
             retention_days: None,
+            features: Feature::ALL.iter().copied().collect(),
         }
     }
 }
@@ -90,6 +125,11 @@ impl PlanTable {
         self.0.get_mut(&plan).expect("every plan has a row")
     }
 
+    /// Whether `plan` includes `feature`.
+    pub fn includes(&self, plan: Plan, feature: Feature) -> bool {
+        self.limits(plan).features.contains(&feature)
+    }
+
     /// Whether `plan` includes the External API.
     pub fn has_api(&self, plan: Plan) -> bool {
         self.limits(plan).requests_per_minute > 0
@@ -100,7 +140,17 @@ impl Default for PlanTable {
     /// The published plans of Zenovay.
     fn default() -> Self {
         let row = |requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days| {
-            PlanLimits { requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days }
+            // A plan without the API has none of the features.
+            let all = Feature::ALL.iter().copied().filter(|_| requests_per_minute > 0);
+            PlanLimits {
+                requests_per_minute,
+                requests_per_month,
+                events_per_month,
+                websites,
+                members,
+                retention_days,
+                features: all.collect(),
+            }
         };
         Self(BTreeMap::from([
             (Plan::Free, row(0, 0, Some(10_000), Some(1), Some(2), Some(365))),
@@ -122,5 +172,8 @@ mod tests {
         let api: Vec<_> = Plan::ALL.iter().copied().map(api).collect();
         assert_eq!(api, [(0, 0), (30, 10_000), (60, 100_000), (120, 1_000_000)]);
         assert!(!table.has_api(Plan::Free));
+        for feature in Feature::ALL {
+            assert!(!table.includes(Plan::Free, *feature) && table.includes(Plan::Pro, *feature), "{feature}");
+        }
     }
 }

@@ -51,6 +51,8 @@ reasons! {
         NoSession = "no_session",
         /// The same idempotency key was stored before with the same event.
         Duplicate = "duplicate",
+        /// The plan of the website's team includes no more events in the month.
+        QuotaExceeded = "quota_exceeded",
     }
 }
 
@@ -85,7 +87,7 @@ reasons! {
         GpcOptedOut = "gpc_opted_out",
         /// The key of a batch is missing, not valid, or may not write to this website.
         NotAuthorized = "not_authorized",
-        /// The monthly quota of the key is used up.
+        /// The monthly quota of the key is used up; of a row, the events that the plan includes in the month.
         QuotaExceeded = "quota_exceeded",
         /// The same idempotency key was stored before with a different event.
         IdempotencyKeyReused = "idempotency_key_reused",

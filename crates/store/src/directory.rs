@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use zenovay_auth::{Credential, KeyDigest};
-use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
+use zenovay_domain::{Plan, TeamId, Timestamp, TrackingCode, Website, WebsiteId};
 
-use crate::{DataVersion, KeyStore, Result, Store, WebsiteStore};
+use crate::{DataVersion, KeyStore, Result, Store, TeamStore, WebsiteStore};
 
 /// For how long a version that was read serves hits, in milliseconds.
 const VERSION_SERVES_MS: u64 = 5;
@@ -49,6 +49,7 @@ pub struct CachedDirectory<S: ?Sized = dyn Store> {
     valid: Cache<KeyDigest, ()>,
     websites: Cache<WebsiteId, Entry<Website>>,
     codes: Cache<TrackingCode, Entry<Website>>,
+    plans: Cache<TeamId, Entry<Plan>>,
     version_of_hits: Mutex<Option<VersionAt>>,
     is_being_renewed: AtomicBool,
 }
@@ -98,6 +99,7 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
             valid: Cache::new(CAPACITY as u64),
             websites: Cache::new(CAPACITY as u64),
             codes: Cache::new(CAPACITY as u64),
+            plans: Cache::new(CAPACITY as u64),
             version_of_hits: Mutex::new(None),
             is_being_renewed: AtomicBool::new(false),
         }
@@ -237,5 +239,26 @@ impl<S: KeyStore + WebsiteStore + DataVersion + ?Sized> CachedDirectory<S> {
         let value = load(&*self.store, key)?.map(Arc::new);
         cache.insert(key.clone(), Entry { version, value: value.clone() });
         Ok(value)
+    }
+}
+
+impl<S: KeyStore + WebsiteStore + TeamStore + DataVersion + ?Sized> CachedDirectory<S> {
+    /// The plan of a team; `None` when there is no such team.
+    ///
+    /// # Errors
+    ///
+    /// As for [`credential`](Self::credential).
+    pub fn plan(&self, team: TeamId) -> Result<Option<Plan>> {
+        let plan = self.look_up(&self.plans, &team, |store, id| Ok(store.team(*id)?.map(|team| team.plan)))?;
+        Ok(plan.map(|plan| *plan))
+    }
+
+    /// What [`plan`](Self::plan) answers for a hit that came at `now`, when memory is enough for it; `None` when the store has to
+    /// be asked. Waits for nothing, and is as new as [`remembered_website_of_hit`](Self::remembered_website_of_hit).
+    pub fn remembered_plan_of_hit(&self, team: TeamId, now: Timestamp) -> Option<Option<Plan>> {
+        let known = self.version_of_hits(self.store.own_changes())?;
+        let is_new = now.millis_since(known.at).unsigned_abs() <= VERSION_SERVES_MS;
+        let entry = self.plans.get(&team).filter(|entry| is_new && entry.version == known.version)?;
+        Some(entry.value.map(|plan| *plan))
     }
 }

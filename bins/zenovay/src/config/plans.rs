@@ -1,14 +1,22 @@
-//! The numbers of the plans, from `[plans.<name>]`.
+//! What the plans include, from `[plans.<name>]`.
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
-use zenovay_domain::{Plan, PlanLimits, PlanTable};
+use zenovay_domain::{Feature, Plan, PlanLimits, PlanTable};
 
 use super::error::{ConfigError, Effective, Origin};
 use super::source::Source;
 
-/// The names of all numbers, such as `plans.pro.websites`.
+/// The list of what a plan includes beside its numbers.
+const FEATURES: &str = "features";
+
+/// The names of all numbers and lists, such as `plans.pro.websites`.
 pub(super) fn plan_number_names() -> Vec<String> {
-    let names = |plan: Plan| PLAN_NUMBERS.iter().map(move |(number, _)| format!("plans.{plan}.{number}"));
+    let names = |plan: Plan| {
+        let numbers = PLAN_NUMBERS.iter().map(|(number, _)| *number).chain([FEATURES]);
+        numbers.map(move |number| format!("plans.{plan}.{number}"))
+    };
     Plan::ALL.iter().copied().flat_map(names).collect()
 }
 
@@ -38,6 +46,17 @@ pub(super) fn read_plans(source: &mut Source<'_>, effective: &mut Vec<Effective>
             };
             effective.push(Effective { name, value: field.get(plans.limits(plan)), origin });
         }
+        let name = format!("plans.{plan}.{FEATURES}");
+        let origin = match overrides.remove(FEATURES) {
+            None => Origin::Default,
+            Some(value) => {
+                let features = read_features(&value).map_err(|why| source.invalid(&name, &why))?;
+                plans.limits_mut(plan).features = features;
+                source.file_origin()
+            }
+        };
+        let features = &plans.limits(plan).features;
+        effective.push(Effective { name, value: json!(features), origin });
         if let Some(key) = overrides.keys().next() {
             return Err(source.unknown(&format!("plans.{plan}.{key}")));
         }
@@ -55,6 +74,16 @@ fn read_limit(value: &toml::Value) -> Result<Option<u64>, &'static str> {
         toml::Value::String(text) if text == "unlimited" => Ok(None),
         _ => Err("must be a whole number or \"unlimited\""),
     }
+}
+
+/// What a plan includes, by name.
+fn read_features(value: &toml::Value) -> Result<BTreeSet<Feature>, String> {
+    let list = value.as_array().ok_or("must be a list of strings")?;
+    let read = |name: &toml::Value| {
+        let name = name.as_str().ok_or("must be a list of strings")?;
+        name.parse().map_err(|error: zenovay_domain::UnknownName| error.to_string())
+    };
+    list.iter().map(read).collect()
 }
 
 /// One number of a plan: how to read and write it.

@@ -44,6 +44,7 @@ const fn is_change(action: Action) -> bool {
             | Action::ReadWebsite
             | Action::ReadAnalytics
             | Action::ReadHeatmaps
+            | Action::ReadFunnels
             | Action::ReadReplays
             | Action::ReadErrors
             | Action::IngestBatch

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
 use zenovay_auth::Denial;
-use zenovay_domain::Reading;
+use zenovay_domain::{Reading, TeamId};
 use zenovay_events::{AppendError, AppendOutcome, NewEvent};
 use zenovay_ingest::{
     DropReason, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX, check_batch_privacy, decode_body, parse_batch,
@@ -18,6 +18,7 @@ use zenovay_ingest::{
 use super::console::hub::Happening;
 use super::document::bodies::{BatchBody, Body};
 use super::envelope::{ApiError, Success};
+use super::event_quota::{self, MonthIsUsedUp, Place};
 use super::guard::{AccessRefusal, Authorized, IngestBatch};
 use super::outcomes::{self, PendingRows};
 use super::state::AppState;
@@ -35,7 +36,7 @@ pub async fn events(
     let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
     let judged = async { judge(&state, key?, &req, payload.into_payload(), reading).await };
-    let (key, rows, turn) = match judged.await {
+    let (key, (team, rows), turn) = match judged.await {
         Ok(judged) => judged,
         Err(BatchRefusal { reason, error }) => {
             pending.settle(Outcome::Refused(reason));
@@ -44,7 +45,7 @@ pub async fn events(
     };
     let pending = pending.defer_to_rows(rows.len());
     // A task of its own: what becomes of the rows is counted also when the client goes away.
-    let report = actix_web::rt::spawn(store(state.clone().into_inner(), rows, pending, turn)).await;
+    let report = actix_web::rt::spawn(store(state.clone().into_inner(), (team, reading), rows, pending, turn)).await;
     let (report, stored) = report.map_err(|_panicked| ApiError::internal())??;
     let (accepted, rejected) = report.counts();
     key_log::batch(&req, accepted, rejected);
@@ -58,6 +59,9 @@ pub async fn events(
     }
     Ok(Success::new(report, reading.now))
 }
+
+/// What is said of a row that is beyond the plan.
+const QUOTA_EXCEEDED: &str = "The plan of this workspace includes no more events in the month";
 
 /// The rows of a batch in their order: an event to store, or how the row ended.
 type JudgedRows = Vec<Result<NewEvent, Rejected>>;
@@ -84,7 +88,7 @@ async fn judge(
     req: &HttpRequest,
     payload: web::Payload,
     reading: Reading,
-) -> Result<(Authorized<IngestBatch>, JudgedRows, Turn), BatchRefusal> {
+) -> Result<(Authorized<IngestBatch>, (TeamId, JudgedRows), Turn), BatchRefusal> {
     check_batch_privacy(req.headers().get("sec-gpc").and_then(|value| value.to_str().ok()))?;
     media_type::require_json(req.headers())?;
     let (bodies, within) = (&state.bodies, state.body_timeout);
@@ -108,7 +112,7 @@ fn judge_rows(
     encoding: Option<&str>,
     raw: &[u8],
     reading: Reading,
-) -> Result<JudgedRows, BatchRefusal> {
+) -> Result<(TeamId, JudgedRows), BatchRefusal> {
     let body = decode_body(encoding, raw, state.batch_body_bytes)?;
     let batch = parse_batch(&body)?;
     let website = key.website(state, &batch.tracking_code)?;
@@ -118,7 +122,7 @@ fn judge_rows(
         let accepted = state.ingest.batch_row(&row?, reading, &rules)?;
         Ok(outcomes::new_event(accepted, website.id, reading))
     };
-    Ok(batch.events.into_iter().map(judge).collect())
+    Ok((website.team_id, batch.events.into_iter().map(judge).collect()))
 }
 
 impl From<AccessRefusal> for BatchRefusal {
@@ -144,12 +148,29 @@ impl From<AccessRefusal> for BatchRefusal {
 /// Appends the events of `rows` and counts every row. Returns how many were stored, too.
 async fn store(
     state: Arc<AppState>,
+    (team, reading): (TeamId, Reading),
     rows: JudgedRows,
     mut pending: PendingRows,
     _turn: Turn,
 ) -> Result<(BatchReport, u64), AppendError> {
     let mut events = Vec::with_capacity(rows.len());
-    let rows: Vec<Result<(), Rejected>> = rows.into_iter().map(|row| row.map(|event| events.push(event))).collect();
+    let mut places = VecDeque::with_capacity(rows.len());
+    let limit = event_quota::limit_of(&state, team, reading.now).await;
+    let mut judged: Vec<Result<(), Rejected>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        judged.push(match row {
+            Err(rejected) => Err(rejected),
+            Ok(event) => match event_quota::take(&state, team, limit, &event.event).await {
+                Ok(place) => {
+                    events.push(event);
+                    places.push_back(place);
+                    Ok(())
+                }
+                Err(MonthIsUsedUp) => Err(Refusal::new(RefusalReason::QuotaExceeded, QUOTA_EXCEEDED).into()),
+            },
+        });
+    }
+    let rows = judged;
     let mut watched: VecDeque<_> = events.iter().map(|event| (event.website, shown_live(&state, event))).collect();
     let appended = if events.is_empty() {
         Ok(Vec::new())
@@ -163,6 +184,7 @@ async fn store(
         Ok(outcomes) => outcomes.into_iter(),
         Err(error) => {
             let failed = outcomes::outcome_of(&Err(error.clone()));
+            places.into_iter().flatten().for_each(Place::give_back);
             for row in rows {
                 pending.settle(row.map_or_else(|rejected| rejected.outcome(), |()| failed));
             }
@@ -173,10 +195,13 @@ async fn store(
     for (index, row) in rows.into_iter().enumerate() {
         let row = row.and_then(|()| {
             let outcome = appended.next().unwrap_or(AppendOutcome::Stored);
-            let shown = watched.pop_front();
+            let (shown, place) = (watched.pop_front(), places.pop_front().flatten());
             let judged = outcomes::judge_stored(outcome, "idempotency key");
             if let (Ok(()), Some((website, Some(shown)))) = (&judged, shown) {
                 state.live.tell(website, Happening::Event(shown));
+            }
+            if let Some(place) = place.filter(|_| judged.is_err()) {
+                place.give_back();
             }
             judged
         });

@@ -61,6 +61,10 @@ impl From<Denial> for ApiError {
             Denial::Revoked => invalid_key(),
             Denial::MembershipLost => forbidden(out_of_reach(TargetKind::Website)),
             Denial::PlanRequired => Self::new(ErrorCode::ApiPaidPlanRequired, PLAN_REQUIRED_MESSAGE),
+            Denial::NotInPlan(feature) => {
+                let message = format!("The plan of this workspace does not include {feature}");
+                Self::new(ErrorCode::Forbidden, message).with_details(Details::Text("not_in_plan".into()))
+            }
             Denial::NotForKeys => forbidden("This cannot be done with an API key"),
             Denial::MissingScope(scope) => forbidden(match scope {
                 Scope::Read => "The API key lacks the read scope",
@@ -384,6 +388,15 @@ mod tests {
             (Denial::Revoked, (401, "UNAUTHORIZED", "Invalid API key".to_owned(), None)),
             (MembershipLost, forbidden("Access denied to this website")),
             (PlanRequired, (403, "API_PAID_PLAN_REQUIRED", plan.to_owned(), None)),
+            (
+                Denial::NotInPlan("funnels"),
+                (
+                    403,
+                    "FORBIDDEN",
+                    "The plan of this workspace does not include funnels".to_owned(),
+                    Some("not_in_plan".to_owned()),
+                ),
+            ),
             (NotForKeys, forbidden("This cannot be done with an API key")),
             (MissingScope(Scope::Read), forbidden("The API key lacks the read scope")),
             (MissingScope(Scope::Write), forbidden("The API key lacks the write scope")),

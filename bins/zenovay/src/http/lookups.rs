@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use zenovay_domain::{Timestamp, TrackingCode, Website, WebsiteId};
+use zenovay_domain::{Plan, TeamId, Timestamp, TrackingCode, Website, WebsiteId};
 use zenovay_store::{CachedDirectory, StoreError};
 
 use super::envelope::ApiError;
@@ -66,6 +66,19 @@ pub async fn website_by_code(state: &AppState, code: TrackingCode) -> Lookup {
 /// When the store cannot be asked.
 pub async fn website(state: &AppState, id: WebsiteId) -> Lookup {
     ask(state, move |directory| directory.website(id)).await
+}
+
+/// The plan of the team whose website a hit at `now` is for; `None` when the team is gone.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn plan_of_hit(state: &AppState, team: TeamId, now: Timestamp) -> Result<Option<Plan>, StoreError> {
+    if let Some(plan) = state.directory.remembered_plan_of_hit(team, now) {
+        return Ok(plan);
+    }
+    let directory = Arc::clone(&state.directory);
+    let found = web::block(move || directory.plan(team)).await;
+    found.unwrap_or_else(|_panicked| Err(StoreError::Unavailable("a look-up ended in a panic".into())))
 }
 
 async fn ask(state: &AppState, look_up: impl FnOnce(&CachedDirectory) -> Lookup + Send + 'static) -> Lookup {

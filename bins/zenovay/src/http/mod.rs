@@ -16,6 +16,7 @@ pub mod cors;
 pub mod document;
 pub mod envelope;
 pub mod errors;
+pub mod event_quota;
 pub mod export;
 pub mod external;
 pub mod giving_way;

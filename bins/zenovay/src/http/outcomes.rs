@@ -10,6 +10,8 @@ use zenovay_domain::{Reading, WebsiteId};
 use zenovay_events::{AppendError, AppendOutcome, AppendReceipt, AppendRefused, IdempotencyKey, NewEvent};
 use zenovay_ingest::{Accepted, DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected};
 
+use super::event_quota::Place;
+
 /// The response header in which developers read what became of a hit.
 pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
 
@@ -47,17 +49,29 @@ pub fn count(outcome: Outcome) {
 #[derive(Debug)]
 pub struct PendingOutcome {
     is_settled: bool,
+    /// The place that its event took in the month of a team.
+    place: Option<Place>,
 }
 
 impl PendingOutcome {
     /// That of a request which begins.
     pub fn begin() -> Self {
-        Self { is_settled: false }
+        Self { is_settled: false, place: None }
+    }
+
+    /// The place that its event took, which is given back unless the event is stored.
+    pub fn with_place(self, place: Option<Place>) -> Self {
+        let mut pending = self;
+        pending.place = place;
+        pending
     }
 
     /// Counts `outcome`.
     pub fn settle(mut self, outcome: Outcome) {
         self.is_settled = true;
+        if let Some(place) = self.place.take().filter(|_| outcome != Outcome::Stored) {
+            place.give_back();
+        }
         count(outcome);
     }
 
@@ -95,6 +109,9 @@ impl Drop for PendingOutcome {
         if !self.is_settled {
             // The handler was dropped before it handed an event to the store: its client left, or it panicked.
             count(Outcome::Refused(RefusalReason::BodyIncomplete));
+            if let Some(place) = self.place.take() {
+                place.give_back();
+            }
         }
     }
 }

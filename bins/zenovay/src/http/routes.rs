@@ -21,7 +21,7 @@ use super::document::{self, Operation};
 use super::envelope::ApiError;
 use super::export::events;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
-use super::guard::ReadAnalytics;
+use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
 use super::stats::handlers as stats;
 use super::{application, assets, batch, cors, operations, plausible, public, response_layer, tracking};
@@ -143,6 +143,7 @@ macro_rules! shared {
 /// The routes of public links.
 fn links() -> impl IntoIterator<Item = Endpoint> {
     type Reader = shares::LinkHolder;
+    type Funnels = shares::FunnelLinkHolder;
     [
         get(of_website!("/shares"), shares::list, "The public links of a website"),
         post(of_website!("/shares"), shares::create, "Make a public link"),
@@ -164,14 +165,15 @@ fn links() -> impl IntoIterator<Item = Endpoint> {
         get(shared!("/live"), live::show::<Reader>, "Who is here"),
         get(shared!("/live/events"), live::events::<Reader>, "What happens, as a stream"),
         get(shared!("/goals"), goals::list::<Reader>, "The goals with their numbers"),
-        get(shared!("/funnels"), funnels::list::<Reader>, "The funnels with their numbers"),
-        get(shared!("/funnels/{funnel_id}/report"), funnels::report::<Reader>, "How far visitors get"),
+        get(shared!("/funnels"), funnels::list::<Funnels>, "The funnels with their numbers"),
+        get(shared!("/funnels/{funnel_id}/report"), funnels::report::<Funnels>, "How far visitors get"),
     ]
 }
 
 /// The routes of the web application that are about websites.
 fn console() -> impl IntoIterator<Item = Endpoint> {
     type Reader = Console<ReadAnalytics>;
+    type Funnels = Console<ReadFunnels>;
     [
         get("/api/websites", sites::list, "The websites within reach, with their numbers"),
         post("/api/websites", sites::create, "Add a website").refusing([ErrorCode::NotFound]),
@@ -202,11 +204,11 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         post(of_website!("/goals"), goals::create, "Add a goal").refusing([ErrorCode::Conflict]),
         patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal").refusing([ErrorCode::Conflict]),
         delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal").refusing([ErrorCode::Conflict]),
-        get(of_website!("/funnels"), funnels::list::<Reader>, "The funnels with their numbers"),
+        get(of_website!("/funnels"), funnels::list::<Funnels>, "The funnels with their numbers"),
         post(of_website!("/funnels"), funnels::create, "Add a funnel").refusing([ErrorCode::Conflict]),
         patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel").refusing([ErrorCode::Conflict]),
         delete(of_website!("/funnels/{funnel_id}"), funnels::delete, "Remove a funnel"),
-        get(of_website!("/funnels/{funnel_id}/report"), funnels::report::<Reader>, "How far visitors get"),
+        get(of_website!("/funnels/{funnel_id}/report"), funnels::report::<Funnels>, "How far visitors get"),
     ]
 }
 
@@ -306,6 +308,8 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/welcome", welcome::take_over, "Make the first account one's own")
             .refusing([ErrorCode::NotFound, ErrorCode::Conflict]),
         post("/api/session", session::begin, "Sign in with a password").refusing([ErrorCode::Unauthorized]),
+        post("/api/session/link", session::by_link, "Sign in with a link that works once")
+            .refusing([ErrorCode::NotFound]),
         delete("/api/session", session::end, "Sign out"),
         get("/status.json", status::show, "How the parts of the server are"),
         post("/api/status/incidents", status::create, "Tell of an incident"),

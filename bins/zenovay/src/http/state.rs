@@ -23,6 +23,7 @@ use crate::http::connection::Connections;
 use crate::http::console::hub::LiveHub;
 use crate::http::console::settings::PeopleSettings;
 use crate::http::cookies::SessionCookie;
+use crate::http::event_quota::EventQuotas;
 use crate::http::export::in_hand::FilesInHand;
 use crate::http::hashing::Hashing;
 use crate::http::key_log::KeyLog;
@@ -86,6 +87,8 @@ pub struct AppState {
     pub passkeys: Option<Passkeys>,
     /// How mail is sent, if it is.
     pub mail: Option<Arc<Mail>>,
+    /// How many events teams stored in their months.
+    pub event_quotas: EventQuotas,
     /// How the parts of the server are.
     pub status: StatusWatch,
     /// What the operator decided about people.
@@ -149,6 +152,7 @@ impl AppState {
             passkeys: config.public_url.as_ref().and_then(Passkeys::at),
             mail: None,
             status: StatusWatch::default(),
+            event_quotas: EventQuotas::default(),
             people: PeopleSettings::new(config),
             random: Mutex::new(StdRng::from_rng(&mut rand::rng())),
             https_host,

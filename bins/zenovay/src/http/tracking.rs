@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_domain::{HostRefusal, Reading, Timestamp, TrackingCode, WebsiteId, WebsiteRules};
+use zenovay_domain::{HostRefusal, Reading, TeamId, Timestamp, TrackingCode, WebsiteId, WebsiteRules};
 use zenovay_events::NewEvent;
 use zenovay_ingest::{
-    Arrival, ClientHints, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, decode_body, parse_hit,
+    Arrival, ClientHints, DropReason, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, decode_body,
+    parse_hit,
 };
 
 use super::address_limit::{self, AddressClass, AddressRefusal};
 use super::console::hub::{Happening, LiveEvent};
 use super::document::bodies::{Body, HeartbeatBody, HitBody, Receipt};
 use super::envelope::ApiError;
+use super::event_quota::{self, MonthIsUsedUp, Place};
 use super::guard::Public;
 use super::handler::Described;
 use super::params::Params;
@@ -112,7 +114,8 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
             pending.settle(rejection.outcome);
             Some(rejection)
         }
-        Ok(event) => {
+        Ok((event, place)) => {
+            let pending = pending.with_place(place);
             let (website, shown) = (event.website, shown_live(state, &event));
             match pending.settle_with(state.events.try_append(vec![event])).await {
                 Ok(stored) => {
@@ -130,6 +133,9 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
     };
     let Rejection { answer, outcome } = rejection.unwrap_or(Rejection { answer: Ok(()), outcome: Outcome::Stored });
     let mut response = match answer {
+        Ok(()) if outcome == Outcome::Dropped(DropReason::QuotaExceeded) => {
+            HttpResponse::Ok().json(Receipt::beyond_quota(reading.now))
+        }
         Ok(()) => HttpResponse::Ok().json(Receipt::at(reading.now)),
         Err(error) => HttpResponse::from_error(error),
     };
@@ -164,7 +170,7 @@ async fn accept(
     payload: web::Payload,
     kind: HitKind,
     reading: Reading,
-) -> Result<NewEvent, Rejection> {
+) -> Result<(NewEvent, Option<Place>), Rejection> {
     let client = client_ip::of(req, &state.trusted_proxies);
     address_limit::charge_async(&state.addresses, AddressClass::Tracking, client, reading.now).await?;
     media_type::allow_beacon(req.headers())?;
@@ -177,8 +183,8 @@ async fn accept(
     let body = decode_body(body::encoding(req.headers()), &raw.bytes, HIT_BODY_MAX_BYTES)?;
     draw_salts(state, reading.steady).await;
     let arrival = arrival(req, client, reading);
-    let (accepted, website) = match early_rules {
-        Some(rules) => {
+    let (accepted, website, team) = match early_rules {
+        Some((rules, team)) => {
             let accepted = match kind {
                 HitKind::Event => state.ingest.track(&arrival, &body, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat(&arrival, &body, &rules),
@@ -186,11 +192,12 @@ async fn accept(
             (
                 accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
                 rules.website(),
+                team,
             )
         }
         None => {
             let mut parsed = parse_hit(&body)?;
-            let rules = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now).await?;
+            let (rules, team) = website_rules(state, parsed.tracking_code().unwrap_or(""), reading.now).await?;
             let accepted = match kind {
                 HitKind::Event => state.ingest.track_parsed(&arrival, &mut parsed, &rules),
                 HitKind::Heartbeat => state.ingest.heartbeat_parsed(&arrival, &mut parsed, &rules),
@@ -198,10 +205,17 @@ async fn accept(
             (
                 accepted.inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?,
                 rules.website(),
+                team,
             )
         }
     };
-    Ok(outcomes::new_event(accepted, website, reading))
+    let event = outcomes::new_event(accepted, website, reading);
+    let limit = event_quota::limit_of(state, team, reading.now).await;
+    let place = match event_quota::take(state, team, limit, &event.event).await {
+        Ok(place) => place,
+        Err(MonthIsUsedUp) => return Err(Rejected::Dropped(DropReason::QuotaExceeded).into()),
+    };
+    Ok((event, place))
 }
 
 /// Has the salt of a new day drawn where a thread may wait for the disk. When that fails, only those visitors are refused who
@@ -264,12 +278,12 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
     }
 }
 
-/// The rules of the website with this code.
-async fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<Arc<WebsiteRules>, Rejection> {
+/// The rules of the website with this code, and its team.
+async fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<(Arc<WebsiteRules>, TeamId), Rejection> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
     match lookups::website_of_hit(state, code, now).await {
-        Ok(Some(website)) => Ok(state.rules(&website)?),
+        Ok(Some(website)) => Ok((state.rules(&website)?, website.team_id)),
         Ok(None) => Err(unknown().into()),
         Err(error) => Err(Rejection::refused(RefusalReason::StoreUnavailable, error.into())),
     }

@@ -11,8 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, GoalId, IncidentId, IncidentPhase, InvitationId, KeyId, KeyPolicy, PasskeyId, Plan, Role, Scope,
-    ShareId, SignInId, StatusComponent, StatusState, TeamId, Timestamp, UserId, WebsiteId, Zone,
+    ErrorCode, Feature, GoalId, IncidentId, IncidentPhase, InvitationId, KeyId, KeyPolicy, PasskeyId, Plan, Role,
+    Scope, ShareId, SignInId, StatusComponent, StatusState, TeamId, Timestamp, UserId, WebsiteId, Zone,
 };
 use zenovay_store::Theme;
 
@@ -138,6 +138,8 @@ names! {
     ScopeName(Scope): Scope::ALL.iter().map(|scope| scope.as_str());
     /// Why a request was refused, for programs.
     ErrorCodeName(ErrorCode): ErrorCode::ALL.iter().map(|code| code.as_str());
+    /// Something that some plans include.
+    FeatureName(Feature): Feature::ALL.iter().map(|feature| feature.as_str());
     /// How a part of the server is.
     StateName(StatusState): StatusState::ALL.iter().map(|state| state.as_str());
     /// A part of the server.

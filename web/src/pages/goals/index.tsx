@@ -67,13 +67,15 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
   const goals = useNumbers("goals", {});
   const funnels = useNumbers("funnels", {});
   const totals = useNumbers("totals", {});
+  // What the plan does not include is absent.
+  const hasFunnels = funnels.error?.status !== 403;
   const edits = atLeast(website.role, "editor");
   const why = edits ? undefined : `Your role here is ${website.role}. Goals are made by editors, admins and owners.`;
   const range = goals.data?.range;
   const days = range && { from: format.dayIn(new Date(range.from), zone), to: format.dayIn(new Date(range.to), zone) };
   const shownGoals = goals.data?.goals.filter(({ id }) => only.goal === undefined || id === only.goal);
   const shownFunnels = funnels.data?.funnels.filter(({ id }) => only.funnel === undefined || id === only.funnel);
-  const title = only.funnel !== undefined ? (shownFunnels?.[0]?.name ?? "Funnel") : only.goal !== undefined ? (shownGoals?.[0]?.name ?? "Goal") : "Goals and funnels";
+  const title = only.funnel !== undefined ? (shownFunnels?.[0]?.name ?? "Funnel") : only.goal !== undefined ? (shownGoals?.[0]?.name ?? "Goal") : hasFunnels ? "Goals and funnels" : "Goals";
   const lost = (only.goal !== undefined && shownGoals?.length === 0) || (only.funnel !== undefined && shownFunnels?.length === 0);
   const close = () => setOpen(undefined);
 
@@ -89,7 +91,7 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
             label="New"
             items={[
               { label: "New goal", icon: "goal", onSelect: () => setOpen({ kind: "goal" }) },
-              { label: "New funnel", icon: "funnel", onSelect: () => setOpen({ kind: "funnel" }) },
+              ...(hasFunnels ? [{ label: "New funnel", icon: "funnel" as const, onSelect: () => setOpen({ kind: "funnel" }) }] : []),
             ]}
             trigger={({ buttonRef, ...props }) => (
               <Button {...props} buttonRef={buttonRef} kind="primary" icon="plus" disabledReason={why}>
@@ -152,6 +154,7 @@ function Content({ website, only }: { website: Website; only: { goal: string | u
             </section>
           )}
           {only.goal === undefined &&
+            hasFunnels &&
             (funnels.error ? (
               <Failure error={funnels.error} what="Funnels could not be counted." onRetry={funnels.reload} />
             ) : shownFunnels?.length === 0 ? (

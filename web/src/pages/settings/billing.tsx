@@ -68,20 +68,31 @@ function BillingView({ team }: { team: Team }) {
             toast(`${team.name} is on ${planLabel(asking.name)}.`);
           }}
         >
-          {!asking.api_access ? "API keys stop reaching this workspace at once. Events are still counted." : "The new limits hold at once. Nothing is deleted."}
+          {!asking.api_access ? "API keys stop reaching this workspace at once. Events beyond the plan are not stored." : "The new limits hold at once. Nothing is deleted."}
         </Confirm>
       )}
     </Page>
   );
 }
 
+/** What a plan includes, as it is called. */
+const FEATURES: Readonly<Record<PlanAnswer["plans"][number]["features"][number], string>> = { funnels: "funnels", heatmaps: "heatmaps", replays: "replays", errors: "errors" };
+
+/** Names in a row, as a sentence begins. */
+const sentence = (names: readonly string[]): string => {
+  const all = names.length === 1 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""}`;
+  return all.slice(0, 1).toUpperCase() + all.slice(1);
+};
+
 /** What a plan has, in lines. */
 function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][number]; isPresent: boolean; onChoose: (() => void) | undefined }) {
+  const features = offer.features.map((name) => FEATURES[name]);
   const lines = [
     `${limit(offer.events_per_month)} events a month`,
     `${limit(offer.websites)} ${offer.websites === 1 ? "website" : "websites"}`,
     `${limit(offer.members)} members`,
     !offer.api_access ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
+    features.length === 0 ? "No funnels, replays or heatmaps" : sentence(features),
     offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${count(offer.retention_days)} days`,
   ];
   return (

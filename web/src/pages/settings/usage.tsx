@@ -5,7 +5,7 @@ import { count, dateTime, percent } from "../../lib/format";
 import type { Team } from "../../lib/team";
 import type { PageProps } from "../../routes";
 import { Page } from "../../shell/page";
-import { Badge, Card } from "../../ui/basic";
+import { Badge, Card, Note } from "../../ui/basic";
 import { Loaded } from "../parts/loaded";
 import { NavTabs } from "../parts/nav-tabs";
 import { WithTeam } from "./with-team";
@@ -80,12 +80,26 @@ function Meter({ name, used, limit }: MeterProps) {
   );
 }
 
+/** From which share on it is said that the events of the month run out. */
+const NEARLY = 0.8;
+
 function Month({ team }: { team: Team }) {
   const usage = useData("/api/teams/{team_id}/usage", { path: { team_id: team.id } });
   return (
     <Loaded of={usage} what="The usage" lines={5}>
       {({ since, events, websites, members, keys }) => (
-        <Card title="This month" flush foot={`Events are counted since ${dateTime(since, "UTC")} UTC, and from zero again in the next month.`}>
+        <div class="stack stack-16">
+          {events.limit != null && events.used >= events.limit && (
+            <Note tone="bad">
+              <p>The events of this month are used up. What comes until the next month is not stored; an owner of {team.name} can change the plan.</p>
+            </Note>
+          )}
+          {events.limit != null && events.used < events.limit && events.used >= events.limit * NEARLY && (
+            <Note tone="warn">
+              <p>{percent(events.used / events.limit)} of the events of this month are used. Beyond {count(events.limit)} they are not stored.</p>
+            </Note>
+          )}
+          <Card title="This month" flush foot={`Events are counted since ${dateTime(since, "UTC")} UTC, and from zero again in the next month.`}>
           <ul class="meters">
             <Meter name="Events" used={events.used} limit={events.limit} />
             <Meter name="Websites" used={websites.used} limit={websites.limit} />
@@ -98,7 +112,8 @@ function Month({ team }: { team: Team }) {
               </div>
             </li>
           </ul>
-        </Card>
+          </Card>
+        </div>
       )}
     </Loaded>
   );

@@ -21,7 +21,7 @@ use super::view::View;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Listed};
-use crate::http::guard::EditWebsite;
+use crate::http::guard::EditFunnels;
 use crate::http::params::Query;
 use crate::http::queries::QuerySession;
 use crate::http::state::AppState;
@@ -362,7 +362,7 @@ fn steps(rules: &mut Rules, steps: &[StepBody]) -> Vec<FunnelStep> {
 
 /// Adds a funnel.
 pub async fn create(
-    key: Console<EditWebsite>,
+    key: Console<EditFunnels>,
     state: web::Data<AppState>,
     body: JsonBody<FunnelBody>,
 ) -> Result<Created<ShownFunnel>, ApiError> {
@@ -394,7 +394,7 @@ pub struct FunnelChanges {
 
 /// Changes a funnel that people made.
 pub async fn change(
-    key: Console<EditWebsite>,
+    key: Console<EditFunnels>,
     state: web::Data<AppState>,
     body: JsonBody<FunnelChanges>,
     path: web::Path<FunnelPath>,
@@ -418,7 +418,7 @@ pub async fn change(
 
 /// Removes a funnel that people made.
 pub async fn delete(
-    key: Console<EditWebsite>,
+    key: Console<EditFunnels>,
     state: web::Data<AppState>,
     path: web::Path<FunnelPath>,
 ) -> Result<NoContent, ApiError> {

@@ -12,7 +12,7 @@ use crate::http::external::usage::month_start;
 use crate::http::guard::{Actor, Authorized, ManageBilling, ReadTeam};
 use crate::http::lookups::blocking;
 use crate::http::state::AppState;
-use crate::http::values::{Instant, PlanName};
+use crate::http::values::{FeatureName, Instant, PlanName};
 
 /// `GET /api/teams/{team_id}/plan`.
 pub async fn show(
@@ -140,6 +140,8 @@ pub struct PlanFacts {
     /// Days for which events are kept.
     #[schema(required = true, examples(1460))]
     retention_days: Option<u32>,
+    /// What it includes beside.
+    features: Vec<FeatureName>,
 }
 
 impl PlanFacts {
@@ -154,6 +156,7 @@ impl PlanFacts {
             websites: limits.websites,
             members: limits.members,
             retention_days: limits.retention_days,
+            features: limits.features.iter().copied().map(FeatureName).collect(),
         }
     }
 }

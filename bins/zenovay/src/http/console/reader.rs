@@ -13,7 +13,7 @@ use super::queries::{Answered, Asks, QuestionOwner};
 use super::sites::zone_of;
 use super::view::{Facts, View, ViewParams};
 use crate::http::envelope::{ApiError, Success};
-use crate::http::guard::{Authorized, Identity, ReadAnalytics};
+use crate::http::guard::{Authorized, Identity, Permission};
 use crate::http::handler::Caller;
 use crate::http::lookups::blocking;
 use crate::http::queries::QuerySession;
@@ -32,7 +32,7 @@ pub trait WebsiteReader: QuestionOwner {
     fn knows_refusals(&self) -> bool;
 }
 
-impl<I: Identity> WebsiteReader for Authorized<ReadAnalytics, I>
+impl<P: Permission<Resource = Arc<Website>>, I: Identity> WebsiteReader for Authorized<P, I>
 where
     Self: Caller,
 {

@@ -21,7 +21,7 @@ use crate::http::guard::{Attempt, Authorized, ManageAccount, Person};
 use crate::http::key_headers::seconds_until;
 use crate::http::lookups::blocking;
 use crate::http::state::AppState;
-use crate::http::values::{Id, PlanName, RoleName, ThemeName};
+use crate::http::values::{FeatureName, Id, PlanName, RoleName, ThemeName};
 
 /// How a try to sign in ended, as the label `outcome` of `zenovay_sign_ins_total`.
 pub const OUTCOMES: [&str; 4] = ["signed_in", "second_factor", "wrong", "paused"];
@@ -50,6 +50,7 @@ pub async fn show(
                 plan: PlanName(access.plan),
                 role: RoleName(access.role),
                 api_access: state.plans.has_api(access.plan),
+                features: state.plans.limits(access.plan).features.iter().copied().map(FeatureName).collect(),
             });
         }
         let status_page = state.people.status_page != StatusPage::Off;
@@ -84,6 +85,36 @@ pub async fn begin(
     };
     count(outcome);
     Ok(Success::new(answer, now))
+}
+
+/// `POST /api/session/link`.
+pub async fn by_link(
+    _: Attempt,
+    req: HttpRequest,
+    state: web::Data<AppState>,
+    body: JsonBody<SignInLink>,
+) -> Result<Success<SignInAnswer>, ApiError> {
+    let SignInLink { token } = body.read().await?;
+    let ended = || ApiError::not_found("This link does not work any more");
+    let digest = Secret::parse(&token).map_err(|_malformed| ended())?.digest();
+    let now = state.clock.reading().steady;
+    let user = blocking(&state, move |state| {
+        let user = state.store.use_sign_in_link(&digest, now)?;
+        Ok(user.map(|id| state.store.user(id)).transpose()?.flatten())
+    });
+    let user = user.await?.ok_or_else(ended)?;
+    start(&req, &state, user.id, SignInStage::Complete, now).await?;
+    audit::begin_for(&req, user.id, user.email);
+    count("signed_in");
+    Ok(Success::new(SignInAnswer::signed_in(), now))
+}
+
+/// A link that signs in, once, such as `zenovay demo` prints.
+#[derive(Deserialize, ToSchema)]
+pub struct SignInLink {
+    /// What the link has behind its `#`.
+    #[schema(examples("Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"))]
+    token: String,
 }
 
 /// Checks an address and a password. What is done and said is the same for an address that nobody has. Blocks.
@@ -315,4 +346,6 @@ pub struct SessionTeam {
     role: RoleName,
     /// Whether the plan has the External API.
     api_access: bool,
+    /// What the plan includes beside.
+    features: Vec<FeatureName>,
 }

@@ -10,7 +10,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
-use zenovay_auth::{Secret, verify_password};
+use zenovay_auth::{Action, Secret, decide_plan, verify_password};
 use zenovay_domain::{ErrorCode, ShareId, Timestamp, Website};
 use zenovay_store::{Share, StoreError};
 use zeroize::Zeroizing;
@@ -417,6 +417,59 @@ impl FromRequest for LinkHolder {
             }
             let error = ApiError::new(ErrorCode::Forbidden, "This link asks for a password");
             Err(error.with_details(Details::Text("needs_password".into())))
+        })
+    }
+}
+
+/// The same, where the plan of the website's team includes funnels.
+#[derive(Debug)]
+pub struct FunnelLinkHolder(LinkHolder);
+
+impl WebsiteReader for FunnelLinkHolder {
+    fn website(&self) -> &Arc<Website> {
+        self.0.website()
+    }
+
+    fn asking(&self) -> Asking {
+        self.0.asking()
+    }
+
+    fn knows_refusals(&self) -> bool {
+        self.0.knows_refusals()
+    }
+}
+
+impl QuestionOwner for FunnelLinkHolder {
+    fn asker(&self) -> Asker {
+        self.0.asker()
+    }
+
+    fn queries(&self) -> String {
+        self.0.queries.clone()
+    }
+}
+
+impl Caller for FunnelLinkHolder {
+    const ACCESS: Access = LinkHolder::ACCESS;
+
+    fn describe(operation: &mut Operation) {
+        LinkHolder::describe(operation);
+    }
+}
+
+impl FromRequest for FunnelLinkHolder {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (req, holder) = (req.clone(), LinkHolder::from_request(req, payload));
+        Box::pin(async move {
+            let holder = holder.await?;
+            let state = req.app_data::<web::Data<AppState>>().ok_or_else(ApiError::internal)?;
+            let team = holder.website.team_id;
+            let team = changing(state, move |state| state.store.team(team)).await?.ok_or_else(ended)?;
+            decide_plan(team.plan, Action::ReadFunnels, &state.plans)?;
+            Ok(Self(holder))
         })
     }
 }

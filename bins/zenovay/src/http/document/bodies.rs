@@ -12,6 +12,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 use zenovay_domain::{ErrorCode, Timestamp};
+use zenovay_ingest::DropReason;
 
 use super::{Header, Operation, Parameter};
 use crate::http::handler::{Argument, Shape};
@@ -235,13 +236,26 @@ impl RequestBody for HeartbeatBody {
 pub struct Receipt {
     /// Always true.
     success: bool,
+    /// False when the plan includes no more events in the month, and absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples(false))]
+    accepted: Option<bool>,
+    /// `quota_exceeded` beside `accepted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("quota_exceeded"))]
+    reason: Option<&'static str>,
     timestamp: Instant,
 }
 
 impl Receipt {
     /// What is answered at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { success: true, timestamp: Instant(now) }
+        Self { success: true, accepted: None, reason: None, timestamp: Instant(now) }
+    }
+
+    /// The same for what was not stored because the month is used up: pages see no error for it (SPEC E1).
+    pub fn beyond_quota(now: Timestamp) -> Self {
+        Self { accepted: Some(false), reason: Some(DropReason::QuotaExceeded.as_str()), ..Self::at(now) }
     }
 }
 

@@ -324,6 +324,8 @@ permissions! {
     ReadAnalytics -> Arc<Website>;
     ReadHeatmaps -> Arc<Website>;
     ExportEvents -> Arc<Website>;
+    ReadFunnels -> Arc<Website>;
+    EditFunnels -> Arc<Website>;
     ReadReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
     IngestBatch -> Account;

@@ -44,7 +44,7 @@ pub enum AccessRefusal {
 
 impl AccessRefusal {
     /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
-    pub const REASONS: [&str; 19] = [
+    pub const REASONS: [&str; 20] = [
         "no_credential",
         "invalid_key",
         "not_signed_in",
@@ -56,6 +56,7 @@ impl AccessRefusal {
         "missing_role",
         "missing_scope",
         "not_for_keys",
+        "not_in_plan",
         "not_reachable",
         "plan_required",
         "revoked",
