@@ -177,6 +177,7 @@ pub fn run(
     let url = bootstrap::public_url(config, address);
     // Under the address that is printed for people, never under one that a request names.
     state.passkeys = bootstrap::for_people(&url).parse().ok().as_ref().and_then(Passkeys::at);
+    state.issuer.clone_from(&url);
     let state = Arc::new(state);
     state.restore_sessions()?;
     state.directory.remember_valid_keys()?;

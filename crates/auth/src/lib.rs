@@ -14,6 +14,7 @@ mod secret;
 mod session;
 mod target_kind;
 mod token;
+mod tool_scopes;
 
 pub use rand_core;
 pub use zenovay_domain as domain;
@@ -43,3 +44,4 @@ pub use session::{
 };
 pub use target_kind::TargetKind;
 pub use token::{ApiKeyToken, InvalidPrefix, KEY_PREFIX_MAX_CHARS, KeyDigest, KeyFormat, MalformedKey};
+pub use tool_scopes::{AccessLevel, ToolCategory, ToolScopes};

@@ -51,6 +51,10 @@ pub struct InvalidPrefix;
 impl KeyFormat {
     /// The keys of zenovay itself, which begin with `zv_`.
     pub const ZENOVAY: Self = Self { prefix: Cow::Borrowed("zv_") };
+    /// What a client shows that acts for a person, which begins with `zva_`.
+    pub const ACCESS_TOKEN: Self = Self { prefix: Cow::Borrowed("zva_") };
+    /// What such a client gets the next access token for, which begins with `zvr_`.
+    pub const REFRESH_TOKEN: Self = Self { prefix: Cow::Borrowed("zvr_") };
 
     /// Keys that begin with `prefix`, such as `acme_`: 1 to 24 ASCII letters, digits, `_` or `-`.
     ///

@@ -127,6 +127,11 @@ uuid_id!(
     "share"
 );
 uuid_id!(
+    /// Names what a person granted a client that acts for them; not the tokens of that client, which are secrets.
+    GrantId,
+    "grant"
+);
+uuid_id!(
     /// Names an incident of the status page.
     IncidentId,
     "incident"

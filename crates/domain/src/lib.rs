@@ -40,8 +40,8 @@ pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, Dou
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
 pub use ids::{
-    FunnelId, GoalId, IncidentId, InvalidId, InvitationId, KeyId, PasskeyId, ShareId, SignInId, TeamId, TrackingCode,
-    UserId, WebsiteId,
+    FunnelId, GoalId, GrantId, IncidentId, InvalidId, InvitationId, KeyId, PasskeyId, ShareId, SignInId, TeamId,
+    TrackingCode, UserId, WebsiteId,
 };
 pub use names::UnknownName;
 pub use path::normal_path;

@@ -1,8 +1,11 @@
 //! What every store must do, as tests that run on any of them.
 //!
-//! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it.
+//! A store is done when [`conformance_tests!`](crate::conformance_tests) passes for it; one of grants, when
+//! [`grant_conformance_tests!`](crate::grant_conformance_tests) does.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+pub mod grants;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use zenovay_domain::{KeyId, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, Tr
 use zenovay_store::conformance::Harness;
 use zenovay_store::{
     CachedDirectory, Charge, KeyStore, NewKey, NewWebsite, SqliteStore, Store, StoreError, Team, TeamStore, UsageStore,
-    User, UserStore, WebsiteStore, conformance_tests,
+    User, UserStore, WebsiteStore, conformance_tests, grant_conformance_tests,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
@@ -70,6 +70,7 @@ impl Harness for Sqlite {
 }
 
 conformance_tests!(Sqlite::new());
+grant_conformance_tests!(Sqlite::new());
 
 /// What is on disk holds the digest and the prefix, never the key.
 #[test]

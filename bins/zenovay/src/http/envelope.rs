@@ -57,7 +57,7 @@ pub enum Details {
 }
 
 /// What the `WWW-Authenticate` header asks for (RFC 6750).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
     /// No credential came: `Bearer` alone.
     Missing,
@@ -67,6 +67,15 @@ pub enum Challenge {
     Invalid,
     /// The credential lacks this scope: `error="insufficient_scope"`.
     Scope(Scope),
+    /// An access token is needed, or another one (RFC 9728).
+    Token {
+        /// What is wrong with the one that came.
+        error: Option<&'static str>,
+        /// Where it is said how to get one.
+        metadata: String,
+        /// The scopes to ask for.
+        scope: String,
+    },
 }
 
 /// A refusal or failure on its way to the client. Handlers return it; the outermost layer writes the body, because it
@@ -245,7 +254,7 @@ impl ApiError {
         if let Some(allow) = &self.allow {
             response.insert_header(("Allow", allow.as_str()));
         }
-        match self.challenge {
+        match &self.challenge {
             None => {}
             Some(Challenge::Missing) => {
                 response.insert_header(("WWW-Authenticate", "Bearer"));
@@ -258,6 +267,11 @@ impl ApiError {
             }
             Some(Challenge::Scope(scope)) => {
                 let value = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
+                response.insert_header(("WWW-Authenticate", value));
+            }
+            Some(Challenge::Token { error, metadata, scope }) => {
+                let error = error.map_or_else(String::new, |error| format!(r#"error="{error}", "#));
+                let value = format!(r#"Bearer {error}resource_metadata="{metadata}", scope="{scope}""#);
                 response.insert_header(("WWW-Authenticate", value));
             }
         }

@@ -38,7 +38,7 @@ impl From<AccessRefusal> for ApiError {
             AccessRefusal::MonthUsedUp { limit, retry_after_s } => month_limited(limit, retry_after_s),
             AccessRefusal::LimitNotChecked(error) => error.into(),
             AccessRefusal::Denied(denial) => denial.into(),
-            AccessRefusal::KeyNotChecked(error) => key_check_failed(error),
+            AccessRefusal::KeyNotChecked(error) => credential_check_failed(error),
             AccessRefusal::NotLoaded(error) => error.into(),
             AccessRefusal::Failed => Self::internal(),
         }
@@ -132,9 +132,9 @@ fn not_signed_in() -> ApiError {
     ApiError::new(ErrorCode::Unauthorized, "Sign in first").with_sign_in_challenge()
 }
 
-/// What went wrong in the store while a key was checked. Whoever asks is not known yet: a key whose row is gone is not
+/// What went wrong in the store while a key or a token was checked. Whoever asks is not known yet: a key whose row is gone is not
 /// valid, and everything else is our fault. A store that cannot be asked is a 503, never a "no".
-fn key_check_failed(error: StoreError) -> ApiError {
+pub fn credential_check_failed(error: StoreError) -> ApiError {
     match error {
         StoreError::NotFound(_) => invalid_key(),
         StoreError::DiskFull | StoreError::Unavailable(_) | StoreError::Damaged(_) => error.into(),
@@ -510,7 +510,7 @@ mod tests {
             let again = store_errors().into_iter().find(|(error, ..)| error.to_string() == cause).unwrap().0;
             let answer = ApiError::from(error);
             assert_eq!((status(&answer), answer.message()), (expected, message), "{cause}");
-            let checked = key_check_failed(again);
+            let checked = credential_check_failed(again);
             assert_eq!(status(&checked), to_keys, "{cause}");
             assert_eq!(checked, during_check.unwrap_or(answer), "{cause}");
         }

@@ -30,6 +30,7 @@ pub mod local;
 pub mod long_questions;
 pub mod lookups;
 mod media_type;
+pub mod oauth;
 pub mod operations;
 pub mod outcomes;
 pub mod packed;

@@ -16,6 +16,7 @@ use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
 use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
+use crate::bootstrap;
 use crate::config::{Config, ResetFormat};
 use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
@@ -75,6 +76,9 @@ pub struct AppState {
     pub trusted_proxies: Vec<IpNet>,
     /// The host, and the port unless it is 443, under which browsers reach the server over HTTPS.
     pub https_host: Option<String>,
+    /// The origin under which clients of `/mcp` reach the server, without a slash at the end: as it is configured, or else the
+    /// address that it listens on. It is the issuer of their tokens.
+    pub issuer: String,
     /// The origin under which browsers reach the server, when it is configured.
     pub public_origin: Option<String>,
     /// The cookie of people who are signed in.
@@ -146,6 +150,7 @@ impl AppState {
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             session_cookie: SessionCookie { is_over_https: https_host.is_some() },
+            issuer: bootstrap::public_url(config, config.listen),
             public_origin: config.public_url.as_ref().map(|url| url.origin().ascii_serialization()),
             hashing: Hashing::default(),
             key_log: KeyLog::default(),
@@ -170,6 +175,16 @@ impl AppState {
             let host = req.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
             format!("http://{host}")
         })
+    }
+
+    /// The one resource that tokens are made for.
+    pub fn mcp_url(&self) -> String {
+        format!("{}/mcp", self.issuer)
+    }
+
+    /// Where it is said how to get a token for it (RFC 9728).
+    pub fn resource_metadata_url(&self) -> String {
+        format!("{}/.well-known/oauth-protected-resource/mcp", self.issuer)
     }
 
     /// A new secret.

@@ -5,6 +5,7 @@ mod clock;
 mod dropped;
 mod errors;
 mod goals;
+mod grants;
 mod keys;
 mod people;
 mod pool;

@@ -47,6 +47,7 @@ impl AccessRefusal {
     pub const REASONS: [&str; 20] = [
         "no_credential",
         "invalid_key",
+        "invalid_token",
         "not_signed_in",
         "cross_site",
         "too_many_attempts",

@@ -98,6 +98,7 @@ pub(in super::super) fn set_password(
         return Err(StoreError::NotFound("user").into());
     }
     end_all(conn, user, keep)?;
+    super::super::grants::end_all(conn, user)?;
     diesel::delete(one_time_links::table.filter(one_time_links::user_id.eq(user.to_string()))).execute(conn)?;
     Ok(())
 }

@@ -1,0 +1,342 @@
+//! Clients that act for people: what they are, what they were granted, and the secrets that stand for it.
+
+use std::fmt;
+
+use zenovay_auth::{KeyDigest, SecretDigest, TeamAccess, ToolScopes};
+use zenovay_domain::{GrantId, TeamId, Timestamp, UserId};
+
+use crate::{Result, User};
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A code can be exchanged for so many milliseconds: a minute.
+pub const CODE_MS: i64 = MINUTE_MS;
+/// A code that comes a second time within so many milliseconds ends what it was exchanged for: a day.
+pub const CODE_REMEMBERED_MS: i64 = DAY_MS;
+/// An access token holds for so many milliseconds: an hour.
+pub const ACCESS_TOKEN_MS: i64 = HOUR_MS;
+/// A refresh token holds for so many milliseconds: 30 days. Each use of one begins another.
+pub const REFRESH_TOKEN_MS: i64 = 30 * DAY_MS;
+/// A refresh token that was used may be used again for so many milliseconds: 30 minutes. Clients whose parts share one, and
+/// those that lost the answer, need it.
+pub const REFRESH_GRACE_MS: i64 = 30 * MINUTE_MS;
+/// A grant ends after so many milliseconds, however often it is refreshed: 180 days.
+pub const GRANT_MS: i64 = 180 * DAY_MS;
+/// A client that registered itself and was granted nothing is forgotten after so many milliseconds: a day.
+pub const UNUSED_CLIENT_MS: i64 = DAY_MS;
+/// A client that was granted nothing makes room for others after so many milliseconds: 15 minutes.
+pub const UNUSED_CLIENT_KEPT_MS: i64 = 15 * MINUTE_MS;
+/// The most clients that are registered and were granted nothing.
+pub const UNUSED_CLIENTS_MAX: usize = 5_000;
+/// The most grants of an account; of more the one that was not used for the longest time ends.
+pub const GRANTS_MAX: usize = 100;
+/// The most tokens of each kind that a grant has; of more the oldest end.
+pub const TOKENS_MAX: usize = 1_000;
+
+/// A client that registered itself.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegisteredClient {
+    /// Its id, which is public.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Where people may be sent back to.
+    pub redirect_uris: Vec<String>,
+    /// The digest of its secret, if it has one.
+    pub secret: Option<SecretDigest>,
+    /// The digest of what it reads and deletes its registration with.
+    pub management: SecretDigest,
+    /// Whether it wants refresh tokens.
+    pub may_refresh: bool,
+    /// When it registered.
+    pub created_at: Timestamp,
+}
+
+impl RegisteredClient {
+    /// A client without a secret, which wants refresh tokens.
+    pub fn new(id: String, name: String, redirect_uris: Vec<String>, management: SecretDigest, at: Timestamp) -> Self {
+        Self { id, name, redirect_uris, secret: None, management, may_refresh: true, created_at: at }
+    }
+}
+
+impl fmt::Debug for RegisteredClient {
+    /// Without the digests.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegisteredClient").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A client, as the people see it who let it act for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantClient {
+    /// Its id: the address of its metadata, or what it was given when it registered.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// The host of its metadata; `None` when it registered itself.
+    pub host: Option<String>,
+    /// Where people are sent back to, in words: a host, or the scheme of a program on their machine.
+    pub redirect_host: String,
+    /// Whether it gets refresh tokens.
+    pub may_refresh: bool,
+}
+
+/// What a person agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consent {
+    /// The person.
+    pub user_id: UserId,
+    /// The team in which the client may act.
+    pub team_id: TeamId,
+    /// The client.
+    pub client: GrantClient,
+    /// What it may do.
+    pub scopes: ToolScopes,
+    /// Where its tokens are taken, and nowhere else.
+    pub resource: String,
+}
+
+/// A code on its way to a client.
+#[derive(Debug, Clone)]
+pub struct NewCode {
+    /// The digest of the code.
+    pub digest: SecretDigest,
+    /// What it stands for.
+    pub consent: Consent,
+    /// Where it is sent.
+    pub redirect_uri: String,
+    /// The SHA-256 of the verifier.
+    pub challenge: SecretDigest,
+}
+
+/// What a client shows for tokens, beside the code or the refresh token itself. It has been checked who the client is.
+#[derive(Debug, Clone, Copy)]
+pub struct Exchange<'a> {
+    /// The client.
+    pub client_id: &'a str,
+    /// Where it wants to use the tokens; `None` where the grant says.
+    pub resource: Option<&'a str>,
+}
+
+/// Tokens to be handed to a client if the exchange succeeds.
+#[derive(Debug, Clone, Copy)]
+pub struct NewTokens {
+    /// The access token.
+    pub access: KeyDigest,
+    /// The refresh token, for a client that gets one.
+    pub refresh: KeyDigest,
+}
+
+/// What a client got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
+    /// The grant.
+    pub grant: McpGrant,
+    /// What the access token may be used for.
+    pub scopes: ToolScopes,
+    /// Until when the access token holds.
+    pub expires_at: Timestamp,
+}
+
+/// Why a client gets no tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExchangeRefusal {
+    /// There is no such code or token, or what it stood for has ended.
+    #[error("it is not known, or has ended")]
+    Unknown,
+    /// It is too old.
+    #[error("it has expired")]
+    Expired,
+    /// It was used before: whoever shows it has a copy. Everything that came of it has ended.
+    #[error("it was used before; what it stood for has ended")]
+    Reused,
+    /// It belongs to another client.
+    #[error("it was issued to another client")]
+    OtherClient,
+    /// The code was sent to another address.
+    #[error("redirect_uri is not the one of the authorization request")]
+    OtherRedirect,
+    /// The verifier does not belong to the challenge.
+    #[error("code_verifier does not belong to the code_challenge")]
+    WrongVerifier,
+    /// It holds for another resource.
+    #[error("resource is not the one that was granted")]
+    OtherResource,
+    /// More is wanted than was granted.
+    #[error("scope asks for more than was granted")]
+    ScopeTooWide,
+}
+
+impl ExchangeRefusal {
+    /// All refusals.
+    pub const ALL: [Self; 8] = [
+        Self::Unknown,
+        Self::Expired,
+        Self::Reused,
+        Self::OtherClient,
+        Self::OtherRedirect,
+        Self::WrongVerifier,
+        Self::OtherResource,
+        Self::ScopeTooWide,
+    ];
+
+    /// A name for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Reused => "reused",
+            Self::OtherClient => "other_client",
+            Self::OtherRedirect => "other_redirect",
+            Self::WrongVerifier => "wrong_verifier",
+            Self::OtherResource => "other_resource",
+            Self::ScopeTooWide => "scope_too_wide",
+        }
+    }
+}
+
+/// What a client may do for a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpGrant {
+    /// Its id.
+    pub id: GrantId,
+    /// What the person agreed to.
+    pub consent: Consent,
+    /// When the client got its first tokens.
+    pub created_at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When the client used it last, to a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// How many calls were counted in the UTC day in which it was asked for.
+    pub calls_today: u64,
+}
+
+/// What an access token stands for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedAccess {
+    /// The grant.
+    pub grant: McpGrant,
+    /// What this token may be used for.
+    pub scopes: ToolScopes,
+    /// Until when it holds.
+    pub expires_at: Timestamp,
+    /// Whose grant it is.
+    pub user: User,
+    /// The team of the grant, with its plan and the person's role now.
+    pub team: TeamAccess,
+}
+
+/// Clients that act for people. Grants and codes go with the membership of the person in the team, and a new password of the
+/// person ends them.
+pub trait GrantStore: Send + Sync {
+    /// Registers a client at its `created_at`. When [`UNUSED_CLIENTS_MAX`] are registered that were granted nothing, those that
+    /// are older than [`UNUSED_CLIENT_KEPT_MS`] make room, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict("client")` when there is no room, or when the id is taken.
+    fn register_client(&self, client: &RegisteredClient) -> Result<()>;
+
+    /// The client `id`; `None` also when it was granted nothing within [`UNUSED_CLIENT_MS`].
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn registered_client(&self, id: &str, now: Timestamp) -> Result<Option<RegisteredClient>>;
+
+    /// Forgets a client with everything that it was granted. `false` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn delete_client(&self, id: &str) -> Result<bool>;
+
+    /// Keeps a code at `now`, which holds for [`CODE_MS`].
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("member")` when the person is not in the team.
+    fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<()>;
+
+    /// Exchanges a code for a grant with the id `id` and its first tokens; of two at the same time one does. A code that was
+    /// exchanged before ends the grant that it became.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store). Why a client gets nothing is not an error of the store.
+    #[expect(clippy::too_many_arguments, reason = "what an exchange needs")]
+    fn redeem_code(
+        &self,
+        code: &SecretDigest,
+        exchange: Exchange<'_>,
+        redirect_uri: &str,
+        verifier: &SecretDigest,
+        id: GrantId,
+        tokens: NewTokens,
+        now: Timestamp,
+    ) -> Result<Result<Issued, ExchangeRefusal>>;
+
+    /// Exchanges a refresh token for new tokens, with `scopes` or all that were granted. A token that was used before may be
+    /// used for [`REFRESH_GRACE_MS`]; later it ends the grant. Nothing is used up by a request that is refused.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store). Why a client gets nothing is not an error of the store.
+    fn refresh_grant(
+        &self,
+        refresh: &KeyDigest,
+        exchange: Exchange<'_>,
+        scopes: Option<ToolScopes>,
+        tokens: NewTokens,
+        now: Timestamp,
+    ) -> Result<Result<Issued, ExchangeRefusal>>;
+
+    /// What an access token stands for at `now`, read anew each time.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn access(&self, token: &KeyDigest, now: Timestamp) -> Result<Option<GrantedAccess>>;
+
+    /// Counts a call in the UTC day of `now`, and notes that the grant was used. As durable as
+    /// [`charge_request`](crate::UsageStore::charge_request). A grant that has ended is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn note_grant_call(&self, id: GrantId, now: Timestamp) -> Result<()>;
+
+    /// The grants of a person, the one that was used last first.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn grants_of(&self, user: UserId, now: Timestamp) -> Result<Vec<McpGrant>>;
+
+    /// Ends a grant of a person, also on a full disk. When this returns, no process takes its tokens any more.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound("grant")`.
+    fn revoke_grant(&self, user: UserId, id: GrantId) -> Result<()>;
+
+    /// Takes back a token of a client (RFC 7009), also on a full disk: with a refresh token its whole grant, which is returned,
+    /// with an access token that alone. A token that is not there, or is of another client, is passed over.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn revoke_token(&self, token: &KeyDigest, client_id: &str, now: Timestamp) -> Result<Option<McpGrant>>;
+
+    /// Forgets clients, codes, grants and tokens that are over.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn forget_grants_that_are_over(&self, now: Timestamp) -> Result<()>;
+}

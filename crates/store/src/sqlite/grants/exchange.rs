@@ -1,0 +1,201 @@
+//! Codes and refresh tokens become tokens. Everything is looked at before anything is changed, in one transaction.
+
+use diesel::prelude::*;
+use zenovay_auth::{KeyDigest, SecretDigest, ToolScopes};
+use zenovay_domain::{GrantId, Timestamp};
+
+use super::super::errors::Done;
+use super::super::rows::damaged;
+use super::super::teams::role_of;
+use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_grant, token};
+use crate::grants_schema::{oauth_codes, oauth_grants, oauth_tokens};
+use crate::{
+    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX, Issued, NewCode,
+    NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
+};
+
+type Exchanged = Result<Issued, ExchangeRefusal>;
+
+pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Timestamp) -> Done<()> {
+    let NewCode { digest, consent, redirect_uri, challenge } = code;
+    role_of(conn, consent.team_id, consent.user_id)?.ok_or(StoreError::NotFound("member"))?;
+    let row = CodeRow {
+        digest: digest.as_bytes().to_vec(),
+        user_id: consent.user_id.to_string(),
+        team_id: consent.team_id.to_string(),
+        client_id: consent.client.id.clone(),
+        client_name: consent.client.name.clone(),
+        client_host: consent.client.host.clone(),
+        redirect_host: consent.client.redirect_host.clone(),
+        may_refresh: consent.client.may_refresh,
+        scopes: consent.scopes.to_string(),
+        resource: consent.resource.clone(),
+        redirect_uri: redirect_uri.clone(),
+        challenge: challenge.as_bytes().to_vec(),
+        created_at: now.as_millis(),
+        grant_id: None,
+    };
+    diesel::insert_into(oauth_codes::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "what an exchange needs")]
+pub(super) fn redeem(
+    conn: &mut SqliteConnection,
+    code: &SecretDigest,
+    exchange: Exchange<'_>,
+    redirect_uri: &str,
+    verifier: &SecretDigest,
+    id: GrantId,
+    tokens: NewTokens,
+    now: Timestamp,
+) -> Done<Exchanged> {
+    let digest = code.as_bytes().as_slice();
+    let row: Option<CodeRow> = oauth_codes::table.find(digest).select(CodeRow::as_select()).first(conn).optional()?;
+    let Some(row) = row else { return Ok(Err(ExchangeRefusal::Unknown)) };
+    let age = now.as_millis().saturating_sub(row.created_at);
+    if let Some(grant) = &row.grant_id {
+        if age >= CODE_REMEMBERED_MS {
+            return Ok(Err(ExchangeRefusal::Expired));
+        }
+        diesel::delete(oauth_grants::table.find(grant)).execute(conn)?;
+        return Ok(Err(ExchangeRefusal::Reused));
+    }
+    let challenge: [u8; 32] =
+        row.challenge.as_slice().try_into().map_err(|_| damaged("oauth_codes", "challenge", &row.client_id))?;
+    let refusal = if age >= CODE_MS {
+        Some(ExchangeRefusal::Expired)
+    } else if row.client_id != exchange.client_id {
+        Some(ExchangeRefusal::OtherClient)
+    } else if row.redirect_uri != redirect_uri {
+        Some(ExchangeRefusal::OtherRedirect)
+    } else if exchange.resource.is_some_and(|resource| resource != row.resource) {
+        Some(ExchangeRefusal::OtherResource)
+    } else if SecretDigest::from_bytes(challenge) != *verifier {
+        Some(ExchangeRefusal::WrongVerifier)
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        return Ok(Err(refusal));
+    }
+    let grant = GrantRow {
+        id: id.to_string(),
+        user_id: row.user_id,
+        team_id: row.team_id,
+        client_id: row.client_id,
+        client_name: row.client_name,
+        client_host: row.client_host,
+        redirect_host: row.redirect_host,
+        may_refresh: row.may_refresh,
+        scopes: row.scopes,
+        resource: row.resource,
+        created_at: now.as_millis(),
+        expires_at: now.plus_millis(GRANT_MS).as_millis(),
+        last_used_at: None,
+        calls_day: 0,
+        calls: 0,
+    };
+    diesel::update(oauth_codes::table.find(digest)).set(oauth_codes::grant_id.eq(Some(&grant.id))).execute(conn)?;
+    diesel::insert_into(oauth_grants::table).values(&grant).execute(conn)?;
+    end_beyond_the_most(conn, &grant)?;
+    issue(conn, &grant, None, tokens, now).map(Ok)
+}
+
+/// Ends the grants of the account that were not used for the longest time, when there are too many.
+fn end_beyond_the_most(conn: &mut SqliteConnection, new: &GrantRow) -> Done<()> {
+    let used = diesel::dsl::sql::<diesel::sql_types::BigInt>("COALESCE(last_used_at, created_at)");
+    let beyond: Vec<String> = oauth_grants::table
+        .filter(oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::id.ne(&new.id)))
+        .order((used.desc(), oauth_grants::id))
+        .offset(i64::try_from(GRANTS_MAX - 1).unwrap_or(i64::MAX))
+        .limit(i64::MAX)
+        .select(oauth_grants::id)
+        .load(conn)?;
+    diesel::delete(oauth_grants::table.filter(oauth_grants::id.eq_any(beyond))).execute(conn)?;
+    Ok(())
+}
+
+pub(super) fn refresh(
+    conn: &mut SqliteConnection,
+    digest: &KeyDigest,
+    exchange: Exchange<'_>,
+    scopes: Option<ToolScopes>,
+    tokens: NewTokens,
+    now: Timestamp,
+) -> Done<Exchanged> {
+    let at = now.as_millis();
+    let Some(token) = token(conn, digest, TokenKind::Refresh)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
+    let Some(grant) = load_grant(conn, &token.grant_id)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
+    let granted = grant.grant(now)?.consent.scopes;
+    let refusal = if grant.client_id != exchange.client_id {
+        Some(ExchangeRefusal::OtherClient)
+    } else if token.expires_at <= at || grant.expires_at <= at {
+        Some(ExchangeRefusal::Expired)
+    } else if exchange.resource.is_some_and(|resource| resource != grant.resource) {
+        Some(ExchangeRefusal::OtherResource)
+    } else if scopes.is_some_and(|scopes| scopes.is_empty() || !granted.covers(scopes)) {
+        Some(ExchangeRefusal::ScopeTooWide)
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        return Ok(Err(refusal));
+    }
+    match token.replaced_at {
+        Some(replaced_at) if at.saturating_sub(replaced_at) >= REFRESH_GRACE_MS => {
+            diesel::delete(oauth_grants::table.find(&grant.id)).execute(conn)?;
+            return Ok(Err(ExchangeRefusal::Reused));
+        }
+        Some(_) => {}
+        None => {
+            diesel::update(oauth_tokens::table.find(digest_bytes(digest)))
+                .set(oauth_tokens::replaced_at.eq(Some(at)))
+                .execute(conn)?;
+        }
+    }
+    issue(conn, &grant, scopes, tokens, now).map(Ok)
+}
+
+/// Stores the tokens of a grant.
+fn issue(
+    conn: &mut SqliteConnection,
+    grant: &GrantRow,
+    scopes: Option<ToolScopes>,
+    tokens: NewTokens,
+    now: Timestamp,
+) -> Done<Issued> {
+    let of_grant = grant.grant(now)?;
+    let scopes = scopes.unwrap_or(of_grant.consent.scopes);
+    let until = |life: i64| now.plus_millis(life).as_millis().min(grant.expires_at);
+    let row = |digest: &KeyDigest, kind: TokenKind, scopes: ToolScopes, life| TokenRow {
+        digest: digest.as_bytes().to_vec(),
+        grant_id: grant.id.clone(),
+        kind: kind.as_str().to_owned(),
+        scopes: scopes.to_string(),
+        created_at: now.as_millis(),
+        expires_at: until(life),
+        replaced_at: None,
+    };
+    let of_this = oauth_tokens::grant_id.eq(&grant.id);
+    diesel::delete(oauth_tokens::table.filter(of_this.and(oauth_tokens::expires_at.le(now.as_millis()))))
+        .execute(conn)?;
+    let access = row(&tokens.access, TokenKind::Access, scopes, ACCESS_TOKEN_MS);
+    let expires_at = Timestamp::from_millis(access.expires_at);
+    let mut rows = vec![access];
+    if grant.may_refresh {
+        rows.push(row(&tokens.refresh, TokenKind::Refresh, of_grant.consent.scopes, REFRESH_TOKEN_MS));
+    }
+    for row in rows {
+        let beyond: Vec<Vec<u8>> = oauth_tokens::table
+            .filter(of_this.and(oauth_tokens::kind.eq(&row.kind)))
+            .order(oauth_tokens::created_at.desc())
+            .offset(i64::try_from(TOKENS_MAX - 1).unwrap_or(i64::MAX))
+            .limit(i64::MAX)
+            .select(oauth_tokens::digest)
+            .load(conn)?;
+        diesel::delete(oauth_tokens::table.filter(oauth_tokens::digest.eq_any(beyond))).execute(conn)?;
+        diesel::insert_into(oauth_tokens::table).values(row).execute(conn)?;
+    }
+    Ok(Issued { grant: of_grant, scopes, expires_at })
+}
