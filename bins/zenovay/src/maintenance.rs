@@ -77,6 +77,8 @@ impl Maintenance {
                     report("removal of what is old", remove_old(&keepers, &clock));
                     let over = state.store.forget_what_is_over(clock.reading().steady);
                     report("sign-ins that are over", over.map_err(TaskError::from));
+                    let over = state.store.forget_grants_that_are_over(clock.reading().steady);
+                    report("MCP grants that are over", over.map_err(TaskError::from));
                 }
                 let ends = stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout);
                 report("dropped bots", keep_dropped_agents(&state));

@@ -229,6 +229,12 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         "Requests that were not let in by a route that asks who is calling, by reason.",
     ),
     ("zenovay_sign_ins_total", MetricKind::Counter, "Tries to sign in, by outcome."),
+    ("zenovay_oauth_exchanges_total", MetricKind::Counter, "Requests of MCP clients for tokens, by outcome."),
+    (
+        "zenovay_oauth_client_documents_total",
+        MetricKind::Counter,
+        "Metadata documents of MCP clients that were asked for, by outcome.",
+    ),
     ("zenovay_limit_refusals_total", MetricKind::Counter, "Requests refused by a limit, by limit."),
     (
         "zenovay_limit_unavailable_total",
@@ -344,7 +350,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 13] = [
+const LABELLED: [&str; 15] = [
     "zenovay_access_refusals_total",
     "zenovay_exports_total",
     "zenovay_folded_strings_total",
@@ -357,6 +363,8 @@ const LABELLED: [&str; 13] = [
     "zenovay_limit_unavailable_total",
     "zenovay_http_requests_total",
     "zenovay_http_request_duration_seconds",
+    "zenovay_oauth_client_documents_total",
+    "zenovay_oauth_exchanges_total",
     "zenovay_sign_ins_total",
 ];
 

@@ -5,6 +5,8 @@ mod action;
 mod decision;
 mod governance;
 mod grant;
+#[cfg(feature = "oauth")]
+pub mod oauth;
 #[cfg(feature = "password")]
 mod password;
 mod password_hash;

@@ -24,9 +24,6 @@ impl ToolCategory {
     pub const ALL: [Self; 6] =
         [Self::Analytics, Self::Advanced, Self::AiInsights, Self::Management, Self::Settings, Self::Webhooks];
 
-    /// The categories in which there is something that can be done; people are asked about these.
-    pub const OFFERED: [Self; 4] = [Self::Analytics, Self::Advanced, Self::Management, Self::Settings];
-
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +39,15 @@ impl ToolCategory {
     /// Whether anything can be changed in it.
     pub const fn has_write(self) -> bool {
         !matches!(self, Self::Analytics | Self::AiInsights)
+    }
+
+    /// The strongest level in which there is something that can be done; people are asked up to it.
+    pub const fn offered(self) -> AccessLevel {
+        match self {
+            Self::Analytics | Self::Advanced => AccessLevel::Read,
+            Self::Management | Self::Settings => AccessLevel::Write,
+            Self::AiInsights | Self::Webhooks => AccessLevel::None,
+        }
     }
 
     /// The strongest level that it has.
@@ -100,9 +106,11 @@ impl ToolScopes {
     /// Nothing at all.
     pub const NONE: Self = Self([AccessLevel::None; ToolCategory::ALL.len()]);
 
-    /// `level` in all categories that are offered.
+    /// `level` in all categories, or what is [offered](ToolCategory::offered) of it.
     pub fn everywhere(level: AccessLevel) -> Self {
-        ToolCategory::OFFERED.into_iter().fold(Self::NONE, |scopes, category| scopes.with(category, level))
+        ToolCategory::ALL
+            .into_iter()
+            .fold(Self::NONE, |scopes, category| scopes.with(category, level.min(category.offered())))
     }
 
     /// The same with another level in `category`.

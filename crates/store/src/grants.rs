@@ -29,7 +29,7 @@ pub const UNUSED_CLIENT_MS: i64 = DAY_MS;
 /// A client that was granted nothing makes room for others after so many milliseconds: 15 minutes.
 pub const UNUSED_CLIENT_KEPT_MS: i64 = 15 * MINUTE_MS;
 /// The most clients that are registered and were granted nothing.
-pub const UNUSED_CLIENTS_MAX: usize = 5_000;
+pub const UNUSED_CLIENTS_MAX: usize = 1_000;
 /// The most grants of an account; of more the one that was not used for the longest time ends.
 pub const GRANTS_MAX: usize = 100;
 /// The most tokens of each kind that a grant has; of more the oldest end.
@@ -263,7 +263,8 @@ pub trait GrantStore: Send + Sync {
     /// `NotFound("member")` when the person is not in the team.
     fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<()>;
 
-    /// Exchanges a code for a grant with the id `id` and its first tokens; of two at the same time one does. A code that was
+    /// Exchanges a code for a grant with the id `id` and its first tokens, where `redirect_uri`, when it is told, is the one that
+    /// the code was sent to; of two at the same time one does. A code that was
     /// exchanged before ends the grant that it became.
     ///
     /// # Errors
@@ -274,14 +275,14 @@ pub trait GrantStore: Send + Sync {
         &self,
         code: &SecretDigest,
         exchange: Exchange<'_>,
-        redirect_uri: &str,
+        redirect_uri: Option<&str>,
         verifier: &SecretDigest,
         id: GrantId,
         tokens: NewTokens,
         now: Timestamp,
     ) -> Result<Result<Issued, ExchangeRefusal>>;
 
-    /// Exchanges a refresh token for new tokens, with `scopes` or all that were granted. A token that was used before may be
+    /// Exchanges a refresh token for new tokens, with what `scopes` makes of what was granted, or all of it. A token that was used before may be
     /// used for [`REFRESH_GRACE_MS`]; later it ends the grant. Nothing is used up by a request that is refused.
     ///
     /// # Errors
@@ -291,7 +292,7 @@ pub trait GrantStore: Send + Sync {
         &self,
         refresh: &KeyDigest,
         exchange: Exchange<'_>,
-        scopes: Option<ToolScopes>,
+        scopes: &dyn Fn(ToolScopes) -> Option<ToolScopes>,
         tokens: NewTokens,
         now: Timestamp,
     ) -> Result<Result<Issued, ExchangeRefusal>>;

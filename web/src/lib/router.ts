@@ -42,7 +42,7 @@ export function go(href: string, options: { replace?: boolean } = {}): void {
 }
 
 /** Whether the server, not the application, answers this path. */
-const isOfServer = (path: string) => /^\/(api|e|mcp|docs|\.well-known|assets)(\/|$)/.test(path) || /\.(js|json)$/.test(path);
+export const isOfServer = (path: string): boolean => /^\/(api|e|mcp|oauth|docs|\.well-known|assets)(\/|$)/.test(path) || /\.(js|json)$/.test(path);
 
 /** Follows the Back button and every link of the page. Called once. */
 export function startRouter(): void {

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use self::error::{ConfigError, Effective, Origin};
-pub use self::people::{PlanChanges, SignUp, SmtpUrl, StatusPage};
+pub use self::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use self::plans::plan_number_names;
 pub use self::settings::{CommonFlags, Config, ServerFlags};
 use self::source::{Source, read_table};

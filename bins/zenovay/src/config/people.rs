@@ -61,3 +61,12 @@ pub enum StatusPage {
     /// Nobody: there is none.
     Off,
 }
+
+/// Whether answers to clients of `/mcp` name their issuer (RFC 9207).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamesIssuer {
+    /// They do, and the metadata says so.
+    On,
+    /// They do not: for clients that refuse the answers which they do not expect.
+    Off,
+}

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use zenovay_domain::{Plan, PlanTable};
 
 use super::error::{ConfigError, Effective};
-use super::people::{PlanChanges, SignUp, SmtpUrl, StatusPage};
+use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
@@ -133,6 +133,8 @@ settings! {
         plan_changes: PlanChanges = PlanChanges::Owners, "WHO";
         /// Who may see the status page: public, signed_in or off [default: public]
         status_page: StatusPage = StatusPage::Public, "WHO";
+        /// Whether answers to MCP clients name the issuer (RFC 9207): on, or off for clients that refuse them then [default: on]
+        oauth_iss: NamesIssuer = NamesIssuer::On, "ON|OFF";
         /// Maximum size of a batch request body after decompression, in bytes [default: 4194304, 4 MiB]
         batch_body_bytes: Number<1_024, 67_108_864> = Number(4 << 20), "BYTES";
         /// How long the head or the body of a request may take to arrive, in seconds [default: 10]

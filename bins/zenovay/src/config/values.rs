@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use zenovay_domain::Plan;
 
-use super::people::{PlanChanges, SignUp, SmtpUrl, StatusPage};
+use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 
 /// A whole number from `MIN` to `MAX`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +232,7 @@ impl Setting for String {
 choice!(SignUp, SignUp::Open = "open", SignUp::Invitation = "invitation", SignUp::Closed = "closed");
 choice!(PlanChanges, PlanChanges::Owners = "owners", PlanChanges::Operator = "operator");
 choice!(Plan, Plan::Free = "free", Plan::Pro = "pro", Plan::Scale = "scale", Plan::Enterprise = "enterprise");
+choice!(NamesIssuer, NamesIssuer::On = "on", NamesIssuer::Off = "off");
 choice!(StatusPage, StatusPage::Public = "public", StatusPage::SignedIn = "signed_in", StatusPage::Off = "off");
 choice!(ResetFormat, ResetFormat::Iso = "iso", ResetFormat::Unix = "unix");
 choice!(

@@ -54,7 +54,7 @@ const EACH_TIME: &str = "no-cache";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// First parts of paths whose answers are never pages: programs must be told that a path is unknown.
-const NOT_PAGES: [&str; 4] = ["api", "e", "mcp", ".well-known"];
+const NOT_PAGES: [&str; 5] = ["api", "e", "mcp", "oauth", ".well-known"];
 
 /// Older addresses and those of the documentation of others, and what is there now (SPEC C2).
 const MOVED: [(&str, &str); 4] = [

@@ -56,6 +56,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, web};
 use zenovay_ingest::{Mend, Outcome};
+use zenovay_store::ExchangeRefusal;
 
 use self::guard::AccessRefusal;
 use self::response_layer::MatchedRoute;
@@ -95,6 +96,12 @@ fn begin_metrics() {
     }
     for outcome in console::session::OUTCOMES {
         metrics::counter!("zenovay_sign_ins_total", "outcome" => outcome).absolute(0);
+    }
+    for outcome in oauth::token::OUTCOMES.into_iter().chain(ExchangeRefusal::ALL.map(ExchangeRefusal::as_str)) {
+        oauth::token::counter(outcome).absolute(0);
+    }
+    for outcome in oauth::clients::DOCUMENT_OUTCOMES {
+        oauth::clients::document_counter(outcome).absolute(0);
     }
     for reason in AccessRefusal::REASONS {
         AccessRefusal::counter(reason).absolute(0);

@@ -152,7 +152,7 @@ fn complete(
     let stays_on_https = stays_on_https(layer, response.request());
     let origins = response.request().app_data::<MatchedRoute>().map_or(Origins::None, |route| route.origins);
     let asking_origin = match origins {
-        Origins::Asking => response.request().headers().get(header::ORIGIN).cloned(),
+        Origins::Asking | Origins::Clients => response.request().headers().get(header::ORIGIN).cloned(),
         Origins::None | Origins::Any => None,
     };
     let headers = response.headers_mut();
@@ -167,7 +167,13 @@ fn complete(
     put_common_headers(method, headers, id);
     match origins {
         Origins::None => {}
-        Origins::Asking => cors::echo_origin(asking_origin.as_ref(), headers),
+        Origins::Asking | Origins::Clients => {
+            cors::echo_origin(asking_origin.as_ref(), headers, origins);
+            // A cache that keeps an answer for one of them gives it to no other.
+            if origins == Origins::Clients && (method == Method::GET || method == Method::HEAD) {
+                headers.insert(header::VARY, HeaderValue::from_static("origin"));
+            }
+        }
         Origins::Any => cors::any_origin(headers),
     }
     if stays_on_https {
@@ -225,7 +231,7 @@ fn put_common_headers(method: &Method, headers: &mut HeaderMap, id: &RequestId) 
     // Caches keep answers to other methods only when told to (RFC 9110 §9.3), and these are not pages with links: a hit,
     // of which there are many, is spared two headers.
     if method == Method::GET || method == Method::HEAD {
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        put_default(headers, header::REFERRER_POLICY, "no-referrer");
         put_default(headers, header::CACHE_CONTROL, "no-store");
     }
 }

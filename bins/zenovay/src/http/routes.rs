@@ -13,8 +13,8 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 use zenovay_domain::ErrorCode;
 
 use super::console::{
-    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, numbers, passkeys, plan,
-    queries, resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
+    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, mcp_clients, numbers,
+    passkeys, plan, queries, resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -23,6 +23,7 @@ use super::export::events;
 use super::external::{analytics, errors, heatmaps, replays, usage, visitors, websites};
 use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
+use super::oauth::{authorize, metadata, page, register, token};
 use super::stats::handlers as stats;
 use super::{application, assets, batch, cors, operations, plausible, public, response_layer, tracking};
 
@@ -212,6 +213,32 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
     ]
 }
 
+/// The routes by which people let programs act for them.
+fn oauth() -> impl IntoIterator<Item = Endpoint> {
+    use Origins::{Any, Clients};
+    macro_rules! well_known {
+        ($name:literal) => {
+            concat!("/.well-known/oauth-", $name)
+        };
+    }
+    [
+        get(well_known!("protected-resource"), metadata::resource, "What the resource is").readable_by(Any),
+        get(well_known!("protected-resource/mcp"), metadata::resource, "What the resource is").readable_by(Any),
+        get(well_known!("authorization-server"), metadata::server, "What the server that authorizes does")
+            .readable_by(Any),
+        get(well_known!("authorization-server/mcp"), metadata::server, "What the server that authorizes does")
+            .readable_by(Any),
+        get("/oauth/authorize", authorize::ask, "Ask a person"),
+        post("/oauth/consent", authorize::answer, "The person's answer"),
+        get("/oauth/style.css", page::style, "How the page looks"),
+        post("/oauth/token", token::token, "Exchange a code or a refresh token").readable_by(Clients),
+        post("/oauth/revoke", token::revoke, "Take a token back").readable_by(Clients),
+        post("/oauth/register", register::register, "Register a client").readable_by(Clients),
+        get("/oauth/register/{client_id}", register::show, "Read a registration"),
+        delete("/oauth/register/{client_id}", register::delete, "Delete a registration"),
+    ]
+}
+
 static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     let mut table = vec![
         get(external!("/usage"), usage::usage, "The key, its limits and what it has used"),
@@ -283,6 +310,8 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/api/account/sessions", account::sessions, "Where one is signed in"),
         delete("/api/account/sessions", account::end_others, "Sign out everywhere else"),
         delete("/api/account/sessions/{session_id}", account::end_one, "End a session"),
+        get("/api/account/mcp-clients", mcp_clients::list, "The clients that act for one"),
+        delete("/api/account/mcp-clients/{grant_id}", mcp_clients::revoke, "Let a client act no longer"),
         get("/api/account/export", account::export, "All that is stored of one's own account"),
         post("/api/account/totp", second_factor::prepare, "Set up codes of an app").refusing([ErrorCode::Conflict]),
         put("/api/account/totp", second_factor::enable, "Ask for codes from now on").refusing([ErrorCode::Conflict]),
@@ -327,6 +356,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     ];
     table.extend(console());
     table.extend(links());
+    table.extend(oauth());
     table.extend(tracking!(""));
     table.extend(tracking!("/api/_z"));
     table
@@ -408,12 +438,14 @@ impl Path {
 
     /// The answer to `OPTIONS`, which is a preflight where pages may ask.
     fn options(&self, req: &HttpRequest) -> HttpResponse {
-        let of = |origins| self.endpoints.iter().filter(move |endpoint| endpoint.origins == origins);
-        let for_pages: Vec<&str> = of(Origins::Asking).map(|endpoint| endpoint.method.as_str()).collect();
+        let is_for_pages = |origins| matches!(origins, Origins::Asking | Origins::Clients);
+        let of_pages: Vec<_> = self.endpoints.iter().filter(|endpoint| is_for_pages(endpoint.origins)).collect();
+        let for_pages: Vec<&str> = of_pages.iter().map(|endpoint| endpoint.method.as_str()).collect();
+        let origins = of_pages.first().map_or(Origins::None, |endpoint| endpoint.origins);
         let mut response = if for_pages.is_empty() {
             HttpResponse::NoContent().finish()
         } else {
-            cors::preflight(req.headers(), &for_pages.join(", "))
+            cors::preflight(req.headers(), &for_pages.join(", "), origins)
         };
         if let Ok(allowed) = HeaderValue::try_from(self.allowed()) {
             response.headers_mut().insert(ALLOW, allowed);

@@ -29,6 +29,8 @@ use crate::http::export::in_hand::FilesInHand;
 use crate::http::hashing::Hashing;
 use crate::http::key_log::KeyLog;
 use crate::http::long_questions::LongQuestions;
+use crate::http::oauth::OAuth;
+use crate::http::oauth::fetch::FromWebsites;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
 use crate::mail::Mail;
@@ -79,6 +81,8 @@ pub struct AppState {
     /// The origin under which clients of `/mcp` reach the server, without a slash at the end: as it is configured, or else the
     /// address that it listens on. It is the issuer of their tokens.
     pub issuer: String,
+    /// What is known of clients of `/mcp`, and what they are told.
+    pub oauth: OAuth,
     /// The origin under which browsers reach the server, when it is configured.
     pub public_origin: Option<String>,
     /// The cookie of people who are signed in.
@@ -150,6 +154,7 @@ impl AppState {
             plans: config.plans.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             session_cookie: SessionCookie { is_over_https: https_host.is_some() },
+            oauth: OAuth::new(config, Arc::new(FromWebsites), rand::random()),
             issuer: bootstrap::public_url(config, config.listen),
             public_origin: config.public_url.as_ref().map(|url| url.origin().ascii_serialization()),
             hashing: Hashing::default(),

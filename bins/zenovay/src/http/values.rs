@@ -11,8 +11,8 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 use zenovay_auth::KeyKind;
 use zenovay_domain::{
-    ErrorCode, Feature, GoalId, IncidentId, IncidentPhase, InvitationId, KeyId, KeyPolicy, PasskeyId, Plan, Role,
-    Scope, ShareId, SignInId, StatusComponent, StatusState, TeamId, Timestamp, UserId, WebsiteId, Zone,
+    ErrorCode, Feature, GoalId, GrantId, IncidentId, IncidentPhase, InvitationId, KeyId, KeyPolicy, PasskeyId, Plan,
+    Role, Scope, ShareId, SignInId, StatusComponent, StatusState, TeamId, Timestamp, UserId, WebsiteId, Zone,
 };
 use zenovay_store::Theme;
 
@@ -93,7 +93,7 @@ macro_rules! ids {
     )* };
 }
 
-ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId, ShareId, IncidentId, PasskeyId);
+ids!(WebsiteId, TeamId, UserId, KeyId, SignInId, InvitationId, GoalId, GrantId, ShareId, IncidentId, PasskeyId);
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {

@@ -9,7 +9,7 @@ use super::{Harness, NOW, team, user};
 use crate::{
     ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
     GrantClient, GrantStore, Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, RegisteredClient, Result,
-    Store, StoreError, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX,
+    Store, StoreError, TeamStore, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX, UserStore,
 };
 
 /// Makes a `#[test]` of every rule of grants for the harness that `$make` makes.
@@ -98,11 +98,11 @@ fn code(store: &impl GrantStore, n: u32, consent: &Consent, now: Timestamp) {
 }
 
 fn redeem(store: &impl GrantStore, n: u32, now: Timestamp) -> Result<Issued, ExchangeRefusal> {
-    store.redeem_code(&secret(n), exchange(), REDIRECT, &secret(999), grant_id(n), tokens(n + 1), now).unwrap()
+    store.redeem_code(&secret(n), exchange(), Some(REDIRECT), &secret(999), grant_id(n), tokens(n + 1), now).unwrap()
 }
 
 fn refresh(store: &impl GrantStore, old: u32, new: u32, now: Timestamp) -> Result<Issued, ExchangeRefusal> {
-    store.refresh_grant(&token(old), exchange(), None, tokens(new), now).unwrap()
+    store.refresh_grant(&token(old), exchange(), &|_| None, tokens(new), now).unwrap()
 }
 
 fn has_access(store: &impl GrantStore, n: u32, now: Timestamp) -> bool {
@@ -143,8 +143,10 @@ pub fn a_code_becomes_a_grant_once<H: Harness<Store: GrantStore>>(harness: &H) {
 pub fn a_code_is_for_one_client_address_verifier_and_resource<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     code(&store, 20, &consent(owner, team), NOW);
-    let redeem = |exchange: Exchange<'_>, redirect: &str, verifier: u32| {
-        store.redeem_code(&secret(20), exchange, redirect, &secret(verifier), grant_id(20), tokens(21), NOW).unwrap()
+    let redeem = |exchange: Exchange<'_>, redirect: &'static str, verifier: u32| {
+        store
+            .redeem_code(&secret(20), exchange, Some(redirect), &secret(verifier), grant_id(20), tokens(21), NOW)
+            .unwrap()
     };
     let other_client = Exchange { client_id: "https://evil.example/client.json", ..exchange() };
     let other_resource = Exchange { resource: Some("https://evil.example/mcp"), ..exchange() };
@@ -177,7 +179,7 @@ where
         let store = Arc::clone(&stores[n as usize % 2]);
         std::thread::spawn(move || {
             let (id, tokens) = (grant_id(100 + n), tokens(200 + 2 * n));
-            store.redeem_code(&secret(50), exchange(), REDIRECT, &secret(999), id, tokens, NOW).unwrap().is_ok()
+            store.redeem_code(&secret(50), exchange(), Some(REDIRECT), &secret(999), id, tokens, NOW).unwrap().is_ok()
         })
     });
     let threads: Vec<_> = threads.collect();
@@ -209,7 +211,7 @@ pub fn refresh_tokens_rotate_with_a_grace<H: Harness<Store: GrantStore>>(harness
 pub fn a_refused_refresh_uses_nothing_up<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let ask = |exchange: Exchange<'_>, scopes: Option<ToolScopes>, now: Timestamp| {
-        store.refresh_grant(&token(12), exchange, scopes, tokens(20), now).unwrap()
+        store.refresh_grant(&token(12), exchange, &|_| scopes, tokens(20), now).unwrap()
     };
     let other_client = Exchange { client_id: "https://evil.example/client.json", ..exchange() };
     let other_resource = Exchange { resource: Some("https://evil.example/mcp"), ..exchange() };
@@ -220,7 +222,7 @@ pub fn a_refused_refresh_uses_nothing_up<H: Harness<Store: GrantStore>>(harness:
     assert_eq!(ask(exchange(), Some(ToolScopes::NONE), NOW), Err(ExchangeRefusal::ScopeTooWide));
     assert_eq!(ask(exchange(), None, NOW.plus_millis(REFRESH_TOKEN_MS)), Err(ExchangeRefusal::Expired));
     assert_eq!(
-        store.refresh_grant(&token(11), exchange(), None, tokens(20), NOW).unwrap(),
+        store.refresh_grant(&token(11), exchange(), &|_| None, tokens(20), NOW).unwrap(),
         Err(ExchangeRefusal::Unknown)
     );
     // An hour later it is still the first use.
@@ -380,7 +382,10 @@ pub fn unused_clients_are_forgotten<H: Harness<Store: GrantStore>>(harness: &H) 
     granted.client.id = "client-2".to_owned();
     code(&store, 20, &granted, NOW);
     let exchange = Exchange { client_id: "client-2", ..exchange() };
-    store.redeem_code(&secret(20), exchange, REDIRECT, &secret(999), grant_id(20), tokens(21), NOW).unwrap().unwrap();
+    store
+        .redeem_code(&secret(20), exchange, Some(REDIRECT), &secret(999), grant_id(20), tokens(21), NOW)
+        .unwrap()
+        .unwrap();
     let known = |now| [1, 2, 3].map(|n| store.registered_client(&format!("client-{n}"), now).unwrap().is_some());
     let next_day = NOW.plus_millis(UNUSED_CLIENT_MS);
     assert_eq!(known(NOW.plus_millis(UNUSED_CLIENT_MS - 1)), [true; 3]);

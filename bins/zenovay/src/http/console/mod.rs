@@ -14,6 +14,7 @@ pub mod instance;
 pub mod invitations;
 pub mod keys;
 pub mod live;
+pub mod mcp_clients;
 pub mod numbers;
 pub mod passkeys;
 pub mod plan;

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 40] = [
+const TAGS: [Tag; 46] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
@@ -33,6 +33,7 @@ const TAGS: [Tag; 40] = [
     ("plan", "Plans", "What a team's plan includes, and what is used of it."),
     ("trail", "Audit trail", "What people and keys changed."),
     ("account", "Own account", "The profile, password and sessions of whoever is signed in."),
+    ("mcp_clients", "MCP clients", "Programs that act for whoever is signed in, and what they may do."),
     ("second_factor", "Second factor", "Codes of an app, and backup codes."),
     ("passkeys", "Passkeys", "Signing in with a device: one's own passkeys, and their use."),
     ("users", "Sign-up", "Making an account."),
@@ -75,6 +76,11 @@ const TAGS: [Tag; 40] = [
     ("heatmaps", "Heatmaps", "Where visitors click. **Empty** until clicks are collected."),
     ("replays", "Replays", "Recorded sessions. **Empty** until sessions are recorded."),
     ("errors", "Errors", "Errors that visitors met. **Empty** until errors are collected."),
+    ("metadata", "OAuth metadata", "Where clients of `/mcp` find what they need (RFC 8414, RFC 9728)."),
+    ("register", "OAuth clients", "Clients that register themselves (RFC 7591, RFC 7592)."),
+    ("authorize", "OAuth consent", "Where people are asked whether a client may act for them."),
+    ("token", "OAuth tokens", "Codes and refresh tokens become tokens, and tokens are taken back."),
+    ("page", "OAuth pages", "How the page of consent looks."),
     ("batch", "Events", "Events of servers, with their own timestamps."),
     ("tracking", "Tracking", "Reports of pages and servers; no key."),
     ("public", "Public", "What anybody may read; no key."),

@@ -31,6 +31,12 @@ fn parameter(name: &str) -> Option<Parameter> {
             "The id of the question, as the 202 tells it.",
             json!({ "type": "string", "pattern": "^[0-9a-f]{32}$", "examples": ["5f2d0c9b7a416e385f2d0c9b7a416e38"] }),
         ),
+        "grant_id" => Parameter::path("grant_id", "The id of what was granted.", uuid),
+        "client_id" => Parameter::path(
+            "client_id",
+            "The client's id.",
+            json!({ "type": "string", "pattern": "^zvc_[0-9A-Za-z]{43}$", "examples": ["zvc_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"] }),
+        ),
         "share_id" => Parameter::path("share_id", "The id of the public link.", uuid),
         "incident_id" => Parameter::path("incident_id", "The id of the incident.", uuid),
         "goal_id" => Parameter::path("goal_id", "The goal's id.", uuid),

@@ -8,6 +8,7 @@ mod actor;
 mod attempt;
 mod half_way;
 mod key;
+mod maybe_signed_in;
 mod permission;
 mod person;
 mod refusal;
@@ -26,6 +27,7 @@ pub use self::actor::{Actor, ActorEvidence, ActorReport};
 pub use self::attempt::Attempt;
 pub use self::half_way::{Entrant, HalfWay};
 pub use self::key::{KeyHolder, KeyReport};
+pub use self::maybe_signed_in::MaybeSignedIn;
 pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditFunnels, EditTeam, EditWebsite, EraseVisitor,
     ExportEvents, ExportVisitor, Found, IngestBatch, InvitationsOf, InviteMember, ListWebsites, ManageAccount,

@@ -91,7 +91,7 @@ impl AccessRefusal {
     }
 
     /// Counts it.
-    pub(super) fn count(&self) {
+    pub(in crate::http) fn count(&self) {
         Self::counter(self.reason()).increment(1);
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn redeem(
     conn: &mut SqliteConnection,
     code: &SecretDigest,
     exchange: Exchange<'_>,
-    redirect_uri: &str,
+    redirect_uri: Option<&str>,
     verifier: &SecretDigest,
     id: GrantId,
     tokens: NewTokens,
@@ -67,7 +67,7 @@ pub(super) fn redeem(
         Some(ExchangeRefusal::Expired)
     } else if row.client_id != exchange.client_id {
         Some(ExchangeRefusal::OtherClient)
-    } else if row.redirect_uri != redirect_uri {
+    } else if redirect_uri.is_some_and(|redirect_uri| redirect_uri != row.redirect_uri) {
         Some(ExchangeRefusal::OtherRedirect)
     } else if exchange.resource.is_some_and(|resource| resource != row.resource) {
         Some(ExchangeRefusal::OtherResource)
@@ -120,7 +120,7 @@ pub(super) fn refresh(
     conn: &mut SqliteConnection,
     digest: &KeyDigest,
     exchange: Exchange<'_>,
-    scopes: Option<ToolScopes>,
+    scopes: &dyn Fn(ToolScopes) -> Option<ToolScopes>,
     tokens: NewTokens,
     now: Timestamp,
 ) -> Done<Exchanged> {
@@ -128,6 +128,7 @@ pub(super) fn refresh(
     let Some(token) = token(conn, digest, TokenKind::Refresh)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
     let Some(grant) = load_grant(conn, &token.grant_id)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
     let granted = grant.grant(now)?.consent.scopes;
+    let scopes = scopes(granted);
     let refusal = if grant.client_id != exchange.client_id {
         Some(ExchangeRefusal::OtherClient)
     } else if token.expires_at <= at || grant.expires_at <= at {

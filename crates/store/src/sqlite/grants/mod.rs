@@ -73,7 +73,7 @@ impl GrantStore for SqliteStore {
         &self,
         code: &SecretDigest,
         exchange: Exchange<'_>,
-        redirect_uri: &str,
+        redirect_uri: Option<&str>,
         verifier: &SecretDigest,
         id: GrantId,
         tokens: NewTokens,
@@ -86,7 +86,7 @@ impl GrantStore for SqliteStore {
         &self,
         refresh: &KeyDigest,
         exchange: Exchange<'_>,
-        scopes: Option<ToolScopes>,
+        scopes: &dyn Fn(ToolScopes) -> Option<ToolScopes>,
         tokens: NewTokens,
         now: Timestamp,
     ) -> Result<Result<Issued, ExchangeRefusal>> {

@@ -1,0 +1,366 @@
+//! Where a client sends a person to be asked, and where their answer goes. Nothing is sent to an address before it is known to be
+//! one of the client's.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use url::form_urlencoded;
+use zenovay_auth::oauth::{RedirectTarget, redirect_matches, redirect_target};
+use zenovay_auth::{AccessLevel, SecretDigest, ToolCategory, ToolScopes};
+use zenovay_domain::{SignInId, TeamId, Timestamp};
+use zenovay_store::{Consent, GrantClient, NewCode, StoreError};
+
+use super::caller::charge;
+use super::clients::{self, Client, NoClient};
+use super::page::{self, ConsentPage, TeamChoice};
+use super::params::{Form, Params};
+use super::refusal::{OAuthError, OAuthRefusal};
+use super::resource::resource_of;
+use crate::http::document::{Answer, Operation};
+use crate::http::envelope::ApiError;
+use crate::http::guard::{MaybeSignedIn, Person};
+use crate::http::handler::{Described, Html, Shape};
+use crate::http::lookups::blocking;
+use crate::http::state::AppState;
+
+/// The longest request of a client, in bytes.
+const REQUEST_MAX_BYTES: usize = 8 * 1024;
+
+/// A page that asks, or the way elsewhere.
+#[derive(Debug)]
+pub struct Asking;
+
+impl Shape for Asking {
+    fn describe(operation: &mut Operation) {
+        Html::describe(operation);
+        operation.answer(303, Answer::new("To where people sign in, or back to the client"));
+        operation.answer(400, Answer::new("A page that says what is wrong").text("text/html", "<!doctype html>…"));
+    }
+}
+
+/// What a client asks for.
+struct Asked {
+    client: Client,
+    redirect_uri: String,
+    target: RedirectTarget,
+    state: Option<String>,
+    challenge: SecretDigest,
+    scopes: ToolScopes,
+    resource: String,
+}
+
+/// Why a person is not asked.
+enum NotAsked {
+    /// They are told, and stay here: it is not known where they may be sent.
+    Told(String),
+    /// The client is told.
+    SentBack { redirect_uri: String, state: Option<String>, refusal: OAuthRefusal },
+    /// It cannot be found out.
+    Failed(ApiError),
+}
+
+/// `GET /oauth/authorize`.
+pub async fn ask(
+    MaybeSignedIn(person): MaybeSignedIn,
+    req: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<Described<Asking>, ApiError> {
+    let request = req.query_string().to_owned();
+    let Some(person) = person else { return Ok(to_sign_in(&request).into()) };
+    let shown = show(&req, &state, &person, &request, &Chosen::default(), None).await?;
+    Ok(shown.into())
+}
+
+/// What somebody chose before the page was shown again.
+#[derive(Default)]
+struct Chosen {
+    team: Option<TeamId>,
+    scopes: Option<ToolScopes>,
+}
+
+async fn show(
+    req: &HttpRequest,
+    state: &web::Data<AppState>,
+    person: &Person,
+    request: &str,
+    chosen: &Chosen,
+    note: Option<&'static str>,
+) -> Result<HttpResponse, ApiError> {
+    let now = state.clock.reading().steady;
+    let asked = match examine(req, state, request, now).await {
+        Ok(asked) => asked,
+        Err(not_asked) => return answer_not_asked(state, not_asked),
+    };
+    let ids: Vec<TeamId> = person.signed_in.teams.iter().map(|team| team.team_id).collect();
+    let user = person.user.id;
+    let (teams, theme) = blocking(state, move |state| {
+        let mut teams = Vec::with_capacity(ids.len());
+        for id in ids {
+            teams.extend(state.store.team(id)?.map(|team| TeamChoice { id, name: team.name }));
+        }
+        Ok((teams, state.store.profile(user)?.theme))
+    })
+    .await?;
+    Ok(page::consent(&ConsentPage {
+        host: state.issuer.split_once("://").map_or("", |(_, host)| host),
+        email: &person.user.email,
+        theme,
+        client: &asked.client,
+        redirect_uri: &asked.redirect_uri,
+        target: &asked.target,
+        teams: &teams,
+        team: chosen.team.or_else(|| teams.first().map(|team| team.id)),
+        scopes: chosen.scopes.unwrap_or_else(|| preselected(asked.scopes)),
+        wanted: asked.scopes,
+        request,
+        ticket: &ticket(state, person.session, request),
+        note,
+    }))
+}
+
+/// What is chosen before anybody chose: to read what is asked for, or everything where nothing is named. To change something is
+/// never chosen for anybody.
+fn preselected(asked: ToolScopes) -> ToolScopes {
+    let read = ToolScopes::everywhere(AccessLevel::Read);
+    let asked = asked.intersection(read);
+    if asked.is_empty() { read } else { asked }
+}
+
+/// Looks at what a client asks for.
+async fn examine(
+    req: &HttpRequest,
+    state: &web::Data<AppState>,
+    request: &str,
+    now: Timestamp,
+) -> Result<Asked, NotAsked> {
+    let told = |refusal: OAuthRefusal| NotAsked::Told(refusal.description.into_owned());
+    if request.len() > REQUEST_MAX_BYTES {
+        return Err(NotAsked::Told("the request is too long".to_owned()));
+    }
+    let params = Params::parse(request.as_bytes());
+    let client_id = params.required("client_id").map_err(told)?;
+    let client = clients::find(state, client_id, now, charge(req, state)).await.map_err(|error| match error {
+        NoClient::Because(words) => NotAsked::Told(format!("the client is not known: {words}")),
+        NoClient::Failed(error) => NotAsked::Failed(error),
+    })?;
+    let redirect_uri = match (params.one("redirect_uri").map_err(told)?, &client.redirect_uris[..]) {
+        (Some(asked), registered) if registered.iter().any(|one| redirect_matches(one, asked)) => asked.to_owned(),
+        (Some(_), _) => return Err(NotAsked::Told("redirect_uri is not one of the client's".to_owned())),
+        (None, [only]) => only.clone(),
+        (None, _) => return Err(NotAsked::Told("redirect_uri is missing".to_owned())),
+    };
+    let target = redirect_target(&redirect_uri)
+        .ok_or_else(|| NotAsked::Told("redirect_uri is not one that people can be sent to".to_owned()))?;
+    // From here on the client is told what is wrong, at its own address.
+    let client_state = match params.all("state") {
+        [] => None,
+        [state] => Some(state.clone()),
+        _ => {
+            let refusal = OAuthRefusal::new(OAuthError::InvalidRequest, "state is there more than once");
+            return Err(NotAsked::SentBack { redirect_uri, state: None, refusal });
+        }
+    };
+    match parameters(state, &params) {
+        Ok((challenge, resource, scopes)) => {
+            Ok(Asked { client, redirect_uri, target, state: client_state, challenge, scopes, resource })
+        }
+        Err(refusal) => Err(NotAsked::SentBack { redirect_uri, state: client_state, refusal }),
+    }
+}
+
+fn parameters(state: &AppState, params: &Params) -> Result<(SecretDigest, String, ToolScopes), OAuthRefusal> {
+    let wrong = |words: &'static str| Err(OAuthRefusal::new(OAuthError::InvalidRequest, words));
+    match params.required("response_type")? {
+        "code" => {}
+        _ => return Err(OAuthRefusal::new(OAuthError::UnsupportedResponseType, "response_type: use code")),
+    }
+    if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
+        return wrong("response_mode: use query");
+    }
+    let challenge = params.required("code_challenge")?;
+    // Without a method it would be `plain`.
+    if params.one("code_challenge_method")? != Some("S256") {
+        return wrong("code_challenge_method: use S256");
+    }
+    let Some(challenge) = challenge_of(challenge) else { return wrong("code_challenge: not a SHA-256 in base64url") };
+    let resource = resource_of(state, params)?.unwrap_or_else(|| state.mcp_url());
+    Ok((challenge, resource, params.one("scope")?.map(ToolScopes::parse_lenient).unwrap_or_default()))
+}
+
+/// Reads 32 bytes in base64url without padding (RFC 4648 §5), of which there is one spelling.
+fn challenge_of(string: &str) -> Option<SecretDigest> {
+    let mut bytes = [0; 32];
+    if string.len() != 43 {
+        return None;
+    }
+    let (mut bits, mut count, mut place) = (0_u32, 0, 0);
+    for letter in string.bytes() {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            let byte = (bits >> count) & 0xff;
+            *bytes.get_mut(place)? = u8::try_from(byte).ok()?;
+            bits &= (1 << count) - 1;
+            place += 1;
+        }
+    }
+    (place == 32 && bits == 0).then(|| SecretDigest::from_bytes(bytes))
+}
+
+/// What shows that a form is of the page that this session was shown for this request, and of no other.
+fn ticket(state: &AppState, session: SignInId, request: &str) -> String {
+    let mut bytes = state.oauth.ticket_key.to_vec();
+    bytes.extend_from_slice(session.as_bytes());
+    bytes.extend_from_slice(SecretDigest::of(request.as_bytes()).as_bytes());
+    // Hashed twice, so that what is told of one says nothing of a longer one.
+    let digest = SecretDigest::of(SecretDigest::of(&bytes).as_bytes());
+    digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The way of somebody who must sign in first, and come back.
+fn to_sign_in(request: &str) -> HttpResponse {
+    let next = form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &format!("/oauth/authorize?{request}"))
+        .finish();
+    see_other(&format!("/login?{next}"))
+}
+
+fn see_other(location: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, location))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// The way back to the client with these members in the query.
+fn send_back(
+    state: &AppState,
+    redirect_uri: &str,
+    members: &[(&str, &str)],
+    client_state: Option<&str>,
+) -> HttpResponse {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(members);
+    if let Some(client_state) = client_state {
+        query.append_pair("state", client_state);
+    }
+    if state.oauth.names_issuer {
+        query.append_pair("iss", &state.issuer);
+    }
+    let query = query.finish();
+    let gap = if redirect_uri.contains('?') { '&' } else { '?' };
+    see_other(&format!("{redirect_uri}{gap}{query}"))
+}
+
+fn answer_not_asked(state: &AppState, not_asked: NotAsked) -> Result<HttpResponse, ApiError> {
+    match not_asked {
+        NotAsked::Told(words) => Ok(page::problem(&words)),
+        NotAsked::SentBack { redirect_uri, state: client_state, refusal } => {
+            let members = [("error", refusal.error.as_str()), ("error_description", &*refusal.description)];
+            Ok(send_back(state, &redirect_uri, &members, client_state.as_deref()))
+        }
+        NotAsked::Failed(error) => Err(error),
+    }
+}
+
+/// `POST /oauth/consent`: the answer of the person.
+pub async fn answer(
+    MaybeSignedIn(person): MaybeSignedIn,
+    req: HttpRequest,
+    state: web::Data<AppState>,
+    form: Form,
+) -> Result<Described<Asking>, ApiError> {
+    let form = form.read().await?;
+    let value = |name: &str| form.all(name).first().map_or("", String::as_str);
+    let request = value("request").to_owned();
+    let Some(person) = person else { return Ok(to_sign_in(&request).into()) };
+    let scopes = ToolCategory::ALL.into_iter().fold(ToolScopes::NONE, |scopes, category| {
+        let asked = value(category.as_str());
+        let level = AccessLevel::ALL.into_iter().find(|level| level.as_str() == asked).unwrap_or_default();
+        scopes.with(category, level.min(category.offered()))
+    });
+    let team = value("team").parse().ok().filter(|id| person.signed_in.teams.iter().any(|team| team.team_id == *id));
+    let chosen = Chosen { team, scopes: Some(scopes) };
+    let again = |note| show(&req, &state, &person, &request, &chosen, Some(note));
+    let expected = SecretDigest::of(ticket(&state, person.session, &request).as_bytes());
+    if SecretDigest::of(value("ticket").as_bytes()) != expected {
+        return again("This page was open for too long. Look again, and decide.").await.map(Described::from);
+    }
+    let now = state.clock.reading().steady;
+    let asked = match examine(&req, &state, &request, now).await {
+        Ok(asked) => asked,
+        Err(not_asked) => return answer_not_asked(&state, not_asked).map(Described::from),
+    };
+    if value("decision") != "allow" {
+        let members = [("error", OAuthError::AccessDenied.as_str())];
+        return Ok(send_back(&state, &asked.redirect_uri, &members, asked.state.as_deref()).into());
+    }
+    let Some(team_id) = team else { return again("Choose the team.").await.map(Described::from) };
+    if scopes.is_empty() {
+        return again("Choose at least one thing that it may do, or cancel.").await.map(Described::from);
+    }
+    let code = state.new_secret();
+    let client = GrantClient {
+        id: asked.client.id,
+        name: asked.client.name,
+        host: asked.client.host,
+        redirect_host: page::told_target(&asked.target),
+        may_refresh: asked.client.may_refresh,
+    };
+    let new = NewCode {
+        digest: code.digest(),
+        consent: Consent { user_id: person.user.id, team_id, client, scopes, resource: asked.resource },
+        redirect_uri: asked.redirect_uri.clone(),
+        challenge: asked.challenge,
+    };
+    let created = blocking(&state, move |state| match state.store.create_code(&new, now) {
+        // Left the team since the page was asked for.
+        Err(StoreError::NotFound(_)) => Ok(false),
+        other => other.map(|()| true),
+    });
+    if !created.await? {
+        return again("You are not in this team any more.").await.map(Described::from);
+    }
+    Ok(send_back(&state, &asked.redirect_uri, &[("code", code.expose())], asked.state.as_deref()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636, appendix B.
+    #[test]
+    fn a_challenge_is_the_digest_of_its_verifier() {
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert_eq!(challenge_of(challenge), Some(SecretDigest::of(verifier.as_bytes())));
+        for wrong in [
+            "",
+            &challenge[1..],
+            &format!("{challenge}="),
+            &challenge.replace('-', "+"),
+            &challenge.replace("cM", "cN"),
+        ] {
+            assert_eq!(challenge_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn to_read_is_chosen_before_and_to_change_is_not() {
+        let read = ToolScopes::everywhere(AccessLevel::Read);
+        for asked in ["", "read", "write", "read write", "offline_access"] {
+            assert_eq!(preselected(ToolScopes::parse_lenient(asked)), read, "{asked}");
+        }
+        let some = ToolScopes::parse_lenient("analytics:read management:write");
+        assert_eq!(preselected(some), ToolScopes::parse_lenient("analytics:read management:read"));
+        assert_eq!(preselected(ToolScopes::parse_lenient("webhooks:write")), read, "there are none");
+    }
+}

@@ -1,0 +1,69 @@
+//! Who calls: programs that are nobody yet, and browsers of people who may be signed in.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use zenovay_domain::ErrorCode;
+
+use crate::http::address_limit::{self, AddressClass};
+use crate::http::client_ip;
+use crate::http::document::Operation;
+use crate::http::envelope::ApiError;
+use crate::http::guard::AccessRefusal;
+use crate::http::handler::{Access, Caller};
+use crate::http::state::AppState;
+
+/// A program, as often as an address may try keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    client: IpAddr,
+}
+
+impl Caller for Program {
+    const ACCESS: Access = Access::Public;
+
+    fn describe(operation: &mut Operation) {
+        operation.refuses([ErrorCode::RateLimitExceeded, ErrorCode::Unauthorized]);
+    }
+}
+
+impl FromRequest for Program {
+    type Error = AccessRefusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, AccessRefusal>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move {
+            let state = req.app_data::<web::Data<AppState>>().ok_or(AccessRefusal::Failed)?;
+            let client = client_ip::of(&req, &state.trusted_proxies);
+            let charged =
+                address_limit::charge_async(&state.addresses, AddressClass::Auth, client, state.clock.now()).await;
+            charged.map_err(AccessRefusal::from).inspect_err(AccessRefusal::count)?;
+            Ok(Self { client })
+        })
+    }
+}
+
+impl Program {
+    /// Says that what it showed was right, so that this request does not count: many people's clients may share an address.
+    pub async fn was_right(self, state: &web::Data<AppState>) {
+        let (state, now) = (state.clone(), state.clock.now());
+        let refunded = web::block(move || state.addresses.refund(AddressClass::Auth, self.client, now)).await;
+        if !matches!(refunded, Ok(Ok(()))) {
+            tracing::warn!("a request that was right stays counted");
+        }
+    }
+}
+
+/// Charges the address of `req` for what makes this server ask another one.
+///
+/// # Errors
+/// When it asked often enough, or nobody can tell.
+pub(super) async fn charge(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
+    let client = client_ip::of(req, &state.trusted_proxies);
+    let charged = address_limit::charge_async(&state.addresses, AddressClass::Auth, client, state.clock.now()).await;
+    charged.map_err(|refusal| AccessRefusal::from(refusal).into())
+}

@@ -1,0 +1,130 @@
+//! How clients are refused: the errors of OAuth (RFC 6749 §5.2, RFC 7591 §3.2.2).
+
+use std::borrow::Cow;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use serde_json::json;
+use zenovay_store::ExchangeRefusal;
+
+use crate::http::envelope::ApiError;
+
+/// An error that clients know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OAuthError {
+    /// Something is missing, twice, or malformed.
+    InvalidRequest,
+    /// Nobody knows the client, or it is not the one that it says.
+    InvalidClient,
+    /// The code or token does not hold.
+    InvalidGrant,
+    /// More is wanted than can be had.
+    InvalidScope,
+    /// Tokens are not made for this resource.
+    InvalidTarget,
+    /// Such a grant is not made.
+    UnsupportedGrantType,
+    /// Such an answer is not given.
+    UnsupportedResponseType,
+    /// The person said no.
+    AccessDenied,
+    /// An address to send people back to cannot be one.
+    InvalidRedirectUri,
+    /// A client's registration breaks a rule.
+    InvalidClientMetadata,
+    /// Not now.
+    TemporarilyUnavailable,
+}
+
+impl OAuthError {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+/// A refusal with words for whoever wrote the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthRefusal {
+    /// The error.
+    pub error: OAuthError,
+    /// In words.
+    pub description: Cow<'static, str>,
+}
+
+impl OAuthRefusal {
+    /// A refusal.
+    pub fn new(error: OAuthError, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { error, description: description.into() }
+    }
+
+    /// The answer to a program.
+    pub fn respond(&self) -> HttpResponse {
+        let status = match self.error {
+            OAuthError::InvalidClient => StatusCode::UNAUTHORIZED,
+            OAuthError::TemporarilyUnavailable => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        HttpResponse::build(status)
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .json(json!({ "error": self.error.as_str(), "error_description": self.description }))
+    }
+}
+
+impl From<ExchangeRefusal> for OAuthRefusal {
+    fn from(refusal: ExchangeRefusal) -> Self {
+        let error = match refusal {
+            ExchangeRefusal::OtherResource => OAuthError::InvalidTarget,
+            ExchangeRefusal::ScopeTooWide => OAuthError::InvalidScope,
+            _ => OAuthError::InvalidGrant,
+        };
+        Self::new(error, refusal.to_string())
+    }
+}
+
+/// Why a request of a program is not answered as it wished.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is told in the words of OAuth.
+    OAuth(OAuthRefusal),
+    /// It is told like everybody.
+    Api(ApiError),
+}
+
+impl From<OAuthRefusal> for Refused {
+    fn from(refusal: OAuthRefusal) -> Self {
+        Self::OAuth(refusal)
+    }
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl Refused {
+    /// The answer.
+    ///
+    /// # Errors
+    /// Those that the outermost layer writes.
+    pub(super) fn respond(self) -> Result<HttpResponse, ApiError> {
+        match self {
+            Self::OAuth(refusal) => Ok(refusal.respond()),
+            Self::Api(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Codes and refresh tokens become tokens, and tokens are taken back (RFC 7009).
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_auth::{ApiKeyToken, KeyFormat, Secret, SecretDigest, ToolScopes};
+use zenovay_domain::{GrantId, Timestamp};
+use zenovay_store::{Exchange, ExchangeRefusal, Issued, McpGrant, NewAuditEntry, NewTokens, StoreError};
+
+use super::caller::Program;
+use super::clients;
+use super::params::{Form, Params};
+use super::refusal::{OAuthError, OAuthRefusal, Refused};
+use super::resource::resource_of;
+use crate::http::document::{Answer, Operation};
+use crate::http::envelope::ApiError;
+use crate::http::handler::{Described, Shape};
+use crate::http::lookups::blocking;
+use crate::http::state::AppState;
+
+/// How requests for tokens end, as the label `outcome` of `zenovay_oauth_exchanges_total`, beside the names of
+/// [`ExchangeRefusal`].
+pub const OUTCOMES: [&str; 4] = ["granted", "refreshed", "invalid_client", "invalid_request"];
+
+/// The counter of an outcome.
+pub fn counter(outcome: &'static str) -> metrics::Counter {
+    metrics::counter!("zenovay_oauth_exchanges_total", "outcome" => outcome)
+}
+
+/// What a client gets.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Tokens {
+    /// What it shows at `/mcp`.
+    #[schema(examples("zva_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5o0aB3cD"))]
+    access_token: String,
+    /// How it is shown.
+    #[schema(examples("Bearer"))]
+    token_type: &'static str,
+    /// For how many seconds it holds.
+    #[schema(examples(3_600))]
+    expires_in: i64,
+    /// What it gets the next one for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("zvr_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5o0aB3cD"))]
+    refresh_token: Option<String>,
+    /// What was granted, which may be less or more than was asked for.
+    #[schema(examples("analytics:read management:read management:write"))]
+    scope: String,
+}
+
+impl Shape for Tokens {
+    fn describe(operation: &mut Operation) {
+        operation.answers_json::<Self>(200, false);
+    }
+}
+
+/// New tokens, of which the store gets the digests alone.
+struct Drawn {
+    access: ApiKeyToken,
+    refresh: ApiKeyToken,
+}
+
+impl Drawn {
+    fn new(state: &AppState) -> Self {
+        let rng = &mut *state.random.lock();
+        Self {
+            access: KeyFormat::ACCESS_TOKEN.generate_with(rng),
+            refresh: KeyFormat::REFRESH_TOKEN.generate_with(rng),
+        }
+    }
+
+    fn digests(&self) -> NewTokens {
+        NewTokens { access: self.access.digest(), refresh: self.refresh.digest() }
+    }
+
+    fn tokens(self, issued: &Issued, now: Timestamp) -> Tokens {
+        let gets_refresh = issued.grant.consent.client.may_refresh;
+        Tokens {
+            access_token: self.access.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: issued.expires_at.millis_since(now).div_euclid(1_000),
+            refresh_token: gets_refresh.then(|| self.refresh.expose().to_owned()),
+            scope: issued.scopes.to_string(),
+        }
+    }
+}
+
+/// `POST /oauth/token`.
+pub async fn token(program: Program, state: web::Data<AppState>, form: Form) -> Result<Described<Tokens>, ApiError> {
+    let params = form.read().await?;
+    match exchange(&state, &params).await {
+        Ok(tokens) => {
+            program.was_right(&state).await;
+            let mut response = HttpResponse::Ok();
+            response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
+            Ok(response.json(tokens).into())
+        }
+        Err(refused) => refused.respond().map(Described::from),
+    }
+}
+
+async fn exchange(state: &web::Data<AppState>, params: &Params) -> Result<Tokens, Refused> {
+    let client_id = client_of(state, params).await.inspect_err(count)?;
+    let resource = resource_of(state, params).inspect_err(|_| counter("other_resource").increment(1))?;
+    let now = state.clock.reading().steady;
+    let drawn = Drawn::new(state);
+    let exchanged = match params.required("grant_type").inspect_err(count_request)? {
+        "authorization_code" => redeem(state, params, client_id, resource, drawn.digests(), now).await,
+        "refresh_token" => refresh(state, params, client_id, resource, drawn.digests(), now).await,
+        _ => {
+            let words = "use authorization_code or refresh_token";
+            Err(OAuthRefusal::new(OAuthError::UnsupportedGrantType, words).into())
+        }
+    };
+    exchanged.inspect_err(count).map(|issued| drawn.tokens(&issued, now))
+}
+
+fn count_request(_: &OAuthRefusal) {
+    counter("invalid_request").increment(1);
+}
+
+/// Counts what is not counted by its own name.
+fn count(refused: &Refused) {
+    match refused {
+        Refused::OAuth(refusal) if refusal.error == OAuthError::InvalidClient => counter("invalid_client").increment(1),
+        Refused::OAuth(refusal)
+            if matches!(refusal.error, OAuthError::InvalidRequest | OAuthError::UnsupportedGrantType) =>
+        {
+            counter("invalid_request").increment(1);
+        }
+        _ => {}
+    }
+}
+
+/// The client that a request comes from.
+async fn client_of(state: &web::Data<AppState>, params: &Params) -> Result<String, Refused> {
+    let (id, secret) = (params.required("client_id")?, params.one("client_secret")?);
+    if clients::is_client(state, id, secret, state.clock.reading().steady).await? {
+        return Ok(id.to_owned());
+    }
+    let words = "the client is not known here, or its secret is wrong; register it anew";
+    Err(OAuthRefusal::new(OAuthError::InvalidClient, words).into())
+}
+
+/// Counts how an exchange ended.
+fn ended(result: Result<Issued, ExchangeRefusal>, well: &'static str) -> Result<Issued, Refused> {
+    let outcome = match &result {
+        Ok(_) => well,
+        Err(refusal) => refusal.as_str(),
+    };
+    counter(outcome).increment(1);
+    result.map_err(|refusal| OAuthRefusal::from(refusal).into())
+}
+
+async fn redeem(
+    state: &web::Data<AppState>,
+    params: &Params,
+    client_id: String,
+    resource: Option<String>,
+    tokens: NewTokens,
+    now: Timestamp,
+) -> Result<Issued, Refused> {
+    let code = params.required("code")?;
+    let verifier = params.required("code_verifier")?;
+    if !is_verifier(verifier) {
+        return Err(
+            OAuthRefusal::new(OAuthError::InvalidRequest, "code_verifier: 43 to 128 unreserved characters").into()
+        );
+    }
+    let verifier = SecretDigest::of(verifier.as_bytes());
+    let redirect_uri = params.one("redirect_uri")?.map(str::to_owned);
+    let Ok(code) = Secret::parse(code) else { return ended(Err(ExchangeRefusal::Unknown), "granted") };
+    let (digest, id) = (code.digest(), GrantId::from_random_bytes(state.random_bytes()));
+    let redeemed = blocking(state, move |state| {
+        let exchange = Exchange { client_id: &client_id, resource: resource.as_deref() };
+        let redirect_uri = redirect_uri.as_deref();
+        let redeemed = state.store.redeem_code(&digest, exchange, redirect_uri, &verifier, id, tokens, now)?;
+        if let Ok(issued) = &redeemed {
+            record(state, &issued.grant, "oauth.grant", now)?;
+        }
+        Ok(redeemed)
+    });
+    ended(redeemed.await?, "granted")
+}
+
+async fn refresh(
+    state: &web::Data<AppState>,
+    params: &Params,
+    client_id: String,
+    resource: Option<String>,
+    tokens: NewTokens,
+    now: Timestamp,
+) -> Result<Issued, Refused> {
+    let token = params.required("refresh_token")?;
+    let scopes = params.one("scope")?.map(str::to_owned);
+    let Ok(token) = KeyFormat::REFRESH_TOKEN.parse(token) else {
+        return ended(Err(ExchangeRefusal::Unknown), "refreshed");
+    };
+    let digest = token.digest();
+    let refreshed = blocking(state, move |state| {
+        let exchange = Exchange { client_id: &client_id, resource: resource.as_deref() };
+        let asked = |granted| scopes.as_deref().map(|scopes| asked_again(scopes, granted));
+        state.store.refresh_grant(&digest, exchange, &asked, tokens, now)
+    });
+    ended(refreshed.await?, "refreshed")
+}
+
+/// What `scope` of a refresh means where `granted` was granted. The short names, which clients got from the metadata, stand for as
+/// much of it as was granted.
+fn asked_again(scope: &str, granted: ToolScopes) -> ToolScopes {
+    scope.split_ascii_whitespace().fold(ToolScopes::NONE, |asked, name| {
+        let named = ToolScopes::parse_lenient(name);
+        asked.union(if name.contains(':') { named } else { named.intersection(granted) })
+    })
+}
+
+/// Whether a string can be a verifier (RFC 7636 §4.1).
+fn is_verifier(string: &str) -> bool {
+    (43..=128).contains(&string.len())
+        && string.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+/// Notes in the audit trail of the person and the team what a client got or gave back.
+pub(super) fn record(state: &AppState, grant: &McpGrant, action: &str, now: Timestamp) -> Result<(), StoreError> {
+    let consent = &grant.consent;
+    let actor = state.store.user(consent.user_id)?.map_or_else(String::new, |user| user.email);
+    let details = serde_json::json!({
+        "client": consent.client.name,
+        "client_id": consent.client.id,
+        "scope": consent.scopes.to_string(),
+    });
+    state.store.record_audit(&NewAuditEntry {
+        at: now,
+        team_id: Some(consent.team_id),
+        user_id: Some(consent.user_id),
+        key_id: None,
+        actor: &actor,
+        action,
+        target: &format!("client {}", consent.client.name),
+        details: &details.to_string(),
+    })
+}
+
+/// A token that is gone.
+#[derive(Debug)]
+pub struct TakenBack;
+
+impl Shape for TakenBack {
+    fn describe(operation: &mut Operation) {
+        operation.answer(200, Answer::new("The token holds no longer, or never did"));
+    }
+}
+
+/// `POST /oauth/revoke`.
+pub async fn revoke(
+    program: Program,
+    state: web::Data<AppState>,
+    form: Form,
+) -> Result<Described<TakenBack>, ApiError> {
+    let params = form.read().await?;
+    match take_back(&state, &params).await {
+        Ok(()) => {
+            program.was_right(&state).await;
+            Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).finish().into())
+        }
+        Err(refused) => refused.respond().map(Described::from),
+    }
+}
+
+async fn take_back(state: &web::Data<AppState>, params: &Params) -> Result<(), Refused> {
+    let client_id = client_of(state, params).await?;
+    let token = params.required("token")?;
+    let formats = [KeyFormat::REFRESH_TOKEN, KeyFormat::ACCESS_TOKEN];
+    // What was never a token needs no taking back (RFC 7009 §2.2).
+    let Some(token) = formats.iter().find_map(|format| format.parse(token).ok()) else { return Ok(()) };
+    let (digest, now) = (token.digest(), state.clock.reading().steady);
+    let taken = blocking(state, move |state| {
+        if let Some(grant) = state.store.revoke_token(&digest, &client_id, now)? {
+            record(state, &grant, "oauth.revoke", now)?;
+        }
+        Ok(())
+    });
+    Ok(taken.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: let `read` stand for all that can be read, as where it was asked for first.
+    #[test]
+    fn short_names_never_ask_for_more_than_was_granted() {
+        let granted = ToolScopes::parse_lenient("analytics:read management:write");
+        let asked = |scope| asked_again(scope, granted);
+        assert!(granted.covers(asked("read")) && granted.covers(asked("write")) && granted.covers(asked("read write")));
+        assert_eq!(asked("write"), granted);
+        assert!(!granted.covers(asked("settings:read")) && !granted.covers(asked("read advanced:read")));
+        assert!(asked("offline_access").is_empty());
+    }
+
+    #[test]
+    fn verifiers_have_their_length_and_letters() {
+        assert!(is_verifier(&"a".repeat(43)) && is_verifier(&"~".repeat(128)));
+        for wrong in [String::new(), "a".repeat(42), "a".repeat(129), "+".repeat(43), "\u{e9}".repeat(43)] {
+            assert!(!is_verifier(&wrong), "{wrong}");
+        }
+    }
+}
