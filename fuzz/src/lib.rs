@@ -9,6 +9,10 @@ use std::sync::OnceLock;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use zenovay_auth::KeyFormat;
+use zenovay_auth::oauth::{
+    CLIENT_DOCUMENT_MAX_BYTES, ClientDocument, ClientUrl, RedirectTarget, check_redirect, redirect_matches,
+    redirect_target,
+};
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
     WebsiteSettings, Zone, parse_domain,
@@ -24,16 +28,23 @@ use zenovay_ingest::{
 use zenovay_query::{Filter, RowPlace};
 use zenovay_stats::{Cursor, Dialect, parse_filters};
 
+/// The reader of answers of websites that strangers name, which is a part of the server alone.
+#[allow(dead_code, reason = "the server uses the rest")]
+#[path = "../../bins/zenovay/src/http/oauth/answer.rs"]
+pub mod client_answers;
+
 /// What is done with some bytes.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 22] = [
+pub const TARGETS: [(&str, Target); 25] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
     ("byte_range", byte_range),
     ("catalog_row", fuzzing::catalog_row),
+    ("client_answer", client_answer),
+    ("client_document", client_document),
     ("client_ip", ip),
     ("codes", fuzzing::codes),
     ("column_chunk", fuzzing::column_chunk),
@@ -47,6 +58,7 @@ pub const TARGETS: [(&str, Target); 22] = [
     ("log_batch", fuzzing::log_batch),
     ("log_rows", fuzzing::log_rows),
     ("pipeline", pipeline),
+    ("redirect", redirect),
     ("settings", settings),
     ("time_range", time_range),
     ("url", url),
@@ -121,6 +133,46 @@ pub fn filters(bytes: &[u8]) -> bool {
     let problems = read.iter().filter_map(|read| read.as_ref().err());
     assert!(problems.into_iter().all(|problem| !problem.problem.is_empty()));
     read.iter().any(|read| read.as_ref().is_ok_and(|filters| filters.all() != Filter::default()))
+}
+
+/// What a website answers that a client's id names, whole or not: any bytes are a document of a bounded size, none yet, or a
+/// refusal, and what is read of the whole is what is read as soon as there is something.
+pub fn client_answer(bytes: &[u8]) -> bool {
+    let early = client_answers::read(bytes, false);
+    let whole = client_answers::read(bytes, true);
+    if let Ok(Some(answer)) = &early {
+        assert!(whole.as_ref().is_ok_and(|whole| whole.as_ref() == Some(answer)));
+    }
+    assert!(!matches!(whole, Ok(None)), "nothing follows");
+    let Ok(Some(answer)) = whole else { return false };
+    assert!(answer.body.len() <= CLIENT_DOCUMENT_MAX_BYTES && bytes.len() >= answer.body.len());
+    let _ = answer.max_age_s;
+    true
+}
+
+/// The address of a client on the first line, and its document: any are a client with addresses that people can be sent to, or
+/// a refusal.
+pub fn client_document(bytes: &[u8]) -> bool {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (url, document) = bytes.split_at(end);
+    let Ok(url) = ClientUrl::parse(text(url)) else { return false };
+    assert!(url.host().parse::<IpAddr>().is_err());
+    let Ok(client) = ClientDocument::parse(&url, document) else { return false };
+    assert!(!client.name.is_empty() && !client.name.chars().any(char::is_control));
+    assert!(!client.redirect_uris.is_empty() && client.redirect_uris.iter().all(|one| check_redirect(one).is_ok()));
+    true
+}
+
+/// An address that a client registered on the first line, and one that it asks for: what matches is the same, or another port of
+/// the person's own computer.
+pub fn redirect(bytes: &[u8]) -> bool {
+    let (registered, asked) = text(bytes).split_once('\n').unwrap_or_default();
+    if !redirect_matches(registered, asked) {
+        return false;
+    }
+    assert_eq!(redirect_target(registered), redirect_target(asked));
+    assert!(registered == asked || redirect_target(asked) == Some(RedirectTarget::ThisComputer));
+    true
 }
 
 /// `X-Forwarded-For` of a trusted proxy: any text gives one address, and that of an untrusted peer says nothing.

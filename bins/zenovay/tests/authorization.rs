@@ -391,6 +391,20 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/api/invitations/{token}", 404),
         ("GET", "/docs/changelog", 200),
         ("GET", "/docs/style.css", 200),
+        ("GET", "/.well-known/oauth-protected-resource", 200),
+        ("GET", "/.well-known/oauth-protected-resource/mcp", 200),
+        ("GET", "/.well-known/oauth-authorization-server", 200),
+        ("GET", "/.well-known/oauth-authorization-server/mcp", 200),
+        // To where people sign in.
+        ("GET", "/oauth/authorize", 303),
+        ("GET", "/oauth/style.css", 200),
+        // The body of a hit is no form.
+        ("POST", "/oauth/consent", 415),
+        ("POST", "/oauth/token", 415),
+        ("POST", "/oauth/revoke", 415),
+        ("POST", "/oauth/register", 400),
+        ("GET", "/oauth/register/{client_id}", 401),
+        ("DELETE", "/oauth/register/{client_id}", 401),
         ("GET", "/api/shares/{token}", 404),
         // The body of a hit has no password.
         ("POST", "/api/shares/{token}/unlock", 400),

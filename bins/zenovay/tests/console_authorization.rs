@@ -58,6 +58,8 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("GET", "/api/account/sessions", Person, ManageAccount),
         ("DELETE", "/api/account/sessions", Person, ManageAccount),
         ("DELETE", "/api/account/sessions/{session_id}", Person, ManageAccount),
+        ("GET", "/api/account/mcp-clients", Person, ManageAccount),
+        ("DELETE", "/api/account/mcp-clients/{grant_id}", Person, ManageAccount),
         ("GET", "/api/account/export", Person, ManageAccount),
         ("POST", "/api/account/totp", Person, ManageAccount),
         ("PUT", "/api/account/totp", Person, ManageAccount),

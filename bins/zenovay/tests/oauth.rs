@@ -16,9 +16,9 @@ use common::{Reply, TestApp, TestSession};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use url::form_urlencoded;
-use zenovay::config::ServerFlags;
 use zenovay::http::oauth::fetch::{ClientDocuments, FetchError, Fetching};
 use zenovay::http::oauth::{Answer, BearerRefusal, McpAccess, OAuth, bearer, challenge, insufficient_scope};
+use zenovay::http::state::AppState;
 use zenovay_auth::oauth::ClientUrl;
 use zenovay_auth::{AccessLevel, Action, Denial, PasswordHash, Target, ToolCategory, ToolScopes};
 use zenovay_domain::{Plan, Role, TeamId, UserId};
@@ -60,15 +60,21 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        Self::with(ServerFlags::default()).await
+        Self::with(true).await
     }
 
-    async fn with(flags: ServerFlags) -> Self {
-        let flags = ServerFlags { public_url: Some(ISSUER.to_owned()), ..flags };
+    async fn with(names_issuer: bool) -> Self {
         let documents = Arc::new(Documents::default());
-        let app = TestApp::with(flags).await;
+        let app = TestApp::start().await;
         let (config, source) = (app.config(), Arc::clone(&documents));
-        let app = app.changed(move |state| state.oauth = OAuth::new(&config, source, [7; 32])).await;
+        // As with a public URL, but for the cookie, whose name says that it came over HTTPS.
+        let change = move |state: &mut AppState| {
+            state.oauth = OAuth::new(&config, source, [7; 32]);
+            state.oauth.names_issuer = names_issuer;
+            state.issuer = ISSUER.to_owned();
+            state.public_origin = Some(ISSUER.to_owned());
+        };
+        let app = app.changed(change).await;
         let document = json!({
             "client_id": CLIENT,
             "client_name": "App",
@@ -740,19 +746,25 @@ async fn registrations_that_break_a_rule_are_refused_in_words_that_clients_know(
 #[actix_web::test]
 async fn an_address_registers_and_fails_so_often_and_what_is_right_is_free() {
     let world = World::new().await;
-    let mut refresh = world.tokens().await.refresh;
+    let refresh = async |token: &str| {
+        let form = encoded(&[("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", CLIENT)]);
+        let call = world.app.post("/oauth/token").header("content-type", "application/x-www-form-urlencoded");
+        call.from("192.0.2.7").body(form).send().await
+    };
+    let mut token = world.tokens().await.refresh;
     for _ in 0..40 {
-        refresh = Tokens::of(&world.refresh(&refresh, &[]).await.expect(200)).refresh;
+        token = Tokens::of(&refresh(&token).await.expect(200)).refresh;
     }
     let body = json!({ "redirect_uris": ["http://localhost/callback"] });
-    let mut statuses = Vec::new();
-    for _ in 0..32 {
-        statuses.push(register(&world, body.clone()).await.status);
+    for _ in 0..15 {
+        world.app.post("/oauth/register").from("192.0.2.7").json(&body).send().await.expect(201);
+        refresh("unknown").await.expect(400);
     }
-    assert!(statuses[..25].iter().all(|status| *status == 201) && statuses[31] == 429, "{statuses:?}");
-    world.refresh(&refresh, &[]).await.expect(429);
+    world.app.post("/oauth/register").from("192.0.2.7").json(&body).send().await.expect(429);
+    refresh(&token).await.expect(429);
+    world.app.post("/oauth/register").from("192.0.2.8").json(&body).send().await.expect(201);
     world.app.clock.advance_ms(60_000);
-    world.refresh(&refresh, &[]).await.expect(200);
+    refresh(&token).await.expect(200);
 }
 
 /// Sabotage: ask for a document each time, or keep that there is none for an hour.
@@ -819,8 +831,7 @@ async fn pages_may_be_clients() {
 
 #[actix_web::test]
 async fn the_issuer_can_be_left_out() {
-    let flags = ServerFlags { oauth_iss: Some("off".to_owned()), ..ServerFlags::default() };
-    let world = World::with(flags).await;
+    let world = World::with(false).await;
     let page = world.ask(&request(&[])).await.expect(200);
     let members = location(&world.decide(&page, &[("decision", "allow")]).await.expect(303));
     assert!(members.contains_key("code") && !members.contains_key("iss"));
@@ -838,7 +849,9 @@ async fn people_review_and_end_what_they_granted() {
         world.app.state.store.note_grant_call(access.grant, world.app.state.clock.now()).unwrap();
     }
     let list = |session: &TestSession| world.app.get("/api/account/mcp-clients").session(session).send();
-    let clients = list(&world.session).await.expect(200).data()["clients"].clone();
+    let data = list(&world.session).await.expect(200).data();
+    assert_eq!(data["url"], RESOURCE);
+    let clients = data["clients"].clone();
     assert_eq!(clients.as_array().unwrap().len(), 1);
     let client = &clients[0];
     assert_eq!((client["name"].as_str(), client["host"].as_str()), (Some("App"), Some("app.example")));
@@ -857,6 +870,6 @@ async fn people_review_and_end_what_they_granted() {
     assert_eq!(error_of(&world.refresh(&tokens.refresh, &[]).await.expect(400)), "invalid_grant");
     world.app.request(Method::DELETE, &path).session(&world.session).send().await.expect(404);
     let trail = world.app.state.store.audit(world.team, None, 10).unwrap();
-    assert_eq!(trail[0].action, "mcpClientsRevoke");
+    assert_eq!(trail[0].action, "mcp_clients.revoke");
     assert!(trail[0].details.contains("App"), "{}", trail[0].details);
 }

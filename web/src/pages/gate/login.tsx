@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, post } from "../../api/client";
 import { forgetAll } from "../../api/data";
-import { go, usePlace } from "../../lib/router";
+import { go, isOfServer, usePlace } from "../../lib/router";
 import { loadSession, useEnded } from "../../lib/session";
 import type { PageProps } from "../../routes";
 import { email, normalCode, presentPassword, required, totpCode } from "../../rules/fields";
@@ -30,7 +30,9 @@ async function enter(): Promise<void> {
   const next = nextPlace();
   forgetAll();
   await loadSession();
-  go(next, { replace: true });
+  // Such as the page on which a client asks.
+  if (isOfServer(next.split("?")[0] ?? "")) location.replace(next);
+  else go(next, { replace: true });
 }
 
 export function LoginPage(_: PageProps) {

@@ -14,6 +14,7 @@ import { Confirm, toast } from "../../ui/overlay";
 import { PASSWORD_HINT } from "../gate/account";
 import { FormDialog } from "../parts/form-dialog";
 import { Loaded } from "../parts/loaded";
+import { McpClients } from "./mcp-clients";
 import { Passkeys } from "./passkeys";
 import { PersonalKeys } from "./personal-keys";
 import { TwoFactor } from "./two-factor";
@@ -31,6 +32,7 @@ export default function SecurityPage() {
     >
       <div class="stack stack-16">
         <PersonalKeys />
+        <McpClients />
         <TwoFactor account={account} />
         <Passkeys />
         <Sessions />
@@ -137,7 +139,8 @@ function ChangePassword({ onClose }: { onClose: () => void }) {
       await put("/api/account/password", { body: values });
       await loadSession();
       refresh("/api/account");
-      toast("Password changed. All other sessions ended.");
+      refresh("/api/account/mcp-clients");
+      toast("Password changed. All other sessions and MCP clients ended.");
       onClose();
     },
   });

@@ -16,6 +16,9 @@ use crate::http::values::{Id, Instant};
 /// The clients that act for the person, the one that was used last first.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct McpClients {
+    /// What a client is pointed at.
+    #[schema(examples("https://stats.example/mcp"))]
+    url: String,
     clients: Vec<McpClient>,
 }
 
@@ -93,7 +96,7 @@ pub async fn list(
         }
         Ok(clients)
     });
-    Ok(Success::new(McpClients { clients: clients.await? }, now))
+    Ok(Success::new(McpClients { url: state.mcp_url(), clients: clients.await? }, now))
 }
 
 /// `DELETE /api/account/mcp-clients/{grant_id}`: acts on the next request of the client.

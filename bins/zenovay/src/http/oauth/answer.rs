@@ -3,13 +3,46 @@
 use httparse::{EMPTY_HEADER, Status};
 use zenovay_auth::oauth::CLIENT_DOCUMENT_MAX_BYTES;
 
-use super::fetch::FetchError;
-
 /// The longest head, in bytes.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// The most that is read of an answer: its head, and a body in pieces of which each may be a few bytes long.
 pub(super) const ANSWER_MAX_BYTES: usize = HEAD_MAX_BYTES + 4 * CLIENT_DOCUMENT_MAX_BYTES;
 const HEADERS_MAX: usize = 100;
+
+/// Why there is no document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody knows the name.
+    #[error("its host is not known")]
+    NoAddress,
+    /// The name leads into a network that is not public.
+    #[error("its host is not on the public internet")]
+    NotPublic,
+    /// Nobody answers there.
+    #[error("its host does not answer")]
+    NoConnection,
+    /// The certificate is not valid for the name.
+    #[error("its host has no valid certificate")]
+    Tls,
+    /// It took too long.
+    #[error("its host is too slow")]
+    TooSlow,
+    /// It is somewhere else.
+    #[error("it redirects, which is not followed")]
+    Redirect,
+    /// It is not there.
+    #[error("its host answers {0}")]
+    Status(u16),
+    /// It is not JSON.
+    #[error("it is not application/json")]
+    NotJson,
+    /// It is too long.
+    #[error("it is longer than 5 KB")]
+    TooLong,
+    /// The answer is not one.
+    #[error("its host does not speak HTTP/1.1 as it should")]
+    NotHttp,
+}
 
 /// The body of an answer that is a document.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,47 +16,13 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use zenovay_auth::oauth::{ClientUrl, is_public_address};
 
+pub use super::answer::FetchError;
 use super::answer::{self, ANSWER_MAX_BYTES, Answer};
 
 /// How long it may take altogether.
 const WITHIN: Duration = Duration::from_secs(5);
 /// The most addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
-
-/// Why there is no document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// Nobody knows the name.
-    #[error("its host is not known")]
-    NoAddress,
-    /// The name leads into a network that is not public.
-    #[error("its host is not on the public internet")]
-    NotPublic,
-    /// Nobody answers there.
-    #[error("its host does not answer")]
-    NoConnection,
-    /// The certificate is not valid for the name.
-    #[error("its host has no valid certificate")]
-    Tls,
-    /// It took too long.
-    #[error("its host is too slow")]
-    TooSlow,
-    /// It is somewhere else.
-    #[error("it redirects, which is not followed")]
-    Redirect,
-    /// It is not there.
-    #[error("its host answers {0}")]
-    Status(u16),
-    /// It is not JSON.
-    #[error("it is not application/json")]
-    NotJson,
-    /// It is too long.
-    #[error("it is longer than 5 KB")]
-    TooLong,
-    /// The answer is not one.
-    #[error("its host does not speak HTTP/1.1 as it should")]
-    NotHttp,
-}
 
 /// What `fetch` answers with.
 pub type Fetching = Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Send>>;
