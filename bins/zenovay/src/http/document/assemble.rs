@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 46] = [
+const TAGS: [Tag; 42] = [
     ("instance", "Server", "What the pages need to know of the server."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
@@ -76,11 +76,7 @@ const TAGS: [Tag; 46] = [
     ("heatmaps", "Heatmaps", "Where visitors click. **Empty** until clicks are collected."),
     ("replays", "Replays", "Recorded sessions. **Empty** until sessions are recorded."),
     ("errors", "Errors", "Errors that visitors met. **Empty** until errors are collected."),
-    ("metadata", "OAuth metadata", "Where clients of `/mcp` find what they need (RFC 8414, RFC 9728)."),
-    ("register", "OAuth clients", "Clients that register themselves (RFC 7591, RFC 7592)."),
-    ("authorize", "OAuth consent", "Where people are asked whether a client may act for them."),
-    ("token", "OAuth tokens", "Codes and refresh tokens become tokens, and tokens are taken back."),
-    ("page", "OAuth pages", "How the page of consent looks."),
+    ("oauth", "OAuth", "How people let clients act for them at `/mcp`: OAuth 2.1 (RFC 7591, 7592, 8414, 9728)."),
     ("batch", "Events", "Events of servers, with their own timestamps."),
     ("tracking", "Tracking", "Reports of pages and servers; no key."),
     ("public", "Public", "What anybody may read; no key."),
