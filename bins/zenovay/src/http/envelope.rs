@@ -68,14 +68,18 @@ pub enum Challenge {
     /// The credential lacks this scope: `error="insufficient_scope"`.
     Scope(Scope),
     /// An access token is needed, or another one (RFC 9728).
-    Token {
-        /// What is wrong with the one that came.
-        error: Option<&'static str>,
-        /// Where it is said how to get one.
-        metadata: String,
-        /// The scopes to ask for.
-        scope: String,
-    },
+    Token(Box<TokenChallenge>),
+}
+
+/// What is said to a client that needs a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenChallenge {
+    /// What is wrong with the one that came.
+    pub error: Option<&'static str>,
+    /// Where it is said how to get one.
+    pub metadata: String,
+    /// The scopes to ask for.
+    pub scope: String,
 }
 
 /// A refusal or failure on its way to the client. Handlers return it; the outermost layer writes the body, because it
@@ -269,7 +273,8 @@ impl ApiError {
                 let value = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
                 response.insert_header(("WWW-Authenticate", value));
             }
-            Some(Challenge::Token { error, metadata, scope }) => {
+            Some(Challenge::Token(token)) => {
+                let TokenChallenge { error, metadata, scope } = &**token;
                 let error = error.map_or_else(String::new, |error| format!(r#"error="{error}", "#));
                 let value = format!(r#"Bearer {error}resource_metadata="{metadata}", scope="{scope}""#);
                 response.insert_header(("WWW-Authenticate", value));

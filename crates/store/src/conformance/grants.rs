@@ -120,6 +120,7 @@ fn granted<H: Harness<Store: GrantStore>>(harness: &H) -> (H::Store, UserId, Tea
 }
 
 /// Sabotage: do not note that a code was exchanged, or leave the grant when it comes again.
+#[doc(hidden)]
 pub fn a_code_becomes_a_grant_once<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     let later = NOW.plus_millis(5 * CODE_MS);
@@ -140,6 +141,7 @@ pub fn a_code_becomes_a_grant_once<H: Harness<Store: GrantStore>>(harness: &H) {
     redeem(&store, 30, NOW.plus_millis(CODE_MS - 1)).unwrap();
 }
 
+#[doc(hidden)]
 pub fn a_code_is_for_one_client_address_verifier_and_resource<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     code(&store, 20, &consent(owner, team), NOW);
@@ -168,6 +170,7 @@ pub fn a_code_is_for_one_client_address_verifier_and_resource<H: Harness<Store: 
 }
 
 /// Sabotage: look before the transaction begins.
+#[doc(hidden)]
 pub fn of_parallel_exchanges_one_succeeds_and_the_grant_ends<H>(harness: &H)
 where
     H: Harness<Store: GrantStore>,
@@ -189,6 +192,7 @@ where
 }
 
 /// Sabotage: replace the grace by nothing or by forever, or leave the grant after it.
+#[doc(hidden)]
 pub fn refresh_tokens_rotate_with_a_grace<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let first = NOW.plus_millis(ACCESS_TOKEN_MS);
@@ -208,6 +212,7 @@ pub fn refresh_tokens_rotate_with_a_grace<H: Harness<Store: GrantStore>>(harness
     assert_eq!(refresh(&store, 51, 70, within), Err(ExchangeRefusal::Unknown));
 }
 
+#[doc(hidden)]
 pub fn a_refused_refresh_uses_nothing_up<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let ask = |exchange: Exchange<'_>, scopes: Option<ToolScopes>, now: Timestamp| {
@@ -235,6 +240,7 @@ pub fn a_refused_refresh_uses_nothing_up<H: Harness<Store: GrantStore>>(harness:
     assert_eq!(store.grants_of(owner, later).unwrap()[0].consent.scopes, some_scopes());
 }
 
+#[doc(hidden)]
 pub fn parallel_refreshes_all_succeed<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, ..) = granted(harness);
     let stores = [Arc::new(store), Arc::new(harness.open())];
@@ -250,6 +256,7 @@ pub fn parallel_refreshes_all_succeed<H: Harness<Store: GrantStore>>(harness: &H
     assert!((0..8).all(|n| has_access(&*stores[0], 300 + 2 * n, NOW)));
 }
 
+#[doc(hidden)]
 pub fn access_is_what_is_true_now<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team_id) = granted(harness);
     let now = |store: &H::Store| store.access(&token(11), NOW).unwrap().unwrap();
@@ -272,6 +279,7 @@ pub fn access_is_what_is_true_now<H: Harness<Store: GrantStore>>(harness: &H) {
 }
 
 /// Sabotage: let grants stand when the membership goes.
+#[doc(hidden)]
 pub fn leaving_a_team_ends_its_grants<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, first) = granted(harness);
     let second = team(&store, 3, owner, Plan::Free);
@@ -292,6 +300,7 @@ pub fn leaving_a_team_ends_its_grants<H: Harness<Store: GrantStore>>(harness: &H
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
 }
 
+#[doc(hidden)]
 pub fn a_new_password_ends_grants<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     code(&store, 20, &consent(owner, team), NOW);
@@ -301,6 +310,7 @@ pub fn a_new_password_ends_grants<H: Harness<Store: GrantStore>>(harness: &H) {
     assert_eq!(redeem(&store, 20, NOW), Err(ExchangeRefusal::Unknown));
 }
 
+#[doc(hidden)]
 pub fn grants_are_revoked_for_every_process<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let other = harness.open();
@@ -313,6 +323,7 @@ pub fn grants_are_revoked_for_every_process<H: Harness<Store: GrantStore>>(harne
     assert!(matches!(other.revoke_grant(owner, grant_id(10)), Err(StoreError::NotFound("grant"))));
 }
 
+#[doc(hidden)]
 pub fn tokens_are_taken_back<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     assert_eq!(store.revoke_token(&token(12), "https://evil.example/client.json", NOW).unwrap(), None);
@@ -326,6 +337,7 @@ pub fn tokens_are_taken_back<H: Harness<Store: GrantStore>>(harness: &H) {
     assert_eq!(store.grants_of(owner, NOW).unwrap(), []);
 }
 
+#[doc(hidden)]
 pub fn calls_are_counted_by_the_day<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let other = harness.open();
@@ -349,6 +361,7 @@ pub fn calls_are_counted_by_the_day<H: Harness<Store: GrantStore>>(harness: &H) 
     store.note_grant_call(grant_id(11), NOW).unwrap();
 }
 
+#[doc(hidden)]
 pub fn accounts_have_so_many_grants<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     store.note_grant_call(grant_id(10), NOW.plus_millis(CODE_MS)).unwrap();
@@ -371,6 +384,7 @@ fn client(n: u32, at: Timestamp) -> RegisteredClient {
 }
 
 /// Sabotage: forget clients with a grant, or none.
+#[doc(hidden)]
 pub fn unused_clients_are_forgotten<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
     for n in [1, 2, 3] {
@@ -397,6 +411,7 @@ pub fn unused_clients_are_forgotten<H: Harness<Store: GrantStore>>(harness: &H) 
 }
 
 /// Sabotage: make no room, or make it with those that have just come.
+#[doc(hidden)]
 pub fn unused_clients_are_bounded<H: Harness<Store: GrantStore>>(harness: &H) {
     let store = harness.open();
     let most = UNUSED_CLIENTS_MAX as u32;
@@ -411,6 +426,7 @@ pub fn unused_clients_are_bounded<H: Harness<Store: GrantStore>>(harness: &H) {
     assert!(store.registered_client("client-1", later).unwrap().is_some());
 }
 
+#[doc(hidden)]
 pub fn what_is_over_is_forgotten<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     store.forget_grants_that_are_over(NOW.plus_millis(REFRESH_TOKEN_MS - 1)).unwrap();

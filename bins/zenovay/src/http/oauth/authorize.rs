@@ -55,7 +55,7 @@ enum NotAsked {
     /// The client is told.
     SentBack { redirect_uri: String, state: Option<String>, refusal: OAuthRefusal },
     /// It cannot be found out.
-    Failed(ApiError),
+    Failed(Box<ApiError>),
 }
 
 /// `GET /oauth/authorize`.
@@ -140,7 +140,7 @@ async fn examine(
     let client_id = params.required("client_id").map_err(told)?;
     let client = clients::find(state, client_id, now, charge(req, state)).await.map_err(|error| match error {
         NoClient::Because(words) => NotAsked::Told(format!("the client is not known: {words}")),
-        NoClient::Failed(error) => NotAsked::Failed(error),
+        NoClient::Failed(error) => NotAsked::Failed(Box::new(error)),
     })?;
     let redirect_uri = match (params.one("redirect_uri").map_err(told)?, &client.redirect_uris[..]) {
         (Some(asked), registered) if registered.iter().any(|one| redirect_matches(one, asked)) => asked.to_owned(),
@@ -267,7 +267,7 @@ fn answer_not_asked(state: &AppState, not_asked: NotAsked) -> Result<HttpRespons
             let members = [("error", refusal.error.as_str()), ("error_description", &*refusal.description)];
             Ok(send_back(state, &redirect_uri, &members, client_state.as_deref()))
         }
-        NotAsked::Failed(error) => Err(error),
+        NotAsked::Failed(error) => Err(*error),
     }
 }
 

@@ -8,7 +8,7 @@ use zenovay_auth::{
 use zenovay_domain::{ErrorCode, GrantId, Timestamp};
 use zenovay_store::{GrantedAccess, StoreError, User};
 
-use crate::http::envelope::{ApiError, Challenge};
+use crate::http::envelope::{ApiError, Challenge, TokenChallenge};
 use crate::http::errors::credential_check_failed;
 use crate::http::guard::AccessRefusal;
 use crate::http::state::AppState;
@@ -146,8 +146,8 @@ pub fn challenge(state: &AppState, refusal: BearerRefusal) -> ApiError {
     AccessRefusal::counter(refusal.reason()).increment(1);
     let with = |error, message: &'static str| {
         let challenge =
-            Challenge::Token { error, metadata: state.resource_metadata_url(), scope: least_scope().into() };
-        ApiError::new(ErrorCode::Unauthorized, message).with_challenge(challenge)
+            TokenChallenge { error, metadata: state.resource_metadata_url(), scope: least_scope().to_owned() };
+        ApiError::new(ErrorCode::Unauthorized, message).with_challenge(Challenge::Token(Box::new(challenge)))
     };
     match refusal {
         BearerRefusal::Missing => with(None, "Connect with OAuth, or show an API key"),
@@ -162,12 +162,13 @@ pub fn challenge(state: &AppState, refusal: BearerRefusal) -> ApiError {
 /// Counts that a client needs more than it was granted, and makes the 403 that names all that it needs, what it has included.
 pub fn insufficient_scope(state: &AppState, needed: ToolScopes) -> ApiError {
     AccessRefusal::counter("missing_scope").increment(1);
-    let challenge = Challenge::Token {
+    let challenge = TokenChallenge {
         error: Some("insufficient_scope"),
         metadata: state.resource_metadata_url(),
         scope: needed.to_string(),
     };
-    ApiError::new(ErrorCode::Forbidden, "This was not granted to the client").with_challenge(challenge)
+    ApiError::new(ErrorCode::Forbidden, "This was not granted to the client")
+        .with_challenge(Challenge::Token(Box::new(challenge)))
 }
 
 #[cfg(test)]

@@ -73,7 +73,9 @@ impl OAuth {
         if kept.len() >= KEPT_MAX && !kept.contains_key(&url) {
             // The one that would go first anyway.
             let first = kept.iter().min_by_key(|(_, (_, until))| *until).map(|(url, _)| url.clone());
-            first.map(|first| kept.remove(&first));
+            if let Some(first) = first {
+                kept.remove(&first);
+            }
         }
         kept.insert(url, (read, until));
     }

@@ -101,7 +101,7 @@ pub(super) enum Refused {
     /// It is told in the words of OAuth.
     OAuth(OAuthRefusal),
     /// It is told like everybody.
-    Api(ApiError),
+    Api(Box<ApiError>),
 }
 
 impl From<OAuthRefusal> for Refused {
@@ -112,7 +112,7 @@ impl From<OAuthRefusal> for Refused {
 
 impl From<ApiError> for Refused {
     fn from(error: ApiError) -> Self {
-        Self::Api(error)
+        Self::Api(Box::new(error))
     }
 }
 
@@ -124,7 +124,7 @@ impl Refused {
     pub(super) fn respond(self) -> Result<HttpResponse, ApiError> {
         match self {
             Self::OAuth(refusal) => Ok(refusal.respond()),
-            Self::Api(error) => Err(error),
+            Self::Api(error) => Err(*error),
         }
     }
 }
