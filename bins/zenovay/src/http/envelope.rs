@@ -68,7 +68,7 @@ pub enum Challenge {
     /// The credential lacks this scope: `error="insufficient_scope"`.
     Scope(Scope),
     /// An access token is needed, or another one (RFC 9728).
-    Token(Box<TokenChallenge>),
+    Token(TokenChallenge),
 }
 
 /// What is said to a client that needs a token.
@@ -90,8 +90,9 @@ pub struct ApiError {
     message: Cow<'static, str>,
     details: Option<Details>,
     retry_after_s: Option<u64>,
-    challenge: Option<Challenge>,
-    allow: Option<String>,
+    // In boxes: every handler's result has room for an error.
+    challenge: Option<Box<Challenge>>,
+    allow: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -151,7 +152,7 @@ impl ApiError {
     /// The same with a `WWW-Authenticate` challenge.
     #[must_use]
     pub fn with_challenge(mut self, challenge: Challenge) -> Self {
-        self.challenge = Some(challenge);
+        self.challenge = Some(Box::new(challenge));
         self
     }
 
@@ -164,7 +165,7 @@ impl ApiError {
     /// The same with an `Allow` header.
     #[must_use]
     pub fn with_allow(mut self, methods: String) -> Self {
-        self.allow = Some(methods);
+        self.allow = Some(methods.into_boxed_str());
         self
     }
 
@@ -190,7 +191,7 @@ impl ApiError {
 
     /// Whether it is the refusal of a request without any key.
     pub fn is_without_key(&self) -> bool {
-        self.challenge == Some(Challenge::Missing)
+        self.challenge.as_deref() == Some(&Challenge::Missing)
     }
 
     /// The seconds after which the client may come back.
@@ -256,9 +257,9 @@ impl ApiError {
             response.insert_header(("Retry-After", seconds));
         }
         if let Some(allow) = &self.allow {
-            response.insert_header(("Allow", allow.as_str()));
+            response.insert_header(("Allow", &**allow));
         }
-        match &self.challenge {
+        match self.challenge.as_deref() {
             None => {}
             Some(Challenge::Missing) => {
                 response.insert_header(("WWW-Authenticate", "Bearer"));
@@ -274,7 +275,7 @@ impl ApiError {
                 response.insert_header(("WWW-Authenticate", value));
             }
             Some(Challenge::Token(token)) => {
-                let TokenChallenge { error, metadata, scope } = &**token;
+                let TokenChallenge { error, metadata, scope } = token;
                 let error = error.map_or_else(String::new, |error| format!(r#"error="{error}", "#));
                 let value = format!(r#"Bearer {error}resource_metadata="{metadata}", scope="{scope}""#);
                 response.insert_header(("WWW-Authenticate", value));

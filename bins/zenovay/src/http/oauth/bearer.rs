@@ -147,7 +147,7 @@ pub fn challenge(state: &AppState, refusal: BearerRefusal) -> ApiError {
     let with = |error, message: &'static str| {
         let challenge =
             TokenChallenge { error, metadata: state.resource_metadata_url(), scope: least_scope().to_owned() };
-        ApiError::new(ErrorCode::Unauthorized, message).with_challenge(Challenge::Token(Box::new(challenge)))
+        ApiError::new(ErrorCode::Unauthorized, message).with_challenge(Challenge::Token(challenge))
     };
     match refusal {
         BearerRefusal::Missing => with(None, "Connect with OAuth, or show an API key"),
@@ -168,7 +168,7 @@ pub fn insufficient_scope(state: &AppState, needed: ToolScopes) -> ApiError {
         scope: needed.to_string(),
     };
     ApiError::new(ErrorCode::Forbidden, "This was not granted to the client")
-        .with_challenge(Challenge::Token(Box::new(challenge)))
+        .with_challenge(Challenge::Token(challenge))
 }
 
 #[cfg(test)]
