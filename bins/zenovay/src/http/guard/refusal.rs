@@ -44,7 +44,7 @@ pub enum AccessRefusal {
 
 impl AccessRefusal {
     /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
-    pub const REASONS: [&str; 20] = [
+    pub const REASONS: [&str; 21] = [
         "no_credential",
         "invalid_key",
         "invalid_token",
