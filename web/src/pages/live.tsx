@@ -77,7 +77,7 @@ function Content({ website, home, view }: { website: Website; home: string; view
       }
       actions={
         <Button icon={paused ? "play" : "pause"} aria-pressed={paused} onClick={() => setPaused(!paused)}>
-          {paused ? "Go on" : "Pause"}
+          {paused ? "Resume" : "Pause"}
         </Button>
       }
     >

@@ -14,7 +14,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "goals.delete": "Goal removed",
   "install.allow": "Host allowed",
   "invitations.accept": "Invitation accepted",
-  "invitations.create": "Somebody invited",
+  "invitations.create": "Person invited",
   "invitations.take_back": "Invitation taken back",
   "keys.create_of_team": "Workspace key created",
   "keys.create_own": "Personal key created",

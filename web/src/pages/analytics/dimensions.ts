@@ -123,7 +123,7 @@ const whole = { format: format.count, axis: format.compact, measure: "count" } a
 const share = { format: format.percent, axis: (value: number) => format.wholePercent(value), measure: "rate" } as const;
 
 export const METRICS: Record<Metric, MetricMeaning> = {
-  visitors: { ...whole, label: "Visitors", field: "visitors", definition: "Distinct people in the whole range. Who comes on two days counts once." },
+  visitors: { ...whole, label: "Visitors", field: "visitors", definition: "Distinct people in the whole range. Somebody who comes on two days counts once." },
   sessions: { ...whole, label: "Visits", field: "visits", definition: "Sessions with at least one counted event. A visit ends after 30 minutes without any." },
   pageviews: { ...whole, label: "Pageviews", field: "pageviews", definition: "Pages that were viewed, each view counted." },
   bounce_rate: { ...share, label: "Bounce rate", lower: true, field: "bounce_rate", definition: "Visits with one pageview, no other event and less than ten seconds of attention, of all visits." },

@@ -83,7 +83,7 @@ export function Latest() {
         <span class="dim">as they happen</span>
         <span class="grow" />
         <Button small kind="quiet" icon={paused ? "play" : "pause"} aria-pressed={paused} onClick={() => setPaused(!paused)}>
-          {paused ? "Go on" : "Pause"}
+          {paused ? "Resume" : "Pause"}
         </Button>
         <MoreMenu label="Latest visits: export" items={files((format) => `${base}/live?format=${format}`)} />
       </div>

@@ -37,9 +37,9 @@ export function ResetPage(_: PageProps) {
   }
   if (asked !== null) {
     return (
-      <Gate title="Look into your mail">
+      <Gate title="Check your mail">
         <div class="box" role="status">
-          <h1>Look into your mail</h1>
+          <h1>Check your mail</h1>
           <p class="mid">If {asked} has an account, a link is on its way. It works once, for one hour.</p>
           <Button block onClick={() => setAsked(null)}>
             Use another address

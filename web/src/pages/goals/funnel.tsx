@@ -64,7 +64,7 @@ export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdi
               The funnel was made from <code>funnel_step</code> calls of your code. Numbers appear with the next visit.
             </>
           ) : (
-            "Nobody was there in this range, or the steps are called otherwise."
+            "Nobody came in this range, or the steps have other names."
           )}
         </Empty>
       ) : (

@@ -115,7 +115,7 @@ function cutOff(policy: KeyPolicy, members: readonly Member[], team: Team): stri
   const keysOf = (roles: readonly string[]) => members.filter(({ role }) => roles.includes(role)).reduce((sum, { keys }) => sum + keys, 0);
   if (policy === "owners_and_admins") {
     const keys = keysOf(["editor", "viewer"]);
-    return keys === 0 ? "No key of now stops" : `${plural(keys, "key")} of editors and viewers would stop reaching ${team.name} at once`;
+    return keys === 0 ? "No key that exists now stops" : `${plural(keys, "key")} of editors and viewers would stop reaching ${team.name} at once`;
   }
   if (policy !== "no_one") return undefined;
   const keys = keysOf(ROLES);

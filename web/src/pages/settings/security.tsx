@@ -146,7 +146,7 @@ function ChangePassword({ onClose }: { onClose: () => void }) {
   });
   return (
     <FormDialog title="Change password" form={form} action="Change password" onClose={onClose}>
-      <PasswordField {...form.bind("current")} label="Present password" autocomplete="current-password" autofocus />
+      <PasswordField {...form.bind("current")} label="Current password" autocomplete="current-password" autofocus />
       <PasswordField {...form.bind("new")} label="New password" autocomplete="new-password" hint={PASSWORD_HINT} />
     </FormDialog>
   );

@@ -142,7 +142,7 @@ function ShareMade({ url, onClose }: { url: string; onClose: () => void }) {
       }
     >
       <div class="dlg-body">
-        <p>Copy it now: it is not shown again. A link that is lost is ended here and another made.</p>
+        <p>Copy it now: it is not shown again. If it is lost, end the link here and make another.</p>
         <div class="secret">
           <output class="mono" aria-label="Public link">
             {url}

@@ -73,18 +73,18 @@ export function TrackingSettings({ website, mayChange }: PartProps) {
             {...form.bind("allowed_domains")}
             label="Domains"
             placeholder={website.domain}
-            hint={`One a line; *.example.com is every subdomain. Empty: ${website.domain} and its subdomains. Events from other hosts are refused.`}
+            hint={`One per line; *.example.com is every subdomain. Empty: ${website.domain} and its subdomains. Events from other hosts are refused.`}
             readOnly={!mayChange}
           />
-          <LinesField {...form.bind("excluded_paths")} label="Pages that are not counted" placeholder="/admin/*" hint="One a line; * is any run of characters." readOnly={!mayChange} />
+          <LinesField {...form.bind("excluded_paths")} label="Pages that are not counted" placeholder="/admin/*" hint="One per line; * is any run of characters." readOnly={!mayChange} />
           <LinesField
             {...form.bind("excluded_ips")}
             label="Addresses that are not counted"
             placeholder="192.0.2.0/24"
-            hint="One address or range a line: your office, your own tests."
+            hint="One address or range per line: your office, your own tests."
             readOnly={!mayChange}
           />
-          <LinesField {...form.bind("allowed_bots")} label="Bots let through" placeholder="Googlebot" hint="One a line: a part of the user agent. Other bots are dropped." readOnly={!mayChange} />
+          <LinesField {...form.bind("allowed_bots")} label="Bots let through" placeholder="Googlebot" hint="One per line: a part of the user agent. Other bots are dropped." readOnly={!mayChange} />
           <FormFailure error={form.failure} />
         </Card>
       </form>
