@@ -85,6 +85,11 @@ screenshots DIRECTORY="target/screenshots": assets
     cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
         node --test --test-name-pattern='^every page' tests/pages.test.mjs tests/numbers.test.mjs
 
+# Make the pictures of the README anew, from the demo.
+pictures: assets
+    cargo build --locked --package zenovay
+    cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node pictures.mjs ../docs/pictures
+
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:
     cargo build --locked --package zenovay

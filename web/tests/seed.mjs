@@ -67,18 +67,18 @@ export async function store(server, key, trackingCode, events) {
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
 /** A pageview of this moment, from an address. The server must trust the proxy that tells it. */
-export async function view(server, code, { path, session, address }) {
+export async function view(server, code, { path, session, address, origin = "https://example.com" }) {
   const answer = await fetch(`${server.address}/e/${code}`, {
     method: "POST",
-    headers: { "Content-Type": "text/plain", Origin: "https://example.com", "X-Forwarded-For": address, "User-Agent": FIREFOX },
-    body: JSON.stringify({ event_type: "pageview", url: `https://example.com${path}`, session_id: session, user_agent: FIREFOX, browser: "Firefox", os: "Linux", device_type: "desktop", language: "en" }),
+    headers: { "Content-Type": "text/plain", Origin: origin, "X-Forwarded-For": address, "User-Agent": FIREFOX },
+    body: JSON.stringify({ event_type: "pageview", url: origin + path, session_id: session, user_agent: FIREFOX, browser: "Firefox", os: "Linux", device_type: "desktop", language: "en" }),
   });
   if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
 }
 
 /** Visits of this moment from all over the world. */
-export async function visits(server, code) {
+export async function visits(server, code, origin) {
   for (const [index, address] of ADDRESSES.entries()) {
-    await view(server, code, { path: PAGES[index % PAGES.length], session: `live-session-${index}`, address });
+    await view(server, code, { path: PAGES[index % PAGES.length], session: `live-session-${index}`, address, origin });
   }
 }

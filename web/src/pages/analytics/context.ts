@@ -3,7 +3,7 @@ import { createContext } from "preact";
 import { useCallback, useContext, useMemo } from "preact/hooks";
 import type { Answer } from "../../api/client";
 import { address } from "../../api/client";
-import { useUrl, type Data } from "../../api/data";
+import { prefetch, useUrl, type Data } from "../../api/data";
 import type { Day } from "../../lib/format";
 import { go, usePlace } from "../../lib/router";
 import type { MenuItem } from "../../ui/overlay";
@@ -68,6 +68,12 @@ export const files = (url: (format: "csv" | "json" | "ndjson") => string, what =
 
 /** What the chart asks besides the view. */
 export const seriesQuery = ({ metric }: View): object => (metric === "visitors" ? {} : { metric });
+
+/** Asks for tiles and chart, before the panels ask and take the connections that a browser has to one server. */
+export function askFirst(base: string, view: View): void {
+  prefetch(numbersUrl(base, "totals", view));
+  prefetch(numbersUrl(base, "series", view, seriesQuery(view)));
+}
 
 /** Numbers of the view that is shown; `undefined` asks nothing. */
 export function useNumbers<W extends keyof Answers>(what: W, query: object | undefined, view?: View): Data<Answers[W]> {

@@ -13,7 +13,7 @@ import { pageCommands } from "../../shell/commands";
 import { Button, Empty, Failure } from "../../ui/basic";
 import { copy } from "../../ui/data";
 import { MoreMenu, toast, type MenuItem } from "../../ui/overlay";
-import { AnalyticsContext, files, numbersUrl, useAnalytics, useNumbers, useView, type Analytics } from "./context";
+import { AnalyticsContext, askFirst, files, numbersUrl, useAnalytics, useNumbers, useView, type Analytics } from "./context";
 import { filterLabel, PANELS, TILES, type PanelMeaning } from "./dimensions";
 import { Chips } from "./filters";
 import { GoalsPanel } from "./goals-panel";
@@ -45,6 +45,7 @@ export function Dashboard(props: DashboardProps) {
   const { base, home, domain, zone, shared = false } = props;
   const { view, show } = useView(home);
   const today = format.dayIn(new Date(), zone);
+  useMemo(() => askFirst(base, view), [base, view]);
   const analytics = useMemo(
     (): Analytics => ({
       base,

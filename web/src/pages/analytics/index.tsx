@@ -8,7 +8,7 @@ import { parseView } from "../../lib/view";
 import { rememberWebsite, useWebsite } from "../../lib/websites";
 import { Page, PageState } from "../../shell/page";
 import { Badge } from "../../ui/basic";
-import { numbersUrl, seriesQuery } from "./context";
+import { askFirst } from "./context";
 import { Dashboard } from "./dashboard";
 
 /** In place of the numbers until there are any. */
@@ -17,8 +17,8 @@ const InstallView = lazy(async () => ({ default: (await import("../websites/inst
 /** The website, its tiles and its chart: one after the other, they would be three waits. */
 export function ahead({ id = "" }: PageProps["params"]): void {
   const base = address("/api/websites/{website_id}", { path: { website_id: id } });
-  const { view } = parseView(location.search);
-  for (const url of [base, numbersUrl(base, "totals", view), numbersUrl(base, "series", view, seriesQuery(view))]) prefetch(url);
+  prefetch(base);
+  askFirst(base, parseView(location.search).view);
 }
 
 /** `/websites/:id`. */
