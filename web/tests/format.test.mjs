@@ -16,6 +16,7 @@ test("counts are exact, and compact from 10,000 where there is little room", () 
 
 test("rates have one decimal, two below one percent, and nothing is not zero", () => {
   each(f.percent, [[0.4124, "41.2%"], [0.0042, "0.42%"], [0.00999, "1.0%"], [0, "0.0%"], [1, "100.0%"], [undefined, "–"], [NaN, "–"]]);
+  each(f.shortPercent, [[0.25, "25%"], [0.015, "1.5%"], [0.0025, "0.25%"], [0, "0%"]]);
 });
 
 test("lengths of time have two units", () => {

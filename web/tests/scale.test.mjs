@@ -9,7 +9,8 @@ test("the axis ends at a round number that is not below the greatest value, and 
   assert.deepEqual(ticks(0, "count"), [4, 3, 2, 1, 0]);
   assert.deepEqual(ticks(3, "count"), [4, 3, 2, 1, 0]);
   assert.deepEqual(ticks(5, "count"), [8, 6, 4, 2, 0]);
-  assert.deepEqual(ticks(0.412, "rate"), [0.8, 0.6, 0.4, 0.2, 0]);
+  assert.deepEqual(ticks(232, "count"), [240, 180, 120, 60, 0]);
+  assert.deepEqual(ticks(0.412, "rate"), [0.6, 0.45, 0.3, 0.15, 0]);
   assert.deepEqual(ticks(1, "rate"), [1, 0.75, 0.5, 0.25, 0]);
   assert.deepEqual(ticks(0, "rate"), [1, 0.75, 0.5, 0.25, 0]);
   assert.deepEqual(ticks(167, "duration"), [240, 180, 120, 60, 0]);
@@ -18,6 +19,8 @@ test("the axis ends at a round number that is not below the greatest value, and 
       const [top, , , step] = ticks(most, measure);
       assert.ok(top >= most && top <= Math.max(4, most * 4), `${most} ${measure} ${top}`);
       assert.ok(measure !== "count" || Number.isInteger(step), `${most} ${step}`);
+      // At most a third of the chart is empty above the line.
+      assert.ok(measure !== "count" || most < 10 || top <= most * 1.5, `${most} ${top}`);
     }
   }
 });

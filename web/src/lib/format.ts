@@ -54,6 +54,9 @@ export function percent(share: number | null | undefined): string {
 /** A share in whole percents: `48%`. */
 export const wholePercent = (share: number): string => number({ style: "percent", maximumFractionDigits: 0 }).format(share);
 
+/** A share without digits that say nothing: for axes, whose marks may be half a percent apart. */
+export const shortPercent = (share: number): string => number({ style: "percent", maximumFractionDigits: 2 }).format(share);
+
 const unit = (value: number, letter: string, pad = false) => `${pad ? String(value).padStart(2, "0") : number({}).format(value)}${letter}`;
 
 /** A length of time in seconds: two units, seconds below an hour. */

@@ -14,7 +14,7 @@ function stepFor(most: number, measure: Measure): number {
   }
   if (wanted <= 0) return measure === "rate" ? 0.25 : 1;
   const power = 10 ** Math.floor(Math.log10(wanted));
-  const round = [1, 2, 2.5, 3, 4, 5, 10].find((one) => one * power >= wanted * (1 - 1e-9)) ?? 10;
+  const round = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((one) => one * power >= wanted * (1 - 1e-9)) ?? 10;
   const step = round * power;
   if (measure === "count") return Math.max(1, step % 1 === 0 ? step : Math.ceil(step));
   return measure === "rate" ? Math.min(step, 0.25) : step;

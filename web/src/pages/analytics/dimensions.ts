@@ -120,7 +120,7 @@ export interface MetricMeaning {
 }
 
 const whole = { format: format.count, axis: format.compact, measure: "count" } as const;
-const share = { format: format.percent, axis: (value: number) => format.wholePercent(value), measure: "rate" } as const;
+const share = { format: format.percent, axis: format.shortPercent, measure: "rate" } as const;
 
 export const METRICS: Record<Metric, MetricMeaning> = {
   visitors: { ...whole, label: "Visitors", field: "visitors", definition: "Distinct people in the whole range. Somebody who comes on two days counts once." },
