@@ -39,7 +39,7 @@ export function FunnelCard({ funnel, onEdit, onDelete }: { funnel: Funnel; onEdi
           </span>
         )}
         <MoreMenu
-          label={`${funnel.name}: menu`}
+          label={`${funnel.name}: ${changes ? "menu" : "export"}`}
           items={[
             changes && onEdit && { label: "Edit", icon: "edit", onSelect: onEdit },
             ...files((format) => url({ format })),
