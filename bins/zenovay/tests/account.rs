@@ -409,6 +409,30 @@ async fn sign_up_is_by_invitation_unless_the_operator_says_otherwise() {
     );
 }
 
+/// Whoever tries a list of addresses is told of ten, then made to wait.
+///
+/// Sabotage: count no taken address.
+#[actix_web::test]
+async fn lists_of_addresses_are_not_tried_by_signing_up_or_changing_ones_own() {
+    let app = TestApp::with(ServerFlags { sign_up: Some("open".to_owned()), ..ServerFlags::default() }).await;
+    let ada = Person::new(&app);
+    app.user_with_password("taken@example.com", OTHER);
+    let body = |email: &str| json!({ "email": email, "name": "New", "password": PASSWORD });
+    let try_one = async |email: &str| app.post("/api/users").from("203.0.113.5").json(&body(email)).send().await;
+    for _ in 0..10 {
+        try_one("taken@example.com").await.expect(409);
+    }
+    try_one("taken@example.com").await.expect(429);
+    try_one("free@example.com").await.expect(429);
+    app.post("/api/users").from("203.0.113.6").json(&body("free@example.com")).send().await.expect(201);
+    let change = |email: &str| json!({ "email": email, "password": PASSWORD });
+    for _ in 0..10 {
+        ada.send("PATCH", "/api/account", change("taken@example.com")).await.expect(409);
+    }
+    ada.send("PATCH", "/api/account", change("taken@example.com")).await.expect(429);
+    ada.send("PATCH", "/api/account", json!({ "name": "Ada" })).await.expect(200);
+}
+
 /// Sabotage: delete the account first and look for its teams then.
 #[actix_web::test]
 async fn an_account_is_deleted_with_its_password_unless_a_team_would_be_without_owner() {

@@ -358,3 +358,50 @@ async fn a_change_is_made_to_the_role_that_it_was_allowed_for() {
     let other = team.member(Role::Admin);
     assert!(matches!(store.transfer_team(team.id, other, team.owner), Err(MembershipChanged)));
 }
+
+/// A body takes its time to arrive, and its sender is let in before it does.
+///
+/// Sabotage: give `Authorized::store` back as it is.
+#[actix_web::test]
+async fn what_somebody_was_let_in_to_change_is_not_changed_when_they_lost_the_right() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let site = team.website("shop.example");
+    let (admin, viewer) = (team.member(Role::Admin), team.member(Role::Viewer));
+    let session = app.sign_in(admin);
+    let personal = app.key(KeyKind::Personal(admin), "full_access", None, None);
+    let workspace = team.workspace_key(None);
+    let website = format!("/api/websites/{}", site.id());
+    let routes = [
+        ("PATCH", format!("/api/teams/{}", team.id), json!({ "name": "Theirs" })),
+        ("POST", format!("/api/teams/{}/invitations", team.id), json!({ "role": "viewer" })),
+        ("POST", format!("/api/teams/{}/keys", team.id), json!({ "name": "Theirs" })),
+        ("PATCH", format!("/api/teams/{}/members/{viewer}", team.id), json!({ "role": "editor" })),
+        ("POST", "/api/websites".to_owned(), json!({ "team_id": team.id, "domain": "theirs.example" })),
+        ("PATCH", website.clone(), json!({ "name": "Theirs" })),
+        ("POST", format!("{website}/goals"), json!({ "name": "Theirs", "type": "event", "value": "signup" })),
+        ("POST", format!("{website}/shares"), json!({ "name": "Theirs" })),
+        ("POST", format!("{website}/install/allow"), json!({ "host": "theirs.example" })),
+        ("DELETE", website, json!({ "domain": "shop.example" })),
+    ];
+    let store = app.state.store.clone();
+    let demote = |from, to| {
+        let (store, team) = (store.clone(), team.id);
+        move || store.change_role(team, admin, from, to).unwrap()
+    };
+    for (method, path, body) in &routes {
+        let call = || app.request(actix_web::http::Method::from_bytes(method.as_bytes()).unwrap(), path).json(body);
+        let late = async |call: TestCall<'_>| call.send_after(demote(Role::Admin, Role::Viewer)).await;
+        for call in [call().session(&session), call().key(&personal)] {
+            let reply = late(call).await;
+            assert_eq!(reply.status, 409, "{method} {path}: {}", reply.text());
+            demote(Role::Viewer, Role::Admin)();
+        }
+    }
+    let (now, id) = (app.state.clock.now(), workspace.id);
+    let call = patch(&app, &format!("/api/teams/{}", team.id)).key(&workspace).json(&json!({ "name": "Theirs" }));
+    let revoking = store.clone();
+    call.send_after(move || revoking.revoke_key(id, now).unwrap()).await.expect(409);
+    assert!(!store.teams().unwrap().iter().any(|team| team.name == "Theirs"));
+    assert_eq!(store.websites().unwrap().len(), 1);
+}

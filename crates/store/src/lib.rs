@@ -17,6 +17,7 @@ mod people_schema;
 mod schema;
 mod shares;
 mod sqlite;
+mod standing;
 mod status;
 mod status_schema;
 mod traits;
@@ -42,6 +43,7 @@ pub use people::{
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;
+pub use standing::{ActingStore, Standing};
 pub use status::{
     INCIDENT_MESSAGE_MAX, INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, STATUS_DAYS, STATUS_GAP_MS,
     StatusChecks, StatusSpan, StatusStore,

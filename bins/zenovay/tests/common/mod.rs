@@ -54,7 +54,7 @@ pub fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-type Call = dyn Fn(test::TestRequest) -> Pin<Box<dyn Future<Output = ServiceResponse<BoxBody>>>>;
+type Call = dyn Fn(actix_http::Request) -> Pin<Box<dyn Future<Output = ServiceResponse<BoxBody>>>>;
 
 /// One running application.
 pub struct TestApp {
@@ -251,7 +251,7 @@ async fn service(state: &Arc<AppState>) -> Rc<Call> {
         let service = Rc::clone(&service);
         Box::pin(async move {
             let for_failure = test::TestRequest::default().to_http_request();
-            match service.call(request.to_request()).await {
+            match service.call(request).await {
                 Ok(response) => response,
                 Err(error) => ServiceResponse::new(for_failure, error.error_response()),
             }
@@ -487,18 +487,24 @@ impl TestCall<'_> {
         if let Some(body) = self.body.take() {
             self.request = self.request.set_payload(body);
         }
-        let response = (self.app.call)(self.request).await;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
-        let body = response.into_body();
-        // A stream does not end by itself.
-        let body = if is_stream { Bytes::new() } else { body::to_bytes(body).await.unwrap_or_default() };
-        Reply { status, headers, body }
+        Reply::of((self.app.call)(self.request.to_request()).await).await
+    }
+
+    /// Sends it so that `before` happens when whoever sends it was let in, just before its body arrives.
+    pub async fn send_after(mut self, before: impl FnOnce() + 'static) -> Reply {
+        let body = self.body.take().unwrap_or_default();
+        let stream = futures_util::stream::once(async move {
+            before();
+            Ok(body)
+        });
+        let payload = actix_http::Payload::Stream { payload: Box::pin(stream) as actix_http::BoxedPayloadStream };
+        let request = self.request.to_request().replace_payload(payload).0;
+        Reply::of((self.app.call)(request).await).await
     }
 
     /// Sends it and gives the body, which is a stream that goes on.
     pub async fn open(self) -> Streamed {
-        let response = (self.app.call)(self.request).await;
+        let response = (self.app.call)(self.request.to_request()).await;
         assert_eq!(response.status().as_u16(), 200);
         Streamed(response.into_body())
     }
@@ -533,6 +539,15 @@ pub struct Reply {
 }
 
 impl Reply {
+    async fn of(response: ServiceResponse<BoxBody>) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let body = response.into_body();
+        // A stream does not end by itself.
+        let body = if is_stream { Bytes::new() } else { body::to_bytes(body).await.unwrap_or_default() };
+        Self { status, headers, body }
+    }
+
     /// The answer, which must have this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {

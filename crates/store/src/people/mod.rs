@@ -20,7 +20,7 @@ pub use sign_in::{
 };
 pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
 
-use crate::{GrantStore, StatusStore, Store};
+use crate::{ActingStore, GrantStore, StatusStore, Store};
 
 /// Everything that is kept of people.
 pub trait PeopleStore:
@@ -34,6 +34,6 @@ impl<T> PeopleStore for T where
 }
 
 /// All metadata of a server.
-pub trait Metadata: Store + PeopleStore + StatusStore + GrantStore {}
+pub trait Metadata: Store + PeopleStore + StatusStore + ActingStore + GrantStore {}
 
-impl<T: Store + PeopleStore + StatusStore + GrantStore> Metadata for T {}
+impl<T: Store + PeopleStore + StatusStore + ActingStore + GrantStore> Metadata for T {}

@@ -19,6 +19,7 @@ mod users;
 mod websites;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use self::errors::{Done, explained};
 use self::pool::Pool;
 use self::reserve::Reserve;
 use crate::schema::data_version;
-use crate::{DataVersion, Result, StoreError};
+use crate::{ActingStore, DataVersion, Metadata, Result, Standing, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -65,6 +66,13 @@ const EDITS_TRIED: usize = 20;
 /// # Ok::<(), zenovay_store::StoreError>(())
 /// ```
 pub struct SqliteStore {
+    shared: Arc<Shared>,
+    /// What must hold when a change is written; nothing for the program's own.
+    standing: Option<Standing>,
+}
+
+/// What all that are one store share.
+struct Shared {
     pool: Pool,
     counting: Mutex<usage::Counting>,
     version: Mutex<SqliteConnection>,
@@ -127,29 +135,36 @@ impl SqliteStore {
         in_write_transaction(&mut first, migrate)?;
 
         let counting = usage::Counting::connect(name)?;
-        Ok(Self {
+        let shared = Shared {
             pool: Pool::new(name, WAIT)?,
             counting: Mutex::new(counting),
             version: Mutex::new(first),
             reserve,
             own_changes: AtomicU64::new(0),
-        })
+        };
+        Ok(Self { shared: Arc::new(shared), standing: None })
     }
 
     /// Runs `work`, one statement.
     fn ask<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        Ok(self.pool.with(work)?)
+        Ok(self.shared.pool.with(work)?)
     }
 
     /// Runs `work` on the connection that counts, with nobody else on it.
     fn count<T>(&self, work: impl FnOnce(&mut usage::Counting) -> Done<T>) -> Result<T> {
-        Ok(work(&mut self.counting.lock())?)
+        Ok(work(&mut self.shared.counting.lock())?)
     }
 
     /// Runs `work` in a transaction that holds the write lock from its start, so it never fails for reading first.
     fn write<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        let result = self.pool.with(|conn| in_write_transaction(conn, work));
-        self.own_changes.fetch_add(1, Ordering::Release);
+        let standing = self.standing;
+        let result = self.shared.pool.with(|conn| {
+            in_write_transaction(conn, |conn| {
+                standing.map_or(Ok(()), |standing| people::check_standing(conn, standing))?;
+                work(conn)
+            })
+        });
+        self.shared.own_changes.fetch_add(1, Ordering::Release);
         Ok(result?)
     }
 
@@ -179,7 +194,7 @@ impl SqliteStore {
     /// As [`write`](Self::write), for the few changes that must succeed on a full disk: the space that is held for them is
     /// given up first.
     fn write_urgently<T>(&self, work: impl Fn(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        match (self.write(&work), &self.reserve) {
+        match (self.write(&work), &self.shared.reserve) {
             (Err(StoreError::DiskFull), Some(reserve)) if reserve.give_up() => self.write(work),
             (result, _) => result,
         }
@@ -187,7 +202,13 @@ impl SqliteStore {
 
     /// Runs `work` on one snapshot.
     fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
-        Ok(self.pool.with(|conn| conn.transaction(work))?)
+        Ok(self.shared.pool.with(|conn| conn.transaction(work))?)
+    }
+}
+
+impl ActingStore for SqliteStore {
+    fn on_behalf_of(&self, standing: Standing) -> Arc<dyn Metadata> {
+        Arc::new(Self { shared: Arc::clone(&self.shared), standing: Some(standing) })
     }
 }
 
@@ -195,12 +216,12 @@ impl DataVersion for SqliteStore {
     fn data_version(&self) -> Result<i64> {
         // The one row of the table, without bound values: SQLite would plan the statement anew for each of them. On a
         // connection of its own: it is asked for each request, and waits for nothing else.
-        let version = data_version::table.select(data_version::version).get_result(&mut *self.version.lock());
+        let version = data_version::table.select(data_version::version).get_result(&mut *self.shared.version.lock());
         version.map_err(explained)
     }
 
     fn own_changes(&self) -> u64 {
-        self.own_changes.load(Ordering::Acquire)
+        self.shared.own_changes.load(Ordering::Acquire)
     }
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use zenovay_auth::{PasswordHash, SecretDigest, SignInStage, verify_password};
 use zenovay_domain::{SignInId, Timestamp, UserId, Zone};
 use zenovay_ingest::parse_agent;
-use zenovay_store::{Profile, Session, Theme};
+use zenovay_store::{Profile, Session, StoreError, Theme};
 use zeroize::Zeroizing;
 
 use super::session::{SessionUser, failed, refuse_when_paused, start};
@@ -32,7 +32,7 @@ pub async fn show(
 
 async fn account(state: &web::Data<AppState>, user: UserId) -> Result<Success<Account>, ApiError> {
     let found = blocking(state, move |state| {
-        let row = state.store.user(user)?.ok_or(zenovay_store::StoreError::NotFound("user"))?;
+        let row = state.store.user(user)?.ok_or(StoreError::NotFound("user"))?;
         Ok((row, state.store.profile(user)?, state.store.sign_in_means(user)?))
     });
     let (row, profile, means) = found.await?;
@@ -74,10 +74,14 @@ pub async fn edit(
     if let Some(email) = &email {
         person.note(&req, "email", email);
     }
-    let user = person.caller.user.id;
+    let (user, now) = (person.caller.user.id, state.clock.reading().steady);
+    let subject = SecretDigest::of(format!("taken addresses for {user}").as_bytes());
+    if email.is_some() {
+        blocking(&state, move |state| Ok(refuse_when_paused(&*state.store, &subject, now))).await??;
+    }
     changing(&state, move |state| {
         if name.is_some() || email.is_some() {
-            state.store.edit_user(user, &mut |row| {
+            let edited = state.store.edit_user(user, &mut |row| {
                 if let Some(email) = &email {
                     row.email.clone_from(email);
                 }
@@ -85,7 +89,11 @@ pub async fn edit(
                     row.name.clone_from(name);
                 }
                 Ok(())
-            })?;
+            });
+            if matches!(edited, Err(StoreError::Conflict(_))) {
+                state.store.note_failure(&subject, now)?;
+            }
+            edited?;
         }
         let before = state.store.profile(user)?;
         let profile = Profile {

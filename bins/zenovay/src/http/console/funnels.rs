@@ -373,9 +373,10 @@ pub async fn create(
     let now = state.clock.now();
     let (id, website) = (FunnelId::from_random_bytes(rand::random()), key.resource.id);
     let funnel = Funnel { id, website, name, steps, created_at: now };
-    let shown = changing(&state, move |state| {
-        state.store.create_funnel(&funnel)?;
-        Ok(ShownFunnel::of(&funnel, &state.store.goals(website)?))
+    let store = key.store(&state);
+    let shown = changing(&state, move |_| {
+        store.create_funnel(&funnel)?;
+        Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
     Ok(Created::at(format!("/api/websites/{website}/funnels/{id}"), shown.await?, now))
 }
@@ -405,13 +406,14 @@ pub async fn change(
     let wanted = wanted.map(|wanted| steps(&mut rules, &wanted));
     rules.check()?;
     let (website, id) = (key.resource.id, path.id()?);
-    let changed = changing(&state, move |state| {
-        let funnels = state.store.funnels(website)?;
+    let store = key.store(&state);
+    let changed = changing(&state, move |_| {
+        let funnels = store.funnels(website)?;
         let mut funnel = funnels.into_iter().find(|funnel| funnel.id == id).ok_or(StoreError::NotFound("funnel"))?;
         funnel.name = name.unwrap_or(funnel.name);
         funnel.steps = wanted.unwrap_or(funnel.steps);
-        state.store.replace_funnel(&funnel)?;
-        Ok(ShownFunnel::of(&funnel, &state.store.goals(website)?))
+        store.replace_funnel(&funnel)?;
+        Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
     Ok(Success::new(changed.await?, state.clock.now()))
 }
@@ -423,6 +425,7 @@ pub async fn delete(
     path: web::Path<FunnelPath>,
 ) -> Result<NoContent, ApiError> {
     let (website, id) = (key.resource.id, path.id()?);
-    changing(&state, move |state| state.store.delete_funnel(website, id)).await?;
+    let store = key.store(&state);
+    changing(&state, move |_| store.delete_funnel(website, id)).await?;
     Ok(NoContent)
 }

@@ -242,7 +242,8 @@ pub async fn create(
     let (id, website) = (GoalId::from_random_bytes(rand::random()), key.resource.id);
     let goal = Goal { id, website, name, target, created_at: now };
     let shown = ShownGoal::from(&goal);
-    changing(&state, move |state| state.store.create_goal(&goal)).await?;
+    let store = key.store(&state);
+    changing(&state, move |_| store.create_goal(&goal)).await?;
     Ok(Created::at(format!("/api/websites/{website}/goals/{id}"), shown, now))
 }
 
@@ -270,12 +271,13 @@ pub async fn change(
     let target = target.and_then(|target| target.target(&mut rules, "target."));
     rules.check()?;
     let (website, id) = (key.resource.id, path.id()?);
-    let changed = changing(&state, move |state| {
-        let goals = state.store.goals(website)?;
+    let store = key.store(&state);
+    let changed = changing(&state, move |_| {
+        let goals = store.goals(website)?;
         let mut goal = goals.into_iter().find(|goal| goal.id == id).ok_or(StoreError::NotFound("goal"))?;
         goal.name = name.unwrap_or(goal.name);
         goal.target = target.unwrap_or(goal.target);
-        state.store.replace_goal(&goal)?;
+        store.replace_goal(&goal)?;
         Ok(goal)
     });
     Ok(Success::new(ShownGoal::from(&changed.await?), state.clock.now()))
@@ -288,6 +290,7 @@ pub async fn delete(
     path: web::Path<GoalPath>,
 ) -> Result<NoContent, ApiError> {
     let (website, id) = (key.resource.id, path.id()?);
-    changing(&state, move |state| state.store.delete_goal(website, id)).await?;
+    let store = key.store(&state);
+    changing(&state, move |_| store.delete_goal(website, id)).await?;
     Ok(NoContent)
 }

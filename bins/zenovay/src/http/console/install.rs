@@ -286,8 +286,9 @@ pub async fn allow(
     rules.check()?;
     let Ok(host) = host else { return Err(ApiError::internal()) };
     let id = key.resource.id;
+    let store = key.store(&state);
     let allowed = changing(&state, move |state| {
-        let website = state.store.edit_website(id, &mut |website| let_in(website, &host))?;
+        let website = store.edit_website(id, &mut |website| let_in(website, &host))?;
         state.live.forget_refused(id, &host);
         Ok(Allowed {
             allowed_domains: website.settings.allowed_domains,

@@ -49,9 +49,10 @@ pub async fn create(
     let (id, digest) = (InvitationId::from_random_bytes(state.random_bytes()), secret.digest());
     let (now, team_id, inviter) = (state.clock.reading().steady, into.id, team.caller.audit_actor());
     let to = email.clone();
-    let made = changing(&state, move |state| {
+    let store = team.store(&state);
+    let made = changing(&state, move |_| {
         // What somebody's key invites, they invite.
-        let owner = inviter.user.map(|user| state.store.user(user)).transpose()?.flatten();
+        let owner = inviter.user.map(|user| store.user(user)).transpose()?.flatten();
         let invited_by = owner.map_or(inviter.words, |owner| owner.email);
         let new = NewInvitation {
             id,
@@ -63,7 +64,7 @@ pub async fn create(
             key_id: inviter.key,
             expires_at: now.plus_millis(INVITATION_MS),
         };
-        state.store.create_invitation(&new, now)
+        store.create_invitation(&new, now)
     });
     let invitation = OpenInvitation::from(made.await?);
     let path = format!("/invite/{}", secret.expose());
@@ -81,7 +82,8 @@ pub async fn take_back(
     state: web::Data<AppState>,
 ) -> Result<NoContent, ApiError> {
     let id = invitation.resource.id;
-    changing(&state, move |state| state.store.delete_invitation(id)).await?;
+    let store = invitation.store(&state);
+    changing(&state, move |_| store.delete_invitation(id)).await?;
     Ok(NoContent)
 }
 

@@ -1,11 +1,13 @@
 //! API keys: one's own, those of a team, and what they are used for.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{Denial, KEY_NAME_MAX_CHARS, KeyFormat, KeyKind, KeyRefusal};
 use zenovay_domain::{KeyId, Scope, Scopes, TeamId, UserId, WebsiteId};
-use zenovay_store::{ActivityCounts, KeyEdit, KeyRecord, KeyRequest, NewKey, StoreError};
+use zenovay_store::{ActivityCounts, KeyEdit, KeyRecord, KeyRequest, Metadata, NewKey, StoreError};
 
 use super::{Created, JsonBody, NoContent, Rules, present, refused};
 use crate::http::envelope::{ApiError, Success};
@@ -53,7 +55,8 @@ pub async fn create_own(
         }
     }
     let user = person.caller.user.id;
-    create(&state, &req, draft, KeyKind::Personal(user), Some(user)).await
+    let store = Arc::clone(&state.store);
+    create(&state, store, &req, draft, KeyKind::Personal(user), Some(user)).await
 }
 
 /// `GET /api/teams/{team_id}/keys`.
@@ -94,7 +97,7 @@ pub async fn create_of_team(
             KeyKind::Workspace(_) => None,
         },
     };
-    create(&state, &req, draft, KeyKind::Workspace(team.resource.id), by).await
+    create(&state, team.store(&state), &req, draft, KeyKind::Workspace(team.resource.id), by).await
 }
 
 /// A key makes no key that may do more than itself.
@@ -108,6 +111,7 @@ fn may_give(actor: &Actor, scopes: Scopes) -> Result<(), AccessRefusal> {
 
 async fn create(
     state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
     req: &HttpRequest,
     draft: Draft,
     kind: KeyKind,
@@ -116,11 +120,11 @@ async fn create(
     let token = KeyFormat::ZENOVAY.generate_with(&mut *state.random.lock());
     let id = KeyId::from_random_bytes(state.random_bytes());
     let (now, held) = (state.clock.reading().steady, token.clone());
-    let record = changing_keys(state, move |state| {
+    let record = changing_keys(state, move |_| {
         let Draft { name, scopes, team_ids, website_ids } = draft;
         let mut new = NewKey::new(id, &held, kind, &name, scopes);
         (new.created_by, new.team_ids, new.website_ids) = (created_by, team_ids, website_ids);
-        state.store.create_key(&new, now)
+        store.create_key(&new, now)
     });
     let key = KeyFacts::from(record.await?);
     crate::http::audit::note(req, "prefix", token.prefix());
@@ -180,7 +184,8 @@ pub async fn edit(
     }
     concerns_teams(&key, &req);
     let id = key.resource.id;
-    let edited = changing_keys(&state, move |state| state.store.edit_key(id, &edit)).await?;
+    let store = key.store(&state);
+    let edited = changing_keys(&state, move |_| store.edit_key(id, &edit)).await?;
     Ok(Success::new(edited.into(), state.clock.now()))
 }
 
@@ -194,7 +199,8 @@ pub async fn revoke(
     key.note(&req, "prefix", &key.resource.prefix);
     concerns_teams(&key, &req);
     let (id, now) = (key.resource.id, state.clock.reading().steady);
-    blocking(&state, move |state| state.store.revoke_key(id, now)).await?;
+    let store = key.store(&state);
+    blocking(&state, move |_| store.revoke_key(id, now)).await?;
     Ok(NoContent)
 }
 

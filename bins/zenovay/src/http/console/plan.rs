@@ -36,7 +36,8 @@ pub async fn choose(
     }
     team.note(&req, "plan", plan.as_str());
     let id = team.resource.id;
-    changing(&state, move |state| state.store.set_plan(id, plan)).await?;
+    let store = team.store(&state);
+    changing(&state, move |_| store.set_plan(id, plan)).await?;
     Ok(Success::new(TeamPlan::new(&state, plan), state.clock.now()))
 }
 

@@ -130,7 +130,8 @@ pub async fn create(
     let mut share = Share::new(id, website, secret.digest(), name, now);
     share.password = password;
     share.may_be_embedded = embed.unwrap_or(false);
-    let share = changing(&state, move |state| state.store.create_share(&share).map(|()| ShownShare::from(&share)));
+    let store = key.store(&state);
+    let share = changing(&state, move |_| store.create_share(&share).map(|()| ShownShare::from(&share)));
     let token = secret.expose().to_owned();
     let made = NewShare { share: share.await?, path: format!("/share/{token}"), token };
     Ok(Created::at(format!("/api/websites/{website}/shares/{id}"), made, now))
@@ -154,7 +155,8 @@ pub async fn delete(
 ) -> Result<NoContent, ApiError> {
     let website = key.resource.id;
     let id = path.share_id.parse().map_err(|_| ApiError::from(StoreError::NotFound("share")))?;
-    changing(&state, move |state| state.store.delete_share(website, id)).await?;
+    let store = key.store(&state);
+    changing(&state, move |_| store.delete_share(website, id)).await?;
     Ok(NoContent)
 }
 

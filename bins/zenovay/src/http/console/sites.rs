@@ -11,7 +11,7 @@ use zenovay_auth::Principal;
 use zenovay_domain::{Role, TeamId, TimeRange, Timestamp, TrackingCode, Website, WebsiteId, Zone};
 use zenovay_query::QueryError;
 use zenovay_stats::Metric;
-use zenovay_store::{NewWebsite, StoreError};
+use zenovay_store::{Metadata, NewWebsite, StoreError};
 
 use super::numbers::{Tiles, tiles};
 use super::queries::{Answered, Asks};
@@ -350,7 +350,7 @@ pub async fn create(
         new.user_id = creator(principal);
         new.name = name.unwrap_or(new.name);
         new.settings.time_zone = time_zone.unwrap_or(new.settings.time_zone);
-        let website = state.store.create_website(&new, &state.plans, now).map_err(refused)?;
+        let website = key.store_in(team_id, &state).create_website(&new, &state.plans, now).map_err(refused)?;
         Ok::<_, ApiError>(ConsoleWebsite::of(&website, principal, None, now))
     });
     let made = made.await?;
@@ -431,7 +431,7 @@ pub async fn change(
     rules.check()?;
     let now = state.clock.now();
     let changed = changing(&state, move |state| {
-        let website = edit(state, key.resource.id, changes)?;
+        let website = edit(&*key.store(state), key.resource.id, changes)?;
         let span = state.events.span(website.id);
         Ok(ConsoleWebsite::of(&website, key.caller.principal(), span, now))
     });
@@ -439,9 +439,9 @@ pub async fn change(
 }
 
 /// Blocks.
-fn edit(state: &AppState, id: WebsiteId, changes: WebsiteChanges) -> Result<Website, StoreError> {
+fn edit(store: &dyn Metadata, id: WebsiteId, changes: WebsiteChanges) -> Result<Website, StoreError> {
     let WebsiteChanges { name, domain, settings } = changes;
-    state.store.edit_website(id, &mut |website| {
+    store.edit_website(id, &mut |website| {
         if let Some(name) = &name {
             website.name.clone_from(name);
         }
@@ -476,7 +476,8 @@ pub async fn delete(
     rules.require(is_meant, "domain", &format!("Type {} to confirm", website.domain));
     rules.check()?;
     let now = state.clock.now();
-    changing(&state, move |state| state.store.delete_website(website.id, now)).await?;
+    let store = key.store(&state);
+    changing(&state, move |_| store.delete_website(website.id, now)).await?;
     Ok(NoContent)
 }
 
@@ -488,7 +489,7 @@ pub async fn renew_code(
     let now = state.clock.now();
     let changed = changing(&state, move |state| {
         let code = TrackingCode::from_random_bytes(rand::random());
-        let website = state.store.set_tracking_code(key.resource.id, &code)?;
+        let website = key.store(state).set_tracking_code(key.resource.id, &code)?;
         let span = state.events.span(website.id);
         Ok(ConsoleWebsite::of(&website, key.caller.principal(), span, now))
     });

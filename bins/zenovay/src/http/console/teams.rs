@@ -69,14 +69,15 @@ pub async fn edit(
         team.note(&req, "key_policy", policy.as_str());
     }
     let id = team.resource.id;
-    let edited = changing(&state, move |state| {
+    let store = team.store(&state);
+    let edited = changing(&state, move |_| {
         if let Some(name) = &name {
-            state.store.rename_team(id, name)?;
+            store.rename_team(id, name)?;
         }
         if let Some(policy) = key_policy {
-            state.store.set_key_policy(id, policy)?;
+            store.set_key_policy(id, policy)?;
         }
-        state.store.team(id)?.ok_or(StoreError::NotFound("team"))
+        store.team(id)?.ok_or(StoreError::NotFound("team"))
     });
     let edited = edited.await?;
     Ok(Success::new(TeamFacts::new(edited, team.caller.role_in(id)), state.clock.now()))
@@ -90,7 +91,8 @@ pub async fn delete(
 ) -> Result<NoContent, ApiError> {
     let (id, now) = (team.resource.id, state.clock.reading().steady);
     team.note(&req, "name", &team.resource.name);
-    changing(&state, move |state| state.store.delete_team(id, now)).await?;
+    let store = team.store(&state);
+    changing(&state, move |_| store.delete_team(id, now)).await?;
     Ok(NoContent)
 }
 
@@ -119,9 +121,10 @@ pub async fn change_role(
     member.may(&state, Action::ChangeRole, target)?;
     member.note(&req, "role", role.as_str());
     let present = member.resource.role;
-    let changed = changing(&state, move |state| {
-        state.store.change_role(team, user, present, role)?;
-        let facts = state.store.member_facts(team)?;
+    let store = member.store(&state);
+    let changed = changing(&state, move |_| {
+        store.change_role(team, user, present, role)?;
+        let facts = store.member_facts(team)?;
         facts.into_iter().find(|facts| facts.user_id == user).ok_or(StoreError::NotFound("member"))
     });
     Ok(Success::new(changed.await?.into(), state.clock.now()))
@@ -134,7 +137,8 @@ pub async fn remove_member(
 ) -> Result<NoContent, ApiError> {
     let (team, user, role) = (member.resource.team_id, member.resource.user_id, member.resource.role);
     let now = state.clock.reading().steady;
-    changing(&state, move |state| state.store.end_membership(team, user, role, now)).await?;
+    let store = member.store(&state);
+    changing(&state, move |_| store.end_membership(team, user, role, now)).await?;
     Ok(NoContent)
 }
 

@@ -3,12 +3,13 @@
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use zenovay_auth::{Secret, SignInStage};
+use zenovay_auth::{Secret, SecretDigest, SignInStage};
 use zenovay_domain::{ErrorCode, UserId};
+use zenovay_limits::ClientNetwork;
 use zenovay_store::{StoreError, User};
 use zeroize::Zeroizing;
 
-use super::session::{SignInAnswer, start};
+use super::session::{SignInAnswer, refuse_when_paused, start};
 use super::{Created, JsonBody, Rules, changing, teams};
 use crate::config::SignUp;
 use crate::http::audit;
@@ -19,7 +20,7 @@ use crate::http::state::AppState;
 
 /// `POST /api/users`.
 pub async fn sign_up(
-    _: Attempt,
+    attempt: Attempt,
     req: HttpRequest,
     state: web::Data<AppState>,
     body: JsonBody<NewUser>,
@@ -52,11 +53,20 @@ pub async fn sign_up(
             Some(digest)
         }
     };
+    // An address that is taken is told, because an account is there at once; but no list of addresses is tried so.
+    let network = ClientNetwork::from(attempt.client);
+    let subject = SecretDigest::of(format!("taken addresses for {network:?}").as_bytes());
+    blocking(&state, move |state| Ok(refuse_when_paused(&*state.store, &subject, now))).await??;
     let password_hash = state.hashing.hash(&state, Zeroizing::new(password)).await?;
     let id = UserId::from_random_bytes(state.random_bytes());
     let user = User::new(id, email.clone(), name.clone(), password_hash, now);
     changing(&state, move |state| {
-        state.store.create_user(&user)?;
+        if let Err(error) = state.store.create_user(&user) {
+            if matches!(error, StoreError::Conflict(_)) {
+                state.store.note_failure(&subject, now)?;
+            }
+            return Err(error);
+        }
         let Some(digest) = digest else { return Ok(()) };
         match state.store.accept_invitation(&digest, id, &state.plans, now) {
             Ok(Some(_)) => Ok(()),

@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use zenovay_auth::{Action, Principal, Target, TargetKind, decide};
+use zenovay_auth::{Action, KeyKind, Principal, Target, TargetKind, decide};
 use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, SignInId, TeamId, TrackingCode, UserId, Website};
+use zenovay_store::{Metadata, Standing};
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
 pub use self::attempt::Attempt;
@@ -177,6 +178,41 @@ pub struct Authorized<P: Permission, I: Identity = KeyHolder> {
     pub resource: P::Resource,
     /// Whose request it is.
     pub caller: I,
+    /// What the permission was decided about.
+    target: Target,
+}
+
+impl<P: Permission> Authorized<P, Actor> {
+    /// The store for changes on behalf of whoever asks: they are written only while the caller is in the team with the role, or
+    /// as the key, that they were let in with. A body may take its time to arrive.
+    pub fn store(&self, state: &AppState) -> Arc<dyn Metadata> {
+        match team_of(&self.target) {
+            Some(team) => self.store_in(team, state),
+            // What is one's own is nobody else's to take away.
+            None => Arc::clone(&state.store),
+        }
+    }
+
+    /// The same for a team that the path does not name.
+    pub fn store_in(&self, team: TeamId, state: &AppState) -> Arc<dyn Metadata> {
+        let AuditActor { user, key, .. } = self.caller.audit_actor();
+        let mut standing = Standing::new(team);
+        standing.member = user.map(|user| (user, self.caller.role_in(team)));
+        standing.key = key.zip(P::ACTION.scope());
+        state.store.on_behalf_of(standing)
+    }
+}
+
+/// The team that something belongs to.
+fn team_of(target: &Target) -> Option<TeamId> {
+    match *target {
+        Target::Team { id }
+        | Target::Website { team_id: id, .. }
+        | Target::Member { team_id: id, .. }
+        | Target::Invitation { team_id: id, .. }
+        | Target::Key { kind: KeyKind::Workspace(id), .. } => Some(id),
+        _ => None,
+    }
 }
 
 impl<P: Permission, I: Identity> Authorized<P, I> {
@@ -337,7 +373,7 @@ async fn authorize<P: Permission, I: Identity>(req: &HttpRequest) -> Result<Auth
     }
     let (caller, (resource, target)) = result?;
     audit::begin(req, P::ACTION, caller.audit_actor(), &target);
-    Ok(Authorized { resource, caller })
+    Ok(Authorized { resource, caller, target })
 }
 
 /// What was found, for who may have it.

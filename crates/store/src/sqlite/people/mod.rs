@@ -11,4 +11,4 @@ mod sessions;
 mod teams;
 
 pub(super) use sessions::set_password;
-pub(super) use teams::{end_all_invitations, end_invitations, end_invitations_of_key, rename_inviter};
+pub(super) use teams::{check_standing, end_all_invitations, end_invitations, end_invitations_of_key, rename_inviter};

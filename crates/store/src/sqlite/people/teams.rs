@@ -11,7 +11,7 @@ use super::super::teams::{admit_old_keys, change_role, end_membership, join, loa
 use super::super::users::check_email;
 use crate::people_schema::invitations;
 use crate::schema::{api_keys, memberships, users};
-use crate::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, Result, StoreError};
+use crate::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, Result, Standing, StoreError};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = invitations)]
@@ -100,13 +100,32 @@ fn check_inviter(conn: &mut SqliteConnection, invitation: &NewInvitation<'_>) ->
     if may { Ok(()) } else { Err(StoreError::MembershipChanged.into()) }
 }
 
-/// Refuses the invitation of a key that was revoked, or lost the right to make it, a moment ago.
-fn check_key(conn: &mut SqliteConnection, key: KeyId) -> Done<()> {
+/// Refuses what somebody may not do any more who was allowed to a moment ago.
+pub(in super::super) fn check_standing(conn: &mut SqliteConnection, standing: Standing) -> Done<()> {
+    if let Some((user, least)) = standing.member {
+        let role = role_of(conn, standing.team, user)?;
+        if role.is_none_or(|role| role < least) {
+            return Err(StoreError::MembershipChanged.into());
+        }
+    }
+    if let Some((key, scope)) = standing.key
+        && !scopes_of(conn, key)?.is_some_and(|scopes| scopes.grants(scope))
+    {
+        return Err(StoreError::MembershipChanged.into());
+    }
+    Ok(())
+}
+
+/// The scopes of a key that is not revoked.
+fn scopes_of(conn: &mut SqliteConnection, key: KeyId) -> Done<Option<Scopes>> {
     let alive = api_keys::table.find(key.to_string()).filter(api_keys::revoked_at.is_null()).select(api_keys::scopes);
     let scopes: Option<String> = alive.first(conn).optional()?;
-    let scopes: Option<Scopes> =
-        scopes.map(|scopes| decode("api_keys", "scopes", &key.to_string(), &scopes)).transpose()?;
-    let may = scopes.is_some_and(|scopes| scopes.grants(Scope::Admin));
+    Ok(scopes.map(|scopes| decode("api_keys", "scopes", &key.to_string(), &scopes)).transpose()?)
+}
+
+/// Refuses the invitation of a key that was revoked, or lost the right to make it, a moment ago.
+fn check_key(conn: &mut SqliteConnection, key: KeyId) -> Done<()> {
+    let may = scopes_of(conn, key)?.is_some_and(|scopes| scopes.grants(Scope::Admin));
     if may { Ok(()) } else { Err(StoreError::KeyRevoked.into()) }
 }
 
