@@ -176,7 +176,7 @@ fn assert_little(server: &Server, base: u64, what: &str) {
 fn floods_of_the_longest_strings_take_little_memory() {
     let events = std::env::var("ZENOVAY_LONG_EVENTS").map_or(1_000, |events| events.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
-    let site = Site::create(&dir.path().join("data"), dir.path(), "query_memory_bytes = 67108864\n");
+    let site = Site::create(&dir.path().join("data"), dir.path(), "");
     let server = site.serve();
     // What the first requests need is there.
     view(&server, &site, "/first");

@@ -27,9 +27,9 @@ pub struct EmbeddedConfig {
     /// How many bytes of decoded columns and dictionaries are kept between queries, over all websites. Default 160 MiB.
     /// A single query may hold more while it runs; [`crate::query::Budget`] limits that.
     pub cache_bytes: usize,
-    /// An overview or series that would have to load more rows than this into the cache is answered one row group at a time,
-    /// without a filter from digests where they are enough: no column stays in memory. Default 1,048,576. Conditions on
-    /// visitors are the exception, they load.
+    /// A question that would have to load more rows than this into the cache is answered one row group at a time, totals
+    /// without a filter from digests where they are enough: no column stays in memory. So is one for which its budget is too
+    /// small otherwise. Default 1,048,576.
     pub scan_rows_max: usize,
     /// The most rows of a row group of a segment, 1 to 4,294,967,295. A website with an eighth of them has row groups of its own. Default
     /// 131,072.

@@ -21,9 +21,10 @@ use crate::log::{Log, Opened, Purpose};
 use crate::maintenance::{run_merger, run_sealer};
 use crate::queue::{NewRecords, Task};
 use crate::recent::recent_sessions;
+use crate::sections::StoredSections;
 use crate::segment::{Segment, ranges_of};
 use crate::state::State;
-use crate::totals::totals;
+use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
     Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EmbeddedConfig, EventStore, Kept, NewEvent,
@@ -132,17 +133,30 @@ impl EventStore for EmbeddedStore {
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
         let inner = &self.inner;
         let time = time_needed(query);
-        let is_totals = engine::is_totals(query);
-        if is_totals && inner.views.rows_to_load(&inner.state(), website, time) > inner.config.scan_rows_max {
-            return totals(&inner.state(), website, query, budget);
+        let by_sections = || {
+            let state = inner.state();
+            engine::answer_by_sections(&StoredSections::new(&state, website, time), query, budget)
+        };
+        let state = inner.state();
+        if inner.views.rows_to_load(&state, website, time) > inner.config.scan_rows_max
+            || Views::is_too_much(&state, website, time, budget)
+        {
+            return by_sections();
         }
+        drop(state);
         let prepared = match inner.views.prepare(|| inner.state(), website, time, columns_needed(query), budget) {
-            // They do without having all rows at once.
-            Err(QueryError::MemoryExceeded) if is_totals => return totals(&inner.state(), website, query, budget),
+            // This does without having all rows at once.
+            Err(QueryError::MemoryExceeded) => return by_sections(),
             prepared => prepared?,
         };
         let rest = prepared.rest_of(budget);
-        prepared.with_dataset(|dataset| engine::answer(&dataset, query, &rest))
+        match prepared.with_dataset(|dataset| engine::answer(&dataset, query, &rest)) {
+            Err(QueryError::MemoryExceeded) => {
+                drop(prepared);
+                by_sections()
+            }
+            answer => answer,
+        }
     }
 
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {

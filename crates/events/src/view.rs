@@ -161,6 +161,12 @@ impl Views {
         }
     }
 
+    /// Whether a query about `time` needs more rows of segments at once than its budget has memory for.
+    pub(crate) fn is_too_much(state: &State, website: WebsiteId, time: TimeRange, budget: &Budget) -> bool {
+        let rows: usize = state.ranges_in(website, time).map(|(_, range)| range.rows as usize).sum();
+        rows.saturating_mul(TYPICAL_ROW_BYTES) > budget.memory_bytes()
+    }
+
     /// How many rows of segments a query about `time` would have to load; all of them when they do not fit.
     pub(crate) fn rows_to_load(&self, state: &State, website: WebsiteId, time: TimeRange) -> usize {
         let all: usize = state.ranges_in(website, time).map(|(_, range)| range.rows as usize).sum();

@@ -1,4 +1,4 @@
-//! Totals from digests are the oracle's, whatever happened to the store before.
+//! Answers from row groups and digests are the oracle's, whatever happened to the store before and however little memory there is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
@@ -21,25 +21,31 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// Forty sessions of eleven visitors within eight weeks.
 const SESSIONS: Sessions = Sessions { count: 40, hours_apart: 33, visitors: 11 };
 
-fn any_query() -> impl Strategy<Value = Query> {
+/// A question, and the memory for it, in bytes.
+fn any_query() -> impl Strategy<Value = (Query, usize)> {
     let interval =
         prop::sample::select(vec![None, None, Some(Interval::Day), Some(Interval::Week), Some(Interval::Month)]);
     let range = prop_oneof![
         2 => (SESSIONS.any_instant(), SESSIONS.any_instant()),
         1 => Just((Timestamp::from_millis(0), Timestamp::from_millis(2 * EPOCH_MS))),
     ];
-    (range, interval, any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event)])).prop_map(
-        |((from, to), interval, filter)| {
-            let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
-            let (from, to) = (from.min(to), from.max(to));
-            let is_short = to.millis_since(from) < 400 * DAY_MS;
-            let question = match interval.filter(|_| is_short) {
-                Some(interval) => Question::Series { interval, zone },
-                None => Question::Overview,
-            };
-            Query::new(TimeRange::new(from, to), question).filter(filter)
-        },
-    )
+    let filter = any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event), Some(FilterLevel::Visitor)]);
+    let totals = (range, interval, filter).prop_map(|((from, to), interval, filter)| {
+        let zone: Zone = "Europe/Berlin".parse().expect("a known zone");
+        let (from, to) = (from.min(to), from.max(to));
+        let is_short = to.millis_since(from) < 400 * DAY_MS;
+        let question = match interval.filter(|_| is_short) {
+            Some(interval) => Question::Series { interval, zone },
+            None => Question::Overview,
+        };
+        Query::new(TimeRange::new(from, to), question).filter(filter)
+    });
+    let memory = prop::sample::select(vec![100_000usize, 200_000, 1_000_000, usize::MAX]);
+    (prop_oneof![totals, SESSIONS.any_query()], memory).prop_map(|(query, bytes)| match query.question {
+        // The buckets of an answer take some.
+        Question::Series { .. } => (query, bytes.max(1_000_000)),
+        _ => (query, bytes),
+    })
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +58,7 @@ enum Step {
     Expire(u8, Timestamp),
     Hide(u8, Option<Timestamp>),
     Delete(u8),
-    Ask(u8, Vec<Query>),
+    Ask(u8, Vec<(Query, usize)>),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -85,12 +91,12 @@ fn open(config: EmbeddedConfig) -> EmbeddedStore {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // Sabotages, each of which turns this red: let every section be isolated in `totals::is_isolated`; leave `are_several`
+    // Sabotages, each of which turns this red: let every section be isolated in `StoredSections::is_isolated`; leave `are_several`
     // at `false` in `Digester::add`; count visitors with heartbeats only in `Digester::add`; let a digest stand for a row group with
-    // split sessions in `digest_of_all` unasked; forget in `totals` that the head has rows; let `has_digest` always
-    // hold.
+    // split sessions that it does not know; leave the head out of `StoredSections::new`; give the digest of a row group beside hidden
+    // rows.
     #[test]
-    fn totals_are_the_oracles(
+    fn answers_are_the_oracles(
         steps in prop::collection::vec(any_step(), 1..30),
         group_rows in prop::sample::select(vec![8usize, 16, 64]),
         with_heartbeats in any::<bool>(),
@@ -144,8 +150,10 @@ proptest! {
                 Step::Ask(site, queries) => {
                     let mut events = model.get(&site).cloned().unwrap_or_default();
                     events.retain(|event| hidden.get(&site).is_none_or(|&before| event.at >= before));
-                    for query in queries {
-                        prop_assert_eq!(ask(open_store, website(site), &query), oracle::answer(&events, &query), "{:?}", query);
+                    for (query, bytes) in queries {
+                        let budget = Budget::new(std::time::Duration::from_secs(3_600), bytes);
+                        let answer = open_store.query(website(site), &query, &budget);
+                        prop_assert_eq!(answer, Ok(oracle::answer(&events, &query)), "{:?} in {} bytes", query, bytes);
                     }
                 }
             }
@@ -212,9 +220,11 @@ fn totals_end_when_the_budget_does() {
     let store = open(config(dir.path(), 64, 0));
     store_all(&store, website(1), &visits(2_000));
     let overview = ever(Question::Overview);
-    let tight = || Budget::new(std::time::Duration::from_secs(3_600), 4_096);
     store.seal().unwrap();
-    assert_eq!(store.query(website(1), &overview, &tight()), Err(QueryError::MemoryExceeded));
+    let tight = Budget::new(std::time::Duration::from_secs(3_600), 40_000);
+    assert_eq!(store.query(website(1), &overview, &tight), Ok(oracle::answer(&visits(2_000), &overview)));
+    let nothing = Budget::new(std::time::Duration::from_secs(3_600), 100);
+    assert_eq!(store.query(website(1), &overview, &nothing), Err(QueryError::MemoryExceeded));
     let cancelled = Budget::unlimited();
     cancelled.cancel();
     assert_eq!(store.query(website(1), &overview, &cancelled), Err(QueryError::Cancelled));
@@ -252,7 +262,7 @@ fn no_digest_answers_for_hidden_rows() {
 
 /// The digest of the second row group leaves out one session, which has its other row in the first, and the query one,
 /// which goes on in another segment: as many, but not the same when the first row group is hidden. Sabotage: let
-/// `has_digest` in `totals` always hold.
+/// `StoredSections::stored_digest` look at no hidden rows.
 #[test]
 fn a_digest_does_not_answer_for_sessions_that_began_in_a_hidden_row_group() {
     let view = |number: i64, session: u64| pageview(EPOCH_MS + number * 60_000, session, session, "/");

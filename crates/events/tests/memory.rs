@@ -133,8 +133,8 @@ fn the_longest_strings_take_little_memory() {
     store.seal().unwrap();
     while store.merge().unwrap() {}
     let budget = Budget::new(Duration::from_secs(3_600), 64 << 20);
-    assert_eq!(pages(&store, &budget), Err(QueryError::MemoryExceeded), "160 MB of paths are not loaded for 64 MiB");
-    peak.check("a query of long paths that is refused");
+    assert_eq!(pages(&store, &budget), Ok(100), "160 MB of paths are never loaded together for 64 MiB");
+    peak.check("a query of long paths");
     drop(store);
 
     // As it is by default: the day's paths are bounded, and so is what a query loads.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 
-use crate::{QueryError, serial};
+use crate::{Query, QueryError, Question, serial};
 
 /// The answer to a [`crate::Question`], one variant for each.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +25,8 @@ pub enum Answer {
     Visitors(VisitorPage),
     /// To `Funnel`.
     Funnel(FunnelCounts),
+    /// To `NewVisitors`.
+    NewVisitors(NewVisitors),
     /// To `Events`.
     Events(Box<EventTable>),
 }
@@ -93,6 +95,17 @@ impl Answer {
     pub fn into_funnel(self) -> Result<FunnelCounts, QueryError> {
         match self {
             Self::Funnel(counts) => Ok(counts),
+            other => Err(other.mismatch()),
+        }
+    }
+
+    /// The answer to `NewVisitors`.
+    ///
+    /// # Errors
+    /// See [`Answer::into_overview`].
+    pub fn into_new_visitors(self) -> Result<NewVisitors, QueryError> {
+        match self {
+            Self::NewVisitors(counts) => Ok(counts),
             other => Err(other.mismatch()),
         }
     }
@@ -252,6 +265,42 @@ pub struct FunnelCounts {
     pub visitors: Vec<u64>,
     /// Those sessions: at least as many.
     pub sessions: Vec<u64>,
+}
+
+/// How many visitors are new.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct NewVisitors {
+    /// One point a bucket, in order of time; one in all without an interval.
+    pub points: Vec<NewVisitorsPoint>,
+}
+
+/// One bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NewVisitorsPoint {
+    /// The whole bucket; at the ends of the queried range only the part inside it was counted.
+    pub bucket: TimeRange,
+    /// Visitors with an event in it, whose first event of all is in it.
+    pub visitors: u64,
+}
+
+impl NewVisitors {
+    /// The answer to `query`; buckets at an end that the range does not have are left out up to one with a new visitor.
+    pub(crate) fn new(query: &Query, buckets: &[TimeRange], visitors: &[u64]) -> Self {
+        let point = |(&bucket, &visitors)| NewVisitorsPoint { bucket, visitors };
+        let mut points: Vec<NewVisitorsPoint> = buckets.iter().zip(visitors).map(point).collect();
+        if matches!(query.question, Question::NewVisitors { interval: Some(_), .. }) {
+            let has_some = |point: &NewVisitorsPoint| point.visitors > 0;
+            if query.range.to == Timestamp::MAX {
+                points.truncate(points.iter().rposition(has_some).map_or(0, |last| last + 1));
+            }
+            if query.range.from == Timestamp::MIN {
+                points.drain(..points.iter().position(has_some).unwrap_or(points.len()));
+            }
+        }
+        Self { points }
+    }
 }
 
 /// A page of visitor records.

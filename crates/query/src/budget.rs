@@ -77,6 +77,11 @@ impl Budget {
         Self { progress: Some(progress), ..self }
     }
 
+    /// The same; what it does is a part of something that is counted already.
+    pub(crate) fn unreported(self) -> Self {
+        Self { progress: None, ..self }
+    }
+
     /// Called by whoever computes the answer: `parts` more parts will be done. The earlier this is known, the better whoever
     /// waits can tell how long it will take.
     pub fn expect_parts(&self, parts: u64) {

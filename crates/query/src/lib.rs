@@ -27,8 +27,8 @@ pub mod random;
 mod serial;
 
 pub use answer::{
-    Answer, Breakdown, BreakdownRow, EventTable, FunnelCounts, LiveCount, MetricValues, Overview, Series, SeriesPoint,
-    StringColumn, VisitorPage, VisitorRecord,
+    Answer, Breakdown, BreakdownRow, EventTable, FunnelCounts, LiveCount, MetricValues, NewVisitors, NewVisitorsPoint,
+    Overview, Series, SeriesPoint, StringColumn, VisitorPage, VisitorRecord,
 };
 pub use ask::{Answering, Answers, AnswersLater, Ask, Asked};
 pub use budget::{Budget, GiveWay};

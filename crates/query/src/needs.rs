@@ -1,15 +1,15 @@
 //! What a store must load before a kernel can answer.
 
-use zenovay_domain::{Dimension, LIVE_WINDOW_MS, SESSION_MAX_MS, TimeRange};
+use zenovay_domain::{Dimension, LIVE_WINDOW_MS, SESSION_MAX_MS, TimeRange, Timestamp};
 
-use crate::{ColumnSet, Field, Filter, FilterLevel, Metric, Query, Question};
+use crate::{ColumnSet, Condition, Field, Filter, FilterLevel, Metric, Query, Question};
 
 /// The string columns that `query` reads.
 pub fn columns_needed(query: &Query) -> ColumnSet {
     let mut columns = ColumnSet::default();
     add_filter(&query.filter, &mut columns);
     match &query.question {
-        Question::Overview | Question::Series { .. } | Question::Live => {}
+        Question::Overview | Question::Series { .. } | Question::Live | Question::NewVisitors { .. } => {}
         Question::Breakdown(group_by) => {
             add_field(&group_by.field, &mut columns);
             if let Some(field) = &group_by.and {
@@ -47,6 +47,10 @@ pub fn columns_needed(query: &Query) -> ColumnSet {
 pub fn time_needed(query: &Query) -> TimeRange {
     match query.question {
         Question::Live => live_window(query.range, &query.filter),
+        // Who came before the range is not new in it.
+        Question::NewVisitors { .. } => {
+            TimeRange::new(Timestamp::from_millis(i64::MIN), session_window(query.range).to)
+        }
         _ => session_window(query.range),
     }
 }
@@ -69,6 +73,21 @@ fn add_filter(filter: &Filter, columns: &mut ColumnSet) {
 
 fn add_field(field: &Field, columns: &mut ColumnSet) {
     *columns = columns.with(field.column());
+}
+
+/// The conditions of `query` that choose visitors, each once.
+pub(crate) fn conditions_on_visitors(query: &Query) -> Vec<Condition> {
+    let steps = match &query.question {
+        Question::Funnel { steps } => &steps[..],
+        _ => &[],
+    };
+    let mut conditions: Vec<Condition> = Vec::new();
+    for condition in std::iter::once(&query.filter).chain(steps).flat_map(Filter::conditions) {
+        if condition.level == Some(FilterLevel::Visitor) && !conditions.contains(condition) {
+            conditions.push(condition.clone());
+        }
+    }
+    conditions
 }
 
 /// Whether a condition of `filter` chooses visitors.

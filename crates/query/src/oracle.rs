@@ -10,8 +10,8 @@ use zenovay_domain::{
 
 use crate::{
     Answer, Breakdown, BreakdownRow, Condition, EventTable, Field, Filter, FilterLevel, FunnelCounts, GroupBy,
-    LiveCount, Metric, MetricValues, Overview, Query, Question, RowPlace, Series, SeriesPoint, VisitorPage,
-    VisitorRecord,
+    LiveCount, Metric, MetricValues, NewVisitors, Overview, Query, Question, RowPlace, Series, SeriesPoint,
+    VisitorPage, VisitorRecord,
 };
 
 /// The answer to `query` about the website whose events and heartbeats are `events`, in the order of their arrival.
@@ -35,6 +35,15 @@ pub fn answer(events: &[Event], query: &Query) -> Answer {
             Answer::Visitors(visitors(&website, &chosen, *limit, *offset, *after))
         }
         Question::Funnel { steps } => Answer::Funnel(funnel(&website, &chosen, query.range, steps)),
+        Question::NewVisitors { interval, zone } => {
+            let buckets = match interval {
+                Some(interval) => zone.buckets(chosen.closed(query.range), *interval, usize::MAX),
+                None => vec![query.range],
+            };
+            let counts: Vec<u64> =
+                buckets.iter().map(|&bucket| new_visitors(&website, &chosen, query.range, bucket)).collect();
+            Answer::NewVisitors(NewVisitors::new(query, &buckets, &counts))
+        }
         Question::Events { limit, offset } => {
             let mut table = Box::new(EventTable::default());
             chosen.events.iter().skip(*offset).take(*limit).for_each(|event| table.push(event));
@@ -358,6 +367,15 @@ fn funnel(website: &Website<'_>, chosen: &Chosen<'_>, range: TimeRange, steps: &
         visitors: reached.iter().map(|(visitors, _)| visitors.len() as u64).collect(),
         sessions: reached.iter().map(|(_, sessions)| *sessions).collect(),
     }
+}
+
+/// The visitors with a chosen event in the bucket, whose first event of all is in it, as far as it is in the range.
+fn new_visitors(website: &Website<'_>, chosen: &Chosen<'_>, range: TimeRange, bucket: TimeRange) -> u64 {
+    let inside = TimeRange::new(bucket.from.max(range.from), bucket.to.min(range.to));
+    let events = chosen.events.iter().filter(|event| inside.contains(event.at));
+    let visitors: BTreeSet<VisitorId> = events.map(|event| event.visitor).collect();
+    let first = |visitor: &VisitorId| website.events.iter().find(|event| event.visitor == *visitor);
+    visitors.iter().filter(|visitor| first(visitor).is_some_and(|first| inside.contains(first.at))).count() as u64
 }
 
 fn visitors(

@@ -90,6 +90,17 @@ pub enum Question {
         /// What is a step, the first one first.
         steps: Vec<Filter>,
     },
+    /// How many of the visitors with an event in the range, and in each bucket of it, are new: their first event among all that
+    /// are kept, whatever the filter, is in the range, or in the bucket. A visitor without a cookie is another one each day. Where the range
+    /// has no end, the buckets begin, or end, with one in which somebody is new.
+    NewVisitors {
+        /// The width of the buckets; `None` for the range as one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interval: Option<Interval>,
+        /// The zone in which they are cut.
+        #[serde(default = "Zone::utc")]
+        zone: Zone,
+    },
     /// The events themselves, one row each, in order of time, those of the same time in the order of their arrival.
     /// Heartbeats are not among them.
     Events {

@@ -129,6 +129,14 @@ impl Sessions {
             1 => any_series(),
             4 => any_breakdown().prop_map(Question::Breakdown),
             1 => Just(Question::Live),
+            2 => (
+                prop::option::of(prop::sample::select(vec![Interval::Day, Interval::Week])),
+                text(&["UTC", "Europe/Berlin"]),
+            )
+                .prop_map(|(interval, zone)| Question::NewVisitors {
+                    interval,
+                    zone: zone.parse().unwrap_or_else(|_| Zone::utc()),
+                }),
             2 => prop::collection::vec(any_filter(&[None, Some(FilterLevel::Session)]), 0..5)
                 .prop_map(|steps| Question::Funnel { steps }),
             1 => (prop::sample::select(vec![0usize, 1, 5, usize::MAX]), 0usize..4)
@@ -147,7 +155,9 @@ pub fn impossible_totals(query: &Query, answer: &Answer) -> Vec<MetricValues> {
         Answer::Overview(overview) => vec![overview.metrics],
         Answer::Series(series) => series.points.iter().map(|point| point.metrics).collect(),
         Answer::Breakdown(breakdown) => breakdown.rows.iter().map(|row| row.metrics).collect(),
-        Answer::Live(_) | Answer::Visitors(_) | Answer::Funnel(_) | Answer::Events(_) => Vec::new(),
+        Answer::Live(_) | Answer::Visitors(_) | Answer::Funnel(_) | Answer::NewVisitors(_) | Answer::Events(_) => {
+            Vec::new()
+        }
     };
     totals.retain(|metrics| match &query.question {
         Question::Breakdown(group_by) if !group_by.wants_sessions() => metrics.visitors > metrics.events,

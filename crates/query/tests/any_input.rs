@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use zenovay_domain::{
     Dimension, Event, EventKind, Interval, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId, Zone,
 };
-use zenovay_query::engine::{is_totals, time_needed, totals_buckets};
+use zenovay_query::engine::time_needed;
 use zenovay_query::random::any_filter;
 use zenovay_query::{
     Baseline, Budget, Comparison, Condition, Field, Filter, GroupBy, MemoryDataset, Metric, Operator, Order, Query,
@@ -119,9 +119,6 @@ proptest! {
         let memory = MemoryDataset::new(&events);
         let query = Query::new(range, question).filter(filter);
         let _ = time_needed(&query);
-        if is_totals(&query) {
-            let _ = totals_buckets(&query, None, &budget());
-        }
         match memory.answer(&query, &budget()) {
             Err(QueryError::Session(_)) => prop_assert!(!are_of_sessions(&events)),
             answer => {

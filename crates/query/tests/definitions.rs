@@ -533,6 +533,39 @@ fn visitor_records_tell_the_newest_session() {
     assert_eq!((page.visitors[0].visitor.0, page.has_more), (3, false));
 }
 
+/// Sabotage: look for the first event among those that the filter chooses, or in the range only.
+#[test]
+fn a_visitor_is_new_where_the_first_event_is() {
+    const HOUR: i64 = 3_600_000;
+    // Visitor 1 comes on both days, 2 on the second, 3 came before, and 4 sees the page on the second day only.
+    let events = [
+        page(-HOUR, 3, 30, "/a"),
+        page(HOUR, 1, 10, "/a"),
+        page(2 * HOUR, 3, 31, "/a"),
+        page(3 * HOUR, 4, 40, "/b"),
+        page(25 * HOUR, 1, 11, "/a"),
+        page(26 * HOUR, 2, 20, "/a"),
+        page(27 * HOUR, 4, 41, "/a"),
+        page(50 * HOUR, 5, 50, "/a"),
+    ];
+    let new = |interval, filter: Filter| {
+        let question = Question::NewVisitors { interval, zone: Zone::utc() };
+        match ask(&events, 0, 48 * HOUR, filter, question) {
+            Answer::NewVisitors(counts) => counts.points.iter().map(|point| point.visitors).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let path = |value: &str| Filter::Is(Condition::new(PATH, Operator::Is, vec![value.to_owned()]));
+    assert_eq!(new(None, Filter::default()), [3]);
+    assert_eq!(new(Some(Interval::Day), Filter::default()), [2, 1]);
+    assert_eq!(new(None, path("/a")), [3], "somebody new in the range who saw the page in it");
+    assert_eq!(
+        new(Some(Interval::Day), path("/a")),
+        [1, 1],
+        "visitor 4 was new on the first day and saw it on the second"
+    );
+}
+
 #[test]
 fn a_cancelled_or_poor_query_has_no_answer() {
     let dataset = MemoryDataset::new(&[page(1, 1, 1, "/a")]);

@@ -42,6 +42,8 @@ pub enum Number {
 pub struct Totals {
     /// What counts.
     pub metrics: MetricValues,
+    /// Visitors who are new. Counted of totals and buckets when it is asked for.
+    pub new_visitors: u64,
     /// Visits that conversions are a part of; those of `metrics` when no goal is named.
     pub visits: u64,
     /// Visitors that a row's visitors are a part of.
@@ -75,6 +77,7 @@ impl Totals {
         let metrics = &self.metrics;
         match metric {
             Metric::Visitors => Number::Count(metrics.visitors),
+            Metric::NewVisitors => Number::Count(self.new_visitors),
             Metric::Visits => Number::Count(metrics.sessions),
             Metric::Pageviews => Number::Count(metrics.pageviews),
             Metric::Events => Number::Count(metrics.events),
@@ -216,6 +219,11 @@ impl Ask {
         if self.wants_conversions() && self.filters.goals.is_some() {
             totals.visits = overview(self.filters.rest.clone())?.sessions;
         }
+        if self.metrics.contains(&Metric::NewVisitors) {
+            let question = Question::NewVisitors { interval: None, zone: Zone::utc() };
+            let points = ask(&self.query(self.filters.all(), question))?.into_new_visitors()?.points;
+            totals.new_visitors = points.iter().map(|point| point.visitors).sum();
+        }
         if self.metrics.contains(&Metric::TimeOnPage) {
             let path = Field::Dimension(Dimension::Path);
             let filter = self.filter_of_rows(&[Property::Field(path.clone())]);
@@ -247,6 +255,14 @@ impl Ask {
         if self.wants_conversions() && self.filters.goals.is_some() {
             for (bucket, all) in buckets.iter_mut().zip(series(self.filters.rest.clone())?) {
                 bucket.totals.visits = all.metrics.sessions;
+            }
+        }
+        if self.metrics.contains(&Metric::NewVisitors) {
+            let question = Question::NewVisitors { interval: Some(interval), zone: zone.clone() };
+            let points = ask(&self.query(self.filters.all(), question))?.into_new_visitors()?.points;
+            let new: HashMap<TimeRange, u64> = points.iter().map(|point| (point.bucket, point.visitors)).collect();
+            for bucket in &mut buckets {
+                bucket.totals.new_visitors = new.get(&bucket.bucket).copied().unwrap_or(0);
             }
         }
         Ok(buckets)

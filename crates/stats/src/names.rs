@@ -52,6 +52,8 @@ macro_rules! metrics {
 metrics! {
     /// Distinct visitors.
     Visitors, "visitors", "visitors.distinct.v1";
+    /// Visitors whose first event of all that are kept is in the range, or in the bucket.
+    NewVisitors, "new_visitors", "new_visitors.first_kept_event.v1";
     /// Visits: sessions with a counted event.
     Visits, "visits", "visits.with_event.v1";
     /// Events of kind pageview.

@@ -93,6 +93,13 @@ proptest! {
         let visits = overview(&events, range, filters.rest.clone()).sessions;
         prop_assert_eq!(totals.visits, if filters.goals.is_some() { visits } else { totals.metrics.sessions });
         rates_are_rates(&totals)?;
+        prop_assert!(totals.new_visitors <= totals.metrics.visitors);
+        let new = |range, interval| {
+            let question = Question::NewVisitors { interval, zone: "Europe/Berlin".parse().unwrap() };
+            let query = Query::new(range, question).filter(filters.all());
+            oracle::answer(&events, &query).into_new_visitors().unwrap().points
+        };
+        prop_assert_eq!(totals.new_visitors, new(range, None)[0].visitors);
 
         let zone: Zone = "Europe/Berlin".parse().unwrap();
         let buckets: Vec<Bucket> = ask.timeseries(Interval::Day, &zone, asker(&events, &memory)).unwrap();
@@ -101,6 +108,10 @@ proptest! {
             let inside = TimeRange::new(bucket.from.max(range.from), bucket.to.min(range.to));
             prop_assert_eq!(totals.metrics, overview(&events, inside, filters.all()));
             rates_are_rates(totals)?;
+        }
+        for point in new(range, Some(Interval::Day)) {
+            let told = buckets.iter().find(|bucket| bucket.bucket == point.bucket).unwrap();
+            prop_assert_eq!(told.totals.new_visitors, point.visitors);
         }
         let sum: u64 = buckets.iter().map(|bucket| bucket.totals.metrics.events).sum();
         prop_assert_eq!(sum, totals.metrics.events);

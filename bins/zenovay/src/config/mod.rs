@@ -75,14 +75,14 @@ impl Config {
         &self.effective
     }
 
-    /// Memory that one query may take, in bytes.
+    /// Memory that all queries may take together, in bytes.
     pub fn query_memory_bytes(&self) -> usize {
-        self.query_memory_bytes.map_or_else(|| machine::memory_share(8, 1 << 30), Number::as_usize)
+        self.query_memory_bytes.map_or_else(|| machine::memory_share(8, 64 << 20), Number::as_usize)
     }
 
     /// Memory of the cache between queries, in bytes.
     pub fn cache_bytes(&self) -> usize {
-        self.cache_bytes.map_or_else(|| machine::memory_share(8, 160 << 20), Number::as_usize)
+        self.cache_bytes.map_or_else(|| machine::memory_share(8, 64 << 20), Number::as_usize)
     }
 
     /// The file of the metadata.

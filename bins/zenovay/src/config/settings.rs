@@ -151,9 +151,9 @@ settings! {
         shutdown_timeout_seconds: Seconds = Number(15), "SECONDS";
         /// Maximum time of one query, in seconds [default: 30]
         query_timeout_seconds: Seconds = Number(30), "SECONDS";
-        /// Memory that all queries may take together: about 100 bytes for each row of a website in the range, and its strings [default: an eighth of the memory, at most 1 GiB]
+        /// Memory that all queries may take together, in bytes; with less, questions about large websites take longer [default: an eighth of the memory, at most 64 MiB]
         query_memory_bytes: Option<Bytes> = None, "BYTES";
-        /// Decoded columns that are kept in memory for the next query, in bytes [default: an eighth of the memory, at most 160 MiB]
+        /// Decoded columns that are kept in memory for the next query, in bytes [default: an eighth of the memory, at most 64 MiB]
         cache_bytes: Option<Bytes> = None, "BYTES";
         /// Different strings of one column that are kept for a website and UTC day; further ones are stored as (other) [default: 100000]
         distinct_values_per_day: Number<1, 10_000_000> = Number(100_000), "N";

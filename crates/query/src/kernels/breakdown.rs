@@ -12,7 +12,7 @@ use super::distinct::{Distinct, NONE, Pairs, count, count_mostly_single};
 use super::pageviews::PAGEVIEW;
 use super::select::{RowSet, Scan, Selected, SessionCodes, Test, column};
 use super::sessions::Session;
-use super::work::Bits;
+use super::work::{Bits, Work};
 use crate::derived::SessionMetrics;
 use crate::matching::property_text;
 use crate::{
@@ -25,18 +25,109 @@ const DENSE_PAIRS: usize = 1 << 16;
 /// Up to this many groups, counts are few enough to be kept twice.
 const FEW_GROUPS: usize = 1_024;
 
+/// What a breakdown finds in the rows of a dataset before it counts visitors.
+pub(super) struct Gathered<'s> {
+    pub(super) selected: Vec<Selected<'s>>,
+    pub(super) groups: Groups<'s>,
+    /// For fields of events one list of pairs for each selection, in the same order.
+    pub(super) pairs: Vec<Pairs<'s>>,
+    counts: GroupCounts,
+    session_totals: SessionTotals,
+    /// Whether all fields are of sessions: a visitor is nearly always in one group.
+    pub(super) of_sessions: bool,
+}
+
+impl Gathered<'_> {
+    /// What is known of a group without its visitors.
+    pub(super) fn metrics_of(&self, group: usize) -> MetricValues {
+        let (events, pageviews) = self.counts.get(group);
+        let mut metrics = self.session_totals.of_groups.get(group).copied().unwrap_or_default();
+        metrics.events = events;
+        metrics.pageviews = pageviews;
+        metrics
+    }
+
+    /// How many visitors there are in each group of `shown`, by `pairs`.
+    pub(super) fn count(&self, scan: &Scan<'_>, pairs: &[Pairs<'_>], shown: &[bool]) -> Result<Distinct, QueryError> {
+        let visitors = scan.dataset.visitor_ids.len();
+        let count = if self.of_sessions { count_mostly_single } else { count };
+        count(scan.work, pairs, shown, visitors)
+    }
+}
+
+impl GroupBy {
+    /// Whether the titles of pages are wanted.
+    pub(super) fn wants_titles(&self) -> bool {
+        self.field == Field::Dimension(Dimension::Path) && self.metrics.contains(&Metric::Title)
+    }
+
+    /// Whether the times on pages are wanted.
+    pub(super) fn wants_times(&self) -> bool {
+        self.field == Field::Dimension(Dimension::Path) && self.metrics.contains(&Metric::TimeOnPage)
+    }
+
+    /// Of the groups, given with what is known of each, those of the rows of the answer in their order, those to be skipped
+    /// among them, and how many rows there are in all.
+    pub(super) fn choose<'t>(
+        &self,
+        work: &Work<'_>,
+        groups: usize,
+        metrics_of: impl Fn(u32) -> MetricValues,
+        texts: impl Fn(u32) -> (&'t str, Option<&'t str>),
+    ) -> Result<(Vec<(u64, u32)>, usize), QueryError> {
+        let after = self.after.as_ref().map(|after| (after.count, (after.value.as_str(), after.and.as_deref())));
+        let is_after = |count: u64, group: u32| {
+            after.is_none_or(|(after, place)| count < after || (count == after && texts(group) > place))
+        };
+        let wanted = match &self.values {
+            Some(values) => {
+                work.reserve::<(&str, Option<&str>)>(values.len())?;
+                Some(values.iter().map(|(value, and)| (value.as_str(), and.as_deref())).collect::<HashSet<_>>())
+            }
+            None => None,
+        };
+        let mut total_rows = 0;
+        let mut found: Vec<(u64, u32)> = Vec::new();
+        work.for_each_block(0..groups, |block| {
+            for group in block {
+                let group = group as u32;
+                let metrics = metrics_of(group);
+                if metrics.events > 0 {
+                    total_rows += 1;
+                    let count = self.order.count(&metrics);
+                    let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&texts(group)));
+                    if is_wanted && is_after(count, group) {
+                        found.push((count, group));
+                    }
+                }
+            }
+        })?;
+        work.reserve::<(u64, u32)>(found.len())?;
+        let in_order =
+            |a: &(u64, u32), b: &(u64, u32)| -> Ordering { b.0.cmp(&a.0).then_with(|| texts(a.1).cmp(&texts(b.1))) };
+        work.sort_first_by(&mut found, self.offset.saturating_add(self.limit), in_order)?;
+        Ok((found, total_rows))
+    }
+}
+
 impl Scan<'_> {
-    pub(super) fn breakdown(&self, test: &Test, group_by: &GroupBy) -> Result<Breakdown, QueryError> {
+    /// Counts what a breakdown counts but the visitors. The totals of sessions by a field of events are counted with
+    /// `all_sessions` only: for few rows there is a shorter way.
+    pub(super) fn gather<'s>(
+        &'s self,
+        test: &Test,
+        group_by: &'s GroupBy,
+        all_sessions: bool,
+    ) -> Result<Gathered<'s>, QueryError> {
         let selected = self.select(test)?;
         let mut groups = Groups::new(self, group_by)?;
         let of_sessions = groups.fields.iter().all(|codes| codes.field.level() == FilterLevel::Session);
         let whole_sessions = matches!(test, Test::Always | Test::Session(_))
             && groups.fields.iter().all(|codes| matches!(codes.field, Field::EntryPage | Field::ExitPage));
 
-        let mut pairs: Vec<Pairs<'_>> = Vec::new();
+        let mut pairs: Vec<Pairs<'s>> = Vec::new();
         let mut counts = GroupCounts::default();
         let mut session_totals = SessionTotals::default();
-        // For fields of events one list of pairs for each selection, in the same order.
         if whole_sessions {
             let session_totals = group_by.wants_sessions().then_some(&mut session_totals);
             self.count_whole_sessions(test, &mut groups, &mut pairs, &mut counts, session_totals)?;
@@ -69,61 +160,28 @@ impl Scan<'_> {
                 })?,
             }
         }
-        if group_by.order == Order::Sessions && !of_sessions {
+        if all_sessions && !of_sessions {
             let every_group: Vec<u32> = (0..groups.len() as u32).collect();
             self.work.reserve::<u32>(every_group.len())?;
             let shown = self.shown_rows(&pairs, &every_group)?;
             session_totals.of_groups = self.sessions_by_rows(&selected, &shown, groups.len())?;
         }
+        Ok(Gathered { selected, groups, pairs, counts, session_totals, of_sessions })
+    }
 
-        let shown = groups.shown(group_by.include_empty);
-        let visitors = self.dataset.visitor_ids.len();
-        let Distinct { per_group, total: total_visitors } = if of_sessions {
-            count_mostly_single(self.work, &pairs, &shown, visitors)?
-        } else {
-            count(self.work, &pairs, &shown, visitors)?
-        };
-
-        let metrics_of = |group: usize| {
-            let (events, pageviews) = counts.get(group);
-            let mut metrics = session_totals.of_groups.get(group).copied().unwrap_or_default();
-            metrics.visitors = u64::from(per_group[group]);
-            metrics.events = events;
-            metrics.pageviews = pageviews;
-            metrics
-        };
-        let after = group_by.after.as_ref().map(|after| (after.count, (after.value.as_str(), after.and.as_deref())));
-        let is_after = |count: u64, group: u32| {
-            after.is_none_or(|(after, texts)| count < after || (count == after && groups.texts(group) > texts))
-        };
-        let wanted = match &group_by.values {
-            Some(values) => {
-                self.work.reserve::<(&str, Option<&str>)>(values.len())?;
-                Some(values.iter().map(|(value, and)| (value.as_str(), and.as_deref())).collect::<HashSet<_>>())
+    pub(super) fn breakdown(&self, test: &Test, group_by: &GroupBy) -> Result<Breakdown, QueryError> {
+        let mut gathered = self.gather(test, group_by, group_by.order == Order::Sessions)?;
+        let shown = gathered.groups.shown(group_by.include_empty);
+        let Distinct { per_group, total: total_visitors } = gathered.count(self, &gathered.pairs, &shown)?;
+        let metrics_of = |group: u32| match shown[group as usize] {
+            true => {
+                MetricValues { visitors: u64::from(per_group[group as usize]), ..gathered.metrics_of(group as usize) }
             }
-            None => None,
+            false => MetricValues::default(),
         };
-        let mut total_rows = 0;
-        let mut found: Vec<(u64, u32)> = Vec::new();
-        self.work.for_each_block(0..shown.len(), |block| {
-            for group in block.filter(|&group| shown[group]) {
-                let metrics = metrics_of(group);
-                if metrics.events > 0 {
-                    total_rows += 1;
-                    let (count, group) = (group_by.order.count(&metrics), group as u32);
-                    let is_wanted = wanted.as_ref().is_none_or(|wanted| wanted.contains(&groups.texts(group)));
-                    if is_wanted && is_after(count, group) {
-                        found.push((count, group));
-                    }
-                }
-            }
-        })?;
-        self.work.reserve::<(u64, u32)>(found.len())?;
-        let in_order = |a: &(u64, u32), b: &(u64, u32)| -> Ordering {
-            b.0.cmp(&a.0).then_with(|| groups.texts(a.1).cmp(&groups.texts(b.1)))
-        };
-        let end = group_by.offset.saturating_add(group_by.limit);
-        self.work.sort_first_by(&mut found, end, in_order)?;
+        let groups = &gathered.groups;
+        let (mut found, total_rows) =
+            group_by.choose(self.work, shown.len(), metrics_of, |group| groups.texts(group))?;
         found.drain(..group_by.offset.min(found.len()));
         self.work.reserve::<BreakdownRow>(found.len())?;
 
@@ -134,35 +192,41 @@ impl Scan<'_> {
                 BreakdownRow {
                     value: value.to_owned(),
                     and: and.map(str::to_owned),
-                    metrics: metrics_of(group as usize),
+                    metrics: metrics_of(group),
                     ..BreakdownRow::default()
                 }
             })
             .collect();
         // What only the rows that are shown need.
-        let by_path = group_by.field == Field::Dimension(Dimension::Path);
-        let titles = by_path && group_by.metrics.contains(&Metric::Title);
-        let times = by_path && group_by.metrics.contains(&Metric::TimeOnPage);
-        let sessions = group_by.wants_sessions() && !of_sessions && group_by.order != Order::Sessions;
+        let (titles, times) = (group_by.wants_titles(), group_by.wants_times());
+        let sessions = group_by.wants_sessions() && !gathered.of_sessions && group_by.order != Order::Sessions;
         if !rows.is_empty() && (titles || times || sessions) {
             let mut row_of_group: Vec<u32> = self.work.filled(NONE, shown.len())?;
             for (row, &(_, group)) in found.iter().enumerate() {
                 row_of_group[group as usize] = row as u32;
             }
-            let shown = self.shown_rows(&pairs, &row_of_group)?;
-            drop(pairs);
+            let shown = self.shown_rows(&gathered.pairs, &row_of_group)?;
+            gathered.pairs.clear();
+            let selected = &gathered.selected;
             if sessions {
-                let totals = self.sessions_by_rows(&selected, &shown, rows.len())?;
+                let totals = self.sessions_by_rows(selected, &shown, rows.len())?;
                 for (row, totals) in rows.iter_mut().zip(totals) {
                     let MetricValues { visitors, pageviews, events, .. } = row.metrics;
                     row.metrics = MetricValues { visitors, pageviews, events, ..totals };
                 }
             }
             if titles {
-                self.add_titles(&selected, &shown, &mut rows)?;
+                let titles = self.last_titles(selected, &shown, rows.len())?;
+                for (row, title) in rows.iter_mut().zip(titles) {
+                    row.title = title.map(|title| self.texts(Dimension::Title)[title.code as usize].to_string());
+                }
             }
             if times {
-                self.add_times_on_page(&selected, &shown, &mut rows)?;
+                let times = self.times_on_page(selected, &shown, rows.len())?;
+                for (row, [time_ms, pageviews]) in rows.iter_mut().zip(times) {
+                    row.time_on_page_ms = time_ms;
+                    row.timed_pageviews = pageviews;
+                }
             }
         }
         Ok(Breakdown { rows, total_rows, total_visitors })
@@ -311,7 +375,7 @@ impl GroupCounts {
 }
 
 /// The groups of a breakdown, as dense codes.
-struct Groups<'a> {
+pub(super) struct Groups<'a> {
     fields: Vec<FieldCodes<'a>>,
     /// For pairs with too many combinations: the group of each that was seen, and the pair of each group.
     sparse: Option<SparsePairs>,
@@ -348,7 +412,7 @@ impl<'a> Groups<'a> {
     }
 
     /// How many groups there are by now.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match &self.sparse {
             Some(sparse) => sparse.pairs.len(),
             None => self.fields.iter().map(|codes| codes.texts.len()).product(),
@@ -428,13 +492,13 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn texts(&self, group: u32) -> (&str, Option<&str>) {
+    pub(super) fn texts(&self, group: u32) -> (&str, Option<&str>) {
         let (first, second) = self.pair(group);
         (&self.fields[0].texts[first as usize], self.fields.get(1).map(|codes| codes.texts[second as usize].as_ref()))
     }
 
     /// Which groups may be in the answer.
-    fn shown(&self, include_empty: bool) -> Vec<bool> {
+    pub(super) fn shown(&self, include_empty: bool) -> Vec<bool> {
         (0..self.len() as u32).map(|group| include_empty || self.pair(group).0 != 0).collect()
     }
 }

@@ -8,7 +8,7 @@ use super::distinct::{NONE, Pairs, for_each_group};
 use super::pageviews::PAGEVIEW;
 use super::select::{Scan, Selected, column};
 use crate::chunk::UNTIMED;
-use crate::{BreakdownRow, MetricValues, QueryError};
+use crate::{MetricValues, QueryError};
 
 /// The selected rows of one chunk whose group is shown.
 pub(super) struct Shown {
@@ -16,6 +16,16 @@ pub(super) struct Shown {
     positions: Vec<u32>,
     /// The row of the answer that each belongs to.
     rows: Vec<u32>,
+}
+
+/// An event with a title: the last one of a row of the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastTitle {
+    pub(super) at: i64,
+    pub(super) chunk: u32,
+    pub(super) row: u32,
+    /// The code of its title.
+    pub(super) code: u32,
 }
 
 impl Shown {
@@ -82,19 +92,19 @@ impl Scan<'_> {
         Ok(totals)
     }
 
-    /// Sets the title of each row to the last one of its events.
-    pub(super) fn add_titles(
+    /// The last title of the events of each of `count` rows of the answer.
+    pub(super) fn last_titles(
         &self,
         selected: &[Selected<'_>],
         shown: &[Shown],
-        rows: &mut [BreakdownRow],
-    ) -> Result<(), QueryError> {
-        let mut latest: Vec<(i64, u32)> = vec![(i64::MIN, 0); rows.len()];
-        let mut found_in: Vec<usize> = vec![usize::MAX; rows.len()];
+        count: usize,
+    ) -> Result<Vec<Option<LastTitle>>, QueryError> {
+        let mut latest: Vec<Option<LastTitle>> = vec![None; count];
+        let mut found_in: Vec<usize> = vec![usize::MAX; count];
         for (number, (selected, shown)) in selected.iter().zip(shown).enumerate() {
             self.work.check()?;
             let titles = column(selected.chunk, Dimension::Title)?;
-            let mut missing = rows.len();
+            let mut missing = count;
             for (position, row) in shown.iter().rev() {
                 if missing == 0 {
                     break;
@@ -106,27 +116,30 @@ impl Scan<'_> {
                 // Rows and chunks come in the order of time and arrival: of equal times the later one stays.
                 found_in[row] = number;
                 missing -= 1;
-                if selected.chunk.at[event] >= latest[row].0 {
-                    latest[row] = (selected.chunk.at[event], titles[event]);
+                let title = LastTitle {
+                    at: selected.chunk.at[event],
+                    chunk: selected.number,
+                    row: event as u32,
+                    code: titles[event],
+                };
+                if latest[row].is_none_or(|latest| title.at >= latest.at) {
+                    latest[row] = Some(title);
                 }
             }
         }
-        for (row, (_, title)) in rows.iter_mut().zip(latest) {
-            row.title = (title != 0).then(|| self.texts(Dimension::Title)[title as usize].to_string());
-        }
-        Ok(())
+        Ok(latest)
     }
 
-    /// Adds the time on page of each selected pageview to its row.
-    pub(super) fn add_times_on_page(
+    /// The time on page of all selected pageviews of each of `count` rows of the answer, in milliseconds, and how many have one.
+    pub(super) fn times_on_page(
         &self,
         selected: &[Selected<'_>],
         shown: &[Shown],
-        rows: &mut [BreakdownRow],
-    ) -> Result<(), QueryError> {
+        count: usize,
+    ) -> Result<Vec<[u64; 2]>, QueryError> {
         let sessions = self.sessions()?;
         // Milliseconds and pageviews of each row.
-        let mut timed = vec![[0u64; 2]; rows.len()];
+        let mut timed = vec![[0u64; 2]; count];
         // Pageviews of sessions in several chunks: the chunk, its row, and the row of the answer.
         let mut split: Vec<(u32, u32, u32)> = Vec::new();
         for (selected, shown) in selected.iter().zip(shown) {
@@ -147,12 +160,8 @@ impl Scan<'_> {
                 }
             })?;
         }
-        for (row, [time_ms, pageviews]) in rows.iter_mut().zip(timed) {
-            row.time_on_page_ms = time_ms;
-            row.timed_pageviews = pageviews;
-        }
         if split.is_empty() {
-            return Ok(());
+            return Ok(timed);
         }
         // All pageviews of these sessions by session, time, chunk and row.
         let mut pageviews: Vec<(u32, i64, u32, u32)> = Vec::new();
@@ -175,15 +184,15 @@ impl Scan<'_> {
                 let Ok(shown) = split.binary_search_by_key(&(chunk, event), |&(chunk, event, _)| (chunk, event)) else {
                     continue;
                 };
-                let row = &mut rows[split[shown].2 as usize];
+                let [time_ms, timed_pageviews] = &mut timed[split[shown].2 as usize];
                 let next = pageviews.get(number + 1).map(|next| next.1);
                 let last_at = last_activity.get(&session).copied().filter(|&last_at| last_at > at);
                 if let Some(next) = next.or(last_at) {
-                    row.time_on_page_ms += next.saturating_sub(at) as u64;
-                    row.timed_pageviews += 1;
+                    *time_ms += next.saturating_sub(at) as u64;
+                    *timed_pageviews += 1;
                 }
             }
         }
-        Ok(())
+        Ok(timed)
     }
 }

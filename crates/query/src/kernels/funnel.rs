@@ -1,6 +1,7 @@
 //! Steps that are taken in order.
 
 use super::select::Scan;
+use super::work::Bits;
 use crate::{Filter, FunnelCounts, QueryError};
 
 /// An event that is a step: its time, the position of its chunk and its row there, and which step. Chunks stand in the order
@@ -11,11 +12,17 @@ impl Scan<'_> {
     /// How far sessions get. Only what is a step is looked at, once for all sessions in the order of time: taking a step as
     /// early as it can be taken never leads less far than taking it later.
     pub(super) fn funnel(&self, filter: &Filter, steps: &[Filter]) -> Result<FunnelCounts, QueryError> {
-        let mut counts = FunnelCounts { visitors: vec![0; steps.len()], sessions: vec![0; steps.len()] };
+        let taken = self.steps_taken(filter, steps)?;
+        let visitors = taken.iter().map(|(_, visitors)| visitors.len()).collect();
+        Ok(FunnelCounts { visitors, sessions: taken.iter().map(|(sessions, _)| *sessions).collect() })
+    }
+
+    /// How many sessions take each step, and which visitors.
+    pub(super) fn steps_taken(&self, filter: &Filter, steps: &[Filter]) -> Result<Vec<(u64, Bits)>, QueryError> {
         let mut taken: Vec<Taken> = Vec::new();
         let mut entered = self.session_bits()?;
         for (number, step) in steps.iter().enumerate() {
-            let test = self.compile(&Filter::All(vec![filter.clone(), step.clone()]))?;
+            let test = self.compile_for_some(&Filter::All(vec![filter.clone(), step.clone()]))?;
             for selected in self.select(&test)? {
                 let sessions = selected.session();
                 if number == 0 {
@@ -34,9 +41,9 @@ impl Scan<'_> {
 
         // The step that each session takes next.
         let mut next = self.work.filled(0u8, self.dataset.session_ids.len())?;
-        let mut visitors = Vec::with_capacity(steps.len());
+        let mut steps_taken = Vec::with_capacity(steps.len());
         for _ in steps {
-            visitors.push(self.visitor_bits()?);
+            steps_taken.push((0, self.visitor_bits()?));
         }
         let mut last = None;
         self.work.for_each_block(0..taken.len(), |block| {
@@ -46,15 +53,13 @@ impl Scan<'_> {
                 // One event is one step, also when it could be several.
                 if *next == step && last != Some(place) {
                     *next += 1;
-                    counts.sessions[step as usize] += 1;
-                    visitors[step as usize].insert(chunk.visitor[row as usize]);
+                    let (sessions, visitors) = &mut steps_taken[step as usize];
+                    *sessions += 1;
+                    visitors.insert(chunk.visitor[row as usize]);
                     last = Some(place);
                 }
             }
         })?;
-        for (count, visitors) in counts.visitors.iter_mut().zip(&visitors) {
-            *count = visitors.len();
-        }
-        Ok(counts)
+        Ok(steps_taken)
     }
 }

@@ -16,11 +16,11 @@ mod details;
 mod distinct;
 mod events;
 mod funnel;
-mod ids;
+mod long;
+mod newcomers;
 mod pageviews;
 mod select;
 mod sessions;
-mod totals;
 mod visitors;
 mod work;
 
@@ -29,14 +29,14 @@ use std::borrow::Cow;
 use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange, Timestamp, VisitorId, Zone};
 
 use self::counted::CountedSessions;
+use self::long::{series_buckets, series_of};
 use self::pageviews::count_pageviews;
 use self::select::{Scan, Test};
-use self::totals::{series_buckets, series_of};
-use self::work::Work;
+use self::work::{Bits, Work};
 use crate::needs::{live_window, session_window};
 use crate::{
     Answer, Breakdown, Budget, Dataset, EventTable, Filter, FunnelCounts, GroupBy, LiveCount, MemoryDataset,
-    MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint, VisitorPage,
+    MetricValues, NewVisitors, Overview, Query, QueryError, Question, Series, SeriesPoint, VisitorPage,
 };
 
 /// The answer to `query` about the website whose rows are in `dataset`.
@@ -56,6 +56,7 @@ pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<A
             Answer::Visitors(visitors(dataset, range, filter, (limit, offset), after, budget)?)
         }
         Question::Funnel { ref steps } => Answer::Funnel(funnel(dataset, range, filter, steps, budget)?),
+        Question::NewVisitors { .. } => Answer::NewVisitors(new_visitors(dataset, query, budget)?),
         Question::Events { limit, offset } => {
             Answer::Events(Box::new(events(dataset, range, filter, (limit, offset), budget)?))
         }
@@ -171,6 +172,15 @@ fn funnel(
     scan.funnel(filter, steps)
 }
 
+/// The answer to [`Question::NewVisitors`].
+fn new_visitors(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<NewVisitors, QueryError> {
+    let work = Work::new(budget);
+    let scan = Scan::new(dataset, query.range, session_window(query.range), &work);
+    let test = scan.compile(&query.filter)?;
+    let buckets = self::long::buckets_of(query, scan.span(), &work)?;
+    Ok(NewVisitors::new(query, &buckets, &scan.new_visitors(&test, &buckets)?))
+}
+
 /// The answer to [`Question::Events`], with its (limit, offset).
 ///
 /// # Errors
@@ -187,9 +197,7 @@ pub fn events(
     scan.events(&scan.compile(filter)?, (limit, offset))
 }
 
-pub use self::totals::{
-    Digest, Section, SessionShare, Span, Totals, TotalsJoin, is_totals, totals_answer, totals_buckets,
-};
+pub use self::long::{Digest, Section, SectionDigest, Sections, SessionShare, Span, answer_by_sections};
 
 impl<'a> Scan<'a> {
     fn overview(&self, test: &Test) -> Result<Overview, QueryError> {
@@ -271,6 +279,11 @@ impl<'a> Scan<'a> {
     }
 
     fn live(&self, test: Option<&Test>) -> Result<LiveCount, QueryError> {
+        Ok(LiveCount { visitors: self.live_visitors(test)?.len() })
+    }
+
+    /// Who is live.
+    fn live_visitors(&self, test: Option<&Test>) -> Result<Bits, QueryError> {
         let now = self.range.to;
         let (after, before) =
             (now.plus_millis(-LIVE_WINDOW_MS).as_millis(), now.plus_millis(LIVE_WINDOW_MS).as_millis());
@@ -289,6 +302,6 @@ impl<'a> Scan<'a> {
                 visitors.insert(session.part.visitor);
             }
         })?;
-        Ok(LiveCount { visitors: visitors.len() })
+        Ok(visitors)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp};
 
+use super::long::DistinctPairs;
 use super::pageviews::{PAGEVIEW, count_pageviews};
 use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
@@ -21,12 +22,23 @@ pub(super) struct Scan<'a> {
     /// The time of all activity of the sessions that touch the range.
     pub(super) window: TimeRange,
     pub(super) work: &'a Work<'a>,
-    sessions: OnceCell<Sessions<'a>>,
+    /// When other rows than these tell whom conditions on visitors choose.
+    pub(super) limits: Option<&'a Limits>,
+    pub(super) sessions: OnceCell<Sessions<'a>>,
+}
+
+/// The visitors that an answer is about, when it is put together from those of parts of them, and those of them whom the
+/// conditions on visitors choose.
+pub(super) struct Limits {
+    pub(super) parts: Range<usize>,
+    pub(super) conditions: Vec<Condition>,
+    /// Pairs of the number of a condition and a visitor; `None` without conditions.
+    pub(super) chosen: Option<DistinctPairs>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(dataset: &'a Dataset<'a>, range: TimeRange, window: TimeRange, work: &'a Work<'a>) -> Self {
-        Self { dataset, range, window, work, sessions: OnceCell::new() }
+        Self { dataset, range, window, work, limits: None, sessions: OnceCell::new() }
     }
 
     /// The sessions of the window, put together when they are asked for first.
@@ -236,15 +248,49 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// The visitors with an event in the range that passes `condition`.
+    pub(super) fn chosen_by(&self, condition: &Condition) -> Result<Bits, QueryError> {
+        let test = self.compile_condition(condition, condition.field.level())?;
+        let mut visitors = self.visitor_bits()?;
+        for selected in self.select(&test)? {
+            visitors.insert_all(&selected.visitor());
+        }
+        Ok(visitors)
+    }
+
+    /// The visitors that the answer is about; `None` when it is about all.
+    pub(super) fn visitors_in_parts(&self) -> Result<Option<Bits>, QueryError> {
+        let some = self.limits.filter(|limits| !limits.is_about_all());
+        some.map(|limits| self.visitors_of(|id| limits.holds(id))).transpose()
+    }
+
+    /// The visitors whose id passes.
+    fn visitors_of(&self, passes: impl Fn(u64) -> bool) -> Result<Bits, QueryError> {
+        let mut visitors = self.visitor_bits()?;
+        for (code, &id) in (0..).zip(self.dataset.visitor_ids.iter()) {
+            visitors.insert_if(code, passes(id));
+        }
+        Ok(visitors)
+    }
+
+    /// What `filter` asks of a row, and that its visitor is one that the answer is about.
+    pub(super) fn compile_for_some(&self, filter: &Filter) -> Result<Test, QueryError> {
+        let test = self.compile(filter)?;
+        let Some(visitors) = self.visitors_in_parts()? else { return Ok(test) };
+        Ok(match test {
+            Test::Never => Test::Never,
+            Test::Always => Test::Visitor(visitors),
+            test => Test::All(vec![Test::Visitor(visitors), test]),
+        })
+    }
+
     fn compile_condition(&self, condition: &Condition, level: FilterLevel) -> Result<Test, QueryError> {
         let field = &condition.field;
         if level == FilterLevel::Visitor {
-            let test = self.compile_condition(condition, field.level())?;
-            let mut visitors = self.visitor_bits()?;
-            for selected in self.select(&test)? {
-                visitors.insert_all(&selected.visitor());
-            }
-            return Ok(Test::Visitor(visitors));
+            return Ok(Test::Visitor(match self.limits {
+                Some(limits) => self.visitors_of(|id| limits.chooses(condition, id))?,
+                None => self.chosen_by(condition)?,
+            }));
         }
         let codes = self.passing_codes(condition)?;
         if codes.is_empty() {

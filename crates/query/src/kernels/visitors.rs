@@ -126,7 +126,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn record(&self, session: Session<'_>) -> Result<VisitorRecord, QueryError> {
+    pub(super) fn record(&self, session: Session<'_>) -> Result<VisitorRecord, QueryError> {
         let part = session.part;
         let text = |chunk: u32, row: u32, dimension: Dimension| -> Result<String, QueryError> {
             if row == NO_ROW {

@@ -20,11 +20,6 @@ impl<'a> Work<'a> {
         Self { budget, reserved_bytes: Cell::new(0) }
     }
 
-    /// The same budget with nothing taken.
-    pub(super) fn anew(&self) -> Self {
-        Self::new(self.budget)
-    }
-
     /// Looks at the budget before each block of `rows`, which is a part of the query.
     pub(super) fn for_each_block(
         &self,
@@ -196,6 +191,17 @@ impl Bits {
 
     pub(super) fn len(&self) -> u64 {
         self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// The codes in ascending order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.words.iter().zip((0..).step_by(64)).flat_map(|(&word, first)| {
+            std::iter::successors((word != 0).then_some(word), |rest| {
+                let rest = rest & (rest - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |rest| first + rest.trailing_zeros())
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -183,6 +183,8 @@ pub struct RateTotal {
 metrics! {
     /// Distinct visitors.
     visitors: Visitors Count CountTotal count,
+    /// Visitors whose first event of all that are kept is in the range.
+    new_visitors: NewVisitors Count CountTotal count,
     /// Visits: sessions with a counted event.
     visits: Visits Count CountTotal count,
     /// Pageviews.

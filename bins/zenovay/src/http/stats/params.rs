@@ -359,6 +359,9 @@ impl QueryParams for BreakdownParams {
         let properties = properties(params);
         let is_by_goal = properties.iter().any(|(_, property)| *property == Property::Goal);
         check_conversions(params, &common, is_by_goal);
+        if common.wants(Metric::NewVisitors) {
+            params.problem("metrics", "new_visitors is not for rows: ask for totals or a series");
+        }
         if common.wants(Metric::TimeOnPage) && !properties.first().is_some_and(|(_, property)| property.is_page()) {
             params.problem("metrics", "time_on_page needs rows by event:page");
         }

@@ -1,18 +1,15 @@
-//! Totals of more rows than the cache shall hold: from digests where they can stand for rows, and from the other rows one
-//! row group at a time.
+//! The rows of a website in sections: row groups and heads, read one at a time by questions about more rows than the cache shall
+//! hold.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
-use zenovay_query::engine::{
-    ColumnSet, Dictionary, Section, Span, TotalsJoin, columns_needed, time_needed, totals_answer, totals_buckets,
-};
-use zenovay_query::{Answer, Budget, Query, QueryError};
+use zenovay_query::engine::{ColumnSet, Dictionary, Section, SectionDigest, Sections, Span};
+use zenovay_query::{Budget, QueryError};
 
 use crate::head::{BLOCK_ROWS, Generation};
-use crate::intern::IdSet;
-use crate::rows::{BaseRows, Ids, LoadedChunk};
+use crate::rows::{BaseRows, Ids};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values, damaged};
 use crate::state::State;
 
@@ -20,126 +17,119 @@ use crate::state::State;
 const ROW_BYTES: usize = 96;
 
 /// Where the rows of a section are.
-enum SectionSource<'a> {
+enum Source<'a> {
     Group(&'a Segment, &'a SiteRange),
-    /// Read already: what the head had when the query began, because what comes later must not meet sections that were
-    /// joined without it; and what is not hidden of a row group of which some is.
-    Rows(Box<Section>),
+    /// The first so many rows of the website in a generation: those that there were when the query began.
+    Head(&'a Generation, usize),
 }
 
-/// The answer to `query`, for which [`zenovay_query::engine::is_totals`] holds.
-pub(crate) fn totals(state: &State, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
-    let (time, columns) = (time_needed(query), columns_needed(query));
-    let hidden_before = state.hidden_before(website);
-    let mut sources: Vec<(SectionSource<'_>, Span)> = Vec::new();
-    for (segment, range) in state.ranges_in(website, time) {
-        if range.min_at < hidden_before {
-            check_memory(segment, range, columns, budget)?;
-            let (section, span) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;
-            sources.extend(near(section, span, time));
-        } else {
-            let span = Span { min_at: range.min_at, max_at: range.max_at, rows: range.rows as usize };
-            sources.push((SectionSource::Group(segment, range), span));
+/// The rows of one website in a state, as far as they can be near some time.
+pub(crate) struct StoredSections<'a> {
+    website: WebsiteId,
+    /// Rows before this time are in no answer.
+    hidden_before: i64,
+    sources: Vec<Source<'a>>,
+    spans: Vec<Span>,
+    /// Of each section whether no other one can have its sessions but row groups of the same segment, which its digest knows.
+    is_isolated: Vec<bool>,
+}
+
+impl<'a> StoredSections<'a> {
+    pub(crate) fn new(state: &'a State, website: WebsiteId, time: TimeRange) -> Self {
+        let hidden_before = state.hidden_before(website);
+        let mut sections =
+            Self { website, hidden_before, sources: Vec::new(), spans: Vec::new(), is_isolated: Vec::new() };
+        for (segment, range) in state.ranges_in(website, time) {
+            let min_at = range.min_at.max(hidden_before);
+            sections.spans.push(Span { min_at, max_at: range.max_at, rows: range.rows as usize });
+            sections.sources.push(Source::Group(segment, range));
         }
+        for generation in state.generations() {
+            let Some(site) = generation.site(website) else { continue };
+            let head = site.lock();
+            let seen = || head.at.iter().copied().filter(|&at| at >= hidden_before);
+            if let (Some(min_at), Some(max_at)) = (seen().min(), seen().max())
+                && max_at >= time.from.as_millis()
+                && min_at < time.to.as_millis()
+            {
+                sections.spans.push(Span { min_at, max_at, rows: head.len() });
+                sections.sources.push(Source::Head(generation, head.len()));
+            }
+        }
+        sections.is_isolated = (0..sections.sources.len()).map(|number| sections.is_isolated(number)).collect();
+        sections
     }
-    for generation in state.generations() {
-        sources.extend(read_head(generation, website, time, columns, hidden_before, budget)?);
-    }
-    // A digest counts sessions that hidden rows may have a part of.
-    let has_digest = |range: &SiteRange| range.min_at >= hidden_before.saturating_add(SESSION_MAX_MS);
-    let spans: Vec<Span> = sources.iter().map(|(_, span)| *span).collect();
-    let buckets = totals_buckets(query, Span::range_of(&spans), budget)?;
-    // Of a section whose sessions no other source can have, the digest alone knows which of them to join.
-    let is_isolated: Vec<bool> = (0..sources.len())
-        .map(|number| match &sources[number].0 {
-            SectionSource::Group(_, range) => has_digest(range) && is_isolated(&sources, number),
-            SectionSource::Rows(_) => false,
+
+    /// Whether no other source has rows near enough to be of a session in section `number`. Other row groups of the same
+    /// segment do not count: the digest knows them.
+    fn is_isolated(&self, number: usize) -> bool {
+        let Source::Group(segment, _) = &self.sources[number] else { return false };
+        let span = &self.spans[number];
+        self.sources.iter().zip(&self.spans).all(|(source, other)| {
+            let is_same = matches!(source, Source::Group(other, _) if other.meta.id == segment.meta.id);
+            is_same
+                || other.min_at > span.max_at.saturating_add(SESSION_MAX_MS)
+                || other.max_at < span.min_at.saturating_sub(SESSION_MAX_MS)
         })
-        .collect();
-    let mut join = TotalsJoin::new(query, &buckets, &spans, budget)?;
-    let mut sections = Vec::with_capacity(sources.len());
-    for (number, (place, _)) in sources.into_iter().enumerate() {
-        let mut isolated = None;
-        match &place {
-            SectionSource::Rows(section) => join.add_sessions(number, &section.session_ids)?,
-            SectionSource::Group(segment, range) => {
-                if is_isolated[number] {
-                    isolated = segment.read_digest(range.group).map_err(damaged)?;
-                }
-                let ids = match &isolated {
-                    Some(known) => open_ids(known),
-                    None => segment.read_ids(range.group, ColumnId::Session).map_err(damaged)?,
-                };
-                join.add_sessions(number, &ids)?;
-            }
-        }
-        sections.push((place, isolated, join.is_whole(number)));
     }
 
-    let mut totals = join.join()?;
-    budget.expect_parts(sections.len() as u64);
-    for (number, (place, isolated, is_whole)) in sections.into_iter().enumerate() {
-        let split = totals.split(number).to_vec();
-        match place {
-            SectionSource::Rows(section) => totals.add_rows(number, &section, &split)?,
-            SectionSource::Group(segment, range) => {
-                let split_codes = |section: &Section| match &isolated {
-                    Some(known) => codes_of(known, &split, section),
-                    None => split.clone(),
-                };
-                let digest = match &isolated {
-                    _ if !is_whole || !has_digest(range) => None,
-                    Some(known) => Some(known.clone()),
-                    None => digest_of_all(segment, range.group, &split).map_err(damaged)?,
-                };
-                match digest {
-                    Some(StoredDigest { digest, heartbeat_only }) => {
-                        let ids = segment.read_ids(range.group, ColumnId::Visitor).map_err(damaged)?;
-                        let mut heartbeat_only = heartbeat_only.into_iter().peekable();
-                        let active_visitors =
-                            (0..).zip(ids).filter(|(code, _)| heartbeat_only.next_if_eq(code).is_none());
-                        totals.add_digest(number, &digest, active_visitors.map(|(_, id)| id))?;
-                    }
-                    None => {
-                        check_memory(segment, range, columns, budget)?;
-                        let (section, _) = read_group(segment, range, columns, hidden_before).map_err(damaged)?;
-                        totals.add_rows(number, &section, &split_codes(&section))?;
-                    }
-                }
+    /// The digest of section `number`. It counts sessions that hidden rows may have a part of, and stands for none of them.
+    fn stored_digest(&self, number: usize) -> Result<Option<StoredDigest>, QueryError> {
+        match &self.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.hidden_before.saturating_add(SESSION_MAX_MS) => {
+                segment.read_digest(range.group).map_err(damaged)
+            }
+            Source::Group(..) | Source::Head(..) => Ok(None),
+        }
+    }
+
+    fn ids(&self, number: usize, column: ColumnId) -> Result<Vec<u64>, QueryError> {
+        match &self.sources[number] {
+            Source::Group(segment, range) => segment.read_ids(range.group, column).map_err(damaged),
+            Source::Head(generation, _) => {
+                let Some(site) = generation.site(self.website) else { return Ok(Vec::new()) };
+                let head = site.lock();
+                Ok(if column == ColumnId::Visitor { head.visitors.ids() } else { head.sessions.ids() }.to_vec())
             }
         }
-        budget.part_done();
     }
-    Ok(totals_answer(query, &buckets, totals.finish()?))
 }
 
-fn open_ids(known: &StoredDigest) -> Vec<u64> {
-    known.digest.open.iter().map(|share| share.session).collect()
-}
+impl Sections for StoredSections<'_> {
+    fn spans(&self) -> &[Span] {
+        &self.spans
+    }
 
-/// The codes in `section` of the open sessions at the positions `split`.
-fn codes_of(known: &StoredDigest, split: &[u32], section: &Section) -> Vec<u32> {
-    let split: IdSet = split.iter().map(|&position| known.digest.open[position as usize].session).collect();
-    (0..).zip(&section.session_ids).filter(|(_, id)| split.contains(id)).map(|(code, _)| code).collect()
-}
+    fn session_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        if self.is_isolated[number]
+            && let Some(known) = self.stored_digest(number)?
+        {
+            return Ok(known.digest.open.iter().map(|share| share.session).collect());
+        }
+        self.ids(number, ColumnId::Session)
+    }
 
-/// Whether no other source has rows near enough to be of a session in section `number`. Other row groups of the same
-/// segment do not count: the digest knows them.
-fn is_isolated(sources: &[(SectionSource<'_>, Span)], number: usize) -> bool {
-    let (SectionSource::Group(segment, _), span) = &sources[number] else { return false };
-    sources.iter().all(|(place, other)| {
-        let is_same = matches!(place, SectionSource::Group(other, _) if other.meta.id == segment.meta.id);
-        is_same
-            || other.min_at > span.max_at.saturating_add(SESSION_MAX_MS)
-            || other.max_at < span.min_at.saturating_sub(SESSION_MAX_MS)
-    })
-}
+    fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        self.ids(number, ColumnId::Visitor)
+    }
 
-/// The digest of a row group of whose sessions `split` are in other sections, when it knows all of these. Its open sessions
-/// are among them: their other row groups are sections too, because no session reaches farther than the time needed.
-fn digest_of_all(segment: &Segment, group: u32, split: &[u32]) -> Result<Option<StoredDigest>, SegmentError> {
-    let digest = segment.read_digest(group)?;
-    Ok(digest.filter(|known| known.digest.open.len() == split.len()))
+    fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
+        let known = self.stored_digest(number)?;
+        Ok(known.map(|StoredDigest { digest, heartbeat_only }| SectionDigest { digest, heartbeat_only }))
+    }
+
+    fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
+        match &self.sources[number] {
+            Source::Group(segment, range) => {
+                check_memory(segment, range, columns, budget)?;
+                read_group(segment, range, columns, self.hidden_before).map_err(damaged)
+            }
+            Source::Head(generation, rows) => {
+                budget.check_memory(rows * ROW_BYTES)?;
+                Ok(read_head(generation, self.website, *rows, columns, self.hidden_before))
+            }
+        }
+    }
 }
 
 /// Asks for the memory that the rows of `range` take with their strings.
@@ -154,12 +144,7 @@ fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget
 
 /// The rows of `range` that are not before `since`.
 #[expect(clippy::cast_possible_truncation, reason = "a row group has fewer than 2^32 strings")]
-fn read_group(
-    segment: &Segment,
-    range: &SiteRange,
-    columns: ColumnSet,
-    since: i64,
-) -> Result<(Section, Span), SegmentError> {
+fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet, since: i64) -> Result<Section, SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
     let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone())?;
     let mut made = base.into_chunk(since);
@@ -183,47 +168,28 @@ fn read_group(
         codes.iter_mut().for_each(|code| *code = names[*code as usize]);
         made.set_column(dimension, &codes);
     }
-    let span = span_of(&made);
-    Ok((Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions }, span))
+    Ok(Section { chunk: made.chunk, dictionaries, visitor_ids: visitors, session_ids: sessions })
 }
 
-fn span_of(made: &LoadedChunk) -> Span {
-    Span { min_at: made.min_at, max_at: made.max_at, rows: made.chunk.at.len().max(made.chunk.sessions.len()) }
-}
-
-/// A section that was read, unless none of its rows is in `time`.
-fn near(section: Section, span: Span, time: TimeRange) -> Option<(SectionSource<'static>, Span)> {
-    let is_near = span.rows > 0 && span.max_at >= time.from.as_millis() && span.min_at < time.to.as_millis();
-    is_near.then(|| (SectionSource::Rows(Box::new(section)), span))
-}
-
-/// The rows of `website` in a generation of the head that are not before `since`; `None` when they are not in `time`.
-fn read_head(
-    generation: &Generation,
-    website: WebsiteId,
-    time: TimeRange,
-    columns: ColumnSet,
-    since: i64,
-    budget: &Budget,
-) -> Result<Option<(SectionSource<'static>, Span)>, QueryError> {
-    let Some(site) = generation.site(website) else { return Ok(None) };
-    budget.check_memory(site.lock().len() * ROW_BYTES)?;
+/// The first `rows` rows of `website` in a generation of the head, of those that are not before `since`.
+fn read_head(generation: &Generation, website: WebsiteId, rows: usize, columns: ColumnSet, since: i64) -> Section {
+    let Some(site) = generation.site(website) else { return Section::default() };
     let mut base = BaseRows::default();
     let mut codes: Vec<(Dimension, Vec<u32>)> = columns.iter().map(|dimension| (dimension, Vec::new())).collect();
     let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
     let ids = loop {
         // Under the lock a block at a time: the writer may be waiting.
         let head = site.lock();
-        let rows = base.at.len()..(base.at.len() + BLOCK_ROWS).min(head.len());
-        base.at.extend_from_slice(&head.at[rows.clone()]);
-        base.kind.extend_from_slice(&head.kind[rows.clone()]);
-        base.visitor.extend_from_slice(&head.visitor[rows.clone()]);
-        base.session.extend_from_slice(&head.session[rows.clone()]);
-        base.engagement_ms.extend_from_slice(&head.engagement_ms[rows.clone()]);
+        let block = base.at.len()..(base.at.len() + BLOCK_ROWS).min(rows);
+        base.at.extend_from_slice(&head.at[block.clone()]);
+        base.kind.extend_from_slice(&head.kind[block.clone()]);
+        base.visitor.extend_from_slice(&head.visitor[block.clone()]);
+        base.session.extend_from_slice(&head.session[block.clone()]);
+        base.engagement_ms.extend_from_slice(&head.engagement_ms[block.clone()]);
         for (dimension, codes) in &mut codes {
-            codes.extend(head.dimension(*dimension, rows.clone()));
+            codes.extend(head.dimension(*dimension, block.clone()));
         }
-        if rows.end == head.len() {
+        if block.end == rows {
             for (dimension, _) in &codes {
                 let normal = |text: &Arc<str>| match dimension.normal(text) {
                     Cow::Borrowed(_) => Arc::clone(text),
@@ -237,9 +203,7 @@ fn read_head(
     };
     let mut made = base.into_chunk(since);
     codes.iter().for_each(|(dimension, codes)| made.set_column(*dimension, codes));
-    let span = span_of(&made);
-    let section = Section { chunk: made.chunk, dictionaries, visitor_ids: ids.visitors, session_ids: ids.sessions };
-    Ok(near(section, span, time))
+    Section { chunk: made.chunk, dictionaries, visitor_ids: ids.visitors, session_ids: ids.sessions }
 }
 
 #[cfg(test)]
@@ -247,7 +211,7 @@ mod tests {
     use std::path::Path;
 
     use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
-    use zenovay_query::{Answer, Question, oracle};
+    use zenovay_query::{Answer, Query, Question, oracle};
 
     use super::*;
     use crate::log::{Log, Opened, Purpose};

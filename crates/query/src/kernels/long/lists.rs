@@ -1,0 +1,400 @@
+//! Other questions section by section: lists of visitors and events, funnels, who is live.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use zenovay_domain::{Dimension, EventKind, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId};
+
+use super::super::newcomers::{First, inside};
+use super::pairs::{DistinctPairs, PARTS, part_of, spread};
+use super::walk::{IdMap, IdSet, Long, Part};
+use crate::answer::ColumnWriter;
+use crate::needs::columns_needed;
+use crate::{EventTable, Filter, FunnelCounts, NO_ROW, Query, QueryError, Question, VisitorPage, VisitorRecord};
+
+/// The visitor's place in the list: when the newest visit began, and who.
+type ListPlace = (Reverse<i64>, u64);
+
+/// A visitor by the newest visit that was met.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed {
+    place: ListPlace,
+    session: u64,
+    /// The section that has the session whole; `None` when several have it.
+    section: Option<u32>,
+}
+
+/// One event: its time, its section, and its row there. Sections stand in the order of arrival, and so do rows of the same time
+/// within one.
+pub(super) type Place = (i64, u32, u32);
+
+/// About what a record of a visitor takes.
+const RECORD_BYTES: usize = size_of::<VisitorRecord>() + 256;
+
+impl Long<'_> {
+    /// How many visitors of `part` are live.
+    pub(super) fn live(&self, part: &Part) -> Result<u64, QueryError> {
+        self.count_sets(part, |scan| {
+            let mut live = match self.query.filter == Filter::default() {
+                true => scan.live_visitors(None)?,
+                false => scan.live_visitors(Some(&scan.compile(&self.query.filter)?))?,
+            };
+            if let Some(visitors) = scan.visitors_in_parts()? {
+                live.intersect(&visitors);
+            }
+            Ok(vec![(0, live)])
+        })
+        .map(|counts| counts.first().map_or(0, |(visitors, _)| *visitors))
+    }
+
+    pub(super) fn funnel(&self, part: &Part, steps: &[Filter]) -> Result<FunnelCounts, QueryError> {
+        let mut counts = self.count_sets(part, |scan| scan.steps_taken(&self.query.filter, steps))?;
+        counts.resize(steps.len(), (0, 0));
+        let (visitors, sessions) = counts.into_iter().unzip();
+        Ok(FunnelCounts { visitors, sessions })
+    }
+
+    /// The visitors and the sums of several sets that `sets` tells of each piece.
+    fn count_sets(
+        &self,
+        part: &Part,
+        sets: impl Fn(&super::super::select::Scan<'_>) -> Result<Vec<(u64, super::super::work::Bits)>, QueryError>,
+    ) -> Result<Vec<(u64, u64)>, QueryError> {
+        let mut pairs = DistinctPairs::new(part.parts.clone());
+        let mut sums: Vec<u64> = Vec::new();
+        let mut is_first_pass = true;
+        loop {
+            self.walk(
+                &self.by_time,
+                false,
+                &part.parts,
+                columns_needed(self.query),
+                &mut |piece| {
+                    self.with_scan(piece, Some(&part.limits), |scan| {
+                        let roles = self.roles(scan, &pairs, is_first_pass);
+                        let found = sets(scan)?;
+                        sums.resize(found.len(), 0);
+                        for ((number, (sum, visitors)), total) in (0..).zip(found).zip(&mut sums) {
+                            *total += if is_first_pass { sum } else { 0 };
+                            roles.add_set(scan, &mut pairs, &visitors, number);
+                        }
+                        Ok(())
+                    })?;
+                    self.fit(&mut pairs, |_| false)
+                },
+                &mut |_| Ok(ControlFlow::Continue(())),
+            )?;
+            is_first_pass = false;
+            if !pairs.next_pass(self.budget)? {
+                break;
+            }
+        }
+        Ok(sums.into_iter().zip(0..).map(|(sum, group)| (pairs.of_group(group), sum)).collect())
+    }
+
+    /// How many visitors of `part` are new in each of `buckets`.
+    pub(super) fn new_visitors(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<u64>, QueryError> {
+        let range = self.query.range;
+        let inside = inside(buckets, range);
+        // Pairs of a visitor and a number: 0 when the first event is before the range, else twice the bucket it is in, of the
+        // buckets from 1 on, and one more for one with a chosen event in it.
+        let number_of = |first: First| match first {
+            First::Before => Some(0),
+            First::In(bucket) => Some(2 * (bucket + 1)),
+            First::Never => None,
+        };
+        // Of rows so far before the range that no session of them reaches it, the ids are enough.
+        let spans = self.source.spans();
+        let early = range.from.plus_millis(-SESSION_MAX_MS).as_millis();
+        let (mut early_ids, mut numbers) = (Vec::new(), Vec::new());
+        for &number in &self.by_time {
+            match spans[number].max_at < early && self.source.digest(number)?.is_some() {
+                true => early_ids.push(number),
+                false => numbers.push(number),
+            }
+        }
+        self.find_shared()?;
+        let mut pairs = DistinctPairs::new(part.parts.clone());
+        let mut is_first_pass = true;
+        loop {
+            for &number in &early_ids {
+                self.budget.check()?;
+                let Some(known) = self.source.digest(number)? else { continue };
+                let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
+                for (code, id) in (0..).zip(self.source.visitor_ids(number)?) {
+                    let spread = spread(id);
+                    if heartbeat_only.next_if_eq(&code).is_none() && !self.is_alone(spread) && pairs.holds(spread) {
+                        pairs.add(0, spread);
+                    }
+                }
+                self.fit(&mut pairs, |_| false)?;
+            }
+            self.walk(
+                &numbers,
+                false,
+                &part.parts,
+                columns_needed(self.query),
+                &mut |piece| {
+                    self.with_scan(piece, Some(&part.limits), |scan| {
+                        let roles = self.roles(scan, &pairs, is_first_pass);
+                        let newcomers = scan.newcomers()?;
+                        let mut chosen = scan.work.filled(false, piece.dataset.visitor_ids.len())?;
+                        let test = scan.compile_for_some(&self.query.filter)?;
+                        scan.for_each_new(&test, &newcomers, &inside, |visitor, _| chosen[visitor as usize] = true)?;
+                        for (visitor, chosen) in (0..).zip(chosen) {
+                            if let Some(number) = number_of(newcomers.first(visitor, &inside)) {
+                                roles.add_one(scan, &mut pairs, visitor, number + u32::from(chosen));
+                            }
+                        }
+                        Ok(())
+                    })?;
+                    self.fit(&mut pairs, |_| false)
+                },
+                &mut |_| Ok(ControlFlow::Continue(())),
+            )?;
+            is_first_pass = false;
+            // Where the visitor came first, and whether an event was chosen there.
+            let is_new = |numbers: &[u32]| {
+                let first = numbers[0] / 2;
+                numbers.iter().take_while(|number| **number / 2 == first).last().copied()
+            };
+            if !pairs.next_pass_of(self.budget, is_new)? {
+                break;
+            }
+        }
+        Ok((0..buckets.len() as u32).map(|bucket| pairs.of_group(2 * (bucket + 1) + 1)).collect())
+    }
+
+    /// The first `wanted` visitors after a place in the list, and one more, in any order: of those in a range of parts that begins
+    /// as that of `part`, and where it ends.
+    pub(super) fn list_visitors(
+        &self,
+        part: &Part,
+        wanted: usize,
+        after: Option<(Timestamp, VisitorId)>,
+    ) -> Result<(Vec<Listed>, usize), QueryError> {
+        let after = after.map(|(visited_at, visitor)| (Reverse(visited_at.as_millis()), visitor.0));
+        let is_after = |listed: &Listed| after.is_none_or(|after| listed.place > after);
+        let mut parts: Range<usize> = part.parts.clone();
+        let mut newest: IdMap<Listed> = IdMap::default();
+        let mut by_latest: Vec<usize> = (0..self.source.spans().len()).collect();
+        by_latest.sort_by_key(|&number| Reverse(self.source.spans()[number].max_at));
+        let columns =
+            columns_needed(&Query::new(self.query.range, Question::Overview).filter(self.query.filter.clone()));
+        // Both look at the list in turn.
+        let newest_cell = std::cell::RefCell::new(&mut newest);
+        self.walk(
+            &by_latest,
+            true,
+            &part.parts,
+            columns,
+            &mut |piece| {
+                let mut newest = newest_cell.borrow_mut();
+                self.with_scan(piece, Some(&part.limits), |scan| {
+                    let test = scan.compile_for_some(&self.query.filter)?;
+                    let selected = scan.select(&test)?;
+                    if selected.is_empty() {
+                        return Ok(());
+                    }
+                    let counted = scan.counted_sessions(&test, &selected)?;
+                    scan.for_each_counted(counted.as_ref(), |session| {
+                        let id = piece.dataset.visitor_ids[session.part.visitor as usize];
+                        if !parts.contains(&part_of(spread(id))) {
+                            return;
+                        }
+                        let listed = Listed {
+                            place: (Reverse(session.part.first_at), id),
+                            session: piece.dataset.session_ids[session.part.session as usize],
+                            section: piece.section.map(|number| number as u32),
+                        };
+                        // Of two sessions of a visitor that began together, the one with the lower id tells of the visitor.
+                        let known = newest.entry(id).or_insert(listed);
+                        if (listed.place, listed.session) < (known.place, known.session) {
+                            *known = listed;
+                        }
+                    })
+                })?;
+                let bytes = |newest: &IdMap<Listed>| newest.capacity() * (size_of::<(u64, Listed)>() + 1);
+                let room = self.may_hold.saturating_sub(self.held.total() - self.held.pairs.get());
+                while bytes(&newest) > room {
+                    if parts.len() < 2 {
+                        return Err(QueryError::MemoryExceeded);
+                    }
+                    parts.end = parts.start + parts.len() / 2;
+                    newest.retain(|id, _| parts.contains(&part_of(spread(*id))));
+                    newest.shrink_to_fit();
+                }
+                self.hold(&self.held.pairs, bytes(&newest))
+            },
+            &mut |ahead| {
+                let is_settled = |listed: &&Listed| is_after(listed) && listed.place.0.0 > ahead.latest;
+                let is_full = newest_cell.borrow().values().filter(is_settled).count() > wanted;
+                Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            },
+        )?;
+        let mut listed: Vec<Listed> = newest.into_values().filter(is_after).collect();
+        if wanted < listed.len() {
+            listed.select_nth_unstable_by_key(wanted, |listed| listed.place);
+            listed.truncate(wanted + 1);
+        }
+        Ok((listed, parts.end))
+    }
+
+    /// The records of a page of `listed`.
+    pub(super) fn page(
+        &self,
+        mut listed: Vec<Listed>,
+        (limit, offset): (usize, usize),
+    ) -> Result<VisitorPage, QueryError> {
+        listed.sort_unstable_by_key(|listed| listed.place);
+        let has_more = listed.len() > limit.saturating_add(offset);
+        listed.drain(..offset.min(listed.len()));
+        listed.truncate(limit);
+        self.hold(&self.held.pairs, listed.len() * RECORD_BYTES)?;
+        let spans = self.source.spans();
+        let mut numbers: BTreeSet<usize> = BTreeSet::new();
+        for listed in &listed {
+            let first_at = listed.place.0.0;
+            let may_have = |number: &usize| {
+                spans[*number].max_at >= first_at && spans[*number].min_at <= first_at.saturating_add(SESSION_MAX_MS)
+            };
+            match listed.section {
+                Some(section) => drop(numbers.insert(section as usize)),
+                None => numbers.extend((0..spans.len()).filter(may_have)),
+            }
+        }
+        let numbers: Vec<usize> = self.by_time.iter().copied().filter(|number| numbers.contains(number)).collect();
+        let wanted: IdSet = listed.iter().map(|listed| listed.session).collect();
+        let mut records: IdMap<VisitorRecord> = IdMap::default();
+        self.walk(
+            &numbers,
+            false,
+            &(0..PARTS),
+            columns_needed(self.query),
+            &mut |piece| {
+                self.with_scan(piece, None, |scan| {
+                    let mut sessions = Vec::new();
+                    scan.sessions()?.for_each_starting_in(scan.window, scan.work, |session| {
+                        if wanted.contains(&piece.dataset.session_ids[session.part.session as usize]) {
+                            sessions.push(session);
+                        }
+                    })?;
+                    for session in sessions {
+                        let id = piece.dataset.session_ids[session.part.session as usize];
+                        records.insert(id, scan.record(session)?);
+                    }
+                    Ok(())
+                })
+            },
+            &mut |_| Ok(ControlFlow::Continue(())),
+        )?;
+        let visitors = listed.iter().map(|listed| records.remove(&listed.session)).collect::<Option<Vec<_>>>();
+        let visitors = visitors.ok_or_else(|| QueryError::damaged("rows were different when they were read again"))?;
+        Ok(VisitorPage { visitors, has_more })
+    }
+
+    /// The places of the first `limit` events after the first `offset`.
+    pub(super) fn list_events(&self, part: &Part, limit: usize, offset: usize) -> Result<Vec<Place>, QueryError> {
+        let mut skipped = 0;
+        let mut chosen: Vec<Place> = Vec::new();
+        let pending = std::cell::RefCell::new(Vec::<Place>::new());
+        let columns =
+            columns_needed(&Query::new(self.query.range, Question::Overview).filter(self.query.filter.clone()));
+        self.walk(
+            &self.by_time,
+            false,
+            &part.parts,
+            columns,
+            &mut |piece| {
+                let mut pending = pending.borrow_mut();
+                self.with_scan(piece, Some(&part.limits), |scan| {
+                    let test = scan.compile_for_some(&self.query.filter)?;
+                    for selected in scan.select(&test)? {
+                        scan.work.reserve::<Place>(selected.len())?;
+                        scan.work.for_each_block(0..selected.len(), |block| {
+                            pending.extend(block.map(|position| {
+                                let row = selected.row(position);
+                                let (section, place) = piece.origin(selected.number, row as u32);
+                                (selected.chunk.at[row], section as u32, place)
+                            }));
+                        })?;
+                    }
+                    Ok(())
+                })
+            },
+            &mut |ahead| {
+                let mut pending = pending.borrow_mut();
+                pending.sort_unstable();
+                let whole = pending.partition_point(|place| place.0 < ahead.earliest);
+                for place in pending.drain(..whole) {
+                    if skipped < offset {
+                        skipped += 1;
+                    } else if chosen.len() < limit {
+                        chosen.push(place);
+                    }
+                }
+                self.hold(&self.held.pairs, (pending.capacity() + chosen.capacity()) * size_of::<Place>())?;
+                Ok(if chosen.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            },
+        )?;
+        Ok(chosen)
+    }
+
+    /// The events at `places`, in their order.
+    pub(super) fn table(&self, places: &[Place]) -> Result<EventTable, QueryError> {
+        let mut table = EventTable::default();
+        // A code and a count for each column, and about two codes in the table.
+        self.hold(&self.held.pairs, places.len() * Dimension::COUNT * 2 * size_of::<u32>())?;
+        let mut codes: Vec<[u32; Dimension::COUNT]> = vec![[0; Dimension::COUNT]; places.len()];
+        let mut strings: [HashMap<Arc<str>, u32>; Dimension::COUNT] = std::array::from_fn(|_| HashMap::new());
+        let mut texts: [Vec<Arc<str>>; Dimension::COUNT] = std::array::from_fn(|_| Vec::new());
+        let mut text_bytes = 0;
+        table.at = vec![Timestamp::from_millis(0); places.len()];
+        table.kind = vec![EventKind::Custom; places.len()];
+        table.visitor = vec![VisitorId(0); places.len()];
+        table.session = vec![SessionId(0); places.len()];
+        let mut by_section: Vec<usize> = (0..places.len()).collect();
+        by_section.sort_by_key(|&position| places[position].1);
+        for positions in by_section.chunk_by(|&a, &b| places[a].1 == places[b].1) {
+            self.budget.check()?;
+            let number = places[positions[0]].1 as usize;
+            let (section, _) = self.rows(number, columns_needed(self.query))?;
+            for &position in positions {
+                let row = places[position].2 as usize;
+                if row as u32 == NO_ROW {
+                    continue;
+                }
+                let chunk = &section.chunk;
+                table.at[position] = Timestamp::from_millis(chunk.at[row]);
+                table.kind[position] = EventKind::from_code(chunk.kind[row]).unwrap_or(EventKind::Custom);
+                table.visitor[position] = VisitorId(section.visitor_ids[chunk.visitor[row] as usize]);
+                table.session[position] = SessionId(section.session_ids[chunk.session[row] as usize]);
+                for &dimension in Dimension::ALL {
+                    let number = dimension as usize;
+                    let code = super::super::select::column(chunk, dimension)?[row];
+                    let text = &section.dictionaries[number].texts[code as usize];
+                    codes[position][number] = match strings[number].get(text) {
+                        Some(&code) => code,
+                        None => {
+                            let code = texts[number].len() as u32;
+                            text_bytes += text.len() + 96;
+                            texts[number].push(Arc::clone(text));
+                            strings[number].insert(Arc::clone(text), code);
+                            code
+                        }
+                    };
+                }
+            }
+            self.hold(&self.held.groups, text_bytes)?;
+        }
+        for &dimension in Dimension::ALL {
+            let number = dimension as usize;
+            let mut writer = ColumnWriter::default();
+            codes.iter().for_each(|codes| writer.push(codes[number], &texts[number][codes[number] as usize]));
+            table.columns[number] = writer.column;
+        }
+        Ok(table)
+    }
+}

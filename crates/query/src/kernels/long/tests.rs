@@ -1,0 +1,271 @@
+//! Answers from sections are the oracle's, however the rows are cut into sections and however little memory there is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
+
+use super::*;
+use crate::random::{Sessions as Visits, any_filter, any_series, impossible_totals};
+use crate::{ColumnSet, FilterLevel, GroupBy, MemoryDataset, Metric, Order, oracle};
+
+/// Thirteen sessions of six visitors, eleven hours apart.
+const VISITS: Visits = Visits { count: 13, hours_apart: 11, visitors: 6 };
+
+/// Sections in memory.
+struct Parts {
+    sections: Vec<Section>,
+    spans: Vec<Span>,
+    /// Of sessions that are in one section some are open all the same: those whose id leaves this when it is divided by 3.
+    also_open: u64,
+    has_digests: bool,
+    read: Cell<usize>,
+}
+
+impl Parts {
+    fn new(parts: &[Vec<Event>], also_open: u64, has_digests: bool) -> Self {
+        let (sections, spans) = parts.iter().filter(|part| !part.is_empty()).map(|part| section(part)).unzip();
+        Self { sections, spans, also_open, has_digests, read: Cell::new(0) }
+    }
+}
+
+impl Sections for Parts {
+    fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    fn session_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        Ok(self.sections[number].session_ids.clone())
+    }
+
+    fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
+        Ok(self.sections[number].visitor_ids.clone())
+    }
+
+    fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
+        if !self.has_digests {
+            return Ok(None);
+        }
+        let section = &self.sections[number];
+        let visitors: HashSet<u32> = section.chunk.visitor.iter().copied().collect();
+        let others = || self.sections.iter().enumerate().filter(|(other, _)| *other != number);
+        let is_open = |share: &SessionShare| {
+            share.session % 3 == self.also_open || others().any(|(_, other)| other.session_ids.contains(&share.session))
+        };
+        let shares = section.chunk.sessions.iter().map(|part| SessionShare::new(part, &section.session_ids));
+        let digest = Digest::new(visitors.len() as u64, shares, is_open);
+        let heartbeat_only = (0..section.visitor_ids.len() as u32).filter(|code| !visitors.contains(code)).collect();
+        Ok(Some(SectionDigest { digest, heartbeat_only }))
+    }
+
+    fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
+        budget.check_memory(1_000)?;
+        self.read.set(self.read.get() + 1);
+        let mut section = self.sections[number].clone();
+        for &dimension in Dimension::ALL {
+            if !columns.contains(dimension) {
+                section.chunk.columns[dimension as usize] = None;
+            }
+        }
+        Ok(section)
+    }
+}
+
+fn section(events: &[Event]) -> (Section, Span) {
+    let data = MemoryDataset::new(events);
+    let chunks = data.chunks();
+    let dataset = data.dataset(&chunks);
+    let times = || events.iter().map(|event| event.at.as_millis());
+    let span = Span { min_at: times().min().unwrap_or(0), max_at: times().max().unwrap_or(0), rows: events.len() };
+    let section = Section {
+        chunk: chunks[0].clone(),
+        dictionaries: Box::new(dataset.dictionaries.clone()),
+        visitor_ids: dataset.visitor_ids.iter().copied().collect(),
+        session_ids: dataset.session_ids.iter().copied().collect(),
+    };
+    (section, span)
+}
+
+fn any_totals() -> impl Strategy<Value = Query> {
+    let filter = any_filter(&[None, Some(FilterLevel::Session), Some(FilterLevel::Event), Some(FilterLevel::Visitor)]);
+    let question = prop_oneof![1 => Just(Question::Overview), 4 => any_series()];
+    (VISITS.any_range(), prop_oneof![Just(Filter::default()), filter], question)
+        .prop_map(|(range, filter, question)| Query::new(range, question).filter(filter))
+}
+
+proptest! {
+    // `PROPTEST_CASES` asks for more.
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(600),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    // Sabotages, each of which turns this red: count open sessions in `Digest::new`; take every bucket for touched by one section in
+    // `Unfiltered::add_visitors`; leave out the smaller `first_at` in `SessionShare::merge`; keep the old rows in `Chunk::without`;
+    // give no heartbeats in `Section::give_rows`; count an open session in the bucket of its first event only, or without its events
+    // in `Unfiltered::add_digest`; forget `split_visitors` in `Long::is_alone`; count visitors who are alone in every pass; let
+    // `Rest::take_whole` take what it meets first; leave out the rows of a piece in `Piece::origin`; end a list of visitors at the
+    // first that is full.
+    #[test]
+    fn answers_are_the_oracles(
+        rows in prop::collection::vec((VISITS.any_event(), 0usize..6), 0..120),
+        in_time in any::<bool>(),
+        also_open in 0u64..4,
+        has_digests in any::<bool>(),
+        queries in prop::collection::vec((
+            prop_oneof![1 => any_totals(), 2 => VISITS.any_query()],
+            prop::sample::select(vec![300usize, 1_000, 3_000, 10_000, 100_000, usize::MAX / 2]),
+        ), 1..6),
+    ) {
+        let mut parts: Vec<Vec<Event>> = vec![Vec::new(); 6];
+        let mut events: Vec<Event> = rows.iter().map(|(event, _)| event.clone()).collect();
+        if in_time {
+            // As row groups of one file: one after the other in time.
+            events.sort_by_key(|event| event.at);
+            for (number, event) in events.iter().enumerate() {
+                parts[number * 6 / events.len()].push(event.clone());
+            }
+        } else {
+            rows.iter().for_each(|(event, part)| parts[*part].push(event.clone()));
+            // Sections stand in the order of the arrival of their rows.
+            events = parts.concat();
+        }
+        let sections = Parts::new(&parts, also_open, has_digests);
+        for (query, may_hold) in queries {
+            let budget = Budget::unlimited();
+            match answer_holding(&sections, &query, &budget, may_hold) {
+                // Less than all rows of one visitor take.
+                Err(QueryError::MemoryExceeded) if may_hold < 100_000 => {}
+                answer => {
+                    let answer = answer.unwrap();
+                    prop_assert_eq!(impossible_totals(&query, &answer), [], "{:?}", query);
+                    prop_assert_eq!(&answer, &oracle::answer(&events, &query), "{:?} with {} bytes", query, may_hold);
+                }
+            }
+        }
+    }
+}
+
+/// Visits of one to three events in the order of time, of visitors who come back, with 40 paths and two titles each.
+fn visits(count: u64) -> Vec<Event> {
+    let event = |visit: u64, step: u64| {
+        let at = Timestamp::from_millis((visit * 60_000 + step * 1_000) as i64);
+        let mut event = Event::new(EventKind::Pageview, at, VisitorId(visit * visit % 997), SessionId(visit));
+        event.dimensions.set(Dimension::Path, &format!("/{}", (visit + step) * 7 % 40));
+        event.dimensions.set(Dimension::Title, &format!("Title {}", visit % 2));
+        event.dimensions.set(Dimension::Country, ["DE", "US", "FR"][(visit % 3) as usize]);
+        event
+    };
+    (0..count).flat_map(|visit| (0..=visit % 3).map(move |step| event(visit, step))).collect()
+}
+
+fn sections_of(events: &[Event], rows: usize) -> Parts {
+    let parts: Vec<Vec<Event>> = events.chunks(rows).map(<[Event]>::to_vec).collect();
+    Parts::new(&parts, 3, true)
+}
+
+fn ever(question: Question) -> Query {
+    Query::new(TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(i64::MAX)), question)
+}
+
+/// Sabotage: read all sections once more for each part, or give up instead of another pass.
+#[test]
+fn less_memory_takes_more_passes_and_the_same_answer() {
+    let events = visits(6_000);
+    let sections = sections_of(&events, 500);
+    let pages = GroupBy::by(Dimension::Path).metrics([Metric::Sessions, Metric::Title, Metric::TimeOnPage]);
+    let pairs = GroupBy::by(Dimension::Path).and(Dimension::Country).order(Order::Sessions).limit(7).offset(2);
+    for question in [
+        Question::Overview,
+        Question::Breakdown(pages),
+        Question::Breakdown(pairs),
+        Question::Visitors { limit: 30, offset: 500, after: None },
+    ] {
+        let query = ever(question);
+        let expected = oracle::answer(&events, &query);
+        let mut reads = Vec::new();
+        for may_hold in [usize::MAX / 2, 160_000, 60_000] {
+            sections.read.set(0);
+            let answer = answer_holding(&sections, &query, &Budget::unlimited(), may_hold).unwrap();
+            assert_eq!(answer, expected, "{query:?} with {may_hold} bytes");
+            reads.push(sections.read.get());
+        }
+        assert!(reads.is_sorted() && reads[2] <= 40 * sections.spans.len(), "{reads:?}");
+    }
+}
+
+/// Groups that do not fit together are counted in parts. Sabotage: take the visitors of all groups for the sum of those of each part.
+#[test]
+fn more_groups_than_fit_are_counted_in_parts() {
+    let mut events = visits(3_000);
+    for (event, number) in events.iter_mut().zip(0..) {
+        event.dimensions.set(Dimension::Path, &format!("/{}", number * number % 1_789));
+    }
+    let sections = sections_of(&events, 500);
+    for group_by in [
+        GroupBy::by(Dimension::Path).limit(20).offset(3),
+        GroupBy::by(Dimension::Path).and(Dimension::Title).order(Order::Events).limit(20),
+    ] {
+        let query = ever(Question::Breakdown(group_by));
+        let answer = answer_holding(&sections, &query, &Budget::unlimited(), 200_000).unwrap();
+        assert_eq!(answer, oracle::answer(&events, &query), "{query:?}");
+    }
+    let all = ever(Question::Breakdown(GroupBy::by(Dimension::Path)));
+    let refused = answer_holding(&sections, &all, &Budget::unlimited(), 200_000);
+    assert_eq!(refused, Err(QueryError::MemoryExceeded), "the answer itself does not fit");
+}
+
+/// The newest visitors are in the last sections. Sabotage: never break in `Long::list_visitors`.
+#[test]
+fn the_first_page_of_visitors_reads_few_sections() {
+    let events = visits(6_000);
+    let sections = sections_of(&events, 500);
+    let query = ever(Question::Visitors { limit: 20, offset: 0, after: None });
+    let answer = answer_by_sections(&sections, &query, &Budget::unlimited()).unwrap();
+    assert_eq!(answer, oracle::answer(&events, &query));
+    assert!(sections.read.get() < 6, "{}", sections.read.get());
+}
+
+/// Sabotage: read rows of sections that have a digest.
+#[test]
+fn totals_of_whole_sections_read_no_rows() {
+    let events = visits(6_000);
+    let sections = sections_of(&events, 500);
+    let query = ever(Question::Overview);
+    let answer = answer_by_sections(&sections, &query, &Budget::unlimited()).unwrap();
+    assert_eq!((answer, sections.read.get()), (oracle::answer(&events, &query), 0));
+}
+
+#[test]
+fn an_answer_ends_when_the_budget_does() {
+    let events = visits(600);
+    let sections = sections_of(&events, 500);
+    let cancelled = Budget::unlimited();
+    cancelled.cancel();
+    for question in [Question::Overview, Question::Breakdown(GroupBy::by(Dimension::Path)), Question::Live] {
+        let answer = answer_by_sections(&sections, &ever(question), &cancelled);
+        assert_eq!(answer, Err(QueryError::Cancelled));
+    }
+    let hours = Question::Series { interval: Interval::Hour, zone: Zone::utc() };
+    let ages = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(10_000 * 365 * 86_400_000));
+    let little = Budget::new(std::time::Duration::from_secs(3_600), 1 << 20);
+    let answer = answer_by_sections(&sections, &Query::new(ages, hours), &little);
+    assert_eq!(answer, Err(QueryError::MemoryExceeded), "too many buckets");
+}
+
+#[test]
+fn parts_that_are_done_are_told() {
+    let events = visits(600);
+    let sections = sections_of(&events, 100);
+    let progress = std::sync::Arc::new(crate::Progress::default());
+    let budget = Budget::unlimited().reporting_to(std::sync::Arc::clone(&progress));
+    answer_by_sections(&sections, &ever(Question::Breakdown(GroupBy::by(Dimension::Path))), &budget).unwrap();
+    let (done, parts) = progress.read();
+    assert_eq!(done, parts);
+    // The sessions are compared, and rows are read once: not a part for each look at them.
+    assert_eq!(parts, 2 * sections.spans.len() as u64);
+}

@@ -1,0 +1,393 @@
+//! Totals section by section.
+//!
+//! Without a filter a section that lies in one bucket whole needs no rows at all, only its [`Digest`].
+
+use std::collections::HashSet;
+use std::ops::{ControlFlow, Range};
+
+use zenovay_domain::{Interval, SESSION_MAX_MS, TimeRange, Timestamp, Zone};
+
+use super::super::counted::CountedSessions;
+use super::super::newcomers::inside;
+use super::super::pageviews::count_pageviews;
+use super::super::sessions::add_session;
+use super::super::work::{Bits, Work};
+use super::pairs::{DistinctPairs, PARTS, spread};
+use super::walk::{IdMap, Long, Part, Piece};
+use super::{Digest, Section, SectionDigest, SessionShare, Span};
+use crate::derived::SessionMetrics;
+use crate::needs::columns_needed;
+use crate::{Answer, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint};
+
+/// Buckets between two looks at the budget.
+const BUCKETS_PER_LOOK: usize = 1_024;
+
+/// The buckets of a series, among which are all with an event. Where `range` has no end they reach as far as `span`.
+pub(in crate::kernels) fn series_buckets(
+    range: TimeRange,
+    span: Option<TimeRange>,
+    interval: Interval,
+    zone: &Zone,
+    work: &Work<'_>,
+) -> Result<Vec<TimeRange>, QueryError> {
+    let range = match span {
+        Some(span) => TimeRange::new(
+            if range.from == Timestamp::MIN { span.from } else { range.from },
+            if range.to == Timestamp::MAX { span.to } else { range.to },
+        ),
+        None if range.from == Timestamp::MIN || range.to == Timestamp::MAX => return Ok(Vec::new()),
+        None => range,
+    };
+    // Before the buckets are made: a range of ten thousand years has many hours.
+    let count = usize::try_from(range.duration_ms() / interval.shortest_ms()).unwrap_or(usize::MAX);
+    work.reserve::<(TimeRange, SeriesPoint)>(count.saturating_add(2))?;
+    let (mut buckets, mut look) = (Vec::new(), Ok(()));
+    zone.each_bucket(range, interval, |bucket| {
+        if buckets.len().is_multiple_of(BUCKETS_PER_LOOK) {
+            look = work.check();
+        }
+        buckets.push(bucket);
+        if look.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    look.map(|()| buckets)
+}
+
+/// The series of `points` over `range`: where that has no end, from the first point with an event to the last.
+pub(in crate::kernels) fn series_of(range: TimeRange, mut points: Vec<SeriesPoint>) -> Series {
+    let has_events = |point: &SeriesPoint| point.metrics.events > 0;
+    if range.to == Timestamp::MAX {
+        points.truncate(points.iter().rposition(has_events).map_or(0, |last| last + 1));
+    }
+    if range.from == Timestamp::MIN {
+        points.drain(..points.iter().position(has_events).unwrap_or(points.len()));
+    }
+    Series { points }
+}
+
+/// The buckets that the answer to `query` has a number for each of. `span` is where the events of the website are, or more than
+/// that; `None` when there are none.
+pub(in crate::kernels) fn buckets_of(
+    query: &Query,
+    span: Option<TimeRange>,
+    work: &Work<'_>,
+) -> Result<Vec<TimeRange>, QueryError> {
+    match &query.question {
+        Question::Series { interval, zone } | Question::NewVisitors { interval: Some(interval), zone } => {
+            series_buckets(query.range, span, *interval, zone, work)
+        }
+        Question::Overview | Question::NewVisitors { interval: None, .. } => Ok(vec![query.range]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The answer that `totals` of the buckets of [`buckets_of`] are.
+pub(super) fn answer_of(query: &Query, buckets: &[TimeRange], totals: &[MetricValues]) -> Answer {
+    match query.question {
+        Question::Series { .. } => {
+            let point = |(&bucket, &metrics)| SeriesPoint { bucket, metrics };
+            Answer::Series(series_of(query.range, buckets.iter().zip(totals).map(point).collect()))
+        }
+        _ => Answer::Overview(Overview { metrics: totals.first().copied().unwrap_or_default() }),
+    }
+}
+
+/// The positions of the buckets with an instant of `span`.
+fn touched(buckets: &[TimeRange], span: &Span) -> Range<usize> {
+    let from = buckets.partition_point(|bucket| bucket.to.as_millis() <= span.min_at);
+    let to = buckets.partition_point(|bucket| bucket.from.as_millis() <= span.max_at);
+    from..to.max(from)
+}
+
+/// The totals of all rows, without a filter.
+pub(super) struct Unfiltered<'l, 'a> {
+    long: &'l Long<'a>,
+    /// What of each bucket is in the range.
+    inside: Vec<TimeRange>,
+    /// How many sections touch each bucket.
+    touching: Vec<u32>,
+    metrics: Vec<MetricValues>,
+    /// The shares of sessions that are in several sections, until there are all of a session.
+    open: Vec<SessionShare>,
+    /// These sessions' ids, and the positions of buckets in which a section has an event of them.
+    seen_open: Vec<(u64, u32)>,
+    pairs: DistinctPairs,
+    is_first_pass: bool,
+}
+
+impl<'l, 'a> Unfiltered<'l, 'a> {
+    pub(super) fn new(long: &'l Long<'a>, buckets: &[TimeRange]) -> Self {
+        // At the ends only what is inside the range counts.
+        let inside = inside(buckets, long.query.range);
+        let mut touching = vec![0; buckets.len()];
+        for span in long.source.spans() {
+            touching[touched(&inside, span)].iter_mut().for_each(|count| *count += 1);
+        }
+        Self {
+            long,
+            touching,
+            metrics: vec![MetricValues::default(); inside.len()],
+            inside,
+            open: Vec::new(),
+            seen_open: Vec::new(),
+            pairs: DistinctPairs::new(0..PARTS),
+            is_first_pass: true,
+        }
+    }
+
+    /// The totals of each bucket.
+    pub(super) fn totals(mut self) -> Result<Vec<MetricValues>, QueryError> {
+        loop {
+            self.pass()?;
+            self.is_first_pass = false;
+            if !self.pairs.next_pass(self.long.budget)? {
+                break;
+            }
+        }
+        for (metrics, bucket) in self.metrics.iter_mut().zip(0..) {
+            metrics.visitors = self.pairs.of_group(bucket);
+        }
+        Ok(self.metrics)
+    }
+
+    fn pass(&mut self) -> Result<(), QueryError> {
+        let long = self.long;
+        let spans = long.source.spans();
+        long.budget.expect_parts(long.by_time.len() as u64);
+        for (&number, next) in long.by_time.iter().zip(1..) {
+            long.budget.check()?;
+            match self.digest_for(number)? {
+                Some((bucket, digest)) => self.add_digest(number, bucket, &digest)?,
+                None => self.add_rows(number)?,
+            }
+            let ahead = long.by_time.get(next).map_or(i64::MAX, |&next| spans[next].min_at);
+            self.merge_open(ahead)?;
+            let inside = &self.inside;
+            long.fit(&mut self.pairs, |bucket| inside[bucket as usize].to.as_millis() <= ahead)?;
+            long.budget.part_done();
+        }
+        Ok(())
+    }
+
+    /// The digest of a section that lies in one bucket whole, when it knows which sessions are in others, too.
+    fn digest_for(&self, number: usize) -> Result<Option<(usize, SectionDigest)>, QueryError> {
+        let span = &self.long.source.spans()[number];
+        let touched = touched(&self.inside, span);
+        let Some(range) = self.inside.get(touched.start) else { return Ok(None) };
+        if span.min_at < range.from.as_millis() || span.max_at >= range.to.as_millis() {
+            return Ok(None);
+        }
+        let Some(digest) = self.long.source.digest(number)? else { return Ok(None) };
+        let split = self.long.split_of(number);
+        if !split.is_empty() {
+            let open: HashSet<u64> = digest.digest.open.iter().map(|share| share.session).collect();
+            if !split.iter().all(|id| open.contains(id)) {
+                return Ok(None);
+            }
+        }
+        Ok(Some((touched.start, digest)))
+    }
+
+    fn add_digest(&mut self, number: usize, bucket: usize, known: &SectionDigest) -> Result<(), QueryError> {
+        let Digest { metrics, open } = &known.digest;
+        if self.is_first_pass {
+            let totals = &mut self.metrics[bucket];
+            totals.pageviews += metrics.pageviews;
+            totals.events += metrics.events;
+            totals.add_sessions(metrics);
+            self.open.extend_from_slice(open);
+            let with_events = open.iter().filter(|share| share.first_at != i64::MAX);
+            self.seen_open.extend(with_events.map(|share| (share.session, bucket as u32)));
+        }
+        if self.touching[bucket] == 1 {
+            if self.is_first_pass {
+                self.pairs.count_of_group(bucket as u32, metrics.visitors);
+            }
+            return Ok(());
+        }
+        let ids = self.long.source.visitor_ids(number)?;
+        let mut heartbeat_only = known.heartbeat_only.iter().copied().peekable();
+        let active = (0..).zip(ids).filter(|(code, _)| heartbeat_only.next_if_eq(code).is_none());
+        self.add_visitors(bucket, active.map(|(_, id)| id));
+        Ok(())
+    }
+
+    fn add_visitors(&mut self, bucket: usize, ids: impl Iterator<Item = u64>) {
+        let is_only_one = self.touching[bucket] == 1;
+        let mut alone = 0;
+        for id in ids {
+            let spread = spread(id);
+            if is_only_one || self.long.is_in_one_section(spread) {
+                alone += 1;
+            } else if self.pairs.holds(spread) {
+                self.pairs.add(bucket as u32, spread);
+            }
+        }
+        if self.is_first_pass {
+            self.pairs.count_of_group(bucket as u32, alone);
+        }
+    }
+
+    fn add_rows(&mut self, number: usize) -> Result<(), QueryError> {
+        let touched = touched(&self.inside, &self.long.source.spans()[number]);
+        let (Section { chunk, visitor_ids, session_ids, .. }, budget) =
+            self.long.rows(number, columns_needed(self.long.query))?;
+        let work = Work::new(&budget);
+        let mut is_split = work.bits(session_ids.len())?;
+        if self.is_first_pass {
+            let split = self.long.split_of(number);
+            if !split.is_empty() {
+                for (code, id) in (0..).zip(&session_ids) {
+                    is_split.insert_if(code, split.binary_search(id).is_ok());
+                }
+            }
+        }
+        let mut shares = work.filled(SessionMetrics::default(), session_ids.len())?;
+        if self.is_first_pass {
+            for part in chunk.sessions.iter() {
+                if is_split.contains(part.session) {
+                    self.open.push(SessionShare::new(part, &session_ids));
+                } else {
+                    shares[part.session as usize] = SessionMetrics::of(part);
+                }
+            }
+        }
+        let mut seen_sessions = work.bits(session_ids.len())?;
+        for bucket in touched {
+            work.check()?;
+            let rows = chunk.rows_between(self.inside[bucket].from, self.inside[bucket].to);
+            if self.is_first_pass {
+                let metrics = &mut self.metrics[bucket];
+                metrics.events += rows.len() as u64;
+                metrics.pageviews += count_pageviews(&chunk.kind[rows.clone()]);
+                seen_sessions.for_each_distinct([&chunk.session[rows.clone()]], |session| {
+                    // Nothing for one that is open.
+                    shares[session as usize].add_to(metrics);
+                    if is_split.contains(session) {
+                        self.seen_open.push((session_ids[session as usize], bucket as u32));
+                    }
+                });
+            }
+            let mut seen = Bits::new(visitor_ids.len());
+            seen.insert_all(&chunk.visitor[rows]);
+            self.add_visitors(bucket, seen.iter().map(|code| visitor_ids[code as usize]));
+        }
+        Ok(())
+    }
+
+    /// Counts the open sessions of which there is nothing at `ahead` or later.
+    fn merge_open(&mut self, ahead: i64) -> Result<(), QueryError> {
+        let bytes = |totals: &Self| {
+            totals.open.capacity() * size_of::<SessionShare>() + totals.seen_open.capacity() * size_of::<(u64, u32)>()
+        };
+        if ahead != i64::MAX && bytes(self) < self.long.may_hold / 16 {
+            return Ok(());
+        }
+        let mut whole: IdMap<SessionShare> = IdMap::default();
+        let is_over = |share: &SessionShare| share.last_at < ahead.saturating_sub(SESSION_MAX_MS);
+        for share in self.open.iter().filter(|share| is_over(share)) {
+            whole.insert(share.session, *share);
+        }
+        // Shares that ended later may be of sessions of which one ended early enough.
+        let mut merged: IdMap<SessionShare> = IdMap::default();
+        for share in self.open.extract_if(.., |share| whole.contains_key(&share.session)) {
+            merged.entry(share.session).and_modify(|known| known.merge(&share)).or_insert(share);
+        }
+        drop(whole);
+        self.seen_open.sort_unstable();
+        self.seen_open.dedup();
+        let metrics = &mut self.metrics;
+        self.seen_open.retain(|(session, bucket)| match merged.get(session) {
+            Some(share) => {
+                add_session(&mut metrics[*bucket as usize], &share.part());
+                false
+            }
+            None => true,
+        });
+        self.open.shrink_to(2 * self.open.len());
+        self.seen_open.shrink_to(2 * self.seen_open.len());
+        let held = bytes(self);
+        self.long.hold(&self.long.held.groups, held)
+    }
+}
+
+impl Long<'_> {
+    /// The totals of each bucket, of what the filter chooses.
+    pub(super) fn filtered_totals(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<MetricValues>, QueryError> {
+        let inside = inside(buckets, self.query.range);
+        let mut totals = vec![MetricValues::default(); buckets.len()];
+        let mut pairs = DistinctPairs::new(part.parts.clone());
+        let mut is_first_pass = true;
+        loop {
+            let ahead = std::cell::Cell::new(i64::MIN);
+            self.walk(
+                &self.by_time,
+                false,
+                &part.parts,
+                columns_needed(self.query),
+                &mut |piece| {
+                    self.add_filtered(piece, part, &inside, is_first_pass, &mut totals, &mut pairs)?;
+                    self.fit(&mut pairs, |bucket| inside[bucket as usize].to.as_millis() <= ahead.get())
+                },
+                &mut |next| {
+                    ahead.set(next.earliest);
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+            is_first_pass = false;
+            if !pairs.next_pass(self.budget)? {
+                break;
+            }
+        }
+        for (metrics, bucket) in totals.iter_mut().zip(0..) {
+            metrics.visitors = pairs.of_group(bucket);
+        }
+        Ok(totals)
+    }
+
+    fn add_filtered(
+        &self,
+        piece: &Piece<'_>,
+        part: &Part,
+        inside: &[TimeRange],
+        is_first_pass: bool,
+        totals: &mut [MetricValues],
+        pairs: &mut DistinctPairs,
+    ) -> Result<(), QueryError> {
+        self.with_scan(piece, Some(&part.limits), |scan| {
+            let test = scan.compile_for_some(&self.query.filter)?;
+            let selected = scan.select(&test)?;
+            if selected.is_empty() {
+                return Ok(());
+            }
+            let mut counted = if is_first_pass { Some(CountedSessions::new(scan)?) } else { None };
+            let columns: Vec<_> =
+                selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();
+            let times = || selected.iter().map(|selected| &selected.chunk.at);
+            let span = Span {
+                min_at: times().filter_map(|at| at.first()).min().copied().unwrap_or(0),
+                max_at: times().filter_map(|at| at.last()).max().copied().unwrap_or(0),
+                rows: 0,
+            };
+            let roles = self.roles(scan, pairs, is_first_pass);
+            for bucket in touched(inside, &span) {
+                scan.work.check()?;
+                let mut visitors = Bits::new(scan.dataset.visitor_ids.len());
+                let mut sessions = Vec::new();
+                for (selected, visitor, kind) in &columns {
+                    let positions = selected.positions_between(inside[bucket]);
+                    visitors.insert_all(&visitor[positions.clone()]);
+                    if is_first_pass {
+                        totals[bucket].events += positions.len() as u64;
+                        totals[bucket].pageviews += count_pageviews(&kind[positions.clone()]);
+                        sessions.push(selected.session_at(positions));
+                    }
+                }
+                if let Some(counted) = &mut counted {
+                    counted.add(sessions.iter().map(|sessions| &**sessions), &mut totals[bucket]);
+                }
+                roles.add_set(scan, pairs, &visitors, bucket as u32);
+            }
+            Ok(())
+        })
+    }
+}
