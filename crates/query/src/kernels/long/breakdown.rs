@@ -212,7 +212,7 @@ impl Long<'_> {
             self.held.groups.set(answer_bytes + table.bytes());
             Ok(part.parts.end)
         })?;
-        let left = self.left();
+        let left = self.left().unreported();
         let work = Work::new(&left);
         let metrics_of = |group: u32| table.totals[group as usize].metrics;
         let (found, total_rows) = group_by.choose(&work, table.keys.len(), metrics_of, |group| table.texts(group))?;
