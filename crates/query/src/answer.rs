@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
 
-use crate::{Query, QueryError, Question, serial};
+use crate::{QueryError, serial};
 
 /// The answer to a [`crate::Question`], one variant for each.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -286,16 +286,16 @@ pub struct NewVisitorsPoint {
 }
 
 impl NewVisitors {
-    /// The answer to `query`; buckets at an end that the range does not have are left out up to one with a new visitor.
-    pub(crate) fn new(query: &Query, buckets: &[TimeRange], visitors: &[u64]) -> Self {
+    /// Of a range that is `cut` into buckets, those at an end that it does not have are left out up to one with a new visitor.
+    pub(crate) fn new(cut: Option<TimeRange>, buckets: &[TimeRange], visitors: &[u64]) -> Self {
         let point = |(&bucket, &visitors)| NewVisitorsPoint { bucket, visitors };
         let mut points: Vec<NewVisitorsPoint> = buckets.iter().zip(visitors).map(point).collect();
-        if matches!(query.question, Question::NewVisitors { interval: Some(_), .. }) {
+        if let Some(range) = cut {
             let has_some = |point: &NewVisitorsPoint| point.visitors > 0;
-            if query.range.to == Timestamp::MAX {
+            if range.to == Timestamp::MAX {
                 points.truncate(points.iter().rposition(has_some).map_or(0, |last| last + 1));
             }
-            if query.range.from == Timestamp::MIN {
+            if range.from == Timestamp::MIN {
                 points.drain(..points.iter().position(has_some).unwrap_or(points.len()));
             }
         }

@@ -42,7 +42,7 @@ pub fn answer(events: &[Event], query: &Query) -> Answer {
             };
             let counts: Vec<u64> =
                 buckets.iter().map(|&bucket| new_visitors(&website, &chosen, query.range, bucket)).collect();
-            Answer::NewVisitors(NewVisitors::new(query, &buckets, &counts))
+            Answer::NewVisitors(NewVisitors::new(query.cut(), &buckets, &counts))
         }
         Question::Events { limit, offset } => {
             let mut table = Box::new(EventTable::default());

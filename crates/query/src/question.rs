@@ -40,6 +40,11 @@ impl Query {
         Self { range, filter: Filter::default(), question }
     }
 
+    /// The range when the new visitors of each of its buckets are wanted.
+    pub(crate) fn cut(&self) -> Option<TimeRange> {
+        matches!(self.question, Question::NewVisitors { interval: Some(_), .. }).then_some(self.range)
+    }
+
     /// The same about what `filter` chooses.
     #[must_use]
     pub fn filter(self, filter: impl Into<Filter>) -> Self {

@@ -178,7 +178,7 @@ fn new_visitors(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result
     let scan = Scan::new(dataset, query.range, session_window(query.range), &work);
     let test = scan.compile(&query.filter)?;
     let buckets = self::long::buckets_of(query, scan.span(), &work)?;
-    Ok(NewVisitors::new(query, &buckets, &scan.new_visitors(&test, &buckets)?))
+    Ok(NewVisitors::new(query.cut(), &buckets, &scan.new_visitors(&test, &buckets)?))
 }
 
 /// The answer to [`Question::Events`], with its (limit, offset).

@@ -92,7 +92,7 @@ fn answer_holding(
                 visitors.iter_mut().zip(more).for_each(|(visitors, more)| *visitors += more);
                 Ok(part.parts.end)
             })?;
-            Ok(Answer::NewVisitors(NewVisitors::new(query, &buckets, &visitors)))
+            Ok(Answer::NewVisitors(NewVisitors::new(query.cut(), &buckets, &visitors)))
         }
         &Question::Visitors { limit, offset, after } => {
             let mut listed: Vec<Listed> = Vec::new();
