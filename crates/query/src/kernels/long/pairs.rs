@@ -409,7 +409,9 @@ mod tests {
             }
             prop_assert!(passes <= PARTS);
             let mut expected: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-            pairs.iter().for_each(|&(group, id)| drop(expected.entry(group).or_default().insert(id)));
+            for &(group, id) in &pairs {
+                expected.entry(group).or_default().insert(id);
+            }
             for group in 0..6 {
                 prop_assert_eq!(distinct.of_group(group), expected.get(&group).map_or(0, |ids| ids.len() as u64));
             }
