@@ -355,7 +355,7 @@ mod tests {
             Ok(["journal_mode", "synchronous", "foreign_keys"].map(|name| read(conn, name)))
         };
         assert_eq!(store.ask(read_all).unwrap(), ["wal", "2", "1"], "synchronous is FULL");
-        assert_eq!(read(&mut store.counting.lock().conn, "synchronous"), "1", "NORMAL");
+        assert_eq!(read(&mut store.shared.counting.lock().conn, "synchronous"), "1", "NORMAL");
     }
 
     #[cfg(unix)]

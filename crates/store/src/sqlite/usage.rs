@@ -229,13 +229,13 @@ mod tests {
         store.create_key(&new, start).unwrap();
         let allow_pages = |pages: u32| {
             let pragma = format!("PRAGMA max_page_count = {pages}");
-            store.counting.lock().conn.batch_execute(&pragma).unwrap();
+            store.shared.counting.lock().conn.batch_execute(&pragma).unwrap();
         };
         let charge = |hour: i64| {
             // Each hour has a row of its own; all are of one month.
             let charged = store.charge_request(id, 1_000_000, start.plus_millis(hour * HOUR_MS));
             assert!(matches!(charged, Ok(Charge::Counted(_))), "hour {hour}: {charged:?}");
-            !store.counting.lock().owed.is_empty()
+            !store.shared.counting.lock().owed.is_empty()
         };
         // No page more than there are.
         allow_pages(1);

@@ -350,7 +350,7 @@ pub async fn create(
         new.user_id = creator(principal);
         new.name = name.unwrap_or(new.name);
         new.settings.time_zone = time_zone.unwrap_or(new.settings.time_zone);
-        let website = key.store_in(team_id, &state).create_website(&new, &state.plans, now).map_err(refused)?;
+        let website = key.store_in(team_id, state).create_website(&new, &state.plans, now).map_err(refused)?;
         Ok::<_, ApiError>(ConsoleWebsite::of(&website, principal, None, now))
     });
     let made = made.await?;
