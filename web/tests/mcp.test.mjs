@@ -105,7 +105,7 @@ test("somebody who is signed out signs in, is asked, and the client gets what th
   for (const shown of ["Reads Analytics and Advanced, changes Management", "never used", "no calls today", `${server.address}/mcp`]) assert.ok(words.includes(shown), `${shown}: ${words}`);
   assert.deepEqual(await violations(context, page), []);
   await card.getByRole("button", { name: "Revoke Chart Assistant" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Revoke", exact: true }).click();
   await card.getByText("No clients yet").waitFor();
   assert.equal((await refreshing(asked, tokens)).status, 400);
   assert.deepEqual(others(problems), []);

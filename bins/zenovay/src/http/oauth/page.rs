@@ -168,7 +168,7 @@ fn form(page: &ConsentPage<'_>) -> String {
         "<form class=\"box\" method=\"post\" action=\"/oauth/consent\">\n{note}<h1>Let {name} act for you?</h1>\n\
          <p class=\"mid\">It will use zenovay as <b>{email}</b>, within what you allow here, and never do more than you may \
          yourself.</p>\n\
-         <dl class=\"who\">\n<div><dt>Its name is vouched for by</dt><dd>{source}</dd></div>\n\
+         <dl class=\"vouching\">\n<div><dt>Its name is vouched for by</dt><dd>{source}</dd></div>\n\
          <div><dt>Afterwards you are sent to</dt><dd><b>{target}</b></dd></div>\n</dl>\n{caution}\
          {teams}{levels}\
          <input type=\"hidden\" name=\"request\" value=\"{request}\">\n\
