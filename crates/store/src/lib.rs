@@ -17,7 +17,6 @@ mod people_schema;
 mod schema;
 mod shares;
 mod sqlite;
-mod standing;
 mod status;
 mod status_schema;
 mod traits;
@@ -36,14 +35,13 @@ pub use model::{
 };
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits, OWNERS_MAX};
 pub use people::{
-    AGENT_MAX_BYTES, AUDIT_MAX, AuditEntry, AuditStore, CodeSecret, HALF_WAY_MAX, INVITATIONS_MAX, Invitation,
-    KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry,
-    NewInvitation, NewSession, PASSKEYS_MAX, Passkey, PasskeyStore, PeopleStore, Profile, ProfileStore, SESSIONS_MAX,
-    SecondFactorStore, Session, SignInMeans, SignInStore, Theme, UsedSession,
+    AGENT_MAX_BYTES, AUDIT_MAX, ActingStore, AuditEntry, AuditStore, CodeSecret, HALF_WAY_MAX, INVITATIONS_MAX,
+    Invitation, KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata,
+    NewAuditEntry, NewInvitation, NewSession, PASSKEYS_MAX, Passkey, PasskeyStore, PeopleStore, Profile, ProfileStore,
+    SESSIONS_MAX, SecondFactorStore, Session, SignInMeans, SignInStore, Standing, Theme, UsedSession,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;
-pub use standing::{ActingStore, Standing};
 pub use status::{
     INCIDENT_MESSAGE_MAX, INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, STATUS_DAYS, STATUS_GAP_MS,
     StatusChecks, StatusSpan, StatusStore,

@@ -7,6 +7,7 @@ mod keys;
 mod passkeys;
 mod second_factor;
 mod sign_in;
+mod standing;
 mod teams;
 
 pub use account::{Profile, ProfileStore, Theme};
@@ -18,9 +19,10 @@ pub use sign_in::{
     AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore,
     UsedSession,
 };
+pub use standing::{ActingStore, Standing};
 pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
 
-use crate::{ActingStore, GrantStore, StatusStore, Store};
+use crate::{GrantStore, StatusStore, Store};
 
 /// Everything that is kept of people.
 pub trait PeopleStore:
