@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-packages test-tracker test-web test-api
+test: setup assets lint test-rust test-packages test-tracker test-web test-api test-mcp
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -95,9 +95,18 @@ test-api *ARGS:
     cargo build --locked --package zenovay
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/test "$@"
 
+# Clients and suites of the Model Context Protocol that others made, against the real server.
+test-mcp:
+    cargo build --locked --package zenovay
+    ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/mcp/test
+
 # Write api/openapi.json, and the entry in CHANGELOG.md: `just api-document "adds a route for …"`.
 api-document WORDS:
     scripts/api-document "$@"
+
+# Write the list of tools in docs/mcp.md.
+mcp-document:
+    WRITE_DOCUMENT=1 cargo test --quiet --locked --package zenovay --test mcp the_tools_are_in_the_documentation
 
 # Write api/crates/*.txt, the public interface of each library crate, after it was changed.
 public-interface:

@@ -64,12 +64,21 @@ const locks = (name) => execFileSync("git", ["ls-files", `*${name}`], { cwd: roo
 const crates = new Map(locks("Cargo.lock").flatMap(cratesOf));
 const packages = [...crates].map(([name, licence]) => ({ name, licence }));
 /** Tools of the tests and of the build whose licences are not on the list. Nothing of them is given away with the binary. */
-const TOOLS = new Map([["axe-core", "MPL-2.0"], ["argparse", "Python-2.0"]]);
+const TOOLS = new Map([
+  ["axe-core", "MPL-2.0"],
+  ["argparse", "Python-2.0"],
+  ["graceful-fs", "BlueOak-1.0.0"],
+  ["lightningcss", "MPL-2.0"],
+  // MIT, and Apache-2.0 for what is newer.
+  ["@modelcontextprotocol/inspector", "SEE LICENSE IN LICENSE"],
+]);
 for (const directory of locks("package-lock.json")) {
   const lock = JSON.parse(readFileSync(join(root, directory, "package-lock.json"), "utf8"));
   for (const [path, entry] of Object.entries(lock.packages)) {
     const name = path.replace(/^.*node_modules\//, "");
-    if (path === "" || (entry.dev && TOOLS.get(name) === entry.license)) continue;
+    // Packages with the built parts of a tool are named after it.
+    const tool = name.startsWith("lightningcss-") ? "lightningcss" : name;
+    if (path === "" || (entry.dev && TOOLS.get(tool) === entry.license)) continue;
     packages.push({ name: `npm ${name} ${entry.version}`, licence: entry.license });
   }
 }

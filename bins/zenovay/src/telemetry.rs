@@ -432,12 +432,20 @@ pub enum Limit {
     KeyMinute,
     /// Requests per key and month.
     KeyMonth,
+    /// Questions of assistants per account and day.
+    AssistantDay,
 }
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 5] =
-        [Self::AddressTracking, Self::AddressPublic, Self::AddressAuth, Self::KeyMinute, Self::KeyMonth];
+    pub const ALL: [Self; 6] = [
+        Self::AddressTracking,
+        Self::AddressPublic,
+        Self::AddressAuth,
+        Self::KeyMinute,
+        Self::KeyMonth,
+        Self::AssistantDay,
+    ];
 
     /// Counts a request that this limit refused.
     pub fn refused(self) {
@@ -464,6 +472,7 @@ impl Limit {
             Self::AddressAuth => "address_auth",
             Self::KeyMinute => "key_minute",
             Self::KeyMonth => "key_month",
+            Self::AssistantDay => "assistant_day",
         }
     }
 }

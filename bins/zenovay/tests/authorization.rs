@@ -326,7 +326,9 @@ fn every_route_that_takes_a_key_asks_for_the_action_that_it_does() {
 async fn a_method_that_a_path_does_not_have_is_405_and_names_those_that_it_has() {
     let app = TestApp::start().await;
     let mut paths: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for endpoint in routes::all() {
+    // Some methods are closed to whoever is known, and others hear first that they are not.
+    let closed: Vec<_> = routes::all().filter(|endpoint| endpoint.is_closed()).collect();
+    for endpoint in routes::all().filter(|endpoint| !endpoint.is_closed()) {
         paths.entry(endpoint.path).or_default().insert(endpoint.method.as_str());
     }
     for (path, mut methods) in paths {
@@ -338,6 +340,10 @@ async fn a_method_that_a_path_does_not_have_is_405_and_names_those_that_it_has()
         let uri = uri.replace("{part}", "x").replace("{file}", "x");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", "BREW"] {
             if methods.contains(method) && method != "OPTIONS" {
+                continue;
+            }
+            let as_get = if method == "HEAD" { "GET" } else { method };
+            if closed.iter().any(|endpoint| endpoint.path == path && endpoint.method.as_str() == as_get) {
                 continue;
             }
             let reply = app.request(Method::from_bytes(method.as_bytes()).unwrap(), &uri).send().await;

@@ -88,6 +88,8 @@ pub struct PlanLimits {
     pub retention_days: Option<u32>,
     /// What the plan includes.
     pub features: BTreeSet<Feature>,
+    /// Questions of assistants (MCP) per account and UTC day.
+    pub mcp_queries_per_day: Option<u64>,
 }
 
 impl PlanLimits {
@@ -101,6 +103,7 @@ impl PlanLimits {
             members: None,
             retention_days: None,
             features: Feature::ALL.iter().copied().collect(),
+            mcp_queries_per_day: None,
         }
     }
 }
@@ -139,24 +142,19 @@ impl PlanTable {
 impl Default for PlanTable {
     /// The published plans of Zenovay.
     fn default() -> Self {
-        let row = |requests_per_minute, requests_per_month, events_per_month, websites, members, retention_days| {
+        let row = |api: (u32, u64), events_per_month, websites, members, retention_days, mcp_queries_per_day| {
+            let retention_days = Some(retention_days);
+            let mcp_queries_per_day = Some(mcp_queries_per_day);
             // A plan without the API has none of the features.
-            let all = Feature::ALL.iter().copied().filter(|_| requests_per_minute > 0);
-            PlanLimits {
-                requests_per_minute,
-                requests_per_month,
-                events_per_month,
-                websites,
-                members,
-                retention_days,
-                features: all.collect(),
-            }
+            let features = Feature::ALL.iter().copied().filter(|_| api.0 > 0).collect();
+            let limits = PlanLimits::new(api.0, api.1);
+            PlanLimits { events_per_month, websites, members, retention_days, features, mcp_queries_per_day, ..limits }
         };
         Self(BTreeMap::from([
-            (Plan::Free, row(0, 0, Some(10_000), Some(1), Some(2), Some(365))),
-            (Plan::Pro, row(30, 10_000, None, Some(5), Some(5), Some(730))),
-            (Plan::Scale, row(60, 100_000, None, Some(10), Some(25), Some(1_460))),
-            (Plan::Enterprise, row(120, 1_000_000, None, None, None, Some(1_460))),
+            (Plan::Free, row((0, 0), Some(10_000), Some(1), Some(2), 365, 25)),
+            (Plan::Pro, row((30, 10_000), None, Some(5), Some(5), 730, 250)),
+            (Plan::Scale, row((60, 100_000), None, Some(10), Some(25), 1_460, 1_000)),
+            (Plan::Enterprise, row((120, 1_000_000), None, None, None, 1_460, 5_000)),
         ]))
     }
 }
@@ -171,6 +169,8 @@ mod tests {
         let api = |plan| (table.limits(plan).requests_per_minute, table.limits(plan).requests_per_month);
         let api: Vec<_> = Plan::ALL.iter().copied().map(api).collect();
         assert_eq!(api, [(0, 0), (30, 10_000), (60, 100_000), (120, 1_000_000)]);
+        let of_assistants = Plan::ALL.iter().map(|plan| table.limits(*plan).mcp_queries_per_day);
+        assert_eq!(of_assistants.collect::<Vec<_>>(), [25, 250, 1_000, 5_000].map(Some));
         assert!(!table.has_api(Plan::Free));
         for feature in Feature::ALL {
             assert!(!table.includes(Plan::Free, *feature) && table.includes(Plan::Pro, *feature), "{feature}");

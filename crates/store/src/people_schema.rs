@@ -112,3 +112,12 @@ diesel::table! {
         rejected -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    assistant_questions (account, plan) {
+        account -> Text,
+        plan -> Text,
+        day -> BigInt,
+        used -> BigInt,
+    }
+}

@@ -94,6 +94,7 @@ enum PlanNumber {
     Websites,
     Members,
     Retention,
+    McpPerDay,
 }
 
 const PLAN_NUMBERS: &[(&str, PlanNumber)] = &[
@@ -103,6 +104,7 @@ const PLAN_NUMBERS: &[(&str, PlanNumber)] = &[
     ("websites", PlanNumber::Websites),
     ("members", PlanNumber::Members),
     ("retention_days", PlanNumber::Retention),
+    ("mcp_queries_per_day", PlanNumber::McpPerDay),
 ];
 
 impl PlanNumber {
@@ -122,6 +124,7 @@ impl PlanNumber {
                 }
                 limits.retention_days = narrow(limit)?;
             }
+            Self::McpPerDay => limits.mcp_queries_per_day = limit,
         }
         Ok(())
     }
@@ -134,6 +137,7 @@ impl PlanNumber {
             Self::Websites => limits.websites.map(u64::from),
             Self::Members => limits.members.map(u64::from),
             Self::Retention => limits.retention_days.map(u64::from),
+            Self::McpPerDay => limits.mcp_queries_per_day,
         };
         number.map_or_else(|| json!("unlimited"), |number| json!(number))
     }

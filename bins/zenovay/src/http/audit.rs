@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use actix_web::dev::ServiceResponse;
 use actix_web::{HttpMessage, HttpRequest, web};
-use zenovay_auth::{Action, Target};
+use zenovay_auth::{Action, Credential, KeyKind, Target};
 use zenovay_domain::{KeyId, TeamId, Timestamp, UserId};
 use zenovay_store::{Metadata, NewAuditEntry, StoreError};
 
@@ -26,10 +26,23 @@ pub struct AuditActor {
     pub words: String,
 }
 
+impl AuditActor {
+    /// The holder of a key.
+    pub fn of_key(key: &Credential) -> Self {
+        let user = match key.kind {
+            KeyKind::Personal(owner) => Some(owner),
+            KeyKind::Workspace(_) => None,
+        };
+        Self { user, key: Some(key.key_id), words: format!("key \u{201c}{}\u{201d}", key.name) }
+    }
+}
+
 /// An entry that is stored if the change succeeds.
 #[derive(Debug, Clone)]
 struct Draft {
     actor: AuditActor,
+    /// What was done, where the route does not say it.
+    action: Option<&'static str>,
     teams: Vec<TeamId>,
     target: String,
     details: BTreeMap<&'static str, String>,
@@ -60,7 +73,7 @@ const fn is_change(action: Action) -> bool {
 pub(super) fn begin(req: &HttpRequest, action: Action, actor: AuditActor, target: &Target) {
     if !req.method().is_safe() && is_change(action) {
         let (teams, target) = subject(target);
-        req.extensions_mut().insert(Draft { actor, teams, target, details: BTreeMap::new() });
+        req.extensions_mut().insert(Draft { actor, action: None, teams, target, details: BTreeMap::new() });
     }
 }
 
@@ -73,6 +86,14 @@ pub(super) fn begin_for(req: &HttpRequest, user: UserId, words: String) {
 /// Begins the entry of a request whose action alone does not say that it changes something.
 pub(super) fn begin_in_team(req: &HttpRequest, actor: AuditActor, team: TeamId) {
     begin(req, Action::EditTeam, actor, &Target::Team { id: team });
+}
+
+/// Begins the entry of a request that did something which its route does not name.
+pub(super) fn begin_named(req: &HttpRequest, action: Action, name: &'static str, actor: AuditActor, target: &Target) {
+    begin(req, action, actor, target);
+    if let Some(draft) = req.extensions_mut().get_mut::<Draft>() {
+        draft.action = Some(name);
+    }
 }
 
 /// Adds to the entry of a request. Never a secret.
@@ -94,7 +115,7 @@ fn subject(target: &Target) -> (Vec<TeamId>, String) {
     match *target {
         Target::Team { id } => (vec![id], format!("team {id}")),
         Target::Website { id, team_id } => (vec![team_id], format!("website {id}")),
-        Target::Key { id, kind: zenovay_auth::KeyKind::Workspace(team) } => (vec![team], format!("key {id}")),
+        Target::Key { id, kind: KeyKind::Workspace(team) } => (vec![team], format!("key {id}")),
         Target::Key { id, .. } => (Vec::new(), format!("key {id}")),
         Target::Member { team_id, user_id, .. } => (vec![team_id], format!("member {user_id}")),
         Target::Invitation { team_id, .. } => (vec![team_id], "invitation".to_owned()),
@@ -115,7 +136,7 @@ pub(super) async fn record<B>(response: &ServiceResponse<B>) {
         tracing::error!("a change of no route is not in the audit trail");
         return;
     };
-    let action = document::name_of(endpoint.operation.handler);
+    let action = draft.action.map_or_else(|| document::name_of(endpoint.operation.handler), str::to_owned);
     let at = state.clock.reading().steady;
     let stored = web::block(move || draft.store(&*state.store, &action, at));
     match stored.await {
@@ -176,5 +197,5 @@ pub fn record_outside(
     let (mut teams, target) = subject(&change.target);
     teams.extend(change.teams);
     let actor = AuditActor { user: change.user, key: None, words: who.to_owned() };
-    Draft { actor, teams, target, details: change.details }.store(store, change.action, at)
+    Draft { actor, action: None, teams, target, details: change.details }.store(store, change.action, at)
 }

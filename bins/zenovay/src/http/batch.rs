@@ -135,6 +135,7 @@ impl From<AccessRefusal> for BatchRefusal {
             | AccessRefusal::NotSignedIn
             | AccessRefusal::NotHalfWay
             | AccessRefusal::CrossSite
+            | AccessRefusal::ForeignHost
             | AccessRefusal::Denied(_) => RefusalReason::NotAuthorized,
             AccessRefusal::TooManyAttempts(_) | AccessRefusal::MinuteUsedUp(_) => RefusalReason::RateLimited,
             AccessRefusal::MonthUsedUp { .. } => RefusalReason::QuotaExceeded,

@@ -33,6 +33,9 @@ impl From<AccessRefusal> for ApiError {
             AccessRefusal::NotSignedIn => not_signed_in(),
             AccessRefusal::NotHalfWay => not_signed_in().with_details(Details::Text("sign_in_expired".into())),
             AccessRefusal::CrossSite => forbidden("The request was not made by a page of this server"),
+            AccessRefusal::ForeignHost => {
+                forbidden("The request asks for another host than this server's; its operator sets public_url")
+            }
             AccessRefusal::TooManyAttempts(decision) => address_limited(&decision),
             AccessRefusal::MinuteUsedUp(decision) => minute_limited(&decision),
             AccessRefusal::MonthUsedUp { limit, retry_after_s } => month_limited(limit, retry_after_s),

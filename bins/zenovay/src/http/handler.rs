@@ -33,6 +33,8 @@ pub enum Access {
     Person(Action),
     /// Somebody who is signed in, or a key, that may do this.
     Actor(Action),
+    /// A client that somebody connected, or a key. What it may do is decided for each tool.
+    Assistant,
 }
 
 /// The first argument of a handler: proof that the request comes from somebody who may make it.

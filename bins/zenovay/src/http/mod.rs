@@ -29,6 +29,7 @@ pub mod key_log;
 pub mod local;
 pub mod long_questions;
 pub mod lookups;
+pub mod mcp;
 mod media_type;
 pub mod oauth;
 pub mod operations;

@@ -92,8 +92,7 @@ impl Params {
     /// Decodes `query`, the string after `?`. A parameter that comes twice is a problem, unless it is read with
     /// [`all`](Self::all): guard and handler must never read different values (SECURITY I18).
     pub fn parse(query: &str) -> Self {
-        let mut params =
-            Self { values: BTreeMap::new(), repeated: BTreeMap::new(), problems: BTreeMap::new(), declared: None };
+        let mut params = Self::empty();
         for (count, (name, value)) in form_pairs(query).enumerate() {
             if count >= MAX_PARAMS {
                 params.problem("query", format!("more than {MAX_PARAMS} parameters"));
@@ -103,12 +102,29 @@ impl Params {
                 params.problem("query", "not valid percent-encoded UTF-8");
                 continue;
             };
-            match params.values.entry(name) {
-                Entry::Occupied(known) => params.repeated.entry(known.key().clone()).or_default().push(value),
-                Entry::Vacant(place) => _ = place.insert(value),
-            }
+            params.add(name, value);
         }
         params
+    }
+
+    /// These parameters, as [`parse`](Self::parse) decodes them.
+    pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut params = Self::empty();
+        for (name, value) in pairs {
+            params.add(name, value);
+        }
+        params
+    }
+
+    fn empty() -> Self {
+        Self { values: BTreeMap::new(), repeated: BTreeMap::new(), problems: BTreeMap::new(), declared: None }
+    }
+
+    fn add(&mut self, name: String, value: String) {
+        match self.values.entry(name) {
+            Entry::Occupied(known) => self.repeated.entry(known.key().clone()).or_default().push(value),
+            Entry::Vacant(place) => _ = place.insert(value),
+        }
     }
 
     /// The value of `name`.

@@ -25,7 +25,7 @@ use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
 use super::oauth::{authorize, metadata, page, register, token};
 use super::stats::handlers as stats;
-use super::{application, assets, batch, cors, operations, plausible, public, response_layer, tracking};
+use super::{application, assets, batch, cors, mcp, operations, plausible, public, response_layer, tracking};
 
 /// One route.
 pub struct Endpoint {
@@ -67,6 +67,11 @@ impl Endpoint {
     fn refusing(mut self, codes: impl IntoIterator<Item = ErrorCode>) -> Self {
         self.operation.refuses(codes);
         self
+    }
+
+    /// Whether it is refused to everybody, and to whoever is not known in another way.
+    pub fn is_closed(&self) -> bool {
+        self.operation.answers.is_empty()
     }
 
     /// Whether it answers requests with this method.
@@ -344,6 +349,9 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/status/incidents", status::create, "Tell of an incident"),
         post("/api/status/incidents/{incident_id}/updates", status::update, "Tell how an incident goes on"),
         delete("/api/status/incidents/{incident_id}", status::delete, "Take an incident back"),
+        post("/mcp", mcp::message, "A message of an assistant").readable_by(Origins::Clients),
+        get("/mcp", mcp::nothing_but_messages, "Refused: there are no streams").readable_by(Origins::Clients),
+        delete("/mcp", mcp::nothing_but_messages, "Refused: there are no sessions").readable_by(Origins::Clients),
         get("/", application::start, "The web application"),
         get("/status", application::status, "The status page"),
         get("/assets/{file}", application::file, "A file of the web application"),
@@ -426,7 +434,7 @@ impl Path {
     /// The methods of the path, as in the header `Allow`.
     fn allowed(&self) -> String {
         let mut allowed = String::new();
-        for endpoint in &self.endpoints {
+        for endpoint in self.endpoints.iter().filter(|endpoint| !endpoint.is_closed()) {
             allowed.push_str(endpoint.method.as_str());
             allowed.push_str(", ");
             if endpoint.method == Method::GET {
@@ -439,7 +447,8 @@ impl Path {
     /// The answer to `OPTIONS`, which is a preflight where pages may ask.
     fn options(&self, req: &HttpRequest) -> HttpResponse {
         let is_for_pages = |origins| matches!(origins, Origins::Asking | Origins::Clients);
-        let of_pages: Vec<_> = self.endpoints.iter().filter(|endpoint| is_for_pages(endpoint.origins)).collect();
+        let is_open = |endpoint: &&&Endpoint| is_for_pages(endpoint.origins) && !endpoint.is_closed();
+        let of_pages: Vec<_> = self.endpoints.iter().filter(is_open).collect();
         let for_pages: Vec<&str> = of_pages.iter().map(|endpoint| endpoint.method.as_str()).collect();
         let origins = of_pages.first().map_or(Origins::None, |endpoint| endpoint.origins);
         let mut response = if for_pages.is_empty() {

@@ -2,6 +2,7 @@
 //! [`Store`], so that a service with accounts of its own needs none of it.
 
 mod account;
+mod assistants;
 mod audit;
 mod keys;
 mod passkeys;
@@ -11,6 +12,7 @@ mod standing;
 mod teams;
 
 pub use account::{Profile, ProfileStore, Theme};
+pub use assistants::{AssistantAccount, AssistantCharge, AssistantStore, AssistantUsage};
 pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
 pub use passkeys::{PASSKEYS_MAX, Passkey, PasskeyStore};
@@ -26,12 +28,26 @@ use crate::{GrantStore, StatusStore, Store};
 
 /// Everything that is kept of people.
 pub trait PeopleStore:
-    SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore + PasskeyStore
+    SignInStore
+    + ProfileStore
+    + MembershipStore
+    + AuditStore
+    + AssistantStore
+    + KeyHistoryStore
+    + SecondFactorStore
+    + PasskeyStore
 {
 }
 
 impl<T> PeopleStore for T where
-    T: SignInStore + ProfileStore + MembershipStore + AuditStore + KeyHistoryStore + SecondFactorStore + PasskeyStore
+    T: SignInStore
+        + ProfileStore
+        + MembershipStore
+        + AuditStore
+        + AssistantStore
+        + KeyHistoryStore
+        + SecondFactorStore
+        + PasskeyStore
 {
 }
 

@@ -87,7 +87,7 @@ function Month({ team }: { team: Team }) {
   const usage = useData("/api/teams/{team_id}/usage", { path: { team_id: team.id } });
   return (
     <Loaded of={usage} what="The usage" lines={5}>
-      {({ since, events, websites, members, keys }) => (
+      {({ since, events, websites, members, keys, mcp_queries: asked }) => (
         <div class="stack stack-16">
           {events.limit != null && events.used >= events.limit && (
             <Note tone="bad">
@@ -104,6 +104,7 @@ function Month({ team }: { team: Team }) {
             <Meter name="Events" used={events.used} limit={events.limit} />
             <Meter name="Websites" used={websites.used} limit={websites.limit} />
             <Meter name="Members" used={members.used} limit={members.limit} />
+            <Meter name="Your assistants' queries today (MCP)" used={asked.used} limit={asked.limit} />
             <li>
               <div class="row wrap">
                 <a href="/settings/api-keys">Workspace keys</a>

@@ -1,6 +1,7 @@
 //! `/api/websites/:websiteId/funnels`: steps that visitors take in order, and how far they get.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use utoipa::ToSchema;
 use zenovay_domain::{FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, Funnel, FunnelId, FunnelStep, Goal, TimeRange, WebsiteId};
 use zenovay_query::{Filter, FunnelCounts, Query as EventQuery, QueryError, Question as EventQuestion};
 use zenovay_stats::{CodeFunnel, FUNNEL_EVENT, code_step_filter, step_filter};
-use zenovay_store::StoreError;
+use zenovay_store::{Metadata, StoreError};
 
 use super::files::{FileParams, columns, flat, sheet_name};
 use super::numbers::ShownRange;
@@ -37,7 +38,7 @@ pub struct Funnels {
     /// What was counted.
     range: ShownRange,
     /// Those that people made, the oldest first; then those that code made, by name.
-    funnels: Vec<FunnelWithNumbers>,
+    pub(in crate::http) funnels: Vec<FunnelWithNumbers>,
 }
 
 /// A funnel with its numbers.
@@ -45,15 +46,15 @@ pub struct Funnels {
 pub struct FunnelWithNumbers {
     /// The funnel.
     #[serde(flatten)]
-    funnel: ShownFunnel,
+    pub(in crate::http) funnel: ShownFunnel,
     /// Visitors with the first step.
     #[schema(examples(1867))]
-    entered: u64,
+    pub(in crate::http) entered: u64,
     /// Visitors with all steps.
     #[schema(examples(402))]
-    completed: u64,
+    pub(in crate::http) completed: u64,
     /// Those of the first step who went all the way, 0 to 1.
-    conversion_rate: Rate,
+    pub(in crate::http) conversion_rate: Rate,
 }
 
 /// A funnel.
@@ -61,14 +62,14 @@ pub struct FunnelWithNumbers {
 pub struct ShownFunnel {
     /// Its id.
     #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
-    id: String,
+    pub(in crate::http) id: String,
     /// The name people see.
     #[schema(examples("Pricing to first event"))]
-    name: String,
+    pub(in crate::http) name: String,
     /// Whether code made it by reporting its steps. It cannot be changed, and goes when its steps are not reported any more.
-    automatic: bool,
+    pub(in crate::http) automatic: bool,
     /// Its steps in their order.
-    steps: Vec<ShownStep>,
+    pub(in crate::http) steps: Vec<ShownStep>,
 }
 
 /// A step of a funnel.
@@ -76,10 +77,10 @@ pub struct ShownFunnel {
 pub struct ShownStep {
     /// What visitors do.
     #[serde(flatten)]
-    step: StepBody,
+    pub(in crate::http) step: StepBody,
     /// What the step is called.
     #[schema(examples("/pricing"))]
-    label: String,
+    pub(in crate::http) label: String,
 }
 
 /// A funnel, and which events its steps are.
@@ -188,7 +189,8 @@ impl FunnelWithNumbers {
     }
 }
 
-async fn count(question: &Question, view: View) -> Result<Funnels, ApiError> {
+/// The funnels of a view, with their numbers.
+pub(in crate::http) async fn count(question: &Question, view: View) -> Result<Funnels, ApiError> {
     let funnels = stored(question).await?;
     let (id, range) = (question.id(), ShownRange::of(&view));
     let funnels = question.run(move |asker| {
@@ -213,23 +215,23 @@ pub struct FunnelReport {
     /// What was counted.
     range: ShownRange,
     /// The funnel.
-    funnel: ShownFunnel,
+    pub(in crate::http) funnel: ShownFunnel,
     /// How far they get, one for each step.
-    steps: Vec<StepNumbers>,
+    pub(in crate::http) steps: Vec<StepNumbers>,
     /// Visitors of the first step who went all the way, 0 to 1.
-    conversion_rate: Rate,
+    pub(in crate::http) conversion_rate: Rate,
     /// The same of what is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<FunnelBefore>,
+    pub(in crate::http) before: Option<FunnelBefore>,
 }
 
 /// How far visitors got in what is compared with.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FunnelBefore {
     /// One for each step.
-    steps: Vec<StepNumbers>,
+    pub(in crate::http) steps: Vec<StepNumbers>,
     /// Visitors of the first step who went all the way, 0 to 1.
-    conversion_rate: Rate,
+    pub(in crate::http) conversion_rate: Rate,
 }
 
 /// The numbers of a step. A visitor counts once, by the visit that leads furthest.
@@ -237,17 +239,17 @@ pub struct FunnelBefore {
 pub struct StepNumbers {
     /// Visitors who took it and all steps before it, in this order and within one visit.
     #[schema(examples(811))]
-    visitors: u64,
+    pub(in crate::http) visitors: u64,
     /// Visits in which that happened.
     #[schema(examples(840))]
-    sessions: u64,
+    pub(in crate::http) sessions: u64,
     /// Visitors of the step before who did not take it; 0 of the first step.
     #[schema(examples(1056))]
-    left: u64,
+    pub(in crate::http) left: u64,
     /// Its visitors as a part of those of the step before, 0 to 1.
-    of_previous: Rate,
+    pub(in crate::http) of_previous: Rate,
     /// Its visitors as a part of those of the first step, 0 to 1.
-    of_first: Rate,
+    pub(in crate::http) of_first: Rate,
 }
 
 fn steps_of(counts: &FunnelCounts) -> (Vec<StepNumbers>, Rate) {
@@ -314,7 +316,12 @@ impl FunnelReport {
     }
 }
 
-async fn count_steps(question: &Question, view: View, wanted: String) -> Result<FunnelReport, ApiError> {
+/// How far visitors get in the funnel `wanted` of a view.
+pub(in crate::http) async fn count_steps(
+    question: &Question,
+    view: View,
+    wanted: String,
+) -> Result<FunnelReport, ApiError> {
     let id = question.id();
     let known = stored(question).await?.into_iter().find(|funnel| funnel.id.to_string() == wanted);
     let range = ShownRange::of(&view);
@@ -366,19 +373,28 @@ pub async fn create(
     state: web::Data<AppState>,
     body: JsonBody<FunnelBody>,
 ) -> Result<Created<ShownFunnel>, ApiError> {
-    let FunnelBody { name, steps: wanted } = body.read().await?;
+    let (now, shown) = (state.clock.now(), add(&state, key.store(&state), key.resource.id, body.read().await?).await?);
+    Ok(Created::at(format!("/api/websites/{}/funnels/{}", key.resource.id, shown.id), shown, now))
+}
+
+/// Adds a funnel to a website.
+pub(in crate::http) async fn add(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: WebsiteId,
+    body: FunnelBody,
+) -> Result<ShownFunnel, ApiError> {
+    let FunnelBody { name, steps: wanted } = body;
     let mut rules = Rules::default();
     let (name, steps) = (rules.name("name", &name), steps(&mut rules, &wanted));
     rules.check()?;
-    let now = state.clock.now();
-    let (id, website) = (FunnelId::from_random_bytes(rand::random()), key.resource.id);
-    let funnel = Funnel { id, website, name, steps, created_at: now };
-    let store = key.store(&state);
-    let shown = changing(&state, move |_| {
+    let id = FunnelId::from_random_bytes(rand::random());
+    let funnel = Funnel { id, website, name, steps, created_at: state.clock.now() };
+    let shown = changing(state, move |_| {
         store.create_funnel(&funnel)?;
         Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
-    Ok(Created::at(format!("/api/websites/{website}/funnels/{id}"), shown.await?, now))
+    shown.await
 }
 
 /// What is changed of a funnel; what is absent stays.
@@ -400,14 +416,24 @@ pub async fn change(
     body: JsonBody<FunnelChanges>,
     path: web::Path<FunnelPath>,
 ) -> Result<Success<ShownFunnel>, ApiError> {
-    let FunnelChanges { name, steps: wanted } = body.read().await?;
+    let (now, id) = (state.clock.now(), path.id()?);
+    Ok(Success::new(edit(&state, key.store(&state), key.resource.id, id, body.read().await?).await?, now))
+}
+
+/// Changes a funnel of a website that people made.
+pub(in crate::http) async fn edit(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: WebsiteId,
+    id: FunnelId,
+    changes: FunnelChanges,
+) -> Result<ShownFunnel, ApiError> {
+    let FunnelChanges { name, steps: wanted } = changes;
     let mut rules = Rules::default();
     let name = name.map(|name| rules.name("name", &name));
     let wanted = wanted.map(|wanted| steps(&mut rules, &wanted));
     rules.check()?;
-    let (website, id) = (key.resource.id, path.id()?);
-    let store = key.store(&state);
-    let changed = changing(&state, move |_| {
+    let changed = changing(state, move |_| {
         let funnels = store.funnels(website)?;
         let mut funnel = funnels.into_iter().find(|funnel| funnel.id == id).ok_or(StoreError::NotFound("funnel"))?;
         funnel.name = name.unwrap_or(funnel.name);
@@ -415,7 +441,7 @@ pub async fn change(
         store.replace_funnel(&funnel)?;
         Ok(ShownFunnel::of(&funnel, &store.goals(website)?))
     });
-    Ok(Success::new(changed.await?, state.clock.now()))
+    changed.await
 }
 
 /// Removes a funnel that people made.

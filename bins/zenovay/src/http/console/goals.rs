@@ -1,13 +1,15 @@
 //! `/api/websites/:websiteId/goals`: what a website counts as a success, with its numbers.
 
+use std::sync::Arc;
+
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
-use zenovay_domain::{Goal, GoalId, TimeRange};
+use zenovay_domain::{Goal, GoalId, TimeRange, WebsiteId};
 use zenovay_query::{Filter, QueryError, RowPlace};
 use zenovay_stats::{Ask, Filters, Group, Metric, Totals, goal_filter, goals_filter};
-use zenovay_store::StoreError;
+use zenovay_store::{Metadata, StoreError};
 
 use super::files::{FileParams, columns, flat, sheet_name};
 use super::numbers::{ShownRange, shown};
@@ -30,7 +32,7 @@ pub struct Goals {
     /// What was counted.
     range: ShownRange,
     /// The oldest goal first.
-    goals: Vec<GoalWithNumbers>,
+    pub(in crate::http) goals: Vec<GoalWithNumbers>,
 }
 
 /// A goal with its numbers.
@@ -38,12 +40,12 @@ pub struct Goals {
 pub struct GoalWithNumbers {
     /// The goal.
     #[serde(flatten)]
-    goal: ShownGoal,
+    pub(in crate::http) goal: ShownGoal,
     /// Its numbers in the range.
-    numbers: GoalNumbers,
+    pub(in crate::http) numbers: GoalNumbers,
     /// Its numbers in what is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<GoalNumbers>,
+    pub(in crate::http) before: Option<GoalNumbers>,
     /// Visits with a conversion in each bucket of the range, the oldest first.
     #[schema(examples(12))]
     series: Vec<u64>,
@@ -53,13 +55,13 @@ pub struct GoalWithNumbers {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShownGoal {
     /// Its id.
-    id: Id,
+    pub(in crate::http) id: Id,
     /// The name people see.
     #[schema(examples("Docs reader"))]
-    name: String,
+    pub(in crate::http) name: String,
     /// What is counted.
     #[serde(flatten)]
-    target: StepBody,
+    pub(in crate::http) target: StepBody,
     /// When it was created.
     created_at: Instant,
 }
@@ -80,15 +82,15 @@ impl From<&Goal> for ShownGoal {
 pub struct GoalNumbers {
     /// Visits with a conversion.
     #[schema(examples(540))]
-    conversions: u64,
+    pub(in crate::http) conversions: u64,
     /// Visitors with a conversion.
     #[schema(examples(512))]
-    visitors: u64,
+    pub(in crate::http) visitors: u64,
     /// How many times it happened.
     #[schema(examples(561))]
-    events: u64,
+    pub(in crate::http) events: u64,
     /// Visits with a conversion as a part of all visits, 0 to 1.
-    conversion_rate: Rate,
+    pub(in crate::http) conversion_rate: Rate,
 }
 
 /// The question of what `conversions` chooses in a view. A filter on goals leaves the visits with one of those.
@@ -177,7 +179,8 @@ impl GoalWithNumbers {
     }
 }
 
-async fn count(question: &Question, view: View) -> Result<Goals, ApiError> {
+/// The goals of a view, with their numbers.
+pub(in crate::http) async fn count(question: &Question, view: View) -> Result<Goals, ApiError> {
     let (id, range) = (question.id(), ShownRange::of(&view));
     let goals = question.run(move |asker| {
         let each = |goal: &Goal| {
@@ -232,19 +235,28 @@ pub async fn create(
     state: web::Data<AppState>,
     body: JsonBody<GoalBody>,
 ) -> Result<Created<ShownGoal>, ApiError> {
-    let GoalBody { name, r#type, match_type, value } = body.read().await?;
+    let (now, shown) = (state.clock.now(), add(&state, key.store(&state), key.resource.id, body.read().await?).await?);
+    Ok(Created::at(format!("/api/websites/{}/goals/{}", key.resource.id, shown.id), shown, now))
+}
+
+/// Adds a goal to a website.
+pub(in crate::http) async fn add(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: WebsiteId,
+    body: GoalBody,
+) -> Result<ShownGoal, ApiError> {
+    let GoalBody { name, r#type, match_type, value } = body;
     let target = StepBody { r#type, match_type, value };
     let mut rules = Rules::default();
     let (name, target) = (rules.name("name", &name), target.target(&mut rules, ""));
     rules.check()?;
     let Some(target) = target else { return Err(ApiError::internal()) };
-    let now = state.clock.now();
-    let (id, website) = (GoalId::from_random_bytes(rand::random()), key.resource.id);
-    let goal = Goal { id, website, name, target, created_at: now };
+    let id = GoalId::from_random_bytes(rand::random());
+    let goal = Goal { id, website, name, target, created_at: state.clock.now() };
     let shown = ShownGoal::from(&goal);
-    let store = key.store(&state);
-    changing(&state, move |_| store.create_goal(&goal)).await?;
-    Ok(Created::at(format!("/api/websites/{website}/goals/{id}"), shown, now))
+    changing(state, move |_| store.create_goal(&goal)).await?;
+    Ok(shown)
 }
 
 /// What is changed of a goal; what is absent stays.
@@ -265,14 +277,24 @@ pub async fn change(
     body: JsonBody<GoalChanges>,
     path: web::Path<GoalPath>,
 ) -> Result<Success<ShownGoal>, ApiError> {
-    let GoalChanges { name, target } = body.read().await?;
+    let (now, id) = (state.clock.now(), path.id()?);
+    Ok(Success::new(edit(&state, key.store(&state), key.resource.id, id, body.read().await?).await?, now))
+}
+
+/// Changes a goal of a website.
+pub(in crate::http) async fn edit(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: WebsiteId,
+    id: GoalId,
+    changes: GoalChanges,
+) -> Result<ShownGoal, ApiError> {
+    let GoalChanges { name, target } = changes;
     let mut rules = Rules::default();
     let name = name.map(|name| rules.name("name", &name));
     let target = target.and_then(|target| target.target(&mut rules, "target."));
     rules.check()?;
-    let (website, id) = (key.resource.id, path.id()?);
-    let store = key.store(&state);
-    let changed = changing(&state, move |_| {
+    let changed = changing(state, move |_| {
         let goals = store.goals(website)?;
         let mut goal = goals.into_iter().find(|goal| goal.id == id).ok_or(StoreError::NotFound("goal"))?;
         goal.name = name.unwrap_or(goal.name);
@@ -280,7 +302,7 @@ pub async fn change(
         store.replace_goal(&goal)?;
         Ok(goal)
     });
-    Ok(Success::new(ShownGoal::from(&changed.await?), state.clock.now()))
+    Ok(ShownGoal::from(&changed.await?))
 }
 
 /// Removes a goal; not while it is a step of a funnel.

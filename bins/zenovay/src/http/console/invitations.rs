@@ -1,13 +1,16 @@
 //! Invitations into teams: a link that works once, for seven days.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{Action, Secret, Target};
-use zenovay_domain::{InvitationId, Role};
-use zenovay_store::{Invitation, NewInvitation, StoreError};
+use zenovay_domain::{InvitationId, Role, TeamId};
+use zenovay_store::{Invitation, Metadata, NewInvitation, StoreError};
 
 use super::{Created, JsonBody, NoContent, Rules, changing};
+use crate::http::audit::AuditActor;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{
     Actor, Attempt, Authorized, Identity, InviteMember, ManageAccount, Person, TakeBackInvitation,
@@ -38,19 +41,40 @@ pub async fn create(
     body: JsonBody<Invite>,
 ) -> Result<Created<CreatedInvitation>, ApiError> {
     let Invite { email, role } = body.read().await?;
-    let mut rules = Rules::default();
-    let email = email.map(|email| rules.email("email", &email));
-    rules.check()?;
-    let into = &team.resource.0;
-    team.may(&state, Action::InviteMember, Target::Invitation { team_id: into.id, role })?;
+    let email = email.map(|email| checked_email(&email)).transpose()?;
+    let team_id = team.resource.0.id;
+    team.may(&state, Action::InviteMember, Target::Invitation { team_id, role })?;
     team.note(&req, "role", role.as_str());
     team.note(&req, "email", email.as_deref().unwrap_or("(whoever has the link)"));
+    let made = invite(&state, team.store(&state), team_id, email, role, team.caller.audit_actor(), &state.url_of(&req))
+        .await?;
+    let location = format!("/api/teams/{team_id}/invitations/{}", made.invitation.id);
+    Ok(Created::at(location, made, state.clock.now()))
+}
+
+/// An address that can be invited.
+pub(in crate::http) fn checked_email(email: &str) -> Result<String, ApiError> {
+    let mut rules = Rules::default();
+    let email = rules.email("email", email);
+    rules.check()?;
+    Ok(email)
+}
+
+/// Invites somebody into a team, for `inviter`, who may. The link begins with `base`.
+pub(in crate::http) async fn invite(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    team_id: TeamId,
+    email: Option<String>,
+    role: Role,
+    inviter: AuditActor,
+    base: &str,
+) -> Result<CreatedInvitation, ApiError> {
     let secret = state.new_secret();
     let (id, digest) = (InvitationId::from_random_bytes(state.random_bytes()), secret.digest());
-    let (now, team_id, inviter) = (state.clock.reading().steady, into.id, team.caller.audit_actor());
+    let now = state.clock.reading().steady;
     let to = email.clone();
-    let store = team.store(&state);
-    let made = changing(&state, move |_| {
+    let made = changing(state, move |_| {
         // What somebody's key invites, they invite.
         let owner = inviter.user.map(|user| store.user(user)).transpose()?.flatten();
         let invited_by = owner.map_or(inviter.words, |owner| owner.email);
@@ -68,12 +92,12 @@ pub async fn create(
     });
     let invitation = OpenInvitation::from(made.await?);
     let path = format!("/invite/{}", secret.expose());
-    let url = format!("{}{path}", state.url_of(&req));
+    let url = format!("{base}{path}");
     if let Some((mail, to)) = state.mail.clone().zip(to) {
-        actix_web::rt::spawn(async move { mail.invitation(&to, &path).await });
+        // Also from where nothing can be spawned on the worker.
+        tokio::spawn(async move { mail.invitation(&to, &path).await });
     }
-    let location = format!("/api/teams/{team_id}/invitations/{id}");
-    Ok(Created::at(location, CreatedInvitation { invitation, url }, state.clock.now()))
+    Ok(CreatedInvitation { invitation, url })
 }
 
 /// `DELETE /api/teams/{team_id}/invitations/{invitation_id}`.
@@ -156,16 +180,16 @@ pub struct Invitations {
 /// An invitation that can be accepted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OpenInvitation {
-    id: Id,
+    pub(in crate::http) id: Id,
     /// The address that it is for; null for whoever has the link.
     #[schema(required = true, examples("editor@example.com"))]
-    email: Option<String>,
-    role: RoleName,
+    pub(in crate::http) email: Option<String>,
+    pub(in crate::http) role: RoleName,
     /// Who made it.
     #[schema(examples("owner@example.com"))]
     invited_by: String,
     created_at: Instant,
-    expires_at: Instant,
+    pub(in crate::http) expires_at: Instant,
 }
 
 impl From<Invitation> for OpenInvitation {
@@ -185,10 +209,10 @@ impl From<Invitation> for OpenInvitation {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CreatedInvitation {
     #[serde(flatten)]
-    invitation: OpenInvitation,
+    pub(in crate::http) invitation: OpenInvitation,
     /// The link. It is not shown again.
     #[schema(examples("https://stats.example.com/invite/Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"))]
-    url: String,
+    pub(in crate::http) url: String,
 }
 
 /// What whoever has the link may know.

@@ -569,7 +569,7 @@ const ROW_METRICS: [Metric; 7] = [
 
 /// A list of rows of a view.
 #[derive(Clone)]
-struct Rows {
+pub(in crate::http) struct Rows {
     view: View,
     property: Property,
     sort: Sort,
@@ -577,12 +577,20 @@ struct Rows {
 }
 
 /// Some rows of the list.
-struct Page {
-    rows: Vec<ShownRow>,
-    total_rows: usize,
+pub(in crate::http) struct Page {
+    /// The rows.
+    pub(in crate::http) rows: Vec<ShownRow>,
+    /// How many there are in all.
+    pub(in crate::http) total_rows: usize,
 }
 
 impl Rows {
+    /// All rows of `view` by `property`, the most visitors first.
+    pub(in crate::http) fn by_visitors(view: View, property: Property) -> Self {
+        let sort = Sort { by: SortBy::Metric(Metric::Visitors), is_reversed: false };
+        Self { view, property, sort, search: String::new() }
+    }
+
     fn ask(&self) -> Ask {
         self.view.ask(&ROW_METRICS)
     }
@@ -610,7 +618,7 @@ impl Rows {
     }
 
     /// At most `limit` rows after the first `offset`.
-    fn page(&self, limit: usize, offset: usize, ask: Asking<'_>) -> Result<Page, QueryError> {
+    pub(in crate::http) fn page(&self, limit: usize, offset: usize, ask: Asking<'_>) -> Result<Page, QueryError> {
         if self.property == Property::Goal {
             return self.page_of_goals(limit, offset, ask);
         }
@@ -801,8 +809,7 @@ pub async fn values<R: WebsiteReader>(
     let answer = question.answer(move |question| async move {
         let mut view = question.view(&view).await?;
         view.earlier = None;
-        let sort = Sort { by: SortBy::Metric(Metric::Visitors), is_reversed: false };
-        let (id, rows) = (question.id(), Rows { view, property, sort, search });
+        let (id, rows) = (question.id(), Rows { search, ..Rows::by_visitors(view, property) });
         let page = question.run(move |asker| rows.page(SUGGESTIONS, 0, &|query| asker.any(id, query))).await?;
         let values = page.rows.into_iter().map(|row| Suggestion {
             value: row.value,

@@ -3,13 +3,14 @@
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use zenovay_auth::Principal;
 use zenovay_domain::{ErrorCode, Plan, PlanTable, TeamId, TimeRange, WebsiteId};
-use zenovay_store::{Metadata, StoreError};
+use zenovay_store::{AssistantAccount, Metadata, StoreError};
 
 use super::{JsonBody, changing};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::external::usage::month_start;
-use crate::http::guard::{Actor, Authorized, ManageBilling, ReadTeam};
+use crate::http::guard::{Actor, Authorized, Identity, ManageBilling, ReadTeam};
 use crate::http::lookups::blocking;
 use crate::http::state::AppState;
 use crate::http::values::{FeatureName, Instant, PlanName};
@@ -47,7 +48,10 @@ pub async fn usage(
     state: web::Data<AppState>,
 ) -> Result<Success<TeamUsage>, ApiError> {
     let (id, now) = (team.resource.id, state.clock.now());
+    let (account, plan, steady) =
+        (account_of(team.caller.principal()), team.resource.plan, state.clock.reading().steady);
     let counted = blocking(&state, move |state| count(&*state.store, id)).await?;
+    let asked = blocking(&state, move |state| state.store.assistant_usage(account, plan, steady)).await?;
     let month = TimeRange::new(month_start(now), now.plus_millis(1));
     let websites = counted.websites.clone();
     let events = state
@@ -69,8 +73,21 @@ pub async fn usage(
         websites: used(counted.websites.len(), limits.websites),
         members: used(counted.members, limits.members),
         keys: counted.keys as u64,
+        mcp_queries: UsedToday {
+            used: asked.used,
+            limit: limits.mcp_queries_per_day,
+            resets_at: Instant(asked.resets_at),
+        },
     };
     Ok(Success::new(usage, now))
+}
+
+/// For whom the assistants of `principal` ask.
+fn account_of(principal: Principal<'_>) -> AssistantAccount {
+    match principal {
+        Principal::Person(person) => AssistantAccount::Person(person.user_id),
+        Principal::Key(key) => AssistantAccount::of_key(key.kind),
+    }
 }
 
 struct Counted {
@@ -143,6 +160,9 @@ pub struct PlanFacts {
     retention_days: Option<u32>,
     /// What it includes beside.
     features: Vec<FeatureName>,
+    /// Queries of assistants (MCP) a day.
+    #[schema(required = true, examples(1000))]
+    mcp_queries_per_day: Option<u64>,
 }
 
 impl PlanFacts {
@@ -158,6 +178,7 @@ impl PlanFacts {
             members: limits.members,
             retention_days: limits.retention_days,
             features: limits.features.iter().copied().map(FeatureName).collect(),
+            mcp_queries_per_day: limits.mcp_queries_per_day,
         }
     }
 }
@@ -177,6 +198,21 @@ pub struct TeamUsage {
     /// Workspace keys that are not revoked.
     #[schema(examples(2))]
     keys: u64,
+    /// What assistants asked today in the name of whoever asks, in teams with this plan.
+    mcp_queries: UsedToday,
+}
+
+/// What is used of the limit of a day.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsedToday {
+    /// What is used.
+    #[schema(examples(12))]
+    used: u64,
+    /// What the plan includes; null without limit.
+    #[schema(required = true, examples(1000))]
+    limit: Option<u64>,
+    /// When the day ends, in UTC.
+    resets_at: Instant,
 }
 
 /// What is used of a limit.

@@ -60,7 +60,8 @@ impl LongQuestion {
 pub struct Asks {
     state: web::Data<AppState>,
     asking: Asking,
-    asker: Asker,
+    /// Who may ask later; nobody, where whoever asks waits.
+    asker: Option<Asker>,
     website: Option<WebsiteId>,
     /// Where their questions are: the path without the id.
     queries: String,
@@ -75,8 +76,14 @@ impl Asks {
         asking: Asking,
         website: Option<WebsiteId>,
     ) -> Self {
-        let (asker, queries) = (owner.asker(), owner.queries());
+        let (asker, queries) = (Some(owner.asker()), owner.queries());
         Self { state: state.clone(), asking, asker, website, queries, progress: Arc::default() }
+    }
+
+    /// Somebody who waits for every answer.
+    pub(in crate::http) fn waiting(state: &web::Data<AppState>, asking: Asking) -> Self {
+        let (website, queries) = (asking.website, String::new());
+        Self { state: state.clone(), asking, asker: None, website, queries, progress: Arc::default() }
     }
 
     /// Runs `ask` when it is its turn.
@@ -98,6 +105,7 @@ impl Asks {
         &self,
         work: impl Future<Output = Result<Success<T>, ApiError>> + 'static,
     ) -> Result<Answered<T>, ApiError> {
+        let Some(asker) = self.asker else { return work.await.map(Answered::Now) };
         let mut work = Box::pin(work);
         if let Ok(answer) = timeout(self.state.long_questions.at_once(), &mut work).await {
             return answer.map(Answered::Now);
@@ -108,7 +116,7 @@ impl Asks {
             let answer = work.await?;
             serde_json::to_vec(&answer).map(Bytes::from).map_err(|_never| ApiError::internal())
         };
-        match self.state.long_questions.go_on(id, self.asker, self.website, progress, rest) {
+        match self.state.long_questions.go_on(id, asker, self.website, progress, rest) {
             Ok(standing) => {
                 let location = format!("{}/{id}", self.queries);
                 let body = Success::new(LongQuestion::new(id, standing), self.state.clock.now());

@@ -70,6 +70,17 @@ impl Question {
         Self { state: state.clone(), website, now: state.clock.now(), asking, asks }
     }
 
+    /// A question about `website` at `now`, from somebody who may ask it and waits for the answer.
+    pub(in crate::http) fn new(
+        state: web::Data<AppState>,
+        website: Arc<Website>,
+        now: Timestamp,
+        asking: Asking,
+    ) -> Self {
+        let asks = Asks::waiting(&state, asking);
+        Self { state, website, now, asking, asks }
+    }
+
     /// The id of the website.
     pub fn id(&self) -> WebsiteId {
         self.website.id

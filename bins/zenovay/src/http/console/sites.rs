@@ -70,6 +70,17 @@ pub enum WebsiteState {
 impl WebsiteState {
     const NAMES: [&'static str; 4] = ["live", "silent", "paused", "no_events"];
 
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        let [live, silent, paused, no_events] = Self::NAMES;
+        match self {
+            Self::Live => live,
+            Self::Silent => silent,
+            Self::Paused => paused,
+            Self::NoEvents => no_events,
+        }
+    }
+
     /// That of `website` at `now`, whose events are in `span`.
     pub fn of(website: &Website, span: Option<TimeRange>, now: Timestamp) -> Self {
         match span {
@@ -83,13 +94,7 @@ impl WebsiteState {
 
 impl Serialize for WebsiteState {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let [live, silent, paused, no_events] = Self::NAMES;
-        serializer.serialize_str(match self {
-            Self::Live => live,
-            Self::Silent => silent,
-            Self::Paused => paused,
-            Self::NoEvents => no_events,
-        })
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -421,7 +426,19 @@ pub async fn change(
     state: web::Data<AppState>,
     body: JsonBody<WebsiteChanges>,
 ) -> Result<Success<ConsoleWebsite>, ApiError> {
-    let mut changes = body.read().await?;
+    let (id, body, now) = (key.resource.id, body.read().await?, state.clock.now());
+    let website = apply(&state, key.store(&state), id, body).await?;
+    let span = state.events.span(website.id);
+    Ok(Success::new(ConsoleWebsite::of(&website, key.caller.principal(), span, now), now))
+}
+
+/// Changes a website.
+pub(in crate::http) async fn apply(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    id: WebsiteId,
+    mut changes: WebsiteChanges,
+) -> Result<Website, ApiError> {
     let mut rules = Rules::default();
     changes.name = changes.name.map(|name| rules.name("name", &name));
     changes.domain = changes.domain.map(|domain| rules.domain("domain", domain.trim()));
@@ -429,13 +446,7 @@ pub async fn change(
         check_zone(&mut rules, "settings.time_zone", zone);
     }
     rules.check()?;
-    let now = state.clock.now();
-    let changed = changing(&state, move |state| {
-        let website = edit(&*key.store(state), key.resource.id, changes)?;
-        let span = state.events.span(website.id);
-        Ok(ConsoleWebsite::of(&website, key.caller.principal(), span, now))
-    });
-    Ok(Success::new(changed.await?, now))
+    changing(state, move |_| edit(&*store, id, changes)).await
 }
 
 /// Blocks.
@@ -470,15 +481,23 @@ pub async fn delete(
     body: JsonBody<Deletion>,
 ) -> Result<NoContent, ApiError> {
     let typed = body.read().await?.domain;
-    let website = Arc::clone(&key.resource);
+    remove(&state, key.store(&state), Arc::clone(&key.resource), &typed).await?;
+    Ok(NoContent)
+}
+
+/// Deletes a website whose domain is `typed`.
+pub(in crate::http) async fn remove(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    website: Arc<Website>,
+    typed: &str,
+) -> Result<(), ApiError> {
     let mut rules = Rules::default();
     let is_meant = typed.trim().eq_ignore_ascii_case(&website.domain);
     rules.require(is_meant, "domain", &format!("Type {} to confirm", website.domain));
     rules.check()?;
     let now = state.clock.now();
-    let store = key.store(&state);
-    changing(&state, move |_| store.delete_website(website.id, now)).await?;
-    Ok(NoContent)
+    changing(state, move |_| store.delete_website(website.id, now)).await
 }
 
 /// Gives a website another tracking code; the old one is refused from now on.

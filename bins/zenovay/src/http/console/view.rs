@@ -10,12 +10,12 @@ use crate::http::envelope::ApiError;
 use crate::http::params::{Params, QueryParams};
 
 /// The ranges by name.
-const RANGES: [&str; 12] =
+pub const RANGES: [&str; 12] =
     ["today", "yesterday", "24h", "7d", "28d", "30d", "90d", "1y", "month", "last-month", "year", "all"];
 /// Those that are so many days of elapsed time up to now, as in the External API.
 const ROLLING: [(&str, i64); 5] = [("24h", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("1y", 365)];
 /// The range when none is named.
-const DEFAULT_RANGE: &str = "28d";
+pub const DEFAULT_RANGE: &str = "28d";
 /// The most days of a range: ten years and their leap days.
 const DAYS_MAX: i64 = 3_660;
 /// The most buckets of a series.

@@ -25,7 +25,7 @@ const INTRODUCTION: &str = include_str!("introduction.md");
 type Tag = (&'static str, &'static str, &'static str);
 
 /// The parts of the API, in the order in which the page shows them.
-const TAGS: [Tag; 42] = [
+const TAGS: &[Tag] = &[
     ("instance", "Server", "What the pages need to know of the server."),
     ("status", "Status page", "How the parts of the server are, and what whoever runs it says about that."),
     ("teams", "Teams", "Teams, also called workspaces, and who is in them."),
@@ -81,6 +81,7 @@ const TAGS: [Tag; 42] = [
     ("tracking", "Tracking", "Reports of pages and servers; no key."),
     ("public", "Public", "What anybody may read; no key."),
     ("assets", "Script", "The tracking script."),
+    ("mcp", "Assistants", "The Model Context Protocol, for clients that ask in somebody's name."),
     ("application", "Application", "The pages that people see."),
     ("operations", "Operations", "For those who run the server."),
     ("document", "Documents", "This document, and the pages about the API."),
@@ -171,6 +172,7 @@ const WWW_AUTHENTICATE: Header = Header {
 /// # Errors
 /// What is missing in a route.
 pub fn assemble<'a>(table: impl Iterator<Item = &'a Endpoint>) -> Result<Value, String> {
+    let table = table.filter(|endpoint| !endpoint.is_closed());
     // Both bases have the same routes: those of the second are told as another server of the first.
     let (first_party, table): (Vec<_>, Vec<_>) = table.partition(|endpoint| endpoint.path.starts_with(FIRST_PARTY));
     let forwarded: BTreeSet<&str> =
@@ -388,6 +390,10 @@ fn describe(
                 None => needs += "; refuses keys.",
             }
             (needs, json!(ways))
+        }
+        Access::Assistant => {
+            let needs = "Needs an access token of a client that somebody connected, or a key.".to_owned();
+            (needs, json!([{ "Bearer": [] }]))
         }
     };
     let mut described = json!({

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest};
-use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, KeyKind, Principal};
+use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, Principal};
 use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
 use zenovay_limits::{Decision, LimiterUnavailable, Rule};
 use zenovay_store::{Charge, Usage};
@@ -117,12 +117,7 @@ impl Identity for KeyHolder {
     }
 
     fn audit_actor(&self) -> AuditActor {
-        let user = match self.credential.kind {
-            KeyKind::Personal(owner) => Some(owner),
-            KeyKind::Workspace(_) => None,
-        };
-        let words = format!("key \u{201c}{}\u{201d}", self.credential.name);
-        AuditActor { user, key: Some(self.credential.key_id), words }
+        AuditActor::of_key(&self.credential)
     }
 }
 
@@ -158,7 +153,7 @@ fn key_usage(limits: &PlanLimits, minute: &Decision, month: Usage) -> KeyUsage {
 /// Whoever tries keys that nobody holds may do so a few times a minute; then nothing is looked up any more, so that the
 /// answer tells nothing. A key that was valid the last time is looked up in any case: others behind the same address
 /// cannot use up what it needs. An attempt is charged before the look-up, and taken back when the key is valid.
-fn look_up(
+pub(super) fn look_up(
     state: &AppState,
     digest: &KeyDigest,
     client: IpAddr,

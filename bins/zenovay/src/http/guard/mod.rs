@@ -5,6 +5,7 @@
 //! to; an [`Identity`], which is how a request says whose it is, and what that costs; and [`zenovay_auth::decide`].
 
 mod actor;
+mod assistant;
 mod attempt;
 mod half_way;
 mod key;
@@ -25,6 +26,7 @@ use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, SignInId, TeamI
 use zenovay_store::{Metadata, Standing};
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
+pub use self::assistant::Assistant;
 pub use self::attempt::Attempt;
 pub use self::half_way::{Entrant, HalfWay};
 pub use self::key::{KeyHolder, KeyReport};

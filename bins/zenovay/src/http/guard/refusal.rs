@@ -19,6 +19,8 @@ pub enum AccessRefusal {
     NotHalfWay,
     /// It would change something, and the page of another website made it.
     CrossSite,
+    /// It asks for a host that is not this server.
+    ForeignHost,
     /// Its address tried too many keys that nobody holds.
     TooManyAttempts(Decision),
     /// The key has used up its minute.
@@ -44,12 +46,13 @@ pub enum AccessRefusal {
 
 impl AccessRefusal {
     /// Every reason, as the label `reason` of `zenovay_access_refusals_total`.
-    pub const REASONS: [&str; 21] = [
+    pub const REASONS: [&str; 22] = [
         "no_credential",
         "invalid_key",
         "invalid_token",
         "not_signed_in",
         "cross_site",
+        "foreign_host",
         "too_many_attempts",
         "minute_used_up",
         "month_used_up",
@@ -75,6 +78,7 @@ impl AccessRefusal {
             Self::InvalidKey => "invalid_key",
             Self::NotSignedIn | Self::NotHalfWay => "not_signed_in",
             Self::CrossSite => "cross_site",
+            Self::ForeignHost => "foreign_host",
             Self::TooManyAttempts(_) => "too_many_attempts",
             Self::MinuteUsedUp(_) => "minute_used_up",
             Self::MonthUsedUp { .. } => "month_used_up",
@@ -127,6 +131,7 @@ mod tests {
             AccessRefusal::InvalidKey,
             AccessRefusal::NotSignedIn,
             AccessRefusal::CrossSite,
+            AccessRefusal::ForeignHost,
             AccessRefusal::MonthUsedUp { limit: 1, retry_after_s: 1 },
             AccessRefusal::KeyNotChecked(StoreError::DiskFull),
             AccessRefusal::NotLoaded(StoreError::DiskFull),

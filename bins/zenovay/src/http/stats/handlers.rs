@@ -25,7 +25,8 @@ use crate::http::state::AppState;
 use crate::http::turns::Asking;
 
 impl Common {
-    fn ask(&self) -> Ask {
+    /// The question.
+    pub(in crate::http) fn ask(&self) -> Ask {
         Ask { range: self.range, filters: self.filters.clone(), metrics: self.metrics.clone() }
     }
 

@@ -1,6 +1,7 @@
 //! People, in the same file.
 
 mod account;
+mod assistants;
 mod audit;
 mod failures;
 mod keys;

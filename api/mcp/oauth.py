@@ -1,0 +1,69 @@
+"""The Python client finds the server out, registers, asks the person and calls: `oauth.py URL`."""
+
+import os
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import anyio
+import httpx2
+from mcp import Client
+from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import OAuthClientMetadata
+
+
+class Storage:
+    tokens = client = None
+
+    async def get_tokens(self):
+        return self.tokens
+
+    async def set_tokens(self, tokens):
+        self.tokens = tokens
+
+    async def get_client_info(self):
+        return self.client
+
+    async def set_client_info(self, client):
+        self.client = client
+
+
+class Callback(BaseHTTPRequestHandler):
+    def do_GET(self):
+        query = parse_qs(urlsplit(self.path).query)
+        self.server.answer = {name: values[0] for name, values in query.items()}
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+async def main(url: str) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Callback)
+
+    async def open_page(page: str) -> None:
+        await anyio.run_process([os.environ["BROWSER"], page])
+
+    async def answered() -> AuthorizationCodeResult:
+        return AuthorizationCodeResult(**{name: server.answer.get(name) for name in ["code", "state", "iss"]})
+
+    async def browse(page: str) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, server.handle_request)
+            group.start_soon(open_page, page)
+
+    metadata = OAuthClientMetadata(client_name="Peer", redirect_uris=[f"http://127.0.0.1:{server.server_port}/callback"])
+    for mode in ["auto", "legacy"]:
+        storage = Storage()
+        provider = OAuthClientProvider(url, metadata, storage, browse, answered)
+        async with httpx2.AsyncClient(auth=provider, timeout=60) as http:
+            async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
+                listed = await client.call_tool("list_websites", {})
+                assert listed.structured_content["websites"], listed
+                assert storage.tokens.refresh_token
+    print("ok")
+
+
+anyio.run(main, sys.argv[1])

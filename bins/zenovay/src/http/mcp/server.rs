@@ -1,0 +1,198 @@
+//! The server as the protocol's library sees it. One is made for each request: there are no sessions, and nothing of one
+//! request is left for the next.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, Implementation,
+    ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::json;
+use tracing::Instrument;
+use zenovay_auth::{AccessLevel, ToolScopes};
+use zenovay_store::{AssistantCharge, AssistantUsage, StoreError};
+
+use super::call::{Call, Change, ToolError};
+use super::clean::{NOTICE, quoted};
+use super::tools::{self, Answered, Entry};
+use crate::http::envelope::ApiError;
+
+/// What a call is refused with whose client may look at a category and not change it.
+const MISSING_WRITE: ErrorCode = ErrorCode(-32007);
+/// Where the questions that are left stand beside an answer.
+const QUERIES: &str = "com.zenovay/queries";
+
+/// What came of a request beside its answer.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Outcome {
+    /// What the client would have needed, when it has nothing of the category: the answer is then a 403.
+    pub(in crate::http) insufficient: Option<ToolScopes>,
+    /// What was changed.
+    pub(in crate::http) changes: Vec<Change>,
+}
+
+/// The server for one request.
+#[derive(Clone)]
+pub(in crate::http) struct Server {
+    call: Call,
+    span: tracing::Span,
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+impl Server {
+    /// A server for the request of `call`.
+    pub(in crate::http) fn new(call: Call) -> Self {
+        Self { call, span: tracing::Span::current(), outcome: Arc::default() }
+    }
+
+    /// What came of the request.
+    pub(in crate::http) fn outcome(&self) -> Outcome {
+        std::mem::take(&mut self.outcome.lock())
+    }
+
+    /// Does what was asked, when the client may and the day has room.
+    async fn call(&self, request: CallToolRequestParams) -> Result<CallToolResult, ErrorData> {
+        let unknown = || {
+            let words = format!("There is no tool {}; tools/list has those that there are", quoted(&request.name));
+            ErrorData::invalid_params(words, None)
+        };
+        let entry = tools::find(&request.name).ok_or_else(unknown)?;
+        self.check_scopes(entry)?;
+        let usage = match self.charge(entry).await {
+            Ok(AssistantCharge::Counted(usage)) => usage,
+            Ok(AssistantCharge::Exhausted(usage)) => return Ok(self.exhausted(entry, usage)),
+            Err(error) => return Ok(told(error)),
+        };
+        let result = match entry.run(self.call.clone(), request.arguments.unwrap_or_default()).await {
+            Ok(Answered { value, text }) => {
+                let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+                result.structured_content = Some(value);
+                result
+            }
+            Err(ToolError::MissingWrite(words)) => return Err(ErrorData::new(MISSING_WRITE, words, None)),
+            Err(error) => told(error),
+        };
+        self.outcome.lock().changes = self.call.changes();
+        Ok(self.with_usage(result, usage))
+    }
+
+    /// Whether the client has what a tool needs.
+    fn check_scopes(&self, entry: &Entry) -> Result<(), ErrorData> {
+        let held = self.call.client.scopes();
+        let Some(category) = entry.category.filter(|_| !held.covers(entry.needs())) else { return Ok(()) };
+        if held.level(category) == AccessLevel::None {
+            self.outcome.lock().insufficient = Some(held.union(entry.needs()));
+            return Err(ErrorData::invalid_request("The client was given nothing of this category", None));
+        }
+        let words =
+            format!("The client may read {} but not change it: {} is missing", category.as_str(), entry.needs());
+        Err(ErrorData::new(MISSING_WRITE, words, None))
+    }
+
+    async fn charge(&self, entry: &Entry) -> Result<AssistantCharge, ToolError> {
+        let cost = entry.cost;
+        self.call
+            .blocking(move |call| {
+                let (account, plan) = (call.client.account(), call.client.plan());
+                let limit = call.state.plans.limits(plan).mcp_queries_per_day;
+                let now = call.state.clock.reading().steady;
+                if let Some(grant) = call.client.grant() {
+                    call.state.store.note_grant_call(grant, now)?;
+                }
+                let charged: Result<_, StoreError> = call.state.store.charge_assistant(account, plan, cost, limit, now);
+                Ok(charged?)
+            })
+            .await
+    }
+
+    fn limit(&self) -> Option<u64> {
+        self.call.state.plans.limits(self.call.client.plan()).mcp_queries_per_day
+    }
+
+    /// What is told when the day is used up.
+    fn exhausted(&self, entry: &Entry, usage: AssistantUsage) -> CallToolResult {
+        crate::telemetry::Limit::AssistantDay.refused();
+        let limit = self.limit().unwrap_or(u64::MAX);
+        let told = json!({
+            "error": "The queries of this day are used up. Do not try again before resets_at; tell the person you work for.",
+            "limit": limit,
+            "used": usage.used,
+            "cost": entry.cost,
+            "resets_at": usage.resets_at.to_string(),
+        });
+        let result = CallToolResult::error(vec![ContentBlock::text(told.to_string())]);
+        self.with_usage(result, usage)
+    }
+
+    /// `result` with what is left of the day.
+    fn with_usage(&self, mut result: CallToolResult, usage: AssistantUsage) -> CallToolResult {
+        let limit = self.limit();
+        let mut meta = MetaObject::new();
+        let left = limit.map(|limit| limit.saturating_sub(usage.used));
+        let queries = json!({
+            "limit": limit, "used": usage.used, "remaining": left, "resets_at": usage.resets_at.to_string(),
+        });
+        meta.insert(QUERIES.to_owned(), queries);
+        result.meta = Some(meta);
+        result
+    }
+}
+
+/// A failure as the model is told of it.
+fn told(error: ToolError) -> CallToolResult {
+    let (ToolError::Told(words) | ToolError::MissingWrite(words)) = error;
+    CallToolResult::error(vec![ContentBlock::text(words)])
+}
+
+/// What models are told of the server.
+fn instructions() -> String {
+    format!(
+        "Web analytics. Call list_websites first; other tools take its website_id. Dates are days of the website's time zone, \
+         both included. Each answer says which range it is of, and the time. {NOTICE}"
+    )
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let name = Implementation::new("zenovay", env!("CARGO_PKG_VERSION")).with_title("Zenovay");
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(name)
+            .with_instructions(instructions())
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        tools::find(name).map(|entry| entry.told.clone())
+    }
+
+    /// What the client may call. The list depends on whose token came: nobody else may keep it.
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let told = tools::told(self.call.client.scopes()).map(|entry| entry.told.clone());
+        let mut list = ListToolsResult::with_all_items(told.collect());
+        (list.ttl_ms, list.cache_scope) = (Some(0), Some(CacheScope::Private));
+        Ok(list)
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let cancelled = context.ct.clone();
+        // A client that went away is answered nothing, and what it asked ends.
+        let result = tokio::select! {
+            result = self.call(request).instrument(self.span.clone()) => result,
+            () = cancelled.cancelled() => {
+                let error = ApiError::unavailable("The request was given up", 1);
+                Ok(told(error.into()))
+            }
+        };
+        result.map(CallToolResponse::from)
+    }
+}

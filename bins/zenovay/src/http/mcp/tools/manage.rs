@@ -1,0 +1,653 @@
+//! Changing goals, funnels and websites: what the console's routes do, by the same functions.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use zenovay_auth::{Action, Target, ToolCategory};
+use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website};
+use zenovay_store::StoreError;
+
+use super::goals::Step;
+use super::shown::website;
+use super::{Effect, Tool};
+use crate::http::console::funnels::{self, ShownFunnel};
+use crate::http::console::goals::{self, ShownGoal};
+use crate::http::console::{changing, sites};
+use crate::http::envelope::ApiError;
+use crate::http::mcp::args::Args;
+use crate::http::mcp::call::{Call, Change, ToolError};
+use crate::http::mcp::clean::clean;
+
+/// A change of something that belongs to a website.
+fn change(website: &Website, action: Action, name: &'static str) -> Change {
+    let target = Target::Website { id: website.id, team_id: website.team_id };
+    Change { action, target, name, details: vec![("domain", website.domain.clone())] }
+}
+
+/// The body of a route that has these members.
+fn body<T: DeserializeOwned>(members: Value) -> Result<T, ToolError> {
+    serde_json::from_value(members).map_err(|error| {
+        tracing::error!(%error, "the arguments of a tool are no body");
+        ApiError::internal().into()
+    })
+}
+
+/// The members that are there.
+fn present(members: impl IntoIterator<Item = (&'static str, Option<Value>)>) -> Map<String, Value> {
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn goal_id(text: &str) -> Result<GoalId, ToolError> {
+    text.trim().parse().map_err(|_| ApiError::from(StoreError::NotFound("goal")).into())
+}
+
+fn funnel_id(text: &str) -> Result<FunnelId, ToolError> {
+    text.trim().parse().map_err(|_| ApiError::from(StoreError::NotFound("funnel")).into())
+}
+
+const STEP_TYPES: [&str; 2] = ["page", "event"];
+const MATCHES: [&str; 5] = ["exact", "contains", "starts_with", "ends_with", "regex"];
+
+/// What a goal counts.
+#[derive(Debug)]
+struct TargetArgs {
+    kind: Option<&'static str>,
+    match_type: Option<&'static str>,
+    value: Option<String>,
+}
+
+impl TargetArgs {
+    fn read(args: &mut Args, is_required: bool) -> Self {
+        let words = "A view of a page, or an event with a name.";
+        let kind = if is_required {
+            Some(args.required_choice("type", words, &STEP_TYPES))
+        } else {
+            args.choice("type", words, &STEP_TYPES, None)
+        };
+        let match_type =
+            args.choice("match_type", "Of pages: how the path is compared; exact when absent.", &MATCHES, None);
+        let words = "The path, such as /thanks, or the name of the event.";
+        let value = if is_required { Some(args.required("value", words)) } else { args.string("value", words) };
+        if !is_required && kind.is_some() != value.is_some() {
+            args.problem("value", "give type and value together");
+        }
+        Self { kind, match_type, value }
+    }
+
+    fn members(self) -> Map<String, Value> {
+        let text = |text: Option<&'static str>| text.map(|text| json!(text));
+        present([
+            ("type", text(self.kind)),
+            ("match_type", text(self.match_type)),
+            ("value", self.value.map(Value::String)),
+        ])
+    }
+}
+
+/// A goal.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct GoalChanged {
+    goal_id: String,
+    name: String,
+    target: Step,
+}
+
+impl From<ShownGoal> for GoalChanged {
+    fn from(goal: ShownGoal) -> Self {
+        Self { goal_id: goal.id.to_string(), name: clean(&goal.name), target: (&goal.target).into() }
+    }
+}
+
+/// What is gone.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Deleted {
+    deleted: String,
+}
+
+/// `create_goal`.
+pub(super) struct CreateGoal;
+
+/// What is wanted of a new goal.
+pub(super) struct NewGoal {
+    website: String,
+    name: String,
+    target: TargetArgs,
+}
+
+impl Tool for CreateGoal {
+    const NAME: &'static str = "create_goal";
+    const TITLE: &'static str = "Create goal";
+    const WORDS: &'static str = "Adds a goal: a view of a page, or an event, that counts as a conversion.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Adds;
+    type Input = NewGoal;
+    type Output = GoalChanged;
+
+    fn read(args: &mut Args) -> NewGoal {
+        let (website, name) = (website(args), args.required("name", "1 to 100 characters."));
+        NewGoal { website, name, target: TargetArgs::read(args, true) }
+    }
+
+    async fn run(call: Call, NewGoal { website, name, target }: NewGoal) -> Result<GoalChanged, ToolError> {
+        let website = call.website(&website, Action::EditWebsite).await?;
+        let mut members = target.members();
+        members.insert("name".to_owned(), json!(name));
+        let goal = goals::add(
+            &call.state,
+            call.store(&website, Action::EditWebsite),
+            website.id,
+            body(Value::Object(members))?,
+        )
+        .await?;
+        call.changed(change(&website, Action::EditWebsite, "goals.create"));
+        Ok(goal.into())
+    }
+}
+
+/// `update_goal`.
+pub(super) struct UpdateGoal;
+
+/// What is changed of a goal.
+pub(super) struct GoalEdit {
+    website: String,
+    goal: String,
+    name: Option<String>,
+    target: TargetArgs,
+}
+
+impl Tool for UpdateGoal {
+    const NAME: &'static str = "update_goal";
+    const TITLE: &'static str = "Update goal";
+    const WORDS: &'static str = "Gives a goal another name or another target; what is absent stays.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Sets;
+    type Input = GoalEdit;
+    type Output = GoalChanged;
+
+    fn read(args: &mut Args) -> GoalEdit {
+        let (website, goal) = (website(args), args.required("goal_id", "From get_goals."));
+        let name = args.string("name", "1 to 100 characters.");
+        GoalEdit { website, goal, name, target: TargetArgs::read(args, false) }
+    }
+
+    async fn run(call: Call, GoalEdit { website, goal, name, target }: GoalEdit) -> Result<GoalChanged, ToolError> {
+        let website = call.website(&website, Action::EditWebsite).await?;
+        let target = target.kind.is_some().then(|| Value::Object(target.members()));
+        let changes = present([("name", name.map(Value::String)), ("target", target)]);
+        let goal = goals::edit(
+            &call.state,
+            call.store(&website, Action::EditWebsite),
+            website.id,
+            goal_id(&goal)?,
+            body(Value::Object(changes))?,
+        )
+        .await?;
+        call.changed(change(&website, Action::EditWebsite, "goals.change"));
+        Ok(goal.into())
+    }
+}
+
+/// `delete_goal`.
+pub(super) struct DeleteGoal;
+
+impl Tool for DeleteGoal {
+    const NAME: &'static str = "delete_goal";
+    const TITLE: &'static str = "Delete goal";
+    const WORDS: &'static str = "Removes a goal. Not while it is a step of a funnel.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Removes;
+    type Input = (String, String);
+    type Output = Deleted;
+
+    fn read(args: &mut Args) -> Self::Input {
+        (website(args), args.required("goal_id", "From get_goals."))
+    }
+
+    async fn run(call: Call, (website, goal): Self::Input) -> Result<Deleted, ToolError> {
+        let website = call.website(&website, Action::EditWebsite).await?;
+        let (id, site) = (goal_id(&goal)?, website.id);
+        let store = call.store(&website, Action::EditWebsite);
+        changing(&call.state, move |_| store.delete_goal(site, id)).await?;
+        call.changed(change(&website, Action::EditWebsite, "goals.delete"));
+        Ok(Deleted { deleted: id.to_string() })
+    }
+}
+
+/// `manage_funnel`.
+pub(super) struct ManageFunnel;
+
+/// What is wanted of a funnel.
+pub(super) struct FunnelEdit {
+    website: String,
+    funnel: Option<String>,
+    name: Option<String>,
+    steps: Option<Vec<Map<String, Value>>>,
+}
+
+/// A step of a funnel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct NamedStep {
+    label: String,
+    #[serde(flatten)]
+    step: Step,
+}
+
+/// A funnel.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct FunnelChanged {
+    funnel_id: String,
+    name: String,
+    steps: Vec<NamedStep>,
+}
+
+impl From<ShownFunnel> for FunnelChanged {
+    fn from(funnel: ShownFunnel) -> Self {
+        let steps = funnel.steps.iter().map(|step| NamedStep { label: clean(&step.label), step: (&step.step).into() });
+        Self { funnel_id: funnel.id.clone(), name: clean(&funnel.name), steps: steps.collect() }
+    }
+}
+
+impl Tool for ManageFunnel {
+    const NAME: &'static str = "manage_funnel";
+    const TITLE: &'static str = "Create or change funnel";
+    const WORDS: &'static str = "Without funnel_id adds a funnel of 2 to 7 steps in order (name and steps needed); with it changes that one, what is absent stays.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Adds;
+    type Input = FunnelEdit;
+    type Output = FunnelChanged;
+
+    fn read(args: &mut Args) -> FunnelEdit {
+        let (website, funnel) = (website(args), args.string("funnel_id", "From get_funnel_analysis."));
+        let name = args.string("name", "1 to 100 characters.");
+        let members = [
+            ("type", "page, event or goal", true),
+            ("match_type", "of pages: exact, contains, starts_with, ends_with, regex", false),
+            ("value", "path, event name, or goal_id", true),
+        ];
+        let steps = args.objects("steps", "", &members);
+        if funnel.is_none() {
+            for (argument, is_there) in [("name", name.is_some()), ("steps", steps.is_some())] {
+                if !is_there {
+                    args.problem(argument, "is needed for a new funnel");
+                }
+            }
+        }
+        FunnelEdit { website, funnel, name, steps }
+    }
+
+    async fn run(
+        call: Call,
+        FunnelEdit { website, funnel, name, steps }: FunnelEdit,
+    ) -> Result<FunnelChanged, ToolError> {
+        let website = call.website(&website, Action::EditFunnels).await?;
+        let members =
+            Value::Object(present([("name", name.map(Value::String)), ("steps", steps.map(|steps| json!(steps)))]));
+        let (shown, done) = match funnel {
+            None => (
+                funnels::add(&call.state, call.store(&website, Action::EditFunnels), website.id, body(members)?)
+                    .await?,
+                "funnels.create",
+            ),
+            Some(id) => (
+                funnels::edit(
+                    &call.state,
+                    call.store(&website, Action::EditFunnels),
+                    website.id,
+                    funnel_id(&id)?,
+                    body(members)?,
+                )
+                .await?,
+                "funnels.change",
+            ),
+        };
+        call.changed(change(&website, Action::EditFunnels, done));
+        Ok(shown.into())
+    }
+}
+
+/// `delete_funnel`.
+pub(super) struct DeleteFunnel;
+
+impl Tool for DeleteFunnel {
+    const NAME: &'static str = "delete_funnel";
+    const TITLE: &'static str = "Delete funnel";
+    const WORDS: &'static str = "Removes a funnel that people made.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Removes;
+    type Input = (String, String);
+    type Output = Deleted;
+
+    fn read(args: &mut Args) -> Self::Input {
+        (website(args), args.required("funnel_id", "From get_funnel_analysis."))
+    }
+
+    async fn run(call: Call, (website, funnel): Self::Input) -> Result<Deleted, ToolError> {
+        let website = call.website(&website, Action::EditFunnels).await?;
+        let (id, site) = (funnel_id(&funnel)?, website.id);
+        let store = call.store(&website, Action::EditFunnels);
+        changing(&call.state, move |_| store.delete_funnel(site, id)).await?;
+        call.changed(change(&website, Action::EditFunnels, "funnels.delete"));
+        Ok(Deleted { deleted: id.to_string() })
+    }
+}
+
+/// A website as it is now.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Site {
+    website_id: String,
+    domain: String,
+    name: String,
+    tracking_code: String,
+    timezone: String,
+    currency: String,
+    /// Whether events are accepted.
+    is_active: bool,
+    cookieless: bool,
+    public_dashboard: bool,
+    allow_localhost: bool,
+    opt_out_on_gpc: bool,
+    track_outbound_links: bool,
+    track_downloads: bool,
+    allowed_domains: Vec<String>,
+    allowed_bots: Vec<String>,
+    excluded_ips: Vec<String>,
+    excluded_paths: Vec<String>,
+}
+
+impl From<Website> for Site {
+    fn from(website: Website) -> Self {
+        let settings = website.settings;
+        Self {
+            website_id: website.id.to_string(),
+            domain: website.domain,
+            name: clean(&website.name),
+            tracking_code: website.tracking_code.as_str().to_owned(),
+            timezone: settings.time_zone,
+            currency: settings.currency,
+            is_active: settings.is_active,
+            cookieless: settings.cookieless,
+            public_dashboard: settings.public_dashboard,
+            allow_localhost: settings.allow_localhost,
+            opt_out_on_gpc: settings.opt_out_on_gpc,
+            track_outbound_links: settings.track_outbound_links,
+            track_downloads: settings.track_downloads,
+            allowed_domains: settings.allowed_domains,
+            allowed_bots: settings.allowed_bots,
+            excluded_ips: settings.excluded_ips,
+            excluded_paths: settings.excluded_paths,
+        }
+    }
+}
+
+/// What is known of a website that was changed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Facts {
+    website_id: String,
+    domain: String,
+    name: String,
+    tracking_code: String,
+    timezone: String,
+    /// Whether events are accepted.
+    is_active: bool,
+    cookieless: bool,
+    public_dashboard: bool,
+}
+
+impl From<Website> for Facts {
+    fn from(website: Website) -> Self {
+        Self {
+            website_id: website.id.to_string(),
+            domain: website.domain,
+            name: clean(&website.name),
+            tracking_code: website.tracking_code.as_str().to_owned(),
+            timezone: website.settings.time_zone,
+            is_active: website.settings.is_active,
+            cookieless: website.settings.cookieless,
+            public_dashboard: website.settings.public_dashboard,
+        }
+    }
+}
+
+/// Changes members of a website.
+async fn edit(call: &Call, website: &str, members: Value) -> Result<Website, ToolError> {
+    let website = call.website(website, Action::EditWebsite).await?;
+    apply(call, &website, members).await
+}
+
+async fn apply(call: &Call, website: &Arc<Website>, members: Value) -> Result<Website, ToolError> {
+    let changed =
+        sites::apply(&call.state, call.store(website, Action::EditWebsite), website.id, body(members)?).await?;
+    call.changed(change(website, Action::EditWebsite, "sites.change"));
+    Ok(changed)
+}
+
+/// `update_website_settings`.
+pub(super) struct UpdateWebsiteSettings;
+
+impl Tool for UpdateWebsiteSettings {
+    const NAME: &'static str = "update_website_settings";
+    const TITLE: &'static str = "Update website settings";
+    const WORDS: &'static str = "Changes settings of a website; what is absent stays. Answers with all settings.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Sets;
+    type Input = (String, Map<String, Value>);
+    type Output = Site;
+
+    fn read(args: &mut Args) -> Self::Input {
+        let website = website(args);
+        let settings = present([
+            ("currency", args.string("currency", "ISO 4217, such as EUR.").map(Value::String)),
+            ("allow_localhost", args.flag("allow_localhost", "Take hits of local hosts.").map(Value::Bool)),
+            ("opt_out_on_gpc", args.flag("opt_out_on_gpc", "Drop hits with Sec-GPC or DNT.").map(Value::Bool)),
+            ("track_outbound_links", args.flag("track_outbound_links", "").map(Value::Bool)),
+            ("track_downloads", args.flag("track_downloads", "").map(Value::Bool)),
+            ("allowed_domains", args.strings("allowed_domains", "Replaces the list of hosts.").map(|list| json!(list))),
+            ("allowed_bots", args.strings("allowed_bots", "Replaces the list of names.").map(|list| json!(list))),
+        ]);
+        (website, settings)
+    }
+
+    async fn run(call: Call, (website, settings): Self::Input) -> Result<Site, ToolError> {
+        Ok(edit(&call, &website, json!({ "settings": settings })).await?.into())
+    }
+}
+
+/// Tools that set one member of a website, or of its settings.
+macro_rules! setters {
+    ($($type:ident $name:literal $title:literal $words:literal ($args:ident: $($read:tt)+) -> |$value:ident| $members:expr;)*) => { $(
+        #[doc = concat!("`", $name, "`.")]
+        pub(super) struct $type;
+
+        impl Tool for $type {
+            const NAME: &'static str = $name;
+            const TITLE: &'static str = $title;
+            const WORDS: &'static str = $words;
+            const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+            const EFFECT: Effect = Effect::Sets;
+            type Input = (String, Value);
+            type Output = Facts;
+
+            fn read($args: &mut Args) -> Self::Input {
+                (website($args), json!($($read)+))
+            }
+
+            async fn run(call: Call, (website, $value): Self::Input) -> Result<Facts, ToolError> {
+                Ok(edit(&call, &website, $members).await?.into())
+            }
+        }
+    )* };
+}
+
+setters! {
+    UpdateWebsiteName "update_website_name" "Rename website" "Changes the name of a website that people see."
+        (args: args.required("name", "1 to 100 characters.")) -> |name| json!({ "name": name });
+    UpdateWebsiteTimezone "update_website_timezone" "Set time zone"
+        "Sets the time zone in which days of a website are cut. Numbers of days change with it."
+        (args: args.required("timezone", "IANA name, such as Europe/Zurich.")) -> |zone| json!({ "settings": { "time_zone": zone } });
+    UpdateWebsiteDomain "update_website_domain" "Change domain"
+        "Changes the domain of a website; hits of the old one are refused from then on."
+        (args: args.required("domain", "Without a scheme, such as shop.example.com.")) -> |domain| json!({ "domain": domain });
+    TogglePublicDashboard "toggle_public_dashboard" "Public dashboard"
+        "Says whether anybody may read the public summary of a website."
+        (args: args.required_flag("enabled", "")) -> |enabled| json!({ "settings": { "public_dashboard": enabled } });
+    ToggleCookielessTracking "toggle_cookieless_tracking" "Cookieless tracking"
+        "Says whether visitors are recognised without anything stored in their browser."
+        (args: args.required_flag("enabled", "")) -> |enabled| json!({ "settings": { "cookieless": enabled } });
+}
+
+/// Tools that switch tracking on or off.
+macro_rules! switches {
+    ($($type:ident $name:literal $title:literal $words:literal $is_active:literal;)*) => { $(
+        #[doc = concat!("`", $name, "`.")]
+        pub(super) struct $type;
+
+        impl Tool for $type {
+            const NAME: &'static str = $name;
+            const TITLE: &'static str = $title;
+            const WORDS: &'static str = $words;
+            const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+            const EFFECT: Effect = Effect::Sets;
+            type Input = String;
+            type Output = Facts;
+
+            fn read(args: &mut Args) -> String {
+                website(args)
+            }
+
+            async fn run(call: Call, website: String) -> Result<Facts, ToolError> {
+                let settings = json!({ "is_active": $is_active });
+                Ok(edit(&call, &website, json!({ "settings": settings })).await?.into())
+            }
+        }
+    )* };
+}
+
+switches! {
+    PauseTracking "pause_tracking" "Pause tracking" "Drops the events of a website until tracking is resumed." false;
+    ResumeTracking "resume_tracking" "Resume tracking" "Takes the events of a paused website again." true;
+}
+
+/// `regenerate_tracking_code`.
+pub(super) struct RegenerateTrackingCode;
+
+impl Tool for RegenerateTrackingCode {
+    const NAME: &'static str = "regenerate_tracking_code";
+    const TITLE: &'static str = "New tracking code";
+    const WORDS: &'static str =
+        "Gives a website another tracking code. Pages with the old one are not counted any more.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Removes;
+    type Input = String;
+    type Output = Facts;
+
+    fn read(args: &mut Args) -> String {
+        website(args)
+    }
+
+    async fn run(call: Call, website: String) -> Result<Facts, ToolError> {
+        let website = call.website(&website, Action::EditWebsite).await?;
+        let id = website.id;
+        let store = call.store(&website, Action::EditWebsite);
+        let changed = changing(&call.state, move |_| {
+            store.set_tracking_code(id, &TrackingCode::from_random_bytes(rand::random()))
+        });
+        let changed = changed.await?;
+        call.changed(change(&website, Action::EditWebsite, "sites.renew_code"));
+        Ok(changed.into())
+    }
+}
+
+/// `delete_website`.
+pub(super) struct DeleteWebsite;
+
+impl Tool for DeleteWebsite {
+    const NAME: &'static str = "delete_website";
+    const TITLE: &'static str = "Delete website";
+    const WORDS: &'static str =
+        "Deletes a website with all its events, goals and funnels, for ever. Ask the person first.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const EFFECT: Effect = Effect::Removes;
+    type Input = (String, String);
+    type Output = Deleted;
+
+    fn read(args: &mut Args) -> Self::Input {
+        (website(args), args.required("domain", "The domain of the website once more, to confirm."))
+    }
+
+    async fn run(call: Call, (website, domain): Self::Input) -> Result<Deleted, ToolError> {
+        let website = call.website(&website, Action::DeleteWebsite).await?;
+        sites::remove(&call.state, call.store(&website, Action::DeleteWebsite), Arc::clone(&website), &domain).await?;
+        call.changed(change(&website, Action::DeleteWebsite, "sites.delete"));
+        Ok(Deleted { deleted: website.id.to_string() })
+    }
+}
+
+/// What is excluded.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Excluded {
+    website_id: String,
+    /// All of it.
+    excluded: Vec<String>,
+}
+
+/// Tools that add to a list of exclusions, or take from it.
+macro_rules! exclusions {
+    ($($type:ident $name:literal $title:literal $words:literal $effect:ident $list:ident $argument:literal $about:literal $change:expr;)*) => { $(
+        #[doc = concat!("`", $name, "`.")]
+        pub(super) struct $type;
+
+        impl Tool for $type {
+            const NAME: &'static str = $name;
+            const TITLE: &'static str = $title;
+            const WORDS: &'static str = $words;
+            const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Settings);
+            const EFFECT: Effect = Effect::$effect;
+            type Input = (String, String);
+            type Output = Excluded;
+
+            fn read(args: &mut Args) -> Self::Input {
+                (website(args), args.required($argument, $about))
+            }
+
+            async fn run(call: Call, (website, value): Self::Input) -> Result<Excluded, ToolError> {
+                let website = call.website(&website, Action::EditWebsite).await?;
+                let change: fn(&[String], String) -> Result<Vec<String>, String> = $change;
+                let list = change(&website.settings.$list, value.trim().to_owned()).map_err(|problem| {
+                    ToolError::from(vec![format!("{}: {problem}", $argument)])
+                })?;
+                let changed = apply(&call, &website, json!({ "settings": { stringify!($list): list } })).await?;
+                Ok(Excluded { website_id: changed.id.to_string(), excluded: changed.settings.$list })
+            }
+        }
+    )* };
+}
+
+fn with(list: &[String], value: String) -> Result<Vec<String>, String> {
+    let mut list = list.to_vec();
+    if !list.contains(&value) {
+        list.push(value);
+    }
+    Ok(list)
+}
+
+fn without(list: &[String], value: String) -> Result<Vec<String>, String> {
+    if list.contains(&value) {
+        return Ok(list.iter().filter(|other| **other != value).cloned().collect());
+    }
+    let there = if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
+    Err(format!("it is not excluded; excluded: {}", clean(&there)))
+}
+
+exclusions! {
+    AddIpExclusion "add_ip_exclusion" "Exclude address" "Drops the hits of an address or a range of addresses."
+        Sets excluded_ips "ip" "Such as 192.0.2.7 or 192.0.2.0/24." with;
+    RemoveIpExclusion "remove_ip_exclusion" "Include address" "Takes the hits of an excluded address or range again."
+        Sets excluded_ips "ip" "As it is excluded." without;
+    AddPathExclusion "add_path_exclusion" "Exclude path" "Drops the hits of pages whose path matches a pattern."
+        Sets excluded_paths "path" "Such as /admin/*." with;
+    RemovePathExclusion "remove_path_exclusion" "Include path" "Takes the hits of pages with an excluded path again."
+        Sets excluded_paths "path" "As it is excluded." without;
+}

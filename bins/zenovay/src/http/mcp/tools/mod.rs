@@ -1,0 +1,288 @@
+//! The tools: what they are called, what they take and answer, and what they need. A new one is a type with [`Tool`] and a line
+//! in the table.
+
+mod analytics;
+mod goals;
+mod manage;
+mod members;
+mod query;
+mod rows;
+mod shown;
+mod websites;
+
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+use rmcp::model::{Tool as Told, ToolAnnotations};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use zenovay_auth::{AccessLevel, ToolCategory, ToolScopes};
+
+use super::args::Args;
+use super::call::{Call, ToolError};
+use super::{Listed, Needs};
+use crate::http::envelope::ApiError;
+
+/// What a tool is and does.
+pub(super) trait Tool: 'static {
+    /// Its name, which stays.
+    const NAME: &'static str;
+    /// Its name for people.
+    const TITLE: &'static str;
+    /// What it does, for models: at most 200 characters.
+    const WORDS: &'static str;
+    /// Which category it is in; `None` for what every client may do.
+    const CATEGORY: Option<ToolCategory>;
+    /// What it does to things.
+    const EFFECT: Effect = Effect::Reads;
+    /// How many questions of the day it counts as.
+    const COST: u64 = 1;
+    /// The list in its answers, if there is one: it is cut when it is too long.
+    const LIST: Option<&'static str> = None;
+    /// What it takes.
+    type Input: Send + 'static;
+    /// What it answers.
+    type Output: Serialize + JsonSchema;
+
+    /// Reads its arguments.
+    fn read(args: &mut Args) -> Self::Input;
+
+    /// Does it.
+    fn run(call: Call, input: Self::Input) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+}
+
+/// What a tool does to things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Effect {
+    /// It changes nothing.
+    Reads,
+    /// It adds something; doing it twice adds two.
+    Adds,
+    /// It sets something; doing it twice is as doing it once.
+    Sets,
+    /// It takes something away that does not come back.
+    Removes,
+}
+
+/// What a tool answered.
+#[derive(Debug)]
+pub(in crate::http) struct Answered {
+    /// The answer.
+    pub(in crate::http) value: Value,
+    /// The same as a string.
+    pub(in crate::http) text: String,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Answered, ToolError>> + Send>>;
+
+/// A tool in the table.
+pub(in crate::http) struct Entry {
+    /// As clients are told of it.
+    pub(in crate::http) told: Told,
+    name: &'static str,
+    words: &'static str,
+    /// The category that it is in.
+    pub(in crate::http) category: Option<ToolCategory>,
+    /// What it does to things.
+    pub(in crate::http) effect: Effect,
+    /// How many questions of the day it counts as.
+    pub(in crate::http) cost: u64,
+    run: fn(Call, Map<String, Value>) -> Running,
+}
+
+/// The most characters of an answer.
+pub(in crate::http) const ANSWER_MAX: usize = 80_000;
+
+impl Entry {
+    fn of<T: Tool>() -> Self {
+        let hints = ToolAnnotations::from_raw(
+            Some(T::TITLE.to_owned()),
+            Some(T::EFFECT == Effect::Reads),
+            Some(T::EFFECT == Effect::Removes),
+            Some(T::EFFECT != Effect::Adds),
+            Some(false),
+        );
+        let told = Told::new(T::NAME, T::WORDS, Arc::new(Args::schema(T::read)))
+            .with_title(T::TITLE)
+            .with_raw_output_schema(Arc::new(output_schema::<T::Output>()))
+            .with_annotations(hints);
+        let run = |call: Call, given| -> Running {
+            Box::pin(async move {
+                let input = Args::read(given, T::read)?;
+                let output = T::run(call, input).await?;
+                let value = serde_json::to_value(&output).map_err(|error| {
+                    tracing::error!(%error, tool = T::NAME, "an answer cannot be written");
+                    ToolError::from(ApiError::internal())
+                })?;
+                Ok(fitted(value, T::LIST))
+            })
+        };
+        Self { told, name: T::NAME, words: T::WORDS, category: T::CATEGORY, effect: T::EFFECT, cost: T::COST, run }
+    }
+
+    /// The level that a client needs in the category.
+    pub(in crate::http) fn level(&self) -> AccessLevel {
+        if self.effect == Effect::Reads { AccessLevel::Read } else { AccessLevel::Write }
+    }
+
+    /// As the documentation lists it.
+    pub(in crate::http) fn listed(&self) -> Listed {
+        Listed { name: self.name, needs: Needs(self.category, self.level()), words: self.words }
+    }
+
+    /// What a client needs.
+    pub(in crate::http) fn needs(&self) -> ToolScopes {
+        self.category.map_or(ToolScopes::NONE, |category| ToolScopes::NONE.with(category, self.level()))
+    }
+
+    /// Does it.
+    pub(in crate::http) fn run(&self, call: Call, given: Map<String, Value>) -> Running {
+        (self.run)(call, given)
+    }
+}
+
+/// `value` as it is answered. When it is too long its list is cut, and it says so.
+fn fitted(mut value: Value, list: Option<&str>) -> Answered {
+    let text = value.to_string();
+    let Some(name) = list.filter(|_| text.len() > ANSWER_MAX) else { return Answered { value, text } };
+    let rows = value[name].as_array_mut().map(std::mem::take).unwrap_or_default();
+    // What is said of a cut, and the number of rows, take a little more.
+    let room = ANSWER_MAX.saturating_sub(value.to_string().len() + 500);
+    let mut length = 0;
+    let fitting: Vec<Value> = rows
+        .into_iter()
+        .take_while(|row| {
+            length += row.to_string().len() + 1;
+            length <= room
+        })
+        .collect();
+    let shown = fitting.len();
+    let offset = value["page"]["offset"].as_u64().unwrap_or(0);
+    value[name] = Value::Array(fitting);
+    value["page"]["shown"] = json!(shown);
+    value["page"]["next_offset"] = json!(offset + shown as u64);
+    value["page"]["truncated"] = json!(true);
+    value["page"]["hint"] = json!(shown::TOO_LONG);
+    let text = value.to_string();
+    Answered { value, text }
+}
+
+/// The schema of an answer, in words that every client understands: without references, without lists of types.
+fn output_schema<T: JsonSchema>() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    simplify(&mut schema);
+    match schema {
+        Value::Object(schema) => schema,
+        _ => Map::new(),
+    }
+}
+
+/// Leaves out of a schema what tells a model nothing. A member that may be absent is never null.
+fn simplify(schema: &mut Value) {
+    let Value::Object(members) = schema else { return };
+    for name in ["title", "format", "minimum", "maximum", "minItems", "maxItems", "default"] {
+        members.remove(name);
+    }
+    // Of an object its members tell what it is.
+    if members.contains_key("properties") {
+        members.remove("description");
+    }
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [kind] = types.as_slice() {
+            let kind = kind.clone();
+            members.insert("type".to_owned(), kind);
+        }
+    }
+    if let Some(Value::Array(any)) = members.remove("anyOf")
+        && let Some(Value::Object(one)) = any.into_iter().find(|one| one["type"] != "null")
+    {
+        members.extend(one);
+    }
+    if let Some(Value::Object(properties)) = members.get_mut("properties") {
+        properties.values_mut().for_each(simplify);
+        members.insert("additionalProperties".to_owned(), json!(false));
+    }
+    if let Some(items) = members.get_mut("items") {
+        simplify(items);
+    }
+}
+
+/// Every tool: those that read first, [`websites::ListWebsites`] before all others, because the rest ask for what it answers.
+static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    vec![
+        Entry::of::<websites::ListWebsites>(),
+        Entry::of::<analytics::GetVisitors>(),
+        Entry::of::<analytics::ComparePeriods>(),
+        Entry::of::<analytics::GetRealtimeVisitors>(),
+        Entry::of::<rows::GetTopPages>(),
+        Entry::of::<rows::GetTrafficSources>(),
+        Entry::of::<rows::GetGeographicData>(),
+        Entry::of::<rows::GetTechnologyBreakdown>(),
+        Entry::of::<query::QueryAnalytics>(),
+        Entry::of::<goals::GetGoals>(),
+        Entry::of::<goals::GetFunnelAnalysis>(),
+        Entry::of::<manage::CreateGoal>(),
+        Entry::of::<manage::UpdateGoal>(),
+        Entry::of::<manage::DeleteGoal>(),
+        Entry::of::<manage::ManageFunnel>(),
+        Entry::of::<manage::DeleteFunnel>(),
+        Entry::of::<manage::UpdateWebsiteSettings>(),
+        Entry::of::<manage::UpdateWebsiteName>(),
+        Entry::of::<manage::UpdateWebsiteTimezone>(),
+        Entry::of::<manage::UpdateWebsiteDomain>(),
+        Entry::of::<manage::TogglePublicDashboard>(),
+        Entry::of::<manage::ToggleCookielessTracking>(),
+        Entry::of::<manage::PauseTracking>(),
+        Entry::of::<manage::ResumeTracking>(),
+        Entry::of::<manage::RegenerateTrackingCode>(),
+        Entry::of::<manage::DeleteWebsite>(),
+        Entry::of::<manage::AddIpExclusion>(),
+        Entry::of::<manage::RemoveIpExclusion>(),
+        Entry::of::<manage::AddPathExclusion>(),
+        Entry::of::<manage::RemovePathExclusion>(),
+        Entry::of::<members::InviteTeamMember>(),
+        Entry::of::<members::RemoveTeamMember>(),
+    ]
+});
+
+/// Every tool.
+pub(in crate::http) fn all() -> &'static [Entry] {
+    &TOOLS
+}
+
+/// The tool with this name.
+pub(in crate::http) fn find(name: &str) -> Option<&'static Entry> {
+    all().iter().find(|entry| entry.told.name == name)
+}
+
+/// The tools that a client with these scopes is told of: those that it may call.
+pub(in crate::http) fn told(scopes: ToolScopes) -> impl Iterator<Item = &'static Entry> {
+    all().iter().filter(move |entry| scopes.covers(entry.needs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_too_long_is_cut_and_says_so() {
+        let rows: Vec<Value> =
+            (0..5_000).map(|number| json!({ "value": format!("/page-{number}"), "visitors": number })).collect();
+        let page = json!({ "total": 9_000, "offset": 100, "shown": 5_000, "next_offset": 5_100, "truncated": false });
+        let Answered { value, text } = fitted(json!({ "page": page, "rows": rows }), Some("rows"));
+        assert!(text.len() <= ANSWER_MAX && text.len() > ANSWER_MAX - 1_000, "{}", text.len());
+        assert_eq!(text, value.to_string());
+        let shown = value["rows"].as_array().unwrap().len();
+        assert_eq!(value["page"]["shown"], shown);
+        assert_eq!(value["page"]["next_offset"], 100 + shown);
+        assert_eq!((&value["page"]["truncated"], &value["page"]["total"]), (&json!(true), &json!(9_000)));
+        assert!(value["page"]["hint"].as_str().unwrap().contains("filter"));
+    }
+}

@@ -1,0 +1,298 @@
+//! What the answers of several tools have in common.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use zenovay_domain::{TimeRange, Timestamp, Zone};
+use zenovay_stats::Metric;
+
+use crate::http::console::numbers::{RowNumbers, Tiles};
+use crate::http::console::reader::Question;
+use crate::http::console::view::{DEFAULT_RANGE, RANGES, View, ViewParams};
+use crate::http::mcp::args::{Args, AsParams};
+use crate::http::mcp::call::ToolError;
+use crate::http::params::QueryParams;
+use crate::http::stats::answers::Rate;
+use crate::http::values::rounded;
+
+/// What is said when an answer was cut.
+pub(super) const TOO_LONG: &str =
+    "The answer was cut. Narrow the range, add a filter, ask for fewer rows, or go on at next_offset.";
+
+/// The argument that names a website.
+pub(super) fn website(args: &mut Args) -> String {
+    args.required("website_id", "Id or domain, from list_websites.")
+}
+
+/// Which part of a website's events: the words of the dashboard's address.
+#[derive(Debug, Clone)]
+pub(super) struct ViewArgs(AsParams);
+
+impl ViewArgs {
+    /// The range alone.
+    pub(super) fn range(args: &mut Args) -> AsParams {
+        let mut params = AsParams::default();
+        let range = args.choice("range", "", &RANGES, Some(DEFAULT_RANGE));
+        let from = args.day("from", "First day, YYYY-MM-DD; wins over range.");
+        let to = args.day("to", "Last day, included.");
+        if let (Some(from), Some(to)) = (&from, &to)
+            && from > to
+        {
+            args.problem(
+                "to",
+                format_args!("must not be before from; write from \"{to}\" and to \"{from}\" for these days"),
+            );
+        }
+        for (name, value) in [("range", range.map(str::to_owned)), ("from", from), ("to", to)] {
+            if let Some(value) = value {
+                params.add(name, value);
+            }
+        }
+        params
+    }
+
+    /// What is compared with.
+    pub(super) fn comparison(args: &mut Args, params: &mut AsParams, default: Option<&'static str>) {
+        let words = "previous, year, or days: 2026-05-01..2026-05-31";
+        if let Some(compare) = args.string("compare", words).or_else(|| default.map(str::to_owned)) {
+            params.add("compare", compare);
+        }
+    }
+
+    /// The filters.
+    pub(super) fn filters(args: &mut Args, params: &mut AsParams) {
+        let words = "All must hold: \"dimension:operator:value|value\", such as \"country:is:DE|AT\", \"page:starts_with:/blog\".";
+        for filter in args.strings("filters", words).unwrap_or_default() {
+            params.add("f", filter);
+        }
+    }
+
+    /// Range, comparison and filters.
+    pub(super) fn read(args: &mut Args) -> Self {
+        let mut params = Self::range(args);
+        Self::comparison(args, &mut params, None);
+        Self::filters(args, &mut params);
+        Self(params)
+    }
+
+    /// Range and filters.
+    pub(super) fn of(params: AsParams) -> Self {
+        Self(params)
+    }
+
+    /// The same with the width of buckets.
+    pub(super) fn with_interval(mut self, interval: Option<&'static str>) -> Self {
+        if let Some(interval) = interval {
+            self.0.add("interval", interval);
+        }
+        self
+    }
+
+    /// What that is of a website.
+    pub(super) async fn view(&self, question: &Question) -> Result<View, ToolError> {
+        let mut params = self.0.params();
+        let read = ViewParams::read(&mut params, question.now);
+        params.finish()?;
+        Ok(question.view(&read).await?)
+    }
+}
+
+/// The days that an answer is about, in the website's time zone; both ends are in it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Period {
+    from: String,
+    to: String,
+    starts_at: String,
+    ends_at: String,
+    timezone: String,
+    now: String,
+    /// Whether the range is over.
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare_to: Option<String>,
+}
+
+/// The last instant of a range.
+fn last(range: TimeRange) -> Timestamp {
+    range.to.plus_millis(-1).max(range.from)
+}
+
+impl Period {
+    /// That of a view at `now`.
+    pub(super) fn of(view: &View, now: Timestamp) -> Self {
+        let day = |at| view.zone.format_date(at);
+        Self {
+            from: day(view.range.from),
+            to: day(last(view.range)),
+            starts_at: view.zone.format_with_offset(view.range.from),
+            ends_at: view.zone.format_with_offset(last(view.range)),
+            timezone: view.zone.name().to_owned(),
+            now: view.zone.format_with_offset(now),
+            complete: view.is_complete,
+            compare_from: view.earlier.map(|range| day(range.from)),
+            compare_to: view.earlier.map(|range| day(last(range))),
+        }
+    }
+}
+
+/// The name of a bucket that begins at `at`: its day, or its hour.
+pub(super) fn bucket_name(zone: &Zone, at: Timestamp, is_hour: bool) -> String {
+    if is_hour { zone.format_with_offset(at) } else { zone.format_date(at) }
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Page {
+    total: usize,
+    offset: usize,
+    shown: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<usize>,
+    truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageArgs {
+    pub(super) limit: usize,
+    pub(super) offset: usize,
+}
+
+impl PageArgs {
+    /// `limit` and `offset`.
+    pub(super) fn read(args: &mut Args, default: usize) -> Self {
+        let limit = args.count("limit", "", [1, 1_000], default);
+        Self { limit, offset: args.count("offset", "", [0, 1_000_000], 0) }
+    }
+
+    /// The page of `shown` rows of `total`.
+    pub(super) fn page(self, shown: usize, total: usize) -> Page {
+        let next = self.offset.saturating_add(shown);
+        let next_offset = (shown > 0 && next < total).then_some(next);
+        Page { total, offset: self.offset, shown, next_offset, truncated: false, hint: None }
+    }
+
+    /// The rows of a list that are on the page.
+    pub(super) fn cut<T>(self, all: Vec<T>) -> (Vec<T>, Page) {
+        let total = all.len();
+        let rows: Vec<T> = all.into_iter().skip(self.offset).take(self.limit).collect();
+        let page = self.page(rows.len(), total);
+        (rows, page)
+    }
+}
+
+/// A fraction as percent.
+pub(super) fn percent(rate: Rate) -> Option<f64> {
+    rounded(rate.0.map(|rate| rate * 100.0), 2)
+}
+
+/// The numbers of a range.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Numbers {
+    visitors: u64,
+    sessions: u64,
+    pageviews: u64,
+    /// Of every kind.
+    events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounce_rate_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avg_duration_seconds: Option<f64>,
+    /// Sessions that reached a goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversion_rate_percent: Option<f64>,
+}
+
+impl From<Tiles> for Numbers {
+    fn from(tiles: Tiles) -> Self {
+        Self {
+            visitors: tiles.visitors,
+            sessions: tiles.sessions,
+            pageviews: tiles.pageviews,
+            events: tiles.events,
+            bounce_rate_percent: percent(tiles.bounce_rate),
+            avg_duration_seconds: tiles.duration.0,
+            conversion_rate_percent: percent(tiles.conversion_rate),
+        }
+    }
+}
+
+/// How numbers changed, in percent of the earlier ones; absent where these were nothing.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct ChangePercent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visitors: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pageviews: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<f64>,
+}
+
+impl ChangePercent {
+    /// From `before` to `now`.
+    pub(super) fn between(now: &Tiles, before: &Tiles) -> Self {
+        let change = |now: u64, before: u64| {
+            let (now, earlier) = (now as f64, before as f64);
+            rounded((before > 0).then(|| (now - earlier) / earlier * 100.0), 2)
+        };
+        Self {
+            visitors: change(now.visitors, before.visitors),
+            sessions: change(now.sessions, before.sessions),
+            pageviews: change(now.pageviews, before.pageviews),
+            events: change(now.events, before.events),
+        }
+    }
+}
+
+/// The numbers of a row.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OfRow {
+    visitors: u64,
+    sessions: u64,
+    pageviews: u64,
+    events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bounce_rate_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avg_duration_seconds: Option<f64>,
+    /// Of the visitors of all rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    visitors_share_percent: Option<f64>,
+}
+
+impl From<RowNumbers> for OfRow {
+    fn from(numbers: RowNumbers) -> Self {
+        Self {
+            visitors: numbers.visitors,
+            sessions: numbers.sessions,
+            pageviews: numbers.pageviews,
+            events: numbers.events,
+            bounce_rate_percent: percent(numbers.bounce_rate),
+            avg_duration_seconds: numbers.duration.0,
+            visitors_share_percent: percent(numbers.share),
+        }
+    }
+}
+
+/// The numbers of a row in what it is compared with.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct OfRowBefore {
+    visitors: u64,
+    sessions: u64,
+    pageviews: u64,
+}
+
+impl From<RowNumbers> for OfRowBefore {
+    fn from(numbers: RowNumbers) -> Self {
+        Self { visitors: numbers.visitors, sessions: numbers.sessions, pageviews: numbers.pageviews }
+    }
+}
+
+/// The metrics of a bucket.
+pub(super) const OF_BUCKET: [Metric; 6] =
+    [Metric::Visitors, Metric::Visits, Metric::Pageviews, Metric::Events, Metric::BounceRate, Metric::VisitDuration];
