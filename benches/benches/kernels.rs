@@ -13,7 +13,8 @@ use zenovay_query::{
     Budget, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Query, Question, engine, is,
 };
 
-const TRAFFIC: Traffic = Traffic { rows: 1_674_000, websites: 1, days: 90, end_day: 20_000, seed: 7 };
+const TRAFFIC: Traffic =
+    Traffic { rows: 1_674_000, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false };
 
 /// The traffic in as many chunks as it has `days_per_chunk`s.
 fn dataset(days_per_chunk: usize) -> MemoryDataset {

@@ -19,7 +19,8 @@ use zenovay_query::{Answer, Budget, GroupBy, Query, Question};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TRAFFIC: Traffic = Traffic { rows: 500_000, websites: 1, days: 90, end_day: 20_000, seed: 7 };
+const TRAFFIC: Traffic =
+    Traffic { rows: 500_000, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false };
 const SEGMENT_ROWS: usize = 50_000;
 
 /// A store that seals and merges only when it is told to.

@@ -17,6 +17,7 @@ const PATHS: usize = 5_000;
 const REFERRERS: usize = 500;
 const CITIES_PER_COUNTRY: usize = 25;
 const CAMPAIGNS: usize = 40;
+const EVENT_NAMES: u64 = 20;
 const BROWSERS: [&str; 12] = [
     "Chrome",
     "Mobile Safari",
@@ -69,9 +70,12 @@ pub struct Traffic {
     pub end_day: i32,
     /// Other seeds give other traffic of the same shape.
     pub seed: u64,
+    /// Whether one row in twenty, never the first of its session, is a custom event instead of a pageview. The rest of the
+    /// traffic is the same either way.
+    pub custom_events: bool,
 }
 
-/// One pageview, its texts as numbers into [`Texts`]. Within one day rows are in order of time.
+/// One pageview or custom event, its texts as numbers into [`Texts`]. Within one day rows are in order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -96,6 +100,8 @@ pub struct Row {
     pub os: u8,
     /// 0 is none.
     pub campaign: u8,
+    /// 0 is a pageview; others are custom events.
+    pub event: u8,
 }
 
 /// Which texts an event of the store carries.
@@ -222,6 +228,7 @@ impl Shape {
             browser: of_visitor.pick(&self.browsers) as u8,
             os: of_visitor.pick(&self.systems) as u8,
             campaign: if random.unit() < 0.94 { 0 } else { 1 + random.below(CAMPAIGNS as u64) as u8 },
+            event: 0,
         };
         let mut offset = 0;
         let mut offsets = [0; 20];
@@ -234,11 +241,18 @@ impl Shape {
         let start = day_start + random.below((DAY_MS - duration) as u64) as i64;
         // Every website has the same paths, in an order of its own.
         let rotation = website * 37;
-        for offset in &offsets[..pages] {
+        for (place, offset) in offsets[..pages].iter().enumerate() {
             let path = ((random.pick(&self.paths) + rotation) % PATHS) as u16;
-            rows.push(Row { at: start + offset, path, ..template });
+            let event = if self.traffic.custom_events && place > 0 { custom_event(template.session, place) } else { 0 };
+            rows.push(Row { at: start + offset, path, event, ..template });
         }
     }
+}
+
+/// The custom event of a session's row at `place`; 0, a pageview, for 19 of 20.
+fn custom_event(session: u64, place: usize) -> u8 {
+    let random = mix(session ^ place as u64);
+    if random.is_multiple_of(20) { 1 + ((random >> 32) % EVENT_NAMES) as u8 } else { 0 }
 }
 
 /// The texts that the numbers of a [`Row`] stand for.
@@ -325,15 +339,22 @@ impl Texts {
         }
     }
 
-    /// The row as the event that a store is given: a pageview that arrived when it happened.
+    /// The name of a custom event; empty for a pageview.
+    pub fn event_name(&self, row: &Row) -> String {
+        if row.event == 0 { String::new() } else { format!("event-{}", row.event) }
+    }
+
+    /// The row as the event that a store is given: it arrived when it happened.
     pub fn event(&self, row: &Row, website: WebsiteId, columns: Columns) -> NewEvent {
         let at = Timestamp::from_millis(row.at);
-        let mut event = Event::new(EventKind::Pageview, at, VisitorId(row.visitor), SessionId(row.session));
+        let kind = if row.event == 0 { EventKind::Pageview } else { EventKind::Custom };
+        let mut event = Event::new(kind, at, VisitorId(row.visitor), SessionId(row.session));
         let mut texts = Dimensions::with_capacity(match columns {
             Columns::Harness => 96,
             Columns::Product => 224,
         });
         texts.set(Dimension::Path, self.path(row));
+        texts.set(Dimension::EventName, &self.event_name(row));
         texts.set(Dimension::Referrer, self.referrer(row));
         texts.set(Dimension::Country, self.country(row));
         texts.set(Dimension::City, self.city(row));
@@ -455,7 +476,8 @@ mod tests {
 
     use super::*;
 
-    const TRAFFIC: Traffic = Traffic { rows: 100_000, websites: 50, days: 90, end_day: 20_000, seed: 7 };
+    const TRAFFIC: Traffic =
+        Traffic { rows: 100_000, websites: 50, days: 90, end_day: 20_000, seed: 7, custom_events: false };
 
     fn rows() -> Vec<Row> {
         TRAFFIC.days().flatten().collect()
@@ -500,6 +522,14 @@ mod tests {
         let small = TRAFFIC.website_with_share(0.01);
         let share = rows.iter().filter(|row| row.website == small).count() as f64 / rows.len() as f64;
         assert!((0.007..0.013).contains(&share), "website {small} has {share} of the rows");
+    }
+
+    #[test]
+    fn custom_events_change_nothing_else() {
+        let with: Vec<Row> = Traffic { custom_events: true, ..TRAFFIC }.days().flatten().collect();
+        let share = with.iter().filter(|row| row.event != 0).count() as f64 / with.len() as f64;
+        assert!((0.025..0.04).contains(&share), "{share} of the rows are custom events");
+        assert!(with.into_iter().map(|row| Row { event: 0, ..row }).eq(rows()));
     }
 
     #[test]

@@ -27,6 +27,7 @@ const SCHEMA: &str = "message events {
     required binary utm_source (UTF8);
     required binary utm_medium (UTF8);
     required binary utm_campaign (UTF8);
+    required binary event (UTF8);
 }";
 
 /// Writes `traffic` to `path`, a row group a day. `ts` is in milliseconds since the epoch.
@@ -53,7 +54,7 @@ pub(crate) fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), Parquet
             column.typed::<Int64Type>().write_batch(&values, None, None)?;
             column.close()?;
         }
-        let names: [fn(&Texts, &Row) -> ByteArray; 9] = [
+        let names: [fn(&Texts, &Row) -> ByteArray; 10] = [
             |texts, row| texts.path(row).into(),
             |texts, row| texts.referrer(row).into(),
             |texts, row| texts.country(row).into(),
@@ -63,6 +64,7 @@ pub(crate) fn write_parquet(traffic: Traffic, path: &Path) -> Result<(), Parquet
             |texts, row| texts.campaign(row).0.into(),
             |texts, row| texts.campaign(row).1.into(),
             |texts, row| texts.campaign(row).2.into_bytes().into(),
+            |texts, row| texts.event_name(row).into_bytes().into(),
         ];
         for name in names {
             let values: Vec<ByteArray> = day.iter().map(|row| name(&texts, row)).collect();

@@ -1,4 +1,4 @@
-//! The store's side of `benches/peers/run`: generates, loads, and answers the eight queries as JSON lines.
+//! The store's side of `benches/peers/run`: generates, loads, and answers the queries as JSON lines.
 
 mod export;
 
@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
-use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
+use zenovay_domain::{Dimension, EventKind, Interval, SystemClock, TimeRange, Timestamp, WebsiteId, Zone};
 use zenovay_events::{AppendReceipt, EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_query::{Answer, Breakdown, Budget, Condition, Field, Filter, GroupBy, Metric, Operator, Query, Question};
 
@@ -62,6 +62,9 @@ enum Command {
         dir: PathBuf,
         #[command(flatten)]
         traffic: TrafficArgs,
+        /// The memory that one query may take.
+        #[arg(long, default_value_t = 2_048)]
+        query_memory_mib: usize,
     },
 }
 
@@ -78,12 +81,15 @@ struct TrafficArgs {
     end_day: i32,
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// One row in twenty is a custom event.
+    #[arg(long)]
+    custom_events: bool,
 }
 
 impl From<TrafficArgs> for Traffic {
     fn from(args: TrafficArgs) -> Self {
-        let TrafficArgs { rows, websites, days, end_day, seed } = args;
-        Self { rows, websites, days, end_day, seed }
+        let TrafficArgs { rows, websites, days, end_day, seed, custom_events } = args;
+        Self { rows, websites, days, end_day, seed, custom_events }
     }
 }
 
@@ -103,7 +109,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             };
             load(&dir, traffic.into(), columns, &website_id)
         }
-        Command::Serve { dir, traffic } => serve(&dir, traffic.into()),
+        Command::Serve { dir, traffic, query_memory_mib } => serve(&dir, traffic.into(), query_memory_mib << 20),
     }
 }
 
@@ -186,7 +192,15 @@ fn log_bytes(dir: &Path) -> std::io::Result<u64> {
     Ok(bytes)
 }
 
-/// One question: a query's number, the website's number, and a half-open range in milliseconds since the epoch.
+/// A line of standard input.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Ask(Ask),
+    Append { append: MoreTraffic },
+}
+
+/// One question: a query's name, the website's number, and a half-open range in milliseconds since the epoch.
 #[derive(Deserialize)]
 struct Ask {
     query: String,
@@ -197,9 +211,19 @@ struct Ask {
     country: String,
     #[serde(default)]
     browser: String,
+    #[serde(default)]
+    campaign: String,
 }
 
-fn serve(dir: &Path, traffic: Traffic) -> Result<(), Box<dyn Error>> {
+/// More traffic of website 0, on one day.
+#[derive(Deserialize)]
+struct MoreTraffic {
+    rows: u64,
+    end_day: i32,
+    seed: u64,
+}
+
+fn serve(dir: &Path, traffic: Traffic, query_memory_bytes: usize) -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let store = open(dir)?;
     print_line(&json!({
@@ -208,13 +232,25 @@ fn serve(dir: &Path, traffic: Traffic) -> Result<(), Box<dyn Error>> {
         "one_percent": traffic.website_with_share(0.01),
     }))?;
     for line in std::io::stdin().lock().lines() {
-        let ask: Ask = serde_json::from_str(&line?)?;
-        let query = query(&ask)?;
-        let budget = Budget::new(Duration::from_secs(60), 2 << 30);
-        let started = Instant::now();
-        let answer = store.query(website_id(ask.website), &query, &budget)?;
-        let elapsed = started.elapsed();
-        print_line(&json!({ "ms": millis(elapsed), "rows": rows(&ask.query, &answer) }))?;
+        match serde_json::from_str(&line?)? {
+            Line::Ask(ask) => {
+                let query = query(&ask)?;
+                let budget = Budget::new(Duration::from_secs(600), query_memory_bytes);
+                let started = Instant::now();
+                let answer = store.query(website_id(ask.website), &query, &budget)?;
+                let elapsed = started.elapsed();
+                print_line(&json!({ "ms": millis(elapsed), "rows": rows(&ask.query, &answer) }))?;
+            }
+            Line::Append { append: MoreTraffic { rows, end_day, seed } } => {
+                let more = Traffic { rows, websites: 1, days: 1, end_day, seed, ..traffic };
+                let texts = Texts::new();
+                let event = |row: &_| texts.event(row, website_id(0), Columns::Harness);
+                for day in more.days() {
+                    store.try_append(day.iter().map(event).collect())?.wait()?;
+                }
+                print_line(&json!({ "appended": rows }))?;
+            }
+        }
     }
     store.shutdown();
     Ok(())
@@ -226,18 +262,39 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
     let is = |dimension: Dimension, value: &str| {
         Filter::Is(Condition::new(Field::Dimension(dimension), Operator::Is, [value]))
     };
+    let country_and_browser = || vec![is(Dimension::Country, &ask.country), is(Dimension::Browser, &ask.browser)];
+    let by_dimension =
+        |dimension: Dimension, limit: usize| Question::Breakdown(top(Field::Dimension(dimension), limit));
     let mut filter = Filter::default();
     let question = match ask.query.as_str() {
         "Q1" | "Q7" => Question::Overview,
         "Q2" => Question::Series { interval: Interval::Day, zone: Zone::utc() },
         "Q3" => Question::Breakdown(top(page, 10)),
-        "Q4" => Question::Breakdown(top(Field::Dimension(Dimension::Country), 20)),
+        "Q4" => by_dimension(Dimension::Country, 20),
         "Q5" => Question::Breakdown(top(Field::Dimension(Dimension::Browser), 100).and(Dimension::Os)),
-        name @ ("Q6" | "Q9") => {
-            filter = Filter::All(vec![is(Dimension::Country, &ask.country), is(Dimension::Browser, &ask.browser)]);
-            if name == "Q6" { Question::Breakdown(top(page, 10)) } else { Question::Overview }
+        "Q6" => {
+            filter = Filter::All(country_and_browser());
+            Question::Breakdown(top(page, 10))
         }
         "Q8" => Question::Breakdown(top(Field::EntryPage, 10).metrics([Metric::Sessions])),
+        "Y3" => {
+            filter = Filter::Kind(EventKind::Pageview);
+            Question::Breakdown(top(page, 10))
+        }
+        "Y7" => by_dimension(Dimension::Referrer, 10),
+        "Y8" => by_dimension(Dimension::EventName, 20),
+        "Y9" => {
+            let mut all = country_and_browser();
+            all.push(Filter::Kind(EventKind::Pageview));
+            filter = Filter::All(all);
+            Question::Breakdown(top(page, 10))
+        }
+        "Y10" => {
+            filter = is(Dimension::UtmCampaign, &ask.campaign);
+            Question::Overview
+        }
+        "Y11" => Question::NewVisitors { interval: Some(Interval::Week), zone: Zone::utc() },
+        "Y12" => Question::Visitors { limit: 50, offset: 0, after: None },
         other => return Err(format!("no query {other}").into()),
     };
     let range = TimeRange::new(Timestamp::from_millis(ask.from), Timestamp::from_millis(ask.to));
@@ -261,18 +318,34 @@ fn rows(query: &str, answer: &Answer) -> Value {
             let metrics = overview.metrics;
             json!([[metrics.pageviews, metrics.visitors, metrics.sessions, metrics.bounces, metrics.duration_ms]])
         }
+        // The engines have no rows for buckets without events.
         Answer::Series(series) => series
             .points
             .iter()
+            .filter(|point| point.metrics.visitors > 0)
             .map(|point| {
                 let day = point.bucket.from.as_millis() / DAY_MS;
                 json!([day, point.metrics.visitors, point.metrics.pageviews])
             })
             .collect(),
-        Answer::Breakdown(breakdown) if query == "Q8" => of_breakdown(breakdown, |row| row.metrics.sessions),
-        Answer::Breakdown(breakdown) => of_breakdown(breakdown, |row| row.metrics.pageviews),
+        Answer::NewVisitors(new) => new
+            .points
+            .iter()
+            .filter(|point| point.visitors > 0)
+            .map(|point| json!([point.bucket.from.as_millis() / DAY_MS, point.visitors]))
+            .collect(),
+        Answer::Breakdown(breakdown) => of_breakdown(
+            breakdown,
+            match query {
+                "Q8" => |row| row.metrics.sessions,
+                "Y8" => |row| row.metrics.events,
+                _ => |row| row.metrics.pageviews,
+            },
+        ),
         Answer::Live(live) => json!([[live.visitors]]),
-        Answer::Visitors(page) => json!([[page.visitors.len()]]),
+        Answer::Visitors(page) => {
+            page.visitors.iter().map(|record| json!([record.visitor.0, record.visited_at.as_millis()])).collect()
+        }
         Answer::Events(events) => json!([[events.len()]]),
         _ => Value::Null,
     }
