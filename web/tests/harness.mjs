@@ -96,14 +96,14 @@ export async function openTab(browser, server, options = {}) {
   return { context, page, problems };
 }
 
-/** What axe finds on the page as it is. */
-export async function violations(context, page) {
-  const session = await context.newCDPSession(page);
+/** What axe finds on the page as it is; asked by `devtools` where a session of the debugger must not end. */
+export async function violations(context, page, devtools) {
+  const session = devtools ?? (await context.newCDPSession(page));
   // The policy of the page allows no script of others: it comes in by the debugger.
   await session.send("Runtime.evaluate", { expression: AXE });
   const expression = `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`;
   const { result } = await session.send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
-  await session.detach();
+  if (!devtools) await session.detach();
   return result.value;
 }
 

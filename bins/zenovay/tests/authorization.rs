@@ -388,6 +388,8 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         // The body of a hit is none that they take.
         ("POST", "/api/session", 400),
         ("POST", "/api/session/link", 400),
+        ("POST", "/api/session/passkey/options", 400),
+        ("POST", "/api/session/passkey", 400),
         ("POST", "/api/welcome", 400),
         ("POST", "/api/users", 400),
         ("POST", "/api/password-resets", 400),
@@ -424,6 +426,9 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/api/shares/{token}/goals", 404),
         ("GET", "/api/shares/{token}/funnels", 404),
         ("GET", "/api/shares/{token}/funnels/{funnel_id}/report", 404),
+        ("GET", "/api/shares/{token}/queries/{query_id}", 404),
+        ("DELETE", "/api/shares/{token}/queries/{query_id}", 404),
+        ("GET", "/api/shares/{token}/queries/{query_id}/events", 404),
     ];
     for endpoint in routes::all() {
         if !matches!(endpoint.operation.access, Access::Public | Access::Local) {

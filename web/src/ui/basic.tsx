@@ -168,7 +168,7 @@ export function Failure({ error, what, onRetry, children }: { error: ApiError; w
 
 /** An error in words. */
 export function explain(error: ApiError): string {
-  if (error.status === 0) return "The server does not answer.";
+  if (error.code === "OFFLINE") return "The server does not answer.";
   // A sentence of the server says more than its code.
   if (/[.!?]$/.test(error.message)) return error.message;
   if (error.status === 429) return error.retryAfter ? `Too many requests from your address. Again in ${duration(error.retryAfter)}.` : "Too many requests from your address.";
