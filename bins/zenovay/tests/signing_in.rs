@@ -47,9 +47,13 @@ async fn the_session_tells_the_teams_with_role_plan_and_api() {
     app.clock.advance_ms(1);
     app.state.store.add_member(other.id, own.owner, Role::Viewer, &app.state.plans, app.state.clock.now()).unwrap();
     let data = app.get("/api/session").session(&app.sign_in(own.owner)).send().await.expect(200).data();
-    let team = |id: String, plan, role, api| json!({ "id": id, "name": "Team", "plan": plan, "role": role, "api_access": api });
-    let expected =
-        json!([team(own.id.to_string(), "scale", "owner", true), team(other.id.to_string(), "free", "viewer", false)]);
+    let expected = json!([
+        {
+            "id": own.id.to_string(), "name": "Team", "plan": "scale", "role": "owner", "api_access": true,
+            "features": ["funnels", "heatmaps", "replays", "errors"],
+        },
+        { "id": other.id.to_string(), "name": "Team", "plan": "free", "role": "viewer", "api_access": false, "features": [] },
+    ]);
     assert_eq!(data["teams"], expected);
 }
 
