@@ -2,7 +2,8 @@
 
 import os
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -41,18 +42,15 @@ class Callback(BaseHTTPRequestHandler):
 
 
 async def main(url: str) -> None:
-    server = HTTPServer(("127.0.0.1", 0), Callback)
+    # Browsers open connections that they do not use yet: each has a thread.
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Callback)
+    Thread(target=server.serve_forever, daemon=True).start()
 
-    async def open_page(page: str) -> None:
-        await anyio.run_process([os.environ["BROWSER"], page])
+    async def browse(page: str) -> None:
+        await anyio.run_process([os.environ["BROWSER"], page], stderr=None)
 
     async def answered() -> AuthorizationCodeResult:
         return AuthorizationCodeResult(**{name: server.answer.get(name) for name in ["code", "state", "iss"]})
-
-    async def browse(page: str) -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(anyio.to_thread.run_sync, server.handle_request)
-            group.start_soon(open_page, page)
 
     metadata = OAuthClientMetadata(client_name="Peer", redirect_uris=[f"http://127.0.0.1:{server.server_port}/callback"])
     for mode in ["auto", "legacy"]:
