@@ -253,8 +253,12 @@ impl Ask {
         let mut buckets: Vec<Bucket> =
             points.iter().map(|point| Bucket { bucket: point.bucket, totals: Totals::of(point.metrics) }).collect();
         if self.wants_conversions() && self.filters.goals.is_some() {
-            for (bucket, all) in buckets.iter_mut().zip(series(self.filters.rest.clone())?) {
-                bucket.totals.visits = all.metrics.sessions;
+            // Of all time each series begins with its own first event.
+            let points = series(self.filters.rest.clone())?;
+            let visits: HashMap<TimeRange, u64> =
+                points.iter().map(|point| (point.bucket, point.metrics.sessions)).collect();
+            for bucket in &mut buckets {
+                bucket.totals.visits = visits.get(&bucket.bucket).copied().unwrap_or(0);
             }
         }
         if self.metrics.contains(&Metric::NewVisitors) {
