@@ -39,7 +39,7 @@ pub struct McpClient {
     #[schema(examples("claude.ai"))]
     redirect_host: String,
     /// What it may do.
-    #[schema(examples(json!(["analytics:read", "management:read", "management:write"])))]
+    #[schema(examples("analytics:read"))]
     scopes: Vec<String>,
     /// In which team.
     team: McpClientTeam,

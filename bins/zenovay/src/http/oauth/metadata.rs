@@ -18,13 +18,13 @@ pub struct ResourceMetadata {
     #[schema(examples("https://stats.example/mcp"))]
     resource: String,
     /// Who makes tokens for it.
-    #[schema(examples(json!(["https://stats.example"])))]
+    #[schema(examples("https://stats.example"))]
     authorization_servers: Vec<String>,
     /// The least that a client asks for; the page of consent offers the rest.
-    #[schema(examples(json!(["read"])))]
+    #[schema(examples("read"))]
     scopes_supported: [&'static str; 1],
     /// How a token is shown.
-    #[schema(examples(json!(["header"])))]
+    #[schema(examples("header"))]
     bearer_methods_supported: [&'static str; 1],
     /// Its name for people.
     #[schema(examples("zenovay"))]
@@ -61,25 +61,25 @@ pub struct ServerMetadata {
     #[schema(examples("https://stats.example/oauth/revoke"))]
     revocation_endpoint: String,
     /// What can be granted.
-    #[schema(examples(json!(["analytics:read", "management:read", "management:write"])))]
+    #[schema(examples("analytics:read"))]
     scopes_supported: Vec<String>,
     /// What is answered where people are asked.
-    #[schema(examples(json!(["code"])))]
+    #[schema(examples("code"))]
     response_types_supported: [&'static str; 1],
     /// How it is answered there.
-    #[schema(examples(json!(["query"])))]
+    #[schema(examples("query"))]
     response_modes_supported: [&'static str; 1],
     /// What becomes tokens.
-    #[schema(examples(json!(["authorization_code", "refresh_token"])))]
+    #[schema(examples("authorization_code"))]
     grant_types_supported: [&'static str; 2],
     /// How clients show there who they are.
-    #[schema(examples(json!(["none", "client_secret_post"])))]
+    #[schema(examples("none"))]
     token_endpoint_auth_methods_supported: [&'static str; 2],
     /// How clients show who they are where tokens are taken back.
-    #[schema(examples(json!(["none", "client_secret_post"])))]
+    #[schema(examples("none"))]
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
     /// How a code is bound to the client that asked for it.
-    #[schema(examples(json!(["S256"])))]
+    #[schema(examples("S256"))]
     code_challenge_methods_supported: [&'static str; 1],
     /// Whether a client's id may be the address of its metadata.
     #[schema(examples(true))]

@@ -28,7 +28,7 @@ const ID_PREFIX: &str = "zvc_";
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Registration {
     /// Where people may be sent back to.
-    #[schema(examples(json!(["http://127.0.0.1/callback"])))]
+    #[schema(examples("http://127.0.0.1/callback"))]
     redirect_uris: Vec<String>,
     /// Its name.
     #[serde(default)]
@@ -40,11 +40,11 @@ pub struct Registration {
     token_endpoint_auth_method: Option<String>,
     /// What it wants to make tokens of.
     #[serde(default)]
-    #[schema(examples(json!(["authorization_code", "refresh_token"])))]
+    #[schema(examples("authorization_code"))]
     grant_types: Option<Vec<String>>,
     /// What it wants answered.
     #[serde(default)]
-    #[schema(examples(json!(["code"])))]
+    #[schema(examples("code"))]
     response_types: Option<Vec<String>>,
 }
 
@@ -69,16 +69,16 @@ pub struct Registered {
     #[schema(examples("My client"))]
     client_name: String,
     /// Where people may be sent back to.
-    #[schema(examples(json!(["http://127.0.0.1/callback"])))]
+    #[schema(examples("http://127.0.0.1/callback"))]
     redirect_uris: Vec<String>,
     /// How it shows who it is.
     #[schema(examples("none"))]
     token_endpoint_auth_method: &'static str,
     /// What it may make tokens of.
-    #[schema(examples(json!(["authorization_code", "refresh_token"])))]
+    #[schema(examples("authorization_code"))]
     grant_types: Vec<&'static str>,
     /// What it may have answered.
-    #[schema(examples(json!(["code"])))]
+    #[schema(examples("code"))]
     response_types: [&'static str; 1],
     /// Where it reads and deletes its registration.
     #[schema(examples("https://stats.example/oauth/register/zvc_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"))]
