@@ -11,6 +11,7 @@ from zenovay_api_client import AuthenticatedClient, Client
 from zenovay_api_client.api.account import usage_usage
 from zenovay_api_client.api.analytics import analytics_overview
 from zenovay_api_client.api.application import application_start
+from zenovay_api_client.api.assistants import mcp_message
 from zenovay_api_client.api.audit_trail import trail_list
 from zenovay_api_client.api.dashboard import numbers_totals
 from zenovay_api_client.api.documents import document_changes
@@ -27,6 +28,8 @@ from zenovay_api_client.api.keys import keys_own
 from zenovay_api_client.api.live import live_show
 from zenovay_api_client.api.long_questions import queries_show
 from zenovay_api_client.api.lost_passwords import resets_ask
+from zenovay_api_client.api.mcp_clients import mcp_clients_list
+from zenovay_api_client.api.o_auth import oauth_server
 from zenovay_api_client.api.operations import operations_readyz
 from zenovay_api_client.api.own_account import account_show
 from zenovay_api_client.api.passkeys import passkeys_list
@@ -56,6 +59,7 @@ from zenovay_api_client.models.credentials import Credentials
 from zenovay_api_client.models.goal_body import GoalBody
 from zenovay_api_client.models.hit_body import HitBody
 from zenovay_api_client.models.lost_password import LostPassword
+from zenovay_api_client.models.mcp_message_body import McpMessageBody
 from zenovay_api_client.models.new_user import NewUser
 from zenovay_api_client.models.new_website_body import NewWebsiteBody
 from zenovay_api_client.models.share_body import ShareBody
@@ -257,6 +261,20 @@ def own_passkeys() -> None:
     assert passkeys_list.sync_detailed(client=with_key).status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
+def mcp_clients() -> None:
+    # As passkeys are.
+    assert mcp_clients_list.sync_detailed(client=with_key).status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+def oauth() -> None:
+    assert oauth_server.sync_detailed(client=without_key).status_code == HTTPStatus.OK
+
+
+def assistants() -> None:
+    asked = McpMessageBody(jsonrpc="2.0", id=1, method="tools/list")
+    assert mcp_message.sync_detailed(client=with_key, body=asked).status_code == HTTPStatus.OK
+
+
 def status_page() -> None:
     assert status_show.sync_detailed(client=without_key).status_code == HTTPStatus.OK
 
@@ -304,6 +322,9 @@ CALLS: dict[str, Callable[[], None]] = {
     "Goals": goals,
     "Funnels": funnels,
     "Passkeys": own_passkeys,
+    "MCP clients": mcp_clients,
+    "OAuth": oauth,
+    "Assistants": assistants,
     "Status page": status_page,
     "Long questions": long_questions,
 }

@@ -293,6 +293,20 @@ const calls: Record<string, () => Promise<void>> = {
     const { data } = await person.GET("/api/account/passkeys");
     expect(data?.data.passkeys.length === 0, "no passkeys");
   },
+  async "MCP clients"() {
+    await signIn();
+    const { data } = await person.GET("/api/account/mcp-clients");
+    expect(data?.data.clients.length === 0, "no clients");
+  },
+  async OAuth() {
+    const { data } = await nobody.GET("/.well-known/oauth-authorization-server");
+    expect(data?.code_challenge_methods_supported.includes("S256") === true, "the ways to prove a code");
+  },
+  async Assistants() {
+    const headers = { Authorization: `Bearer ${key}` };
+    const { data } = await nobody.POST("/mcp", { headers, body: { jsonrpc: "2.0", id: 1, method: "tools/list" } });
+    expect(data?.result !== undefined && data.error === undefined, "the tools");
+  },
   async "Status page"() {
     const { data } = await nobody.GET("/status.json");
     expect(data !== undefined && data.components.length > 0, "the components");
