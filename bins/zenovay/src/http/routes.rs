@@ -353,7 +353,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/mcp", mcp::nothing_but_messages, "Refused: there are no streams").readable_by(Origins::Clients),
         delete("/mcp", mcp::nothing_but_messages, "Refused: there are no sessions").readable_by(Origins::Clients),
         get("/", application::start, "The web application"),
-        get("/status", application::status, "The status page"),
+        get("/status", application::status, "The status page").refusing([ErrorCode::NotFound]),
         get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
         get("/docs/changelog", document::changes, "What changed"),
