@@ -23,6 +23,7 @@ pub mod giving_way;
 pub mod guard;
 pub mod handler;
 pub mod hashing;
+mod html;
 pub mod json_value;
 pub mod key_headers;
 pub mod key_log;

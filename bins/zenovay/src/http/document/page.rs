@@ -6,24 +6,7 @@ use std::fmt::{self, Write};
 use pulldown_cmark::{Event, Parser, html};
 use serde_json::Value;
 
-/// Text in a page.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
-}
+use crate::http::html::Escaped;
 
 /// CommonMark as HTML. HTML in it is shown as text, and links lead nowhere but to the web and to this server.
 fn markdown(source: &str) -> String {

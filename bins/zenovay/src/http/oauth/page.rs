@@ -1,7 +1,7 @@
 //! The page on which a person is asked. It is written here, works without scripts, and lets none run: the person's answer must not
 //! depend on anything but what they see.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use actix_web::http::StatusCode;
@@ -17,6 +17,7 @@ use crate::http::document::Css;
 use crate::http::envelope::ApiError;
 use crate::http::guard::Public;
 use crate::http::handler::Described;
+use crate::http::html::Escaped;
 use crate::http::packed::Packed;
 
 /// The look of the pages of the web application, and what this page has beside.
@@ -72,25 +73,6 @@ pub struct ConsentPage<'a> {
     pub ticket: &'a str,
     /// What they are told before.
     pub note: Option<&'a str>,
-}
-
-/// A string in HTML, between tags or in quotes.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Who gets the code, in words.
