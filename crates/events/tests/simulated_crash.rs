@@ -43,7 +43,10 @@ fn open(dir: &Path) -> EmbeddedStore {
 
 /// The event with this number: a path of its own, on one website, by one of a few visitors.
 fn numbered(number: usize) -> NewEvent {
-    let event = pageview(NOW_MS + number as i64, visitor_of(number), number as u64 % 17, &format!("/{number}"));
+    let visitor = visitor_of(number);
+    // A session is of one visitor: each has three, one after the other.
+    let session = visitor * 3 + number as u64 / 15 % 3;
+    let event = pageview(NOW_MS + number as i64, visitor, session, &format!("/{number}"));
     let mut key = [0; 16];
     key[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
     NewEvent::new(website(site_of(number)), event.at, event).with_key(IdempotencyKey(key))
@@ -163,17 +166,17 @@ fn record(dir: &Path, trace: &Path) -> Vec<Operation> {
     let calls = "openat,open,creat,close,dup,lseek,write,pwrite64,writev,pwritev,ftruncate,truncate,fallocate,fsync,fdatasync,\
                  sync_file_range,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,link,linkat,symlink,\
                  symlinkat,copy_file_range,sendfile";
-    let status = Command::new("strace")
+    let child = Command::new("strace")
         .args(["-f", "-qq", "-xx", "-s", "100000000", "-e", &format!("trace={calls}"), "-e", "signal=none", "-o"])
         .arg(trace)
         .arg(std::env::current_exe().expect("this program"))
         .args(["--exact", "the_workload_of_the_simulated_machine", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, dir)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
+        .stderr(Stdio::piped())
+        .output()
         .expect("strace runs");
-    assert!(status.success(), "the workload failed: {status}");
+    assert!(child.status.success(), "the workload failed: {}", String::from_utf8_lossy(&child.stderr));
     let text = fs::read_to_string(trace).expect("a trace");
     Reader { dir: dir.to_owned(), files: HashMap::new(), operations: Vec::new() }.read(&text)
 }
