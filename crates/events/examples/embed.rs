@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for batch in 0..EVENTS / BATCH {
         let events = (batch * BATCH..(batch + 1) * BATCH).map(|n| {
             let at = midnight.plus_millis((n * 86_400_000 / EVENTS) as i64);
-            let mut event = Event::new(EventKind::Pageview, at, VisitorId(n / 7), SessionId(n / 5));
+            let mut event = Event::new(EventKind::Pageview, at, VisitorId(n / 7), SessionId(n / 7));
             event.dimensions.set(Path, PATHS[(n % 13 % 4) as usize]);
             NewEvent::new(website, at, event)
         });

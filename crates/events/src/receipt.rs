@@ -14,7 +14,7 @@ use crate::{AppendError, AppendOutcome, NewEvent};
 /// An append that was not stored: why, and its events, to try again with.
 ///
 /// Its [`source`](std::error::Error::source) is the [`AppendError`].
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub struct AppendRefused {
     /// Why.
@@ -22,6 +22,14 @@ pub struct AppendRefused {
     pub reason: AppendError,
     /// The events of the append as they came and in their order; empty when the store that had them is gone.
     pub events: Vec<NewEvent>,
+}
+
+/// Says how many events there are and not which: there may be thousands, and a program that ends with this error prints it.
+impl fmt::Debug for AppendRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = format_args!("{}", self.reason);
+        f.debug_struct("AppendRefused").field("reason", &reason).field("events", &self.events.len()).finish()
+    }
 }
 
 impl AppendRefused {

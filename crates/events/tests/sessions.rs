@@ -56,6 +56,7 @@ fn an_append_names_its_events_that_cannot_be_of_their_sessions() {
     let events = vec![view(0, 1, 1), view(1, 2, 1), view(2, 1, 1), view(27, 1, 1), view(0, 2, 2)];
     let refused = store.append(events.clone()).wait().unwrap_err();
     assert_eq!(refused.events, events, "all come back");
+    assert!(format!("{refused:?}").ends_with(", events: 5 }"), "{refused:?}");
     assert_eq!(
         refused.to_string(),
         "5 events were not stored and come back, to be appended again when those that are wrong are put right or taken out"
