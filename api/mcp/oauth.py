@@ -32,8 +32,10 @@ class Storage:
 
 class Callback(BaseHTTPRequestHandler):
     def do_GET(self):
-        query = parse_qs(urlsplit(self.path).query)
-        self.server.answer = {name: values[0] for name, values in query.items()}
+        address = urlsplit(self.path)
+        # Browsers ask for an icon, too.
+        if address.path == "/callback":
+            self.server.answer = {name: values[0] for name, values in parse_qs(address.query).items()}
         self.send_response(200)
         self.end_headers()
 

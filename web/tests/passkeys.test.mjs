@@ -50,7 +50,7 @@ async function signIn(page) {
 
 /** Whoever is signed in sees the security page. */
 const isIn = async (page) => {
-  await page.getByRole("heading", { name: "Sign in" }).waitFor({ state: "detached" });
+  await page.waitForURL(({ pathname }) => !pathname.startsWith("/login"));
   await page.goto("/settings/account/security");
   await heading(page, "Security & access");
 };
