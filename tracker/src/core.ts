@@ -16,6 +16,8 @@ export interface Report {
 export type Order =
   | ["consent", unknown]
   | ["reset"]
+  /** What went wrong: an event of the window, or the arguments of the command. */
+  | ["error", unknown[]]
   /** A click and what it went through. */
   | ["click", MouseEvent, EventTarget[]]
   /** What became of a report: without an answer the network failed. */
@@ -42,7 +44,7 @@ export interface Core {
   /** Whether anything may be sent now. */
   readonly active: () => boolean;
   /** Sends a report; by beacon when the page is left. */
-  readonly post: (report: Report, leaving?: boolean) => void;
+  post: (report: Report, leaving?: boolean) => void;
   /** Sends what waited for the identity. */
   readonly release: () => void;
   /** Makes new ids of visitor and visit. */

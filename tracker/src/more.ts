@@ -1,8 +1,13 @@
 /**
  * The second script, which `z.js` loads after its first report: sends again what did not arrive, recognises visitors
- * where page, website and visitor allow it, and reports clicks on links. Without it pages are counted all the same.
+ * where page, website and visitor allow it, reports clicks on links, and loads the scripts for what else the website has
+ * switched on. Without it pages are counted all the same.
  */
 import type { Core, Fields, Order, Report } from "./core";
+import type { Kit, Settings, Signal } from "./kit";
+
+/** The files of the scripts that are loaded on demand, with the names of their builds. */
+declare const SCRIPTS: Record<"vitals" | "errors" | "heatmap" | "replay", string>;
 
 /** A visit ends after this long without a report. */
 const SESSION_GAP_MS = 1_800_000;
@@ -18,14 +23,9 @@ const QUEUE_MAX_CHARS = 262_144;
 const REPORT_AGE_MAX_MS = 71 * 3_600_000;
 /** Visible time that one report can add. */
 const ENGAGEMENT_MAX_MS = 600_000;
+/** Errors that wait for the script that reports them. */
+const FAILURES_MAX = 10;
 const DOWNLOAD = /\.(7z|avi|csv|dmg|docx?|exe|gz|iso|mov|mp[34]|msi|odt|pdf|pkg|pptx?|rar|tar|txt|wav|xlsx?|zip)$/i;
-
-/** What the server tells of the website. */
-interface Settings {
-  cookieless?: boolean;
-  track_outbound_links?: boolean;
-  track_downloads?: boolean;
-}
 
 export default (core: Core, waiting: Order[]) => {
   const { code, base, log, now, safely } = core;
@@ -79,6 +79,7 @@ export default (core: Core, waiting: Order[]) => {
   };
 
   const answered = (report: Report, answer?: Response) => {
+    loadOthers();
     // These are the answers after which nothing was stored; after a broken connection the server knows an event by its id.
     const isLost = !answer || answer.status === 429 || (answer.status > 501 && answer.status < 505);
     if (isLost) keep(report);
@@ -113,9 +114,12 @@ export default (core: Core, waiting: Order[]) => {
   let wanted = core.cookieless === false;
   /** Whether the visitor asked for it, which is remembered where the website allows it. */
   let consented = false;
+  /** What the visitor said on this page of what needs consent. */
+  let agreed: boolean | undefined;
   let asks = false;
   let mayStore = false;
   let settings: Settings = {};
+  let answer: Promise<unknown> | undefined;
   let memory = Object.create(null) as Record<string, string | undefined>;
 
   const stored = (key: string) => safely(() => localStorage.getItem(key))() ?? memory[key];
@@ -153,6 +157,7 @@ export default (core: Core, waiting: Order[]) => {
   const remove = () => {
     memory = Object.create(null);
     for (const key of ["zv_sid", "zv_vid"]) safely(() => localStorage.removeItem(key))();
+    safely(() => sessionStorage.removeItem("zv_replay"))();
     if (safely(cookie)()) setCookie("", 0);
   };
 
@@ -165,21 +170,26 @@ export default (core: Core, waiting: Order[]) => {
     safely(() => localStorage.removeItem("zv_consent"))();
   };
 
-  /** Asks for the website's settings, and begins to recognise the visitor if they allow it. */
+  /** Asks for the website's settings, once if there is an answer. */
+  const ask = () =>
+    (answer ||= (core.fetch?.(`${base}/load/${code}`, { __proto__: null, credentials: "omit" } as RequestInit) || Promise.reject())
+      .then((answer) => answer.json())
+      .then(({ data }: { data?: Settings }) => log("settings", (settings = data || {})))
+      .catch((error) => {
+        log("no settings", error);
+        answer = undefined;
+      }));
+
+  /** Begins to recognise the visitor if the website allows it. */
   const begin = () => {
     // While disabled nothing is sent; the next report begins.
     if (!wanted || asks || !core.active()) return;
     asks = true;
-    const asked = core.fetch?.(`${base}/load/${code}`, { __proto__: null, credentials: "omit" } as RequestInit);
-    (asked || Promise.reject())
-      .then((answer) => answer.json())
-      .then(({ data }: { data?: Settings }) => (settings = data || {}))
-      .catch((error) => log("no settings", error))
+    ask()
       .then(() => {
         asks = false;
         if (!wanted || !core.active()) return;
         wanted = false;
-        log("settings", settings);
         if (settings.cookieless) forget();
         else if (settings.cookieless === false) {
           mayStore = true;
@@ -200,6 +210,10 @@ export default (core: Core, waiting: Order[]) => {
   };
 
   const consent = (state: unknown) => {
+    if (state === "denied" || state === "granted") {
+      agreed = state === "granted";
+      tell(["consent", agreed]);
+    }
     if (state === "denied") {
       forget();
       core.release();
@@ -243,11 +257,75 @@ export default (core: Core, waiting: Order[]) => {
     if (isOutbound && settings.track_outbound_links !== false) core.event("outbound_link", 0, { href: to.href });
   };
 
+  // Everything else that a website has switched on is a script of its own.
+
+  const hears: ((signal: Signal) => void)[] = [];
+  const tell = (signal: Signal) => {
+    for (const hear of hears) safely(hear)(signal);
+  };
+  let view = { id: core.randomId(), url: location.href };
+  let hasOthers = false;
+  /** What went wrong before the script that reports it was there. */
+  const failures: unknown[][] = [];
+  const { post } = core;
+  core.post = (report, leaving) => {
+    post(report, leaving);
+    // A report that is sent again has a time.
+    if (report.fields.event_type !== "pageview" || report.fields.timestamp || !core.active()) return;
+    view = { id: core.randomId(), url: report.fields.url as string };
+    tell(["view"]);
+  };
+
+  const signals = navigator as Navigator & { globalPrivacyControl?: boolean };
+  const isOptedOut = !!(signals.globalPrivacyControl || anonymous.identity().opted_out);
+
+  const loadOthers = () => {
+    if (hasOthers || !core.active()) return;
+    hasOthers = true;
+    ask()
+      .then(() => {
+        const kit: Kit = {
+          endpoint: `${base}/api/track/${code}/`,
+          code,
+          settings,
+          fetch: core.fetch,
+          now,
+          log,
+          safely,
+          randomId: core.randomId,
+          isActive: () => core.active(),
+          isOptedOut,
+          mayStore: () => mayStore,
+          consent: () => agreed ?? ((!core.cookieless && !!stored("zv_consent")) || undefined),
+          sender: () => core.identity(),
+          view: () => view,
+          listen: (hear) => hears.push(hear),
+          tell,
+        };
+        const load = (wanted: boolean | undefined, name: keyof typeof SCRIPTS) =>
+          wanted &&
+          import(`${base}/z-${name}.js?${SCRIPTS[name]}`)
+            .then((script: { default: (kit: Kit, failures: unknown[][]) => void }) => script.default(kit, failures))
+            .catch((error) => log("not loaded", error));
+        load(settings.web_vitals, "vitals");
+        load(settings.errors, "errors");
+        load(settings.heatmaps && !isOptedOut, "heatmap");
+        load(settings.session_replay && !isOptedOut, "replay");
+      })
+      .catch((error) => log("error", error));
+  };
+
   const carryOut = (...[name, first, second]: Order) => {
     if (name === "answer") answered(first, second);
     else if (name === "click") followed(first, second);
     else if (name === "consent") consent(first);
-    else remove();
+    else if (name === "error") {
+      if (failures.length < FAILURES_MAX) failures.push(first);
+      tell(["error", first]);
+    } else {
+      remove();
+      tell(["reset"]);
+    }
   };
   core.identity = undecided;
   core.order = safely(carryOut);

@@ -9,6 +9,18 @@ declare const SCRIPT_VERSION: string;
 /** Names the build of `z-more.js` that belongs to this one. */
 declare const MORE_HASH: string;
 
+const HEARTBEAT_MS = 30_000;
+const SAME_PAGE_MS = 1_000;
+/** How long reports wait to learn whether the visitor may be recognised. */
+const IDENTITY_MS = 5_000;
+/** Orders that are kept until the second script carries them out. */
+const ORDERS_MAX = 50;
+/** Orders that leave room for what went wrong. */
+const FAILURES_MAX = 10;
+const URL_MAX = 2_048;
+/** Of all properties of an event as JSON; the server keeps a little more. */
+const PROPERTIES_MAX_BYTES = 32_000;
+
 type Command = (...args: unknown[]) => unknown;
 type Queue = { push: (...calls: ArrayLike<unknown>[]) => unknown } & Iterable<Iterable<unknown>>;
 
@@ -53,16 +65,6 @@ type Page = Window & {
     const { setTimeout } = page;
     const fetchNatively = page.fetch?.bind(page);
     const beaconNatively = nav.sendBeacon?.bind(nav);
-
-    const HEARTBEAT_MS = 30_000;
-    const SAME_PAGE_MS = 1_000;
-    /** How long reports wait to learn whether the visitor may be recognised. */
-    const IDENTITY_MS = 5_000;
-    /** Orders that are kept until the second script carries them out. */
-    const ORDERS_MAX = 50;
-    const URL_MAX = 2_048;
-    /** Of all properties of an event as JSON; the server keeps a little more. */
-    const PROPERTIES_MAX_BYTES = 32_000;
 
     // Own members only: neither a polluted prototype nor an element with this id says where reports go.
     const config = { __proto__: null, ...page.ZENOVAY_TRACKER_CONFIG } as unknown as TrackerConfig;
@@ -151,10 +153,9 @@ type Page = Window & {
         fetchNatively?.(url, { __proto__: null, method: "POST", body: text, keepalive: true, credentials: "omit" } as RequestInit)
           .then(
             safely((answer: Response) => {
-              const { status } = answer;
               lost = false;
               // The website does not take this page's reports: asking again would only fill the page's console.
-              if (status === 401 || status === 403) {
+              if (/40[13]/.test(answer.status as never)) {
                 log("refused");
                 enabled = false;
               } else order("answer", report, answer);
@@ -299,8 +300,8 @@ type Page = Window & {
       if (manual) {
         // A router's own call for a page that was counted already is not another view, however late it comes.
         const known = url === lastUrl && (expectsCall || at - lastAt < SAME_PAGE_MS);
-        lastAt = at;
         expectsCall = false;
+        lastAt = at;
         if (known) return;
       } else {
         // A hash alone is not another page. One that a router puts there before its first call is of the same view.
@@ -345,6 +346,9 @@ type Page = Window & {
       event("revenue", 0, data, (order || order === 0) && { event_id: cut("order:" + order, 255) });
     };
 
+    /** What went wrong waits for a script of its own, and leaves room for other orders. */
+    const failed = (...thrown: unknown[]) => orders.length < FAILURES_MAX && core.order("error", thrown);
+
     const commands: Record<string, Command> = {
       __proto__: null as never,
       track: (name, properties, more) =>
@@ -372,6 +376,7 @@ type Page = Window & {
         core.renew();
         order("reset");
       },
+      error: failed,
     };
 
     const zenovay = safely((name: string, ...args: unknown[]) => {
@@ -384,8 +389,7 @@ type Page = Window & {
       for (const call of calls) zenovay(...[].slice.call(call));
     };
     zenovay.version = SCRIPT_VERSION;
-    zenovay.identify = (...args) => zenovay("identify", ...args);
-    zenovay.reset = () => zenovay("reset");
+    for (const name of ["identify", "reset"] as const) zenovay[name] = (...args) => zenovay(name, ...args);
     // A stub that the page kept a hold of goes on to queue: here, or in what it queued before.
     zenovay.q = { push } as Queue;
     for (const queue of [page.zenovay?.q, page.zenovayQueue]) {
@@ -407,8 +411,8 @@ type Page = Window & {
           };
         }
       })();
-      const on = (target: EventTarget | undefined, type: string, handler: (event: never) => void, options?: object) =>
-        target?.addEventListener(type, safely(handler) as EventListener, options);
+      const on = (target: EventTarget | undefined, type: string, handler: (event: never) => void, capture?: boolean) =>
+        target?.addEventListener(type, safely(handler) as EventListener, capture);
       on(page, "popstate", () => pageview());
       on(page.navigation, "currententrychange", () => pageview());
       on(page, "pageshow", (shown: PageTransitionEvent) => {
@@ -418,25 +422,25 @@ type Page = Window & {
       });
       on(page, "pagehide", () => heartbeat(true));
       on(doc, "visibilitychange", () => (visible() ? (visibleSince = now()) : heartbeat(true)));
-      on(page, "scroll", measureScroll, { passive: true, capture: true });
+      on(page, "scroll", measureScroll, true);
       // What the click went through is known only while it happens.
       const followed = (click: MouseEvent) => core.order("click", click, click.composedPath());
-      on(doc, "click", followed, true as never);
-      on(doc, "auxclick", followed, true as never);
+      on(doc, "click", followed, true);
+      on(doc, "auxclick", followed, true);
+      on(page, "error", failed);
+      on(page, "unhandledrejection", failed);
 
       if (queued.some((call) => call[0] === "disable")) enabled = false;
       if (visible()) visibleSince = now();
       pageview();
       setTimeout(safely(() => push(...queued)));
       setInterval(
-        safely(() => {
-          if (visible()) heartbeat();
-        }),
+        safely(() => visible() && heartbeat()),
         HEARTBEAT_MS,
       );
     });
 
-    if (isAhead()) doc.addEventListener("prerenderingchange", start, { once: true });
+    if (isAhead()) doc.addEventListener("prerenderingchange", start);
     else start();
   })();
 })(window as Page, document, navigator);

@@ -372,7 +372,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         // Requests of these tests come from elsewhere.
         ("GET", "/metrics", 404),
         ("GET", "/z.js", if zenovay::http::assets::are_built() { 200 } else { 404 }),
-        ("GET", "/z-more.js", if zenovay::http::assets::are_built() { 200 } else { 404 }),
+        ("GET", "/z-{script}.js", 404),
         ("GET", "/load/{code}", 200),
         ("POST", "/e/{code}", 200),
         ("POST", "/e/heartbeat/{code}", 200),

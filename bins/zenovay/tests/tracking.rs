@@ -272,7 +272,10 @@ async fn the_script_is_served_with_caching_or_its_absence_is_explained() {
         assert!(app.get("/").send().await.expect(200).text().contains("without its assets"));
         return;
     }
-    for path in ["/z.js", "/api/_z/z.js", "/z-more.js", "/api/_z/z-more.js"] {
+    let parts = zenovay::http::assets::PARTS.map(|part| format!("/z-{part}.js"));
+    let names = parts.iter().map(String::as_str).chain(["/z.js"]);
+    for path in names.flat_map(|name| [name.to_owned(), format!("/api/_z{name}")]) {
+        let path = path.as_str();
         let plain = app.get(path).send().await.expect(200);
         assert_eq!(plain.header("content-type"), Some("text/javascript; charset=utf-8"));
         assert_eq!(plain.header("access-control-allow-origin"), Some("*"));
@@ -289,25 +292,33 @@ async fn the_script_is_served_with_caching_or_its_absence_is_explained() {
     }
 }
 
-/// `z.js` loads the second script that it was built with, and browsers keep that one.
+/// Each script loads the others that it was built with, and browsers keep those.
 #[actix_web::test]
-async fn the_second_script_is_kept_under_its_name_and_no_other() {
+async fn the_other_scripts_are_kept_under_their_names_and_no_others() {
     let app = TestApp::start().await;
     if !zenovay::http::assets::are_built() {
         return;
     }
-    let script = app.get("/z.js").send().await.expect(200).text();
-    let (_, after) = script.split_once("/z-more.js?").expect("z.js loads z-more.js");
-    let name = after.get(..16).unwrap();
-    assert!(name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
-    for (query, expected) in [
-        (format!("?{name}"), "public, max-age=31536000, immutable"),
-        ("?0123456789abcdef".to_owned(), "public, max-age=3600, must-revalidate"),
-        (format!("?{name}0"), "public, max-age=3600, must-revalidate"),
-        ("?".to_owned(), "public, max-age=3600, must-revalidate"),
-    ] {
-        let reply = app.get(&format!("/api/_z/z-more.js{query}")).send().await.expect(200);
-        assert_eq!(reply.header("cache-control"), Some(expected), "{query}");
+    let first = app.get("/z.js").send().await.expect(200).text();
+    let (_, after) = first.split_once("/z-more.js?").expect("z.js loads z-more.js");
+    let second = app.get("/z-more.js").send().await.expect(200).text();
+    for part in zenovay::http::assets::PARTS {
+        // The second script knows the names of the others by their parts.
+        let after = if part == "more" { after } else { second.split_once(&format!("{part}:\"")).expect(part).1 };
+        let name = after.get(..16).unwrap();
+        assert!(name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{name}");
+        for (query, expected) in [
+            (format!("?{name}"), "public, max-age=31536000, immutable"),
+            ("?0123456789abcdef".to_owned(), "public, max-age=3600, must-revalidate"),
+            (format!("?{name}0"), "public, max-age=3600, must-revalidate"),
+            ("?".to_owned(), "public, max-age=3600, must-revalidate"),
+        ] {
+            let reply = app.get(&format!("/api/_z/z-{part}.js{query}")).send().await.expect(200);
+            assert_eq!(reply.header("cache-control"), Some(expected), "{part} {query}");
+        }
+    }
+    for unknown in ["/z-.js", "/z-other.js", "/z-more.map", "/api/_z/z-MORE.js"] {
+        app.get(unknown).send().await.expect(404);
     }
 }
 

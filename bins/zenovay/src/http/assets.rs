@@ -1,5 +1,5 @@
-//! `z.js` and the second script `z-more.js`. They are built by the project's own command and embedded; a server that was
-//! built without them says so.
+//! `z.js`, the second script `z-more.js`, and the scripts that it loads for what a website has switched on. They are built
+//! by the project's own command and embedded; a server that was built without them says so.
 
 use std::sync::OnceLock;
 
@@ -26,7 +26,10 @@ const FOR_AN_HOUR: &str = "public, max-age=3600, must-revalidate";
 /// Browsers keep what has the digest of its content in its address.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// Characters of its digest by which `z.js` names the second script that it was built with.
+/// What is between `z-` and `.js` in the names of the scripts that are loaded after `z.js`.
+pub const PARTS: [&str; 5] = ["more", "vitals", "errors", "heatmap", "replay"];
+
+/// Characters of its digest by which a script is named by the one that it was built with.
 const NAME_CHARS: usize = 16;
 
 /// A script.
@@ -60,15 +63,16 @@ fn script() -> Option<&'static Packed> {
     SCRIPT.get_or_init(|| load("z.js")).as_ref()
 }
 
-/// `z-more.js`, packed once.
-fn second_script() -> Option<&'static Packed> {
-    static SCRIPT: OnceLock<Option<Packed>> = OnceLock::new();
-    SCRIPT.get_or_init(|| load("z-more.js")).as_ref()
+/// One of [`PARTS`], packed once.
+fn part(name: &str) -> Option<&'static Packed> {
+    static SCRIPTS: [OnceLock<Option<Packed>>; PARTS.len()] = [const { OnceLock::new() }; PARTS.len()];
+    let (script, part) = SCRIPTS.iter().zip(PARTS).find(|(_, part)| *part == name)?;
+    script.get_or_init(|| load(&format!("z-{part}.js"))).as_ref()
 }
 
 /// Whether the server was built with its assets.
 pub fn are_built() -> bool {
-    script().is_some() && second_script().is_some()
+    script().is_some() && PARTS.iter().all(|name| part(name).is_some())
 }
 
 fn not_built() -> ApiError {
@@ -80,10 +84,14 @@ pub async fn tracker(_: Public, req: HttpRequest) -> Result<Described<Script>, A
     Ok(send(script().ok_or_else(not_built)?, &req, FOR_AN_HOUR))
 }
 
-/// `GET /z-more.js`, which `z.js` loads with the beginning of its digest as the query. A `z.js` of another version gets
-/// the script as it is now, but not for long.
-pub async fn second(_: Public, req: HttpRequest) -> Result<Described<Script>, ApiError> {
-    let script = second_script().ok_or_else(not_built)?;
+/// `GET /z-more.js` and the others of [`PARTS`], which are loaded with the beginning of their digest as the query. A
+/// script of another version gets them as they are now, but not for long.
+pub async fn parts(_: Public, req: HttpRequest) -> Result<Described<Script>, ApiError> {
+    let name = req.match_info().get("script").unwrap_or("");
+    if !PARTS.contains(&name) {
+        return Err(ApiError::not_found("There is no such script"));
+    }
+    let script = part(name).ok_or_else(not_built)?;
     let named = script.digest().get(..NAME_CHARS) == Some(req.query_string());
     Ok(send(script, &req, if named { FOR_EVER } else { FOR_AN_HOUR }))
 }

@@ -108,7 +108,7 @@ macro_rules! tracking {
         use Origins::{Any, Asking};
         [
             get(concat!($prefix, "/z.js"), assets::tracker, "The tracking script").readable_by(Any),
-            get(concat!($prefix, "/z-more.js"), assets::second, "The script's second part").readable_by(Any),
+            get(concat!($prefix, "/z-{script}.js"), assets::parts, "What the script loads").readable_by(Any),
             get(concat!($prefix, "/load/{code}"), public::settings, "What the script may do").readable_by(Any),
             post(concat!($prefix, "/e/{code}"), tracking::hit, "Report an event").readable_by(Asking),
             post(concat!($prefix, "/e/heartbeat/{code}"), tracking::heartbeat, "Report activity").readable_by(Asking),

@@ -59,6 +59,11 @@ fn parameter(name: &str) -> Option<Parameter> {
                 "examples": ["2026-06-13.0.parquet"],
             }),
         ),
+        "script" => Parameter::path(
+            "script",
+            "Which of the scripts that are loaded after `z.js`.",
+            json!({ "type": "string", "enum": crate::http::assets::PARTS, "examples": ["more"] }),
+        ),
         "file" => Parameter::path(
             "file",
             "The name of a file of the web application, as its pages tell it.",

@@ -1,0 +1,57 @@
+/** Takes out of the strings of a page what must not leave the browser: secrets, mail addresses, numbers of cards. */
+
+const SECRETS = [
+  // JSON Web Tokens.
+  /\beyJ[\w-]{8,}\.[\w-]{6,}(?:\.[\w-]*)?/g,
+  // Keys whose issuers mark them.
+  /\b(?:[spr]k_(?:live|test)_\w{8,}|whsec_\w{8,}|gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|xox[abeoprs]-[\w-]{10,}|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{10,}|zv_\w{16,})/g,
+];
+const HEADER = /\b(bearer|basic)(\s+|%20|\+)[\w.~+/=-]{8,}/gi;
+const LONG_HEX = /\b[0-9a-f]{32,}\b(?!\.\w)/gi;
+const MAIL = /[\w.!$'*+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+/gi;
+const CARD = /(?<![\d.])\d(?:[ +-]?\d){12,18}(?!\d)/g;
+/** Members of query strings, forms and JSON whose names say that the value is secret. */
+const NAMED =
+  /((?:^|[?&;#\s,{"'])[\w.-]*(?:token|secret|passw|pwd|passphrase|api_?-?key|access_?-?key|auth|signature|session|jwt|otp|cvc|cvv|iban|ssn)[\w.-]*["']?\s*[=:]\s*["']?)([^&#;\s"',}<>]+)/gi;
+/** Parameters of an address that are secret by their short names. */
+const SHORT = /([?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=)[^&#\s"'<>]+/gi;
+
+/** Whether digits are the number of a card, by their check digit. */
+const isCard = (text: string) => {
+  const digits = text.replace(/\D/g, "");
+  if (digits.length < 13 || digits.length > 19 || /^(\d)\1*$/.test(digits)) return false;
+  let sum = 0;
+  for (let i = digits.length, double = false; i--; double = !double) {
+    const digit = Number(digits[i]) * (double ? 2 : 1);
+    sum += digit > 9 ? digit - 9 : digit;
+  }
+  return sum % 10 === 0;
+};
+
+/** Without numbers of cards and marked keys: for what a page shows, where a mail address may be the page's own. */
+export const scrubShown = (text: string) => {
+  for (const secret of SECRETS) text = text.replace(secret, "[token]");
+  return text.replace(CARD, (found) => (isCard(found) ? "[card]" : found));
+};
+
+/** Without secrets, mail addresses and numbers of cards: for messages and addresses. */
+export const scrub = (text: string) =>
+  scrubShown(text.replace(HEADER, "$1$2[token]"))
+    .replace(NAMED, (whole, name, value) => (value[0] === "[" || /^bearer|basic$/i.test(value) ? whole : name + "[token]"))
+    .replace(SHORT, "$1[token]")
+    .replace(LONG_HEX, "[token]")
+    .replace(MAIL, "[email]");
+
+/** A stack trace: as `scrub`, but the names of files, which may be long hashes, stay. */
+export const scrubStack = (text: string) =>
+  scrubShown(text.replace(HEADER, "$1$2[token]"))
+    .replace(NAMED, (whole, name, value) => (value[0] === "[" || /^https?|file|webpack/.test(value) ? whole : name + "[token]"))
+    .replace(SHORT, "$1[token]")
+    .replace(/([?&#][\w.-]+=)[^&#\s"'<>:)]{16,}/g, "$1[token]")
+    .replace(MAIL, "[email]");
+
+/** An address without its query and fragment, and without secrets in its path. */
+export const scrubAddress = (url: string) => scrub(url.replace(/[?#].*/s, ""));
+
+/** Whether the string has the number of a card in it. */
+export const hasCard = (text: string) => (text.match(CARD) || []).some(isCard);

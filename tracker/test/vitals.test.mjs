@@ -1,0 +1,112 @@
+// Web vitals: one report when the page is hidden, with what a real browser measured.
+import assert from "node:assert/strict";
+import { after, before, beforeEach, test as timedTest } from "node:test";
+import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
+import { startBrowser } from "./harness.mjs";
+
+let collector, browser;
+
+const test = (name, body) => timedTest(name, { timeout: 60_000 }, body);
+
+before(async () => {
+  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
+});
+beforeEach(() => collector.clear());
+after(async () => {
+  await browser?.close();
+  await collector?.stop();
+});
+
+const VITALS = { cookieless: true, web_vitals: true };
+
+test("nothing is loaded on a website that has nothing switched on, nor where there is no answer", async () => {
+  for (const settings of [{ cookieless: true }, undefined]) {
+    collector.clear();
+    collector.settings = settings;
+    collector.page("/off", "<h1>Off</h1>");
+    const tab = await open(browser, collector, "/off");
+    await tab.page.evaluate(() => zenovay("track", "one"));
+    await tab.page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("/load/")));
+    await tab.page.evaluate(() => zenovay("track", "two"));
+    await collector.until(() => collector.of("e").some((body) => body.event_name === "two"));
+    await tab.page.mouse.click(10, 10);
+    await hide(tab.page);
+    await tab.page.goto("about:blank");
+    assert.deepEqual(collector.asked.filter((path) => /z-(?!more)/.test(path)), []);
+    assert.deepEqual(collector.reports.filter(({ kind }) => kind !== "e"), []);
+    assert.deepEqual(tab.errors, []);
+    await tab.close();
+  }
+});
+
+test("one report when the page is hidden, of the view that was asked for", async () => {
+  collector.settings = VITALS;
+  collector.page("/vitals", '<h1 style="font-size:80px">Large</h1><button style="width:200px;height:80px">Slow</button><script>document.querySelector("button").onclick = () => { const end = performance.now() + 150; while (performance.now() < end); history.pushState(0, 0, "/other") }</script>');
+  const tab = await open(browser, collector, "/vitals?token=secret1&x=1#part");
+  await ready(tab.page, "vitals");
+  await tab.page.click("button");
+  await tab.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100))));
+  await hide(tab.page);
+  await collector.until(() => collector.of("performance").length);
+  const [body] = collector.of("performance");
+  for (const name of ["lcp", "cls", "inp", "fcp", "ttfb"]) assert.equal(typeof body[name], "number", JSON.stringify(body));
+  assert.ok(body.inp >= 150, `${body.inp}`);
+  assert.ok(body.lcp >= body.fcp && body.fcp >= body.ttfb && body.ttfb >= 0, JSON.stringify(body));
+  assert.equal(body.url, `${collector.origin}/vitals`);
+  assert.equal(body.session_id, collector.of("e")[0].session_id);
+  assert.equal(body.cookieless, true);
+  assert.match(body.view_id, /^[0-9a-f]{32}$/);
+  // Shown and hidden again without news: nothing.
+  await hide(tab.page, false);
+  await hide(tab.page);
+  await tab.page.evaluate(() => zenovay("track", "last"));
+  await collector.until(() => collector.of("e").some(({ event_name }) => event_name === "last"));
+  assert.equal(collector.of("performance").length, 1);
+  assert.doesNotMatch(collector.reports.filter(({ kind }) => kind === "performance").map(({ text }) => text).join(), /secret1/);
+  assert.deepEqual(tab.errors, []);
+  await tab.close();
+});
+
+test("what moves a page counts, also after it was hidden once, with the same view", async () => {
+  collector.settings = VITALS;
+  collector.page("/shift", '<div id="top"></div><p style="font-size:40px">Text that moves down the page</p>');
+  const tab = await open(browser, collector, "/shift");
+  await ready(tab.page, "vitals");
+  await tab.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))));
+  await hide(tab.page);
+  await collector.until(() => collector.of("performance").length);
+  await hide(tab.page, false);
+  await tab.page.evaluate(() => new Promise((done) => {
+    document.querySelector("#top").style.height = "300px";
+    requestAnimationFrame(() => setTimeout(done, 200));
+  }));
+  await hide(tab.page);
+  await collector.until(() => collector.of("performance").length === 2);
+  const [first, second] = collector.of("performance");
+  assert.equal(first.view_id, second.view_id);
+  assert.ok(second.cls > first.cls, `${first.cls} ${second.cls}`);
+  await tab.close();
+});
+
+test("who opted out is measured without being known, and a disabled page is not", async () => {
+  collector.settings = { ...VITALS, cookieless: false };
+  collector.page("/gpc", "<h1>Text</h1>");
+  const tab = await open(browser, collector, "/gpc", { prepare: (page) => page.addInitScript(() => Object.defineProperty(navigator, "globalPrivacyControl", { value: true })) });
+  await ready(tab.page, "vitals");
+  await hide(tab.page);
+  await collector.until(() => collector.of("performance").length);
+  const [body] = collector.of("performance");
+  assert.equal(body.opted_out, true);
+  assert.equal(body.visitor_id, undefined);
+  await tab.close();
+  collector.clear();
+  collector.settings = VITALS;
+  const disabled = await open(browser, collector, "/gpc");
+  await ready(disabled.page, "vitals");
+  await disabled.page.evaluate(() => zenovay("disable"));
+  await hide(disabled.page);
+  await disabled.page.evaluate(() => (zenovay("enable"), zenovay("track", "last")));
+  await collector.until(() => collector.of("e").some(({ event_name }) => event_name === "last"));
+  assert.deepEqual(collector.of("performance"), []);
+  await disabled.close();
+});
