@@ -1,7 +1,7 @@
 // Builds the scripts into dist/, prints their sizes, and fails when one is above its budget.
 import { build } from "esbuild";
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 
 /** Bytes gzipped: what every page loads, and what is loaded where a website has it switched on. */
@@ -22,8 +22,8 @@ let names = {};
 
 const { version } = JSON.parse(await readFile(new URL("package.json", import.meta.url), "utf8"));
 const dist = new URL("dist/", import.meta.url);
-await rm(dist, { recursive: true, force: true });
 await mkdir(dist, { recursive: true });
+for (const name of await readdir(dist)) if (name.endsWith(".js")) await rm(new URL(name, dist));
 
 async function bundle(source, target, options) {
   const result = await build({

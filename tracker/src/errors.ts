@@ -69,8 +69,8 @@ const read = (thrown: unknown, otherwise: string): Thrown => {
 const firstFile = (stack: string) => /((?:https?|file|[\w-]+-extension):\/\/[^\s()]+?)(?::\d+){1,2}/.exec(stack)?.[1];
 
 export default (kit: Kit, failures: unknown[][]) => {
-  const { now, safely } = kit;
-  const script = [...document.scripts].find(({ dataset }) => dataset.release && (dataset.trackingCode || dataset.id) === kit.code);
+  const { now, guarded } = kit;
+  const script = [...document.scripts].find(({ dataset }) => dataset.release && (dataset.trackingCode || dataset.id) === kit.trackingCode);
   const config = (window as { ZENOVAY_TRACKER_CONFIG?: { release?: string } }).ZENOVAY_TRACKER_CONFIG;
   const release = config?.release ?? script?.dataset.release;
   /** What is waiting to be reported, by type, message and stack. */
@@ -94,7 +94,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     return Object.keys(ids).length ? ids : undefined;
   };
 
-  const flush = safely((leaving?: boolean) => {
+  const flush = guarded((leaving?: boolean) => {
     clearTimeout(timer);
     timer = 0;
     while (waiting.size) {
@@ -126,7 +126,7 @@ export default (kit: Kit, failures: unknown[][]) => {
       return;
     }
     kinds.add(key);
-    const failure: Failure = { id: kit.randomId(), at: now(), ...thrown, ...more, breadcrumbs: [...trail], count: 1 };
+    const failure: Failure = { id: kit.newId(), at: now(), ...thrown, ...more, breadcrumbs: [...trail], count: 1 };
     waiting.set(key, failure);
     leaveTrail("error", thrown.message);
     kit.tell(["reported", failure.id, failure.type, failure.message]);
@@ -135,9 +135,9 @@ export default (kit: Kit, failures: unknown[][]) => {
 
   const causesOf = (thrown: unknown) => {
     const causes: Thrown[] = [];
-    let one = safely(() => (thrown as { cause?: unknown }).cause)();
-    for (; one !== undefined && one !== null && causes.length < CAUSES_MAX; one = safely(() => (one as { cause?: unknown }).cause)()) {
-      const cause = safely(read)(one, "Error");
+    let one = guarded(() => (thrown as { cause?: unknown }).cause)();
+    for (; one !== undefined && one !== null && causes.length < CAUSES_MAX; one = guarded(() => (one as { cause?: unknown }).cause)()) {
+      const cause = guarded(read)(one, "Error");
       if (cause) causes.push(cause);
     }
     return causes.length ? causes : undefined;
@@ -147,7 +147,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     if (!extra || typeof extra !== "object") return undefined;
     const properties: Fields = {};
     for (const name of Object.keys(extra).slice(0, 20)) {
-      safely(() => {
+      guarded(() => {
         const value = (extra as Fields)[name];
         if (typeof value === "string") properties[cut(name, 100)] = scrub(cut(value, 200));
         else if (typeof value === "boolean" || (typeof value === "number" && isFinite(value))) properties[cut(name, 100)] = value;
@@ -156,7 +156,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     return properties;
   };
 
-  const failed = safely(([first, extra]: unknown[]) => {
+  const failed = guarded(([first, extra]: unknown[]) => {
     if (first instanceof ErrorEvent) {
       const { error, message, filename, lineno, colno } = first;
       const text = scrub(cut(String(message), MESSAGE_MAX)).replace(/^Uncaught (?:\w*(?:Error|Exception): )?/, "");
@@ -181,7 +181,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   });
   addEventListener(
     "click",
-    safely((event: MouseEvent) => {
+    guarded((event: MouseEvent) => {
       const active = closest(event.composedPath()[0] as Node, ACTIVE);
       if (active) leaveTrail("click", `${active.localName} ${scrub(labelOf(active) || "")}`.trim());
     }),

@@ -44,7 +44,7 @@ interface Click {
 const thousandth = (value: number) => Math.round(Math.min(1, Math.max(0, value)) * 1_000) / 1_000;
 
 export default (kit: Kit) => {
-  const { now, safely } = kit;
+  const { now, guarded } = kit;
   let view: View = kit.view();
   let seq = 0;
   let clicks: Click[] = [];
@@ -132,7 +132,7 @@ export default (kit: Kit) => {
   let timer = 0;
   const changes = new MutationObserver(() => alive());
 
-  const settle = safely(() => {
+  const settle = guarded(() => {
     timer = 0;
     const at = now();
     for (const { click } of waiting.filter(({ until }) => until <= at)) click.dead = true;
@@ -140,7 +140,7 @@ export default (kit: Kit) => {
     if (waiting.length) timer = window.setTimeout(settle, Math.max(50, waiting[0]!.until - at));
     else changes.disconnect();
   });
-  const alive = safely(() => {
+  const alive = guarded(() => {
     waiting = [];
     clearTimeout(timer);
     timer = 0;
@@ -213,7 +213,7 @@ export default (kit: Kit) => {
     if (clicks.length >= CLICKS_MAX) flush();
   };
 
-  const on = (type: string, handler: (event: never) => void) => addEventListener(type, safely(handler) as EventListener, { capture: true, passive: true });
+  const on = (type: string, handler: (event: never) => void) => addEventListener(type, guarded(handler) as EventListener, { capture: true, passive: true });
 
   on("click", clicked as never);
   on("auxclick", clicked as never);
@@ -248,9 +248,9 @@ export default (kit: Kit) => {
     flush(true);
     leave();
   });
-  setInterval(safely(tick), TICK_MS);
+  setInterval(guarded(tick), TICK_MS);
   setInterval(
-    safely(() => flush()),
+    guarded(() => flush()),
     BATCH_MS,
   );
   begin();

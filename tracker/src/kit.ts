@@ -38,17 +38,18 @@ export interface View {
   readonly url: string;
 }
 
+/** Its members keep their names in the build, and none has a name that `z.js` and `z-more.js` shorten. */
 export interface Kit {
   /** Where a kind of report goes, without the kind: ends in a slash. */
   readonly endpoint: string;
-  readonly code: string;
+  readonly trackingCode: string;
   readonly settings: Settings;
   readonly fetch: typeof fetch | undefined;
   readonly now: () => number;
   readonly log: (...words: unknown[]) => void;
   /** `work`, but it never throws into the page. */
-  readonly safely: <A extends unknown[], R>(work: (...args: A) => R) => (...args: A) => R | undefined;
-  readonly randomId: () => string;
+  readonly guarded: <A extends unknown[], R>(work: (...args: A) => R) => (...args: A) => R | undefined;
+  readonly newId: () => string;
   /** Whether anything may be sent or recorded now. */
   readonly isActive: () => boolean;
   /** Whether the visitor has asked not to be followed. */

@@ -46,6 +46,7 @@ const LOOKS =
 /** Attributes that run something, or are of use to nobody who looks. */
 const DROPPED = /^(on.*|srcdoc|nonce|integrity|ping|data-rr-is-password|rr_src)$/i;
 const ADDRESSES = /^(href|src|srcset|action|formaction|poster|data|cite|background|xlink:href|longdesc|content)$/i;
+const FIELD_TAG = /^(input|textarea|select|option|optgroup|datalist)$/;
 const LABELLED = /^(submit|button|reset|image)$/i;
 const SECRET_NAME =
   /passw|passphrase|pwd|secret|one-time-code|(^|[-_.\s[])(cc|cvc|cvv|csc|iban|ssn|otp|pin|tan)($|[-_.\s\]])|cc-|card.?(num|no|holder|cvc|cvv|code|exp)|credit.?card|security.?code|account.?num|routing.?num/i;
@@ -71,6 +72,8 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
   const secrets = new WeakSet<Node>();
   /** What has been typed in, though it may be no field any more. */
   const written = new WeakSet<Node>();
+  /** Whether it was anything but a field by its tag. */
+  let hasWritten = false;
   /** What was typed, in lower case, and where last. */
   const typed = new Set<string>();
   const lastTyped = new WeakMap<Node, string>();
@@ -162,6 +165,7 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     if (masksAll && !(element.localName === "input" && LABELLED.test((element as HTMLInputElement).type))) {
       // An element that is edited in place is a field only for a while.
       written.add(element);
+      hasWritten ||= !FIELD_TAG.test(element.localName);
       return TYPED;
     }
     return isSecret(element) ? TYPED : OPEN;
@@ -189,7 +193,7 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     const kept: Attributes = {};
     const isInput = tag === "input";
     const isLabelled = isInput && LABELLED.test(String((node as HTMLInputElement | null)?.type ?? attributes.type)) && !(node && (written.has(node) || secrets.has(node)));
-    const isField = isInput || tag === "textarea" || tag === "select" || tag === "option" || tag === "optgroup" || tag === "datalist";
+    const isField = FIELD_TAG.test(tag);
     const isClosed = flags !== OPEN || (isField && masksAll) || (isField && !!node && secrets.has(node));
     for (const [name, given] of Object.entries(attributes)) {
       if (DROPPED.test(name)) continue;
@@ -231,9 +235,12 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     let flags = around;
     const tag = (one.tagName || "").toLowerCase();
     if (one.type === ELEMENT) {
-      const node = nodeOf(one.id);
+      const given = one.attributes || {};
+      // Most elements have nothing that could make them private, and there are many.
+      const isPlain = !(FIELD_TAG.test(tag) || given.role || "contenteditable" in given || "data-private" in given || /zenovay-/.test(String(given.class)) || hasWritten);
+      const node = isPlain ? null : nodeOf(one.id);
       if (node?.nodeType === 1) flags = Math.max(around, ownFlag(node as Element));
-      one.attributes = attributesOf(tag, one.attributes || {}, flags, node, !!one.isSVG);
+      one.attributes = attributesOf(tag, given, flags, node, !!one.isSVG);
       if (flags === GONE) one.childNodes = [];
     } else if (one.type === DOCUMENT) {
       const node = nodeOf(one.id) as Document | null;
@@ -283,7 +290,9 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
   const clean = ({ type, data }: Recorded): boolean => {
     if (type === META) data.href = scrubAddress(unecho(String(data.href)));
     else if (type === FULL) cleanNode(data.node, OPEN, false);
-    else if (type === INCREMENTAL) {
+    else if (type === CUSTOM && data.payload) {
+      for (const [name, one] of Object.entries(data.payload)) if (typeof one === "string") data.payload[name] = unecho(one);
+    } else if (type === INCREMENTAL) {
       if (data.source === MUTATION) return cleanMutation(data);
       if (data.source === INPUT) {
         const node = nodeOf(data.id) as HTMLInputElement | null;
@@ -312,6 +321,7 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     let host: HTMLElement = element;
     while (host.parentElement?.isContentEditable) host = host.parentElement;
     written.add(host);
+    hasWritten = true;
   };
 
   return { field, clean, note };

@@ -286,13 +286,13 @@ export default (core: Core, waiting: Order[]) => {
       .then(() => {
         const kit: Kit = {
           endpoint: `${base}/api/track/${code}/`,
-          code,
+          trackingCode: code,
           settings,
           fetch: core.fetch,
           now,
           log,
-          safely,
-          randomId: core.randomId,
+          guarded: safely,
+          newId: core.randomId,
           isActive: () => core.active(),
           isOptedOut,
           mayStore: () => mayStore,

@@ -56,7 +56,7 @@ const pack = (text: string): Promise<Blob> =>
     : Promise.resolve(new Blob([text], { type: "text/plain" }));
 
 export default (kit: Kit, failures: unknown[][]) => {
-  const { now, safely, settings } = kit;
+  const { now, guarded, settings } = kit;
   const trigger = settings.session_replay_trigger ?? "all";
   const masksAll = settings.session_replay_mask_inputs !== false;
   if (kit.isOptedOut || (trigger === "sampled" && lotOf(String(kit.sender().session_id)) >= (settings.session_replay_sample_percent ?? 100))) return;
@@ -69,7 +69,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   let isOver = false;
   /** Whether what is recorded is sent, and not only kept for the case of an error. */
   let isSent = trigger !== "errors_only" || failures.length > 0;
-  let id = kit.randomId();
+  let id = kit.newId();
   let seq = 0;
   let since = now();
   let sentBytes = 0;
@@ -85,7 +85,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   let writing = 0;
 
   // Kept for the next document of the visit, where the website and the visitor allow it. Another tab is another recording.
-  safely(() => {
+  guarded(() => {
     if (!kit.mayStore()) return;
     const [last, next, begun, at, sends] = (sessionStorage.getItem(STORED) || "").split(".");
     sessionStorage.removeItem(STORED);
@@ -100,7 +100,7 @@ export default (kit: Kit, failures: unknown[][]) => {
 
   // Recording.
 
-  const write = safely(() => {
+  const write = guarded(() => {
     clearTimeout(writing);
     writing = 0;
     for (const event of fresh.splice(0)) {
@@ -129,7 +129,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     readyChars = 0;
   };
 
-  const keep = safely((event: Recorded) => {
+  const keep = guarded((event: Recorded) => {
     if (!isAllowed()) return end();
     const { type, data } = event;
     const isDone = type === INCREMENTAL && DONE.has(data.source);
@@ -138,7 +138,7 @@ export default (kit: Kit, failures: unknown[][]) => {
       if (isIdle) {
         isIdle = false;
         // What changed meanwhile was not recorded.
-        window.setTimeout(safely(() => stop && (mark("zenovay.resume"), record.takeFullSnapshot(true))));
+        window.setTimeout(guarded(() => stop && (mark("zenovay.resume"), record.takeFullSnapshot(true))));
       }
     } else if (type === INCREMENTAL && !isIdle && event.timestamp - lastDone > IDLE_MS) {
       mark("zenovay.pause");
@@ -150,7 +150,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     if (type === META) startedAt = event.timestamp;
     if (!isSent && type === INCREMENTAL && event.timestamp - startedAt > ROLL_MS) {
       startedAt = event.timestamp;
-      window.setTimeout(safely(() => stop && record.takeFullSnapshot(true)));
+      window.setTimeout(guarded(() => stop && record.takeFullSnapshot(true)));
     }
     // Not in the task in which the page changed.
     writing ||= window.setTimeout(write);
@@ -160,7 +160,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     if (stop) record.addCustomEvent(tag, payload);
   };
 
-  const begin = safely(() => {
+  const begin = guarded(() => {
     if (stop || document.hidden || !isAllowed()) return;
     lastDone = now();
     isIdle = false;
@@ -170,7 +170,7 @@ export default (kit: Kit, failures: unknown[][]) => {
       blockSelector: BLOCKED,
       maskTextClass: "zenovay-mask-replay",
       maskInputOptions: { input: true, textarea: true, select: true } as never,
-      maskInputFn: (text, element) => safely(mask.field)(text, element) ?? HIDDEN,
+      maskInputFn: (text, element) => guarded(mask.field)(text, element) ?? HIDDEN,
       maskTextFn: (text) => text,
       slimDOMOptions: "all",
       recordAfter: "DOMContentLoaded",
@@ -234,7 +234,7 @@ export default (kit: Kit, failures: unknown[][]) => {
         if (typeof verdict === "number") {
           timer = window.setTimeout(() => {
             timer = 0;
-            safely(send)();
+            guarded(send)();
           }, verdict || pause);
           pause = Math.min(pause * 2, PAUSE_MAX_MS);
           return;
@@ -269,7 +269,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     flush();
   };
 
-  const leave = safely(() => {
+  const leave = guarded(() => {
     write();
     if (!isAllowed()) return;
     flush(true);
@@ -287,7 +287,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   });
 
   kit.listen(
-    safely((signal) => {
+    guarded((signal) => {
       const [name] = signal;
       if (name === "view") mark("zenovay.page", { url: scrubAddress(kit.view().url) });
       else if (name === "reported") {
@@ -309,7 +309,7 @@ export default (kit: Kit, failures: unknown[][]) => {
         write();
         flush(true);
         end();
-        id = kit.randomId();
+        id = kit.newId();
         seq = 0;
         since = now();
         if (was) begin();
@@ -319,27 +319,29 @@ export default (kit: Kit, failures: unknown[][]) => {
 
   addEventListener(
     "focusin",
-    safely((event: Event) => mask.note(event.composedPath()[0])),
+    guarded((event: Event) => mask.note(event.composedPath()[0])),
     true,
   );
   addEventListener("pagehide", leave as () => void);
   addEventListener(
     "pageshow",
-    safely((shown: PageTransitionEvent) => shown.persisted && sessionStorage.removeItem(STORED)),
+    guarded((shown: PageTransitionEvent) => shown.persisted && sessionStorage.removeItem(STORED)),
   );
-  const flushed = safely(() => {
+  const flushed = guarded(() => {
     write();
     flush();
     send();
   });
   // The next document is on its way: what waits can be packed until it comes.
-  (window as { navigation?: EventTarget }).navigation?.addEventListener("navigate", flushed);
+  (window as { navigation?: EventTarget }).navigation?.addEventListener("navigate", (event) => {
+    if (!(event as Event & { destination?: { sameDocument: boolean } }).destination?.sameDocument) flushed();
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) flushed();
     else begin();
   });
   setInterval(
-    safely(() => {
+    guarded(() => {
       // A page that was disabled and is enabled again begins anew.
       begin();
       flushed();

@@ -52,7 +52,7 @@ export const outbox = (kit: Kit, kind: string, stopped: () => void): Outbox => {
   const bodyOf = (fields: Fields) => JSON.stringify({ ...fields, sent_at: kit.now() });
   const url = kit.endpoint + kind;
 
-  const next = kit.safely(() => {
+  const next = kit.guarded(() => {
     if (busy || timer || !queue.length || !kit.isActive()) return;
     const fields = queue[0]!;
     const text = bodyOf(fields);
@@ -90,7 +90,7 @@ export const outbox = (kit: Kit, kind: string, stopped: () => void): Outbox => {
 
   addEventListener("online", next);
 
-  const leave = kit.safely(() => {
+  const leave = kit.guarded(() => {
     if (!kit.isActive()) return;
     let left = LEAVING_MAX_BYTES;
     // What comes twice is known by its ids.
@@ -120,9 +120,9 @@ export const outbox = (kit: Kit, kind: string, stopped: () => void): Outbox => {
 export const onLeave = (kit: Kit, work: () => void) => {
   document.addEventListener(
     "visibilitychange",
-    kit.safely(() => {
+    kit.guarded(() => {
       if (document.hidden) work();
     }),
   );
-  addEventListener("pagehide", kit.safely(work));
+  addEventListener("pagehide", kit.guarded(work));
 };

@@ -9,7 +9,7 @@ type Connected = Navigator & { connection?: { effectiveType?: string } };
 export default (kit: Kit) => {
   // The document was asked for by this address, whatever the page has made of it since.
   const asked = performance.getEntriesByType("navigation")[0]?.name || kit.view().url;
-  let view = { id: kit.randomId(), url: scrubAddress(asked) };
+  let view = { id: kit.newId(), url: scrubAddress(asked) };
   let values: Record<string, number> = {};
   let hasNews = false;
 
@@ -23,7 +23,7 @@ export default (kit: Kit) => {
   const { send, leave } = outbox(kit, "performance", () => (hasNews = false));
 
   // What the library measures when the page is hidden comes first, for it listens first.
-  for (const measure of [onLCP, onCLS, onINP, onFCP, onTTFB]) measure(kit.safely(measured) as typeof measured, { reportAllChanges: true });
+  for (const measure of [onLCP, onCLS, onINP, onFCP, onTTFB]) measure(kit.guarded(measured) as typeof measured, { reportAllChanges: true });
 
   onLeave(kit, () => {
     if (hasNews) send({ ...common(kit, view), ...values, connection: (navigator as Connected).connection?.effectiveType }, true);
@@ -34,9 +34,9 @@ export default (kit: Kit) => {
   // A page that comes back from the back/forward cache is another view, which the library measures anew.
   addEventListener(
     "pageshow",
-    kit.safely((shown: PageTransitionEvent) => {
+    kit.guarded((shown: PageTransitionEvent) => {
       if (!shown.persisted) return;
-      view = { id: kit.randomId(), url: scrubAddress(kit.view().url) };
+      view = { id: kit.newId(), url: scrubAddress(kit.view().url) };
       values = {};
       hasNews = false;
     }),

@@ -13,7 +13,7 @@ before(async () => {
   page = await (await browser.newContext()).newPage();
   const source = new URL("../src/place.ts", import.meta.url).pathname;
   const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
-  await page.addInitScript(result.outputFiles[0].text);
+  await page.addInitScript(`${result.outputFiles[0].text}; window.place = place`);
 });
 after(() => browser?.close());
 
