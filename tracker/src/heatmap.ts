@@ -59,6 +59,8 @@ export default (kit: Kit) => {
   /** When somebody last did something. */
   let lastSign = now();
   let lastTick = now();
+  /** Whether the page was shown until now. */
+  let isShown = !document.hidden;
   let structure = "";
   let isOver = false;
 
@@ -108,7 +110,7 @@ export default (kit: Kit) => {
     const at = now();
     const ms = Math.min(at - lastTick, 2 * TICK_MS);
     lastTick = at;
-    if (isOver || document.hidden || !kit.isActive() || at - lastSign > ATTENTION_IDLE_MS || ms <= 0) return;
+    if (isOver || !isShown || !kit.isActive() || at - lastSign > ATTENTION_IDLE_MS || ms <= 0) return;
     const [, height] = page();
     const top = scrollY;
     const bottom = Math.min(height, top + innerHeight);
@@ -224,7 +226,8 @@ export default (kit: Kit) => {
     alive();
   });
   for (const type of ["keydown", "pointerdown", "touchstart"]) on(type, signed);
-  for (const type of ["focusin", "selectionchange", "submit", "toggle", "play", "pause", "change"]) on(type, () => alive());
+  for (const type of ["focusin", "submit", "toggle", "play", "pause", "change"]) on(type, () => alive());
+  on("selectionchange", () => getSelection()?.isCollapsed || alive());
   on("pointermove", (event: PointerEvent) => {
     signed();
     const at = now();
@@ -242,9 +245,15 @@ export default (kit: Kit) => {
     flush();
     begin();
   });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    isShown = true;
+    lastTick = now();
+  });
   onLeave(kit, () => {
     alive();
     tick();
+    isShown = !document.hidden;
     flush(true);
     leave();
   });

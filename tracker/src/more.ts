@@ -174,7 +174,10 @@ export default (core: Core, waiting: Order[]) => {
   const ask = () =>
     (answer ||= (core.fetch?.(`${base}/load/${code}`, { __proto__: null, credentials: "omit" } as RequestInit) || Promise.reject())
       .then((answer) => answer.json())
-      .then(({ data }: { data?: Settings }) => log("settings", (settings = data || {})))
+      .then(({ data }: { data?: Settings }) => {
+        log("settings", (settings = data || {}));
+        if (!data) answer = undefined;
+      })
       .catch((error) => {
         log("no settings", error);
         answer = undefined;

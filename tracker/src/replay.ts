@@ -4,7 +4,7 @@
  */
 import { record } from "@rrweb/record";
 import type { Kit } from "./kit";
-import { HIDDEN, INCREMENTAL, INPUT, MEDIA, META, MOUSE, MOUSE_MOVE, maskOf, type Recorded, RESIZE, SCROLL, TOUCH_MOVE } from "./mask";
+import { FULL, HIDDEN, INCREMENTAL, INPUT, MEDIA, META, MOUSE, MOUSE_MOVE, maskOf, type Recorded, RESIZE, SCROLL, TOUCH_MOVE } from "./mask";
 import { BLOCKED } from "./private";
 import { scrub, scrubAddress } from "./scrub";
 import { bytesOf, common, LEAVING_MAX_BYTES, verdictOf } from "./send";
@@ -65,6 +65,8 @@ export default (kit: Kit, failures: unknown[][]) => {
   const mask = maskOf(masksAll, (id) => record.mirror.getNode(id), now);
 
   let stop: (() => void) | undefined;
+  /** Whether the first snapshot was taken: the recorder waits for the document. */
+  let isRecording = false;
   /** The website takes no more of it, or there is too much. */
   let isOver = false;
   /** Whether what is recorded is sent, and not only kept for the case of an error. */
@@ -138,7 +140,7 @@ export default (kit: Kit, failures: unknown[][]) => {
       if (isIdle) {
         isIdle = false;
         // What changed meanwhile was not recorded.
-        window.setTimeout(guarded(() => stop && (mark("zenovay.resume"), record.takeFullSnapshot(true))));
+        window.setTimeout(guarded(() => isRecording && (mark("zenovay.resume"), record.takeFullSnapshot(true))));
       }
     } else if (type === INCREMENTAL && !isIdle && event.timestamp - lastDone > IDLE_MS) {
       mark("zenovay.pause");
@@ -148,17 +150,22 @@ export default (kit: Kit, failures: unknown[][]) => {
     if (!mask.clean(event)) return;
     fresh.push(event);
     if (type === META) startedAt = event.timestamp;
+    if (type === FULL && !isRecording) {
+      isRecording = true;
+      window.setTimeout(guarded(markPage));
+    }
     if (!isSent && type === INCREMENTAL && event.timestamp - startedAt > ROLL_MS) {
       startedAt = event.timestamp;
-      window.setTimeout(guarded(() => stop && record.takeFullSnapshot(true)));
+      window.setTimeout(guarded(() => isRecording && record.takeFullSnapshot(true)));
     }
     // Not in the task in which the page changed.
     writing ||= window.setTimeout(write);
   });
 
   const mark = (tag: string, payload?: unknown) => {
-    if (stop) record.addCustomEvent(tag, payload);
+    if (isRecording) record.addCustomEvent(tag, payload);
   };
+  const markPage = () => mark("zenovay.page", { url: scrubAddress(kit.view().url) });
 
   const begin = guarded(() => {
     if (stop || document.hidden || !isAllowed()) return;
@@ -178,13 +185,13 @@ export default (kit: Kit, failures: unknown[][]) => {
       // What goes wrong in here is nobody's error.
       errorHandler: (error: unknown) => (kit.log("error", error), true),
     });
-    mark("zenovay.page", { url: scrubAddress(kit.view().url) });
   });
 
   /** Stops recording; what is not sent yet is thrown away. */
   const end = () => {
     stop?.();
     stop = undefined;
+    isRecording = false;
     forget();
   };
 
@@ -289,7 +296,7 @@ export default (kit: Kit, failures: unknown[][]) => {
   kit.listen(
     guarded((signal) => {
       const [name] = signal;
-      if (name === "view") mark("zenovay.page", { url: scrubAddress(kit.view().url) });
+      if (name === "view") markPage();
       else if (name === "reported") {
         mark("zenovay.error", { id: signal[1], type: signal[2], message: signal[3] });
         failed();

@@ -12,7 +12,7 @@ const MAIL = /[\w.!$'*+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+/gi;
 const CARD = /(?<![\d.])\d(?:[ +-]?\d){12,18}(?!\d)/g;
 /** Members of query strings, forms and JSON whose names say that the value is secret. */
 const NAMED =
-  /((?:^|[?&;#\s,{"'])[\w.-]*(?:token|secret|passw|pwd|passphrase|api_?-?key|access_?-?key|auth|signature|session|jwt|otp|cvc|cvv|iban|ssn)[\w.-]*["']?\s*[=:]\s*["']?)([^&#;\s"',}<>]+)/gi;
+  /((?:^|[?&;#\s,{"'])[\w.-]*(?:token|secret|passw|pwd|passphrase|api_?-?key|access_?-?key|auth(?!or)|signature|session|jwt|otp|cvc|cvv|iban|ssn)[\w.-]*["']?\s*[=:]\s*["']?)([^&#;\s"',}<>]+)/gi;
 /** Parameters of an address that are secret by their short names. */
 const SHORT = /([?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=)[^&#\s"'<>]+/gi;
 
@@ -42,13 +42,19 @@ export const scrub = (text: string) =>
     .replace(LONG_HEX, "[token]")
     .replace(MAIL, "[email]");
 
-/** A stack trace: as `scrub`, but the names of files, which may be long hashes, stay. */
-export const scrubStack = (text: string) =>
-  scrubShown(text.replace(HEADER, "$1$2[token]"))
-    .replace(NAMED, (whole, name, value) => (value[0] === "[" || /^https?|file|webpack/.test(value) ? whole : name + "[token]"))
+/** A line of a stack trace that says where something was: names of files, which may be long hashes, stay. */
+const scrubFrame = (line: string) =>
+  scrubShown(line)
     .replace(SHORT, "$1[token]")
-    .replace(/([?&#][\w.-]+=)[^&#\s"'<>:)]{16,}/g, "$1[token]")
-    .replace(MAIL, "[email]");
+    .replace(/([?&#][\w.-]*(?:token|secret|key|auth|session|passw|jwt|mail)[\w.-]*=)[^&#\s"'<>:)]+/gi, "$1[token]")
+    .replace(/([?&#][\w.-]+=)[^&#\s"'<>:)]{16,}/g, "$1[token]");
+
+/** A stack trace, or an address of a script. */
+export const scrubStack = (text: string) =>
+  text
+    .split("\n")
+    .map((line) => (/^\s*at |@|^[\w-]+:\/\//.test(line) && /:\d+\)?$|^[\w-]+:\/\//.test(line) ? scrubFrame(line) : scrub(line)))
+    .join("\n");
 
 /** An address without its query and fragment, and without secrets in its path. */
 export const scrubAddress = (url: string) => scrub(url.replace(/[?#].*/s, ""));

@@ -430,7 +430,7 @@ type Page = Window & {
       on(page, "error", failed);
       on(page, "unhandledrejection", failed);
 
-      if (queued.some((call) => call[0] === "disable")) enabled = false;
+      enabled = !queued.some((call) => call[0] === "disable");
       if (visible()) visibleSince = now();
       pageview();
       setTimeout(safely(() => push(...queued)));

@@ -7,7 +7,7 @@ import { startBrowser } from "./harness.mjs";
 
 let collector, browser;
 
-const test = (name, body) => timedTest(name, { timeout: 60_000 }, body);
+const test = (name, body) => timedTest(name, { timeout: 20_000 }, body);
 
 before(async () => {
   [collector, browser] = await Promise.all([startCollector(), startBrowser()]);

@@ -55,13 +55,14 @@ const TYPES = ["text", "search", "email", "tel", "url", "password", "number", "d
  * Makes fields of every kind in the page, in every kind of place, and puts the words into them in every way that a page
  * can. Returns the words that it could not use.
  */
-function fill({ words, seed, types }) {
+function fill({ words, seed, types, isEarly }) {
   let state = seed;
   const random = (n) => ((state = (Math.imul(state, 1103515245) + 12345) >>> 0) >>> 8) % n;
   const pick = (list) => list[random(list.length)];
   const unused = [...words];
   const next = () => unused.pop() ?? "";
   const roots = [document.body];
+  const ended = [];
   const form = document.body.appendChild(document.createElement("form"));
   roots.push(form);
   for (let i = 0; i < 3; i++) {
@@ -108,8 +109,10 @@ function fill({ words, seed, types }) {
       setValue(input, value);
       if (!isFirst) root.append(input);
       says(input);
-      // The page shows a password, or makes a button of a field.
-      if (random(3) === 0) setTimeout(() => ((input.type = pick(["text", "password", "search", "button", "submit"])), random(2) && setValue(input, next())), random(50));
+      // The page shows a password, or makes a button of a field; of one that was never seen as a field nobody could know.
+      const changes = random(3);
+      if (changes === 0) setTimeout(() => ((input.type = pick(["text", "password", "search"])), random(2) && setValue(input, next())), random(50));
+      if (changes === 1 && !isEarly) setTimeout(() => (input.type = pick(["button", "submit"])), 150 + random(50));
       if (!["checkbox", "radio", "hidden"].includes(input.type) && input.value === value && random(2)) {
         fire(input, "input");
         setTimeout(() => echo(root, value), random(30));
@@ -147,7 +150,7 @@ function fill({ words, seed, types }) {
         editor.append(Object.assign(document.createElement("i"), { textContent: next() }));
       }, random(40));
       // Edited in place: afterwards it is no field any more.
-      if (random(2)) setTimeout(() => editor.removeAttribute("contenteditable"), 60 + random(40));
+      if (random(2)) ended.push(() => editor.removeAttribute("contenteditable"));
     },
     (root) => {
       const box = root.appendChild(document.createElement("div"));
@@ -185,7 +188,8 @@ function fill({ words, seed, types }) {
     for (const field of fields.slice(0, 5)) document.body.append(field);
     const copy = form.cloneNode(true);
     document.body.append(copy);
-  }, 70);
+    setTimeout(() => ended.forEach((end) => end()), 20);
+  }, 60);
   return unused;
 }
 
@@ -198,7 +202,7 @@ test("of made-up forms nothing that is in a field or marked is sent", async () =
     const path = "/forms/" + round;
     // Half of the forms are there before the recorder is.
     const isEarly = round % 2 === 0;
-    const script = `<script>window.fill = ${fill}; ${isEarly ? `window.unused = fill(${JSON.stringify({ words, seed: round + 1, types: TYPES })})` : ""}</script>`;
+    const script = `<script>window.fill = ${fill}; ${isEarly ? `window.unused = fill(${JSON.stringify({ words, seed: round + 1, types: TYPES, isEarly })})` : ""}</script>`;
     const tab = await visit(path, `<p>${control}</p><input id="keys"><output></output>${script}`, settings);
     const unused = isEarly ? await tab.page.evaluate(() => window.unused) : await tab.page.evaluate(([words, seed, types]) => window.fill({ words, seed, types }), [words, round + 1, TYPES]);
     // By keys, shown elsewhere with each.
@@ -214,7 +218,7 @@ test("of made-up forms nothing that is in a field or marked is sent", async () =
     });
     await tab.page.locator("#keys").pressSequentially(typed);
     await tab.page.mouse.click(20, 20);
-    await tab.page.evaluate(() => new Promise((done) => setTimeout(done, 200)));
+    await tab.page.evaluate(() => new Promise((done) => setTimeout(done, 400)));
     await flush(tab);
     const used = words.filter((word) => !unused.includes(word));
     assert.ok(used.length > 60, `${used.length} words`);

@@ -45,7 +45,7 @@ function proxy(prefix, name) {
     response.writeHead(answer.status, { "Content-Type": answer.headers.get("content-type") });
     response.end(Buffer.from(await answer.arrayBuffer()));
   };
-  for (const path of [name, "z-more.js", `e/${server.code}`, `e/heartbeat/${server.code}`]) site.pages.set(`${prefix}/${path}`, forward);
+  for (const path of [name, "z-more.js", `load/${server.code}`, `e/${server.code}`, `e/heartbeat/${server.code}`]) site.pages.set(`${prefix}/${path}`, forward);
 }
 
 /** Serves a page with the tag (or `head`) and opens it in a new profile; waits for its first report unless told not to. */
