@@ -111,7 +111,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     if (trail.length > TRAIL_MAX) trail.shift();
   };
 
-  const keep = (thrown: Thrown, more: Pick<Failure, "kind"> & Partial<Failure>) => {
+  const keep = (thrown: Thrown, more: Pick<Failure, "kind"> & Partial<Failure>, event?: Event) => {
     if (isOver || !kit.isActive()) return;
     const file = (thrown.stack && firstFile(thrown.stack)) || more.file || "";
     if (EXTENSION.test(file) || HARMLESS.test(thrown.message)) return;
@@ -126,7 +126,9 @@ export default (kit: Kit, failures: unknown[][]) => {
       return;
     }
     kinds.add(key);
-    const failure: Failure = { id: kit.newId(), at: now(), ...thrown, ...more, breadcrumbs: [...trail], count: 1 };
+    // One from before this script was there.
+    const waited = event ? Math.max(0, Math.round(performance.now() - event.timeStamp)) : 0;
+    const failure: Failure = { id: kit.newId(), at: now() - waited, ...thrown, ...more, breadcrumbs: [...trail], count: 1 };
     waiting.set(key, failure);
     leaveTrail("error", thrown.message);
     kit.tell(["reported", failure.id, failure.type, failure.message]);
@@ -135,8 +137,8 @@ export default (kit: Kit, failures: unknown[][]) => {
 
   const causesOf = (thrown: unknown) => {
     const causes: Thrown[] = [];
-    let one = guarded(() => (thrown as { cause?: unknown }).cause)();
-    for (; one !== undefined && one !== null && causes.length < CAUSES_MAX; one = guarded(() => (one as { cause?: unknown }).cause)()) {
+    let one = guarded(() => (thrown as { cause?: unknown } | null)?.cause)();
+    for (; one !== undefined && one !== null && causes.length < CAUSES_MAX; one = guarded(() => (one as { cause?: unknown } | null)?.cause)()) {
       const cause = guarded(read)(one, "Error");
       if (cause) causes.push(cause);
     }
@@ -163,16 +165,16 @@ export default (kit: Kit, failures: unknown[][]) => {
       const type = /^Uncaught (\w*(?:Error|Exception)): /.exec(message)?.[1] || "Error";
       // Some throw what is not an error, and some browsers do not hand it on.
       const thrown = error === null || error === undefined ? { type, message: text } : read(error, "Error");
-      keep(thrown, { kind: "uncaught", file: filename ? scrubStack(filename) : undefined, line: lineno || undefined, column: colno || undefined, causes: causesOf(error) });
+      keep(thrown, { kind: "uncaught", file: filename ? scrubStack(filename) : undefined, line: lineno || undefined, column: colno || undefined, causes: causesOf(error) }, first);
     } else if (first instanceof Event && first.type === "unhandledrejection" && "reason" in first) {
-      keep(read(first.reason, "UnhandledRejection"), { kind: "rejection", causes: causesOf(first.reason) });
-    } else if (!(first instanceof Event)) {
+      keep(read(first.reason, "UnhandledRejection"), { kind: "rejection", causes: causesOf(first.reason) }, first);
+    } else if (first !== undefined && !(first instanceof Event)) {
       keep(read(first, "Error"), { kind: "manual", properties: propertiesOf(extra), causes: causesOf(first) });
     }
   });
 
-  for (const failure of failures) failed(failure);
   leaveTrail("view", scrubAddress(kit.view().url));
+  for (const failure of failures) failed(failure);
   kit.listen((signal) => {
     if (signal[0] === "error") failed(signal[1]);
     if (signal[0] !== "view") return;
