@@ -32,8 +32,6 @@ const isGiven = (name: string) =>
   // A mix such as `x9Kd2` is a hash.
   !/(?:[a-z]\d|\d[a-z]).*(?:[a-z]\d|\d[a-z])/i.test(name);
 
-const tagOf = (element: Element) => element.localName;
-
 /** Attributes that pages give for programs, so that they stay. */
 const MARKS = ["data-testid", "data-test", "data-test-id", "data-cy", "data-qa", "data-zenovay", "name"];
 
@@ -55,7 +53,9 @@ const isOnly = (root: Root, selector: string) => root.querySelectorAll(selector)
 const pathWithin = (element: Element, root: Root): string => {
   let path = "";
   for (let node: Element | null = element; node; node = node.parentElement) {
-    const tag = CSS.escape(tagOf(node));
+    const tag = CSS.escape(node.localName);
+    // There is one of it.
+    if (path && tag === "html") break;
     const join = path && ">";
     const id = node.id;
     if (id && isGiven(id) && isOnly(root, "#" + id)) return `${"#" + id}${join}${path}`;
@@ -89,7 +89,7 @@ const kindOf = (element: Element): string => {
   const said = isOpen && !isField ? [get("aria-label"), get("alt"), get("title")] : [];
   const traits = [fileOf(get("href")), fileOf(get("src")), isGiven(get("name")) ? get("name") : "", isGiven(element.id) ? element.id : "", uncounted(text), ...said];
   if (!traits.some(Boolean)) return "";
-  return hash([tagOf(element), get("type"), get("role"), ...traits].join("\n"));
+  return hash([element.localName, get("type"), get("role"), ...traits].join("\n"));
 };
 
 /** The hash of what the next thing around an element shows that shows more than the element. */

@@ -1,8 +1,9 @@
-// The recorder's longest task on a page of 5,000 nodes, against `@rrweb/record` by itself in the same browser.
+// What recording costs: the longest task on a page of 5,000 nodes against `@rrweb/record` by itself in the same browser, and
+// the bytes of a minute and of 1,000 clicks.
 import assert from "node:assert/strict";
 import { after, before, test as timedTest } from "node:test";
 import { build } from "esbuild";
-import { CODE, open, startCollector } from "./collector.mjs";
+import { ALL, CODE, hide, open, ready, startCollector } from "./collector.mjs";
 import { startBrowser } from "./harness.mjs";
 
 const ROUNDS = 9;
@@ -77,4 +78,52 @@ test("the longest task is at most a fifth longer than that of the bare recorder"
   context.diagnostic(`first chunk: ${chunk.text.length} characters, ${chunk.bytes} bytes packed`);
   assert.ok(alone > 50, "the page is too small to tell");
   assert.ok(ours / alone <= LIMIT, `${ours} ms against ${alone} ms`);
+});
+
+test("bytes of a recorded minute", async (context) => {
+  collector.clear();
+  collector.settings = { ...ALL, heatmaps: false, errors: false, web_vitals: false };
+  collector.page("/minute", `<h1>Shop</h1><form><input name="who"><textarea></textarea></form><ul></ul><button>Add</button><div style="height:3000px"></div>
+    <script>document.querySelector("button").onclick = () => document.querySelector("ul").insertAdjacentHTML("beforeend", "<li class='item'>Something that was added <b>now</b></li>")</script>`);
+  const tab = await open(browser, collector, "/minute", { prepare: (page) => page.clock.install(), viewport: { width: 1_000, height: 600 } });
+  await tab.page.clock.runFor(500);
+  await ready(tab.page, "replay");
+  const bytes = () => collector.reports.filter(({ kind }) => kind === "replay").reduce((sum, report) => sum + report.bytes, 0);
+  await tab.page.clock.runFor(6_000);
+  await collector.until(() => bytes() > 0);
+  const snapshot = bytes();
+  const button = await tab.page.locator("button").boundingBox();
+  for (let second = 0; second < 60; second++) {
+    for (let step = 0; step < 4; step++) {
+      await tab.page.mouse.move(100 + ((second * 37 + step * 90) % 700), 80 + ((second * 53 + step * 40) % 300));
+      await tab.page.clock.runFor(250);
+    }
+    if (second % 5 === 0) await tab.page.mouse.click(button.x + 5, button.y + 5);
+    if (second % 7 === 0) await tab.page.evaluate((y) => scrollTo(0, y), second * 10 % 400);
+    if (second % 3 === 0) await tab.page.locator("textarea").pressSequentially("words ");
+    if (second % 7 === 0) await tab.page.evaluate(() => scrollTo(0, 0));
+  }
+  await tab.page.clock.runFor(6_000);
+  const name = "the end";
+  await tab.page.evaluate((name) => document.body.setAttribute("data-end", name), name);
+  await tab.page.clock.runFor(100);
+  await hide(tab.page);
+  await collector.until(() => collector.text().includes(name));
+  context.diagnostic(`a minute of moving, typing and clicking: ${bytes() - snapshot} bytes packed; the page at its beginning: ${snapshot}`);
+  await tab.close();
+});
+
+test("bytes of 1,000 clicks", async (context) => {
+  collector.clear();
+  collector.settings = { cookieless: true, heatmaps: true };
+  collector.page("/clicks", Array.from({ length: 40 }, (_, i) => `<button>Button ${String.fromCharCode(65 + (i % 26))}${i}</button>`).join(" "));
+  const tab = await open(browser, collector, "/clicks", { viewport: { width: 1_000, height: 600 } });
+  await ready(tab.page, "heatmap");
+  for (let i = 0; i < 200; i++) await tab.page.mouse.click(20 + ((i * 131) % 900), 20 + ((i * 29) % 90));
+  await hide(tab.page);
+  const clicks = () => collector.of("heatmap").flatMap((body) => body.clicks).reduce((sum, { n }) => sum + (n ?? 1), 0);
+  await collector.until(() => clicks() >= 200);
+  const bytes = collector.reports.filter(({ kind }) => kind === "heatmap").reduce((sum, report) => sum + report.bytes, 0);
+  context.diagnostic(`1,000 clicks: ${Math.round((bytes / clicks()) * 1_000)} bytes in ${collector.of("heatmap").length} reports for ${clicks()}`);
+  await tab.close();
 });
