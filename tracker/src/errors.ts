@@ -66,7 +66,7 @@ const read = (thrown: unknown, otherwise: string): Thrown => {
 };
 
 /** The address of the file that the first frame of a stack is in. */
-const firstFile = (stack: string) => /((?:https?|file|[\w-]+-extension):\/\/[^\s()]+?)(?::\d+){1,2}/.exec(stack)?.[1];
+const firstFile = (stack: string) => /((?:https?|file|[\w-]+-extension):\/\/[^\s()]+?)(?::\d+){1,2}\)?$/m.exec(stack)?.[1];
 
 export default (kit: Kit, failures: unknown[][]) => {
   const { now, guarded } = kit;

@@ -12,6 +12,8 @@ export const ALL = {
   session_replay_trigger: "all", session_replay_sample_percent: 100, session_replay_consent: false, session_replay_mask_inputs: true,
 };
 
+const collectors = new Map();
+
 export async function startCollector() {
   const pages = new Map();
   const collector = {
@@ -22,6 +24,8 @@ export async function startCollector() {
     reports: [],
     /** The files and routes that were asked for. */
     asked: [],
+    /** The scripts among them, with their queries. */
+    scripts: [],
     /** Decides the answer to a report: `[status, body, headers]`, or nothing for 200; a promise makes it wait. */
     answer: () => undefined,
     /** All bytes of reports as strings, unpacked. */
@@ -32,7 +36,7 @@ export async function startCollector() {
       while (!condition()) await new Promise((resolve) => wakes.push(resolve));
     },
     clear() {
-      collector.reports.length = collector.asked.length = 0;
+      collector.reports.length = collector.asked.length = collector.scripts.length = 0;
       collector.settings = {};
       collector.answer = () => undefined;
     },
@@ -50,6 +54,7 @@ export async function startCollector() {
     }
     collector.asked.push(pathname);
     const script = /^\/(?:api\/_z\/)?(z(?:-\w+)?\.js)$/.exec(pathname);
+    if (script) collector.scripts.push(request.url);
     if (script) return send(200, readFileSync(new URL(script[1], DIST)), { "Content-Type": "text/javascript; charset=utf-8" });
     if (/\/load\//.test(pathname)) return send(200, { success: true, data: collector.settings });
     const kind = /\/api\/track\/[^/]+\/(\w+)$/.exec(pathname)?.[1] ?? (/\/e\//.test(pathname) ? "e" : undefined);
@@ -68,10 +73,11 @@ export async function startCollector() {
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   collector.origin = `http://127.0.0.1:${server.address().port}`;
+  collectors.set(collector.origin, collector);
   collector.stop = () => new Promise((resolve) => (server.closeAllConnections(), server.close(resolve)));
   /** Serves a page with the tag. */
   collector.page = (path, body, { head = "", attributes = "" } = {}) =>
-    pages.set(path, `<!doctype html><html><head><title>Page ${path}</title>${head}<script defer data-tracking-code="${CODE}" ${attributes} src="/z.js"></script></head><body>${body}</body></html>`);
+    pages.set(path.split("?")[0], `<!doctype html><html><head><title>Page ${path.split("?")[0]}</title>${head}<script defer data-tracking-code="${CODE}" ${attributes} src="/z.js"></script></head><body>${body}</body></html>`);
   return collector;
 }
 
@@ -101,8 +107,10 @@ export const hide = (page, hidden = true) =>
 
 /** Waits until a script that is loaded on demand has run. */
 export async function ready(page, name) {
-  const find = (name) => performance.getEntriesByType("resource").find((one) => one.name.includes(`/z-${name}.js`))?.name;
-  const address = await (await page.waitForFunction(find, name)).jsonValue();
+  const { origin } = new URL(page.url());
+  const collector = collectors.get(origin);
+  const find = () => collector.scripts.find((address) => address.includes(`/z-${name}.js`));
+  while (!find()) await new Promise((resolve) => setTimeout(resolve, 10));
   // The same module: what waited for it first has been told of it first.
-  await page.evaluate((address) => import(address).then(() => {}), address);
+  await page.evaluate((address) => import(address).then(() => {}), find());
 }

@@ -41,7 +41,7 @@ async function visit(path, body, settings) {
 async function flush(tab) {
   const mark = "mark" + Math.random();
   await tab.page.evaluate((mark) => {
-    document.body.setAttribute("data-mark", mark);
+    document.body.className = mark;
     return new Promise((done) => setTimeout(done, 100));
   }, mark);
   await hide(tab.page);
@@ -109,9 +109,10 @@ function fill({ words, seed, types, isEarly }) {
       setValue(input, value);
       if (!isFirst) root.append(input);
       says(input);
-      // The page shows a password, or makes a button of a field; of one that was never seen as a field nobody could know.
+      // The page shows a password, or makes a button of a field. What was typed before the recorder came and is nowhere any
+      // more, nobody could know.
       const changes = random(3);
-      if (changes === 0) setTimeout(() => ((input.type = pick(["text", "password", "search"])), random(2) && setValue(input, next())), random(50));
+      if (changes === 0) setTimeout(() => ((input.type = pick(["text", "password", "search"])), random(2) && !isEarly && setValue(input, next())), random(50));
       if (changes === 1 && !isEarly) setTimeout(() => (input.type = pick(["button", "submit"])), 150 + random(50));
       if (!["checkbox", "radio", "hidden"].includes(input.type) && input.value === value && random(2)) {
         fire(input, "input");
@@ -149,8 +150,8 @@ function fill({ words, seed, types, isEarly }) {
         editor.querySelector("b").firstChild.nodeValue = next();
         editor.append(Object.assign(document.createElement("i"), { textContent: next() }));
       }, random(40));
-      // Edited in place: afterwards it is no field any more.
-      if (random(2)) ended.push(() => editor.removeAttribute("contenteditable"));
+      // Edited in place: afterwards it is no field any more; of one that ended before the recorder came nobody could know.
+      if (random(2) && !isEarly) ended.push(() => editor.removeAttribute("contenteditable"));
     },
     (root) => {
       const box = root.appendChild(document.createElement("div"));

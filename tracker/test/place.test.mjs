@@ -29,7 +29,7 @@ const address = () => page.evaluate(() => {
 /** What an address leads to: the value of `data-me`, the tag of something else, or nothing. */
 const found = (text) => page.evaluate((text) => {
   const element = new place.Finder(document).find(text);
-  return element && (element.getAttribute("data-me") ?? element.localName);
+  return element ? (element.getAttribute("data-me") ?? element.localName) : null;
 }, text);
 
 /** The address of `data-me` on the first page, looked for on the others. */
