@@ -88,6 +88,19 @@ test("paths are decoded unless that would hide something, and cut in the middle"
   assert.equal([...f.shortPath("x".repeat(80), 30)].length, 30);
 });
 
+test("times are written as the language writes them", () => {
+  const at = "2026-06-13T07:05:09Z";
+  f.setLocale("en-GB");
+  assert.equal(f.time(at, "UTC"), "07:05");
+  assert.equal(f.time(at, "UTC", true), "07:05:09");
+  assert.equal(f.dateTime(at, "UTC"), "13 Jun 2026, 07:05");
+  assert.equal(f.dateOf(at, "UTC"), "13 Jun 2026");
+  f.setLocale("en-US");
+  assert.equal(f.time(at, "UTC").replace(/\s/g, " "), "7:05 AM");
+  f.setLocale("de-DE");
+  assert.equal(f.time(at, "UTC"), "07:05");
+});
+
 test("names of countries and languages, and a few words", () => {
   assert.equal(f.country("DE"), "Germany");
   assert.equal(f.country(""), "");
@@ -95,5 +108,8 @@ test("names of countries and languages, and a few words", () => {
   assert.equal(f.language("not a tag"), "not a tag");
   assert.equal(f.plural(1, "visitor"), "1 visitor");
   assert.equal(f.plural(2000, "visitor"), "2,000 visitors");
-  assert.equal(f.list(["a", "b", "c"]), "a, b, and c");
+  assert.equal(f.list(["a", "b", "c"]), "a, b and c");
+  f.setLocale("de-DE");
+  assert.equal(f.list(["a", "b"]), "a and b", "the sentence around it is English");
+  f.setLocale("en-GB");
 });

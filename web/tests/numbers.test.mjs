@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { store, traffic, view, visits } from "./seed.mjs";
-import { call, press, tour } from "./tour.mjs";
+import { call, press, refused, tour, waiting } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
@@ -29,6 +29,9 @@ before(async () => {
     name: "Pricing to sign-up",
     steps: [{ type: "page", match_type: "starts_with", value: "/" }, { type: "page", value: "/pricing" }, { type: "event", value: "signup_completed" }],
   });
+  // One that has a visit and nothing else.
+  const bare = await call(page, "POST", "/api/websites", { team_id: team, domain: "bare.example.net", time_zone: "Europe/Berlin" });
+  await store(server, key, bare.tracking_code, traffic({ now: Date.now() - 86_400_000, days: 0, perDay: 2 }).slice(0, 1));
   const { url: invitation } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
   const owner = await context.storageState();
   const other = await openTab(browser, server);
@@ -37,7 +40,7 @@ before(async () => {
   const viewer = await other.context.storageState();
   const { visitors } = await call(page, "GET", `/api/websites/${id}/visitors`);
   await Promise.all([context.close(), other.context.close()]);
-  known = { owner, viewer, id, code, key, funnel, visitor: visitors.at(-1).id };
+  known = { owner, viewer, id, code, key, funnel, visitor: visitors.at(-1).id, bare: `/websites/${bare.id}` };
 });
 after(async () => {
   await browser?.close();
@@ -163,13 +166,15 @@ test("the first numbers are asked for at once, not after each other", async () =
   // Who is signed in is not said before the others were asked.
   const asked = [];
   await page.route("**/api/session", async (route) => {
-    while (!["/totals", "/series"].every((end) => asked.some((path) => path.endsWith(end)))) await page.waitForRequest(/.*/);
+    const count = (end) => asked.filter((path) => path.endsWith(end)).length;
+    while (count("/totals") < 1 || count("/series") < 1 || count("/breakdown") < 3) await page.waitForRequest(/.*/);
     await route.continue();
   });
   page.on("request", (request) => asked.push(new URL(request.url()).pathname));
   await page.goto(`${home()}?range=last-month&metric=pageviews`);
   await tile(page, "Visitors").waitFor();
   await settled(page);
+  assert.deepEqual(asked.filter((path) => path === "/api/websites"), [], "the numbers of all websites are for whoever opens their list");
   for (const end of ["/totals", "/series", known.id]) assert.equal(asked.filter((path) => path.endsWith(end) && path.startsWith("/api/")).length, 1, end);
   assert.deepEqual(problems, []);
   await context.close();
@@ -318,6 +323,45 @@ test("the live view moves without a reload", async () => {
   await context.close();
 });
 
+test("the list of websites opens with their numbers, on the one that is shown", async () => {
+  const { page, context, problems } = await dashboard();
+  await page.getByRole("button", { name: "Website example.com" }).click();
+  await page.getByRole("menuitemradio", { name: "bare.example.net" }).waitFor();
+  assert.match(await page.evaluate(() => document.activeElement.textContent), /^example\.com/);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("what is printed is light, whatever the screen is", async () => {
+  const { page, context, problems } = await dashboard("?range=last-month&compare=previous&f=browser:is:Chrome");
+  await page.evaluate(() => (document.documentElement.dataset.theme = "dark"));
+  await page.emulateMedia({ media: "print" });
+  const ink = () => page.evaluate(() => getComputedStyle(document.querySelector(".tile .v")).color);
+  assert.equal(await ink(), "rgb(25, 28, 27)");
+  assert.equal(await page.locator(".rail").isVisible(), false);
+  const head = await page.locator(".printhead").innerText();
+  for (const words of ["Last month", "compared with the previous period", "Only visits with Browser is Chrome", "Europe/Berlin"]) assert.ok(head.includes(words), head);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("visitors are filtered by the keyboard, and what was removed comes back", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${home()}/visitors?f=browser:is:Chrome`);
+  await page.getByRole("button", { name: "Edit filter: Browser is Chrome" }).waitFor();
+  await page.locator("body").press("f");
+  await page.getByRole("dialog", { name: "Add filter" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.locator("body").press("Escape");
+  await page.getByText("Filter removed.").waitFor();
+  assert.equal(new URL(page.url()).search, "");
+  await press("Undo")(page);
+  await page.getByRole("button", { name: "Edit filter: Browser is Chrome" }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("a visitor is looked at and erased", async () => {
   const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
   await page.goto(`${home()}/visitors`);
@@ -364,11 +408,24 @@ const pages = () => {
     ["owner", "analytics-all", `${home()}${view}&show=sources&tab.sources=source`, "example.com"],
     ["owner", "analytics-nothing", `${home()}?from=2026-01-01&to=2026-01-02`, "example.com"],
     ["owner", "analytics-none-match", `${home()}?f=page:is:/nowhere`, "example.com"],
+    ["owner", "analytics-other-tabs", `${home()}?metric=conversion_rate&interval=week&range=90d&tab.events=property&tab.pages=entry&tab.places=city&tab.sources=utm_campaign&tab.tech=device`, "example.com"],
+    ["owner", "analytics-hours", `${home()}?range=yesterday&compare=previous`, "example.com"],
+    ["owner", "analytics-menu-of-panel", home(), "example.com", press("Pages: export and more")],
+    ["owner", "analytics-loading", home(), "example.com", waiting(/\/api\/.*\/(breakdown|totals|series|goals|live)\b/)],
+    ["owner", "analytics-failed", home(), "example.com", refused(/\/api\/.*\/(breakdown|totals|series|goals)\b/)],
+    ["owner", "analytics-bare", known.bare, "bare.example.net"],
+    ["owner", "live-empty", `${known.bare}/live`, "Live"],
+    ["owner", "goals-empty", `${known.bare}/goals`, "Goals and funnels"],
+    ["owner", "visitors-empty", `${known.bare}/visitors?f=page:is:/nowhere`, "Visitors"],
     ["owner", "palette", home(), "example.com", palette],
     ["owner", "keys", home(), "example.com", async (page) => { await page.keyboard.press("?"); await page.waitForTimeout(200); }],
     ["owner", "live", `${home()}/live`, "Live"],
     ["owner", "visitors", `${home()}/visitors`, "Visitors"],
     ["owner", "visitor", `${home()}/visitors/${known.visitor}`, /^Visitor /],
+    ["owner", "visitor-erase", `${home()}/visitors/${known.visitor}`, /^Visitor /, press("Erase this visitor…")],
+    ["owner", "visitor-lost", `${home()}/visitors/nobody`, "There is no page here"],
+    ["owner", "goal-delete", `${home()}/goals`, "Goals and funnels", async (page) => { await press("Pricing seen: menu")(page); await press("Delete", "menuitem")(page); }],
+    ["owner", "goals-loading", `${home()}/goals`, "Goals and funnels", waiting(/\/api\/.*\/(goals|funnels)\b/)],
     ["owner", "goals", `${home()}/goals?compare=previous`, "Goals and funnels"],
     ["owner", "goal-new", `${home()}/goals`, "Goals and funnels", async (page) => { await press("New")(page); await press("New goal", "menuitem")(page); }],
     ["owner", "funnel", `${home()}/funnels/${known.funnel}`, "Pricing to sign-up"],

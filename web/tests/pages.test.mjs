@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
-import { call, press, tour } from "./tour.mjs";
+import { call, press, refused, tour, waiting } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
+const FREE = { name: "Fred Free", email: "free@example.com", password: "one more horse battery" };
 
 let server;
 let browser;
@@ -39,8 +40,19 @@ before(async () => {
   const viewer = await other.context.storageState();
   await other.context.close();
   const { url: open } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  const { url: addressed } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "admin", email: "somebody@example.com" });
+
+  // Somebody whose only workspace is on Free, and nobody has a website there.
+  const small = (await call(page, "POST", "/api/teams", { name: "Small" })).id;
+  await call(page, "PUT", `/api/teams/${small}/plan`, { plan: "free" });
+  const { url: toSmall } = await call(page, "POST", `/api/teams/${small}/invitations`, { role: "editor" });
+  const third = await openTab(browser, server);
+  await third.page.goto("/login");
+  await call(third.page, "POST", "/api/users", { ...FREE, invitation: new URL(toSmall).pathname.split("/").pop() });
+  const free = await third.context.storageState();
+  await third.context.close();
   await context.close();
-  known = { owner, viewer, waiting, busy: busy.id, key: personal.id, invite: new URL(open).pathname };
+  known = { owner, viewer, free, waiting, busy: busy.id, key: personal.id, invite: new URL(open).pathname, addressed: new URL(addressed).pathname };
 });
 after(async () => {
   await browser?.close();
@@ -55,33 +67,61 @@ const pages = () => [
   ["nobody", "backup", "/login/backup", "Enter a backup code"],
   ["nobody", "signup", "/signup", "Sign-up is by invitation here."],
   ["nobody", "invite", known.invite, /^Join /],
+  ["nobody", "invite-addressed", known.addressed, /^Join /],
+  ["viewer", "invite-other", known.addressed, /^Join /],
+  ["free", "invite-join", known.invite, /^Join /],
   ["nobody", "invite-ended", "/invite/nothing", "This invitation has ended."],
   ["nobody", "reset", "/reset", "Reset your password"],
   ["nobody", "reset-link", "/reset/nothing", "Choose a new password"],
   ["nobody", "status", "/status", "Status"],
   ["owner", "status-operator", "/status", "Status"],
   ["owner", "status-incident", "/status", "Status", press("Write an incident")],
+  ["owner", "status-maintenance", "/status", "Status", async (page) => { await press("Write an incident")(page); await page.getByLabel("State").selectOption("maintenance"); }],
   ["owner", "websites", "/websites", "Websites"],
   ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
   ["owner", "websites-none", "/websites?q=nothing", "Websites"],
+  ["owner", "websites-menu", "/websites", "Websites", press("Menu of docs.example.com")],
+  ["owner", "websites-loading", "/websites", "Websites", waiting("**/api/websites?*")],
+  ["owner", "websites-failed", "/websites", "Websites", refused("**/api/websites?*")],
+  ["free", "websites-empty", "/websites", "Websites"],
+  ["owner", "switcher", "/websites", "Websites", async (page) => { await page.getByRole("button", { name: /^Workspace / }).filter({ visible: true }).click(); await page.waitForTimeout(200); }],
+  ["owner", "account-menu", "/websites", "Websites", async (page) => { await page.getByRole("button", { name: OWNER.email }).or(page.getByRole("button", { name: /^Account menu/ })).filter({ visible: true }).first().click(); await page.waitForTimeout(200); }],
   ["owner", "website-new", "/websites/new", "Add a website"],
   ["owner", "install", `/websites/${known.waiting}`, "shop.example.com"],
   ...["General", "Tracking", "Privacy", "Features", "Danger"].map((part) => ["owner", `website-${part.toLowerCase()}`, `/websites/${known.busy}/settings/${part.toLowerCase()}`, part]),
   ["owner", "website-delete", `/websites/${known.busy}/settings/danger`, "Danger", press("Delete")],
   ["owner", "account", "/settings/account", "Profile"],
   ["owner", "security", "/settings/account/security", "Security & access"],
+  ["owner", "security-totp", "/settings/account/security", "Security & access", press("Set up the authenticator app")],
+  ["owner", "security-passkey", "/settings/account/security", "Security & access", press("Add a passkey")],
+  ["owner", "security-password", "/settings/account/security", "Security & access", press("Change password")],
+  ["owner", "security-failed", "/settings/account/security", "Security & access", refused("**/api/account/**")],
+  ["free", "security-free", "/settings/account/security", "Security & access"],
+  ["owner", "account-delete", "/settings/account", "Profile", press("Delete")],
   ["owner", "key-create", "/settings/account/security", "Security & access", press("New API key – Create API key")],
   ["owner", "key", `/settings/account/security/keys/${known.key}`, "Production"],
+  ["owner", "key-revoke", `/settings/account/security/keys/${known.key}`, "Production", async (page) => { await press("Key menu")(page); await press("Revoke", "menuitem")(page); }],
+  ["owner", "key-loading", `/settings/account/security/keys/${known.key}`, "Production", waiting("**/activity")],
   ["owner", "workspace", "/settings/workspace", "General"],
+  ["owner", "workspace-delete", "/settings/workspace", "General", press("Delete")],
+  ["viewer", "workspace-viewer", "/settings/workspace", "General"],
+  ["viewer", "members-viewer", "/settings/workspace/members", "Members"],
   ["owner", "members", "/settings/workspace/members", "Members"],
   ["owner", "member-invite", "/settings/workspace/members", "Members", press("Invite")],
+  ["owner", "member-invited", "/settings/workspace/members", "Members", async (page) => { await press("Invite")(page); await page.getByRole("dialog").getByRole("button", { name: "Invite" }).click(); await page.getByLabel("Link of the invitation").waitFor(); }],
+  ["owner", "member-remove", "/settings/workspace/members", "Members", press(`Remove ${VIEWER.email}`)],
   ["owner", "invitations", "/settings/workspace/members/invitations", "Members"],
   ["owner", "api-keys", "/settings/api-keys", "API keys"],
+  ["owner", "api-key-create", "/settings/api-keys", "API keys", press("Create New API Key")],
   ["owner", "billing", "/settings/billing", "Billing"],
+  ["owner", "billing-change", "/settings/billing", "Billing", press("Change to Free")],
+  ["viewer", "billing-viewer", "/settings/billing", "Billing"],
   ["owner", "usage", "/settings/usage", "Usage"],
   ["owner", "limits", "/settings/usage/limits", "Usage"],
   ["owner", "audit", "/settings/audit", "Audit"],
   ["owner", "lost", "/nowhere", "There is no page here"],
+  ["free", "not-yours", `/websites/${known.busy}`, "There is no page here"],
+  ["viewer", "install-viewer", `/websites/${known.waiting}`, "shop.example.com"],
   ["viewer", "website-viewer", `/websites/${known.busy}/settings/general`, "General"],
   ["viewer", "api-keys-viewer", "/settings/api-keys", "API keys"],
   ["viewer", "website-new-viewer", "/websites/new", "Add a website"],
@@ -102,4 +142,64 @@ test("a form is filled in and sent by the keyboard alone", async () => {
   await page.getByRole("heading", { name: "Sign in" }).waitFor({ state: "detached" });
   assert.deepEqual(problems, []);
   await context.close();
+});
+
+test("what is shown stays while the server does not answer, and is asked for again when it does", async () => {
+  const { page, context } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto("/websites");
+  await page.getByRole("link", { name: "docs.example.com" }).waitFor();
+  await context.setOffline(true);
+  await press("Last 28 days")(page);
+  await page.getByRole("menuitemradio", { name: /^Last 7 days/ }).click();
+  await page.getByText(/^The server does not answer. Numbers are from /).waitFor();
+  // A try in vain changes nothing.
+  await press("Now")(page);
+  await page.getByRole("link", { name: "docs.example.com" }).waitFor();
+  await context.setOffline(false);
+  await page.getByText(/^The server does not answer. Numbers are from /).waitFor({ state: "detached" });
+  await page.getByText("could not be loaded again", { exact: false }).waitFor({ state: "detached" });
+  await page.getByRole("link", { name: "docs.example.com" }).waitFor();
+  await context.close();
+});
+
+test("the keyboard goes on in the page that it came to, and the page is told", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto("/websites");
+  await page.getByRole("link", { name: "docs.example.com" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.id === "main");
+  assert.match(await page.locator("#announcer").innerText(), /^Analytics, docs\.example\.com$/);
+  await page.goBack();
+  await page.getByRole("heading", { name: "Websites", level: 1 }).waitFor();
+  await page.getByRole("link", { name: "Add website" }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Add a website", level: 1 }).waitFor();
+  await page.waitForFunction(() => document.activeElement?.getAttribute("name") === "domain");
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the palette has what the role may see, parts of the settings, and a visitor by the whole id", async () => {
+  const find = async (page, word) => {
+    await page.keyboard.press("Control+k");
+    await page.keyboard.type(word);
+    await page.getByRole("listbox").waitFor();
+    const found = (await page.getByRole("option").allInnerTexts()).map((words) => words.replace(/\s+/g, " ").trim());
+    await page.keyboard.press("Escape");
+    return found;
+  };
+  const owner = await openTab(browser, server, { storageState: known.owner });
+  await owner.page.goto(`/websites/${known.busy}`);
+  await owner.page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  assert.ok((await find(owner.page, "audit")).includes("Audit Workspace"));
+  assert.ok((await find(owner.page, "sharing")).includes("Sharing docs.example.com"));
+  assert.ok((await find(owner.page, "00000000000000ff")).includes("Visitor 00000000000000ff"));
+  const viewer = await openTab(browser, server, { storageState: known.viewer });
+  await viewer.page.goto(`/websites/${known.busy}`);
+  await viewer.page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  for (const word of ["audit", "billing", "add a website"]) {
+    assert.deepEqual((await find(viewer.page, word)).filter((found) => !/contains/.test(found)), [], word);
+  }
+  await Promise.all([owner.context.close(), viewer.context.close()]);
 });

@@ -1,5 +1,6 @@
 // The rules of fields, roles and keys, and the tag for each framework, without a browser.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { load } from "./load.mjs";
 
@@ -126,4 +127,22 @@ test("the status page says the worst, and never rounds an outage away", () => {
   assert.equal(status.uptimeWords(1), "100%");
   assert.equal(status.uptimeWords(0.999999), "99.99%");
   assert.equal(status.uptimeWords(0), "0.00%");
+});
+
+test("every change of the API that the audit trail can have has words", async () => {
+  const { actionWords } = await load("rules/audit.ts");
+  const document = JSON.parse(readFileSync(new URL("../../api/openapi.json", import.meta.url), "utf8"));
+  // Steps on the way to a change, and what is counted and asked, change nothing that people own.
+  const others = /^(batch|mcp|oauth|plausible|queries|session|tracking)\.|\.(begin|begin_sign_in|prepare|sign_in_with_\w+|unlock)$/;
+  const silent = [];
+  for (const operations of Object.values(document.paths)) {
+    for (const [method, { operationId }] of Object.entries(operations)) {
+      if (!/^(post|put|patch|delete)$/.test(method)) continue;
+      const [, module, handler] = /^([a-z_]+?)([A-Z]\w*)$/.exec(operationId);
+      const name = `${module}.${handler.replace(/(?<!^)[A-Z]/g, "_$&").toLowerCase()}`;
+      if (!others.test(name) && actionWords(name) === name.replace(/[._]/g, " ")) silent.push(name);
+    }
+  }
+  assert.deepEqual(silent, []);
+  assert.equal(actionWords("oauth.grant"), "MCP client connected");
 });

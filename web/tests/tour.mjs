@@ -37,7 +37,24 @@ export const press = (name, role = "button") => async (page) => {
   await page.waitForTimeout(200); // The fade of what opened.
 };
 
+/** The page while its answers at `pattern` are awaited. */
+export const waiting = (pattern) => async (page) => {
+  await page.route(pattern, () => {});
+  await page.reload();
+  await page.locator(".skel").first().waitFor();
+};
+
+/** The page when its answers at `pattern` are refused. */
+export const refused = (pattern) => async (page) => {
+  const json = { success: false, code: "QUERY_TIMEOUT", message: "The query took longer than 30 seconds.", request_id: "0b9f2c1e" };
+  await page.route(pattern, (route) => route.fulfill({ status: 400, json, headers: { "X-Request-Id": json.request_id } }));
+  await page.reload();
+  await page.getByText("could not be").first().waitFor();
+};
+
 async function arrive(page, { path, heading }) {
+  // What differs behind its # alone would not be loaded anew.
+  if (path.includes("#")) await page.goto("about:blank");
   await page.goto(path);
   await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
   // Nothing is being loaded any more.
@@ -58,6 +75,7 @@ export function tour(world, pages) {
         const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(storage[who] && { storageState: storage[who] }) });
         for (const [reader, name, path, heading, act] of pages()) {
           if (reader !== who) continue;
+          await page.unrouteAll();
           await arrive(page, { path, heading });
           await act?.(page);
           if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}-${look}.png`), fullPage: true });

@@ -66,21 +66,25 @@ impl Mail {
     /// Sends the link by which somebody sets a new password.
     pub async fn reset(&self, to: &str, path: &str) {
         let text = format!(
-            "Somebody asked for a new password for this address at {url}.\n\nSet one here; the link works once, for an hour:\n\n\
-             {url}{path}\n\nIf that was not you, there is nothing to do: your password stays as it is.\n",
+            "Hello,\n\nsomebody asked to reset the password of this address at {url}.\n\n\
+             Was it you? Then choose a new password here:\n\n  {url}{path}\n\n\
+             The link works once, for one hour.\n\n\
+             Was it not you? Then there is nothing to do: your password stays as it is.\n",
             url = self.url
         );
-        self.send(to, "A new password", text).await;
+        self.send(to, "Choose a new password", text).await;
     }
 
     /// Sends the link by which somebody joins a team.
     pub async fn invitation(&self, to: &str, path: &str) {
         let text = format!(
-            "You are invited to a workspace at {url}.\n\nSee by whom, and join, here; the link works once, for seven days:\n\n\
-             {url}{path}\n",
+            "Hello,\n\nyou are invited to a workspace at {url}, where zenovay counts the visits of websites.\n\n\
+             See who invites you, and join, here:\n\n  {url}{path}\n\n\
+             The link works once, for seven days. You need no account yet: the page makes one for you.\n\n\
+             Do you not know what this is about? Then there is nothing to do.\n",
             url = self.url
         );
-        self.send(to, "An invitation", text).await;
+        self.send(to, "You are invited to a workspace", text).await;
     }
 
     /// Nobody waits for it: what goes wrong is in the log and in the metrics, without the address.

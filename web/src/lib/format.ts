@@ -140,7 +140,7 @@ export const dayWithWeekday = (value: Day): string =>
   dates({ weekday: "short", day: "numeric", month: "short", ...utc }).format(asUtc(value)).replace(/,/g, "");
 
 /** A date in full, for those who hear it: `Thursday 4 June 2026`. */
-export const dayInFull = (value: Day): string => dates({ day: "numeric", month: "long", year: "numeric", ...utc }).format(asUtc(value));
+export const dayInFull = (value: Day): string => dates({ weekday: "long", day: "numeric", month: "long", year: "numeric", ...utc }).format(asUtc(value));
 
 /** A month: `June 2026`. */
 export const month = (value: Day): string => dates({ month: "long", year: "numeric", ...utc }).format(asUtc(value));
@@ -166,15 +166,15 @@ export function range(from: Day, to: Day, thisYear?: string): string {
 
 /** The time of an instant: `14:20`, with seconds where events are listed. */
 export const time = (instant: Date | string, zone: string | undefined, seconds = false): string =>
-  dates({ hour: "numeric", minute: "2-digit", ...(seconds && { second: "2-digit" }), ...(zone && { timeZone: zone }) }).format(new Date(instant));
+  dates({ timeStyle: seconds ? "medium" : "short", ...(zone && { timeZone: zone }) }).format(new Date(instant));
 
 /** An instant with date and time: `13 Jun 2026, 14:20`. */
 export const dateTime = (instant: Date | string, zone?: string): string =>
-  dates({ day: "numeric", month: "short", year: "numeric", hour: "numeric", minute: "2-digit", ...(zone && { timeZone: zone }) }).format(new Date(instant));
+  dates({ dateStyle: "medium", timeStyle: "short", ...(zone && { timeZone: zone }) }).format(new Date(instant));
 
 /** An instant as a date alone, in the zone of the reader or `zone`. */
 export const dateOf = (instant: Date | string, zone?: string): string =>
-  dates({ day: "numeric", month: "short", year: "numeric", ...(zone && { timeZone: zone }) }).format(new Date(instant));
+  dates({ dateStyle: "medium", ...(zone && { timeZone: zone }) }).format(new Date(instant));
 
 /** How long ago: `now`, `2m ago`, `1h ago`, `5d ago`, and the date from a week on. */
 export function ago(instant: Date | string, now: number = Date.now(), zone?: string): string {
@@ -256,5 +256,5 @@ export const shortId = (id: string): string => id.replace(/-/g, "").slice(0, 4);
 /** `1 visitor`, `2 visitors`. */
 export const plural = (value: number, one: string, many: string = `${one}s`): string => `${count(value)} ${value === 1 ? one : many}`;
 
-/** Words joined as a list: `a, b and c`. */
-export const list = (words: string[]): string => kept("list", () => new Intl.ListFormat(currentLocale(), { type: "conjunction" })).format(words);
+/** Words joined as a list: `a, b and c`. The sentences around it are English, whatever numbers are written in. */
+export const list = (words: readonly string[]): string => kept("list", () => new Intl.ListFormat("en-GB", { type: "conjunction" })).format(words);

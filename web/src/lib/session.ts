@@ -32,7 +32,9 @@ export async function loadSession(): Promise<void> {
     take(await get("/api/session"));
   } catch (error) {
     const refused = error as ApiError;
-    session.set(refused.status === 401 ? { kind: "out" } : { kind: "away", error: refused });
+    if (refused.status === 401) session.set({ kind: "out" });
+    // What is shown to somebody stays while the server does not answer.
+    else if (session.get().kind !== "in") session.set({ kind: "away", error: refused });
   }
 }
 

@@ -87,7 +87,7 @@ function Content({ website, home, view }: { website: Website; home: string; view
             <h2 id="now-h">Visits</h2>
             <span class="dim">the newest first</span>
           </div>
-          <PanelBody data={data} what="Visits" rows={12}>
+          <PanelBody data={data} what="Visits" rows={10} table>
             {() =>
               visits.length === 0 ? (
                 <Empty title="Nobody is here right now" icon="live">

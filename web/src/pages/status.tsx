@@ -11,7 +11,7 @@ import { nameOf, required } from "../rules/fields";
 import { PHASES, PHASE_TITLES, STATE_TITLES, STATE_WORDS, summary, TROUBLES, uptimeWords, type Phase, type State, type Trouble } from "../rules/status";
 import { NotFound, Page, PageState } from "../shell/page";
 import { Badge, Button, Card, classes, Dot, Empty } from "../ui/basic";
-import { Choice, Select, TextField, useForm } from "../ui/form";
+import { Choice, Select, TextArea, TextField, useForm } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Confirm, toast } from "../ui/overlay";
 import { FormDialog } from "./parts/form-dialog";
@@ -22,6 +22,8 @@ type Incident = Status["incidents"][number];
 
 const TONES: Readonly<Record<State, "off" | "warn" | "bad" | undefined>> = { operational: undefined, maintenance: "off", degraded: "warn", outage: "bad" };
 const BADGES: Readonly<Record<State, "accent" | "warn" | "bad" | "line">> = { operational: "accent", maintenance: "line", degraded: "warn", outage: "bad" };
+/** What the days can be. Maintenance is explained where there was some. */
+const LEGEND: readonly State[] = ["operational", "maintenance", "degraded", "outage"];
 const refreshStatus = (): void => refresh("/status.json");
 
 export default function StatusPage(_: PageProps) {
@@ -68,7 +70,7 @@ export default function StatusPage(_: PageProps) {
           flush
           actions={
             <span class="legend">
-              {(["operational", "degraded", "outage"] as const).map((one) => (
+              {LEGEND.filter((one) => one !== "maintenance" || components.some(({ days }) => days.some(({ state }) => state === one))).map((one) => (
                 <span key={one} class={one === "operational" ? undefined : "wide-only"}>
                   <Dot {...(TONES[one] && { tone: TONES[one] })} />
                   {STATE_WORDS[one]}
@@ -230,7 +232,7 @@ function NewIncident({ components, onClose }: { components: readonly Component[]
           </p>
         )}
       </fieldset>
-      <TextField {...form.bind("message")} label="What is known" />
+      <TextArea {...form.bind("message")} label="What is known" />
     </FormDialog>
   );
 }
@@ -249,7 +251,7 @@ function IncidentUpdate({ incident, onClose }: { incident: Incident; onClose: ()
   return (
     <FormDialog title={incident.title} form={form} action="Publish" onClose={onClose}>
       <Select label="How far it is" value={form.values.phase} onValue={(phase) => form.set("phase", phase)} options={PHASES.map((value) => ({ value, label: PHASE_TITLES[value] }))} />
-      <TextField {...form.bind("message")} label="What is new" autofocus />
+      <TextArea {...form.bind("message")} label="What is new" autofocus />
     </FormDialog>
   );
 }

@@ -2,13 +2,15 @@
 import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { answeredAt, ApiError, online } from "../api/client";
+import { refresh } from "../api/data";
 import { time } from "../lib/format";
 import { go, place, usePlace } from "../lib/router";
 import { loadSession, session } from "../lib/session";
 import { useStore } from "../lib/store";
+import { useWebsite } from "../lib/websites";
 import { useKeys } from "../lib/keys";
 import { findRoute, loadedPage, loadPage, type PageProps, type Route } from "../routes";
-import { Button, Failure, Skeleton } from "../ui/basic";
+import { Button, Failure, Skeleton, useCountdown } from "../ui/basic";
 import { Toasts } from "../ui/overlay";
 import { closeOverlay, openHelp, openPalette, overlay } from "./commands";
 import { allWebsites, websiteNav, websiteSettings } from "./nav";
@@ -53,7 +55,9 @@ function Bare({ route, params }: { route: Route; params: PageProps["params"] }) 
 }
 
 function Framed({ route, params }: { route: Route | undefined; params: PageProps["params"] }) {
-  const website = route?.frame === "website" ? params.id : undefined;
+  const asked = route?.frame === "website" ? params.id : undefined;
+  // Around a website that is not theirs, or not there, people have what is.
+  const website = useWebsite(asked).error === undefined ? asked : undefined;
   const answers = useStore(online);
   const to = (href: string | undefined) => (href === undefined ? undefined : () => go(href));
   const nav = website === undefined ? [] : websiteNav(website);
@@ -106,8 +110,19 @@ function Late({ route, params }: { route: Route; params: PageProps["params"] }) 
       wanted = false;
     };
   }, [route]);
+  const shown = route.path + JSON.stringify(params);
+  const before = useRef<string | undefined>(undefined);
+  useEffect(() => {
+    if (!Page) return;
+    const isStep = before.current !== undefined && before.current !== shown;
+    before.current = shown;
+    if (!isStep || (document.activeElement !== document.body && document.activeElement !== null)) return;
+    // What was followed is gone with its page: the keyboard goes on at the beginning of this one.
+    const main = document.getElementById("main");
+    (main?.querySelector<HTMLElement>("[autofocus]") ?? main)?.focus({ preventScroll: true });
+  }, [shown, Page]);
   // Another website, another visitor: another page, with nothing left of the one before.
-  if (Page) return <Page key={route.path + JSON.stringify(params)} params={params} />;
+  if (Page) return <Page key={shown} params={params} />;
   return (
     <div class="page">
       <div class="bar" />
@@ -142,30 +157,39 @@ function Away({ error }: { error: ApiError }) {
   );
 }
 
+/** The first and the longest wait before the server is asked again, in seconds. */
+const WAITS = { first: 5, most: 60 };
+
 function Offline() {
-  const retry = () => void loadSession();
+  const [tries, setTries] = useState(0);
+  const left = useCountdown(Math.min(WAITS.first * 2 ** tries, WAITS.most), tries);
+  const [since] = useState(() => new Date(answeredAt));
+  const retry = () => {
+    void loadSession();
+    setTries((made) => made + 1);
+  };
   useEffect(() => {
-    let wait = 5000;
-    let timer = setTimeout(again, wait);
-    function again() {
-      retry();
-      wait = Math.min(wait * 2, 60_000);
-      timer = setTimeout(again, wait);
-    }
+    if (left === 0) retry();
+  }, [left]);
+  useEffect(() => {
     addEventListener("focus", retry);
     addEventListener("online", retry);
     return () => {
-      clearTimeout(timer);
       removeEventListener("focus", retry);
       removeEventListener("online", retry);
+      // It answers again: what is shown may have changed meanwhile.
+      refresh("/api/");
     };
   }, []);
   return (
-    <div class="offline" role="status">
-      <span>The server does not answer. Numbers are from {time(new Date(answeredAt), undefined)}.</span>
-      <button type="button" class="linklike" onClick={retry}>
-        Try now
-      </button>
+    <div class="offline">
+      <span role="status">The server does not answer. Numbers are from {time(since, undefined)}.</span>
+      <span>
+        Trying again in {left}s.{" "}
+        <button type="button" class="linklike" onClick={retry}>
+          Now
+        </button>
+      </span>
     </div>
   );
 }

@@ -18,6 +18,17 @@ export const websiteNav = (id: string): readonly NavItem[] => [
 ];
 
 export const websiteSettings = (id: string): NavItem => ({ label: "Website settings", href: `/websites/${id}/settings/general`, icon: "settings", key: "s" });
+/** The parts of the settings of a website. */
+export const SETTINGS_PARTS = [
+  { part: "general", label: "General" },
+  { part: "tracking", label: "Tracking" },
+  { part: "privacy", label: "Privacy" },
+  { part: "features", label: "Features" },
+  { part: "sharing", label: "Sharing" },
+  { part: "danger", label: "Danger" },
+] as const;
+export type SettingsPart = (typeof SETTINGS_PARTS)[number]["part"];
+export const settingsAddress = (website: string, part: SettingsPart): string => `/websites/${website}/settings/${part}`;
 export const allWebsites: NavItem = { label: "All websites", href: "/websites", icon: "home", key: "w" };
 
 /** The pages that belong to no website, with the status page where the server has one. */

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/client";
-import { classes, Failure, LinkButton, Note, Skeleton, Empty } from "../ui/basic";
+import { announce, classes, Failure, LinkButton, Note, Skeleton, Empty } from "../ui/basic";
 import { Icon } from "../ui/icons";
 
 /** A page within the frame of the application. */
@@ -50,7 +50,10 @@ export function Page({ title, heading, tab, crumbs, beside, actions, narrow, das
 /** Names the tab of the browser. */
 export function useTitle(title: string): void {
   useEffect(() => {
+    const before = document.title;
     document.title = `${title} · zenovay`;
+    // A browser says where it is after a load, and not after a step within the application.
+    if (before !== "zenovay" && before !== document.title) announce(title);
   }, [title]);
 }
 

@@ -2,8 +2,9 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/palette.css";
 import { go } from "../lib/router";
-import { useMaybeSession } from "../lib/session";
+import { atLeast, useMaybeSession } from "../lib/session";
 import { useStore } from "../lib/store";
+import { useTeam } from "../lib/team";
 import { chooseTheme } from "../lib/theme";
 import { useWebsites } from "../lib/websites";
 import { classes } from "../ui/basic";
@@ -11,7 +12,7 @@ import { bold } from "../ui/bold";
 import { Icon, type IconName } from "../ui/icons";
 import { Dialog } from "../ui/overlay";
 import { openHelp, pageCommands } from "./commands";
-import { allWebsites, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
+import { allWebsites, SETTINGS_PARTS, settingsAddress, settingsNav, websiteNav, websiteSettings, workspaceNav, type NavItem } from "./nav";
 
 interface Entry {
   readonly group: string;
@@ -35,23 +36,19 @@ function recent(): string[] {
   }
 }
 
+/** What tells an entry from the others. */
+const nameOf = (entry: Entry): string => entry.href ?? entry.label;
+
 function remember(entry: Entry): void {
   try {
-    localStorage.setItem(RECENT, JSON.stringify([entry.label, ...recent().filter((one) => one !== entry.label)].slice(0, MOST_RECENT)));
+    localStorage.setItem(RECENT, JSON.stringify([nameOf(entry), ...recent().filter((one) => one !== nameOf(entry))].slice(0, MOST_RECENT)));
   } catch {
     // Nothing is recent then.
   }
 }
 
-const SETTINGS: readonly (readonly [string, string, IconName])[] = [
-  ["Account", "/settings/account", "person"],
-  ["Security & access", "/settings/account/security", "shield"],
-  ["Workspace", "/settings/workspace", "settings"],
-  ["Members", "/settings/workspace/members", "people"],
-  ["API keys", "/settings/api-keys", "key"],
-  ["Billing", "/settings/billing", "card"],
-  ["Usage", "/settings/usage", "usage"],
-];
+/** The whole id of a visitor, as it is copied and as the API writes it. */
+const VISITOR = /^[0-9a-f]{16}$/i;
 
 /** Where every word of `typed` is found in `label`, best first: at its beginning, at that of a word, anywhere. */
 function score(label: string, typed: string): number {
@@ -71,6 +68,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
   const [at, setAt] = useState(0);
   const { data } = useWebsites();
   const hasStatus = useMaybeSession()?.status_page ?? false;
+  const team = useTeam();
   const more = useStore(pageCommands);
   const list = useRef<HTMLDivElement>(null);
 
@@ -89,21 +87,22 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       page(allWebsites),
       ...workspaceNav(hasStatus).slice(1).map((item) => page(item)),
       ...(data?.websites ?? []).map((one): Entry => ({ group: "Websites", label: one.domain, icon: "home", href: `/websites/${one.id}`, ...(one.name !== one.domain && { detail: one.name }) })),
-      ...SETTINGS.map(([label, href, icon]): Entry => ({ group: "Settings", label, href, icon })),
-      { group: "Commands", label: "Add a website", icon: "plus", href: "/websites/new" },
+      ...(website === undefined ? [] : SETTINGS_PARTS.map(({ part, label }): Entry => ({ group: "Website settings", label, icon: "settings", href: settingsAddress(website, part), ...(domain && { detail: domain }) }))),
+      ...settingsNav(team?.role).flatMap(({ group, items }) => items.map(({ label, href, icon }): Entry => ({ group: "Settings", label, href, icon, detail: group }))),
+      ...(atLeast(team?.role, "editor") ? [{ group: "Commands", label: "Add a website", icon: "plus", href: "/websites/new" } as const] : []),
       { group: "Commands", label: "Light theme", icon: "theme", run: () => chooseTheme("light") },
       { group: "Commands", label: "Dark theme", icon: "theme", run: () => chooseTheme("dark") },
       { group: "Commands", label: "Theme of the system", icon: "theme", run: () => chooseTheme("system") },
       { group: "Commands", label: "Keyboard shortcuts", icon: "info", keys: "?", run: () => setTimeout(openHelp) },
     ];
     return entries;
-  }, [data, website, hasStatus]);
+  }, [data, website, hasStatus, team]);
 
   const entries = useMemo((): Entry[] => {
     const word = typed.trim();
     if (word === "") {
       const last = recent();
-      const known = last.flatMap((label) => fixed.find((entry) => entry.label === label) ?? []);
+      const known = last.flatMap((name) => fixed.find((entry) => nameOf(entry) === name) ?? []);
       return [...known.map((entry) => ({ ...entry, group: "Recent" })), ...fixed.filter((entry) => !known.includes(entry))].slice(0, 14);
     }
     const found = fixed
@@ -111,11 +110,12 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       .filter((one) => one.score >= 0)
       .sort((one, other) => one.score - other.score)
       .map(({ entry }) => entry);
+    if (website !== undefined && VISITOR.test(word)) found.unshift({ group: "Visitors", label: `Visitor ${word}`, icon: "person", href: `/websites/${website}/visitors/${word.toLowerCase()}` });
     const extra = (more?.(word) ?? []).map((command): Entry => ({ group: command.group, label: command.label, icon: "filter", run: command.run }));
     // Groups in the order in which they first appear.
     const groups = [...new Set(found.map(({ group }) => group))];
     return [...groups.flatMap((group) => found.filter((entry) => entry.group === group)).slice(0, 12), ...extra];
-  }, [typed, fixed, more]);
+  }, [typed, fixed, more, website]);
 
   useEffect(() => setAt(0), [typed]);
   useEffect(() => {

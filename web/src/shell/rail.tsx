@@ -1,12 +1,14 @@
 // The rail beside every page, and on phones the bars above and below it.
 import { Fragment, type TargetedEvent } from "preact";
+import { useState } from "preact/hooks";
+import { useUrl } from "../api/data";
 import { useLive } from "../api/live";
 import { compact } from "../lib/format";
 import { usePlace } from "../lib/router";
 import { signOut, useMaybeSession, useSession } from "../lib/session";
 import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
 import { chosenTeam, useTeam } from "../lib/team";
-import { useWebsites } from "../lib/websites";
+import { useWebsite, type WebsiteList } from "../lib/websites";
 import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
@@ -45,13 +47,16 @@ function sameOf(path: string, from: string, to: string): string {
 
 function Switcher({ website }: Around) {
   const { teams } = useSession();
-  const { data } = useWebsites();
   const { path, search } = usePlace();
   const team = useTeam();
-  const current = data?.websites.find(({ id }) => id === website);
+  const current = useWebsite(website).data;
+  // The numbers of all websites are counted for it: only for somebody who looks.
+  const [wanted, setWanted] = useState(false);
+  const all = useUrl<WebsiteList>(wanted ? "/api/websites" : undefined).data?.websites;
+  const want = () => website !== undefined && setWanted(true);
   const name = website === undefined ? (team?.name ?? "zenovay") : (current?.domain ?? "…");
   const range = new URLSearchParams(search).get("range");
-  const websites: MenuItem[] = (data?.websites ?? []).map((one) => ({
+  const websites: MenuItem[] = (all ?? (current ? [{ ...current, live: 0 }] : [])).map((one) => ({
     label: one.domain,
     checked: one.id === website,
     detail: one.live > 0 ? compact(one.live) : undefined,
@@ -66,8 +71,9 @@ function Switcher({ website }: Around) {
       label={website === undefined ? "Switch workspace" : "Switch website"}
       align="start"
       items={items}
+      onOpen={want}
       trigger={({ buttonRef, ...props }) => (
-        <button type="button" class="switch-site" {...props} ref={buttonRef} title={website === undefined ? "Switch workspace" : "Switch website"}>
+        <button type="button" class="switch-site" {...props} onPointerEnter={want} onFocus={want} ref={buttonRef} title={website === undefined ? "Switch workspace" : "Switch website"}>
           <span class={website === undefined ? "letter grey" : "letter"} aria-hidden="true">
             {name.slice(0, 1)}
           </span>

@@ -175,8 +175,8 @@ export function explain(error: ApiError): string {
   return `${error.message}.`;
 }
 
-/** Counts whole seconds down to zero. */
-export function useCountdown(seconds: number | undefined): number {
+/** Counts whole seconds down to zero, and again when `turn` is another. */
+export function useCountdown(seconds: number | undefined, turn = 0): number {
   const [left, setLeft] = useState(seconds ?? 0);
   useEffect(() => {
     setLeft(seconds ?? 0);
@@ -188,7 +188,7 @@ export function useCountdown(seconds: number | undefined): number {
       if (now === 0) clearInterval(timer);
     }, 1000);
     return () => clearInterval(timer);
-  }, [seconds]);
+  }, [seconds, turn]);
   return left;
 }
 
@@ -206,14 +206,14 @@ export function Empty({ title, icon, children, action, level = 3 }: { title: str
 }
 
 /** The shape of what is being loaded: shown after 120 ms, so that what is quick does not flicker. */
-export function Skeleton({ lines = 3, height }: { lines?: number; height?: string }) {
+export function Skeleton({ lines = 3, height, shape }: { lines?: number; height?: string; shape?: "bars" | "rows" | undefined }) {
   const [shown, setShown] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setShown(true), 120);
     return () => clearTimeout(timer);
   }, []);
   return (
-    <div class="skels" aria-hidden="true">
+    <div class={classes("skels", shape)} aria-hidden="true">
       {shown && Array.from({ length: lines }, (_, index) => <i key={index} class={classes("skel", "abc"[index % 3])} style={height ? { height } : undefined} />)}
     </div>
   );

@@ -103,6 +103,35 @@ export function TextField({ label, hideLabel, hint, error, value, onValue, onLea
   );
 }
 
+/** Several lines. */
+export function TextArea({ label, hint, error, value, onValue, onLeave, name, rows = 4, mono, placeholder, readOnly, autofocus }: FieldFrame & Bound<string> & {
+  rows?: number;
+  mono?: boolean;
+  placeholder?: string | undefined;
+  readOnly?: boolean;
+  autofocus?: boolean;
+}) {
+  return (
+    <Field label={label} hint={hint} error={error}>
+      {(tie) => (
+        <textarea
+          {...tie}
+          name={name}
+          class={classes("input", "lines", mono && "mono")}
+          rows={rows}
+          value={value}
+          placeholder={placeholder}
+          readOnly={readOnly ?? false}
+          autofocus={autofocus ?? false}
+          spellcheck={!mono}
+          onInput={(event) => onValue(event.currentTarget.value)}
+          onBlur={onLeave}
+        />
+      )}
+    </Field>
+  );
+}
+
 /** A password that can be shown. `autocomplete` is `current-password` or `new-password`. */
 export function PasswordField({ label, aside, hint, error, value, onValue, onLeave, autocomplete = "current-password", ...rest }: TextFieldProps) {
   const [shown, setShown] = useState(false);

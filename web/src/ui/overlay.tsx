@@ -278,7 +278,8 @@ export function Menu({ label, items, trigger, align = "end", onOpen }: {
               </>
             );
             const shared = {
-              key: index,
+              // The focus stays where it is when others come before it.
+              key: `${item.label} ${item.href ?? ""}`,
               role: item.checked === undefined ? "menuitem" : "menuitemradio",
               "aria-checked": item.checked,
               tabIndex: -1,

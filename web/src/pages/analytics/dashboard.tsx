@@ -137,20 +137,18 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
         {view.filters.length > 0 && `. Only visits with ${view.filters.map(filterLabel).join(" and ")}`}. Days in {zone}.
       </p>
       <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={clear} />
-      {totals.error ? (
-        <section class="card" aria-label="Overview">
-          <div class="card-body">
+      <section class="card" aria-label="Overview">
+        {totals.error ? (
+          <div class="tiles failed">
             <Failure error={totals.error} what="The totals could not be counted." onRetry={totals.reload} />
           </div>
-        </section>
-      ) : (
-        <section class="card" aria-label="Overview">
+        ) : (
           <Tiles data={totals} />
-          <LongQuestion data={totals} what="the numbers" />
-          {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
-          {nothing ? <NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
-        </section>
-      )}
+        )}
+        <LongQuestion data={totals} what="the numbers" />
+        {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
+        {nothing ? <NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
+      </section>
       <div class="grid">
         <Panel id="pages" />
         <Panel id="sources" />

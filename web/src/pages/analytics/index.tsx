@@ -10,15 +10,18 @@ import { Page, PageState } from "../../shell/page";
 import { Badge } from "../../ui/basic";
 import { askFirst } from "./context";
 import { Dashboard } from "./dashboard";
+import { askPanels } from "./panel";
 
 /** In place of the numbers until there are any. */
 const InstallView = lazy(async () => ({ default: (await import("../websites/install")).InstallView }));
 
-/** The website, its tiles and its chart: one after the other, they would be three waits. */
+/** The website, its tiles, its chart and the panels of the first view: one after the other, they would be three waits. */
 export function ahead({ id = "" }: PageProps["params"]): void {
   const base = address("/api/websites/{website_id}", { path: { website_id: id } });
   prefetch(base);
-  askFirst(base, parseView(location.search).view);
+  const { view } = parseView(location.search);
+  askFirst(base, view);
+  askPanels(base, view);
 }
 
 /** `/websites/:id`. */
@@ -50,6 +53,7 @@ export default function Analytics({ params }: PageProps) {
       domain={data.domain}
       zone={data.settings.time_zone}
       lastEvent={data.last_event_at}
+      menu={atLeast(data.role, "editor") ? ["line", { label: "Share…", icon: "people", href: `/websites/${id}/settings/sharing` }] : []}
       frame={({ beside, actions, children }) => (
         <Page
           title="Analytics"

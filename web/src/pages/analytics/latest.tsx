@@ -87,7 +87,7 @@ export function Latest() {
         </Button>
         <MoreMenu label="Latest visits: export" items={files((format) => `${base}/live?format=${format}`)} />
       </div>
-      <PanelBody data={data} what="Latest visits" rows={ROWS}>
+      <PanelBody data={data} what="Latest visits" rows={ROWS} table>
         {() => (visits.length === 0 ? <Empty title="Nobody is here right now" /> : <VisitTable visits={visits} now={now} link={(visitor) => (shared ? undefined : `${home}/visitors/${visitor}`)} />)}
       </PanelBody>
     </section>

@@ -1,5 +1,6 @@
 import { lazy } from "../../lib/lazy";
 import { useId } from "preact/hooks";
+import { prefetch } from "../../api/data";
 import * as format from "../../lib/format";
 import { printView, type Dimension, type View } from "../../lib/view";
 import { Button, Delta } from "../../ui/basic";
@@ -79,6 +80,19 @@ export const heads = (dimension: string, compares: boolean): { title: string; cl
     ? [{ title: "Events", class: "w" }, { title: compares ? "Change" : "Visitors", class: "w2" }]
     : [{ title: "Visitors", class: "w" }, { title: compares ? "Change" : "Share", class: "w2" }];
 
+const sorting = (id: PanelMeaning["id"]): object => (id === "events" ? { sort: "events" } : {});
+
+/** What a panel asks besides the view. */
+const panelQuery = (id: PanelMeaning["id"], dimension: string): object => ({ dimension, limit: id === "places" ? 300 : PRINTED, ...sorting(id) });
+
+/** Asks for the panels of the first view, before it is known who is signed in. */
+export function askPanels(base: string, view: View): void {
+  for (const id of ["pages", "sources", "tech"] as const) {
+    const { dimension } = openTab(PANELS[id], view);
+    if (dimension !== "property") prefetch(numbersUrl(base, "breakdown", view, panelQuery(id, dimension)));
+  }
+}
+
 /** A list of the dashboard: pages, sources, places, technology, events. */
 export function Panel({ id }: { id: PanelMeaning["id"] }) {
   const panel = PANELS[id];
@@ -88,12 +102,11 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
   const asked = view.tabs[id];
   const property = tab.dimension === "property" ? properties.data?.properties.find((name) => asked === `prop_${name}`) ?? properties.data?.properties[0] : undefined;
   const dimension = tab.dimension === "property" ? (property === undefined ? undefined : `prop.${property}`) : tab.dimension;
-  const sort = id === "events" ? { sort: "events" } : {};
-  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: id === "places" ? 300 : PRINTED, ...sort });
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : panelQuery(id, dimension));
   const title = useId();
   const body = useId();
   const compares = view.compare !== undefined;
-  const exports = useExports(id, { dimension: dimension ?? "page", ...sort });
+  const exports = useExports(id, { dimension: dimension ?? "page", ...sorting(id) });
   const rows = data.data?.rows ?? [];
   const longest = Math.max(0, ...rows.map((row) => (id === "events" ? row.events : row.visitors)));
   const toBar = useBarRow(dimension ?? "page", compares, longest);

@@ -21,12 +21,23 @@ export function useSettled<T>(value: T, ms: number): T {
 }
 
 /** What a panel shows: its rows, dimmed while others are counted, or why there are none. */
-export function PanelBody<T>({ data, what, rows = 9, children }: { data: Data<T>; what: string; rows?: number; children: (data: T) => ComponentChildren }) {
+export function PanelBody<T>({ data, what, rows = 9, table, children }: {
+  data: Data<T>;
+  what: string;
+  rows?: number;
+  /** Its rows are those of a table, which are higher. */
+  table?: boolean;
+  children: (data: T) => ComponentChildren;
+}) {
   const { error } = data;
+  // As high as what will stand there.
+  const space = classes("barspace", `rows-${rows}`, table && "tablespace");
   if (error) {
     return (
-      <div class="card-body">
-        <Failure error={error} what={`${what} could not be counted.`} onRetry={data.reload} />
+      <div class={space}>
+        <div class="card-body">
+          <Failure error={error} what={`${what} could not be counted.`} onRetry={data.reload} />
+        </div>
       </div>
     );
   }
@@ -35,8 +46,8 @@ export function PanelBody<T>({ data, what, rows = 9, children }: { data: Data<T>
       <LongQuestion data={data} what={what.toLowerCase()} />
       {data.data === undefined ? (
         <Waiting data={data}>
-          <div class="barskels" aria-hidden="true">
-            <Skeleton lines={rows} />
+          <div class={space}>
+            <Skeleton lines={rows} shape={table ? "rows" : "bars"} />
           </div>
         </Waiting>
       ) : (

@@ -50,11 +50,13 @@ export function LoginPage(_: PageProps) {
       else await enter();
     },
   });
-  if (instance?.first_run) return <Redirect to="/welcome" />;
+  // Whoever asks for this page may have the login that the first start printed.
+  if (instance?.first_run && isInPlace()) return <Redirect to="/welcome" />;
   return (
     <Gate title="Sign in">
       <form class="box" {...form.props}>
         <h1>Sign in</h1>
+        {instance?.first_run && <Note>This server is new: the link that it printed when it started makes it yours.</Note>}
         {ended && <Note>You were signed out. Sign in to go on where you were.</Note>}
         {asked.has("late") && <Note>That took longer than ten minutes. Sign in again.</Note>}
         {asked.has("changed") && <Note tone="ok">Your password is changed. Sign in with it.</Note>}

@@ -1,12 +1,13 @@
 // The first run: the owner, the first website, and then its tag.
 import { useState } from "preact/hooks";
-import { ApiError, post } from "../../api/client";
+import { ApiError, patch, post } from "../../api/client";
 import { forgetAll } from "../../api/data";
-import { go } from "../../lib/router";
+import { readerZone } from "../../lib/format";
+import { go, usePlace } from "../../lib/router";
 import { loadSession } from "../../lib/session";
 import type { PageProps } from "../../routes";
 import { domain, email, newPassword, normalDomain, personName } from "../../rules/fields";
-import { Button } from "../../ui/basic";
+import { Button, LinkButton } from "../../ui/basic";
 import { PasswordField, TextField, useForm } from "../../ui/form";
 import { Redirect } from "../parts/redirect";
 import { PASSWORD_HINT } from "./account";
@@ -18,7 +19,8 @@ const tokenOf = (hash: string): string => hash.replace(/^#/, "");
 export default function WelcomePage(_: PageProps) {
   const instance = useInstance().data;
   const [step, setStep] = useState<"owner" | "website">("owner");
-  const [token] = useState(() => tokenOf(location.hash));
+  // Also when the link is put into the address of this very page, which loads nothing.
+  const token = tokenOf(usePlace().hash);
   const owner = useForm({
     initial: { name: "", email: "", password: "" },
     rules: { name: personName, email, password: newPassword },
@@ -32,6 +34,11 @@ export default function WelcomePage(_: PageProps) {
       const made = await post("/api/welcome", { body: { token, name: name.trim(), email: email.trim(), password, ...(first && { website: first }) } });
       forgetAll();
       await loadSession();
+      // Its days begin at midnight where its owner is. A zone that the server does not know is no reason to stop here.
+      if (made.website) {
+        const path = { website_id: made.website.id };
+        await patch("/api/websites/{website_id}", { path, body: { settings: { time_zone: readerZone() } } }).catch(() => {});
+      }
       go(made.website ? `/websites/${made.website.id}` : "/websites/new", { replace: true });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -59,11 +66,14 @@ export default function WelcomePage(_: PageProps) {
         <div class="box">
           <h1>Welcome</h1>
           <p class="mid">
-            Open the link that the server printed when it started. It ends with <code>/welcome#</code> and some letters, and shows that the server is yours.
+            This server is new. Open the link that it printed when it started: it has <code>/welcome#</code> and some letters in it, and shows that the server is yours. It works once, for a day.
           </p>
-          <p class="hint">
-            Lost it? <code>zenovay user reset-link</code> prints another.
+          <p class="mid">
+            Lost it? The login and the password that were printed below it work, too. And <code>zenovay user reset-link --email owner@localhost</code> prints a link to a new password.
           </p>
+          <LinkButton block href="/login">
+            Sign in with the printed login
+          </LinkButton>
         </div>
       </Gate>
     );

@@ -9,12 +9,23 @@ interface Props<T> {
   /** "The keys": what could not be shown. */
   readonly what: string;
   readonly lines?: number;
+  /** It stands on the page itself, and not in a card. */
+  readonly onPage?: boolean;
   readonly children: (data: T) => ComponentChildren;
 }
 
 /** Data that came once stay, paler, until the next ones replace them. */
-export function Loaded<T>({ of, what, lines = 3, children }: Props<T>) {
+export function Loaded<T>({ of, what, lines = 3, onPage = false, children }: Props<T>) {
   if (of.data === undefined) {
+    if (onPage) {
+      return (
+        <section class="card" aria-label={what}>
+          <Loaded of={of} what={what} lines={lines}>
+            {children}
+          </Loaded>
+        </section>
+      );
+    }
     if (of.error === undefined) {
       return (
         <div class="card-body" aria-busy={of.loading}>

@@ -3,7 +3,7 @@ import "../../styles/settings.css";
 import { useState } from "preact/hooks";
 import { put, type Answer } from "../../api/client";
 import { refresh, useData } from "../../api/data";
-import { count } from "../../lib/format";
+import { count, plural } from "../../lib/format";
 import { loadSession } from "../../lib/session";
 import type { Team } from "../../lib/team";
 import { may, type Role } from "../../rules/roles";
@@ -34,7 +34,7 @@ function BillingView({ team }: { team: Team }) {
   const isOwner = may(team.role as Role, "change-plan");
   return (
     <Page title="Billing" tab={team.name} crumbs={[{ label: "Settings", href: "/settings/account" }, { label: "Workspace", href: "/settings/workspace" }]} beside={<Badge>{team.name}</Badge>} narrow>
-      <Loaded of={plan} what="The plan" lines={6}>
+      <Loaded of={plan} what="The plan" lines={6} onPage>
         {({ plan, plans, locked }) => (
           <div class="stack stack-16">
             {locked && (
@@ -84,22 +84,24 @@ const sentence = (names: readonly string[]): string => {
   return all.slice(0, 1).toUpperCase() + all.slice(1);
 };
 
+/** Days as people count them: whole years as years. */
+const span = (days: number): string => (days % 365 === 0 ? plural(days / 365, "year") : plural(days, "day"));
+
 /** What a plan has, in lines. */
 function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][number]; isPresent: boolean; onChoose: (() => void) | undefined }) {
   const features = offer.features.map((name) => FEATURES[name]);
   const lines = [
     `${limit(offer.events_per_month)} events a month`,
     `${limit(offer.websites)} ${offer.websites === 1 ? "website" : "websites"}`,
-    `${limit(offer.members)} members`,
+    `${limit(offer.members)} ${offer.members === 1 ? "member" : "members"}`,
     !offer.api_access ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
     features.length === 0 ? "No funnels, replays or heatmaps" : sentence(features),
-    offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${count(offer.retention_days)} days`,
+    offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${span(offer.retention_days)}`,
   ];
   return (
     <section class={isPresent ? "card plan present" : "card plan"} aria-label={planLabel(offer.name)}>
-      <div class="row">
-        <h2>{planLabel(offer.name)}</h2>
-        <span class="grow" />
+      <div class="row wrap">
+        <h2 class="grow">{planLabel(offer.name)}</h2>
         {isPresent && (
           <Badge tone="accent" icon="check">
             Present plan

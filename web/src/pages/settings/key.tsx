@@ -125,7 +125,8 @@ function refreshKeys(): void {
 function lastUse(key: Key, activity: Activity | undefined): string {
   if (key.last_used_at == null) return "It was never used.";
   const times = activity?.counted.last_24h;
-  return `It was last used ${ago(key.last_used_at)}${times === undefined ? "" : `, ${plural(times, "time")} in the last 24 hours`}.`;
+  const last = ago(key.last_used_at);
+  return `It was last used ${last === "now" ? "just now" : last}${times === undefined ? "" : `, ${plural(times, "time")} in the last 24 hours`}.`;
 }
 
 function EditKey({ keyData: key, onClose }: { keyData: Key; onClose: () => void }) {

@@ -86,7 +86,7 @@ const NEARLY = 0.8;
 function Month({ team }: { team: Team }) {
   const usage = useData("/api/teams/{team_id}/usage", { path: { team_id: team.id } });
   return (
-    <Loaded of={usage} what="The usage" lines={5}>
+    <Loaded of={usage} what="The usage" lines={5} onPage>
       {({ since, events, websites, members, keys, mcp_queries: asked }) => (
         <div class="stack stack-16">
           {events.limit != null && events.used >= events.limit && (
@@ -104,7 +104,7 @@ function Month({ team }: { team: Team }) {
             <Meter name="Events" used={events.used} limit={events.limit} />
             <Meter name="Websites" used={websites.used} limit={websites.limit} />
             <Meter name="Members" used={members.used} limit={members.limit} />
-            <Meter name="Your assistants' queries today (MCP)" used={asked.used} limit={asked.limit} />
+            <Meter name="Queries of your assistants today (MCP)" used={asked.used} limit={asked.limit} />
             <li>
               <div class="row wrap">
                 <a href="/settings/api-keys">Workspace keys</a>
@@ -132,7 +132,7 @@ function Limits({ team }: { team: Team }) {
   const plan = useData("/api/teams/{team_id}/plan", { path: { team_id: team.id } });
   return (
     <div class="stack stack-16">
-      <Card title="Of the plan">
+      <Card title="Limits of the plan">
         <Loaded of={plan} what="The limits">
           {({ limits: present }) => (
               <dl class="facts">
@@ -146,7 +146,7 @@ function Limits({ team }: { team: Team }) {
           )}
         </Loaded>
       </Card>
-      <Card title="Of an address" foot="The operator of the server may have set others.">
+      <Card title="Limits of each IP address" foot="The operator of the server may have set others.">
         <dl class="facts">
           {ADDRESS_LIMITS.map(([what, limit]) => (
             <>

@@ -4,6 +4,7 @@ import "../../styles/analytics.css";
 import { address, ApiError, askAt, type Answer } from "../../api/client";
 import { useUrl } from "../../api/data";
 import * as format from "../../lib/format";
+import { useKeys } from "../../lib/keys";
 import { lazy } from "../../lib/lazy";
 import { addFilter, printQuestion, printView, removeFilter, type Filter } from "../../lib/view";
 import { useWebsite, type Website } from "../../lib/websites";
@@ -11,9 +12,10 @@ import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
 import { Button, CountryTag, Empty, Failure, Skeleton } from "../../ui/basic";
 import type { Column } from "../../ui/data";
-import { MoreMenu } from "../../ui/overlay";
+import { MoreMenu, toast } from "../../ui/overlay";
 import { WindowTable } from "../../ui/window";
 import { AnalyticsContext, files, useAnalytics, useView, type Analytics } from "../analytics/context";
+import { filterLabel } from "../analytics/dimensions";
 import { Chips } from "../analytics/filters";
 import { passes } from "../analytics/parts";
 import { LongQuestion, Waiting } from "../parts/long-question";
@@ -45,7 +47,10 @@ function Loaded({ website }: { website: Website }) {
       shared: false,
       show,
       filter: (filter) => show(addFilter(view, filter)),
-      unfilter: (filter) => show(removeFilter(view, filter)),
+      unfilter: (filter) => {
+        show(removeFilter(view, filter));
+        toast(`Filter “${filterLabel(filter)}” removed.`, () => show(view));
+      },
     }),
     [website, home, today, view, show],
   );
@@ -112,6 +117,11 @@ function Content({ website }: { website: Website }) {
     },
   ];
   const last = view.filters.at(-1);
+  const clear = () => {
+    show({ ...view, filters: [] });
+    toast(view.filters.length === 1 ? "Filter removed." : `${view.filters.length} filters removed.`, () => show(view));
+  };
+  useKeys({ f: () => setEditing("new"), Escape: view.filters.length > 0 ? clear : undefined });
   return (
     <Page
       title="Visitors"
@@ -120,13 +130,14 @@ function Content({ website }: { website: Website }) {
         <>
           <Button class="flt" icon="filter" aria-haspopup="dialog" title="Filter" onClick={() => setEditing("new")}>
             <span class="lab">Filter</span>
+            <kbd class="wide-only">F</kbd>
           </Button>
           <RangeBar view={view} show={show} zone={zone} today={today} days={undefined} plain />
           <MoreMenu label="Visitors: export" items={files((format) => address(`${base}/visitors`, { raw: printQuestion(asked), query: { format } }))} small={false} kind="secondary" />
         </>
       }
     >
-      <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={() => show({ ...view, filters: [] })} />
+      <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={clear} />
       <section class="card" aria-label="Visitors" aria-busy={data.loading || data.stale}>
         <LongQuestion data={data} what="visitors" />
         {data.error ? (

@@ -102,7 +102,7 @@ export default function WebsitesPage() {
         </>
       }
     >
-      <Loaded of={list} what="The websites" lines={6}>
+      <Loaded of={list} what="The websites" lines={6} onPage>
         {(data) =>
           data.websites.length === 0 ? (
             <Card flush label="No websites">

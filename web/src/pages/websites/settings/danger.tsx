@@ -1,7 +1,8 @@
 // Pausing, and what cannot be undone.
 import { useState } from "preact/hooks";
 import { post, remove } from "../../../api/client";
-import { refresh } from "../../../api/data";
+import { refresh, useData } from "../../../api/data";
+import { list, plural } from "../../../lib/format";
 import { go } from "../../../lib/router";
 import { Button, Card } from "../../../ui/basic";
 import { FormFailure } from "../../../ui/form";
@@ -85,9 +86,21 @@ export function DangerSettings({ website, mayChange, mayDelete }: PartProps) {
             go("/websites", { replace: true });
           }}
         >
-          All its events, goals, funnels and public links are erased. This cannot be undone.
+          <WhatIsErased id={website.id} />
         </Confirm>
       )}
     </Card>
   );
+}
+
+/** "41,204 events, 3 goals and 1 public link are erased." Until they are counted, what they are. */
+function WhatIsErased({ id }: { id: string }) {
+  const path = { website_id: id };
+  const totals = useData("/api/websites/{website_id}/totals", { path, query: { range: "all" } }).data;
+  const goals = useData("/api/websites/{website_id}/goals", { path, query: { range: "all" } }).data;
+  const shares = useData("/api/websites/{website_id}/shares", { path }).data;
+  if (!totals || !goals || !shares) return <>All its events, goals, funnels and public links are erased. This cannot be undone.</>;
+  const { length: links } = shares.shares;
+  const lost = [plural(totals.now.events, "event"), ...(goals.goals.length > 0 ? [plural(goals.goals.length, "goal")] : []), ...(links > 0 ? [plural(links, "public link")] : [])];
+  return <>{list(lost)} {lost.length === 1 && totals.now.events === 1 ? "is" : "are"} erased. This cannot be undone.</>;
 }
