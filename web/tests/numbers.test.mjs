@@ -148,6 +148,24 @@ test("filters are made and changed in the dialog, with suggestions and by the ke
   await context.close();
 });
 
+test("a thumb filters anywhere on a name, and excludes where that can be seen", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+  await page.goto(`${home()}?range=last-month`);
+  const row = panel(page, "Pages").getByRole("button", { name: "/pricing", exact: true });
+  await row.waitFor();
+  await settled(page);
+  const cell = page.locator(".bars td", { has: row });
+  await cell.scrollIntoViewIfNeeded();
+  const { width, height } = await cell.boundingBox();
+  await cell.tap({ position: { x: width - 12, y: height / 2 } });
+  await page.getByRole("button", { name: "Edit filter: Page is /pricing" }).waitFor();
+  await page.goto(`${home()}?range=last-month&show=pages`);
+  await page.getByRole("dialog").getByRole("button", { name: "Exclude /pricing" }).tap();
+  await page.getByRole("button", { name: "Edit filter: Page is not /pricing" }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("a row that is excluded by its key leaves the focus in its list", async () => {
   const { page, context, problems } = await dashboard("?range=last-month");
   await panel(page, "Pages").getByRole("button", { name: "/", exact: true }).focus();

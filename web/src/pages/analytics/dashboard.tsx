@@ -147,7 +147,7 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
         )}
         <LongQuestion data={totals} what="the numbers" />
         {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
-        {nothing ? <NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
+        {nothing ? <div class="nothing"><NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /></div> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
       </section>
       <div class="grid">
         <Panel id="pages" />

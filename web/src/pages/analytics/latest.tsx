@@ -72,7 +72,7 @@ export function useLatest(most: number, paused: boolean): { data: ReturnType<typ
 
 /** The latest visits on the dashboard. */
 export function Latest() {
-  const { base, home, shared } = useAnalytics();
+  const { base, home, shared, zone } = useAnalytics();
   const [paused, setPaused] = useState(false);
   const { data, visits, now } = useLatest(ROWS, paused);
   const title = useId();
@@ -88,7 +88,7 @@ export function Latest() {
         <MoreMenu label="Latest visits: export" items={files((format) => `${base}/live?format=${format}`)} />
       </div>
       <PanelBody data={data} what="Latest visits" rows={ROWS} table>
-        {() => (visits.length === 0 ? <Empty title="Nobody is here right now" /> : <VisitTable visits={visits} now={now} link={(visitor) => (shared ? undefined : `${home}/visitors/${visitor}`)} />)}
+        {({ last_event_at: last }) => (visits.length === 0 ? <Empty title="Nobody is here right now">{last && `Last visit ${format.ago(last, now, zone)}.`}</Empty> : <VisitTable visits={visits} now={now} link={(visitor) => (shared ? undefined : `${home}/visitors/${visitor}`)} />)}
       </PanelBody>
     </section>
   );

@@ -51,7 +51,7 @@ export function PanelBody<T>({ data, what, rows = 9, table, children }: {
           </div>
         </Waiting>
       ) : (
-        <div class={classes("panel-body", data.stale && "stale")}>{children(data.data)}</div>
+        <div class={classes("panel-body", !table && space, data.stale && "stale")}>{children(data.data)}</div>
       )}
     </>
   );

@@ -88,10 +88,10 @@ export default function WebsitesPage() {
   return (
     <Page
       title="Websites"
-      beside={list.data && <span class="dim wide-only">{plural(list.data.websites.length, "website")}</span>}
+      beside={list.data && list.data.websites.length > 0 && <span class="dim wide-only">{plural(list.data.websites.length, "website")}</span>}
       actions={
         <>
-          <RangeMenu range={shown.range} onRange={choose} />
+          {list.data?.websites.length !== 0 && <RangeMenu range={shown.range} onRange={choose} />}
           {mayAdd && list.data?.websites.length !== 0 && (
             <LinkButton kind="primary" icon="plus" href="/websites/new">
               <span>
