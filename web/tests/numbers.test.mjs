@@ -154,7 +154,7 @@ test("a thumb filters anywhere on a name, and excludes where that can be seen", 
   const row = panel(page, "Pages").getByRole("button", { name: "/pricing", exact: true });
   await row.waitFor();
   await settled(page);
-  const cell = page.locator(".bars td", { has: row });
+  const cell = row.locator("xpath=ancestor::td");
   await cell.scrollIntoViewIfNeeded();
   const { width, height } = await cell.boundingBox();
   await cell.tap({ position: { x: width - 12, y: height / 2 } });

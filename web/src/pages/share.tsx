@@ -86,7 +86,7 @@ function Unlock({ token, onDone }: { token: string; onDone(): void }) {
     <Gate>
       <form {...form.props}>
         <h1>This dashboard has a password</h1>
-        <PasswordField label="Password" autofocus {...form.bind("password")} />
+        <PasswordField big label="Password" autofocus {...form.bind("password")} />
         <FormFailure error={wrong ?? form.failure} />
         <Button kind="primary" type="submit" block pending={form.pending}>
           Show the dashboard

@@ -133,7 +133,7 @@ export function TextArea({ label, hint, error, value, onValue, onLeave, name, ro
 }
 
 /** A password that can be shown. `autocomplete` is `current-password` or `new-password`. */
-export function PasswordField({ label, aside, hint, error, value, onValue, onLeave, autocomplete = "current-password", ...rest }: TextFieldProps) {
+export function PasswordField({ label, aside, hint, error, value, onValue, onLeave, big, autocomplete = "current-password", ...rest }: TextFieldProps) {
   const [shown, setShown] = useState(false);
   return (
     <Field label={label} aside={aside} hint={hint} error={error}>
@@ -142,7 +142,7 @@ export function PasswordField({ label, aside, hint, error, value, onValue, onLea
           <input
             {...(rest as object)}
             {...tie}
-            class="input big"
+            class={classes("input", big && "big")}
             type={(shown ? "text" : "password") as "password"}
             autocomplete={autocomplete}
             autocapitalize="off"

@@ -80,7 +80,7 @@ export function Latest() {
     <section class="card panel span-2" aria-labelledby={title}>
       <div class="panel-head">
         <h2 id={title}>Latest visits</h2>
-        <span class="dim">as they happen</span>
+        <span class="dim wide-only">as they happen</span>
         <span class="grow" />
         <Button small kind="quiet" icon={paused ? "play" : "pause"} aria-pressed={paused} onClick={() => setPaused(!paused)}>
           {paused ? "Resume" : "Pause"}

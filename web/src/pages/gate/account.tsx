@@ -54,7 +54,7 @@ export function SignUpPage(_: PageProps) {
         <Refused error={form.failure} />
         <TextField {...form.bind("name")} label="Your name" autocomplete="name" big autofocus />
         <TextField {...form.bind("email")} label="E-mail" type="email" autocomplete="username" big />
-        <PasswordField {...form.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
+        <PasswordField big {...form.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Create account
         </Button>
@@ -155,7 +155,7 @@ function SignUpByInvitation({ token, invitation }: { token: string; invitation: 
         readOnly={invitation.email != null}
         hint={invitation.email == null ? undefined : "The invitation is for this address."}
       />
-      <PasswordField {...form.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
+      <PasswordField big {...form.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
       <Button type="submit" kind="primary" block pending={form.pending}>
         Create account and join
       </Button>

@@ -62,7 +62,7 @@ export function LoginPage(_: PageProps) {
         {asked.has("changed") && <Note tone="ok">Your password is changed. Sign in with it.</Note>}
         <Refused error={form.failure} />
         <TextField label="E-mail" type="email" autocomplete="username" big autofocus {...form.bind("email")} />
-        <PasswordField label="Password" autocomplete="current-password" aside={<a href="/reset">Forgot it?</a>} {...form.bind("password")} />
+        <PasswordField big label="Password" autocomplete="current-password" aside={<a href="/reset">Forgot it?</a>} {...form.bind("password")} />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Sign in
         </Button>

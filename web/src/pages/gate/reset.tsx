@@ -107,7 +107,7 @@ export function NewPasswordPage({ params: { token = "" } }: PageProps) {
           <p class="mid">Every session of the account ends, and you sign in again.</p>
         </div>
         <Refused error={form.failure} />
-        <PasswordField {...form.bind("password")} label="New password" autocomplete="new-password" autofocus hint={PASSWORD_HINT} />
+        <PasswordField big {...form.bind("password")} label="New password" autocomplete="new-password" autofocus hint={PASSWORD_HINT} />
         <Button type="submit" kind="primary" block pending={form.pending}>
           Change password
         </Button>

@@ -89,7 +89,7 @@ export default function WelcomePage(_: PageProps) {
           </div>
           <TextField {...owner.bind("name")} label="Your name" autocomplete="name" big autofocus />
           <TextField {...owner.bind("email")} label="E-mail" type="email" autocomplete="username" big />
-          <PasswordField {...owner.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
+          <PasswordField big {...owner.bind("password")} label="Password" autocomplete="new-password" hint={PASSWORD_HINT} />
           <Button type="submit" kind="primary" block pending={owner.pending}>
             Continue
           </Button>
