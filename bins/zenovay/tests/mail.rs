@@ -88,6 +88,7 @@ async fn a_lost_password_is_set_anew_by_a_mailed_link() {
     assert_eq!(ask("ADA@example.com").await, json!({ "mail": true }));
     let mail = next(&mails).await;
     assert!(mail.contains("To: ada@example.com"), "the first mail is for the address that has an account: {mail}");
+    assert!(mail.contains("Subject: Choose a new password") && mail.contains("for one hour"), "{mail}");
     let token = mail.split("https://stats.example/reset/").nth(1).expect(&mail).lines().next().unwrap();
     let put = app.request(Method::PUT, &format!("/api/password-resets/{token}"));
     put.json(&json!({ "password": "another horse battery staple" })).send().await.expect(204);
