@@ -80,7 +80,7 @@ const pages = () => [
   ["owner", "websites", "/websites", "Websites"],
   ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
   ["owner", "websites-none", "/websites?q=nothing", "Websites"],
-  ["owner", "websites-menu", "/websites", "Websites", press("Menu of docs.example.com")],
+  ["owner", "websites-menu", "/websites?layout=cards", "Websites", press("Menu of docs.example.com")],
   ["owner", "websites-loading", "/websites", "Websites", waiting("**/api/websites?*")],
   ["owner", "websites-failed", "/websites", "Websites", refused("**/api/websites?*")],
   ["free", "websites-empty", "/websites", "Websites"],
@@ -169,7 +169,7 @@ test("the keyboard goes on in the page that it came to, and the page is told", a
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
   await page.waitForFunction(() => document.activeElement?.id === "main");
-  assert.match(await page.locator("#announcer").innerText(), /^Analytics, docs\.example\.com$/);
+  await page.waitForFunction(() => document.getElementById("announcer").textContent === "Analytics, docs.example.com");
   await page.goBack();
   await page.getByRole("heading", { name: "Websites", level: 1 }).waitFor();
   await page.getByRole("link", { name: "Add website" }).focus();
