@@ -23,6 +23,7 @@ pub const SITE_FACTOR: u32 = 16;
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are two address families")]
 pub enum ClientNetwork {
     /// One IPv4 address.
     V4(Ipv4Addr),
@@ -49,6 +50,7 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// What is counted of an address: its client network, and the /48 around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a client, and what is around it")]
 pub enum Network {
     /// A client.
     Client(ClientNetwork),

@@ -39,6 +39,7 @@ macro_rules! counts_tests {
             a_change_of_the_number_applies_at_once_and_keeps_the_count,
             threads_get_exactly_the_limit,
             all_rules_must_have_room,
+            rules_of_one_time_and_method_each_have_a_count,
             refused_requests_count_nowhere,
             what_is_taken_back_may_be_used_again,
             fixed_windows_equal_a_naive_reference,
@@ -234,6 +235,30 @@ pub fn all_rules_must_have_room<K, C: Counts<K>>(make: Make<'_, C>, key: Key<'_,
         nodes.passed(n, &rules, at(3_600_000), 5);
         let refused = nodes.charge_all(n, &rules, at(3_600_001));
         assert_eq!((refused.allowed, refused.limit, refused.retry_after_s()), (false, 6, 10));
+    }
+}
+
+/// The same time twice, once in other words, and two buckets that are filled at different speeds. Sabotage: count all rules of
+/// one time and method together.
+pub fn rules_of_one_time_and_method_each_have_a_count<K, C: Counts<K>>(make: Make<'_, C>, key: Key<'_, K>) {
+    let nodes = Nodes::new(make, key);
+    let minute = Rule::per(Duration::from_secs(60), 6).unwrap();
+    let windows =
+        [[Rule::per_minute(10), minute], [minute, minute], [minute.sliding(), Rule::per_minute(10).sliding()]];
+    for (n, rules) in (1..).zip(windows) {
+        assert_eq!(nodes.passed(n, &rules, at(0), 20), 6, "{rules:?}");
+        nodes.next().refund(&(nodes.key)(n), &rules, at(0)).unwrap();
+        assert_eq!(nodes.passed(n, &rules, at(0), 20), 1, "{rules:?}");
+        assert_eq!(nodes.passed(n, &rules, at(MINUTE_MS), 20), 6, "{rules:?}");
+    }
+    // Ten at once, filled once a second, and never more than twenty, filled once in two.
+    let (fast, slow) = (Rule::per_minute(60).burst(10), Rule::per_minute(30).burst(20));
+    for (n, rules) in (10..).zip([[fast, slow], [slow, fast]]) {
+        assert_eq!(nodes.passed(n, &rules, at(0), 30), 10);
+        // Then one a second, until the slow bucket is empty after twenty seconds, and one in two seconds from then on.
+        let later: Vec<u32> = (1..=30).map(|second| nodes.passed(n, &rules, at(second * 1_000), 5)).collect();
+        assert!(later[..20].iter().all(|passed| *passed == 1), "{later:?}");
+        assert_eq!(later[20..].iter().sum::<u32>(), 5, "{later:?}");
     }
 }
 

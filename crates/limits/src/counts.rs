@@ -45,8 +45,9 @@ use crate::{Decision, Rule, UnixTime};
 pub trait Counts<K: ?Sized>: Send + Sync {
     /// Counts one request of `key` at `now` if every rule has room for it, and says so. A refused request counts nowhere.
     /// Under any number of concurrent callers exactly as many pass as the rules say. A rule whose number differs from that
-    /// of the last request, after a change of plan, applies at once; what was counted stays counted. A rule of no requests
-    /// lets nothing pass; no rule at all lets everything pass.
+    /// of the last request, after a change of plan, applies at once; what was counted stays counted. Of several rules of one
+    /// time and method each has a count of its own, by their order. A rule of no requests lets nothing pass; no rule at all
+    /// lets everything pass.
     ///
     /// # Errors
     /// When it cannot tell; the request may have been counted.

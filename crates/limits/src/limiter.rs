@@ -35,7 +35,8 @@ impl<K: ?Sized> Limiter<K> {
         Self { counts: MemoryCounts::new(), rules: vec![rule] }
     }
 
-    /// Another rule, which must have room, too. Such as a few at once and not too many a day.
+    /// Another rule, which must have room, too: such as a few at once and not too many a day, or two buckets that are filled
+    /// in one time.
     #[must_use]
     pub fn and(mut self, rule: Rule) -> Self {
         self.rules.push(rule);

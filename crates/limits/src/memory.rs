@@ -81,11 +81,16 @@ struct Id {
 }
 
 impl Id {
-    /// The id of the count under `rule` of the key with this id.
-    const fn under(self, rule: &Rule) -> Self {
-        // Two odd numbers without a pattern: the golden ratio and the square root of two.
-        let (shape, odd) = (rule.shape(), 0x9e37_79b9_7f4a_7c15_u64);
-        Self { high: self.high ^ shape.wrapping_mul(odd), low: self.low ^ shape.wrapping_mul(0xb504_f333_f9de_6485) }
+    /// The rules, each with the id of its count of the key with this id. Of rules of one time and method each has a count of
+    /// its own.
+    fn under(self, rules: &[Rule]) -> impl Iterator<Item = (Self, &Rule)> {
+        rules.iter().enumerate().map(move |(place, rule)| {
+            let same = rules[..place].iter().filter(|earlier| earlier.shape() == rule.shape()).count() as u64;
+            // The shape has 34 bits. Two odd numbers without a pattern: the golden ratio and the square root of two.
+            let (shape, odd) = (rule.shape() | same << 34, 0x9e37_79b9_7f4a_7c15_u64);
+            let (high, low) = (shape.wrapping_mul(odd), shape.wrapping_mul(0xb504_f333_f9de_6485));
+            (Self { high: self.high ^ high, low: self.low ^ low }, rule)
+        })
     }
 }
 
@@ -224,9 +229,9 @@ impl<K: ?Sized> MemoryCounts<K> {
         let mut shard = self.shard(id);
         shard.arrive(now);
         let mut decision: Option<Decision> = None;
-        for rule in rules {
+        for (id, rule) in id.under(rules) {
             let t = shard.time(rule, now);
-            let standing = self.standing(&mut shard, id.under(rule), rule, t, now);
+            let standing = self.standing(&mut shard, id, rule, t, now);
             let next = if standing.room > 0 {
                 Decision::allow(rule.limit(), standing.room - 1, UnixTime::from_millis(standing.reset_at))
             } else {
@@ -242,9 +247,9 @@ impl<K: ?Sized> MemoryCounts<K> {
             return decision;
         }
         let mut tightest: Option<Decision> = None;
-        for rule in rules {
+        for (id, rule) in id.under(rules) {
             let t = shard.time(rule, now);
-            let (room, reset_at) = self.add(&mut shard, id.under(rule), rule, t, now);
+            let (room, reset_at) = self.add(&mut shard, id, rule, t, now);
             let next = Decision::allow(rule.limit(), room, UnixTime::from_millis(reset_at));
             tightest = Some(tightest.map_or(next, |tightest| tightest.tighter(next)));
         }
@@ -300,9 +305,9 @@ impl<K: ?Sized> MemoryCounts<K> {
     fn take_back_hashed(&self, id: Id, rules: &[Rule], now: i64) {
         let mut shard = self.shard(id);
         shard.arrive(now);
-        for rule in rules {
+        for (id, rule) in id.under(rules) {
             let t = shard.time(rule, now);
-            if let Some(count) = shard.counts.get_mut(&id.under(rule)) {
+            if let Some(count) = shard.counts.get_mut(&id) {
                 count.settle(rule, t);
                 count.take_back(rule);
             }

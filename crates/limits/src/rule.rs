@@ -152,7 +152,7 @@ impl Rule {
         }
     }
 
-    /// What tells the counts of one key under different rules apart: time and method, and not the number.
+    /// What tells the counts of one key under different rules apart: time and method, and not the number. Less than 2^34.
     pub(crate) const fn shape(&self) -> u64 {
         let method = match self.method {
             Method::Fixed => 1,
