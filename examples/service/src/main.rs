@@ -1,7 +1,7 @@
 //! Takes hits, limits them by address, stores them, and answers holders of a key with the top pages of the last week:
 //! `cargo run -p service -- DIRECTORY`. It prints where it listens and, behind `#`, the key.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -12,9 +12,9 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use zenovay_auth::{Grant, KeyDigest, KeyFormat, Policy, Role, Scope, Scopes, Thing};
 use zenovay_events::query::by;
-use zenovay_events::{Clock, Dimension, NewEvent, Store, SystemClock, WebsiteId, Zone};
+use zenovay_events::{Clock, Dimension, IdempotencyKey, NewEvent, Store, SystemClock, WebsiteId, Zone};
 use zenovay_ingest::{Arrival, Pipeline, Rejected, WebsiteRules};
-use zenovay_limits::{Limiter, Refused, Rule};
+use zenovay_limits::{AddressLimiter, Limiter, Refused, Rule};
 
 struct Service {
     site: WebsiteId,
@@ -23,7 +23,7 @@ struct Service {
     store: Store,
     keys: KeyFormat,
     key: KeyDigest,
-    per_address: Limiter<IpAddr>,
+    per_address: AddressLimiter,
     per_key: Limiter<KeyDigest>,
 }
 
@@ -61,13 +61,14 @@ async fn hit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Failure> {
-    let _ = service.per_address.check(&peer.ip())?;
+    let _ = service.per_address.check(peer.ip())?;
     let now = SystemClock.now();
     let mut arrival = Arrival::from_address(peer.ip(), now);
     arrival.user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     match service.pipeline.track(&arrival, &body, &service.rules) {
         Ok(accepted) => {
-            let stored = service.store.append(NewEvent::new(service.site, now, accepted.event)).await;
+            let key = accepted.idempotency_key.map(IdempotencyKey);
+            let stored = service.store.append(NewEvent::new(service.site, now, accepted.event).with_key(key)).await;
             stored.map_err(|refused| Failure(503, refused.to_string(), Some(1)))?;
         }
         Err(Rejected::Refused(refusal)) => {
@@ -103,7 +104,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         store: Store::open(directory)?,
         keys,
         key: key.digest(),
-        per_address: Limiter::new(Rule::per_minute(600)),
+        per_address: AddressLimiter::new(Rule::per_minute(600)),
         per_key: Limiter::new(Rule::per_minute(60)),
     });
     let routes = Router::new().route("/hit", post(hit)).route("/top", get(top)).with_state(service);
