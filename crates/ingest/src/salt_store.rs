@@ -1,7 +1,7 @@
 //! Where the secrets behind the names of visitors are kept: in a file, in memory, or where several servers share them.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -155,13 +155,17 @@ pub struct FileSalts {
 }
 
 impl FileSalts {
-    /// Reads the file `salts` in `dir`, if it is there.
+    /// Reads the file `salts` in `dir`, if it is there. The directory is made when it is missing, mode 0700.
     ///
     /// # Errors
-    /// When the file cannot be read, or is damaged.
+    /// When the directory cannot be made, or the file cannot be read, or is damaged: the path is named.
     pub fn open(dir: &Path) -> io::Result<Self> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(dir).map_err(of(dir))?;
         let file = SaltFile { path: dir.join(FILE_NAME) };
-        let secrets = Mutex::new(file.read()?);
+        let secrets = Mutex::new(file.read().map_err(of(&file.path))?);
         Ok(Self { file, secrets })
     }
 }
@@ -247,6 +251,11 @@ struct SaltFile {
     path: PathBuf,
 }
 
+/// What went wrong, and with which file.
+fn of(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 impl SaltFile {
     fn read(&self) -> io::Result<Option<Secrets>> {
         let mut bytes = Zeroizing::new(Vec::new());
@@ -259,7 +268,7 @@ impl SaltFile {
             Some(secrets) => Ok(Some(secrets)),
             None => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{} is damaged; remove it to begin with new visitor ids", self.path.display()),
+                "it is damaged; remove it to begin with new visitor ids",
             )),
         }
     }
@@ -268,10 +277,11 @@ impl SaltFile {
     /// the one that is there is written over: a salt whose time is over goes on a full disk, too.
     fn write(&self, secrets: &Secrets) -> io::Result<()> {
         let bytes = secrets.encode();
-        match self.replace(&bytes) {
+        let written = match self.replace(&bytes) {
             Err(_) if self.path.exists() => self.write_over(&bytes),
             replaced => replaced,
-        }
+        };
+        written.map_err(of(&self.path))
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
