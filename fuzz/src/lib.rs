@@ -74,8 +74,8 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let key = KeyFormat::ZENOVAY.generate_with(&mut StdRng::seed_from_u64(1));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
-    let after = RowPlace { count: 7, value: "/a".to_owned(), and: Some(String::new()) };
-    written.push(("cursor", Cursor { range, after }.encode("question").into_bytes()));
+    let after = RowPlace::new(7, "/a", Some(String::new()));
+    written.push(("cursor", Cursor::new(range, after).encode("question").into_bytes()));
     written
 }
 

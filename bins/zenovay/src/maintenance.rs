@@ -217,7 +217,7 @@ fn hide(state: &AppState, keepers: &Keepers, clock: &GuardedClock) -> Result<(),
         .into_iter()
         .filter_map(|website| {
             let plan = *plans.get(&website.team_id)?;
-            Some(Kept { website: website.id, since: kept_since(&state.plans, plan, known) })
+            Some(Kept::new(website.id, kept_since(&state.plans, plan, known)))
         })
         .collect();
     let believed = reading.trusted.then_some(reading.now);
@@ -254,6 +254,7 @@ fn tell(what: Retained, now: Timestamp) {
             metrics::counter!("zenovay_retention_removed_rows_total").increment(rows);
             tracing::info!(%website, rows, %before, "events that were hidden for {RETENTION_GRACE_DAYS} days are removed");
         }
+        what => tracing::info!(?what, "retention"),
     }
 }
 

@@ -210,7 +210,7 @@ async fn sign_ins_that_wait_for_a_code_push_out_no_session() {
     for n in 0..60_u8 {
         let id = zenovay_domain::SignInId::from_random_bytes([n; 16]);
         let (digest, stage) = (zenovay_auth::SecretDigest::of(&[n]), zenovay_auth::SignInStage::SecondFactor);
-        let new = zenovay_store::NewSession { id, user_id: ada, digest, stage, agent: "" };
+        let new = zenovay_store::NewSession::new(id, ada, digest, stage, "");
         app.state.store.begin_session(&new, app.state.clock.now()).unwrap();
     }
     app.get("/api/session").session(&session).send().await.expect(200);

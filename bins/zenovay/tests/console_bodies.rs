@@ -50,8 +50,7 @@ async fn no_body_and_no_part_of_one_is_an_array_in_the_place_of_an_object() {
     let session = app.sign_in(team.owner);
     let half_way = app.state.new_secret();
     let id = SignInId::from_random_bytes([1; 16]);
-    let new =
-        NewSession { id, user_id: team.owner, digest: half_way.digest(), stage: SignInStage::SecondFactor, agent: "" };
+    let new = NewSession::new(id, team.owner, half_way.digest(), SignInStage::SecondFactor, "");
     app.state.store.begin_session(&new, app.state.clock.now()).unwrap();
     let member = team.member(Role::Viewer).to_string();
     let (website, key) = (team.website("shop.example").id().to_string(), team.workspace_key(None).id.to_string());

@@ -28,23 +28,17 @@ fn token(app: &TestApp, user: UserId, team: TeamId, scopes: &str) -> TestKey {
     let (secret, verifier) = (app.state.new_secret(), app.state.new_secret());
     let mut rng = StdRng::from_seed(app.random());
     let tokens = [KeyFormat::ACCESS_TOKEN, KeyFormat::REFRESH_TOKEN].map(|format| format.generate_with(&mut rng));
-    let client = GrantClient {
-        id: "https://client.example/metadata.json".to_owned(),
-        name: "Claude".to_owned(),
-        host: Some("client.example".to_owned()),
-        redirect_host: "client.example".to_owned(),
-        may_refresh: true,
-    };
+    let (address, host) = ("https://client.example/metadata.json", "client.example");
+    let client = GrantClient::new(address, "Claude", Some(host.to_owned()), host, true);
     let scopes = ToolScopes::parse(scopes).unwrap();
     let resource = app.state.mcp_url();
-    let consent = Consent { user_id: user, team_id: team, client, scopes, resource };
+    let consent = Consent::new(user, team, client, scopes, resource);
     let redirect_uri = "https://client.example/callback".to_owned();
     let (client_id, now) = (consent.client.id.clone(), app.clock.now());
-    let code =
-        NewCode { digest: secret.digest(), consent, redirect_uri: redirect_uri.clone(), challenge: verifier.digest() };
+    let code = NewCode::new(secret.digest(), consent, redirect_uri.clone(), verifier.digest());
     store.create_code(&code, now).unwrap();
-    let exchange = Exchange { client_id: &client_id, resource: None };
-    let new = NewTokens { access: tokens[0].digest(), refresh: tokens[1].digest() };
+    let exchange = Exchange::new(&client_id, None);
+    let new = NewTokens::new(tokens[0].digest(), tokens[1].digest());
     let id = GrantId::from_random_bytes(app.random());
     let redeemed = store.redeem_code(&secret.digest(), exchange, Some(&redirect_uri), &verifier.digest(), id, new, now);
     redeemed.unwrap().unwrap();

@@ -199,7 +199,7 @@ fn hide_long_ago(site: &Site) {
         backends::open_events(&process::settings(&site.data_dir), Arc::new(ManualClock::new(now))).expect("a store");
     let today = now.as_millis().div_euclid(DAY_MS) * DAY_MS;
     let since = Some(Timestamp::from_millis(today - RETENTION_DAYS * DAY_MS));
-    let kept = [Kept { website: site.website_id.parse().expect("an id"), since }];
+    let kept = [Kept::new(site.website_id.parse().expect("an id"), since)];
     let mut told = Vec::new();
     for days_ago in (1..=RETENTION_GRACE_DAYS + 1).rev() {
         let then = now.plus_millis(-days_ago * DAY_MS);

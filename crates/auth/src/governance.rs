@@ -12,6 +12,7 @@ pub const KEY_NAME_MAX_CHARS: usize = 64;
 /// A name that a key cannot have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("name: a key needs a name of 1 to 64 characters without control characters")]
+#[expect(clippy::exhaustive_structs, reason = "it says what there is to say")]
 pub struct InvalidKeyName;
 
 /// Checks the name of a key: 1 to 64 characters, not only spaces, no control characters.

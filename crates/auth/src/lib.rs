@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// What may grow can grow without breaking who uses it; what cannot says why.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
 
 mod action;

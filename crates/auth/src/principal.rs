@@ -6,6 +6,7 @@ use crate::Grant;
 
 /// Whose key it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a key is of a person or of a team")]
 pub enum KeyKind {
     /// Acts as its owner, in the teams that the owner is in now.
     Personal(UserId),
@@ -149,6 +150,7 @@ impl SignedIn {
 /// Who asks for something. What a person may do is bound to their roles; what a key may do is bound to the role of its
 /// owner, and to its scopes, its restriction and the plans of its teams besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who asks holds a key or is signed in")]
 pub enum Principal<'a> {
     /// Whoever holds this key.
     Key(&'a Credential),

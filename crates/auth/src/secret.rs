@@ -20,6 +20,7 @@ pub struct Secret(Zeroizing<[u8; SECRET_LEN]>);
 /// A string that cannot be a [`Secret`]: known without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed secret")]
+#[non_exhaustive]
 pub struct MalformedSecret;
 
 impl Secret {

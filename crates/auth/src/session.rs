@@ -19,6 +19,7 @@ pub const SESSION_OVERLAP_MS: i64 = MINUTE_MS;
 
 /// How far a sign-in has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a sign-in is half way or complete")]
 pub enum SignInStage {
     /// The password was right; the second factor is missing. Nobody is signed in.
     SecondFactor,
@@ -41,6 +42,7 @@ impl SignInStage {
 
 /// The instants of a session that decide about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionTimes {
     /// When somebody signed in.
     pub created_at: Timestamp,
@@ -53,6 +55,17 @@ pub struct SessionTimes {
 }
 
 impl SessionTimes {
+    /// The instants of a session that was used last at `last_seen_at`, and got the secret that is its present one at
+    /// `rotated_at`, which has come back for the first time at `confirmed_at`.
+    pub const fn new(
+        created_at: Timestamp,
+        last_seen_at: Timestamp,
+        rotated_at: Timestamp,
+        confirmed_at: Option<Timestamp>,
+    ) -> Self {
+        Self { created_at, last_seen_at, rotated_at, confirmed_at }
+    }
+
     /// Whether the session has ended at `now`.
     pub fn is_over(&self, stage: SignInStage, now: Timestamp) -> bool {
         match stage {

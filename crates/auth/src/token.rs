@@ -46,6 +46,7 @@ pub struct KeyFormat {
 /// A prefix that keys cannot have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("prefix: use 1 to 24 ASCII letters, digits, '_' or '-'")]
+#[non_exhaustive]
 pub struct InvalidPrefix;
 
 impl KeyFormat {
@@ -155,6 +156,7 @@ pub struct ApiKeyToken {
 /// A string that cannot be an API key of the service: its form or its checksum is wrong. Known without any look-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a well-formed API key")]
+#[non_exhaustive]
 pub struct MalformedKey;
 
 impl MalformedKey {

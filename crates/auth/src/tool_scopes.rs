@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A category of what clients that act for people can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "who asks people what they agree to has to tell each")]
 pub enum ToolCategory {
     /// Visitors, pages, sources, countries, technology.
     Analytics,
@@ -58,6 +59,7 @@ impl ToolCategory {
 
 /// How much may be done in a category. The order is that of strength: what may be changed may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[expect(clippy::exhaustive_enums, reason = "a tool may nothing, read or write")]
 pub enum AccessLevel {
     /// Nothing.
     #[default]

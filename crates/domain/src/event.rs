@@ -13,6 +13,7 @@ use crate::{Timestamp, normal_path};
 /// Names a visitor of one website: a keyed hash, never anything a person sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "it is this number")]
 pub struct VisitorId(pub u64);
 
 /// Names a session of one website: what one visitor did at one go. A session has one visitor, and from its first to its last
@@ -21,6 +22,7 @@ pub struct VisitorId(pub u64);
 /// midnight; [`SessionSpan`](crate::SessionSpan) tells whether an event can belong to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "it is this number")]
 pub struct SessionId(pub u64);
 
 /// 16 lower-case hexadecimal digits.
@@ -106,6 +108,7 @@ impl EventKind {
 
 /// Whether a dimension tells something about one event or about the whole session it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "there are events and sessions")]
 pub enum DimensionLevel {
     /// The value belongs to the event: a path, a name, a property.
     Event,
@@ -336,6 +339,16 @@ impl EventFlags {
 ///
 /// Whoever makes events makes their sessions: one has one visitor, and lasts
 /// [`SESSION_MAX_MS`](crate::SESSION_MAX_MS) at most, see [`SessionId`].
+///
+/// ```
+/// use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
+///
+/// let at = Timestamp::from_millis(1_781_308_800_000);
+/// let mut event = Event::new(EventKind::Pageview, at, VisitorId(7), SessionId(1));
+/// event.dimensions.set(Dimension::Path, "/pricing");
+/// event.scroll_percent = 60;
+/// assert_eq!(event.dimensions.get(Dimension::Country), "");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {

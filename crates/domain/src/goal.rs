@@ -15,6 +15,7 @@ pub const MATCH_VALUE_MAX: usize = 500;
 /// How the path of a page is compared with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "who counts has to know each: what is unknown would count as nothing")]
 pub enum MatchType {
     /// It is the value.
     Exact,
@@ -48,6 +49,7 @@ named!(MatchType, "match type");
 
 /// Pages, by their paths.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PageMatch {
     /// How the path is compared.
     pub match_type: MatchType,
@@ -55,9 +57,17 @@ pub struct PageMatch {
     pub value: String,
 }
 
+impl PageMatch {
+    /// The pages whose path `value` matches in this way.
+    pub fn new(match_type: MatchType, value: impl Into<String>) -> Self {
+        Self { match_type, value: value.into() }
+    }
+}
+
 /// What makes a visit a conversion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "who counts has to know each: what is unknown would count as nothing")]
 pub enum GoalTarget {
     /// A view of one of these pages.
     Page(PageMatch),
@@ -70,6 +80,7 @@ pub enum GoalTarget {
 
 /// A goal of a website.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Goal {
     /// Its id.
     pub id: GoalId,
@@ -83,9 +94,23 @@ pub struct Goal {
     pub created_at: Timestamp,
 }
 
+impl Goal {
+    /// A goal of `website` that counts `target`.
+    pub fn new(
+        id: GoalId,
+        website: WebsiteId,
+        name: impl Into<String>,
+        target: GoalTarget,
+        created_at: Timestamp,
+    ) -> Self {
+        Self { id, website, name: name.into(), target, created_at }
+    }
+}
+
 /// A step of a funnel.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "who counts has to know each: what is unknown would count as nothing")]
 pub enum FunnelStep {
     /// A view of one of these pages.
     Page(PageMatch),
@@ -103,6 +128,7 @@ pub enum FunnelStep {
 
 /// A funnel of a website: steps that visitors take in order, within one visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Funnel {
     /// Its id.
     pub id: FunnelId,
@@ -114,4 +140,17 @@ pub struct Funnel {
     pub steps: Vec<FunnelStep>,
     /// When it was created.
     pub created_at: Timestamp,
+}
+
+impl Funnel {
+    /// A funnel of `website` with these steps.
+    pub fn new(
+        id: FunnelId,
+        website: WebsiteId,
+        name: impl Into<String>,
+        steps: Vec<FunnelStep>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self { id, website, name: name.into(), steps, created_at }
+    }
 }

@@ -97,6 +97,20 @@ pub struct ClockStatus {
 /// A reading is believed when it is within an hour of what the machine's uptime makes of the last one that was; at a start,
 /// when it is no more than an hour before and no more than two days after the last reading that the process before it
 /// believed. A doubted clock that goes on without another step for [`CLOCK_CONFIRMED_MS`] is believed from then on.
+///
+/// ```
+/// use std::sync::Arc;
+/// use zenovay_domain::{Clock, GuardedClock, ManualClock, Timestamp};
+///
+/// let machine = Arc::new(ManualClock::new(Timestamp::from_millis(1_781_308_800_000)));
+/// let clock = GuardedClock::new(machine.clone(), None);
+/// // Nothing is stored yet.
+/// clock.begin(None);
+/// assert!(clock.reading().trusted);
+/// // Somebody sets the machine a month ahead.
+/// machine.step_ms(31 * 86_400_000);
+/// assert!(!clock.reading().trusted);
+/// ```
 pub struct GuardedClock {
     clock: Arc<dyn Clock>,
     guard: Mutex<Guard>,

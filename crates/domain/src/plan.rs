@@ -109,6 +109,17 @@ impl PlanLimits {
 }
 
 /// The limits of every plan.
+///
+/// ```
+/// use zenovay_domain::{Feature, Plan, PlanTable};
+///
+/// let mut plans = PlanTable::default();
+/// plans.limits_mut(Plan::Pro).requests_per_minute = 120;
+/// plans.limits_mut(Plan::Free).features.remove(&Feature::Funnels);
+/// assert_eq!(plans.limits("pro".parse()?).requests_per_minute, 120);
+/// assert!(!plans.includes(Plan::Free, Feature::Funnels));
+/// # Ok::<(), zenovay_domain::UnknownName>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanTable(BTreeMap<Plan, PlanLimits>);
 

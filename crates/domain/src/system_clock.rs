@@ -8,6 +8,7 @@ use crate::{Clock, Timestamp};
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "the machine has one")]
 pub struct SystemClock;
 
 /// Goes on while the machine sleeps where the system has such a clock.

@@ -78,6 +78,15 @@ impl Scope {
 named!(Scope, "scope");
 
 /// The scopes of one key: a set that is never empty.
+///
+/// ```
+/// use zenovay_domain::{Scope, Scopes};
+///
+/// let scopes: Scopes = "read,write".parse()?;
+/// assert!(scopes.grants(Scope::Write) && !scopes.grants(Scope::Admin));
+/// assert!(Scopes::FULL_ACCESS.grants(Scope::Admin));
+/// # Ok::<(), zenovay_domain::UnknownName>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Scopes(u8);
 

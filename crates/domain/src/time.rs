@@ -105,7 +105,18 @@ impl From<SystemTime> for Timestamp {
 }
 
 /// A half-open range of instants: `from` is in it, `to` is not. Every range in zenovay is one of these.
+///
+/// ```
+/// use zenovay_domain::{TimeRange, Timestamp};
+///
+/// let [from, to] = ["2026-06-13T00:00:00Z", "2026-06-14T00:00:00Z"].map(|at| at.parse::<Timestamp>());
+/// let day = TimeRange::new(from?, to?);
+/// assert!(day.contains(day.from) && !day.contains(day.to));
+/// assert_eq!(day.duration_ms(), 86_400_000);
+/// # Ok::<(), zenovay_domain::InvalidTime>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "a range has two ends")]
 pub struct TimeRange {
     /// The first instant in the range.
     pub from: Timestamp,
@@ -114,7 +125,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// All time.
+    /// All time, but for the last millisecond that can be told, [`Timestamp::MAX`], which is in no range.
     pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
 
     /// The range from `from` up to, not including, `to`. A `to` before `from` gives the empty range at `from`.
@@ -153,6 +164,15 @@ impl Reading {
 }
 
 /// Where the time comes from. Passed in, so that tests move it instead of waiting for it.
+///
+/// ```
+/// use zenovay_domain::{Clock, ManualClock, Timestamp};
+///
+/// let clock = ManualClock::new(Timestamp::from_millis(0));
+/// clock.advance_ms(1_500);
+/// assert_eq!(clock.now().as_millis(), 1_500);
+/// assert!(clock.reading().trusted);
+/// ```
 pub trait Clock: Send + Sync {
     /// The present instant. May jump when the machine's clock is set.
     fn now(&self) -> Timestamp {

@@ -11,10 +11,21 @@ use zenovay_domain::{Event, SessionFault, Timestamp, WebsiteId};
 /// assert_eq!(IdempotencyKey([7; 16]), IdempotencyKey([7; 16]));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_structs, reason = "it is these bytes")]
 pub struct IdempotencyKey(pub [u8; 16]);
 
 /// An event on its way into the store. Its session has one visitor and lasts 26 hours at most, see
 /// [`SessionId`](zenovay_domain::SessionId): [`crate::EventStore::append`] says what becomes of an event that breaks this.
+///
+/// ```
+/// use zenovay_events::{Event, EventKind, IdempotencyKey, NewEvent, SessionId, Timestamp, VisitorId, WebsiteId};
+///
+/// let (site, now) = (WebsiteId::from_random_bytes([7; 16]), Timestamp::from_millis(1_781_308_800_000));
+/// let event = Event::new(EventKind::Custom, now.plus_millis(-3_000), VisitorId(7), SessionId(1));
+/// // A digest of what the client calls the event: sent twice, it is stored once.
+/// let new = NewEvent::new(site, now, event).with_key(IdempotencyKey([9; 16]));
+/// assert_eq!(new.received_at, now);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NewEvent {
@@ -43,10 +54,13 @@ impl NewEvent {
 
 /// What became of one event of an accepted append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever sent an event is told which it is")]
 pub enum AppendOutcome {
     /// It is durable and in every answer from now on.
     Stored,
-    /// Its idempotency key was stored before, with the same event: nothing was added.
+    /// Its idempotency key was stored before, with the same event: nothing was added. The same is what has the same kind and
+    /// properties and, but for revenue, the same host, page and name: a repetition may come at another time, in another
+    /// session and from elsewhere.
     Duplicate,
     /// Its idempotency key was stored before, with a different event: nothing was added.
     KeyReused,

@@ -49,6 +49,7 @@ const ROW_BYTES: usize = 64;
 /// What the log keeps, by kinds that share its queue and its commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum RecordKind {
     /// Events and heartbeats.
     Events = 1,

@@ -192,6 +192,36 @@ impl fmt::Debug for EmbeddedConfig {
 
 /// Told what the store's threads did. Called on those threads: must return at once. When it panics, that goes to the log, and
 /// the store goes on.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use std::time::Duration;
+/// use zenovay_events::{
+///     EmbeddedConfig, Event, EventKind, NewEvent, Observer, SessionId, Store, SystemClock, Timestamp, VisitorId, WebsiteId,
+/// };
+///
+/// #[derive(Default)]
+/// struct Committed(AtomicUsize);
+///
+/// impl Observer for Committed {
+///     fn committed(&self, events: usize, _time: Duration) {
+///         self.0.fetch_add(events, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let committed = Arc::new(Committed::default());
+/// let observer: Arc<dyn Observer> = committed.clone();
+/// let config = EmbeddedConfig::new(dir).with(|config| config.observer = Some(observer));
+/// let store = Store::open_with(config, Arc::new(SystemClock))?;
+/// let now = Timestamp::from_millis(1_781_308_800_000);
+/// let event = Event::new(EventKind::Pageview, now, VisitorId(7), SessionId(1));
+/// store.append(NewEvent::new(WebsiteId::from_random_bytes([7; 16]), now, event)).wait()?;
+/// assert_eq!(committed.0.load(Ordering::Relaxed), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Observer: Send + Sync {
     /// A commit of `events` events was made durable and visible in `time`, receipts not included.
     fn committed(&self, events: usize, time: Duration) {

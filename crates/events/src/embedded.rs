@@ -36,6 +36,19 @@ use crate::{
 /// Three threads work behind it: a writer, a sealer and a merger. Dropping the store stops them without sealing, and blocks
 /// until they have ended: what was acknowledged is in the log and is replayed at the next start. [`EventStore::shutdown`] seals
 /// first.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use std::sync::Arc;
+/// use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, SystemClock};
+///
+/// let config = EmbeddedConfig::new(dir).with(|config| config.cache_bytes = 32 << 20);
+/// let store = EmbeddedStore::open(config, Arc::new(SystemClock))?;
+/// assert!(store.stats().writable);
+/// store.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -47,8 +60,9 @@ impl EmbeddedStore {
     /// the head, not on what is in segments.
     ///
     /// # Errors
-    /// [`OpenError::Config`] when a value of `config` makes no sense. When the directory is in use, cannot be used, is damaged or of a newer format, or when its log and its segment
-    /// files do not belong together. Damaged segments are not a reason, see [`EventStore::damages`].
+    /// [`OpenError::Config`] when a value of `config` makes no sense. When the directory is in use, cannot be used, is damaged or
+    /// of a newer format, or when its log and its segment files do not belong together. Damaged segments are not a reason, see
+    /// [`EventStore::damages`].
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         config.check()?;
         let Opened { log, named, next_segment, ledger } = Log::open(&config.dir, Purpose::Serve)?;

@@ -20,6 +20,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 
 /// How far back the events of a website are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// Which.
     pub website: WebsiteId,
@@ -27,8 +28,16 @@ pub struct Kept {
     pub since: Option<Timestamp>,
 }
 
+impl Kept {
+    /// Of `website` the events since this instant, or all.
+    pub const fn new(website: WebsiteId, since: Option<Timestamp>) -> Self {
+        Self { website, since }
+    }
+}
+
 /// What retention did with the rows of one website, heartbeats among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retained {
     /// `rows` rows before `before`, which were in answers until now, are hidden.
     Hidden {

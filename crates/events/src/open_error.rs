@@ -16,7 +16,7 @@ pub enum OpenError {
         problem: String,
     },
     /// Another process, or another store of this one, has the directory open.
-    #[error("the event store in {} is in use by another process", .0.display())]
+    #[error("the event store in {} is in use by another process, or by another handle of this one", .0.display())]
     InUse(PathBuf),
     /// A later version of this program wrote something in it. Nothing was changed.
     #[error("the event store in {} was written by a later version of zenovay: {what}", dir.display())]

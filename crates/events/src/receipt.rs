@@ -14,6 +14,21 @@ use crate::{AppendError, AppendOutcome, NewEvent};
 /// An append that was not stored: why, and its events, to try again with.
 ///
 /// Its [`source`](std::error::Error::source) is the [`AppendError`].
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use zenovay_events::{AppendError, Event, EventKind, NewEvent, SessionId, Store, Timestamp, VisitorId, WebsiteId};
+///
+/// let store = Store::open(dir)?;
+/// let (site, now) = (WebsiteId::from_random_bytes([7; 16]), Timestamp::from_millis(1_781_308_800_000));
+/// let of = |visitor| NewEvent::new(site, now, Event::new(EventKind::Pageview, now, VisitorId(visitor), SessionId(1)));
+/// // A session of two visitors.
+/// let refused = store.append(vec![of(1), of(2)]).wait().unwrap_err();
+/// let AppendError::Sessions(faults) = refused.reason else { panic!("another reason") };
+/// assert_eq!((faults[0].event, refused.events.len()), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub struct AppendRefused {

@@ -91,6 +91,17 @@ pub struct Repaired {
 ///
 /// Blocks: it reads every file of the store, and copies what is in the log.
 ///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use zenovay_events::{Store, repair};
+///
+/// drop(Store::open(dir)?);
+/// let repaired = repair(dir)?;
+/// assert!(!repaired.is_changed && repaired.lost.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`RepairError`].
 pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {

@@ -48,6 +48,26 @@ pub struct StoreStats {
 /// - An append whose receipt says `Stored` survives the death of the process and the loss of power, exactly once.
 /// - It is in the answer of every query that starts after the receipt was sent.
 /// - Queries never wait for appends, nor appends for queries.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use zenovay_events::query::{Budget, Query, Question};
+/// use zenovay_events::{
+///     AppendOutcome, Event, EventKind, EventStore, NewEvent, SessionId, Store, TimeRange, Timestamp, VisitorId, WebsiteId,
+/// };
+///
+/// let store = Store::open(dir)?;
+/// let (site, now) = (WebsiteId::from_random_bytes([7; 16]), Timestamp::from_millis(1_781_308_800_000));
+/// let event = Event::new(EventKind::Pageview, now, VisitorId(7), SessionId(1));
+/// let receipt = store.try_append(vec![NewEvent::new(site, now, event)])?;
+/// assert_eq!(receipt.wait()?, [AppendOutcome::Stored]);
+/// let query = Query::new(TimeRange::ALL, Question::Overview);
+/// assert_eq!(store.query(site, &query, &Budget::unlimited())?.into_overview()?.metrics.visitors, 1);
+/// store.erase_visitor(site, VisitorId(7))?;
+/// assert_eq!(store.span(site), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait EventStore: Send + Sync {
     /// Stores `events` together, all or none, and waits for room in the queue when it is full: appends that wait are let in
     /// in the order in which they came. An empty list is answered at once.

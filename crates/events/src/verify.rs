@@ -10,6 +10,7 @@ use crate::segment::Segment;
 
 /// What was read, and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Verified {
     /// Segment files.
     pub segments: u64,
@@ -25,6 +26,16 @@ pub struct Verified {
 
 /// Reads the log and every column of every segment of the store in `dir` and compares them with their checksums. Changes
 /// nothing that is stored. Needs the store for itself, like [`crate::EmbeddedStore::open`].
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use zenovay_events::{Store, verify};
+///
+/// drop(Store::open(dir)?);
+/// assert!(verify(dir)?.damages.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// When the store is in use, of a newer format, or its log is so damaged that nothing can be said about segments.

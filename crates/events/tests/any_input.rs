@@ -97,7 +97,7 @@ proptest! {
             store.visitor_events(website(1), VisitorId(id), &Budget::unlimited()).unwrap();
         }
         store.erase_visitor(website(1), VisitorId(0)).unwrap();
-        let kept = [Kept { website: website(1), since: Some(to) }];
+        let kept = [Kept::new(website(1), Some(to))];
         store.retain(&kept, Some(now), &mut |_| ()).unwrap();
         store.remove_hidden(now, &mut |_| ()).unwrap();
         store.remove_hidden(Timestamp::from_millis(i64::MAX), &mut |_| ()).unwrap();

@@ -130,7 +130,7 @@ proptest! {
                     model.entry(site).or_default().retain(|event| event.at >= before);
                 }
                 Step::Hide(site, before) if !with_heartbeats => {
-                    let kept = [Kept { website: website(site), since: before }];
+                    let kept = [Kept::new(website(site), before)];
                     open_store.retain(&kept, Some(Timestamp::from_millis(EPOCH_MS)), &mut |_| ()).unwrap();
                     let events = model.get(&site).map_or(&[][..], Vec::as_slice);
                     match before {
@@ -247,14 +247,14 @@ fn no_digest_answers_for_hidden_rows() {
     let range = TimeRange::new(instants[0], instants[instants.len() - 1]);
     let queries = [whole.clone(), Query::new(range, whole.question), Query::new(range, days.question)];
     for before in instants.iter().flat_map(|at| [*at, at.plus_millis(1)]) {
-        let kept = [Kept { website: website(1), since: Some(before) }];
+        let kept = [Kept::new(website(1), Some(before))];
         store.retain(&kept, Some(Timestamp::from_millis(EPOCH_MS)), &mut |_| ()).unwrap();
         let visible: Vec<Event> = events.iter().filter(|event| event.at >= before).cloned().collect();
         for query in &queries {
             assert_eq!(ask(&store, website(1), query), oracle::answer(&visible, query), "before {before}: {query:?}");
         }
     }
-    store.retain(&[Kept { website: website(1), since: None }], None, &mut |_| ()).unwrap();
+    store.retain(&[Kept::new(website(1), None)], None, &mut |_| ()).unwrap();
     for query in &queries {
         assert_eq!(ask(&store, website(1), query), oracle::answer(&events, query), "{query:?}");
     }
@@ -282,7 +282,7 @@ fn a_digest_does_not_answer_for_sessions_that_began_in_a_hidden_row_group() {
     let overview = ever(Question::Overview);
     for first in [0, 8, 15, 16, 17, 18] {
         let before = events[first].at;
-        let kept = [Kept { website: website(1), since: Some(before) }];
+        let kept = [Kept::new(website(1), Some(before))];
         store.retain(&kept, Some(Timestamp::from_millis(EPOCH_MS)), &mut |_| ()).unwrap();
         assert_eq!(ask(&store, website(1), &overview), oracle::answer(&events[first..], &overview), "from {first}");
     }

@@ -249,7 +249,7 @@ fn where_nothing_is_due_nothing_is_sealed_and_no_view_is_dropped() {
     for day in 0..RETENTION_GRACE_DAYS * 2 {
         let now = Timestamp::from_millis(NOW_MS + day * 86_400_000);
         for since in [None, Some(visit(0).at)] {
-            let kept = [1, 2, 3].map(|site| Kept { website: website(site), since });
+            let kept = [1, 2, 3].map(|site| Kept::new(website(site), since));
             store.retain(&kept, Some(now), &mut |told| panic!("{told:?}")).unwrap();
             store.remove_hidden(now, &mut |told| panic!("{told:?}")).unwrap();
         }

@@ -695,7 +695,7 @@ fn an_older_file_that_must_be_taken_is_told() {
 #[test]
 fn what_is_hidden_stays_hidden_and_what_is_not_remembered_is_hidden_again() {
     const DAY_MS: i64 = 86_400_000;
-    let kept = [Kept { website: website(1), since: Some(numbered(100).at) }];
+    let kept = [Kept::new(website(1), Some(numbered(100).at))];
     let at_day = |day: i64| Timestamp::from_millis(NOW_MS + day * DAY_MS);
     let retain = |store: &EmbeddedStore, day: i64| {
         let mut told = Vec::new();

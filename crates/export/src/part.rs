@@ -15,6 +15,7 @@ use zenovay_query::EventTable;
 
 /// Whether what people told about themselves is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "in or out")]
 pub enum Traits {
     /// It is left out: the properties of events that name a person.
     LeftOut,
@@ -24,11 +25,12 @@ pub enum Traits {
 
 /// Why a part was not written.
 #[derive(Debug, thiserror::Error)]
-#[error("the Parquet writer failed: {0}")]
-pub struct PartError(#[from] ParquetError);
+#[error("the Parquet writer failed")]
+pub struct PartError(#[source] ParquetError);
 
 /// What the values of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ColumnKind {
     /// An instant: milliseconds since 1970, in UTC.
     Instant,
@@ -100,9 +102,26 @@ pub const PART_COLUMNS: &[PartColumn] = &[
 
 /// Writes `events` as one Parquet file with one row group. The same events make the same bytes.
 ///
+/// ```
+/// use zenovay_export::domain::{Event, EventKind, SessionId, Timestamp, VisitorId};
+/// use zenovay_export::query::EventTable;
+/// use zenovay_export::{Traits, parquet_part};
+///
+/// let mut events = EventTable::default();
+/// let at = Timestamp::from_millis(1_781_308_800_000);
+/// events.push(&Event::new(EventKind::Pageview, at, VisitorId(7), SessionId(1)));
+/// let bytes = parquet_part(&events, Traits::LeftOut)?;
+/// assert!(bytes.starts_with(b"PAR1"));
+/// # Ok::<(), zenovay_export::PartError>(())
+/// ```
+///
 /// # Errors
 /// When the writer fails.
 pub fn parquet_part(events: &EventTable, traits: Traits) -> Result<Vec<u8>, PartError> {
+    write_part(events, traits).map_err(PartError)
+}
+
+fn write_part(events: &EventTable, traits: Traits) -> Result<Vec<u8>, ParquetError> {
     let properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

@@ -3,7 +3,16 @@
 use std::ops::Range;
 
 /// What a header `Range` asks for.
+///
+/// ```
+/// use zenovay_export::ByteRange;
+///
+/// assert_eq!(ByteRange::parse("bytes=0-499", 10_000), ByteRange::Part(0..500));
+/// assert_eq!(ByteRange::parse("bytes=-1", 10_000), ByteRange::Part(9_999..10_000));
+/// assert_eq!(ByteRange::parse("bytes=10000-", 10_000), ByteRange::OutOfFile);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "all, a part, or none of a file")]
 pub enum ByteRange {
     /// All of the file: the header says nothing that must be followed.
     All,

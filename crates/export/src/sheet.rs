@@ -5,6 +5,17 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 /// How rows are written. Rows are JSON objects.
+///
+/// ```
+/// use zenovay_export::Sheet;
+/// use zenovay_export::serde_json::json;
+///
+/// let row = json!({ "page": "/a, b", "visitors": 3 });
+/// let mut lines = Vec::new();
+/// Sheet::csv(["page", "visitors"]).append(&row, &mut lines);
+/// Sheet::ndjson().append(&row, &mut lines);
+/// assert_eq!(lines, b"\"/a, b\",3\r\n{\"page\":\"/a, b\",\"visitors\":3}\n");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     /// The columns of CSV; `None` for NDJSON, in which every row names its members.

@@ -33,6 +33,14 @@ pub struct Agent {
 }
 
 /// What `agent` says, without a cache. Total; linear in the string.
+///
+/// ```
+/// use zenovay_ingest::{BotClass, parse_agent};
+///
+/// assert_eq!(parse_agent("Googlebot/2.1 (+http://www.google.com/bot.html)").bot.class, BotClass::Crawler);
+/// let agent = parse_agent("Mozilla/5.0 (X11; Linux x86_64; rv:139.0) Gecko/20100101 Firefox/139.0");
+/// assert_eq!((agent.device, agent.bot.class), ("desktop", BotClass::None));
+/// ```
 pub fn parse_agent(agent: &str) -> Agent {
     let bot = bots::classify(agent);
     let digest = digest(agent);

@@ -10,6 +10,7 @@ use crate::text::trim;
 
 /// Who sends a record, and at which address the visitor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "anybody, or who holds a key")]
 pub enum Sender {
     /// A page, or a server, without a key, at this address ([`crate::client_ip`]): it is judged by its origin, its user agent
     /// and its privacy signals.

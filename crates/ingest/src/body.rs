@@ -13,6 +13,15 @@ pub const HIT_BODY_MAX_BYTES: usize = 64 * 1024;
 /// Undoes the `Content-Encoding` of a body: none, `identity`, or `gzip`. The result has at most `max_bytes` bytes; never
 /// more than that plus one is decoded, whatever the body claims to hold.
 ///
+/// ```
+/// use zenovay_ingest::{HIT_BODY_MAX_BYTES, RefusalReason, decode_body};
+///
+/// assert_eq!(*decode_body(None, b"{}", HIT_BODY_MAX_BYTES)?, *b"{}");
+/// let refusal = decode_body(Some("br"), b"{}", HIT_BODY_MAX_BYTES).unwrap_err();
+/// assert_eq!((refusal.reason, refusal.reason.status()), (RefusalReason::UnsupportedEncoding, 415));
+/// # Ok::<(), zenovay_ingest::Refusal>(())
+/// ```
+///
 /// # Errors
 /// [`RefusalReason::UnsupportedEncoding`] for any other encoding and for several; [`RefusalReason::BodyTooLarge`];
 /// [`RefusalReason::InvalidEncoding`] for gzip that is damaged, cut off, or followed by other data.

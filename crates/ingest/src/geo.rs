@@ -51,6 +51,15 @@ pub struct Location {
 }
 
 /// A geo database in memory. Lookups keep no address.
+///
+/// ```
+/// use zenovay_ingest::GeoDatabase;
+///
+/// // Or `GeoDatabase::embedded()`, or `GeoDatabase::open` for any other MaxMind DB.
+/// let nowhere = GeoDatabase::none();
+/// assert_eq!(nowhere.lookup("8.8.8.8".parse()?).country, "");
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 pub struct GeoDatabase {
     /// `None` where no address has a country.
     reader: Option<Reader<Vec<u8>>>,

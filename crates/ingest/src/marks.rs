@@ -2,6 +2,7 @@
 
 /// What can begin a new visit, each as a number; 0 where there is none. See [`Marks::ANY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Marks {
     /// `utm_source`, `utm_medium` and `utm_campaign`.
     pub campaign: u32,
@@ -12,6 +13,11 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// These three.
+    pub const fn new(campaign: u32, click: u32, referrer: u32) -> Self {
+        Self { campaign, click, referrer }
+    }
+
     /// Stands in a visit that was restored for a mark that is not stored: every mark is taken for it.
     pub const ANY: u32 = u32::MAX;
 

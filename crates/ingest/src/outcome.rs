@@ -193,6 +193,7 @@ impl Mends {
 
 /// The one outcome of a request or batch row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a hit is stored, dropped or refused; the reasons grow")]
 pub enum Outcome {
     /// Answered 2xx, and durable.
     Stored,
@@ -298,6 +299,7 @@ impl From<SessionStoreError> for Refusal {
 
 /// Why there is no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(clippy::exhaustive_enums, reason = "what is not stored is dropped or refused; the reasons grow")]
 pub enum Rejected {
     /// Answered 2xx, not stored.
     #[error("dropped: {0}")]

@@ -38,6 +38,7 @@ pub enum SessionKind {
 
 /// One part of what a client calls one session: a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionPart {
     /// When its first event happened.
     pub began_at: Timestamp,
@@ -45,6 +46,13 @@ pub struct SessionPart {
     pub session: SessionId,
     /// Where its visitor came from.
     pub marks: Marks,
+}
+
+impl SessionPart {
+    /// The visit `session`, which began at `began_at` and by these marks.
+    pub const fn new(began_at: Timestamp, session: SessionId, marks: Marks) -> Self {
+        Self { began_at, session, marks }
+    }
 }
 
 /// A session that may go on.

@@ -139,6 +139,14 @@ fn without_www(host: &str) -> &str {
 
 /// Attributes a visit from `referrer_host` (lower case; empty when there is none or it is the website itself) with
 /// `campaign`. Total and pure: every input has exactly one channel.
+///
+/// ```
+/// use zenovay_ingest::{Campaign, Channel, attribute};
+///
+/// let campaign = Campaign::default();
+/// assert_eq!(attribute("www.google.com", &campaign).channel, Channel::OrganicSearch);
+/// assert_eq!(attribute("", &campaign).channel, Channel::Direct);
+/// ```
 pub fn attribute<'a>(referrer_host: &'a str, campaign: &'a Campaign) -> Attribution<'a> {
     attribute_from(&Origin::of(referrer_host, ""), campaign)
 }

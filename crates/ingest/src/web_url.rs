@@ -29,6 +29,15 @@ pub enum InvalidUrl {
 }
 
 /// An absolute `http` or `https` URL, without user name and fragment, which may hold personal data.
+///
+/// ```
+/// use zenovay_ingest::WebUrl;
+///
+/// let url = WebUrl::parse("https://Example.com/Pricing?utm_source=news#plans")?;
+/// assert_eq!((url.host(), url.path()), ("example.com", "/Pricing"));
+/// assert_eq!(url.campaign().source, "news");
+/// # Ok::<(), zenovay_ingest::InvalidUrl>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebUrl<'a> {
     /// Scheme, host, port, path, and `?` with the query when there is one: normal, as the URL standard serialises it.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use zenovay_domain::{Interval, TimeRange, Timestamp, Zone};
 
@@ -19,9 +20,9 @@ pub trait Answers {
     /// When the budget is used up or cancelled, or what holds the events cannot be read.
     fn answer(&self, query: &Query, budget: &Budget) -> Result<Answer, QueryError>;
 
-    /// What a query may cost whose [`Ask::budget`] was not set.
+    /// What a query may cost whose [`Ask::budget`] was not set: 60 s, and 256 MiB of intermediate results.
     fn budget(&self) -> Budget {
-        Budget::unlimited()
+        Budget::new(Duration::from_secs(60), 256 << 20)
     }
 }
 
@@ -73,6 +74,24 @@ impl MemoryDataset {
 }
 
 /// What is to be asked: a range and a filter. Each of the last methods is a question, with an answer of its own type.
+///
+/// ```
+/// use zenovay_query::domain::Dimension::Path;
+/// use zenovay_query::domain::{Event, EventKind, Interval, SessionId, Timestamp, VisitorId, Zone};
+/// use zenovay_query::{MemoryDataset, contains, is};
+///
+/// let at = Timestamp::from_millis(1_781_308_800_000);
+/// let mut event = Event::new(EventKind::Pageview, at, VisitorId(7), SessionId(1));
+/// event.dimensions.set(Path, "/blog/a");
+/// let memory = MemoryDataset::new(&[event]);
+///
+/// let now = at.plus_millis(60_000);
+/// let blog = memory.ask(now).last_days(2, &Zone::utc()).filter(contains(Path, "/blog/"));
+/// assert_eq!(blog.clone().series(Interval::Day, &Zone::utc()).wait()?.points.len(), 2);
+/// // Filters that follow must hold, too.
+/// assert_eq!(blog.filter(!is(Path, "/blog/a")).overview().wait()?.metrics.visitors, 0);
+/// # Ok::<(), zenovay_query::QueryError>(())
+/// ```
 #[must_use = "nothing is asked yet"]
 #[derive(Debug, Clone)]
 pub struct Ask<A> {

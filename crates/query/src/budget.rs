@@ -20,6 +20,18 @@ pub trait GiveWay: fmt::Debug + Send + Sync {
 /// Whoever computes the answer itself calls [`check`](Self::check) and [`check_memory`](Self::check_memory) on the way.
 /// Whoever lets another process compute it hands [`time_left`](Self::time_left) and [`memory_bytes`](Self::memory_bytes) on
 /// as that engine's own limits, looks at [`is_cancelled`](Self::is_cancelled) while it waits, and stops the query there.
+///
+/// ```
+/// use std::time::Duration;
+/// use zenovay_query::{Budget, QueryError};
+///
+/// let budget = Budget::new(Duration::from_secs(5), 64 << 20);
+/// assert_eq!(budget.check(), Ok(()));
+/// assert_eq!(budget.check_memory(65 << 20), Err(QueryError::MemoryExceeded));
+/// // From any thread that has a clone.
+/// budget.clone().cancel();
+/// assert_eq!(budget.check(), Err(QueryError::Cancelled));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Budget {
     deadline: Option<Instant>,

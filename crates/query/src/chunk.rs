@@ -17,6 +17,7 @@ pub(crate) const UNTIMED: u32 = u32::MAX;
 /// A run of one website's events (no heartbeats), sorted by time; rows of the same time stand in the order of their
 /// arrival. Chunks may overlap in time.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Chunk {
     /// When each event happened, milliseconds, ascending.
     pub at: Arc<[i64]>,

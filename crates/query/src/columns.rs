@@ -34,6 +34,7 @@ impl ColumnSet {
 
 /// Strings by code. Code `n` stands for `texts[n]`. Every dictionary holds the empty string at code 0.
 #[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Dictionary {
     /// The strings, each once.
     pub texts: List<Arc<str>>,
@@ -52,6 +53,7 @@ impl Default for Dictionary {
 /// Invariants: every code is lower than the length of its dictionary or list; a session has one visitor;
 /// and from a session's first to its last activity are at most [`zenovay_domain::SESSION_MAX_MS`].
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Dataset<'a> {
     /// The rows. Among events of the same time those of the earlier chunk come first, so a chunk with rows that arrived
     /// earlier stands before one with rows that arrived later.

@@ -12,6 +12,7 @@ use crate::{
 /// What a range is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Baseline {
     /// The period directly before, by the calendar: [`Zone::period_before`].
     PreviousPeriod,
@@ -26,6 +27,23 @@ pub enum Baseline {
 /// Each method asks one question of both and puts the answers together; `ask` is whoever answers queries, such as
 /// `|query| store.query(website, query, &budget)` or `|query| memory.answer(query, &budget)`. Both queries are plain ones,
 /// so every number is defined where those are: a comparison adds nothing but the earlier range and the change.
+///
+/// ```
+/// use zenovay_query::domain::{Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId, Zone, parse_date};
+/// use zenovay_query::{Baseline, Budget, Comparison, MemoryDataset};
+///
+/// let zone = Zone::utc();
+/// let day = |date: &str| parse_date(date).map(|day| zone.day_start(day));
+/// let view = |at: Timestamp, n| Event::new(EventKind::Pageview, at, VisitorId(n), SessionId(n));
+/// let june = TimeRange::new(day("2026-06-01")?, day("2026-07-01")?);
+/// let memory = MemoryDataset::new(&[view(day("2026-05-31")?, 1), view(june.from, 2), view(june.from, 3)]);
+///
+/// let compared = Comparison::new(june, Baseline::PreviousPeriod, zone.clone());
+/// let totals = compared.overview(|query| memory.answer(query, &Budget::unlimited()))?;
+/// assert_eq!((totals.current.visitors, totals.earlier.visitors), (2, 1));
+/// assert_eq!(totals.changes().visitors.relative, Some(1.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -43,6 +61,7 @@ pub struct Comparison {
 
 /// What one question had for an answer in both ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "two sides")]
 pub struct Compared<T> {
     /// In the range that was asked about.
     pub current: T,
@@ -74,6 +93,7 @@ pub struct ComparedBreakdown {
 
 /// How a number changed from the earlier range to the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[expect(clippy::exhaustive_structs, reason = "it is these two numbers")]
 pub struct Change<T> {
     /// Current minus earlier, in the unit of the number.
     pub absolute: T,

@@ -156,6 +156,16 @@ pub fn contains(field: impl Into<Field>, part: impl Into<String>) -> Filter {
 }
 
 /// One condition on one field.
+///
+/// ```
+/// use zenovay_query::domain::Dimension::Path;
+/// use zenovay_query::{Condition, Filter, FilterLevel, Operator};
+///
+/// // Visitors who saw one of these pages in the range, with all that they did.
+/// let seen = Condition::new(Path, Operator::StartsWith, ["/pricing", "/plans"]).at(FilterLevel::Visitor);
+/// let filter = Filter::from(seen).and(!Filter::contains(Path, "/admin"));
+/// assert_eq!(filter.depth(), 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -259,6 +269,7 @@ impl Field {
 ///   would choose at the field's own level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::exhaustive_enums, reason = "there are events, sessions and visitors")]
 pub enum FilterLevel {
     /// Events.
     Event,

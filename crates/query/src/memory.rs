@@ -54,6 +54,20 @@ impl MemoryDataset {
 }
 
 /// Makes a [`MemoryDataset`] from events in the order of their arrival.
+///
+/// ```
+/// use zenovay_query::DatasetBuilder;
+/// use zenovay_query::domain::{Event, EventKind, SessionId, Timestamp, VisitorId};
+///
+/// let mut builder = DatasetBuilder::default();
+/// for n in 0..3 {
+///     let at = Timestamp::from_millis(1_781_308_800_000);
+///     builder.push(&Event::new(EventKind::Pageview, at, VisitorId(n), SessionId(n)));
+/// }
+/// let memory = builder.finish();
+/// assert_eq!(memory.ask(Timestamp::from_millis(1_781_308_800_001)).overview().wait()?.metrics.visitors, 3);
+/// # Ok::<(), zenovay_query::QueryError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct DatasetBuilder {
     dataset: MemoryDataset,

@@ -10,6 +10,7 @@ pub const NO_ROW: u32 = u32::MAX;
 /// What one chunk knows of one session. A session whose events lie in several chunks has a part in each;
 /// the parts of a session are merged by taking the earliest first, the latest last, and the sums of counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct SessionPart {
     /// The session's website-dense code.
     pub session: u32,
@@ -52,6 +53,7 @@ impl SessionPart {
 /// The event rows of one chunk: sorted by time, rows of the same time in the order of their arrival. All slices have
 /// the same length.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct EventRows<'a> {
     /// When each event happened, milliseconds, ascending.
     pub at: &'a [i64],
@@ -69,6 +71,7 @@ pub struct EventRows<'a> {
 /// folded heartbeat is the latest, its engagement the sum, its visitor that of the first. All slices have the same
 /// length.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct HeartbeatRows<'a> {
     /// When each happened, milliseconds.
     pub at: &'a [i64],

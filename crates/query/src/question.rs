@@ -119,6 +119,16 @@ pub enum Question {
 }
 
 /// How a breakdown groups and sorts. [`GroupBy::by`] is where to begin.
+///
+/// ```
+/// use zenovay_query::domain::Dimension::{Browser, Country};
+/// use zenovay_query::{Metric, Order, by, serde_json};
+///
+/// let rows = by(Country).and(Browser).metrics([Metric::Sessions]).order(Order::Sessions).limit(20);
+/// let written = serde_json::to_value(&rows)?;
+/// assert_eq!((&written["field"], &written["limit"]), (&"country".into(), &20.into()));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -158,6 +168,7 @@ pub struct GroupBy {
 /// Where a row of a breakdown stands in the order of the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RowPlace {
     /// What the rows are sorted by, of this row.
     pub count: u64,
@@ -169,6 +180,11 @@ pub struct RowPlace {
 }
 
 impl RowPlace {
+    /// The place of the row of `value`, and of the second value when there is a second field, by which `count` rows are sorted.
+    pub fn new(count: u64, value: impl Into<String>, and: Option<String>) -> Self {
+        Self { count, value: value.into(), and }
+    }
+
     /// The place of `row` among rows in this order.
     pub fn of(row: &BreakdownRow, order: Order) -> Self {
         Self { count: order.count(&row.metrics), value: row.value.clone(), and: row.and.clone() }

@@ -176,6 +176,7 @@ fn naive_earlier(comparison: &Comparison) -> TimeRange {
             let from = from.plus_millis(into_the_day);
             TimeRange::new(from, from.plus_millis(range.duration_ms()))
         }
+        with => panic!("not told here: {with:?}"),
     }
 }
 

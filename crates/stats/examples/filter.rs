@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let memory = MemoryDataset::new(&[(1, "/blog/a"), (2, "/blog/b"), (3, "/")].map(event));
     let filters = parse_filters("event:page==/blog/*", Dialect::Own)?;
-    let ask = Ask { range: TimeRange::new(from, to), filters, metrics: vec![Metric::Visitors] };
+    let ask = Ask::new(TimeRange::new(from, to), filters, [Metric::Visitors]);
     let totals = ask.aggregate(|query| memory.answer(query, &Budget::unlimited()))?;
     println!("{:?}", totals.number(Metric::Visitors));
     Ok(())

@@ -15,7 +15,22 @@ use crate::{Filters, Metric, Property, traits};
 ///
 /// Each method asks as many questions as it needs of `ask`, whoever answers queries, such as
 /// `|query| memory.answer(query, &budget)`.
+///
+/// ```
+/// use zenovay_stats::domain::{Event, EventKind, SessionId, TimeRange, Timestamp, VisitorId};
+/// use zenovay_stats::query::{Budget, MemoryDataset};
+/// use zenovay_stats::{Ask, Filters, Metric, Number};
+///
+/// let at = Timestamp::from_millis(1_781_308_800_000);
+/// let memory = MemoryDataset::new(&[Event::new(EventKind::Pageview, at, VisitorId(7), SessionId(1))]);
+/// let ask = Ask::new(TimeRange::ALL, Filters::default(), [Metric::Visitors, Metric::BounceRate]);
+/// let totals = ask.aggregate(|query| memory.answer(query, &Budget::unlimited()))?;
+/// assert_eq!(totals.number(Metric::Visitors), Number::Count(1));
+/// assert_eq!(totals.number(Metric::BounceRate), Number::Rate(Some(1.0)));
+/// # Ok::<(), zenovay_stats::query::QueryError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Ask {
     /// The instants it is about.
     pub range: TimeRange,
@@ -23,6 +38,13 @@ pub struct Ask {
     pub filters: Filters,
     /// What is wanted.
     pub metrics: Vec<Metric>,
+}
+
+impl Ask {
+    /// These metrics of what the filters leave of the range.
+    pub fn new(range: TimeRange, filters: Filters, metrics: impl Into<Vec<Metric>>) -> Self {
+        Self { range, filters, metrics: metrics.into() }
+    }
 }
 
 /// A number of an answer.
@@ -39,6 +61,7 @@ pub enum Number {
 
 /// What metrics are computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Totals {
     /// What counts.
     pub metrics: MetricValues,
@@ -94,6 +117,7 @@ impl Totals {
 
 /// One bucket of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Bucket {
     /// The whole bucket.
     pub bucket: TimeRange,
@@ -102,7 +126,17 @@ pub struct Bucket {
 }
 
 /// Which rows of a breakdown.
+///
+/// ```
+/// use zenovay_stats::query::Order;
+/// use zenovay_stats::{Groups, Property};
+///
+/// let pages = Groups::by(Property::parse("event:page", false)?).order(Order::Pageviews).limit(10);
+/// assert_eq!(pages.properties().len(), 1);
+/// # Ok::<(), zenovay_stats::PropertyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Groups {
     /// What rows are of.
     pub property: Property,
@@ -123,6 +157,42 @@ pub struct Groups {
 }
 
 impl Groups {
+    /// Rows of pairs, of this and of a second property.
+    #[must_use]
+    pub fn and(self, property: impl Into<Option<Property>>) -> Self {
+        Self { and: property.into(), ..self }
+    }
+
+    /// Sorted by this.
+    #[must_use]
+    pub fn order(self, order: Order) -> Self {
+        Self { order, ..self }
+    }
+
+    /// At most so many.
+    #[must_use]
+    pub fn limit(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Without the first ones.
+    #[must_use]
+    pub fn offset(self, offset: usize) -> Self {
+        Self { offset, ..self }
+    }
+
+    /// Only those after this place.
+    #[must_use]
+    pub fn after(self, place: impl Into<Option<RowPlace>>) -> Self {
+        Self { after: place.into(), ..self }
+    }
+
+    /// Only those of these values, each of the first property and of the second.
+    #[must_use]
+    pub fn values(self, values: Vec<(String, Option<String>)>) -> Self {
+        Self { values: Some(values), ..self }
+    }
+
     /// All rows by `property`, the most visitors first.
     pub fn by(property: Property) -> Self {
         let leaves_out_empty = property.has_no_empty_row();
@@ -154,6 +224,7 @@ fn readable(properties: &[Property], filter: Filter) -> Filter {
 
 /// One row of a breakdown.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Group {
     /// The value, as it is stored; empty when missing.
     pub value: String,
@@ -167,13 +238,28 @@ pub struct Group {
     pub place: RowPlace,
 }
 
+impl Group {
+    /// The row of `value`, which stands at `place`.
+    pub fn new(value: impl Into<String>, totals: Totals, place: RowPlace) -> Self {
+        Self { value: value.into(), and: None, title: None, totals, place }
+    }
+}
+
 /// The rows of a breakdown.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Rows {
     /// The rows.
     pub rows: Vec<Group>,
     /// How many rows there are in all, whatever the limit.
     pub total_rows: usize,
+}
+
+impl Rows {
+    /// These, of so many in all.
+    pub fn new(rows: Vec<Group>, total_rows: usize) -> Self {
+        Self { rows, total_rows }
+    }
 }
 
 /// What a question was answered with.

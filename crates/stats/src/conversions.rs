@@ -68,6 +68,7 @@ fn views_of(pages: &PageMatch) -> Filter {
 
 /// A funnel that the code of a website made by reporting its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CodeFunnel {
     /// Its name.
     pub name: String,
@@ -77,11 +78,19 @@ pub struct CodeFunnel {
 
 /// A step that code reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CodeStep {
     /// Its number, as it was reported.
     pub number: String,
     /// Its name; the number when it has none.
     pub name: String,
+}
+
+impl CodeStep {
+    /// The step with this number, which has a name.
+    pub fn new(number: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { number: number.into(), name: name.into() }
+    }
 }
 
 /// A condition on a custom property of events.
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn goals_count_what_they_say() {
-        let page = |match_type, value: &str| GoalTarget::Page(PageMatch { match_type, value: value.to_owned() });
+        let page = |match_type, value: &str| GoalTarget::Page(PageMatch::new(match_type, value));
         let mut view = Event::new(EventKind::Pageview, Timestamp::from_millis(1), VisitorId(1), SessionId(1));
         view.dimensions.set(Dimension::Path, "/docs/start");
         let mut event = view.clone();

@@ -13,7 +13,19 @@ pub const CURSOR_MAX_BYTES: usize = 12_000;
 /// The place after a row, and the instants that the list is of. It holds for the question it came from, so that the pages of
 /// one list are always of the same list, also while time goes on. It gives no access: whoever makes one up reads what may be
 /// read anyway.
+///
+/// ```
+/// use zenovay_stats::Cursor;
+/// use zenovay_stats::domain::TimeRange;
+/// use zenovay_stats::query::RowPlace;
+///
+/// let cursor = Cursor::new(TimeRange::ALL, RowPlace::new(17, "/pricing", None));
+/// let string = cursor.encode("pages of a website");
+/// assert_eq!(Cursor::decode(&string, "pages of a website"), Ok(cursor));
+/// assert!(Cursor::decode(&string, "another question").is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cursor {
     /// The instants that the list is of.
     pub range: TimeRange,
@@ -26,6 +38,11 @@ pub struct Cursor {
 struct Members(u64, i64, i64, u64, String, Option<String>);
 
 impl Cursor {
+    /// The place after `after`, in a list that is of `range`.
+    pub fn new(range: TimeRange, after: RowPlace) -> Self {
+        Self { range, after }
+    }
+
     /// As a string, for a client to give back. `question` is everything that decides which list it is.
     pub fn encode(&self, question: &str) -> String {
         let Self { range, after } = self;
@@ -55,7 +72,7 @@ impl Cursor {
             return Err(UNKNOWN);
         }
         let range = TimeRange::new(Timestamp::from_millis(from), Timestamp::from_millis(to));
-        Ok(Self { range, after: RowPlace { count, value, and } })
+        Ok(Self { range, after: RowPlace::new(count, value, and) })
     }
 }
 
@@ -76,7 +93,7 @@ mod tests {
         ) {
             let from = Timestamp::from_millis(from);
             let range = TimeRange::new(from, from.plus_millis(length));
-            let cursor = Cursor { range, after: RowPlace { count, value, and } };
+            let cursor = Cursor { range, after: RowPlace::new(count, value, and) };
             let text = cursor.encode("one");
             prop_assert_eq!(Cursor::decode(&text, "one"), Ok(cursor));
             prop_assert!(Cursor::decode(&text, "other").is_err());
@@ -92,7 +109,7 @@ mod tests {
     fn the_longest_values_fit() {
         let value = "\u{10FFFF}".repeat(1_000);
         let range = TimeRange::new(Timestamp::default(), Timestamp::default());
-        let cursor = Cursor { range, after: RowPlace { count: u64::MAX, value: value.clone(), and: Some(value) } };
+        let cursor = Cursor { range, after: RowPlace::new(u64::MAX, value.clone(), Some(value)) };
         let text = cursor.encode("one");
         assert!(text.len() <= CURSOR_MAX_BYTES, "{}", text.len());
         assert_eq!(Cursor::decode(&text, "one"), Ok(cursor));

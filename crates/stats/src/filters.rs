@@ -66,6 +66,7 @@ impl Goal {
 
 /// Filters, with those by goals apart: they say what a conversion is.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct Filters {
     /// The events that are conversions; `None` when no goal is named.
     pub goals: Option<Filter>,
@@ -96,6 +97,16 @@ fn condition(field: Field, operator: Operator, values: Vec<String>, level: Optio
 /// In the string `;` joins conditions that must all hold, `|` joins values of which one must match, `\|` and `\;` are those
 /// characters themselves, and `*` stands for any run of characters. A goal is the name of an event, or `Visit` and a path.
 ///
+/// ```
+/// use zenovay_stats::{Dialect, parse_filters};
+///
+/// let filters = parse_filters("event:goal==Signup;visit:country==DE|AT", Dialect::Own)?;
+/// assert!(filters.goals.is_some());
+/// let problem = parse_filters("visit:contry==DE", Dialect::Own).unwrap_err();
+/// assert!(problem.to_string().contains("visit:contry"), "{problem}");
+/// # Ok::<(), zenovay_stats::Problem>(())
+/// ```
+///
 /// # Errors
 /// What is wrong, and where.
 pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
@@ -122,6 +133,15 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
 /// `is_not`, `contains_not`, `matches_not`, `matches_wildcard_not`. Modifiers are `case_sensitive` and, in our own dialect,
 /// `level`: `event`, `visit` or, but for custom properties, `visitor`. Goals stand at the top, or in `has_done`.
 /// Conditions on custom properties are of events in which nobody told about themselves.
+///
+/// ```
+/// use zenovay_stats::serde_json::json;
+/// use zenovay_stats::{Dialect, filters_of_json};
+///
+/// let tree = json!([["is", "visit:country", ["DE"]], ["not", ["contains", "event:page", ["/blog"]]]]);
+/// assert!(filters_of_json(&tree, Dialect::Own)?.names_page);
+/// # Ok::<(), zenovay_stats::Problem>(())
+/// ```
 ///
 /// # Errors
 /// What is wrong, and where.

@@ -11,6 +11,7 @@ use crate::traits;
 /// A name that stands for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
+#[non_exhaustive]
 pub struct UnknownName;
 
 /// Why a name stands for no property that can be asked for.
@@ -114,6 +115,15 @@ impl fmt::Display for Metric {
 }
 
 /// What rows are of, and conditions are about.
+///
+/// ```
+/// use zenovay_stats::Property;
+///
+/// let page = Property::parse("event:page", false)?;
+/// assert_eq!(Property::parse("page", true)?, page);
+/// assert!(page.is_page() && Property::parse("event:props:plan", false)?.is_custom());
+/// # Ok::<(), zenovay_stats::PropertyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Property {

@@ -8,6 +8,7 @@ const EPOCH_FROM_CE: i32 = 719_163;
 
 /// Civil days, both included, counted from 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a first day and a last")]
 pub struct Dates {
     /// The first day.
     pub first: i32,
@@ -28,6 +29,17 @@ impl Dates {
 }
 
 /// A named period. It ends with a day that is given beside it, today when none is, or is the month or year of that day.
+///
+/// ```
+/// use zenovay_stats::Period;
+/// use zenovay_stats::domain::{Zone, parse_date};
+///
+/// let week = Period::parse("7d").and_then(|period| period.dates(parse_date("2026-06-13").ok()?)).unwrap();
+/// assert_eq!(week.count(), 7);
+/// let zone: Zone = "Europe/Berlin".parse()?;
+/// assert_eq!(zone.format_date(week.range(&zone).from), "2026-06-07");
+/// # Ok::<(), zenovay_stats::domain::UnknownZone>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Period {

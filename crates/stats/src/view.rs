@@ -156,13 +156,8 @@ mod tests {
     use crate::parse_filters;
 
     fn goal(n: u8, name: &str, event: &str) -> Goal {
-        Goal {
-            id: GoalId::from_random_bytes([n; 16]),
-            website: WebsiteId::from_random_bytes([1; 16]),
-            name: name.to_owned(),
-            target: GoalTarget::Event { name: event.to_owned() },
-            created_at: Timestamp::from_millis(0),
-        }
+        let (id, website) = (GoalId::from_random_bytes([n; 16]), WebsiteId::from_random_bytes([1; 16]));
+        Goal::new(id, website, name, GoalTarget::Event { name: event.to_owned() }, Timestamp::from_millis(0))
     }
 
     fn read(filters: &[&str]) -> Result<Filters, Problem> {

@@ -26,11 +26,11 @@ fn goal() -> Filter {
 }
 
 fn filters() -> impl Strategy<Value = Filters> {
-    (any_filter(&[None]), any::<bool>()).prop_map(|(rest, with_goal)| Filters {
-        goals: with_goal.then(goal),
-        rest,
-        names_page: true,
-        names_event: with_goal,
+    (any_filter(&[None]), any::<bool>()).prop_map(|(rest, with_goal)| {
+        let mut filters = Filters::default();
+        (filters.goals, filters.rest) = (with_goal.then(goal), rest);
+        (filters.names_page, filters.names_event) = (true, with_goal);
+        filters
     })
 }
 
@@ -87,7 +87,7 @@ proptest! {
         events in events(), filters in filters(), range in SESSIONS.any_range(),
     ) {
         let memory = MemoryDataset::new(&events);
-        let ask = Ask { range, filters: filters.clone(), metrics: all_metrics() };
+        let ask = Ask::new(range, filters.clone(), all_metrics());
         let totals = ask.aggregate(asker(&events, &memory)).unwrap();
         prop_assert_eq!(totals.metrics, overview(&events, range, filters.all()));
         let visits = overview(&events, range, filters.rest.clone()).sessions;
@@ -103,7 +103,7 @@ proptest! {
 
         let zone: Zone = "Europe/Berlin".parse().unwrap();
         let buckets: Vec<Bucket> = ask.timeseries(Interval::Day, &zone, asker(&events, &memory)).unwrap();
-        for Bucket { bucket, totals } in &buckets {
+        for Bucket { bucket, totals, .. } in &buckets {
             // A bucket is a range of its own, but for conditions on visitors, of which there are none here.
             let inside = TimeRange::new(bucket.from.max(range.from), bucket.to.min(range.to));
             prop_assert_eq!(totals.metrics, overview(&events, inside, filters.all()));
@@ -124,17 +124,17 @@ proptest! {
         limit in 1usize..4,
     ) {
         let memory = MemoryDataset::new(&events);
-        let ask = Ask { range, filters: filters.clone(), metrics: all_metrics() };
-        let groups = Groups { order, ..Groups::by(property.clone()) };
+        let ask = Ask::new(range, filters.clone(), all_metrics());
+        let groups = Groups::by(property.clone()).order(order);
         let all = ask.breakdown(&groups, asker(&events, &memory)).unwrap();
         prop_assert_eq!(all.rows.len(), all.total_rows);
         let (mut read, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let after = cursor.take().map(|text| Cursor::decode(&text, "q").unwrap().after);
-            let page = ask.breakdown(&Groups { limit, after, ..groups.clone() }, asker(&events, &memory)).unwrap();
+            let page = ask.breakdown(&groups.clone().limit(limit).after(after), asker(&events, &memory)).unwrap();
             prop_assert_eq!(page.total_rows, all.total_rows);
             let Some(last) = page.rows.last() else { break };
-            cursor = Some(Cursor { range, after: last.place.clone() }.encode("q"));
+            cursor = Some(Cursor::new(range, last.place.clone()).encode("q"));
             read.extend(page.rows);
         }
         prop_assert_eq!(&read, &all.rows);
@@ -147,7 +147,8 @@ proptest! {
             let visits = match (property == Property::Goal, filters.goals.is_some()) {
                 (true, _) => overview(&events, range, filters.rest.clone()).sessions,
                 (false, true) => {
-                    let all = Ask { filters: Filters { goals: None, ..filters.clone() }, ..ask.clone() };
+                    let mut all = ask.clone();
+                    all.filters.goals = None;
                     let whole = Filter::All(vec![all.readable(&groups.properties()), of_row]);
                     overview(&events, range, whole).sessions
                 }
@@ -180,10 +181,9 @@ fn a_conversion_rate_is_of_visits_with_a_conversion() {
     let events =
         [page(0, 1, "/"), signup(1, 1), signup(2, 1), page(3, 2, "/"), signup(4, 2), page(5, 3, "/"), page(6, 4, "/x")];
     let memory = MemoryDataset::new(&events);
-    let ask = |filters: &str| Ask {
-        range: day(),
-        filters: parse_filters(filters, Dialect::Own).unwrap(),
-        metrics: vec![Metric::ConversionRate, Metric::Events],
+    let ask = |filters: &str| {
+        let filters = parse_filters(filters, Dialect::Own).unwrap();
+        Ask::new(day(), filters, [Metric::ConversionRate, Metric::Events])
     };
     let rate = |filters| ask(filters).aggregate(asker(&events, &memory)).unwrap().number(Metric::ConversionRate);
     assert_eq!(rate("event:goal==Signup"), Number::Rate(Some(0.5)));
@@ -202,7 +202,7 @@ fn what_people_told_about_themselves_is_in_no_list() {
     let plan = [(Dimension::Properties, r#"{"plan":"pro"}"#)];
     let events = [event(EventKind::Identify, 0, 1, &mail), event(EventKind::Custom, 1, 2, &plan)];
     let memory = MemoryDataset::new(&events);
-    let ask = Ask { range: day(), filters: Filters::default(), metrics: vec![Metric::Events] };
+    let ask = Ask::new(day(), Filters::default(), [Metric::Events]);
     let rows = |name| {
         let groups = Groups::by(Property::parse(name, false).unwrap());
         let rows = ask.breakdown(&groups, asker(&events, &memory)).unwrap().rows;
@@ -233,12 +233,11 @@ fn what_people_told_about_themselves_is_in_no_pair_of_values() {
     let metrics = vec![Metric::Events, Metric::ConversionRate];
     let plan = Property::parse("event:props:plan", false).unwrap();
     for filters in ["", "event:name!=zzz", "event:page==/", "event:goal==Signup", "event:goal==*"] {
-        let ask =
-            Ask { range: day(), filters: parse_filters(filters, Dialect::Own).unwrap(), metrics: metrics.clone() };
+        let ask = Ask::new(day(), parse_filters(filters, Dialect::Own).unwrap(), metrics.clone());
         for other in Property::names() {
             let other = Property::parse(other, false).unwrap();
             for (first, second) in [(&other, &plan), (&plan, &other)] {
-                let groups = Groups { and: Some(second.clone()), ..Groups::by(first.clone()) };
+                let groups = Groups::by(first.clone()).and(second.clone());
                 let rows = ask.breakdown(&groups, asker(&events, &memory)).unwrap().rows;
                 let told = rows.iter().any(|row| row.value == "gold" || row.and.as_deref() == Some("gold"));
                 assert!(!told, "{filters}: {first:?} {second:?}: {rows:?}");
@@ -247,7 +246,7 @@ fn what_people_told_about_themselves_is_in_no_pair_of_values() {
     }
     // The visits that conversions are a part of are not those of people with a trait either.
     let filters = parse_filters("event:goal==Signup", Dialect::Own).unwrap();
-    let ask = Ask { range: day(), filters, metrics };
+    let ask = Ask::new(day(), filters, metrics);
     let rows = ask.breakdown(&Groups::by(plan), asker(&events, &memory)).unwrap().rows;
     let visits: Vec<_> = rows.iter().map(|row| (row.value.as_str(), row.totals.visits)).collect();
     assert_eq!(visits, [("", 1), ("pro", 1)]);
@@ -292,7 +291,7 @@ fn no_condition_tells_what_people_told_about_themselves() {
             (serde_json::json!(["has_not_done", ["or", [condition, page]]]), Dialect::Own),
         ] {
             let filters = filters_of_json(&serde_json::json!([tree]), dialect).unwrap();
-            let ask = Ask { range: day(), filters, metrics: vec![Metric::Events] };
+            let ask = Ask::new(day(), filters, [Metric::Events]);
             let of_gold = ask.aggregate(asker(&events, &memory)).unwrap();
             assert_eq!(of_gold, ask.aggregate(asker(&others, &other_memory)).unwrap(), "{tree}");
             counts.push(of_gold.metrics.events);
@@ -313,7 +312,7 @@ fn a_page_is_listed_when_it_was_viewed_or_when_a_goal_was_reached_there() {
     let memory = MemoryDataset::new(&events);
     let pages = |filters: &str| {
         let filters = parse_filters(filters, Dialect::Own).unwrap();
-        let ask = Ask { range: day(), filters, metrics: vec![Metric::Visitors, Metric::TimeOnPage] };
+        let ask = Ask::new(day(), filters, [Metric::Visitors, Metric::TimeOnPage]);
         let groups = Groups::by(Property::parse("page", true).unwrap());
         let rows = ask.breakdown(&groups, asker(&events, &memory)).unwrap().rows;
         rows.into_iter().map(|row| row.value).collect::<Vec<_>>()
@@ -324,11 +323,7 @@ fn a_page_is_listed_when_it_was_viewed_or_when_a_goal_was_reached_there() {
     let by = GroupBy::by(Dimension::Path).metrics([Computed::TimeOnPage]);
     let query = Query::new(day(), Question::Breakdown(by)).filter(Filter::Kind(EventKind::Pageview));
     let Answer::Breakdown(listed) = oracle::answer(&events, &query) else { panic!("rows") };
-    let ask = Ask {
-        range: day(),
-        filters: parse_filters("event:page==/a", Dialect::Own).unwrap(),
-        metrics: vec![Metric::TimeOnPage],
-    };
+    let ask = Ask::new(day(), parse_filters("event:page==/a", Dialect::Own).unwrap(), [Metric::TimeOnPage]);
     let totals = ask.aggregate(asker(&events, &memory)).unwrap();
     assert_eq!((totals.time_on_page_ms, totals.timed_pageviews), (listed.rows[0].time_on_page_ms, 1));
 }

@@ -56,6 +56,7 @@ pub struct CachedDirectory<S: ?Sized = dyn Store> {
 
 /// What memory knows of the website of a hit.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RememberedWebsite {
     /// The website; `None` when nobody has the code.
     pub website: Option<Arc<Website>>,

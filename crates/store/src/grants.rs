@@ -71,6 +71,7 @@ impl fmt::Debug for RegisteredClient {
 
 /// A client, as the people see it who let it act for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GrantClient {
     /// Its id: the address of its metadata, or what it was given when it registered.
     pub id: String,
@@ -84,8 +85,22 @@ pub struct GrantClient {
     pub may_refresh: bool,
 }
 
+impl GrantClient {
+    /// A client with all that people see of it.
+    pub fn new(
+        id: impl Into<String>,
+        name: impl Into<String>,
+        host: Option<String>,
+        redirect_host: impl Into<String>,
+        may_refresh: bool,
+    ) -> Self {
+        Self { id: id.into(), name: name.into(), host, redirect_host: redirect_host.into(), may_refresh }
+    }
+}
+
 /// What a person agreed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Consent {
     /// The person.
     pub user_id: UserId,
@@ -99,8 +114,22 @@ pub struct Consent {
     pub resource: String,
 }
 
+impl Consent {
+    /// What this person agreed to: that the client may do this in the team, with tokens for `resource`.
+    pub fn new(
+        user_id: UserId,
+        team_id: TeamId,
+        client: GrantClient,
+        scopes: ToolScopes,
+        resource: impl Into<String>,
+    ) -> Self {
+        Self { user_id, team_id, client, scopes, resource: resource.into() }
+    }
+}
+
 /// A code on its way to a client.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewCode {
     /// The digest of the code.
     pub digest: SecretDigest,
@@ -112,8 +141,21 @@ pub struct NewCode {
     pub challenge: SecretDigest,
 }
 
+impl NewCode {
+    /// A code that stands for `consent`.
+    pub fn new(
+        digest: SecretDigest,
+        consent: Consent,
+        redirect_uri: impl Into<String>,
+        challenge: SecretDigest,
+    ) -> Self {
+        Self { digest, consent, redirect_uri: redirect_uri.into(), challenge }
+    }
+}
+
 /// What a client shows for tokens, beside the code or the refresh token itself. It has been checked who the client is.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Exchange<'a> {
     /// The client.
     pub client_id: &'a str,
@@ -121,8 +163,16 @@ pub struct Exchange<'a> {
     pub resource: Option<&'a str>,
 }
 
+impl<'a> Exchange<'a> {
+    /// What this client shows.
+    pub const fn new(client_id: &'a str, resource: Option<&'a str>) -> Self {
+        Self { client_id, resource }
+    }
+}
+
 /// Tokens to be handed to a client if the exchange succeeds.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct NewTokens {
     /// The access token.
     pub access: KeyDigest,
@@ -130,8 +180,16 @@ pub struct NewTokens {
     pub refresh: KeyDigest,
 }
 
+impl NewTokens {
+    /// These two.
+    pub const fn new(access: KeyDigest, refresh: KeyDigest) -> Self {
+        Self { access, refresh }
+    }
+}
+
 /// What a client got.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Issued {
     /// The grant.
     pub grant: McpGrant,
@@ -139,6 +197,13 @@ pub struct Issued {
     pub scopes: ToolScopes,
     /// Until when the access token holds.
     pub expires_at: Timestamp,
+}
+
+impl Issued {
+    /// An access token of `grant`.
+    pub const fn new(grant: McpGrant, scopes: ToolScopes, expires_at: Timestamp) -> Self {
+        Self { grant, scopes, expires_at }
+    }
 }
 
 /// Why a client gets no tokens.
@@ -201,6 +266,7 @@ impl ExchangeRefusal {
 
 /// What a client may do for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct McpGrant {
     /// Its id.
     pub id: GrantId,
@@ -216,8 +282,16 @@ pub struct McpGrant {
     pub calls_today: u64,
 }
 
+impl McpGrant {
+    /// A grant that was not used yet.
+    pub const fn new(id: GrantId, consent: Consent, created_at: Timestamp, expires_at: Timestamp) -> Self {
+        Self { id, consent, created_at, expires_at, last_used_at: None, calls_today: 0 }
+    }
+}
+
 /// What an access token stands for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GrantedAccess {
     /// The grant.
     pub grant: McpGrant,
@@ -229,6 +303,13 @@ pub struct GrantedAccess {
     pub user: User,
     /// The team of the grant, with its plan and the person's role now.
     pub team: TeamAccess,
+}
+
+impl GrantedAccess {
+    /// What a token of `grant` stands for, in the team as the user is in it now.
+    pub const fn new(grant: McpGrant, scopes: ToolScopes, expires_at: Timestamp, user: User, team: TeamAccess) -> Self {
+        Self { grant, scopes, expires_at, user, team }
+    }
 }
 
 /// Clients that act for people. Grants and codes go with the membership of the person in the team, and a new password of the

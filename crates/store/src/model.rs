@@ -267,6 +267,7 @@ impl Usage {
 
 /// The answer to a request that wants to be counted: there is no third one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it was counted, or it was too much")]
 pub enum Charge {
     /// It was counted; the usage includes it.
     Counted(Usage),

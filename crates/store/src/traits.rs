@@ -56,6 +56,24 @@ pub trait Store:
 }
 
 /// User accounts.
+///
+/// ```
+/// use zenovay_store::auth::PasswordHash;
+/// use zenovay_store::domain::{Timestamp, UserId};
+/// use zenovay_store::{SqliteStore, User, UserStore};
+///
+/// let store = SqliteStore::in_memory()?;
+/// let now = Timestamp::from_millis(1_781_308_800_000);
+/// let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// store.create_user(&ann)?;
+/// let edited = store.edit_user(ann.id, &mut |user| {
+///     user.name = "Ann B.".to_owned();
+///     Ok(())
+/// })?;
+/// assert_eq!(store.user_by_email("ANN@example.com")?, Some(edited));
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
 pub trait UserStore: Send + Sync {
     /// Creates an account.
     ///
@@ -132,6 +150,23 @@ pub trait UserStore: Send + Sync {
 }
 
 /// Teams and their members.
+///
+/// ```
+/// use zenovay_store::auth::PasswordHash;
+/// use zenovay_store::domain::{Plan, PlanTable, Role, TeamId, Timestamp, UserId};
+/// use zenovay_store::{SqliteStore, Team, TeamStore, User, UserStore};
+///
+/// # let store = SqliteStore::in_memory()?;
+/// # let now = Timestamp::from_millis(1_781_308_800_000);
+/// # let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// # let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// # store.create_user(&ann)?;
+/// let team = Team::new(TeamId::from_random_bytes([2; 16]), "Ann's team", Plan::Pro, now);
+/// store.create_team(&team, ann.id)?;
+/// assert_eq!(store.members(team.id)?[0].role, Role::Owner);
+/// assert!(store.remove_member(team.id, ann.id, now).is_err(), "its last owner");
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
 pub trait TeamStore: Send + Sync {
     /// Creates a team with its first owner.
     ///
@@ -219,6 +254,26 @@ pub trait TeamStore: Send + Sync {
 }
 
 /// Websites.
+///
+/// ```
+/// use zenovay_store::auth::PasswordHash;
+/// use zenovay_store::domain::{Plan, PlanTable, TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
+/// use zenovay_store::{NewWebsite, SqliteStore, Team, TeamStore, User, UserStore, WebsiteStore};
+///
+/// # let store = SqliteStore::in_memory()?;
+/// # let now = Timestamp::from_millis(1_781_308_800_000);
+/// # let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// # let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// # store.create_user(&ann)?;
+/// # let team = Team::new(TeamId::from_random_bytes([2; 16]), "Ann's team", Plan::Pro, now);
+/// # store.create_team(&team, ann.id)?;
+/// let code = TrackingCode::from_random_bytes([4; 11]);
+/// let new = NewWebsite::new(WebsiteId::from_random_bytes([3; 16]), team.id, "Example.com", code.clone());
+/// let website = store.create_website(&new, &PlanTable::default(), now)?;
+/// assert_eq!(website.domain, "example.com");
+/// assert_eq!(store.website_by_code(&code)?, Some(website));
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
 pub trait WebsiteStore: Send + Sync {
     /// Creates a website and returns it as stored, with its domain normalised.
     ///
@@ -327,6 +382,27 @@ pub trait WebsiteStore: Send + Sync {
 }
 
 /// API keys.
+///
+/// ```
+/// use zenovay_store::auth::{KeyFormat, KeyKind, PasswordHash};
+/// use zenovay_store::domain::{KeyId, Plan, TeamId, Timestamp, UserId};
+/// use zenovay_store::{KeyStore, NewKey, SqliteStore, Team, TeamStore, User, UserStore};
+///
+/// # let store = SqliteStore::in_memory()?;
+/// # let now = Timestamp::from_millis(1_781_308_800_000);
+/// # let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// # let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// # store.create_user(&ann)?;
+/// # let team = Team::new(TeamId::from_random_bytes([2; 16]), "Ann's team", Plan::Pro, now);
+/// # store.create_team(&team, ann.id)?;
+/// let token = KeyFormat::new("acme_")?.generate()?; // shown once
+/// let id = KeyId::from_random_bytes([5; 16]);
+/// store.create_key(&NewKey::new(id, &token, KeyKind::Personal(ann.id), "ci", "read".parse()?), now)?;
+/// assert_eq!(store.credential(&token.digest())?.unwrap().name, "ci");
+/// store.revoke_key(id, now)?;
+/// assert!(store.credential(&token.digest())?.unwrap().revoked);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait KeyStore: Send + Sync {
     /// Creates a key, if the rules of [`zenovay_auth::may_create_key`] let its creator, and returns it.
     ///
@@ -385,6 +461,29 @@ pub trait KeyStore: Send + Sync {
 }
 
 /// What keys are used for.
+///
+/// ```
+/// use zenovay_store::auth::{KeyFormat, KeyKind, PasswordHash};
+/// use zenovay_store::domain::{KeyId, Plan, TeamId, Timestamp, UserId};
+/// use zenovay_store::{Charge, KeyStore, NewKey, SqliteStore, Team, TeamStore, UsageStore, User, UserStore};
+///
+/// # let store = SqliteStore::in_memory()?;
+/// # let now = Timestamp::from_millis(1_781_308_800_000);
+/// # let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// # let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// # store.create_user(&ann)?;
+/// # let team = Team::new(TeamId::from_random_bytes([2; 16]), "Ann's team", Plan::Pro, now);
+/// # store.create_team(&team, ann.id)?;
+/// # let token = KeyFormat::new("acme_")?.generate()?; // shown once
+/// # let id = KeyId::from_random_bytes([5; 16]);
+/// # store.create_key(&NewKey::new(id, &token, KeyKind::Personal(ann.id), "ci", "read".parse()?), now)?;
+/// // Two requests a month.
+/// for _ in 0..2 {
+///     assert!(matches!(store.charge_request(id, 2, now)?, Charge::Counted(_)));
+/// }
+/// assert!(matches!(store.charge_request(id, 2, now)?, Charge::Exhausted(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait UsageStore: Send + Sync {
     /// Counts one request of the key in the UTC month of `now`, unless `monthly_limit` requests are counted there. Under
     /// any number of concurrent callers, in any number of processes, exactly `monthly_limit` are counted. The count

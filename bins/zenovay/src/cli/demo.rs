@@ -212,7 +212,7 @@ fn goals(store: &dyn Metadata, website: WebsiteId, now: Timestamp, rng: &mut imp
         bytes
     };
     let event = |name: &str| name.to_owned();
-    let page = |value: &str| PageMatch { match_type: MatchType::Exact, value: value.to_owned() };
+    let page = |value: &str| PageMatch::new(MatchType::Exact, value);
     let targets = [
         ("Signed up", GoalTarget::Event { name: event("signup_completed") }),
         ("Pricing seen", GoalTarget::Page(page("/pricing"))),
@@ -220,7 +220,7 @@ fn goals(store: &dyn Metadata, website: WebsiteId, now: Timestamp, rng: &mut imp
     ];
     for (name, target) in targets {
         let id = GoalId::from_random_bytes(id(rng));
-        store.create_goal(&Goal { id, website, name: name.to_owned(), target, created_at: now })?;
+        store.create_goal(&Goal::new(id, website, name, target, now))?;
     }
     let steps = vec![
         FunnelStep::Page(page("/pricing")),
@@ -228,13 +228,7 @@ fn goals(store: &dyn Metadata, website: WebsiteId, now: Timestamp, rng: &mut imp
         FunnelStep::Event { name: event("signup_completed") },
     ];
     let id = FunnelId::from_random_bytes(id(rng));
-    store.create_funnel(&Funnel {
-        id,
-        website,
-        name: "From the price to an account".to_owned(),
-        steps,
-        created_at: now,
-    })
+    store.create_funnel(&Funnel::new(id, website, "From the price to an account", steps, now))
 }
 
 fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendError> {

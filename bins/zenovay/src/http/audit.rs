@@ -153,16 +153,8 @@ impl Draft {
         let teams: Vec<Option<TeamId>> = if teams.len() == 0 { vec![None] } else { teams.collect() };
         let details = serde_json::to_string(&self.details).unwrap_or_default();
         for team in teams {
-            let entry = NewAuditEntry {
-                at,
-                team_id: team,
-                user_id: self.actor.user,
-                key_id: self.actor.key,
-                actor: &self.actor.words,
-                action,
-                target: &self.target,
-                details: &details,
-            };
+            let mut entry = NewAuditEntry::new(at, &self.actor.words, action, &self.target, &details);
+            (entry.team_id, entry.user_id, entry.key_id) = (team, self.actor.user, self.actor.key);
             store.record_audit(&entry)?;
         }
         Ok(())

@@ -72,13 +72,9 @@ pub(super) fn note<B>(response: &ServiceResponse<B>, elapsed: Duration) {
     let (Some(state), Some(route)) = (req.app_data::<web::Data<AppState>>(), req.app_data::<MatchedRoute>()) else {
         return;
     };
-    state.key_log.push(KeyRequest {
-        key: *key,
-        at: state.clock.now(),
-        method: req.method().to_string(),
-        route: route.pattern().to_owned(),
-        status: response.status().as_u16(),
-        duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        events: extensions.get::<BatchEvents>().map(|BatchEvents(accepted, rejected)| (*accepted, *rejected)),
-    });
+    let (status, elapsed_ms) = (response.status().as_u16(), u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+    let mut request =
+        KeyRequest::new(*key, state.clock.now(), req.method().as_str(), route.pattern(), status, elapsed_ms);
+    request.events = extensions.get::<BatchEvents>().map(|BatchEvents(accepted, rejected)| (*accepted, *rejected));
+    state.key_log.push(request);
 }

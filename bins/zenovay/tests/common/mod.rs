@@ -273,7 +273,7 @@ impl TestApp {
         let secret = Secret::generate(&mut *self.rng.borrow_mut());
         let id = SignInId::from_random_bytes(self.random());
         let (digest, stage) = (secret.digest(), SignInStage::Complete);
-        let new = NewSession { id, user_id: user, digest, stage, agent: CHROME };
+        let new = NewSession::new(id, user, digest, stage, CHROME);
         self.state.store.begin_session(&new, self.clock.now()).expect("a session");
         TestSession { user, id, secret: secret.expose().to_owned() }
     }

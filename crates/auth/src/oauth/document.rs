@@ -28,6 +28,7 @@ pub struct ClientUrl {
 #[error(
     "a client_id that is an address is https with a host name and a path, without port, user, query, fragment and dots"
 )]
+#[non_exhaustive]
 pub struct InvalidClientUrl;
 
 const PREFIX: &str = "https://";
@@ -80,6 +81,7 @@ impl ClientUrl {
 
 /// What a client says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientDocument {
     /// The name, as it may be shown.
     pub name: String,

@@ -146,6 +146,7 @@ pub fn redirect_matches(registered: &str, asked: &str) -> bool {
 
 /// Who gets a code that is sent to an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "who asks people what they agree to has to tell each")]
 pub enum RedirectTarget {
     /// A website: its host, and its port when one is written.
     Host(String),

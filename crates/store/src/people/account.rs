@@ -4,6 +4,7 @@ use crate::Result;
 
 /// The colours that somebody wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "that of the system, light or dark")]
 pub enum Theme {
     /// Those of the system.
     #[default]
@@ -30,6 +31,7 @@ impl Theme {
 
 /// What somebody set for themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Profile {
     /// The language tag in which numbers and dates are written; `None` follows the browser.
     pub locale: Option<String>,
@@ -53,7 +55,7 @@ pub trait ProfileStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn profile(&self, user: UserId) -> Result<Profile>;
 
     /// Stores a profile.

@@ -54,6 +54,7 @@ impl AssistantUsage {
 
 /// The answer to a question that wants to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it was counted, or it was too much")]
 pub enum AssistantCharge {
     /// It was counted; the usage includes it.
     Counted(AssistantUsage),
@@ -72,7 +73,7 @@ pub trait AssistantStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn charge_assistant(
         &self,
         account: AssistantAccount,
@@ -86,6 +87,6 @@ pub trait AssistantStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn assistant_usage(&self, account: AssistantAccount, plan: Plan, now: Timestamp) -> Result<AssistantUsage>;
 }

@@ -7,6 +7,7 @@ pub const KEY_REQUESTS_MAX: usize = 100;
 
 /// A request that was made with a key. Neither its query nor an address is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyRequest {
     /// The key.
     pub key: KeyId,
@@ -24,20 +25,34 @@ pub struct KeyRequest {
     pub events: Option<(u64, u64)>,
 }
 
+impl KeyRequest {
+    /// A request with `key` that was not a batch of events.
+    pub fn new(
+        key: KeyId,
+        at: Timestamp,
+        method: impl Into<String>,
+        route: impl Into<String>,
+        status: u16,
+        duration_ms: u64,
+    ) -> Self {
+        Self { key, at, method: method.into(), route: route.into(), status, duration_ms, events: None }
+    }
+}
+
 /// Keys as people work with them.
 pub trait KeyHistoryStore: Send + Sync {
     /// The personal keys of a user that are not revoked, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn keys_of_user(&self, user: UserId) -> Result<Vec<KeyRecord>>;
 
     /// The workspace keys of a team that are not revoked, the oldest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn keys_of_team(&self, team: TeamId) -> Result<Vec<KeyRecord>>;
 
     /// Adds requests of keys. Of each key the latest [`KEY_REQUESTS_MAX`] stay. As durable as
@@ -45,13 +60,13 @@ pub trait KeyHistoryStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn add_key_requests(&self, requests: &[KeyRequest]) -> Result<()>;
 
     /// The latest requests of a key, the newest first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn key_requests(&self, key: KeyId) -> Result<Vec<KeyRequest>>;
 }

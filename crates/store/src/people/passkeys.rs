@@ -62,14 +62,14 @@ pub trait PasskeyStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn passkeys(&self, user: UserId) -> Result<Vec<Passkey>>;
 
     /// The passkey that an authenticator calls so, whosever it is.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn passkey_by_credential(&self, credential_id: &str) -> Result<Option<Passkey>>;
 
     /// Notes that a passkey signed somebody in, and what is to be known of it from now on. `false` when it is gone, or is not
@@ -77,7 +77,7 @@ pub trait PasskeyStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_passkey(&self, used: &Passkey, credential: &str, now: Timestamp) -> Result<bool>;
 
     /// Gives a passkey of a user another name.
@@ -98,6 +98,6 @@ pub trait PasskeyStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn remove_passkeys(&self, user: UserId) -> Result<usize>;
 }

@@ -6,13 +6,25 @@ use crate::Result;
 
 /// What codes of an app are made from.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct CodeSecret {
-    /// The shared secret.
-    pub secret: Zeroizing<Vec<u8>>,
+    secret: Zeroizing<Vec<u8>>,
     /// Whether codes are asked for; before, the first code is waited for.
     pub is_enabled: bool,
     /// The latest step of 30 seconds since 1970 whose code was used.
     pub last_step: i64,
+}
+
+impl CodeSecret {
+    /// This shared secret, which is wiped from memory.
+    pub fn new(secret: Vec<u8>, is_enabled: bool, last_step: i64) -> Self {
+        Self { secret: Zeroizing::new(secret), is_enabled, last_step }
+    }
+
+    /// The shared secret.
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
+    }
 }
 
 impl std::fmt::Debug for CodeSecret {
@@ -34,7 +46,7 @@ pub trait SecondFactorStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn code_secret(&self, user: UserId) -> Result<Option<CodeSecret>>;
 
     /// Asks for codes from now on: the code of `step` was right. Replaces the backup codes. `false` when there is no secret, or
@@ -42,7 +54,7 @@ pub trait SecondFactorStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn enable_codes(&self, user: UserId, step: i64, backup: &[SecretDigest], now: Timestamp) -> Result<bool>;
 
     /// Uses up the code of `step`. `false` when it, or a later one, was used before: of two at the same time one is
@@ -50,27 +62,27 @@ pub trait SecondFactorStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_step(&self, user: UserId, step: i64) -> Result<bool>;
 
     /// Uses up a backup code. `false` when there is none like it.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_backup_code(&self, user: UserId, code: &SecretDigest) -> Result<bool>;
 
     /// Replaces the backup codes.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn replace_backup_codes(&self, user: UserId, codes: &[SecretDigest]) -> Result<()>;
 
     /// Asks for no codes any more, and forgets the secret and the backup codes. `false` when none were asked for.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn remove_codes(&self, user: UserId) -> Result<bool>;
 }

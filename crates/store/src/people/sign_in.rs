@@ -14,6 +14,7 @@ pub const AGENT_MAX_BYTES: usize = 512;
 
 /// A session to be created.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewSession<'a> {
     /// Its id, drawn at random.
     pub id: SignInId,
@@ -27,8 +28,16 @@ pub struct NewSession<'a> {
     pub agent: &'a str,
 }
 
+impl<'a> NewSession<'a> {
+    /// A session of `user_id` that began on this agent.
+    pub const fn new(id: SignInId, user_id: UserId, digest: SecretDigest, stage: SignInStage, agent: &'a str) -> Self {
+        Self { id, user_id, digest, stage, agent }
+    }
+}
+
 /// A session, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Session {
     /// Its id.
     pub id: SignInId,
@@ -42,8 +51,22 @@ pub struct Session {
     pub times: SessionTimes,
 }
 
+impl Session {
+    /// A session of `user_id` on this agent.
+    pub fn new(
+        id: SignInId,
+        user_id: UserId,
+        stage: SignInStage,
+        agent: impl Into<String>,
+        times: SessionTimes,
+    ) -> Self {
+        Self { id, user_id, stage, agent: agent.into(), times }
+    }
+}
+
 /// What a secret of a session stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UsedSession {
     /// The session.
     pub session: Session,
@@ -55,8 +78,16 @@ pub struct UsedSession {
     pub teams: Vec<TeamAccess>,
 }
 
+impl UsedSession {
+    /// What a secret of `session` stands for.
+    pub const fn new(session: Session, is_present_secret: bool, user: User, teams: Vec<TeamAccess>) -> Self {
+        Self { session, is_present_secret, user, teams }
+    }
+}
+
 /// The ways beside the password in which an account is signed in to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SignInMeans {
     /// Whether codes of an app are asked for after the password.
     pub has_codes: bool,
@@ -68,6 +99,7 @@ pub struct SignInMeans {
 
 /// What a link that works once is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LinkPurpose {
     /// A new password.
     Reset,
@@ -89,6 +121,26 @@ impl LinkPurpose {
 }
 
 /// Signing in.
+///
+/// ```
+/// use zenovay_store::auth::{PasswordHash, SecretDigest, SignInStage};
+/// use zenovay_store::domain::{SignInId, Timestamp, UserId};
+/// use zenovay_store::people::{NewSession, SignInStore};
+/// use zenovay_store::{SqliteStore, User, UserStore};
+///
+/// # let store = SqliteStore::in_memory()?;
+/// # let now = Timestamp::from_millis(1_781_308_800_000);
+/// # let hash = PasswordHash::from_stored("$argon2id$…".to_owned());
+/// # let ann = User::new(UserId::from_random_bytes([1; 16]), "ann@example.com", "Ann", hash, now);
+/// # store.create_user(&ann)?;
+/// let digest = SecretDigest::of(b"what the cookie holds");
+/// let id = SignInId::from_random_bytes([6; 16]);
+/// store.begin_session(&NewSession::new(id, ann.id, digest, SignInStage::Complete, "Firefox"), now)?;
+/// assert_eq!(store.use_session(&digest, now)?.unwrap().user, ann);
+/// assert!(store.end_session(ann.id, id)?);
+/// assert!(store.use_session(&digest, now)?.is_none());
+/// # Ok::<(), zenovay_store::StoreError>(())
+/// ```
 pub trait SignInStore: Send + Sync {
     /// Begins a session at `now`. Of an account with more than [`SESSIONS_MAX`] those end that were not used for the
     /// longest time; of those that wait for the second factor there are [`HALF_WAY_MAX`] beside them.
@@ -104,14 +156,14 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_session(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<UsedSession>>;
 
     /// Replaces the secret `present` of a session by `next`. `false` when somebody else has replaced it before.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn rotate_session(&self, id: SignInId, present: &SecretDigest, next: &SecretDigest, now: Timestamp)
     -> Result<bool>;
 
@@ -119,21 +171,21 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
 
     /// Ends one session of a user. `false` when there is none.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn end_session(&self, user: UserId, id: SignInId) -> Result<bool>;
 
     /// Ends all sessions of a user but `keep`, and returns how many complete ones that were.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn end_sessions(&self, user: UserId, keep: Option<SignInId>) -> Result<usize>;
 
     /// Replaces the password, ends all sessions but `keep` and takes back the links for a new password.
@@ -154,7 +206,7 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn sign_in_means(&self, user: UserId) -> Result<SignInMeans>;
 
     /// How often in a row trying `subject` failed, and when last; nothing when that is longer ago than
@@ -162,7 +214,7 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn failures(&self, subject: &SecretDigest, now: Timestamp) -> Result<Option<(u32, Timestamp)>>;
 
     /// Counts a failed try of `subject`, and returns how many that are in a row. As durable as
@@ -170,14 +222,14 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn note_failure(&self, subject: &SecretDigest, now: Timestamp) -> Result<u32>;
 
     /// Forgets the failed tries of `subject`.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn forget_failures(&self, subject: &SecretDigest) -> Result<()>;
 
     /// Makes a link that works once until `expires_at`. It takes the place of an earlier one of the user for the same
@@ -199,7 +251,7 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn has_link(&self, purpose: LinkPurpose, now: Timestamp) -> Result<bool>;
 
     /// Uses a link for a new password: sets it, ends all sessions and takes back all links of the user. `None` when the
@@ -207,7 +259,7 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_reset_link(&self, digest: &SecretDigest, hash: &PasswordHash, now: Timestamp) -> Result<Option<UserId>>;
 
     /// Uses the link to the first account: gives it an address, a name and a password, and takes back all its links and
@@ -229,13 +281,13 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn use_sign_in_link(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<UserId>>;
 
     /// Forgets sessions, links, failures and invitations that are over.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn forget_what_is_over(&self, now: Timestamp) -> Result<()>;
 }

@@ -8,6 +8,7 @@ pub const INVITATIONS_MAX: usize = 200;
 
 /// A member of a team, as other members see them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemberFacts {
     /// The user.
     pub user_id: UserId,
@@ -23,8 +24,23 @@ pub struct MemberFacts {
     pub keys: u64,
 }
 
+impl MemberFacts {
+    /// A member who joined at `joined_at` and has so many keys.
+    pub fn new(
+        user_id: UserId,
+        email: impl Into<String>,
+        name: impl Into<String>,
+        role: Role,
+        joined_at: Timestamp,
+        keys: u64,
+    ) -> Self {
+        Self { user_id, email: email.into(), name: name.into(), role, joined_at, keys }
+    }
+}
+
 /// An invitation to be created.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct NewInvitation<'a> {
     /// Its id, drawn at random.
     pub id: InvitationId,
@@ -44,8 +60,23 @@ pub struct NewInvitation<'a> {
     pub expires_at: Timestamp,
 }
 
+impl<'a> NewInvitation<'a> {
+    /// An invitation for whoever has the link, that is not made by a key.
+    pub const fn new(
+        id: InvitationId,
+        team_id: TeamId,
+        digest: SecretDigest,
+        role: Role,
+        invited_by: &'a str,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self { id, team_id, digest, email: None, role, invited_by, key_id: None, expires_at }
+    }
+}
+
 /// An invitation, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Invitation {
     /// Its id.
     pub id: InvitationId,
@@ -63,20 +94,34 @@ pub struct Invitation {
     pub expires_at: Timestamp,
 }
 
+impl Invitation {
+    /// An invitation for whoever has the link.
+    pub fn new(
+        id: InvitationId,
+        team_id: TeamId,
+        role: Role,
+        invited_by: impl Into<String>,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self { id, team_id, email: None, role, invited_by: invited_by.into(), created_at, expires_at }
+    }
+}
+
 /// Teams as people work with them.
 pub trait MembershipStore: Send + Sync {
     /// The members of a team, the longest standing first.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn member_facts(&self, id: TeamId) -> Result<Vec<MemberFacts>>;
 
     /// The role of a user in a team; `None` when they are not in it.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn role_in(&self, id: TeamId, user: UserId) -> Result<Option<Role>>;
 
     /// Gives the member, whose role is `from`, the role `to`. Invitations of theirs that it does not allow end.
@@ -114,21 +159,21 @@ pub trait MembershipStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn invitations(&self, id: TeamId, now: Timestamp) -> Result<Vec<Invitation>>;
 
     /// The invitation `id`, when it can be accepted at `now`.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn invitation(&self, id: InvitationId, now: Timestamp) -> Result<Option<Invitation>>;
 
     /// The invitation with this secret, when it can be accepted at `now`.
     ///
     /// # Errors
     ///
-    /// Those of the module.
+    /// Those of every method, see [`Store`](crate::Store).
     fn invitation_by_secret(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<Invitation>>;
 
     /// Takes an invitation back.

@@ -49,13 +49,10 @@ impl TryFrom<GoalRow> for Goal {
     type Error = StoreError;
 
     fn try_from(row: GoalRow) -> Result<Self> {
-        Ok(Self {
-            id: decode("goals", "id", &row.id, &row.id)?,
-            website: decode("goals", "website_id", &row.id, &row.website_id)?,
-            target: serde_json::from_str(&row.target).map_err(|_| damaged("goals", "target", &row.id))?,
-            name: row.name,
-            created_at: Timestamp::from_millis(row.created_at),
-        })
+        let (id, website) =
+            (decode("goals", "id", &row.id, &row.id)?, decode("goals", "website_id", &row.id, &row.website_id)?);
+        let target = serde_json::from_str(&row.target).map_err(|_| damaged("goals", "target", &row.id))?;
+        Ok(Self::new(id, website, row.name, target, Timestamp::from_millis(row.created_at)))
     }
 }
 
@@ -82,13 +79,10 @@ impl TryFrom<FunnelRow> for Funnel {
     type Error = StoreError;
 
     fn try_from(row: FunnelRow) -> Result<Self> {
-        Ok(Self {
-            id: decode("funnels", "id", &row.id, &row.id)?,
-            website: decode("funnels", "website_id", &row.id, &row.website_id)?,
-            steps: serde_json::from_str(&row.steps).map_err(|_| damaged("funnels", "steps", &row.id))?,
-            name: row.name,
-            created_at: Timestamp::from_millis(row.created_at),
-        })
+        let (id, website) =
+            (decode("funnels", "id", &row.id, &row.id)?, decode("funnels", "website_id", &row.id, &row.website_id)?);
+        let steps = serde_json::from_str(&row.steps).map_err(|_| damaged("funnels", "steps", &row.id))?;
+        Ok(Self::new(id, website, row.name, steps, Timestamp::from_millis(row.created_at)))
     }
 }
 

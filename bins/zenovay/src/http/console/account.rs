@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use zenovay_auth::{PasswordHash, SecretDigest, SignInStage, verify_password};
 use zenovay_domain::{SignInId, Timestamp, UserId, Zone};
 use zenovay_ingest::parse_agent;
-use zenovay_store::{Profile, Session, StoreError, Theme};
+use zenovay_store::{Session, StoreError, Theme};
 use zeroize::Zeroizing;
 
 use super::session::{SessionUser, failed, refuse_when_paused, start};
@@ -96,12 +96,11 @@ pub async fn edit(
             edited?;
         }
         let before = state.store.profile(user)?;
-        let profile = Profile {
-            locale: locale.unwrap_or_else(|| before.locale.clone()),
-            theme: theme.unwrap_or(before.theme),
-            time_zone: time_zone.unwrap_or_else(|| before.time_zone.clone()),
-            single_keys: single_keys.unwrap_or(before.single_keys),
-        };
+        let mut profile = before.clone();
+        profile.locale = locale.unwrap_or(profile.locale);
+        profile.theme = theme.unwrap_or(profile.theme);
+        profile.time_zone = time_zone.unwrap_or(profile.time_zone);
+        profile.single_keys = single_keys.unwrap_or(profile.single_keys);
         if profile == before { Ok(()) } else { state.store.set_profile(user, &profile) }
     })
     .await?;

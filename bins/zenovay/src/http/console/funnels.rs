@@ -389,7 +389,7 @@ pub(in crate::http) async fn add(
     let (name, steps) = (rules.name("name", &name), steps(&mut rules, &wanted));
     rules.check()?;
     let id = FunnelId::from_random_bytes(rand::random());
-    let funnel = Funnel { id, website, name, steps, created_at: state.clock.now() };
+    let funnel = Funnel::new(id, website, name, steps, state.clock.now());
     let shown = changing(state, move |_| {
         store.create_funnel(&funnel)?;
         Ok(ShownFunnel::of(&funnel, &store.goals(website)?))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_domain::{Goal, GoalId, TimeRange, WebsiteId};
 use zenovay_query::{Filter, QueryError, RowPlace};
-use zenovay_stats::{Ask, Filters, Group, Metric, Totals, goal_filter, goals_filter};
+use zenovay_stats::{Ask, Group, Metric, goal_filter, goals_filter};
 use zenovay_store::{Metadata, StoreError};
 
 use super::files::{FileParams, columns, flat, sheet_name};
@@ -99,8 +99,9 @@ fn ask_of(view: &View, conversions: Filter) -> Ask {
     if let Some(goals) = &view.filters.goals {
         rest = Filter::All(vec![rest, Filter::InSession(Box::new(goals.clone()))]);
     }
-    let filters = Filters { goals: Some(conversions), rest, ..view.filters.clone() };
-    Ask { filters, ..view.ask(&[Metric::ConversionRate]) }
+    let mut ask = view.ask(&[Metric::ConversionRate]);
+    (ask.filters.goals, ask.filters.rest) = (Some(conversions), rest);
+    ask
 }
 
 /// The question of a goal in a view.
@@ -121,11 +122,11 @@ pub fn rows_by_goal(view: &View, range: TimeRange, read: Asking<'_>) -> Result<V
         if rows.iter().any(|row| row.value == goal.name) {
             continue;
         }
-        let totals = ask(view, goal).in_range(range).aggregate(read)?;
+        let mut totals = ask(view, goal).in_range(range).aggregate(read)?;
         if totals.metrics.events > 0 {
-            let place = RowPlace { count: totals.metrics.visitors, value: goal.name.clone(), and: None };
-            let totals = Totals { all_visitors, ..totals };
-            rows.push(Group { value: goal.name.clone(), and: None, title: None, totals, place });
+            totals.all_visitors = all_visitors;
+            let place = RowPlace::new(totals.metrics.visitors, goal.name.clone(), None);
+            rows.push(Group::new(goal.name.clone(), totals, place));
         }
     }
     Ok(rows)
@@ -253,7 +254,7 @@ pub(in crate::http) async fn add(
     rules.check()?;
     let Some(target) = target else { return Err(ApiError::internal()) };
     let id = GoalId::from_random_bytes(rand::random());
-    let goal = Goal { id, website, name, target, created_at: state.clock.now() };
+    let goal = Goal::new(id, website, name, target, state.clock.now());
     let shown = ShownGoal::from(&goal);
     changing(state, move |_| store.create_goal(&goal)).await?;
     Ok(shown)

@@ -78,16 +78,8 @@ pub(in crate::http) async fn invite(
         // What somebody's key invites, they invite.
         let owner = inviter.user.map(|user| store.user(user)).transpose()?.flatten();
         let invited_by = owner.map_or(inviter.words, |owner| owner.email);
-        let new = NewInvitation {
-            id,
-            team_id,
-            digest,
-            email: email.as_deref(),
-            role,
-            invited_by: &invited_by,
-            key_id: inviter.key,
-            expires_at: now.plus_millis(INVITATION_MS),
-        };
+        let mut new = NewInvitation::new(id, team_id, digest, role, &invited_by, now.plus_millis(INVITATION_MS));
+        (new.email, new.key_id) = (email.as_deref(), inviter.key);
         store.create_invitation(&new, now)
     });
     let invitation = OpenInvitation::from(made.await?);

@@ -63,7 +63,7 @@ pub struct McpClientTeam {
 
 impl McpClient {
     fn new(grant: McpGrant, team: String) -> Self {
-        let McpGrant { id, consent, created_at, expires_at, last_used_at, calls_today } = grant;
+        let McpGrant { id, consent, created_at, expires_at, last_used_at, calls_today, .. } = grant;
         Self {
             id: id.into(),
             name: consent.client.name,

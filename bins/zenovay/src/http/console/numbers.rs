@@ -288,7 +288,7 @@ fn points(
         metric => (view.ask(&[metric]), false),
     };
     let buckets = question.in_range(range).timeseries(view.interval, &view.zone, ask)?;
-    let point = |Bucket { bucket, totals }: &Bucket| ShownPoint {
+    let point = |Bucket { bucket, totals, .. }: &Bucket| ShownPoint {
         start: Instant(bucket.from),
         value: Rate(shown(totals, metric).filter(|_| !is_empty)),
         complete: view.has_whole(range, *bucket, now),
@@ -630,7 +630,7 @@ impl Rows {
         }
         let (mut rows, total_rows) = match self.sort.of_store() {
             Some(order) => {
-                let found = question.breakdown(&Groups { order, limit, offset, ..by.clone() }, ask)?;
+                let found = question.breakdown(&by.clone().order(order).limit(limit).offset(offset), ask)?;
                 (found.rows, found.total_rows)
             }
             None => {
@@ -642,7 +642,7 @@ impl Rows {
         };
         if searched.is_some() {
             // A share is of all rows, also when only some are looked for.
-            let all = self.ask().breakdown(&Groups { limit: 1, ..by.clone() }, ask)?;
+            let all = self.ask().breakdown(&by.clone().limit(1), ask)?;
             let visitors = all.rows.first().map_or(0, |row| row.totals.all_visitors);
             rows.iter_mut().for_each(|row| row.totals.all_visitors = visitors);
         }
@@ -650,7 +650,7 @@ impl Rows {
             None => None,
             Some(range) => {
                 let values = rows.iter().map(|row| (row.value.clone(), None)).collect();
-                let partners = Groups { values: Some(values), ..by };
+                let partners = by.values(values);
                 let found = self.ask().in_range(range).breakdown(&partners, ask)?.rows;
                 Some(found.into_iter().map(|row| (row.value.clone(), row)).collect::<HashMap<_, _>>())
             }

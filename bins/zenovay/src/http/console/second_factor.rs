@@ -80,7 +80,7 @@ pub async fn enable(
             refuse_when_paused(&*state.store, &subject, now)?;
             let waiting = state.store.code_secret(user.id)?.filter(|secret| !secret.is_enabled);
             let waiting = waiting.ok_or_else(|| ApiError::from(StoreError::Conflict("second factor")))?;
-            match step_of(&totp(&waiting.secret, &user.email)?, &code, now) {
+            match step_of(&totp(waiting.secret(), &user.email)?, &code, now) {
                 Some(step) if state.store.enable_codes(user.id, step, &digests, now)? => Ok(()),
                 Some(_) => Err(StoreError::Conflict("second factor").into()),
                 None => Err(failed(&state, &subject, WRONG_CODE, now)?),
@@ -139,7 +139,7 @@ pub async fn sign_in_with_code(
     let Code { code } = body.read().await?;
     finish(half_way, &req, &state, move |state, user, email, now| {
         let Some(secret) = state.store.code_secret(user)?.filter(|secret| secret.is_enabled) else { return Ok(false) };
-        match step_of(&totp(&secret.secret, email)?, &code, now) {
+        match step_of(&totp(secret.secret(), email)?, &code, now) {
             // A code is good once, also for whoever read it on its way.
             Some(step) => Ok(state.store.use_step(user, step)?),
             None => Ok(false),

@@ -197,7 +197,7 @@ pub(super) async fn start(
     let (id, digest) = (SignInId::from_random_bytes(state.random_bytes()), secret.digest());
     blocking(state, move |state| {
         end_session_of(&*state.store, before.as_ref(), now)?;
-        state.store.begin_session(&NewSession { id, user_id: user, digest, stage, agent: &agent }, now)
+        state.store.begin_session(&NewSession::new(id, user, digest, stage, &agent), now)
     })
     .await?;
     state.session_cookie.set(req, &secret);

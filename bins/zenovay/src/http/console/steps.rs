@@ -76,7 +76,7 @@ impl StepBody {
             }
             MatchType::Contains | MatchType::EndsWith => {}
         }
-        Some(PageMatch { match_type, value })
+        Some(PageMatch::new(match_type, value))
     }
 
     fn event(&self, rules: &mut Rules, place: &str) -> Option<String> {

@@ -270,18 +270,17 @@ fn same_time_of_day(zone: &Zone, at: Timestamp, day: i32) -> Timestamp {
 impl View {
     /// A question about what the view shows.
     pub fn ask(&self, metrics: &[Metric]) -> Ask {
-        Ask { range: self.range, filters: self.filters.clone(), metrics: metrics.to_vec() }
+        Ask::new(self.range, self.filters.clone(), metrics)
     }
 
     /// The question whose conversion rate is that of the view: of the goals that its filters name, or else of all goals of the
     /// website; `None` when there are none. It is the one place that says what a conversion on the dashboard is.
     pub fn ask_conversions(&self) -> Option<Ask> {
-        let ask = self.ask(&[Metric::ConversionRate]);
-        if self.filters.goals.is_some() {
-            return Some(ask);
+        let mut ask = self.ask(&[Metric::ConversionRate]);
+        if ask.filters.goals.is_none() {
+            ask.filters.goals = Some(goals_filter(self.goals.iter().map(|goal| &goal.target))?);
         }
-        let all = goals_filter(self.goals.iter().map(|goal| &goal.target))?;
-        Some(Ask { filters: Filters { goals: Some(all), ..ask.filters }, ..ask })
+        Some(ask)
     }
 
     /// Whether the bucket was counted whole.

@@ -23,6 +23,7 @@ use zenovay_stats::{Dates, parse_date};
 
 use super::sheets::{SheetName, aborted};
 use super::{audit, ranges};
+use crate::causes::with_causes;
 use crate::http::document::{Answer, Header, Operation, Parameter};
 use crate::http::envelope::ApiError;
 use crate::http::external::analytics::WebsiteName;
@@ -140,7 +141,7 @@ impl Part {
         let question = Question::Events { limit: PART_ROWS, offset: self.number.saturating_mul(PART_ROWS) };
         let query = Asked::new(self.range(), question);
         let events = asker.any(website, &query)?.into_events()?;
-        let bytes = parquet_part(&events, traits).map_err(|error| QueryError::damaged(error.to_string()))?;
+        let bytes = parquet_part(&events, traits).map_err(|error| QueryError::damaged(with_causes(&error)))?;
         Ok((events.len(), bytes))
     }
 }

@@ -308,19 +308,10 @@ pub async fn answer(
         return again("Choose at least one thing that it may do, or cancel.").await.map(Described::from);
     }
     let code = state.new_secret();
-    let client = GrantClient {
-        id: asked.client.id,
-        name: asked.client.name,
-        host: asked.client.host,
-        redirect_host: page::told_target(&asked.target),
-        may_refresh: asked.client.may_refresh,
-    };
-    let new = NewCode {
-        digest: code.digest(),
-        consent: Consent { user_id: person.user.id, team_id, client, scopes, resource: asked.resource },
-        redirect_uri: asked.redirect_uri.clone(),
-        challenge: asked.challenge,
-    };
+    let (shown, redirect_host) = (asked.client, page::told_target(&asked.target));
+    let client = GrantClient::new(shown.id, shown.name, shown.host, redirect_host, shown.may_refresh);
+    let consent = Consent::new(person.user.id, team_id, client, scopes, asked.resource);
+    let new = NewCode::new(code.digest(), consent, asked.redirect_uri.clone(), asked.challenge);
     let created = blocking(&state, move |state| match state.store.create_code(&new, now) {
         // Left the team since the page was asked for.
         Err(StoreError::NotFound(_)) => Ok(false),

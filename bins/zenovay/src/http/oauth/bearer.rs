@@ -36,7 +36,7 @@ pub struct McpAccess {
 
 impl McpAccess {
     fn new(access: GrantedAccess) -> Self {
-        let GrantedAccess { grant, scopes, expires_at, user, team } = access;
+        let GrantedAccess { grant, scopes, expires_at, user, team, .. } = access;
         let client = grant.consent.client;
         Self {
             grant: grant.id,

@@ -71,7 +71,7 @@ impl Drawn {
     }
 
     fn digests(&self) -> NewTokens {
-        NewTokens { access: self.access.digest(), refresh: self.refresh.digest() }
+        NewTokens::new(self.access.digest(), self.refresh.digest())
     }
 
     fn tokens(self, issued: &Issued, now: Timestamp) -> Tokens {
@@ -173,7 +173,7 @@ async fn redeem(
     let Ok(code) = Secret::parse(code) else { return ended(Err(ExchangeRefusal::Unknown), "granted") };
     let (digest, id) = (code.digest(), GrantId::from_random_bytes(state.random_bytes()));
     let redeemed = blocking(state, move |state| {
-        let exchange = Exchange { client_id: &client_id, resource: resource.as_deref() };
+        let exchange = Exchange::new(&client_id, resource.as_deref());
         let redirect_uri = redirect_uri.as_deref();
         let redeemed = state.store.redeem_code(&digest, exchange, redirect_uri, &verifier, id, tokens, now)?;
         if let Ok(issued) = &redeemed {
@@ -199,7 +199,7 @@ async fn refresh(
     };
     let digest = token.digest();
     let refreshed = blocking(state, move |state| {
-        let exchange = Exchange { client_id: &client_id, resource: resource.as_deref() };
+        let exchange = Exchange::new(&client_id, resource.as_deref());
         let asked = |granted| scopes.as_deref().map(|scopes| asked_again(scopes, granted));
         state.store.refresh_grant(&digest, exchange, &asked, tokens, now)
     });
@@ -230,16 +230,10 @@ pub(super) fn record(state: &AppState, grant: &McpGrant, action: &str, now: Time
         "client_id": consent.client.id,
         "scope": consent.scopes.to_string(),
     });
-    state.store.record_audit(&NewAuditEntry {
-        at: now,
-        team_id: Some(consent.team_id),
-        user_id: Some(consent.user_id),
-        key_id: None,
-        actor: &actor,
-        action,
-        target: &format!("client {}", consent.client.name),
-        details: &details.to_string(),
-    })
+    let (target, details) = (format!("client {}", consent.client.name), details.to_string());
+    let mut entry = NewAuditEntry::new(now, &actor, action, &target, &details);
+    (entry.team_id, entry.user_id) = (Some(consent.team_id), Some(consent.user_id));
+    state.store.record_audit(&entry)
 }
 
 /// A token that is gone.

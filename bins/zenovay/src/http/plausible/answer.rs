@@ -242,7 +242,8 @@ mod tests {
     fn rates_are_percent_and_times_seconds() {
         let mut metrics = MetricValues::default();
         (metrics.sessions, metrics.bounces, metrics.duration_ms, metrics.pageviews) = (3, 1, 4_600, 4);
-        let totals = Totals { metrics, visits: 9, ..Totals::default() };
+        let mut totals = Totals::default();
+        (totals.metrics, totals.visits) = (metrics, 9);
         let values = [Metric::BounceRate, Metric::VisitDuration, Metric::ViewsPerVisit, Metric::ConversionRate];
         let values = values.map(|metric| value(&totals, metric));
         assert_eq!(values, [json!(33), json!(2), json!(1.33), json!(33.33)]);

@@ -62,7 +62,7 @@ impl Asked {
                 return Err(Refused::invalid(format!("Error parsing `filters` parameter: {problem}.")));
             }
         };
-        Ok(Self { question, ask: Ask { range, filters, metrics }, period, params })
+        Ok(Self { question, ask: Ask::new(range, filters, metrics), period, params })
     }
 
     /// Refuses metrics that do not go with the filters, and with rows by `property`.
@@ -302,13 +302,8 @@ async fn rows(key: Key, state: web::Data<AppState>, query: &str) -> Result<RowsV
         .ok_or_else(|| Refused::invalid("Please provide limit as a number between 1 and 1000."))?;
     let page = whole("page", 1).ok_or_else(|| Refused::invalid("Please provide page as a positive number."))?;
     let order = asked.ask.metrics.first().and_then(|metric| metric.order()).unwrap_or(Order::Visitors);
-    let groups = Groups {
-        order,
-        limit,
-        offset: (page - 1).saturating_mul(limit),
-        leaves_out_empty: property.has_no_empty_row() || property.is_place(),
-        ..Groups::by(property.clone())
-    };
+    let mut groups = Groups::by(property.clone()).order(order).limit(limit).offset((page - 1).saturating_mul(limit));
+    groups.leaves_out_empty |= property.is_place();
     let (id, ask) = (asked.question.website.id, asked.ask.clone());
     let found = asked.question.run(move |asker| ask.breakdown(&groups, |query| asker.any(id, query))).await?;
     let key = Property::keys_of(&[name]).concat();

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use zenovay_domain::{ErrorCode, Interval, TimeRange, Zone};
 use zenovay_ingest::decode_body;
-use zenovay_query::{Answer as Computed, Baseline, Order, Query, QueryError, Question as Computing};
+use zenovay_query::{Answer as Computed, Comparison, Order, Query, QueryError, Question as Computing};
 use zenovay_stats::{Ask, Group, Groups, Metric, Property, Totals};
 
 use super::answer::{Answered, Question, Refused, change, shown, value};
@@ -260,12 +260,13 @@ impl Computation {
     }
 
     fn ask_in(&self, range: TimeRange) -> Ask {
-        let metrics = self.asked.metrics.iter().map(|wanted| wanted.metric()).collect();
-        Ask { range, filters: self.asked.filters.clone(), metrics }
+        let metrics: Vec<Metric> = self.asked.metrics.iter().map(|wanted| wanted.metric()).collect();
+        Ask::new(range, self.asked.filters.clone(), metrics)
     }
 
     fn values(&self, totals: &Totals, all_visits: Option<u64>) -> Vec<Value> {
-        let of_all = Totals { visits: all_visits.unwrap_or(totals.visits), ..*totals };
+        let mut of_all = *totals;
+        of_all.visits = all_visits.unwrap_or(totals.visits);
         let value_of = |wanted: &Wanted| match wanted {
             Wanted::Metric(metric) => value(&of_all, *metric),
             Wanted::GroupConversionRate => value(totals, Metric::ConversionRate),
@@ -302,12 +303,9 @@ impl Computation {
         let Some((property, rest)) = properties.split_first() else {
             return self.rows_without_properties(range, ask).map(Some);
         };
-        let mut groups = Groups {
-            and: rest.first().cloned(),
-            values,
-            leaves_out_empty: property.has_no_empty_row() || property.is_place(),
-            ..Groups::by(property.clone())
-        };
+        let mut groups = Groups::by(property.clone()).and(rest.first().cloned());
+        groups.values = values;
+        groups.leaves_out_empty |= property.is_place();
         let buckets: Vec<TimeRange> = match asked.time() {
             None => vec![range],
             Some((_, interval)) => self.zone.buckets(range, interval, BUCKETS_MAX + 1),
@@ -317,7 +315,7 @@ impl Computation {
         }
         let native = self.native_order().filter(|_| groups.values.is_none());
         if let Some(order) = native {
-            groups = Groups { order, limit: asked.limit, offset: asked.offset, ..groups };
+            groups = groups.order(order).limit(asked.limit).offset(asked.offset);
         }
         let mut found = Vec::new();
         let mut total_rows = 0;
@@ -326,7 +324,7 @@ impl Computation {
             let question = self.ask_in(inside);
             // One more than can be sorted tells that there are too many.
             let left = (SORTED_MAX + 1).saturating_sub(found.len());
-            let groups = if native.is_some() { groups.clone() } else { Groups { limit: left, ..groups.clone() } };
+            let groups = if native.is_some() { groups.clone() } else { groups.clone().limit(left) };
             let rows = question.breakdown(&groups, &mut *ask)?;
             let all_visits = self.all_visits(&question, &groups, ask)?;
             total_rows += rows.total_rows;
@@ -434,12 +432,8 @@ impl Computation {
         values: &[Vec<Value>],
         ask: &mut impl FnMut(&Query) -> Asked<Computed>,
     ) -> Asked<Vec<Option<ComparedRow>>> {
-        let earlier_range = match self.asked.include.comparisons {
-            None => return Ok(vec![None; found.len()]),
-            Some(Baseline::PreviousPeriod) => self.zone.period_before(self.asked.range),
-            Some(Baseline::PreviousYear) => self.zone.year_before(self.asked.range),
-            Some(Baseline::Range(range)) => range,
-        };
+        let Some(with) = self.asked.include.comparisons else { return Ok(vec![None; found.len()]) };
+        let earlier_range = Comparison::new(self.asked.range, with, self.zone.clone()).earlier_range();
         let keys = found.iter().map(|row| row.key.clone()).collect();
         let values_of = self.asked.properties().next().is_some().then_some(keys);
         let earlier = self.rows_of(earlier_range, values_of, ask)?.map(|(rows, ..)| rows).unwrap_or_default();

@@ -541,7 +541,9 @@ mod tests {
         let mut metrics = MetricValues::default();
         (metrics.visitors, metrics.sessions, metrics.bounces, metrics.duration_ms) =
             (visitors, sessions, bounces, 12_345);
-        Totals { metrics, visits: sessions, ..Totals::default() }
+        let mut totals = Totals::default();
+        (totals.metrics, totals.visits) = (metrics, sessions);
+        totals
     }
 
     #[test]

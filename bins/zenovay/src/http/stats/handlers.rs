@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use serde_json::Value;
 use zenovay_domain::{TimeRange, Timestamp, Website, WebsiteId};
-use zenovay_query::{Baseline, Compared, QueryError, RowPlace};
+use zenovay_query::{Compared, Comparison, QueryError, RowPlace};
 use zenovay_stats::{Ask, Bucket, Cursor, Group, Groups, Property, Rows, Totals};
 
 use super::answers::{
@@ -27,16 +27,12 @@ use crate::http::turns::Asking;
 impl Common {
     /// The question.
     pub(in crate::http) fn ask(&self) -> Ask {
-        Ask { range: self.range, filters: self.filters.clone(), metrics: self.metrics.clone() }
+        Ask::new(self.range, self.filters.clone(), self.metrics.clone())
     }
 
     /// The range that it is compared with.
     fn earlier(&self) -> Option<TimeRange> {
-        Some(match self.compare? {
-            Baseline::PreviousPeriod => self.zone.period_before(self.range),
-            Baseline::PreviousYear => self.zone.year_before(self.range),
-            Baseline::Range(range) => range,
-        })
+        Some(Comparison::new(self.range, self.compare?, self.zone.clone()).earlier_range())
     }
 
     fn about(&self, website: &Website) -> About {
@@ -202,7 +198,7 @@ pub async fn breakdown(
     let properties = params.properties.iter().map(|(_, property)| property.clone()).collect();
     let other_rows = total_rows - rows.len();
     let explain = question.explain(&params.common, properties, other_rows).await?;
-    let next_cursor = next.map(|after| Cursor { range: params.common.range, after }.encode(&params.question));
+    let next_cursor = next.map(|after| Cursor::new(params.common.range, after).encode(&params.question));
     let pagination = RowsPage { limit: params.limit, total_rows, has_more: next_cursor.is_some(), next_cursor };
     let about = params.common.about(&question.website);
     let answer = WithResults::new(Breakdown { about, results: rows, pagination, explain }, now);
@@ -231,7 +227,7 @@ impl List {
         let mut properties = params.properties.iter().map(|(_, property)| property.clone());
         // There is one: otherwise the parameters were refused.
         let property = properties.next().unwrap_or(Property::Goal);
-        let groups = Groups { and: properties.next(), order: params.order, ..Groups::by(property) };
+        let groups = Groups::by(property).and(properties.next()).order(params.order);
         let names: Vec<&str> = params.properties.iter().map(|(name, _)| name.as_str()).collect();
         let names = Property::keys_of(&names);
         Self { id, ask: params.common.ask(), earlier: params.common.earlier(), groups, names }
@@ -249,7 +245,7 @@ impl List {
         let pages = state.queries.run(asking, move |asker| {
             let ask = |query: &_| asker.any(list.id, query);
             // One more than is shown tells whether there are more.
-            let groups = Groups { limit: limit.saturating_add(1), offset, after, ..list.groups.clone() };
+            let groups = list.groups.clone().limit(limit.saturating_add(1)).offset(offset).after(after);
             let mut current = list.ask.breakdown(&groups, ask)?;
             let has_more = current.rows.len() > limit;
             current.rows.truncate(limit);
@@ -257,7 +253,7 @@ impl List {
                 None => None,
                 Some(range) => {
                     let values = current.rows.iter().map(|row| (row.value.clone(), row.and.clone())).collect();
-                    let partners = Groups { values: Some(values), ..list.groups.clone() };
+                    let partners = list.groups.clone().values(values);
                     Some(list.ask.in_range(range).breakdown(&partners, ask)?)
                 }
             };

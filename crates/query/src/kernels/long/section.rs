@@ -8,6 +8,7 @@ use crate::{Budget, Chunk, ColumnSet, Dictionary, MetricValues, NO_ROW, QueryErr
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
 /// nothing outside it.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Section {
     /// The rows, with the columns of [`crate::engine::columns_needed`].
     pub chunk: Chunk,
@@ -21,6 +22,7 @@ pub struct Section {
 
 /// Where a section lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Span {
     /// The earliest time of its rows, heartbeats included, milliseconds.
     pub min_at: i64,
@@ -40,6 +42,7 @@ impl Span {
 
 /// What is known of a section without its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct SectionDigest {
     /// What totals need.
     pub digest: Digest,
@@ -60,6 +63,7 @@ impl Section {
 
 /// What a section has of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct SessionShare {
     /// The session's id.
     pub session: u64,
@@ -77,6 +81,7 @@ pub struct SessionShare {
 
 /// What totals need to know of a section that lies in a bucket whole, beside the ids of its visitors.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Digest {
     /// The totals of the section, in which metrics of sessions leave out the open ones.
     pub metrics: MetricValues,

@@ -1,7 +1,6 @@
 use diesel::prelude::*;
 use zenovay_auth::SecretDigest;
 use zenovay_domain::{Timestamp, UserId};
-use zeroize::Zeroizing;
 
 use super::super::SqliteStore;
 use super::super::errors::Done;
@@ -45,11 +44,7 @@ impl SecondFactorStore for SqliteStore {
             let columns = (second_factors::secret, second_factors::enabled_at, second_factors::last_step);
             Ok(second_factors::table.find(user.to_string()).select(columns).first(conn).optional()?)
         })?;
-        Ok(row.map(|(secret, enabled_at, last_step)| CodeSecret {
-            secret: Zeroizing::new(secret),
-            is_enabled: enabled_at.is_some(),
-            last_step,
-        }))
+        Ok(row.map(|(secret, enabled_at, last_step)| CodeSecret::new(secret, enabled_at.is_some(), last_step)))
     }
 
     fn enable_codes(&self, user: UserId, step: i64, backup: &[SecretDigest], now: Timestamp) -> Result<bool> {

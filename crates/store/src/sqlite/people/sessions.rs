@@ -43,12 +43,12 @@ impl SessionRow {
             user_id: decode("sessions", "user_id", &self.id, &self.user_id)?,
             stage: stage.ok_or_else(|| damaged("sessions", "stage", &self.id))?,
             agent: self.agent.clone(),
-            times: SessionTimes {
-                created_at: Timestamp::from_millis(self.created_at),
-                last_seen_at: Timestamp::from_millis(self.last_seen_at),
-                rotated_at: Timestamp::from_millis(self.rotated_at),
-                confirmed_at: self.confirmed_at.map(Timestamp::from_millis),
-            },
+            times: SessionTimes::new(
+                Timestamp::from_millis(self.created_at),
+                Timestamp::from_millis(self.last_seen_at),
+                Timestamp::from_millis(self.rotated_at),
+                self.confirmed_at.map(Timestamp::from_millis),
+            ),
         })
     }
 }

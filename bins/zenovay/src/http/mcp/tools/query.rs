@@ -211,7 +211,7 @@ impl Tool for QueryAnalytics {
                 // There is one: otherwise the parameters were refused.
                 let (first, and) = (properties.next().unwrap_or(Property::Goal), properties.next());
                 let PageArgs { limit, offset } = page;
-                let groups = Groups { and, order, limit, offset, ..Groups::by(first) };
+                let groups = Groups::by(first).and(and).order(order).limit(limit).offset(offset);
                 let asked = groups.clone();
                 let found = question.run(move |asker| ask.breakdown(&asked, |query| asker.any(id, query))).await?;
                 let value = |property: &Property, value: &str| clean(&shown_value(property, value).unwrap_or_default());
@@ -237,7 +237,8 @@ mod tests {
     #[test]
     fn every_metric_has_a_place() {
         for metric in Metric::ALL {
-            let mut totals = Totals { visits: 1, all_visitors: 1, timed_pageviews: 1, ..Totals::default() };
+            let mut totals = Totals::default();
+            (totals.visits, totals.all_visitors, totals.timed_pageviews) = (1, 1, 1);
             (totals.metrics.sessions, totals.metrics.visitors) = (1, 1);
             let members = serde_json::to_value(Metrics::of(&totals, &[*metric])).unwrap();
             assert_eq!(members.as_object().unwrap().len(), 1, "{metric}: {members}");
