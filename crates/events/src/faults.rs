@@ -4,6 +4,7 @@
 
 /// A moment at which a disk can fail or a process can die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FaultPoint {
     /// Before a batch of events is committed to the log.
     Commit,

@@ -23,6 +23,7 @@ const STEPS: std::ops::RangeInclusive<i64> = 0..=20;
 /// The sessions that random events belong to. Every session has one visitor, a beginning, and a pace that keeps it within
 /// [`SESSION_MAX_MS`].
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "a test says all three")]
 pub struct Sessions {
     /// How many there are: at least 1, not a multiple of 7.
     pub count: u64,
