@@ -37,7 +37,7 @@ pub mod client_answers;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 25] = [
+pub const TARGETS: [(&str, Target); 26] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
@@ -63,6 +63,7 @@ pub const TARGETS: [(&str, Target); 25] = [
     ("time_range", time_range),
     ("url", url),
     ("user_agent", user_agent),
+    ("visits", fuzzing::visits),
 ];
 
 /// Inputs that the program itself writes, as names of targets and bytes, by way of a store in the empty directory `dir`.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde::Serialize;
 use tempfile::TempDir;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, ManualClock, SessionId, TimeRange, Timestamp};
 use zenovay_domain::{VisitorId, WebsiteId};
@@ -14,7 +15,8 @@ use zenovay_query::{Budget, Condition, Field, Filter, GroupBy, Metric, Operator,
 use crate::codec::checksum;
 use crate::log::{CatalogChange, Log, Opened, Purpose};
 use crate::segment::{
-    ColumnId, Columns, Retain, Segment, SegmentMeta, Target, encode_meta, file_name, temporary_name, write,
+    ChunkMeta, ColumnId, Columns, DigestMeta, GroupMeta, Retain, Segment, SegmentMeta, Target,
+    checksum as entry_checksum, decode_meta, encode_meta, file_name, temporary_name, write,
 };
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent, OpenError, RecordKind, repair, verify};
 
@@ -274,7 +276,7 @@ fn segments_of_a_later_version_are_refused_in_words() {
         [&[version][..], &crate::segment::checksum(version, body).to_le_bytes(), body].concat()
     };
     let dir = with_entry(|_| seal(9, b"anything"));
-    assert_refused(dir.path(), "segment 0000000000000001 has version 9, this version reads 2 to 4");
+    assert_refused(dir.path(), "segment 0000000000000001 has version 9, this version reads 2 to 5");
     let dir = with_entry(|meta| {
         let version = encode_meta(&meta).unwrap()[0];
         let mut names: Vec<&str> = meta.columns.iter().map(ColumnId::name).collect();
@@ -295,7 +297,7 @@ fn a_version_that_does_not_fit_its_checksum_is_named_and_can_be_repaired() {
     let dir = with_entry(|meta| [&[9][..], &encode_meta(&meta).unwrap()[1..]].concat());
     let error = open_error(dir.path());
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("says version 9, while this version reads 2 to 4"), "{error}");
+    assert!(error.to_string().contains("says version 9, while this version reads 2 to 5"), "{error}");
     assert!(repair(dir.path()).unwrap().is_changed);
     assert_answers(&open(dir.path(), 0), &events(0..4), "repaired");
 
@@ -332,7 +334,7 @@ fn a_file_of_a_later_version_is_not_set_aside() {
     fs::write(&path, &bytes).unwrap();
     fs::remove_file(dir.path().join("events.db")).unwrap();
     let error = repair(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("segments/0000000000000001.parquet has version 9, this version reads 2 to 4"), "{error}");
+    assert!(error.contains("segments/0000000000000001.parquet has version 9, this version reads 2 to 5"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
     assert!(matches!(Log::open(dir.path(), Purpose::Look), Err(OpenError::NoCatalog { .. })));
 }
@@ -360,4 +362,45 @@ fn a_segment_of_904fc4c_is_read_and_written_anew() {
     assert!(!named.segments[0].is_old() && named.segments[0].rows > 1_000);
     drop(log);
     assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
+}
+
+/// A catalog of version 4, of a file without visits. Sabotage: read entries of version 4 as those of version 5, or take no file
+/// without visits for an old one.
+#[test]
+fn an_entry_of_version_4_is_read_and_its_file_written_anew() {
+    #[derive(Serialize)]
+    struct OldGroup<'a> {
+        rows: u32,
+        chunks: &'a [ChunkMeta],
+        digest: Option<DigestMeta>,
+    }
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), 0);
+    append(&store, &events(0..300));
+    store.seal().unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+    let new: Vec<u8> = connection.query_row("SELECT meta FROM segments", [], |row| row.get(0)).unwrap();
+    let meta = decode_meta(&new).unwrap();
+    assert!(!meta.is_old() && meta.groups.iter().all(|group| group.visits.is_some()));
+    let names: Vec<&str> = meta.columns.iter().map(ColumnId::name).collect();
+    let groups: Vec<OldGroup<'_>> = meta
+        .groups
+        .iter()
+        .map(|GroupMeta { rows, chunks, digest, .. }| OldGroup { rows: *rows, chunks, digest: *digest })
+        .collect();
+    let members = (meta.id, meta.position, meta.rows, meta.bytes, groups, &meta.sites, &meta.origin, meta.tail);
+    let body = postcard::to_stdvec(&(names, members)).unwrap();
+    let old = [&[4][..], &entry_checksum(4, &body).to_le_bytes(), &body].concat();
+    connection.execute("UPDATE segments SET meta = ?1", [&old]).unwrap();
+    drop(connection);
+    let known = decode_meta(&old).unwrap();
+    assert!(known.is_old() && known.columns == meta.columns && known.groups.iter().all(|group| group.visits.is_none()));
+
+    assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
+    let store = open(dir.path(), 0);
+    assert_answers(&store, &events(0..300), "by rows");
+    assert!(store.merge().unwrap(), "it is written anew");
+    assert!(!store.merge().unwrap(), "once");
+    assert_answers(&store, &events(0..300), "by visits");
 }

@@ -15,8 +15,8 @@ use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timest
 use crate::codec::{self, Encoder, Record, RecordKind};
 use crate::log::{Log, Opened, Purpose};
 use crate::segment::{
-    self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, Texts, Values, checksum, decode_meta,
-    encode_meta, hybrid,
+    self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, StoredVisits, Texts, Values, checksum,
+    decode_meta, encode_meta, hybrid,
 };
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 
@@ -120,6 +120,18 @@ pub fn dictionary_page(page: &[u8]) -> bool {
     true
 }
 
+/// The sessions of a row group.
+///
+/// # Panics
+/// When there are others than are told.
+pub fn visits(bytes: &[u8]) -> bool {
+    let Ok(Some(mut visits)) = StoredVisits::decode(bytes) else { return false };
+    let Ok((parts, times)) = visits.sessions() else { return false };
+    assert!(parts.len() == visits.len() && times.len() == visits.len());
+    let columns = Dimension::ALL.iter().map(|&dimension| visits.column(dimension, 1 << 20));
+    columns.filter_map(Result::ok).flatten().count() > 0
+}
+
 /// The digest of a row group.
 ///
 /// # Panics
@@ -179,6 +191,9 @@ fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static st
         if let Some(digest) = group.digest {
             all.push(("digest", bytes(digest.offset, digest.bytes).to_vec()));
         }
+        if let Some(visits) = group.visits {
+            all.push(("visits", bytes(visits.offset, visits.bytes).to_vec()));
+        }
         let count = (group.rows as u16).to_le_bytes();
         for ((column_number, column), chunk) in (0..).zip(ColumnId::all()).zip(&group.chunks) {
             let pages = postcard::to_stdvec(&chunk.pages).expect("memory");
@@ -235,7 +250,7 @@ mod tests {
 
     type Target = fn(&[u8]) -> bool;
 
-    const TARGETS: [(&str, Target); 7] = [
+    const TARGETS: [(&str, Target); 8] = [
         ("catalog_row", catalog_row),
         ("codes", codes),
         ("column_chunk", column_chunk),
@@ -243,6 +258,7 @@ mod tests {
         ("digest", digest),
         ("log_batch", log_batch),
         ("log_rows", log_rows),
+        ("visits", visits),
     ];
 
     fn all_written() -> &'static [(&'static str, Vec<u8>)] {
@@ -268,7 +284,7 @@ mod tests {
     fn a_catalog_whose_numbers_do_not_fit_each_other_is_refused() {
         let (_, row) = all_written().iter().find(|(name, _)| *name == "catalog_row").unwrap();
         let meta = decode_meta(&sealed(row[0], checksum(row[0], &row[1..]), &row[1..])).unwrap();
-        let changes: [fn(&mut SegmentMeta); 11] = [
+        let changes: [fn(&mut SegmentMeta); 12] = [
             |meta| meta.groups[0].chunks[0].pages[0].packed_bytes += 1,
             |meta| meta.groups[0].chunks[0].pages[0].header_bytes = u32::MAX,
             |meta| drop(meta.groups[0].chunks.pop()),
@@ -280,6 +296,7 @@ mod tests {
             |meta| meta.sites[0].start = u32::MAX,
             |meta| meta.sites[0].group = 99,
             |meta| meta.sites.reverse(),
+            |meta| meta.groups[0].visits.as_mut().unwrap().offset = u64::MAX,
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut changed = meta.clone();

@@ -5,16 +5,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
-use zenovay_query::engine::{ColumnSet, Dictionary, Section, SectionDigest, Sections, Span};
+use zenovay_query::engine::{
+    Chunk, ColumnSet, Dictionary, Section, SectionDigest, Sections, SessionPart, Span, Visits,
+};
 use zenovay_query::{Budget, QueryError};
 
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::rows::{BaseRows, Ids};
-use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Values, damaged};
+use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Texts, Values, damaged};
 use crate::state::State;
 
 /// About what a row takes while its row group is read.
 const ROW_BYTES: usize = 96;
+/// About what a session takes while those of a row group are read.
+const VISIT_BYTES: usize = 256;
 
 /// Where the rows of a section are.
 enum Source<'a> {
@@ -118,6 +122,15 @@ impl Sections for StoredSections<'_> {
         Ok(known.map(|StoredDigest { digest, heartbeat_only }| SectionDigest { digest, heartbeat_only }))
     }
 
+    fn visits(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Option<Visits>, QueryError> {
+        match &self.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.hidden_before => {
+                read_visits(segment, range.group, columns, budget)
+            }
+            Source::Group(..) | Source::Head(..) => Ok(None),
+        }
+    }
+
     fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
         match &self.sources[number] {
             Source::Group(segment, range) => {
@@ -142,8 +155,70 @@ fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget
     budget.check_memory(bytes)
 }
 
-/// The rows of `range` that are not before `since`.
+/// The sessions of row group `group`, when they stand in the file with `columns` and there is memory for them: for the rows there may
+/// be.
+fn read_visits(
+    segment: &Segment,
+    group: u32,
+    columns: ColumnSet,
+    budget: &Budget,
+) -> Result<Option<Visits>, QueryError> {
+    let (mut strings, mut string_bytes) = (Vec::new(), 0);
+    for dimension in columns.iter() {
+        let column = ColumnId::Dimension(dimension);
+        string_bytes += segment.unpacked_bytes(group, column).map_err(damaged)?;
+        budget.check_memory(string_bytes)?;
+        let Some(texts) = segment.read_strings(group, column).map_err(damaged)? else {
+            return Ok(None);
+        };
+        strings.push((dimension, texts));
+    }
+    let made = segment.with_visits(group, |visits| {
+        if budget.check_memory(visits.len().saturating_mul(VISIT_BYTES).saturating_add(string_bytes)).is_err() {
+            return Ok(None);
+        }
+        let error = |error| segment.error(error);
+        let mut dictionaries = Box::<[Dictionary; Dimension::COUNT]>::default();
+        let mut coded = Vec::with_capacity(strings.len());
+        for (dimension, texts) in &strings {
+            let Some(mut column) = visits.column(*dimension, texts.len()).map_err(error)? else { return Ok(None) };
+            let (dictionary, names) = dictionary_of(*dimension, texts);
+            column.rename(&names);
+            dictionaries[*dimension as usize] = dictionary;
+            coded.push((*dimension, column));
+        }
+        let (parts, times) = visits.sessions().map_err(error)?;
+        let visitor_ids = segment.read_ids(group, ColumnId::Visitor)?;
+        let session_ids = segment.read_ids(group, ColumnId::Session)?;
+        let has_ids = |part: &SessionPart| {
+            (part.visitor as usize) < visitor_ids.len() && (part.session as usize) < session_ids.len()
+        };
+        if !parts.iter().all(has_ids) {
+            return Err(segment.error("visits of sessions that are not there"));
+        }
+        let section = Section { chunk: Chunk::default(), dictionaries, visitor_ids, session_ids };
+        Ok(Some(Visits::new(parts, times, coded, section)))
+    });
+    Ok(made.map_err(damaged)?.flatten())
+}
+
+/// The dictionary of `texts`, and the code in it of each of them. In a dataset the empty string is the first; in a file it is where it
+/// was met first.
 #[expect(clippy::cast_possible_truncation, reason = "a row group has fewer than 2^32 strings")]
+fn dictionary_of(dimension: Dimension, texts: &Texts) -> (Dictionary, Vec<u32>) {
+    let mut dictionary = vec![Arc::from("")];
+    let name = |code| match texts.get(code) {
+        "" => 0,
+        text => {
+            dictionary.push(Arc::from(&*dimension.normal(text)));
+            dictionary.len() as u32 - 1
+        }
+    };
+    let names = (0..).take(texts.len()).map(name).collect();
+    (Dictionary { texts: dictionary.into() }, names)
+}
+
+/// The rows of `range` that are not before `since`.
 fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet, since: i64) -> Result<Section, SegmentError> {
     let rows = range.start as usize..(range.start + range.rows) as usize;
     let (base, Ids { visitors, sessions }) = segment.read_base(range.group, rows.clone())?;
@@ -152,19 +227,8 @@ fn read_group(segment: &Segment, range: &SiteRange, columns: ColumnSet, since: i
     for dimension in columns.iter() {
         let Coded { mut codes, values } = segment.read(range.group, ColumnId::Dimension(dimension), rows.clone())?;
         let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
-        let mut dictionary = vec![Arc::from("")];
-        // In a dataset the empty string is the first; in a file it is where it was met first.
-        let names: Vec<u32> = (0..)
-            .take(texts.len())
-            .map(|code| match texts.get(code) {
-                "" => 0,
-                text => {
-                    dictionary.push(Arc::from(&*dimension.normal(text)));
-                    dictionary.len() as u32 - 1
-                }
-            })
-            .collect();
-        dictionaries[dimension as usize].texts = dictionary.into();
+        let (dictionary, names) = dictionary_of(dimension, &texts);
+        dictionaries[dimension as usize] = dictionary;
         codes.iter_mut().for_each(|code| *code = names[*code as usize]);
         made.set_column(dimension, &codes);
     }
@@ -211,7 +275,7 @@ mod tests {
     use std::path::Path;
 
     use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
-    use zenovay_query::{Answer, Query, Question, oracle};
+    use zenovay_query::{Answer, GroupBy, Query, Question, oracle};
 
     use super::*;
     use crate::log::{Log, Opened, Purpose};
@@ -306,6 +370,46 @@ mod tests {
         assert_eq!(ask(dir.path(), &all), Ok(expected));
         let damaged = overview(1, ROWS * MINUTE_MS);
         assert!(matches!(ask(dir.path(), &damaged), Err(QueryError::Damaged(_))), "this one needs rows");
+    }
+
+    /// The digests, the visits, the dictionary pages of ids, and the column of countries.
+    fn read_by_countries(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
+        let of_group = |group: &crate::segment::GroupMeta| {
+            let (digest, visits) = (group.digest.unwrap(), group.visits.unwrap());
+            let place = |column: ColumnId| meta.columns.iter().position(|own| own == column).unwrap();
+            let page = |column: ColumnId| {
+                let chunk = &group.chunks[place(column)];
+                chunk.offset..chunk.offset + u64::from(chunk.dictionary_bytes)
+            };
+            let countries = &group.chunks[place(ColumnId::Dimension(Dimension::Country))];
+            [
+                digest.offset..digest.offset + u64::from(digest.bytes),
+                visits.offset..visits.offset + u64::from(visits.bytes),
+                page(ColumnId::Visitor),
+                page(ColumnId::Session),
+                countries.offset..countries.offset + u64::from(countries.bytes),
+            ]
+        };
+        meta.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// Sabotage: read the rows of sections that have visits.
+    #[test]
+    fn questions_about_sessions_read_no_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = fill(dir.path());
+        let countries = |to_ms: i64| {
+            let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(to_ms));
+            Query::new(range, Question::Breakdown(GroupBy::by(Dimension::Country)))
+        };
+        let (all, cut) = (countries(ROWS * MINUTE_MS), countries(ROWS * MINUTE_MS - MINUTE_MS));
+        let expected = oracle::answer(&events(), &all);
+        assert!(matches!(&expected, Answer::Breakdown(countries) if countries.rows[0].metrics.visitors == 50));
+        assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
+        assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
+        damage_all_but(dir.path(), &read_by_countries(&meta));
+        assert_eq!(ask(dir.path(), &all), Ok(expected));
+        assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs rows");
     }
 
     /// A store that was written when sessions counted where they begin, and digests did not tell their version.

@@ -90,6 +90,28 @@ pub(crate) fn conditions_on_visitors(query: &Query) -> Vec<Condition> {
     conditions
 }
 
+/// Whether what is known of whole sessions is enough to answer `query`, where all of their events are in its range: it asks for
+/// no event by what only that event has.
+pub(crate) fn is_about_sessions(query: &Query) -> bool {
+    let of_session = |field: &Field| field.level() == FilterLevel::Session;
+    let is_asked = match &query.question {
+        Question::Overview | Question::NewVisitors { .. } => true,
+        Question::Breakdown(group_by) => of_session(&group_by.field) && group_by.and.as_ref().is_none_or(of_session),
+        _ => false,
+    };
+    is_asked && !has_kind(&query.filter) && query.filter.conditions().all(|condition| of_session(&condition.field))
+}
+
+/// Whether `filter` chooses events by their kind.
+fn has_kind(filter: &Filter) -> bool {
+    match filter {
+        Filter::Kind(_) => true,
+        Filter::Is(_) => false,
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_kind),
+        Filter::Not(filter) | Filter::InSession(filter) => has_kind(filter),
+    }
+}
+
 /// Whether a condition of `filter` chooses visitors.
 pub(crate) fn has_visitor_level(filter: &Filter) -> bool {
     filter.conditions().any(|condition| condition.level == Some(FilterLevel::Visitor))

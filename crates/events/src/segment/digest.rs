@@ -18,7 +18,7 @@ use zenovay_query::MetricValues;
 use zenovay_query::engine::{Digest, SessionShare};
 
 use crate::intern::IdMap;
-use crate::rows::{BaseRows, Ids};
+use crate::rows::{Ids, LoadedChunk};
 
 /// A website with more sessions than this in [`SESSION_MAX_MS`] gets no digests from there on: merging it would hold too
 /// many sessions. About 1.4 million events a day.
@@ -168,11 +168,10 @@ struct Holders {
 
 impl Digester {
     /// Adds row group `group` and gives the digests that are ready.
-    pub(super) fn add(&mut self, group: u32, hashes: DictionaryHashes, rows: BaseRows, ids: &Ids) -> Vec<Ready> {
+    pub(super) fn add(&mut self, group: u32, hashes: DictionaryHashes, rows: &LoadedChunk, ids: &Ids) -> Vec<Ready> {
         if self.is_given_up {
             return Vec::new();
         }
-        let rows = rows.into_chunk(i64::MIN);
         let ready = self.take_ready(Some(rows.min_at));
         let mut has_event = vec![false; ids.visitors.len()];
         rows.chunk.visitor.iter().for_each(|&visitor| has_event[visitor as usize] = true);
@@ -231,6 +230,7 @@ mod tests {
     use zenovay_domain::EventKind;
 
     use super::*;
+    use crate::rows::BaseRows;
 
     const HOUR_MS: i64 = 3_600_000;
 
@@ -250,7 +250,7 @@ mod tests {
 
     fn add(digester: &mut Digester, number: u32, at: i64, sessions: std::ops::Range<u64>) -> Vec<u32> {
         let (rows, ids) = group(at, sessions);
-        let ready = digester.add(number, DictionaryHashes::default(), rows, &ids);
+        let ready = digester.add(number, DictionaryHashes::default(), &rows.into_chunk(i64::MIN), &ids);
         ready.iter().map(|ready| ready.group).collect()
     }
 

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | `PAR1` | Parquet's |
-//! | column chunks, digests | what the catalog's entry gives the places and checksums of |
+//! | column chunks, digests, visits | what the catalog's entry gives the places and checksums of |
 //! | entry | the entry itself: a version, XXH3-64, the names of the columns and [`SegmentMeta`] in postcard |
 //! | trailer, 40 bytes | `ZNVYSEG1`, id of the store, length of the entry, XXH3-64 of these 32 bytes |
 //! | footer | Parquet's, with the id of the store under the key `zenovay.store` |
@@ -27,7 +27,9 @@ use super::{ChunkMeta, Columns, DigestMeta, GroupMeta, Origin, SegmentMeta, Site
 pub(super) const STORE_KEY: &str = "zenovay.store";
 
 /// The version that is written.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
+/// The first whose checksum is of the version, too, and that names the columns.
+const NAMING_VERSION: u8 = 4;
 /// The oldest that is read.
 const OLDEST_VERSION: u8 = 2;
 const MAGIC: &[u8; 8] = b"ZNVYSEG1";
@@ -63,9 +65,9 @@ pub(crate) enum EntryError {
     Newer(String),
 }
 
-/// The checksum of what follows it in an entry. Since version 4 the version is in it.
+/// The checksum of what follows it in an entry. Since [`NAMING_VERSION`] the version is in it.
 pub(crate) fn checksum(version: u8, body: &[u8]) -> u64 {
-    xxh3_64_with_seed(body, if version < VERSION { 0 } else { version.into() })
+    xxh3_64_with_seed(body, if version < NAMING_VERSION { 0 } else { version.into() })
 }
 
 /// A row of the catalog, and the entry in a file.
@@ -93,10 +95,13 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Result<SegmentMeta, EntryError> {
         3 => postcard::from_bytes::<OldSegment<OldChunk<Option<u32>>, (Origin, Option<Tail>)>>(body)
             .map_err(damaged)?
             .upgraded(),
+        NAMING_VERSION => {
+            let (names, meta): (Vec<&str>, FourthSegment) = postcard::from_bytes(body).map_err(damaged)?;
+            meta.named(columns_of(&names)?)
+        }
         VERSION => {
             let (names, mut meta): (Vec<&str>, SegmentMeta) = postcard::from_bytes(body).map_err(damaged)?;
-            let unknown = |name| EntryError::Newer(format!("has a column {name:?}, which this version does not know"));
-            meta.columns = Columns::named(&names).map_err(unknown)?;
+            meta.columns = columns_of(&names)?;
             meta
         }
         later if later > VERSION => {
@@ -108,7 +113,14 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Result<SegmentMeta, EntryError> {
     if meta.is_sound() { Ok(meta) } else { Err(EntryError::Damaged) }
 }
 
-/// [`SegmentMeta`] as versions 2 and 3 have it: without columns and pages. `Rest` is what version 3 has at the end.
+/// The columns with these names.
+fn columns_of(names: &[&str]) -> Result<Columns, EntryError> {
+    let unknown = |name| EntryError::Newer(format!("has a column {name:?}, which this version does not know"));
+    Columns::named(names).map_err(unknown)
+}
+
+/// [`SegmentMeta`] as versions 2 to 4 have it: without visits, versions 2 and 3 without columns and pages. `Rest` is what version
+/// 3 has at the end.
 #[derive(Deserialize)]
 struct OldSegment<Chunk, Rest> {
     id: u64,
@@ -169,11 +181,25 @@ impl<Unpacked, R: Rest> OldSegment<OldChunk<Unpacked>, R> {
             rows,
             chunks: chunks.into_iter().map(chunk).collect(),
             digest,
+            visits: None,
         };
         let Self { id, position, rows, bytes, groups, sites, rest } = self;
         let columns = Columns::of_old(groups.first().map_or(usize::MAX, |group| group.chunks.len()));
         let groups = groups.into_iter().map(group).collect();
         let (origin, tail) = rest.origin_and_tail(id);
+        SegmentMeta { id, position, rows, bytes, columns, groups, sites, origin, tail }
+    }
+}
+
+/// As version 4 has it, behind the names of the columns.
+type FourthSegment = OldSegment<ChunkMeta, (Origin, Option<Tail>)>;
+
+impl FourthSegment {
+    /// With `columns`, which version 4 names.
+    fn named(self, columns: Columns) -> SegmentMeta {
+        let group = |OldGroup { rows, chunks, digest }| GroupMeta { rows, chunks, digest, visits: None };
+        let Self { id, position, rows, bytes, groups, sites, rest: (origin, tail) } = self;
+        let groups = groups.into_iter().map(group).collect();
         SegmentMeta { id, position, rows, bytes, columns, groups, sites, origin, tail }
     }
 }

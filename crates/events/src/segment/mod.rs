@@ -25,8 +25,8 @@
 //!
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
 //! of about 32,768 rows, and the catalog knows each one's rows. A row group ends earlier when the different values of a
-//! column would take more than 4 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand digests, see
-//! `digest.rs`.
+//! column would take more than 4 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand
+//! digests, see `digest.rs`, and their sessions, see `visits.rs`.
 //!
 //! # The catalog
 //!
@@ -44,6 +44,7 @@ mod origin;
 mod pages;
 mod read;
 mod source;
+mod visits;
 mod write;
 
 use std::collections::BTreeSet;
@@ -66,14 +67,15 @@ use crate::faults::{FaultPoint, Faults};
 pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, store_of};
 pub(crate) use origin::{Batches, Origin};
-pub(crate) use read::{Coded, TextColumn, Values};
+pub(crate) use read::{Coded, TextColumn, Texts, Values};
 pub(crate) use source::{HeadSource, Retain, Source};
+pub(crate) use visits::{BlockMeta, StoredVisits};
 pub(crate) use write::{Target, WriteError, write};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
     entry::checksum,
     pages::Pages,
-    read::{Texts, coded, dictionary, times},
+    read::{coded, dictionary, times},
 };
 
 /// A column of a segment.
@@ -237,6 +239,7 @@ impl SegmentMeta {
                 && group.chunks.len() == self.columns.len()
                 && group.chunks.iter().all(|chunk| chunk.is_sound() && in_file(chunk.offset, chunk.bytes))
                 && group.digest.is_none_or(|digest| in_file(digest.offset, digest.bytes))
+                && group.visits.is_none_or(|visits| in_file(visits.offset, visits.bytes))
         };
         let is_site_sound = |site: &SiteRange| {
             let end = site.start.checked_add(site.rows);
@@ -253,7 +256,11 @@ impl SegmentMeta {
     /// Whether an earlier version wrote the file, which does not know all that is known of files now. It is written anew when
     /// there is time.
     pub(crate) fn is_old(&self) -> bool {
-        self.tail.is_none() || self.groups.iter().flat_map(|group| &group.chunks).any(|chunk| chunk.pages.is_empty())
+        let is_old = |group: &GroupMeta| {
+            group.chunks.iter().any(|chunk| chunk.pages.is_empty())
+                || (group.digest.is_some() && group.visits.is_none())
+        };
+        self.tail.is_none() || self.groups.iter().any(is_old)
     }
 }
 
@@ -265,6 +272,8 @@ pub(crate) struct GroupMeta {
     pub(crate) chunks: Vec<ChunkMeta>,
     /// Its digest. Row groups that websites share have none.
     pub(crate) digest: Option<DigestMeta>,
+    /// Its sessions. Row groups that websites share do not have them, nor those of earlier versions.
+    pub(crate) visits: Option<BlockMeta>,
 }
 
 /// A column chunk.

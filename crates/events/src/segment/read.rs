@@ -14,7 +14,7 @@ use zenovay_domain::EventKind;
 
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
-use super::{ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, Tail, hybrid};
+use super::{ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, StoredVisits, Tail, hybrid};
 use crate::intern::empty_string;
 use crate::rows::{BaseRows, Ids};
 
@@ -242,6 +242,28 @@ impl Segment {
         StoredDigest::decode(&bytes).map_err(|error| self.error(error))
     }
 
+    /// Hands the sessions of a row group to `take`; `None` when they do not stand in the file, or a later version wrote them.
+    pub(crate) fn with_visits<T>(
+        &self,
+        group: u32,
+        take: impl FnOnce(&mut StoredVisits<'_>) -> Result<T, SegmentError>,
+    ) -> Result<Option<T>, SegmentError> {
+        let Some(meta) = self.meta.groups.get(group as usize).and_then(|group| group.visits) else { return Ok(None) };
+        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
+        let mut visits = StoredVisits::decode(&bytes).map_err(|error| self.error(error))?;
+        visits.as_mut().map(take).transpose()
+    }
+
+    /// The strings of a column of a row group, without its rows; `None` when the file does not have the column.
+    pub(crate) fn read_strings(&self, group: u32, column: ColumnId) -> Result<Option<Texts>, SegmentError> {
+        let Some(chunk) = self.chunk(group, column)? else { return Ok(None) };
+        let mut pages = self.pages(column, chunk)?;
+        match first_dictionary(column, &mut pages).map_err(|what| self.damaged(group, column, &what))? {
+            Values::Texts(texts) => Ok(Some(texts)),
+            _ => Err(self.error("texts are numbers")),
+        }
+    }
+
     pub(crate) fn group_rows(&self, group: u32) -> usize {
         self.meta.groups.get(group as usize).map_or(0, |group| group.rows as usize)
     }
@@ -272,6 +294,7 @@ impl Segment {
             self.read_ids(group, ColumnId::Visitor)?;
             self.read_ids(group, ColumnId::Session)?;
         }
+        self.with_visits(group, |visits| visits.sessions().map_err(|error| self.error(error)))?;
         Ok(())
     }
 
@@ -283,6 +306,9 @@ impl Segment {
             }
             if let Some(digest) = group.digest {
                 self.bytes(digest.offset, digest.bytes, digest.hash)?;
+            }
+            if let Some(visits) = group.visits {
+                self.bytes(visits.offset, visits.bytes, visits.hash)?;
             }
         }
         self.verify_tail()

@@ -33,9 +33,10 @@ use zenovay_domain::{Dimension, WebsiteId};
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::entry::{STORE_KEY, encode_own};
 use super::pages::NotingWriter;
+use super::visits::VisitsWriter;
 use super::{
-    ChunkMeta, Coded, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain, SegmentError, SegmentMeta,
-    SiteRange, Source, StoreId, Tail, Values, hybrid, ranges_of, read, remove_if_there, websites_of,
+    BlockMeta, ChunkMeta, Coded, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain, SegmentError,
+    SegmentMeta, SiteRange, Source, StoreId, Tail, Values, hybrid, ranges_of, read, remove_if_there, websites_of,
 };
 use crate::intern::{IdMap, IdSet};
 use crate::rows::{BaseRows, Ids};
@@ -326,9 +327,10 @@ impl<'a> Groups<'a> {
         Ok(())
     }
 
-    fn write_group(&mut self, rows: GroupRows) -> Result<(), WriteError> {
+    fn write_group(&mut self, mut rows: GroupRows) -> Result<(), WriteError> {
         let mut chunks = Vec::new();
         let mut base = Base::default();
+        let mut visits: Option<VisitsWriter> = None;
         let mut group = self.writer.next_row_group()?;
         for (place, column) in self.target.columns.iter().enumerate() {
             let descriptor = self.schema.column(place);
@@ -342,8 +344,17 @@ impl<'a> Groups<'a> {
                     let gathered = gather(self.sources, &rows, column)?;
                     let Gathered { codes, dictionary, values } = &gathered;
                     let encoded = encode_codes(codes, dictionary, *values, descriptor, &mut self.compressor)?;
-                    if self.digester.is_some() {
-                        base.keep(column, gathered, &encoded.bytes[..encoded.dictionary_bytes as usize])?;
+                    match column {
+                        _ if self.digester.is_none() => {}
+                        // The columns of dimensions are the last ones.
+                        ColumnId::Dimension(dimension) => {
+                            let known = match visits.take() {
+                                Some(known) => known,
+                                None => base.visits(std::mem::take(&mut rows.at), &mut self.compressor)?,
+                            };
+                            visits.insert(known).add(dimension, codes, *values, &mut self.compressor)?;
+                        }
+                        _ => base.keep(column, gathered, &encoded.bytes[..encoded.dictionary_bytes as usize])?,
                     }
                     encoded
                 }
@@ -365,10 +376,21 @@ impl<'a> Groups<'a> {
         let number = self.groups.len() as u32;
         self.sites.extend(rows.sites.iter().map(|range| SiteRange { group: number, ..*range }));
         self.rows += rows.count as u64;
-        self.groups.push(GroupMeta { rows: rows.count as u32, chunks, digest: None });
+        self.groups.push(GroupMeta { rows: rows.count as u32, chunks, digest: None, visits: None });
         if let Some(digester) = &mut self.digester {
-            base.rows.at = rows.at;
-            let ready = digester.add(number, base.hashes, base.rows, &base.ids);
+            let visits = match visits {
+                Some(visits) => visits,
+                None => base.visits(rows.at, &mut self.compressor)?,
+            };
+            let (bytes, loaded) = visits.finish()?;
+            let ready = digester.add(number, base.hashes, &loaded, &base.ids);
+            drop(loaded);
+            self.groups[number as usize].visits = Some(BlockMeta {
+                offset: self.writer.bytes_written() as u64,
+                bytes: u32::try_from(bytes.len()).map_err(io::Error::other)?,
+                hash: xxh3_64(&bytes),
+            });
+            self.writer.write_all(&bytes)?;
             self.write_digests(ready)?;
         }
         if self.writer.bytes_written() - self.synced_bytes >= SYNC_BYTES {
@@ -475,6 +497,12 @@ struct Base {
 }
 
 impl Base {
+    /// The rows, which were `at` these times, when all columns of them are here.
+    fn visits(&mut self, at: Vec<i64>, compressor: &mut zstd::bulk::Compressor<'_>) -> io::Result<VisitsWriter> {
+        let rows = BaseRows { at, ..std::mem::take(&mut self.rows) };
+        VisitsWriter::new(rows.into_chunk(i64::MIN), self.ids.sessions.len(), compressor)
+    }
+
     /// Keeps `column` when a digest needs it.
     fn keep(&mut self, column: ColumnId, gathered: Gathered, dictionary_page: &[u8]) -> io::Result<()> {
         if !matches!(column, ColumnId::Kind | ColumnId::Visitor | ColumnId::Session | ColumnId::EngagementMs) {

@@ -197,7 +197,9 @@ pub fn events(
     scan.events(&scan.compile(filter)?, (limit, offset))
 }
 
-pub use self::long::{Digest, Section, SectionDigest, Sections, SessionShare, Span, answer_by_sections};
+pub use self::long::{
+    Digest, Section, SectionDigest, Sections, SessionShare, Span, VisitColumn, VisitTimes, Visits, answer_by_sections,
+};
 
 impl<'a> Scan<'a> {
     fn overview(&self, test: &Test) -> Result<Overview, QueryError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp};
 
-use super::long::DistinctPairs;
+use super::long::ClosedPairs;
 use super::pageviews::{PAGEVIEW, count_pageviews};
 use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
@@ -24,6 +24,8 @@ pub(super) struct Scan<'a> {
     pub(super) work: &'a Work<'a>,
     /// When other rows than these tell whom conditions on visitors choose.
     pub(super) limits: Option<&'a Limits>,
+    /// Whether rows stand for sessions, so that events are not counted by them, and every test chooses whole sessions.
+    pub(super) has_visits: bool,
     pub(super) sessions: OnceCell<Sessions<'a>>,
 }
 
@@ -33,12 +35,12 @@ pub(super) struct Limits {
     pub(super) parts: Range<usize>,
     pub(super) conditions: Vec<Condition>,
     /// Pairs of the number of a condition and a visitor; `None` without conditions.
-    pub(super) chosen: Option<DistinctPairs>,
+    pub(super) chosen: Option<ClosedPairs>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(dataset: &'a Dataset<'a>, range: TimeRange, window: TimeRange, work: &'a Work<'a>) -> Self {
-        Self { dataset, range, window, work, limits: None, sessions: OnceCell::new() }
+        Self { dataset, range, window, work, limits: None, has_visits: false, sessions: OnceCell::new() }
     }
 
     /// The sessions of the window, put together when they are asked for first.

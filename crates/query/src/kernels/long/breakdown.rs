@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::sync::Arc;
 
 use zenovay_domain::Dimension;
@@ -15,7 +15,6 @@ use super::super::select::Scan;
 use super::super::work::Work;
 use super::pairs::DistinctPairs;
 use super::walk::{Long, Part, Piece};
-use crate::needs::columns_needed;
 use crate::{Breakdown, BreakdownRow, Filter, GroupBy, MetricValues, QueryError};
 
 /// Groups are parted by the high bits of their hash.
@@ -260,28 +259,13 @@ impl Long<'_> {
         if self.query.filter == Filter::default() && self.has_many_rows() {
             self.find_shared()?;
         }
-        let mut pairs = DistinctPairs::new(part.parts.clone());
-        let mut is_first_pass = true;
-        loop {
-            self.walk(
-                &self.by_time,
-                false,
-                &part.parts,
-                columns_needed(self.query),
-                &mut |piece| {
-                    self.with_scan(piece, Some(&part.limits), |scan| {
-                        self.count_piece(scan, piece, group_by, table.as_deref_mut(), &mut pairs, is_first_pass)
-                    })?;
-                    self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))?;
-                    self.fit(&mut pairs, |_| false)
-                },
-                &mut |_| Ok(ControlFlow::Continue(())),
-            )?;
-            is_first_pass = false;
-            if !pairs.next_pass(self.budget)? {
-                break;
-            }
-        }
+        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
+            self.with_scan(piece, Some(&part.limits), |scan| {
+                self.count_piece(scan, piece, group_by, table.as_deref_mut(), pairs, is_first_pass)
+            })?;
+            self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))
+        };
+        let pairs = self.in_passes(part, visit, |_, _| false)?;
         if let Some(table) = table {
             for (totals, group) in table.totals.iter_mut().zip(0..) {
                 totals.metrics.visitors = pairs.of_group(group);

@@ -9,7 +9,7 @@ use zenovay_domain::{Dimension, EventKind, SESSION_MAX_MS, SessionId, TimeRange,
 
 use super::super::newcomers::{First, inside};
 use super::pairs::{DistinctPairs, PARTS, part_of, spread};
-use super::walk::{IdMap, IdSet, Long, Part};
+use super::walk::{IdMap, IdSet, Long, Part, Piece};
 use crate::answer::ColumnWriter;
 use crate::needs::columns_needed;
 use crate::{EventTable, Filter, FunnelCounts, NO_ROW, Query, QueryError, Question, VisitorPage, VisitorRecord};
@@ -62,35 +62,20 @@ impl Long<'_> {
         part: &Part,
         sets: impl Fn(&super::super::select::Scan<'_>) -> Result<Vec<(u64, super::super::work::Bits)>, QueryError>,
     ) -> Result<Vec<(u64, u64)>, QueryError> {
-        let mut pairs = DistinctPairs::new(part.parts.clone());
         let mut sums: Vec<u64> = Vec::new();
-        let mut is_first_pass = true;
-        loop {
-            self.walk(
-                &self.by_time,
-                false,
-                &part.parts,
-                columns_needed(self.query),
-                &mut |piece| {
-                    self.with_scan(piece, Some(&part.limits), |scan| {
-                        let roles = self.roles(scan, &pairs, is_first_pass);
-                        let found = sets(scan)?;
-                        sums.resize(found.len(), 0);
-                        for ((number, (sum, visitors)), total) in (0..).zip(found).zip(&mut sums) {
-                            *total += if is_first_pass { sum } else { 0 };
-                            roles.add_set(scan, &mut pairs, &visitors, number);
-                        }
-                        Ok(())
-                    })?;
-                    self.fit(&mut pairs, |_| false)
-                },
-                &mut |_| Ok(ControlFlow::Continue(())),
-            )?;
-            is_first_pass = false;
-            if !pairs.next_pass(self.budget)? {
-                break;
-            }
-        }
+        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
+            self.with_scan(piece, Some(&part.limits), |scan| {
+                let roles = self.roles(scan, pairs, is_first_pass);
+                let found = sets(scan)?;
+                sums.resize(found.len(), 0);
+                for ((number, (sum, visitors)), total) in (0..).zip(found).zip(&mut sums) {
+                    *total += if is_first_pass { sum } else { 0 };
+                    roles.add_set(scan, pairs, &visitors, number);
+                }
+                Ok(())
+            })
+        };
+        let pairs = self.in_passes(part, visit, |_, _| false)?;
         Ok(sums.into_iter().zip(0..).map(|(sum, group)| (pairs.of_group(group), sum)).collect())
     }
 

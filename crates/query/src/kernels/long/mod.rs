@@ -15,19 +15,25 @@ mod section;
 mod tests;
 mod totals;
 mod visitors;
+mod visits;
 mod walk;
 
 use std::ops::Range;
 
 use self::lists::{Listed, Place};
-pub(in crate::kernels) use self::pairs::DistinctPairs;
+pub(in crate::kernels) use self::pairs::ClosedPairs;
 use self::pairs::PARTS;
 pub use self::section::{Digest, Section, SectionDigest, Sections, SessionShare, Span};
 use self::totals::{Unfiltered, answer_of};
 pub(in crate::kernels) use self::totals::{buckets_of, series_buckets, series_of};
+pub use self::visits::{VisitColumn, VisitTimes, Visits};
 use self::walk::{Long, Part, is_everyone};
 use super::work::Work;
-use crate::{Answer, Budget, Filter, FunnelCounts, LiveCount, MetricValues, NewVisitors, Query, QueryError, Question};
+use crate::derived::SessionMetrics;
+use crate::{
+    Answer, Budget, Filter, FunnelCounts, LiveCount, MetricValues, NewVisitors, Query, QueryError, Question,
+    SessionPart,
+};
 
 /// The answer to `query` about the website whose rows are in `sections`. Takes the memory of the largest section, and
 /// beside it what there is: with less it takes more time.
@@ -146,5 +152,17 @@ impl MetricValues {
         self.pageviews += other.pageviews;
         self.events += other.events;
         self.add_sessions(other);
+    }
+
+    /// Counts a whole session with its events, but not its visitor.
+    fn add_part(&mut self, part: &SessionPart) {
+        self.add_events(part);
+        SessionMetrics::of(part).add_to(self);
+    }
+
+    /// Counts the events of a session.
+    fn add_events(&mut self, part: &SessionPart) {
+        self.pageviews += u64::from(part.pageviews);
+        self.events += u64::from(part.pageviews) + u64::from(part.other_events);
     }
 }

@@ -9,18 +9,10 @@ use crate::{Budget, QueryError};
 pub(super) const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 10;
 
-/// What a pair takes.
-const PAIR_BYTES: usize = size_of::<u64>() + size_of::<u32>();
-
 /// A bijection that spreads ids over their high bits, also the small numbers that tests use. The inverse is not needed.
 #[inline]
 pub(super) fn spread(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The bits of a table that is at most half full with `count` entries.
-fn table_bits(count: usize) -> u32 {
-    (2 * count).next_power_of_two().max(16).ilog2()
 }
 
 /// The part of a visitor.
@@ -33,34 +25,31 @@ pub(super) fn part_of(spread: u64) -> usize {
 /// range are let go and are another pass's: more pairs take more passes and never more memory.
 #[derive(Debug)]
 pub(in crate::kernels) struct DistinctPairs {
-    parts: Vec<Part>,
+    /// Pairs of each part, each once.
+    parts: Vec<Packed>,
+    /// Those that came since, of all parts, in any order: the visitor, and in the lowest bits the group.
+    new: Vec<u128>,
     /// What this pass holds.
     current: Range<usize>,
     /// What all passes come to hold.
     end: usize,
-    bytes: usize,
+    /// What all of `parts` take.
+    packed_bytes: usize,
     /// How many visitors each group has of those that are counted already.
     counts: Vec<u64>,
     /// How many visitors there are in any group, of those that are counted already.
     total: u64,
 }
 
-#[derive(Debug, Default)]
-struct Part {
-    visitors: Vec<u64>,
-    groups: Vec<u32>,
-    /// How many of the first are known to be distinct.
-    distinct: usize,
-}
-
 impl DistinctPairs {
     /// For the visitors in `parts`.
     pub(super) fn new(parts: Range<usize>) -> Self {
         Self {
-            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            parts: (0..PARTS).map(|_| Packed::default()).collect(),
+            new: Vec::new(),
             end: parts.end,
             current: parts,
-            bytes: 0,
+            packed_bytes: 0,
             counts: Vec::new(),
             total: 0,
         }
@@ -75,21 +64,16 @@ impl DistinctPairs {
     /// Adds a pair of a visitor that this pass holds.
     #[inline]
     pub(super) fn add(&mut self, group: u32, spread: u64) {
-        let part = &mut self.parts[part_of(spread)];
-        if part.visitors.len() == part.visitors.capacity() {
-            self.bytes += part.grow();
+        if self.new.len() == self.new.capacity() {
+            // Half: what is reserved and not used would be memory that other pairs could have.
+            self.new.reserve_exact((self.new.len() / 2).max(64));
         }
-        part.visitors.push(spread);
-        part.groups.push(group);
+        self.new.push(pair(spread, group));
     }
 
     /// Counts `count` visitors of `group` who were found to be distinct elsewhere.
     pub(super) fn count_of_group(&mut self, group: u32, count: u64) {
-        let group = group as usize;
-        if self.counts.len() <= group {
-            self.counts.resize(group + 1, 0);
-        }
-        self.counts[group] += count;
+        add_count(&mut self.counts, group, count);
     }
 
     /// Counts `count` visitors of any group who were found to be distinct elsewhere.
@@ -99,7 +83,7 @@ impl DistinctPairs {
 
     /// What the pairs take, bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.counts.capacity() * size_of::<u64>()
+        self.new.capacity() * size_of::<u128>() + self.packed_bytes + self.counts.capacity() * size_of::<u64>()
     }
 
     /// Counts those pairs at once and forgets them whose visitor or group no other pair will have: those of visitors who are
@@ -113,50 +97,46 @@ impl DistinctPairs {
         alone: impl Fn(u64) -> bool,
         complete: impl Fn(u32) -> bool,
     ) -> Result<(), QueryError> {
+        let mut new = self.take_new(budget)?;
         for number in self.current.clone() {
             budget.check()?;
-            let mut part = std::mem::take(&mut self.parts[number]);
-            part.make_distinct();
-            let mut of_alone: Vec<u64> = Vec::new();
-            let mut kept = 0;
-            for position in 0..part.visitors.len() {
-                let (visitor, group) = (part.visitors[position], part.groups[position]);
-                if alone(visitor) || complete(group) {
-                    of_alone.push(visitor);
-                    self.count_of_group(group, 1);
-                } else {
-                    (part.visitors[kept], part.groups[kept]) = (visitor, group);
-                    kept += 1;
-                }
-            }
-            part.truncate(kept);
-            of_alone.sort_unstable();
-            of_alone.dedup();
-            self.total += of_alone.len() as u64;
-            part.shrink();
-            self.parts[number] = part;
+            let part = std::mem::take(&mut self.parts[number]);
+            let mut kept = Packed::with_capacity(part.bytes.len());
+            part.for_each_visitor(new.of(number), |visitor, groups| {
+                let is_alone = alone(visitor);
+                let before = groups.len();
+                let counts = &mut self.counts;
+                groups.retain(|&group| {
+                    let is_counted = is_alone || complete(group);
+                    if is_counted {
+                        add_count(counts, group, 1);
+                    }
+                    !is_counted
+                });
+                self.total += u64::from(groups.len() < before);
+                kept.push(visitor, groups);
+            });
+            kept.bytes.shrink_to_fit();
+            self.parts[number] = kept;
         }
         self.measure();
         Ok(())
     }
 
-    /// Forgets what is there twice, and then, until the pairs take at most `bytes`, parts, which are left to the next pass.
+    /// Packs all, and lets parts go, which are left to the next pass, until the pairs take at most `bytes`.
     ///
     /// # Errors
     /// When one part takes more.
     pub(super) fn fit(&mut self, budget: &Budget, bytes: usize) -> Result<(), QueryError> {
-        for part in &mut self.parts[self.current.clone()] {
-            budget.check()?;
-            part.make_distinct();
-            part.shrink();
+        if !self.new.is_empty() {
+            self.settle(budget, |_| false, |_| false)?;
         }
-        self.measure();
         while self.bytes() > bytes {
             if self.current.len() < 2 {
                 return Err(QueryError::MemoryExceeded);
             }
             let middle = self.current.start + self.current.len() / 2;
-            self.parts[middle..self.current.end].fill_with(Part::default);
+            self.parts[middle..self.current.end].fill_with(Packed::default);
             self.current.end = middle;
             self.measure();
         }
@@ -165,19 +145,15 @@ impl DistinctPairs {
 
     /// Counts what this pass holds, and goes on to the next; `false` when there is none.
     pub(super) fn next_pass(&mut self, budget: &Budget) -> Result<bool, QueryError> {
+        let mut new = self.take_new(budget)?;
         for number in self.current.clone() {
             budget.check()?;
-            let mut part = std::mem::take(&mut self.parts[number]);
-            part.make_distinct();
-            for &group in &part.groups {
-                self.count_of_group(group, 1);
-            }
-            part.groups.fill(0);
-            part.distinct = 0;
-            part.make_distinct();
-            self.total += part.visitors.len() as u64;
+            std::mem::take(&mut self.parts[number]).for_each_visitor(new.of(number), |_, groups| {
+                groups.iter().for_each(|&group| add_count(&mut self.counts, group, 1));
+                self.total += 1;
+            });
         }
-        self.bytes = 0;
+        self.packed_bytes = 0;
         self.current = self.current.end..self.end;
         Ok(!self.current.is_empty())
     }
@@ -189,39 +165,31 @@ impl DistinctPairs {
         budget: &Budget,
         group_of: impl Fn(&[u32]) -> Option<u32>,
     ) -> Result<bool, QueryError> {
+        let mut new = self.take_new(budget)?;
         for number in self.current.clone() {
             budget.check()?;
-            let mut part = std::mem::take(&mut self.parts[number]);
-            part.sort();
-            let mut start = 0;
-            for visitors in part.visitors.chunk_by(|a, b| a == b) {
-                let groups = &part.groups[start..start + visitors.len()];
-                start += visitors.len();
+            std::mem::take(&mut self.parts[number]).for_each_visitor(new.of(number), |_, groups| {
                 if let Some(group) = group_of(groups) {
-                    self.count_of_group(group, 1);
+                    add_count(&mut self.counts, group, 1);
                 }
-            }
+            });
         }
-        self.bytes = 0;
+        self.packed_bytes = 0;
         self.current = self.current.end..self.end;
         Ok(!self.current.is_empty())
     }
 
-    /// The parts of this pass, and ends it: what it holds is not to grow any more, and can be asked for.
-    pub(super) fn close(&mut self, budget: &Budget) -> Result<Range<usize>, QueryError> {
-        for part in &mut self.parts[self.current.clone()] {
+    /// Ends the only pass, and gives what can be asked for.
+    pub(super) fn close(mut self, budget: &Budget) -> Result<ClosedPairs, QueryError> {
+        let mut new = self.take_new(budget)?;
+        let mut closed = ClosedPairs { parts: self.current.clone(), pairs: Vec::new() };
+        for number in self.current.clone() {
             budget.check()?;
-            part.sort();
+            std::mem::take(&mut self.parts[number]).for_each_visitor(new.of(number), |visitor, groups| {
+                closed.pairs.extend(groups.iter().map(|&group| pair(visitor, group)));
+            });
         }
-        Ok(self.current.clone())
-    }
-
-    /// Whether the pair is there. Asked after [`DistinctPairs::close`].
-    pub(super) fn contains(&self, group: u32, spread: u64) -> bool {
-        let part = &self.parts[part_of(spread)];
-        let from = part.visitors.partition_point(|&visitor| visitor < spread);
-        let same = part.visitors[from..].iter().take_while(|&&visitor| visitor == spread);
-        same.zip(&part.groups[from..]).any(|(_, &other)| other == group)
+        Ok(closed)
     }
 
     /// How many visitors group `group` has.
@@ -235,87 +203,213 @@ impl DistinctPairs {
     }
 
     fn measure(&mut self) {
-        self.bytes = self.parts[self.current.clone()].iter().map(|part| part.visitors.capacity() * PAIR_BYTES).sum();
+        self.packed_bytes = self.parts[self.current.clone()].iter().map(|part| part.bytes.capacity()).sum();
+    }
+
+    /// What came since the parts were packed, by part.
+    fn take_new(&mut self, budget: &Budget) -> Result<NewPairs, QueryError> {
+        NewPairs::new(std::mem::take(&mut self.new), budget)
     }
 }
 
-impl Part {
-    /// Makes room for some more, and tells how many bytes it is.
-    fn grow(&mut self) -> usize {
-        let before = self.visitors.capacity();
-        // A quarter: what is reserved and not used would be memory that other pairs could have.
-        let more = (before / 4).max(4);
-        self.visitors.reserve_exact(more);
-        self.groups.reserve_exact(more);
-        (self.visitors.capacity() - before) * PAIR_BYTES
-    }
+fn pair(spread: u64, group: u32) -> u128 {
+    u128::from(spread) << 64 | u128::from(group)
+}
 
-    fn truncate(&mut self, count: usize) {
-        self.visitors.truncate(count);
-        self.groups.truncate(count);
-        self.distinct = self.distinct.min(count);
-    }
+#[expect(clippy::cast_possible_truncation, reason = "a pair is of 64 and 32 bits")]
+fn visitor_and_group(pair: u128) -> (u64, u32) {
+    ((pair >> 64) as u64, pair as u32)
+}
 
-    fn shrink(&mut self) {
-        if self.visitors.len() < self.visitors.capacity() / 2 {
-            self.visitors.shrink_to_fit();
-            self.groups.shrink_to_fit();
+/// Pairs by part.
+struct NewPairs {
+    pairs: Vec<u128>,
+    /// Where each part ends.
+    ends: Vec<usize>,
+}
+
+impl NewPairs {
+    /// Puts `pairs` in the order of their parts, in place and looking at the budget on the way.
+    fn new(mut pairs: Vec<u128>, budget: &Budget) -> Result<Self, QueryError> {
+        let part = |pair: u128| part_of(visitor_and_group(pair).0);
+        let mut ends = vec![0; PARTS];
+        pairs.iter().for_each(|&pair| ends[part(pair)] += 1);
+        let mut next = ends.clone();
+        let mut start = 0;
+        for (next, end) in next.iter_mut().zip(&mut ends) {
+            *next = start;
+            start += *end;
+            *end = start;
         }
-    }
-
-    /// Forgets what is there twice, and puts the rest in the order of visitors and groups.
-    fn sort(&mut self) {
-        self.make_distinct();
-        let mut pairs: Vec<(u64, u32)> = self.visitors.iter().copied().zip(self.groups.iter().copied()).collect();
-        pairs.sort_unstable();
-        (self.visitors, self.groups) = pairs.into_iter().unzip();
-    }
-
-    /// Forgets what is there twice; what is left stays in its order.
-    #[expect(clippy::cast_possible_truncation, reason = "a part has fewer than 2^32 pairs")]
-    fn make_distinct(&mut self) {
-        if self.distinct == self.visitors.len() {
-            return;
-        }
-        let bits = table_bits(self.visitors.len());
-        let mask = (1usize << bits) - 1;
-        // Positions plus one; 0 is free.
-        let mut table = vec![0u32; mask + 1];
-        let mut kept = 0;
-        for position in 0..self.visitors.len() {
-            let (visitor, group) = (self.visitors[position], self.groups[position]);
-            let mixed = spread((visitor << PART_BITS) ^ spread(u64::from(group) + 1));
-            let mut slot = (mixed >> (64 - bits)) as usize;
-            let is_new = loop {
-                match table[slot] {
-                    0 => break true,
-                    other => {
-                        let other = other as usize - 1;
-                        if self.visitors[other] == visitor && self.groups[other] == group {
-                            break false;
-                        }
-                        slot = (slot + 1) & mask;
-                    }
-                }
-            };
-            if is_new {
-                (self.visitors[kept], self.groups[kept]) = (visitor, group);
-                kept += 1;
-                table[slot] = kept as u32;
+        for number in 0..PARTS {
+            budget.check()?;
+            while next[number] < ends[number] {
+                let from = next[number];
+                let other = part(pairs[from]);
+                pairs.swap(from, next[other]);
+                next[other] += 1;
             }
         }
-        self.visitors.truncate(kept);
-        self.groups.truncate(kept);
-        self.distinct = kept;
+        Ok(Self { pairs, ends })
     }
+
+    /// Those of part `number`, in order.
+    fn of(&mut self, number: usize) -> &[u128] {
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let pairs = &mut self.pairs[start..self.ends[number]];
+        pairs.sort_unstable();
+        pairs
+    }
+}
+
+/// Pairs that do not grow any more, and can be asked for.
+#[derive(Debug)]
+pub(in crate::kernels) struct ClosedPairs {
+    /// The parts of the visitors.
+    pub(super) parts: Range<usize>,
+    /// In order.
+    pairs: Vec<u128>,
+}
+
+impl ClosedPairs {
+    /// Whether the pair is there.
+    pub(super) fn contains(&self, group: u32, spread: u64) -> bool {
+        self.pairs.binary_search(&pair(spread, group)).is_ok()
+    }
+
+    /// What the pairs take, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.pairs.capacity() * size_of::<u128>()
+    }
+}
+
+/// Visitors with their groups, both ascending: of each visitor how much higher than the one before it is, how many groups it has, and
+/// of each group how much higher than the one before that is. Numbers take 7 bits a byte, the highest bit of all bytes but the last
+/// is set. Some 3 bytes for each pair of a visitor with several groups.
+#[derive(Debug, Default)]
+struct Packed {
+    bytes: Vec<u8>,
+    /// The last visitor.
+    last: u64,
+}
+
+impl Packed {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), last: 0 }
+    }
+
+    /// Adds a visitor that is higher than all, with its groups, if there are some.
+    fn push(&mut self, visitor: u64, groups: &[u32]) {
+        if groups.is_empty() {
+            return;
+        }
+        self.number(visitor - self.last);
+        self.last = visitor;
+        self.number(groups.len() as u64);
+        let mut before = 0;
+        for &group in groups {
+            self.number(u64::from(group - before));
+            before = group;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+    #[inline]
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.bytes.push(number as u8);
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader { rest: &self.bytes, last: 0 }
+    }
+
+    /// Calls `visit` with each visitor of these and of `new` in ascending order, and with its groups, each once and in ascending order.
+    fn for_each_visitor(self, new: &[u128], mut visit: impl FnMut(u64, &mut Vec<u32>)) {
+        let mut new = new.iter().map(|&pair| visitor_and_group(pair)).peekable();
+        let mut old = self.reader();
+        let mut next_old = old.next_visitor();
+        let mut its_groups = Vec::new();
+        loop {
+            its_groups.clear();
+            let visitor = match (next_old, new.peek()) {
+                (Some(old), Some(&(new, _))) => old.min(new),
+                (Some(visitor), None) | (None, Some(&(visitor, _))) => visitor,
+                (None, None) => break,
+            };
+            if next_old == Some(visitor) {
+                old.groups(&mut its_groups);
+                next_old = old.next_visitor();
+            }
+            let of_old = its_groups.len();
+            while let Some((_, group)) = new.next_if(|(other, _)| *other == visitor) {
+                its_groups.push(group);
+            }
+            if of_old > 0 && its_groups.len() > of_old {
+                its_groups.sort_unstable();
+            }
+            its_groups.dedup();
+            visit(visitor, &mut its_groups);
+        }
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    last: u64,
+}
+
+impl Reader<'_> {
+    fn next_visitor(&mut self) -> Option<u64> {
+        self.last += self.number()?;
+        Some(self.last)
+    }
+
+    /// The groups of the visitor that was told last.
+    #[expect(clippy::cast_possible_truncation, reason = "they were groups of 32 bits")]
+    fn groups(&mut self, groups: &mut Vec<u32>) {
+        let count = self.number().unwrap_or(0);
+        let mut group = 0;
+        for _ in 0..count {
+            group += self.number().unwrap_or(0) as u32;
+            groups.push(group);
+        }
+    }
+
+    #[inline]
+    fn number(&mut self) -> Option<u64> {
+        let (mut number, mut shift) = (0, 0);
+        loop {
+            let (&byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+            shift += 7;
+        }
+    }
+}
+
+/// Counts `count` visitors of `group`.
+#[inline]
+fn add_count(counts: &mut Vec<u64>, group: u32, count: u64) {
+    let group = group as usize;
+    if counts.len() <= group {
+        counts.resize(group + 1, 0);
+    }
+    counts[group] += count;
 }
 
 /// Which visitors may be in several sections: of others all there is to count of them is in one. Two bits for each of many places
 /// that ids share: who is alone is known for certain, and of those who are not some are alone nevertheless.
 #[derive(Debug)]
 pub(super) struct SharedVisitors {
-    once: Vec<u64>,
-    twice: Vec<u64>,
+    /// Of 64 places each those that were met, and those that were met again.
+    words: Vec<[u64; 2]>,
     bits: u32,
 }
 
@@ -325,17 +419,17 @@ impl SharedVisitors {
         let wanted = ids.saturating_mul(8).max(64).next_power_of_two();
         let at_most = 1usize << (bytes.saturating_mul(4).max(64)).ilog2();
         let places = wanted.min(at_most);
-        let words = places / 64;
-        Self { once: vec![0; words], twice: vec![0; words], bits: places.ilog2() }
+        Self { words: vec![[0; 2]; places / 64], bits: places.ilog2() }
     }
 
     /// Adds the ids of one section, each once.
     pub(super) fn add(&mut self, ids: &[u64]) {
         for &id in ids {
             let place = (spread(id) >> (64 - self.bits)) as usize;
-            let (word, bit) = (place / 64, 1u64 << (place % 64));
-            self.twice[word] |= self.once[word] & bit;
-            self.once[word] |= bit;
+            let bit = 1u64 << (place % 64);
+            let [once, twice] = &mut self.words[place / 64];
+            *twice |= *once & bit;
+            *once |= bit;
         }
     }
 
@@ -343,12 +437,12 @@ impl SharedVisitors {
     #[inline]
     pub(super) fn may_be_shared(&self, spread: u64) -> bool {
         let place = (spread >> (64 - self.bits)) as usize;
-        self.twice[place / 64] >> (place % 64) & 1 != 0
+        self.words[place / 64][1] >> (place % 64) & 1 != 0
     }
 
     /// What it takes, bytes.
     pub(super) fn bytes(&self) -> usize {
-        2 * self.once.len() * size_of::<u64>()
+        size_of_val(&*self.words)
     }
 }
 

@@ -3,6 +3,7 @@
 use zenovay_domain::{Dimension, TimeRange, Timestamp};
 
 use super::super::sessions::add_session;
+use super::Visits;
 use crate::{Budget, Chunk, ColumnSet, Dictionary, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
@@ -179,6 +180,13 @@ pub trait Sections {
     /// # Errors
     /// When it cannot be read.
     fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError>;
+
+    /// The sessions of section `number` without their rows, when they are known, with `columns`: those that are of sessions, and of
+    /// paths the entry and the exit page. `None` also when a session has several values in one of the columns.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `budget` does not have the memory for them.
+    fn visits(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Option<Visits>, QueryError>;
 
     /// The rows of section `number` with `columns`.
     ///

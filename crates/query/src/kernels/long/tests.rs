@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
 
 use super::*;
-use crate::random::{Sessions as Visits, any_filter, any_series, impossible_totals};
-use crate::{ColumnSet, FilterLevel, GroupBy, MemoryDataset, Metric, Order, oracle};
+use crate::random::{Sessions as Traffic, any_filter, any_series, impossible_totals};
+use crate::{Chunk, ColumnSet, FilterLevel, GroupBy, MemoryDataset, Metric, NO_ROW, Order, oracle};
 
 /// Thirteen sessions of six visitors, eleven hours apart.
-const VISITS: Visits = Visits { count: 13, hours_apart: 11, visitors: 6 };
+const VISITS: Traffic = Traffic { count: 13, hours_apart: 11, visitors: 6 };
 
 /// Sections in memory.
 struct Parts {
@@ -22,13 +22,14 @@ struct Parts {
     /// Of sessions that are in one section some are open all the same: those whose id leaves this when it is divided by 3.
     also_open: u64,
     has_digests: bool,
+    has_visits: bool,
     read: Cell<usize>,
 }
 
 impl Parts {
     fn new(parts: &[Vec<Event>], also_open: u64, has_digests: bool) -> Self {
         let (sections, spans) = parts.iter().filter(|part| !part.is_empty()).map(|part| section(part)).unzip();
-        Self { sections, spans, also_open, has_digests, read: Cell::new(0) }
+        Self { sections, spans, also_open, has_digests, has_visits: false, read: Cell::new(0) }
     }
 }
 
@@ -59,6 +60,40 @@ impl Sections for Parts {
         let digest = Digest::new(visitors.len() as u64, shares, is_open);
         let heartbeat_only = (0..section.visitor_ids.len() as u32).filter(|code| !visitors.contains(code)).collect();
         Ok(Some(SectionDigest { digest, heartbeat_only }))
+    }
+
+    fn visits(&self, number: usize, columns: ColumnSet, _: &Budget) -> Result<Option<Visits>, QueryError> {
+        let section = &self.sections[number];
+        let chunk = &section.chunk;
+        if !self.has_visits {
+            return Ok(None);
+        }
+        let mut coded = Vec::new();
+        for dimension in columns.iter() {
+            let codes = chunk.columns[dimension as usize].as_deref().unwrap();
+            let at = |row: fn(&SessionPart) -> u32| -> Vec<u32> {
+                let row_of = |part: &SessionPart| codes.get(row(part) as usize).copied().unwrap_or(0);
+                chunk.sessions.iter().map(row_of).collect()
+            };
+            if dimension == Dimension::Path {
+                let column = VisitColumn::EntryAndExit(at(|part| part.entry_row), at(|part| part.exit_row));
+                coded.push((dimension, column));
+            } else if chunk.is_constant_per_session(dimension, codes) {
+                coded.push((dimension, VisitColumn::Value(at(|part| part.first_row))));
+            } else {
+                return Ok(None);
+            }
+        }
+        let times = chunk.sessions.iter().map(|part| VisitTimes::of(part, &chunk.at).unwrap()).collect();
+        let parts = chunk.sessions.iter().map(|part| SessionPart {
+            first_row: NO_ROW,
+            last_row: NO_ROW,
+            entry_row: NO_ROW,
+            exit_row: NO_ROW,
+            ..*part
+        });
+        let ids = Section { chunk: Chunk::default(), ..section.clone() };
+        Ok(Some(Visits::new(parts.collect(), times, coded, ids)))
     }
 
     fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
@@ -115,7 +150,7 @@ proptest! {
         rows in prop::collection::vec((VISITS.any_event(), 0usize..6), 0..120),
         in_time in any::<bool>(),
         also_open in 0u64..4,
-        has_digests in any::<bool>(),
+        (has_digests, has_visits) in any::<(bool, bool)>(),
         queries in prop::collection::vec((
             prop_oneof![1 => any_totals(), 2 => VISITS.any_query()],
             prop::sample::select(vec![300usize, 1_000, 3_000, 10_000, 100_000, usize::MAX / 2]),
@@ -134,7 +169,7 @@ proptest! {
             // Sections stand in the order of the arrival of their rows.
             events = parts.concat();
         }
-        let sections = Parts::new(&parts, also_open, has_digests);
+        let sections = Parts { has_visits, ..Parts::new(&parts, also_open, has_digests) };
         for (query, may_hold) in queries {
             let budget = Budget::unlimited();
             match answer_holding(&sections, &query, &budget, may_hold) {

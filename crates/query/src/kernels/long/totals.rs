@@ -13,11 +13,12 @@ use super::super::pageviews::count_pageviews;
 use super::super::sessions::add_session;
 use super::super::work::{Bits, Work};
 use super::pairs::{DistinctPairs, PARTS, spread};
-use super::walk::{IdMap, Long, Part, Piece};
-use super::{Digest, Section, SectionDigest, SessionShare, Span};
+use super::visits::VisitTimes;
+use super::walk::{IdMap, Long, Part, Piece, codes_of};
+use super::{Digest, Section, SectionDigest, SessionShare, Span, Visits};
 use crate::derived::SessionMetrics;
 use crate::needs::columns_needed;
-use crate::{Answer, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint};
+use crate::{Answer, ColumnSet, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint, SessionPart};
 
 /// Buckets between two looks at the budget.
 const BUCKETS_PER_LOOK: usize = 1_024;
@@ -157,6 +158,7 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             long.budget.check()?;
             match self.digest_for(number)? {
                 Some((bucket, digest)) => self.add_digest(number, bucket, &digest)?,
+                None if self.add_visits(number)? => {}
                 None => self.add_rows(number)?,
             }
             let ahead = long.by_time.get(next).map_or(i64::MAX, |&next| spans[next].min_at);
@@ -227,20 +229,66 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
         }
     }
 
+    /// Counts a section by its sessions, when they are known and each lies in one bucket whole.
+    fn add_visits(&mut self, number: usize) -> Result<bool, QueryError> {
+        let Some((Visits { parts: sessions, times, section, .. }, budget)) =
+            self.long.visits(number, ColumnSet::default())?
+        else {
+            return Ok(false);
+        };
+        let Section { visitor_ids, session_ids, .. } = section;
+        let with_events = sessions.partition_point(|part| part.first_at != i64::MAX);
+        // The sessions of each bucket.
+        let mut by_bucket: Vec<(usize, Range<usize>)> = Vec::new();
+        let mut start = 0;
+        for bucket in touched(&self.inside, &self.long.source.spans()[number]) {
+            let to = self.inside[bucket].to.as_millis();
+            let end = start + sessions[start..with_events].partition_point(|part| part.first_at < to);
+            let ends_in_it =
+                |(part, times): (&SessionPart, &VisitTimes)| part.first_at + i64::from(times.last_event_ms) < to;
+            if !sessions[start..end].iter().zip(&times[start..end]).all(ends_in_it) {
+                return Ok(false);
+            }
+            by_bucket.push((bucket, start..end));
+            start = end;
+        }
+        let work = Work::new(&budget);
+        if self.is_first_pass {
+            let split = codes_of(self.long.split_of(number), &session_ids);
+            let is_split = |part: &SessionPart| split.contains(part.session);
+            for (bucket, parts) in &by_bucket {
+                work.check()?;
+                for part in &sessions[parts.clone()] {
+                    let metrics = &mut self.metrics[*bucket];
+                    if is_split(part) {
+                        metrics.add_events(part);
+                        self.open.push(SessionShare::new(part, &session_ids));
+                        self.seen_open.push((session_ids[part.session as usize], *bucket as u32));
+                    } else {
+                        metrics.add_part(part);
+                    }
+                }
+            }
+            // Heartbeats of sessions that have events elsewhere.
+            let beats = sessions[with_events..].iter().filter(|part| is_split(part));
+            self.open.extend(beats.map(|part| SessionShare::new(part, &session_ids)));
+        }
+        for (bucket, parts) in by_bucket {
+            work.check()?;
+            let mut seen = Bits::new(visitor_ids.len());
+            sessions[parts].iter().for_each(|part| seen.insert(part.visitor));
+            self.add_visitors(bucket, seen.iter().map(|code| visitor_ids[code as usize]));
+        }
+        Ok(true)
+    }
+
     fn add_rows(&mut self, number: usize) -> Result<(), QueryError> {
         let touched = touched(&self.inside, &self.long.source.spans()[number]);
         let (Section { chunk, visitor_ids, session_ids, .. }, budget) =
             self.long.rows(number, columns_needed(self.long.query))?;
         let work = Work::new(&budget);
-        let mut is_split = work.bits(session_ids.len())?;
-        if self.is_first_pass {
-            let split = self.long.split_of(number);
-            if !split.is_empty() {
-                for (code, id) in (0..).zip(&session_ids) {
-                    is_split.insert_if(code, split.binary_search(id).is_ok());
-                }
-            }
-        }
+        let split = if self.is_first_pass { self.long.split_of(number) } else { &[] };
+        let is_split = codes_of(split, &session_ids);
         let mut shares = work.filled(SessionMetrics::default(), session_ids.len())?;
         if self.is_first_pass {
             for part in chunk.sessions.iter() {
@@ -315,29 +363,11 @@ impl Long<'_> {
     pub(super) fn filtered_totals(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<MetricValues>, QueryError> {
         let inside = inside(buckets, self.query.range);
         let mut totals = vec![MetricValues::default(); buckets.len()];
-        let mut pairs = DistinctPairs::new(part.parts.clone());
-        let mut is_first_pass = true;
-        loop {
-            let ahead = std::cell::Cell::new(i64::MIN);
-            self.walk(
-                &self.by_time,
-                false,
-                &part.parts,
-                columns_needed(self.query),
-                &mut |piece| {
-                    self.add_filtered(piece, part, &inside, is_first_pass, &mut totals, &mut pairs)?;
-                    self.fit(&mut pairs, |bucket| inside[bucket as usize].to.as_millis() <= ahead.get())
-                },
-                &mut |next| {
-                    ahead.set(next.earliest);
-                    Ok(ControlFlow::Continue(()))
-                },
-            )?;
-            is_first_pass = false;
-            if !pairs.next_pass(self.budget)? {
-                break;
-            }
-        }
+        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
+            self.add_filtered(piece, part, &inside, is_first_pass, &mut totals, pairs)
+        };
+        let is_complete = |bucket: u32, ahead: i64| inside[bucket as usize].to.as_millis() <= ahead;
+        let pairs = self.in_passes(part, visit, is_complete)?;
         for (metrics, bucket) in totals.iter_mut().zip(0..) {
             metrics.visitors = pairs.of_group(bucket);
         }
@@ -359,6 +389,21 @@ impl Long<'_> {
             if selected.is_empty() {
                 return Ok(());
             }
+            let roles = self.roles(scan, pairs, is_first_pass);
+            if scan.has_visits {
+                let mut visitors = scan.visitor_bits()?;
+                selected.iter().for_each(|selected| visitors.insert_all(&selected.visitor()));
+                if is_first_pass {
+                    let sessions = scan.sessions_of(&selected)?;
+                    for part in scan.dataset.chunks.iter().flat_map(|chunk| chunk.sessions.iter()) {
+                        if sessions.contains(part.session) {
+                            totals[0].add_part(part);
+                        }
+                    }
+                }
+                roles.add_set(scan, pairs, &visitors, 0);
+                return Ok(());
+            }
             let mut counted = if is_first_pass { Some(CountedSessions::new(scan)?) } else { None };
             let columns: Vec<_> =
                 selected.iter().map(|selected| (selected, selected.visitor(), selected.kind())).collect();
@@ -368,7 +413,6 @@ impl Long<'_> {
                 max_at: times().filter_map(|at| at.last()).max().copied().unwrap_or(0),
                 rows: 0,
             };
-            let roles = self.roles(scan, pairs, is_first_pass);
             for bucket in touched(inside, &span) {
                 scan.work.check()?;
                 let mut visitors = Bits::new(scan.dataset.visitor_ids.len());

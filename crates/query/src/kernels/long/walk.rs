@@ -9,12 +9,13 @@ use zenovay_domain::{Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, Tim
 
 use super::super::select::{Limits, Scan};
 use super::super::work::{Bits, Work};
-use super::pairs::{DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
+use super::pairs::{ClosedPairs, DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
+use super::visits::Visits;
 use super::{Section, Sections};
-use crate::needs::{conditions_on_visitors, live_window, session_window};
+use crate::needs::{columns_needed, conditions_on_visitors, is_about_sessions, live_window, session_window};
 use crate::{
-    Budget, Chunk, CodeSet, ColumnSet, Condition, Dataset, DatasetBuilder, Derived, ListRef, MemoryDataset, NO_ROW,
-    Query, QueryError, Question, SessionPart,
+    Budget, Chunk, CodeSet, Column, ColumnSet, Condition, Dataset, DatasetBuilder, Derived, ListRef, MemoryDataset,
+    NO_ROW, Query, QueryError, Question, SessionPart,
 };
 
 /// About what a row of [`Rest`] takes.
@@ -51,6 +52,8 @@ pub(super) struct Long<'a> {
     pub(super) budget: &'a Budget,
     /// The bytes that may stay from section to section: what is left is for one section and its kernels.
     pub(super) may_hold: usize,
+    /// Whether sessions are enough, where all of their rows are in the range.
+    is_about_sessions: bool,
     /// The numbers of the sections, in the order of their earliest rows.
     pub(super) by_time: Vec<usize>,
     /// Of each section the ids of its sessions that are in others, too, in the order of ids.
@@ -85,6 +88,8 @@ pub(super) struct Piece<'a> {
     origins: &'a [Origin],
     /// The number of the section, when all rows are from one.
     pub(super) section: Option<usize>,
+    /// Whether rows stand for sessions.
+    has_visits: bool,
     /// For the kernels.
     pub(super) budget: Budget,
 }
@@ -119,6 +124,7 @@ impl<'a> Long<'a> {
             query,
             budget,
             may_hold,
+            is_about_sessions: is_about_sessions(query),
             by_time,
             split: Vec::new(),
             held: Held::default(),
@@ -225,6 +231,19 @@ impl<'a> Long<'a> {
         Ok((section, left))
     }
 
+    /// The sessions of a section without their rows, when they are known and all rows are in the range, and what is left for the
+    /// kernels beside them.
+    pub(super) fn visits(&self, number: usize, columns: ColumnSet) -> Result<Option<(Visits, Budget)>, QueryError> {
+        let (span, range) = (&self.source.spans()[number], self.query.range);
+        if span.min_at < range.from.as_millis() || span.max_at >= range.to.as_millis() {
+            return Ok(None);
+        }
+        let left = self.left().unreported();
+        let Some(visits) = self.source.visits(number, columns, &left)? else { return Ok(None) };
+        let left = left.after(visits.bytes());
+        Ok(Some((visits, left)))
+    }
+
     /// Calls `visit` with pieces that have each row of the sections `numbers` once, which must stand in the order of their earliest
     /// rows, or from the latest backwards. Rows of visitors outside of `parts` may be left out. After each section `next` is told what is to come.
     pub(super) fn walk(
@@ -248,8 +267,14 @@ impl<'a> Long<'a> {
         let mut rest = Rest::default();
         for &number in numbers {
             self.budget.check()?;
-            let (section, left) = self.rows(number, columns)?;
-            self.visit_section(number, section, left, parts, &mut rest, visit)?;
+            let visits = if self.is_about_sessions { self.visits(number, columns)? } else { None };
+            match visits {
+                Some((visits, left)) => self.visit_visits(number, &visits, left, parts, &mut rest, visit)?,
+                None => {
+                    let (section, left) = self.rows(number, columns)?;
+                    self.visit_section(number, &section, left, parts, &mut rest, visit)?;
+                }
+            }
             let (earliest, latest) = behind.pop().unwrap_or((i64::MAX, i64::MIN));
             let is_whole = |at: i64| {
                 if backwards {
@@ -263,7 +288,7 @@ impl<'a> Long<'a> {
                 let whole = rest.take_whole(is_whole);
                 self.visit_rest(whole, visit)?;
             }
-            self.hold(&self.held.sessions, self.split_bytes() + rest.rows.capacity() * REST_ROW_BYTES)?;
+            self.hold_rest(&rest)?;
             self.budget.part_done();
             let times = || rest.rows.iter().map(|row| row.at);
             let ahead = Ahead {
@@ -280,7 +305,7 @@ impl<'a> Long<'a> {
     fn visit_section(
         &self,
         number: usize,
-        section: Section,
+        section: &Section,
         budget: Budget,
         parts: &Range<usize>,
         rest: &mut Rest,
@@ -289,26 +314,46 @@ impl<'a> Long<'a> {
         let mut origin = Origin { section: number, rows: None };
         let own;
         let mut chunk = &section.chunk;
+        let (is_split, given) = self.split_codes(number, section, &chunk.sessions, parts);
         if !self.split[number].is_empty() {
-            let mut is_split = Bits::new(section.session_ids.len());
-            for (&id, code) in section.session_ids.iter().zip(0..) {
-                is_split.insert_if(code, self.split[number].binary_search(&id).is_ok());
-            }
-            let mut given = Bits::new(section.session_ids.len());
-            let mut split_visitors = self.split_visitors.borrow_mut();
-            for part in chunk.sessions.iter().filter(|part| is_split.contains(part.session)) {
-                let visitor = spread(section.visitor_ids[part.visitor as usize]);
-                given.insert_if(part.session, parts.contains(&part_of(visitor)));
-                split_visitors.insert(visitor);
-            }
-            drop(split_visitors);
             section.give_rows(number, &given, rest);
-            self.hold(&self.held.sessions, self.split_bytes() + rest.rows.capacity() * REST_ROW_BYTES)?;
+            self.hold_rest(rest)?;
             let (without, kept) = chunk.without(&is_split);
             own = without;
             origin.rows = Some(kept);
             chunk = &own;
         }
+        self.visit_chunk(section, chunk, false, origin, budget, visit)
+    }
+
+    /// The same of sessions without their rows.
+    fn visit_visits(
+        &self,
+        number: usize,
+        visits: &Visits,
+        budget: Budget,
+        parts: &Range<usize>,
+        rest: &mut Rest,
+        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let (is_split, given) = self.split_codes(number, &visits.section, &visits.parts, parts);
+        if !self.split[number].is_empty() {
+            visits.give_events(number, &given, rest);
+            self.hold_rest(rest)?;
+        }
+        let origin = Origin { section: number, rows: None };
+        self.visit_chunk(&visits.section, &visits.chunk(&is_split), true, origin, budget, visit)
+    }
+
+    fn visit_chunk(
+        &self,
+        section: &Section,
+        chunk: &Chunk,
+        has_visits: bool,
+        origin: Origin,
+        budget: Budget,
+        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         if chunk.sessions.is_empty() {
             return Ok(());
         }
@@ -319,7 +364,33 @@ impl<'a> Long<'a> {
             session_ids: ListRef::from(&section.session_ids[..]),
             split_sessions: CodeSet::EMPTY,
         };
-        visit(&Piece { dataset, origins: &[origin], section: Some(number), budget })
+        let number = origin.section;
+        visit(&Piece { dataset, origins: &[origin], section: Some(number), has_visits, budget })
+    }
+
+    /// The codes of those sessions of a section that are in others, too, and of those of them whose visitors are in `parts`.
+    fn split_codes(
+        &self,
+        number: usize,
+        section: &Section,
+        sessions: &[SessionPart],
+        parts: &Range<usize>,
+    ) -> (Bits, Bits) {
+        let is_split = codes_of(&self.split[number], &section.session_ids);
+        let mut given = Bits::new(section.session_ids.len());
+        if !self.split[number].is_empty() {
+            let mut split_visitors = self.split_visitors.borrow_mut();
+            for part in sessions.iter().filter(|part| is_split.contains(part.session)) {
+                let visitor = spread(section.visitor_ids[part.visitor as usize]);
+                given.insert_if(part.session, parts.contains(&part_of(visitor)));
+                split_visitors.insert(visitor);
+            }
+        }
+        (is_split, given)
+    }
+
+    fn hold_rest(&self, rest: &Rest) -> Result<(), QueryError> {
+        self.hold(&self.held.sessions, self.split_bytes() + rest.rows.capacity() * REST_ROW_BYTES)
     }
 
     fn visit_rest(
@@ -343,7 +414,13 @@ impl<'a> Long<'a> {
         }
         drop(rows);
         let data: MemoryDataset = builder.finish();
-        visit(&Piece { dataset: data.dataset(&data.chunks()), origins: &origins, section: None, budget })
+        visit(&Piece {
+            dataset: data.dataset(&data.chunks()),
+            origins: &origins,
+            section: None,
+            has_visits: false,
+            budget,
+        })
     }
 
     /// Hands a scan of `piece` to `kernel`.
@@ -359,7 +436,41 @@ impl<'a> Long<'a> {
             _ => session_window(range),
         };
         let work = Work::new(&piece.budget);
-        kernel(&Scan { limits, ..Scan::new(&piece.dataset, range, window, &work) })
+        kernel(&Scan { limits, has_visits: piece.has_visits, ..Scan::new(&piece.dataset, range, window, &work) })
+    }
+
+    /// Goes through the rows of the visitors of `part` as often as there are passes, and gives the pairs when all are counted. `visit`
+    /// gets each piece, the pairs to add to, and whether it is the first pass. `complete` tells whether a group has no other pair when
+    /// no row to come is before a time.
+    pub(super) fn in_passes(
+        &self,
+        part: &Part,
+        mut visit: impl FnMut(&Piece<'_>, &mut DistinctPairs, bool) -> Result<(), QueryError>,
+        complete: impl Fn(u32, i64) -> bool,
+    ) -> Result<DistinctPairs, QueryError> {
+        let mut pairs = DistinctPairs::new(part.parts.clone());
+        let mut is_first_pass = true;
+        loop {
+            let ahead = Cell::new(i64::MIN);
+            self.walk(
+                &self.by_time,
+                false,
+                &part.parts,
+                columns_needed(self.query),
+                &mut |piece| {
+                    visit(piece, &mut pairs, is_first_pass)?;
+                    self.fit(&mut pairs, |group| complete(group, ahead.get()))
+                },
+                &mut |next| {
+                    ahead.set(next.earliest);
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+            is_first_pass = false;
+            if !pairs.next_pass(self.budget)? {
+                return Ok(pairs);
+            }
+        }
     }
 
     /// Finds whom the conditions on visitors choose, of the visitors in `parts` or of fewer of them, from the first on.
@@ -396,7 +507,9 @@ impl<'a> Long<'a> {
             },
             &mut |_| Ok(ControlFlow::Continue(())),
         )?;
-        let parts = chosen.close(self.budget)?;
+        let chosen = chosen.close(self.budget)?;
+        self.hold(&self.held.chosen, chosen.bytes())?;
+        let parts = chosen.parts.clone();
         Ok(Part { limits: Limits::new(parts.clone(), conditions, Some(chosen)), parts })
     }
 
@@ -450,12 +563,12 @@ impl<'a> Long<'a> {
         let room = |long: &Self| {
             long.may_hold.saturating_sub(long.held.total() - long.held.pairs.get()).max(long.may_hold / 16)
         };
-        if pairs.bytes() > room(self) {
+        if pairs.bytes() > room(self) / 8 * 7 {
             self.find_shared()?;
             pairs.settle(self.budget, |visitor| self.is_alone(visitor), complete)?;
-            let room = room(self);
-            if pairs.bytes() > room / 2 {
-                pairs.fit(self.budget, room / 2)?;
+            let most = room(self) / 8 * 5;
+            if pairs.bytes() > most {
+                pairs.fit(self.budget, most)?;
             }
         }
         self.hold(&self.held.pairs, pairs.bytes())
@@ -489,50 +602,79 @@ impl Rest {
 }
 
 impl Section {
-    /// Gives the rows of the sessions `which` to `rest`. Of heartbeats one a session is enough:
-    /// it has the last activity and the engagement of all rows.
+    /// Gives the rows of the sessions `which` to `rest`.
     fn give_rows(&self, number: usize, which: &Bits, rest: &mut Rest) {
-        let Self { chunk, dictionaries, visitor_ids, session_ids } = self;
-        let event = |kind, at, visitor: u32, session: u32| {
-            let ids = (VisitorId(visitor_ids[visitor as usize]), SessionId(session_ids[session as usize]));
-            Event::new(kind, Timestamp::from_millis(at), ids.0, ids.1)
-        };
-        let mut push = |row: u32, event: Event| {
-            rest.rows.push(RestRow { section: number, row, at: event.at.as_millis(), event });
-        };
+        let chunk = &self.chunk;
         for row in (0..chunk.at.len()).filter(|&row| which.contains(chunk.session[row])) {
             let kind = EventKind::from_code(chunk.kind[row]).unwrap_or(EventKind::Custom);
-            let mut event = event(kind, chunk.at[row], chunk.visitor[row], chunk.session[row]);
+            let mut event = self.event(kind, chunk.at[row], (chunk.visitor[row], chunk.session[row]));
             for &dimension in Dimension::ALL {
                 if let Some(column) = &chunk.columns[dimension as usize] {
-                    event.dimensions.set(dimension, &dictionaries[dimension as usize].texts[column[row] as usize]);
+                    event.dimensions.set(dimension, &self.dictionaries[dimension as usize].texts[column[row] as usize]);
                 }
             }
-            push(row as u32, event);
+            rest.rows.push(RestRow { section: number, row: row as u32, at: chunk.at[row], event });
         }
-        for part in chunk.sessions.iter().filter(|part| which.contains(part.session)) {
-            let mut beat = event(EventKind::Heartbeat, part.last_at, part.visitor, part.session);
-            beat.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
-            push(NO_ROW, beat);
+        self.give_heartbeats(number, &chunk.sessions, which, rest);
+    }
+
+    /// Of heartbeats one a session is enough: it has the last activity and the engagement of all rows.
+    fn give_heartbeats(&self, number: usize, sessions: &[SessionPart], which: &Bits, rest: &mut Rest) {
+        for part in sessions.iter().filter(|part| which.contains(part.session)) {
+            let mut event = self.event(EventKind::Heartbeat, part.last_at, (part.visitor, part.session));
+            event.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
+            rest.rows.push(RestRow { section: number, row: NO_ROW, at: part.last_at, event });
         }
+    }
+
+    /// An event of a visitor and a session with these codes, without strings.
+    fn event(&self, kind: EventKind, at: i64, (visitor, session): (u32, u32)) -> Event {
+        let visitor = VisitorId(self.visitor_ids[visitor as usize]);
+        let session = SessionId(self.session_ids[session as usize]);
+        Event::new(kind, Timestamp::from_millis(at), visitor, session)
+    }
+}
+
+impl Visits {
+    /// Gives events of the sessions `which` to `rest`, as far as their numbers tell.
+    fn give_events(&self, number: usize, which: &Bits, rest: &mut Rest) {
+        let mut row = 0;
+        for position in (0..self.parts.len()).filter(|&position| which.contains(self.parts[position].session)) {
+            for event in self.events(position) {
+                rest.rows.push(RestRow { section: number, row, at: event.at.as_millis(), event });
+                row += 1;
+            }
+        }
+        self.section.give_heartbeats(number, &self.parts, which, rest);
     }
 }
 
 impl Chunk {
     /// The chunk without the sessions `which`, and the row that each of its rows was.
     fn without(&self, which: &Bits) -> (Self, Vec<u32>) {
-        let kept: Vec<u32> =
-            (0..self.at.len()).filter(|&row| !which.contains(self.session[row])).map(|row| row as u32).collect();
+        // Runs of rows that stay: few sessions are taken out.
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        for (row, &session) in self.session.iter().enumerate() {
+            if which.contains(session) {
+                runs.push(start..row);
+                start = row + 1;
+            }
+        }
+        runs.push(start..self.at.len());
+        let mut kept: Vec<u32> = Vec::with_capacity(self.at.len());
         let mut new_rows = vec![NO_ROW; self.at.len()];
-        for (&row, new) in kept.iter().zip(0..) {
-            new_rows[row as usize] = new;
+        for run in &runs {
+            let first = kept.len() as u32;
+            kept.extend(run.start as u32..run.end as u32);
+            new_rows[run.clone()].iter_mut().zip(first..).for_each(|(new, number)| *new = number);
         }
         let new_row = |row: u32| new_rows.get(row as usize).copied().unwrap_or(NO_ROW);
-        let pick = |column: &[u32]| kept.iter().map(|&row| column[row as usize]).collect();
+        let pick = |column: &[u32]| -> Column { stay(column, &runs).into() };
         let parts = self.sessions.iter().filter(|part| !which.contains(part.session));
         let chunk = Self {
-            at: kept.iter().map(|&row| self.at[row as usize]).collect(),
-            kind: kept.iter().map(|&row| self.kind[row as usize]).collect(),
+            at: stay(&self.at, &runs).into(),
+            kind: stay(&self.kind, &runs).into(),
             visitor: pick(&self.visitor),
             session: pick(&self.session),
             columns: std::array::from_fn(|number| self.columns[number].as_deref().map(pick)),
@@ -551,13 +693,35 @@ impl Chunk {
     }
 }
 
+/// The values in `runs`.
+fn stay<T: Copy>(values: &[T], runs: &[Range<usize>]) -> Vec<T> {
+    let mut kept = Vec::with_capacity(values.len());
+    runs.iter().for_each(|run| kept.extend_from_slice(&values[run.clone()]));
+    kept
+}
+
+/// The codes of those ids that are among `some`, which stand in their order. `ids` has the id of each code.
+pub(super) fn codes_of(some: &[u64], ids: &[u64]) -> Bits {
+    let place = |id: u64| (spread(id) >> 48) as u32;
+    // Nearly all are not, and a bit tells that they are not.
+    let mut may_be = Bits::new(1 << 16);
+    some.iter().for_each(|&id| may_be.insert(place(id)));
+    let mut codes = Bits::new(ids.len());
+    for (&id, code) in ids.iter().zip(0..) {
+        if may_be.contains(place(id)) {
+            codes.insert_if(code, some.binary_search(&id).is_ok());
+        }
+    }
+    codes
+}
+
 /// Whether all parts are meant.
 pub(super) fn is_everyone(parts: &Range<usize>) -> bool {
     *parts == (0..PARTS)
 }
 
 impl Limits {
-    fn new(parts: Range<usize>, conditions: Vec<Condition>, chosen: Option<DistinctPairs>) -> Self {
+    fn new(parts: Range<usize>, conditions: Vec<Condition>, chosen: Option<ClosedPairs>) -> Self {
         Self { parts, conditions, chosen }
     }
 

@@ -1,0 +1,395 @@
+//! Visits: what is known of the sessions of a row group without its rows.
+//!
+//! Behind each row group that one website has for itself stand its sessions, in bytes of the file that Parquet readers pass
+//! over: of each session what the table of sessions says, its codes in those columns of sessions in which all of its events have
+//! one value, and the paths of its first and its last pageview. Questions about whole sessions read these, a third of the rows
+//! and less, and no rows. Codes are those of the dictionaries of the columns, so the strings stand where they stood.
+//!
+//! They say nothing that the rows do not say: without them, with those of a later version, or with a block of no sessions, the rows
+//! are read.
+//!
+//! # Format
+//!
+//! A byte with the version, then [`Encoded`] in postcard. A column has one number for each session, those with events in the order
+//! of their first row, then those with heartbeats only in the order of their last activity. Numbers are written with 7 bits a byte, the
+//! highest bit of all bytes but the last is set; then zstd. A code is 0 when it is the next one after the highest before it, which most
+//! are, and one more than itself otherwise.
+
+use serde::{Deserialize, Serialize};
+use zenovay_domain::{Dimension, DimensionLevel};
+use zenovay_query::engine::{NO_ROW, SessionPart, VisitColumn, VisitTimes};
+use zstd::bulk::Decompressor;
+
+use super::GROUP_ROWS_MAX;
+use crate::rows::LoadedChunk;
+
+/// The version that is written.
+const VERSION: u8 = 1;
+
+/// Where a block stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlockMeta {
+    /// Where it begins.
+    pub(crate) offset: u64,
+    /// How long it is.
+    pub(crate) bytes: u32,
+    /// XXH3-64 of its bytes.
+    pub(crate) hash: u64,
+}
+
+/// Why visits cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VisitsError {
+    #[error("visits: {0}")]
+    Postcard(#[from] postcard::Error),
+    #[error("visits: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("visits: {0}")]
+    Malformed(&'static str),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Encoded<'a> {
+    visits: u32,
+    /// How many of them have events; they come first.
+    with_events: u32,
+    #[serde(borrow)]
+    columns: Vec<EncodedColumn<'a>>,
+}
+
+/// Its number, how long it is when it is unpacked, and its bytes.
+type EncodedColumn<'a> = (u8, u32, &'a [u8]);
+
+// The numbers of columns. Those of dimensions begin at `DIMENSIONS`.
+const SESSION: u8 = 0;
+const VISITOR: u8 = 1;
+/// How much later than that of the session before the first event is.
+const FIRST: u8 = 2;
+/// How much later the last activity is; without events, how much later than that of the session before.
+const LAST: u8 = 3;
+const PAGEVIEWS: u8 = 4;
+const OTHER_EVENTS: u8 = 5;
+const ENGAGEMENT: u8 = 6;
+/// How much later than the first event the first pageview is.
+const ENTRY_AFTER: u8 = 7;
+/// How much earlier than the last event the last pageview is.
+const EXIT_BEFORE: u8 = 8;
+/// How much earlier than the last activity the last event is.
+const EVENT_BEFORE: u8 = 9;
+const ENTRY_PAGE: u8 = 10;
+const EXIT_PAGE: u8 = 11;
+const DIMENSIONS: u8 = 32;
+
+/// Makes the visits of one row group, whose columns come one by one.
+pub(super) struct VisitsWriter {
+    loaded: LoadedChunk,
+    /// The first row of each session, by its code.
+    first_rows: Vec<u32>,
+    columns: Vec<(u8, u32, Vec<u8>)>,
+    /// Whether there is a session longer than any can be: then the block says nothing.
+    is_given_up: bool,
+}
+
+impl VisitsWriter {
+    /// For the rows `loaded` with `sessions` session codes.
+    pub(super) fn new(
+        loaded: LoadedChunk,
+        sessions: usize,
+        compressor: &mut zstd::bulk::Compressor<'_>,
+    ) -> std::io::Result<Self> {
+        let parts = &loaded.chunk.sessions;
+        let times: Option<Vec<VisitTimes>> = parts.iter().map(|part| VisitTimes::of(part, &loaded.chunk.at)).collect();
+        let mut first_rows = vec![NO_ROW; sessions];
+        parts.iter().for_each(|part| first_rows[part.session as usize] = part.first_row);
+        let mut writer = Self { first_rows, columns: Vec::new(), is_given_up: times.is_none(), loaded };
+        writer.add_base(&times.unwrap_or_default(), compressor)?;
+        Ok(writer)
+    }
+
+    fn add_base(&mut self, times: &[VisitTimes], compressor: &mut zstd::bulk::Compressor<'_>) -> std::io::Result<()> {
+        let parts = std::sync::Arc::clone(&self.loaded.chunk.sessions);
+        let timed = || parts.iter().zip(times);
+        let mut add = |number: u8, numbers: &mut dyn Iterator<Item = u64>| -> std::io::Result<()> {
+            self.columns.push(pack(number, numbers, compressor)?);
+            Ok(())
+        };
+        add(SESSION, &mut relative(parts.iter().map(|part| part.session)))?;
+        add(VISITOR, &mut relative(parts.iter().map(|part| part.visitor)))?;
+        let mut before = 0;
+        add(
+            FIRST,
+            &mut parts.iter().filter(|part| has_events(part)).map(|part| {
+                let later = part.first_at.wrapping_sub(before);
+                before = part.first_at;
+                folded(later)
+            }),
+        )?;
+        let mut before = 0;
+        add(
+            LAST,
+            &mut parts.iter().map(|part| {
+                let from = if has_events(part) { part.first_at } else { before };
+                before = part.last_at;
+                folded(part.last_at.wrapping_sub(from))
+            }),
+        )?;
+        add(PAGEVIEWS, &mut parts.iter().map(|part| u64::from(part.pageviews)))?;
+        add(OTHER_EVENTS, &mut parts.iter().map(|part| u64::from(part.other_events)))?;
+        add(ENGAGEMENT, &mut parts.iter().map(|part| part.engagement_ms))?;
+        add(ENTRY_AFTER, &mut times.iter().map(|times| u64::from(times.entry_ms)))?;
+        add(EXIT_BEFORE, &mut times.iter().map(|times| u64::from(times.last_event_ms.saturating_sub(times.exit_ms))))?;
+        add(
+            EVENT_BEFORE,
+            &mut timed().filter(|(part, _)| has_events(part)).map(|(part, times)| {
+                folded(part.last_at.wrapping_sub(part.first_at).wrapping_sub(times.last_event_ms.into()))
+            }),
+        )
+    }
+
+    /// Adds what sessions have in the column of `dimension`, in which the rows of the source have `codes` of `values` values.
+    pub(super) fn add(
+        &mut self,
+        dimension: Dimension,
+        codes: &[u32],
+        values: usize,
+        compressor: &mut zstd::bulk::Compressor<'_>,
+    ) -> std::io::Result<()> {
+        let LoadedChunk { chunk, events, .. } = &self.loaded;
+        let code = |row: u32| codes[events.as_ref().map_or(row, |events| events[row as usize]) as usize];
+        let at = |row: u32| if row == NO_ROW { 0 } else { code(row) };
+        let parts = &chunk.sessions;
+        if dimension == Dimension::Path {
+            self.columns.push(pack(ENTRY_PAGE, parts.iter().map(|part| at(part.entry_row).into()), compressor)?);
+            self.columns.push(pack(EXIT_PAGE, parts.iter().map(|part| at(part.exit_row).into()), compressor)?);
+        } else if dimension.level() == DimensionLevel::Session {
+            let is_constant = values < 2
+                || chunk.session.iter().zip(0..).all(|(&session, row)| {
+                    let first = self.first_rows[session as usize];
+                    first == row || code(first) == code(row)
+                });
+            if is_constant {
+                let number = DIMENSIONS + dimension as u8;
+                let codes = parts.iter().filter(|part| has_events(part)).map(|part| at(part.first_row).into());
+                self.columns.push(pack(number, codes, compressor)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes to write, and the rows.
+    pub(super) fn finish(self) -> std::io::Result<(Vec<u8>, LoadedChunk)> {
+        let parts = if self.is_given_up { &[][..] } else { &self.loaded.chunk.sessions };
+        let columns = if self.is_given_up { &[][..] } else { &self.columns };
+        let count = |count: usize| u32::try_from(count).map_err(std::io::Error::other);
+        let encoded = Encoded {
+            visits: count(parts.len())?,
+            with_events: count(parts.iter().filter(|part| has_events(part)).count())?,
+            columns: columns.iter().map(|(number, unpacked, bytes)| (*number, *unpacked, &bytes[..])).collect(),
+        };
+        let bytes = postcard::to_extend(&encoded, vec![VERSION]).map_err(std::io::Error::other)?;
+        Ok((bytes, self.loaded))
+    }
+}
+
+fn has_events(part: &SessionPart) -> bool {
+    part.first_at != i64::MAX
+}
+
+/// The sessions of a row group as they were stored.
+pub(crate) struct StoredVisits<'a> {
+    encoded: Encoded<'a>,
+    decompressor: Decompressor<'static>,
+}
+
+impl<'a> StoredVisits<'a> {
+    /// Those that were written as `bytes`; `None` when a later version wrote them, or they say nothing.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Option<Self>, VisitsError> {
+        let (&version, members) = bytes.split_first().ok_or(VisitsError::Malformed("nothing there"))?;
+        if version > VERSION {
+            return Ok(None);
+        }
+        let encoded: Encoded<'a> = postcard::from_bytes(members)?;
+        if version == 0 || encoded.with_events > encoded.visits || encoded.visits > GROUP_ROWS_MAX {
+            return Err(VisitsError::Malformed("impossible counts"));
+        }
+        Ok((encoded.visits > 0).then_some(Self { encoded, decompressor: Decompressor::new()? }))
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.encoded.visits as usize
+    }
+
+    /// The sessions without rows, and the times of each.
+    pub(crate) fn sessions(&mut self) -> Result<(Vec<SessionPart>, Vec<VisitTimes>), VisitsError> {
+        let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
+        let malformed = |_| VisitsError::Malformed("a number that is too large");
+        let sessions = self.codes(SESSION, visits)?;
+        let visitors = self.codes(VISITOR, visits)?;
+        let first = self.needed(FIRST, with_events)?;
+        let last = self.needed(LAST, visits)?;
+        let pageviews = self.needed(PAGEVIEWS, visits)?;
+        let others = self.needed(OTHER_EVENTS, visits)?;
+        let engagement = self.needed(ENGAGEMENT, visits)?;
+        let entry_after = self.needed(ENTRY_AFTER, visits)?;
+        let exit_before = self.needed(EXIT_BEFORE, visits)?;
+        let event_before = self.needed(EVENT_BEFORE, with_events)?;
+        let (mut parts, mut times) = (Vec::with_capacity(visits), Vec::with_capacity(visits));
+        let (mut first_at, mut last_at) = (0_i64, 0_i64);
+        for number in 0..visits {
+            let is_event = number < with_events;
+            if is_event {
+                first_at = first_at.wrapping_add(unfolded(first[number]));
+            }
+            let from = if is_event { first_at } else { last_at };
+            last_at = from.wrapping_add(unfolded(last[number]));
+            let mut of_part = VisitTimes::default();
+            if is_event {
+                let last_event = last_at.wrapping_sub(first_at).wrapping_sub(unfolded(event_before[number]));
+                of_part.last_event_ms = u32::try_from(last_event).map_err(malformed)?;
+                of_part.entry_ms = u32::try_from(entry_after[number]).map_err(malformed)?;
+                let before = u32::try_from(exit_before[number]).map_err(malformed)?;
+                of_part.exit_ms = of_part.last_event_ms.saturating_sub(before);
+            }
+            times.push(of_part);
+            parts.push(SessionPart {
+                session: sessions[number],
+                visitor: visitors[number],
+                first_at: if is_event { first_at } else { i64::MAX },
+                last_at,
+                first_row: NO_ROW,
+                last_row: NO_ROW,
+                entry_row: NO_ROW,
+                exit_row: NO_ROW,
+                pageviews: u32::try_from(pageviews[number]).map_err(malformed)?,
+                other_events: u32::try_from(others[number]).map_err(malformed)?,
+                engagement_ms: engagement[number],
+            });
+        }
+        Ok((parts, times))
+    }
+
+    /// What each session has in the column of `dimension`, one of `values` codes; `None` when a session may have several.
+    pub(crate) fn column(&mut self, dimension: Dimension, values: usize) -> Result<Option<VisitColumn>, VisitsError> {
+        let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
+        let mut codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
+            let Some(numbers) = self.numbers(number, count)? else { return Ok(None) };
+            let too_large = VisitsError::Malformed("a code without a string");
+            if numbers.iter().any(|&number| number >= values as u64) {
+                return Err(too_large);
+            }
+            // Below a number of strings, of which there are fewer than 2^32.
+            let mut codes: Vec<u32> = numbers.iter().filter_map(|&number| u32::try_from(number).ok()).collect();
+            codes.resize(visits, 0);
+            Ok(Some(codes))
+        };
+        Ok(match dimension {
+            Dimension::Path => {
+                let pages = codes(ENTRY_PAGE, visits)?.zip(codes(EXIT_PAGE, visits)?);
+                pages.map(|(entry, exit)| VisitColumn::EntryAndExit(entry, exit))
+            }
+            _ => codes(DIMENSIONS + dimension as u8, with_events)?.map(VisitColumn::Value),
+        })
+    }
+
+    fn needed(&mut self, number: u8, count: usize) -> Result<Vec<u64>, VisitsError> {
+        self.numbers(number, count)?.ok_or(VisitsError::Malformed("a column is missing"))
+    }
+
+    fn codes(&mut self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
+        let mut next = 0_u64;
+        let codes = self.needed(number, count)?.into_iter().map(|number| {
+            let code = if number == 0 { next } else { number - 1 };
+            next = next.max(code + 1);
+            u32::try_from(code).map_err(|_| VisitsError::Malformed("a code that is too large"))
+        });
+        codes.collect()
+    }
+
+    /// The numbers of a column with `count` of them; `None` when there is no such column.
+    fn numbers(&mut self, number: u8, count: usize) -> Result<Option<Vec<u64>>, VisitsError> {
+        let Some(&(_, unpacked, bytes)) = self.encoded.columns.iter().find(|(own, ..)| *own == number) else {
+            return Ok(None);
+        };
+        // No number takes more than ten bytes: a damaged length reserves no memory.
+        if unpacked as usize > count.saturating_mul(10) {
+            return Err(VisitsError::Malformed("a column is too long"));
+        }
+        let bytes = self.decompressor.decompress(bytes, unpacked as usize)?;
+        let numbers = unpacked_numbers(&bytes, count);
+        numbers.map(Some).ok_or(VisitsError::Malformed("a column does not fit its sessions"))
+    }
+}
+
+/// The `count` numbers that `bytes` are; `None` when they are others.
+fn unpacked_numbers(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
+    let mut numbers = Vec::with_capacity(count.min(bytes.len()));
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // Most numbers are small.
+        while let Some((eight, others)) = rest.split_first_chunk::<8>()
+            && u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080 == 0
+        {
+            numbers.extend(eight.iter().map(|&byte| u64::from(byte)));
+            rest = others;
+        }
+        let (mut number, mut shift) = (0_u64, 0);
+        loop {
+            let Some((&byte, others)) = rest.split_first() else {
+                if shift == 0 {
+                    break;
+                }
+                return None;
+            };
+            rest = others;
+            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if byte < 0x80 {
+                numbers.push(number);
+                break;
+            }
+            shift += 7;
+        }
+    }
+    (numbers.len() == count).then_some(numbers)
+}
+
+fn pack(
+    number: u8,
+    numbers: impl Iterator<Item = u64>,
+    compressor: &mut zstd::bulk::Compressor<'_>,
+) -> std::io::Result<(u8, u32, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    for mut number in numbers {
+        while number >= 0x80 {
+            bytes.push(low_seven_bits(number) | 0x80);
+            number >>= 7;
+        }
+        bytes.push(low_seven_bits(number));
+    }
+    let unpacked = u32::try_from(bytes.len()).map_err(std::io::Error::other)?;
+    Ok((number, unpacked, compressor.compress(&bytes)?))
+}
+
+fn low_seven_bits(number: u64) -> u8 {
+    (number & 0x7f) as u8
+}
+
+/// Codes as they are written.
+fn relative(codes: impl Iterator<Item = u32>) -> impl Iterator<Item = u64> {
+    let mut next = 0_u64;
+    codes.map(move |code| {
+        let code = u64::from(code);
+        let written = if code == next { 0 } else { code + 1 };
+        next = next.max(code + 1);
+        written
+    })
+}
+
+/// Small numbers stay small, with either sign.
+fn folded(number: i64) -> u64 {
+    (number << 1 ^ number >> 63).cast_unsigned()
+}
+
+fn unfolded(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
