@@ -7,6 +7,7 @@ mod event;
 mod goal;
 #[cfg(feature = "clock")]
 mod guarded_clock;
+mod hidden;
 #[cfg(feature = "rules")]
 mod host;
 mod ids;
@@ -39,6 +40,7 @@ pub use goal::{
 };
 #[cfg(feature = "clock")]
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
+pub use hidden::is_hidden;
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
 pub use ids::{

@@ -1,6 +1,7 @@
 //! What a client says of itself at its own address (OAuth Client ID Metadata Documents).
 
 use serde_json::{Map, Value};
+use zenovay_domain::is_hidden;
 
 use super::redirect::check_redirect;
 
@@ -173,11 +174,6 @@ fn strings(list: Option<&Value>) -> Vec<&str> {
 /// What a client calls itself, as it may be shown: on one line, short, without characters that are not seen or that turn what
 /// follows around.
 pub fn shown_name(name: &str) -> String {
-    let is_hidden = |c: char| {
-        matches!(c, '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}')
-    };
     let spaced: String = name.chars().map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c }).collect();
     let words: Vec<&str> = spaced.split(' ').filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().filter(|c| !is_hidden(*c)).take(NAME_MAX_CHARS).collect::<String>().trim().to_owned()
@@ -312,7 +308,7 @@ mod tests {
     fn names_are_shown_on_one_line() {
         assert_eq!(shown_name("  Claude\n\tCode  "), "Claude Code");
         assert_eq!(shown_name("evil\u{202e}txt\u{200b}"), "eviltxt");
-        assert_eq!(shown_name("\u{200b}\u{feff}\u{3164}"), "");
+        assert_eq!(shown_name("\u{200b}\u{feff}\u{3164}\u{2800}\u{e000}"), "");
         assert_eq!(shown_name(&"a".repeat(1_000)).chars().count(), 60);
     }
 
