@@ -3,6 +3,8 @@
 
 /// The longest address, in bytes.
 const MAX_BYTES: usize = 2_000;
+/// The longest name of a host, in bytes.
+const HOST_MAX_BYTES: usize = 253;
 
 /// The schemes of programs on people's machines that may be sent codes. Any program can claim any scheme, so those are named
 /// that clients of today use.
@@ -78,11 +80,13 @@ fn parts(address: &str) -> Result<Parts<'_>, InvalidRedirect> {
         }
         _ => return Err(InvalidRedirect::Host),
     };
-    let is_name = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
     let is_address = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => is_address(address),
-        None => !host.is_empty() && is_name(host),
+        None => host.len() <= HOST_MAX_BYTES && host.split('.').all(is_label),
     };
     if is_host { Ok(Parts { scheme, host, port, rest }) } else { Err(InvalidRedirect::Host) }
 }
@@ -202,6 +206,7 @@ mod tests {
     fn addresses_that_send_codes_elsewhere_are_refused() {
         use InvalidRedirect::{Fragment, Host, Malformed, Plain, Scheme};
         let long = format!("https://a.example/{}", "a".repeat(MAX_BYTES));
+        let long_host = format!("https://{}example/", "a.".repeat(130));
         for (address, expected) in [
             ("", Malformed),
             (long.as_str(), Malformed),
@@ -213,6 +218,10 @@ mod tests {
             ("https://a.example:80@evil.example/", Host),
             ("https://*.example/", Host),
             ("https:///callback", Host),
+            ("https://a.example./", Host),
+            ("https://.example/", Host),
+            ("https://a..example/", Host),
+            (long_host.as_str(), Host),
             ("https://a.example:/", Host),
             ("https://a.example:0/", Host),
             ("https://a.example:65536/", Host),
