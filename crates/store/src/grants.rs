@@ -30,6 +30,8 @@ pub const UNUSED_CLIENT_MS: i64 = DAY_MS;
 pub const UNUSED_CLIENT_KEPT_MS: i64 = 15 * MINUTE_MS;
 /// The most clients that are registered and were granted nothing.
 pub const UNUSED_CLIENTS_MAX: usize = 1_000;
+/// The most codes of an account that are remembered; of more the oldest are forgotten.
+pub const CODES_MAX: usize = 100;
 /// The most grants of an account; of more the one that was not used for the longest time ends.
 pub const GRANTS_MAX: usize = 100;
 /// The most tokens of each kind that a grant has; of more the oldest end.
@@ -330,14 +332,14 @@ pub trait GrantStore: Send + Sync {
     /// Those of every method, see [`Store`](crate::Store).
     fn registered_client(&self, id: &str, now: Timestamp) -> Result<Option<RegisteredClient>>;
 
-    /// Forgets a client with everything that it was granted. `false` when there is none.
+    /// Forgets a client with everything that it was granted, also on a full disk. `false` when there is none.
     ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store).
     fn delete_client(&self, id: &str) -> Result<bool>;
 
-    /// Keeps a code at `now`, which holds for [`CODE_MS`].
+    /// Keeps a code at `now`, which holds for [`CODE_MS`], and forgets those of the person beyond [`CODES_MAX`].
     ///
     /// # Errors
     ///
@@ -386,7 +388,7 @@ pub trait GrantStore: Send + Sync {
     fn access(&self, token: &KeyDigest, now: Timestamp) -> Result<Option<GrantedAccess>>;
 
     /// Counts a call in the UTC day of `now`, and notes that the grant was used. As durable as
-    /// [`charge_request`](crate::UsageStore::charge_request). A grant that has ended is passed over.
+    /// [`charge_request`](crate::UsageStore::charge_request). A grant that has ended is passed over, and so is a full disk.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ pub use directory::{CachedDirectory, RememberedWebsite};
 pub use error::{Result, StoreError};
 pub use goals::{FUNNELS_MAX, GOALS_MAX, GoalStore};
 pub use grants::{
-    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
+    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
     GrantClient, GrantStore, GrantedAccess, Issued, McpGrant, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS,
     RegisteredClient, TOKENS_MAX, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX,
 };

@@ -7,7 +7,7 @@ use zenovay_domain::{GrantId, Plan, PlanTable, Role, TeamId, Timestamp, UserId};
 
 use super::{Harness, NOW, team, user};
 use crate::{
-    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
+    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
     GrantClient, GrantStore, Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, RegisteredClient, Result,
     Store, StoreError, TeamStore, UNUSED_CLIENT_KEPT_MS, UNUSED_CLIENT_MS, UNUSED_CLIENTS_MAX, UserStore,
 };
@@ -30,6 +30,7 @@ macro_rules! grant_conformance_tests {
             tokens_are_taken_back,
             calls_are_counted_by_the_day,
             accounts_have_so_many_grants,
+            accounts_have_so_many_codes,
             unused_clients_are_forgotten,
             unused_clients_are_bounded,
             what_is_over_is_forgotten,
@@ -374,6 +375,23 @@ pub fn accounts_have_so_many_grants<H: Harness<Store: GrantStore>>(harness: &H) 
     assert_eq!(left.len(), GRANTS_MAX);
     assert!(left.iter().any(|grant| grant.id == grant_id(10)), "it was used last");
     assert!(left.iter().all(|grant| grant.id != grant_id(1_010)), "the oldest of the others");
+}
+
+/// Whoever presses Allow again and again fills no disk. Sabotage: count the codes of all accounts.
+#[doc(hidden)]
+pub fn accounts_have_so_many_codes<H: Harness<Store: GrantStore>>(harness: &H) {
+    let (store, owner, team) = granted(harness);
+    let other = user(&store, 2);
+    store.add_member(team, other, Role::Viewer, &PlanTable::default(), NOW).unwrap();
+    code(&store, 500_000, &consent(other, team), NOW);
+    for n in 0..=CODES_MAX as u32 {
+        code(&store, 1_000 + 10 * n, &consent(owner, team), NOW.plus_millis(i64::from(n)));
+    }
+    let at = NOW.plus_millis(1_000);
+    assert_eq!(redeem(&store, 1_000, at), Err(ExchangeRefusal::Unknown), "the oldest");
+    for n in [1_010, 1_000 + 10 * CODES_MAX as u32, 500_000] {
+        assert!(redeem(&store, n, at).is_ok(), "{n}");
+    }
 }
 
 fn client(n: u32, at: Timestamp) -> RegisteredClient {

@@ -69,7 +69,7 @@ pub trait AssistantStore: Send + Sync {
     /// number of processes, never more than `limit` are counted. The count survives the death of the process as soon as this
     /// returns; a power cut may take the questions since the last write of another kind. A clock that goes back over
     /// midnight by less than an hour does not open a day a second time; a day further ahead was counted by a clock that was
-    /// wrong, and ends.
+    /// wrong, and ends. On a full disk it is counted in memory, and written with the next question that can be.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable};
 use diesel::upsert::excluded;
-use zenovay_domain::{KeyId, Timestamp};
+use zenovay_domain::{KeyId, Plan, Timestamp};
 
 use super::errors::{Done, explained};
 use super::rows::damaged;
@@ -78,6 +78,8 @@ pub(super) struct Counting {
     /// Requests of the month that were let through while the disk was full: reading goes on then, and they
     /// are written with the next request of the key that can be.
     owed: HashMap<KeyId, Owed>,
+    /// The same of the questions of an account under a plan: the day and how many.
+    pub(super) owed_questions: HashMap<(String, Plan), (i64, i64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +94,7 @@ impl Counting {
     pub(super) fn connect(name: &str) -> Result<Self> {
         let mut conn = connect(name)?;
         conn.batch_execute("PRAGMA synchronous = NORMAL").map_err(explained)?;
-        Ok(Self { conn, owed: HashMap::new() })
+        Ok(Self { conn, owed: HashMap::new(), owed_questions: HashMap::new() })
     }
 }
 
@@ -139,7 +141,7 @@ impl UsageStore for SqliteStore {
         let month = month_of(now);
         let limit = i64::try_from(monthly_limit).unwrap_or(i64::MAX);
         self.count(|counting| {
-            let Counting { conn, owed } = counting;
+            let Counting { conn, owed, .. } = counting;
             let behind = owed.get(&id).filter(|owed| owed.month == month).map_or(0, |owed| owed.requests);
             let disk_full = match count(conn, id, month, behind + 1, limit, now) {
                 Ok(Some(usage)) => {
@@ -207,7 +209,7 @@ impl UsageStore for SqliteStore {
 #[cfg(test)]
 mod tests {
     use zenovay_auth::{KeyFormat, KeyKind, PasswordHash};
-    use zenovay_domain::{Plan, Scopes, TeamId, UserId};
+    use zenovay_domain::{Scopes, TeamId, UserId};
 
     use super::*;
     use crate::{KeyStore, NewKey, Team, TeamStore, User, UserStore};

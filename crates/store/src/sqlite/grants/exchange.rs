@@ -10,8 +10,8 @@ use super::super::teams::role_of;
 use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_grant, token};
 use crate::grants_schema::{oauth_codes, oauth_grants, oauth_tokens};
 use crate::{
-    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX, Issued, NewCode,
-    NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
+    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX, Issued,
+    NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
 };
 
 type Exchanged = Result<Issued, ExchangeRefusal>;
@@ -35,6 +35,14 @@ pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Time
         created_at: now.as_millis(),
         grant_id: None,
     };
+    let beyond: Vec<Vec<u8>> = oauth_codes::table
+        .filter(oauth_codes::user_id.eq(&row.user_id))
+        .order((oauth_codes::created_at.desc(), oauth_codes::digest))
+        .offset(i64::try_from(CODES_MAX - 1).unwrap_or(i64::MAX))
+        .limit(i64::MAX)
+        .select(oauth_codes::digest)
+        .load(conn)?;
+    diesel::delete(oauth_codes::table.filter(oauth_codes::digest.eq_any(beyond))).execute(conn)?;
     diesel::insert_into(oauth_codes::table).values(row).execute(conn)?;
     Ok(())
 }

@@ -58,7 +58,7 @@ impl GrantStore for SqliteStore {
     }
 
     fn delete_client(&self, id: &str) -> Result<bool> {
-        self.write(|conn| {
+        self.write_urgently(|conn| {
             diesel::delete(oauth_codes::table.filter(oauth_codes::client_id.eq(id))).execute(conn)?;
             diesel::delete(oauth_grants::table.filter(oauth_grants::client_id.eq(id))).execute(conn)?;
             Ok(diesel::delete(oauth_clients::table.find(id)).execute(conn)? == 1)
@@ -110,7 +110,7 @@ impl GrantStore for SqliteStore {
         let today = day_of(now);
         let (id, at) = (id.to_string(), now.as_millis());
         self.count(|counting| {
-            in_write_transaction(&mut counting.conn, |conn| {
+            let noted = in_write_transaction(&mut counting.conn, |conn| {
                 let row = || oauth_grants::table.find(&id);
                 let same_day = diesel::update(row().filter(oauth_grants::calls_day.eq(today)))
                     .set(oauth_grants::calls.eq(oauth_grants::calls + 1))
@@ -127,7 +127,8 @@ impl GrantStore for SqliteStore {
                     .or(oauth_grants::last_used_at.gt(Some(at)));
                 diesel::update(row().filter(is_stale)).set(oauth_grants::last_used_at.eq(Some(at))).execute(conn)?;
                 Ok(())
-            })
+            });
+            noted.or_else(|failed| if failed.is_disk_full() { Ok(()) } else { Err(failed) })
         })
     }
 

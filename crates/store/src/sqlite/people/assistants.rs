@@ -97,9 +97,29 @@ impl AssistantStore for SqliteStore {
     ) -> Result<AssistantCharge> {
         let most = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let (name, cost, limit) = (account.to_string(), most(cost), limit.map_or(i64::MAX, most));
-        self.count(|Counting { conn, .. }| match count(conn, &name, plan, cost, limit, now)? {
-            Some(usage) => Ok(AssistantCharge::Counted(usage)),
-            None => Ok(AssistantCharge::Exhausted(load(conn, &name, plan, now)?)),
+        self.count(|Counting { conn, owed_questions, .. }| {
+            let (of, today) = ((name.clone(), plan), day_of(now));
+            let behind =
+                owed_questions.get(&of).filter(|(day, _)| *day == today).map_or(0, |(_, questions)| *questions);
+            let wanted = behind.saturating_add(cost);
+            let disk_full = match count(conn, &name, plan, wanted, limit, now) {
+                Ok(Some(usage)) => {
+                    owed_questions.remove(&of);
+                    return Ok(AssistantCharge::Counted(usage));
+                }
+                Ok(None) => false,
+                // Reading goes on: what is owed is counted with the next question that can be.
+                Err(failed) if failed.is_disk_full() => true,
+                Err(failed) => return Err(failed),
+            };
+            let mut usage = load(conn, &name, plan, now)?;
+            usage.used = usage.used.saturating_add(behind.unsigned_abs());
+            if !disk_full || usage.used.saturating_add(cost.unsigned_abs()) > limit.unsigned_abs() {
+                return Ok(AssistantCharge::Exhausted(usage));
+            }
+            owed_questions.insert(of, (today, wanted));
+            usage.used = usage.used.saturating_add(cost.unsigned_abs());
+            Ok(AssistantCharge::Counted(usage))
         })
     }
 
@@ -112,6 +132,7 @@ impl AssistantStore for SqliteStore {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use diesel::connection::SimpleConnection;
     use zenovay_domain::UserId;
 
     use super::*;
@@ -119,6 +140,38 @@ mod tests {
     /// 2026-06-13T12:00:00Z
     const NOON: Timestamp = Timestamp::from_millis(1_781_352_000_000);
     const MIDNIGHT: Timestamp = Timestamp::from_millis(1_781_395_200_000);
+
+    /// SQLite says so when a page more is needed than there may be. Sabotage: pass the error on, or forget what was asked.
+    #[test]
+    fn questions_pass_and_are_counted_when_the_disk_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("zenovay.db")).unwrap();
+        let person = |n: u32| {
+            let mut bytes = [1; 16];
+            bytes[..4].copy_from_slice(&n.to_le_bytes());
+            AssistantAccount::Person(UserId::from_random_bytes(bytes))
+        };
+        let allow_pages = |pages: u32| {
+            let pragma = format!("PRAGMA max_page_count = {pages}");
+            store.shared.counting.lock().conn.batch_execute(&pragma).unwrap();
+        };
+        let ask = |n, limit| store.charge_assistant(person(n), Plan::Free, 3, Some(limit), NOON).unwrap();
+        let owes = |n| store.shared.counting.lock().owed_questions.contains_key(&(person(n).to_string(), Plan::Free));
+        // No page more than there are: there is room for a few accounts only.
+        allow_pages(1);
+        let last = (0..10_000).find(|n| {
+            assert_eq!(ask(*n, 10), AssistantCharge::Counted(AssistantUsage::new(3, MIDNIGHT)));
+            owes(*n)
+        });
+        let last = last.expect("room for a few only");
+        assert_eq!(ask(last, 10), AssistantCharge::Counted(AssistantUsage::new(6, MIDNIGHT)));
+        assert_eq!(ask(last, 8), AssistantCharge::Exhausted(AssistantUsage::new(6, MIDNIGHT)), "the limit holds");
+        allow_pages(1_000_000);
+        assert_eq!(ask(last, 8), AssistantCharge::Exhausted(AssistantUsage::new(6, MIDNIGHT)));
+        assert_eq!(ask(last, 10), AssistantCharge::Counted(AssistantUsage::new(9, MIDNIGHT)));
+        assert!(!owes(last), "what was owed is written");
+        assert_eq!(store.assistant_usage(person(last), Plan::Free, NOON).unwrap().used, 9);
+    }
 
     fn ann() -> AssistantAccount {
         AssistantAccount::Person(UserId::from_random_bytes([1; 16]))
