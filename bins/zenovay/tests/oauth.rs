@@ -767,6 +767,54 @@ async fn an_address_registers_and_fails_so_often_and_what_is_right_is_free() {
     refresh(&token).await.expect(200);
 }
 
+/// Clients read errors of OAuth alone, and people pages. Sabotage: answer with the error body of other routes.
+#[actix_web::test]
+async fn every_refusal_is_told_in_the_form_that_its_reader_knows() {
+    let world = World::new().await;
+    let form = "application/x-www-form-urlencoded";
+    let post =
+        |path: &str, kind: &str, body: String| world.app.post(path).header("content-type", kind).body(body).send();
+    let long = format!("a={}", "x".repeat(70_000));
+    for (path, kind, body, status, error) in [
+        ("/oauth/token", "application/json", "{}".to_owned(), 415, "invalid_request"),
+        ("/oauth/token", form, long.clone(), 413, "invalid_request"),
+        ("/oauth/revoke", "text/plain", String::new(), 415, "invalid_request"),
+        ("/oauth/register", "text/plain", "{}".to_owned(), 415, "invalid_request"),
+        ("/oauth/register", "application/json", long.clone(), 413, "invalid_request"),
+        ("/oauth/register", "application/json", "[]".to_owned(), 400, "invalid_client_metadata"),
+    ] {
+        let reply = post(path, kind, body).await.expect(status);
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
+        let body = reply.json();
+        assert_eq!(body["error"], error, "{path}: {body}");
+        assert!(body["error_description"].is_string() && body.as_object().unwrap().len() == 2, "{body}");
+    }
+    let own = world.app.get("/oauth/register/zvc_unknown").header("authorization", "Bearer x").send().await.expect(401);
+    assert_eq!(error_of(&own), "invalid_token");
+    assert!(own.header("www-authenticate").unwrap().contains("invalid_token"));
+    let other = world.app.request(Method::PUT, "/oauth/token").send().await.expect(405);
+    assert_eq!((error_of(&other).as_str(), other.header("allow")), ("invalid_request", Some("POST, OPTIONS")));
+    let mut limited = post("/oauth/token", form, String::new()).await;
+    while limited.status == 400 {
+        limited = post("/oauth/token", form, String::new()).await;
+    }
+    let limited = limited.expect(429);
+    assert_eq!(error_of(&limited), "temporarily_unavailable");
+    assert!(limited.header("retry-after").is_some());
+    // Documents of clients are not asked for either; a person is told on a page.
+    let page = world.ask(&request(&[("client_id", "https://other.example/client.json")])).await.expect(429);
+    assert!(page.header("retry-after").is_some());
+    let cross = world.app.post("/oauth/consent").header("origin", "https://evil.example").header("content-type", form);
+    let cross = cross.session(&world.session).body(String::new()).send().await.expect(403);
+    let wrong = world.app.post("/oauth/consent").header("content-type", "text/plain").session(&world.session);
+    let wrong = wrong.body(String::new()).send().await.expect(415);
+    for page in [page, cross, wrong] {
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+        assert!(page.header("content-security-policy").unwrap().contains("form-action 'none'"));
+        assert!(page.text().contains("cannot be connected"), "{}", page.text());
+    }
+}
+
 /// Sabotage: ask for a document each time, or keep that there is none for an hour.
 #[actix_web::test]
 async fn documents_are_kept_and_failures_not_for_long() {

@@ -226,9 +226,14 @@ impl ApiError {
 
     /// The complete answer: status, headers and the superset body of SPEC B5.
     pub fn render(&self, now: Timestamp, request_id: &str) -> HttpResponse {
+        self.answer().json(self.body(now, request_id))
+    }
+
+    /// The answer with its status and headers, for a body of another kind.
+    pub fn answer(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.status_code());
         self.put_headers(&mut response);
-        response.json(self.body(now, request_id))
+        response
     }
 
     /// The body alone.

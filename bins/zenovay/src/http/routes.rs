@@ -411,8 +411,9 @@ impl Path {
     fn into_resource(self) -> Resource {
         let all = self.endpoints.iter().map(|endpoint| endpoint.origins);
         let origins = all.fold(Origins::None, |one, other| if one == Origins::None { other } else { one });
-        let mut resource =
-            web::resource(self.pattern).app_data(response_layer::MatchedRoute::new(self.pattern, origins));
+        let error_form = self.endpoints.first().map(|endpoint| endpoint.operation.error_form).unwrap_or_default();
+        let route = response_layer::MatchedRoute::new(self.pattern, origins).telling_errors(error_form);
+        let mut resource = web::resource(self.pattern).app_data(route);
         for &endpoint in &self.endpoints {
             let method = guard::fn_guard(|context| endpoint.answers(&context.head().method));
             resource = resource.route((endpoint.mount)(web::route().guard(method)));

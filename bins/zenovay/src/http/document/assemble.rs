@@ -7,12 +7,13 @@ use zenovay_auth::{Denial, TargetKind};
 use zenovay_domain::{ErrorCode, Scope, Timestamp};
 
 use super::example::example;
-use super::{Answer, Header, Operation, Parameter, paths};
+use super::{Answer, ErrorForm, Header, Operation, Parameter, paths, to_json};
 use crate::http::envelope::{ApiError, ErrorBody, status_of};
 use crate::http::errors;
 use crate::http::guard::AccessRefusal;
 use crate::http::handler::Access;
 use crate::http::key_headers;
+use crate::http::oauth::OAuthErrorBody;
 use crate::http::routes::{Endpoint, FIRST_PARTY};
 
 /// The version of the API. It is raised by a change that is more than an addition.
@@ -117,6 +118,18 @@ const fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::ServiceUnavailable => "Not now: come back after `Retry-After` seconds",
         // A test has the meaning of every code.
         _ => "",
+    }
+}
+
+/// The same where the errors are those of OAuth.
+const fn meaning_to_clients(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ValidationError => "What was sent cannot be used: `error` and `error_description` say why",
+        ErrorCode::Unauthorized => {
+            "`invalid_client`: nobody knows the client, or it is not the one that it says; `invalid_token`: the token of \
+             its registration does not hold"
+        }
+        other => meaning(other),
     }
 }
 
@@ -265,6 +278,7 @@ fn schemas(table: &[&Endpoint]) -> Result<Map<String, Value>, String> {
     let mut all = BTreeMap::new();
     let mut common = Operation::new(Access::Public, "", "");
     common.schema::<ErrorBody<'static>>();
+    common.schema::<OAuthErrorBody<'static>>();
     let operations = table.iter().map(|endpoint| &endpoint.operation).chain([&common]);
     for (name, schema) in operations.flat_map(|operation| &operation.schemas) {
         if all.insert(name.clone(), schema.clone()).is_some_and(|other| other != *schema) {
@@ -459,9 +473,22 @@ fn header_object(header: &Header) -> Value {
     json!({ "description": header.description, "schema": { "type": kind, "examples": [example] } })
 }
 
-/// The refusals that several routes have in common: one for each status, with and without a key.
+/// The refusals that several routes have in common: one for each status and way to tell it.
 #[derive(Default)]
-struct Refusals(BTreeMap<(u16, bool), BTreeSet<ErrorCode>>);
+struct Refusals(BTreeMap<(u16, Refusing), BTreeSet<ErrorCode>>);
+
+/// How a refusal is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Refusing {
+    /// In the error body.
+    Plain,
+    /// The same, with the headers about a key.
+    WithKey,
+    /// To a client of OAuth.
+    OAuth,
+    /// To a person.
+    Page,
+}
 
 impl Refusals {
     /// The refusals of an operation, by status.
@@ -470,42 +497,70 @@ impl Refusals {
         let mut of = BTreeMap::new();
         for &code in &operation.refusals {
             let status = status_of(code).as_u16();
-            // Before a key is known, nothing can be told of it.
-            let has_key = has_key && status != 401;
-            self.0.entry((status, has_key)).or_default().insert(code);
-            let name = Self::name(status, has_key);
+            let how = match operation.error_form {
+                // It is told before it is known which route it is.
+                _ if code == ErrorCode::HeadersTooLarge && !has_key => Refusing::Plain,
+                // Before a key is known, nothing can be told of it.
+                ErrorForm::Body if has_key && status != 401 => Refusing::WithKey,
+                ErrorForm::Body => Refusing::Plain,
+                ErrorForm::OAuth => Refusing::OAuth,
+                ErrorForm::Page => Refusing::Page,
+            };
+            self.0.entry((status, how)).or_default().insert(code);
+            let name = Self::name(status, how);
             of.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
         }
         of
     }
 
-    fn name(status: u16, has_key: bool) -> String {
-        format!("Error{status}{}", if has_key { "WithKey" } else { "" })
+    fn name(status: u16, how: Refusing) -> String {
+        let kind = match how {
+            Refusing::Plain => "",
+            Refusing::WithKey => "WithKey",
+            Refusing::OAuth => "OfOAuth",
+            Refusing::Page => "OnPage",
+        };
+        format!("Error{status}{kind}")
     }
 
     fn into_components(self) -> BTreeMap<String, Value> {
-        let component = |((status, has_key), codes): ((u16, bool), BTreeSet<ErrorCode>)| {
+        let component = |((status, how), codes): ((u16, Refusing), BTreeSet<ErrorCode>)| {
             let more: &[Header] = match status {
                 401 => &[WWW_AUTHENTICATE],
                 429 | 503 => &[RETRY_AFTER],
                 _ => &[],
             };
-            let meanings: Vec<String> =
-                codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), meaning(*code))).collect();
-            let examples: BTreeMap<&str, Value> = codes
+            let meanings: Vec<String> = codes
                 .iter()
-                .map(|code| (code.as_str(), json!({ "value": example_error(*code).body(THEN, REQUEST_ID) })))
+                .map(|code| match how {
+                    Refusing::Plain | Refusing::WithKey => format!("`{}`: {}.", code.as_str(), meaning(*code)),
+                    Refusing::OAuth => format!("{}.", meaning_to_clients(*code)),
+                    Refusing::Page => "A page that says why nobody is asked.".to_owned(),
+                })
                 .collect();
-            let content = json!({ "application/json": {
-                "schema": { "$ref": "#/components/schemas/ErrorBody" },
-                "examples": examples,
-            } });
+            let examples = |body: fn(&ApiError) -> Value| -> BTreeMap<&str, Value> {
+                codes.iter().map(|code| (code.as_str(), json!({ "value": body(&example_error(*code)) }))).collect()
+            };
+            let of_schema = |name: &str, body| {
+                json!({ "application/json": {
+                    "schema": { "$ref": format!("#/components/schemas/{name}") },
+                    "examples": examples(body),
+                } })
+            };
+            let content = match how {
+                Refusing::Plain | Refusing::WithKey => {
+                    of_schema("ErrorBody", |error| to_json(&error.body(THEN, REQUEST_ID)))
+                }
+                Refusing::OAuth => of_schema("OAuthErrorBody", |error| to_json(&OAuthErrorBody::of(error))),
+                Refusing::Page => json!({ "text/html": { "schema": { "type": "string" } } }),
+            };
+            let has_key = how == Refusing::WithKey;
             let response = json!({
                 "description": meanings.join("\n\n"),
                 "headers": headers(has_key, more),
                 "content": content,
             });
-            (Self::name(status, has_key), response)
+            (Self::name(status, how), response)
         };
         self.0.into_iter().map(component).collect()
     }

@@ -15,7 +15,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
 
 pub use self::assemble::{assemble, name_of};
-pub use self::operation::{Answer, Header, Operation, Parameter, Place, pattern, to_json};
+pub use self::operation::{Answer, ErrorForm, Header, Operation, Parameter, Place, pattern, to_json};
 use super::envelope::ApiError;
 use super::guard::Public;
 use super::handler::{Described, Html, Shape};

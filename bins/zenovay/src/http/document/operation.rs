@@ -11,6 +11,18 @@ use zenovay_domain::ErrorCode;
 
 use crate::http::handler::Access;
 
+/// How a route tells what it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ErrorForm {
+    /// In the error body of all other routes.
+    #[default]
+    Body,
+    /// In that of OAuth (RFC 6749 §5.2), which clients of it read.
+    OAuth,
+    /// On a page, to a person.
+    Page,
+}
+
 /// What is known about a route from the types of its handler.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -28,6 +40,8 @@ pub struct Operation {
     pub answers: BTreeMap<u16, Answer>,
     /// The codes of its refusals.
     pub refusals: BTreeSet<ErrorCode>,
+    /// How it tells them.
+    pub error_form: ErrorForm,
     /// The schemas that all this refers to, by name.
     pub schemas: BTreeMap<String, Value>,
 }
@@ -53,6 +67,7 @@ impl Operation {
             body: BTreeMap::new(),
             answers: BTreeMap::new(),
             refusals: ANYWHERE.into(),
+            error_form: ErrorForm::default(),
             schemas: BTreeMap::new(),
         }
     }

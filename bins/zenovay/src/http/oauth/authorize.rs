@@ -12,10 +12,10 @@ use zenovay_store::{Consent, GrantClient, NewCode, StoreError};
 use super::caller::charge;
 use super::clients::{self, Client, NoClient};
 use super::page::{self, ConsentPage, TeamChoice};
-use super::params::{Form, Params};
+use super::params::{Field, Fields, Form, InQuery, Params};
 use super::refusal::{OAuthError, OAuthRefusal};
 use super::resource::resource_of;
-use crate::http::document::{Answer, Operation};
+use crate::http::document::{Answer, ErrorForm, Operation};
 use crate::http::envelope::ApiError;
 use crate::http::guard::{MaybeSignedIn, Person};
 use crate::http::handler::{Described, Html, Shape};
@@ -33,8 +33,42 @@ impl Shape for Asking {
     fn describe(operation: &mut Operation) {
         Html::describe(operation);
         operation.answer(303, Answer::new("To where people sign in, or back to the client"));
-        operation.answer(400, Answer::new("A page that says what is wrong").text("text/html", "<!doctype html>…"));
+        operation.error_form = ErrorForm::Page;
     }
+}
+
+/// What a client sends a person with.
+pub struct Request;
+
+impl Fields for Request {
+    const FIELDS: &'static [Field] = &[
+        Field::required("response_type", "What it wants: `code`.", "code"),
+        Field::required("client_id", "Its id.", "https://app.example/oauth/client.json"),
+        Field::optional("redirect_uri", "Where the person is sent back to.", "http://127.0.0.1:33418/callback"),
+        Field::required("code_challenge", "The SHA-256 of its verifier, in base64url (RFC 7636).", CHALLENGE),
+        Field::required("code_challenge_method", "How the challenge was made: `S256`.", "S256"),
+        Field::optional("state", "What it gets back as it is.", "af0ifjsldkj"),
+        Field::optional("scope", "What it wants to do.", "read"),
+        Field::optional("resource", "Where it wants to use its tokens (RFC 8707).", "https://stats.example/mcp"),
+    ];
+}
+
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// The answer of a person.
+pub struct Decision;
+
+impl Fields for Decision {
+    const FIELDS: &'static [Field] = &[
+        Field::required("request", "The query with which the client sent the person.", "response_type=code"),
+        Field::required("ticket", "What shows that the form is of the page that the person was shown.", "0a1b2c3d"),
+        Field::required("decision", "`allow`, or anything else.", "allow"),
+        Field::optional("team", "The team in which the client may act.", "7b0c5f3e-1d9a-4a53-9f7a-3f1c1d2b4a55"),
+        Field::optional("analytics", "What it may do in a category: `none` or `read`.", "read"),
+        Field::optional("advanced", "The same of another category.", "none"),
+        Field::optional("management", "The same, or `write`.", "none"),
+        Field::optional("settings", "The same, or `write`.", "none"),
+    ];
 }
 
 /// What a client asks for.
@@ -63,8 +97,9 @@ pub async fn ask(
     MaybeSignedIn(person): MaybeSignedIn,
     req: HttpRequest,
     state: web::Data<AppState>,
+    asks: InQuery<Request>,
 ) -> Result<Described<Asking>, ApiError> {
-    let request = req.query_string().to_owned();
+    let request = asks.query;
     let Some(person) = person else { return Ok(to_sign_in(&request).into()) };
     let shown = show(&req, &state, &person, &request, &Chosen::default(), None).await?;
     Ok(shown.into())
@@ -276,7 +311,7 @@ pub async fn answer(
     MaybeSignedIn(person): MaybeSignedIn,
     req: HttpRequest,
     state: web::Data<AppState>,
-    form: Form,
+    form: Form<Decision>,
 ) -> Result<Described<Asking>, ApiError> {
     let form = form.read().await?;
     let value = |name: &str| form.all(name).first().map_or("", String::as_str);

@@ -10,7 +10,7 @@ use zenovay_domain::ErrorCode;
 
 use crate::http::address_limit::{self, AddressClass};
 use crate::http::client_ip;
-use crate::http::document::Operation;
+use crate::http::document::{ErrorForm, Operation};
 use crate::http::envelope::ApiError;
 use crate::http::guard::AccessRefusal;
 use crate::http::handler::{Access, Caller};
@@ -26,6 +26,7 @@ impl Caller for Program {
     const ACCESS: Access = Access::Public;
 
     fn describe(operation: &mut Operation) {
+        operation.error_form = ErrorForm::OAuth;
         operation.refuses([ErrorCode::RateLimitExceeded, ErrorCode::Unauthorized]);
     }
 }

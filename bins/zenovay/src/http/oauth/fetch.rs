@@ -3,6 +3,7 @@
 //! redirects, in seconds, for at most 5 KB.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -41,11 +42,37 @@ static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
     if taken == 0 {
         tracing::warn!("this machine names no certificate authorities: MCP clients cannot be known by their address");
     }
+    trusting(roots)
+});
+
+/// TLS with those whom `roots` trust.
+fn trusting(roots: RootCertStore) -> Option<TlsConnector> {
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let config = config.with_root_certificates(roots).with_no_client_auth();
     Some(TlsConnector::from(Arc::new(config)))
-});
+}
+
+/// How a name becomes addresses, and an address a connection.
+trait Network {
+    /// The addresses of a host, for its port 443.
+    fn look_up(&self, host: &str) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+    /// A connection to an address.
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> + Send;
+}
+
+/// The one that this machine is in.
+struct Internet;
+
+impl Network for Internet {
+    async fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        Ok(tokio::net::lookup_host((host, 443)).await?.collect())
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        TcpStream::connect(address).await
+    }
+}
 
 /// The websites themselves.
 #[derive(Debug, Clone, Copy)]
@@ -55,22 +82,32 @@ impl ClientDocuments for FromWebsites {
     fn fetch(&self, url: &ClientUrl) -> Fetching {
         let url = url.clone();
         Box::pin(async move {
-            let fetched = timeout(WITHIN, async {
-                let tls = tokio::task::spawn_blocking(|| TLS.clone()).await.ok().flatten().ok_or(FetchError::Tls)?;
-                let found = tokio::net::lookup_host((url.host(), 443)).await.map_err(|_| FetchError::NoAddress)?;
-                // These very addresses are connected to: the name is not asked for again.
-                let stream = connect(&public(found)?).await?;
-                let name = ServerName::try_from(url.host().to_owned()).map_err(|_| FetchError::NoAddress)?;
-                let stream = tls.connect(name, stream).await.map_err(|_| FetchError::Tls)?;
-                ask(stream, &url).await
-            });
-            fetched.await.map_err(|_elapsed| FetchError::TooSlow)?
+            let tls = tokio::task::spawn_blocking(|| TLS.clone()).await.ok().flatten().ok_or(FetchError::Tls)?;
+            within(WITHIN, over(&Internet, &tls, &url)).await
         })
     }
 }
 
+/// What `fetching` comes to in so much time.
+async fn within(
+    time: Duration,
+    fetching: impl Future<Output = Result<Answer, FetchError>>,
+) -> Result<Answer, FetchError> {
+    timeout(time, fetching).await.map_err(|_elapsed| FetchError::TooSlow)?
+}
+
+/// Asks for the document over a network.
+async fn over(network: &impl Network, tls: &TlsConnector, url: &ClientUrl) -> Result<Answer, FetchError> {
+    let found = network.look_up(url.host()).await.map_err(|_| FetchError::NoAddress)?;
+    // These very addresses are connected to: the name is not asked for again.
+    let stream = connect(network, &public(found)?).await?;
+    let name = ServerName::try_from(url.host().to_owned()).map_err(|_| FetchError::NoAddress)?;
+    let stream = tls.connect(name, stream).await.map_err(|_| FetchError::Tls)?;
+    ask(stream, url).await
+}
+
 /// The addresses that may be connected to. A name that leads to a public address and to another one leads nowhere.
-fn public(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, FetchError> {
+fn public(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, FetchError> {
     let mut addresses = Vec::new();
     for address in found {
         if !is_public_address(address.ip()) {
@@ -83,9 +120,9 @@ fn public(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Fe
     if addresses.is_empty() { Err(FetchError::NoAddress) } else { Ok(addresses) }
 }
 
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, FetchError> {
+async fn connect(network: &impl Network, addresses: &[SocketAddr]) -> Result<TcpStream, FetchError> {
     for address in addresses {
-        if let Ok(stream) = TcpStream::connect(address).await {
+        if let Ok(stream) = network.connect(*address).await {
             return Ok(stream);
         }
     }
@@ -120,16 +157,186 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, url: &ClientUrl) -
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use parking_lot::Mutex;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
     use super::*;
 
     fn url() -> ClientUrl {
         ClientUrl::parse("https://app.example/oauth/client.json").unwrap()
     }
 
+    /// A network in which a name has these addresses when it is asked for the first time, and is this machine from then on; every
+    /// address that is connected to is noted, and is a listener of the test.
+    struct Staged {
+        first: Vec<SocketAddr>,
+        look_ups: AtomicUsize,
+        connected: Mutex<Vec<SocketAddr>>,
+        listener: SocketAddr,
+    }
+
+    impl Staged {
+        fn new(addresses: &[&str], listener: SocketAddr) -> Self {
+            let first = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            Self { first, look_ups: AtomicUsize::new(0), connected: Mutex::default(), listener }
+        }
+    }
+
+    impl Network for Staged {
+        async fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+            assert_eq!(host, "app.example");
+            let is_first = self.look_ups.fetch_add(1, Ordering::Relaxed) == 0;
+            Ok(if is_first { self.first.clone() } else { vec!["127.0.0.1:443".parse().unwrap()] })
+        }
+
+        async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+            self.connected.lock().push(address);
+            TcpStream::connect(self.listener).await
+        }
+    }
+
+    fn certificate(pem: &[u8]) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem).unwrap()
+    }
+
+    fn trusted() -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(include_bytes!("testdata/authority.pem"))).unwrap();
+        trusting(roots).unwrap()
+    }
+
+    const VALID: &[u8] = include_bytes!("testdata/valid.pem");
+
+    /// A website with this certificate that answers each request with `answer`, and what it was asked for.
+    async fn website(pem: &'static [u8], answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("testdata/key.pem")).unwrap();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate(pem)], key).unwrap();
+        let (acceptor, asked) = (TlsAcceptor::from(Arc::new(config)), Arc::<Mutex<Vec<String>>>::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, noted) = (listener.local_addr().unwrap(), Arc::clone(&asked));
+        actix_web::rt::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let name = stream.get_ref().1.server_name().unwrap_or("").to_owned();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = stream.read_u8().await else { break };
+                    request.push(byte);
+                }
+                let line = String::from_utf8_lossy(&request).lines().next().unwrap_or("").to_owned();
+                noted.lock().push(format!("{name} {line}"));
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        (address, asked)
+    }
+
+    const DOCUMENT: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+
+    /// The name is looked up once: a second answer, which leads into this machine, is never asked for (DNS rebinding).
+    ///
+    /// Sabotage: connect by the name.
+    #[actix_web::test]
+    async fn the_connection_goes_to_the_address_that_was_looked_at() {
+        let (listener, asked) = website(VALID, DOCUMENT).await;
+        let network = Staged::new(&["9.9.9.9:443", "[2620:fe::fe]:443"], listener);
+        let answer = over(&network, &trusted(), &url()).await;
+        assert_eq!(answer, Ok(Answer { body: b"{}".to_vec(), max_age_s: None }));
+        assert_eq!(network.look_ups.load(Ordering::Relaxed), 1);
+        assert_eq!(*network.connected.lock(), ["9.9.9.9:443".parse().unwrap()]);
+        assert_eq!(*asked.lock(), ["app.example GET /oauth/client.json HTTP/1.1"]);
+    }
+
+    /// Sabotage: trust every certificate.
+    #[actix_web::test]
+    async fn a_certificate_is_of_the_name_valid_and_of_somebody_who_is_trusted() {
+        for (pem, tls) in [
+            (include_bytes!("testdata/other-name.pem").as_slice(), trusted()),
+            (include_bytes!("testdata/expired.pem"), trusted()),
+            (VALID, trusting(RootCertStore::empty()).unwrap()),
+        ] {
+            let (listener, asked) = website(pem, DOCUMENT).await;
+            let network = Staged::new(&["9.9.9.9:443"], listener);
+            assert_eq!(over(&network, &tls, &url()).await, Err(FetchError::Tls));
+            assert_eq!(*asked.lock(), [] as [&str; 0], "nothing is asked of a stranger");
+        }
+    }
+
+    /// Sabotage: take the first address that is public.
+    #[actix_web::test]
+    async fn nothing_is_sent_to_an_address_that_is_not_public() {
+        let (listener, asked) = website(VALID, DOCUMENT).await;
+        for address in [
+            "127.0.0.1:443",
+            "10.1.2.3:443",
+            "100.64.0.1:443",
+            "169.254.169.254:443",
+            "192.168.0.1:443",
+            "0.0.0.0:443",
+            "224.0.0.1:443",
+            "[::]:443",
+            "[::1]:443",
+            "[::127.0.0.1]:443",
+            "[::ffff:127.0.0.1]:443",
+            "[::ffff:9.9.9.9]:443",
+            "[64:ff9b::7f00:1]:443",
+            "[2002:7f00:1::1]:443",
+            "[2001:0:7f00:1::]:443",
+            "[fd00::1]:443",
+            "[fe80::1%1]:443",
+            "[ff02::1]:443",
+        ] {
+            for addresses in [vec![address], vec!["9.9.9.9:443", address], vec![address, "9.9.9.9:443"]] {
+                let network = Staged::new(&addresses, listener);
+                assert_eq!(over(&network, &trusted(), &url()).await, Err(FetchError::NotPublic), "{addresses:?}");
+                assert_eq!(*network.connected.lock(), [], "{addresses:?}");
+            }
+        }
+        assert_eq!(*asked.lock(), [] as [&str; 0]);
+    }
+
+    #[actix_web::test]
+    async fn no_redirect_is_followed() {
+        for answer in [
+            "HTTP/1.1 302 Found\r\nLocation: https://app.example/other.json\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 308 Permanent Redirect\r\nLocation: //127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+        ] {
+            let (listener, asked) = website(VALID, answer).await;
+            let network = Staged::new(&["9.9.9.9:443"], listener);
+            assert_eq!(over(&network, &trusted(), &url()).await, Err(FetchError::Redirect));
+            assert_eq!((network.connected.lock().len(), asked.lock().len()), (1, 1));
+        }
+    }
+
+    /// A host that is not there is passed over for the next address; one that never answers ends with the time.
+    #[actix_web::test]
+    async fn a_host_that_says_nothing_is_too_slow() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = Staged::new(&["9.9.9.9:443"], silent.local_addr().unwrap());
+        let (tls, url) = (trusted(), url());
+        let asked = within(Duration::from_millis(20), over(&network, &tls, &url));
+        assert_eq!(asked.await, Err(FetchError::TooSlow));
+        assert_eq!(network.connected.lock().len(), 1);
+        drop(silent);
+        let network = Staged::new(&["9.9.9.9:443", "9.9.9.10:443"], network.listener);
+        assert_eq!(over(&network, &tls, &url).await, Err(FetchError::NoConnection));
+        assert_eq!(network.connected.lock().len(), 2);
+    }
+
     /// Sabotage: leave the addresses out that are not public, and take the rest.
     #[test]
     fn a_name_that_leads_inside_leads_nowhere() {
-        let public = |addresses: &[&str]| public(addresses.iter().map(|address| address.parse().unwrap()));
+        let public = |addresses: &[&str]| public(addresses.iter().map(|address| address.parse().unwrap()).collect());
         assert_eq!(public(&["9.9.9.9:443", "[2620:fe::fe]:443"]).map(|found| found.len()), Ok(2));
         assert_eq!(public(&["9.9.9.9:443", "127.0.0.1:443"]), Err(FetchError::NotPublic));
         assert_eq!(public(&["[::ffff:10.0.0.1]:443"]), Err(FetchError::NotPublic));

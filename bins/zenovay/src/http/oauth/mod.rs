@@ -18,3 +18,5 @@ pub mod token;
 pub use self::answer::Answer;
 pub use self::bearer::{BearerRefusal, McpAccess, bearer, challenge, insufficient_scope};
 pub use self::clients::OAuth;
+pub use self::page::refuse as refuse_person;
+pub use self::refusal::{OAuthErrorBody, refuse as refuse_client};

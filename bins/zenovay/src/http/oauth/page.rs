@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use zenovay_auth::oauth::RedirectTarget;
 use zenovay_auth::{AccessLevel, ToolCategory, ToolScopes};
 use zenovay_domain::TeamId;
@@ -124,7 +123,7 @@ fn frame(title: &str, theme: Theme, host: &str, body: &str) -> String {
 pub fn consent(page: &ConsentPage<'_>) -> HttpResponse {
     let title = format!("Allow {}?", page.client.name);
     let html = frame(&title, page.theme, page.host, &form(page));
-    respond(StatusCode::OK, html, &form_action(page.redirect_uri, page.target))
+    respond(HttpResponse::Ok(), html, &form_action(page.redirect_uri, page.target))
 }
 
 fn form(page: &ConsentPage<'_>) -> String {
@@ -214,21 +213,31 @@ fn levels(page: &ConsentPage<'_>) -> String {
 
 /// The page that says why nobody is asked.
 pub fn problem(words: &str) -> HttpResponse {
+    not_asked(HttpResponse::BadRequest(), words)
+}
+
+/// The same page for what any request may meet.
+pub fn refuse(error: &ApiError) -> HttpResponse {
+    not_asked(error.answer(), error.message())
+}
+
+fn not_asked(response: HttpResponseBuilder, words: &str) -> HttpResponse {
     let body = format!(
         "<div class=\"box\">\n<h1>This client cannot be connected</h1>\n<p class=\"note bad\">{}</p>\n\
          <p class=\"mid\">You were sent here with a request that cannot be answered, so nothing was allowed. Start again in \
          the program that you came from.</p>\n<a class=\"btn block\" href=\"/\">To zenovay</a>\n</div>\n",
         Escaped(words)
     );
-    respond(StatusCode::BAD_REQUEST, frame("This client cannot be connected", Theme::System, "", &body), "'none'")
+    respond(response, frame("This client cannot be connected", Theme::System, "", &body), "'none'")
 }
 
 /// Where the form may lead: here, and from here to the client.
 fn form_action(redirect_uri: &str, target: &RedirectTarget) -> String {
     match target {
+        // A policy cannot name addresses in brackets.
+        RedirectTarget::Host(host) if host.starts_with('[') => "'self' https:".to_owned(),
         RedirectTarget::Host(host) => format!("'self' https://{host}"),
         RedirectTarget::Program(scheme) => format!("'self' {scheme}:"),
-        // A policy cannot name `[::1]`.
         RedirectTarget::ThisComputer if redirect_uri.starts_with("http://[") => "'self' http:".to_owned(),
         RedirectTarget::ThisComputer => {
             let authority = redirect_uri.trim_start_matches("http://").split(['/', '?']).next().unwrap_or("");
@@ -237,11 +246,11 @@ fn form_action(redirect_uri: &str, target: &RedirectTarget) -> String {
     }
 }
 
-fn respond(status: StatusCode, html: String, form_action: &str) -> HttpResponse {
+fn respond(mut response: HttpResponseBuilder, html: String, form_action: &str) -> HttpResponse {
     let policy = format!(
         "default-src 'none'; style-src 'self'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
     );
-    HttpResponse::build(status)
+    response
         .insert_header((header::CONTENT_TYPE, "text/html; charset=utf-8"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_SECURITY_POLICY, policy))
@@ -302,6 +311,7 @@ mod tests {
         for (redirect, expected) in [
             ("https://claude.ai/api/callback", "'self' https://claude.ai"),
             ("https://a.example:8443/callback", "'self' https://a.example:8443"),
+            ("https://[2620:fe::fe]/callback", "'self' https:"),
             ("http://127.0.0.1:4000/callback?a=b", "'self' http://127.0.0.1:4000"),
             ("http://localhost/callback", "'self' http://localhost"),
             ("http://[::1]:4000/callback", "'self' http:"),

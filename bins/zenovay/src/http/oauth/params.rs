@@ -1,18 +1,20 @@
 //! What clients send: names and values in the form of URLs, each at most once.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::future::{Ready, ready};
+use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{Error, FromRequest, HttpRequest, web};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
 
 use super::refusal::{OAuthError, OAuthRefusal};
 use crate::http::body;
-use crate::http::document::Operation;
+use crate::http::document::{Operation, Parameter};
 use crate::http::envelope::ApiError;
 use crate::http::handler::Argument;
 use crate::http::state::AppState;
@@ -61,13 +63,70 @@ impl Params {
     }
 }
 
-/// A body in the form of a URL, not read yet.
-pub struct Form {
-    req: HttpRequest,
-    payload: web::Payload,
+/// A name that a request may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    /// The name.
+    pub name: &'static str,
+    /// What it means.
+    pub words: &'static str,
+    /// A value that it may have.
+    pub example: &'static str,
+    /// Whether it must be there.
+    pub is_required: bool,
 }
 
-impl Form {
+impl Field {
+    /// One that must be there.
+    pub const fn required(name: &'static str, words: &'static str, example: &'static str) -> Self {
+        Self { name, words, example, is_required: true }
+    }
+
+    /// One that may be left out.
+    pub const fn optional(name: &'static str, words: &'static str, example: &'static str) -> Self {
+        Self { is_required: false, ..Self::required(name, words, example) }
+    }
+}
+
+/// The names that a request has.
+pub trait Fields: 'static {
+    /// All that are known.
+    const FIELDS: &'static [Field];
+}
+
+/// The names in the query, as they came.
+pub struct InQuery<F> {
+    /// The query.
+    pub query: String,
+    fields: PhantomData<F>,
+}
+
+impl<F: 'static> FromRequest for InQuery<F> {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self { query: req.query_string().to_owned(), fields: PhantomData }))
+    }
+}
+
+impl<F: Fields> Argument for InQuery<F> {
+    fn describe(operation: &mut Operation) {
+        operation.reads(F::FIELDS.iter().map(|field| {
+            let parameter = Parameter::query(field.name, field.words).example(field.example);
+            if field.is_required { parameter.required() } else { parameter }
+        }));
+    }
+}
+
+/// A body in the form of a URL, not read yet.
+pub struct Form<F> {
+    req: HttpRequest,
+    payload: web::Payload,
+    fields: PhantomData<F>,
+}
+
+impl<F> Form<F> {
     /// Reads the body.
     ///
     /// # Errors
@@ -92,23 +151,25 @@ fn is_form(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-impl FromRequest for Form {
+impl<F: 'static> FromRequest for Form<F> {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let payload = web::Payload::from_request(req, payload).into_inner();
-        ready(payload.map(|payload| Self { req: req.clone(), payload }))
+        ready(payload.map(|payload| Self { req: req.clone(), payload, fields: PhantomData }))
     }
 }
 
-impl Argument for Form {
+impl<F: Fields> Argument for Form<F> {
     fn describe(operation: &mut Operation) {
-        let schema = json!({
-            "type": "object",
-            "additionalProperties": { "type": "string" },
-            "examples": [{ "client_id": "https://app.example/oauth/client.json" }],
-        });
+        let property = |field: &Field| {
+            let schema = json!({ "type": "string", "description": field.words, "examples": [field.example] });
+            (field.name.to_owned(), schema)
+        };
+        let properties: Map<String, Value> = F::FIELDS.iter().map(property).collect();
+        let required: Vec<&str> = F::FIELDS.iter().filter(|field| field.is_required).map(|field| field.name).collect();
+        let schema = json!({ "type": "object", "properties": properties, "required": required });
         operation.body.insert("application/x-www-form-urlencoded", schema);
         operation.refuses([ErrorCode::UnsupportedMediaType, ErrorCode::PayloadTooLarge]);
     }

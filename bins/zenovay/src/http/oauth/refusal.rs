@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use zenovay_domain::ErrorCode;
 use zenovay_store::ExchangeRefusal;
 
 use crate::http::envelope::ApiError;
@@ -33,8 +35,12 @@ pub enum OAuthError {
     InvalidRedirectUri,
     /// A client's registration breaks a rule.
     InvalidClientMetadata,
+    /// The token that comes with the request does not hold.
+    InvalidToken,
     /// Not now.
     TemporarilyUnavailable,
+    /// The server failed.
+    ServerError,
 }
 
 impl OAuthError {
@@ -51,9 +57,44 @@ impl OAuthError {
             Self::AccessDenied => "access_denied",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidToken => "invalid_token",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
         }
     }
+
+    /// The error that a client knows for what happens to any request.
+    const fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::Unauthorized => Self::InvalidToken,
+            ErrorCode::RateLimitExceeded | ErrorCode::ServiceUnavailable => Self::TemporarilyUnavailable,
+            ErrorCode::InternalError => Self::ServerError,
+            _ => Self::InvalidRequest,
+        }
+    }
+}
+
+/// An error of OAuth (RFC 6749 §5.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OAuthErrorBody<'a> {
+    /// What went wrong, by the name that clients know.
+    #[schema(examples("invalid_request"))]
+    error: &'static str,
+    /// The same in words, for whoever wrote the client.
+    #[schema(examples("code_verifier is missing"))]
+    error_description: &'a str,
+}
+
+impl<'a> OAuthErrorBody<'a> {
+    /// What happens to any request, in the words of OAuth.
+    pub fn of(error: &'a ApiError) -> Self {
+        Self { error: OAuthError::of(error.code()).as_str(), error_description: error.message() }
+    }
+}
+
+/// The answer to a client whose request meets what any request may meet.
+pub fn refuse(error: &ApiError) -> HttpResponse {
+    error.answer().insert_header((header::CACHE_CONTROL, "no-store")).json(OAuthErrorBody::of(error))
 }
 
 /// A refusal with words for whoever wrote the client.
@@ -75,12 +116,11 @@ impl OAuthRefusal {
     pub fn respond(&self) -> HttpResponse {
         let status = match self.error {
             OAuthError::InvalidClient => StatusCode::UNAUTHORIZED,
-            OAuthError::TemporarilyUnavailable => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::BAD_REQUEST,
         };
         HttpResponse::build(status)
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .json(json!({ "error": self.error.as_str(), "error_description": self.description }))
+            .json(OAuthErrorBody { error: self.error.as_str(), error_description: &self.description })
     }
 }
 
@@ -100,7 +140,7 @@ impl From<ExchangeRefusal> for OAuthRefusal {
 pub(super) enum Refused {
     /// It is told in the words of OAuth.
     OAuth(OAuthRefusal),
-    /// It is told like everybody.
+    /// It is what any request may meet.
     Api(Box<ApiError>),
 }
 

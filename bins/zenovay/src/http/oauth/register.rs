@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use zenovay_auth::oauth::{check_redirect, shown_name};
 use zenovay_auth::{Secret, SecretDigest};
 use zenovay_domain::ErrorCode;
-use zenovay_store::{RegisteredClient, StoreError};
+use zenovay_store::{RegisteredClient, StoreError, UNUSED_CLIENT_KEPT_MS};
 
 use super::caller::Program;
 use super::clients;
@@ -199,8 +199,9 @@ async fn add(state: &web::Data<AppState>, body: JsonBody<Registration>) -> Resul
         other => other.map(|()| true),
     });
     if !added.await? {
-        let words = "too many clients wait to be used; try again in a quarter of an hour";
-        return Err(OAuthRefusal::new(OAuthError::TemporarilyUnavailable, words).into());
+        let words = "Too many clients wait to be used; try again in a quarter of an hour";
+        let wait_s = UNUSED_CLIENT_KEPT_MS.unsigned_abs() / 1_000;
+        return Err(ApiError::new(ErrorCode::RateLimitExceeded, words).with_retry_after(wait_s).into());
     }
     let mut registered = Registered::new(state, &client);
     registered.client_secret = secret.map(|secret| secret.expose().to_owned());

@@ -10,7 +10,7 @@ use zenovay_store::{Exchange, ExchangeRefusal, Issued, McpGrant, NewAuditEntry, 
 
 use super::caller::Program;
 use super::clients;
-use super::params::{Form, Params};
+use super::params::{Field, Fields, Form, Params};
 use super::refusal::{OAuthError, OAuthRefusal, Refused};
 use super::resource::resource_of;
 use crate::http::document::{Answer, Operation};
@@ -86,8 +86,48 @@ impl Drawn {
     }
 }
 
+/// What a client exchanges.
+pub struct ExchangeRequest;
+
+impl Fields for ExchangeRequest {
+    const FIELDS: &'static [Field] = &[
+        Field::required("grant_type", "`authorization_code` or `refresh_token`.", "authorization_code"),
+        CLIENT_ID,
+        CLIENT_SECRET,
+        Field::optional("code", "The code.", "Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM"),
+        Field::optional(
+            "code_verifier",
+            "What the challenge was made of.",
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        ),
+        Field::optional("redirect_uri", "Where the code was sent.", "http://127.0.0.1:33418/callback"),
+        Field::optional("refresh_token", "The refresh token.", "zvr_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5o0aB3cD"),
+        Field::optional("scope", "Of a refresh: less than was granted.", "analytics:read"),
+        Field::optional("resource", "Where the tokens are to be used (RFC 8707).", "https://stats.example/mcp"),
+    ];
+}
+
+const CLIENT_ID: Field = Field::required("client_id", "The client.", "https://app.example/oauth/client.json");
+const CLIENT_SECRET: Field =
+    Field::optional("client_secret", "Its secret, if it has one.", "Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5oRiVtCkBqM");
+
+/// What a client takes back.
+pub struct Revocation;
+
+impl Fields for Revocation {
+    const FIELDS: &'static [Field] = &[
+        Field::required("token", "An access or refresh token.", "zvr_Qm7vX2bT9cLr4KpW8sYf3HnD6gJzA1eU5o0aB3cD"),
+        CLIENT_ID,
+        CLIENT_SECRET,
+    ];
+}
+
 /// `POST /oauth/token`.
-pub async fn token(program: Program, state: web::Data<AppState>, form: Form) -> Result<Described<Tokens>, ApiError> {
+pub async fn token(
+    program: Program,
+    state: web::Data<AppState>,
+    form: Form<ExchangeRequest>,
+) -> Result<Described<Tokens>, ApiError> {
     let params = form.read().await?;
     match exchange(&state, &params).await {
         Ok(tokens) => {
@@ -250,7 +290,7 @@ impl Shape for TakenBack {
 pub async fn revoke(
     program: Program,
     state: web::Data<AppState>,
-    form: Form,
+    form: Form<Revocation>,
 ) -> Result<Described<TakenBack>, ApiError> {
     let params = form.read().await?;
     match take_back(&state, &params).await {
