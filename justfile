@@ -45,6 +45,8 @@ lint:
     cargo clippy --workspace --all-targets --locked -- -D warnings
     cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --manifest-path fuzz/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
+    cargo fmt --manifest-path api/mcp/rmcp/Cargo.toml --check
+    cargo clippy --manifest-path api/mcp/rmcp/Cargo.toml --target-dir {{quote(target)}} --locked -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
     RUSTDOCFLAGS="-D warnings" node scripts/public-interface.mjs
     node scripts/check-docs.mjs
@@ -85,10 +87,10 @@ screenshots DIRECTORY="target/screenshots": assets
     cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
         node --test --test-name-pattern='^every page' tests/pages.test.mjs tests/numbers.test.mjs
 
-# Make the pictures of the README anew, from the demo.
-pictures: assets
+# Make the pictures of the README and of docs/mcp.md anew, from the demo, or those with these NAMES.
+pictures *NAMES: assets
     cargo build --locked --package zenovay
-    cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node pictures.mjs ../docs/pictures
+    cd web && ZENOVAY_BIN={{quote(target / "debug/zenovay")}} node pictures.mjs ../docs/pictures "$@"
 
 # The API document: valid, typed clients compile and call, schemathesis finds nothing. `--long` runs all its phases.
 test-api *ARGS:
