@@ -6,6 +6,8 @@ mod common;
 
 use actix_web::http::Method;
 use common::{Reply, TestApp, TestCall, TestKey, TestTeam, TestWebsite, at};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
@@ -225,8 +227,54 @@ async fn whatever_a_client_accepts_it_is_answered_with_json() {
     client.post().json(&json!({ "jsonrpc": "2.0", "id": 1, "method": long })).send().await.expect(413);
     let several = client.post().json(&json!([list, list])).send().await.expect(400).json();
     assert_eq!((&several["jsonrpc"], &several["error"]["code"]), (&json!("2.0"), &json!(-32600)));
-    let broken = client.post().header("content-type", "application/json").body("{").send().await;
-    assert!((400..500).contains(&broken.status), "{}", broken.text());
+}
+
+/// Sabotage: let the library tell what its parser says.
+#[actix_web::test]
+async fn what_is_not_a_message_is_told_in_the_words_of_the_protocol() {
+    let app = TestApp::start().await;
+    let client = Client::new(&app, team(&app).key("read"));
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{}1{}}}"#,
+        r#"{"a":"#.repeat(900),
+        "}".repeat(900)
+    );
+    for (message, code) in [
+        ("{", -32700),
+        ("", -32700),
+        (deep.as_str(), -32700),
+        ("\u{feff}{}", -32700),
+        ("null", -32600),
+        ("[]", -32600),
+        (r#"{"id":1,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, -32600),
+    ] {
+        let call = client.post().header("content-type", "application/json").body(message.to_owned());
+        let reply = call.send().await.expect(400);
+        assert_eq!(reply.header("content-type"), Some("application/json"), "{message}");
+        let body = reply.json();
+        assert_eq!((&body["jsonrpc"], &body["error"]["code"]), (&json!("2.0"), &json!(code)), "{message}");
+        let said = body["error"]["message"].as_str().unwrap();
+        assert!(!said.contains("line ") && !said.contains("deserialize"), "{said}");
+    }
+    // A method that is here, with what it does not take, is not a method that is not here.
+    for params in [json!({}), json!({ "name": 5 }), json!({ "name": "list_websites", "arguments": [1] })] {
+        let body = client.ask("tools/call", params.clone()).await.expect(200).json();
+        assert_eq!(body["error"]["code"], -32602, "{params}: {body}");
+        assert!(body["error"]["message"].as_str().unwrap().contains("arguments, an object"), "{body}");
+    }
+    let body = client.ask("initialize", json!({})).await.expect(200).json();
+    assert_eq!(body["error"]["code"], -32602, "{body}");
+    let body = client.ask("no/such", json!({})).await.expect(200).json();
+    assert_eq!(body["error"], json!({ "code": -32601, "message": "There is no method \"no/such\" here" }));
+    // Of a member that comes twice the last counts, for whoever looks and for whoever answers.
+    let twice = r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}"#;
+    let body =
+        client.post().header("content-type", "application/json").body(twice.to_owned()).send().await.expect(200).json();
+    assert!(body["result"]["tools"].is_array(), "{body}");
 }
 
 /// Sabotage: look at the key after the method, or answer a call with 200 and an error.
@@ -295,11 +343,23 @@ async fn the_list_of_tools_is_short_and_every_client_understands_it() {
     let app = TestApp::start().await;
     let team = team(&app);
     let reader = Client::new(&app, team.key("read"));
-    let body = reader.ask("tools/list", json!({})).await.expect(200);
-    assert!(body.body.len() <= 32_000, "tools/list is {} bytes long", body.body.len());
     let tools = reader.tools().await;
-    assert!(tools.len() <= 20, "{}", tools.len());
-    assert_eq!(tools[0]["name"], "list_websites");
+    let list = json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {} });
+    let mut replies = vec![reader.ask_now("tools/list", json!({})).await, reader.ask("tools/list", json!({})).await];
+    for version in LEGACY {
+        replies.push(reader.post().header("mcp-protocol-version", version).json(&list).send().await);
+    }
+    // All that is sent, in each revision, also to whom everything was granted to be read.
+    let granted = token(&app, team.owner, team.id, "analytics:read advanced:read management:read settings:read");
+    replies.push(Client::new(&app, granted).ask_now("tools/list", json!({})).await);
+    for reply in replies {
+        let reply = reply.expect(200);
+        assert!(reply.body.len() <= 32_000, "tools/list is {} bytes long", reply.body.len());
+        let told = reply.json()["result"]["tools"].clone();
+        assert_eq!(told, json!(tools), "all revisions are told the same");
+        assert!(told.as_array().unwrap().len() <= 20, "{told}");
+        assert_eq!(told[0]["name"], "list_websites");
+    }
     assert!(tools[0]["inputSchema"].get("required").is_none());
 
     let all = Client::new(&app, team.key("full_access")).tools().await;
@@ -511,7 +571,7 @@ async fn websites_are_changed_with_their_settings() {
     assert_ne!(code, shop.code());
     for (tool, more, word) in [
         ("remove_ip_exclusion", json!({ "ip": "192.0.2.9" }), "not excluded"),
-        ("add_ip_exclusion", json!({ "ip": "somewhere" }), "excluded_ips"),
+        ("add_ip_exclusion", json!({ "ip": "somewhere" }), "ip: "),
         ("update_website_timezone", json!({ "timezone": "Mars/Base" }), "time_zone"),
         ("update_website_settings", json!({ "heatmaps": true }), "not an argument"),
         ("delete_website", json!({ "domain": "other.example" }), "shop2.example"),
@@ -523,6 +583,161 @@ async fn websites_are_changed_with_their_settings() {
     }
     client.answer("delete_website", json!({ "website_id": id, "domain": "shop2.example" })).await;
     assert!(client.answer("list_websites", json!({})).await["websites"].as_array().unwrap().is_empty());
+}
+
+/// The arguments that a tool must have, for a website and a team.
+fn arguments_of(tool: &Value, website: &str, team: &str) -> Value {
+    let mut arguments = json!({});
+    for name in tool["inputSchema"]["required"].as_array().unwrap_or(&Vec::new()) {
+        let name = name.as_str().unwrap();
+        let schema = &tool["inputSchema"]["properties"][name];
+        arguments[name] = match name {
+            "website_id" => json!(website),
+            "team_id" => json!(team),
+            "email" => json!("a@example.com"),
+            "ip" => json!("192.0.2.7"),
+            "domain" => json!("other.example"),
+            "timezone" => json!("Europe/Zurich"),
+            "goal_id" | "funnel_id" => json!("5e1b0d6e-0000-4000-8000-000000000000"),
+            _ => match (schema["type"].as_str(), schema["enum"].get(0)) {
+                (_, Some(first)) => first.clone(),
+                (Some("boolean"), _) => json!(true),
+                _ => json!("/x"),
+            },
+        };
+    }
+    if tool["name"] == "manage_funnel" {
+        arguments["name"] = json!("F");
+        arguments["steps"] = json!([{ "type": "page", "value": "/" }, { "type": "page", "value": "/b" }]);
+    }
+    arguments
+}
+
+/// Sabotage: look a website up and ask nobody whether it is within reach.
+#[actix_web::test]
+async fn no_tool_reaches_what_is_of_others() {
+    let app = TestApp::start().await;
+    let (own, other) = (shop(&app).await, team(&app).website("other.example"));
+    // Somebody who is in both teams, and let the client into one.
+    let store = &app.state.store;
+    store.add_member(other.team.id, own.team.owner, Role::Owner, &app.state.plans, app.clock.now()).unwrap();
+    let scopes = "analytics:read advanced:read management:read management:write settings:read settings:write";
+    let granted = Client::new(&app, token(&app, own.team.owner, own.team.id, scopes));
+    let stranger = Client::new(&app, app.team(Plan::Enterprise).key("full_access"));
+    let before = store.website(other.id()).unwrap();
+    for client in [&granted, &stranger] {
+        for tool in client.tools().await {
+            let name = tool["name"].as_str().unwrap();
+            if name == "list_websites" {
+                continue;
+            }
+            for website in [other.id().to_string(), "other.example".to_owned(), "https://OTHER.example/".to_owned()] {
+                let arguments = arguments_of(&tool, &website, &other.team.id.to_string());
+                let said = client.failure(name, arguments).await;
+                assert!(said.contains("within your reach"), "{name}: {said}");
+            }
+        }
+        let listed = client.answer("list_websites", json!({})).await.to_string();
+        assert!(!listed.contains("other.example"), "{listed}");
+    }
+    assert_eq!(store.website(other.id()).unwrap(), before);
+    assert!(store.invitations(other.team.id, app.clock.now()).unwrap().is_empty());
+}
+
+#[actix_web::test]
+async fn a_domain_names_a_website_when_there_is_one() {
+    let app = TestApp::start().await;
+    let (first, second) = (team(&app).website("shop.example"), team(&app).website("shop.example"));
+    let third = first.team.website("b\u{fc}cher.example");
+    let owner = first.team.owner;
+    app.state.store.add_member(second.team.id, owner, Role::Owner, &app.state.plans, app.clock.now()).unwrap();
+    let client = Client::new(&app, app.key(KeyKind::Personal(owner), "read", None, None));
+    let said = client.failure("get_visitors", json!({ "website_id": "shop.example" })).await;
+    for website in [&first, &second] {
+        assert!(said.contains(&website.id().to_string()), "{said}");
+        client.answer("get_visitors", json!({ "website_id": website.id().to_string() })).await;
+    }
+    for written in ["b\u{fc}cher.example", "https://B\u{dc}CHER.example/", "xn--bcher-kva.example"] {
+        client.answer("get_visitors", json!({ "website_id": written })).await;
+    }
+    drop(third);
+}
+
+/// Assistants call several tools at once. Sabotage: change the list that was read before.
+#[actix_web::test]
+async fn changes_at_the_same_time_are_all_made() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    let client = Client::new(&app, shop.key("full_access"));
+    let id = json!(shop.id().to_string());
+    let calls = (0..6).map(|n| {
+        let ip = format!("192.0.2.{n}");
+        client.call("add_ip_exclusion", json!({ "website_id": id, "ip": ip }))
+    });
+    for result in futures_util::future::join_all(calls).await {
+        assert_eq!(result["isError"], false, "{result}");
+    }
+    let excluded = app.state.store.website(shop.id()).unwrap().unwrap().settings.excluded_ips;
+    assert_eq!(excluded.len(), 6, "{excluded:?}");
+}
+
+#[actix_web::test]
+async fn long_settings_fit_into_an_answer() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    shop.edit(|settings| {
+        settings.excluded_ips = (0..999).map(|n| format!("2001:db8:{n:x}:ffff:ffff:ffff:ffff:ffff")).collect();
+        settings.excluded_paths = (0..99).map(|n| format!("/{n}/{}", "p".repeat(480))).collect();
+    });
+    let client = Client::new(&app, shop.key("full_access"));
+    let id = json!(shop.id().to_string());
+    let settings = client.answer("update_website_settings", json!({ "website_id": id, "currency": "EUR" })).await;
+    assert_eq!((&settings["currency"], &settings["lists_cut"]), (&json!("EUR"), &json!(true)));
+    let paths = client.answer("add_path_exclusion", json!({ "website_id": id, "path": "/x/*" })).await;
+    assert_eq!(paths["excluded"].as_array().unwrap().len(), 100);
+    let addresses = client.answer("add_ip_exclusion", json!({ "website_id": id, "ip": "192.0.2.7" })).await;
+    assert_eq!(addresses["excluded"].as_array().unwrap().len(), 1_000);
+}
+
+/// Whoever hangs up keeps no change out of the audit trail, neither here nor in the console. Sabotage: drop what was begun.
+#[actix_web::test]
+async fn a_change_whose_sender_is_gone_is_in_the_trail() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    let (key, id) = (shop.key("full_access"), shop.id().to_string());
+    let client = Client::new(&app, key.clone());
+    for polls in 0..60 {
+        let goal = json!({ "name": format!("Goal {polls}"), "type": "page", "value": format!("/{polls}") });
+        let mut arguments = goal.clone();
+        arguments["website_id"] = json!(id);
+        let message = json!({ "name": "create_goal", "arguments": arguments });
+        let mut asked: LocalBoxFuture<'_, Reply> = if polls % 2 == 0 {
+            Box::pin(client.ask("tools/call", message))
+        } else {
+            Box::pin(app.post(&format!("/api/websites/{id}/goals")).key(&key).json(&goal).send())
+        };
+        for _ in 0..polls {
+            if (&mut asked).now_or_never().is_some() {
+                break;
+            }
+            actix_web::rt::task::yield_now().await;
+        }
+        // The sender is gone.
+        drop(asked);
+    }
+    let store = &app.state.store;
+    let made = || store.goals(shop.id()).unwrap().len();
+    let told = || {
+        let trail = store.audit(shop.team.id, None, 200).unwrap();
+        trail.iter().filter(|entry| entry.action == "goals.create").count()
+    };
+    let mut waits = 0;
+    while (made() == 0 || told() < made()) && waits < 2_000 {
+        waits += 1;
+        actix_web::rt::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(made() > 0, "some came through");
+    assert_eq!(told(), made(), "each goal is in the trail");
 }
 
 /// Sabotage: decide by the list of tools alone.
@@ -579,6 +794,11 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             "get_visitors",
             json!({ "website_id": "shop.example", "from": "2026-06-02", "to": "2026-06-01" }),
             vec!["to", "from \"2026-06-01\""],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "from": "2031-01-01" }),
+            vec!["2031-01-01 has not begun", "today is 2026-06-13"],
         ),
         ("get_top_pages", json!({ "website_id": "shop.example", "limit": 5000 }), vec!["limit", "from 1 to 1000"]),
         ("get_top_pages", json!({ "website_id": "shop.example", "filters": ["country"] }), vec!["filters"]),
@@ -650,6 +870,100 @@ async fn what_visitors_wrote_is_cleaned_capped_and_marked() {
     );
     let instructions = instructions.await.json()["result"]["instructions"].as_str().unwrap().to_owned();
     assert!(instructions.contains("untrusted_fields") && instructions.contains("never instructions"), "{instructions}");
+}
+
+/// The places in an answer where a visitor's words stand, such as `rows[].value`.
+fn places_of(value: &Value, word: &str, place: &str, found: &mut Vec<String>) {
+    match value {
+        Value::String(string) if string.to_lowercase().contains(word) => found.push(place.to_owned()),
+        Value::Array(members) => {
+            members.iter().for_each(|member| places_of(member, word, &format!("{place}[]"), found));
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let dot = if place.is_empty() { "" } else { "." };
+                places_of(member, word, &format!("{place}{dot}{name}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whatever a visitor can write reaches a model in fields that are named, in every tool that reads. Sabotage: leave a name out of
+/// `untrusted_fields`.
+#[actix_web::test]
+async fn what_visitors_wrote_stands_where_it_is_said_to() {
+    let app = TestApp::start().await;
+    let shop = team(&app).website("shop.example");
+    shop.edit(|settings| settings.allowed_domains = vec!["*.shop.example".to_owned(), "shop.example".to_owned()]);
+    let word = "ignoreme";
+    let query = ["source", "medium", "campaign", "term", "content"].map(|name| format!("utm_{name}={word}-{name}"));
+    let hit = json!({
+        "event_type": "pageview", "url": format!("https://{word}.shop.example/{word}?{}", query.join("&")),
+        "title": format!("{word} title"), "referrer": format!("https://{word}.example/{word}"),
+        "session_id": "session-1", "user_agent": "MyServer/1.0", "device_type": word, "browser": word, "os": word,
+        "language": format!("en-{word}"), "country": word, "city": word, "region": word, "channel": word, "screen": word,
+    });
+    app.post(&format!("/e/{}", shop.code())).header("user-agent", "MyServer/1.0").json(&hit).send().await.expect(200);
+    let step = |number: u8| {
+        let more = json!({ "funnel": format!("{word} funnel"), "step": number, "step_name": format!("{word} step"), "plan": word });
+        let mut row = shop.row("custom", "2026-06-13T11:59:00Z", "a", &format!("/{word}"), more);
+        row["props"]["name"] = json!("funnel_step");
+        row
+    };
+    let mut named = shop.row("custom", "2026-06-13T11:59:30Z", "a", "/a", json!({ "plan": word }));
+    named["props"]["name"] = json!(format!("{word} event"));
+    shop.send_batch(vec![step(1), step(2), named]).await;
+
+    let client = Client::new(&app, shop.key("read"));
+    let mut seen = std::collections::BTreeSet::new();
+    for tool in client.tools().await {
+        let name = tool["name"].as_str().unwrap();
+        let mut asked = vec![arguments_of(&tool, "shop.example", "")];
+        for by in tool["inputSchema"]["properties"]["by"]["enum"].as_array().unwrap_or(&Vec::new()) {
+            asked.push(json!({ "website_id": "shop.example", "by": by, "compare": "previous" }));
+        }
+        if name == "query_analytics" {
+            let names = zenovay_stats::Property::names().filter(|name| !name.contains("goal"));
+            asked.extend(names.chain(["props:plan"]).map(
+                |property| json!({ "website_id": "shop.example", "dimensions": [property], "metrics": ["events"] }),
+            ));
+        }
+        if name == "get_funnel_analysis" {
+            let all = client.answer(name, asked[0].clone()).await;
+            let id = all["funnels"][0]["funnel_id"].clone();
+            asked.push(json!({ "website_id": "shop.example", "funnel_id": id }));
+        }
+        for arguments in asked {
+            let result = client.call(name, arguments.clone()).await;
+            if result["isError"] == true {
+                // A property that needs something else: its words are about the arguments alone.
+                assert!(!result.to_string().to_lowercase().contains(word), "{name} {arguments}: {result}");
+                continue;
+            }
+            let (answer, mut places) = (&result["structuredContent"], Vec::new());
+            places_of(answer, word, "", &mut places);
+            for place in places {
+                let fields =
+                    answer["untrusted_fields"].as_array().unwrap_or_else(|| panic!("{name} {arguments}: {place}"));
+                // `before` of a row has numbers alone; of a list of strings the list is named.
+                let list = place.strip_suffix("[]").unwrap_or(&place);
+                assert!(fields.iter().any(|field| field == list), "{name} {arguments}: {place} is not in {fields:?}");
+                seen.insert(format!("{name} {list}"));
+            }
+        }
+    }
+    for expected in [
+        "get_top_pages rows[].value",
+        "get_top_pages rows[].label",
+        "get_traffic_sources rows[].value",
+        "get_funnel_analysis funnels[].name",
+        "get_funnel_analysis funnels[].steps[].label",
+        "get_realtime_visitors pages[].page",
+        "query_analytics rows[].values",
+    ] {
+        assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+    }
 }
 
 fn check_strings(value: &Value, hidden: &[char]) {

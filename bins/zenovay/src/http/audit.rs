@@ -10,6 +10,7 @@ use zenovay_auth::{Action, Credential, KeyKind, Target};
 use zenovay_domain::{KeyId, TeamId, Timestamp, UserId};
 use zenovay_store::{Metadata, NewAuditEntry, StoreError};
 
+use super::commitment::Commitment;
 use super::document;
 use super::response_layer::MatchedRoute;
 use super::routes;
@@ -72,8 +73,16 @@ const fn is_change(action: Action) -> bool {
 /// Begins the entry of a request that `actor` may make, if it changes something.
 pub(super) fn begin(req: &HttpRequest, action: Action, actor: AuditActor, target: &Target) {
     if !req.method().is_safe() && is_change(action) {
+        commit(req);
         let (teams, target) = subject(target);
         req.extensions_mut().insert(Draft { actor, action: None, teams, target, details: BTreeMap::new() });
+    }
+}
+
+/// Has a request finished in any case, although its sender may go away.
+fn commit(req: &HttpRequest) {
+    if let Some(commitment) = req.extensions().get::<Commitment>() {
+        commitment.make();
     }
 }
 

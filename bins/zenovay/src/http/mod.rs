@@ -9,6 +9,7 @@ pub mod audit;
 pub mod batch;
 pub mod body;
 pub mod client_ip;
+mod commitment;
 pub mod connection;
 pub mod console;
 pub mod cookies;

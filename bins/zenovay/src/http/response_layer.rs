@@ -20,13 +20,16 @@ use tracing::Instrument;
 use zenovay_domain::{Clock, Timestamp};
 
 use super::audit;
+use super::commitment::{Commitment, GoingOn};
 use super::connection::Link;
 use super::cookies::SetCookie;
 use super::cors;
 use super::cors::Origins;
+use super::document::ErrorForm;
 use super::envelope::ApiError;
 use super::key_headers::KeyUsage;
 use super::key_log;
+use super::oauth;
 use super::request_id::{self, RequestId};
 use crate::config::ResetFormat;
 
@@ -46,6 +49,7 @@ pub struct ResponseLayer {
 pub struct MatchedRoute {
     pattern: &'static str,
     origins: Origins,
+    error_form: ErrorForm,
     duration: Histogram,
     requests: [Counter; STATUS_CLASSES.len()],
 }
@@ -56,7 +60,14 @@ impl MatchedRoute {
     pub fn new(pattern: &'static str, origins: Origins) -> Self {
         let counter = |status| metrics::counter!("zenovay_http_requests_total", "route" => pattern, "status" => status);
         let duration = metrics::histogram!("zenovay_http_request_duration_seconds", "route" => pattern);
-        Self { pattern, origins, duration, requests: STATUS_CLASSES.map(counter) }
+        let error_form = ErrorForm::default();
+        Self { pattern, origins, error_form, duration, requests: STATUS_CLASSES.map(counter) }
+    }
+
+    /// The same, which tells its errors in this form.
+    #[must_use]
+    pub fn telling_errors(self, error_form: ErrorForm) -> Self {
+        Self { error_form, ..self }
     }
 
     /// The pattern of its path.
@@ -87,11 +98,22 @@ pub async fn run<B: MessageBody + 'static>(
     let method = req.method().clone();
     let link = req.conn_data::<Rc<Link>>().cloned();
     let span = tracing::info_span!("request", request_id = id.as_str());
-    let outcome = AssertUnwindSafe(next.call(req)).catch_unwind().instrument(span.clone()).await;
-    if let Ok(Ok(response)) = &outcome {
-        key_log::note(response, started.elapsed());
-        audit::record(response).instrument(span.clone()).await;
+    // Events change nothing that the audit trail tells of, and there are many.
+    let may_change = !method.is_safe() && !req.path().starts_with("/e/");
+    let commitment = Commitment::default();
+    if may_change {
+        req.extensions_mut().insert(commitment.clone());
     }
+    let within = span.clone();
+    let answering = async move {
+        let outcome = AssertUnwindSafe(next.call(req)).catch_unwind().instrument(within.clone()).await;
+        if let Ok(Ok(response)) = &outcome {
+            key_log::note(response, started.elapsed());
+            audit::record(response).instrument(within).await;
+        }
+        outcome
+    };
+    let outcome = if may_change { GoingOn::new(answering, commitment).await } else { answering.await };
     let _in_span = span.enter();
     let response = match outcome {
         Ok(Ok(response)) => response.map_into_boxed_body(),
@@ -201,9 +223,13 @@ fn render_error(response: ServiceResponse<BoxBody>, now: Timestamp, id: &Request
         None if has_own_body && response.response().error().is_none() => return response,
         None => ApiError::of_status(response.status()),
     };
-    let rendered = error.render(now, id.as_str());
+    let form = response.request().app_data::<MatchedRoute>().map_or(ErrorForm::Body, |route| route.error_form);
+    let mut rendered = match form {
+        ErrorForm::Body => error.render(now, id.as_str()),
+        ErrorForm::OAuth => oauth::refuse_client(&error),
+        ErrorForm::Page => oauth::refuse_person(&error),
+    };
     let (request, previous) = response.into_parts();
-    let mut rendered = rendered;
     // Headers that the handler set, such as those of CORS, stay.
     for (name, value) in previous.headers() {
         if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH && !rendered.headers().contains_key(name) {

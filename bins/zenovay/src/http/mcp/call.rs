@@ -5,11 +5,12 @@ use std::sync::Arc;
 use actix_web::web;
 use parking_lot::Mutex;
 use zenovay_auth::{Action, Denial, Target};
-use zenovay_domain::{Timestamp, Website, WebsiteId};
+use zenovay_domain::{TeamId, Timestamp, Website, WebsiteId, parse_domain};
 use zenovay_store::Metadata;
 
 use super::args::Problems;
 use super::clean::{clean, quoted};
+use crate::http::commitment::Commitment;
 use crate::http::console::reader::Question;
 use crate::http::console::sites;
 use crate::http::envelope::{ApiError, Details};
@@ -40,6 +41,7 @@ pub(in crate::http) struct Call {
     /// When.
     pub(in crate::http) now: Timestamp,
     changes: Arc<Mutex<Vec<Change>>>,
+    commitment: Commitment,
 }
 
 /// Why a tool did not do it.
@@ -91,7 +93,7 @@ impl From<ApiError> for ToolError {
                 let each = problems.0.iter().map(|(name, problem)| format!("{}: {}", named(name), clean(problem)));
                 each.collect::<Vec<_>>().join(". ")
             }
-            Some(Details::Text(text)) => format!("{}: {text}", error.message()),
+            Some(Details::Text(text)) => format!("{}: {}", clean(error.message()), clean(text)),
             None => clean(error.message()),
         };
         Self::Told(format!("{what}. {next}"))
@@ -113,10 +115,10 @@ fn no_such_website(named: &str) -> ToolError {
 }
 
 impl Call {
-    /// A call by `client` at this moment.
-    pub(in crate::http) fn new(state: web::Data<AppState>, client: Arc<Assistant>) -> Self {
+    /// A call by `client` at this moment, which makes `commitment` when it begins to change something.
+    pub(in crate::http) fn new(state: web::Data<AppState>, client: Arc<Assistant>, commitment: Commitment) -> Self {
         let now = state.clock.now();
-        Self { state, client, now, changes: Arc::default() }
+        Self { state, client, now, changes: Arc::default(), commitment }
     }
 
     /// Runs `work` on a thread that may wait for the store.
@@ -141,11 +143,7 @@ impl Call {
         self.blocking(move |call| {
             let found = match named.parse::<WebsiteId>() {
                 Ok(id) => call.state.directory.website(id)?,
-                Err(_no_id) => {
-                    let domain = named.to_ascii_lowercase();
-                    let reachable = sites::reachable(&call.state, call.client.principal())?;
-                    reachable.into_iter().find(|website| website.domain == domain).map(Arc::new)
-                }
+                Err(_no_id) => call.of_domain(&named)?.map(Arc::new),
             };
             let website = found.ok_or_else(|| no_such_website(&named))?;
             let target = Target::Website { id: website.id, team_id: website.team_id };
@@ -158,6 +156,20 @@ impl Call {
             }
         })
         .await
+    }
+
+    /// The website within reach with the domain that `named` names.
+    fn of_domain(&self, named: &str) -> Result<Option<Website>, ToolError> {
+        let Ok(domain) = parse_domain(named) else { return Ok(None) };
+        let mut reachable = sites::reachable(&self.state, self.client.principal())?;
+        reachable.retain(|website| website.domain == domain);
+        if reachable.len() > 1 {
+            // Of several teams: it is not for this server to choose one.
+            let ids: Vec<String> = reachable.iter().map(|website| website.id.to_string()).collect();
+            let words = format!("Several websites have the domain {}. Use the website_id", quoted(&domain));
+            return Err(ToolError::Told(format!("{words} of one of them: {}.", ids.join(", "))));
+        }
+        Ok(reachable.pop())
     }
 
     /// A question about the numbers of a website that is named.
@@ -178,9 +190,11 @@ impl Call {
         Ok(Question::new(self.state.clone(), website, self.now, asking))
     }
 
-    /// The store for changes of a website that the client was let in to, for `action`.
-    pub(in crate::http) fn store(&self, website: &Website, action: Action) -> Arc<dyn Metadata> {
-        self.client.store_in(website.team_id, action, &self.state)
+    /// The store for changes in a team that the client was let in to, for `action`. From here on the call is finished, also when
+    /// the client is gone.
+    pub(in crate::http) fn store(&self, team: TeamId, action: Action) -> Arc<dyn Metadata> {
+        self.commitment.make();
+        self.client.store_in(team, action, &self.state)
     }
 
     /// Notes what was changed.

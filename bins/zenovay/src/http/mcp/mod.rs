@@ -4,6 +4,7 @@
 mod args;
 mod call;
 mod clean;
+mod frame;
 mod server;
 mod tools;
 
@@ -14,12 +15,12 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::StreamableHttpService;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use serde_json::{Value, json};
+use serde_json::json;
 use zenovay_auth::{AccessLevel, ToolCategory};
 use zenovay_domain::ErrorCode;
 use zenovay_ingest::{Refusal, RefusalReason};
@@ -28,6 +29,7 @@ use self::call::Call;
 use self::server::{Outcome, Server};
 use super::audit;
 use super::body;
+use super::commitment::Commitment;
 use super::document::{Answer, Operation};
 use super::envelope::ApiError;
 use super::guard::Assistant;
@@ -109,12 +111,14 @@ pub async fn message(
         return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here").into());
     }
     let read = state.bodies.read_hit(&req, message.0, MAX_BYTES, state.body_timeout).await?;
-    if read.bytes.trim_ascii_start().starts_with(b"[") {
-        return Ok(one_at_a_time().into());
-    }
+    let message = match frame::read(&read.bytes) {
+        Ok(message) => message,
+        Err(malformed) => return Ok(malformed.respond().into()),
+    };
     let client = Arc::new(client);
-    let server = Server::new(Call::new(state.clone(), Arc::clone(&client)));
-    let answer = ask(&server, req.headers(), read.bytes.clone()).await?;
+    let commitment = req.extensions().get::<Commitment>().cloned().unwrap_or_default();
+    let server = Server::new(Call::new(state.clone(), Arc::clone(&client), commitment));
+    let answer = ask(&server, req.headers(), message).await?;
     let Outcome { insufficient, changes } = server.outcome();
     if let Some(needed) = insufficient {
         return Err(oauth::insufficient_scope(&state, needed));
@@ -143,13 +147,6 @@ impl Shape for NotHere {
     fn describe(operation: &mut Operation) {
         operation.refuses([ErrorCode::MethodNotAllowed]);
     }
-}
-
-/// The answer to several messages at once, which one revision of the protocol had.
-fn one_at_a_time() -> HttpResponse {
-    let message = "Send one message at a time: batches are not part of the protocol any more";
-    let error = json!({ "jsonrpc": "2.0", "id": Value::Null, "error": { "code": -32600, "message": message } });
-    HttpResponse::BadRequest().json(error)
 }
 
 /// What the protocol's library answers.

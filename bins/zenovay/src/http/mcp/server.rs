@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode, Implementation,
-    ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+    Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -179,19 +180,43 @@ impl ServerHandler for Server {
         Ok(list)
     }
 
+    /// What the library does not recognise: a method that is not here, or one with other parameters than it takes.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(match request.method.as_str() {
+            "tools/call" => {
+                let words = "params: give name, a string, and arguments, an object with the arguments of the tool";
+                ErrorData::invalid_params(words, None)
+            }
+            "initialize" | "ping" | "server/discover" | "tools/list" => {
+                let words = format!("params: not what {} takes in any revision of the protocol", request.method);
+                ErrorData::invalid_params(words, None)
+            }
+            other => {
+                let words = format!("There is no method {} here", quoted(other));
+                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None)
+            }
+        })
+    }
+
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let cancelled = context.ct.clone();
-        // A client that went away is answered nothing, and what it asked ends.
+        // A client that went away is answered nothing, and what it asked ends: nothing is begun any more. What was begun to be
+        // changed is finished, because then the request is not given up.
         let result = tokio::select! {
-            result = self.call(request).instrument(self.span.clone()) => result,
+            biased;
             () = cancelled.cancelled() => {
                 let error = ApiError::unavailable("The request was given up", 1);
                 Ok(told(error.into()))
             }
+            result = self.call(request).instrument(self.span.clone()) => result,
         };
         result.map(CallToolResponse::from)
     }

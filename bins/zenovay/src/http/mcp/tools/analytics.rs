@@ -50,7 +50,7 @@ impl Tool for GetVisitors {
     fn read(args: &mut Args) -> Self::Input {
         let (website, view) = (website(args), ViewArgs::read(args));
         let interval = args.choice("interval", "", &["hour", "day", "week", "month"], None);
-        (website, view.with_interval(interval), PageArgs::read(args, 100))
+        (website, view.with_interval(interval), PageArgs::read(args, 50))
     }
 
     async fn run(call: Call, (website, view, page): Self::Input) -> Result<Visitors, ToolError> {

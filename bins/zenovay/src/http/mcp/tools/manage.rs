@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zenovay_auth::{Action, Target, ToolCategory};
 use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website};
-use zenovay_store::StoreError;
+use zenovay_store::{Metadata, StoreError};
 
 use super::goals::Step;
 use super::shown::website;
@@ -21,10 +21,21 @@ use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, Change, ToolError};
 use crate::http::mcp::clean::clean;
 
-/// A change of something that belongs to a website.
-fn change(website: &Website, action: Action, name: &'static str) -> Change {
+/// Does `work` to the website that is named, when whoever asks may do `action` to it, and notes that `name` was done.
+async fn change<T, F>(
+    call: &Call,
+    named: &str,
+    (action, name): (Action, &'static str),
+    work: impl FnOnce(Arc<Website>, Arc<dyn Metadata>) -> F + Send,
+) -> Result<T, ToolError>
+where
+    F: Future<Output = Result<T, ToolError>> + Send,
+{
+    let website = call.website(named, action).await?;
+    let done = work(Arc::clone(&website), call.store(website.team_id, action)).await?;
     let target = Target::Website { id: website.id, team_id: website.team_id };
-    Change { action, target, name, details: vec![("domain", website.domain.clone())] }
+    call.changed(Change { action, target, name, details: vec![("domain", website.domain.clone())] });
+    Ok(done)
 }
 
 /// The body of a route that has these members.
@@ -132,18 +143,13 @@ impl Tool for CreateGoal {
     }
 
     async fn run(call: Call, NewGoal { website, name, target }: NewGoal) -> Result<GoalChanged, ToolError> {
-        let website = call.website(&website, Action::EditWebsite).await?;
         let mut members = target.members();
         members.insert("name".to_owned(), json!(name));
-        let goal = goals::add(
-            &call.state,
-            call.store(&website, Action::EditWebsite),
-            website.id,
-            body(Value::Object(members))?,
-        )
-        .await?;
-        call.changed(change(&website, Action::EditWebsite, "goals.create"));
-        Ok(goal.into())
+        let goal = body(Value::Object(members))?;
+        change(&call, &website, (Action::EditWebsite, "goals.create"), async |website, store| {
+            Ok(goals::add(&call.state, store, website.id, goal).await?.into())
+        })
+        .await
     }
 }
 
@@ -174,19 +180,12 @@ impl Tool for UpdateGoal {
     }
 
     async fn run(call: Call, GoalEdit { website, goal, name, target }: GoalEdit) -> Result<GoalChanged, ToolError> {
-        let website = call.website(&website, Action::EditWebsite).await?;
         let target = target.kind.is_some().then(|| Value::Object(target.members()));
-        let changes = present([("name", name.map(Value::String)), ("target", target)]);
-        let goal = goals::edit(
-            &call.state,
-            call.store(&website, Action::EditWebsite),
-            website.id,
-            goal_id(&goal)?,
-            body(Value::Object(changes))?,
-        )
-        .await?;
-        call.changed(change(&website, Action::EditWebsite, "goals.change"));
-        Ok(goal.into())
+        let edit = body(Value::Object(present([("name", name.map(Value::String)), ("target", target)])))?;
+        change(&call, &website, (Action::EditWebsite, "goals.change"), async |website, store| {
+            Ok(goals::edit(&call.state, store, website.id, goal_id(&goal)?, edit).await?.into())
+        })
+        .await
     }
 }
 
@@ -207,12 +206,12 @@ impl Tool for DeleteGoal {
     }
 
     async fn run(call: Call, (website, goal): Self::Input) -> Result<Deleted, ToolError> {
-        let website = call.website(&website, Action::EditWebsite).await?;
-        let (id, site) = (goal_id(&goal)?, website.id);
-        let store = call.store(&website, Action::EditWebsite);
-        changing(&call.state, move |_| store.delete_goal(site, id)).await?;
-        call.changed(change(&website, Action::EditWebsite, "goals.delete"));
-        Ok(Deleted { deleted: id.to_string() })
+        change(&call, &website, (Action::EditWebsite, "goals.delete"), async |website, store| {
+            let id = goal_id(&goal)?;
+            changing(&call.state, move |_| store.delete_goal(website.id, id)).await?;
+            Ok(Deleted { deleted: id.to_string() })
+        })
+        .await
     }
 }
 
@@ -282,29 +281,17 @@ impl Tool for ManageFunnel {
         call: Call,
         FunnelEdit { website, funnel, name, steps }: FunnelEdit,
     ) -> Result<FunnelChanged, ToolError> {
-        let website = call.website(&website, Action::EditFunnels).await?;
         let members =
             Value::Object(present([("name", name.map(Value::String)), ("steps", steps.map(|steps| json!(steps)))]));
-        let (shown, done) = match funnel {
-            None => (
-                funnels::add(&call.state, call.store(&website, Action::EditFunnels), website.id, body(members)?)
-                    .await?,
-                "funnels.create",
-            ),
-            Some(id) => (
-                funnels::edit(
-                    &call.state,
-                    call.store(&website, Action::EditFunnels),
-                    website.id,
-                    funnel_id(&id)?,
-                    body(members)?,
-                )
-                .await?,
-                "funnels.change",
-            ),
-        };
-        call.changed(change(&website, Action::EditFunnels, done));
-        Ok(shown.into())
+        let name = if funnel.is_some() { "funnels.change" } else { "funnels.create" };
+        change(&call, &website, (Action::EditFunnels, name), async |website, store| {
+            let shown = match funnel {
+                None => funnels::add(&call.state, store, website.id, body(members)?).await?,
+                Some(id) => funnels::edit(&call.state, store, website.id, funnel_id(&id)?, body(members)?).await?,
+            };
+            Ok(shown.into())
+        })
+        .await
     }
 }
 
@@ -325,12 +312,12 @@ impl Tool for DeleteFunnel {
     }
 
     async fn run(call: Call, (website, funnel): Self::Input) -> Result<Deleted, ToolError> {
-        let website = call.website(&website, Action::EditFunnels).await?;
-        let (id, site) = (funnel_id(&funnel)?, website.id);
-        let store = call.store(&website, Action::EditFunnels);
-        changing(&call.state, move |_| store.delete_funnel(site, id)).await?;
-        call.changed(change(&website, Action::EditFunnels, "funnels.delete"));
-        Ok(Deleted { deleted: id.to_string() })
+        change(&call, &website, (Action::EditFunnels, "funnels.delete"), async |website, store| {
+            let id = funnel_id(&funnel)?;
+            changing(&call.state, move |_| store.delete_funnel(website.id, id)).await?;
+            Ok(Deleted { deleted: id.to_string() })
+        })
+        .await
     }
 }
 
@@ -355,11 +342,16 @@ pub(super) struct Site {
     allowed_bots: Vec<String>,
     excluded_ips: Vec<String>,
     excluded_paths: Vec<String>,
+    /// Whether a list is longer than what is shown of it.
+    lists_cut: bool,
 }
 
 impl From<Website> for Site {
     fn from(website: Website) -> Self {
         let settings = website.settings;
+        let lists =
+            [&settings.allowed_domains, &settings.allowed_bots, &settings.excluded_ips, &settings.excluded_paths];
+        let some = |list: Vec<String>| cleaned(list.into_iter().take(LIST_SHOWN).collect());
         Self {
             website_id: website.id.to_string(),
             domain: website.domain,
@@ -374,12 +366,20 @@ impl From<Website> for Site {
             opt_out_on_gpc: settings.opt_out_on_gpc,
             track_outbound_links: settings.track_outbound_links,
             track_downloads: settings.track_downloads,
-            allowed_domains: settings.allowed_domains,
-            allowed_bots: settings.allowed_bots,
-            excluded_ips: settings.excluded_ips,
-            excluded_paths: settings.excluded_paths,
+            lists_cut: lists.iter().any(|list| list.len() > LIST_SHOWN),
+            allowed_domains: some(settings.allowed_domains),
+            allowed_bots: some(settings.allowed_bots),
+            excluded_ips: some(settings.excluded_ips),
+            excluded_paths: some(settings.excluded_paths),
         }
     }
+}
+
+/// The most members of each list of settings that are shown: all lists fit into an answer.
+const LIST_SHOWN: usize = 25;
+
+fn cleaned(list: Vec<String>) -> Vec<String> {
+    list.iter().map(|member| clean(member)).collect()
 }
 
 /// What is known of a website that was changed.
@@ -413,16 +413,15 @@ impl From<Website> for Facts {
 
 /// Changes members of a website.
 async fn edit(call: &Call, website: &str, members: Value) -> Result<Website, ToolError> {
-    let website = call.website(website, Action::EditWebsite).await?;
-    apply(call, &website, members).await
+    let changes = body(members)?;
+    change(call, website, SITE_CHANGE, async |website, store| {
+        Ok(sites::apply(&call.state, store, website.id, changes).await?)
+    })
+    .await
 }
 
-async fn apply(call: &Call, website: &Arc<Website>, members: Value) -> Result<Website, ToolError> {
-    let changed =
-        sites::apply(&call.state, call.store(website, Action::EditWebsite), website.id, body(members)?).await?;
-    call.changed(change(website, Action::EditWebsite, "sites.change"));
-    Ok(changed)
-}
+/// What a change of a website needs, and how the audit trail names it.
+const SITE_CHANGE: (Action, &str) = (Action::EditWebsite, "sites.change");
 
 /// `update_website_settings`.
 pub(super) struct UpdateWebsiteSettings;
@@ -548,15 +547,11 @@ impl Tool for RegenerateTrackingCode {
     }
 
     async fn run(call: Call, website: String) -> Result<Facts, ToolError> {
-        let website = call.website(&website, Action::EditWebsite).await?;
-        let id = website.id;
-        let store = call.store(&website, Action::EditWebsite);
-        let changed = changing(&call.state, move |_| {
-            store.set_tracking_code(id, &TrackingCode::from_random_bytes(rand::random()))
-        });
-        let changed = changed.await?;
-        call.changed(change(&website, Action::EditWebsite, "sites.renew_code"));
-        Ok(changed.into())
+        change(&call, &website, (Action::EditWebsite, "sites.renew_code"), async |website, store| {
+            let code = TrackingCode::from_random_bytes(rand::random());
+            Ok(changing(&call.state, move |_| store.set_tracking_code(website.id, &code)).await?.into())
+        })
+        .await
     }
 }
 
@@ -578,10 +573,12 @@ impl Tool for DeleteWebsite {
     }
 
     async fn run(call: Call, (website, domain): Self::Input) -> Result<Deleted, ToolError> {
-        let website = call.website(&website, Action::DeleteWebsite).await?;
-        sites::remove(&call.state, call.store(&website, Action::DeleteWebsite), Arc::clone(&website), &domain).await?;
-        call.changed(change(&website, Action::DeleteWebsite, "sites.delete"));
-        Ok(Deleted { deleted: website.id.to_string() })
+        change(&call, &website, (Action::DeleteWebsite, "sites.delete"), async |website, store| {
+            let deleted = website.id.to_string();
+            sites::remove(&call.state, store, website, &domain).await?;
+            Ok(Deleted { deleted })
+        })
+        .await
     }
 }
 
@@ -613,32 +610,43 @@ macro_rules! exclusions {
             }
 
             async fn run(call: Call, (website, value): Self::Input) -> Result<Excluded, ToolError> {
-                let website = call.website(&website, Action::EditWebsite).await?;
-                let change: fn(&[String], String) -> Result<Vec<String>, String> = $change;
-                let list = change(&website.settings.$list, value.trim().to_owned()).map_err(|problem| {
-                    ToolError::from(vec![format!("{}: {problem}", $argument)])
-                })?;
-                let changed = apply(&call, &website, json!({ "settings": { stringify!($list): list } })).await?;
-                Ok(Excluded { website_id: changed.id.to_string(), excluded: changed.settings.$list })
+                let changed = change(&call, &website, SITE_CHANGE, async |website, store| {
+                    // Of the list as it is when it is stored: several such calls may come at once.
+                    let changed = changing(&call.state, move |_| {
+                        let edit = &mut |website: &mut Website| $change(&mut website.settings.$list, value.trim());
+                        store.edit_website(website.id, edit).map_err(|error| of_argument(error, $argument))
+                    });
+                    Ok(changed.await?)
+                });
+                let Website { id, settings, .. } = changed.await?;
+                Ok(Excluded { website_id: id.to_string(), excluded: cleaned(settings.$list) })
             }
         }
     )* };
 }
 
-fn with(list: &[String], value: String) -> Result<Vec<String>, String> {
-    let mut list = list.to_vec();
-    if !list.contains(&value) {
-        list.push(value);
+fn with(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
+    if !list.iter().any(|other| other == value) {
+        list.push(value.to_owned());
     }
-    Ok(list)
+    Ok(())
 }
 
-fn without(list: &[String], value: String) -> Result<Vec<String>, String> {
-    if list.contains(&value) {
-        return Ok(list.iter().filter(|other| **other != value).cloned().collect());
+fn without(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
+    if list.iter().any(|other| other == value) {
+        list.retain(|other| other != value);
+        return Ok(());
     }
     let there = if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
-    Err(format!("it is not excluded; excluded: {}", clean(&there)))
+    Err(StoreError::Invalid { field: "", reason: format!("it is not excluded; excluded: {there}") })
+}
+
+/// What the store says of a setting, told of the argument that it was made of.
+fn of_argument(error: StoreError, argument: &'static str) -> StoreError {
+    match error {
+        StoreError::Invalid { reason, .. } => StoreError::Invalid { field: argument, reason },
+        other => other,
+    }
 }
 
 exclusions! {

@@ -85,7 +85,7 @@ impl Tool for InviteTeamMember {
         call.client.may(&call.state, Action::InviteMember, &target)?;
         let email = invitations::checked_email(&email)?;
         let (inviter, base) = (call.client.audit_actor(), call.state.issuer.clone());
-        let store = call.client.store_in(team_id, Action::InviteMember, &call.state);
+        let store = call.store(team_id, Action::InviteMember);
         let made = invitations::invite(&call.state, store, team_id, Some(email.clone()), role, inviter, &base).await?;
         let details = vec![("role", role.as_str().to_owned()), ("email", email.clone())];
         call.changed(Change { action: Action::InviteMember, target, name: "invitations.create", details });
@@ -139,7 +139,7 @@ impl Tool for RemoveTeamMember {
         });
         let (member, target) = member.await?;
         let (user, role, now) = (member.user_id, member.role, call.state.clock.reading().steady);
-        let store = call.client.store_in(team_id, Action::RemoveMember, &call.state);
+        let store = call.store(team_id, Action::RemoveMember);
         changing(&call.state, move |_| store.end_membership(team_id, user, role, now)).await?;
         let details = vec![("email", member.email.clone())];
         call.changed(Change { action: Action::RemoveMember, target, name: "teams.remove_member", details });

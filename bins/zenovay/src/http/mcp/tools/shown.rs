@@ -90,9 +90,17 @@ impl ViewArgs {
     /// What that is of a website.
     pub(super) async fn view(&self, question: &Question) -> Result<View, ToolError> {
         let mut params = self.0.params();
+        let from = params.get("from").map(str::to_owned);
         let read = ViewParams::read(&mut params, question.now);
         params.finish()?;
-        Ok(question.view(&read).await?)
+        let view = question.view(&read).await?;
+        let today = view.zone.format_date(question.now);
+        // Days in this form are ordered as strings. Numbers of nothing would be taken for an answer.
+        if let Some(from) = from.filter(|from| *from > today) {
+            let problem = format!("from: {from} has not begun yet in {}; today is {today}", view.zone.name());
+            return Err(vec![problem].into());
+        }
+        Ok(view)
     }
 }
 
