@@ -29,8 +29,13 @@ fn directives(level: Level) -> String {
 pub fn start_log(format: LogFormat, level: Level) {
     // What actix says about its threads at `info` helps nobody who runs a server.
     let filter = EnvFilter::new(directives(level));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(OneLine).with_target(false).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(OneLine)
+        .with_target(false)
+        .with_ansi(false)
+        // A line that cannot be written is lost. Otherwise that would be told to the same place, where it panics.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),

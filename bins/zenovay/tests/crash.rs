@@ -333,3 +333,18 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
         Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()))
     }
 }
+
+/// The log of a service may be a file on a disk that is full, or a pipe that nobody reads any more. Sabotage: let the log tell that
+/// it cannot be written.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let site = Site::create(&directory.path().join("data"), directory.path(), "");
+    let full = ["sh", "-c", r#"exec "$0" "$@" 2>/dev/full"#];
+    let server = site.serve_with(&full, &[("ZENOVAY_LOG_LEVEL", "info")]);
+    for _ in 0..3 {
+        let response = server.connect().request("GET", "/api/instance", &[], "").expect("an answer");
+        assert_eq!(response.status, 200, "{}", response.body);
+    }
+    assert!(server.terminate().success());
+}

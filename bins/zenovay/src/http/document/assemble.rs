@@ -160,6 +160,15 @@ fn example_error(code: ErrorCode) -> ApiError {
     }
 }
 
+/// The same where the errors are those of OAuth.
+fn example_to_clients(code: ErrorCode) -> ApiError {
+    match code {
+        ErrorCode::ValidationError => ApiError::new(code, "code_verifier is missing"),
+        ErrorCode::Unauthorized => ApiError::new(code, "The token of the registration does not hold"),
+        other => example_error(other),
+    }
+}
+
 /// The instant of the examples: 2026-06-13T12:00:00Z.
 const THEN: Timestamp = Timestamp::from_millis(1_781_352_000_000);
 
@@ -377,11 +386,12 @@ fn describe(
     parameters.push(json!({ "$ref": "#/components/parameters/RequestId" }));
 
     let mut responses = BTreeMap::new();
-    for (status, answer) in &operation.answers {
-        responses.insert(status.to_string(), response(endpoint, answer, schemas)?);
-    }
     for (status, reference) in refusals.of(operation) {
         responses.insert(status.to_string(), reference);
+    }
+    // A refusal that the route tells in its own way is described by it.
+    for (status, answer) in &operation.answers {
+        responses.insert(status.to_string(), response(endpoint, answer, schemas)?);
     }
     let (access, security) = match operation.access {
         Access::Public => ("Needs no key.".to_owned(), json!([])),
@@ -538,8 +548,8 @@ impl Refusals {
                     Refusing::Page => "A page that says why nobody is asked.".to_owned(),
                 })
                 .collect();
-            let examples = |body: fn(&ApiError) -> Value| -> BTreeMap<&str, Value> {
-                codes.iter().map(|code| (code.as_str(), json!({ "value": body(&example_error(*code)) }))).collect()
+            let examples = |body: fn(ErrorCode) -> Value| -> BTreeMap<&str, Value> {
+                codes.iter().map(|code| (code.as_str(), json!({ "value": body(*code) }))).collect()
             };
             let of_schema = |name: &str, body| {
                 json!({ "application/json": {
@@ -549,9 +559,11 @@ impl Refusals {
             };
             let content = match how {
                 Refusing::Plain | Refusing::WithKey => {
-                    of_schema("ErrorBody", |error| to_json(&error.body(THEN, REQUEST_ID)))
+                    of_schema("ErrorBody", |code| to_json(&example_error(code).body(THEN, REQUEST_ID)))
                 }
-                Refusing::OAuth => of_schema("OAuthErrorBody", |error| to_json(&OAuthErrorBody::of(error))),
+                Refusing::OAuth => {
+                    of_schema("OAuthErrorBody", |code| to_json(&OAuthErrorBody::of(&example_to_clients(code))))
+                }
                 Refusing::Page => json!({ "text/html": { "schema": { "type": "string" } } }),
             };
             let has_key = how == Refusing::WithKey;

@@ -96,6 +96,25 @@ impl Shape for Answered {
         let words = "What was asked for, or an error of the protocol";
         operation.answer(200, Answer::new(words).content("application/json", schema));
         operation.answer(202, Answer::new("A notification came"));
+        let schema = json!({
+            "type": "object",
+            "required": ["jsonrpc", "error"],
+            "properties": {
+                "jsonrpc": { "type": "string", "const": "2.0" },
+                "id": { "type": ["string", "integer", "null"] },
+                "error": {
+                    "type": "object",
+                    "required": ["code", "message"],
+                    "properties": { "code": { "type": "integer" }, "message": { "type": "string" } },
+                },
+            },
+            "examples": [{ "jsonrpc": "2.0", "id": null, "error": { "code": -32700, "message": "The body is not JSON" } }],
+        });
+        let words = "What came is not a message of the protocol, or its headers are of another one";
+        let answer = Answer::new(words).content("application/json", schema.clone());
+        operation.answer(400, answer.text("text/plain", "Bad Request: Unsupported MCP-Protocol-Version"));
+        let words = "The newest revision has no such method";
+        operation.answer(404, Answer::new(words).content("application/json", schema));
     }
 }
 

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 use zenovay_auth::oauth::{RedirectTarget, redirect_matches, redirect_target};
 use zenovay_auth::{AccessLevel, SecretDigest, ToolCategory, ToolScopes};
-use zenovay_domain::{SignInId, TeamId, Timestamp};
+use zenovay_domain::{ErrorCode, SignInId, TeamId, Timestamp};
 use zenovay_store::{Consent, GrantClient, NewCode, StoreError};
 
 use super::caller::charge;
@@ -34,6 +34,8 @@ impl Shape for Asking {
         Html::describe(operation);
         operation.answer(303, Answer::new("To where people sign in, or back to the client"));
         operation.error_form = ErrorForm::Page;
+        // The client may have to be looked up at its address.
+        operation.refuses([ErrorCode::RateLimitExceeded]);
     }
 }
 

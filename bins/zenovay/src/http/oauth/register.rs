@@ -221,7 +221,10 @@ fn told(error: ApiError) -> Refused {
 
 /// The client of the path, for whoever shows its registration access token.
 async fn own(req: &HttpRequest, state: &web::Data<AppState>, id: &str) -> Result<RegisteredClient, ApiError> {
-    let wrong = || ApiError::new(ErrorCode::Unauthorized, "Not the client's").with_challenge(Challenge::Invalid);
+    let wrong = || {
+        ApiError::new(ErrorCode::Unauthorized, "The token of the registration does not hold")
+            .with_challenge(Challenge::Invalid)
+    };
     let line = req.headers().get(AUTHORIZATION).and_then(|line| line.to_str().ok()).unwrap_or("");
     let (scheme, token) = line.split_once(' ').unwrap_or_default();
     let token = Secret::parse(token).ok().filter(|_| scheme.eq_ignore_ascii_case("bearer")).ok_or_else(wrong)?;
