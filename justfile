@@ -102,6 +102,10 @@ test-mcp:
     cargo build --locked --package zenovay
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/mcp/test
 
+# Twelve questions about a year of a million events: the answers are those of DuckDB and of the ClickHouse engine, in less time.
+test-peers:
+    ROWS=0 ROWS_YEAR=1000000 ROUNDS_YEAR=1 CHECK=1 benches/peers/run
+
 # Write api/openapi.json, and the entry in CHANGELOG.md: `just api-document "adds a route for …"`.
 api-document WORDS:
     scripts/api-document "$@"
