@@ -1,7 +1,7 @@
 // The numbers of a website: every one is that of the Stats API, whatever is filtered and compared, and the address is the state.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer } from "./harness.mjs";
+import { openTab, startBrowser, startServer, violations } from "./harness.mjs";
 import { store, traffic, view, visits } from "./seed.mjs";
 import { call, press, refused, tour, waiting } from "./tour.mjs";
 
@@ -393,6 +393,25 @@ test("a visitor is looked at and erased", async () => {
   await page.waitForURL(/\/visitors$/);
   assert.deepEqual(problems, []);
   await context.close();
+});
+
+test("a website that is paused says so where its numbers are, and goes on with a click", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto("/login");
+  const pause = (is_active) => call(page, "PATCH", `/api${known.bare}`, { settings: { is_active } });
+  await pause(false);
+  await page.goto(known.bare);
+  await page.getByText("Paused. Events are dropped.").waitFor();
+  assert.deepEqual(await violations(context, page), []);
+  const other = await openTab(browser, server, { storageState: known.viewer });
+  await other.page.goto(known.bare);
+  await other.page.getByText("Paused. Events are dropped.").waitFor();
+  assert.equal(await other.page.getByRole("button", { name: "Resume", exact: true }).count(), 0);
+  await page.getByRole("button", { name: "Resume", exact: true }).click();
+  await page.getByText("Paused. Events are dropped.").waitFor({ state: "detached" });
+  assert.equal((await call(page, "GET", `/api${known.bare}`)).settings.is_active, true);
+  assert.deepEqual([...problems, ...other.problems], []);
+  await Promise.all([context.close(), other.context.close()]);
 });
 
 test("a viewer reads and changes nothing", async () => {

@@ -1,13 +1,16 @@
 import { useEffect, useState } from "preact/hooks";
 import type { PageProps } from "../../routes";
-import { address } from "../../api/client";
+import { address, patch } from "../../api/client";
 import { prefetch, refresh } from "../../api/data";
+import { plural } from "../../lib/format";
 import { lazy } from "../../lib/lazy";
 import { atLeast } from "../../lib/session";
 import { parseView } from "../../lib/view";
-import { rememberWebsite, useWebsite } from "../../lib/websites";
+import { rememberWebsite, useWebsite, type Website } from "../../lib/websites";
 import { Page, PageState } from "../../shell/page";
-import { Badge } from "../../ui/basic";
+import { Badge, Button, Note } from "../../ui/basic";
+import { FormFailure } from "../../ui/form";
+import { useSaver } from "../parts/saver";
 import { askFirst } from "./context";
 import { Dashboard } from "./dashboard";
 import { askPanels } from "./panel";
@@ -64,14 +67,51 @@ export default function Analytics({ params }: PageProps) {
             <>
               {beside}
               {data.state === "paused" && <Badge tone="warn">Paused</Badge>}
-              {data.state === "silent" && <Badge tone="warn">Silent</Badge>}
             </>
           }
           actions={actions}
         >
+          <StateNote website={data} />
           {children}
         </Page>
       )}
     />
+  );
+}
+
+/** Why nothing new is counted, and what to do about it. */
+function StateNote({ website: { id, state, role, last_event_at: last } }: { website: Website }) {
+  const may = atLeast(role, "editor");
+  const saver = useSaver(async () => {
+    await patch("/api/websites/{website_id}", { path: { website_id: id }, body: { settings: { is_active: true } } });
+    refresh("/api/websites");
+  });
+  if (state === "paused") {
+    return (
+      <div class="statenote">
+        <Note tone="warn">
+          <p class="row wrap">
+            Paused. Events are dropped.
+            {may && (
+              <Button small onClick={() => void saver.save(undefined)}>
+                Resume
+              </Button>
+            )}
+          </p>
+          <FormFailure error={saver.failure} />
+        </Note>
+      </div>
+    );
+  }
+  if (state !== "silent" || last == null) return null;
+  const days = Math.max(1, Math.floor((Date.now() - Date.parse(last)) / 86_400_000));
+  return (
+    <div class="statenote">
+      <Note tone="warn">
+        <p>
+          Silent for {plural(days, "day")}. <a href={`/websites/${id}/settings/tracking`}>Check the install</a>
+        </p>
+      </Note>
+    </div>
   );
 }
