@@ -5,6 +5,8 @@ import { FormFailure, Select, TextField, useForm } from "../../../ui/form";
 import { zoneOptions } from "../../parts/zones";
 import { save, type PartProps } from "./save";
 
+const ZONE_HINT = "Days of this website begin at midnight there.";
+
 export function GeneralSettings({ website, mayChange }: PartProps) {
   const form = useForm({
     initial: { name: website.name, domain: website.domain, time_zone: website.settings.time_zone, currency: website.settings.currency },
@@ -29,12 +31,11 @@ export function GeneralSettings({ website, mayChange }: PartProps) {
       >
         <TextField {...form.bind("name")} label="Name" hint="Shown in lists and on the dashboard." readOnly={!mayChange} />
         <TextField {...form.bind("domain")} label="Domain" inputMode="url" hint="Its subdomains count, too. More hosts are under Tracking." readOnly={!mayChange} />
-        <Select
-          {...form.bind("time_zone")}
-          label="Time zone"
-          options={mayChange ? zoneOptions(form.values.time_zone) : [{ value: form.values.time_zone, label: form.values.time_zone }]}
-          hint="Days of this website begin at midnight there."
-        />
+        {mayChange ? (
+          <Select {...form.bind("time_zone")} label="Time zone" options={zoneOptions(form.values.time_zone)} hint={ZONE_HINT} />
+        ) : (
+          <TextField {...form.bind("time_zone")} label="Time zone" hint={ZONE_HINT} readOnly />
+        )}
         <TextField {...form.bind("currency")} label="Currency" maxLength={3} hint="Three letters, such as EUR. Revenue is shown in it." readOnly={!mayChange} />
         <FormFailure error={form.failure} />
       </Card>
