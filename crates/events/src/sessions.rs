@@ -40,6 +40,11 @@ impl Sessions {
         if !mem::replace(&mut self.is_known, true) {
             self.read(state);
         }
+        self.put_aside();
+    }
+
+    /// Forgets those put aside before when there are as many new ones.
+    fn put_aside(&mut self) {
         if self.young.len() >= SESSIONS_KNOWN {
             self.old = mem::take(&mut self.young);
         }
@@ -165,5 +170,31 @@ impl Sessions {
         let at = Timestamp::from_millis(at);
         let span = self.old.entry(key).or_insert_with(|| SessionSpan::at(VisitorId(visitor), at));
         *span = span.with(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zenovay_domain::{Event, EventKind, SessionId};
+
+    use super::*;
+
+    /// Sabotage: forget the older sessions in `put_aside`, or leave what was put aside there when it has an event again.
+    #[test]
+    fn the_sessions_with_the_last_events_are_known() {
+        let mut sessions = Sessions::default();
+        let mut is_taken = |session: u64, visitor: u64| {
+            let at = Timestamp::from_millis(0);
+            let event = Event::new(EventKind::Pageview, at, VisitorId(visitor), SessionId(session));
+            sessions.put_aside();
+            sessions.add(&[NewEvent::new(WebsiteId::from_bytes([1; 16]), at, event)]).is_empty()
+        };
+        let known = SESSIONS_KNOWN as u64;
+        assert!((0..known + 10).all(|session| is_taken(session, 1)));
+        assert!(!is_taken(5, 2) && !is_taken(known, 2), "both are known");
+        assert!(is_taken(5, 1), "it has an event again");
+        assert!((known + 10..2 * known + 20).all(|session| is_taken(session, 1)));
+        assert!(!is_taken(5, 2), "its last event is one of the last");
+        assert!(is_taken(6, 2), "as many others had events since");
     }
 }

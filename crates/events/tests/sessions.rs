@@ -75,7 +75,7 @@ fn an_append_names_its_events_that_cannot_be_of_their_sessions() {
     assert!(append(&store, vec![arriving(website(2), view(0, 9, 1).event)]).is_ok());
 }
 
-/// Sabotage: do not read the head, or the segments, in `Sessions::begin`; do not put the older sessions aside but drop them.
+/// Sabotage: do not read the head, or the segments, in `Sessions::begin`.
 #[test]
 fn sessions_are_known_wherever_their_events_are() {
     let dir = TempDir::new().unwrap();
