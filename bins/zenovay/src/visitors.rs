@@ -2,6 +2,7 @@
 
 use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
+use zenovay_store::ActingStore;
 
 use crate::keepers::{KeeperError, Keepers, VisitorData};
 
@@ -40,6 +41,22 @@ impl<'a> VisitorName<'a> {
             Self::Sent(sent) => known(sent),
         }
     }
+}
+
+/// The same as [`erase`], while whoever `store` acts for may do it.
+///
+/// # Errors
+/// [`KeeperError`]; nothing is removed when they may not.
+pub fn erase_on_behalf(
+    store: &dyn ActingStore,
+    keepers: &Keepers,
+    website: WebsiteId,
+    visitor: VisitorId,
+    by: &str,
+) -> Result<(), KeeperError> {
+    // Events are in no transaction of the metadata: this is as late as it can be looked at.
+    store.check_standing()?;
+    erase(keepers, website, visitor, by)
 }
 
 /// Removes everything that is kept of `visitor`. `by` says for the log who asked.

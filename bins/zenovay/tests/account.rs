@@ -468,15 +468,42 @@ async fn own_data_is_one_file_with_everything_and_no_secret() {
     team.website("shop.example");
     app.team(Plan::Pro).website("foreign.example");
     let key = ada.send("POST", "/api/account/keys", json!({ "name": "Mine" })).await.expect(201).data();
+    app.state.store.change_role(team.id, ada.id, Role::Editor, Role::Admin).unwrap();
+    let invitations = format!("/api/teams/{}/invitations", team.id);
+    ada.send("POST", &invitations, json!({ "role": "viewer" })).await.expect(201);
     let reply = ada.get("/api/account/export").await.expect(200);
     let disposition = reply.header("content-disposition").unwrap();
     assert_eq!(disposition, format!("attachment; filename=\"zenovay-personal-data-{}-2026-06-13.json\"", ada.id));
     let data = reply.json();
-    for section in
-        ["user", "websites", "teamMemberships", "mfa", "passkeys", "personalApiKeys", "sessions", "auditTrail"]
-    {
+    // Every table that names somebody has a section; what works once is a secret.
+    let mut sections = vec![
+        ("users", "user"),
+        ("websites", "websites"),
+        ("memberships", "teamMemberships"),
+        ("second_factors", "mfa"),
+        ("backup_codes", "mfa"),
+        ("passkeys", "passkeys"),
+        ("profiles", "user"),
+        ("api_keys", "personalApiKeys"),
+        ("sessions", "sessions"),
+        ("oauth_grants", "mcpClients"),
+        ("invitations", "invitations"),
+        ("audit_entries", "auditTrail"),
+    ];
+    let database = rusqlite::Connection::open(app.directory.path().join("zenovay.db")).unwrap();
+    let select = "SELECT DISTINCT tables.name FROM sqlite_schema AS tables, pragma_table_info(tables.name) AS columns \
+                  WHERE tables.type = 'table' AND columns.name IN ('user_id', 'email', 'invited_by')";
+    let mut statement = database.prepare(select).unwrap();
+    for table in statement.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap) {
+        if ["one_time_links", "oauth_codes"].contains(&table.as_str()) {
+            continue;
+        }
+        let place = sections.iter().position(|(known, _)| *known == table);
+        let (_, section) = sections.swap_remove(place.unwrap_or_else(|| panic!("{table} has no section")));
         assert!(!data[section].is_null(), "{section}");
     }
+    assert_eq!(sections, [], "there are no such tables any more");
+    assert_eq!(data["invitations"][0]["role"], "viewer");
     assert_eq!(data["user"]["email"], "ada@example.com");
     assert_eq!(
         (&data["websites"][0]["domain"], &data["websites"][0]["isOwner"]),

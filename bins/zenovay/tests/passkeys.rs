@@ -178,7 +178,7 @@ impl<'a> Person<'a> {
     /// Asks for codes from now on.
     fn with_codes(&self) {
         self.app.state.store.prepare_codes(self.id, &[7; 20]).unwrap();
-        assert!(self.app.state.store.enable_codes(self.id, 0, &[], self.app.state.clock.now()).unwrap());
+        assert!(self.app.state.store.enable_codes(self.id, &[7; 20], 0, &[], self.app.state.clock.now()).unwrap());
     }
 
     /// Gives the password, and returns the half-way session.

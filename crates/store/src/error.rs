@@ -44,6 +44,9 @@ pub enum StoreError {
     /// A membership is not what it was when the change of it was allowed.
     #[error("the membership changed at the same moment")]
     MembershipChanged,
+    /// What somebody signed in with, or the session that they asked in, is not valid any more.
+    #[error("the sign-in ended at the same moment")]
+    SignedOut,
     /// The rules about keys refuse it.
     #[error(transparent)]
     KeyRefused(#[from] KeyRefusal),

@@ -100,6 +100,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_months (team_id, month) {
+        team_id -> Text,
+        month -> Integer,
+        removed -> BigInt,
+        told -> Integer,
+    }
+}
+
+diesel::table! {
     key_requests (id) {
         id -> BigInt,
         key_id -> Text,

@@ -48,6 +48,7 @@ diesel::table! {
     deleted_websites (website_id) {
         website_id -> Text,
         deleted_at -> BigInt,
+        team_id -> Nullable<Text>,
     }
 }
 

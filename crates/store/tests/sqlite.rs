@@ -8,8 +8,9 @@ use zenovay_auth::{ApiKeyToken, KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{KeyId, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
 use zenovay_store::conformance::Harness;
 use zenovay_store::{
-    CachedDirectory, Charge, KeyStore, NewKey, NewWebsite, SqliteStore, Store, StoreError, Team, TeamStore, UsageStore,
-    User, UserStore, WebsiteStore, conformance_tests, grant_conformance_tests,
+    AuditStore, CachedDirectory, Charge, KeyStore, NewAuditEntry, NewKey, NewWebsite, ProfileStore, SecondFactorStore,
+    SqliteStore, Store, StoreError, Team, TeamStore, UsageStore, User, UserStore, WebsiteStore, conformance_tests,
+    grant_conformance_tests,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
@@ -89,6 +90,33 @@ fn the_key_is_in_no_file() {
 /// What a killed process leaves is what the files hold at that moment, so a copy of them, taken while the
 /// store is open and has flushed nothing on its own, must hold every counted request. Sabotage: count in memory and write
 /// once a second.
+/// Sabotage: let SQLite keep what was deleted in free pages, or in its log.
+#[test]
+fn nothing_of_a_deleted_account_is_in_any_file() {
+    let Fixture { dir, store, .. } = fixture();
+    let id = UserId::from_random_bytes([9; 16]);
+    let hash = PasswordHash::from_stored("hash-of-somebody".to_owned());
+    store.create_user(&User::new(id, "somebody@gone.example", "Some Body", hash, NOW)).unwrap();
+    store.prepare_codes(id, b"secret-of-somebody").unwrap();
+    let mut entry = NewAuditEntry::new(NOW, "somebody@gone.example", "account.edit", "account", "{}");
+    entry.user_id = Some(id);
+    store.record_audit(&entry).unwrap();
+    let is_there = |text: &str| {
+        let mut files = std::fs::read_dir(dir.path()).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        files.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    };
+    let all = ["somebody@gone.example", "Some Body", "hash-of-somebody", "secret-of-somebody"];
+    assert!(all.iter().all(|text| is_there(text)));
+    store.delete_account(id).unwrap();
+    for text in all {
+        assert!(!is_there(text), "{text} while the store is open");
+    }
+    drop(store);
+    for text in all {
+        assert!(!is_there(text), "{text} after it");
+    }
+}
+
 #[test]
 fn counted_requests_are_in_the_files_when_the_answer_is_given() {
     let f = fixture();

@@ -120,8 +120,9 @@ pub(super) fn run(command: Command, config: &Config, output: &mut Output) -> Res
             let store = context::open(config)?;
             let id = context::user_id(&*store, &email)?;
             let teams = context::teams_of(&*store, id)?;
-            store.delete_user(id)?;
-            context::record(&*store, "account.delete", Target::Account, None, teams, &[("email", &email)])?;
+            store.delete_account(id)?;
+            // Of whom is not noted: nothing is left of them.
+            context::record(&*store, "account.delete", Target::Account, None, teams, &[])?;
             done("user deleted", &json!({ "id": id, "email": email }), output);
         }
     }

@@ -8,7 +8,7 @@ use actix_web::dev::ServiceResponse;
 use actix_web::{HttpMessage, HttpRequest, web};
 use zenovay_auth::{Action, Credential, KeyKind, Target};
 use zenovay_domain::{KeyId, TeamId, Timestamp, UserId};
-use zenovay_store::{Metadata, NewAuditEntry, StoreError};
+use zenovay_store::{DELETED_ACCOUNT, Metadata, NewAuditEntry, StoreError};
 
 use super::commitment::Commitment;
 use super::document;
@@ -116,6 +116,16 @@ pub(super) fn note(req: &HttpRequest, name: &'static str, value: &str) {
 pub(super) fn concerns(req: &HttpRequest, team: TeamId) {
     if let Some(draft) = req.extensions_mut().get_mut::<Draft>() {
         draft.teams.push(team);
+    }
+}
+
+/// Says that whoever made the change is gone by it: the entry names nobody. Without a team there is nobody to read of it.
+pub(super) fn forget_actor(req: &HttpRequest) {
+    let mut extensions = req.extensions_mut();
+    if let Some(draft) = extensions.get_mut::<Draft>().filter(|draft| !draft.teams.is_empty()) {
+        draft.actor = AuditActor { user: None, key: None, words: DELETED_ACCOUNT.to_owned() };
+    } else {
+        extensions.remove::<Draft>();
     }
 }
 

@@ -166,6 +166,7 @@ impl From<StoreError> for ApiError {
             StoreError::MembershipChanged => {
                 Self::new(ErrorCode::Conflict, "The membership changed at the same moment; look again")
             }
+            StoreError::SignedOut => not_signed_in(),
             StoreError::KeyRefused(refusal) => refusal.into(),
             StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
             StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
@@ -466,6 +467,7 @@ mod tests {
             ),
             (StoreError::TooManyOwners, 409, "A team has at most 3 owners", 500),
             (StoreError::MembershipChanged, 409, "The membership changed at the same moment; look again", 500),
+            (StoreError::SignedOut, 401, "Sign in first", 500),
             (StoreError::KeyRevoked, 409, "The API key was revoked and cannot be changed", 500),
             (
                 StoreError::Decode { table: "teams", column: "plan", id: "1".to_owned() },

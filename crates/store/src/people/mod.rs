@@ -4,6 +4,7 @@
 mod account;
 mod assistants;
 mod audit;
+mod event_months;
 mod keys;
 mod passkeys;
 mod second_factor;
@@ -13,13 +14,14 @@ mod teams;
 
 pub use account::{Profile, ProfileStore, Theme};
 pub use assistants::{AssistantAccount, AssistantCharge, AssistantStore, AssistantUsage};
-pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, NewAuditEntry};
+pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, DELETED_ACCOUNT, NewAuditEntry};
+pub use event_months::{EventMonth, EventMonthStore};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
 pub use passkeys::{PASSKEYS_MAX, Passkey, PasskeyStore};
 pub use second_factor::{CodeSecret, SecondFactorStore};
 pub use sign_in::{
-    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInMeans, SignInStore,
-    UsedSession,
+    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, SESSIONS_MAX, Session, SignInGround, SignInMeans,
+    SignInStore, UsedSession,
 };
 pub use standing::{ActingStore, Standing};
 pub use teams::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation};
@@ -32,6 +34,7 @@ pub trait PeopleStore:
     + ProfileStore
     + MembershipStore
     + AuditStore
+    + EventMonthStore
     + AssistantStore
     + KeyHistoryStore
     + SecondFactorStore
@@ -44,6 +47,7 @@ impl<T> PeopleStore for T where
         + ProfileStore
         + MembershipStore
         + AuditStore
+        + EventMonthStore
         + AssistantStore
         + KeyHistoryStore
         + SecondFactorStore

@@ -49,13 +49,20 @@ pub trait SecondFactorStore: Send + Sync {
     /// Those of every method, see [`Store`](crate::Store).
     fn code_secret(&self, user: UserId) -> Result<Option<CodeSecret>>;
 
-    /// Asks for codes from now on: the code of `step` was right. Replaces the backup codes. `false` when there is no secret, or
-    /// codes are asked for already.
+    /// Asks for codes from now on: the code of `step` was right for `secret`. Replaces the backup codes. `false` when another
+    /// secret, or none, waits for its first code, as when codes are asked for already.
     ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store).
-    fn enable_codes(&self, user: UserId, step: i64, backup: &[SecretDigest], now: Timestamp) -> Result<bool>;
+    fn enable_codes(
+        &self,
+        user: UserId,
+        secret: &[u8],
+        step: i64,
+        backup: &[SecretDigest],
+        now: Timestamp,
+    ) -> Result<bool>;
 
     /// Uses up the code of `step`. `false` when it, or a later one, was used before: of two at the same time one is
     /// accepted.

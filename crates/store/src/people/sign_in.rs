@@ -24,15 +24,29 @@ pub struct NewSession<'a> {
     pub digest: SecretDigest,
     /// How far the sign-in has come.
     pub stage: SignInStage,
+    /// What it stands on, which must hold still when it begins.
+    pub ground: SignInGround<'a>,
     /// The user agent.
     pub agent: &'a str,
 }
 
 impl<'a> NewSession<'a> {
-    /// A session of `user_id` that began on this agent.
+    /// A session of `user_id` that began on this agent, and stands on what was given.
     pub const fn new(id: SignInId, user_id: UserId, digest: SecretDigest, stage: SignInStage, agent: &'a str) -> Self {
-        Self { id, user_id, digest, stage, agent }
+        Self { id, user_id, digest, stage, ground: SignInGround::Given, agent }
     }
+}
+
+/// What a session stands on. Somebody may take it away between the check of it and the begin of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SignInGround<'a> {
+    /// What was used up by its check, such as a link, or is written with it.
+    Given,
+    /// The password with this hash.
+    Password(&'a PasswordHash),
+    /// The sign-in that waited for the second factor. It ends with this.
+    HalfWay(SignInId),
 }
 
 /// A session, without its secret.
@@ -147,7 +161,7 @@ pub trait SignInStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `NotFound("user")`.
+    /// `NotFound("user")`, `SignedOut` when the ground of the session does not hold any more.
     fn begin_session(&self, session: &NewSession<'_>, now: Timestamp) -> Result<()>;
 
     /// The session with this secret, present or [admitted](SessionTimes::admits_previous_secret); `None` when there is none or
@@ -195,12 +209,13 @@ pub trait SignInStore: Send + Sync {
     /// `NotFound("user")`.
     fn change_password(&self, user: UserId, hash: &PasswordHash, keep: Option<SignInId>) -> Result<()>;
 
-    /// Replaces the hash of the same password, and nothing else.
+    /// Replaces the hash `from` by another one of the same password, and nothing else. `false` when the account has another
+    /// password now, which stays.
     ///
     /// # Errors
     ///
-    /// `NotFound("user")`.
-    fn rehash_password(&self, user: UserId, hash: &PasswordHash) -> Result<()>;
+    /// Those of every method, see [`Store`](crate::Store).
+    fn rehash_password(&self, user: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<bool>;
 
     /// The ways beside the password in which the account is signed in to.
     ///

@@ -200,6 +200,11 @@ impl SqliteStore {
         }
     }
 
+    /// Takes what was deleted out of SQLite's log as well. Where somebody reads for long it is left for the next time.
+    fn empty_log(&self) {
+        let _ = self.shared.pool.with(|conn| Ok(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?));
+    }
+
     /// Runs `work` on one snapshot.
     fn read<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> Done<T>) -> Result<T> {
         Ok(self.shared.pool.with(|conn| conn.transaction(work))?)
@@ -209,6 +214,10 @@ impl SqliteStore {
 impl ActingStore for SqliteStore {
     fn on_behalf_of(&self, standing: Standing) -> Arc<dyn Metadata> {
         Arc::new(Self { shared: Arc::clone(&self.shared), standing: Some(standing) })
+    }
+
+    fn check_standing(&self) -> Result<()> {
+        self.standing.map_or(Ok(()), |standing| self.read(|conn| people::check_standing(conn, standing)))
     }
 }
 
@@ -270,7 +279,8 @@ fn in_write_transaction<T>(
 /// What every connection needs before its first statement.
 fn set_up(conn: &mut SqliteConnection) -> QueryResult<()> {
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL",
+        // What is deleted is overwritten: addresses and secrets of people who left are in no free page.
+        "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON",
         WAIT.as_millis()
     ))
 }

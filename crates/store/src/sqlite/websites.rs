@@ -56,11 +56,15 @@ fn settings_text(website: &Website) -> Result<String> {
 
 /// See [`WebsiteStore::delete_website`].
 pub(super) fn delete_website(conn: &mut SqliteConnection, id: WebsiteId, now: Timestamp) -> Done<()> {
-    if diesel::delete(websites::table.find(id.to_string())).execute(conn)? == 0 {
-        return Err(StoreError::NotFound("website").into());
-    }
+    let row = diesel::delete(websites::table.find(id.to_string())).returning(websites::team_id);
+    let team: Option<String> = row.get_result(conn).optional()?;
+    let team = team.ok_or(StoreError::NotFound("website"))?;
     diesel::insert_into(deleted_websites::table)
-        .values((deleted_websites::website_id.eq(id.to_string()), deleted_websites::deleted_at.eq(now.as_millis())))
+        .values((
+            deleted_websites::website_id.eq(id.to_string()),
+            deleted_websites::deleted_at.eq(now.as_millis()),
+            deleted_websites::team_id.eq(team),
+        ))
         .execute(conn)?;
     super::keys::drop_website_from_keys(conn, id, now)
 }

@@ -11,8 +11,9 @@ use zenovay_ingest::parse_agent;
 use zenovay_store::{Session, StoreError, Theme};
 use zeroize::Zeroizing;
 
-use super::session::{SessionUser, failed, refuse_when_paused, start};
+use super::session::{Ground, SessionUser, failed, refuse_when_paused, start};
 use super::{JsonBody, NoContent, Rules, changing, present};
+use crate::http::audit;
 use crate::http::document::{Answer, Operation};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{Authorized, ManageAccount, Person};
@@ -79,9 +80,10 @@ pub async fn edit(
     if email.is_some() {
         blocking(&state, move |state| Ok(refuse_when_paused(&*state.store, &subject, now))).await??;
     }
+    let store = person.store(&state);
     changing(&state, move |state| {
         if name.is_some() || email.is_some() {
-            let edited = state.store.edit_user(user, &mut |row| {
+            let edited = store.edit_user(user, &mut |row| {
                 if let Some(email) = &email {
                     row.email.clone_from(email);
                 }
@@ -101,7 +103,7 @@ pub async fn edit(
         profile.theme = theme.unwrap_or(profile.theme);
         profile.time_zone = time_zone.unwrap_or(profile.time_zone);
         profile.single_keys = single_keys.unwrap_or(profile.single_keys);
-        if profile == before { Ok(()) } else { state.store.set_profile(user, &profile) }
+        if profile == before { Ok(()) } else { store.set_profile(user, &profile) }
     })
     .await?;
     account(&state, user).await
@@ -150,8 +152,9 @@ pub async fn change_password(
     let hash: PasswordHash = state.hashing.hash(&state, Zeroizing::new(new)).await?;
     let (user, now) = (person.caller.user.id, state.clock.reading().steady);
     // Also this one: what was seen of it is worth nothing from now on.
-    changing(&state, move |state| state.store.change_password(user, &hash, None)).await?;
-    start(&req, &state, user, SignInStage::Complete, now).await?;
+    let (store, ground) = (person.store(&state), Ground::Password(hash.clone()));
+    changing(&state, move |_| store.change_password(user, &hash, None)).await?;
+    start(&req, &state, user, SignInStage::Complete, ground, now).await?;
     Ok(NoContent)
 }
 
@@ -173,7 +176,8 @@ pub async fn end_others(
     state: web::Data<AppState>,
 ) -> Result<NoContent, ApiError> {
     let (user, mine) = (person.caller.user.id, person.caller.session);
-    changing(&state, move |state| state.store.end_sessions(user, Some(mine))).await?;
+    let store = person.store(&state);
+    changing(&state, move |_| store.end_sessions(user, Some(mine))).await?;
     Ok(NoContent)
 }
 
@@ -186,8 +190,8 @@ pub async fn end_one(
 ) -> Result<NoContent, ApiError> {
     let not_found = || ApiError::not_found("Session not found");
     let id: SignInId = id.parse().map_err(|_malformed| not_found())?;
-    let user = person.caller.user.id;
-    if !changing(&state, move |state| state.store.end_session(user, id)).await? {
+    let (user, store) = (person.caller.user.id, person.store(&state));
+    if !changing(&state, move |_| store.end_session(user, id)).await? {
         return Err(not_found());
     }
     if id == person.caller.session {
@@ -205,8 +209,12 @@ pub async fn delete(
 ) -> Result<NoContent, ApiError> {
     let Confirmation { password } = body.read().await?;
     confirm(&state, &person.caller, Zeroizing::new(password)).await?;
-    let user = person.caller.user.id;
-    changing(&state, move |state| state.store.delete_account(user)).await?;
+    let (user, store) = (person.caller.user.id, person.store(&state));
+    for team in &person.caller.signed_in.teams {
+        person.concerns(&req, team.team_id);
+    }
+    changing(&state, move |_| store.delete_account(user)).await?;
+    audit::forget_actor(&req);
     state.session_cookie.clear(&req);
     Ok(NoContent)
 }
@@ -277,6 +285,29 @@ pub async fn export(
                 })
             })
             .collect();
+        let clients: Vec<Value> = state
+            .store
+            .grants_of(id, now)?
+            .into_iter()
+            .map(|grant| {
+                json!({
+                    "name": grant.consent.client.name, "client_id": grant.consent.client.id,
+                    "scopes": grant.consent.scopes.names().collect::<Vec<_>>(), "team_id": grant.consent.team_id,
+                    "created_at": at(Some(grant.created_at)), "expires_at": at(Some(grant.expires_at)),
+                    "last_used_at": at(grant.last_used_at),
+                })
+            })
+            .collect();
+        let mut invitations = Vec::new();
+        for access in &teams {
+            let open = state.store.invitations(access.team_id, now)?.into_iter();
+            invitations.extend(open.filter(|invitation| invitation.invited_by == user.email).map(|invitation| {
+                json!({
+                    "team_id": invitation.team_id, "email": invitation.email, "role": invitation.role,
+                    "created_at": at(Some(invitation.created_at)), "expires_at": at(Some(invitation.expires_at)),
+                })
+            }));
+        }
         let trail: Vec<Value> = state
             .store
             .audit_of_user(id, TRAIL_MAX)?
@@ -300,6 +331,8 @@ pub async fn export(
             "mfa": { "totp": means.has_codes, "backup_codes_left": means.backup_codes },
             "passkeys": passkeys,
             "personalApiKeys": keys,
+            "mcpClients": clients,
+            "invitations": invitations,
             "sessions": sessions,
             "auditTrail": trail,
         }))
@@ -324,7 +357,7 @@ impl Shape for OwnData {
         let schema = json!({
             "type": "object",
             "description": "Everything that is stored of the account: `user`, `websites`, `teamMemberships`, `mfa`, `passkeys`, \
-                            `personalApiKeys`, `sessions`, `auditTrail`. Never a secret.",
+                            `personalApiKeys`, `mcpClients`, `invitations`, `sessions`, `auditTrail`. Never a secret.",
             "additionalProperties": true,
             "examples": [{ "user": { "email": "owner@example.com" } }],
         });

@@ -140,8 +140,9 @@ pub async fn accept(
     let secret = Secret::parse(&token).map_err(|_malformed| ended())?;
     let (user, digest) = (person.caller.user.id, secret.digest());
     let now = state.clock.reading().steady;
+    let store = person.store(&state);
     let joined = changing(&state, move |state| {
-        let Some(invitation) = state.store.accept_invitation(&digest, user, &state.plans, now)? else {
+        let Some(invitation) = store.accept_invitation(&digest, user, &state.plans, now)? else {
             return Ok(None);
         };
         let team = state.store.team(invitation.team_id)?.ok_or(StoreError::NotFound("team"))?;

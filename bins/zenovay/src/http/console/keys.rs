@@ -55,8 +55,7 @@ pub async fn create_own(
         }
     }
     let user = person.caller.user.id;
-    let store = Arc::clone(&state.store);
-    create(&state, store, &req, draft, KeyKind::Personal(user), Some(user)).await
+    create(&state, person.store(&state), &req, draft, KeyKind::Personal(user), Some(user)).await
 }
 
 /// `GET /api/teams/{team_id}/keys`.

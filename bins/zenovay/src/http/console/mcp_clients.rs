@@ -109,11 +109,12 @@ pub async fn revoke(
     let unknown = || ApiError::not_found("There is no such client");
     let id: GrantId = id.parse().map_err(|_not_an_id| unknown())?;
     let (user, now) = (person.caller.user.id, state.clock.reading().steady);
-    let ended = changing(&state, move |state| {
-        let Some(grant) = state.store.grants_of(user, now)?.into_iter().find(|grant| grant.id == id) else {
+    let store = person.store(&state);
+    let ended = changing(&state, move |_| {
+        let Some(grant) = store.grants_of(user, now)?.into_iter().find(|grant| grant.id == id) else {
             return Ok(None);
         };
-        match state.store.revoke_grant(user, id) {
+        match store.revoke_grant(user, id) {
             // By somebody else at the same moment.
             Err(StoreError::NotFound(_)) => Ok(None),
             other => other.map(|()| Some(grant)),

@@ -13,7 +13,7 @@ use zenovay_store::{PASSKEYS_MAX, Passkey, StoreError, User};
 use zeroize::Zeroizing;
 
 use super::account::{Confirmation, confirm};
-use super::session::{SignInAnswer, count, start};
+use super::session::{Ground, SignInAnswer, count, start};
 use super::{Created, JsonBody, NoContent, Rules, changing, second_factor};
 use crate::http::audit;
 use crate::http::envelope::{ApiError, Success};
@@ -94,7 +94,8 @@ pub async fn create(
     let id = PasskeyId::from_random_bytes(state.random_bytes());
     person.note(&req, "name", &name);
     let passkey = Passkey::new(id, user, name, made.id, made.credential, now);
-    let passkey = changing(&state, move |state| state.store.add_passkey(&passkey).map(|()| passkey)).await?;
+    let store = person.store(&state);
+    let passkey = changing(&state, move |_| store.add_passkey(&passkey).map(|()| passkey)).await?;
     Ok(Created::at(format!("/api/account/passkeys/{id}"), passkey.into(), state.clock.now()))
 }
 
@@ -115,8 +116,8 @@ pub async fn rename(
     let name = rules.name("name", &name);
     rules.check()?;
     person.note(&req, "name", &name);
-    let user = person.caller.user.id;
-    let renamed = changing(&state, move |state| state.store.rename_passkey(user, id, &name)).await?;
+    let (user, store) = (person.caller.user.id, person.store(&state));
+    let renamed = changing(&state, move |_| store.rename_passkey(user, id, &name)).await?;
     Ok(Success::new(renamed.into(), state.clock.now()))
 }
 
@@ -132,8 +133,8 @@ pub async fn remove(
     let Confirmation { password } = body.read().await?;
     confirm(&state, &person.caller, Zeroizing::new(password)).await?;
     person.note(&req, "passkey", &id.to_string());
-    let user = person.caller.user.id;
-    changing(&state, move |state| state.store.remove_passkey(user, id)).await?;
+    let (user, store) = (person.caller.user.id, person.store(&state));
+    changing(&state, move |_| store.remove_passkey(user, id)).await?;
     Ok(NoContent)
 }
 
@@ -173,26 +174,29 @@ pub async fn sign_in(
     let asked = state.clone();
     let (now, half_way) = (state.clock.reading().steady, entrant.half_way);
     let checked = web::block(move || check(&asked, half_way, &used, now));
-    let user = checked.await.map_err(|_panicked| ApiError::internal())?.inspect_err(|_| count("wrong"))?;
-    start(&req, &state, user.id, SignInStage::Complete, now).await?;
+    let (user, ground) = checked.await.map_err(|_panicked| ApiError::internal())?.inspect_err(|_| count("wrong"))?;
+    start(&req, &state, user.id, SignInStage::Complete, ground, now).await?;
     audit::begin_for(&req, user.id, user.email);
     audit::note(&req, "with", "passkey");
     count("signed_in");
     Ok(Success::new(SignInAnswer::signed_in(), state.clock.now()))
 }
 
-/// Whom `used` signs in. Blocks.
+/// Whom `used` signs in, and what that stands on. Blocks.
 fn check(
     state: &AppState,
     half_way: Option<(SignInId, User)>,
     used: &UsedCredential,
     now: Timestamp,
-) -> Result<User, ApiError> {
+) -> Result<(User, Ground), ApiError> {
     let relying_party = passkeys(state)?;
     let unknown = || ApiError::from(PasskeyError::Unknown);
     let answer: PublicKeyCredential = convert(used).map_err(|_malformed| unknown())?;
     let answered = relying_party.take_sign_in(half_way.as_ref().map(|(session, _)| *session), &answer, now)?;
-    let owner = answered.owner.and(half_way).map(|(_, user)| user.id);
+    let (ground, owner) = match answered.owner.and(half_way) {
+        Some((session, user)) => (Ground::HalfWay(session), Some(user.id)),
+        None => (Ground::Given, None),
+    };
     let passkey = state.store.passkey_by_credential(&used.raw_id)?;
     let passkey = passkey.filter(|passkey| owner.is_none_or(|owner| owner == passkey.user_id)).ok_or_else(unknown)?;
     let credential = relying_party.check_sign_in(answered, &answer, &passkey)?;
@@ -202,7 +206,7 @@ fn check(
     if owner.is_some() {
         state.store.forget_failures(&second_factor::subject_of(passkey.user_id))?;
     }
-    state.store.user(passkey.user_id)?.ok_or_else(unknown)
+    Ok((state.store.user(passkey.user_id)?.ok_or_else(unknown)?, ground))
 }
 
 /// What a browser is told of passkeys.

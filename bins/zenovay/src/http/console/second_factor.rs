@@ -12,7 +12,7 @@ use zenovay_store::StoreError;
 use zeroize::Zeroizing;
 
 use super::account::{Confirmation, confirm};
-use super::session::{SignInAnswer, count, failed, refuse_when_paused, start};
+use super::session::{Ground, SignInAnswer, count, failed, refuse_when_paused, start};
 use super::{JsonBody, NoContent, changing};
 use crate::http::audit;
 use crate::http::envelope::{ApiError, Success};
@@ -36,13 +36,14 @@ pub async fn prepare(
     state: web::Data<AppState>,
 ) -> Result<Success<CodeSetup>, ApiError> {
     let secret = Zeroizing::new(state.random_bytes::<SECRET_BYTES>());
-    let user = person.caller.user;
+    let (user, store) = (&person.caller.user, person.store(&state));
     let totp = totp(&*secret, &user.email)?;
     let url = totp.to_url().map_err(|_never| ApiError::internal())?;
     let image = QrCode::new(&url).map_err(|_too_long| ApiError::internal())?;
     let qr_svg = image.render::<svg::Color<'_>>().min_dimensions(200, 200).build();
     let setup = CodeSetup { secret: totp.secret().to_base32(), otpauth_url: url, qr_svg };
-    changing(&state, move |state| state.store.prepare_codes(user.id, &*secret)).await?;
+    let user = user.id;
+    changing(&state, move |_| store.prepare_codes(user, &*secret)).await?;
     Ok(Success::new(setup, state.clock.now()))
 }
 
@@ -68,10 +69,10 @@ pub async fn enable(
     let FirstCode { password, code } = body.read().await?;
     // Whoever finds a browser open does not lock its owner out with an app of their own.
     confirm(&state, &person.caller, Zeroizing::new(password)).await?;
-    let user = person.caller.user;
+    let user = person.caller.user.clone();
     let (codes, now) = (new_codes(&state), state.clock.reading().steady);
     let digests = digests(user.id, &codes);
-    let checking = state.clone();
+    let (checking, store) = (state.clone(), person.store(&state));
     state
         .hashing
         .run(move || {
@@ -81,7 +82,7 @@ pub async fn enable(
             let waiting = state.store.code_secret(user.id)?.filter(|secret| !secret.is_enabled);
             let waiting = waiting.ok_or_else(|| ApiError::from(StoreError::Conflict("second factor")))?;
             match step_of(&totp(waiting.secret(), &user.email)?, &code, now) {
-                Some(step) if state.store.enable_codes(user.id, step, &digests, now)? => Ok(()),
+                Some(step) if store.enable_codes(user.id, waiting.secret(), step, &digests, now)? => Ok(()),
                 Some(_) => Err(StoreError::Conflict("second factor").into()),
                 None => Err(failed(&state, &subject, WRONG_CODE, now)?),
             }
@@ -98,8 +99,8 @@ pub async fn disable(
 ) -> Result<NoContent, ApiError> {
     let Confirmation { password } = body.read().await?;
     confirm(&state, &person.caller, Zeroizing::new(password)).await?;
-    let user = person.caller.user.id;
-    changing(&state, move |state| state.store.remove_codes(user)).await?;
+    let (user, store) = (person.caller.user.id, person.store(&state));
+    changing(&state, move |_| store.remove_codes(user)).await?;
     Ok(NoContent)
 }
 
@@ -111,12 +112,12 @@ pub async fn renew_backup_codes(
 ) -> Result<Success<BackupCodes>, ApiError> {
     let Confirmation { password } = body.read().await?;
     confirm(&state, &person.caller, Zeroizing::new(password)).await?;
-    let (user, codes) = (person.caller.user.id, new_codes(&state));
+    let (user, codes, store) = (person.caller.user.id, new_codes(&state), person.store(&state));
     let digests = digests(user, &codes);
-    let replaced = changing(&state, move |state| {
-        let has_codes = state.store.sign_in_means(user)?.has_codes;
+    let replaced = changing(&state, move |_| {
+        let has_codes = store.sign_in_means(user)?.has_codes;
         if has_codes {
-            state.store.replace_backup_codes(user, &digests)?;
+            store.replace_backup_codes(user, &digests)?;
         }
         Ok(has_codes)
     });
@@ -169,7 +170,7 @@ async fn finish(
     state: &web::Data<AppState>,
     check: impl FnOnce(&AppState, UserId, &str, Timestamp) -> Result<bool, ApiError> + Send + 'static,
 ) -> Result<Success<SignInAnswer>, ApiError> {
-    let (user, now) = (half_way.user, state.clock.reading().steady);
+    let (HalfWay { user, session }, now) = (half_way, state.clock.reading().steady);
     let (id, email, checking) = (user.id, user.email.clone(), state.clone());
     // A few at a time, like passwords: of many guesses at the same time no more pass than are free.
     state
@@ -184,7 +185,7 @@ async fn finish(
             }
         })
         .await?;
-    start(req, state, id, SignInStage::Complete, now).await?;
+    start(req, state, id, SignInStage::Complete, Ground::HalfWay(session), now).await?;
     audit::begin_for(req, id, user.email);
     count("signed_in");
     Ok(Success::new(SignInAnswer::signed_in(), state.clock.now()))

@@ -7,11 +7,11 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{
-    Action, FREE_FAILURES, Principal, Secret, SecretDigest, SignInStage, Target, decide, hash_password_with,
-    needs_rehash, paused_until, verify_password,
+    Action, FREE_FAILURES, PasswordHash, Principal, Secret, SecretDigest, SignInStage, Target, decide,
+    hash_password_with, needs_rehash, paused_until, verify_password,
 };
 use zenovay_domain::{ErrorCode, SignInId, Timestamp, UserId};
-use zenovay_store::{Metadata, NewSession, Profile, SignInMeans, StoreError, User};
+use zenovay_store::{Metadata, NewSession, Profile, SignInGround, SignInMeans, StoreError, User};
 
 use super::{JsonBody, NoContent};
 use crate::config::StatusPage;
@@ -75,9 +75,9 @@ pub async fn begin(
     let now = state.clock.reading().steady;
     let (checking, tried) = (state.clone(), email.clone());
     // The pause is looked up when it is its turn: of many tries at the same time no more pass than are free.
-    let (user, means) = state.hashing.run(move || check(&checking, &tried, &password, now)).await?;
+    let (user, hash, means) = state.hashing.run(move || check(&checking, &tried, &password, now)).await?;
     let stage = if means.has_codes { SignInStage::SecondFactor } else { SignInStage::Complete };
-    start(&req, &state, user, stage, now).await?;
+    start(&req, &state, user, stage, Ground::Password(hash), now).await?;
     audit::begin_for(&req, user, email.clone());
     let (outcome, answer) = match stage {
         SignInStage::Complete => ("signed_in", SignInAnswer::signed_in()),
@@ -103,7 +103,7 @@ pub async fn by_link(
         Ok(user.map(|id| state.store.user(id)).transpose()?.flatten())
     });
     let user = user.await?.ok_or_else(ended)?;
-    start(&req, &state, user.id, SignInStage::Complete, now).await?;
+    start(&req, &state, user.id, SignInStage::Complete, Ground::Given, now).await?;
     audit::begin_for(&req, user.id, user.email);
     count("signed_in");
     Ok(Success::new(SignInAnswer::signed_in(), now))
@@ -117,25 +117,33 @@ pub struct SignInLink {
     token: String,
 }
 
-/// Checks an address and a password. What is done and said is the same for an address that nobody has. Blocks.
-fn check(state: &AppState, email: &str, password: &str, now: Timestamp) -> Result<(UserId, SignInMeans), ApiError> {
+/// Checks an address and a password, and returns the hash that it fits. What is done and said is the same for an address that
+/// nobody has. Blocks.
+fn check(
+    state: &AppState,
+    email: &str,
+    password: &str,
+    now: Timestamp,
+) -> Result<(UserId, PasswordHash, SignInMeans), ApiError> {
     let subject = subject_of(email);
     refuse_when_paused(&*state.store, &subject, now)?;
     let user = state.store.user_by_email(email)?;
     let hash = user.as_ref().map(|user| &user.password_hash);
     let is_right = verify_password(password, hash);
-    let Some(user) = user.filter(|_| is_right) else {
+    let Some(mut user) = user.filter(|_| is_right) else {
         return Err(failed(state, &subject, "E-mail or password is wrong.", now)?);
     };
     state.store.forget_failures(&subject)?;
     if needs_rehash(&user.password_hash) {
         // A password that is accepted no longer, such as one that became common, keeps the hash it has.
         let mut rng = StdRng::from_rng(&mut *state.random.lock());
-        if let Ok(hash) = hash_password_with(password, &mut rng) {
-            state.store.rehash_password(user.id, &hash)?;
+        if let Ok(hash) = hash_password_with(password, &mut rng)
+            && state.store.rehash_password(user.id, &user.password_hash, &hash)?
+        {
+            user.password_hash = hash;
         }
     }
-    Ok((user.id, state.store.sign_in_means(user.id)?))
+    Ok((user.id, user.password_hash, state.store.sign_in_means(user.id)?))
 }
 
 /// Under which tries to sign in with an address are counted.
@@ -182,6 +190,23 @@ fn in_words(seconds: u64) -> String {
     if seconds < 60 { format!("{seconds}s") } else { format!("{}m", seconds.div_ceil(60)) }
 }
 
+/// What a session stands on: see [`SignInGround`].
+pub(super) enum Ground {
+    Given,
+    Password(PasswordHash),
+    HalfWay(SignInId),
+}
+
+impl Ground {
+    fn as_stored(&self) -> SignInGround<'_> {
+        match self {
+            Self::Given => SignInGround::Given,
+            Self::Password(hash) => SignInGround::Password(hash),
+            Self::HalfWay(id) => SignInGround::HalfWay(*id),
+        }
+    }
+}
+
 /// Begins a session and hands it to the browser. The session that the browser had before ends: nobody can have put it there
 /// to share what comes now.
 pub(super) async fn start(
@@ -189,6 +214,7 @@ pub(super) async fn start(
     state: &web::Data<AppState>,
     user: UserId,
     stage: SignInStage,
+    ground: Ground,
     now: Timestamp,
 ) -> Result<SignInId, ApiError> {
     let agent = req.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("").to_owned();
@@ -196,8 +222,10 @@ pub(super) async fn start(
     let secret = state.new_secret();
     let (id, digest) = (SignInId::from_random_bytes(state.random_bytes()), secret.digest());
     blocking(state, move |state| {
-        end_session_of(&*state.store, before.as_ref(), now)?;
-        state.store.begin_session(&NewSession::new(id, user, digest, stage, &agent), now)
+        let mut new = NewSession::new(id, user, digest, stage, &agent);
+        new.ground = ground.as_stored();
+        state.store.begin_session(&new, now)?;
+        end_session_of(&*state.store, before.as_ref(), now)
     })
     .await?;
     state.session_cookie.set(req, &secret);

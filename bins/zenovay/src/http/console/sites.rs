@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
@@ -332,6 +332,7 @@ fn check_zone(rules: &mut Rules, field: &str, zone: &str) {
 /// Adds a website to a team.
 pub async fn create(
     key: Console<CreateWebsite>,
+    req: HttpRequest,
     state: web::Data<AppState>,
     body: JsonBody<NewWebsiteBody>,
 ) -> Result<Created<ConsoleWebsite>, ApiError> {
@@ -346,6 +347,8 @@ pub async fn create(
     }
     rules.check()?;
     let Ok(team_id) = team_id else { return Err(ApiError::internal()) };
+    key.concerns(&req, team_id);
+    key.note(&req, "domain", &domain);
     let now = state.clock.now();
     let made = off_the_worker(&state, move |state| {
         key.in_team(state, team_id)?;

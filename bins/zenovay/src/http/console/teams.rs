@@ -1,11 +1,13 @@
 //! Teams, also called workspaces: their names, rules, and who is in them.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{Action, Target};
 use zenovay_domain::{KeyPolicy, Role, TeamId, UserId};
-use zenovay_store::{MemberFacts, StoreError, Team};
+use zenovay_store::{MemberFacts, Metadata, StoreError, Team};
 
 use super::{Created, JsonBody, NoContent, Rules, changing};
 use crate::http::audit;
@@ -29,17 +31,22 @@ pub async fn create(
     let mut rules = Rules::default();
     let name = rules.name("name", &name);
     rules.check()?;
-    let team = make(&state, person.caller.user.id, name).await?;
+    let team = make(&state, person.store(&state), person.caller.user.id, name).await?;
     person.concerns(&req, team.id);
     let (location, now) = (format!("/api/teams/{}", team.id), state.clock.now());
     Ok(Created::at(location, TeamFacts::new(team, Role::Owner), now))
 }
 
 /// Makes a team on the plan that new teams have.
-pub(super) async fn make(state: &web::Data<AppState>, owner: UserId, name: String) -> Result<Team, ApiError> {
+pub(super) async fn make(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    owner: UserId,
+    name: String,
+) -> Result<Team, ApiError> {
     let id = TeamId::from_random_bytes(state.random_bytes());
     let team = Team::new(id, name, state.people.new_team_plan, state.clock.reading().steady);
-    changing(state, move |state| state.store.create_team(&team, owner).map(|()| team)).await
+    changing(state, move |_| store.create_team(&team, owner).map(|()| team)).await
 }
 
 /// `GET /api/teams/{team_id}`.
@@ -150,7 +157,8 @@ pub async fn leave(
 ) -> Result<NoContent, ApiError> {
     let (id, user, now) = (team.resource.id, team.caller.user.id, state.clock.reading().steady);
     audit::begin_in_team(&req, team.caller.audit_actor(), id);
-    changing(&state, move |state| state.store.remove_member(id, user, now)).await?;
+    let store = team.store(&state);
+    changing(&state, move |_| store.remove_member(id, user, now)).await?;
     Ok(NoContent)
 }
 
@@ -167,7 +175,8 @@ pub async fn transfer(
     };
     team.note(&req, "to", &user_id);
     let (id, from) = (team.resource.id, team.caller.user.id);
-    changing(&state, move |state| state.store.transfer_team(id, from, to)).await?;
+    let store = team.store(&state);
+    changing(&state, move |_| store.transfer_team(id, from, to)).await?;
     Ok(NoContent)
 }
 

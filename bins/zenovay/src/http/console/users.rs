@@ -1,5 +1,7 @@
 //! Making an account.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,7 +11,7 @@ use zenovay_limits::ClientNetwork;
 use zenovay_store::{StoreError, User};
 use zeroize::Zeroizing;
 
-use super::session::{SignInAnswer, refuse_when_paused, start};
+use super::session::{Ground, SignInAnswer, refuse_when_paused, start};
 use super::{Created, JsonBody, Rules, changing, teams};
 use crate::config::SignUp;
 use crate::http::audit;
@@ -60,27 +62,32 @@ pub async fn sign_up(
     let password_hash = state.hashing.hash(&state, Zeroizing::new(password)).await?;
     let id = UserId::from_random_bytes(state.random_bytes());
     let user = User::new(id, email.clone(), name.clone(), password_hash, now);
-    changing(&state, move |state| {
+    let joined = changing(&state, move |state| {
         if let Err(error) = state.store.create_user(&user) {
             if matches!(error, StoreError::Conflict(_)) {
                 state.store.note_failure(&subject, now)?;
             }
             return Err(error);
         }
-        let Some(digest) = digest else { return Ok(()) };
+        let Some(digest) = digest else { return Ok(None) };
         match state.store.accept_invitation(&digest, id, &state.plans, now) {
-            Ok(Some(_)) => Ok(()),
+            Ok(Some(invitation)) => Ok(Some((invitation.team_id, invitation.role))),
             // Somebody else was faster, or the team is full: no account is left behind.
             Ok(None) => state.store.delete_user(id).and(Err(StoreError::NotFound("invitation"))),
             Err(error) => state.store.delete_user(id).and(Err(error)),
         }
-    })
-    .await?;
-    if digest.is_none() {
-        teams::make(&state, id, format!("Workspace of {name}").chars().take(100).collect()).await?;
+    });
+    let joined = joined.await?;
+    if joined.is_none() {
+        teams::make(&state, Arc::clone(&state.store), id, format!("Workspace of {name}").chars().take(100).collect())
+            .await?;
     }
-    start(&req, &state, id, SignInStage::Complete, now).await?;
+    start(&req, &state, id, SignInStage::Complete, Ground::Given, now).await?;
     audit::begin_for(&req, id, email);
+    if let Some((team, role)) = joined {
+        audit::concerns(&req, team);
+        audit::note(&req, "role", role.as_str());
+    }
     Ok(Created::at("/api/session".to_owned(), SignInAnswer::signed_in(), state.clock.now()))
 }
 

@@ -8,7 +8,7 @@ use zenovay_domain::{TrackingCode, UserId, Website, WebsiteId};
 use zenovay_store::{NewWebsite, StoreError};
 use zeroize::Zeroizing;
 
-use super::session::{SignInState, start};
+use super::session::{Ground, SignInState, start};
 use super::{Created, JsonBody, Rules, changing};
 use crate::bootstrap::FIRST_DOMAIN;
 use crate::http::audit;
@@ -45,7 +45,7 @@ pub async fn take_over(
         Some((domain, name)) => changing(&state, move |state| first_website(state, user, domain, name)).await?,
     };
     audit::begin_for(&req, user, told);
-    start(&req, &state, user, SignInStage::Complete, now).await?;
+    start(&req, &state, user, SignInStage::Complete, Ground::Given, now).await?;
     let website = website.map(|website| WelcomeWebsite {
         id: website.id.into(),
         domain: website.domain,

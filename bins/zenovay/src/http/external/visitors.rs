@@ -42,7 +42,8 @@ pub async fn erase(
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
     let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
-    off_the_worker(&state, move |_| visitors::erase(&keepers, website, visitor, &by)).await?;
+    let store = key.store(&state);
+    off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()))
 }
 

@@ -50,17 +50,6 @@ impl Report for ActorReport {
     }
 }
 
-impl Actor {
-    /// The role in a team: that of the person, or of the owner of the key, or that of an admin for the team's own keys.
-    pub fn role_in(&self, team: TeamId) -> Role {
-        let teams = match self {
-            Self::Person(person) => &person.signed_in.teams,
-            Self::Key(key) => &key.credential.teams,
-        };
-        teams.iter().find(|access| access.team_id == team).map_or(Role::Viewer, |access| access.role)
-    }
-}
-
 impl Identity for Actor {
     type Evidence = ActorEvidence;
     type Report = ActorReport;
@@ -118,6 +107,13 @@ impl Identity for Actor {
         match self {
             Self::Person(person) => person.audit_actor(),
             Self::Key(key) => key.audit_actor(),
+        }
+    }
+
+    fn role_in(&self, team: TeamId) -> Role {
+        match self {
+            Self::Person(person) => person.role_in(team),
+            Self::Key(key) => key.role_in(team),
         }
     }
 }

@@ -10,11 +10,11 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use url::{Host, Url};
 use zenovay_auth::{AccessLevel, Action, ApiKeyToken, Credential, Denial, Principal, Target, ToolScopes, decide};
-use zenovay_domain::{ErrorCode, GrantId, KeyId, Plan, Role, Scope, TeamId};
+use zenovay_domain::{ErrorCode, GrantId, KeyId, Plan, Scope, TeamId};
 use zenovay_store::{AssistantAccount, Metadata, Standing};
 
 use super::key::look_up;
-use super::{AccessRefusal, Arrival};
+use super::{AccessRefusal, Arrival, role_among};
 use crate::http::audit::AuditActor;
 use crate::http::client_ip;
 use crate::http::document::Operation;
@@ -113,9 +113,8 @@ impl Assistant {
             Self::Key(credential) => &credential.teams,
             Self::Granted(access) => &access.signed_in.teams,
         };
-        let role = teams.iter().find(|access| access.team_id == team).map_or(Role::Viewer, |access| access.role);
-        let mut standing = Standing::new(team);
-        standing.member = user.map(|user| (user, role));
+        let mut standing = Standing::default();
+        standing.member = user.map(|user| (team, user, role_among(teams, team)));
         standing.key = key.zip(action.scope());
         state.store.on_behalf_of(standing)
     }

@@ -59,6 +59,8 @@ impl FromRequest for Entrant {
 pub struct HalfWay {
     /// Whose password it was.
     pub user: User,
+    /// The session between the password and the second factor.
+    pub session: SignInId,
 }
 
 impl Caller for HalfWay {
@@ -78,7 +80,7 @@ impl FromRequest for HalfWay {
         let entrant = Entrant::from_request(req, payload);
         Box::pin(async move {
             let half_way = entrant.await?.half_way.ok_or(AccessRefusal::NotHalfWay);
-            half_way.map(|(_, user)| Self { user }).inspect_err(AccessRefusal::count)
+            half_way.map(|(session, user)| Self { user, session }).inspect_err(AccessRefusal::count)
         })
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{HttpMessage, HttpRequest};
 use zenovay_auth::{ApiKeyToken, Credential, KeyDigest, KeyFormat, Principal};
-use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Timestamp};
+use zenovay_domain::{KeyId, Plan, PlanLimits, Reading, Role, TeamId, Timestamp};
 use zenovay_limits::{Decision, LimiterUnavailable, Rule};
 use zenovay_store::{Charge, Usage};
 
-use super::{AccessRefusal, Admission, Arrival, Identity, Report, Shown};
+use super::{AccessRefusal, Admission, Arrival, Identity, Report, Shown, role_among};
 use crate::http::address_limit::{self, AddressClass, unix_time};
 use crate::http::audit::AuditActor;
 use crate::http::key_headers::{KeyUsage, seconds_until};
@@ -118,6 +118,10 @@ impl Identity for KeyHolder {
 
     fn audit_actor(&self) -> AuditActor {
         AuditActor::of_key(&self.credential)
+    }
+
+    fn role_in(&self, team: TeamId) -> Role {
+        role_among(&self.credential.teams, team)
     }
 }
 

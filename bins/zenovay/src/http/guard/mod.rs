@@ -21,8 +21,10 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use zenovay_auth::{Action, KeyKind, Principal, Target, TargetKind, decide};
-use zenovay_domain::{ErrorCode, KeyId, Plan, PlanTable, Reading, SignInId, TeamId, TrackingCode, UserId, Website};
+use zenovay_auth::{Action, KeyKind, Principal, Target, TargetKind, TeamAccess, decide};
+use zenovay_domain::{
+    ErrorCode, KeyId, Plan, PlanTable, Reading, Role, SignInId, TeamId, TrackingCode, UserId, Website,
+};
 use zenovay_store::{Metadata, Standing};
 
 pub use self::actor::{Actor, ActorEvidence, ActorReport};
@@ -144,6 +146,9 @@ pub trait Identity: Sized + Send + 'static {
 
     /// Who changes something, for the audit trail.
     fn audit_actor(&self) -> AuditActor;
+
+    /// The role in a team: that of the person, or of the owner of the key, or that of an admin for the team's own keys.
+    fn role_in(&self, team: TeamId) -> Role;
 }
 
 /// What is told a known caller with every answer.
@@ -184,25 +189,34 @@ pub struct Authorized<P: Permission, I: Identity = KeyHolder> {
     target: Target,
 }
 
-impl<P: Permission> Authorized<P, Actor> {
-    /// The store for changes on behalf of whoever asks: they are written only while the caller is in the team with the role, or
-    /// as the key, that they were let in with. A body may take its time to arrive.
+impl<P: Permission, I: Identity> Authorized<P, I> {
+    /// The store for changes on behalf of whoever asks: they are written only while the session, or the key, that they were let
+    /// in with goes on, and they are in the team with the role. A body may take its time to arrive.
     pub fn store(&self, state: &AppState) -> Arc<dyn Metadata> {
-        match team_of(&self.target) {
-            Some(team) => self.store_in(team, state),
-            // What is one's own is nobody else's to take away.
-            None => Arc::clone(&state.store),
-        }
+        self.on_behalf(team_of(&self.target), state)
     }
 
     /// The same for a team that the path does not name.
     pub fn store_in(&self, team: TeamId, state: &AppState) -> Arc<dyn Metadata> {
+        self.on_behalf(Some(team), state)
+    }
+
+    fn on_behalf(&self, team: Option<TeamId>, state: &AppState) -> Arc<dyn Metadata> {
         let AuditActor { user, key, .. } = self.caller.audit_actor();
-        let mut standing = Standing::new(team);
-        standing.member = user.map(|user| (user, self.caller.role_in(team)));
+        let mut standing = Standing::default();
+        standing.session = match self.caller.shown() {
+            Shown::Session { session, .. } => Some(session),
+            Shown::Key(_) => None,
+        };
+        standing.member = team.zip(user).map(|(team, user)| (team, user, self.caller.role_in(team)));
         standing.key = key.zip(P::ACTION.scope());
         state.store.on_behalf_of(standing)
     }
+}
+
+/// The role that one of `teams` gives in `team`; the weakest where none does.
+fn role_among(teams: &[TeamAccess], team: TeamId) -> Role {
+    teams.iter().find(|access| access.team_id == team).map_or(Role::Viewer, |access| access.role)
 }
 
 /// The team that something belongs to.

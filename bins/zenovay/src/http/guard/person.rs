@@ -2,11 +2,11 @@
 
 use actix_web::{HttpRequest, web};
 use zenovay_auth::{Principal, Secret, SignInStage, SignedIn};
-use zenovay_domain::{ErrorCode, KeyId, SignInId, Timestamp};
+use zenovay_domain::{ErrorCode, KeyId, Role, SignInId, TeamId, Timestamp};
 use zenovay_store::{UsedSession, User};
 
 use super::key::shows_a_key;
-use super::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, Report, Shown};
+use super::{AccessRefusal, Admission, Arrival, Authorized, Identity, Permission, Report, Shown, role_among};
 use crate::http::audit::AuditActor;
 use crate::http::document::Operation;
 use crate::http::handler::{Access, Caller};
@@ -120,6 +120,10 @@ impl Identity for Person {
 
     fn audit_actor(&self) -> AuditActor {
         AuditActor { user: Some(self.user.id), key: None, words: self.user.email.clone() }
+    }
+
+    fn role_in(&self, team: TeamId) -> Role {
+        role_among(&self.signed_in.teams, team)
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::users::{check_email, delete, folded, keep_addresses_apart};
 use super::teams::rename_inviter;
 use crate::people_schema::{audit_entries, profiles};
 use crate::schema::users;
-use crate::{Profile, ProfileStore, Result, Theme};
+use crate::{DELETED_ACCOUNT, Profile, ProfileStore, Result, Theme};
 
 /// Gives an account another address or name, inside a transaction.
 pub(super) fn rename(conn: &mut SqliteConnection, user: UserId, email: Option<&str>, name: Option<&str>) -> Done<()> {
@@ -67,9 +67,11 @@ impl ProfileStore for SqliteStore {
             let own = audit_entries::user_id.eq(&id).and(audit_entries::team_id.is_null());
             diesel::delete(audit_entries::table.filter(own)).execute(conn)?;
             diesel::update(audit_entries::table.filter(audit_entries::user_id.eq(&id)))
-                .set((audit_entries::user_id.eq(None::<String>), audit_entries::actor.eq("a deleted account")))
+                .set((audit_entries::user_id.eq(None::<String>), audit_entries::actor.eq(DELETED_ACCOUNT)))
                 .execute(conn)?;
             Ok(())
-        })
+        })?;
+        self.empty_log();
+        Ok(())
     }
 }

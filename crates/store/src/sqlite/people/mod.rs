@@ -3,6 +3,7 @@
 mod account;
 mod assistants;
 mod audit;
+mod event_months;
 mod failures;
 mod keys;
 mod links;

@@ -47,11 +47,18 @@ impl SecondFactorStore for SqliteStore {
         Ok(row.map(|(secret, enabled_at, last_step)| CodeSecret::new(secret, enabled_at.is_some(), last_step)))
     }
 
-    fn enable_codes(&self, user: UserId, step: i64, backup: &[SecretDigest], now: Timestamp) -> Result<bool> {
+    fn enable_codes(
+        &self,
+        user: UserId,
+        secret: &[u8],
+        step: i64,
+        backup: &[SecretDigest],
+        now: Timestamp,
+    ) -> Result<bool> {
         let id = user.to_string();
         self.write(|conn| {
-            let waiting = second_factors::table.find(&id).filter(second_factors::enabled_at.is_null());
-            let enabled = diesel::update(waiting)
+            let waiting = second_factors::enabled_at.is_null().and(second_factors::secret.eq(secret));
+            let enabled = diesel::update(second_factors::table.find(&id).filter(waiting))
                 .set((second_factors::enabled_at.eq(now.as_millis()), second_factors::last_step.eq(step)))
                 .execute(conn)?;
             if enabled == 1 {

@@ -14,8 +14,8 @@ use super::{failures, links, teams};
 use crate::people_schema::{backup_codes, one_time_links, passkeys, second_factors, sessions};
 use crate::schema::users;
 use crate::{
-    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, Result, SESSIONS_MAX, Session, SignInMeans, SignInStore,
-    StoreError, UsedSession, User,
+    AGENT_MAX_BYTES, HALF_WAY_MAX, LinkPurpose, NewSession, Result, SESSIONS_MAX, Session, SignInGround, SignInMeans,
+    SignInStore, StoreError, UsedSession, User,
 };
 
 /// The time of last use is written at most this often.
@@ -62,6 +62,30 @@ enum Note {
     },
     /// It is over.
     End,
+}
+
+/// Whether there is such a complete session still.
+pub(super) fn goes_on(conn: &mut SqliteConnection, id: SignInId) -> Done<bool> {
+    let complete = sessions::table.find(id.to_string()).filter(sessions::stage.eq(SignInStage::Complete.as_str()));
+    Ok(diesel::select(exists(complete)).get_result(conn)?)
+}
+
+/// Refuses a session whose ground is gone: somebody changed the password, or ended the sign-in, since it was looked at.
+fn check_ground(conn: &mut SqliteConnection, session: &NewSession<'_>) -> Done<()> {
+    let user = session.user_id.to_string();
+    let holds = match session.ground {
+        SignInGround::Given => true,
+        SignInGround::Password(hash) => {
+            let same = users::table.find(&user).filter(users::password_hash.eq(hash.as_str()));
+            diesel::select(exists(same)).get_result(conn)?
+        }
+        // Used up: of two answers to it at the same time one is the sign-in.
+        SignInGround::HalfWay(id) => {
+            let half_way = sessions::user_id.eq(&user).and(sessions::stage.eq(SignInStage::SecondFactor.as_str()));
+            diesel::delete(sessions::table.find(id.to_string()).filter(half_way)).execute(conn)? == 1
+        }
+    };
+    if holds { Ok(()) } else { Err(StoreError::SignedOut.into()) }
 }
 
 fn bytes(digest: &SecretDigest) -> &[u8] {
@@ -131,6 +155,7 @@ impl SignInStore for SqliteStore {
     fn begin_session(&self, session: &NewSession<'_>, now: Timestamp) -> Result<()> {
         self.write(|conn| {
             require_user(conn, session.user_id)?;
+            check_ground(conn, session)?;
             let (id, user, at) = (session.id.to_string(), session.user_id.to_string(), now.as_millis());
             diesel::insert_into(sessions::table)
                 .values((
@@ -243,11 +268,10 @@ impl SignInStore for SqliteStore {
         self.write(|conn| set_password(conn, user, hash, keep))
     }
 
-    fn rehash_password(&self, user: UserId, hash: &PasswordHash) -> Result<()> {
+    fn rehash_password(&self, user: UserId, from: &PasswordHash, to: &PasswordHash) -> Result<bool> {
         self.write(|conn| {
-            let row = users::table.find(user.to_string());
-            let changed = diesel::update(row).set(users::password_hash.eq(hash.as_str())).execute(conn)?;
-            if changed == 1 { Ok(()) } else { Err(StoreError::NotFound("user").into()) }
+            let same = users::table.find(user.to_string()).filter(users::password_hash.eq(from.as_str()));
+            Ok(diesel::update(same).set(users::password_hash.eq(to.as_str())).execute(conn)? == 1)
         })
     }
 
@@ -335,6 +359,8 @@ impl SignInStore for SqliteStore {
             links::forget(conn, now)?;
             teams::forget(conn, now)?;
             failures::forget_old(conn, now)
-        })
+        })?;
+        self.empty_log();
+        Ok(())
     }
 }

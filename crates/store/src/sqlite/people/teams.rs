@@ -9,6 +9,7 @@ use super::super::keys::keys_reaching;
 use super::super::rows::decode;
 use super::super::teams::{admit_old_keys, change_role, end_membership, join, load_team, role_of, set_role};
 use super::super::users::check_email;
+use super::sessions;
 use crate::people_schema::invitations;
 use crate::schema::{api_keys, memberships, users};
 use crate::{INVITATIONS_MAX, Invitation, MemberFacts, MembershipStore, NewInvitation, Result, Standing, StoreError};
@@ -102,8 +103,13 @@ fn check_inviter(conn: &mut SqliteConnection, invitation: &NewInvitation<'_>) ->
 
 /// Refuses what somebody may not do any more who was allowed to a moment ago.
 pub(in super::super) fn check_standing(conn: &mut SqliteConnection, standing: Standing) -> Done<()> {
-    if let Some((user, least)) = standing.member {
-        let role = role_of(conn, standing.team, user)?;
+    if let Some(session) = standing.session
+        && !sessions::goes_on(conn, session)?
+    {
+        return Err(StoreError::SignedOut.into());
+    }
+    if let Some((team, user, least)) = standing.member {
+        let role = role_of(conn, team, user)?;
         if role.is_none_or(|role| role < least) {
             return Err(StoreError::MembershipChanged.into());
         }
