@@ -17,6 +17,7 @@ pub mod mail;
 pub mod maintenance;
 pub mod passkeys;
 pub mod process_figures;
+pub mod quota_mail;
 pub mod runtime;
 pub mod spelling;
 pub mod status;

@@ -87,19 +87,37 @@ impl Mail {
         self.send(to, "You are invited to a workspace", text).await;
     }
 
-    /// Nobody waits for it: what goes wrong is in the log and in the metrics, without the address.
-    async fn send(&self, to: &str, subject: &str, text: String) {
+    /// Tells an owner that the workspace `name` has used `percent` of the `limit` events that its plan includes in the month.
+    /// Whether it was sent.
+    pub async fn quota(&self, to: &str, name: &str, percent: u8, limit: u64) -> bool {
+        let (subject, what) = match percent {
+            100.. => {
+                ("All events of the month are used", "Events are not stored any more until the next month begins.")
+            }
+            _ => (
+                "Most events of the month are used",
+                "When all are used, events are not stored until the next month begins.",
+            ),
+        };
+        let text = format!(
+            "The workspace \"{name}\" at {url} has used {percent} % of the {limit} events that its plan includes in a \
+             month.\n\n{what}\n\nSee the use, and the plans:\n\n{url}/settings/usage\n",
+            url = self.url
+        );
+        self.send(to, subject, text).await
+    }
+
+    /// Whether it was sent. What goes wrong is in the log, without the address.
+    async fn send(&self, to: &str, subject: &str, text: String) -> bool {
         let Ok(to) = to.parse::<Mailbox>() else {
             tracing::warn!("an address of an account is none that mail can be sent to");
-            return;
+            return false;
         };
         let message = Message::builder().from(self.from.clone()).to(to).subject(subject);
         let sent = match message.header(ContentType::TEXT_PLAIN).body(text) {
             Ok(message) => self.transport.send(message).await.map(drop).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
-        if let Err(error) = sent {
-            tracing::error!(error, subject, "a mail was not sent");
-        }
+        sent.inspect_err(|error| tracing::error!(error, subject, "a mail was not sent")).is_ok()
     }
 }

@@ -13,6 +13,7 @@ use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 use zenovay_store::{DroppedHits, StoreError};
 
 use crate::causes::with_causes;
+use crate::http::event_quota;
 use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
 
@@ -31,11 +32,14 @@ const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// A task that failed; it is tried again the next time.
 #[derive(Debug, thiserror::Error)]
-enum TaskError {
+pub enum TaskError {
+    /// The metadata cannot be read or written.
     #[error(transparent)]
     Metadata(#[from] StoreError),
+    /// Something that keeps data failed.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
+    /// The salts cannot be written.
     #[error(transparent)]
     Salts(#[from] std::io::Error),
 }
@@ -162,10 +166,14 @@ fn keep_dropped_agents(state: &AppState) -> Result<(), TaskError> {
     })
 }
 
-/// Removes what is kept of websites that were deleted, by any process.
-fn delete_websites(state: &AppState, keepers: &Keepers) -> Result<(), TaskError> {
+/// Removes what is kept of websites that were deleted, by any process. Their events stay counted in the months of their team.
+///
+/// # Errors
+/// The last error, when all others were removed.
+pub fn delete_websites(state: &AppState, keepers: &Keepers) -> Result<(), TaskError> {
     let mut failed = Ok(());
     for id in state.store.deleted_websites()? {
+        event_quota::keep_counts(state, id)?;
         // The damage of one website keeps no other from being removed.
         if let Err(error) = keepers.delete_website(id) {
             tracing::warn!(website = %id, error = with_causes(&error), "events of a deleted website stay");

@@ -25,7 +25,7 @@ use crate::http::state::AppState;
 use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
-use crate::{backends, bootstrap, http, telemetry};
+use crate::{backends, bootstrap, http, quota_mail, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
 const BACKLOG: u32 = 4_096;
@@ -214,6 +214,9 @@ pub fn run(
         })?;
         if let Some(server) = metrics_server {
             actix_web::rt::spawn(server);
+        }
+        if state.mail.is_some() {
+            actix_web::rt::spawn(quota_mail::watch(Arc::clone(&state)));
         }
         server.await
     });

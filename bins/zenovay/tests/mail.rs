@@ -15,7 +15,8 @@ use common::TestApp;
 use serde_json::json;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::mail::{Mail, MailError};
-use zenovay_domain::Plan;
+use zenovay::quota_mail;
+use zenovay_domain::{Plan, Role};
 
 /// How long a mail may take to get here. Only ever reached when something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,4 +138,71 @@ fn mail_needs_an_address_of_the_server_and_a_sender() {
     assert!(Mail::new(&config(url, from)).unwrap().is_some());
     let shown = format!("{:?}", config(url, from).effective());
     assert!(!shown.contains("secret") && shown.contains("mail.example"), "{shown}");
+}
+
+/// Sabotage: tell whenever somebody looks, forget at a restart who was told, or count a mail that was not sent.
+#[actix_web::test]
+async fn owners_are_told_once_when_most_and_all_of_a_month_is_used() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Free);
+    let second = team.member(Role::Owner);
+    let site = team.website("shop.example");
+    let limited = async |url: &str| {
+        let mail = Mail::over(url, "stats@example.com", "https://stats.example").unwrap();
+        app.changed(|state| {
+            state.plans.limits_mut(Plan::Free).events_per_month = Some(10);
+            state.mail = Some(Arc::new(mail));
+        })
+        .await
+    };
+    let send = async |app: &TestApp, visits: std::ops::Range<usize>| {
+        for number in visits {
+            let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+            let call = call.header("user-agent", common::CHROME).json(&site.hit("/", &format!("session-{number}")));
+            call.send().await.expect(200);
+        }
+    };
+    let tell = async |app: &TestApp| quota_mail::tell(&actix_web::web::Data::from(app.state.clone())).await;
+    let (url, mails) = server();
+    let told = || {
+        let mut all: Vec<String> = mails.try_iter().map(|mail| mail.replace("=\n", "")).collect();
+        all.sort();
+        all
+    };
+    let first = limited(&url).await;
+    send(&first, 0..7).await;
+    tell(&first).await;
+    assert_eq!(told(), [""; 0], "seven of ten");
+
+    // Nobody takes the mail: it is tried again.
+    let closed = limited("smtp://127.0.0.1:1").await;
+    send(&closed, 7..8).await;
+    tell(&closed).await;
+    let first = limited(&url).await;
+    send(&first, 8..9).await;
+    tell(&first).await;
+    let all = told();
+    assert_eq!(all.len(), 2, "each owner: {all:?}");
+    for owner in [team.owner, second] {
+        let to = format!("To: {owner}@example.com");
+        assert!(all.iter().any(|mail| mail.contains(&to)), "{all:?}");
+    }
+    assert!(all.iter().all(|mail| mail.contains("has used 80 % of the 10 events")), "{all:?}");
+    tell(&first).await;
+    let again = limited(&url).await;
+    send(&again, 9..10).await;
+    tell(&first).await;
+    assert_eq!(told(), [""; 0], "told before");
+
+    tell(&again).await;
+    send(&again, 10..12).await;
+    tell(&again).await;
+    let all = told();
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all.iter().all(|mail| mail.contains("has used 100 % of the 10 events")), "{all:?}");
+    // The next month begins anew.
+    again.clock.advance_ms(18 * 24 * 3_600_000);
+    send(&again, 20..28).await;
+    tell(&again).await;
+    assert_eq!(told().len(), 2);
 }

@@ -6,6 +6,8 @@ mod common;
 
 use common::{Reply, TestApp, TestWebsite};
 use serde_json::{Value, json};
+use zenovay::keepers::Keepers;
+use zenovay::maintenance;
 use zenovay_domain::{Feature, Plan, PlanTable, Role};
 
 /// The plans, of which Free has the API and includes so many events.
@@ -159,4 +161,43 @@ async fn features_are_those_of_the_plan() {
     app.post(&funnels).session(&owner).json(&funnel).send().await.expect(201);
     app.get(&shared).send().await.expect(200);
     app.get(&site.path("/errors/{id}/groups")).key(&key).send().await.expect(200);
+}
+
+/// Sabotage: count the websites that are there alone, or remove the events before they are counted.
+#[actix_web::test]
+async fn deleting_a_website_gives_no_event_of_the_month_back() {
+    let app = TestApp::start().await;
+    let mut plans = plans(5);
+    plans.limits_mut(Plan::Free).websites = Some(10);
+    let app = app.with_plans(plans.clone()).await;
+    let team = app.team(Plan::Free);
+    let (shop, other) = (team.website("shop.example"), team.website("other.example"));
+    for number in 0..3 {
+        assert_eq!(outcome(&hit(&shop, number).await), "stored");
+    }
+    let elsewhere = json!({ "event_type": "pageview", "url": "https://other.example/", "session_id": "session-9", "user_agent": common::CHROME,
+                            "device_type": "desktop", "browser": "Chrome", "os": "Linux" });
+    let send = |app: &TestApp| {
+        let call = app.post(&format!("/e/{}", other.code())).header("origin", "https://other.example");
+        let call = call.header("user-agent", common::CHROME).json(&elsewhere);
+        async move { outcome(&call.send().await.expect(200)).to_owned() }
+    };
+    assert_eq!(send(&app).await, "stored");
+    app.state.store.delete_website(shop.id(), app.state.clock.now()).unwrap();
+    assert_eq!(used(&app, &other).await["used"], 4);
+    // A new process, before and after the events are removed.
+    let waiting = app.with_plans(plans.clone()).await;
+    assert_eq!(used(&waiting, &other).await["used"], 4);
+    let keepers = Keepers::new(app.state.store.clone(), app.events.clone());
+    for _ in 0..2 {
+        maintenance::delete_websites(&app.state, &keepers).unwrap();
+        assert_eq!(app.events.span(shop.id()), None);
+        let again = app.with_plans(plans.clone()).await;
+        assert_eq!(used(&again, &other).await, json!({ "used": 4, "limit": 5 }));
+    }
+    let again = app.with_plans(plans).await;
+    assert_eq!((send(&again).await, send(&again).await), ("stored".to_owned(), "quota_exceeded".to_owned()));
+    // The next month begins with nothing.
+    again.clock.advance_ms(18 * 24 * 3_600_000);
+    assert_eq!(used(&again, &other).await["used"], 0);
 }

@@ -1,6 +1,7 @@
 //! How many events the plan of a team includes in a month, held exactly: every pageview and event takes its place here
 //! before it goes to the store, and gives it back when it was not stored. What stands in the store is what counts, so that a
-//! new process goes on where the last one ended: a month's count begins as what is stored of it, when it is first asked for.
+//! new process goes on where the last one ended: a month's count begins as what is stored of it, and what was stored of websites
+//! that were deleted, when it is first asked for.
 //! An event is one of the UTC month in which it happened.
 
 use std::collections::HashMap;
@@ -10,10 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use actix_web::web;
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use zenovay_domain::{Event, EventKind, Interval, TeamId, TimeRange, Timestamp, Zone};
+use zenovay_domain::{Event, EventKind, Interval, TeamId, TimeRange, Timestamp, WebsiteId, Zone};
+use zenovay_query::{Answer, Budget, Query, Question};
+use zenovay_store::{EventMonth, StoreError};
 
 use super::envelope::ApiError;
 use super::lookups;
+use super::queries::QuerySession;
 use super::state::AppState;
 use super::turns::Asking;
 
@@ -52,9 +56,24 @@ impl Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MonthIsUsedUp;
 
+/// What is used of a month of a team.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedMonth {
+    /// The team.
+    pub team: TeamId,
+    /// The start of the month.
+    pub month: Timestamp,
+    /// Its events.
+    pub used: u64,
+}
+
 impl Month {
+    fn used(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
     fn has_room(&self, limit: Option<u64>) -> bool {
-        limit.is_none_or(|limit| self.taken.load(Ordering::Acquire) < limit)
+        limit.is_none_or(|limit| self.used() < limit)
     }
 
     fn take(&self, limit: Option<u64>) -> bool {
@@ -74,6 +93,15 @@ impl EventQuotas {
     /// The month, when it was asked for before.
     fn known(&self, team: TeamId, month: Timestamp) -> Option<Arc<Month>> {
         self.months.lock().get(&(team, month)).cloned()
+    }
+
+    /// What is used of the months that go on at `now`, of those that are counted.
+    pub fn used_in(&self, now: Timestamp) -> Vec<UsedMonth> {
+        let present = month_of(now);
+        let months = self.months.lock();
+        let counted = months.iter().filter(|((_, start), month)| *start == present && month.is_counted.initialized());
+        let used = counted.map(|(&(team, month), of_team)| UsedMonth { team, month, used: of_team.used() });
+        used.collect()
     }
 
     fn get(&self, team: TeamId, month: Timestamp) -> Arc<Month> {
@@ -117,7 +145,7 @@ pub async fn take(
         (None, None) => return Ok(None),
     };
     let counted = month.is_counted.get_or_try_init(async || {
-        let stored = stored(state, team, start).await?;
+        let stored = stored(state, team, start, Turn::AtOnce).await?;
         month.taken.fetch_add(stored, Ordering::AcqRel);
         Ok::<_, ApiError>(())
     });
@@ -136,17 +164,85 @@ pub async fn take(
     Err(MonthIsUsedUp)
 }
 
-/// Pageviews and events of a month that are stored of all websites of `team`.
-async fn stored(state: &AppState, team: TeamId, start: Timestamp) -> Result<u64, ApiError> {
-    let store = Arc::clone(&state.store);
-    let websites = web::block(move || store.websites()).await.map_err(|_panicked| ApiError::internal())??;
-    let ids: Vec<_> = websites.iter().filter(|website| website.team_id == team).map(|website| website.id).collect();
-    let month = TimeRange::new(start, next_month(start));
-    let count = state.queries.run_at_once(Asking { website: None, key: None }, move |ask| {
-        ids.iter().try_fold(0_u64, |sum, id| Ok(sum.saturating_add(ask.overview(*id, month)?.events)))
-    });
-    count.await
+/// What `team` has used of the month that has `at`: what its plan is measured by. `asking` waits for its turn where it must be
+/// counted.
+///
+/// # Errors
+/// When it cannot be counted.
+pub async fn used(state: &AppState, team: TeamId, at: Timestamp, asking: Asking) -> Result<u64, ApiError> {
+    let start = month_of(at);
+    match state.event_quotas.known(team, start).filter(|month| month.is_counted.initialized()) {
+        Some(month) => Ok(month.used()),
+        None => stored(state, team, start, Turn::Of(asking)).await,
+    }
 }
+
+/// When it is counted.
+#[derive(Clone, Copy)]
+enum Turn {
+    AtOnce,
+    Of(Asking),
+}
+
+/// How often a count begins anew when websites are deleted meanwhile.
+const COUNTS_TRIED: usize = 4;
+
+/// Pageviews and events of a month of all websites of `team`, those that were deleted among them.
+async fn stored(state: &AppState, team: TeamId, start: Timestamp, turn: Turn) -> Result<u64, ApiError> {
+    let month = TimeRange::new(start, next_month(start));
+    let mut sum = 0;
+    let mut present = places(state, team, start).await?;
+    for _ in 0..COUNTS_TRIED {
+        let ids = present.websites.clone();
+        let count = move |ask: &QuerySession<'_>| {
+            ids.iter().try_fold(0_u64, |sum, id| Ok(sum.saturating_add(ask.overview(*id, month)?.events)))
+        };
+        let stored = match turn {
+            Turn::AtOnce => state.queries.run_at_once(Asking { website: None, key: None }, count).await?,
+            Turn::Of(asking) => state.queries.run(asking, count).await?,
+        };
+        sum = stored.saturating_add(present.removed);
+        let after = places(state, team, start).await?;
+        if after == present {
+            break;
+        }
+        present = after;
+    }
+    Ok(sum)
+}
+
+/// Where the events of the month are.
+async fn places(state: &AppState, team: TeamId, month: Timestamp) -> Result<EventMonth, ApiError> {
+    let store = Arc::clone(&state.store);
+    let found = web::block(move || store.event_month(team, month)).await;
+    Ok(found.map_err(|_panicked| ApiError::internal())??)
+}
+
+/// Keeps what a deleted website had in each month, before its events go: they were used. Blocks.
+///
+/// # Errors
+/// When the store cannot be asked.
+pub fn keep_counts(state: &AppState, website: WebsiteId) -> Result<(), StoreError> {
+    if state.store.uncounted_team(website)?.is_none() {
+        return Ok(());
+    }
+    let span = state.events.span(website);
+    let months = span.map_or_else(Vec::new, |span| Zone::utc().buckets(span, Interval::Month, MONTHS_KEPT));
+    let mut counts = Vec::new();
+    for month in months {
+        let question = Query::new(month, Question::Overview);
+        let counted = state.events.query(website, &question, &Budget::unlimited()).and_then(Answer::into_overview);
+        match counted {
+            Ok(overview) => counts.push((month.from, overview.metrics.events)),
+            // What is damaged is not stored any more either.
+            Err(error) => tracing::warn!(%website, %error, "events of a deleted website are not counted"),
+        }
+    }
+    state.store.keep_counts(website, &counts)
+}
+
+/// The most months of a deleted website that are counted. Longer ago nothing is used up any more.
+const MONTHS_KEPT: usize = 1_200;
 
 /// The start of the UTC month that has `at`.
 fn month_of(at: Timestamp) -> Timestamp {

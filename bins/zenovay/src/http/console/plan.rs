@@ -4,11 +4,12 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::Principal;
-use zenovay_domain::{ErrorCode, Plan, PlanTable, TeamId, TimeRange, WebsiteId};
+use zenovay_domain::{ErrorCode, Plan, PlanTable, TeamId};
 use zenovay_store::{AssistantAccount, Metadata, StoreError};
 
 use super::{JsonBody, changing};
 use crate::http::envelope::{ApiError, Success};
+use crate::http::event_quota;
 use crate::http::external::usage::month_start;
 use crate::http::guard::{Actor, Authorized, Identity, ManageBilling, ReadTeam};
 use crate::http::lookups::blocking;
@@ -52,25 +53,14 @@ pub async fn usage(
         (account_of(team.caller.principal()), team.resource.plan, state.clock.reading().steady);
     let counted = blocking(&state, move |state| count(&*state.store, id)).await?;
     let asked = blocking(&state, move |state| state.store.assistant_usage(account, plan, steady)).await?;
-    let month = TimeRange::new(month_start(now), now.plus_millis(1));
-    let websites = counted.websites.clone();
-    let events = state
-        .queries
-        .run(team.asking(), move |ask| {
-            let mut events = 0_u64;
-            for id in websites {
-                events = events.saturating_add(ask.overview(id, month)?.events);
-            }
-            Ok(events)
-        })
-        .await?;
+    let events = event_quota::used(&state, id, now, team.asking()).await?;
     let limits = state.plans.limits(team.resource.plan);
     let used = |used: usize, limit: Option<u32>| Used { used: used as u64, limit: limit.map(u64::from) };
     let usage = TeamUsage {
         plan: PlanName(team.resource.plan),
-        since: Instant(month.from),
+        since: Instant(month_start(now)),
         events: Used { used: events, limit: limits.events_per_month },
-        websites: used(counted.websites.len(), limits.websites),
+        websites: used(counted.websites, limits.websites),
         members: used(counted.members, limits.members),
         keys: counted.keys as u64,
         mcp_queries: UsedToday {
@@ -91,15 +81,14 @@ fn account_of(principal: Principal<'_>) -> AssistantAccount {
 }
 
 struct Counted {
-    websites: Vec<WebsiteId>,
+    websites: usize,
     members: usize,
     keys: usize,
 }
 
 fn count(store: &dyn Metadata, team: TeamId) -> Result<Counted, StoreError> {
-    let all = store.websites()?;
     Ok(Counted {
-        websites: all.iter().filter(|website| website.team_id == team).map(|website| website.id).collect(),
+        websites: store.websites_of_teams(&[team])?.len(),
         members: store.members(team)?.len(),
         keys: store.keys_of_team(team)?.len(),
     })
