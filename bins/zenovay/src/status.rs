@@ -1,5 +1,7 @@
 //! How the parts of the server are: the server's own checks, what is kept of them, and what a status page makes of it.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use zenovay_domain::{StatusComponent, StatusState, Timestamp};
 use zenovay_store::{Incident, STATUS_DAYS, STATUS_GAP_MS, StatusChecks, StatusSpan, StoreError};
@@ -20,9 +22,41 @@ enum Finding {
     Fails,
 }
 
+/// How long what was made of the checks is told to others: as long as caches in between keep it.
+const REPORT_MS: i64 = 10_000;
+
 /// The checks of this process.
 #[derive(Debug, Default)]
-pub struct StatusWatch(Mutex<Watch>);
+pub struct StatusWatch {
+    watch: Mutex<Watch>,
+    /// What was told last. Whoever asks while it is made waits for it.
+    report: Mutex<Option<KnownReport>>,
+}
+
+/// A report, and until when it holds.
+#[derive(Debug)]
+struct KnownReport {
+    report: Arc<StatusReport>,
+    version: i64,
+    made_at: Timestamp,
+    holds_until: Timestamp,
+}
+
+impl KnownReport {
+    fn new(report: StatusReport, version: i64, now: Timestamp) -> Self {
+        let changes = report.incidents.iter().flat_map(|incident| [Some(incident.began_at), incident.over_at()]);
+        let next = changes.flatten().filter(|change| *change > now).min();
+        let until = now.plus_millis(REPORT_MS);
+        let holds_until = next.map_or(until, |next| next.min(until));
+        Self { report: Arc::new(report), version, made_at: now, holds_until }
+    }
+
+    /// Whether it is what would be made at `now`, but for seconds that went by as they were.
+    fn holds(&self, version: i64, checked_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let is_present = (self.version, Some(self.report.checked_at)) == (version, checked_at);
+        is_present && (self.made_at..self.holds_until).contains(&now)
+    }
+}
 
 #[derive(Debug, Default)]
 struct Watch {
@@ -42,7 +76,7 @@ impl StatusWatch {
     /// When it cannot be stored now; it is with the next check.
     pub fn check(&self, state: &AppState) -> Result<(), StoreError> {
         let reading = state.clock.reading();
-        let mut watch = self.0.lock();
+        let mut watch = self.watch.lock();
         let found = look(state, watch.is_behind);
         let states = found.into_iter().zip(&mut watch.failed).map(|((component, finding), failed)| {
             *failed = if finding == Finding::Fails { failed.saturating_add(1) } else { 0 };
@@ -67,12 +101,12 @@ impl StatusWatch {
 
     /// The last check, and those that are not stored yet. The first one is made when there is none. Blocks.
     fn latest(&self, state: &AppState) -> (Option<StatusChecks>, Vec<StatusChecks>) {
-        if self.0.lock().latest.is_none()
+        if self.watch.lock().latest.is_none()
             && let Err(error) = self.check(state)
         {
             tracing::warn!(%error, "how the server is could not be stored");
         }
-        let watch = self.0.lock();
+        let watch = self.watch.lock();
         (watch.latest.clone(), watch.pending.clone())
     }
 }
@@ -153,11 +187,21 @@ impl StatusReport {
     ///
     /// # Errors
     /// When the past cannot be read.
-    pub fn read(state: &AppState) -> Result<Self, StoreError> {
+    pub fn read(state: &AppState) -> Result<Arc<Self>, StoreError> {
         let now = state.clock.reading().steady;
+        // Before anything else is read: what changes after it makes the next report.
+        let version = state.store.data_version()?;
         let (latest, pending) = state.status.latest(state);
+        let mut known = state.status.report.lock();
+        let checked_at = latest.as_ref().map(|latest| latest.until);
+        if let Some(known) = known.as_ref().filter(|known| known.holds(version, checked_at, now)) {
+            return Ok(Arc::clone(&known.report));
+        }
         let (spans, incidents) = (state.store.status_spans()?, state.store.incidents()?);
-        Ok(Self::new(latest, &pending, &spans, incidents, now))
+        let made = KnownReport::new(Self::new(latest, &pending, &spans, incidents, now), version, now);
+        let report = Arc::clone(&made.report);
+        *known = Some(made);
+        Ok(report)
     }
 
     fn new(
@@ -348,6 +392,27 @@ mod tests {
         assert_eq!(told(Outage, &[&slow], at(5)), Outage);
         assert_eq!(told(Outage, &[&incident(Maintenance, 0, None)], at(5)), Maintenance);
         assert_eq!(told(Operational, &[&incident(Maintenance, 6, None)], at(5)), Operational);
+    }
+
+    /// Sabotage: keep a report past a change, or past the begin of maintenance.
+    #[test]
+    fn a_report_is_told_until_something_changes() {
+        let latest = StatusChecks::new(at(0), vec![(StatusComponent::Api, Operational)]);
+        let known = |incidents: Vec<Incident>| {
+            KnownReport::new(StatusReport::new(Some(latest.clone()), &[], &[], incidents, at(0)), 1, at(0))
+        };
+        let holds =
+            |known: &KnownReport, version, checked, ms| known.holds(version, Some(at(checked)), at(0).plus_millis(ms));
+        let plain = known(Vec::new());
+        assert!(holds(&plain, 1, 0, 0) && holds(&plain, 1, 0, REPORT_MS - 1));
+        assert!(!holds(&plain, 1, 0, REPORT_MS), "time went by");
+        assert!(!holds(&plain, 1, 0, -1), "the clock was set");
+        assert!(!holds(&plain, 2, 0, 0), "an operator wrote");
+        assert!(!holds(&plain, 1, 1, 0), "there is another check");
+        let mut soon = incident(Maintenance, 0, None);
+        soon.began_at = at(0).plus_millis(2_000);
+        let soon = known(vec![soon]);
+        assert!(holds(&soon, 1, 0, 1_999) && !holds(&soon, 1, 0, 2_000), "maintenance begins");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub async fn show(_: StatusReader, state: web::Data<AppState>) -> Result<Describ
         StatusPage::SignedIn | StatusPage::Off => "private, no-cache",
     };
     let caching = (header::CACHE_CONTROL, caching);
-    Ok(HttpResponse::Ok().insert_header(caching).json(ServerStatus::from(report)).into())
+    Ok(HttpResponse::Ok().insert_header(caching).json(ServerStatus::from(&*report)).into())
 }
 
 /// How the server is.
@@ -85,13 +85,13 @@ impl Shape for ServerStatus {
     }
 }
 
-impl From<StatusReport> for ServerStatus {
-    fn from(report: StatusReport) -> Self {
+impl From<&StatusReport> for ServerStatus {
+    fn from(report: &StatusReport) -> Self {
         let worst = report.components.iter().map(|one| one.state).max().unwrap_or(StatusState::Operational);
         Self {
             state: StateName(worst),
             checked_at: Instant(report.checked_at),
-            components: report.components.into_iter().map(StatusOfComponent::from).collect(),
+            components: report.components.iter().map(StatusOfComponent::from).collect(),
             incidents: report.incidents.iter().map(ShownIncident::from).collect(),
         }
     }
@@ -114,8 +114,8 @@ pub struct StatusOfComponent {
     days: Vec<StatusOfDay>,
 }
 
-impl From<ComponentReport> for StatusOfComponent {
-    fn from(report: ComponentReport) -> Self {
+impl From<&ComponentReport> for StatusOfComponent {
+    fn from(report: &ComponentReport) -> Self {
         Self {
             id: ComponentName(report.component),
             name: report.component.title(),
@@ -124,8 +124,8 @@ impl From<ComponentReport> for StatusOfComponent {
             uptime: report.uptime.map(|share| (share * 100_000.0).floor() / 100_000.0),
             days: report
                 .days
-                .into_iter()
-                .map(|(day, state)| StatusOfDay { day: Day(day), state: state.map(StateName) })
+                .iter()
+                .map(|&(day, state)| StatusOfDay { day: Day(day), state: state.map(StateName) })
                 .collect(),
         }
     }
@@ -219,7 +219,7 @@ pub struct IncidentBody {
 
 /// `POST /api/status/incidents`.
 pub async fn create(
-    _: Console<ManageStatus>,
+    operator: Console<ManageStatus>,
     state: web::Data<AppState>,
     body: JsonBody<IncidentBody>,
 ) -> Result<Created<ShownIncident>, ApiError> {
@@ -243,7 +243,8 @@ pub async fn create(
     let mut incident = Incident::new(id, title, how, components, first);
     (incident.began_at, incident.ends_at) = (starts_at.unwrap_or(now), ends_at);
     let shown = ShownIncident::from(&incident);
-    changing(&state, move |state| state.store.create_incident(&incident)).await?;
+    let store = operator.store(&state);
+    changing(&state, move |_| store.create_incident(&incident)).await?;
     Ok(Created::at(format!("/api/status/incidents/{id}"), shown, now))
 }
 
@@ -260,7 +261,7 @@ pub struct UpdateBody {
 
 /// `POST /api/status/incidents/{incident_id}/updates`.
 pub async fn update(
-    _: Console<ManageStatus>,
+    operator: Console<ManageStatus>,
     state: web::Data<AppState>,
     path: web::Path<IncidentPath>,
     body: JsonBody<UpdateBody>,
@@ -269,9 +270,10 @@ pub async fn update(
     let id = path.id()?;
     let now = state.clock.reading().steady;
     let update = IncidentUpdate::new(now, phase, message.trim());
-    let updated = changing(&state, move |state| {
-        state.store.update_incident(id, &update)?;
-        let all = state.store.incidents()?;
+    let store = operator.store(&state);
+    let updated = changing(&state, move |_| {
+        store.update_incident(id, &update)?;
+        let all = store.incidents()?;
         let incident = all.iter().find(|incident| incident.id == id);
         incident.map(ShownIncident::from).ok_or(StoreError::NotFound("incident"))
     });
@@ -280,12 +282,13 @@ pub async fn update(
 
 /// `DELETE /api/status/incidents/{incident_id}`.
 pub async fn delete(
-    _: Console<ManageStatus>,
+    operator: Console<ManageStatus>,
     state: web::Data<AppState>,
     path: web::Path<IncidentPath>,
 ) -> Result<NoContent, ApiError> {
     let id = path.id()?;
-    changing(&state, move |state| state.store.delete_incident(id)).await?;
+    let store = operator.store(&state);
+    changing(&state, move |_| store.delete_incident(id)).await?;
     Ok(NoContent)
 }
 
