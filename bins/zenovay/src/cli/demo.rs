@@ -12,12 +12,13 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
+use zenovay_auth::{ApiKeyToken, KeyFormat, KeyKind};
 use zenovay_domain::{
-    Clock, Dimension, Dimensions, Event, EventKind, Funnel, FunnelId, FunnelStep, Goal, GoalId, GoalTarget, MatchType,
-    PageMatch, SessionId, SystemClock, Timestamp, VisitorId, Website, WebsiteId,
+    Clock, Dimension, Dimensions, Event, EventKind, Funnel, FunnelId, FunnelStep, Goal, GoalId, GoalTarget, KeyId,
+    MatchType, PageMatch, Scope, Scopes, SessionId, SystemClock, Timestamp, VisitorId, Website, WebsiteId,
 };
 use zenovay_events::{AppendError, EventStore, NewEvent};
-use zenovay_store::{Metadata, StoreError};
+use zenovay_store::{Metadata, NewKey, StoreError};
 
 use super::output::Failure;
 use crate::bootstrap;
@@ -136,7 +137,9 @@ fn remove_left_behind(directory: &Path) -> io::Result<()> {
 }
 
 pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
-    telemetry::start_log(config.log_format, config.log_level);
+    // A line for each visit of the demo's own visitors would push the link out of sight.
+    let level = if config.log_level == tracing::Level::INFO { tracing::Level::WARN } else { config.log_level };
+    telemetry::start_log(config.log_format, level);
     if let Err(error) = remove_left_behind(&std::env::temp_dir()) {
         tracing::warn!(%error, "what earlier demos left behind cannot be removed");
     }
@@ -186,7 +189,14 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
     let of = |(website, _): &(Website, u32)| (website.tracking_code.to_string(), website.domain.clone());
-    let live = LiveVisitors::start(url, websites.iter().map(of).collect())?;
+    let key = KeyFormat::ZENOVAY.generate_with(&mut rng);
+    let mut bytes = [0; 16];
+    rng.fill_bytes(&mut bytes);
+    let kind = KeyKind::Workspace(account.team_id);
+    let scopes = Scopes::new([Scope::Write]).unwrap_or(Scopes::FULL_ACCESS);
+    let new = NewKey::new(KeyId::from_random_bytes(bytes), &key, kind, "Visitors of the demo", scopes);
+    stores.metadata.create_key(&new, now)?;
+    let live = LiveVisitors::start(url, key, websites.iter().map(of).collect())?;
     let link = bootstrap::sign_in_url(&*stores.metadata, &account, url, &mut rng, now)?;
     if json {
         let facts = bootstrap::welcome_json(&account, &websites[0].0, url);
@@ -372,40 +382,84 @@ const LIVE_MAX: usize = 14;
 
 /// Somebody who looks at one page after the other.
 struct LiveVisitor {
-    code: String,
-    domain: String,
-    session: String,
-    agent: (&'static str, &'static str, &'static str, &'static str),
+    website: usize,
+    id: String,
+    agent: &'static str,
+    address: &'static str,
     referrer: &'static str,
-    pages: std::slice::Iter<'static, &'static str>,
+    /// What comes, the next last.
+    steps: Vec<Step>,
 }
 
-/// User agent, browser, system and kind of device.
-const AGENTS: [(&str, &str, &str, &str); 3] = [
-    (
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36",
-        "Chrome",
-        "Windows",
-        "desktop",
-    ),
-    ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox", "Linux", "desktop"),
-    (
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 \
-         Mobile/15E148 Safari/604.1",
-        "Safari",
-        "iOS",
-        "mobile",
-    ),
+/// What a visitor does: a pageview, or an event with this name and these properties, on a page.
+struct Step {
+    page: &'static str,
+    event: Option<(&'static str, String)>,
+}
+
+/// Addresses that visitors come from, of well-known servers, and weight.
+const ADDRESSES: [(&str, u32); 12] = [
+    ("128.32.0.1", 30),
+    ("193.99.144.80", 14),
+    ("81.2.69.142", 10),
+    ("80.67.169.12", 8),
+    ("1.6.1.1", 9),
+    ("145.97.0.1", 5),
+    ("24.48.0.1", 6),
+    ("200.160.0.1", 5),
+    ("210.130.1.1", 4),
+    ("130.237.0.1", 3),
+    ("150.254.0.1", 3),
+    ("139.130.4.4", 3),
 ];
+
+/// User agents.
+const AGENTS: [&str; 3] = [
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.1 \
+     Mobile/15E148 Safari/604.1",
+];
+
+/// The server, and what visitors come to.
+struct Stage {
+    /// Its address, with the port.
+    address: String,
+    /// A key that stores events.
+    key: ApiKeyToken,
+    /// Tracking code and domain of each website.
+    websites: Vec<(String, String)>,
+}
+
+impl LiveVisitor {
+    /// Somebody who comes to `website`.
+    fn new(website: usize, rng: &mut impl Rng) -> Self {
+        let mut steps = Vec::new();
+        for page in pick(&JOURNEYS, |journey| journey.1, rng).0 {
+            steps.push(Step { page, event: None });
+            let done = happenings(page, 0, rng).into_iter();
+            steps.extend(done.map(|(_, name, properties)| Step { page, event: Some((name, properties)) }));
+        }
+        steps.reverse();
+        Self {
+            website,
+            id: format!("live-{:016x}", rng.random::<u64>()),
+            agent: AGENTS.choose(rng).copied().unwrap_or(AGENTS[0]),
+            address: pick(&ADDRESSES, |address| address.1, rng).0,
+            referrer: pick(&SOURCES, |source| source.3, rng).0,
+            steps,
+        }
+    }
+}
 
 impl LiveVisitors {
     /// Has visitors come to the websites by the server that listens on the port of `url`.
-    fn start(url: &str, websites: Vec<(String, String)>) -> std::io::Result<Self> {
+    fn start(url: &str, key: ApiKeyToken, websites: Vec<(String, String)>) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
         let address = url.rsplit_once(':').map_or_else(String::new, |(_, port)| format!("localhost:{port}"));
-        let thread = std::thread::Builder::new()
-            .name("demo".to_owned())
-            .spawn(move || keep_coming(&address, &websites, &stopped))?;
+        let stage = Stage { address, key, websites };
+        let thread =
+            std::thread::Builder::new().name("demo".to_owned()).spawn(move || keep_coming(&stage, &stopped))?;
         Ok(Self { stop, thread })
     }
 
@@ -417,74 +471,85 @@ impl LiveVisitors {
     }
 }
 
-/// One page after the other is reported as a browser does, to the server itself.
-fn keep_coming(address: &str, websites: &[(String, String)], stopped: &Receiver<()>) {
+/// One step after the other is reported to the server itself, as a server of the website does: so each has a place.
+fn keep_coming(stage: &Stage, stopped: &Receiver<()>) {
     let mut rng = rand::rng();
     let mut here: Vec<LiveVisitor> = Vec::new();
     while stopped.recv_timeout(Duration::from_millis(rng.random_range(300..1_500))) == Err(RecvTimeoutError::Timeout) {
         if here.len() < LIVE_MAX && (here.len() < LIVE_MAX / 2 || rng.random_bool(0.4)) {
-            let Some((code, domain)) = websites.choose(&mut rng) else { return };
-            let agent = AGENTS.choose(&mut rng).copied().unwrap_or(AGENTS[0]);
-            here.push(LiveVisitor {
-                code: code.clone(),
-                domain: domain.clone(),
-                session: format!("live-{:016x}", rng.random::<u64>()),
-                agent,
-                referrer: pick(&SOURCES, |source| source.3, &mut rng).0,
-                pages: pick(&JOURNEYS, |journey| journey.1, &mut rng).0.iter(),
-            });
+            here.push(LiveVisitor::new(rng.random_range(0..stage.websites.len()), &mut rng));
         }
         if here.is_empty() {
             continue;
         }
         let at = rng.random_range(0..here.len());
-        match here[at].pages.next() {
+        match here[at].steps.pop() {
             None => {
                 here.swap_remove(at);
             }
-            Some(path) => {
-                if let Err(error) = report(address, &here[at], path) {
-                    tracing::warn!(%error, "a page of the demo was not reported");
+            Some(step) => {
+                if let Err(error) = report(stage, &here[at], &step, SystemClock.now()) {
+                    tracing::warn!(%error, "a visit of the demo was not reported");
                 }
             }
         }
     }
 }
 
-/// Reports that a visitor sees `path`.
-fn report(address: &str, visitor: &LiveVisitor, path: &str) -> io::Result<()> {
-    let LiveVisitor { code, domain, session, agent: (agent, browser, os, device), referrer, .. } = visitor;
-    let body = serde_json::json!({
-        "event_type": "pageview",
-        "url": format!("https://{domain}{path}"),
-        "title": title(path),
-        "referrer": referrer,
-        "session_id": session,
-        "visitor_id": session,
-        "user_agent": agent,
-        "browser": browser,
-        "os": os,
-        "device_type": device,
-        "language": "en",
-    })
+/// Reports what a visitor does.
+fn report(stage: &Stage, visitor: &LiveVisitor, step: &Step, now: Timestamp) -> io::Result<()> {
+    let LiveVisitor { website, id, agent, address, referrer, .. } = visitor;
+    let Some((code, domain)) = stage.websites.get(*website) else { return Ok(()) };
+    let mut props = serde_json::json!({
+        "url": format!("https://{domain}{}", step.page), "title": title(step.page), "referrer": referrer,
+    });
+    let mut kind = "pageview";
+    if let Some((name, properties)) = &step.event {
+        kind = name;
+        let own: serde_json::Map<_, _> = serde_json::from_str(properties)?;
+        props.as_object_mut().into_iter().for_each(|props| props.extend(own.clone()));
+    }
+    let body = serde_json::json!({ "trackingCode": code, "events": [{
+        "type": kind, "ts": now.as_millis(), "visitorId": id, "sessionId": id, "props": props,
+        "serverContext": { "clientIp": address, "userAgent": agent, "acceptLanguage": "en" },
+    }] })
     .to_string();
     let head = format!(
-        "POST /e/{code} HTTP/1.1\r\nHost: {address}\r\nOrigin: https://{domain}\r\nUser-Agent: {agent}\r\n\
-         Content-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST /api/v1/events HTTP/1.1\r\nHost: {}\r\nX-API-Key: {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        stage.address,
+        stage.key.expose(),
         body.len()
     );
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = TcpStream::connect(&stage.address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())?;
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer)?;
-    if answer.ends_with(b"200") { Ok(()) } else { Err(io::Error::other("the server refused it")) }
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let is_stored = answer.starts_with("HTTP/1.1 200") && answer.contains("\"accepted\":1");
+    if is_stored { Ok(()) } else { Err(io::Error::other("the server refused it")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn live_visitors_have_a_country_and_do_something() {
+        let countries = zenovay_ingest::GeoDatabase::embedded().unwrap();
+        for (address, _) in ADDRESSES {
+            let place = countries.lookup(address.parse().unwrap());
+            assert!(!place.country.is_empty(), "{address}");
+        }
+        let mut rng = StdRng::seed_from_u64(1);
+        let all: Vec<LiveVisitor> = (0..200).map(|_| LiveVisitor::new(0, &mut rng)).collect();
+        assert!(all.iter().all(|visitor| visitor.steps.last().is_some_and(|step| step.event.is_none())));
+        for wanted in ["signup_started", "signup_completed", "newsletter_joined"] {
+            let mut steps = all.iter().flat_map(|visitor| &visitor.steps);
+            assert!(steps.any(|step| step.event.as_ref().is_some_and(|(name, _)| *name == wanted)), "{wanted}");
+        }
+    }
 
     #[test]
     fn a_month_ends_now_and_has_every_day() {
