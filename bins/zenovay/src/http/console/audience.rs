@@ -13,13 +13,14 @@ use super::numbers::ShownRange;
 use super::queries::Answered;
 use super::reader::Question;
 use super::view::{View, ViewParams};
-use super::{Console, NoContent, changing};
+use super::{Console, NoContent};
 use crate::http::document::Parameter;
 use crate::http::document::bodies::Properties;
 use crate::http::envelope::{ApiError, Success};
-use crate::http::export::sheets::{Accept, Format, Listed, PAGE_ROWS, values};
+use crate::http::export::sheets::{Accept, Exported, Format, Listed, PAGE_ROWS, values};
 use crate::http::external::analytics::GEO_NOTICE;
 use crate::http::guard::{EraseVisitor, Identity, ReadAnalytics};
+use crate::http::lookups::off_the_worker;
 use crate::http::params::{Params, Query, QueryParams};
 use crate::http::state::AppState;
 use crate::http::values::Instant;
@@ -184,7 +185,7 @@ pub async fn list(
     state: web::Data<AppState>,
     query: Query<VisitorParams>,
     accept: Accept,
-) -> Result<Listed<Answered<VisitorList>>, ApiError> {
+) -> Result<Exported<Answered<VisitorList>>, ApiError> {
     let question = Question::of(&key, &state);
     let VisitorParams { view, limit, after, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
@@ -416,10 +417,7 @@ pub async fn erase(
         Principal::Key(key) => format!("key {}", key.key_id),
         Principal::Person(person) => format!("user {}", person.user_id),
     };
-    let erased = changing(&state, move |state| {
-        let keepers = Keepers::new(state.store.clone(), state.events.clone());
-        Ok(visitors::erase(&keepers, website, visitor, &by))
-    });
-    erased.await??;
+    let (store, keepers) = (key.store(&state), Keepers::new(state.store.clone(), state.events.clone()));
+    off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(NoContent)
 }

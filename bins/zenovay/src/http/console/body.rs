@@ -18,6 +18,7 @@ use crate::http::body;
 use crate::http::document::Operation;
 use crate::http::envelope::ApiError;
 use crate::http::handler::Argument;
+use crate::http::json_value::UniqueMembers;
 use crate::http::media_type::require_json;
 use crate::http::state::AppState;
 
@@ -45,19 +46,17 @@ impl<T: DeserializeOwned + ToSchema> JsonBody<T> {
             return Err(Refusal::new(RefusalReason::UnsupportedEncoding, "Content-Encoding is not taken here").into());
         }
         let read = state.bodies.read_hit(&self.req, self.payload, MAX_BYTES, state.body_timeout).await?;
+        let whole = serde_json::from_slice(&read.bytes);
+        let UniqueMembers(whole) = whole.map_err(|error| ApiError::invalid("body", problem(&error)))?;
         // An array with the values of an object in their order would do otherwise, for the body or for any part of it.
-        let whole: Option<Value> = serde_json::from_slice(&read.bytes).ok();
-        if let Some(place) = whole.and_then(|whole| array_for_object::<T>(&whole)) {
+        if let Some(place) = array_for_object::<T>(&whole) {
             return Err(ApiError::invalid(place.strip_prefix('.').unwrap_or("body"), NOT_AN_OBJECT));
         }
-        let mut json = serde_json::Deserializer::from_slice(&read.bytes);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        serde_path_to_error::deserialize(whole).map_err(|error| {
             let path = error.path().to_string();
             let field = if path == "." { "body" } else { &path };
             ApiError::invalid(field, problem(error.inner()))
-        })?;
-        json.end().map_err(|error| ApiError::invalid("body", problem(&error)))?;
-        Ok(value)
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use super::steps::{StepBody, label_of};
 use super::view::View;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
-use crate::http::export::sheets::{Accept, Listed};
+use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditFunnels;
 use crate::http::params::Query;
 use crate::http::queries::QuerySession;
@@ -158,7 +158,7 @@ pub async fn list<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<FileParams>,
     accept: Accept,
-) -> Result<Listed<Answered<Funnels>>, ApiError> {
+) -> Result<Exported<Answered<Funnels>>, ApiError> {
     let question = Question::of(&reader, &state);
     let FileParams { view, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
@@ -284,7 +284,7 @@ pub async fn report<R: WebsiteReader>(
     query: Query<FileParams>,
     accept: Accept,
     path: web::Path<FunnelPath>,
-) -> Result<Listed<Answered<FunnelReport>>, ApiError> {
+) -> Result<Exported<Answered<FunnelReport>>, ApiError> {
     let question = Question::of(&reader, &state);
     let FileParams { view, format } = query.read(question.now)?;
     let wanted = path.into_inner().funnel_id;

@@ -19,7 +19,7 @@ use super::steps::StepBody;
 use super::view::View;
 use super::{Console, Created, JsonBody, NoContent, Rules, changing};
 use crate::http::envelope::{ApiError, Success};
-use crate::http::export::sheets::{Accept, Listed};
+use crate::http::export::sheets::{Accept, Exported, Listed};
 use crate::http::guard::EditWebsite;
 use crate::http::params::Query;
 use crate::http::state::AppState;
@@ -151,7 +151,7 @@ pub async fn list<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<FileParams>,
     accept: Accept,
-) -> Result<Listed<Answered<Goals>>, ApiError> {
+) -> Result<Exported<Answered<Goals>>, ApiError> {
     let question = Question::of(&reader, &state);
     let FileParams { view, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {

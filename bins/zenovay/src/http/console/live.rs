@@ -21,7 +21,7 @@ use super::sse::{EventStream, Frames, PULSE, response};
 use crate::http::client_ip;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::errors::SOON_S;
-use crate::http::export::sheets::{Accept, Format, Listed, SheetName, values};
+use crate::http::export::sheets::{Accept, Exported, Format, Listed, SheetName, values};
 use crate::http::external::analytics::GEO_NOTICE;
 use crate::http::guard::Shown;
 use crate::http::handler::Described;
@@ -73,7 +73,7 @@ pub async fn show<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<LiveParams>,
     accept: Accept,
-) -> Result<Listed<Success<Live>>, ApiError> {
+) -> Result<Exported<Success<Live>>, ApiError> {
     let question = Question::of(&reader, &state);
     let file = accept.file(query.read(question.now)?.0);
     let (id, now) = (question.id(), question.now);

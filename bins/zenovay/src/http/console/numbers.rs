@@ -18,7 +18,7 @@ use super::reader::{Question, WebsiteReader};
 use super::view::{View, ViewParams};
 use crate::http::document::Parameter;
 use crate::http::envelope::{ApiError, Success};
-use crate::http::export::sheets::{Accept, Format, Lines, Listed};
+use crate::http::export::sheets::{Accept, Exported, Format, Lines, Listed};
 use crate::http::external::analytics::GEO_NOTICE;
 use crate::http::params::{Number as NumberRule, Params, Query, QueryParams};
 use crate::http::state::AppState;
@@ -160,7 +160,7 @@ pub async fn totals<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<FileParams>,
     accept: Accept,
-) -> Result<Listed<Answered<ShownTotals>>, ApiError> {
+) -> Result<Exported<Answered<ShownTotals>>, ApiError> {
     let question = Question::of(&reader, &state);
     let FileParams { view, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
@@ -302,7 +302,7 @@ pub async fn series<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<SeriesParams>,
     accept: Accept,
-) -> Result<Listed<Answered<ShownSeries>>, ApiError> {
+) -> Result<Exported<Answered<ShownSeries>>, ApiError> {
     let question = Question::of(&reader, &state);
     let SeriesParams { view, metric, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
@@ -704,7 +704,7 @@ pub async fn breakdown<R: WebsiteReader>(
     state: web::Data<AppState>,
     query: Query<BreakdownParams>,
     accept: Accept,
-) -> Result<Listed<Answered<ShownBreakdown>>, ApiError> {
+) -> Result<Exported<Answered<ShownBreakdown>>, ApiError> {
     let question = Question::of(&reader, &state);
     let BreakdownParams { view, property, name, sort, search, limit, offset, format } = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
@@ -730,7 +730,7 @@ const FILE_ROWS: usize = 100_000;
 const FILE_MAX_BYTES: usize = 16 << 20;
 
 /// All rows as a file.
-async fn sheet<T>(question: Question, rows: Rows, format: Format, name: &str) -> Result<Listed<T>, ApiError> {
+async fn sheet<T>(question: Question, rows: Rows, format: Format, name: &str) -> Result<Exported<T>, ApiError> {
     let lines = Lines::new(format, rows.columns(name));
     let file = sheet_name(&question.website, name, &rows.view);
     let hand = question.state.files_in_hand.take().await?;

@@ -36,6 +36,8 @@ pub enum Format {
 
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
+/// All rows of a list as one JSON array. Not `application/json`, which is a page in the envelope.
+const ROWS: &str = "application/vnd.zenovay.rows+json";
 
 impl Format {
     /// Reads `format`.
@@ -51,8 +53,8 @@ impl Format {
 
     /// Reads `format` of a list whose JSON can be a file, too.
     pub fn read_file(params: &mut Params) -> Option<Self> {
-        let words = "`csv`, `json` or `ndjson`: all rows in one file, without pages and without the envelope, however long it \
-                     takes. The header `Accept` says the same of `text/csv` and `application/x-ndjson` where this is absent.";
+        let words = "`csv`, `json` or `ndjson`: all rows in one file, without pages and without the envelope (JSON as \
+                     `application/vnd.zenovay.rows+json`), however long it takes. The header `Accept` says the same of `text/csv` and `application/x-ndjson` where this is absent.";
         match params.one_of("format", &["csv", "json", "ndjson"], None, words)? {
             "csv" => Some(Self::Csv),
             "ndjson" => Some(Self::Ndjson),
@@ -62,7 +64,7 @@ impl Format {
 
     fn media_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
+            Self::Json => ROWS,
             Self::Csv => "text/csv; charset=utf-8",
             Self::Ndjson => NDJSON,
         }
@@ -167,16 +169,19 @@ impl Display for SheetName {
     }
 }
 
-/// A list: a page of it as JSON, or all of it as a file.
+/// A list: a page of it as JSON, or all of it as a file. `AS_ROWS` says that one of the files is JSON.
 #[derive(Debug)]
-pub enum Listed<T> {
+pub enum Listed<T, const AS_ROWS: bool = false> {
     /// A page.
     Json(T),
     /// A file.
     Sheet(HttpResponse),
 }
 
-impl<T> Listed<T> {
+/// A list whose files may be JSON.
+pub type Exported<T> = Listed<T, true>;
+
+impl<T, const AS_ROWS: bool> Listed<T, AS_ROWS> {
     /// All of `rows`, which are flat JSON objects, as a file with these columns.
     pub fn sheet(format: Format, name: &SheetName, columns: Vec<String>, rows: &[Value]) -> Self {
         let lines = Lines::new(format, columns);
@@ -366,7 +371,7 @@ pub const DISPOSITION: Header = Header {
     example: "attachment; filename=\"example.com_pages_2026-06-01_2026-06-13.csv\"",
 };
 
-impl<T: Responder<Body = BoxBody>> Responder for Listed<T> {
+impl<T: Responder<Body = BoxBody>, const AS_ROWS: bool> Responder for Listed<T, AS_ROWS> {
     type Body = BoxBody;
 
     fn respond_to(self, req: &HttpRequest) -> HttpResponse {
@@ -377,10 +382,16 @@ impl<T: Responder<Body = BoxBody>> Responder for Listed<T> {
     }
 }
 
-impl<T: Reply + Responder<Body = BoxBody>> Reply for Listed<T> {
+impl<T: Reply + Responder<Body = BoxBody>, const AS_ROWS: bool> Reply for Listed<T, AS_ROWS> {
     fn describe(operation: &mut Operation) {
         T::describe(operation);
         if let Some(answer) = operation.answers.get_mut(&200) {
+            if AS_ROWS {
+                let row = json!({ "type": "object", "additionalProperties": true });
+                let rows =
+                    json!({ "type": "array", "items": row, "examples": [[{ "country": "DE", "visitors": 420 }]] });
+                answer.content.insert(ROWS, rows);
+            }
             answer.content.insert(CSV, json!({ "type": "string", "examples": ["country,visitors\r\nDE,420\r\n"] }));
             answer
                 .content
@@ -429,7 +440,8 @@ mod tests {
             Ok((vec![json!({ "n": number })], (number < 3).then_some(number + 1)))
         };
         let listed =
-            Listed::<HttpResponse>::stream(Format::Csv, &SheetName::plain("x"), vec!["n".to_owned()], page).await;
+            Listed::<HttpResponse, false>::stream(Format::Csv, &SheetName::plain("x"), vec!["n".to_owned()], page)
+                .await;
         let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
         assert_eq!(response.headers().get(CONTENT_DISPOSITION).unwrap(), "attachment; filename=\"x.csv\"");
         assert_eq!(to_bytes(response.into_body()).await.unwrap(), "n\r\n0\r\n1\r\n2\r\n3\r\n");
@@ -445,7 +457,7 @@ mod tests {
                 Ok((rows, (number + 1 < pages).then_some(number + 1)))
             };
             let name = SheetName::plain("x");
-            let listed = Listed::<HttpResponse>::stream(Format::Json, &name, Vec::new(), page).await;
+            let listed = Listed::<HttpResponse, false>::stream(Format::Json, &name, Vec::new(), page).await;
             let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
             let whole: Value = serde_json::from_slice(&to_bytes(response.into_body()).await.unwrap()).unwrap();
             assert_eq!(whole.as_array().unwrap().len() as u64, 2 * pages);
@@ -461,10 +473,10 @@ mod tests {
             }
         };
         let name = SheetName::plain("x");
-        let listed = Listed::<HttpResponse>::stream(Format::Ndjson, &name, Vec::new(), page).await;
+        let listed = Listed::<HttpResponse, false>::stream(Format::Ndjson, &name, Vec::new(), page).await;
         let Ok(Listed::Sheet(response)) = listed else { panic!("a file") };
         assert!(to_bytes(response.into_body()).await.is_err());
         let failing = |_: Option<u64>| async { Err(ApiError::internal()) };
-        assert!(Listed::<HttpResponse>::stream(Format::Ndjson, &name, Vec::new(), failing).await.is_err());
+        assert!(Listed::<HttpResponse, false>::stream(Format::Ndjson, &name, Vec::new(), failing).await.is_err());
     }
 }
