@@ -433,10 +433,9 @@ fn what_commands_change_is_in_the_audit_trail() {
         ("users.sign_up", false),
         ("teams.create", true),
         ("sites.create", true),
-        ("users.sign_up", false),
+        // What concerned the account alone that was deleted is gone with it.
         ("keys.create_own", true),
         ("keys.create_of_team", true),
-        ("resets.ask", false),
         ("plan.choose", true),
         ("teams.edit", true),
         ("teams.add_member", true),

@@ -177,10 +177,10 @@ async fn deleting_a_website_gives_no_event_of_the_month_back() {
     }
     let elsewhere = json!({ "event_type": "pageview", "url": "https://other.example/", "session_id": "session-9", "user_agent": common::CHROME,
                             "device_type": "desktop", "browser": "Chrome", "os": "Linux" });
-    let send = |app: &TestApp| {
+    let send = async |app: &TestApp| {
         let call = app.post(&format!("/e/{}", other.code())).header("origin", "https://other.example");
         let call = call.header("user-agent", common::CHROME).json(&elsewhere);
-        async move { outcome(&call.send().await.expect(200)).to_owned() }
+        outcome(&call.send().await.expect(200)).to_owned()
     };
     assert_eq!(send(&app).await, "stored");
     app.state.store.delete_website(shop.id(), app.state.clock.now()).unwrap();

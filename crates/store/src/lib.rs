@@ -38,10 +38,11 @@ pub use model::{
 pub use model::{DROPPED_AGENTS_DAYS, DROPPED_AGENTS_MAX, DroppedHits, OWNERS_MAX};
 pub use people::{
     AGENT_MAX_BYTES, AUDIT_MAX, ActingStore, AssistantAccount, AssistantCharge, AssistantStore, AssistantUsage,
-    AuditEntry, AuditStore, CodeSecret, DELETED_ACCOUNT, EventMonth, EventMonthStore, HALF_WAY_MAX, INVITATIONS_MAX, Invitation,
-    KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata, NewAuditEntry,
-    NewInvitation, NewSession, PASSKEYS_MAX, Passkey, PasskeyStore, PeopleStore, Profile, ProfileStore, SESSIONS_MAX,
-    SecondFactorStore, Session, SignInGround, SignInMeans, SignInStore, Standing, Theme, UsedSession,
+    AuditEntry, AuditStore, CodeSecret, DELETED_ACCOUNT, EventMonth, EventMonthStore, HALF_WAY_MAX, INVITATIONS_MAX,
+    Invitation, KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata,
+    NewAuditEntry, NewInvitation, NewSession, OPERATOR, PASSKEYS_MAX, Passkey, PasskeyStore, PeopleStore, Profile,
+    ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInGround, SignInMeans, SignInStore, Standing, Theme,
+    UsedSession,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;

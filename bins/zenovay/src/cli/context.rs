@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use zenovay_auth::Target;
 use zenovay_domain::{Clock, SystemClock, TeamId, Timestamp, UserId, Website};
-use zenovay_store::{Metadata, Store, StoreError};
+use zenovay_store::{Metadata, OPERATOR, Store, StoreError};
 
 use super::output::Failure;
 use crate::config::Config;
@@ -54,7 +54,7 @@ pub(super) fn record(
 ) -> Result<(), Failure> {
     let details = details.iter().map(|(name, value)| (*name, value.to_string())).collect();
     let change = OutsideChange { action, target, user, teams, details };
-    Ok(audit::record_outside(store, "command line", change, now())?)
+    Ok(audit::record_outside(store, OPERATOR, change, now())?)
 }
 
 /// The teams of an account, whose owners shall read of changes of it.

@@ -502,25 +502,6 @@ impl TestCall<'_> {
         Reply::of((self.app.call)(request).await).await
     }
 
-    /// Sends it so that `between` happens when whoever sends it was let in, just before the handler begins: at the second poll,
-    /// because the first one waits for the thread that lets them in.
-    pub async fn send_with(mut self, between: impl FnOnce()) -> Reply {
-        if let Some(body) = self.body.take() {
-            self.request = self.request.set_payload(body);
-        }
-        let mut call = (self.app.call)(self.request.to_request());
-        let (mut between, mut is_begun) = (Some(between), false);
-        let response = std::future::poll_fn(|context| {
-            if std::mem::replace(&mut is_begun, true)
-                && let Some(between) = between.take()
-            {
-                between();
-            }
-            call.as_mut().poll(context)
-        });
-        Reply::of(response.await).await
-    }
-
     /// Sends it and gives the body, which is a stream that goes on.
     pub async fn open(self) -> Streamed {
         let response = (self.app.call)(self.request.to_request()).await;

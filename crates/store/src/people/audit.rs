@@ -5,6 +5,9 @@ use crate::Result;
 /// How many entries of a team are kept; beyond it the oldest go. Of somebody's own account it is as many.
 pub const AUDIT_MAX: usize = 10_000;
 
+/// Who made a change on the machine itself, in words.
+pub const OPERATOR: &str = "command line";
+
 /// Who made a change whose account is gone, in words.
 pub const DELETED_ACCOUNT: &str = "a deleted account";
 

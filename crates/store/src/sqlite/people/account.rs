@@ -9,7 +9,7 @@ use super::super::users::{check_email, delete, folded, keep_addresses_apart};
 use super::teams::rename_inviter;
 use crate::people_schema::{audit_entries, profiles};
 use crate::schema::users;
-use crate::{DELETED_ACCOUNT, Profile, ProfileStore, Result, Theme};
+use crate::{DELETED_ACCOUNT, OPERATOR, Profile, ProfileStore, Result, Theme};
 
 /// Gives an account another address or name, inside a transaction.
 pub(super) fn rename(conn: &mut SqliteConnection, user: UserId, email: Option<&str>, name: Option<&str>) -> Done<()> {
@@ -66,8 +66,12 @@ impl ProfileStore for SqliteStore {
             delete(conn, user)?;
             let own = audit_entries::user_id.eq(&id).and(audit_entries::team_id.is_null());
             diesel::delete(audit_entries::table.filter(own)).execute(conn)?;
-            diesel::update(audit_entries::table.filter(audit_entries::user_id.eq(&id)))
-                .set((audit_entries::user_id.eq(None::<String>), audit_entries::actor.eq(DELETED_ACCOUNT)))
+            // What the operator changed of theirs goes on being told of the operator.
+            let theirs = || audit_entries::user_id.eq(&id);
+            let made = audit_entries::table.filter(theirs().and(audit_entries::actor.ne(OPERATOR)));
+            diesel::update(made).set(audit_entries::actor.eq(DELETED_ACCOUNT)).execute(conn)?;
+            diesel::update(audit_entries::table.filter(theirs()))
+                .set(audit_entries::user_id.eq(None::<String>))
                 .execute(conn)?;
             Ok(())
         })?;
