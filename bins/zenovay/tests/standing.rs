@@ -21,7 +21,9 @@ async fn nobody_is_signed_in_by_what_was_taken_back_meanwhile() {
     let (store, now) = (app.state.store.clone(), app.state.clock.now());
     let begin = |n: u8, stage, ground| {
         let (id, digest) = (SignInId::from_random_bytes([n; 16]), zenovay_auth::SecretDigest::of(&[n]));
-        store.begin_session(&NewSession { id, user_id: user, digest, stage, ground, agent: "" }, now).map(|()| id)
+        let mut new = NewSession::new(id, user, digest, stage, "");
+        new.ground = ground;
+        store.begin_session(&new, now).map(|()| id)
     };
     let old = store.user(user).unwrap().unwrap().password_hash;
     let half_way = begin(1, SignInStage::SecondFactor, SignInGround::Password(&old)).unwrap();
