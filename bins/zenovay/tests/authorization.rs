@@ -578,7 +578,7 @@ mod people {
     use zenovay::http::key_headers::KeyUsage;
     use zenovay::http::state::AppState;
     use zenovay_auth::{Principal, SignedIn, TeamAccess};
-    use zenovay_domain::{KeyId, SignInId, Website};
+    use zenovay_domain::{KeyId, SignInId, TeamId, Website};
 
     struct Session(SignedIn);
 
@@ -614,6 +614,10 @@ mod people {
 
         fn audit_actor(&self) -> AuditActor {
             AuditActor { user: Some(self.0.user_id), key: None, words: String::new() }
+        }
+
+        fn role_in(&self, _: TeamId) -> Role {
+            Role::Viewer
         }
     }
 
