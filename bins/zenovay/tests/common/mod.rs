@@ -502,6 +502,25 @@ impl TestCall<'_> {
         Reply::of((self.app.call)(request).await).await
     }
 
+    /// Sends it so that `between` happens when whoever sends it was let in, before the handler asks the store for anything. For a
+    /// runtime with one thread that may wait, which does one thing after the other: lets them in, does `between`, goes on.
+    pub async fn send_with(mut self, between: impl FnOnce() + Send + 'static) -> Reply {
+        if let Some(body) = self.body.take() {
+            self.request = self.request.set_payload(body);
+        }
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let closed = actix_web::rt::task::spawn_blocking(move || gate.recv().is_err());
+        let mut call = (self.app.call)(self.request.to_request());
+        let first = std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context))).await;
+        assert!(first.is_pending(), "nobody is let in behind the gate");
+        let between = actix_web::rt::task::spawn_blocking(between);
+        drop(open);
+        let response = call.await;
+        between.await.expect("no panic");
+        assert!(closed.await.expect("no panic"));
+        Reply::of(response).await
+    }
+
     /// Sends it and gives the body, which is a stream that goes on.
     pub async fn open(self) -> Streamed {
         let response = (self.app.call)(self.request.to_request()).await;
