@@ -106,29 +106,47 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     }
     bound(typed);
     bound(beginnings);
+    heads = undefined;
   };
 
-  const hide = (text: string, value: string) => {
-    const lower = text.toLowerCase();
-    if (value.length < ECHO_MIN || lower.length !== text.length || !lower.includes(value)) return text;
-    let hidden = "";
-    let from = 0;
-    for (let at = lower.indexOf(value); at >= 0; at = lower.indexOf(value, from)) {
-      hidden += text.slice(from, at) + HIDDEN;
-      from = at + value.length;
+  /** What was typed, by its first letters: a page may show much, and much may be typed. */
+  const byHead = () => {
+    const values = new Map<string, string[]>();
+    for (const value of [...typed, ...beginnings.keys()]) {
+      if (value.length < ECHO_MIN) continue;
+      const head = value.slice(0, ECHO_MIN);
+      const others = values.get(head);
+      if (others) others.push(value);
+      else values.set(head, [value]);
     }
-    return hidden + text.slice(from);
+    return values;
   };
+  let heads: Map<string, string[]> | undefined;
 
   /** Without what was typed anywhere on the page. */
   const unecho = (text: string): string => {
     if (!typed.size || text.length < 2) return text;
-    const whole = text.trim().toLowerCase();
+    const lower = text.toLowerCase();
+    const whole = lower.trim();
     if (typed.has(whole) || beginnings.has(whole)) return HIDDEN;
-    for (const value of typed) text = hide(text, value);
+    // Letters that become two in lower case are in no place that could be told.
+    if (lower.length !== text.length) return [...typed].some((value) => value.length >= ECHO_MIN && lower.includes(value)) ? HIDDEN : text;
+    heads ||= byHead();
     const since = now() - BEGINNING_MS;
-    for (const [value, at] of beginnings) if (at > since) text = hide(text, value);
-    return text;
+    let rest = "";
+    let from = 0;
+    for (let at = 0; at + ECHO_MIN <= lower.length; at++) {
+      let length = 0;
+      for (const value of heads.get(lower.slice(at, at + ECHO_MIN)) || []) {
+        const isMeant = typed.has(value) || (beginnings.get(value) ?? 0) > since;
+        if (isMeant && value.length > length && lower.startsWith(value, at)) length = value.length;
+      }
+      if (!length) continue;
+      rest += text.slice(from, at) + HIDDEN;
+      from = at + length;
+      at = from - 1;
+    }
+    return rest + text.slice(from);
   };
 
   /** Style sheets show strings that are in quotes. */

@@ -57,7 +57,8 @@ const LABEL_MAX = 60;
 
 /** The name of a link or button as it is shown; undefined for anything else, and where it is private. */
 export const labelOf = (element: Element): string | undefined => {
-  if (!element.matches(ACTIVE) || isPrivate(element)) return undefined;
+  // What is suggested while somebody writes has in it what was written.
+  if (!element.matches(ACTIVE) || isPrivate(element) || closest(element, "[role=option],[role=listbox]")) return undefined;
   const image = element.querySelector("img[alt],svg title");
   const text =
     element.getAttribute("aria-label") || shownIn(element, 1_000) || element.getAttribute("title") || image?.getAttribute("alt") || image?.textContent;

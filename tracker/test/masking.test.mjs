@@ -92,7 +92,8 @@ function fill({ words, seed, types, isEarly }) {
     else if (way === 1) span.textContent = `Hello ${value}, welcome`;
     else if (way === 2) span.setAttribute("data-replicated-value", value);
     else if (way === 3) span.title = `for ${value.toUpperCase()}`;
-    else if (way === 4) document.title = `${value} - search`;
+    // Nobody but the page knows what is typed in a closed tree.
+    else if (way === 4 && root.mode !== "closed") document.title = `${value} - search`;
     else if (way === 5) span.innerHTML = `<a href="/search?q=${encodeURIComponent(value)}">again</a>`;
     else if (way === 6) span.style.setProperty("--shown", `"${value}"`);
     else if (way === 7) setTimeout(() => (span.textContent = `Late ${value}`), 40);
