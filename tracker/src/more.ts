@@ -79,7 +79,6 @@ export default (core: Core, waiting: Order[]) => {
   };
 
   const answered = (report: Report, answer?: Response) => {
-    loadOthers();
     // These are the answers after which nothing was stored; after a broken connection the server knows an event by its id.
     const isLost = !answer || answer.status === 429 || (answer.status > 501 && answer.status < 505);
     if (isLost) keep(report);
@@ -319,8 +318,10 @@ export default (core: Core, waiting: Order[]) => {
   };
 
   const carryOut = (...[name, first, second]: Order) => {
-    if (name === "answer") answered(first, second);
-    else if (name === "click") followed(first, second);
+    if (name === "answer") {
+      answered(first, second);
+      loadOthers();
+    } else if (name === "click") followed(first, second);
     else if (name === "consent") consent(first);
     else if (name === "error") {
       if (failures.length < FAILURES_MAX) failures.push(first);
