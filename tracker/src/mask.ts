@@ -47,6 +47,7 @@ const LOOKS =
 const DROPPED = /^(on.*|srcdoc|nonce|integrity|ping|data-rr-is-password|rr_src)$/i;
 const ADDRESSES = /^(href|src|srcset|action|formaction|poster|data|cite|background|xlink:href|longdesc|content)$/i;
 const FIELD_TAG = /^(input|textarea|select|option|optgroup|datalist)$/;
+const FIELD_ROLE = /^(textbox|searchbox|combobox|spinbutton|slider)$/i;
 const LABELLED = /^(submit|button|reset|image)$/i;
 const SECRET_NAME =
   /passw|passphrase|pwd|secret|one-time-code|(^|[-_.\s[])(cc|cvc|cvv|csc|iban|ssn|otp|pin|tan)($|[-_.\s\]])|cc-|card.?(num|no|holder|cvc|cvv|code|exp)|credit.?card|security.?code|account.?num|routing.?num/i;
@@ -60,7 +61,10 @@ const TYPED_CHARS_MAX = 1_000;
 export interface Mask {
   /** What is recorded of the value of a field. */
   readonly field: (value: string, element: Element) => string;
-  /** Cleans an event in place; whether anything is left of it. */
+  /**
+   * Cleans an event in place; whether anything is left of it. A full snapshot may be cleaned in a later task, for it tells all that
+   * must be known of it; other events are cleaned when they come.
+   */
   readonly clean: (event: Recorded) => boolean;
   /** Notes that an element is, or was, one to type in. */
   readonly note: (target: EventTarget | undefined) => void;
@@ -155,12 +159,13 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
   const shown = (text: string) => scrubShown(unecho(text));
   const masked = (text: string) => text.replace(/\S/g, "•");
 
+  /** Whether attributes say that a field is for a secret. */
+  const saysSecret = (of: (name: string) => unknown) =>
+    /password/i.test(String(of("type"))) || ["autocomplete", "name", "id", "aria-label", "placeholder"].some((name) => SECRET_NAME.test(String(of(name) || "")));
+
   const isSecret = (element: Element) => {
-    if (secrets.has(element)) return true;
-    const of = (name: string) => element.getAttribute(name) || "";
-    const isOne = /password/i.test(of("type")) || [of("autocomplete"), of("name"), element.id, of("aria-label"), of("placeholder")].some((text) => SECRET_NAME.test(text));
-    if (isOne) secrets.add(element);
-    return isOne;
+    if (!secrets.has(element) && saysSecret((name) => element.getAttribute(name))) secrets.add(element);
+    return secrets.has(element);
   };
 
   const field = (value: string, element: Element) => {
@@ -187,6 +192,26 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
       return TYPED;
     }
     return isSecret(element) ? TYPED : OPEN;
+  };
+
+  /** The same, of an element as it was when it was written; `node` is that element, if it is still there. */
+  const writtenFlag = (tag: string, given: Attributes, node: Node | null): number => {
+    const classes = String(given.class || "");
+    if ("data-private" in given || /(^|\s)zenovay-block-replay(\s|$)/.test(classes)) return GONE;
+    if (/(^|\s)zenovay-mask-replay(\s|$)/.test(classes)) return MARKED;
+    if (node && written.has(node)) return TYPED;
+    const isField = FIELD_TAG.test(tag) || FIELD_ROLE.test(String(given.role || "")) || ("contenteditable" in given && !/^false$/i.test(String(given.contenteditable)));
+    if (!isField) return OPEN;
+    if (masksAll) {
+      if (tag === "input" && LABELLED.test(String(given.type))) return OPEN;
+      if (node) written.add(node);
+      hasWritten ||= !FIELD_TAG.test(tag);
+      return TYPED;
+    }
+    if (node && secrets.has(node)) return TYPED;
+    if (!saysSecret((name) => given[name])) return OPEN;
+    if (node) secrets.add(node);
+    return TYPED;
   };
 
   /** What holds for what is in a node: of all that is around it, the strictest. */
@@ -254,10 +279,9 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     const tag = (one.tagName || "").toLowerCase();
     if (one.type === ELEMENT) {
       const given = one.attributes || {};
-      // Most elements have nothing that could make them private, and there are many.
-      const isPlain = !(FIELD_TAG.test(tag) || given.role || "contenteditable" in given || "data-private" in given || /zenovay-/.test(String(given.class)) || hasWritten);
-      const node = isPlain ? null : nodeOf(one.id);
-      if (node?.nodeType === 1) flags = Math.max(around, ownFlag(node as Element));
+      // Most elements are nothing special, and there are many.
+      const node = FIELD_TAG.test(tag) || hasWritten || given.role || "contenteditable" in given ? nodeOf(one.id) : null;
+      flags = Math.max(around, writtenFlag(tag, given, node));
       one.attributes = attributesOf(tag, given, flags, node, !!one.isSVG);
       if (flags === GONE) one.childNodes = [];
     } else if (one.type === DOCUMENT) {

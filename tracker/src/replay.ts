@@ -107,6 +107,7 @@ export default (kit: Kit, failures: unknown[][]) => {
     writing = 0;
     for (const event of fresh.splice(0)) {
       if (event.type === META) starts.push(ready.length);
+      if (event.type === FULL) mask.clean(event);
       const text = JSON.stringify(event);
       readyChars += text.length;
       ready.push(text);
@@ -147,7 +148,8 @@ export default (kit: Kit, failures: unknown[][]) => {
       isIdle = true;
     }
     if (isIdle && type === INCREMENTAL) return;
-    if (!mask.clean(event)) return;
+    // The task in which the page was written is long enough.
+    if (type !== FULL && !mask.clean(event)) return;
     fresh.push(event);
     if (type === META) startedAt = event.timestamp;
     if (type === FULL && !isRecording) {

@@ -16,6 +16,11 @@ const NAMED =
 /** Parameters of an address that are secret by their short names. */
 const SHORT = /([?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=)[^&#\s"'<>]+/gi;
 
+/** What one of the above could be in: most strings are nothing of the kind, and there are many. */
+const SHOWN_HINT = /[\w.-]{14}|\d(?:[ +-]?\d){12}/;
+const HINT =
+  /[\w.-]{14}|\d(?:[ +-]?\d){12}|@|%40|token|secret|pass|pwd|api|access|auth|signature|session|jwt|otp|cv[cv]|iban|ssn|bearer|basic|[?&#](?:code|state|sig|key|sid|pin|e?-?mail|phone|tel|hash|nonce)=/i;
+
 /** Whether digits are the number of a card, by their check digit. */
 const isCard = (text: string) => {
   const digits = text.replace(/\D/g, "");
@@ -30,12 +35,15 @@ const isCard = (text: string) => {
 
 /** Without numbers of cards and marked keys: for what a page shows, where a mail address may be the page's own. */
 export const scrubShown = (text: string) => {
+  if (!SHOWN_HINT.test(text)) return text;
   for (const secret of SECRETS) text = text.replace(secret, "[token]");
   return text.replace(CARD, (found) => (isCard(found) ? "[card]" : found));
 };
 
 /** Without secrets, mail addresses and numbers of cards: for messages and addresses. */
-export const scrub = (text: string) =>
+export const scrub = (text: string) => (HINT.test(text) ? scrubAll(text) : text);
+
+const scrubAll = (text: string) =>
   scrubShown(text.replace(HEADER, "$1$2[token]"))
     .replace(NAMED, (whole, name, value) => (value[0] === "[" || /^bearer|basic$/i.test(value) ? whole : name + "[token]"))
     .replace(SHORT, "$1[token]")
