@@ -172,7 +172,7 @@ export const maskOf = (masksAll: boolean, nodeOf: (id: number) => Node | null, n
     if (!value) return "";
     const { type } = element as HTMLInputElement;
     if (LABELLED.test(type) && !written.has(element) && !secrets.has(element)) return flagsOf(element) === OPEN ? shown(value) : HIDDEN;
-    const isHidden = isSecret(element) || masksAll || hasCard(value) || flagsOf(element) !== OPEN;
+    const isHidden = masksAll || isSecret(element) || hasCard(value) || flagsOf(element) !== OPEN;
     if (!isHidden) return value;
     // What is chosen from a list is on the page anyway, and so are numbers that a slider has.
     if (!/^(select|checkbox|radio|range|color)/.test(type)) remember(element, value);
