@@ -63,11 +63,14 @@ function fill({ words, seed, types, isEarly }) {
   const next = () => unused.pop() ?? "";
   const roots = [document.body];
   const ended = [];
+  const closed = new Set();
   const form = document.body.appendChild(document.createElement("form"));
   roots.push(form);
   for (let i = 0; i < 3; i++) {
-    const host = pick(roots).appendChild(document.createElement(pick(["div", "x-host", "section"])));
-    if (!host.shadowRoot) roots.push(host.attachShadow({ mode: pick(["open", "open", "closed"]) }));
+    const around = pick(roots);
+    const tree = around.appendChild(document.createElement(pick(["div", "x-host", "section"]))).attachShadow({ mode: pick(["open", "open", "closed"]) });
+    if (tree.mode === "closed" || closed.has(around)) closed.add(tree);
+    roots.push(tree);
   }
   const frame = document.body.appendChild(document.createElement("iframe"));
   roots.push(frame.contentDocument.body);
@@ -93,7 +96,7 @@ function fill({ words, seed, types, isEarly }) {
     else if (way === 2) span.setAttribute("data-replicated-value", value);
     else if (way === 3) span.title = `for ${value.toUpperCase()}`;
     // Nobody but the page knows what is typed in a closed tree.
-    else if (way === 4 && root.mode !== "closed") document.title = `${value} - search`;
+    else if (way === 4 && !closed.has(root)) document.title = `${value} - search`;
     else if (way === 5) span.innerHTML = `<a href="/search?q=${encodeURIComponent(value)}">again</a>`;
     else if (way === 6) span.style.setProperty("--shown", `"${value}"`);
     else if (way === 7) setTimeout(() => (span.textContent = `Late ${value}`), 40);
