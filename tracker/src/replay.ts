@@ -159,8 +159,8 @@ export default (kit: Kit, failures: unknown[][]) => {
       startedAt = event.timestamp;
       window.setTimeout(guarded(() => isRecording && record.takeFullSnapshot(true)));
     }
-    // Not in the task in which the page changed.
-    writing ||= window.setTimeout(write);
+    // Not in the task in which the page changed, and after the frames of a snapshot, which tell what was typed in them.
+    if (type !== META) writing ||= window.setTimeout(write);
   });
 
   const mark = (tag: string, payload?: unknown) => {
