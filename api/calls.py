@@ -13,9 +13,11 @@ from zenovay_api_client.api.analytics import analytics_overview
 from zenovay_api_client.api.application import application_start
 from zenovay_api_client.api.assistants import mcp_message
 from zenovay_api_client.api.audit_trail import trail_list
+from zenovay_api_client.api.captures import capture_performance
 from zenovay_api_client.api.dashboard import numbers_totals
 from zenovay_api_client.api.documents import document_changes
 from zenovay_api_client.api.errors import errors_groups
+from zenovay_api_client.api.errors_of_the_console import error_groups_list
 from zenovay_api_client.api.events import batch_events
 from zenovay_api_client.api.exports import export_manifest
 from zenovay_api_client.api.first_run import welcome_take_over
@@ -32,6 +34,7 @@ from zenovay_api_client.api.mcp_clients import mcp_clients_list
 from zenovay_api_client.api.o_auth import oauth_server
 from zenovay_api_client.api.operations import operations_readyz
 from zenovay_api_client.api.own_account import account_show
+from zenovay_api_client.api.page_speed import performance_report
 from zenovay_api_client.api.passkeys import passkeys_list
 from zenovay_api_client.api.people import audience_list
 from zenovay_api_client.api.plans import plan_usage
@@ -64,6 +67,7 @@ from zenovay_api_client.models.new_user import NewUser
 from zenovay_api_client.models.new_website_body import NewWebsiteBody
 from zenovay_api_client.models.share_body import ShareBody
 from zenovay_api_client.models.team_edit import TeamEdit
+from zenovay_api_client.models.vitals_body import VitalsBody
 from zenovay_api_client.models.welcome import Welcome
 
 URL, KEY, CODE = os.environ["ZENOVAY_URL"], os.environ["ZENOVAY_KEY"], os.environ["ZENOVAY_CODE"]
@@ -135,6 +139,20 @@ def tracking() -> None:
     )
     answer = tracking_hit.sync_detailed(CODE, client=without_key, body=hit)
     assert answer.status_code == HTTPStatus.OK and answer.headers["x-zenovay-outcome"] == "stored", answer
+
+
+def captures() -> None:
+    speed = VitalsBody(url="https://example.com/pricing", session_id="session-of-python", view_id="view-py-1", lcp=1843.2)
+    answer = capture_performance.sync_detailed(CODE, client=without_key, body=speed)
+    assert answer.status_code == HTTPStatus.OK, answer
+
+
+def page_speed() -> None:
+    assert performance_report.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def errors_of_the_console() -> None:
+    assert error_groups_list.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
 
 
 def public() -> None:
@@ -296,6 +314,9 @@ CALLS: dict[str, Callable[[], None]] = {
     "Errors": errors,
     "Events": events,
     "Tracking": tracking,
+    "Captures": captures,
+    "Page speed": page_speed,
+    "Errors of the console": errors_of_the_console,
     "Public": public,
     "Script": script,
     "Operations": operations,

@@ -288,6 +288,21 @@ const calls: Record<string, () => Promise<void>> = {
     const { error, response } = await client.GET("/api/queries/{query_id}", { params });
     expect(response.status === 404 && error?.error.code === "NOT_FOUND", "it has ended");
   },
+  async Captures() {
+    const { data, response } = await client.POST("/api/track/{code}/performance", {
+      params: { path: { code } },
+      body: { url: "https://example.com/pricing", session_id: "session-of-typescript", view_id: "view-ts-1", lcp: 1843.2 },
+    });
+    expect(data?.success === true && response.headers.get("x-zenovay-outcome") !== null, "the page's speed");
+  },
+  async "Page speed"() {
+    const { data } = await client.GET("/api/websites/{website_id}/performance", { params: { path } });
+    expect(data?.data.metrics !== undefined, "the metrics");
+  },
+  async "Errors of the console"() {
+    const { data } = await client.GET("/api/websites/{website_id}/errors", { params: { path } });
+    expect(data?.data.counts.resolved === 0, "the counts");
+  },
   async Passkeys() {
     await signIn();
     const { data } = await person.GET("/api/account/passkeys");

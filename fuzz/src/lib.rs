@@ -13,6 +13,9 @@ use zenovay_auth::oauth::{
     CLIENT_DOCUMENT_MAX_BYTES, ClientDocument, ClientUrl, RedirectTarget, check_redirect, redirect_matches,
     redirect_target,
 };
+use zenovay_capture::{
+    Capture, ERRORS_MAX, ErrorCapture, FRAMES_MAX, SourceMap, Vitals, fingerprint, parse_stack, read_errors,
+};
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
     WebsiteSettings, Zone, parse_domain,
@@ -21,9 +24,9 @@ use zenovay_events::NewEvent;
 use zenovay_events::fuzzing;
 use zenovay_export::ByteRange;
 use zenovay_ingest::{
-    Accepted, Arrival, BATCH_MAX_EVENTS, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, MemorySalts, MemorySessions,
-    PROPERTIES_MAX_BYTES, Pipeline, Rejected, VisitorHasher, WebUrl, attribute, client_ip, decode_body, language_tag,
-    parse_agent, parse_batch, parse_hit,
+    Accepted, Arrival, BATCH_MAX_EVENTS, CaptureFields, GeoDatabase, HIT_BODY_MAX_BYTES, HitFields, MemorySalts,
+    MemorySessions, PROPERTIES_MAX_BYTES, Pipeline, Rejected, VisitorHasher, WebUrl, attribute, client_ip, decode_body,
+    language_tag, parse_agent, parse_batch, parse_capture, parse_hit,
 };
 use zenovay_query::{Filter, RowPlace};
 use zenovay_stats::{Cursor, Dialect, parse_filters};
@@ -37,11 +40,13 @@ pub mod client_answers;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 26] = [
+pub const TARGETS: [(&str, Target); 30] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
     ("byte_range", byte_range),
+    ("capture", capture),
+    ("capture_record", capture_record),
     ("catalog_row", fuzzing::catalog_row),
     ("client_answer", client_answer),
     ("client_document", client_document),
@@ -60,6 +65,8 @@ pub const TARGETS: [(&str, Target); 26] = [
     ("pipeline", pipeline),
     ("redirect", redirect),
     ("settings", settings),
+    ("source_map", source_map),
+    ("stack", stack),
     ("time_range", time_range),
     ("url", url),
     ("user_agent", user_agent),
@@ -73,6 +80,11 @@ pub const TARGETS: [(&str, Target); 26] = [
 pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let mut written = fuzzing::written(dir);
     let key = KeyFormat::ZENOVAY.generate_with(&mut StdRng::seed_from_u64(1));
+    let capture = Capture::Error(ErrorCapture {
+        frames: parse_stack("at f (https://example.com/a.js:1:2)"),
+        ..ErrorCapture::default()
+    });
+    written.push(("capture_record", capture.pack()));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
     let after = RowPlace::new(7, "/a", Some(String::new()));
@@ -205,6 +217,44 @@ pub fn hit(body: &[u8]) -> bool {
     let messages = validated.iter().filter_map(|fields| Some(&fields.as_ref().err()?.message));
     assert!(messages.into_iter().all(|message| !message.is_empty()));
     validated.iter().any(Result::is_ok)
+}
+
+/// The body of a capture: whose it is, how fast a page was, and errors.
+pub fn capture(body: &[u8]) -> bool {
+    let Ok(members) = parse_capture(body) else { return false };
+    let fields = CaptureFields::read(&members);
+    if let Ok(errors) = read_errors(&members) {
+        assert!(errors.errors.len() <= ERRORS_MAX);
+        for error in errors.errors {
+            let _ = fingerprint(&error.kind, &error.message, &error.frames);
+            let (kind, message, frames) = (error.kind, error.message, error.frames);
+            let capture = Capture::Error(ErrorCapture { kind, message, frames, ..ErrorCapture::default() });
+            assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
+        }
+    }
+    let _ = Vitals::read(&members);
+    fields.is_ok()
+}
+
+/// A capture as the log keeps it: what can be read is written the same way again.
+pub fn capture_record(bytes: &[u8]) -> bool {
+    let Ok(capture) = Capture::unpack(bytes) else { return false };
+    let again = Capture::unpack(&capture.pack()).expect("what was written");
+    // A number that is none is not itself.
+    assert_eq!(format!("{again:?}"), format!("{capture:?}"));
+    true
+}
+
+/// A source map.
+pub fn source_map(bytes: &[u8]) -> bool {
+    SourceMap::parse(bytes).is_ok()
+}
+
+/// A stack of any engine.
+pub fn stack(bytes: &[u8]) -> bool {
+    let frames = parse_stack(text(bytes));
+    assert!(frames.len() <= FRAMES_MAX);
+    !frames.is_empty()
 }
 
 /// `Accept-Language`: any text is a tag, which is its own tag, or nothing.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use zenovay_capture::{CaptureError, Captures};
 use zenovay_domain::Clock;
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
@@ -18,16 +19,30 @@ pub fn open_metadata(config: &Config) -> Result<Arc<dyn Metadata>, StoreError> {
     Ok(Arc::new(SqliteStore::open(config.database_path())?))
 }
 
-/// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due.
+/// Opens what pages captured beside events; makes an empty database when there is none.
+///
+/// # Errors
+/// When it cannot be opened, is damaged, or is of a newer program.
+pub fn open_captures(config: &Config) -> Result<Arc<Captures>, CaptureError> {
+    Captures::open(&config.data_dir).map(Arc::new)
+}
+
+/// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due, and
+/// `captures` takes what pages captured beside events.
 ///
 /// # Errors
 /// When they cannot be opened, are damaged, or are of a newer program.
-pub fn open_events(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<dyn EventStore>, OpenError> {
+pub fn open_events(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    captures: Arc<Captures>,
+) -> Result<Arc<dyn EventStore>, OpenError> {
     let settings = EmbeddedConfig::new(&config.data_dir).with(|settings| {
         settings.cache_bytes = config.cache_bytes();
         settings.seal_rows = config.seal_rows.get();
         settings.distinct_strings = config.distinct_values_per_day.as_usize();
         settings.seal_age_ms = i64::try_from(config.seal_age_seconds.get()).unwrap_or(i64::MAX).saturating_mul(1_000);
+        settings.captures = Some(captures);
         settings.observer = Some(Arc::new(StoreObserver));
     });
     Ok(Arc::new(EmbeddedStore::open(settings, clock)?))

@@ -213,7 +213,7 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> io::Result<Vec<u8>> {
 fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let request: Request = serde_json::from_slice(&read_line(stream, REQUEST_TIME)?)?;
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
+    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
     let known = |website, sent: &str| state.ingest.known_visitor(website, sent);
     let answer = answer(&request, &keepers, budget, &known);
     stream.write_all(&serde_json::to_vec(&answer)?)

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use zenovay_capture::{CaptureError, Captures, VisitorCaptures};
 use zenovay_domain::{Event, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
 use zenovay_query::{Budget, QueryError};
@@ -20,6 +21,8 @@ pub enum Place {
     Table(&'static str),
     /// A table of `events.db`.
     EventTable(&'static str),
+    /// A table of `captures.db`.
+    CaptureTable(&'static str),
     /// A kind of record, in the log and wherever it goes from there.
     Records(RecordKind),
     /// Files and folders of the data directory whose names begin so.
@@ -42,6 +45,9 @@ pub enum KeeperError {
     /// Events cannot be changed.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// What was captured beside events cannot be read or changed.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
 }
 
 /// Hears what retention did.
@@ -52,6 +58,8 @@ pub type Tell<'a> = &'a mut dyn FnMut(Retained);
 pub struct VisitorData {
     /// Events and heartbeats in the order of time.
     pub events: Vec<Event>,
+    /// What was captured beside them.
+    pub captures: VisitorCaptures,
 }
 
 /// Something that keeps data of websites and their visitors.
@@ -140,6 +148,62 @@ impl Keeper for Events {
     }
 }
 
+/// What pages captured beside events. The log that it came through is overwritten by [`Events`], which comes after it and seals
+/// the log first whenever it has captures.
+struct Captured {
+    captures: Arc<Captures>,
+}
+
+impl Keeper for Captured {
+    fn places(&self) -> &'static [Place] {
+        &[
+            Place::Records(RecordKind::Captures),
+            Place::CaptureTable("aliases"),
+            Place::CaptureTable("groups"),
+            Place::CaptureTable("group_visitors"),
+            Place::CaptureTable("hidden"),
+            Place::CaptureTable("occurrences"),
+            Place::CaptureTable("source_maps"),
+            Place::CaptureTable("variants"),
+            Place::CaptureTable("vitals"),
+            Place::Files("captures.db"),
+        ]
+    }
+
+    fn retain(&self, kept: &[Kept], now: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
+        self.captures.retain(kept, now)?;
+        Ok(())
+    }
+
+    fn remove_old(&self, _: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        let rows = self.captures.remove_hidden()?;
+        if rows > 0 {
+            tracing::info!(rows, "captures that were hidden for long enough are removed");
+        }
+        Ok(())
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        self.captures.erase_visitor(website, visitor)?;
+        Ok(())
+    }
+
+    fn delete_website(&self, website: WebsiteId) -> Result<(), KeeperError> {
+        Ok(self.captures.delete_website(website)?)
+    }
+
+    fn export_visitor(
+        &self,
+        website: WebsiteId,
+        visitor: VisitorId,
+        _: &Budget,
+        data: &mut VisitorData,
+    ) -> Result<(), KeeperError> {
+        data.captures = self.captures.visitor(website, visitor)?;
+        Ok(())
+    }
+}
+
 /// The metadata. What it counts of a website has no visitor, and goes with the row of the website.
 struct Metadata(Arc<dyn Store>);
 
@@ -183,8 +247,8 @@ pub struct Keepers(Vec<Box<dyn Keeper>>);
 
 impl Keepers {
     /// The list. What keeps a new kind of data is added here.
-    pub fn new(metadata: Arc<dyn Store>, events: Arc<dyn EventStore>) -> Self {
-        Self(vec![Box::new(Events(events)), Box::new(Metadata(metadata))])
+    pub fn new(metadata: Arc<dyn Store>, events: Arc<dyn EventStore>, captures: Arc<Captures>) -> Self {
+        Self(vec![Box::new(Captured { captures }), Box::new(Events(events)), Box::new(Metadata(metadata))])
     }
 
     /// The places that are answered for.

@@ -11,6 +11,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use zenovay_capture::{CaptureError, Captures};
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
@@ -46,6 +47,9 @@ pub enum ServeError {
     /// The event store cannot be opened.
     #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
+    /// What pages captured beside events cannot be used.
+    #[error("captures: {0}")]
+    Captures(#[from] CaptureError),
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
     Salts(std::io::Error),
@@ -98,6 +102,8 @@ pub struct Stores {
     pub metadata: Arc<dyn Metadata>,
     /// Events.
     pub events: Arc<dyn EventStore>,
+    /// What pages captured beside events.
+    pub captures: Arc<Captures>,
     /// The clock that both are kept by.
     pub clock: Arc<GuardedClock>,
     lock: ServerLock,
@@ -114,9 +120,10 @@ impl Stores {
         data_dir::expect_metadata(&config.data_dir, &config.database_path())?;
         let metadata = backends::open_metadata(config)?;
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
-        let events = backends::open_events(config, clock.clone())?;
+        let captures = backends::open_captures(config)?;
+        let events = backends::open_events(config, clock.clone(), Arc::clone(&captures))?;
         clock.begin(events.newest());
-        Ok(Self { metadata, events, clock, lock })
+        Ok(Self { metadata, events, captures, clock, lock })
     }
 }
 
@@ -170,8 +177,14 @@ pub fn run(
     }
     let address = listener.local_addr()?;
     let ingest = Arc::new(pipeline(config, &stores.clock)?);
-    let mut state =
-        AppState::new(config, stores.clock.clone(), Arc::clone(&stores.metadata), Arc::clone(&stores.events), ingest);
+    let mut state = AppState::new(
+        config,
+        stores.clock.clone(),
+        Arc::clone(&stores.metadata),
+        Arc::clone(&stores.events),
+        Arc::clone(&stores.captures),
+        ingest,
+    );
     state.mail = Mail::new(config)?.map(Arc::new);
     state.people.has_mail = state.mail.is_some();
     let url = bootstrap::public_url(config, address);

@@ -429,6 +429,12 @@ impl Ending {
 pub enum Limit {
     /// Tracking requests per address.
     AddressTracking,
+    /// Captures of one kind per address.
+    AddressCapture,
+    /// Captures of one kind per visit.
+    SessionCapture,
+    /// Captures of one kind per website.
+    WebsiteCapture,
     /// Requests per address to the public endpoints.
     AddressPublic,
     /// Requests with an invalid key per address.
@@ -443,8 +449,11 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::AddressTracking,
+        Self::AddressCapture,
+        Self::SessionCapture,
+        Self::WebsiteCapture,
         Self::AddressPublic,
         Self::AddressAuth,
         Self::KeyMinute,
@@ -473,6 +482,9 @@ impl Limit {
     const fn as_str(self) -> &'static str {
         match self {
             Self::AddressTracking => "address_tracking",
+            Self::AddressCapture => "address_capture",
+            Self::SessionCapture => "session_capture",
+            Self::WebsiteCapture => "website_capture",
             Self::AddressPublic => "address_public",
             Self::AddressAuth => "address_auth",
             Self::KeyMinute => "key_minute",

@@ -24,9 +24,9 @@ enum Who {
 /// The routes once more, with what they are to do. A new one must be entered here.
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
-        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditFunnels, EditTeam, EditWebsite, EraseVisitor,
-        InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus, ReadAnalytics, ReadAudit,
-        ReadFunnels, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
+        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels, EditTeam, EditWebsite,
+        EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus,
+        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -104,6 +104,13 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("POST", "/api/websites/{website_id}/goals", Actor, EditWebsite),
         ("PATCH", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
         ("DELETE", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
+        ("GET", "/api/websites/{website_id}/performance", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/errors", Actor, ReadErrors),
+        ("GET", "/api/websites/{website_id}/errors/{group_id}", Actor, ReadErrors),
+        ("PATCH", "/api/websites/{website_id}/errors/{group_id}", Actor, EditErrors),
+        ("POST", "/api/websites/{website_id}/errors/{group_id}/merge", Actor, EditErrors),
+        ("POST", "/api/websites/{website_id}/errors/{group_id}/split", Actor, EditErrors),
+        ("POST", "/api/errors/{website_id}/sourcemap", Actor, EditErrors),
         ("GET", "/api/websites/{website_id}/funnels", Actor, ReadFunnels),
         ("POST", "/api/websites/{website_id}/funnels", Actor, EditFunnels),
         ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditFunnels),

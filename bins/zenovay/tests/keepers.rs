@@ -69,8 +69,10 @@ fn everything_that_keeps_data_is_in_the_list() {
 
     let config = process::settings(&data_dir);
     let metadata = backends::open_metadata(&config).expect("metadata");
-    let events = backends::open_events(&config, Arc::new(SystemClock)).expect("events");
-    let places: BTreeSet<String> = Keepers::new(metadata, events).places().map(|place| format!("{place:?}")).collect();
+    let captures = backends::open_captures(&config).expect("captures");
+    let events = backends::open_events(&config, Arc::new(SystemClock), captures.clone()).expect("events");
+    let keepers = Keepers::new(metadata, events, captures);
+    let places: BTreeSet<String> = keepers.places().map(|place| format!("{place:?}")).collect();
 
     let of = |kind: fn(&'static str) -> Place, tables: BTreeSet<String>| -> BTreeSet<String> {
         tables.into_iter().map(|name| format!("{:?}", kind(name.leak()))).collect()
@@ -78,6 +80,8 @@ fn everything_that_keeps_data_is_in_the_list() {
     let columns = ["website_id", "website", "visitor_id", "visitor", "session_id"];
     let mut expected = of(Place::Table, tables_with(&data_dir.join("zenovay.db"), &columns));
     expected.extend(of(Place::EventTable, tables_with(&data_dir.join("events.db"), &columns)));
+    let of_captures = tables_with(&data_dir.join("captures.db"), &["website", "visitor"]);
+    expected.extend(of(Place::CaptureTable, of_captures));
     assert!(expected.len() >= 5, "{expected:?}");
     expected.extend(RecordKind::ALL.iter().map(|kind| format!("{:?}", Place::Records(*kind))));
     let is_of_a_file = |place: &&String| place.starts_with("Files");

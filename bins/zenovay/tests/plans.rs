@@ -188,7 +188,7 @@ async fn deleting_a_website_gives_no_event_of_the_month_back() {
     // A new process, before and after the events are removed.
     let waiting = app.with_plans(plans.clone()).await;
     assert_eq!(used(&waiting, &other).await["used"], 4);
-    let keepers = Keepers::new(app.state.store.clone(), app.events.clone());
+    let keepers = Keepers::new(app.state.store.clone(), app.events.clone(), app.state.captures.clone());
     for _ in 0..2 {
         maintenance::delete_websites(&app.state, &keepers).unwrap();
         assert_eq!(app.events.span(shop.id()), None);

@@ -195,8 +195,9 @@ fn set_retention(site: &Site, is_kept_short: bool) {
 /// older is hidden, and more than a tenth, so that its removal waits for today.
 fn hide_long_ago(site: &Site) {
     let now = SystemClock.now();
-    let store =
-        backends::open_events(&process::settings(&site.data_dir), Arc::new(ManualClock::new(now))).expect("a store");
+    let config = process::settings(&site.data_dir);
+    let captures = backends::open_captures(&config).expect("captures");
+    let store = backends::open_events(&config, Arc::new(ManualClock::new(now)), captures).expect("a store");
     let today = now.as_millis().div_euclid(DAY_MS) * DAY_MS;
     let since = Some(Timestamp::from_millis(today - RETENTION_DAYS * DAY_MS));
     let kept = [Kept::new(site.website_id.parse().expect("an id"), since)];

@@ -40,6 +40,8 @@ struct World<'a> {
     key: TestKey,
     places: Vec<(&'static str, String)>,
     visitor: String,
+    /// Another group of errors than the one of the places, and a stack of that one.
+    other_errors: (String, i64),
 }
 
 impl<'a> World<'a> {
@@ -52,6 +54,22 @@ impl<'a> World<'a> {
         let (session, other) = (app.sign_in(actor), app.sign_in(actor));
         let site = team.website("shop.example");
         site.send(&site.hit("/", "session-1")).send().await.expect(200);
+        let mut failed = site.hit("/", "session-1");
+        let error = |id: &str, message: &str, line: u32| json!({ "id": id, "message": message, "stack": format!("at total (https://shop.example/a.js:{line}:1)") });
+        failed["errors"] =
+            json!([error("error-01", "one", 1), error("error-02", "one", 2), error("error-03", "other", 1)]);
+        let report = app.post(&format!("/api/track/{}/error", site.code())).header("origin", "https://shop.example");
+        report.header("user-agent", common::CHROME).json(&failed).send().await.expect(200);
+        let errors = format!("/api/websites/{}/errors", site.id());
+        let listed = app.get(&format!("{errors}?range=24h")).session(&session).send().await.expect(200).data();
+        let group = |message: &str| {
+            let groups = listed["groups"].as_array().unwrap();
+            groups.iter().find(|group| group["message"] == message).unwrap()["id"].as_str().unwrap().to_owned()
+        };
+        let (errors_id, other_id) = (group("one"), group("other"));
+        let told =
+            app.get(&format!("{errors}/{errors_id}?range=24h")).session(&session).send().await.expect(200).data();
+        let other_errors = (other_id, told["stacks"][0]["id"].as_i64().unwrap());
         let make = async |path: &str, body: Value| {
             app.post(path).session(&session).json(&body).send().await.expect(201).data()["id"]
                 .as_str()
@@ -89,11 +107,12 @@ impl<'a> World<'a> {
             ("{key_id}", team.workspace_key(None).id.to_string()),
             ("{session_id}", other.id.to_string()),
             ("{passkey_id}", passkey.id.to_string()),
+            ("{group_id}", errors_id),
             ("{visitor}", visitors["visitors"][0]["id"].as_str().unwrap().to_owned()),
         ];
         let key = app.key(KeyKind::Personal(actor), "full_access", None, None);
         let visitor = places.last().unwrap().1.clone();
-        Self { app, team: team.id, actor, session, key, places, visitor }
+        Self { app, team: team.id, actor, session, key, places, visitor, other_errors }
     }
 
     /// A body with which the route changes something.
@@ -119,6 +138,17 @@ impl<'a> World<'a> {
             ("PATCH", "/api/websites/{website_id}" | "/api/websites/{website_id}/goals/{goal_id}")
             | ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}") => json!({ "name": "Renamed" }),
             ("DELETE", "/api/websites/{website_id}") => json!({ "domain": "shop.example" }),
+            ("PATCH", "/api/websites/{website_id}/errors/{group_id}") => json!({ "status": "resolved" }),
+            ("POST", "/api/websites/{website_id}/errors/{group_id}/merge") => {
+                json!({ "groups": [self.other_errors.0] })
+            }
+            ("POST", "/api/websites/{website_id}/errors/{group_id}/split") => {
+                json!({ "stacks": [self.other_errors.1] })
+            }
+            ("POST", "/api/errors/{website_id}/sourcemap") => {
+                let map = json!({ "version": 3, "sources": ["a.ts"], "mappings": "AAAA" });
+                json!({ "fileName": "b.js", "fileUrl": "https://shop.example/b.js", "mapContent": map })
+            }
             ("POST", "/api/websites/{website_id}/install/allow") => json!({ "host": "theirs.example" }),
             ("POST", "/api/websites/{website_id}/shares") => json!({ "name": "Theirs" }),
             ("POST", "/api/websites/{website_id}/goals") => {

@@ -330,7 +330,10 @@ async fn the_settings_of_a_website_are_told_to_its_pages() {
     site.edit(|settings| *settings = WebsiteSettings::default().with(|s| s.track_downloads = false));
     for path in [format!("/load/{}", site.code()), format!("/api/_z/load/{}", site.code())] {
         let reply = app.get(&path).header("origin", "https://other.example").send().await.expect(200);
-        assert_eq!(reply.data(), json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false }));
+        // The plan does not include errors.
+        let expected = json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false,
+            "web_vitals": true, "errors": false });
+        assert_eq!(reply.data(), expected);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("cache-control"), Some("public, max-age=300, must-revalidate"));
         let etag = reply.header("etag").unwrap().to_owned();
@@ -392,6 +395,13 @@ impl EventStore for Failing {
         match self.0 {
             AppendError::QueueFull | AppendError::ShuttingDown => Err(refused),
             _ => Ok(AppendReceipt::answered(Err(refused))),
+        }
+    }
+
+    fn try_capture(&self, _: Vec<zenovay_events::NewCapture>) -> Result<AppendReceipt, AppendError> {
+        match self.0 {
+            AppendError::QueueFull | AppendError::ShuttingDown => Err(self.0.clone()),
+            _ => Ok(AppendReceipt::answered(Err(AppendRefused::new(self.0.clone(), Vec::new())))),
         }
     }
 
@@ -466,6 +476,14 @@ async fn a_failing_store_is_a_503_with_retry_after() {
         assert_eq!(reply.code(), "SERVICE_UNAVAILABLE");
         assert_eq!(reply.header("x-zenovay-outcome"), Some(outcome));
         assert!(reply.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+        let speed =
+            failing.post(&format!("/api/track/{}/performance", site.code())).header("origin", "https://shop.example");
+        let mut body = site.hit("/", "session-1");
+        body["view_id"] = "view-0001".into();
+        body["lcp"] = 1.into();
+        let reply = speed.header("user-agent", CHROME).json(&body).send().await.expect(503);
+        assert_eq!(reply.header("x-zenovay-outcome"), Some(outcome));
+        assert!(reply.header("retry-after").is_some());
         let reply = failing.get(&site.path("/analytics/{id}")).key(&key).send().await.expect(503);
         assert!(!reply.text().contains("parquet"), "our insides stay ours");
         failing.get("/readyz").send().await.expect(503);

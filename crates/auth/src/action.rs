@@ -69,6 +69,8 @@ actions! {
     ReadReplays: key Read, role Viewer, on Website;
     /// Read the errors of a website.
     ReadErrors: key Read, role Viewer, on Website;
+    /// Decide about the errors of a website: resolve, ignore or reopen them.
+    EditErrors: key Write, role Editor, on Website;
     /// Send events in batches.
     IngestBatch: key Write, role Viewer, on Account Website;
     /// Take the stored events of a website out, row by row.
@@ -118,7 +120,7 @@ impl Action {
             Self::ReadFunnels | Self::EditFunnels => Some(Feature::Funnels),
             Self::ReadHeatmaps => Some(Feature::Heatmaps),
             Self::ReadReplays => Some(Feature::Replays),
-            Self::ReadErrors => Some(Feature::Errors),
+            Self::ReadErrors | Self::EditErrors => Some(Feature::Errors),
             _ => None,
         }
     }

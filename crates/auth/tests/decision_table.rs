@@ -30,6 +30,7 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::EditFunnels, WRITE, Role::Editor, &[Website]),
         (Action::ReadReplays, READ, Role::Viewer, &[Website]),
         (Action::ReadErrors, READ, Role::Viewer, &[Website]),
+        (Action::EditErrors, WRITE, Role::Editor, &[Website]),
         (Action::IngestBatch, WRITE, Role::Viewer, &[Account, Website]),
         (Action::ExportEvents, READ, Role::Editor, &[Website]),
         (Action::ExportTraits, ADMIN, Role::Admin, &[Website]),
@@ -626,6 +627,7 @@ fn what_a_plan_does_not_include_is_closed_to_everybody_and_only_there() {
         (Action::ReadHeatmaps, "heatmaps"),
         (Action::ReadReplays, "replays"),
         (Action::ReadErrors, "errors"),
+        (Action::EditErrors, "errors"),
     ];
     for (action, feature) in funnels {
         let person = |target| decide(Principal::Person(&person), action, &target, &plans);

@@ -95,6 +95,10 @@ pub struct WebsiteSettings {
     pub session_replay: bool,
     /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
     pub heatmaps: bool,
+    /// Whether the script reports how fast pages are.
+    pub web_vitals: bool,
+    /// Whether the script reports errors.
+    pub errors: bool,
     /// Whether anybody may read the public summary of the website.
     pub public_dashboard: bool,
 }
@@ -132,6 +136,8 @@ impl Default for WebsiteSettings {
             track_downloads: true,
             session_replay: false,
             heatmaps: false,
+            web_vitals: true,
+            errors: true,
             public_dashboard: false,
         }
     }

@@ -52,6 +52,34 @@ impl NewEvent {
     }
 }
 
+/// Something captured, on its way into the log. What its bytes mean only the [`CaptureSink`](crate::CaptureSink) knows.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NewCapture {
+    /// Whose it is.
+    pub website: WebsiteId,
+    /// When it arrived at the server.
+    pub received_at: Timestamp,
+    /// What it is, as the sink reads it.
+    pub bytes: Vec<u8>,
+    /// What makes a repetition recognisable; `None` for what is never repeated.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl NewCapture {
+    /// A capture of `website` that arrived at `received_at` and is never repeated.
+    pub fn new(website: WebsiteId, received_at: Timestamp, bytes: Vec<u8>) -> Self {
+        Self { website, received_at, bytes, idempotency_key: None }
+    }
+
+    /// The same capture, which is stored once however often it comes with this key. Keys of captures and of events are of one
+    /// kind; of a capture that comes again it is believed that it is the same.
+    #[must_use]
+    pub fn with_key(self, key: impl Into<Option<IdempotencyKey>>) -> Self {
+        Self { idempotency_key: key.into(), ..self }
+    }
+}
+
 /// What became of one event of an accepted append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "whoever sent an event is told which it is")]
@@ -86,6 +114,9 @@ pub enum AppendError {
     /// The store is shutting down.
     #[error("the store is shutting down")]
     ShuttingDown,
+    /// The store was opened without a [`CaptureSink`](crate::CaptureSink).
+    #[error("the store takes no captures")]
+    NoCaptureSink,
     /// Some of the events, each of which is named, cannot belong to the sessions that they name: numbers of sessions would be
     /// wrong. Give these events other sessions, or take them out.
     #[error("{}", told(.0))]

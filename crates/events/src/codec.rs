@@ -13,7 +13,7 @@
 //! | 0 | its kind, see [`RecordKind`] |
 //! | 1–4 | length of what follows byte 8, little endian |
 //! | 5–8 | its length when it is unpacked, little endian |
-//! | 9– | zstd; of events, the rows in postcard |
+//! | 9– | zstd; of events, the rows in postcard; of captures, a website and bytes each, in postcard |
 //!
 //! A row of an event names its dimensions by number and only those that have a value, so a new dimension needs no new version.
 //! Payloads of version 1 are read: they have events alone, without kind and packed length, and a checksum without seed. A
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use zenovay_domain::{Dimension, Dimensions, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
-use crate::NewEvent;
+use crate::{NewCapture, NewEvent};
 
 /// The version that is written.
 pub(crate) const VERSION: u8 = 2;
@@ -53,11 +53,13 @@ const ROW_BYTES: usize = 64;
 pub enum RecordKind {
     /// Events and heartbeats.
     Events = 1,
+    /// What pages capture beside events, packed by who takes it: see [`crate::CaptureSink`].
+    Captures = 2,
 }
 
 impl RecordKind {
     /// Every kind. Their numbers are in files: none is ever used for another kind.
-    pub const ALL: &'static [Self] = &[Self::Events];
+    pub const ALL: &'static [Self] = &[Self::Events, Self::Captures];
 
     /// The kind with this number.
     fn from_number(number: u8) -> Option<Self> {
@@ -70,6 +72,8 @@ impl RecordKind {
 pub(crate) enum Record {
     /// Of [`RecordKind::Events`]: events and heartbeats, and whose each is.
     Events(Vec<(WebsiteId, Event)>),
+    /// Of [`RecordKind::Captures`]: packed captures, and whose each is.
+    Captures(Vec<(WebsiteId, Vec<u8>)>),
 }
 
 /// One event. `T` is its strings: written from where they are, read as [`ReadTexts`].
@@ -161,14 +165,31 @@ impl Encoder {
         Ok(Self { rows: Vec::new(), compressed: Vec::new(), compressor })
     }
 
-    /// The payload of `events`, compressed and with a checksum.
+    /// The payload of `events` and `captures`, compressed and with a checksum. Of a kind without records there is no record.
     ///
     /// # Errors
-    /// When the events are more than 1 GiB.
+    /// When the events, or the captures, are more than 1 GiB.
     pub(crate) fn encode<'a>(
         &mut self,
         events: impl ExactSizeIterator<Item = &'a NewEvent>,
+        captures: impl ExactSizeIterator<Item = &'a NewCapture>,
     ) -> std::io::Result<Vec<u8>> {
+        let mut payload = vec![0; HEADER];
+        payload[0] = VERSION;
+        if events.len() > 0 {
+            self.pack_events(events)?;
+            self.add_record(RecordKind::Events, &mut payload)?;
+        }
+        if captures.len() > 0 {
+            self.pack_captures(captures)?;
+            self.add_record(RecordKind::Captures, &mut payload)?;
+        }
+        let hash = checksum(VERSION, &payload[HEADER..]);
+        payload[1..HEADER].copy_from_slice(&hash.to_le_bytes());
+        Ok(payload)
+    }
+
+    fn pack_events<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<()> {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         // A sequence in postcard is its length and its items, so the rows need not be gathered first.
@@ -177,25 +198,40 @@ impl Encoder {
             rows.reserve(ROW_BYTES + 4 * Dimension::COUNT + new.event.dimensions.text_bytes());
             rows = postcard::serialize_with_flavor(&row(new), PayloadBuffer(rows)).map_err(std::io::Error::other)?;
         }
-        let unpacked = u32::try_from(rows.len())
+        self.rows = rows;
+        Ok(())
+    }
+
+    fn pack_captures<'a>(&mut self, captures: impl ExactSizeIterator<Item = &'a NewCapture>) -> std::io::Result<()> {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        rows = postcard::serialize_with_flavor(&captures.len(), PayloadBuffer(rows)).map_err(std::io::Error::other)?;
+        for new in captures {
+            // Bytes are their length and themselves: as a string they are copied at once.
+            let head = &(new.website, new.bytes.len());
+            rows = postcard::serialize_with_flavor(head, PayloadBuffer(rows)).map_err(std::io::Error::other)?;
+            rows.extend_from_slice(&new.bytes);
+        }
+        self.rows = rows;
+        Ok(())
+    }
+
+    /// Compresses what was packed and puts it at the end of `payload`.
+    fn add_record(&mut self, kind: RecordKind, payload: &mut Vec<u8>) -> std::io::Result<()> {
+        let unpacked = u32::try_from(self.rows.len())
             .ok()
             .filter(|&length| length as usize <= MAX_ROWS_BYTES)
             .ok_or_else(|| std::io::Error::other("a batch of more than 1 GiB"))?;
         self.compressed.clear();
-        self.compressed.reserve(zstd::zstd_safe::compress_bound(rows.len()));
-        self.compressor.compress_to_buffer(&rows, &mut self.compressed)?;
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(self.rows.len()));
+        self.compressor.compress_to_buffer(&self.rows, &mut self.compressed)?;
         let packed = u32::try_from(self.compressed.len()).map_err(std::io::Error::other)?;
-        let mut payload = Vec::with_capacity(HEADER + RECORD_HEADER + self.compressed.len());
-        payload.push(VERSION);
-        payload.extend([0; 8]);
-        payload.push(RecordKind::Events as u8);
+        payload.reserve_exact(RECORD_HEADER + self.compressed.len());
+        payload.push(kind as u8);
         payload.extend(packed.to_le_bytes());
         payload.extend(unpacked.to_le_bytes());
         payload.extend_from_slice(&self.compressed);
-        let hash = checksum(VERSION, &payload[HEADER..]);
-        payload[1..HEADER].copy_from_slice(&hash.to_le_bytes());
-        self.rows = rows;
-        Ok(payload)
+        Ok(())
     }
 }
 
@@ -264,6 +300,11 @@ fn decode_record(kind: RecordKind, packed: &[u8], unpacked_bytes: u32) -> Result
             let rows: Vec<Row<ReadTexts<'_>>> =
                 postcard::from_bytes(&content).map_err(|_| BatchError::Damaged("not postcard"))?;
             rows.iter().map(event).collect::<Result<_, _>>().map(Record::Events)
+        }
+        RecordKind::Captures => {
+            let captures: Vec<(WebsiteId, &[u8])> =
+                postcard::from_bytes(&content).map_err(|_| BatchError::Damaged("not postcard"))?;
+            Ok(Record::Captures(captures.into_iter().map(|(website, bytes)| (website, bytes.to_vec())).collect()))
         }
     }
 }
@@ -334,9 +375,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn batches_survive_the_round_trip(events in prop::collection::vec(any_event(), 0..20)) {
-            let payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
-            let [Record::Events(read)] = &decode(&payload).unwrap()[..] else { panic!("one record of events") };
+        fn batches_survive_the_round_trip(
+            events in prop::collection::vec(any_event(), 1..20),
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let site = WebsiteId::from_random_bytes([7; 16]);
+            let capture = NewCapture::new(site, Timestamp::from_millis(0), bytes.clone());
+            let payload = Encoder::new().unwrap().encode(events.iter(), [capture].iter()).unwrap();
+            let records = decode(&payload).unwrap();
+            let [Record::Events(read), Record::Captures(captured)] = &records[..] else { panic!("a record of each kind") };
+            prop_assert_eq!(captured, &[(site, bytes)]);
             prop_assert_eq!(read.len(), events.len());
             for ((website, event), new) in read.iter().zip(&events) {
                 prop_assert_eq!(*website, new.website);
@@ -350,7 +398,7 @@ mod tests {
         #[test]
         fn a_changed_byte_is_noticed(events in prop::collection::vec(any_event(), 1..5), at in any::<prop::sample::Index>(), flip in 1..=255u8) {
             // Sabotage: leave the comparison of the checksum out of `decode`.
-            let mut payload = Encoder::new().unwrap().encode(events.iter()).unwrap();
+            let mut payload = Encoder::new().unwrap().encode(events.iter(), [].iter()).unwrap();
             let at = at.index(payload.len());
             payload[at] ^= flip;
             prop_assert!(decode(&payload).is_err());

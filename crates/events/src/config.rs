@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::OpenError;
 use crate::faults::{FaultPoint, Faults};
+use crate::{CaptureSink, OpenError};
 
 /// The settings of an [`crate::EmbeddedStore`]. [`EmbeddedConfig::new`] gives the defaults, [`EmbeddedConfig::with`] changes
 /// them.
@@ -71,6 +71,8 @@ pub struct EmbeddedConfig {
     pub idempotency_ms: i64,
     /// Told about commits, seals and merges, for metrics. Default nobody.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Where captures go. Default nowhere: the store takes none, and does not open where there are some.
+    pub captures: Option<Arc<dyn CaptureSink>>,
     /// Asked at each [`FaultPoint`] whether to go on.
     pub(crate) faults: Option<Arc<dyn Faults>>,
 }
@@ -99,6 +101,7 @@ impl EmbeddedConfig {
             distinct_strings: 100_000,
             idempotency_ms: 8 * 24 * 3_600_000,
             observer: None,
+            captures: None,
             faults: None,
         }
     }

@@ -27,8 +27,8 @@ use crate::state::State;
 use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
-    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EmbeddedConfig, EventStore, Kept, NewEvent,
-    OpenError, RecentSession, Retained, StoreStats,
+    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EmbeddedConfig, EventStore, Kept, NewCapture,
+    NewEvent, OpenError, RecentSession, Retained, StoreStats,
 };
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments.
@@ -77,11 +77,23 @@ impl EmbeddedStore {
 
         let active = Arc::new(Generation::first());
         let now_ms = clock.now().as_millis();
-        log.replay(|record| match record {
+        let mut has_lost = false;
+        log.replay(|batch, record| match record {
             Record::Events(events) => {
                 active.append(now_ms, events.iter().map(|(website, event)| (*website, event)));
             }
+            Record::Captures(captures) => match &config.captures {
+                Some(sink) => {
+                    active.note_captured(now_ms, captures.iter().map(|(_, bytes)| bytes.len() as u64).sum());
+                    sink.take(batch, captures);
+                }
+                None => has_lost = true,
+            },
         })?;
+        if has_lost {
+            let problem = "must be given: the log has captures".to_owned();
+            return Err(OpenError::Config { field: "captures", problem });
+        }
         let mut segments: Vec<Arc<Segment>> = segments
             .into_iter()
             .map(|meta| Arc::new(Segment::new(&segments_dir, meta).with_faults(config.faults.clone())))
@@ -142,6 +154,17 @@ impl EventStore for EmbeddedStore {
         }
         let refused = |(reason, records): (AppendError, NewRecords)| AppendRefused::new(reason, records.into_events());
         self.inner.queue.push(NewRecords::Events(events)).map_err(refused)
+    }
+
+    fn try_capture(&self, captures: Vec<NewCapture>) -> Result<AppendReceipt, AppendError> {
+        if captures.is_empty() {
+            return Ok(AppendReceipt::answered(Ok(Vec::new())));
+        }
+        self.inner.config.captures.as_ref().ok_or(AppendError::NoCaptureSink)?.room()?;
+        if self.inner.poisoned.load(Ordering::Relaxed) {
+            return Err(AppendError::Poisoned);
+        }
+        self.inner.queue.push(NewRecords::Captures(captures)).map_err(|(reason, _)| reason)
     }
 
     fn query(&self, website: WebsiteId, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {

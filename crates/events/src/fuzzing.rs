@@ -18,14 +18,14 @@ use crate::segment::{
     self, ColumnId, PageMeta, Pages, Segment, SegmentMeta, StoredDigest, StoredVisits, Texts, Values, checksum,
     decode_meta, encode_meta, hybrid,
 };
-use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
+use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewCapture, NewEvent};
 
 /// An event on its way into the log.
 ///
 /// # Panics
 /// When it is another one when it is read again.
 pub fn log_event(new: NewEvent) {
-    let payload = encode(std::slice::from_ref(&new));
+    let payload = encode(std::slice::from_ref(&new), &[]);
     assert_eq!(codec::decode(&payload), Ok(vec![Record::Events(vec![(new.website, new.event)])]));
 }
 
@@ -156,7 +156,7 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let Opened { log, named, .. } = Log::open(dir, Purpose::Look).expect("a log");
     drop(log);
 
-    let payload = encode(&events()[..9]);
+    let payload = encode(&events()[..9], &[]);
     let rows = zstd::bulk::decompress(&payload[18..], 1 << 16).expect("rows");
     let mut all = vec![("log_batch", [&payload[..1], &payload[9..]].concat()), ("log_rows", rows)];
     for meta in named.segments {
@@ -219,8 +219,8 @@ fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static st
     }
 }
 
-fn encode(events: &[NewEvent]) -> Vec<u8> {
-    Encoder::new().and_then(|mut encoder| encoder.encode(events.iter())).expect("memory")
+fn encode(events: &[NewEvent], captures: &[NewCapture]) -> Vec<u8> {
+    Encoder::new().and_then(|mut encoder| encoder.encode(events.iter(), captures.iter())).expect("memory")
 }
 
 fn sealed(version: u8, checksum: u64, rest: &[u8]) -> Vec<u8> {
@@ -232,10 +232,27 @@ fn sealed(version: u8, checksum: u64, rest: &[u8]) -> Vec<u8> {
 
 fn is_batch(payload: &[u8]) -> bool {
     let Ok(records) = codec::decode(payload) else { return false };
-    let events: Vec<(WebsiteId, Event)> = records.into_iter().flat_map(|Record::Events(events)| events).collect();
+    let (mut events, mut captures) = (Vec::new(), Vec::new());
+    for record in records {
+        match record {
+            Record::Events(more) => events.extend(more),
+            Record::Captures(more) => captures.extend(more),
+        }
+    }
     let new = |(website, event): &(WebsiteId, Event)| NewEvent::new(*website, event.at, event.clone());
     let again: Vec<NewEvent> = events.iter().map(new).collect();
-    assert_eq!(codec::decode(&encode(&again)), Ok(vec![Record::Events(events)]));
+    let new = |(website, bytes): &(WebsiteId, Vec<u8>)| {
+        NewCapture::new(*website, zenovay_domain::Timestamp::from_millis(0), bytes.clone())
+    };
+    let captured: Vec<NewCapture> = captures.iter().map(new).collect();
+    let mut expected = Vec::new();
+    if !events.is_empty() {
+        expected.push(Record::Events(events));
+    }
+    if !captures.is_empty() {
+        expected.push(Record::Captures(captures));
+    }
+    assert_eq!(codec::decode(&encode(&again, &captured)), Ok(expected));
     true
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Generation {
     expected: HashMap<WebsiteId, Lengths>,
     rows: AtomicU64,
     bytes: AtomicU64,
+    /// Bytes of captures in the batches of this generation, which are not held here.
+    captured: AtomicU64,
     /// Arrival of the first row, milliseconds; `i64::MAX` without rows.
     since: AtomicI64,
 }
@@ -55,6 +57,7 @@ impl Generation {
             expected,
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            captured: AtomicU64::new(0),
             since: AtomicI64::new(i64::MAX),
         }
     }
@@ -68,7 +71,23 @@ impl Generation {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Arrival of the first row, milliseconds; `i64::MAX` without rows.
+    /// Bytes of captures that came with the rows, and are not among [`bytes`](Self::bytes).
+    pub(crate) fn captured(&self) -> u64 {
+        self.captured.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing came.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows() == 0 && self.captured() == 0
+    }
+
+    /// Notes that so many bytes of captures are in a batch of this generation.
+    pub(crate) fn note_captured(&self, now_ms: i64, bytes: u64) {
+        self.captured.fetch_add(bytes, Ordering::Relaxed);
+        self.since.fetch_min(now_ms, Ordering::Relaxed);
+    }
+
+    /// Arrival of the first row or capture, milliseconds; `i64::MAX` without.
     pub(crate) fn since(&self) -> i64 {
         self.since.load(Ordering::Relaxed)
     }

@@ -87,7 +87,8 @@ impl Inner {
         let age_ms = self.clock.now().as_millis().saturating_sub(active.since());
         active.rows() >= self.config.seal_rows
             || active.bytes() >= self.config.seal_bytes
-            || (active.rows() > 0 && age_ms >= self.config.seal_age_ms)
+            || active.captured() >= self.config.seal_bytes
+            || (!active.is_empty() && age_ms >= self.config.seal_age_ms)
     }
 
     pub(crate) fn damaged_segments(&self) -> u64 {

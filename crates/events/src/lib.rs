@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "the numbers of tests are small"))]
 
 mod append;
+mod capture;
 mod cardinality;
 mod catalog;
 mod codec;
@@ -43,7 +44,8 @@ mod view;
 mod workers;
 mod writer;
 
-pub use append::{AppendError, AppendOutcome, EventFault, IdempotencyKey, NewEvent};
+pub use append::{AppendError, AppendOutcome, EventFault, IdempotencyKey, NewCapture, NewEvent};
+pub use capture::{BatchName, CaptureSink};
 pub use codec::RecordKind;
 pub use config::{EmbeddedConfig, Observer};
 pub use embedded::EmbeddedStore;
@@ -88,7 +90,7 @@ pub mod testing {
         /// # Errors
         /// When they are more than 1 GiB.
         pub fn encode<'a>(&mut self, events: impl ExactSizeIterator<Item = &'a NewEvent>) -> std::io::Result<Vec<u8>> {
-            self.0.encode(events)
+            self.0.encode(events, [].iter())
         }
     }
 }

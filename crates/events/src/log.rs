@@ -41,7 +41,7 @@ use crate::catalog::{Named, Replaced, refuse_link, segment_names, segments_dir, 
 use crate::codec::{self, BatchError, Record};
 use crate::ledger::{Hidden, Ledger, LedgerChange};
 use crate::segment::{Batches, EntryError, Origin, SegmentMeta, StoreId, decode_meta, encode_meta};
-use crate::{AppendError, AppendOutcome, NewEvent, OpenError};
+use crate::{AppendError, AppendOutcome, BatchName, IdempotencyKey, NewCapture, NewEvent, OpenError};
 
 /// The version of the format that this program writes.
 const FORMAT: i64 = 4;
@@ -126,6 +126,28 @@ pub(crate) enum Purpose {
     /// To look: nothing is made, and what is in the tables stays as it is, also when they are of an older format.
     Look,
 }
+
+/// What a commit did.
+pub(crate) struct Committed {
+    /// The batch, when something is stored.
+    pub(crate) batch: BatchName,
+    /// Of each event.
+    pub(crate) events: Vec<AppendOutcome>,
+    /// Of each capture.
+    pub(crate) captures: Vec<AppendOutcome>,
+}
+
+/// What is remembered of a record with an idempotency key.
+struct Keyed {
+    website: WebsiteId,
+    key: Option<IdempotencyKey>,
+    /// Tells records with one key apart.
+    body: Vec<u8>,
+    received_at: Timestamp,
+}
+
+/// Stands for the digest of a capture: it comes again with other times, so it is believed to be the same.
+const CAPTURE_BODY: u8 = 0;
 
 /// A change of the catalog, made at once or not at all.
 #[derive(Default)]
@@ -318,6 +340,12 @@ impl Log {
         }))
     }
 
+    /// The name of the batch `seq`.
+    fn name_of(&self, seq: u64) -> BatchName {
+        let run = self.runs.iter().rev().find(|(first, _)| *first <= seq);
+        BatchName::new(run.map_or(0, |(_, run)| *run), seq)
+    }
+
     /// Up to which batch everything is in segments.
     pub(crate) fn sealed_seq(&self) -> u64 {
         self.sealed_seq
@@ -339,7 +367,7 @@ impl Log {
     }
 
     /// Hands every record that is in no segment to `take`, in the order of commits.
-    pub(crate) fn replay(&self, mut take: impl FnMut(Record)) -> Result<(), OpenError> {
+    pub(crate) fn replay(&self, mut take: impl FnMut(BatchName, Record)) -> Result<(), OpenError> {
         let damaged = |what: String| OpenError::Damaged { dir: self.dir(), what };
         let sqlite = |error: rusqlite::Error| damaged(error.to_string());
         let mut statement =
@@ -355,26 +383,43 @@ impl Log {
                     BatchError::Newer(_) => OpenError::Newer { dir: self.dir(), what },
                 }
             })?;
-            records.into_iter().for_each(&mut take);
+            let name = self.name_of(seq.cast_unsigned());
+            records.into_iter().for_each(|record| take(name, record));
         }
         Ok(())
     }
 
-    /// Commits `events` that are not repetitions, as one batch: durable when this returns. Each is changed by `fold`, which
-    /// is told its number in `events`, after it was found to be none. `fault` is asked just before the commit.
+    /// Commits `events` and `captures` that are not repetitions, as one batch: durable when this returns. Each event is changed
+    /// by `fold`, which is told its number in `events`, after it was found to be none. `fault` is asked just before the commit.
     pub(crate) fn commit(
         self,
         encoder: &mut codec::Encoder,
         events: &mut [&mut NewEvent],
+        captures: &[&NewCapture],
         mut fold: impl FnMut(usize, &mut NewEvent),
         fault: io::Result<()>,
-    ) -> LogStep<Vec<AppendOutcome>> {
+    ) -> LogStep<Committed> {
         let (seq, sealed_seq) = (self.next_seq, self.sealed_seq);
         let new_run = self.runs.last().copied().filter(|_| !self.is_run_noted);
         let trim = self.trim_range();
-        let (mut log, (outcomes, bytes)) = self.write(|connection| {
+        let (mut log, (events, captures, bytes)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let outcomes = check_keys(&transaction, events)?;
+            let keyed = |new: &NewEvent| Keyed {
+                website: new.website,
+                key: new.idempotency_key,
+                body: codec::body_hash(new).to_vec(),
+                received_at: new.received_at,
+            };
+            let outcomes =
+                check_keys(&transaction, events.iter().map(|new| (new.idempotency_key.is_some(), &**new)), keyed)?;
+            let keyed = |new: &NewCapture| Keyed {
+                website: new.website,
+                key: new.idempotency_key,
+                body: vec![CAPTURE_BODY],
+                received_at: new.received_at,
+            };
+            let captured =
+                check_keys(&transaction, captures.iter().map(|new| (new.idempotency_key.is_some(), *new)), keyed)?;
             let mut stored: Vec<&NewEvent> = Vec::with_capacity(events.len());
             for (number, (event, outcome)) in events.iter_mut().zip(&outcomes).enumerate() {
                 if *outcome == AppendOutcome::Stored {
@@ -382,10 +427,16 @@ impl Log {
                     stored.push(event);
                 }
             }
-            let keys = stored.iter().filter(|new| new.idempotency_key.is_some()).count() as u64;
+            let fresh: Vec<&NewCapture> = (captures.iter().zip(&captured))
+                .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
+                .map(|(new, _)| *new)
+                .collect();
+            let keys = stored.iter().filter(|new| new.idempotency_key.is_some()).count()
+                + fresh.iter().filter(|new| new.idempotency_key.is_some()).count();
+            let keys = keys as u64;
             let mut bytes = 0;
-            if !stored.is_empty() {
-                let payload = encoder.encode(stored.into_iter())?;
+            if !stored.is_empty() || !fresh.is_empty() {
+                let payload = encoder.encode(stored.into_iter(), fresh.into_iter())?;
                 // The pages of the row, one of the tree above, and leaves of keys.
                 bytes = (payload.len() as u64).next_multiple_of(PAGE_BYTES) + PAGE_BYTES;
                 bytes += PAGE_BYTES * keys;
@@ -404,15 +455,16 @@ impl Log {
             if bytes > 0 {
                 transaction.commit()?;
             }
-            Ok((outcomes, bytes))
+            Ok((outcomes, captured, bytes))
         })?;
         log.unsaved_bytes += bytes;
         log.lowest_seq = trim.1 + 1;
-        if outcomes.contains(&AppendOutcome::Stored) {
+        if events.iter().chain(&captures).any(|outcome| *outcome == AppendOutcome::Stored) {
             log.next_seq += 1;
             log.is_run_noted = true;
         }
-        Ok((log, outcomes))
+        let batch = log.name_of(seq);
+        Ok((log, Committed { batch, events, captures }))
     }
 
     /// Makes `change` durable.
@@ -652,20 +704,28 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StepError> {
     Ok(())
 }
 
-fn check_keys(connection: &Connection, events: &[&mut NewEvent]) -> Result<Vec<AppendOutcome>, rusqlite::Error> {
-    if events.iter().all(|new| new.idempotency_key.is_none()) {
-        return Ok(vec![AppendOutcome::Stored; events.len()]);
+/// Finds out which of `records` were stored before, and remembers those that were not. Of each it is told whether it has a key.
+fn check_keys<'a, T: 'a>(
+    connection: &Connection,
+    records: impl ExactSizeIterator<Item = (bool, &'a T)> + Clone,
+    keyed: impl Fn(&T) -> Keyed,
+) -> Result<Vec<AppendOutcome>, rusqlite::Error> {
+    if records.clone().all(|(has_key, _)| !has_key) {
+        return Ok(vec![AppendOutcome::Stored; records.len()]);
     }
     let mut insert = connection
         .prepare("INSERT OR IGNORE INTO idempotency (website, key, body, received_at) VALUES (?1, ?2, ?3, ?4)")?;
     let mut select = connection.prepare("SELECT body FROM idempotency WHERE website = ?1 AND key = ?2")?;
-    events
-        .iter()
-        .map(|new| {
-            let Some(key) = new.idempotency_key else { return Ok(AppendOutcome::Stored) };
-            let website = new.website.as_bytes();
-            let body = codec::body_hash(new);
-            if insert.execute(params![website, key.0, body, new.received_at.as_millis()])? == 1 {
+    records
+        .map(|(has_key, new)| {
+            if !has_key {
+                return Ok(AppendOutcome::Stored);
+            }
+            let Keyed { website, key: Some(key), body, received_at } = keyed(new) else {
+                return Ok(AppendOutcome::Stored);
+            };
+            let website = website.as_bytes();
+            if insert.execute(params![website, key.0, body, received_at.as_millis()])? == 1 {
                 return Ok(AppendOutcome::Stored);
             }
             let stored: Vec<u8> = select.query_row(params![website, key.0], |row| row.get(0))?;

@@ -46,6 +46,8 @@ pub(crate) enum MaintenanceError {
     Write(#[from] WriteError),
     #[error("cannot register: {0}")]
     Log(#[from] AppendError),
+    #[error("captures are not durable where they go: {0}")]
+    Captures(ChangeError),
 }
 
 impl MaintenanceError {
@@ -65,6 +67,7 @@ impl From<MaintenanceError> for ChangeError {
     fn from(error: MaintenanceError) -> Self {
         match error {
             MaintenanceError::Log(AppendError::DiskFull) => Self::DiskFull,
+            MaintenanceError::Captures(error) => error,
             MaintenanceError::Write(WriteError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => {
                 Self::DiskFull
             }
@@ -141,6 +144,10 @@ impl Inner {
         let mut sealed = false;
         while let Some(frozen) = self.state().frozen.first().cloned() {
             let started = Instant::now();
+            // What came in its batches was handed over before it was frozen.
+            if let (true, Some(sink)) = (frozen.generation.captured() > 0, &self.config.captures) {
+                sink.sync().map_err(MaintenanceError::Captures)?;
+            }
             let source = HeadSource::new(&frozen.generation);
             let id = self.next_segment_id();
             let made = Made { id, position: id, origin: frozen.origin.clone() };
@@ -226,7 +233,8 @@ impl Inner {
         let has_row = |site: &SiteHead| visitor.is_none_or(|visitor| site.visitors.ids().contains(&visitor.0));
         let mut is_any =
             state.generations().filter_map(|generation| generation.site(website)).any(|site| has_row(&site.lock()));
-        if is_any {
+        // Whose captures are in the log only their sink knows.
+        if is_any || state.generations().any(|generation| generation.captured() > 0) {
             self.seal()?;
             state = self.state();
         }

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turnstile, MutexGuard as Turn, Notify};
 use zenovay_domain::WebsiteId;
 
 use crate::log::CatalogChange;
-use crate::{Acknowledge, AppendError, AppendReceipt, AppendRefused, NewEvent};
+use crate::{Acknowledge, AppendError, AppendReceipt, AppendRefused, NewCapture, NewEvent};
 
 /// A commit of so many appends shows that many clients are sending. Below it each append is committed as soon as it can be.
 const GROUP_COMMIT_MIN_APPENDS: usize = 8;
@@ -21,6 +21,8 @@ const GROUP_COMMIT_WAIT: Duration = Duration::from_micros(500);
 pub(crate) enum NewRecords {
     /// Of [`crate::RecordKind::Events`].
     Events(Vec<NewEvent>),
+    /// Of [`crate::RecordKind::Captures`].
+    Captures(Vec<NewCapture>),
 }
 
 impl NewRecords {
@@ -28,6 +30,7 @@ impl NewRecords {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Events(events) => events.len(),
+            Self::Captures(captures) => captures.len(),
         }
     }
 
@@ -35,13 +38,15 @@ impl NewRecords {
     pub(crate) fn events(&self) -> &[NewEvent] {
         match self {
             Self::Events(events) => events,
+            Self::Captures(_) => &[],
         }
     }
 
-    /// The same, to be changed.
-    pub(crate) fn events_mut(&mut self) -> &mut [NewEvent] {
+    /// The events, to be changed, and the captures.
+    pub(crate) fn parts_mut(&mut self) -> (&mut [NewEvent], &[NewCapture]) {
         match self {
-            Self::Events(events) => events,
+            Self::Events(events) => (events, &[]),
+            Self::Captures(captures) => (&mut [], captures),
         }
     }
 
@@ -49,6 +54,7 @@ impl NewRecords {
     pub(crate) fn into_events(self) -> Vec<NewEvent> {
         match self {
             Self::Events(events) => events,
+            Self::Captures(_) => Vec::new(),
         }
     }
 
@@ -56,6 +62,7 @@ impl NewRecords {
     fn bytes(&self) -> usize {
         match self {
             Self::Events(events) => events.iter().map(event_bytes).sum(),
+            Self::Captures(captures) => captures.iter().map(|new| size_of::<NewCapture>() + new.bytes.len()).sum(),
         }
     }
 }

@@ -68,6 +68,7 @@ impl fmt::Display for AppendRefused {
             AppendError::Poisoned => "after a restart, when they are not stored then",
             AppendError::ShuttingDown => "when the store is open again",
             AppendError::Sessions(_) => "when those that are wrong are put right or taken out",
+            AppendError::NoCaptureSink => "to another store",
         })
     }
 }

@@ -752,10 +752,11 @@ impl Repair<'_> {
     }
 }
 
-/// How many events and heartbeats `record` has.
+/// How many events and heartbeats, or captures, `record` has.
 pub(crate) fn rows_of(record: Record) -> u64 {
     match record {
         Record::Events(events) => events.len() as u64,
+        Record::Captures(captures) => captures.len() as u64,
     }
 }
 

@@ -3,7 +3,7 @@
 use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
-use crate::{Append, AppendReceipt, AppendRefused, Kept, NewEvent, Retained};
+use crate::{Append, AppendError, AppendReceipt, AppendRefused, Kept, NewCapture, NewEvent, Retained};
 
 /// Why stored events were not changed, or not all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +92,13 @@ pub trait EventStore: Send + Sync {
     /// as they do when it is the receipt that says no.
     fn try_append(&self, events: Vec<NewEvent>) -> Result<AppendReceipt, AppendRefused>;
 
+    /// Queues `captures` to be stored together, as [`try_append`](Self::try_append) does with events: an append whose receipt
+    /// says `Stored` is durable, and was handed to the [`CaptureSink`](crate::CaptureSink).
+    ///
+    /// # Errors
+    /// When they cannot be queued. A refused receipt has no events to give back.
+    fn try_capture(&self, captures: Vec<NewCapture>) -> Result<AppendReceipt, AppendError>;
+
     /// Answers `query` about `website`; a website without events has an answer, with zeros. Blocks: call it off the
     /// async threads.
     ///
@@ -165,7 +172,7 @@ pub trait EventStore: Send + Sync {
     /// Figures of the moment.
     fn stats(&self) -> StoreStats;
 
-    /// Moves what is held in memory to where it stays, now instead of when it is due. `false` when there was nothing. Blocks:
+    /// Moves what is held in memory, and captures, to where it stays, now instead of when it is due. `false` when there was nothing. Blocks:
     /// it writes files.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ pub struct Verified {
 pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
     let Opened { log, named, .. } = Log::open(dir, Purpose::Look)?;
     let mut verified = Verified { damages: log.integrity_faults(), ..Verified::default() };
-    match log.replay(|record| verified.log_rows += rows_of(record)) {
+    match log.replay(|_, record| verified.log_rows += rows_of(record)) {
         Ok(()) => {}
         Err(error @ OpenError::Newer { .. }) => return Err(error),
         Err(damage) => verified.damages.push(damage.to_string()),

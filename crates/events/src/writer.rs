@@ -12,12 +12,12 @@ use crate::cardinality::{Cardinality, Folded};
 use crate::codec::Encoder;
 use crate::faults::FaultPoint;
 use crate::inner::Inner;
-use crate::log::{CatalogChange, Hindrance, KeyCursor, Log, LogFailure, PoisonedLog};
-use crate::queue::{Assignment, Job, Task, Work};
+use crate::log::{CatalogChange, Committed, Hindrance, KeyCursor, Log, LogFailure, PoisonedLog};
+use crate::queue::{Assignment, Job, NewRecords, Task, Work};
 use crate::segment::Segment;
 use crate::sessions::Sessions;
 use crate::state::{Frozen, State};
-use crate::{AppendError, AppendOutcome, NewEvent};
+use crate::{AppendError, AppendOutcome, NewCapture, NewEvent};
 
 /// How long the writer waits for work before it tidies up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -135,7 +135,12 @@ impl Writer {
         if jobs.0.is_empty() {
             return;
         }
-        let mut events: Vec<&mut NewEvent> = jobs.0.iter_mut().flat_map(|job| job.records.events_mut()).collect();
+        let (mut events, mut captures): (Vec<&mut NewEvent>, Vec<&NewCapture>) = (Vec::new(), Vec::new());
+        for job in &mut jobs.0 {
+            let (more, captured) = job.records.parts_mut();
+            events.extend(more);
+            captures.extend(captured);
+        }
         let fault = inner.config.fault(FaultPoint::Commit);
         let Self { log, encoder, cardinality, sessions, .. } = self;
         cardinality.prepare(&state, events.iter().map(|new| &**new), started);
@@ -146,8 +151,8 @@ impl Writer {
                 unfolded.push((number, before));
             }
         };
-        let outcomes = match with_log(&inner, log, |log| log.commit(encoder, &mut events, fold, fault)) {
-            Ok(outcomes) => outcomes,
+        let committed = match with_log(&inner, log, |log| log.commit(encoder, &mut events, &captures, fold, fault)) {
+            Ok(committed) => committed,
             Err(error) => {
                 // What was noted as known is not stored, and the events go back as they came.
                 events.iter().for_each(|new| cardinality.forget(new.website));
@@ -160,6 +165,7 @@ impl Writer {
             }
         };
         inner.has_space();
+        let Committed { batch, events: outcomes, captures: captured } = committed;
         let stored = events
             .iter()
             .zip(&outcomes)
@@ -168,11 +174,24 @@ impl Writer {
         if outcomes.iter().any(|outcome| *outcome != AppendOutcome::Stored) {
             sessions.keep_only(stored.clone());
         }
-        state.active.append(inner.clock.now().as_millis(), stored.map(|new| (new.website, &new.event)));
+        let now_ms = inner.clock.now().as_millis();
+        state.active.append(now_ms, stored.map(|new| (new.website, &new.event)));
+        let fresh: Vec<(WebsiteId, Vec<u8>)> = (captures.iter().zip(&captured))
+            .filter(|(_, outcome)| **outcome == AppendOutcome::Stored)
+            .map(|(new, _)| (new.website, new.bytes.clone()))
+            .collect();
+        if let (false, Some(sink)) = (fresh.is_empty(), &inner.config.captures) {
+            state.active.note_captured(now_ms, fresh.iter().map(|(_, bytes)| bytes.len() as u64).sum());
+            sink.take(batch, fresh);
+        }
         inner.config.tell(|observer| observer.committed(outcomes.len(), started.elapsed()));
-        let mut outcomes = outcomes.into_iter();
+        let (mut outcomes, mut captured) = (outcomes.into_iter(), captured.into_iter());
         for job in jobs.0.drain(..) {
-            job.receipt.stored(outcomes.by_ref().take(job.records.len()).collect());
+            let count = job.records.len();
+            job.receipt.stored(match job.records {
+                NewRecords::Events(_) => outcomes.by_ref().take(count).collect(),
+                NewRecords::Captures(_) => captured.by_ref().take(count).collect(),
+            });
         }
         if inner.seal_is_due(&state) {
             inner.sealer.wake();
@@ -225,7 +244,7 @@ impl Writer {
     fn freeze(&mut self) -> Result<(), AppendError> {
         let Slot::Open(log) = &self.log else { return Err(AppendError::Poisoned) };
         let state = self.inner.state();
-        if state.active.rows() == 0 {
+        if state.active.is_empty() {
             return Ok(());
         }
         let mut next = state.next();

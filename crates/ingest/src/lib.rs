@@ -8,6 +8,7 @@ mod arrival;
 mod batch;
 mod body;
 mod bots;
+mod capture;
 mod client_ip;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -52,6 +53,7 @@ pub use arrival::{Arrival, Sender};
 pub use batch::{BATCH_MAX_EVENTS, BatchRequest, BatchRow, IDEMPOTENCY_KEY_MAX_CHARS, parse_batch};
 pub use body::{HIT_BODY_MAX_BYTES, decode_body};
 pub use bots::{AGENT_MAX_BYTES, BotClass, BotReason, Verdict};
+pub use capture::{CaptureFields, CaptureKind, Captured, parse_capture};
 pub use client_ip::client_ip;
 pub use dropped::{DROPPED_AGENT_MAX_BYTES, DroppedAgent};
 pub use geo::{GeoDatabase, GeoError, Location};
@@ -62,7 +64,7 @@ pub use language::language_tag;
 pub use marks::Marks;
 pub use outcome::{DropReason, Mend, Mends, Outcome, Refusal, RefusalReason, Rejected, TOLD_MAX};
 pub use pipeline::{
-    Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, SetupError, check_batch_privacy,
+    Accepted, BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, OpenVisit, Pipeline, SetupError, capture_time, check_batch_privacy,
 };
 pub use properties::{PROPERTIES_MAX, PROPERTIES_MAX_BYTES, PROPERTY_NAME_MAX_CHARS, PROPERTY_VALUE_MAX_CHARS};
 pub use record::{BatchEvent, FieldValue, Hit};

@@ -41,7 +41,8 @@ reasons! {
         ExcludedIp = "excluded_ip",
         /// The path matches `excluded_paths`.
         ExcludedPath = "excluded_path",
-        /// The website does not want outbound links or downloads reported.
+        /// The website does not want outbound links, downloads, errors or the speed of pages reported, or its plan does not
+        /// include them.
         EventKindDisabled = "kind_off",
         /// The website's tracking is paused.
         Paused = "paused",

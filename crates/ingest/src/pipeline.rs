@@ -22,7 +22,7 @@ use zenovay_domain::{
 };
 
 pub use self::privacy::check_batch_privacy;
-pub use self::time::{BELIEVED_FUTURE_MS, BELIEVED_PAST_MS};
+pub use self::time::{BELIEVED_FUTURE_MS, BELIEVED_PAST_MS, capture_time};
 
 use self::bot::BotFilter;
 use self::privacy::Privacy;
@@ -31,6 +31,7 @@ use self::visit::{Identity, Subject};
 use crate::agent::Agent;
 use crate::arrival::{Arrival, Sender};
 use crate::batch::BatchRow;
+use crate::capture::{CaptureFields, CaptureKind, Captured};
 use crate::dropped::DroppedAgent;
 use crate::geo::{GeoDatabase, GeoError};
 use crate::hit::{CommonFields, HitFields, ParsedHit, Referrer};
@@ -289,6 +290,32 @@ impl Pipeline {
         let source = enrich::source(fields, rules);
         let context = self.identify(admitted, fields.marks(&source))?;
         Ok(enrich::event(&context, fields, &source, &self.geo))
+    }
+
+    /// Whose a capture of a page is, by what its body says: it goes the way of an event, and belongs to the visit of one. May
+    /// wait for the disk once a day, see [the type](Self#where-it-waits).
+    ///
+    /// # Errors
+    /// The one reason why it is not taken.
+    pub fn capture(
+        &self,
+        arrival: &Arrival<'_>,
+        kind: CaptureKind,
+        fields: &CaptureFields<'_>,
+        rules: &WebsiteRules,
+    ) -> Result<Captured, Rejected> {
+        if !kind.is_wanted(rules.settings()) {
+            return Err(DropReason::EventKindDisabled.into());
+        }
+        // An error is an event of a page; so is what its speed was.
+        let admitted = self.admit(arrival, EventKind::Error, &fields.common, rules)?;
+        let context = self.identify(admitted, Marks::default())?;
+        Ok(enrich::captured(&context, fields, rules, &self.geo))
+    }
+
+    /// The digest of the id that a page gave a capture of `captured`.
+    pub fn capture_key(&self, captured: &Captured, id: &str) -> [u8; 16] {
+        self.hasher.names().event_id(captured.visitor, &format!("capture\0{}\0{id}", captured.website))
     }
 
     /// The steps that refuse or drop a record by what it says. A heartbeat of a bot has no visit, so nothing looks at its agent

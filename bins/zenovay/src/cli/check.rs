@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use zenovay_capture::CaptureError;
 use zenovay_domain::{GuardedClock, SystemClock};
 use zenovay_events::{Verified, verify};
 
@@ -17,8 +18,8 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let (metadata, mut faults) = check_metadata(config)?;
     let events = check_events(config)?;
-    if let Events::Checked(verified) = &events {
-        faults.extend(verified.damages.iter().cloned());
+    if let Events::Checked(verified, captures) = &events {
+        faults.extend(verified.damages.iter().chain(captures).cloned());
     }
     if !faults.is_empty() {
         return Err(Failure::new(format_args!("{} damaged: {}", faults.len(), faults.join("; "))));
@@ -57,7 +58,8 @@ enum Events {
     None,
     /// A server has the store for itself.
     InUse,
-    Checked(Verified),
+    /// With what is damaged of what pages captured beside them.
+    Checked(Verified, Vec<String>),
 }
 
 fn check_events(config: &Config) -> Result<Events, Failure> {
@@ -70,9 +72,19 @@ fn check_events(config: &Config) -> Result<Events, Failure> {
         Err(DataDirError::Held(_)) => Ok(Events::InUse),
         Err(error) => Err(Failure::new(error)),
         Ok(_lock) => {
-            verify(&config.data_dir).map(Events::Checked).map_err(|error| Failure::new(ServeError::from(error)))
+            let verified = verify(&config.data_dir).map_err(|error| Failure::new(ServeError::from(error)))?;
+            let captures = check_captures(config).map_err(|error| Failure::new(ServeError::from(error)))?;
+            Ok(Events::Checked(verified, captures))
         }
     }
+}
+
+/// What is damaged of what pages captured beside events. Nothing is made where there is nothing.
+fn check_captures(config: &Config) -> Result<Vec<String>, CaptureError> {
+    if !config.data_dir.join("captures.db").exists() {
+        return Ok(Vec::new());
+    }
+    backends::open_captures(config)?.damages()
 }
 
 impl Events {
@@ -80,7 +92,7 @@ impl Events {
         match self {
             Self::None => json!("none yet"),
             Self::InUse => json!("not checked: a server is running"),
-            Self::Checked(verified) => json!({
+            Self::Checked(verified, _) => json!({
                 "segments": verified.segments,
                 "segment_rows": verified.segment_rows,
                 "segment_bytes": verified.segment_bytes,
@@ -93,7 +105,7 @@ impl Events {
         match self {
             Self::None => "none yet".to_owned(),
             Self::InUse => "not checked, because a server is running on them; stop it to check them".to_owned(),
-            Self::Checked(verified) => format!(
+            Self::Checked(verified, _) => format!(
                 "ok, {} in {} of {}, {} in the log",
                 counted(verified.segment_rows, "row"),
                 counted(verified.segments, "segment"),

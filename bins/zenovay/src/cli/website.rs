@@ -39,7 +39,7 @@ pub(super) enum Command {
 Settings:
   name, domain, time_zone, currency    a string
   is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
-  session_replay, heatmaps, public_dashboard
+  session_replay, heatmaps, web_vitals, errors, public_dashboard
                                        true or false
   allowed_domains, excluded_ips, excluded_paths, allowed_bots
                                        a list separated by commas; nothing after `=` empties it")]

@@ -3,6 +3,7 @@
 //! new denial and a new kind of target have answers of their own.
 
 use zenovay_auth::{Denial, KeyRefusal, TargetKind};
+use zenovay_capture::CaptureError;
 use zenovay_domain::{ErrorCode, Role, Scope};
 use zenovay_events::{AppendError, ChangeError};
 use zenovay_ingest::Refusal;
@@ -297,6 +298,23 @@ impl From<KeeperError> for ApiError {
             KeeperError::Metadata(error) => error.into(),
             KeeperError::Query(error) => error.into(),
             KeeperError::Change(error) => error.into(),
+            KeeperError::Capture(error) => error.into(),
+        }
+    }
+}
+
+impl From<CaptureError> for ApiError {
+    fn from(error: CaptureError) -> Self {
+        match error {
+            CaptureError::DiskFull => Self::unavailable("The disk is full", LATER_S),
+            CaptureError::Behind => Self::unavailable("Captures are not up to date; try again soon", SOON_S),
+            CaptureError::TooLarge => {
+                Self::unavailable("The question needs too much memory; ask for a shorter range", LATER_S)
+            }
+            error => {
+                tracing::error!(%error, "captures cannot be used");
+                Self::unavailable("Captures cannot be read now", OPERATOR_S)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod assets;
 pub mod audit;
 pub mod batch;
 pub mod body;
+pub mod capture;
 pub mod client_ip;
 mod commitment;
 pub mod connection;

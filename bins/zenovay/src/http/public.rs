@@ -8,9 +8,11 @@ use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 use zenovay_domain::{Dimension, ErrorCode, LIVE_WINDOW_MS, TimeRange, Timestamp, Website, WebsiteSettings, Zone};
+use zenovay_ingest::CaptureKind;
 use zenovay_query::{Baseline, BreakdownRow, Change, Comparison, GroupBy};
 use zenovay_stats::country_name;
 
+use super::capture;
 use super::document::Operation;
 use super::envelope::{ApiError, Success};
 use super::guard::PublicReader;
@@ -67,21 +69,28 @@ pub struct ScriptSettings {
     track_outbound_links: bool,
     /// Clicks on downloads are of use.
     track_downloads: bool,
+    /// How fast pages are is of use.
+    web_vitals: bool,
+    /// Errors are of use, and the plan includes them.
+    errors: bool,
 }
 
 impl ScriptSettings {
-    fn of(settings: &WebsiteSettings) -> Self {
+    fn of(settings: &WebsiteSettings, has_errors: bool) -> Self {
         Self {
             cookieless: settings.cookieless,
             track_outbound_links: settings.track_outbound_links,
             track_downloads: settings.track_downloads,
+            web_vitals: settings.is_active && settings.web_vitals,
+            errors: settings.is_active && settings.errors && has_errors,
         }
     }
 
     /// Names these settings among all that there can be.
     fn etag(self) -> String {
-        let Self { cookieless, track_outbound_links, track_downloads } = self;
-        let flags = [cookieless, track_outbound_links, track_downloads].map(|is_on| if is_on { '1' } else { '0' });
+        let Self { cookieless, track_outbound_links, track_downloads, web_vitals, errors } = self;
+        let flags = [cookieless, track_outbound_links, track_downloads, web_vitals, errors]
+            .map(|is_on| if is_on { '1' } else { '0' });
         format!("\"{}\"", String::from_iter(flags))
     }
 }
@@ -94,7 +103,9 @@ pub async fn settings(
     req: HttpRequest,
 ) -> Result<Described<ScriptSettings>, ApiError> {
     let now = state.clock.now();
-    let settings = ScriptSettings::of(&website_of(&state, &req).await?.settings);
+    let website = website_of(&state, &req).await?;
+    let has_errors = capture::is_in_plan(&state, website.team_id, CaptureKind::Errors, state.clock.reading()).await;
+    let settings = ScriptSettings::of(&website.settings, has_errors);
     let etag = settings.etag();
     let mut response = if is_known(req.headers(), &etag) {
         HttpResponse::NotModified().finish()

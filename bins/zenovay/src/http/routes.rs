@@ -13,8 +13,9 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 use zenovay_domain::ErrorCode;
 
 use super::console::{
-    Console, account, audience, funnels, goals, install, instance, invitations, keys, live, mcp_clients, numbers,
-    passkeys, plan, queries, resets, second_factor, session, shares, sites, status, teams, trail, users, welcome,
+    Console, account, audience, error_groups, funnels, goals, install, instance, invitations, keys, live, mcp_clients,
+    numbers, passkeys, performance, plan, queries, resets, second_factor, session, shares, sites, status, teams, trail,
+    users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -25,7 +26,7 @@ use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
 use super::oauth::{authorize, metadata, page, register, token};
 use super::stats::handlers as stats;
-use super::{application, assets, batch, cors, mcp, operations, plausible, public, response_layer, tracking};
+use super::{application, assets, batch, capture, cors, mcp, operations, plausible, public, response_layer, tracking};
 
 /// One route.
 pub struct Endpoint {
@@ -116,6 +117,10 @@ macro_rules! tracking {
             get(concat!($prefix, "/e/realtime/{website_id}"), public::realtime, "Today in numbers").readable_by(Any),
             post(concat!($prefix, "/track"), tracking::hit, "Report an event, older path").readable_by(Asking),
             post(concat!($prefix, "/heartbeat"), tracking::heartbeat, "Report activity, older path")
+                .readable_by(Asking),
+            post(concat!($prefix, "/api/track/{code}/performance"), capture::performance, "Report how fast a page is")
+                .readable_by(Asking),
+            post(concat!($prefix, "/api/track/{code}/error"), capture::error, "Report errors of a page")
                 .readable_by(Asking),
             get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment, older path").readable_by(Any),
         ]
@@ -210,6 +215,13 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         post(of_website!("/goals"), goals::create, "Add a goal").refusing([ErrorCode::Conflict]),
         patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal").refusing([ErrorCode::Conflict]),
         delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal").refusing([ErrorCode::Conflict]),
+        get(of_website!("/performance"), performance::report, "How fast pages are"),
+        get(of_website!("/errors"), error_groups::list, "Groups of errors with their numbers"),
+        get(of_website!("/errors/{group_id}"), error_groups::detail, "All about a group of errors"),
+        patch(of_website!("/errors/{group_id}"), error_groups::change, "Resolve, ignore or reopen a group of errors"),
+        post(of_website!("/errors/{group_id}/merge"), error_groups::merge, "Put groups of errors into another one"),
+        post(of_website!("/errors/{group_id}/split"), error_groups::split, "Make a group of stacks of another one"),
+        post("/api/errors/{website_id}/sourcemap", error_groups::add_source_map, "Send a source map"),
         get(of_website!("/funnels"), funnels::list::<Funnels>, "The funnels with their numbers"),
         post(of_website!("/funnels"), funnels::create, "Add a funnel").refusing([ErrorCode::Conflict]),
         patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel").refusing([ErrorCode::Conflict]),

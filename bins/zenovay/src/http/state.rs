@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zenovay_auth::Secret;
+use zenovay_capture::Captures;
 use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
@@ -20,6 +21,7 @@ use crate::bootstrap;
 use crate::config::{Config, ResetFormat};
 use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
+use crate::http::capture::CaptureLimits;
 use crate::http::connection::Connections;
 use crate::http::console::hub::LiveHub;
 use crate::http::console::settings::PeopleSettings;
@@ -48,6 +50,10 @@ pub struct AppState {
     pub directory: Arc<CachedDirectory>,
     /// The events.
     pub events: Arc<dyn EventStore>,
+    /// What pages told beside events.
+    pub captures: Arc<Captures>,
+    /// How much of that is taken.
+    pub capture_limits: CaptureLimits,
     /// From request to event.
     pub ingest: Arc<Pipeline>,
     /// Requests per key and minute.
@@ -120,6 +126,7 @@ impl AppState {
         clock: Arc<dyn Clock>,
         store: Arc<dyn Metadata>,
         events: Arc<dyn EventStore>,
+        captures: Arc<Captures>,
         ingest: Arc<Pipeline>,
     ) -> Self {
         let query_time = Duration::from_secs(config.query_timeout_seconds.get());
@@ -135,6 +142,8 @@ impl AppState {
             store,
             queries: QueryPool::new(Arc::clone(&events), query_time, config.query_memory_bytes()),
             events,
+            captures,
+            capture_limits: CaptureLimits::default(),
             ingest,
             live: Arc::default(),
             long_questions: Arc::default(),

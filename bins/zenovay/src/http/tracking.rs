@@ -73,9 +73,9 @@ pub async fn heartbeat(
 }
 
 /// How a request ends that is not stored: an answer, and the outcome it is counted under.
-struct Rejection {
-    answer: Result<(), ApiError>,
-    outcome: Outcome,
+pub(super) struct Rejection {
+    pub(super) answer: Result<(), ApiError>,
+    pub(super) outcome: Outcome,
 }
 
 impl Rejection {
@@ -151,7 +151,7 @@ pub(super) fn shown_live(state: &AppState, event: &NewEvent) -> Option<LiveEvent
 }
 
 /// Remembers the host of a hit that was refused because of it.
-fn note_refused(state: &AppState, arrival: &Arrival<'_>, website: WebsiteId, rejected: &Rejected) {
+pub(super) fn note_refused(state: &AppState, arrival: &Arrival<'_>, website: WebsiteId, rejected: &Rejected) {
     let Rejected::Refused(refusal) = rejected else { return };
     let kind = match refusal.reason {
         RefusalReason::DomainNotAuthorized => HostRefusal::Foreign,
@@ -220,7 +220,7 @@ async fn accept(
 
 /// Has the salt of a new day drawn where a thread may wait for the disk. When that fails, only those visitors are refused who
 /// are named by it.
-async fn draw_salts(state: &AppState, steady: Timestamp) {
+pub(super) async fn draw_salts(state: &AppState, steady: Timestamp) {
     if !state.ingest.has_salts(steady) {
         let ingest = Arc::clone(&state.ingest);
         let drawn = web::block(move || ingest.rotate_salts(steady)).await;
@@ -231,7 +231,7 @@ async fn draw_salts(state: &AppState, steady: Timestamp) {
 }
 
 /// What the headers of a request say about who sends it.
-fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading) -> Arrival<'a> {
+pub(super) fn arrival<'a>(req: &'a HttpRequest, client: IpAddr, reading: Reading) -> Arrival<'a> {
     let header = |name: HeaderName| req.headers().get(name).and_then(|value| value.to_str().ok());
     // A page's address has ASCII only: what has not is the name of no page, and not the absence of one.
     let page = |name: HeaderName| req.headers().get(name).map(|value| value.to_str().unwrap_or("\u{fffd}"));
@@ -266,7 +266,7 @@ fn client_hints(headers: &HeaderMap) -> ClientHints<'_> {
 }
 
 /// The code of the path, or of the query (SPEC A2, the aliases of the first documents).
-fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
+pub(super) fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
     if let Some(code) = req.match_info().get("code") {
         return Ok(Some(Cow::Borrowed(code)));
     }
@@ -279,7 +279,11 @@ fn early_code(req: &HttpRequest) -> Result<Option<Cow<'_, str>>, Rejection> {
 }
 
 /// The rules of the website with this code, and its team.
-async fn website_rules(state: &AppState, code: &str, now: Timestamp) -> Result<(Arc<WebsiteRules>, TeamId), Rejection> {
+pub(super) async fn website_rules(
+    state: &AppState,
+    code: &str,
+    now: Timestamp,
+) -> Result<(Arc<WebsiteRules>, TeamId), Rejection> {
     let unknown = || Refusal::new(RefusalReason::UnknownTrackingCode, "Unknown tracking code");
     let code: TrackingCode = code.parse().map_err(|_malformed| unknown())?;
     match lookups::website_of_hit(state, code, now).await {

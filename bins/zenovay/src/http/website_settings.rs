@@ -74,6 +74,10 @@ settings! {
         track_outbound_links: bool,
         /// Whether the script reports downloads.
         track_downloads: bool,
+        /// Whether the script reports how fast pages are.
+        web_vitals: bool,
+        /// Whether the script reports errors, where the plan includes them.
+        errors: bool,
         /// Whether anybody may read the public summary of the website.
         public_dashboard: bool,
     }

@@ -72,6 +72,13 @@ impl EventStore for Endless {
         self.inner.try_append(events)
     }
 
+    fn try_capture(
+        &self,
+        captures: Vec<zenovay_events::NewCapture>,
+    ) -> Result<AppendReceipt, zenovay_events::AppendError> {
+        self.inner.try_capture(captures)
+    }
+
     fn recent_sessions(&self, since: Timestamp) -> Vec<RecentSession> {
         self.inner.recent_sessions(since)
     }

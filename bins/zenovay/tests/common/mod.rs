@@ -94,7 +94,8 @@ impl TestApp {
         let memory = store.clock_memory().expect("metadata");
         let guarded = Arc::new(GuardedClock::new(clock.clone(), memory));
         let shared: Arc<dyn Clock> = guarded.clone();
-        let events = backends::open_events(&config, Arc::clone(&shared)).expect("events");
+        let captures = backends::open_captures(&config).expect("captures");
+        let events = backends::open_events(&config, Arc::clone(&shared), captures.clone()).expect("events");
         guarded.begin(events.newest());
         let hasher = {
             let salts = FileSalts::open(directory.path()).expect("salts");
@@ -102,7 +103,7 @@ impl TestApp {
         };
         let ingest =
             Arc::new(Pipeline::new(hasher, MemorySessions::default(), GeoDatabase::embedded().expect("countries")));
-        let mut state = AppState::new(&config, shared, store, events.clone(), ingest);
+        let mut state = AppState::new(&config, shared, store, events.clone(), captures, ingest);
         state.long_questions = patient();
         let state = Arc::new(state);
         state.restore_sessions().expect("sessions");
@@ -157,7 +158,8 @@ impl TestApp {
     fn new_state(&self, events: Arc<dyn EventStore>) -> AppState {
         let clock: Arc<dyn Clock> = self.guarded.clone();
         let store = self.state.store.clone();
-        let mut state = AppState::new(&self.config(), clock, store, events, self.state.ingest.clone());
+        let mut state =
+            AppState::new(&self.config(), clock, store, events, self.state.captures.clone(), self.state.ingest.clone());
         state.long_questions = patient();
         state
     }

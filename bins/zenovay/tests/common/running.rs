@@ -46,7 +46,14 @@ impl Running {
         let common = CommonFlags { data_dir: Some(data_dir), ..CommonFlags::default() };
         let config = Config::load(&common, flags, []).unwrap();
         let clock: Arc<dyn Clock> = app.clock.clone();
-        let mut state = AppState::new(&config, clock, app.state.store.clone(), events, app.state.ingest.clone());
+        let mut state = AppState::new(
+            &config,
+            clock,
+            app.state.store.clone(),
+            events,
+            app.state.captures.clone(),
+            app.state.ingest.clone(),
+        );
         change(&config, &mut state);
         let state = Arc::new(state);
         let connections = Arc::clone(&state.connections);

@@ -3,6 +3,7 @@
 use zenovay_domain::{Dimension, Dimensions, Event, WebsiteRules};
 
 use super::Context;
+use crate::capture::{CaptureFields, Captured};
 use crate::geo::GeoDatabase;
 use crate::hit::HitFields;
 use crate::language::first_language;
@@ -31,6 +32,28 @@ pub(super) fn event(context: &Context<'_>, fields: &HitFields<'_>, source: &Orig
         idempotency_key: identity.idempotency_key,
         clock_corrected: context.time.is_corrected,
         mends: fields.mends,
+    }
+}
+
+/// Whose and where a capture is.
+pub(super) fn captured(
+    context: &Context<'_>,
+    fields: &CaptureFields<'_>,
+    rules: &WebsiteRules,
+    geo: &GeoDatabase,
+) -> Captured {
+    let (visit, agent) = (context.identity.visit, &context.agent);
+    let location = context.arrival.sender.visitor_address().map(|address| geo.lookup(address));
+    Captured {
+        website: rules.website(),
+        visitor: visit.visitor,
+        session: visit.session,
+        path: fields.common.url.as_ref().map_or("", WebUrl::path).to_owned(),
+        device: device_class(fields.device_type).unwrap_or(agent.device).to_owned(),
+        browser: agent.browser.clone(),
+        browser_version: agent.browser_version.clone(),
+        os: agent.os.clone(),
+        country: location.map(|location| location.country.clone()).unwrap_or_default(),
     }
 }
 

@@ -6,6 +6,7 @@ use zenovay_domain::Timestamp;
 
 use crate::Refusal;
 use crate::arrival::{Arrival, Sender};
+use crate::capture::CaptureFields;
 
 /// How far in the past a client's time on `/e` is believed.
 pub const BELIEVED_PAST_MS: i64 = 72 * 3_600_000;
@@ -39,6 +40,17 @@ pub(super) fn settle(client_ms: Option<i64>, arrival: &Arrival<'_>) -> Result<Re
             Err(Refusal::fields(BTreeMap::from([("ts".to_owned(), "Must not be in the future".to_owned())])))
         }
         Sender::Anybody(_) | Sender::KeyHolder(_) => Ok(RecordTime { at, is_corrected: false }),
+    }
+}
+
+/// When something happened of which a capture with `fields` tells, at `at_ms` by the browser's clock. That need not be right: what
+/// counts is how long before sending it was. What is not told, or cannot be believed, is of when it arrived.
+pub fn capture_time(fields: &CaptureFields<'_>, at_ms: Option<i64>, arrival: &Arrival<'_>) -> Timestamp {
+    let received = arrival.received_at;
+    let sent = fields.sent_at_ms.unwrap_or(received.as_millis());
+    match at_ms.and_then(|at| sent.checked_sub(at)) {
+        Some(before) if (0..=BELIEVED_PAST_MS).contains(&before) => received.plus_millis(-before),
+        _ => received,
     }
 }
 

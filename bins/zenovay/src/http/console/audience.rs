@@ -417,7 +417,8 @@ pub async fn erase(
         Principal::Key(key) => format!("key {}", key.key_id),
         Principal::Person(person) => format!("user {}", person.user_id),
     };
-    let (store, keepers) = (key.store(&state), Keepers::new(state.store.clone(), state.events.clone()));
+    let keepers = Keepers::new(state.store.clone(), state.events.clone(), state.captures.clone());
+    let store = key.store(&state);
     off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(NoContent)
 }

@@ -236,11 +236,12 @@ impl RequestBody for HeartbeatBody {
 pub struct Receipt {
     /// Always true.
     success: bool,
-    /// False when the plan includes no more events in the month, and absent otherwise.
+    /// False when the plan includes no more events in the month, or the website does not want what was captured; absent
+    /// otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples(false))]
     accepted: Option<bool>,
-    /// `quota_exceeded` beside `accepted`.
+    /// Why, beside `accepted`: `quota_exceeded`, or of a capture why it was dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("quota_exceeded"))]
     reason: Option<&'static str>,
@@ -253,10 +254,153 @@ impl Receipt {
         Self { success: true, accepted: None, reason: None, timestamp: Instant(now) }
     }
 
+    /// The same for a capture that the website does not want, for this `reason`: the page sends no more of its kind.
+    pub fn unwanted(now: Timestamp, reason: &'static str) -> Self {
+        Self { accepted: Some(false), reason: Some(reason), ..Self::at(now) }
+    }
+
     /// The same for what was not stored because the month is used up: pages see no error for it (SPEC E1).
     pub fn beyond_quota(now: Timestamp) -> Self {
         Self { accepted: Some(false), reason: Some(DropReason::QuotaExceeded.as_str()), ..Self::at(now) }
     }
+}
+
+/// What every capture of a page says, whatever was captured.
+macro_rules! capture_body {
+    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $member:ident: $kind:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, ToSchema)]
+        #[expect(dead_code, reason = "describes what `zenovay-ingest` and `zenovay-capture` read")]
+        pub struct $name {
+            /// The page that it is of: an absolute `http` or `https` URL. Its path is stored.
+            #[schema(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://.+", examples("https://example.com/pricing"))]
+            url: String,
+            /// The visit, as in the events.
+            #[schema(min_length = 8, max_length = 255, examples("0190a1b2c3d44e5f"))]
+            session_id: String,
+            /// The visitor, as in the events.
+            #[schema(examples("0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+            visitor_id: Option<String>,
+            /// `desktop`, `mobile` or `tablet`.
+            #[schema(examples("desktop"))]
+            device_type: Option<String>,
+            /// The user agent, where that of the request is not the visitor's.
+            #[schema(max_length = 2048, examples("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"))]
+            user_agent: Option<String>,
+            /// The browser's clock when this was sent, in milliseconds since 1970: other times are compared with it.
+            #[schema(examples(1781352000000_i64))]
+            sent_at: Option<i64>,
+            /// As in the events.
+            cookieless: Option<bool>,
+            /// The visitor opted out in the browser.
+            opted_out: Option<bool>,
+            $($(#[$meta])* $member: $kind,)*
+        }
+
+        impl RequestBody for $name {
+            fn describe(operation: &mut Operation) {
+                describe_report(operation);
+            }
+        }
+    };
+}
+
+capture_body! {
+    /// How fast a page was: at least one of the five values. Values that cannot be are left out.
+    VitalsBody {
+        /// The view of the page: what comes again of one view takes the place of what came before.
+        #[schema(pattern = "^[0-9A-Za-z_-]{8,64}$", examples("7c8d9e0f1a2b"))]
+        view_id: String,
+        /// Largest contentful paint, in milliseconds.
+        #[schema(examples(1843.2))]
+        lcp: Option<f64>,
+        /// Cumulative layout shift, without a unit.
+        #[schema(examples(0.03))]
+        cls: Option<f64>,
+        /// Interaction to next paint, in milliseconds.
+        #[schema(examples(96))]
+        inp: Option<f64>,
+        /// First contentful paint, in milliseconds.
+        #[schema(examples(900))]
+        fcp: Option<f64>,
+        /// Time to first byte, in milliseconds.
+        #[schema(examples(210))]
+        ttfb: Option<f64>,
+        /// The kind of connection: `slow-2g`, `2g`, `3g` or `4g`.
+        #[schema(examples("4g"))]
+        connection: Option<String>,
+    }
+}
+
+capture_body! {
+    /// Errors of a page.
+    ErrorsBody {
+        /// The release of the page.
+        #[schema(max_length = 100, examples("2.14.0"))]
+        release: Option<String>,
+        /// Ids of scripts by their addresses, where the bundler put them on the page.
+        debug_ids: Option<Properties>,
+        /// The errors.
+        #[schema(min_items = 1, max_items = 20)]
+        errors: Vec<ErrorBody>,
+    }
+}
+
+/// An error of a page. Strings that are too long are cut; e-mail addresses, tokens and card numbers are taken out.
+#[derive(Debug, ToSchema)]
+#[schema(as = PageError)]
+#[expect(dead_code, reason = "describes what `zenovay-capture` reads")]
+pub struct ErrorBody {
+    /// The same id twice from the same visitor is stored once.
+    #[schema(pattern = "^[0-9A-Za-z_-]{8,64}$", examples("1a2b3c4d5e6f"))]
+    id: String,
+    /// When it happened by the browser's clock, in milliseconds since 1970.
+    #[schema(examples(1781352000000_i64))]
+    at: Option<i64>,
+    /// Its type: `error.name`.
+    #[schema(examples("TypeError"))]
+    r#type: Option<String>,
+    /// Its message.
+    #[schema(examples("cart.plan is undefined"))]
+    message: Option<String>,
+    /// Its stack, as the browser tells it.
+    #[schema(examples("at total (https://example.com/app.js:1:2345)"))]
+    stack: Option<String>,
+    /// Where it happened, when there is no stack.
+    #[schema(examples("https://example.com/app.js"))]
+    file: Option<String>,
+    /// The line there.
+    #[schema(examples(1))]
+    line: Option<u32>,
+    /// The column there.
+    #[schema(examples(2345))]
+    column: Option<u32>,
+    /// `uncaught`, `rejection`, or `manual` when the page reports it itself.
+    #[schema(examples("uncaught"))]
+    kind: Option<String>,
+    /// How often it happened.
+    #[schema(minimum = 1, examples(1))]
+    count: Option<u32>,
+    /// What the page tells beside it.
+    properties: Option<Properties>,
+    /// What happened before, the oldest first; the last 20 are kept.
+    breadcrumbs: Option<Vec<BreadcrumbBody>>,
+}
+
+/// Something that happened before an error.
+#[derive(Debug, ToSchema)]
+#[schema(as = PageBreadcrumb)]
+#[expect(dead_code, reason = "describes what `zenovay-capture` reads")]
+pub struct BreadcrumbBody {
+    /// When, by the browser's clock, in milliseconds since 1970.
+    #[schema(examples(1781351990000_i64))]
+    at: Option<i64>,
+    /// `view`, `click`, `rage`, `error` or `event`.
+    #[schema(examples("click"))]
+    kind: String,
+    /// A path, a selector, a label or a name. Never what somebody typed.
+    #[schema(examples("Start free"))]
+    text: Option<String>,
 }
 
 impl Shape for Receipt {

@@ -45,6 +45,11 @@ fn parameter(name: &str) -> Option<Parameter> {
             "The funnel's id; of one that code made, `auto-` and 16 hexadecimal digits.",
             json!({ "type": "string", "minLength": 1, "examples": ["0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] }),
         ),
+        "group_id" => Parameter::path(
+            "group_id",
+            "The id of the group of errors.",
+            json!({ "type": "string", "pattern": "^eg_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": ["eg_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] }),
+        ),
         "visitor" => Parameter::path(
             "visitor",
             "The id that answers have, 16 hexadecimal digits, or the id that the client sent, also with `client:` before it.",

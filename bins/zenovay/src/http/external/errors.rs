@@ -1,4 +1,4 @@
-//! Error groups: authorized, validated and answered in the final shape. There is nothing to list before anything is collected.
+//! Groups of errors that visitors met.
 
 use actix_web::web;
 use serde::Serialize;
@@ -8,6 +8,7 @@ use zenovay_domain::Timestamp;
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadErrors};
+use crate::http::lookups::off_the_worker;
 use crate::http::params::{Limit, Params, Query, QueryParams};
 use crate::http::state::AppState;
 use crate::http::values::Instant;
@@ -20,8 +21,10 @@ pub async fn groups(
     accept: Accept,
 ) -> Result<Listed<Success<ErrorGroups>>, ApiError> {
     let now = state.clock.now();
-    let (_, (_, formatted)) = query.read(now)?;
-    let answer = ErrorGroups::default();
+    let (Limit(limit), (Status(status), formatted)) = query.read(now)?;
+    let website = key.resource.id;
+    let groups = off_the_worker(&state, move |state| state.captures.error_groups(website, status, limit));
+    let answer = ErrorGroups { error_groups: groups.await?.into_iter().map(ErrorGroup::from).collect() };
     let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_errors", key.resource.domain));
@@ -44,24 +47,24 @@ const COLUMNS: &[&str] = &[
 ];
 
 /// Of which errors.
-pub struct Status;
+pub struct Status(Option<zenovay_capture::Status>);
 
 impl QueryParams for Status {
     fn read(params: &mut Params, _: Timestamp) -> Self {
-        params.one_of(
+        let name = params.one_of(
             "status",
             &["unresolved", "resolved", "ignored"],
             None,
             "Groups with this status; without it, all.",
         );
-        Self
+        Self(name.and_then(zenovay_capture::Status::from_name))
     }
 }
 
 /// Groups of equal errors.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ErrorGroups {
-    /// The group seen last first. Empty: errors are not collected yet.
+    /// The group seen last first.
     error_groups: Vec<ErrorGroup>,
 }
 
@@ -82,7 +85,7 @@ pub struct ErrorGroup {
     r#type: String,
     /// What was decided about it.
     #[schema(examples("unresolved"))]
-    status: String,
+    status: &'static str,
     /// How often it occurred.
     #[schema(examples(41))]
     occurrence_count: u64,
@@ -93,4 +96,20 @@ pub struct ErrorGroup {
     /// Distinct visitors who met it.
     #[schema(examples(17))]
     affected_users_count: u64,
+}
+
+impl From<zenovay_capture::ErrorGroup> for ErrorGroup {
+    fn from(group: zenovay_capture::ErrorGroup) -> Self {
+        Self {
+            id: group.id.to_string(),
+            fingerprint: group.fingerprint.to_string(),
+            message: group.message,
+            r#type: group.kind,
+            status: group.status.as_str(),
+            occurrence_count: group.occurrences,
+            first_seen_at: Instant(group.first_at),
+            last_seen_at: Instant(group.last_at),
+            affected_users_count: group.visitors,
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub async fn erase(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
+    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
     let store = key.store(&state);
     off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()))
@@ -66,7 +66,7 @@ pub async fn export(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events));
+    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
     let data = state
         .queries
         .run(key.asking(), move |ask| Ok(visitors::export(&keepers, website, visitor, ask.budget(), &by)))
@@ -85,6 +85,10 @@ pub struct VisitorExport {
     pageviews: Vec<ExportedEvent>,
     /// All other events, heartbeats among them, the earliest first.
     events: Vec<ExportedEvent>,
+    /// How fast pages were for the visitor, in the order of time.
+    page_speed: Vec<ExportedVitals>,
+    /// Errors that the visitor met, in the order of time.
+    errors: Vec<ExportedError>,
 }
 
 /// A visitor.
@@ -169,7 +173,64 @@ impl VisitorExport {
             sessions: sessions(&data.events),
             pageviews: pageviews.into_iter().map(ExportedEvent::new).collect(),
             events: events.into_iter().map(ExportedEvent::new).collect(),
+            page_speed: data.captures.vitals.iter().map(ExportedVitals::new).collect(),
+            errors: data.captures.errors.iter().map(ExportedError::new).collect(),
         }
+    }
+}
+
+/// How fast a page was for the visitor.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedVitals {
+    /// When.
+    occurred_at: Instant,
+    /// Which page.
+    #[schema(examples("/pricing"))]
+    page: String,
+    /// Largest contentful paint, in milliseconds.
+    #[schema(examples(1843.2))]
+    lcp: Option<f64>,
+    /// Cumulative layout shift.
+    #[schema(examples(0.03))]
+    cls: Option<f64>,
+    /// Interaction to next paint, in milliseconds.
+    #[schema(examples(96.0))]
+    inp: Option<f64>,
+    /// First contentful paint, in milliseconds.
+    #[schema(examples(900.0))]
+    fcp: Option<f64>,
+    /// Time to first byte, in milliseconds.
+    #[schema(examples(210.0))]
+    ttfb: Option<f64>,
+}
+
+impl ExportedVitals {
+    fn new((at, page, [lcp, cls, inp, fcp, ttfb]): &(Timestamp, String, [Option<f64>; 5])) -> Self {
+        let (lcp, cls, inp, fcp, ttfb) = (*lcp, *cls, *inp, *fcp, *ttfb);
+        Self { occurred_at: Instant(*at), page: page.clone(), lcp, cls, inp, fcp, ttfb }
+    }
+}
+
+/// An error that the visitor met.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedError {
+    /// When.
+    occurred_at: Instant,
+    /// On which page.
+    #[schema(examples("/pricing"))]
+    page: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    #[schema(examples("TypeError"))]
+    kind: String,
+    /// Its message.
+    #[schema(examples("cart.plan is undefined"))]
+    message: String,
+}
+
+impl ExportedError {
+    fn new((at, page, kind, message): &(Timestamp, String, String, String)) -> Self {
+        Self { occurred_at: Instant(*at), page: page.clone(), kind: kind.clone(), message: message.clone() }
     }
 }
 

@@ -328,6 +328,7 @@ permissions! {
     EditFunnels -> Arc<Website>;
     ReadReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
+    EditErrors -> Arc<Website>;
     IngestBatch -> Account;
     ManageAccount -> Account;
     ReadTeam -> Team;

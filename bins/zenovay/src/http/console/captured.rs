@@ -1,0 +1,111 @@
+//! Views of what pages captured beside events: the same range and filters, as far as captures have what is filtered by.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use zenovay_capture::{Filter as Captured, Row};
+use zenovay_domain::{Dimension, TimeRange, Timestamp};
+use zenovay_query::{Condition, Field, Filter};
+
+use super::view::View;
+use crate::http::envelope::ApiError;
+
+/// The most answers that are remembered of a condition.
+const REMEMBERED: usize = 10_000;
+/// The most buckets of a series.
+const BUCKETS_MAX: usize = 10_000;
+
+/// Which captures count in a view.
+pub(super) struct Kept {
+    filter: Filter,
+    range: TimeRange,
+    /// What conditions said of values, by the place of the condition.
+    remembered: RefCell<HashMap<(usize, String), bool>>,
+}
+
+impl Kept {
+    /// Those of `view`.
+    ///
+    /// # Errors
+    /// A 400 that names what captures cannot be filtered by.
+    pub(super) fn of(view: &View) -> Result<Self, ApiError> {
+        let unknown = |what: &str| {
+            let words =
+                format!("{what}: captures can be filtered by page, device, browser, browser_version, os and country");
+            ApiError::invalid("f", words)
+        };
+        if view.filters.goals.is_some() {
+            return Err(unknown("goal"));
+        }
+        check(&view.filters.rest).map_err(|what| unknown(&what))?;
+        Ok(Self { filter: view.filters.rest.clone(), range: view.range, remembered: RefCell::default() })
+    }
+
+    /// Runs `ask` with them.
+    pub(super) fn with<T>(&self, ask: impl FnOnce(Captured<'_>) -> T) -> T {
+        ask(Captured { range: self.range, keep: &|row| self.chooses(&self.filter, row) })
+    }
+
+    fn chooses(&self, filter: &Filter, row: &Row<'_>) -> bool {
+        match filter {
+            Filter::All(filters) => filters.iter().all(|filter| self.chooses(filter, row)),
+            Filter::Any(filters) => filters.iter().any(|filter| self.chooses(filter, row)),
+            Filter::Not(filter) => !self.chooses(filter, row),
+            Filter::Is(condition) => self.holds(condition, row),
+            // What `check` does not let through.
+            _ => false,
+        }
+    }
+
+    fn holds(&self, condition: &Condition, row: &Row<'_>) -> bool {
+        let value = value(&condition.field, row).unwrap_or("");
+        // Comparing may mean to compile an expression; most values come again.
+        let place = std::ptr::from_ref(condition).addr();
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.len() > REMEMBERED {
+            remembered.clear();
+        }
+        *remembered
+            .entry((place, value.to_owned()))
+            .or_insert_with(|| condition.operator.matches(value, &condition.values))
+    }
+}
+
+/// What a capture has of `field`.
+fn value<'a>(field: &Field, row: &Row<'a>) -> Option<&'a str> {
+    match field {
+        Field::Dimension(Dimension::Path) => Some(row.path),
+        Field::Dimension(Dimension::Device) => Some(row.device),
+        Field::Dimension(Dimension::Browser) => Some(row.browser),
+        Field::Dimension(Dimension::BrowserVersion) => Some(row.browser_version),
+        Field::Dimension(Dimension::Os) => Some(row.os),
+        Field::Dimension(Dimension::Country) => Some(row.country),
+        _ => None,
+    }
+}
+
+/// Whether captures have everything that `filter` is about.
+///
+/// # Errors
+/// What they do not have.
+fn check(filter: &Filter) -> Result<(), String> {
+    let nothing = Row::default();
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().try_for_each(check),
+        Filter::Not(filter) => check(filter),
+        Filter::Is(condition) if value(&condition.field, &nothing).is_some() => Ok(()),
+        Filter::Is(condition) => Err(match &condition.field {
+            Field::Dimension(dimension) => dimension.as_str().to_owned(),
+            Field::EntryPage => "entry_page".to_owned(),
+            Field::ExitPage => "exit_page".to_owned(),
+            Field::Property(name) => format!("prop.{name}"),
+            _ => "this".to_owned(),
+        }),
+        _ => Err("this".to_owned()),
+    }
+}
+
+/// Where the buckets of the series of `view` begin.
+pub(super) fn buckets(view: &View) -> Vec<Timestamp> {
+    view.zone.buckets(view.range, view.interval, BUCKETS_MAX).iter().map(|bucket| bucket.from).collect()
+}

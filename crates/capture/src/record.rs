@@ -1,0 +1,145 @@
+//! Captures as the log of events keeps them: a version, and what was captured, in postcard.
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+use zenovay_domain::VisitorId;
+
+use crate::{Breadcrumb, Frame};
+
+/// The version that is written.
+const VERSION: u8 = 1;
+
+/// A capture that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// It is not what was written.
+    #[error("a damaged capture")]
+    Damaged,
+    /// A later version of this program wrote it.
+    #[error("a capture of version {0}, this version reads {VERSION}")]
+    Newer(u8),
+}
+
+/// Whose a capture is, when and where.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Context {
+    /// When, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Which visitor.
+    pub visitor: u64,
+    /// In which visit.
+    pub session: u64,
+    /// On which page: its path.
+    pub path: String,
+    /// `desktop`, `mobile` or `tablet`; empty when it is not known.
+    pub device: String,
+    /// The name of the browser.
+    pub browser: String,
+    /// Its version.
+    pub browser_version: String,
+    /// The name of the operating system.
+    pub os: String,
+    /// The country, two capital letters; empty when it is not known.
+    pub country: String,
+}
+
+/// Something that was captured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Capture {
+    /// How fast a page was.
+    Vitals(VitalsCapture),
+    /// An error.
+    Error(ErrorCapture),
+}
+
+/// How fast a page was.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VitalsCapture {
+    /// Whose and where.
+    pub context: Context,
+    /// The digest of the page view's id: what comes later of one view takes the place of what came before.
+    pub view: u64,
+    /// In the order of [`crate::Vital::ALL`].
+    pub values: [Option<f64>; 5],
+    /// The kind of connection.
+    pub connection: String,
+}
+
+/// An error.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ErrorCapture {
+    /// Whose and where.
+    pub context: Context,
+    /// The type.
+    pub kind: String,
+    /// The message.
+    pub message: String,
+    /// The stack.
+    pub frames: Vec<Frame>,
+    /// `uncaught`, `rejection` or `manual`.
+    pub source: String,
+    /// The release of the page.
+    pub release: String,
+    /// Ids of the files in the stack, from the bundler.
+    pub debug_ids: Vec<(String, String)>,
+    /// How often it happened.
+    pub count: u32,
+    /// What the page told beside it.
+    pub properties: Vec<(String, String)>,
+    /// What happened before.
+    pub breadcrumbs: Vec<Breadcrumb>,
+}
+
+impl VitalsCapture {
+    /// The digest of a page view that the page calls `view_id`: of one visitor, so that nobody changes what another one measured.
+    pub fn view_of(visitor: VisitorId, view_id: &str) -> u64 {
+        xxh3_64_with_seed(view_id.as_bytes(), visitor.0)
+    }
+}
+
+impl Capture {
+    /// The bytes that the log keeps.
+    pub fn pack(&self) -> Vec<u8> {
+        // Serialising into memory cannot fail; were it to, what is written would be read as damaged.
+        postcard::to_extend(self, vec![VERSION]).unwrap_or_default()
+    }
+
+    /// Reads what [`pack`](Self::pack) wrote.
+    ///
+    /// # Errors
+    /// When it is damaged or of a later version.
+    pub fn unpack(bytes: &[u8]) -> Result<Self, Unreadable> {
+        match bytes.split_first() {
+            Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|_| Unreadable::Damaged),
+            Some((&later, _)) if later > VERSION => Err(Unreadable::Newer(later)),
+            _ => Err(Unreadable::Damaged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_back(at_ms: i64, visitor: u64, path in "\\PC{0,50}", count: u32) {
+            let context = Context { at_ms, visitor, path, ..Context::default() };
+            let capture = Capture::Error(ErrorCapture { context, count, frames: vec![Frame::default()], ..ErrorCapture::default() });
+            prop_assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Capture::unpack(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_refused_by_name() {
+        assert_eq!(Capture::unpack(&[VERSION + 1, 0]), Err(Unreadable::Newer(2)));
+        assert_eq!(Capture::unpack(&[]), Err(Unreadable::Damaged));
+    }
+}
