@@ -281,8 +281,9 @@ fn query(ask: &Ask) -> Result<Query, Box<dyn Error>> {
             filter = Filter::Kind(EventKind::Pageview);
             Question::Breakdown(top(page, 10))
         }
-        "Y7" => by_dimension(Dimension::Referrer, 10),
-        "Y8" => by_dimension(Dimension::EventName, 20),
+        // Those that have one.
+        "Y7" => Question::Breakdown(top(Field::Dimension(Dimension::Referrer), 10).without_empty()),
+        "Y8" => Question::Breakdown(top(Field::Dimension(Dimension::EventName), 20).without_empty()),
         "Y9" => {
             let mut all = country_and_browser();
             all.push(Filter::Kind(EventKind::Pageview));
