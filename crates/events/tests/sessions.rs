@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,8 +81,8 @@ fn an_append_names_its_events_that_cannot_be_of_their_sessions() {
 fn sessions_are_known_wherever_their_events_are() {
     let dir = TempDir::new().unwrap();
     let mut store = open(dir.path());
-    let check = |store: &EmbeddedStore, when: &str| {
-        for session in 1..4 {
+    let check = |store: &EmbeddedStore, sessions: Range<u64>, when: &str| {
+        for session in sessions.clone() {
             let visitor = 10 + session;
             assert_eq!(
                 faults(store.append(vec![view(0, 1, session)]).wait()),
@@ -94,23 +95,24 @@ fn sessions_are_known_wherever_their_events_are() {
                 "{when}"
             );
         }
-        assert!(append(store, (1..4).map(|session| view(26, 10 + session, session)).collect()).is_ok(), "{when}");
+        assert!(append(store, sessions.map(|session| view(26, 10 + session, session)).collect()).is_ok(), "{when}");
     };
     for session in 1..4 {
         append(&store, vec![view(0, 10 + session, session)]).unwrap();
         store.seal().unwrap();
     }
-    check(&store, "in segments");
+    check(&store, 1..4, "in segments");
+    append(&store, vec![view(0, 14, 4)]).unwrap();
     drop(store);
     store = open(dir.path());
-    check(&store, "in a log that was read again, and in segments");
+    check(&store, 1..5, "in a log that was read again, and in segments");
     store.seal().unwrap();
     while store.merge().unwrap() {}
-    check(&store, "merged");
+    check(&store, 1..5, "merged");
     store.shutdown();
     drop(store);
     store = open(dir.path());
-    check(&store, "shut down, and opened again");
+    check(&store, 1..5, "shut down, and opened again");
 }
 
 /// Sabotage: leave out `Sessions::forget` where something is removed or hidden.

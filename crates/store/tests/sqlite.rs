@@ -196,11 +196,20 @@ fn two_thousand_stores_leave_no_file_open() {
     }
     let links = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
     assert_eq!(links.filter(|file| file.starts_with(dir.path())).count(), 0);
-    // One thread is shared by all stores that are open, here also those of other tests.
+}
+
+/// Sabotage: let each pool have threads of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn stores_that_are_open_share_one_thread() {
+    let stores: Vec<SqliteStore> = (0..20).map(|_| SqliteStore::in_memory().unwrap()).collect();
+    assert!(stores.iter().all(|store| !store.has_users().unwrap()));
     let names = std::fs::read_dir("/proc/self/task")
         .unwrap()
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    assert!(names.filter(|name| name.contains("opener") || name.contains("r2d2")).count() <= 1);
+    let openers = names.filter(|name| name.contains("opener") || name.contains("r2d2")).count();
+    // One more is about to end where the last store of another test was just closed.
+    assert!((1..=2).contains(&openers), "{openers}");
 }
 
 mod status {
