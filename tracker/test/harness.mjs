@@ -26,7 +26,7 @@ export async function startServer() {
   const website = create("example.com", "Example");
   const storing = create("cookies.example", "With cookies");
   set(storing.id, "cookieless=false");
-  const { key } = cli(["key", "create", "--user", "owner@example.com", "--name", "tests", "--scopes", "read", "--teams", "all"]);
+  const { key } = cli(["key", "create", "--user", "owner@example.com", "--name", "tests", "--scopes", "read,write", "--teams", "all"]);
   const words = ["serve", "--listen", "127.0.0.1:0", "--tracking-requests-per-10s", "100000", "--tracking-requests-per-hour", "1000000",
     "--public-requests-per-minute", "100000"];
   const child = spawn(BINARY, [...words, "--data-dir", join(directory, "data")], {
@@ -43,6 +43,7 @@ export async function startServer() {
   });
   return {
     origin,
+    id: website.id,
     code: website.tracking_code,
     /** The website that allows a cookie. */
     storing: { code: storing.tracking_code, set: (...settings) => set(storing.id, ...settings) },
@@ -52,6 +53,12 @@ export async function startServer() {
       const body = await answer.json();
       if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
       return body.data;
+    },
+    /** Sends JSON with the key. */
+    async write(path, body) {
+      const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };
+      const answer = await fetch(origin + path, { method: "POST", headers, body: JSON.stringify(body) });
+      if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     },
     /** The row of one page, or undefined when it was never viewed. */
     async page(path, code = website.tracking_code) {

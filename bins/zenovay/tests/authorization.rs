@@ -382,6 +382,9 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("POST", "/track", 200),
         ("POST", "/heartbeat", 200),
         ("GET", "/live/{code}", 200),
+        // Not accepted: whoever has no browser's name is a program.
+        ("POST", "/api/track/{code}/performance", 200),
+        ("POST", "/api/track/{code}/error", 200),
         ("GET", "/api/external/v1/openapi.json", 200),
         ("GET", "/docs/api", 200),
         ("GET", "/api/instance", 200),
