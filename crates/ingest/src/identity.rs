@@ -455,7 +455,7 @@ mod tests {
         for damaged in [b"ZVSALTS1short".as_slice(), &impossible_day] {
             fs::write(dir.path().join("salts"), damaged).unwrap();
             let error = open(dir.path(), at(DAY, 0), rng()).unwrap_err();
-            assert!(error.to_string().contains("salts is damaged"), "{error}");
+            assert!(error.to_string().contains("salts: it is damaged"), "{error}");
         }
     }
 
