@@ -136,8 +136,12 @@ test("what was recorded when the page is left arrives, also where the browser do
     await tab.page.waitForURL("**/next");
     await collector.until(() => collector.text().includes("line 199"));
     await tab.page.goto("about:blank");
-    const numbers = chunks().filter(({ replay_id }) => replay_id === chunks()[0].replay_id).map(({ seq }) => seq);
-    assert.equal(new Set(numbers).size, numbers.length, numbers.join());
+    // One that was on its way may come twice, which its number tells: then it is the same.
+    const events = new Map();
+    for (const { replay_id, seq, events: some } of chunks().filter(({ replay_id }) => replay_id === chunks()[0].replay_id)) {
+      assert.deepEqual(some, events.get(seq) ?? some, `chunk ${seq} of ${replay_id}`);
+      events.set(seq, some);
+    }
     // What is sent at the last moment is not packed.
     const last = collector.reports.find(({ text }) => text.includes("line 199"));
     if (!isTold) assert.deepEqual([last.isPacked, last.body.final], [false, true]);

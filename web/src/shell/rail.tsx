@@ -193,13 +193,13 @@ export function Rail({ website }: Around) {
 /** Above the page on phones. */
 export function TopBar({ website }: Around) {
   return (
-    <div class="topbar">
+    <header class="topbar" aria-label="Application">
       <Switcher website={website} />
       <button type="button" class="btn icon quiet" aria-label="Search" onClick={openPalette}>
         <Icon name="search" />
       </button>
       <Account small />
-    </div>
+    </header>
   );
 }
 
