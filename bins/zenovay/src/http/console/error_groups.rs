@@ -594,7 +594,7 @@ pub struct SourceMapBody {
 
 impl RequestBody for SourceMapBody {
     fn describe(operation: &mut Operation) {
-        operation.refuses([ErrorCode::RateLimitExceeded, ErrorCode::ServiceUnavailable]);
+        operation.refuses([ErrorCode::InvalidFields, ErrorCode::RateLimitExceeded, ErrorCode::ServiceUnavailable]);
     }
 }
 
