@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_capture::{Capture, Context, ErrorCapture, Problems, Vitals, VitalsCapture, read_errors};
 use zenovay_domain::{Feature, PlanTable, Reading, TeamId, WebsiteId, WebsiteRules};
-use zenovay_events::{AppendError, AppendOutcome, IdempotencyKey, NewCapture};
+use zenovay_events::{AppendOutcome, IdempotencyKey, NewCapture};
 use zenovay_ingest::{
     Arrival, CaptureFields, CaptureKind, Captured, DropReason, Outcome, Refusal, Rejected, capture_time, decode_body,
     parse_capture,
@@ -136,7 +135,7 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
             match pending.settle_with(queued).await {
                 Ok(AppendOutcome::Stored) => None,
                 Ok(_) => Some(Rejected::Dropped(DropReason::Duplicate).into()),
-                Err(error) => Some(refused(&error)),
+                Err(error) => Some(error.into()),
             }
         }
     };
@@ -149,13 +148,8 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
         }
         (Ok(()), outcome) => HttpResponse::Ok().json(Receipt::unwanted(reading.now, outcome.reason())),
     };
-    let label = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
-    response.headers_mut().insert(outcomes::HEADER, HeaderValue::from_static(label));
+    response.headers_mut().insert(outcomes::HEADER, outcomes::header(outcome));
     response
-}
-
-fn refused(error: &AppendError) -> Rejection {
-    Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.clone().into()) }
 }
 
 /// Everything before the log.

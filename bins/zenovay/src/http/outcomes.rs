@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use metrics::Counter;
 use zenovay_domain::{Reading, WebsiteId};
 use zenovay_events::{AppendError, AppendOutcome, AppendReceipt, AppendRefused, IdempotencyKey, NewEvent};
@@ -14,6 +14,14 @@ use super::event_quota::Place;
 
 /// The response header in which developers read what became of a hit.
 pub const HEADER: HeaderName = HeaderName::from_static("x-zenovay-outcome");
+
+/// What [`HEADER`] says of `outcome`.
+pub const fn header(outcome: Outcome) -> HeaderValue {
+    HeaderValue::from_static(match outcome {
+        Outcome::Stored => outcome.as_str(),
+        Outcome::Dropped(_) | Outcome::Refused(_) => outcome.reason(),
+    })
+}
 
 /// The counter of one outcome.
 pub fn counter(outcome: Outcome) -> Counter {

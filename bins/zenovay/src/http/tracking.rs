@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_domain::{HostRefusal, Reading, TeamId, Timestamp, TrackingCode, WebsiteId, WebsiteRules};
-use zenovay_events::NewEvent;
+use zenovay_events::{AppendError, NewEvent};
 use zenovay_ingest::{
     Arrival, ClientHints, DropReason, HIT_BODY_MAX_BYTES, Outcome, Refusal, RefusalReason, Rejected, decode_body,
     parse_hit,
@@ -106,6 +106,12 @@ impl From<Rejected> for Rejection {
     }
 }
 
+impl From<AppendError> for Rejection {
+    fn from(error: AppendError) -> Self {
+        Self { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) }
+    }
+}
+
 async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind: HitKind) -> HttpResponse {
     let pending = outcomes::PendingOutcome::begin();
     let reading = state.clock.reading();
@@ -125,9 +131,7 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
                     }
                     judged.err().map(Rejection::from)
                 }
-                Err(error) => {
-                    Some(Rejection { outcome: outcomes::outcome_of(&Err(error.clone())), answer: Err(error.into()) })
-                }
+                Err(error) => Some(error.into()),
             }
         }
     };
@@ -139,9 +143,7 @@ async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind
         Ok(()) => HttpResponse::Ok().json(Receipt::at(reading.now)),
         Err(error) => HttpResponse::from_error(error),
     };
-    let headers = response.headers_mut();
-    let outcome_label = if outcome == Outcome::Stored { "stored" } else { outcome.reason() };
-    headers.insert(outcomes::HEADER, HeaderValue::from_static(outcome_label));
+    response.headers_mut().insert(outcomes::HEADER, outcomes::header(outcome));
     response
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_capture::{
-    CaptureError, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
+    CaptureError, Captures, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
     NewSourceMap, Occurrence, Part, SOURCE_MAP_MAX_BYTES, SourceMapError, StackVariant, Status,
 };
 use zenovay_domain::{ErrorCode, Timestamp};
@@ -479,18 +479,28 @@ pub async fn change(
     rules.check()?;
     let Some(status) = status else { return Err(ApiError::internal()) };
     let (website, id) = (key.resource.id, path.id()?);
-    let who = key.caller.audit_actor().words;
-    let at = state.clock.reading().steady;
-    let store = key.store(&state);
-    let changed = off_the_worker(&state, move |state| {
-        // Captures are in no transaction of the metadata: this is as late as it can be looked at.
-        store.check_standing()?;
-        Ok::<_, ApiError>(state.captures.set_error_status(website, id, status, &who, at)?)
-    });
+    let changed =
+        written(&key, &state, move |captures, who, at| captures.set_error_status(website, id, status, who, at));
     if !changed.await? {
         return Err(unknown());
     }
     Ok(Success::new(ChangedGroup { id: id.to_string(), status: status.as_str() }, now))
+}
+
+/// Makes `change` in the name of the caller, at the time that never goes back, where a thread may block.
+async fn written<T: Send + 'static>(
+    key: &Console<EditErrors>,
+    state: &web::Data<AppState>,
+    change: impl FnOnce(&Captures, &str, Timestamp) -> Result<T, CaptureError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let (who, at) = (key.caller.audit_actor().words, state.clock.reading().steady);
+    let store = key.store(state);
+    let change = move |state: &AppState| {
+        // Captures are in no transaction of the metadata: this is as late as it can be looked at.
+        store.check_standing()?;
+        Ok::<_, ApiError>(change(&state.captures, &who, at)?)
+    };
+    off_the_worker(state, change).await
 }
 
 /// Groups that are put into another one.
@@ -538,12 +548,8 @@ pub async fn merge(
     rules.check()?;
     let from: Vec<GroupId> = from.into_iter().flatten().collect();
     let (website, id) = (key.resource.id, path.id()?);
-    let (who, at) = (key.caller.audit_actor().words, state.clock.reading().steady);
-    let store = key.store(&state);
-    let merged = off_the_worker(&state, move |state| {
-        store.check_standing()?;
-        Ok::<_, ApiError>(state.captures.merge_error_groups(website, id, &from, &who, at)?)
-    });
+    let merged =
+        written(&key, &state, move |captures, who, at| captures.merge_error_groups(website, id, &from, who, at));
     merged.await?.ok_or_else(unknown)?;
     Ok(Success::new(MadeGroup { id: id.to_string() }, now))
 }
@@ -561,12 +567,8 @@ pub async fn split(
     rules.require((1..=MOVED_MAX).contains(&stacks.len()), "stacks", "Name 1 to 100 stacks, but not all of the group");
     rules.check()?;
     let (website, id) = (key.resource.id, path.id()?);
-    let (who, at) = (key.caller.audit_actor().words, state.clock.reading().steady);
-    let store = key.store(&state);
-    let made = off_the_worker(&state, move |state| {
-        store.check_standing()?;
-        Ok::<_, ApiError>(state.captures.split_error_group(website, id, &stacks, &who, at)?)
-    });
+    let made =
+        written(&key, &state, move |captures, who, at| captures.split_error_group(website, id, &stacks, who, at));
     let made = made.await?.ok_or_else(unknown)?;
     Ok(Success::new(MadeGroup { id: made.to_string() }, now))
 }
