@@ -83,11 +83,12 @@ export async function startServer() {
   };
 }
 
-/** A web server for the pages of the tests: `pages` maps a path to HTML or to a handler. */
+/** A web server for the pages of the tests: `pages` maps a path, or a folder as `/folder/*`, to HTML or to a handler. */
 export async function startPages() {
   const pages = new Map([["/favicon.ico", ""]]);
   const server = createServer((request, response) => {
-    const page = pages.get(new URL(request.url, "http://page").pathname);
+    const { pathname } = new URL(request.url, "http://page");
+    const page = pages.get(pathname) ?? pages.get(pathname.replace(/^(\/[^/]*)\/.*$/, "$1/*"));
     if (typeof page === "function") return page(request, response);
     response.writeHead(page === undefined ? 404 : 200, { "Content-Type": "text/html; charset=utf-8" });
     response.end(page ?? "");

@@ -45,7 +45,7 @@ function proxy(prefix, name) {
     response.writeHead(answer.status, { "Content-Type": answer.headers.get("content-type") });
     response.end(Buffer.from(await answer.arrayBuffer()));
   };
-  for (const path of [name, "z-more.js", `load/${server.code}`, `e/${server.code}`, `e/heartbeat/${server.code}`]) site.pages.set(`${prefix}/${path}`, forward);
+  site.pages.set(`${prefix}/*`, forward);
 }
 
 /** Serves a page with the tag (or `head`) and opens it in a new profile; waits for its first report unless told not to. */
@@ -528,8 +528,18 @@ test("a first-party path that proxies the server is used for everything, whateve
   for (const [prefix, name] of [["/stats", "z.js"], ["/assets", "app-stat.js"]]) {
     proxy(prefix, name);
     const path = `/proxied${prefix}`;
-    const tab = await visit(path, { head: `<script defer data-id="${server.code}" src="${prefix}/${name}?v=1/2#3/4"></script>` });
+    const elsewhere = [];
+    const ours = [site.origin + path, `${site.origin}/favicon.ico`];
+    const tab = await visit(path, {
+      head: `<script defer data-id="${server.code}" src="${prefix}/${name}?v=1/2#3/4"></script>`,
+      prepare: ({ page }) => page.on("request", (request) => {
+        if (!ours.includes(request.url()) && !request.url().startsWith(`${site.origin}${prefix}/`)) elsewhere.push(request.url());
+      }),
+    });
     assert.equal(tab.reports[0].url, `${site.origin}${prefix}/e/${server.code}`);
+    // Its other scripts and what they send, too.
+    await tab.page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("/z-errors.js")));
+    assert.deepEqual(elsewhere, []);
     assert.equal((await server.page(path)).views, 1);
     assert.deepEqual(tab.errors, []);
     await tab.context.close();
