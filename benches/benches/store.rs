@@ -22,14 +22,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const TRAFFIC: Traffic =
     Traffic { rows: 500_000, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false };
 const SEGMENT_ROWS: usize = 50_000;
+/// More than any bench writes, and as many as a store's head may be allowed.
+const ROWS_BEFORE_SEAL: u64 = 2_147_483_648;
 
 /// A store that seals and merges only when it is told to.
 fn open(dir: &Path) -> EmbeddedStore {
     let config = EmbeddedConfig::new(dir).with(|config| {
-        config.seal_rows = u64::MAX;
+        config.seal_rows = ROWS_BEFORE_SEAL;
         config.seal_bytes = u64::MAX;
         config.seal_age_ms = i64::MAX;
-        config.head_rows_max = u64::MAX;
+        config.head_rows_max = ROWS_BEFORE_SEAL;
         config.head_bytes_max = u64::MAX;
         config.merge_fan_in = 1_000;
     });
