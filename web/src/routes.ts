@@ -36,6 +36,10 @@ export const routes: readonly Route[] = [
   { path: "/websites/:id/goals", load: () => import("./pages/goals"), frame: "website" },
   { path: "/websites/:id/goals/:gid", load: () => import("./pages/goals"), frame: "website" },
   { path: "/websites/:id/funnels/:fid", load: () => import("./pages/goals"), frame: "website" },
+  { path: "/websites/:id/performance", load: () => import("./pages/performance"), frame: "website" },
+  { path: "/websites/:id/errors", load: () => import("./pages/errors/list"), frame: "website" },
+  { path: "/websites/:id/errors/source-maps", load: () => import("./pages/errors/source-maps"), frame: "website" },
+  { path: "/websites/:id/errors/:gid", load: () => import("./pages/errors/detail"), frame: "website" },
 ];
 
 /** Addresses that are another's within the application. Older ones are known to the server, which answers them. */

@@ -69,6 +69,17 @@ export function duration(seconds: number | null | undefined): string {
   return `${unit(Math.floor(whole / 86_400), "d")}${NBSP}${unit(Math.floor((whole % 86_400) / 3600), "h")}`;
 }
 
+/** A length of time in milliseconds: whole ones below a second, then seconds with two digits. */
+export function milliseconds(value: number | null | undefined): string {
+  if (value == null || !Number.isFinite(value)) return NOTHING;
+  const whole = Math.round(value);
+  return whole < 1000 ? `${number({}).format(whole)}${NBSP}ms` : `${number({ minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value / 1000)}${NBSP}s`;
+}
+
+/** A number without a unit, with at most three digits behind the point. */
+export const decimal = (value: number | null | undefined, least = 0): string =>
+  value == null || !Number.isFinite(value) ? NOTHING : number({ minimumFractionDigits: least, maximumFractionDigits: 3 }).format(value);
+
 /** How a value stands to an earlier one. */
 export interface Change {
   readonly direction: "up" | "down" | "same" | "none";

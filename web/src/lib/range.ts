@@ -132,6 +132,30 @@ export function bucketLabel(start: string, interval: Interval, zone: string, axi
   }
 }
 
+/** The instant at which a day begins in a zone. */
+function midnight(day: Day, zone: string): Date {
+  let at = Date.parse(`${day}T00:00:00Z`);
+  // Zones are whole quarters of an hour from UTC, and at most 14 hours: the last instant of the day before is near.
+  const shown = (instant: number) => format.dayIn(new Date(instant), zone);
+  at -= 14 * 3_600_000;
+  while (shown(at) < day) at += 900_000;
+  return new Date(at);
+}
+
+/** Where `count` buckets begin, of which the first has the instant `from` in it. */
+export function bucketStarts(from: string, interval: Interval, zone: string, count: number): string[] {
+  const first = format.dayIn(new Date(from), zone);
+  const start = (at: number): Date => {
+    switch (interval) {
+      case "hour": return new Date(Math.floor(Date.parse(from) / 3_600_000) * 3_600_000 + at * 3_600_000);
+      case "day": return midnight(addDays(first, at), zone);
+      case "week": return midnight(addDays(first, 1 - format.weekday(first) + 7 * at), zone);
+      case "month": return midnight(addMonths(monthOf(first), at), zone);
+    }
+  };
+  return Array.from({ length: count }, (_, at) => start(at).toISOString());
+}
+
 /** The interval that the server chooses for so many days. */
 export const intervalFor = (days: number): Interval => (days <= 2 ? "hour" : days <= 92 ? "day" : days <= 731 ? "week" : "month");
 

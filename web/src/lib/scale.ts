@@ -1,6 +1,7 @@
 // The axis of a chart: from zero to a round number, in four steps.
 
-export type Measure = "count" | "rate" | "duration";
+/** `decimal` is a number that is not whole, without an upper end. */
+export type Measure = "count" | "rate" | "duration" | "decimal";
 
 /** Steps of an axis of seconds. */
 const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400];

@@ -7,7 +7,7 @@ import { time } from "../lib/format";
 import { go, place, usePlace } from "../lib/router";
 import { loadSession, session } from "../lib/session";
 import { useStore } from "../lib/store";
-import { useWebsite } from "../lib/websites";
+import { useFeatures, useWebsite } from "../lib/websites";
 import { useKeys } from "../lib/keys";
 import { findRoute, loadedPage, loadPage, type PageProps, type Route } from "../routes";
 import { Button, Failure, Skeleton, useCountdown } from "../ui/basic";
@@ -60,7 +60,8 @@ function Framed({ route, params }: { route: Route | undefined; params: PageProps
   const website = useWebsite(asked).error === undefined ? asked : undefined;
   const answers = useStore(online);
   const to = (href: string | undefined) => (href === undefined ? undefined : () => go(href));
-  const nav = website === undefined ? [] : websiteNav(website);
+  const features = useFeatures(website);
+  const nav = website === undefined ? [] : websiteNav(website, features);
   useKeys({
     "?": openHelp,
     "g w": to(allWebsites.href),

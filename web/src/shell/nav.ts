@@ -7,14 +7,23 @@ export interface NavItem {
   readonly icon: IconName;
   /** The second key after G. */
   readonly key?: string;
+  /** The heading that it stands under. */
+  readonly group?: string;
+  /** What a plan must include for it. */
+  readonly feature?: string;
 }
 
-/** The pages of a website. */
-export const websiteNav = (id: string): readonly NavItem[] => [
+/** The pages of a website that a plan with `features` has; all of them until these are known. */
+export const websiteNav = (id: string, features?: readonly string[]): readonly NavItem[] =>
+  websitePages(id).filter(({ feature }) => feature === undefined || features === undefined || features.includes(feature));
+
+const websitePages = (id: string): readonly NavItem[] => [
   { label: "Analytics", href: `/websites/${id}`, icon: "analytics", key: "a" },
   { label: "Live", href: `/websites/${id}/live`, icon: "live", key: "l" },
   { label: "Visitors", href: `/websites/${id}/visitors`, icon: "person", key: "v" },
   { label: "Goals and funnels", href: `/websites/${id}/goals`, icon: "goal", key: "o" },
+  { label: "Performance", href: `/websites/${id}/performance`, icon: "gauge", group: "Health" },
+  { label: "Errors", href: `/websites/${id}/errors`, icon: "warning", key: "r", group: "Health", feature: "errors" },
 ];
 
 export const websiteSettings = (id: string): NavItem => ({ label: "Website settings", href: `/websites/${id}/settings/general`, icon: "settings", key: "s" });

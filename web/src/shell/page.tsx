@@ -6,7 +6,7 @@ import { announce, classes, Failure, LinkButton, Note, Skeleton, Empty } from ".
 import { Icon } from "../ui/icons";
 
 /** A page within the frame of the application. */
-export function Page({ title, heading, tab, crumbs, beside, actions, narrow, dash, children }: {
+export function Page({ title, heading, tab, crumbs, beside, actions, below, narrow, dash, children }: {
   /** Its name: of the tab, and its heading when there is no other. */
   title: string;
   heading?: ComponentChildren;
@@ -18,6 +18,8 @@ export function Page({ title, heading, tab, crumbs, beside, actions, narrow, das
   beside?: ComponentChildren;
   /** At the end of its bar. */
   actions?: ComponentChildren;
+  /** Below a title that is too long for the bar, and stands under it. */
+  below?: ComponentChildren;
   narrow?: boolean;
   /** The bar of the analytics page, which is arranged otherwise on phones. */
   dash?: boolean;
@@ -37,11 +39,17 @@ export function Page({ title, heading, tab, crumbs, beside, actions, narrow, das
             ))}
           </nav>
         )}
-        <h1>{heading ?? title}</h1>
+        {below === undefined && <h1>{heading ?? title}</h1>}
         {beside}
         <span class="grow" />
         {actions}
       </div>
+      {below !== undefined && (
+        <div class="longhead">
+          <h1>{heading ?? title}</h1>
+          {below}
+        </div>
+      )}
       {children}
     </div>
   );

@@ -6,7 +6,7 @@ import { atLeast, useMaybeSession } from "../lib/session";
 import { useStore } from "../lib/store";
 import { useTeam } from "../lib/team";
 import { chooseTheme } from "../lib/theme";
-import { useWebsites } from "../lib/websites";
+import { useFeatures, useWebsites } from "../lib/websites";
 import { classes } from "../ui/basic";
 import { bold } from "../ui/bold";
 import { Icon, type IconName } from "../ui/icons";
@@ -69,6 +69,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
   const { data } = useWebsites();
   const hasStatus = useMaybeSession()?.status_page ?? false;
   const team = useTeam();
+  const features = useFeatures(website);
   const more = useStore(pageCommands);
   const list = useRef<HTMLDivElement>(null);
 
@@ -83,7 +84,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       ...(item.key && { keys: `G ${item.key.toUpperCase()}` }),
     });
     const entries: Entry[] = [
-      ...(website === undefined ? [] : [...websiteNav(website), websiteSettings(website)].map((item) => page(item, domain))),
+      ...(website === undefined ? [] : [...websiteNav(website, features), websiteSettings(website)].map((item) => page(item, domain))),
       page(allWebsites),
       ...workspaceNav(hasStatus).slice(1).map((item) => page(item)),
       ...(data?.websites ?? []).map((one): Entry => ({ group: "Websites", label: one.domain, icon: "home", href: `/websites/${one.id}`, ...(one.name !== one.domain && { detail: one.name }) })),
@@ -96,7 +97,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       { group: "Commands", label: "Keyboard shortcuts", icon: "info", keys: "?", run: () => setTimeout(openHelp) },
     ];
     return entries;
-  }, [data, website, hasStatus, team]);
+  }, [data, website, hasStatus, team, features]);
 
   const entries = useMemo((): Entry[] => {
     const word = typed.trim();

@@ -8,7 +8,7 @@ import { usePlace } from "../lib/router";
 import { signOut, useMaybeSession, useSession } from "../lib/session";
 import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
 import { chosenTeam, useTeam } from "../lib/team";
-import { useWebsite, type WebsiteList } from "../lib/websites";
+import { useFeatures, useWebsite, type WebsiteList } from "../lib/websites";
 import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
@@ -42,7 +42,7 @@ function NavLink({ item, count, current }: { item: NavItem; count?: number | und
 /** The same page of another website, where it has one. */
 function sameOf(path: string, from: string, to: string): string {
   const rest = path.slice(`/websites/${from}`.length);
-  return `/websites/${to}${/^\/(live|visitors|goals|settings\/\w+)$/.test(rest) ? rest : ""}`;
+  return `/websites/${to}${/^\/(live|visitors|goals|performance|errors|settings\/\w+)$/.test(rest) ? rest : ""}`;
 }
 
 function Switcher({ website }: Around) {
@@ -155,6 +155,7 @@ export function Rail({ website }: Around) {
   const inSettings = isSettings(usePlace().path);
   const hasStatus = useMaybeSession()?.status_page ?? false;
   const { count } = useLive(website === undefined ? undefined : `/api/websites/${website}`);
+  const features = useFeatures(website);
   return (
     <header class="rail" aria-label="Application">
       <a class="brand" href="/websites" title="zenovay">
@@ -172,8 +173,11 @@ export function Rail({ website }: Around) {
         </nav>
       ) : (
         <nav class="nav" aria-label="Website">
-          {websiteNav(website).map((item) => (
-            <NavLink key={item.href} item={item} count={item.icon === "live" ? count : undefined} />
+          {websiteNav(website, features).map((item, at, all) => (
+            <Fragment key={item.href}>
+              {item.group !== all[at - 1]?.group && <h2>{item.group}</h2>}
+              <NavLink item={item} count={item.icon === "live" ? count : undefined} />
+            </Fragment>
           ))}
         </nav>
       )}
@@ -203,16 +207,22 @@ export function TopBar({ website }: Around) {
   );
 }
 
+/** Pages of a website that the bar of phones has room for. */
+const IN_BAR = 4;
+
 /** Below the page on phones. */
 export function TabBar({ website }: Around) {
   const { path } = usePlace();
   const workspace = workspaceNav(useMaybeSession()?.status_page ?? false);
-  const items = website === undefined ? workspace : websiteNav(website);
+  const features = useFeatures(website);
+  const pages = website === undefined ? [] : websiteNav(website, features);
+  // The others have no room, and stand under "More".
+  const items = website === undefined ? workspace : pages.slice(0, IN_BAR);
   const settingsMenu = settingsNav(useTeam()?.role).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
   const more: MenuItem[] =
     website === undefined
       ? settingsMenu
-      : [websiteSettings(website), allWebsites, ...workspace.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
+      : [...pages.slice(IN_BAR), websiteSettings(website), allWebsites, ...workspace.slice(1)].map((item) => ({ label: item.label, icon: item.icon, href: item.href }));
   return (
     <nav class="tabbar" aria-label="Main">
       {items.map((item) => (

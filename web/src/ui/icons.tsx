@@ -48,6 +48,11 @@ const PATHS = {
   mail: "M2.2 3.8h11.6v8.4H2.2ZM2.6 4.4 8 8.8l5.4-4.4",
   leave: "M9.5 3H3v10h6.5M6.5 8H14M11.5 5.5 14 8l-2.5 2.5",
   reload: "M13 8a5 5 0 1 1-1.6-3.7M13 2.6v2.6h-2.6",
+  gauge: "M2.6 12.2a5.9 5.9 0 1 1 10.8 0M8 9.2l2.4-3",
+  pointer: "m6.2 6.2 2 7 1.5-3.2 3.3-1.6ZM6 2.3v1.4M2.3 6h1.4M3.4 3.4l1 1M8.6 3.4l-1 1M3.4 8.6l1-1",
+  previous: "M12 3.5v9L5.5 8ZM3.5 3.5v9",
+  next: "M4 3.5v9L10.5 8ZM12.5 3.5v9",
+  expand: "M9.5 3H13v3.5M6.5 13H3V9.5M13 3 9.3 6.7M3 13l3.7-3.7",
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -7,7 +7,7 @@ import { prefetch, useUrl, type Data } from "../../api/data";
 import type { Day } from "../../lib/format";
 import { go, usePlace } from "../../lib/router";
 import type { MenuItem } from "../../ui/overlay";
-import { parseView, printQuestion, printView, type Filter, type View } from "../../lib/view";
+import { parseView, printQuestion, printView, type Dimension, type Filter, type View } from "../../lib/view";
 
 export interface Analytics {
   /** Where the numbers are asked for: `/api/websites/…` or `/api/shares/…`. */
@@ -19,6 +19,8 @@ export interface Analytics {
   /** Today in that zone. */
   readonly today: Day;
   readonly view: View;
+  /** What can be filtered by, where that is not everything. */
+  readonly dimensions?: readonly Dimension[];
   /** Nothing but the numbers: a shared dashboard. */
   readonly shared: boolean;
   /** Shows something else. A step back undoes it unless `replace`. */

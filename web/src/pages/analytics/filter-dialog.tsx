@@ -11,7 +11,7 @@ import { numbersUrl, useAnalytics, useNumbers, type Goals, type Values } from ".
 import { dimensionLabel, FILTER_DIMENSIONS, OPERATOR_LABELS, valueLabel } from "./dimensions";
 
 export default function FilterDialog({ edit, onClose }: { edit: Filter | undefined; onClose(): void }) {
-  const { base, view, show } = useAnalytics();
+  const { base, view, show, dimensions } = useAnalytics();
   const [dimension, setDimension] = useState<Dimension>(edit?.dimension ?? "page");
   const [operator, setOperator] = useState<Operator>(edit?.operator ?? "is");
   const [values, setValues] = useState<readonly string[]>(edit?.values ?? []);
@@ -24,9 +24,9 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
   const isGoal = dimension === "goal";
   const data = useUrl<Values>(isGoal ? undefined : numbersUrl(base, "values", asked, { dimension, ...(typed.trim() && { q: typed.trim() }) }));
   const goals = useUrl<Goals>(isGoal ? numbersUrl(base, "goals", { ...asked, filters: [] }) : undefined);
-  const properties = useNumbers("properties", {}, { ...asked, filters: [] });
+  const properties = useNumbers("properties", dimensions === undefined ? {} : undefined, { ...asked, filters: [] });
 
-  const options = [...FILTER_DIMENSIONS, ...(properties.data?.properties ?? []).map((name): Dimension => `prop.${name}`)];
+  const options = dimensions ? [...dimensions] : [...FILTER_DIMENSIONS, ...(properties.data?.properties ?? []).map((name): Dimension => `prop.${name}`)];
   if (!options.includes(dimension)) options.push(dimension);
   const suggestions: Suggestion[] = isGoal
     ? (goals.data?.goals ?? [])

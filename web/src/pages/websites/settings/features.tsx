@@ -1,10 +1,12 @@
 // What the tag reports besides pageviews.
 import { Card } from "../../../ui/basic";
+import { useFeatures } from "../../../lib/websites";
 import { FormFailure, Switch } from "../../../ui/form";
 import { useSwitches, type PartProps } from "./save";
 
 export function FeatureSettings({ website, mayChange }: PartProps) {
   const switches = useSwitches(website);
+  const features = useFeatures(website.id);
   return (
     <Card title="What the tag reports" foot="Pageviews, time on page and scroll depth are always counted. Pages take a change within five minutes.">
       <Switch
@@ -19,6 +21,20 @@ export function FeatureSettings({ website, mayChange }: PartProps) {
         {...switches.bind("track_downloads", website.settings.track_downloads)}
         disabled={!mayChange}
       />
+      <Switch
+        label="Web vitals"
+        hint="How fast each page was for whoever saw it, shown under Performance."
+        {...switches.bind("web_vitals", website.settings.web_vitals)}
+        disabled={!mayChange}
+      />
+      {(features === undefined || features.includes("errors")) && (
+        <Switch
+          label="Errors"
+          hint="Errors that nobody caught, with their stack and the names of what was clicked and viewed before. Nothing that was typed."
+          {...switches.bind("errors", website.settings.errors)}
+          disabled={!mayChange}
+        />
+      )}
       <FormFailure error={switches.failure} />
     </Card>
   );
