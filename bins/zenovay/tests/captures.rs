@@ -301,11 +301,78 @@ async fn a_source_map_makes_stacks_readable() {
     let listed = groups(&app, &site).await;
     assert_eq!(listed["groups"][0]["culprit"]["function"], "total");
     assert_eq!((&listed["groups"][0]["culprit"]["line"], &listed["total"]), (&json!(2), &json!(1)));
+    let id = listed["groups"][0]["id"].as_str().unwrap();
+    let detail = self::path(&site, &format!("/errors/{id}?range=24h"));
+    let told = app.get(&detail).key(&reader).send().await.expect(200).data();
+    let lines = ["export function total(cart) {", "  return cart.plan.price;", "}"];
+    assert_eq!(told["stacks"][0]["frames"][0]["context"], json!({ "first": 1, "lines": lines }));
     app.post(&path).key(&editor).json(&sent(json!({ "version": 3 }))).send().await.expect(422);
     let fetched =
         json!({ "fileName": "a.js", "fileUrl": "https://shop.example/a.js", "mapUrl": "https://x.example/a.map" });
     let refused = app.post(&path).key(&editor).json(&fetched).send().await.expect(422).text();
     assert!(refused.contains("not fetched"), "{refused}");
+
+    let maps = format!("{path}s");
+    let listed = app.get(&maps).key(&reader).send().await.expect(200).data();
+    let [kept] = &listed["source_maps"].as_array().unwrap()[..] else { panic!("{listed}") };
+    assert_eq!((&kept["file_name"], &kept["release"]), (&json!("app-3f2a.js"), &json!("2.14.0")));
+    assert_eq!((&kept["file_url"], &kept["debug_id"]), (&json!("https://shop.example/app-3f2a.js"), &json!("")));
+    assert_eq!(kept["bytes"], map.to_string().len());
+    let kept = format!("{maps}/{}", kept["id"]);
+    app.request(Method::DELETE, &kept).key(&reader).send().await.expect(403);
+    let other = app.team(Plan::Pro).website("other.example");
+    let theirs = kept.replace(&site.id().to_string(), &other.id().to_string());
+    app.request(Method::DELETE, &theirs).key(&other.key("read,write")).send().await.expect(404);
+    app.request(Method::DELETE, &kept).key(&editor).send().await.expect(204);
+    app.request(Method::DELETE, &kept).key(&editor).send().await.expect(404);
+    assert_eq!(app.get(&maps).key(&reader).send().await.expect(200).data(), json!({ "source_maps": [] }));
+    // What was read with it stays; its text is gone.
+    let told = app.get(&detail).key(&reader).send().await.expect(200).data();
+    let frame = &told["stacks"][0]["frames"][0];
+    assert_eq!((&frame["function"], &frame["context"]), (&json!("total"), &Value::Null));
+}
+
+/// Sabotage: search in one case, or turn an order round.
+#[actix_web::test]
+async fn groups_are_searched_and_sorted() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Pro).website("shop.example");
+    let place = |name: &str| format!("at {name} (https://shop.example/{name}.js:1:1)");
+    let sent = [
+        ("one", "1.0.0", vec![error("error-01", "Alpha fails", &place("pay"))]),
+        ("two", "1.1.0", vec![error("error-02", "beta fails", &place("load")), error("error-03", "beta fails", &place("load"))]),
+        ("three", "1.2.0", vec![error("error-04", "Alpha fails", &place("pay"))]),
+    ];
+    for (session, release, errors) in sent {
+        app.clock.advance_ms(60_000);
+        let mut body = body(&site, json!({ "errors": errors, "release": release }));
+        body["session_id"] = format!("session-{session}").into();
+        let call = app.post(&ingest(&site, "error")).header("origin", "https://shop.example");
+        let call = call.header("user-agent", CHROME).from(if session == "three" { "203.0.113.9" } else { "203.0.113.7" });
+        call.json(&body).send().await.expect(200);
+    }
+    let key = site.key("read");
+    let found = async |query: &str| {
+        let path = path(&site, &format!("/errors?range=24h&{query}"));
+        let listed = app.get(&path).key(&key).send().await.expect(200).data();
+        let groups = listed["groups"].as_array().unwrap();
+        assert_eq!(listed["total"], groups.len());
+        groups.iter().map(|group| group["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("").await, ["Alpha fails", "beta fails"]);
+    assert_eq!(found("sort=-last_seen").await, ["beta fails", "Alpha fails"]);
+    assert_eq!(found("sort=first_seen").await, ["beta fails", "Alpha fails"]);
+    assert_eq!(found("sort=-first_seen").await, ["Alpha fails", "beta fails"]);
+    assert_eq!(found("sort=visitors").await, ["Alpha fails", "beta fails"]);
+    assert_eq!(found("sort=-occurrences").await, found("sort=occurrences").await.into_iter().rev().collect::<Vec<_>>());
+    for query in ["q=ALPHA", "q=pay.js", "q=typeerror:%20alpha", "q=Pay"] {
+        assert_eq!(found(query).await, ["Alpha fails"], "{query}");
+    }
+    assert_eq!(found("q=nothing").await, Vec::<String>::new());
+    let refused = app.get(&path(&site, "/errors?sort=message")).key(&key).send().await.expect(400).text();
+    assert!(refused.contains("sort"), "{refused}");
+    let listed = groups(&app, &site).await;
+    assert_eq!(listed["groups"][0]["release"], "1.2.0");
 }
 
 /// Sabotage: forget a keeper, or let the log hand over again what was erased.

@@ -111,6 +111,8 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("POST", "/api/websites/{website_id}/errors/{group_id}/merge", Actor, EditErrors),
         ("POST", "/api/websites/{website_id}/errors/{group_id}/split", Actor, EditErrors),
         ("POST", "/api/errors/{website_id}/sourcemap", Actor, EditErrors),
+        ("GET", "/api/errors/{website_id}/sourcemaps", Actor, ReadErrors),
+        ("DELETE", "/api/errors/{website_id}/sourcemaps/{source_map_id}", Actor, EditErrors),
         ("GET", "/api/websites/{website_id}/funnels", Actor, ReadFunnels),
         ("POST", "/api/websites/{website_id}/funnels", Actor, EditFunnels),
         ("PATCH", "/api/websites/{website_id}/funnels/{funnel_id}", Actor, EditFunnels),

@@ -70,6 +70,11 @@ impl<'a> World<'a> {
         let told =
             app.get(&format!("{errors}/{errors_id}?range=24h")).session(&session).send().await.expect(200).data();
         let other_errors = (other_id, told["stacks"][0]["id"].as_i64().unwrap());
+        let map = json!({ "version": 3, "sources": ["a.ts"], "mappings": "AAAA" });
+        let map = json!({ "fileName": "a.js", "fileUrl": "https://shop.example/a.js", "mapContent": map });
+        let maps = format!("/api/errors/{}/sourcemap", site.id());
+        app.post(&maps).session(&session).json(&map).send().await.expect(200);
+        let maps = app.get(&format!("{maps}s")).session(&session).send().await.expect(200).data();
         let make = async |path: &str, body: Value| {
             app.post(path).session(&session).json(&body).send().await.expect(201).data()["id"]
                 .as_str()
@@ -108,6 +113,7 @@ impl<'a> World<'a> {
             ("{session_id}", other.id.to_string()),
             ("{passkey_id}", passkey.id.to_string()),
             ("{group_id}", errors_id),
+            ("{source_map_id}", maps["source_maps"][0]["id"].to_string()),
             ("{visitor}", visitors["visitors"][0]["id"].as_str().unwrap().to_owned()),
         ];
         let key = app.key(KeyKind::Personal(actor), "full_access", None, None);

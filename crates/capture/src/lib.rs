@@ -16,14 +16,14 @@ pub use fingerprint::{Fingerprint, fingerprint};
 pub use message::{normal_message, without_secrets};
 pub use problems::Problems;
 pub use record::{Capture, Context, ErrorCapture, Unreadable, VitalsCapture};
-pub use source_map::{InvalidSourceMap, SOURCE_MAP_MAX_BYTES, SourceMap};
+pub use source_map::{InvalidSourceMap, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMap};
 pub use stack::{FRAMES_MAX, Frame, STACK_MAX_BYTES, parse_stack};
 pub use store::errors::{
     ErrorDetail, ErrorGroup, ErrorsIn, GroupId, GroupQuery, HistoryEntry, InvalidGroupId, Occurrence, Part,
     StackVariant, Status,
 };
 pub use store::export::VisitorCaptures;
-pub use store::maps::{KeptSourceMap, NewSourceMap, SourceMapError};
+pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
 pub use store::vitals::{Bucketed, MetricSummary, Metrics, PageVitals, VitalsQuery, VitalsReport};
 pub use store::{CaptureError, Captures, Filter, Row};
 pub use vitals::{Rating, Vital, Vitals};

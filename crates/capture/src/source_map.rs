@@ -13,6 +13,10 @@ pub const SOURCE_MAP_MAX_BYTES: usize = 32 << 20;
 const TOKENS_MAX: usize = 4_000_000;
 /// The most sections of a map that has some, each with a map of its own.
 const SECTIONS_MAX: usize = 1_000;
+/// The most lines around a frame that are shown, before it and after it.
+const AROUND: usize = 2;
+/// The most characters of a line that are shown.
+const LINE_MAX_CHARS: usize = 200;
 /// How far the source is looked through for the head of a function, in bytes.
 const LOOKED_THROUGH: usize = 64 * 1_024;
 
@@ -67,6 +71,15 @@ struct Token {
     source_column: u32,
     /// `u32::MAX` without.
     name: u32,
+}
+
+/// Lines of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceLines {
+    /// The number of the first, from 1.
+    pub first: u32,
+    /// The lines, without what ends them; a long one is cut.
+    pub lines: Vec<String>,
 }
 
 /// A source map that can be asked.
@@ -219,6 +232,22 @@ impl SourceMap {
             column: token.source_column.saturating_add(1),
             in_app,
         })
+    }
+
+    /// The source around a frame of this map's bundle; `None` when the map does not have it.
+    pub(crate) fn around(&self, frame: &Frame) -> Option<SourceLines> {
+        let token = self.token(frame.line, frame.column)?;
+        let text = self.contents.get(token.source as usize)?.as_deref()?;
+        let line = token.source_line as usize;
+        let first = line.saturating_sub(AROUND);
+        let lines: Vec<String> = text
+            .lines()
+            .skip(first)
+            .take(line - first + 1 + AROUND)
+            .map(|line| line.chars().take(LINE_MAX_CHARS).collect())
+            .collect();
+        // A map may name a line that its source does not have.
+        (first + lines.len() > line).then_some(SourceLines { first: u32::try_from(first).ok()?.saturating_add(1), lines })
     }
 }
 

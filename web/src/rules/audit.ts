@@ -43,6 +43,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "sites.create": "Website added",
   "sites.delete": "Website deleted",
   "sites.renew_code": "New tracking code made",
+  "source_maps.delete": "Source map removed",
   "status.create": "Incident written",
   "status.delete": "Incident taken back",
   "status.update": "Incident updated",

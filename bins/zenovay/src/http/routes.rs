@@ -14,8 +14,8 @@ use zenovay_domain::ErrorCode;
 
 use super::console::{
     Console, account, audience, error_groups, funnels, goals, install, instance, invitations, keys, live, mcp_clients,
-    numbers, passkeys, performance, plan, queries, resets, second_factor, session, shares, sites, status, teams, trail,
-    users, welcome,
+    numbers, passkeys, performance, plan, queries, resets, second_factor, session, shares, sites, source_maps, status,
+    teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -222,6 +222,12 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         post(of_website!("/errors/{group_id}/merge"), error_groups::merge, "Put groups of errors into another one"),
         post(of_website!("/errors/{group_id}/split"), error_groups::split, "Make a group of stacks of another one"),
         post("/api/errors/{website_id}/sourcemap", error_groups::add_source_map, "Send a source map"),
+        get("/api/errors/{website_id}/sourcemaps", source_maps::list, "The source maps of a website"),
+        delete(
+            "/api/errors/{website_id}/sourcemaps/{source_map_id}",
+            source_maps::delete,
+            "Remove a source map",
+        ),
         get(of_website!("/funnels"), funnels::list::<Funnels>, "The funnels with their numbers"),
         post(of_website!("/funnels"), funnels::create, "Add a funnel").refusing([ErrorCode::Conflict]),
         patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel").refusing([ErrorCode::Conflict]),

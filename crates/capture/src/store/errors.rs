@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::apply::add_history;
 use super::schema::hidden_before;
+use super::maps::{Maps, sources};
 use super::{CaptureError, Captures, Filter, QUESTION_MAX_BYTES, Row};
-use crate::{Breadcrumb, Fingerprint, Frame};
+use crate::{Breadcrumb, Fingerprint, Frame, SourceLines};
 
 /// What a visitor takes in a set, about.
 const VISITOR_BYTES: usize = 16;
@@ -106,6 +108,8 @@ pub struct ErrorGroup {
     pub message: String,
     /// The innermost frame of the app.
     pub culprit: Option<Frame>,
+    /// The release of its newest stack; empty when the page does not say.
+    pub release: String,
     /// What was decided about it.
     pub status: Status,
     /// How often it occurred, of all that is kept.
@@ -166,6 +170,8 @@ pub struct StackVariant {
     pub release: String,
     /// The stack, the innermost frame first: of the sources, as far as there are source maps.
     pub frames: Vec<Frame>,
+    /// The source around each of the innermost frames, as far as there are source maps that have it.
+    pub sources: Vec<Option<SourceLines>>,
     /// Whether a source map was used.
     pub is_mapped: bool,
     /// How often it occurred, of all that is kept.
@@ -240,7 +246,8 @@ pub struct ErrorDetail {
 const GROUP_COLUMNS: &str = "g.uuid, g.fingerprint, g.status, g.occurrences, g.visitors, g.first_at, g.last_at, g.id,
     (SELECT kind FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
     (SELECT message FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
-    (SELECT coalesce(mapped, frames) FROM variants WHERE grp = g.id ORDER BY id LIMIT 1)";
+    (SELECT coalesce(mapped, frames) FROM variants WHERE grp = g.id ORDER BY id LIMIT 1),
+    (SELECT release FROM variants WHERE grp = g.id ORDER BY id DESC LIMIT 1)";
 
 /// A group, and its number in the database.
 fn group(row: &rusqlite::Row<'_>) -> Result<(i64, ErrorGroup), rusqlite::Error> {
@@ -259,6 +266,7 @@ fn group(row: &rusqlite::Row<'_>) -> Result<(i64, ErrorGroup), rusqlite::Error> 
         kind: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
         message: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
         culprit: culprit.and_then(|at| frames.into_iter().nth(at)),
+        release: row.get::<_, Option<String>>(11)?.unwrap_or_default(),
     };
     Ok((row.get(7)?, group))
 }
@@ -371,7 +379,7 @@ impl Captures {
             };
             let empty = Counted { series: vec![0; query.buckets.len()], ..Counted::default() };
             let found = errors_in(group, counted.remove(&number).unwrap_or(empty));
-            detail(connection, website.as_bytes(), number, found, query, last).map(|detail| Some(Some(detail)))
+            detail(connection, &self.shared.maps, website.as_bytes(), number, found, query, last).map(|detail| Some(Some(detail)))
         })?;
         detail.ok_or(CaptureError::TooLarge)
     }
@@ -492,6 +500,7 @@ fn count(
 
 fn detail(
     connection: &Connection,
+    maps: &Mutex<Maps>,
     website: &[u8; 16],
     number: i64,
     found: ErrorsIn,
@@ -500,10 +509,10 @@ fn detail(
 ) -> Result<ErrorDetail, rusqlite::Error> {
     let mut variants = connection.prepare(
         "SELECT id, kind, message, source, release, coalesce(mapped, frames), (SELECT sum(count) FROM occurrences WHERE variant = v.id),
-             mapped IS NOT NULL FROM variants v WHERE grp = ?1 ORDER BY id DESC LIMIT ?2",
+             mapped IS NOT NULL, frames, debug_ids FROM variants v WHERE grp = ?1 ORDER BY id DESC LIMIT ?2",
     )?;
     let variants = variants.query_map(params![number, VARIANTS_TOLD], |row| {
-        Ok(StackVariant {
+        let variant = StackVariant {
             id: row.get(0)?,
             kind: row.get(1)?,
             message: row.get(2)?,
@@ -512,9 +521,19 @@ fn detail(
             frames: frames_of(&row.get::<_, String>(5)?),
             occurrences: row.get::<_, Option<i64>>(6)?.unwrap_or(0).cast_unsigned(),
             is_mapped: row.get(7)?,
-        })
+            sources: Vec::new(),
+        };
+        Ok((variant, row.get::<_, String>(8)?, row.get::<_, String>(9)?))
     })?;
-    let variants = variants.collect::<Result<Vec<_>, _>>()?;
+    let variants = variants.collect::<Result<Vec<_>, _>>()?.into_iter().map(|(mut variant, frames, debug_ids)| {
+        if variant.is_mapped {
+            let debug_ids: Vec<(String, String)> = serde_json::from_str(&debug_ids).unwrap_or_default();
+            let frames = frames_of(&frames);
+            variant.sources = sources(connection, &mut maps.lock(), website, &variant.release, &debug_ids, &frames)?;
+        }
+        Ok(variant)
+    });
+    let variants = variants.collect::<Result<Vec<_>, rusqlite::Error>>()?;
     let mut history = connection
         .prepare("SELECT at, what, who, release FROM history WHERE grp = ?1 ORDER BY at DESC, id DESC LIMIT ?2")?;
     let history = history.query_map(params![number, HISTORY_TOLD], |row| {

@@ -12,7 +12,7 @@ use super::errors::{GroupId, find, id_of};
 use super::{CaptureError, Captures};
 use crate::errors::RELEASE_MAX_BYTES;
 use crate::stack::cut;
-use crate::{Fingerprint, Frame, InvalidSourceMap, SourceMap, fingerprint};
+use crate::{Fingerprint, Frame, InvalidSourceMap, SourceLines, SourceMap, fingerprint};
 
 /// The release of what does not say one.
 pub(crate) const DEFAULT_RELEASE: &str = "default";
@@ -22,6 +22,9 @@ const WEBSITE_MAX_BYTES: i64 = 256 << 20;
 const CACHE_MAX_BYTES: usize = 48 << 20;
 /// How many times as long as its JSON a map is in memory, at most, about.
 const READ_FACTOR: usize = 3;
+
+/// The most frames of a stack that are shown with the source around them.
+const SHOWN_WITH_SOURCE: usize = 20;
 
 /// Seeds fingerprints of groups that people made, which are none of errors.
 const SPLIT: u64 = u64::from_le_bytes(*b"by hand.");
@@ -48,6 +51,26 @@ pub struct KeptSourceMap {
     pub stacks: u64,
     /// How many groups have other errors than before.
     pub groups: u64,
+}
+
+/// A map that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedSourceMap {
+    /// Names it among those of its website.
+    pub id: i64,
+    /// The name of the bundle.
+    pub file_name: String,
+    /// The address of the bundle.
+    pub file_url: String,
+    /// The release that it is of; `default` where none was said.
+    pub release: String,
+    /// The id that the bundler gave the bundle; empty when it gave none.
+    pub debug_id: String,
+    /// How long the map is, in bytes of its JSON.
+    pub bytes: u64,
+    /// When it was sent.
+    pub added_at: Timestamp,
 }
 
 /// Why a map is not kept.
@@ -94,22 +117,22 @@ fn release_of(release: &str) -> &str {
     if release.is_empty() { DEFAULT_RELEASE } else { release }
 }
 
-/// `frames` as frames of the sources, as far as there are maps of them; `None` without any.
-pub(super) fn symbolicate(
+/// The map of the bundle of each of `frames`.
+fn maps_of(
     connection: &Connection,
     maps: &mut Maps,
     website: &[u8; 16],
     release: &str,
     debug_ids: &[(String, String)],
     frames: &[Frame],
-) -> Result<Option<Vec<Frame>>> {
+) -> Result<Vec<Option<Arc<SourceMap>>>> {
     let is_any: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM source_maps WHERE website = ?1)",
         params![website],
         |row| row.get(0),
     )?;
     if !is_any {
-        return Ok(None);
+        return Ok(vec![None; frames.len()]);
     }
     let mut of_frames: Vec<Option<Arc<SourceMap>>> = Vec::with_capacity(frames.len());
     // By the id that the bundler gave, or by release and address, or by release and name.
@@ -134,6 +157,36 @@ pub(super) fn symbolicate(
             Some(id) => maps.get(connection, id)?,
             None => None,
         });
+    }
+    Ok(of_frames)
+}
+
+/// The source around each of `frames` of a bundle that is of the app, as far as there are maps that have it: of the innermost ones.
+pub(super) fn sources(
+    connection: &Connection,
+    maps: &mut Maps,
+    website: &[u8; 16],
+    release: &str,
+    debug_ids: &[(String, String)],
+    frames: &[Frame],
+) -> Result<Vec<Option<SourceLines>>> {
+    let shown = &frames[..frames.len().min(SHOWN_WITH_SOURCE)];
+    let of_frames = maps_of(connection, maps, website, release, debug_ids, shown)?;
+    Ok(shown.iter().zip(of_frames).map(|(frame, map)| map?.around(frame)).collect())
+}
+
+/// `frames` as frames of the sources, as far as there are maps of them; `None` without any.
+pub(super) fn symbolicate(
+    connection: &Connection,
+    maps: &mut Maps,
+    website: &[u8; 16],
+    release: &str,
+    debug_ids: &[(String, String)],
+    frames: &[Frame],
+) -> Result<Option<Vec<Frame>>> {
+    let of_frames = maps_of(connection, maps, website, release, debug_ids, frames)?;
+    if of_frames.iter().all(Option::is_none) {
+        return Ok(None);
     }
     let mut is_changed = false;
     let mapped = frames.iter().enumerate().map(|(at, frame)| {
@@ -176,6 +229,45 @@ impl Captures {
             regroup(transaction, &mut maps.lock(), website, url, new.file_name, &debug_id, now)
         });
         Ok(kept?)
+    }
+}
+
+impl Captures {
+    /// The source maps of `website`, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn source_maps(&self, website: WebsiteId) -> std::result::Result<Vec<ListedSourceMap>, CaptureError> {
+        self.read(|connection| {
+            let mut maps = connection.prepare(
+                "SELECT id, name, url, release, debug_id, length(CAST(map AS BLOB)), at FROM source_maps WHERE website = ?1
+                     ORDER BY id DESC",
+            )?;
+            let rows = maps.query_map(params![website.as_bytes()], |row| {
+                Ok(ListedSourceMap {
+                    id: row.get(0)?,
+                    file_name: row.get(1)?,
+                    file_url: row.get(2)?,
+                    release: row.get(3)?,
+                    debug_id: row.get(4)?,
+                    bytes: row.get::<_, i64>(5)?.cast_unsigned(),
+                    added_at: Timestamp::from_millis(row.get(6)?),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Removes the source map `id` of `website`. Stacks that were read with it stay as they are. `false` when there is no such map.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn delete_source_map(&self, website: WebsiteId, id: i64) -> std::result::Result<bool, CaptureError> {
+        self.write(|transaction| {
+            let deleted = transaction
+                .execute("DELETE FROM source_maps WHERE id = ?1 AND website = ?2", params![id, website.as_bytes()])?;
+            Ok(deleted > 0)
+        })
     }
 }
 

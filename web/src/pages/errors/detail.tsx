@@ -9,7 +9,7 @@ import { intervalFor } from "../../lib/range";
 import type { Interval } from "../../lib/view";
 import type { PageProps } from "../../routes";
 import { culpritWords, errorTitle } from "../../rules/stacks";
-import { NotFound, Page, PageState } from "../../shell/page";
+import { Page, PageState } from "../../shell/page";
 import { Badge, Button, classes, Empty, explain, Failure } from "../../ui/basic";
 import { copy, Tabs } from "../../ui/data";
 import { Icon } from "../../ui/icons";
@@ -29,7 +29,7 @@ import { StackCard } from "./stack";
 
 export default function ErrorPage({ params }: PageProps) {
   return (
-    <CapturedPage params={params} title="Error" path={`errors/${params.gid ?? ""}`} feature="errors">
+    <CapturedPage params={params} title="Error" icon="warning" path={`errors/${params.gid ?? ""}`} feature="errors">
       {(captured) => <Asked {...captured} id={params.gid ?? ""} />}
     </CapturedPage>
   );
@@ -38,11 +38,7 @@ export default function ErrorPage({ params }: PageProps) {
 function Asked(props: Captured<never> & { id: string }) {
   const { base, view } = useAnalytics();
   const data = useUrl<Detail>(capturedUrl(base, `errors/${encodeURIComponent(props.id)}`, view));
-  if (!data.data) {
-    // An address that no group has is refused as malformed.
-    if (data.error?.status === 400 && view.filters.length === 0) return <NotFound />;
-    return <PageState title="Error" error={data.error} onRetry={data.reload} />;
-  }
+  if (!data.data) return <PageState title="Error" error={data.error} onRetry={data.reload} />;
   return <View {...props} data={data} group={data.data} />;
 }
 

@@ -19,9 +19,10 @@ import { WindowTable } from "../../ui/window";
 import { numbersUrl, useAnalytics, type Totals } from "../analytics/context";
 import { Chips } from "../analytics/filters";
 import { RangeBar } from "../analytics/range-bar";
-import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, SwitchedOff, type Captured } from "../parts/captured";
+import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, type Captured } from "../parts/captured";
 import { LongQuestion, Waiting } from "../parts/long-question";
 import { NavTabs } from "../parts/nav-tabs";
+import { SwitchedOff } from "../parts/switched-off";
 import { SparkBars } from "./bars";
 import { decide, STATUS_LABELS, STATUSES, type Group, type Groups, type Status } from "./data";
 import { HowToReport } from "./how";
@@ -36,10 +37,12 @@ type Own = "status" | "sort" | "q";
 /** What the table can be sorted by, as the server calls it. */
 const SORTS = ["occurrences", "visitors", "first_seen", "last_seen"];
 const SORT = "-last_seen";
+/** The server sorts the latest and greatest first, and with a `-` the other way round; tables say it as `aria-sort` does. */
+const toServer = (sort: string): string => (sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
 
 export default function ErrorsPage({ params }: PageProps) {
   return (
-    <CapturedPage<Own> params={params} title="Errors" path="errors" names={["status", "sort", "q"]} feature="errors">
+    <CapturedPage<Own> params={params} title="Errors" icon="warning" path="errors" names={["status", "sort", "q"]} feature="errors">
       {(captured) => <Content {...captured} />}
     </CapturedPage>
   );
@@ -54,7 +57,7 @@ function Content(captured: Captured<Own>) {
   const url = capturedUrl(base, "errors", view, {
     limit: PAGE,
     ...(status !== "all" && { status }),
-    ...(sort !== SORT && { sort }),
+    ...(sort !== SORT && { sort: toServer(sort) }),
     ...(parts.q && { q: parts.q }),
   });
   const data = useUrl<Groups>(url);
@@ -109,8 +112,8 @@ function Content(captured: Captured<Own>) {
             <HowToReport website={website} />
           </section>
         ) : (
-          <SwitchedOff of={captured} title="Errors are switched off" icon="warning">
-            With it, pages report errors that nobody caught.
+          <SwitchedOff website={website} what="Errors" icon="warning" setting="errors">
+            Pages report errors that nobody caught, with their stack and what was clicked and viewed before. Nothing that was typed.
           </SwitchedOff>
         )
       ) : (

@@ -19,7 +19,7 @@ type SourceMap = Maps["source_maps"][number];
 
 export default function SourceMapsPage({ params }: PageProps) {
   return (
-    <CapturedPage params={params} title="Source maps" path="errors/source-maps" feature="errors">
+    <CapturedPage params={params} title="Source maps" icon="page" path="errors/source-maps" feature="errors">
       {(captured) => <Content {...captured} />}
     </CapturedPage>
   );

@@ -13,11 +13,12 @@ import type { PageProps } from "../../routes";
 import { whoMay } from "../../rules/roles";
 import { settingsAddress } from "../../shell/nav";
 import { Page, PageState } from "../../shell/page";
-import { Button, Empty, LinkButton, Note } from "../../ui/basic";
+import { Button, Note } from "../../ui/basic";
 import type { IconName } from "../../ui/icons";
 import { toast } from "../../ui/overlay";
 import { AnalyticsContext, type Analytics } from "../analytics/context";
 import { dimensionLabel, filterLabel } from "../analytics/dimensions";
+import { NotInPlan } from "./switched-off";
 
 /** What captures can be filtered by. */
 const DIMENSIONS: readonly Dimension[] = ["page", "device", "browser", "browser_version", "os", "country"];
@@ -48,8 +49,9 @@ interface Props<Name extends string> {
   readonly path: string;
   /** Names of parts of the address that the page has for itself. */
   readonly names?: readonly Name[];
-  /** What the plan must include, and what it is called there. */
+  /** What the plan must include. */
   readonly feature?: string;
+  readonly icon: IconName;
   readonly children: (captured: Captured<Name>) => ComponentChildren;
 }
 
@@ -60,7 +62,7 @@ export function CapturedPage<Name extends string = never>(props: Props<Name>) {
   return <Loaded {...props} website={data} />;
 }
 
-function Loaded<Name extends string>({ website, title, path, names = [], feature, children }: Props<Name> & { website: Website }) {
+function Loaded<Name extends string>({ website, title, path, names = [], feature, icon, children }: Props<Name> & { website: Website }) {
   const { search } = usePlace();
   const { teams } = useSession();
   const home = `/websites/${website.id}/${path}`;
@@ -105,7 +107,11 @@ function Loaded<Name extends string>({ website, title, path, names = [], feature
   );
   const team = teams.find(({ id }) => id === website.team_id);
   if (feature !== undefined && team !== undefined && !(team.features as readonly string[]).includes(feature)) {
-    return <NoPlan title={title} website={website} team={team.name} />;
+    return (
+      <Page title={title} tab={website.domain}>
+        <NotInPlan website={website} what={title} icon={icon} />
+      </Page>
+    );
   }
   const mayChange = atLeast(website.role, "editor");
   const captured: Captured<Name> = {
@@ -132,52 +138,6 @@ function Dropped({ of }: { of: readonly string[] }) {
         {format.list(of)} {of.length === 1 ? "is" : "are"} not known of what is shown here: {of.length === 1 ? "that filter is" : "those filters are"} left out.
       </Note>
     </div>
-  );
-}
-
-function NoPlan({ title, website, team }: { title: string; website: Website; team: string }) {
-  const isOwner = website.role === "owner";
-  return (
-    <Page title={title} tab={website.domain} narrow>
-      <section class="card">
-        <Empty
-          title={`The plan of ${team} does not include this`}
-          level={2}
-          icon="card"
-          action={
-            isOwner && (
-              <LinkButton href="/settings/billing" kind="primary">
-                See the plans
-              </LinkButton>
-            )
-          }
-        >
-          {isOwner ? "A larger plan has it." : "An owner can change the plan."} What was reported before is kept.
-        </Empty>
-      </section>
-    </Page>
-  );
-}
-
-/** Nothing is reported because the website does not ask for it. */
-export function SwitchedOff({ of: { website, mayChange }, title, icon, children }: { of: Captured<string>; title: string; icon: IconName; children: ComponentChildren }) {
-  return (
-    <section class="card">
-      <Empty
-        title={title}
-        level={2}
-        icon={icon}
-        action={
-          mayChange ? (
-            <LinkButton href={settingsAddress(website.id, "features")} kind="primary">
-              Website settings
-            </LinkButton>
-          ) : undefined
-        }
-      >
-        {children} {mayChange ? "" : `It is switched on by ${whoMay("change-websites")}.`}
-      </Empty>
-    </section>
   );
 }
 

@@ -22,8 +22,9 @@ import { useAnalytics } from "../analytics/context";
 import { valueLabel } from "../analytics/dimensions";
 import { Chips } from "../analytics/filters";
 import { RangeBar } from "../analytics/range-bar";
-import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, SwitchedOff, type Captured } from "../parts/captured";
+import { CapturedPage, capturedUrl, clearFilters, FilterButton, OffNote, type Captured } from "../parts/captured";
 import { LongQuestion, Waiting } from "../parts/long-question";
+import { SwitchedOff } from "../parts/switched-off";
 
 const FilterDialog = lazy(() => import("../analytics/filter-dialog"));
 
@@ -43,7 +44,7 @@ const onAxis = (vital: Vital, value: number): string =>
 
 export default function PerformancePage({ params }: PageProps) {
   return (
-    <CapturedPage<Own> params={params} title="Performance" path="performance" names={["vital", "sort"]}>
+    <CapturedPage<Own> params={params} title="Performance" icon="gauge" path="performance" names={["vital", "sort"]}>
       {(captured) => <Content {...captured} />}
     </CapturedPage>
   );
@@ -84,8 +85,8 @@ function Content(captured: Captured<Own>) {
       {data.error ? (
         <Failure error={data.error} what="Page speed could not be counted." onRetry={data.reload} />
       ) : none && isOff && view.filters.length === 0 ? (
-        <SwitchedOff of={captured} title="Web vitals are switched off" icon="gauge">
-          With it, pages report how fast they are for the people who see them.
+        <SwitchedOff website={website} what="Web vitals" icon="gauge" setting="web_vitals">
+          Pages report how fast they are for the people who see them.
         </SwitchedOff>
       ) : none ? (
         <section class="card">

@@ -1,12 +1,14 @@
 //! `/api/websites/:websiteId/errors`: errors that visitors met, in groups, and what is decided about these.
 
+use std::cmp::Reverse;
+
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_capture::{
     CaptureError, Captures, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
-    NewSourceMap, Occurrence, Part, SOURCE_MAP_MAX_BYTES, SourceMapError, StackVariant, Status,
+    NewSourceMap, Occurrence, Part, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMapError, StackVariant, Status,
 };
 use zenovay_domain::{ErrorCode, Timestamp};
 use zenovay_ingest::decode_body;
@@ -18,7 +20,7 @@ use super::reader::Question;
 use super::view::ViewParams;
 use super::{Console, JsonBody, Rules};
 use crate::http::body;
-use crate::http::document::Operation;
+use crate::http::document::{Operation, Parameter};
 use crate::http::document::bodies::{Body, Properties, RequestBody};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::{EditErrors, Identity, ReadErrors};
@@ -92,6 +94,9 @@ pub struct ShownGroup {
     /// Where in the app it happened, as far as it is known.
     #[schema(required = true)]
     culprit: Option<ShownFrame>,
+    /// The release of its newest stack; empty when the page does not say.
+    #[schema(examples("2.14.0"))]
+    release: String,
     /// `unresolved`, `resolved` or `ignored`.
     #[schema(examples("unresolved"))]
     status: &'static str,
@@ -126,6 +131,34 @@ pub struct ShownFrame {
     in_app: bool,
 }
 
+/// A frame of a stack with the source around it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FrameInSource {
+    /// The frame.
+    #[serde(flatten)]
+    frame: ShownFrame,
+    /// The lines around it, where a source map has them; null for frames far out, too.
+    #[schema(required = true)]
+    context: Option<ShownLines>,
+}
+
+/// Lines of a source.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownLines {
+    /// The number of the first, from 1.
+    #[schema(examples(41))]
+    first: u32,
+    /// The lines; a long one is cut.
+    #[schema(examples("  return items.length * cart.plan.price;"))]
+    lines: Vec<String>,
+}
+
+impl From<SourceLines> for ShownLines {
+    fn from(SourceLines { first, lines }: SourceLines) -> Self {
+        Self { first, lines }
+    }
+}
+
 impl From<&Frame> for ShownFrame {
     fn from(frame: &Frame) -> Self {
         let Frame { function, file, line, column, in_app } = frame.clone();
@@ -140,6 +173,7 @@ impl From<&ErrorGroup> for ShownGroup {
             kind: group.kind.clone(),
             message: group.message.clone(),
             culprit: group.culprit.as_ref().map(ShownFrame::from),
+            release: group.release.clone(),
             status: group.status.as_str(),
             occurrences_total: group.occurrences,
             visitors_total: group.visitors,
@@ -167,14 +201,85 @@ impl QueryParams for WithStatus {
     }
 }
 
+/// What groups are sorted by.
+#[derive(Debug, Clone, Copy)]
+enum SortBy {
+    LastSeen,
+    FirstSeen,
+    Occurrences,
+    Visitors,
+}
+
+/// Which groups, and in which order.
+pub struct Chosen {
+    search: String,
+    by: SortBy,
+    is_reversed: bool,
+}
+
+impl Chosen {
+    /// By what groups can be sorted.
+    const NAMES: [&'static str; 8] = [
+        "last_seen",
+        "-last_seen",
+        "first_seen",
+        "-first_seen",
+        "occurrences",
+        "-occurrences",
+        "visitors",
+        "-visitors",
+    ];
+
+    /// Whether the search finds `group`.
+    fn finds(&self, group: &ErrorGroup) -> bool {
+        let has = |text: &str| text.to_lowercase().contains(&self.search);
+        let place = group.culprit.as_ref().is_some_and(|frame| has(&frame.function) || has(&frame.file));
+        self.search.is_empty() || place || has(&format!("{}: {}", group.kind, group.message))
+    }
+
+    /// Leaves those that the search finds, in this order. They come with the one that occurred last first, and so do equal ones.
+    fn choose(&self, groups: &mut Vec<ErrorsIn>) {
+        groups.retain(|found| self.finds(&found.group));
+        match self.by {
+            SortBy::LastSeen => {}
+            SortBy::FirstSeen => groups.sort_by_key(|found| Reverse(found.group.first_at)),
+            SortBy::Occurrences => groups.sort_by_key(|found| Reverse(found.occurrences)),
+            SortBy::Visitors => groups.sort_by_key(|found| Reverse(found.visitors)),
+        }
+        if self.is_reversed {
+            groups.reverse();
+        }
+    }
+}
+
+impl QueryParams for Chosen {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        params.declare(|| {
+            let words = "Only groups whose type, message, function or file has this in it, in any case.";
+            Parameter::query("q", words).example("plan")
+        });
+        let search = params.get("q").unwrap_or("").trim().to_lowercase();
+        let words = "What groups are sorted by: the latest or greatest first; with `-` the other way round.";
+        let name = params.one_of("sort", &Self::NAMES, Some("last_seen"), words).unwrap_or("last_seen");
+        let (name, is_reversed) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
+        let by = match name {
+            "first_seen" => SortBy::FirstSeen,
+            "occurrences" => SortBy::Occurrences,
+            "visitors" => SortBy::Visitors,
+            _ => SortBy::LastSeen,
+        };
+        Self { search, by, is_reversed }
+    }
+}
+
 /// Groups of errors in a view: with its range, and its filters by page, device, browser, system and country.
 pub async fn list(
     reader: Console<ReadErrors>,
     state: web::Data<AppState>,
-    query: Query<(Paged<50, 200>, (WithStatus, ViewParams))>,
+    query: Query<(Paged<50, 200>, ((WithStatus, Chosen), ViewParams))>,
 ) -> Result<Success<ErrorGroupsInView>, ApiError> {
     let question = Question::of(&reader, &state);
-    let (Paged(page), (WithStatus(status), params)) = query.read(question.now)?;
+    let (Paged(page), ((WithStatus(status), chosen), params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
     let (range, website) = (ShownRange::of(&view), question.id());
     let kept = Kept::of(&view)?;
@@ -184,7 +289,8 @@ pub async fn list(
             kept.with(|filter| state.captures.errors_in(website, status, &GroupQuery { filter, buckets: &buckets }))?;
         Ok::<_, CaptureError>((found, state.captures.error_counts(website)?))
     });
-    let (found, [unresolved, resolved, ignored]) = found.await?;
+    let (mut found, [unresolved, resolved, ignored]) = found.await?;
+    chosen.choose(&mut found);
     let total = found.len() as u64;
     let groups = found.into_iter().skip(page.offset).take(page.limit).map(GroupInView::from).collect();
     let counts = StatusCounts { unresolved, resolved, ignored };
@@ -253,7 +359,7 @@ pub struct ShownStack {
     #[schema(examples("2.14.0"))]
     release: String,
     /// The innermost frame first: of the sources, as far as there are source maps.
-    frames: Vec<ShownFrame>,
+    frames: Vec<FrameInSource>,
     /// Whether a source map was used.
     source_map: bool,
     /// How often it occurred, of all that is kept.
@@ -353,8 +459,11 @@ pub struct ShownHistory {
 
 impl From<StackVariant> for ShownStack {
     fn from(variant: StackVariant) -> Self {
-        let StackVariant { id, kind, message, source, release, frames, is_mapped, occurrences } = variant;
-        let frames = frames.iter().map(ShownFrame::from).collect();
+        let StackVariant { id, kind, message, source, release, frames, sources, is_mapped, occurrences } = variant;
+        let sources = sources.into_iter().chain(std::iter::repeat(None));
+        let frames = frames.iter().zip(sources);
+        let frames = frames.map(|(frame, lines)| FrameInSource { frame: frame.into(), context: lines.map(Into::into) });
+        let frames = frames.collect();
         Self { id, kind, message, source, release, frames, source_map: is_mapped, occurrences }
     }
 }

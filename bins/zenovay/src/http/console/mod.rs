@@ -30,6 +30,7 @@ pub mod session;
 pub mod settings;
 pub mod shares;
 pub mod sites;
+pub mod source_maps;
 pub mod sse;
 pub mod status;
 pub mod steps;

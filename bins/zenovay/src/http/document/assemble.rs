@@ -78,6 +78,7 @@ const TAGS: &[Tag] = &[
     ("replays", "Replays", "Recorded sessions. **Empty** until sessions are recorded."),
     ("errors", "Errors", "Errors that visitors met, in groups."),
     ("error_groups", "Errors of the console", "Groups of errors in a view, and what is decided about them."),
+    ("source_maps", "Source maps", "What turns places in bundles into places in the code."),
     ("performance", "Page speed", "Web vitals: how fast pages are for their visitors."),
     ("capture", "Captures", "What pages tell beside their events: how fast they are, and their errors."),
     ("oauth", "OAuth", "How people let clients act for them at `/mcp`: OAuth 2.1 (RFC 7591, 7592, 8414, 9728)."),
