@@ -146,3 +146,27 @@ test("every change of the API that the audit trail can have has words", async ()
   assert.deepEqual(silent, []);
   assert.equal(actionWords("oauth.grant"), "MCP client connected");
 });
+
+test("stacks are written as people read them", async () => {
+  const { before, culpritWords, errorTitle, placeOf, runsOf, shortFile, stackText } = await load("rules/stacks.ts");
+  const frame = (name, file, line = 3, in_app = true) => ({ function: name, file, line, column: 7, in_app });
+  assert.equal(shortFile("https://shop.example/assets/app-3f2a.js?v=1"), "assets/app-3f2a.js");
+  assert.equal(shortFile("../src/cart.ts"), "src/cart.ts");
+  assert.equal(placeOf(frame("a", "src/cart.ts", 0)), "src/cart.ts");
+  assert.equal(culpritWords(frame("total", "https://shop.example/src/cart.ts")), "total · src/cart.ts:3");
+  assert.equal(culpritWords(null), "");
+  assert.deepEqual([errorTitle("TypeError", "x is gone"), errorTitle("TypeError", ""), errorTitle("", "x"), errorTitle("", "")], ["TypeError: x is gone", "TypeError", "x", "Error"]);
+  const frames = [frame("a", "a.ts"), frame("b", "node_modules/b.js", 1, false), frame("c", "node_modules/c.js", 1, false), frame("", "d.ts")];
+  assert.deepEqual(runsOf(frames).map((run) => (run.kind === "app" ? run.frame.function : run.frames.length)), ["a", 2, ""]);
+  assert.equal(stackText("E", "m", frames).split("\n")[4], "    at (anonymous) (d.ts:3:7)");
+  assert.deepEqual([before(25_000), before(0), before(3_725_000)], ["−00:25", "00:00", "−1:02:05"]);
+});
+
+test("buckets begin where days of the zone begin, also where the clocks change", async () => {
+  const { bucketStarts } = await load("lib/range.ts");
+  const zone = "Europe/Berlin";
+  assert.deepEqual(bucketStarts("2026-03-28T10:00:00Z", "day", zone, 3), ["2026-03-27T23:00:00.000Z", "2026-03-28T23:00:00.000Z", "2026-03-29T22:00:00.000Z"]);
+  assert.deepEqual(bucketStarts("2026-06-10T10:00:00Z", "week", zone, 2), ["2026-06-07T22:00:00.000Z", "2026-06-14T22:00:00.000Z"]);
+  assert.deepEqual(bucketStarts("2026-06-10T10:00:00Z", "month", "Pacific/Auckland", 2), ["2026-05-31T12:00:00.000Z", "2026-06-30T12:00:00.000Z"]);
+  assert.deepEqual(bucketStarts("2026-06-10T10:20:00Z", "hour", zone, 2), ["2026-06-10T10:00:00.000Z", "2026-06-10T11:00:00.000Z"]);
+});

@@ -82,3 +82,62 @@ export async function visits(server, code, origin) {
     await view(server, code, { path: PAGES[index % PAGES.length], session: `live-session-${index}`, address, origin });
   }
 }
+
+/** Something that a page of this moment tells beside its events: `error`, `performance`. */
+export async function report(server, code, kind, { address = ADDRESSES[0], agent = FIREFOX, origin = "https://shop.example", path = "/", ...body }) {
+  const answer = await fetch(`${server.address}/api/track/${code}/${kind}`, {
+    method: "POST",
+    headers: { "Content-Type": "text/plain", Origin: origin, "X-Forwarded-For": address, "User-Agent": agent },
+    body: JSON.stringify({ url: origin + path, session_id: `session-of-${address}-${AGENTS.indexOf(agent)}`, sent_at: Date.now(), device_type: "desktop", ...body }),
+  });
+  const told = await answer.json();
+  if (answer.status !== 200 || told.accepted === false) throw new Error(`${kind}: ${answer.status} ${JSON.stringify(told)}`);
+}
+
+/** Errors of two releases of a bundled app, as `stacks` of its fixture has them, and others; by many visitors. */
+export async function errors(server, code, stacks, now = Date.now()) {
+  const HOUR = 3_600_000;
+  const crumbs = (at) => [
+    { at: at - 25_000, kind: "view", text: "/pricing" },
+    { at: at - 3_000, kind: "click", text: "Start free" },
+    { at: at - 1_000, kind: "rage", text: "Start free" },
+  ];
+  for (const [place, { release, type, message, stack }] of stacks.slice(0, 2).entries()) {
+    for (const [index, address] of ADDRESSES.slice(0, place === 0 ? 3 : 9).entries()) {
+      const at = now - (place === 0 ? 60 : 2) * HOUR - index * HOUR;
+      const error = { id: `error-${release}-${index}`, at, type, message, stack, kind: "uncaught", breadcrumbs: crumbs(at), properties: { plan: index % 2 ? "pro" : "free" } };
+      await report(server, code, "error", { address, agent: AGENTS[index % AGENTS.length], path: index % 3 ? "/cart" : "/pricing", release, device_type: index % 4 === 2 ? "mobile" : "desktop", errors: [error] });
+    }
+  }
+  const file = "https://shop.example/assets/vendor-1.js";
+  const others = [
+    { type: "RangeError", message: "Invalid array length", stack: `RangeError: Invalid array length\n    at grow (${file}:3:7)\n    at https://shop.example/node_modules/lib/index.js:9:1`, count: 4 },
+    { type: "UnhandledRejection", message: "timeout of 3000 ms", stack: "", kind: "rejection" },
+    { type: "PaymentError", message: "declined", stack: `PaymentError: declined\n    at pay (${file}:8:2)`, kind: "manual", properties: { step: "payment" } },
+  ];
+  for (const [index, error] of others.entries()) await report(server, code, "error", { address: ADDRESSES[index + 2], path: "/checkout", release: "1.1.0", errors: [{ id: `error-other-${index}`, at: now - index * HOUR, ...error }] });
+}
+
+/** How fast pages were, by page and device, the same each time. */
+export async function speeds(server, code, now = Date.now()) {
+  const pick = random(11);
+  const phone = AGENTS[2];
+  for (let view = 0; view < 60; view++) {
+    const path = ["/", "/pricing", "/docs"][view % 3];
+    const slow = path === "/docs" ? 2.4 : path === "/pricing" ? 1.2 : 1;
+    const mobile = view % 4 === 0;
+    await report(server, code, "performance", {
+      address: ADDRESSES[view % ADDRESSES.length],
+      ...(mobile && { agent: phone }),
+      device_type: mobile ? "mobile" : "desktop",
+      path,
+      view_id: `view-${view}-abcdef`,
+      sent_at: now,
+      lcp: Math.round((1200 + pick(900)) * slow),
+      cls: pick(30) / 100,
+      ...(view % 5 !== 0 && { inp: 60 + pick(200) }),
+      fcp: Math.round((500 + pick(700)) * slow),
+      ttfb: Math.round((120 + pick(200)) * slow),
+    });
+  }
+}

@@ -340,7 +340,11 @@ async fn groups_are_searched_and_sorted() {
     let place = |name: &str| format!("at {name} (https://shop.example/{name}.js:1:1)");
     let sent = [
         ("one", "1.0.0", vec![error("error-01", "Alpha fails", &place("pay"))]),
-        ("two", "1.1.0", vec![error("error-02", "beta fails", &place("load")), error("error-03", "beta fails", &place("load"))]),
+        (
+            "two",
+            "1.1.0",
+            vec![error("error-02", "beta fails", &place("load")), error("error-03", "beta fails", &place("load"))],
+        ),
         ("three", "1.2.0", vec![error("error-04", "Alpha fails", &place("pay"))]),
     ];
     for (session, release, errors) in sent {
@@ -348,7 +352,8 @@ async fn groups_are_searched_and_sorted() {
         let mut body = body(&site, json!({ "errors": errors, "release": release }));
         body["session_id"] = format!("session-{session}").into();
         let call = app.post(&ingest(&site, "error")).header("origin", "https://shop.example");
-        let call = call.header("user-agent", CHROME).from(if session == "three" { "203.0.113.9" } else { "203.0.113.7" });
+        let call =
+            call.header("user-agent", CHROME).from(if session == "three" { "203.0.113.9" } else { "203.0.113.7" });
         call.json(&body).send().await.expect(200);
     }
     let key = site.key("read");

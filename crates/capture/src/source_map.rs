@@ -247,7 +247,8 @@ impl SourceMap {
             .map(|line| line.chars().take(LINE_MAX_CHARS).collect())
             .collect();
         // A map may name a line that its source does not have.
-        (first + lines.len() > line).then_some(SourceLines { first: u32::try_from(first).ok()?.saturating_add(1), lines })
+        (first + lines.len() > line)
+            .then_some(SourceLines { first: u32::try_from(first).ok()?.saturating_add(1), lines })
     }
 }
 

@@ -1,6 +1,7 @@
 // The rail beside every page, and on phones the bars above and below it.
 import { Fragment, type TargetedEvent } from "preact";
 import { useState } from "preact/hooks";
+import type { Answer } from "../api/client";
 import { useUrl } from "../api/data";
 import { useLive } from "../api/live";
 import { compact } from "../lib/format";
@@ -9,6 +10,7 @@ import { signOut, useMaybeSession, useSession } from "../lib/session";
 import { chooseTheme, storedTheme, type Theme } from "../lib/theme";
 import { chosenTeam, useTeam } from "../lib/team";
 import { useFeatures, useWebsite, type WebsiteList } from "../lib/websites";
+import { useAfter } from "../pages/parts/long-question";
 import { prefetchPage } from "../routes";
 import { Avatar } from "../ui/basic";
 import { Icon, Mark } from "../ui/icons";
@@ -23,7 +25,10 @@ interface Around {
 
 const prefetch = (event: TargetedEvent<HTMLAnchorElement>) => prefetchPage(event.currentTarget.pathname);
 
-function NavLink({ item, count, current }: { item: NavItem; count?: number | undefined; current?: boolean }) {
+/** A number beside a page, and what it is of, for those who hear it. */
+type Count = readonly [count: number | undefined, of: string];
+
+function NavLink({ item, count: [count, of] = [undefined, ""], current }: { item: NavItem; count?: Count | undefined; current?: boolean }) {
   const { path } = usePlace();
   return (
     <a href={item.href} title={item.label} aria-current={(current ?? isCurrent(item, path)) ? "page" : undefined} onPointerEnter={prefetch} onFocus={prefetch}>
@@ -32,7 +37,7 @@ function NavLink({ item, count, current }: { item: NavItem; count?: number | und
       {count !== undefined && count > 0 && (
         <span class="count">
           {compact(count)}
-          <span class="vh"> online</span>
+          <span class="vh"> {of}</span>
         </span>
       )}
     </a>
@@ -150,12 +155,26 @@ function SettingsNav() {
 
 const isSettings = (path: string): boolean => path === "/settings" || path.startsWith("/settings/");
 
+/** How long what is beside the page waits for the page, in milliseconds. */
+const BESIDE_MS = 1500;
+
+/** Errors of a website about which nothing was decided, where its plan has them. */
+function useUnresolved(website: string | undefined, features: readonly string[] | undefined): number | undefined {
+  const isIn = website !== undefined && features?.includes("errors") === true;
+  const waited = useAfter(isIn, BESIDE_MS);
+  // The counts are of all errors, whatever range is asked for.
+  const url = waited && isIn ? `/api/websites/${website}/errors?range=today&limit=1` : undefined;
+  return useUrl<Answer<"/api/websites/{website_id}/errors", "get">>(url).data?.counts.unresolved;
+}
+
 /** The rail. */
 export function Rail({ website }: Around) {
   const inSettings = isSettings(usePlace().path);
   const hasStatus = useMaybeSession()?.status_page ?? false;
   const { count } = useLive(website === undefined ? undefined : `/api/websites/${website}`);
   const features = useFeatures(website);
+  const unresolved = useUnresolved(website, features);
+  const counts: Readonly<Partial<Record<NavItem["icon"], Count>>> = { live: [count, "online"], warning: [unresolved, "unresolved"] };
   return (
     <header class="rail" aria-label="Application">
       <a class="brand" href="/websites" title="zenovay">
@@ -176,7 +195,7 @@ export function Rail({ website }: Around) {
           {websiteNav(website, features).map((item, at, all) => (
             <Fragment key={item.href}>
               {item.group !== all[at - 1]?.group && <h2>{item.group}</h2>}
-              <NavLink item={item} count={item.icon === "live" ? count : undefined} />
+              <NavLink item={item} count={counts[item.icon]} />
             </Fragment>
           ))}
         </nav>

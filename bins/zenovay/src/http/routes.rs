@@ -223,11 +223,7 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         post(of_website!("/errors/{group_id}/split"), error_groups::split, "Make a group of stacks of another one"),
         post("/api/errors/{website_id}/sourcemap", error_groups::add_source_map, "Send a source map"),
         get("/api/errors/{website_id}/sourcemaps", source_maps::list, "The source maps of a website"),
-        delete(
-            "/api/errors/{website_id}/sourcemaps/{source_map_id}",
-            source_maps::delete,
-            "Remove a source map",
-        ),
+        delete("/api/errors/{website_id}/sourcemaps/{source_map_id}", source_maps::delete, "Remove a source map"),
         get(of_website!("/funnels"), funnels::list::<Funnels>, "The funnels with their numbers"),
         post(of_website!("/funnels"), funnels::create, "Add a funnel").refusing([ErrorCode::Conflict]),
         patch(of_website!("/funnels/{funnel_id}"), funnels::change, "Change a funnel").refusing([ErrorCode::Conflict]),

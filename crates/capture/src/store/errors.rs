@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::apply::add_history;
-use super::schema::hidden_before;
 use super::maps::{Maps, sources};
+use super::schema::hidden_before;
 use super::{CaptureError, Captures, Filter, QUESTION_MAX_BYTES, Row};
 use crate::{Breadcrumb, Fingerprint, Frame, SourceLines};
 
@@ -379,7 +379,8 @@ impl Captures {
             };
             let empty = Counted { series: vec![0; query.buckets.len()], ..Counted::default() };
             let found = errors_in(group, counted.remove(&number).unwrap_or(empty));
-            detail(connection, &self.shared.maps, website.as_bytes(), number, found, query, last).map(|detail| Some(Some(detail)))
+            detail(connection, &self.shared.maps, website.as_bytes(), number, found, query, last)
+                .map(|detail| Some(Some(detail)))
         })?;
         detail.ok_or(CaptureError::TooLarge)
     }

@@ -207,12 +207,14 @@ const AFFECTED = [
   { value: "systems", label: "System", dimension: "os" },
 ] as const;
 
+type Part = (typeof AFFECTED)[number]["value"];
+
 /** Rows of the panel. */
 const ROWS = 9;
 
 function Affected({ group }: { group: Detail }) {
   const { filter } = useAnalytics();
-  const [tab, setTab] = useState<(typeof AFFECTED)[number]["value"]>("browsers");
+  const [tab, setTab] = useState<Part>("browsers");
   const shown = AFFECTED.find(({ value }) => value === tab) ?? AFFECTED[0];
   const parts = group[shown.value];
   const total = parts.reduce((sum, { occurrences }) => sum + occurrences, 0);
@@ -221,7 +223,7 @@ function Affected({ group }: { group: Detail }) {
     <section class="card panel affected" aria-labelledby="affected-h">
       <div class="panel-head">
         <h2 id="affected-h">Affected</h2>
-        <Tabs look="ptabs" labelledBy="affected-h" value={tab} tabs={AFFECTED} onValue={setTab} controls="affected-p" />
+        <Tabs look="ptabs" labelledBy="affected-h" value={tab} tabs={AFFECTED} onValue={(value: Part) => setTab(value)} controls="affected-p" />
       </div>
       <div id="affected-p" role="tabpanel" aria-label={`Affected: ${shown.label}`} class="panel-main">
         {parts.length === 0 ? (

@@ -1,5 +1,4 @@
 // Putting groups together and taking stacks apart, by hand.
-import { useState } from "preact/hooks";
 import { post } from "../../api/client";
 import { refresh, useUrl } from "../../api/data";
 import * as format from "../../lib/format";

@@ -87,12 +87,18 @@ function Content({ website, mayChange, why }: Captured<never>) {
   );
 }
 
-type Form = "curl" | "tag";
+type Form = "command" | "curl" | "tag";
 
 /** How a build sends its maps by itself. */
 function HowToSend({ website }: { website: string }) {
-  const [form, setForm] = useState<Form>("curl");
+  const [form, setForm] = useState<Form>("command");
   const code: Record<Form, string> = {
+    command: [
+      `export ZENOVAY_SERVER=${location.origin}`,
+      `export ZENOVAY_WEBSITE=${website}`,
+      `export ZENOVAY_API_KEY=zv_…`,
+      `zenovay sourcemaps upload dist --release 2.14.0 --url-prefix https://example.com/assets`,
+    ].join("\n"),
     curl: [
       `jq -n --rawfile map dist/app-3f2a.js.map '{`,
       `  fileName: "app-3f2a.js",`,
@@ -110,6 +116,7 @@ function HowToSend({ website }: { website: string }) {
         label="How source maps are sent"
         code={code[form]}
         forms={[
+          { value: "command", label: "Command" },
           { value: "curl", label: "curl" },
           { value: "tag", label: "Say the release" },
         ]}
