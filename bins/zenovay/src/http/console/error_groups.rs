@@ -190,17 +190,6 @@ impl From<ErrorsIn> for GroupInView {
     }
 }
 
-/// Groups with one status, or with any.
-pub struct WithStatus(Option<Status>);
-
-impl QueryParams for WithStatus {
-    fn read(params: &mut Params, _: Timestamp) -> Self {
-        let words = "Groups with this status; without it, all.";
-        let name = params.one_of("status", &["unresolved", "resolved", "ignored"], None, words);
-        Self(name.and_then(Status::from_name))
-    }
-}
-
 /// What groups are sorted by.
 #[derive(Debug, Clone, Copy)]
 enum SortBy {
@@ -212,6 +201,8 @@ enum SortBy {
 
 /// Which groups, and in which order.
 pub struct Chosen {
+    /// Those with one status, or with any.
+    status: Option<Status>,
     search: String,
     by: SortBy,
     is_reversed: bool,
@@ -254,6 +245,9 @@ impl Chosen {
 
 impl QueryParams for Chosen {
     fn read(params: &mut Params, _: Timestamp) -> Self {
+        let words = "Groups with this status; without it, all.";
+        let status = params.one_of("status", &["unresolved", "resolved", "ignored"], None, words);
+        let status = status.and_then(Status::from_name);
         params.declare(|| {
             let words = "Only groups whose type, message, function or file has this in it, in any case.";
             Parameter::query("q", words).example("plan")
@@ -268,7 +262,7 @@ impl QueryParams for Chosen {
             "visitors" => SortBy::Visitors,
             _ => SortBy::LastSeen,
         };
-        Self { search, by, is_reversed }
+        Self { status, search, by, is_reversed }
     }
 }
 
@@ -276,12 +270,12 @@ impl QueryParams for Chosen {
 pub async fn list(
     reader: Console<ReadErrors>,
     state: web::Data<AppState>,
-    query: Query<(Paged<50, 200>, ((WithStatus, Chosen), ViewParams))>,
+    query: Query<(Paged<50, 200>, (Chosen, ViewParams))>,
 ) -> Result<Success<ErrorGroupsInView>, ApiError> {
     let question = Question::of(&reader, &state);
-    let (Paged(page), ((WithStatus(status), chosen), params)) = query.read(question.now)?;
+    let (Paged(page), (chosen, params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
-    let (range, website) = (ShownRange::of(&view), question.id());
+    let (range, website, status) = (ShownRange::of(&view), question.id(), chosen.status);
     let kept = Kept::of(&view)?;
     let found = off_the_worker(&state, move |state| {
         let buckets = buckets(&view);
