@@ -78,7 +78,15 @@ const pathWithin = (element: Element, root: Root): string => {
 /** Without numbers that count, which change without the thing being another. */
 const uncounted = (text: string) => text.replace(/\d+/g, "0");
 
-const fileOf = (address: string | null) => (address || "").replace(/[?#].*/s, "").replace(/^\w+:\/\/[^/]*/, "");
+/** The path of a link or a picture: the same where the page has the whole address and where it has a part of it. */
+const fileOf = (element: Element, name: string) => {
+  const address = element.getAttribute(name) || "";
+  try {
+    return address && new URL(address, element.baseURI).pathname;
+  } catch {
+    return address.replace(/[?#].*/s, "");
+  }
+};
 
 /** The hash of what an element is by itself, or nothing where it is a box like others. */
 const kindOf = (element: Element): string => {
@@ -87,7 +95,7 @@ const kindOf = (element: Element): string => {
   const isField = element.matches(PRIVATE);
   const text = isOpen && !isField ? (shownIn(element, OWN_TEXT_MAX) ?? "") : "";
   const said = isOpen && !isField ? [get("aria-label"), get("alt"), get("title")] : [];
-  const traits = [fileOf(get("href")), fileOf(get("src")), isGiven(get("name")) ? get("name") : "", isGiven(element.id) ? element.id : "", uncounted(text), ...said];
+  const traits = [fileOf(element, "href"), fileOf(element, "src"), isGiven(get("name")) ? get("name") : "", isGiven(element.id) ? element.id : "", uncounted(text), ...said];
   if (!traits.some(Boolean)) return "";
   return hash([element.localName, get("type"), get("role"), ...traits].join("\n"));
 };

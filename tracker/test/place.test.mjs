@@ -142,6 +142,12 @@ test("nothing private is in an address", async () => {
   assert.equal(await address(), edited);
 });
 
+test("a link is the same one where a record of the page has its whole address", async () => {
+  const page = (here) => `<base href="https://example.com/docs/"><nav>${["install.html", "#top", "../pricing?plan=pro", "//other.example/a"].map((href, at) => `<a href="${here(href)}" ${at === 1 ? 'data-me="1"' : ""}>More</a>`).join("")}</nav>`;
+  const whole = (href) => new URL(href, "https://example.com/docs/").href;
+  assert.deepEqual(await moved(page((href) => href), [page(whole), `<div>New</div>${page(whole)}`]), ["1", "1"]);
+});
+
 test("an address of a deep page is short, and found", async () => {
   const deep = (inner, extra = "") => `${'<div class="a"><div></div>'.repeat(60)}${extra}${inner}${"</div>".repeat(60)}`;
   assert.deepEqual(await moved(deep('<a href="/deep" data-me="1">Deep</a>'), [deep('<a href="/deep" data-me="1">Deep</a>', "<div>New</div>")]), ["1"]);

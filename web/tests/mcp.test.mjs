@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer, violations } from "./harness.mjs";
-import { call, tour } from "./tour.mjs";
+import { call, press, tour } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 
@@ -21,6 +21,11 @@ before(async () => {
   const token = server.welcome.split("#")[1];
   await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "example.com", name: "Example" } });
   owner = await context.storageState();
+  const notebook = await newRequest("Notebook");
+  await page.goto(notebook.path);
+  await page.getByRole("button", { name: "Allow", exact: true }).click();
+  await page.getByRole("heading", { name: "You can close this" }).waitFor();
+  await exchange(notebook);
   asked = await newRequest("Chart Assistant with a rather long name that goes on and on", { scope: "read management:write" });
   await context.close();
 });
@@ -106,7 +111,7 @@ test("somebody who is signed out signs in, is asked, and the client gets what th
   assert.deepEqual(await violations(context, page), []);
   await card.getByRole("button", { name: "Revoke Chart Assistant" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Revoke", exact: true }).click();
-  await card.getByText("No clients yet").waitFor();
+  await card.getByRole("button", { name: "Revoke Chart Assistant" }).waitFor({ state: "detached" });
   assert.equal((await refreshing(asked, tokens)).status, 400);
   assert.deepEqual(others(problems), []);
   await context.close();
@@ -135,6 +140,8 @@ tour(
   () => ({ server, browser, storage: { owner } }),
   () => [
     ["owner", "consent", asked.path, "Let Chart Assistant with a rather long name that goes on and on act for you?"],
+    ["owner", "mcp-clients", "/settings/account/security", "Security & access", (page) => page.getByRole("region", { name: "Connected MCP clients" }).scrollIntoViewIfNeeded()],
+    ["owner", "mcp-client-revoke", "/settings/account/security", "Security & access", press("Revoke Notebook")],
     ["owner", "consent-refused", "/oauth/authorize?client_id=unknown", "This client cannot be connected"],
   ],
 );

@@ -59,6 +59,25 @@ after(async () => {
   await server?.stop();
 });
 
+/** Tries to add a passkey with a password, on a device that makes none. */
+const passkey = (password, words) => async (page) => {
+  await page.evaluate(() => (navigator.credentials.create = () => Promise.reject(new DOMException("", "NotAllowedError"))));
+  await press("Add a passkey")(page);
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name", { exact: true }).fill("Phone");
+  await dialog.getByLabel("Password", { exact: true }).fill(password);
+  await dialog.getByRole("button", { name: "Continue" }).click();
+  await dialog.getByText(words).waitFor();
+};
+/** Sends a form that is filled in. */
+const sent = (open, fields, send, words) => async (page) => {
+  await press(open)(page);
+  const dialog = page.getByRole("dialog");
+  for (const [name, value] of Object.entries(fields)) await dialog.getByLabel(name, { exact: true }).fill(value);
+  await dialog.getByRole("button", { name: send, exact: true }).click();
+  await dialog.getByText(words).first().waitFor();
+};
+
 /** Who sees the page, its name, its address, its heading, and what is done on it first. */
 const pages = () => [
   ["nobody", "login", "/login", "Sign in"],
@@ -94,6 +113,9 @@ const pages = () => [
   ["owner", "security", "/settings/account/security", "Security & access"],
   ["owner", "security-totp", "/settings/account/security", "Security & access", press("Set up the authenticator app")],
   ["owner", "security-passkey", "/settings/account/security", "Security & access", press("Add a passkey")],
+  ["owner", "security-passkey-wrong", "/settings/account/security", "Security & access", passkey("not the password at all", "That is not your password.")],
+  ["owner", "security-passkey-given-up", "/settings/account/security", "Security & access", passkey(OWNER.password, "No passkey was made.")],
+  ["owner", "security-password-weak", "/settings/account/security", "Security & access", sent("Change password", { "Current password": OWNER.password, "New password": "short" }, "Change password", "Use at least 12 characters")],
   ["owner", "security-password", "/settings/account/security", "Security & access", press("Change password")],
   ["owner", "security-failed", "/settings/account/security", "Security & access", refused("**/api/account/**")],
   ["free", "security-free", "/settings/account/security", "Security & access"],

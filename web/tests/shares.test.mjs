@@ -100,4 +100,14 @@ tour(() => ({ server, browser, storage: known }), () => [
   ["nobody", "share-password", known.closed, "This dashboard has a password"],
   ["owner", "website-sharing", settings(), "Sharing"],
   ["owner", "website-sharing-new", settings(), "Sharing", press("New link")],
+  ["owner", "website-sharing-made", settings(), "Sharing", async (page) => {
+    await page.route(`**/api/websites/${known.id}/shares`, (route) =>
+      route.request().method() === "POST"
+        ? route.fulfill({ status: 201, json: { success: true, data: { id: "shr_x", name: "For the board", has_password: false, embed: false, created_at: new Date().toISOString(), token: "k".repeat(32), path: `/share/${"k".repeat(32)}` } } })
+        : route.continue());
+    await press("New link")(page);
+    await press("Create link")(page);
+    await page.getByLabel("Public link", { exact: true }).waitFor();
+  }],
+  ["owner", "website-sharing-end", settings(), "Sharing", press("End For everybody")],
 ]);

@@ -15,8 +15,15 @@ export default function SharePage({ params }: PageProps) {
   const token = params.token ?? "";
   const { data, error, loading, reload } = useData("/api/shares/{token}", { path: { token } });
   useTitle(data?.website ? data.website.domain : "Shared dashboard");
-  if (error) return <Gate>{error.status === 404 || error.status === 403 ? <Ended /> : <Failure error={error} what="The dashboard could not be loaded." onRetry={reload} />}</Gate>;
-  if (!data) return <Gate>{loading && <Skeleton lines={4} />}</Gate>;
+  if (error) return <Gate>{error.status === 404 || error.status === 403 ? <Ended /> : <Failed error={error} onRetry={reload} />}</Gate>;
+  if (!data) {
+    return (
+      <Gate>
+        <h1 class="vh">Shared dashboard</h1>
+        {loading && <Skeleton lines={4} />}
+      </Gate>
+    );
+  }
   if (!data.website || data.needs_password) return <Unlock token={token} onDone={reload} />;
   const { website } = data;
   return (
@@ -59,8 +66,15 @@ function Gate({ children }: { children: ComponentChildren }) {
   );
 }
 
+const Failed = ({ error, onRetry }: { error: ApiError; onRetry(): void }) => (
+  <div class="box">
+    <h1>Shared dashboard</h1>
+    <Failure error={error} what="The dashboard could not be loaded." onRetry={onRetry} />
+  </div>
+);
+
 const Ended = () => (
-  <Empty title="This link has ended" level={2} icon="link">
+  <Empty title="This link has ended" level={1} icon="link">
     This link does not show anything any more.
   </Empty>
 );

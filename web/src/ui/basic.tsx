@@ -193,8 +193,8 @@ export function useCountdown(seconds: number | undefined, turn = 0): number {
 }
 
 /** Why there is nothing, and one thing to do about it. */
-export function Empty({ title, icon, children, action, level = 3 }: { title: string; icon?: IconName; children?: ComponentChildren; action?: ComponentChildren; level?: 2 | 3 }) {
-  const Title = `h${level}` as "h2" | "h3";
+export function Empty({ title, icon, children, action, level = 3 }: { title: string; icon?: IconName; children?: ComponentChildren; action?: ComponentChildren; level?: 1 | 2 | 3 }) {
+  const Title = `h${level}` as "h1" | "h2" | "h3";
   return (
     <div class="empty">
       {icon && <Icon name={icon} size={24} />}
@@ -205,7 +205,7 @@ export function Empty({ title, icon, children, action, level = 3 }: { title: str
   );
 }
 
-/** The shape of what is being loaded: shown after 120 ms, so that what is quick does not flicker. */
+/** The shape of what is being loaded: its space is there at once, and it is seen after 120 ms, so that what is quick does not flicker. */
 export function Skeleton({ lines = 3, height, shape }: { lines?: number; height?: string; shape?: "bars" | "rows" | undefined }) {
   const [shown, setShown] = useState(false);
   useEffect(() => {
@@ -214,7 +214,7 @@ export function Skeleton({ lines = 3, height, shape }: { lines?: number; height?
   }, []);
   return (
     <div class={classes("skels", shape)} aria-hidden="true">
-      {shown && Array.from({ length: lines }, (_, index) => <i key={index} class={classes("skel", "abc"[index % 3])} style={height ? { height } : undefined} />)}
+      {Array.from({ length: lines }, (_, index) => <i key={index} class={classes("skel", "abc"[index % 3], !shown && "early")} style={height ? { height } : undefined} />)}
     </div>
   );
 }

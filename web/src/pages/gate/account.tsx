@@ -84,6 +84,7 @@ export function InvitePage({ params: { token = "" } }: PageProps) {
   }
   return (
     <Gate title="Invitation">
+      {invitation.data === undefined && <h1 class="vh">Invitation</h1>}
       <Loaded of={invitation} what="The invitation">
         {(found) => (user ? <Join token={token} invitation={found} user={user} /> : <SignUpByInvitation token={token} invitation={found} />)}
       </Loaded>

@@ -1,7 +1,7 @@
 // Pages about the workspace that is chosen in the rail.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { useData } from "../../api/data";
+import { useOwners } from "../../lib/owners";
 import { useTeam, type Team } from "../../lib/team";
 import { may, whoMay, type Action, type Role } from "../../rules/roles";
 import { NoPermission, Page } from "../../shell/page";
@@ -43,7 +43,6 @@ export function WithTeam({ title, needs, children }: Props) {
 
 /** The page exists; it names whom to ask. */
 function Refused({ title, team, needs }: { title: string; team: Team; needs: string }) {
-  const members = useData("/api/teams/{team_id}/members", { path: { team_id: team.id } });
-  const owners = members.data?.members.filter((member) => member.role === "owner").map((member) => member.name || member.email);
-  return <NoPermission title={title} role={team.role} needs={needs} {...(owners && { owners })} />;
+  const owners = useOwners(team.id);
+  return <NoPermission title={title} role={team.role} needs={needs} owners={owners} />;
 }

@@ -3,6 +3,7 @@ import { post } from "../../api/client";
 import { refresh } from "../../api/data";
 import { readerZone } from "../../lib/format";
 import { go } from "../../lib/router";
+import { useOwners } from "../../lib/owners";
 import { atLeast, useSession } from "../../lib/session";
 import { useTeam } from "../../lib/team";
 import { domain, normalDomain, optionalName } from "../../rules/fields";
@@ -11,6 +12,7 @@ import { NoPermission, Page } from "../../shell/page";
 import { Button, Card, LinkButton } from "../../ui/basic";
 import { FormFailure, Select, TextField, useForm } from "../../ui/form";
 import { zoneOptions } from "../parts/zones";
+import { WithTeam } from "../settings/with-team";
 
 export default function NewWebsitePage() {
   const { teams } = useSession();
@@ -26,7 +28,10 @@ export default function NewWebsitePage() {
       go(`/websites/${made.id}`, { replace: true });
     },
   });
-  if (present && possible.length === 0) return <NoPermission title="Add a website" role={present.role} needs={`Websites are added by ${whoMay("change-websites")}.`} />;
+  const owners = useOwners(possible.length === 0 ? present?.id : undefined);
+  // Whoever is in no workspace can make one.
+  if (!present) return <WithTeam title="Add a website">{() => null}</WithTeam>;
+  if (possible.length === 0) return <NoPermission title="Add a website" role={present.role} needs={`Websites are added by ${whoMay("change-websites")}.`} owners={owners} />;
   return (
     <Page title="Add a website" crumbs={[{ label: "Websites", href: "/websites" }]} narrow>
       <form {...form.props}>

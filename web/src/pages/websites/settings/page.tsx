@@ -1,6 +1,7 @@
 // The settings of one website: one address a part.
 import type { ComponentType } from "preact";
 import { useData } from "../../../api/data";
+import { useOwners } from "../../../lib/owners";
 import { Page, PageState, NotFound } from "../../../shell/page";
 import { SETTINGS_PARTS, settingsAddress, type SettingsPart } from "../../../shell/nav";
 import { atLeast } from "../../../lib/session";
@@ -27,6 +28,7 @@ const VIEWS: Readonly<Record<SettingsPart, ComponentType<PartProps>>> = {
 
 export default function WebsiteSettingsPage({ params: { id = "", part = "" } }: PageProps) {
   const website = useData("/api/websites/{website_id}", { path: { website_id: id } });
+  const owners = useOwners(website.data && !atLeast(website.data.role, "editor") ? website.data.team_id : undefined);
   const shown = SETTINGS_PARTS.find((one) => one.part === part);
   if (shown === undefined) return <NotFound />;
   if (website.data === undefined) return <PageState title="Website settings" error={website.error} onRetry={website.reload} narrow />;
@@ -47,7 +49,10 @@ export default function WebsiteSettingsPage({ params: { id = "", part = "" } }: 
         <NavTabs label="Website settings" tabs={SETTINGS_PARTS.map(({ part, label }) => ({ href: settingsAddress(id, part), label }))} current={settingsAddress(id, shown.part)} />
         {!props.mayChange && (
           <Note icon="shield">
-            <b>Your role here is {website.data.role}.</b> Settings of websites are changed by {whoMay("change-websites")}.
+            <p>
+              <b>Your role here is {website.data.role}.</b> Settings of websites are changed by {whoMay("change-websites")}.
+            </p>
+            {owners.length > 0 && <p class="dim">Ask an owner: {owners.join(", ")}</p>}
           </Note>
         )}
         <View key={website.data.id} {...props} />

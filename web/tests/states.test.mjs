@@ -1,0 +1,148 @@
+// What every page shows before its answers are there, when they are refused, and after another try; and what of it is for others.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { join } from "node:path";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { store, traffic, visits } from "./seed.mjs";
+import { call } from "./tour.mjs";
+
+const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
+const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
+const SHOTS = process.env.SCREENSHOTS;
+if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+let server;
+let browser;
+let known;
+before(async () => {
+  [server, browser] = await Promise.all([startServer("--trusted-proxies", "127.0.0.1/32"), startBrowser()]);
+  const { page, context } = await openTab(browser, server);
+  await page.goto("/login");
+  const token = server.welcome.split("#")[1];
+  await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "example.com", name: "Example" } });
+  const team = (await call(page, "GET", "/api/session")).teams[0].id;
+  const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
+  const { key, id: kid } = await call(page, "POST", "/api/account/keys", { name: "Production" });
+  await store(server, key, code, traffic({ now: Date.now(), days: 3, perDay: 5 }));
+  await visits(server, code);
+  const { path: share } = await call(page, "POST", `/api/websites/${id}/shares`, { name: "For everybody" });
+  const { url } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  const { url: open } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  const { visitors } = await call(page, "GET", `/api/websites/${id}/visitors`);
+  const owner = await context.storageState();
+  const other = await openTab(browser, server);
+  await other.page.goto("/login");
+  await call(other.page, "POST", "/api/users", { ...VIEWER, invitation: new URL(url).pathname.split("/").pop() });
+  const viewer = await other.context.storageState();
+  await Promise.all([context.close(), other.context.close()]);
+  known = { owner, viewer, home: `/websites/${id}`, kid, share, invite: new URL(open).pathname, visitor: visitors[0].id };
+});
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Every page that asks for something: who sees it, a name, its address, its heading, and what it asks for. */
+const pages = () => [
+  ["owner", "websites", "/websites", "Websites", /\/api\/websites\?/],
+  ["owner", "analytics", known.home, "example.com", /\/api\/.*\/(totals|series|breakdown|goals|live)\b/],
+  ["owner", "live", `${known.home}/live`, "Live", /\/api\/.*\/(live|breakdown)(\?|$)/],
+  ["owner", "visitors", `${known.home}/visitors`, "Visitors", /\/api\/.*\/visitors\b/],
+  ["owner", "visitor", `${known.home}/visitors/${known.visitor}`, /^Visitor/, /\/api\/.*\/visitors\//],
+  ["owner", "goals", `${known.home}/goals`, "Goals and funnels", /\/api\/.*\/(goals|funnels)\b/],
+  ["owner", "website-settings", `${known.home}/settings/general`, /^(General|Website settings)$/, /\/api\/websites\/[^/?]+$/],
+  ["owner", "tracking", `${known.home}/settings/tracking`, "Tracking", /\/api\/.*\/install$/],
+  ["owner", "sharing", `${known.home}/settings/sharing`, "Sharing", /\/api\/.*\/shares$/],
+  ["owner", "account", "/settings/account", "Profile", /\/api\/account$/],
+  ["owner", "security", "/settings/account/security", "Security & access", /\/api\/account\//],
+  ["owner", "key", `/settings/account/security/keys/${known.kid}`, /^(Production|Key)$/, /\/api\/keys\//],
+  ["owner", "members", "/settings/workspace/members", "Members", /\/api\/.*\/members$/],
+  ["owner", "invitations", "/settings/workspace/members/invitations", "Members", /\/api\/.*\/invitations$/],
+  ["owner", "api-keys", "/settings/api-keys", "API keys", /\/api\/teams\/[^/]+\/keys/],
+  ["owner", "billing", "/settings/billing", "Billing", /\/api\/.*\/plan$/],
+  ["owner", "usage", "/settings/usage", "Usage", /\/api\/.*\/usage/],
+  ["owner", "limits", "/settings/usage/limits", "Usage", /\/api\/.*\/plan$/],
+  ["owner", "audit", "/settings/audit", "Audit", /\/api\/.*\/audit/],
+  ["nobody", "status", "/status", "Status", /\/status\.json/],
+  ["nobody", "share", known.share, "example.com", /\/api\/shares\/.*\/(totals|series|breakdown|goals|live)\b/],
+  ["nobody", "share-itself", known.share, undefined, /\/api\/shares\/[^/]+$/],
+  ["nobody", "invite", known.invite, undefined, /\/api\/invitations\//],
+];
+
+const QUIET = () => document.querySelector("[aria-busy=true], .skel") === null;
+
+for (const { look, ...options } of [
+  { look: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
+  { look: "dark-360", colorScheme: "dark", viewport: { width: 360, height: 780 }, hasTouch: true },
+]) {
+  const isWide = options.viewport.width > 720;
+  test(`every page ${isWide ? "waits, " : ""}says what failed, and tries again, ${look}`, async () => {
+    const found = [];
+    for (const who of ["owner", "nobody"]) {
+      const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(known[who] && { storageState: known[who] }) });
+      const look_at = async (name, state, heading) => {
+        if (SHOTS) await page.screenshot({ path: join(SHOTS, `state-${name}-${state}-${look}.png`), fullPage: true });
+        const wrong = [...(await violations(context, page)), ...problems.splice(0)];
+        if ((await overflow(page)) > 0) wrong.push("something stands beyond the window");
+        if (heading && (await page.getByRole("heading", { name: heading, level: 1 }).count()) !== 1) wrong.push("it has another heading");
+        if (wrong.length > 0) found.push(`${name}, ${state}: ${wrong.join("; ")}`);
+      };
+      for (const [reader, name, path, heading, asked] of pages()) {
+        if (reader !== who) continue;
+        try {
+          if (isWide) {
+            await page.route(asked, () => {});
+            await page.goto(path);
+            await page.locator(".skel").first().waitFor();
+            await look_at(name, "waiting", heading);
+            await page.unrouteAll({ behavior: "ignoreErrors" });
+          }
+          const json = { success: false, code: "INTERNAL", message: "Something went wrong on the server.", request_id: "0b9f2c1e" };
+          await page.route(asked, (route) => route.fulfill({ status: 400, json, headers: { "X-Request-Id": json.request_id } }));
+          await page.goto(path);
+          await page.getByText("could not be").first().waitFor();
+          await page.getByText("Request 0b9f2c1e").first().waitFor();
+          await look_at(name, "failed", heading);
+          await page.unrouteAll({ behavior: "ignoreErrors" });
+          for (let again = page.getByRole("button", { name: "Try again" }); (await again.count()) > 0; ) await again.first().click();
+          await page.getByText("could not be").first().waitFor({ state: "detached" });
+          await page.waitForFunction(QUIET);
+        } catch (error) {
+          found.push(`${name}: ${String(error).slice(0, 300)}`);
+        }
+      }
+      await context.close();
+    }
+    assert.deepEqual(found, []);
+  });
+}
+
+test("pages that are for other roles say for which, and whom to ask", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.viewer });
+  for (const [path, heading, needs] of [
+    ["/settings/workspace/members/invitations", "Invitations", "admins and owners"],
+    ["/settings/api-keys", "API keys", "admins and owners"],
+    ["/settings/billing", "Billing", "admins and owners"],
+    ["/settings/usage", "Usage", "admins and owners"],
+    ["/settings/usage/limits", "Limits", "admins and owners"],
+    ["/settings/audit", "Audit", "admins and owners"],
+    ["/websites/new", "Add a website", "editors, admins and owners"],
+  ]) {
+    await page.goto(path);
+    await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+    await page.getByText("Your role here is viewer.").waitFor();
+    await page.getByText(needs).first().waitFor();
+    await page.getByText(OWNER.name).first().waitFor();
+    assert.deepEqual(await violations(context, page), [], path);
+  }
+  for (const part of ["general", "tracking", "privacy", "features", "sharing", "danger"]) {
+    await page.goto(`${known.home}/settings/${part}`);
+    await page.getByText("Your role here is viewer.").waitFor();
+    await page.waitForFunction(QUIET);
+    const open = await page.locator("main").evaluate((main) => [...main.querySelectorAll("input:not([disabled]):not([readonly]), textarea:not([readonly]):not([disabled]), select:not([disabled])")].map((one) => one.labels?.[0]?.textContent ?? one.name));
+    assert.deepEqual(open, [], part);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
