@@ -14,7 +14,8 @@ use zenovay_auth::oauth::{
     redirect_target,
 };
 use zenovay_capture::{
-    Capture, ERRORS_MAX, ErrorCapture, FRAMES_MAX, SourceMap, Vitals, fingerprint, parse_stack, read_errors,
+    Capture, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatmapCapture, HeatmapFields, PAGE_COLUMNS,
+    PAGE_ROWS, SourceMap, Vitals, fingerprint, parse_stack, read_errors,
 };
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
@@ -85,6 +86,9 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
         ..ErrorCapture::default()
     });
     written.push(("capture_record", capture.pack()));
+    let clicks = vec![HeatClick { address: "main>a".to_owned(), count: 1, ..HeatClick::default() }];
+    let heat = Capture::Heatmap(HeatmapCapture { clicks, moves: vec![7], ..HeatmapCapture::default() });
+    written.push(("capture_record", heat.pack()));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
     let after = RowPlace::new(7, "/a", Some(String::new()));
@@ -231,6 +235,16 @@ pub fn capture(body: &[u8]) -> bool {
             let capture = Capture::Error(ErrorCapture { kind, message, frames, ..ErrorCapture::default() });
             assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
         }
+    }
+    if let Ok(told) = HeatmapFields::read(&members) {
+        let spots = PAGE_COLUMNS * PAGE_ROWS;
+        assert!(told.moves.iter().all(|spot| *spot < spots));
+        for HeatClick { cell, spot, .. } in &told.clicks {
+            assert!(*cell < HEAT_BINS * HEAT_BINS && *spot < spots);
+        }
+        let (clicks, moves) = (told.clicks, told.moves);
+        let capture = Capture::Heatmap(HeatmapCapture { clicks, moves, ..HeatmapCapture::default() });
+        assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
     }
     let _ = Vitals::read(&members);
     fields.is_ok()

@@ -46,10 +46,17 @@ export async function startServer() {
     id: website.id,
     code: website.tracking_code,
     /** The website that allows a cookie. */
-    storing: { code: storing.tracking_code, set: (...settings) => set(storing.id, ...settings) },
+    storing: { id: storing.id, code: storing.tracking_code, set: (...settings) => set(storing.id, ...settings) },
     /** One endpoint of the External API; its `data`. */
     async read(path, id = website.id) {
       const answer = await fetch(`${origin}/api/external/v1${path.replace("ID", id)}`, { headers: { "X-API-Key": key } });
+      const body = await answer.json();
+      if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
+      return body.data;
+    },
+    /** One endpoint of the console; its `data`. */
+    async console(path, id = website.id) {
+      const answer = await fetch(`${origin}/api/websites/${id}${path}`, { headers: { "X-API-Key": key } });
       const body = await answer.json();
       if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
       return body.data;

@@ -161,6 +161,8 @@ impl Keeper for Captured {
             Place::CaptureTable("aliases"),
             Place::CaptureTable("groups"),
             Place::CaptureTable("group_visitors"),
+            Place::CaptureTable("heat_pages"),
+            Place::CaptureTable("heat_views"),
             Place::CaptureTable("hidden"),
             Place::CaptureTable("occurrences"),
             Place::CaptureTable("source_maps"),

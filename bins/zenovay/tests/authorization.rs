@@ -363,6 +363,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
     let expectations: &[(&str, &str, u16)] = &[
         ("GET", "/", 200),
         ("GET", "/assets/{file}", 404),
+        ("GET", "/frame", 200),
         // To a program.
         ("GET", "/status", 404),
         ("GET", "/status.json", 200),
@@ -385,6 +386,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         // Not accepted: whoever has no browser's name is a program.
         ("POST", "/api/track/{code}/performance", 200),
         ("POST", "/api/track/{code}/error", 200),
+        ("POST", "/api/track/{code}/heatmap", 200),
         ("GET", "/api/external/v1/openapi.json", 200),
         ("GET", "/docs/api", 200),
         ("GET", "/api/instance", 200),

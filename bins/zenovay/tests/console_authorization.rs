@@ -26,7 +26,7 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
         ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels, EditTeam, EditWebsite,
         EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus,
-        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
+        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -105,6 +105,8 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("PATCH", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
         ("DELETE", "/api/websites/{website_id}/goals/{goal_id}", Actor, EditWebsite),
         ("GET", "/api/websites/{website_id}/performance", Actor, ReadAnalytics),
+        ("GET", "/api/websites/{website_id}/heatmaps", Actor, ReadHeatmaps),
+        ("GET", "/api/websites/{website_id}/heatmaps/page", Actor, ReadHeatmaps),
         ("GET", "/api/websites/{website_id}/errors", Actor, ReadErrors),
         ("GET", "/api/websites/{website_id}/errors/{group_id}", Actor, ReadErrors),
         ("PATCH", "/api/websites/{website_id}/errors/{group_id}", Actor, EditErrors),

@@ -330,9 +330,9 @@ async fn the_settings_of_a_website_are_told_to_its_pages() {
     site.edit(|settings| *settings = WebsiteSettings::default().with(|s| s.track_downloads = false));
     for path in [format!("/load/{}", site.code()), format!("/api/_z/load/{}", site.code())] {
         let reply = app.get(&path).header("origin", "https://other.example").send().await.expect(200);
-        // The plan does not include errors.
+        // The plan does not include errors and heatmaps.
         let expected = json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false,
-            "web_vitals": true, "errors": false });
+            "web_vitals": true, "errors": false, "heatmaps": false });
         assert_eq!(reply.data(), expected);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("cache-control"), Some("public, max-age=300, must-revalidate"));

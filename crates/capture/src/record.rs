@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
+use crate::heatmap::{HEAT_BANDS, HeatClick};
 use crate::{Breadcrumb, Frame};
 
-/// The version that is written.
-const VERSION: u8 = 1;
+/// The version that is written. It differs from the one before by the kinds of captures that there are.
+const VERSION: u8 = 2;
+/// The first version.
+const OLDEST_VERSION: u8 = 1;
 
 /// A capture that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +54,8 @@ pub enum Capture {
     Vitals(VitalsCapture),
     /// An error.
     Error(ErrorCapture),
+    /// What a page told for its heatmap.
+    Heatmap(HeatmapCapture),
 }
 
 /// How fast a page was.
@@ -91,6 +96,33 @@ pub struct ErrorCapture {
     pub breadcrumbs: Vec<Breadcrumb>,
 }
 
+/// What a page told for its heatmap.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HeatmapCapture {
+    /// Whose and where.
+    pub context: Context,
+    /// The digest of the page view's id.
+    pub view: u64,
+    /// Which body of the view it is, from 0.
+    pub seq: u32,
+    /// The number of the class of devices, by the width of the window.
+    pub class: u8,
+    /// The width and the height of the window, in pixels.
+    pub viewport: [u32; 2],
+    /// The width and the height of the page, in pixels.
+    pub page: [u32; 2],
+    /// Names the structure of the page.
+    pub dom: String,
+    /// How much of the height of the page was seen so far, in pixels.
+    pub reached: u32,
+    /// For how many milliseconds each part of the page was in the window since the body before.
+    pub attention: [u32; HEAT_BANDS],
+    /// Clicks.
+    pub clicks: Vec<HeatClick>,
+    /// Cells of the page's grid that the pointer was in.
+    pub moves: Vec<u16>,
+}
+
 impl VitalsCapture {
     /// The digest of a page view that the page calls `view_id`: of one visitor, so that nobody changes what another one measured.
     pub fn view_of(visitor: VisitorId, view_id: &str) -> u64 {
@@ -111,7 +143,7 @@ impl Capture {
     /// When it is damaged or of a later version.
     pub fn unpack(bytes: &[u8]) -> Result<Self, Unreadable> {
         match bytes.split_first() {
-            Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(|_| Unreadable::Damaged),
+            Some((&(OLDEST_VERSION..=VERSION), rest)) => postcard::from_bytes(rest).map_err(|_| Unreadable::Damaged),
             Some((&later, _)) if later > VERSION => Err(Unreadable::Newer(later)),
             _ => Err(Unreadable::Damaged),
         }
@@ -139,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_later_version_is_refused_by_name() {
-        assert_eq!(Capture::unpack(&[VERSION + 1, 0]), Err(Unreadable::Newer(2)));
+        assert_eq!(Capture::unpack(&[VERSION + 1, 0]), Err(Unreadable::Newer(VERSION + 1)));
         assert_eq!(Capture::unpack(&[]), Err(Unreadable::Damaged));
     }
 }

@@ -93,7 +93,7 @@ pub struct WebsiteSettings {
     pub track_downloads: bool,
     /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
     pub session_replay: bool,
-    /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
+    /// Whether the script reports clicks, scrolling and moves of the pointer, for heatmaps.
     pub heatmaps: bool,
     /// Whether the script reports how fast pages are.
     pub web_vitals: bool,

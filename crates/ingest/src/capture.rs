@@ -23,17 +23,20 @@ pub enum CaptureKind {
     Vitals,
     /// Errors.
     Errors,
+    /// Clicks, scrolling and moves of the pointer.
+    Heatmap,
 }
 
 impl CaptureKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Vitals, Self::Errors];
+    pub const ALL: &'static [Self] = &[Self::Vitals, Self::Errors, Self::Heatmap];
 
     /// The name in paths.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Vitals => "performance",
             Self::Errors => "error",
+            Self::Heatmap => "heatmap",
         }
     }
 
@@ -42,6 +45,15 @@ impl CaptureKind {
         match self {
             Self::Vitals => settings.web_vitals,
             Self::Errors => settings.errors,
+            Self::Heatmap => settings.heatmaps,
+        }
+    }
+
+    /// Whether it says what somebody did, so that it is not taken from those who do not want to be followed.
+    pub const fn follows(self) -> bool {
+        match self {
+            Self::Vitals | Self::Errors => false,
+            Self::Heatmap => true,
         }
     }
 }

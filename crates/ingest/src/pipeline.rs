@@ -309,6 +309,9 @@ impl Pipeline {
         }
         // An error is an event of a page; so is what its speed was.
         let admitted = self.admit(arrival, EventKind::Error, &fields.common, rules)?;
+        if kind.follows() && privacy::objects(arrival, admitted.privacy) {
+            return Err(DropReason::GpcOptedOut.into());
+        }
         let context = self.identify(admitted, Marks::default())?;
         Ok(enrich::captured(&context, fields, rules, &self.geo))
     }

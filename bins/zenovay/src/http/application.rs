@@ -31,9 +31,10 @@ struct Built;
 /// What the pages may load: files and answers from here, and drawings that they make themselves. Nothing is run or styled
 /// that stands in the HTML, and no script can write HTML.
 macro_rules! policy {
-    ($ancestors:literal) => {
+    ($frames:literal, $ancestors:literal) => {
         concat!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; ",
+            $frames,
             "form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'; ",
             "frame-ancestors ",
             $ancestors
@@ -41,11 +42,17 @@ macro_rules! policy {
     };
 }
 
-const POLICY: &str = policy!("'none'");
+const POLICY: &str = policy!("frame-src 'self'; ", "'none'");
 
 /// Pages that show a shared dashboard may stand in pages of others when their link says so: they can only be read, and no session reaches them
 /// there, because its cookie stays in pages of the same website.
-const SHARED_POLICY: &str = policy!("*");
+const SHARED_POLICY: &str = policy!("", "*");
+
+/// The empty document in which a page of the application draws a recorded page. Nothing runs in it and nothing is loaded, whatever is drawn.
+const FRAME: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Recorded page</title>\n</head>\n\
+                     <body></body>\n</html>\n";
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; \
+                            form-action 'none'; sandbox allow-same-origin; frame-ancestors 'self'";
 
 /// The pages ask each time whether they changed: they name the other files.
 const EACH_TIME: &str = "no-cache";
@@ -123,6 +130,15 @@ pub async fn file(
 ) -> Result<Described<ApplicationFile>, ApiError> {
     let file = FILES.get(name.as_str()).ok_or_else(|| ApiError::not_found("Not found"))?;
     Ok(file.respond(&req, FOR_EVER).into())
+}
+
+/// `GET /frame`: an empty document, to draw a recorded page in.
+pub async fn frame(_: Public, req: HttpRequest) -> Result<Described<Html>, ApiError> {
+    static PACKED: LazyLock<Option<Packed>> = LazyLock::new(|| {
+        Some(Packed::new(FRAME.as_bytes().to_vec(), "text/html; charset=utf-8")?.with_policy(FRAME_POLICY))
+    });
+    let packed = PACKED.as_ref().ok_or_else(ApiError::internal)?;
+    Ok(packed.respond(&req, EACH_TIME).into())
 }
 
 /// `GET /`: the application, or what is missing.

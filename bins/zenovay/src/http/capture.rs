@@ -1,11 +1,13 @@
-//! `POST /api/track/:trackingCode/performance` and `…/error`: what pages tell beside their events. Each is durable in the log of
+//! `POST /api/track/:trackingCode/performance`, `…/error` and `…/heatmap`: what pages tell beside their events. Each is durable in the log of
 //! events before it is answered, and goes from there to [`zenovay_capture::Captures`].
+
+mod heatmap;
 
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use zenovay_capture::{Capture, Context, ErrorCapture, Problems, Vitals, VitalsCapture, read_errors};
-use zenovay_domain::{Feature, PlanTable, Reading, TeamId, WebsiteId, WebsiteRules};
+use zenovay_domain::{Feature, Plan, PlanTable, Reading, TeamId, WebsiteId, WebsiteRules};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewCapture};
 use zenovay_ingest::{
     Arrival, CaptureFields, CaptureKind, Captured, DropReason, Outcome, Refusal, Rejected, capture_time, decode_body,
@@ -14,7 +16,7 @@ use zenovay_ingest::{
 use zenovay_limits::{AddressLimiter, Decision, Limiter, Rule};
 
 use super::address_limit::{AddressRefusal, unix_time};
-use super::document::bodies::{Body, ErrorsBody, Receipt, VitalsBody};
+use super::document::bodies::{Body, ErrorsBody, HeatmapBody, Receipt, VitalsBody};
 use super::guard::Public;
 use super::handler::Described;
 use super::state::AppState;
@@ -34,21 +36,22 @@ const fn max_bytes(kind: CaptureKind) -> usize {
 const fn feature(kind: CaptureKind) -> Option<Feature> {
     match kind {
         CaptureKind::Errors => Some(Feature::Errors),
+        CaptureKind::Heatmap => Some(Feature::Heatmaps),
         _ => None,
     }
 }
 
-/// Whether the plan of `team` has what `kind` needs. Where nobody knows, it does: nothing is lost for that.
-pub(super) async fn is_in_plan(state: &AppState, team: TeamId, kind: CaptureKind, reading: Reading) -> bool {
-    let Some(feature) = feature(kind) else { return true };
-    match lookups::plan_of_hit(state, team, reading.now).await {
-        Ok(Some(plan)) => has(&state.plans, plan, feature),
-        Ok(None) | Err(_) => true,
-    }
+/// The plan of `team`; `None` where nobody knows.
+pub(super) async fn plan_of(state: &AppState, team: TeamId, reading: Reading) -> Option<Plan> {
+    lookups::plan_of_hit(state, team, reading.now).await.ok().flatten()
 }
 
-fn has(plans: &PlanTable, plan: zenovay_domain::Plan, feature: Feature) -> bool {
-    plans.limits(plan).features.contains(&feature)
+/// Whether `plan` has what `kind` needs. Where nobody knows the plan, it does: nothing is lost for that.
+pub(super) fn includes(plans: &PlanTable, plan: Option<Plan>, kind: CaptureKind) -> bool {
+    match (plan, feature(kind)) {
+        (Some(plan), Some(feature)) => plans.limits(plan).features.contains(&feature),
+        _ => true,
+    }
 }
 
 /// The limits of captures: each kind has buckets of its own, apart from those of events.
@@ -64,6 +67,7 @@ const PER_ADDRESS: u32 = 60;
 const fn per_session(kind: CaptureKind) -> u32 {
     match kind {
         CaptureKind::Vitals => 120,
+        CaptureKind::Heatmap => 400,
         _ => 60,
     }
 }
@@ -114,6 +118,16 @@ pub async fn error(
     payload: Body<ErrorsBody>,
 ) -> Described<Receipt> {
     answer(&state, &req, payload.into_payload(), CaptureKind::Errors).await.into()
+}
+
+/// Clicks, scrolling and moves of the pointer.
+pub async fn heatmap(
+    _: Public,
+    state: web::Data<AppState>,
+    req: HttpRequest,
+    payload: Body<HeatmapBody>,
+) -> Described<Receipt> {
+    answer(&state, &req, payload.into_payload(), CaptureKind::Heatmap).await.into()
 }
 
 async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind: CaptureKind) -> HttpResponse {
@@ -174,7 +188,7 @@ async fn accept(
     let body = decode_body(encoding, &raw.bytes, max_bytes(kind))?;
     let members = parse_capture(&body)?;
     let fields = CaptureFields::read(&members)?;
-    if !is_in_plan(state, team, kind, reading).await {
+    if !includes(&state.plans, plan_of(state, team, reading).await, kind) {
         return Err(Rejected::Dropped(DropReason::EventKindDisabled).into());
     }
     draw_salts(state, reading.steady).await;
@@ -185,6 +199,7 @@ async fn accept(
         .inspect_err(|rejected| note_refused(state, &arrival, rules.website(), rejected))?;
     let told = match kind {
         CaptureKind::Vitals => vec![vitals(&members, &fields, &captured, &arrival)?],
+        CaptureKind::Heatmap => vec![heatmap::told(state, &members, &fields, &captured, &arrival)?],
         _ => errors(state, &members, &fields, &captured, &arrival)?,
     };
     charge(state, kind, &captured, &rules, now)?;

@@ -73,23 +73,28 @@ pub struct ScriptSettings {
     web_vitals: bool,
     /// Errors are of use, and the plan includes them.
     errors: bool,
+    /// Clicks, scrolling and moves of the pointer are of use, and the plan includes heatmaps.
+    heatmaps: bool,
 }
 
 impl ScriptSettings {
-    fn of(settings: &WebsiteSettings, has_errors: bool) -> Self {
+    /// Of a website with these settings; `in_plan` says what its plan includes.
+    fn of(settings: &WebsiteSettings, in_plan: impl Fn(CaptureKind) -> bool) -> Self {
+        let is_wanted = |kind: CaptureKind| settings.is_active && kind.is_wanted(settings) && in_plan(kind);
         Self {
             cookieless: settings.cookieless,
             track_outbound_links: settings.track_outbound_links,
             track_downloads: settings.track_downloads,
-            web_vitals: settings.is_active && settings.web_vitals,
-            errors: settings.is_active && settings.errors && has_errors,
+            web_vitals: is_wanted(CaptureKind::Vitals),
+            errors: is_wanted(CaptureKind::Errors),
+            heatmaps: is_wanted(CaptureKind::Heatmap),
         }
     }
 
     /// Names these settings among all that there can be.
     fn etag(self) -> String {
-        let Self { cookieless, track_outbound_links, track_downloads, web_vitals, errors } = self;
-        let flags = [cookieless, track_outbound_links, track_downloads, web_vitals, errors]
+        let Self { cookieless, track_outbound_links, track_downloads, web_vitals, errors, heatmaps } = self;
+        let flags = [cookieless, track_outbound_links, track_downloads, web_vitals, errors, heatmaps]
             .map(|is_on| if is_on { '1' } else { '0' });
         format!("\"{}\"", String::from_iter(flags))
     }
@@ -104,8 +109,8 @@ pub async fn settings(
 ) -> Result<Described<ScriptSettings>, ApiError> {
     let now = state.clock.now();
     let website = website_of(&state, &req).await?;
-    let has_errors = capture::is_in_plan(&state, website.team_id, CaptureKind::Errors, state.clock.reading()).await;
-    let settings = ScriptSettings::of(&website.settings, has_errors);
+    let plan = capture::plan_of(&state, website.team_id, state.clock.reading()).await;
+    let settings = ScriptSettings::of(&website.settings, |kind| capture::includes(&state.plans, plan, kind));
     let etag = settings.etag();
     let mut response = if is_known(req.headers(), &etag) {
         HttpResponse::NotModified().finish()

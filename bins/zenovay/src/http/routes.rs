@@ -13,9 +13,9 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 use zenovay_domain::ErrorCode;
 
 use super::console::{
-    Console, account, audience, error_groups, funnels, goals, install, instance, invitations, keys, live, mcp_clients,
-    numbers, passkeys, performance, plan, queries, resets, second_factor, session, shares, sites, source_maps, status,
-    teams, trail, users, welcome,
+    Console, account, audience, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
+    invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor, session,
+    shares, sites, source_maps, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -122,6 +122,8 @@ macro_rules! tracking {
                 .readable_by(Asking),
             post(concat!($prefix, "/api/track/{code}/error"), capture::error, "Report errors of a page")
                 .readable_by(Asking),
+            post(concat!($prefix, "/api/track/{code}/heatmap"), capture::heatmap, "Report clicks and scrolling of a page")
+                .readable_by(Asking),
             get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment, older path").readable_by(Any),
         ]
     }};
@@ -216,6 +218,8 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         patch(of_website!("/goals/{goal_id}"), goals::change, "Change a goal").refusing([ErrorCode::Conflict]),
         delete(of_website!("/goals/{goal_id}"), goals::delete, "Remove a goal").refusing([ErrorCode::Conflict]),
         get(of_website!("/performance"), performance::report, "How fast pages are"),
+        get(of_website!("/heatmaps"), console_heatmaps::list, "Pages with a heatmap in a view"),
+        get(of_website!("/heatmaps/page"), console_heatmaps::page, "The heatmap of a page"),
         get(of_website!("/errors"), error_groups::list, "Groups of errors with their numbers"),
         get(of_website!("/errors/{group_id}"), error_groups::detail, "All about a group of errors"),
         patch(of_website!("/errors/{group_id}"), error_groups::change, "Resolve, ignore or reopen a group of errors"),
@@ -368,6 +372,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         delete("/mcp", mcp::nothing_but_messages, "Refused: there are no sessions").readable_by(Origins::Clients),
         get("/", application::start, "The web application"),
         get("/status", application::status, "The status page").refusing([ErrorCode::NotFound]),
+        get("/frame", application::frame, "An empty document to draw a recorded page in"),
         get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
         get("/docs/changelog", document::changes, "What changed"),

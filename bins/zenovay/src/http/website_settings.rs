@@ -78,13 +78,13 @@ settings! {
         web_vitals: bool,
         /// Whether the script reports errors, where the plan includes them.
         errors: bool,
+        /// Whether the script reports clicks, scrolling and moves of the pointer for heatmaps, where the plan includes them.
+        heatmaps: bool,
         /// Whether anybody may read the public summary of the website.
         public_dashboard: bool,
     }
     shown {
         /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
         session_replay: bool,
-        /// Whether clicks are collected for heatmaps. Stored and reported; collection is not part of this version.
-        heatmaps: bool,
     }
 }

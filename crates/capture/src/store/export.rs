@@ -3,6 +3,7 @@
 use rusqlite::params;
 use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 
+use super::heatmaps::{self, VisitorHeat};
 use super::schema::hidden_before;
 use super::{CaptureError, Captures};
 use crate::vitals::Vital;
@@ -14,6 +15,8 @@ pub struct VisitorCaptures {
     pub vitals: Vec<(Timestamp, String, [Option<f64>; 5])>,
     /// Errors, in the order of time: when, on which page, of which type, and with which message.
     pub errors: Vec<(Timestamp, String, String, String)>,
+    /// Page views that are in heatmaps, in the order of time.
+    pub heatmaps: Vec<VisitorHeat>,
 }
 
 impl Captures {
@@ -48,7 +51,8 @@ impl Captures {
             let errors = errors.query_map(named, |row| {
                 Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
-            Ok(VisitorCaptures { vitals, errors: errors.collect::<Result<_, _>>()? })
+            let heatmaps = heatmaps::of_visitor(connection, website, visitor, before)?;
+            Ok(VisitorCaptures { vitals, errors: errors.collect::<Result<_, _>>()?, heatmaps })
         })
     }
 }

@@ -7,6 +7,7 @@
 //! | table | what |
 //! |---|---|
 //! | `vitals` | one row a page view |
+//! | `heat_pages`, `heat_elements`, `heat_views`, `heat_blocks` | heatmaps, see [`heatmaps`] |
 //! | `groups` | errors that are equal: status, counts, first and last occurrence |
 //! | `variants` | the different messages and stacks of a group |
 //! | `occurrences` | one row an error |
@@ -20,6 +21,7 @@
 mod apply;
 pub(crate) mod errors;
 pub(crate) mod export;
+pub(crate) mod heatmaps;
 pub(crate) mod maps;
 mod schema;
 pub(crate) mod vitals;

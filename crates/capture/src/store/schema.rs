@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::CaptureError;
+use super::{CaptureError, heatmaps};
 
 /// The version of the format that this program writes and reads.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
+/// The first version. What was added since is made when it is missing.
+const OLDEST_FORMAT: i64 = 1;
 const PAGE_BYTES: i64 = 8_192;
 
 const TABLES: &str = "
@@ -80,7 +82,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path, pages_max: Optio
     let found = set_up(connection, pages_max)
         .map_err(|error| CaptureError::Database { path: path.to_owned(), problem: error.to_string() })?;
     match found {
-        FORMAT => Ok(()),
+        OLDEST_FORMAT..=FORMAT => Ok(()),
         later => Err(CaptureError::Newer {
             path: path.to_owned(),
             what: format!("it has format {later}, this version reads {FORMAT}"),
@@ -106,9 +108,11 @@ fn set_up(connection: &mut Connection, pages_max: Option<u32>) -> Result<i64, ru
         None
     };
     let found = made.unwrap_or(FORMAT);
-    if found == FORMAT {
+    if (OLDEST_FORMAT..=FORMAT).contains(&found) {
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(heatmaps::TABLES)?;
         transaction.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?1), ('days', 0), ('date', 0)", [FORMAT])?;
+        transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
         transaction.commit()?;
     } else {
         transaction.rollback()?;

@@ -1,15 +1,19 @@
 //! Views of what pages captured beside events: the same range and filters, as far as captures have what is filtered by.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use zenovay_capture::{Filter as Captured, Row};
-use zenovay_domain::{Dimension, TimeRange, Timestamp};
-use zenovay_query::{Condition, Field, Filter};
+use zenovay_capture::{CaptureError, Filter as Captured, HeatFilter, Row};
+use zenovay_domain::{Dimension, TimeRange, Timestamp, VisitorId};
+use zenovay_query::{Condition, Field, Filter, Query as EventQuery, Question as EventQuestion};
 
+use super::reader::Question;
 use super::view::View;
 use crate::http::envelope::ApiError;
 
+/// The most visitors that a filter may choose, and that are asked for at once.
+const VISITORS_MAX: usize = 1_000_000;
+const VISITORS_AT_ONCE: usize = 20_000;
 /// The most answers that are remembered of a condition.
 const REMEMBERED: usize = 10_000;
 /// The most buckets of a series.
@@ -69,6 +73,61 @@ impl Kept {
             .entry((place, value.to_owned()))
             .or_insert_with(|| condition.operator.matches(value, &condition.values))
     }
+}
+
+/// What counts in the heatmaps of a view. What page views do not have is asked of the events: then those of the visitors count who
+/// did in the range what the filter chooses.
+pub(super) struct KeptHeat {
+    kept: Kept,
+    visitors: Option<HashSet<VisitorId>>,
+}
+
+impl KeptHeat {
+    /// That of `view`, about which `question` is.
+    ///
+    /// # Errors
+    /// When events cannot be asked, or too many visitors are chosen.
+    pub(super) async fn of(question: &Question, view: &View) -> Result<Self, ApiError> {
+        let conditions = match &view.filters.rest {
+            Filter::All(conditions) => conditions.clone(),
+            other => vec![other.clone()],
+        };
+        let (known, others): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|filter| check(filter).is_ok());
+        let others: Vec<Filter> = view.filters.goals.iter().cloned().chain(others).collect();
+        let visitors = match others.is_empty() {
+            true => None,
+            false => Some(visitors(question, view.range, Filter::All(others)).await?),
+        };
+        let kept = Kept { filter: Filter::All(known), range: view.range, remembered: RefCell::default() };
+        Ok(Self { kept, visitors })
+    }
+
+    /// Runs `ask` with it.
+    pub(super) fn with<T>(&self, ask: impl FnOnce(HeatFilter<'_>) -> T) -> T {
+        let kept = &self.kept;
+        let keep = |row: &Row<'_>| kept.chooses(&kept.filter, row);
+        let keep: Option<&dyn Fn(&Row<'_>) -> bool> = if kept.filter == Filter::default() { None } else { Some(&keep) };
+        ask(HeatFilter { range: kept.range, keep, visitors: self.visitors.as_ref() })
+    }
+}
+
+/// The visitors with something in `range` that `filter` chooses.
+async fn visitors(question: &Question, range: TimeRange, filter: Filter) -> Result<HashSet<VisitorId>, ApiError> {
+    let website = question.id();
+    let found = question.run(move |asker| {
+        let (mut found, mut after) = (HashSet::new(), None);
+        while found.len() < VISITORS_MAX {
+            let ask = EventQuestion::Visitors { limit: VISITORS_AT_ONCE, offset: 0, after };
+            let page = asker.any(website, &EventQuery::new(range, ask).filter(filter.clone()))?.into_visitors()?;
+            found.extend(page.visitors.iter().map(|record| record.visitor));
+            after = page.visitors.last().map(|record| (record.visited_at, record.visitor));
+            if !page.has_more {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    });
+    found.await?.ok_or_else(|| CaptureError::TooLarge.into())
 }
 
 /// What a capture has of `field`.

@@ -10,6 +10,7 @@ pub mod error_groups;
 pub mod files;
 pub mod funnels;
 pub mod goals;
+pub mod heatmaps;
 pub mod hub;
 pub mod install;
 pub mod instance;

@@ -346,6 +346,80 @@ capture_body! {
     }
 }
 
+capture_body! {
+    /// Clicks, scrolling and moves of the pointer on a page since the body before.
+    HeatmapBody {
+        /// The view of the page.
+        #[schema(pattern = "^[0-9A-Za-z_-]{8,64}$", examples("7c8d9e0f1a2b"))]
+        view_id: String,
+        /// Which body of the view it is: each is stored once.
+        #[schema(maximum = 100_000, examples(0))]
+        seq: u32,
+        /// The width and the height of the window, in pixels.
+        #[schema(min_items = 2, max_items = 2, examples(1440, 900))]
+        viewport: Vec<f64>,
+        /// The width and the height of the page, in pixels.
+        #[schema(min_items = 2, max_items = 2, examples(1440, 3600))]
+        page: Vec<f64>,
+        /// A hash of the structure of the page.
+        #[schema(max_length = 32, examples("9f2c41d07ab3e580"))]
+        dom: Option<String>,
+        /// Clicks.
+        #[schema(max_items = 500)]
+        clicks: Option<Vec<ClickBody>>,
+        /// Scrolling.
+        scroll: Option<ScrollBody>,
+        /// Places of the pointer on the page, in pixels.
+        #[schema(max_items = 500)]
+        moves: Option<Vec<Vec<f64>>>,
+    }
+}
+
+/// One or several clicks in a row at one place.
+#[derive(Debug, ToSchema)]
+#[schema(as = PageClick)]
+#[expect(dead_code, reason = "describes what `zenovay-capture` reads")]
+pub struct ClickBody {
+    /// Where on the page, in pixels.
+    #[schema(examples(640))]
+    x: f64,
+    /// Where on the page, in pixels.
+    #[schema(examples(1210))]
+    y: f64,
+    /// The address of the element, by which the dashboard finds it again. What is longer is cut.
+    #[schema(min_length = 1, max_length = 512, examples("#offers>li:nth-of-type(2)>button|f=1f9d0a2c"))]
+    s: String,
+    /// Where in the element, 0 to 1 from the left.
+    #[schema(examples(0.5))]
+    ox: f64,
+    /// Where in the element, 0 to 1 from the top.
+    #[schema(examples(0.5))]
+    oy: f64,
+    /// The name of a link or a button. Never what somebody typed.
+    #[schema(examples("Start free"))]
+    label: Option<String>,
+    /// Whether they were many in a short time.
+    rage: Option<bool>,
+    /// Whether nothing happened after them.
+    dead: Option<bool>,
+    /// How many clicks in a row these were.
+    #[schema(minimum = 1, examples(1))]
+    n: Option<u32>,
+}
+
+/// How a page was scrolled.
+#[derive(Debug, ToSchema)]
+#[schema(as = PageScroll)]
+#[expect(dead_code, reason = "describes what `zenovay-capture` reads")]
+pub struct ScrollBody {
+    /// How far down the page was seen so far in the view, in pixels.
+    #[schema(examples(1800))]
+    max: Option<f64>,
+    /// For how many milliseconds each twentieth of the height of the page was in the window since the body before.
+    #[schema(max_items = 20, examples(1500))]
+    attention: Option<Vec<f64>>,
+}
+
 /// An error of a page. Strings that are too long are cut; e-mail addresses, tokens and card numbers are taken out.
 #[derive(Debug, ToSchema)]
 #[schema(as = PageError)]

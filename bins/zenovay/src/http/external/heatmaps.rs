@@ -1,12 +1,14 @@
-//! Heatmaps: authorized, validated and answered in the final shape. There is nothing to list before anything is collected.
+//! Pages that have a heatmap, of all time (SPEC B4).
 
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
+use zenovay_capture::{HeatFilter, HeatPage, HeatPagesQuery};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadHeatmaps};
+use crate::http::lookups::off_the_worker;
 use crate::http::params::{Limit, Query};
 use crate::http::state::AppState;
 use crate::http::values::Instant;
@@ -19,8 +21,17 @@ pub async fn pages(
     accept: Accept,
 ) -> Result<Listed<Success<HeatmapPages>>, ApiError> {
     let now = state.clock.now();
-    let (_, formatted) = query.read(now)?;
-    let answer = HeatmapPages::default();
+    let (limit, formatted) = query.read(now)?;
+    let website = key.resource.id;
+    let found = off_the_worker(&state, move |state| {
+        let query = HeatPagesQuery { filter: HeatFilter::ALL, class: None, contains: "", offset: 0, limit: usize::MAX };
+        state.captures.heat_pages(website, &query)
+    });
+    let mut pages: Vec<HeatmapPage> = found.await?.pages.into_iter().map(HeatmapPage::from).collect();
+    // By clicks they are sorted already.
+    pages.sort_by_key(|page| std::cmp::Reverse(page.total_interactions));
+    pages.truncate(limit.0);
+    let answer = HeatmapPages { pages };
     let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_heatmaps", key.resource.domain));
@@ -33,9 +44,9 @@ pub async fn pages(
 const COLUMNS: &[&str] = &["url", "total_interactions", "last_updated"];
 
 /// The pages with a heatmap.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct HeatmapPages {
-    /// The page with the most interactions first. Empty: nothing is collected for heatmaps yet.
+    /// The page with the most interactions first.
     pages: Vec<HeatmapPage>,
 }
 
@@ -50,4 +61,14 @@ pub struct HeatmapPage {
     total_interactions: u64,
     /// When the latest was collected.
     last_updated: Instant,
+}
+
+impl From<HeatPage> for HeatmapPage {
+    fn from(page: HeatPage) -> Self {
+        Self {
+            url: page.path,
+            total_interactions: page.clicks + page.moves,
+            last_updated: Instant(page.last_at),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use zenovay_capture::VisitorHeat;
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::http::document::bodies::Properties;
@@ -89,6 +90,8 @@ pub struct VisitorExport {
     page_speed: Vec<ExportedVitals>,
     /// Errors that the visitor met, in the order of time.
     errors: Vec<ExportedError>,
+    /// Page views that are in heatmaps, in the order of time.
+    heatmaps: Vec<ExportedHeat>,
 }
 
 /// A visitor.
@@ -175,6 +178,7 @@ impl VisitorExport {
             events: events.into_iter().map(ExportedEvent::new).collect(),
             page_speed: data.captures.vitals.iter().map(ExportedVitals::new).collect(),
             errors: data.captures.errors.iter().map(ExportedError::new).collect(),
+            heatmaps: data.captures.heatmaps.iter().map(ExportedHeat::new).collect(),
         }
     }
 }
@@ -231,6 +235,51 @@ pub struct ExportedError {
 impl ExportedError {
     fn new((at, page, kind, message): &(Timestamp, String, String, String)) -> Self {
         Self { occurred_at: Instant(*at), page: page.clone(), kind: kind.clone(), message: message.clone() }
+    }
+}
+
+/// What of a page view is in the heatmap of the page.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedHeat {
+    /// When.
+    occurred_at: Instant,
+    /// On which page.
+    #[schema(examples("/pricing"))]
+    page: String,
+    /// How much of the height of the page was seen, in percent.
+    #[schema(examples(61.5))]
+    depth_percent: f64,
+    /// What was clicked.
+    clicks: Vec<ExportedClick>,
+}
+
+/// Clicks in a row on an element.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedClick {
+    /// By which the element is found again; empty when it is not told from others.
+    #[schema(examples("#offers>li:nth-of-type(2)>button|f=1f9d0a2c"))]
+    element: String,
+    /// What the element is called; empty when it has no name that may be known.
+    #[schema(examples("Start free"))]
+    label: String,
+    /// How many.
+    #[schema(examples(1))]
+    count: u64,
+}
+
+impl ExportedHeat {
+    fn new(view: &VisitorHeat) -> Self {
+        let click = |(element, label, count): &(String, String, u64)| ExportedClick {
+            element: element.clone(),
+            label: label.clone(),
+            count: *count,
+        };
+        Self {
+            occurred_at: Instant(view.at),
+            page: view.path.clone(),
+            depth_percent: view.depth_percent,
+            clicks: view.clicks.iter().map(click).collect(),
+        }
     }
 }
 

@@ -1,0 +1,228 @@
+//! Heatmaps from the request of a page to what people and programs are told, and out of the files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+mod common;
+
+use actix_web::http::Method;
+use common::{CHROME, TestApp, TestWebsite};
+use serde_json::{Value, json};
+use zenovay_capture::{DeviceClass, HeatFilter, HeatmapQuery};
+use zenovay_domain::{Plan, WebsiteSettings};
+
+fn with_heatmaps() -> WebsiteSettings {
+    WebsiteSettings::default().with(|settings| settings.heatmaps = true)
+}
+
+fn path(site: &TestWebsite<'_>, rest: &str) -> String {
+    format!("/api/websites/{}{rest}", site.id())
+}
+
+fn click(address: &str, at: [f64; 2]) -> Value {
+    json!({ "at": 1_781_352_000_000_i64, "x": 720, "y": 1800, "s": address, "ox": at[0], "oy": at[1], "label": "Start free" })
+}
+
+/// The body of the page `/pricing` with `more`.
+fn body(site: &TestWebsite<'_>, view: &str, seq: u32, more: Value) -> Value {
+    let mut body = site.hit("/pricing", "session-0001");
+    let own = json!({ "view_id": view, "seq": seq, "viewport": [1440, 900], "page": [1440, 3600], "dom": "9f2c41d07ab3e580",
+        "url": "https://shop.example/pricing?token=secret", "scroll": { "max": 1800, "attention": [1500, 500] } });
+    for extra in [own, more] {
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    }
+    body
+}
+
+async fn send(app: &TestApp, site: &TestWebsite<'_>, body: &Value) -> common::Reply {
+    let call = app.post(&format!("/api/track/{}/heatmap", site.code())).header("origin", "https://shop.example");
+    call.header("user-agent", CHROME).from("203.0.113.7").json(body).send().await
+}
+
+/// Sabotage: store each sending, or leave a filter out.
+#[actix_web::test]
+async fn clicks_and_scrolling_of_a_page_are_added_up() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
+    let clicks = json!({ "clicks": [click("main>button", [0.5, 0.5]), click("main>a", [0.0, 1.0])], "moves": [[10, 10]] });
+    let first = body(&site, "view-0001", 0, clicks);
+    for expected in ["stored", "duplicate"] {
+        let reply = send(&app, &site, &first).await.expect(200);
+        assert_eq!((reply.header("x-zenovay-outcome"), reply.json()["success"] == true), (Some(expected), true));
+    }
+    let mut rage = click("main>button", [0.5, 0.5]);
+    (rage["n"], rage["rage"], rage["dead"]) = (json!(4), json!(true), json!(true));
+    let more = json!({ "clicks": [rage], "scroll": { "max": 3600, "attention": [0, 250] } });
+    send(&app, &site, &body(&site, "view-0001", 1, more)).await.expect(200);
+    send(&app, &site, &body(&site, "view-0002", 0, json!({ "viewport": [390, 844], "page": [390, 8000] }))).await.expect(200);
+
+    let key = site.key("read");
+    let listed = app.get(&path(&site, "/heatmaps?range=24h")).key(&key).send().await.expect(200).data();
+    assert_eq!((&listed["enabled"], &listed["pages_total"]), (&json!(true), &json!(1)));
+    let page = &listed["pages"][0];
+    assert_eq!((&page["path"], &page["clicks"], &page["views"]), (&json!("/pricing"), &json!(6), &json!(2)));
+    assert_eq!((&page["rage_clicks"], &page["dead_clicks"]), (&json!(4), &json!(4)));
+    assert_eq!(page["devices"], json!({ "desktop": 1, "tablet": 0, "phone": 1 }));
+    let list = |query: &str| app.get(&path(&site, &format!("/heatmaps?range=24h&{query}"))).key(&key).send();
+    assert_eq!(list("q=PRICE").await.expect(200).data()["pages_total"], 0);
+    assert_eq!(list("device=phone").await.expect(200).data()["pages"][0]["clicks"], 0);
+    assert_eq!(list("offset=1").await.expect(200).data()["pages"], json!([]));
+    list("device=watch").await.expect(400);
+
+    let ask = |query: &str| app.get(&path(&site, &format!("/heatmaps/page?range=24h&{query}"))).key(&key).send();
+    let heat = ask("page=/pricing").await.expect(200).data();
+    assert_eq!((&heat["clicks"], &heat["views"], &heat["visitors"]), (&json!(6), &json!(1), &json!(1)));
+    assert_eq!((&heat["average_depth"], &heat["median_depth"], &heat["fold"]), (&json!(1.0), &json!(1.0), &json!(0.25)));
+    assert_eq!((&heat["viewport"], &heat["page_size"]), (&json!([1440, 900]), &json!([1440, 3600])));
+    let element = &heat["elements"][0];
+    assert_eq!((&element["address"], &element["label"]), (&json!("main>button"), &json!("Start free")));
+    assert_eq!((&element["clicks"], &element["cells"]), (&json!(5), &json!([[16, 16, 5]])));
+    assert_eq!((&heat["elements_total"], &heat["other_clicks"]), (&json!(2), &json!(0)));
+    assert_eq!(heat["spots"], json!({ "columns": 64, "rows": 256, "cells": [[32, 128, 6]] }));
+    assert_eq!(heat["moves"]["cells"], json!([[0, 0, 1]]));
+    assert_eq!((&heat["attention"][0], &heat["attention"][1]), (&json!(1500), &json!(800)));
+    assert_eq!((heat["reach"].as_array().unwrap().len(), &heat["reach"][20]), (21, &json!(1)));
+    assert_eq!(heat["versions"][0]["dom"], "9f2c41d07ab3e580");
+    assert!(!heat.to_string().contains("secret"), "queries of addresses are not stored");
+    assert_eq!(ask("page=/pricing&limit=1").await.expect(200).data()["elements"].as_array().unwrap().len(), 1);
+    assert_eq!(ask("page=/pricing&f=browser:is:Chrome").await.expect(200).data()["clicks"], 6);
+    assert_eq!(ask("page=/pricing&f=browser:is_not:Chrome").await.expect(200).data()["clicks"], 0);
+    // What page views do not have chooses their visitors.
+    site.send(&site.hit("/pricing?utm_source=news", "session-0001")).from("203.0.113.7").send().await.expect(200);
+    assert_eq!(ask("page=/pricing&f=utm_source:is:news").await.expect(200).data()["clicks"], 6);
+    assert_eq!(ask("page=/pricing&f=utm_source:is:news&f=browser:is_not:Chrome").await.expect(200).data()["clicks"], 0);
+    assert_eq!(ask("page=/pricing&f=utm_source:is:other").await.expect(200).data()["clicks"], 0);
+    assert_eq!(list("f=utm_source:is:other").await.expect(200).data()["pages_total"], 0);
+    assert_eq!(ask("page=/pricing&device=phone").await.expect(200).data()["views"], 1);
+    let nothing = ask("page=/other").await.expect(200).data();
+    assert_eq!((&nothing["views"], &nothing["last_at"], &nothing["fold"]), (&json!(0), &json!(null), &json!(null)));
+    ask("page=").await.expect(400);
+    let csv = list("format=csv").await.expect(200).text();
+    assert!(csv.contains("path,clicks") && csv.contains("/pricing,6,4,4,2,"), "{csv}");
+    let rows = ask("page=/pricing&format=json").await.expect(200).json();
+    assert_eq!(rows.as_array().unwrap()[1]["address"], "main>a");
+    let csv = ask("page=/pricing&format=csv").await.expect(200).text();
+    assert!(csv.contains("address,label,clicks") && csv.contains("main>button,Start free,5,4,4,"), "{csv}");
+
+    let external = app.get(&site.path("/heatmaps/{id}/pages")).key(&key).send().await.expect(200).data();
+    let page = &external["pages"][0];
+    assert_eq!((&page["url"], &page["total_interactions"]), (&json!("/pricing"), &json!(7)));
+    assert!(page["last_updated"].as_str().unwrap().ends_with('Z'), "{page}");
+
+    let other = app.team(Plan::Pro).website_with("other.example", with_heatmaps());
+    let theirs = other.key("read");
+    app.get(&path(&site, "/heatmaps/page?page=/pricing")).key(&theirs).send().await.expect(404);
+    assert_eq!(app.get(&path(&other, "/heatmaps")).key(&theirs).send().await.expect(200).data()["pages_total"], 0);
+}
+
+/// Sabotage: look at the plan, the settings or the privacy signals in one place less.
+#[actix_web::test]
+async fn nothing_is_taken_that_is_switched_off_or_objected_to() {
+    let app = TestApp::start().await;
+    let off = app.team(Plan::Pro).website("shop.example");
+    let on = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
+    let paused = app.team(Plan::Pro).website_with("shop.example", with_heatmaps().with(|settings| settings.is_active = false));
+    let free = app.team(Plan::Free).website_with("shop.example", with_heatmaps());
+    for (site, header, opted_out, expected) in [
+        (&off, "x-nothing", false, "kind_off"),
+        (&on, "sec-gpc", false, "gpc_opted_out"),
+        (&on, "dnt", false, "gpc_opted_out"),
+        (&on, "x-nothing", true, "gpc_opted_out"),
+        (&on, "x-nothing", false, "stored"),
+        (&paused, "x-nothing", false, "paused"),
+        (&free, "x-nothing", false, "kind_off"),
+    ] {
+        let body = body(site, "view-0001", 0, json!({ "opted_out": opted_out }));
+        let call = app.post(&format!("/api/track/{}/heatmap", site.code())).header("origin", "https://shop.example");
+        let call = call.header("user-agent", CHROME).from("203.0.113.7").header(header, "1");
+        let reply = call.json(&body).send().await.expect(200);
+        assert_eq!(reply.header("x-zenovay-outcome"), Some(expected), "{header} {opted_out}");
+        assert_eq!(reply.json()["accepted"].as_bool(), (expected != "stored").then_some(false));
+    }
+    for (site, expected) in [(&off, false), (&on, true), (&paused, false), (&free, false)] {
+        let told = app.get(&format!("/load/{}", site.code())).send().await.expect(200).data();
+        assert_eq!(told["heatmaps"], expected);
+    }
+    let editor = off.key("read,write,manage_website");
+    let change = json!({ "settings": { "heatmaps": true } });
+    app.request(Method::PATCH, &path(&off, "")).key(&editor).json(&change).send().await.expect(200);
+    assert_eq!(app.get(&format!("/load/{}", off.code())).send().await.expect(200).data()["heatmaps"], true);
+}
+
+#[actix_web::test]
+async fn bodies_are_bounded_and_have_buckets_of_their_own() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
+    for (more, member) in [
+        (json!({ "view_id": "x" }), "view_id"),
+        (json!({ "seq": null }), "seq"),
+        (json!({ "viewport": [1] }), "viewport"),
+        (json!({ "clicks": [{ "x": 1 }] }), "clicks[0].y"),
+        (json!({ "clicks": vec![1; 501] }), "clicks"),
+        (json!({ "moves": [[0]] }), "moves[0]"),
+    ] {
+        let text = send(&app, &site, &body(&site, "view-0001", 0, more)).await.expect(400).text();
+        assert!(text.contains(member), "{member}: {text}");
+    }
+    let large = json!({ "clicks": [click(&"x".repeat(300_000), [0.0, 0.0])] });
+    send(&app, &site, &body(&site, "view-0001", 0, large)).await.expect(413);
+    app.clock.advance_ms(10_000);
+    for seq in 0..60 {
+        send(&app, &site, &body(&site, "view-0001", seq, json!({}))).await.expect(200);
+    }
+    let refused = send(&app, &site, &body(&site, "view-0001", 60, json!({}))).await.expect(429);
+    assert!(refused.header("retry-after").is_some());
+    let seqs: Vec<u32> = (60..400).collect();
+    for part in seqs.chunks(60) {
+        app.clock.advance_ms(10_000);
+        for seq in part {
+            send(&app, &site, &body(&site, "view-0001", *seq, json!({}))).await.expect(200);
+        }
+    }
+    app.clock.advance_ms(10_000);
+    send(&app, &site, &body(&site, "view-0001", 400, json!({}))).await.expect(429);
+}
+
+#[actix_web::test]
+async fn nothing_runs_in_the_frame_of_a_recorded_page() {
+    let app = TestApp::start().await;
+    let frame = app.get("/frame").send().await.expect(200);
+    let policy = frame.header("content-security-policy").unwrap();
+    for part in ["default-src 'none'", "sandbox allow-same-origin;", "frame-ancestors 'self'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("script"), "{policy}");
+    assert!(frame.text().starts_with("<!doctype html>") && frame.text().contains("<body></body>"));
+}
+
+/// Sabotage: answer before the log is written, or let the log hand over again what was erased.
+#[actix_web::test]
+async fn what_is_acknowledged_survives_a_restart_and_what_is_erased_does_not() {
+    let app = TestApp::start().await;
+    let (id, visitor, key) = {
+        let site = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
+        let clicks = json!({ "clicks": [click("#canary4711", [0.5, 0.5])] });
+        let hit = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+        hit.header("user-agent", CHROME).from("203.0.113.7").json(&site.hit("/pricing", "session-0001")).send().await;
+        send(&app, &site, &body(&site, "view-0001", 0, clicks)).await.expect(200);
+        let key = site.key("full_access");
+        let visitors = app.get(&path(&site, "/visitors?range=24h")).key(&key).send().await.expect(200).data();
+        (site.id(), visitors["visitors"][0]["visitor"].as_str().unwrap_or_else(|| panic!("{visitors}")).to_owned(), key)
+    };
+    let query = HeatmapQuery { filter: HeatFilter::ALL, path: "/pricing", class: DeviceClass::Desktop, elements: 9, spots: 9 };
+    let app = app.restart().await;
+    assert_eq!(app.state.captures.heatmap(id, &query).unwrap().clicks, 1);
+    let export = format!("/api/external/v1/websites/{id}/visitors/{visitor}/export");
+    let exported = app.get(&export).key(&key).send().await.expect(200).data();
+    let view = &exported["heatmaps"][0];
+    assert_eq!((&view["page"], &view["depth_percent"]), (&json!("/pricing"), &json!(50.0)));
+    assert_eq!(view["clicks"], json!([{ "element": "#canary4711", "label": "Start free", "count": 1 }]));
+    app.request(Method::DELETE, &format!("/api/websites/{id}/visitors/{visitor}")).key(&key).send().await.expect(204);
+    assert_eq!(app.get(&export).key(&key).send().await.expect(200).data()["heatmaps"], json!([]));
+    for entry in std::fs::read_dir(app.directory.path()).unwrap() {
+        let file = entry.unwrap().path();
+        let bytes = std::fs::read(&file).unwrap_or_default();
+        assert!(!bytes.windows(10).any(|window| window == b"canary4711"), "{}", file.display());
+    }
+    let app = app.restart().await;
+    assert_eq!(app.state.captures.heatmap(id, &query).unwrap().clicks, 0);
+}

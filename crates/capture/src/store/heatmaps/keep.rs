@@ -1,0 +1,206 @@
+//! Heatmaps of a visitor, and the removal of what is not kept.
+
+use std::collections::{BTreeSet, HashSet};
+
+use rusqlite::{Connection, Transaction, params};
+use zenovay_domain::Timestamp;
+
+use super::rows::{Builder, Rows, View};
+use super::tally::Sums;
+use super::{Result, damaged, read_view, told_of, visitors_of, write_block};
+
+/// A page view of a visitor whose clicks are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitorHeat {
+    /// When.
+    pub at: Timestamp,
+    /// On which page: its path.
+    pub path: String,
+    /// How much of the height of the page was seen, in percent.
+    pub depth_percent: f64,
+    /// What was clicked, and how often: the address and the label of the element.
+    pub clicks: Vec<(String, String, u64)>,
+}
+
+/// The pages of a website with their paths.
+fn pages_of(connection: &Connection, website: &[u8; 16]) -> Result<Vec<(i64, String)>> {
+    let mut select = connection.prepare_cached("SELECT id, path FROM heat_pages WHERE website = ?1 ORDER BY id")?;
+    select.query_map(params![website], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+/// Whether there may be something of `website` from `from_ms` on that is before `before_ms`.
+pub(crate) fn has_between(
+    connection: &Connection,
+    website: &[u8; 16],
+    from_ms: i64,
+    before_ms: i64,
+) -> Result<bool> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM heat_pages p JOIN heat_views v ON v.page = p.id
+                            WHERE p.website = ?1 AND v.at >= ?2 AND v.at < ?3)
+             OR EXISTS (SELECT 1 FROM heat_pages p JOIN heat_blocks b ON b.page = p.id
+                            WHERE p.website = ?1 AND b.to_at >= ?2 AND b.from_at < ?3)",
+        params![website, from_ms, before_ms],
+        |row| row.get(0),
+    )
+}
+
+/// Removes what is of `website` from before `before_ms`.
+pub(crate) fn remove_before(transaction: &Transaction<'_>, website: &[u8; 16], before_ms: i64) -> Result<u64> {
+    let mut removed = 0;
+    for (page, _) in pages_of(transaction, website)? {
+        let mut of_page = transaction
+            .prepare_cached("DELETE FROM heat_views WHERE page = ?1 AND at < ?2")?
+            .execute(params![page, before_ms])? as u64;
+        of_page += rewrite(transaction, page, "from_at < ?2", before_ms, |view| view.at_ms >= before_ms)?;
+        if of_page > 0 {
+            tidy(transaction, page)?;
+        }
+        removed += of_page;
+    }
+    Ok(removed)
+}
+
+/// Removes what is of `visitor`.
+pub(crate) fn erase_visitor(transaction: &Transaction<'_>, website: &[u8; 16], visitor: i64) -> Result<u64> {
+    let mut removed = 0;
+    for (page, _) in pages_of(transaction, website)? {
+        let mut of_page = transaction
+            .prepare_cached("DELETE FROM heat_views WHERE visitor = ?2 AND page = ?1")?
+            .execute(params![page, visitor])? as u64;
+        for id in blocks_with(transaction, page, visitor)? {
+            of_page += rewrite(transaction, page, "id = ?2", id, |view| view.visitor != visitor.cast_unsigned())?;
+        }
+        if of_page > 0 {
+            tidy(transaction, page)?;
+        }
+        removed += of_page;
+    }
+    Ok(removed)
+}
+
+/// The blocks of a page that have something of `visitor`.
+fn blocks_with(connection: &Connection, page: i64, visitor: i64) -> Result<Vec<i64>> {
+    let mut select = connection.prepare_cached("SELECT id, visitors FROM heat_blocks WHERE page = ?1")?;
+    let mut rows = select.query([page])?;
+    let mut blocks = Vec::new();
+    while let Some(row) = rows.next()? {
+        if visitors_of(row.get_ref(1)?.as_blob()?).any(|one| one == visitor.cast_unsigned()) {
+            blocks.push(row.get(0)?);
+        }
+    }
+    Ok(blocks)
+}
+
+/// Writes the blocks of a page of which `condition` is true with the views that `keeps` keeps; gives how many it removed.
+fn rewrite(
+    transaction: &Transaction<'_>,
+    page: i64,
+    condition: &str,
+    value: i64,
+    keeps: impl Fn(&View) -> bool,
+) -> Result<u64> {
+    let select = format!("SELECT id, class FROM heat_blocks WHERE page = ?1 AND {condition}");
+    let mut select = transaction.prepare_cached(&select)?;
+    let blocks = select.query_map(params![page, value], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut removed = 0;
+    for (id, class) in blocks.collect::<Result<Vec<(i64, u8)>>>()? {
+        let rows = rows_of(transaction, id)?;
+        let mut builder = Builder::of(Rows::default());
+        rows.views().filter(|view| keeps(view)).for_each(|view| builder.push(&view));
+        let kept = builder.finish();
+        if kept.len() < rows.len() {
+            removed += (rows.len() - kept.len()) as u64;
+            write_block(transaction, Some(id), page, class, &kept)?;
+        }
+    }
+    Ok(removed)
+}
+
+/// The columns of a block.
+pub(super) fn rows_of(connection: &Connection, id: i64) -> Result<Rows> {
+    connection
+        .prepare_cached("SELECT rows FROM heat_blocks WHERE id = ?1")?
+        .query_row([id], |row| Rows::unpack(row.get_ref(0)?.as_blob()?).map_err(damaged))
+}
+
+/// Removes the elements of a page that nothing is of any more, and the page when it has nothing.
+fn tidy(transaction: &Transaction<'_>, page: i64) -> Result<()> {
+    let mut used: HashSet<i64> = HashSet::new();
+    let mut is_any = false;
+    let mut select = transaction.prepare_cached("SELECT told FROM heat_views WHERE page = ?1")?;
+    let mut rows = select.query([page])?;
+    while let Some(row) = rows.next()? {
+        is_any = true;
+        used.extend(told_of(row.get_ref(0)?.as_blob()?)?.clicks.iter().map(|click| click.element));
+    }
+    let mut select = transaction.prepare_cached("SELECT sums FROM heat_blocks WHERE page = ?1")?;
+    let mut rows = select.query([page])?;
+    while let Some(row) = rows.next()? {
+        is_any = true;
+        let sums = Sums::unpack(row.get_ref(0)?.as_blob()?).ok_or_else(|| damaged(super::rows::Damaged))?;
+        used.extend(sums.elements());
+    }
+    let mut select = transaction.prepare_cached("SELECT id FROM heat_elements WHERE page = ?1")?;
+    let elements: BTreeSet<i64> = select.query_map([page], |row| row.get(0))?.collect::<Result<_>>()?;
+    for element in elements.iter().filter(|element| !used.contains(element)) {
+        transaction.prepare_cached("DELETE FROM heat_elements WHERE id = ?1")?.execute([element])?;
+    }
+    if !is_any {
+        transaction.execute("DELETE FROM heat_pages WHERE id = ?1", [page])?;
+    }
+    Ok(())
+}
+
+/// Removes everything of `website`.
+pub(crate) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) -> Result<u64> {
+    let mut removed = 0;
+    for table in ["heat_elements", "heat_views", "heat_blocks"] {
+        let delete = format!("DELETE FROM {table} WHERE page IN (SELECT id FROM heat_pages WHERE website = ?1)");
+        removed += transaction.execute(&delete, params![website])?;
+    }
+    removed += transaction.execute("DELETE FROM heat_pages WHERE website = ?1", params![website])?;
+    Ok(removed as u64)
+}
+
+/// The page views of `visitor` from `from_ms` on, in the order of time.
+pub(crate) fn of_visitor(
+    connection: &Connection,
+    website: &[u8; 16],
+    visitor: i64,
+    from_ms: i64,
+) -> Result<Vec<VisitorHeat>> {
+    let mut found = Vec::new();
+    for (page, path) in pages_of(connection, website)? {
+        let select = "SELECT at, visitor, told FROM heat_views WHERE visitor = ?2 AND page = ?1";
+        let mut select = connection.prepare_cached(select)?;
+        let mut views = select.query_map(params![page, visitor], read_view)?.collect::<Result<Vec<View>>>()?;
+        for id in blocks_with(connection, page, visitor)? {
+            views.extend(rows_of(connection, id)?.views().filter(|view| view.visitor == visitor.cast_unsigned()));
+        }
+        for view in views.into_iter().filter(|view| view.at_ms >= from_ms) {
+            let clicks = view.told.clicks.iter().map(|click| {
+                let (address, label) = element(connection, click.element)?;
+                Ok((address, label, u64::from(click.count)))
+            });
+            found.push(VisitorHeat {
+                at: Timestamp::from_millis(view.at_ms),
+                path: path.clone(),
+                depth_percent: f64::from(view.told.depth) * 100.0 / f64::from(super::DEPTHS),
+                clicks: clicks.collect::<Result<_>>()?,
+            });
+        }
+    }
+    found.sort_by_key(|view| view.at);
+    Ok(found)
+}
+
+/// The address and the label of an element; empty for those that are not told from each other.
+pub(super) fn element(connection: &Connection, id: i64) -> Result<(String, String)> {
+    let mut select = connection.prepare_cached("SELECT address, label FROM heat_elements WHERE id = ?1")?;
+    let mut rows = select.query([id])?;
+    match rows.next()? {
+        Some(row) => Ok((row.get(0)?, row.get(1)?)),
+        None => Ok(Default::default()),
+    }
+}

@@ -1,0 +1,335 @@
+//! Heatmaps at rest. Page views come body by body and are put together in `heat_views`; when there are enough of one page and class
+//! of devices, those that are over go into blocks of columns ([`rows`]), each with what it adds up to ([`tally`]). A question
+//! reads the sums of the blocks that count as a whole, and the columns of the others.
+
+mod answer;
+mod keep;
+mod rows;
+mod tally;
+
+pub use answer::{
+    Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery, PageVersion,
+};
+pub use keep::VisitorHeat;
+pub(super) use keep::{delete_website, erase_visitor, has_between, of_visitor, remove_before};
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View};
+use self::tally::Tally;
+use crate::heatmap::HeatClick;
+use crate::record::HeatmapCapture;
+
+type Result<T> = std::result::Result<T, rusqlite::Error>;
+
+/// The most pages of a website: the views of further ones are of one page, [`OTHER_PAGES`].
+pub(super) const PAGES_MAX: i64 = 5_000;
+/// The path of the page that stands for further ones.
+pub(super) const OTHER_PAGES: &str = "(other)";
+/// The most different elements of a page: clicks on further ones are not told from each other.
+pub(super) const ELEMENTS_MAX: i64 = 4_000;
+/// The most elements of a page that are new on one day, so that no day takes the room of all.
+pub(super) const NEW_ELEMENTS_MAX: i64 = 1_000;
+/// The number that stands for elements that are not told from each other.
+const OTHER_ELEMENTS: i64 = 0;
+/// The most clicks, and the most moves, of a page view.
+const ENTRIES_PER_VIEW: usize = 2_000;
+/// So many page views are put into a block at once.
+const PACKED_MIN: u32 = 256;
+/// A page view of which nothing came for so long is over. What comes later is another row of it.
+const OVER_MS: i64 = 10 * 60_000;
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// `heat_views.told` and the blobs of `heat_blocks` are written and read in [`rows`] and [`tally`].
+pub(super) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS heat_pages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, website BLOB NOT NULL, path TEXT NOT NULL, UNIQUE (website, path)
+    );
+    CREATE TABLE IF NOT EXISTS heat_elements (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL, day INTEGER NOT NULL, address TEXT NOT NULL,
+        label TEXT NOT NULL, UNIQUE (page, address)
+    );
+    CREATE INDEX IF NOT EXISTS heat_elements_by_day ON heat_elements (page, day);
+    CREATE TABLE IF NOT EXISTS heat_views (
+        page INTEGER NOT NULL, class INTEGER NOT NULL, view INTEGER NOT NULL, at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        visitor INTEGER NOT NULL, last_seq INTEGER NOT NULL, reached INTEGER NOT NULL,
+        told BLOB NOT NULL, PRIMARY KEY (page, class, view)
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS heat_views_by_visitor ON heat_views (visitor);
+    CREATE TABLE IF NOT EXISTS heat_blocks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL, class INTEGER NOT NULL, from_at INTEGER NOT NULL,
+        to_at INTEGER NOT NULL, views INTEGER NOT NULL, clicks INTEGER NOT NULL, rage INTEGER NOT NULL, dead INTEGER NOT NULL,
+        moves INTEGER NOT NULL, depths INTEGER NOT NULL, sums BLOB NOT NULL, visitors BLOB NOT NULL, rows BLOB NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS heat_blocks_by_page ON heat_blocks (page, class, to_at);";
+
+/// A page and a class of devices.
+pub(super) type Group = (i64, u8);
+
+/// Bytes of the database that are not what was written.
+fn damaged(what: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(what))
+}
+
+/// What was told of a page view that is not in a block.
+fn told_of(bytes: &[u8]) -> Result<Told> {
+    postcard::from_bytes(bytes).map_err(damaged)
+}
+
+/// Adds what a body told, and gives what it is of.
+pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &HeatmapCapture) -> Result<Group> {
+    let context = &capture.context;
+    let page = page_of(transaction, website, &context.path)?;
+    let group = (page, capture.class);
+    let view = capture.view.cast_signed();
+    let mut find = transaction.prepare_cached(
+        "SELECT at, last_at, last_seq, reached, told FROM heat_views WHERE page = ?1 AND class = ?2 AND view = ?3",
+    )?;
+    let found = find.query_row(params![page, capture.class, view], |row| {
+        let told = row.get_ref(4)?.as_blob()?;
+        Ok(Gathered {
+            at_ms: row.get(0)?,
+            last_ms: row.get(1)?,
+            last_seq: row.get(2)?,
+            reached: row.get(3)?,
+            told: told_of(told)?,
+        })
+    });
+    let mut gathered = found.optional()?.unwrap_or_else(|| Gathered::new(capture));
+    gathered.add(capture);
+    for click in &capture.clicks {
+        if gathered.told.clicks.len() >= ENTRIES_PER_VIEW {
+            break;
+        }
+        let element = element_of(transaction, page, context.at_ms.div_euclid(DAY_MS), click)?;
+        let HeatClick { cell, spot, count, is_rage, is_dead, .. } = *click;
+        gathered.told.clicks.push(Click { element, cell, spot, count, is_rage, is_dead });
+    }
+    let Gathered { at_ms, last_ms, last_seq, reached, told } = &gathered;
+    // Serialising into memory cannot fail; were it to, what is written would be read as damaged.
+    let told = postcard::to_allocvec(told).unwrap_or_default();
+    let visitor = context.visitor.cast_signed();
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO heat_views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![page, capture.class, view, at_ms, last_ms, visitor, last_seq, reached, told])?;
+    Ok(group)
+}
+
+/// What came of a page view so far.
+struct Gathered {
+    at_ms: i64,
+    last_ms: i64,
+    last_seq: u32,
+    reached: u32,
+    told: Told,
+}
+
+impl Gathered {
+    fn new(capture: &HeatmapCapture) -> Self {
+        let context = &capture.context;
+        let profile = Profile {
+            device: context.device.clone(),
+            browser: context.browser.clone(),
+            browser_version: context.browser_version.clone(),
+            os: context.os.clone(),
+            country: context.country.clone(),
+        };
+        let told = Told { profile, ..Told::default() };
+        Self { at_ms: context.at_ms, last_ms: context.at_ms, last_seq: 0, reached: 0, told }
+    }
+
+    /// Adds everything but the clicks.
+    fn add(&mut self, capture: &HeatmapCapture) {
+        let told = &mut self.told;
+        self.at_ms = self.at_ms.min(capture.context.at_ms);
+        self.last_ms = self.last_ms.max(capture.context.at_ms);
+        self.reached = self.reached.max(capture.reached);
+        told.is_begun |= capture.seq == 0;
+        // The last body knows best how the page is by now.
+        if capture.seq >= self.last_seq {
+            self.last_seq = capture.seq;
+            let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
+            told.viewport = capture.viewport.map(side);
+            told.page = [side(capture.page[0]), side(capture.page[1].div_ceil(u32::from(HEIGHT_UNIT)))];
+            told.dom.clone_from(&capture.dom);
+        }
+        let height = u64::from(told.page[1]) * u64::from(HEIGHT_UNIT);
+        let depth = u64::from(self.reached) * u64::from(DEPTHS) / height.max(1);
+        told.depth = u8::try_from(depth).map_or(DEPTHS, |depth| depth.min(DEPTHS));
+        for (sum, ms) in told.attention.iter_mut().zip(capture.attention) {
+            let units = (ms + ATTENTION_UNIT_MS / 2) / ATTENTION_UNIT_MS;
+            *sum = sum.saturating_add(u16::try_from(units).unwrap_or(u16::MAX));
+        }
+        let room = ENTRIES_PER_VIEW.saturating_sub(told.moves.len());
+        told.moves.extend(capture.moves.iter().copied().take(room));
+    }
+}
+
+/// The page of `website` with this path; made when it is new.
+fn page_of(transaction: &Transaction<'_>, website: &[u8; 16], path: &str) -> Result<i64> {
+    if let Some(page) = find_page(transaction, website, path)? {
+        return Ok(page);
+    }
+    let count: i64 =
+        transaction.query_row("SELECT count(*) FROM heat_pages WHERE website = ?1", params![website], |row| row.get(0))?;
+    let path = if count < PAGES_MAX { path } else { OTHER_PAGES };
+    if let Some(page) = find_page(transaction, website, path)? {
+        return Ok(page);
+    }
+    transaction.execute("INSERT INTO heat_pages (website, path) VALUES (?1, ?2)", params![website, path])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+fn find_page(connection: &Connection, website: &[u8; 16], path: &str) -> Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT id FROM heat_pages WHERE website = ?1 AND path = ?2")?
+        .query_row(params![website, path], |row| row.get(0))
+        .optional()
+}
+
+/// The element of `page` that was clicked, on the day `day`; made when it is new and there is room.
+fn element_of(transaction: &Transaction<'_>, page: i64, day: i64, click: &HeatClick) -> Result<i64> {
+    let found: Option<(i64, bool)> = transaction
+        .prepare_cached("SELECT id, label = '' FROM heat_elements WHERE page = ?1 AND address = ?2")?
+        .query_row(params![page, click.address], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((element, has_no_label)) = found {
+        if has_no_label && !click.label.is_empty() {
+            transaction
+                .prepare_cached("UPDATE heat_elements SET label = ?2 WHERE id = ?1")?
+                .execute(params![element, click.label])?;
+        }
+        return Ok(element);
+    }
+    let counts = "SELECT (SELECT count(*) FROM heat_elements WHERE page = ?1),
+                         (SELECT count(*) FROM heat_elements WHERE page = ?1 AND day = ?2)";
+    let (all, new): (i64, i64) =
+        transaction.prepare_cached(counts)?.query_row(params![page, day], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if all >= ELEMENTS_MAX || new >= NEW_ELEMENTS_MAX {
+        return Ok(OTHER_ELEMENTS);
+    }
+    transaction
+        .prepare_cached("INSERT INTO heat_elements (page, day, address, label) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![page, day, click.address, click.label])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// Puts page views of `groups` that are over into blocks, where there are enough of them.
+pub(super) fn pack(transaction: &Transaction<'_>, groups: &BTreeSet<Group>) -> Result<()> {
+    for &(page, class) in groups {
+        let over = "SELECT count(*) >= ?3, coalesce(max(last_at), 0) FROM heat_views WHERE page = ?1 AND class = ?2";
+        let (is_enough, newest): (bool, i64) = transaction
+            .prepare_cached(over)?
+            .query_row(params![page, class, PACKED_MIN], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if !is_enough {
+            continue;
+        }
+        let select = "SELECT at, visitor, told, view FROM heat_views
+                          WHERE page = ?1 AND class = ?2 AND last_at < ?3 ORDER BY at";
+        let mut select = transaction.prepare_cached(select)?;
+        let rows = select.query_map(params![page, class, newest - OVER_MS], |row| Ok((read_view(row)?, row.get(3)?)))?;
+        let views = rows.collect::<Result<Vec<(View, i64)>>>()?;
+        if views.len() < PACKED_MIN as usize {
+            continue;
+        }
+        let mut block = last_block(transaction, page, class)?;
+        for (view, id) in &views {
+            if block.builder.is_full() {
+                std::mem::take(&mut block).write(transaction, page, class)?;
+            }
+            block.builder.push(view);
+            transaction
+                .prepare_cached("DELETE FROM heat_views WHERE page = ?1 AND class = ?2 AND view = ?3")?
+                .execute(params![page, class, id])?;
+        }
+        block.write(transaction, page, class)?;
+    }
+    Ok(())
+}
+
+/// The columns `at`, `visitor` and `told` of a page view that is not in a block.
+fn read_view(row: &rusqlite::Row<'_>) -> Result<View> {
+    let visitor: i64 = row.get(1)?;
+    let told = told_of(row.get_ref(2)?.as_blob()?)?;
+    Ok(View { at_ms: row.get(0)?, visitor: visitor.cast_unsigned(), told })
+}
+
+/// A block that is added to.
+struct Block {
+    /// The row whose place it takes.
+    id: Option<i64>,
+    builder: Builder,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self { id: None, builder: Builder::of(Rows::default()) }
+    }
+}
+
+impl Block {
+    fn write(self, transaction: &Transaction<'_>, page: i64, class: u8) -> Result<()> {
+        write_block(transaction, self.id, page, class, &self.builder.finish())
+    }
+}
+
+/// The block of a page and class that was written last.
+fn last_block(transaction: &Transaction<'_>, page: i64, class: u8) -> Result<Block> {
+    let select = "SELECT id, rows FROM heat_blocks WHERE page = ?1 AND class = ?2 ORDER BY id DESC LIMIT 1";
+    let found = transaction.prepare_cached(select)?.query_row(params![page, class], |row| {
+        let rows = Rows::unpack(row.get_ref(1)?.as_blob()?).map_err(damaged)?;
+        Ok(Block { id: Some(row.get(0)?), builder: Builder::of(rows) })
+    });
+    let block = found.optional()?.unwrap_or_default();
+    Ok(if block.builder.is_full() { Block::default() } else { block })
+}
+
+/// Writes a block in the place of the one with the number `id`, or as a new one. One without views is none.
+fn write_block(transaction: &Transaction<'_>, id: Option<i64>, page: i64, class: u8, rows: &Rows) -> Result<()> {
+    let (Some(from), Some(to)) = (rows.at_ms.iter().min(), rows.at_ms.iter().max()) else {
+        transaction.prepare_cached("DELETE FROM heat_blocks WHERE id = ?1")?.execute([id])?;
+        return Ok(());
+    };
+    let mut tally = Tally::default();
+    tally.add_rows(rows, |_| true);
+    let [clicks, rage, dead] = tally.clicks().map(u64::cast_signed);
+    let (views, depths) = (tally.views.cast_signed(), tally.depth_sum().cast_signed());
+    let moves = (rows.moved.len() as u64).cast_signed();
+    let visitors: Vec<u8> = distinct(rows.visitor.clone()).into_iter().flat_map(u64::to_le_bytes).collect();
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO heat_blocks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?
+        .execute(params![
+            id,
+            page,
+            class,
+            from,
+            to,
+            views,
+            clicks,
+            rage,
+            dead,
+            moves,
+            depths,
+            tally.pack(),
+            visitors,
+            rows.pack()
+        ])?;
+    Ok(())
+}
+
+/// The different ones of `visitors`, in their order.
+fn distinct(mut visitors: Vec<u64>) -> Vec<u64> {
+    // They come in runs that are sorted already, which this sort knows.
+    visitors.sort();
+    visitors.dedup();
+    visitors
+}
+
+/// The visitors of a block.
+fn visitors_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks().0.iter().map(|visitor| u64::from_le_bytes(*visitor))
+}
