@@ -1,6 +1,8 @@
 //! Clicks on one page that nobody made, for benches of heatmaps.
 
-use zenovay_capture::{Capture, Captures, Context, DeviceClass, HEAT_BINS, HeatClick, HeatmapCapture, PAGE_COLUMNS, PAGE_ROWS};
+use zenovay_capture::{
+    Capture, Captures, Context, DeviceClass, HEAT_BINS, HeatClick, HeatmapCapture, PAGE_COLUMNS, PAGE_ROWS,
+};
 use zenovay_domain::WebsiteId;
 use zenovay_events::{BatchName, CaptureSink};
 
@@ -88,7 +90,10 @@ fn click(dice: &mut Dice) -> HeatClick {
     let element = dice.skewed(ELEMENTS);
     let spot = (u64::from(PAGE_ROWS) * element / ELEMENTS) * u64::from(PAGE_COLUMNS) + dice.throw(64);
     HeatClick {
-        address: format!("main>section:nth-of-type({})>div>ul>li:nth-of-type({element})>a|f={element:08x}", element % 7),
+        address: format!(
+            "main>section:nth-of-type({})>div>ul>li:nth-of-type({element})>a|f={element:08x}",
+            element % 7
+        ),
         label: format!("Element {element}"),
         cell: dice.central(HEAT_BINS) * HEAT_BINS + dice.central(HEAT_BINS),
         spot: u16::try_from(spot).unwrap_or(0),

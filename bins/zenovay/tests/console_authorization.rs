@@ -26,7 +26,8 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
         ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels, EditTeam, EditWebsite,
         EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus,
-        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
+        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadTeam, ReadWebsite, RemoveMember,
+        TransferTeam,
     };
     use Who::{Actor, Person};
     vec![

@@ -43,7 +43,8 @@ async fn send(app: &TestApp, site: &TestWebsite<'_>, body: &Value) -> common::Re
 async fn clicks_and_scrolling_of_a_page_are_added_up() {
     let app = TestApp::start().await;
     let site = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
-    let clicks = json!({ "clicks": [click("main>button", [0.5, 0.5]), click("main>a", [0.0, 1.0])], "moves": [[10, 10]] });
+    let clicks =
+        json!({ "clicks": [click("main>button", [0.5, 0.5]), click("main>a", [0.0, 1.0])], "moves": [[10, 10]] });
     let first = body(&site, "view-0001", 0, clicks);
     for expected in ["stored", "duplicate"] {
         let reply = send(&app, &site, &first).await.expect(200);
@@ -53,7 +54,9 @@ async fn clicks_and_scrolling_of_a_page_are_added_up() {
     (rage["n"], rage["rage"], rage["dead"]) = (json!(4), json!(true), json!(true));
     let more = json!({ "clicks": [rage], "scroll": { "max": 3600, "attention": [0, 250] } });
     send(&app, &site, &body(&site, "view-0001", 1, more)).await.expect(200);
-    send(&app, &site, &body(&site, "view-0002", 0, json!({ "viewport": [390, 844], "page": [390, 8000] }))).await.expect(200);
+    send(&app, &site, &body(&site, "view-0002", 0, json!({ "viewport": [390, 844], "page": [390, 8000] })))
+        .await
+        .expect(200);
 
     let key = site.key("read");
     let listed = app.get(&path(&site, "/heatmaps?range=24h")).key(&key).send().await.expect(200).data();
@@ -71,7 +74,10 @@ async fn clicks_and_scrolling_of_a_page_are_added_up() {
     let ask = |query: &str| app.get(&path(&site, &format!("/heatmaps/page?range=24h&{query}"))).key(&key).send();
     let heat = ask("page=/pricing").await.expect(200).data();
     assert_eq!((&heat["clicks"], &heat["views"], &heat["visitors"]), (&json!(6), &json!(1), &json!(1)));
-    assert_eq!((&heat["average_depth"], &heat["median_depth"], &heat["fold"]), (&json!(1.0), &json!(1.0), &json!(0.25)));
+    assert_eq!(
+        (&heat["average_depth"], &heat["median_depth"], &heat["fold"]),
+        (&json!(1.0), &json!(1.0), &json!(0.25))
+    );
     assert_eq!((&heat["viewport"], &heat["page_size"]), (&json!([1440, 900]), &json!([1440, 3600])));
     let element = &heat["elements"][0];
     assert_eq!((&element["address"], &element["label"]), (&json!("main>button"), &json!("Start free")));
@@ -120,7 +126,8 @@ async fn nothing_is_taken_that_is_switched_off_or_objected_to() {
     let app = TestApp::start().await;
     let off = app.team(Plan::Pro).website("shop.example");
     let on = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
-    let paused = app.team(Plan::Pro).website_with("shop.example", with_heatmaps().with(|settings| settings.is_active = false));
+    let paused =
+        app.team(Plan::Pro).website_with("shop.example", with_heatmaps().with(|settings| settings.is_active = false));
     let free = app.team(Plan::Free).website_with("shop.example", with_heatmaps());
     for (site, header, opted_out, expected) in [
         (&off, "x-nothing", false, "kind_off"),
@@ -208,7 +215,8 @@ async fn what_is_acknowledged_survives_a_restart_and_what_is_erased_does_not() {
         let visitors = app.get(&path(&site, "/visitors?range=24h")).key(&key).send().await.expect(200).data();
         (site.id(), visitors["visitors"][0]["visitor"].as_str().unwrap_or_else(|| panic!("{visitors}")).to_owned(), key)
     };
-    let query = HeatmapQuery { filter: HeatFilter::ALL, path: "/pricing", class: DeviceClass::Desktop, elements: 9, spots: 9 };
+    let query =
+        HeatmapQuery { filter: HeatFilter::ALL, path: "/pricing", class: DeviceClass::Desktop, elements: 9, spots: 9 };
     let app = app.restart().await;
     assert_eq!(app.state.captures.heatmap(id, &query).unwrap().clicks, 1);
     let export = format!("/api/external/v1/websites/{id}/visitors/{visitor}/export");

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use zenovay_capture::{
-    Capture, Captures, Context, DeviceClass, HEAT_BANDS, HeatClick, HeatFilter, HeatPagesQuery, Heatmap, HeatmapCapture,
-    HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
+    Capture, Captures, Context, DeviceClass, HEAT_BANDS, HeatClick, HeatFilter, HeatPagesQuery, Heatmap,
+    HeatmapCapture, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
@@ -136,7 +136,10 @@ fn bodies_of_a_view_are_one_view_in_whatever_order_they_come() {
     assert_eq!((heat.attention[0], heat.viewport, heat.page), (2_000, Some([1_440, 900]), Some([1_440, 3_600])));
     let told: Vec<_> = heat.elements.iter().map(|e| (e.address.as_str(), e.label.as_str(), e.clicks)).collect();
     assert_eq!(told, [("#buy", "", 2), ("#top", "Top", 1)]);
-    assert_eq!((heat.elements[0].cells.as_slice(), heat.elements[1].cells.as_slice()), (&[(5, 0, 2)][..], &[(31, 31, 1)][..]));
+    assert_eq!(
+        (heat.elements[0].cells.as_slice(), heat.elements[1].cells.as_slice()),
+        (&[(5, 0, 2)][..], &[(31, 31, 1)][..])
+    );
     assert_eq!(heat.elements[1].at, [63.5 / 64.0, 255.5 / 256.0]);
     assert_eq!(heat.spots, [(0, 1, 2), (63, 255, 1)]);
     let doms: Vec<_> = heat.versions.iter().map(|version| (version.dom.as_str(), version.views)).collect();
@@ -161,7 +164,8 @@ fn count_one_by_one(bodies: &[HeatmapCapture], heat: &Heatmap) {
         spots[usize::from(click.spot)] += u64::from(click.count);
     }
     bodies.iter().flat_map(|body| &body.moves).for_each(|spot| moves[usize::from(*spot)] += 1);
-    let told = heat.elements.iter().flat_map(|element| element.cells.iter().map(|cell| (element.address.as_str(), *cell)));
+    let told =
+        heat.elements.iter().flat_map(|element| element.cells.iter().map(|cell| (element.address.as_str(), *cell)));
     let told: HashMap<(&str, u16), u64> =
         told.map(|(address, (column, row, count))| ((address, row * 32 + column), count)).collect();
     assert_eq!(told, cells);
@@ -174,7 +178,8 @@ fn count_one_by_one(bodies: &[HeatmapCapture], heat: &Heatmap) {
     let attention: [u64; HEAT_BANDS] =
         std::array::from_fn(|band| bodies.iter().map(|body| u64::from(body.attention[band])).sum());
     assert_eq!(heat.attention, attention);
-    let seen = |part: u64| bodies.iter().filter(|body| u64::from(body.reached) * 200 / 3_600 >= part * 10).count() as u64;
+    let seen =
+        |part: u64| bodies.iter().filter(|body| u64::from(body.reached) * 200 / 3_600 >= part * 10).count() as u64;
     assert_eq!(heat.reach, std::array::from_fn(|part| seen(part as u64)));
 }
 
@@ -213,7 +218,10 @@ fn blocks_and_single_views_are_counted_alike_with_every_filter() {
         let (listed, heat) = (captures.heat_pages(site(1), &query).unwrap(), ask(&captures, filter));
         assert_eq!((listed.total, listed.pages.len()), (1, 1));
         let page = &listed.pages[0];
-        assert_eq!((page.clicks, page.rage_clicks, page.dead_clicks), (heat.clicks, heat.rage_clicks, heat.dead_clicks));
+        assert_eq!(
+            (page.clicks, page.rage_clicks, page.dead_clicks),
+            (heat.clicks, heat.rage_clicks, heat.dead_clicks)
+        );
         assert_eq!((page.views, Some(page.last_at)), ([heat.views, 0, 0], heat.last_at));
         assert!((page.average_depth().unwrap() - heat.average_depth.unwrap()).abs() < 1e-9);
         let counts = |body: &&HeatmapCapture| {
@@ -222,7 +230,8 @@ fn blocks_and_single_views_are_counted_alike_with_every_filter() {
         };
         assert_eq!(page.moves, bodies.iter().filter(counts).map(|body| body.moves.len() as u64).sum::<u64>());
     }
-    let none = HeatPagesQuery { filter: HeatFilter::ALL, class: Some(DeviceClass::Phone), contains: "", offset: 0, limit: 9 };
+    let none =
+        HeatPagesQuery { filter: HeatFilter::ALL, class: Some(DeviceClass::Phone), contains: "", offset: 0, limit: 9 };
     assert_eq!(captures.heat_pages(site(1), &none).unwrap().total, 0);
     assert_eq!(captures.heat_pages(site(2), &HeatPagesQuery { class: None, ..none }).unwrap().total, 0);
     assert_eq!(captures.damages().unwrap(), [] as [String; 0]);
@@ -251,7 +260,9 @@ fn an_erased_visitor_is_in_no_file_and_no_block() {
     let told = captures.visitor(site(1), VisitorId(7)).unwrap().heatmaps;
     assert_eq!(told.len(), 1 + bodies.iter().filter(|body| mine(body)).count());
     assert!(told.iter().any(|view| view.path == "/path4711" && view.clicks[0].0 == "#alone4711"));
-    assert!(told.iter().flat_map(|view| &view.clicks).any(|click| click == &("#canary4711".into(), "label4711".into(), 1)));
+    assert!(
+        told.iter().flat_map(|view| &view.clicks).any(|click| click == &("#canary4711".into(), "label4711".into(), 1))
+    );
     assert!(captures.erase_visitor(site(1), VisitorId(7)).unwrap() > 0);
     for canary in canaries {
         assert!(!is_on_disk(directory.path(), canary), "{canary}");
@@ -306,7 +317,8 @@ fn pages_and_elements_beyond_the_bounds_are_one() {
     assert_eq!((heat.clicks, heat.elements_total, heat.other_clicks), (1_500, 1_000, 500), "new ones of a day");
     assert_eq!(heat.elements.len(), 50);
     for day in 1..5 {
-        let views = (0..2).map(|view| body(day * 10 + view, 1, NOW_MS + day as i64 * DAY_MS, 0, clicks(day * 10_000 + view * 500)));
+        let views = (0..2)
+            .map(|view| body(day * 10 + view, 1, NOW_MS + day as i64 * DAY_MS, 0, clicks(day * 10_000 + view * 500)));
         take(&captures, 1 + day, site(1), views.collect());
     }
     let heat = ask(&captures, HeatFilter::ALL);

@@ -65,8 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     store(&captures, website, views(clicks));
     let load_s = started.elapsed().as_secs_f64();
     let mut stdout = std::io::stdout().lock();
-    let ready =
-        json!({ "load_s": load_s, "from": END_MS - DAYS * DAY_MS, "to": END_MS, "browser": BROWSERS[2], "bins": HEAT_BINS });
+    let ready = json!({ "load_s": load_s, "from": END_MS - DAYS * DAY_MS, "to": END_MS, "browser": BROWSERS[2], "bins": HEAT_BINS });
     writeln!(stdout, "{ready}")?;
     stdout.flush()?;
     for line in std::io::stdin().lock().lines() {

@@ -14,8 +14,8 @@ use zenovay_domain::ErrorCode;
 
 use super::console::{
     Console, account, audience, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
-    invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor, session,
-    shares, sites, source_maps, status, teams, trail, users, welcome,
+    invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor,
+    session, shares, sites, source_maps, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -122,8 +122,12 @@ macro_rules! tracking {
                 .readable_by(Asking),
             post(concat!($prefix, "/api/track/{code}/error"), capture::error, "Report errors of a page")
                 .readable_by(Asking),
-            post(concat!($prefix, "/api/track/{code}/heatmap"), capture::heatmap, "Report clicks and scrolling of a page")
-                .readable_by(Asking),
+            post(
+                concat!($prefix, "/api/track/{code}/heatmap"),
+                capture::heatmap,
+                "Report clicks and scrolling of a page",
+            )
+            .readable_by(Asking),
             get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment, older path").readable_by(Any),
         ]
     }};

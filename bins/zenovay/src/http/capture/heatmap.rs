@@ -21,7 +21,6 @@ pub(super) fn told(
     let HeatmapFields { view_id, seq, viewport, page, dom, reached, attention, clicks, moves } = told;
     let view = VitalsCapture::view_of(captured.visitor, &view_id);
     let context = context(captured, fields, None, arrival);
-    let capture =
-        HeatmapCapture { context, view, seq, class, viewport, page, dom, reached, attention, clicks, moves };
+    let capture = HeatmapCapture { context, view, seq, class, viewport, page, dom, reached, attention, clicks, moves };
     Ok((Some(key), Capture::Heatmap(capture)))
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_capture::{
-    Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS,
-    PageVersion,
+    Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery,
+    PAGE_COLUMNS, PAGE_ROWS, PageVersion,
 };
 use zenovay_domain::Timestamp;
 
@@ -131,7 +131,16 @@ impl QueryParams for PagesParams {
 
 /// The columns of a file of pages.
 const COLUMNS_OF_PAGES: &[&str] = &[
-    "path", "clicks", "rage_clicks", "dead_clicks", "views", "average_depth", "desktop", "tablet", "phone", "last_at",
+    "path",
+    "clicks",
+    "rage_clicks",
+    "dead_clicks",
+    "views",
+    "average_depth",
+    "desktop",
+    "tablet",
+    "phone",
+    "last_at",
 ];
 
 /// Pages that have a heatmap, in a view. What a filter asks for that a page view does not have (all but page, device, browser, system
@@ -149,7 +158,8 @@ pub async fn list(
         let name = sheet_name(&question.website, "heatmaps", &view);
         let found = pages_in(&question, view, class, contains, 0, usize::MAX).await?;
         let row = |page: HeatPage| {
-            let HeatmapInView { path, clicks, rage_clicks, dead_clicks, views, average_depth, devices, last_at } = page.into();
+            let HeatmapInView { path, clicks, rage_clicks, dead_clicks, views, average_depth, devices, last_at } =
+                page.into();
             let ViewsByClass { desktop, tablet, phone } = devices;
             json!({ "path": path, "clicks": clicks, "rage_clicks": rage_clicks, "dead_clicks": dead_clicks,
                 "views": views, "average_depth": average_depth, "desktop": desktop, "tablet": tablet, "phone": phone,
@@ -338,7 +348,10 @@ pub struct PageParams {
 /// The path of a page, which must be named.
 pub(super) fn page_param(params: &mut Params) -> String {
     params.declare(|| {
-        Parameter::query("page", "The path of the page.").required().schema(json!({ "type": "string" })).example("/pricing")
+        Parameter::query("page", "The path of the page.")
+            .required()
+            .schema(json!({ "type": "string" }))
+            .example("/pricing")
     });
     let page = params.get("page").unwrap_or("").to_owned();
     if page.is_empty() {

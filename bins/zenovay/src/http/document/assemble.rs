@@ -80,7 +80,11 @@ const TAGS: &[Tag] = &[
     ("error_groups", "Errors of the console", "Groups of errors in a view, and what is decided about them."),
     ("source_maps", "Source maps", "What turns places in bundles into places in the code."),
     ("performance", "Page speed", "Web vitals: how fast pages are for their visitors."),
-    ("capture", "Captures", "What pages tell beside their events: how fast they are, their errors, and clicks and scrolling."),
+    (
+        "capture",
+        "Captures",
+        "What pages tell beside their events: how fast they are, their errors, and clicks and scrolling.",
+    ),
     ("oauth", "OAuth", "How people let clients act for them at `/mcp`: OAuth 2.1 (RFC 7591, 7592, 8414, 9728)."),
     ("batch", "Events", "Events of servers, with their own timestamps."),
     ("tracking", "Tracking", "Reports of pages and servers; no key."),

@@ -65,10 +65,6 @@ pub struct HeatmapPage {
 
 impl From<HeatPage> for HeatmapPage {
     fn from(page: HeatPage) -> Self {
-        Self {
-            url: page.path,
-            total_interactions: page.clicks + page.moves,
-            last_updated: Instant(page.last_at),
-        }
+        Self { url: page.path, total_interactions: page.clicks + page.moves, last_updated: Instant(page.last_at) }
     }
 }

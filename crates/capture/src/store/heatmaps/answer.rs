@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 
 use super::keep::{element, rows_of};
-use super::rows::{DEPTHS, HEIGHT_UNIT, Rows, View};
+use super::rows::{DEPTHS, HEIGHT_UNIT, Rows, View, marks_of};
 use super::tally::{Sums, Tally};
 use super::{Group, OTHER_ELEMENTS, Result, damaged, distinct, find_page, read_view, visitors_of};
 use crate::heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, PAGE_COLUMNS, PAGE_ROWS};
@@ -55,7 +55,7 @@ pub struct HeatPagesQuery<'a> {
 }
 
 /// A page that has a heatmap.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeatPage {
     /// Its path.
     pub path: String,
@@ -84,7 +84,7 @@ impl HeatPage {
 }
 
 /// The pages that have a heatmap.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HeatPages {
     /// The one with the most clicks first.
     pub pages: Vec<HeatPage>,
@@ -214,7 +214,7 @@ fn visit(
     let is_in = |at_ms: i64| (from..to).contains(&at_ms);
     let is_one_of = |visitor: u64| filter.visitors.is_none_or(|visitors| visitors.contains(&VisitorId(visitor)));
     let keeps = |row: &Row<'_>| filter.keep.is_none_or(|keep| keep(row));
-    let mut select = connection.prepare_cached(
+    let mut select = connection.prepare(
         "SELECT id, from_at, to_at, views, clicks, rage, dead, moves, depths FROM heat_blocks
              WHERE page = ?1 AND class = ?2 AND to_at >= ?3 AND from_at < ?4",
     )?;
@@ -237,15 +237,13 @@ fn visit(
         }
         let rows = rows_of(connection, id)?;
         let kept: Vec<bool> = rows.profiles.iter().map(|profile| keeps(&profile.row(path))).collect();
-        let is_chosen = |at: usize| {
-            is_in(rows.at_ms[at]) && kept[usize::from(rows.profile[at])] && is_one_of(rows.visitor[at])
-        };
+        let is_chosen =
+            |at: usize| is_in(rows.at_ms[at]) && kept[usize::from(rows.profile[at])] && is_one_of(rows.visitor[at]);
         let chosen: Vec<bool> = (0..rows.len()).map(is_chosen).collect();
         each(Part::Rows(&rows, &chosen))?;
     }
-    let mut select = connection.prepare_cached(
-        "SELECT at, visitor, told FROM heat_views WHERE page = ?1 AND class = ?2 AND at >= ?3 AND at < ?4",
-    )?;
+    let mut select = connection
+        .prepare("SELECT at, visitor, told FROM heat_views WHERE page = ?1 AND class = ?2 AND at >= ?3 AND at < ?4")?;
     let mut found = select.query(params![page, class, from, to])?;
     while let Some(row) = found.next()? {
         let view = read_view(row)?;
@@ -273,9 +271,29 @@ impl Counts {
         match part {
             Part::Block(Header { counts, .. }) => self.add_all(counts),
             Part::View(view) => self.add_view(view),
-            Part::Rows(rows, chosen) => {
-                let chosen = rows.views().zip(*chosen).filter(|(_, is_chosen)| **is_chosen);
-                chosen.for_each(|(view, _)| self.add_view(&view));
+            Part::Rows(rows, chosen) => self.add_rows(rows, chosen),
+        }
+    }
+
+    fn add_rows(&mut self, rows: &Rows, chosen: &[bool]) {
+        let mut click = 0;
+        for (at, is_chosen) in chosen.iter().enumerate() {
+            let clicks = click..click + usize::from(rows.clicks[at]);
+            click = clicks.end;
+            if !is_chosen {
+                continue;
+            }
+            let is_begun = rows.is_begun[at] != 0;
+            self.views += u64::from(is_begun);
+            self.depths += if is_begun { u64::from(rows.depth[at]) } else { 0 };
+            self.moves += u64::from(rows.moves[at]);
+            self.last_ms = self.last_ms.max(Some(rows.at_ms[at]));
+            for place in clicks {
+                let count = u64::from(rows.count[place]);
+                let (is_rage, is_dead) = marks_of(rows.cell[place]);
+                self.clicks += count;
+                self.rage += if is_rage { count } else { 0 };
+                self.dead += if is_dead { count } else { 0 };
             }
         }
     }
@@ -312,7 +330,11 @@ impl Captures {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn heat_pages(&self, website: WebsiteId, query: &HeatPagesQuery<'_>) -> std::result::Result<HeatPages, CaptureError> {
+    pub fn heat_pages(
+        &self,
+        website: WebsiteId,
+        query: &HeatPagesQuery<'_>,
+    ) -> std::result::Result<HeatPages, CaptureError> {
         self.catch_up()?;
         self.read(|connection| list(connection, website.as_bytes(), query))
     }
@@ -337,7 +359,7 @@ fn shown<'a>(connection: &Connection, website: &[u8; 16], filter: &HeatFilter<'a
 fn list(connection: &Connection, website: &[u8; 16], query: &HeatPagesQuery<'_>) -> Result<HeatPages> {
     let filter = shown(connection, website, &query.filter)?;
     let contains = query.contains.to_lowercase();
-    let mut select = connection.prepare_cached("SELECT id, path FROM heat_pages WHERE website = ?1")?;
+    let mut select = connection.prepare("SELECT id, path FROM heat_pages WHERE website = ?1")?;
     let found = select.query_map(params![website], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut pages = Vec::new();
     for page in found {
@@ -383,7 +405,9 @@ fn draw(connection: &Connection, website: &[u8; 16], query: &HeatmapQuery<'_>) -
         for class in DeviceClass::ALL {
             let group = (page, class.number());
             if class == query.class {
-                visit(connection, group, query.path, &filter, |part| gather(connection, part, &mut tally, &mut visitors))?;
+                visit(connection, group, query.path, &filter, |part| {
+                    gather(connection, part, &mut tally, &mut visitors)
+                })?;
                 views_by_class[class as usize] = tally.views;
             } else {
                 let mut counts = Counts::default();
@@ -403,7 +427,7 @@ fn draw(connection: &Connection, website: &[u8; 16], query: &HeatmapQuery<'_>) -
 fn gather(connection: &Connection, part: Part<'_>, tally: &mut Tally, visitors: &mut Vec<u64>) -> Result<()> {
     match part {
         Part::Block(Header { id, to_ms, .. }) => {
-            let mut select = connection.prepare_cached("SELECT sums, visitors FROM heat_blocks WHERE id = ?1")?;
+            let mut select = connection.prepare("SELECT sums, visitors FROM heat_blocks WHERE id = ?1")?;
             select.query_row([id], |row| {
                 let sums = Sums::unpack(row.get_ref(0)?.as_blob()?).ok_or_else(|| damaged(super::rows::Damaged))?;
                 tally.add_sums(&sums);
@@ -492,7 +516,11 @@ fn told(
 
 /// The cells of a grid that are not empty: the `most` fullest ones, row by row.
 fn cells(counts: impl Iterator<Item = u64>, columns: u16, most: usize) -> Vec<Cell> {
-    let mut cells: Vec<Cell> = (0..).zip(counts).filter(|(_, count)| *count > 0).map(|(place, count): (u16, u64)| (place % columns, place / columns, count)).collect();
+    let mut cells: Vec<Cell> = (0..)
+        .zip(counts)
+        .filter(|(_, count)| *count > 0)
+        .map(|(place, count): (u16, u64)| (place % columns, place / columns, count))
+        .collect();
     if cells.len() > most {
         cells.sort_unstable_by_key(|(column, row, count)| (std::cmp::Reverse(*count), *row, *column));
         cells.truncate(most);

@@ -10,7 +10,7 @@ use super::tally::Sums;
 use super::{Result, damaged, read_view, told_of, visitors_of, write_block};
 
 /// A page view of a visitor whose clicks are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VisitorHeat {
     /// When.
     pub at: Timestamp,
@@ -24,17 +24,12 @@ pub struct VisitorHeat {
 
 /// The pages of a website with their paths.
 fn pages_of(connection: &Connection, website: &[u8; 16]) -> Result<Vec<(i64, String)>> {
-    let mut select = connection.prepare_cached("SELECT id, path FROM heat_pages WHERE website = ?1 ORDER BY id")?;
+    let mut select = connection.prepare("SELECT id, path FROM heat_pages WHERE website = ?1 ORDER BY id")?;
     select.query_map(params![website], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Whether there may be something of `website` from `from_ms` on that is before `before_ms`.
-pub(crate) fn has_between(
-    connection: &Connection,
-    website: &[u8; 16],
-    from_ms: i64,
-    before_ms: i64,
-) -> Result<bool> {
+pub(crate) fn has_between(connection: &Connection, website: &[u8; 16], from_ms: i64, before_ms: i64) -> Result<bool> {
     connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM heat_pages p JOIN heat_views v ON v.page = p.id
                             WHERE p.website = ?1 AND v.at >= ?2 AND v.at < ?3)
@@ -50,7 +45,7 @@ pub(crate) fn remove_before(transaction: &Transaction<'_>, website: &[u8; 16], b
     let mut removed = 0;
     for (page, _) in pages_of(transaction, website)? {
         let mut of_page = transaction
-            .prepare_cached("DELETE FROM heat_views WHERE page = ?1 AND at < ?2")?
+            .prepare("DELETE FROM heat_views WHERE page = ?1 AND at < ?2")?
             .execute(params![page, before_ms])? as u64;
         of_page += rewrite(transaction, page, "from_at < ?2", before_ms, |view| view.at_ms >= before_ms)?;
         if of_page > 0 {
@@ -66,7 +61,7 @@ pub(crate) fn erase_visitor(transaction: &Transaction<'_>, website: &[u8; 16], v
     let mut removed = 0;
     for (page, _) in pages_of(transaction, website)? {
         let mut of_page = transaction
-            .prepare_cached("DELETE FROM heat_views WHERE visitor = ?2 AND page = ?1")?
+            .prepare("DELETE FROM heat_views WHERE visitor = ?2 AND page = ?1")?
             .execute(params![page, visitor])? as u64;
         for id in blocks_with(transaction, page, visitor)? {
             of_page += rewrite(transaction, page, "id = ?2", id, |view| view.visitor != visitor.cast_unsigned())?;
@@ -81,7 +76,7 @@ pub(crate) fn erase_visitor(transaction: &Transaction<'_>, website: &[u8; 16], v
 
 /// The blocks of a page that have something of `visitor`.
 fn blocks_with(connection: &Connection, page: i64, visitor: i64) -> Result<Vec<i64>> {
-    let mut select = connection.prepare_cached("SELECT id, visitors FROM heat_blocks WHERE page = ?1")?;
+    let mut select = connection.prepare("SELECT id, visitors FROM heat_blocks WHERE page = ?1")?;
     let mut rows = select.query([page])?;
     let mut blocks = Vec::new();
     while let Some(row) = rows.next()? {
@@ -101,7 +96,7 @@ fn rewrite(
     keeps: impl Fn(&View) -> bool,
 ) -> Result<u64> {
     let select = format!("SELECT id, class FROM heat_blocks WHERE page = ?1 AND {condition}");
-    let mut select = transaction.prepare_cached(&select)?;
+    let mut select = transaction.prepare(&select)?;
     let blocks = select.query_map(params![page, value], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut removed = 0;
     for (id, class) in blocks.collect::<Result<Vec<(i64, u8)>>>()? {
@@ -120,7 +115,7 @@ fn rewrite(
 /// The columns of a block.
 pub(super) fn rows_of(connection: &Connection, id: i64) -> Result<Rows> {
     connection
-        .prepare_cached("SELECT rows FROM heat_blocks WHERE id = ?1")?
+        .prepare("SELECT rows FROM heat_blocks WHERE id = ?1")?
         .query_row([id], |row| Rows::unpack(row.get_ref(0)?.as_blob()?).map_err(damaged))
 }
 
@@ -128,23 +123,23 @@ pub(super) fn rows_of(connection: &Connection, id: i64) -> Result<Rows> {
 fn tidy(transaction: &Transaction<'_>, page: i64) -> Result<()> {
     let mut used: HashSet<i64> = HashSet::new();
     let mut is_any = false;
-    let mut select = transaction.prepare_cached("SELECT told FROM heat_views WHERE page = ?1")?;
+    let mut select = transaction.prepare("SELECT told FROM heat_views WHERE page = ?1")?;
     let mut rows = select.query([page])?;
     while let Some(row) = rows.next()? {
         is_any = true;
         used.extend(told_of(row.get_ref(0)?.as_blob()?)?.clicks.iter().map(|click| click.element));
     }
-    let mut select = transaction.prepare_cached("SELECT sums FROM heat_blocks WHERE page = ?1")?;
+    let mut select = transaction.prepare("SELECT sums FROM heat_blocks WHERE page = ?1")?;
     let mut rows = select.query([page])?;
     while let Some(row) = rows.next()? {
         is_any = true;
         let sums = Sums::unpack(row.get_ref(0)?.as_blob()?).ok_or_else(|| damaged(super::rows::Damaged))?;
         used.extend(sums.elements());
     }
-    let mut select = transaction.prepare_cached("SELECT id FROM heat_elements WHERE page = ?1")?;
+    let mut select = transaction.prepare("SELECT id FROM heat_elements WHERE page = ?1")?;
     let elements: BTreeSet<i64> = select.query_map([page], |row| row.get(0))?.collect::<Result<_>>()?;
     for element in elements.iter().filter(|element| !used.contains(element)) {
-        transaction.prepare_cached("DELETE FROM heat_elements WHERE id = ?1")?.execute([element])?;
+        transaction.prepare("DELETE FROM heat_elements WHERE id = ?1")?.execute([element])?;
     }
     if !is_any {
         transaction.execute("DELETE FROM heat_pages WHERE id = ?1", [page])?;
@@ -173,7 +168,7 @@ pub(crate) fn of_visitor(
     let mut found = Vec::new();
     for (page, path) in pages_of(connection, website)? {
         let select = "SELECT at, visitor, told FROM heat_views WHERE visitor = ?2 AND page = ?1";
-        let mut select = connection.prepare_cached(select)?;
+        let mut select = connection.prepare(select)?;
         let mut views = select.query_map(params![page, visitor], read_view)?.collect::<Result<Vec<View>>>()?;
         for id in blocks_with(connection, page, visitor)? {
             views.extend(rows_of(connection, id)?.views().filter(|view| view.visitor == visitor.cast_unsigned()));
@@ -197,7 +192,7 @@ pub(crate) fn of_visitor(
 
 /// The address and the label of an element; empty for those that are not told from each other.
 pub(super) fn element(connection: &Connection, id: i64) -> Result<(String, String)> {
-    let mut select = connection.prepare_cached("SELECT address, label FROM heat_elements WHERE id = ?1")?;
+    let mut select = connection.prepare("SELECT address, label FROM heat_elements WHERE id = ?1")?;
     let mut rows = select.query([id])?;
     match rows.next()? {
         Some(row) => Ok((row.get(0)?, row.get(1)?)),

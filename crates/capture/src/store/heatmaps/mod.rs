@@ -84,7 +84,7 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
     let page = page_of(transaction, website, &context.path)?;
     let group = (page, capture.class);
     let view = capture.view.cast_signed();
-    let mut find = transaction.prepare_cached(
+    let mut find = transaction.prepare(
         "SELECT at, last_at, last_seq, reached, told FROM heat_views WHERE page = ?1 AND class = ?2 AND view = ?3",
     )?;
     let found = find.query_row(params![page, capture.class, view], |row| {
@@ -112,7 +112,7 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
     let told = postcard::to_allocvec(told).unwrap_or_default();
     let visitor = context.visitor.cast_signed();
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO heat_views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .prepare("INSERT OR REPLACE INTO heat_views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute(params![page, capture.class, view, at_ms, last_ms, visitor, last_seq, reached, told])?;
     Ok(group)
 }
@@ -173,7 +173,8 @@ fn page_of(transaction: &Transaction<'_>, website: &[u8; 16], path: &str) -> Res
         return Ok(page);
     }
     let count: i64 =
-        transaction.query_row("SELECT count(*) FROM heat_pages WHERE website = ?1", params![website], |row| row.get(0))?;
+        transaction
+            .query_row("SELECT count(*) FROM heat_pages WHERE website = ?1", params![website], |row| row.get(0))?;
     let path = if count < PAGES_MAX { path } else { OTHER_PAGES };
     if let Some(page) = find_page(transaction, website, path)? {
         return Ok(page);
@@ -184,7 +185,7 @@ fn page_of(transaction: &Transaction<'_>, website: &[u8; 16], path: &str) -> Res
 
 fn find_page(connection: &Connection, website: &[u8; 16], path: &str) -> Result<Option<i64>> {
     connection
-        .prepare_cached("SELECT id FROM heat_pages WHERE website = ?1 AND path = ?2")?
+        .prepare("SELECT id FROM heat_pages WHERE website = ?1 AND path = ?2")?
         .query_row(params![website, path], |row| row.get(0))
         .optional()
 }
@@ -192,13 +193,13 @@ fn find_page(connection: &Connection, website: &[u8; 16], path: &str) -> Result<
 /// The element of `page` that was clicked, on the day `day`; made when it is new and there is room.
 fn element_of(transaction: &Transaction<'_>, page: i64, day: i64, click: &HeatClick) -> Result<i64> {
     let found: Option<(i64, bool)> = transaction
-        .prepare_cached("SELECT id, label = '' FROM heat_elements WHERE page = ?1 AND address = ?2")?
+        .prepare("SELECT id, label = '' FROM heat_elements WHERE page = ?1 AND address = ?2")?
         .query_row(params![page, click.address], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((element, has_no_label)) = found {
         if has_no_label && !click.label.is_empty() {
             transaction
-                .prepare_cached("UPDATE heat_elements SET label = ?2 WHERE id = ?1")?
+                .prepare("UPDATE heat_elements SET label = ?2 WHERE id = ?1")?
                 .execute(params![element, click.label])?;
         }
         return Ok(element);
@@ -206,12 +207,12 @@ fn element_of(transaction: &Transaction<'_>, page: i64, day: i64, click: &HeatCl
     let counts = "SELECT (SELECT count(*) FROM heat_elements WHERE page = ?1),
                          (SELECT count(*) FROM heat_elements WHERE page = ?1 AND day = ?2)";
     let (all, new): (i64, i64) =
-        transaction.prepare_cached(counts)?.query_row(params![page, day], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        transaction.prepare(counts)?.query_row(params![page, day], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if all >= ELEMENTS_MAX || new >= NEW_ELEMENTS_MAX {
         return Ok(OTHER_ELEMENTS);
     }
     transaction
-        .prepare_cached("INSERT INTO heat_elements (page, day, address, label) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare("INSERT INTO heat_elements (page, day, address, label) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![page, day, click.address, click.label])?;
     Ok(transaction.last_insert_rowid())
 }
@@ -221,15 +222,16 @@ pub(super) fn pack(transaction: &Transaction<'_>, groups: &BTreeSet<Group>) -> R
     for &(page, class) in groups {
         let over = "SELECT count(*) >= ?3, coalesce(max(last_at), 0) FROM heat_views WHERE page = ?1 AND class = ?2";
         let (is_enough, newest): (bool, i64) = transaction
-            .prepare_cached(over)?
+            .prepare(over)?
             .query_row(params![page, class, PACKED_MIN], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if !is_enough {
             continue;
         }
         let select = "SELECT at, visitor, told, view FROM heat_views
                           WHERE page = ?1 AND class = ?2 AND last_at < ?3 ORDER BY at";
-        let mut select = transaction.prepare_cached(select)?;
-        let rows = select.query_map(params![page, class, newest - OVER_MS], |row| Ok((read_view(row)?, row.get(3)?)))?;
+        let mut select = transaction.prepare(select)?;
+        let rows =
+            select.query_map(params![page, class, newest - OVER_MS], |row| Ok((read_view(row)?, row.get(3)?)))?;
         let views = rows.collect::<Result<Vec<(View, i64)>>>()?;
         if views.len() < PACKED_MIN as usize {
             continue;
@@ -241,7 +243,7 @@ pub(super) fn pack(transaction: &Transaction<'_>, groups: &BTreeSet<Group>) -> R
             }
             block.builder.push(view);
             transaction
-                .prepare_cached("DELETE FROM heat_views WHERE page = ?1 AND class = ?2 AND view = ?3")?
+                .prepare("DELETE FROM heat_views WHERE page = ?1 AND class = ?2 AND view = ?3")?
                 .execute(params![page, class, id])?;
         }
         block.write(transaction, page, class)?;
@@ -278,7 +280,7 @@ impl Block {
 /// The block of a page and class that was written last.
 fn last_block(transaction: &Transaction<'_>, page: i64, class: u8) -> Result<Block> {
     let select = "SELECT id, rows FROM heat_blocks WHERE page = ?1 AND class = ?2 ORDER BY id DESC LIMIT 1";
-    let found = transaction.prepare_cached(select)?.query_row(params![page, class], |row| {
+    let found = transaction.prepare(select)?.query_row(params![page, class], |row| {
         let rows = Rows::unpack(row.get_ref(1)?.as_blob()?).map_err(damaged)?;
         Ok(Block { id: Some(row.get(0)?), builder: Builder::of(rows) })
     });
@@ -289,7 +291,7 @@ fn last_block(transaction: &Transaction<'_>, page: i64, class: u8) -> Result<Blo
 /// Writes a block in the place of the one with the number `id`, or as a new one. One without views is none.
 fn write_block(transaction: &Transaction<'_>, id: Option<i64>, page: i64, class: u8, rows: &Rows) -> Result<()> {
     let (Some(from), Some(to)) = (rows.at_ms.iter().min(), rows.at_ms.iter().max()) else {
-        transaction.prepare_cached("DELETE FROM heat_blocks WHERE id = ?1")?.execute([id])?;
+        transaction.prepare("DELETE FROM heat_blocks WHERE id = ?1")?.execute([id])?;
         return Ok(());
     };
     let mut tally = Tally::default();
@@ -299,7 +301,7 @@ fn write_block(transaction: &Transaction<'_>, id: Option<i64>, page: i64, class:
     let moves = (rows.moved.len() as u64).cast_signed();
     let visitors: Vec<u8> = distinct(rows.visitor.clone()).into_iter().flat_map(u64::to_le_bytes).collect();
     transaction
-        .prepare_cached(
+        .prepare(
             "INSERT OR REPLACE INTO heat_blocks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![

@@ -325,8 +325,7 @@ impl Rows {
         for (column, length) in of_views.chain(others) {
             *column = take(rest, length, u16::from_le_bytes)?;
         }
-        for (column, length) in
-            [(&mut rows.is_begun, views), (&mut rows.depth, views), (&mut rows.count, clicks_total)]
+        for (column, length) in [(&mut rows.is_begun, views), (&mut rows.depth, views), (&mut rows.count, clicks_total)]
         {
             *column = rest.split_off(..length)?.to_vec();
         }
