@@ -1,5 +1,5 @@
-//! What a page tells for its heatmaps: clicks, how far it was scrolled, which part of it was in the window, and moves of the
-//! pointer. Places are kept as cells of grids, not as pixels.
+//! What a page tells for its heatmaps: clicks, how far it was scrolled, which part of it was in the window, and moves of
+//! the pointer. Places are kept as cells of grids, not as pixels.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

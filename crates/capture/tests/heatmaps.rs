@@ -1,5 +1,5 @@
-//! Heatmaps from the log to their answers: bodies of a view are one view, blocks and what is not in one yet are counted alike, and
-//! what is removed is gone from the files.
+//! Heatmaps from the log to their answers: bodies of a view are one view, blocks and what is not in one yet are counted
+//! alike, and what is removed is gone from the files.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 

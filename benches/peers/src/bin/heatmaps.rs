@@ -1,5 +1,5 @@
-//! The store's side of `benches/peers/captures` for heatmaps: makes up clicks on a page, stores them as they come from the log, and
-//! answers with the heatmap of the page as JSON lines.
+//! The store's side of `benches/peers/captures` for heatmaps: makes up clicks on a page, stores them as they come from the
+//! log, and answers with the heatmap of the page as JSON lines.
 
 use std::error::Error;
 use std::fs::File;
@@ -65,7 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     store(&captures, website, views(clicks));
     let load_s = started.elapsed().as_secs_f64();
     let mut stdout = std::io::stdout().lock();
-    let ready = json!({ "load_s": load_s, "from": END_MS - DAYS * DAY_MS, "to": END_MS, "browser": BROWSERS[2], "bins": HEAT_BINS });
+    let from = END_MS - DAYS * DAY_MS;
+    let ready = json!({ "load_s": load_s, "from": from, "to": END_MS, "browser": BROWSERS[2], "bins": HEAT_BINS });
     writeln!(stdout, "{ready}")?;
     stdout.flush()?;
     for line in std::io::stdin().lock().lines() {

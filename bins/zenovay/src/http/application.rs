@@ -48,11 +48,12 @@ const POLICY: &str = policy!("frame-src 'self'; ", "'none'");
 /// there, because its cookie stays in pages of the same website.
 const SHARED_POLICY: &str = policy!("", "*");
 
-/// The empty document in which a page of the application draws a recorded page. Nothing runs in it and nothing is loaded, whatever is drawn.
-const FRAME: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Recorded page</title>\n</head>\n\
-                     <body></body>\n</html>\n";
-const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; \
-                            form-action 'none'; sandbox allow-same-origin; frame-ancestors 'self'";
+/// The empty document in which a page of the application draws a recorded page. Nothing runs in it and nothing is loaded,
+/// whatever is drawn.
+const FRAME: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Recorded page</title>\n\
+                     </head>\n<body></body>\n</html>\n";
+const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; \
+                            base-uri 'none'; form-action 'none'; sandbox allow-same-origin; frame-ancestors 'self'";
 
 /// The pages ask each time whether they changed: they name the other files.
 const EACH_TIME: &str = "no-cache";

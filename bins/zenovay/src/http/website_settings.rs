@@ -78,7 +78,7 @@ settings! {
         web_vitals: bool,
         /// Whether the script reports errors, where the plan includes them.
         errors: bool,
-        /// Whether the script reports clicks, scrolling and moves of the pointer for heatmaps, where the plan includes them.
+        /// Whether the script reports clicks, scrolling and moves of the pointer for heatmaps, where the plan has them.
         heatmaps: bool,
         /// Whether anybody may read the public summary of the website.
         public_dashboard: bool,

@@ -30,8 +30,7 @@ pub(super) fn check(
     Ok(Privacy { is_opted_out })
 }
 
-/// Whether somebody does not want to be followed on a page: by Global Privacy Control or Do Not Track, which no page can say
-/// otherwise for this.
+/// Whether somebody does not want to be followed on a page: by Global Privacy Control or Do Not Track, whatever the page says.
 pub(super) fn objects(arrival: &Arrival<'_>, privacy: Privacy) -> bool {
     privacy.is_opted_out || arrival.dnt.map(trim) == Some("1")
 }

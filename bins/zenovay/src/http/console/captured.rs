@@ -75,8 +75,8 @@ impl Kept {
     }
 }
 
-/// What counts in the heatmaps of a view. What page views do not have is asked of the events: then those of the visitors count who
-/// did in the range what the filter chooses.
+/// What counts in the heatmaps of a view. What page views do not have is asked of the events: then those of the visitors count
+/// who did in the range what the filter chooses.
 pub(super) struct KeptHeat {
     kept: Kept,
     visitors: Option<HashSet<VisitorId>>,

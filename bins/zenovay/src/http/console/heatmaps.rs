@@ -143,8 +143,8 @@ const COLUMNS_OF_PAGES: &[&str] = &[
     "last_at",
 ];
 
-/// Pages that have a heatmap, in a view. What a filter asks for that a page view does not have (all but page, device, browser, system
-/// and country) chooses visitors: those who did it in the range.
+/// Pages that have a heatmap, in a view. What a filter asks for that a page view does not have (all but page, device, browser,
+/// system and country) chooses visitors: those who did it in the range.
 pub async fn list(
     reader: Console<ReadHeatmaps>,
     state: web::Data<AppState>,
@@ -237,10 +237,10 @@ pub struct PageHeatmap {
     #[schema(required = true, examples(0.61))]
     median_depth: Option<f64>,
     /// The median width and height of the window, in pixels; null without a view.
-    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(1440, 900))]
+    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(json!([1440, 900])))]
     viewport: Option<[u32; 2]>,
     /// The median width and height of the page, in pixels, the height to eight of them.
-    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(1440, 3600))]
+    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(json!([1440, 3600])))]
     page_size: Option<[u32; 2]>,
     /// The part of the page that is in the window at first: of the medians.
     #[schema(required = true, examples(0.25))]
@@ -253,17 +253,18 @@ pub struct PageHeatmap {
     /// How many elements were clicked, also those that are not told.
     #[schema(examples(31))]
     elements_total: u64,
-    /// Clicks on elements that are not told from each other, for there were too many different ones. They are in `clicks` and in
-    /// `spots`.
+    /// Clicks on elements that are not told from each other, for there were too many different ones. They are in `clicks` and
+    /// in `spots`.
     #[schema(examples(0))]
     other_clicks: u64,
     /// Clicks by their place on the page.
     spots: Grid,
-    /// How many views saw at least so many twentieths of the height of the page: 0 to 20.
-    #[schema(min_items = 21, max_items = 21, examples(867))]
+    /// How many views saw at least so many twentieths of the height of the page: 21 numbers, of 0 to 20 twentieths.
+    #[schema(examples(867))]
     reach: Vec<u64>,
-    /// For how many milliseconds each twentieth of the height of the page was in the window, while somebody was there.
-    #[schema(min_items = 20, max_items = 20, examples(512_000))]
+    /// For how many milliseconds each twentieth of the height of the page was in the window, while somebody was there: 20
+    /// numbers.
+    #[schema(examples(512_000))]
     attention: Vec<u64>,
     /// Places of the pointer on the page, of the page views in which they are recorded.
     moves: Grid,
@@ -290,10 +291,10 @@ pub struct ElementInView {
     #[schema(examples(0))]
     dead_clicks: u64,
     /// Where on the page they were on average, in pixels of `page_size`.
-    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 2, examples(640.5))]
+    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 2, examples(json!([640.5, 1210.0])))]
     at: [f64; 2],
     /// Where in the element they were: column, row and clicks.
-    #[schema(value_type = Vec<Vec<u64>>, examples(16))]
+    #[schema(value_type = Vec<Vec<u64>>, examples(json!([[16, 16, 5]])))]
     cells: Vec<Cell>,
 }
 
@@ -307,7 +308,7 @@ pub struct Grid {
     #[schema(examples(256))]
     rows: u16,
     /// Column, row, and how much is in the cell. Empty cells are left out; at most the 5,000 fullest ones are told.
-    #[schema(value_type = Vec<Vec<u64>>, examples(16))]
+    #[schema(value_type = Vec<Vec<u64>>, examples(json!([[16, 16, 5]])))]
     cells: Vec<Cell>,
 }
 
@@ -377,8 +378,8 @@ impl QueryParams for PageParams {
 /// The columns of a file of elements.
 const COLUMNS: &[&str] = &["address", "label", "clicks", "rage_clicks", "dead_clicks", "x", "y"];
 
-/// The heatmap of a page for one class of devices, in a view, with filters as for the list. It is empty when nothing is known of the
-/// page.
+/// The heatmap of a page for one class of devices, in a view, with filters as for the list. It is empty when nothing is known
+/// of the page.
 pub async fn page(
     reader: Console<ReadHeatmaps>,
     state: web::Data<AppState>,

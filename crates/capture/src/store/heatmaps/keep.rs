@@ -87,7 +87,8 @@ fn blocks_with(connection: &Connection, page: i64, visitor: i64) -> Result<Vec<i
     Ok(blocks)
 }
 
-/// Writes the blocks of a page of which `condition` is true with the views that `keeps` keeps; gives how many it removed.
+/// Writes the blocks of a page of which `condition` is true with the views that `keeps` keeps.
+/// Gives how many it removed.
 fn rewrite(
     transaction: &Transaction<'_>,
     page: i64,

@@ -1,6 +1,6 @@
-//! Heatmaps at rest. Page views come body by body and are put together in `heat_views`; when there are enough of one page and class
-//! of devices, those that are over go into blocks of columns ([`rows`]), each with what it adds up to ([`tally`]). A question
-//! reads the sums of the blocks that count as a whole, and the columns of the others.
+//! Heatmaps at rest. Page views come body by body and are put together in `heat_views`; when there are enough of one page and
+//! class of devices, those that are over go into blocks of columns ([`rows`]), each with what it adds up to ([`tally`]). A
+//! question reads the sums of the blocks that count as a whole, and the columns of the others.
 
 mod answer;
 mod keep;
@@ -53,15 +53,15 @@ pub(super) const TABLES: &str = "
     );
     CREATE INDEX IF NOT EXISTS heat_elements_by_day ON heat_elements (page, day);
     CREATE TABLE IF NOT EXISTS heat_views (
-        page INTEGER NOT NULL, class INTEGER NOT NULL, view INTEGER NOT NULL, at INTEGER NOT NULL, last_at INTEGER NOT NULL,
-        visitor INTEGER NOT NULL, last_seq INTEGER NOT NULL, reached INTEGER NOT NULL,
+        page INTEGER NOT NULL, class INTEGER NOT NULL, view INTEGER NOT NULL, at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL, visitor INTEGER NOT NULL, last_seq INTEGER NOT NULL, reached INTEGER NOT NULL,
         told BLOB NOT NULL, PRIMARY KEY (page, class, view)
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS heat_views_by_visitor ON heat_views (visitor);
     CREATE TABLE IF NOT EXISTS heat_blocks (
         id INTEGER PRIMARY KEY AUTOINCREMENT, page INTEGER NOT NULL, class INTEGER NOT NULL, from_at INTEGER NOT NULL,
-        to_at INTEGER NOT NULL, views INTEGER NOT NULL, clicks INTEGER NOT NULL, rage INTEGER NOT NULL, dead INTEGER NOT NULL,
-        moves INTEGER NOT NULL, depths INTEGER NOT NULL, sums BLOB NOT NULL, visitors BLOB NOT NULL, rows BLOB NOT NULL
+        to_at INTEGER NOT NULL, views INTEGER NOT NULL, clicks INTEGER NOT NULL, rage INTEGER NOT NULL,
+        dead INTEGER NOT NULL, moves INTEGER NOT NULL, depths INTEGER NOT NULL, sums BLOB NOT NULL, visitors BLOB NOT NULL, rows BLOB NOT NULL
     );
     CREATE INDEX IF NOT EXISTS heat_blocks_by_page ON heat_blocks (page, class, to_at);";
 

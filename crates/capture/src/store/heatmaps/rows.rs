@@ -1,7 +1,7 @@
 //! Page views as columns: what a block of them is in the file.
 //!
-//! A block has the views of one page and class of devices. Strings and elements are numbers in a list of the block's own; each
-//! column is a run of numbers of fixed width, and the whole is compressed.
+//! A block has the views of one page and class of devices. Strings and elements are numbers in a list of the block's own;
+//! each column is a run of numbers of fixed width, and the whole is compressed.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -181,7 +181,7 @@ impl Builder {
 
     pub(super) fn push(&mut self, view: &View) {
         let View { at_ms, visitor, told } = view;
-        // A block has fewer views than there are places for what they have; of clicks only the first 65,535 places have a name.
+        // A block has fewer views than a list has places, and a view fewer clicks and moves.
         let clicks: Vec<(u16, &Click)> = told
             .clicks
             .iter()
