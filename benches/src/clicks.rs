@@ -107,6 +107,7 @@ fn click(dice: &mut Dice) -> HeatClick {
 ///
 /// # Panics
 /// When they cannot be stored.
+#[expect(clippy::expect_used, reason = "a bench fails loudly")]
 pub fn store(captures: &Captures, website: WebsiteId, views: impl Iterator<Item = HeatmapCapture>) {
     let mut views = views.peekable();
     let mut number = 0;

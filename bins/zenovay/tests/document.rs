@@ -166,7 +166,8 @@ async fn the_bounds_of_parameters_are_those_that_hold() {
         }
         let key = if get["security"].to_string().contains("admin") { &all } else { &reader };
         // What a question must name besides.
-        let needed = format!("site_id={}&property=event:page&dimension=page", site.id());
+        let page = if path.ends_with("/heatmaps/page") { "&page=/pricing" } else { "" };
+        let needed = format!("site_id={}&property=event:page&dimension=page{page}", site.id());
         let path = path.replace("{website_id}", &site.id().to_string());
         let path = format!("{}?{needed}", path.replace("{team_id}", &site.team.id.to_string()));
         for parameter in get["parameters"].as_array().unwrap().iter().filter(|parameter| parameter["in"] == "query") {
