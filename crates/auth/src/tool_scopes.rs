@@ -45,8 +45,8 @@ impl ToolCategory {
     /// The strongest level in which there is something that can be done; people are asked up to it.
     pub const fn offered(self) -> AccessLevel {
         match self {
-            Self::Analytics | Self::Advanced => AccessLevel::Read,
-            Self::Management | Self::Settings => AccessLevel::Write,
+            Self::Analytics => AccessLevel::Read,
+            Self::Advanced | Self::Management | Self::Settings => AccessLevel::Write,
             Self::AiInsights | Self::Webhooks => AccessLevel::None,
         }
     }

@@ -1,6 +1,7 @@
 //! `/api/websites/:websiteId/errors`: errors that visitors met, in groups, and what is decided about these.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
@@ -10,14 +11,14 @@ use zenovay_capture::{
     CaptureError, Captures, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
     NewSourceMap, Occurrence, Part, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMapError, StackVariant, Status,
 };
-use zenovay_domain::{ErrorCode, Timestamp};
+use zenovay_domain::{ErrorCode, Timestamp, WebsiteId};
 use zenovay_ingest::decode_body;
-use zenovay_store::StoreError;
+use zenovay_store::{Metadata, StoreError};
 
 use super::captured::{Kept, buckets};
 use super::numbers::ShownRange;
 use super::reader::Question;
-use super::view::ViewParams;
+use super::view::{View, ViewParams};
 use super::{Console, JsonBody, Rules};
 use crate::http::body;
 use crate::http::document::bodies::{Body, Properties, RequestBody};
@@ -275,20 +276,33 @@ pub async fn list(
     let question = Question::of(&reader, &state);
     let (Paged(page), (chosen, params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
-    let (range, website, status) = (ShownRange::of(&view), question.id(), chosen.status);
-    let kept = Kept::of(&view)?;
-    let found = off_the_worker(&state, move |state| {
-        let buckets = buckets(&view);
-        let found =
-            kept.with(|filter| state.captures.errors_in(website, status, &GroupQuery { filter, buckets: &buckets }))?;
-        Ok::<_, CaptureError>((found, state.captures.error_counts(website)?))
-    });
-    let (mut found, [unresolved, resolved, ignored]) = found.await?;
+    let range = ShownRange::of(&view);
+    let (mut found, [unresolved, resolved, ignored]) = groups_in(&question, view, chosen.status).await?;
     chosen.choose(&mut found);
     let total = found.len() as u64;
     let groups = found.into_iter().skip(page.offset).take(page.limit).map(GroupInView::from).collect();
     let counts = StatusCounts { unresolved, resolved, ignored };
     Ok(Success::new(ErrorGroupsInView { range, groups, total, counts }, question.now))
+}
+
+/// The groups of errors in a view with this status, or with any, the one that occurred last first; and how many groups of the
+/// website have each status, in the order of [`Status::ALL`].
+///
+/// # Errors
+/// A 400 for filters that errors do not have, a 503 when it is too much, and when errors cannot be read.
+pub(in crate::http) async fn groups_in(
+    question: &Question,
+    view: View,
+    status: Option<Status>,
+) -> Result<(Vec<ErrorsIn>, [u64; 3]), ApiError> {
+    let (website, kept) = (question.id(), Kept::of(&view)?);
+    let found = off_the_worker(&question.state, move |state| {
+        let buckets = buckets(&view);
+        let found =
+            kept.with(|filter| state.captures.errors_in(website, status, &GroupQuery { filter, buckets: &buckets }))?;
+        Ok::<_, CaptureError>((found, state.captures.error_counts(website)?))
+    });
+    found.await
 }
 
 /// The group that a path names.
@@ -299,8 +313,16 @@ pub struct GroupPath {
 
 impl GroupPath {
     fn id(&self) -> Result<GroupId, ApiError> {
-        self.group_id.parse().map_err(|_| unknown())
+        group_id(&self.group_id)
     }
+}
+
+/// The id of a group that `text` is.
+///
+/// # Errors
+/// A 404 when it is not one.
+pub(in crate::http) fn group_id(text: &str) -> Result<GroupId, ApiError> {
+    text.trim().parse().map_err(|_| unknown())
 }
 
 fn unknown() -> ApiError {
@@ -524,14 +546,9 @@ pub async fn detail(
     let question = Question::of(&reader, &state);
     let (params, id) = (query.read(question.now)?, path.id()?);
     let view = question.view(&params).await?;
-    let (range, website) = (ShownRange::of(&view), question.id());
-    let kept = Kept::of(&view)?;
-    let found = off_the_worker(&state, move |state| {
-        let buckets = buckets(&view);
-        kept.with(|filter| state.captures.error_detail(website, id, &GroupQuery { filter, buckets: &buckets }, LAST))
-    });
+    let range = ShownRange::of(&view);
     let ErrorDetail { found, variants, browsers, systems, releases, pages, devices, last, history } =
-        found.await?.ok_or_else(unknown)?;
+        detail_in(&question, view, id, LAST).await?;
     let detail = GroupDetail {
         range,
         group: found.into(),
@@ -545,6 +562,24 @@ pub async fn detail(
         history: history.into_iter().map(ShownHistory::from).collect(),
     };
     Ok(Success::new(detail, question.now))
+}
+
+/// All about a group of errors in a view, with so many of its last occurrences.
+///
+/// # Errors
+/// A 404 when the website has no such group; otherwise as [`groups_in`].
+pub(in crate::http) async fn detail_in(
+    question: &Question,
+    view: View,
+    id: GroupId,
+    last: usize,
+) -> Result<ErrorDetail, ApiError> {
+    let (website, kept) = (question.id(), Kept::of(&view)?);
+    let found = off_the_worker(&question.state, move |state| {
+        let buckets = buckets(&view);
+        kept.with(|filter| state.captures.error_detail(website, id, &GroupQuery { filter, buckets: &buckets }, last))
+    });
+    found.await?.ok_or_else(unknown)
 }
 
 /// What is decided about a group.
@@ -581,23 +616,35 @@ pub async fn change(
     rules.require(status.is_some(), "status", "Use unresolved, resolved or ignored");
     rules.check()?;
     let Some(status) = status else { return Err(ApiError::internal()) };
-    let (website, id) = (key.resource.id, path.id()?);
-    let changed =
-        written(&key, &state, move |captures, who, at| captures.set_error_status(website, id, status, who, at));
-    if !changed.await? {
-        return Err(unknown());
-    }
+    let id = path.id()?;
+    decide(&state, key.store(&state), key.caller.audit_actor().words, (key.resource.id, id), status).await?;
     Ok(Success::new(ChangedGroup { id: id.to_string(), status: status.as_str() }, now))
 }
 
-/// Makes `change` in the name of the caller, at the time that never goes back, where a thread may block.
-async fn written<T: Send + 'static>(
-    key: &Console<EditErrors>,
+/// Gives a group of a website another status in the name of `who`, whose `store` it is.
+///
+/// # Errors
+/// A 404 when the website has no such group, and when it cannot be written.
+pub(in crate::http) async fn decide(
     state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    who: String,
+    (website, id): (WebsiteId, GroupId),
+    status: Status,
+) -> Result<(), ApiError> {
+    let changed =
+        written(state, store, who, move |captures, who, at| captures.set_error_status(website, id, status, who, at));
+    if changed.await? { Ok(()) } else { Err(unknown()) }
+}
+
+/// Makes `change` in the name of `who`, whose `store` it is, at the time that never goes back, where a thread may block.
+async fn written<T: Send + 'static>(
+    state: &web::Data<AppState>,
+    store: Arc<dyn Metadata>,
+    who: String,
     change: impl FnOnce(&Captures, &str, Timestamp) -> Result<T, CaptureError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let (who, at) = (key.caller.audit_actor().words, state.clock.reading().steady);
-    let store = key.store(state);
+    let at = state.clock.reading().steady;
     let change = move |state: &AppState| {
         // Captures are in no transaction of the metadata: this is as late as it can be looked at.
         store.check_standing()?;
@@ -651,8 +698,9 @@ pub async fn merge(
     rules.check()?;
     let from: Vec<GroupId> = from.into_iter().flatten().collect();
     let (website, id) = (key.resource.id, path.id()?);
-    let merged =
-        written(&key, &state, move |captures, who, at| captures.merge_error_groups(website, id, &from, who, at));
+    let merged = written(&state, key.store(&state), key.caller.audit_actor().words, move |captures, who, at| {
+        captures.merge_error_groups(website, id, &from, who, at)
+    });
     merged.await?.ok_or_else(unknown)?;
     Ok(Success::new(MadeGroup { id: id.to_string() }, now))
 }
@@ -670,8 +718,9 @@ pub async fn split(
     rules.require((1..=MOVED_MAX).contains(&stacks.len()), "stacks", "Name 1 to 100 stacks, but not all of the group");
     rules.check()?;
     let (website, id) = (key.resource.id, path.id()?);
-    let made =
-        written(&key, &state, move |captures, who, at| captures.split_error_group(website, id, &stacks, who, at));
+    let made = written(&state, key.store(&state), key.caller.audit_actor().words, move |captures, who, at| {
+        captures.split_error_group(website, id, &stacks, who, at)
+    });
     let made = made.await?.ok_or_else(unknown)?;
     Ok(Success::new(MadeGroup { id: made.to_string() }, now))
 }

@@ -3,14 +3,14 @@
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
-use zenovay_capture::{MetricSummary, Metrics, PageVitals, Vital, VitalsQuery};
+use zenovay_capture::{MetricSummary, Metrics, PageVitals, Vital, VitalsQuery, VitalsReport};
 use zenovay_domain::Timestamp;
 
 use super::Console;
 use super::captured::{Kept, buckets};
 use super::numbers::ShownRange;
 use super::reader::Question;
-use super::view::ViewParams;
+use super::view::{View, ViewParams};
 use crate::http::envelope::{ApiError, Success};
 use crate::http::guard::ReadAnalytics;
 use crate::http::lookups::off_the_worker;
@@ -161,13 +161,8 @@ pub async fn report(
     let question = Question::of(&reader, &state);
     let (limit, params) = query.read(question.now)?;
     let view = question.view(&params).await?;
-    let (range, website) = (ShownRange::of(&view), question.id());
-    let kept = Kept::of(&view)?;
-    let report = off_the_worker(&state, move |state| {
-        let buckets = buckets(&view);
-        kept.with(|filter| state.captures.vitals(website, &VitalsQuery { filter, buckets: &buckets, pages: limit.0 }))
-    });
-    let report = report.await?;
+    let range = ShownRange::of(&view);
+    let report = measured(&question, view, limit.0).await?;
     let speed = PageSpeed {
         range,
         views: report.views,
@@ -178,4 +173,17 @@ pub async fn report(
         series: report.series.into_iter().map(|at| SpeedAt::new(at.at, at.views, at.p75)).collect(),
     };
     Ok(Success::new(speed, question.now))
+}
+
+/// How fast pages are in a view, with at most so many pages.
+///
+/// # Errors
+/// A 400 for filters that captures do not have, a 503 when it is too much, and when it cannot be read.
+pub(in crate::http) async fn measured(question: &Question, view: View, pages: usize) -> Result<VitalsReport, ApiError> {
+    let (website, kept) = (question.id(), Kept::of(&view)?);
+    let report = off_the_worker(&question.state, move |state| {
+        let buckets = buckets(&view);
+        kept.with(|filter| state.captures.vitals(website, &VitalsQuery { filter, buckets: &buckets, pages }))
+    });
+    report.await
 }

@@ -87,7 +87,9 @@ pub fn told_target(target: &RedirectTarget) -> String {
 const fn words(category: ToolCategory) -> (&'static str, &'static str, &'static str) {
     match category {
         ToolCategory::Analytics => ("Analytics", "Visitors, pages, sources, countries, devices", ""),
-        ToolCategory::Advanced => ("Advanced", "Funnels, recordings, heatmaps, errors, page speed", ""),
+        ToolCategory::Advanced => {
+            ("Advanced", "Funnels, recordings, heatmaps, errors, page speed", "Resolve, ignore and reopen errors")
+        }
         ToolCategory::AiInsights => ("Insights", "Findings about your numbers", ""),
         ToolCategory::Management => {
             ("Management", "Goals, funnels, websites", "Add, change and delete goals, funnels and websites")

@@ -22,7 +22,7 @@ use crate::http::mcp::call::{Call, Change, ToolError};
 use crate::http::mcp::clean::clean;
 
 /// Does `work` to the website that is named, when whoever asks may do `action` to it, and notes that `name` was done.
-async fn change<T, F>(
+pub(super) async fn change<T, F>(
     call: &Call,
     named: &str,
     (action, name): (Action, &'static str),
@@ -338,6 +338,10 @@ pub(super) struct Site {
     opt_out_on_gpc: bool,
     track_outbound_links: bool,
     track_downloads: bool,
+    /// Whether pages report how fast they are.
+    web_vitals: bool,
+    /// Whether pages report errors.
+    errors: bool,
     allowed_domains: Vec<String>,
     allowed_bots: Vec<String>,
     excluded_ips: Vec<String>,
@@ -366,6 +370,8 @@ impl From<Website> for Site {
             opt_out_on_gpc: settings.opt_out_on_gpc,
             track_outbound_links: settings.track_outbound_links,
             track_downloads: settings.track_downloads,
+            web_vitals: settings.web_vitals,
+            errors: settings.errors,
             lists_cut: lists.iter().any(|list| list.len() > LIST_SHOWN),
             allowed_domains: some(settings.allowed_domains),
             allowed_bots: some(settings.allowed_bots),
@@ -443,6 +449,8 @@ impl Tool for UpdateWebsiteSettings {
             ("opt_out_on_gpc", args.flag("opt_out_on_gpc", "Drop hits with Sec-GPC or DNT.").map(Value::Bool)),
             ("track_outbound_links", args.flag("track_outbound_links", "").map(Value::Bool)),
             ("track_downloads", args.flag("track_downloads", "").map(Value::Bool)),
+            ("web_vitals", args.flag("web_vitals", "Measure how fast pages are.").map(Value::Bool)),
+            ("errors", args.flag("errors", "Collect errors of pages.").map(Value::Bool)),
             ("allowed_domains", args.strings("allowed_domains", "Replaces the list of hosts.").map(|list| json!(list))),
             ("allowed_bots", args.strings("allowed_bots", "Replaces the list of names.").map(|list| json!(list))),
         ]);

@@ -2,9 +2,11 @@
 //! in the table.
 
 mod analytics;
+mod errors;
 mod goals;
 mod manage;
 mod members;
+mod performance;
 mod query;
 mod rows;
 mod shown;
@@ -145,16 +147,17 @@ impl Entry {
 
 /// `value` as it is answered. When it is too long its list is cut, and it says so.
 fn fitted(mut value: Value, list: Option<&str>) -> Answered {
+    let characters = |value: &Value| value.to_string().chars().count();
     let text = value.to_string();
-    let Some(name) = list.filter(|_| text.len() > ANSWER_MAX) else { return Answered { value, text } };
+    let Some(name) = list.filter(|_| text.chars().count() > ANSWER_MAX) else { return Answered { value, text } };
     let rows = value[name].as_array_mut().map(std::mem::take).unwrap_or_default();
     // What is said of a cut, and the number of rows, take a little more.
-    let room = ANSWER_MAX.saturating_sub(value.to_string().len() + 500);
+    let room = ANSWER_MAX.saturating_sub(characters(&value) + 500);
     let mut length = 0;
     let fitting: Vec<Value> = rows
         .into_iter()
         .take_while(|row| {
-            length += row.to_string().len() + 1;
+            length += characters(row) + 1;
             length <= room
         })
         .collect();
@@ -228,6 +231,9 @@ static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         Entry::of::<query::QueryAnalytics>(),
         Entry::of::<goals::GetGoals>(),
         Entry::of::<goals::GetFunnelAnalysis>(),
+        Entry::of::<errors::GetErrors>(),
+        Entry::of::<performance::GetPerformance>(),
+        Entry::of::<errors::UpdateErrorStatus>(),
         Entry::of::<manage::CreateGoal>(),
         Entry::of::<manage::UpdateGoal>(),
         Entry::of::<manage::DeleteGoal>(),

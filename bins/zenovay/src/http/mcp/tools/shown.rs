@@ -162,6 +162,13 @@ pub(super) struct Page {
     hint: Option<String>,
 }
 
+impl Page {
+    /// The same, of which `hint` says what is left out and how to see it.
+    pub(super) fn cut_short(self, hint: &str) -> Self {
+        Self { truncated: true, hint: Some(hint.to_owned()), ..self }
+    }
+}
+
 /// Which page of a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageArgs {
