@@ -22,4 +22,5 @@ pub mod runtime;
 pub mod spelling;
 pub mod status;
 pub mod telemetry;
+mod tls;
 pub mod visitors;

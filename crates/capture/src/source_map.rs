@@ -42,8 +42,11 @@ struct Raw {
     names: Vec<String>,
     #[serde(default)]
     mappings: String,
-    #[serde(default, alias = "debugId")]
+    // Some tools write it under both names.
+    #[serde(default)]
     debug_id: Option<String>,
+    #[serde(default, rename = "debugId")]
+    debug_id_of_draft: Option<String>,
     #[serde(default)]
     sections: Vec<Section>,
 }
@@ -110,7 +113,7 @@ impl SourceMap {
             sources: Vec::new(),
             contents: Vec::new(),
             names: Vec::new(),
-            debug_id: raw.debug_id.clone(),
+            debug_id: raw.debug_id.clone().or_else(|| raw.debug_id_of_draft.clone()),
         };
         map.add(raw, 0, 0, 0)?;
         map.tokens.sort_unstable();
@@ -474,6 +477,18 @@ const short = (cart: Cart) => total(cart);
         assert_eq!(bare.frame(&Frame { line: 2, ..frame(5) }, None), None);
         let library = SourceMap::parse(&map(json!({ "sources": ["../node_modules/react/index.js"] }))).unwrap();
         assert!(!library.frame(&frame(5), None).unwrap().in_app);
+    }
+
+    #[test]
+    fn a_debug_id_has_two_names() {
+        for (members, expected) in [
+            (json!({}), None),
+            (json!({ "debug_id": "a-1" }), Some("a-1")),
+            (json!({ "debugId": "a-1" }), Some("a-1")),
+            (json!({ "debug_id": "a-1", "debugId": "a-1" }), Some("a-1")),
+        ] {
+            assert_eq!(SourceMap::parse(&map(members.clone())).unwrap().debug_id(), expected, "{members}");
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ mod key;
 mod openapi;
 mod output;
 mod password;
+mod remote;
 mod repair;
+mod sourcemaps;
 mod status;
 mod team;
 mod user;
@@ -62,6 +64,9 @@ enum Command {
     /// Create, list, change and revoke API keys.
     #[command(subcommand)]
     Key(key::Command),
+    /// Send the source maps of a build to a server.
+    #[command(subcommand)]
+    Sourcemaps(sourcemaps::Command),
     /// Write on the status page: incidents and maintenance.
     #[command(subcommand)]
     Status(status::Command),
@@ -126,6 +131,8 @@ impl Cli {
             }
             Some(Command::Config(Server { flags })) => return config::run(&load(flags.or(server))?, output),
             Some(Command::Openapi) => return openapi::run(output),
+            // Where websites are built there is neither a data directory nor a configuration.
+            Some(Command::Sourcemaps(command)) if server.is_empty() => return sourcemaps::run(command, output),
             Some(command) => command,
         };
         if !server.is_empty() {
@@ -141,7 +148,9 @@ impl Cli {
             Command::Status(command) => status::run(command, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),
-            Command::Serve(_) | Command::Demo(_) | Command::Config(_) | Command::Openapi => Ok(()),
+            Command::Serve(_) | Command::Demo(_) | Command::Config(_) | Command::Openapi | Command::Sourcemaps(_) => {
+                Ok(())
+            }
         }
     }
 }

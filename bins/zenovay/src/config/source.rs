@@ -97,10 +97,12 @@ fn variable_of(name: &str) -> String {
     format!("ZENOVAY_{}", name.to_ascii_uppercase())
 }
 
-/// Whether a variable with our prefix belongs to somebody else: the key of API clients (S1), or what Kubernetes sets for
-/// every container beside a service called `zenovay`.
+/// Whether a variable with our prefix belongs to somebody else: the key of API clients (S1), what `zenovay sourcemaps` takes, or
+/// what Kubernetes sets for every container beside a service called `zenovay`.
 fn is_of_others(variable: &str) -> bool {
-    variable == "ZENOVAY_API_KEY" || variable.starts_with("ZENOVAY_SERVICE_") || variable.starts_with("ZENOVAY_PORT")
+    matches!(variable, "ZENOVAY_API_KEY" | "ZENOVAY_SERVER" | "ZENOVAY_WEBSITE" | "ZENOVAY_RELEASE")
+        || variable.starts_with("ZENOVAY_SERVICE_")
+        || variable.starts_with("ZENOVAY_PORT")
 }
 
 fn display(file: Option<&Path>) -> String {

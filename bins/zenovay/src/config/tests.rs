@@ -164,6 +164,9 @@ fn a_misspelt_variable_is_an_error_that_names_the_setting() {
 fn variables_of_others_are_ignored_and_the_rest_is_told() {
     let others = [
         "ZENOVAY_API_KEY",
+        "ZENOVAY_SERVER",
+        "ZENOVAY_WEBSITE",
+        "ZENOVAY_RELEASE",
         "ZENOVAY_SERVICE_HOST",
         "ZENOVAY_SERVICE_PORT_HTTP",
         "ZENOVAY_PORT",

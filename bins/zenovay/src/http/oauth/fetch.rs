@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use zenovay_auth::oauth::{ClientUrl, is_public_address};
 
 pub use super::answer::FetchError;
 use super::answer::{self, ANSWER_MAX_BYTES, Answer};
+use crate::tls::{authorities, trusting};
 
 /// How long it may take altogether.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -37,21 +37,12 @@ pub trait ClientDocuments: Send + Sync {
 /// The certificate authorities that this machine trusts, read when the first document is asked for; `None` when TLS cannot be
 /// used, for which there is no reason.
 static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
-    let mut roots = RootCertStore::empty();
-    let (taken, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if taken == 0 {
+    let roots = authorities();
+    if roots.is_empty() {
         tracing::warn!("this machine names no certificate authorities: MCP clients cannot be known by their address");
     }
     trusting(roots)
 });
-
-/// TLS with those whom `roots` trust.
-fn trusting(roots: RootCertStore) -> Option<TlsConnector> {
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    Some(TlsConnector::from(Arc::new(config)))
-}
 
 /// How a name becomes addresses, and an address a connection.
 trait Network {
