@@ -831,7 +831,38 @@ fn demo_has_a_month_of_traffic_and_live_visitors() {
     let days = overview["data"]["daily_stats"].as_array().expect("days");
     assert!(days.iter().filter(|day| day["page_views"].as_u64() > Some(0)).count() >= 30, "{overview}");
     let websites = get("/api/external/v1/websites");
-    assert_eq!(websites["data"]["websites"].as_array().expect("websites").len(), 3);
+    let websites = websites["data"]["websites"].as_array().expect("websites").clone();
+    assert_eq!(websites.len(), 3);
+    for website in websites {
+        let website = website["id"].as_str().expect("an id");
+        // Errors with readable stacks, one of which was mended and came back; one that was mended and stays so.
+        let errors = get(&format!("/api/websites/{website}/errors?range=30d"))["data"].clone();
+        let groups = errors["groups"].as_array().expect("groups");
+        assert!(groups.len() >= 5, "{errors}");
+        for status in ["unresolved", "resolved", "ignored"] {
+            assert!(groups.iter().any(|group| group["status"] == status), "{status}: {errors}");
+        }
+        for group in groups {
+            assert!(group["culprit"]["file"].as_str().expect("a file").starts_with("src/"), "{group}");
+            assert!(group["culprit"]["function"].as_str().expect("a name").len() > 3, "{group}");
+        }
+        let back = groups.iter().find(|group| group["message"] == "The account was not created: 503").expect("it");
+        let id = back["id"].as_str().expect("an id");
+        let detail = get(&format!("/api/websites/{website}/errors/{id}?range=30d"))["data"].clone();
+        let history: Vec<_> =
+            detail["history"].as_array().expect("history").iter().map(|entry| &entry["what"]).collect();
+        assert_eq!(history, ["came_back", "resolved"], "{detail}");
+        assert!(detail["releases"].as_array().expect("releases").len() >= 2, "{detail}");
+        assert_eq!(detail["stacks"][0]["frames"][1]["function"], "onSubmit", "{detail}");
+        let speed = get(&format!("/api/websites/{website}/performance?range=30d"))["data"].clone();
+        assert!(
+            speed["views"].as_u64() > Some(1_000) && speed["pages"].as_array().expect("pages").len() >= 10,
+            "{speed}"
+        );
+        for metric in ["lcp", "cls", "inp", "fcp", "ttfb"] {
+            assert!(speed["metrics"][metric]["p75"].as_f64() > Some(0.0), "{metric}: {speed}");
+        }
+    }
     assert!(!place.path("data").exists(), "the demo leaves the data directory alone");
     server.stop();
 }

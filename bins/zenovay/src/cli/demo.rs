@@ -1,5 +1,7 @@
 //! `zenovay demo`: a server on a temporary directory that has been busy for a month, and still is.
 
+mod captures;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -20,6 +22,7 @@ use zenovay_domain::{
 use zenovay_events::{AppendError, EventStore, NewEvent};
 use zenovay_store::{Metadata, NewKey, StoreError};
 
+use self::captures::{Pages, Reported};
 use super::output::Failure;
 use crate::bootstrap;
 use crate::config::Config;
@@ -178,16 +181,20 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         websites.push((website, sessions));
     }
     let mut stored = 0;
-    let mut batch = Vec::new();
+    let mut month = Month::default();
     for (website, sessions) in &websites {
-        month(&mut batch, website, *sessions, now, &mut rng);
+        captures::send_maps(&stores.captures, website, now).map_err(std::io::Error::other)?;
+        month.add(website, *sessions, now, &mut rng);
     }
+    let Month { events: mut batch, reported } = month;
     batch.sort_by_key(|new| new.event.at);
     while !batch.is_empty() {
         let rest = batch.split_off(batch.len().min(BATCH));
         stored += batch.len();
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
+    let ids = websites.iter().map(|(website, _)| website.id);
+    captures::keep((&*stores.events, &stores.captures), ids, reported, now).map_err(std::io::Error::other)?;
     let of = |(website, _): &(Website, u32)| (website.tracking_code.to_string(), website.domain.clone());
     let key = KeyFormat::ZENOVAY.generate_with(&mut rng);
     let mut bytes = [0; 16];
@@ -246,56 +253,72 @@ fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendErr
     Ok(())
 }
 
-/// The sessions of the last [`DAYS`] days: more by day than at night, more on weekdays, growing a little.
-#[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
-fn month(batch: &mut Vec<NewEvent>, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
-    let hours: Vec<i64> = (0..24).collect();
-    for days_ago in 0..=DAYS {
-        let day = Timestamp::from_millis((now.as_millis().div_euclid(DAY_MS) - days_ago) * DAY_MS);
-        let weekend = matches!(day.as_millis().div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
-        let growth = 1.0 - days_ago as f64 / 100.0;
-        let expected = f64::from(sessions_a_day) * growth * if weekend { 0.6 } else { 1.0 };
-        for _ in 0..(expected * rng.random_range(0.85..1.15)) as u32 {
-            let hour = *pick(&hours, |hour| usize::try_from(*hour).map_or(1, |hour| HOURS[hour]), rng);
-            let at = day.plus_millis(hour * HOUR_MS + rng.random_range(0..HOUR_MS));
-            // The first day begins in the middle, so that the month has its last moment and no more than its days.
-            if now.plus_millis(-DAYS * DAY_MS) <= at && at < now {
-                session(batch, website, at, now, rng);
+/// What happened in the last [`DAYS`] days.
+#[derive(Default)]
+struct Month {
+    events: Vec<NewEvent>,
+    /// What pages reported beside events.
+    reported: Vec<Reported>,
+}
+
+impl Month {
+    /// Adds the sessions of a website: more by day than at night, more on weekdays, growing a little.
+    #[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
+    fn add(&mut self, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
+        let hours: Vec<i64> = (0..24).collect();
+        let mut pages = Pages::of(website);
+        for days_ago in 0..=DAYS {
+            let day = Timestamp::from_millis((now.as_millis().div_euclid(DAY_MS) - days_ago) * DAY_MS);
+            let weekend = matches!(day.as_millis().div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
+            let growth = 1.0 - days_ago as f64 / 100.0;
+            let expected = f64::from(sessions_a_day) * growth * if weekend { 0.6 } else { 1.0 };
+            for _ in 0..(expected * rng.random_range(0.85..1.15)) as u32 {
+                let hour = *pick(&hours, |hour| usize::try_from(*hour).map_or(1, |hour| HOURS[hour]), rng);
+                let at = day.plus_millis(hour * HOUR_MS + rng.random_range(0..HOUR_MS));
+                // The first day begins in the middle, so that the month has its last moment and no more than its days.
+                if now.plus_millis(-DAYS * DAY_MS) <= at && at < now {
+                    self.add_session(&mut pages, at, now, rng);
+                }
             }
         }
     }
-}
 
-/// One visit: pages in their order, a sign-up where they lead to it, and a heartbeat a page. Nothing after `end`.
-fn session(batch: &mut Vec<NewEvent>, website: &Website, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
-    // A third of the visitors come again: few ids make repetitions likely.
-    let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
-    let session = SessionId(rng.random());
-    let visit = visit(visitor, rng);
-    let mut at = start;
-    for path in pick(&JOURNEYS, |journey| journey.1, rng).0 {
-        let stay_ms = rng.random_range(4_000..90_000_u32);
-        let mut page = Event::new(EventKind::Pageview, at, visitor, session);
-        page.dimensions = visit.clone();
-        page.dimensions.set(Dimension::Hostname, &website.domain);
-        page.dimensions.set(Dimension::Path, path);
-        page.dimensions.set(Dimension::Title, title(path));
-        let mut heartbeat = Event::new(EventKind::Heartbeat, at.plus_millis(i64::from(stay_ms)), visitor, session);
-        heartbeat.engagement_ms = stay_ms;
-        heartbeat.scroll_percent = rng.random_range(10..=100);
-        heartbeat.dimensions = page.dimensions.clone();
-        let mut events = vec![page, heartbeat];
-        for (at, name, properties) in happenings(path, stay_ms, rng) {
-            let mut event = Event::new(EventKind::Custom, start_of(&events).plus_millis(at), visitor, session);
-            event.dimensions = events[0].dimensions.clone();
-            event.dimensions.set(Dimension::EventName, name);
-            event.dimensions.set(Dimension::Properties, &properties);
-            events.push(event);
+    /// Adds one visit: pages in their order, a sign-up where they lead to it, a heartbeat a page, and what pages report. Nothing
+    /// after `end`.
+    fn add_session(&mut self, pages: &mut Pages<'_>, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
+        // A third of the visitors come again: few ids make repetitions likely.
+        let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
+        let (session, website) = (SessionId(rng.random()), pages.website);
+        let visit = visit(visitor, rng);
+        let (mut at, mut seen) = (start, Vec::new());
+        for path in pick(&JOURNEYS, |journey| journey.1, rng).0 {
+            let stay_ms = rng.random_range(4_000..90_000_u32);
+            let mut page = Event::new(EventKind::Pageview, at, visitor, session);
+            page.dimensions = visit.clone();
+            page.dimensions.set(Dimension::Hostname, &website.domain);
+            page.dimensions.set(Dimension::Path, path);
+            page.dimensions.set(Dimension::Title, title(path));
+            if at < end {
+                self.reported.extend(pages.report(&page, &seen, end, rng));
+            }
+            seen.push((at, *path));
+            let mut heartbeat = Event::new(EventKind::Heartbeat, at.plus_millis(i64::from(stay_ms)), visitor, session);
+            heartbeat.engagement_ms = stay_ms;
+            heartbeat.scroll_percent = rng.random_range(10..=100);
+            heartbeat.dimensions = page.dimensions.clone();
+            let mut events = vec![page, heartbeat];
+            for (at, name, properties) in happenings(path, stay_ms, rng) {
+                let mut event = Event::new(EventKind::Custom, start_of(&events).plus_millis(at), visitor, session);
+                event.dimensions = events[0].dimensions.clone();
+                event.dimensions.set(Dimension::EventName, name);
+                event.dimensions.set(Dimension::Properties, &properties);
+                events.push(event);
+            }
+            for event in events.into_iter().filter(|event| event.at < end) {
+                self.events.push(NewEvent::new(website.id, event.at, event));
+            }
+            at = at.plus_millis(i64::from(stay_ms) + rng.random_range(200..2_000));
         }
-        for event in events.into_iter().filter(|event| event.at < end) {
-            batch.push(NewEvent::new(website.id, event.at, event));
-        }
-        at = at.plus_millis(i64::from(stay_ms) + rng.random_range(200..2_000));
     }
 }
 
@@ -554,11 +577,13 @@ mod tests {
     #[test]
     fn a_month_ends_now_and_has_every_day() {
         let now = Timestamp::from_millis(1_781_308_800_000);
-        let mut batch = Vec::new();
         let (id, team) = (WebsiteId::from_bytes([1; 16]), zenovay_domain::TeamId::from_bytes([2; 16]));
         let code = zenovay_domain::TrackingCode::from_random_bytes([3; 11]);
         let website = Website::new(id, team, "shop.example", code, now);
-        month(&mut batch, &website, 100, now, &mut rand::rng());
+        let mut month = Month::default();
+        month.add(&website, 100, now, &mut rand::rng());
+        let Month { events: batch, reported } = month;
+        assert!(!reported.is_empty() && reported.iter().all(|reported| reported.at < now));
         assert!(batch.iter().all(|new| new.event.at < now));
         let mut devices = std::collections::HashMap::new();
         for NewEvent { event, .. } in &batch {

@@ -6,7 +6,7 @@ mod heatmap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_capture::{Capture, Context, ErrorCapture, Problems, Vitals, VitalsCapture, read_errors};
+use zenovay_capture::{Capture, Context, ErrorFields, ErrorsFields, Problems, Vitals, VitalsCapture, read_errors};
 use zenovay_domain::{Feature, Plan, PlanTable, Reading, TeamId, WebsiteId, WebsiteRules};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewCapture};
 use zenovay_ingest::{
@@ -252,27 +252,13 @@ fn errors(
     captured: &Captured,
     arrival: &Arrival<'_>,
 ) -> Result<Vec<Told>, Refusal> {
-    let told = read_errors(members).map_err(wrong)?;
-    let (list, told) = (told.errors, zenovay_capture::ErrorsFields { errors: Vec::new(), ..told });
-    let capture = |error: zenovay_capture::ErrorFields| {
+    let ErrorsFields { release, debug_ids, errors } = read_errors(members).map_err(wrong)?;
+    let capture = |error: ErrorFields| {
         let key = state.ingest.capture_key(captured, &error.id);
-        let debug_ids = told.debug_ids.iter();
-        let debug_ids = debug_ids.filter(|(file, _)| error.frames.iter().any(|frame| frame.file == *file));
-        let capture = ErrorCapture {
-            context: context(captured, fields, error.at_ms, arrival),
-            kind: error.kind,
-            message: error.message,
-            debug_ids: debug_ids.cloned().collect(),
-            frames: error.frames,
-            source: error.source,
-            release: told.release.clone(),
-            count: error.count,
-            properties: error.properties,
-            breadcrumbs: error.breadcrumbs,
-        };
-        (Some(key), Capture::Error(capture))
+        let context = context(captured, fields, error.at_ms, arrival);
+        (Some(key), Capture::Error(error.into_capture(context, &release, &debug_ids)))
     };
-    Ok(list.into_iter().map(capture).collect())
+    Ok(errors.into_iter().map(capture).collect())
 }
 
 fn wrong(problems: Problems) -> Refusal {
