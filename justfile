@@ -126,6 +126,10 @@ bench *ARGS:
 bench-peers *ARGS:
     benches/peers/run "$@"
 
+# The list of the groups of a million errors beside DuckDB; OCCURRENCES scales it.
+bench-captures:
+    benches/peers/captures
+
 # Drive a release server with wrk: durable events per second, latency, CPU, and what was stored.
 load *ARGS: build
     benches/load/run "$@"
