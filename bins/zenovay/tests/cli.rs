@@ -170,6 +170,9 @@ fn wrong_usage_is_exit_code_2() {
         &["key", "create", "--name", "K", "--user", "a@example.com", "--scopes", "root"],
         &["key", "create", "--name", "K", "--user", "a@example.com", "--teams", "some"],
         &["--seal-rows", "5", "key", "list"],
+        &["sourcemaps", "upload"],
+        &["sourcemaps", "upload", ".", "--server", "http://localhost", "--api-key", "zv_x", "--website", "shop"],
+        &["--seal-rows", "5", "sourcemaps", "upload", ".", "--server", "x", "--api-key", "x", "--website", UNKNOWN_ID],
     ] {
         let output = place.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::members::Members;
 use crate::stack::{Frame, STACK_MAX_BYTES, cut, is_extension, parse_stack};
 use crate::vitals::id;
 use crate::{Context, ErrorCapture, Problems, without_secrets};
@@ -24,7 +25,7 @@ const BREADCRUMB_MAX_BYTES: usize = 100;
 /// What happened before is one of these.
 const BREADCRUMB_KINDS: [&str; 5] = ["view", "click", "rage", "error", "event"];
 /// The most that one error stands for.
-const COUNT_MAX: u64 = 1_000;
+const COUNT_MAX: i64 = 1_000;
 
 /// Something that happened before an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,37 +95,38 @@ pub struct ErrorsFields {
 /// Reads the members of a body.
 ///
 /// # Errors
-/// When there is no list of errors, too many, or one without an id.
+/// When there is no list of errors, too many, or one without an id, or a member is of another type.
 pub fn read_errors(members: &Map<String, Value>) -> Result<ErrorsFields, Problems> {
-    let Some(list) = members.get("errors").and_then(Value::as_array) else {
-        return Err(Problems::one("errors", "Must be an array"));
-    };
-    if !(1..=ERRORS_MAX).contains(&list.len()) {
-        return Err(Problems::one("errors", format!("Must have 1 to {ERRORS_MAX} errors")));
-    }
     let mut problems = Problems::default();
+    let mut body = Members::of_body(members, &mut problems);
+    let (release, debug_ids) = (clean(body.string("release"), RELEASE_MAX_BYTES), body.object("debug_ids"));
+    let list = body.array("errors");
+    if !(1..=ERRORS_MAX).contains(&list.len()) {
+        body.problem("errors", &format!("Must be an array of 1 to {ERRORS_MAX} errors"));
+        return Err(problems);
+    }
     let mut errors = Vec::with_capacity(list.len());
     for (at, value) in list.iter().enumerate() {
+        let place = format!("errors[{at}]");
         let Some(error) = value.as_object() else {
-            problems.0.insert(format!("errors[{at}]"), "Must be an object".to_owned());
+            problems.0.insert(place, "Must be an object".to_owned());
             continue;
         };
         match id(error, "id", "") {
-            Ok(id) => errors.extend(Some(read(id, error)).filter(is_of_the_page)),
+            Ok(id) => errors.extend(Some(read(id, &place, error, &mut problems)).filter(is_of_the_page)),
             Err(problem) => {
-                problems.0.insert(format!("errors[{at}].id"), problem.to_owned());
+                problems.0.insert(format!("{place}.id"), problem.to_owned());
             }
         }
     }
     if !problems.0.is_empty() {
         return Err(problems);
     }
-    let debug_ids = members.get("debug_ids").and_then(Value::as_object);
     let debug_ids = debug_ids.into_iter().flatten().take(ERRORS_MAX).filter_map(|(file, id)| {
         let id = id.as_str().filter(|id| id.len() <= 64)?;
         Some((cut(file.split(['?', '#']).next().unwrap_or(""), 500).to_owned(), id.to_owned()))
     });
-    Ok(ErrorsFields { release: string(members, "release", RELEASE_MAX_BYTES), debug_ids: debug_ids.collect(), errors })
+    Ok(ErrorsFields { release, debug_ids: debug_ids.collect(), errors })
 }
 
 /// Whether it is an error of the page: the code of extensions is not, and of a script of another site the browser tells
@@ -135,53 +137,50 @@ fn is_of_the_page(error: &ErrorFields) -> bool {
     !is_silent && !top.is_some_and(|frame| is_extension(&frame.file))
 }
 
-fn read(id: String, error: &Map<String, Value>) -> ErrorFields {
-    let at_ms = error.get("at").and_then(Value::as_f64).map(milliseconds);
-    let stack = error.get("stack").and_then(Value::as_str).unwrap_or("");
-    let mut frames = parse_stack(cut(stack, STACK_MAX_BYTES));
-    if frames.is_empty()
-        && let Some(file) = error.get("file").and_then(Value::as_str).filter(|file| !file.is_empty())
-    {
-        let number = |name| error.get(name).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+fn read(id: String, place: &str, error: &Map<String, Value>, problems: &mut Problems) -> ErrorFields {
+    let mut members = Members::at(place, error, problems);
+    let at_ms = members.number("at").map(whole);
+    let mut frames = parse_stack(cut(members.string("stack"), STACK_MAX_BYTES));
+    let (file, [line, column]) = (members.string("file"), ["line", "column"].map(|name| members.whole(name)));
+    if frames.is_empty() && !file.is_empty() {
+        let number = |told: Option<f64>| told.and_then(|told| u32::try_from(whole(told)).ok()).unwrap_or(0);
         // As a browser writes it in a stack.
-        frames = parse_stack(&format!("@{}:{}:{}", cut(file, 1_000), number("line"), number("column")));
+        frames = parse_stack(&format!("@{}:{}:{}", cut(file, 1_000), number(line), number(column)));
     }
-    let kind = string(error, "type", TYPE_MAX_BYTES);
-    let source = string(error, "kind", 20);
+    let (kind, message) = (members.string("type"), members.string("message"));
+    let source = members.string("kind");
     let source = ["uncaught", "rejection", "manual"].into_iter().find(|known| *known == source).unwrap_or("uncaught");
-    let count = error.get("count").and_then(Value::as_u64).unwrap_or(1).clamp(1, COUNT_MAX);
+    let count = members.whole("count").map_or(1, whole).clamp(1, COUNT_MAX);
+    let properties = properties(members.object("properties"));
+    let crumbs = members.array("breadcrumbs");
+    let kind = clean(kind, TYPE_MAX_BYTES);
     ErrorFields {
         id,
         at_ms,
         kind: if kind.is_empty() { "Error".to_owned() } else { kind },
-        message: string(error, "message", MESSAGE_MAX_BYTES),
+        message: clean(message, MESSAGE_MAX_BYTES),
         frames,
         source: source.to_owned(),
         count: u32::try_from(count).unwrap_or(1),
-        properties: properties(error),
-        breadcrumbs: breadcrumbs(error, at_ms),
+        properties,
+        breadcrumbs: breadcrumbs(crumbs, place, at_ms, problems),
     }
 }
 
-/// A time of a browser as whole milliseconds; what no clock says is the largest there is.
+/// A number of a body, such as a time, as a whole one; what is larger than any is the largest there is.
 #[expect(clippy::cast_possible_truncation, reason = "a float becomes an integer without wrapping, and is judged later")]
-fn milliseconds(at: f64) -> i64 {
-    at as i64
+fn whole(number: f64) -> i64 {
+    number as i64
 }
 
-/// A string member without secrets, no longer than `max` bytes.
-fn string(members: &Map<String, Value>, name: &str, max: usize) -> String {
-    clean(members.get(name).and_then(Value::as_str).unwrap_or(""), max)
-}
-
+/// A string without secrets, no longer than `max` bytes.
 fn clean(text: &str, max: usize) -> String {
     // Cut before, so that no pattern looks at more, and after, since what is put in has a length, too.
     let text = without_secrets(cut(text.trim(), max * 4));
     cut(&text.replace('\0', ""), max).to_owned()
 }
 
-fn properties(error: &Map<String, Value>) -> Vec<(String, String)> {
-    let given = error.get("properties").and_then(Value::as_object);
+fn properties(given: Option<&Map<String, Value>>) -> Vec<(String, String)> {
     let told = given.into_iter().flatten().filter_map(|(name, value)| {
         let value = match value {
             Value::String(text) => text.clone(),
@@ -193,22 +192,30 @@ fn properties(error: &Map<String, Value>) -> Vec<(String, String)> {
     told.take(PROPERTIES_MAX).collect()
 }
 
-fn breadcrumbs(error: &Map<String, Value>, at_ms: Option<i64>) -> Vec<Breadcrumb> {
-    let given = error.get("breadcrumbs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let last = &given[given.len().saturating_sub(BREADCRUMBS_MAX)..];
-    let told = last.iter().filter_map(|value| {
-        let value = value.as_object()?;
-        let kind = value.get("kind").and_then(Value::as_str)?;
-        let kind = BREADCRUMB_KINDS.into_iter().find(|known| *known == kind)?;
-        let before = value.get("at").and_then(Value::as_f64).map(milliseconds).zip(at_ms);
-        let before = before.map_or(0, |(at, error)| error.saturating_sub(at).max(0));
-        Some(Breadcrumb {
-            before_ms: u32::try_from(before).unwrap_or(u32::MAX),
-            kind: kind.to_owned(),
-            text: string(value, "text", BREADCRUMB_MAX_BYTES),
-        })
+/// The last of what happened before. What is of no kind that is known is left out.
+fn breadcrumbs(given: &[Value], place: &str, at_ms: Option<i64>, problems: &mut Problems) -> Vec<Breadcrumb> {
+    let mut told = Vec::new();
+    for (number, value) in given.iter().enumerate() {
+        let place = format!("{place}.breadcrumbs[{number}]");
+        let Some(crumb) = value.as_object() else {
+            problems.0.insert(place, "Must be an object".to_owned());
+            continue;
+        };
+        let mut members = Members::at(place, crumb, problems);
+        let (at, kind, text) = (members.number("at"), members.string("kind"), members.string("text"));
+        if kind.is_empty() {
+            members.problem("kind", "Must be a string");
+        }
+        let before = at.map(whole).zip(at_ms).map_or(0, |(at, error)| error.saturating_sub(at).max(0));
+        told.extend(BREADCRUMB_KINDS.into_iter().find(|known| *known == kind).map(|kind| (before, kind, text)));
+    }
+    let last = told.split_off(told.len().saturating_sub(BREADCRUMBS_MAX));
+    let kept = last.into_iter().map(|(before, kind, text)| Breadcrumb {
+        before_ms: u32::try_from(before).unwrap_or(u32::MAX),
+        kind: kind.to_owned(),
+        text: clean(text, BREADCRUMB_MAX_BYTES),
     });
-    told.collect()
+    kept.collect()
 }
 
 #[cfg(test)]
@@ -227,7 +234,7 @@ mod tests {
             "id": "error-0001", "at": 1_000_500.7, "type": "TypeError", "message": "no jo@example.com", "count": 3,
             "kind": "manual", "stack": "at total (https://example.com/a.js?token=1:1:2)",
             "properties": { "plan": "pro", "seats": 3, "deep": {} },
-            "breadcrumbs": [{ "at": 1_000_000, "kind": "click", "text": "a".repeat(200) }, { "kind": "typed" }, 7],
+            "breadcrumbs": [{ "at": 1_000_000, "kind": "click", "text": "a".repeat(200) }, { "kind": "typed" }],
         }, { "id": "error-0002", "file": "https://example.com/b.js", "line": 3, "column": 4, "message": "x" }] });
         let read = errors(body).unwrap();
         assert_eq!((read.release.as_str(), read.debug_ids.len()), ("2.14.0", 1));
@@ -248,6 +255,34 @@ mod tests {
         assert_eq!(errors(json!({ "errors": [extension, silent] })).unwrap().errors, []);
         let wrong = errors(json!({ "errors": [{ "id": "x" }, 7] })).unwrap_err();
         assert_eq!(wrong.0.keys().collect::<Vec<_>>(), ["errors[0].id", "errors[1]"]);
+        // What is of another type is named, wherever it is; null is absent.
+        for (place, value) in [
+            ("at", json!("now")),
+            ("type", json!(1)),
+            ("message", json!({})),
+            ("stack", json!([])),
+            ("line", json!(1.5)),
+            ("count", json!("2")),
+            ("properties", json!([])),
+            ("breadcrumbs", json!({})),
+            ("breadcrumbs[0]", json!([7])),
+            ("breadcrumbs[0].kind", json!([{ "text": "x" }])),
+            ("breadcrumbs[1].text", json!([{ "kind": "click" }, { "kind": "view", "text": 1 }])),
+        ] {
+            let name = place.split('[').next().unwrap();
+            let mut error = json!({ "id": "error-0001" });
+            error[name] = value;
+            let wrong = errors(json!({ "errors": [error] })).unwrap_err();
+            assert_eq!(wrong.0.keys().collect::<Vec<_>>(), [&format!("errors[0].{place}")]);
+            let mut error = json!({ "id": "error-0001" });
+            error[name] = Value::Null;
+            assert!(errors(json!({ "errors": [error] })).is_ok(), "{name}");
+        }
+        for name in ["release", "debug_ids"] {
+            let mut body = json!({ "errors": [{ "id": "error-0001" }] });
+            body[name] = json!(7);
+            assert!(errors(body).unwrap_err().0.contains_key(name));
+        }
         for body in [json!({}), json!({ "errors": [] }), json!({ "errors": vec![json!({}); ERRORS_MAX + 1] })] {
             assert!(errors(body).unwrap_err().0.contains_key("errors"));
         }

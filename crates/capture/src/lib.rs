@@ -4,6 +4,7 @@
 mod errors;
 mod fingerprint;
 mod heatmap;
+mod members;
 mod message;
 mod problems;
 mod record;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::Problems;
+use crate::members::Members;
 
 /// The most milliseconds that a page is believed to take.
 const TIME_MAX_MS: f64 = 600_000.0;
@@ -115,17 +116,20 @@ impl Vitals {
     /// Reads the members of a body.
     ///
     /// # Errors
-    /// When there is no view or no value that can be believed.
+    /// When there is no view or no value that can be believed, or a member is of another type.
     pub fn read(members: &Map<String, Value>) -> Result<Self, Problems> {
         let view_id = view_id(members)?;
-        let values = Vital::ALL.map(|vital| {
-            let value = members.get(vital.as_str())?.as_f64()?;
-            (0.0..=vital.largest()).contains(&value).then_some(value)
-        });
+        let mut problems = Problems::default();
+        let mut read = Members::of_body(members, &mut problems);
+        let values =
+            Vital::ALL.map(|vital| read.number(vital.as_str()).filter(|value| (0.0..=vital.largest()).contains(value)));
+        let said = read.string("connection");
+        if !problems.0.is_empty() {
+            return Err(problems);
+        }
         if values.iter().all(Option::is_none) {
             return Err(Problems::one("lcp", "One of lcp, cls, inp, fcp and ttfb must be a number that can be"));
         }
-        let said = members.get("connection").and_then(Value::as_str).unwrap_or("");
         let connection = ["slow-2g", "2g", "3g", "4g"].into_iter().find(|known| *known == said).unwrap_or("");
         Ok(Self { view_id, values, connection })
     }
@@ -161,12 +165,17 @@ mod tests {
 
     #[test]
     fn what_can_be_believed_is_kept_and_the_rest_left_out() {
-        let body = json!({ "view_id": "view-0001", "lcp": 1843.5, "cls": 0, "inp": -1, "fcp": "900", "ttfb": 1e9,
+        let body = json!({ "view_id": "view-0001", "lcp": 1843.5, "cls": 0, "inp": -1, "fcp": null, "ttfb": 1e9,
             "connection": "4g" });
         let vitals = read(body).unwrap();
         assert_eq!(vitals.values, [Some(1843.5), Some(0.0), None, None, None]);
         assert_eq!(vitals.connection, "4g");
         assert!(read(json!({ "view_id": "view-0001", "lcp": null })).unwrap_err().0.contains_key("lcp"));
+        for (name, value) in [("fcp", json!("900")), ("cls", json!([0])), ("connection", json!(4))] {
+            let mut body = json!({ "view_id": "view-0001", "lcp": 1 });
+            body[name] = value;
+            assert_eq!(read(body).unwrap_err().0.keys().collect::<Vec<_>>(), [name]);
+        }
         for wrong in ["", "short", "no spaces!", &"x".repeat(65)] {
             assert!(read(json!({ "view_id": wrong, "lcp": 1 })).unwrap_err().0.contains_key("view_id"), "{wrong}");
         }

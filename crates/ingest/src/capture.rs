@@ -85,9 +85,21 @@ impl<'a> CaptureFields<'a> {
     /// # Errors
     /// [`RefusalReason::InvalidField`] with every field that is wrong.
     pub fn read(members: &'a Map<String, Value>) -> Result<Self, Refusal> {
-        let string = |name: &str| members.get(name).and_then(Value::as_str).unwrap_or("");
-        let flag = |name: &str| members.get(name).and_then(Value::as_bool).unwrap_or(false);
+        // What is null is absent.
+        let given = |name: &str| members.get(name).filter(|value| !value.is_null());
+        let string = |name: &str| given(name).and_then(Value::as_str).unwrap_or("");
+        let flag = |name: &str| given(name).and_then(Value::as_bool).unwrap_or(false);
         let mut problems = BTreeMap::new();
+        let types: [(&[&str], fn(&Value) -> bool, &str); 3] = [
+            (&["visitor_id", "device_type", "user_agent"], Value::is_string, "Must be a string"),
+            (&["cookieless", "opted_out", "webdriver"], Value::is_boolean, "Must be true or false"),
+            (&["sent_at"], Value::is_number, "Must be a number"),
+        ];
+        for (names, is_right, problem) in types {
+            for name in names.iter().filter(|name| given(name).is_some_and(|value| !is_right(value))) {
+                problems.insert((*name).to_owned(), problem.to_owned());
+            }
+        }
         let session_id = string("session_id");
         if session_id.chars().count() < SESSION_ID_MIN_CHARS || session_id.len() > ID_MAX_BYTES {
             let problem = format!("Must be a string of {SESSION_ID_MIN_CHARS} to {ID_MAX_BYTES} characters");
@@ -114,9 +126,15 @@ impl<'a> CaptureFields<'a> {
             webdriver: flag("webdriver"),
             ..CommonFields::default()
         };
-        let sent_at_ms = members.get("sent_at").and_then(Value::as_i64);
+        let sent_at_ms = given("sent_at").and_then(Value::as_f64).map(milliseconds);
         Ok(Self { common, device_type: string("device_type"), sent_at_ms })
     }
+}
+
+/// A time of a browser as whole milliseconds; what no clock says is the largest there is.
+#[expect(clippy::cast_possible_truncation, reason = "a float becomes an integer without wrapping, and is judged later")]
+fn milliseconds(at: f64) -> i64 {
+    at as i64
 }
 
 /// Whose a capture is, and where it was made.

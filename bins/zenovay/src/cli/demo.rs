@@ -194,7 +194,7 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         append(&*stores.events, std::mem::replace(&mut batch, rest)).map_err(std::io::Error::other)?;
     }
     let ids = websites.iter().map(|(website, _)| website.id);
-    captures::keep((&*stores.events, &stores.captures), ids, reported, now).map_err(std::io::Error::other)?;
+    captures::keep((&*stores.events, &*stores.captures), ids, reported, now).map_err(std::io::Error::other)?;
     let of = |(website, _): &(Website, u32)| (website.tracking_code.to_string(), website.domain.clone());
     let key = KeyFormat::ZENOVAY.generate_with(&mut rng);
     let mut bytes = [0; 16];

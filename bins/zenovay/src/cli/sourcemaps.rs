@@ -283,14 +283,15 @@ fn read_map(found: &Found) -> Result<(String, Option<String>), String> {
     let json = text.strip_prefix(")]}'").unwrap_or(&text);
     let mut map: Value = serde_json::from_str(json).map_err(|error| format!("its map is not JSON: {error}"))?;
     let of_map = ["debug_id", "debugId"].iter().find_map(|name| map[name].as_str()).map(str::to_owned);
-    match (of_map, &found.debug_id, map.as_object_mut()) {
-        (None, Some(id), Some(members)) => {
-            // The bundle alone has it: the server looks at the map.
-            members.insert("debug_id".to_owned(), json!(id));
-            Ok((map.to_string(), Some(id.clone())))
-        }
-        (id, ..) => Ok((text, id)),
+    if of_map.is_some() {
+        return Ok((text, of_map));
     }
+    if let (Some(id), Some(members)) = (&found.debug_id, map.as_object_mut()) {
+        // The bundle alone has it: the server looks at the map.
+        members.insert("debug_id".to_owned(), json!(id));
+        return Ok((map.to_string(), Some(id.clone())));
+    }
+    Ok((text, None))
 }
 
 /// The bundles with maps in `directory`, in the order of their names.

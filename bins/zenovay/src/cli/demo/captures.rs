@@ -21,7 +21,7 @@ struct Release {
 }
 
 /// The newest first.
-const RELEASES: [Release; 4] = [
+static RELEASES: [Release; 4] = [
     Release { name: "2.14.1", days_ago: 4, bundle: "app-5QK2ZD7C.js" },
     Release { name: "2.14.0", days_ago: 9, bundle: "app-H4WJ3RTM.js" },
     Release { name: "2.13.0", days_ago: 20, bundle: "app-X7NBU2LE.js" },
@@ -138,7 +138,7 @@ struct Mistake {
     decided: Decided,
 }
 
-const MISTAKES: [Mistake; 6] = [
+static MISTAKES: [Mistake; 6] = [
     // It came with a release.
     Mistake {
         pages: &["/pricing"],
@@ -316,7 +316,7 @@ pub(super) struct Reported {
 }
 
 /// The visit so far: the pages that were viewed, each with the moment.
-pub(super) type Seen = Vec<(Timestamp, &'static str)>;
+pub(super) type Seen = [(Timestamp, &'static str)];
 
 /// The pages of a website, which report.
 pub(super) struct Pages<'a> {
@@ -520,20 +520,40 @@ pub(super) fn keep(
 
 #[cfg(test)]
 mod tests {
-    use zenovay_capture::SourceMap;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use zenovay_events::{BatchName, CaptureSink};
 
     use super::*;
 
     /// Sabotage: give a place another column in the stack than in the map.
     #[test]
-    fn stacks_of_every_release_are_readable() {
+    fn stacks_of_every_release_and_browser_are_readable() {
         let directory = tempfile::tempdir().unwrap();
         let captures = Captures::open(directory.path()).unwrap();
-        let now = Timestamp::from_millis(1_781_308_800_000);
-        let website = website();
+        let (now, website) = (Timestamp::from_millis(1_781_308_800_000), website());
         send_maps(&captures, &website, now).unwrap();
-        for (number, _) in RELEASES.iter().enumerate() {
-            assert!(SourceMap::parse(source_map(number).to_string().as_bytes()).is_ok());
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut errors = Vec::new();
+        for mistake in &MISTAKES {
+            for release in &RELEASES {
+                for browser in ["Chrome", "Safari", "Firefox", "Edge"] {
+                    let context = Context { browser: browser.to_owned(), at_ms: 1, ..Context::default() };
+                    let days_ago = release.days_ago as f64 - 0.5;
+                    let (_, error) = error(&website, mistake, &context, &[], days_ago, &mut rng).unwrap();
+                    errors.push((website.id, error.pack()));
+                }
+            }
+        }
+        captures.take(BatchName::new(1, 1), errors);
+        let groups = captures.error_groups(website.id, None, 100).unwrap();
+        assert_eq!(groups.len(), MISTAKES.len(), "{groups:?}");
+        for group in groups {
+            assert_eq!(group.occurrences, 16);
+            let culprit = group.culprit.unwrap();
+            assert!(culprit.file.starts_with("src/") && culprit.in_app, "{culprit:?}");
+            let named = ["priceOf", "createAccount", "copyExample", "join", "published"];
+            assert!(named.contains(&culprit.function.as_str()), "{culprit:?}");
         }
         for place in places() {
             assert_eq!(SOURCES[place.0].1.matches(place.1).count(), 1, "{place:?} stands once in its file");

@@ -284,12 +284,12 @@ macro_rules! capture_body {
             /// `desktop`, `mobile` or `tablet`.
             #[schema(examples("desktop"))]
             device_type: Option<String>,
-            /// The user agent, where that of the request is not the visitor's.
-            #[schema(max_length = 2048, examples("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"))]
+            /// The user agent, where that of the request is not the visitor's. One of more than 2,048 bytes is passed over.
+            #[schema(examples("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"))]
             user_agent: Option<String>,
             /// The browser's clock when this was sent, in milliseconds since 1970: other times are compared with it.
             #[schema(examples(1781352000000_i64))]
-            sent_at: Option<i64>,
+            sent_at: Option<f64>,
             /// As in the events.
             cookieless: Option<bool>,
             /// The visitor opted out in the browser.
@@ -335,10 +335,10 @@ capture_body! {
 capture_body! {
     /// Errors of a page.
     ErrorsBody {
-        /// The release of the page.
-        #[schema(max_length = 100, examples("2.14.0"))]
+        /// The release of the page; cut after 100 bytes.
+        #[schema(examples("2.14.0"))]
         release: Option<String>,
-        /// Ids of scripts by their addresses, where the bundler put them on the page.
+        /// Ids of scripts by their addresses, where the bundler put them on the page; what is not a string is passed over.
         debug_ids: Option<Properties>,
         /// The errors.
         #[schema(min_items = 1, max_items = 20)]
@@ -430,7 +430,7 @@ pub struct ErrorBody {
     id: String,
     /// When it happened by the browser's clock, in milliseconds since 1970.
     #[schema(examples(1781352000000_i64))]
-    at: Option<i64>,
+    at: Option<f64>,
     /// Its type: `error.name`.
     #[schema(examples("TypeError"))]
     r#type: Option<String>,
@@ -443,19 +443,19 @@ pub struct ErrorBody {
     /// Where it happened, when there is no stack.
     #[schema(examples("https://example.com/app.js"))]
     file: Option<String>,
-    /// The line there.
+    /// The line there, from 1; others are taken as not known.
     #[schema(examples(1))]
-    line: Option<u32>,
-    /// The column there.
+    line: Option<i64>,
+    /// The column there, from 1; others are taken as not known.
     #[schema(examples(2345))]
-    column: Option<u32>,
-    /// `uncaught`, `rejection`, or `manual` when the page reports it itself.
+    column: Option<i64>,
+    /// `uncaught`, `rejection`, or `manual` when the page reports it itself; others are taken as `uncaught`.
     #[schema(examples("uncaught"))]
     kind: Option<String>,
-    /// How often it happened.
-    #[schema(minimum = 1, examples(1))]
-    count: Option<u32>,
-    /// What the page tells beside it.
+    /// How often it happened: from 1 to 1,000; the nearest of these is taken for others.
+    #[schema(examples(1))]
+    count: Option<i64>,
+    /// What the page tells beside it; the first 20 are kept.
     properties: Option<Properties>,
     /// What happened before, the oldest first; the last 20 are kept.
     breadcrumbs: Option<Vec<BreadcrumbBody>>,
@@ -468,9 +468,9 @@ pub struct ErrorBody {
 pub struct BreadcrumbBody {
     /// When, by the browser's clock, in milliseconds since 1970.
     #[schema(examples(1781351990000_i64))]
-    at: Option<i64>,
-    /// `view`, `click`, `rage`, `error` or `event`.
-    #[schema(examples("click"))]
+    at: Option<f64>,
+    /// `view`, `click`, `rage`, `error` or `event`; what is of another kind is passed over.
+    #[schema(min_length = 1, examples("click"))]
     kind: String,
     /// A path, a selector, a label or a name. Never what somebody typed.
     #[schema(examples("Start free"))]
