@@ -122,6 +122,10 @@ fn conforms(value: &Value, schema: &Value, place: &str) {
     match kind {
         "object" => {
             let members = value.as_object().unwrap_or_else(|| panic!("{place}: {value}"));
+            if schema.get("properties").is_none() {
+                // Its members are told by the answer.
+                return;
+            }
             let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{place}: {schema}"));
             assert_eq!(schema["additionalProperties"], false, "{place}");
             for name in schema["required"].as_array().unwrap_or(&Vec::new()) {
@@ -165,10 +169,10 @@ async fn shop(app: &TestApp) -> TestWebsite<'_> {
 }
 
 /// Sends what a page captured.
-async fn capture(shop: &TestWebsite<'_>, kind: &str, page: &str, session: &str, more: Value) {
+async fn capture(app: &TestApp, shop: &TestWebsite<'_>, kind: &str, page: &str, session: &str, more: Value) {
     let mut body = shop.hit(page, session);
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let call = shop.team.app.post(&format!("/api/track/{}/{kind}", shop.code()));
+    let call = app.post(&format!("/api/track/{}/{kind}", shop.code()));
     let call = call.header("origin", "https://shop.example").header("user-agent", CHROME).from("203.0.113.7");
     let reply = call.json(&body).send().await.expect(200);
     assert_eq!(reply.header("x-zenovay-outcome"), Some("stored"), "{}", reply.text());
@@ -528,10 +532,18 @@ async fn errors_are_read_and_resolved() {
     let mut first = error("error-0001", "plan 7 is gone", "total", 2);
     first["properties"] = json!({ "plan": "pro" });
     first["breadcrumbs"] = json!([{ "kind": "click", "text": "Start free" }]);
-    capture(&shop, "error", "/p", "session-0001", more(json!([first, error("error-0002", "other", "pay", 1)]))).await;
-    app.clock.advance_ms(60_000);
-    capture(&shop, "error", "/q", "session-0002", more(json!([error("error-0003", "plan 9 is gone", "total", 2)])))
+    capture(&app, &shop, "error", "/p", "session-0001", more(json!([first, error("error-0002", "other", "pay", 1)])))
         .await;
+    app.clock.advance_ms(60_000);
+    capture(
+        &app,
+        &shop,
+        "error",
+        "/q",
+        "session-0002",
+        more(json!([error("error-0003", "plan 9 is gone", "total", 2)])),
+    )
+    .await;
 
     let client = Client::new(&app, shop.key("read"));
     let with = |more: Value| {
@@ -622,7 +634,8 @@ async fn the_speed_of_pages_is_read() {
     let app = TestApp::start().await;
     let shop = team(&app).website("shop.example");
     for (view, page, lcp) in [("view-001", "/p", 1_000.0), ("view-002", "/p", 2_000.0), ("view-003", "/q", 9_000.0)] {
-        capture(&shop, "performance", page, "session-0001", json!({ "view_id": view, "lcp": lcp, "cls": 0.05 })).await;
+        capture(&app, &shop, "performance", page, "session-0001", json!({ "view_id": view, "lcp": lcp, "cls": 0.05 }))
+            .await;
     }
     let client = Client::new(&app, shop.key("read"));
     let with = |more: Value| {
@@ -632,10 +645,13 @@ async fn the_speed_of_pages_is_read() {
     };
     let speed = client.answer("get_performance", with(json!({}))).await;
     assert_eq!(speed["totals"]["views"], 3);
-    assert_eq!((&speed["totals"]["lcp_p75_ms"], &speed["totals"]["lcp_rating"]), (&json!(9_000.0), &json!("poor")));
-    assert_eq!((&speed["totals"]["lcp_good_percent"], &speed["totals"]["cls_p75"]), (&json!(66.67), &json!(0.05)));
-    assert!(speed["totals"].get("inp_p75_ms").is_none(), "what nobody measured is not told");
-    let slow = json!({ "value": "/p", "views": 2, "lcp_p75_ms": 2_000.0, "lcp_rating": "good", "cls_p75": 0.05, "cls_rating": "good" });
+    assert_eq!(speed["totals"]["lcp"], json!({ "p75_ms": 9_000.0, "rating": "poor", "good_percent": 66.67 }));
+    assert_eq!(speed["totals"]["cls"], json!({ "p75": 0.05, "rating": "good", "good_percent": 100.0 }));
+    assert!(speed["totals"].get("inp").is_none(), "what nobody measured is not told");
+    let slow = json!({
+        "value": "/p", "views": 2, "lcp": { "p75_ms": 2_000.0, "rating": "good", "good_percent": 100.0 },
+        "cls": { "p75": 0.05, "rating": "good", "good_percent": 100.0 },
+    });
     assert_eq!(speed["rows"][0], slow);
     let second = client.answer("get_performance", with(json!({ "limit": 1, "offset": 1 }))).await;
     assert_eq!((&second["rows"][0]["value"], &second["page"]["total"]), (&json!("/q"), &json!(2)));
@@ -678,9 +694,9 @@ async fn what_errors_say_is_cleaned_capped_and_marked() {
         "stack": "IGNORE_ALL\u{202e}now@https://shop.example/IGNORE\u{200b}.js:1:1",
         "breadcrumbs": [{ "kind": "click", "text": evil }],
     }));
-    for errors in errors.chunks(3) {
+    for errors in errors.chunks(1) {
         let more = json!({ "errors": errors, "release": format!("IGNORE {}", long(90)) });
-        capture(&shop, "error", &format!("/IGNORE/{}", "%22".repeat(80)), "session-0001", more).await;
+        capture(&app, &shop, "error", &format!("/IGNORE/{}", "%22".repeat(80)), "session-0001", more).await;
     }
     let client = Client::new(&app, shop.key("read"));
     let listed = client.answer("get_errors", json!({ "website_id": "shop.example" })).await;
@@ -1128,10 +1144,17 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         "properties": { word: word }, "breadcrumbs": [{ "kind": "click", "text": word }],
     });
     let page = format!("/{word}");
-    capture(&shop, "error", &page, "session-0001", json!({ "errors": [thrown], "release": word, "device_type": word }))
-        .await;
+    capture(
+        &app,
+        &shop,
+        "error",
+        &page,
+        "session-0001",
+        json!({ "errors": [thrown], "release": word, "device_type": word }),
+    )
+    .await;
     let speed = json!({ "view_id": "view-0001", "lcp": 1_000, "device_type": word, "connection": word });
-    capture(&shop, "performance", &page, "session-0001", speed).await;
+    capture(&app, &shop, "performance", &page, "session-0001", speed).await;
 
     let client = Client::new(&app, shop.key("read"));
     let mut seen = std::collections::BTreeSet::new();

@@ -4,8 +4,8 @@
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 use zenovay_capture::{
-    Capture, CaptureError, Captures, Context, ErrorGroup, NewSourceMap, SourceMapError, Status, Vital, Vitals,
-    VitalsCapture, read_errors,
+    Capture, CaptureError, Captures, Context, ErrorGroup, NewSourceMap, SourceMapError, Status, Vitals, VitalsCapture,
+    read_errors,
 };
 use zenovay_domain::{Dimension, Event, Timestamp, Website, WebsiteId};
 use zenovay_events::{AppendError, EventStore, NewCapture};
@@ -502,7 +502,7 @@ pub(super) fn keep(
             if batch.is_empty() {
                 return Ok(captures.catch_up()?);
             }
-            events.try_capture(batch)?.wait()?;
+            events.try_capture(batch)?.wait().map_err(|refused| refused.reason)?;
         }
     };
     for (at, status, mistake) in decisions {

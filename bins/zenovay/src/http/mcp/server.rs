@@ -152,7 +152,8 @@ fn told(error: ToolError) -> CallToolResult {
 fn instructions() -> String {
     format!(
         "Web analytics. Call list_websites first; other tools take its website_id. Dates are days of the website's time zone, \
-         both included. Each answer says which range it is of, and the time. {NOTICE}"
+         both included: period says which an answer is of, in which zone, and the time. Of a list page has total, offset, shown, \
+         next_offset while there is more, and truncated with a hint when it was cut. {NOTICE}"
     )
 }
 

@@ -7,7 +7,7 @@ use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange};
 use zenovay_query::GroupBy;
 
 use super::Tool;
-use super::shown::{ChangePercent, Numbers, OF_BUCKET, Page, PageArgs, Period, ViewArgs, bucket_name, website};
+use super::shown::{ChangePercent, Numbers, OF_BUCKET, Open, Page, PageArgs, Period, ViewArgs, bucket_name, website};
 use crate::http::console::numbers::{Tiles, tiles};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
@@ -29,7 +29,9 @@ pub(super) struct Bucket {
 pub(super) struct Visitors {
     period: Period,
     totals: Numbers,
+    /// As totals, of the range that is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Open>")]
     before: Option<Numbers>,
     #[serde(skip_serializing_if = "Option::is_none")]
     change_percent: Option<ChangePercent>,
@@ -90,6 +92,8 @@ pub(super) struct ComparePeriods;
 pub(super) struct Compared {
     period: Period,
     current: Numbers,
+    /// As current.
+    #[schemars(with = "Open")]
     earlier: Numbers,
     change_percent: ChangePercent,
 }

@@ -7,7 +7,7 @@ use zenovay_capture::{ErrorDetail, ErrorGroup, ErrorsIn, Frame, HistoryEntry, Oc
 use zenovay_domain::Zone;
 
 use super::manage::change;
-use super::shown::{Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{Open, Page, PageArgs, Period, ViewArgs, website};
 use super::{Effect, Tool};
 use crate::http::console::error_groups;
 use crate::http::mcp::args::Args;
@@ -66,8 +66,9 @@ pub(super) struct Group {
     visitors_total: u64,
     first_seen_at: String,
     last_seen_at: String,
-    /// With group_id.
+    /// With group_id: stacks, breakdown, last occurrences, history.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Open>")]
     detail: Option<Detail>,
 }
 
@@ -93,7 +94,7 @@ impl Group {
 }
 
 /// All about a group.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Detail {
     /// The newest.
     stacks: Vec<Stack>,
@@ -105,7 +106,7 @@ pub(super) struct Detail {
 }
 
 /// A stack.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Stack {
     message: String,
     release: String,
@@ -129,7 +130,7 @@ impl Stack {
 }
 
 /// A part of the occurrences in the range.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Share {
     by: &'static str,
     value: String,
@@ -137,7 +138,7 @@ pub(super) struct Share {
 }
 
 /// One occurrence.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Met {
     at: String,
     page: String,
@@ -173,7 +174,7 @@ impl Met {
 }
 
 /// What was decided about a group, or happened to it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Serialize)]
 pub(super) struct Decided {
     at: String,
     /// resolved, ignored, reopened, came_back, merged or split.

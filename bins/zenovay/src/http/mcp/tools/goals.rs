@@ -5,7 +5,7 @@ use serde::Serialize;
 use zenovay_auth::{Action, ToolCategory};
 
 use super::Tool;
-use super::shown::{Page, PageArgs, Period, ViewArgs, percent, website};
+use super::shown::{Open, Page, PageArgs, Period, ViewArgs, percent, website};
 use crate::http::console::funnels::{self, FunnelWithNumbers, ShownFunnel, StepNumbers};
 use crate::http::console::goals::{self, GoalNumbers, GoalWithNumbers};
 use crate::http::console::steps::StepBody;
@@ -61,7 +61,9 @@ pub(super) struct Goal {
     name: String,
     target: Step,
     numbers: Reached,
+    /// As numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Open>")]
     before: Option<Reached>,
 }
 

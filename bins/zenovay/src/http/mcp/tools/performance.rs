@@ -7,97 +7,73 @@ use zenovay_capture::{Bucketed, MetricSummary, Metrics, PageVitals, Vital};
 use zenovay_domain::{Interval, Zone};
 
 use super::Tool;
-use super::shown::{Page, PageArgs, Period, ViewArgs, bucket_name, website};
+use super::shown::{Open, Page, PageArgs, Period, ViewArgs, bucket_name, website};
 use crate::http::console::performance;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
 use crate::http::mcp::clean::clean;
 use crate::http::values::rounded;
 
-/// Web vitals: what three quarters of the page views do not exceed, and how that is.
+/// A metric: what three quarters of the page views do not exceed.
+#[derive(Debug, Serialize)]
+pub(super) struct Metric {
+    /// Of a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p75_ms: Option<f64>,
+    /// Of what has no unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p75: Option<f64>,
+    rating: &'static str,
+    /// Page views with a good value, of those with a value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    good_percent: Option<f64>,
+}
+
+impl Metric {
+    fn new(vital: Vital, p75: f64, good_percent: Option<f64>) -> Self {
+        let is_time = vital != Vital::Cls;
+        let rating = vital.rate(p75).as_str();
+        Self { p75_ms: is_time.then_some(p75), p75: (!is_time).then_some(p75), rating, good_percent }
+    }
+}
+
+/// The web vitals of some page views; what nobody measured is absent.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Speed {
     /// Measured page views.
     views: u64,
+    /// p75_ms, rating, good_percent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    lcp_p75_ms: Option<f64>,
+    #[schemars(with = "Option<Open>")]
+    lcp: Option<Metric>,
+    /// p75 without a unit.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cls_p75: Option<f64>,
+    #[schemars(with = "Option<Open>")]
+    cls: Option<Metric>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    inp_p75_ms: Option<f64>,
+    #[schemars(with = "Option<Open>")]
+    inp: Option<Metric>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fcp_p75_ms: Option<f64>,
+    #[schemars(with = "Option<Open>")]
+    fcp: Option<Metric>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ttfb_p75_ms: Option<f64>,
-    /// good, needs_improvement or poor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lcp_rating: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cls_rating: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inp_rating: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fcp_rating: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttfb_rating: Option<&'static str>,
+    #[schemars(with = "Option<Open>")]
+    ttfb: Option<Metric>,
 }
 
 impl Speed {
-    fn new(views: u64, p75: [Option<f64>; 5]) -> Self {
-        let rating = |vital: Vital| p75[vital as usize].map(|value| vital.rate(value).as_str());
-        let [lcp_rating, cls_rating, inp_rating, fcp_rating, ttfb_rating] = Vital::ALL.map(rating);
-        let [lcp_p75_ms, cls_p75, inp_p75_ms, fcp_p75_ms, ttfb_p75_ms] = p75;
-        Self {
-            views,
-            lcp_p75_ms,
-            cls_p75,
-            inp_p75_ms,
-            fcp_p75_ms,
-            ttfb_p75_ms,
-            lcp_rating,
-            cls_rating,
-            inp_rating,
-            fcp_rating,
-            ttfb_rating,
-        }
+    fn new(views: u64, metric: impl Fn(Vital) -> Option<Metric>) -> Self {
+        let [lcp, cls, inp, fcp, ttfb] = Vital::ALL.map(metric);
+        Self { views, lcp, cls, inp, fcp, ttfb }
     }
 
     fn of(views: u64, metrics: &Metrics) -> Self {
-        Self::new(views, metrics.map(|metric| metric.map(|metric| metric.p75)))
+        Self::new(views, |vital| {
+            let MetricSummary { count, p75, ratings: [good, ..], .. } = metrics[vital as usize]?;
+            let good = good as f64 / count.max(1) as f64 * 100.0;
+            Some(Metric::new(vital, p75, rounded(Some(good), 2)))
+        })
     }
-}
-
-/// How many of the page views that have a value have a good one.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Good {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    lcp_good_percent: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cls_good_percent: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inp_good_percent: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fcp_good_percent: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttfb_good_percent: Option<f64>,
-}
-
-impl Good {
-    fn of(metrics: &Metrics) -> Self {
-        let percent = |metric: &MetricSummary| metric.ratings[0] as f64 / metric.count.max(1) as f64 * 100.0;
-        let shares = metrics.each_ref().map(|metric| rounded(metric.as_ref().map(percent), 2));
-        let [lcp_good_percent, cls_good_percent, inp_good_percent, fcp_good_percent, ttfb_good_percent] = shares;
-        Self { lcp_good_percent, cls_good_percent, inp_good_percent, fcp_good_percent, ttfb_good_percent }
-    }
-}
-
-/// All page views together.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Totals {
-    #[serde(flatten)]
-    speed: Speed,
-    #[serde(flatten)]
-    good: Good,
 }
 
 /// A page, a kind of device, or a bucket of a series.
@@ -114,7 +90,8 @@ impl Row {
     }
 
     fn at(bucket: &Bucketed, zone: &Zone, is_hour: bool) -> Self {
-        Self { value: bucket_name(zone, bucket.at, is_hour), speed: Speed::new(bucket.views, bucket.p75) }
+        let metric = |vital: Vital| Some(Metric::new(vital, bucket.p75[vital as usize]?, None));
+        Self { value: bucket_name(zone, bucket.at, is_hour), speed: Speed::new(bucket.views, metric) }
     }
 }
 
@@ -122,7 +99,7 @@ impl Row {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Performance {
     period: Period,
-    totals: Totals,
+    totals: Speed,
     dimension: &'static str,
     page: Page,
     /// Most views first; dates in order.
@@ -150,7 +127,7 @@ impl Tool for GetPerformance {
         let by = args.choice("by", "", &DIMENSIONS, Some("page")).unwrap_or("page");
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params);
-        (website, by, ViewArgs::of(params), PageArgs::read(args, 20))
+        (website, by, ViewArgs::of(params), PageArgs::read(args, 50))
     }
 
     async fn run(call: Call, (website, dimension, view, page): Self::Input) -> Result<Performance, ToolError> {
@@ -159,7 +136,7 @@ impl Tool for GetPerformance {
         let (period, zone, is_hour) = (Period::of(&view, call.now), view.zone.clone(), view.interval == Interval::Hour);
         let pages = if dimension == "page" { page.offset.saturating_add(page.limit) } else { 0 };
         let report = performance::measured(&question, view, pages).await?;
-        let totals = Totals { speed: Speed::of(report.views, &report.metrics), good: Good::of(&report.metrics) };
+        let totals = Speed::of(report.views, &report.metrics);
         let (rows, page) = match dimension {
             "page" => {
                 let rows: Vec<Row> = report.pages.iter().skip(page.offset).map(Row::of).collect();

@@ -6,7 +6,7 @@ use zenovay_auth::ToolCategory;
 use zenovay_stats::Property;
 
 use super::Tool;
-use super::shown::{OfRow, OfRowBefore, Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{OfRow, OfRowBefore, Open, Page, PageArgs, Period, ViewArgs, website};
 use crate::http::console::numbers::{self, ShownRow};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
@@ -25,6 +25,7 @@ pub(super) struct Row {
     numbers: OfRow,
     /// The same in the range that is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Open>")]
     before: Option<OfRowBefore>,
 }
 

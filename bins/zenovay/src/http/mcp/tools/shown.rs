@@ -1,6 +1,8 @@
 //! What the answers of several tools have in common.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use zenovay_domain::{TimeRange, Timestamp, Zone};
 use zenovay_stats::Metric;
@@ -14,13 +16,31 @@ use crate::http::params::QueryParams;
 use crate::http::stats::answers::Rate;
 use crate::http::values::rounded;
 
+/// An object whose members answers show by themselves: told of in the schema of each tool they would take more room in what a client
+/// keeps in mind than they are worth.
+pub(super) struct Open;
+
+impl JsonSchema for Open {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Open".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object" })
+    }
+}
+
 /// What is said when an answer was cut.
 pub(super) const TOO_LONG: &str =
     "The answer was cut. Narrow the range, add a filter, ask for fewer rows, or go on at next_offset.";
 
 /// The argument that names a website.
 pub(super) fn website(args: &mut Args) -> String {
-    args.required("website_id", "Id or domain, from list_websites.")
+    args.required("website_id", "Id or domain.")
 }
 
 /// Which part of a website's events: the words of the dashboard's address.
@@ -32,7 +52,7 @@ impl ViewArgs {
     pub(super) fn range(args: &mut Args) -> AsParams {
         let mut params = AsParams::default();
         let range = args.choice("range", "", &RANGES, Some(DEFAULT_RANGE));
-        let from = args.day("from", "First day, YYYY-MM-DD; wins over range.");
+        let from = args.day("from", "YYYY-MM-DD; wins over range.");
         let to = args.day("to", "Last day, included.");
         if let (Some(from), Some(to)) = (&from, &to)
             && from > to
@@ -60,7 +80,7 @@ impl ViewArgs {
 
     /// The filters.
     pub(super) fn filters(args: &mut Args, params: &mut AsParams) {
-        let words = "All must hold: \"dimension:operator:value|value\", such as \"country:is:DE|AT\", \"page:starts_with:/blog\".";
+        let words = "\"dimension:operator:value|value\", such as \"page:starts_with:/blog\"; all must hold.";
         for filter in args.strings("filters", words).unwrap_or_default() {
             params.add("f", filter);
         }
@@ -106,6 +126,7 @@ impl ViewArgs {
 
 /// The days that an answer is about, in the website's time zone; both ends are in it.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(with = "Open", inline)]
 pub(super) struct Period {
     from: String,
     to: String,
@@ -151,6 +172,7 @@ pub(super) fn bucket_name(zone: &Zone, at: Timestamp, is_hour: bool) -> String {
 
 /// A page of a list.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(with = "Open", inline)]
 pub(super) struct Page {
     total: usize,
     offset: usize,
