@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::members::Members;
 use crate::stack::{Frame, STACK_MAX_BYTES, cut, is_extension, parse_stack};
 use crate::vitals::id;
-use crate::{Context, ErrorCapture, Problems, without_secrets};
+use crate::{Problems, without_secrets};
 
 /// The most errors of one body.
 pub const ERRORS_MAX: usize = 20;
@@ -59,26 +59,6 @@ pub struct ErrorFields {
     pub properties: Vec<(String, String)>,
     /// What happened before, the oldest first.
     pub breadcrumbs: Vec<Breadcrumb>,
-}
-
-impl ErrorFields {
-    /// The error as it is stored, of the page that `context` is about, which told `release` and `debug_ids`.
-    pub fn into_capture(self, context: Context, release: &str, debug_ids: &[(String, String)]) -> ErrorCapture {
-        // Those of its own files alone.
-        let debug_ids = debug_ids.iter().filter(|(file, _)| self.frames.iter().any(|frame| frame.file == *file));
-        ErrorCapture {
-            context,
-            debug_ids: debug_ids.cloned().collect(),
-            kind: self.kind,
-            message: self.message,
-            frames: self.frames,
-            source: self.source,
-            release: release.to_owned(),
-            count: self.count,
-            properties: self.properties,
-            breadcrumbs: self.breadcrumbs,
-        }
-    }
 }
 
 /// The errors of a body.

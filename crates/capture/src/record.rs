@@ -123,6 +123,26 @@ pub struct HeatmapCapture {
     pub moves: Vec<u16>,
 }
 
+impl ErrorCapture {
+    /// `error` as it is stored, of the page that `context` is about, which told `release` and `debug_ids`.
+    pub fn new(context: Context, error: ErrorFields, release: &str, debug_ids: &[(String, String)]) -> Self {
+        // Those of its own files alone.
+        let debug_ids = debug_ids.iter().filter(|(file, _)| error.frames.iter().any(|frame| frame.file == *file));
+        Self {
+            context,
+            debug_ids: debug_ids.cloned().collect(),
+            kind: error.kind,
+            message: error.message,
+            frames: error.frames,
+            source: error.source,
+            release: release.to_owned(),
+            count: error.count,
+            properties: error.properties,
+            breadcrumbs: error.breadcrumbs,
+        }
+    }
+}
+
 impl VitalsCapture {
     /// The digest of a page view that the page calls `view_id`: of one visitor, so that nobody changes what another one measured.
     pub fn view_of(visitor: VisitorId, view_id: &str) -> u64 {

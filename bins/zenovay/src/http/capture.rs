@@ -6,7 +6,9 @@ mod heatmap;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use zenovay_capture::{Capture, Context, ErrorFields, ErrorsFields, Problems, Vitals, VitalsCapture, read_errors};
+use zenovay_capture::{
+    Capture, Context, ErrorCapture, ErrorFields, ErrorsFields, Problems, Vitals, VitalsCapture, read_errors,
+};
 use zenovay_domain::{Feature, Plan, PlanTable, Reading, TeamId, WebsiteId, WebsiteRules};
 use zenovay_events::{AppendOutcome, IdempotencyKey, NewCapture};
 use zenovay_ingest::{
@@ -256,7 +258,7 @@ fn errors(
     let capture = |error: ErrorFields| {
         let key = state.ingest.capture_key(captured, &error.id);
         let context = context(captured, fields, error.at_ms, arrival);
-        (Some(key), Capture::Error(error.into_capture(context, &release, &debug_ids)))
+        (Some(key), Capture::Error(ErrorCapture::new(context, error, &release, &debug_ids)))
     };
     Ok(errors.into_iter().map(capture).collect())
 }

@@ -4,8 +4,8 @@
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 use zenovay_capture::{
-    Capture, CaptureError, Captures, Context, ErrorGroup, NewSourceMap, SourceMapError, Status, Vitals, VitalsCapture,
-    read_errors,
+    Capture, CaptureError, Captures, Context, ErrorCapture, ErrorGroup, NewSourceMap, SourceMapError, Status, Vitals,
+    VitalsCapture, read_errors,
 };
 use zenovay_domain::{Dimension, Event, Timestamp, Website, WebsiteId};
 use zenovay_events::{AppendError, EventStore, NewCapture};
@@ -453,7 +453,7 @@ fn error(
     let told = read_errors(&body).ok()?;
     let error = told.errors.into_iter().next()?;
     let context = Context { at_ms: at, ..context.clone() };
-    let capture = error.into_capture(context, &told.release, &told.debug_ids);
+    let capture = ErrorCapture::new(context, error, &told.release, &told.debug_ids);
     Some((Timestamp::from_millis(at), Capture::Error(capture)))
 }
 
