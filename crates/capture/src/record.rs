@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
 use crate::heatmap::{HEAT_BANDS, HeatClick};
-use crate::{Breadcrumb, Frame};
+use crate::{Breadcrumb, ErrorFields, Frame};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
 const VERSION: u8 = 2;

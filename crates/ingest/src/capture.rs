@@ -90,16 +90,14 @@ impl<'a> CaptureFields<'a> {
         let string = |name: &str| given(name).and_then(Value::as_str).unwrap_or("");
         let flag = |name: &str| given(name).and_then(Value::as_bool).unwrap_or(false);
         let mut problems = BTreeMap::new();
-        let types: [(&[&str], fn(&Value) -> bool, &str); 3] = [
-            (&["visitor_id", "device_type", "user_agent"], Value::is_string, "Must be a string"),
-            (&["cookieless", "opted_out", "webdriver"], Value::is_boolean, "Must be true or false"),
-            (&["sent_at"], Value::is_number, "Must be a number"),
-        ];
-        for (names, is_right, problem) in types {
+        let mut check = |names: &[&str], is_right: fn(&Value) -> bool, problem: &str| {
             for name in names.iter().filter(|name| given(name).is_some_and(|value| !is_right(value))) {
                 problems.insert((*name).to_owned(), problem.to_owned());
             }
-        }
+        };
+        check(&["visitor_id", "device_type", "user_agent"], Value::is_string, "Must be a string");
+        check(&["cookieless", "opted_out", "webdriver"], Value::is_boolean, "Must be true or false");
+        check(&["sent_at"], Value::is_number, "Must be a number");
         let session_id = string("session_id");
         if session_id.chars().count() < SESSION_ID_MIN_CHARS || session_id.len() > ID_MAX_BYTES {
             let problem = format!("Must be a string of {SESSION_ID_MIN_CHARS} to {ID_MAX_BYTES} characters");
