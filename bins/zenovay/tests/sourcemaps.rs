@@ -267,7 +267,7 @@ fn a_busy_server_is_waited_for_and_another_one_is_known() {
     let environment =
         [("ZENOVAY_SERVER", &*address), ("ZENOVAY_API_KEY", "zv_x"), ("ZENOVAY_WEBSITE", &*world.website)];
     let directory = build("1.0.0");
-    let mut upload = || world.upload(&[directory.to_str().unwrap()], &environment);
+    let upload = || world.upload(&[directory.to_str().unwrap()], &environment);
     let (busy, moved, other) = (upload(), upload(), upload());
     assert_eq!(busy.status.code(), Some(0), "{}", words(&busy));
     assert_eq!(moved.status.code(), Some(1), "{}", words(&moved));
