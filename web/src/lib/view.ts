@@ -14,8 +14,16 @@ export type Operator = (typeof OPERATORS)[number];
 const DIMENSIONS = [
   "page", "entry_page", "exit_page", "hostname", "channel", "source", "referrer", "utm_source", "utm_medium", "utm_campaign",
   "utm_term", "utm_content", "country", "region", "city", "language", "browser", "browser_version", "os", "os_version", "device",
-  "screen_class", "event_name", "goal",
+  "screen_class", "event_name", "event_type", "goal",
 ] as const;
+/** Dimensions whose values are a list that is known: one is it or is not. */
+const LISTED: readonly string[] = ["event_type", "goal"];
+/** The kinds of events. */
+export const EVENT_TYPES = [
+  "pageview", "custom", "goal", "revenue", "identify", "click", "form_submission", "file_upload", "video_progress", "scroll_depth",
+  "outbound_link", "file_download", "consent", "error", "page_exit",
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
 /** What a filter asks about: one of the server's dimensions, or `prop.` and the key of a property. */
 export type Dimension = (typeof DIMENSIONS)[number] | `prop.${string}`;
 
@@ -81,6 +89,9 @@ function split(text: string, separator: string): string[] | undefined {
 
 const escape = (value: string) => value.replace(/[\\|]/g, (letter) => `\\${letter}`);
 
+/** Whether a filter by a dimension takes a part of a value, and patterns. */
+export const takesText = (dimension: Dimension): boolean => !LISTED.includes(dimension);
+
 export function isDimension(name: string): name is Dimension {
   return (DIMENSIONS as readonly string[]).includes(name) || (name.startsWith("prop.") && name.length > 5);
 }
@@ -93,6 +104,8 @@ export function parseFilter(text: string): Filter | undefined {
   const [, dimension = "", operator = "", rest = ""] = found;
   const values = split(rest, "|");
   if (!isDimension(dimension) || values === undefined) return undefined;
+  if (!takesText(dimension) && !/^is(_not)?$/.test(operator)) return undefined;
+  if (dimension === "event_type" && !values.every((value) => (EVENT_TYPES as readonly string[]).includes(value))) return undefined;
   return { dimension, operator: operator as Operator, values: [...new Set(values)] };
 }
 

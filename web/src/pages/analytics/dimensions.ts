@@ -1,6 +1,6 @@
 // What rows and filters are of: names, how values are shown, which panel has them.
 import * as format from "../../lib/format";
-import type { Dimension, Filter, Metric, Operator } from "../../lib/view";
+import type { Dimension, EventType, Filter, Metric, Operator } from "../../lib/view";
 
 const LABELS: Record<string, readonly [one: string, many: string]> = {
   page: ["Page", "pages"],
@@ -26,6 +26,7 @@ const LABELS: Record<string, readonly [one: string, many: string]> = {
   device: ["Device", "devices"],
   screen_class: ["Screen", "screens"],
   event_name: ["Event", "events"],
+  event_type: ["Kind of event", "kinds of events"],
   goal: ["Goal", "goals"],
 };
 
@@ -43,13 +44,33 @@ export const countOf = (dimension: string, rows: number): string => {
 export const FILTER_DIMENSIONS: readonly Dimension[] = [
   "page", "entry_page", "exit_page", "hostname", "channel", "source", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term",
   "utm_content", "country", "region", "city", "language", "browser", "browser_version", "os", "os_version", "device", "screen_class",
-  "event_name", "goal",
+  "event_name", "event_type", "goal",
 ];
+
+/** The kinds of events as people read them. */
+const EVENT_KINDS: Record<EventType, string> = {
+  pageview: "Pageview",
+  custom: "Event of the page's own",
+  goal: "Goal",
+  revenue: "Revenue",
+  identify: "Identified visitor",
+  click: "Click",
+  form_submission: "Form sent",
+  file_upload: "File uploaded",
+  video_progress: "Video watched",
+  scroll_depth: "Scrolled",
+  outbound_link: "Outbound link",
+  file_download: "Download",
+  consent: "Consent",
+  error: "Error",
+  page_exit: "Page left",
+};
 
 const MISSING: Record<string, string> = {
   referrer: "(no referrer)",
   source: "Direct",
   channel: "Unknown",
+  "prop.href": "(no address)",
 };
 
 /** Whether a value stands for what is not known. */
@@ -70,6 +91,8 @@ export function valueLabel(dimension: string, value: string, label?: string | nu
     case "entry_page":
     case "exit_page":
       return format.path(value);
+    case "event_type":
+      return EVENT_KINDS[value as EventType] ?? value;
     default:
       return label && dimension !== "page" ? label : value;
   }
@@ -139,6 +162,8 @@ export interface PanelTab {
   readonly value: string;
   readonly label: string;
   readonly dimension: Dimension | "property";
+  /** Where only events of a kind are counted: the kind, and what a row is and many are. */
+  readonly only?: { readonly kind: EventType; readonly one: string; readonly many: string };
 }
 
 export interface PanelMeaning {
@@ -201,6 +226,8 @@ export const PANELS: Record<PanelMeaning["id"], PanelMeaning> = {
     tabs: [
       { value: "event", label: "Event", dimension: "event_name" },
       { value: "property", label: "Property", dimension: "property" },
+      { value: "outbound", label: "Outbound", dimension: "prop.href", only: { kind: "outbound_link", one: "link", many: "outbound links" } },
+      { value: "download", label: "Download", dimension: "prop.href", only: { kind: "file_download", one: "file", many: "downloads" } },
     ],
   },
 };

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { useUrl } from "../../api/data";
 import * as format from "../../lib/format";
-import { addFilter, OPERATORS, replaceFilter, type Dimension, type Filter, type Operator, removeFilter } from "../../lib/view";
+import { addFilter, EVENT_TYPES, OPERATORS, replaceFilter, takesText, type Dimension, type Filter, type Operator, removeFilter } from "../../lib/view";
 import { Button, CountryTag } from "../../ui/basic";
 import { Combobox, type Suggestion } from "../../ui/combobox";
 import { Select } from "../../ui/form";
@@ -22,15 +22,20 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
   const rest = edit ? removeFilter(view, edit) : view;
   const { compare: _, ...asked } = rest;
   const isGoal = dimension === "goal";
-  const data = useUrl<Values>(isGoal ? undefined : numbersUrl(base, "values", asked, { dimension, ...(typed.trim() && { q: typed.trim() }) }));
+  const isKind = dimension === "event_type";
+  const data = useUrl<Values>(isGoal || isKind ? undefined : numbersUrl(base, "values", asked, { dimension, ...(typed.trim() && { q: typed.trim() }) }));
   const goals = useUrl<Goals>(isGoal ? numbersUrl(base, "goals", { ...asked, filters: [] }) : undefined);
   const properties = useNumbers("properties", dimensions === undefined ? {} : undefined, { ...asked, filters: [] });
 
   const options = dimensions ? [...dimensions] : [...FILTER_DIMENSIONS, ...(properties.data?.properties ?? []).map((name): Dimension => `prop.${name}`)];
   if (!options.includes(dimension)) options.push(dimension);
-  const suggestions: Suggestion[] = isGoal
+  const has = (name: string) => name.toLowerCase().includes(typed.trim().toLowerCase());
+  const kinds = EVENT_TYPES.map((value) => ({ value, label: valueLabel(dimension, value) }));
+  const suggestions: Suggestion[] = isKind
+    ? kinds.filter(({ label }) => has(label))
+    : isGoal
     ? (goals.data?.goals ?? [])
-        .filter(({ name }) => name.toLowerCase().includes(typed.trim().toLowerCase()))
+        .filter(({ name }) => has(name))
         .map(({ name, numbers }) => ({ value: name, label: name, detail: format.count(numbers.conversions) }))
     : (data.data?.values ?? []).map(({ value, label, visitors }) => ({
         value,
@@ -75,13 +80,13 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
               setDimension(value);
               setValues([]);
               setError(undefined);
-              if (value === "goal" && !exact) setOperator("is");
+              if (!takesText(value) && !exact) setOperator("is");
             }}
           />
           <Select
             label="Operator"
             value={operator}
-            options={(isGoal ? (["is", "is_not"] as const) : OPERATORS).map((value) => ({ value, label: OPERATOR_LABELS[value] }))}
+            options={(takesText(dimension) ? OPERATORS : (["is", "is_not"] as const)).map((value) => ({ value, label: OPERATOR_LABELS[value] }))}
             onValue={(value: Operator) => setOperator(value)}
           />
         </div>
@@ -95,7 +100,7 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
           suggestions={exact ? suggestions : []}
           onTyped={setTyped}
           show={(value) => (exact ? valueLabel(dimension, value) : value)}
-          free={!isGoal}
+          free={takesText(dimension)}
           autofocus
           busy={data.loading || data.stale}
           error={error}

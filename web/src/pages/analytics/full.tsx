@@ -10,8 +10,8 @@ import { WindowTable } from "../../ui/window";
 import { Icon } from "../../ui/icons";
 import { Dialog, Menu } from "../../ui/overlay";
 import { numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
-import { countOf, dimensionLabel, isMissing, PANELS, valueLabel, type PanelMeaning } from "./dimensions";
-import { openTab, useExports, withTab } from "./panel";
+import { isMissing, PANELS, valueLabel, type PanelMeaning } from "./dimensions";
+import { countIn, headIn, manyIn, openTab, useExports, viewOf, withTab } from "./panel";
 import { NoRows, useSettled } from "./parts";
 import { LongQuestion, Waiting } from "../parts/long-question";
 
@@ -32,8 +32,9 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
   const sort = view.sort ?? (events ? "events" : "visitors");
   const [typed, setTyped] = useState(view.q ?? "");
   const query = { ...(sort !== "visitors" && { sort }), ...(view.q && { q: view.q }) };
-  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: PAGE, ...query });
-  const page = (number: number) => numbersUrl(base, "breakdown", view, { dimension, limit: PAGE, ...query, ...(number > 0 && { offset: number * PAGE }) });
+  const counted = viewOf(view, tab);
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : { dimension, limit: PAGE, ...query }, counted);
+  const page = (number: number) => numbersUrl(base, "breakdown", counted, { dimension, limit: PAGE, ...query, ...(number > 0 && { offset: number * PAGE }) });
   // The pages that have rows which can be seen, when they have been for a moment.
   const [span, setSpan] = useState({ first: 0, end: 0 });
   const seen = useSettled(`${Math.floor(span.first / PAGE)} ${Math.floor(Math.max(0, span.end - 1) / PAGE)}`, 80);
@@ -42,7 +43,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
   const rest = useUrls(further.map(page));
   const scroller = useRef<HTMLDivElement>(null);
   useEffect(() => scroller.current?.scrollTo({ top: 0 }), [page(0)]);
-  const exports = useExports(id, { dimension: dimension ?? "page", ...query });
+  const exports = useExports(id, tab, { dimension: dimension ?? "page", ...query });
   const input = useRef<HTMLInputElement>(null);
   const close = () => {
     const { show: _, sort: _sort, q: _q, ...rest } = view;
@@ -77,7 +78,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
   const columns: Column<Row>[] = [
     {
       id: "value",
-      title: dimension ? dimensionLabel(dimension) : "Property",
+      title: dimension ? headIn(tab, dimension) : "Property",
       sortable: true,
       class: "valuecell",
       cell: (row) => {
@@ -174,7 +175,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
               <h3>Nothing has “{view.q}” in it</h3>
             </div>
           ) : (
-            <NoRows what={dimension ? countOf(dimension, 2).replace(/^\S+\s/, "") : "values"} />
+            <NoRows what={manyIn(tab, dimension)} />
           )
         ) : (
           <WindowTable
@@ -204,7 +205,7 @@ export default function FullTable({ panel: id }: { panel: PanelMeaning["id"] }) 
             </Button>
           </span>
         ) : (
-          <span class="dim">{data.data && dimension && countOf(dimension, total)}</span>
+          <span class="dim">{data.data && dimension && countIn(tab, dimension, total)}</span>
         )}
         <span class="grow" />
         <Button onClick={close}>Close</Button>

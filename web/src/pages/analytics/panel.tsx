@@ -8,7 +8,7 @@ import { Tabs } from "../../ui/data";
 import { Menu, MoreMenu, toast, type MenuItem } from "../../ui/overlay";
 import { Icon } from "../../ui/icons";
 import { files, numbersUrl, useAnalytics, useNumbers, type Breakdown, type Row } from "./context";
-import { countOf, dimensionLabel, isMissing, pageAddress, PANELS, UTM, valueLabel, type PanelMeaning } from "./dimensions";
+import { countOf, dimensionLabel, isMissing, pageAddress, PANELS, UTM, valueLabel, type PanelMeaning, type PanelTab } from "./dimensions";
 import { BarList, NoRows, PanelBody, secondCell, type BarRow } from "./parts";
 import { copy } from "../../ui/data";
 
@@ -20,7 +20,7 @@ const ROWS = 9;
 const PRINTED = 20;
 
 /** The tab of a panel that is open. */
-export function openTab(panel: PanelMeaning, view: View): { value: string; dimension: Dimension | "property"; label: string } {
+export function openTab(panel: PanelMeaning, view: View): PanelTab {
   const asked = view.tabs[panel.id];
   if (panel.id === "sources" && UTM.some(({ value }) => value === asked)) {
     return { value: "utm_campaign", dimension: asked as Dimension, label: "UTM" };
@@ -35,11 +35,26 @@ export function withTab(view: View, panel: PanelMeaning, value: string): View {
   return { ...view, tabs: value === panel.tabs[0]?.value ? tabs : { ...tabs, [panel.id]: value } };
 }
 
-/** The things to do with what a panel shows. */
-export function useExports(what: string, query: object): MenuItem[] {
+/** What a tab asks of the view: the events of its kind alone, where it has one. That is no filter of the view. */
+export const viewOf = (view: View, { only }: PanelTab): View =>
+  only ? { ...view, filters: [...view.filters, { dimension: "event_type", operator: "is", values: [only.kind] }] } : view;
+
+/** `212 pages`. */
+export const countIn = ({ only }: PanelTab, dimension: string, rows: number): string => (only ? format.plural(rows, only.one) : countOf(dimension, rows));
+
+/** What the rows of a tab are called where there are none. */
+export const manyIn = ({ only }: PanelTab, dimension: string | undefined): string =>
+  only?.many ?? (dimension ? countOf(dimension, 2).replace(/^\S+\s/, "") : "values");
+
+/** The head of the names in a tab. */
+export const headIn = ({ only }: PanelTab, dimension: string): string =>
+  only ? only.one.charAt(0).toUpperCase() + only.one.slice(1) : dimensionLabel(dimension);
+
+/** The things to do with what a tab of a panel shows. */
+export function useExports(what: string, tab: PanelTab, query: object): MenuItem[] {
   const { base, view, home } = useAnalytics();
   return [
-    ...files((format) => numbersUrl(base, "breakdown", view, { ...query, format })),
+    ...files((format) => numbersUrl(base, "breakdown", viewOf(view, tab), { ...query, format })),
     {
       label: "Copy link",
       icon: "link",
@@ -47,6 +62,12 @@ export function useExports(what: string, query: object): MenuItem[] {
     },
   ];
 }
+
+/** An address without what all addresses have, and of the website itself the path alone. */
+export const bareAddress = (address: string, domain: string): string => {
+  const bare = address.replace(/^https?:\/\/(www\.)?/i, "");
+  return bare.startsWith(`${domain}/`) ? bare.slice(domain.length) : bare.replace(/\/$/, "");
+};
 
 /** A row of a breakdown as a bar. */
 export function useBarRow(dimension: string, compares: boolean, longest: number): (row: Row) => BarRow {
@@ -59,7 +80,7 @@ export function useBarRow(dimension: string, compares: boolean, longest: number)
     const length = events ? row.events : row.visitors;
     return {
       key: row.value,
-      name: isPath ? format.shortPath(name, 44) : name,
+      name: isPath ? format.shortPath(name, 44) : dimension === "prop.href" ? format.shortPath(bareAddress(name, domain), 44) : name,
       title: name,
       grey: isMissing(row.value),
       ...(dimension === "country" && { code: row.value }),
@@ -102,11 +123,11 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
   const asked = view.tabs[id];
   const property = tab.dimension === "property" ? properties.data?.properties.find((name) => asked === `prop_${name}`) ?? properties.data?.properties[0] : undefined;
   const dimension = tab.dimension === "property" ? (property === undefined ? undefined : `prop.${property}`) : tab.dimension;
-  const data = useNumbers("breakdown", dimension === undefined ? undefined : panelQuery(id, dimension));
+  const data = useNumbers("breakdown", dimension === undefined ? undefined : panelQuery(id, dimension), viewOf(view, tab));
   const title = useId();
   const body = useId();
   const compares = view.compare !== undefined;
-  const exports = useExports(id, { dimension: dimension ?? "page", ...sorting(id) });
+  const exports = useExports(id, tab, { dimension: dimension ?? "page", ...sorting(id) });
   const rows = data.data?.rows ?? [];
   const longest = Math.max(0, ...rows.map((row) => (id === "events" ? row.events : row.visitors)));
   const toBar = useBarRow(dimension ?? "page", compares, longest);
@@ -131,11 +152,11 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
       )}
     />
   ) : (
-    dimensionLabel(tab.dimension)
+    headIn(tab, tab.dimension)
   );
   const list = (found: Breakdown) =>
     found.rows.length === 0 ? (
-      <NoRows what={dimension ? countOf(dimension, 2).replace(/^\S+\s/, "") : "values"} />
+      <NoRows what={manyIn(tab, dimension)} />
     ) : (
       <BarList
         label={`${panel.title}: ${tab.label}`}
@@ -171,7 +192,7 @@ export function Panel({ id }: { id: PanelMeaning["id"] }) {
       </div>
       <div class="panel-foot">
         <span>
-          {rows.length > 0 && dimension && countOf(dimension, data.data?.total_rows ?? 0)}
+          {rows.length > 0 && dimension && countIn(tab, dimension, data.data?.total_rows ?? 0)}
           {place && (
             <>
               {rows.length > 0 && " · "}
