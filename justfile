@@ -85,7 +85,7 @@ screenshots DIRECTORY="target/screenshots": assets
     cargo build --locked --package zenovay
     mkdir -p {{quote(DIRECTORY)}}
     cd web && SCREENSHOTS={{quote(absolute_path(DIRECTORY))}} ZENOVAY_BIN={{quote(target / "debug/zenovay")}} \
-        node --test --test-name-pattern='^every page' tests/{pages,numbers,shares,mcp,captures,states}.test.mjs
+        node --test --test-name-pattern='^every page' tests/{pages,numbers,shares,mcp,captures,heatmaps,states}.test.mjs
 
 # Make the pictures of the README and of docs/mcp.md anew, from the demo, or those with these NAMES.
 pictures *NAMES: assets

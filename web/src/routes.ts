@@ -36,6 +36,7 @@ export const routes: readonly Route[] = [
   { path: "/websites/:id/goals", load: () => import("./pages/goals"), frame: "website" },
   { path: "/websites/:id/goals/:gid", load: () => import("./pages/goals"), frame: "website" },
   { path: "/websites/:id/funnels/:fid", load: () => import("./pages/goals"), frame: "website" },
+  { path: "/websites/:id/heatmaps", load: () => import("./pages/heatmaps"), frame: "website" },
   { path: "/websites/:id/performance", load: () => import("./pages/performance"), frame: "website" },
   { path: "/websites/:id/errors", load: () => import("./pages/errors/list"), frame: "website" },
   { path: "/websites/:id/errors/source-maps", load: () => import("./pages/errors/source-maps"), frame: "website" },

@@ -128,6 +128,69 @@ test("a click filters, the address has it, Back takes it away, and what was remo
   await context.close();
 });
 
+test("outbound links and downloads have tabs of their own, which lead to filters and files", async () => {
+  // A website for it: the others are looked at as they are.
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
+  await page.goto("/websites");
+  const team = (await call(page, "GET", "/api/session")).teams[0].id;
+  const { id, tracking_code: code } = await call(page, "POST", "/api/websites", { team_id: team, domain: "links.example.org" });
+  await view(server, code, { path: "/", session: "links-session-1", address: "8.8.8.8", origin: "https://links.example.org" });
+  const sent = [
+    ["outbound_link", "https://github.com/example/project"],
+    ["outbound_link", "https://github.com/example/project"],
+    ["outbound_link", "mailto:sales@links.example.org"],
+    ["file_download", "https://links.example.org/files/guide.pdf"],
+  ];
+  for (const [event_type, href] of sent) await view(server, code, { path: "/", session: "links-session-1", address: "8.8.8.8", origin: "https://links.example.org", event_type, event_data: { href } });
+  await page.goto(`/websites/${id}`);
+  await tile(page, "Visitors").waitFor();
+  const events = panel(page, "Events");
+  const rows = async () => (await settled(page), events.locator("tbody tr").evaluateAll((all) => all.map((row) => [row.querySelector("[data-row]").textContent, row.querySelector("td.num").textContent])));
+  await events.getByRole("tab", { name: "Outbound" }).click();
+  await page.waitForURL(/tab\.events=outbound/);
+  assert.deepEqual(await rows(), [["github.com/example/project", "2"], ["mailto:sales@links.example.org", "1"]]);
+  await events.getByText("2 links").waitFor();
+  await events.getByRole("tab", { name: "Download" }).click();
+  await page.waitForURL(/tab\.events=download/);
+  assert.deepEqual(await rows(), [["/files/guide.pdf", "1"]]);
+  await events.getByText("1 file").waitFor();
+  // All of them, and as a file: the same question.
+  await events.getByRole("button", { name: "Show all events" }).click();
+  const dialog = page.getByRole("dialog", { name: "Events" });
+  await dialog.getByText("https://links.example.org/files/guide.pdf").waitFor();
+  assert.equal(await dialog.locator("tbody tr").count(), 1);
+  await dialog.getByRole("tab", { name: "Outbound" }).click();
+  await dialog.getByText("https://github.com/example/project").waitFor();
+  await dialog.getByRole("button", { name: "Close" }).first().click();
+  await press("Events: export and more")(page);
+  const file = await page.getByRole("menuitem", { name: "Export as CSV" }).getAttribute("href");
+  const csv = await page.evaluate(async (file) => (await fetch(file)).text(), file);
+  assert.match(csv, /https:\/\/github\.com\/example\/project/);
+  assert.doesNotMatch(csv, /guide\.pdf/);
+  await page.keyboard.press("Escape");
+  // A row filters the view by its link.
+  await events.getByRole("button", { name: "github.com/example/project", exact: true }).click();
+  await page.waitForURL(/f=prop\.href:is:https:\/\/github\.com\/example\/project/);
+  await page.getByRole("button", { name: /^Remove filter: href is / }).waitFor();
+  // A kind of event is a filter, too, with values that are known; one that is not known is left out.
+  await page.goto(`/websites/${id}?f=event_type:is:file_download`);
+  await page.getByRole("button", { name: "Edit filter: Kind of event is Download" }).waitFor();
+  assert.equal(await shown(page, "Visitors"), 1);
+  await page.getByRole("button", { name: "Edit filter: Kind of event is Download" }).click();
+  const edit = page.getByRole("dialog", { name: "Edit filter" });
+  await edit.getByLabel("Operator").waitFor();
+  assert.deepEqual(await edit.getByLabel("Operator").locator("option").allInnerTexts(), ["is", "is not"]);
+  await edit.getByRole("combobox", { name: "Values" }).fill("outb");
+  await page.getByRole("option", { name: "Outbound link" }).click();
+  await edit.getByRole("button", { name: "Save" }).click();
+  await page.waitForURL(/f=event_type:is:file_download%7Coutbound_link|f=event_type:is:file_download\|outbound_link/);
+  await page.goto(`/websites/${id}?f=event_type:is:nothing&f=event_type:contains:link`);
+  await page.getByText("2 parts of this link are not understood.").waitFor();
+  assert.equal(await shown(page, "Visitors"), 1);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("filters are made and changed in the dialog, with suggestions and by the keyboard", async () => {
   const { page, context, problems } = await dashboard("?range=last-month");
   await page.locator("body").press("f");
@@ -446,6 +509,7 @@ const pages = () => {
     ["owner", "analytics-nothing", `${home()}?from=2026-01-01&to=2026-01-02`, "example.com"],
     ["owner", "analytics-none-match", `${home()}?f=page:is:/nowhere`, "example.com"],
     ["owner", "analytics-other-tabs", `${home()}?metric=conversion_rate&interval=week&range=90d&tab.events=property&tab.pages=entry&tab.places=city&tab.sources=utm_campaign&tab.tech=device`, "example.com"],
+    ["owner", "analytics-outbound", `${home()}?tab.events=outbound`, "example.com"],
     ["owner", "analytics-hours", `${home()}?range=yesterday&compare=previous`, "example.com"],
     ["owner", "analytics-menu-of-panel", home(), "example.com", press("Pages: export and more")],
     ["owner", "analytics-loading", home(), "example.com", waiting(/\/api\/.*\/(breakdown|totals|series|goals|live)\b/)],

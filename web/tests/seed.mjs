@@ -66,12 +66,12 @@ export async function store(server, key, trackingCode, events) {
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 
-/** A pageview of this moment, from an address. The server must trust the proxy that tells it. */
-export async function view(server, code, { path, session, address, origin = "https://example.com" }) {
+/** A pageview of this moment, or what `more` makes of it, from an address. The server must trust the proxy that tells it. */
+export async function view(server, code, { path, session, address, origin = "https://example.com", ...more }) {
   const answer = await fetch(`${server.address}/e/${code}`, {
     method: "POST",
     headers: { "Content-Type": "text/plain", Origin: origin, "X-Forwarded-For": address, "User-Agent": FIREFOX },
-    body: JSON.stringify({ event_type: "pageview", url: origin + path, session_id: session, user_agent: FIREFOX, browser: "Firefox", os: "Linux", device_type: "desktop", language: "en" }),
+    body: JSON.stringify({ event_type: "pageview", url: origin + path, session_id: session, user_agent: FIREFOX, browser: "Firefox", os: "Linux", device_type: "desktop", language: "en", ...more }),
   });
   if (answer.status !== 200) throw new Error(`${answer.status} ${await answer.text()}`);
 }

@@ -89,11 +89,26 @@ function split(text: string, separator: string): string[] | undefined {
 
 const escape = (value: string) => value.replace(/[\\|]/g, (letter) => `\\${letter}`);
 
+/** Whether the values of an operator are regular expressions. */
+export const isMatch = (operator: string): boolean => operator === "matches" || operator === "does_not_match";
+
 /** Whether a filter by a dimension takes a part of a value, and patterns. */
 export const takesText = (dimension: Dimension): boolean => !LISTED.includes(dimension);
 
 export function isDimension(name: string): name is Dimension {
   return (DIMENSIONS as readonly string[]).includes(name) || (name.startsWith("prop.") && name.length > 5);
+}
+
+/** Whether the server takes `text` as a regular expression: without what is around and what was before. */
+export function isPattern(text: string): boolean {
+  if (/\(\?<?[=!]|\\[1-9]/.test(text)) return false;
+  try {
+    // Flags and names that are written otherwise there.
+    new RegExp(text.replace(/\(\?[imsUx-]+\)/g, "").replace(/\(\?[imsUx-]+:/g, "(?:").replace(/\(\?P</g, "(?<"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Reads one filter, `country:is_not:US|CA`. A key of a property may have colons: the operator is looked for. */
@@ -106,6 +121,7 @@ export function parseFilter(text: string): Filter | undefined {
   if (!isDimension(dimension) || values === undefined) return undefined;
   if (!takesText(dimension) && !/^is(_not)?$/.test(operator)) return undefined;
   if (dimension === "event_type" && !values.every((value) => (EVENT_TYPES as readonly string[]).includes(value))) return undefined;
+  if (isMatch(operator) && !values.every(isPattern)) return undefined;
   return { dimension, operator: operator as Operator, values: [...new Set(values)] };
 }
 

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { useUrl } from "../../api/data";
 import * as format from "../../lib/format";
-import { addFilter, EVENT_TYPES, OPERATORS, replaceFilter, takesText, type Dimension, type Filter, type Operator, removeFilter } from "../../lib/view";
+import { addFilter, EVENT_TYPES, isMatch, isPattern, OPERATORS, replaceFilter, takesText, type Dimension, type Filter, type Operator, removeFilter } from "../../lib/view";
 import { Button, CountryTag } from "../../ui/basic";
 import { Combobox, type Suggestion } from "../../ui/combobox";
 import { Select } from "../../ui/form";
@@ -50,6 +50,10 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
     const all = typed.trim() !== "" && !exact ? [...values, typed.trim()] : values;
     if (all.length === 0) {
       setError(exact ? "Choose at least one value." : "Write at least one value.");
+      return;
+    }
+    if (isMatch(operator) && !all.every(isPattern)) {
+      setError("That is not a regular expression that is understood.");
       return;
     }
     const filter: Filter = { dimension, operator, values: all };
@@ -104,7 +108,7 @@ export default function FilterDialog({ edit, onClose }: { edit: Filter | undefin
           autofocus
           busy={data.loading || data.stale}
           error={error}
-          hint={operator === "matches" || operator === "does_not_match" ? "A regular expression. Several are joined by or." : "Several are joined by or."}
+          hint={isMatch(operator) ? "A regular expression. Several are joined by or." : "Several are joined by or."}
           placeholder={exact ? "Search" : "Text"}
         />
       </form>

@@ -1,7 +1,7 @@
 // Pages of a website about what is recorded only where the plan has it and somebody has switched it on.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { useData } from "../../api/data";
+import { useOwners } from "../../lib/owners";
 import { atLeast, useSession } from "../../lib/session";
 import type { Website } from "../../lib/websites";
 import { whoMay } from "../../rules/roles";
@@ -13,8 +13,7 @@ import { useSaver } from "./saver";
 
 /** Whom to ask: the owners of the workspace of a website. */
 function Owners({ website }: { website: Website }) {
-  const { data } = useData("/api/teams/{team_id}/members", { path: { team_id: website.team_id } });
-  const owners = data?.members.filter(({ role }) => role === "owner").map(({ name, email }) => name || email) ?? [];
+  const owners = useOwners(website.team_id);
   return owners.length > 0 ? <> Ask {owners.slice(0, 3).join(" or ")}.</> : null;
 }
 

@@ -35,6 +35,14 @@ export function FeatureSettings({ website, mayChange }: PartProps) {
           disabled={!mayChange}
         />
       )}
+      {(features === undefined || features.includes("heatmaps")) && (
+        <Switch
+          label="Heatmaps"
+          hint="Where people click and how far they scroll. Nothing that is typed, and nobody with Global Privacy Control or Do Not Track."
+          {...switches.bind("heatmaps", website.settings.heatmaps)}
+          disabled={!mayChange}
+        />
+      )}
       <FormFailure error={switches.failure} />
     </Card>
   );
