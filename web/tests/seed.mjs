@@ -105,7 +105,7 @@ export async function errors(server, code, stacks, now = Date.now()) {
   for (const [place, { release, type, message, stack }] of stacks.slice(0, 2).entries()) {
     for (const [index, address] of ADDRESSES.slice(0, place === 0 ? 3 : 9).entries()) {
       const at = now - (place === 0 ? 60 : 2) * HOUR - index * HOUR;
-      const error = { id: `error-${release}-${index}`, at, type, message, stack, kind: "uncaught", breadcrumbs: crumbs(at), properties: { plan: index % 2 ? "pro" : "free" } };
+      const error = { id: `error-${place}-build-${index}`, at, type, message, stack, kind: "uncaught", breadcrumbs: crumbs(at), properties: { plan: index % 2 ? "pro" : "free" } };
       await report(server, code, "error", { address, agent: AGENTS[index % AGENTS.length], path: index % 3 ? "/cart" : "/pricing", release, device_type: index % 4 === 2 ? "mobile" : "desktop", errors: [error] });
     }
   }

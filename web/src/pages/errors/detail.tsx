@@ -204,7 +204,6 @@ const AFFECTED = [
   { value: "releases", label: "Release", dimension: undefined },
   { value: "pages", label: "Page", dimension: "page" },
   { value: "devices", label: "Device", dimension: "device" },
-  { value: "systems", label: "System", dimension: "os" },
 ] as const;
 
 type Part = (typeof AFFECTED)[number]["value"];

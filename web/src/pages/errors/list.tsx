@@ -275,6 +275,7 @@ function GroupTable({ captured: { website, home, mayChange }, groups, total, sta
             title: "Menu",
             hideTitle: true,
             num: true,
+            wide: true,
             cell: (group: Group) => <MoreMenu label={`${errorTitle(group.type, group.message).slice(0, 80)}: menu`} items={decisions(website.id, group)} />,
           },
         ]
