@@ -50,6 +50,8 @@ const scripts = {
   plugins: [adoptedSheets],
 };
 const early = { ...shared, entryPoints: ["src/theme.ts"], format: "iife" };
+/** The document of the player, which loads nothing of the application. */
+const player = { ...shared, entryPoints: { player: "src/player/index.ts" }, format: "iife" };
 const sheets = { ...shared, entryPoints: ["src/styles/app.css"] };
 
 /** The output that was made from `entry`. */
@@ -71,7 +73,7 @@ function withImports(metafile, output, found = new Set()) {
 
 const address = (output) => `/${relative(dist, join(here, output))}`;
 
-async function writePages(scriptMeta, earlyMeta, sheetMeta) {
+async function writePages(scriptMeta, earlyMeta, playerMeta, sheetMeta) {
   const template = await readFile(join(here, "src/index.html"), "utf8");
   const main = made(scriptMeta, "src/main.tsx");
   const theme = made(earlyMeta, "src/theme.ts");
@@ -91,7 +93,10 @@ async function writePages(scriptMeta, earlyMeta, sheetMeta) {
   const analytics = page(["src/pages/analytics/index.tsx"]);
   await writeFile(join(dist, "index.html"), start.html);
   await writeFile(join(dist, "analytics.html"), analytics.html);
-  const kept = new Set([scriptMeta, earlyMeta, sheetMeta].flatMap((meta) => Object.keys(meta.outputs)).map((path) => basename(path)));
+  const document = await readFile(join(here, "src/player.html"), "utf8");
+  const script = `<script defer src="${address(made(playerMeta, "src/player/index.ts"))}"></script>`;
+  await writeFile(join(dist, "player.html"), document.replace("<!--player-->", script));
+  const kept = new Set([scriptMeta, earlyMeta, playerMeta, sheetMeta].flatMap((meta) => Object.keys(meta.outputs)).map((path) => basename(path)));
   for (const name of await readdir(join(dist, "assets"))) if (!kept.has(name)) await rm(join(dist, "assets", name));
   return analytics;
 }
@@ -118,14 +123,14 @@ if (watch) {
     setup: (builder) =>
       builder.onEnd(async (result) => {
         if (result.metafile) metas.set(kind, result.metafile);
-        if (metas.size === 3) await writePages(metas.get("scripts"), metas.get("early"), metas.get("sheets"));
+        if (metas.size === 4) await writePages(...["scripts", "early", "player", "sheets"].map((kind) => metas.get(kind)));
       }),
   });
-  for (const [kind, options] of Object.entries({ scripts, early, sheets })) {
+  for (const [kind, options] of Object.entries({ scripts, early, player, sheets })) {
     const one = await context({ ...options, plugins: [...(options.plugins ?? []), rewrite(kind)], logLevel: "info" });
     await one.watch();
   }
 } else {
-  const [one, two, three] = await Promise.all([build(scripts), build(early), build(sheets)]);
-  await report(await writePages(one.metafile, two.metafile, three.metafile));
+  const built = await Promise.all([scripts, early, player, sheets].map((options) => build(options)));
+  await report(await writePages(...built.map(({ metafile }) => metafile)));
 }

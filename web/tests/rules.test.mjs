@@ -170,3 +170,72 @@ test("buckets begin where days of the zone begin, also where the clocks change",
   assert.deepEqual(bucketStarts("2026-06-10T10:00:00Z", "month", "Pacific/Auckland", 2), ["2026-05-31T12:00:00.000Z", "2026-06-30T12:00:00.000Z"]);
   assert.deepEqual(bucketStarts("2026-06-10T10:20:00Z", "hour", zone, 2), ["2026-06-10T10:00:00.000Z", "2026-06-10T11:00:00.000Z"]);
 });
+
+test("a recording is cleaned of what runs and of what would be loaded", async () => {
+  const { cleaner, cleanCss, PLACEHOLDER } = await load("player/clean.ts");
+  assert.equal(cleanCss(`@import "https://x.example/a.css"; a { background: url(https://x.example/a.png) no-repeat; }`).trim(), "a { background: none no-repeat; }");
+  assert.equal(cleanCss(`a { background: url("data:image/png;base64,AA"); mask: url(#m) }`), `a { background: url("data:image/png;base64,AA"); mask: url(#m) }`);
+  const clean = cleaner();
+  const element = (id, tagName, attributes, ...childNodes) => ({ type: 2, id, tagName, attributes, childNodes });
+  const node = { type: 0, id: 1, childNodes: [element(2, "body", { onload: "x()" },
+    element(3, "IMG", { src: "https://x.example/a.png", srcset: "https://x.example/b.png 2x", onerror: "x()" }),
+    element(4, "a", { href: "javascript:x()", ping: "https://x.example" }),
+    element(5, "script", { src: "https://x.example/a.js" }, { type: 3, id: 6, textContent: "x()" }),
+    element(7, "link", { rel: "preconnect", href: "https://x.example" }),
+    element(8, "link", { rel: "stylesheet", href: "https://x.example/a.css", _cssText: "a { color: red; }" }),
+    element(9, "style", {}, { type: 3, id: 10, textContent: "@import url(https://x.example/a.css);" }),
+    element(11, "svg", {}, element(12, "use", { "xlink:href": "#a" }), element(13, "image", { href: "https://x.example/a.png" })),
+    element(14, "bad name><script", {}),
+  )] };
+  const [{ data }] = clean([{ type: 2, timestamp: 1, data: { node, initialOffset: {} } }]);
+  const [body] = data.node.childNodes;
+  const attributes = body.childNodes.map((one) => one.attributes);
+  assert.deepEqual(body.attributes, {});
+  assert.deepEqual(attributes.slice(0, 5), [{ src: PLACEHOLDER }, { href: "#" }, { hidden: "" }, {}, { rel: "stylesheet", _cssText: "a { color: red; }" }]);
+  assert.equal(body.childNodes[2].tagName, "span");
+  assert.deepEqual(body.childNodes[2].childNodes, []);
+  assert.equal(body.childNodes[5].childNodes[0].textContent, "");
+  assert.deepEqual(body.childNodes[6].childNodes.map((one) => one.attributes), [{ "xlink:href": "#a" }, {}]);
+  assert.equal(body.childNodes[7].tagName, "span");
+  const change = { source: 0, removes: [], texts: [{ id: 10, value: "a { background: url(//x.example) }" }], attributes: [{ id: 3, attributes: { onclick: "x()", style: { background: ["url(https://x.example)", "important"] } } }], adds: [{ parentId: 9, node: { type: 3, id: 20, textContent: "@import 'https://x.example';" } }] };
+  const [changed] = clean([{ type: 3, timestamp: 2, data: change }]);
+  assert.deepEqual(changed.data.attributes, [{ id: 3, attributes: { style: { background: ["none", "important"] } } }]);
+  assert.deepEqual([changed.data.texts[0].value, changed.data.adds[0].node.textContent], ["a { background: none }", ""]);
+  assert.deepEqual(clean([{ type: 6, timestamp: 3, data: {} }, { type: 3, timestamp: 3, data: { source: 9 } }, { type: 3, timestamp: 3, data: { source: 10 } }]), []);
+});
+
+test("the timeline says what was clicked on the page as it was then", async () => {
+  const { afterIdle, clockOf, timeline } = await load("rules/replay.ts");
+  const element = (id, tagName, attributes, ...childNodes) => ({ type: 2, id, tagName, attributes, childNodes });
+  const text = (id, textContent) => ({ type: 3, id, textContent });
+  const node = { type: 0, id: 1, childNodes: [element(2, "body", {}, element(3, "main", {}, element(4, "button", { class: "buy big" }, element(5, "span", {}, text(6, "Start  free")))), element(7, "input", { "aria-label": "E-mail" }))] };
+  const events = [
+    { type: 2, timestamp: 1000, data: { node } },
+    { type: 3, timestamp: 3000, data: { source: 5, id: 7, text: "●" } },
+    { type: 3, timestamp: 3500, data: { source: 5, id: 7, text: "●●" } },
+    { type: 3, timestamp: 4000, data: { source: 0, texts: [{ id: 6, value: "Stop" }], adds: [], removes: [], attributes: [] } },
+  ];
+  const marks = [
+    { at_ms: 0, kind: "page", text: "/" },
+    { at_ms: 1500, kind: "click", text: "", node: 5 },
+    { at_ms: 3500, kind: "rage", text: "", node: 5, count: 4 },
+    { at_ms: 3600, kind: "error", text: "TypeError: x", group: "eg_1" },
+    { at_ms: 3700, kind: "click", text: "", node: 99 },
+  ];
+  const lines = timeline(marks, [{ from_ms: 5000, to_ms: 20_000 }], [{ from_ms: 20_000, to_ms: 22_000 }], events, 1000, { path: (path) => path, span: (ms) => `${ms / 1000}s` });
+  assert.deepEqual(lines.map(({ at, kind, text }) => [at, kind, text]), [
+    [0, "page", "/"],
+    [1500, "click", "Clicked “Start free”"],
+    [2000, "typed", "Typed into “E-mail”"],
+    [3500, "rage", "Rage click, 4 times"],
+    [3600, "error", "TypeError: x"],
+    [3700, "click", "Clicked"],
+    [5000, "idle", "Idle for 15s"],
+    [20_000, "gap", "2s never arrived"],
+  ]);
+  assert.equal(lines[1].hint, "main button.buy");
+  assert.equal(lines[3].hint, "“Stop” main button.buy");
+  assert.equal(afterIdle(7000, [{ from_ms: 5000, to_ms: 20_000 }]), 19_000);
+  assert.equal(afterIdle(19_500, [{ from_ms: 5000, to_ms: 20_000 }]), undefined);
+  assert.deepEqual([clockOf(34_999), clockOf(3_725_000)], ["00:34", "1:02:05"]);
+});

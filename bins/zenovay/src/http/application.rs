@@ -55,6 +55,11 @@ const FRAME: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=
 const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; \
                             base-uri 'none'; form-action 'none'; sandbox allow-same-origin; frame-ancestors 'self'";
 
+/// The document in which a recording is played. It connects to nothing and loads its own script and nothing else; the recorded page
+/// is in a frame within, which has the same policy and in which no script runs. It stands in a page of the application alone.
+const PLAYER_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data: blob:; \
+                             frame-ancestors 'self'";
+
 /// The pages ask each time whether they changed: they name the other files.
 const EACH_TIME: &str = "no-cache";
 
@@ -78,6 +83,7 @@ struct Pages {
     /// The same page, which names what the analytics page needs beside.
     analytics: Packed,
     shared: Packed,
+    player: Packed,
 }
 
 fn pages() -> Option<&'static Pages> {
@@ -90,6 +96,7 @@ fn pages() -> Option<&'static Pages> {
             start: page("index.html", POLICY)?,
             analytics: page("analytics.html", POLICY)?,
             shared: page("analytics.html", SHARED_POLICY)?,
+            player: page("player.html", PLAYER_POLICY)?,
         })
     });
     PAGES.as_ref()
@@ -140,6 +147,11 @@ pub async fn frame(_: Public, req: HttpRequest) -> Result<Described<Html>, ApiEr
     });
     let packed = PACKED.as_ref().ok_or_else(ApiError::internal)?;
     Ok(packed.respond(&req, EACH_TIME).into())
+}
+
+/// `GET /replay-player`: the document of the player.
+pub async fn player(_: Public, req: HttpRequest) -> Described<Html> {
+    pages().map_or_else(not_built, |pages| pages.player.respond(&req, EACH_TIME)).into()
 }
 
 /// `GET /`: the application, or what is missing.

@@ -377,6 +377,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         get("/", application::start, "The web application"),
         get("/status", application::status, "The status page").refusing([ErrorCode::NotFound]),
         get("/frame", application::frame, "An empty document to draw a recorded page in"),
+        get("/replay-player", application::player, "The document in which a replay is played"),
         get("/assets/{file}", application::file, "A file of the web application"),
         get("/docs/api", document::reference, "This document for people"),
         get("/docs/changelog", document::changes, "What changed"),
