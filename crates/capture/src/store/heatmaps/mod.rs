@@ -99,11 +99,13 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
     });
     let mut gathered = found.optional()?.unwrap_or_else(|| Gathered::new(capture));
     gathered.add(capture);
+    // How many there are is counted once a body at most.
+    let mut is_full = false;
     for click in &capture.clicks {
         if gathered.told.clicks.len() >= ENTRIES_PER_VIEW {
             break;
         }
-        let element = element_of(transaction, page, context.at_ms.div_euclid(DAY_MS), click)?;
+        let element = element_of(transaction, page, context.at_ms.div_euclid(DAY_MS), click, &mut is_full)?;
         let HeatClick { cell, spot, count, is_rage, is_dead, .. } = *click;
         gathered.told.clicks.push(Click { element, cell, spot, count, is_rage, is_dead });
     }
@@ -190,8 +192,15 @@ fn find_page(connection: &Connection, website: &[u8; 16], path: &str) -> Result<
         .optional()
 }
 
-/// The element of `page` that was clicked, on the day `day`; made when it is new and there is room.
-fn element_of(transaction: &Transaction<'_>, page: i64, day: i64, click: &HeatClick) -> Result<i64> {
+/// The element of `page` that was clicked, on the day `day`; made when it is new and there is room. `is_full` says that there is
+/// none.
+fn element_of(
+    transaction: &Transaction<'_>,
+    page: i64,
+    day: i64,
+    click: &HeatClick,
+    is_full: &mut bool,
+) -> Result<i64> {
     let found: Option<(i64, bool)> = transaction
         .prepare("SELECT id, label = '' FROM heat_elements WHERE page = ?1 AND address = ?2")?
         .query_row(params![page, click.address], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -204,11 +213,15 @@ fn element_of(transaction: &Transaction<'_>, page: i64, day: i64, click: &HeatCl
         }
         return Ok(element);
     }
+    if *is_full {
+        return Ok(OTHER_ELEMENTS);
+    }
     let counts = "SELECT (SELECT count(*) FROM heat_elements WHERE page = ?1),
                          (SELECT count(*) FROM heat_elements WHERE page = ?1 AND day = ?2)";
     let (all, new): (i64, i64) =
         transaction.prepare(counts)?.query_row(params![page, day], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if all >= ELEMENTS_MAX || new >= NEW_ELEMENTS_MAX {
+        *is_full = true;
         return Ok(OTHER_ELEMENTS);
     }
     transaction
