@@ -54,11 +54,12 @@ async function leave(tab) {
 
 const heatmap = (path, device) => server.console(`/heatmaps/page?range=24h&page=${encodeURIComponent(path)}&device=${device}`, server.storing.id);
 
-/** What the addresses of `elements` lead to on a page: the text of the list item and of the element, or nothing. */
-async function find(elements, body, style, width) {
+/** What the addresses of `elements` lead to on another rendering of a page: the text of the list item and of the element, or nothing. */
+async function find(elements, path, body, style, width) {
   const context = await browser.newContext({ viewport: { width, height: 700 } });
   const page = await context.newPage();
-  await page.setContent(shell(body, style));
+  site.pages.set(path, shell(body, style));
+  await page.goto(site.origin + path);
   await page.addScriptTag({ content: place });
   const found = await page.evaluate((addresses) => {
     const finder = new place.Finder(document);
@@ -92,12 +93,12 @@ test("clicks are found on the right elements after the page was laid out otherwi
   assert.ok(heat.median_depth > 0 && heat.median_depth < 0.5, `${heat.median_depth}`);
 
   const expected = [["Middle", "Choose"], ["", "Prices"]];
-  assert.deepEqual(await find(heat.elements, body, "", 400), expected, "in a narrow window");
+  assert.deepEqual(await find(heat.elements, "/prices", body, "", 400), expected, "in a narrow window");
   const reordered = [PLANS[2], plan("Free", "0"), PLANS[1], PLANS[0]].join("");
   const late = `<div>Late</div><section><ul>${reordered}</ul></section>${HEADER}`;
-  assert.deepEqual(await find(heat.elements, late, "li{float:left;width:90px}", 800), expected, "in another order, with more");
+  assert.deepEqual(await find(heat.elements, "/prices", late, "li{float:left;width:90px}", 800), expected, "in another order, with more");
   const without = `${HEADER}<main><ul>${PLANS[0]}${PLANS[2]}</ul></main>`;
-  assert.deepEqual(await find(heat.elements, without, "", 1_280), [null, ["", "Prices"]], "without the element");
+  assert.deepEqual(await find(heat.elements, "/prices", without, "", 1_280), [null, ["", "Prices"]], "without the element");
 
   const listed = await server.console("/heatmaps?range=24h", server.storing.id);
   assert.deepEqual([listed.enabled, listed.pages.map(({ path, clicks }) => [path, clicks])], [true, [["/prices", 3]]]);
