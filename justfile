@@ -126,7 +126,7 @@ bench *ARGS:
 bench-peers *ARGS:
     benches/peers/run "$@"
 
-# The list of the groups of a million errors beside DuckDB; OCCURRENCES scales it.
+# The list of the groups of a million errors, and the heatmap of a million clicks, beside DuckDB; OCCURRENCES and CLICKS scale it.
 bench-captures:
     benches/peers/captures
 
