@@ -1153,6 +1153,14 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         json!({ "errors": [thrown], "release": word, "device_type": word }),
     )
     .await;
+    shop.edit(|settings| settings.heatmaps = true);
+    let clicked =
+        json!({ "x": 7, "y": 8, "s": format!("main>button.{word}|f=1f9d0a2c"), "ox": 0.5, "oy": 0.5, "label": word });
+    let heat = json!({
+        "view_id": "view-0001", "seq": 0, "viewport": [1440, 900], "page": [1440, 3600], "dom": "9f2c41d07ab3e580",
+        "clicks": [clicked], "scroll": { "max": 1800, "attention": [1500, 500] },
+    });
+    capture(&app, &shop, "heatmap", &page, "session-0001", heat).await;
     let speed = json!({ "view_id": "view-0001", "lcp": 1_000, "device_type": word, "connection": word });
     capture(&app, &shop, "performance", &page, "session-0001", speed).await;
 
@@ -1173,6 +1181,19 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
             asked.extend(names.chain(["props:plan"]).map(
                 |property| json!({ "website_id": "shop.example", "dimensions": [property], "metrics": ["events"] }),
             ));
+        }
+        if name == "get_heatmap_data" {
+            let all = client.answer(name, asked[0].clone()).await;
+            assert_eq!((&all["rows"][0]["clicks"], &all["rows"][0]["views"]), (&json!(1), &json!(1)));
+            assert_eq!((&all["rows"][0]["average_depth_percent"], &all["enabled"]), (&json!(50.0), &json!(true)));
+            asked.push(json!({ "website_id": "shop.example", "path": format!("/{word}") }));
+            let one = client.answer(name, asked[1].clone()).await;
+            assert_eq!(one["rows"][0]["value"], format!("main>button.{word}"));
+            assert_eq!(
+                (&one["of_page"]["visitors"], &one["of_page"]["attention_seconds"][0]),
+                (&json!(1), &json!(1.5))
+            );
+            assert_eq!(one["page"]["total"], 1);
         }
         if name == "get_errors" {
             let all = client.answer(name, asked[0].clone()).await;
@@ -1221,6 +1242,8 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         "get_errors groups[].detail.last[].properties",
         "get_errors groups[].detail.last[].breadcrumbs",
         "get_performance rows[].value",
+        "get_heatmap_data rows[].value",
+        "get_heatmap_data rows[].label",
     ] {
         assert!(seen.contains(expected), "{expected} is not among {seen:?}");
     }

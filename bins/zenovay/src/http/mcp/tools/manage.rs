@@ -342,6 +342,8 @@ pub(super) struct Site {
     web_vitals: bool,
     /// Whether pages report errors.
     errors: bool,
+    /// Whether pages report clicks and scrolling.
+    heatmaps: bool,
     allowed_domains: Vec<String>,
     allowed_bots: Vec<String>,
     excluded_ips: Vec<String>,
@@ -372,6 +374,7 @@ impl From<Website> for Site {
             track_downloads: settings.track_downloads,
             web_vitals: settings.web_vitals,
             errors: settings.errors,
+            heatmaps: settings.heatmaps,
             lists_cut: lists.iter().any(|list| list.len() > LIST_SHOWN),
             allowed_domains: some(settings.allowed_domains),
             allowed_bots: some(settings.allowed_bots),
@@ -451,6 +454,7 @@ impl Tool for UpdateWebsiteSettings {
             ("track_downloads", args.flag("track_downloads", "").map(Value::Bool)),
             ("web_vitals", args.flag("web_vitals", "Measure how fast pages are.").map(Value::Bool)),
             ("errors", args.flag("errors", "Collect errors of pages.").map(Value::Bool)),
+            ("heatmaps", args.flag("heatmaps", "Collect clicks and scrolling.").map(Value::Bool)),
             ("allowed_domains", args.strings("allowed_domains", "Replaces the list of hosts.").map(|list| json!(list))),
             ("allowed_bots", args.strings("allowed_bots", "Replaces the list of names.").map(|list| json!(list))),
         ]);

@@ -4,6 +4,7 @@
 mod analytics;
 mod errors;
 mod goals;
+mod heatmaps;
 mod manage;
 mod members;
 mod performance;
@@ -233,6 +234,7 @@ static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         Entry::of::<goals::GetFunnelAnalysis>(),
         Entry::of::<errors::GetErrors>(),
         Entry::of::<performance::GetPerformance>(),
+        Entry::of::<heatmaps::GetHeatmapData>(),
         Entry::of::<errors::UpdateErrorStatus>(),
         Entry::of::<manage::CreateGoal>(),
         Entry::of::<manage::UpdateGoal>(),

@@ -124,7 +124,7 @@ impl ViewArgs {
     }
 }
 
-/// The days that an answer is about, in the website's time zone; both ends are in it.
+/// The days that are answered for.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(with = "Open", inline)]
 pub(super) struct Period {
