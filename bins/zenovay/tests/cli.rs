@@ -857,6 +857,8 @@ fn demo_has_a_month_of_traffic_and_live_visitors() {
         assert_eq!(history, ["came_back", "resolved"], "{detail}");
         assert!(detail["releases"].as_array().expect("releases").len() >= 2, "{detail}");
         assert_eq!(detail["stacks"][0]["frames"][1]["function"], "onSubmit", "{detail}");
+        let heat = get(&format!("/api/websites/{website}/heatmaps/page?page=/pricing&range=30d"))["data"].clone();
+        assert!(heat["clicks"].as_u64() > Some(20) && heat["elements_total"].as_u64() >= Some(5), "{heat}");
         let speed = get(&format!("/api/websites/{website}/performance?range=30d"))["data"].clone();
         assert!(
             speed["views"].as_u64() > Some(1_000) && speed["pages"].as_array().expect("pages").len() >= 10,

@@ -175,6 +175,7 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         // The visitors that keep coming all have the address of this machine: their own ids tell them apart.
         stores.metadata.edit_website(website.id, &mut |website| {
             website.settings.cookieless = false;
+            website.settings.heatmaps = true;
             Ok(())
         })?;
         goals(&*stores.metadata, website.id, now, &mut rng)?;

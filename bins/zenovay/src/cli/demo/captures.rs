@@ -1,11 +1,11 @@
-//! What the pages of the demo report beside events: how fast they are, and the mistakes in them. Errors come minified, from bundles
+//! What the pages of the demo report beside events: how fast they are, where they are clicked, and the mistakes in them. Errors come minified, from bundles
 //! whose source maps the server has, and are read by what reads those of real pages.
 
 use rand::{Rng, RngExt};
 use serde_json::{Map, Value, json};
 use zenovay_capture::{
-    Capture, CaptureError, Captures, Context, ErrorCapture, ErrorGroup, NewSourceMap, SourceMapError, Status, Vitals,
-    VitalsCapture, read_errors,
+    Capture, CaptureError, Captures, Context, ErrorCapture, ErrorGroup, HeatmapCapture, HeatmapFields, NewSourceMap,
+    SourceMapError, Status, Vitals, VitalsCapture, read_errors,
 };
 use zenovay_domain::{Dimension, Event, Timestamp, Website, WebsiteId};
 use zenovay_events::{AppendError, EventStore, NewCapture};
@@ -339,6 +339,9 @@ impl<'a> Pages<'a> {
         if rng.random_bool(0.8) {
             reported.extend(speed(&context, days_ago, rng));
         }
+        if rng.random_bool(0.5) {
+            reported.extend(heat(&context, rng));
+        }
         for (mistake, views) in MISTAKES.iter().zip(&mut self.views) {
             if mistake.is_met(&context.path, &context.browser, days_ago) {
                 // Also a website with few visitors has each of them.
@@ -410,6 +413,73 @@ fn speed(context: &Context, days_ago: f64, rng: &mut impl Rng) -> Option<(Timest
     let view = VitalsCapture::view_of(zenovay_domain::VisitorId(context.visitor), &view_id);
     let capture = VitalsCapture { context: context.clone(), view, values, connection: connection.to_owned() };
     Some((Timestamp::from_millis(context.at_ms), Capture::Vitals(capture)))
+}
+
+/// Something that is clicked: on which page, or on all when that is empty; its address, its label, where it is on a wide page in
+/// pixels, its size, and of how many views one in so many clicks it.
+type Clicked = (&'static str, &'static str, &'static str, [u32; 2], [u32; 2], u32);
+
+static CLICKED: [Clicked; 12] = [
+    ("", "header>nav>a:nth-of-type(1)", "Features", [560, 24], [90, 32], 9),
+    ("", "header>nav>a:nth-of-type(2)", "Pricing", [670, 24], [80, 32], 7),
+    ("", "header>nav>a:nth-of-type(3)", "Docs", [770, 24], [60, 32], 12),
+    ("/", "main>section:nth-of-type(1)>a.start", "Start free", [600, 420], [180, 52], 4),
+    ("/", "main>section:nth-of-type(3)>figure", "", [240, 1400], [960, 420], 8),
+    ("/pricing", "main>table>tbody>tr:nth-of-type(2)>td>a", "Choose Pro", [700, 620], [150, 44], 3),
+    ("/pricing", "main>table>tbody>tr:nth-of-type(1)>td>a", "Choose Free", [340, 620], [150, 44], 5),
+    ("/pricing", "main>label>select", "", [980, 260], [120, 36], 6),
+    ("/signup", "main>form>button", "Create account", [560, 640], [320, 48], 2),
+    ("/features", "main>nav>a:nth-of-type(4)", "Funnels", [300, 500], [120, 32], 5),
+    ("/docs/api", "main>figure>button", "Copy", [1080, 720], [64, 28], 3),
+    ("/blog/counting-without-cookies", "main>form>button", "Join", [820, 2900], [96, 40], 12),
+];
+
+/// What a visitor did with a page: clicks, how far it was scrolled, and for how long each part was there to be seen. On a telephone a
+/// page is narrow and long.
+fn heat(context: &Context, rng: &mut impl Rng) -> Option<(Timestamp, Capture)> {
+    let (window, page) = match context.device.as_str() {
+        "mobile" => ([390, 844], [390, 5_200]),
+        "tablet" => ([820, 1_180], [820, 4_100]),
+        _ => ([1_440, 900], [1_440, 3_600]),
+    };
+    // Most leave early.
+    let depth = rng.random_range(0.0..1.0_f64).powf(1.6);
+    let [height, length] = [f64::from(window[1]), f64::from(page[1])];
+    let reached = height + (length - height) * depth;
+    let attention: Vec<u32> = (0..20_u32)
+        .map(|band| {
+            let is_seen = length * f64::from(band) / 20.0 < reached;
+            if is_seen { rng.random_range(300..4_000) / (1 + band / 4) } else { 0 }
+        })
+        .collect();
+    let mut clicks = Vec::new();
+    for (on, address, label, [x, y], [width, tall], one_in) in &CLICKED {
+        if !(on.is_empty() || *on == context.path) || !rng.random_ratio(1, *one_in) {
+            continue;
+        }
+        let (ox, oy) = (0.5 + normal(rng) * 0.12, 0.5 + normal(rng) * 0.12);
+        let x = (f64::from(*x) + ox * f64::from(*width)) * f64::from(page[0]) / 1_440.0;
+        let y = (f64::from(*y) + oy * f64::from(*tall)) * length / 3_600.0;
+        // A picture that looks like something to press.
+        let is_dead = label.is_empty() && address.ends_with("figure");
+        let is_rage = is_dead && rng.random_ratio(1, 4);
+        clicks.push(json!({
+            "x": x, "y": y, "s": address, "label": label, "ox": ox.clamp(0.0, 1.0), "oy": oy.clamp(0.0, 1.0),
+            "dead": is_dead, "rage": is_rage, "n": if is_rage { 4 } else { 1 },
+        }));
+    }
+    let body = json!({
+        "view_id": format!("view-{:016x}", rng.random::<u64>()), "seq": 0, "viewport": window, "page": page,
+        "dom": "5b1f0c93d2e847a6", "clicks": clicks, "scroll": { "max": reached, "attention": attention },
+    });
+    let told = HeatmapFields::read(body.as_object()?).ok()?;
+    let class = told.class().number();
+    let HeatmapFields { view_id, seq, viewport, page, dom, reached, attention, clicks, moves } = told;
+    let view = VitalsCapture::view_of(zenovay_domain::VisitorId(context.visitor), &view_id);
+    let context = context.clone();
+    let at = Timestamp::from_millis(context.at_ms);
+    let capture = HeatmapCapture { context, view, seq, class, viewport, page, dom, reached, attention, clicks, moves };
+    Some((at, Capture::Heatmap(capture)))
 }
 
 /// A number around 0, with a spread of about 1.
