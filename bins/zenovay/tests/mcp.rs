@@ -796,7 +796,7 @@ async fn websites_are_changed_with_their_settings() {
         ("remove_ip_exclusion", json!({ "ip": "192.0.2.9" }), "not excluded"),
         ("add_ip_exclusion", json!({ "ip": "somewhere" }), "ip: "),
         ("update_website_timezone", json!({ "timezone": "Mars/Base" }), "time_zone"),
-        ("update_website_settings", json!({ "heatmaps": true }), "not an argument"),
+        ("update_website_settings", json!({ "moon": true }), "not an argument"),
         ("delete_website", json!({ "domain": "other.example" }), "shop2.example"),
     ] {
         let mut arguments = more;
