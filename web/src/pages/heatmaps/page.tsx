@@ -8,6 +8,7 @@ import { RecordedPage, type RecordedNode } from "../../lib/recorded";
 import { atLeast } from "../../lib/session";
 import { addFilter, printView, removeFilter, type Filter, type View } from "../../lib/view";
 import { useFeatures } from "../../lib/websites";
+import { websiteNav } from "../../shell/nav";
 import { Page } from "../../shell/page";
 import { Button, Empty, Failure, LinkButton, Skeleton } from "../../ui/basic";
 import { Segmented } from "../../ui/form";
@@ -36,7 +37,7 @@ const NOBODY: readonly RecordedNode[] = [];
 export function OnePage({ website, heat, dropped, show, page: path }: HeatProps & { page: string }) {
   const { base, home, zone, today } = useAnalytics();
   const { view, device, map } = heat;
-  const features = useFeatures(website.id);
+  const replays = websiteNav(website.id, useFeatures(website.id)).find(({ href }) => href.endsWith("/replays"));
   const [editing, setEditing] = useState<Filter | "new">();
   const [numbers, setNumbers] = useState(true);
   const [chosen, setChosen] = useState<string>();
@@ -135,7 +136,7 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
           {data.data && !isEmpty && !picture.isAwaited && (
             <div class="card-foot wrap">
               <span>{picture.words(data.data, zone)}</span>
-              {!page && atLeast(website.role, "editor") && features?.includes("replays") && <a href={`/websites/${website.id}/settings/features`}>Record pages</a>}
+              {!page && atLeast(website.role, "editor") && replays && <a href={`/websites/${website.id}/settings/features`}>Record pages</a>}
               <span class="grow" />
               {lostClicks > 0 && (
                 <span class="row wrap">
@@ -188,8 +189,8 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
               </Button>
             </div>
           </section>
-          {features?.includes("replays") && (
-            <LinkButton block icon="play" href={`/websites/${website.id}/replays${printView(addFilter({ ...plain, filters: [] }, { dimension: "page", operator: "is", values: [path] }))}`}>
+          {replays && (
+            <LinkButton block icon="play" href={`${replays.href}${printView(addFilter({ ...plain, filters: [] }, { dimension: "page", operator: "is", values: [path] }))}`}>
               Replays of this page
             </LinkButton>
           )}
