@@ -28,8 +28,9 @@ const PAGES: [&str; 5] = ["/", "/pricing", "/docs/start", "/docs/install", "/blo
 fn rows(site: &TestWebsite<'_>, events: &[Drawn]) -> Vec<Value> {
     let noon = at(common::NOON);
     let row = |&(visitor, visit, minutes, page, country, browser, is_goal): &Drawn| {
+        let others = ["pageview", "pageview", "outbound_link", "file_download"];
         json!({
-            "type": if is_goal { "custom" } else { "pageview" },
+            "type": if is_goal { "custom" } else { others[usize::from(browser) / 2 % 4] },
             "ts": noon.plus_millis(-i64::from(minutes) * 60_000).as_millis(),
             "visitorId": format!("visitor-{visitor}"),
             "sessionId": format!("session-{visitor}-{visit}-{}", minutes / 30),
@@ -37,6 +38,7 @@ fn rows(site: &TestWebsite<'_>, events: &[Drawn]) -> Vec<Value> {
                 "url": format!("https://{}{}", site.website.domain, PAGES[usize::from(page) % 5]),
                 "name": (if is_goal { "signup" } else { "" }),
                 "plan": (["pro", "free"][usize::from(browser) % 2]),
+                "href": format!("https://example.org/{}", page % 3),
             },
             "serverContext": {
                 "clientIp": (["193.99.144.80", "8.8.8.8"][usize::from(country) % 2]),
@@ -59,7 +61,7 @@ const TILES: [(&str, &str); 7] = [
 ];
 
 /// Filters of a view, and the same in the words of the Stats API.
-const FILTERS: [(&str, &str); 11] = [
+const FILTERS: [(&str, &str); 14] = [
     ("", ""),
     ("f=country:is:DE%7CFR", r#"["is","visit:country",["DE","FR"]]"#),
     ("f=page:is_not:%2Fpricing", r#"["is_not","event:page",["/pricing"]]"#),
@@ -76,6 +78,9 @@ const FILTERS: [(&str, &str); 11] = [
     ),
     ("f=prop.plan:is:pro", r#"["is","event:props:plan",["pro"]]"#),
     ("f=event_name:is:signup", r#"["is","event:name",["signup"]]"#),
+    ("f=event_type:is:outbound_link", r#"["is","event:type",["outbound_link"]]"#),
+    ("f=event_type:is:outbound_link%7Cfile_download", r#"["is","event:type",["outbound_link","file_download"]]"#),
+    ("f=event_type:is_not:custom", r#"["is_not","event_type",["custom"]]"#),
     ("f=goal:is_not:Sign-up", r#"["has_not_done",["is","event:goal",["signup"]]]"#),
 ];
 
@@ -176,6 +181,7 @@ async fn check(app: &TestApp, site: &TestWebsite<'_>, key: &TestKey, link: &str,
             ("device", "visit:device"),
             ("event_name", "event:name"),
             ("prop.plan", "event:props:plan"),
+            ("prop.href", "event:props:href"),
         ] {
             let metrics = "visitors,visits,pageviews,events,bounce_rate,visit_duration,percentage";
             let base = format!(
@@ -254,6 +260,48 @@ fn the_dashboard_says_what_the_stats_api_and_the_external_api_say() {
             Ok(())
         })
         .unwrap();
+}
+
+/// Sabotage: take the kind for the name of an event, or leave it out of the rows that are compared with.
+#[actix_web::test]
+async fn outbound_links_and_downloads_are_lists_of_their_own() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Enterprise).website("shop.example");
+    let key = site.key("read");
+    let event =
+        |kind: &str, time: &str, visit: &str, href: &str| site.row(kind, time, visit, "/", json!({ "href": href }));
+    let (today, yesterday) = ("2026-06-13T10:00:00Z", "2026-06-12T10:00:00Z");
+    let (partner, guide) = ("https://partner.example/a?b=1", "https://shop.example/guide.pdf");
+    site.send_batch(vec![
+        event("outbound_link", today, "1", partner),
+        event("outbound_link", "2026-06-13T10:01:00Z", "1", partner),
+        event("outbound_link", today, "2", "https://other.example/"),
+        event("outbound_link", yesterday, "3", partner),
+        event("file_download", today, "1", guide),
+        site.row("custom", today, "1", "/", json!({ "name": "signup", "href": partner })),
+        site.row("pageview", today, "1", "/", json!({})),
+    ])
+    .await;
+    let list = |dimension: &str, more: &str| {
+        let path = format!("/breakdown?range=today&compare=previous&sort=events&dimension={dimension}{more}");
+        let (app, key, path) = (&app, &key, console(&site, &path));
+        async move {
+            let answer = read(app, key, &path).await;
+            let rows = answer["rows"].as_array().unwrap().iter();
+            rows.map(|row| json!([row["value"], row["events"], row["visitors"], row["before"]["events"]]))
+                .collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(
+        list("prop.href", "&f=event_type:is:outbound_link").await,
+        [json!([partner, 2, 1, 1]), json!(["https://other.example/", 1, 1, 0])]
+    );
+    assert_eq!(list("prop.href", "&f=event_type:is:file_download").await, [json!([guide, 1, 1, 0])]);
+    assert_eq!(list("event_name", "").await, [json!(["signup", 1, 1, 0])]);
+    assert_eq!(list("prop.href", "&f=event_type:is:outbound_link&q=OTHER").await.len(), 1);
+    let path = "/breakdown?range=today&dimension=prop.href&f=event_type:is:file_download&format=csv";
+    let file = app.get(&console(&site, path)).key(&key).send().await.expect(200).text();
+    assert!(file.contains("guide.pdf") && file.lines().count() == 2, "{file}");
 }
 
 /// `row`, sent by a visitor from Germany or from the United States.
@@ -365,6 +413,9 @@ async fn filters_are_suggested_values_and_properties() {
         ("", "dimension"),
         ("dimension=prop.user_id", "dimension"),
         ("dimension=page&f=page", "f"),
+        ("dimension=event_type", "dimension"),
+        ("dimension=page&f=event_type:contains:link", "f"),
+        ("dimension=page&f=event_type:is:heartbeat", "f"),
         ("dimension=page&range=week", "range"),
         ("dimension=page&sort=title", "sort"),
     ] {

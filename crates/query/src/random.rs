@@ -46,7 +46,7 @@ impl Sessions {
     /// within it, also those that an honest tracker never changes.
     pub fn any_event(self) -> impl Strategy<Value = Event> + Clone {
         (
-            (0..self.count, STEPS, prop::sample::select(&[0u8, 0, 0, 0, 1, 1, 2, 3, 10][..])),
+            (0..self.count, STEPS, prop::sample::select(&[0u8, 0, 0, 0, 1, 1, 2, 3, 11][..])),
             (
                 text(&["", "/", "/a", "/a/b", "/blog/x", "/%C3%A9"]),
                 text(&["", "Home", "Blog"]),
@@ -201,7 +201,8 @@ pub fn any_filter(levels: &'static [Option<FilterLevel>]) -> impl Strategy<Value
     let values = prop::collection::vec(value.prop_map(str::to_owned), 0..3);
     let condition = (any_field(), prop::sample::select(Operator::ALL), values, prop::sample::select(levels))
         .prop_map(|(field, operator, values, level)| Filter::Is(Condition { field, operator, values, level }));
-    let kind = prop::sample::select(vec![EventKind::Pageview, EventKind::Custom]).prop_map(Filter::Kind);
+    let kinds = vec![EventKind::Pageview, EventKind::Custom, EventKind::OutboundLink];
+    let kind = prop::sample::select(kinds).prop_map(Filter::Kind);
     prop_oneof![
         2 => Just(Filter::default()),
         5 => prop_oneof![9 => condition, 1 => kind].prop_recursive(3, 8, 3, |inner| {

@@ -22,6 +22,9 @@ const DEPTH_MAX: usize = 10;
 /// The longest value, in bytes.
 const VALUE_MAX_BYTES: usize = 2_048;
 
+/// The names of the kind of an event, which only filters know: no rows are by it.
+const KIND: [&str; 3] = ["event:type", "event_type", "type"];
+
 /// In whose words something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,7 +77,7 @@ pub struct Filters {
     pub rest: Filter,
     /// Whether a condition is about the pages of events.
     pub names_page: bool,
-    /// Whether a condition is about what an event was: its name or a property of it.
+    /// Whether a condition is about what an event was: its kind, its name or a property of it.
     pub names_event: bool,
 }
 
@@ -132,7 +135,8 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
 /// Operators are `is`, `contains`, `matches` (a regular expression), `matches_wildcard`, `starts_with`, `ends_with`, and
 /// `is_not`, `contains_not`, `matches_not`, `matches_wildcard_not`. Modifiers are `case_sensitive` and, in our own dialect,
 /// `level`: `event`, `visit` or, but for custom properties, `visitor`. Goals stand at the top, or in `has_done`.
-/// Conditions on custom properties are of events in which nobody told about themselves.
+/// Conditions on custom properties are of events in which nobody told about themselves. Beside the properties that rows can be
+/// by, our own dialect has `event:type`, the kind of an event such as `outbound_link`, with `is` and `is_not`.
 ///
 /// ```
 /// use zenovay_stats::serde_json::json;
@@ -218,9 +222,13 @@ impl Reader {
         Err(Problem { at: self.at.clone(), problem: problem.into() })
     }
 
-    fn property(&self, name: &str) -> Result<Property, Problem> {
-        match Property::parse(name, self.dialect == Dialect::Own) {
-            Ok(property) => Ok(property),
+    fn subject(&self, name: &str) -> Result<Subject, Problem> {
+        let is_own = self.dialect == Dialect::Own;
+        if is_own && KIND.contains(&name) {
+            return Ok(Subject::Kind);
+        }
+        match Property::parse(name, is_own) {
+            Ok(property) => Ok(Subject::Property(property)),
             Err(PropertyError::Unknown) => self.problem(format!("unknown property {name:?}")),
             Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
         }
@@ -232,7 +240,7 @@ impl Reader {
         let Some((position, sign)) = found else {
             return self.problem(format!("{text:?} has neither == nor !="));
         };
-        let property = self.property(text[..position].trim())?;
+        let subject = self.subject(text[..position].trim())?;
         let values: Vec<String> = split(&text[position + sign.len()..], '|')
             .iter()
             .map(|value| value.replace("\\|", "|").replace("\\;", ";"))
@@ -244,7 +252,7 @@ impl Reader {
             (_, false) => Operator::IsNot,
             (_, true) => Operator::DoesNotMatch,
         };
-        let leaf = Leaf { property, operator, values, ignores_case: false, level: None };
+        let leaf = Leaf { subject, operator, values, ignores_case: false, level: None };
         self.add_top(leaf)
     }
 
@@ -260,7 +268,7 @@ impl Reader {
     }
 
     fn add_top(&mut self, leaf: Leaf) -> Result<(), Problem> {
-        let is_goal = leaf.property == Property::Goal;
+        let is_goal = leaf.subject == Subject::GOAL;
         let filter = self.condition(leaf)?;
         if is_goal {
             self.goals.push(filter);
@@ -276,7 +284,7 @@ impl Reader {
             return self.problem(format!("filters are nested deeper than {DEPTH_MAX}"));
         }
         if let Some(leaf) = self.leaf(filter)? {
-            if leaf.property == Property::Goal && place == Place::Nested {
+            if leaf.subject == Subject::GOAL && place == Place::Nested {
                 return self.problem("event:goal can only be filtered at the top, or in has_done and has_not_done");
             }
             return self.condition(leaf);
@@ -351,7 +359,7 @@ impl Reader {
         let [Value::String(name), Value::Array(values), modifiers @ ..] = rest else {
             return self.problem("a condition is an operator, a property and an array of values");
         };
-        let property = self.property(name)?;
+        let subject = self.subject(name)?;
         if values.is_empty() {
             return self.problem("a condition has at least one value");
         }
@@ -359,7 +367,7 @@ impl Reader {
         let Some(values) = texts.collect::<Option<Vec<String>>>() else {
             return self.problem("the values of a condition are strings");
         };
-        let mut leaf = Leaf { property, operator, values, ignores_case: false, level: None };
+        let mut leaf = Leaf { subject, operator, values, ignores_case: false, level: None };
         match modifiers {
             [] => {}
             [Value::Object(modifiers)] => {
@@ -408,19 +416,19 @@ impl Reader {
         if leaf.values.iter().any(|value| value.len() > VALUE_MAX_BYTES) {
             return self.problem(format!("a value of more than {VALUE_MAX_BYTES} bytes"));
         }
-        let is_country = leaf.property == Property::Field(Field::Dimension(Dimension::Country));
-        let is_exact = matches!(leaf.operator, Operator::Is | Operator::IsNot) && !leaf.ignores_case;
-        if self.dialect == Dialect::Plausible
-            && is_country
-            && is_exact
-            && leaf.values.iter().any(|code| code.len() != 2)
-        {
+        let Leaf { subject, operator, values, ignores_case, level } = leaf;
+        let Subject::Property(property) = subject else {
+            self.names_event = true;
+            return self.kind(operator, &values, ignores_case, level);
+        };
+        let is_country = property == Property::Field(Field::Dimension(Dimension::Country));
+        let is_exact = matches!(operator, Operator::Is | Operator::IsNot) && !ignores_case;
+        if self.dialect == Dialect::Plausible && is_country && is_exact && values.iter().any(|code| code.len() != 2) {
             let rule = "Invalid visit:country filter, visit:country needs to be a valid 2-letter country code";
             return Err(Problem::new(rule));
         }
-        self.names_page |= leaf.property.is_page();
-        self.names_event |= leaf.property.is_of_events_only();
-        let Leaf { property, operator, values, ignores_case, level } = leaf;
+        self.names_page |= property.is_page();
+        self.names_event |= property.is_of_events_only();
         match property {
             Property::Goal => self.goal(operator, values, ignores_case, level),
             Property::CountryName if operator.is_regex() => {
@@ -479,6 +487,35 @@ impl Reader {
         Ok((operator, values.into_iter().map(expression).collect()))
     }
 
+    /// Events of the kinds, or of all others; by `level` visits with such an event.
+    fn kind(
+        &self,
+        operator: Operator,
+        names: &[String],
+        ignores_case: bool,
+        level: Option<FilterLevel>,
+    ) -> Result<Filter, Problem> {
+        if ignores_case || !matches!(operator, Operator::Is | Operator::IsNot) {
+            return self.problem("event:type goes with is and is_not only");
+        }
+        let known = || EventKind::ALL.iter().filter(|kind| kind.is_event());
+        let mut kinds = Vec::new();
+        for name in names {
+            let Some(kind) = known().find(|kind| kind.as_str() == name) else {
+                let names: Vec<&str> = known().map(|kind| kind.as_str()).collect();
+                return self.problem(format!("{name:?} is not a type of event: use {}", names.join(", ")));
+            };
+            kinds.push(Filter::Kind(*kind));
+        }
+        let any = if kinds.len() == 1 { kinds.swap_remove(0) } else { Filter::Any(kinds) };
+        let chosen = if operator == Operator::Is { any } else { Filter::Not(Box::new(any)) };
+        match level {
+            None | Some(FilterLevel::Event) => Ok(chosen),
+            Some(FilterLevel::Session) => Ok(Filter::InSession(Box::new(chosen))),
+            Some(FilterLevel::Visitor) => self.problem("event:type takes the levels event and visit only"),
+        }
+    }
+
     fn goal(
         &self,
         operator: Operator,
@@ -528,9 +565,21 @@ impl Reader {
     }
 }
 
+/// What a condition is about.
+#[derive(PartialEq)]
+enum Subject {
+    Property(Property),
+    /// The kind of an event.
+    Kind,
+}
+
+impl Subject {
+    const GOAL: Self = Self::Property(Property::Goal);
+}
+
 /// One condition as it was asked.
 struct Leaf {
-    property: Property,
+    subject: Subject,
     operator: Operator,
     values: Vec<String>,
     ignores_case: bool,
@@ -646,6 +695,27 @@ mod tests {
     }
 
     #[test]
+    fn the_kind_of_an_event_is_asked_by_its_name_on_the_wire() {
+        let link = || Filter::Kind(EventKind::OutboundLink);
+        let both = || Filter::Any(vec![link(), Filter::Kind(EventKind::FileDownload)]);
+        for (text, expected) in [
+            ("event:type==outbound_link", link()),
+            ("event_type==outbound_link|file_download", both()),
+            ("type!=outbound_link|file_download", Filter::Not(Box::new(both()))),
+            (r#"[["is","event:type",["outbound_link"],{"level":"visit"}]]"#, Filter::InSession(Box::new(link()))),
+            (r#"[["has_done",["is","event:type",["outbound_link"]]]]"#, Filter::InSession(Box::new(link()))),
+        ] {
+            assert_eq!(own(text).rest, expected, "{text}");
+        }
+        assert!(own("event:type==click").names_event && !own(r#"[["has_done",["is","type",["click"]]]]"#).names_event);
+        for &kind in EventKind::ALL {
+            let read = parse_filters(&format!("event:type=={kind}"), Dialect::Own);
+            assert_eq!(read.is_ok(), kind.is_event(), "{kind}");
+            assert!(parse_filters(&format!("event:type=={kind}"), Dialect::Plausible).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
     fn plausible_s_words_are_those_that_are_stored() {
         let read = |text| parse_filters(text, Dialect::Plausible).unwrap().rest;
         assert_eq!(read("visit:source==(Direct / None)"), is(Dimension::Source, Operator::Is, &[""]));
@@ -673,6 +743,10 @@ mod tests {
             (json!([["matches", "event:page", ["("]]]), "/0", "regular expression"),
             (json!([["equals", "event:page", ["x"]]]), "/0", "is an array such as"),
             (json!([["matches", "visit:country_name", ["a"]]]), "/0", "does not go with matches"),
+            (json!([["is", "event:type", ["heartbeat"]]]), "/0", "use pageview, custom, "),
+            (json!([["contains", "event:type", ["page"]]]), "/0", "is and is_not only"),
+            (json!([["is", "event:type", ["custom"], { "case_sensitive": false }]]), "/0", "is and is_not only"),
+            (json!([["is", "event:type", ["custom"], { "level": "visitor" }]]), "/0", "event and visit only"),
             (json!([["xor", []]]), "/0", "unknown operator"),
             (json!([["is_not", "event:goal", ["x"]]]), "/0", "is and contains only"),
             (json!([["has_done", ["has_done", ["is", "event:page", ["x"]]]]]), "/0/1", "nested"),
@@ -686,7 +760,7 @@ mod tests {
         let patterns = |count| format!("event:page=={}|/plain;event:goal==Visit /b*", vec!["/a*"; count].join("|"));
         assert!(parse_filters(&patterns(31), Dialect::Own).is_ok());
         assert!(parse_filters(&patterns(32), Dialect::Own).unwrap_err().problem.contains("patterns"));
-        for text in ["visit:country", "nothing==x", "[", "[1,", &"x".repeat(20_000)] {
+        for text in ["visit:country", "nothing==x", "[", "[1,", "event:type==page*", &"x".repeat(20_000)] {
             assert!(parse_filters(text, Dialect::Own).is_err(), "{text}");
         }
         let mut deep = json!(["is", "event:page", ["/"]]);

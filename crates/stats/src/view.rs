@@ -29,8 +29,8 @@ pub fn view_operators() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads the filters of a view, all of which must hold. Each is `dimension:operator:value|value`; `\|` and `\\` in a value are
-/// those characters themselves, and an empty value is the missing one. A dimension is a property by its bare name, `prop.` and
-/// the name of a custom property, or `goal`.
+/// those characters themselves, and an empty value is the missing one. A dimension is a property by its bare name, `event_type`,
+/// `prop.` and the name of a custom property, or `goal`.
 ///
 /// `goal` compares the names of `goals`, which `is` also knows by their ids; a value of `is` that is neither is the name of an
 /// event, or `Visit` and a path. What it chooses are conversions. Its negative operators leave the visits without any.
@@ -185,6 +185,7 @@ mod tests {
             (vec!["os_version:does_not_match:1*"], r#"[["matches_wildcard_not","visit:os_version",["1*"]]]"#),
             (vec!["screen_class:is:"], r#"[["is","visit:screen",[""]]]"#),
             (vec!["event_name:is:a:b"], r#"[["is","event:name",["a:b"]]]"#),
+            (vec!["event_type:is_not:click|custom"], r#"[["is_not","event:type",["click","custom"]]]"#),
             (vec!["prop.plan:is:pro"], r#"[["is","event:props:plan",["pro"]]]"#),
             (vec!["prop.a:b:is:x"], r#"[["is","event:props:a:b",["x"]]]"#),
             (vec![r"page:is:/a\|b|\\|c\d"], r#"[["is","event:page",["/a|b","\\","c\\d"]]]"#),

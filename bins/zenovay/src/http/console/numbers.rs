@@ -436,7 +436,8 @@ pub struct BreakdownParams {
 /// Reads the dimension of rows; the first one there is when it is not one.
 fn dimension(params: &mut Params) -> (Property, String) {
     params.declare(|| {
-        let words = "What the rows are of: a dimension as in `f`, or `prop.` and the name of a property.";
+        let words =
+            "What the rows are of: a dimension as in `f` but `event_type`, or `prop.` and the name of a property.";
         Parameter::query("dimension", words).required().example("page")
     });
     let name = params.get("dimension").unwrap_or("").to_owned();

@@ -102,8 +102,9 @@ impl QueryParams for ViewParams {
                 "What counts: `dimension:operator:value|value`, any number of times; all must hold. Operators: {}. Dimensions: \
                  `page`, `entry_page`, `exit_page`, `hostname`, `channel`, `source`, `referrer`, `utm_source`, `utm_medium`, \
                  `utm_campaign`, `utm_term`, `utm_content`, `country`, `region`, `city`, `language`, `browser`, \
-                 `browser_version`, `os`, `os_version`, `device`, `screen_class`, `event_name`, `goal`, `prop.` and the name of \
-                 a property. `\\|` and `\\\\` are those characters; an empty value is the missing one.",
+                 `browser_version`, `os`, `os_version`, `device`, `screen_class`, `event_name`, `event_type` (with `is` and \
+                 `is_not`, such as `event_type:is:outbound_link`), `goal`, `prop.` and the name of a property. `\\|` and \
+                 `\\\\` are those characters; an empty value is the missing one.",
                 operators.join(", ")
             );
             let schema = json!({ "type": "array", "items": { "type": "string" }, "examples": [["country:is:DE|AT"]] });

@@ -233,7 +233,8 @@ fn quoted(text: &str) -> String {
 fn filters(params: &mut Params) -> Filters {
     params.declare(|| {
         let words = "Which events and visits count: conditions such as `visit:country==DE|AT;event:page!=/blog/*`, or an array \
-                     such as `[[\"is\",\"visit:country\",[\"DE\"]],[\"not\",[\"contains\",\"event:page\",[\"/blog\"]]]]`.";
+                     such as `[[\"is\",\"visit:country\",[\"DE\"]],[\"not\",[\"contains\",\"event:page\",[\"/blog\"]]]]`. \
+                     Beside the properties of rows there is `event:type`, such as `event:type==outbound_link`.";
         Parameter::query("filters", words).example("visit:country==DE|AT")
     });
     match params.get("filters").map(|text| parse_filters(text, Dialect::Own)) {
