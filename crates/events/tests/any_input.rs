@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use zenovay_domain::{Event, EventKind, ManualClock, SessionId, TimeRange, Timestamp, VisitorId};
 use zenovay_events::conformance::website;
-use zenovay_events::query::{Budget, Query, Question, by};
+use zenovay_events::query::{Budget, Filter, Query, QueryError, Question, by, is};
 use zenovay_events::{AppendOutcome, Dimension, EmbeddedConfig, EmbeddedStore, EventStore, Kept, NewEvent};
 
 fn any_time() -> impl Strategy<Value = Timestamp> + Clone {
@@ -33,6 +33,42 @@ fn any_event() -> impl Strategy<Value = NewEvent> {
             NewEvent::new(website(1), received_at, event)
         },
     )
+}
+
+/// Sabotage: take the limit of either way out; the stack is used up, or a store without rows says nothing.
+#[test]
+fn a_filter_that_is_too_deep_is_refused_in_every_way_to_an_answer() {
+    let nested = |levels| (1..levels).fold(is(Dimension::Path, "/"), |filter: Filter, _| filter.in_session());
+    for (rows, scan_rows_max) in [(0, 0), (0, 1 << 20), (9, 0), (9, 1 << 20)] {
+        let dir = TempDir::new().unwrap();
+        let config = EmbeddedConfig::new(dir.path()).with(|config| config.scan_rows_max = scan_rows_max);
+        let now = Timestamp::from_millis(1_774_800_000_000);
+        let store = EmbeddedStore::open(config, Arc::new(ManualClock::new(now))).unwrap();
+        let events: Vec<_> = (0..rows)
+            .map(|id| {
+                NewEvent::new(website(1), now, Event::new(EventKind::Pageview, now, VisitorId(id), SessionId(id)))
+            })
+            .collect();
+        store.append(events).wait().unwrap();
+        store.seal().unwrap();
+        for question in [
+            Question::Overview,
+            Question::Breakdown(by(Dimension::Path)),
+            Question::Live,
+            Question::Visitors { limit: 9, offset: 0, after: None },
+            Question::Funnel { steps: vec![nested(1), nested(1)] },
+            Question::Funnel { steps: Vec::new() },
+            Question::Events { limit: 9, offset: 0 },
+        ] {
+            let most = Filter::DEPTH_MAX - usize::from(matches!(question, Question::Funnel { .. }));
+            for (levels, is_refused) in [(most, false), (most + 1, true), (100_000, true)] {
+                let query = Query::new(TimeRange::ALL, question.clone()).filter(nested(levels));
+                let answer = store.query(website(1), &query, &Budget::unlimited());
+                let expected = is_refused.then_some(&QueryError::FilterTooDeep);
+                assert_eq!(answer.as_ref().err(), expected, "{levels} levels, {rows} rows: {question:?}");
+            }
+        }
+    }
 }
 
 proptest! {

@@ -134,7 +134,7 @@ impl Budget {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Called by kernels about once per 8,192 rows, some tens of microseconds. Gives the core to a thread that waits for
+    /// Called by kernels about once per 8,192 rows. Gives the core to a thread that waits for
     /// it: a query can take its time, an event that arrives meanwhile cannot, and the kernel's scheduler, which sees two
     /// threads of equal rank, would let the event wait for milliseconds.
     ///

@@ -99,17 +99,7 @@ pub(crate) fn is_about_sessions(query: &Query) -> bool {
         Question::Breakdown(group_by) => of_session(&group_by.field) && group_by.and.as_ref().is_none_or(of_session),
         _ => false,
     };
-    is_asked && !has_kind(&query.filter) && query.filter.conditions().all(|condition| of_session(&condition.field))
-}
-
-/// Whether `filter` chooses events by their kind.
-fn has_kind(filter: &Filter) -> bool {
-    match filter {
-        Filter::Kind(_) => true,
-        Filter::Is(_) => false,
-        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_kind),
-        Filter::Not(filter) | Filter::InSession(filter) => has_kind(filter),
-    }
+    is_asked && !query.filter.has_kind() && query.filter.conditions().all(|condition| of_session(&condition.field))
 }
 
 /// Whether a condition of `filter` chooses visitors.

@@ -108,7 +108,45 @@ fn budget() -> Budget {
     Budget::new(Duration::from_secs(5), 4 << 20)
 }
 
+/// A filter of so many levels, each in one of the ways in which a filter can be in another.
+fn nested(levels: usize, ways: &[u8]) -> Filter {
+    let path = Condition::new(Dimension::Path, Operator::Is, ["/"]).into();
+    (1..levels).zip(ways.iter().cycle()).fold(path, |filter: Filter, (_, way)| match way % 4 {
+        0 => Filter::Not(Box::new(filter)),
+        1 => filter.in_session(),
+        2 => Filter::All(vec![filter]),
+        _ => Filter::Any(vec![Filter::Kind(EventKind::Click), filter]),
+    })
+}
+
+/// Around the limit, and far beyond any stack.
+fn any_levels() -> impl Strategy<Value = usize> + Clone {
+    prop_oneof![4 => 1..2 * Filter::DEPTH_MAX, 2 => Filter::DEPTH_MAX - 2..=Filter::DEPTH_MAX + 1, 1 => Just(100_000)]
+}
+
 proptest! {
+    /// Sabotage: take the limit out, or look at the filter alone and not at the steps.
+    #[test]
+    fn a_filter_of_any_depth_is_answered_or_refused(
+        levels in any_levels(),
+        of_steps in prop::collection::vec(any_levels(), 0..3),
+        is_funnel in any::<bool>(),
+        question in any_question(),
+        ways in prop::collection::vec(any::<u8>(), 1..5),
+        range in any_range(),
+    ) {
+        let of_steps = if is_funnel { of_steps } else { Vec::new() };
+        let steps = of_steps.iter().map(|&levels| nested(levels, &ways)).collect();
+        let question = if is_funnel { Question::Funnel { steps } } else { question };
+        let query = Query::new(range, question).filter(nested(levels, &ways));
+        let _ = time_needed(&query);
+        let deepest = of_steps.into_iter().fold(levels, usize::max);
+        let is_too_deep = deepest > Filter::DEPTH_MAX - usize::from(is_funnel);
+        let answer = MemoryDataset::new(&[]).answer(&query, &budget());
+        prop_assert_eq!(answer == Err(QueryError::FilterTooDeep), is_too_deep, "{} levels", deepest);
+        prop_assert_eq!(serde_json::to_string(&query).is_err(), levels.max(deepest) > Filter::DEPTH_MAX);
+    }
+
     #[test]
     fn no_question_panics(
         events in any_events(),

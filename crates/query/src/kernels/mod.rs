@@ -44,6 +44,7 @@ use crate::{
 /// # Errors
 /// When the budget is used up or cancelled, or when a column that the query reads is not in the dataset.
 pub fn answer(dataset: &Dataset<'_>, query: &Query, budget: &Budget) -> Result<Answer, QueryError> {
+    query.check_depth()?;
     let Query { range, ref filter, ref question } = *query;
     Ok(match *question {
         Question::Overview => Answer::Overview(overview(dataset, range, filter, budget)?),

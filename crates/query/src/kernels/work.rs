@@ -8,6 +8,8 @@ use crate::{Budget, QueryError};
 
 /// Rows between two looks at the budget.
 const BLOCK_ROWS: usize = 1 << 13;
+/// As many items are sorted in one go, which cannot be left half done: some half a million comparisons.
+const SORTED_AT_ONCE: usize = 1 << 15;
 
 /// What one query has taken of its budget.
 pub(super) struct Work<'a> {
@@ -40,18 +42,29 @@ impl<'a> Work<'a> {
 
     /// Sorts `items`, which may be many, looking at the budget on the way. Items that are equal come in any order.
     ///
-    /// A sort cannot be left half done: when the budget is used up, that is told at the end.
+    /// A sort cannot be left half done, so many items are parted first, the lesser from the greater, until few are left: when
+    /// the budget is used up, that is told after the part at which it was found out.
     pub(super) fn sort_by<T>(
         &self,
         items: &mut [T],
         mut compare: impl FnMut(&T, &T) -> Ordering,
     ) -> Result<(), QueryError> {
-        let mut looks = Looks::new(self.budget);
-        items.sort_unstable_by(|a, b| {
-            looks.count();
-            compare(a, b)
-        });
-        looks.outcome
+        let mut unsorted = vec![items];
+        while let Some(items) = unsorted.pop() {
+            let mut looks = Looks::new(self.budget)?;
+            let mut compare = |a: &T, b: &T| {
+                looks.count();
+                compare(a, b)
+            };
+            if items.len() <= SORTED_AT_ONCE {
+                items.sort_unstable_by(compare);
+            } else {
+                let (lesser, _, greater) = items.select_nth_unstable_by(items.len() / 2, &mut compare);
+                unsorted.extend([greater, lesser]);
+            }
+            looks.outcome?;
+        }
+        Ok(())
     }
 
     /// Puts the first `count` of `items` in the order of `compare` in front, and drops the others. Looks at the budget like
@@ -63,7 +76,7 @@ impl<'a> Work<'a> {
         mut compare: impl FnMut(&T, &T) -> Ordering,
     ) -> Result<(), QueryError> {
         if count < items.len() {
-            let mut looks = Looks::new(self.budget);
+            let mut looks = Looks::new(self.budget)?;
             items.select_nth_unstable_by(count, |a, b| {
                 looks.count();
                 compare(a, b)
@@ -132,8 +145,9 @@ struct Looks<'a> {
 }
 
 impl<'a> Looks<'a> {
-    fn new(budget: &'a Budget) -> Self {
-        Self { budget, comparisons: 0, outcome: budget.check() }
+    fn new(budget: &'a Budget) -> Result<Self, QueryError> {
+        budget.check()?;
+        Ok(Self { budget, comparisons: 0, outcome: Ok(()) })
     }
 
     #[inline]
@@ -279,6 +293,27 @@ mod tests {
         let mut items = shuffled();
         assert_eq!(Work::new(&budget).sort_by(&mut items, cancelling(&budget)), Err(QueryError::Cancelled));
         assert!(items.is_sorted(), "a sort is not left half done");
+
+        let (budget, mut comparisons) = (Budget::unlimited(), 0);
+        let mut many: Vec<u32> = (0..500_000u32).map(|n| n.wrapping_mul(0x9e37_79b9)).collect();
+        let mut count = |a: &u32, b: &u32| {
+            comparisons += 1;
+            a.cmp(b)
+        };
+        Work::new(&budget).sort_by(&mut many, &mut count).unwrap();
+        assert!(many.is_sorted());
+        budget.cancel();
+        many.reverse();
+        assert_eq!(Work::new(&budget).sort_by(&mut many, &mut count), Err(QueryError::Cancelled));
+        let sorted = comparisons;
+        let budget = Budget::unlimited();
+        let mut compare = cancelling(&budget);
+        let mut count = |a: &u32, b: &u32| {
+            comparisons += 1;
+            compare(a, b)
+        };
+        assert_eq!(Work::new(&budget).sort_by(&mut many, &mut count), Err(QueryError::Cancelled));
+        assert!(comparisons - sorted < 4 * many.len(), "it goes on for {} comparisons", comparisons - sorted);
 
         let budget = Budget::unlimited();
         let first = Work::new(&budget).sort_first_by(&mut shuffled(), 10, cancelling(&budget));

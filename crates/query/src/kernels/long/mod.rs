@@ -52,7 +52,7 @@ fn answer_holding(
     budget: &Budget,
     may_hold: usize,
 ) -> Result<Answer, QueryError> {
-    query.filter.check_depth(Filter::DEPTH_MAX)?;
+    query.check_depth()?;
     let buckets = buckets_of(query, Span::range_of(sections.spans()), &Work::new(budget))?;
     let budget = &budget.after(buckets.len() * size_of::<[MetricValues; 2]>());
     let long = Long::new(sections, query, budget, may_hold)?;
