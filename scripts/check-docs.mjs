@@ -1,7 +1,8 @@
 // The documentation of the library crates stands by itself: its comments and front pages name no document that is not in the
-// package, and link to no file outside it.
+// package, and link to no file outside it. What a stranger copies from a front page is a whole program with the line for
+// `Cargo.toml` that it needs: the text of one in `examples/`, which is built and run from the packages.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
 /** Names of documents, and of sections in them, such as `SPEC C2` and `(S3)`. */
@@ -41,8 +42,38 @@ for (const file of files.split("\0").filter((file) => /\.(rs|md)$/.test(file) &&
     }
   });
 }
+
+/** The fenced blocks of a page: the language, and the text. */
+const blocksOf = (page) => [...page.matchAll(/^```(\S*)\n(.*?)^```$/gms)].map(([, language, text]) => ({ language, text }));
+/** Without what is for this repository alone: the words before a program, and leave to print. */
+const shown = (program) => program.replace(/^(?:\/\/!.*\n|#!\[allow\(.*\)\]\n|\n)+/, "");
+/** The line that names the crate. */
+const dependency = (toml) => toml.match(/^zenovay-[^#\n]*[^#\s]/m)?.[0];
+
+const programs = new Map();
+for (const program of readdirSync("examples").filter((name) => existsSync(join("examples", name, "src/main.rs")))) {
+  const text = shown(readFileSync(join("examples", program, "src/main.rs"), "utf8"));
+  programs.set(text, dependency(readFileSync(join("examples", program, "Cargo.toml"), "utf8")));
+}
+const crates = [...new Set([...programs.values()].map((line) => line.match(/^zenovay-(\w+)/)[1]))];
+let copied = 0;
+for (const file of ["README.md", ...crates.map((crate) => `crates/${crate}/README.md`)]) {
+  let named;
+  const before = copied;
+  for (const { language, text } of blocksOf(readFileSync(file, "utf8"))) {
+    const first = text.split("\n")[0];
+    if (language === "toml") named = dependency(text) ?? named;
+    // Without a word for the language rustdoc takes it for a program.
+    if (language !== "" && !/^rust\b/.test(language)) continue;
+    copied += 1;
+    if (!programs.has(text)) faults.push(`${file}: the program that begins with "${first}" is none of examples/`);
+    else if (programs.get(text) !== named) faults.push(`${file}: the program that begins with "${first}" needs ${programs.get(text)}`);
+  }
+  if (copied === before) faults.push(`${file} has no program to begin with`);
+}
+
 if (faults.length > 0) {
   console.error(faults.join("\n"));
   process.exit(1);
 }
-console.log("docs: the crates name nothing that is not in their packages");
+console.log(`docs: the crates name nothing that is not in their packages; ${copied} programs of front pages are those of examples/`);

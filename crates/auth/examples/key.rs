@@ -3,20 +3,20 @@
 
 use zenovay_auth::{Grant, KeyFormat, Policy, Role, Scope, Thing};
 
-struct PayInvoice;
+struct PayInvoice; // or an enum of all that can be done
 
 impl Policy for PayInvoice {
     fn scope(&self) -> Option<Scope> {
-        Some(Scope::Write)
+        Some(Scope::Write) // what a key needs
     }
     fn role(&self) -> Role {
-        Role::Editor
+        Role::Editor // what its owner needs, in the team of the invoice
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let keys = KeyFormat::new("acme_")?;
-    let key = keys.generate()?;
+    let key = keys.generate()?; // shown once; stored, and looked up by, is its digest
     println!("{}… is known again: {}", key.prefix(), keys.parse(key.expose())?.digest() == key.digest());
     let holder = Grant::key("read".parse()?).member("accounting", Role::Editor);
     let answer = holder.may(PayInvoice, &Thing::new("invoice", 17).of_team("accounting"));

@@ -93,9 +93,9 @@ pub enum HashError {
     NoRandomness(#[from] NoRandomness),
 }
 
-/// Hashes a password that [`check_password`] accepts, with a salt of the operating system. Takes 19 MiB and tens of
-/// milliseconds, a second where argon2 is compiled without optimisation: call it outside the workers of an async server,
-/// and only a few at a time.
+/// Hashes a password that [`check_password`] accepts, with a salt of the operating system. Takes 19 MiB and is slow on
+/// purpose, far slower still where argon2 is compiled without optimisation: call it outside the workers of an async
+/// server, and only a few at a time.
 ///
 /// ```
 /// use zenovay_auth::{hash_password, verify_password};

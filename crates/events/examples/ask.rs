@@ -10,7 +10,7 @@ use zenovay_events::{Clock, Event, EventKind, NewEvent, SessionId, Store, System
 fn main() -> Result<(), Box<dyn Error>> {
     let store = Store::open(std::env::temp_dir().join("zenovay-first"))?;
     let (site, now) = (WebsiteId::from_random_bytes([7; 16]), SystemClock.now());
-    let mut event = Event::new(EventKind::Pageview, now, VisitorId(1), SessionId(1));
+    let mut event = Event::new(EventKind::Pageview, now, VisitorId(1), SessionId(now.as_millis().unsigned_abs()));
     event.dimensions.set(Path, "/pricing");
     event.dimensions.set(Country, "CA");
     store.append(NewEvent::new(site, now, event)).wait()?;

@@ -53,8 +53,8 @@ pub struct EmbeddedConfig {
     pub queue_rows: usize,
     /// Most bytes of events that may wait for the writer, at least 1; a single append may have more. Default 16 MiB.
     pub queue_bytes: usize,
-    /// Most events that one commit takes from the queue, at least 1. Default 8,192: about 10 ms of work, so that a receipt never waits
-    /// long behind strangers.
+    /// Most events that one commit takes from the queue, at least 1. Default 8,192, so that a receipt never waits long behind
+    /// strangers.
     pub commit_rows: usize,
     /// Most bytes of events that one commit takes from the queue, unless one append alone has more; at least 1. Default 4 MiB.
     pub commit_bytes: usize,

@@ -2,7 +2,7 @@
 //!
 //! A view maps the visitors, sessions and strings of its website to codes that are the same in every chunk, and keeps the
 //! chunks it has decoded: columns of row groups of segments, and blocks of the head. A query takes the lock of its
-//! website's view only to bring it up to date, which costs microseconds when nothing is new, and then works on shared
+//! website's view only to bring it up to date, which costs little when nothing is new, and then works on shared
 //! copies: it blocks no other query while it runs, and appends never. All views together keep to a budget of bytes.
 
 use std::borrow::Cow;

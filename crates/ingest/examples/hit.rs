@@ -9,9 +9,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rules = WebsiteRules::for_domain("example.com")?;
     let mut arrival = Arrival::from_address("8.8.8.8".parse()?, now);
     arrival.user_agent = Some("MyServer/1.0");
+    // Field by field …
     let hit = Hit::event("signup", "https://example.com/welcome", "session-4711").property("plan", "pro");
     let event = pipeline.track_hit(&arrival, hit, &rules)?.event;
     println!("{} from {}", event.dimensions.get(Dimension::Path), event.dimensions.get(Dimension::Country));
+    // … or as the JSON that pages send.
     if let Err(refused) = pipeline.track(&arrival, br#"{"url": "https://example.com/"}"#, &rules) {
         println!("{} {refused}", refused.status());
     }

@@ -87,7 +87,7 @@ pub struct Accepted {
 /// ```
 ///
 /// # Where it waits
-/// Everything but one thing is done in memory, in microseconds. **The salt of a day** is drawn by the first hit of a new UTC day,
+/// Everything but one thing is done in memory, without waiting. **The salt of a day** is drawn by the first hit of a new UTC day,
 /// or 30 minutes into it to destroy the one before: that waits for the disk where salts are kept in a file
 /// ([`Pipeline::open`]), or for whatever a [`SaltStore`](crate::SaltStore) or [`SessionStore`] of your own waits for. In
 /// asynchronous code, ask [`has_salts`](Self::has_salts) before a hit and have [`rotate_salts`](Self::rotate_salts) done on a
@@ -143,7 +143,7 @@ impl Pipeline {
     }
 
     /// A pipeline that names visitors with `hasher`, keeps their open sessions in `sessions` and finds their countries in `geo`.
-    /// Compiles the rules for user agents, which takes about a tenth of a second, so that the first hit need not.
+    /// Compiles the rules for user agents, which takes as long as a great many hits, so that the first hit need not.
     pub fn new(hasher: VisitorHasher, sessions: impl SessionStore + 'static, geo: GeoDatabase) -> Self {
         Self { hasher, sessions: Sessions::new(sessions), bots: BotFilter::new(), geo, rules: RulesCache::default() }
     }

@@ -1,4 +1,4 @@
-//! A reader for the JSON that clients send, several times as fast as the general one. It only ever says yes: what is out of
+//! A reader for the JSON that clients send, faster than the general one. It only ever says yes: what is out of
 //! the ordinary or wrong is left to `serde_json`, which reads it or words the refusal. What it reads, it reads as
 //! `serde_json` does: a property test compares them, and so does every build with debug assertions.
 

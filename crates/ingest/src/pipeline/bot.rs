@@ -21,7 +21,7 @@ pub(super) struct BotFilter {
 }
 
 impl BotFilter {
-    /// Compiles the rules for user agents, which takes about a tenth of a second, so that the first hit need not.
+    /// Compiles the rules for user agents, which takes as long as a great many hits, so that the first hit need not.
     pub(super) fn new() -> Self {
         let agents = AgentParser::new();
         agents.parse("warm-up");

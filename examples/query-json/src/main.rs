@@ -1,0 +1,1 @@
+../../../crates/query/examples/json.rs
