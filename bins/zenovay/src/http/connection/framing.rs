@@ -13,6 +13,12 @@ const MAX_HEADERS: usize = 96;
 /// What a chunked body may have beside its data: extensions and trailers together.
 const CHUNK_EXTRAS_MAX_BYTES: usize = 4 * 1_024;
 
+/// How much of a chunked body is handed on at once: so many bytes,
+const PIECE_MAX_BYTES: usize = 1_024;
+/// and so many chunks, which may have one byte each. The library keeps 32 bytes for each chunk, and room for as many as it
+/// ever had at once.
+const PIECE_MAX_CHUNKS: usize = 32;
+
 /// Why a request is refused before it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -273,17 +279,22 @@ impl Chunks {
     fn pass(&mut self, bytes: &[u8]) -> Result<usize, usize> {
         let mut at = 0;
         while at < bytes.len() && self.state != ChunkState::End {
-            if let ChunkState::Data(left) = self.state {
-                let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len() - at);
-                let left = left - here as u64;
-                self.state = if left == 0 { ChunkState::DataCr } else { ChunkState::Data(left) };
-                at += here;
-            } else {
-                self.state = self.step(bytes[at]).ok_or(at)?;
-                at += 1;
-            }
+            at += self.advance(&bytes[at..]).ok_or(at)?;
         }
         Ok(at)
+    }
+
+    /// Goes on by a byte, or by what there is of the data of a chunk, and says by how many bytes; `None` when they break the
+    /// rules. There must be some.
+    fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
+        let ChunkState::Data(left) = self.state else {
+            self.state = self.step(bytes[0])?;
+            return Some(1);
+        };
+        let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let left = left - here as u64;
+        self.state = if left == 0 { ChunkState::DataCr } else { ChunkState::Data(left) };
+        Some(here)
     }
 
     /// The state after `byte`, or `None` when it breaks the rules.
@@ -314,6 +325,40 @@ impl Chunks {
     fn extra(&mut self, state: ChunkState) -> Option<ChunkState> {
         self.extras += 1;
         (self.extras <= CHUNK_EXTRAS_MAX_BYTES).then_some(state)
+    }
+}
+
+/// Cuts a request with a chunked body, which a [`Framer`] has seen, into pieces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pieces {
+    /// Bytes of the head that come before the body.
+    head: usize,
+    chunks: Chunks,
+}
+
+impl Pieces {
+    /// Those of a body behind so many bytes of its head.
+    pub(super) fn behind(head: usize) -> Self {
+        Self { head, chunks: Chunks::default() }
+    }
+
+    /// How many of `bytes`, which follow the piece before, are the next piece; all when the body ends before them.
+    pub(super) fn next(&mut self, bytes: &[u8]) -> usize {
+        if self.head > 0 {
+            let here = self.head.min(bytes.len());
+            self.head -= here;
+            return here;
+        }
+        let bytes = &bytes[..bytes.len().min(PIECE_MAX_BYTES)];
+        let (mut at, mut chunks) = (0, 0);
+        while at < bytes.len() && chunks < PIECE_MAX_CHUNKS {
+            chunks += usize::from(matches!(self.chunks.state, ChunkState::Data(_)));
+            match self.chunks.advance(&bytes[at..]) {
+                Some(more) => at += more,
+                None => return bytes.len(),
+            }
+        }
+        at
     }
 }
 
@@ -448,6 +493,30 @@ mod tests {
         }
         let mut chunks = Chunks::default();
         assert!(chunks.pass(format!("1;{}\r\n", "e".repeat(CHUNK_EXTRAS_MAX_BYTES)).as_bytes()).is_err());
+    }
+
+    /// Sabotage: count bytes alone, or what the head has for chunks.
+    #[test]
+    fn a_piece_of_a_body_has_few_bytes_and_few_chunks() {
+        for (size, most) in [(1, 6 * PIECE_MAX_CHUNKS), (40, PIECE_MAX_BYTES), (9_000, PIECE_MAX_BYTES)] {
+            let chunk = format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+            let body = format!("{}0\r\n\r\n", chunk.repeat(36_000 / size));
+            // Bytes of a head that could be those of chunks.
+            let request = format!("ab\r\n{body}");
+            let (mut pieces, mut at) = (Pieces::behind(4), 0);
+            assert_eq!(pieces.next(&request.as_bytes()[..3]), 3);
+            assert_eq!(pieces.next(&request.as_bytes()[3..]), 1);
+            at += 4;
+            while at < request.len() {
+                // As it comes, a little more than the piece or less.
+                let seen = request.len().min(at + [2_000, 7][at % 2]);
+                let here = pieces.next(&request.as_bytes()[at..seen]);
+                assert!((1..=most).contains(&here), "{here} bytes in chunks of {size}");
+                at += here;
+            }
+            assert_eq!((at, pieces.chunks.state), (request.len(), ChunkState::End), "chunks of {size}");
+        }
+        assert_eq!(Pieces::behind(0).next(b"not chunks"), 10);
     }
 
     #[test]

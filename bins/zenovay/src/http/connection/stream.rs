@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::framing::{Framer, Refused};
+use super::framing::{Framer, Pieces, Refused};
 use super::link::{Answer, Link};
 use super::pace::{Pace, Turn};
 use super::{Admission, Connections};
@@ -20,9 +20,6 @@ use crate::telemetry::Ending;
 
 /// What a client must take of an answer in each [`Patience::write`](super::Patience::write), if it does not take all.
 pub(super) const WRITE_STEP_BYTES: usize = 16 * 1_024;
-/// How much of a chunked body is handed on at once. The library keeps 32 bytes for each chunk, which may have one byte, and
-/// room for as many as it ever had at once.
-const CHUNKED_STEP_BYTES: usize = 1_024;
 /// How long a connection waits for the next request when the server is about to stop.
 const DRAIN_IDLE: Duration = Duration::from_millis(500);
 /// How long a client that takes nothing is waited for when the server is about to stop.
@@ -48,8 +45,8 @@ pub struct Stream {
     /// Whether the library works on a piece of a body before it is given more. It would read all that the kernel has into
     /// one buffer, which grows with it and is kept as long as the connection.
     is_sated: bool,
-    /// How much of the body is handed on at once.
-    step: usize,
+    /// What of the body is handed on at once, when it is chunked.
+    pieces: Option<Pieces>,
     pace: Pace,
     /// While bytes that came ahead of their time wait to be looked at.
     turn: Option<Turn>,
@@ -119,7 +116,7 @@ impl Stream {
             passed: 0,
             unseen: false,
             is_sated: false,
-            step: usize::MAX,
+            pieces: None,
             pace: pace.clone(),
             turn: None,
             waiting_since: now,
@@ -222,7 +219,7 @@ impl Stream {
         self.unseen = false;
         match self.framer.head(&mut self.held) {
             Ok(Some(head)) => {
-                self.begin();
+                self.begin(head);
                 self.passed = head + self.body_of_held(head);
             }
             Ok(None) => {}
@@ -230,11 +227,16 @@ impl Stream {
         }
     }
 
-    /// A head is complete.
-    fn begin(&mut self) {
+    /// A head is complete; so many bytes of it are held.
+    fn begin(&mut self, held: usize) {
         self.link.answer.set(Answer::Open);
         self.link.arrived.set(false);
-        self.step = if self.framer.expects_chunks() { CHUNKED_STEP_BYTES } else { usize::MAX };
+        self.pieces = self.framer.expects_chunks().then(|| Pieces::behind(held));
+    }
+
+    /// How many of `bytes`, which belong to the request, are handed on at once.
+    fn piece(pieces: &mut Option<Pieces>, bytes: &[u8]) -> usize {
+        pieces.as_mut().map_or(bytes.len(), |pieces| pieces.next(bytes))
     }
 
     /// How much of what is held behind `from` belongs to the body.
@@ -253,7 +255,7 @@ impl Stream {
 
     /// Hands on what may be of what is held.
     fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
-        let here = self.passed.min(buf.remaining()).min(self.step);
+        let here = Self::piece(&mut self.pieces, &self.held[..self.passed.min(buf.remaining())]);
         buf.put_slice(&self.held[..here]);
         self.passed -= here;
         self.handed();
@@ -271,10 +273,10 @@ impl Stream {
         buf.set_filled(from);
     }
 
-    /// Leaves in `buf`, of which the bytes from `from` to `end` are a piece of a body, one step of it. The rest is held and
-    /// handed on later, what is behind `end` when its time comes.
-    fn hold_all_but_a_step(&mut self, buf: &mut ReadBuf<'_>, from: usize, end: usize) {
-        let here = end.min(from.saturating_add(self.step));
+    /// Leaves in `buf`, of which the bytes from `from` to `end` are of a body, one piece of it. The rest is held and handed on
+    /// later, what is behind `end` when its time comes.
+    fn hold_all_but_a_piece(&mut self, buf: &mut ReadBuf<'_>, from: usize, end: usize) {
+        let here = from + Self::piece(&mut self.pieces, &buf.filled()[from..end]);
         self.passed = end - here;
         self.handed();
         self.hold(buf, here);
@@ -304,10 +306,10 @@ impl Stream {
             self.patience = self.connections.patience.head;
             match self.framer.head(&mut buf.filled_mut()[from..]) {
                 Ok(Some(head)) => {
-                    self.begin();
+                    self.begin(0);
                     let body = self.framer.body(&buf.filled()[from + head..]);
                     let end = from + head + self.body_seen(body);
-                    self.hold_all_but_a_step(buf, from + head, end);
+                    self.hold_all_but_a_piece(buf, from + head, end);
                 }
                 Ok(None) => self.hold(buf, from),
                 Err(refused) => {
@@ -332,7 +334,7 @@ impl Stream {
         }
         let body = self.framer.body(&buf.filled()[from..]);
         let end = from + self.body_seen(body);
-        self.hold_all_but_a_step(buf, from, end);
+        self.hold_all_but_a_piece(buf, from, end);
         Poll::Ready(Ok(()))
     }
 
