@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Interval, TimeRange, Timestamp, VisitorId, Zone};
 
-use crate::{BreakdownRow, Field, Filter, MetricValues, serial};
+use crate::{BreakdownRow, Field, Filter, MetricValues, QueryError, serial};
 
 /// One question about one website.
 ///
@@ -49,6 +49,16 @@ impl Query {
     #[must_use]
     pub fn filter(self, filter: impl Into<Filter>) -> Self {
         Self { filter: filter.into(), ..self }
+    }
+
+    /// Whoever answers a question asks this first, whatever else the answer is made from.
+    ///
+    /// # Errors
+    /// When its filter has too many levels, or would have them beside a step of a funnel.
+    pub(crate) fn check_depth(&self) -> Result<(), QueryError> {
+        let Question::Funnel { steps } = &self.question else { return self.filter.check_depth(Filter::DEPTH_MAX) };
+        let mut filters = std::iter::once(&self.filter).chain(steps);
+        filters.try_for_each(|filter| filter.check_depth(Filter::DEPTH_MAX - 1))
     }
 }
 

@@ -13,7 +13,7 @@ use zenovay_domain::EventKind;
 
 use super::{Condition, Filter};
 use crate::error::FILTER_DEPTH_MAX;
-use crate::{Query, QueryError, Question, serial};
+use crate::{QueryError, serial};
 
 impl Filter {
     /// How many levels a filter may have: a condition has one, what joins or negates others has one more than the deepest
@@ -78,18 +78,6 @@ impl Filter {
             Self::Is(condition) => Outside::Is(condition),
             Self::Kind(kind) => Outside::Kind(*kind),
         }
-    }
-}
-
-impl Query {
-    /// Whoever answers a question asks this first, whatever else the answer is made from.
-    ///
-    /// # Errors
-    /// When its filter has too many levels, or would have them beside a step of a funnel.
-    pub(crate) fn check_depth(&self) -> Result<(), QueryError> {
-        let Question::Funnel { steps } = &self.question else { return self.filter.check_depth(Filter::DEPTH_MAX) };
-        let mut filters = std::iter::once(&self.filter).chain(steps);
-        filters.try_for_each(|filter| filter.check_depth(Filter::DEPTH_MAX - 1))
     }
 }
 
