@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(Work::new(&budget).sort_by(&mut many, &mut count), Err(QueryError::Cancelled));
         let sorted = comparisons;
         let budget = Budget::unlimited();
-        let mut compare = cancelling(&budget);
+        let compare = cancelling(&budget);
         let mut count = |a: &u32, b: &u32| {
             comparisons += 1;
             compare(a, b)
