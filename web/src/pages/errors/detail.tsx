@@ -87,7 +87,7 @@ function View({ website, mayChange, why, note, data, group }: Captured<never> & 
       beside={
         <>
           <Badge {...(status === "unresolved" ? { tone: "bad" as const } : status === "resolved" ? { tone: "accent" as const, icon: "check" as const } : {})}>{STATUS_LABELS[status]}</Badge>
-          {status === "unresolved" && back && <Badge tone="warn">Came back{back.release && ` in ${back.release}`}</Badge>}
+          {status === "unresolved" && back && <Badge tone="warn"><span class="clip">Came back{back.release && ` in ${back.release}`}</span></Badge>}
         </>
       }
       actions={
@@ -127,7 +127,7 @@ function View({ website, mayChange, why, note, data, group }: Captured<never> & 
       <div class="stack stack-16" aria-busy={data.stale}>
         <LongQuestion data={data} what="this error" />
         {data.error && <Failure error={data.error} what="This error could not be counted again." onRetry={data.reload} />}
-        <section class={classes("card", data.stale && "stale")} aria-label="Numbers">
+        <section class={classes("card errnumbers", data.stale && "stale")} aria-label="Numbers">
           <dl class="stats">
             <Stat name="Occurrences" value={format.count(group.occurrences)} more={group.occurrences === group.occurrences_total ? "all that are kept" : `of ${format.count(group.occurrences_total)} that are kept`} />
             <Stat name="Visitors affected" value={format.count(group.visitors)} more={all ? `${format.percent(Math.min(1, group.visitors / all))} of all` : "in this range"} />

@@ -27,10 +27,14 @@ export function StackCard({ stacks, shown, onShow, maps }: Props) {
         <h2 id="stack-h">Stack</h2>
         {shown.source_map ? (
           <Badge tone="accent" icon="check">
-            Source map{shown.release && ` ${shown.release}`}
+            <span class="clip">Source map{shown.release && ` ${shown.release}`}</span>
           </Badge>
         ) : (
-          shown.release && <Badge>{shown.release}</Badge>
+          shown.release && (
+            <Badge>
+              <span class="clip">{shown.release}</span>
+            </Badge>
+          )
         )}
         {shown.source === "manual" && <Badge>Reported by the page</Badge>}
         {shown.source === "rejection" && <Badge>Rejection</Badge>}
