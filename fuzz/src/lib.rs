@@ -14,8 +14,9 @@ use zenovay_auth::oauth::{
     redirect_target,
 };
 use zenovay_capture::{
-    Capture, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatmapCapture, HeatmapFields, PAGE_COLUMNS,
-    PAGE_ROWS, SourceMap, Vitals, fingerprint, parse_stack, read_errors,
+    Capture, Context, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatmapCapture, HeatmapFields,
+    NewChunk, PAGE_COLUMNS, PAGE_ROWS, SourceMap, Vitals, fingerprint, pack_chunk, parse_stack, read_errors,
+    read_replay, unpack_chunk,
 };
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
@@ -41,7 +42,7 @@ pub mod client_answers;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 30] = [
+pub const TARGETS: [(&str, Target); 32] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
@@ -65,6 +66,8 @@ pub const TARGETS: [(&str, Target); 30] = [
     ("log_rows", fuzzing::log_rows),
     ("pipeline", pipeline),
     ("redirect", redirect),
+    ("replay", replay),
+    ("replay_chunk", replay_chunk),
     ("settings", settings),
     ("source_map", source_map),
     ("stack", stack),
@@ -89,6 +92,7 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let clicks = vec![HeatClick { address: "main>a".to_owned(), count: 1, ..HeatClick::default() }];
     let heat = Capture::Heatmap(HeatmapCapture { clicks, moves: vec![7], ..HeatmapCapture::default() });
     written.push(("capture_record", heat.pack()));
+    written.push(("replay_chunk", pack_chunk("[{\"type\":4,\"data\":{},\"timestamp\":1}]").expect("memory")));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
     let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(1));
     let after = RowPlace::new(7, "/a", Some(String::new()));
@@ -257,6 +261,38 @@ pub fn capture_record(bytes: &[u8]) -> bool {
     // A number that is none is not itself.
     assert_eq!(format!("{again:?}"), format!("{capture:?}"));
     true
+}
+
+/// The body of a chunk of a recording: what is kept of its events is JSON, and is taken when it comes again.
+pub fn replay(body: &[u8]) -> bool {
+    let Ok(read) = read_replay(body) else { return false };
+    let events = std::str::from_utf8(&body[read.events.clone()]).expect("a part of a string");
+    let mut kept = None;
+    for masks_inputs in [true, false] {
+        let chunk = |events| NewChunk {
+            website: WebsiteId::from_random_bytes([1; 16]),
+            context: Context::default(),
+            replay_id: read.replay_id,
+            seq: read.seq,
+            is_final: read.is_final,
+            masks_inputs,
+            sent_at_ms: read.sent_at_ms,
+            received_ms: 1_781_352_000_000,
+            sent_bytes: 1,
+            events,
+        };
+        let Ok(masked) = chunk(events).masked() else { return false };
+        let again = format!("{{\"replay_id\":\"{:032}\",\"seq\":0,\"events\":{masked}}}", 0);
+        assert_eq!(again[read_replay(again.as_bytes()).expect("JSON").events], masked);
+        assert!(chunk(&masked).masked().is_ok());
+        kept = Some(masked);
+    }
+    kept.is_some_and(|kept| kept.len() > "[]".len())
+}
+
+/// A chunk of a recording as it is kept.
+pub fn replay_chunk(bytes: &[u8]) -> bool {
+    unpack_chunk(bytes).is_ok()
 }
 
 /// A source map.

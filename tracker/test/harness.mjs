@@ -61,6 +61,8 @@ export async function startServer() {
       if (!body.success) throw new Error(`${path}: ${JSON.stringify(body)}`);
       return body.data;
     },
+    /** Where the server keeps its data. */
+    directory: join(directory, "data"),
     /** Sends JSON with the key. */
     async write(path, body) {
       const headers = { Authorization: `Bearer ${key}`, "Content-Type": "application/json" };

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test as timedTest } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
 import { startBrowser } from "./harness.mjs";
+import { played } from "./played.mjs";
 
 let collector, browser;
 
@@ -45,42 +46,6 @@ const last = async (tab) => {
   await collector.until(() => collector.of("e").some(({ event_name }) => event_name === "last"));
 };
 
-/** The page that the events lead to, as `tag attributes text` without what is of no account here. */
-function played() {
-  const nodes = new Map();
-  let root;
-  const put = (node, parent) => {
-    const one = { ...node, attributes: { ...node.attributes }, children: [], parent };
-    nodes.set(node.id, one);
-    for (const child of node.childNodes ?? []) one.children.push(put(child, one));
-    return one;
-  };
-  for (const { type, data } of events()) {
-    if (type === 2) root = put(data.node);
-    if (type !== 3 || data.source !== 0) continue;
-    for (const { id } of data.removes) {
-      const one = nodes.get(id);
-      one?.parent?.children.splice(one.parent.children.indexOf(one), 1);
-    }
-    const adds = [...data.adds];
-    for (let rounds = adds.length + 1; adds.length && rounds--; ) {
-      const { parentId, nextId, node } = adds.shift();
-      const parent = nodes.get(parentId);
-      const next = nextId && nodes.get(nextId);
-      if (!parent || (nextId && next?.parent !== parent)) {
-        adds.push({ parentId, nextId, node });
-        continue;
-      }
-      parent.children.splice(nextId ? parent.children.indexOf(next) : parent.children.length, 0, put(node, parent));
-    }
-    for (const { id, value } of data.texts) if (nodes.has(id)) nodes.get(id).textContent = value;
-    for (const { id, attributes } of data.attributes) if (nodes.has(id)) Object.assign(nodes.get(id).attributes, attributes);
-  }
-  const write = (one) =>
-    one.type === 3 ? one.textContent.trim() : `<${one.tagName ?? "#"}${one.attributes.id ? " #" + one.attributes.id : ""}>${one.children.map(write).join("")}`;
-  return write(root);
-}
-
 test("a page with a form, a shadow tree, a route and an error is recorded in order and packed", async () => {
   const tab = await visit("/record?token=canary-token", `<h1 id="title">Shop</h1><x-box></x-box><ul><li>One</li></ul><form><input name="who"><input type="password"></form>`, {
     head: '<style>h1 { color: red }</style><script>customElements.define("x-box", class extends HTMLElement { constructor() { super().attachShadow({ mode: "open" }).innerHTML = "<p>In the <b>shade</b></p>" } })</script>',
@@ -110,7 +75,7 @@ test("a page with a form, a shadow tree, a route and an error is recorded in ord
   const [error] = marks("zenovay.error");
   assert.equal(error.id, collector.of("error")[0].errors[0].id);
   assert.ok(times.every((time) => time > 1e12));
-  const page = played();
+  const page = played(events());
   assert.match(page, /<h1 #title>Cart/);
   assert.match(page, /<li>Zero<li>One/);
   assert.match(page, /<x-box><p>In the<b>sun/);
@@ -193,10 +158,10 @@ test("of errors only: nothing is sent without one, and what came before it is", 
   await tab.page.evaluate(() => void setTimeout(() => { throw new Error("at last") }));
   await collector.until(() => marks("zenovay.error").length);
   assert.deepEqual(events().slice(0, 2).map(({ type }) => type), [4, 2]);
-  assert.match(played(), /<button>clicked/);
+  assert.match(played(events()), /<button>clicked/);
   await tab.page.evaluate(() => document.body.append("afterwards"));
   await flush(tab);
-  assert.match(played(), /afterwards/);
+  assert.match(played(events()), /afterwards/);
   await tab.close();
 });
 
@@ -221,7 +186,7 @@ test("of errors only: what is kept is not more than a minute", async () => {
   const span = kept.find(({ type, data }) => type === 5 && data.tag === "zenovay.error").timestamp - kept[0].timestamp;
   assert.ok(span > 15_000 && span < 90_000, `${span}`);
   // All of the page is in it.
-  assert.match(played(), /after 0 turns.*after 9 turns/);
+  assert.match(played(events()), /after 0 turns.*after 9 turns/);
   await tab.close();
 });
 
@@ -333,7 +298,7 @@ test("a page that nobody touches for long is not recorded until somebody does", 
   await tab.page.mouse.move(90, 90);
   await tab.page.clock.runFor(12_000);
   await collector.until(() => events().filter(({ type }) => type === 2).length === 2);
-  assert.ok((played().match(/tick/g) || []).length > 55);
+  assert.ok((played(events()).match(/tick/g) || []).length > 55);
   await tab.close();
 });
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use zenovay_capture::{CaptureError, Captures};
+use zenovay_capture::{CaptureError, CaptureOptions, Captures, ReplayLimits};
 use zenovay_domain::Clock;
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
@@ -24,7 +24,8 @@ pub fn open_metadata(config: &Config) -> Result<Arc<dyn Metadata>, StoreError> {
 /// # Errors
 /// When it cannot be opened, is damaged, or is of a newer program.
 pub fn open_captures(config: &Config) -> Result<Arc<Captures>, CaptureError> {
-    Captures::open(&config.data_dir).map(Arc::new)
+    let replays = ReplayLimits { days: config.replay_days.as_u32(), bytes: config.replay_bytes.get() };
+    Captures::open_with(&config.data_dir, CaptureOptions { replays, ..CaptureOptions::default() }).map(Arc::new)
 }
 
 /// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due, and

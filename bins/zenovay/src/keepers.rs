@@ -159,25 +159,38 @@ impl Keeper for Captured {
         &[
             Place::Records(RecordKind::Captures),
             Place::CaptureTable("aliases"),
+            Place::CaptureTable("doomed"),
             Place::CaptureTable("groups"),
             Place::CaptureTable("group_visitors"),
             Place::CaptureTable("heat_pages"),
             Place::CaptureTable("heat_views"),
             Place::CaptureTable("hidden"),
             Place::CaptureTable("occurrences"),
+            Place::CaptureTable("replay_chunks"),
+            Place::CaptureTable("replay_views"),
+            Place::CaptureTable("replays"),
             Place::CaptureTable("source_maps"),
             Place::CaptureTable("variants"),
             Place::CaptureTable("vitals"),
             Place::Files("captures.db"),
+            Place::Files("replays"),
         ]
     }
 
     fn retain(&self, kept: &[Kept], now: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
         self.captures.retain(kept, now)?;
+        let replays = self.captures.limit_replays(now)?;
+        if replays > 0 {
+            tracing::info!(replays, "recordings that were too old, or too many, are removed");
+        }
         Ok(())
     }
 
-    fn remove_old(&self, _: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+    fn remove_old(&self, now: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        let chunks = self.captures.remove_orphans(now)?;
+        if chunks > 0 {
+            tracing::info!(chunks, "chunks of recordings that nothing knows of are removed");
+        }
         let rows = self.captures.remove_hidden()?;
         if rows > 0 {
             tracing::info!(rows, "captures that were hidden for long enough are removed");

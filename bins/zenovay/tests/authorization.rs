@@ -385,6 +385,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/live/{code}", 200),
         // Not accepted: whoever has no browser's name is a program.
         ("POST", "/api/track/{code}/performance", 200),
+        ("POST", "/api/track/{code}/replay", 200),
         ("POST", "/api/track/{code}/error", 200),
         ("POST", "/api/track/{code}/heatmap", 200),
         ("GET", "/api/external/v1/openapi.json", 200),

@@ -24,10 +24,10 @@ enum Who {
 /// The routes once more, with what they are to do. A new one must be entered here.
 fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
-        ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels, EditTeam, EditWebsite,
-        EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageStatus,
-        ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadTeam, ReadWebsite, RemoveMember,
-        TransferTeam,
+        ChangeRole, CreateWebsite, DeleteReplay, DeleteReplays, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels,
+        EditTeam, EditWebsite, EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys,
+        ManageStatus, ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadReplays, ReadTeam,
+        ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -108,6 +108,12 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("GET", "/api/websites/{website_id}/performance", Actor, ReadAnalytics),
         ("GET", "/api/websites/{website_id}/heatmaps", Actor, ReadHeatmaps),
         ("GET", "/api/websites/{website_id}/heatmaps/page", Actor, ReadHeatmaps),
+        ("GET", "/api/websites/{website_id}/replays", Actor, ReadReplays),
+        ("DELETE", "/api/websites/{website_id}/replays", Actor, DeleteReplays),
+        ("GET", "/api/websites/{website_id}/replays/{replay_id}", Actor, ReadReplays),
+        ("DELETE", "/api/websites/{website_id}/replays/{replay_id}", Actor, DeleteReplay),
+        ("GET", "/api/websites/{website_id}/replays/{replay_id}/chunks", Actor, ReadReplays),
+        ("GET", "/api/websites/{website_id}/replays/{replay_id}/chunks/{seq}", Actor, ReadReplays),
         ("GET", "/api/websites/{website_id}/errors", Actor, ReadErrors),
         ("GET", "/api/websites/{website_id}/errors/{group_id}", Actor, ReadErrors),
         ("PATCH", "/api/websites/{website_id}/errors/{group_id}", Actor, EditErrors),

@@ -50,6 +50,22 @@ fn send(server: &Server, site: &Site, visitor: &str, path: &str) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
+fn send_recording(server: &Server, site: &Site, visitor: &str) {
+    let body = serde_json::json!({
+        "url": "https://example.com/",
+        "session_id": format!("session-of-{visitor}"),
+        "visitor_id": visitor,
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "replay_id": "00112233445566778899aabbccddeeff",
+        "seq": 0,
+        "sent_at": 1_781_352_000_000_i64,
+        "events": [{ "type": 4, "data": { "href": "https://example.com/" }, "timestamp": 1_781_352_000_000_i64 }],
+    });
+    let path = format!("/api/track/{}/replay", site.tracking_code);
+    let answer = server.connect().request("POST", &path, &[], &body.to_string()).expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
 fn site(data_dir: &Path, config_dir: &Path) -> Site {
     let site = Site::create(data_dir, config_dir, "");
     site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
@@ -62,8 +78,10 @@ fn everything_that_keeps_data_is_in_the_list() {
     let directory = tempfile::tempdir().expect("a directory");
     let data_dir = directory.path().join("data");
     let site = site(&data_dir, directory.path());
+    site.cli(&["website", "set", &site.website_id, "session_replay=true", "session_replay_consent=false"]);
     let server = site.serve();
     send(&server, &site, SENT_ID, "/");
+    send_recording(&server, &site, SENT_ID);
     let while_it_runs: BTreeSet<String> = names(&data_dir);
     assert!(server.terminate().success());
 
@@ -82,7 +100,7 @@ fn everything_that_keeps_data_is_in_the_list() {
     let columns = ["website_id", "website", "visitor_id", "visitor", "session_id"];
     let mut expected = of(Place::Table, tables_with(&data_dir.join("zenovay.db"), &columns));
     expected.extend(of(Place::EventTable, tables_with(&data_dir.join("events.db"), &columns)));
-    let of_captures = tables_with(&data_dir.join("captures.db"), &["website", "visitor"]);
+    let of_captures = tables_with(&data_dir.join("captures.db"), &["website", "visitor", "replay", "blob"]);
     expected.extend(of(Place::CaptureTable, of_captures));
     assert!(expected.len() >= 5, "{expected:?}");
     expected.extend(RecordKind::ALL.iter().map(|kind| format!("{:?}", Place::Records(*kind))));

@@ -332,7 +332,8 @@ async fn the_settings_of_a_website_are_told_to_its_pages() {
         let reply = app.get(&path).header("origin", "https://other.example").send().await.expect(200);
         // The plan does not include errors and heatmaps.
         let expected = json!({ "cookieless": true, "track_outbound_links": true, "track_downloads": false,
-            "web_vitals": true, "errors": false, "heatmaps": false });
+            "web_vitals": true, "errors": false, "heatmaps": false, "session_replay": false, "session_replay_trigger": "all",
+            "session_replay_sample_percent": 100, "session_replay_consent": true, "session_replay_mask_inputs": true });
         assert_eq!(reply.data(), expected);
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
         assert_eq!(reply.header("cache-control"), Some("public, max-age=300, must-revalidate"));

@@ -67,6 +67,10 @@ actions! {
     EditFunnels: key Write, role Editor, on Website;
     /// Read recorded sessions of a website.
     ReadReplays: key Read, role Viewer, on Website;
+    /// Delete a recorded session of a website.
+    DeleteReplay: key Write, role Editor, on Website;
+    /// Delete all recorded sessions of a website.
+    DeleteReplays: key Admin, role Admin, on Website;
     /// Read the errors of a website.
     ReadErrors: key Read, role Viewer, on Website;
     /// Decide about the errors of a website: resolve, ignore or reopen them.

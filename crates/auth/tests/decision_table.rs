@@ -29,6 +29,8 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::ReadFunnels, READ, Role::Viewer, &[Website]),
         (Action::EditFunnels, WRITE, Role::Editor, &[Website]),
         (Action::ReadReplays, READ, Role::Viewer, &[Website]),
+        (Action::DeleteReplay, WRITE, Role::Editor, &[Website]),
+        (Action::DeleteReplays, ADMIN, Role::Admin, &[Website]),
         (Action::ReadErrors, READ, Role::Viewer, &[Website]),
         (Action::EditErrors, WRITE, Role::Editor, &[Website]),
         (Action::IngestBatch, WRITE, Role::Viewer, &[Account, Website]),

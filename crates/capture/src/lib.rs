@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly"))]
 
+mod blobs;
 mod errors;
 mod fingerprint;
 mod heatmap;
@@ -8,17 +9,23 @@ mod members;
 mod message;
 mod problems;
 mod record;
+mod replay;
 mod source_map;
 mod stack;
 mod store;
 mod vitals;
 
+pub use blobs::{BLOB_MAX_BYTES, BlobError, BlobName, Blobs, FileBlobs, FoundBlob, InvalidBlobName};
 pub use errors::{Breadcrumb, ERRORS_MAX, ErrorFields, ErrorsFields, read_errors};
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, HeatClick, HeatmapFields, PAGE_COLUMNS, PAGE_ROWS};
 pub use message::{normal_message, without_secrets};
 pub use problems::Problems;
-pub use record::{Capture, Context, ErrorCapture, HeatmapCapture, Unreadable, VitalsCapture};
+pub use record::{Capture, Context, ErrorCapture, HeatmapCapture, ReplayCapture, Unreadable, VitalsCapture};
+pub use replay::{
+    IDLE_MS, Mark, MarkKind, NewChunk, REPLAY_BODY_MAX_BYTES, ReplayBody, ReplayRefused, ReplaySummary, View,
+    pack_chunk, read_replay, unpack_chunk,
+};
 pub use source_map::{InvalidSourceMap, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMap};
 pub use stack::{FRAMES_MAX, Frame, STACK_MAX_BYTES, parse_stack};
 pub use store::errors::{
@@ -30,6 +37,10 @@ pub use store::heatmaps::{
     Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery, PageVersion, VisitorHeat,
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
+pub use store::replays::{
+    Gap, InvalidReplayId, Marker, PageSnapshot, Replay, ReplayChunk, ReplayDetail, ReplayEvents, ReplayId,
+    ReplayLimits, ReplayQuery, Replays, SESSION_MAX_BYTES, SESSION_MAX_MS, WithErrors,
+};
 pub use store::vitals::{Bucketed, MetricSummary, Metrics, PageVitals, VitalsQuery, VitalsReport};
-pub use store::{CaptureError, Captures, Filter, Row};
+pub use store::{CaptureError, CaptureOptions, Captures, Filter, Row};
 pub use vitals::{Rating, Vital, Vitals};

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
 use crate::heatmap::{HEAT_BANDS, HeatClick};
-use crate::{Breadcrumb, ErrorFields, Frame};
+use crate::{Breadcrumb, ErrorFields, Frame, ReplaySummary};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
 const VERSION: u8 = 2;
@@ -56,6 +56,8 @@ pub enum Capture {
     Error(ErrorCapture),
     /// What a page told for its heatmap.
     Heatmap(HeatmapCapture),
+    /// A chunk of a recording.
+    Replay(ReplayCapture),
 }
 
 /// How fast a page was.
@@ -143,6 +145,33 @@ impl ErrorCapture {
     }
 }
 
+/// A chunk of a recording, whose events are kept as a blob.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ReplayCapture {
+    /// Whose it is; its path is that of the page that sent it.
+    pub context: Context,
+    /// The digest of the recording.
+    pub digest: [u8; 16],
+    /// Its number in the recording.
+    pub seq: u32,
+    /// Whether the page was left.
+    pub is_final: bool,
+    /// Whether the values of all fields are masked.
+    pub masks_inputs: bool,
+    /// What has to be added to a time of the browser's clock, in milliseconds.
+    pub clock_ms: i64,
+    /// The name of the blob.
+    pub blob: String,
+    /// How many bytes the blob has.
+    pub bytes: u64,
+    /// How many bytes of JSON are in it.
+    pub raw_bytes: u64,
+    /// How many bytes were sent.
+    pub sent_bytes: u64,
+    /// What is in it.
+    pub summary: ReplaySummary,
+}
+
 impl VitalsCapture {
     /// The digest of a page view that the page calls `view_id`: of one visitor, so that nobody changes what another one measured.
     pub fn view_of(visitor: VisitorId, view_id: &str) -> u64 {
@@ -187,6 +216,14 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Capture::unpack(&bytes);
         }
+    }
+
+    #[test]
+    fn an_earlier_version_is_read() {
+        let capture = Capture::Vitals(VitalsCapture { view: 7, ..VitalsCapture::default() });
+        let mut bytes = capture.pack();
+        bytes[0] = OLDEST_VERSION;
+        assert_eq!(Capture::unpack(&bytes), Ok(capture));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use zenovay_capture::{
-    Capture, Captures, Context, DeviceClass, HEAT_BANDS, HeatClick, HeatFilter, HeatPagesQuery, Heatmap,
-    HeatmapCapture, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
+    Capture, CaptureOptions, Captures, Context, DeviceClass, HEAT_BANDS, HeatClick, HeatFilter, HeatPagesQuery,
+    Heatmap, HeatmapCapture, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
@@ -344,7 +344,9 @@ fn pages_and_elements_beyond_the_bounds_are_one() {
 #[test]
 fn a_full_disk_refuses_and_recovers() {
     let directory = tempfile::tempdir().unwrap();
-    let captures = Captures::open_within(directory.path(), Some(96)).unwrap();
+    let captures =
+        Captures::open_with(directory.path(), CaptureOptions { pages_max: Some(96), ..CaptureOptions::default() })
+            .unwrap();
     let mut taken = 0;
     while captures.room().is_ok() && taken < 5_000 {
         taken += 1;

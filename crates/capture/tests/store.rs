@@ -7,8 +7,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use zenovay_capture::{
-    Capture, Captures, Context, ErrorCapture, Filter, GroupQuery, KeptSourceMap, NewSourceMap, Row, Status, Vital,
-    VitalsCapture, VitalsQuery, parse_stack,
+    Capture, CaptureOptions, Captures, Context, ErrorCapture, Filter, GroupQuery, KeptSourceMap, NewSourceMap, Row,
+    Status, Vital, VitalsCapture, VitalsQuery, parse_stack,
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
@@ -240,7 +240,9 @@ fn what_is_kept_no_longer_is_hidden_first_and_removed_after_thirty_counted_days(
 #[test]
 fn a_full_disk_refuses_in_words_and_loses_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let captures = Captures::open_within(directory.path(), Some(64)).unwrap();
+    let captures =
+        Captures::open_with(directory.path(), CaptureOptions { pages_max: Some(64), ..CaptureOptions::default() })
+            .unwrap();
     let stack = "at total (https://example.com/a.js:1:1)";
     let mut taken = 0;
     while captures.room().is_ok() && taken < 5_000 {

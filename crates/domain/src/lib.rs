@@ -60,7 +60,7 @@ pub use team::{KeyPolicy, Role, Scope, Scopes};
 pub use time::{Clock, ManualClock, Reading, TimeRange, Timestamp};
 #[cfg(feature = "zones")]
 pub use time_strings::InvalidTime;
-pub use website::{OTHER_AGENTS, Website, WebsiteSettings};
+pub use website::{OTHER_AGENTS, ReplayTrigger, Website, WebsiteSettings};
 #[cfg(feature = "rules")]
 pub use website_rules::{EXCLUDED_IPS_MAX, HostRefusal, InvalidSetting, RULES_MAX, WebsiteRules};
 #[cfg(feature = "zones")]

@@ -60,6 +60,20 @@ impl Website {
 /// Stands for the user agents of bots that are not told one by one.
 pub const OTHER_AGENTS: &str = "(other agents)";
 
+/// Which sessions of a website are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReplayTrigger {
+    /// All.
+    #[default]
+    All,
+    /// A part of them.
+    Sampled,
+    /// Those in which there is an error.
+    ErrorsOnly,
+}
+
 /// What can be set for a website. Stored as one JSON object; absent members take their default, so a
 /// new setting needs no migration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +105,16 @@ pub struct WebsiteSettings {
     pub track_outbound_links: bool,
     /// Whether the script reports downloads.
     pub track_downloads: bool,
-    /// Whether sessions are recorded. Stored and reported; recording itself is not part of this version.
+    /// Whether sessions are recorded, where the plan includes it.
     pub session_replay: bool,
+    /// Which sessions are recorded.
+    pub session_replay_trigger: ReplayTrigger,
+    /// With [`ReplayTrigger::Sampled`], how many visits of a hundred are recorded: 1 to 100.
+    pub session_replay_sample_percent: u8,
+    /// Whether a session is recorded only when the visitor agreed to it.
+    pub session_replay_consent: bool,
+    /// Whether the values of all fields are masked in recordings. Passwords and the like always are.
+    pub session_replay_mask_inputs: bool,
     /// Whether the script reports clicks, scrolling and moves of the pointer, for heatmaps.
     pub heatmaps: bool,
     /// Whether the script reports how fast pages are.
@@ -135,6 +157,10 @@ impl Default for WebsiteSettings {
             track_outbound_links: true,
             track_downloads: true,
             session_replay: false,
+            session_replay_trigger: ReplayTrigger::All,
+            session_replay_sample_percent: 100,
+            session_replay_consent: true,
+            session_replay_mask_inputs: true,
             heatmaps: false,
             web_vitals: true,
             errors: true,

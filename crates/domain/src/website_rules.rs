@@ -121,6 +121,14 @@ fn check_currency(code: &str) -> Result<(), InvalidSetting> {
     Err(InvalidSetting::new("currency", code, "is not three capital letters such as EUR"))
 }
 
+fn check_percent(percent: u8) -> Result<(), InvalidSetting> {
+    if (1..=100).contains(&percent) {
+        return Ok(());
+    }
+    let percent = percent.to_string();
+    Err(InvalidSetting::new("session_replay_sample_percent", &percent, "is not a number from 1 to 100"))
+}
+
 /// Reads each entry of a list setting, of `max` entries at most.
 fn parse_list<T>(
     setting: &'static str,
@@ -193,6 +201,7 @@ impl WebsiteRules {
     pub fn new(website: WebsiteId, domain: &str, settings: &WebsiteSettings) -> Result<Self, InvalidSetting> {
         let own_hosts = default_hosts(domain)?;
         check_currency(&settings.currency)?;
+        check_percent(settings.session_replay_sample_percent)?;
         let allowed = parse_list("allowed_domains", &settings.allowed_domains, RULES_MAX, HostRule::parse)?;
         Ok(Self {
             website,
@@ -342,6 +351,10 @@ mod tests {
                 let told = Quoted(value).to_string();
                 assert!(error.problem.starts_with(&told) && !error.problem[told.len()..].contains(&told), "{error}");
             }
+        }
+        for percent in [0, 101] {
+            let settings = WebsiteSettings { session_replay_sample_percent: percent, ..Default::default() };
+            assert_eq!(compile("example.com", &settings).unwrap_err().setting, "session_replay_sample_percent");
         }
         let many = WebsiteSettings { excluded_paths: vec!["/".into(); RULES_MAX + 1], ..Default::default() };
         assert_eq!(compile("example.com", &many).unwrap_err().setting, "excluded_paths");

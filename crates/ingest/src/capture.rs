@@ -25,11 +25,13 @@ pub enum CaptureKind {
     Errors,
     /// Clicks, scrolling and moves of the pointer.
     Heatmap,
+    /// Recordings of what pages show.
+    Replays,
 }
 
 impl CaptureKind {
     /// Every kind.
-    pub const ALL: &'static [Self] = &[Self::Vitals, Self::Errors, Self::Heatmap];
+    pub const ALL: &'static [Self] = &[Self::Vitals, Self::Errors, Self::Heatmap, Self::Replays];
 
     /// The name in paths.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +39,7 @@ impl CaptureKind {
             Self::Vitals => "performance",
             Self::Errors => "error",
             Self::Heatmap => "heatmap",
+            Self::Replays => "replay",
         }
     }
 
@@ -46,6 +49,7 @@ impl CaptureKind {
             Self::Vitals => settings.web_vitals,
             Self::Errors => settings.errors,
             Self::Heatmap => settings.heatmaps,
+            Self::Replays => settings.session_replay,
         }
     }
 
@@ -53,7 +57,7 @@ impl CaptureKind {
     pub const fn follows(self) -> bool {
         match self {
             Self::Vitals | Self::Errors => false,
-            Self::Heatmap => true,
+            Self::Heatmap | Self::Replays => true,
         }
     }
 }

@@ -41,12 +41,13 @@ reasons! {
         ExcludedIp = "excluded_ip",
         /// The path matches `excluded_paths`.
         ExcludedPath = "excluded_path",
-        /// The website does not want outbound links, downloads, errors or the speed of pages reported, or its plan does not
-        /// include them.
+        /// The website does not want outbound links, downloads, errors, recordings or the speed of pages reported, or its plan
+        /// does not include them.
         EventKindDisabled = "kind_off",
         /// The website's tracking is paused.
         Paused = "paused",
-        /// The browser sent GPC or DNT and the website honours it with a full opt-out.
+        /// The browser sent GPC or DNT and the website honours it with a full opt-out; recordings of such visitors are never
+        /// taken.
         GpcOptedOut = "gpc_opted_out",
         /// A heartbeat of a session that has no event.
         NoSession = "no_session",
@@ -54,6 +55,10 @@ reasons! {
         Duplicate = "duplicate",
         /// The plan of the website's team includes no more events in the month.
         QuotaExceeded = "quota_exceeded",
+        /// The website records only who agreed to it, and the page does not say that the visitor did.
+        ConsentMissing = "consent_missing",
+        /// Of the visit as much is recorded as may be.
+        SessionFull = "session_full",
     }
 }
 

@@ -37,6 +37,8 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "second_factor.disable": "Two-factor authentication turned off",
   "second_factor.enable": "Two-factor authentication turned on",
   "second_factor.renew_backup_codes": "New backup codes made",
+  "session_replays.delete_all": "All recordings deleted",
+  "session_replays.delete_one": "Recording deleted",
   "shares.create": "Public link made",
   "shares.delete": "Public link ended",
   "sites.change": "Website settings changed",

@@ -84,7 +84,10 @@ fn check_captures(config: &Config) -> Result<Vec<String>, CaptureError> {
     if !config.data_dir.join("captures.db").exists() {
         return Ok(Vec::new());
     }
-    backends::open_captures(config)?.damages()
+    let captures = backends::open_captures(config)?;
+    let mut damages = captures.damages()?;
+    damages.extend(captures.replay_damages()?);
+    Ok(damages)
 }
 
 impl Events {

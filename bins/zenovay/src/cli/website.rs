@@ -39,8 +39,10 @@ pub(super) enum Command {
 Settings:
   name, domain, time_zone, currency    a string
   is_active, cookieless, allow_localhost, opt_out_on_gpc, track_outbound_links, track_downloads,
-  session_replay, heatmaps, web_vitals, errors, public_dashboard
-                                       true or false
+  session_replay, session_replay_consent, session_replay_mask_inputs, heatmaps, web_vitals, errors,
+  public_dashboard                     true or false
+  session_replay_trigger               all, sampled or errors_only
+  session_replay_sample_percent        1 to 100
   allowed_domains, excluded_ips, excluded_paths, allowed_bots
                                        a list separated by commas; nothing after `=` empties it")]
     Set {
@@ -269,6 +271,10 @@ fn setting_value(known: &Map<String, Value>, name: &str, value: &str) -> Result<
             "false" => Value::Bool(false),
             _ => return Err(format!("{name}: must be true or false")),
         },
+        Value::Number(_) => match value.parse::<u8>() {
+            Ok(number) => Value::from(number),
+            Err(_) => return Err(format!("{name}: must be a whole number")),
+        },
         Value::Array(_) => value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect(),
         _ => Value::from(value),
     })
@@ -277,6 +283,7 @@ fn setting_value(known: &Map<String, Value>, name: &str, value: &str) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zenovay_domain::ReplayTrigger;
 
     fn assigned(strings: &[&str]) -> Result<WebsiteSettings, String> {
         let assignments: Vec<Assignment> = strings.iter().map(|string| string.parse().unwrap()).collect();
@@ -299,6 +306,12 @@ mod tests {
         assert!(!settings.cookieless);
         assert_eq!(settings.excluded_ips, ["192.0.2.1", "10.0.0.0/8"]);
         assert_eq!(settings.time_zone, "Asia/Tokyo");
+        let settings = assigned(&["session_replay_trigger=errors_only", "session_replay_sample_percent=25"]).unwrap();
+        assert_eq!(
+            (settings.session_replay_trigger, settings.session_replay_sample_percent),
+            (ReplayTrigger::ErrorsOnly, 25)
+        );
+        assert!(assigned(&["session_replay_sample_percent=some"]).is_err());
         assert!(assigned(&["excluded_ips=1.1.1.1", "excluded_ips="]).unwrap().excluded_ips.is_empty());
     }
 

@@ -157,6 +157,10 @@ settings! {
         cache_bytes: Option<Bytes> = None, "BYTES";
         /// Different strings of one column that are kept for a website and UTC day; further ones are stored as (other) [default: 100000]
         distinct_values_per_day: Number<1, 10_000_000> = Number(100_000), "N";
+        /// Days after which recordings of sessions are removed, if they are not removed before with everything else of that time; 0 for no such limit [default: 30]
+        replay_days: Number<0, 3_650> = Number(30), "DAYS";
+        /// Maximum size of all recordings of sessions, in bytes; beyond it the oldest are removed [default: 10737418240, 10 GiB]
+        replay_bytes: Number<1_048_576, 0x4_0000_0000_0000> = Number(10 << 30), "BYTES";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

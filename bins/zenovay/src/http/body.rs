@@ -15,6 +15,12 @@ use super::connection::Link;
 
 /// What the bodies of hits that arrive at the same time may take.
 const HITS_BYTES: usize = 16 << 20;
+/// What the bodies of recordings that arrive at the same time may take.
+const REPLAYS_BYTES: usize = 32 << 20;
+/// What recordings that are worked on at the same time may take, unpacked.
+const UNPACKED_REPLAYS_BYTES: usize = 64 << 20;
+/// What one of them takes at least.
+const UNPACKED_REPLAY_MIN_BYTES: usize = 64 * 1_024;
 /// What the bodies of batches that arrive at the same time may take.
 const BATCHES_BYTES: usize = 24 << 20;
 /// So much of each body is not counted: nearly every hit is smaller, and is read however many large ones there are.
@@ -28,6 +34,8 @@ pub const LONG_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Bodies {
     hits: Semaphore,
+    replays: Semaphore,
+    unpacked_replays: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     long_batches: Arc<Semaphore>,
 }
@@ -36,6 +44,8 @@ impl Default for Bodies {
     fn default() -> Self {
         Self {
             hits: Semaphore::new(HITS_BYTES),
+            replays: Semaphore::new(REPLAYS_BYTES),
+            unpacked_replays: Arc::new(Semaphore::new(UNPACKED_REPLAYS_BYTES)),
             batches: Arc::new(Semaphore::new(BATCHES_BYTES)),
             long_batches: Arc::new(Semaphore::new(1)),
         }
@@ -67,7 +77,42 @@ impl Bodies {
         max_bytes: usize,
         within: Duration,
     ) -> Result<Counted<Option<SemaphorePermit<'_>>>, Refusal> {
-        let mut permit: Option<SemaphorePermit<'_>> = None;
+        Self::read_counted(&self.hits, req, payload, max_bytes, within).await
+    }
+
+    /// The body of a chunk of a recording, as of a hit; those of all recordings are counted by themselves.
+    ///
+    /// # Errors
+    /// Those of `read_hit`.
+    pub async fn read_replay(
+        &self,
+        req: &HttpRequest,
+        payload: Payload,
+        max_bytes: usize,
+        within: Duration,
+    ) -> Result<Counted<Option<SemaphorePermit<'_>>>, Refusal> {
+        Self::read_counted(&self.replays, req, payload, max_bytes, within).await
+    }
+
+    /// Waits until there is room for a recording that has `bytes` when it is unpacked.
+    ///
+    /// # Errors
+    /// `Overloaded` when there is none `within` a time.
+    pub async fn unpacked_replay(&self, bytes: usize, within: Duration) -> Result<OwnedSemaphorePermit, Refusal> {
+        let count = bytes.clamp(UNPACKED_REPLAY_MIN_BYTES, UNPACKED_REPLAYS_BYTES);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let turn = tokio::time::timeout(within, Arc::clone(&self.unpacked_replays).acquire_many_owned(count)).await;
+        turn.map_err(|_elapsed| overloaded())?.map_err(|_closed| overloaded())
+    }
+
+    async fn read_counted<'s>(
+        memory: &'s Semaphore,
+        req: &HttpRequest,
+        payload: Payload,
+        max_bytes: usize,
+        within: Duration,
+    ) -> Result<Counted<Option<SemaphorePermit<'s>>>, Refusal> {
+        let mut permit: Option<SemaphorePermit<'s>> = None;
         let mut uncounted = UNCOUNTED_BYTES;
         let count = |bytes: usize| {
             let counted = bytes.saturating_sub(uncounted);
@@ -77,7 +122,7 @@ impl Bodies {
             }
             let buffers = if permit.is_none() { BUFFERS_BYTES } else { 0 };
             let count = u32::try_from(counted + buffers).unwrap_or(u32::MAX);
-            let more = self.hits.try_acquire_many(count).map_err(|_full| overloaded())?;
+            let more = memory.try_acquire_many(count).map_err(|_full| overloaded())?;
             match &mut permit {
                 Some(permit) => permit.merge(more),
                 None => permit = Some(more),

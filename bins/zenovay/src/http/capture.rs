@@ -1,8 +1,10 @@
 //! `POST /api/track/:trackingCode/performance`, `…/error` and `…/heatmap`: what pages tell beside their events. Each is durable in the log of
-//! events before it is answered, and goes from there to [`zenovay_capture::Captures`].
+//! events before it is answered, and goes from there to [`zenovay_capture::Captures`]. Recordings are in
+//! [`capture_replay`](super::capture_replay).
 
 mod heatmap;
 
+use std::future::Future;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -39,6 +41,7 @@ const fn feature(kind: CaptureKind) -> Option<Feature> {
     match kind {
         CaptureKind::Errors => Some(Feature::Errors),
         CaptureKind::Heatmap => Some(Feature::Heatmaps),
+        CaptureKind::Replays => Some(Feature::Replays),
         _ => None,
     }
 }
@@ -70,11 +73,18 @@ const fn per_session(kind: CaptureKind) -> u32 {
     match kind {
         CaptureKind::Vitals => 120,
         CaptureKind::Heatmap => 400,
+        CaptureKind::Replays => 1_200,
         _ => 60,
     }
 }
-/// Captures of a kind per website and minute: a release that fails everywhere must not fill the disk.
-const PER_WEBSITE: u32 = 3_000;
+/// Captures of a kind per website and minute: a release that fails everywhere must not fill the disk. A recording sends about
+/// twelve chunks a minute.
+const fn per_website(kind: CaptureKind) -> u32 {
+    match kind {
+        CaptureKind::Replays => 12_000,
+        _ => 3_000,
+    }
+}
 /// What the counts of one kind by address, of all visits, and of all websites take, in bytes.
 const COUNTS_BYTES: usize = 4 << 20;
 
@@ -85,19 +95,19 @@ impl Default for CaptureLimits {
         Self {
             addresses: std::array::from_fn(|_| AddressLimiter::new(burst).max_bytes(COUNTS_BYTES)),
             sessions: Limiter::new(Rule::per_hour(0)).max_bytes(COUNTS_BYTES),
-            websites: Limiter::new(Rule::per_minute(PER_WEBSITE)).max_bytes(COUNTS_BYTES),
+            websites: Limiter::new(Rule::per_minute(0)).max_bytes(COUNTS_BYTES),
         }
     }
 }
 
 impl CaptureLimits {
-    fn of_address(&self, kind: CaptureKind) -> &AddressLimiter {
+    pub(super) fn of_address(&self, kind: CaptureKind) -> &AddressLimiter {
         &self.addresses[kind as usize]
     }
 }
 
 /// One that is refused because of `limit`.
-fn too_many(limit: Limit, decision: Decision) -> Rejection {
+pub(super) fn too_many(limit: Limit, decision: Decision) -> Rejection {
     limit.refused();
     AddressRefusal::TooMany(decision).into()
 }
@@ -109,7 +119,8 @@ pub async fn performance(
     req: HttpRequest,
     payload: Body<VitalsBody>,
 ) -> Described<Receipt> {
-    answer(&state, &req, payload.into_payload(), CaptureKind::Vitals).await.into()
+    let reading = state.clock.reading();
+    answer(&state, reading, accept(&state, &req, payload.into_payload(), CaptureKind::Vitals, reading)).await.into()
 }
 
 /// Errors of a page.
@@ -119,7 +130,8 @@ pub async fn error(
     req: HttpRequest,
     payload: Body<ErrorsBody>,
 ) -> Described<Receipt> {
-    answer(&state, &req, payload.into_payload(), CaptureKind::Errors).await.into()
+    let reading = state.clock.reading();
+    answer(&state, reading, accept(&state, &req, payload.into_payload(), CaptureKind::Errors, reading)).await.into()
 }
 
 /// Clicks, scrolling and moves of the pointer.
@@ -129,13 +141,18 @@ pub async fn heatmap(
     req: HttpRequest,
     payload: Body<HeatmapBody>,
 ) -> Described<Receipt> {
-    answer(&state, &req, payload.into_payload(), CaptureKind::Heatmap).await.into()
+    let reading = state.clock.reading();
+    answer(&state, reading, accept(&state, &req, payload.into_payload(), CaptureKind::Heatmap, reading)).await.into()
 }
 
-async fn answer(state: &AppState, req: &HttpRequest, payload: web::Payload, kind: CaptureKind) -> HttpResponse {
+/// What is answered to captures that came at `reading`, of which `accepted` says which are to be in the log.
+pub(super) async fn answer(
+    state: &AppState,
+    reading: Reading,
+    accepted: impl Future<Output = Result<Vec<NewCapture>, Rejection>>,
+) -> HttpResponse {
     let pending = outcomes::PendingOutcome::begin();
-    let reading = state.clock.reading();
-    let rejection = match accept(state, req, payload, kind, reading).await {
+    let rejection = match accepted.await {
         Err(rejection) => {
             pending.settle(rejection.outcome);
             Some(rejection)
@@ -214,10 +231,10 @@ async fn accept(
 }
 
 /// How gzip begins; no JSON does.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Charges a capture to its visit and its website.
-fn charge(
+pub(super) fn charge(
     state: &AppState,
     kind: CaptureKind,
     captured: &Captured,
@@ -227,7 +244,8 @@ fn charge(
     let limits = &state.capture_limits;
     let of_session = limits.sessions.check_rule_at(&(kind, captured.session.0), Rule::per_hour(per_session(kind)), now);
     of_session.map(drop).map_err(|refused| too_many(Limit::SessionCapture, refused.decision()))?;
-    let of_website = limits.websites.check_at(&(kind, rules.website()), now);
+    let rule = Rule::per_minute(per_website(kind));
+    let of_website = limits.websites.check_rule_at(&(kind, rules.website()), rule, now);
     of_website.map(drop).map_err(|refused| too_many(Limit::WebsiteCapture, refused.decision()))
 }
 
@@ -263,11 +281,16 @@ fn errors(
     Ok(errors.into_iter().map(capture).collect())
 }
 
-fn wrong(problems: Problems) -> Refusal {
+pub(super) fn wrong(problems: Problems) -> Refusal {
     Refusal::fields(problems.0)
 }
 
-fn context(captured: &Captured, fields: &CaptureFields<'_>, at_ms: Option<i64>, arrival: &Arrival<'_>) -> Context {
+pub(super) fn context(
+    captured: &Captured,
+    fields: &CaptureFields<'_>,
+    at_ms: Option<i64>,
+    arrival: &Arrival<'_>,
+) -> Context {
     Context {
         at_ms: capture_time(fields, at_ms, arrival).as_millis(),
         visitor: captured.visitor.0,

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod batch;
 pub mod body;
 pub mod capture;
+pub mod capture_replay;
 pub mod client_ip;
 mod commitment;
 pub mod connection;

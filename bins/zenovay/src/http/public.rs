@@ -22,6 +22,7 @@ use super::packed::is_known;
 use super::state::AppState;
 use super::turns::Asking;
 use super::values::{Instant, rounded};
+use super::website_settings::TriggerName;
 
 /// `GET /e/live/:trackingCode`: visitors with activity in the last five minutes, under each of the three names that the
 /// documents gave the number (SPEC E5).
@@ -61,7 +62,7 @@ async fn website_of(state: &AppState, req: &HttpRequest) -> Result<Arc<Website>,
 const SETTINGS_CACHING: &str = "public, max-age=300, must-revalidate";
 
 /// The settings of a website that say what its pages may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct ScriptSettings {
     /// Nothing may be stored in the browser.
     cookieless: bool,
@@ -75,6 +76,17 @@ pub struct ScriptSettings {
     errors: bool,
     /// Clicks, scrolling and moves of the pointer are of use, and the plan includes heatmaps.
     heatmaps: bool,
+    /// Sessions are recorded, and the plan includes it.
+    session_replay: bool,
+    /// Which sessions.
+    session_replay_trigger: TriggerName,
+    /// With the trigger `sampled`, how many visits of a hundred.
+    #[schema(minimum = 1, maximum = 100, examples(25))]
+    session_replay_sample_percent: u8,
+    /// Only when the visitor agreed to it.
+    session_replay_consent: bool,
+    /// The values of all fields are masked.
+    session_replay_mask_inputs: bool,
 }
 
 impl ScriptSettings {
@@ -88,15 +100,42 @@ impl ScriptSettings {
             web_vitals: is_wanted(CaptureKind::Vitals),
             errors: is_wanted(CaptureKind::Errors),
             heatmaps: is_wanted(CaptureKind::Heatmap),
+            session_replay: is_wanted(CaptureKind::Replays),
+            session_replay_trigger: settings.session_replay_trigger.into(),
+            session_replay_sample_percent: settings.session_replay_sample_percent,
+            session_replay_consent: settings.session_replay_consent,
+            session_replay_mask_inputs: settings.session_replay_mask_inputs,
         }
     }
 
     /// Names these settings among all that there can be.
     fn etag(self) -> String {
-        let Self { cookieless, track_outbound_links, track_downloads, web_vitals, errors, heatmaps } = self;
-        let flags = [cookieless, track_outbound_links, track_downloads, web_vitals, errors, heatmaps]
-            .map(|is_on| if is_on { '1' } else { '0' });
-        format!("\"{}\"", String::from_iter(flags))
+        let Self {
+            cookieless,
+            track_outbound_links,
+            track_downloads,
+            web_vitals,
+            errors,
+            heatmaps,
+            session_replay,
+            session_replay_trigger,
+            session_replay_sample_percent,
+            session_replay_consent,
+            session_replay_mask_inputs,
+        } = self;
+        let flags = [
+            cookieless,
+            track_outbound_links,
+            track_downloads,
+            web_vitals,
+            errors,
+            heatmaps,
+            session_replay,
+            session_replay_consent,
+            session_replay_mask_inputs,
+        ];
+        let flags = String::from_iter(flags.map(|is_on| if is_on { '1' } else { '0' }));
+        format!("\"{flags}-{session_replay_trigger:?}-{session_replay_sample_percent}\"")
     }
 }
 

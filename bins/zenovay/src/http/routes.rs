@@ -15,7 +15,7 @@ use zenovay_domain::ErrorCode;
 use super::console::{
     Console, account, audience, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
     invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor,
-    session, shares, sites, source_maps, status, teams, trail, users, welcome,
+    session, session_replays, shares, sites, source_maps, status, teams, trail, users, welcome,
 };
 use super::cors::Origins;
 use super::document::{self, Operation};
@@ -26,7 +26,10 @@ use super::guard::{ReadAnalytics, ReadFunnels};
 use super::handler::Handler;
 use super::oauth::{authorize, metadata, page, register, token};
 use super::stats::handlers as stats;
-use super::{application, assets, batch, capture, cors, mcp, operations, plausible, public, response_layer, tracking};
+use super::{
+    application, assets, batch, capture, capture_replay, cors, mcp, operations, plausible, public, response_layer,
+    tracking,
+};
 
 /// One route.
 pub struct Endpoint {
@@ -128,6 +131,8 @@ macro_rules! tracking {
                 "Report clicks and scrolling of a page",
             )
             .readable_by(Asking),
+            post(concat!($prefix, "/api/track/{code}/replay"), capture_replay::replay, "Report what a page shows")
+                .readable_by(Asking),
             get(concat!($prefix, "/live/{code}"), public::live, "Visitors at this moment, older path").readable_by(Any),
         ]
     }};
@@ -224,6 +229,16 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         get(of_website!("/performance"), performance::report, "How fast pages are"),
         get(of_website!("/heatmaps"), console_heatmaps::list, "Pages with a heatmap in a view"),
         get(of_website!("/heatmaps/page"), console_heatmaps::page, "The heatmap of a page"),
+        get(of_website!("/replays"), session_replays::list, "Recordings of sessions"),
+        delete(of_website!("/replays"), session_replays::delete_all, "Delete all recordings"),
+        get(of_website!("/replays/{replay_id}"), session_replays::detail, "All about a recording but its events"),
+        delete(of_website!("/replays/{replay_id}"), session_replays::delete_one, "Delete a recording"),
+        get(of_website!("/replays/{replay_id}/chunks"), session_replays::chunks, "Events of a recording"),
+        get(
+            of_website!("/replays/{replay_id}/chunks/{seq}"),
+            session_replays::chunk,
+            "Events of a part of a recording",
+        ),
         get(of_website!("/errors"), error_groups::list, "Groups of errors with their numbers"),
         get(of_website!("/errors/{group_id}"), error_groups::detail, "All about a group of errors"),
         patch(of_website!("/errors/{group_id}"), error_groups::change, "Resolve, ignore or reopen a group of errors"),

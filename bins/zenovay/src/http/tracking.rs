@@ -80,7 +80,7 @@ pub(super) struct Rejection {
 
 impl Rejection {
     /// One that is answered with `error`, whatever that says, and counted under `reason`.
-    fn refused(reason: RefusalReason, error: ApiError) -> Self {
+    pub(super) fn refused(reason: RefusalReason, error: ApiError) -> Self {
         Self { answer: Err(error), outcome: Outcome::Refused(reason) }
     }
 }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::errors::Status;
 use super::maps::{Maps, symbolicate};
-use super::{Batch, StepError, heatmaps};
+use super::{Batch, StepError, heatmaps, replays};
 use crate::record::{Capture, Context, ErrorCapture, Unreadable, VitalsCapture};
 use crate::vitals::Vital;
 use crate::{Fingerprint, Frame, fingerprint};
@@ -47,6 +47,7 @@ pub(super) fn apply(
                 Ok(Capture::Vitals(vitals)) => add_vitals(transaction, website.as_bytes(), &vitals)?,
                 Ok(Capture::Error(error)) => add_error(transaction, website.as_bytes(), &error, maps)?,
                 Ok(Capture::Heatmap(told)) => drop(heat.insert(heatmaps::add(transaction, website.as_bytes(), &told)?)),
+                Ok(Capture::Replay(chunk)) => replays::add(transaction, website.as_bytes(), &chunk)?,
                 Err(error @ Unreadable::Newer(_)) => return Err(StepError::Unreadable(error)),
                 // The log verified that it is what was written: it can only have been written wrong.
                 Err(error) => tracing::error!(%website, %error, "a capture is left out"),
@@ -304,13 +305,15 @@ pub(super) fn has_between(
     from_ms: i64,
     before_ms: i64,
 ) -> Result<bool> {
-    let is_in_rows: bool = connection.query_row(
+    let is_any: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM vitals WHERE website = ?1 AND at >= ?2 AND at < ?3)
              OR EXISTS (SELECT 1 FROM occurrences WHERE website = ?1 AND at >= ?2 AND at < ?3)",
         params![website, from_ms, before_ms],
         |row| row.get(0),
     )?;
-    Ok(is_in_rows || heatmaps::has_between(connection, website, from_ms, before_ms)?)
+    Ok(is_any
+        || heatmaps::has_between(connection, website, from_ms, before_ms)?
+        || replays::has_between(connection, website, from_ms, before_ms)?)
 }
 
 /// Removes what is of `website` from before `before_ms`.
@@ -321,7 +324,9 @@ pub(super) fn remove_before(transaction: &Transaction<'_>, website: &[u8; 16], b
     let errors =
         transaction.execute("DELETE FROM occurrences WHERE website = ?1 AND at < ?2", params![website, before_ms])?;
     settle(transaction, website, &groups)?;
-    Ok((removed + errors) as u64 + heatmaps::remove_before(transaction, website, before_ms)?)
+    Ok((removed + errors) as u64
+        + heatmaps::remove_before(transaction, website, before_ms)?
+        + replays::remove_before(transaction, website, before_ms)?)
 }
 
 /// Removes what is of `visitor`.
@@ -332,7 +337,9 @@ pub(super) fn erase_visitor(transaction: &Transaction<'_>, website: &[u8; 16], v
     let errors = transaction
         .execute("DELETE FROM occurrences WHERE website = ?1 AND visitor = ?2", params![website, visitor])?;
     settle(transaction, website, &groups)?;
-    Ok((removed + errors) as u64 + heatmaps::erase_visitor(transaction, website, visitor)?)
+    Ok((removed + errors) as u64
+        + heatmaps::erase_visitor(transaction, website, visitor)?
+        + replays::erase_visitor(transaction, website, visitor)?)
 }
 
 /// The groups of `website` with occurrences of which `condition` is true.
@@ -389,5 +396,7 @@ pub(super) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) 
     for table in ["vitals", "occurrences", "variants", "groups", "aliases", "source_maps", "hidden"] {
         removed += transaction.execute(&format!("DELETE FROM {table} WHERE website = ?1"), params![website])?;
     }
-    Ok(removed as u64 + heatmaps::delete_website(transaction, website)?)
+    Ok(removed as u64
+        + heatmaps::delete_website(transaction, website)?
+        + replays::delete_website(transaction, website)?)
 }

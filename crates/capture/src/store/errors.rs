@@ -63,16 +63,7 @@ pub struct GroupId([u8; 16]);
 
 impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let n = u128::from_be_bytes(self.0);
-        write!(
-            f,
-            "eg_{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            n >> 96,
-            (n >> 80) & 0xffff,
-            (n >> 64) & 0xffff,
-            (n >> 48) & 0xffff,
-            n & 0xffff_ffff_ffff
-        )
+        write!(f, "eg_{}", hyphenated(self.0))
     }
 }
 
@@ -85,14 +76,40 @@ impl FromStr for GroupId {
     type Err = InvalidGroupId;
 
     fn from_str(text: &str) -> Result<Self, InvalidGroupId> {
-        let parts: Vec<&str> = text.strip_prefix("eg_").ok_or(InvalidGroupId)?.split('-').collect();
-        let is_right = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);
-        let digits = parts.concat();
-        if !is_right || !digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f')) {
-            return Err(InvalidGroupId);
-        }
-        u128::from_str_radix(&digits, 16).map(|n| Self(n.to_be_bytes())).map_err(|_| InvalidGroupId)
+        text.strip_prefix("eg_").and_then(unhyphenated).map(Self).ok_or(InvalidGroupId)
     }
+}
+
+impl GroupId {
+    pub(super) const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// The digits of a UUID.
+pub(super) fn hyphenated(bytes: [u8; 16]) -> String {
+    let n = u128::from_be_bytes(bytes);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        n >> 96,
+        (n >> 80) & 0xffff,
+        (n >> 64) & 0xffff,
+        (n >> 48) & 0xffff,
+        n & 0xffff_ffff_ffff
+    )
+}
+
+/// What [`hyphenated`] wrote.
+pub(super) fn unhyphenated(text: &str) -> Option<[u8; 16]> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let is_right = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);
+    let digits = parts.concat();
+    let is_hex = digits.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'));
+    if is_right && is_hex { u128::from_str_radix(&digits, 16).ok().map(u128::to_be_bytes) } else { None }
 }
 
 /// Equal errors of a website.

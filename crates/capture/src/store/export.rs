@@ -4,6 +4,7 @@ use rusqlite::params;
 use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 
 use super::heatmaps::{self, VisitorHeat};
+use super::replays::{self, ReplayDetail};
 use super::schema::hidden_before;
 use super::{CaptureError, Captures};
 use crate::vitals::Vital;
@@ -17,6 +18,8 @@ pub struct VisitorCaptures {
     pub errors: Vec<(Timestamp, String, String, String)>,
     /// Page views that are in heatmaps, in the order of time.
     pub heatmaps: Vec<VisitorHeat>,
+    /// Recordings, in the order of time.
+    pub replays: Vec<ReplayDetail>,
 }
 
 impl Captures {
@@ -51,8 +54,10 @@ impl Captures {
             let errors = errors.query_map(named, |row| {
                 Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
+            let errors = errors.collect::<Result<_, _>>()?;
             let heatmaps = heatmaps::of_visitor(connection, website, visitor, before)?;
-            Ok(VisitorCaptures { vitals, errors: errors.collect::<Result<_, _>>()?, heatmaps })
+            let replays = replays::of_visitor(connection, website, visitor, before, self.shared.limits)?;
+            Ok(VisitorCaptures { vitals, errors, heatmaps, replays })
         })
     }
 }

@@ -16,6 +16,10 @@
 //! | `hidden` | what retention hides |
 //! | `aliases` | fingerprints of groups that were merged into others |
 //! | `source_maps` | maps of bundles, as they were sent |
+//! | `replays` | recordings |
+//! | `replay_chunks` | the chunks of a recording, which are blobs, with what is in them |
+//! | `replay_views` | the pages of a recording |
+//! | `doomed` | blobs that are to be deleted |
 //! | `applied` | of each run of the log, the last batch that is here |
 
 mod apply;
@@ -23,6 +27,7 @@ pub(crate) mod errors;
 pub(crate) mod export;
 pub(crate) mod heatmaps;
 pub(crate) mod maps;
+pub(crate) mod replays;
 mod schema;
 pub(crate) mod vitals;
 
@@ -30,6 +35,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,7 +45,10 @@ use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::query::Cause;
 use zenovay_events::{AppendError, BatchName, CaptureSink, ChangeError, Kept};
 
+use self::replays::ReplayLimits;
 use crate::record::Unreadable;
+use crate::replay::fields::FieldMemory;
+use crate::{BlobError, Blobs, FileBlobs};
 
 /// The name of the file.
 pub(crate) const FILE_NAME: &str = "captures.db";
@@ -85,9 +94,35 @@ pub enum CaptureError {
     /// What was taken lately is not applied yet. Try again soon.
     #[error("captures are not up to date")]
     Behind,
+    /// Chunks of recordings cannot be read or deleted where they are kept.
+    #[error("chunks of recordings: {problem}")]
+    Blobs {
+        /// What is wrong.
+        problem: String,
+    },
     /// The question would hold too much in memory; a shorter range may do.
     #[error("the question needs too much memory")]
     TooLarge,
+}
+
+impl From<BlobError> for CaptureError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Full { .. } => Self::DiskFull,
+            error => Self::Blobs { problem: error.to_string() },
+        }
+    }
+}
+
+/// What can be chosen about captures.
+#[derive(Debug, Clone, Default)]
+pub struct CaptureOptions {
+    /// A bound on the database in pages of 8 KiB: beyond it the disk counts as full.
+    pub pages_max: Option<u32>,
+    /// Where chunks of recordings are kept; without it in files beside the database.
+    pub blobs: Option<Arc<dyn Blobs>>,
+    /// How much is kept of recordings.
+    pub replays: ReplayLimits,
 }
 
 /// One row that a filter is asked about.
@@ -135,6 +170,13 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     /// Source maps that were read lately.
     maps: Arc<Mutex<maps::Maps>>,
+    /// Where chunks of recordings are.
+    blobs: Arc<dyn Blobs>,
+    /// Which fields of recorded pages may be shown.
+    fields: FieldMemory,
+    limits: ReplayLimits,
+    /// Whether there are blobs to be deleted that nobody waits for.
+    is_doomed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -167,14 +209,15 @@ impl Captures {
     /// # Errors
     /// When the database cannot be opened, is damaged, or is of a later version.
     pub fn open(dir: &Path) -> Result<Self, CaptureError> {
-        Self::open_within(dir, None)
+        Self::open_with(dir, CaptureOptions::default())
     }
 
-    /// The same with a bound on the database in pages of 8 KiB: beyond it the disk counts as full.
+    /// The same, with what is chosen about them.
     ///
     /// # Errors
     /// Those of [`Captures::open`].
-    pub fn open_within(dir: &Path, pages_max: Option<u32>) -> Result<Self, CaptureError> {
+    pub fn open_with(dir: &Path, options: CaptureOptions) -> Result<Self, CaptureError> {
+        let CaptureOptions { pages_max, blobs, replays: limits } = options;
         let path = dir.join(FILE_NAME);
         let failed = |problem: String| CaptureError::Database { path: path.clone(), problem };
         schema::create_file(dir, &path).map_err(|error| failed(error.to_string()))?;
@@ -187,6 +230,11 @@ impl Captures {
             writer: Mutex::new(connection),
             readers: Mutex::default(),
             maps: Arc::default(),
+            blobs: blobs.unwrap_or_else(|| Arc::new(FileBlobs::new(dir))),
+            fields: FieldMemory::default(),
+            limits,
+            // What was not deleted before the end of the last process.
+            is_doomed: AtomicBool::new(true),
         });
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name("captures".to_owned()).spawn(move || theirs.run());
@@ -276,6 +324,7 @@ impl Captures {
             }
         }
         if removed > 0 {
+            self.remove_doomed()?;
             self.forget_deleted()?;
         }
         Ok(removed)
@@ -290,6 +339,7 @@ impl Captures {
         self.catch_up()?;
         let removed =
             self.write(|transaction| apply::erase_visitor(transaction, website.as_bytes(), visitor.0.cast_signed()))?;
+        self.remove_doomed()?;
         if removed > 0 {
             self.forget_deleted()?;
         }
@@ -303,6 +353,7 @@ impl Captures {
     pub fn delete_website(&self, website: WebsiteId) -> Result<(), CaptureError> {
         self.catch_up()?;
         let removed = self.write(|transaction| apply::delete_website(transaction, website.as_bytes()))?;
+        self.remove_doomed()?;
         if removed > 0 {
             self.forget_deleted()?;
         }
@@ -437,7 +488,10 @@ impl Shared {
             // They stay where they are until they are applied: they are taken out of a lock that everybody needs.
             let batches: Vec<Batch> = pending.batches.drain(..count).collect();
             drop(pending);
-            let applied = self.write(|transaction| apply::apply(transaction, &batches, &mut self.maps.lock()));
+            let applied = self.write(|transaction| {
+                apply::apply(transaction, &batches, &mut self.maps.lock())?;
+                Ok(replays::keep_within(self, transaction)?)
+            });
             let mut pending = self.pending.lock();
             match applied {
                 Ok(()) => {

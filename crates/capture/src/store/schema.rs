@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{CaptureError, heatmaps};
+use super::{CaptureError, heatmaps, replays};
 
 /// The version of the format that this program writes and reads.
 const FORMAT: i64 = 2;
@@ -108,19 +108,23 @@ fn set_up(connection: &mut Connection, pages_max: Option<u32>) -> Result<i64, ru
         None
     };
     let found = made.unwrap_or(FORMAT);
-    if (OLDEST_FORMAT..=FORMAT).contains(&found) {
-        transaction.execute_batch(TABLES)?;
-        transaction.execute_batch(heatmaps::TABLES)?;
-        transaction.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?1), ('days', 0), ('date', 0)", [FORMAT])?;
-        transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
-        transaction.commit()?;
-    } else {
+    if !(OLDEST_FORMAT..=FORMAT).contains(&found) {
         transaction.rollback()?;
+        return Ok(found);
     }
+    transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(heatmaps::TABLES)?;
+    transaction.execute_batch(replays::TABLES)?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO meta VALUES ('format', ?1), ('days', 0), ('date', 0), ('replay_bytes', 0)",
+        [FORMAT],
+    )?;
+    transaction.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [FORMAT])?;
+    transaction.commit()?;
     if let Some(pages) = pages_max {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
-    Ok(found)
+    Ok(FORMAT)
 }
 
 /// The number of the day `date`, days since 1970, and whether it is a new one. A day is counted when the date changes, so that

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_capture::{
     CaptureError, Captures, ErrorDetail, ErrorGroup, ErrorsIn, Frame, GroupId, GroupQuery, HistoryEntry, KeptSourceMap,
-    NewSourceMap, Occurrence, Part, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMapError, StackVariant, Status,
+    NewSourceMap, Occurrence, Part, ReplayId, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMapError, StackVariant, Status,
 };
 use zenovay_domain::{ErrorCode, Timestamp, WebsiteId};
 use zenovay_ingest::decode_body;
@@ -430,6 +430,20 @@ pub struct ShownOccurrence {
     properties: Vec<ShownProperty>,
     /// What happened before, the oldest first.
     breadcrumbs: Vec<ShownBreadcrumb>,
+    /// The recording of the moment, if there is one.
+    #[schema(required = true)]
+    replay: Option<MomentOfReplay>,
+}
+
+/// A moment of a recording.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MomentOfReplay {
+    /// Names the recording.
+    #[schema(examples("sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    id: String,
+    /// How many milliseconds after its beginning.
+    #[schema(examples(34000))]
+    at_ms: i64,
 }
 
 /// Something that the page told beside an error.
@@ -490,8 +504,8 @@ impl From<Part> for ShownPart {
     }
 }
 
-impl From<Occurrence> for ShownOccurrence {
-    fn from(occurrence: Occurrence) -> Self {
+impl ShownOccurrence {
+    fn new(occurrence: Occurrence, replay: Option<(ReplayId, i64)>) -> Self {
         let Occurrence {
             at,
             variant,
@@ -522,6 +536,7 @@ impl From<Occurrence> for ShownOccurrence {
             breadcrumbs: breadcrumbs
                 .map(|crumb| ShownBreadcrumb { before_ms: crumb.before_ms, kind: crumb.kind, text: crumb.text })
                 .collect(),
+            replay: replay.map(|(id, at_ms)| MomentOfReplay { id: id.to_string(), at_ms }),
         }
     }
 }
@@ -547,8 +562,15 @@ pub async fn detail(
     let (params, id) = (query.read(question.now)?, path.id()?);
     let view = question.view(&params).await?;
     let range = ShownRange::of(&view);
-    let ErrorDetail { found, variants, browsers, systems, releases, pages, devices, last, history } =
-        detail_in(&question, view, id, LAST).await?;
+    let website = question.id();
+    let detail = detail_in(&question, view, id, LAST).await?;
+    let ErrorDetail { found, variants, browsers, systems, releases, pages, devices, last, history } = detail;
+    let found_replays = off_the_worker(&state, move |state| {
+        let moment = |occurrence: &Occurrence| state.captures.replay_at(website, occurrence.session, occurrence.at);
+        let moments = last.iter().map(moment).collect::<Result<Vec<_>, CaptureError>>()?;
+        Ok::<_, CaptureError>((last, moments))
+    });
+    let (last, moments) = found_replays.await?;
     let detail = GroupDetail {
         range,
         group: found.into(),
@@ -558,7 +580,7 @@ pub async fn detail(
         releases: parts(releases),
         pages: parts(pages),
         devices: parts(devices),
-        last: last.into_iter().map(ShownOccurrence::from).collect(),
+        last: last.into_iter().zip(moments).map(|(one, moment)| ShownOccurrence::new(one, moment)).collect(),
         history: history.into_iter().map(ShownHistory::from).collect(),
     };
     Ok(Success::new(detail, question.now))

@@ -28,6 +28,7 @@ pub mod resets;
 mod rules;
 pub mod second_factor;
 pub mod session;
+pub mod session_replays;
 pub mod settings;
 pub mod shares;
 pub mod sites;

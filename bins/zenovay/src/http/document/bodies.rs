@@ -420,6 +420,40 @@ pub struct ScrollBody {
     attention: Option<Vec<f64>>,
 }
 
+capture_body! {
+    /// A chunk of a recording of what a page shows: events of `@rrweb/record`. What is typed into fields is masked again.
+    ReplayChunkBody {
+        /// Names the recording: 32 hexadecimal digits, of one visit at most.
+        #[schema(pattern = "^[0-9A-Fa-f]{32}$", examples("0190a1b2c3d44e5f8a6b7c8d9e0f1a2b"))]
+        replay_id: String,
+        /// The number of the chunk in the recording. The same number again is stored once.
+        #[schema(minimum = 0, maximum = 1000000, examples(0))]
+        seq: u32,
+        /// The events.
+        events: Vec<RecordedEvent>,
+        /// Whether the page was left.
+        r#final: Option<bool>,
+        /// `granted` when the visitor agreed to be recorded.
+        #[schema(examples("granted"))]
+        consent: Option<String>,
+    }
+}
+
+/// An event of `@rrweb/record`.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "describes what the recorder makes")]
+pub struct RecordedEvent {
+    /// Its kind.
+    #[schema(examples(3))]
+    r#type: u8,
+    /// What there is to it.
+    #[schema(value_type = Object)]
+    data: (),
+    /// When, in milliseconds since 1970 by the browser's clock.
+    #[schema(examples(1781352000000_i64))]
+    timestamp: i64,
+}
+
 /// An error of a page. Strings that are too long are cut; e-mail addresses, tokens and card numbers are taken out.
 #[derive(Debug, ToSchema)]
 #[schema(as = PageError)]

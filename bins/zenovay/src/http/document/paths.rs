@@ -55,6 +55,12 @@ fn parameter(name: &str) -> Option<Parameter> {
             "The id of the source map.",
             json!({ "type": "integer", "minimum": 1, "examples": [12] }),
         ),
+        "replay_id" => Parameter::path(
+            "replay_id",
+            "The id of the recording.",
+            json!({ "type": "string", "pattern": "^sr_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "examples": ["sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"] }),
+        ),
+        "seq" => Parameter::path("seq", "The number of the chunk.", json!({ "type": "integer", "minimum": 0 })),
         "visitor" => Parameter::path(
             "visitor",
             "The id that answers have, 16 hexadecimal digits, or the id that the client sent, also with `client:` before it.",

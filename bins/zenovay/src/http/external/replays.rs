@@ -1,15 +1,18 @@
-//! Session replays: authorized, validated and answered in the final shape. There is nothing to list before anything is collected.
+//! Session replays.
 
 use actix_web::web;
 use serde::Serialize;
 use utoipa::ToSchema;
+use zenovay_capture::{Filter, Replay, ReplayQuery, Replays};
+use zenovay_domain::{TimeRange, Timestamp};
 
 use crate::http::envelope::{ApiError, Success};
 use crate::http::export::sheets::{Accept, Format, Formatted, Listed, SheetName};
 use crate::http::guard::{Authorized, ReadReplays};
+use crate::http::lookups::off_the_worker;
 use crate::http::params::{Paged, Pagination, Query};
 use crate::http::state::AppState;
-use crate::http::values::Instant;
+use crate::http::values::{Instant, non_empty};
 
 /// `GET /replays/:websiteId/sessions`.
 pub async fn sessions(
@@ -20,7 +23,16 @@ pub async fn sessions(
 ) -> Result<Listed<Success<ReplaySessions>>, ApiError> {
     let now = state.clock.now();
     let (Paged(page), formatted) = query.read(now)?;
-    let answer = ReplaySessions { sessions: Vec::new(), pagination: page.answer(false) };
+    let website = key.resource.id;
+    let found = off_the_worker(&state, move |state| {
+        let range = TimeRange::new(Timestamp::from_millis(i64::MIN), Timestamp::from_millis(i64::MAX));
+        let query = ReplayQuery::of(Filter { range, keep: &|_| true });
+        state.captures.replays(website, &query, page.offset, page.limit)
+    });
+    let Replays { replays, total } = found.await?;
+    let has_more = total > (page.offset + replays.len()) as u64;
+    let sessions = replays.into_iter().map(ReplaySession::from).collect();
+    let answer = ReplaySessions { sessions, pagination: page.answer(has_more) };
     let format = accept.or(formatted.format);
     if format != Format::Json {
         let name = SheetName::plain(&format!("{}_replays", key.resource.domain));
@@ -47,7 +59,7 @@ const COLUMNS: &[&str] = &[
 /// A page of recorded sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReplaySessions {
-    /// The newest first. Empty: nothing is recorded yet.
+    /// The newest first.
     sessions: Vec<ReplaySession>,
     pagination: Pagination,
 }
@@ -86,4 +98,23 @@ pub struct ReplaySession {
     started_at: Instant,
     /// When it ended.
     ended_at: Instant,
+}
+
+impl From<Replay> for ReplaySession {
+    fn from(replay: Replay) -> Self {
+        let millis = replay.ended_at.as_millis() - replay.started_at.as_millis();
+        Self {
+            id: replay.id.to_string(),
+            session_id: replay.session.to_string(),
+            page_url: replay.entry_page,
+            device_type: replay.device,
+            browser: replay.browser,
+            os: replay.os,
+            country_code: non_empty(replay.country),
+            duration_seconds: u64::try_from(millis / 1_000).unwrap_or(0),
+            event_count: replay.events,
+            started_at: Instant(replay.started_at),
+            ended_at: Instant(replay.ended_at),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use zenovay_capture::VisitorHeat;
+use zenovay_capture::{MarkKind, Marker, ReplayDetail, VisitorHeat};
 use zenovay_domain::{Dimension, Event, EventFlags, EventKind, SessionId, Timestamp, VisitorId, WebsiteId};
 
 use crate::http::document::bodies::Properties;
@@ -92,6 +92,8 @@ pub struct VisitorExport {
     errors: Vec<ExportedError>,
     /// Page views that are in heatmaps, in the order of time.
     heatmaps: Vec<ExportedHeat>,
+    /// Recordings of the visitor, in the order of time. Their events are read with the id of each.
+    replays: Vec<ExportedReplay>,
 }
 
 /// A visitor.
@@ -179,6 +181,7 @@ impl VisitorExport {
             page_speed: data.captures.vitals.iter().map(ExportedVitals::new).collect(),
             errors: data.captures.errors.iter().map(ExportedError::new).collect(),
             heatmaps: data.captures.heatmaps.iter().map(ExportedHeat::new).collect(),
+            replays: data.captures.replays.iter().map(ExportedReplay::new).collect(),
         }
     }
 }
@@ -279,6 +282,64 @@ impl ExportedHeat {
             page: view.path.clone(),
             depth_percent: view.depth_percent,
             clicks: view.clicks.iter().map(click).collect(),
+        }
+    }
+}
+
+/// A recording of the visitor.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedReplay {
+    /// Names it.
+    #[schema(examples("sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
+    id: String,
+    /// In which visit.
+    #[schema(examples("00c3a1f95be2d874"))]
+    session_id: String,
+    /// When it began.
+    began_at: Instant,
+    /// When its last event was.
+    last_at: Instant,
+    /// How many events were recorded.
+    #[schema(examples(2310))]
+    events: u64,
+    /// What happened in it, in the order of time.
+    moments: Vec<ExportedMoment>,
+}
+
+/// Something that happened in a recording.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExportedMoment {
+    /// When.
+    occurred_at: Instant,
+    /// `page`, `click`, `error`, `pause` or `resume`.
+    #[serde(rename = "type")]
+    #[schema(examples("page"))]
+    kind: &'static str,
+    /// The path of a page, the place of a click, the type and message of an error.
+    #[schema(examples("/pricing"))]
+    what: String,
+}
+
+impl ExportedReplay {
+    fn new(detail: &ReplayDetail) -> Self {
+        let replay = &detail.replay;
+        let moment = |marker: &Marker| {
+            let (kind, what) = match &marker.kind {
+                MarkKind::Page { path } => ("page", path.clone()),
+                MarkKind::Click { x, y, .. } => ("click", format!("{x}, {y}")),
+                MarkKind::Error { kind, message } => ("error", format!("{kind}: {message}")),
+                MarkKind::Pause => ("pause", String::new()),
+                MarkKind::Resume => ("resume", String::new()),
+            };
+            ExportedMoment { occurred_at: Instant(replay.started_at.plus_millis(marker.at_ms)), kind, what }
+        };
+        Self {
+            id: replay.id.to_string(),
+            session_id: replay.session.to_string(),
+            began_at: Instant(replay.started_at),
+            last_at: Instant(replay.ended_at),
+            events: replay.events,
+            moments: detail.markers.iter().map(moment).collect(),
         }
     }
 }

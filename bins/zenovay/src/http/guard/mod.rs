@@ -34,11 +34,12 @@ pub use self::half_way::{Entrant, HalfWay};
 pub use self::key::{KeyHolder, KeyReport};
 pub use self::maybe_signed_in::MaybeSignedIn;
 pub use self::permission::{
-    Account, ChangeRole, CreateWebsite, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels, EditTeam, EditWebsite,
-    EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, InvitationsOf, InviteMember, ListWebsites,
-    ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageStatus, ManageTeamKeys, Operators, PathValues,
-    Permission, ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadLongQuestion, ReadReplays,
-    ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource, TakeBackInvitation, TeamMember, TransferTeam,
+    Account, ChangeRole, CreateWebsite, DeleteReplay, DeleteReplays, DeleteTeam, DeleteWebsite, EditErrors,
+    EditFunnels, EditTeam, EditWebsite, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, InvitationsOf,
+    InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageStatus, ManageTeamKeys,
+    Operators, PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps,
+    ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource,
+    TakeBackInvitation, TeamMember, TransferTeam,
 };
 pub use self::person::{Person, SessionReport};
 pub use self::refusal::AccessRefusal;

@@ -327,6 +327,8 @@ permissions! {
     ReadFunnels -> Arc<Website>;
     EditFunnels -> Arc<Website>;
     ReadReplays -> Arc<Website>;
+    DeleteReplay -> Arc<Website>;
+    DeleteReplays -> Arc<Website>;
     ReadErrors -> Arc<Website>;
     EditErrors -> Arc<Website>;
     IngestBatch -> Account;

@@ -1,0 +1,15 @@
+//! Recordings of what pages show: read from a body, masked again, packed. A recording comes in chunks of events as
+//! `@rrweb/record` makes them; where they are kept and what is known of them is in `store/replays.rs`.
+
+mod body;
+mod chunk;
+pub(crate) mod fields;
+mod filter;
+mod json;
+mod snapshot;
+mod summary;
+
+pub use body::{REPLAY_BODY_MAX_BYTES, ReplayBody, read_replay};
+pub use chunk::{NewChunk, ReplayRefused, pack_chunk, unpack_chunk};
+pub(crate) use snapshot::snapshot_of;
+pub use summary::{IDLE_MS, Mark, MarkKind, ReplaySummary, View};

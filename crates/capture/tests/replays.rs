@@ -1,0 +1,537 @@
+//! Recordings from their chunks to their answers: each chunk is kept once, in whatever order they come, what is lacking is told, and
+//! what is removed is gone from the disk.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use zenovay_capture::{
+    BlobError, BlobName, Blobs, Capture, CaptureError, CaptureOptions, Captures, Context, ErrorCapture, FileBlobs,
+    Filter, FoundBlob, Gap, MarkKind, NewChunk, ReplayDetail, ReplayId, ReplayLimits, ReplayQuery, ReplayRefused, Row,
+    WithErrors, parse_stack,
+};
+use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
+use zenovay_events::{BatchName, CaptureSink, Kept};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+const NOW_MS: i64 = 1_781_352_000_000;
+/// How much the clock of the browser is wrong.
+const WRONG_MS: i64 = -7 * DAY_MS;
+
+fn site(n: u8) -> WebsiteId {
+    WebsiteId::from_random_bytes([n; 16])
+}
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(ms)
+}
+
+fn all(_: &Row<'_>) -> bool {
+    true
+}
+
+fn ever() -> Filter<'static> {
+    Filter { range: TimeRange::new(at(0), at(i64::MAX)), keep: &all }
+}
+
+struct Recorder {
+    captures: Captures,
+    batches: AtomicU64,
+}
+
+impl Recorder {
+    fn open(directory: &TempDir) -> Self {
+        Self::open_with(directory, CaptureOptions::default())
+    }
+
+    fn open_with(directory: &TempDir, options: CaptureOptions) -> Self {
+        Self { captures: Captures::open_with(directory.path(), options).unwrap(), batches: AtomicU64::new(0) }
+    }
+
+    /// Sends what begins `from_ms` after the beginning.
+    fn send(&self, of: &Of, seq: u32, from_ms: i64, events: Value) -> Result<bool, ReplayRefused> {
+        let text = events.to_string();
+        let chunk = NewChunk {
+            website: site(of.site),
+            context: Context {
+                at_ms: NOW_MS + from_ms,
+                visitor: of.visitor,
+                session: of.session,
+                path: "/p".into(),
+                device: "desktop".into(),
+                browser: "Firefox".into(),
+                country: of.country.into(),
+                ..Context::default()
+            },
+            replay_id: [of.replay; 16],
+            seq,
+            is_final: false,
+            masks_inputs: true,
+            sent_at_ms: Some(of.begun_ms + WRONG_MS + from_ms + 5_000),
+            // Some are longer on their way than others.
+            received_ms: of.begun_ms + from_ms + 5_000 + i64::from(seq % 3) * 40,
+            sent_bytes: of.sent_bytes,
+            events: &text,
+        };
+        let Some(kept) = self.captures.keep_replay(&chunk)? else { return Ok(false) };
+        self.take(site(of.site), &Capture::Replay(kept));
+        Ok(true)
+    }
+
+    fn take(&self, website: WebsiteId, capture: &Capture) {
+        let number = self.batches.fetch_add(1, Ordering::Relaxed);
+        self.captures.take(BatchName::new(7, number), vec![(website, capture.pack())]);
+        self.captures.catch_up().unwrap();
+    }
+
+    fn ids(&self, query: &ReplayQuery<'_>) -> Vec<(u64, String)> {
+        let found = self.captures.replays(site(1), query, 0, 100).unwrap();
+        assert_eq!(found.total, found.replays.len() as u64);
+        found.replays.into_iter().map(|replay| (replay.visitor.0, replay.entry_page)).collect()
+    }
+
+    fn only(&self) -> ReplayDetail {
+        let found = self.captures.replays(site(1), &ReplayQuery::of(ever()), 0, 100).unwrap();
+        assert_eq!(found.total, 1);
+        self.captures.replay(site(1), found.replays[0].id).unwrap().unwrap()
+    }
+}
+
+struct Of {
+    site: u8,
+    visitor: u64,
+    session: u64,
+    replay: u8,
+    country: &'static str,
+    begun_ms: i64,
+    sent_bytes: u64,
+}
+
+fn of(visitor: u64) -> Of {
+    Of { site: 1, visitor, session: visitor, replay: visitor as u8, country: "DE", begun_ms: NOW_MS, sent_bytes: 1_000 }
+}
+
+/// An event of the time `ms` after the beginning, by the browser's clock.
+fn event(kind: u8, ms: i64, data: Value) -> Value {
+    json!({ "type": kind, "data": data, "timestamp": NOW_MS + WRONG_MS + ms })
+}
+
+fn meta(ms: i64, path: &str) -> Value {
+    event(4, ms, json!({ "href": format!("https://example.com{path}?q=1"), "width": 1280, "height": 720 }))
+}
+
+fn full(ms: i64, text: &str) -> Value {
+    let text = json!({ "type": 3, "textContent": text, "id": 3 });
+    let body = json!({ "type": 2, "tagName": "body", "attributes": {}, "childNodes": [text], "id": 2 });
+    event(
+        2,
+        ms,
+        json!({ "node": { "type": 0, "childNodes": [body], "id": 1 }, "initialOffset": { "top": 0, "left": 0 } }),
+    )
+}
+
+fn page(ms: i64, path: &str) -> Value {
+    event(5, ms, json!({ "tag": "zenovay.page", "payload": { "url": path } }))
+}
+
+fn click(ms: i64, x: i32) -> Value {
+    event(3, ms, json!({ "source": 2, "type": 2, "id": 3, "x": x, "y": 7 }))
+}
+
+fn failed(ms: i64, message: &str) -> Value {
+    event(5, ms, json!({ "tag": "zenovay.error", "payload": { "type": "TypeError", "message": message, "id": "e-1" } }))
+}
+
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![directory.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { dirs.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}
+
+fn blobs(directory: &TempDir) -> usize {
+    files(&directory.path().join("replays")).len()
+}
+
+/// Whether `needle` is in a file of `directory`, or in what a chunk there unpacks to.
+fn is_on_disk(directory: &Path, needle: &str) -> bool {
+    let has = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+    files(directory).into_iter().any(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        has(&bytes) || zenovay_capture::unpack_chunk(&bytes).is_ok_and(|events| has(events.as_bytes()))
+    })
+}
+
+/// Sabotage: count a repeat, take the session's beginning from what came first, or tell no gap.
+#[test]
+fn chunks_come_in_any_order_and_are_kept_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    let last = json!([page(25_000, "/next"), click(26_000, 10), click(26_300, 12), click(26_600, 14)]);
+    recorder.send(&of(1), 4, 25_000, last.clone()).unwrap();
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/p"), full(10, "hello"), page(20, "/p")])).unwrap();
+    recorder.send(&of(1), 1, 5_000, json!([click(5_000, 10), failed(6_000, "plan 7 is gone")])).unwrap();
+    assert!(matches!(recorder.send(&of(1), 4, 25_000, last), Err(ReplayRefused::Duplicate)));
+    // Nobody adds to the recording of somebody else.
+    recorder.send(&Of { replay: 1, ..of(2) }, 1, 5_000, json!([click(5_000, 10)])).unwrap();
+    recorder.captures.erase_visitor(site(1), VisitorId(2)).unwrap();
+
+    let found = recorder.only();
+    let replay = &found.replay;
+    assert_eq!((replay.chunks, replay.missing, replay.events), (3, 2, 9));
+    assert_eq!((replay.clicks, replay.errors, replay.pages), (4, 1, 2));
+    // By the server's clock, as far as it is known from the chunk that was on its way for the shortest time.
+    assert_eq!((replay.started_at, replay.ended_at), (at(NOW_MS), at(NOW_MS + 26_600)));
+    assert_eq!((replay.entry_page.as_str(), replay.exit_page.as_str()), ("/p", "/next"));
+    assert_eq!((replay.width, replay.height, replay.masks_inputs), (1280, 720, true));
+    assert_eq!(replay.kept_until, Some(at(NOW_MS + 26_600 + 30 * DAY_MS)));
+    assert_eq!(found.gaps, [Gap { from_ms: 6_000, to_ms: 25_000, chunks: 2 }]);
+    assert_eq!(found.idle, [(5_000, 26_000)]);
+    assert_eq!(replay.active_ms, 26_600 - 21_000);
+    let marks: Vec<_> = found.markers.iter().map(|mark| (mark.at_ms, mark.count)).collect();
+    assert_eq!(marks, [(20, 1), (5_000, 1), (6_000, 1), (25_000, 1), (26_000, 3)]);
+    assert!(found.markers[4].is_rage() && !found.markers[1].is_rage());
+    assert_eq!(found.markers[3].kind, MarkKind::Page { path: "/next".into() });
+    assert_eq!(
+        found.chunks.iter().map(|chunk| (chunk.seq, chunk.from_ms)).collect::<Vec<_>>(),
+        [(0, 0), (1, 5_000), (4, 25_000)]
+    );
+    assert_eq!(found.clock_ms, NOW_MS + WRONG_MS);
+    assert_eq!(blobs(&directory), 3);
+
+    let id = replay.id;
+    let (events, next) = recorder.captures.replay_events(site(1), id, 0, 2, 1 << 20).unwrap().unwrap();
+    assert_eq!((events.iter().map(|events| events.seq).collect::<Vec<_>>(), next), (vec![0, 1], Some(4)));
+    assert!(events[0].json.contains("hello") && !events[0].json.contains("q=1"));
+    let (events, next) = recorder.captures.replay_events(site(1), id, 2, 9, 0).unwrap().unwrap();
+    assert_eq!((events[0].seq, next), (4, None));
+    assert_eq!(recorder.captures.replay_events(site(2), id, 0, 9, 9).unwrap(), None);
+    assert_eq!(recorder.captures.replay(site(2), id).unwrap(), None);
+    let moment = recorder.captures.replay_at(site(1), SessionId(1), at(NOW_MS + 6_000)).unwrap();
+    assert_eq!(moment, Some((id, 6_000)));
+    assert_eq!(recorder.captures.replay_at(site(1), SessionId(1), at(NOW_MS + DAY_MS)).unwrap(), None);
+    let snapshot = recorder.captures.page_snapshot(site(1), "/p", 1_024..10_000).unwrap().unwrap();
+    assert!(snapshot.node.contains("hello") && snapshot.width == 1280 && snapshot.at == at(NOW_MS));
+    assert_eq!(recorder.captures.page_snapshot(site(1), "/p", 0..600).unwrap(), None);
+    assert_eq!(recorder.captures.damages().unwrap(), [] as [String; 0]);
+    assert_eq!(recorder.captures.replay_damages().unwrap(), [] as [String; 0]);
+}
+
+/// Sabotage: leave a condition out.
+#[test]
+fn recordings_are_found_by_what_they_are_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    recorder
+        .send(&of(1), 0, 0, json!([meta(0, "/a"), full(1, "x"), page(2, "/b"), failed(40_000, "plan 7 is gone")]))
+        .unwrap();
+    recorder.send(&Of { country: "FR", ..of(2) }, 0, 0, json!([meta(0, "/c"), full(1, "x"), click(3_000, 1)])).unwrap();
+    recorder.send(&Of { site: 2, ..of(3) }, 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    let error = |visitor: u64, at_ms: i64| {
+        Capture::Error(ErrorCapture {
+            context: Context { at_ms, visitor, session: visitor, ..Context::default() },
+            kind: "TypeError".into(),
+            message: "plan 7 is gone".into(),
+            frames: parse_stack("at total (https://example.com/app.js:1:1)"),
+            count: 1,
+            ..ErrorCapture::default()
+        })
+    };
+    recorder.take(site(1), &error(1, NOW_MS + 40_050));
+    recorder.take(site(1), &error(2, NOW_MS + DAY_MS));
+    let group = recorder.captures.error_groups(site(1), None, 1).unwrap()[0].id;
+
+    let query = ReplayQuery::of(ever());
+    let (first, second) = ((1, "/a".to_owned()), (2, "/c".to_owned()));
+    assert_eq!(recorder.ids(&query).len(), 2);
+    let one = std::slice::from_ref(&first);
+    assert_eq!(recorder.ids(&ReplayQuery { visitor: Some(VisitorId(1)), ..query }), one);
+    assert_eq!(recorder.ids(&ReplayQuery { session: Some(SessionId(1)), ..query }), one);
+    assert_eq!(recorder.ids(&ReplayQuery { errors: Some(WithErrors::Any), ..query }), one);
+    assert_eq!(recorder.ids(&ReplayQuery { errors: Some(WithErrors::Of(group)), ..query }), one);
+    assert_eq!(recorder.ids(&ReplayQuery { min_ms: 10_000, ..query }), one);
+    assert_eq!(recorder.ids(&ReplayQuery { max_ms: 10_000, ..query }), [second.clone()]);
+    assert_eq!(recorder.ids(&ReplayQuery { at: Some(at(NOW_MS + 38_000)), ..query }), one);
+    let by_page = |row: &Row<'_>| row.path == "/b";
+    let by_country = |row: &Row<'_>| row.country == "FR";
+    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: &by_page, ..ever() })), one);
+    assert_eq!(recorder.ids(&ReplayQuery::of(Filter { keep: &by_country, ..ever() })), [second]);
+    let before = Filter { range: TimeRange::new(at(0), at(NOW_MS)), keep: &all };
+    assert_eq!(recorder.ids(&ReplayQuery::of(before)), []);
+    let page = recorder.captures.replays(site(1), &query, 1, 1).unwrap();
+    assert_eq!((page.total, page.replays.len(), page.replays[0].visitor.0), (2, 1, 1));
+    let detail = recorder.captures.replay(site(1), page.replays[0].id).unwrap().unwrap();
+    assert_eq!(detail.markers.last().unwrap().group, Some(group));
+    assert_eq!(detail.replay.id.to_string().parse::<ReplayId>(), Ok(detail.replay.id));
+    assert!("sr_7".parse::<ReplayId>().is_err());
+}
+
+/// Sabotage: take the bytes of one recording, or forget the time.
+#[test]
+fn of_a_visit_so_much_is_kept_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    let large = Of { sent_bytes: 10 << 20, ..of(1) };
+    recorder.send(&large, 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    recorder.send(&Of { replay: 9, ..large }, 0, 10, json!([meta(10, "/a"), full(11, "x")])).unwrap();
+    let full_up = recorder.send(&large, 1, 5_000, json!([click(5_000, 1)]));
+    assert!(matches!(full_up, Err(ReplayRefused::SessionFull)), "{full_up:?}");
+    recorder.send(&Of { sent_bytes: 1_000, ..large }, 1, 5_000, json!([click(5_000, 1)])).unwrap();
+    // A repeat of what is kept is taken all the same.
+    let again = recorder.send(&large, 0, 0, json!([meta(0, "/a"), full(1, "x")]));
+    assert!(matches!(again, Err(ReplayRefused::Duplicate)));
+    let late = 3 * 3_600_000;
+    let over = recorder.send(&Of { sent_bytes: 1, ..large }, 2, late, json!([click(late, 1)]));
+    assert!(matches!(over, Err(ReplayRefused::SessionFull)));
+    recorder.send(&of(2), 0, late, json!([click(late, 1)])).unwrap();
+    // What has nothing that is kept is no chunk.
+    assert!(!recorder.send(&of(2), 1, late, json!([{ "type": 9 }])).unwrap());
+    let wrong = recorder.send(&of(2), 1, late, json!([event(2, late, json!({ "node": 7 }))]));
+    assert!(matches!(wrong, Err(ReplayRefused::Wrong(_))), "{wrong:?}");
+}
+
+/// Sabotage: leave the blobs, the views, or the log of the database.
+#[test]
+fn who_is_erased_is_gone_from_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    for visitor in [1, 2] {
+        let (path, text) = (format!("/path-of-{visitor}"), format!("text-of-{visitor}"));
+        let failed = failed(2_000, &format!("failure of {visitor}"));
+        recorder.send(&of(visitor), 0, 0, json!([meta(0, &path), full(1, &text), page(2, &path), failed])).unwrap();
+    }
+    let told = recorder.captures.visitor(site(1), VisitorId(1)).unwrap().replays;
+    assert_eq!((told.len(), told[0].markers.len(), told[0].replay.entry_page.as_str()), (1, 2, "/path-of-1"));
+    for needle in ["path-of-1", "text-of-1", "failure of 1"] {
+        assert!(is_on_disk(directory.path(), needle), "{needle}");
+    }
+    let bytes = recorder.captures.replay_bytes().unwrap();
+    recorder.captures.erase_visitor(site(1), VisitorId(1)).unwrap();
+    for needle in ["path-of-1", "text-of-1", "failure of 1"] {
+        assert!(!is_on_disk(directory.path(), needle), "{needle}");
+    }
+    assert_eq!(recorder.ids(&ReplayQuery::of(ever())), [(2, "/path-of-2".to_owned())]);
+    assert!((1..bytes).contains(&recorder.captures.replay_bytes().unwrap()));
+    assert_eq!(recorder.captures.visitor(site(1), VisitorId(1)).unwrap().replays, []);
+
+    let id = recorder.only().replay.id;
+    assert!(
+        !recorder.captures.delete_replay(site(2), id).unwrap() && recorder.captures.delete_replay(site(1), id).unwrap()
+    );
+    assert!(!recorder.captures.delete_replay(site(1), id).unwrap() && blobs(&directory) == 0);
+    for visitor in [3, 4] {
+        recorder.send(&of(visitor), 0, 0, json!([meta(0, "/gone"), full(1, "gone")])).unwrap();
+    }
+    recorder.send(&Of { site: 2, ..of(5) }, 0, 0, json!([meta(0, "/other"), full(1, "other")])).unwrap();
+    assert_eq!(recorder.captures.delete_replays(site(1)).unwrap(), 2);
+    recorder.captures.delete_website(site(2)).unwrap();
+    assert!(!is_on_disk(directory.path(), "/other") && !is_on_disk(directory.path(), "/gone"));
+    assert_eq!((recorder.captures.replay_bytes().unwrap(), blobs(&directory)), (0, 0));
+}
+
+/// Sabotage: remove the newest, or leave the doomed.
+#[test]
+fn the_oldest_give_way_to_days_and_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = ReplayLimits { days: 30, bytes: 6_000 };
+    let options = || CaptureOptions { replays: limits, ..CaptureOptions::default() };
+    let recorder = Recorder::open_with(&directory, options());
+    let noise: Vec<Value> =
+        (0..300_u64).map(|n| click(i64::try_from(n).unwrap(), (n * 7_919 % 4_001) as i32)).collect();
+    let mut sent = 0;
+    for visitor in 1..=8 {
+        let begun_ms = NOW_MS + i64::try_from(visitor).unwrap() * 1_000;
+        let noise: Vec<Value> = noise
+            .iter()
+            .cloned()
+            .map(|mut click| {
+                let offset = begun_ms - NOW_MS;
+                click["timestamp"] = (click["timestamp"].as_i64().unwrap() + offset).into();
+                click
+            })
+            .collect();
+        recorder.send(&Of { begun_ms, ..of(visitor) }, 0, 0, Value::Array(noise)).unwrap();
+        sent += 1;
+        assert!(recorder.captures.replay_bytes().unwrap() <= limits.bytes);
+    }
+    let left = recorder.ids(&ReplayQuery::of(ever()));
+    assert!(!left.is_empty() && left.len() < sent, "{left:?}");
+    // The newest are there.
+    let visitors: Vec<u64> = left.iter().map(|(visitor, _)| *visitor).collect();
+    assert_eq!(visitors, (1..=8).rev().take(left.len()).collect::<Vec<_>>());
+    recorder.captures.limit_replays(None).unwrap();
+    assert_eq!(blobs(&directory), left.len());
+
+    let day = |days: i64| Some(at(NOW_MS + days * DAY_MS));
+    assert_eq!(recorder.captures.limit_replays(day(29)).unwrap(), 0);
+    assert_eq!(recorder.captures.limit_replays(day(31)).unwrap(), left.len() as u64);
+    assert_eq!((recorder.captures.replay_bytes().unwrap(), blobs(&directory)), (0, 0));
+    assert_eq!(recorder.captures.damages().unwrap(), [] as [String; 0]);
+}
+
+/// Sabotage: leave recordings out of what retention hides.
+#[test]
+fn what_a_plan_keeps_no_longer_is_hidden_and_removed_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open_with(
+        &directory,
+        CaptureOptions { replays: ReplayLimits { days: 0, bytes: 1 << 30 }, ..CaptureOptions::default() },
+    );
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    let id = recorder.only().replay.id;
+    assert_eq!(recorder.only().replay.kept_until, None);
+    let kept = |day: i64| Kept::new(site(1), Some(at(NOW_MS + (day - 10) * DAY_MS)));
+    for day in 0..=45 {
+        recorder.captures.retain(&[kept(day)], Some(at(NOW_MS + day * DAY_MS))).unwrap();
+        recorder.captures.remove_hidden().unwrap();
+        let is_shown = recorder.captures.replay(site(1), id).unwrap().is_some();
+        assert_eq!(is_shown, day <= 10, "{day}");
+        assert_eq!(blobs(&directory), usize::from(day < 41), "{day}");
+    }
+}
+
+/// Blobs that fail when they are told to.
+#[derive(Debug)]
+struct Failing {
+    files: FileBlobs,
+    is_full: AtomicBool,
+    fails: AtomicBool,
+}
+
+impl Failing {
+    fn check(&self, name: &str) -> Result<(), BlobError> {
+        let name = name.to_owned();
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(BlobError::Full { name });
+        }
+        match self.fails.load(Ordering::Relaxed) {
+            true => Err(BlobError::Unavailable { name, problem: "it does not answer".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Blobs for Failing {
+    fn put(&self, name: &BlobName, bytes: &[u8]) -> Result<(), BlobError> {
+        self.check(name.as_str())?;
+        self.files.put(name, bytes)
+    }
+
+    fn get(&self, name: &BlobName) -> Result<Vec<u8>, BlobError> {
+        self.check(name.as_str())?;
+        self.files.get(name)
+    }
+
+    fn delete(&self, name: &BlobName) -> Result<(), BlobError> {
+        self.check(name.as_str())?;
+        self.files.delete(name)
+    }
+
+    fn delete_found(&self, found: &FoundBlob) -> Result<(), BlobError> {
+        self.check(&found.name)?;
+        self.files.delete_found(found)
+    }
+
+    fn list(&self, first: &str, see: &mut dyn FnMut(FoundBlob) -> bool) -> Result<(), BlobError> {
+        self.check(first)?;
+        self.files.list(first, see)
+    }
+}
+
+/// Sabotage: forget what is doomed when a blob cannot be deleted, or answer without the events.
+#[test]
+fn where_chunks_are_kept_may_fail_and_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let failing = Arc::new(Failing {
+        files: FileBlobs::new(directory.path()),
+        is_full: AtomicBool::default(),
+        fails: AtomicBool::default(),
+    });
+    let options = || CaptureOptions { blobs: Some(failing.clone()), ..CaptureOptions::default() };
+    let recorder = Recorder::open_with(&directory, options());
+    let first = || json!([meta(0, "/a"), full(1, "erased-text")]);
+    failing.is_full.store(true, Ordering::Relaxed);
+    let refused = recorder.send(&of(1), 0, 0, first());
+    assert!(matches!(refused, Err(ReplayRefused::Blob(BlobError::Full { .. }))), "{refused:?}");
+    failing.is_full.store(false, Ordering::Relaxed);
+    assert!(recorder.send(&of(1), 0, 0, first()).unwrap());
+    let id = recorder.only().replay.id;
+
+    failing.fails.store(true, Ordering::Relaxed);
+    let read = recorder.captures.replay_events(site(1), id, 0, 9, 9);
+    assert!(matches!(read, Err(CaptureError::Blobs { .. })), "{read:?}");
+    // It is not gone, and who asked knows.
+    assert!(recorder.captures.erase_visitor(site(1), VisitorId(1)).is_err() && blobs(&directory) == 1);
+    drop(recorder);
+    failing.fails.store(false, Ordering::Relaxed);
+    let recorder = Recorder::open_with(&directory, options());
+    recorder.captures.erase_visitor(site(1), VisitorId(1)).unwrap();
+    assert!(blobs(&directory) == 0 && !is_on_disk(directory.path(), "erased-text"));
+}
+
+/// Sabotage: remove what is young, or what is known.
+#[test]
+fn what_nothing_knows_of_is_removed_after_a_day_and_what_is_damaged_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    recorder.send(&of(1), 1, 5_000, json!([click(5_000, 1)])).unwrap();
+    let id = recorder.only().replay.id;
+    let stray = directory.path().join("replays/stray/of/0-aa");
+    std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    std::fs::write(&stray, b"x").unwrap();
+    std::fs::write(stray.with_extension("1-1.tmp"), b"x").unwrap();
+    let written = std::fs::metadata(&stray).unwrap().modified().unwrap();
+    let written = i64::try_from(written.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    assert_eq!(recorder.captures.remove_orphans(at(written + DAY_MS / 2)).unwrap(), 0);
+    assert_eq!(recorder.captures.remove_orphans(at(written + 2 * DAY_MS)).unwrap(), 2);
+    assert!(!stray.parent().unwrap().exists() && blobs(&directory) == 2);
+
+    let of_chunk = |seq: &str| {
+        files(&directory.path().join("replays"))
+            .into_iter()
+            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(seq))
+            .unwrap()
+    };
+    std::fs::remove_file(of_chunk("0-")).unwrap();
+    std::fs::write(of_chunk("1-"), b"damaged").unwrap();
+    let damages = recorder.captures.replay_damages().unwrap();
+    assert!(damages.len() == 2 && damages.iter().any(|damage| damage.ends_with("it is gone")), "{damages:?}");
+    let (events, _) = recorder.captures.replay_events(site(1), id, 0, 9, 1 << 20).unwrap().unwrap();
+    assert!(events.iter().all(|events| events.json == "[]" && events.damage.is_some()));
+}
+
+/// Sabotage: open a file of the first format without the new tables.
+#[test]
+fn captures_of_the_first_format_are_brought_up() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(Recorder::open(&directory));
+    let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
+    connection
+        .execute_batch(
+            "DROP TABLE replays; DROP TABLE replay_chunks; DROP TABLE replay_views; DROP TABLE doomed;
+             DELETE FROM meta WHERE name = 'replay_bytes'; UPDATE meta SET value = 1 WHERE name = 'format'",
+        )
+        .unwrap();
+    drop(connection);
+    let recorder = Recorder::open(&directory);
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+    assert!(recorder.only().replay.bytes > 0 && recorder.captures.replay_bytes().unwrap() > 0);
+    drop(recorder);
+    let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
+    let format: i64 =
+        connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
+    assert_eq!(format, 2);
+    connection.execute("UPDATE meta SET value = 3 WHERE name = 'format'", []).unwrap();
+    drop(connection);
+    assert!(matches!(Captures::open(directory.path()), Err(CaptureError::Newer { .. })));
+}
