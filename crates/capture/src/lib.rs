@@ -2,6 +2,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails loudly"))]
 
 mod blobs;
+mod capture_error;
+mod context;
 mod errors;
 mod fingerprint;
 mod heatmap;
@@ -16,12 +18,14 @@ mod store;
 mod vitals;
 
 pub use blobs::{BLOB_MAX_BYTES, BlobError, BlobName, Blobs, FileBlobs, FoundBlob, InvalidBlobName};
+pub use capture_error::CaptureError;
+pub use context::Context;
 pub use errors::{Breadcrumb, ERRORS_MAX, ErrorFields, ErrorsFields, read_errors};
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, HeatClick, HeatmapFields, PAGE_COLUMNS, PAGE_ROWS};
 pub use message::{normal_message, without_secrets};
 pub use problems::Problems;
-pub use record::{Capture, Context, ErrorCapture, HeatmapCapture, ReplayCapture, Unreadable, VitalsCapture};
+pub use record::{Capture, ErrorCapture, HeatmapCapture, ReplayCapture, Unreadable, VitalsCapture};
 pub use replay::{
     IDLE_MS, Mark, MarkKind, NewChunk, REPLAY_BODY_MAX_BYTES, ReplayBody, ReplayRefused, ReplaySummary, View,
     pack_chunk, read_replay, unpack_chunk,
@@ -42,5 +46,5 @@ pub use store::replays::{
     ReplayLimits, ReplayQuery, Replays, SESSION_MAX_BYTES, SESSION_MAX_MS, WithErrors,
 };
 pub use store::vitals::{Bucketed, MetricSummary, Metrics, PageVitals, VitalsQuery, VitalsReport};
-pub use store::{CaptureError, CaptureOptions, Captures, Filter, Row};
+pub use store::{CaptureOptions, Captures, Filter, Row};
 pub use vitals::{Rating, Vital, Vitals};

@@ -5,7 +5,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
 use crate::heatmap::{HEAT_BANDS, HeatClick};
-use crate::{Breadcrumb, ErrorFields, Frame, ReplaySummary};
+use crate::{Breadcrumb, Context, ErrorFields, Frame, ReplaySummary};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
 const VERSION: u8 = 2;
@@ -22,29 +22,6 @@ pub enum Unreadable {
     /// A later version of this program wrote it.
     #[error("a capture of version {0}, this version reads {VERSION}")]
     Newer(u8),
-}
-
-/// Whose a capture is, when and where.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Context {
-    /// When, in milliseconds since 1970.
-    pub at_ms: i64,
-    /// Which visitor.
-    pub visitor: u64,
-    /// In which visit.
-    pub session: u64,
-    /// On which page: its path.
-    pub path: String,
-    /// `desktop`, `mobile` or `tablet`; empty when it is not known.
-    pub device: String,
-    /// The name of the browser.
-    pub browser: String,
-    /// Its version.
-    pub browser_version: String,
-    /// The name of the operating system.
-    pub os: String,
-    /// The country, two capital letters; empty when it is not known.
-    pub country: String,
 }
 
 /// Something that was captured.

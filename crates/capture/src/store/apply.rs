@@ -8,7 +8,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::errors::Status;
 use super::maps::{Maps, symbolicate};
 use super::{Batch, StepError, heatmaps, replays};
-use crate::record::{Capture, Context, ErrorCapture, Unreadable, VitalsCapture};
+use crate::Context;
+use crate::record::{Capture, ErrorCapture, Unreadable, VitalsCapture};
 use crate::vitals::Vital;
 use crate::{Fingerprint, Frame, fingerprint};
 

@@ -11,8 +11,8 @@ use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 use super::apply::add_history;
 use super::maps::{Maps, sources};
 use super::schema::hidden_before;
-use super::{CaptureError, Captures, Filter, QUESTION_MAX_BYTES, Row};
-use crate::{Breadcrumb, Fingerprint, Frame, SourceLines};
+use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
+use crate::{Breadcrumb, CaptureError, Fingerprint, Frame, SourceLines};
 
 /// What a visitor takes in a set, about.
 const VISITOR_BYTES: usize = 16;

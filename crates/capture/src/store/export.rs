@@ -3,10 +3,11 @@
 use rusqlite::params;
 use zenovay_domain::{Timestamp, VisitorId, WebsiteId};
 
+use super::Captures;
 use super::heatmaps::{self, VisitorHeat};
 use super::replays::{self, ReplayDetail};
 use super::schema::hidden_before;
-use super::{CaptureError, Captures};
+use crate::CaptureError;
 use crate::vitals::Vital;
 
 /// What was captured of one visitor.

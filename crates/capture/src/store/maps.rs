@@ -7,12 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::{Timestamp, WebsiteId};
 
+use super::Captures;
 use super::apply::{add_history, group_of, settle};
 use super::errors::{GroupId, find, id_of};
-use super::{CaptureError, Captures};
 use crate::errors::RELEASE_MAX_BYTES;
 use crate::stack::cut;
-use crate::{Fingerprint, Frame, InvalidSourceMap, SourceLines, SourceMap, fingerprint};
+use crate::{CaptureError, Fingerprint, Frame, InvalidSourceMap, SourceLines, SourceMap, fingerprint};
 
 /// The release of what does not say one.
 pub(crate) const DEFAULT_RELEASE: &str = "default";

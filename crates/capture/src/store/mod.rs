@@ -48,7 +48,7 @@ use zenovay_events::{AppendError, BatchName, CaptureSink, ChangeError, Kept};
 use self::replays::ReplayLimits;
 use crate::record::Unreadable;
 use crate::replay::fields::FieldMemory;
-use crate::{BlobError, Blobs, FileBlobs};
+use crate::{Blobs, CaptureError, FileBlobs};
 
 /// The name of the file.
 pub(crate) const FILE_NAME: &str = "captures.db";
@@ -67,52 +67,6 @@ pub(crate) const QUESTION_MAX_BYTES: usize = 64 << 20;
 /// For how many counted days what is hidden is kept, as events are.
 const GRACE_DAYS: i64 = zenovay_events::RETENTION_GRACE_DAYS;
 const DAY_MS: i64 = 24 * 3_600_000;
-
-/// Why captures cannot be read or changed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum CaptureError {
-    /// The database cannot be opened, read or written.
-    #[error("{path}: {problem}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A later version of this program wrote it.
-    #[error("{path}: {what}")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// What of it is newer.
-        what: String,
-    },
-    /// The disk is full.
-    #[error("the disk is full")]
-    DiskFull,
-    /// What was taken lately is not applied yet. Try again soon.
-    #[error("captures are not up to date")]
-    Behind,
-    /// Chunks of recordings cannot be read or deleted where they are kept.
-    #[error("chunks of recordings: {problem}")]
-    Blobs {
-        /// What is wrong.
-        problem: String,
-    },
-    /// The question would hold too much in memory; a shorter range may do.
-    #[error("the question needs too much memory")]
-    TooLarge,
-}
-
-impl From<BlobError> for CaptureError {
-    fn from(error: BlobError) -> Self {
-        match error {
-            BlobError::Full { .. } => Self::DiskFull,
-            error => Self::Blobs { problem: error.to_string() },
-        }
-    }
-}
 
 /// What can be chosen about captures.
 #[derive(Debug, Clone, Default)]

@@ -12,10 +12,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::schema::hidden_before;
-use super::{CaptureError, Captures, DAY_MS, Filter, Row, Shared};
+use super::{Captures, DAY_MS, Filter, Row, Shared};
 use crate::record::ReplayCapture;
 use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary, unpack_chunk};
-use crate::{BlobError, BlobName, GroupId};
+use crate::{BlobError, BlobName, CaptureError, GroupId};
 
 /// The first part of the names of all chunks.
 pub(super) const BLOBS: &str = "replays";

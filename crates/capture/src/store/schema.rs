@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{CaptureError, heatmaps, replays};
+use super::{heatmaps, replays};
+use crate::CaptureError;
 
 /// The version of the format that this program writes and reads.
 const FORMAT: i64 = 2;

@@ -8,7 +8,8 @@ use zenovay_domain::{Timestamp, WebsiteId};
 
 use super::apply::{scale, stored};
 use super::schema::hidden_before;
-use super::{CaptureError, Captures, Filter, QUESTION_MAX_BYTES, Row};
+use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
+use crate::CaptureError;
 use crate::vitals::{Rating, Vital};
 
 /// What is asked about vitals.

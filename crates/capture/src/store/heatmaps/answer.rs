@@ -10,9 +10,10 @@ use super::keep::{element, rows_of};
 use super::rows::{DEPTHS, HEIGHT_UNIT, Rows, View, marks_of};
 use super::tally::{Sums, Tally};
 use super::{Group, OTHER_ELEMENTS, Result, damaged, distinct, find_page, read_view, visitors_of};
+use crate::CaptureError;
 use crate::heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, PAGE_COLUMNS, PAGE_ROWS};
 use crate::store::schema::hidden_before;
-use crate::store::{CaptureError, Captures, Row};
+use crate::store::{Captures, Row};
 
 /// The most structures of a page that are told.
 const VERSIONS_MAX: usize = 20;

@@ -1,0 +1,51 @@
+//! Why captures cannot be read or changed.
+
+use std::path::PathBuf;
+
+use crate::BlobError;
+
+/// Why captures cannot be read or changed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The database cannot be opened, read or written.
+    #[error("{path}: {problem}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A later version of this program wrote it.
+    #[error("{path}: {what}")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What of it is newer.
+        what: String,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// What was taken lately is not applied yet. Try again soon.
+    #[error("captures are not up to date")]
+    Behind,
+    /// Chunks of recordings cannot be read or deleted where they are kept.
+    #[error("chunks of recordings: {problem}")]
+    Blobs {
+        /// What is wrong.
+        problem: String,
+    },
+    /// The question would hold too much in memory; a shorter range may do.
+    #[error("the question needs too much memory")]
+    TooLarge,
+}
+
+impl From<BlobError> for CaptureError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Full { .. } => Self::DiskFull,
+            error => Self::Blobs { problem: error.to_string() },
+        }
+    }
+}
