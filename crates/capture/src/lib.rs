@@ -42,8 +42,8 @@ pub use store::heatmaps::{
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
 pub use store::replays::{
-    Gap, InvalidReplayId, Marker, PageSnapshot, Replay, ReplayChunk, ReplayDetail, ReplayEvents, ReplayId,
-    ReplayLimits, ReplayQuery, Replays, SESSION_MAX_BYTES, SESSION_MAX_MS, WithErrors,
+    EventsAndNext, Gap, InvalidReplayId, Marker, PageSnapshot, Replay, ReplayChunk, ReplayDetail, ReplayEvents,
+    ReplayId, ReplayLimits, ReplayQuery, Replays, SESSION_MAX_BYTES, SESSION_MAX_MS, WithErrors,
 };
 pub use store::vitals::{Bucketed, MetricSummary, Metrics, PageVitals, VitalsQuery, VitalsReport};
 pub use store::{CaptureOptions, Captures, Filter, Row};

@@ -264,6 +264,9 @@ pub struct ReplayEvents {
     pub damage: Option<String>,
 }
 
+/// The events of some chunks, in order, and the number of the chunk to go on with.
+pub type EventsAndNext = (Vec<ReplayEvents>, Option<u32>);
+
 /// A page as it was written down in a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageSnapshot {
@@ -601,10 +604,10 @@ impl Captures {
             .map_err(|error| BlobError::Unavailable { name: BLOBS.to_owned(), problem: error.to_string() })?;
         self.shared.blobs.put(&name, &packed.bytes)?;
         // What has to make room is deleted by those who need it.
-        if self.shared.is_doomed.load(Ordering::Relaxed) {
-            if let Err(error) = self.sweep(SWEEP) {
-                tracing::warn!(%error, "chunks of recordings cannot be deleted; tried again");
-            }
+        if self.shared.is_doomed.load(Ordering::Relaxed)
+            && let Err(error) = self.sweep(SWEEP)
+        {
+            tracing::warn!(%error, "chunks of recordings cannot be deleted; tried again");
         }
         Ok(Some(ReplayCapture {
             context: chunk.context.clone(),
@@ -664,7 +667,7 @@ impl Captures {
         from: u32,
         limit: usize,
         max_bytes: usize,
-    ) -> Result<Option<(Vec<ReplayEvents>, Option<u32>)>, CaptureError> {
+    ) -> Result<Option<EventsAndNext>, CaptureError> {
         self.catch_up()?;
         let limits = self.shared.limits;
         let named = self.read(|connection| {
