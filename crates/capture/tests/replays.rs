@@ -259,7 +259,7 @@ fn recordings_are_found_by_what_they_are_of() {
     assert_eq!(recorder.ids(&ReplayQuery { errors: Some(WithErrors::Any), ..query }), one);
     assert_eq!(recorder.ids(&ReplayQuery { errors: Some(WithErrors::Of(group)), ..query }), one);
     assert_eq!(recorder.ids(&ReplayQuery { min_ms: 10_000, ..query }), one);
-    assert_eq!(recorder.ids(&ReplayQuery { max_ms: 10_000, ..query }), [second.clone()]);
+    assert_eq!(recorder.ids(&ReplayQuery { max_ms: 10_000, ..query }), std::slice::from_ref(&second));
     assert_eq!(recorder.ids(&ReplayQuery { at: Some(at(NOW_MS + 38_000)), ..query }), one);
     let by_page = |row: &Row<'_>| row.path == "/b";
     let by_country = |row: &Row<'_>| row.country == "FR";
