@@ -11,7 +11,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["D E W T Q M Y L A", "Today, yesterday, 7 days, 28 days, 90 days, month, year, 12 months, all"],
   ["1 … 6", "Which number the chart shows"],
   ["B", "The numbers of the chart as a table"],
-  ["G then A L V O H R S W", "Go to analytics, live, visitors, goals, heatmaps, errors, settings, websites"],
+  ["Space ← → , . [ ]", "In a replay: play, 5 seconds back and on, event before and after, slower and faster"],
+  ["G then A L V O H P R S W", "Go to analytics, live, visitors, goals, heatmaps, replays, errors, settings, websites"],
   ["Shift L", "Copy a link to this view"],
   ["F6", "Go to the last message"],
 ];

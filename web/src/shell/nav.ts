@@ -23,6 +23,7 @@ const websitePages = (id: string): readonly NavItem[] => [
   { label: "Visitors", href: `/websites/${id}/visitors`, icon: "person", key: "v" },
   { label: "Goals and funnels", href: `/websites/${id}/goals`, icon: "goal", key: "o" },
   { label: "Heatmaps", href: `/websites/${id}/heatmaps`, icon: "pointer", key: "h", group: "Behaviour", feature: "heatmaps" },
+  { label: "Replays", href: `/websites/${id}/replays`, icon: "play", key: "p", group: "Behaviour", feature: "replays" },
   { label: "Performance", href: `/websites/${id}/performance`, icon: "gauge", group: "Health" },
   { label: "Errors", href: `/websites/${id}/errors`, icon: "warning", key: "r", group: "Health", feature: "errors" },
 ];

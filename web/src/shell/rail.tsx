@@ -47,7 +47,7 @@ function NavLink({ item, count: [count, of] = [undefined, ""], current }: { item
 /** The same page of another website, where it has one. */
 function sameOf(path: string, from: string, to: string): string {
   const rest = path.slice(`/websites/${from}`.length);
-  return `/websites/${to}${/^\/(live|visitors|goals|heatmaps|performance|errors|settings\/\w+)$/.test(rest) ? rest : ""}`;
+  return `/websites/${to}${/^\/(live|visitors|goals|heatmaps|replays|performance|errors|settings\/\w+)$/.test(rest) ? rest : ""}`;
 }
 
 function Switcher({ website }: Around) {

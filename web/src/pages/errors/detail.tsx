@@ -7,6 +7,7 @@ import * as format from "../../lib/format";
 import { useKeys } from "../../lib/keys";
 import { intervalFor } from "../../lib/range";
 import type { Interval } from "../../lib/view";
+import { useFeatures } from "../../lib/websites";
 import type { PageProps } from "../../routes";
 import { culpritWords, errorTitle } from "../../rules/stacks";
 import { Page, PageState } from "../../shell/page";
@@ -49,6 +50,7 @@ function View({ website, mayChange, why, note, data, group }: Captured<never> & 
   const [asTable, setTable] = useState(false);
   const [open, setOpen] = useState<"merge" | "split">();
   const [pending, setPending] = useState<Status>();
+  const features = useFeatures(website.id);
   const root = `/websites/${website.id}`;
   const list = `${root}/errors`;
   const { range, stacks, last, history } = group;
@@ -106,6 +108,7 @@ function View({ website, mayChange, why, note, data, group }: Captured<never> & 
             kind="secondary"
             items={[
               { label: "Copy link", icon: "link", onSelect: () => void copy(location.href).then((done) => done && toast("Link copied.")) },
+              features?.includes("replays") && { label: "Replays with this error", icon: "play", href: `${root}/replays?error=${group.id}` },
               { label: "Source maps", icon: "page", href: `${list}/source-maps` },
               mayChange && "line",
               ...(mayChange ? decisions(website.id, group).filter((item) => typeof item === "object" && "label" in item && item.label === (status === "resolved" ? "Ignore" : "Resolve") && status !== "unresolved") : []),

@@ -31,6 +31,7 @@ export function OccurrenceCard({ all, at, onAt, total, stack, root, zone }: Prop
   if (!shown) return null;
   const day = format.dayIn(new Date(shown.occurred_at), zone);
   const year = format.dayIn(new Date(), zone).slice(0, 4);
+  const replay = shown.replay;
   return (
     <section class="card" aria-labelledby="occurrence-h">
       <div class="card-head">
@@ -79,6 +80,11 @@ export function OccurrenceCard({ all, at, onAt, total, stack, root, zone }: Prop
         </div>
       )}
       <div class="card-foot">
+        {replay && (
+          <LinkButton kind="primary" small icon="play" href={`${root}/replays/${replay.id}?t=${Math.floor(replay.at_ms / 1000)}`}>
+            Watch this moment
+          </LinkButton>
+        )}
         <LinkButton small href={`${root}/visitors/${shown.visitor}`}>
           Visitor {format.shortId(shown.visitor)}
         </LinkButton>

@@ -33,7 +33,7 @@ export interface Captured<Name extends string> {
   readonly home: string;
   readonly parts: Parts<Name>;
   /** The address of the page with other parts; what is `undefined` is left out. */
-  at(parts: { readonly [N in Name]?: string | undefined }): string;
+  at(parts: { readonly [N in Name]?: string | undefined }, view?: View): string;
   /** What of the address is not shown, above everything else. */
   readonly note: ComponentChildren;
   /** Whether the reader may change what is shown. */
@@ -118,7 +118,7 @@ function Loaded<Name extends string>({ website, title, path, names = [], feature
     website,
     home,
     parts,
-    at: (own) => write(known, own),
+    at: (own, other = known) => write(other, own),
     mayChange,
     note: unknown.length > 0 && <Dropped of={[...new Set(unknown.map(({ dimension }) => dimensionLabel(dimension)))]} />,
     why: mayChange ? undefined : `Your role here is ${website.role}. This is done by ${whoMay("change-websites")}.`,

@@ -6,10 +6,10 @@ import { refresh, useData } from "../../api/data";
 import * as format from "../../lib/format";
 import { go } from "../../lib/router";
 import { atLeast } from "../../lib/session";
-import { useWebsite, type Website } from "../../lib/websites";
+import { useFeatures, useWebsite, type Website } from "../../lib/websites";
 import type { PageProps } from "../../routes";
 import { Page, PageState } from "../../shell/page";
-import { Badge, Button, Card, CountryTag } from "../../ui/basic";
+import { Badge, Button, Card, CountryTag, LinkButton } from "../../ui/basic";
 import { copy } from "../../ui/data";
 import { Segmented } from "../../ui/form";
 import { Icon, type IconName } from "../../ui/icons";
@@ -65,6 +65,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
   const [shown, setShown] = useState<Shown>("all");
   const [erasing, setErasing] = useState(false);
   const home = `/websites/${website.id}`;
+  const features = useFeatures(website.id);
   const zone = website.settings.time_zone;
   const name = format.shortId(detail.id);
   const may = atLeast(website.role, "editor");
@@ -89,16 +90,23 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
         )
       }
       actions={
-        <MoreMenu
-          label="More"
-          small={false}
-          kind="secondary"
-          items={[
-            { label: "Copy the visitor's id", icon: "copy", onSelect: () => void copy(detail.id).then((done) => done && toast("Copied.")) },
-            may && "line",
-            may && { label: "Erase this visitor…", icon: "trash", danger: true, onSelect: () => setErasing(true) },
-          ]}
-        />
+        <>
+          {features?.includes("replays") && (
+            <LinkButton icon="play" href={`${home}/replays?visitor=${detail.id}&range=90d`}>
+              <span class="lab">Replays</span>
+            </LinkButton>
+          )}
+          <MoreMenu
+            label="More"
+            small={false}
+            kind="secondary"
+            items={[
+              { label: "Copy the visitor's id", icon: "copy", onSelect: () => void copy(detail.id).then((done) => done && toast("Copied.")) },
+              may && "line",
+              may && { label: "Erase this visitor…", icon: "trash", danger: true, onSelect: () => setErasing(true) },
+            ]}
+          />
+        </>
       }
     >
       <div class="grid side">

@@ -1,0 +1,357 @@
+// A visit is recorded by the real scripts, and looked at again. What was recorded runs nowhere, and loads nothing.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
+import { call, press, refused, tour, waiting } from "./tour.mjs";
+
+const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
+const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
+/** Nobody answers there, and nobody may ask. */
+const OUTSIDE = "http://outside.invalid";
+const AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
+
+/** The website that is recorded. */
+const shop = (origin, code) => `<!doctype html><html lang="en"><head><title>Shop</title>
+<style>body { font: 16px sans-serif; } .plan { padding: 1rem; }</style>
+<script defer data-tracking-code="${code}" src="${origin}/z.js"></script></head>
+<body><h1>Plans</h1>
+<main><section class="plan"><button id="buy">Start free</button></section>
+<form><label>Work e-mail <input name="email"></label><label>Password <input type="password" name="secret"></label></form>
+<div id="host"></div><p id="told">before</p></main>
+<script>
+  document.getElementById("host").attachShadow({ mode: "open" }).innerHTML = "<p>in the shadow</p>";
+  document.getElementById("buy").addEventListener("click", () => {
+    document.getElementById("told").textContent = "<script>globalThis.ran = 1</" + "script> after";
+    history.pushState(null, "", "/pricing");
+    setTimeout(() => { throw new TypeError("cart.plan is undefined"); }, 50);
+  });
+</script></body></html>`;
+
+let server;
+let browser;
+let site;
+let known;
+before(async () => {
+  [server, browser] = await Promise.all([startServer(), startBrowser()]);
+  const { page, context } = await openTab(browser, server);
+  await page.goto("/login");
+  const token = server.welcome.split("#")[1];
+  await call(page, "POST", "/api/welcome", { token, ...OWNER, website: { domain: "shop.example", name: "Shop" } });
+  const team = (await call(page, "GET", "/api/session")).teams[0].id;
+  const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
+  const settings = { allow_localhost: true, session_replay: true, session_replay_consent: false };
+  await call(page, "PATCH", `/api/websites/${id}`, { settings });
+  const { url: invitation } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
+  const other = await call(page, "POST", "/api/websites", { team_id: team, domain: "off.example" });
+  const hostile = await call(page, "POST", "/api/websites", { team_id: team, domain: "hostile.example" });
+  await call(page, "PATCH", `/api/websites/${hostile.id}`, { settings: { session_replay: true, session_replay_consent: false } });
+  const poor = await call(page, "POST", "/api/teams", { name: "Small" });
+  await call(page, "PUT", `/api/teams/${poor.id}/plan`, { plan: "free" });
+  const small = await call(page, "POST", "/api/websites", { team_id: poor.id, domain: "small.example" });
+  const owner = await context.storageState();
+  const second = await openTab(browser, server);
+  await second.page.goto("/login");
+  await call(second.page, "POST", "/api/users", { ...VIEWER, invitation: new URL(invitation).pathname.split("/").pop() });
+  const viewer = await second.context.storageState();
+
+  site = createServer((_, answer) => answer.writeHead(200, { "Content-Type": "text/html" }).end(shop(server.address, code)));
+  await new Promise((resolve) => site.listen(0, "127.0.0.1", resolve));
+  await visit(`http://127.0.0.1:${site.address().port}/`);
+  await attack(hostile.tracking_code);
+  const replay = await found(page, id);
+  const bad = await found(page, hostile.id);
+  const { groups } = await call(page, "GET", `/api/websites/${id}/errors`);
+  await Promise.all([context.close(), second.context.close()]);
+  const at = (website) => `/websites/${website}`;
+  known = { owner, viewer, id, home: at(id), replay, bad, group: groups[0]?.id, off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
+});
+after(async () => {
+  site?.closeAllConnections();
+  site?.close();
+  await browser?.close();
+  await server?.stop();
+});
+
+/** The first replay of a website, once all of it has arrived. */
+async function found(page, website) {
+  for (;;) {
+    const { replays } = await call(page, "GET", `/api/websites/${website}/replays?range=24h`);
+    if (replays[0]?.chunks > 0) return replays[0].id;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** Somebody looks at the shop, types, clicks, and leaves. */
+async function visit(address) {
+  const context = await browser.newContext({ userAgent: AGENT, viewport: { width: 900, height: 600 } });
+  const page = await context.newPage();
+  // The recorder is there once it has sent its first part, or waits to.
+  const recorder = page.waitForResponse((answer) => /z-replay\.js/.test(answer.url()));
+  await page.goto(address);
+  await recorder;
+  await page.waitForTimeout(500);
+  await page.getByLabel("Work e-mail").pressSequentially("ada@example.com");
+  await page.getByLabel("Password").pressSequentially("hunter2hunter2");
+  const sent = page.waitForResponse((answer) => answer.url().endsWith("/replay"));
+  await page.getByRole("button", { name: "Start free" }).click();
+  await sent;
+  const last = page.waitForResponse((answer) => answer.url().endsWith("/replay")).catch(() => undefined);
+  await page.goto("about:blank");
+  await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 1000))]);
+  await context.close();
+}
+
+/** A recording that no recorder makes: everything in it wants to run, or to be loaded from outside. */
+async function attack(code) {
+  const now = Date.now();
+  let id = 100;
+  const text = (textContent) => ({ type: 3, id: id++, textContent });
+  const element = (tagName, attributes = {}, ...childNodes) => ({ type: 2, id: id++, tagName, attributes, childNodes });
+  const image = `${OUTSIDE}/a.png`;
+  const head = element(
+    "head",
+    {},
+    element("base", { href: OUTSIDE }),
+    element("meta", { "http-equiv": "refresh", content: `0;url=${OUTSIDE}` }),
+    element("link", { rel: "preconnect", href: OUTSIDE }),
+    element("link", { rel: "dns-prefetch", href: OUTSIDE }),
+    element("link", { rel: "stylesheet", href: `${OUTSIDE}/a.css` }),
+    element("link", { rel: "stylesheet", _cssText: `@import "${OUTSIDE}/b.css"; @font-face { font-family: x; src: url(${OUTSIDE}/f.woff2); } body { background: url(${image}); }` }),
+    element("style", {}, { ...text(`@import url("${OUTSIDE}/c.css"); h1 { background-image: url('${image}'); font-family: x; }`), isStyle: true }),
+    element("script", {}, text("globalThis.ran = 1")),
+  );
+  const body = element(
+    "body",
+    { onload: "globalThis.ran = 1", background: image },
+    element("h1", {}, text("Shown")),
+    element("img", { src: image, srcset: `${image} 2x`, onerror: "globalThis.ran = 1", alt: "A picture" }),
+    element("img", { src: "data:image/png;base64,broken", onerror: "globalThis.ran = 1" }),
+    element("a", { href: "javascript:globalThis.ran=1", ping: OUTSIDE }, text("A link")),
+    element("iframe", { src: `${OUTSIDE}/frame`, srcdoc: "<script>parent.ran = 1</script>" }),
+    element("iframe", { src: "javascript:parent.ran=1" }),
+    element("object", { data: `${OUTSIDE}/o` }),
+    element("embed", { src: `${OUTSIDE}/e` }),
+    element("video", { src: `${OUTSIDE}/v.mp4`, poster: image, autoplay: "" }),
+    element("svg", { onload: "globalThis.ran = 1" }, element("use", { href: `${OUTSIDE}/s.svg#a` }), element("image", { "xlink:href": image })),
+    element("form", { action: OUTSIDE }, element("button", { formaction: OUTSIDE }, text("Send"))),
+    element("div", { style: `background: url(${image})` }, text("A box")),
+  );
+  const document = { type: 0, id: id++, childNodes: [{ type: 1, id: id++, name: "html", publicId: "", systemId: "" }, element("html", {}, head, body)] };
+  const box = id - 1;
+  const events = [
+    { type: 4, timestamp: now - 4000, data: { href: "https://hostile.example/", width: 800, height: 600 } },
+    { type: 2, timestamp: now - 3990, data: { node: document, initialOffset: { left: 0, top: 0 } } },
+    {
+      type: 3,
+      timestamp: now - 2000,
+      data: {
+        source: 0,
+        texts: [],
+        removes: [],
+        attributes: [{ id: body.id, attributes: { onclick: "globalThis.ran = 1", style: { background: `url(${image})` } } }],
+        adds: [
+          { parentId: body.id, nextId: null, node: element("script", { src: `${OUTSIDE}/s.js` }) },
+          { parentId: body.id, nextId: null, node: element("img", { src: image, onerror: "globalThis.ran = 1" }) },
+        ],
+      },
+    },
+    { type: 3, timestamp: now - 1000, data: { source: 2, type: 2, id: body.id, x: 10, y: 10 } },
+    { type: 5, timestamp: now - 500, data: { tag: "zenovay.page", payload: { url: '/"><img src=x onerror=globalThis.ran=1>' } } },
+    { type: 5, timestamp: now - 400, data: { tag: "zenovay.error", payload: { type: "<b>Type</b>", message: "<img src=x onerror=globalThis.ran=1>", id: "error-hostile" } } },
+    { type: 3, timestamp: now, data: { source: 1, positions: [{ x: 5, y: 5, id: box, timeOffset: 0 }] } },
+  ];
+  const answer = await fetch(`${server.address}/api/track/${code}/replay`, {
+    method: "POST",
+    headers: { "Content-Type": "text/plain", Origin: "https://hostile.example", "User-Agent": AGENT },
+    body: JSON.stringify({ url: "https://hostile.example/", session_id: "a-hostile-session", sent_at: now, device_type: "desktop", replay_id: "0123456789abcdef0123456789abcdef", seq: 0, events, final: true }),
+  });
+  const told = await answer.json();
+  if (answer.status !== 200 || told.accepted === false) throw new Error(`${answer.status} ${JSON.stringify(told)}`);
+}
+
+const settled = (page) => page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
+async function open(path, who = "owner") {
+  const tab = await openTab(browser, server, { storageState: known[who], viewport: { width: 1440, height: 900 } });
+  await tab.page.goto(path);
+  await tab.page.getByRole("region", { name: "Player" }).waitFor();
+  await settled(tab.page);
+  return tab;
+}
+/** The document of the player. */
+const player = (page) => page.frames().find((frame) => new URL(frame.url()).pathname === "/replay-player");
+/** What the recorded page shows, with its shadow trees. */
+const recorded = (page) =>
+  player(page).evaluate(() => {
+    const all = (node) => [...node.childNodes].map((child) => (child.nodeType === 3 ? child.data : child.nodeName === "STYLE" ? "" : (child.shadowRoot ? all(child.shadowRoot) : "") + all(child))).join("");
+    return all(document.querySelector("iframe").contentDocument.body).replace(/\s+/g, " ").trim();
+  });
+const position = (page) => page.getByRole("slider", { name: "Position" });
+
+test("a replay shows the page as it was in the end, with fields masked", async () => {
+  const { page, context, problems } = await open(`${known.home}/replays/${known.replay}`);
+  await position(page).focus();
+  await page.keyboard.press("End");
+  await page.waitForFunction(() => {
+    const slider = document.querySelector(".scrub input");
+    return slider.value === slider.max;
+  });
+  await player(page).waitForFunction(() => document.querySelector("iframe")?.contentDocument?.body?.textContent.includes("after"));
+  const shown = await recorded(page);
+  for (const words of ["Plans", "Start free", "in the shadow", "<script>globalThis.ran = 1</script> after"]) assert.ok(shown.includes(words), `${words}: ${shown}`);
+  const values = await player(page).evaluate(() => [...document.querySelector("iframe").contentDocument.querySelectorAll("input")].map(({ value }) => value));
+  assert.equal(values.length, 2);
+  assert.ok(!values.some((value) => /ada|hunter/.test(value)), String(values));
+  assert.ok(await page.getByText("Inputs masked").isVisible());
+  const timeline = await page.getByRole("region", { name: "Timeline" }).innerText();
+  for (const words of ["Viewed /", "Clicked “Start free”", "Viewed /pricing", "TypeError: cart.plan is undefined", "Typed into"]) assert.ok(timeline.includes(words), `${words}: ${timeline}`);
+  assert.ok(!/ada@|hunter/.test(timeline));
+  assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("it plays by the keyboard, goes to events, and the link opens a moment before", async () => {
+  const { page, context, problems } = await open(`${known.home}/replays/${known.replay}`);
+  const at = async () => Number(await position(page).inputValue());
+  await page.locator("body").press(" ");
+  await page.getByRole("button", { name: "Pause (Space)" }).waitFor();
+  await page.waitForFunction(() => Number(document.querySelector(".scrub input").value) > 0);
+  await page.locator("body").press(" ");
+  await page.getByRole("button", { name: "Play (Space)" }).waitFor();
+  await page.locator("body").press("]");
+  assert.equal(await page.getByRole("radio", { name: "2×" }).getAttribute("aria-checked"), "true");
+  await page.locator("body").press("[");
+  const button = page.getByRole("region", { name: "Timeline" }).getByRole("button", { name: /TypeError: cart.plan is undefined/ });
+  await button.click();
+  const error = await at();
+  assert.equal(await button.getAttribute("aria-current"), "true");
+  await page.getByText(/^TypeError: cart.plan is undefined$/).last().waitFor();
+  await page.locator("body").press(",");
+  assert.ok((await at()) < error);
+  assert.match(await position(page).getAttribute("aria-valuetext"), /^\d+ seconds? of \d+ seconds?, page \//);
+  const t = Math.floor(error / 1000);
+  await page.goto(`${known.home}/replays/${known.replay}?t=${Math.max(1, t)}`);
+  await settled(page);
+  assert.equal(await at(), Math.max(0, Math.max(1, t) * 1000 - 3000));
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("an error leads to its moment, a replay to its error, a visitor to the replays", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
+  await page.goto(`${known.home}/errors/${known.group}`);
+  await page.getByRole("link", { name: "Watch this moment" }).click();
+  await page.waitForURL(new RegExp(`/replays/${known.replay}\\?t=\\d+$`));
+  await page.getByRole("link", { name: "Look at this error" }).click();
+  await page.waitForURL(new RegExp(`/errors/${known.group}$`));
+  await page.goto(`${known.home}/replays/${known.replay}`);
+  await page.getByRole("link", { name: "Visitor", exact: true }).click();
+  await page.getByRole("link", { name: "Replays" }).last().click();
+  await page.waitForURL(/\/replays\?.*visitor=/);
+  await page.getByRole("link", { name: /^Replay of visitor/ }).waitFor();
+  await page.goto(`${known.home}/replays?page=/pricing`);
+  await page.getByRole("button", { name: "Edit filter: Page is /pricing" }).waitFor();
+  await page.getByRole("link", { name: /^Replay of visitor/ }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the player has its own policy, and can ask for nothing", async () => {
+  const answer = await fetch(`${server.address}/replay-player`);
+  assert.equal(answer.headers.get("content-security-policy"), "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src data: blob:; frame-ancestors 'self'");
+  const { page, context } = await open(`${known.home}/replays/${known.replay}`);
+  const frame = player(page);
+  assert.equal(await frame.evaluate(() => fetch("/api/session").then(() => "answered", () => "refused")), "refused");
+  const outer = await page.locator(".rec iframe").evaluate((element) => ({ sandbox: element.getAttribute("sandbox"), inert: element.inert }));
+  assert.deepEqual(outer, { sandbox: "allow-scripts allow-same-origin", inert: true });
+  assert.equal(await frame.evaluate(() => document.querySelector("iframe").getAttribute("sandbox")), "allow-same-origin");
+  await context.close();
+});
+
+test("what is in a recording runs nowhere, and nothing of it is loaded", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
+  page.on("dialog", () => problems.push("a dialog"));
+  await page.goto(`${known.hostile}/replays/${known.bad}`);
+  await page.getByRole("region", { name: "Player" }).waitFor();
+  await settled(page);
+  await position(page).focus();
+  await page.keyboard.press("End");
+  await player(page).waitForFunction(() => document.querySelector("iframe")?.contentDocument?.body?.textContent.includes("Shown"));
+  await page.waitForTimeout(300);
+  const inner = await player(page).evaluate(() => {
+    const { contentDocument: shown } = document.querySelector("iframe");
+    return { ran: [globalThis.ran, parent.ran], scripts: shown.querySelectorAll("script[src], object, embed, base, meta, iframe[src], iframe[srcdoc]").length, attributes: [...shown.querySelectorAll("*")].flatMap((one) => one.getAttributeNames()).filter((name) => name.startsWith("on")), html: shown.documentElement.outerHTML };
+  });
+  assert.deepEqual(inner.ran, [null, null].map(() => undefined));
+  assert.equal(inner.scripts, 0, inner.html);
+  assert.deepEqual(inner.attributes, []);
+  assert.ok(!inner.html.includes("outside.invalid"), inner.html);
+  assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+  assert.equal(await page.locator("main img").count(), 0);
+  await page.goto(`${known.hostile}/replays`);
+  await settled(page);
+  assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("replays are switched on, and what is recorded is set", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto(`${known.off}/replays`);
+  await page.getByText("Replays are off for off.example").waitFor();
+  await press("Switch on")(page);
+  await page.getByText("No replays in this range").waitFor();
+  await page.goto(`${known.off}/settings/features`);
+  const card = page.getByRole("region", { name: "Replays" });
+  await card.getByLabel("A part of the visits").check();
+  await card.getByLabel("Percent of the visits").fill("101");
+  await card.getByRole("button", { name: "Save" }).click();
+  await card.getByText("Write a whole number from 1 to 100.").waitFor();
+  await card.getByLabel("Percent of the visits").fill("25");
+  await card.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved.").first().waitFor();
+  await card.getByRole("switch", { name: "Only after consent" }).uncheck();
+  await page.waitForFunction(async (path) => {
+    const { settings } = (await (await fetch(path)).json()).data;
+    return settings.session_replay && settings.session_replay_trigger === "sampled" && settings.session_replay_sample_percent === 25 && !settings.session_replay_consent && settings.session_replay_mask_inputs;
+  }, `/api${known.off}`);
+  await call(page, "PATCH", `/api${known.off}`, { settings: { session_replay: false } });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+const at = (pattern) => new RegExp(`/api/websites/[^/]+/${pattern}`);
+const pages = () => [
+  ["owner", "replays", `${known.home}/replays`, "Replays"],
+  ["owner", "replays-with-errors", `${known.home}/replays?error=any`, "Replays"],
+  ["owner", "replays-none-match", `${known.home}/replays?f=page:is:/nowhere`, "Replays"],
+  ["owner", "replays-none-in-range", `${known.home}/replays?from=2026-01-01&to=2026-01-02`, "Replays"],
+  ["owner", "replays-off", `${known.off}/replays`, "Replays"],
+  ["viewer", "replays-off-viewer", `${known.off}/replays`, "Replays"],
+  ["owner", "replays-no-plan", `${known.small}/replays`, "Replays"],
+  ["owner", "replays-loading", `${known.home}/replays`, "Replays", waiting(at("replays\\?"))],
+  ["owner", "replays-failed", `${known.home}/replays`, "Replays", refused(at("replays\\?"))],
+  ["owner", "replays-delete-all", `${known.home}/replays`, "Replays", async (page) => { await press("Replays: more")(page); await press("Delete all replays…", "menuitem")(page); }],
+  ["viewer", "replays-viewer", `${known.home}/replays`, "Replays"],
+  ["owner", "replay", `${known.home}/replays/${known.replay}?t=2`, /^Visitor /],
+  ["owner", "replay-end", `${known.home}/replays/${known.replay}`, /^Visitor /, (page) => page.getByRole("slider", { name: "Position" }).press("End")],
+  ["owner", "replay-loading", `${known.home}/replays/${known.replay}`, /^Visitor /, waiting(at("replays/[^/]+/chunks"))],
+  ["owner", "replay-failed", `${known.home}/replays/${known.replay}`, /^Visitor /, refused(at("replays/[^/]+/chunks"))],
+  ["owner", "replay-delete", `${known.home}/replays/${known.replay}`, /^Visitor /, async (page) => { await press("More")(page); await press("Delete this replay…", "menuitem")(page); }],
+  ["viewer", "replay-viewer", `${known.home}/replays/${known.replay}`, /^Visitor /],
+  ["owner", "replay-lost", `${known.home}/replays/sr_nothing`, "There is no page here"],
+  ["owner", "settings-replays", `${known.home}/settings/features`, "Features"],
+];
+tour(() => ({ server, browser, storage: known }), pages);
+
+test("a replay is deleted", async () => {
+  const { page, context, problems } = await open(`${known.hostile}/replays/${known.bad}`);
+  await press("More")(page);
+  await press("Delete this replay…", "menuitem")(page);
+  await page.getByRole("alertdialog").getByRole("button", { name: "Delete", exact: true }).click();
+  await page.getByText("Replay deleted.").waitFor();
+  await page.getByText("No replays in this range").waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
