@@ -231,8 +231,8 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
           </div>
           <div class="stagewrap" style={{ "--ratio": String(size.width / size.height) }} aria-busy={!isShown && !loaded.error && !stage.failed}>
             {/* What is recorded is looked at, and not used: neither pointer nor keyboard go in. */}
-            <div class="rec" role="img" aria-label={`Recorded page ${url}`}>
-              <iframe ref={stage.frame} class={isShown ? undefined : "waits"} src={PLAYER} title="Recorded page" sandbox="allow-scripts allow-same-origin" inert tabIndex={-1} />
+            <div class="rec">
+              <iframe ref={stage.frame} class={isShown ? undefined : "waits"} src={PLAYER} title={`Recorded page ${url}`} sandbox="allow-scripts allow-same-origin" inert tabIndex={-1} />
             </div>
             {loaded.error ? (
               <div class="stageover">
@@ -456,7 +456,7 @@ function Scrubber({ at, end, until, lines, idle, gaps, words, onAt }: {
             </span>
           ),
       )}
-      <input type="range" min={0} max={end} step={100} value={at} aria-label="Position" aria-valuetext={words} onInput={(event) => onAt(Number(event.currentTarget.value))} />
+      <input type="range" min={0} max={end} step={1} value={at} aria-label="Position" aria-valuetext={words} onInput={(event) => onAt(Number(event.currentTarget.value))} />
     </div>
   );
 }
