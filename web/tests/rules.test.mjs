@@ -208,7 +208,7 @@ test("the timeline says what was clicked on the page as it was then", async () =
   const { afterIdle, clockOf, timeline } = await load("rules/replay.ts");
   const element = (id, tagName, attributes, ...childNodes) => ({ type: 2, id, tagName, attributes, childNodes });
   const text = (id, textContent) => ({ type: 3, id, textContent });
-  const node = { type: 0, id: 1, childNodes: [element(2, "body", {}, element(3, "main", {}, element(4, "button", { class: "buy big" }, element(5, "span", {}, text(6, "Start  free")))), element(7, "input", { "aria-label": "E-mail" }))] };
+  const node = { type: 0, id: 1, childNodes: [element(2, "body", {}, element(3, "main", {}, element(4, "button", { class: "buy big" }, element(5, "span", {}, text(6, "Start  free")))), element(8, "label", {}, text(9, "E-mail "), element(7, "input", {})))] };
   const events = [
     { type: 2, timestamp: 1000, data: { node } },
     { type: 3, timestamp: 3000, data: { source: 5, id: 7, text: "●" } },

@@ -130,8 +130,19 @@ class Tree {
     }
     const shown = this.all.get(target) ?? element;
     const said = ["aria-label", "alt", "title", "placeholder", "name"].map((name) => shown.attributes[name]).find((value) => typeof value === "string" && value.trim() !== "");
-    const name = String(shown.attributes["aria-label"] ?? "").trim() || this.textOf(target, LABEL_CHARS) || String(said ?? "").trim();
+    const name = String(shown.attributes["aria-label"] ?? "").trim() || this.textOf(target, LABEL_CHARS) || String(said ?? "").trim() || this.around(target);
     return { name: name.slice(0, LABEL_CHARS), path: this.path(target) };
+  }
+
+  /** The text of the label that an element stands in. */
+  private around(id: number): string {
+    for (let at = this.all.get(id)?.parent ?? 0, out = 0; out < OUT; out++) {
+      const found = this.all.get(at);
+      if (!found) return "";
+      if (found.tag === "label") return this.textOf(at, LABEL_CHARS);
+      at = found.parent;
+    }
+    return "";
   }
 
   private path(id: number): string {
