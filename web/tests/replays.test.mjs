@@ -247,6 +247,8 @@ test("an error leads to its moment, a replay to its error, a visitor to the repl
   await page.waitForURL(new RegExp(`/errors/${known.group}$`));
   await page.goto(`${known.home}/replays/${known.replay}`);
   await page.getByRole("link", { name: "Visitor", exact: true }).click();
+  // The page before has a link of the same name.
+  await page.getByRole("heading", { name: "Visits", exact: true }).waitFor();
   await page.getByRole("link", { name: "Replays" }).last().click();
   await page.waitForURL(/\/replays\?.*visitor=/);
   await page.getByRole("link", { name: /^Replay of visitor/ }).waitFor();
