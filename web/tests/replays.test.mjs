@@ -61,10 +61,10 @@ before(async () => {
   await attack(hostile.tracking_code);
   const replay = await found(page, id);
   const bad = await found(page, hostile.id);
-  const { groups } = await call(page, "GET", `/api/websites/${id}/errors`);
+  const group = await groupOf(page, id);
   await Promise.all([context.close(), second.context.close()]);
   const at = (website) => `/websites/${website}`;
-  known = { owner, viewer, id, home: at(id), replay, bad, group: groups[0]?.id, off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
+  known = { owner, viewer, id, home: at(id), replay, bad, group, off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
 });
 after(async () => {
   site?.closeAllConnections();
@@ -77,7 +77,17 @@ after(async () => {
 async function found(page, website) {
   for (;;) {
     const { replays } = await call(page, "GET", `/api/websites/${website}/replays?range=24h`);
-    if (replays[0]?.chunks > 0) return replays[0].id;
+    // The error is the last thing that happens.
+    if (replays[0]?.errors > 0) return replays[0].id;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/** The group of the error of the shop, once it has arrived. */
+async function groupOf(page, website) {
+  for (;;) {
+    const { groups } = await call(page, "GET", `/api/websites/${website}/errors`);
+    if (groups.length > 0) return groups[0].id;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
