@@ -108,6 +108,7 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("GET", "/api/websites/{website_id}/performance", Actor, ReadAnalytics),
         ("GET", "/api/websites/{website_id}/heatmaps", Actor, ReadHeatmaps),
         ("GET", "/api/websites/{website_id}/heatmaps/page", Actor, ReadHeatmaps),
+        ("GET", "/api/websites/{website_id}/heatmaps/snapshot", Actor, ReadHeatmaps),
         ("GET", "/api/websites/{website_id}/replays", Actor, ReadReplays),
         ("DELETE", "/api/websites/{website_id}/replays", Actor, DeleteReplays),
         ("GET", "/api/websites/{website_id}/replays/{replay_id}", Actor, ReadReplays),

@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use common::{CHROME, TestApp, TestWebsite};
 use serde_json::{Value, json};
 use zenovay_capture::{DeviceClass, HeatFilter, HeatmapQuery};
-use zenovay_domain::{Plan, WebsiteSettings};
+use zenovay_domain::{Clock, Plan, WebsiteSettings};
 
 fn with_heatmaps() -> WebsiteSettings {
     WebsiteSettings::default().with(|settings| settings.heatmaps = true)
@@ -200,6 +200,50 @@ async fn nothing_runs_in_the_frame_of_a_recorded_page() {
     }
     assert!(!policy.contains("script"), "{policy}");
     assert!(frame.text().starts_with("<!doctype html>") && frame.text().contains("<body></body>"));
+}
+
+/// Sabotage: take another page, or a window of another class.
+#[actix_web::test]
+async fn a_page_is_drawn_as_a_replay_recorded_it_last() {
+    let app = TestApp::start().await;
+    let settings = with_heatmaps().with(|settings| {
+        settings.cookieless = false;
+        settings.session_replay = true;
+        settings.session_replay_consent = false;
+    });
+    let site = app.team(Plan::Pro).website_with("shop.example", settings);
+    let key = site.key("read");
+    let ask = |query: &str| app.get(&path(&site, &format!("/heatmaps/snapshot?{query}"))).key(&key).send();
+    ask("page=/pricing").await.expect(404);
+    ask("page=").await.expect(400);
+    let now = app.clock.now().as_millis();
+    let (text, field) = (
+        json!({ "type": 3, "textContent": "hello", "id": 3 }),
+        json!({ "type": 2, "tagName": "input", "attributes": { "type": "password", "value": "canary4711" },
+            "childNodes": [], "id": 4 }),
+    );
+    let shown = json!({ "type": 2, "tagName": "body", "attributes": {}, "childNodes": [text, field], "id": 2 });
+    let node = json!({ "type": 0, "childNodes": [shown], "id": 1 });
+    let events = json!([
+        { "type": 4, "timestamp": now - 900, "data": { "href": "https://shop.example/pricing", "width": 1280, "height": 720 } },
+        { "type": 2, "timestamp": now - 890, "data": { "node": node, "initialOffset": { "top": 0, "left": 0 } } },
+        { "type": 5, "timestamp": now - 880, "data": { "tag": "zenovay.page", "payload": { "url": "/pricing" } } },
+    ]);
+    let mut chunk = site.hit("/pricing", "session-0001");
+    let more = json!({ "replay_id": "00112233445566778899aabbccddeeff", "seq": 0, "sent_at": now, "events": events });
+    chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let call = app.post(&format!("/api/track/{}/replay", site.code())).header("origin", "https://shop.example");
+    call.header("user-agent", CHROME).from("203.0.113.7").json(&chunk).send().await.expect(200);
+
+    let page = ask("page=/pricing").await.expect(200).data();
+    assert_eq!((&page["viewport"], &page["node"]["type"]), (&json!([1280, 720]), &json!(0)));
+    assert!(page["node"].to_string().contains("hello") && !page["node"].to_string().contains("canary4711"));
+    assert!(page["recorded_at"].as_str().unwrap().ends_with('Z'));
+    ask("page=/pricing&device=phone").await.expect(404);
+    ask("page=/other").await.expect(404);
+    let theirs = app.team(Plan::Pro).website("other.example").key("read");
+    app.get(&path(&site, "/heatmaps/snapshot?page=/pricing")).key(&theirs).send().await.expect(403);
+    app.get(&path(&site, "/heatmaps/snapshot?page=/pricing")).send().await.expect(401);
 }
 
 /// Sabotage: answer before the log is written, or let the log hand over again what was erased.

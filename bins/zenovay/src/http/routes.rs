@@ -229,6 +229,8 @@ fn console() -> impl IntoIterator<Item = Endpoint> {
         get(of_website!("/performance"), performance::report, "How fast pages are"),
         get(of_website!("/heatmaps"), console_heatmaps::list, "Pages with a heatmap in a view"),
         get(of_website!("/heatmaps/page"), console_heatmaps::page, "The heatmap of a page"),
+        get(of_website!("/heatmaps/snapshot"), console_heatmaps::snapshot, "A page as it was recorded")
+            .refusing([ErrorCode::NotFound]),
         get(of_website!("/replays"), session_replays::list, "Recordings of sessions"),
         delete(of_website!("/replays"), session_replays::delete_all, "Delete all recordings"),
         get(of_website!("/replays/{replay_id}"), session_replays::detail, "All about a recording but its events"),

@@ -2,11 +2,12 @@
 
 use actix_web::web;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_capture::{
     Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery,
-    PAGE_COLUMNS, PAGE_ROWS, PageVersion,
+    PAGE_COLUMNS, PAGE_ROWS, PageSnapshot, PageVersion,
 };
 use zenovay_domain::Timestamp;
 
@@ -428,6 +429,46 @@ pub(in crate::http) async fn heatmap_in(
         })
     });
     found.await
+}
+
+/// A page as it was recorded, to be drawn under its heatmap.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordedPage {
+    /// When.
+    recorded_at: Instant,
+    /// The width and the height of the window, in pixels.
+    #[schema(value_type = Vec<u32>, min_items = 2, max_items = 2, examples(json!([1440, 900])))]
+    viewport: [u32; 2],
+    /// The document as `@rrweb/record` writes a node, masked. It is data and must not be run.
+    #[schema(value_type = Object, examples(json!({ "type": 0, "childNodes": [], "id": 1 })))]
+    node: Box<RawValue>,
+}
+
+/// Of which page and devices a recording is wanted.
+pub struct SnapshotParams {
+    page: String,
+    class: DeviceClass,
+}
+
+impl QueryParams for SnapshotParams {
+    fn read(params: &mut Params, _: Timestamp) -> Self {
+        Self { page: page_param(params), class: class_param(params) }
+    }
+}
+
+/// A page as it was recorded last for one class of devices. It comes from a replay; the page is never fetched.
+pub async fn snapshot(
+    reader: Console<ReadHeatmaps>,
+    state: web::Data<AppState>,
+    query: Query<SnapshotParams>,
+) -> Result<Success<RecordedPage>, ApiError> {
+    let question = Question::of(&reader, &state);
+    let (SnapshotParams { page, class }, website) = (query.read(question.now)?, question.id());
+    let found = off_the_worker(&state, move |state| state.captures.page_snapshot(website, &page, class.widths()));
+    let unknown = || ApiError::not_found("No recording has the page");
+    let PageSnapshot { at, width, height, node } = found.await?.ok_or_else(unknown)?;
+    let node = RawValue::from_string(node).map_err(|_damaged| unknown())?;
+    Ok(Success::new(RecordedPage { recorded_at: Instant(at), viewport: [width, height], node }, question.now))
 }
 
 impl PageHeatmap {
