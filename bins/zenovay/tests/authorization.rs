@@ -364,6 +364,7 @@ async fn every_public_route_is_known_and_answers_without_a_key() {
         ("GET", "/", 200),
         ("GET", "/assets/{file}", 404),
         ("GET", "/frame", 200),
+        ("GET", "/replay-player", 200),
         // To a program.
         ("GET", "/status", 404),
         ("GET", "/status.json", 200),

@@ -43,9 +43,12 @@ fn frame(frame: &Frame) -> String {
 
 /// The end of a string that is longer than `max` characters; of a path the end tells more.
 fn short(text: &str, max: usize) -> String {
-    let text = clean(text);
     let over = text.chars().count().saturating_sub(max);
-    if over == 0 { text } else { std::iter::once('…').chain(text.chars().skip(over + 1)).collect() }
+    if over == 0 {
+        clean(text)
+    } else {
+        format!("…{}", clean(text.chars().skip(over + 1).collect::<String>().as_str()))
+    }
 }
 
 /// A group of equal errors.
