@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use zenovay::http::handler::Access;
 use zenovay::http::routes;
 use zenovay_auth::KeyKind;
-use zenovay_domain::{PasskeyId, Plan, Role, TeamId, UserId};
+use zenovay_domain::{PasskeyId, Plan, Role, TeamId, UserId, WebsiteSettings};
 use zenovay_store::Passkey;
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -52,7 +52,10 @@ impl<'a> World<'a> {
         let now = app.state.clock.now();
         app.state.store.add_member(team.id, actor, Role::Owner, &app.state.plans, now).unwrap();
         let (session, other) = (app.sign_in(actor), app.sign_in(actor));
-        let site = team.website("shop.example");
+        let settings = WebsiteSettings::default().with(|settings| {
+            (settings.session_replay, settings.session_replay_consent) = (true, false);
+        });
+        let site = team.website_with("shop.example", settings);
         site.send(&site.hit("/", "session-1")).send().await.expect(200);
         let mut failed = site.hit("/", "session-1");
         let error = |id: &str, message: &str, line: u32| json!({ "id": id, "message": message, "stack": format!("at total (https://shop.example/a.js:{line}:1)") });
@@ -75,6 +78,19 @@ impl<'a> World<'a> {
         let maps = format!("/api/errors/{}/sourcemap", site.id());
         app.post(&maps).session(&session).json(&map).send().await.expect(200);
         let maps = app.get(&format!("{maps}s")).session(&session).send().await.expect(200).data();
+        let mut recorded = site.hit("/", "session-1");
+        let page = json!({ "type": 4, "timestamp": now.as_millis(),
+            "data": { "href": "https://shop.example/", "width": 1280, "height": 720 } });
+        recorded.as_object_mut().unwrap().extend([
+            ("replay_id".to_owned(), "00112233445566778899aabbccddeeff".into()),
+            ("seq".to_owned(), 0.into()),
+            ("sent_at".to_owned(), now.as_millis().into()),
+            ("events".to_owned(), json!([page])),
+        ]);
+        let report = app.post(&format!("/api/track/{}/replay", site.code())).header("origin", "https://shop.example");
+        report.header("user-agent", common::CHROME).json(&recorded).send().await.expect(200);
+        let replays = format!("/api/websites/{}/replays?range=24h", site.id());
+        let replays = app.get(&replays).session(&session).send().await.expect(200).data();
         let make = async |path: &str, body: Value| {
             app.post(path).session(&session).json(&body).send().await.expect(201).data()["id"]
                 .as_str()
@@ -114,6 +130,7 @@ impl<'a> World<'a> {
             ("{passkey_id}", passkey.id.to_string()),
             ("{group_id}", errors_id),
             ("{source_map_id}", maps["source_maps"][0]["id"].to_string()),
+            ("{replay_id}", replays["replays"][0]["id"].as_str().unwrap().to_owned()),
             ("{visitor}", visitors["visitors"][0]["id"].as_str().unwrap().to_owned()),
         ];
         let key = app.key(KeyKind::Personal(actor), "full_access", None, None);
@@ -371,7 +388,7 @@ async fn owners_read_of_every_change_of_their_team() {
         .filter(|endpoint| endpoint.method != Method::GET && is_of_the_team(endpoint.path))
         .collect();
     // What others need goes last: the whole before its parts never.
-    let whole = ["/transfer", "/leave", "{key_id}", "{user_id}", "{visitor}", "{website_id}", "{team_id}"];
+    let whole = ["/replays", "/transfer", "/leave", "{key_id}", "{user_id}", "{visitor}", "{website_id}", "{team_id}"];
     routes.sort_by_key(|endpoint| {
         let ends = endpoint.method == Method::DELETE || endpoint.path.ends_with("/leave");
         let last = whole.iter().rposition(|end| endpoint.path.ends_with(end)).map_or(0, |place| place + 1);

@@ -290,6 +290,8 @@ fn what_is_kept_no_longer_is_hidden_and_then_removed() {
     let since = bodies[700].context.at_ms;
     let left = &bodies[700..];
     let kept = [Kept::new(site(1), Some(at(since)))];
+    // What waits is looked at by the next pass.
+    captures.catch_up().unwrap();
     captures.retain(&kept, Some(at(NOW_MS))).unwrap();
     count_one_by_one(left, &ask(&captures, HeatFilter::ALL));
     let first = captures.visitor(site(1), VisitorId(bodies[0].context.visitor)).unwrap().heatmaps;
