@@ -238,10 +238,10 @@ pub struct PageHeatmap {
     #[schema(required = true, examples(0.61))]
     median_depth: Option<f64>,
     /// The median width and height of the window, in pixels; null without a view.
-    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(json!([1440, 900])))]
+    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(1440))]
     viewport: Option<[u32; 2]>,
     /// The median width and height of the page, in pixels, the height to eight of them.
-    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(json!([1440, 3600])))]
+    #[schema(value_type = Option<Vec<u32>>, required = true, min_items = 2, max_items = 2, examples(1440))]
     page_size: Option<[u32; 2]>,
     /// The part of the page that is in the window at first: of the medians.
     #[schema(required = true, examples(0.25))]
@@ -292,10 +292,10 @@ pub struct ElementInView {
     #[schema(examples(0))]
     dead_clicks: u64,
     /// Where on the page they were on average, in pixels of `page_size`.
-    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 2, examples(json!([640.5, 1210.0])))]
+    #[schema(value_type = Vec<f64>, min_items = 2, max_items = 2, examples(640.5))]
     at: [f64; 2],
     /// Where in the element they were: column, row and clicks.
-    #[schema(value_type = Vec<Vec<u64>>, examples(json!([[16, 16, 5]])))]
+    #[schema(value_type = Vec<Vec<u64>>, examples(16))]
     cells: Vec<Cell>,
 }
 
@@ -309,7 +309,7 @@ pub struct Grid {
     #[schema(examples(256))]
     rows: u16,
     /// Column, row, and how much is in the cell. Empty cells are left out; at most the 5,000 fullest ones are told.
-    #[schema(value_type = Vec<Vec<u64>>, examples(json!([[16, 16, 5]])))]
+    #[schema(value_type = Vec<Vec<u64>>, examples(16))]
     cells: Vec<Cell>,
 }
 
@@ -437,7 +437,7 @@ pub struct RecordedPage {
     /// When.
     recorded_at: Instant,
     /// The width and the height of the window, in pixels.
-    #[schema(value_type = Vec<u32>, min_items = 2, max_items = 2, examples(json!([1440, 900])))]
+    #[schema(value_type = Vec<u32>, min_items = 2, max_items = 2, examples(1440))]
     viewport: [u32; 2],
     /// The document as `@rrweb/record` writes a node, masked. It is data and must not be run.
     #[schema(value_type = Object, examples(json!({ "type": 0, "childNodes": [], "id": 1 })))]

@@ -356,10 +356,10 @@ capture_body! {
         #[schema(maximum = 100_000, examples(0))]
         seq: u32,
         /// The width and the height of the window, in pixels.
-        #[schema(min_items = 2, max_items = 2, examples(json!([1440, 900])))]
+        #[schema(min_items = 2, max_items = 2, examples(1440))]
         viewport: Vec<f64>,
         /// The width and the height of the page, in pixels.
-        #[schema(min_items = 2, max_items = 2, examples(json!([1440, 3600])))]
+        #[schema(min_items = 2, max_items = 2, examples(1440))]
         page: Vec<f64>,
         /// A hash of the structure of the page.
         #[schema(max_length = 32, examples("9f2c41d07ab3e580"))]
@@ -370,7 +370,7 @@ capture_body! {
         /// Scrolling.
         scroll: Option<ScrollBody>,
         /// Places of the pointer on the page, in pixels.
-        #[schema(max_items = 500, examples(json!([[640, 1210]])))]
+        #[schema(max_items = 500, examples(640))]
         moves: Option<Vec<Vec<f64>>>,
     }
 }
