@@ -41,12 +41,15 @@ from zenovay_api_client.api.plans import plan_usage
 from zenovay_api_client.api.plausible import plausible_sites
 from zenovay_api_client.api.public import public_live
 from zenovay_api_client.api.public_links import shares_create, shares_show
+from zenovay_api_client.api.recordings import capture_replay_replay
 from zenovay_api_client.api.replays import replays_sessions
+from zenovay_api_client.api.replays_of_the_console import session_replays_list
 from zenovay_api_client.api.script import assets_tracker
 from zenovay_api_client.api.second_factor import second_factor_sign_in_with_code
 from zenovay_api_client.api.server import instance_show
 from zenovay_api_client.api.sign_up import users_sign_up
 from zenovay_api_client.api.signing_in import session_begin
+from zenovay_api_client.api.source_maps import source_maps_list
 from zenovay_api_client.api.stats import stats_aggregate
 from zenovay_api_client.api.status_page import status_show
 from zenovay_api_client.api.teams import teams_edit
@@ -66,6 +69,7 @@ from zenovay_api_client.models.mcp_message_body import McpMessageBody
 from zenovay_api_client.models.new_user import NewUser
 from zenovay_api_client.models.new_website_body import NewWebsiteBody
 from zenovay_api_client.models.performance_report_response_200 import PerformanceReportResponse200
+from zenovay_api_client.models.replay_chunk_body import ReplayChunkBody
 from zenovay_api_client.models.share_body import ShareBody
 from zenovay_api_client.models.team_edit import TeamEdit
 from zenovay_api_client.models.vitals_body import VitalsBody
@@ -147,6 +151,22 @@ def captures() -> None:
     speed = VitalsBody(url="https://example.com/pricing", session_id=visit, view_id="view-py-1", lcp=1843.2, cls_=0.03)
     answer = capture_performance.sync_detailed(CODE, client=without_key, body=speed)
     assert answer.status_code == HTTPStatus.OK, answer
+
+
+def recordings() -> None:
+    event = {"type": 3, "data": {}, "timestamp": int(time.time() * 1000)}
+    chunk = {"url": "https://example.com/pricing", "session_id": "session-of-python", "replay_id": "0" * 32, "seq": 0}
+    body = ReplayChunkBody.from_dict({**chunk, "events": [event]})
+    answer = capture_replay_replay.sync_detailed(CODE, client=without_key, body=body)
+    assert answer.status_code == HTTPStatus.OK, answer
+
+
+def replays_of_the_console() -> None:
+    assert session_replays_list.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
+
+
+def source_maps() -> None:
+    assert source_maps_list.sync_detailed(WEBSITE, client=with_key).status_code == HTTPStatus.OK
 
 
 def page_speed() -> None:
@@ -322,6 +342,9 @@ CALLS: dict[str, Callable[[], None]] = {
     "Tracking": tracking,
     "Captures": captures,
     "Page speed": page_speed,
+    "Recordings": recordings,
+    "Replays of the console": replays_of_the_console,
+    "Source maps": source_maps,
     "Errors of the console": errors_of_the_console,
     "Public": public,
     "Script": script,

@@ -303,6 +303,22 @@ const calls: Record<string, () => Promise<void>> = {
     const { data } = await client.GET("/api/websites/{website_id}/errors", { params: { path } });
     expect(data?.data.counts.resolved === 0, "the counts");
   },
+  async "Source maps"() {
+    const { data } = await client.GET("/api/errors/{website_id}/sourcemaps", { params: { path } });
+    expect(data?.data.source_maps.length === 0, "no source maps");
+  },
+  async Recordings() {
+    const event = { type: 3, data: {}, timestamp: Date.now() };
+    const { data, response } = await client.POST("/api/track/{code}/replay", {
+      params: { path: { code } },
+      body: { url: "https://example.com/pricing", session_id: "session-of-typescript", replay_id: "0".repeat(32), seq: 0, events: [event] },
+    });
+    expect(data?.success === true && response.headers.get("x-zenovay-outcome") !== null, "nothing is recorded where it is off");
+  },
+  async "Replays of the console"() {
+    const { data } = await client.GET("/api/websites/{website_id}/replays", { params: { path } });
+    expect(data?.data.replays.length === 0, "no recordings");
+  },
   async Passkeys() {
     await signIn();
     const { data } = await person.GET("/api/account/passkeys");
