@@ -291,6 +291,11 @@ async fn bodies_are_bounded_and_refused_by_the_name_of_what_is_wrong() {
     let beacon = call("").header("content-type", "text/plain").body(packed.clone());
     assert_eq!(outcome(&beacon.send().await.expect(200)), "stored");
     call("/api/_z").json(&chunk(&app, &site, 1, &done())).send().await.expect(200);
+    // Not packed is not too long, whatever it ends with.
+    let again = chunk(&app, &site, 1, &done());
+    let again = |encoding: &str| call("").header("content-encoding", encoding).json(&again).send();
+    assert_eq!(outcome(&again("identity").await.expect(200)), "duplicate");
+    again("br").await.expect(415);
     // A length that is not that of the content, of too much, and what is cut off.
     let mut lying = packed.clone();
     let end = lying.len();

@@ -24,6 +24,8 @@ use crate::telemetry::Limit;
 const SENT_MAX_BYTES: usize = 10 << 20;
 /// The bytes with which gzip ends: how long the content is.
 const GZIP_LENGTH_BYTES: usize = 4;
+/// Encodings of bodies that end with their length. Others are looked at when the body is unpacked.
+const GZIP_NAMES: [&str; 2] = ["gzip", "x-gzip"];
 
 /// A chunk of a recording.
 pub async fn replay(
@@ -78,7 +80,9 @@ async fn accept(
     }
     let encoding = body::encoding(req.headers()).map(str::to_owned);
     let encoding = encoding.or_else(|| raw.bytes.starts_with(&GZIP).then(|| "gzip".to_owned()));
-    let bytes = unpacked_bytes(encoding.is_some(), &raw.bytes)?;
+    let is_packed =
+        encoding.as_deref().is_some_and(|name| GZIP_NAMES.iter().any(|gzip| name.eq_ignore_ascii_case(gzip)));
+    let bytes = unpacked_bytes(is_packed, &raw.bytes)?;
     let turn = state.bodies.unpacked_replay(bytes, state.body_timeout).await?;
     let sent = raw.bytes.clone();
     // Where a thread may take its time: it may be long.
