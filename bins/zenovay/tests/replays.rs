@@ -296,6 +296,7 @@ async fn bodies_are_bounded_and_refused_by_the_name_of_what_is_wrong() {
     let again = |encoding: &str| call("").header("content-encoding", encoding).json(&again).send();
     assert_eq!(outcome(&again("identity").await.expect(200)), "duplicate");
     again("br").await.expect(415);
+    again("x-gzip").await.expect(400);
     // A length that is not that of the content, of too much, and what is cut off.
     let mut lying = packed.clone();
     let end = lying.len();

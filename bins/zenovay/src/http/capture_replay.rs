@@ -24,8 +24,6 @@ use crate::telemetry::Limit;
 const SENT_MAX_BYTES: usize = 10 << 20;
 /// The bytes with which gzip ends: how long the content is.
 const GZIP_LENGTH_BYTES: usize = 4;
-/// Encodings of bodies that end with their length. Others are looked at when the body is unpacked.
-const GZIP_NAMES: [&str; 2] = ["gzip", "x-gzip"];
 
 /// A chunk of a recording.
 pub async fn replay(
@@ -80,9 +78,7 @@ async fn accept(
     }
     let encoding = body::encoding(req.headers()).map(str::to_owned);
     let encoding = encoding.or_else(|| raw.bytes.starts_with(&GZIP).then(|| "gzip".to_owned()));
-    let is_packed =
-        encoding.as_deref().is_some_and(|name| GZIP_NAMES.iter().any(|gzip| name.eq_ignore_ascii_case(gzip)));
-    let bytes = unpacked_bytes(is_packed, &raw.bytes)?;
+    let bytes = unpacked_bytes(&raw.bytes)?;
     let turn = state.bodies.unpacked_replay(bytes, state.body_timeout).await?;
     let sent = raw.bytes.clone();
     // Where a thread may take its time: it may be long.
@@ -139,9 +135,9 @@ fn internal() -> Rejection {
     Rejection::refused(RefusalReason::Internal, ApiError::internal())
 }
 
-/// How long a body says that it is when it is unpacked; a longer one is not unpacked.
-fn unpacked_bytes(is_packed: bool, sent: &[u8]) -> Result<usize, Refusal> {
-    if !is_packed {
+/// How long a body says that it is when it is unpacked; a longer one is not unpacked. What is not packed is as long as it is.
+fn unpacked_bytes(sent: &[u8]) -> Result<usize, Refusal> {
+    if !sent.starts_with(&GZIP) {
         return Ok(sent.len());
     }
     let length = sent.last_chunk::<GZIP_LENGTH_BYTES>().map_or(0, |length| u32::from_le_bytes(*length));
