@@ -348,7 +348,7 @@ test("whoever may switches heatmaps on where they are off, and others are told w
   await page.goto(`/websites/${known.off}/settings/features`);
   const box = page.getByRole("switch", { name: "Heatmaps" });
   assert.equal(await box.isChecked(), true);
-  await box.uncheck();
+  await box.click();
   await page.getByText("Saved.").waitFor();
   await page.goto(off);
   await page.getByRole("heading", { name: "Heatmaps are off for off.example.net" }).waitFor();

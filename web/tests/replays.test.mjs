@@ -323,7 +323,7 @@ test("replays are switched on, and what is recorded is set", async () => {
   await card.getByLabel("Percent of the visits").fill("25");
   await card.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved.").first().waitFor();
-  await card.getByRole("switch", { name: "Only after consent" }).uncheck();
+  await card.getByRole("switch", { name: "Only after consent" }).click();
   await page.waitForFunction(async (path) => {
     const { settings } = (await (await fetch(path)).json()).data;
     return settings.session_replay && settings.session_replay_trigger === "sampled" && settings.session_replay_sample_percent === 25 && !settings.session_replay_consent && settings.session_replay_mask_inputs;
