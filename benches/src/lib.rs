@@ -1,4 +1,5 @@
 //! What the benchmarks share.
 
 pub mod clicks;
+pub mod dice;
 pub mod generate;

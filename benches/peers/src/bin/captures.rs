@@ -10,6 +10,7 @@ use std::time::Instant;
 use clap::Parser;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zenovay_benches::dice::Dice;
 use zenovay_capture::{Capture, Captures, Context, ErrorCapture, Filter, Frame, GroupQuery};
 use zenovay_domain::{TimeRange, Timestamp, WebsiteId};
 use zenovay_events::{BatchName, CaptureSink};
@@ -48,25 +49,6 @@ struct Ask {
     #[serde(default)]
     to: i64,
     limit: usize,
-}
-
-/// Numbers that look like chance, and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `sides`.
-    fn throw(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-
-    /// A number below `sides`: the lower, the more often.
-    fn skewed(&mut self, sides: u64) -> u64 {
-        let below = self.throw(sides) + 1;
-        self.throw(below)
-    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
