@@ -42,7 +42,7 @@ pub mod client_answers;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 32] = [
+pub const TARGETS: [(&str, Target); 33] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
@@ -74,6 +74,7 @@ pub const TARGETS: [(&str, Target); 32] = [
     ("time_range", time_range),
     ("url", url),
     ("user_agent", user_agent),
+    ("visitor_codes", fuzzing::visitor_codes),
     ("visits", fuzzing::visits),
 ];
 

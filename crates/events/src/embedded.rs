@@ -50,7 +50,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct EmbeddedStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -172,7 +172,7 @@ impl EventStore for EmbeddedStore {
         let time = time_needed(query);
         let by_sections = || {
             let state = inner.state();
-            engine::answer_by_sections(&StoredSections::new(&state, website, time), query, budget)
+            engine::answer_by_sections(&StoredSections::new(&state, &inner.temporary, website, time), query, budget)
         };
         let state = inner.state();
         if inner.views.rows_to_load(&state, website, time) > inner.config.scan_rows_max
@@ -269,7 +269,7 @@ impl EventStore for EmbeddedStore {
             segment_rows: state.segments.iter().map(|segment| segment.meta.rows).sum(),
             segment_bytes: state.segments.iter().map(|segment| segment.meta.bytes).sum(),
             damaged_segments: inner.damaged_segments(),
-            cache_bytes: inner.views.bytes() as u64,
+            cache_bytes: (inner.views.bytes() + inner.temporary.bytes()) as u64,
             writable: inner.queue.is_open()
                 && !inner.poisoned.load(Ordering::Relaxed)
                 && !inner.disk_full.load(Ordering::Relaxed)

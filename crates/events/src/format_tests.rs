@@ -15,7 +15,7 @@ use zenovay_query::{Budget, Condition, Field, Filter, GroupBy, Metric, Operator,
 use crate::codec::checksum;
 use crate::log::{CatalogChange, Log, Opened, Purpose};
 use crate::segment::{
-    ChunkMeta, ColumnId, Columns, DigestMeta, GroupMeta, Retain, Segment, SegmentMeta, Target,
+    BlockMeta, ChunkMeta, ColumnId, Columns, DigestMeta, Retain, Segment, SegmentMeta, Target,
     checksum as entry_checksum, decode_meta, encode_meta, file_name, temporary_name, write,
 };
 use crate::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent, OpenError, RecordKind, repair, verify};
@@ -82,7 +82,7 @@ fn leave_out_columns(dir: &Path) -> SegmentMeta {
         group_rows: 128,
         group_bytes: 8 << 20,
     };
-    let written = write(target, &[&segment], Retain::All, &|| false).unwrap().unwrap();
+    let written = write(target, &[&segment], Retain::All, None, &|| false).unwrap().unwrap();
     let change = CatalogChange { add: vec![written.clone()], remove: vec![old.id], ..CatalogChange::default() };
     assert!(log.register(&change).is_ok());
     written
@@ -276,7 +276,7 @@ fn segments_of_a_later_version_are_refused_in_words() {
         [&[version][..], &crate::segment::checksum(version, body).to_le_bytes(), body].concat()
     };
     let dir = with_entry(|_| seal(9, b"anything"));
-    assert_refused(dir.path(), "segment 0000000000000001 has version 9, this version reads 2 to 5");
+    assert_refused(dir.path(), "segment 0000000000000001 has version 9, this version reads 2 to 6");
     let dir = with_entry(|meta| {
         let version = encode_meta(&meta).unwrap()[0];
         let mut names: Vec<&str> = meta.columns.iter().map(ColumnId::name).collect();
@@ -297,7 +297,7 @@ fn a_version_that_does_not_fit_its_checksum_is_named_and_can_be_repaired() {
     let dir = with_entry(|meta| [&[9][..], &encode_meta(&meta).unwrap()[1..]].concat());
     let error = open_error(dir.path());
     assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    assert!(error.to_string().contains("says version 9, while this version reads 2 to 5"), "{error}");
+    assert!(error.to_string().contains("says version 9, while this version reads 2 to 6"), "{error}");
     assert!(repair(dir.path()).unwrap().is_changed);
     assert_answers(&open(dir.path(), 0), &events(0..4), "repaired");
 
@@ -334,7 +334,7 @@ fn a_file_of_a_later_version_is_not_set_aside() {
     fs::write(&path, &bytes).unwrap();
     fs::remove_file(dir.path().join("events.db")).unwrap();
     let error = repair(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("segments/0000000000000001.parquet has version 9, this version reads 2 to 5"), "{error}");
+    assert!(error.contains("segments/0000000000000001.parquet has version 9, this version reads 2 to 6"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
     assert!(matches!(Log::open(dir.path(), Purpose::Look), Err(OpenError::NoCatalog { .. })));
 }
@@ -359,48 +359,60 @@ fn a_segment_of_904fc4c_is_read_and_written_anew() {
     assert_eq!(store.query(website(), &overview, &Budget::unlimited()), Ok(answer));
     drop(store);
     let Opened { named, log, .. } = Log::open(dir.path(), Purpose::Look).unwrap();
-    assert!(!named.segments[0].is_old() && named.segments[0].rows > 1_000);
+    assert!(!named.segments[0].is_old() && !named.segments[0].lacks_codes() && named.segments[0].rows > 1_000);
     drop(log);
     assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
 }
 
-/// A catalog of version 4, of a file without visits. Sabotage: read entries of version 4 as those of version 5, or take no file
-/// without visits for an old one.
+/// Catalogs of version 4, of a file without visits, and of version 5, of one whose visitors have no codes. Sabotage: read entries of
+/// one version as those of another, or take no such file for an old one.
 #[test]
-fn an_entry_of_version_4_is_read_and_its_file_written_anew() {
+fn entries_of_earlier_versions_are_read_and_their_files_written_anew() {
     #[derive(Serialize)]
-    struct OldGroup<'a> {
-        rows: u32,
-        chunks: &'a [ChunkMeta],
-        digest: Option<DigestMeta>,
-    }
-    let dir = TempDir::new().unwrap();
-    let store = open(dir.path(), 0);
-    append(&store, &events(0..300));
-    store.seal().unwrap();
-    drop(store);
-    let connection = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
-    let new: Vec<u8> = connection.query_row("SELECT meta FROM segments", [], |row| row.get(0)).unwrap();
-    let meta = decode_meta(&new).unwrap();
-    assert!(!meta.is_old() && meta.groups.iter().all(|group| group.visits.is_some()));
-    let names: Vec<&str> = meta.columns.iter().map(ColumnId::name).collect();
-    let groups: Vec<OldGroup<'_>> = meta
-        .groups
-        .iter()
-        .map(|GroupMeta { rows, chunks, digest, .. }| OldGroup { rows: *rows, chunks, digest: *digest })
-        .collect();
-    let members = (meta.id, meta.position, meta.rows, meta.bytes, groups, &meta.sites, &meta.origin, meta.tail);
-    let body = postcard::to_stdvec(&(names, members)).unwrap();
-    let old = [&[4][..], &entry_checksum(4, &body).to_le_bytes(), &body].concat();
-    connection.execute("UPDATE segments SET meta = ?1", [&old]).unwrap();
-    drop(connection);
-    let known = decode_meta(&old).unwrap();
-    assert!(known.is_old() && known.columns == meta.columns && known.groups.iter().all(|group| group.visits.is_none()));
+    struct FourthGroup<'a>(u32, &'a [ChunkMeta], Option<DigestMeta>);
+    #[derive(Serialize)]
+    struct FifthGroup<'a>(u32, &'a [ChunkMeta], Option<DigestMeta>, Option<BlockMeta>);
+    for version in [4, 5] {
+        let dir = TempDir::new().unwrap();
+        let store = open(dir.path(), 0);
+        append(&store, &events(0..300));
+        store.seal().unwrap();
+        // Also if the merging thread had a look while it was sealed.
+        while store.merge().unwrap() {}
+        drop(store);
+        let connection = rusqlite::Connection::open(dir.path().join("events.db")).unwrap();
+        let new: Vec<u8> = connection.query_row("SELECT meta FROM segments", [], |row| row.get(0)).unwrap();
+        let meta = decode_meta(&new).unwrap();
+        assert!(!meta.is_old() && !meta.lacks_codes() && meta.groups.iter().all(|group| group.codes.is_some()));
+        let names: Vec<&str> = meta.columns.iter().map(ColumnId::name).collect();
+        let groups = meta.groups.iter();
+        let body = if version == 4 {
+            let groups: Vec<_> = groups.map(|group| FourthGroup(group.rows, &group.chunks, group.digest)).collect();
+            let members = (meta.id, meta.position, meta.rows, meta.bytes, groups, &meta.sites, &meta.origin, meta.tail);
+            postcard::to_stdvec(&(names, members)).unwrap()
+        } else {
+            let groups: Vec<_> =
+                groups.map(|group| FifthGroup(group.rows, &group.chunks, group.digest, group.visits)).collect();
+            let members = (meta.id, meta.position, meta.rows, meta.bytes, groups, &meta.sites, &meta.origin, meta.tail);
+            postcard::to_stdvec(&(names, members)).unwrap()
+        };
+        let old = [&[version][..], &entry_checksum(version, &body).to_le_bytes(), &body].concat();
+        connection.execute("UPDATE segments SET meta = ?1", [&old]).unwrap();
+        drop(connection);
+        let known = decode_meta(&old).unwrap();
+        assert!(known.columns == meta.columns && known.groups.iter().all(|group| group.codes.is_none()));
+        assert_eq!((known.is_old(), known.lacks_codes()), (version == 4, version == 5));
+        let have_visits = known.groups.iter().all(|group| group.visits.is_some());
+        assert_eq!(have_visits, version == 5);
 
-    assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
-    let store = open(dir.path(), 0);
-    assert_answers(&store, &events(0..300), "by rows");
-    assert!(store.merge().unwrap(), "it is written anew");
-    assert!(!store.merge().unwrap(), "once");
-    assert_answers(&store, &events(0..300), "by visits");
+        assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
+        let store = open(dir.path(), 0);
+        assert_answers(&store, &events(0..300), "as it was written");
+        assert!(store.merge().unwrap(), "it is written anew");
+        assert!(!store.merge().unwrap(), "once");
+        assert_answers(&store, &events(0..300), "written anew");
+        drop(store);
+        let Opened { named, .. } = Log::open(dir.path(), Purpose::Look).unwrap();
+        assert!(!named.segments[0].is_old() && !named.segments[0].lacks_codes());
+    }
 }

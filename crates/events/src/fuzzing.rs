@@ -132,6 +132,18 @@ pub fn visits(bytes: &[u8]) -> bool {
     columns.filter_map(Result::ok).flatten().count() > 0
 }
 
+/// The codes of the visitors of a row group: two bytes how many, two the one after the highest, then the codes.
+///
+/// # Panics
+/// When there are others than are told.
+pub fn visitor_codes(bytes: &[u8]) -> bool {
+    let [a, b, c, d, bytes @ ..] = bytes else { return false };
+    let (count, end) = (u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
+    let Ok(codes) = segment::decode_codes(bytes, count.into(), end.into()) else { return false };
+    assert!(codes.len() == usize::from(count) && codes.iter().all(|&code| code < end.into()));
+    true
+}
+
 /// The digest of a row group.
 ///
 /// # Panics
@@ -193,6 +205,11 @@ fn of_segment(segments_dir: &Path, meta: SegmentMeta, all: &mut Vec<(&'static st
         }
         if let Some(visits) = group.visits {
             all.push(("visits", bytes(visits.offset, visits.bytes).to_vec()));
+        }
+        if let Some(codes) = group.codes {
+            let visitors = segment.read_ids(number, ColumnId::Visitor).expect("ids").len() as u16;
+            let numbers = [visitors.to_le_bytes(), (codes.end as u16).to_le_bytes()].concat();
+            all.push(("visitor_codes", [numbers, bytes(codes.offset, codes.bytes).to_vec()].concat()));
         }
         let count = (group.rows as u16).to_le_bytes();
         for ((column_number, column), chunk) in (0..).zip(ColumnId::all()).zip(&group.chunks) {
@@ -267,7 +284,7 @@ mod tests {
 
     type Target = fn(&[u8]) -> bool;
 
-    const TARGETS: [(&str, Target); 8] = [
+    const TARGETS: [(&str, Target); 9] = [
         ("catalog_row", catalog_row),
         ("codes", codes),
         ("column_chunk", column_chunk),
@@ -275,6 +292,7 @@ mod tests {
         ("digest", digest),
         ("log_batch", log_batch),
         ("log_rows", log_rows),
+        ("visitor_codes", visitor_codes),
         ("visits", visits),
     ];
 
@@ -301,7 +319,7 @@ mod tests {
     fn a_catalog_whose_numbers_do_not_fit_each_other_is_refused() {
         let (_, row) = all_written().iter().find(|(name, _)| *name == "catalog_row").unwrap();
         let meta = decode_meta(&sealed(row[0], checksum(row[0], &row[1..]), &row[1..])).unwrap();
-        let changes: [fn(&mut SegmentMeta); 12] = [
+        let changes: [fn(&mut SegmentMeta); 14] = [
             |meta| meta.groups[0].chunks[0].pages[0].packed_bytes += 1,
             |meta| meta.groups[0].chunks[0].pages[0].header_bytes = u32::MAX,
             |meta| drop(meta.groups[0].chunks.pop()),
@@ -314,6 +332,8 @@ mod tests {
             |meta| meta.sites[0].group = 99,
             |meta| meta.sites.reverse(),
             |meta| meta.groups[0].visits.as_mut().unwrap().offset = u64::MAX,
+            |meta| meta.groups[0].codes.as_mut().unwrap().offset = u64::MAX,
+            |meta| meta.groups[0].codes.as_mut().unwrap().end = u32::MAX,
         ];
         for (number, change) in changes.into_iter().enumerate() {
             let mut changed = meta.clone();

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use zenovay_domain::{Clock, Dimension, WebsiteId};
 
 use crate::EmbeddedConfig;
+use crate::codes::TemporaryCodes;
 use crate::merging::SetAside;
 use crate::queue::Queue;
 use crate::segment::StoreId;
@@ -22,12 +23,15 @@ pub(crate) struct Inner {
     pub(crate) segments_dir: PathBuf,
     pub(crate) queue: Queue,
     pub(crate) views: Views,
+    pub(crate) temporary: TemporaryCodes,
     pub(crate) sealer: Arc<WakeSignal>,
     pub(crate) merger: Arc<WakeSignal>,
     /// Held while the head is sealed, and while the ledger of retention changes.
     pub(crate) sealing: Mutex<()>,
     /// Held while registered segments are replaced.
     pub(crate) rewriting: Mutex<()>,
+    /// Whether visitor codes could not be given: then nothing is written anew for them until the next round of merges.
+    pub(crate) have_codes_failed: AtomicBool,
     /// Segments whose merge failed.
     pub(crate) set_aside: Mutex<SetAside>,
     /// Strings that were stored as `(other)` and not told yet.
@@ -51,6 +55,7 @@ impl Inner {
         Self {
             queue: Queue::new(config.queue_rows, config.queue_bytes, config.commit_bytes),
             views: Views::new(config.cache_bytes),
+            temporary: TemporaryCodes::default(),
             segments_dir,
             config,
             clock,
@@ -58,6 +63,7 @@ impl Inner {
             merger: Arc::default(),
             sealing: Mutex::default(),
             rewriting: Mutex::default(),
+            have_codes_failed: AtomicBool::new(false),
             set_aside: Mutex::default(),
             folded: Mutex::default(),
             poisoned: AtomicBool::new(false),

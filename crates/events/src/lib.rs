@@ -8,6 +8,7 @@ mod capture;
 mod cardinality;
 mod catalog;
 mod codec;
+mod codes;
 mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -28,8 +29,8 @@ use crate::log::CatalogChange;
 use crate::merging::{Size, merge_run};
 use crate::queue::Task;
 use crate::segment::{
-    Columns, HeadSource, Origin, Retain, Segment, SegmentMeta, Source, Target, WriteError, file_name, temporary_name,
-    write,
+    Columns, HeadSource, Origin, Retain, Segment, SegmentMeta, Source, Target, WriteError, can_be_given, file_name,
+    temporary_name, write,
 };
 use crate::{AppendError, ChangeError};
 
@@ -38,6 +39,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// How much is read through at a time, between merges: a gigabyte in four minutes.
 const SCRUB_BYTES: u64 = 256 << 20;
+
+/// How long a seal waits for whoever looks for something to merge, so that it can give codes: not as long as a merge takes.
+const CODES_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Why a seal, merge or rewrite did not come about. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +97,7 @@ pub(crate) fn run_sealer(inner: &Weak<Inner>, signal: &WakeSignal) {
             inner.seal()
         } else if !state.frozen.is_empty() {
             // What a failed seal left is tried again, once a period; what came since then stays in the head.
-            inner.seal_frozen(&inner.sealing.lock())
+            inner.seal_frozen(&inner.sealing.lock(), None)
         } else {
             Ok(false)
         };
@@ -136,11 +140,22 @@ impl Inner {
     pub(crate) fn seal(&self) -> Result<bool, MaintenanceError> {
         let sealing = self.sealing.lock();
         self.queue.run(Task::Freeze)?;
-        self.seal_frozen(&sealing)
+        self.seal_frozen(&sealing, None)
+    }
+
+    /// The same for who holds the lock of rewriting.
+    fn seal_while_rewriting(&self, rewriting: &MutexGuard<'_, ()>) -> Result<bool, MaintenanceError> {
+        let sealing = self.sealing.lock();
+        self.queue.run(Task::Freeze)?;
+        self.seal_frozen(&sealing, Some(rewriting))
     }
 
     /// Seals what was frozen. `false` when nothing was.
-    fn seal_frozen(&self, _sealing: &MutexGuard<'_, ()>) -> Result<bool, MaintenanceError> {
+    fn seal_frozen(
+        &self,
+        _sealing: &MutexGuard<'_, ()>,
+        rewriting: Option<&MutexGuard<'_, ()>>,
+    ) -> Result<bool, MaintenanceError> {
         let mut sealed = false;
         while let Some(frozen) = self.state().frozen.first().cloned() {
             let started = Instant::now();
@@ -151,7 +166,11 @@ impl Inner {
             let source = HeadSource::new(&frozen.generation);
             let id = self.next_segment_id();
             let made = Made { id, position: id, origin: frozen.origin.clone() };
-            let segment = self.write_segment(made, &[&source], Retain::All, &|| false)?;
+            // Who gives codes must be the only one until they are registered. What is sealed meanwhile gets them when it is merged.
+            let own = if rewriting.is_none() { self.rewriting.try_lock_for(CODES_PATIENCE) } else { None };
+            let state = self.state();
+            let registered = (rewriting.is_some() || own.is_some()).then_some(&state.segments[..]);
+            let segment = self.write_segment(made, &[&source], Retain::All, registered, &|| false)?;
             let rows = segment.as_ref().map_or(0, |segment| segment.rows);
             let change = CatalogChange {
                 add: segment.into_iter().collect(),
@@ -197,9 +216,12 @@ impl Inner {
                 Some(Size { rows: segment.meta.rows, bytes })
             })
             .collect();
-        // What an earlier version wrote is written anew: it does not know all that is known of files now.
+        // What an earlier version wrote is written anew: it does not know all that is known of files now. So is what has no codes.
+        let may_code = !self.have_codes_failed.swap(false, Ordering::Relaxed) && can_be_given(&state.segments);
         let old = || {
-            let is_old = |segment: &Arc<Segment>| segment.meta.is_old() && may_merge(segment);
+            let is_old = |segment: &Arc<Segment>| {
+                (segment.meta.is_old() || (may_code && segment.meta.lacks_codes())) && may_merge(segment)
+            };
             state.segments.iter().position(is_old).map(|at| at..at + 1)
         };
         let Some(run) = merge_run(&sizes, &self.config).or_else(old) else { return Ok(false) };
@@ -228,14 +250,14 @@ impl Inner {
             Some(visitor) => Retain::WithoutVisitor(website, visitor),
             None => Retain::WithoutWebsite(website),
         };
-        let _rewriting = self.rewriting.lock();
+        let rewriting = self.rewriting.lock();
         let mut state = self.state();
         let has_row = |site: &SiteHead| visitor.is_none_or(|visitor| site.visitors.ids().contains(&visitor.0));
         let mut is_any =
             state.generations().filter_map(|generation| generation.site(website)).any(|site| has_row(&site.lock()));
         // Whose captures are in the log only their sink knows.
         if is_any || state.generations().any(|generation| generation.captured() > 0) {
-            self.seal()?;
+            self.seal_while_rewriting(&rewriting)?;
             state = self.state();
         }
         let mut damage = None;
@@ -255,13 +277,15 @@ impl Inner {
         }
         if is_any {
             self.views.forget(website);
+            self.temporary.forget(website);
         }
         // Also without a row: an erasure that died after it had written its files anew is completed.
         self.queue.run(Task::Scrub { forget: visitor.is_none().then_some(website) })?;
         damage.map_or(Ok(()), Err)
     }
 
-    /// Puts one segment with the kept rows of `old` in their place, unless `cancelled` says so meanwhile.
+    /// Puts one segment with the kept rows of `old` in their place, unless `cancelled` says so meanwhile. Only for who holds the lock of
+    /// rewriting.
     pub(crate) fn rewrite(
         &self,
         old: &[Arc<Segment>],
@@ -272,7 +296,7 @@ impl Inner {
         let sources: Vec<&dyn Source> = old.iter().map(|segment| &**segment as &dyn Source).collect();
         let origin = Origin::union(old.iter().map(|segment| &segment.meta.origin));
         let made = Made { id: self.next_segment_id(), position, origin: origin.clone() };
-        let segment = self.write_segment(made, &sources, retain, cancelled)?;
+        let segment = self.write_segment(made, &sources, retain, Some(&self.state().segments), cancelled)?;
         let change = CatalogChange {
             erased: segment.is_none().then_some(origin),
             add: segment.into_iter().collect(),
@@ -292,6 +316,7 @@ impl Inner {
         made: Made,
         sources: &[&dyn Source],
         retain: Retain<'_>,
+        registered: Option<&[Arc<Segment>]>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<SegmentMeta>, MaintenanceError> {
         let Made { id, position, origin } = made;
@@ -305,7 +330,16 @@ impl Inner {
         let (store, group_rows, group_bytes) = (self.store, self.config.group_rows, self.config.group_bytes);
         let columns = Columns::default();
         let target = Target { path: &temporary, store, id, position, origin, columns, group_rows, group_bytes };
-        let segment = write(target, sources, retain, cancelled).map_err(abandon)?;
+        let segment = match write(target.clone(), sources, retain, registered, cancelled) {
+            // Another segment is the reason, and codes are no reason to keep rows where they are.
+            Err(WriteError::Codes(error)) => {
+                tracing::warn!(%error, "a segment is written without visitor codes");
+                self.have_codes_failed.store(true, Ordering::Relaxed);
+                write(target, sources, retain, None, cancelled)
+            }
+            written => written,
+        };
+        let segment = segment.map_err(abandon)?;
         sync_dir(&self.segments_dir)?;
         Ok(segment)
     }

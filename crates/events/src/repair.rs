@@ -11,13 +11,16 @@
 //!    parts, what an erasure left before what was there. Batches of the log that are in a file that is taken are left out.
 //!    A file of whose batches everything was erased is not taken. One that is taken although a newer one, from which
 //!    something may have been erased, was there is reported as older.
-//! 4. Files of version 2 that the catalog does not know say nothing of themselves, and are not taken.
+//! 4. Codes of visitors (`segment/codes.rs`) that are damaged, or that do not agree with each other, are not taken: the rows are sound
+//!    without them, and get others when the file is written anew.
+//! 5. Files of version 2 that the catalog does not know say nothing of themselves, and are not taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{FromSql, Value};
@@ -26,6 +29,7 @@ use zenovay_domain::{Timestamp, WebsiteId};
 
 use crate::catalog::{Replaced, file_names, refuse_link, segments_dir, sync_dir};
 use crate::codec::{self, BatchError, Record};
+use crate::codes::{agree, disagreement, websites_with_codes};
 use crate::config::EmbeddedConfig;
 use crate::log::{
     FILE_NAME, Log, Opened, PAGE_BYTES, Purpose, RAISE_NEXT_SEGMENT, TABLES, draw_run, note_run, read_erased,
@@ -34,7 +38,7 @@ use crate::log::{
 use crate::open_error::OpenError;
 use crate::segment::{
     Batches, Columns, EntryError, Origin, Retain, Segment, SegmentMeta, SiteRange, StoreId, Target, WriteError,
-    decode_meta, encode_meta, file_name, read_own, store_of, temporary_name, write,
+    decode_meta, encode_meta, file_name, ranges_of, read_own, store_of, temporary_name, write,
 };
 
 /// Why a store could not be repaired.
@@ -115,7 +119,8 @@ pub fn repair(dir: &Path) -> Result<Repaired, RepairError> {
     let folder = segments_dir(dir);
     let mut files = Files::read(dir, &folder, &old)?;
     let store = choose_store(dir, &old, &mut files)?;
-    let chosen = choose(&old, files.candidates, &mut report);
+    let mut chosen = choose(&old, files.candidates, &mut report);
+    compare_codes(&mut chosen.taken, &mut report);
     let contents = Repair { dir, folder, old, store, chosen }.apply(files.strays, &mut report)?;
     report.segments = contents.len() as u64;
     report.segment_rows = contents.iter().map(|segment| segment.rows).sum();
@@ -313,6 +318,8 @@ struct Candidate {
     damage: Option<String>,
     /// Row groups that cannot be read.
     damaged_groups: BTreeSet<u32>,
+    /// Whether codes of visitors were left out of `meta`.
+    has_lost_codes: bool,
 }
 
 impl Candidate {
@@ -390,10 +397,14 @@ impl Files {
         let mut damage = (meta.bytes != whole).then(|| format!("has {} bytes instead of {whole}", meta.bytes));
         let segment = Segment::at(path.clone(), meta.clone());
         let mut damaged_groups = BTreeSet::new();
-        for (group, _) in (0..).zip(&meta.groups) {
-            if let Err(error) = segment.verify_group(group) {
+        let mut has_lost_codes = false;
+        for (number, group) in (0..).zip(&mut meta.groups) {
+            if let Err(error) = segment.verify_group(number) {
                 damage.get_or_insert_with(|| error.to_string());
-                damaged_groups.insert(group);
+                damaged_groups.insert(number);
+            } else if segment.read_codes(number).is_err() {
+                group.codes = None;
+                has_lost_codes = true;
             }
         }
         if damage.is_none() {
@@ -408,6 +419,7 @@ impl Files {
             is_orphaned,
             damage,
             damaged_groups,
+            has_lost_codes,
         });
         Ok(())
     }
@@ -503,6 +515,29 @@ fn choose(old: &Old, candidates: Vec<Candidate>, report: &mut Repaired) -> Chose
     chosen
 }
 
+/// Leaves out codes of visitors that do not agree: those of all files of the website.
+fn compare_codes(taken: &mut [Candidate], report: &mut Repaired) {
+    // A damaged file is written anew, without codes.
+    let sound = taken.iter().filter(|file| file.damage.is_none());
+    let segments = sound.map(|file| Arc::new(Segment::at(file.path.clone(), file.meta.clone())));
+    let segments: Vec<Arc<Segment>> = segments.collect();
+    for website in websites_with_codes(&segments) {
+        if agree(&segments, website).unwrap_or_default() {
+            continue;
+        }
+        report.found.push(disagreement(website));
+        for file in &mut *taken {
+            let SegmentMeta { groups, sites, .. } = &mut file.meta;
+            for range in ranges_of(sites, website) {
+                file.has_lost_codes |= groups[range.group as usize].codes.take().is_some();
+            }
+        }
+    }
+    for file in taken.iter().filter(|file| file.has_lost_codes) {
+        report.found.push(format!("{}: its codes of visitors are not right, and will be given anew", file.name));
+    }
+}
+
 /// Rows of websites in words.
 fn describe<'a>(sites: impl Iterator<Item = &'a SiteRange>) -> String {
     let mut websites: BTreeMap<WebsiteId, (u64, i64, i64)> = BTreeMap::new();
@@ -564,7 +599,7 @@ impl Repair<'_> {
         let is_right = self.old.is_whole
             && kept.len() == batches
             && taken.len() == self.old.segments.len()
-            && taken.iter().all(|file| file.is_named && file.damage.is_none())
+            && taken.iter().all(|file| file.is_named && file.damage.is_none() && !file.has_lost_codes)
             && left.iter().all(|(file, _)| file.meta.id < self.old.next_segment);
         report.is_changed |= !(is_right || is_nothing_there) || !strays.is_empty() || !left.is_empty();
         if is_right || is_nothing_there {
@@ -648,7 +683,7 @@ impl Repair<'_> {
         let (position, origin) = (file.meta.position, file.meta.origin.clone());
         let target =
             Target { path: &path, store, id, position, origin, columns: Columns::default(), group_rows, group_bytes };
-        let written = write(target, &[&source], Retain::All, &|| false);
+        let written = write(target, &[&source], Retain::All, None, &|| false);
         written.map_err(|error| {
             let error = match error {
                 WriteError::Io(error) => error,

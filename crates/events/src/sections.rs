@@ -2,7 +2,8 @@
 //! hold.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
 use zenovay_query::engine::{
@@ -10,6 +11,7 @@ use zenovay_query::engine::{
 };
 use zenovay_query::{Budget, QueryError};
 
+use crate::codes::{TEMPORARY_CODE_BYTES, TEMPORARY_CODES_MAX, TemporaryCodes};
 use crate::head::{BLOCK_ROWS, Generation};
 use crate::rows::{BaseRows, Ids};
 use crate::segment::{Coded, ColumnId, Segment, SegmentError, SiteRange, StoredDigest, Texts, Values, damaged};
@@ -23,13 +25,18 @@ const VISIT_BYTES: usize = 256;
 /// Where the rows of a section are.
 enum Source<'a> {
     Group(&'a Segment, &'a SiteRange),
-    /// The first so many rows of the website in a generation: those that there were when the query began.
-    Head(&'a Generation, usize),
+    /// The first so many rows of the website in a generation, and the first so many visitors: those that there were when the query
+    /// began.
+    Head(&'a Generation, usize, usize),
 }
 
 /// The rows of one website in a state, as far as they can be near some time.
 pub(crate) struct StoredSections<'a> {
     website: WebsiteId,
+    state: &'a State,
+    temporary: &'a TemporaryCodes,
+    /// The codes of the visitors of sections without stored ones, by the number of the section; `None` when there are none.
+    given: OnceLock<Option<HashMap<usize, Vec<u32>>>>,
     /// Rows before this time are in no answer.
     hidden_before: i64,
     sources: Vec<Source<'a>>,
@@ -39,10 +46,18 @@ pub(crate) struct StoredSections<'a> {
 }
 
 impl<'a> StoredSections<'a> {
-    pub(crate) fn new(state: &'a State, website: WebsiteId, time: TimeRange) -> Self {
+    pub(crate) fn new(state: &'a State, temporary: &'a TemporaryCodes, website: WebsiteId, time: TimeRange) -> Self {
         let hidden_before = state.hidden_before(website);
-        let mut sections =
-            Self { website, hidden_before, sources: Vec::new(), spans: Vec::new(), is_isolated: Vec::new() };
+        let mut sections = Self {
+            website,
+            state,
+            temporary,
+            given: OnceLock::new(),
+            hidden_before,
+            sources: Vec::new(),
+            spans: Vec::new(),
+            is_isolated: Vec::new(),
+        };
         for (segment, range) in state.ranges_in(website, time) {
             let min_at = range.min_at.max(hidden_before);
             sections.spans.push(Span { min_at, max_at: range.max_at, rows: range.rows as usize });
@@ -57,7 +72,7 @@ impl<'a> StoredSections<'a> {
                 && min_at < time.to.as_millis()
             {
                 sections.spans.push(Span { min_at, max_at, rows: head.len() });
-                sections.sources.push(Source::Head(generation, head.len()));
+                sections.sources.push(Source::Head(generation, head.len(), head.visitors.ids().len()));
             }
         }
         sections.is_isolated = (0..sections.sources.len()).map(|number| sections.is_isolated(number)).collect();
@@ -90,12 +105,41 @@ impl<'a> StoredSections<'a> {
     fn ids(&self, number: usize, column: ColumnId) -> Result<Vec<u64>, QueryError> {
         match &self.sources[number] {
             Source::Group(segment, range) => segment.read_ids(range.group, column).map_err(damaged),
-            Source::Head(generation, _) => {
+            &Source::Head(generation, _, visitors) => {
                 let Some(site) = generation.site(self.website) else { return Ok(Vec::new()) };
                 let head = site.lock();
-                Ok(if column == ColumnId::Visitor { head.visitors.ids() } else { head.sessions.ids() }.to_vec())
+                Ok(match column {
+                    ColumnId::Visitor => head.visitors.ids()[..visitors].to_vec(),
+                    _ => head.sessions.ids().to_vec(),
+                })
             }
         }
+    }
+
+    /// Whether the visitors of section `number` have codes that are stored.
+    fn has_codes(&self, number: usize) -> bool {
+        matches!(&self.sources[number], Source::Group(segment, range) if segment.has_codes(range.group))
+    }
+
+    /// Codes of those sections that have none, for this query: those that their visitors have elsewhere, and others after the highest.
+    /// `None` when they are too many, or take too much.
+    fn codes_of_rest(&self, budget: &Budget) -> Result<Option<HashMap<usize, Vec<u32>>>, QueryError> {
+        let (mut ids, mut count) = (HashMap::new(), 0);
+        for number in (0..self.sources.len()).filter(|&number| !self.has_codes(number)) {
+            count += match &self.sources[number] {
+                Source::Group(segment, range) => {
+                    segment.unpacked_bytes(range.group, ColumnId::Visitor)? / size_of::<u64>()
+                }
+                Source::Head(_, _, visitors) => *visitors,
+            };
+            budget.check()?;
+            if count > TEMPORARY_CODES_MAX || count * TEMPORARY_CODE_BYTES > budget.memory_bytes() / 2 {
+                return Ok(None);
+            }
+            budget.check_memory(count * TEMPORARY_CODE_BYTES)?;
+            ids.insert(number, self.visitor_ids(number)?);
+        }
+        self.temporary.give(self.state, self.website, &ids, budget).map(Some)
     }
 }
 
@@ -115,6 +159,33 @@ impl Sections for StoredSections<'_> {
 
     fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
         self.ids(number, ColumnId::Visitor)
+    }
+
+    fn codes_below(&self, budget: &Budget) -> Result<Option<u32>, QueryError> {
+        let given = match self.given.get() {
+            Some(given) => given,
+            None => {
+                let codes = self.codes_of_rest(budget)?;
+                self.given.get_or_init(|| codes)
+            }
+        };
+        let Some(given) = given else { return Ok(None) };
+        let stored = self.sources.iter().map(|source| match source {
+            Source::Group(segment, range) => segment.end_of_codes(range.group),
+            Source::Head(..) => 0,
+        });
+        let given = given.values().flatten().map(|&code| code.saturating_add(1));
+        Ok(Some(stored.chain(given).max().unwrap_or(0)))
+    }
+
+    fn visitor_codes(&self, number: usize) -> Result<Vec<u32>, QueryError> {
+        if let Source::Group(segment, range) = &self.sources[number]
+            && let Some(codes) = segment.read_codes(range.group)?
+        {
+            return Ok(codes);
+        }
+        let given = self.given.get().and_then(|given| given.as_ref()?.get(&number));
+        Ok(given.cloned().unwrap_or_default())
     }
 
     fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
@@ -137,7 +208,7 @@ impl Sections for StoredSections<'_> {
                 check_memory(segment, range, columns, budget)?;
                 read_group(segment, range, columns, self.hidden_before).map_err(damaged)
             }
-            Source::Head(generation, rows) => {
+            Source::Head(generation, rows, _) => {
                 budget.check_memory(rows * ROW_BYTES)?;
                 Ok(read_head(generation, self.website, *rows, columns, self.hidden_before))
             }

@@ -1,9 +1,11 @@
 //! Reading everything that is stored, to find damage before a query does.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::OpenError;
 use crate::catalog::{segments_dir, strangers};
+use crate::codes::{agree, disagreement, websites_with_codes};
 use crate::log::{Log, Opened, Purpose};
 use crate::repair::rows_of;
 use crate::segment::Segment;
@@ -49,12 +51,20 @@ pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
     }
     let segments_dir = segments_dir(dir);
     verified.damages.extend(strangers(&segments_dir, &named)?);
-    for meta in named.segments {
+    let segments = named.segments.into_iter().map(|meta| Arc::new(Segment::new(&segments_dir, meta)));
+    let segments: Vec<Arc<Segment>> = segments.collect();
+    for segment in &segments {
         verified.segments += 1;
-        verified.segment_rows += meta.rows;
-        verified.segment_bytes += meta.bytes;
-        if let Err(damage) = Segment::new(&segments_dir, meta).verify() {
+        verified.segment_rows += segment.meta.rows;
+        verified.segment_bytes += segment.meta.bytes;
+        if let Err(damage) = segment.verify() {
             verified.damages.push(damage.to_string());
+        }
+    }
+    for website in websites_with_codes(&segments) {
+        // What cannot be read was told above.
+        if agree(&segments, website).is_ok_and(|agree| !agree) {
+            verified.damages.push(format!("{}: a repair has them given anew", disagreement(website)));
         }
     }
     Ok(verified)
@@ -62,8 +72,6 @@ pub fn verify(dir: &Path) -> Result<Verified, OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use zenovay_domain::{Dimension, Event, EventKind, ManualClock, SessionId, Timestamp, VisitorId, WebsiteId};
 
     use super::*;

@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | `PAR1` | Parquet's |
-//! | column chunks, digests, visits | what the catalog's entry gives the places and checksums of |
+//! | column chunks, digests, visits, codes | what the catalog's entry gives the places and checksums of |
 //! | entry | the entry itself: a version, XXH3-64, the names of the columns and [`SegmentMeta`] in postcard |
 //! | trailer, 40 bytes | `ZNVYSEG1`, id of the store, length of the entry, XXH3-64 of these 32 bytes |
 //! | footer | Parquet's, with the id of the store under the key `zenovay.store` |
@@ -21,13 +21,13 @@ use std::path::Path;
 use serde::Deserialize;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::{ChunkMeta, Columns, DigestMeta, GroupMeta, Origin, SegmentMeta, SiteRange, Tail};
+use super::{BlockMeta, ChunkMeta, Columns, DigestMeta, GroupMeta, Origin, SegmentMeta, SiteRange, Tail};
 
 /// The key of the id of the store in the metadata of Parquet's footer.
 pub(super) const STORE_KEY: &str = "zenovay.store";
 
 /// The version that is written.
-const VERSION: u8 = 5;
+const VERSION: u8 = 6;
 /// The first whose checksum is of the version, too, and that names the columns.
 const NAMING_VERSION: u8 = 4;
 /// The oldest that is read.
@@ -91,12 +91,18 @@ pub(crate) fn decode_meta(blob: &[u8]) -> Result<SegmentMeta, EntryError> {
     }
     let damaged = |_| EntryError::Damaged;
     let meta = match version {
-        OLDEST_VERSION => postcard::from_bytes::<OldSegment<OldChunk<()>, ()>>(body).map_err(damaged)?.upgraded(),
-        3 => postcard::from_bytes::<OldSegment<OldChunk<Option<u32>>, (Origin, Option<Tail>)>>(body)
+        OLDEST_VERSION => {
+            postcard::from_bytes::<OldSegment<OldGroup<OldChunk<()>>, ()>>(body).map_err(damaged)?.upgraded()
+        }
+        3 => postcard::from_bytes::<OldSegment<OldGroup<OldChunk<Option<u32>>>, (Origin, Option<Tail>)>>(body)
             .map_err(damaged)?
             .upgraded(),
         NAMING_VERSION => {
             let (names, meta): (Vec<&str>, FourthSegment) = postcard::from_bytes(body).map_err(damaged)?;
+            meta.named(columns_of(&names)?)
+        }
+        5 => {
+            let (names, meta): (Vec<&str>, FifthSegment) = postcard::from_bytes(body).map_err(damaged)?;
             meta.named(columns_of(&names)?)
         }
         VERSION => {
@@ -119,24 +125,45 @@ fn columns_of(names: &[&str]) -> Result<Columns, EntryError> {
     Columns::named(names).map_err(unknown)
 }
 
-/// [`SegmentMeta`] as versions 2 to 4 have it: without visits, versions 2 and 3 without columns and pages. `Rest` is what version
-/// 3 has at the end.
+/// [`SegmentMeta`] as versions 2 to 5 have it, versions 2 and 3 without columns and pages. `Rest` is what version 3 has at the end.
 #[derive(Deserialize)]
-struct OldSegment<Chunk, Rest> {
+struct OldSegment<Group, Rest> {
     id: u64,
     position: u64,
     rows: u64,
     bytes: u64,
-    groups: Vec<OldGroup<Chunk>>,
+    groups: Vec<Group>,
     sites: Vec<SiteRange>,
     rest: Rest,
 }
 
+/// [`GroupMeta`] as versions 2 to 4 have it: without visits.
 #[derive(Deserialize)]
 struct OldGroup<Chunk> {
     rows: u32,
     chunks: Vec<Chunk>,
     digest: Option<DigestMeta>,
+}
+
+/// [`GroupMeta`] as version 5 has it: without codes.
+#[derive(Deserialize)]
+struct FifthGroup {
+    rows: u32,
+    chunks: Vec<ChunkMeta>,
+    digest: Option<DigestMeta>,
+    visits: Option<BlockMeta>,
+}
+
+impl From<OldGroup<ChunkMeta>> for GroupMeta {
+    fn from(OldGroup { rows, chunks, digest }: OldGroup<ChunkMeta>) -> Self {
+        Self { rows, chunks, digest, visits: None, codes: None }
+    }
+}
+
+impl From<FifthGroup> for GroupMeta {
+    fn from(FifthGroup { rows, chunks, digest, visits }: FifthGroup) -> Self {
+        Self { rows, chunks, digest, visits, codes: None }
+    }
 }
 
 /// [`ChunkMeta`] as versions 2 and 3 have it. `Unpacked` is how long the dictionary is when it is unpacked, which version 3
@@ -168,7 +195,7 @@ impl Rest for (Origin, Option<Tail>) {
     }
 }
 
-impl<Unpacked, R: Rest> OldSegment<OldChunk<Unpacked>, R> {
+impl<Unpacked, R: Rest> OldSegment<OldGroup<OldChunk<Unpacked>>, R> {
     fn upgraded(self) -> SegmentMeta {
         let chunk = |OldChunk { offset, bytes, dictionary_bytes, hash, .. }: OldChunk<Unpacked>| ChunkMeta {
             offset,
@@ -177,29 +204,28 @@ impl<Unpacked, R: Rest> OldSegment<OldChunk<Unpacked>, R> {
             pages: Vec::new(),
             hash,
         };
-        let group = |OldGroup { rows, chunks, digest }: OldGroup<OldChunk<Unpacked>>| GroupMeta {
+        let group = |OldGroup { rows, chunks, digest }: OldGroup<OldChunk<Unpacked>>| OldGroup {
             rows,
             chunks: chunks.into_iter().map(chunk).collect(),
             digest,
-            visits: None,
         };
         let Self { id, position, rows, bytes, groups, sites, rest } = self;
         let columns = Columns::of_old(groups.first().map_or(usize::MAX, |group| group.chunks.len()));
-        let groups = groups.into_iter().map(group).collect();
-        let (origin, tail) = rest.origin_and_tail(id);
-        SegmentMeta { id, position, rows, bytes, columns, groups, sites, origin, tail }
+        let groups = groups.into_iter().map(group).collect::<Vec<OldGroup<ChunkMeta>>>();
+        OldSegment { id, position, rows, bytes, groups, sites, rest: rest.origin_and_tail(id) }.named(columns)
     }
 }
 
 /// As version 4 has it, behind the names of the columns.
-type FourthSegment = OldSegment<ChunkMeta, (Origin, Option<Tail>)>;
+type FourthSegment = OldSegment<OldGroup<ChunkMeta>, (Origin, Option<Tail>)>;
+/// The same of version 5.
+type FifthSegment = OldSegment<FifthGroup, (Origin, Option<Tail>)>;
 
-impl FourthSegment {
-    /// With `columns`, which version 4 names.
+impl<Group: Into<GroupMeta>> OldSegment<Group, (Origin, Option<Tail>)> {
+    /// With `columns`, which versions 4 and 5 name.
     fn named(self, columns: Columns) -> SegmentMeta {
-        let group = |OldGroup { rows, chunks, digest }| GroupMeta { rows, chunks, digest, visits: None };
         let Self { id, position, rows, bytes, groups, sites, rest: (origin, tail) } = self;
-        let groups = groups.into_iter().map(group).collect();
+        let groups = groups.into_iter().map(Into::into).collect();
         SegmentMeta { id, position, rows, bytes, columns, groups, sites, origin, tail }
     }
 }

@@ -26,7 +26,7 @@
 //! A website with 16,384 rows or more has row groups of its own, of up to 131,072 rows; smaller websites share row groups
 //! of about 32,768 rows, and the catalog knows each one's rows. A row group ends earlier when the different values of a
 //! column would take more than 4 MiB: a column of a row group is what writers and readers hold at once. Behind row groups of one website stand
-//! digests, see `digest.rs`, and their sessions, see `visits.rs`.
+//! digests, see `digest.rs`, their sessions, see `visits.rs`, and the codes of their visitors, see `codes.rs`.
 //!
 //! # The catalog
 //!
@@ -37,6 +37,8 @@
 //! shorter, longer or changed, it is an error and not a smaller number. The file says the same of itself, see `entry.rs`: that
 //! is what a lost catalog is rebuilt from.
 
+mod coder;
+mod codes;
 mod digest;
 mod entry;
 pub(crate) mod hybrid;
@@ -62,8 +64,11 @@ use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, WebsiteId};
 use zenovay_query::{Cause, QueryError};
 
+use self::codes::CODES_MAX;
 use crate::faults::{FaultPoint, Faults};
 
+pub(crate) use coder::{CodeMap, UNKNOWN, can_be_given, coded_groups, end_of_codes, spread};
+pub(crate) use codes::CodesMeta;
 pub(crate) use digest::{DigestMeta, StoredDigest};
 pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, store_of};
 pub(crate) use origin::{Batches, Origin};
@@ -73,6 +78,7 @@ pub(crate) use visits::{BlockMeta, StoredVisits};
 pub(crate) use write::{Target, WriteError, write};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
+    codes::decode as decode_codes,
     entry::checksum,
     pages::Pages,
     read::{coded, dictionary, times},
@@ -240,6 +246,7 @@ impl SegmentMeta {
                 && group.chunks.iter().all(|chunk| chunk.is_sound() && in_file(chunk.offset, chunk.bytes))
                 && group.digest.is_none_or(|digest| in_file(digest.offset, digest.bytes))
                 && group.visits.is_none_or(|visits| in_file(visits.offset, visits.bytes))
+                && group.codes.is_none_or(|codes| in_file(codes.offset, codes.bytes) && codes.end <= CODES_MAX)
         };
         let is_site_sound = |site: &SiteRange| {
             let end = site.start.checked_add(site.rows);
@@ -262,6 +269,11 @@ impl SegmentMeta {
         };
         self.tail.is_none() || self.groups.iter().any(is_old)
     }
+
+    /// Whether a website has row groups for itself, and its visitors have no codes there. The file is written anew when there is time.
+    pub(crate) fn lacks_codes(&self) -> bool {
+        self.groups.iter().any(|group| group.visits.is_some() && group.codes.is_none())
+    }
 }
 
 /// A row group.
@@ -274,6 +286,9 @@ pub(crate) struct GroupMeta {
     pub(crate) digest: Option<DigestMeta>,
     /// Its sessions. Row groups that websites share do not have them, nor those of earlier versions.
     pub(crate) visits: Option<BlockMeta>,
+    /// The codes of its visitors. Row groups that websites share do not have them, nor those of earlier versions, nor a segment that
+    /// came while others were written anew.
+    pub(crate) codes: Option<CodesMeta>,
 }
 
 /// A column chunk.
@@ -377,6 +392,12 @@ pub(crate) fn damaged(error: SegmentError) -> QueryError {
     })
 }
 
+impl From<SegmentError> for QueryError {
+    fn from(error: SegmentError) -> Self {
+        damaged(error)
+    }
+}
+
 /// A registered segment. Its file is opened when it is first read.
 pub(crate) struct Segment {
     pub(crate) meta: SegmentMeta,
@@ -440,6 +461,20 @@ impl Segment {
     /// The first damage that was found, as one line that names the file.
     pub(crate) fn damage(&self) -> Option<String> {
         self.damage.get().map(ToString::to_string)
+    }
+
+    /// Whether the visitors of row group `group` have codes.
+    pub(crate) fn has_codes(&self, group: u32) -> bool {
+        self.codes_of(group).is_some()
+    }
+
+    /// One more than the highest code of the visitors of row group `group`; 0 without codes.
+    pub(crate) fn end_of_codes(&self, group: u32) -> u32 {
+        self.codes_of(group).map_or(0, |codes| codes.end)
+    }
+
+    fn codes_of(&self, group: u32) -> Option<CodesMeta> {
+        self.meta.groups.get(group as usize)?.codes
     }
 
     pub(crate) fn is_damaged(&self) -> bool {

@@ -14,7 +14,9 @@ use zenovay_domain::EventKind;
 
 use super::entry::PARQUET_MAGIC;
 use super::pages::{PackedPage, Pages, listed};
-use super::{ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, StoredVisits, Tail, hybrid};
+use super::{
+    ChunkMeta, ColumnId, Segment, SegmentError, StoredDigest, StoredVisits, Tail, codes as visitor_codes, hybrid,
+};
 use crate::intern::empty_string;
 use crate::rows::{BaseRows, Ids};
 
@@ -254,6 +256,14 @@ impl Segment {
         visits.as_mut().map(take).transpose()
     }
 
+    /// The codes of the visitors of a row group, in the order of their ids; `None` when they have none.
+    pub(crate) fn read_codes(&self, group: u32) -> Result<Option<Vec<u32>>, SegmentError> {
+        let Some(meta) = self.codes_of(group) else { return Ok(None) };
+        let visitors = self.unpacked_bytes(group, ColumnId::Visitor)? / size_of::<u64>();
+        let bytes = self.bytes(meta.offset, meta.bytes, meta.hash)?;
+        visitor_codes::decode(&bytes, visitors, meta.end).map(Some).map_err(|what| self.error(what))
+    }
+
     /// The strings of a column of a row group, without its rows; `None` when the file does not have the column.
     pub(crate) fn read_strings(&self, group: u32, column: ColumnId) -> Result<Option<Texts>, SegmentError> {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(None) };
@@ -272,11 +282,12 @@ impl Segment {
     pub(crate) fn verify(&self) -> Result<(), SegmentError> {
         for group in (0..).take(self.meta.groups.len()) {
             self.verify_group(group)?;
+            self.read_codes(group)?;
         }
         self.verify_tail()
     }
 
-    /// Reads every column of a row group as queries would.
+    /// Reads every column of a row group as queries would, but for the codes of visitors: what they say can be found again.
     pub(crate) fn verify_group(&self, group: u32) -> Result<(), SegmentError> {
         let rows = 0..self.group_rows(group);
         for column in ColumnId::all() {
@@ -309,6 +320,9 @@ impl Segment {
             }
             if let Some(visits) = group.visits {
                 self.bytes(visits.offset, visits.bytes, visits.hash)?;
+            }
+            if let Some(codes) = group.codes {
+                self.bytes(codes.offset, codes.bytes, codes.hash)?;
             }
         }
         self.verify_tail()

@@ -30,6 +30,15 @@ pub(crate) trait Source {
 
     /// What the different strings of `column` in `group` take, at most, each with four bytes for its length.
     fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError>;
+
+    /// The ids of the visitors of `group`, by the codes of the group.
+    fn visitor_ids(&self, group: u32) -> Result<Vec<u64>, SegmentError>;
+
+    /// Whether the visitors of `group` have codes that last.
+    fn has_codes(&self, group: u32) -> bool;
+
+    /// The codes of the visitors of `group`, in the order of their ids; `None` when they do not have any.
+    fn visitor_codes(&self, group: u32) -> Result<Option<Vec<u32>>, SegmentError>;
 }
 
 impl Source for Segment {
@@ -55,6 +64,18 @@ impl Source for Segment {
 
     fn text_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
         self.unpacked_bytes(group, column)
+    }
+
+    fn visitor_ids(&self, group: u32) -> Result<Vec<u64>, SegmentError> {
+        self.read_ids(group, ColumnId::Visitor)
+    }
+
+    fn has_codes(&self, group: u32) -> bool {
+        self.has_codes(group)
+    }
+
+    fn visitor_codes(&self, group: u32) -> Result<Option<Vec<u32>>, SegmentError> {
+        self.read_codes(group)
     }
 }
 
@@ -178,6 +199,18 @@ impl Source for HeadSource {
             }
             _ => 0,
         })
+    }
+
+    fn visitor_ids(&self, group: u32) -> Result<Vec<u64>, SegmentError> {
+        Ok(self.groups[group as usize].site.lock().visitors.ids().to_vec())
+    }
+
+    fn has_codes(&self, _group: u32) -> bool {
+        false
+    }
+
+    fn visitor_codes(&self, _group: u32) -> Result<Option<Vec<u32>>, SegmentError> {
+        Ok(None)
     }
 }
 

@@ -30,13 +30,15 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Dimension, WebsiteId};
 
+use super::coder::Coder;
 use super::digest::{DictionaryHashes, Digester, Ready};
 use super::entry::{STORE_KEY, encode_own};
 use super::pages::NotingWriter;
 use super::visits::VisitsWriter;
 use super::{
-    BlockMeta, ChunkMeta, Coded, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain, SegmentError,
-    SegmentMeta, SiteRange, Source, StoreId, Tail, Values, hybrid, ranges_of, read, remove_if_there, websites_of,
+    BlockMeta, ChunkMeta, Coded, CodesMeta, ColumnId, Columns, DigestMeta, GroupMeta, Origin, PageMeta, Retain,
+    Segment, SegmentError, SegmentMeta, SiteRange, Source, StoreId, Tail, Values, codes, hybrid, ranges_of, read,
+    remove_if_there, websites_of,
 };
 use crate::intern::{IdMap, IdSet};
 use crate::rows::{BaseRows, Ids};
@@ -55,6 +57,9 @@ const SYNC_BYTES: usize = 2 << 20;
 pub(crate) enum WriteError {
     #[error(transparent)]
     Source(#[from] SegmentError),
+    /// A segment that is not among the sources and may have the same visitors.
+    #[error("visitor codes cannot be given: {0}")]
+    Codes(SegmentError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -94,11 +99,13 @@ pub(crate) struct Target<'a> {
 }
 
 /// Writes the rows of `sources` that `retain` keeps to a new, synced file. Rows of the same website and time stand in the
-/// order of the sources. `None`, and no file, when no row is kept. `cancelled` is asked before each row group.
+/// order of the sources. `None`, and no file, when no row is kept. Visitors get codes when `registered` are all segments that are
+/// registered, and nobody else gives codes until this one is. `cancelled` is asked before each row group.
 pub(crate) fn write(
     target: Target<'_>,
     sources: &[&dyn Source],
     retain: Retain<'_>,
+    registered: Option<&[Arc<Segment>]>,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Option<SegmentMeta>, WriteError> {
     let (path, store, id, position) = (target.path, target.store, target.id, target.position);
@@ -109,7 +116,7 @@ pub(crate) fn write(
     let schema = columns.schema()?;
     let mut writer = SerializedFileWriter::new(&file, schema.root_schema_ptr(), Arc::new(properties()))?;
     writer.append_key_value_metadata(KeyValue::new(STORE_KEY.to_owned(), store.to_string()));
-    let mut groups = Groups::new(writer, schema, sources, target, cancelled)?;
+    let mut groups = Groups::new(writer, schema, sources, registered, target, cancelled)?;
     for website in websites_of(sources.iter().flat_map(|source| source.sites())) {
         groups.add_website(website, retain)?;
     }
@@ -156,10 +163,13 @@ struct Groups<'a> {
     /// Length of the file when it was synced last.
     synced_bytes: usize,
     sources: &'a [&'a dyn Source],
+    registered: Option<&'a [Arc<Segment>]>,
     target: Target<'a>,
     cancelled: &'a dyn Fn() -> bool,
     /// While a website with row groups of its own is written.
     digester: Option<Digester>,
+    /// The same, when its visitors get codes.
+    coder: Option<Coder>,
     times: Vec<Times<'a>>,
     pending: Pending,
     compressor: zstd::bulk::Compressor<'static>,
@@ -229,6 +239,7 @@ impl<'a> Groups<'a> {
         writer: SerializedFileWriter<&'a File>,
         schema: SchemaDescriptor,
         sources: &'a [&'a dyn Source],
+        registered: Option<&'a [Arc<Segment>]>,
         target: Target<'a>,
         cancelled: &'a dyn Fn() -> bool,
     ) -> io::Result<Self> {
@@ -237,9 +248,11 @@ impl<'a> Groups<'a> {
             schema,
             synced_bytes: 0,
             sources,
+            registered,
             target,
             cancelled,
             digester: None,
+            coder: None,
             times: sources.iter().map(|_| None).collect(),
             pending: Pending::default(),
             compressor: zstd::bulk::Compressor::new(ZSTD_LEVEL)?,
@@ -256,6 +269,9 @@ impl<'a> Groups<'a> {
         if own {
             self.flush()?;
             self.digester = Some(Digester::default());
+            if let Some(registered) = self.registered {
+                self.coder = Coder::new(registered, self.sources, website)?;
+            }
         }
         let limit = if own { self.target.group_rows } else { self.target.group_rows / 4 }.max(1);
         let mut cursors = Vec::new();
@@ -291,6 +307,7 @@ impl<'a> Groups<'a> {
         if let Some(digester) = self.digester.take() {
             self.write_digests(digester.finish())?;
         }
+        self.coder = None;
         Ok(())
     }
 
@@ -331,6 +348,7 @@ impl<'a> Groups<'a> {
         let mut chunks = Vec::new();
         let mut base = Base::default();
         let mut visits: Option<VisitsWriter> = None;
+        let mut visitor_codes: Option<Vec<u32>> = None;
         let mut group = self.writer.next_row_group()?;
         for (place, column) in self.target.columns.iter().enumerate() {
             let descriptor = self.schema.column(place);
@@ -344,6 +362,9 @@ impl<'a> Groups<'a> {
                     let gathered = gather(self.sources, &rows, column)?;
                     let Gathered { codes, dictionary, values } = &gathered;
                     let encoded = encode_codes(codes, dictionary, *values, descriptor, &mut self.compressor)?;
+                    if let (ColumnId::Visitor, Some(coder)) = (column, &mut self.coder) {
+                        visitor_codes = codes_of_visitors(coder, self.sources, &rows, &gathered)?;
+                    }
                     match column {
                         _ if self.digester.is_none() => {}
                         // The columns of dimensions are the last ones.
@@ -376,7 +397,7 @@ impl<'a> Groups<'a> {
         let number = self.groups.len() as u32;
         self.sites.extend(rows.sites.iter().map(|range| SiteRange { group: number, ..*range }));
         self.rows += rows.count as u64;
-        self.groups.push(GroupMeta { rows: rows.count as u32, chunks, digest: None, visits: None });
+        self.groups.push(GroupMeta { rows: rows.count as u32, chunks, digest: None, visits: None, codes: None });
         if let Some(digester) = &mut self.digester {
             let visits = match visits {
                 Some(visits) => visits,
@@ -392,6 +413,16 @@ impl<'a> Groups<'a> {
             });
             self.writer.write_all(&bytes)?;
             self.write_digests(ready)?;
+        }
+        if let Some(codes) = visitor_codes {
+            let bytes = codes::encode(&codes);
+            self.groups[number as usize].codes = Some(CodesMeta {
+                offset: self.writer.bytes_written() as u64,
+                bytes: u32::try_from(bytes.len()).map_err(io::Error::other)?,
+                hash: xxh3_64(&bytes),
+                end: codes.iter().max().map_or(0, |highest| highest + 1),
+            });
+            self.writer.write_all(&bytes)?;
         }
         if self.writer.bytes_written() - self.synced_bytes >= SYNC_BYTES {
             self.writer.inner().sync_data()?;
@@ -571,6 +602,26 @@ fn gather(sources: &[&dyn Source], rows: &GroupRows, column: ColumnId) -> Result
         }
     }
     Ok(dictionary.in_order_of(codes))
+}
+
+/// The codes of the visitors of a new row group, in the order of their ids: those that they have in the sources, and new ones. `None`
+/// when there is not one for each.
+fn codes_of_visitors(
+    coder: &mut Coder,
+    sources: &[&dyn Source],
+    rows: &GroupRows,
+    visitors: &Gathered,
+) -> Result<Option<Vec<u32>>, WriteError> {
+    let mut codes: Vec<Option<u32>> = vec![None; visitors.values];
+    for (&(source, group), members) in rows.parts.iter().zip(&rows.members) {
+        let Some(stored) = sources[source].visitor_codes(group)? else { continue };
+        let Coded { codes: old, .. } = sources[source].read(group, ColumnId::Visitor)?;
+        for &(row, place) in members {
+            codes[visitors.codes[place as usize] as usize] = stored.get(old[row as usize] as usize).copied();
+        }
+    }
+    let ids = visitors.dictionary.as_chunks::<8>().0.iter().map(|&id| u64::from_le_bytes(id));
+    Ok(codes.into_iter().zip(ids).map(|(code, id)| code.or_else(|| coder.code(id))).collect())
 }
 
 /// Where row groups must end within `pending`, so that the different strings of no column take more than `limit` bytes in

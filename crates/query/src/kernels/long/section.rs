@@ -174,6 +174,25 @@ pub trait Sections {
     /// When they cannot be read.
     fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError>;
 
+    /// Above the codes that visitors have, the same in all sections and each visitor another; `None` when not all of them have one.
+    /// Asked once, before [`Sections::visitor_codes`].
+    ///
+    /// # Errors
+    /// When they cannot be read, or `budget` is used up.
+    fn codes_below(&self, budget: &Budget) -> Result<Option<u32>, QueryError> {
+        let _ = budget;
+        Ok(None)
+    }
+
+    /// The codes of [`Sections::visitor_ids`], when there are codes: those of ids that are not in `Sections` may be anything.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn visitor_codes(&self, number: usize) -> Result<Vec<u32>, QueryError> {
+        let _ = number;
+        Ok(Vec::new())
+    }
+
     /// What is known of section `number` without its rows, when something is. With a digest its visitors are exactly those of
     /// [`Sections::visitor_ids`].
     ///
