@@ -20,7 +20,7 @@ demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 
 # Install what is missing, then run every check and every test.
-test: setup assets lint test-rust test-packages test-tracker test-web test-api test-mcp
+test: setup assets lint test-rust test-packages test-tracker test-web test-api test-mcp test-deploy
     @echo "all tests passed"
 
 # Install the packages that the tests need and that are missing (root or sudo).
@@ -34,6 +34,10 @@ assets:
 # Build the release binary with everything embedded.
 build: assets
     cargo build --release --locked --package zenovay
+
+# Build what people install, with checksums and the list of its libraries, in DIRECTORY: archive, Debian package, container root.
+release DIRECTORY="target/release-files": build
+    packaging/build {{quote(target / "release/zenovay")}} {{quote(absolute_path(DIRECTORY))}}
 
 # Take the present lists of browsers and bots; UAP_CORE and ISBOT are checkouts of their repositories.
 refresh-agents UAP_CORE ISBOT:
@@ -101,6 +105,11 @@ test-api *ARGS:
 test-mcp:
     cargo build --locked --package zenovay
     ZENOVAY_BIN={{quote(target / "debug/zenovay")}} api/mcp/test
+
+# The Debian package, the unit, the container and the alerts of docs/deploy, each made and used (root, for a Debian of its own).
+test-deploy:
+    cargo build --locked --package zenovay
+    packaging/test {{quote(target / "debug/zenovay")}}
 
 # Twelve questions about a year of a million events: the answers are those of DuckDB and of the ClickHouse engine, in less time.
 test-peers:

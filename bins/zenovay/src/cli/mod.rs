@@ -5,6 +5,7 @@ mod check;
 mod config;
 mod context;
 mod demo;
+mod health;
 mod key;
 mod openapi;
 mod output;
@@ -76,6 +77,8 @@ enum Command {
     /// are whole, save the sound parts of damaged files, and list what cannot be saved (exit code 3). Deletes nothing: what is not
     /// used goes to segments/orphaned and events.db.aside-N. Needs the server stopped.
     Repair,
+    /// Ask the server of this configuration, on this machine, whether it is ready: exits with 0, or with 1 and the reason.
+    Health(Server),
     /// Print every setting with its value and where it comes from.
     Config(Server),
     /// Print the API document, OpenAPI 3.1 as JSON, that the server has at /api/external/v1/openapi.json.
@@ -130,6 +133,7 @@ impl Cli {
                 return demo::run(load(flags.or(server))?, json);
             }
             Some(Command::Config(Server { flags })) => return config::run(&load(flags.or(server))?, output),
+            Some(Command::Health(Server { flags })) => return health::run(&load(flags.or(server))?, output),
             Some(Command::Openapi) => return openapi::run(output),
             // Where websites are built there is neither a data directory nor a configuration.
             Some(Command::Sourcemaps(command)) if server.is_empty() => return sourcemaps::run(command, output),
@@ -148,9 +152,12 @@ impl Cli {
             Command::Status(command) => status::run(command, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),
-            Command::Serve(_) | Command::Demo(_) | Command::Config(_) | Command::Openapi | Command::Sourcemaps(_) => {
-                Ok(())
-            }
+            Command::Serve(_)
+            | Command::Demo(_)
+            | Command::Config(_)
+            | Command::Health(_)
+            | Command::Openapi
+            | Command::Sourcemaps(_) => Ok(()),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! keys of `zenovay.toml` and the output of `zenovay config` are made.
 //!
 //! A value comes from the first of: the flag, the environment variable `ZENOVAY_<NAME>`, the configuration file, the
-//! default. The file is the one that `--config` or `ZENOVAY_CONFIG` names, otherwise `zenovay.toml` in the working
-//! directory when there is one. Relative paths are relative to the working directory, wherever they are written.
+//! default. The file is the one that `--config` or `ZENOVAY_CONFIG` names, otherwise the first of
+//! [`DEFAULT_FILES`] that there is. Relative paths are relative to the working directory, wherever they are written.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -39,8 +39,9 @@ use self::source::{Source, read_table};
 pub use self::values::{DatabaseUrl, LogFormat, Number, ResetFormat};
 use crate::machine;
 
-/// The file that is read when it is present and no other is named.
-pub const DEFAULT_FILE: &str = "zenovay.toml";
+/// The files of which the first that is present is read when none is named: that of the working directory, and that of the
+/// machine, where the Debian package puts it.
+pub const DEFAULT_FILES: [&str; 2] = ["zenovay.toml", "/etc/zenovay/zenovay.toml"];
 
 impl Config {
     /// The effective settings, from flags, `environment` and the configuration file.
@@ -52,10 +53,8 @@ impl Config {
         server: &ServerFlags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let file = common.config.clone().or_else(|| {
-            let default = PathBuf::from(DEFAULT_FILE);
-            default.exists().then_some(default)
-        });
+        let default = || DEFAULT_FILES.map(PathBuf::from).into_iter().find(|file| file.exists());
+        let file = common.config.clone().or_else(default);
         let mut table = toml::Table::new();
         if let Some(path) = &file {
             table = read_table(path)?;

@@ -35,7 +35,8 @@ macro_rules! settings {
         /// The flags that every command takes.
         #[derive(Debug, Clone, Default, Args)]
         pub struct CommonFlags {
-            /// The configuration file. Without it: zenovay.toml in the working directory, when there is one.
+            /// The configuration file. Without it: zenovay.toml in the working directory, or else /etc/zenovay/zenovay.toml, when there
+            /// is one.
             #[arg(long, global = true, value_name = "FILE", env = "ZENOVAY_CONFIG")]
             pub config: Option<PathBuf>,
             $($(#[$common_doc])* #[arg(long, global = true, value_name = $common_value)] pub $common: Option<String>,)*
