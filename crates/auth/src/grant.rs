@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use zenovay_domain::{Role, Scope, Scopes};
 
-/// What an action needs: the policy of a program as one table. Implement it for the `enum` of what can be done there.
+/// What an action needs: the policy of a program as one table. Implement it for the `enum` of what can be done there. A pair
+/// of a scope and a role, such as `(Scope::Write, Role::Editor)`, is a policy, too.
 ///
 /// ```
 /// use zenovay_auth::{Policy, Role, Scope};
@@ -41,6 +42,16 @@ pub trait Policy {
     /// The role that a person, or the owner of a key, needs in the team that the thing belongs to. Stronger roles will do
     /// too. What is done to one's own account needs no role.
     fn role(&self) -> Role;
+}
+
+impl Policy for (Scope, Role) {
+    fn scope(&self) -> Option<Scope> {
+        Some(self.0)
+    }
+
+    fn role(&self) -> Role {
+        self.1
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for &P {
@@ -224,6 +235,9 @@ impl<K> Denial<K> {
 
 /// What somebody holds at the time of the request: the teams they are in, with their role in each, and, for a key, its
 /// scopes and restrictions.
+///
+/// `T` is how the program names teams and `R` how it names things: the same types as those of the [`Thing`]s that are asked
+/// about, so a team that is a `String` here is one there.
 ///
 /// ```
 /// use zenovay_auth::{Denial, Grant, Policy, Role, Scope, Thing};
