@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use zenovay_capture::{CaptureError, Captures, VisitorCaptures};
-use zenovay_domain::{Event, Timestamp, VisitorId, WebsiteId};
+use zenovay_domain::{Event, EventKind, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{ChangeError, EventStore, Kept, RecordKind, Retained};
 use zenovay_query::{Budget, QueryError};
-use zenovay_store::{Store, StoreError};
+use zenovay_store::{EventMonthStore, Store, StoreError};
 
 use crate::data_dir::{LOCK, SOCKET};
 
@@ -106,8 +106,19 @@ pub trait Keeper: Send + Sync {
     ) -> Result<(), KeeperError>;
 }
 
-/// The event store.
-struct Events(Arc<dyn EventStore>);
+/// The event store, and what is kept of the numbers of events that were used and are not there any more.
+struct Events {
+    events: Arc<dyn EventStore>,
+    months: Arc<dyn EventMonthStore>,
+}
+
+impl Events {
+    /// When each pageview and event of a visitor happened.
+    fn used_by(&self, website: WebsiteId, visitor: VisitorId) -> Result<Vec<Timestamp>, QueryError> {
+        let events = self.events.visitor_events(website, visitor, &Budget::unlimited())?;
+        Ok(events.iter().filter(|event| event.kind != EventKind::Heartbeat).map(|event| event.at).collect())
+    }
+}
 
 impl Keeper for Events {
     fn places(&self) -> &'static [Place] {
@@ -121,19 +132,29 @@ impl Keeper for Events {
     }
 
     fn retain(&self, kept: &[Kept], now: Option<Timestamp>, tell: Tell<'_>) -> Result<(), KeeperError> {
-        Ok(self.0.retain(kept, now, tell)?)
+        Ok(self.events.retain(kept, now, tell)?)
     }
 
     fn remove_old(&self, now: Timestamp, tell: Tell<'_>) -> Result<(), KeeperError> {
-        Ok(self.0.remove_hidden(now, tell)?)
+        Ok(self.events.remove_hidden(now, tell)?)
     }
 
     fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
-        Ok(self.0.erase_visitor(website, visitor)?)
+        // They were used, and stay so. When they cannot be read nobody waits with the erasure for that.
+        let used = self.used_by(website, visitor);
+        self.events.erase_visitor(website, visitor)?;
+        let kept = used.map_err(KeeperError::from).and_then(|used| match used.is_empty() {
+            true => Ok(()),
+            false => Ok(self.months.keep_erased(website, &used)?),
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%website, %error, "events of an erased visitor are not counted in their month");
+        }
+        Ok(())
     }
 
     fn delete_website(&self, website: WebsiteId) -> Result<(), KeeperError> {
-        Ok(self.0.delete_website(website)?)
+        Ok(self.events.delete_website(website)?)
     }
 
     fn export_visitor(
@@ -143,7 +164,7 @@ impl Keeper for Events {
         budget: &Budget,
         data: &mut VisitorData,
     ) -> Result<(), KeeperError> {
-        data.events.extend(self.0.visitor_events(website, visitor, budget)?);
+        data.events.extend(self.events.visitor_events(website, visitor, budget)?);
         Ok(())
     }
 }
@@ -262,8 +283,13 @@ pub struct Keepers(Vec<Box<dyn Keeper>>);
 
 impl Keepers {
     /// The list. What keeps a new kind of data is added here.
-    pub fn new(metadata: Arc<dyn Store>, events: Arc<dyn EventStore>, captures: Arc<Captures>) -> Self {
-        Self(vec![Box::new(Captured { captures }), Box::new(Events(events)), Box::new(Metadata(metadata))])
+    pub fn new(
+        metadata: Arc<dyn zenovay_store::Metadata>,
+        events: Arc<dyn EventStore>,
+        captures: Arc<Captures>,
+    ) -> Self {
+        let months: Arc<dyn EventMonthStore> = metadata.clone();
+        Self(vec![Box::new(Captured { captures }), Box::new(Events { events, months }), Box::new(Metadata(metadata))])
     }
 
     /// The places that are answered for.

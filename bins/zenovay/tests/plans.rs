@@ -201,3 +201,48 @@ async fn deleting_a_website_gives_no_event_of_the_month_back() {
     again.clock.advance_ms(18 * 24 * 3_600_000);
     assert_eq!(used(&again, &other).await["used"], 0);
 }
+
+/// Sabotage: count what is stored alone, or count what was erased whenever somebody erases.
+#[actix_web::test]
+async fn erasing_a_visitor_gives_no_event_of_the_month_back() {
+    let app = TestApp::start().await;
+    let mut plans = plans(5);
+    plans.limits_mut(Plan::Free).websites = Some(10);
+    let app = app.with_plans(plans.clone()).await;
+    let site = app.team(Plan::Free).website("shop.example");
+    let owner = app.sign_in(site.team.owner);
+    for number in 0..3 {
+        assert_eq!(outcome(&hit(&site, number).await), "stored");
+    }
+    let heartbeat = json!({ "session_id": "session-0", "url": "https://shop.example/", "engagement_ms": 1_000 });
+    let path = format!("/e/heartbeat/{}", site.code());
+    let call = app.post(&path).header("origin", "https://shop.example").header("user-agent", common::CHROME);
+    assert_eq!(outcome(&call.json(&heartbeat).send().await.expect(200)), "stored");
+    let visitors = format!("/api/websites/{}/visitors", site.id());
+    let found = app.get(&format!("{visitors}?range=24h")).session(&owner).send().await.expect(200).data();
+    let ids: Vec<&str> =
+        found["visitors"].as_array().unwrap().iter().map(|visitor| visitor["id"].as_str().unwrap()).collect();
+    for id in &ids {
+        for _ in 0..2 {
+            let erase = app.request(actix_web::http::Method::DELETE, &format!("{visitors}/{id}"));
+            erase.session(&owner).send().await.expect(204);
+        }
+    }
+    let left = app.get(&format!("{visitors}?range=24h")).session(&owner).send().await.expect(200).data();
+    assert_eq!(left["visitors"], json!([]));
+    assert_eq!(used(&app, &site).await, json!({ "used": 3, "limit": 5 }));
+    // A new process goes on where this one ended, and so does one after the website is gone.
+    let again = app.with_plans(plans.clone()).await;
+    assert_eq!(used(&again, &site).await["used"], 3);
+    for (number, expected) in [(7, "stored"), (8, "stored"), (9, "quota_exceeded")] {
+        let hit = site.hit("/", &format!("session-{number}"));
+        let call = again.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+        let reply = call.header("user-agent", common::CHROME).json(&hit).send().await.expect(200);
+        assert_eq!(outcome(&reply), expected);
+    }
+    let other = site.team.website("other.example");
+    app.state.store.delete_website(site.id(), app.state.clock.now()).unwrap();
+    let keepers = Keepers::new(app.state.store.clone(), app.events.clone(), app.state.captures.clone());
+    maintenance::delete_websites(&app.state, &keepers).unwrap();
+    assert_eq!(used(&app.with_plans(plans).await, &other).await["used"], 5);
+}

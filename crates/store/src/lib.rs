@@ -41,8 +41,8 @@ pub use people::{
     AuditEntry, AuditStore, CodeSecret, DELETED_ACCOUNT, EventMonth, EventMonthStore, HALF_WAY_MAX, INVITATIONS_MAX,
     Invitation, KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest, LinkPurpose, MemberFacts, MembershipStore, Metadata,
     NewAuditEntry, NewInvitation, NewSession, OPERATOR, PASSKEYS_MAX, Passkey, PasskeyStore, PeopleStore, Profile,
-    ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInGround, SignInMeans, SignInStore, Standing, Theme,
-    UsedSession,
+    ProfileStore, SESSIONS_MAX, SecondFactorStore, Session, SignInGround, SignInMeans, SignInStore, Standing,
+    TELLING_MS, Theme, UsedSession,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
 pub use sqlite::SqliteStore;

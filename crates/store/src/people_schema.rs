@@ -105,6 +105,7 @@ diesel::table! {
         month -> Integer,
         removed -> BigInt,
         told -> Integer,
+        telling_since -> Nullable<BigInt>,
     }
 }
 

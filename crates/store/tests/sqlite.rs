@@ -8,9 +8,9 @@ use zenovay_auth::{ApiKeyToken, KeyFormat, KeyKind, PasswordHash};
 use zenovay_domain::{KeyId, Plan, PlanTable, Role, Scopes, TeamId, Timestamp, TrackingCode, UserId, WebsiteId};
 use zenovay_store::conformance::Harness;
 use zenovay_store::{
-    AuditStore, CachedDirectory, Charge, KeyStore, NewAuditEntry, NewKey, NewWebsite, ProfileStore, SecondFactorStore,
-    SqliteStore, Store, StoreError, Team, TeamStore, UsageStore, User, UserStore, WebsiteStore, conformance_tests,
-    grant_conformance_tests,
+    AuditStore, CachedDirectory, Charge, EventMonthStore, KeyStore, NewAuditEntry, NewKey, NewWebsite, ProfileStore,
+    SecondFactorStore, SqliteStore, Store, StoreError, TELLING_MS, Team, TeamStore, UsageStore, User, UserStore,
+    WebsiteStore, conformance_tests, grant_conformance_tests,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_308_800_000);
@@ -299,4 +299,56 @@ mod status {
         store.record_status(&[], Some(after(100_000))).unwrap();
         assert_eq!(store.incidents().unwrap().len(), INCIDENTS_MAX, "those that go on stay");
     }
+}
+
+/// Sabotage: let two tell, tell for ever, or forget what was told.
+#[test]
+fn what_owners_are_told_is_for_one_to_tell_until_it_is_told() {
+    let fixture = fixture();
+    let (store, other, team) = (&fixture.store, open(&fixture.dir), TeamId::from_random_bytes([1; 16]));
+    let told = || store.event_month(team, NOW).unwrap().told;
+    assert!(store.begin_telling(team, NOW, 80, NOW).unwrap());
+    assert_eq!(told(), 0, "not yet");
+    let almost = NOW.plus_millis(TELLING_MS - 1);
+    assert!(
+        !other.begin_telling(team, NOW, 80, almost).unwrap() && !other.begin_telling(team, NOW, 100, almost).unwrap()
+    );
+    // Whoever began is dead.
+    let later = NOW.plus_millis(TELLING_MS);
+    assert!(other.begin_telling(team, NOW, 80, later).unwrap());
+    other.end_telling(team, NOW, None).unwrap();
+    assert!(store.begin_telling(team, NOW, 80, later).unwrap(), "it failed: at once");
+    store.end_telling(team, NOW, Some(80)).unwrap();
+    assert_eq!(told(), 80);
+    assert!(!other.begin_telling(team, NOW, 80, later).unwrap());
+    assert!(other.begin_telling(team, NOW, 100, later).unwrap());
+    other.end_telling(team, NOW, Some(100)).unwrap();
+    other.end_telling(team, NOW, Some(80)).unwrap();
+    assert_eq!(told(), 100);
+    // A clock that was wrong holds nobody up.
+    let next = NOW.plus_millis(31 * 86_400_000);
+    assert!(store.begin_telling(team, next, 80, next.plus_millis(86_400_000)).unwrap());
+    assert!(store.begin_telling(team, next, 80, next).unwrap());
+    store.delete_team(team, NOW).unwrap();
+    assert!(!store.begin_telling(team, NOW.plus_millis(62 * 86_400_000), 80, next).unwrap());
+}
+
+/// Sabotage: count all in the month of the erasure.
+#[test]
+fn events_that_were_erased_stay_in_their_months() {
+    let fixture = fixture();
+    let (store, website, team) = (&fixture.store, fixture.website, TeamId::from_random_bytes([1; 16]));
+    let before = NOW.plus_millis(-31 * 86_400_000);
+    let removed = |at| store.event_month(team, at).unwrap().removed;
+    store.keep_erased(website, &[NOW, before, NOW]).unwrap();
+    store.keep_erased(website, &[]).unwrap();
+    assert_eq!((removed(NOW), removed(before)), (2, 1));
+    store.delete_website(website, NOW).unwrap();
+    store.keep_erased(website, &[NOW]).unwrap();
+    store.keep_counts(website, &[(NOW, 4)]).unwrap();
+    assert_eq!(removed(NOW), 7);
+    // Of one that was counted nothing is left.
+    store.keep_erased(website, &[NOW]).unwrap();
+    store.keep_erased(WebsiteId::from_random_bytes([9; 16]), &[NOW]).unwrap();
+    assert_eq!(removed(NOW), 7);
 }

@@ -8,9 +8,14 @@ use crate::Result;
 pub struct EventMonth {
     /// The websites whose stored events count: those of the team, and those that were deleted and are not counted yet.
     pub websites: Vec<WebsiteId>,
-    /// Events of websites that were deleted and counted.
+    /// Events of websites that were deleted and counted, and events that were erased.
     pub removed: u64,
+    /// The highest part of what the plan includes, in percent, that owners were told of.
+    pub told: u8,
 }
+
+/// Whoever began to tell owners something has so many milliseconds for it, ten minutes; then it is for others to do.
+pub const TELLING_MS: i64 = 600_000;
 
 /// What a UTC month of a team has beside the events that are stored of its websites. A month is named by any time in it.
 pub trait EventMonthStore: Send + Sync {
@@ -36,18 +41,25 @@ pub trait EventMonthStore: Send + Sync {
     /// Those of every method, see [`Store`](crate::Store).
     fn keep_counts(&self, website: WebsiteId, months: &[(Timestamp, u64)]) -> Result<()>;
 
-    /// Notes that the owners are told of `percent` of what the plan includes in the month. `None` when they were told of it, or
-    /// of more, before; otherwise what they were told of so far. Of two at the same time one is to tell.
+    /// Keeps that events of a website were erased, one for each of `events`, which is when it happened: they were used.
     ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store).
-    fn begin_telling(&self, team: TeamId, month: Timestamp, percent: u8) -> Result<Option<u8>>;
+    fn keep_erased(&self, website: WebsiteId, events: &[Timestamp]) -> Result<()>;
 
-    /// Notes that telling of `percent` failed, after `before`: it is to be done again.
+    /// Whether it is for the caller to tell the owners of `percent` of what the plan includes in the month, at `now`: they were
+    /// not told of it, or of more, and nobody else began to within [`TELLING_MS`]. Of two at the same time one is to tell.
     ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store).
-    fn end_telling(&self, team: TeamId, month: Timestamp, percent: u8, before: u8) -> Result<()>;
+    fn begin_telling(&self, team: TeamId, month: Timestamp, percent: u8, now: Timestamp) -> Result<bool>;
+
+    /// Notes what the owners were told of by whoever began to; `None` when that failed, and is to be done again.
+    ///
+    /// # Errors
+    ///
+    /// Those of every method, see [`Store`](crate::Store).
+    fn end_telling(&self, team: TeamId, month: Timestamp, told: Option<u8>) -> Result<()>;
 }

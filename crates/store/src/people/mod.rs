@@ -15,7 +15,7 @@ mod teams;
 pub use account::{Profile, ProfileStore, Theme};
 pub use assistants::{AssistantAccount, AssistantCharge, AssistantStore, AssistantUsage};
 pub use audit::{AUDIT_MAX, AuditEntry, AuditStore, DELETED_ACCOUNT, NewAuditEntry, OPERATOR};
-pub use event_months::{EventMonth, EventMonthStore};
+pub use event_months::{EventMonth, EventMonthStore, TELLING_MS};
 pub use keys::{KEY_REQUESTS_MAX, KeyHistoryStore, KeyRequest};
 pub use passkeys::{PASSKEYS_MAX, Passkey, PasskeyStore};
 pub use second_factor::{CodeSecret, SecondFactorStore};
