@@ -445,11 +445,13 @@ pub enum Limit {
     KeyMonth,
     /// Questions of assistants per account and day.
     AssistantDay,
+    /// Invitations that are mailed, per team, inviter and invited address, and hour.
+    InvitationMails,
 }
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AddressTracking,
         Self::AddressCapture,
         Self::SessionCapture,
@@ -459,6 +461,7 @@ impl Limit {
         Self::KeyMinute,
         Self::KeyMonth,
         Self::AssistantDay,
+        Self::InvitationMails,
     ];
 
     /// Counts a request that this limit refused.
@@ -490,6 +493,7 @@ impl Limit {
             Self::KeyMinute => "key_minute",
             Self::KeyMonth => "key_month",
             Self::AssistantDay => "assistant_day",
+            Self::InvitationMails => "invitation_mails",
         }
     }
 }

@@ -104,8 +104,12 @@ struct Running {
 
 impl Running {
     fn start(place: &Place, arguments: &[&str]) -> Self {
-        let mut child =
-            place.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
+        Self::start_with(place, arguments, Stdio::null())
+    }
+
+    /// The same with its log in `log`.
+    fn start_with(place: &Place, arguments: &[&str], log: Stdio) -> Self {
+        let mut child = place.command(arguments).stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
         let mut lines = Vec::new();
         for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
             let line = line.expect("text");
@@ -451,6 +455,24 @@ fn what_commands_change_is_in_the_audit_trail() {
     ];
     assert_eq!(told, expected);
     assert!(!rows.iter().any(|(.., words)| words.contains(&secret)), "never a secret");
+}
+
+/// Sabotage: warn nobody, or everybody.
+#[test]
+fn the_operator_is_warned_where_others_may_read_how_people_sign_in() {
+    let proxied = ["--trusted-proxies", "127.0.0.1", "--public-url"];
+    for (more, is_warned) in [
+        (vec![], false),
+        ([&proxied[..], &["http://stats.example"]].concat(), true),
+        ([&proxied[..], &["https://stats.example"]].concat(), false),
+    ] {
+        let place = Place::new();
+        let arguments = [&["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"][..], &more].concat();
+        let log = std::fs::File::create(place.path("log")).expect("a file");
+        Running::start_with(&place, &arguments, log.into()).stop();
+        let said = std::fs::read_to_string(place.path("log")).expect("text");
+        assert_eq!(said.contains("public_url is not an https URL"), is_warned, "{more:?}: {said}");
+    }
 }
 
 #[test]

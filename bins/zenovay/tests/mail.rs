@@ -16,7 +16,8 @@ use serde_json::json;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::mail::{Mail, MailError};
 use zenovay::quota_mail;
-use zenovay_domain::{Plan, Role};
+use zenovay_domain::{Clock, Plan, Role};
+use zenovay_store::TELLING_MS;
 
 /// How long a mail may take to get here. Only ever reached when something is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -120,6 +121,61 @@ async fn an_invitation_for_an_address_is_mailed() {
     );
 }
 
+/// Nobody makes this server send mail to strangers. Sabotage: charge in one of the two places alone, or make the invitation first.
+#[actix_web::test]
+async fn so_many_invitations_are_mailed_and_no_more() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Enterprise);
+    let (url, mails) = server();
+    let app = with_mail(&app, &url).await;
+    let owner = app.sign_in(team.owner);
+    let path = format!("/api/teams/{}/invitations", team.id);
+    let invite = |body: serde_json::Value| app.post(&path).session(&owner).json(&body).send();
+    for _ in 0..3 {
+        // Each takes the place of the one before; the mail goes out each time.
+        invite(json!({ "role": "viewer", "email": "eve@example.com" })).await.expect(201);
+    }
+    let refused = invite(json!({ "role": "viewer", "email": "EVE@example.com" })).await.expect(429);
+    assert_eq!(refused.code(), "RATE_LIMIT_EXCEEDED");
+    let retry: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=3_800).contains(&retry), "{retry}");
+    assert!(refused.text().contains("3 invitations an hour"), "{}", refused.text());
+    for _ in 0..3 {
+        assert!(next(&mails).await.contains("To: eve@example.com"));
+    }
+    // A link that is not mailed is no mail, and neither is an invitation that is refused.
+    let member = app.state.store.user(team.member(Role::Viewer)).unwrap().unwrap().email;
+    for _ in 0..31 {
+        invite(json!({ "role": "viewer", "email": member })).await.expect(409);
+    }
+    for _ in 0..5 {
+        invite(json!({ "role": "viewer" })).await.expect(201);
+    }
+    for number in 0..27 {
+        invite(json!({ "role": "viewer", "email": format!("{number}@example.com") })).await.expect(201);
+    }
+    let before = app.state.store.invitations(team.id, app.clock.now()).unwrap().len();
+    let refused = invite(json!({ "role": "viewer", "email": "a@example.com" })).await.expect(429);
+    assert!(refused.text().contains("You may mail 30 invitations an hour"), "{}", refused.text());
+    assert_eq!(app.state.store.invitations(team.id, app.clock.now()).unwrap().len(), before, "nothing is made");
+    // Assistants invite by the same rule.
+    let key = app.key(zenovay_auth::KeyKind::Personal(team.owner), "full_access", None, None);
+    let arguments = json!({ "team_id": team.id.to_string(), "email": "a@example.com", "role": "viewer" });
+    let params = json!({ "name": "invite_team_member", "arguments": arguments });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let told = app.post("/mcp").bearer(&key).json(&message).send().await.expect(200).json();
+    assert_eq!(told["result"]["isError"], true);
+    let told = told["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(told.contains("30 invitations an hour") && told.contains("Try again in"), "{told}");
+    // An hour later there is room again.
+    app.clock.advance_ms(2 * 3_600_000);
+    let owner = app.sign_in(team.owner);
+    let body = json!({ "role": "viewer", "email": "eve@example.com" });
+    app.post(&path).session(&owner).json(&body).send().await.expect(201);
+    let sent: Vec<String> = mails.try_iter().collect();
+    assert!(sent.len() <= 28, "{}", sent.len());
+}
+
 #[test]
 fn mail_needs_an_address_of_the_server_and_a_sender() {
     let config = |public_url: Option<&str>, mail_from: Option<&str>| {
@@ -205,4 +261,61 @@ async fn owners_are_told_once_when_most_and_all_of_a_month_is_used() {
     send(&again, 20..28).await;
     tell(&again).await;
     assert_eq!(told().len(), 2);
+}
+
+/// A process may end at any moment. Sabotage: note that owners were told before they are, look at what this process counted alone,
+/// or begin again while somebody is at it.
+#[actix_web::test]
+async fn what_a_process_did_not_tell_the_next_one_does() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Free);
+    let site = team.website("shop.example");
+    let (url, mails) = server();
+    let process = async || {
+        let mail = Mail::over(&url, "stats@example.com", "https://stats.example").unwrap();
+        app.changed(|state| {
+            state.plans.limits_mut(Plan::Free).events_per_month = Some(10);
+            state.mail = Some(Arc::new(mail));
+        })
+        .await
+    };
+    let send = async |app: &TestApp, visits: std::ops::Range<usize>| {
+        for number in visits {
+            let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+            let call = call.header("user-agent", common::CHROME).json(&site.hit("/", &format!("session-{number}")));
+            call.send().await.expect(200);
+        }
+    };
+    let tell_all = async |app: &TestApp| quota_mail::tell_all(&actix_web::web::Data::from(app.state.clone())).await;
+    let told = || mails.try_iter().map(|mail| mail.replace("=\n", "")).collect::<Vec<String>>();
+    // It ends before it looks, and nobody visits the website any more.
+    send(&process().await, 0..8).await;
+    tell_all(&process().await).await;
+    let all = told();
+    assert_eq!(all.len(), 1);
+    assert!(all[0].contains("has used 80 % of the 10 events"), "{all:?}");
+    tell_all(&process().await).await;
+    assert_eq!(told(), [""; 0], "told before");
+
+    // It ends while it sends.
+    let dying = process().await;
+    send(&dying, 8..10).await;
+    let now = app.state.clock.now();
+    assert!(dying.state.store.begin_telling(team.id, now, 100, now).unwrap());
+    let next = process().await;
+    tell_all(&next).await;
+    assert_eq!(told(), [""; 0], "somebody is at it");
+    app.clock.advance_ms(TELLING_MS);
+    tell_all(&next).await;
+    let all = told();
+    assert_eq!(all.len(), 1);
+    assert!(all[0].contains("has used 100 % of the 10 events"), "{all:?}");
+    tell_all(&next).await;
+    assert_eq!(told(), [""; 0]);
+    // Of two at the same time one tells.
+    app.clock.advance_ms(18 * 24 * 3_600_000);
+    let (one, other) = (process().await, process().await);
+    send(&one, 20..28).await;
+    futures_util::future::join(tell_all(&one), tell_all(&other)).await;
+    assert_eq!(told().len(), 1);
 }

@@ -14,6 +14,7 @@ use zenovay_store::{OWNERS_MAX, StoreError};
 use super::address_limit::AddressRefusal;
 use super::envelope::{ApiError, Challenge, Details};
 use super::guard::AccessRefusal;
+use super::invitation_mails::TooManyInvitations;
 use super::values::Problems;
 use crate::causes::with_causes;
 use crate::keepers::KeeperError;
@@ -357,6 +358,15 @@ pub fn address_limited(decision: &Decision) -> ApiError {
     let seconds = decision.retry_after_s();
     ApiError::new(ErrorCode::RateLimitExceeded, format!("Too many requests. Try again in {seconds} seconds"))
         .with_retry_after(seconds)
+}
+
+/// The 429 of an invitation that is not mailed.
+impl From<TooManyInvitations> for ApiError {
+    fn from(TooManyInvitations { words, decision }: TooManyInvitations) -> Self {
+        let seconds = decision.retry_after_s();
+        Self::new(ErrorCode::RateLimitExceeded, format!("{words}. Try again in {seconds} seconds"))
+            .with_retry_after(seconds)
+    }
 }
 
 /// The 429 of a key's minute, in the words of S0.

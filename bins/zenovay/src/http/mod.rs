@@ -27,6 +27,7 @@ pub mod guard;
 pub mod handler;
 pub mod hashing;
 mod html;
+pub mod invitation_mails;
 pub mod json_value;
 pub mod key_headers;
 pub mod key_log;

@@ -29,6 +29,7 @@ use crate::http::cookies::SessionCookie;
 use crate::http::event_quota::EventQuotas;
 use crate::http::export::in_hand::FilesInHand;
 use crate::http::hashing::Hashing;
+use crate::http::invitation_mails::InvitationMails;
 use crate::http::key_log::KeyLog;
 use crate::http::long_questions::LongQuestions;
 use crate::http::oauth::OAuth;
@@ -54,6 +55,8 @@ pub struct AppState {
     pub captures: Arc<Captures>,
     /// How much of that is taken.
     pub capture_limits: CaptureLimits,
+    /// How many invitations are mailed.
+    pub invitation_mails: InvitationMails,
     /// From request to event.
     pub ingest: Arc<Pipeline>,
     /// Requests per key and minute.
@@ -144,6 +147,7 @@ impl AppState {
             events,
             captures,
             capture_limits: CaptureLimits::default(),
+            invitation_mails: InvitationMails::default(),
             ingest,
             live: Arc::default(),
             long_questions: Arc::default(),

@@ -61,6 +61,9 @@ pub(in crate::http) fn checked_email(email: &str) -> Result<String, ApiError> {
 }
 
 /// Invites somebody into a team, for `inviter`, who may. The link begins with `base`.
+///
+/// # Errors
+/// A 429 when too many were mailed, and what the store refuses.
 pub(in crate::http) async fn invite(
     state: &web::Data<AppState>,
     store: Arc<dyn Metadata>,
@@ -73,7 +76,11 @@ pub(in crate::http) async fn invite(
     let secret = state.new_secret();
     let (id, digest) = (InvitationId::from_random_bytes(state.random_bytes()), secret.digest());
     let now = state.clock.reading().steady;
-    let to = email.clone();
+    let mailed = state.mail.clone().zip(email.clone());
+    let by = inviter.clone();
+    if let Some((_, to)) = &mailed {
+        state.invitation_mails.charge(team_id, &by, to, now)?;
+    }
     let made = changing(state, move |_| {
         // What somebody's key invites, they invite.
         let owner = inviter.user.map(|user| store.user(user)).transpose()?.flatten();
@@ -82,10 +89,15 @@ pub(in crate::http) async fn invite(
         (new.email, new.key_id) = (email.as_deref(), inviter.key);
         store.create_invitation(&new, now)
     });
-    let invitation = OpenInvitation::from(made.await?);
+    let made = made.await.inspect_err(|_| {
+        if let Some((_, to)) = &mailed {
+            state.invitation_mails.refund(team_id, &by, to, now);
+        }
+    });
+    let invitation = OpenInvitation::from(made?);
     let path = format!("/invite/{}", secret.expose());
     let url = format!("{base}{path}");
-    if let Some((mail, to)) = state.mail.clone().zip(to) {
+    if let Some((mail, to)) = mailed {
         // Also from where nothing can be spawned on the worker.
         tokio::spawn(async move { mail.invitation(&to, &path).await });
     }
