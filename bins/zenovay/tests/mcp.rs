@@ -194,7 +194,7 @@ async fn clients_of_all_revisions_are_answered_at_once_and_without_sessions() {
         let params =
             json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
         let reply = client.ask("initialize", params).await.expect(200);
-        assert_eq!(reply.header("mcp-session-id"), None);
+        assert_eq!((reply.header("mcp-session-id"), reply.header("cache-control")), (None, Some("no-store")));
         let body = reply.json();
         assert_eq!(body["id"], 7);
         let result = &body["result"];
@@ -668,6 +668,114 @@ async fn the_speed_of_pages_is_read() {
     assert!(said.contains("filters: source") && said.contains("browser"), "{said}");
 }
 
+/// The recording of a session on `page`, with the same `words` in an error, three seconds later, and in the name of the next page.
+fn recording(app: &TestApp, id: u128, page: &str, words: &str) -> Value {
+    let now = app.clock.now().as_millis();
+    let node = json!({ "type": 0, "childNodes": [], "id": 1 });
+    let tag = |tag: &str, payload: Value| json!({ "tag": tag, "payload": payload });
+    let error = json!({ "type": "TypeError", "message": words, "id": "error-0001" });
+    let click = json!({ "source": 2, "type": 2, "id": 1, "x": 10, "y": 20 });
+    let events = json!([
+        { "timestamp": now - 9_000, "type": 4, "data": { "href": format!("https://shop.example{page}"), "width": 1280, "height": 720 } },
+        { "timestamp": now - 8_990, "type": 2, "data": { "node": node, "initialOffset": { "top": 0, "left": 0 } } },
+        { "timestamp": now - 8_980, "type": 5, "data": tag("zenovay.page", json!({ "url": page })) },
+        { "timestamp": now - 7_000, "type": 3, "data": click },
+        { "timestamp": now - 6_000, "type": 5, "data": tag("zenovay.error", error) },
+        { "timestamp": now - 2_500, "type": 5, "data": tag("zenovay.page", json!({ "url": format!("/{words}") })) },
+    ]);
+    json!({ "replay_id": format!("{id:032x}"), "seq": 0, "sent_at": now, "events": events })
+}
+
+/// Records the sessions of visitors who do not mind.
+fn record(shop: &TestWebsite<'_>) {
+    shop.edit(|settings| {
+        (settings.session_replay, settings.session_replay_consent, settings.cookieless) = (true, false, false);
+    });
+}
+
+/// Sabotage: make the links from the host that the request names, tell milliseconds, or leave the group out.
+#[actix_web::test]
+async fn recordings_are_listed_and_told_moment_by_moment_with_links_to_watch_them() {
+    let app = TestApp::start().await;
+    let shop = team(&app).website("shop.example");
+    shop.edit(|settings| settings.time_zone = "Europe/Berlin".to_owned());
+    record(&shop);
+    let thrown = json!({ "errors": [error("error-0001", "plan 7 is gone", "total", 1)] });
+    capture(&app, &shop, "error", "/p", "session-0001", thrown).await;
+    capture(&app, &shop, "replay", "/p", "session-0001", recording(&app, 1, "/p", "plan 7 is gone")).await;
+    app.clock.advance_ms(60_000);
+    capture(&app, &shop, "replay", "/q", "session-0002", recording(&app, 2, "/q", "other")).await;
+
+    let client = Client::new(&app, shop.key("read"));
+    let with = |more: Value| {
+        let mut arguments = json!({ "website_id": "shop.example", "range": "today" });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        arguments
+    };
+    let listed = client.answer("get_session_replays", with(json!({}))).await;
+    assert_eq!(listed["page"], json!({ "total": 2, "offset": 0, "shown": 2, "truncated": false }));
+    assert_eq!((&listed["enabled"], listed.get("moments")), (&json!(true), None));
+    let first = &listed["replays"][1];
+    assert_eq!((&first["entry_page"], &first["clicks"], &first["errors"]), (&json!("/p"), &json!(1), &json!(1)));
+    assert_eq!((&first["duration_seconds"], &first["pageviews"]), (&json!(6.5), &json!(2)));
+    assert_eq!((&first["started_at"], &first["device"]), (&json!("2026-06-13T13:59:51+02:00"), &json!("desktop")));
+    let second = client.answer("get_session_replays", with(json!({ "limit": 1, "offset": 1 }))).await;
+    assert_eq!((&second["replays"][0], &second["page"]["total"]), (first, &json!(2)));
+    let only = client.answer("get_session_replays", with(json!({ "filters": ["page:is:/q"] }))).await;
+    assert_eq!((&only["replays"][0]["entry_page"], &only["page"]["total"]), (&json!("/q"), &json!(1)));
+    let path = format!("/api/websites/{}/replays?range=today", shop.id());
+    let console = app.get(&path).key(&shop.key("read")).send().await.expect(200).data();
+    assert_eq!((&console["replays"][1]["id"], &console["total"]), (&first["replay_id"], &json!(2)));
+
+    let groups = client.answer("get_errors", with(json!({}))).await;
+    let group = &groups["groups"][0]["group_id"];
+    let met = client.answer("get_session_replays", with(json!({ "group_id": group }))).await;
+    assert_eq!((&met["replays"][0], &met["page"]["total"]), (first, &json!(1)));
+
+    let id = first["replay_id"].as_str().unwrap();
+    let url = format!("{}/websites/{}/replays/{id}", app.state.issuer, shop.id());
+    assert_eq!(first["url"], url);
+    // Whatever day it was on.
+    let one = json!({ "website_id": "shop.example", "range": "yesterday", "replay_id": id });
+    let one = client.answer("get_session_replays", one).await;
+    assert_eq!(one["replays"], json!([first]));
+    let period = &one["period"];
+    assert_eq!((&period["from"], &period["timezone"]), (&json!("2026-06-13"), &json!("Europe/Berlin")));
+    assert_eq!((&period["starts_at"], &period["now"]), (&first["started_at"], &json!("2026-06-13T14:01:00+02:00")));
+    let moments = one["moments"].as_array().unwrap();
+    let kinds: Vec<&str> = moments.iter().map(|moment| moment["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["page", "click", "error", "page"]);
+    let at = json!({
+        "at_seconds": 3.0, "kind": "error", "text": "TypeError: plan 7 is gone", "group_id": group, "url": format!("{url}?t=3"),
+    });
+    assert_eq!(moments[2], at);
+    let some = client.answer("get_session_replays", with(json!({ "replay_id": id, "limit": 2, "offset": 1 }))).await;
+    assert_eq!(some["moments"], json!(moments[1..3]));
+    let page = json!({ "total": 4, "offset": 1, "shown": 2, "next_offset": 3, "truncated": false });
+    assert_eq!(some["page"], page);
+
+    for (more, words) in [
+        (json!({ "replay_id": "sr_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b" }), ["recording", "get tool"]),
+        (json!({ "replay_id": "7" }), ["recording", "get tool"]),
+        (json!({ "group_id": "7" }), ["group of errors", "get tool"]),
+        (json!({ "group_id": group, "replay_id": id }), ["group_id: give either", "call the tool again"]),
+        (json!({ "filters": ["source:is:Google"] }), ["filters: source", "browser"]),
+    ] {
+        let said = client.failure("get_session_replays", with(more.clone())).await;
+        assert!(words.iter().all(|word| said.contains(word)), "{more}: {said}");
+    }
+    // Another's recording is not there; nor is any where the plan has none.
+    let other = team(&app).website("other.example");
+    let foreign = json!({ "website_id": "other.example", "replay_id": id });
+    let said = Client::new(&app, other.key("read")).failure("get_session_replays", foreign).await;
+    assert!(said.contains("recording"), "{said}");
+    let free = app.team(Plan::Free);
+    free.website("free.example");
+    let free = Client::new(&app, token(&app, free.owner, free.id, "advanced:read"));
+    let said = free.failure("get_session_replays", json!({ "website_id": "free.example" })).await;
+    assert!(said.to_lowercase().contains("plan"), "{said}");
+}
+
 /// An error can be made to say anything. Sabotage: tell a message, a frame or a property as it came.
 #[actix_web::test]
 async fn what_errors_say_is_cleaned_capped_and_marked() {
@@ -763,6 +871,78 @@ async fn goals_and_funnels_are_read_and_changed() {
         ["goals.delete", "funnels.delete", "funnels.change", "funnels.create", "goals.change", "goals.create"];
     assert_eq!(actions, expected, "what did not work is not in it");
     assert_eq!(trail["entries"][0]["target"], format!("website {}", shop.id()));
+}
+
+/// A message takes its time to arrive, and its sender is let in before it does.
+///
+/// Sabotage: leave the grant out of what must hold when a change is written.
+#[actix_web::test]
+async fn nothing_is_changed_for_a_client_that_was_revoked_meanwhile() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    let (owner, team) = (shop.team.owner, shop.team.id);
+    capture(&app, &shop, "error", "/p", "session-0001", json!({ "errors": [error("error-0001", "gone", "total", 1)] }))
+        .await;
+    let member = app.state.store.user(shop.team.member(Role::Viewer)).unwrap().unwrap();
+    let full = Client::new(&app, shop.key("full_access"));
+    let goal = json!({ "website_id": "shop.example", "name": "Home", "type": "page", "value": "/" });
+    let goal = full.answer("create_goal", goal).await["goal_id"].clone();
+    let steps = json!([{ "type": "page", "value": "/" }, { "type": "page", "value": "/docs" }]);
+    let funnel = json!({ "website_id": "shop.example", "name": "F", "steps": steps });
+    let funnel = full.answer("manage_funnel", funnel).await["funnel_id"].clone();
+    let group =
+        full.answer("get_errors", json!({ "website_id": "shop.example" })).await["groups"][0]["group_id"].clone();
+    full.answer("add_ip_exclusion", json!({ "website_id": "shop.example", "ip": "192.0.2.7" })).await;
+    full.answer("add_path_exclusion", json!({ "website_id": "shop.example", "path": "/x" })).await;
+    let store = &app.state.store;
+    let standing = || {
+        let members: Vec<UserId> = store.members(team).unwrap().iter().map(|member| member.user_id).collect();
+        let invited = store.invitations(team, app.clock.now()).unwrap().len();
+        let funnels = store.funnels(shop.id()).unwrap();
+        (store.website(shop.id()).unwrap(), store.goals(shop.id()).unwrap(), funnels, members, invited)
+    };
+    let before = standing();
+    let scopes = "advanced:write management:write settings:write";
+    let reading = full.tools().await.into_iter().filter(|tool| tool["annotations"]["readOnlyHint"] == false);
+    for (number, tool) in reading.enumerate() {
+        let name = tool["name"].as_str().unwrap();
+        let mut arguments = arguments_of(&tool, "shop.example", &team.to_string());
+        for (argument, value) in [("goal_id", &goal), ("funnel_id", &funnel), ("group_id", &group)] {
+            if arguments.get(argument).is_some() {
+                arguments[argument] = value.clone();
+            }
+        }
+        match name {
+            "update_goal" | "update_website_name" => arguments["name"] = json!("Theirs"),
+            "update_website_settings" => arguments["currency"] = json!("CHF"),
+            "delete_website" => arguments["domain"] = json!("shop.example"),
+            "remove_team_member" => arguments["email"] = json!(member.email),
+            "create_goal" => arguments["value"] = json!("/theirs"),
+            "add_ip_exclusion" => arguments["ip"] = json!("192.0.2.8"),
+            "add_path_exclusion" => arguments["path"] = json!("/theirs"),
+            _ => {}
+        }
+        let client = Client::new(&app, token(&app, owner, team, scopes));
+        let message = json!({
+            "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": name, "arguments": arguments },
+        });
+        let (revoking, now) = (app.open_metadata_again(), app.clock.now());
+        // By another process, or because the membership ends with which everything that was granted in it does.
+        let revoke = move || {
+            for grant in revoking.grants_of(owner, now).unwrap() {
+                revoking.revoke_grant(owner, grant.id).unwrap();
+            }
+        };
+        let reply = client.post().json(&message).send_after(revoke).await.expect(401);
+        let challenge = reply.header("www-authenticate").unwrap();
+        assert!(challenge.contains("error=\"invalid_token\""), "{name}: {challenge}");
+        assert_eq!(standing(), before, "{number}: {name}");
+    }
+    let open = full.answer("get_errors", json!({ "website_id": "shop.example", "status": "unresolved" })).await;
+    assert_eq!(open["page"]["total"], 1);
+    // What was not revoked is done.
+    let client = Client::new(&app, token(&app, owner, team, scopes));
+    client.answer("delete_goal", json!({ "website_id": "shop.example", "goal_id": goal })).await;
 }
 
 #[actix_web::test]
@@ -1164,6 +1344,9 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
     let speed = json!({ "view_id": "view-0001", "lcp": 1_000, "device_type": word, "connection": word });
     capture(&app, &shop, "performance", &page, "session-0001", speed).await;
 
+    record(&shop);
+    capture(&app, &shop, "replay", &page, "session-0001", recording(&app, 1, &page, word)).await;
+
     let client = Client::new(&app, shop.key("read"));
     let mut seen = std::collections::BTreeSet::new();
     for tool in client.tools().await {
@@ -1198,6 +1381,10 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         if name == "get_errors" {
             let all = client.answer(name, asked[0].clone()).await;
             asked.push(json!({ "website_id": "shop.example", "group_id": all["groups"][0]["group_id"] }));
+        }
+        if name == "get_session_replays" {
+            let all = client.answer(name, asked[0].clone()).await;
+            asked.push(json!({ "website_id": "shop.example", "replay_id": all["replays"][0]["replay_id"] }));
         }
         if name == "get_funnel_analysis" {
             let all = client.answer(name, asked[0].clone()).await;
@@ -1244,8 +1431,94 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         "get_performance rows[].value",
         "get_heatmap_data rows[].value",
         "get_heatmap_data rows[].label",
+        "get_session_replays replays[].entry_page",
+        "get_session_replays replays[].exit_page",
+        "get_session_replays moments[].text",
     ] {
         assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+    }
+}
+
+/// Sabotage: leave the zone out of an answer, tell a list without its total, or name no unit.
+#[actix_web::test]
+async fn every_answer_tells_its_days_its_page_and_its_units() {
+    let app = TestApp::start().await;
+    let shop = shop(&app).await;
+    capture(&app, &shop, "error", "/p", "session-0001", json!({ "errors": [error("error-0001", "gone", "total", 1)] }))
+        .await;
+    let speed = json!({ "view_id": "view-0001", "lcp": 1_000, "cls": 0.1 });
+    capture(&app, &shop, "performance", "/p", "session-0001", speed).await;
+    shop.edit(|settings| settings.heatmaps = true);
+    let clicked = json!({ "x": 7, "y": 8, "s": "main>button|f=1f9d0a2c", "ox": 0.5, "oy": 0.5, "label": "Buy" });
+    let heat = json!({
+        "view_id": "view-0001", "seq": 0, "viewport": [1440, 900], "page": [1440, 3600], "dom": "9f2c41d07ab3e580",
+        "clicks": [clicked], "scroll": { "max": 1800, "attention": [1500, 500] },
+    });
+    capture(&app, &shop, "heatmap", "/p", "session-0001", heat).await;
+    record(&shop);
+    capture(&app, &shop, "replay", "/p", "session-0001", recording(&app, 1, "/p", "gone")).await;
+    let client = Client::new(&app, shop.key("full_access"));
+    let with = |more: Value| {
+        let mut arguments = json!({ "website_id": "shop.example" });
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        arguments
+    };
+    client.answer("create_goal", with(json!({ "name": "Home", "type": "page", "value": "/" }))).await;
+    let steps = json!([{ "type": "page", "value": "/" }, { "type": "page", "value": "/docs" }]);
+    client.answer("manage_funnel", with(json!({ "name": "F", "steps": steps }))).await;
+    let reader = Client::new(&app, shop.key("read"));
+    for tool in reader.tools().await {
+        let name = tool["name"].as_str().unwrap();
+        let properties = tool["inputSchema"]["properties"].as_object().unwrap();
+        if name == "compare_periods" {
+            assert!(!properties.contains_key("limit"), "there is no list");
+            continue;
+        }
+        for argument in ["limit", "offset"] {
+            assert!(properties.contains_key(argument), "{name} takes no {argument}");
+        }
+        let first = arguments_of(&tool, "shop.example", "");
+        let answer = reader.answer(name, first.clone()).await;
+        let told = answer.get("period").unwrap_or(&answer);
+        assert!(told["now"].is_string(), "{name}: {answer}");
+        if name != "list_websites" {
+            assert_eq!(told["timezone"], "Europe/Berlin", "{name}");
+            assert!(told["now"].as_str().unwrap().ends_with("+02:00"), "{name}: {told}");
+        }
+        let page = &answer["page"];
+        assert!(page["total"].as_u64().is_some_and(|total| total > 0), "{name}: {page}");
+        assert!(page["shown"].is_u64() && page["offset"] == 0 && page["truncated"] == false, "{name}: {page}");
+        let mut beyond = first;
+        (beyond["limit"], beyond["offset"]) = (json!(1), page["total"].clone());
+        // A question without dimensions has one row of totals.
+        if name != "query_analytics" {
+            let beyond = reader.answer(name, beyond).await;
+            let end = json!({ "total": page["total"], "offset": page["total"], "shown": 0, "truncated": false });
+            assert_eq!(beyond["page"], end, "{name}");
+        }
+        units(&answer, name);
+    }
+}
+
+/// Whether every number that has a unit says so in its name.
+fn units(value: &Value, place: &str) {
+    match value {
+        Value::Array(members) => members.iter().for_each(|member| units(member, place)),
+        Value::Object(members) => {
+            for (name, member) in members {
+                let needs_one = ["rate", "share", "depth", "duration", "change", "conversion_rate", "attention"];
+                let last = name.rsplit('_').next().unwrap();
+                if member.is_number() {
+                    assert!(!needs_one.contains(&last), "{place}: {name}");
+                    assert!(
+                        member.is_u64() || ["percent", "seconds", "ms", "score", "p75", "visit"].contains(&last),
+                        "{place}: {name}"
+                    );
+                }
+                units(member, &format!("{place}.{name}"));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -1319,6 +1592,18 @@ async fn a_day_has_so_many_queries_and_no_more() {
     assert_eq!((&told["limit"], &told["used"], &told["resets_at"]), (&json!(10), &json!(10), &json!(midnight)));
     assert_eq!(refused["_meta"]["com.zenovay/queries"]["remaining"], 0);
     client.names().await;
+    // It is looked at before anything is done, and so are the arguments.
+    let goal = json!({ "website_id": "shop.example", "name": "G", "type": "page", "value": "/" });
+    let writer = Client::new(&limited, shop.key("full_access"));
+    for arguments in [goal, json!({})] {
+        let said = writer.failure("create_goal", arguments).await;
+        assert!(said.contains("resets_at"), "{said}");
+    }
+    assert!(app.state.store.goals(shop.id()).unwrap().is_empty());
+    // Another process goes on with the count.
+    let again = limited.changed(|state| (state.store, state.plans) = (app.open_metadata_again(), plans)).await;
+    let told = Client::new(&again, key.clone()).failure("list_websites", json!({})).await;
+    assert!(told.contains("\"used\":10"), "{told}");
 
     let owner = limited.sign_in(shop.team.owner);
     let path = format!("/api/teams/{}/usage", shop.team.id);

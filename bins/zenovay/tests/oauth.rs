@@ -707,6 +707,48 @@ async fn clients_register_themselves() {
     assert_eq!(error_of(&reply), "invalid_client", "so that it registers anew");
 }
 
+/// Whoever gets hold of the files, or of a copy of them, can use nothing of it. Sabotage: store a token as it is.
+#[actix_web::test]
+async fn nothing_that_opens_anything_stands_in_the_files() {
+    let world = World::new().await;
+    let body =
+        json!({ "redirect_uris": ["http://localhost/callback"], "token_endpoint_auth_method": "client_secret_post" });
+    let client = register(&world, body).await.expect(201).json();
+    let code = world.code().await;
+    let unused = world.code().await;
+    let tokens = Tokens::of(&world.redeem(&code, &[]).await.expect(200));
+    let next = Tokens::of(&world.refresh(&tokens.refresh, &[]).await.expect(200));
+    let string = |name: &str| client[name].as_str().unwrap().to_owned();
+    let secrets = [
+        string("client_secret"),
+        string("registration_access_token"),
+        code,
+        unused,
+        tokens.access,
+        tokens.refresh,
+        next.access,
+        next.refresh,
+    ];
+    let mut files = 0;
+    for entry in std::fs::read_dir(&world.app.config().data_dir).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        files += 1;
+        for secret in &secrets {
+            let is_in = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!is_in, "{} holds {secret}", path.display());
+        }
+    }
+    assert!(files > 0);
+    // What stands there is found by what they read.
+    let digest = zenovay_auth::KeyFormat::ACCESS_TOKEN.parse(&secrets[6]).unwrap().digest();
+    let written = std::fs::read_dir(&world.app.config().data_dir).unwrap().any(|entry| {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+        bytes.windows(32).any(|window| window == digest.as_bytes())
+    });
+    assert!(written, "the files that are looked at are those that the tokens are in");
+}
+
 #[actix_web::test]
 async fn a_client_that_is_not_used_is_forgotten_after_a_day() {
     let world = World::new().await;

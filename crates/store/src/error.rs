@@ -47,6 +47,9 @@ pub enum StoreError {
     /// What somebody signed in with, or the session that they asked in, is not valid any more.
     #[error("the sign-in ended at the same moment")]
     SignedOut,
+    /// What a person granted the client that asks has ended.
+    #[error("what was granted to the client ended at the same moment")]
+    GrantEnded,
     /// The rules about keys refuse it.
     #[error(transparent)]
     KeyRefused(#[from] KeyRefusal),

@@ -169,6 +169,9 @@ impl From<StoreError> for ApiError {
                 Self::new(ErrorCode::Conflict, "The membership changed at the same moment; look again")
             }
             StoreError::SignedOut => not_signed_in(),
+            StoreError::GrantEnded => {
+                Self::new(ErrorCode::Unauthorized, "What was granted to the client ended at the same moment")
+            }
             StoreError::KeyRefused(refusal) => refusal.into(),
             StoreError::KeyRevoked => Self::new(ErrorCode::Conflict, "The API key was revoked and cannot be changed"),
             StoreError::DiskFull => Self::unavailable("The disk is full", LATER_S),
@@ -496,6 +499,7 @@ mod tests {
             (StoreError::TooManyOwners, 409, "A team has at most 3 owners", 500),
             (StoreError::MembershipChanged, 409, "The membership changed at the same moment; look again", 500),
             (StoreError::SignedOut, 401, "Sign in first", 500),
+            (StoreError::GrantEnded, 401, "What was granted to the client ended at the same moment", 500),
             (StoreError::KeyRevoked, 409, "The API key was revoked and cannot be changed", 500),
             (
                 StoreError::Decode { table: "teams", column: "plan", id: "1".to_owned() },

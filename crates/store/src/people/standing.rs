@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use zenovay_domain::{KeyId, Role, Scope, SignInId, TeamId, UserId};
+use zenovay_domain::{GrantId, KeyId, Role, Scope, SignInId, TeamId, UserId};
 
 use crate::{Metadata, Result};
 
@@ -16,19 +16,22 @@ pub struct Standing {
     pub member: Option<(TeamId, UserId, Role)>,
     /// The key, with the scope that it needs.
     pub key: Option<(KeyId, Scope)>,
+    /// What a person granted the client that asks.
+    pub grant: Option<GrantId>,
 }
 
 /// Changes on behalf of somebody.
 pub trait ActingStore: Send + Sync {
     /// The same store. Each change that is made through it is written only while `standing` holds, which is looked at in the
     /// same transaction; otherwise it is refused with [`SignedOut`](crate::StoreError::SignedOut) when the session has ended,
-    /// and with [`MembershipChanged`](crate::StoreError::MembershipChanged) when a right was lost.
+    /// with [`GrantEnded`](crate::StoreError::GrantEnded) when the grant has, and with
+    /// [`MembershipChanged`](crate::StoreError::MembershipChanged) when a right was lost.
     fn on_behalf_of(&self, standing: Standing) -> Arc<dyn Metadata>;
 
     /// Looks whether it holds, for a change that is written elsewhere. Always so for the program's own store.
     ///
     /// # Errors
     ///
-    /// `SignedOut`, `MembershipChanged`.
+    /// `SignedOut`, `GrantEnded`, `MembershipChanged`.
     fn check_standing(&self) -> Result<()>;
 }

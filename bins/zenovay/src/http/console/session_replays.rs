@@ -8,13 +8,13 @@ use zenovay_capture::{
     Gap, GroupId, MarkKind, Marker, Replay, ReplayChunk, ReplayDetail, ReplayEvents, ReplayId, ReplayQuery, Replays,
     WithErrors,
 };
-use zenovay_domain::{SessionId, Timestamp, VisitorId};
+use zenovay_domain::{SessionId, Timestamp, VisitorId, Website, WebsiteId};
 use zenovay_store::StoreError;
 
 use super::captured::Kept;
 use super::numbers::ShownRange;
 use super::reader::Question;
-use super::view::ViewParams;
+use super::view::{View, ViewParams};
 use super::{Console, NoContent};
 use crate::http::document::Parameter;
 use crate::http::document::bodies::RecordedEvent;
@@ -168,12 +168,20 @@ impl From<Replay> for ShownReplay {
 }
 
 /// Which recordings, beside those of the view.
+#[derive(Debug)]
 pub struct ReplayParams {
     visitor: Option<VisitorId>,
     session: Option<SessionId>,
     errors: Option<WithErrors>,
     seconds: (usize, usize),
     at: Option<Timestamp>,
+}
+
+impl ReplayParams {
+    /// Those with an error of this kind.
+    pub(in crate::http) const fn with_errors(errors: Option<WithErrors>) -> Self {
+        Self { visitor: None, session: None, errors, seconds: (0, SECONDS_MAX), at: None }
+    }
 }
 
 impl QueryParams for ReplayParams {
@@ -234,10 +242,31 @@ pub async fn list(
     let question = Question::of(&reader, &state);
     let (Paged(page), (asked, params)) = query.read(question.now)?;
     let view = question.view(&params).await?;
-    let (range, website) = (ShownRange::of(&view), question.id());
-    let kept = Kept::of(&view)?;
-    let at = asked.at;
-    let found = off_the_worker(&state, move |state| {
+    let (range, at) = (ShownRange::of(&view), asked.at);
+    let Replays { replays, total } = replays_in(&question, view, asked, page.offset, page.limit).await?;
+    let shown = |replay: Replay| {
+        let length = replay.ended_at.as_millis() - replay.started_at.as_millis();
+        let moment_ms = at.map(|at| (at.as_millis() - replay.started_at.as_millis()).clamp(0, length));
+        ReplayInView { replay: replay.into(), moment_ms }
+    };
+    let replays = replays.into_iter().map(shown).collect();
+    let enabled = is_recording(&question.website);
+    Ok(Success::new(ReplaysInView { range, enabled, total, replays }, question.now))
+}
+
+/// So many recordings in a view, from `offset` on, that are also what `asked` says.
+///
+/// # Errors
+/// A 400 for filters that recordings do not have, and when recordings cannot be read.
+pub(in crate::http) async fn replays_in(
+    question: &Question,
+    view: View,
+    asked: ReplayParams,
+    offset: usize,
+    limit: usize,
+) -> Result<Replays, ApiError> {
+    let (website, kept) = (question.id(), Kept::of(&view)?);
+    let found = off_the_worker(&question.state, move |state| {
         kept.with(|filter| {
             let query = ReplayQuery {
                 visitor: asked.visitor,
@@ -249,18 +278,35 @@ pub async fn list(
                 at: asked.at,
                 ..ReplayQuery::of(filter)
             };
-            state.captures.replays(website, &query, page.offset, page.limit)
+            state.captures.replays(website, &query, offset, limit)
         })
     });
-    let Replays { replays, total } = found.await?;
-    let shown = |replay: Replay| {
-        let length = replay.ended_at.as_millis() - replay.started_at.as_millis();
-        let moment_ms = at.map(|at| (at.as_millis() - replay.started_at.as_millis()).clamp(0, length));
-        ReplayInView { replay: replay.into(), moment_ms }
-    };
-    let replays = replays.into_iter().map(shown).collect();
-    let enabled = question.website.settings.is_active && question.website.settings.session_replay;
-    Ok(Success::new(ReplaysInView { range, enabled, total, replays }, question.now))
+    Ok(found.await?)
+}
+
+/// All about a recording of a website but its events.
+///
+/// # Errors
+/// A 404 when the website has no such recording, and when recordings cannot be read.
+pub(in crate::http) async fn replay_of(
+    state: &web::Data<AppState>,
+    website: WebsiteId,
+    id: ReplayId,
+) -> Result<ReplayDetail, ApiError> {
+    off_the_worker(state, move |state| state.captures.replay(website, id)).await?.ok_or_else(unknown)
+}
+
+/// The id of a recording that `text` is.
+///
+/// # Errors
+/// A 404 when it is not one.
+pub(in crate::http) fn replay_id(text: &str) -> Result<ReplayId, ApiError> {
+    text.trim().parse().map_err(|_| unknown())
+}
+
+/// Whether sessions of a website are recorded at present.
+pub(in crate::http) fn is_recording(website: &Website) -> bool {
+    website.settings.is_active && website.settings.session_replay
 }
 
 /// The recording that a path names.
@@ -271,7 +317,7 @@ pub struct ReplayPath {
 
 impl ReplayPath {
     fn id(&self) -> Result<ReplayId, ApiError> {
-        self.replay_id.parse().map_err(|_| unknown())
+        replay_id(&self.replay_id)
     }
 }
 
@@ -306,13 +352,13 @@ pub struct WholeReplay {
 pub struct ShownMarker {
     /// When.
     #[schema(examples(34000))]
-    at_ms: i64,
+    pub(in crate::http) at_ms: i64,
     /// `page`, `click`, `rage`, `error`, `pause` or `resume`. After `pause` nothing was recorded, for nobody did anything.
     #[schema(examples("click"))]
-    kind: &'static str,
+    pub(in crate::http) kind: &'static str,
     /// The path of a page, the type and message of an error; otherwise empty.
     #[schema(examples("/pricing"))]
-    text: String,
+    pub(in crate::http) text: String,
     /// Of a click: the place in the window, in pixels from the left.
     #[schema(required = true, examples(310))]
     x: Option<i32>,
@@ -324,10 +370,10 @@ pub struct ShownMarker {
     node: Option<u64>,
     /// How many clicks in a row; otherwise 1.
     #[schema(examples(1))]
-    count: u32,
+    pub(in crate::http) count: u32,
     /// The group of an error, when it is known.
     #[schema(required = true, examples("eg_0190a1b2-c3d4-4e5f-8a6b-7c8d9e0f1a2b"))]
-    group: Option<String>,
+    pub(in crate::http) group: Option<String>,
 }
 
 /// A part of a recording.
@@ -427,8 +473,7 @@ pub async fn detail(
     path: web::Path<ReplayPath>,
 ) -> Result<Success<WholeReplay>, ApiError> {
     let (website, id, now) = (reader.resource.id, path.id()?, state.clock.now());
-    let found = off_the_worker(&state, move |state| state.captures.replay(website, id));
-    let ReplayDetail { replay, clock_ms, markers, idle, gaps, chunks } = found.await?.ok_or_else(unknown)?;
+    let ReplayDetail { replay, clock_ms, markers, idle, gaps, chunks } = replay_of(&state, website, id).await?;
     let whole = WholeReplay {
         duration_ms: replay.ended_at.as_millis() - replay.started_at.as_millis(),
         replay: replay.into(),

@@ -105,8 +105,8 @@ impl Assistant {
         }
     }
 
-    /// The store for changes in a team on the client's behalf: they are written only while the membership with its role, or the
-    /// key with what `action` needs, is what it was when the client was let in.
+    /// The store for changes in a team on the client's behalf: they are written only while the grant goes on, and the membership
+    /// with its role, or the key with what `action` needs, is what it was when the client was let in.
     pub(in crate::http) fn store_in(&self, team: TeamId, action: Action, state: &AppState) -> Arc<dyn Metadata> {
         let AuditActor { user, key, .. } = self.audit_actor();
         let teams = match self {
@@ -116,6 +116,7 @@ impl Assistant {
         let mut standing = Standing::default();
         standing.member = user.map(|user| (team, user, role_among(teams, team)));
         standing.key = key.zip(action.scope());
+        standing.grant = self.grant();
         state.store.on_behalf_of(standing)
     }
 

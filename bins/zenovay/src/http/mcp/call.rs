@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web;
 use parking_lot::Mutex;
 use zenovay_auth::{Action, Denial, Target};
-use zenovay_domain::{TeamId, Timestamp, Website, WebsiteId, parse_domain};
+use zenovay_domain::{ErrorCode, TeamId, Timestamp, Website, WebsiteId, parse_domain};
 use zenovay_store::Metadata;
 
 use super::args::Problems;
@@ -51,6 +51,8 @@ pub(in crate::http) enum ToolError {
     Told(String),
     /// The client may look, but not change this.
     MissingWrite(String),
+    /// What was granted to the client ended while the tool was at work: it is to be told as any request after that is.
+    Ended,
 }
 
 impl From<Problems> for ToolError {
@@ -75,11 +77,14 @@ const ARGUMENTS: [(&str, &str); 2] = [("f", "filters"), ("property", "dimensions
 
 impl From<ApiError> for ToolError {
     fn from(error: ApiError) -> Self {
+        if error.code() == ErrorCode::Unauthorized {
+            return Self::Ended;
+        }
         let next = match error.code().status() {
             400 | 409 | 422 => "Correct the arguments and call the tool again.".to_owned(),
             404 => "Look up what there is with a list or get tool, and use an id from there.".to_owned(),
             403 => "Ask the person you work for whether somebody else may do this.".to_owned(),
-            503 => format!("Try again in {} seconds.", error.retry_after_s().unwrap_or(1)),
+            429 | 503 => format!("Try again in {} seconds.", error.retry_after_s().unwrap_or(1)),
             _ => "This is not about your arguments; tell the person you work for.".to_owned(),
         };
         let what = match error.details() {

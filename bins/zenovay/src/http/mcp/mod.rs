@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use http_body_util::{BodyExt, Full};
 use rmcp::transport::StreamableHttpServerConfig;
@@ -35,7 +35,7 @@ use super::envelope::ApiError;
 use super::guard::Assistant;
 use super::handler::{Argument, Described, Shape};
 use super::media_type::require_json;
-use super::oauth;
+use super::oauth::{self, BearerRefusal};
 use super::state::AppState;
 
 /// The longest message.
@@ -138,7 +138,10 @@ pub async fn message(
     let commitment = req.extensions().get::<Commitment>().cloned().unwrap_or_default();
     let server = Server::new(Call::new(state.clone(), Arc::clone(&client), commitment));
     let answer = ask(&server, req.headers(), message).await?;
-    let Outcome { insufficient, changes } = server.outcome();
+    let Outcome { insufficient, has_ended, changes } = server.outcome();
+    if has_ended {
+        return Err(oauth::challenge(&state, BearerRefusal::Invalid));
+    }
     if let Some(needed) = insufficient {
         return Err(oauth::insufficient_scope(&state, needed));
     }
@@ -194,6 +197,8 @@ async fn ask(server: &Server, headers: &HeaderMap, message: web::Bytes) -> Resul
     let body = body.to_bytes();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
+    // It depends on whose token came, whatever the message itself says of that.
+    response.insert_header((CACHE_CONTROL, "no-store"));
     if let Some(allow) = head.headers.get(http::header::ALLOW) {
         response.insert_header((ALLOW, allow.as_bytes()));
     }

@@ -31,6 +31,8 @@ const QUERIES: &str = "com.zenovay/queries";
 pub(in crate::http) struct Outcome {
     /// What the client would have needed, when it has nothing of the category: the answer is then a 403.
     pub(in crate::http) insufficient: Option<ToolScopes>,
+    /// Whether what was granted ended meanwhile: the answer is then a 401.
+    pub(in crate::http) has_ended: bool,
     /// What was changed.
     pub(in crate::http) changes: Vec<Change>,
 }
@@ -65,7 +67,7 @@ impl Server {
         let usage = match self.charge(entry).await {
             Ok(AssistantCharge::Counted(usage)) => usage,
             Ok(AssistantCharge::Exhausted(usage)) => return Ok(self.exhausted(entry, usage)),
-            Err(error) => return Ok(told(error)),
+            Err(error) => return self.failed(error),
         };
         let result = match entry.run(self.call.clone(), request.arguments.unwrap_or_default()).await {
             Ok(Answered { value, text }) => {
@@ -73,11 +75,22 @@ impl Server {
                 result.structured_content = Some(value);
                 result
             }
-            Err(ToolError::MissingWrite(words)) => return Err(ErrorData::new(MISSING_WRITE, words, None)),
-            Err(error) => told(error),
+            Err(error) => self.failed(error)?,
         };
         self.outcome.lock().changes = self.call.changes();
         Ok(self.with_usage(result, usage))
+    }
+
+    /// A failure as the client is told of it.
+    fn failed(&self, error: ToolError) -> Result<CallToolResult, ErrorData> {
+        match error {
+            ToolError::Told(words) => Ok(CallToolResult::error(vec![ContentBlock::text(words)])),
+            ToolError::MissingWrite(words) => Err(ErrorData::new(MISSING_WRITE, words, None)),
+            ToolError::Ended => {
+                self.outcome.lock().has_ended = true;
+                Err(ErrorData::invalid_request("What was granted to the client has ended", None))
+            }
+        }
     }
 
     /// Whether the client has what a tool needs.
@@ -140,12 +153,6 @@ impl Server {
         result.meta = Some(meta);
         result
     }
-}
-
-/// A failure as the model is told of it.
-fn told(error: ToolError) -> CallToolResult {
-    let (ToolError::Told(words) | ToolError::MissingWrite(words)) = error;
-    CallToolResult::error(vec![ContentBlock::text(words)])
 }
 
 /// What models are told of the server.
@@ -219,10 +226,7 @@ impl ServerHandler for Server {
         // changed is finished, because then the request is not given up.
         let result = tokio::select! {
             biased;
-            () = cancelled.cancelled() => {
-                let error = ApiError::unavailable("The request was given up", 1);
-                Ok(told(error.into()))
-            }
+            () = cancelled.cancelled() => self.failed(ApiError::unavailable("The request was given up", 1).into()),
             result = self.call(request).instrument(self.span.clone()) => result,
         };
         result.map(CallToolResponse::from)

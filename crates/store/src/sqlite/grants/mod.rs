@@ -4,6 +4,7 @@ mod clients;
 mod exchange;
 mod rows;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use zenovay_auth::{KeyDigest, SecretDigest, TeamAccess, ToolScopes};
 use zenovay_domain::{GrantId, Timestamp, UserId};
@@ -27,6 +28,11 @@ pub(super) fn end_all(conn: &mut SqliteConnection, user: UserId) -> Done<()> {
     diesel::delete(oauth_codes::table.filter(oauth_codes::user_id.eq(user.to_string()))).execute(conn)?;
     diesel::delete(oauth_grants::table.filter(oauth_grants::user_id.eq(user.to_string()))).execute(conn)?;
     Ok(())
+}
+
+/// Whether a grant is there: one that was revoked, or whose membership ended, is not.
+pub(super) fn goes_on(conn: &mut SqliteConnection, id: GrantId) -> Done<bool> {
+    Ok(diesel::select(exists(oauth_grants::table.find(id.to_string()))).get_result(conn)?)
 }
 
 /// Whose grant it is, and the team of it as it is now. Grants go with the membership, so it is there.

@@ -5,6 +5,7 @@ use zenovay_domain::{InvitationId, KeyId, PlanTable, Role, Scope, Scopes, TeamId
 
 use super::super::SqliteStore;
 use super::super::errors::Done;
+use super::super::grants;
 use super::super::keys::keys_reaching;
 use super::super::rows::decode;
 use super::super::teams::{admit_old_keys, change_role, end_membership, join, load_team, role_of, set_role};
@@ -107,6 +108,12 @@ pub(in super::super) fn check_standing(conn: &mut SqliteConnection, standing: St
         && !sessions::goes_on(conn, session)?
     {
         return Err(StoreError::SignedOut.into());
+    }
+    // With the membership its grants end: what ended is told first.
+    if let Some(grant) = standing.grant
+        && !grants::goes_on(conn, grant)?
+    {
+        return Err(StoreError::GrantEnded.into());
     }
     if let Some((team, user, least)) = standing.member {
         let role = role_of(conn, team, user)?;

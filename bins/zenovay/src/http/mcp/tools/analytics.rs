@@ -45,7 +45,7 @@ impl Tool for GetVisitors {
     const TITLE: &'static str = "Visitors over time";
     const WORDS: &'static str = "Visitors, sessions, pageviews, bounce rate and duration of a range: totals and a series, optionally compared with another range.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
-    const LIST: Option<&'static str> = Some("series");
+    const LISTS: &'static [&'static str] = &["series"];
     type Input = (String, ViewArgs, PageArgs);
     type Output = Visitors;
 
@@ -159,7 +159,7 @@ impl Tool for GetRealtimeVisitors {
     const TITLE: &'static str = "Visitors right now";
     const WORDS: &'static str = "How many visitors were active in the last five minutes, and the pages they viewed.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
-    const LIST: Option<&'static str> = Some("pages");
+    const LISTS: &'static [&'static str] = &["pages"];
     type Input = (String, PageArgs);
     type Output = Realtime;
 

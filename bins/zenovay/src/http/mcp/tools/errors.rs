@@ -272,7 +272,7 @@ impl Tool for GetErrors {
     const TITLE: &'static str = "Errors";
     const WORDS: &'static str = "JavaScript errors that visitors met, in groups, the latest first; with group_id, that one with stacks, releases, browsers, last occurrences and history.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
-    const LIST: Option<&'static str> = Some("groups");
+    const LISTS: &'static [&'static str] = &["groups"];
     type Input = Asked;
     type Output = Errors;
 

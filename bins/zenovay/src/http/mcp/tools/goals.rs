@@ -93,7 +93,7 @@ impl Tool for GetGoals {
     const WORDS: &'static str =
         "The goals of a website and how often they were reached in a range, with conversion rates.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
-    const LIST: Option<&'static str> = Some("goals");
+    const LISTS: &'static [&'static str] = &["goals"];
     type Input = (String, ViewArgs, PageArgs);
     type Output = Goals;
 
@@ -183,7 +183,7 @@ impl Tool for GetFunnelAnalysis {
     const TITLE: &'static str = "Funnels";
     const WORDS: &'static str = "How far visitors get: all funnels of a website with entry, completion and conversion; with funnel_id, that one step by step.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
-    const LIST: Option<&'static str> = Some("funnels");
+    const LISTS: &'static [&'static str] = &["funnels"];
     type Input = (String, Option<String>, ViewArgs, PageArgs);
     type Output = Funnels;
 

@@ -132,7 +132,7 @@ impl Tool for GetHeatmapData {
     const TITLE: &'static str = "Heatmaps";
     const WORDS: &'static str = "Pages with clicks, rage and dead clicks and scroll depth; with path, the clicked elements of that page for one class of devices.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
-    const LIST: Option<&'static str> = Some("rows");
+    const LISTS: &'static [&'static str] = &["rows"];
     type Input = (String, Option<String>, Option<&'static str>, ViewArgs, PageArgs);
     type Output = Heatmaps;
 

@@ -9,6 +9,7 @@ mod manage;
 mod members;
 mod performance;
 mod query;
+mod replays;
 mod rows;
 mod shown;
 mod websites;
@@ -42,8 +43,8 @@ pub(super) trait Tool: 'static {
     const EFFECT: Effect = Effect::Reads;
     /// How many questions of the day it counts as.
     const COST: u64 = 1;
-    /// The list in its answers, if there is one: it is cut when it is too long.
-    const LIST: Option<&'static str> = None;
+    /// The lists in its answers: the one with the most members is what `page` is of, and it is cut when the answer is too long.
+    const LISTS: &'static [&'static str] = &[];
     /// What it takes.
     type Input: Send + 'static;
     /// What it answers.
@@ -119,7 +120,7 @@ impl Entry {
                     tracing::error!(%error, tool = T::NAME, "an answer cannot be written");
                     ToolError::from(ApiError::internal())
                 })?;
-                Ok(fitted(value, T::LIST))
+                Ok(fitted(value, T::LISTS))
             })
         };
         Self { told, name: T::NAME, words: T::WORDS, category: T::CATEGORY, effect: T::EFFECT, cost: T::COST, run }
@@ -146,12 +147,16 @@ impl Entry {
     }
 }
 
-/// `value` as it is answered. When it is too long its list is cut, and it says so.
-fn fitted(mut value: Value, list: Option<&str>) -> Answered {
+/// `value` as it is answered. When it is too long its longest list is cut, and it says so.
+fn fitted(mut value: Value, lists: &[&str]) -> Answered {
     let characters = |value: &Value| value.to_string().chars().count();
     let text = value.to_string();
-    let Some(name) = list.filter(|_| text.chars().count() > ANSWER_MAX) else { return Answered { value, text } };
-    let rows = value[name].as_array_mut().map(std::mem::take).unwrap_or_default();
+    if text.chars().count() <= ANSWER_MAX {
+        return Answered { value, text };
+    }
+    let length = |name: &&&str| value[**name].as_array().map_or(0, Vec::len);
+    let Some(name) = lists.iter().max_by_key(length) else { return Answered { value, text } };
+    let rows = value[*name].as_array_mut().map(std::mem::take).unwrap_or_default();
     // What is said of a cut, and the number of rows, take a little more.
     let room = ANSWER_MAX.saturating_sub(characters(&value) + 500);
     let mut length = 0;
@@ -164,7 +169,7 @@ fn fitted(mut value: Value, list: Option<&str>) -> Answered {
         .collect();
     let shown = fitting.len();
     let offset = value["page"]["offset"].as_u64().unwrap_or(0);
-    value[name] = Value::Array(fitting);
+    value[*name] = Value::Array(fitting);
     value["page"]["shown"] = json!(shown);
     value["page"]["next_offset"] = json!(offset + shown as u64);
     value["page"]["truncated"] = json!(true);
@@ -194,7 +199,7 @@ fn simplify(schema: &mut Value) {
         members.remove(name);
     }
     // Of an object its members tell what it is.
-    if members.contains_key("properties") {
+    if members.contains_key("properties") || members.get("description") == Some(&json!("")) {
         members.remove("description");
     }
     if let Some(Value::Array(types)) = members.get_mut("type") {
@@ -235,6 +240,7 @@ static TOOLS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         Entry::of::<errors::GetErrors>(),
         Entry::of::<performance::GetPerformance>(),
         Entry::of::<heatmaps::GetHeatmapData>(),
+        Entry::of::<replays::GetSessionReplays>(),
         Entry::of::<errors::UpdateErrorStatus>(),
         Entry::of::<manage::CreateGoal>(),
         Entry::of::<manage::UpdateGoal>(),
@@ -284,9 +290,9 @@ mod tests {
         let rows: Vec<Value> =
             (0..5_000).map(|number| json!({ "value": format!("/page-{number}"), "visitors": number })).collect();
         let page = json!({ "total": 9_000, "offset": 100, "shown": 5_000, "next_offset": 5_100, "truncated": false });
-        let Answered { value, text } = fitted(json!({ "page": page, "rows": rows }), Some("rows"));
+        let Answered { value, text } = fitted(json!({ "page": page, "one": [1], "rows": rows }), &["one", "rows"]);
         assert!(text.len() <= ANSWER_MAX && text.len() > ANSWER_MAX - 1_000, "{}", text.len());
-        assert_eq!(text, value.to_string());
+        assert_eq!((&text, &value["one"]), (&value.to_string(), &json!([1])));
         let shown = value["rows"].as_array().unwrap().len();
         assert_eq!(value["page"]["shown"], shown);
         assert_eq!(value["page"]["next_offset"], 100 + shown);

@@ -118,7 +118,7 @@ impl Tool for GetPerformance {
     const TITLE: &'static str = "Web vitals";
     const WORDS: &'static str = "How fast pages are for visitors: LCP, CLS, INP, FCP and TTFB (75th percentiles, ratings), in all and by page, device or date.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
-    const LIST: Option<&'static str> = Some("rows");
+    const LISTS: &'static [&'static str] = &["rows"];
     type Input = (String, &'static str, ViewArgs, PageArgs);
     type Output = Performance;
 

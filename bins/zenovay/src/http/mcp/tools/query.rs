@@ -130,7 +130,7 @@ impl Tool for QueryAnalytics {
     const WORDS: &'static str = "Any metrics of any range: totals, a series (interval), or rows by one or two dimensions, with any filters. Counts as 3 queries; prefer the other tools.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
     const COST: u64 = 3;
-    const LIST: Option<&'static str> = Some("rows");
+    const LISTS: &'static [&'static str] = &["rows"];
     type Input = Asked;
     type Output = Answer;
 

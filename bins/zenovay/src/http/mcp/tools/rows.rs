@@ -23,7 +23,7 @@ pub(super) struct Row {
     label: Option<String>,
     #[serde(flatten)]
     numbers: OfRow,
-    /// The same in the range that is compared with.
+    /// In the compared range.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Open>")]
     before: Option<OfRowBefore>,
@@ -96,7 +96,7 @@ macro_rules! tools {
             const TITLE: &'static str = $title;
             const WORDS: &'static str = $words;
             const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
-            const LIST: Option<&'static str> = Some("rows");
+            const LISTS: &'static [&'static str] = &["rows"];
             type Input = Asked;
             type Output = Rows;
 

@@ -80,7 +80,7 @@ impl ViewArgs {
 
     /// The filters.
     pub(super) fn filters(args: &mut Args, params: &mut AsParams) {
-        let words = "\"dimension:operator:value|value\", such as \"page:starts_with:/blog\"; all must hold.";
+        let words = "All of dimension:operator:value|value, as page:starts_with:/blog.";
         for filter in args.strings("filters", words).unwrap_or_default() {
             params.add("f", filter);
         }
@@ -124,9 +124,9 @@ impl ViewArgs {
     }
 }
 
-/// The days that are answered for.
+/// The days that are answered for. Clients are told of it once, with the instructions.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(with = "Open", inline)]
+#[schemars(with = "Open", inline, description = "")]
 pub(super) struct Period {
     from: String,
     to: String,
@@ -152,15 +152,25 @@ impl Period {
     pub(super) fn of(view: &View, now: Timestamp) -> Self {
         let day = |at| view.zone.format_date(at);
         Self {
-            from: day(view.range.from),
-            to: day(last(view.range)),
-            starts_at: view.zone.format_with_offset(view.range.from),
-            ends_at: view.zone.format_with_offset(last(view.range)),
-            timezone: view.zone.name().to_owned(),
-            now: view.zone.format_with_offset(now),
             complete: view.is_complete,
             compare_from: view.earlier.map(|range| day(range.from)),
             compare_to: view.earlier.map(|range| day(last(range))),
+            ..Self::between(view.range, &view.zone, now)
+        }
+    }
+
+    /// That of a range in `zone` at `now`, which is compared with nothing.
+    pub(super) fn between(range: TimeRange, zone: &Zone, now: Timestamp) -> Self {
+        Self {
+            from: zone.format_date(range.from),
+            to: zone.format_date(last(range)),
+            starts_at: zone.format_with_offset(range.from),
+            ends_at: zone.format_with_offset(last(range)),
+            timezone: zone.name().to_owned(),
+            now: zone.format_with_offset(now),
+            complete: range.to <= now,
+            compare_from: None,
+            compare_to: None,
         }
     }
 }
@@ -170,9 +180,9 @@ pub(super) fn bucket_name(zone: &Zone, at: Timestamp, is_hour: bool) -> String {
     if is_hour { zone.format_with_offset(at) } else { zone.format_date(at) }
 }
 
-/// A page of a list.
+/// A page of a list. Clients are told of it once, with the instructions.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(with = "Open", inline)]
+#[schemars(with = "Open", inline, description = "")]
 pub(super) struct Page {
     total: usize,
     offset: usize,
@@ -297,7 +307,7 @@ pub(super) struct OfRow {
     bounce_rate_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     avg_duration_seconds: Option<f64>,
-    /// Of the visitors of all rows.
+    /// Of all rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     visitors_share_percent: Option<f64>,
 }

@@ -64,7 +64,7 @@ impl Tool for ListWebsites {
     const TITLE: &'static str = "List websites";
     const WORDS: &'static str = "Lists the websites you can ask about, with id, domain, time zone, currency, first and last event. Call it first: other tools need a website_id.";
     const CATEGORY: Option<ToolCategory> = None;
-    const LIST: Option<&'static str> = Some("websites");
+    const LISTS: &'static [&'static str] = &["websites"];
     type Input = PageArgs;
     type Output = Websites;
 
