@@ -1,10 +1,10 @@
-"""The Python client finds the server out, registers, asks the person and calls: `oauth.py URL`."""
+"""The Python client finds the server out, registers, asks the person, calls, refreshes, and gives its tokens back: `oauth.py URL`."""
 
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import anyio
 import httpx2
@@ -62,7 +62,21 @@ async def main(url: str) -> None:
             async with Client(streamable_http_client(url, http_client=http), mode=mode) as client:
                 listed = await client.call_tool("list_websites", {})
                 assert listed.structured_content["websites"], listed
-                assert storage.tokens.refresh_token
+                before = storage.tokens.refresh_token
+                assert before
+                # A token that is over is replaced, without the person.
+                provider.context.token_expiry_time = 1
+                listed = await client.call_tool("list_websites", {})
+                assert listed.structured_content["websites"], listed
+                assert storage.tokens.refresh_token not in {None, before}
+        async with httpx2.AsyncClient(timeout=60) as http:
+            metadata_url = urljoin(url, "/.well-known/oauth-authorization-server")
+            revoke = (await http.get(metadata_url)).json()["revocation_endpoint"]
+            form = {"token": storage.tokens.refresh_token, "client_id": storage.client.client_id}
+            assert (await http.post(revoke, data=form)).status_code == 200
+            headers = {"Authorization": f"Bearer {storage.tokens.access_token}"}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            assert (await http.post(url, json=message, headers=headers)).status_code == 401
     print("ok")
 
 
