@@ -53,7 +53,7 @@ impl ViewArgs {
         let mut params = AsParams::default();
         let range = args.choice("range", "", &RANGES, Some(DEFAULT_RANGE));
         let from = args.day("from", "YYYY-MM-DD; wins over range.");
-        let to = args.day("to", "Last day, included.");
+        let to = args.day("to", "Included.");
         if let (Some(from), Some(to)) = (&from, &to)
             && from > to
         {
