@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { call, press, refused, tour, waiting } from "./tour.mjs";
+import { becomes, eventually } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
@@ -57,11 +58,9 @@ before(async () => {
 
   site = createServer((_, answer) => answer.writeHead(200, { "Content-Type": "text/html" }).end(shop(server.address, code)));
   await new Promise((resolve) => site.listen(0, "127.0.0.1", resolve));
-  await visit(`http://127.0.0.1:${site.address().port}/`);
+  const { replay, group } = await visit(page, id, `http://127.0.0.1:${site.address().port}/`);
   await attack(hostile.tracking_code);
-  const replay = await found(page, id);
   const bad = await found(page, hostile.id);
-  const group = await groupOf(page, id);
   await Promise.all([context.close(), second.context.close()]);
   const at = (website) => `/websites/${website}`;
   known = { owner, viewer, id, home: at(id), replay, bad, group, off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
@@ -75,41 +74,45 @@ after(async () => {
 
 /** The first replay of a website, once all of it has arrived. */
 async function found(page, website) {
-  for (;;) {
-    const { replays } = await call(page, "GET", `/api/websites/${website}/replays?range=24h`);
+  const { replays } = await eventually(
+    () => call(page, "GET", `/api/websites/${website}/replays?range=24h`),
     // The error is the last thing that happens.
-    if (replays[0]?.errors > 0) return replays[0].id;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+    ({ replays: [first] }) => assert.deepEqual([first?.errors, first?.missing], [1, 0]),
+  );
+  return replays[0].id;
 }
 
 /** The group of the error of the shop, once it has arrived. */
 async function groupOf(page, website) {
-  for (;;) {
-    const { groups } = await call(page, "GET", `/api/websites/${website}/errors`);
-    if (groups.length > 0) return groups[0].id;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  const { groups } = await eventually(
+    () => call(page, "GET", `/api/websites/${website}/errors`),
+    ({ groups }) => assert.equal(groups.length, 1),
+  );
+  return groups[0].id;
 }
 
-/** Somebody looks at the shop, types, clicks, and leaves. */
-async function visit(address) {
+/** Somebody looks at the shop, types, clicks, and leaves when all of it is with the server: what `reader` finds of it there. */
+async function visit(reader, website, address) {
   const context = await browser.newContext({ userAgent: AGENT, viewport: { width: 900, height: 600 } });
   const page = await context.newPage();
-  // The recorder is there once it has sent its first part, or waits to.
   const recorder = page.waitForResponse((answer) => /z-replay\.js/.test(answer.url()));
   await page.goto(address);
-  await recorder;
-  await page.waitForTimeout(500);
+  // The same module: what waited for it first has been told of it first, so that it records.
+  await page.evaluate((script) => import(script).then(() => {}), (await recorder).url());
   await page.getByLabel("Work e-mail").pressSequentially("ada@example.com");
   await page.getByLabel("Password").pressSequentially("hunter2hunter2");
-  const sent = page.waitForResponse((answer) => answer.url().endsWith("/replay"));
+  const thrown = page.waitForEvent("pageerror");
   await page.getByRole("button", { name: "Start free" }).click();
-  await sent;
-  const last = page.waitForResponse((answer) => answer.url().endsWith("/replay")).catch(() => undefined);
-  await page.goto("about:blank");
-  await Promise.race([last, new Promise((resolve) => setTimeout(resolve, 1000))]);
+  await thrown;
+  // A page that is not seen any more sends what it has.
+  await page.evaluate(() => {
+    Object.defineProperty(document, "hidden", { get: () => true });
+    Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  });
+  const sent = { replay: await found(reader, website), group: await groupOf(reader, website) };
   await context.close();
+  return sent;
 }
 
 /** A recording that no recorder makes: everything in it wants to run, or to be loaded from outside. */
@@ -207,14 +210,22 @@ test("a replay shows the page as it was in the end, with fields masked", async (
     return slider.value === slider.max;
   });
   await player(page).waitForFunction(() => document.querySelector("iframe")?.contentDocument?.body?.textContent.includes("after"));
-  const shown = await recorded(page);
-  for (const words of ["Plans", "Start free", "in the shadow", "<script>globalThis.ran = 1</script> after"]) assert.ok(shown.includes(words), `${words}: ${shown}`);
+  await eventually(
+    () => recorded(page),
+    (shown) => {
+      for (const words of ["Plans", "Start free", "in the shadow", "<script>globalThis.ran = 1</script> after"]) assert.ok(shown.includes(words), `${words}: ${shown}`);
+    },
+  );
   const values = await player(page).evaluate(() => [...document.querySelector("iframe").contentDocument.querySelectorAll("input")].map(({ value }) => value));
   assert.equal(values.length, 2);
   assert.ok(!values.some((value) => /ada|hunter/.test(value)), String(values));
-  assert.ok(await page.getByText("Inputs masked").isVisible());
-  const timeline = await page.getByRole("region", { name: "Timeline" }).innerText();
-  for (const words of ["Viewed /", "Clicked “Start free”", "Viewed /pricing", "TypeError: cart.plan is undefined", "Typed into “Work e-mail”"]) assert.ok(timeline.includes(words), `${words}: ${timeline}`);
+  await page.getByText("Inputs masked").waitFor();
+  const timeline = await eventually(
+    () => page.getByRole("region", { name: "Timeline" }).innerText(),
+    (timeline) => {
+      for (const words of ["Viewed /", "Clicked “Start free”", "Viewed /pricing", "TypeError: cart.plan is undefined", "Typed into “Work e-mail”"]) assert.ok(timeline.includes(words), `${words}: ${timeline}`);
+    },
+  );
   assert.ok(!/ada@|hunter/.test(timeline));
   assert.equal(await page.evaluate(() => globalThis.ran), undefined);
   assert.deepEqual(problems, []);
@@ -230,20 +241,22 @@ test("it plays by the keyboard, goes to events, and the link opens a moment befo
   await page.locator("body").press(" ");
   await page.getByRole("button", { name: "Play (Space)" }).waitFor();
   await page.locator("body").press("]");
-  assert.equal(await page.getByRole("radio", { name: "2×" }).getAttribute("aria-checked"), "true");
+  await page.getByRole("radio", { name: "2×", checked: true }).waitFor();
   await page.locator("body").press("[");
   const button = page.getByRole("region", { name: "Timeline" }).getByRole("button", { name: /TypeError: cart.plan is undefined/ });
   await button.click();
+  await becomes(() => button.getAttribute("aria-current"), "true");
   const error = await at();
-  assert.equal(await button.getAttribute("aria-current"), "true");
   await page.getByText(/^TypeError: cart.plan is undefined$/).last().waitFor();
   await page.locator("body").press(",");
-  assert.ok((await at()) < error);
-  assert.match(await position(page).getAttribute("aria-valuetext"), /^\d+ seconds? of \d+ seconds?, page \//);
+  const before = await eventually(at, (now) => assert.ok(now < error, `${now} is not before ${error}`));
+  await eventually(() => position(page).getAttribute("aria-valuetext"), (words) => assert.match(words, /^\d+ seconds? of \d+ seconds?, page \//));
+  await page.locator("body").press(".");
+  await eventually(at, (now) => assert.ok(now > before, `${now} is not after ${before}`));
   const t = Math.floor(error / 1000);
   await page.goto(`${known.home}/replays/${known.replay}?t=${Math.max(1, t)}`);
   await settled(page);
-  assert.equal(await at(), Math.max(0, Math.max(1, t) * 1000 - 3000));
+  await becomes(at, Math.max(0, Math.max(1, t) * 1000 - 3000));
   assert.deepEqual(problems, []);
   await context.close();
 });
@@ -277,7 +290,7 @@ test("the player has its own policy, and can ask for nothing", async () => {
   assert.equal(await frame.evaluate(() => fetch("/api/session").then(() => "answered", () => "refused")), "refused");
   const outer = await page.locator(".rec iframe").evaluate((element) => ({ sandbox: element.getAttribute("sandbox"), inert: element.inert }));
   assert.deepEqual(outer, { sandbox: "allow-scripts allow-same-origin", inert: true });
-  assert.equal(await frame.evaluate(() => document.querySelector("iframe").getAttribute("sandbox")), "allow-same-origin");
+  await becomes(() => frame.evaluate(() => document.querySelector("iframe").getAttribute("sandbox")), "allow-same-origin");
   await context.close();
 });
 

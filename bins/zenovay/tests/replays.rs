@@ -121,7 +121,7 @@ async fn a_recording_is_kept_and_read_back_by_who_may() {
     call.header("user-agent", CHROME).from("203.0.113.7").json(&error).send().await.expect(200);
     send(&app, &site, &chunk(&app, &site, 2, &done())).await.expect(200);
 
-    let key = site.key("read");
+    let (key, owner) = (site.key("read"), site.key("full_access"));
     let get = |rest: &str| app.get(&path(&site, rest)).key(&key).send();
     let listed = get("?range=24h").await.expect(200).data();
     assert_eq!((&listed["total"], &listed["enabled"]), (&json!(1), &json!(true)));
@@ -197,6 +197,36 @@ async fn a_recording_is_kept_and_read_back_by_who_may() {
         .expect(200)
         .data();
     assert_eq!(detail["last"][0]["replay"]["id"], json!(id));
+
+    // Goals that the visit reached meanwhile are marked: a page that was counted before its recorder came, an event, each once.
+    let goals = format!("/api/websites/{}/goals", site.id());
+    for (name, kind, value) in
+        [("Paid", "event", "paid"), ("Seen", "page", "/p"), ("Never", "event", "left"), ("Elsewhere", "page", "/q")]
+    {
+        let mut goal = json!({ "name": name, "type": kind, "value": value });
+        if kind == "page" {
+            goal["match_type"] = "exact".into();
+        }
+        app.post(&goals).key(&owner).json(&goal).send().await.expect(201);
+    }
+    let reach = async |session: &str, more: Value| {
+        let mut event = site.hit("/p", session);
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+        call.header("user-agent", CHROME).from("203.0.113.7").json(&event).send().await.expect(200);
+    };
+    let ago = |seconds: i64| app.clock.now().as_millis() - seconds * 1_000;
+    reach("session-0001", json!({ "timestamp": ago(10) })).await;
+    for _ in 0..2 {
+        let paid = json!({ "event_type": "custom", "event_name": "paid", "timestamp": ago(4) });
+        reach("session-0001", paid).await;
+    }
+    reach("session-0002", json!({ "event_type": "custom", "event_name": "left" })).await;
+    let whole = get(&format!("/{id}")).await.expect(200).data();
+    let marked = whole["markers"].as_array().unwrap().iter().filter(|mark| mark["kind"] == "goal");
+    let marked: Vec<_> =
+        marked.map(|mark| (mark["text"].as_str().unwrap(), mark["at_ms"].as_i64().unwrap())).collect();
+    assert_eq!(marked, [("Seen", 0), ("Paid", 5_000)]);
 
     let external = app.get(&site.path("/replays/{id}/sessions")).key(&key).send().await.expect(200).data();
     let told = &external["sessions"][0];

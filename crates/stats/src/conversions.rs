@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use zenovay_domain::{
-    Dimension, EventKind, FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, FunnelStep, Goal, GoalTarget, MatchType, PageMatch,
+    Dimension, Event, EventKind, FUNNEL_STEPS_MAX, FUNNEL_STEPS_MIN, FunnelStep, Goal, GoalTarget, MatchType, PageMatch,
 };
 use zenovay_query::{Answer, Condition, Field, Filter, GroupBy, Operator, Order, Query, QueryError, Question};
 
@@ -54,15 +54,32 @@ pub fn step_filter(step: &FunnelStep, goals: &[Goal]) -> Option<Filter> {
     })
 }
 
-/// The views of some pages.
-fn views_of(pages: &PageMatch) -> Filter {
-    let operator = match pages.match_type {
+/// Whether `event` is what `target` says: as [`goal_filter`], of one event that is at hand.
+pub fn is_reached_by(target: &GoalTarget, event: &Event) -> bool {
+    match target {
+        GoalTarget::Page(pages) => {
+            event.kind == EventKind::Pageview
+                && operator_of(pages.match_type)
+                    .matches(event.dimensions.get(Dimension::Path), std::slice::from_ref(&pages.value))
+        }
+        GoalTarget::Event { name } => event.kind.is_event() && event.dimensions.get(Dimension::EventName) == name,
+    }
+}
+
+/// How paths are compared.
+const fn operator_of(match_type: MatchType) -> Operator {
+    match match_type {
         MatchType::Exact => Operator::Is,
         MatchType::Contains => Operator::Contains,
         MatchType::StartsWith => Operator::StartsWith,
         MatchType::EndsWith => Operator::EndsWith,
         MatchType::Regex => Operator::MatchesRegex,
-    };
+    }
+}
+
+/// The views of some pages.
+fn views_of(pages: &PageMatch) -> Filter {
+    let operator = operator_of(pages.match_type);
     Filter::All(vec![Filter::Kind(EventKind::Pageview), Filter::Is(is(Dimension::Path, operator, &pages.value))])
 }
 
@@ -226,10 +243,14 @@ mod tests {
             (MatchType::Regex, "^/docs/.{5}$", 1),
             (MatchType::Regex, "^/docs/.{4}$", 0),
         ] {
-            assert_eq!(count(goal_filter(&page(match_type, value))), expected, "{match_type} {value}");
+            let target = page(match_type, value);
+            assert_eq!(count(goal_filter(&target)), expected, "{match_type} {value}");
+            let reached = events.iter().filter(|event| is_reached_by(&target, event)).count();
+            assert_eq!(reached as u64, expected, "{match_type} {value}");
         }
         let signup = GoalTarget::Event { name: "signup".to_owned() };
         assert_eq!(count(goal_filter(&signup)), 1);
+        assert_eq!(events.iter().map(|event| is_reached_by(&signup, event)).collect::<Vec<_>>(), [false, true]);
         assert_eq!(goals_filter([]), None);
         let both = [signup, page(MatchType::Exact, "/docs/start")];
         assert_eq!(count(goals_filter(&both).unwrap()), 2);

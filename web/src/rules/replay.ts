@@ -7,7 +7,7 @@ interface Recorded {
   readonly data: unknown;
 }
 
-export type MarkKind = "page" | "click" | "rage" | "error" | "pause" | "resume";
+export type MarkKind = "page" | "click" | "rage" | "error" | "goal" | "pause" | "resume";
 
 /** Something that happened, as the server tells it. Times are milliseconds since the beginning of the recording. */
 export interface Mark {
@@ -29,7 +29,7 @@ export interface Span {
 /** A line of the timeline. */
 export interface Line {
   readonly at: number;
-  readonly kind: "page" | "click" | "rage" | "error" | "typed" | "idle" | "gap" | "pause";
+  readonly kind: "page" | "click" | "rage" | "error" | "goal" | "typed" | "idle" | "gap" | "pause";
   readonly text: string;
   readonly hint?: string;
   readonly group?: string;
@@ -211,6 +211,8 @@ function lineOf(mark: Mark, tree: Tree, words: { readonly path: (path: string) =
       return { at, kind: "rage", text: `Rage click, ${mark.count ?? 3} times`, hint: [label?.name && `“${label.name}”`, label?.path].filter(Boolean).join(" ") };
     case "error":
       return { at, kind: "error", text: mark.text || "Error", ...(mark.group && { group: mark.group }) };
+    case "goal":
+      return { at, kind: "goal", text: `Goal: ${mark.text}` };
     case "pause":
       return { at, kind: "pause", text: "Recording paused: nobody did anything" };
     case "resume":

@@ -61,6 +61,9 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
   const begin = Math.max(0, linked - LEAD_S * 1000);
   const [at, setAt] = useState(begin);
   const [playing, setPlaying] = useState(false);
+  /** Its place has not been loaded yet: it goes on by itself when it is. */
+  const [waits, setWaits] = useState(false);
+  const [isShown, setIsShown] = useState(false);
   const [speed, setSpeed] = useState<Speed>("1");
   const [skips, setSkips] = useState(true);
   const [shown, setShown] = useState<Shown>("all");
@@ -73,13 +76,19 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
   const onTime = (now: number) => {
     const next = skips ? afterIdle(now, replay.idle) : undefined;
     if (next !== undefined) jump(next);
-    else if (now > loaded.until && !loaded.isAll) pauseAt(loaded.until);
+    else if (now > loaded.until && !loaded.isAll) waitAt(now);
     else setAt(Math.min(end, now));
   };
-  const stage = useStage(onTime, () => {
+  // The end of what the player has is that of the recording only when it has all.
+  const onEnd = () => {
+    if (!loaded.isAll) {
+      waitAt(loaded.until);
+      return;
+    }
     setAt(end);
     stop();
-  });
+  };
+  const stage = useStage(onTime, onEnd);
   const lines = useMemo(
     () => timeline(replay.markers as readonly Mark[], replay.idle, replay.gaps, loaded.events, replay.clock_ms, { path: format.path, span }),
     [replay, loaded.events],
@@ -92,12 +101,22 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
   const sent = useRef(0);
   useEffect(() => {
     if (!stage.isReady || loaded.events.length < 2 || (sent.current === 0 && loaded.until < begin && !loaded.isAll)) return;
-    if (sent.current === 0) stage.send({ kind: "load", events: loaded.events, clock: replay.clock_ms, at: begin, speed: Number(speed) });
-    else if (loaded.events.length > sent.current) stage.send({ kind: "add", events: loaded.events.slice(sent.current) });
+    if (sent.current === 0) {
+      stage.send({ kind: "load", events: loaded.events, clock: replay.clock_ms, at: begin, speed: Number(speed) });
+      setIsShown(true);
+    } else if (loaded.events.length > sent.current) {
+      stage.send({ kind: "add", events: loaded.events.slice(sent.current) });
+    }
     sent.current = loaded.events.length;
-  }, [stage.isReady, loaded.events]);
-  const isShown = sent.current > 0 || (stage.isReady && loaded.events.length >= 2);
+    if (waits && (loaded.isAll || at < loaded.until)) jump(at);
+  }, [stage.isReady, loaded.events, loaded.isAll]);
 
+  /** Stays where it is until that has come, and then goes on with what it does. */
+  function waitAt(to: number): void {
+    setAt(to);
+    setWaits(true);
+    stage.send({ kind: "pause", at: Math.min(to, loaded.until) });
+  }
   const pauseAt = (to: number) => {
     setAt(to);
     stop();
@@ -105,29 +124,40 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
   };
   /** Goes elsewhere, and goes on doing what it does. */
   function jump(to: number): void {
-    const target = Math.max(0, Math.min(end, loaded.isAll ? to : Math.min(to, loaded.until)));
+    if (!isShown) return;
+    const target = Math.max(0, Math.min(end, to));
+    if (target > loaded.until && !loaded.isAll) {
+      waitAt(target);
+      return;
+    }
     setAt(target);
+    setWaits(false);
     if (playing && target < end) stage.send({ kind: "play", at: target, speed: Number(speed) });
     else pauseAt(target);
   }
   const toggle = () => {
+    if (!isShown) return;
     if (playing) {
       pauseAt(at);
       return;
     }
+    setPlaying(true);
+    if (waits) return;
     const from = at >= end - 100 ? 0 : at;
     setAt(from);
-    setPlaying(true);
     stage.send({ kind: "play", at: from, speed: Number(speed) });
   };
   const hurry = (next: Speed) => {
     setSpeed(next);
-    if (playing) stage.send({ kind: "play", at, speed: Number(next) });
+    if (playing && !waits) stage.send({ kind: "play", at, speed: Number(next) });
   };
   const faster = (by: 1 | -1) => hurry(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(speed) + by))] ?? speed);
-  const nextEvent = () => events.find((line) => line.at > at + 250);
-  const previousEvent = () => [...events].reverse().find((line) => line.at < at - 1000);
-  const toEvent = (line: Line | undefined) => line && jump(line.at);
+  // While it plays, what was passed a moment ago is where one came from.
+  const toNext = () => {
+    const next = events.find((line) => line.at > at + (playing ? 250 : 0));
+    if (next) jump(next.at);
+  };
+  const toPrevious = () => jump(events.findLast((line) => line.at < at - (playing ? 1000 : 0))?.at ?? 0);
   const fullScreen = () => {
     if (document.fullscreenElement) void document.exitFullscreen();
     else void card.current?.requestFullscreen().catch(() => toast("The browser does not show this in full screen."));
@@ -147,8 +177,8 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
       " ": toggle,
       ArrowLeft: () => jump(at - STEP_MS),
       ArrowRight: () => jump(at + STEP_MS),
-      ",": () => toEvent(previousEvent()),
-      ".": () => toEvent(nextEvent()),
+      ",": toPrevious,
+      ".": toNext,
       "[": () => faster(-1),
       "]": () => faster(1),
       f: fullScreen,
@@ -229,7 +259,7 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
             </Badge>
             {replay.masked_inputs && <Badge icon="eye">Inputs masked</Badge>}
           </div>
-          <div class="stagewrap" style={{ "--ratio": String(size.width / size.height) }} aria-busy={!isShown && !loaded.error && !stage.failed}>
+          <div class="stagewrap" style={{ "--ratio": String(size.width / size.height) }} aria-busy={(!isShown || waits) && !loaded.error && !stage.failed}>
             {/* What is recorded is looked at, and not used: neither pointer nor keyboard go in. */}
             <div class="rec">
               <iframe ref={stage.frame} class={isShown ? undefined : "waits"} src={PLAYER} title={`Recorded page ${url}`} sandbox="allow-scripts allow-same-origin" inert tabIndex={-1} />
@@ -255,7 +285,13 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
                 </div>
               )
             )}
-            {error && (
+            {waits && !loaded.error && (
+              <p class="stagemsg waits" role="status">
+                <Icon name="clock" size={14} />
+                Loading from {clockOf(loaded.until)} on
+              </p>
+            )}
+            {error && !waits && (
               <p class="stagemsg">
                 <Icon name="warning" size={14} />
                 <span class="clip">{error.text}</span>
@@ -265,9 +301,9 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
           </div>
           <Scrubber at={at} end={end} until={loaded.until} lines={lines} idle={replay.idle} gaps={replay.gaps} words={words} onAt={jump} />
           <div class="controls">
-            <IconButton icon="previous" kind="quiet" label="Previous event (,)" onClick={() => toEvent(previousEvent())} />
+            <IconButton icon="previous" kind="quiet" label="Previous event (,)" onClick={toPrevious} />
             <IconButton icon={playing ? "pause" : "play"} kind="primary" label={playing ? "Pause (Space)" : "Play (Space)"} disabledReason={isShown ? undefined : "It is being loaded."} onClick={toggle} />
-            <IconButton icon="next" kind="quiet" label="Next event (.)" onClick={() => toEvent(nextEvent())} />
+            <IconButton icon="next" kind="quiet" label="Next event (.)" onClick={toNext} />
             <span class="nowrap">
               <b>{clockOf(at)}</b> <span class="dim">/ {clockOf(end)}</span>
             </span>
@@ -369,7 +405,7 @@ function spoken(ms: number): string {
   return [minutes > 0 && format.plural(minutes, "minute"), format.plural(seconds % 60, "second")].filter(Boolean).join(" ");
 }
 
-const ICONS: Readonly<Record<Line["kind"], IconName>> = { page: "page", click: "event", rage: "event", error: "warning", typed: "edit", idle: "clock", gap: "exclude", pause: "pause" };
+const ICONS: Readonly<Record<Line["kind"], IconName>> = { page: "page", click: "event", rage: "event", error: "warning", goal: "flag", typed: "edit", idle: "clock", gap: "exclude", pause: "pause" };
 
 function LineView({ line, current, onPick, root }: { line: Line; current: boolean; onPick(): void; root: string }) {
   return (
@@ -405,7 +441,7 @@ function LineView({ line, current, onPick, root }: { line: Line; current: boolea
 
 const WIDTH = 1000;
 
-/** Where it is, and what is where: played, idle, pages, clicks, errors. */
+/** Where it is, and what is where: played, idle, pages, clicks, errors, goals. */
 function Scrubber({ at, end, until, lines, idle, gaps, words, onAt }: {
   at: number;
   end: number;
@@ -448,11 +484,15 @@ function Scrubber({ at, end, until, lines, idle, gaps, words, onAt }: {
       </svg>
       {lines.map(
         (line, index) =>
-          line.kind === "error" && (
-            <span key={index} class="mark err" style={{ left: `${x(line.at) / (WIDTH / 100)}%` }} title={`${line.text} at ${clockOf(line.at)}`}>
-              <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
-                <path d="M6 1 11.5 11H.5Z" fill="currentColor" />
-              </svg>
+          (line.kind === "error" || line.kind === "goal") && (
+            <span key={index} class={`mark ${line.kind}`} style={{ left: `${x(line.at) / (WIDTH / 100)}%` }} title={`${line.text} at ${clockOf(line.at)}`}>
+              {line.kind === "goal" ? (
+                <Icon name="flag" size={14} />
+              ) : (
+                <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
+                  <path d="M6 1 11.5 11H.5Z" fill="currentColor" />
+                </svg>
+              )}
             </span>
           ),
       )}

@@ -8,7 +8,8 @@ use zenovay_capture::{
     Gap, GroupId, MarkKind, Marker, Replay, ReplayChunk, ReplayDetail, ReplayEvents, ReplayId, ReplayQuery, Replays,
     WithErrors,
 };
-use zenovay_domain::{SessionId, Timestamp, VisitorId, Website, WebsiteId};
+use zenovay_domain::{Event, Goal, SessionId, Timestamp, VisitorId, Website, WebsiteId};
+use zenovay_stats::is_reached_by;
 use zenovay_store::StoreError;
 
 use super::captured::Kept;
@@ -353,10 +354,10 @@ pub struct ShownMarker {
     /// When.
     #[schema(examples(34000))]
     pub(in crate::http) at_ms: i64,
-    /// `page`, `click`, `rage`, `error`, `pause` or `resume`. After `pause` nothing was recorded, for nobody did anything.
+    /// `page`, `click`, `rage`, `error`, `goal`, `pause` or `resume`. After `pause` nothing was recorded, for nobody did anything.
     #[schema(examples("click"))]
     pub(in crate::http) kind: &'static str,
-    /// The path of a page, the type and message of an error; otherwise empty.
+    /// The path of a page, the type and message of an error, the name of a goal; otherwise empty.
     #[schema(examples("/pricing"))]
     pub(in crate::http) text: String,
     /// Of a click: the place in the window, in pixels from the left.
@@ -453,6 +454,32 @@ impl From<Marker> for ShownMarker {
     }
 }
 
+impl ShownMarker {
+    fn goal(at_ms: i64, name: &str) -> Self {
+        let text = name.to_owned();
+        Self { at_ms, kind: "goal", text, x: None, y: None, node: None, count: 1, group: None }
+    }
+}
+
+/// How long before its first event what led to a recording may have been, in milliseconds: a page is counted before its recorder is
+/// loaded.
+const BEFORE_MS: i64 = 10_000;
+
+/// The goals that a visit reached while it was recorded, each at the first time, in the order of time.
+fn goals_in(replay: &Replay, events: &[Event], goals: &[Goal]) -> Vec<ShownMarker> {
+    let (start, end) = (replay.started_at.as_millis(), replay.ended_at.as_millis());
+    let during = |event: &&Event| {
+        event.session == replay.session && (start - BEFORE_MS..=end).contains(&event.at.as_millis())
+    };
+    let reached = |goal: &Goal| {
+        let first = events.iter().filter(during).filter(|event| is_reached_by(&goal.target, event)).map(|event| event.at).min();
+        first.map(|at| ShownMarker::goal((at.as_millis() - start).max(0), &goal.name))
+    };
+    let mut reached: Vec<ShownMarker> = goals.iter().filter_map(reached).collect();
+    reached.sort_by_key(|marker| marker.at_ms);
+    reached
+}
+
 impl From<Gap> for ShownGap {
     fn from(Gap { from_ms, to_ms, chunks }: Gap) -> Self {
         Self { from_ms, to_ms, chunks }
@@ -472,18 +499,32 @@ pub async fn detail(
     state: web::Data<AppState>,
     path: web::Path<ReplayPath>,
 ) -> Result<Success<WholeReplay>, ApiError> {
-    let (website, id, now) = (reader.resource.id, path.id()?, state.clock.now());
+    let (website, id, question) = (reader.resource.id, path.id()?, Question::of(&reader, &state));
     let ReplayDetail { replay, clock_ms, markers, idle, gaps, chunks } = replay_of(&state, website, id).await?;
+    let goals = question.goals().await?;
+    let mut reached = Vec::new();
+    if !goals.is_empty() {
+        let (events, visitor) = (state.events.clone(), replay.visitor);
+        let asked = question.run(move |asker| events.visitor_events(website, visitor, asker.budget())).await;
+        // The recording is shown also when what else its visitor did is too much to be looked through.
+        match asked {
+            Ok(events) => reached = goals_in(&replay, &events, &goals),
+            Err(error) => tracing::warn!(%error, "the goals of a recording cannot be told"),
+        }
+    }
+    let mut markers: Vec<ShownMarker> = markers.into_iter().map(ShownMarker::from).collect();
+    markers.extend(reached);
+    markers.sort_by_key(|marker| marker.at_ms);
     let whole = WholeReplay {
         duration_ms: replay.ended_at.as_millis() - replay.started_at.as_millis(),
         replay: replay.into(),
         clock_ms,
-        markers: markers.into_iter().map(ShownMarker::from).collect(),
+        markers,
         idle: idle.into_iter().map(|(from_ms, to_ms)| Span { from_ms, to_ms }).collect(),
         gaps: gaps.into_iter().map(ShownGap::from).collect(),
         chunks_list: chunks.into_iter().map(ShownChunk::from).collect(),
     };
-    Ok(Success::new(whole, now))
+    Ok(Success::new(whole, question.now))
 }
 
 /// Events of a recording.
