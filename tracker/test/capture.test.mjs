@@ -2,33 +2,21 @@
 // with other names of files and functions, of which each has the same mistake.
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
-import { after, before, test as timedTest } from "node:test";
-import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
+import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
 const APP = new URL("fixtures/app/", import.meta.url);
 const stacks = JSON.parse(readFileSync(new URL("stacks.json", APP), "utf8"));
 
-let server, site, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 30_000 }, body);
-
-before(async () => {
-  [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
-  for (const { release } of stacks) {
-    for (const file of readdirSync(new URL(`${release}/`, APP))) {
-      const content = readFileSync(new URL(`${release}/${file}`, APP), "utf8");
-      if (file.endsWith(".js")) site.pages.set(`/${release}/${file}`, (_, response) => response.writeHead(200, { "Content-Type": "text/javascript" }).end(content));
-      if (file !== "index.html") continue;
-      const tag = `<script defer data-tracking-code="${server.code}" data-release="${release}" src="${server.origin}/z.js"></script>`;
-      site.pages.set(`/${release}/`, content.replace("<title>", `${tag}<title>`));
-    }
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
+for (const { release } of stacks) {
+  for (const file of readdirSync(new URL(`${release}/`, APP))) {
+    const content = readFileSync(new URL(`${release}/${file}`, APP), "utf8");
+    if (file.endsWith(".js")) site.pages.set(`/${release}/${file}`, (_, response) => response.writeHead(200, { "Content-Type": "text/javascript" }).end(content));
+    if (file !== "index.html") continue;
+    const tag = `<script defer data-tracking-code="${server.code}" data-release="${release}" src="${server.origin}/z.js"></script>`;
+    site.pages.set(`/${release}/`, content.replace("<title>", `${tag}<title>`));
   }
-});
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-  await server?.stop();
-});
+}
 
 /** Opens a build of the shop and presses the button that fails; what the server said to the report of it. */
 async function pay(release) {

@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const BINARY = process.env.ZENOVAY_BIN ?? new URL("../../target/debug/zenovay", import.meta.url).pathname;
@@ -13,6 +14,26 @@ const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 let chromeVersion = 100;
 const nextUserAgent = () =>
   `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${chromeVersion++}.0.0.0 Safari/537.36`;
+
+/**
+ * Starts what the tests of a file need, by its names, and stops it after them, the last first; with a `test` whose tests end after
+ * `timeout` milliseconds: a report that never comes fails its test instead of holding up the others.
+ */
+export async function setUp(starts, timeout) {
+  const begun = await Promise.allSettled(Object.values(starts).map((start) => start()));
+  const running = begun.flatMap(({ value }) => (value ? [value] : []));
+  const stop = async () => {
+    for (const one of running.reverse()) await (one.stop ? one.stop() : one.close());
+  };
+  const failed = begun.find(({ status }) => status === "rejected");
+  if (failed) {
+    await stop();
+    throw failed.reason;
+  }
+  after(stop);
+  const parts = Object.fromEntries(Object.keys(starts).map((name, place) => [name, begun[place].value]));
+  return { ...parts, test: (name, body) => test(name, { timeout }, body) };
+}
 
 /** The server, a cookieless website and one that allows a cookie, which accept local hosts, and a key. */
 export async function startServer() {

@@ -1,27 +1,17 @@
 // Clicks, scrolling and moves, as a real browser makes them.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test as timedTest } from "node:test";
+import { beforeEach } from "node:test";
 import { build } from "esbuild";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 
-let collector, browser, place;
-
-const test = (name, body) => timedTest(name, { timeout: 20_000 }, body);
-
-before(async () => {
-  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
-  const source = new URL("../src/place.ts", import.meta.url).pathname;
-  const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
-  place = result.outputFiles[0].text;
-});
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
+const source = new URL("../src/place.ts", import.meta.url).pathname;
+const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
+const place = result.outputFiles[0].text;
 beforeEach(() => {
   collector.clear();
   collector.settings = HEATMAPS;
-});
-after(async () => {
-  await browser?.close();
-  await collector?.stop();
 });
 
 const HEATMAPS = { cookieless: true, heatmaps: true };

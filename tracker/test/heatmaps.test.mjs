@@ -1,27 +1,15 @@
 // Clicks by the real scripts into the real server, read back as the dashboard reads them: their addresses lead to the right
 // elements after the page was laid out otherwise.
 import assert from "node:assert/strict";
-import { after, before, test as timedTest } from "node:test";
 import { build } from "esbuild";
 import { hide } from "./collector.mjs";
-import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
+import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-let server, site, browser, place;
-
-const test = (name, body) => timedTest(name, { timeout: 60_000 }, body);
-
-before(async () => {
-  [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
-  server.storing.set("heatmaps=true");
-  const source = new URL("../src/place.ts", import.meta.url).pathname;
-  const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
-  place = result.outputFiles[0].text;
-});
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-  await server?.stop();
-});
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 60_000);
+server.storing.set("heatmaps=true");
+const source = new URL("../src/place.ts", import.meta.url).pathname;
+const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
+const place = result.outputFiles[0].text;
 
 const plan = (name, price) => `<li class="plan"><h3>${name}</h3><p>${price}</p><button type="button">Choose</button></li>`;
 const PLANS = [plan("Small", "5"), plan("Middle", "20"), plan("Large", "90")];

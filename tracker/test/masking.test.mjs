@@ -2,22 +2,12 @@
 // What is sent is searched for every one of these words.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { after, before, beforeEach, test as timedTest } from "node:test";
+import { beforeEach } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 
-let collector, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 120_000 }, body);
-
-before(async () => {
-  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
-});
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 120_000);
 beforeEach(() => collector.clear());
-after(async () => {
-  await browser?.close();
-  await collector?.stop();
-});
 
 /** Letters that are in nothing else, also not their first six. */
 const word = () => [...randomBytes(14)].map((byte) => "bcdfghjkmnpqrstvwxz"[byte % 19]).join("");

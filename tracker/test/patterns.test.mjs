@@ -1,21 +1,9 @@
 // What integrations of frameworks and tag managers make of a page: routers that push and replace, effects that run twice,
 // calls that come late, scripts that are put on the page by scripts. Every page and visit is counted exactly once.
 import assert from "node:assert/strict";
-import { after, before, test as timedTest } from "node:test";
-import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
+import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-let server, site, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 30_000 }, body);
-
-before(async () => {
-  [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-  await server?.stop();
-});
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
 
 /** Puts the script on the page when it is called, as loaders of frameworks and tag managers do. */
 const INJECT = `<script>

@@ -1,21 +1,13 @@
 // Addresses of elements: one that was written on one rendering of a page is found on another, or is said not to be there.
 import assert from "node:assert/strict";
-import { after, before, test as timedTest } from "node:test";
 import { build } from "esbuild";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 
-let browser, page;
-
-const test = (name, body) => timedTest(name, { timeout: 60_000 }, body);
-
-before(async () => {
-  browser = await startBrowser();
-  page = await (await browser.newContext()).newPage();
-  const source = new URL("../src/place.ts", import.meta.url).pathname;
-  const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
-  await page.addInitScript(`${result.outputFiles[0].text}; window.place = place`);
-});
-after(() => browser?.close());
+const { browser, test } = await setUp({ browser: startBrowser }, 60_000);
+const page = await (await browser.newContext()).newPage();
+const source = new URL("../src/place.ts", import.meta.url).pathname;
+const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
+await page.addInitScript(`${result.outputFiles[0].text}; window.place = place`);
 
 const show = async (body) => {
   await page.goto("about:blank");

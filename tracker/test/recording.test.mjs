@@ -2,23 +2,11 @@
 import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test as timedTest } from "node:test";
 import { hide } from "./collector.mjs";
-import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
+import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 import { played } from "./played.mjs";
 
-let server, site, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 60_000 }, body);
-
-before(async () => {
-  [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-  await server?.stop();
-});
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 60_000);
 
 /** What a page shows, in the words of `played`. */
 const shown = () => {

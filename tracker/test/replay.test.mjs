@@ -1,24 +1,14 @@
 // Recordings: what a real browser sends of a page, put together again.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test as timedTest } from "node:test";
+import { beforeEach } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 import { played } from "./played.mjs";
 
-let collector, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 20_000 }, body);
-
-before(async () => {
-  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
-});
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
 beforeEach(() => {
   collector.clear();
   collector.settings = REPLAY;
-});
-after(async () => {
-  await browser?.close();
-  await collector?.stop();
 });
 
 const REPLAY = { cookieless: true, errors: true, session_replay: true };

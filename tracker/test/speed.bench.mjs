@@ -1,27 +1,16 @@
 // What recording costs: the longest task on a page of 5,000 nodes against `@rrweb/record` by itself in the same browser, and
 // the bytes of a minute and of 1,000 clicks.
 import assert from "node:assert/strict";
-import { after, before, test as timedTest } from "node:test";
 import { build } from "esbuild";
 import { ALL, CODE, hide, open, ready, startCollector } from "./collector.mjs";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 
 const ROUNDS = 9;
 /** Of the machine: a slow one makes tasks that can be told from noise. */
 const SLOWER = 4;
 const LIMIT = 1.2;
 
-let collector, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 300_000 }, body);
-
-before(async () => {
-  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await collector?.stop();
-});
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 300_000);
 
 const PAGE = `<!doctype html><html><head><title>5,000 nodes</title>
   <style>${Array.from({ length: 300 }, (_, i) => `.c${i} > p { color: #${(i * 4321).toString(16).padStart(6, "0").slice(0, 6)}; padding: ${i % 9}px }`).join("\n")}</style></head><body><main></main><script>

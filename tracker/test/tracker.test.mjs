@@ -3,22 +3,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before, test as timedTest } from "node:test";
-import { openTab, startBrowser, startPages, startServer } from "./harness.mjs";
+import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-let server, site, browser;
-
-/** A report that never comes fails its test instead of holding up the others. */
-const test = (name, body) => timedTest(name, { timeout: 30_000 }, body);
-
-before(async () => {
-  [server, site, browser] = await Promise.all([startServer(), startPages(), startBrowser()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.stop();
-  await server?.stop();
-});
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
 
 const tag = (attributes = "", code = server.code) =>
   `<script defer data-tracking-code="${code}" ${attributes} src="${server.origin}/z.js"></script>`;

@@ -1,21 +1,11 @@
 // Web vitals: one report when the page is hidden, with what a real browser measured.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test as timedTest } from "node:test";
+import { beforeEach } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
-import { startBrowser } from "./harness.mjs";
+import { setUp, startBrowser } from "./harness.mjs";
 
-let collector, browser;
-
-const test = (name, body) => timedTest(name, { timeout: 20_000 }, body);
-
-before(async () => {
-  [collector, browser] = await Promise.all([startCollector(), startBrowser()]);
-});
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
 beforeEach(() => collector.clear());
-after(async () => {
-  await browser?.close();
-  await collector?.stop();
-});
 
 const VITALS = { cookieless: true, web_vitals: true };
 

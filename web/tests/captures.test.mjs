@@ -53,6 +53,15 @@ before(async () => {
       },
     ],
   });
+  // A bundle that has a source map, of which nothing is what it should be.
+  const map = { version: 3, sources: [HOSTILE], sourcesContent: [`${HOSTILE}\n`], names: [HOSTILE], mappings: "AAAAA" };
+  const upload = { fileName: "evil.js", fileUrl: "https://hostile.example/evil.js", release: "6.6.6", mapContent: JSON.stringify(map) };
+  await call(page, "POST", `/api/errors/${hostile.id}/sourcemap`, upload);
+  await report(server, hostile.tracking_code, "error", {
+    ...other("https://hostile.example"),
+    release: "6.6.6",
+    errors: [{ id: "error-mapped", type: "TypeError", message: "mapped", stack: "TypeError: mapped\n    at a (https://hostile.example/evil.js:1:1)" }],
+  });
   await report(server, hostile.tracking_code, "performance", { ...other("https://hostile.example"), view_id: "view-hostile", path: `/${encodeURIComponent(HOSTILE)}`, lcp: 900 });
   const same = (number, message) => ({ id: `error-change-${number}`, type: "TypeError", message, stack: `TypeError: ${message}\n    at load (https://changes.example/app.js:1:${number})` });
   for (const [number, message] of [[1, "first is gone"], [2, "second is gone"], [3, "third is gone"], [4, "fourth is gone"], [5, "fifth is gone"]]) {
@@ -264,13 +273,17 @@ test("nothing that a page reported is run or taken for more than text", async ()
     await settled(page);
     assert.equal(await page.evaluate(() => globalThis.ran), undefined, part);
   }
-  await page.goto(`${known.hostile}/errors`);
-  await page.locator("tbody a.cover").first().click();
-  await page.getByText("Stack", { exact: true }).waitFor();
-  await settled(page);
-  for (const tab of ["Release", "Page", "Device"]) await page.getByRole("tab", { name: tab, exact: true }).click();
-  assert.equal(await page.evaluate(() => globalThis.ran), undefined);
-  assert.equal(await page.locator("main a[href^='javascript:'], main img").count(), 0);
+  for (const name of [/onerror=.*onerror=/, "TypeError: mapped"]) {
+    await page.goto(`${known.hostile}/errors`);
+    await page.getByRole("link", { name }).first().click();
+    await page.getByText("Stack", { exact: true }).waitFor();
+    await settled(page);
+    for (const tab of ["Release", "Page", "Device"]) await page.getByRole("tab", { name: tab, exact: true }).click();
+    assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+    assert.equal(await page.locator("main a[href^='javascript:'], main img").count(), 0);
+  }
+  // The line of the source, as it is written in the map.
+  await eventually(() => page.locator(".srcs .hit").first().innerText(), (words) => assert.ok(words.includes(HOSTILE), words));
   assert.deepEqual(problems, []);
   await context.close();
 });

@@ -12,6 +12,9 @@ const AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like G
 /** A window of a computer. */
 const WINDOW = { width: 1200, height: 700 };
 
+/** What would run if anything of this were taken for more than text. */
+const HOSTILE = `"><img src=x onerror="window.hit=5"><script>window.hit=6</script>`;
+
 /** The page before and after it was built anew: other boxes, another order, one button is gone, and much that must not run. */
 const HEAD = `<style>body{margin:0;font:16px sans-serif}.plan{padding:20px;border:1px solid #bbb}.bar{height:60px;background:#def}.long{height:100vh}
   button{height:40px;width:160px}.pic{background:url(https://elsewhere.example/a.png)}</style>`;
@@ -152,6 +155,8 @@ async function sendRaw() {
       moves: [[700, 400], [710, 410], [20, 1590]],
     }),
     report({ view_id: "view-0002", session_id: "fedcba9876543210", scroll: { max: 1600, attention: new Array(20).fill(500) } }),
+    // Addresses of elements that no browser has.
+    report({ view_id: "view-0004", url: "https://example.com/hostile", clicks: [click(10, 10, HOSTILE), click(20, 20, `${HOSTILE}>>>a|f=${HOSTILE}`, { label: HOSTILE })] }),
     report({ view_id: "view-0003", session_id: "1111111111111111", viewport: [390, 800], device_type: "mobile", page: [390, 3200], url: "https://example.com/phone-only" }),
   ]) {
     const answer = await fetch(`${server.address}/api/track/${known.code}/heatmap`, {
@@ -299,6 +304,18 @@ test("nothing of a recorded page runs, loads or leads anywhere", async () => {
   assert.match(policy, /default-src 'none'/);
   assert.match(policy, /sandbox allow-same-origin(;|$)/);
   assert.doesNotMatch(policy, /script-src|allow-scripts/);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("what a page says that was clicked is shown as it says it, and not run", async () => {
+  const { page, context, problems } = await heatmap("/hostile");
+  await eventually(() => elements(page), (all) => assert.equal(all.length, 2));
+  for (const name of (await elements(page)).map(([name]) => name)) await page.getByRole("button", { name, exact: true }).click();
+  await press("Show all elements")(page);
+  await page.getByRole("dialog").locator("tbody tr").nth(1).waitFor();
+  assert.equal(await page.evaluate(() => window.hit), undefined);
+  assert.equal(await page.locator("main img, dialog img").count(), 0);
   assert.deepEqual(problems, []);
   await context.close();
 });

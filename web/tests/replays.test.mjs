@@ -43,10 +43,12 @@ before(async () => {
   const { id, tracking_code: code } = (await call(page, "GET", "/api/websites")).websites[0];
   const settings = { allow_localhost: true, session_replay: true, session_replay_consent: false };
   await call(page, "PATCH", `/api/websites/${id}`, { settings });
+  await call(page, "POST", `/api/websites/${id}/goals`, { name: "Prices seen", type: "page", match_type: "exact", value: "/pricing" });
   const { url: invitation } = await call(page, "POST", `/api/teams/${team}/invitations`, { role: "viewer" });
   const other = await call(page, "POST", "/api/websites", { team_id: team, domain: "off.example" });
   const hostile = await call(page, "POST", "/api/websites", { team_id: team, domain: "hostile.example" });
-  await call(page, "PATCH", `/api/websites/${hostile.id}`, { settings: { session_replay: true, session_replay_consent: false } });
+  const long = await call(page, "POST", "/api/websites", { team_id: team, domain: "long.example" });
+  for (const one of [hostile, long]) await call(page, "PATCH", `/api/websites/${one.id}`, { settings: { session_replay: true, session_replay_consent: false } });
   const poor = await call(page, "POST", "/api/teams", { name: "Small" });
   await call(page, "PUT", `/api/teams/${poor.id}/plan`, { plan: "free" });
   const small = await call(page, "POST", "/api/websites", { team_id: poor.id, domain: "small.example" });
@@ -61,9 +63,11 @@ before(async () => {
   const { replay, group } = await visit(page, id, `http://127.0.0.1:${site.address().port}/`);
   await attack(hostile.tracking_code);
   const bad = await found(page, hostile.id);
+  await twoParts(long.tracking_code);
+  const parts = await found(page, long.id);
   await Promise.all([context.close(), second.context.close()]);
   const at = (website) => `/websites/${website}`;
-  known = { owner, viewer, id, home: at(id), replay, bad, group, off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
+  known = { owner, viewer, id, home: at(id), replay, bad, parts, group, long: at(long.id), off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
 });
 after(async () => {
   site?.closeAllConnections();
@@ -174,13 +178,37 @@ async function attack(code) {
     { type: 5, timestamp: now - 400, data: { tag: "zenovay.error", payload: { type: "<b>Type</b>", message: "<img src=x onerror=globalThis.ran=1>", id: "error-hostile" } } },
     { type: 3, timestamp: now, data: { source: 1, positions: [{ x: 5, y: 5, id: box, timeOffset: 0 }] } },
   ];
+  await record(code, "https://hostile.example", 0, events, now);
+}
+
+/** Sends a chunk of a recording. */
+async function record(code, origin, seq, events, now) {
   const answer = await fetch(`${server.address}/api/track/${code}/replay`, {
     method: "POST",
-    headers: { "Content-Type": "text/plain", Origin: "https://hostile.example", "User-Agent": AGENT },
-    body: JSON.stringify({ url: "https://hostile.example/", session_id: "a-hostile-session", sent_at: now, device_type: "desktop", replay_id: "0123456789abcdef0123456789abcdef", seq: 0, events, final: true }),
+    headers: { "Content-Type": "text/plain", Origin: origin, "User-Agent": AGENT },
+    body: JSON.stringify({ url: `${origin}/`, session_id: "a-session-of-many", sent_at: now, device_type: "desktop", replay_id: "0123456789abcdef0123456789abcdef", seq, events, final: true }),
   });
   const told = await answer.json();
   if (answer.status !== 200 || told.accepted === false) throw new Error(`${answer.status} ${JSON.stringify(told)}`);
+}
+
+/** A recording in two chunks: two seconds of "First", and eight seconds later another two of "Second", with an error at the end. */
+async function twoParts(code) {
+  const now = Date.now();
+  const element = (id, tagName, ...childNodes) => ({ type: 2, id, tagName, attributes: {}, childNodes });
+  const node = { type: 0, id: 1, childNodes: [element(2, "html", element(3, "body", element(4, "p", { type: 3, id: 5, textContent: "First" })))] };
+  const move = (before) => ({ type: 3, timestamp: now - before, data: { source: 1, positions: [{ x: 5, y: 5, id: 4, timeOffset: 0 }] } });
+  await record(code, "https://long.example", 0, [
+    { type: 4, timestamp: now - 12_000, data: { href: "https://long.example/", width: 800, height: 600 } },
+    { type: 2, timestamp: now - 11_999, data: { node, initialOffset: { left: 0, top: 0 } } },
+    move(11_000),
+    move(10_000),
+  ], now);
+  await record(code, "https://long.example", 1, [
+    move(2_000),
+    { type: 3, timestamp: now - 1_000, data: { source: 0, texts: [{ id: 5, value: "Second" }], attributes: [], removes: [], adds: [] } },
+    { type: 5, timestamp: now, data: { tag: "zenovay.error", payload: { type: "TypeError", message: "the end", id: "error-parts" } } },
+  ], now);
 }
 
 const settled = (page) => page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
@@ -227,6 +255,9 @@ test("a replay shows the page as it was in the end, with fields masked", async (
     },
   );
   assert.ok(!/ada@|hunter/.test(timeline));
+  // Goals that were reached meanwhile are in the timeline, and flags on the scrubber.
+  await page.getByRole("region", { name: "Timeline" }).getByText("Goal: Prices seen").waitFor();
+  await becomes(() => page.locator(".scrub .mark.goal").count(), 1);
   assert.equal(await page.evaluate(() => globalThis.ran), undefined);
   assert.deepEqual(problems, []);
   await context.close();
@@ -259,6 +290,59 @@ test("it plays by the keyboard, goes to events, and the link opens a moment befo
   await becomes(at, Math.max(0, Math.max(1, t) * 1000 - 3000));
   assert.deepEqual(problems, []);
   await context.close();
+});
+
+test("it opens and plays while later parts are loading, waits for them where they are needed, and goes on by itself", async () => {
+  /** Opens the recording of two parts, of which the second is held back until it is let go. */
+  const held = async (query) => {
+    const tab = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
+    let letGo;
+    const go = new Promise((resolve) => (letGo = resolve));
+    await tab.page.route(/\/chunks\?/, async (route) => {
+      const url = new URL(route.request().url());
+      if (url.searchParams.get("from") !== "0") await go;
+      url.searchParams.set("limit", "1");
+      await route.fulfill({ response: await route.fetch({ url: url.href }) });
+    });
+    await tab.page.goto(`${known.long}/replays/${known.parts}${query}`);
+    await tab.page.getByRole("region", { name: "Player" }).waitFor();
+    return { ...tab, letGo };
+  };
+  const at = async (page) => Number(await position(page).inputValue());
+  const waits = (page) => page.getByRole("status").filter({ hasText: "Loading from 00:02 on" });
+
+  const one = await held("");
+  await becomes(() => recorded(one.page), "First");
+  for (const key of ["]", "]", "]", " "]) await one.page.locator("body").press(key);
+  await waits(one.page).waitFor();
+  await one.page.getByRole("button", { name: "Pause (Space)" }).waitFor();
+  one.letGo();
+  await becomes(() => recorded(one.page), "Second");
+  await becomes(() => at(one.page), 12_000);
+  await one.page.getByRole("button", { name: "Play (Space)" }).waitFor();
+
+  const two = await held("");
+  await becomes(() => recorded(two.page), "First");
+  await position(two.page).press("End");
+  await waits(two.page).waitFor();
+  assert.equal(await at(two.page), 12_000);
+  two.letGo();
+  await becomes(() => recorded(two.page), "Second");
+  await waits(two.page).waitFor({ state: "detached" });
+
+  // A linked moment in a part that has not come: it opens there when it has.
+  const three = await held("?t=12");
+  await three.page.locator(".stageover .skel").first().waitFor();
+  await three.page.locator("body").press(" ");
+  three.letGo();
+  await becomes(() => recorded(three.page), "First");
+  assert.equal(await at(three.page), 9_000);
+  await three.page.getByRole("button", { name: "Play (Space)" }).waitFor();
+  assert.deepEqual([one, two, three].flatMap(({ problems }) => problems), []);
+  for (const { page, context } of [one, two, three]) {
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await context.close();
+  }
 });
 
 test("an error leads to its moment, a replay to its error, a visitor to the replays", async () => {

@@ -224,8 +224,7 @@ async fn a_recording_is_kept_and_read_back_by_who_may() {
     reach("session-0002", json!({ "event_type": "custom", "event_name": "left" })).await;
     let whole = get(&format!("/{id}")).await.expect(200).data();
     let marked = whole["markers"].as_array().unwrap().iter().filter(|mark| mark["kind"] == "goal");
-    let marked: Vec<_> =
-        marked.map(|mark| (mark["text"].as_str().unwrap(), mark["at_ms"].as_i64().unwrap())).collect();
+    let marked: Vec<_> = marked.map(|mark| (mark["text"].as_str().unwrap(), mark["at_ms"].as_i64().unwrap())).collect();
     assert_eq!(marked, [("Seen", 0), ("Paid", 5_000)]);
 
     let external = app.get(&site.path("/replays/{id}/sessions")).key(&key).send().await.expect(200).data();

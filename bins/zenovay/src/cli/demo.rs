@@ -1,6 +1,8 @@
 //! `zenovay demo`: a server on a temporary directory that has been busy for a month, and still is.
 
 mod captures;
+mod recordings;
+mod site;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -22,7 +24,8 @@ use zenovay_domain::{
 use zenovay_events::{AppendError, EventStore, NewEvent};
 use zenovay_store::{Metadata, NewKey, StoreError};
 
-use self::captures::{Pages, Reported};
+use self::captures::{Pages, Reported, context_of};
+use self::recordings::{Recorder, Recording, Viewed};
 use super::output::Failure;
 use crate::bootstrap;
 use crate::config::Config;
@@ -176,6 +179,7 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         stores.metadata.edit_website(website.id, &mut |website| {
             website.settings.cookieless = false;
             website.settings.heatmaps = true;
+            website.settings.session_replay = true;
             Ok(())
         })?;
         goals(&*stores.metadata, website.id, now, &mut rng)?;
@@ -187,7 +191,10 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         captures::send_maps(&stores.captures, website, now).map_err(std::io::Error::other)?;
         month.add(website, *sessions, now, &mut rng);
     }
-    let Month { events: mut batch, reported } = month;
+    let Month { events: mut batch, mut reported, recordings } = month;
+    for recording in &recordings {
+        reported.extend(recording.keep(&stores.captures).map_err(std::io::Error::other)?);
+    }
     batch.sort_by_key(|new| new.event.at);
     while !batch.is_empty() {
         let rest = batch.split_off(batch.len().min(BATCH));
@@ -260,6 +267,7 @@ struct Month {
     events: Vec<NewEvent>,
     /// What pages reported beside events.
     reported: Vec<Reported>,
+    recordings: Vec<Recording>,
 }
 
 impl Month {
@@ -267,7 +275,7 @@ impl Month {
     #[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
     fn add(&mut self, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
         let hours: Vec<i64> = (0..24).collect();
-        let mut pages = Pages::of(website);
+        let (mut pages, mut recorder) = (Pages::of(website), Recorder::of(sessions_a_day));
         for days_ago in 0..=DAYS {
             let day = Timestamp::from_millis((now.as_millis().div_euclid(DAY_MS) - days_ago) * DAY_MS);
             let weekend = matches!(day.as_millis().div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
@@ -278,7 +286,7 @@ impl Month {
                 let at = day.plus_millis(hour * HOUR_MS + rng.random_range(0..HOUR_MS));
                 // The first day begins in the middle, so that the month has its last moment and no more than its days.
                 if now.plus_millis(-DAYS * DAY_MS) <= at && at < now {
-                    self.add_session(&mut pages, at, now, rng);
+                    self.add_session((&mut pages, &mut recorder), at, now, rng);
                 }
             }
         }
@@ -286,12 +294,18 @@ impl Month {
 
     /// Adds one visit: pages in their order, a sign-up where they lead to it, a heartbeat a page, and what pages report. Nothing
     /// after `end`.
-    fn add_session(&mut self, pages: &mut Pages<'_>, start: Timestamp, end: Timestamp, rng: &mut impl Rng) {
+    fn add_session(
+        &mut self,
+        (pages, recorder): (&mut Pages<'_>, &mut Recorder),
+        start: Timestamp,
+        end: Timestamp,
+        rng: &mut impl Rng,
+    ) {
         // A third of the visitors come again: few ids make repetitions likely.
         let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
         let (session, website) = (SessionId(rng.random()), pages.website);
         let visit = visit(visitor, rng);
-        let (mut at, mut seen) = (start, Vec::new());
+        let (mut at, mut seen, mut views, mut context) = (start, Vec::new(), Vec::new(), None);
         for path in pick(&JOURNEYS, |journey| journey.1, rng).0 {
             let stay_ms = rng.random_range(4_000..90_000_u32);
             let mut page = Event::new(EventKind::Pageview, at, visitor, session);
@@ -300,7 +314,10 @@ impl Month {
             page.dimensions.set(Dimension::Path, path);
             page.dimensions.set(Dimension::Title, title(path));
             if at < end {
-                self.reported.extend(pages.report(&page, &seen, end, rng));
+                let (reported, failed) = pages.report(&page, &seen, end, rng);
+                self.reported.extend(reported);
+                views.push(Viewed { at, stay_ms: i64::from(stay_ms), path: *path, failed });
+                context = context.or_else(|| Some(context_of(&page)));
             }
             seen.push((at, *path));
             let mut heartbeat = Event::new(EventKind::Heartbeat, at.plus_millis(i64::from(stay_ms)), visitor, session);
@@ -320,6 +337,9 @@ impl Month {
             }
             at = at.plus_millis(i64::from(stay_ms) + rng.random_range(200..2_000));
         }
+        let recorded =
+            context.and_then(|context| Recording::of(recorder, (website, &pages.site), &context, &views, end, rng));
+        self.recordings.extend(recorded);
     }
 }
 
@@ -583,7 +603,8 @@ mod tests {
         let website = Website::new(id, team, "shop.example", code, now);
         let mut month = Month::default();
         month.add(&website, 100, now, &mut rand::rng());
-        let Month { events: batch, reported } = month;
+        let Month { events: batch, reported, recordings } = month;
+        assert!(recordings.len() > 10, "{}", recordings.len());
         assert!(!reported.is_empty() && reported.iter().all(|reported| reported.at < now));
         assert!(batch.iter().all(|new| new.event.at < now));
         let mut devices = std::collections::HashMap::new();

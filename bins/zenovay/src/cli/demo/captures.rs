@@ -10,6 +10,8 @@ use zenovay_capture::{
 use zenovay_domain::{Dimension, Event, Timestamp, Website, WebsiteId};
 use zenovay_events::{AppendError, EventStore, NewCapture};
 
+use super::recordings::{Failed, Site};
+use super::site::Device;
 use super::{BATCH, DAY_MS};
 use crate::bootstrap::OWNER_EMAIL;
 
@@ -321,42 +323,58 @@ pub(super) type Seen = [(Timestamp, &'static str)];
 /// The pages of a website, which report.
 pub(super) struct Pages<'a> {
     pub(super) website: &'a Website,
+    pub(super) site: Site,
     /// How many visitors could have met each mistake.
     views: [u32; MISTAKES.len()],
 }
 
 impl<'a> Pages<'a> {
     pub(super) fn of(website: &'a Website) -> Self {
-        Self { website, views: [0; MISTAKES.len()] }
+        Self { website, site: Site::of(website), views: [0; MISTAKES.len()] }
     }
 
-    /// What a view of a page reports, of which `seen` is what came before: its speed, and the errors that its visitor met.
-    pub(super) fn report(&mut self, view: &Event, seen: &Seen, now: Timestamp, rng: &mut impl Rng) -> Vec<Reported> {
+    /// What a view of a page reports, of which `seen` is what came before: its speed, and the errors that its visitor met, which are
+    /// also told for themselves.
+    pub(super) fn report(
+        &mut self,
+        view: &Event,
+        seen: &Seen,
+        now: Timestamp,
+        rng: &mut impl Rng,
+    ) -> (Vec<Reported>, Vec<Failed>) {
         let days_ago = (now.as_millis() - view.at.as_millis()) as f64 / DAY_MS as f64;
         let context = context_of(view);
-        let mut reported = Vec::new();
+        let (mut reported, mut failed) = (Vec::new(), Vec::new());
         // Some leave too soon to be measured.
         if rng.random_bool(0.8) {
             reported.extend(speed(&context, days_ago, rng));
         }
         if rng.random_bool(0.5) {
-            reported.extend(heat(&context, rng));
+            reported.extend(heat(&context, &self.site, rng));
         }
         for (mistake, views) in MISTAKES.iter().zip(&mut self.views) {
             if mistake.is_met(&context.path, &context.browser, days_ago) {
                 // Also a website with few visitors has each of them.
                 if *views % mistake.one_in == mistake.one_in / 2 {
-                    reported.extend(error(self.website, mistake, &context, seen, days_ago, rng));
+                    let error = error(self.website, mistake, &context, seen, days_ago, rng);
+                    failed.extend(error.iter().map(|(at, _)| Failed {
+                        at: *at,
+                        click: mistake.click,
+                        kind: mistake.kind,
+                        message: mistake.message,
+                    }));
+                    reported.extend(error);
                 }
                 *views += 1;
             }
         }
         let reported = reported.into_iter().filter(|(at, _)| *at < now);
-        reported.map(|(at, capture)| Reported { website: self.website.id, at, capture }).collect()
+        (reported.map(|(at, capture)| Reported { website: self.website.id, at, capture }).collect(), failed)
     }
 }
 
-fn context_of(view: &Event) -> Context {
+/// Whose a view is, when and where.
+pub(super) fn context_of(view: &Event) -> Context {
     let of = |dimension| view.dimensions.get(dimension).to_owned();
     Context {
         at_ms: view.at.as_millis(),
@@ -415,36 +433,33 @@ fn speed(context: &Context, days_ago: f64, rng: &mut impl Rng) -> Option<(Timest
     Some((Timestamp::from_millis(context.at_ms), Capture::Vitals(capture)))
 }
 
-/// Something that is clicked: on which page, or on all when that is empty; its address, its label, where it is on a wide page in
-/// pixels, its size, and of how many views one in so many clicks it.
-type Clicked = (&'static str, &'static str, &'static str, [u32; 2], [u32; 2], u32);
-
-static CLICKED: [Clicked; 12] = [
-    ("", "header>nav>a:nth-of-type(1)", "Features", [560, 24], [90, 32], 9),
-    ("", "header>nav>a:nth-of-type(2)", "Pricing", [670, 24], [80, 32], 7),
-    ("", "header>nav>a:nth-of-type(3)", "Docs", [770, 24], [60, 32], 12),
-    ("/", "main>section:nth-of-type(1)>a.start", "Start free", [600, 420], [180, 52], 4),
-    ("/", "main>section:nth-of-type(3)>figure", "", [240, 1400], [960, 420], 8),
-    ("/pricing", "main>table>tbody>tr:nth-of-type(2)>td>a", "Choose Pro", [700, 620], [150, 44], 3),
-    ("/pricing", "main>table>tbody>tr:nth-of-type(1)>td>a", "Choose Free", [340, 620], [150, 44], 5),
-    ("/pricing", "main>label>select", "", [980, 260], [120, 36], 6),
-    ("/signup", "main>form>button", "Create account", [560, 640], [320, 48], 2),
-    ("/features", "main>nav>a:nth-of-type(4)", "Funnels", [300, 500], [120, 32], 5),
-    ("/docs/api", "main>figure>button", "Copy", [1080, 720], [64, 28], 3),
-    ("/blog/counting-without-cookies", "main>form>button", "Join", [820, 2900], [96, 40], 12),
+/// What is clicked, by its label, and of how many views of a page that has it one in so many clicks it.
+static CLICKED: [(&str, u32); 14] = [
+    ("Features", 9),
+    ("Pricing", 7),
+    ("Docs", 12),
+    ("Start free", 4),
+    ("", 8),
+    ("Choose Pro", 3),
+    ("Choose Free", 5),
+    ("Currency", 6),
+    ("Create account", 2),
+    ("Funnels", 5),
+    ("Copy", 3),
+    ("Join", 12),
+    ("Send", 3),
+    ("Work e-mail", 2),
 ];
+/// Of so many views of a page the moves of the pointer are told once.
+const MOVES_ONE_IN: u32 = 10;
 
-/// What a visitor did with a page: clicks, how far it was scrolled, and for how long each part was there to be seen. On a telephone a
-/// page is narrow and long.
-fn heat(context: &Context, rng: &mut impl Rng) -> Option<(Timestamp, Capture)> {
-    let (window, page) = match context.device.as_str() {
-        "mobile" => ([390, 844], [390, 5_200]),
-        "tablet" => ([820, 1_180], [820, 4_100]),
-        _ => ([1_440, 900], [1_440, 3_600]),
-    };
+/// What a visitor did with a page: clicks, how far it was scrolled, and for how long each part was there to be seen.
+fn heat(context: &Context, site: &Site, rng: &mut impl Rng) -> Option<(Timestamp, Capture)> {
+    let device = Device::named(&context.device);
+    let sheet = site.found(&context.path, device)?;
     // Most leave early.
     let depth = rng.random_range(0.0..1.0_f64).powf(1.6);
-    let [height, length] = [f64::from(window[1]), f64::from(page[1])];
+    let [height, length] = [f64::from(device.window()[1]), f64::from(sheet.size[1])];
     let reached = height + (length - height) * depth;
     let attention: Vec<u32> = (0..20_u32)
         .map(|band| {
@@ -453,24 +468,36 @@ fn heat(context: &Context, rng: &mut impl Rng) -> Option<(Timestamp, Capture)> {
         })
         .collect();
     let mut clicks = Vec::new();
-    for (on, address, label, [x, y], [width, tall], one_in) in &CLICKED {
-        if !(on.is_empty() || *on == context.path) || !rng.random_ratio(1, *one_in) {
+    let mut moves = Vec::new();
+    let has_moves = device == Device::Desktop && rng.random_ratio(1, MOVES_ONE_IN);
+    for (label, one_in) in &CLICKED {
+        let Some(thing) = sheet.thing(label) else { continue };
+        let place = |ox: f64, oy: f64| {
+            let [x, y] = thing.at.map(f64::from);
+            [x + ox * f64::from(thing.size[0]), y + oy * f64::from(thing.size[1])]
+        };
+        if has_moves {
+            moves.extend(
+                (0..8).map(|_| place(0.5 + normal(rng) * 0.7, 0.5 + normal(rng) * 0.9).map(|at| at.max(0.0).round())),
+            );
+        }
+        if !rng.random_ratio(1, *one_in) {
             continue;
         }
-        let (ox, oy) = (0.5 + normal(rng) * 0.12, 0.5 + normal(rng) * 0.12);
-        let x = (f64::from(*x) + ox * f64::from(*width)) * f64::from(page[0]) / 1_440.0;
-        let y = (f64::from(*y) + oy * f64::from(*tall)) * length / 3_600.0;
+        let (ox, oy) = ((0.5 + normal(rng) * 0.12).clamp(0.0, 1.0), (0.5 + normal(rng) * 0.12).clamp(0.0, 1.0));
+        let [x, y] = place(ox, oy);
         // A picture that looks like something to press.
-        let is_dead = label.is_empty() && address.ends_with("figure");
+        let is_dead = label.is_empty();
         let is_rage = is_dead && rng.random_ratio(1, 4);
+        let label = if thing.is_field { "" } else { *label };
         clicks.push(json!({
-            "x": x, "y": y, "s": address, "label": label, "ox": ox.clamp(0.0, 1.0), "oy": oy.clamp(0.0, 1.0),
+            "x": x, "y": y, "s": thing.address, "label": label, "ox": ox, "oy": oy,
             "dead": is_dead, "rage": is_rage, "n": if is_rage { 4 } else { 1 },
         }));
     }
     let body = json!({
-        "view_id": format!("view-{:016x}", rng.random::<u64>()), "seq": 0, "viewport": window, "page": page,
-        "dom": "5b1f0c93d2e847a6", "clicks": clicks, "scroll": { "max": reached, "attention": attention },
+        "view_id": format!("view-{:016x}", rng.random::<u64>()), "seq": 0, "viewport": device.window(), "page": sheet.size,
+        "dom": "5b1f0c93d2e847a6", "clicks": clicks, "scroll": { "max": reached, "attention": attention }, "moves": moves,
     });
     let told = HeatmapFields::read(body.as_object()?).ok()?;
     let class = told.class().number();

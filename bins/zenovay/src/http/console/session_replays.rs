@@ -468,11 +468,11 @@ const BEFORE_MS: i64 = 10_000;
 /// The goals that a visit reached while it was recorded, each at the first time, in the order of time.
 fn goals_in(replay: &Replay, events: &[Event], goals: &[Goal]) -> Vec<ShownMarker> {
     let (start, end) = (replay.started_at.as_millis(), replay.ended_at.as_millis());
-    let during = |event: &&Event| {
-        event.session == replay.session && (start - BEFORE_MS..=end).contains(&event.at.as_millis())
-    };
+    let during =
+        |event: &&Event| event.session == replay.session && (start - BEFORE_MS..=end).contains(&event.at.as_millis());
     let reached = |goal: &Goal| {
-        let first = events.iter().filter(during).filter(|event| is_reached_by(&goal.target, event)).map(|event| event.at).min();
+        let first =
+            events.iter().filter(during).filter(|event| is_reached_by(&goal.target, event)).map(|event| event.at).min();
         first.map(|at| ShownMarker::goal((at.as_millis() - start).max(0), &goal.name))
     };
     let mut reached: Vec<ShownMarker> = goals.iter().filter_map(reached).collect();
