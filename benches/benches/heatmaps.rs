@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use zenovay_benches::clicks::{DAYS, END_MS, PAGE, store, views};
 use zenovay_benches::generate::{DAY_MS, website_id};
-use zenovay_capture::{Captures, DeviceClass, HeatFilter, HeatPagesQuery, HeatmapQuery, Row};
+use zenovay_capture::{Captures, DeviceClass, HeatFilter, HeatPagesQuery, HeatSort, HeatmapQuery, Row};
 use zenovay_domain::{TimeRange, Timestamp};
 
 /// The same allocator as the server's.
@@ -39,7 +39,8 @@ fn heatmaps(c: &mut Criterion) {
         let query = HeatmapQuery { filter, path: PAGE, class: DeviceClass::Desktop, elements: 200, spots: 5_000 };
         group.bench_function(name, |b| b.iter(|| black_box(captures.heatmap(website, &query)).unwrap()));
     }
-    let query = HeatPagesQuery { filter: all, class: None, contains: "", offset: 0, limit: 20 };
+    let query =
+        HeatPagesQuery { sort: HeatSort::default(), filter: all, class: None, contains: "", offset: 0, limit: 20 };
     group.bench_function("list of pages", |b| b.iter(|| black_box(captures.heat_pages(website, &query)).unwrap()));
     group.finish();
 }

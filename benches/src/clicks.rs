@@ -1,7 +1,7 @@
 //! Clicks on one page that nobody made, for benches of heatmaps.
 
 use zenovay_capture::{
-    Capture, Captures, Context, DeviceClass, HEAT_BINS, HeatClick, HeatmapCapture, PAGE_COLUMNS, PAGE_ROWS,
+    Capture, Captures, Context, DeviceClass, HEAT_BINS, HeatClick, HeatTold, HeatmapCapture, PAGE_COLUMNS, PAGE_ROWS,
 };
 use zenovay_domain::WebsiteId;
 use zenovay_events::{BatchName, CaptureSink};
@@ -47,13 +47,17 @@ pub fn views(clicks: u64) -> impl Iterator<Item = HeatmapCapture> {
             view: number,
             seq: 0,
             class: DeviceClass::Desktop.number(),
-            viewport: [1_280 + 160 * pick(&[0, 1, 4], &mut dice), 900],
-            page: [1_440, 3_600],
-            dom: "9f2c41d07ab3e580".to_owned(),
-            reached: 900 + u32::try_from(dice.skewed(2_701)).unwrap_or(0),
-            attention: std::array::from_fn(|band| u32::try_from(dice.throw(4_000 / (band as u64 + 1))).unwrap_or(0)),
-            clicks,
-            moves: Vec::new(),
+            told: HeatTold {
+                viewport: [1_280 + 160 * pick(&[0, 1, 4], &mut dice), 900],
+                page: [1_440, 3_600],
+                dom: "9f2c41d07ab3e580".to_owned(),
+                reached: 900 + u32::try_from(dice.skewed(2_701)).unwrap_or(0),
+                attention: std::array::from_fn(|band| {
+                    u32::try_from(dice.throw(4_000 / (band as u64 + 1))).unwrap_or(0)
+                }),
+                clicks,
+                moves: Vec::new(),
+            },
         }
     })
 }

@@ -14,7 +14,7 @@ use zenovay_auth::oauth::{
     redirect_target,
 };
 use zenovay_capture::{
-    Capture, Context, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatmapCapture, HeatmapFields,
+    Capture, Context, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatTold, HeatmapCapture, HeatmapFields,
     NewChunk, PAGE_COLUMNS, PAGE_ROWS, SourceMap, Vitals, fingerprint, pack_chunk, parse_stack, read_errors,
     read_replay, unpack_chunk,
 };
@@ -91,7 +91,10 @@ pub fn written(dir: &Path) -> Vec<(&'static str, Vec<u8>)> {
     });
     written.push(("capture_record", capture.pack()));
     let clicks = vec![HeatClick { address: "main>a".to_owned(), count: 1, ..HeatClick::default() }];
-    let heat = Capture::Heatmap(HeatmapCapture { clicks, moves: vec![7], ..HeatmapCapture::default() });
+    let heat = Capture::Heatmap(HeatmapCapture {
+        told: HeatTold { clicks, moves: vec![7], ..HeatTold::default() },
+        ..HeatmapCapture::default()
+    });
     written.push(("capture_record", heat.pack()));
     written.push(("replay_chunk", pack_chunk("[{\"type\":4,\"data\":{},\"timestamp\":1}]").expect("memory")));
     written.push(("api_key", key.expose().as_bytes().to_vec()));
@@ -241,14 +244,13 @@ pub fn capture(body: &[u8]) -> bool {
             assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
         }
     }
-    if let Ok(told) = HeatmapFields::read(&members) {
+    if let Ok(HeatmapFields { told, .. }) = HeatmapFields::read(&members) {
         let spots = PAGE_COLUMNS * PAGE_ROWS;
         assert!(told.moves.iter().all(|spot| *spot < spots));
         for HeatClick { cell, spot, .. } in &told.clicks {
             assert!(*cell < HEAT_BINS * HEAT_BINS && *spot < spots);
         }
-        let (clicks, moves) = (told.clicks, told.moves);
-        let capture = Capture::Heatmap(HeatmapCapture { clicks, moves, ..HeatmapCapture::default() });
+        let capture = Capture::Heatmap(HeatmapCapture { told, ..HeatmapCapture::default() });
         assert_eq!(Capture::unpack(&capture.pack()), Ok(capture));
     }
     let _ = Vitals::read(&members);

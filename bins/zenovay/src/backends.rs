@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use zenovay_capture::{CaptureError, CaptureOptions, Captures, ReplayLimits};
+use zenovay_capture::{Blobs, CaptureError, CaptureOptions, Captures, ReplayLimits};
 use zenovay_domain::Clock;
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, OpenError};
 use zenovay_store::{Metadata, SqliteStore, StoreError};
 
+use crate::bucket::{Bucket, BucketError};
 use crate::config::Config;
 use crate::telemetry::StoreObserver;
 
@@ -19,13 +20,37 @@ pub fn open_metadata(config: &Config) -> Result<Arc<dyn Metadata>, StoreError> {
     Ok(Arc::new(SqliteStore::open(config.database_path())?))
 }
 
-/// Opens what pages captured beside events; makes an empty database when there is none.
+/// Why what pages captured beside events cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenCapturesError {
+    /// The database cannot.
+    #[error("captures: {0}")]
+    Captures(#[from] CaptureError),
+    /// The bucket of recordings cannot.
+    #[error("recordings: {0}")]
+    Bucket(#[from] BucketError),
+}
+
+/// Opens what pages captured beside events; makes an empty database when there is none. A bucket that does not answer now may later;
+/// one that answers no is an error.
 ///
 /// # Errors
-/// When it cannot be opened, is damaged, or is of a newer program.
-pub fn open_captures(config: &Config) -> Result<Arc<Captures>, CaptureError> {
-    let replays = ReplayLimits { days: config.replay_days.as_u32(), bytes: config.replay_bytes.get() };
-    Captures::open_with(&config.data_dir, CaptureOptions { replays, ..CaptureOptions::default() }).map(Arc::new)
+/// When it cannot be opened, is damaged, or is of a newer program; when the bucket of `config` cannot be used.
+pub fn open_captures(config: &Config) -> Result<Arc<Captures>, OpenCapturesError> {
+    let bucket = Bucket::open(config)?;
+    match bucket.as_ref().map_or(Ok(()), Bucket::probe) {
+        Err(error @ BucketError::Unreachable { .. }) => {
+            tracing::warn!(%error, "recordings wait until their bucket can be reached");
+        }
+        done => done?,
+    }
+    let options = CaptureOptions {
+        bucket: bucket.map(|bucket| Arc::new(bucket) as Arc<dyn Blobs>),
+        waiting_max_bytes: config.replay_waiting_bytes.get(),
+        replays: ReplayLimits { days: config.replay_days.as_u32(), bytes: config.replay_bytes.get() },
+        ..CaptureOptions::default()
+    };
+    Ok(Captures::open_with(&config.data_dir, options).map(Arc::new)?)
 }
 
 /// Opens the events of `config`; makes an empty store when there are none. `clock` tells when what is held in memory is due, and

@@ -180,7 +180,7 @@ impl Keeper for Captured {
         &[
             Place::Records(RecordKind::Captures),
             Place::CaptureTable("aliases"),
-            Place::CaptureTable("doomed"),
+            Place::CaptureTable("doomed_blobs"),
             Place::CaptureTable("groups"),
             Place::CaptureTable("group_visitors"),
             Place::CaptureTable("heat_pages"),
@@ -188,6 +188,7 @@ impl Keeper for Captured {
             Place::CaptureTable("hidden"),
             Place::CaptureTable("occurrences"),
             Place::CaptureTable("replay_chunks"),
+            Place::CaptureTable("replay_objects"),
             Place::CaptureTable("replay_views"),
             Place::CaptureTable("replays"),
             Place::CaptureTable("source_maps"),

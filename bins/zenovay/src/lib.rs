@@ -5,6 +5,7 @@
 mod allocator;
 pub mod backends;
 pub mod bootstrap;
+pub mod bucket;
 mod causes;
 pub mod cli;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod maintenance;
 pub mod passkeys;
 pub mod process_figures;
 pub mod quota_mail;
+pub mod recordings;
 pub mod runtime;
 pub mod spelling;
 pub mod status;

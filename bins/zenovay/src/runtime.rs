@@ -11,12 +11,13 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use zenovay_capture::{CaptureError, Captures};
+use zenovay_capture::Captures;
 use zenovay_domain::{Clock, GuardedClock, SystemClock};
 use zenovay_events::{EventStore, OpenError};
 use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHasher};
 use zenovay_store::{Metadata, StoreError};
 
+use crate::backends::OpenCapturesError;
 use crate::causes::with_causes;
 use crate::config::Config;
 use crate::control::Control;
@@ -26,6 +27,7 @@ use crate::http::state::AppState;
 use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
+use crate::recordings::Recordings;
 use crate::{backends, bootstrap, http, quota_mail, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
@@ -48,8 +50,8 @@ pub enum ServeError {
     #[error("event store: {cause}{hint}", cause = with_causes(.0), hint = what_to_do(.0))]
     Events(#[from] OpenError),
     /// What pages captured beside events cannot be used.
-    #[error("captures: {0}")]
-    Captures(#[from] CaptureError),
+    #[error(transparent)]
+    Captures(#[from] OpenCapturesError),
     /// The salts that visitors are named with cannot be used.
     #[error("salts: {0}")]
     Salts(std::io::Error),
@@ -199,6 +201,7 @@ pub fn run(
     stores.lock.note_url(&url)?;
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
+    let recordings = Recordings::start(Arc::clone(&state.captures), Arc::clone(&state.clock))?;
     let control = start_control(config, &state);
     let is_at_home = address.ip().is_loopback() && config.trusted_proxies.is_empty();
     if !state.session_cookie.is_over_https && !is_at_home {
@@ -238,6 +241,7 @@ pub fn run(
     if let Some(control) = control {
         control.stop();
     }
+    recordings.stop();
     maintenance.stop();
     stores.events.shutdown();
     tracing::info!("stopped");

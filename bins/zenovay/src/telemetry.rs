@@ -280,6 +280,13 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
         MetricKind::Counter,
         "Removals that waited for a day because they were more than a tenth of a website.",
     ),
+    (
+        "zenovay_replay_bucket_requests_total",
+        MetricKind::Counter,
+        "Requests to the bucket of recordings by operation and outcome.",
+    ),
+    ("zenovay_replay_waiting_bytes", MetricKind::Gauge, "Size of the chunks of recordings that are in no object yet."),
+    ("zenovay_replays_merged_total", MetricKind::Counter, "Recordings whose chunks became one object."),
     ("zenovay_visitor_erasures_total", MetricKind::Counter, "Visitors erased on request."),
     ("zenovay_visitor_exports_total", MetricKind::Counter, "Visitors exported on request."),
     ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),

@@ -68,6 +68,7 @@ async fn clicks_and_scrolling_of_a_page_are_added_up() {
     assert_eq!(page["devices"], json!({ "desktop": 1, "tablet": 0, "phone": 1 }));
     let list = |query: &str| app.get(&path(&site, &format!("/heatmaps?range=24h&{query}"))).key(&key).send();
     assert_eq!(list("q=PRICE").await.expect(200).data()["pages_total"], 0);
+    list("sort=path").await.expect(400);
     assert_eq!(list("device=phone").await.expect(200).data()["pages"][0]["clicks"], 0);
     assert_eq!(list("offset=1").await.expect(200).data()["pages"], json!([]));
     list("device=watch").await.expect(400);
@@ -278,4 +279,37 @@ async fn what_is_acknowledged_survives_a_restart_and_what_is_erased_does_not() {
     }
     let app = app.restart().await;
     assert_eq!(app.state.captures.heatmap(id, &query).unwrap().clicks, 0);
+}
+
+/// Sabotage: sort what is on the first page of an answer alone.
+#[actix_web::test]
+async fn pages_with_a_heatmap_come_in_the_order_that_is_asked_for() {
+    let app = TestApp::start().await;
+    let site = app.team(Plan::Pro).website_with("shop.example", with_heatmaps());
+    for (number, path, clicks) in [(1, "/a", 1), (2, "/b", 3), (3, "/c", 2)] {
+        let clicks = vec![click("main>button", [0.5, 0.5]); clicks];
+        let page = json!({ "url": format!("https://shop.example{path}"), "clicks": clicks });
+        send(&app, &site, &body(&site, &format!("view-000{number}"), 0, page)).await.expect(200);
+        app.clock.advance_ms(1_000);
+    }
+    let key = site.key("read");
+    let ask = async |path: String, list: &str, name: &str| {
+        let found = app.get(&path).key(&key).send().await.expect(200).data();
+        let pages = found[list].as_array().unwrap().iter().map(|page| page[name].as_str().unwrap().to_owned());
+        pages.collect::<Vec<_>>().join("")
+    };
+    for (sort, expected) in
+        [("", "/b/c/a"), ("&sort=-clicks", "/a/c/b"), ("&sort=last_at", "/c/b/a"), ("&sort=-last_at", "/a/b/c")]
+    {
+        let of = |limit: usize| path(&site, &format!("/heatmaps?range=24h&limit={limit}{sort}"));
+        assert_eq!(ask(of(9), "pages", "path").await, expected, "{sort}");
+        assert_eq!(ask(of(1), "pages", "path").await, expected[..2], "{sort}");
+    }
+    for (sort, expected) in [("", "/b/c/a"), ("&sort=-total_interactions", "/a/c/b"), ("&sort=last_updated", "/c/b/a")]
+    {
+        let of = |limit: usize| site.path(&format!("/heatmaps/{{id}}/pages?limit={limit}{sort}"));
+        assert_eq!(ask(of(9), "pages", "url").await, expected, "{sort}");
+        assert_eq!(ask(of(1), "pages", "url").await, expected[..2], "{sort}");
+    }
+    app.get(&site.path("/heatmaps/{id}/pages?sort=url")).key(&key).send().await.expect(400);
 }

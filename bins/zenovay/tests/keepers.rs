@@ -100,7 +100,7 @@ fn everything_that_keeps_data_is_in_the_list() {
     let columns = ["website_id", "website", "visitor_id", "visitor", "session_id"];
     let mut expected = of(Place::Table, tables_with(&data_dir.join("zenovay.db"), &columns));
     expected.extend(of(Place::EventTable, tables_with(&data_dir.join("events.db"), &columns)));
-    let of_captures = tables_with(&data_dir.join("captures.db"), &["website", "visitor", "replay", "blob"]);
+    let of_captures = tables_with(&data_dir.join("captures.db"), &["website", "visitor", "replay", "is_away"]);
     expected.extend(of(Place::CaptureTable, of_captures));
     assert!(expected.len() >= 5, "{expected:?}");
     expected.extend(RecordKind::ALL.iter().map(|kind| format!("{:?}", Place::Records(*kind))));

@@ -36,6 +36,12 @@ pub enum CaptureError {
         /// What is wrong.
         problem: String,
     },
+    /// What was removed is in no answer any more, but cannot be deleted yet where recordings are kept. It is tried again until it is.
+    #[error("recordings cannot be deleted yet: {problem}")]
+    NotYetDeleted {
+        /// What is wrong.
+        problem: String,
+    },
     /// The question would hold too much in memory; a shorter range may do.
     #[error("the question needs too much memory")]
     TooLarge,

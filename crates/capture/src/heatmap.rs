@@ -110,6 +110,13 @@ pub struct HeatmapFields {
     pub view_id: String,
     /// Which body of the view it is, from 0.
     pub seq: u32,
+    /// What happened.
+    pub told: HeatTold,
+}
+
+/// What happened on a page, as a body tells it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct HeatTold {
     /// The width and the height of the window, in pixels.
     pub viewport: [u32; 2],
     /// The width and the height of the page, in pixels.
@@ -155,12 +162,12 @@ impl HeatmapFields {
         let moves = moves.collect::<Result<_, Problems>>()?;
         let dom = members.get("dom").and_then(Value::as_str).unwrap_or("");
         let dom = dom.chars().filter(char::is_ascii_alphanumeric).take(DOM_MAX_CHARS).collect();
-        Ok(Self { view_id, seq, viewport, page, dom, reached, attention, clicks, moves })
+        Ok(Self { view_id, seq, told: HeatTold { viewport, page, dom, reached, attention, clicks, moves } })
     }
 
     /// The class of the device, by the width of its window.
     pub const fn class(&self) -> DeviceClass {
-        DeviceClass::of_width(self.viewport[0])
+        DeviceClass::of_width(self.told.viewport[0])
     }
 }
 
@@ -256,7 +263,9 @@ mod tests {
             "label": "Call ada@example.com", "rage": true });
         let told = read(&body(json!({ "clicks": [click], "moves": [[0, 0], [1199, 3999], [-5, 9e9]],
             "dom": "1f9d<0a2c>", "scroll": { "max": 1200.4, "attention": [1500.4, -3, 9e9, "x"] } })));
-        let told = told.unwrap();
+        let read = told.unwrap();
+        assert_eq!(read.class(), DeviceClass::Desktop);
+        let told = read.told;
         assert_eq!(told.clicks.len(), 1);
         let HeatClick { address, label, cell, spot, count, is_rage, is_dead } = &told.clicks[0];
         assert_eq!((address.as_str(), *cell, *spot), ("main>button|f=1f9d0a2c", 31 * 32 + 16, 128 * 64 + 32));
@@ -265,7 +274,6 @@ mod tests {
         assert_eq!(told.moves, [0, 255 * 64 + 63, 255 * 64]);
         assert_eq!((told.dom.as_str(), told.reached), ("1f9d0a2c", 1200));
         assert_eq!(told.attention[..4], [1500, 0, 3_600_000, 0]);
-        assert_eq!(told.class(), DeviceClass::Desktop);
     }
 
     #[test]
@@ -292,7 +300,7 @@ mod tests {
         ] {
             assert!(read(&body(extra.clone())).unwrap_err().0.contains_key(member), "{extra}");
         }
-        let long = read(&body(click(json!({ "s": "é".repeat(600), "label": "x".repeat(99) })))).unwrap();
+        let long = read(&body(click(json!({ "s": "é".repeat(600), "label": "x".repeat(99) })))).unwrap().told;
         assert_eq!((long.clicks[0].address.chars().count(), long.clicks[0].label.len()), (512, 60));
     }
 
@@ -331,7 +339,7 @@ mod tests {
             name in prop::sample::select(vec!["seq", "viewport", "page", "clicks", "moves", "scroll", "dom"]),
             value in any_json(),
         ) {
-            if let Ok(told) = read(&body(json!({ name: value }))) {
+            if let Ok(HeatmapFields { told, .. }) = read(&body(json!({ name: value }))) {
                 let spots = PAGE_COLUMNS * PAGE_ROWS;
                 prop_assert!(told.moves.iter().all(|spot| *spot < spots));
                 prop_assert!(told.clicks.iter().all(|click| click.cell < HEAT_BINS * HEAT_BINS && click.spot < spots));

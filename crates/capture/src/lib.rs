@@ -22,7 +22,7 @@ pub use capture_error::CaptureError;
 pub use context::Context;
 pub use errors::{Breadcrumb, ERRORS_MAX, ErrorFields, ErrorsFields, read_errors};
 pub use fingerprint::{Fingerprint, fingerprint};
-pub use heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, HeatClick, HeatmapFields, PAGE_COLUMNS, PAGE_ROWS};
+pub use heatmap::{DeviceClass, HEAT_BANDS, HEAT_BINS, HeatClick, HeatTold, HeatmapFields, PAGE_COLUMNS, PAGE_ROWS};
 pub use message::{normal_message, without_secrets};
 pub use problems::Problems;
 pub use record::{Capture, ErrorCapture, HeatmapCapture, ReplayCapture, Unreadable, VitalsCapture};
@@ -38,7 +38,8 @@ pub use store::errors::{
 };
 pub use store::export::VisitorCaptures;
 pub use store::heatmaps::{
-    Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery, PageVersion, VisitorHeat,
+    Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap, HeatmapQuery,
+    PageVersion, VisitorHeat,
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
 pub use store::replays::{

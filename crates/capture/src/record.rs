@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
-use crate::heatmap::{HEAT_BANDS, HeatClick};
+use crate::heatmap::HeatTold;
 use crate::{Breadcrumb, Context, ErrorFields, Frame, ReplaySummary};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
@@ -86,20 +86,8 @@ pub struct HeatmapCapture {
     pub seq: u32,
     /// The number of the class of devices, by the width of the window.
     pub class: u8,
-    /// The width and the height of the window, in pixels.
-    pub viewport: [u32; 2],
-    /// The width and the height of the page, in pixels.
-    pub page: [u32; 2],
-    /// Names the structure of the page.
-    pub dom: String,
-    /// How much of the height of the page was seen so far, in pixels.
-    pub reached: u32,
-    /// For how many milliseconds each part of the page was in the window since the body before.
-    pub attention: [u32; HEAT_BANDS],
-    /// Clicks.
-    pub clicks: Vec<HeatClick>,
-    /// Cells of the page's grid that the pointer was in.
-    pub moves: Vec<u16>,
+    /// What happened.
+    pub told: HeatTold,
 }
 
 impl ErrorCapture {
@@ -179,6 +167,7 @@ impl Capture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HeatClick;
     use proptest::prelude::*;
 
     proptest! {
@@ -193,6 +182,28 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Capture::unpack(&bytes);
         }
+    }
+
+    /// Sabotage: move a field.
+    #[test]
+    fn captures_are_read_as_they_were_written_before() {
+        let click = HeatClick { address: "a".into(), cell: 300, count: 2, is_rage: true, ..HeatClick::default() };
+        let told = HeatTold {
+            viewport: [1_440, 900],
+            page: [1_440, 3_600],
+            dom: "9f".into(),
+            reached: 901,
+            attention: std::array::from_fn(|band| band as u32),
+            clicks: vec![click],
+            moves: vec![7],
+        };
+        let context = Context { at_ms: 5, visitor: 6, path: "/p".into(), country: "DE".into(), ..Context::default() };
+        let capture = Capture::Heatmap(HeatmapCapture { context, view: 9, seq: 1, class: 2, told });
+        let before = "02020a0600022f7000000000024445090102a00b8407a00b901c0239668507000102030405060708090a0b0c0d0e0f1011121301016100ac02000201000107";
+        let bytes: Vec<u8> =
+            (0..before.len() / 2).map(|at| u8::from_str_radix(&before[at * 2..at * 2 + 2], 16).unwrap()).collect();
+        assert_eq!(Capture::unpack(&bytes), Ok(capture.clone()));
+        assert_eq!(capture.pack(), bytes);
     }
 
     #[test]

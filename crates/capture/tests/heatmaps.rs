@@ -9,7 +9,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use zenovay_capture::{
     Capture, CaptureOptions, Captures, Context, DeviceClass, HEAT_BANDS, HeatClick, HeatFilter, HeatPagesQuery,
-    Heatmap, HeatmapCapture, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
+    HeatSort, HeatSortBy, HeatTold, Heatmap, HeatmapCapture, HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, Row,
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
@@ -43,12 +43,14 @@ fn body(view: u64, visitor: u64, at_ms: i64, seq: u32, clicks: Vec<HeatClick>) -
         view,
         seq,
         class: DeviceClass::Desktop.number(),
-        viewport: [1_440, 900],
-        page: [1_440, 3_600],
-        dom: "9f2c".into(),
-        reached: 900,
-        clicks,
-        ..HeatmapCapture::default()
+        told: HeatTold {
+            viewport: [1_440, 900],
+            page: [1_440, 3_600],
+            dom: "9f2c".into(),
+            reached: 900,
+            clicks,
+            ..HeatTold::default()
+        },
     }
 }
 
@@ -104,10 +106,10 @@ fn many(count: u64) -> Vec<HeatmapCapture> {
         let clicks = clicks.collect();
         let at_ms = NOW_MS - (count - 1 - view) as i64 * 60_000;
         let mut body = body(view, numbers.below(count / 3), at_ms, 0, clicks);
-        body.reached = 900 + numbers.below(2_701) as u32;
-        body.attention[numbers.below(20) as usize] = numbers.below(100) as u32 * 100;
-        body.moves = vec![numbers.below(16_384) as u16; numbers.below(3) as usize];
-        body.dom = format!("d{}", view / 500);
+        body.told.reached = 900 + numbers.below(2_701) as u32;
+        body.told.attention[numbers.below(20) as usize] = numbers.below(100) as u32 * 100;
+        body.told.moves = vec![numbers.below(16_384) as u16; numbers.below(3) as usize];
+        body.told.dom = format!("d{}", view / 500);
         body
     };
     (0..count).map(view).collect()
@@ -120,11 +122,11 @@ fn bodies_of_a_view_are_one_view_in_whatever_order_they_come() {
     let captures = open(&directory);
     let mut last = body(1, 1, NOW_MS + 20_000, 2, vec![click("#buy", 5, 64)]);
     // More was loaded meanwhile.
-    (last.reached, last.page, last.dom) = (3_600, [1_440, 7_200], "new".into());
+    (last.told.reached, last.told.page, last.told.dom) = (3_600, [1_440, 7_200], "new".into());
     let mut first = body(1, 1, NOW_MS, 0, vec![click("#buy", 5, 64), click("#top", 1_023, 16_383)]);
-    first.attention[0] = 1_500;
-    last.attention[0] = 500;
-    first.clicks[1].label = "Top".into();
+    first.told.attention[0] = 1_500;
+    last.told.attention[0] = 500;
+    first.told.clicks[1].label = "Top".into();
     take(&captures, 1, site(1), vec![last, first]);
     take(&captures, 2, site(1), vec![body(2, 2, NOW_MS + 1_000, 0, Vec::new())]);
     let heat = ask(&captures, HeatFilter::ALL);
@@ -149,7 +151,7 @@ fn bodies_of_a_view_are_one_view_in_whatever_order_they_come() {
 
 /// What [`Captures::heatmap`] must say of `bodies`, counted one by one.
 fn count_one_by_one(bodies: &[HeatmapCapture], heat: &Heatmap) {
-    let clicks = || bodies.iter().flat_map(|body| &body.clicks);
+    let clicks = || bodies.iter().flat_map(|body| &body.told.clicks);
     let sum = |is_one: fn(&HeatClick) -> bool| -> u64 {
         clicks().filter(|click| is_one(click)).map(|click| u64::from(click.count)).sum()
     };
@@ -163,7 +165,7 @@ fn count_one_by_one(bodies: &[HeatmapCapture], heat: &Heatmap) {
         *cells.entry((&click.address, click.cell)).or_default() += u64::from(click.count);
         spots[usize::from(click.spot)] += u64::from(click.count);
     }
-    bodies.iter().flat_map(|body| &body.moves).for_each(|spot| moves[usize::from(*spot)] += 1);
+    bodies.iter().flat_map(|body| &body.told.moves).for_each(|spot| moves[usize::from(*spot)] += 1);
     let told =
         heat.elements.iter().flat_map(|element| element.cells.iter().map(|cell| (element.address.as_str(), *cell)));
     let told: HashMap<(&str, u16), u64> =
@@ -176,10 +178,10 @@ fn count_one_by_one(bodies: &[HeatmapCapture], heat: &Heatmap) {
         assert!(found.len() == 5_000 || grid == expected);
     }
     let attention: [u64; HEAT_BANDS] =
-        std::array::from_fn(|band| bodies.iter().map(|body| u64::from(body.attention[band])).sum());
+        std::array::from_fn(|band| bodies.iter().map(|body| u64::from(body.told.attention[band])).sum());
     assert_eq!(heat.attention, attention);
     let seen =
-        |part: u64| bodies.iter().filter(|body| u64::from(body.reached) * 200 / 3_600 >= part * 10).count() as u64;
+        |part: u64| bodies.iter().filter(|body| u64::from(body.told.reached) * 200 / 3_600 >= part * 10).count() as u64;
     assert_eq!(heat.reach, std::array::from_fn(|part| seen(part as u64)));
 }
 
@@ -214,7 +216,7 @@ fn blocks_and_single_views_are_counted_alike_with_every_filter() {
 
     for filter in [HeatFilter::ALL, filter, within(from, to)] {
         let (contains, offset, limit) = ("PRIC", 0, 9);
-        let query = HeatPagesQuery { filter, class: None, contains, offset, limit };
+        let query = HeatPagesQuery { sort: HeatSort::default(), filter, class: None, contains, offset, limit };
         let (listed, heat) = (captures.heat_pages(site(1), &query).unwrap(), ask(&captures, filter));
         assert_eq!((listed.total, listed.pages.len()), (1, 1));
         let page = &listed.pages[0];
@@ -228,10 +230,16 @@ fn blocks_and_single_views_are_counted_alike_with_every_filter() {
             let Context { at_ms, visitor, .. } = &body.context;
             filter.range.contains(at(*at_ms)) && (filter.visitors.is_none() || *visitor < 200)
         };
-        assert_eq!(page.moves, bodies.iter().filter(counts).map(|body| body.moves.len() as u64).sum::<u64>());
+        assert_eq!(page.moves, bodies.iter().filter(counts).map(|body| body.told.moves.len() as u64).sum::<u64>());
     }
-    let none =
-        HeatPagesQuery { filter: HeatFilter::ALL, class: Some(DeviceClass::Phone), contains: "", offset: 0, limit: 9 };
+    let none = HeatPagesQuery {
+        sort: HeatSort::default(),
+        filter: HeatFilter::ALL,
+        class: Some(DeviceClass::Phone),
+        contains: "",
+        offset: 0,
+        limit: 9,
+    };
     assert_eq!(captures.heat_pages(site(1), &none).unwrap().total, 0);
     assert_eq!(captures.heat_pages(site(2), &HeatPagesQuery { class: None, ..none }).unwrap().total, 0);
     assert_eq!(captures.damages().unwrap(), [] as [String; 0]);
@@ -246,7 +254,7 @@ fn an_erased_visitor_is_in_no_file_and_no_block() {
     let mine = |body: &HeatmapCapture| body.context.visitor == 7;
     assert!(bodies.iter().filter(|body| mine(body)).count() > 1);
     for body in bodies.iter_mut().filter(|body| mine(body)) {
-        body.clicks.push(HeatClick { label: "label4711".into(), ..click("#canary4711", 0, 0) });
+        body.told.clicks.push(HeatClick { label: "label4711".into(), ..click("#canary4711", 0, 0) });
     }
     for (number, part) in (0..).zip(bodies.chunks(100)) {
         take(&captures, number, site(1), part.to_vec());
@@ -283,7 +291,7 @@ fn what_is_kept_no_longer_is_hidden_and_then_removed() {
     let directory = tempfile::tempdir().unwrap();
     let captures = open(&directory);
     let mut bodies = many(900);
-    bodies[3].clicks.push(click("#old4711", 0, 0));
+    bodies[3].told.clicks.push(click("#old4711", 0, 0));
     for (number, part) in (0..).zip(bodies.chunks(100)) {
         take(&captures, number, site(1), part.to_vec());
     }
@@ -334,7 +342,14 @@ fn pages_and_elements_beyond_the_bounds_are_one() {
     while captures.catch_up().is_err() {
         std::thread::yield_now();
     }
-    let query = HeatPagesQuery { filter: HeatFilter::ALL, class: None, contains: "", offset: 0, limit: 9_999 };
+    let query = HeatPagesQuery {
+        sort: HeatSort::default(),
+        filter: HeatFilter::ALL,
+        class: None,
+        contains: "",
+        offset: 0,
+        limit: 9_999,
+    };
     let listed = captures.heat_pages(site(2), &query).unwrap();
     assert_eq!(listed.total, 5_001);
     assert_eq!(listed.pages.iter().find(|page| page.path == "(other)").unwrap().views, [10, 0, 0]);
@@ -379,4 +394,47 @@ fn a_database_of_the_version_before_is_brought_up() {
     let captures = open(&directory);
     take(&captures, 1, site(1), vec![body(1, 1, NOW_MS, 0, vec![click("#buy", 0, 0)])]);
     assert_eq!(ask(&captures, HeatFilter::ALL).clicks, 1);
+}
+
+/// Sabotage: leave an order out, or sort before what is asked for is counted.
+#[test]
+fn pages_come_in_the_order_that_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let captures = open(&directory);
+    let page = |number: u64, path: &str, reached: u32, clicks: Vec<HeatClick>| {
+        let mut body = body(number, number, NOW_MS + number as i64, 0, clicks);
+        (body.context.path, body.told.reached) = (path.into(), reached);
+        body
+    };
+    let marked = |is_rage: bool, is_dead: bool| HeatClick { is_rage, is_dead, ..click("#a", 0, 0) };
+    let (none, rage, dead) = (marked(false, false), marked(true, false), marked(false, true));
+    let mut moved = page(4, "/d", 1_800, Vec::new());
+    moved.told.moves = vec![1, 2, 3, 4, 5];
+    let bodies = vec![
+        page(1, "/a", 900, vec![none.clone(), none.clone(), none]),
+        page(2, "/b", 3_600, vec![rage, dead.clone()]),
+        page(3, "/c", 2_700, vec![dead.clone(), dead]),
+        page(5, "/c", 2_700, Vec::new()),
+        moved,
+    ];
+    take(&captures, 1, site(1), bodies);
+    for (by, expected) in [
+        (HeatSortBy::Clicks, ["/a", "/b", "/c", "/d"]),
+        (HeatSortBy::RageClicks, ["/b", "/a", "/c", "/d"]),
+        (HeatSortBy::DeadClicks, ["/c", "/b", "/a", "/d"]),
+        (HeatSortBy::Interactions, ["/d", "/a", "/b", "/c"]),
+        (HeatSortBy::Views, ["/c", "/a", "/b", "/d"]),
+        (HeatSortBy::AverageDepth, ["/b", "/c", "/d", "/a"]),
+        (HeatSortBy::LastAt, ["/c", "/d", "/b", "/a"]),
+    ] {
+        let ask = |is_reversed: bool, offset: usize, limit: usize| {
+            let (sort, filter) = (HeatSort { by, is_reversed }, HeatFilter::ALL);
+            let query = HeatPagesQuery { sort, filter, class: None, contains: "", offset, limit };
+            let found = captures.heat_pages(site(1), &query).unwrap().pages;
+            found.into_iter().map(|page| page.path).collect::<Vec<_>>()
+        };
+        assert_eq!(ask(false, 0, 9), expected, "{by:?}");
+        assert_eq!(ask(false, 1, 2), expected[1..3], "{by:?}");
+        assert_eq!(ask(true, 0, 9).last().map(String::as_str), Some(expected[0]), "{by:?}");
+    }
 }

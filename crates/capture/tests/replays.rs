@@ -3,173 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
-use std::path::Path;
+mod recorder;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use recorder::*;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use zenovay_capture::{
     BlobError, BlobName, Blobs, Capture, CaptureError, CaptureOptions, Captures, Context, ErrorCapture, FileBlobs,
-    Filter, FoundBlob, Gap, MarkKind, NewChunk, ReplayDetail, ReplayId, ReplayLimits, ReplayQuery, ReplayRefused, Row,
-    WithErrors, parse_stack,
+    Filter, FoundBlob, Gap, MarkKind, ReplayId, ReplayLimits, ReplayQuery, ReplayRefused, Row, WithErrors, parse_stack,
 };
-use zenovay_domain::{SessionId, TimeRange, Timestamp, VisitorId, WebsiteId};
-use zenovay_events::{BatchName, CaptureSink, Kept};
-
-const DAY_MS: i64 = 24 * 3_600_000;
-const NOW_MS: i64 = 1_781_352_000_000;
-/// How much the clock of the browser is wrong.
-const WRONG_MS: i64 = -7 * DAY_MS;
-
-fn site(n: u8) -> WebsiteId {
-    WebsiteId::from_random_bytes([n; 16])
-}
-
-fn at(ms: i64) -> Timestamp {
-    Timestamp::from_millis(ms)
-}
-
-fn all(_: &Row<'_>) -> bool {
-    true
-}
-
-fn ever() -> Filter<'static> {
-    Filter { range: TimeRange::new(at(0), at(i64::MAX)), keep: &all }
-}
-
-struct Recorder {
-    captures: Captures,
-    batches: AtomicU64,
-}
-
-impl Recorder {
-    fn open(directory: &TempDir) -> Self {
-        Self::open_with(directory, CaptureOptions::default())
-    }
-
-    fn open_with(directory: &TempDir, options: CaptureOptions) -> Self {
-        Self { captures: Captures::open_with(directory.path(), options).unwrap(), batches: AtomicU64::new(0) }
-    }
-
-    /// Sends what begins `from_ms` after the beginning.
-    fn send(&self, of: &Of, seq: u32, from_ms: i64, events: Value) -> Result<bool, ReplayRefused> {
-        let text = events.to_string();
-        let chunk = NewChunk {
-            website: site(of.site),
-            context: Context {
-                at_ms: NOW_MS + from_ms,
-                visitor: of.visitor,
-                session: of.session,
-                path: "/p".into(),
-                device: "desktop".into(),
-                browser: "Firefox".into(),
-                country: of.country.into(),
-                ..Context::default()
-            },
-            replay_id: [of.replay; 16],
-            seq,
-            is_final: false,
-            masks_inputs: true,
-            sent_at_ms: Some(of.begun_ms + WRONG_MS + from_ms + 5_000),
-            // Some are longer on their way than others.
-            received_ms: of.begun_ms + from_ms + 5_000 + i64::from(seq % 3) * 40,
-            sent_bytes: of.sent_bytes,
-            events: &text,
-        };
-        let Some(kept) = self.captures.keep_replay(&chunk)? else { return Ok(false) };
-        self.take(site(of.site), &Capture::Replay(kept));
-        Ok(true)
-    }
-
-    fn take(&self, website: WebsiteId, capture: &Capture) {
-        let number = self.batches.fetch_add(1, Ordering::Relaxed);
-        self.captures.take(BatchName::new(7, number), vec![(website, capture.pack())]);
-        self.captures.catch_up().unwrap();
-    }
-
-    fn ids(&self, query: &ReplayQuery<'_>) -> Vec<(u64, String)> {
-        let found = self.captures.replays(site(1), query, 0, 100).unwrap();
-        assert_eq!(found.total, found.replays.len() as u64);
-        found.replays.into_iter().map(|replay| (replay.visitor.0, replay.entry_page)).collect()
-    }
-
-    fn only(&self) -> ReplayDetail {
-        let found = self.captures.replays(site(1), &ReplayQuery::of(ever()), 0, 100).unwrap();
-        assert_eq!(found.total, 1);
-        self.captures.replay(site(1), found.replays[0].id).unwrap().unwrap()
-    }
-}
-
-struct Of {
-    site: u8,
-    visitor: u64,
-    session: u64,
-    replay: u8,
-    country: &'static str,
-    begun_ms: i64,
-    sent_bytes: u64,
-}
-
-fn of(visitor: u64) -> Of {
-    Of { site: 1, visitor, session: visitor, replay: visitor as u8, country: "DE", begun_ms: NOW_MS, sent_bytes: 1_000 }
-}
-
-/// An event of the time `ms` after the beginning, by the browser's clock.
-fn event(kind: u8, ms: i64, data: Value) -> Value {
-    json!({ "type": kind, "data": data, "timestamp": NOW_MS + WRONG_MS + ms })
-}
-
-fn meta(ms: i64, path: &str) -> Value {
-    event(4, ms, json!({ "href": format!("https://example.com{path}?q=1"), "width": 1280, "height": 720 }))
-}
-
-fn full(ms: i64, text: &str) -> Value {
-    let text = json!({ "type": 3, "textContent": text, "id": 3 });
-    let body = json!({ "type": 2, "tagName": "body", "attributes": {}, "childNodes": [text], "id": 2 });
-    event(
-        2,
-        ms,
-        json!({ "node": { "type": 0, "childNodes": [body], "id": 1 }, "initialOffset": { "top": 0, "left": 0 } }),
-    )
-}
-
-fn page(ms: i64, path: &str) -> Value {
-    event(5, ms, json!({ "tag": "zenovay.page", "payload": { "url": path } }))
-}
-
-fn click(ms: i64, x: i32) -> Value {
-    event(3, ms, json!({ "source": 2, "type": 2, "id": 3, "x": x, "y": 7 }))
-}
-
-fn failed(ms: i64, message: &str) -> Value {
-    event(5, ms, json!({ "tag": "zenovay.error", "payload": { "type": "TypeError", "message": message, "id": "e-1" } }))
-}
-
-fn files(directory: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![directory.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { dirs.push(path) } else { found.push(path) }
-        }
-    }
-    found
-}
-
-fn blobs(directory: &TempDir) -> usize {
-    files(&directory.path().join("replays")).len()
-}
-
-/// Whether `needle` is in a file of `directory`, or in what a chunk there unpacks to.
-fn is_on_disk(directory: &Path, needle: &str) -> bool {
-    let has = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
-    files(directory).into_iter().any(|path| {
-        let bytes = std::fs::read(path).unwrap();
-        has(&bytes) || zenovay_capture::unpack_chunk(&bytes).is_ok_and(|events| has(events.as_bytes()))
-    })
-}
+use zenovay_domain::{SessionId, TimeRange, VisitorId};
+use zenovay_events::Kept;
 
 /// Sabotage: count a repeat, take the session's beginning from what came first, or tell no gap.
 #[test]
@@ -431,6 +278,11 @@ impl Blobs for Failing {
         self.files.get(name)
     }
 
+    fn get_part(&self, name: &BlobName, from: u64, length: u64) -> Result<Vec<u8>, BlobError> {
+        self.check(name.as_str())?;
+        self.files.get_part(name, from, length)
+    }
+
     fn delete(&self, name: &BlobName) -> Result<(), BlobError> {
         self.check(name.as_str())?;
         self.files.delete(name)
@@ -518,8 +370,9 @@ fn captures_of_the_first_format_are_brought_up() {
     let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE replays; DROP TABLE replay_chunks; DROP TABLE replay_views; DROP TABLE doomed;
-             DELETE FROM meta WHERE name = 'replay_bytes'; UPDATE meta SET value = 1 WHERE name = 'format'",
+            "DROP TABLE replays; DROP TABLE replay_chunks; DROP TABLE replay_views;
+             DROP TABLE replay_objects; DROP TABLE doomed_blobs;
+             DELETE FROM meta WHERE name IN ('replay_bytes', 'loose_bytes', 'instance'); UPDATE meta SET value = 1 WHERE name = 'format'",
         )
         .unwrap();
     drop(connection);
@@ -530,8 +383,8 @@ fn captures_of_the_first_format_are_brought_up() {
     let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
     let format: i64 =
         connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 2);
-    connection.execute("UPDATE meta SET value = 3 WHERE name = 'format'", []).unwrap();
+    assert_eq!(format, 3);
+    connection.execute("UPDATE meta SET value = 4 WHERE name = 'format'", []).unwrap();
     drop(connection);
     assert!(matches!(Captures::open(directory.path()), Err(CaptureError::Newer { .. })));
 }

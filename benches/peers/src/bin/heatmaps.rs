@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(csv, "at,path,class,visitor,browser,country,address,cell,spot,count,rage,dead")?;
     for view in views(clicks) {
         let context = &view.context;
-        for click in &view.clicks {
+        for click in &view.told.clicks {
             writeln!(
                 csv,
                 "{},{PAGE},desktop,{},{},{},{},{},{},{},{},{}",

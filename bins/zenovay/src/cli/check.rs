@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use zenovay_capture::CaptureError;
 use zenovay_domain::{GuardedClock, SystemClock};
 use zenovay_events::{Verified, verify};
 
 use super::output::{Failure, Output};
-use crate::backends;
+use crate::backends::{self, OpenCapturesError};
+use crate::bucket::{Bucket, BucketError};
 use crate::config::Config;
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::runtime::ServeError;
@@ -17,6 +17,7 @@ use crate::runtime::ServeError;
 pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let (metadata, mut faults) = check_metadata(config)?;
+    let bucket = check_bucket(config).map_err(|error| Failure::new(OpenCapturesError::from(error)))?;
     let events = check_events(config)?;
     if let Events::Checked(verified, captures) = &events {
         faults.extend(verified.damages.iter().chain(captures).cloned());
@@ -28,11 +29,19 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
         output.done_in_part();
     }
     let clock = check_clock(config)?;
-    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json(), "clock": clock });
+    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json(), "clock": clock, "replay_bucket": bucket });
     output.result(&result, || {
-        format!("configuration: ok\nmetadata: {metadata}\nevents: {}\nclock: {clock}\n", events.text())
+        let events = events.text();
+        format!("configuration: ok\nmetadata: {metadata}\nevents: {events}\nclock: {clock}\nreplay bucket: {bucket}\n")
     });
     Ok(())
+}
+
+/// Writes, reads and deletes something in the bucket of recordings, where there is one.
+fn check_bucket(config: &Config) -> Result<&'static str, BucketError> {
+    let Some(bucket) = Bucket::open(config)? else { return Ok("none") };
+    bucket.probe()?;
+    Ok("ok")
 }
 
 fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failure> {
@@ -80,7 +89,7 @@ fn check_events(config: &Config) -> Result<Events, Failure> {
 }
 
 /// What is damaged of what pages captured beside events. Nothing is made where there is nothing.
-fn check_captures(config: &Config) -> Result<Vec<String>, CaptureError> {
+fn check_captures(config: &Config) -> Result<Vec<String>, OpenCapturesError> {
     if !config.data_dir.join("captures.db").exists() {
         return Ok(Vec::new());
     }

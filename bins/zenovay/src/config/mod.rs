@@ -10,7 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
-//! | `people.rs` | the types of settings about people |
+//! | `people.rs`, `bucket.rs` | the types of settings about people, and about the bucket of recordings |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -19,6 +19,7 @@
 //! variables and keys, which it accepts in silence, and the rules of the types, because what serde says of a wrong value
 //! (`invalid type: found string "300", expected u64`) is not what an operator should have to read.
 
+mod bucket;
 mod error;
 mod people;
 mod plans;
@@ -31,6 +32,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use self::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 pub use self::error::{ConfigError, Effective, Origin};
 pub use self::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use self::plans::plan_number_names;

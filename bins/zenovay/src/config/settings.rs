@@ -7,6 +7,7 @@ use clap::Args;
 use ipnet::IpNet;
 use zenovay_domain::{Plan, PlanTable};
 
+use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::error::{ConfigError, Effective};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::plans::read_plans;
@@ -162,6 +163,28 @@ settings! {
         replay_days: Number<0, 3_650> = Number(30), "DAYS";
         /// Maximum size of all recordings of sessions, in bytes; beyond it the oldest are removed [default: 10737418240, 10 GiB]
         replay_bytes: Number<1_048_576, 0x4_0000_0000_0000> = Number(10 << 30), "BYTES";
+        /// S3-compatible bucket for recordings of sessions that are over; needs a key [default: none, they stay in the data directory]
+        replay_bucket: Option<BucketName> = None, "NAME";
+        /// Where the bucket is, without its name [default: https://s3.REGION.amazonaws.com]
+        replay_bucket_endpoint: Option<url::Url> = None, "URL";
+        /// Region of the bucket [default: us-east-1]
+        replay_bucket_region: String = "us-east-1".to_owned(), "REGION";
+        /// What the names of all objects begin with, such as zenovay/replays [default: none]
+        replay_bucket_prefix: Option<BucketPrefix> = None, "PREFIX";
+        /// Where in an address the name of the bucket stands: path or host [default: path]
+        replay_bucket_address: BucketAddress = BucketAddress::Path, "WHERE";
+        /// Where the bucket may be spoken to by http: private (this machine and private addresses) or anywhere [default: private]
+        replay_bucket_http: BucketHttp = BucketHttp::Private, "WHERE";
+        /// Id of the key that reads, writes, deletes and lists objects of the bucket [default: none]
+        replay_bucket_key_id: Option<String> = None, "ID";
+        /// Secret of that key; best set as a variable or in the file [default: none]
+        replay_bucket_secret: Option<Secret> = None, "SECRET";
+        /// A file with that secret, instead [default: none]
+        replay_bucket_secret_file: Option<PathBuf> = None, "FILE";
+        /// Maximum time of one request to the bucket, in seconds [default: 30]
+        replay_bucket_timeout_seconds: Number<1, 600> = Number(30), "SECONDS";
+        /// Maximum size of chunks that wait to be moved to the bucket, in bytes; beyond it chunks are refused [default: 1073741824, 1 GiB]
+        replay_waiting_bytes: Number<1_048_576, 0x100_0000_0000> = Number(1 << 30), "BYTES";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use zenovay_domain::Plan;
 
+use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 
 /// A whole number from `MIN` to `MAX`, both included.
@@ -229,6 +230,40 @@ impl Setting for String {
     }
 }
 
+impl Setting for BucketName {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rule = "must be the name of a bucket: 3 to 63 small letters, digits, - and .";
+        Self::read(text).ok_or_else(|| rule.to_owned())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.as_str().into()
+    }
+}
+
+impl Setting for BucketPrefix {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rule = "must be letters, digits, -, _ and ., with / between parts, such as zenovay/replays";
+        Self::read(text).ok_or_else(|| rule.to_owned())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.as_str().into()
+    }
+}
+
+impl Setting for Secret {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(Self(text.to_owned())) }
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        "***".into()
+    }
+}
+
+choice!(BucketAddress, BucketAddress::Path = "path", BucketAddress::Host = "host");
+choice!(BucketHttp, BucketHttp::Private = "private", BucketHttp::Anywhere = "anywhere");
 choice!(SignUp, SignUp::Open = "open", SignUp::Invitation = "invitation", SignUp::Closed = "closed");
 choice!(PlanChanges, PlanChanges::Owners = "owners", PlanChanges::Operator = "operator");
 choice!(Plan, Plan::Free = "free", Plan::Pro = "pro", Plan::Scale = "scale", Plan::Enterprise = "enterprise");

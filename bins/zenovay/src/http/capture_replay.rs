@@ -13,6 +13,7 @@ use super::address_limit::unix_time;
 use super::capture::{GZIP, answer, charge, context, includes, plan_of, too_many, wrong};
 use super::document::bodies::{Body, Receipt, ReplayChunkBody};
 use super::envelope::ApiError;
+use super::errors::LATER_S;
 use super::guard::Public;
 use super::handler::Described;
 use super::state::AppState;
@@ -41,6 +42,10 @@ impl From<ReplayRefused> for Rejection {
         match refused {
             ReplayRefused::Duplicate => Rejected::Dropped(DropReason::Duplicate).into(),
             ReplayRefused::SessionFull => Rejected::Dropped(DropReason::SessionFull).into(),
+            ReplayRefused::TooMuchWaits => {
+                let words = "No more recordings can be taken now; send it again later";
+                Rejection::refused(RefusalReason::StoreUnavailable, ApiError::unavailable(words, LATER_S))
+            }
             ReplayRefused::Wrong(problems) => wrong(problems).into(),
             ReplayRefused::Index(error) => unavailable(error),
             ReplayRefused::Blob(error) => unavailable(error.into()),

@@ -23,7 +23,7 @@ use crate::passkeys::PasskeyError;
 /// Seconds after which a client may try again when the reason is over within moments: a queue, a lock, a busy pool.
 pub const SOON_S: u64 = 1;
 /// Seconds for what passes by itself, but not at once: a disk that is full is looked at every few seconds.
-const LATER_S: u64 = 5;
+pub const LATER_S: u64 = 5;
 /// Seconds for what needs an operator.
 const OPERATOR_S: u64 = 60;
 
@@ -312,6 +312,12 @@ impl From<CaptureError> for ApiError {
         match error {
             CaptureError::DiskFull => Self::unavailable("The disk is full", LATER_S),
             CaptureError::Behind => Self::unavailable("Captures are not up to date; try again soon", SOON_S),
+            CaptureError::NotYetDeleted { problem } => {
+                tracing::error!(problem, "recordings cannot be deleted where they are kept");
+                let words = "Recordings are in no answer any more, but cannot be deleted now where they are kept; \
+                             it is tried again until they are";
+                Self::unavailable(words, OPERATOR_S)
+            }
             CaptureError::TooLarge => {
                 Self::unavailable("The question needs too much memory; ask for a shorter range", LATER_S)
             }

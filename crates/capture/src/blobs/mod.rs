@@ -1,4 +1,4 @@
-//! Where long pieces are kept that no question looks into: chunks of recordings. A name is written once, with one content.
+//! Where long pieces are kept that no question looks into: recordings and their chunks. A name is written once, with one content.
 
 mod files;
 
@@ -92,6 +92,14 @@ pub struct FoundBlob {
     pub written_ms: i64,
 }
 
+impl FoundBlob {
+    /// What is called `name` where blobs are kept, and was written at `written_ms`.
+    pub fn new(name: String, written_ms: i64) -> Self {
+        let is_blob = BlobName::new(name.as_str()).is_ok();
+        Self { name, is_blob, written_ms }
+    }
+}
+
 /// Keeps blobs. All methods may be called from any thread, and block.
 pub trait Blobs: Send + Sync + fmt::Debug {
     /// Keeps `bytes` under `name`: they are durable when this returns. The same again does no harm.
@@ -106,6 +114,12 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// [`BlobError::Missing`], [`BlobError::Unavailable`].
     fn get(&self, name: &BlobName) -> Result<Vec<u8>, BlobError>;
 
+    /// `length` bytes of what is kept under `name`, from the byte `from` on.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`], [`BlobError::Unavailable`]: it also is when there are not so many.
+    fn get_part(&self, name: &BlobName, from: u64, length: u64) -> Result<Vec<u8>, BlobError>;
+
     /// Deletes what is kept under `name`, if anything is.
     ///
     /// # Errors
@@ -118,7 +132,7 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// [`BlobError::Unavailable`].
     fn delete_found(&self, found: &FoundBlob) -> Result<(), BlobError>;
 
-    /// Calls `see` with everything whose name begins with the part `first`, in any order, until `see` says no.
+    /// Calls `see` with everything whose name begins with the parts `first`, in any order, until `see` says no.
     ///
     /// # Errors
     /// [`BlobError::Unavailable`].

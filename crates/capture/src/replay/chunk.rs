@@ -61,6 +61,9 @@ pub enum ReplayRefused {
     /// Of its visit as much is kept as may be.
     #[error("no more is kept of the visit")]
     SessionFull,
+    /// As much waits to be moved to the bucket as may: it cannot be reached, or takes too long.
+    #[error("too much waits to be moved to the bucket")]
+    TooMuchWaits,
     /// It is not what a recorder sends.
     #[error("the events are not right")]
     Wrong(Problems),

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::errors::Status;
-use super::maps::{Maps, symbolicate};
+use super::maps::{Maps, RawStack, symbolicate};
 use super::{Batch, StepError, heatmaps, replays};
 use crate::Context;
 use crate::record::{Capture, ErrorCapture, Unreadable, VitalsCapture};
@@ -191,7 +191,7 @@ fn variant_of(
     }
     if count(transaction, "variants", website)? < VARIANTS_MAX {
         let ErrorCapture { kind, message, release, debug_ids, .. } = error;
-        let mapped = symbolicate(transaction, maps, website, release, debug_ids, &error.frames)?;
+        let mapped = symbolicate(transaction, maps, RawStack { website, release, debug_ids, frames: &error.frames })?;
         let told = fingerprint(kind, message, mapped.as_deref().unwrap_or(&error.frames));
         let group = group_of(transaction, website, told, error.context.at_ms, None)?;
         return add_variant(transaction, website, error, &frames, mapped.as_deref(), group);

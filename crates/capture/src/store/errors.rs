@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
 use super::apply::add_history;
-use super::maps::{Maps, sources};
+use super::maps::{Maps, RawStack, sources};
 use super::schema::hidden_before;
 use super::{Captures, Filter, QUESTION_MAX_BYTES, Row};
 use crate::{Breadcrumb, CaptureError, Fingerprint, Frame, SourceLines};
@@ -547,7 +547,8 @@ fn detail(
         if variant.is_mapped {
             let debug_ids: Vec<(String, String)> = serde_json::from_str(&debug_ids).unwrap_or_default();
             let frames = frames_of(&frames);
-            variant.sources = sources(connection, &mut maps.lock(), website, &variant.release, &debug_ids, &frames)?;
+            let stack = RawStack { website, release: &variant.release, debug_ids: &debug_ids, frames: &frames };
+            variant.sources = sources(connection, &mut maps.lock(), stack)?;
         }
         Ok(variant)
     });

@@ -117,15 +117,22 @@ fn release_of(release: &str) -> &str {
     if release.is_empty() { DEFAULT_RELEASE } else { release }
 }
 
-/// The map of the bundle of each of `frames`.
-fn maps_of(
-    connection: &Connection,
-    maps: &mut Maps,
-    website: &[u8; 16],
-    release: &str,
-    debug_ids: &[(String, String)],
-    frames: &[Frame],
-) -> Result<Vec<Option<Arc<SourceMap>>>> {
+/// A stack as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawStack<'a> {
+    /// Of which website.
+    pub(super) website: &'a [u8; 16],
+    /// Of which release; empty when the page did not say.
+    pub(super) release: &'a str,
+    /// The ids that the bundler gave its files.
+    pub(super) debug_ids: &'a [(String, String)],
+    /// Its frames.
+    pub(super) frames: &'a [Frame],
+}
+
+/// The map of the bundle of each frame.
+fn maps_of(connection: &Connection, maps: &mut Maps, stack: RawStack<'_>) -> Result<Vec<Option<Arc<SourceMap>>>> {
+    let RawStack { website, release, debug_ids, frames } = stack;
     let is_any: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM source_maps WHERE website = ?1)",
         params![website],
@@ -161,30 +168,21 @@ fn maps_of(
     Ok(of_frames)
 }
 
-/// The source around each of `frames` of a bundle that is of the app, as far as there are maps that have it: of the innermost ones.
+/// The source around each frame of a bundle that is of the app, as far as there are maps that have it: of the innermost ones.
 pub(super) fn sources(
     connection: &Connection,
     maps: &mut Maps,
-    website: &[u8; 16],
-    release: &str,
-    debug_ids: &[(String, String)],
-    frames: &[Frame],
+    stack: RawStack<'_>,
 ) -> Result<Vec<Option<SourceLines>>> {
-    let shown = &frames[..frames.len().min(SHOWN_WITH_SOURCE)];
-    let of_frames = maps_of(connection, maps, website, release, debug_ids, shown)?;
+    let shown = &stack.frames[..stack.frames.len().min(SHOWN_WITH_SOURCE)];
+    let of_frames = maps_of(connection, maps, RawStack { frames: shown, ..stack })?;
     Ok(shown.iter().zip(of_frames).map(|(frame, map)| map?.around(frame)).collect())
 }
 
-/// `frames` as frames of the sources, as far as there are maps of them; `None` without any.
-pub(super) fn symbolicate(
-    connection: &Connection,
-    maps: &mut Maps,
-    website: &[u8; 16],
-    release: &str,
-    debug_ids: &[(String, String)],
-    frames: &[Frame],
-) -> Result<Option<Vec<Frame>>> {
-    let of_frames = maps_of(connection, maps, website, release, debug_ids, frames)?;
+/// The frames as frames of the sources, as far as there are maps of them; `None` without any.
+pub(super) fn symbolicate(connection: &Connection, maps: &mut Maps, stack: RawStack<'_>) -> Result<Option<Vec<Frame>>> {
+    let frames = stack.frames;
+    let of_frames = maps_of(connection, maps, stack)?;
     if of_frames.iter().all(Option::is_none) {
         return Ok(None);
     }
@@ -331,7 +329,8 @@ fn regroup(
     let mut touched = Vec::new();
     for variant in candidates {
         let Candidate { id, group, kind, message, release, frames, debug_ids } = variant;
-        let Some(mapped) = symbolicate(transaction, maps, website, &release, &debug_ids, &frames)? else { continue };
+        let stack = RawStack { website, release: &release, debug_ids: &debug_ids, frames: &frames };
+        let Some(mapped) = symbolicate(transaction, maps, stack)? else { continue };
         kept.stacks += 1;
         let told = fingerprint(&kind, &message, &mapped);
         let text = serde_json::to_string(&mapped).unwrap_or_default();

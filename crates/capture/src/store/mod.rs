@@ -17,9 +17,10 @@
 //! | `aliases` | fingerprints of groups that were merged into others |
 //! | `source_maps` | maps of bundles, as they were sent |
 //! | `replays` | recordings |
-//! | `replay_chunks` | the chunks of a recording, which are blobs, with what is in them |
+//! | `replay_chunks` | the chunks of a recording, with what is in them, and where they are ([`places`]) |
+//! | `replay_objects` | the objects that chunks are in |
 //! | `replay_views` | the pages of a recording |
-//! | `doomed` | blobs that are to be deleted |
+//! | `doomed_blobs` | blobs that are to be deleted |
 //! | `applied` | of each run of the log, the last batch that is here |
 
 mod apply;
@@ -27,6 +28,7 @@ pub(crate) mod errors;
 pub(crate) mod export;
 pub(crate) mod heatmaps;
 pub(crate) mod maps;
+mod places;
 pub(crate) mod replays;
 mod schema;
 pub(crate) mod vitals;
@@ -35,7 +37,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,7 @@ use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::query::Cause;
 use zenovay_events::{AppendError, BatchName, CaptureSink, ChangeError, Kept};
 
+use self::places::Places;
 use self::replays::ReplayLimits;
 use crate::record::Unreadable;
 use crate::replay::fields::FieldMemory;
@@ -69,14 +71,31 @@ const GRACE_DAYS: i64 = zenovay_events::RETENTION_GRACE_DAYS;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// What can be chosen about captures.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CaptureOptions {
     /// A bound on the database in pages of 8 KiB: beyond it the disk counts as full.
     pub pages_max: Option<u32>,
     /// Where chunks of recordings are kept; without it in files beside the database.
     pub blobs: Option<Arc<dyn Blobs>>,
+    /// Where recordings are kept that are over; without it where their chunks are.
+    pub bucket: Option<Arc<dyn Blobs>>,
+    /// How many bytes of chunks may wait to be moved to `bucket`. Beyond it chunks are refused.
+    pub waiting_max_bytes: u64,
     /// How much is kept of recordings.
     pub replays: ReplayLimits,
+}
+
+impl Default for CaptureOptions {
+    /// Files beside the database, of which 1 GiB may wait for a bucket.
+    fn default() -> Self {
+        Self {
+            pages_max: None,
+            blobs: None,
+            bucket: None,
+            waiting_max_bytes: 1 << 30,
+            replays: ReplayLimits::default(),
+        }
+    }
 }
 
 /// One row that a filter is asked about.
@@ -124,13 +143,11 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     /// Source maps that were read lately.
     maps: Arc<Mutex<maps::Maps>>,
-    /// Where chunks of recordings are.
-    blobs: Arc<dyn Blobs>,
+    /// Where recordings are.
+    places: Places,
     /// Which fields of recorded pages may be shown.
     fields: FieldMemory,
     limits: ReplayLimits,
-    /// Whether there are blobs to be deleted that nobody waits for.
-    is_doomed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -171,7 +188,7 @@ impl Captures {
     /// # Errors
     /// Those of [`Captures::open`].
     pub fn open_with(dir: &Path, options: CaptureOptions) -> Result<Self, CaptureError> {
-        let CaptureOptions { pages_max, blobs, replays: limits } = options;
+        let CaptureOptions { pages_max, blobs, bucket, waiting_max_bytes, replays: limits } = options;
         let path = dir.join(FILE_NAME);
         let failed = |problem: String| CaptureError::Database { path: path.clone(), problem };
         schema::create_file(dir, &path).map_err(|error| failed(error.to_string()))?;
@@ -184,11 +201,9 @@ impl Captures {
             writer: Mutex::new(connection),
             readers: Mutex::default(),
             maps: Arc::default(),
-            blobs: blobs.unwrap_or_else(|| Arc::new(FileBlobs::new(dir))),
+            places: Places::new(blobs.unwrap_or_else(|| Arc::new(FileBlobs::new(dir))), bucket, waiting_max_bytes),
             fields: FieldMemory::default(),
             limits,
-            // What was not deleted before the end of the last process.
-            is_doomed: AtomicBool::new(true),
         });
         let theirs = Arc::clone(&shared);
         let thread = thread::Builder::new().name("captures".to_owned()).spawn(move || theirs.run());
@@ -278,7 +293,7 @@ impl Captures {
             }
         }
         if removed > 0 {
-            self.remove_doomed()?;
+            self.remove_doomed_here()?;
             self.forget_deleted()?;
         }
         Ok(removed)
@@ -288,26 +303,24 @@ impl Captures {
     /// visitor nothing is written. Gives how many rows that were.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written. [`CaptureError::NotYetDeleted`]: it is in no answer any more, and the rest is tried again.
     pub fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<u64, CaptureError> {
         self.catch_up()?;
         let removed =
             self.write(|transaction| apply::erase_visitor(transaction, website.as_bytes(), visitor.0.cast_signed()))?;
-        self.remove_doomed()?;
-        if removed > 0 {
-            self.forget_deleted()?;
-        }
+        self.settle_removed(removed)?;
         Ok(removed)
     }
 
-    /// Removes everything of a website, also from the files.
+    /// Removes everything of a website, also from the files. What is in a bucket is deleted by the next
+    /// [`merge_replays`](Self::merge_replays).
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn delete_website(&self, website: WebsiteId) -> Result<(), CaptureError> {
         self.catch_up()?;
         let removed = self.write(|transaction| apply::delete_website(transaction, website.as_bytes()))?;
-        self.remove_doomed()?;
+        self.remove_doomed_here()?;
         if removed > 0 {
             self.forget_deleted()?;
         }

@@ -1,8 +1,4 @@
-//! Recordings: the index of their chunks, and what is asked about them. The chunks are blobs.
-//!
-//! A chunk is a blob first and in the log then, so what is in the index has its blob. What is removed from the index is noted in
-//! `doomed` in the same transaction, and forgotten when its blob is gone. A blob that is in neither, and was not written lately,
-//! is one whose capture never came into the log: it is removed ([`Captures::remove_orphans`]).
+//! Recordings: the index of their chunks, and what is asked about them. Where the chunks are is the matter of [`super::places`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,14 +7,13 @@ use std::sync::atomic::Ordering;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use zenovay_domain::{SessionId, Timestamp, VisitorId, WebsiteId};
 
+use super::places::{self, BLOBS};
 use super::schema::hidden_before;
 use super::{Captures, DAY_MS, Filter, Row, Shared};
 use crate::record::ReplayCapture;
-use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary, unpack_chunk};
+use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary};
 use crate::{BlobError, BlobName, CaptureError, GroupId};
 
-/// The first part of the names of all chunks.
-pub(super) const BLOBS: &str = "replays";
 /// What is kept of one visit: bytes as they were sent, and from the first event to the last.
 pub const SESSION_MAX_BYTES: u64 = 24 << 20;
 /// The longest that a visit is recorded, in milliseconds, with what is on its way then.
@@ -32,10 +27,6 @@ const RAGE_CLICKS: u32 = 3;
 /// How soon after each other, in milliseconds, and how near to each other, in pixels, clicks are in a row.
 const ROW_MS: i64 = 1_000;
 const ROW_PIXELS: i32 = 30;
-/// How long a blob that nothing knows of is left alone: its capture may be on the way into the log.
-const ORPHAN_MS: i64 = DAY_MS;
-/// How many blobs are deleted before they are forgotten.
-const SWEEP: i64 = 256;
 /// How many recordings are removed at a time when there are too many bytes.
 const REMOVED_AT_ONCE: i64 = 64;
 
@@ -47,24 +38,25 @@ pub(super) const TABLES: &str = "
         browser_version TEXT NOT NULL, os TEXT NOT NULL, country TEXT NOT NULL, masked INTEGER NOT NULL,
         chunks INTEGER NOT NULL, last_seq INTEGER NOT NULL, events INTEGER NOT NULL, clicks INTEGER NOT NULL,
         errors INTEGER NOT NULL, pages INTEGER NOT NULL, bytes INTEGER NOT NULL, sent INTEGER NOT NULL,
+        loose INTEGER NOT NULL DEFAULT 0,
         UNIQUE (website, digest)
     );
     CREATE INDEX IF NOT EXISTS replays_by_time ON replays (website, started);
     CREATE INDEX IF NOT EXISTS replays_by_age ON replays (ended);
     CREATE INDEX IF NOT EXISTS replays_by_visitor ON replays (website, visitor);
     CREATE INDEX IF NOT EXISTS replays_by_session ON replays (website, session);
+    CREATE INDEX IF NOT EXISTS replays_to_merge ON replays (ended) WHERE loose > 0;
     CREATE TABLE IF NOT EXISTS replay_chunks (
         replay INTEGER NOT NULL, seq INTEGER NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
         events INTEGER NOT NULL, bytes INTEGER NOT NULL, raw INTEGER NOT NULL, is_final INTEGER NOT NULL,
-        blob TEXT NOT NULL UNIQUE, summary BLOB NOT NULL, PRIMARY KEY (replay, seq)
+        blob TEXT NOT NULL UNIQUE, summary BLOB NOT NULL, object INTEGER, start INTEGER, PRIMARY KEY (replay, seq)
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS replay_views (
         replay INTEGER NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, website BLOB NOT NULL, at INTEGER NOT NULL,
         path TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, has_snapshot INTEGER NOT NULL,
         PRIMARY KEY (replay, seq, place)
     ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS replay_views_by_path ON replay_views (website, path, at);
-    CREATE TABLE IF NOT EXISTS doomed (blob TEXT PRIMARY KEY) WITHOUT ROWID;";
+    CREATE INDEX IF NOT EXISTS replay_views_by_path ON replay_views (website, path, at);";
 
 /// Names a recording: `sr_` and a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -312,7 +304,8 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &R
             transaction
                 .prepare(
                     "INSERT INTO replays (website, digest, visitor, session, started, ended, first_ms, last_ms, clock, path, device,
-                        browser, browser_version, os, country, masked, chunks, last_seq, events, clicks, errors, pages, bytes, sent)
+                        browser, browser_version, os, country, masked, chunks, last_seq, events, clicks, errors, pages, bytes,
+                        sent)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1, 0, 0, 0, 0, 0, 0, 0, 0)",
                 )?
                 .execute(params![
@@ -336,7 +329,7 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &R
     // Serialising into memory cannot fail; were it to, the chunk would have no marks.
     let packed = postcard::to_stdvec(summary).unwrap_or_default();
     let added = transaction
-        .prepare("INSERT OR IGNORE INTO replay_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
+        .prepare("INSERT OR IGNORE INTO replay_chunks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, NULL, NULL)")?
         .execute(params![
             replay,
             seq,
@@ -350,14 +343,10 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &R
             packed,
         ])?;
     if added == 0 {
-        // Sent twice at a time with another content: nothing knows of the second.
-        transaction.execute(
-            "INSERT OR IGNORE INTO doomed SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM replay_chunks WHERE blob = ?1)",
-            [&capture.blob],
-        )?;
-        return Ok(());
+        // Sent twice at a time: nothing knows of the second.
+        return places::doom_stray(transaction, &capture.blob);
     }
-    transaction.prepare("DELETE FROM doomed WHERE blob = ?1")?.execute([&capture.blob])?;
+    places::keep(transaction, &capture.blob, capture.bytes)?;
     for (place, view) in summary.views.iter().enumerate() {
         transaction.prepare("INSERT INTO replay_views VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
             params![
@@ -379,7 +368,8 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &R
             "UPDATE replays SET first_ms = min(first_ms, ?2), last_ms = max(last_ms, ?3), clock = min(clock, ?4),
                 started = min(first_ms, ?2) + min(clock, ?4), ended = max(last_ms, ?3) + min(clock, ?4),
                 masked = masked AND ?5, chunks = chunks + 1, last_seq = max(last_seq, ?6), events = events + ?7,
-                clicks = clicks + ?8, errors = errors + ?9, pages = pages + ?10, bytes = bytes + ?11, sent = sent + ?12
+                clicks = clicks + ?8, errors = errors + ?9, pages = pages + ?10, bytes = bytes + ?11, sent = sent + ?12,
+                loose = loose + 1
              WHERE id = ?1",
         )?
         .execute(params![
@@ -413,8 +403,8 @@ fn remove_where(transaction: &Transaction<'_>, condition: &str, website: &[u8; 1
 
 fn remove(transaction: &Transaction<'_>, ids: &[i64]) -> Sqlite<u64> {
     for id in ids {
+        places::doom(transaction, *id)?;
         for change in [
-            "INSERT OR IGNORE INTO doomed SELECT blob FROM replay_chunks WHERE replay = ?1",
             "UPDATE meta SET value = value - (SELECT bytes FROM replays WHERE id = ?1) WHERE name = 'replay_bytes'",
             "DELETE FROM replay_chunks WHERE replay = ?1",
             "DELETE FROM replay_views WHERE replay = ?1",
@@ -572,7 +562,7 @@ impl Captures {
     /// [`ReplayRefused`].
     pub fn keep_replay(&self, chunk: &NewChunk<'_>) -> Result<Option<ReplayCapture>, ReplayRefused> {
         let digest = chunk.digest();
-        let (is_kept, sent, started) = self.read(|connection| {
+        let (is_kept, sent, started, waiting) = self.read(|connection| {
             let (website, session) = (chunk.website.as_bytes(), chunk.context.session.cast_signed());
             let is_kept: bool = connection.query_row(
                 "SELECT EXISTS (SELECT 1 FROM replay_chunks WHERE seq = ?3 AND replay =
@@ -585,7 +575,8 @@ impl Captures {
                 params![website, session],
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?;
-            Ok((is_kept, u64::try_from(sent.unwrap_or(0)).unwrap_or(0), started))
+            let waiting = places::waiting_bytes(connection)?;
+            Ok((is_kept, u64::try_from(sent.unwrap_or(0)).unwrap_or(0), started, waiting))
         })?;
         if is_kept {
             return Err(ReplayRefused::Duplicate);
@@ -593,6 +584,9 @@ impl Captures {
         let is_long = started.is_some_and(|started| chunk.received_ms - started > SESSION_MAX_MS);
         if is_long || sent + chunk.sent_bytes > SESSION_MAX_BYTES {
             return Err(ReplayRefused::SessionFull);
+        }
+        if self.shared.places.is_full(waiting) {
+            return Err(ReplayRefused::TooMuchWaits);
         }
         let packed = chunk.pack(&self.shared.fields)?;
         if packed.summary.events == 0 {
@@ -602,13 +596,8 @@ impl Captures {
         let name = format!("{BLOBS}/{}/{}/{}-{content:016x}", chunk.website, hex(&digest), chunk.seq);
         let name = BlobName::new(name)
             .map_err(|error| BlobError::Unavailable { name: BLOBS.to_owned(), problem: error.to_string() })?;
-        self.shared.blobs.put(&name, &packed.bytes)?;
-        // What has to make room is deleted by those who need it.
-        if self.shared.is_doomed.load(Ordering::Relaxed)
-            && let Err(error) = self.sweep(SWEEP)
-        {
-            tracing::warn!(%error, "chunks of recordings cannot be deleted; tried again");
-        }
+        self.shared.places.here.put(&name, &packed.bytes)?;
+        self.make_room_here();
         Ok(Some(ReplayCapture {
             context: chunk.context.clone(),
             digest,
@@ -670,44 +659,29 @@ impl Captures {
     ) -> Result<Option<EventsAndNext>, CaptureError> {
         self.catch_up()?;
         let limits = self.shared.limits;
-        let named = self.read(|connection| {
+        let parts = self.read(|connection| {
             let Some(found) = find(connection, website.as_bytes(), id, limits)? else { return Ok(None) };
-            let mut statement = connection
-                .prepare("SELECT seq, blob FROM replay_chunks WHERE replay = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3")?;
-            let rows = statement.query_map(
-                params![found.key, from, i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)],
-                |row| Ok((row.get::<_, u32>(0)?, row.get::<_, String>(1)?)),
-            )?;
-            rows.collect::<Result<Vec<_>, _>>().map(Some)
+            places::parts(connection, found.key, from, limit.saturating_add(1)).map(Some)
         })?;
-        let Some(named) = named else { return Ok(None) };
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        for (seq, blob) in named {
-            if !events.is_empty() && (events.len() >= limit || bytes >= max_bytes) {
-                return Ok(Some((events, Some(seq))));
+        let Some(mut parts) = parts else { return Ok(None) };
+        let mut bytes = 0;
+        let fit = parts.iter().take(limit.max(1)).take_while(|part| {
+            let fits = bytes < max_bytes.max(1);
+            bytes += usize::try_from(part.raw_bytes).unwrap_or(usize::MAX);
+            fits
+        });
+        let fit = fit.count();
+        let next = parts.get(fit).map(|part| part.seq);
+        parts.truncate(fit);
+        let found = self.read_parts(&parts)?;
+        let events = parts.iter().zip(found).map(|(part, found)| match found {
+            Ok(json) => ReplayEvents { seq: part.seq, json, damage: None },
+            Err(damage) => {
+                tracing::error!(chunk = part.blob, damage, "a chunk of a recording cannot be read");
+                ReplayEvents { seq: part.seq, json: "[]".to_owned(), damage: Some(damage) }
             }
-            let found = self.chunk(&blob)?;
-            let (json, damage) = match found {
-                Ok(json) => (json, None),
-                Err(damage) => {
-                    tracing::error!(blob, damage, "a chunk of a recording cannot be read");
-                    ("[]".to_owned(), Some(damage))
-                }
-            };
-            bytes += json.len();
-            events.push(ReplayEvents { seq, json, damage });
-        }
-        Ok(Some((events, None)))
-    }
-
-    /// What a blob has, or what is wrong with it.
-    fn chunk(&self, blob: &str) -> Result<Result<String, String>, CaptureError> {
-        let Ok(name) = BlobName::new(blob) else { return Ok(Err("its name is damaged".to_owned())) };
-        match self.shared.blobs.get(&name) {
-            Ok(bytes) => Ok(unpack_chunk(&bytes)),
-            Err(BlobError::Missing { .. }) => Ok(Err("it is gone".to_owned())),
-            Err(error) => Err(error.into()),
-        }
+        });
+        Ok(Some((events.collect(), next)))
     }
 
     /// Which recording was going on in `session` at `at`, and how many milliseconds after its beginning that is.
@@ -754,19 +728,18 @@ impl Captures {
             let before = hidden_before(connection, website.as_bytes())?;
             connection
                 .prepare(
-                    "SELECT v.at, v.width, v.height, c.blob, v.at - r.clock FROM replay_views v
-                        JOIN replay_chunks c ON c.replay = v.replay AND c.seq = v.seq JOIN replays r ON r.id = v.replay
+                    "SELECT v.at, v.width, v.height, v.replay, v.seq FROM replay_views v JOIN replays r ON r.id = v.replay
                      WHERE v.website = ?1 AND v.path = ?2 AND v.has_snapshot AND v.width >= ?3 AND v.width < ?4
                         AND r.started >= ?5 ORDER BY v.at DESC LIMIT 1",
                 )?
                 .query_row(params![website.as_bytes(), path, widths.start, widths.end, before], |row| {
-                    let (at, width, height) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                    Ok((at, width, height, row.get::<_, String>(3)?))
+                    let part = places::parts(connection, row.get(3)?, row.get(4)?, 1)?;
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, part))
                 })
                 .optional()
         })?;
-        let Some((at, width, height, blob)) = found else { return Ok(None) };
-        let Ok(events) = self.chunk(&blob)? else { return Ok(None) };
+        let Some((at, width, height, part)) = found else { return Ok(None) };
+        let Some(Ok(events)) = self.read_parts(&part)?.pop() else { return Ok(None) };
         let node = crate::replay::snapshot_of(&events, path);
         Ok(node.map(|node| PageSnapshot { at: Timestamp::from_millis(at), width, height, node }))
     }
@@ -774,7 +747,7 @@ impl Captures {
     /// Deletes a recording. `false` when there is none of that name.
     ///
     /// # Errors
-    /// When it cannot be written, or the chunks cannot be deleted: then the recording is gone, and they are when they can be.
+    /// When it cannot be written. [`CaptureError::NotYetDeleted`]: it is in no answer any more, and the rest is tried again.
     pub fn delete_replay(&self, website: WebsiteId, id: ReplayId) -> Result<bool, CaptureError> {
         self.catch_up()?;
         let removed = self.write(|transaction| {
@@ -798,9 +771,13 @@ impl Captures {
         Ok(removed)
     }
 
-    fn settle_removed(&self, removed: u64) -> Result<(), CaptureError> {
-        self.remove_doomed()?;
-        if removed > 0 { self.forget_deleted() } else { Ok(()) }
+    /// Sees that what was removed from the index is gone from where it was. What is in the database comes first, which always can be.
+    pub(super) fn settle_removed(&self, removed: u64) -> Result<(), CaptureError> {
+        let deleted = self.remove_doomed();
+        if removed > 0 {
+            self.forget_deleted()?;
+        }
+        deleted
     }
 
     /// Removes recordings that are too old by `now`, a clock that is believed, or too many, the oldest first. Gives how many.
@@ -823,86 +800,8 @@ impl Captures {
         if kept > bytes {
             removed += self.write(|transaction| make_room(transaction, bytes))?;
         }
-        self.remove_doomed()?;
+        self.remove_doomed_here()?;
         Ok(removed)
-    }
-
-    /// Deletes all blobs that are not needed any more.
-    ///
-    /// # Errors
-    /// When one cannot be deleted; it is tried again.
-    pub fn remove_doomed(&self) -> Result<(), CaptureError> {
-        while self.sweep(SWEEP)? > 0 {}
-        self.shared.is_doomed.store(false, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Deletes up to `most` blobs that are doomed, and tells how many.
-    fn sweep(&self, most: i64) -> Result<usize, CaptureError> {
-        let doomed: Vec<String> = self.read(|connection| {
-            let mut statement = connection.prepare("SELECT blob FROM doomed LIMIT ?1")?;
-            statement.query_map([most], |row| row.get(0))?.collect()
-        })?;
-        if doomed.is_empty() {
-            return Ok(0);
-        }
-        let (mut deleted, mut failed) = (Vec::new(), None);
-        for blob in doomed {
-            match BlobName::new(blob.as_str()).map_or(Ok(()), |name| self.shared.blobs.delete(&name)) {
-                Ok(()) => deleted.push(blob),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
-        self.write(|transaction| {
-            for blob in &deleted {
-                transaction.prepare("DELETE FROM doomed WHERE blob = ?1")?.execute([blob])?;
-            }
-            Ok(())
-        })?;
-        failed.map_or(Ok(deleted.len()), |error| Err(error.into()))
-    }
-
-    /// Deletes what lies where blobs are and nothing knows of, a day after it was written. `now` is of the clock of where blobs
-    /// are. Gives how many that were.
-    ///
-    /// # Errors
-    /// When it cannot be read or deleted.
-    pub fn remove_orphans(&self, now: Timestamp) -> Result<u64, CaptureError> {
-        self.catch_up()?;
-        let (mut removed, mut failed) = (0, None);
-        self.shared.blobs.list(BLOBS, &mut |found| {
-            if found.written_ms > now.as_millis() - ORPHAN_MS {
-                return true;
-            }
-            let is_known = found.is_blob.then(|| {
-                self.read(|connection| {
-                    connection
-                        .prepare("SELECT EXISTS (SELECT 1 FROM replay_chunks WHERE blob = ?1)")?
-                        .query_row([&found.name], |row| row.get::<_, bool>(0))
-                })
-            });
-            match is_known.unwrap_or(Ok(false)) {
-                Ok(true) => true,
-                Ok(false) => match self.shared.blobs.delete_found(&found) {
-                    Ok(()) => {
-                        removed += 1;
-                        true
-                    }
-                    Err(error) => {
-                        failed = Some(error.into());
-                        false
-                    }
-                },
-                Err(error) => {
-                    failed = Some(error);
-                    false
-                }
-            }
-        })?;
-        failed.map_or(Ok(removed), Err)
     }
 
     /// How many bytes of chunks are kept.
@@ -911,29 +810,6 @@ impl Captures {
     /// When it cannot be read.
     pub fn replay_bytes(&self) -> Result<u64, CaptureError> {
         self.read(replay_bytes)
-    }
-
-    /// What is wrong with the chunks in the index: those that are gone or damaged.
-    ///
-    /// # Errors
-    /// When the index, or where chunks are kept, cannot be read.
-    pub fn replay_damages(&self) -> Result<Vec<String>, CaptureError> {
-        let mut damages = Vec::new();
-        let mut last = String::new();
-        loop {
-            let names: Vec<String> = self.read(|connection| {
-                let mut statement =
-                    connection.prepare("SELECT blob FROM replay_chunks WHERE blob > ?1 ORDER BY blob LIMIT ?2")?;
-                statement.query_map(params![last, SWEEP], |row| row.get(0))?.collect()
-            })?;
-            let Some(end) = names.last().cloned() else { return Ok(damages) };
-            for name in names {
-                if let Err(damage) = self.chunk(&name)? {
-                    damages.push(format!("{name}: {damage}"));
-                }
-            }
-            last = end;
-        }
     }
 }
 
@@ -1196,7 +1072,7 @@ fn hex(bytes: &[u8; 16]) -> String {
 /// Makes room where too much is kept.
 pub(super) fn keep_within(shared: &Shared, transaction: &Transaction<'_>) -> Sqlite<()> {
     if replay_bytes(transaction)? > shared.limits.bytes && make_room(transaction, shared.limits.bytes)? > 0 {
-        shared.is_doomed.store(true, Ordering::Relaxed);
+        shared.places.is_doomed.store(true, Ordering::Relaxed);
     }
     Ok(())
 }

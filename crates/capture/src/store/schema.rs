@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::{heatmaps, replays};
+use super::{heatmaps, places, replays};
 use crate::CaptureError;
 
 /// The version of the format that this program writes and reads.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 /// The first version. What was added since is made when it is missing.
 const OLDEST_FORMAT: i64 = 1;
 const PAGE_BYTES: i64 = 8_192;
@@ -115,6 +115,7 @@ fn set_up(connection: &mut Connection, pages_max: Option<u32>) -> Result<i64, ru
     }
     transaction.execute_batch(TABLES)?;
     transaction.execute_batch(heatmaps::TABLES)?;
+    places::bring_up(&transaction)?;
     transaction.execute_batch(replays::TABLES)?;
     transaction.execute(
         "INSERT OR IGNORE INTO meta VALUES ('format', ?1), ('days', 0), ('date', 0), ('replay_bytes', 0)",

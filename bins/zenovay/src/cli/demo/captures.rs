@@ -499,14 +499,13 @@ fn heat(context: &Context, site: &Site, rng: &mut impl Rng) -> Option<(Timestamp
         "view_id": format!("view-{:016x}", rng.random::<u64>()), "seq": 0, "viewport": device.window(), "page": sheet.size,
         "dom": "5b1f0c93d2e847a6", "clicks": clicks, "scroll": { "max": reached, "attention": attention }, "moves": moves,
     });
-    let told = HeatmapFields::read(body.as_object()?).ok()?;
-    let class = told.class().number();
-    let HeatmapFields { view_id, seq, viewport, page, dom, reached, attention, clicks, moves } = told;
+    let read = HeatmapFields::read(body.as_object()?).ok()?;
+    let class = read.class().number();
+    let HeatmapFields { view_id, seq, told } = read;
     let view = VitalsCapture::view_of(zenovay_domain::VisitorId(context.visitor), &view_id);
     let context = context.clone();
     let at = Timestamp::from_millis(context.at_ms);
-    let capture = HeatmapCapture { context, view, seq, class, viewport, page, dom, reached, attention, clicks, moves };
-    Some((at, Capture::Heatmap(capture)))
+    Some((at, Capture::Heatmap(HeatmapCapture { context, view, seq, class, told })))
 }
 
 /// A number around 0, with a spread of about 1.

@@ -15,12 +15,11 @@ pub(super) fn told(
     captured: &Captured,
     arrival: &Arrival<'_>,
 ) -> Result<Told, Refusal> {
-    let told = HeatmapFields::read(members).map_err(wrong)?;
-    let key = state.ingest.capture_key(captured, &format!("heatmap\0{}\0{}", told.view_id, told.seq));
-    let class = told.class().number();
-    let HeatmapFields { view_id, seq, viewport, page, dom, reached, attention, clicks, moves } = told;
+    let read = HeatmapFields::read(members).map_err(wrong)?;
+    let key = state.ingest.capture_key(captured, &format!("heatmap\0{}\0{}", read.view_id, read.seq));
+    let class = read.class().number();
+    let HeatmapFields { view_id, seq, told } = read;
     let view = VitalsCapture::view_of(captured.visitor, &view_id);
     let context = context(captured, fields, None, arrival);
-    let capture = HeatmapCapture { context, view, seq, class, viewport, page, dom, reached, attention, clicks, moves };
-    Ok((Some(key), Capture::Heatmap(capture)))
+    Ok((Some(key), Capture::Heatmap(HeatmapCapture { context, view, seq, class, told })))
 }

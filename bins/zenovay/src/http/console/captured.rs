@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use serde::Serialize;
+use utoipa::ToSchema;
 use zenovay_capture::{CaptureError, Filter as Captured, HeatFilter, Row};
 use zenovay_domain::{Dimension, TimeRange, Timestamp, VisitorId};
 use zenovay_query::{Condition, Field, Filter, Query as EventQuery, Question as EventQuestion};
@@ -18,6 +20,23 @@ const VISITORS_AT_ONCE: usize = 20_000;
 const REMEMBERED: usize = 10_000;
 /// The most buckets of a series.
 const BUCKETS_MAX: usize = 10_000;
+
+/// With what somebody looked at a page, and from where.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownDevice {
+    /// The country; empty when it is not known.
+    #[schema(examples("DE"))]
+    pub(super) country: String,
+    /// `desktop`, `mobile` or `tablet`; empty when it is not known.
+    #[schema(examples("desktop"))]
+    pub(super) device: String,
+    /// The browser, with its version.
+    #[schema(examples("Firefox 139.0"))]
+    pub(super) browser: String,
+    /// The operating system.
+    #[schema(examples("Linux"))]
+    pub(super) os: String,
+}
 
 /// Which captures count in a view.
 pub(super) struct Kept {

@@ -15,7 +15,7 @@ use zenovay_domain::{ErrorCode, Timestamp, WebsiteId};
 use zenovay_ingest::decode_body;
 use zenovay_store::{Metadata, StoreError};
 
-use super::captured::{Kept, buckets};
+use super::captured::{Kept, ShownDevice, buckets};
 use super::numbers::ShownRange;
 use super::reader::Question;
 use super::view::{View, ViewParams};
@@ -414,18 +414,9 @@ pub struct ShownOccurrence {
     /// On which page.
     #[schema(examples("/checkout"))]
     page: String,
-    /// On which kind of device.
-    #[schema(examples("desktop"))]
-    device: String,
-    /// The browser, with its version.
-    #[schema(examples("Firefox 139.0"))]
-    browser: String,
-    /// The operating system.
-    #[schema(examples("Linux"))]
-    os: String,
-    /// The country; empty when it is not known.
-    #[schema(examples("DE"))]
-    country: String,
+    /// With what, and from where.
+    #[serde(flatten)]
+    with: ShownDevice,
     /// What the page told beside it.
     properties: Vec<ShownProperty>,
     /// What happened before, the oldest first.
@@ -528,10 +519,7 @@ impl ShownOccurrence {
             session: session.to_string(),
             count,
             page: path,
-            device,
-            browser,
-            os,
-            country,
+            with: ShownDevice { country, device, browser, os },
             properties: properties.into_iter().map(|(name, value)| ShownProperty { name, value }).collect(),
             breadcrumbs: breadcrumbs
                 .map(|crumb| ShownBreadcrumb { before_ms: crumb.before_ms, kind: crumb.kind, text: crumb.text })

@@ -6,8 +6,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use zenovay_capture::{
-    Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery,
-    PAGE_COLUMNS, PAGE_ROWS, PageSnapshot, PageVersion,
+    Cell, DeviceClass, ElementHeat, HEAT_BINS, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap,
+    HeatmapQuery, PAGE_COLUMNS, PAGE_ROWS, PageSnapshot, PageVersion,
 };
 use zenovay_domain::Timestamp;
 
@@ -40,7 +40,7 @@ pub struct HeatmapsInView {
     range: ShownRange,
     /// Whether the website collects what heatmaps are made of.
     enabled: bool,
-    /// The page with the most clicks first.
+    /// The page with the most clicks first, unless it is asked for otherwise.
     pages: Vec<HeatmapInView>,
     /// How many pages there are, also those that are not told.
     #[schema(examples(31))]
@@ -113,10 +113,44 @@ impl From<HeatPage> for HeatmapInView {
 
 /// Which pages of a view are asked for.
 pub struct PagesParams {
-    class: Option<DeviceClass>,
-    contains: String,
+    asked: PagesAsked,
     format: Option<Format>,
 }
+
+/// Which pages, and in which order.
+#[derive(Default)]
+pub(in crate::http) struct PagesAsked {
+    /// Devices of this class; without it, all.
+    pub(in crate::http) class: Option<DeviceClass>,
+    /// Pages with this in their path, in any case.
+    pub(in crate::http) contains: String,
+    /// In which order.
+    pub(in crate::http) sort: HeatSort,
+}
+
+/// By what pages can be sorted.
+const SORTS: [(&str, HeatSortBy); 6] = [
+    ("clicks", HeatSortBy::Clicks),
+    ("rage_clicks", HeatSortBy::RageClicks),
+    ("dead_clicks", HeatSortBy::DeadClicks),
+    ("views", HeatSortBy::Views),
+    ("average_depth", HeatSortBy::AverageDepth),
+    ("last_at", HeatSortBy::LastAt),
+];
+const SORT_NAMES: [&str; 12] = [
+    "clicks",
+    "-clicks",
+    "rage_clicks",
+    "-rage_clicks",
+    "dead_clicks",
+    "-dead_clicks",
+    "views",
+    "-views",
+    "average_depth",
+    "-average_depth",
+    "last_at",
+    "-last_at",
+];
 
 impl QueryParams for PagesParams {
     fn read(params: &mut Params, _: Timestamp) -> Self {
@@ -126,7 +160,13 @@ impl QueryParams for PagesParams {
             let schema = json!({ "type": "string" });
             Parameter::query("q", "Pages with this in their path, in any case.").schema(schema).example("pric")
         });
-        Self { class, contains: params.get("q").unwrap_or("").to_owned(), format: Format::read_file(params) }
+        let contains = params.get("q").unwrap_or("").to_owned();
+        let words = "What pages are sorted by: the greatest or latest first; with `-` the other way round.";
+        let name = params.one_of("sort", &SORT_NAMES, Some("clicks"), words).unwrap_or("clicks");
+        let (name, is_reversed) = name.strip_prefix('-').map_or((name, false), |name| (name, true));
+        let by = SORTS.iter().find(|(known, _)| *known == name).map_or(HeatSortBy::Clicks, |(_, by)| *by);
+        let asked = PagesAsked { class, contains, sort: HeatSort { by, is_reversed } };
+        Self { asked, format: Format::read_file(params) }
     }
 }
 
@@ -153,11 +193,11 @@ pub async fn list(
     accept: Accept,
 ) -> Result<Exported<Answered<HeatmapsInView>>, ApiError> {
     let question = Question::of(&reader, &state);
-    let (Paged(page), (PagesParams { class, contains, format }, params)) = query.read(question.now)?;
+    let (Paged(page), (PagesParams { asked, format }, params)) = query.read(question.now)?;
     if let Some(format) = accept.file(format) {
         let view = question.view(&params).await?;
         let name = sheet_name(&question.website, "heatmaps", &view);
-        let found = pages_in(&question, view, class, contains, 0, usize::MAX).await?;
+        let found = pages_in(&question, view, asked, 0, usize::MAX).await?;
         let row = |page: HeatPage| {
             let HeatmapInView { path, clicks, rage_clicks, dead_clicks, views, average_depth, devices, last_at } =
                 page.into();
@@ -172,29 +212,30 @@ pub async fn list(
     let answer = question.answer(move |question| async move {
         let view = question.view(&params).await?;
         let (range, enabled) = (ShownRange::of(&view), question.website.settings.heatmaps);
-        let found = pages_in(&question, view, class, contains, page.offset, page.limit).await?;
+        let found = pages_in(&question, view, asked, page.offset, page.limit).await?;
         let pages = found.pages.into_iter().map(HeatmapInView::from).collect();
         Ok(Success::new(HeatmapsInView { range, enabled, pages, pages_total: found.total }, question.now))
     });
     answer.await.map(Listed::Json)
 }
 
-/// The pages of a view that have a heatmap, with `contains` in their paths.
+/// The pages of a view that have a heatmap.
 ///
 /// # Errors
 /// When events or captures cannot be read, or a filter chooses too many visitors.
 pub(in crate::http) async fn pages_in(
     question: &Question,
     view: View,
-    class: Option<DeviceClass>,
-    contains: String,
+    asked: PagesAsked,
     offset: usize,
     limit: usize,
 ) -> Result<HeatPages, ApiError> {
     let (website, kept) = (question.id(), KeptHeat::of(question, &view).await?);
     let found = off_the_worker(&question.state, move |state| {
         kept.with(|filter| {
-            state.captures.heat_pages(website, &HeatPagesQuery { filter, class, contains: &contains, offset, limit })
+            let PagesAsked { class, contains, sort } = &asked;
+            let (class, sort) = (*class, *sort);
+            state.captures.heat_pages(website, &HeatPagesQuery { sort, filter, class, contains, offset, limit })
         })
     });
     found.await

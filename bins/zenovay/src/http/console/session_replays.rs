@@ -12,7 +12,7 @@ use zenovay_domain::{Event, Goal, SessionId, Timestamp, VisitorId, Website, Webs
 use zenovay_stats::is_reached_by;
 use zenovay_store::StoreError;
 
-use super::captured::Kept;
+use super::captured::{Kept, ShownDevice};
 use super::numbers::ShownRange;
 use super::reader::Question;
 use super::view::{View, ViewParams};
@@ -105,18 +105,9 @@ pub struct ShownReplay {
     /// What is kept of it, in bytes.
     #[schema(examples(65536))]
     bytes: u64,
-    /// The country; empty when it is not known.
-    #[schema(examples("DE"))]
-    country: String,
-    /// `desktop`, `mobile` or `tablet`; empty when it is not known.
-    #[schema(examples("desktop"))]
-    device: String,
-    /// The browser, with its version.
-    #[schema(examples("Firefox 139.0"))]
-    browser: String,
-    /// The operating system.
-    #[schema(examples("Linux"))]
-    os: String,
+    /// With what, and from where.
+    #[serde(flatten)]
+    with: ShownDevice,
     /// The width of its first window, in pixels; 0 when it is not known.
     #[schema(examples(1280))]
     width: u32,
@@ -138,7 +129,8 @@ fn seconds(millis: i64) -> f64 {
 impl From<Replay> for ShownReplay {
     fn from(replay: Replay) -> Self {
         let duration = seconds(replay.ended_at.as_millis() - replay.started_at.as_millis());
-        let browser = format!("{} {}", replay.browser, replay.browser_version);
+        let browser = format!("{} {}", replay.browser, replay.browser_version).trim().to_owned();
+        let with = ShownDevice { country: replay.country, device: replay.device, browser, os: replay.os };
         Self {
             id: replay.id.to_string(),
             visitor: replay.visitor.to_string(),
@@ -156,10 +148,7 @@ impl From<Replay> for ShownReplay {
             chunks: replay.chunks,
             missing: replay.missing,
             bytes: replay.bytes,
-            country: replay.country,
-            device: replay.device,
-            browser: browser.trim().to_owned(),
-            os: replay.os,
+            with,
             width: replay.width,
             height: replay.height,
             masked_inputs: replay.masks_inputs,

@@ -1,5 +1,6 @@
 //! Questions about heatmaps.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
@@ -43,6 +44,8 @@ impl fmt::Debug for HeatFilter<'_> {
 /// What is asked about the pages that have a heatmap.
 #[derive(Debug, Clone, Copy)]
 pub struct HeatPagesQuery<'a> {
+    /// In which order; pages that are equal in it are by their paths.
+    pub sort: HeatSort,
     /// What counts.
     pub filter: HeatFilter<'a>,
     /// Only devices of this class.
@@ -53,6 +56,55 @@ pub struct HeatPagesQuery<'a> {
     pub offset: usize,
     /// How many pages at most.
     pub limit: usize,
+}
+
+/// What pages that have a heatmap are sorted by, the greatest or latest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeatSort {
+    /// By what.
+    pub by: HeatSortBy,
+    /// Whether the least or earliest is first.
+    pub is_reversed: bool,
+}
+
+/// By what pages that have a heatmap are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeatSortBy {
+    /// Clicks.
+    #[default]
+    Clicks,
+    /// Clicks that were many in a short time.
+    RageClicks,
+    /// Clicks after which nothing happened.
+    DeadClicks,
+    /// Clicks, and recorded places of the pointer.
+    Interactions,
+    /// Page views.
+    Views,
+    /// How much of the height of the page a view saw on average.
+    AverageDepth,
+    /// When somebody looked at it last.
+    LastAt,
+}
+
+impl HeatSort {
+    fn compare(self, page: &HeatPage, other: &HeatPage) -> Ordering {
+        let order = match self.by {
+            HeatSortBy::Clicks => other.clicks.cmp(&page.clicks),
+            HeatSortBy::RageClicks => other.rage_clicks.cmp(&page.rage_clicks),
+            HeatSortBy::DeadClicks => other.dead_clicks.cmp(&page.dead_clicks),
+            HeatSortBy::Interactions => (other.clicks + other.moves).cmp(&(page.clicks + page.moves)),
+            HeatSortBy::Views => other.views.iter().sum::<u64>().cmp(&page.views.iter().sum()),
+            // Pages without a view are last.
+            HeatSortBy::AverageDepth => {
+                let depth = |page: &HeatPage| page.average_depth().unwrap_or(-1.0);
+                depth(other).total_cmp(&depth(page))
+            }
+            HeatSortBy::LastAt => other.last_at.cmp(&page.last_at),
+        };
+        let order = if self.is_reversed { order.reverse() } else { order };
+        order.then_with(|| page.path.cmp(&other.path))
+    }
 }
 
 /// A page that has a heatmap.
@@ -87,7 +139,7 @@ impl HeatPage {
 /// The pages that have a heatmap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatPages {
-    /// The one with the most clicks first.
+    /// In the order that was asked for.
     pub pages: Vec<HeatPage>,
     /// How many there are.
     pub total: u64,
@@ -393,7 +445,7 @@ fn list(connection: &Connection, website: &[u8; 16], query: &HeatPagesQuery<'_>)
             });
         }
     }
-    pages.sort_unstable_by(|page, other| other.clicks.cmp(&page.clicks).then_with(|| page.path.cmp(&other.path)));
+    pages.sort_unstable_by(|page, other| query.sort.compare(page, other));
     let total = pages.len() as u64;
     let pages = pages.into_iter().skip(query.offset).take(query.limit).collect();
     Ok(HeatPages { pages, total })

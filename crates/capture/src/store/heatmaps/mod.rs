@@ -8,7 +8,8 @@ mod rows;
 mod tally;
 
 pub use answer::{
-    Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, Heatmap, HeatmapQuery, PageVersion,
+    Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap, HeatmapQuery,
+    PageVersion,
 };
 pub use keep::VisitorHeat;
 pub(super) use keep::{delete_website, erase_visitor, has_between, of_visitor, remove_before};
@@ -101,7 +102,7 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
     gathered.add(capture);
     // How many there are is counted once a body at most.
     let mut is_full = false;
-    for click in &capture.clicks {
+    for click in &capture.told.clicks {
         if gathered.told.clicks.len() >= ENTRIES_PER_VIEW {
             break;
         }
@@ -147,25 +148,25 @@ impl Gathered {
         let told = &mut self.told;
         self.at_ms = self.at_ms.min(capture.context.at_ms);
         self.last_ms = self.last_ms.max(capture.context.at_ms);
-        self.reached = self.reached.max(capture.reached);
+        self.reached = self.reached.max(capture.told.reached);
         told.is_begun |= capture.seq == 0;
         // The last body knows best how the page is by now.
         if capture.seq >= self.last_seq {
             self.last_seq = capture.seq;
             let side = |pixels: u32| u16::try_from(pixels).unwrap_or(u16::MAX);
-            told.viewport = capture.viewport.map(side);
-            told.page = [side(capture.page[0]), side(capture.page[1].div_ceil(u32::from(HEIGHT_UNIT)))];
-            told.dom.clone_from(&capture.dom);
+            told.viewport = capture.told.viewport.map(side);
+            told.page = [side(capture.told.page[0]), side(capture.told.page[1].div_ceil(u32::from(HEIGHT_UNIT)))];
+            told.dom.clone_from(&capture.told.dom);
         }
         let height = u64::from(told.page[1]) * u64::from(HEIGHT_UNIT);
         let depth = u64::from(self.reached) * u64::from(DEPTHS) / height.max(1);
         told.depth = u8::try_from(depth).map_or(DEPTHS, |depth| depth.min(DEPTHS));
-        for (sum, ms) in told.attention.iter_mut().zip(capture.attention) {
+        for (sum, ms) in told.attention.iter_mut().zip(capture.told.attention) {
             let units = (ms + ATTENTION_UNIT_MS / 2) / ATTENTION_UNIT_MS;
             *sum = sum.saturating_add(u16::try_from(units).unwrap_or(u16::MAX));
         }
         let room = ENTRIES_PER_VIEW.saturating_sub(told.moves.len());
-        told.moves.extend(capture.moves.iter().copied().take(room));
+        told.moves.extend(capture.told.moves.iter().copied().take(room));
     }
 }
 

@@ -8,7 +8,7 @@ use zenovay_domain::Zone;
 
 use super::Tool;
 use super::shown::{Open, Page, PageArgs, Period, ViewArgs, website};
-use crate::http::console::heatmaps;
+use crate::http::console::heatmaps::{self, PagesAsked};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
 use crate::http::mcp::clean::clean;
@@ -157,7 +157,8 @@ impl Tool for GetHeatmapData {
         let untrusted_fields = ["rows[].value", "rows[].label"];
         let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let Some(path) = path else {
-            let found = heatmaps::pages_in(&question, view, class, String::new(), page.offset, page.limit).await?;
+            let asked = PagesAsked { class, ..PagesAsked::default() };
+            let found = heatmaps::pages_in(&question, view, asked, page.offset, page.limit).await?;
             let rows: Vec<Row> = found.pages.iter().map(|page| Row::of_page(page, &zone)).collect();
             let page = page.page(rows.len(), whole(found.total));
             return Ok(Heatmaps { period, enabled, of_page: None, page, rows, untrusted_fields });
