@@ -1,4 +1,5 @@
 //! A real S3 server, and what may happen on the way to it.
+#![allow(unreachable_pub, reason = "of a test file")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

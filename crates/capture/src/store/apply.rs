@@ -110,18 +110,10 @@ fn add_vitals(transaction: &Transaction<'_>, website: &[u8; 16], capture: &Vital
 fn add_error(transaction: &Transaction<'_>, website: &[u8; 16], error: &ErrorCapture, maps: &mut Maps) -> Result<()> {
     let (variant, group) = variant_of(transaction, website, error, maps)?;
     let Context { at_ms, visitor, session, path, device, browser, browser_version, os, country } = &error.context;
-    let told_before: i64 = transaction
-        .prepare("SELECT count(*) FROM (SELECT 1 FROM occurrences WHERE variant = ?1 AND told IS NOT NULL LIMIT ?2)")?
-        .query_row([variant, TOLD_MAX], |row| row.get(0))?;
     let is_told = !error.properties.is_empty() || !error.breadcrumbs.is_empty();
-    if is_told && told_before >= TOLD_MAX {
+    if is_told && count_told(transaction, variant)? >= TOLD_MAX {
         // The oldest gives way.
-        transaction
-            .prepare(
-                "UPDATE occurrences SET told = NULL WHERE id =
-                    (SELECT id FROM occurrences WHERE variant = ?1 AND told IS NOT NULL ORDER BY at LIMIT 1)",
-            )?
-            .execute([variant])?;
+        transaction.prepare(FORGET_OLDEST)?.execute([variant])?;
     }
     let told = is_told.then(|| serde_json::json!([error.properties, error.breadcrumbs]).to_string());
     transaction
@@ -162,6 +154,17 @@ fn add_error(transaction: &Transaction<'_>, website: &[u8; 16], error: &ErrorCap
     }
     Ok(())
 }
+
+/// Of how many occurrences of a variant, up to the bound, it is kept what the page told. An index has these alone: without it each error
+/// would take longer than the one before.
+fn count_told(transaction: &Transaction<'_>, variant: i64) -> Result<i64> {
+    transaction.prepare(TOLD)?.query_row([variant, TOLD_MAX], |row| row.get(0))
+}
+
+const TOLD: &str = "SELECT count(*) FROM (SELECT 1 FROM occurrences WHERE variant = ?1 AND told IS NOT NULL LIMIT ?2)";
+/// Forgets what was told with the oldest occurrence of a variant of which that is kept.
+const FORGET_OLDEST: &str = "UPDATE occurrences SET told = NULL WHERE id =
+    (SELECT id FROM occurrences WHERE variant = ?1 AND told IS NOT NULL ORDER BY at LIMIT 1)";
 
 /// Adds a line to the history of a group.
 pub(super) fn add_history(
@@ -400,4 +403,24 @@ pub(super) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) 
     Ok(removed as u64
         + heatmaps::delete_website(transaction, website)?
         + replays::delete_website(transaction, website)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sabotage: take away the index, and each error of a kind costs more than the one before.
+    #[test]
+    fn what_was_told_is_counted_without_looking_at_all_occurrences() {
+        let directory = tempfile::tempdir().unwrap();
+        drop(crate::Captures::open(directory.path()).unwrap());
+        let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
+        for statement in [TOLD, FORGET_OLDEST] {
+            let explain = format!("EXPLAIN QUERY PLAN {}", statement.replace("?1", "1").replace("?2", "2"));
+            let mut steps = connection.prepare(&explain).unwrap();
+            let steps: Vec<String> =
+                steps.query_map([], |row| row.get(3)).unwrap().collect::<std::result::Result<_, _>>().unwrap();
+            assert!(steps.iter().any(|step| step.contains("INDEX occurrences_told")), "{steps:?}");
+        }
+    }
 }

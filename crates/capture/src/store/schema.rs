@@ -55,6 +55,7 @@ const TABLES: &str = "
     CREATE INDEX IF NOT EXISTS occurrences_by_time ON occurrences (website, at);
     CREATE INDEX IF NOT EXISTS occurrences_by_variant ON occurrences (variant, at);
     CREATE INDEX IF NOT EXISTS occurrences_by_visitor ON occurrences (website, visitor);
+    CREATE INDEX IF NOT EXISTS occurrences_told ON occurrences (variant, at) WHERE told IS NOT NULL;
     CREATE TABLE IF NOT EXISTS group_visitors (
         grp INTEGER NOT NULL, visitor INTEGER NOT NULL, PRIMARY KEY (grp, visitor)
     ) WITHOUT ROWID;

@@ -23,7 +23,7 @@ const BUCKETS_MAX: usize = 10_000;
 
 /// With what somebody looked at a page, and from where.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ShownDevice {
+pub(super) struct ShownDevice {
     /// The country; empty when it is not known.
     #[schema(examples("DE"))]
     pub(super) country: String,
