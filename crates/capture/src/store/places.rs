@@ -641,3 +641,49 @@ fn is_known(connection: &Connection, name: &str, is_away: bool) -> Sqlite<bool> 
 fn blob_name(name: &str) -> Result<BlobName, CaptureError> {
     BlobName::new(name).map_err(|error| CaptureError::Blobs { problem: format!("{name}: {error}") })
 }
+
+#[cfg(test)]
+mod tests {
+    use zenovay_events::{BatchName, CaptureSink};
+
+    use super::*;
+    use crate::{Capture, Context, NewChunk};
+
+    const NOW_MS: i64 = 1_781_352_000_000;
+
+    /// Sabotage: say that a chunk is gone which has been moved since it was looked up.
+    #[test]
+    fn who_looked_up_a_chunk_before_it_was_moved_reads_it_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let captures = Captures::open(directory.path()).unwrap();
+        let website = WebsiteId::from_random_bytes([1; 16]);
+        for seq in 0..2 {
+            let at_ms = NOW_MS + i64::from(seq) * 5_000;
+            let click = serde_json::json!({ "source": 2, "type": 2, "id": 3, "x": seq, "y": 7 });
+            let events = serde_json::json!([{ "type": 3, "data": click, "timestamp": at_ms }]).to_string();
+            let chunk = NewChunk {
+                website,
+                context: Context { at_ms, visitor: 7, session: 7, ..Context::default() },
+                replay_id: [3; 16],
+                seq,
+                is_final: false,
+                masks_inputs: true,
+                sent_at_ms: Some(at_ms),
+                received_ms: at_ms,
+                sent_bytes: 10,
+                events: &events,
+            };
+            let kept = captures.keep_replay(&chunk).unwrap().unwrap();
+            captures.take(BatchName::new(1, u64::from(seq) + 1), vec![(website, Capture::Replay(kept).pack())]);
+        }
+        captures.catch_up().unwrap();
+        let looked_up = |captures: &Captures| captures.read(|connection| parts(connection, 1, 0, 9)).unwrap();
+        let before = looked_up(&captures);
+        assert_eq!(captures.merge_replays(Timestamp::from_millis(NOW_MS + 3_600_000)).unwrap(), 1);
+        let now = looked_up(&captures);
+        assert!(before.len() == 2 && runs(&before).count() == 2 && runs(&now).count() == 1);
+        let events = captures.read_parts(&before).unwrap();
+        assert_eq!(events, captures.read_parts(&now).unwrap());
+        assert!(events.iter().all(|events| events.as_ref().is_ok_and(|json| json.contains("\"source\":2"))));
+    }
+}
