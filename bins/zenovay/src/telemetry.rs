@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use zenovay_domain::Dimension;
 use zenovay_events::{EventStore, Observer};
 
+use crate::bucket;
 use crate::config::LogFormat;
 use crate::http::long_questions;
 use crate::process_figures;
@@ -347,7 +348,12 @@ fn begin() {
     for end in long_questions::ends() {
         metrics::counter!("zenovay_long_questions_total", "end" => end).absolute(0);
     }
-    for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes"] {
+    for operation in bucket::OPERATIONS {
+        for outcome in bucket::OUTCOMES {
+            bucket::requests(operation, outcome).absolute(0);
+        }
+    }
+    for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes", "zenovay_replay_waiting_bytes"] {
         metrics::gauge!(gauge).set(0.0);
     }
     for kind in QUERY_KINDS {
@@ -362,7 +368,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 15] = [
+const LABELLED: [&str; 16] = [
     "zenovay_access_refusals_total",
     "zenovay_exports_total",
     "zenovay_folded_strings_total",
@@ -377,6 +383,7 @@ const LABELLED: [&str; 15] = [
     "zenovay_http_request_duration_seconds",
     "zenovay_oauth_client_documents_total",
     "zenovay_oauth_exchanges_total",
+    "zenovay_replay_bucket_requests_total",
     "zenovay_sign_ins_total",
 ];
 

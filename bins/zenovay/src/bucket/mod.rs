@@ -255,8 +255,17 @@ fn count(operation: &'static str, trouble: Option<&Trouble>) {
         Some(Trouble::Failed(_)) => "failed",
         Some(Trouble::Slow) => "too_slow",
     };
+    requests(operation, outcome).increment(1);
+}
+
+/// What is asked of a bucket, as the label `operation` of `zenovay_replay_bucket_requests_total`.
+pub(crate) const OPERATIONS: [&str; 6] = ["put", "get", "get_part", "delete", "list", "probe"];
+/// What comes of it, as the label `outcome`.
+pub(crate) const OUTCOMES: [&str; 5] = ["ok", "missing", "refused", "failed", "too_slow"];
+
+/// How many requests of a kind came to this.
+pub(crate) fn requests(operation: &'static str, outcome: &'static str) -> metrics::Counter {
     metrics::counter!("zenovay_replay_bucket_requests_total", "operation" => operation, "outcome" => outcome)
-        .increment(1);
 }
 
 fn trouble(error: &object_store::Error) -> Trouble {
