@@ -14,9 +14,9 @@ use zenovay_auth::oauth::{
     redirect_target,
 };
 use zenovay_capture::{
-    Capture, Context, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatTold, HeatmapCapture, HeatmapFields,
-    NewChunk, PAGE_COLUMNS, PAGE_ROWS, SourceMap, Vitals, fingerprint, pack_chunk, parse_stack, read_errors,
-    read_replay, unpack_chunk,
+    Capture, Context, ERRORS_MAX, ErrorCapture, FRAMES_MAX, HEAT_BINS, HeatClick, HeatTold, HeatmapCapture,
+    HeatmapFields, NewChunk, PAGE_COLUMNS, PAGE_ROWS, SourceMap, Vitals, fingerprint, pack_chunk, parse_stack,
+    read_errors, read_replay, unpack_chunk,
 };
 use zenovay_domain::{
     Dimension, EventKind, Interval, MAX_DIMENSION_TEXT_BYTES, Reading, TimeRange, Timestamp, WebsiteId, WebsiteRules,
