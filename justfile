@@ -151,6 +151,7 @@ fuzz SECONDS="60" *TARGETS:
 test-long:
     ZENOVAY_LONG_EVENTS=72000 cargo test --release --locked --package zenovay-events --test memory
     ZENOVAY_LONG_EVENTS=72000 cargo test --release --locked --package zenovay --test bounds -- --nocapture
+    MEMORY_CLIENTS=60 MEMORY_ROUNDS=20 cargo test --release --locked --package zenovay --test memory -- --nocapture
     SIMULATED_CRASHES=100000 cargo test --release --locked --package zenovay-events --test simulated_crash
     ZENOVAY_DAMAGES=1000 cargo test --release --locked --package zenovay-events --test damage
     HOSTILE_CONNECTIONS=2000 HOSTILE_EVENTS=300000 HOSTILE_RATIO=1.5 cargo test --release --locked --package zenovay --test hostile -- --nocapture

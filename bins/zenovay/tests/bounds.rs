@@ -7,12 +7,15 @@ mod process;
 
 use std::collections::BTreeMap;
 
+use process::memory_group::MemoryGroup;
 use process::{Server, Site, pageview};
 use serde_json::{Value, json};
 use zenovay_domain::{Clock, SystemClock};
 
 /// What may be taken over what a server without traffic takes.
 const OVER_BASE_MB: u64 = 150;
+/// What the server and the pages that the kernel keeps for it may take in all.
+const CONTAINER_BYTES: u64 = 512 << 20;
 
 /// Sends a pageview.
 fn view(server: &Server, site: &Site, path: &str) {
@@ -171,13 +174,18 @@ fn assert_little(server: &Server, base: u64, what: &str) {
 }
 
 /// Floods of the longest properties, paths and titles through the real process, with questions meanwhile and a restart:
-/// memory is bounded, and every event counts. As many events as `ZENOVAY_LONG_EVENTS` says, which `just test-long` sets.
+/// memory is bounded, in a container of 512 MB nothing dies, and every event counts. As many events as `ZENOVAY_LONG_EVENTS` says, which `just test-long` sets.
 #[test]
 fn floods_of_the_longest_strings_take_little_memory() {
     let events = std::env::var("ZENOVAY_LONG_EVENTS").map_or(1_000, |events| events.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
     let site = Site::create(&dir.path().join("data"), dir.path(), "");
-    let server = site.serve();
+    let group = MemoryGroup::of(CONTAINER_BYTES);
+    // What is measured is asserted in any case.
+    let wrapper = group.as_ref().map(MemoryGroup::wrapper).inspect_err(|why| eprintln!("without a limit: {why}"));
+    let wrapper = wrapper.unwrap_or_default();
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    let server = site.serve_with(&wrapper, &[]);
     // What the first requests need is there.
     view(&server, &site, "/first");
     let base = memory_mb(&server, "VmRSS");
@@ -200,9 +208,11 @@ fn floods_of_the_longest_strings_take_little_memory() {
     let all = Some(2 * events as u64 + 1);
     assert_eq!(views(&server), all);
     server.kill();
-    let server = site.serve();
+    let server = site.serve_with(&wrapper, &[]);
     assert_eq!(views(&server), all);
     assert_little(&server, base, "a restart");
+    server.kill();
+    assert_eq!(group.map_or(0, |group| group.killed()), 0);
 }
 
 /// Sabotage: leave mimalloc's own delay.

@@ -117,7 +117,7 @@ fn hits(server: &Server, site: &Site, meanwhile: impl FnMut(usize)) -> Duration 
 }
 
 /// Sabotage: decode all that is sent, take pipelined requests as fast as they come, hold longer heads, hold the rest of
-/// bodies, hand on more than a piece of a body at once, or bodies of hits that are not counted.
+/// bodies, hand on more than a piece of a body at once, bodies of hits that are not counted, or long answers whole.
 #[test]
 fn hostile_connections_cost_little_and_honest_clients_are_answered() {
     let _alone = MEASURING.lock().unwrap_or_else(|failed| failed.into_inner());
@@ -135,8 +135,10 @@ fn hostile_connections_cost_little_and_honest_clients_are_answered() {
         site.tracking_code
     );
     let chunked = format!("{post}Transfer-Encoding: chunked\r\n\r\n");
-    let sorts: [(&str, String, &str); 7] = [
+    let document = "GET /api/external/v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    let sorts: [(&str, String, &str); 8] = [
         ("pipeline and never read", health.repeat(300), ""),
+        ("ask for the longest document and never read", document.repeat(16), ""),
         ("send half of a second head", format!("{health}GET / HTTP/1.1\r\nHost: x\r\na: {}", "b".repeat(15_000)), ""),
         ("send a second head byte by byte", format!("{health}GET / HTTP/1.1\r\nHost: x\r\na: "), "b"),
         ("send chunks without end", chunked.clone(), "1\r\n{\r\n"),

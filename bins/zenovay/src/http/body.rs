@@ -14,7 +14,7 @@ use zenovay_ingest::{Refusal, RefusalReason};
 use super::connection::Link;
 
 /// What the bodies of hits that arrive at the same time may take.
-const HITS_BYTES: usize = 16 << 20;
+const HITS_BYTES: usize = 12 << 20;
 /// What the bodies of recordings that arrive at the same time may take.
 const REPLAYS_BYTES: usize = 32 << 20;
 /// What recordings that are worked on at the same time may take, unpacked.
@@ -185,7 +185,9 @@ async fn read(
     if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large());
     }
-    let collected = tokio::time::timeout(within, collect(payload, announced.unwrap_or(max_bytes), max_bytes, count));
+    // Of a length that nobody said, room for a long one has a price, though nothing is written to it.
+    let expected = announced.unwrap_or(max_bytes.min(LONG_BYTES));
+    let collected = tokio::time::timeout(within, collect(payload, expected, max_bytes, count));
     match collected.await {
         Ok(Ok(Some(body))) => Ok(body),
         Ok(Ok(None)) => Err(too_large()),

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(unreachable_pub, reason = "shared by the test files")]
 
+pub mod memory_group;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -4,12 +4,16 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 
 use super::Connections;
+
+/// How much of an answer the HTTP library is given at once. It copies what it is given, and holds it until the client takes
+/// it: the longest of the documents that everybody may read has more than a megabyte.
+pub(super) const PIECE_BYTES: usize = 16 * 1_024;
 
 /// How far the answer to the request is that was handed on last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +53,17 @@ impl Link {
 
     /// The answer's body is `body`; the body that comes back must be sent.
     pub fn answer(self: &Rc<Self>, body: BoxBody) -> BoxBody {
-        match body.try_into_bytes() {
-            Ok(bytes) => {
+        let size = body.size();
+        let (rest, body) = match body.try_into_bytes() {
+            Ok(bytes) if bytes.len() <= PIECE_BYTES => {
                 self.answered();
-                BoxBody::new(bytes)
+                return BoxBody::new(bytes);
             }
-            Err(body) => {
-                self.answer.set(Answer::Begun);
-                BoxBody::new(Answered { body, link: Rc::clone(self) })
-            }
-        }
+            Ok(bytes) => (bytes, None),
+            Err(body) => (Bytes::new(), Some(body)),
+        };
+        self.answer.set(Answer::Begun);
+        BoxBody::new(Answered { size, rest, body, link: Rc::clone(self) })
     }
 
     /// The answer is made.
@@ -67,9 +72,13 @@ impl Link {
     }
 }
 
-/// A body that is made piece by piece, and says when it ends.
+/// A body that is handed on piece by piece, and says when it ends.
 pub struct Answered {
-    body: BoxBody,
+    size: BodySize,
+    /// What there is of it already.
+    rest: Bytes,
+    /// What makes the rest of it.
+    body: Option<BoxBody>,
     link: Rc<Link>,
 }
 
@@ -77,11 +86,20 @@ impl MessageBody for Answered {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
-        self.body.size()
+        self.size
     }
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(cx)
+        let answered = self.get_mut();
+        while answered.rest.is_empty() {
+            let Some(body) = &mut answered.body else { return Poll::Ready(None) };
+            match ready!(Pin::new(body).poll_next(cx)) {
+                Some(Ok(bytes)) => answered.rest = bytes,
+                end_or_error => return Poll::Ready(end_or_error),
+            }
+        }
+        let piece = PIECE_BYTES.min(answered.rest.len());
+        Poll::Ready(Some(Ok(answered.rest.split_to(piece))))
     }
 }
 

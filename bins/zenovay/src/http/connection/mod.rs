@@ -115,6 +115,7 @@ pub fn serve<B: MessageBody + 'static>(
     let requests = HttpService::build()
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(Duration::ZERO)
+        .h1_write_buffer_size(link::PIECE_BYTES)
         .client_disconnect_timeout(Duration::ZERO)
         // A client that closes its end is gone: its query is cancelled instead of finished for nobody.
         .h1_allow_half_closed(false)
