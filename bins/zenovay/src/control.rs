@@ -1,5 +1,6 @@
 //! How a command reaches the server that holds the data directory: a socket in it, which only the owner of the directory can
-//! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one.
+//! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one, but for
+//! backups, which take long.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -51,6 +52,13 @@ pub enum Request {
         /// As people name one.
         visitor: String,
     },
+    /// To make a backup.
+    Backup {
+        /// The directory of backups, an absolute path.
+        dir: PathBuf,
+        /// How many are kept; without it all.
+        keep: Option<usize>,
+    },
 }
 
 /// What it hears.
@@ -63,7 +71,7 @@ pub enum Answer {
     Failed(String),
 }
 
-/// Does what `request` asks for. `known` gives the id of a visitor by the one that a client sent.
+/// Does what `request` asks for, but for backups. `known` gives the id of a visitor by the one that a client sent.
 pub fn answer(
     request: &Request,
     keepers: &Keepers,
@@ -97,6 +105,7 @@ pub fn answer(
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
             serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())
         }),
+        Request::Backup { .. } => Err("a backup is not about visitors".to_owned()),
     };
     done.map_or_else(Answer::Failed, Answer::Done)
 }
@@ -157,16 +166,26 @@ impl Control {
         let stopping = Arc::new(AtomicBool::new(false));
         let is_stopping = Arc::clone(&stopping);
         let work = move || {
-            for stream in listener.incoming() {
-                if is_stopping.load(Ordering::Relaxed) {
-                    return;
+            // A command that went away, or sent nothing that can be read, is told nothing.
+            let tell = |error: io::Error| tracing::warn!(%error, "a command on {SOCKET} was not answered");
+            std::thread::scope(|scope| {
+                for stream in listener.incoming() {
+                    if is_stopping.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let budget = Budget::new(query_time, memory_bytes);
+                    let served = stream.and_then(|stream| match read(&stream)? {
+                        // It takes long, and others are not kept waiting.
+                        Request::Backup { dir, keep } => {
+                            let state = &state;
+                            let make = move || back_up(&stream, state, &dir, keep).unwrap_or_else(tell);
+                            std::thread::Builder::new().spawn_scoped(scope, make).map(drop)
+                        }
+                        request => serve(&stream, &state, &budget, &request),
+                    });
+                    served.unwrap_or_else(tell);
                 }
-                let budget = Budget::new(query_time, memory_bytes);
-                // A command that went away, or sent nothing that can be read, is told nothing.
-                if let Err(error) = stream.and_then(|stream| serve(&stream, &state, &budget)) {
-                    tracing::warn!(%error, "a command on {SOCKET} was not answered");
-                }
-            }
+            });
         };
         let thread = std::thread::Builder::new().name("control".to_owned()).spawn(work)?;
         Ok(Self { path, stopping, thread, _opened: opened })
@@ -210,12 +229,20 @@ fn read_line(mut stream: &UnixStream, within: Duration) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget) -> io::Result<()> {
+fn read(stream: &UnixStream) -> io::Result<Request> {
     stream.set_write_timeout(Some(PATIENCE))?;
-    let request: Request = serde_json::from_slice(&read_line(stream, REQUEST_TIME)?)?;
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
+    Ok(serde_json::from_slice(&read_line(stream, REQUEST_TIME)?)?)
+}
+
+fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget, request: &Request) -> io::Result<()> {
     let known = |website, sent: &str| state.ingest.known_visitor(website, sent);
-    let answer = answer(&request, &keepers, budget, &known);
+    let answer = answer(request, &state.keepers(), budget, &known);
+    stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+fn back_up(mut stream: &UnixStream, state: &AppState, dir: &Path, keep: Option<usize>) -> io::Result<()> {
+    let made = state.backups.make_told(dir, keep, true);
+    let answer = made.map_or_else(|error| Answer::Failed(error.to_string()), |made| Answer::Done(made.json()));
     stream.write_all(&serde_json::to_vec(&answer)?)
 }
 

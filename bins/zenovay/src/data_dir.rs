@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 
 use crate::bootstrap;
 use crate::config::Config;
+use crate::upgrade;
 
 /// The file that the server of a directory holds locked. It has the server's URL in it.
 pub const LOCK: &str = "zenovay.lock";
@@ -16,8 +17,11 @@ pub const LOCK: &str = "zenovay.lock";
 /// The socket by which commands reach the server that holds a directory.
 pub const SOCKET: &str = "zenovay.sock";
 
+/// The file that is there while a backup is restored.
+pub const RESTORING: &str = "zenovay.restoring";
+
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
-const OURS: [&str; 4] = ["zenovay.", "events.db", "salts", "segments"];
+const OURS: [&str; 7] = ["zenovay.", "events.db", "erasures", "rolled-back", "salts", "segments", "snapshot"];
 
 /// Longer URLs are not read.
 const URL_MAX_BYTES: u64 = 2_048;
@@ -48,6 +52,12 @@ pub enum DataDirError {
         /// The directory.
         directory: PathBuf,
     },
+    /// A backup was being restored to it.
+    #[error("a restore to the data directory {0} has not ended: run it again")]
+    Restoring(PathBuf),
+    /// A snapshot was being put back.
+    #[error("a rollback of the data directory {0} has not ended: run `zenovay rollback` again")]
+    RollingBack(PathBuf),
     /// Another server holds it.
     #[error("another server is running on the data directory {0}")]
     Held(PathBuf),
@@ -82,8 +92,15 @@ pub fn secure(path: &Path) -> Result<(), DataDirError> {
 /// not know whose they are, and nobody's key would be valid.
 ///
 /// # Errors
-/// [`DataDirError::NoMetadata`].
+/// [`DataDirError::NoMetadata`], or [`DataDirError::Restoring`] or [`DataDirError::RollingBack`] where a part of something
+/// else is.
 pub fn expect_metadata(directory: &Path, database: &Path) -> Result<(), DataDirError> {
+    if directory.join(RESTORING).exists() {
+        return Err(DataDirError::Restoring(directory.to_owned()));
+    }
+    if upgrade::is_rolling_back(directory) {
+        return Err(DataDirError::RollingBack(directory.to_owned()));
+    }
     let is_empty = |path: &Path| fs::metadata(path).map_or(true, |file| file.len() == 0);
     let is_segment = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "parquet"))
@@ -167,6 +184,18 @@ impl ServerLock {
     pub fn note_url(&self, url: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all_at(format!("{url}\n").as_bytes(), 0)
+    }
+}
+
+/// Refuses to go on where a server runs on `directory`.
+///
+/// # Errors
+/// [`DataDirError::Held`].
+pub fn refuse_held(directory: &Path) -> Result<(), DataDirError> {
+    match File::open(directory.join(LOCK)).map(|lock| lock.try_lock_shared()) {
+        Ok(Err(TryLockError::WouldBlock)) => Err(DataDirError::Held(directory.to_owned())),
+        // Without the file no server was ever there.
+        _ => Ok(()),
     }
 }
 

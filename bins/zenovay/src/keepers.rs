@@ -4,6 +4,7 @@
 //! Each keeper names the places it answers for. A test compares them with the tables, the kinds of records and the files that
 //! there are (`tests/keepers.rs`): a place that nobody answers for fails it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use zenovay_capture::{CaptureError, Captures, VisitorCaptures};
@@ -13,6 +14,8 @@ use zenovay_query::{Budget, QueryError};
 use zenovay_store::{EventMonthStore, Store, StoreError};
 
 use crate::data_dir::{LOCK, SOCKET};
+use crate::erasures::{ERASURES, Erasures};
+use crate::upgrade::{self, FORMATS, SNAPSHOT};
 
 /// Where data of a website or a visitor stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,9 +32,9 @@ pub enum Place {
     Files(&'static str),
 }
 
-/// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, and
-/// `salts`, the secrets that visitors are named with, which are destroyed day by day.
-pub const FILES_WITHOUT_DATA: [&str; 3] = [LOCK, SOCKET, "salts"];
+/// Names with which files begin that hold nothing of a website or a visitor: the lock of the server and the way to it, the versions of
+/// what is stored, and `salts`, the secrets that visitors are named with, which are destroyed day by day.
+pub const FILES_WITHOUT_DATA: [&str; 4] = [LOCK, SOCKET, FORMATS, "salts"];
 
 /// Why a keeper could not do what it was told to; it did as much as it could.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +51,12 @@ pub enum KeeperError {
     /// What was captured beside events cannot be read or changed.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// It cannot be noted that a visitor was erased. Everything of the visitor that can be removed is.
+    #[error("the list of erasures: {0}")]
+    Erasures(std::io::Error),
+    /// The snapshot of before an upgrade cannot be removed.
+    #[error("the snapshot of before the upgrade: {0}")]
+    Snapshot(std::io::Error),
 }
 
 /// Hears what retention did.
@@ -169,6 +178,64 @@ impl Keeper for Events {
     }
 }
 
+/// The list of erasures itself, which comes first: what is noted is done again after a backup of before was restored.
+struct Erased(Arc<Erasures>);
+
+impl Keeper for Erased {
+    fn places(&self) -> &'static [Place] {
+        &[Place::Files(ERASURES)]
+    }
+
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn remove_old(&self, _: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        self.0.note(website, visitor).map_err(KeeperError::Erasures)
+    }
+
+    fn delete_website(&self, _: WebsiteId) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn export_visitor(&self, _: WebsiteId, _: VisitorId, _: &Budget, _: &mut VisitorData) -> Result<(), KeeperError> {
+        Ok(())
+    }
+}
+
+/// The snapshot of before an upgrade, which has what there was then of everybody.
+struct Snapshot(PathBuf);
+
+impl Keeper for Snapshot {
+    fn places(&self) -> &'static [Place] {
+        &[Place::Files(SNAPSHOT)]
+    }
+
+    fn retain(&self, _: &[Kept], _: Option<Timestamp>, _: Tell<'_>) -> Result<(), KeeperError> {
+        Ok(())
+    }
+
+    fn remove_old(&self, now: Timestamp, _: Tell<'_>) -> Result<(), KeeperError> {
+        upgrade::remove_old_snapshot(&self.0, now).map_err(KeeperError::Snapshot)
+    }
+
+    fn erase_visitor(&self, _: WebsiteId, _: VisitorId) -> Result<(), KeeperError> {
+        upgrade::remove_snapshot(&self.0).map_err(KeeperError::Snapshot)
+    }
+
+    fn delete_website(&self, _: WebsiteId) -> Result<(), KeeperError> {
+        upgrade::remove_snapshot(&self.0).map_err(KeeperError::Snapshot)
+    }
+
+    fn export_visitor(&self, _: WebsiteId, _: VisitorId, _: &Budget, _: &mut VisitorData) -> Result<(), KeeperError> {
+        Ok(())
+    }
+}
+
 /// What pages captured beside events. The log that it came through is overwritten by [`Events`], which comes after it and seals
 /// the log first whenever it has captures.
 struct Captured {
@@ -280,7 +347,10 @@ impl Keeper for Metadata {
 }
 
 /// All keepers.
-pub struct Keepers(Vec<Box<dyn Keeper>>);
+pub struct Keepers {
+    list: Vec<Box<dyn Keeper>>,
+    erasures: Arc<Erasures>,
+}
 
 impl Keepers {
     /// The list. What keeps a new kind of data is added here.
@@ -288,14 +358,22 @@ impl Keepers {
         metadata: Arc<dyn zenovay_store::Metadata>,
         events: Arc<dyn EventStore>,
         captures: Arc<Captures>,
+        erasures: Arc<Erasures>,
     ) -> Self {
         let months: Arc<dyn EventMonthStore> = metadata.clone();
-        Self(vec![Box::new(Captured { captures }), Box::new(Events { events, months }), Box::new(Metadata(metadata))])
+        let list: Vec<Box<dyn Keeper>> = vec![
+            Box::new(Erased(Arc::clone(&erasures))),
+            Box::new(Snapshot(erasures.directory().to_owned())),
+            Box::new(Captured { captures }),
+            Box::new(Events { events, months }),
+            Box::new(Metadata(metadata)),
+        ];
+        Self { list, erasures }
     }
 
     /// The places that are answered for.
     pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.0.iter().flat_map(|keeper| keeper.places()).copied()
+        self.list.iter().flat_map(|keeper| keeper.places()).copied()
     }
 
     /// [`Keeper::retain`] of all.
@@ -319,6 +397,8 @@ impl Keepers {
     /// # Errors
     /// As [`Keepers::retain`].
     pub fn erase_visitor(&self, website: WebsiteId, visitor: VisitorId) -> Result<(), KeeperError> {
+        // A backup knows of an erasure when it has nothing of the visitor.
+        let _turn = self.erasures.turn();
         self.each(|keeper| keeper.erase_visitor(website, visitor))
     }
 
@@ -341,7 +421,7 @@ impl Keepers {
         budget: &Budget,
     ) -> Result<VisitorData, KeeperError> {
         let mut data = VisitorData::default();
-        for keeper in &self.0 {
+        for keeper in &self.list {
             keeper.export_visitor(website, visitor, budget, &mut data)?;
         }
         Ok(data)
@@ -349,7 +429,7 @@ impl Keepers {
 
     fn each(&self, mut step: impl FnMut(&dyn Keeper) -> Result<(), KeeperError>) -> Result<(), KeeperError> {
         let mut all_done = Ok(());
-        for keeper in &self.0 {
+        for keeper in &self.list {
             let done = step(keeper.as_ref());
             all_done = all_done.and(done);
         }

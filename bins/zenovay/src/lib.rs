@@ -4,6 +4,7 @@
 
 mod allocator;
 pub mod backends;
+pub mod backup;
 pub mod bootstrap;
 pub mod bucket;
 mod causes;
@@ -11,6 +12,9 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data_dir;
+pub mod erasures;
+mod files;
+pub mod formats;
 pub mod http;
 pub mod keepers;
 mod machine;
@@ -25,4 +29,5 @@ pub mod spelling;
 pub mod status;
 pub mod telemetry;
 mod tls;
+pub mod upgrade;
 pub mod visitors;

@@ -61,7 +61,7 @@ impl Maintenance {
             let (mut deletion, mut status) = (Due::now(DELETION_INTERVAL), Due::now(STATUS_INTERVAL));
             let (mut retention, mut removal) = (Due::now(RETENTION_INTERVAL), Due::now(REMOVAL_INTERVAL));
             let mut watch = ClockWatch::default();
-            let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
+            let keepers = state.keepers();
             loop {
                 state.metrics.upkeep();
                 report("folded strings", note_folded(&state));

@@ -18,16 +18,20 @@ use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHas
 use zenovay_store::{Metadata, StoreError};
 
 use crate::backends::OpenCapturesError;
+use crate::backup::Scheduled;
 use crate::causes::with_causes;
 use crate::config::Config;
 use crate::control::Control;
 use crate::data_dir::{self, DataDirError, ServerLock};
+use crate::erasures::Erasures;
 use crate::http::connection::{self, Connections};
 use crate::http::state::AppState;
+use crate::keepers::Keepers;
 use crate::mail::{Mail, MailError};
 use crate::maintenance::Maintenance;
 use crate::passkeys::Passkeys;
 use crate::recordings::Recordings;
+use crate::upgrade::{self, UpgradeError};
 use crate::{backends, bootstrap, http, quota_mail, telemetry};
 
 /// Connections that wait to be accepted. More than the kernel's default limit of 4,096 has no effect on Linux.
@@ -61,6 +65,9 @@ pub enum ServeError {
     /// Mail cannot be sent as it is configured.
     #[error("mail: {0}")]
     Mail(#[from] MailError),
+    /// What an earlier version stored cannot be kept before it is changed.
+    #[error("before the upgrade: {0}")]
+    Upgrade(UpgradeError),
     /// The address is taken or not of this machine.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -72,6 +79,16 @@ pub enum ServeError {
     /// The machine refused something a server needs.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
+}
+
+impl From<UpgradeError> for ServeError {
+    fn from(error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::Events(error) => Self::Events(error),
+            UpgradeError::DataDir(error) => Self::DataDir(error),
+            error => Self::Upgrade(error),
+        }
+    }
 }
 
 /// Why the metadata cannot be used, and what to do about it.
@@ -106,6 +123,8 @@ pub struct Stores {
     pub events: Arc<dyn EventStore>,
     /// What pages captured beside events.
     pub captures: Arc<Captures>,
+    /// Which visitors were erased.
+    pub erasures: Arc<Erasures>,
     /// The clock that both are kept by.
     pub clock: Arc<GuardedClock>,
     lock: ServerLock,
@@ -120,12 +139,44 @@ impl Stores {
         data_dir::create(&config.data_dir)?;
         let lock = ServerLock::acquire(&config.data_dir)?;
         data_dir::expect_metadata(&config.data_dir, &config.database_path())?;
+        let prepared = upgrade::prepare(config)?;
+        match Self::open_with(config, lock) {
+            Ok(stores) => {
+                prepared.finish()?;
+                Ok(stores)
+            }
+            Err(error) => {
+                // It is opened first: nothing was changed.
+                if matches!(error, ServeError::Metadata(StoreError::NewerSchema(_))) {
+                    prepared.give_up()?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The same for what was just restored.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub fn open_restored(config: &Config) -> Result<Self, ServeError> {
+        Self::open_with(config, ServerLock::acquire(&config.data_dir)?)
+    }
+
+    /// All that keeps data of websites and visitors.
+    pub fn keepers(&self) -> Keepers {
+        let (events, captures) = (Arc::clone(&self.events), Arc::clone(&self.captures));
+        Keepers::new(self.metadata.clone(), events, captures, Arc::clone(&self.erasures))
+    }
+
+    fn open_with(config: &Config, lock: ServerLock) -> Result<Self, ServeError> {
         let metadata = backends::open_metadata(config)?;
         let clock = Arc::new(GuardedClock::new(Arc::new(SystemClock), metadata.clock_memory()?));
         let captures = backends::open_captures(config)?;
         let events = backends::open_events(config, clock.clone(), Arc::clone(&captures))?;
         clock.begin(events.newest());
-        Ok(Self { metadata, events, captures, clock, lock })
+        let erasures = Arc::new(Erasures::new(&config.data_dir, clock.clone()));
+        Ok(Self { metadata, events, captures, erasures, clock, lock })
     }
 }
 
@@ -202,6 +253,7 @@ pub fn run(
     print(&prepare(&stores, &url)?)?;
     let maintenance = Maintenance::start(Arc::clone(&state), Arc::clone(&stores.clock))?;
     let recordings = Recordings::start(Arc::clone(&state.captures), Arc::clone(&state.clock))?;
+    let scheduled = Scheduled::start(config, &state.backups, state.clock.clone())?;
     let control = start_control(config, &state);
     let is_at_home = address.ip().is_loopback() && config.trusted_proxies.is_empty();
     if !state.session_cookie.is_over_https && !is_at_home {
@@ -238,6 +290,10 @@ pub fn run(
     });
 
     // The workers are gone: nobody appends any more, and everything that was answered is durable.
+    state.backups.cancel();
+    if let Some(scheduled) = scheduled {
+        scheduled.stop();
+    }
     if let Some(control) = control {
         control.stop();
     }

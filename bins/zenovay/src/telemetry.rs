@@ -290,6 +290,18 @@ pub const METRICS: &[(&str, MetricKind, &str)] = &[
     ("zenovay_replays_merged_total", MetricKind::Counter, "Recordings whose chunks became one object."),
     ("zenovay_visitor_erasures_total", MetricKind::Counter, "Visitors erased on request."),
     ("zenovay_visitor_exports_total", MetricKind::Counter, "Visitors exported on request."),
+    ("zenovay_backups_total", MetricKind::Counter, "Backups that were made or failed, by outcome."),
+    ("zenovay_backup_duration_seconds", MetricKind::Histogram, "Time to make a backup."),
+    (
+        "zenovay_backup_copied_bytes_total",
+        MetricKind::Counter,
+        "Bytes copied for backups; what earlier backups have is not copied again.",
+    ),
+    (
+        "zenovay_last_backup_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the newest backup was made, in seconds since 1970; 0 when none is known.",
+    ),
     ("zenovay_write_queue_depth", MetricKind::Gauge, "Appends that wait for the writer."),
     ("zenovay_head_rows", MetricKind::Gauge, "Events and heartbeats in memory that are not in a segment file yet."),
     ("zenovay_segments", MetricKind::Gauge, "Segment files."),
@@ -356,6 +368,10 @@ fn begin() {
     for gauge in ["zenovay_long_questions", "zenovay_long_answer_bytes", "zenovay_replay_waiting_bytes"] {
         metrics::gauge!(gauge).set(0.0);
     }
+    for outcome in ["made", "failed"] {
+        metrics::counter!("zenovay_backups_total", "outcome" => outcome).absolute(0);
+    }
+    metrics::gauge!("zenovay_last_backup_timestamp_seconds").set(0.0);
     for kind in QUERY_KINDS {
         let _ = metrics::histogram!("zenovay_query_duration_seconds", "kind" => kind);
     }
@@ -370,6 +386,7 @@ const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visi
 /// The metrics that have labels.
 const LABELLED: [&str; 16] = [
     "zenovay_access_refusals_total",
+    "zenovay_backups_total",
     "zenovay_exports_total",
     "zenovay_folded_strings_total",
     "zenovay_http_refusals_total",

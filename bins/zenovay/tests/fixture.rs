@@ -94,6 +94,175 @@ fn segment_files(data_dir: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// The fixtures of all earlier commits.
+fn all_fixtures() -> Vec<Fixture> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let names = std::fs::read_dir(folder).expect("fixtures").map(|entry| entry.expect("an entry").file_name());
+    let names = names.map(|name| name.into_string().expect("UTF-8")).filter(|name| name.ends_with(".tar.gz"));
+    let fixtures: Vec<Fixture> = names.map(|name| Fixture::unpack(&name)).collect();
+    assert!(!fixtures.is_empty());
+    fixtures
+}
+
+/// What is stored of events and captures, byte for byte, and the schema and the rows of the metadata.
+fn stored(data_dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut keep = |name: String, path: &Path| {
+        if let Ok(bytes) = std::fs::read(path) {
+            found.insert(name, bytes);
+        }
+    };
+    for name in ["events.db", "events.db-wal", "captures.db"] {
+        keep(name.to_owned(), &data_dir.join(name));
+    }
+    for name in segment_files(data_dir) {
+        keep(format!("segments/{name}"), &data_dir.join("segments").join(name));
+    }
+    // Of a copy: who opens it may change the files.
+    let copy = tempfile::tempdir().expect("a directory");
+    for name in ["zenovay.db", "zenovay.db-wal"] {
+        let _ = std::fs::copy(data_dir.join(name), copy.path().join(name));
+    }
+    let database = rusqlite::Connection::open(copy.path().join("zenovay.db")).expect("a database");
+    let column = |select: &str| -> Vec<String> {
+        let mut statement = database.prepare(select).expect("a query");
+        statement.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("strings")
+    };
+    let mut metadata = column("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY sql");
+    metadata.extend(column("SELECT version FROM __diesel_schema_migrations ORDER BY version"));
+    metadata.extend(column("SELECT domain FROM websites ORDER BY domain"));
+    found.insert("zenovay.db".to_owned(), metadata.join("\n").into_bytes());
+    found
+}
+
+fn assert_stored(data_dir: &Path, expected: &BTreeMap<String, Vec<u8>>) {
+    let now = stored(data_dir);
+    assert_eq!(now.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    for (name, bytes) in expected {
+        assert!(now[name] == *bytes, "{name} is not as it was");
+    }
+}
+
+fn send(server: &Server, site: &Site, path: &str) {
+    let body = pageview("example.com", path, &format!("session{path}"));
+    let answer = server.connect().request("POST", &format!("/e/{}", site.tracking_code), &[], &body);
+    assert_eq!(answer.expect("an answer").status, 200);
+}
+
+fn refused(site: &Site, arguments: &[&str]) -> String {
+    let output = site.run(arguments, "");
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+/// Sabotage: make the snapshot when the stores are open, leave the end of the log out of it, or count nothing.
+#[test]
+fn every_earlier_store_upgrades_answers_the_same_and_rolls_back() {
+    for fixture in all_fixtures() {
+        let site = fixture.site();
+        let snapshot = site.data_dir.join("snapshot");
+        let before = stored(&site.data_dir);
+        let server = site.serve();
+        fixture.assert_answers_the_same(&server);
+        assert!(server.terminate().success());
+        assert!(snapshot.exists());
+        assert!(stored(&site.data_dir) != before, "an upgrade");
+        let done = site.cli(&["rollback"]);
+        assert_eq!(done["discarded"], 0, "{done}");
+        assert!(!snapshot.exists());
+        assert_stored(&site.data_dir, &before);
+        assert!(refused(&site, &["rollback"]).contains("has no snapshot"));
+
+        // And once more, with events that came meanwhile.
+        let server = site.serve();
+        fixture.assert_answers_the_same(&server);
+        for number in 0..3 {
+            send(&server, &site, &format!("/since/{number}"));
+        }
+        assert!(refused(&site, &["rollback"]).contains("another server is running"));
+        assert!(server.terminate().success());
+        for arguments in [&["rollback"][..], &["rollback", "--discard", "2"], &["rollback", "--discard", "unknown"]] {
+            assert!(refused(&site, arguments).contains("3 events and heartbeats"), "{arguments:?}");
+        }
+        let done = site.cli(&["rollback", "--discard", "3"]);
+        assert_eq!(done["discarded"], 3, "{done}");
+        assert_stored(&site.data_dir, &before);
+        let aside = Path::new(done["aside"].as_str().expect("a path")).join("events.db");
+        assert!(aside.exists(), "what was stored since is not deleted");
+
+        // An erased visitor is in no snapshot.
+        let server = site.serve();
+        assert!(snapshot.exists());
+        site.cli(&["visitor", "erase", &site.website_id, "0123456789abcdef", "--yes"]);
+        assert!(!snapshot.exists());
+        fixture.assert_answers_the_same(&server);
+        assert!(server.terminate().success());
+        // A start without an upgrade makes none.
+        assert!(site.serve().terminate().success());
+        assert!(!snapshot.exists());
+    }
+}
+
+/// Sabotage: put aside what was put back already, or let a server start between.
+#[test]
+fn a_rollback_that_is_interrupted_goes_on() {
+    let moves: [&[(&str, &str)]; 3] = [
+        &[],
+        &[("events.db", "rolled-back-1/events.db")],
+        &[("events.db", "rolled-back-1/events.db"), ("snapshot/events.db", "events.db")],
+    ];
+    for moves in moves {
+        let fixture = Fixture::unpack("904fc4c.tar.gz");
+        let site = fixture.site();
+        let before = stored(&site.data_dir);
+        assert!(site.serve().terminate().success());
+        let at = |name: &str| site.data_dir.join(name);
+        std::fs::create_dir(at("rolled-back-1")).expect("a folder");
+        std::fs::write(at("snapshot/rolling-back"), "rolled-back-1").expect("it can be written");
+        for (from, to) in moves {
+            std::fs::rename(at(from), at(to)).expect("it can be moved");
+        }
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["user", "list"], &["check"]] {
+            assert!(refused(&site, command).contains("has not ended"), "{command:?}");
+        }
+        site.cli(&["rollback"]);
+        assert_stored(&site.data_dir, &before);
+        let server = site.serve();
+        fixture.assert_answers_the_same(&server);
+        assert!(server.terminate().success());
+    }
+}
+
+/// Sabotage: let commands upgrade the metadata without a snapshot, or beside a server of another version.
+#[test]
+fn a_command_that_upgrades_the_metadata_keeps_the_way_back() {
+    let fixture = Fixture::unpack("904fc4c.tar.gz");
+    let site = fixture.site();
+    let before = stored(&site.data_dir);
+    site.cli(&["user", "list"]);
+    assert!(stored(&site.data_dir) != before);
+    site.cli(&["rollback"]);
+    assert_stored(&site.data_dir, &before);
+
+    site.cli(&["user", "list"]);
+    let server = site.serve();
+    fixture.assert_answers_the_same(&server);
+    std::fs::write(site.data_dir.join("zenovay.formats"), "{}").expect("it can be written");
+    assert!(refused(&site, &["user", "list"]).contains("another version"));
+    std::fs::remove_file(site.data_dir.join("zenovay.formats")).expect("it can be removed");
+    assert!(server.terminate().success());
+    site.cli(&["rollback"]);
+    assert_stored(&site.data_dir, &before);
+
+    // What is of a later version is left alone, and nothing is made beside it.
+    let connection = rusqlite::Connection::open(site.data_dir.join("events.db")).expect("a database");
+    connection.execute("UPDATE meta SET value = 99 WHERE name = 'format'", []).expect("it can be changed");
+    drop(connection);
+    let words = refused(&site, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(words.contains("later version of zenovay"), "{words}");
+    assert!(!site.data_dir.join("snapshot.new").exists() && !site.data_dir.join("snapshot").exists());
+}
+
 /// Sabotage: raise the lowest version that is read of the log, the catalog, a segment or a digest.
 #[test]
 fn a_store_and_database_of_904fc4c_open_answer_merge_and_upgrade() {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use process::{Server, Site};
 use serde_json::Value;
 use zenovay::backends;
+use zenovay::erasures::Erasures;
 use zenovay::keepers::{FILES_WITHOUT_DATA, Keepers, Place};
 use zenovay_domain::SystemClock;
 use zenovay_events::RecordKind;
@@ -82,6 +83,9 @@ fn everything_that_keeps_data_is_in_the_list() {
     let server = site.serve();
     send(&server, &site, SENT_ID, "/");
     send_recording(&server, &site, SENT_ID);
+    site.cli(&["visitor", "erase", &site.website_id, OTHER_ID, "--yes"]);
+    // As after an upgrade.
+    std::fs::create_dir(data_dir.join("snapshot")).expect("a folder");
     let while_it_runs: BTreeSet<String> = names(&data_dir);
     assert!(server.terminate().success());
 
@@ -89,7 +93,8 @@ fn everything_that_keeps_data_is_in_the_list() {
     let metadata = backends::open_metadata(&config).expect("metadata");
     let captures = backends::open_captures(&config).expect("captures");
     let events = backends::open_events(&config, Arc::new(SystemClock), captures.clone()).expect("events");
-    let keepers = Keepers::new(metadata, events, captures);
+    let erasures = Arc::new(Erasures::new(&data_dir, Arc::new(SystemClock)));
+    let keepers = Keepers::new(metadata, events, captures, erasures);
     let places: BTreeSet<String> = keepers.places().map(|place| format!("{place:?}")).collect();
     // The store has its files for itself.
     drop(keepers);

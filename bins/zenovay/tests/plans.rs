@@ -6,7 +6,6 @@ mod common;
 
 use common::{Reply, TestApp, TestWebsite};
 use serde_json::{Value, json};
-use zenovay::keepers::Keepers;
 use zenovay::maintenance;
 use zenovay_domain::{Feature, Plan, PlanTable, Role};
 
@@ -188,7 +187,7 @@ async fn deleting_a_website_gives_no_event_of_the_month_back() {
     // A new process, before and after the events are removed.
     let waiting = app.with_plans(plans.clone()).await;
     assert_eq!(used(&waiting, &other).await["used"], 4);
-    let keepers = Keepers::new(app.state.store.clone(), app.events.clone(), app.state.captures.clone());
+    let keepers = app.state.keepers();
     for _ in 0..2 {
         maintenance::delete_websites(&app.state, &keepers).unwrap();
         assert_eq!(app.events.span(shop.id()), None);
@@ -242,7 +241,7 @@ async fn erasing_a_visitor_gives_no_event_of_the_month_back() {
     }
     let other = site.team.website("other.example");
     app.state.store.delete_website(site.id(), app.state.clock.now()).unwrap();
-    let keepers = Keepers::new(app.state.store.clone(), app.events.clone(), app.state.captures.clone());
+    let keepers = app.state.keepers();
     maintenance::delete_websites(&app.state, &keepers).unwrap();
     assert_eq!(used(&app.with_plans(plans).await, &other).await["used"], 5);
 }

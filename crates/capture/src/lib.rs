@@ -42,10 +42,11 @@ pub use store::heatmaps::{
     PageVersion, VisitorHeat,
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
+pub use store::places::{is_whole_blob, recorded_blobs};
 pub use store::replays::{
     EventsAndNext, Gap, InvalidReplayId, Marker, PageSnapshot, Replay, ReplayChunk, ReplayDetail, ReplayEvents,
     ReplayId, ReplayLimits, ReplayQuery, Replays, SESSION_MAX_BYTES, SESSION_MAX_MS, WithErrors,
 };
 pub use store::vitals::{Bucketed, MetricSummary, Metrics, PageVitals, VitalsQuery, VitalsReport};
-pub use store::{CaptureOptions, Captures, Filter, Row};
+pub use store::{CaptureOptions, Captures, Filter, Row, formats};
 pub use vitals::{Rating, Vital, Vitals};

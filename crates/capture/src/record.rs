@@ -8,7 +8,7 @@ use crate::heatmap::HeatTold;
 use crate::{Breadcrumb, Context, ErrorFields, Frame, ReplaySummary};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
-const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 2;
 /// The first version.
 const OLDEST_VERSION: u8 = 1;
 

@@ -27,8 +27,8 @@ use crate::state::State;
 use crate::view::Views;
 use crate::writer::Writer;
 use crate::{
-    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, EmbeddedConfig, EventStore, Kept, NewCapture,
-    NewEvent, OpenError, RecentSession, Retained, StoreStats,
+    Append, AppendError, AppendReceipt, AppendRefused, ChangeError, Copier, EmbeddedConfig, EventStore, Kept,
+    NewCapture, NewEvent, OpenError, RecentSession, Retained, SegmentFile, StoreStats,
 };
 
 /// A store in a directory of this machine: a SQLite log, a head in memory, and Parquet segments.
@@ -65,7 +65,7 @@ impl EmbeddedStore {
     /// [`EventStore::damages`].
     pub fn open(config: EmbeddedConfig, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         config.check()?;
-        let Opened { log, named, next_segment, ledger } = Log::open(&config.dir, Purpose::Serve)?;
+        let Opened { log, named, next_segment, ledger, file } = Log::open(&config.dir, Purpose::Serve)?;
         let segments_dir = catalog::segments_dir(&config.dir);
         let io = |error| OpenError::io(&segments_dir, error);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&segments_dir).map_err(io)?;
@@ -102,7 +102,7 @@ impl EmbeddedStore {
         segments.iter().for_each(|segment| segment.look());
         let state = State { version: 1, segments, frozen: Vec::new(), active, ledger: Arc::new(ledger) };
 
-        let inner = Arc::new(Inner::new(config, clock, segments_dir.clone(), state, store, next_segment));
+        let inner = Arc::new(Inner::new(config, clock, segments_dir.clone(), state, store, next_segment, file));
         let threads = start_threads(&inner, log).map_err(|error| OpenError::io(&segments_dir, error))?;
         Ok(Self { inner, threads: Mutex::new(threads) })
     }
@@ -279,6 +279,14 @@ impl EventStore for EmbeddedStore {
 
     fn seal(&self) -> Result<bool, ChangeError> {
         Ok(self.inner.seal()?)
+    }
+
+    fn segment_files(&self) -> Vec<SegmentFile> {
+        self.inner.segment_files(&self.inner.state())
+    }
+
+    fn copy(&self, copier: &mut dyn Copier) -> Result<(), ChangeError> {
+        Ok(self.inner.copy(copier)?)
     }
 
     fn shutdown(&self) {

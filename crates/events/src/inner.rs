@@ -1,6 +1,7 @@
 //! What the threads of an embedded store share.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) poisoned: AtomicBool,
     pub(crate) disk_full: AtomicBool,
     state: RwLock<Arc<State>>,
+    /// The database file of the log, see [`crate::log::Opened`].
+    pub(crate) log_file: Option<File>,
     pub(crate) store: StoreId,
     segment_ids: AtomicU64,
 }
@@ -51,6 +54,7 @@ impl Inner {
         state: State,
         store: StoreId,
         next_segment: u64,
+        log_file: Option<File>,
     ) -> Self {
         Self {
             queue: Queue::new(config.queue_rows, config.queue_bytes, config.commit_bytes),
@@ -69,6 +73,7 @@ impl Inner {
             poisoned: AtomicBool::new(false),
             disk_full: AtomicBool::new(false),
             state: RwLock::new(Arc::new(state)),
+            log_file,
             store,
             segment_ids: AtomicU64::new(next_segment),
         }

@@ -12,6 +12,7 @@ mod codes;
 mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod copying;
 mod embedded;
 mod export;
 mod faults;
@@ -28,6 +29,7 @@ mod ledger;
 mod log;
 mod maintenance;
 mod merging;
+mod moment;
 mod open_error;
 mod queue;
 mod receipt;
@@ -49,9 +51,11 @@ pub use append::{AppendError, AppendOutcome, EventFault, IdempotencyKey, NewCapt
 pub use capture::{BatchName, CaptureSink};
 pub use codec::RecordKind;
 pub use config::{EmbeddedConfig, Observer};
+pub use copying::{formats, stored_rows};
 pub use embedded::EmbeddedStore;
 pub use handle::{NewEvents, Site, Store};
 pub use ledger::{Kept, RETENTION_GRACE_DAYS, Retained};
+pub use moment::{Copier, Moment, SegmentFile, WebsiteRows};
 pub use open_error::OpenError;
 pub use receipt::{Acknowledge, Append, AppendReceipt, AppendRefused};
 pub use repair::{RepairError, Repaired, repair};

@@ -27,7 +27,7 @@
 //! frames that an earlier checkpoint copied are written again). From then on nothing that is served depends on a page whose
 //! fsync once failed.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ use crate::segment::{Batches, EntryError, Origin, SegmentMeta, StoreId, decode_m
 use crate::{AppendError, AppendOutcome, BatchName, IdempotencyKey, NewCapture, NewEvent, OpenError};
 
 /// The version of the format that this program writes.
-const FORMAT: i64 = 4;
+pub(crate) const FORMAT: i64 = 4;
 /// The first version with ids, runs and notes of what was replaced.
 const FORMAT_OF_RUNS: i64 = 3;
 /// The oldest version that it reads. What it finds it upgrades when it serves.
@@ -107,6 +107,8 @@ pub(crate) struct Log {
     lowest_seq: u64,
     /// What commits wrote since the last checkpoint, about.
     unsaved_bytes: u64,
+    /// Whether somebody copies the database file, which therefore stays as it is.
+    is_held: bool,
 }
 
 /// What [`Log::open`] found.
@@ -116,6 +118,9 @@ pub(crate) struct Opened {
     /// The lowest id that no segment ever had.
     pub(crate) next_segment: u64,
     pub(crate) ledger: Ledger,
+    /// The database file, for who copies it; of a log that serves. To be kept for as long as the log is open: the kernel lets go
+    /// of the locks of a process on a file when it closes any handle of it.
+    pub(crate) file: Option<File>,
 }
 
 /// What the log is opened for.
@@ -234,6 +239,10 @@ impl Log {
     }
 
     fn open_file(dir: &Path, path: &Path, purpose: Purpose) -> Result<Opened, OpenFailure> {
+        let file = match purpose {
+            Purpose::Serve => Some(File::open(path).map_err(|error| OpenError::io(path, error))?),
+            Purpose::Look => None,
+        };
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::ZERO)?;
         // A checkpoint when the connection closes would touch a file that failed.
@@ -320,8 +329,9 @@ impl Log {
             is_run_noted: false,
             lowest_seq,
             unsaved_bytes: 0,
+            is_held: false,
         };
-        Ok(Opened { log, named, next_segment, ledger })
+        Ok(Opened { log, named, next_segment, ledger, file })
     }
 
     /// The directory of the store.
@@ -603,7 +613,7 @@ impl Log {
 
     /// Copies what was committed into the database file, when enough has gathered.
     pub(crate) fn checkpoint_when_due(self) -> LogStep<()> {
-        if self.unsaved_bytes < CHECKPOINT_BYTES {
+        if self.is_held || self.unsaved_bytes < CHECKPOINT_BYTES {
             return Ok((self, ()));
         }
         let (mut log, ()) = self.write(|connection| checkpoint(connection, "PASSIVE"))?;
@@ -611,11 +621,26 @@ impl Log {
         Ok((log, ()))
     }
 
-    /// Copies everything into the database file and empties the log file.
+    /// Copies everything into the database file and empties the log file. A file that is held stays as it is: at the end of
+    /// the process the log file has the rest.
     pub(crate) fn checkpoint_all(self) -> LogStep<()> {
+        if self.is_held {
+            return Ok((self, ()));
+        }
         let (mut log, ()) = self.write(|connection| checkpoint(connection, "TRUNCATE"))?;
         log.unsaved_bytes = 0;
         Ok((log, ()))
+    }
+
+    /// Copies everything into the database file, which stays as it is then until [`release`](Self::release).
+    pub(crate) fn hold(self) -> LogStep<()> {
+        let (log, ()) = self.checkpoint_all()?;
+        Ok((Self { is_held: true, ..log }, ()))
+    }
+
+    /// Lets the database file change again.
+    pub(crate) fn release(self) -> LogStep<()> {
+        Ok((Self { is_held: false, ..self }, ()))
     }
 
     /// The one place where errors of SQLite become ours.

@@ -1,7 +1,7 @@
 //! The bounded queue in front of the writer thread.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -91,6 +91,11 @@ pub(crate) enum Task {
     Register { change: Box<CatalogChange>, sealed: Option<u64> },
     /// Removes every trace of what is in segments from the log, and with `forget` all that the log knows of a website.
     Scrub { forget: Option<WebsiteId> },
+    /// Keeps the database file of the log as it is from now on, says so to `held`, and does nothing until the other end of
+    /// `go_on` is gone.
+    Hold { held: SyncSender<()>, go_on: Receiver<()> },
+    /// Lets the database file change again.
+    Release,
 }
 
 /// A task, and who waits for it.
@@ -221,6 +226,14 @@ impl Queue {
     /// # Errors
     /// What the task ends with, or that the writer has ended.
     pub(crate) fn run(&self, task: Task) -> Result<(), AppendError> {
+        self.begin(task)?.recv().unwrap_or(Err(AppendError::ShuttingDown))
+    }
+
+    /// The same without waiting for it: what it ends with is received.
+    ///
+    /// # Errors
+    /// When the writer has ended.
+    pub(crate) fn begin(&self, task: Task) -> Result<Receiver<Result<(), AppendError>>, AppendError> {
         let (done, is_done) = sync_channel(1);
         let mut state = self.state.lock();
         if state.closed {
@@ -229,7 +242,7 @@ impl Queue {
         state.tasks.push_back(Assignment { task, done });
         drop(state);
         self.ready.notify_one();
-        is_done.recv().unwrap_or(Err(AppendError::ShuttingDown))
+        Ok(is_done)
     }
 
     /// Waits up to `patience` for work and takes a task, or jobs of about `rows` records. `last_appends` is how many appends

@@ -3,7 +3,9 @@
 use zenovay_domain::{Dimension, Event, EventFlags, TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_query::{Answer, Budget, Cause, Query, QueryError};
 
-use crate::{Append, AppendError, AppendReceipt, AppendRefused, Kept, NewCapture, NewEvent, Retained};
+use crate::{
+    Append, AppendError, AppendReceipt, AppendRefused, Copier, Kept, NewCapture, NewEvent, Retained, SegmentFile,
+};
 
 /// Why stored events were not changed, or not all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -178,6 +180,23 @@ pub trait EventStore: Send + Sync {
     /// # Errors
     /// When it cannot be written; it stays where it was, and is moved later.
     fn seal(&self) -> Result<bool, ChangeError>;
+
+    /// The files that sealed events are in, as of now. A file goes when another takes its place. None of a store that keeps
+    /// events elsewhere.
+    fn segment_files(&self) -> Vec<SegmentFile> {
+        Vec::new()
+    }
+
+    /// Hands everything that is stored at one moment to `copier`, while appends and queries go on. Erasures and merges wait until
+    /// it ends. Blocks.
+    ///
+    /// # Errors
+    /// When the store cannot be written, `copier` fails, or events are kept elsewhere.
+    fn copy(&self, copier: &mut dyn Copier) -> Result<(), ChangeError> {
+        let _ = copier;
+        let words = "this store of events has no files that can be copied";
+        Err(ChangeError::Unavailable(Cause::new(words, std::io::Error::other(words))))
+    }
 
     /// Refuses new appends, completes those that are queued, and seals the head. Returns when all is on disk. Blocks: it writes
     /// files and waits for the store's threads. Appends that still wait for room get their events back.

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,8 @@ impl Writer {
             Task::Freeze => self.freeze(),
             Task::Register { change, sealed } => self.register(change, *sealed),
             Task::Scrub { forget } => self.scrub(*forget),
+            Task::Hold { held, go_on } => self.hold(held, go_on),
+            Task::Release => self.with_log(Log::release),
         }
     }
 
@@ -294,6 +297,16 @@ impl Writer {
         }
         while self.with_log(Log::trim)? {}
         self.with_log(Log::checkpoint_all)
+    }
+
+    /// Stands still for somebody who takes the moment.
+    fn hold(&mut self, held: &SyncSender<()>, go_on: &Receiver<()>) -> Result<(), AppendError> {
+        self.with_log(Log::hold)?;
+        if held.send(()).is_ok() {
+            // Nothing is ever sent: it ends when whoever took the moment lets go.
+            let _ = go_on.recv();
+        }
+        Ok(())
     }
 
     fn with_log<T>(&mut self, step: impl FnOnce(Log) -> Result<(Log, T), LogFailure>) -> Result<T, AppendError> {

@@ -45,7 +45,7 @@ pub use people::{
     TELLING_MS, Theme, UsedSession,
 };
 pub use shares::{SHARES_MAX, Share, ShareStore};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, formats};
 pub use status::{
     INCIDENT_MESSAGE_MAX, INCIDENT_UPDATES_MAX, INCIDENTS_MAX, Incident, IncidentUpdate, STATUS_DAYS, STATUS_GAP_MS,
     StatusChecks, StatusSpan, StatusStore,

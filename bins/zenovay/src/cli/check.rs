@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use zenovay_domain::{GuardedClock, SystemClock};
 use zenovay_events::{Verified, verify};
 
+use super::context;
 use super::output::{Failure, Output};
 use crate::backends::{self, OpenCapturesError};
 use crate::bucket::{Bucket, BucketError};
@@ -50,7 +51,7 @@ fn check_metadata(config: &Config) -> Result<(&'static str, Vec<String>), Failur
     if !path.exists() {
         return Ok(("none yet", Vec::new()));
     }
-    let faults = backends::open_metadata(config)?.check()?;
+    let faults = context::open_upgraded(config)?.check()?;
     Ok(("ok", faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect()))
 }
 

@@ -11,8 +11,8 @@ use zenovay_store::{Metadata, OPERATOR, Store, StoreError};
 use super::output::Failure;
 use crate::config::Config;
 use crate::http::audit::{self, OutsideChange};
-use crate::runtime::told_about_metadata;
-use crate::{backends, data_dir};
+use crate::runtime::{ServeError, told_about_metadata};
+use crate::{backends, data_dir, upgrade};
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
@@ -29,14 +29,24 @@ pub(super) fn open(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
         let path = path.display();
         return Err(Failure::new(format_args!("{path} does not exist: start the server or create a user first")));
     }
-    Ok(backends::open_metadata(config)?)
+    open_upgraded(config)
 }
 
 /// Opens the metadata of `config`; makes the data directory and an empty database when there is none.
 pub(super) fn open_or_create(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
     data_dir::create(&config.data_dir).map_err(Failure::new)?;
     data_dir::expect_metadata(&config.data_dir, &config.database_path()).map_err(Failure::new)?;
-    Ok(backends::open_metadata(config)?)
+    open_upgraded(config)
+}
+
+/// Opens the metadata of `config`, of which a snapshot is made when an earlier version wrote it.
+pub(super) fn open_upgraded(config: &Config) -> Result<Arc<dyn Metadata>, Failure> {
+    let prepared = upgrade::prepare_metadata(config).map_err(|error| Failure::new(ServeError::from(error)))?;
+    let metadata = backends::open_metadata(config)?;
+    if let Some(prepared) = prepared {
+        prepared.finish_metadata().map_err(Failure::new)?;
+    }
+    Ok(metadata)
 }
 
 pub(super) fn now() -> Timestamp {

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed with one clear line on stderr, 2 wrong usage, 3 done in part. Every error
 //! begins with `zenovay: `.
 
+mod backup;
 mod check;
 mod config;
 mod context;
@@ -12,6 +13,7 @@ mod output;
 mod password;
 mod remote;
 mod repair;
+mod rollback;
 mod sourcemaps;
 mod status;
 mod team;
@@ -71,6 +73,14 @@ enum Command {
     /// Write on the status page: incidents and maintenance.
     #[command(subcommand)]
     Status(status::Command),
+    /// Make a backup of everything but the salts, of one moment, also while a server runs. Copies only what earlier backups in
+    /// the directory do not have.
+    Backup(backup::BackupArgs),
+    /// Restore a backup to a new data directory, or verify one.
+    Restore(backup::RestoreArgs),
+    /// Put back what was stored before the last upgrade, for an earlier version. What is there now is put aside. Needs the server
+    /// stopped.
+    Rollback(rollback::RollbackArgs),
     /// Verify the configuration, the metadata, and every stored event. Exits with 3 when something could not be looked at.
     Check,
     /// Make events.db and the segment files belong together again: rebuild what is lost or damaged of events.db from files that
@@ -150,6 +160,9 @@ impl Cli {
             Command::Visitor(command) => visitor::run(command, &config, output),
             Command::Key(command) => key::run(command, &config, output),
             Command::Status(command) => status::run(command, &config, output),
+            Command::Backup(args) => backup::backup(args, &config, output),
+            Command::Restore(args) => backup::restore(&args, &config, output),
+            Command::Rollback(args) => rollback::run(&args, &config, output),
             Command::Check => check::run(&config, output),
             Command::Repair => repair::run(&config, output),
             Command::Serve(_)

@@ -14,7 +14,6 @@ use super::output::{Failure, Output};
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
 use crate::data_dir::DataDirError;
-use crate::keepers::Keepers;
 use crate::runtime::{ServeError, Stores};
 
 #[derive(Debug, Subcommand)]
@@ -92,7 +91,7 @@ fn ask(config: &Config, website: WebsiteId, request: Request) -> Result<Value, F
 }
 
 fn alone(config: &Config, stores: &Stores, request: &Request) -> Result<Answer, Failure> {
-    let keepers = Keepers::new(stores.metadata.clone(), stores.events.clone(), stores.captures.clone());
+    let keepers = stores.keepers();
     let budget = Budget::new(Duration::from_secs(config.query_timeout_seconds.get()), config.query_memory_bytes());
     let now = zenovay_domain::Clock::reading(&*stores.clock).steady;
     let hasher = VisitorHasher::open(&config.data_dir, now);

@@ -13,6 +13,7 @@ use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
+use crate::backup::BackupSchedule;
 
 macro_rules! settings {
     (
@@ -185,6 +186,12 @@ settings! {
         replay_bucket_timeout_seconds: Number<1, 600> = Number(30), "SECONDS";
         /// Maximum size of chunks that wait to be moved to the bucket, in bytes; beyond it chunks are refused [default: 1073741824, 1 GiB]
         replay_waiting_bytes: Number<1_048_576, 0x100_0000_0000> = Number(1 << 30), "BYTES";
+        /// Directory in which the server makes backups by itself, on another disk if there is one [default: none, no backups]
+        backup_dir: Option<PathBuf> = None, "DIR";
+        /// When it makes them: a time of day in UTC, such as 03:30, or a number of hours, such as 6h [default: 03:30]
+        backup_schedule: BackupSchedule = BackupSchedule::Daily(12_600_000), "WHEN";
+        /// Number of backups that it keeps; older ones are removed [default: 7]
+        backup_keep: Number<1, 10_000> = Number(7), "N";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

@@ -8,6 +8,7 @@ use zenovay_domain::Plan;
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
+use crate::backup::BackupSchedule;
 
 /// A whole number from `MIN` to `MAX`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,17 @@ impl Setting for PathBuf {
 
     fn to_json(&self) -> serde_json::Value {
         self.to_string_lossy().into()
+    }
+}
+
+impl Setting for BackupSchedule {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rule = "must be a time of day in UTC, such as 03:30, or a number of hours, such as 6h";
+        Self::parse(text).ok_or_else(|| rule.to_owned())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.to_string().into()
     }
 }
 

@@ -17,8 +17,10 @@ use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
 use zenovay_store::{CachedDirectory, Metadata, StoreError};
 
+use crate::backup::Backups;
 use crate::bootstrap;
 use crate::config::{Config, ResetFormat};
+use crate::erasures::Erasures;
 use crate::http::address_limit::AddressLimits;
 use crate::http::body::Bodies;
 use crate::http::capture::CaptureLimits;
@@ -36,6 +38,7 @@ use crate::http::oauth::OAuth;
 use crate::http::oauth::fetch::FromWebsites;
 use crate::http::queries::QueryPool;
 use crate::http::response_layer::ResponseLayer;
+use crate::keepers::Keepers;
 use crate::mail::Mail;
 use crate::passkeys::Passkeys;
 use crate::status::StatusWatch;
@@ -106,6 +109,10 @@ pub struct AppState {
     pub mail: Option<Arc<Mail>>,
     /// How many events teams stored in their months.
     pub event_quotas: EventQuotas,
+    /// Which visitors were erased.
+    pub erasures: Arc<Erasures>,
+    /// Makes backups of what is stored.
+    pub backups: Arc<Backups>,
     /// How the parts of the server are.
     pub status: StatusWatch,
     /// What the operator decided about people.
@@ -139,6 +146,9 @@ impl AppState {
         });
         let reset_format = config.ratelimit_reset_format;
         let layer = ResponseLayer { clock: Arc::clone(&clock), https_host: https_host.clone(), reset_format };
+        let erasures = Arc::new(Erasures::new(&config.data_dir, Arc::clone(&clock)));
+        let backups =
+            Backups::new(config, Arc::clone(&clock), Arc::clone(&events), Arc::clone(&captures), Arc::clone(&erasures));
         Self {
             clock,
             directory: Arc::new(CachedDirectory::new(store.clone())),
@@ -174,6 +184,8 @@ impl AppState {
             key_log: KeyLog::default(),
             passkeys: config.public_url.as_ref().and_then(Passkeys::at),
             mail: None,
+            erasures,
+            backups: Arc::new(backups),
             status: StatusWatch::default(),
             event_quotas: EventQuotas::default(),
             people: PeopleSettings::new(config),
@@ -184,6 +196,12 @@ impl AppState {
             bodies: Bodies::default(),
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
         }
+    }
+
+    /// All that keeps data of websites and visitors.
+    pub fn keepers(&self) -> Keepers {
+        let (events, captures) = (Arc::clone(&self.events), Arc::clone(&self.captures));
+        Keepers::new(self.store.clone(), events, captures, Arc::clone(&self.erasures))
     }
 
     /// Where browsers reach the server, without a slash at the end: as it is configured, or else as whoever asks does. Only for

@@ -11,7 +11,7 @@ use super::summary::ReplaySummary;
 use crate::{BlobError, CaptureError, Context, Problems};
 
 /// The version that is written.
-const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 1;
 /// A version and a checksum.
 const HEAD_BYTES: usize = 9;
 /// How much is packed and unpacked at a time.

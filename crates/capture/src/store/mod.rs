@@ -131,6 +131,13 @@ impl fmt::Debug for Filter<'_> {
     }
 }
 
+/// The versions of everything that this program writes where captures are kept. Programs of which this differs do not write the
+/// same.
+pub fn formats() -> String {
+    let (record, chunk) = (crate::record::VERSION, crate::replay::CHUNK_VERSION);
+    format!("database {}, record {record}, chunk {chunk}, heatmap {}", schema::FORMAT, heatmaps::VERSION)
+}
+
 type Batch = (BatchName, Vec<(WebsiteId, Vec<u8>)>);
 
 /// What the thread that applies and everybody else share.
@@ -209,6 +216,16 @@ impl Captures {
         let thread = thread::Builder::new().name("captures".to_owned()).spawn(move || theirs.run());
         let thread = thread.map_err(|error| failed(error.to_string()))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Where recordings are kept beside the database, without those in a bucket.
+    pub fn blobs(&self) -> &dyn Blobs {
+        &*self.shared.places.here
+    }
+
+    /// While what this gives lives nothing of a recording is deleted or moved: who wants to waits.
+    pub fn keep_blobs(&self) -> impl Sized + '_ {
+        self.shared.places.alone.lock()
     }
 
     /// Lets the database grow to so many pages of 8 KiB.

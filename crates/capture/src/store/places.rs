@@ -17,11 +17,13 @@
 //! while it is written, and who erases a visitor waits for it. A blob that is in neither table, and was not written lately, is
 //! one whose capture never came into the log: it is removed ([`Captures::remove_orphans`]).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Timestamp, WebsiteId};
 
@@ -67,7 +69,7 @@ pub(super) struct Places {
     /// Whether there is something doomed here that nobody waits for.
     pub(super) is_doomed: AtomicBool,
     /// Held by who makes objects or deletes what is doomed.
-    alone: Mutex<()>,
+    pub(super) alone: Mutex<()>,
     /// When it was looked last for what nothing knows of away, in milliseconds.
     looked_away_ms: AtomicI64,
 }
@@ -315,6 +317,46 @@ fn note_written(transaction: &Transaction<'_>, replay: i64, written: &Written, l
 fn note_looked_at(transaction: &Transaction<'_>, replay: i64, loose: usize) -> Sqlite<()> {
     let loose = i64::try_from(loose).unwrap_or(i64::MAX);
     transaction.execute("UPDATE replays SET loose = max(loose - ?2, 0) WHERE id = ?1", params![replay, loose]).map(drop)
+}
+
+/// Calls `see` with the names of everything that is kept of recordings beside `captures.db` at `path`, and not in a bucket, until it
+/// says no. The database may be one that is open, or a copy.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn recorded_blobs(path: &Path, see: &mut dyn FnMut(&BlobName) -> bool) -> Result<(), CaptureError> {
+    let failed = |problem: String| CaptureError::Database { path: path.to_owned(), problem };
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(error.to_string()))?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(|error| failed(error.to_string()))?;
+    for select in [
+        "SELECT blob FROM replay_chunks WHERE blob > ?1 AND object IS NULL ORDER BY blob LIMIT ?2",
+        "SELECT name FROM replay_objects WHERE name > ?1 AND is_away = 0 ORDER BY name LIMIT ?2",
+    ] {
+        let mut last = String::new();
+        loop {
+            let names = connection
+                .prepare(select)
+                .and_then(|mut statement| {
+                    statement.query_map(params![last, SWEEP], |row| row.get(0))?.collect::<Sqlite<Vec<String>>>()
+                })
+                .map_err(|error| failed(error.to_string()))?;
+            let Some(end) = names.last().cloned() else { break };
+            for name in names {
+                let name = BlobName::new(name).map_err(|error| failed(error.to_string()))?;
+                if !see(&name) {
+                    return Ok(());
+                }
+            }
+            last = end;
+        }
+    }
+    Ok(())
+}
+
+/// Whether `bytes` are what was kept under `name`, which ends with their hash.
+pub fn is_whole_blob(name: &BlobName, bytes: &[u8]) -> bool {
+    name.as_str().ends_with(&format!("-{:016x}", xxh3_64(bytes)))
 }
 
 /// The parts of `parts` that are read together.

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::hybrid;
 
 /// The version that is written.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 /// What stands before the bits.
 const HEADER_BYTES: usize = 10;
 

@@ -51,7 +51,7 @@ pub(crate) struct StoredDigest {
 /// is never written like this, so a program that knows no versions fails to read it instead of reading another number.
 const MARK: [u8; 10] = [0xff; 10];
 /// The version that is written. It has what version 1 has.
-const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 2;
 
 /// The members of a digest, in postcard: numbers only, in an order that is never changed.
 #[derive(Serialize, Deserialize)]

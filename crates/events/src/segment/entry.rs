@@ -27,7 +27,7 @@ use super::{BlockMeta, ChunkMeta, Columns, DigestMeta, GroupMeta, Origin, Segmen
 pub(super) const STORE_KEY: &str = "zenovay.store";
 
 /// The version that is written.
-const VERSION: u8 = 6;
+pub(super) const VERSION: u8 = 6;
 /// The first whose checksum is of the version, too, and that names the columns.
 const NAMING_VERSION: u8 = 4;
 /// The oldest that is read.

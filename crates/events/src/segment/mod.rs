@@ -76,6 +76,7 @@ pub(crate) use read::{Coded, TextColumn, Texts, Values};
 pub(crate) use source::{HeadSource, Retain, Source};
 pub(crate) use visits::{BlockMeta, StoredVisits};
 pub(crate) use write::{Target, WriteError, write};
+
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {
     codes::decode as decode_codes,
@@ -83,6 +84,9 @@ pub(crate) use {
     pages::Pages,
     read::{coded, dictionary, times},
 };
+
+/// The versions that are written: of the entry, of digests, of visits and of codes.
+pub(crate) const VERSIONS: [u8; 4] = [entry::VERSION, digest::VERSION, visits::VERSION, codes::VERSION];
 
 /// A column of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use super::GROUP_ROWS_MAX;
 use crate::rows::LoadedChunk;
 
 /// The version that is written.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 /// Where a block stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

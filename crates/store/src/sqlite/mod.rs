@@ -276,6 +276,12 @@ fn in_write_transaction<T>(
     result.map_err(|error| cause.unwrap_or_else(|| error.into()))
 }
 
+/// The version of the newest schema that this program knows. Programs of which this differs do not write the same.
+pub fn formats() -> String {
+    let known: Vec<Box<dyn Migration<Sqlite>>> = MIGRATIONS.migrations().unwrap_or_default();
+    known.iter().map(|migration| migration.name().version().to_string()).max().unwrap_or_default()
+}
+
 /// What every connection needs before its first statement.
 fn set_up(conn: &mut SqliteConnection) -> QueryResult<()> {
     conn.batch_execute(&format!(

@@ -24,7 +24,6 @@ use crate::http::lookups::off_the_worker;
 use crate::http::params::{Params, Query, QueryParams};
 use crate::http::state::AppState;
 use crate::http::values::Instant;
-use crate::keepers::Keepers;
 use crate::visitors::{self, VisitorName};
 
 /// The visitors of a page when nobody says, and at most.
@@ -417,7 +416,7 @@ pub async fn erase(
         Principal::Key(key) => format!("key {}", key.key_id),
         Principal::Person(person) => format!("user {}", person.user_id),
     };
-    let keepers = Keepers::new(state.store.clone(), state.events.clone(), state.captures.clone());
+    let keepers = state.keepers();
     let store = key.store(&state);
     off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(NoContent)

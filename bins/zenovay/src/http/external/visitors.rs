@@ -1,7 +1,6 @@
 //! `DELETE /websites/:websiteId/visitors/:visitor` and `GET /websites/:websiteId/visitors/:visitor/export`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,7 @@ use crate::http::guard::{Authorized, EraseVisitor, ExportVisitor};
 use crate::http::lookups::off_the_worker;
 use crate::http::state::AppState;
 use crate::http::values::{Id, Instant};
-use crate::keepers::{Keepers, VisitorData};
+use crate::keepers::VisitorData;
 use crate::visitors::{self, VisitorName};
 
 /// The visitor that the path names.
@@ -42,7 +41,7 @@ pub async fn erase(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
+    let keepers = state.keepers();
     let store = key.store(&state);
     off_the_worker(&state, move |_| visitors::erase_on_behalf(&*store, &keepers, website, visitor, &by)).await?;
     Ok(Success::new(ErasedVisitor { id: visitor.to_string(), erased: true }, state.clock.now()))
@@ -67,7 +66,7 @@ pub async fn export(
     let website = key.resource.id;
     let visitor = path.id(&state, website)?;
     let by = format!("key {}", key.caller.credential.key_id);
-    let keepers = Keepers::new(state.store.clone(), Arc::clone(&state.events), Arc::clone(&state.captures));
+    let keepers = state.keepers();
     let data = state
         .queries
         .run(key.asking(), move |ask| Ok(visitors::export(&keepers, website, visitor, ask.budget(), &by)))

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub(super) use self::rows::VERSION;
 use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View};
 use self::tally::Tally;
 use crate::heatmap::HeatClick;

@@ -12,7 +12,7 @@ use crate::heatmap::HEAT_BANDS;
 use crate::store::Row;
 
 /// The version of a block that is written.
-const VERSION: u8 = 1;
+pub(in crate::store) const VERSION: u8 = 1;
 const COMPRESSION: i32 = 3;
 /// The most bytes that a block is believed to have, not compressed.
 const BLOCK_MAX_BYTES: usize = 32 << 20;

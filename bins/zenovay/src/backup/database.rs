@@ -1,0 +1,110 @@
+//! Copies of SQLite databases that others use meanwhile.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::files::{self, CopyError, Way};
+
+/// How long others are waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many pages are copied at a time.
+const PAGES: i32 = 256;
+
+/// Why a database is not copied, or not read.
+#[derive(Debug)]
+pub(crate) enum DatabaseError {
+    /// SQLite says no.
+    Sqlite(rusqlite::Error),
+    /// The copy cannot be written, or somebody said to end.
+    Copy(CopyError),
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// A database that is to be copied as it is at one moment.
+pub(crate) struct Source(Connection);
+
+impl Source {
+    /// The database in the file at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, rusqlite::Error> {
+        let connection = read_only(path)?;
+        connection.busy_timeout(PATIENCE)?;
+        Ok(Self(connection))
+    }
+
+    /// From now on this sees what is in it now.
+    pub(crate) fn take_moment(&self) -> Result<(), rusqlite::Error> {
+        self.0.execute_batch("BEGIN")?;
+        // A transaction begins when it reads.
+        self.0.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    }
+
+    /// Writes it to a new file `to`: durable when this returns.
+    pub(crate) fn copy(self, to: &Path, way: &Way<'_>) -> Result<(), DatabaseError> {
+        let file = files::create(to).map_err(|error| DatabaseError::Copy(CopyError::Write(error)))?;
+        let mut copy = Connection::open(to)?;
+        // What is not written whole is not used, and it is synced below.
+        copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA cache_size = -2048")?;
+        {
+            let backup = Backup::new(&self.0, &mut copy)?;
+            loop {
+                way.go_on().map_err(DatabaseError::Copy)?;
+                let started = Instant::now();
+                if backup.step(PAGES)? == StepResult::Done {
+                    break;
+                }
+                if way.is_gentle {
+                    sync(&file)?;
+                }
+                way.pause(started);
+            }
+        }
+        // One file, that can be read where nothing can be written.
+        copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
+        copy.close().map_err(|(_, error)| error)?;
+        sync(&file)
+    }
+}
+
+fn sync(file: &File) -> Result<(), DatabaseError> {
+    file.sync_all().map_err(|error| DatabaseError::Copy(CopyError::Write(error)))
+}
+
+fn read_only(path: &Path) -> Result<Connection, rusqlite::Error> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+}
+
+/// How many rows each table of the database at `path` has.
+pub(crate) fn rows(path: &Path) -> Result<BTreeMap<String, u64>, rusqlite::Error> {
+    let connection = read_only(path)?;
+    let select = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let mut statement = connection.prepare(select)?;
+    let tables = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let count = |table: String| {
+        let select = format!("SELECT count(*) FROM \"{table}\"");
+        let rows: i64 = connection.query_row(&select, [], |row| row.get(0))?;
+        Ok((table, rows.cast_unsigned()))
+    };
+    tables.into_iter().map(count).collect()
+}
+
+/// What SQLite finds wrong in the database at `path`; empty when all is well.
+pub(crate) fn faults(path: &Path) -> Vec<String> {
+    let lines = read_only(path).and_then(|connection| {
+        let mut statement = connection.prepare("PRAGMA integrity_check")?;
+        statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+    });
+    match lines {
+        Ok(lines) => lines.into_iter().filter(|line| line != "ok").collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}

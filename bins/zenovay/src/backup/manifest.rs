@@ -1,0 +1,127 @@
+//! What a backup says of itself.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zenovay_domain::WebsiteId;
+
+use super::BackupError;
+
+/// The name of the file. A backup without it is not finished.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// The version of the format that this program writes, and the last that it reads.
+const FORMAT: u64 = 1;
+
+/// A file of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Where it is in a data directory, such as `segments/0000000000000001.parquet`.
+    pub name: String,
+    /// Where it is in the directory of backups.
+    pub stored: String,
+    /// Its length.
+    pub bytes: u64,
+    /// The SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// How much there was of a website.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebsiteTotals {
+    /// Which.
+    pub id: WebsiteId,
+    /// Events and heartbeats.
+    pub rows: u64,
+    /// The time of the first.
+    pub first_at: String,
+    /// The time of the last.
+    pub last_at: String,
+}
+
+/// How many chunks of recordings there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BlobTotals {
+    /// How many.
+    pub count: u64,
+    /// Their length.
+    pub bytes: u64,
+}
+
+/// What a backup says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the format of backups.
+    pub format: u64,
+    /// The version of the program that made it.
+    pub version: String,
+    /// The versions of what is stored: of events, captures and metadata.
+    pub formats: BTreeMap<String, String>,
+    /// The moment that it is of.
+    pub created_at: String,
+    /// The id of the store of events.
+    pub store: String,
+    /// Events and heartbeats.
+    pub rows: u64,
+    /// The same by website.
+    pub websites: Vec<WebsiteTotals>,
+    /// Rows of each table, by database.
+    pub tables: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Chunks of recordings.
+    pub recordings: BlobTotals,
+    /// The files that are in this backup alone.
+    pub files: Vec<StoredFile>,
+    /// The files with sealed events, which backups share.
+    pub segments: Vec<StoredFile>,
+    /// What was damaged or gone when it was made.
+    pub damaged: Vec<String>,
+}
+
+/// The version, which is read before anything else.
+#[derive(Deserialize)]
+struct Version {
+    format: u64,
+}
+
+impl Manifest {
+    /// The version that is written.
+    pub(crate) const FORMAT: u64 = FORMAT;
+
+    /// Reads the manifest of the backup in the folder `backup`.
+    ///
+    /// # Errors
+    /// [`BackupError`].
+    pub fn read(backup: &Path) -> Result<Self, BackupError> {
+        let path = backup.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => BackupError::NoBackup(backup.to_owned()),
+            _ => BackupError::Io { path: path.clone(), cause },
+        })?;
+        let damaged = |problem: String| BackupError::Damaged { path: path.clone(), problem };
+        let Version { format } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if format > FORMAT {
+            return Err(BackupError::Newer { path: backup.to_owned(), format, read: FORMAT });
+        }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        // What is read is written somewhere by its name.
+        let is_plain = |name: &str| {
+            let path = Path::new(name);
+            !name.is_empty() && path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
+        };
+        let mut files = manifest.files.iter().chain(&manifest.segments);
+        if let Some(file) = files.find(|file| !is_plain(&file.name) || !is_plain(&file.stored)) {
+            return Err(damaged(format!("it names a file {:?} in {:?}", file.name, file.stored)));
+        }
+        Ok(manifest)
+    }
+}
+
+/// A finished backup.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its folder.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+}

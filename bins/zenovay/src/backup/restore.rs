@@ -1,0 +1,377 @@
+//! From a backup to a data directory, and whether one could be made of it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zenovay_capture::{is_whole_blob, recorded_blobs};
+use zenovay_events::{Copier, Moment};
+
+use super::manifest::{BlobTotals, Manifest, StoredFile, WebsiteTotals};
+use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders};
+use crate::causes::with_causes;
+use crate::config::Config;
+use crate::data_dir::{self, LOCK, RESTORING};
+use crate::erasures::{self, ERASURES, Erasure};
+use crate::files::{self, AT_ONCE, Copied, CopyError, sync_dir};
+use crate::runtime::Stores;
+use crate::{formats, upgrade};
+
+/// What is to be restored, and how.
+#[derive(Debug)]
+pub struct Restore<'a> {
+    /// A backup, or a directory of backups, of which the newest is meant.
+    pub backup: &'a Path,
+    /// The data directory that the backup is of, when it is still there: its erasures are done again, and its `salts` taken.
+    pub old: Option<&'a Path>,
+    /// Whether what can be used is restored when something cannot.
+    pub in_part: bool,
+}
+
+/// What was restored.
+#[derive(Debug)]
+pub struct Restored {
+    /// The backup.
+    pub backup: PathBuf,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Files that are damaged or missing in the backup, or were when it was made.
+    pub damaged: Vec<String>,
+    /// How many visitors were erased after the backup was made.
+    pub later_erasures: usize,
+    /// Whether they were erased again. What is damaged has to be repaired before.
+    pub are_erased: bool,
+}
+
+/// What a backup was found to have.
+#[derive(Debug)]
+pub struct Verified {
+    /// The backup.
+    pub backup: PathBuf,
+    /// What it says of itself, which is true.
+    pub manifest: Manifest,
+}
+
+/// The folder of the backup that `path` means, and what it says of itself.
+fn open(path: &Path) -> Result<(PathBuf, Manifest), BackupError> {
+    let newest = folders(path)?.last().map(|name| path.join(name));
+    let backup = newest.unwrap_or_else(|| path.to_owned());
+    // Its directory is where it shares files.
+    let backup = fs::canonicalize(&backup).map_err(|cause| BackupError::io(&backup, cause))?;
+    let manifest = Manifest::read(&backup)?;
+    Ok((backup, manifest))
+}
+
+fn dir_of(backup: &Path) -> &Path {
+    backup.parent().unwrap_or(backup)
+}
+
+/// Puts what a backup has into the data directory of `config`, which must be empty or not there.
+///
+/// # Errors
+/// [`BackupError`]. What was begun is begun anew when it is tried again.
+pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupError> {
+    let (backup, manifest) = open(what.backup)?;
+    let target = &config.data_dir;
+    begin(target)?;
+    let metadata = config.database_path();
+    if !metadata.starts_with(target) && metadata.exists() {
+        return Err(BackupError::NotEmpty(metadata));
+    }
+    // Before anything is done, so that what cannot be read is no surprise at the end.
+    let later = later_erasures(&backup, &manifest, what.old)?;
+    let mut work = Work { backup: &backup, target, metadata: &metadata, damaged: manifest.damaged.clone() };
+    work.all(&manifest, !what.in_part)?;
+    let damaged = work.damaged;
+    if let Some(old) = what.old {
+        take_salts(old, target)?;
+    }
+    let list = target.join(ERASURES);
+    let known = erasures::read(&list).map_err(|cause| BackupError::io(&list, cause))?;
+    let all: BTreeSet<Erasure> = known.union(&later).copied().collect();
+    erasures::write(&list, &all).map_err(|cause| BackupError::io(&list, cause))?;
+    upgrade::note(target, &manifest.formats).map_err(|cause| BackupError::io(target, cause))?;
+    let marker = target.join(RESTORING);
+    // What is damaged cannot be opened before it is repaired.
+    let is_whole = damaged.is_empty();
+    if is_whole && !later.is_empty() {
+        erase(config, &later)?;
+    }
+    fs::remove_file(&marker).and_then(|()| sync_dir(target)).map_err(|cause| BackupError::io(&marker, cause))?;
+    Ok(Restored { backup, manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
+}
+
+/// Makes sure that nothing is in the way, and says that a restore is under way.
+fn begin(target: &Path) -> Result<(), BackupError> {
+    let failed = |cause| BackupError::io(target, cause);
+    let marker = target.join(RESTORING);
+    if target.exists() && !marker.exists() {
+        data_dir::refuse_held(target)?;
+        let is_other = |name: &String| name != "lost+found" && name != LOCK;
+        if super::names(target)?.iter().any(is_other) {
+            return Err(BackupError::NotEmpty(target.to_owned()));
+        }
+    }
+    data_dir::create(target)?;
+    // All that is there is of a restore that did not end.
+    for name in super::names(target)?.into_iter().filter(|name| name != RESTORING && name != "lost+found") {
+        let path = target.join(name);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|cause| BackupError::io(&path, cause))?;
+    }
+    files::create(&marker).and_then(|file| file.sync_all()).and_then(|()| sync_dir(target)).map_err(failed)
+}
+
+/// The erasures that are not in the backup: of the directory of backups, and of the old data directory.
+fn later_erasures(backup: &Path, manifest: &Manifest, old: Option<&Path>) -> Result<BTreeSet<Erasure>, BackupError> {
+    let read = |path: PathBuf| erasures::read(&path).map_err(|cause| BackupError::io(&path, cause));
+    let mut all = read(dir_of(backup).join(ERASURES))?;
+    if let Some(old) = old {
+        if !old.join(METADATA).exists() && !old.join(EVENTS).exists() && !old.join(ERASURES).exists() {
+            return Err(BackupError::io(old, io::Error::new(io::ErrorKind::NotFound, "it is not a data directory")));
+        }
+        all.extend(read(old.join(ERASURES))?);
+    }
+    let own = manifest.files.iter().find(|file| file.name == ERASURES);
+    let known = own.map_or(Ok(BTreeSet::new()), |file| read(dir_of(backup).join(&file.stored)))?;
+    Ok(all.difference(&known).copied().collect())
+}
+
+/// Takes over the secrets that visitors are named with, which no backup has.
+fn take_salts(old: &Path, target: &Path) -> Result<(), BackupError> {
+    let (from, to) = (old.join("salts"), target.join("salts"));
+    match fs::read(&from) {
+        Ok(bytes) => files::replace(&to, &bytes).map_err(|cause| BackupError::io(&to, cause)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(cause) => Err(BackupError::io(&from, cause)),
+    }
+}
+
+/// Erases the visitors of `later` again, which are noted already.
+fn erase(config: &Config, later: &BTreeSet<Erasure>) -> Result<(), BackupError> {
+    let stores = Stores::open_restored(config).map_err(|error| BackupError::Open(Box::new(error)))?;
+    let keepers = stores.keepers();
+    for Erasure { website, visitor, .. } in later {
+        // It is noted once more, with the time of today: a copy of today that is restored has to know it, too.
+        keepers.erase_visitor(*website, *visitor).map_err(|error| BackupError::Erase(with_causes(&error)))?;
+    }
+    stores.events.shutdown();
+    upgrade::note(&config.data_dir, &formats::present()).map_err(|cause| BackupError::io(&config.data_dir, cause))
+}
+
+/// A restore that is under way.
+struct Work<'a> {
+    backup: &'a Path,
+    target: &'a Path,
+    /// Where the metadata go.
+    metadata: &'a Path,
+    damaged: Vec<String>,
+}
+
+impl Work<'_> {
+    /// Copies everything. When `all_or_nothing`, damage ends it.
+    fn all(&mut self, manifest: &Manifest, all_or_nothing: bool) -> Result<(), BackupError> {
+        let before = self.damaged.len();
+        // With events and without metadata no server starts, so the one comes first and the other last.
+        let order =
+            |file: &&StoredFile| [EVENTS, CAPTURES, ERASURES, METADATA].iter().position(|name| *name == file.name);
+        let mut own: Vec<&StoredFile> = manifest.files.iter().collect();
+        own.sort_by_key(order);
+        let last = own.pop().filter(|file| file.name == METADATA);
+        let Some(metadata) = last else {
+            let problem = format!("it names no {METADATA}");
+            return Err(BackupError::Damaged { path: self.backup.join(super::manifest::MANIFEST), problem });
+        };
+        let from = dir_of(self.backup).join(&metadata.stored);
+        let problem = match AT_ONCE.hash(&from) {
+            Ok(found) => unlike(metadata, &found),
+            Err(CopyError::Read(error)) => Some(error.to_string()),
+            Err(error) => return Err(BackupError::copy(&from, &from, error)),
+        };
+        if let Some(problem) = problem {
+            self.clear()?;
+            let problem = format!("{problem}; without it nobody knows whose the events are, so take another backup");
+            return Err(BackupError::Damaged { path: from, problem });
+        }
+        for file in own {
+            let is_database = file.name == EVENTS || file.name == CAPTURES;
+            self.copy(file, &self.target.join(&file.name), is_database)?;
+        }
+        let folder = self.target.join(super::SEGMENTS);
+        files::make_dir(&folder).map_err(|cause| BackupError::io(&folder, cause))?;
+        for file in &manifest.segments {
+            // What is damaged is put back all the same: `zenovay repair` saves the sound parts of it.
+            self.copy(file, &self.target.join(&file.name), false)?;
+        }
+        sync_dir(&folder).map_err(|cause| BackupError::io(&folder, cause))?;
+        let blobs = self.copy_blobs()?;
+        if blobs.count != manifest.recordings.count && self.damaged.is_empty() {
+            self.damaged.push(format!("{} of {} chunks of recordings", blobs.count, manifest.recordings.count));
+        }
+        if all_or_nothing && self.damaged.len() > before {
+            self.clear()?;
+            return Err(BackupError::DamagedFiles(self.damaged.split_off(before)));
+        }
+        self.copy(metadata, self.metadata, true)?;
+        sync_dir(self.target).map_err(|cause| BackupError::io(self.target, cause))
+    }
+
+    /// Removes what was restored, so that it can be tried again with another backup.
+    fn clear(&self) -> Result<(), BackupError> {
+        for name in super::names(self.target)?.into_iter().filter(|name| name != "lost+found") {
+            let path = self.target.join(name);
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(|cause| BackupError::io(&path, cause))?;
+        }
+        Ok(())
+    }
+
+    /// Copies one file. One that is not what was written is noted, and left out when it `must_be_whole`.
+    fn copy(&mut self, file: &StoredFile, to: &Path, must_be_whole: bool) -> Result<(), BackupError> {
+        let from = dir_of(self.backup).join(&file.stored);
+        let problem = match File::open(&from) {
+            Err(error) => error.to_string(),
+            Ok(mut source) => {
+                let mut target = files::create(to).map_err(|cause| BackupError::io(to, cause))?;
+                match AT_ONCE.copy(&mut source, &mut target) {
+                    Ok(copied) => match unlike(file, &copied) {
+                        None => return Ok(()),
+                        Some(problem) => problem,
+                    },
+                    Err(CopyError::Read(error)) => error.to_string(),
+                    Err(error) => return Err(BackupError::copy(&from, to, error)),
+                }
+            }
+        };
+        self.damaged.push(format!("{}: {problem}", file.stored));
+        if must_be_whole && to.exists() {
+            fs::remove_file(to).map_err(|cause| BackupError::io(to, cause))?;
+        }
+        Ok(())
+    }
+
+    /// Copies the chunks of recordings that the restored index names.
+    fn copy_blobs(&mut self) -> Result<BlobTotals, BackupError> {
+        let index = self.target.join(CAPTURES);
+        let mut totals = BlobTotals::default();
+        if !index.exists() {
+            return Ok(totals);
+        }
+        let mut failed = None;
+        let from = dir_of(self.backup).to_owned();
+        let target = self.target.to_owned();
+        let damaged = &mut self.damaged;
+        recorded_blobs(&index, &mut |name| {
+            let (from, to) = (from.join(name.as_str()), target.join(name.as_str()));
+            let bytes = match fs::read(&from) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    damaged.push(format!("{name}: {error}"));
+                    return true;
+                }
+            };
+            if !is_whole_blob(name, &bytes) {
+                damaged.push(format!("{name}: its content is not what was written"));
+            }
+            let written = files::make_dir(to.parent().unwrap_or(&target)).and_then(|()| files::create(&to));
+            if let Err(cause) = written.and_then(|mut file| file.write_all(&bytes)) {
+                failed = Some(BackupError::io(&to, cause));
+                return false;
+            }
+            totals.count += 1;
+            totals.bytes += bytes.len() as u64;
+            true
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let folder = self.target.join(REPLAYS);
+        if folder.exists() {
+            files::sync_file_system(self.target).map_err(|cause| BackupError::io(&folder, cause))?;
+        }
+        Ok(totals)
+    }
+}
+
+/// What is wrong with a file, if anything.
+fn unlike(file: &StoredFile, copied: &Copied) -> Option<String> {
+    if copied.bytes != file.bytes {
+        return Some(format!("it has {} bytes, and {} were written", copied.bytes, file.bytes));
+    }
+    (copied.sha256 != file.sha256).then(|| "its content is not what was written".to_owned())
+}
+
+/// Restores a backup to a temporary directory, reads everything that is stored, and compares it with what was written down.
+///
+/// # Errors
+/// [`BackupError::Differs`] when it is not the same; others when it cannot be found out.
+pub fn verify(config: &Config, backup: &Path) -> Result<Verified, BackupError> {
+    let (backup, manifest) = open(backup)?;
+    // Where the backups are there is room for one more; where nothing can be written it is the machine's own place.
+    let temporary = tempfile::Builder::new().prefix(".verify-").tempdir_in(dir_of(&backup));
+    let temporary = temporary.or_else(|_| tempfile::tempdir()).map_err(|cause| BackupError::io(&backup, cause))?;
+    let mut config = config.clone();
+    config.data_dir = temporary.path().join("data");
+    config.database_url = None;
+    begin(&config.data_dir)?;
+    let metadata = config.database_path();
+    let mut work = Work { backup: &backup, target: &config.data_dir, metadata: &metadata, damaged: Vec::new() };
+    work.all(&manifest, true)?;
+    let marker = config.data_dir.join(RESTORING);
+    fs::remove_file(&marker).map_err(|cause| BackupError::io(&marker, cause))?;
+    let differences = differences(&config, &manifest)?;
+    if differences.is_empty() { Ok(Verified { backup, manifest }) } else { Err(BackupError::Differs(differences)) }
+}
+
+/// What is not in the data directory of `config` as `manifest` says.
+fn differences(config: &Config, manifest: &Manifest) -> Result<Vec<String>, BackupError> {
+    let mut differences = Vec::new();
+    for (name, path) in [(METADATA, config.database_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
+        differences.extend(database::faults(&path).into_iter().map(|fault| format!("{name}: {fault}")));
+        let rows = database::rows(&path).map_err(|cause| BackupError::Database { path: path.clone(), cause })?;
+        if manifest.tables.get(name) != Some(&rows) {
+            differences.push(format!("{name} has other numbers of rows in its tables"));
+        }
+    }
+    let opened = |error: zenovay_events::OpenError| BackupError::Open(Box::new(error.into()));
+    let events = zenovay_events::verify(&config.data_dir).map_err(opened)?;
+    differences.extend(events.damages);
+    if events.segments != manifest.segments.len() as u64 {
+        differences.push(format!("{} segments, and there were {}", events.segments, manifest.segments.len()));
+    }
+    if !differences.is_empty() {
+        return Ok(differences);
+    }
+    let stores = Stores::open_restored(config).map_err(|error| BackupError::Open(Box::new(error)))?;
+    let mut totals = Totals::default();
+    stores.events.copy(&mut totals)?;
+    let websites: Vec<WebsiteTotals> = totals.0.websites.iter().map(super::totals_of).collect();
+    if websites != manifest.websites || totals.0.rows() != manifest.rows {
+        differences.push(format!("{} events and heartbeats, and there were {}", totals.0.rows(), manifest.rows));
+    }
+    if totals.0.store != manifest.store {
+        differences.push(format!("it is of the store {}, not {}", totals.0.store, manifest.store));
+    }
+    differences.extend(stores.captures.replay_damages()?);
+    Ok(differences)
+}
+
+/// Only looks at what there is.
+#[derive(Default)]
+struct Totals(Moment);
+
+impl Copier for Totals {
+    fn moment(&mut self, moment: &Moment) -> io::Result<()> {
+        self.0 = moment.clone();
+        Ok(())
+    }
+
+    fn log(&mut self, _: &mut dyn Read) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn segments(&mut self, _: &Moment) -> io::Result<()> {
+        Ok(())
+    }
+}

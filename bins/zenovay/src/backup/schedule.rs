@@ -1,0 +1,197 @@
+//! Backups that the server makes by itself.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use zenovay_domain::{Clock, Timestamp};
+
+use super::{BackupError, Backups, Made, list};
+use crate::config::Config;
+
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+/// How often is looked whether a backup is due.
+const TICK: Duration = Duration::from_secs(5);
+/// After so long one that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// When backups are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupSchedule {
+    /// Every day at so many milliseconds after midnight, in UTC.
+    Daily(i64),
+    /// So many milliseconds after the one before.
+    Every(i64),
+}
+
+impl BackupSchedule {
+    /// Reads `03:30` or `6h`; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |digits: &str, most: i64| {
+            let is_short = (1..=4).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<i64>().ok().filter(|number| is_short && *number <= most)
+        };
+        if let Some(hours) = text.strip_suffix('h') {
+            return number(hours, 8_760).filter(|hours| *hours > 0).map(|hours| Self::Every(hours * HOUR_MS));
+        }
+        let (hour, minute) = text.split_once(':').filter(|(hour, minute)| (hour.len(), minute.len()) == (2, 2))?;
+        Some(Self::Daily(number(hour, 23)? * HOUR_MS + number(minute, 59)? * 60_000))
+    }
+
+    /// When the next backup is due after one of `last`.
+    pub fn after(self, last: Timestamp) -> Timestamp {
+        match self {
+            Self::Every(ms) => last.plus_millis(ms),
+            Self::Daily(at) => {
+                let days = (last.as_millis() - at).div_euclid(DAY_MS) + 1;
+                Timestamp::from_millis(days.saturating_mul(DAY_MS).saturating_add(at))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for BackupSchedule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Daily(at) => write!(f, "{:02}:{:02}", at / HOUR_MS, at % HOUR_MS / 60_000),
+            Self::Every(ms) => write!(f, "{}h", ms / HOUR_MS),
+        }
+    }
+}
+
+/// Tells the metrics and the log of a backup.
+pub(super) fn tell(made: &Made, took: Duration) {
+    let Made { path, manifest, copied_bytes, removed } = made;
+    metrics::counter!("zenovay_backups_total", "outcome" => "made").increment(1);
+    metrics::counter!("zenovay_backup_copied_bytes_total").increment(*copied_bytes);
+    metrics::histogram!("zenovay_backup_duration_seconds").record(took);
+    if let Ok(at) = manifest.created_at.parse::<Timestamp>() {
+        note_last(at);
+    }
+    let (backup, rows, removed) = (path.display(), manifest.rows, removed.len());
+    tracing::info!(%backup, rows, copied_bytes, removed, "backup made");
+    for damage in &manifest.damaged {
+        tracing::error!(%backup, damage, "a file was damaged when the backup was made: it replaces no other backup");
+    }
+}
+
+/// Tells the metrics when the last backup was made.
+fn note_last(at: Timestamp) {
+    let seconds = at.as_millis().div_euclid(1_000);
+    metrics::gauge!("zenovay_last_backup_timestamp_seconds").set(seconds as f64);
+}
+
+/// The thread that makes them.
+pub struct Scheduled {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+    backups: Arc<Backups>,
+}
+
+impl Scheduled {
+    /// Starts the thread, when `config` has a directory of backups.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub fn start(config: &Config, backups: &Arc<Backups>, clock: Arc<dyn Clock>) -> std::io::Result<Option<Self>> {
+        let Some(dir) = config.backup_dir.clone() else { return Ok(None) };
+        let schedule = config.backup_schedule;
+        let keep = config.backup_keep.as_usize();
+        let (stop, stopped) = channel::<()>();
+        let theirs = Arc::clone(backups);
+        let work = move || {
+            let mut next_try = Instant::now();
+            let mut last = last_of(&dir);
+            if let Some(at) = last {
+                note_last(at);
+            }
+            loop {
+                // By the time that does not jump; without a backup one is due at once.
+                let now = clock.reading().steady;
+                let is_due = last.is_none_or(|last| now >= schedule.after(last));
+                if is_due && Instant::now() >= next_try {
+                    match theirs.make_told(&dir, Some(keep), true) {
+                        Ok(made) => last = made.manifest.created_at.parse().ok().or(Some(now)),
+                        // Another one is being made, which may be the one that is due.
+                        Err(BackupError::Running(_)) => {}
+                        Err(_) => next_try = Instant::now() + AGAIN,
+                    }
+                }
+                if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("backup".to_owned()).spawn(work)?;
+        Ok(Some(Self { stop, thread, backups: Arc::clone(backups) }))
+    }
+
+    /// Ends what is being made, and the thread.
+    pub fn stop(self) {
+        self.backups.cancel();
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("backups stopped before");
+        }
+    }
+}
+
+/// When the newest backup in `dir` was made.
+fn last_of(dir: &Path) -> Option<Timestamp> {
+    let newest = list(dir).ok()?.pop()?;
+    newest.manifest.created_at.parse().ok()
+}
+
+impl Backups {
+    /// [`make`](Self::make), with a word to the log and the metrics about how it ended.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn make_told(&self, dir: &Path, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
+        let started = Instant::now();
+        let made = self.make(dir, keep, is_gentle);
+        match &made {
+            Ok(made) => tell(made, started.elapsed()),
+            Err(error) => {
+                metrics::counter!("zenovay_backups_total", "outcome" => "failed").increment(1);
+                let dir: PathBuf = dir.to_owned();
+                tracing::error!(dir = %dir.display(), %error, "no backup was made");
+            }
+        }
+        made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_schedule_is_a_time_of_day_or_a_number_of_hours() {
+        for text in ["03:30", "00:00", "23:59", "1h", "48h"] {
+            assert_eq!(BackupSchedule::parse(text).unwrap().to_string(), text);
+        }
+        for wrong in
+            ["", "h", "0h", "3:30", "24:00", "12:60", "-1h", "+1h", "1.5h", "99999h", "12:5", "ab:cd", "6", "é1h"]
+        {
+            assert_eq!(BackupSchedule::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_next_backup_is_the_first_time_of_day_after_the_last_or_hours_later() {
+        let daily = BackupSchedule::parse("03:30").unwrap();
+        assert_eq!(daily.after(at("2026-06-13T03:29:59Z")), at("2026-06-13T03:30:00Z"));
+        assert_eq!(daily.after(at("2026-06-13T03:30:00Z")), at("2026-06-14T03:30:00Z"));
+        assert_eq!(daily.after(at("2026-06-13T23:00:00Z")), at("2026-06-14T03:30:00Z"));
+        let every = BackupSchedule::parse("6h").unwrap();
+        assert_eq!(every.after(at("2026-06-13T23:00:00Z")), at("2026-06-14T05:00:00Z"));
+    }
+}

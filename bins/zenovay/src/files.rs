@@ -1,0 +1,206 @@
+//! Files that must be whole, and stay.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+/// How names of files end that are being written.
+pub(crate) const UNFINISHED: &str = ".tmp";
+/// How much is copied at a time.
+const PIECE_BYTES: usize = 1 << 20;
+/// Gently copied, so much may wait to be written to the disk: whoever syncs meanwhile waits for little.
+const UNSYNCED_BYTES: u64 = 8 << 20;
+/// The longest pause between two pieces.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// Makes names in `dir` durable.
+///
+/// # Errors
+/// When the disk fails.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes everything durable that is in the file system of `dir`: of many small files sooner done than one by one.
+///
+/// # Errors
+/// When the disk fails.
+pub(crate) fn sync_file_system(dir: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(dir)?)?)
+}
+
+/// Makes the directory `dir` and those above it that are missing, each for its owner alone.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Makes an empty file that only its owner can read, in the place of what is there.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// `path` with an ending that says that it is not finished.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    name.into()
+}
+
+/// Writes a file, in the place of what is there, and durable.
+///
+/// # Errors
+/// When it cannot be written; what was there stays.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = unfinished(path);
+    let mut file = create(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Ends the last line of `file` where it was cut.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub(crate) fn end_last_line(mut file: &File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let Some(last) = length.checked_sub(1) else { return Ok(()) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    if byte == *b"\n" {
+        return Ok(());
+    }
+    // Nothing was promised about what was cut: it is taken away.
+    let mut lines = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    file.read_exact_at(&mut lines, 0)?;
+    let whole = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    file.set_len(whole as u64)?;
+    file.flush()
+}
+
+/// How files are copied.
+#[derive(Debug)]
+pub(crate) struct Way<'a> {
+    /// Whether somebody else needs the disk: at half of its speed, a few megabytes at a time.
+    pub(crate) is_gentle: bool,
+    /// Whether to end.
+    pub(crate) cancelled: &'a AtomicBool,
+}
+
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Copies at once, to the end.
+pub(crate) const AT_ONCE: Way<'static> = Way { is_gentle: false, cancelled: &NEVER };
+
+/// Why something was not copied.
+#[derive(Debug)]
+pub(crate) enum CopyError {
+    /// It cannot be read.
+    Read(io::Error),
+    /// The copy cannot be written.
+    Write(io::Error),
+    /// Somebody said to end.
+    Cancelled,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copied {
+    /// How many bytes.
+    pub(crate) bytes: u64,
+    /// Their SHA-256, in hexadecimal digits.
+    pub(crate) sha256: String,
+}
+
+impl Way<'_> {
+    /// # Errors
+    /// [`CopyError::Cancelled`].
+    pub(crate) fn go_on(&self) -> Result<(), CopyError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(CopyError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Lets others have the disk for as long as it was used.
+    pub(crate) fn pause(&self, since: Instant) {
+        if self.is_gentle {
+            std::thread::sleep(since.elapsed().min(PAUSE_MAX));
+        }
+    }
+
+    /// Writes everything that `from` has to `to`; durable when this returns.
+    ///
+    /// # Errors
+    /// [`CopyError`]; `to` has a part of it then.
+    pub(crate) fn copy(&self, from: &mut dyn Read, to: &mut File) -> Result<Copied, CopyError> {
+        let (mut hash, mut bytes, mut unsynced) = (Sha256::new(), 0, 0);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            self.go_on()?;
+            let started = Instant::now();
+            let read = fill(from, &mut piece).map_err(CopyError::Read)?;
+            if read == 0 {
+                break;
+            }
+            hash.update(&piece[..read]);
+            to.write_all(&piece[..read]).map_err(CopyError::Write)?;
+            bytes += read as u64;
+            unsynced += read as u64;
+            if self.is_gentle && unsynced >= UNSYNCED_BYTES {
+                to.sync_data().map_err(CopyError::Write)?;
+                unsynced = 0;
+            }
+            self.pause(started);
+        }
+        to.sync_all().map_err(CopyError::Write)?;
+        Ok(Copied { bytes, sha256: hex(&hash.finalize()) })
+    }
+
+    /// The length and the hash of the file at `path`.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub(crate) fn hash(&self, path: &Path) -> Result<Copied, CopyError> {
+        let mut file = File::open(path).map_err(CopyError::Read)?;
+        let (mut hash, mut bytes) = (Sha256::new(), 0);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            self.go_on()?;
+            let read = fill(&mut file, &mut piece).map_err(CopyError::Read)?;
+            if read == 0 {
+                return Ok(Copied { bytes, sha256: hex(&hash.finalize()) });
+            }
+            hash.update(&piece[..read]);
+            bytes += read as u64;
+        }
+    }
+}
+
+/// Reads until `piece` is full or there is no more.
+fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match from.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// The bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,470 @@
+//! Backups and restores of the real binary: of one moment, under load, killed, damaged, with erasures that came later. Each test
+//! names the sabotage that turns it red.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
+
+mod process;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use process::{BINARY, Load, Server, Site, assert_exactly_once, pageview};
+use serde_json::Value;
+
+/// Only ever reached when something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SEAL_OFTEN: &str = "seal_rows = 200";
+
+struct Place {
+    directory: tempfile::TempDir,
+    site: Site,
+    backups: PathBuf,
+}
+
+impl Place {
+    fn new(settings: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let settings = format!("tracking_requests_per_10s = 1000000\ntracking_requests_per_hour = 1000000\n{settings}");
+        let site = Site::create(&directory.path().join("data"), directory.path(), &settings);
+        let backups = directory.path().join("backups");
+        Self { directory, site, backups }
+    }
+
+    fn backup(&self) -> Value {
+        self.site.cli(&["backup", text(&self.backups)])
+    }
+
+    /// The same website in another data directory, which is not made.
+    fn elsewhere(&self, name: &str) -> Site {
+        let Site { config, website_id, tracking_code, key, .. } = &self.site;
+        Site {
+            data_dir: self.directory.path().join(name),
+            config: config.clone(),
+            website_id: website_id.clone(),
+            tracking_code: tracking_code.clone(),
+            key: key.clone(),
+        }
+    }
+
+    /// Restores the newest backup to a new data directory.
+    fn restore(&self, name: &str) -> Site {
+        let restored = self.elsewhere(name);
+        restored.cli(&["restore", text(&self.backups)]);
+        restored
+    }
+
+    fn verify(&self) -> Value {
+        self.site.cli(&["restore", "--verify", text(&self.backups)])
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Every file below `dir`, by its name.
+fn files(dir: &Path) -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // It may go meanwhile.
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(text(path.strip_prefix(dir).expect("below")).to_owned(), path);
+            }
+        }
+    }
+    found
+}
+
+fn segments(backups: &Path) -> BTreeMap<String, u64> {
+    let files = files(&backups.join("segments")).into_iter();
+    files.map(|(name, path)| (name, fs::metadata(path).expect("a file").ino())).collect()
+}
+
+/// What a command that must fail says.
+fn fails(site: &Site, arguments: &[&str]) -> String {
+    let output = site.run(arguments, "");
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+fn send(server: &Server, site: &Site, path: &str, visitor: &str) {
+    let mut body: Value =
+        serde_json::from_str(&pageview("example.com", path, &format!("session-of-{visitor}"))).unwrap();
+    body["visitor_id"] = visitor.into();
+    let address = format!("/e/{}", site.tracking_code);
+    let answer = server.connect().request("POST", &address, &[], &body.to_string()).expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+fn send_recording(server: &Server, site: &Site, seq: u32) {
+    let at = 1_781_352_000_000_i64 + i64::from(seq);
+    let body = serde_json::json!({
+        "url": "https://example.com/",
+        "session_id": "session-of-a-recording",
+        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "replay_id": "00112233445566778899aabbccddeeff",
+        "seq": seq,
+        "sent_at": at,
+        "events": [{ "type": 4, "data": { "href": "https://example.com/" }, "timestamp": at }],
+    });
+    let address = format!("/api/track/{}/replay", site.tracking_code);
+    let answer = server.connect().request("POST", &address, &[], &body.to_string()).expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+fn record(site: &Site) {
+    site.cli(&["website", "set", &site.website_id, "session_replay=true", "session_replay_consent=false"]);
+}
+
+/// The secrets in the file `salts`: that of the installation, and those of days.
+fn secrets(data_dir: &Path) -> Vec<[u8; 32]> {
+    let bytes = fs::read(data_dir.join("salts")).expect("salts");
+    let (first, days) = bytes[8..].split_at(32);
+    let days = days.chunks(40).map(|day| &day[8..]);
+    std::iter::once(first).chain(days).map(|secret| secret.try_into().expect("32 bytes")).collect()
+}
+
+/// Sabotage: copy the database file of the log while checkpoints go on, take the moment of segments and log one after the other, or
+/// copy `salts`.
+#[test]
+fn a_backup_under_load_is_of_one_moment_and_shares_what_does_not_change() {
+    let place = Place::new(SEAL_OFTEN);
+    let site = &place.site;
+    record(site);
+    let server = site.serve();
+    send_recording(&server, site, 0);
+    let load = Load::start(&server, &site.tracking_code, "example.com", "load", 8);
+    load.wait_until("events", |load| load.acknowledged().len() >= 700);
+    let before = load.acknowledged();
+    let first = place.backup();
+    let between = load.acknowledged();
+    assert_eq!(first["damaged"], serde_json::json!([]), "{first}");
+    let restored = place.restore("first");
+    let shared = segments(&place.backups);
+    assert!(!shared.is_empty());
+
+    send_recording(&server, site, 1);
+    load.wait_until("more events", |load| load.acknowledged().len() >= between.len() + 700);
+    let second = place.backup();
+    let (_, sent) = load.finish();
+    // Merged segments may be there too; those of the first are as they were.
+    let now = segments(&place.backups);
+    assert!(shared.iter().all(|(name, inode)| now.get(name) == Some(inode)), "{shared:?} {now:?}");
+    assert!(second["rows"].as_u64() > first["rows"].as_u64());
+    let verified = place.verify();
+    assert_eq!((&verified["rows"], &verified["recordings"]), (&second["rows"], &2.into()));
+    assert!(server.terminate().success());
+
+    let check = |site: &Site, made: &Value, acknowledged: &[String]| {
+        site.cli(&["check"]);
+        let server = site.serve();
+        let stored = server.views_by_path(&site.website_id, &site.key);
+        assert_exactly_once(acknowledged, &stored, &sent);
+        assert_eq!(stored.len() as u64, made["rows"].as_u64().expect("rows"));
+        send(&server, site, "/afterwards", "somebody");
+        assert!(server.terminate().success());
+    };
+    check(&restored, &first, &before);
+    check(&place.restore("second"), &second, &between);
+
+    // Without a server.
+    let third = place.backup();
+    assert!(third["rows"].as_u64() >= second["rows"].as_u64());
+    let listed = site.cli(&["backup", "--list", text(&place.backups)]);
+    let listed = listed["backups"].as_array().expect("a list");
+    let all: Vec<&Value> = listed.iter().map(|backup| &backup["backup"]).collect();
+    assert_eq!(all, [&first["backup"], &second["backup"], &third["backup"]]);
+
+    let secrets = secrets(&site.data_dir);
+    assert!(secrets.len() >= 2, "one of the installation and one of today");
+    for (name, path) in files(&place.backups) {
+        let bytes = fs::read(&path).expect("a file");
+        for secret in &secrets {
+            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let is_in = |what: &[u8]| bytes.windows(what.len()).any(|window| window == what);
+            assert!(!is_in(secret) && !is_in(hex.as_bytes()), "{name} has a salt");
+        }
+        let mode = fs::metadata(&path).expect("a file").mode();
+        assert_eq!(mode & 0o077, 0, "{name} is for its owner alone");
+    }
+}
+
+/// Sabotage: copy what the directory of backups has.
+#[test]
+fn nothing_but_the_databases_is_copied_twice() {
+    let place = Place::new("");
+    let server = place.site.serve();
+    send(&server, &place.site, "/", "somebody");
+    assert!(server.terminate().success());
+    let first = place.backup();
+    let second = place.backup();
+    assert!(first["copied_bytes"].as_u64() > second["copied_bytes"].as_u64());
+    let own: u64 = files(Path::new(second["backup"].as_str().expect("a path")))
+        .iter()
+        .filter(|(name, _)| *name != "manifest.json")
+        .map(|(_, path)| fs::metadata(path).expect("a file").len())
+        .sum();
+    assert_eq!(second["copied_bytes"], own);
+}
+
+/// Sabotage: write the manifest first, or write into the former backup.
+#[test]
+fn a_backup_that_is_killed_leaves_the_former_ones_and_the_next_goes_on() {
+    let place = Place::new("seal_rows = 20");
+    let site = &place.site;
+    let server = site.serve();
+    for number in 0..150 {
+        send(&server, site, &format!("/{number}"), &format!("visitor-{}", number / 3));
+    }
+    let first = place.backup();
+    for number in 150..400 {
+        send(&server, site, &format!("/{number}"), &format!("visitor-{}", number / 3));
+    }
+    assert!(server.terminate().success());
+    let before = files(&place.backups).len();
+    let mut unfinished = 0;
+    for more in 1..14 {
+        let mut child = Command::new(BINARY)
+            .args(["backup", text(&place.backups), "--config", text(&site.config), "--data-dir", text(&site.data_dir)])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let started = Instant::now();
+        while files(&place.backups).len() < before + more && child.try_wait().expect("a child").is_none() {
+            assert!(started.elapsed() < PATIENCE);
+        }
+        // It may have ended by itself.
+        let _ = child.kill();
+        child.wait().expect("it ended");
+        unfinished += usize::from(fs::read_dir(&place.backups).unwrap().flatten().any(|entry| {
+            let name = entry.file_name().into_string().expect("UTF-8");
+            name.starts_with("backup-") && name.ends_with(".tmp")
+        }));
+        let listed = site.cli(&["backup", "--list", text(&place.backups)]);
+        assert_eq!(listed["backups"][0]["backup"], first["backup"]);
+        site.cli(&["restore", "--verify", first["backup"].as_str().expect("a path")]);
+    }
+    eprintln!("killed with a backup begun: {unfinished}");
+    let last = place.backup();
+    assert_eq!(last["rows"], 400);
+    assert_eq!(place.verify()["rows"], 400);
+    assert!(files(&place.backups).keys().all(|name| !name.contains(".tmp")), "nothing unfinished is left");
+    // What no backup needs is gone, and what the first needs is there.
+    site.cli(&["restore", "--verify", first["backup"].as_str().expect("a path")]);
+}
+
+fn flip(path: &Path) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).expect("a file");
+    let at = file.metadata().expect("a file").len() / 2;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).expect("a byte");
+    file.write_all_at(&[byte[0] ^ 1], at).expect("it can be written");
+}
+
+/// Sabotage: do not compare hashes, or restore what is whole without being told.
+#[test]
+fn what_is_damaged_is_named_and_the_rest_restored_when_told() {
+    let place = Place::new("seal_rows = 20");
+    let site = &place.site;
+    record(site);
+    let server = site.serve();
+    send_recording(&server, site, 0);
+    for number in 0..50 {
+        send(&server, site, &format!("/{number}"), "somebody");
+    }
+    assert!(server.terminate().success());
+    let made = place.backup();
+    let backup = PathBuf::from(made["backup"].as_str().expect("a path"));
+    let segment = segments(&place.backups).into_keys().next().expect("a segment");
+    flip(&place.backups.join("segments").join(&segment));
+
+    let target = place.elsewhere("restored");
+    for arguments in [&["restore", "--verify", text(&place.backups)][..], &["restore", text(&place.backups)]] {
+        let words = fails(&target, arguments);
+        assert!(words.contains(&segment) && words.contains("not what was written"), "{words}");
+    }
+    assert!(files(&target.data_dir).is_empty(), "nothing was restored");
+    let output = target.run(&["restore", text(&backup), "--in-part"], "");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let repaired = target.run(&["repair"], "");
+    assert!(matches!(repaired.status.code(), Some(0 | 3)), "{repaired:?}");
+    target.cli(&["check"]);
+    let server = target.serve();
+    let views = server.views_by_path(&target.website_id, &target.key);
+    assert!(server.terminate().success());
+    assert!(views.len() <= 50, "{}", views.len());
+    flip(&place.backups.join("segments").join(&segment));
+    place.verify();
+
+    // A chunk of a recording.
+    let chunk = files(&place.backups.join("replays")).into_values().next().expect("a chunk");
+    flip(&chunk);
+    let words = fails(&place.elsewhere("recording"), &["restore", text(&backup)]);
+    assert!(words.contains(chunk.file_name().expect("a name").to_str().expect("UTF-8")), "{words}");
+    flip(&chunk);
+
+    // Each file of the backup alone.
+    for name in ["events.db", "captures.db", "zenovay.db", "erasures"] {
+        let path = backup.join(name);
+        let kept = fs::read(&path).expect("a file");
+        fs::write(&path, [&kept[..], b"x"].concat()).expect("it can be written");
+        let words = fails(&place.elsewhere(&format!("without-{name}")), &["restore", text(&backup)]);
+        assert!(words.contains(name), "{words}");
+        if name == "zenovay.db" {
+            let words = fails(&place.elsewhere("nobody"), &["restore", text(&backup), "--in-part"]);
+            assert!(words.contains("another backup"), "{words}");
+        }
+        fs::write(&path, kept).expect("it can be written");
+    }
+    let manifest = backup.join("manifest.json");
+    let kept = fs::read_to_string(&manifest).expect("a manifest");
+    fs::write(&manifest, kept.replacen("\"format\": 1", "\"format\": 2", 1)).expect("it can be written");
+    let words = fails(&place.elsewhere("newer"), &["restore", text(&backup)]);
+    assert!(words.contains("later version of zenovay"), "{words}");
+    fs::write(&manifest, &kept[..kept.len() / 2]).expect("it can be written");
+    assert!(fails(&place.elsewhere("cut"), &["restore", text(&backup)]).contains("is damaged"));
+    fs::write(&manifest, kept.replacen(&format!("\"rows\": {}", made["rows"]), "\"rows\": 7", 1)).expect("written");
+    assert!(fails(site, &["restore", "--verify", text(&backup)]).contains("there were 7"));
+    fs::write(&manifest, kept).expect("it can be written");
+    place.verify();
+}
+
+/// Sabotage: restore over what is there, or back up into what is not a directory of backups.
+#[test]
+fn what_is_in_the_way_is_refused_in_words() {
+    let place = Place::new("");
+    let site = &place.site;
+    let server = site.serve();
+    send(&server, site, "/", "somebody");
+    place.backup();
+    let backups = text(&place.backups);
+    assert!(fails(site, &["restore", backups]).contains("another server is running"));
+    assert!(server.terminate().success());
+    assert!(fails(site, &["restore", backups]).contains("is not empty"));
+    assert!(
+        fails(&place.elsewhere("x"), &["restore", text(place.directory.path())]).contains("is not a finished backup")
+    );
+    assert!(fails(&place.elsewhere("x"), &["backup", backups]).contains("does not exist"), "no new one is made");
+
+    let inside = site.data_dir.join("backups");
+    assert!(fails(site, &["backup", text(&inside)]).contains("in the data directory"));
+    let _ = fs::remove_dir(&inside);
+    assert!(fails(site, &["backup", text(place.directory.path())]).contains("is not empty"));
+    let stranger = Place::new("");
+    assert!(fails(&stranger.site, &["backup", backups]).contains("of another store"));
+    assert_eq!(place.verify()["rows"], 1);
+
+    // A restore that did not end: no server takes it for a data directory, and it is begun anew.
+    let restored = place.restore("restored");
+    fs::write(restored.data_dir.join("zenovay.restoring"), "").expect("it can be written");
+    for command in [&["user", "list"][..], &["check"], &["backup", backups]] {
+        assert!(fails(&restored, command).contains("has not ended"), "{command:?}");
+    }
+    restored.cli(&["restore", backups]);
+    restored.cli(&["check"]);
+}
+
+/// Sabotage: restore without looking for erasures, or copy the list of erasures after the moment.
+#[test]
+fn a_restore_erases_again_what_was_erased_after_the_backup() {
+    let place = Place::new("");
+    let site = &place.site;
+    site.cli(&["website", "set", &site.website_id, "cookieless=false"]);
+    let server = site.serve();
+    for (path, visitor) in [("/a", "visitor-a"), ("/b", "visitor-b"), ("/c", "visitor-c")] {
+        send(&server, site, path, visitor);
+    }
+    let erase = |visitor: &str| site.cli(&["visitor", "erase", &site.website_id, visitor, "--yes"]);
+    let first = place.backup();
+    let first = first["backup"].as_str().expect("a path");
+    erase("visitor-a");
+    // They came back: what they did since is no matter of the erasure.
+    send(&server, site, "/again", "visitor-a");
+    let second = place.backup();
+    let second = second["backup"].as_str().expect("a path");
+    erase("visitor-b");
+    assert!(server.terminate().success());
+
+    let paths = |arguments: &[&str], name: &str, erased: u64| {
+        let restored = place.elsewhere(name);
+        let result = restored.cli(&[&["restore"], arguments].concat());
+        assert_eq!(result["erased_again"], erased, "{result}");
+        let server = restored.serve();
+        let views = server.views_by_path(&restored.website_id, &restored.key);
+        assert!(server.terminate().success());
+        (restored, views.into_keys().collect::<BTreeSet<_>>())
+    };
+    let set = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
+    // The second backup knows of the first erasure; nobody but the old directory knows of the second.
+    let (_, found) = paths(&[first], "a", 1);
+    assert_eq!(found, set(&["/b", "/c"]));
+    let (_, found) = paths(&[second], "b", 0);
+    assert_eq!(found, set(&["/again", "/b", "/c"]));
+    let old = text(&site.data_dir);
+    let (restored, found) = paths(&[first, "--old", old], "c", 2);
+    assert_eq!(found, set(&["/c"]));
+    assert_eq!(
+        fs::read(restored.data_dir.join("salts")).unwrap()[..40],
+        fs::read(site.data_dir.join("salts")).unwrap()[..40]
+    );
+    let (_, found) = paths(&[second, "--old", old], "d", 1);
+    assert_eq!(found, set(&["/again", "/c"]));
+    assert!(
+        fails(&place.elsewhere("e"), &["restore", first, "--old", text(place.directory.path())])
+            .contains("not a data dir")
+    );
+}
+
+/// Sabotage: do not look whether one is due, or remove the newest instead of the oldest.
+#[test]
+fn the_server_makes_backups_by_itself_and_keeps_so_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let backups = directory.path().join("backups");
+    let settings = format!("backup_dir = {backups:?}\nbackup_schedule = \"1h\"\nbackup_keep = 2\n");
+    let site = Site::create(&directory.path().join("data"), directory.path(), &settings);
+    let server = site.serve();
+    send(&server, &site, "/", "somebody");
+    let listed = || {
+        let listed = site.cli(&["backup", "--list"]);
+        listed["backups"].as_array().expect("a list").clone()
+    };
+    let started = Instant::now();
+    while listed().is_empty() {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    // The log is written after the backup has its name.
+    while !server.log().contains("backup made") {
+        assert!(started.elapsed() < PATIENCE, "{}", server.log());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    let metrics = server.metrics();
+    assert!(metrics.contains("zenovay_backups_total{outcome=\"made\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("\nzenovay_last_backup_timestamp_seconds 1"), "{metrics}");
+    let first = listed()[0].clone();
+    // The next is due in an hour, and a server that starts knows of the last.
+    assert!(server.terminate().success());
+    let server = site.serve();
+    for _ in 0..2 {
+        site.cli(&["backup", "--keep", "2"]);
+    }
+    let left = listed();
+    assert_eq!(left.len(), 2);
+    assert!(!left.contains(&first) && !Path::new(first["backup"].as_str().unwrap()).exists(), "{left:?}");
+    site.cli(&["restore", "--verify", text(&backups)]);
+    assert!(server.metrics().contains("zenovay_backups_total{outcome=\"made\"} 2\n"), "{}", server.metrics());
+    // One that cannot be made is told, and the server goes on.
+    let words = fails(&site, &["backup", text(&site.config)]);
+    assert!(words.contains("zenovay.toml"), "{words}");
+    assert!(server.metrics().contains("zenovay_backups_total{outcome=\"failed\"} 1\n"));
+    assert!(server.terminate().success());
+}
