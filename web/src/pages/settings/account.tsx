@@ -13,7 +13,7 @@ import { FormFailure, PasswordField, Segmented, Select, Switch, TextField, useFo
 import { toast } from "../../ui/overlay";
 import { FormDialog } from "../parts/form-dialog";
 import { SaveFoot } from "../parts/save-foot";
-import { useSaver } from "../parts/saver";
+import { useChoices } from "../parts/saver";
 import { zoneOptions } from "../parts/zones";
 
 type Account = Answer<"/api/account", "get">;
@@ -69,7 +69,7 @@ const LOCALES = ["en-US", "en-GB", "de-DE", "fr-FR", "es-ES", "it-IT", "nl-NL", 
 const nameOf = (tag: string): string => new Intl.DisplayNames([tag], { type: "language" }).of(tag) ?? tag;
 
 function Appearance({ account }: { account: Account }) {
-  const saver = useSaver(save);
+  const { failure, choose, shown } = useChoices<Changes>(account, save);
   const automatic = `Automatic (${language(currentLocale())})`;
   const locales = LOCALES.map((tag) => ({ value: tag, label: nameOf(tag) }));
   return (
@@ -79,31 +79,31 @@ function Appearance({ account }: { account: Account }) {
         <div>
           <Segmented<Theme>
             label="Theme"
-            value={account.theme}
+            value={shown("theme", account.theme)}
             options={[
               { value: "system", label: "As the system" },
               { value: "light", label: "Light" },
               { value: "dark", label: "Dark" },
             ]}
-            onValue={(theme) => void saver.save({ theme })}
+            onValue={(theme) => choose("theme", theme)}
           />
         </div>
       </div>
       <Select
         label="Numbers and dates"
-        value={account.locale ?? ""}
+        value={shown("locale", account.locale) ?? ""}
         options={[{ value: "", label: automatic }, ...locales]}
-        onValue={(locale) => void saver.save({ locale: locale === "" ? null : locale })}
+        onValue={(locale) => choose("locale", locale === "" ? null : locale)}
       />
       <Select
         label="Time zone"
-        value={account.time_zone ?? ""}
+        value={shown("time_zone", account.time_zone) ?? ""}
         options={[{ value: "", label: `Automatic (${readerZone()})` }, ...zoneOptions(account.time_zone ?? "UTC")]}
         hint="For keys and sessions. Numbers of a website are in the website’s own zone."
-        onValue={(zone) => void saver.save({ time_zone: zone === "" ? null : zone })}
+        onValue={(zone) => choose("time_zone", zone === "" ? null : zone)}
       />
-      <Switch label="Single keys are shortcuts" hint="Such as F for a filter. ? lists them." checked={account.single_keys} onChecked={(single_keys) => void saver.save({ single_keys })} />
-      <FormFailure error={saver.failure} />
+      <Switch label="Single keys are shortcuts" hint="Such as F for a filter. ? lists them." checked={shown("single_keys", account.single_keys)} onChecked={(on) => choose("single_keys", on)} />
+      <FormFailure error={failure} />
     </Card>
   );
 }

@@ -19,7 +19,7 @@ import { useInstance } from "../gate/gate";
 import { FormDialog } from "../parts/form-dialog";
 import { NavTabs } from "../parts/nav-tabs";
 import { Loaded } from "../parts/loaded";
-import { useSaver } from "../parts/saver";
+import { useChoices } from "../parts/saver";
 import { WithTeam } from "./with-team";
 
 type Member = Answer<"/api/teams/{team_id}/members", "get">["members"][number];
@@ -131,7 +131,7 @@ function MemberRow({ team, member, isSelf, onRemove }: { team: Team; member: Mem
   const own = team.role as Role;
   const role = member.role as Role;
   const giveable = isSelf ? [] : rolesToGive(own, role);
-  const saver = useSaver(async (next: Role) => {
+  const { failure, choose, shown } = useChoices<{ role: Role }>(member, async ({ role: next }) => {
     await patch("/api/teams/{team_id}/members/{user_id}", { path: { team_id: team.id, user_id: member.user_id }, body: { role: next } });
     refresh(`/api/teams/${team.id}/members`);
     toast(`${member.name || member.email} is ${roleLabel(next).toLowerCase()} now.`);
@@ -144,10 +144,10 @@ function MemberRow({ team, member, isSelf, onRemove }: { team: Team; member: Mem
           {member.name || member.email} {isSelf && <Badge>You</Badge>}
         </p>
         <p class="hint clip">{member.email}</p>
-        {saver.failure && (
+        {failure && (
           <p class="err" role="alert">
             <Icon name="warning" size={14} />
-            {saver.failure.message}
+            {failure.message}
           </p>
         )}
       </div>
@@ -156,9 +156,9 @@ function MemberRow({ team, member, isSelf, onRemove }: { team: Team; member: Mem
           label={`Role of ${member.email}`}
           hideLabel
           small
-          value={role}
+          value={shown("role", role)}
           options={giveable.map((one) => ({ value: one, label: roleLabel(one) }))}
-          onValue={(next) => void saver.save(next)}
+          onValue={(next) => choose("role", next)}
         />
       ) : (
         <span class="mid">{roleLabel(role)}</span>

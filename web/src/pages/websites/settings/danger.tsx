@@ -28,7 +28,7 @@ export function DangerSettings({ website, mayChange, mayDelete }: PartProps) {
             <p class="hint">{isActive ? "Events are dropped until you resume. The numbers so far stay." : "Events are dropped."}</p>
           </div>
           {mayChange && (
-            <Button small onClick={() => void switches.change("is_active", !isActive)}>
+            <Button small onClick={() => switches.change("is_active", !isActive)}>
               {isActive ? "Pause" : "Resume"}
             </Button>
           )}

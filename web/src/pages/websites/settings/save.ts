@@ -1,9 +1,8 @@
 // Changing settings of a website: at once for a switch, with a button for what is typed.
-import { useState } from "preact/hooks";
 import { ApiError, patch, type Answer, type Ask } from "../../../api/client";
 import { refresh } from "../../../api/data";
 import { toast } from "../../../ui/overlay";
-import { useSaver } from "../../parts/saver";
+import { useChoices } from "../../parts/saver";
 
 export type Website = Answer<"/api/websites/{website_id}", "get">;
 type Body = NonNullable<Ask<"/api/websites/{website_id}", "patch">["body"]>;
@@ -40,19 +39,13 @@ export async function save(website: Website, { name, domain, ...settings }: Chan
   toast("Saved.");
 }
 
-/** Settings that are changed at once. A switch stands where it was put until the server has answered. */
+/** Settings that are switched at once. */
 export function useSwitches(website: Website) {
-  const [asked, setAsked] = useState<Readonly<Record<string, boolean>>>({});
-  const saver = useSaver((changes: Changes) => save(website, changes));
-  const change = async (name: string, on: boolean): Promise<void> => {
-    setAsked((before) => ({ ...before, [name]: on }));
-    await saver.save({ [name]: on } as Changes);
-    setAsked(({ [name]: _, ...others }) => others);
-  };
+  const { failure, choose, shown } = useChoices<Changes>(website, (changes) => save(website, changes));
   return {
-    failure: saver.failure,
-    change,
+    failure,
+    change: choose,
     /** For `<Switch label="…" {...bind("name", stored)} />`. */
-    bind: (name: string, stored: boolean) => ({ checked: asked[name] ?? stored, onChecked: (on: boolean) => void change(name, on) }),
+    bind: (name: keyof Changes, stored: boolean) => ({ checked: shown(name, stored), onChecked: (on: boolean) => choose(name, on) }),
   };
 }
