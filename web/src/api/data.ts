@@ -4,6 +4,8 @@ import { address, askAt, type Answer, type ApiError, type Ask, type PathOf } fro
 
 /** How long an answer is as good as a new one, in milliseconds. */
 const FRESH_MS = 30_000;
+/** When the shape of what is loaded is shown, after how long a wait, and for how long at least, in milliseconds. */
+export const SKELETON = { after: 120, least: 240 } as const;
 /** The most answers that are kept. */
 const MOST_KEPT = 200;
 
@@ -96,6 +98,25 @@ export interface Data<T> {
   stop(): void;
 }
 
+/** Whether what was awaited stays away a little longer, although it has come: its shape has just been shown, and would flicker. */
+function useHeld(waits: boolean): boolean {
+  const [, render] = useState({});
+  const begun = useRef<number | undefined>(undefined);
+  let left = 0;
+  if (waits) begun.current ??= performance.now();
+  else if (begun.current !== undefined) {
+    const shown = performance.now() - begun.current - SKELETON.after;
+    left = shown < 0 ? 0 : Math.max(0, SKELETON.least - shown);
+    if (left === 0) begun.current = undefined;
+  }
+  useLayoutEffect(() => {
+    if (left === 0) return;
+    const timer = setTimeout(() => render({}), left);
+    return () => clearTimeout(timer);
+  });
+  return left > 0;
+}
+
 /** Asks at `url` for as long as the component lives; `undefined` asks nothing. While another `url` is asked, the answer before stays. */
 export function useUrl<T>(url: string | undefined): Data<T> {
   const [, render] = useState({});
@@ -123,11 +144,13 @@ export function useUrl<T>(url: string | undefined): Data<T> {
   const entry = url === undefined ? undefined : entries.get(url);
   if (entry?.data !== undefined) last.current = { data: entry.data, at: entry.at };
   const waits = url !== undefined && entry?.error === undefined && stopped !== url;
+  const hasNothing = waits && entry?.data === undefined && last.current === undefined;
+  const held = useHeld(hasNothing);
   return {
-    data: (entry?.data ?? last.current?.data) as T | undefined,
-    error: entry?.error,
-    loading: waits && entry?.data === undefined && last.current === undefined,
-    stale: waits && (entry?.data === undefined || entry.pending !== undefined) && last.current !== undefined,
+    data: held ? undefined : ((entry?.data ?? last.current?.data) as T | undefined),
+    error: held ? undefined : entry?.error,
+    loading: hasNothing || held,
+    stale: !held && waits && (entry?.data === undefined || entry.pending !== undefined) && last.current !== undefined,
     progress: entry?.pending ? entry.progress : undefined,
     at: entry?.at || (last.current?.at ?? 0),
     stopped: url !== undefined && stopped === url && entry?.data === undefined,

@@ -1,7 +1,8 @@
 // The smallest parts: buttons, badges, notes, what stands for nothing and for not yet.
 import type { ComponentChildren, HTMLAttributes, Ref } from "preact";
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError } from "../api/client";
+import { SKELETON } from "../api/data";
 import { change, country, duration } from "../lib/format";
 import { Icon, type IconName } from "./icons";
 
@@ -205,11 +206,11 @@ export function Empty({ title, icon, children, action, level = 3 }: { title: str
   );
 }
 
-/** The shape of what is being loaded: its space is there at once, and it is seen after 120 ms, so that what is quick does not flicker. */
+/** The shape of what is being loaded: its space is there at once, and it is seen after a moment, so that what is quick does not flicker. */
 export function Skeleton({ lines = 3, height, shape }: { lines?: number; height?: string; shape?: "bars" | "rows" | undefined }) {
   const [shown, setShown] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setShown(true), 120);
+  useLayoutEffect(() => {
+    const timer = setTimeout(() => setShown(true), SKELETON.after);
     return () => clearTimeout(timer);
   }, []);
   return (
