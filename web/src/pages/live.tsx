@@ -1,5 +1,5 @@
 // `/websites/:id/live`: who is there at this moment.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/analytics.css";
 import { announce, Button, Card, Empty } from "../ui/basic";
 import { useLive } from "../api/live";
@@ -60,10 +60,17 @@ function Content({ website, home, view }: { website: Website; home: string; view
   useEffect(() => {
     if (!paused) setShown(count);
   }, [count, paused]);
+  const told = useRef<{ latest: number | undefined; said?: number }>({ latest: undefined });
+  told.current.latest = shown;
   useEffect(() => {
-    const timer = setInterval(() => count !== undefined && announce(`${format.plural(count, "visitor")} online`), TELL_MS);
+    const timer = setInterval(() => {
+      const { latest, said } = told.current;
+      if (latest === undefined || latest === said) return;
+      told.current.said = latest;
+      announce(`${format.plural(latest, "visitor")} online`);
+    }, TELL_MS);
     return () => clearInterval(timer);
-  }, [count]);
+  }, []);
   const last = website.last_event_at;
   return (
     <Page
@@ -116,7 +123,7 @@ function Content({ website, home, view }: { website: Website; home: string; view
       </div>
       <footer class="foot">
         <span>
-          Online: active in the last 5 minutes · {website.settings.time_zone} ({format.offset(website.settings.time_zone)})
+          Online: active in the last 5 minutes · {format.zoneName(website.settings.time_zone)}
         </span>
         <span>
           <a href="https://db-ip.com" rel="noreferrer">

@@ -12,6 +12,14 @@ export function Chips({ onEdit, onAdd, onClear }: { onEdit(filter: Filter): void
   const { view, unfilter } = useAnalytics();
   const bar = useRef<HTMLDivElement>(null);
   if (view.filters.length === 0) return null;
+  /** Takes a filter away; whoever was on its chip is on the next one, or where filters are made. */
+  const drop = (filter: Filter) => {
+    const chips = [...(bar.current?.querySelectorAll<HTMLElement>("[data-filter]") ?? [])];
+    const at = chips.findIndex((chip) => chip.dataset.filter === printFilter(filter));
+    if (chips[at]?.contains(document.activeElement)) (chips[at + 1] ?? chips[at - 1])?.querySelector<HTMLElement>("button")?.focus();
+    if (chips.length === 1) document.querySelector<HTMLElement>(".bar .flt")?.focus();
+    unfilter(filter);
+  };
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLDivElement>) => {
     const target = event.target as HTMLElement;
     const buttons = [...(bar.current?.querySelectorAll<HTMLElement>("button") ?? [])];
@@ -21,8 +29,7 @@ export function Chips({ onEdit, onAdd, onClear }: { onEdit(filter: Filter): void
     if (to !== undefined) buttons.at(to % buttons.length)?.focus();
     else if ((event.key === "Delete" || event.key === "Backspace") && chip) {
       const filter = view.filters.find((one) => printFilter(one) === chip.dataset.filter);
-      if (filter) unfilter(filter);
-      bar.current?.querySelector<HTMLElement>("button")?.focus();
+      if (filter) drop(filter);
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -35,7 +42,7 @@ export function Chips({ onEdit, onAdd, onClear }: { onEdit(filter: Filter): void
             {dimensionLabel(filter.dimension)} <span class="op">{OPERATOR_LABELS[filter.operator]}</span>{" "}
             <b>{filterValues(filter)}</b>
           </button>
-          <button type="button" aria-label={`Remove filter: ${filterLabel(filter)}`} onClick={() => unfilter(filter)}>
+          <button type="button" aria-label={`Remove filter: ${filterLabel(filter)}`} onClick={() => drop(filter)}>
             <Icon name="close" size={14} />
           </button>
         </span>

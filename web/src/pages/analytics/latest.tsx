@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useState } from "preact/hooks";
 import { useUrl } from "../../api/data";
 import { useLiveEvents, type LiveEvent } from "../../api/live";
 import * as format from "../../lib/format";
@@ -49,7 +49,8 @@ export function useLatest(most: number, paused: boolean): { data: ReturnType<typ
   const [visits, setVisits] = useState<readonly Visit[]>([]);
   const [waiting] = useState<{ visits: Visit[] }>({ visits: [] });
   const [now, setNow] = useState(Date.now());
-  useEffect(() => {
+  // Before they are painted: with none there would be nobody here for a moment.
+  useLayoutEffect(() => {
     if (data.data) setVisits(visitsOf(data.data));
   }, [data.data]);
   const [take] = useState(() => (name: string, event: unknown) => {

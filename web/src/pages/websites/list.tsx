@@ -8,7 +8,7 @@ import { useKeys } from "../../lib/keys";
 import { daysOf, RANGE_KEYS, RANGE_LABELS } from "../../lib/range";
 import { go, usePlace } from "../../lib/router";
 import { atLeast } from "../../lib/session";
-import { useTeam } from "../../lib/team";
+import { useTeam, type Team } from "../../lib/team";
 import { DEFAULT_RANGE, RANGES, type RangeName } from "../../lib/view";
 import type { ListedWebsite, WebsiteList } from "../../lib/websites";
 import { Page } from "../../shell/page";
@@ -20,6 +20,7 @@ import { Icon } from "../../ui/icons";
 import { Menu, MoreMenu, toast, type MenuItem } from "../../ui/overlay";
 import { snippetsOf } from "../../rules/snippets";
 import { Loaded } from "../parts/loaded";
+import { WithTeam } from "../settings/with-team";
 
 /** What is shown of the list, as its address says. */
 interface Shown {
@@ -75,8 +76,12 @@ function sorted(websites: readonly ListedWebsite[], sort: string): ListedWebsite
 
 export default function WebsitesPage() {
   const team = useTeam();
+  return team === undefined ? <WithTeam title="Websites">{() => null}</WithTeam> : <WebsitesOf team={team} />;
+}
+
+function WebsitesOf({ team }: { team: Team }) {
   const shown = readShown(usePlace().search);
-  const list = useData("/api/websites", { query: { range: shown.range, compare: "previous", ...(team && { team: team.id }) } });
+  const list = useData("/api/websites", { query: { range: shown.range, compare: "previous", team: team.id } });
   const find = useRef<HTMLInputElement>(null);
   const show = (changes: Partial<Shown>, replace = false): void => go(addressOf({ ...shown, ...changes }), { replace });
   const choose = (range: RangeName): void => show({ range });
@@ -84,7 +89,7 @@ export default function WebsitesPage() {
     "/": () => find.current?.focus(),
     ...Object.fromEntries(RANGE_KEYS.filter(([, range]) => range !== "all").map(([key, range]) => [key, () => choose(range)])),
   });
-  const mayAdd = atLeast(team?.role, "editor");
+  const mayAdd = atLeast(team.role, "editor");
   return (
     <Page
       title="Websites"
@@ -118,12 +123,12 @@ export default function WebsitesPage() {
                   )
                 }
               >
-                {mayAdd ? "It takes its domain and two minutes: you get a tag, and see the first visit arrive." : `Websites of ${team?.name ?? "this workspace"} are added by editors, admins and owners.`}
+                {mayAdd ? "It takes its domain and two minutes: you get a tag, and see the first visit arrive." : `Websites of ${team.name} are added by editors, admins and owners.`}
               </Empty>
             </Card>
           ) : (
             <>
-              <Together list={data} />
+              <Together list={data} team={team} />
               <section class="card websites" aria-labelledby="list-of-websites">
                 <div class="card-head">
                   <h2 id="list-of-websites" class="vh">
@@ -185,9 +190,8 @@ function RangeMenu({ range, onRange }: { range: RangeName; onRange: (range: Rang
 }
 
 /** The numbers of all websites together. */
-function Together({ list: { websites, totals } }: { list: WebsiteList }) {
-  const team = useTeam();
-  const usage = useData(team && atLeast(team.role, "admin") ? "/api/teams/{team_id}/usage" : undefined, { path: { team_id: team?.id ?? "" } }).data;
+function Together({ list: { websites, totals }, team }: { list: WebsiteList; team: Team }) {
+  const usage = useData(atLeast(team.role, "admin") ? "/api/teams/{team_id}/usage" : undefined, { path: { team_id: team.id } }).data;
   const online = websites.filter(({ live }) => live > 0).length;
   return (
     <section class="card" aria-label="All websites together">
@@ -253,7 +257,7 @@ function Found({ websites, shown, show }: FoundProps) {
       </Empty>
     );
   }
-  return shown.layout === "cards" ? <Cards websites={found} /> : <Rows websites={found} shown={shown} show={show} />;
+  return shown.layout === "cards" ? <Cards websites={found} range={shown.range} /> : <Rows websites={found} shown={shown} show={show} />;
 }
 
 /** The state of a website in a word, where it is not the usual one. */
@@ -348,13 +352,13 @@ function Rows({ websites, shown, show }: FoundProps) {
 /** The dashboard, in the range of the list. */
 const hrefOf = ({ id }: ListedWebsite, range: RangeName): string => `/websites/${id}${range === DEFAULT_RANGE ? "" : `?range=${range}`}`;
 
-function Cards({ websites }: { websites: readonly ListedWebsite[] }) {
+function Cards({ websites, range }: { websites: readonly ListedWebsite[]; range: RangeName }) {
   return (
     <ul class="sitecards">
       {websites.map((website) => (
         <li key={website.id} class="card">
           <div class="row">
-            <a class="cover grow clip strong" href={`/websites/${website.id}`}>
+            <a class="cover grow clip strong" href={hrefOf(website, range)}>
               {website.domain}
             </a>
             <WebsiteMenu website={website} />
