@@ -183,9 +183,9 @@ export const time = (instant: Date | string, zone: string | undefined, seconds =
 export const dateTime = (instant: Date | string, zone?: string): string =>
   dates({ dateStyle: "medium", timeStyle: "short", ...(zone && { timeZone: zone }) }).format(new Date(instant));
 
-/** An instant as a date alone, in the zone of the reader or `zone`. */
-export const dateOf = (instant: Date | string, zone?: string): string =>
-  dates({ dateStyle: "medium", ...(zone && { timeZone: zone }) }).format(new Date(instant));
+/** An instant as a date alone, in the zone of the reader or `zone`; without the year when that is the present one. */
+export const dateOf = (instant: Date | string, zone: string = readerZone(), now: Date = new Date()): string =>
+  day(dayIn(new Date(instant), zone), dayIn(now, zone).slice(0, 4));
 
 /** How long ago: `now`, `2m ago`, `1h ago`, `5d ago`, and the date from a week on. */
 export function ago(instant: Date | string, now: number = Date.now(), zone?: string): string {
@@ -205,6 +205,12 @@ export function offset(zone: string, instant: Date = new Date()): string {
   const parts = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "shortOffset" }).formatToParts(instant);
   return (parts.find((part) => part.type === "timeZoneName")?.value ?? "GMT").replace("GMT", "UTC").replace(/^UTC\+0$/, "UTC");
 }
+
+/** A zone with how far it is from UTC now, where its name does not say that: `Europe/Berlin (UTC+2)`, `UTC`. */
+export const zoneName = (zone: string, instant?: Date): string => {
+  const name = zone.replace(/_/g, " ");
+  return offset(zone, instant) === name ? name : `${name} (${offset(zone, instant)})`;
+};
 
 /** Bytes, binary: `64 KB`. */
 export function bytes(value: number): string {

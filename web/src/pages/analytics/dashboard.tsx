@@ -160,7 +160,7 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
       </div>
       <footer class="foot">
         <span>
-          Days in {zone} ({format.offset(zone)}){totals.at > 0 && ` · updated ${format.time(new Date(totals.at), zone, true)}`}
+          Days in {format.zoneName(zone)}{totals.at > 0 && ` · updated ${format.time(new Date(totals.at), zone, true)}`}
         </span>
         <span>
           Visitors are distinct people in the whole range; <a href="/docs/api#numbers">how numbers are counted</a>

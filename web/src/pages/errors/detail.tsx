@@ -181,7 +181,7 @@ function View({ website, mayChange, why, note, data, group }: Captured<never> & 
       </div>
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)})
+          Times in {format.zoneName(zone)}
         </span>
         <a href="https://db-ip.com" rel="noreferrer">
           IP Geolocation by DB-IP

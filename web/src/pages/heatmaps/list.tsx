@@ -167,7 +167,7 @@ export function ListPage({ website, heat, dropped, show }: HeatProps) {
       )}
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)})
+          Times in {format.zoneName(zone)}
         </span>
         <span class="printonly">{location.origin + home + printHeat(heat)}</span>
       </footer>

@@ -198,7 +198,7 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
       </div>
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)}){data.at > 0 && ` · updated ${format.time(new Date(data.at), zone, true)}`}
+          Times in {format.zoneName(zone)}{data.at > 0 && ` · updated ${format.time(new Date(data.at), zone, true)}`}
         </span>
         <span>Rage: three clicks within a second. Dead: a click that nothing followed.</span>
         <span class="printonly">{location.origin + home + printHeat(heat)}</span>

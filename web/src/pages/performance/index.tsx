@@ -118,7 +118,7 @@ function Content(captured: Captured<Own>) {
       )}
       <footer class="foot">
         <span>
-          Values that three quarters of the page views do not exceed (p75). Times in {zone} ({format.offset(zone)})
+          Values that three quarters of the page views do not exceed (p75). Times in {format.zoneName(zone)}
         </span>
       </footer>
       {editing && <FilterDialog edit={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} />}

@@ -197,7 +197,7 @@ function Content(captured: Captured<Own>) {
       )}
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)})
+          Times in {format.zoneName(zone)}
         </span>
         <a href="https://db-ip.com" rel="noreferrer">
           IP Geolocation by DB-IP

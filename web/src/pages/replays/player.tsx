@@ -373,7 +373,7 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
       </div>
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)})
+          Times in {format.zoneName(zone)}
         </span>
         <a href="https://db-ip.com" rel="noreferrer">
           IP Geolocation by DB-IP

@@ -182,7 +182,7 @@ function Content({ website }: { website: Website }) {
       </section>
       <footer class="foot">
         <span>
-          Times in {zone} ({format.offset(zone)})
+          Times in {format.zoneName(zone)}
         </span>
         <a href="https://db-ip.com" rel="noreferrer">
           IP Geolocation by DB-IP
