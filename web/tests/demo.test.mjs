@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { openTab, overflow, startBrowser, violations } from "./harness.mjs";
+import { ended, openTab, overflow, settled, startBrowser, violations } from "./harness.mjs";
 import { call } from "./tour.mjs";
 import { becomes, eventually } from "./wait.mjs";
 
@@ -30,8 +30,9 @@ before(async () => {
 });
 after(async () => {
   await browser?.close();
-  child?.removeAllListeners("exit");
-  child?.kill("SIGTERM");
+  child.removeAllListeners("exit");
+  child.kill("SIGTERM");
+  await ended(child);
 });
 
 test("one link signs in, once, and every panel is full", async () => {
@@ -44,7 +45,7 @@ test("one link signs in, once, and every panel is full", async () => {
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/demo-websites.png`, fullPage: true });
   await page.getByRole("link", { name: "shop.example" }).first().click();
   await page.getByRole("radio", { name: /^Visitors/ }).waitFor();
-  await page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
+  await settled(page);
   assert.equal(await page.getByText("Nothing in this range").count(), 0);
   assert.deepEqual(await violations(context, page), []);
   assert.equal(await overflow(page), 0);

@@ -76,6 +76,8 @@ test("bytes, money, zones", () => {
   assert.equal(plain(f.money(49, "EUR")), "€49.00");
   assert.equal(f.offset("Europe/Berlin", new Date("2026-06-13T12:00:00Z")), "UTC+2");
   assert.equal(f.offset("UTC"), "UTC");
+  assert.equal(f.zoneName("America/New_York", new Date("2026-06-13T12:00:00Z")), "America/New York (UTC-4)");
+  assert.equal(f.zoneName("UTC"), "UTC");
 });
 
 test("paths are decoded unless that would hide something, and cut in the middle", () => {
@@ -94,7 +96,8 @@ test("times are written as the language writes them", () => {
   assert.equal(f.time(at, "UTC"), "07:05");
   assert.equal(f.time(at, "UTC", true), "07:05:09");
   assert.equal(f.dateTime(at, "UTC"), "13 Jun 2026, 07:05");
-  assert.equal(f.dateOf(at, "UTC"), "13 Jun 2026");
+  assert.equal(f.dateOf(at, "UTC", new Date("2027-01-01T12:00:00Z")), "13 Jun 2026");
+  assert.equal(f.dateOf(at, "UTC", new Date("2026-12-31T12:00:00Z")), "13 Jun");
   f.setLocale("en-US");
   assert.equal(f.time(at, "UTC").replace(/\s/g, " "), "7:05 AM");
   f.setLocale("de-DE");

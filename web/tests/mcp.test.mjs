@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer, violations } from "./harness.mjs";
-import { call, press, tour } from "./tour.mjs";
+import { openTab, startBrowser, startServer, until, violations } from "./harness.mjs";
+import { call, opens, tour } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 
@@ -106,8 +106,9 @@ test("somebody who is signed out signs in, is asked, and the client gets what th
   await page.goto("/settings/account/security");
   const card = page.getByRole("region", { name: "Connected MCP clients" });
   await card.getByText("Chart Assistant", { exact: false }).first().waitFor();
-  const words = await card.innerText();
-  for (const shown of ["Reads Analytics and Advanced, changes Management", "never used", "no calls today", `${server.address}/mcp`]) assert.ok(words.includes(shown), `${shown}: ${words}`);
+  for (const shown of ["Reads Analytics and Advanced, changes Management", "never used", "no calls today", `${server.address}/mcp`]) {
+    await until(async () => (await card.innerText()).includes(shown), `the card says: ${shown}`);
+  }
   assert.deepEqual(await violations(context, page), []);
   await card.getByRole("button", { name: "Revoke Chart Assistant" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Revoke", exact: true }).click();
@@ -141,7 +142,7 @@ tour(
   () => [
     ["owner", "consent", asked.path, "Let Chart Assistant with a rather long name that goes on and on act for you?"],
     ["owner", "mcp-clients", "/settings/account/security", "Security & access", (page) => page.getByRole("region", { name: "Connected MCP clients" }).scrollIntoViewIfNeeded()],
-    ["owner", "mcp-client-revoke", "/settings/account/security", "Security & access", press("Revoke Notebook")],
+    ["owner", "mcp-client-revoke", "/settings/account/security", "Security & access", opens("Revoke Notebook")],
     ["owner", "consent-refused", "/oauth/authorize?client_id=unknown", "This client cannot be connected"],
   ],
 );

@@ -1,8 +1,8 @@
 // Every page of people, workspaces, keys and website settings: no violation of axe, no error, no request elsewhere, no overflow.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer } from "./harness.mjs";
-import { call, press, refused, tour, waiting } from "./tour.mjs";
+import { becomes, calm, focused, openTab, settled, startBrowser, startServer, until } from "./harness.mjs";
+import { call, opened, opens, press, refused, tour, waiting } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
@@ -81,7 +81,7 @@ const sent = (open, fields, send, words) => async (page) => {
 /** Who sees the page, its name, its address, its heading, and what is done on it first. */
 const pages = () => [
   ["nobody", "login", "/login", "Sign in"],
-  ["nobody", "login-wrong", "/login", "Sign in", press("Sign in")],
+  ["nobody", "login-wrong", "/login", "Sign in", async (page) => { await press("Sign in")(page); await page.locator("[aria-invalid=true]").first().waitFor(); }],
   ["nobody", "totp", "/login/totp", "Enter your code"],
   ["nobody", "backup", "/login/backup", "Enter a backup code"],
   ["nobody", "signup", "/signup", "Sign-up is by invitation here."],
@@ -99,44 +99,44 @@ const pages = () => [
   ["owner", "websites", "/websites", "Websites"],
   ["owner", "websites-cards", "/websites?layout=cards", "Websites"],
   ["owner", "websites-none", "/websites?q=nothing", "Websites"],
-  ["owner", "websites-menu", "/websites?layout=cards", "Websites", press("Menu of docs.example.com")],
+  ["owner", "websites-menu", "/websites?layout=cards", "Websites", opens("Menu of docs.example.com")],
   ["owner", "websites-loading", "/websites", "Websites", waiting("**/api/websites?*")],
   ["owner", "websites-failed", "/websites", "Websites", refused("**/api/websites?*")],
   ["free", "websites-empty", "/websites", "Websites"],
-  ["owner", "switcher", "/websites", "Websites", async (page) => { await page.locator(".switch-site").filter({ visible: true }).click(); await page.waitForTimeout(200); }],
-  ["owner", "account-menu", "/websites", "Websites", async (page) => { await page.locator("[title='Account menu']").filter({ visible: true }).click(); await page.waitForTimeout(200); }],
+  ["owner", "switcher", "/websites", "Websites", async (page) => { await page.locator(".switch-site").filter({ visible: true }).click(); await opened(page); }],
+  ["owner", "account-menu", "/websites", "Websites", async (page) => { await page.locator("[title='Account menu']").filter({ visible: true }).click(); await opened(page); }],
   ["owner", "website-new", "/websites/new", "Add a website"],
   ["owner", "install", `/websites/${known.waiting}`, "shop.example.com"],
   ...["General", "Tracking", "Privacy", "Features", "Danger"].map((part) => ["owner", `website-${part.toLowerCase()}`, `/websites/${known.busy}/settings/${part.toLowerCase()}`, part]),
-  ["owner", "website-delete", `/websites/${known.busy}/settings/danger`, "Danger", press("Delete")],
+  ["owner", "website-delete", `/websites/${known.busy}/settings/danger`, "Danger", opens("Delete")],
   ["owner", "account", "/settings/account", "Profile"],
   ["owner", "security", "/settings/account/security", "Security & access"],
-  ["owner", "security-totp", "/settings/account/security", "Security & access", press("Set up the authenticator app")],
-  ["owner", "security-passkey", "/settings/account/security", "Security & access", press("Add a passkey")],
+  ["owner", "security-totp", "/settings/account/security", "Security & access", opens("Set up the authenticator app")],
+  ["owner", "security-passkey", "/settings/account/security", "Security & access", opens("Add a passkey")],
   ["owner", "security-passkey-wrong", "/settings/account/security", "Security & access", passkey("not the password at all", "That is not your password.")],
   ["owner", "security-passkey-given-up", "/settings/account/security", "Security & access", passkey(OWNER.password, "No passkey was made.")],
   ["owner", "security-password-weak", "/settings/account/security", "Security & access", sent("Change password", { "Current password": OWNER.password, "New password": "short" }, "Change password", "Use at least 12 characters")],
-  ["owner", "security-password", "/settings/account/security", "Security & access", press("Change password")],
+  ["owner", "security-password", "/settings/account/security", "Security & access", opens("Change password")],
   ["owner", "security-failed", "/settings/account/security", "Security & access", refused("**/api/account/**")],
   ["free", "security-free", "/settings/account/security", "Security & access"],
-  ["owner", "account-delete", "/settings/account", "Profile", press("Delete")],
-  ["owner", "key-create", "/settings/account/security", "Security & access", press("New API key – Create API key")],
+  ["owner", "account-delete", "/settings/account", "Profile", opens("Delete")],
+  ["owner", "key-create", "/settings/account/security", "Security & access", opens("New API key – Create API key")],
   ["owner", "key", `/settings/account/security/keys/${known.key}`, "Production"],
-  ["owner", "key-revoke", `/settings/account/security/keys/${known.key}`, "Production", async (page) => { await press("Key menu")(page); await press("Revoke", "menuitem")(page); }],
+  ["owner", "key-revoke", `/settings/account/security/keys/${known.key}`, "Production", async (page) => { await opens("Key menu")(page); await opens("Revoke", "menuitem")(page); }],
   ["owner", "key-loading", `/settings/account/security/keys/${known.key}`, "Production", waiting("**/activity")],
   ["owner", "workspace", "/settings/workspace", "General"],
-  ["owner", "workspace-delete", "/settings/workspace", "General", press("Delete")],
+  ["owner", "workspace-delete", "/settings/workspace", "General", opens("Delete")],
   ["viewer", "workspace-viewer", "/settings/workspace", "General"],
   ["viewer", "members-viewer", "/settings/workspace/members", "Members"],
   ["owner", "members", "/settings/workspace/members", "Members"],
-  ["owner", "member-invite", "/settings/workspace/members", "Members", press("Invite")],
+  ["owner", "member-invite", "/settings/workspace/members", "Members", opens("Invite")],
   ["owner", "member-invited", "/settings/workspace/members", "Members", async (page) => { await press("Invite")(page); await page.getByRole("dialog").getByRole("button", { name: "Invite" }).click(); await page.getByLabel("Link of the invitation").waitFor(); }],
-  ["owner", "member-remove", "/settings/workspace/members", "Members", press(`Remove ${VIEWER.email}`)],
+  ["owner", "member-remove", "/settings/workspace/members", "Members", opens(`Remove ${VIEWER.email}`)],
   ["owner", "invitations", "/settings/workspace/members/invitations", "Members"],
   ["owner", "api-keys", "/settings/api-keys", "API keys"],
-  ["owner", "api-key-create", "/settings/api-keys", "API keys", press("Create New API Key")],
+  ["owner", "api-key-create", "/settings/api-keys", "API keys", opens("Create New API Key")],
   ["owner", "billing", "/settings/billing", "Billing"],
-  ["owner", "billing-change", "/settings/billing", "Billing", press("Change to Free")],
+  ["owner", "billing-change", "/settings/billing", "Billing", opens("Change to Free")],
   ["viewer", "billing-viewer", "/settings/billing", "Billing"],
   ["owner", "usage", "/settings/usage", "Usage"],
   ["owner", "limits", "/settings/usage/limits", "Usage"],
@@ -155,7 +155,7 @@ test("a form is filled in and sent by the keyboard alone", async () => {
   const { page, context, problems } = await openTab(browser, server);
   await page.goto("/login");
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
-  assert.equal(await page.getByLabel("E-mail").evaluate((one) => one === document.activeElement), true);
+  await focused(page.getByLabel("E-mail"));
   await page.keyboard.type(OWNER.email);
   await page.keyboard.press("Tab"); // "Forgot it?" stands before the password, and after the address.
   await page.keyboard.press("Tab");
@@ -203,25 +203,78 @@ test("the keyboard goes on in the page that it came to, and the page is told", a
 });
 
 test("the palette has what the role may see, parts of the settings, and a visitor by the whole id", async () => {
-  const find = async (page, word) => {
+  /** What the palette has for a word, once `wanted` is among it. */
+  const find = async (page, word, wanted) => {
     await page.keyboard.press("Control+k");
     await page.keyboard.type(word);
-    await page.getByRole("listbox").waitFor();
-    const found = (await page.getByRole("option").allInnerTexts()).map((words) => words.replace(/\s+/g, " ").trim());
+    await becomes(() => page.getByRole("combobox").inputValue(), word, "the palette has what was typed");
+    await calm(page);
+    const found = await until(async () => {
+      const all = (await page.getByRole("option").allInnerTexts()).map((words) => words.replace(/\s+/g, " ").trim());
+      return (wanted === undefined || all.includes(wanted)) && all;
+    }, `the palette has ${wanted} for ${word}`);
     await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     return found;
   };
   const owner = await openTab(browser, server, { storageState: known.owner });
   await owner.page.goto(`/websites/${known.busy}`);
   await owner.page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
-  assert.ok((await find(owner.page, "audit")).includes("Audit Workspace"));
-  assert.ok((await find(owner.page, "sharing")).includes("Sharing docs.example.com"));
-  assert.ok((await find(owner.page, "00000000000000ff")).includes("Visitor 00000000000000ff"));
+  await settled(owner.page);
+  await find(owner.page, "audit", "Audit Workspace");
+  await find(owner.page, "sharing", "Sharing docs.example.com");
+  await find(owner.page, "00000000000000ff", "Visitor 00000000000000ff");
   const viewer = await openTab(browser, server, { storageState: known.viewer });
   await viewer.page.goto(`/websites/${known.busy}`);
   await viewer.page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  await settled(viewer.page);
   for (const word of ["audit", "billing", "add a website"]) {
     assert.deepEqual((await find(viewer.page, word)).filter((found) => !/contains/.test(found)), [], word);
   }
   await Promise.all([owner.context.close(), viewer.context.close()]);
+});
+
+test("the keys of the list lead where it says", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  const home = `/websites/${known.busy}`;
+  await page.goto(home);
+  await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  await page.keyboard.press("?");
+  const keys = page.getByRole("dialog", { name: "Keyboard shortcuts" });
+  await keys.getByText("Go to analytics, live, visitors, goals, heatmaps, replays, errors, settings, websites").waitFor();
+  const letters = (await keys.locator("dl > div").filter({ hasText: "Go to analytics" }).locator("kbd").allInnerTexts()).slice(1);
+  await page.keyboard.press("Escape");
+  await keys.waitFor({ state: "detached" });
+  assert.deepEqual(letters, ["A", "L", "V", "O", "H", "P", "R", "S", "W"]);
+  const places = [home, `${home}/live`, `${home}/visitors`, `${home}/goals`, `${home}/heatmaps`, `${home}/replays`, `${home}/errors`, `${home}/settings/general`, "/websites"];
+  for (const [at, letter] of letters.entries()) {
+    // From elsewhere: the first is the page that is shown.
+    if (at === 0) await page.goto(`${home}/visitors`);
+    await page.getByRole("heading", { level: 1 }).first().waitFor();
+    await page.locator("body").press("g");
+    await page.keyboard.press(letter.toLowerCase());
+    await page.waitForURL(({ pathname }) => pathname === places[at]);
+  }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("whoever was signed out signs in where they were", async () => {
+  const { page, context, problems } = await openTab(browser, server);
+  const fill = async () => {
+    await page.getByLabel("E-mail").fill(VIEWER.email);
+    await page.getByLabel("Password", { exact: true }).fill(VIEWER.password);
+    await press("Sign in")(page);
+  };
+  await page.goto("/login");
+  await fill();
+  await page.getByRole("link", { name: "docs.example.com" }).waitFor();
+  await context.clearCookies();
+  await page.getByRole("link", { name: "docs.example.com" }).click();
+  await page.getByText("You were signed out. Sign in to go on where you were.").waitFor();
+  await fill();
+  await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
+  assert.equal(new URL(page.url()).pathname, `/websites/${known.busy}`);
+  assert.deepEqual(problems, []);
+  await context.close();
 });

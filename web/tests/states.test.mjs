@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
-import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { becomes, calm, openTab, overflow, said, settled, startBrowser, startServer, until, violations } from "./harness.mjs";
 import { store, traffic, visits } from "./seed.mjs";
 import { call } from "./tour.mjs";
 
@@ -70,7 +70,13 @@ const pages = () => [
   ["nobody", "invite", known.invite, undefined, /\/api\/invitations\//],
 ];
 
-const QUIET = () => document.querySelector("[aria-busy=true], .skel") === null;
+/** Presses "Try again" wherever it stands, until nothing is said to have failed. */
+const tryAgain = (page) =>
+  page.waitForFunction(() => {
+    const buttons = [...document.querySelectorAll("button")].filter(({ textContent }) => textContent === "Try again");
+    for (const button of buttons) button.click();
+    return buttons.length === 0 && !document.body.innerText.includes("could not be") && document.querySelector("[aria-busy=true], .skel") === null;
+  });
 
 for (const { look, ...options } of [
   { look: "light-1440", colorScheme: "light", viewport: { width: 1440, height: 900 } },
@@ -82,6 +88,7 @@ for (const { look, ...options } of [
     for (const who of ["owner", "nobody"]) {
       const { page, context, problems } = await openTab(browser, server, { ...options, reducedMotion: "reduce", ...(known[who] && { storageState: known[who] }) });
       const look_at = async (name, state, heading) => {
+        await calm(page);
         if (SHOTS) await page.screenshot({ path: join(SHOTS, `state-${name}-${state}-${look}.png`), fullPage: true });
         const wrong = [...(await violations(context, page)), ...problems.splice(0)];
         if ((await overflow(page)) > 0) wrong.push("something stands beyond the window");
@@ -91,23 +98,23 @@ for (const { look, ...options } of [
       for (const [reader, name, path, heading, asked] of pages()) {
         if (reader !== who) continue;
         try {
+          const json = { success: false, code: "INTERNAL", message: "Something went wrong on the server.", request_id: "0b9f2c1e" };
+          const refuse = (route) => route.fulfill({ status: 400, json, headers: { "X-Request-Id": json.request_id } }).catch(() => {}); // Given up meanwhile.
+          const held = [];
+          let isHeld = isWide;
+          await page.route(asked, (route) => (isHeld ? void held.push(route) : refuse(route)));
+          await page.goto(path);
           if (isWide) {
-            await page.route(asked, () => {});
-            await page.goto(path);
             await page.locator(".skel").first().waitFor();
             await look_at(name, "waiting", heading);
-            await page.unrouteAll({ behavior: "ignoreErrors" });
+            isHeld = false;
+            await Promise.all(held.map(refuse));
           }
-          const json = { success: false, code: "INTERNAL", message: "Something went wrong on the server.", request_id: "0b9f2c1e" };
-          await page.route(asked, (route) => route.fulfill({ status: 400, json, headers: { "X-Request-Id": json.request_id } }));
-          await page.goto(path);
           await page.getByText("could not be").first().waitFor();
           await page.getByText("Request 0b9f2c1e").first().waitFor();
           await look_at(name, "failed", heading);
           await page.unrouteAll({ behavior: "ignoreErrors" });
-          for (let again = page.getByRole("button", { name: "Try again" }); (await again.count()) > 0; ) await again.first().click();
-          await page.getByText("could not be").first().waitFor({ state: "detached" });
-          await page.waitForFunction(QUIET);
+          await tryAgain(page);
         } catch (error) {
           found.push(`${name}: ${String(error).slice(0, 300)}`);
         }
@@ -139,10 +146,134 @@ test("pages that are for other roles say for which, and whom to ask", async () =
   for (const part of ["general", "tracking", "privacy", "features", "sharing", "danger"]) {
     await page.goto(`${known.home}/settings/${part}`);
     await page.getByText("Your role here is viewer.").waitFor();
-    await page.waitForFunction(QUIET);
+    await settled(page);
     const open = await page.locator("main").evaluate((main) => [...main.querySelectorAll("input:not([disabled]):not([readonly]), textarea:not([readonly]):not([disabled]), select:not([disabled])")].map((one) => one.labels?.[0]?.textContent ?? one.name));
     assert.deepEqual(open, [], part);
   }
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+for (const { where, path, name, asked } of [
+  { where: "of a website", path: () => `${known.home}/settings/features`, name: "Downloads", asked: /\/api\/websites\/[^/?]+$/ },
+  { where: "of an account", path: () => "/settings/account", name: "Single keys are shortcuts", asked: /\/api\/account$/ },
+]) {
+  test(`a switch ${where} stands where it was put, whenever the answers come`, async () => {
+    const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+    const held = { GET: [], PATCH: [] };
+    const isHeld = { GET: false, PATCH: false };
+    const sent = [];
+    await page.route(asked, (route) => {
+      const method = route.request().method();
+      if (method === "PATCH") sent.push(Object.values(route.request().postDataJSON().settings ?? route.request().postDataJSON())[0]);
+      if (isHeld[method]) held[method].push(route);
+      else void route.continue();
+    });
+    const release = (method) => Promise.all(held[method].splice(0).map((route) => route.continue().catch(() => {}))); // Given up meanwhile.
+    await page.goto(path());
+    const toggle = page.getByRole("switch", { name, exact: true });
+    await toggle.waitFor();
+    await settled(page);
+    const first = await toggle.isChecked();
+    /** Puts it there, and remembers each place in which it is from now on. */
+    const put = (on) =>
+      toggle.evaluate((input, on) => {
+        input.click();
+        window.places = [on];
+        const look = () => {
+          if (window.places.at(-1) !== input.checked) window.places.push(input.checked);
+          if (input.isConnected) requestAnimationFrame(look);
+        };
+        look();
+      }, on);
+    const stands = async (on, when) => {
+      await calm(page);
+      assert.deepEqual(await page.evaluate(() => window.places), [on], when);
+    };
+
+    // The change is taken, and what is there now is long in coming.
+    isHeld.GET = true;
+    await put(!first);
+    await said(page, "Saved.");
+    await until(() => held.GET.length > 0, "what is there now is asked for");
+    await stands(!first, "before the answer");
+    isHeld.GET = false;
+    const answer = page.waitForResponse((answer) => asked.test(answer.url()) && answer.request().method() === "GET");
+    await release("GET");
+    await answer;
+    await stands(!first, "after the answer");
+
+    // Put back and there again while the first of these changes is on its way: the last one is the last one sent.
+    isHeld.PATCH = true;
+    await put(first);
+    await until(() => held.PATCH.length === 1, "the change is sent");
+    await put(!first);
+    await stands(!first, "while both are on their way");
+    await release("PATCH");
+    await said(page, "Saved.");
+    await until(() => held.PATCH.length === 1, "the next change is sent");
+    await stands(!first, "between the two");
+    isHeld.PATCH = false;
+    await release("PATCH");
+    await said(page, "Saved.");
+    await stands(!first, "after both");
+    assert.deepEqual(sent, [!first, first, !first]);
+    await page.reload();
+    await toggle.waitFor();
+    await becomes(() => toggle.isChecked(), !first, "the server has it");
+
+    // What is refused goes back to where it was, and says so.
+    await page.route(asked, (route) =>
+      route.request().method() === "PATCH" ? route.fulfill({ status: 500, json: { success: false, code: "INTERNAL", message: "Something went wrong on the server." } }) : route.continue(),
+    );
+    await toggle.evaluate((input) => input.click());
+    await page.getByRole("alert").getByText("Something went wrong on the server.").waitFor();
+    await becomes(() => toggle.isChecked(), !first, "it is where the server has it");
+    assert.deepEqual(problems.filter((problem) => !problem.includes("500")), []);
+    await context.close();
+  });
+}
+
+test("what comes quickly shows no skeleton, and a skeleton that is seen stays for a moment", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  let held = [];
+  await page.route(/\/api\/teams\/[^/]+\/(members|audit)(\?|$)/, (route) => void held.push(route));
+  await page.clock.install();
+  await page.goto("/settings/account");
+  await page.getByRole("heading", { name: "Profile", level: 1 }).waitFor();
+  await settled(page);
+  // From here on time goes by only as it is told.
+  await page.clock.pauseAt(Date.now() + 3_600_000);
+  const open = async (name) => {
+    held = [];
+    await page.getByRole("link", { name, exact: true }).first().click();
+    await until(() => held.length > 0, `${name} asks`);
+  };
+  const release = async () => {
+    const answer = page.waitForResponse((answer) => answer.url() === held[0].request().url());
+    await Promise.all(held.splice(0).map((route) => route.continue()));
+    await (await answer).finished();
+    // What is asked after it is answered after it.
+    await call(page, "GET", "/api/session");
+  };
+  const shapes = () => page.locator(".skel").evaluateAll((all) => all.map((one) => one.classList.contains("early")));
+
+  await open("Members");
+  await page.clock.runFor(119);
+  const early = await shapes();
+  assert.ok(early.length > 0 && early.every((one) => one), "its space is there, and nothing is seen");
+  await release();
+  await page.getByText(VIEWER.email).first().waitFor();
+
+  await open("Audit");
+  await page.clock.runFor(121);
+  await becomes(async () => (await shapes()).includes(false), true, "it is seen");
+  await release();
+  assert.ok((await shapes()).includes(false), "the answer is there, and the skeleton stays");
+  await page.clock.runFor(200);
+  assert.ok((await shapes()).includes(false), "the skeleton stays");
+  await page.clock.runFor(60);
+  await becomes(shapes, [], "the answer is shown");
   assert.deepEqual(problems, []);
   await context.close();
 });

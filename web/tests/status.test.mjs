@@ -1,7 +1,7 @@
 // The status page: anybody reads it, whoever runs the server writes on it, and the setting says who may see it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { becomes, openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
 import { call } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
@@ -29,8 +29,8 @@ test("anybody reads how the parts are", async () => {
   await page.getByRole("link", { name: "Status" }).click();
   await heading(page, "Status");
   await heading(page, "All parts operational", 2);
-  assert.deepEqual(await page.locator(".comp b").allInnerTexts(), ["Dashboard", "Event ingestion", "API", "Sign-in"]);
-  assert.equal(await page.locator(".comp").first().locator("rect").count(), 90);
+  await becomes(() => page.locator(".comp b").allInnerTexts(), ["Dashboard", "Event ingestion", "API", "Sign-in"], "the parts");
+  await becomes(() => page.locator(".comp").first().locator("rect").count(), 90, "the days");
   await page.getByText("No incidents in 90 days.").waitFor();
   assert.equal(await button(page, "Write an incident").count(), 0);
   assert.deepEqual(await violations(context, page), []);
@@ -65,7 +65,7 @@ test("whoever runs the server tells of an incident, and takes it back", async ()
   await page.getByLabel("What is new").fill("The backup is done. No event was lost.");
   await button(page, "Publish").click();
   await heading(page, "All parts operational", 2);
-  assert.deepEqual(await page.locator(".inc .told").allInnerTexts(), ["The backup is done. No event was lost.", "The disk is slow while a backup runs."]);
+  await becomes(() => page.locator(".inc .told").allInnerTexts(), ["The backup is done. No event was lost.", "The disk is slow while a backup runs."], "what was told");
   assert.deepEqual(await violations(context, page), []);
 
   await button(page, "Take back: Live numbers are late").click();

@@ -1,7 +1,7 @@
 // The first run as it is looked at, and the pages of a server that sends mail and lets people sign up.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer } from "./harness.mjs";
+import { openTab, startBrowser, startServer, until } from "./harness.mjs";
 import { call, press, tour } from "./tour.mjs";
 
 let server;
@@ -28,7 +28,7 @@ const link = () => `/${server.welcome}`;
 tour(() => ({ server, browser, storage: {} }), () => [
   ["nobody", "welcome-lost", "/welcome", "Welcome"],
   ["nobody", "welcome", link(), "Welcome"],
-  ["nobody", "welcome-wrong", link(), "Welcome", press("Continue")],
+  ["nobody", "welcome-wrong", link(), "Welcome", async (page) => { await press("Continue")(page); await page.locator("[aria-invalid=true]").first().waitFor(); }],
   ["nobody", "welcome-website", link(), "Welcome", owner],
 ]);
 
@@ -36,7 +36,7 @@ test("who lost the link signs in with what was printed below it, or with a link 
   const { page, context, problems } = await openTab(browser, server);
   await page.goto("/");
   await page.getByRole("heading", { name: "Welcome" }).waitFor();
-  const command = /zenovay (user reset-link --email \S+)/.exec(await page.locator("main").innerText())[1];
+  const [, command] = await until(async () => /zenovay (user reset-link --email \S+)/.exec(await page.locator("main").innerText()), "the page names the command");
   // The link, put into the address of that page: nothing is loaded, and yet it is read.
   await page.evaluate((hash) => (location.hash = hash), server.welcome.split("#")[1]);
   await page.getByLabel("Your name").waitFor();
