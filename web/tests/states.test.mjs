@@ -105,6 +105,9 @@ for (const { look, ...options } of [
           await page.route(asked, (route) => (isHeld ? void held.push(route) : refuse(route)));
           await page.goto(path);
           if (isWide) {
+            // With the page that asks, not with what stands for it before.
+            await until(() => held.length > 0, `${name} asks`);
+            if (heading) await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
             await page.locator(".skel").first().waitFor();
             await look_at(name, "waiting", heading);
             isHeld = false;

@@ -149,7 +149,7 @@ function Content({ base, home, zone, shared, lastEvent, menu = [], frame, analyt
         {totals.stopped && <Waiting data={totals}>{null}</Waiting>}
         {nothing ? <div class="nothing"><NothingHere days={days ?? daysOf(view.range, today)} lastEvent={lastEvent} /></div> : <ChartCard totals={totals} asTable={asTable} onTable={() => setAsTable(!asTable)} />}
       </section>
-      <div class="grid">
+      <div class="grid panels">
         <Panel id="pages" />
         <Panel id="sources" />
         <Panel id="tech" />

@@ -17,7 +17,7 @@ export function GoalsPanel() {
   const question = printQuestion({ ...view, filters: [] }).join("&");
   const all = `${home}/goals${question && `?${question}`}`;
   return (
-    <section class="card panel" aria-labelledby={title} aria-busy={data.loading || data.stale}>
+    <section class="card panel goalspanel" aria-labelledby={title} aria-busy={data.loading || data.stale}>
       <div class="panel-head">
         <h2 id={title}>Goals</h2>
         <span class="grow" />
