@@ -1,7 +1,7 @@
 // Every page of people, workspaces, keys and website settings: no violation of axe, no error, no request elsewhere, no overflow.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, calm, focused, openTab, settled, startBrowser, startServer, until } from "./harness.mjs";
+import { becomes, calm, changes, focused, openTab, said, settled, startBrowser, startServer, until } from "./harness.mjs";
 import { call, opened, opens, press, refused, tour, waiting } from "./tour.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
@@ -275,6 +275,37 @@ test("whoever was signed out signs in where they were", async () => {
   await fill();
   await page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
   assert.equal(new URL(page.url()).pathname, `/websites/${known.busy}`);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("the first stop of the keyboard skips to the content, and F6 goes to the last message", async () => {
+  const { page, context, problems } = await openTab(browser, server, { storageState: known.owner });
+  await page.goto("/settings/account");
+  await page.getByRole("heading", { name: "Profile", level: 1 }).waitFor();
+  await settled(page);
+  await page.keyboard.press("Tab");
+  await focused(page.getByRole("link", { name: "Skip to content" }));
+  await page.keyboard.press("Enter");
+  await focused(page.locator("#main"));
+  // Without single keys, only those with Ctrl or Alt do something.
+  const single = page.getByRole("switch", { name: "Single keys are shortcuts" });
+  await changes(page, "PATCH", () => single.press(" "));
+  await said(page, "Saved.");
+  await page.keyboard.press("F6");
+  await focused(page.getByRole("button", { name: "Dismiss" }));
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Dismiss" }).waitFor({ state: "detached" });
+  await page.locator("body").press("?");
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Search or type a command" }).waitFor();
+  assert.equal(await page.getByRole("dialog", { name: "Keyboard shortcuts" }).count(), 0);
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await changes(page, "PATCH", () => single.press(" "));
+  await said(page, "Saved.");
+  await page.locator("body").press("?");
+  await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
   assert.deepEqual(problems, []);
   await context.close();
 });
