@@ -254,7 +254,8 @@ test("what comes quickly shows no skeleton, and a skeleton that is seen stays fo
     await until(async () => held.length > 0 || (await page.clock.runFor(1), false), `${name} asks`);
   };
   const release = async () => {
-    const answer = page.waitForResponse((answer) => answer.url() === held[0].request().url());
+    const asked = held[0].request().url();
+    const answer = page.waitForResponse((answer) => answer.url() === asked);
     await Promise.all(held.splice(0).map((route) => route.continue()));
     await (await answer).finished();
     // What is asked after it is answered after it.
