@@ -4,9 +4,9 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
-import { ended, openTab, overflow, settled, startBrowser, violations } from "./harness.mjs";
+import { ended, openTab, overflow, startBrowser, violations } from "./harness.mjs";
 import { call } from "./tour.mjs";
-import { becomes, eventually } from "./wait.mjs";
+import { becomes, eventually, settled } from "./wait.mjs";
 
 const BINARY = process.env.ZENOVAY_BIN ?? fileURLToPath(new URL("../../target/debug/zenovay", import.meta.url));
 

@@ -1,6 +1,4 @@
-// A real Chromium on the real server: a fresh one for each file of tests, and tabs that remember what went wrong in them. Whatever
-// a test reads may still be on its way: conditions are waited for, never read once.
-import assert from "node:assert/strict";
+// A real Chromium on the real server: a fresh one for each file of tests, and tabs that remember what went wrong in them.
 import { execFile, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -9,15 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual, promisify } from "node:util";
+import { promisify } from "node:util";
 import { chromium } from "playwright-core";
+import { MOST_MS } from "./wait.mjs";
 
 export const BINARY = process.env.ZENOVAY_BIN ?? fileURLToPath(new URL("../../target/debug/zenovay", import.meta.url));
 const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const run = promisify(execFile);
-/** How long a condition is waited for, in milliseconds. What holds at all holds long before, also where much else is going on. */
-const MOST_MS = 30_000;
 
 /** Waits for the first line of `stream` that `pattern` finds. */
 const line = (child, pattern) =>
@@ -110,52 +107,6 @@ function remember() {
     }
   }).observe(document, { childList: true, subtree: true });
 }
-
-/** Waits until a toast says `words`, or has said so since the last of these words that was waited for. */
-export async function said(page, words) {
-  const find = (words) => {
-    const at = window.said.indexOf(words);
-    return at >= 0 && window.said.splice(0, at + 1).length > 0;
-  };
-  await page.waitForFunction(find, words).catch(async (error) => {
-    throw new Error(`no toast said “${words}”, but ${JSON.stringify(await page.evaluate(() => window.said))}`, { cause: error });
-  });
-}
-
-/** Waits until `condition` gives something that is true, and gives that. `what` says what is waited for. */
-export async function until(condition, what) {
-  for (const end = Date.now() + MOST_MS; ; ) {
-    const found = await condition();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 40));
-  }
-}
-
-/** Waits until what `read` gives is `expected`, and says what it is instead when it never becomes that. */
-export async function becomes(read, expected, what) {
-  let last;
-  await until(async () => isDeepStrictEqual((last = await read()), expected), what).catch(() => assert.deepEqual(last, expected, what));
-}
-
-/** Waits until the focus is on an element. */
-export const focused = (locator) => becomes(() => locator.evaluate((one) => one === document.activeElement), true, `the focus is on ${locator}`);
-
-/** Does what changes something, and waits until the server has taken the change. */
-export async function changes(page, method, act) {
-  const [answer] = await Promise.all([page.waitForResponse((answer) => answer.request().method() === method && new URL(answer.url()).pathname.startsWith("/api/")), act()]);
-  assert.ok(answer.ok(), `${method} ${answer.url()}: ${answer.status()}`);
-}
-
-/** Waits until nothing is being loaded on the page. */
-export const settled = (page) => page.waitForFunction(() => document.querySelector("[aria-busy=true], .skel") === null);
-
-/** Waits until what was done is drawn, and what fades or slides has come to its end. */
-export const calm = (page) =>
-  page.waitForFunction(async () => {
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    return document.getAnimations().every((one) => one.playState !== "running" || one.effect?.getComputedTiming().endTime === Infinity);
-  });
 
 /** What axe finds on the page as it is; asked by `devtools` where a session of the debugger must not end. */
 export async function violations(context, page, devtools) {

@@ -1,9 +1,10 @@
 // Questions that take long, on a server that is busy: how far they are, Stop, and what leaving does. And tables of thousands of rows.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, openTab, overflow, settled, startBrowser, startServer, until, violations } from "./harness.mjs";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
 import { store } from "./seed.mjs";
 import { call } from "./tour.mjs";
+import { becomes, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const PAGES = 20_000;

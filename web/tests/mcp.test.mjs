@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer, until, violations } from "./harness.mjs";
+import { openTab, startBrowser, startServer, violations } from "./harness.mjs";
 import { call, opens, tour } from "./tour.mjs";
+import { until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 

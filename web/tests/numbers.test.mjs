@@ -1,9 +1,10 @@
 // The numbers of a website: every one is that of the Stats API, whatever is filtered and compared, and the address is the state.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, focused, openTab, said, settled, startBrowser, startServer, until, violations } from "./harness.mjs";
+import { openTab, startBrowser, startServer, violations } from "./harness.mjs";
 import { store, traffic, view, visits } from "./seed.mjs";
 import { call, opened, opens, press, refused, tour, waiting } from "./tour.mjs";
+import { becomes, focused, said, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };

@@ -1,8 +1,9 @@
 // Every page of people, workspaces, keys and website settings: no violation of axe, no error, no request elsewhere, no overflow.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, calm, changes, focused, openTab, said, settled, startBrowser, startServer, until } from "./harness.mjs";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { call, opened, opens, press, refused, tour, waiting } from "./tour.mjs";
+import { becomes, calm, changes, focused, said, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };

@@ -1,7 +1,8 @@
 // Passkeys in a real Chromium, whose authenticator is the virtual one of its debugger.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, said, startBrowser, startServer, totp, violations } from "./harness.mjs";
+import { openTab, startBrowser, startServer, totp, violations } from "./harness.mjs";
+import { said } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 

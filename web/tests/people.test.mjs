@@ -1,7 +1,8 @@
 // What people do from the first run on, in a real Chromium on the real server.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, changes, focused, openTab, startBrowser, startServer, totp, violations } from "./harness.mjs";
+import { openTab, startBrowser, startServer, totp, violations } from "./harness.mjs";
+import { becomes, changes, focused } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };

@@ -1,9 +1,10 @@
 // Public links: made and ended in the settings, and what they show to whoever has them.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, openTab, settled, startBrowser, startServer, until } from "./harness.mjs";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { store, traffic } from "./seed.mjs";
 import { call, opens, press, tour } from "./tour.mjs";
+import { becomes, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { join } from "node:path";
-import { becomes, calm, openTab, overflow, said, settled, startBrowser, startServer, until, violations } from "./harness.mjs";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
 import { store, traffic, visits } from "./seed.mjs";
 import { call } from "./tour.mjs";
+import { becomes, calm, said, settled, until } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };

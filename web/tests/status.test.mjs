@@ -1,8 +1,9 @@
 // The status page: anybody reads it, whoever runs the server writes on it, and the setting says who may see it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { becomes, openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
+import { openTab, overflow, startBrowser, startServer, violations } from "./harness.mjs";
 import { call } from "./tour.mjs";
+import { becomes } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 

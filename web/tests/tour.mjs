@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { test } from "node:test";
 import { join } from "node:path";
-import { calm, openTab, overflow, settled, violations } from "./harness.mjs";
+import { openTab, overflow, violations } from "./harness.mjs";
+import { calm, settled } from "./wait.mjs";
 
 const SHOTS = process.env.SCREENSHOTS;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });

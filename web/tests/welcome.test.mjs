@@ -1,8 +1,9 @@
 // The first run as it is looked at, and the pages of a server that sends mail and lets people sign up.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { openTab, startBrowser, startServer, until } from "./harness.mjs";
+import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { call, press, tour } from "./tour.mjs";
+import { until } from "./wait.mjs";
 
 let server;
 let browser;
