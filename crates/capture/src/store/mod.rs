@@ -28,7 +28,7 @@ pub(crate) mod errors;
 pub(crate) mod export;
 pub(crate) mod heatmaps;
 pub(crate) mod maps;
-mod places;
+pub(crate) mod places;
 pub(crate) mod replays;
 mod schema;
 pub(crate) mod vitals;
