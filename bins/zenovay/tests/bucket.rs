@@ -250,7 +250,7 @@ fn recordings_that_are_over_go_to_the_bucket_are_played_from_it_and_are_erased_i
     // Without a bucket that answers it starts, and keeps chunks here until too much waits.
     proxy.set(Way::Refuses);
     let server = site.serve();
-    assert!(server.log().contains("recordings wait until their bucket can be reached"), "{}", server.log());
+    wait_for("it is told", || server.log().contains("recordings wait until their bucket can be reached"));
     assert_eq!(send(&server, &site, &chunk(0, "canary-of-the-bucket")).status, 200);
     let noise: String = (0..2_400_000_u64)
         .scan(7_u64, |state, _| {
@@ -264,8 +264,12 @@ fn recordings_that_are_over_go_to_the_bucket_are_played_from_it_and_are_erased_i
     assert_eq!(listed["data"]["replays"][0]["chunks"], 2);
     let refused = send(&server, &site, &chunk(2, "refused"));
     assert_eq!((refused.status, refused.headers.contains_key("retry-after")), (503, true), "{}", refused.body);
-    let metrics = server.metrics();
-    assert!(metrics.contains("reason=\"store_unavailable\"") && metrics.contains("outcome=\"failed\""), "{metrics}");
+    let is_counted = |name: &str, label: &str| {
+        let is_it = |line: &str| line.starts_with(name) && line.contains(label) && !line.ends_with(" 0");
+        server.metrics().lines().any(is_it)
+    };
+    assert!(is_counted("zenovay_ingest_outcomes_total", "reason=\"store_unavailable\""));
+    wait_for("what failed is counted", || is_counted("zenovay_replay_bucket_requests_total", "outcome=\"failed\""));
     // Everything else goes on.
     assert_eq!(server.connect().request("GET", "/healthz", &[], "").unwrap().status, 200);
     assert!(server.terminate().success());
