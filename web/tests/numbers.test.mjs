@@ -558,6 +558,7 @@ test("a website that is silent says so, and leads to its install", async () => {
   await store(server, known.key, code, traffic({ now: Date.now() - 4 * 86_400_000, days: 0, perDay: 2 }).slice(0, 1));
   await page.reload();
   await page.getByRole("row").filter({ hasText: "quiet.example.org" }).getByText(/^Silent for [45] days$/).waitFor();
+  await page.getByRole("row").filter({ hasText: "quiet.example.org" }).getByRole("cell", { name: "up new" }).waitFor();
   await page.goto(`/websites/${id}`);
   await page.getByText(/^Silent for [45] days\./).waitFor();
   await page.getByRole("link", { name: "Check the install" }).click();

@@ -276,9 +276,11 @@ function StateBadge({ website }: { website: ListedWebsite }) {
 
 const isQuiet = ({ state }: ListedWebsite): boolean => state !== "live";
 
-/** A change that is known is a share of what was before. */
-const VisitorChange = ({ website: { totals } }: { website: ListedWebsite }) =>
-  totals.change == null ? <span class="delta">–</span> : <Delta now={1 + totals.change} before={1} />;
+/** A change that is known is a share of what was before; without one, nobody was there before. */
+const VisitorChange = ({ website: { totals } }: { website: ListedWebsite }) => {
+  if (totals.change != null) return <Delta now={1 + totals.change} before={1} />;
+  return totals.visitors > 0 ? <Delta now={totals.visitors} before={0} /> : <span class="delta">–</span>;
+};
 
 function Rows({ websites, shown, show }: FoundProps) {
   const head = (id: string, title: string, more?: string) => {
@@ -366,7 +368,7 @@ function Cards({ websites, range }: { websites: readonly ListedWebsite[]; range:
           <div class="row wrap">
             <span class="figure">{website.state === "no_events" ? "–" : count(website.totals.visitors)}</span>
             <span class="dim">visitors</span>
-            <VisitorChange website={website} />
+            {website.state !== "no_events" && <VisitorChange website={website} />}
             <span class="grow" />
             {website.live > 0 ? (
               <span class="row">
@@ -377,7 +379,7 @@ function Cards({ websites, range }: { websites: readonly ListedWebsite[]; range:
               <StateBadge website={website} />
             )}
           </div>
-          <Sparkline values={website.series} />
+          {website.state !== "no_events" && <Sparkline values={website.series} />}
         </li>
       ))}
     </ul>
