@@ -84,8 +84,9 @@ export function startBrowser() {
  */
 export async function openTab(browser, server, options = {}) {
   const context = await browser.newContext({ baseURL: server.origin, locale: "en-GB", timezoneId: "Europe/Berlin", ...options });
-  await context.addInitScript(remember);
   const page = await context.newPage();
+  // Not by a script of all frames: in some of them none may run, and they say so.
+  page.on("domcontentloaded", () => page.evaluate(remember).catch(() => {}));
   page.setDefaultTimeout(MOST_MS);
   const problems = [];
   page.on("pageerror", (error) => problems.push(String(error)));
@@ -98,7 +99,7 @@ export async function openTab(browser, server, options = {}) {
   return { context, page, problems };
 }
 
-/** Runs in each page from its beginning: what its toasts said, which they do for a moment only. */
+/** Runs in each page: what its toasts said, which they do for a moment only. */
 function remember() {
   window.said = [];
   new MutationObserver((changes) => {

@@ -27,7 +27,7 @@ export const until = (condition, what) => eventually(condition, (found) => asser
 /** Waits until a toast says `words`, or has said so since the last of these words that was waited for. */
 export async function said(page, words) {
   const find = (words) => {
-    const at = window.said.indexOf(words);
+    const at = window.said?.indexOf(words) ?? -1;
     return at >= 0 && window.said.splice(0, at + 1).length > 0;
   };
   await page.waitForFunction(find, words).catch(async (error) => {
