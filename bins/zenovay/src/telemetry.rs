@@ -384,7 +384,7 @@ fn begin() {
 const QUERY_KINDS: [&str; 5] = ["breakdown", "live", "overview", "series", "visitors"];
 
 /// The metrics that have labels.
-const LABELLED: [&str; 16] = [
+const LABELLED: &[&str] = &[
     "zenovay_access_refusals_total",
     "zenovay_backups_total",
     "zenovay_exports_total",
