@@ -126,8 +126,11 @@ pub fn dictionary_page(page: &[u8]) -> bool {
 /// When there are others than are told.
 pub fn visits(bytes: &[u8]) -> bool {
     let Ok(Some(mut visits)) = StoredVisits::decode(bytes) else { return false };
-    let Ok((parts, times)) = visits.sessions() else { return false };
-    assert!(parts.len() == visits.len() && times.len() == visits.len());
+    let Ok(read) = visits.read(segment::ALL_OF_VISITS) else { return false };
+    assert!(read.with_events <= read.visitor.len());
+    for count in [read.session.len(), read.visitor.len(), read.first_at.len(), read.last_at.len(), read.times.len()] {
+        assert_eq!(count, visits.len());
+    }
     let columns = Dimension::ALL.iter().map(|&dimension| visits.column(dimension, 1 << 20));
     columns.filter_map(Result::ok).flatten().count() > 0
 }

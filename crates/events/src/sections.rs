@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, WebsiteId};
 use zenovay_query::engine::{
-    Chunk, ColumnSet, Dictionary, Section, SectionDigest, Sections, SessionPart, Span, Visits,
+    ColumnSet, Dictionary, RowColumns, RowNeeds, Section, SectionDigest, Sections, Span, VisitNeeds, Visits,
 };
 use zenovay_query::{Budget, QueryError};
 
@@ -193,10 +193,20 @@ impl Sections for StoredSections<'_> {
         Ok(known.map(|StoredDigest { digest, heartbeat_only }| SectionDigest { digest, heartbeat_only }))
     }
 
-    fn visits(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Option<Visits>, QueryError> {
+    fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError> {
         match &self.sources[number] {
             Source::Group(segment, range) if range.min_at >= self.hidden_before => {
-                read_visits(segment, range.group, columns, budget)
+                read_visits(segment, range.group, needs, budget)
+            }
+            Source::Group(..) | Source::Head(..) => Ok(None),
+        }
+    }
+
+    fn columns(&self, number: usize, needs: RowNeeds, budget: &Budget) -> Result<Option<RowColumns>, QueryError> {
+        match &self.sources[number] {
+            Source::Group(segment, range) if range.min_at >= self.hidden_before => {
+                check_memory(segment, range, needs.columns, budget)?;
+                read_columns(segment, range, needs).map(Some).map_err(damaged)
             }
             Source::Group(..) | Source::Head(..) => Ok(None),
         }
@@ -231,11 +241,11 @@ fn check_memory(segment: &Segment, range: &SiteRange, columns: ColumnSet, budget
 fn read_visits(
     segment: &Segment,
     group: u32,
-    columns: ColumnSet,
+    needs: VisitNeeds,
     budget: &Budget,
 ) -> Result<Option<Visits>, QueryError> {
     let (mut strings, mut string_bytes) = (Vec::new(), 0);
-    for dimension in columns.iter() {
+    for dimension in needs.columns.iter() {
         let column = ColumnId::Dimension(dimension);
         string_bytes += segment.unpacked_bytes(group, column).map_err(damaged)?;
         budget.check_memory(string_bytes)?;
@@ -258,17 +268,22 @@ fn read_visits(
             dictionaries[*dimension as usize] = dictionary;
             coded.push((*dimension, column));
         }
-        let (parts, times) = visits.sessions().map_err(error)?;
-        let visitor_ids = segment.read_ids(group, ColumnId::Visitor)?;
-        let session_ids = segment.read_ids(group, ColumnId::Session)?;
-        let has_ids = |part: &SessionPart| {
-            (part.visitor as usize) < visitor_ids.len() && (part.session as usize) < session_ids.len()
+        let mut read = visits.read(needs).map_err(error)?;
+        read.columns = coded;
+        read.section.dictionaries = dictionaries;
+        let ids = |column: ColumnId, codes: &[u32], is_needed: bool| -> Result<Vec<u64>, SegmentError> {
+            let ids = if is_needed { segment.read_ids(group, column)? } else { Vec::new() };
+            let count = if is_needed { ids.len() } else { segment.ids_len(group, column)? };
+            match codes.iter().any(|&code| code as usize >= count) {
+                true => Err(segment.error("visits of sessions that are not there")),
+                false => Ok(ids),
+            }
         };
-        if !parts.iter().all(has_ids) {
-            return Err(segment.error("visits of sessions that are not there"));
+        read.section.visitor_ids = ids(ColumnId::Visitor, &read.visitor, needs.visitor_ids)?;
+        if needs.sessions {
+            read.section.session_ids = ids(ColumnId::Session, &read.session, true)?;
         }
-        let section = Section { chunk: Chunk::default(), dictionaries, visitor_ids, session_ids };
-        Ok(Some(Visits::new(parts, times, coded, section)))
+        Ok(Some(read))
     });
     Ok(made.map_err(damaged)?.flatten())
 }
@@ -287,6 +302,32 @@ fn dictionary_of(dimension: Dimension, texts: &Texts) -> (Dictionary, Vec<u32>) 
     };
     let names = (0..).take(texts.len()).map(name).collect();
     (Dictionary { texts: dictionary.into() }, names)
+}
+
+/// Single columns of the rows of `range`.
+fn read_columns(segment: &Segment, range: &SiteRange, needs: RowNeeds) -> Result<RowColumns, SegmentError> {
+    let (group, rows) = (range.group, range.start as usize..(range.start + range.rows) as usize);
+    let ids = |column: ColumnId| match segment.read(group, column, rows.clone())? {
+        Coded { codes, values: Values::Ids(ids) } => Ok((codes, ids)),
+        _ => Err(segment.error("ids are not numbers")),
+    };
+    let mut read = RowColumns { kind: segment.read_kinds(group, rows.clone())?, ..RowColumns::default() };
+    match needs.visitor_ids {
+        true => (read.visitor, read.section.visitor_ids) = ids(ColumnId::Visitor)?,
+        false => read.visitor = segment.read_codes(group, ColumnId::Visitor, rows.clone())?,
+    }
+    if needs.sessions {
+        (read.session, read.section.session_ids) = ids(ColumnId::Session)?;
+    }
+    for dimension in needs.columns.iter() {
+        let Coded { mut codes, values } = segment.read(group, ColumnId::Dimension(dimension), rows.clone())?;
+        let Values::Texts(texts) = values else { return Err(segment.error("texts are numbers")) };
+        let (dictionary, names) = dictionary_of(dimension, &texts);
+        read.section.dictionaries[dimension as usize] = dictionary;
+        codes.iter_mut().for_each(|code| *code = names[*code as usize]);
+        read.columns.push((dimension, codes));
+    }
+    Ok(read)
 }
 
 /// The rows of `range` that are not before `since`.
@@ -481,6 +522,42 @@ mod tests {
         damage_all_but(dir.path(), &read_by_countries(&meta));
         assert_eq!(ask(dir.path(), &all), Ok(expected));
         assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs rows");
+    }
+
+    /// The digests, the dictionary pages of sessions, kinds, visitors and paths.
+    fn read_by_pages(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
+        let of_group = |group: &crate::segment::GroupMeta| {
+            let chunk =
+                |column: ColumnId| group.chunks[meta.columns.iter().position(|own| own == column).unwrap()].clone();
+            let whole = |column: ColumnId| chunk(column).offset..chunk(column).offset + u64::from(chunk(column).bytes);
+            let (digest, sessions) = (group.digest.unwrap(), chunk(ColumnId::Session));
+            [
+                digest.offset..digest.offset + u64::from(digest.bytes),
+                sessions.offset..sessions.offset + u64::from(sessions.dictionary_bytes),
+                whole(ColumnId::Kind),
+                whole(ColumnId::Visitor),
+                whole(ColumnId::Dimension(Dimension::Path)),
+            ]
+        };
+        meta.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// Sabotage: read times or session codes of row groups in which every row counts.
+    #[test]
+    fn questions_about_events_read_what_they_ask_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = fill(dir.path());
+        let pages = |to_ms: i64| {
+            let range = TimeRange::new(Timestamp::from_millis(0), Timestamp::from_millis(to_ms));
+            Query::new(range, Question::Breakdown(GroupBy::by(Dimension::Path)))
+        };
+        let (all, cut) = (pages(ROWS * MINUTE_MS), pages(ROWS * MINUTE_MS - MINUTE_MS));
+        let expected = oracle::answer(&events(), &all);
+        assert_eq!(ask(dir.path(), &all), Ok(expected.clone()));
+        assert_eq!(ask(dir.path(), &cut), Ok(oracle::answer(&events(), &cut)));
+        damage_all_but(dir.path(), &read_by_pages(&meta));
+        assert_eq!(ask(dir.path(), &all), Ok(expected));
+        assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs times");
     }
 
     /// A store that was written when sessions counted where they begin, and digests did not tell their version.

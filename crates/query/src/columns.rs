@@ -15,6 +15,9 @@ use crate::{Chunk, CodeSet, List, ListRef};
 pub struct ColumnSet(u32);
 
 impl ColumnSet {
+    /// The set of none.
+    pub const EMPTY: Self = Self(0);
+
     /// The set with `dimension` added.
     #[must_use]
     pub const fn with(self, dimension: Dimension) -> Self {

@@ -9,8 +9,8 @@ pub use crate::chunk::{Chunk, Column};
 pub use crate::columns::{ColumnSet, Dataset, Dictionary};
 pub use crate::derived::Derived;
 pub use crate::kernels::{
-    Digest, Section, SectionDigest, Sections, SessionShare, Span, VisitColumn, VisitTimes, Visits, answer,
-    answer_by_sections, breakdown, events, live, overview, series, visitors,
+    Digest, RowColumns, RowNeeds, Section, SectionDigest, Sections, SessionShare, Span, VisitColumn, VisitNeeds,
+    VisitTimes, Visits, answer, answer_by_sections, breakdown, events, live, overview, series, visitors,
 };
 pub use crate::list::{CodeSet, List, ListRef};
 pub use crate::needs::{columns_needed, time_needed};

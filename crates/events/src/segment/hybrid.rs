@@ -101,22 +101,24 @@ pub(crate) fn decode(mut data: &[u8], width: u8, count: usize, out: &mut Vec<u32
 fn unpack(packed: &[u8], width: u8, count: usize, out: &mut Vec<u32>) {
     let width = usize::from(width);
     let mask = (1u64 << width) - 1;
-    out.reserve(count);
-    let mut row = 0;
+    let start = out.len();
+    out.resize(start + count, 0);
+    let out = &mut out[start..];
     // Eight bytes at a time as long as there are eight: a code and its offset in a byte need at most 39 bits.
-    while row < count {
+    let whole = packed.len().checked_sub(8).map_or(0, |last| count.min(last * 8 / width + 1));
+    let (with_window, last) = out.split_at_mut(whole);
+    for (row, code) in with_window.iter_mut().enumerate() {
         let bit = row * width;
-        let Some(&window) = packed.get(bit / 8..).and_then(|rest| rest.first_chunk::<8>()) else { break };
-        out.push((u64::from_le_bytes(window) >> (bit % 8) & mask) as u32);
-        row += 1;
+        let Some(&window) = packed[bit / 8..].first_chunk::<8>() else { break };
+        *code = (u64::from_le_bytes(window) >> (bit % 8) & mask) as u32;
     }
-    for row in row..count {
+    for (code, row) in last.iter_mut().zip(whole..) {
         let bit = row * width;
         let mut window = [0; 8];
         for (to, from) in window.iter_mut().zip(&packed[bit / 8..]) {
             *to = *from;
         }
-        out.push((u64::from_le_bytes(window) >> (bit % 8) & mask) as u32);
+        *code = (u64::from_le_bytes(window) >> (bit % 8) & mask) as u32;
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) use entry::{EntryError, StoreId, decode_meta, encode_meta, read_own, 
 pub(crate) use origin::{Batches, Origin};
 pub(crate) use read::{Coded, TextColumn, Texts, Values};
 pub(crate) use source::{HeadSource, Retain, Source};
-pub(crate) use visits::{BlockMeta, StoredVisits};
+pub(crate) use visits::{ALL_OF_VISITS, BlockMeta, StoredVisits};
 pub(crate) use write::{Target, WriteError, write};
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -195,6 +195,29 @@ impl Segment {
         Ok(TextColumn { codes, texts: PendingTexts::Packed(page) })
     }
 
+    /// The codes of the rows `rows` of a row group without what they stand for. Every code has a value.
+    pub(crate) fn read_codes(
+        &self,
+        group: u32,
+        column: ColumnId,
+        rows: Range<usize>,
+    ) -> Result<Vec<u32>, SegmentError> {
+        let Some(chunk) = self.chunk(group, column)? else { return Ok(vec![0; rows.len()]) };
+        let damaged = |what: &str| self.damaged(group, column, what);
+        let mut pages = self.pages(column, chunk)?;
+        let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
+        codes(&mut pages, rows, self.group_rows(group), page.meta.values as usize).map_err(|what| damaged(&what))
+    }
+
+    /// How many values the dictionary of a column of ids has.
+    pub(crate) fn ids_len(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
+        let chunk = self.chunk(group, column)?.ok_or_else(|| self.error("has no ids"))?;
+        match chunk.pages.first() {
+            Some(page) => Ok(page.values as usize),
+            None => Ok(self.read_ids(group, column)?.len()),
+        }
+    }
+
     /// How long the dictionary of a column is when it is unpacked: of strings about what they take in memory.
     pub(crate) fn unpacked_bytes(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
         let Some(chunk) = self.chunk(group, column)? else { return Ok(0) };
@@ -305,7 +328,7 @@ impl Segment {
             self.read_ids(group, ColumnId::Visitor)?;
             self.read_ids(group, ColumnId::Session)?;
         }
-        self.with_visits(group, |visits| visits.sessions().map_err(|error| self.error(error)))?;
+        self.with_visits(group, |visits| visits.read(super::ALL_OF_VISITS).map_err(|error| self.error(error)))?;
         Ok(())
     }
 

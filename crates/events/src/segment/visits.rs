@@ -17,7 +17,7 @@
 
 use serde::{Deserialize, Serialize};
 use zenovay_domain::{Dimension, DimensionLevel};
-use zenovay_query::engine::{NO_ROW, SessionPart, VisitColumn, VisitTimes};
+use zenovay_query::engine::{ColumnSet, NO_ROW, SessionPart, VisitColumn, VisitNeeds, VisitTimes, Visits};
 use zstd::bulk::Decompressor;
 
 use super::GROUP_ROWS_MAX;
@@ -195,6 +195,16 @@ fn has_events(part: &SessionPart) -> bool {
     part.first_at != i64::MAX
 }
 
+/// All numbers of sessions, without columns.
+pub(crate) const ALL_OF_VISITS: VisitNeeds = VisitNeeds {
+    columns: ColumnSet::EMPTY,
+    sessions: true,
+    visitor_ids: false,
+    starts: true,
+    metrics: true,
+    times: true,
+};
+
 /// The sessions of a row group as they were stored.
 pub(crate) struct StoredVisits<'a> {
     encoded: Encoded<'a>,
@@ -220,66 +230,67 @@ impl<'a> StoredVisits<'a> {
         self.encoded.visits as usize
     }
 
-    /// The sessions without rows, and the times of each.
-    pub(crate) fn sessions(&mut self) -> Result<(Vec<SessionPart>, Vec<VisitTimes>), VisitsError> {
-        let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
+    /// The numbers of the sessions that are needed.
+    pub(crate) fn read(&mut self, needs: VisitNeeds) -> Result<Visits, VisitsError> {
+        let (count, with_events) = (self.len(), self.encoded.with_events as usize);
         let malformed = |_| VisitsError::Malformed("a number that is too large");
-        let sessions = self.codes(SESSION, visits)?;
-        let visitors = self.codes(VISITOR, visits)?;
-        let first = self.needed(FIRST, with_events)?;
-        let last = self.needed(LAST, visits)?;
-        let pageviews = self.needed(PAGEVIEWS, visits)?;
-        let others = self.needed(OTHER_EVENTS, visits)?;
-        let engagement = self.needed(ENGAGEMENT, visits)?;
-        let entry_after = self.needed(ENTRY_AFTER, visits)?;
-        let exit_before = self.needed(EXIT_BEFORE, visits)?;
-        let event_before = self.needed(EVENT_BEFORE, with_events)?;
-        let (mut parts, mut times) = (Vec::with_capacity(visits), Vec::with_capacity(visits));
-        let (mut first_at, mut last_at) = (0_i64, 0_i64);
-        for number in 0..visits {
-            let is_event = number < with_events;
-            if is_event {
-                first_at = first_at.wrapping_add(unfolded(first[number]));
-            }
-            let from = if is_event { first_at } else { last_at };
-            last_at = from.wrapping_add(unfolded(last[number]));
-            let mut of_part = VisitTimes::default();
-            if is_event {
-                let last_event = last_at.wrapping_sub(first_at).wrapping_sub(unfolded(event_before[number]));
-                of_part.last_event_ms = u32::try_from(last_event).map_err(malformed)?;
-                of_part.entry_ms = u32::try_from(entry_after[number]).map_err(malformed)?;
-                let before = u32::try_from(exit_before[number]).map_err(malformed)?;
-                of_part.exit_ms = of_part.last_event_ms.saturating_sub(before);
-            }
-            times.push(of_part);
-            parts.push(SessionPart {
-                session: sessions[number],
-                visitor: visitors[number],
-                first_at: if is_event { first_at } else { i64::MAX },
-                last_at,
-                first_row: NO_ROW,
-                last_row: NO_ROW,
-                entry_row: NO_ROW,
-                exit_row: NO_ROW,
-                pageviews: u32::try_from(pageviews[number]).map_err(malformed)?,
-                other_events: u32::try_from(others[number]).map_err(malformed)?,
-                engagement_ms: engagement[number],
-            });
+        let mut visits = Visits {
+            with_events,
+            visitor: self.codes(VISITOR, count)?,
+            pageviews: self.needed(PAGEVIEWS, count)?,
+            other_events: self.needed(OTHER_EVENTS, count)?,
+            ..Visits::default()
+        };
+        if needs.sessions {
+            visits.session = self.codes(SESSION, count)?;
         }
-        Ok((parts, times))
+        if needs.starts || needs.metrics || needs.times {
+            let mut first_at = 0_i64;
+            let first = self.needed::<u64>(FIRST, with_events)?;
+            visits.first_at = Vec::with_capacity(count);
+            visits.first_at.extend(first.into_iter().map(|number| {
+                first_at = first_at.wrapping_add(unfolded(number));
+                first_at
+            }));
+            visits.first_at.resize(count, i64::MAX);
+        }
+        if needs.metrics || needs.times {
+            visits.engagement_ms = self.needed(ENGAGEMENT, count)?;
+            let mut last_at = 0_i64;
+            let last = self.needed::<u64>(LAST, count)?;
+            visits.last_at = Vec::with_capacity(count);
+            for (number, &first_at) in last.into_iter().zip(&visits.first_at) {
+                let from = if first_at == i64::MAX { last_at } else { first_at };
+                last_at = from.wrapping_add(unfolded(number));
+                visits.last_at.push(last_at);
+            }
+        }
+        if needs.times {
+            let entry_after = self.needed::<u32>(ENTRY_AFTER, count)?;
+            let exit_before = self.needed::<u32>(EXIT_BEFORE, count)?;
+            let event_before = self.needed::<u64>(EVENT_BEFORE, with_events)?;
+            for (position, &before) in event_before.iter().enumerate() {
+                let length = visits.last_at[position].wrapping_sub(visits.first_at[position]);
+                let last_event_ms = u32::try_from(length.wrapping_sub(unfolded(before))).map_err(malformed)?;
+                visits.times.push(VisitTimes {
+                    entry_ms: entry_after[position],
+                    exit_ms: last_event_ms.saturating_sub(exit_before[position]),
+                    last_event_ms,
+                });
+            }
+            visits.times.resize(count, VisitTimes::default());
+        }
+        Ok(visits)
     }
 
     /// What each session has in the column of `dimension`, one of `values` codes; `None` when a session may have several.
     pub(crate) fn column(&mut self, dimension: Dimension, values: usize) -> Result<Option<VisitColumn>, VisitsError> {
         let (visits, with_events) = (self.len(), self.encoded.with_events as usize);
         let mut codes = |number: u8, count: usize| -> Result<Option<Vec<u32>>, VisitsError> {
-            let Some(numbers) = self.numbers(number, count)? else { return Ok(None) };
-            let too_large = VisitsError::Malformed("a code without a string");
-            if numbers.iter().any(|&number| number >= values as u64) {
-                return Err(too_large);
+            let Some(mut codes) = self.numbers::<u32>(number, count)? else { return Ok(None) };
+            if codes.iter().any(|&code| code as usize >= values) {
+                return Err(VisitsError::Malformed("a code without a string"));
             }
-            // Below a number of strings, of which there are fewer than 2^32.
-            let mut codes: Vec<u32> = numbers.iter().filter_map(|&number| u32::try_from(number).ok()).collect();
             codes.resize(visits, 0);
             Ok(Some(codes))
         };
@@ -292,13 +303,13 @@ impl<'a> StoredVisits<'a> {
         })
     }
 
-    fn needed(&mut self, number: u8, count: usize) -> Result<Vec<u64>, VisitsError> {
+    fn needed<T: Number>(&mut self, number: u8, count: usize) -> Result<Vec<T>, VisitsError> {
         self.numbers(number, count)?.ok_or(VisitsError::Malformed("a column is missing"))
     }
 
     fn codes(&mut self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
         let mut next = 0_u64;
-        let codes = self.needed(number, count)?.into_iter().map(|number| {
+        let codes = self.needed::<u64>(number, count)?.into_iter().map(|number| {
             let code = if number == 0 { next } else { number - 1 };
             next = next.max(code + 1);
             u32::try_from(code).map_err(|_| VisitsError::Malformed("a code that is too large"))
@@ -307,7 +318,7 @@ impl<'a> StoredVisits<'a> {
     }
 
     /// The numbers of a column with `count` of them; `None` when there is no such column.
-    fn numbers(&mut self, number: u8, count: usize) -> Result<Option<Vec<u64>>, VisitsError> {
+    fn numbers<T: Number>(&mut self, number: u8, count: usize) -> Result<Option<Vec<T>>, VisitsError> {
         let Some(&(_, unpacked, bytes)) = self.encoded.columns.iter().find(|(own, ..)| *own == number) else {
             return Ok(None);
         };
@@ -321,8 +332,14 @@ impl<'a> StoredVisits<'a> {
     }
 }
 
+/// A number of a column.
+trait Number: Copy + From<u8> + TryFrom<u64> {}
+
+impl Number for u32 {}
+impl Number for u64 {}
+
 /// The `count` numbers that `bytes` are; `None` when they are others.
-fn unpacked_numbers(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
+fn unpacked_numbers<T: Number>(bytes: &[u8], count: usize) -> Option<Vec<T>> {
     let mut numbers = Vec::with_capacity(count.min(bytes.len()));
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -330,7 +347,7 @@ fn unpacked_numbers(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
         while let Some((eight, others)) = rest.split_first_chunk::<8>()
             && u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080 == 0
         {
-            numbers.extend(eight.iter().map(|&byte| u64::from(byte)));
+            numbers.extend(eight.map(T::from));
             rest = others;
         }
         let (mut number, mut shift) = (0_u64, 0);
@@ -344,7 +361,7 @@ fn unpacked_numbers(bytes: &[u8], count: usize) -> Option<Vec<u64>> {
             rest = others;
             number |= u64::from(byte & 0x7f).checked_shl(shift)?;
             if byte < 0x80 {
-                numbers.push(number);
+                numbers.push(T::try_from(number).ok()?);
                 break;
             }
             shift += 7;

@@ -120,19 +120,9 @@ impl Scan<'_> {
         all_sessions: bool,
     ) -> Result<Gathered<'s>, QueryError> {
         let selected = self.select(test)?;
-        let chosen;
-        let test = match test {
-            Test::Always | Test::Session(_) | Test::Never => test,
-            _ if self.has_visits => {
-                chosen = Test::Session(self.sessions_of(&selected)?);
-                &chosen
-            }
-            _ => test,
-        };
         let mut groups = Groups::new(self, group_by)?;
         let of_sessions = groups.fields.iter().all(|codes| codes.field.level() == FilterLevel::Session);
-        let by_session = self.has_visits
-            || groups.fields.iter().all(|codes| matches!(codes.field, Field::EntryPage | Field::ExitPage));
+        let by_session = groups.fields.iter().all(|codes| matches!(codes.field, Field::EntryPage | Field::ExitPage));
         let whole_sessions = by_session && matches!(test, Test::Always | Test::Session(_));
 
         let mut pairs: Vec<Pairs<'s>> = Vec::new();

@@ -199,7 +199,8 @@ pub fn events(
 }
 
 pub use self::long::{
-    Digest, Section, SectionDigest, Sections, SessionShare, Span, VisitColumn, VisitTimes, Visits, answer_by_sections,
+    Digest, RowColumns, RowNeeds, Section, SectionDigest, Sections, SessionShare, Span, VisitColumn, VisitNeeds,
+    VisitTimes, Visits, answer_by_sections,
 };
 
 impl<'a> Scan<'a> {

@@ -26,12 +26,18 @@ impl Newcomers {
     /// Where the first event of the visitor with this code is, among `inside`, what of each bucket is in the range.
     pub(super) fn first(&self, visitor: u32, inside: &[TimeRange]) -> First {
         let at = self.first_at[visitor as usize];
-        let position = inside.partition_point(|bucket| bucket.to.as_millis() <= at);
+        First::at(at, inside.partition_point(|bucket| bucket.to.as_millis() <= at), inside)
+    }
+}
+
+impl First {
+    /// That of a first event at `at`, milliseconds, when `position` is that of the first bucket that ends after it.
+    pub(super) fn at(at: i64, position: usize, inside: &[TimeRange]) -> Self {
         match inside.get(position) {
-            Some(bucket) if bucket.from.as_millis() <= at => First::In(position as u32),
+            Some(bucket) if bucket.from.as_millis() <= at => Self::In(position as u32),
             // Buckets follow each other without a gap.
-            Some(_) if position == 0 => First::Before,
-            _ => First::Never,
+            Some(_) if position == 0 => Self::Before,
+            _ => Self::Never,
         }
     }
 }

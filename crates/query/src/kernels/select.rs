@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use zenovay_domain::{Dimension, SESSION_MAX_MS, TimeRange, Timestamp};
 
-use super::long::ClosedPairs;
+use super::long::{Limits, RowColumns};
 use super::pageviews::{PAGEVIEW, count_pageviews};
 use super::sessions::{First, Session, Sessions};
 use super::work::{Bits, Work};
@@ -23,24 +23,13 @@ pub(super) struct Scan<'a> {
     pub(super) window: TimeRange,
     pub(super) work: &'a Work<'a>,
     /// When other rows than these tell whom conditions on visitors choose.
-    pub(super) limits: Option<&'a Limits>,
-    /// Whether rows stand for sessions, so that events are not counted by them, and every test chooses whole sessions.
-    pub(super) has_visits: bool,
+    pub(super) limits: Option<Limits<'a>>,
     pub(super) sessions: OnceCell<Sessions<'a>>,
-}
-
-/// The visitors that an answer is about, when it is put together from those of parts of them, and those of them whom the
-/// conditions on visitors choose.
-pub(super) struct Limits {
-    pub(super) parts: Range<usize>,
-    pub(super) conditions: Vec<Condition>,
-    /// Pairs of the number of a condition and a visitor; `None` without conditions.
-    pub(super) chosen: Option<ClosedPairs>,
 }
 
 impl<'a> Scan<'a> {
     pub(super) fn new(dataset: &'a Dataset<'a>, range: TimeRange, window: TimeRange, work: &'a Work<'a>) -> Self {
-        Self { dataset, range, window, work, limits: None, has_visits: false, sessions: OnceCell::new() }
+        Self { dataset, range, window, work, limits: None, sessions: OnceCell::new() }
     }
 
     /// The sessions of the window, put together when they are asked for first.
@@ -263,14 +252,14 @@ impl<'a> Scan<'a> {
     /// The visitors that the answer is about; `None` when it is about all.
     pub(super) fn visitors_in_parts(&self) -> Result<Option<Bits>, QueryError> {
         let some = self.limits.filter(|limits| !limits.is_about_all());
-        some.map(|limits| self.visitors_of(|id| limits.holds(id))).transpose()
+        some.map(|limits| self.visitors_of(|visitor| limits.holds(visitor))).transpose()
     }
 
-    /// The visitors whose id passes.
-    fn visitors_of(&self, passes: impl Fn(u64) -> bool) -> Result<Bits, QueryError> {
+    /// The visitors whose code passes.
+    fn visitors_of(&self, passes: impl Fn(u32) -> bool) -> Result<Bits, QueryError> {
         let mut visitors = self.visitor_bits()?;
-        for (code, &id) in (0..).zip(self.dataset.visitor_ids.iter()) {
-            visitors.insert_if(code, passes(id));
+        for code in 0..self.dataset.visitor_ids.len() as u32 {
+            visitors.insert_if(code, passes(code));
         }
         Ok(visitors)
     }
@@ -290,7 +279,7 @@ impl<'a> Scan<'a> {
         let field = &condition.field;
         if level == FilterLevel::Visitor {
             return Ok(Test::Visitor(match self.limits {
-                Some(limits) => self.visitors_of(|id| limits.chooses(condition, id))?,
+                Some(limits) => self.visitors_of(|visitor| limits.chooses(condition, visitor))?,
                 None => self.chosen_by(condition)?,
             }));
         }
@@ -355,7 +344,7 @@ impl<'a> Scan<'a> {
                     RowSet::Between(between)
                 }
                 test => {
-                    let test = test.on(chunk)?;
+                    let test = test.on(&RowsOf::chunk(chunk))?;
                     self.work.reserve::<u32>(between.len())?;
                     let mut rows = Vec::new();
                     let mut block_rows = Vec::new();
@@ -409,6 +398,8 @@ pub(super) enum Test {
     Never,
     /// The row is of this kind.
     Kind(u8),
+    /// The row is of another kind.
+    NotKind(u8),
     /// The row's own code is in the set.
     Row(Dimension, Bits),
     /// The row's session is in the set.
@@ -441,6 +432,7 @@ enum ChunkTest<'a> {
     Always,
     Never,
     Kind(&'a [u8], u8),
+    NotKind(&'a [u8], u8),
     Codes(&'a [u32], &'a Bits),
     All(Vec<ChunkTest<'a>>),
     Any(Vec<ChunkTest<'a>>),
@@ -448,19 +440,65 @@ enum ChunkTest<'a> {
 }
 
 impl Test {
-    fn on<'a>(&'a self, chunk: &'a Chunk) -> Result<ChunkTest<'a>, QueryError> {
-        let each = |tests: &'a [Test]| tests.iter().map(|test| test.on(chunk)).collect::<Result<Vec<_>, _>>();
+    fn on<'a>(&'a self, rows: &RowsOf<'a>) -> Result<ChunkTest<'a>, QueryError> {
+        let each = |tests: &'a [Test]| tests.iter().map(|test| test.on(rows)).collect::<Result<Vec<_>, _>>();
         Ok(match self {
             Self::Always => ChunkTest::Always,
             Self::Never => ChunkTest::Never,
-            Self::Kind(kind) => ChunkTest::Kind(&chunk.kind, *kind),
-            Self::Row(dimension, codes) => ChunkTest::Codes(column(chunk, *dimension)?, codes),
-            Self::Session(sessions) => ChunkTest::Codes(&chunk.session, sessions),
-            Self::Visitor(visitors) => ChunkTest::Codes(&chunk.visitor, visitors),
+            Self::Kind(kind) => ChunkTest::Kind(rows.kind, *kind),
+            Self::NotKind(kind) => ChunkTest::NotKind(rows.kind, *kind),
+            Self::Row(dimension, codes) => ChunkTest::Codes(rows.column(*dimension)?, codes),
+            Self::Session(sessions) => ChunkTest::Codes(rows.session, sessions),
+            Self::Visitor(visitors) => ChunkTest::Codes(rows.visitor, visitors),
             Self::All(tests) => ChunkTest::All(each(tests)?),
             Self::Any(tests) => ChunkTest::Any(each(tests)?),
-            Self::Not(test) => ChunkTest::Not(Box::new(test.on(chunk)?)),
+            Self::Not(test) => ChunkTest::Not(Box::new(test.on(rows)?)),
         })
+    }
+
+    /// Those of the first `count` of `rows` that pass.
+    pub(super) fn select_all(&self, count: usize, rows: &RowsOf<'_>, work: &Work<'_>) -> Result<Vec<u32>, QueryError> {
+        let test = self.on(rows)?;
+        let mut selected = Vec::new();
+        let mut of_block = Vec::new();
+        work.for_each_block(0..count, |block| {
+            of_block.clear();
+            test.select(block, &mut of_block);
+            selected.extend_from_slice(&of_block);
+        })?;
+        work.reserve::<u32>(selected.len())?;
+        Ok(selected)
+    }
+}
+
+/// The columns of rows that tests look at.
+pub(super) struct RowsOf<'a> {
+    kind: &'a [u8],
+    visitor: &'a [u32],
+    session: &'a [u32],
+    columns: ColumnsOf<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum ColumnsOf<'a> {
+    Chunk(&'a Chunk),
+    Columns(&'a RowColumns),
+}
+
+impl<'a> RowsOf<'a> {
+    fn chunk(chunk: &'a Chunk) -> Self {
+        Self { kind: &chunk.kind, visitor: &chunk.visitor, session: &chunk.session, columns: ColumnsOf::Chunk(chunk) }
+    }
+
+    pub(super) fn columns(rows: &'a RowColumns) -> Self {
+        Self { kind: &rows.kind, visitor: &rows.visitor, session: &rows.session, columns: ColumnsOf::Columns(rows) }
+    }
+
+    fn column(&self, dimension: Dimension) -> Result<&'a [u32], QueryError> {
+        match self.columns {
+            ColumnsOf::Chunk(chunk) => column(chunk, dimension),
+            ColumnsOf::Columns(rows) => rows.column(dimension),
+        }
     }
 }
 
@@ -471,6 +509,7 @@ impl ChunkTest<'_> {
             Self::Always => rows.extend(block.map(|row| row as u32)),
             Self::Never => {}
             Self::Kind(kinds, wanted) => select_values(kinds, block, rows, |kind| kind == *wanted),
+            Self::NotKind(kinds, other) => select_values(kinds, block, rows, |kind| kind != *other),
             Self::Codes(column, codes) => select_values(column, block, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 if let Some((first, rest)) = tests.split_first() {
@@ -493,6 +532,7 @@ impl ChunkTest<'_> {
             Self::Always => {}
             Self::Never => rows.clear(),
             Self::Kind(kinds, wanted) => keep_values(kinds, rows, |kind| kind == *wanted),
+            Self::NotKind(kinds, other) => keep_values(kinds, rows, |kind| kind != *other),
             Self::Codes(column, codes) => keep_values(column, rows, |code| codes.contains(code)),
             Self::All(tests) => {
                 for test in tests {

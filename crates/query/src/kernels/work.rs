@@ -178,9 +178,38 @@ impl Bits {
         self.words[code as usize / 64] >> (code % 64) & 1 != 0
     }
 
+    /// The same of a code that the set may not be able to hold.
+    #[inline]
+    pub(super) fn may_contain(&self, code: u32) -> bool {
+        self.words.get(code as usize / 64).is_some_and(|word| word >> (code % 64) & 1 != 0)
+    }
+
     #[inline]
     pub(super) fn insert(&mut self, code: u32) {
         self.words[code as usize / 64] |= 1 << (code % 64);
+    }
+
+    /// Adds `code`, and makes room for it when there is none.
+    pub(super) fn grow_and_insert(&mut self, code: u32) {
+        let word = code as usize / 64;
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        self.insert(code);
+    }
+
+    /// Adds the codes below `count`, which the set can hold.
+    pub(super) fn insert_below(&mut self, count: u32) {
+        let whole = count as usize / 64;
+        self.words[..whole].fill(u64::MAX);
+        if count % 64 != 0 {
+            self.words[whole] |= (1 << (count % 64)) - 1;
+        }
+    }
+
+    /// What it takes, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.words.capacity() * size_of::<u64>()
     }
 
     /// Takes `code` out when the set can hold it.
@@ -231,6 +260,13 @@ impl Bits {
     pub(super) fn unite(&mut self, other: &Self) {
         for (word, other) in self.words.iter_mut().zip(&other.words) {
             *word |= other;
+        }
+    }
+
+    /// Takes out what `other` has.
+    pub(super) fn remove_all(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= !other;
         }
     }
 

@@ -7,15 +7,22 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use zenovay_domain::Dimension;
+use zenovay_domain::{Dimension, EventKind};
 
 use super::super::breakdown::Gathered;
 use super::super::distinct::NONE;
 use super::super::select::Scan;
 use super::super::work::Work;
+use super::codes::{ALONE, Part, Roles};
+use super::columns::ByColumns;
 use super::pairs::DistinctPairs;
-use super::walk::{Long, Part, Piece};
-use crate::{Breakdown, BreakdownRow, Filter, GroupBy, MetricValues, QueryError};
+use super::visits::VisitsPiece;
+use super::walk::{Long, Piece, Rows};
+use crate::derived::SessionMetrics;
+use crate::{Breakdown, BreakdownRow, Filter, FilterLevel, GroupBy, MetricValues, QueryError};
+
+/// Up to this many pairs of values of a section, each pair has a place whether it occurs or not.
+const DENSE_PAIRS: usize = 1 << 16;
 
 /// Groups are parted by the high bits of their hash.
 const GROUP_PARTS: u32 = 1 << 16;
@@ -25,7 +32,7 @@ const STRING_BYTES: usize = 96;
 const GROUP_BYTES: usize = size_of::<GroupTotals>() + 2 * size_of::<(u32, u32, u32)>() + 16;
 
 /// The groups of those parts that are counted at one time.
-struct GroupTable {
+pub(super) struct GroupTable {
     parts: Range<u32>,
     names: [Names; 2],
     has_second: bool,
@@ -83,7 +90,7 @@ impl GroupTable {
     }
 
     /// The group of these values, when it is one of those that are counted.
-    fn group(&mut self, (first, second): (&str, Option<&str>)) -> Option<u32> {
+    pub(super) fn group(&mut self, (first, second): (&str, Option<&str>)) -> Option<u32> {
         if self.parts != (0..GROUP_PARTS) {
             // The same for the same strings in every pass: nobody else sees it.
             let mut hasher = DefaultHasher::new();
@@ -93,6 +100,14 @@ impl GroupTable {
             }
         }
         let key = (self.names[0].code(first), second.map_or(0, |second| self.names[1].code(second)));
+        if !self.has_second {
+            // Groups are the strings, each once.
+            if key.0 as usize == self.keys.len() {
+                self.keys.push(key);
+                self.totals.push(GroupTotals::default());
+            }
+            return Some(key.0);
+        }
         Some(*self.codes.entry(key).or_insert_with(|| {
             self.keys.push(key);
             self.totals.push(GroupTotals::default());
@@ -100,12 +115,19 @@ impl GroupTable {
         }))
     }
 
+    /// Counts events of a group.
+    pub(super) fn count_events(&mut self, group: u32, pageviews: u32, others: u32) {
+        let metrics = &mut self.totals[group as usize].metrics;
+        metrics.pageviews += u64::from(pageviews);
+        metrics.events += u64::from(pageviews) + u64::from(others);
+    }
+
     fn texts(&self, group: u32) -> (&str, Option<&str>) {
         let (first, second) = self.keys[group as usize];
         (&self.names[0].texts[first as usize], self.has_second.then(|| &*self.names[1].texts[second as usize]))
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.keys.len() * GROUP_BYTES + self.names[0].bytes + self.names[1].bytes + self.title_bytes
     }
 
@@ -238,7 +260,13 @@ impl Long<'_> {
         Ok(visitors)
     }
 
-    fn hold_groups(&self, bytes: usize) -> Result<(), QueryError> {
+    /// Whether most events are counted, as far as can be told.
+    fn chooses_most(&self) -> bool {
+        let filter = &self.query.filter;
+        *filter == Filter::default() || matches!(filter, Filter::Kind(EventKind::Pageview))
+    }
+
+    pub(super) fn hold_groups(&self, bytes: usize) -> Result<(), QueryError> {
         // Half of it is for pairs.
         if bytes > self.may_hold / 2 {
             self.has_too_many_groups.set(true);
@@ -256,16 +284,30 @@ impl Long<'_> {
         mut table: Option<&mut GroupTable>,
         other_bytes: usize,
     ) -> Result<u64, QueryError> {
-        if self.query.filter == Filter::default() && self.has_many_rows() {
+        // It is worth it when most visitors need no code, or when a visitor has many groups.
+        let is_of_events = group_by.field.level() == FilterLevel::Event;
+        if self.counts_distinct
+            && (self.has_many_rows() && self.stored_below.is_none() || is_of_events && self.chooses_most())
+        {
             self.find_shared()?;
         }
         let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
-            self.with_scan(piece, Some(&part.limits), |scan| {
-                self.count_piece(scan, piece, group_by, table.as_deref_mut(), pairs, is_first_pass)
-            })?;
+            match piece {
+                Piece::Rows(rows) => self.with_scan(rows, |scan| {
+                    let roles = Roles { codes: rows.codes, is_first_pass };
+                    self.count_rows(scan, rows, group_by, table.as_deref_mut(), pairs, &roles)
+                })?,
+                Piece::Visits(visits) => {
+                    let roles = Roles { codes: visits.codes, is_first_pass };
+                    self.count_visits(visits, group_by, table.as_deref_mut(), pairs, &roles)?;
+                }
+            }
             self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))
         };
-        let pairs = self.in_passes(part, visit, |_, _| false)?;
+        let pairs = match ByColumns::new(&self.query.filter, group_by) {
+            Some(asked) => self.in_column_passes(part, &asked, table.as_deref_mut(), other_bytes)?,
+            None => self.in_passes(part, visit, |_, _| false)?,
+        };
         if let Some(table) = table {
             for (totals, group) in table.totals.iter_mut().zip(0..) {
                 totals.metrics.visitors = pairs.of_group(group);
@@ -274,22 +316,20 @@ impl Long<'_> {
         Ok(pairs.total())
     }
 
-    fn count_piece(
+    fn count_rows(
         &self,
         scan: &Scan<'_>,
-        piece: &Piece<'_>,
+        rows: &Rows<'_>,
         group_by: &GroupBy,
         table: Option<&mut GroupTable>,
         pairs: &mut DistinctPairs,
-        is_first_pass: bool,
+        roles: &Roles<'_>,
     ) -> Result<(), QueryError> {
         let test = scan.compile_for_some(&self.query.filter)?;
-        let gathered = scan.gather(&test, group_by, is_first_pass && group_by.wants_sessions())?;
+        let gathered = scan.gather(&test, group_by, roles.is_first_pass && group_by.wants_sessions())?;
         let shown = gathered.groups.shown(group_by.include_empty);
-        let roles = self.roles(scan, pairs, is_first_pass);
         let Some(table) = table else {
-            let whole = &mut |_| Ok(Some(0));
-            return roles.add_lists(scan, pairs, &gathered.pairs, &shown, gathered.of_sessions, whole);
+            return roles.add_lists(scan.work, pairs, &gathered.pairs, &shown, &mut |_| Some(0));
         };
         // The group in the table of each group that has been met.
         let of_table: Vec<Cell<u32>> = vec![Cell::new(NONE); shown.len()];
@@ -301,14 +341,104 @@ impl Long<'_> {
             }
             (known.get() != NONE - 1).then_some(known.get())
         };
-        roles.add_lists(scan, pairs, &gathered.pairs, &shown, gathered.of_sessions, &mut |group| Ok(whole(group)))?;
-        if is_first_pass {
+        roles.add_lists(scan.work, pairs, &gathered.pairs, &shown, &mut whole)?;
+        if roles.is_first_pass {
             let with_events = |group: &u32| shown[*group as usize] && gathered.metrics_of(*group as usize).events > 0;
             let groups: Vec<(u32, u32)> = (0..shown.len() as u32)
                 .filter(with_events)
                 .filter_map(|group| whole(group).map(|whole| (group, whole)))
                 .collect();
-            self.add_totals(scan, piece, group_by, &gathered, &groups, table)?;
+            self.add_totals(scan, rows, group_by, &gathered, &groups, table)?;
+        }
+        Ok(())
+    }
+
+    /// Counts sessions without their rows, by fields of sessions.
+    fn count_visits(
+        &self,
+        piece: &VisitsPiece<'_>,
+        group_by: &GroupBy,
+        table: Option<&mut GroupTable>,
+        pairs: &mut DistinctPairs,
+        roles: &Roles<'_>,
+    ) -> Result<(), QueryError> {
+        let work = Work::new(piece.budget);
+        let visits = piece.visits;
+        let chosen = piece.chosen(&self.query.filter, &work)?;
+        let places = Places::new(piece, group_by, &chosen, &work)?;
+        let mut counts: Vec<Counts> = work.filled(Counts::default(), places.len)?;
+        work.for_each_block(0..chosen.len(), |block| {
+            for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
+                let count = &mut counts[place as usize];
+                count.visits += 1;
+                count.pageviews += u64::from(visits.pageviews[position as usize]);
+                count.other_events += u64::from(visits.other_events[position as usize]);
+            }
+        })?;
+        let mut groups: Vec<u32> = work.filled(NONE, places.len)?;
+        let mut totals = None;
+        match table {
+            None => groups.fill(0),
+            Some(table) => {
+                for (place, count) in (0..).zip(&counts).filter(|(_, count)| count.visits > 0) {
+                    let (first, second) = places.codes(place);
+                    if first == 0 && !group_by.include_empty {
+                        continue;
+                    }
+                    let second = group_by.and.as_ref().map(|field| visits.text(field, second));
+                    let Some(group) = table.group((visits.text(&group_by.field, first), second)) else { continue };
+                    groups[place as usize] = group;
+                    if roles.is_first_pass {
+                        let metrics = &mut table.totals[group as usize].metrics;
+                        metrics.pageviews += count.pageviews;
+                        metrics.events += count.pageviews + count.other_events;
+                    }
+                }
+                totals = Some(&mut table.totals);
+            }
+        }
+        if !group_by.include_empty && totals.is_none() {
+            for place in (0..places.len as u32).filter(|&place| places.codes(place).0 == 0) {
+                groups[place as usize] = NONE;
+            }
+        }
+        if let Some(totals) = totals
+            && roles.is_first_pass
+            && group_by.wants_sessions()
+        {
+            work.for_each_block(0..chosen.len(), |block| {
+                for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
+                    let group = groups[place as usize];
+                    if group != NONE {
+                        let session = SessionMetrics::of(&visits.part(position as usize));
+                        session.add_to(&mut totals[group as usize].metrics);
+                    }
+                }
+            })?;
+        }
+        // Visitors who are alone here, each with a group: some of them several times.
+        let mut alone: Vec<u64> = Vec::new();
+        work.for_each_block(0..chosen.len(), |block| {
+            for (&position, &place) in chosen[block.clone()].iter().zip(&places.of_chosen[block]) {
+                let (group, visitor) = (groups[place as usize], visits.visitor[position as usize]);
+                if group == NONE {
+                    continue;
+                }
+                match roles.codes[visitor as usize] {
+                    ALONE if roles.is_first_pass => alone.push(u64::from(visitor) << 32 | u64::from(group)),
+                    ALONE => {}
+                    code => pairs.add(group, code),
+                }
+            }
+        })?;
+        work.reserve::<u64>(alone.len())?;
+        alone.sort_unstable();
+        alone.dedup();
+        let mut last = None;
+        for pair in alone {
+            let (visitor, group) = (pair >> 32, pair as u32);
+            pairs.count_of_group(group, 1);
+            pairs.count_of_all(u64::from(last.replace(visitor) != Some(visitor)));
         }
         Ok(())
     }
@@ -317,7 +447,7 @@ impl Long<'_> {
     fn add_totals(
         &self,
         scan: &Scan<'_>,
-        piece: &Piece<'_>,
+        piece: &Rows<'_>,
         group_by: &GroupBy,
         gathered: &Gathered<'_>,
         groups: &[(u32, u32)],
@@ -350,6 +480,70 @@ impl Long<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the sessions at one place come to.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    visits: u32,
+    pageviews: u64,
+    other_events: u64,
+}
+
+/// The values, or pairs of values, of the sessions of a section that are chosen, as numbers.
+struct Places {
+    /// How many numbers there are.
+    len: usize,
+    /// That of each of the chosen sessions.
+    of_chosen: Vec<u32>,
+    /// How many second values there are: a pair is the first times this and the second. `None` with `pairs`.
+    seconds: Option<u32>,
+    /// The pairs that occur, when not every one has a number.
+    pairs: Vec<(u32, u32)>,
+}
+
+impl Places {
+    fn new(piece: &VisitsPiece<'_>, group_by: &GroupBy, chosen: &[u32], work: &Work<'_>) -> Result<Self, QueryError> {
+        let visits = piece.visits;
+        let first = visits.codes(&group_by.field)?;
+        let firsts = visits.values(&group_by.field);
+        let mut places = Self { len: firsts, of_chosen: work.list(chosen.len())?, seconds: Some(1), pairs: Vec::new() };
+        let of_chosen = &mut places.of_chosen;
+        let Some(field) = &group_by.and else {
+            work.for_each_block(0..chosen.len(), |block| {
+                of_chosen.extend(chosen[block].iter().map(|&position| first[position as usize]));
+            })?;
+            return Ok(places);
+        };
+        let (second, seconds) = (visits.codes(field)?, visits.values(field));
+        let pair = |position: &u32| (first[*position as usize], second[*position as usize]);
+        if firsts.saturating_mul(seconds) <= DENSE_PAIRS {
+            work.for_each_block(0..chosen.len(), |block| {
+                of_chosen.extend(chosen[block].iter().map(pair).map(|(first, second)| first * seconds as u32 + second));
+            })?;
+            return Ok(Self { len: firsts * seconds, seconds: Some(seconds as u32), ..places });
+        }
+        let mut numbers: HashMap<(u32, u32), u32> = HashMap::new();
+        let pairs = &mut places.pairs;
+        work.for_each_block(0..chosen.len(), |block| {
+            of_chosen.extend(chosen[block].iter().map(pair).map(|pair| {
+                *numbers.entry(pair).or_insert_with(|| {
+                    pairs.push(pair);
+                    pairs.len() as u32 - 1
+                })
+            }));
+        })?;
+        work.reserve::<[u32; 4]>(pairs.len())?;
+        Ok(Self { len: places.pairs.len(), seconds: None, ..places })
+    }
+
+    /// The codes of both values at a place.
+    fn codes(&self, place: u32) -> (u32, u32) {
+        match self.seconds {
+            Some(seconds) => (place / seconds, place % seconds),
+            None => self.pairs[place as usize],
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Other questions section by section: lists of visitors and events, funnels, who is live.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -8,8 +8,11 @@ use std::sync::Arc;
 use zenovay_domain::{Dimension, EventKind, SESSION_MAX_MS, SessionId, TimeRange, Timestamp, VisitorId};
 
 use super::super::newcomers::{First, inside};
-use super::pairs::{DistinctPairs, PARTS, part_of, spread};
-use super::walk::{IdMap, IdSet, Long, Part, Piece};
+use super::super::select::Scan;
+use super::super::work::{Bits, Work};
+use super::codes::{ALONE, NOT_COUNTED, Part, Roles};
+use super::pairs::{DistinctPairs, part_of, spread};
+use super::walk::{IdMap, IdSet, Long, Piece};
 use crate::answer::ColumnWriter;
 use crate::needs::columns_needed;
 use crate::{EventTable, Filter, FunnelCounts, NO_ROW, Query, QueryError, Question, VisitorPage, VisitorRecord};
@@ -60,17 +63,18 @@ impl Long<'_> {
     fn count_sets(
         &self,
         part: &Part,
-        sets: impl Fn(&super::super::select::Scan<'_>) -> Result<Vec<(u64, super::super::work::Bits)>, QueryError>,
+        sets: impl Fn(&Scan<'_>) -> Result<Vec<(u64, Bits)>, QueryError>,
     ) -> Result<Vec<(u64, u64)>, QueryError> {
         let mut sums: Vec<u64> = Vec::new();
         let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
-            self.with_scan(piece, Some(&part.limits), |scan| {
-                let roles = self.roles(scan, pairs, is_first_pass);
+            let rows = piece.rows()?;
+            self.with_scan(rows, |scan| {
+                let roles = Roles { codes: rows.codes, is_first_pass };
                 let found = sets(scan)?;
                 sums.resize(found.len(), 0);
                 for ((number, (sum, visitors)), total) in (0..).zip(found).zip(&mut sums) {
                     *total += if is_first_pass { sum } else { 0 };
-                    roles.add_set(scan, pairs, &visitors, number);
+                    roles.add_set(pairs, &visitors, number);
                 }
                 Ok(())
             })
@@ -81,75 +85,95 @@ impl Long<'_> {
 
     /// How many visitors of `part` are new in each of `buckets`.
     pub(super) fn new_visitors(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<u64>, QueryError> {
-        let range = self.query.range;
-        let inside = inside(buckets, range);
-        // Pairs of a visitor and a number: 0 when the first event is before the range, else twice the bucket it is in, of the
-        // buckets from 1 on, and one more for one with a chosen event in it.
-        let number_of = |first: First| match first {
-            First::Before => Some(0),
-            First::In(bucket) => Some(2 * (bucket + 1)),
-            First::Never => None,
-        };
-        // Of rows so far before the range that no session of them reaches it, the ids are enough.
-        let spans = self.source.spans();
-        let early = range.from.plus_millis(-SESSION_MAX_MS).as_millis();
-        let (mut early_ids, mut numbers) = (Vec::new(), Vec::new());
-        for &number in &self.by_time {
-            match spans[number].max_at < early && self.source.digest(number)?.is_some() {
-                true => early_ids.push(number),
-                false => numbers.push(number),
+        let inside = inside(buckets, self.query.range);
+        let mut counts = Vec::with_capacity(buckets.len());
+        // As many buckets at a time as there are numbers.
+        for (slice, start) in inside.chunks(Firsts::BUCKETS).zip((0..).step_by(Firsts::BUCKETS)) {
+            let slice = start..start + slice.len() as u32;
+            let mut of_slice = vec![0; slice.len()];
+            let mut from = Some(0);
+            while let Some(code) = from {
+                let firsts = self.first_buckets(part, &inside, slice.clone(), code)?;
+                firsts.count(&mut of_slice);
+                from = firsts.next();
             }
+            counts.append(&mut of_slice);
         }
-        self.find_shared()?;
-        let mut pairs = DistinctPairs::new(part.parts.clone());
-        let mut is_first_pass = true;
-        loop {
-            for &number in &early_ids {
-                self.budget.check()?;
-                let Some(known) = self.source.digest(number)? else { continue };
-                let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
-                for (code, id) in (0..).zip(self.source.visitor_ids(number)?) {
-                    let spread = spread(id);
-                    if heartbeat_only.next_if_eq(&code).is_none() && !self.is_alone(spread) && pairs.holds(spread) {
-                        pairs.add(0, spread);
-                    }
+        Ok(counts)
+    }
+
+    /// Where visitors with codes from `from` on came first, among the buckets at `slice`: as many visitors as there is memory for.
+    fn first_buckets(
+        &self,
+        part: &Part,
+        inside: &[TimeRange],
+        slice: Range<u32>,
+        from: u32,
+    ) -> Result<Firsts, QueryError> {
+        let mut firsts = Firsts::new(from, slice);
+        let hold = |firsts: &mut Firsts| {
+            firsts.fit(self.may_hold.saturating_sub(self.held.total() - self.held.pairs.get()))?;
+            self.hold(&self.held.pairs, firsts.bytes())
+        };
+        // Of rows so far before the range that no session of them reaches it, the visitors are enough.
+        let spans = self.source.spans();
+        let early = self.query.range.from.plus_millis(-SESSION_MAX_MS).as_millis();
+        let mut numbers = Vec::new();
+        for &number in &self.by_time {
+            let digest = if spans[number].max_at < early { self.source.digest(number)? } else { None };
+            let Some(known) = digest else {
+                numbers.push(number);
+                continue;
+            };
+            self.budget.check()?;
+            let mut heartbeat_only = known.heartbeat_only.into_iter().peekable();
+            for (visitor, code) in (0..).zip(self.codes_of_section(number, part)?) {
+                if heartbeat_only.next_if_eq(&visitor).is_none() {
+                    firsts.add(code, Some(0));
                 }
-                self.fit(&mut pairs, |_| false)?;
             }
-            self.walk(
-                &numbers,
-                false,
-                &part.parts,
-                columns_needed(self.query),
-                &mut |piece| {
-                    self.with_scan(piece, Some(&part.limits), |scan| {
-                        let roles = self.roles(scan, &pairs, is_first_pass);
+            hold(&mut firsts)?;
+        }
+        self.walk(
+            &numbers,
+            false,
+            part,
+            columns_needed(self.query),
+            &mut |piece| {
+                match piece {
+                    Piece::Rows(rows) => self.with_scan(rows, |scan| {
                         let newcomers = scan.newcomers()?;
-                        let mut chosen = scan.work.filled(false, piece.dataset.visitor_ids.len())?;
+                        let mut chosen = scan.visitor_bits()?;
                         let test = scan.compile_for_some(&self.query.filter)?;
-                        scan.for_each_new(&test, &newcomers, &inside, |visitor, _| chosen[visitor as usize] = true)?;
-                        for (visitor, chosen) in (0..).zip(chosen) {
-                            if let Some(number) = number_of(newcomers.first(visitor, &inside)) {
-                                roles.add_one(scan, &mut pairs, visitor, number + u32::from(chosen));
-                            }
+                        scan.for_each_new(&test, &newcomers, inside, |visitor, _| chosen.insert(visitor))?;
+                        for (visitor, &code) in (0..).zip(rows.codes) {
+                            firsts.add(code, firsts.number(newcomers.first(visitor, inside), chosen.contains(visitor)));
                         }
                         Ok(())
-                    })?;
-                    self.fit(&mut pairs, |_| false)
-                },
-                &mut |_| Ok(ControlFlow::Continue(())),
-            )?;
-            is_first_pass = false;
-            // Where the visitor came first, and whether an event was chosen there.
-            let is_new = |numbers: &[u32]| {
-                let first = numbers[0] / 2;
-                numbers.iter().take_while(|number| **number / 2 == first).last().copied()
-            };
-            if !pairs.next_pass_of(self.budget, is_new)? {
-                break;
-            }
-        }
-        Ok((0..buckets.len() as u32).map(|bucket| pairs.of_group(2 * (bucket + 1) + 1)).collect())
+                    })?,
+                    Piece::Visits(piece) => {
+                        let work = Work::new(piece.budget);
+                        let visits = piece.visits;
+                        let mut is_chosen = work.bits(visits.with_events)?;
+                        piece.chosen(&self.query.filter, &work)?.into_iter().for_each(|place| is_chosen.insert(place));
+                        let mut bucket = 0;
+                        for position in piece.chosen(&Filter::default(), &work)? {
+                            let at = visits.first_at[position as usize];
+                            // They come in the order of time.
+                            while inside.get(bucket).is_some_and(|inside| inside.to.as_millis() <= at) {
+                                bucket += 1;
+                            }
+                            let first = First::at(at, bucket, inside);
+                            let code = piece.codes[visits.visitor[position as usize] as usize];
+                            firsts.add(code, firsts.number(first, is_chosen.contains(position)));
+                        }
+                    }
+                }
+                hold(&mut firsts)
+            },
+            &mut |_| Ok(ControlFlow::Continue(())),
+        )?;
+        Ok(firsts)
     }
 
     /// The first `wanted` visitors after a place in the list, and one more, in any order: of those in a range of parts that begins
@@ -173,11 +197,12 @@ impl Long<'_> {
         self.walk(
             &by_latest,
             true,
-            &part.parts,
+            part,
             columns,
             &mut |piece| {
+                let rows = piece.rows()?;
                 let mut newest = newest_cell.borrow_mut();
-                self.with_scan(piece, Some(&part.limits), |scan| {
+                self.with_scan(rows, |scan| {
                     let test = scan.compile_for_some(&self.query.filter)?;
                     let selected = scan.select(&test)?;
                     if selected.is_empty() {
@@ -185,17 +210,19 @@ impl Long<'_> {
                     }
                     let counted = scan.counted_sessions(&test, &selected)?;
                     scan.for_each_counted(counted.as_ref(), |session| {
-                        let id = piece.dataset.visitor_ids[session.part.visitor as usize];
-                        if !parts.contains(&part_of(spread(id))) {
+                        let visitor = session.part.visitor;
+                        let id = rows.dataset.visitor_ids[visitor as usize];
+                        let key = if self.stored_below.is_some() { rows.codes[visitor as usize].into() } else { id };
+                        if !parts.contains(&part_of(spread(key))) {
                             return;
                         }
                         let listed = Listed {
                             place: (Reverse(session.part.first_at), id),
-                            session: piece.dataset.session_ids[session.part.session as usize],
-                            section: piece.section.map(|number| number as u32),
+                            session: rows.dataset.session_ids[session.part.session as usize],
+                            section: rows.section.map(|number| number as u32),
                         };
                         // Of two sessions of a visitor that began together, the one with the lower id tells of the visitor.
-                        let known = newest.entry(id).or_insert(listed);
+                        let known = newest.entry(key).or_insert(listed);
                         if (listed.place, listed.session) < (known.place, known.session) {
                             *known = listed;
                         }
@@ -208,7 +235,7 @@ impl Long<'_> {
                         return Err(QueryError::MemoryExceeded);
                     }
                     parts.end = parts.start + parts.len() / 2;
-                    newest.retain(|id, _| parts.contains(&part_of(spread(*id))));
+                    newest.retain(|key, _| parts.contains(&part_of(spread(*key))));
                     newest.shrink_to_fit();
                 }
                 self.hold(&self.held.pairs, bytes(&newest))
@@ -256,18 +283,19 @@ impl Long<'_> {
         self.walk(
             &numbers,
             false,
-            &(0..PARTS),
+            &Part::everyone(),
             columns_needed(self.query),
             &mut |piece| {
-                self.with_scan(piece, None, |scan| {
+                let rows = piece.rows()?;
+                self.with_scan(rows, |scan| {
                     let mut sessions = Vec::new();
                     scan.sessions()?.for_each_starting_in(scan.window, scan.work, |session| {
-                        if wanted.contains(&piece.dataset.session_ids[session.part.session as usize]) {
+                        if wanted.contains(&rows.dataset.session_ids[session.part.session as usize]) {
                             sessions.push(session);
                         }
                     })?;
                     for session in sessions {
-                        let id = piece.dataset.session_ids[session.part.session as usize];
+                        let id = rows.dataset.session_ids[session.part.session as usize];
                         records.insert(id, scan.record(session)?);
                     }
                     Ok(())
@@ -290,18 +318,19 @@ impl Long<'_> {
         self.walk(
             &self.by_time,
             false,
-            &part.parts,
+            part,
             columns,
             &mut |piece| {
+                let rows = piece.rows()?;
                 let mut pending = pending.borrow_mut();
-                self.with_scan(piece, Some(&part.limits), |scan| {
+                self.with_scan(rows, |scan| {
                     let test = scan.compile_for_some(&self.query.filter)?;
                     for selected in scan.select(&test)? {
                         scan.work.reserve::<Place>(selected.len())?;
                         scan.work.for_each_block(0..selected.len(), |block| {
                             pending.extend(block.map(|position| {
                                 let row = selected.row(position);
-                                let (section, place) = piece.origin(selected.number, row as u32);
+                                let (section, place) = rows.origin(selected.number, row as u32);
                                 (selected.chunk.at[row], section as u32, place)
                             }));
                         })?;
@@ -381,5 +410,88 @@ impl Long<'_> {
             table.columns[number] = writer.column;
         }
         Ok(table)
+    }
+}
+
+/// Where the visitors came first whose codes are in a range, as numbers: 0 when the first event is before a slice of the buckets, else
+/// twice the bucket it is in, of those of the slice from 1 on, and one more with a chosen event in it. The range ends where memory does.
+struct Firsts {
+    codes: Range<u32>,
+    slice: Range<u32>,
+    /// By code from the start of the range on. The highest number stands for nothing yet.
+    numbers: Vec<u16>,
+    /// Above all codes that were met.
+    end: u32,
+}
+
+impl Firsts {
+    /// As many buckets at a time.
+    const BUCKETS: usize = 32_000;
+
+    fn new(from: u32, slice: Range<u32>) -> Self {
+        Self { codes: from..ALONE, slice, numbers: Vec::new(), end: 0 }
+    }
+
+    /// The number of a visitor who came first there; `None` of one who did not come yet.
+    fn number(&self, first: First, is_chosen: bool) -> Option<u16> {
+        match first {
+            First::In(bucket) if bucket < self.slice.start => Some(0),
+            First::In(bucket) if self.slice.contains(&bucket) => {
+                Some(2 * (bucket - self.slice.start + 1) as u16 + u16::from(is_chosen))
+            }
+            First::Before => Some(0),
+            First::In(_) | First::Never => None,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, code: u32, number: Option<u16>) {
+        let Some(number) = number.filter(|_| code != NOT_COUNTED) else { return };
+        self.end = self.end.max(code + 1);
+        if !self.codes.contains(&code) {
+            return;
+        }
+        let place = (code - self.codes.start) as usize;
+        if place >= self.numbers.len() {
+            let more = place + 1 - self.numbers.len();
+            self.numbers.reserve_exact(more.max(self.numbers.len() / 4).max(64));
+            self.numbers.resize(self.numbers.capacity(), u16::MAX);
+        }
+        let known = &mut self.numbers[place];
+        *known = match (number / 2).cmp(&(*known / 2)) {
+            Ordering::Less => number,
+            Ordering::Equal => *known | number,
+            Ordering::Greater => *known,
+        };
+    }
+
+    fn bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<u16>()
+    }
+
+    /// Lets codes at the end of the range go when all take more than `bytes`.
+    fn fit(&mut self, bytes: usize) -> Result<(), QueryError> {
+        if self.bytes() > bytes {
+            let count = bytes / size_of::<u16>() / 2;
+            if count == 0 {
+                return Err(QueryError::MemoryExceeded);
+            }
+            self.numbers.truncate(count);
+            self.numbers.shrink_to_fit();
+            self.codes.end = self.codes.start + self.numbers.len() as u32;
+        }
+        Ok(())
+    }
+
+    /// Adds who is new to the counts of the buckets.
+    fn count(&self, counts: &mut [u64]) {
+        for &number in self.numbers.iter().filter(|&&number| number != u16::MAX && number % 2 == 1) {
+            counts[usize::from(number / 2) - 1] += 1;
+        }
+    }
+
+    /// Where the next range begins; `None` when all codes were in this one.
+    fn next(&self) -> Option<u32> {
+        (self.end > self.codes.end).then_some(self.codes.end)
     }
 }

@@ -8,26 +8,28 @@
 //! rows make a question slower, never wrong, and never refused.
 
 mod breakdown;
+mod codes;
+mod columns;
 mod lists;
 mod pairs;
 mod section;
 #[cfg(test)]
 mod tests;
 mod totals;
-mod visitors;
 mod visits;
 mod walk;
 
 use std::ops::Range;
 
+pub(in crate::kernels) use self::codes::Limits;
+use self::codes::Part;
 use self::lists::{Listed, Place};
-pub(in crate::kernels) use self::pairs::ClosedPairs;
 use self::pairs::PARTS;
-pub use self::section::{Digest, Section, SectionDigest, Sections, SessionShare, Span};
+pub use self::section::{Digest, RowColumns, RowNeeds, Section, SectionDigest, Sections, SessionShare, Span};
 use self::totals::{Unfiltered, answer_of};
 pub(in crate::kernels) use self::totals::{buckets_of, series_buckets, series_of};
-pub use self::visits::{VisitColumn, VisitTimes, Visits};
-use self::walk::{Long, Part, is_everyone};
+pub use self::visits::{VisitColumn, VisitNeeds, VisitTimes, Visits};
+use self::walk::{Long, is_everyone};
 use super::work::Work;
 use crate::derived::SessionMetrics;
 use crate::{
@@ -136,7 +138,17 @@ impl Long<'_> {
             let parts: Range<usize> = first..(first + count).min(PARTS);
             match self.part(parts).and_then(|part| answer(&part)) {
                 Ok(reached) => first = reached,
-                Err(QueryError::MemoryExceeded) if count > 1 && !self.has_too_many_groups.get() => count /= 2,
+                Err(QueryError::MemoryExceeded) if !self.has_too_many_groups.get() => {
+                    self.forget();
+                    // Who is in one section alone needs no code and no pairs.
+                    if !self.counts_distinct || !self.find_shared()? {
+                        if count < 2 {
+                            return Err(QueryError::MemoryExceeded);
+                        }
+                        count /= 2;
+                    }
+                    continue;
+                }
                 Err(error) => return Err(error),
             }
             self.forget();

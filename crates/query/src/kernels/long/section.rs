@@ -3,7 +3,7 @@
 use zenovay_domain::{Dimension, TimeRange, Timestamp};
 
 use super::super::sessions::add_session;
-use super::Visits;
+use super::{VisitNeeds, Visits};
 use crate::{Budget, Chunk, ColumnSet, Dictionary, MetricValues, NO_ROW, QueryError, SessionPart};
 
 /// The rows of one website in one place, such as a row group of a file. Codes are dense within the section and mean
@@ -19,6 +19,50 @@ pub struct Section {
     pub visitor_ids: Vec<u64>,
     /// The id of each session code, each once.
     pub session_ids: Vec<u64>,
+}
+
+/// What a question reads of the rows of a section, when it asks for little of them.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores read it, member by member")]
+pub struct RowNeeds {
+    /// [`RowColumns::columns`].
+    pub columns: ColumnSet,
+    /// Whether it needs [`RowColumns::session`].
+    pub sessions: bool,
+    /// Whether it needs [`Section::visitor_ids`].
+    pub visitor_ids: bool,
+}
+
+/// Single columns of all rows of a section, in their order, heartbeats among them.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
+pub struct RowColumns {
+    /// The kind of each row, as `EventKind as u8`.
+    pub kind: Vec<u8>,
+    /// The visitor code of each row.
+    pub visitor: Vec<u32>,
+    /// The session code of each row, when it is needed.
+    pub session: Vec<u32>,
+    /// The codes of each row.
+    pub columns: Vec<(Dimension, Vec<u32>)>,
+    /// The dictionaries and the ids, and no rows.
+    pub section: Section,
+}
+
+impl RowColumns {
+    /// The codes of `dimension`.
+    pub(in crate::kernels) fn column(&self, dimension: Dimension) -> Result<&[u32], QueryError> {
+        let column = self.columns.iter().find(|(own, _)| *own == dimension);
+        column
+            .map(|(_, codes)| &codes[..])
+            .ok_or_else(|| QueryError::damaged(format!("the column {dimension} was not loaded")))
+    }
+
+    /// What it takes in memory, bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let columns = size_of::<u32>() * (1 + self.columns.len()) * self.kind.len();
+        self.kind.len() + columns + size_of_val(&*self.session) + self.section.bytes()
+    }
 }
 
 /// Where a section lies.
@@ -58,7 +102,10 @@ impl Section {
         let rows = self.chunk.at.len() * (17 + 4 * columns);
         let strings = self.dictionaries.iter().flat_map(|dictionary| dictionary.texts.iter());
         let strings: usize = strings.map(|string| string.len() + 40).sum();
-        rows + 2 * size_of_val(&*self.chunk.sessions) + 8 * (self.visitor_ids.len() + self.session_ids.len()) + strings
+        rows + 2 * size_of_val(&*self.chunk.sessions)
+            + 12 * self.visitor_ids.len()
+            + 8 * self.session_ids.len()
+            + strings
     }
 }
 
@@ -200,12 +247,18 @@ pub trait Sections {
     /// When it cannot be read.
     fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError>;
 
-    /// The sessions of section `number` without their rows, when they are known, with `columns`: those that are of sessions, and of
-    /// paths the entry and the exit page. `None` also when a session has several values in one of the columns.
+    /// The sessions of section `number` without their rows, when they are known, with what is needed of them: of columns those that are
+    /// of sessions, and of paths the entry and the exit page. `None` also when a session has several values in one of the columns.
     ///
     /// # Errors
     /// When they cannot be read, or `budget` does not have the memory for them.
-    fn visits(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Option<Visits>, QueryError>;
+    fn visits(&self, number: usize, needs: VisitNeeds, budget: &Budget) -> Result<Option<Visits>, QueryError>;
+
+    /// Single columns of all rows of section `number`, when they can be had without the others.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `budget` does not have the memory for them.
+    fn columns(&self, number: usize, needs: RowNeeds, budget: &Budget) -> Result<Option<RowColumns>, QueryError>;
 
     /// The rows of section `number` with `columns`.
     ///

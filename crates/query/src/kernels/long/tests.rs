@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use zenovay_domain::{Dimension, Event, EventKind, Interval, SessionId, TimeRange, Timestamp, VisitorId, Zone};
@@ -23,13 +23,32 @@ struct Parts {
     also_open: u64,
     has_digests: bool,
     has_visits: bool,
+    has_columns: bool,
+    /// Whether visitors have codes.
+    has_codes: bool,
     read: Cell<usize>,
 }
 
 impl Parts {
     fn new(parts: &[Vec<Event>], also_open: u64, has_digests: bool) -> Self {
         let (sections, spans) = parts.iter().filter(|part| !part.is_empty()).map(|part| section(part)).unzip();
-        Self { sections, spans, also_open, has_digests, has_visits: false, read: Cell::new(0) }
+        Self {
+            sections,
+            spans,
+            also_open,
+            has_digests,
+            has_visits: false,
+            has_columns: false,
+            has_codes: false,
+            read: Cell::new(0),
+        }
+    }
+}
+
+impl Parts {
+    /// The ids of all visitors, each once.
+    fn ids(&self) -> BTreeSet<u64> {
+        self.sections.iter().flat_map(|section| section.visitor_ids.iter().copied()).collect()
     }
 }
 
@@ -44,6 +63,16 @@ impl Sections for Parts {
 
     fn visitor_ids(&self, number: usize) -> Result<Vec<u64>, QueryError> {
         Ok(self.sections[number].visitor_ids.clone())
+    }
+
+    fn codes_below(&self, _: &Budget) -> Result<Option<u32>, QueryError> {
+        Ok(self.has_codes.then_some(3 * self.ids().len() as u32))
+    }
+
+    fn visitor_codes(&self, number: usize) -> Result<Vec<u32>, QueryError> {
+        let ids = self.ids();
+        let code = |id: &u64| 3 * ids.iter().position(|own| own == id).unwrap() as u32;
+        Ok(self.sections[number].visitor_ids.iter().map(code).collect())
     }
 
     fn digest(&self, number: usize) -> Result<Option<SectionDigest>, QueryError> {
@@ -62,14 +91,14 @@ impl Sections for Parts {
         Ok(Some(SectionDigest { digest, heartbeat_only }))
     }
 
-    fn visits(&self, number: usize, columns: ColumnSet, _: &Budget) -> Result<Option<Visits>, QueryError> {
+    fn visits(&self, number: usize, needs: VisitNeeds, _: &Budget) -> Result<Option<Visits>, QueryError> {
         let section = &self.sections[number];
         let chunk = &section.chunk;
         if !self.has_visits {
             return Ok(None);
         }
         let mut coded = Vec::new();
-        for dimension in columns.iter() {
+        for dimension in needs.columns.iter() {
             let codes = chunk.columns[dimension as usize].as_deref().unwrap();
             let at = |row: fn(&SessionPart) -> u32| -> Vec<u32> {
                 let row_of = |part: &SessionPart| codes.get(row(part) as usize).copied().unwrap_or(0);
@@ -93,7 +122,54 @@ impl Sections for Parts {
             ..*part
         });
         let ids = Section { chunk: Chunk::default(), ..section.clone() };
-        Ok(Some(Visits::new(parts.collect(), times, coded, ids)))
+        let mut visits = Visits::new(&parts.collect::<Vec<_>>(), times, coded, ids);
+        // What is not asked for is not there.
+        if !needs.sessions {
+            (visits.session, visits.section.session_ids) = Default::default();
+        }
+        if !needs.visitor_ids {
+            visits.section.visitor_ids.clear();
+        }
+        if !needs.starts {
+            visits.first_at.clear();
+        }
+        if !needs.metrics {
+            (visits.last_at, visits.engagement_ms) = Default::default();
+        }
+        if !needs.times {
+            visits.times.clear();
+        }
+        Ok(Some(visits))
+    }
+
+    fn columns(&self, number: usize, needs: RowNeeds, _: &Budget) -> Result<Option<RowColumns>, QueryError> {
+        if !self.has_columns {
+            return Ok(None);
+        }
+        let mut section = self.sections[number].clone();
+        let chunk = std::mem::take(&mut section.chunk);
+        let column = |dimension: Dimension| (dimension, chunk.columns[dimension as usize].as_deref().unwrap().to_vec());
+        let mut columns = RowColumns {
+            kind: chunk.kind.to_vec(),
+            visitor: chunk.visitor.to_vec(),
+            session: chunk.session.to_vec(),
+            columns: needs.columns.iter().map(column).collect(),
+            section,
+        };
+        // Heartbeats are among the rows of a file.
+        for part in chunk.sessions.iter().filter(|part| part.first_row == NO_ROW) {
+            columns.kind.push(EventKind::Heartbeat as u8);
+            columns.visitor.push(part.visitor);
+            columns.session.push(part.session);
+            columns.columns.iter_mut().for_each(|(_, codes)| codes.push(0));
+        }
+        if !needs.sessions {
+            (columns.session, columns.section.session_ids) = Default::default();
+        }
+        if !needs.visitor_ids {
+            columns.section.visitor_ids.clear();
+        }
+        Ok(Some(columns))
     }
 
     fn rows(&self, number: usize, columns: ColumnSet, budget: &Budget) -> Result<Section, QueryError> {
@@ -150,7 +226,7 @@ proptest! {
         rows in prop::collection::vec((VISITS.any_event(), 0usize..6), 0..120),
         in_time in any::<bool>(),
         also_open in 0u64..4,
-        (has_digests, has_visits) in any::<(bool, bool)>(),
+        (has_digests, has_visits, has_columns, has_codes) in any::<(bool, bool, bool, bool)>(),
         queries in prop::collection::vec((
             prop_oneof![1 => any_totals(), 2 => VISITS.any_query()],
             prop::sample::select(vec![300usize, 1_000, 3_000, 10_000, 100_000, usize::MAX / 2]),
@@ -169,7 +245,7 @@ proptest! {
             // Sections stand in the order of the arrival of their rows.
             events = parts.concat();
         }
-        let sections = Parts { has_visits, ..Parts::new(&parts, also_open, has_digests) };
+        let sections = Parts { has_visits, has_columns, has_codes, ..Parts::new(&parts, also_open, has_digests) };
         for (query, may_hold) in queries {
             let budget = Budget::unlimited();
             match answer_holding(&sections, &query, &budget, may_hold) {
@@ -301,6 +377,6 @@ fn parts_that_are_done_are_told() {
     answer_by_sections(&sections, &ever(Question::Breakdown(GroupBy::by(Dimension::Path))), &budget).unwrap();
     let (done, parts) = progress.read();
     assert_eq!(done, parts);
-    // The sessions are compared, and rows are read once: not a part for each look at them.
-    assert_eq!(parts, 2 * sections.spans.len() as u64);
+    // The sessions are compared, then the visitors, and rows are read once: not a part for each look at them.
+    assert_eq!(parts, 3 * sections.spans.len() as u64);
 }

@@ -12,13 +12,13 @@ use super::super::newcomers::inside;
 use super::super::pageviews::count_pageviews;
 use super::super::sessions::add_session;
 use super::super::work::{Bits, Work};
-use super::pairs::{DistinctPairs, PARTS, spread};
-use super::visits::VisitTimes;
-use super::walk::{IdMap, Long, Part, Piece, codes_of};
-use super::{Digest, Section, SectionDigest, SessionShare, Span, Visits};
+use super::codes::{ALONE, NOT_COUNTED, Part, Roles};
+use super::pairs::{DistinctPairs, PARTS};
+use super::walk::{IdMap, Long, Piece, Rows, codes_of};
+use super::{Digest, Section, SectionDigest, SessionShare, Span, VisitNeeds, Visits};
 use crate::derived::SessionMetrics;
 use crate::needs::columns_needed;
-use crate::{Answer, ColumnSet, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint, SessionPart};
+use crate::{Answer, MetricValues, Overview, Query, QueryError, Question, Series, SeriesPoint};
 
 /// Buckets between two looks at the budget.
 const BUCKETS_PER_LOOK: usize = 1_024;
@@ -111,6 +111,7 @@ pub(super) struct Unfiltered<'l, 'a> {
     open: Vec<SessionShare>,
     /// These sessions' ids, and the positions of buckets in which a section has an event of them.
     seen_open: Vec<(u64, u32)>,
+    part: Part,
     pairs: DistinctPairs,
     is_first_pass: bool,
 }
@@ -130,7 +131,8 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             inside,
             open: Vec::new(),
             seen_open: Vec::new(),
-            pairs: DistinctPairs::new(0..PARTS),
+            part: Part::new(0..PARTS, long.stored_below.is_none(), Vec::new()),
+            pairs: DistinctPairs::new(long.codes_below()),
             is_first_pass: true,
         }
     }
@@ -206,22 +208,26 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
             }
             return Ok(());
         }
-        let ids = self.long.source.visitor_ids(number)?;
-        let mut heartbeat_only = known.heartbeat_only.iter().copied().peekable();
-        let active = (0..).zip(ids).filter(|(code, _)| heartbeat_only.next_if_eq(code).is_none());
-        self.add_visitors(bucket, active.map(|(_, id)| id));
+        let mut codes = self.long.codes_of_section(number, &self.part)?;
+        for &visitor in &known.heartbeat_only {
+            if let Some(code) = codes.get_mut(visitor as usize) {
+                *code = NOT_COUNTED;
+            }
+        }
+        self.add_visitors(bucket, codes.into_iter());
         Ok(())
     }
 
-    fn add_visitors(&mut self, bucket: usize, ids: impl Iterator<Item = u64>) {
+    /// Counts visitors of a bucket, each of whom comes once from a section.
+    fn add_visitors(&mut self, bucket: usize, codes: impl Iterator<Item = u32>) {
         let is_only_one = self.touching[bucket] == 1;
         let mut alone = 0;
-        for id in ids {
-            let spread = spread(id);
-            if is_only_one || self.long.is_in_one_section(spread) {
-                alone += 1;
-            } else if self.pairs.holds(spread) {
-                self.pairs.add(bucket as u32, spread);
+        for code in codes {
+            match code {
+                NOT_COUNTED => {}
+                ALONE => alone += 1,
+                _ if is_only_one => alone += 1,
+                code => self.pairs.add(bucket as u32, code),
             }
         }
         if self.is_first_pass {
@@ -231,69 +237,87 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
 
     /// Counts a section by its sessions, when they are known and each lies in one bucket whole.
     fn add_visits(&mut self, number: usize) -> Result<bool, QueryError> {
-        let Some((Visits { parts: sessions, times, section, .. }, budget)) =
-            self.long.visits(number, ColumnSet::default())?
-        else {
-            return Ok(false);
-        };
-        let Section { visitor_ids, session_ids, .. } = section;
-        let with_events = sessions.partition_point(|part| part.first_at != i64::MAX);
-        // The sessions of each bucket.
-        let mut by_bucket: Vec<(usize, Range<usize>)> = Vec::new();
-        let mut start = 0;
-        for bucket in touched(&self.inside, &self.long.source.spans()[number]) {
-            let to = self.inside[bucket].to.as_millis();
-            let end = start + sessions[start..with_events].partition_point(|part| part.first_at < to);
-            let ends_in_it =
-                |(part, times): (&SessionPart, &VisitTimes)| part.first_at + i64::from(times.last_event_ms) < to;
-            if !sessions[start..end].iter().zip(&times[start..end]).all(ends_in_it) {
-                return Ok(false);
-            }
-            by_bucket.push((bucket, start..end));
-            start = end;
+        let mut needs = VisitNeeds { starts: true, metrics: true, ..VisitNeeds::default() };
+        let Some((mut visits, mut budget)) = self.long.visits(number, needs)? else { return Ok(false) };
+        let mut by_bucket = self.by_bucket(number, &visits);
+        if by_bucket.is_none() {
+            // Heartbeats may be all that reaches over an end.
+            drop(visits);
+            needs.times = true;
+            let Some(with_times) = self.long.visits(number, needs)? else { return Ok(false) };
+            (visits, budget) = with_times;
+            by_bucket = self.by_bucket(number, &visits);
         }
+        let Some(by_bucket) = by_bucket else { return Ok(false) };
+        let session_ids = &visits.section.session_ids;
+        let with_events = visits.with_events;
         let work = Work::new(&budget);
         if self.is_first_pass {
-            let split = codes_of(self.long.split_of(number), &session_ids);
-            let is_split = |part: &SessionPart| split.contains(part.session);
-            for (bucket, parts) in &by_bucket {
+            let split = codes_of(self.long.split_of(number), session_ids);
+            let has_split = !self.long.split_of(number).is_empty();
+            for (bucket, positions) in &by_bucket {
                 work.check()?;
-                for part in &sessions[parts.clone()] {
+                for position in positions.clone() {
                     let metrics = &mut self.metrics[*bucket];
-                    if is_split(part) {
-                        metrics.add_events(part);
-                        self.open.push(SessionShare::new(part, &session_ids));
+                    let part = visits.part(position);
+                    if has_split && split.contains(part.session) {
+                        metrics.add_events(&part);
+                        self.open.push(SessionShare::new(&part, session_ids));
                         self.seen_open.push((session_ids[part.session as usize], *bucket as u32));
                     } else {
-                        metrics.add_part(part);
+                        metrics.add_part(&part);
                     }
                 }
             }
             // Heartbeats of sessions that have events elsewhere.
-            let beats = sessions[with_events..].iter().filter(|part| is_split(part));
-            self.open.extend(beats.map(|part| SessionShare::new(part, &session_ids)));
+            let beats = (with_events..visits.session.len()).map(|position| visits.part(position));
+            let beats = beats.filter(|part| has_split && split.contains(part.session));
+            self.open.extend(beats.map(|part| SessionShare::new(&part, session_ids)));
         }
-        for (bucket, parts) in by_bucket {
+        let codes = self.long.codes_of(&self.long.keys(number, &visits.section)?, &self.part)?;
+        for (bucket, positions) in by_bucket {
             work.check()?;
-            let mut seen = Bits::new(visitor_ids.len());
-            sessions[parts].iter().for_each(|part| seen.insert(part.visitor));
-            self.add_visitors(bucket, seen.iter().map(|code| visitor_ids[code as usize]));
+            let mut seen = Bits::new(codes.len());
+            visits.visitor[positions].iter().for_each(|&visitor| seen.insert(visitor));
+            self.add_visitors(bucket, seen.iter().map(|visitor| codes[visitor as usize]));
         }
         Ok(true)
     }
 
+    /// The positions of the sessions of each bucket; `None` when one reaches over an end, as far as is known.
+    fn by_bucket(&self, number: usize, visits: &Visits) -> Option<Vec<(usize, Range<usize>)>> {
+        let Visits { first_at, last_at, times, with_events, .. } = visits;
+        let last_event_at = |position: usize| match times.get(position) {
+            Some(times) => first_at[position].saturating_add(times.last_event_ms.into()),
+            None => last_at[position],
+        };
+        let mut by_bucket = Vec::new();
+        let mut start = 0;
+        for bucket in touched(&self.inside, &self.long.source.spans()[number]) {
+            let to = self.inside[bucket].to.as_millis();
+            let end = start + first_at[start..*with_events].partition_point(|&first_at| first_at < to);
+            if (start..end).any(|position| last_event_at(position) >= to) {
+                return None;
+            }
+            by_bucket.push((bucket, start..end));
+            start = end;
+        }
+        Some(by_bucket)
+    }
+
     fn add_rows(&mut self, number: usize) -> Result<(), QueryError> {
         let touched = touched(&self.inside, &self.long.source.spans()[number]);
-        let (Section { chunk, visitor_ids, session_ids, .. }, budget) =
-            self.long.rows(number, columns_needed(self.long.query))?;
+        let (section, budget) = self.long.rows(number, columns_needed(self.long.query))?;
+        let Section { chunk, session_ids, .. } = &section;
+        let codes = self.long.codes_of(&self.long.keys(number, &section)?, &self.part)?;
         let work = Work::new(&budget);
         let split = if self.is_first_pass { self.long.split_of(number) } else { &[] };
-        let is_split = codes_of(split, &session_ids);
+        let is_split = codes_of(split, session_ids);
         let mut shares = work.filled(SessionMetrics::default(), session_ids.len())?;
         if self.is_first_pass {
             for part in chunk.sessions.iter() {
                 if is_split.contains(part.session) {
-                    self.open.push(SessionShare::new(part, &session_ids));
+                    self.open.push(SessionShare::new(part, session_ids));
                 } else {
                     shares[part.session as usize] = SessionMetrics::of(part);
                 }
@@ -315,9 +339,9 @@ impl<'l, 'a> Unfiltered<'l, 'a> {
                     }
                 });
             }
-            let mut seen = Bits::new(visitor_ids.len());
+            let mut seen = Bits::new(codes.len());
             seen.insert_all(&chunk.visitor[rows]);
-            self.add_visitors(bucket, seen.iter().map(|code| visitor_ids[code as usize]));
+            self.add_visitors(bucket, seen.iter().map(|visitor| codes[visitor as usize]));
         }
         Ok(())
     }
@@ -363,8 +387,25 @@ impl Long<'_> {
     pub(super) fn filtered_totals(&self, part: &Part, buckets: &[TimeRange]) -> Result<Vec<MetricValues>, QueryError> {
         let inside = inside(buckets, self.query.range);
         let mut totals = vec![MetricValues::default(); buckets.len()];
-        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| {
-            self.add_filtered(piece, part, &inside, is_first_pass, &mut totals, pairs)
+        let visit = |piece: &Piece<'_>, pairs: &mut DistinctPairs, is_first_pass: bool| match piece {
+            Piece::Rows(rows) => {
+                let roles = Roles { codes: rows.codes, is_first_pass };
+                self.add_filtered(rows, &inside, &roles, &mut totals, pairs)
+            }
+            // They are not asked for by questions with several buckets.
+            Piece::Visits(visits) => {
+                let work = Work::new(visits.budget);
+                let roles = Roles { codes: visits.codes, is_first_pass };
+                let mut seen = work.bits(visits.codes.len())?;
+                for position in visits.chosen(&self.query.filter, &work)? {
+                    seen.insert(visits.visits.visitor[position as usize]);
+                    if is_first_pass {
+                        totals[0].add_part(&visits.visits.part(position as usize));
+                    }
+                }
+                roles.add_set(pairs, &seen, 0);
+                Ok(())
+            }
         };
         let is_complete = |bucket: u32, ahead: i64| inside[bucket as usize].to.as_millis() <= ahead;
         let pairs = self.in_passes(part, visit, is_complete)?;
@@ -376,32 +417,17 @@ impl Long<'_> {
 
     fn add_filtered(
         &self,
-        piece: &Piece<'_>,
-        part: &Part,
+        rows: &Rows<'_>,
         inside: &[TimeRange],
-        is_first_pass: bool,
+        roles: &Roles<'_>,
         totals: &mut [MetricValues],
         pairs: &mut DistinctPairs,
     ) -> Result<(), QueryError> {
-        self.with_scan(piece, Some(&part.limits), |scan| {
+        let is_first_pass = roles.is_first_pass;
+        self.with_scan(rows, |scan| {
             let test = scan.compile_for_some(&self.query.filter)?;
             let selected = scan.select(&test)?;
             if selected.is_empty() {
-                return Ok(());
-            }
-            let roles = self.roles(scan, pairs, is_first_pass);
-            if scan.has_visits {
-                let mut visitors = scan.visitor_bits()?;
-                selected.iter().for_each(|selected| visitors.insert_all(&selected.visitor()));
-                if is_first_pass {
-                    let sessions = scan.sessions_of(&selected)?;
-                    for part in scan.dataset.chunks.iter().flat_map(|chunk| chunk.sessions.iter()) {
-                        if sessions.contains(part.session) {
-                            totals[0].add_part(part);
-                        }
-                    }
-                }
-                roles.add_set(scan, pairs, &visitors, 0);
                 return Ok(());
             }
             let mut counted = if is_first_pass { Some(CountedSessions::new(scan)?) } else { None };
@@ -429,7 +455,7 @@ impl Long<'_> {
                 if let Some(counted) = &mut counted {
                     counted.add(sessions.iter().map(|sessions| &**sessions), &mut totals[bucket]);
                 }
-                roles.add_set(scan, pairs, &visitors, bucket as u32);
+                roles.add_set(pairs, &visitors, bucket as u32);
             }
             Ok(())
         })

@@ -2,25 +2,64 @@
 //!
 //! Country, source or entry page are the session's, a visit is a third of the rows and less, and what a session did comes to
 //! a few numbers. Where all rows of a section are in the range, a question that asks for nothing of single events is answered by
-//! these, by the same kernels: the chunk has a row for each session, two when entry and exit page differ, and the numbers of the
-//! session tell how many events there are.
+//! these, number by number: nothing is made of them that rows are.
+
+use std::borrow::Cow;
 
 use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
 
-use super::super::work::Bits;
+use super::super::work::{Bits, Work};
 use super::Section;
-use crate::{Chunk, Derived, NO_ROW, SessionPart};
+use super::codes::NOT_COUNTED;
+use super::codes::Part;
+use crate::matching::Matcher;
+use crate::{Budget, ColumnSet, Condition, Field, Filter, FilterLevel, NO_ROW, QueryError, SessionPart};
 
-/// The sessions of a section.
+/// What a question reads of sessions without their rows.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores read it, member by member")]
+pub struct VisitNeeds {
+    /// [`Visits::columns`].
+    pub columns: ColumnSet,
+    /// Whether it needs [`Visits::session`] and the ids of sessions.
+    pub sessions: bool,
+    /// Whether it needs the ids of visitors.
+    pub visitor_ids: bool,
+    /// Whether it needs [`Visits::first_at`].
+    pub starts: bool,
+    /// Whether it needs [`Visits::last_at`] and [`Visits::engagement_ms`], and the starts.
+    pub metrics: bool,
+    /// Whether it needs [`Visits::times`], and all of the others.
+    pub times: bool,
+}
+
+/// The sessions of a section, those with events in the order of their first event, then those with heartbeats only in the order of
+/// their last activity. Lists have a number for each session, and none when they are not needed.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::exhaustive_structs, reason = "stores make it, member by member")]
 pub struct Visits {
-    /// In the order of [`Chunk::sessions`], without rows.
-    pub(super) parts: Vec<SessionPart>,
-    /// Of each session.
-    pub(super) times: Vec<VisitTimes>,
-    columns: Vec<(Dimension, VisitColumn)>,
-    /// The dictionaries and the ids.
-    pub(super) section: Section,
+    /// How many have events.
+    pub with_events: usize,
+    /// The code of each session.
+    pub session: Vec<u32>,
+    /// The code of its visitor: that of its first event, or of its heartbeat.
+    pub visitor: Vec<u32>,
+    /// Its first event, milliseconds; `i64::MAX` without events.
+    pub first_at: Vec<i64>,
+    /// Its last activity, heartbeats included, milliseconds.
+    pub last_at: Vec<i64>,
+    /// Its pageviews.
+    pub pageviews: Vec<u32>,
+    /// Its other events, without heartbeats.
+    pub other_events: Vec<u32>,
+    /// The engagement that it reported, milliseconds.
+    pub engagement_ms: Vec<u64>,
+    /// When some of its events were.
+    pub times: Vec<VisitTimes>,
+    /// Its codes in columns.
+    pub columns: Vec<(Dimension, VisitColumn)>,
+    /// The dictionaries and the ids, and no rows.
+    pub section: Section,
 }
 
 /// When events of a session were, milliseconds after its first event. Zeros without events.
@@ -77,15 +116,27 @@ impl VisitColumn {
 }
 
 impl Visits {
-    /// The sessions `parts`, in the order of [`Chunk::sessions`] and without rows, with one of `times` and of each of `columns` for
-    /// each. `section` has the dictionaries and the ids, and no rows.
+    /// The sessions `parts`, in the order of [`Chunk::sessions`](crate::Chunk::sessions), with one of `times` and of each of `columns` for
+    /// each. `section` has the dictionaries and the ids.
     pub fn new(
-        parts: Vec<SessionPart>,
+        parts: &[SessionPart],
         times: Vec<VisitTimes>,
         columns: Vec<(Dimension, VisitColumn)>,
         section: Section,
     ) -> Self {
-        Self { parts, times, columns, section }
+        Self {
+            with_events: parts.partition_point(|part| part.first_at != i64::MAX),
+            session: parts.iter().map(|part| part.session).collect(),
+            visitor: parts.iter().map(|part| part.visitor).collect(),
+            first_at: parts.iter().map(|part| part.first_at).collect(),
+            last_at: parts.iter().map(|part| part.last_at).collect(),
+            pageviews: parts.iter().map(|part| part.pageviews).collect(),
+            other_events: parts.iter().map(|part| part.other_events).collect(),
+            engagement_ms: parts.iter().map(|part| part.engagement_ms).collect(),
+            times,
+            columns,
+            section,
+        }
     }
 
     /// What they take in memory, bytes.
@@ -94,66 +145,62 @@ impl Visits {
             VisitColumn::Value(codes) => size_of_val(&**codes),
             VisitColumn::EntryAndExit(entry, exit) => size_of_val(&**entry) + size_of_val(&**exit),
         });
-        // The rows are about as much again.
-        2 * (size_of_val(&*self.parts) + columns.sum::<usize>()) + size_of_val(&*self.times) + self.section.bytes()
+        let of_one = 4 * size_of::<u32>() + 3 * size_of::<u64>() + size_of::<VisitTimes>();
+        // The positions and the groups of those that are counted are about as much as the columns.
+        self.session.len() * (of_one + 4 * size_of::<u32>()) + columns.sum::<usize>() + self.section.bytes()
     }
 
-    /// Rows that stand for the sessions but those `without`, at the time of the session's first event. Events are not counted by rows.
-    pub(super) fn chunk(&self, without: &Bits) -> Chunk {
-        let paths = self.columns.iter().find_map(|(_, column)| match column {
-            VisitColumn::EntryAndExit(entry, exit) => Some((entry, exit)),
-            VisitColumn::Value(_) => None,
-        });
-        let mut kept: Vec<SessionPart> = Vec::with_capacity(self.parts.len());
-        // The session of each row, and the rows of exit pages.
-        let mut rows: Vec<u32> = Vec::with_capacity(self.parts.len());
-        let mut exits: Vec<u32> = Vec::new();
-        for (part, number) in self.parts.iter().zip(0..).filter(|(part, _)| !without.contains(part.session)) {
-            let mut part = *part;
-            if part.first_at != i64::MAX {
-                part.first_row = rows.len() as u32;
-                rows.push(number);
-                if part.pageviews > 0 {
-                    if paths.is_some_and(|(entry, exit)| entry[number as usize] != exit[number as usize]) {
-                        exits.push(rows.len() as u32);
-                        rows.push(number);
-                    }
-                    (part.entry_row, part.exit_row) = (part.first_row, rows.len() as u32 - 1);
-                }
-                part.last_row = rows.len() as u32 - 1;
-            }
-            kept.push(part);
+    /// The session at a position, without rows. Metrics must have been asked for.
+    #[inline]
+    pub(super) fn part(&self, position: usize) -> SessionPart {
+        SessionPart {
+            // Nobody asks for it where no session is split.
+            session: self.session.get(position).copied().unwrap_or(0),
+            visitor: self.visitor[position],
+            first_at: self.first_at[position],
+            last_at: self.last_at[position],
+            first_row: NO_ROW,
+            last_row: NO_ROW,
+            entry_row: NO_ROW,
+            exit_row: NO_ROW,
+            pageviews: self.pageviews[position],
+            other_events: self.other_events[position],
+            engagement_ms: self.engagement_ms[position],
         }
-        let pick = |codes: &[u32]| -> Vec<u32> { rows.iter().map(|&number| codes[number as usize]).collect() };
-        let mut chunk = Chunk {
-            at: rows.iter().map(|&number| self.parts[number as usize].first_at).collect(),
-            kind: rows.iter().map(|_| EventKind::Pageview as u8).collect(),
-            visitor: rows.iter().map(|&number| self.parts[number as usize].visitor).collect(),
-            session: rows.iter().map(|&number| self.parts[number as usize].session).collect(),
-            columns: Default::default(),
-            sessions: kept.into(),
-            derived: Derived::default(),
+    }
+
+    /// The codes of `field`, which is one of sessions: one for each.
+    pub(super) fn codes(&self, field: &Field) -> Result<Cow<'_, [u32]>, QueryError> {
+        let dimension = field.column();
+        let column = self.columns.iter().find(|(own, _)| *own == dimension).map(|(_, column)| column);
+        let of_pageviews = |codes: &[u32]| -> Cow<'_, [u32]> {
+            // Without a pageview there is no page.
+            codes.iter().zip(&self.pageviews).map(|(&code, &pageviews)| if pageviews > 0 { code } else { 0 }).collect()
         };
-        for (dimension, column) in &self.columns {
-            chunk.columns[*dimension as usize] = Some(match column {
-                VisitColumn::Value(codes) => pick(codes).into(),
-                VisitColumn::EntryAndExit(entry, exit) => {
-                    let mut codes = pick(entry);
-                    for &row in &exits {
-                        codes[row as usize] = exit[rows[row as usize] as usize];
-                    }
-                    codes.into()
-                }
-            });
+        match (column, field) {
+            (Some(VisitColumn::Value(codes)), _) => Ok(Cow::Borrowed(codes)),
+            (Some(VisitColumn::EntryAndExit(_, exit)), Field::ExitPage) => Ok(of_pageviews(exit)),
+            (Some(VisitColumn::EntryAndExit(entry, _)), _) => Ok(of_pageviews(entry)),
+            (None, _) => Err(QueryError::damaged(format!("the column {dimension} was not loaded"))),
         }
-        chunk
+    }
+
+    /// How many strings `field` has.
+    pub(super) fn values(&self, field: &Field) -> usize {
+        self.section.dictionaries[field.column() as usize].texts.len()
+    }
+
+    /// The string of a code of `field`.
+    pub(super) fn text(&self, field: &Field, code: u32) -> &str {
+        &self.section.dictionaries[field.column() as usize].texts[code as usize]
     }
 
     /// The events of the session at a position, as far as its numbers tell: the first and the last one, its entry and its exit page are
     /// where they were, others somewhere between.
-    pub(super) fn events(&self, position: usize) -> Vec<Event> {
-        let (part, times) = (&self.parts[position], self.times[position]);
-        let visitor = VisitorId(self.section.visitor_ids[part.visitor as usize]);
+    pub(super) fn events(&self, position: usize, part: &SessionPart, visitor: u64) -> Vec<Event> {
+        // Without the pages nobody asks which event was when.
+        let times = self.times.get(position).copied().unwrap_or_default();
+        let visitor = VisitorId(visitor);
         let session = SessionId(self.section.session_ids[part.session as usize]);
         let event = |kind: EventKind, after_ms: u32, is_exit: bool| {
             let at = Timestamp::from_millis(part.first_at + i64::from(after_ms));
@@ -178,5 +225,121 @@ impl Visits {
             events.push(event(EventKind::Custom, if is_first { 0 } else { times.last_event_ms }, false));
         }
         events
+    }
+}
+
+/// The sessions of a section that are whole in it, and who their visitors are.
+pub(super) struct VisitsPiece<'a> {
+    pub(super) visits: &'a Visits,
+    /// The code of each visitor of the section, see [`Long::codes_of`](super::walk::Long).
+    pub(super) codes: &'a [u32],
+    /// The codes of the sessions that are in other sections, too.
+    pub(super) is_split: &'a Bits,
+    pub(super) part: &'a Part,
+    /// For the kernels.
+    pub(super) budget: &'a Budget,
+}
+
+impl VisitsPiece<'_> {
+    /// The positions of the sessions that `filter` chooses, of the visitors whom the answer is about: of those that are whole here and
+    /// have events.
+    pub(super) fn chosen(&self, filter: &Filter, work: &Work<'_>) -> Result<Vec<u32>, QueryError> {
+        filter.check_depth(Filter::DEPTH_MAX)?;
+        let chosen = if *filter == Filter::default() { None } else { Some(self.passing(filter, work)?) };
+        let Visits { session, visitor, with_events, .. } = self.visits;
+        let is_chosen = |position: u32| chosen.as_ref().is_none_or(|chosen| chosen.contains(position));
+        let has_split = !self.is_split.is_empty();
+        // Empty when nobody asks which sessions are split.
+        let session = &session[..];
+        let mut positions = work.filled(0, *with_events)?;
+        let mut count = 0;
+        work.for_each_block(0..*with_events, |block| {
+            for position in block {
+                let is_counted = self.codes[visitor[position] as usize] != NOT_COUNTED;
+                let is_whole = !has_split || !self.is_split.contains(session[position]);
+                positions[count] = position as u32;
+                count += usize::from(is_counted & is_whole & is_chosen(position as u32));
+            }
+        })?;
+        positions.truncate(count);
+        Ok(positions)
+    }
+
+    /// The positions of the sessions that pass `filter`, which asks for fields of sessions alone: what it asks of an event it asks of
+    /// all events of a session.
+    fn passing(&self, filter: &Filter, work: &Work<'_>) -> Result<Bits, QueryError> {
+        let count = self.visits.with_events;
+        let all = |work: &Work<'_>| -> Result<Bits, QueryError> {
+            let mut all = work.bits(count)?;
+            all.insert_below(count as u32);
+            Ok(all)
+        };
+        match filter {
+            Filter::All(filters) => {
+                let mut passing = all(work)?;
+                for filter in filters {
+                    passing.intersect(&self.passing(filter, work)?);
+                }
+                Ok(passing)
+            }
+            Filter::Any(filters) => {
+                let mut passing = work.bits(count)?;
+                for filter in filters {
+                    passing.unite(&self.passing(filter, work)?);
+                }
+                Ok(passing)
+            }
+            Filter::Not(filter) => {
+                let mut passing = all(work)?;
+                passing.remove_all(&self.passing(filter, work)?);
+                Ok(passing)
+            }
+            Filter::InSession(filter) => self.passing(filter, work),
+            Filter::Is(condition) if condition.level == Some(FilterLevel::Visitor) => {
+                let mut passing = work.bits(count)?;
+                for (position, &visitor) in (0..).zip(&self.visits.visitor[..count]) {
+                    let code = self.codes[visitor as usize];
+                    passing.insert_if(position, self.part.chooses(condition, code));
+                }
+                Ok(passing)
+            }
+            Filter::Is(condition) => self.with_value(condition, work),
+            // Which is not a question about sessions.
+            Filter::Kind(_) => work.bits(count),
+        }
+    }
+
+    /// The positions of the sessions whose own value passes `condition`.
+    fn with_value(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
+        let values = condition.normal_values();
+        let matcher = Matcher::new(condition.operator, &values);
+        let field = &condition.field;
+        let mut passing_codes = work.bits(self.visits.values(field))?;
+        work.for_each_block(0..self.visits.values(field), |block| {
+            for code in block {
+                passing_codes.insert_if(code as u32, matcher.matches(self.visits.text(field, code as u32)));
+            }
+        })?;
+        let count = self.visits.with_events;
+        let mut passing = work.bits(count)?;
+        let codes = self.visits.codes(field)?;
+        work.for_each_block(0..count, |block| {
+            for position in block {
+                passing.insert_if(position as u32, passing_codes.contains(codes[position]));
+            }
+        })?;
+        Ok(passing)
+    }
+
+    /// The visitors of the section with a session that `condition` chooses, of those that are whole here.
+    pub(super) fn visitors_of(&self, condition: &Condition, work: &Work<'_>) -> Result<Bits, QueryError> {
+        let passing = self.with_value(condition, work)?;
+        let mut visitors = work.bits(self.codes.len())?;
+        for position in passing.iter() {
+            let position = position as usize;
+            let is_whole = self.is_split.is_empty() || !self.is_split.contains(self.visits.session[position]);
+            visitors.insert_if(self.visits.visitor[position], is_whole);
+        }
+        Ok(visitors)
     }
 }

@@ -7,15 +7,16 @@ use std::ops::{ControlFlow, Range};
 
 use zenovay_domain::{Dimension, Event, EventKind, SESSION_MAX_MS, SessionId, Timestamp, VisitorId};
 
-use super::super::select::{Limits, Scan};
+use super::super::select::Scan;
 use super::super::work::{Bits, Work};
-use super::pairs::{ClosedPairs, DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
-use super::visits::Visits;
-use super::{Section, Sections};
+use super::codes::{Keys, Limits, NOT_COUNTED, Part};
+use super::pairs::{DistinctPairs, Held, PARTS, SharedVisitors, part_of, spread};
+use super::visits::{VisitNeeds, Visits, VisitsPiece};
+use super::{Section, Sections, SessionShare};
 use crate::needs::{columns_needed, conditions_on_visitors, is_about_sessions, live_window, session_window};
 use crate::{
-    Budget, Chunk, CodeSet, Column, ColumnSet, Condition, Dataset, DatasetBuilder, Derived, ListRef, MemoryDataset,
-    NO_ROW, Query, QueryError, Question, SessionPart,
+    Budget, Chunk, CodeSet, Column, ColumnSet, Dataset, DatasetBuilder, Derived, ListRef, MemoryDataset, NO_ROW, Query,
+    QueryError, Question, SessionPart,
 };
 
 /// About what a row of [`Rest`] takes.
@@ -54,15 +55,19 @@ pub(super) struct Long<'a> {
     pub(super) may_hold: usize,
     /// Whether sessions are enough, where all of their rows are in the range.
     is_about_sessions: bool,
+    /// Whether each visitor counts once in a group, and no condition asks for what they do elsewhere.
+    pub(super) counts_distinct: bool,
+    /// Above the codes that sections have; `None` when they do not.
+    pub(super) stored_below: Option<u32>,
     /// The numbers of the sections, in the order of their earliest rows.
     pub(super) by_time: Vec<usize>,
     /// Of each section the ids of its sessions that are in others, too, in the order of ids.
     split: Vec<Box<[u64]>>,
     pub(super) held: Held,
     /// `None` until it is needed.
-    shared: OnceCell<SharedVisitors>,
-    /// Visitors of sessions that are in several sections, spread: their rows come in several pieces.
-    split_visitors: RefCell<IdSet>,
+    pub(super) shared: OnceCell<SharedVisitors>,
+    /// Visitors of sessions that are in several sections, by their keys: their rows come in several pieces.
+    pub(super) split_visitors: RefCell<IdSet>,
     /// Whether it was the groups that took too much.
     pub(super) has_too_many_groups: Cell<bool>,
 }
@@ -76,20 +81,23 @@ pub(super) struct Ahead {
     pub(super) latest: i64,
 }
 
-/// The visitors that one attempt is about, and those whom conditions choose.
-pub(super) struct Part {
-    pub(super) limits: Limits,
-    pub(super) parts: Range<usize>,
+/// What is counted at one time.
+pub(super) enum Piece<'a> {
+    /// Rows in which every session is whole.
+    Rows(Rows<'a>),
+    /// Sessions without their rows.
+    Visits(VisitsPiece<'a>),
 }
 
 /// Rows in which every session is whole: of a section, or of sessions that are in several.
-pub(super) struct Piece<'a> {
+pub(super) struct Rows<'a> {
     pub(super) dataset: Dataset<'a>,
+    /// The code that each visitor has in all sections.
+    pub(super) codes: &'a [u32],
     origins: &'a [Origin],
     /// The number of the section, when all rows are from one.
     pub(super) section: Option<usize>,
-    /// Whether rows stand for sessions.
-    has_visits: bool,
+    part: &'a Part,
     /// For the kernels.
     pub(super) budget: Budget,
 }
@@ -102,7 +110,17 @@ struct Origin {
     rows: Option<Vec<u32>>,
 }
 
-impl Piece<'_> {
+impl<'a> Piece<'a> {
+    /// The rows: sessions without rows are given to those alone who ask about sessions.
+    pub(super) fn rows(&self) -> Result<&Rows<'a>, QueryError> {
+        match self {
+            Self::Rows(rows) => Ok(rows),
+            Self::Visits(_) => Err(QueryError::damaged("sessions without rows where rows are needed")),
+        }
+    }
+}
+
+impl Rows<'_> {
     /// The section that a row comes from, and its row there.
     pub(super) fn origin(&self, chunk: u32, row: u32) -> (usize, u32) {
         let origin = &self.origins[chunk as usize];
@@ -125,6 +143,10 @@ impl<'a> Long<'a> {
             budget,
             may_hold,
             is_about_sessions: is_about_sessions(query),
+            stored_below: source.codes_below(budget)?,
+            counts_distinct: !is_list(query)
+                && !matches!(query.question, Question::NewVisitors { .. })
+                && conditions_on_visitors(query).is_empty(),
             by_time,
             split: Vec::new(),
             held: Held::default(),
@@ -209,7 +231,7 @@ impl<'a> Long<'a> {
         Ok(())
     }
 
-    fn split_bytes(&self) -> usize {
+    pub(super) fn split_bytes(&self) -> usize {
         self.split.iter().map(|ids| size_of_val(&**ids)).sum::<usize>() + self.split_visitors.borrow().capacity() * 9
     }
 
@@ -231,26 +253,62 @@ impl<'a> Long<'a> {
         Ok((section, left))
     }
 
+    /// Whether all rows of a section are in the range.
+    pub(super) fn is_in_range(&self, number: usize) -> bool {
+        let (span, range) = (&self.source.spans()[number], self.query.range);
+        span.min_at >= range.from.as_millis() && span.max_at < range.to.as_millis()
+    }
+
     /// The sessions of a section without their rows, when they are known and all rows are in the range, and what is left for the
     /// kernels beside them.
-    pub(super) fn visits(&self, number: usize, columns: ColumnSet) -> Result<Option<(Visits, Budget)>, QueryError> {
-        let (span, range) = (&self.source.spans()[number], self.query.range);
-        if span.min_at < range.from.as_millis() || span.max_at >= range.to.as_millis() {
+    pub(super) fn visits(&self, number: usize, needs: VisitNeeds) -> Result<Option<(Visits, Budget)>, QueryError> {
+        if !self.is_in_range(number) {
             return Ok(None);
         }
+        let needs = VisitNeeds {
+            sessions: needs.sessions || !self.split[number].is_empty(),
+            visitor_ids: self.stored_below.is_none(),
+            ..needs
+        };
         let left = self.left().unreported();
-        let Some(visits) = self.source.visits(number, columns, &left)? else { return Ok(None) };
+        let Some(visits) = self.source.visits(number, needs, &left)? else { return Ok(None) };
         let left = left.after(visits.bytes());
         Ok(Some((visits, left)))
     }
 
+    /// The sessions of a section without their rows, for [`Long::visit_visits`]: with what the question asks of each, and what must
+    /// be known of those that are in other sections, too.
+    fn visits_to_count(&self, number: usize, columns: ColumnSet) -> Result<Option<Counted>, QueryError> {
+        let (metrics, starts) = match &self.query.question {
+            Question::Breakdown(group_by) => (group_by.wants_sessions(), false),
+            Question::NewVisitors { .. } => (false, true),
+            _ => (true, true),
+        };
+        let mut needs = VisitNeeds { columns, metrics, starts: starts || metrics, ..VisitNeeds::default() };
+        let mut shares: IdMap<SessionShare> = IdMap::default();
+        if !self.split[number].is_empty() && !needs.metrics {
+            // The digest has the numbers of these few.
+            let digest = self.source.digest(number)?;
+            let open = digest.into_iter().flat_map(|known| known.digest.open);
+            shares.extend(open.map(|share| (share.session, share)));
+            needs.metrics = !self.split[number].iter().all(|id| shares.contains_key(id));
+        }
+        if !self.split[number].is_empty() && columns.contains(Dimension::Path) {
+            needs.times = true;
+        }
+        needs.metrics |= needs.times;
+        needs.starts |= needs.metrics;
+        let visits = self.visits(number, needs)?;
+        Ok(visits.map(|(visits, left)| Counted { visits, shares, has_metrics: needs.metrics, left }))
+    }
+
     /// Calls `visit` with pieces that have each row of the sections `numbers` once, which must stand in the order of their earliest
-    /// rows, or from the latest backwards. Rows of visitors outside of `parts` may be left out. After each section `next` is told what is to come.
+    /// rows, or from the latest backwards. Rows of visitors outside of `part` may be left out. After each section `next` is told what is to come.
     pub(super) fn walk(
         &self,
         numbers: &[usize],
         backwards: bool,
-        parts: &Range<usize>,
+        part: &Part,
         columns: ColumnSet,
         visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
         next: &mut dyn FnMut(Ahead) -> Result<ControlFlow<()>, QueryError>,
@@ -267,12 +325,12 @@ impl<'a> Long<'a> {
         let mut rest = Rest::default();
         for &number in numbers {
             self.budget.check()?;
-            let visits = if self.is_about_sessions { self.visits(number, columns)? } else { None };
+            let visits = if self.is_about_sessions { self.visits_to_count(number, columns)? } else { None };
             match visits {
-                Some((visits, left)) => self.visit_visits(number, &visits, left, parts, &mut rest, visit)?,
+                Some(counted) => self.visit_visits(number, &counted, part, &mut rest, visit)?,
                 None => {
                     let (section, left) = self.rows(number, columns)?;
-                    self.visit_section(number, &section, left, parts, &mut rest, visit)?;
+                    self.visit_section(number, &section, left, part, &mut rest, visit)?;
                 }
             }
             let (earliest, latest) = behind.pop().unwrap_or((i64::MAX, i64::MIN));
@@ -286,7 +344,7 @@ impl<'a> Long<'a> {
             let is_worth_it = rest.rows.len() >= REST_ROWS.min(self.may_hold / 32 / REST_ROW_BYTES);
             if backwards || is_worth_it || behind.is_empty() {
                 let whole = rest.take_whole(is_whole);
-                self.visit_rest(whole, visit)?;
+                self.visit_rest(whole, part, visit)?;
             }
             self.hold_rest(&rest)?;
             self.budget.part_done();
@@ -307,53 +365,24 @@ impl<'a> Long<'a> {
         number: usize,
         section: &Section,
         budget: Budget,
-        parts: &Range<usize>,
+        part: &Part,
         rest: &mut Rest,
         visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         let mut origin = Origin { section: number, rows: None };
         let own;
         let mut chunk = &section.chunk;
-        let (is_split, given) = self.split_codes(number, section, &chunk.sessions, parts);
+        let keys = self.keys(number, section)?;
         if !self.split[number].is_empty() {
-            section.give_rows(number, &given, rest);
+            let visitors = chunk.sessions.iter().map(|part| (part.session, part.visitor));
+            let (is_split, given) = self.split_codes(number, section, &keys, visitors, part);
+            section.give_rows(number, &given, (&keys, self.is_about_sessions), rest);
             self.hold_rest(rest)?;
             let (without, kept) = chunk.without(&is_split);
             own = without;
             origin.rows = Some(kept);
             chunk = &own;
         }
-        self.visit_chunk(section, chunk, false, origin, budget, visit)
-    }
-
-    /// The same of sessions without their rows.
-    fn visit_visits(
-        &self,
-        number: usize,
-        visits: &Visits,
-        budget: Budget,
-        parts: &Range<usize>,
-        rest: &mut Rest,
-        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
-        let (is_split, given) = self.split_codes(number, &visits.section, &visits.parts, parts);
-        if !self.split[number].is_empty() {
-            visits.give_events(number, &given, rest);
-            self.hold_rest(rest)?;
-        }
-        let origin = Origin { section: number, rows: None };
-        self.visit_chunk(&visits.section, &visits.chunk(&is_split), true, origin, budget, visit)
-    }
-
-    fn visit_chunk(
-        &self,
-        section: &Section,
-        chunk: &Chunk,
-        has_visits: bool,
-        origin: Origin,
-        budget: Budget,
-        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
         if chunk.sessions.is_empty() {
             return Ok(());
         }
@@ -364,27 +393,50 @@ impl<'a> Long<'a> {
             session_ids: ListRef::from(&section.session_ids[..]),
             split_sessions: CodeSet::EMPTY,
         };
-        let number = origin.section;
-        visit(&Piece { dataset, origins: &[origin], section: Some(number), has_visits, budget })
+        let codes = self.codes_of(&keys, part)?;
+        visit(&Piece::Rows(Rows { dataset, codes: &codes, origins: &[origin], section: Some(number), part, budget }))
     }
 
-    /// The codes of those sessions of a section that are in others, too, and of those of them whose visitors are in `parts`.
+    /// The same of sessions without their rows.
+    fn visit_visits(
+        &self,
+        number: usize,
+        counted: &Counted,
+        part: &Part,
+        rest: &mut Rest,
+        visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let Counted { visits, left, .. } = counted;
+        let mut is_split = Bits::new(0);
+        let keys = self.keys(number, &visits.section)?;
+        if !self.split[number].is_empty() {
+            let visitors = visits.session.iter().copied().zip(visits.visitor.iter().copied());
+            let given;
+            (is_split, given) = self.split_codes(number, &visits.section, &keys, visitors, part);
+            counted.give_events(number, &given, &keys, rest);
+            self.hold_rest(rest)?;
+        }
+        let codes = self.codes_of(&keys, part)?;
+        visit(&Piece::Visits(VisitsPiece { visits, codes: &codes, is_split: &is_split, part, budget: left }))
+    }
+
+    /// The codes of those sessions of a section that are in others, too, and of those of them whose visitors are in `part`. `visitors`
+    /// has the codes of all sessions and of their visitors.
     fn split_codes(
         &self,
         number: usize,
         section: &Section,
-        sessions: &[SessionPart],
-        parts: &Range<usize>,
+        keys: &Keys<'_>,
+        visitors: impl Iterator<Item = (u32, u32)>,
+        part: &Part,
     ) -> (Bits, Bits) {
         let is_split = codes_of(&self.split[number], &section.session_ids);
         let mut given = Bits::new(section.session_ids.len());
-        if !self.split[number].is_empty() {
-            let mut split_visitors = self.split_visitors.borrow_mut();
-            for part in sessions.iter().filter(|part| is_split.contains(part.session)) {
-                let visitor = spread(section.visitor_ids[part.visitor as usize]);
-                given.insert_if(part.session, parts.contains(&part_of(visitor)));
-                split_visitors.insert(visitor);
-            }
+        let mut split_visitors = self.split_visitors.borrow_mut();
+        for (session, visitor) in visitors.filter(|(session, _)| is_split.contains(*session)) {
+            let key = keys.of(visitor);
+            given.insert_if(session, part.parts.contains(&part_of(spread(key))));
+            split_visitors.insert(key);
         }
         (is_split, given)
     }
@@ -396,6 +448,7 @@ impl<'a> Long<'a> {
     fn visit_rest(
         &self,
         mut rows: Vec<RestRow>,
+        part: &Part,
         visit: &mut dyn FnMut(&Piece<'_>) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
         if rows.is_empty() {
@@ -406,28 +459,28 @@ impl<'a> Long<'a> {
         let budget = self.left().unreported().after(rows.len() * REST_ROW_BYTES);
         let mut builder = DatasetBuilder::default();
         let mut origins = Vec::new();
+        let mut keys: IdMap<u64> = IdMap::default();
         for rows in rows.chunk_by(|a, b| a.section == b.section) {
-            rows.iter().for_each(|row| builder.push(&row.event));
+            for row in rows {
+                builder.push(&row.event);
+                keys.insert(row.event.visitor.0, row.visitor_key);
+            }
             builder.end_chunk();
             let events = rows.iter().filter(|row| row.row != NO_ROW).map(|row| row.row);
             origins.push(Origin { section: rows[0].section, rows: Some(events.collect()) });
         }
         drop(rows);
         let data: MemoryDataset = builder.finish();
-        visit(&Piece {
-            dataset: data.dataset(&data.chunks()),
-            origins: &origins,
-            section: None,
-            has_visits: false,
-            budget,
-        })
+        let chunks = data.chunks();
+        let dataset = data.dataset(&chunks);
+        let codes = self.codes_of_keys(dataset.visitor_ids.iter().map(|id| keys[id]), part)?;
+        visit(&Piece::Rows(Rows { dataset, codes: &codes, origins: &origins, section: None, part, budget }))
     }
 
-    /// Hands a scan of `piece` to `kernel`.
+    /// Hands a scan of `rows` to `kernel`: of the visitors of the part that is answered for.
     pub(super) fn with_scan<T>(
         &self,
-        piece: &Piece<'_>,
-        limits: Option<&Limits>,
+        rows: &Rows<'_>,
         kernel: impl FnOnce(&Scan<'_>) -> Result<T, QueryError>,
     ) -> Result<T, QueryError> {
         let Query { range, ref filter, .. } = *self.query;
@@ -435,8 +488,9 @@ impl<'a> Long<'a> {
             Question::Live => live_window(range, filter),
             _ => session_window(range),
         };
-        let work = Work::new(&piece.budget);
-        kernel(&Scan { limits, has_visits: piece.has_visits, ..Scan::new(&piece.dataset, range, window, &work) })
+        let work = Work::new(&rows.budget);
+        let limits = Some(Limits { part: rows.part, codes: rows.codes });
+        kernel(&Scan { limits, ..Scan::new(&rows.dataset, range, window, &work) })
     }
 
     /// Goes through the rows of the visitors of `part` as often as there are passes, and gives the pairs when all are counted. `visit`
@@ -448,14 +502,14 @@ impl<'a> Long<'a> {
         mut visit: impl FnMut(&Piece<'_>, &mut DistinctPairs, bool) -> Result<(), QueryError>,
         complete: impl Fn(u32, i64) -> bool,
     ) -> Result<DistinctPairs, QueryError> {
-        let mut pairs = DistinctPairs::new(part.parts.clone());
+        let mut pairs = DistinctPairs::new(self.codes_below());
         let mut is_first_pass = true;
         loop {
             let ahead = Cell::new(i64::MIN);
             self.walk(
                 &self.by_time,
                 false,
-                &part.parts,
+                part,
                 columns_needed(self.query),
                 &mut |piece| {
                     visit(piece, &mut pairs, is_first_pass)?;
@@ -473,85 +527,56 @@ impl<'a> Long<'a> {
         }
     }
 
-    /// Finds whom the conditions on visitors choose, of the visitors in `parts` or of fewer of them, from the first on.
+    /// The visitors in `parts`, with those whom the conditions on visitors choose.
     pub(super) fn part(&self, parts: Range<usize>) -> Result<Part, QueryError> {
         let conditions = conditions_on_visitors(self.query);
-        if conditions.is_empty() {
-            return Ok(Part { limits: Limits::new(parts.clone(), Vec::new(), None), parts });
+        let has_codes = self.stored_below.is_some();
+        let mut part = Part::new(parts, !has_codes && !(is_list(self.query) && conditions.is_empty()), conditions);
+        if part.conditions().is_empty() {
+            return Ok(part);
         }
-        let mut chosen = DistinctPairs::new(parts.clone());
-        let columns = conditions.iter().fold(ColumnSet::default(), |set, condition| set.with(condition.field.column()));
-        let at_most = self.may_hold / 2;
+        let columns =
+            part.conditions().iter().fold(ColumnSet::default(), |set, condition| set.with(condition.field.column()));
+        let mut chosen = std::mem::take(&mut part.chosen);
         self.walk(
             &self.by_time,
             false,
-            &parts,
+            &part,
             columns,
             &mut |piece| {
-                self.with_scan(piece, None, |scan| {
-                    for (condition, number) in conditions.iter().zip(0..) {
-                        let visitors = scan.chosen_by(condition)?;
-                        for code in visitors.iter() {
-                            let spread = spread(piece.dataset.visitor_ids[code as usize]);
-                            if chosen.holds(spread) {
-                                chosen.add(number, spread);
-                            }
+                let mut add = |codes: &[u32], number: usize, visitors: &Bits| {
+                    let codes = visitors.iter().map(|visitor| codes[visitor as usize]);
+                    codes.filter(|&code| code != NOT_COUNTED).for_each(|code| chosen[number].grow_and_insert(code));
+                };
+                for (condition, number) in part.conditions().iter().zip(0..) {
+                    match piece {
+                        Piece::Rows(rows) => {
+                            let visitors = self.with_scan(rows, |scan| scan.chosen_by(condition))?;
+                            add(rows.codes, number, &visitors);
+                        }
+                        Piece::Visits(visits) => {
+                            let visitors = visits.visitors_of(condition, &Work::new(visits.budget))?;
+                            add(visits.codes, number, &visitors);
                         }
                     }
-                    Ok(())
-                })?;
-                if chosen.bytes() > at_most {
-                    chosen.fit(self.budget, at_most / 2)?;
                 }
-                self.hold(&self.held.chosen, chosen.bytes())
+                self.hold(&self.held.chosen, chosen.iter().map(Bits::bytes).sum())
             },
             &mut |_| Ok(ControlFlow::Continue(())),
         )?;
-        let chosen = chosen.close(self.budget)?;
-        self.hold(&self.held.chosen, chosen.bytes())?;
-        let parts = chosen.parts.clone();
-        Ok(Part { limits: Limits::new(parts.clone(), conditions, Some(chosen)), parts })
-    }
-
-    /// Finds out which visitors are in several sections, when it is not known and there is memory for it.
-    pub(super) fn find_shared(&self) -> Result<(), QueryError> {
-        if self.shared.get().is_some() {
-            return Ok(());
-        }
-        let rows: usize = self.source.spans().iter().map(|span| span.rows).sum();
-        let mut shared = SharedVisitors::new(rows / 2, self.may_hold / 5);
-        if self.held.total() + shared.bytes() > self.may_hold {
-            return Ok(());
-        }
-        self.hold(&self.held.shared, shared.bytes())?;
-        self.budget.expect_parts(self.by_time.len() as u64);
-        for &number in &self.by_time {
-            self.budget.check()?;
-            shared.add(&self.source.visitor_ids(number)?);
-            self.budget.part_done();
-        }
-        self.shared.get_or_init(|| shared);
-        Ok(())
+        part.chosen = chosen;
+        self.hold(&self.held.chosen, part.bytes_of_chosen())?;
+        Ok(part)
     }
 
     /// Whether there are so many rows that it is worth knowing the shared visitors before the first one is counted.
     pub(super) fn has_many_rows(&self) -> bool {
-        let rows: usize = self.source.spans().iter().map(|span| span.rows).sum();
-        rows.saturating_mul(4) > self.may_hold
-    }
-
-    /// Whether all that there is of a visitor is in one piece, as far as is known.
-    pub(super) fn is_alone(&self, spread: u64) -> bool {
-        self.is_in_one_section(spread) && !self.split_visitors.borrow().contains(&spread)
-    }
-
-    /// Whether a visitor is in one section only, as far as is known.
-    pub(super) fn is_in_one_section(&self, spread: u64) -> bool {
-        self.shared.get().is_some_and(|shared| !shared.may_be_shared(spread))
+        self.rows_of_all().saturating_mul(4) > self.may_hold
     }
 
     /// Nothing is held any more of what an attempt held.
     pub(super) fn forget(&self) {
+        self.held.codes.set(0);
         self.held.chosen.set(0);
         self.held.groups.set(0);
         self.held.pairs.set(0);
@@ -564,8 +589,7 @@ impl<'a> Long<'a> {
             long.may_hold.saturating_sub(long.held.total() - long.held.pairs.get()).max(long.may_hold / 16)
         };
         if pairs.bytes() > room(self) / 8 * 7 {
-            self.find_shared()?;
-            pairs.settle(self.budget, |visitor| self.is_alone(visitor), complete)?;
+            pairs.settle(self.budget, complete)?;
             let most = room(self) / 8 * 5;
             if pairs.bytes() > most {
                 pairs.fit(self.budget, most)?;
@@ -588,6 +612,8 @@ struct RestRow {
     row: u32,
     at: i64,
     event: Event,
+    /// Who the visitor is in all sections: ids may not have been read.
+    visitor_key: u64,
 }
 
 impl Rest {
@@ -602,50 +628,73 @@ impl Rest {
 }
 
 impl Section {
-    /// Gives the rows of the sessions `which` to `rest`.
-    fn give_rows(&self, number: usize, which: &Bits, rest: &mut Rest) {
+    /// Gives the rows of the sessions `which` to `rest`. Visitors are named by their keys where sessions without rows are, too.
+    fn give_rows(&self, number: usize, which: &Bits, (keys, by_key): (&Keys<'_>, bool), rest: &mut Rest) {
         let chunk = &self.chunk;
         for row in (0..chunk.at.len()).filter(|&row| which.contains(chunk.session[row])) {
             let kind = EventKind::from_code(chunk.kind[row]).unwrap_or(EventKind::Custom);
-            let mut event = self.event(kind, chunk.at[row], (chunk.visitor[row], chunk.session[row]));
+            let visitor_key = keys.of(chunk.visitor[row]);
+            let name = if by_key { visitor_key } else { self.visitor_ids[chunk.visitor[row] as usize] };
+            let mut event = self.event(kind, chunk.at[row], name, chunk.session[row]);
             for &dimension in Dimension::ALL {
                 if let Some(column) = &chunk.columns[dimension as usize] {
                     event.dimensions.set(dimension, &self.dictionaries[dimension as usize].texts[column[row] as usize]);
                 }
             }
-            rest.rows.push(RestRow { section: number, row: row as u32, at: chunk.at[row], event });
+            rest.rows.push(RestRow { section: number, row: row as u32, at: chunk.at[row], event, visitor_key });
         }
-        self.give_heartbeats(number, &chunk.sessions, which, rest);
+        for part in chunk.sessions.iter().filter(|part| which.contains(part.session)) {
+            let visitor_key = keys.of(part.visitor);
+            let name = if by_key { visitor_key } else { self.visitor_ids[part.visitor as usize] };
+            self.give_heartbeat(number, part, (name, visitor_key), rest);
+        }
     }
 
     /// Of heartbeats one a session is enough: it has the last activity and the engagement of all rows.
-    fn give_heartbeats(&self, number: usize, sessions: &[SessionPart], which: &Bits, rest: &mut Rest) {
-        for part in sessions.iter().filter(|part| which.contains(part.session)) {
-            let mut event = self.event(EventKind::Heartbeat, part.last_at, (part.visitor, part.session));
-            event.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
-            rest.rows.push(RestRow { section: number, row: NO_ROW, at: part.last_at, event });
-        }
+    fn give_heartbeat(&self, number: usize, part: &SessionPart, (name, visitor_key): (u64, u64), rest: &mut Rest) {
+        let mut event = self.event(EventKind::Heartbeat, part.last_at, name, part.session);
+        event.engagement_ms = u32::try_from(part.engagement_ms).unwrap_or(u32::MAX);
+        rest.rows.push(RestRow { section: number, row: NO_ROW, at: part.last_at, event, visitor_key });
     }
 
-    /// An event of a visitor and a session with these codes, without strings.
-    fn event(&self, kind: EventKind, at: i64, (visitor, session): (u32, u32)) -> Event {
-        let visitor = VisitorId(self.visitor_ids[visitor as usize]);
+    /// An event without strings, of a visitor and of the session with this code.
+    fn event(&self, kind: EventKind, at: i64, visitor: u64, session: u32) -> Event {
         let session = SessionId(self.session_ids[session as usize]);
-        Event::new(kind, Timestamp::from_millis(at), visitor, session)
+        Event::new(kind, Timestamp::from_millis(at), VisitorId(visitor), session)
     }
 }
 
-impl Visits {
+/// Sessions without their rows, and what is known of those that are in other sections, too.
+struct Counted {
+    visits: Visits,
+    /// By id, when the visits do not have their numbers.
+    shares: IdMap<SessionShare>,
+    has_metrics: bool,
+    /// What is left for the kernels.
+    left: Budget,
+}
+
+impl Counted {
     /// Gives events of the sessions `which` to `rest`, as far as their numbers tell.
-    fn give_events(&self, number: usize, which: &Bits, rest: &mut Rest) {
+    fn give_events(&self, number: usize, which: &Bits, keys: &Keys<'_>, rest: &mut Rest) {
         let mut row = 0;
-        for position in (0..self.parts.len()).filter(|&position| which.contains(self.parts[position].session)) {
-            for event in self.events(position) {
-                rest.rows.push(RestRow { section: number, row, at: event.at.as_millis(), event });
-                row += 1;
+        let visits = &self.visits;
+        for (position, &session) in visits.session.iter().enumerate().filter(|(_, session)| which.contains(**session)) {
+            let visitor_key = keys.of(visits.visitor[position]);
+            let part = match self.shares.get(&visits.section.session_ids[session as usize]) {
+                Some(share) if !self.has_metrics => {
+                    SessionPart { session, visitor: visits.visitor[position], ..share.part() }
+                }
+                _ => visits.part(position),
+            };
+            if position < visits.with_events {
+                for event in visits.events(position, &part, visitor_key) {
+                    rest.rows.push(RestRow { section: number, row, at: event.at.as_millis(), event, visitor_key });
+                    row += 1;
+                }
             }
+            visits.section.give_heartbeat(number, &part, (visitor_key, visitor_key), rest);
         }
-        self.section.give_heartbeats(number, &self.parts, which, rest);
     }
 }
 
@@ -715,27 +764,12 @@ pub(super) fn codes_of(some: &[u64], ids: &[u64]) -> Bits {
     codes
 }
 
+/// Whether `query` asks for a list, which does not count who is distinct.
+fn is_list(query: &Query) -> bool {
+    matches!(query.question, Question::Visitors { .. } | Question::Events { .. })
+}
+
 /// Whether all parts are meant.
 pub(super) fn is_everyone(parts: &Range<usize>) -> bool {
     *parts == (0..PARTS)
-}
-
-impl Limits {
-    fn new(parts: Range<usize>, conditions: Vec<Condition>, chosen: Option<ClosedPairs>) -> Self {
-        Self { parts, conditions, chosen }
-    }
-
-    pub(in crate::kernels) fn is_about_all(&self) -> bool {
-        is_everyone(&self.parts)
-    }
-
-    pub(in crate::kernels) fn holds(&self, id: u64) -> bool {
-        self.parts.contains(&part_of(spread(id)))
-    }
-
-    /// Whether one of the conditions on visitors chooses `id`.
-    pub(in crate::kernels) fn chooses(&self, condition: &Condition, id: u64) -> bool {
-        let number = self.conditions.iter().zip(0..).find(|(known, _)| *known == condition).map(|(_, number)| number);
-        number.zip(self.chosen.as_ref()).is_some_and(|(number, chosen)| chosen.contains(number, spread(id)))
-    }
 }

@@ -1,0 +1,487 @@
+//! Breakdowns by fields of events that ask for nothing of sessions but what chooses them: pages, events, pages of a country.
+//!
+//! Of the rows of a section one reads the kind, the visitor and the columns that are asked for, and makes no session table. Conditions on
+//! fields of sessions are found by the sessions without their rows. Of a session that is in several sections the value is that of
+//! its first event: its rows wait until all sections were seen.
+
+use std::borrow::Cow;
+
+use zenovay_domain::{Dimension, EventKind};
+
+use super::super::distinct::Pairs;
+use super::super::pageviews::PAGEVIEW;
+use super::super::select::{RowsOf, Test, column};
+use super::super::work::{Bits, Work};
+use super::breakdown::GroupTable;
+use super::codes::{NOT_COUNTED, Part, Roles};
+use super::pairs::DistinctPairs;
+use super::walk::{IdMap, Long, codes_of};
+use super::{RowColumns, RowNeeds, Section, VisitNeeds, Visits};
+use crate::matching::Matcher;
+use crate::{Budget, ColumnSet, Condition, Dictionary, Field, Filter, FilterLevel, GroupBy, NO_ROW, Order, QueryError};
+
+/// Conditions that are told from each other for rows that wait.
+const CONDITIONS_MAX: usize = 32;
+
+/// What such a question asks for.
+pub(super) struct ByColumns<'q> {
+    group_by: &'q GroupBy,
+    /// What it groups by.
+    field: Dimension,
+    filter: &'q Filter,
+    /// Fields of the row.
+    of_rows: ColumnSet,
+    /// Fields of the session.
+    of_sessions: ColumnSet,
+}
+
+/// The sessions and rows that wait.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// Of each session the first event that was met, its section, and which conditions its values pass there.
+    sessions: IdMap<(i64, usize, u32)>,
+    rows: Vec<WaitingRow>,
+}
+
+struct WaitingRow {
+    session: u64,
+    /// Which conditions the row passes by itself.
+    passes: u32,
+    group: u32,
+    code: u32,
+    kind: u8,
+}
+
+/// Where a condition looks.
+enum Place {
+    Row,
+    Session,
+}
+
+impl<'q> ByColumns<'q> {
+    /// What `filter` and `group_by` ask for; `None` when it is something else.
+    pub(super) fn new(filter: &'q Filter, group_by: &'q GroupBy) -> Option<Self> {
+        let Field::Dimension(field) = group_by.field else { return None };
+        let asks_of_sessions = group_by.order == Order::Sessions || !group_by.metrics.is_empty();
+        if group_by.field.level() != FilterLevel::Event || group_by.and.is_some() || asks_of_sessions {
+            return None;
+        }
+        if filter.conditions().count() > CONDITIONS_MAX {
+            return None;
+        }
+        let of_rows = ColumnSet::EMPTY.with(field);
+        let mut asked = Self { group_by, field, filter, of_rows, of_sessions: ColumnSet::EMPTY };
+        if has_in_session(filter) {
+            return None;
+        }
+        for condition in filter.conditions() {
+            let Field::Dimension(dimension) = condition.field else { return None };
+            match place_of(condition)? {
+                Place::Row => asked.of_rows = asked.of_rows.with(dimension),
+                Place::Session => asked.of_sessions = asked.of_sessions.with(dimension),
+            }
+        }
+        Some(asked)
+    }
+
+    fn asks_of_sessions(&self) -> bool {
+        self.of_sessions != ColumnSet::EMPTY
+    }
+}
+
+/// Where `condition` on a dimension looks; `None` when neither at the row nor at the value of the session.
+fn place_of(condition: &Condition) -> Option<Place> {
+    match (condition.level, condition.field.level()) {
+        (Some(FilterLevel::Event), _) | (None, FilterLevel::Event) => Some(Place::Row),
+        (Some(FilterLevel::Session) | None, FilterLevel::Session) => Some(Place::Session),
+        _ => None,
+    }
+}
+
+fn has_in_session(filter: &Filter) -> bool {
+    match filter {
+        Filter::All(filters) | Filter::Any(filters) => filters.iter().any(has_in_session),
+        Filter::Not(filter) => has_in_session(filter),
+        Filter::InSession(_) => true,
+        Filter::Is(_) | Filter::Kind(_) => false,
+    }
+}
+
+/// Whether an event with this kind passes, when `passes` has a bit for each condition in the order in which the filter has them.
+fn passes(filter: &Filter, is_of_kind: &impl Fn(EventKind) -> bool, passing: &mut u32) -> bool {
+    match filter {
+        // Each condition takes its bit, whatever the others say.
+        Filter::All(filters) => filters.iter().fold(true, |all, filter| passes(filter, is_of_kind, passing) & all),
+        Filter::Any(filters) => filters.iter().fold(false, |any, filter| passes(filter, is_of_kind, passing) | any),
+        Filter::Not(filter) => !passes(filter, is_of_kind, passing),
+        Filter::InSession(filter) => passes(filter, is_of_kind, passing),
+        Filter::Is(_) => {
+            let own = *passing & 1 != 0;
+            *passing >>= 1;
+            own
+        }
+        Filter::Kind(kind) => is_of_kind(*kind),
+    }
+}
+
+/// The codes of `dictionary` that pass `condition`.
+fn passing_codes(condition: &Condition, dictionary: &Dictionary, work: &Work<'_>) -> Result<Bits, QueryError> {
+    let values = condition.normal_values();
+    let matcher = Matcher::new(condition.operator, &values);
+    let mut passing = work.bits(dictionary.texts.len())?;
+    work.for_each_block(0..dictionary.texts.len(), |block| {
+        block.for_each(|code| passing.insert_if(code as u32, matcher.matches(&dictionary.texts[code])));
+    })?;
+    Ok(passing)
+}
+
+/// What is known of the sessions of a section: of each, by its code, which conditions it passes.
+struct SessionFacts {
+    passes: Vec<u32>,
+    /// Those that are in several sections, with the first event that they have here.
+    split: Vec<(u32, i64)>,
+    is_split: Bits,
+}
+
+/// The rows of a section that are asked about.
+struct Asked {
+    number: usize,
+    rows: RowColumns,
+    facts: SessionFacts,
+    left: Budget,
+}
+
+impl Long<'_> {
+    /// Counts the rows of all sections for `group_by`, and adds pairs.
+    pub(super) fn in_column_passes(
+        &self,
+        part: &Part,
+        asked: &ByColumns<'_>,
+        mut table: Option<&mut GroupTable>,
+        other_bytes: usize,
+    ) -> Result<DistinctPairs, QueryError> {
+        let mut pairs = DistinctPairs::new(self.codes_below());
+        let mut is_first_pass = true;
+        loop {
+            let mut waiting = Waiting::default();
+            self.budget.expect_parts(self.by_time.len() as u64);
+            for &number in &self.by_time {
+                self.budget.check()?;
+                if self.is_asked(number, asked) {
+                    let section = self.asked(number, asked)?;
+                    self.count_asked(part, &section, asked, &mut table, (&mut pairs, &mut waiting), is_first_pass)?;
+                }
+                self.hold_groups(other_bytes + table.as_ref().map_or(0, |table| table.bytes()))?;
+                self.hold(&self.held.sessions, self.split_bytes() + waiting.bytes())?;
+                self.fit(&mut pairs, |_| false)?;
+                self.budget.part_done();
+            }
+            waiting.finish(asked, &mut table, &mut pairs, is_first_pass);
+            self.fit(&mut pairs, |_| false)?;
+            self.hold(&self.held.sessions, self.split_bytes())?;
+            is_first_pass = false;
+            if !pairs.next_pass(self.budget)? {
+                return Ok(pairs);
+            }
+        }
+    }
+
+    /// Whether a section has rows that may count, or the first event of a session that goes on elsewhere.
+    fn is_asked(&self, number: usize, asked: &ByColumns<'_>) -> bool {
+        let (span, range) = (&self.source.spans()[number], self.query.range);
+        let has_rows = span.max_at >= range.from.as_millis() && span.min_at < range.to.as_millis();
+        has_rows || asked.asks_of_sessions() && !self.split_of(number).is_empty()
+    }
+
+    /// What is asked of a section.
+    fn asked(&self, number: usize, asked: &ByColumns<'_>) -> Result<Asked, QueryError> {
+        if self.is_in_range(number)
+            && let Some(facts) = self.facts_by_visits(number, asked)?
+        {
+            let left = self.left().unreported();
+            let needs = RowNeeds {
+                columns: asked.of_rows,
+                sessions: asked.asks_of_sessions(),
+                visitor_ids: self.stored_below.is_none(),
+            };
+            if let Some(rows) = self.source.columns(number, needs, &left)? {
+                let left = left.after(rows.bytes());
+                return Ok(Asked { number, rows, facts, left });
+            }
+        }
+        let columns = asked.of_sessions.iter().fold(asked.of_rows, ColumnSet::with);
+        let (section, left) = self.rows(number, columns)?;
+        let facts = self.facts_by_rows(number, &section, asked)?;
+        let Section { chunk, dictionaries, visitor_ids, session_ids } = section;
+        let range = chunk.rows_between(self.query.range.from, self.query.range.to);
+        let picked = |dimension: Dimension| -> Result<(Dimension, Vec<u32>), QueryError> {
+            let codes = column(&chunk, dimension)?;
+            Ok((dimension, codes[range.clone()].to_vec()))
+        };
+        let rows = RowColumns {
+            kind: chunk.kind[range.clone()].to_vec(),
+            visitor: chunk.visitor[range.clone()].to_vec(),
+            session: chunk.session[range.clone()].to_vec(),
+            columns: asked.of_rows.iter().map(picked).collect::<Result<_, _>>()?,
+            section: Section { dictionaries, visitor_ids, session_ids, ..Section::default() },
+        };
+        Ok(Asked { number, rows, facts, left })
+    }
+
+    /// What sessions without rows tell; `None` when there are none.
+    fn facts_by_visits(&self, number: usize, asked: &ByColumns<'_>) -> Result<Option<SessionFacts>, QueryError> {
+        let nothing = SessionFacts { passes: Vec::new(), split: Vec::new(), is_split: Bits::new(0) };
+        if !asked.asks_of_sessions() {
+            return Ok(Some(nothing));
+        }
+        let needs = VisitNeeds {
+            columns: asked.of_sessions,
+            sessions: true,
+            starts: !self.split_of(number).is_empty(),
+            ..VisitNeeds::default()
+        };
+        let Some((visits, left)) = self.visits(number, needs)? else { return Ok(None) };
+        let work = Work::new(&left);
+        let Visits { session, first_at, section, with_events, .. } = &visits;
+        let mut passes: Vec<u32> = work.filled(0, section.session_ids.len())?;
+        for (condition, bit) in asked.filter.conditions().zip(0..) {
+            if matches!(place_of(condition), Some(Place::Session)) {
+                let passing =
+                    passing_codes(condition, &section.dictionaries[condition.field.column() as usize], &work)?;
+                let codes = visits.codes(&condition.field)?;
+                work.for_each_block(0..*with_events, |block| {
+                    for (&session, &code) in session[block.clone()].iter().zip(&codes[block]) {
+                        passes[session as usize] |= u32::from(passing.contains(code)) << bit;
+                    }
+                })?;
+            }
+        }
+        let is_split = codes_of(self.split_of(number), &section.session_ids);
+        let starts = session.iter().copied().zip(first_at.iter().copied()).take(*with_events);
+        let split = starts.filter(|(session, _)| is_split.contains(*session)).collect();
+        Ok(Some(SessionFacts { passes, split, is_split }))
+    }
+
+    /// The same by the rows, also by those that are not in the range.
+    fn facts_by_rows(
+        &self,
+        number: usize,
+        section: &Section,
+        asked: &ByColumns<'_>,
+    ) -> Result<SessionFacts, QueryError> {
+        let left = self.left().unreported();
+        let work = Work::new(&left);
+        let mut passes: Vec<u32> = work.filled(0, section.session_ids.len())?;
+        let with_events = || section.chunk.sessions.iter().filter(|part| part.first_row != NO_ROW);
+        for (condition, bit) in asked.filter.conditions().zip(0..) {
+            if matches!(place_of(condition), Some(Place::Session)) {
+                let dimension = condition.field.column();
+                let passing = passing_codes(condition, &section.dictionaries[dimension as usize], &work)?;
+                let codes = column(&section.chunk, dimension)?;
+                for part in with_events() {
+                    let passes_it = passing.contains(codes[part.first_row as usize]);
+                    passes[part.session as usize] |= u32::from(passes_it) << bit;
+                }
+            }
+        }
+        let is_split = match asked.asks_of_sessions() {
+            true => codes_of(self.split_of(number), &section.session_ids),
+            false => Bits::new(0),
+        };
+        let is_open = |session: u32| asked.asks_of_sessions() && is_split.contains(session);
+        let split = with_events().filter(|part| is_open(part.session)).map(|part| (part.session, part.first_at));
+        Ok(SessionFacts { passes, split: split.collect(), is_split })
+    }
+
+    fn count_asked(
+        &self,
+        part: &Part,
+        section: &Asked,
+        asked: &ByColumns<'_>,
+        table: &mut Option<&mut GroupTable>,
+        (pairs, waiting): (&mut DistinctPairs, &mut Waiting),
+        is_first_pass: bool,
+    ) -> Result<(), QueryError> {
+        let Asked { number, rows, facts, left } = section;
+        let work = Work::new(left);
+        let keys = self.keys(*number, &rows.section)?;
+        let waits = |session: u32| !facts.split.is_empty() && facts.is_split.contains(session);
+        for &(session, first_at) in &facts.split {
+            let id = rows.section.session_ids[session as usize];
+            let own = (first_at, *number, facts.passes[session as usize]);
+            waiting.sessions.entry(id).and_modify(|known| *known = own.min(*known)).or_insert(own);
+        }
+        let mut split_visitors = self.split_visitors.borrow_mut();
+        for (_, &visitor) in rows.session.iter().zip(&rows.visitor).filter(|(session, _)| waits(**session)) {
+            split_visitors.insert(keys.of(visitor));
+        }
+        drop(split_visitors);
+        let codes = self.codes_of(&keys, part)?;
+        let roles = Roles { codes: &codes, is_first_pass };
+        let test = asked_of_rows(asked, rows, facts, &work)?;
+        let selected = test.select_all(rows.kind.len(), &RowsOf::columns(rows), &work)?;
+
+        let places = rows.column(asked.field)?;
+        let texts = &rows.section.dictionaries[asked.field as usize].texts;
+        let mut counts: Vec<[u32; 2]> = work.filled([0; 2], texts.len())?;
+        let mut groups: Vec<u32> = work.list(selected.len())?;
+        let mut visitors: Vec<u32> = work.list(selected.len())?;
+        work.for_each_block(0..selected.len(), |block| {
+            for &row in &selected[block] {
+                let (row, visitor) = (row as usize, rows.visitor[row as usize]);
+                if codes[visitor as usize] != NOT_COUNTED {
+                    let place = places[row];
+                    counts[place as usize][usize::from(rows.kind[row] != PAGEVIEW)] += 1;
+                    groups.push(place);
+                    visitors.push(visitor);
+                }
+            }
+        })?;
+        // The group of each place, when it is one that is counted.
+        let group_of = |place: u32, table: &mut Option<&mut GroupTable>| match table {
+            _ if place == 0 && !asked.group_by.include_empty => None,
+            Some(table) => table.group((&texts[place as usize], None)),
+            None => Some(0),
+        };
+        let mut of_table: Vec<Option<u32>> = work.filled(None, texts.len())?;
+        for (place, [pageviews, others]) in (0..).zip(counts).filter(|(_, counts)| *counts != [0; 2]) {
+            let group = group_of(place, table);
+            of_table[place as usize] = group;
+            if is_first_pass && let (Some(group), Some(table)) = (group, &mut *table) {
+                table.count_events(group, pageviews, others);
+            }
+        }
+        if !facts.split.is_empty() {
+            // Their rows wait.
+            let of_conditions = row_conditions(asked, rows, &work)?;
+            for (row, &session) in rows.session.iter().enumerate().filter(|(_, session)| waits(**session)) {
+                let (code, kind) = (codes[rows.visitor[row] as usize], rows.kind[row]);
+                if code == NOT_COUNTED || kind == EventKind::Heartbeat as u8 {
+                    continue;
+                }
+                let passes = of_conditions
+                    .iter()
+                    .fold(0, |passes, (bit, codes, passing)| passes | u32::from(passing.contains(codes[row])) << bit);
+                if let Some(group) = group_of(places[row], table) {
+                    let session = rows.section.session_ids[session as usize];
+                    waiting.rows.push(WaitingRow { session, passes, group, code, kind });
+                }
+            }
+        }
+        let lists = [Pairs { groups: Cow::Owned(groups), ids: Cow::Owned(visitors) }];
+        let shown = work.filled(true, texts.len())?;
+        roles.add_lists(&work, pairs, &lists, &shown, &mut |place| of_table[place as usize])
+    }
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<WaitingRow>()
+            + self.sessions.capacity() * (size_of::<(u64, (i64, usize, u32))>() + 1)
+    }
+
+    /// Counts the rows that pass, now that all is known of their sessions.
+    fn finish(
+        self,
+        asked: &ByColumns<'_>,
+        table: &mut Option<&mut GroupTable>,
+        pairs: &mut DistinctPairs,
+        is_first_pass: bool,
+    ) {
+        for WaitingRow { session, passes: of_row, group, code, kind } in self.rows {
+            let Some((_, _, of_session)) = self.sessions.get(&session) else { continue };
+            let is_of_kind = |wanted: EventKind| wanted as u8 == kind;
+            if !passes(asked.filter, &is_of_kind, &mut (of_row | of_session)) {
+                continue;
+            }
+            pairs.add(group, code);
+            if is_first_pass && let Some(table) = table {
+                let is_pageview = kind == EventKind::Pageview as u8;
+                table.count_events(group, u32::from(is_pageview), u32::from(!is_pageview));
+            }
+        }
+    }
+}
+
+/// The codes of each row in the columns of conditions on rows, with those that pass.
+fn row_conditions<'r>(
+    asked: &ByColumns<'_>,
+    rows: &'r RowColumns,
+    work: &Work<'_>,
+) -> Result<Vec<(u32, &'r [u32], Bits)>, QueryError> {
+    let mut found = Vec::new();
+    for (condition, bit) in asked.filter.conditions().zip(0..) {
+        if matches!(place_of(condition), Some(Place::Row)) {
+            let dimension = condition.field.column();
+            let passing = passing_codes(condition, &rows.section.dictionaries[dimension as usize], work)?;
+            found.push((bit, rows.column(dimension)?, passing));
+        }
+    }
+    Ok(found)
+}
+
+/// What is asked of a row of a section whose session is whole there.
+fn asked_of_rows(
+    asked: &ByColumns<'_>,
+    rows: &RowColumns,
+    facts: &SessionFacts,
+    work: &Work<'_>,
+) -> Result<Test, QueryError> {
+    let mut tests = Vec::new();
+    match test_of(asked.filter, &mut 0, rows, facts, work)? {
+        Test::Always => {}
+        Test::All(all) => tests = all,
+        test => tests.push(test),
+    }
+    if rows.kind.contains(&(EventKind::Heartbeat as u8)) {
+        tests.push(Test::NotKind(EventKind::Heartbeat as u8));
+    }
+    if !facts.split.is_empty() {
+        let mut whole = work.bits(rows.section.session_ids.len())?;
+        whole.insert_below(rows.section.session_ids.len() as u32);
+        whole.remove_all(&facts.is_split);
+        tests.push(Test::Session(whole));
+    }
+    Ok(match tests.len() {
+        0 => Test::Always,
+        _ => Test::All(tests),
+    })
+}
+
+fn test_of(
+    filter: &Filter,
+    number: &mut u32,
+    rows: &RowColumns,
+    facts: &SessionFacts,
+    work: &Work<'_>,
+) -> Result<Test, QueryError> {
+    let mut each = |filters: &[Filter]| -> Result<Vec<Test>, QueryError> {
+        filters.iter().map(|filter| test_of(filter, number, rows, facts, work)).collect()
+    };
+    Ok(match filter {
+        Filter::All(filters) if filters.is_empty() => Test::Always,
+        Filter::All(filters) => Test::All(each(filters)?),
+        Filter::Any(filters) => Test::Any(each(filters)?),
+        Filter::Not(filter) => Test::Not(Box::new(test_of(filter, number, rows, facts, work)?)),
+        Filter::InSession(filter) => test_of(filter, number, rows, facts, work)?,
+        Filter::Kind(kind) => Test::Kind(*kind as u8),
+        Filter::Is(condition) => {
+            let bit = *number;
+            *number += 1;
+            let dimension = condition.field.column();
+            match place_of(condition) {
+                Some(Place::Session) => {
+                    let mut passing = work.bits(facts.passes.len())?;
+                    for (session, passes) in (0..).zip(&facts.passes) {
+                        passing.insert_if(session, passes >> bit & 1 != 0);
+                    }
+                    Test::Session(passing)
+                }
+                _ => {
+                    let dictionary = &rows.section.dictionaries[dimension as usize];
+                    Test::Row(dimension, passing_codes(condition, dictionary, work)?)
+                }
+            }
+        }
+    })
+}
