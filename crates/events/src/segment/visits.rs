@@ -308,13 +308,13 @@ impl<'a> StoredVisits<'a> {
     }
 
     fn codes(&mut self, number: u8, count: usize) -> Result<Vec<u32>, VisitsError> {
-        let mut next = 0_u64;
-        let codes = self.needed::<u64>(number, count)?.into_iter().map(|number| {
-            let code = if number == 0 { next } else { number - 1 };
-            next = next.max(code + 1);
-            u32::try_from(code).map_err(|_| VisitsError::Malformed("a code that is too large"))
-        });
-        codes.collect()
+        let mut codes = self.needed::<u32>(number, count)?;
+        let mut next = 0_u32;
+        for code in &mut codes {
+            *code = if *code == 0 { next } else { *code - 1 };
+            next = next.max(code.saturating_add(1));
+        }
+        Ok(codes)
     }
 
     /// The numbers of a column with `count` of them; `None` when there is no such column.
@@ -350,6 +350,16 @@ fn unpacked_numbers<T: Number>(bytes: &[u8], count: usize) -> Option<Vec<T>> {
             numbers.extend(eight.map(T::from));
             rest = others;
         }
+        // Others are mostly of two to four bytes.
+        if let Some(eight) = rest.first_chunk::<8>()
+            && let window = u64::from_le_bytes(*eight)
+            && let ends @ 1.. = !window & 0x8080_8080_8080_8080
+        {
+            let bits = ends.trailing_zeros() + 1;
+            numbers.push(T::try_from(seven_bits_each(window & (u64::MAX >> (64 - bits)))).ok()?);
+            rest = &rest[bits as usize / 8..];
+            continue;
+        }
         let (mut number, mut shift) = (0_u64, 0);
         loop {
             let Some((&byte, others)) = rest.split_first() else {
@@ -368,6 +378,13 @@ fn unpacked_numbers<T: Number>(bytes: &[u8], count: usize) -> Option<Vec<T>> {
         }
     }
     (numbers.len() == count).then_some(numbers)
+}
+
+/// The number of which each byte of `window` has seven bits, the lowest first.
+fn seven_bits_each(window: u64) -> u64 {
+    let pairs = (window & 0x007f_007f_007f_007f) | (window & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    (fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4
 }
 
 fn pack(
@@ -409,4 +426,27 @@ fn folded(number: i64) -> u64 {
 
 fn unfolded(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Sabotage: take a bit more or less of a window, or leave out the last step of `seven_bits_each`.
+        #[test]
+        fn numbers_of_any_length_survive_the_round_trip(
+            numbers in prop::collection::vec((any::<u64>(), 0u32..64).prop_map(|(number, shift)| number >> shift), 0..200),
+        ) {
+            let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
+            let (_, unpacked, bytes) = pack(0, numbers.iter().copied(), &mut compressor).unwrap();
+            let bytes = Decompressor::new().unwrap().decompress(&bytes, unpacked as usize).unwrap();
+            prop_assert_eq!(unpacked_numbers::<u64>(&bytes, numbers.len()), Some(numbers.clone()));
+            prop_assert_eq!(unpacked_numbers::<u64>(&bytes, numbers.len() + 1), None);
+            let small: Option<Vec<u32>> = numbers.iter().map(|&number| u32::try_from(number).ok()).collect();
+            prop_assert_eq!(unpacked_numbers::<u32>(&bytes, numbers.len()), small);
+        }
+    }
 }

@@ -261,9 +261,10 @@ impl Long<'_> {
     }
 
     /// Whether most events are counted, as far as can be told.
-    fn chooses_most(&self) -> bool {
+    fn chooses_most(&self, group_by: &GroupBy) -> bool {
         let filter = &self.query.filter;
-        *filter == Filter::default() || matches!(filter, Filter::Kind(EventKind::Pageview))
+        let is_open = *filter == Filter::default() || matches!(filter, Filter::Kind(EventKind::Pageview));
+        is_open && group_by.include_empty
     }
 
     pub(super) fn hold_groups(&self, bytes: usize) -> Result<(), QueryError> {
@@ -287,7 +288,7 @@ impl Long<'_> {
         // It is worth it when most visitors need no code, or when a visitor has many groups.
         let is_of_events = group_by.field.level() == FilterLevel::Event;
         if self.counts_distinct
-            && (self.has_many_rows() && self.stored_below.is_none() || is_of_events && self.chooses_most())
+            && (self.has_many_rows() && self.stored_below.is_none() || is_of_events && self.chooses_most(group_by))
         {
             self.find_shared()?;
         }

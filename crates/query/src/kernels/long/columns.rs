@@ -329,8 +329,9 @@ impl Long<'_> {
         work.for_each_block(0..selected.len(), |block| {
             for &row in &selected[block] {
                 let (row, visitor) = (row as usize, rows.visitor[row as usize]);
-                if codes[visitor as usize] != NOT_COUNTED {
-                    let place = places[row];
+                let place = places[row];
+                let is_shown = place != 0 || asked.group_by.include_empty;
+                if is_shown && codes[visitor as usize] != NOT_COUNTED {
                     counts[place as usize][usize::from(rows.kind[row] != PAGEVIEW)] += 1;
                     groups.push(place);
                     visitors.push(visitor);
@@ -339,6 +340,7 @@ impl Long<'_> {
         })?;
         // The group of each place, when it is one that is counted.
         let group_of = |place: u32, table: &mut Option<&mut GroupTable>| match table {
+            // Of rows that wait.
             _ if place == 0 && !asked.group_by.include_empty => None,
             Some(table) => table.group((&texts[place as usize], None)),
             None => Some(0),

@@ -114,15 +114,20 @@ impl Sections for Parts {
             }
         }
         let times = chunk.sessions.iter().map(|part| VisitTimes::of(part, &chunk.at).unwrap()).collect();
-        let parts = chunk.sessions.iter().map(|part| SessionPart {
-            first_row: NO_ROW,
-            last_row: NO_ROW,
-            entry_row: NO_ROW,
-            exit_row: NO_ROW,
-            ..*part
-        });
-        let ids = Section { chunk: Chunk::default(), ..section.clone() };
-        let mut visits = Visits::new(&parts.collect::<Vec<_>>(), times, coded, ids);
+        let parts = || chunk.sessions.iter();
+        let mut visits = Visits {
+            with_events: parts().filter(|part| part.first_row != NO_ROW).count(),
+            session: parts().map(|part| part.session).collect(),
+            visitor: parts().map(|part| part.visitor).collect(),
+            first_at: parts().map(|part| part.first_at).collect(),
+            last_at: parts().map(|part| part.last_at).collect(),
+            pageviews: parts().map(|part| part.pageviews).collect(),
+            other_events: parts().map(|part| part.other_events).collect(),
+            engagement_ms: parts().map(|part| part.engagement_ms).collect(),
+            times,
+            columns: coded,
+            section: Section { chunk: Chunk::default(), ..section.clone() },
+        };
         // What is not asked for is not there.
         if !needs.sessions {
             (visits.session, visits.section.session_ids) = Default::default();

@@ -116,29 +116,6 @@ impl VisitColumn {
 }
 
 impl Visits {
-    /// The sessions `parts`, in the order of [`Chunk::sessions`](crate::Chunk::sessions), with one of `times` and of each of `columns` for
-    /// each. `section` has the dictionaries and the ids.
-    pub fn new(
-        parts: &[SessionPart],
-        times: Vec<VisitTimes>,
-        columns: Vec<(Dimension, VisitColumn)>,
-        section: Section,
-    ) -> Self {
-        Self {
-            with_events: parts.partition_point(|part| part.first_at != i64::MAX),
-            session: parts.iter().map(|part| part.session).collect(),
-            visitor: parts.iter().map(|part| part.visitor).collect(),
-            first_at: parts.iter().map(|part| part.first_at).collect(),
-            last_at: parts.iter().map(|part| part.last_at).collect(),
-            pageviews: parts.iter().map(|part| part.pageviews).collect(),
-            other_events: parts.iter().map(|part| part.other_events).collect(),
-            engagement_ms: parts.iter().map(|part| part.engagement_ms).collect(),
-            times,
-            columns,
-            section,
-        }
-    }
-
     /// What they take in memory, bytes.
     pub(super) fn bytes(&self) -> usize {
         let columns = self.columns.iter().map(|(_, column)| match column {
