@@ -273,7 +273,7 @@ fn read_visits(
         read.section.dictionaries = dictionaries;
         let ids = |column: ColumnId, codes: &[u32], is_needed: bool| -> Result<Vec<u64>, SegmentError> {
             let ids = if is_needed { segment.read_ids(group, column)? } else { Vec::new() };
-            let count = if is_needed { ids.len() } else { segment.ids_len(group, column)? };
+            let count = if is_needed { ids.len() } else { segment.unpacked_bytes(group, column)? / size_of::<u64>() };
             match codes.iter().any(|&code| code as usize >= count) {
                 true => Err(segment.error("visits of sessions that are not there")),
                 false => Ok(ids),
@@ -314,7 +314,7 @@ fn read_columns(segment: &Segment, range: &SiteRange, needs: RowNeeds) -> Result
     let mut read = RowColumns { kind: segment.read_kinds(group, rows.clone())?, ..RowColumns::default() };
     match needs.visitor_ids {
         true => (read.visitor, read.section.visitor_ids) = ids(ColumnId::Visitor)?,
-        false => read.visitor = segment.read_codes(group, ColumnId::Visitor, rows.clone())?,
+        false => read.visitor = segment.read_row_codes(group, ColumnId::Visitor, rows.clone())?,
     }
     if needs.sessions {
         (read.session, read.section.session_ids) = ids(ColumnId::Session)?;
@@ -453,18 +453,23 @@ mod tests {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// The digests and the dictionary pages of visitors: all that totals may read when everything is in the range.
+    /// The digests and the codes of visitors: all that totals may read when everything is in the range.
     fn read_by_totals(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
         let of_group = |group: &crate::segment::GroupMeta| {
             let digest = group.digest.unwrap();
-            let visitors = &group.chunks[3];
-            assert_eq!(meta.columns.iter().nth(3), Some(ColumnId::Visitor));
-            [
-                digest.offset..digest.offset + u64::from(digest.bytes),
-                visitors.offset..visitors.offset + u64::from(visitors.dictionary_bytes),
-            ]
+            [digest.offset..digest.offset + u64::from(digest.bytes), visitors_of(meta, group)]
         };
         meta.groups.iter().flat_map(of_group).collect()
+    }
+
+    /// Where the codes of visitors are; of an earlier version the dictionary page of their ids.
+    fn visitors_of(meta: &SegmentMeta, group: &crate::segment::GroupMeta) -> std::ops::Range<u64> {
+        let ids = &group.chunks[3];
+        assert_eq!(meta.columns.iter().nth(3), Some(ColumnId::Visitor));
+        match group.codes {
+            Some(codes) => codes.offset..codes.offset + u64::from(codes.bytes),
+            None => ids.offset..ids.offset + u64::from(ids.dictionary_bytes),
+        }
     }
 
     /// Sabotage: read the rows of every section.
@@ -484,7 +489,7 @@ mod tests {
         assert!(matches!(ask(dir.path(), &damaged), Err(QueryError::Damaged(_))), "this one needs rows");
     }
 
-    /// The digests, the visits, the dictionary pages of ids, and the column of countries.
+    /// The digests, the visits, the codes of visitors, the dictionary page of sessions, and the column of countries.
     fn read_by_countries(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
         let of_group = |group: &crate::segment::GroupMeta| {
             let (digest, visits) = (group.digest.unwrap(), group.visits.unwrap());
@@ -497,7 +502,7 @@ mod tests {
             [
                 digest.offset..digest.offset + u64::from(digest.bytes),
                 visits.offset..visits.offset + u64::from(visits.bytes),
-                page(ColumnId::Visitor),
+                visitors_of(meta, group),
                 page(ColumnId::Session),
                 countries.offset..countries.offset + u64::from(countries.bytes),
             ]
@@ -524,7 +529,7 @@ mod tests {
         assert!(matches!(ask(dir.path(), &cut), Err(QueryError::Damaged(_))), "this one needs rows");
     }
 
-    /// The digests, the dictionary pages of sessions, kinds, visitors and paths.
+    /// The digests, the dictionary pages of sessions, the codes of visitors, kinds, visitors and paths.
     fn read_by_pages(meta: &SegmentMeta) -> Vec<std::ops::Range<u64>> {
         let of_group = |group: &crate::segment::GroupMeta| {
             let chunk =
@@ -534,6 +539,7 @@ mod tests {
             [
                 digest.offset..digest.offset + u64::from(digest.bytes),
                 sessions.offset..sessions.offset + u64::from(sessions.dictionary_bytes),
+                visitors_of(meta, group),
                 whole(ColumnId::Kind),
                 whole(ColumnId::Visitor),
                 whole(ColumnId::Dimension(Dimension::Path)),

@@ -196,7 +196,7 @@ impl Segment {
     }
 
     /// The codes of the rows `rows` of a row group without what they stand for. Every code has a value.
-    pub(crate) fn read_codes(
+    pub(crate) fn read_row_codes(
         &self,
         group: u32,
         column: ColumnId,
@@ -207,15 +207,6 @@ impl Segment {
         let mut pages = self.pages(column, chunk)?;
         let page = pages.next_packed().ok_or_else(|| damaged("has no dictionary"))?;
         codes(&mut pages, rows, self.group_rows(group), page.meta.values as usize).map_err(|what| damaged(&what))
-    }
-
-    /// How many values the dictionary of a column of ids has.
-    pub(crate) fn ids_len(&self, group: u32, column: ColumnId) -> Result<usize, SegmentError> {
-        let chunk = self.chunk(group, column)?.ok_or_else(|| self.error("has no ids"))?;
-        match chunk.pages.first() {
-            Some(page) => Ok(page.values as usize),
-            None => Ok(self.read_ids(group, column)?.len()),
-        }
     }
 
     /// How long the dictionary of a column is when it is unpacked: of strings about what they take in memory.
