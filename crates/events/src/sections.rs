@@ -126,18 +126,14 @@ impl<'a> StoredSections<'a> {
     fn codes_of_rest(&self, budget: &Budget) -> Result<Option<HashMap<usize, Vec<u32>>>, QueryError> {
         let (mut ids, mut count) = (HashMap::new(), 0);
         for number in (0..self.sources.len()).filter(|&number| !self.has_codes(number)) {
-            count += match &self.sources[number] {
-                Source::Group(segment, range) => {
-                    segment.unpacked_bytes(range.group, ColumnId::Visitor)? / size_of::<u64>()
-                }
-                Source::Head(_, _, visitors) => *visitors,
-            };
             budget.check()?;
+            let own = self.visitor_ids(number)?;
+            count += own.len();
             if count > TEMPORARY_CODES_MAX || count * TEMPORARY_CODE_BYTES > budget.memory_bytes() / 2 {
                 return Ok(None);
             }
             budget.check_memory(count * TEMPORARY_CODE_BYTES)?;
-            ids.insert(number, self.visitor_ids(number)?);
+            ids.insert(number, own);
         }
         self.temporary.give(self.state, self.website, &ids, budget).map(Some)
     }
