@@ -208,7 +208,7 @@ test("the timeline says what was clicked on the page as it was then", async () =
   const { afterIdle, clockOf, timeline } = await load("rules/replay.ts");
   const element = (id, tagName, attributes, ...childNodes) => ({ type: 2, id, tagName, attributes, childNodes });
   const text = (id, textContent) => ({ type: 3, id, textContent });
-  const node = { type: 0, id: 1, childNodes: [element(2, "body", {}, element(3, "main", {}, element(4, "button", { class: "buy big" }, element(5, "span", {}, text(6, "Start  free")))), element(8, "label", {}, text(9, "E-mail "), element(7, "input", {})))] };
+  const node = { type: 0, id: 1, childNodes: [element(2, "body", {}, element(3, "main", {}, element(4, "button", { class: "buy big" }, element(5, "span", {}, text(6, "Start  free")))), element(8, "label", {}, text(9, "E-mail "), element(7, "input", {})), element(10, "select", { id: "currency" }, element(11, "option", {}, text(12, "••••••"))))] };
   const events = [
     { type: 2, timestamp: 1000, data: { node } },
     { type: 3, timestamp: 3000, data: { source: 5, id: 7, text: "●" } },
@@ -221,6 +221,8 @@ test("the timeline says what was clicked on the page as it was then", async () =
     { at_ms: 3500, kind: "rage", text: "", node: 5, count: 4 },
     { at_ms: 3600, kind: "error", text: "TypeError: x", group: "eg_1" },
     { at_ms: 3700, kind: "click", text: "", node: 99 },
+    { at_ms: 3800, kind: "click", text: "", node: 10 },
+    { at_ms: 3900, kind: "goal", text: "Signed up" },
   ];
   const lines = timeline(marks, [{ from_ms: 5000, to_ms: 20_000 }], [{ from_ms: 20_000, to_ms: 22_000 }], events, 1000, { path: (path) => path, span: (ms) => `${ms / 1000}s` });
   assert.deepEqual(lines.map(({ at, kind, text }) => [at, kind, text]), [
@@ -230,6 +232,8 @@ test("the timeline says what was clicked on the page as it was then", async () =
     [3500, "rage", "Rage click, 4 times"],
     [3600, "error", "TypeError: x"],
     [3700, "click", "Clicked"],
+    [3800, "click", "Clicked select#currency"],
+    [3900, "goal", "Goal: Signed up"],
     [5000, "idle", "Idle for 15s"],
     [20_000, "gap", "2s never arrived"],
   ]);

@@ -110,7 +110,8 @@ class Tree {
       if (text.length >= most) break;
       text += ` ${this.textOf(child, most - text.length)}`;
     }
-    return text.replace(/\s+/g, " ").trim().slice(0, most);
+    // What is masked says nothing: the options of a field for choosing.
+    return text.replace(/•+/g, "").replace(/\s+/g, " ").trim().slice(0, most);
   }
 
   /** What an element is called, and a short path to it. */
