@@ -41,6 +41,8 @@ struct Failing {
     is_dead: Mutex<bool>,
     /// Whether no file can be opened.
     cannot_read: Mutex<bool>,
+    /// What happens before the next segment is registered.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Faults for Failing {
@@ -48,6 +50,11 @@ impl Faults for Failing {
         if point == FaultPoint::SegmentRead {
             // Too many open files: nothing is damaged.
             return if *self.cannot_read.lock() { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) };
+        }
+        if point == FaultPoint::SegmentRegister
+            && let Some(meanwhile) = { self.meanwhile.lock().take() }
+        {
+            meanwhile();
         }
         let mut is_dead = self.is_dead.lock();
         *is_dead |= *self.death.lock() == Some(point);
@@ -153,6 +160,29 @@ fn a_visitor_who_comes_back_has_the_code_of_before() {
     assert!(store.inner.state().segments.iter().all(|segment| !segment.meta.lacks_codes()));
     drop(store);
     assert_eq!(verify(dir.path()).unwrap().damages, Vec::<String>::new());
+}
+
+/// What is sealed when others have been given codes, and these are not registered, gets none. Sabotage: give it some.
+#[test]
+fn codes_that_are_not_registered_yet_are_not_given_twice() {
+    let dir = TempDir::new().unwrap();
+    let faults = Arc::<Failing>::default();
+    let store = Arc::new(open_with(dir.path(), 99, &faults));
+    {
+        let _rewriting = store.inner.rewriting.lock();
+        append(&store, &(0..20).map(|visitor| pageview((visitor, visitor as i64))).collect::<Vec<_>>());
+        store.seal().unwrap();
+        append(&store, &(10..40).rev().map(|visitor| pageview((visitor, 100))).collect::<Vec<_>>());
+        let sealing = Arc::downgrade(&store);
+        let seal = move || assert!(sealing.upgrade().is_some_and(|store| store.seal().unwrap()));
+        *faults.meanwhile.lock() = Some(Box::new(seal));
+    }
+    // Or the merging thread, which was first.
+    settle(&store);
+    assert!(faults.meanwhile.lock().is_none());
+    let segments = store.inner.state().segments.clone();
+    assert_eq!((codes(&segments).len(), segments.len()), (40, 2));
+    assert!(segments.iter().all(|segment| !segment.meta.lacks_codes()));
 }
 
 #[derive(Debug, Clone)]
@@ -266,7 +296,7 @@ fn live_through(steps: Vec<Step>) {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(32) })]
-    /// Sabotage: give codes to what is sealed while others are written anew.
+    /// Sabotage: begin at 0 with each segment, or do not look for an id in other segments.
     #[test]
     fn codes_stay_right_whatever_happens(steps in prop::collection::vec(step(), 1..24)) {
         live_through(steps);
