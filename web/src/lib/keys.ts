@@ -14,7 +14,8 @@ let first: { key: string; at: number } | undefined;
 /** Whether a key typed here is a letter of a text, or moves within something that has keys of its own. */
 function isTaken(target: EventTarget | null, key: string): boolean {
   if (!(target instanceof Element)) return false;
-  if (target.closest("input, textarea, select, [contenteditable=true], dialog, [role=menu]")) return true;
+  // A switch and a checkbox take the space bar, and nothing that is a shortcut here.
+  if (target.closest("input:not([type=checkbox]), textarea, select, [contenteditable=true], dialog, [role=menu]")) return true;
   return /^Arrow|^Home|^End|^Page/.test(key) && target.closest("[role=application], [role=radiogroup], [role=tablist], table, [role=toolbar], [role=region]") !== null;
 }
 
