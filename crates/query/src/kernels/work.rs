@@ -202,7 +202,7 @@ impl Bits {
     pub(super) fn insert_below(&mut self, count: u32) {
         let whole = count as usize / 64;
         self.words[..whole].fill(u64::MAX);
-        if count % 64 != 0 {
+        if !count.is_multiple_of(64) {
             self.words[whole] |= (1 << (count % 64)) - 1;
         }
     }

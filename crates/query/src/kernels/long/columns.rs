@@ -405,12 +405,15 @@ impl Waiting {
     }
 }
 
-/// The codes of each row in the columns of conditions on rows, with those that pass.
+/// A condition on rows: its bit, the code of each row in its column, and the codes that pass.
+type RowCondition<'r> = (u32, &'r [u32], Bits);
+
+/// The conditions on rows.
 fn row_conditions<'r>(
     asked: &ByColumns<'_>,
     rows: &'r RowColumns,
     work: &Work<'_>,
-) -> Result<Vec<(u32, &'r [u32], Bits)>, QueryError> {
+) -> Result<Vec<RowCondition<'r>>, QueryError> {
     let mut found = Vec::new();
     for (condition, bit) in asked.filter.conditions().zip(0..) {
         if matches!(place_of(condition), Some(Place::Row)) {

@@ -531,7 +531,7 @@ impl<'a> Long<'a> {
     pub(super) fn part(&self, parts: Range<usize>) -> Result<Part, QueryError> {
         let conditions = conditions_on_visitors(self.query);
         let has_codes = self.stored_below.is_some();
-        let mut part = Part::new(parts, !has_codes && !(is_list(self.query) && conditions.is_empty()), conditions);
+        let mut part = Part::new(parts, !(has_codes || is_list(self.query) && conditions.is_empty()), conditions);
         if part.conditions().is_empty() {
             return Ok(part);
         }
