@@ -101,7 +101,7 @@ fn recordings(c: &mut Criterion) {
     let mut group = c.benchmark_group("chunks of five seconds");
     group.throughput(Throughput::Elements(1));
     group.bench_function("masked and packed", |b| {
-        b.iter(|| black_box(chunk(1, 1, &texts[1]).masked()).expect("events"))
+        b.iter(|| black_box(chunk(1, 1, &texts[1]).masked()).expect("events"));
     });
     group.bench_function("kept durably", |b| {
         b.iter(|| keep(&captures, visitors.fetch_add(1, Ordering::Relaxed), 1, &texts[1]));
