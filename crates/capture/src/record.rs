@@ -193,7 +193,7 @@ mod tests {
             page: [1_440, 3_600],
             dom: "9f".into(),
             reached: 901,
-            attention: std::array::from_fn(|band| band as u32),
+            attention: std::array::from_fn(|band| u32::try_from(band).expect("a small number")),
             clicks: vec![click],
             moves: vec![7],
         };

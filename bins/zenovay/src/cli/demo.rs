@@ -316,7 +316,7 @@ impl Month {
             if at < end {
                 let (reported, failed) = pages.report(&page, &seen, end, rng);
                 self.reported.extend(reported);
-                views.push(Viewed { at, stay_ms: i64::from(stay_ms), path: *path, failed });
+                views.push(Viewed { at, stay_ms: i64::from(stay_ms), path, failed });
                 context = context.or_else(|| Some(context_of(&page)));
             }
             seen.push((at, *path));

@@ -271,7 +271,7 @@ pub(in crate::http) async fn replays_in(
             state.captures.replays(website, &query, offset, limit)
         })
     });
-    Ok(found.await?)
+    found.await
 }
 
 /// All about a recording of a website but its events.
