@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use zenovay::bucket::{Bucket, BucketError};
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay_capture::{BlobError, BlobName, Blobs};
+use zenovay_domain::{Clock, SystemClock};
 
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const LATER: [(&str, &str); 3] = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
@@ -173,7 +174,7 @@ fn settings_that_do_not_go_together_are_refused_by_name() {
 }
 
 fn chunk(seq: u32, text: &str) -> Value {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let now = SystemClock.now().as_millis();
     let meta = json!({ "type": 4, "data": { "href": "https://example.com/p", "width": 800, "height": 600 }, "timestamp": now });
     let text = json!({ "type": 3, "textContent": text, "id": 3 });
     let body = json!({ "type": 2, "tagName": "body", "attributes": {}, "childNodes": [text], "id": 2 });
