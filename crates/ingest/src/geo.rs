@@ -285,7 +285,7 @@ impl std::fmt::Debug for GeoDatabase {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::OnceLock;
+    use std::sync::{LazyLock, OnceLock};
 
     fn embedded() -> &'static GeoDatabase {
         static DATABASE: OnceLock<GeoDatabase> = OnceLock::new();
@@ -336,6 +336,30 @@ mod tests {
                 let expected = record.map(Location::from).unwrap_or_default();
                 for time in ["first", "second"] {
                     prop_assert_eq!(&*embedded().try_lookup(address).unwrap(), &expected, "{} {} time", address, time);
+                }
+            }
+        }
+
+        /// A file of an operator may be damaged, or made by somebody else.
+        #[test]
+        fn a_damaged_database_is_refused_or_answers(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40), at_the_end in any::<bool>(),
+            cut in prop::option::of(any::<prop::sample::Index>()), bits in any::<u128>(), v4 in any::<u32>(),
+        ) {
+            static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| data::unpack(COUNTRIES).unwrap());
+            let mut bytes = WHOLE.clone();
+            // What the file says of itself stands at its end.
+            let from = if at_the_end { bytes.len() - 2_000 } else { 0 };
+            for (place, byte) in changes {
+                let place = from + place.index(bytes.len() - from);
+                bytes[place] = byte;
+            }
+            if let Some(cut) = cut {
+                bytes.drain(..cut.index(bytes.len()));
+            }
+            if let Ok(database) = GeoDatabase::from_bytes(bytes, "damaged.mmdb") {
+                for address in [IpAddr::V6(bits.into()), IpAddr::V4(v4.into()), [8, 8, 8, 8].into()] {
+                    let _location = database.lookup(address);
                 }
             }
         }
