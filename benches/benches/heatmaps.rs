@@ -8,6 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use zenovay_benches::clicks::{DAYS, END_MS, PAGE, store, views};
 use zenovay_benches::generate::{DAY_MS, website_id};
+use zenovay_benches::size;
 use zenovay_capture::{Captures, DeviceClass, HeatFilter, HeatPagesQuery, HeatSort, HeatmapQuery, Row};
 use zenovay_domain::{TimeRange, Timestamp};
 
@@ -15,22 +16,21 @@ use zenovay_domain::{TimeRange, Timestamp};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const CLICKS: u64 = 1_000_000;
-
 fn heatmaps(c: &mut Criterion) {
+    let clicks = size(1_000_000);
     let dir = TempDir::new().expect("a directory");
     let captures = Captures::open(dir.path()).expect("the captures open");
     let website = website_id(0);
-    store(&captures, website, views(CLICKS));
+    store(&captures, website, views(clicks));
     let bytes: u64 = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    println!("{} bytes per 1,000 clicks of 250 page views", bytes / (CLICKS / 1_000));
+    println!("{} bytes per 1,000 clicks of 250 page views", bytes * 1_000 / clicks);
 
     let is_firefox = |row: &Row<'_>| row.browser == "Firefox";
     let from = END_MS - DAYS * DAY_MS;
     let range = |from: i64, to: i64| TimeRange::new(Timestamp::from_millis(from), Timestamp::from_millis(to));
     let all = HeatFilter { range: range(from, END_MS), ..HeatFilter::ALL };
     let mut group = c.benchmark_group("heatmap of 1 M clicks");
-    group.throughput(Throughput::Elements(CLICKS));
+    group.throughput(Throughput::Elements(clicks));
     for (name, filter) in [
         ("all", all),
         ("one browser", HeatFilter { keep: Some(&is_firefox), ..all }),

@@ -18,6 +18,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
+use zenovay_benches::size;
 use zenovay_domain::{EventKind, Timestamp, WebsiteId, WebsiteRules, WebsiteSettings};
 use zenovay_events::NewEvent;
 use zenovay_events::testing::BatchEncoder;
@@ -34,7 +35,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COMMITS: [usize; 2] = [50, 1_000];
 
 /// Hits that the ratio is made from.
-const HITS: usize = 100_000;
+const HITS: u64 = 100_000;
 
 /// One visitor in so many has a user agent that was never seen before.
 const NEW_AGENT_EVERY: u32 = 70;
@@ -374,10 +375,11 @@ impl Whole {
 /// Prints what the whole way costs in commits of so many events, beside bare parsing: medians of rounds in which they take
 /// turns. The hits of a round were just made, as those of a server have just arrived.
 fn ratio(commit: usize) {
+    let rounds = (size(HITS) as usize).div_ceil(commit);
     let mut whole = Whole::new();
     let mut visitors = Visitors::new(1);
     let mut seen = HashSet::new();
-    for _ in 0..HITS / 2 / commit {
+    for _ in 0..rounds.div_ceil(2) {
         // Agents are remembered from before, as in a server that has run for a while.
         let batch = visitors.batch(commit);
         seen.extend(batch.iter().map(|arrival| arrival.user_agent.clone()));
@@ -387,7 +389,7 @@ fn ratio(commit: usize) {
     let mut addresses = HashSet::new();
     let mut times = [const { Vec::new() }; 3];
     let (mut bytes, mut logged) = (0, 0);
-    for _ in 0..HITS / commit {
+    for _ in 0..rounds {
         let batch = visitors.batch(commit);
         for arrival in &batch {
             all += 1;
@@ -422,7 +424,7 @@ fn ratio(commit: usize) {
 /// Prints what a user agent costs that the parser does not remember.
 fn miss() {
     let mut new_agents = Visitors::new(2);
-    let agents: Vec<String> = (0..2_000).map(|_| new_agents.arrival().user_agent).collect();
+    let agents: Vec<String> = (0..size(2_000)).map(|_| new_agents.arrival().user_agent).collect();
     let started = Instant::now();
     for agent in &agents {
         black_box(parse_agent(agent));
@@ -437,7 +439,7 @@ fn benches(c: &mut Criterion) {
     let mut whole = Whole::new();
     let mut visitors = Visitors::new(3);
     let mut batch = || visitors.batch(1_000);
-    for _ in 0..50 {
+    for _ in 0..size(50) {
         whole.whole(&batch());
     }
     let mut group = c.benchmark_group("1,000 hits");
@@ -456,7 +458,7 @@ fn benches(c: &mut Criterion) {
     });
     group.bench_function("enrich", |b| {
         // So many that networks are forgotten before they come round again.
-        let batches: Vec<_> = (0..32).map(|_| batch()).collect();
+        let batches: Vec<_> = (0..size(32)).map(|_| batch()).collect();
         let mut next = batches.iter().cycle();
         let parsed = || {
             let batch = next.next().expect("batches without end");

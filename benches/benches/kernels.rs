@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
+use zenovay_benches::size;
 use zenovay_domain::{Dimension, Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::{
     Budget, DatasetBuilder, Field, Filter, GroupBy, MemoryDataset, Metric, Query, Question, engine, is,
 };
 
-const TRAFFIC: Traffic =
-    Traffic { rows: 1_674_000, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false };
+fn traffic() -> Traffic {
+    Traffic { rows: size(1_674_000), websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false }
+}
 
 /// The traffic in as many chunks as it has `days_per_chunk`s.
 fn dataset(days_per_chunk: usize) -> MemoryDataset {
     let texts = Texts::new();
     let mut builder = DatasetBuilder::default();
-    for (day, rows) in TRAFFIC.days().enumerate() {
+    for (day, rows) in traffic().days().enumerate() {
         if day % days_per_chunk == 0 {
             builder.end_chunk();
         }
@@ -59,7 +61,7 @@ fn questions() -> Vec<(&'static str, Filter, Question)> {
 }
 
 fn kernels_of(c: &mut Criterion) {
-    let end = Timestamp::from_millis(TRAFFIC.end_ms());
+    let end = Timestamp::from_millis(traffic().end_ms());
     let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
     for (name, days_per_chunk) in [("one chunk", 90), ("a chunk a day", 1)] {
         let memory = dataset(days_per_chunk);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use zenovay_benches::generate::{Columns, DAY_MS, Texts, Traffic, website_id};
+use zenovay_benches::size;
 use zenovay_domain::{Dimension, Interval, SystemClock, TimeRange, Timestamp, Zone};
 use zenovay_events::{EmbeddedConfig, EmbeddedStore, EventStore, NewEvent};
 use zenovay_query::{Answer, Budget, GroupBy, Query, Question};
@@ -19,9 +20,10 @@ use zenovay_query::{Answer, Budget, GroupBy, Query, Question};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TRAFFIC: Traffic =
-    Traffic { rows: 500_000, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false };
-const SEGMENT_ROWS: usize = 50_000;
+/// Rows of the store that is asked, of a segment, and of the log that is read at a start.
+const ROWS: u64 = 500_000;
+const SEGMENT_ROWS: u64 = 50_000;
+const LOG_ROWS: u64 = 100_000;
 /// More than any bench writes, and as many as a store's head may be allowed.
 const ROWS_BEFORE_SEAL: u64 = 2_147_483_648;
 
@@ -38,10 +40,13 @@ fn open(dir: &Path) -> EmbeddedStore {
     EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens")
 }
 
+fn traffic(rows: u64) -> Traffic {
+    Traffic { rows, websites: 1, days: 90, end_day: 20_000, seed: 7, custom_events: false }
+}
+
 fn events(rows: u64) -> Vec<NewEvent> {
     let texts = Texts::new();
-    let traffic = Traffic { rows, ..TRAFFIC };
-    traffic.days().flatten().map(|row| texts.event(&row, website_id(0), Columns::Product)).collect()
+    traffic(rows).days().flatten().map(|row| texts.event(&row, website_id(0), Columns::Product)).collect()
 }
 
 fn append_all(store: &EmbeddedStore, events: &[NewEvent]) {
@@ -51,7 +56,7 @@ fn append_all(store: &EmbeddedStore, events: &[NewEvent]) {
 }
 
 fn appends(c: &mut Criterion) {
-    let events = events(50_000);
+    let events = events(size(50_000));
     let mut group = c.benchmark_group("append, durable");
     group.sampling_mode(SamplingMode::Flat);
     for batch in [1, 100, 1_000] {
@@ -72,12 +77,13 @@ fn appends(c: &mut Criterion) {
 }
 
 fn sealing_and_merging(c: &mut Criterion) {
-    let events = events(4 * SEGMENT_ROWS as u64);
+    let rows = size(SEGMENT_ROWS) as usize;
+    let events = events(4 * rows as u64);
     let mut group = c.benchmark_group("maintenance");
     group.sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(SEGMENT_ROWS as u64));
+    group.throughput(Throughput::Elements(rows as u64));
     group.bench_function("seal 50,000 events", |b| {
-        b.iter_custom(|times| (0..times).map(|_| timed_seal(&events[..SEGMENT_ROWS])).sum());
+        b.iter_custom(|times| (0..times).map(|_| timed_seal(&events[..rows])).sum());
     });
     group.throughput(Throughput::Elements(events.len() as u64));
     group.bench_function("merge 4 segments of 50,000 events", |b| {
@@ -98,7 +104,7 @@ fn timed_seal(events: &[NewEvent]) -> Duration {
 fn timed_merge(events: &[NewEvent]) -> Duration {
     let dir = TempDir::new().expect("a directory");
     let store = open(dir.path());
-    for segment in events.chunks(SEGMENT_ROWS) {
+    for segment in events.chunks(events.len() / 4) {
         append_all(&store, segment);
         store.seal().expect("the head is sealed");
     }
@@ -112,17 +118,18 @@ fn timed_merge(events: &[NewEvent]) -> Duration {
 
 fn starting(c: &mut Criterion) {
     let dir = TempDir::new().expect("a directory");
-    append_all(&open(dir.path()), &events(100_000));
+    let rows = size(LOG_ROWS);
+    append_all(&open(dir.path()), &events(rows));
     let mut group = c.benchmark_group("start");
     group.sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(100_000));
+    group.throughput(Throughput::Elements(rows));
     group.bench_function("replay 100,000 events of the log", |b| {
         b.iter_custom(|times| {
             let timed_open = || {
                 let started = Instant::now();
                 let store = open(dir.path());
                 let elapsed = started.elapsed();
-                assert_eq!(store.stats().head_rows, 100_000);
+                assert_eq!(store.stats().head_rows, rows);
                 elapsed
             };
             (0..times).map(|_| timed_open()).sum()
@@ -134,11 +141,12 @@ fn starting(c: &mut Criterion) {
 fn queries(c: &mut Criterion) {
     let dir = TempDir::new().expect("a directory");
     let store = open(dir.path());
-    append_all(&store, &events(TRAFFIC.rows));
+    let traffic = traffic(size(ROWS));
+    append_all(&store, &events(traffic.rows));
     store.shutdown();
     drop(store);
 
-    let end = Timestamp::from_millis(TRAFFIC.end_ms());
+    let end = Timestamp::from_millis(traffic.end_ms());
     let range = TimeRange::new(end.plus_millis(-30 * DAY_MS), end);
     let pages = Question::Breakdown(GroupBy::by(Dimension::Path).limit(10));
     let ask = |store: &EmbeddedStore, question: &Question| -> Answer {
@@ -164,18 +172,18 @@ fn queries(c: &mut Criterion) {
         });
     }
     group.finish();
-    digests(c, dir.path());
+    digests(c, dir.path(), traffic);
 }
 
 /// The way of a range that is too long to be loaded: nothing is kept, so every time is the first.
-fn digests(c: &mut Criterion, dir: &Path) {
+fn digests(c: &mut Criterion, dir: &Path, traffic: Traffic) {
     let config = EmbeddedConfig::new(dir).with(|config| config.scan_rows_max = 0);
     let store = EmbeddedStore::open(config, Arc::new(SystemClock)).expect("the store opens");
-    let range = TimeRange::new(Timestamp::from_millis(TRAFFIC.start_ms()), Timestamp::from_millis(TRAFFIC.end_ms()));
+    let range = TimeRange::new(Timestamp::from_millis(traffic.start_ms()), Timestamp::from_millis(traffic.end_ms()));
     let days = Question::Series { interval: Interval::Day, zone: Zone::utc() };
     let mut group = c.benchmark_group("90 days, 500,000 events, not loaded");
     group.sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(TRAFFIC.rows));
+    group.throughput(Throughput::Elements(traffic.rows));
     for (name, question) in [("overview", Question::Overview), ("days", days)] {
         let query = Query::new(range, question);
         let ask = |query: &Query| store.query(website_id(0), query, &Budget::unlimited()).expect("an answer");
