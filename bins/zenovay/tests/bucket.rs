@@ -9,7 +9,7 @@ mod s3;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use process::{Site, not_possible_here};
+use process::{FAKETIME, Site, not_possible_here};
 use s3::{Proxy, S3, Way};
 use serde_json::{Value, json};
 use zenovay::bucket::{Bucket, BucketError};
@@ -17,7 +17,6 @@ use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay_capture::{BlobError, BlobName, Blobs};
 use zenovay_domain::{Clock, SystemClock};
 
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const LATER: [(&str, &str); 3] = [("LD_PRELOAD", FAKETIME), ("FAKETIME", "+1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
 /// How long something may take to come about. Only ever reached when something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);

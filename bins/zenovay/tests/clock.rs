@@ -8,10 +8,9 @@ mod process;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use process::{Server, Site, not_possible_here, pageview};
+use process::{FAKETIME, Server, Site, not_possible_here, pageview};
 use zenovay_domain::Timestamp;
 
-const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 const DAY_S: u64 = 86_400;
 
 /// A website, and the offset of the clock that its servers see.
@@ -23,7 +22,7 @@ struct Machine {
 
 impl Machine {
     fn new(test: &str) -> Option<Self> {
-        if !Path::new(LIBRARY).exists() {
+        if !Path::new(FAKETIME).exists() {
             not_possible_here(test, "libfaketime is not installed");
             return None;
         }
@@ -41,7 +40,7 @@ impl Machine {
 
     fn environment(&self) -> [(&str, &str); 4] {
         [
-            ("LD_PRELOAD", LIBRARY),
+            ("LD_PRELOAD", FAKETIME),
             ("FAKETIME_TIMESTAMP_FILE", self.offset.to_str().expect("a path that is text")),
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),

@@ -11,7 +11,7 @@ mod process;
 use std::path::Path;
 use std::process::Command;
 
-use process::{Load, Site, assert_exactly_once, not_possible_here};
+use process::{FAKETIME, Load, Site, assert_exactly_once, not_possible_here};
 
 /// The head is sealed about every 300 events, so that kills also hit sealing and merging.
 const SEAL_OFTEN: &str = "seal_rows = 300";
@@ -291,8 +291,7 @@ fn sigterm_under_load_loses_nothing() {
 #[test]
 fn a_clock_that_jumps_loses_and_reorders_nothing() {
     const TEST: &str = "jumping clock";
-    const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
-    if !Path::new(LIBRARY).exists() {
+    if !Path::new(FAKETIME).exists() {
         return not_possible_here(TEST, "libfaketime is not installed");
     }
     let directory = tempfile::tempdir().expect("a directory");
@@ -302,7 +301,7 @@ fn a_clock_that_jumps_loses_and_reorders_nothing() {
     let server = site.serve_with(
         &[],
         &[
-            ("LD_PRELOAD", LIBRARY),
+            ("LD_PRELOAD", FAKETIME),
             ("FAKETIME_TIMESTAMP_FILE", text(&offset)),
             ("FAKETIME_NO_CACHE", "1"),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use process::{Server, Site, not_possible_here, pageview};
+use process::{FAKETIME, Server, Site, not_possible_here, pageview};
 use serde_json::Value;
 use zenovay_domain::normal_path;
 
@@ -19,7 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The clock of a server that runs when the fixture was written; afterwards its idempotency keys are over.
 const AT_THE_TIME: [(&str, &str); 3] =
     [("LD_PRELOAD", FAKETIME), ("FAKETIME", "@2026-06-11 10:05:00"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// A fixture, unpacked.
 struct Fixture {

@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
-use common::TestApp;
+use common::{TestApp, TestWebsite};
 use serde_json::json;
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 use zenovay::mail::{Mail, MailError};
@@ -196,6 +196,25 @@ fn mail_needs_an_address_of_the_server_and_a_sender() {
     assert!(!shown.contains("opensesame") && shown.contains("mail.example"), "{shown}");
 }
 
+/// Another process on the data of `app`, with ten events a month for free teams, that mails over `url`.
+async fn limited(app: &TestApp, url: &str) -> TestApp {
+    let mail = Mail::over(url, "stats@example.com", "https://stats.example").unwrap();
+    app.changed(|state| {
+        state.plans.limits_mut(Plan::Free).events_per_month = Some(10);
+        state.mail = Some(Arc::new(mail));
+    })
+    .await
+}
+
+/// Sends `app` a hit of `site` for each of these visits.
+async fn visit(app: &TestApp, site: &TestWebsite<'_>, visits: std::ops::Range<usize>) {
+    for number in visits {
+        let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
+        let call = call.header("user-agent", common::CHROME).json(&site.hit("/", &format!("session-{number}")));
+        call.send().await.expect(200);
+    }
+}
+
 /// Sabotage: tell whenever somebody looks, forget at a restart who was told, or count a mail that was not sent.
 #[actix_web::test]
 async fn owners_are_told_once_when_most_and_all_of_a_month_is_used() {
@@ -203,21 +222,8 @@ async fn owners_are_told_once_when_most_and_all_of_a_month_is_used() {
     let team = app.team(Plan::Free);
     let second = team.member(Role::Owner);
     let site = team.website("shop.example");
-    let limited = async |url: &str| {
-        let mail = Mail::over(url, "stats@example.com", "https://stats.example").unwrap();
-        app.changed(|state| {
-            state.plans.limits_mut(Plan::Free).events_per_month = Some(10);
-            state.mail = Some(Arc::new(mail));
-        })
-        .await
-    };
-    let send = async |app: &TestApp, visits: std::ops::Range<usize>| {
-        for number in visits {
-            let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
-            let call = call.header("user-agent", common::CHROME).json(&site.hit("/", &format!("session-{number}")));
-            call.send().await.expect(200);
-        }
-    };
+    let limited = async |url: &str| limited(&app, url).await;
+    let send = async |app: &TestApp, visits| visit(app, &site, visits).await;
     let tell = async |app: &TestApp| quota_mail::tell(&actix_web::web::Data::from(app.state.clone())).await;
     let (url, mails) = server();
     let told = || {
@@ -271,21 +277,8 @@ async fn what_a_process_did_not_tell_the_next_one_does() {
     let team = app.team(Plan::Free);
     let site = team.website("shop.example");
     let (url, mails) = server();
-    let process = async || {
-        let mail = Mail::over(&url, "stats@example.com", "https://stats.example").unwrap();
-        app.changed(|state| {
-            state.plans.limits_mut(Plan::Free).events_per_month = Some(10);
-            state.mail = Some(Arc::new(mail));
-        })
-        .await
-    };
-    let send = async |app: &TestApp, visits: std::ops::Range<usize>| {
-        for number in visits {
-            let call = app.post(&format!("/e/{}", site.code())).header("origin", "https://shop.example");
-            let call = call.header("user-agent", common::CHROME).json(&site.hit("/", &format!("session-{number}")));
-            call.send().await.expect(200);
-        }
-    };
+    let process = async || limited(&app, &url).await;
+    let send = async |app: &TestApp, visits| visit(app, &site, visits).await;
     let tell_all = async |app: &TestApp| quota_mail::tell_all(&actix_web::web::Data::from(app.state.clone())).await;
     let told = || mails.try_iter().map(|mail| mail.replace("=\n", "")).collect::<Vec<String>>();
     // It ends before it looks, and nobody visits the website any more.

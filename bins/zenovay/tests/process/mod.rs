@@ -21,6 +21,9 @@ pub fn settings(data_dir: &Path) -> Config {
     Config::load(&common, &ServerFlags::default(), []).expect("settings")
 }
 
+/// The library that gives a process another time.
+pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zenovay");
 
