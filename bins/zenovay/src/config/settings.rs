@@ -166,7 +166,7 @@ settings! {
         replay_bytes: Number<1_048_576, 0x4_0000_0000_0000> = Number(10 << 30), "BYTES";
         /// S3-compatible bucket for recordings of sessions that are over; needs a key [default: none, they stay in the data directory]
         replay_bucket: Option<BucketName> = None, "NAME";
-        /// Where the bucket is, without its name [default: https://s3.REGION.amazonaws.com]
+        /// Where the bucket is, without its name [default: Amazon S3 in that region]
         replay_bucket_endpoint: Option<url::Url> = None, "URL";
         /// Region of the bucket [default: us-east-1]
         replay_bucket_region: String = "us-east-1".to_owned(), "REGION";
