@@ -72,6 +72,10 @@ for (const file of ["README.md", ...crates.map((crate) => `crates/${crate}/READM
   if (copied === before) faults.push(`${file} has no program to begin with`);
 }
 
+// The README says that `cargo bench` measures ingest first: it runs benches by their names.
+const benches = [...readFileSync("benches/Cargo.toml", "utf8").matchAll(/^\[\[bench\]\]\nname = "(\w+)"/gm)].map(([, name]) => name);
+if (benches.sort()[0] !== "ingest") faults.push(`benches/Cargo.toml: cargo bench would run ${benches[0]} before ingest`);
+
 if (faults.length > 0) {
   console.error(faults.join("\n"));
   process.exit(1);
