@@ -149,7 +149,7 @@ for (const crate of crates) {
 }
 if (faults.length > 0) {
   console.error(faults.join("\n"));
-  if (!writing) console.error("If this is meant, run `just public-interface`, and say it in crates/CHANGELOG.md.");
+  if (!writing) console.error("If this is meant, run `just public-interface`, and say it in api/crates/CHANGELOG.md.");
   process.exit(1);
 }
 console.log(`public interface: ${crates.length} crates ${writing ? "written to" : "are as in"} api/crates`);

@@ -53,7 +53,8 @@ pub use status::{
 pub use traits::{
     ClockStore, DataVersion, DroppedAgentStore, KeyStore, Store, TeamStore, UsageStore, UserStore, WebsiteStore,
 };
-/// The crate of keys, passwords and decisions that the interface speaks of.
+/// The crate of keys, passwords and decisions that the interface speaks of. Passwords are made and checked with the feature
+/// `password`.
 pub use zenovay_auth as auth;
 /// The crate of ids, plans, roles and times that the interface speaks of.
 pub use zenovay_domain as domain;
