@@ -1,6 +1,7 @@
 // The documentation of the library crates stands by itself: its comments and front pages name no document that is not in the
 // package, and link to no file outside it. What a stranger copies from a front page is a whole program with the line for
-// `Cargo.toml` that it needs: the text of one in `examples/`, which is built and run from the packages.
+// `Cargo.toml` that it needs: the text of one in `examples/`, which is built and run from the packages. Links from page to page
+// lead to a file, and to a heading in it, that is there.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
@@ -76,8 +77,25 @@ for (const file of ["README.md", ...crates.map((crate) => `crates/${crate}/READM
 const benches = [...readFileSync("benches/Cargo.toml", "utf8").matchAll(/^\[\[bench\]\]\nname = "(\w+)"/gm)].map(([, name]) => name);
 if (benches.sort()[0] !== "ingest") faults.push(`benches/Cargo.toml: cargo bench would run ${benches[0]} before ingest`);
 
+/** What a heading is called in an address, as the usual viewers of Markdown have it. */
+const anchor = (heading) => heading.toLowerCase().replace(/\]\([^)]*\)/g, "").replace(/[^\p{L}\p{N}\s_-]/gu, "").trim().replace(/\s/g, "-");
+const anchorsOf = (file) =>
+  new Set([...readFileSync(file, "utf8").replace(/^```.*?^```/gms, "").matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchor(heading)));
+const pages = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"], { encoding: "utf8" });
+let links = 0;
+for (const file of pages.split("\0").filter((file) => file !== "" && existsSync(file))) {
+  for (const [, target] of readFileSync(file, "utf8").replace(/^```.*?^```/gms, "").matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(target)) continue;
+    links += 1;
+    const [path, place] = target.split("#");
+    const at = path === "" ? file : normalize(join(dirname(file), path));
+    if (!existsSync(at)) faults.push(`${file}: ${target} does not exist`);
+    else if (place !== undefined && at.endsWith(".md") && !anchorsOf(at).has(place)) faults.push(`${file}: ${target} has no such heading`);
+  }
+}
+
 if (faults.length > 0) {
   console.error(faults.join("\n"));
   process.exit(1);
 }
-console.log(`docs: the crates name nothing that is not in their packages; ${copied} programs of front pages are those of examples/`);
+console.log(`docs: the crates name nothing that is not in their packages; ${copied} programs of front pages are those of examples/; ${links} links of pages lead somewhere`);
