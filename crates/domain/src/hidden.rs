@@ -20,9 +20,87 @@ pub const fn is_hidden(c: char) -> bool {
         | '\u{f0000}'..='\u{10ffff}')
 }
 
+/// Whether a name that a person gives has characters that nobody sees or that change how others are read. Beside
+/// [`is_hidden`] that leaves joiners and selectors of variants to those that need them: between two characters of which none is
+/// ASCII, as in Persian words and families of emoji, and after a character that has variants.
+///
+/// ```
+/// use zenovay_domain::has_hidden;
+///
+/// assert!(has_hidden("Shop\u{202e}gpj") && has_hidden("pay\u{200d}pal") && has_hidden("\u{200b}"));
+/// assert!(!has_hidden("می\u{200c}خواهم") && !has_hidden("👩\u{200d}💻 ❤\u{fe0f} 1\u{fe0f}\u{20e3}"));
+/// ```
+pub fn has_hidden(name: &str) -> bool {
+    let mut characters = name.chars().peekable();
+    // The last one that is seen.
+    let mut before: Option<char> = None;
+    while let Some(c) = characters.next() {
+        let is_in_place = match c {
+            '\u{200c}' | '\u{200d}' => {
+                before.is_some_and(is_joined) && characters.peek().is_some_and(|next| is_joined(*next))
+            }
+            '\u{fe00}'..='\u{fe0f}' => {
+                before.is_some_and(|c| is_joined(c) || c.is_ascii_digit() || matches!(c, '#' | '*'))
+                    && !characters.peek().is_some_and(|next| matches!(next, '\u{fe00}'..='\u{fe0f}'))
+            }
+            _ => !is_hidden(c),
+        };
+        if !is_in_place {
+            return true;
+        }
+        if !is_hidden(c) {
+            before = Some(c);
+        }
+    }
+    false
+}
+
+/// Whether a character may stand beside a joiner.
+const fn is_joined(c: char) -> bool {
+    !c.is_ascii() && !is_hidden(c)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sabotage: let joiners stand anywhere, or nowhere.
+    #[test]
+    fn joiners_stand_where_writing_needs_them_alone() {
+        for name in [
+            "Shop",
+            "Übersicht – „Preise“",
+            "日本語",
+            "עברית",
+            "क्\u{200d}ष",
+            "می\u{200c}خواهم",
+            "👨\u{200d}👩\u{200d}👧 ❤\u{fe0f}\u{200d}🔥",
+            "3\u{fe0f}\u{20e3} #\u{fe0f}\u{20e3}",
+        ] {
+            assert!(!has_hidden(name), "{name:?}");
+        }
+        for name in [
+            "a\u{0}",
+            "a\nb",
+            "Shop\u{202e}gpj",
+            "\u{2066}x\u{2069}",
+            "a\u{200b}b",
+            "日\u{200b}本",
+            "a\u{200d}b",
+            "a\u{200d}",
+            "\u{200d}日",
+            "日\u{200d}\u{200d}本",
+            "日\u{200d}",
+            "a\u{fe0f}",
+            "\u{fe0f}",
+            "❤\u{fe0f}\u{fe0f}",
+            "x\u{e0041}",
+            "\u{feff}x",
+            "x\u{ad}y",
+        ] {
+            assert!(has_hidden(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn every_control_is_hidden() {

@@ -40,7 +40,7 @@ pub use goal::{
 };
 #[cfg(feature = "clock")]
 pub use guarded_clock::{CLOCK_CONFIRMED_MS, ClockMemory, ClockStatus, Doubt, DoubtedReading, GuardedClock};
-pub use hidden::is_hidden;
+pub use hidden::{has_hidden, is_hidden};
 #[cfg(feature = "rules")]
 pub use host::{InvalidHost, parse_domain, parse_host};
 pub use ids::{

@@ -23,7 +23,24 @@ const DEPTH_MAX: usize = 10;
 const VALUE_MAX_BYTES: usize = 2_048;
 
 /// The names of the kind of an event, which only filters know: no rows are by it.
-const KIND: [&str; 3] = ["event:type", "event_type", "type"];
+pub(crate) const KIND: [&str; 3] = ["event:type", "event_type", "type"];
+
+/// The operators of conditions in a tree.
+const OPERATORS: [(&str, Operator); 10] = [
+    ("is", Operator::Is),
+    ("is_not", Operator::IsNot),
+    ("contains", Operator::Contains),
+    ("contains_not", Operator::DoesNotContain),
+    ("matches", Operator::MatchesRegex),
+    ("matches_not", Operator::DoesNotMatchRegex),
+    ("matches_wildcard", Operator::Matches),
+    ("matches_wildcard_not", Operator::DoesNotMatch),
+    ("starts_with", Operator::StartsWith),
+    ("ends_with", Operator::EndsWith),
+];
+
+/// The operators that join other filters.
+const JOINING: [&str; 5] = ["and", "or", "not", "has_done", "has_not_done"];
 
 /// In whose words something is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +106,21 @@ impl Filters {
             Some(goals) => and(vec![goals.clone(), self.rest.clone()]),
         }
     }
+
+    /// What these and `others` ask for together. Where both name goals, a conversion is an event of both.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        let goals = match (self.goals, others.goals) {
+            (Some(goals), Some(others)) => Some(and(vec![goals, others])),
+            (goals, others) => goals.or(others),
+        };
+        Self {
+            goals,
+            rest: and(vec![self.rest, others.rest]),
+            names_page: self.names_page || others.names_page,
+            names_event: self.names_event || others.names_event,
+        }
+    }
 }
 
 fn condition(field: Field, operator: Operator, values: Vec<String>, level: Option<FilterLevel>) -> Filter {
@@ -117,8 +149,7 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
         return Err(Problem::new(format!("more than {FILTERS_MAX_BYTES} bytes")));
     }
     if text.trim_start().starts_with('[') {
-        let tree: Value =
-            serde_json::from_str(text).map_err(|error| Problem::new(format!("not a JSON array: {error}")))?;
+        let tree: Value = serde_json::from_str(text).map_err(|error| Problem::new(not_json(&error)))?;
         return filters_of_json(&tree, dialect);
     }
     let mut reader = Reader::new(dialect);
@@ -157,6 +188,14 @@ pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Proble
         reader.top(filter)?;
     }
     Ok(reader.finish())
+}
+
+/// Why a string is not JSON, in plain words.
+fn not_json(error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return "not JSON: it ends before all its brackets and quotes are closed".to_owned();
+    }
+    format!("not JSON: line {}, character {} is not what may stand there", error.line(), error.column())
 }
 
 /// Parts of `text` between `separator`s that have no backslash before them. Backslashes stay.
@@ -229,7 +268,12 @@ impl Reader {
         }
         match Property::parse(name, is_own) {
             Ok(property) => Ok(Subject::Property(property)),
-            Err(PropertyError::Unknown) => self.problem(format!("unknown property {name:?}")),
+            Err(PropertyError::Unknown) => {
+                let known: Vec<&str> = Property::names().collect();
+                let kind = if is_own { ", event:type" } else { "" };
+                let known = known.join(", ");
+                self.problem(format!("unknown property {name:?}; use {known}{kind}, or event:props: and a name"))
+            }
             Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
         }
     }
@@ -289,8 +333,18 @@ impl Reader {
             }
             return self.condition(leaf);
         }
-        let Some([Value::String(operator), inner]) = filter.as_array().map(Vec::as_slice) else {
+        let Some([Value::String(operator), inner @ ..]) = filter.as_array().map(Vec::as_slice) else {
             return self.problem("a filter is an array such as [\"is\", \"event:page\", [\"/\"]]");
+        };
+        let inner = match inner {
+            [inner] if JOINING.contains(&operator.as_str()) => inner,
+            _ if JOINING.contains(&operator.as_str()) => {
+                return self.problem(format!("{operator} takes one member after it"));
+            }
+            _ => {
+                let known: Vec<&str> = OPERATORS.iter().map(|(name, _)| *name).chain(JOINING).collect();
+                return self.problem(format!("unknown operator {operator:?}; use {}", known.join(", ")));
+            }
         };
         let nested = if place == Place::Done { Place::Done } else { Place::Nested };
         match operator.as_str() {
@@ -298,11 +352,11 @@ impl Reader {
             "or" => Ok(Filter::Any(self.list(inner, nested, depth)?)),
             "not" => Ok(Filter::Not(Box::new(self.member(inner, 1, nested, depth)?))),
             "has_done" => Ok(Filter::InSession(Box::new(self.done(inner, place, depth)?))),
-            "has_not_done" => {
+            // What is left is `has_not_done`.
+            _ => {
                 let done = Filter::InSession(Box::new(self.done(inner, place, depth)?));
                 Ok(Filter::Not(Box::new(done)))
             }
-            other => self.problem(format!("unknown operator {other:?}")),
         }
     }
 
@@ -343,19 +397,8 @@ impl Reader {
     /// The condition that `filter` is; `None` when its operator joins others or it is not a filter.
     fn leaf(&self, filter: &Value) -> Result<Option<Leaf>, Problem> {
         let Some([Value::String(operator), rest @ ..]) = filter.as_array().map(Vec::as_slice) else { return Ok(None) };
-        let operator = match operator.as_str() {
-            "is" => Operator::Is,
-            "is_not" => Operator::IsNot,
-            "contains" => Operator::Contains,
-            "contains_not" => Operator::DoesNotContain,
-            "matches" => Operator::MatchesRegex,
-            "matches_not" => Operator::DoesNotMatchRegex,
-            "matches_wildcard" => Operator::Matches,
-            "matches_wildcard_not" => Operator::DoesNotMatch,
-            "starts_with" => Operator::StartsWith,
-            "ends_with" => Operator::EndsWith,
-            _ => return Ok(None),
-        };
+        let Some((_, operator)) = OPERATORS.iter().find(|(name, _)| name == operator) else { return Ok(None) };
+        let operator = *operator;
         let [Value::String(name), Value::Array(values), modifiers @ ..] = rest else {
             return self.problem("a condition is an operator, a property and an array of values");
         };
@@ -392,7 +435,10 @@ impl Reader {
                 };
             }
             ("case_sensitive", _) => return self.problem("case_sensitive is true or false"),
-            _ => return self.problem(format!("unknown modifier {name:?}")),
+            _ => {
+                let known = if self.dialect == Dialect::Own { "case_sensitive or level" } else { "case_sensitive" };
+                return self.problem(format!("unknown modifier {name:?}; use {known}"));
+            }
         }
         Ok(())
     }
@@ -643,6 +689,16 @@ mod tests {
     }
 
     #[test]
+    fn filters_are_joined_with_others() {
+        let (country, page) = (own("country==DE;event:goal==Signup"), own("event:page==/a"));
+        assert_eq!(country.clone().with(page.clone()), own("country==DE;event:goal==Signup;event:page==/a"));
+        assert_eq!(page.clone().with(country.clone()).goals, country.goals);
+        let two = country.clone().with(own("event:goal==Login"));
+        assert_eq!(two.goals, own("event:goal==Signup;event:goal==Login").goals);
+        assert_eq!(Filters::default().with(page.clone()), page);
+    }
+
+    #[test]
     fn separators_can_be_values() {
         let filters = own(r"visit:utm_campaign==a\|b|c\;d;event:props:plan: x==y==z");
         let plan = Field::Property("plan: x".to_owned());
@@ -731,7 +787,11 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         for (tree, at, part) in [
             (json!({}), "", "array of filters"),
-            (json!([["is", "event:page", ["/"]], ["is", "nothing", ["x"]]]), "/1", "unknown property"),
+            (
+                json!([["is", "event:page", ["/"]], ["is", "nothing", ["x"]]]),
+                "/1",
+                "unknown property \"nothing\"; use event:goal, ",
+            ),
             (json!([["and", [["is", "event:page", []]]]]), "/0/1/0", "at least one value"),
             (json!([["or", []]]), "/0", "at least one filter"),
             (json!([["not", ["is", "event:goal", ["x"]]]]), "/0/1", "at the top"),
@@ -741,7 +801,11 @@ mod tests {
             (json!([["not", ["is", "event:props:user_id", ["x"]]]]), "/0/1", "is not available"),
             (json!([["is", "event:page", ["x"], { "case_sensitive": 1 }]]), "/0", "true or false"),
             (json!([["matches", "event:page", ["("]]]), "/0", "regular expression"),
-            (json!([["equals", "event:page", ["x"]]]), "/0", "is an array such as"),
+            (json!([["is"]]), "/0", "a condition is"),
+            (json!(["is"]), "/0", "is an array such as"),
+            (json!([["equals", "event:page", ["x"]]]), "/0", "use is, is_not, contains, "),
+            (json!([["and", [], []]]), "/0", "one member"),
+            (json!([["is", "event:page", ["x"], { "case": true }]]), "/0", "use case_sensitive or level"),
             (json!([["matches", "visit:country_name", ["a"]]]), "/0", "does not go with matches"),
             (json!([["is", "event:type", ["heartbeat"]]]), "/0", "use pageview, custom, "),
             (json!([["contains", "event:type", ["page"]]]), "/0", "is and is_not only"),
@@ -762,6 +826,11 @@ mod tests {
         assert!(parse_filters(&patterns(32), Dialect::Own).unwrap_err().problem.contains("patterns"));
         for text in ["visit:country", "nothing==x", "[", "[1,", "event:type==page*", &"x".repeat(20_000)] {
             assert!(parse_filters(text, Dialect::Own).is_err(), "{text}");
+        }
+        // In plain words, not in those of a parser.
+        for (text, told) in [("[[\"is\"", "ends before"), ("[,]", "line 1, character 2"), ("[1] x", "character 5")] {
+            let problem = parse_filters(text, Dialect::Own).unwrap_err().problem;
+            assert!(problem.contains(told) && problem.starts_with("not JSON: "), "{text}: {problem}");
         }
         let mut deep = json!(["is", "event:page", ["/"]]);
         (0..12).for_each(|_| deep = json!(["not", deep]));

@@ -24,7 +24,7 @@ pub use names::{Metric, Property, PropertyError, UnknownName};
 pub use period::{Dates, Period, parse_date};
 #[doc(no_inline)]
 pub use serde_json;
-pub use view::{filters_of_view, view_operators};
+pub use view::{filters_of_view, view_dimensions, view_operators};
 #[doc(no_inline)]
 pub use zenovay_domain as domain;
 #[doc(no_inline)]

@@ -5,8 +5,9 @@ use zenovay_domain::{Dimension, EventKind, Goal};
 use zenovay_query::{Condition, Filter, Operator};
 
 use crate::conversions::goals_filter;
+use crate::filters::KIND;
 use crate::join::and;
-use crate::{Dialect, Filters, Goal as NamedGoal, Problem, filters_of_json};
+use crate::{Dialect, Filters, Goal as NamedGoal, Problem, Property, PropertyError, filters_of_json};
 
 /// The most filters of a view.
 const FILTERS_MAX: usize = 32;
@@ -26,6 +27,16 @@ const OPERATORS: [(&str, &str, Operator); 8] = [
 /// The names of the operators of a view.
 pub fn view_operators() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|(name, ..)| *name)
+}
+
+/// The names of the dimensions of a view, beside those that websites give their events: `prop.` and a name.
+pub fn view_dimensions() -> impl Iterator<Item = &'static str> {
+    let bare = |name: &'static str| match name.rsplit(':').next().unwrap_or(name) {
+        // There are other names, too.
+        "name" => "event_name",
+        bare => bare,
+    };
+    Property::names().map(bare).chain(["event_type"])
 }
 
 /// Reads the filters of a view, all of which must hold. Each is `dimension:operator:value|value`; `\|` and `\\` in a value are
@@ -57,8 +68,12 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
         }
         let property = match part.dimension.strip_prefix("prop.") {
             Some(name) => format!("event:props:{name}"),
-            None if part.dimension.contains(':') => return Err(problem("unknown dimension".to_owned())),
-            None => part.dimension.to_owned(),
+            None if is_known(part.dimension) => part.dimension.to_owned(),
+            None => {
+                let known: Vec<&str> = view_dimensions().collect();
+                let known = known.join(", ");
+                return Err(problem(format!("unknown dimension; use {known}, or prop. and the name of a property")));
+            }
         };
         tree.push(json!([part.word, property, part.values]));
     }
@@ -70,6 +85,12 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
     visits.push(read.rest);
     read.rest = and(visits);
     Ok(read)
+}
+
+/// Whether a dimension that is none of a website's own has this name.
+fn is_known(name: &str) -> bool {
+    let is_property = || Property::parse(name, true) != Err(PropertyError::Unknown);
+    !name.contains(':') && (KIND.contains(&name) || is_property())
 }
 
 /// Visits without an event that `goals` chooses.
@@ -94,7 +115,8 @@ impl<'a> Part<'a> {
             Some((place, name, word, operator))
         });
         let Some((place, name, word, operator)) = found.min_by_key(|(place, ..)| *place) else {
-            return Err(format!("{text:?} is not dimension:operator:value"));
+            let known: Vec<&str> = view_operators().collect();
+            return Err(format!("not dimension:operator:value; the operators are {}", known.join(", ")));
         };
         let values = split(&text[place + name.len() + 2..]);
         Ok(Self { dimension: &text[..place], operator: *operator, word, values })
@@ -230,6 +252,17 @@ mod tests {
         ] {
             let problem = read(&filters).unwrap_err();
             assert_eq!(problem.at, at, "{filters:?}: {}", problem.problem);
+        }
+        for (filter, told) in [
+            ("contry:is:DE", ["unknown dimension", "country, ", "event_type", "prop. and"]),
+            ("country:equals:DE", ["dimension:operator:value", "is, is_not, ", "does_not_contain", "starts_with"]),
+        ] {
+            let problem = read(&[filter]).unwrap_err().problem;
+            assert!(told.iter().all(|told| problem.contains(told)), "{filter}: {problem}");
+        }
+        for dimension in view_dimensions() {
+            let value = if KIND.contains(&dimension) { "click" } else { "x" };
+            assert!(read(&[&format!("{dimension}:is:{value}")]).is_ok(), "{dimension}");
         }
         let long = format!("page:is:{}", "x".repeat(3_000));
         assert!(read(&[&long]).is_err());

@@ -20,6 +20,8 @@ const VISITORS_AT_ONCE: usize = 20_000;
 const REMEMBERED: usize = 10_000;
 /// The most buckets of a series.
 const BUCKETS_MAX: usize = 10_000;
+/// The dimensions that captures have.
+pub(in crate::http) const CAPTURED_BY: [&str; 6] = ["page", "device", "browser", "browser_version", "os", "country"];
 
 /// With what somebody looked at a page, and from where.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,9 +55,7 @@ impl Kept {
     /// A 400 that names what captures cannot be filtered by.
     pub(super) fn of(view: &View) -> Result<Self, ApiError> {
         let unknown = |what: &str| {
-            let words =
-                format!("{what}: captures can be filtered by page, device, browser, browser_version, os and country");
-            ApiError::invalid("f", words)
+            ApiError::invalid("f", format!("{what}: captures can be filtered by {} alone", CAPTURED_BY.join(", ")))
         };
         if view.filters.goals.is_some() {
             return Err(unknown("goal"));

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zenovay_auth::{Denial, KEY_NAME_MAX_CHARS, KeyFormat, KeyKind, KeyRefusal};
-use zenovay_domain::{KeyId, Scope, Scopes, TeamId, UserId, WebsiteId};
+use zenovay_domain::{KeyId, Scope, Scopes, TeamId, UserId, WebsiteId, has_hidden};
 use zenovay_store::{ActivityCounts, KeyEdit, KeyRecord, KeyRequest, Metadata, NewKey, StoreError};
 
 use super::{Created, JsonBody, NoContent, Rules, present, refused};
@@ -255,8 +255,8 @@ fn key_name(rules: &mut Rules, name: &str) -> String {
         rules.problem("name", "Name is required");
     } else if name.chars().count() > KEY_NAME_MAX_CHARS {
         rules.problem("name", format!("Name too long (max {KEY_NAME_MAX_CHARS} characters)"));
-    } else if name.chars().any(char::is_control) {
-        rules.problem("name", "Name has characters that cannot be shown");
+    } else if has_hidden(name) {
+        rules.problem("name", "Name has characters that cannot be seen");
     }
     name.to_owned()
 }

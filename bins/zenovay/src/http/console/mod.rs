@@ -5,7 +5,7 @@ pub mod account;
 mod answers;
 pub mod audience;
 mod body;
-mod captured;
+pub mod captured;
 pub mod error_groups;
 pub mod files;
 pub mod funnels;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 use zenovay_auth::{WeakPassword, check_password};
-use zenovay_domain::parse_domain;
+use zenovay_domain::{has_hidden, is_hidden, parse_domain};
 
 use crate::http::envelope::ApiError;
 
@@ -32,16 +32,16 @@ impl Rules {
         }
     }
 
-    /// A name that people see: 1 to 100 characters, not only spaces, no control characters. Returns it without spaces
-    /// around it.
+    /// A name that people see: 1 to 100 characters, not only spaces, no characters that nobody sees. Returns it without
+    /// spaces around it.
     pub fn name(&mut self, field: &str, value: &str) -> String {
         let name = value.trim();
         if name.is_empty() {
             self.problem(field, "Name is required");
         } else if name.chars().count() > NAME_MAX_CHARS {
             self.problem(field, format!("Name too long (max {NAME_MAX_CHARS} characters)"));
-        } else if name.chars().any(char::is_control) {
-            self.problem(field, "Name has characters that cannot be shown");
+        } else if has_hidden(name) {
+            self.problem(field, "Name has characters that cannot be seen");
         }
         name.to_owned()
     }
@@ -54,7 +54,7 @@ impl Rules {
             && !local.is_empty()
             && !local.contains('@')
             && !domain.is_empty()
-            && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+            && !email.chars().any(|c| c.is_whitespace() || is_hidden(c));
         self.require(is_one, field, "Write an address such as name@example.com");
         email.to_owned()
     }
@@ -106,10 +106,14 @@ mod tests {
         rules.name("name", &"x".repeat(101));
         rules.url("url", "shop.example");
         assert_eq!(rules.name("other", "  Shop "), "Shop");
+        rules.name("hidden", "Shop\u{202e}gpj");
+        rules.email("email", "a\u{200b}@example.com");
         let error = rules.check().unwrap_err();
         assert_eq!(error.status_code().as_u16(), 422);
         assert_eq!(error.problem_of("name"), Some("Name too long (max 100 characters)"));
         assert_eq!(error.problem_of("url"), Some("Invalid URL format"));
+        assert_eq!(error.problem_of("hidden"), Some("Name has characters that cannot be seen"));
+        assert!(error.problem_of("email").is_some());
         assert!(Rules::default().check().is_ok());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use zenovay_domain::{FunnelStep, Goal, GoalTarget, MATCH_VALUE_MAX, MatchType, PageMatch};
+use zenovay_domain::{FunnelStep, Goal, GoalTarget, MATCH_VALUE_MAX, MatchType, PageMatch, has_hidden};
 use zenovay_query::check_regex;
 
 use super::Rules;
@@ -94,7 +94,7 @@ impl StepBody {
 fn check_length(rules: &mut Rules, field: &str, value: &str, max: usize) {
     rules.require(!value.is_empty(), field, "Required");
     rules.require(value.chars().count() <= max, field, &format!("Value too long (max {max} characters)"));
-    rules.require(!value.chars().any(char::is_control), field, "Value has control characters");
+    rules.require(!has_hidden(value), field, "Value has characters that cannot be seen");
 }
 
 impl From<&PageMatch> for StepBody {
@@ -179,6 +179,7 @@ mod tests {
             (body("page", Some("contains"), &"x".repeat(501)), "value"),
             (body("event", Some("exact"), "x"), "match_type"),
             (body("event", None, &"x".repeat(101)), "value"),
+            (body("event", None, "sign\u{200b}up"), "value"),
             (body("goal", None, "sign-up"), "value"),
         ] {
             let mut rules = Rules::default();

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde_json::json;
 use zenovay_domain::{ErrorCode, Interval, TimeRange, Timestamp, Zone};
 use zenovay_query::{Baseline, Order};
-use zenovay_stats::{Cursor, Dates, Dialect, Filters, Metric, Period, Property, parse_date, parse_filters};
+use zenovay_stats::{
+    Cursor, Dates, Dialect, Filters, Metric, Period, Property, PropertyError, parse_date, parse_filters,
+};
 
 use crate::http::document::Parameter;
 use crate::http::envelope::ApiError;
@@ -85,10 +87,6 @@ impl Common {
             }
         };
         Self { site, range, zone, metrics, filters, filters_text, compare, explain, is_of_months }
-    }
-
-    fn wants(&self, metric: Metric) -> bool {
-        self.metrics.contains(&metric)
     }
 }
 
@@ -269,10 +267,42 @@ fn compare(params: &mut Params, zone: &Zone) -> Option<Baseline> {
     }
 }
 
-/// A metric that only goes with other parameters.
-fn check_conversions(params: &mut Params, common: &Common, is_by_goal: bool) {
-    if common.wants(Metric::ConversionRate) && common.filters.goals.is_none() && !is_by_goal {
-        params.problem("metrics", "conversion_rate needs a filter on event:goal, or rows by it");
+/// What an answer has numbers of.
+#[derive(Debug, Clone, Copy)]
+pub enum Grouping<'a> {
+    /// The whole range.
+    Totals,
+    /// Each bucket of a series.
+    Series,
+    /// Each row, by these properties.
+    Rows(&'a [Property]),
+}
+
+/// What is wrong with metrics that do not go with the rest of a question: sentences.
+pub fn misplaced(metrics: &[Metric], filters: &Filters, grouping: Grouping<'_>) -> Vec<String> {
+    let is_by_goal = matches!(grouping, Grouping::Rows(properties) if properties.contains(&Property::Goal));
+    let is_by_page = matches!(grouping, Grouping::Rows([first, ..]) if first.is_page());
+    let problem = |metric: &Metric| match (metric, grouping) {
+        (Metric::ConversionRate, _) if filters.goals.is_none() && !is_by_goal => {
+            Some("needs a filter on a goal, or rows by goals")
+        }
+        (Metric::TimeOnPage, Grouping::Totals) if !filters.names_page => {
+            Some("needs a filter on pages, or rows by them")
+        }
+        (Metric::TimeOnPage, Grouping::Rows(_)) if !is_by_page => Some("needs rows by pages"),
+        (Metric::Percentage, Grouping::Totals) => Some("is of rows: ask for rows by something"),
+        (Metric::TimeOnPage | Metric::Percentage, Grouping::Series) => {
+            Some("is not for series: ask for rows by something")
+        }
+        (Metric::NewVisitors, Grouping::Rows(_)) => Some("is not for rows: ask for totals or a series"),
+        _ => None,
+    };
+    metrics.iter().filter_map(|metric| Some(format!("{metric} {}", problem(metric)?))).collect()
+}
+
+fn check_metrics(params: &mut Params, common: &Common, grouping: Grouping<'_>) {
+    for problem in misplaced(&common.metrics, &common.filters, grouping) {
+        params.problem("metrics", problem);
     }
 }
 
@@ -283,13 +313,7 @@ pub struct AggregateParams(pub Common);
 impl QueryParams for AggregateParams {
     fn read(params: &mut Params, now: Timestamp) -> Self {
         let common = Common::read(params, now);
-        check_conversions(params, &common, false);
-        if common.wants(Metric::TimeOnPage) && !common.filters.names_page {
-            params.problem("metrics", "time_on_page needs a filter on event:page, or rows by it");
-        }
-        if common.wants(Metric::Percentage) {
-            params.problem("metrics", "percentage is of rows: ask for a breakdown");
-        }
+        check_metrics(params, &common, Grouping::Totals);
         Self(common)
     }
 }
@@ -308,12 +332,7 @@ pub struct TimeseriesParams {
 impl QueryParams for TimeseriesParams {
     fn read(params: &mut Params, now: Timestamp) -> Self {
         let common = Common::read(params, now);
-        check_conversions(params, &common, false);
-        for metric in [Metric::TimeOnPage, Metric::Percentage] {
-            if common.wants(metric) {
-                params.problem("metrics", format!("{metric} is not for series: ask for a breakdown"));
-            }
-        }
+        check_metrics(params, &common, Grouping::Series);
         let words = "The width of the buckets, cut in `timezone`; `date` is another name of `day`. Without it months for \
                      periods of months and years, days for others.";
         let named = params.one_of("interval", &["hour", "day", "date", "week", "month"], None, words);
@@ -358,14 +377,8 @@ impl QueryParams for BreakdownParams {
     fn read(params: &mut Params, now: Timestamp) -> Self {
         let mut common = Common::read(params, now);
         let properties = properties(params);
-        let is_by_goal = properties.iter().any(|(_, property)| *property == Property::Goal);
-        check_conversions(params, &common, is_by_goal);
-        if common.wants(Metric::NewVisitors) {
-            params.problem("metrics", "new_visitors is not for rows: ask for totals or a series");
-        }
-        if common.wants(Metric::TimeOnPage) && !properties.first().is_some_and(|(_, property)| property.is_page()) {
-            params.problem("metrics", "time_on_page needs rows by event:page");
-        }
+        let by: Vec<Property> = properties.iter().map(|(_, property)| property.clone()).collect();
+        check_metrics(params, &common, Grouping::Rows(&by));
         let sort = params.one_of(
             "sort",
             &["visitors", "visits", "pageviews", "events"],
@@ -434,6 +447,11 @@ fn properties(params: &mut Params) -> Vec<(String, Property)> {
                 params.problem("property", format!("{} is there twice", quoted(name)));
             }
             Ok(property) => properties.push((name.to_owned(), property)),
+            Err(PropertyError::Unknown) => {
+                let known: Vec<&str> = Property::names().collect();
+                let (name, known) = (quoted(name), known.join(", "));
+                params.problem("property", format!("{name} is unknown; use {known}, or event:props: and a name"));
+            }
             Err(error) => params.problem("property", format!("{} {error}", quoted(name))),
         }
     }
