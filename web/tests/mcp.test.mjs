@@ -40,7 +40,10 @@ after(async () => {
 async function startClient() {
   const answers = [];
   const listener = createServer((request, response) => {
-    if (request.url.startsWith("/callback")) answers.push(new URL(request.url, "http://127.0.0.1").searchParams);
+    const { pathname, searchParams } = new URL(request.url, "http://127.0.0.1");
+    if (pathname.startsWith("/callback")) answers.push(searchParams);
+    // As clients do that show the last page at a host of their own.
+    if (pathname === "/callback/elsewhere") return response.writeHead(302, { Location: `http://localhost:${listener.address().port}/done` }).end();
     response.setHeader("Content-Type", "text/html").end("<title>Done</title><h1>You can close this</h1>");
   });
   await new Promise((resolve) => listener.listen(0, "127.0.0.1", resolve));
@@ -51,7 +54,7 @@ const post = (path, body, type = "application/x-www-form-urlencoded") => fetch(s
 
 /** Registers a client and makes its request. */
 async function newRequest(name, more = {}) {
-  const registration = await post("/oauth/register", JSON.stringify({ client_name: name, redirect_uris: ["http://127.0.0.1/callback"], token_endpoint_auth_method: "none" }), "application/json");
+  const registration = await post("/oauth/register", JSON.stringify({ client_name: name, redirect_uris: ["http://127.0.0.1/callback", "http://127.0.0.1/callback/elsewhere"], token_endpoint_auth_method: "none" }), "application/json");
   assert.equal(registration.status, 201);
   const { client_id } = await registration.json();
   const verifier = randomBytes(32).toString("base64url");
@@ -70,10 +73,10 @@ async function newRequest(name, more = {}) {
 }
 
 /** The tokens for the latest answer. */
-async function exchange({ client_id, verifier }) {
+async function exchange({ client_id, verifier }, redirect_uri = client.redirect) {
   const answer = client.answers.at(-1);
   assert.deepEqual([answer.get("state"), answer.get("iss"), answer.get("error")], ["some state", server.address, null]);
-  const form = { grant_type: "authorization_code", code: answer.get("code"), client_id, code_verifier: verifier, redirect_uri: client.redirect };
+  const form = { grant_type: "authorization_code", code: answer.get("code"), client_id, code_verifier: verifier, redirect_uri };
   const response = await post("/oauth/token", new URLSearchParams(form));
   assert.equal(response.status, 200);
   return response.json();
@@ -107,7 +110,7 @@ test("somebody who is signed out signs in, is asked, and the client gets what th
   await page.goto("/settings/account/security");
   const card = page.getByRole("region", { name: "Connected MCP clients" });
   await card.getByText("Chart Assistant", { exact: false }).first().waitFor();
-  for (const shown of ["Reads Analytics and Advanced, changes Management", "never used", "no calls today", `${server.address}/mcp`]) {
+  for (const shown of ["Reads Analytics and Advanced, changes Management", "never used", "no queries today", `${server.address}/mcp`]) {
     await until(async () => (await card.innerText()).includes(shown), `the card says: ${shown}`);
   }
   assert.deepEqual(await violations(context, page), []);
@@ -137,6 +140,22 @@ test("the page works without scripts, and no is an answer", async () => {
   assert.equal(client.answers.at(-1).get("error"), "access_denied");
   await context.close();
 });
+
+// Chromium holds what comes after a form to the policy of the form's page, redirects of the client too. Sabotage: answer the form
+// with a redirect.
+for (const javaScriptEnabled of [true, false]) {
+  test(`a client that redirects to another host gets there, with scripts ${javaScriptEnabled ? "on" : "off"}`, async () => {
+    const { page, context } = await openTab(browser, server, { storageState: owner, javaScriptEnabled });
+    const redirect_uri = `${client.redirect}/elsewhere`;
+    const asked = await newRequest("Wanderer", { redirect_uri });
+    await page.goto(asked.path);
+    await page.getByRole("button", { name: "Allow", exact: true }).click();
+    await page.getByRole("heading", { name: "You can close this" }).waitFor();
+    assert.equal(new URL(page.url()).hostname, "localhost");
+    assert.equal((await exchange(asked, redirect_uri)).token_type, "Bearer");
+    await context.close();
+  });
+}
 
 tour(
   () => ({ server, browser, storage: { owner } }),

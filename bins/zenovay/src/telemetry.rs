@@ -470,6 +470,8 @@ pub enum Limit {
     AddressPublic,
     /// Requests with an invalid key per address.
     AddressAuth,
+    /// Programs per address that want to become known at `/mcp`.
+    AddressClients,
     /// Requests per key and minute.
     KeyMinute,
     /// Requests per key and month.
@@ -482,13 +484,14 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AddressTracking,
         Self::AddressCapture,
         Self::SessionCapture,
         Self::WebsiteCapture,
         Self::AddressPublic,
         Self::AddressAuth,
+        Self::AddressClients,
         Self::KeyMinute,
         Self::KeyMonth,
         Self::AssistantDay,
@@ -521,6 +524,7 @@ impl Limit {
             Self::WebsiteCapture => "website_capture",
             Self::AddressPublic => "address_public",
             Self::AddressAuth => "address_auth",
+            Self::AddressClients => "address_clients",
             Self::KeyMinute => "key_minute",
             Self::KeyMonth => "key_month",
             Self::AssistantDay => "assistant_day",

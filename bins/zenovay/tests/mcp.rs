@@ -26,12 +26,18 @@ struct Client<'a> {
 
 /// The token of a client that `user` connected in `team` with these scopes.
 fn token(app: &TestApp, user: UserId, team: TeamId, scopes: &str) -> TestKey {
+    token_of(app, "Claude", user, team, scopes)
+}
+
+/// The same of a client with this name.
+fn token_of(app: &TestApp, name: &str, user: UserId, team: TeamId, scopes: &str) -> TestKey {
     let store = &app.state.store;
     let (secret, verifier) = (app.state.new_secret(), app.state.new_secret());
     let mut rng = StdRng::from_seed(app.random());
     let tokens = [KeyFormat::ACCESS_TOKEN, KeyFormat::REFRESH_TOKEN].map(|format| format.generate_with(&mut rng));
-    let (address, host) = ("https://client.example/metadata.json", "client.example");
-    let client = GrantClient::new(address, "Claude", Some(host.to_owned()), host, true);
+    // Each is another client: a new consent for the same one would take the place of the older.
+    let (id, host) = (u64::from_le_bytes(app.random()), "client.example");
+    let client = GrantClient::new(format!("https://client.example/{id}.json"), name, Some(host.to_owned()), host, true);
     let scopes = ToolScopes::parse(scopes).unwrap();
     let resource = app.state.mcp_url();
     let consent = Consent::new(user, team, client, scopes, resource);
@@ -127,7 +133,6 @@ fn conforms(value: &Value, schema: &Value, place: &str) {
                 return;
             }
             let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{place}: {schema}"));
-            assert_eq!(schema["additionalProperties"], false, "{place}");
             for name in schema["required"].as_array().unwrap_or(&Vec::new()) {
                 assert!(members.contains_key(name.as_str().unwrap()), "{place}: {name} is missing in {value}");
             }
@@ -226,6 +231,14 @@ async fn clients_of_all_revisions_are_answered_at_once_and_without_sessions() {
     for gone in ["ping", "initialize"] {
         assert_eq!(client.ask_now(gone, json!({})).await.expect(404).json()["error"]["code"], -32601, "{gone}");
     }
+    // There are no resources, and whoever reads one is told which is not there.
+    let read = json!({ "uri": "test://none", "_meta": {
+        "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
+    } });
+    let read = json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": read });
+    let call = client.post().header("mcp-protocol-version", MODERN).header("mcp-method", "resources/read");
+    let read = call.header("mcp-name", "test://none").json(&read).send().await.json();
+    assert_eq!((&read["error"]["code"], &read["error"]["data"]["uri"]), (&json!(-32602), &json!("test://none")));
     // Without the version in the message the header alone is not enough.
     let bare = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
     let bare = client.post().header("mcp-protocol-version", MODERN).header("mcp-method", "tools/list").json(&bare);
@@ -427,8 +440,10 @@ fn portable(schema: &Value, place: &str) {
         assert!(known.contains(&name.as_str()), "{place}: {name}");
     }
     assert!(members["type"].is_string(), "{place}: {schema}");
+    // What a later version answers beside does not break a client that checks by the schemas it kept.
+    let is_closed = members.contains_key("properties") && place.contains(".inputSchema");
+    assert_eq!(members.get("additionalProperties"), is_closed.then_some(&json!(false)), "{place}");
     if let Some(properties) = members.get("properties") {
-        assert_eq!(members["additionalProperties"], false, "{place}");
         for (name, schema) in properties.as_object().unwrap() {
             portable(schema, &format!("{place}.{name}"));
         }
@@ -515,11 +530,30 @@ async fn the_tools_say_what_the_dashboard_says() {
     assert!(totals["rows"][0]["bounce_rate_percent"].is_number(), "{totals}");
     let series = client.answer("query_analytics", with(json!({ "interval": "day" }))).await;
     assert_eq!(series["rows"][1], json!({ "values": ["2026-06-13"], "visitors": 2 }));
-    let asked = json!({ "metrics": ["pageviews", "percentage"], "dimensions": ["page", "browser"], "filters": "event:page!=/docs" });
+    let asked = json!({ "metrics": ["pageviews", "percentage"], "dimensions": ["page", "browser"], "filters": ["page:is_not:/docs"] });
     let rows = client.answer("query_analytics", with(asked)).await;
     assert_eq!(rows["dimensions"], json!(["page", "browser"]));
     assert_eq!((&rows["rows"][0]["values"][0], &rows["rows"][0]["pageviews"]), (&json!("/"), &json!(2)));
     assert_eq!(rows["page"]["total"], 2);
+    // What a list of conditions cannot say stands beside it.
+    let either = json!([["or", [["is", "page", ["/docs"]], ["is", "event:page", ["/pricing"]]]]]).to_string();
+    for (more, pageviews) in [
+        (json!({ "where": either }), 2),
+        (json!({ "where": either, "filters": ["page:starts_with:/p"] }), 1),
+        (json!({ "filters": ["page:is:/docs|/pricing"] }), 2),
+    ] {
+        let mut asked = with(json!({ "metrics": ["pageviews"] }));
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let totals = client.answer("query_analytics", asked).await;
+        assert_eq!(totals["rows"][0]["pageviews"], pageviews, "{more}");
+    }
+    // A goal is known by its name, as in every other tool.
+    let writer = Client::new(&app, shop.key("full_access"));
+    let goal = json!({ "website_id": "shop.example", "name": "Saw prices", "type": "page", "value": "/pricing" });
+    writer.answer("create_goal", goal).await;
+    let asked = json!({ "metrics": ["conversion_rate"], "filters": ["goal:is:Saw prices"] });
+    let rate = client.answer("query_analytics", with(asked)).await;
+    assert_eq!(rate["rows"][0]["conversion_rate_percent"], 33.33);
 }
 
 /// Sabotage: count groups of other statuses, or leave the zone out of times.
@@ -858,6 +892,19 @@ async fn goals_and_funnels_are_read_and_changed() {
     assert_eq!(one["funnels"][0]["steps"][1]["of_previous_percent"], 50.0);
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
     assert!(said.contains("Correct"), "{said}");
+    // What nobody would see is refused, as in the settings.
+    for hidden in ["Pri\u{202e}ces", "Pri\u{200b}ces", "\u{2066}Prices\u{2069}", "Prices\u{0}"] {
+        for (tool, more) in [
+            ("create_goal", json!({ "name": hidden, "type": "page", "value": "/" })),
+            ("create_goal", json!({ "name": "Goal", "type": "event", "value": hidden })),
+            ("update_goal", json!({ "goal_id": goal, "name": hidden })),
+            ("manage_funnel", json!({ "funnel_id": funnel, "name": hidden })),
+            ("update_website_name", json!({ "name": hidden })),
+        ] {
+            let said = client.failure(tool, with(more)).await;
+            assert!(said.contains("characters that cannot be seen"), "{tool} {hidden:?}: {said}");
+        }
+    }
     client.answer("delete_funnel", with(json!({ "funnel_id": funnel }))).await;
     client.answer("delete_goal", with(json!({ "goal_id": goal }))).await;
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
@@ -1156,7 +1203,7 @@ async fn nobody_does_more_than_their_key_role_and_team_allow() {
     let goal = json!({ "website_id": "shop.example", "name": "G", "type": "page", "value": "/" });
     let refused =
         reader.ask("tools/call", json!({ "name": "create_goal", "arguments": goal })).await.expect(200).json();
-    assert_eq!(refused["error"]["code"], -32007, "{refused}");
+    assert_eq!(refused["error"], json!({ "code": -32007, "message": "The key lacks the scope write" }));
     let unknown = reader.ask("tools/call", json!({ "name": "get_revenue", "arguments": {} })).await.expect(200).json();
     assert_eq!(unknown["error"]["code"], -32602, "there is no data for such a tool");
 
@@ -1187,7 +1234,7 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "get_visitors",
             json!({ "website_id": "shop.example", "range": "fortnight" }),
-            vec!["range: use one of", "28d"],
+            vec!["range: \"fortnight\" is unknown; use one of", "28d"],
         ),
         (
             "get_visitors",
@@ -1206,26 +1253,86 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             vec!["2031-01-01 has not begun", "today is 2026-06-13"],
         ),
         ("get_top_pages", json!({ "website_id": "shop.example", "limit": 5000 }), vec!["limit", "from 1 to 1000"]),
-        ("get_top_pages", json!({ "website_id": "shop.example", "filters": ["country"] }), vec!["filters"]),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["country"] }),
+            vec!["filters: ", "dimension:operator:value", "is_not, contains, does_not_contain, starts_with"],
+        ),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["page:is:/a", "contry:is:DE"] }),
+            vec!["filters: \"contry:is:DE\"", "goal, page, ", "country, ", "language, event_type, or prop."],
+        ),
+        ("get_visitors", json!({ "website_id": "shop.example", "filters": "page==/a" }), vec!["filters", "a list"]),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": ["event_type:is:moon"] }),
+            vec!["filters", "use pageview, "],
+        ),
         (
             "get_top_pages",
             json!({ "website_id": "shop.example", "days": 7 }),
             vec!["\"days\"", "website_id, by, range"],
         ),
         ("compare_periods", json!({ "website_id": "shop.example", "compare": "before" }), vec!["compare", "previous"]),
-        ("query_analytics", json!({ "website_id": "shop.example", "metrics": ["money"] }), vec!["metrics", "visitors"]),
-        ("query_analytics", json!({ "website_id": "shop.example", "dimensions": ["moon"] }), vec!["dimensions"]),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "metrics": ["money"] }),
+            vec!["metrics: \"money\"", "use one of visitors, new_visitors"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "metrics": "visitors" }),
+            vec!["metrics", "a list of"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "dimensions": ["moon"] }),
+            vec!["dimensions: \"moon\" is unknown; use goal, page, ", "language, or prop."],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "dimensions": ["prop.user_id"] }),
+            vec!["dimensions", "is not available"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "metrics": ["conversion_rate", "percentage"] }),
+            vec!["conversion_rate needs a filter on a goal", "percentage is of rows"],
+        ),
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "dimensions": ["page"], "interval": "day" }),
             vec!["interval", "either"],
         ),
-        ("query_analytics", json!({ "website_id": "shop.example", "filters": "moon==full" }), vec!["filters"]),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "filters": ["moon:is:full"] }),
+            vec!["filters: \"moon:is:full\": unknown dimension; use goal, page, "],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": "[[\"is\",\"country\"" }),
+            vec!["where: not JSON: it ends before"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": "[[\"is\",\"moon\",[\"x\"]]]" }),
+            vec!["where: unknown property \"moon\"; use event:goal, ", "(at /0)"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": "[[\"equals\",\"country\",[\"x\"]]]" }),
+            vec!["unknown operator \"equals\"; use is, is_not, ", "has_not_done"],
+        ),
         ("get_funnel_analysis", json!({ "website_id": "shop.example", "funnel_id": "x" }), vec!["funnel"]),
     ] {
         let said = client.failure(tool, arguments.clone()).await;
         for word in words {
             assert!(said.contains(word), "{tool} {arguments}: {said}");
+        }
+        for of_a_parser in ["EOF", "expected", "variant", "column", "invalid type", "missing field"] {
+            assert!(!said.contains(of_a_parser), "{tool} {arguments}: {said}");
         }
         assert!(said.ends_with('.'), "{said}");
     }
@@ -1347,8 +1454,32 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
     record(&shop);
     capture(&app, &shop, "replay", &page, "session-0001", recording(&app, 1, &page, word)).await;
 
-    let client = Client::new(&app, shop.key("read"));
     let mut seen = std::collections::BTreeSet::new();
+    let mut check = |name: &str, arguments: &Value, answer: &Value| {
+        let mut places = Vec::new();
+        places_of(answer, word, "", &mut places);
+        for place in places {
+            let fields = answer["untrusted_fields"].as_array().unwrap_or_else(|| panic!("{name} {arguments}: {place}"));
+            // `before` of a row has numbers alone; of a list of strings the list is named.
+            let list = place.strip_suffix("[]").unwrap_or(&place);
+            assert!(fields.iter().any(|field| field == list), "{name} {arguments}: {place} is not in {fields:?}");
+            seen.insert(format!("{name} {list}"));
+        }
+    };
+    // What people set is written by people, too, and others than whoever asks.
+    let writer = Client::new(&app, shop.key("full_access"));
+    let steps = json!([{ "type": "page", "value": format!("/{word}") }, { "type": "event", "value": word }]);
+    for (tool, mut arguments) in [
+        ("create_goal", json!({ "name": format!("{word} goal"), "type": "event", "value": format!("{word} event") })),
+        ("manage_funnel", json!({ "name": format!("{word} made"), "steps": steps })),
+        ("update_website_name", json!({ "name": format!("{word} shop") })),
+        ("add_path_exclusion", json!({ "path": format!("/private-{word}/*") })),
+        ("update_website_settings", json!({ "allowed_bots": [word] })),
+    ] {
+        arguments["website_id"] = json!("shop.example");
+        check(tool, &arguments, &writer.answer(tool, arguments.clone()).await);
+    }
+    let client = Client::new(&app, shop.key("read"));
     for tool in client.tools().await {
         let name = tool["name"].as_str().unwrap();
         let mut asked = vec![arguments_of(&tool, "shop.example", "")];
@@ -1398,16 +1529,7 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
                 assert!(!result.to_string().to_lowercase().contains(word), "{name} {arguments}: {result}");
                 continue;
             }
-            let (answer, mut places) = (&result["structuredContent"], Vec::new());
-            places_of(answer, word, "", &mut places);
-            for place in places {
-                let fields =
-                    answer["untrusted_fields"].as_array().unwrap_or_else(|| panic!("{name} {arguments}: {place}"));
-                // `before` of a row has numbers alone; of a list of strings the list is named.
-                let list = place.strip_suffix("[]").unwrap_or(&place);
-                assert!(fields.iter().any(|field| field == list), "{name} {arguments}: {place} is not in {fields:?}");
-                seen.insert(format!("{name} {list}"));
-            }
+            check(name, &arguments, &result["structuredContent"]);
         }
     }
     for expected in [
@@ -1434,6 +1556,19 @@ async fn what_visitors_wrote_stands_where_it_is_said_to() {
         "get_session_replays replays[].entry_page",
         "get_session_replays replays[].exit_page",
         "get_session_replays moments[].text",
+        "list_websites websites[].name",
+        "get_goals goals[].name",
+        "get_goals goals[].target.value",
+        "create_goal name",
+        "create_goal target.value",
+        "manage_funnel name",
+        "manage_funnel steps[].label",
+        "manage_funnel steps[].value",
+        "update_website_name name",
+        "add_path_exclusion excluded",
+        "update_website_settings name",
+        "update_website_settings allowed_bots",
+        "update_website_settings excluded_paths",
     ] {
         assert!(seen.contains(expected), "{expected} is not among {seen:?}");
     }
@@ -1614,6 +1749,39 @@ async fn a_day_has_so_many_queries_and_no_more() {
     assert_eq!(client.call("list_websites", json!({})).await["_meta"]["com.zenovay/queries"]["used"], 1);
 }
 
+/// Sabotage: note the call before it is charged, or as one whatever it costs.
+#[actix_web::test]
+async fn the_queries_of_a_client_are_those_that_count_for_the_day() {
+    let app = TestApp::start().await;
+    let team = app.team(Plan::Pro);
+    team.website("shop.example");
+    let mut plans = app.state.plans.clone();
+    plans.limits_mut(Plan::Pro).mcp_queries_per_day = Some(6);
+    let app = app.with_plans(plans).await;
+    let of = |number: u8| {
+        let grants = app.state.store.grants_of(team.owner, app.clock.now()).unwrap();
+        let name = format!("client {number}");
+        grants.iter().find(|grant| grant.consent.client.name == name).unwrap().clone()
+    };
+    let [one, two] = [1, 2].map(|number| {
+        Client::new(&app, token_of(&app, &format!("client {number}"), team.owner, team.id, "analytics:read"))
+    });
+    let dear = json!({ "website_id": "shop.example" });
+    one.answer("query_analytics", dear.clone()).await;
+    two.answer("list_websites", json!({})).await;
+    two.failure("get_visitors", json!({ "website_id": "nothing.example" })).await;
+    assert_eq!((of(1).queries_today, of(2).queries_today), (3, 2), "what is wrong counts, too");
+    app.clock.advance_ms(90_000);
+    let said = one.failure("query_analytics", dear.clone()).await;
+    assert!(said.contains("\"used\":5"), "{said}");
+    assert_eq!(of(1).queries_today, 3, "what is refused does not");
+    assert_eq!(of(1).last_used_at, Some(app.clock.now()), "but the client was there");
+    one.answer("list_websites", json!({})).await;
+    let owner = app.sign_in(team.owner);
+    let usage = app.get(&format!("/api/teams/{}/usage", team.id)).session(&owner).send().await.expect(200).data();
+    assert_eq!(usage["mcp_queries"]["used"], of(1).queries_today + of(2).queries_today);
+}
+
 /// Sabotage: charge a request of a key for messages, too.
 #[actix_web::test]
 async fn messages_take_nothing_from_the_requests_of_a_key() {
@@ -1679,7 +1847,10 @@ async fn a_connected_client_may_do_what_it_was_granted_in_one_team() {
     let all = "scope=\"analytics:read advanced:read management:read management:write settings:read settings:write\"";
     assert!(challenge.contains(all), "all that is needed is named: {challenge}");
     let reader = Client::new(&app, token(&app, team.owner, team.id, "settings:read"));
-    assert_eq!(reader.ask("tools/call", call("add_ip_exclusion")).await.expect(200).json()["error"]["code"], -32007);
+    let refused = reader.ask("tools/call", call("add_ip_exclusion")).await.expect(200).json();
+    assert_eq!(refused["error"]["code"], -32007);
+    let said = refused["error"]["message"].as_str().unwrap();
+    assert!(said.starts_with("settings:write is missing: ") && !said.contains("settings:read"), "{said}");
     assert_eq!(reader.names().await, ["list_websites"]);
     reader.ask_now("tools/call", call("get_visitors")).await.expect(403);
     reader.answer("list_websites", json!({})).await;
@@ -1697,7 +1868,7 @@ async fn a_connected_client_may_do_what_it_was_granted_in_one_team() {
     let theirs = Client::new(&app, token(&app, viewer, team.id, scopes));
     let said = theirs.failure("create_goal", goal).await;
     assert!(said.contains("role editor"), "{said}");
-    let calls = store.grants_of(viewer, app.clock.now()).unwrap()[0].calls_today;
+    let calls = store.grants_of(viewer, app.clock.now()).unwrap()[0].queries_today;
     assert_eq!(calls, 1);
     let owner = app.sign_in(team.owner);
     app.request(Method::DELETE, &format!("/api/teams/{}/members/{viewer}", team.id))

@@ -280,14 +280,14 @@ pub struct McpGrant {
     pub expires_at: Timestamp,
     /// When the client used it last, to a minute.
     pub last_used_at: Option<Timestamp>,
-    /// How many calls were counted in the UTC day in which it was asked for.
-    pub calls_today: u64,
+    /// How many queries it made in the UTC day in which it was asked for.
+    pub queries_today: u64,
 }
 
 impl McpGrant {
     /// A grant that was not used yet.
     pub const fn new(id: GrantId, consent: Consent, created_at: Timestamp, expires_at: Timestamp) -> Self {
-        Self { id, consent, created_at, expires_at, last_used_at: None, calls_today: 0 }
+        Self { id, consent, created_at, expires_at, last_used_at: None, queries_today: 0 }
     }
 }
 
@@ -350,6 +350,10 @@ pub trait GrantStore: Send + Sync {
     /// the code was sent to; of two at the same time one does. A code that was
     /// exchanged before ends the grant that it became.
     ///
+    /// The grant says anew what the client may do in the team for the person. Those before it of a client that registered
+    /// itself end: it is the same installation. Those of a client that is known by its metadata may be of another one, which
+    /// goes on with what both the old grant and the new one allow; where that is nothing, it ends.
+    ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store). Why a client gets nothing is not an error of the store.
@@ -387,13 +391,13 @@ pub trait GrantStore: Send + Sync {
     /// Those of every method, see [`Store`](crate::Store).
     fn access(&self, token: &KeyDigest, now: Timestamp) -> Result<Option<GrantedAccess>>;
 
-    /// Counts a call in the UTC day of `now`, and notes that the grant was used. As durable as
-    /// [`charge_request`](crate::UsageStore::charge_request). A grant that has ended is passed over, and so is a full disk.
+    /// Counts so many queries in the UTC day of `now`, of which there may be none, and notes that the grant was used. As durable
+    /// as [`charge_request`](crate::UsageStore::charge_request). A grant that has ended is passed over, and so is a full disk.
     ///
     /// # Errors
     ///
     /// Those of every method, see [`Store`](crate::Store).
-    fn note_grant_call(&self, id: GrantId, now: Timestamp) -> Result<()>;
+    fn note_grant_call(&self, id: GrantId, queries: u64, now: Timestamp) -> Result<()>;
 
     /// The grants of a person, the one that was used last first.
     ///

@@ -21,6 +21,8 @@ pub enum AddressClass {
     Public,
     /// Logins and failed keys.
     Auth,
+    /// What programs do to become known at `/mcp`: registering, and having their document fetched.
+    Clients,
 }
 
 impl AddressClass {
@@ -29,7 +31,8 @@ impl AddressClass {
         match self {
             // It has two rules, and by far the most addresses.
             Self::Tracking => 32 << 20,
-            Self::Public | Self::Auth => 16 << 20,
+            Self::Public | Self::Auth => 14 << 20,
+            Self::Clients => 4 << 20,
         }
     }
 }
@@ -41,6 +44,7 @@ pub struct AddressLimits {
     tracking: Limiter,
     public: Limiter,
     auth: Limiter,
+    clients: Limiter,
 }
 
 impl AddressLimits {
@@ -55,6 +59,8 @@ impl AddressLimits {
             tracking: Limiter::over(counts(AddressClass::Tracking), burst).and(sustained),
             public: per_minute(AddressClass::Public, config.public_requests_per_minute.as_u32()),
             auth: per_minute(AddressClass::Auth, config.auth_requests_per_minute.as_u32()),
+            // As many, but apart: whoever shares an address with programs can sign in all the same.
+            clients: per_minute(AddressClass::Clients, config.auth_requests_per_minute.as_u32()),
         }
     }
 
@@ -72,6 +78,7 @@ impl AddressLimits {
             AddressClass::Tracking => &self.tracking,
             AddressClass::Public => &self.public,
             AddressClass::Auth => &self.auth,
+            AddressClass::Clients => &self.clients,
         }
     }
 
@@ -140,6 +147,7 @@ fn judge(class: AddressClass, charged: Result<Decision, LimiterUnavailable>) -> 
         AddressClass::Tracking => Limit::AddressTracking,
         AddressClass::Public => Limit::AddressPublic,
         AddressClass::Auth => Limit::AddressAuth,
+        AddressClass::Clients => Limit::AddressClients,
     };
     match charged {
         Ok(decision) if decision.allowed => Ok(()),

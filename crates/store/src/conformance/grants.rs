@@ -28,7 +28,8 @@ macro_rules! grant_conformance_tests {
             a_new_password_ends_grants,
             grants_are_revoked_for_every_process,
             tokens_are_taken_back,
-            calls_are_counted_by_the_day,
+            a_new_consent_stands_for_those_before_it,
+            queries_are_counted_by_the_day,
             accounts_have_so_many_grants,
             accounts_have_so_many_codes,
             unused_clients_are_forgotten,
@@ -338,34 +339,97 @@ pub fn tokens_are_taken_back<H: Harness<Store: GrantStore>>(harness: &H) {
     assert_eq!(store.grants_of(owner, NOW).unwrap(), []);
 }
 
+/// Sabotage: leave the older grant as it is, or look at the client alone.
 #[doc(hidden)]
-pub fn calls_are_counted_by_the_day<H: Harness<Store: GrantStore>>(harness: &H) {
+pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(harness: &H) {
+    let (store, owner, first) = granted(harness);
+    let other = team(&store, 3, owner, Plan::Free);
+    let read = ToolScopes::everywhere(AccessLevel::Read);
+    let of = |n: u32, at| store.access(&token(n), at).unwrap().map(|access| access.scopes);
+    let consent_to = |team, scopes, registered: Option<&str>| {
+        let mut consent = consent(owner, team);
+        consent.scopes = scopes;
+        if let Some(id) = registered {
+            (consent.client.id, consent.client.host) = (id.to_owned(), None);
+        }
+        consent
+    };
+    let redeem_as = |n: u32, client_id: &str| {
+        let exchange = Exchange { client_id, resource: Some(RESOURCE) };
+        let (code, verifier) = (secret(n), secret(999));
+        store.redeem_code(&code, exchange, Some(REDIRECT), &verifier, grant_id(n), tokens(n + 1), NOW).unwrap().unwrap()
+    };
+    // Metadata that many installations have: the older one goes on, with no more than is allowed now.
+    code(&store, 20, &consent_to(other, some_scopes(), None), NOW);
+    redeem(&store, 20, NOW).unwrap();
+    assert_eq!(of(11, NOW), Some(some_scopes()), "it was for another team");
+    code(&store, 30, &consent_to(first, read, None), NOW);
+    assert_eq!(of(11, NOW), Some(some_scopes()), "a code that was not fetched changes nothing");
+    redeem(&store, 30, NOW).unwrap();
+    assert_eq!((of(11, NOW), of(31, NOW), of(21, NOW)), (Some(read), Some(read), Some(some_scopes())));
+    // It asks for as much as it was granted at first, again and again.
+    for (old, new) in [(12, 40), (41, 50)] {
+        let again = store.refresh_grant(&token(old), exchange(), &|_| Some(some_scopes()), tokens(new), NOW);
+        assert_eq!(again.unwrap().map(|issued| issued.scopes), Ok(read));
+        assert_eq!(of(new, NOW), Some(read));
+    }
+    // More for one is not more for the others; nothing in common ends them.
+    code(&store, 60, &consent_to(first, some_scopes(), None), NOW);
+    redeem(&store, 60, NOW).unwrap();
+    assert_eq!((of(31, NOW), of(61, NOW)), (Some(read), Some(some_scopes())));
+    let writes = ToolScopes::NONE.with(ToolCategory::Webhooks, AccessLevel::Write);
+    code(&store, 70, &consent_to(first, writes, None), NOW);
+    redeem(&store, 70, NOW).unwrap();
+    assert_eq!((of(31, NOW), of(61, NOW), of(71, NOW)), (None, None, Some(writes)));
+    assert_eq!(refresh(&store, 32, 80, NOW), Err(ExchangeRefusal::Unknown));
+
+    // An installation of its own: the older grant is the same one's.
+    for (n, id, scopes) in [(100, "zvc_a", some_scopes()), (110, "zvc_b", some_scopes()), (120, "zvc_a", read)] {
+        code(&store, n, &consent_to(first, scopes, Some(id)), NOW);
+        redeem_as(n, id);
+    }
+    assert_eq!((of(101, NOW), of(111, NOW), of(121, NOW)), (None, Some(some_scopes()), Some(read)));
+    let ids: Vec<GrantId> = store.grants_of(owner, NOW).unwrap().iter().map(|grant| grant.id).collect();
+    assert!(!ids.contains(&grant_id(100)) && ids.contains(&grant_id(110)) && ids.contains(&grant_id(120)));
+    assert!(ids.contains(&grant_id(20)), "the other team has its own");
+    let theirs = user(&store, 4);
+    store.add_member(first, theirs, Role::Viewer, &PlanTable::default(), NOW).unwrap();
+    code(&store, 130, &Consent { user_id: theirs, ..consent_to(first, read, Some("zvc_b")) }, NOW);
+    redeem_as(130, "zvc_b");
+    assert_eq!(of(111, NOW), Some(some_scopes()), "somebody else's");
+}
+
+#[doc(hidden)]
+pub fn queries_are_counted_by_the_day<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, _) = granted(harness);
     let other = harness.open();
     let seen = |now| {
         let grant = store.grants_of(owner, now).unwrap().remove(0);
-        (grant.calls_today, grant.last_used_at)
+        (grant.queries_today, grant.last_used_at)
     };
     assert_eq!(seen(NOW), (0, None));
-    for _ in 0..3 {
-        store.note_grant_call(grant_id(10), NOW).unwrap();
-        other.note_grant_call(grant_id(10), NOW.plus_millis(100)).unwrap();
+    // One that was refused.
+    store.note_grant_call(grant_id(10), 0, NOW).unwrap();
+    assert_eq!(seen(NOW), (0, Some(NOW)));
+    for _ in 0..2 {
+        store.note_grant_call(grant_id(10), 1, NOW).unwrap();
+        other.note_grant_call(grant_id(10), 2, NOW.plus_millis(100)).unwrap();
     }
     assert_eq!(seen(NOW), (6, Some(NOW)), "to a minute");
     let evening = NOW.plus_millis(86_399_999);
-    store.note_grant_call(grant_id(10), evening).unwrap();
+    store.note_grant_call(grant_id(10), 1, evening).unwrap();
     assert_eq!(seen(evening), (7, Some(evening)));
     let next_day = NOW.plus_millis(86_400_000);
     assert_eq!(seen(next_day), (0, Some(evening)));
-    store.note_grant_call(grant_id(10), next_day).unwrap();
+    store.note_grant_call(grant_id(10), 1, next_day).unwrap();
     assert_eq!(seen(next_day).0, 1);
-    store.note_grant_call(grant_id(11), NOW).unwrap();
+    store.note_grant_call(grant_id(11), 1, NOW).unwrap();
 }
 
 #[doc(hidden)]
 pub fn accounts_have_so_many_grants<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
-    store.note_grant_call(grant_id(10), NOW.plus_millis(CODE_MS)).unwrap();
+    store.note_grant_call(grant_id(10), 1, NOW.plus_millis(CODE_MS)).unwrap();
     for n in 1..=GRANTS_MAX as u32 {
         let at = NOW.plus_millis(i64::from(n));
         code(&store, 1_000 + 10 * n, &consent(owner, team), at);

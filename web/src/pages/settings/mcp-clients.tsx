@@ -30,7 +30,7 @@ export function whatItDoes(scopes: readonly string[]): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-const callsToday = (calls: number): string => (calls === 0 ? "no calls today" : `${calls} ${calls === 1 ? "call" : "calls"} today`);
+const queriesToday = (queries: number): string => (queries === 0 ? "no queries today" : `${queries} ${queries === 1 ? "query" : "queries"} today`);
 
 export function McpClients() {
   const clients = useData("/api/account/mcp-clients");
@@ -64,7 +64,7 @@ export function McpClients() {
                       {whatItDoes(one.scopes)} · in {one.team.name}
                     </p>
                     <p class="hint">
-                      Since {dateOf(one.created_at)} · {one.last_used_at == null ? "never used" : `used ${ago(one.last_used_at)}`} · {callsToday(one.calls_today)}
+                      Since {dateOf(one.created_at)} · {one.last_used_at == null ? "never used" : `used ${ago(one.last_used_at)}`} · {queriesToday(one.queries_today)}
                     </p>
                   </div>
                   <Button small kind="quiet" onClick={() => setEnding(one)}>

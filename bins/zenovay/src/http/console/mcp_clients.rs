@@ -48,9 +48,9 @@ pub struct McpClient {
     expires_at: Instant,
     /// When it was used last; null when it never was.
     last_used_at: Option<Instant>,
-    /// How many calls it made in this UTC day.
+    /// How many queries it made in this UTC day, of those that the team's plan has.
     #[schema(examples(12))]
-    calls_today: u64,
+    queries_today: u64,
 }
 
 /// The team in which a client may act.
@@ -63,7 +63,7 @@ pub struct McpClientTeam {
 
 impl McpClient {
     fn new(grant: McpGrant, team: String) -> Self {
-        let McpGrant { id, consent, created_at, expires_at, last_used_at, calls_today, .. } = grant;
+        let McpGrant { id, consent, created_at, expires_at, last_used_at, queries_today, .. } = grant;
         Self {
             id: id.into(),
             name: consent.client.name,
@@ -75,7 +75,7 @@ impl McpClient {
             created_at: Instant(created_at),
             expires_at: Instant(expires_at),
             last_used_at: last_used_at.map(Instant),
-            calls_today,
+            queries_today,
         }
     }
 }

@@ -158,9 +158,36 @@ impl Args {
     fn one_of(&mut self, name: &str, value: &Value, allowed: &[&'static str]) -> Option<&'static str> {
         let found = value.as_str().and_then(|value| allowed.iter().copied().find(|allowed| *allowed == value));
         if found.is_none() {
-            self.problem(name, format_args!("use one of {}", allowed.join(", ")));
+            let given = value.as_str().map_or_else(String::new, |value| format!("{} is unknown; ", quoted(value)));
+            self.problem(name, format_args!("{given}use one of {}", allowed.join(", ")));
         }
         found
+    }
+
+    /// A list of some of `allowed`, each at most once; empty when it is absent.
+    pub(in crate::http) fn choices(
+        &mut self,
+        name: &'static str,
+        words: &str,
+        allowed: &[&'static str],
+    ) -> Vec<&'static str> {
+        let items = json!({ "type": "string", "enum": allowed });
+        let Some(value) = self.take(name, json!({ "type": "array", "items": items, "description": words }), false)
+        else {
+            return Vec::new();
+        };
+        let Value::Array(members) = value else {
+            self.problem(name, format_args!("must be a list of some of {}", allowed.join(", ")));
+            return Vec::new();
+        };
+        let mut chosen = Vec::new();
+        for member in members.iter().take(LIST_MAX) {
+            match self.one_of(name, member, allowed) {
+                Some(one) if chosen.contains(&one) => self.problem(name, format_args!("{one} is there twice")),
+                one => chosen.extend(one),
+            }
+        }
+        chosen
     }
 
     /// A whole number from `min` to `max`.
@@ -306,7 +333,7 @@ mod tests {
             problems,
             [
                 "name: is required",
-                "by: use one of page, source",
+                "by: \"x\" is unknown; use one of page, source",
                 "limit: use a whole number from 1 to 100",
                 "\"days\" is not an argument of this tool; it takes name, by, limit",
             ]

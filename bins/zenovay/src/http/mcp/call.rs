@@ -9,7 +9,7 @@ use zenovay_domain::{ErrorCode, TeamId, Timestamp, Website, WebsiteId, parse_dom
 use zenovay_store::Metadata;
 
 use super::args::Problems;
-use super::clean::{clean, quoted};
+use super::clean::{clean, clean_problem, quoted};
 use crate::http::commitment::Commitment;
 use crate::http::console::reader::Question;
 use crate::http::console::sites;
@@ -73,7 +73,7 @@ impl From<AccessRefusal> for ToolError {
 }
 
 /// The parameters of other routes by the names that they have as arguments.
-const ARGUMENTS: [(&str, &str); 2] = [("f", "filters"), ("property", "dimensions")];
+const ARGUMENTS: [(&str, &str); 1] = [("f", "filters")];
 
 impl From<ApiError> for ToolError {
     fn from(error: ApiError) -> Self {
@@ -95,10 +95,11 @@ impl From<ApiError> for ToolError {
                         .find(|(known, _)| known == name)
                         .map_or(name.clone(), |(_, name)| (*name).to_owned())
                 };
-                let each = problems.0.iter().map(|(name, problem)| format!("{}: {}", named(name), clean(problem)));
+                let each =
+                    problems.0.iter().map(|(name, problem)| format!("{}: {}", named(name), clean_problem(problem)));
                 each.collect::<Vec<_>>().join(". ")
             }
-            Some(Details::Text(text)) => format!("{}: {}", clean(error.message()), clean(text)),
+            Some(Details::Text(text)) => format!("{}: {}", clean(error.message()), clean_problem(text)),
             None => clean(error.message()),
         };
         Self::Told(format!("{what}. {next}"))

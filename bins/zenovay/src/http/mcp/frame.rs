@@ -1,8 +1,6 @@
 //! What a message must be before it is given to the protocol's library: one object of JSON-RPC. The library would tell what is
 //! wrong in the words of its parser; here a client is told in those of the protocol.
 
-use actix_web::HttpResponse;
-use actix_web::web::Bytes;
 use serde_json::{Map, Value, json};
 
 /// What is wrong with a message, as JSON-RPC numbers it.
@@ -23,9 +21,9 @@ impl Malformed {
     }
 
     /// The answer.
-    pub(super) fn respond(&self) -> HttpResponse {
+    pub(super) fn answer(&self) -> Value {
         let error = json!({ "code": self.code, "message": self.words });
-        HttpResponse::BadRequest().json(json!({ "jsonrpc": "2.0", "id": self.id, "error": error }))
+        json!({ "jsonrpc": "2.0", "id": self.id, "error": error })
     }
 }
 
@@ -33,7 +31,7 @@ impl Malformed {
 ///
 /// # Errors
 /// When it is not one message.
-pub(super) fn read(bytes: &[u8]) -> Result<Bytes, Malformed> {
+pub(super) fn read(bytes: &[u8]) -> Result<String, Malformed> {
     let message = match serde_json::from_slice(bytes) {
         Ok(Value::Object(message)) => message,
         // One revision of the protocol had them.
@@ -48,7 +46,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Bytes, Malformed> {
         let id = message.get("id").filter(|id| is_id(id)).cloned().unwrap_or_default();
         return Err(Malformed { id, ..Malformed::new(NOT_A_MESSAGE, words) });
     }
-    Ok(Value::Object(message).to_string().into())
+    Ok(Value::Object(message).to_string())
 }
 
 fn problem(message: &Map<String, Value>) -> Option<&'static str> {
@@ -121,7 +119,7 @@ mod tests {
         fn no_message_is_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200), method: String, id: i64) {
             let _ = read(&bytes);
             let message = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": {} });
-            let again: Value = serde_json::from_slice(&read(message.to_string().as_bytes()).unwrap()).unwrap();
+            let again: Value = serde_json::from_str(&read(message.to_string().as_bytes()).unwrap()).unwrap();
             prop_assert_eq!(again, message);
         }
     }
@@ -129,7 +127,7 @@ mod tests {
     #[test]
     fn a_member_that_comes_twice_counts_once() {
         let twice = br#"{"jsonrpc":"2.0","id":-1,"method":"ping","method":"tools/list"}"#;
-        let read: Value = serde_json::from_slice(&read(twice).unwrap()).unwrap();
+        let read: Value = serde_json::from_str(&read(twice).unwrap()).unwrap();
         assert_eq!(read, json!({ "jsonrpc": "2.0", "id": -1, "method": "tools/list" }));
     }
 }

@@ -131,8 +131,8 @@ pub async fn message(
     }
     let read = state.bodies.read_hit(&req, message.0, MAX_BYTES, state.body_timeout).await?;
     let message = match frame::read(&read.bytes) {
-        Ok(message) => message,
-        Err(malformed) => return Ok(malformed.respond().into()),
+        Ok(message) => web::Bytes::from(message),
+        Err(malformed) => return Ok(HttpResponse::BadRequest().json(malformed.answer()).into()),
     };
     let client = Arc::new(client);
     let commitment = req.extensions().get::<Commitment>().cloned().unwrap_or_default();

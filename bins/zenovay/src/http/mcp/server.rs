@@ -6,8 +6,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-    Tool,
+    ErrorCode, Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -101,8 +101,12 @@ impl Server {
             self.outcome.lock().insufficient = Some(held.union(entry.needs()));
             return Err(ErrorData::invalid_request("The client was given nothing of this category", None));
         }
-        let words =
-            format!("The client may read {} but not change it: {} is missing", category.as_str(), entry.needs());
+        let (category, level) = (category.as_str(), entry.level().as_str());
+        let words = if self.call.client.grant().is_some() {
+            format!("{category}:{level} is missing: the person who connected the client can connect it anew with that")
+        } else {
+            format!("The key lacks the scope {level}")
+        };
         Err(ErrorData::new(MISSING_WRITE, words, None))
     }
 
@@ -113,11 +117,13 @@ impl Server {
                 let (account, plan) = (call.client.account(), call.client.plan());
                 let limit = call.state.plans.limits(plan).mcp_queries_per_day;
                 let now = call.state.clock.reading().steady;
-                if let Some(grant) = call.client.grant() {
-                    call.state.store.note_grant_call(grant, now)?;
-                }
                 let charged: Result<_, StoreError> = call.state.store.charge_assistant(account, plan, cost, limit, now);
-                Ok(charged?)
+                let charged = charged?;
+                if let Some(grant) = call.client.grant() {
+                    let counted = if matches!(charged, AssistantCharge::Counted(_)) { cost } else { 0 };
+                    call.state.store.note_grant_call(grant, counted, now)?;
+                }
+                Ok(charged)
             })
             .await
     }
@@ -159,7 +165,8 @@ impl Server {
 fn instructions() -> String {
     format!(
         "Web analytics. Call list_websites first; other tools take its website_id. Dates are days of the website's time zone, \
-         both included: period says which an answer is of, in which zone, and the time. Of a list page has total, offset, shown, \
+         both included: period says which an answer is of, in which zone, and the time. filters are the same in every tool; \
+         get_visitors tells how they are written. Of a list page has total, offset, shown, \
          next_offset while there is more, and truncated with a hint when it was cut. {NOTICE}"
     )
 }
@@ -201,7 +208,7 @@ impl ServerHandler for Server {
                 let words = "params: give name, a string, and arguments, an object with the arguments of the tool";
                 ErrorData::invalid_params(words, None)
             }
-            "server/discover" | "tools/list" => {
+            "server/discover" | "tools/list" | "resources/read" => {
                 let words = format!("params: not what {} takes", request.method);
                 ErrorData::invalid_params(words, None)
             }
@@ -214,6 +221,16 @@ impl ServerHandler for Server {
                 ErrorData::new(ErrorCode::METHOD_NOT_FOUND, words, None)
             }
         })
+    }
+
+    /// There are no resources. A client that asks for one all the same is told which is not there.
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let words = format!("There is no resource {} here", quoted(&request.uri));
+        Err(ErrorData::invalid_params(words, Some(json!({ "uri": request.uri }))))
     }
 
     async fn call_tool(

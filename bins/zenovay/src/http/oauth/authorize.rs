@@ -1,7 +1,7 @@
 //! Where a client sends a person to be asked, and where their answer goes. Nothing is sent to an address before it is known to be
 //! one of the client's.
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded;
 use zenovay_auth::oauth::{RedirectTarget, redirect_matches, redirect_target};
@@ -76,12 +76,43 @@ impl Fields for Decision {
 /// What a client asks for.
 struct Asked {
     client: Client,
-    redirect_uri: String,
-    target: RedirectTarget,
-    state: Option<String>,
+    back: Back,
     challenge: SecretDigest,
     scopes: ToolScopes,
     resource: String,
+}
+
+/// The way back to the client.
+struct Back {
+    redirect_uri: String,
+    target: RedirectTarget,
+    /// What the client gets back as it is.
+    state: Option<String>,
+}
+
+impl Back {
+    /// Sends the person who asked with `req` back, with these members in the query.
+    fn send(&self, req: &HttpRequest, state: &AppState, members: &[(&str, &str)]) -> HttpResponse {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(members);
+        if let Some(client_state) = &self.state {
+            query.append_pair("state", client_state);
+        }
+        if state.oauth.names_issuer {
+            query.append_pair("iss", &state.issuer);
+        }
+        let gap = if self.redirect_uri.contains('?') { '&' } else { '?' };
+        let address = format!("{}{gap}{}", self.redirect_uri, query.finish());
+        // The policy of a page says where its forms may lead, and browsers hold every redirect after them to that: also one of the
+        // client's own, to another host. So a form leads to a page of this server, and that leads on.
+        let is_after_form = req.method() == Method::POST;
+        match self.target {
+            RedirectTarget::Host(_) | RedirectTarget::ThisComputer if is_after_form => {
+                page::onward(&address, &self.target)
+            }
+            _ => see_other(&address),
+        }
+    }
 }
 
 /// Why a person is not asked.
@@ -89,7 +120,7 @@ enum NotAsked {
     /// They are told, and stay here: it is not known where they may be sent.
     Told(String),
     /// The client is told.
-    SentBack { redirect_uri: String, state: Option<String>, refusal: OAuthRefusal },
+    SentBack { back: Back, refusal: OAuthRefusal },
     /// It cannot be found out.
     Failed(Box<ApiError>),
 }
@@ -125,7 +156,7 @@ async fn show(
     let now = state.clock.reading().steady;
     let asked = match examine(req, state, request, now).await {
         Ok(asked) => asked,
-        Err(not_asked) => return answer_not_asked(state, not_asked),
+        Err(not_asked) => return answer_not_asked(req, state, not_asked),
     };
     let ids: Vec<TeamId> = person.signed_in.teams.iter().map(|team| team.team_id).collect();
     let user = person.user.id;
@@ -142,8 +173,7 @@ async fn show(
         email: &person.user.email,
         theme,
         client: &asked.client,
-        redirect_uri: &asked.redirect_uri,
-        target: &asked.target,
+        target: &asked.back.target,
         teams: &teams,
         team: chosen.team.or_else(|| teams.first().map(|team| team.id)),
         scopes: chosen.scopes.unwrap_or_else(|| preselected(asked.scopes)),
@@ -175,7 +205,7 @@ async fn examine(
     }
     let params = Params::parse(request.as_bytes());
     let client_id = params.required("client_id").map_err(told)?;
-    let client = clients::find(state, client_id, now, charge(req, state)).await.map_err(|error| match error {
+    let client = clients::find(state, client_id, now, charge(req)).await.map_err(|error| match error {
         NoClient::Because(words) => NotAsked::Told(format!("the client is not known: {words}")),
         NoClient::Failed(error) => NotAsked::Failed(Box::new(error)),
     })?;
@@ -188,19 +218,18 @@ async fn examine(
     let target = redirect_target(&redirect_uri)
         .ok_or_else(|| NotAsked::Told("redirect_uri is not one that people can be sent to".to_owned()))?;
     // From here on the client is told what is wrong, at its own address.
-    let client_state = match params.all("state") {
-        [] => None,
-        [state] => Some(state.clone()),
+    let mut back = Back { redirect_uri, target, state: None };
+    match params.all("state") {
+        [] => {}
+        [state] => back.state = Some(state.clone()),
         _ => {
             let refusal = OAuthRefusal::new(OAuthError::InvalidRequest, "state is there more than once");
-            return Err(NotAsked::SentBack { redirect_uri, state: None, refusal });
+            return Err(NotAsked::SentBack { back, refusal });
         }
-    };
+    }
     match parameters(state, &params) {
-        Ok((challenge, resource, scopes)) => {
-            Ok(Asked { client, redirect_uri, target, state: client_state, challenge, scopes, resource })
-        }
-        Err(refusal) => Err(NotAsked::SentBack { redirect_uri, state: client_state, refusal }),
+        Ok((challenge, resource, scopes)) => Ok(Asked { client, back, challenge, scopes, resource }),
+        Err(refusal) => Err(NotAsked::SentBack { back, refusal }),
     }
 }
 
@@ -277,32 +306,12 @@ fn see_other(location: &str) -> HttpResponse {
         .finish()
 }
 
-/// The way back to the client with these members in the query.
-fn send_back(
-    state: &AppState,
-    redirect_uri: &str,
-    members: &[(&str, &str)],
-    client_state: Option<&str>,
-) -> HttpResponse {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(members);
-    if let Some(client_state) = client_state {
-        query.append_pair("state", client_state);
-    }
-    if state.oauth.names_issuer {
-        query.append_pair("iss", &state.issuer);
-    }
-    let query = query.finish();
-    let gap = if redirect_uri.contains('?') { '&' } else { '?' };
-    see_other(&format!("{redirect_uri}{gap}{query}"))
-}
-
-fn answer_not_asked(state: &AppState, not_asked: NotAsked) -> Result<HttpResponse, ApiError> {
+fn answer_not_asked(req: &HttpRequest, state: &AppState, not_asked: NotAsked) -> Result<HttpResponse, ApiError> {
     match not_asked {
         NotAsked::Told(words) => Ok(page::problem(&words)),
-        NotAsked::SentBack { redirect_uri, state: client_state, refusal } => {
+        NotAsked::SentBack { back, refusal } => {
             let members = [("error", refusal.error.as_str()), ("error_description", &*refusal.description)];
-            Ok(send_back(state, &redirect_uri, &members, client_state.as_deref()))
+            Ok(back.send(req, state, &members))
         }
         NotAsked::Failed(error) => Err(*error),
     }
@@ -334,21 +343,21 @@ pub async fn answer(
     let now = state.clock.reading().steady;
     let asked = match examine(&req, &state, &request, now).await {
         Ok(asked) => asked,
-        Err(not_asked) => return answer_not_asked(&state, not_asked).map(Described::from),
+        Err(not_asked) => return answer_not_asked(&req, &state, not_asked).map(Described::from),
     };
     if value("decision") != "allow" {
         let members = [("error", OAuthError::AccessDenied.as_str())];
-        return Ok(send_back(&state, &asked.redirect_uri, &members, asked.state.as_deref()).into());
+        return Ok(asked.back.send(&req, &state, &members).into());
     }
     let Some(team_id) = team else { return again("Choose the team.").await.map(Described::from) };
     if scopes.is_empty() {
         return again("Choose at least one thing that it may do, or cancel.").await.map(Described::from);
     }
     let code = state.new_secret();
-    let (shown, redirect_host) = (asked.client, page::told_target(&asked.target));
+    let (shown, redirect_host) = (asked.client, page::told_target(&asked.back.target));
     let client = GrantClient::new(shown.id, shown.name, shown.host, redirect_host, shown.may_refresh);
     let consent = Consent::new(person.user.id, team_id, client, scopes, asked.resource);
-    let new = NewCode::new(code.digest(), consent, asked.redirect_uri.clone(), asked.challenge);
+    let new = NewCode::new(code.digest(), consent, asked.back.redirect_uri.clone(), asked.challenge);
     let created = blocking(&state, move |state| match state.store.create_code(&new, now) {
         // Left the team since the page was asked for.
         Err(StoreError::NotFound(_)) => Ok(false),
@@ -357,7 +366,7 @@ pub async fn answer(
     if !created.await? {
         return again("You are not in this team any more.").await.map(Described::from);
     }
-    Ok(send_back(&state, &asked.redirect_uri, &[("code", code.expose())], asked.state.as_deref()).into())
+    Ok(asked.back.send(&req, &state, &[("code", code.expose())]).into())
 }
 
 #[cfg(test)]

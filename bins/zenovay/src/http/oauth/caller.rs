@@ -31,6 +31,14 @@ impl Caller for Program {
     }
 }
 
+/// Charges the address of `req` for a request of `class`.
+async fn charged(req: &HttpRequest, class: AddressClass) -> Result<IpAddr, AccessRefusal> {
+    let state = req.app_data::<web::Data<AppState>>().ok_or(AccessRefusal::Failed)?;
+    let client = client_ip::of(req, &state.trusted_proxies);
+    address_limit::charge_async(&state.addresses, class, client, state.clock.now()).await?;
+    Ok(client)
+}
+
 impl FromRequest for Program {
     type Error = AccessRefusal;
     type Future = Pin<Box<dyn Future<Output = Result<Self, AccessRefusal>>>>;
@@ -38,12 +46,34 @@ impl FromRequest for Program {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
         Box::pin(async move {
-            let state = req.app_data::<web::Data<AppState>>().ok_or(AccessRefusal::Failed)?;
-            let client = client_ip::of(&req, &state.trusted_proxies);
-            let charged =
-                address_limit::charge_async(&state.addresses, AddressClass::Auth, client, state.clock.now()).await;
-            charged.map_err(AccessRefusal::from).inspect_err(AccessRefusal::count)?;
+            let client = charged(&req, AddressClass::Auth).await.inspect_err(AccessRefusal::count)?;
             Ok(Self { client })
+        })
+    }
+}
+
+/// A program that wants to become known, as often as an address may.
+#[derive(Debug, Clone, Copy)]
+pub struct Newcomer;
+
+impl Caller for Newcomer {
+    const ACCESS: Access = Access::Public;
+
+    fn describe(operation: &mut Operation) {
+        operation.error_form = ErrorForm::OAuth;
+        operation.refuses([ErrorCode::RateLimitExceeded]);
+    }
+}
+
+impl FromRequest for Newcomer {
+    type Error = AccessRefusal;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, AccessRefusal>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move {
+            charged(&req, AddressClass::Clients).await.inspect_err(AccessRefusal::count)?;
+            Ok(Self)
         })
     }
 }
@@ -63,8 +93,7 @@ impl Program {
 ///
 /// # Errors
 /// When it asked often enough, or nobody can tell.
-pub(super) async fn charge(req: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
-    let client = client_ip::of(req, &state.trusted_proxies);
-    let charged = address_limit::charge_async(&state.addresses, AddressClass::Auth, client, state.clock.now()).await;
-    charged.map_err(|refusal| AccessRefusal::from(refusal).into())
+pub(super) async fn charge(req: &HttpRequest) -> Result<(), ApiError> {
+    charged(req, AddressClass::Clients).await?;
+    Ok(())
 }

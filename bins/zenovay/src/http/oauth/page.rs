@@ -54,8 +54,6 @@ pub struct ConsentPage<'a> {
     pub theme: Theme,
     /// Who asks.
     pub client: &'a Client,
-    /// Where they are sent back to.
-    pub redirect_uri: &'a str,
     /// Who gets the code.
     pub target: &'a RedirectTarget,
     /// The teams of the person.
@@ -125,7 +123,20 @@ fn frame(title: &str, theme: Theme, host: &str, body: &str) -> String {
 pub fn consent(page: &ConsentPage<'_>) -> HttpResponse {
     let title = format!("Allow {}?", page.client.name);
     let html = frame(&title, page.theme, page.host, &form(page));
-    respond(HttpResponse::Ok(), html, &form_action(page.redirect_uri, page.target))
+    respond(HttpResponse::Ok(), html, &form_action(page.target))
+}
+
+/// The page that leads back to the client after the form, at once or by hand.
+pub fn onward(address: &str, target: &RedirectTarget) -> HttpResponse {
+    let body = format!(
+        "<div class=\"box\">\n<h1>Back to where you came from</h1>\n<p class=\"mid\">You are sent to <b>{target}</b>.</p>\n\
+         <a class=\"btn primary block\" href=\"{address}\">Go on</a>\n</div>\n",
+        target = Escaped(&told_target(target)),
+        address = Escaped(address),
+    );
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::REFRESH, format!("0;url={address}")));
+    respond(response, frame("Back to where you came from", Theme::System, "", &body), "'none'")
 }
 
 fn form(page: &ConsentPage<'_>) -> String {
@@ -233,18 +244,11 @@ fn not_asked(response: HttpResponseBuilder, words: &str) -> HttpResponse {
     respond(response, frame("This client cannot be connected", Theme::System, "", &body), "'none'")
 }
 
-/// Where the form may lead: here, and from here to the client.
-fn form_action(redirect_uri: &str, target: &RedirectTarget) -> String {
+/// Where the form may lead: here, and from here to a program, which opens nothing else by itself.
+fn form_action(target: &RedirectTarget) -> String {
     match target {
-        // A policy cannot name addresses in brackets.
-        RedirectTarget::Host(host) if host.starts_with('[') => "'self' https:".to_owned(),
-        RedirectTarget::Host(host) => format!("'self' https://{host}"),
+        RedirectTarget::Host(_) | RedirectTarget::ThisComputer => "'self'".to_owned(),
         RedirectTarget::Program(scheme) => format!("'self' {scheme}:"),
-        RedirectTarget::ThisComputer if redirect_uri.starts_with("http://[") => "'self' http:".to_owned(),
-        RedirectTarget::ThisComputer => {
-            let authority = redirect_uri.trim_start_matches("http://").split(['/', '?']).next().unwrap_or("");
-            format!("'self' http://{authority}")
-        }
     }
 }
 
@@ -287,7 +291,6 @@ mod tests {
             email: "\"><script>@example.com",
             theme: Theme::Dark,
             client: &client,
-            redirect_uri: "https://app.example/callback",
             target: &RedirectTarget::Host("app.example".to_owned()),
             teams: &teams,
             team: None,
@@ -308,18 +311,13 @@ mod tests {
     }
 
     #[test]
-    fn a_form_leads_here_and_to_its_client_alone() {
-        let action = |redirect| form_action(redirect, &zenovay_auth::oauth::redirect_target(redirect).unwrap());
+    fn a_form_leads_here_or_to_its_program_alone() {
         for (redirect, expected) in [
-            ("https://claude.ai/api/callback", "'self' https://claude.ai"),
-            ("https://a.example:8443/callback", "'self' https://a.example:8443"),
-            ("https://[2620:fe::fe]/callback", "'self' https:"),
-            ("http://127.0.0.1:4000/callback?a=b", "'self' http://127.0.0.1:4000"),
-            ("http://localhost/callback", "'self' http://localhost"),
-            ("http://[::1]:4000/callback", "'self' http:"),
+            ("https://claude.ai/api/callback", "'self'"),
+            ("http://127.0.0.1:4000/callback?a=b", "'self'"),
             ("cursor://a/b", "'self' cursor:"),
         ] {
-            assert_eq!(action(redirect), expected);
+            assert_eq!(form_action(&zenovay_auth::oauth::redirect_target(redirect).unwrap()), expected);
         }
     }
 }

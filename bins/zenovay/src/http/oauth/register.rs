@@ -9,7 +9,7 @@ use zenovay_auth::{Secret, SecretDigest};
 use zenovay_domain::ErrorCode;
 use zenovay_store::{RegisteredClient, StoreError, UNUSED_CLIENT_KEPT_MS};
 
-use super::caller::Program;
+use super::caller::{Newcomer, Program};
 use super::clients;
 use super::refusal::{OAuthError, OAuthRefusal, Refused};
 use crate::http::console::JsonBody;
@@ -171,7 +171,7 @@ fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAut
 
 /// `POST /oauth/register`.
 pub async fn register(
-    _: Program,
+    _: Newcomer,
     state: web::Data<AppState>,
     body: JsonBody<Registration>,
 ) -> Result<Described<NewRegistration>, ApiError> {

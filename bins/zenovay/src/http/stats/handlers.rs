@@ -26,7 +26,7 @@ use crate::http::turns::Asking;
 
 impl Common {
     /// The question.
-    pub(in crate::http) fn ask(&self) -> Ask {
+    fn ask(&self) -> Ask {
         Ask::new(self.range, self.filters.clone(), self.metrics.clone())
     }
 

@@ -105,9 +105,32 @@ pub(super) fn redeem(
         calls: 0,
     };
     diesel::update(oauth_codes::table.find(digest)).set(oauth_codes::grant_id.eq(Some(&grant.id))).execute(conn)?;
+    replace_older(conn, &grant, now)?;
     diesel::insert_into(oauth_grants::table).values(&grant).execute(conn)?;
     end_beyond_the_most(conn, &grant)?;
-    issue(conn, &grant, None, tokens, now).map(Ok)
+    let scopes = grant.grant(now)?.consent.scopes;
+    issue(conn, &grant, (scopes, scopes), tokens, now).map(Ok)
+}
+
+/// Ends or narrows what the person granted to the same client in the same team before, as they said anew what it may do.
+fn replace_older(conn: &mut SqliteConnection, new: &GrantRow, now: Timestamp) -> Done<()> {
+    let scopes = new.grant(now)?.consent.scopes;
+    let of_client = oauth_grants::client_id.eq(&new.client_id);
+    let of_member = oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::team_id.eq(&new.team_id));
+    let older: Vec<GrantRow> =
+        oauth_grants::table.filter(of_client.and(of_member)).select(GrantRow::as_select()).load(conn)?;
+    // Many installations of a program have the same metadata; one that registered itself has an id of its own.
+    let may_be_another = new.client_host.is_some();
+    for older in older {
+        let left = older.grant(now)?.consent.scopes.intersection(scopes);
+        let row = oauth_grants::table.find(&older.id);
+        if may_be_another && !left.is_empty() {
+            diesel::update(row).set(oauth_grants::scopes.eq(left.to_string())).execute(conn)?;
+        } else {
+            diesel::delete(row).execute(conn)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends the grants of the account that were not used for the longest time, when there are too many.
@@ -135,7 +158,8 @@ pub(super) fn refresh(
     let at = now.as_millis();
     let Some(token) = token(conn, digest, TokenKind::Refresh)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
     let Some(grant) = load_grant(conn, &token.grant_id)? else { return Ok(Err(ExchangeRefusal::Unknown)) };
-    let granted = grant.grant(now)?.consent.scopes;
+    // A client knows what it was granted, and asks for that again although the grant is narrower by now.
+    let (granted, left) = (token.scopes()?, grant.grant(now)?.consent.scopes);
     let scopes = scopes(granted);
     let refusal = if grant.client_id != exchange.client_id {
         Some(ExchangeRefusal::OtherClient)
@@ -143,7 +167,7 @@ pub(super) fn refresh(
         Some(ExchangeRefusal::Expired)
     } else if exchange.resource.is_some_and(|resource| resource != grant.resource) {
         Some(ExchangeRefusal::OtherResource)
-    } else if scopes.is_some_and(|scopes| scopes.is_empty() || !granted.covers(scopes)) {
+    } else if scopes.is_some_and(|scopes| scopes.intersection(left).is_empty() || !granted.covers(scopes)) {
         Some(ExchangeRefusal::ScopeTooWide)
     } else {
         None
@@ -163,19 +187,19 @@ pub(super) fn refresh(
                 .execute(conn)?;
         }
     }
-    issue(conn, &grant, scopes, tokens, now).map(Ok)
+    let scopes = scopes.unwrap_or(granted).intersection(left);
+    issue(conn, &grant, (scopes, granted), tokens, now).map(Ok)
 }
 
-/// Stores the tokens of a grant.
+/// Stores the tokens of a grant: an access token with `scopes`, and a refresh token that remembers what was `granted` at first.
 fn issue(
     conn: &mut SqliteConnection,
     grant: &GrantRow,
-    scopes: Option<ToolScopes>,
+    (scopes, granted): (ToolScopes, ToolScopes),
     tokens: NewTokens,
     now: Timestamp,
 ) -> Done<Issued> {
     let of_grant = grant.grant(now)?;
-    let scopes = scopes.unwrap_or(of_grant.consent.scopes);
     let until = |life: i64| now.plus_millis(life).as_millis().min(grant.expires_at);
     let row = |digest: &KeyDigest, kind: TokenKind, scopes: ToolScopes, life| TokenRow {
         digest: digest.as_bytes().to_vec(),
@@ -193,7 +217,7 @@ fn issue(
     let expires_at = Timestamp::from_millis(access.expires_at);
     let mut rows = vec![access];
     if grant.may_refresh {
-        rows.push(row(&tokens.refresh, TokenKind::Refresh, of_grant.consent.scopes, REFRESH_TOKEN_MS));
+        rows.push(row(&tokens.refresh, TokenKind::Refresh, granted, REFRESH_TOKEN_MS));
     }
     for row in rows {
         let beyond: Vec<Vec<u8>> = oauth_tokens::table

@@ -107,23 +107,25 @@ impl GrantStore for SqliteStore {
                 return Ok(None);
             }
             let Some((user, team)) = holder(conn, &row)? else { return Ok(None) };
-            let (scopes, expires_at) = (token.scopes()?, Timestamp::from_millis(token.expires_at));
-            Ok(Some(GrantedAccess { grant: row.grant(now)?, scopes, expires_at, user, team }))
+            let (grant, expires_at) = (row.grant(now)?, Timestamp::from_millis(token.expires_at));
+            // The grant may be narrower by now than when the token was made.
+            let scopes = token.scopes()?.intersection(grant.consent.scopes);
+            Ok(Some(GrantedAccess { grant, scopes, expires_at, user, team }))
         })
     }
 
-    fn note_grant_call(&self, id: GrantId, now: Timestamp) -> Result<()> {
-        let today = day_of(now);
+    fn note_grant_call(&self, id: GrantId, queries: u64, now: Timestamp) -> Result<()> {
+        let (today, queries) = (day_of(now), i64::try_from(queries).unwrap_or(i64::MAX));
         let (id, at) = (id.to_string(), now.as_millis());
         self.count(|counting| {
             let noted = in_write_transaction(&mut counting.conn, |conn| {
                 let row = || oauth_grants::table.find(&id);
                 let same_day = diesel::update(row().filter(oauth_grants::calls_day.eq(today)))
-                    .set(oauth_grants::calls.eq(oauth_grants::calls + 1))
+                    .set(oauth_grants::calls.eq(oauth_grants::calls + queries))
                     .execute(conn)?;
                 if same_day == 0 {
                     diesel::update(row())
-                        .set((oauth_grants::calls_day.eq(today), oauth_grants::calls.eq(1)))
+                        .set((oauth_grants::calls_day.eq(today), oauth_grants::calls.eq(queries)))
                         .execute(conn)?;
                 }
                 let is_stale = oauth_grants::last_used_at

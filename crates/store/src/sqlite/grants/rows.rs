@@ -83,7 +83,7 @@ impl GrantRow {
             created_at: Timestamp::from_millis(self.created_at),
             expires_at: Timestamp::from_millis(self.expires_at),
             last_used_at: self.last_used_at.map(Timestamp::from_millis),
-            calls_today: if is_of_today { self.calls.unsigned_abs() } else { 0 },
+            queries_today: if is_of_today { self.calls.unsigned_abs() } else { 0 },
         })
     }
 }

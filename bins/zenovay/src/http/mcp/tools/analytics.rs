@@ -7,7 +7,9 @@ use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange};
 use zenovay_query::GroupBy;
 
 use super::Tool;
-use super::shown::{ChangePercent, Numbers, OF_BUCKET, Open, Page, PageArgs, Period, ViewArgs, bucket_name, website};
+use super::shown::{
+    ChangePercent, Numbers, OF_BUCKET, Open, Page, PageArgs, Period, Told, ViewArgs, bucket_name, website,
+};
 use crate::http::console::numbers::{Tiles, tiles};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
@@ -50,7 +52,7 @@ impl Tool for GetVisitors {
     type Output = Visitors;
 
     fn read(args: &mut Args) -> Self::Input {
-        let (website, view) = (website(args), ViewArgs::read(args));
+        let (website, view) = (website(args), ViewArgs::read(args, Told::Grammar));
         let interval = args.choice("interval", "", &["hour", "day", "week", "month"], None);
         (website, view.with_interval(interval), PageArgs::read(args, 50))
     }
@@ -109,7 +111,7 @@ impl Tool for ComparePeriods {
     fn read(args: &mut Args) -> Self::Input {
         let (website, mut params) = (website(args), ViewArgs::range(args));
         ViewArgs::comparison(args, &mut params, Some("previous"));
-        ViewArgs::filters(args, &mut params);
+        ViewArgs::filters(args, &mut params, Told::Shortly);
         (website, ViewArgs::of(params))
     }
 

@@ -7,7 +7,7 @@ use zenovay_capture::{ErrorDetail, ErrorGroup, ErrorsIn, Frame, HistoryEntry, Oc
 use zenovay_domain::Zone;
 
 use super::manage::change;
-use super::shown::{Open, Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, website};
 use super::{Effect, Tool};
 use crate::http::console::error_groups;
 use crate::http::mcp::args::Args;
@@ -280,7 +280,7 @@ impl Tool for GetErrors {
         let (website, group) = (website(args), args.string("group_id", "From this tool without it."));
         let status = args.choice("status", "", &STATUSES, None).and_then(Status::from_name);
         let mut params = ViewArgs::range(args);
-        ViewArgs::filters(args, &mut params);
+        ViewArgs::filters(args, &mut params, Told::Captured);
         Asked { website, group, status, view: ViewArgs::of(params), page: PageArgs::read(args, 20) }
     }
 

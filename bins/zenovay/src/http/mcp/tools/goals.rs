@@ -5,7 +5,7 @@ use serde::Serialize;
 use zenovay_auth::{Action, ToolCategory};
 
 use super::Tool;
-use super::shown::{Open, Page, PageArgs, Period, ViewArgs, percent, website};
+use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, percent, website};
 use crate::http::console::funnels::{self, FunnelWithNumbers, ShownFunnel, StepNumbers};
 use crate::http::console::goals::{self, GoalNumbers, GoalWithNumbers};
 use crate::http::console::steps::StepBody;
@@ -85,6 +85,7 @@ pub(super) struct Goals {
     period: Period,
     page: Page,
     goals: Vec<Goal>,
+    untrusted_fields: [&'static str; 2],
 }
 
 impl Tool for GetGoals {
@@ -98,7 +99,7 @@ impl Tool for GetGoals {
     type Output = Goals;
 
     fn read(args: &mut Args) -> Self::Input {
-        (website(args), ViewArgs::read(args), PageArgs::read(args, 50))
+        (website(args), ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50))
     }
 
     async fn run(call: Call, (website, view, page): Self::Input) -> Result<Goals, ToolError> {
@@ -109,7 +110,7 @@ impl Tool for GetGoals {
         let (wanted, page) = page.cut(std::mem::take(&mut view.goals));
         view.goals = wanted;
         let goals = goals::count(&question, view).await?.goals.into_iter().map(Goal::from).collect();
-        Ok(Goals { period, page, goals })
+        Ok(Goals { period, page, goals, untrusted_fields: ["goals[].name", "goals[].target.value"] })
     }
 }
 
@@ -189,7 +190,7 @@ impl Tool for GetFunnelAnalysis {
 
     fn read(args: &mut Args) -> Self::Input {
         let (website, funnel) = (website(args), args.string("funnel_id", "From this tool without it."));
-        (website, funnel, ViewArgs::read(args), PageArgs::read(args, 50))
+        (website, funnel, ViewArgs::read(args, Told::Shortly), PageArgs::read(args, 50))
     }
 
     async fn run(call: Call, (website, funnel, view, page): Self::Input) -> Result<Funnels, ToolError> {

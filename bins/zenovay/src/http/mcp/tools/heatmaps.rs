@@ -7,7 +7,7 @@ use zenovay_capture::{DeviceClass, ElementHeat, HeatPage, Heatmap};
 use zenovay_domain::Zone;
 
 use super::Tool;
-use super::shown::{Open, Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, website};
 use crate::http::console::heatmaps::{self, PagesAsked};
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
@@ -140,7 +140,7 @@ impl Tool for GetHeatmapData {
         let (website, path) = (website(args), args.string("path", "Such as /pricing."));
         let device = args.choice("device", "Of a path desktop when absent.", &CLASSES, None);
         let mut params = ViewArgs::range(args);
-        ViewArgs::filters(args, &mut params);
+        ViewArgs::filters(args, &mut params, Told::Shortly);
         (website, path, device, ViewArgs::of(params), PageArgs::read(args, 20))
     }
 

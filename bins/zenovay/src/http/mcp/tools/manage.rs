@@ -104,11 +104,17 @@ pub(super) struct GoalChanged {
     goal_id: String,
     name: String,
     target: Step,
+    untrusted_fields: [&'static str; 2],
 }
 
 impl From<ShownGoal> for GoalChanged {
     fn from(goal: ShownGoal) -> Self {
-        Self { goal_id: goal.id.to_string(), name: clean(&goal.name), target: (&goal.target).into() }
+        Self {
+            goal_id: goal.id.to_string(),
+            name: clean(&goal.name),
+            target: (&goal.target).into(),
+            untrusted_fields: ["name", "target.value"],
+        }
     }
 }
 
@@ -240,12 +246,18 @@ pub(super) struct FunnelChanged {
     funnel_id: String,
     name: String,
     steps: Vec<NamedStep>,
+    untrusted_fields: [&'static str; 3],
 }
 
 impl From<ShownFunnel> for FunnelChanged {
     fn from(funnel: ShownFunnel) -> Self {
         let steps = funnel.steps.iter().map(|step| NamedStep { label: clean(&step.label), step: (&step.step).into() });
-        Self { funnel_id: funnel.id.clone(), name: clean(&funnel.name), steps: steps.collect() }
+        Self {
+            funnel_id: funnel.id.clone(),
+            name: clean(&funnel.name),
+            steps: steps.collect(),
+            untrusted_fields: ["name", "steps[].label", "steps[].value"],
+        }
     }
 }
 
@@ -350,6 +362,7 @@ pub(super) struct Site {
     excluded_paths: Vec<String>,
     /// Whether a list is longer than what is shown of it.
     lists_cut: bool,
+    untrusted_fields: [&'static str; 3],
 }
 
 impl From<Website> for Site {
@@ -380,6 +393,7 @@ impl From<Website> for Site {
             allowed_bots: some(settings.allowed_bots),
             excluded_ips: some(settings.excluded_ips),
             excluded_paths: some(settings.excluded_paths),
+            untrusted_fields: ["name", "allowed_bots", "excluded_paths"],
         }
     }
 }
@@ -403,6 +417,7 @@ pub(super) struct Facts {
     is_active: bool,
     cookieless: bool,
     public_dashboard: bool,
+    untrusted_fields: [&'static str; 1],
 }
 
 impl From<Website> for Facts {
@@ -416,6 +431,7 @@ impl From<Website> for Facts {
             is_active: website.settings.is_active,
             cookieless: website.settings.cookieless,
             public_dashboard: website.settings.public_dashboard,
+            untrusted_fields: ["name"],
         }
     }
 }
@@ -600,6 +616,7 @@ pub(super) struct Excluded {
     website_id: String,
     /// All of it.
     excluded: Vec<String>,
+    untrusted_fields: [&'static str; 1],
 }
 
 /// Tools that add to a list of exclusions, or take from it.
@@ -631,7 +648,8 @@ macro_rules! exclusions {
                     Ok(changed.await?)
                 });
                 let Website { id, settings, .. } = changed.await?;
-                Ok(Excluded { website_id: id.to_string(), excluded: cleaned(settings.$list) })
+                let excluded = cleaned(settings.$list);
+                Ok(Excluded { website_id: id.to_string(), excluded, untrusted_fields: ["excluded"] })
             }
         }
     )* };

@@ -58,6 +58,7 @@ pub(super) struct Invited {
     /// Works once, for that account alone; give it to the person.
     url: String,
     expires_at: String,
+    untrusted_fields: [&'static str; 1],
 }
 
 const ROLES: [&str; 3] = ["viewer", "editor", "admin"];
@@ -95,6 +96,7 @@ impl Tool for InviteTeamMember {
             role: role.as_str().to_owned(),
             url: made.url,
             expires_at: made.invitation.expires_at.0.to_string(),
+            untrusted_fields: ["email"],
         })
     }
 }
@@ -106,6 +108,7 @@ pub(super) struct RemoveTeamMember;
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Removed {
     removed: String,
+    untrusted_fields: [&'static str; 1],
 }
 
 impl Tool for RemoveTeamMember {
@@ -143,6 +146,6 @@ impl Tool for RemoveTeamMember {
         changing(&call.state, move |_| store.end_membership(team_id, user, role, now)).await?;
         let details = vec![("email", member.email.clone())];
         call.changed(Change { action: Action::RemoveMember, target, name: "teams.remove_member", details });
-        Ok(Removed { removed: member.email })
+        Ok(Removed { removed: member.email, untrusted_fields: ["removed"] })
     }
 }

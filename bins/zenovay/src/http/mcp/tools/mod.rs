@@ -216,7 +216,6 @@ fn simplify(schema: &mut Value) {
     }
     if let Some(Value::Object(properties)) = members.get_mut("properties") {
         properties.values_mut().for_each(simplify);
-        members.insert("additionalProperties".to_owned(), json!(false));
     }
     if let Some(items) = members.get_mut("items") {
         simplify(items);

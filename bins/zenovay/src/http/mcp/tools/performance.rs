@@ -7,7 +7,7 @@ use zenovay_capture::{Bucketed, MetricSummary, Metrics, PageVitals, Vital};
 use zenovay_domain::{Interval, Zone};
 
 use super::Tool;
-use super::shown::{Open, Page, PageArgs, Period, ViewArgs, bucket_name, website};
+use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, bucket_name, website};
 use crate::http::console::performance;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, ToolError};
@@ -126,7 +126,7 @@ impl Tool for GetPerformance {
         let website = website(args);
         let by = args.choice("by", "", &DIMENSIONS, Some("page")).unwrap_or("page");
         let mut params = ViewArgs::range(args);
-        ViewArgs::filters(args, &mut params);
+        ViewArgs::filters(args, &mut params, Told::Captured);
         (website, by, ViewArgs::of(params), PageArgs::read(args, 50))
     }
 

@@ -4,36 +4,58 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use zenovay_auth::ToolCategory;
 use zenovay_domain::Interval;
-use zenovay_stats::{Groups, Metric, Number, Property, Totals};
+use zenovay_query::Order;
+use zenovay_stats::{
+    Ask, Dialect, Filters, Groups, Metric, Number, Property, PropertyError, Totals, parse_filters, view_dimensions,
+};
 
 use super::Tool;
-use super::shown::{Page, PageArgs, Period, ViewArgs, bucket_name, website};
-use crate::http::mcp::args::{Args, AsParams};
+use super::shown::{Page, PageArgs, Period, Told, ViewArgs, bucket_name, website};
+use crate::http::mcp::args::{Args, Problems};
 use crate::http::mcp::call::{Call, ToolError};
-use crate::http::mcp::clean::clean;
-use crate::http::params::QueryParams;
+use crate::http::mcp::clean::{clean, quoted};
 use crate::http::stats::answers::shown_value;
-use crate::http::stats::params::{AggregateParams, BreakdownParams, TimeseriesParams};
+use crate::http::stats::params::{Grouping, misplaced};
 use crate::http::values::{rounded, seconds};
 
 /// `query_analytics`.
 pub(super) struct QueryAnalytics;
 
-/// What is asked, in the words of the Stats API.
+/// What is asked.
 pub(super) struct Asked {
     website: String,
-    view: ViewArgs,
-    params: AsParams,
+    metrics: Vec<Metric>,
     kind: Kind,
+    view: ViewArgs,
+    /// Filters beside those of the view.
+    also: Filters,
     page: PageArgs,
 }
 
 /// What the answer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Kind {
     Totals,
     Series,
-    Rows,
+    Rows { dimensions: Vec<(String, Property)>, order: Order },
+}
+
+/// The dimension that `name` names.
+fn dimension(name: &str) -> Result<Property, String> {
+    let custom = name.strip_prefix("prop.").map(|custom| format!("props:{custom}"));
+    Property::parse(custom.as_deref().unwrap_or(name), true).map_err(|error| match error {
+        PropertyError::Unknown => {
+            let (name, known) = (quoted(name), dimensions());
+            format!("{name} is unknown; use {known}, or prop. and the name of a property")
+        }
+        error => format!("{} {error}", quoted(name)),
+    })
+}
+
+/// The names of dimensions that rows can be by, but for those that websites give their events.
+fn dimensions() -> String {
+    let all: Vec<&str> = view_dimensions().filter(|name| Property::parse(name, true).is_ok()).collect();
+    all.join(", ")
 }
 
 /// The metrics of an answer: those that were asked for and are not of nothing.
@@ -136,79 +158,97 @@ impl Tool for QueryAnalytics {
 
     fn read(args: &mut Args) -> Asked {
         let website = website(args);
-        let mut params = AsParams::default();
-        let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
-        let metrics = args.strings("metrics", &format!("Of {}. conversion_rate needs a goal.", names.join(", ")));
-        params.add(
-            "metrics",
-            metrics.filter(|metrics| !metrics.is_empty()).map_or("visitors".to_owned(), |metrics| metrics.join(",")),
-        );
-        let bare: Vec<&str> = Property::names().map(|name| name.rsplit(':').next().unwrap_or(name)).collect();
-        let words = format!("At most two of {}, or props:NAME.", bare.join(", "));
-        let dimensions = args.strings("dimensions", &words).unwrap_or_default();
-        let words = "\"visit:country==DE|AT;event:page==/blog/*\", or JSON: [[\"is\",\"visit:country\",[\"DE\"]],[\"not\",[\"contains\",\"event:page\",[\"/blog\"]]]]";
-        if let Some(filters) = args.string("filters", words) {
-            params.add("filters", filters);
+        let names: Vec<&'static str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+        let metrics = args.choices("metrics", "conversion_rate needs a goal in filters or dimensions.", &names);
+        let mut metrics: Vec<Metric> = metrics.iter().filter_map(|name| name.parse().ok()).collect();
+        if metrics.is_empty() {
+            metrics.push(Metric::Visitors);
+        }
+        let words = format!("At most two of {}, prop.NAME.", dimensions());
+        let mut dimensions: Vec<(String, Property)> = Vec::new();
+        for name in args.strings("dimensions", &words).unwrap_or_default() {
+            match dimension(&name) {
+                Ok(property) if dimensions.iter().any(|(_, other)| *other == property) => {
+                    args.problem("dimensions", format_args!("{} is there twice", quoted(&name)));
+                }
+                Ok(property) => dimensions.push((name, property)),
+                Err(problem) => args.problem("dimensions", problem),
+            }
+        }
+        if dimensions.len() > 2 {
+            args.problem("dimensions", "give two at most");
+        }
+        if dimensions.len() > 1 && dimensions.iter().any(|(_, property)| *property == Property::Goal) {
+            args.problem("dimensions", "goal goes alone");
         }
         let interval = args.choice("interval", "Gives a series; not with dimensions.", &INTERVALS, None);
         let sort = args.choice("sort", "", &SORTS, Some("visitors"));
+        let order = sort.and_then(|name| name.parse::<Metric>().ok()?.order()).unwrap_or(Order::Visitors);
         let kind = match (interval, dimensions.is_empty()) {
-            (_, false) => Kind::Rows,
-            (Some(_), true) => Kind::Series,
             (None, true) => Kind::Totals,
+            (Some(_), true) => Kind::Series,
+            (None, false) => Kind::Rows { dimensions, order },
+            (Some(_), false) => {
+                args.problem("interval", "give either dimensions or an interval");
+                Kind::Rows { dimensions, order }
+            }
         };
-        if interval.is_some() && kind == Kind::Rows {
-            args.problem("interval", "give either dimensions or an interval");
-        }
-        if kind == Kind::Rows {
-            params.add("property", dimensions.join(","));
-            params.add("sort", sort.unwrap_or("visitors"));
-        }
-        if let Some(interval) = interval {
-            params.add("interval", interval);
-        }
-        let view = ViewArgs::of(ViewArgs::range(args)).with_interval(interval);
-        Asked { website, view, params, kind, page: PageArgs::read(args, 50) }
+        let mut params = ViewArgs::range(args);
+        ViewArgs::filters(args, &mut params, Told::Operators);
+        let words = "More filters, as JSON with and, or, not, has_done: [[\"or\",[[\"is\",\"country\",[\"DE\"]],[\"not\",[\"matches\",\"page\",[\"^/a\"]]]]]]";
+        let also = match args.string("where", words).map(|text| parse_filters(&text, Dialect::Own)) {
+            None => Filters::default(),
+            Some(Ok(filters)) => filters,
+            Some(Err(problem)) => {
+                let place = if problem.at.is_empty() { String::new() } else { format!(" (at {})", problem.at) };
+                args.problem("where", format_args!("{problem}{place}"));
+                Filters::default()
+            }
+        };
+        let view = ViewArgs::of(params).with_interval(interval);
+        Asked { website, metrics, kind, view, also, page: PageArgs::read(args, 50) }
     }
 
     async fn run(call: Call, asked: Asked) -> Result<Answer, ToolError> {
-        let Asked { website, view, mut params, kind, page } = asked;
+        let Asked { website, metrics, kind, view, also, page } = asked;
         let question = call.question(&website).await?;
         let view = view.view(&question).await?;
-        params.add("site_id", question.id().to_string());
-        let (id, now) = (question.id(), question.now);
-        let mut params = params.params();
-        let mut dimensions = Vec::new();
-        let (rows, total) = match kind {
+        let filters = view.filters.clone().with(also);
+        let by: Vec<Property> = match &kind {
+            Kind::Rows { dimensions, .. } => dimensions.iter().map(|(_, property)| property.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let grouping = match &kind {
+            Kind::Totals => Grouping::Totals,
+            Kind::Series => Grouping::Series,
+            Kind::Rows { .. } => Grouping::Rows(&by),
+        };
+        let misplaced: Problems =
+            misplaced(&metrics, &filters, grouping).iter().map(|problem| format!("metrics: {problem}")).collect();
+        if !misplaced.is_empty() {
+            return Err(misplaced.into());
+        }
+        let (id, ask) = (question.id(), Ask::new(view.range, filters, metrics.clone()));
+        let (dimensions, rows, total) = match kind {
             Kind::Totals => {
-                let AggregateParams(common) = AggregateParams::read(&mut params, now);
-                params.finish()?;
-                let (ask, wanted) = (common.ask().in_range(view.range), common.metrics);
                 let totals = question.run(move |asker| ask.aggregate(|query| asker.any(id, query))).await?;
-                (vec![Row { values: Vec::new(), metrics: Metrics::of(&totals, &wanted) }], 1)
+                (Vec::new(), vec![Row { values: Vec::new(), metrics: Metrics::of(&totals, &metrics) }], 1)
             }
             Kind::Series => {
-                let TimeseriesParams { common, interval, .. } = TimeseriesParams::read(&mut params, now);
-                params.finish()?;
-                let (ask, wanted, zone) = (common.ask().in_range(view.range), common.metrics, view.zone.clone());
+                let (interval, zone) = (view.interval, view.zone.clone());
                 let series =
                     question.run(move |asker| ask.timeseries(interval, &zone, |query| asker.any(id, query))).await?;
                 let (total, is_hour) = (series.len(), interval == Interval::Hour);
                 let on_page = series.into_iter().skip(page.offset).take(page.limit);
                 let rows = on_page.map(|bucket| Row {
                     values: vec![bucket_name(&view.zone, bucket.bucket.from, is_hour)],
-                    metrics: Metrics::of(&bucket.totals, &wanted),
+                    metrics: Metrics::of(&bucket.totals, &metrics),
                 });
-                dimensions.push(interval.as_str().to_owned());
-                (rows.collect(), total)
+                (vec![interval.as_str().to_owned()], rows.collect(), total)
             }
-            Kind::Rows => {
-                let BreakdownParams { common, properties, order, .. } = BreakdownParams::read(&mut params, now);
-                params.finish()?;
-                let (ask, wanted) = (common.ask().in_range(view.range), common.metrics);
-                dimensions.extend(properties.iter().map(|(name, _)| clean(name)));
-                let mut properties = properties.into_iter().map(|(_, property)| property);
-                // There is one: otherwise the parameters were refused.
+            Kind::Rows { dimensions, order } => {
+                let mut properties = by.into_iter();
+                // There is one: otherwise there are no rows.
                 let (first, and) = (properties.next().unwrap_or(Property::Goal), properties.next());
                 let PageArgs { limit, offset } = page;
                 let groups = Groups::by(first).and(and).order(order).limit(limit).offset(offset);
@@ -219,9 +259,10 @@ impl Tool for QueryAnalytics {
                     values: std::iter::once(value(&groups.property, &row.value))
                         .chain(groups.and.as_ref().zip(row.and.as_deref()).map(|(and, of)| value(and, of)))
                         .collect(),
-                    metrics: Metrics::of(&row.totals, &wanted),
+                    metrics: Metrics::of(&row.totals, &metrics),
                 });
-                (rows.collect::<Vec<_>>(), found.total_rows)
+                let names = dimensions.iter().map(|(name, _)| clean(name)).collect();
+                (names, rows.collect::<Vec<_>>(), found.total_rows)
             }
         };
         let period = Period::of(&view, call.now);

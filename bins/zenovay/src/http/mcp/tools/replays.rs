@@ -7,7 +7,7 @@ use zenovay_capture::{Replay, ReplayDetail, Replays, WithErrors};
 use zenovay_domain::{TimeRange, WebsiteId, Zone};
 
 use super::Tool;
-use super::shown::{Open, Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{Open, Page, PageArgs, Period, Told, ViewArgs, website};
 use crate::http::console::error_groups;
 use crate::http::console::session_replays::{self as recordings, ReplayParams, ShownMarker};
 use crate::http::console::sites::zone_of;
@@ -146,7 +146,7 @@ impl Tool for GetSessionReplays {
             args.problem("group_id", "give either replay_id or group_id");
         }
         let mut params = ViewArgs::range(args);
-        ViewArgs::filters(args, &mut params);
+        ViewArgs::filters(args, &mut params, Told::Captured);
         Asked { website, replay, group, view: ViewArgs::of(params), page: PageArgs::read(args, 20) }
     }
 

@@ -6,7 +6,7 @@ use zenovay_auth::ToolCategory;
 use zenovay_stats::Property;
 
 use super::Tool;
-use super::shown::{OfRow, OfRowBefore, Open, Page, PageArgs, Period, ViewArgs, website};
+use super::shown::{OfRow, OfRowBefore, Open, Page, PageArgs, Period, Told, ViewArgs, website};
 use crate::http::console::numbers::{self, ShownRow};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
@@ -63,7 +63,7 @@ impl Asked {
         let website = website(args);
         let first = dimensions.first().copied();
         let dimension = args.choice("by", "", dimensions, first).or(first).unwrap_or_default();
-        Self { website, dimension, view: ViewArgs::read(args), page: PageArgs::read(args, 20) }
+        Self { website, dimension, view: ViewArgs::read(args, Told::Shortly), page: PageArgs::read(args, 20) }
     }
 }
 

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use zenovay_domain::{TimeRange, Timestamp, Zone};
-use zenovay_stats::Metric;
+use zenovay_stats::{Metric, view_dimensions, view_operators};
 
+use crate::http::console::captured::CAPTURED_BY;
 use crate::http::console::numbers::{RowNumbers, Tiles};
 use crate::http::console::reader::Question;
 use crate::http::console::view::{DEFAULT_RANGE, RANGES, View, ViewParams};
@@ -41,6 +42,42 @@ pub(super) const TOO_LONG: &str =
 /// The argument that names a website.
 pub(super) fn website(args: &mut Args) -> String {
     args.required("website_id", "Id or domain.")
+}
+
+/// What a tool tells of its filters. There is one grammar, which takes too much room to be told with each tool: errors tell it
+/// as well.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    /// The whole grammar.
+    Grammar,
+    /// The operators; the dimensions are told beside.
+    Operators,
+    /// Where the grammar is told.
+    Shortly,
+    /// The dimensions that captures have.
+    Captured,
+}
+
+impl Told {
+    fn words(self) -> String {
+        let operators = || view_operators().collect::<Vec<_>>().join(", ");
+        let form = "All of dimension:operator:value|value";
+        match self {
+            Self::Grammar => {
+                let dimensions = view_dimensions().collect::<Vec<_>>().join(", ");
+                format!(
+                    "{form}, as page:starts_with:/blog. Dimensions: {dimensions}, prop.NAME. Operators: {}; matches takes *. \
+                     An empty value is the missing one.",
+                    operators()
+                )
+            }
+            Self::Operators => {
+                format!("{form}, as country:is:DE|AT; dimensions as above, event_type too. Operators: {}.", operators())
+            }
+            Self::Shortly => format!("{form}; see get_visitors."),
+            Self::Captured => format!("{form} of {}; see get_visitors.", CAPTURED_BY.join(", ")),
+        }
+    }
 }
 
 /// Which part of a website's events: the words of the dashboard's address.
@@ -78,23 +115,22 @@ impl ViewArgs {
         }
     }
 
-    /// The filters.
-    pub(super) fn filters(args: &mut Args, params: &mut AsParams) {
-        let words = "All of dimension:operator:value|value, as page:starts_with:/blog.";
-        for filter in args.strings("filters", words).unwrap_or_default() {
+    /// The filters, of which is said as much as `told` does.
+    pub(super) fn filters(args: &mut Args, params: &mut AsParams, told: Told) {
+        for filter in args.strings("filters", &told.words()).unwrap_or_default() {
             params.add("f", filter);
         }
     }
 
     /// Range, comparison and filters.
-    pub(super) fn read(args: &mut Args) -> Self {
+    pub(super) fn read(args: &mut Args, told: Told) -> Self {
         let mut params = Self::range(args);
         Self::comparison(args, &mut params, None);
-        Self::filters(args, &mut params);
+        Self::filters(args, &mut params, told);
         Self(params)
     }
 
-    /// Range and filters.
+    /// What `params` say.
     pub(super) fn of(params: AsParams) -> Self {
         Self(params)
     }

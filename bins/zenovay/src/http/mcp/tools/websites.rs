@@ -57,6 +57,7 @@ pub(super) struct Websites {
     now: String,
     page: Page,
     websites: Vec<Listed>,
+    untrusted_fields: [&'static str; 1],
 }
 
 impl Tool for ListWebsites {
@@ -77,7 +78,8 @@ impl Tool for ListWebsites {
             call.client.may(&call.state, Action::ListWebsites, &Target::Account)?;
             let (websites, page) = page.cut(sites::reachable(&call.state, call.client.principal())?);
             let websites = websites.iter().map(|website| Listed::of(call, website)).collect();
-            Ok(Websites { now: call.now.to_string(), page, websites })
+            let untrusted_fields = ["websites[].name"];
+            Ok(Websites { now: call.now.to_string(), page, websites, untrusted_fields })
         })
         .await
     }
