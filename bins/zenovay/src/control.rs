@@ -1,6 +1,6 @@
 //! How a command reaches the server that holds the data directory: a socket in it, which only the owner of the directory can
 //! open. A request is one line of JSON, its answer another; then the connection ends. Requests are answered one by one, but for
-//! backups, which take long.
+//! backups and the doctor, which take long.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -20,6 +20,7 @@ use zenovay_query::Budget;
 
 use crate::causes::with_causes;
 use crate::data_dir::SOCKET;
+use crate::doctor::{self, Patient};
 use crate::http::external::visitors::VisitorExport;
 use crate::http::state::AppState;
 use crate::keepers::{KeeperError, Keepers};
@@ -31,6 +32,8 @@ const REQUEST_BYTES_MAX: usize = 1 << 20;
 const REQUEST_TIME: Duration = Duration::from_secs(2);
 /// How long a command may take to take each part of its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may take to look what is wrong: longer than all that it waits for.
+const DOCTOR_TIME: Duration = Duration::from_secs(60);
 /// A longer path cannot be given to the kernel.
 const PATH_BYTES_MAX: usize = 100;
 
@@ -59,6 +62,11 @@ pub enum Request {
         /// How many are kept; without it all.
         keep: Option<usize>,
     },
+    /// To be told what is wrong with the installation.
+    Doctor {
+        /// A page to check the tag on.
+        page: Option<String>,
+    },
 }
 
 /// What it hears.
@@ -71,7 +79,7 @@ pub enum Answer {
     Failed(String),
 }
 
-/// Does what `request` asks for, but for backups. `known` gives the id of a visitor by the one that a client sent.
+/// Does what `request` asks for visitors. `known` gives the id of a visitor by the one that a client sent.
 pub fn answer(
     request: &Request,
     keepers: &Keepers,
@@ -105,7 +113,7 @@ pub fn answer(
             let data = visitors::export(keepers, *website, id, budget, BY).map_err(words)?;
             serde_json::to_value(VisitorExport::new(*website, id, &data)).map_err(|error| error.to_string())
         }),
-        Request::Backup { .. } => Err("a backup is not about visitors".to_owned()),
+        Request::Backup { .. } | Request::Doctor { .. } => Err("that is not about visitors".to_owned()),
     };
     done.map_or_else(Answer::Failed, Answer::Done)
 }
@@ -128,6 +136,10 @@ fn socket_path(directory: &Path) -> io::Result<(PathBuf, Option<File>)> {
 pub fn ask(directory: &Path, request: &Request) -> io::Result<Answer> {
     let (path, _opened) = socket_path(directory)?;
     let mut stream = UnixStream::connect(path)?;
+    if matches!(request, Request::Doctor { .. }) {
+        // That a server hangs is what it may have to tell.
+        stream.set_read_timeout(Some(DOCTOR_TIME))?;
+    }
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -175,11 +187,16 @@ impl Control {
                     }
                     let budget = Budget::new(query_time, memory_bytes);
                     let served = stream.and_then(|stream| match read(&stream)? {
-                        // It takes long, and others are not kept waiting.
+                        // They take long, and others are not kept waiting.
                         Request::Backup { dir, keep } => {
                             let state = &state;
                             let make = move || back_up(&stream, state, &dir, keep).unwrap_or_else(tell);
                             std::thread::Builder::new().spawn_scoped(scope, make).map(drop)
+                        }
+                        Request::Doctor { page } => {
+                            let state = &state;
+                            let look = move || examine(&stream, state, page.as_deref()).unwrap_or_else(tell);
+                            std::thread::Builder::new().spawn_scoped(scope, look).map(drop)
                         }
                         request => serve(&stream, &state, &budget, &request),
                     });
@@ -243,6 +260,11 @@ fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget, request: &R
 fn back_up(mut stream: &UnixStream, state: &AppState, dir: &Path, keep: Option<usize>) -> io::Result<()> {
     let made = state.backups.make_told(dir, keep, true);
     let answer = made.map_or_else(|error| Answer::Failed(error.to_string()), |made| Answer::Done(made.json()));
+    stream.write_all(&serde_json::to_vec(&answer)?)
+}
+
+fn examine(mut stream: &UnixStream, state: &AppState, page: Option<&str>) -> io::Result<()> {
+    let answer = Answer::Done(serde_json::to_value(doctor::examine(&Patient::of(state, page)))?);
     stream.write_all(&serde_json::to_vec(&answer)?)
 }
 

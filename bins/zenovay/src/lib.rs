@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data_dir;
+pub mod doctor;
 pub mod erasures;
 mod files;
 pub mod formats;

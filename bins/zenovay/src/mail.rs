@@ -6,6 +6,7 @@ use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
+use crate::causes::with_causes;
 use crate::config::Config;
 
 /// How long a server of mail may take.
@@ -105,6 +106,18 @@ impl Mail {
             url = self.url
         );
         self.send(to, subject, text).await
+    }
+
+    /// Whether the server takes a connection and the password. Nothing is sent.
+    ///
+    /// # Errors
+    /// Why not, as the server or the network says it.
+    pub async fn check(&self) -> Result<(), String> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("it ends the connection".to_owned()),
+            Err(error) => Err(with_causes(&error)),
+        }
     }
 
     /// Whether it was sent. What goes wrong is in the log, without the address.

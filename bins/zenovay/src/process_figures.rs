@@ -47,8 +47,18 @@ pub fn report() {
         gauge("process_virtual_memory_bytes", stat.field(23));
         gauge("process_resident_memory_bytes", stat.field(24).map(|pages| pages * page_size() as u64));
     }
-    gauge("process_open_fds", fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64));
-    gauge("process_max_fds", getrlimit(Resource::Nofile).current);
+    gauge("process_open_fds", open_files());
+    gauge("process_max_fds", open_files_max());
+}
+
+/// How many files, sockets and pipes the process has open.
+pub fn open_files() -> Option<u64> {
+    fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as u64)
+}
+
+/// How many it may have open.
+pub fn open_files_max() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// Sets the metrics of the disk that `directory` is on; none when it cannot be asked.

@@ -385,7 +385,7 @@ fn connections_per_worker(wanted: usize, workers: usize) -> usize {
 }
 
 /// What `files` open files leave for the connections of each worker; at least a few, whatever the limit.
-fn possible_connections(files: u64, workers: usize) -> usize {
+pub(crate) fn possible_connections(files: u64, workers: usize) -> usize {
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     (files.saturating_sub(RESERVED_FILES) / workers).max(16)
 }

@@ -141,9 +141,40 @@ impl Metrics {
         self.handle.render()
     }
 
+    /// How many tracking requests and batch rows ended with `outcome` and `reason` since the start of the process, as the page
+    /// has it.
+    pub fn ingest_outcomes(&self) -> Vec<IngestOutcomes> {
+        let page = self.handle.render();
+        let lines = page.lines().filter_map(|line| line.strip_prefix("zenovay_ingest_outcomes_total{"));
+        lines.filter_map(IngestOutcomes::read).collect()
+    }
+
     /// Moves samples into their buckets. Called now and then, so that memory does not grow while nobody reads.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
+    }
+}
+
+/// How many tracking requests and batch rows ended in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestOutcomes {
+    /// `stored`, `dropped` or `refused`.
+    pub outcome: String,
+    /// Why; empty where they were stored.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+impl IngestOutcomes {
+    /// Reads what follows the name of the metric on its line.
+    fn read(line: &str) -> Option<Self> {
+        let (labels, count) = line.split_once("} ")?;
+        let value = |name: &str| {
+            let mut labels = labels.split(',').filter_map(|label| label.split_once('='));
+            labels.find(|(label, _)| *label == name).map(|(_, value)| value.trim_matches('"').to_owned())
+        };
+        Some(Self { outcome: value("outcome")?, reason: value("reason")?, count: count.trim().parse().ok()? })
     }
 }
 
@@ -565,6 +596,15 @@ mod tests {
         });
         let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         assert!(log.contains("data was exported") && !log.contains("something else"), "{log}");
+    }
+
+    #[test]
+    fn outcomes_are_read_from_their_lines() {
+        let read = |line| IngestOutcomes::read(line).map(|read| (read.outcome, read.reason, read.count));
+        let expected = Some(("dropped".to_owned(), "bot".to_owned(), 7));
+        assert_eq!(read(r#"outcome="dropped",reason="bot"} 7"#), expected);
+        assert_eq!(read(r#"reason="bot",outcome="dropped"} 7"#), expected);
+        assert_eq!((read("} 7"), read("")), (None, None));
     }
 
     #[test]

@@ -26,8 +26,8 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
     use Action::{
         ChangeRole, CreateWebsite, DeleteReplay, DeleteReplays, DeleteTeam, DeleteWebsite, EditErrors, EditFunnels,
         EditTeam, EditWebsite, EraseVisitor, InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys,
-        ManageStatus, ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps, ReadReplays, ReadTeam,
-        ReadWebsite, RemoveMember, TransferTeam,
+        ManageStatus, ReadAnalytics, ReadAudit, ReadDoctor, ReadErrors, ReadFunnels, ReadHeatmaps, ReadReplays,
+        ReadTeam, ReadWebsite, RemoveMember, TransferTeam,
     };
     use Who::{Actor, Person};
     vec![
@@ -131,6 +131,7 @@ fn expected() -> Vec<(&'static str, &'static str, Who, Action)> {
         ("POST", "/api/status/incidents", Actor, ManageStatus),
         ("POST", "/api/status/incidents/{incident_id}/updates", Actor, ManageStatus),
         ("DELETE", "/api/status/incidents/{incident_id}", Actor, ManageStatus),
+        ("GET", "/api/doctor", Actor, ReadDoctor),
     ]
 }
 
@@ -190,6 +191,11 @@ impl Place {
 /// Whether the path names something of a team, so that others than its members are kept away.
 fn names_a_team(endpoint: &Endpoint) -> bool {
     ["{team_id}", "{website_id}", "{key_id}"].iter().any(|name| endpoint.path.contains(name))
+}
+
+/// Whether it is for the team that runs the server, which no path names.
+fn is_of_operators(action: Action) -> bool {
+    matches!(action, Action::ManageStatus | Action::ReadDoctor)
 }
 
 /// Whether an allowed request, which has no body here, would change something.
@@ -256,7 +262,7 @@ async fn every_route_answers_every_role_key_and_stranger_as_expected() {
         // Members, by role.
         for (role, session) in &world.members {
             // The team of the first members is the oldest one: it runs the server.
-            let in_a_team = names_a_team(endpoint) || action == Action::ManageStatus;
+            let in_a_team = names_a_team(endpoint) || is_of_operators(action);
             let needed = if in_a_team { action.role() } else { Role::Viewer };
             if endpoint.path.contains("{invitation_id}") {
                 own().session(session).send().await.expect(404);
@@ -278,7 +284,7 @@ async fn every_route_answers_every_role_key_and_stranger_as_expected() {
             }
             cells += 3;
         }
-        if action == Action::ManageStatus {
+        if is_of_operators(action) {
             let reply = own().session(&stranger).send().await.expect(404);
             assert_eq!(reply.code(), "NOT_FOUND", "{endpoint:?}: another team runs no server");
         }

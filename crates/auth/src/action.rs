@@ -115,6 +115,8 @@ actions! {
     DeleteTeam: no key, role Owner, on Team;
     /// Write on the status page of the server, as the team that runs it.
     ManageStatus: key Admin, role Owner, on Team;
+    /// Read what is wrong with the server, as the team that runs it.
+    ReadDoctor: key Admin, role Admin, on Team;
 }
 
 impl Action {

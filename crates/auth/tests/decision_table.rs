@@ -53,6 +53,7 @@ const POLICY: &[(Action, Option<Scope>, Role, &[TargetKind])] = {
         (Action::TransferTeam, None, Role::Owner, &[Team]),
         (Action::DeleteTeam, None, Role::Owner, &[Team]),
         (Action::ManageStatus, ADMIN, Role::Owner, &[Team]),
+        (Action::ReadDoctor, ADMIN, Role::Admin, &[Team]),
     ]
 };
 

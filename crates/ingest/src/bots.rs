@@ -13,6 +13,9 @@ use list::listed;
 /// The longest user agent that is looked at; a longer one is a crawler's.
 pub const AGENT_MAX_BYTES: usize = 2048;
 
+/// The day on which the lists of browsers and bots in this crate were last made from what others publish, as `2026-11-28`.
+pub const AGENTS_AS_OF: &str = include_str!("../data/agents-as-of.txt").trim_ascii();
+
 /// What the list says of a user agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

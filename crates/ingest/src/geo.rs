@@ -8,6 +8,7 @@ use maxminddb::Reader;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use zenovay_domain::Timestamp;
 
 #[cfg(feature = "countries")]
 use crate::data;
@@ -158,6 +159,13 @@ impl GeoDatabase {
         Ok(database)
     }
 
+    /// When the database was made, as it says itself; `None` where there is none, or it says nothing.
+    pub fn built_at(&self) -> Option<Timestamp> {
+        let seconds = self.reader.as_ref()?.metadata().build_epoch;
+        let millis = i64::try_from(seconds).ok().filter(|seconds| *seconds > 0)?.checked_mul(1_000)?;
+        Some(Timestamp::from_millis(millis))
+    }
+
     /// Where `address` is; empty strings when the database does not know or its record is damaged.
     pub fn lookup(&self, address: IpAddr) -> Arc<Location> {
         self.try_lookup(address.to_canonical()).unwrap_or_default()
@@ -305,7 +313,9 @@ mod tests {
         ] {
             assert_eq!(embedded().lookup(address.parse().unwrap()).country, country, "{address}");
         }
-        assert!(embedded().reader.as_ref().unwrap().metadata().build_epoch > 1_700_000_000);
+        let published = "2026-05-01T00:00:00Z".parse().unwrap();
+        assert!(embedded().built_at().unwrap() > published);
+        assert_eq!(GeoDatabase::none().built_at(), None);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use agent::{Agent, AgentDigest, parse_agent};
 pub use arrival::{Arrival, Sender};
 pub use batch::{BATCH_MAX_EVENTS, BatchRequest, BatchRow, IDEMPOTENCY_KEY_MAX_CHARS, parse_batch};
 pub use body::{HIT_BODY_MAX_BYTES, decode_body};
-pub use bots::{AGENT_MAX_BYTES, BotClass, BotReason, Verdict};
+pub use bots::{AGENT_MAX_BYTES, AGENTS_AS_OF, BotClass, BotReason, Verdict};
 pub use capture::{CaptureFields, CaptureKind, Captured, parse_capture};
 pub use client_ip::client_ip;
 pub use dropped::{DROPPED_AGENT_MAX_BYTES, DroppedAgent};

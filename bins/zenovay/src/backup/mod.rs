@@ -289,6 +289,20 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>, BackupError> {
     Ok(listed.collect())
 }
 
+/// The names of backups in `dir` that were begun and not finished, while none is being made.
+///
+/// # Errors
+/// [`BackupError::Io`].
+pub fn unfinished(dir: &Path) -> Result<Vec<String>, BackupError> {
+    let is_running =
+        File::open(dir.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    if is_running {
+        return Ok(Vec::new());
+    }
+    let names = names(dir)?.into_iter();
+    Ok(names.filter(|name| name.starts_with(PREFIX) && name.ends_with(UNFINISHED)).collect())
+}
+
 /// The names of the finished backups in `dir`, the oldest first.
 fn folders(dir: &Path) -> Result<Vec<String>, BackupError> {
     let names = names(dir)?.into_iter().filter(|name| name.starts_with(PREFIX) && !name.ends_with(UNFINISHED));

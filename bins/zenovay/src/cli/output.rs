@@ -23,6 +23,11 @@ impl Failure {
         Self { message: message.to_string(), exit_code: 2 }
     }
 
+    /// What went wrong.
+    pub(super) fn into_message(self) -> String {
+        self.message
+    }
+
     /// Prints the line and returns the exit code.
     pub(super) fn report(self) -> u8 {
         let line = self.message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -36,11 +41,12 @@ pub(super) struct Output {
     json: bool,
     text: String,
     in_part: bool,
+    failure: Option<Failure>,
 }
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, text: String::new(), in_part: false }
+        Self { json, text: String::new(), in_part: false, failure: None }
     }
 
     /// Notes that the command could not do all it was asked for, as its result says: exit code 3.
@@ -48,9 +54,18 @@ impl Output {
         self.in_part = true;
     }
 
-    /// The exit code of a command that did not fail.
-    pub(super) fn exit_code(&self) -> u8 {
-        if self.in_part { 3 } else { 0 }
+    /// Notes that the command failed, which is told after its result.
+    pub(super) fn fail_afterwards(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+    }
+
+    /// The exit code of a command whose result was printed.
+    pub(super) fn exit_code(self) -> u8 {
+        match self.failure {
+            Some(failure) => failure.report(),
+            None if self.in_part => 3,
+            None => 0,
+        }
     }
 
     /// The result: `value` with `--json`, otherwise the lines that `text` makes.

@@ -30,7 +30,7 @@ mod tests;
 mod values;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 pub use self::error::{ConfigError, Effective, Origin};
@@ -69,6 +69,15 @@ impl Config {
         let settings = Self::defaults().into_iter().map(|(name, _)| name).collect();
         let source = Source { environment: &environment, file, table, settings, plan_numbers: plan_number_names() };
         Self::build(source, common, server)
+    }
+
+    /// What the configuration file `file` says by itself.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub fn of_file(file: &Path) -> Result<Self, ConfigError> {
+        let common = CommonFlags { config: Some(file.to_owned()), ..CommonFlags::default() };
+        Self::load(&common, &ServerFlags::default(), [])
     }
 
     /// Every effective value and where it comes from, in the order of the documentation, plans last.

@@ -31,6 +31,7 @@ pub mod invitation_mails;
 pub mod json_value;
 pub mod key_headers;
 pub mod key_log;
+pub mod latest_hits;
 pub mod local;
 pub mod long_questions;
 pub mod lookups;

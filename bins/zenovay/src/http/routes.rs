@@ -13,7 +13,7 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, Resource, Responder, Rou
 use zenovay_domain::ErrorCode;
 
 use super::console::{
-    Console, account, audience, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
+    Console, account, audience, doctor, error_groups, funnels, goals, heatmaps as console_heatmaps, install, instance,
     invitations, keys, live, mcp_clients, numbers, passkeys, performance, plan, queries, resets, second_factor,
     session, session_replays, shares, sites, source_maps, status, teams, trail, users, welcome,
 };
@@ -388,6 +388,7 @@ static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         post("/api/status/incidents", status::create, "Tell of an incident"),
         post("/api/status/incidents/{incident_id}/updates", status::update, "Tell how an incident goes on"),
         delete("/api/status/incidents/{incident_id}", status::delete, "Take an incident back"),
+        get("/api/doctor", doctor::show, "What is wrong with the server"),
         post("/mcp", mcp::message, "A message of an assistant").readable_by(Origins::Clients),
         get("/mcp", mcp::nothing_but_messages, "Refused: there are no streams").readable_by(Origins::Clients),
         delete("/mcp", mcp::nothing_but_messages, "Refused: there are no sessions").readable_by(Origins::Clients),

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use zenovay_auth::Secret;
 use zenovay_capture::Captures;
-use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Website, WebsiteRules};
+use zenovay_domain::{Clock, EventFlags, KeyId, PlanTable, SESSION_GAP_MS, Timestamp, Website, WebsiteRules};
 use zenovay_events::EventStore;
 use zenovay_ingest::{OpenVisit, Pipeline, Refusal, RefusalReason};
 use zenovay_limits::{Counts, MemoryCounts};
@@ -33,6 +33,7 @@ use crate::http::export::in_hand::FilesInHand;
 use crate::http::hashing::Hashing;
 use crate::http::invitation_mails::InvitationMails;
 use crate::http::key_log::KeyLog;
+use crate::http::latest_hits::LatestHits;
 use crate::http::long_questions::LongQuestions;
 use crate::http::oauth::OAuth;
 use crate::http::oauth::fetch::FromWebsites;
@@ -125,6 +126,14 @@ pub struct AppState {
     pub batch_body_bytes: usize,
     /// The memory for bodies.
     pub bodies: Bodies,
+    /// How the latest hits came.
+    pub latest_hits: LatestHits,
+    /// The settings, for `zenovay doctor`.
+    pub config: Config,
+    /// Held by who looks what is wrong with the server.
+    pub doctor_turn: tokio::sync::Mutex<()>,
+    /// When the server was started.
+    pub started_at: Timestamp,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
 }
@@ -149,6 +158,7 @@ impl AppState {
         let erasures = Arc::new(Erasures::new(&config.data_dir, Arc::clone(&clock)));
         let backups =
             Backups::new(config, Arc::clone(&clock), Arc::clone(&events), Arc::clone(&captures), Arc::clone(&erasures));
+        let started_at = clock.reading().steady;
         Self {
             clock,
             directory: Arc::new(CachedDirectory::new(store.clone())),
@@ -194,6 +204,10 @@ impl AppState {
             reset_format,
             batch_body_bytes: config.batch_body_bytes.as_usize(),
             bodies: Bodies::default(),
+            latest_hits: LatestHits::default(),
+            config: config.clone(),
+            doctor_turn: tokio::sync::Mutex::default(),
+            started_at,
             body_timeout: Duration::from_secs(config.request_timeout_seconds.get()),
         }
     }

@@ -173,7 +173,8 @@ async fn accept(
     kind: HitKind,
     reading: Reading,
 ) -> Result<(NewEvent, Option<Place>), Rejection> {
-    let client = client_ip::of(req, &state.trusted_proxies);
+    let (client, way) = client_ip::found(req, &state.trusted_proxies);
+    state.latest_hits.note(client, req.headers().get(header::USER_AGENT).map(|agent| agent.as_bytes()), way);
     address_limit::charge_async(&state.addresses, AddressClass::Tracking, client, reading.now).await?;
     media_type::allow_beacon(req.headers())?;
     // With the code in path or query, a code that nobody has is refused before its body is read.

@@ -228,6 +228,13 @@ impl LiveHub {
         hosts.iter().rev().filter(is_recent).cloned().collect()
     }
 
+    /// The same of all websites.
+    pub fn refused_by_all(&self, now: Timestamp) -> Vec<(WebsiteId, RefusedHost)> {
+        let websites: Vec<WebsiteId> = self.refused.lock().order.iter().copied().collect();
+        let of = |id: WebsiteId| self.refused(id, now).into_iter().map(move |host| (id, host));
+        websites.into_iter().flat_map(of).collect()
+    }
+
     /// Forgets that `website` refused `host`.
     pub fn forget_refused(&self, website: WebsiteId, host: &str) {
         if let Some(hosts) = self.refused.lock().hosts.get_mut(&website) {

@@ -6,6 +6,7 @@ mod answers;
 pub mod audience;
 mod body;
 pub mod captured;
+pub mod doctor;
 pub mod error_groups;
 pub mod files;
 pub mod funnels;

@@ -37,7 +37,7 @@ pub use self::permission::{
     Account, ChangeRole, CreateWebsite, DeleteReplay, DeleteReplays, DeleteTeam, DeleteWebsite, EditErrors,
     EditFunnels, EditTeam, EditWebsite, EraseVisitor, ExportEvents, ExportVisitor, Found, IngestBatch, InvitationsOf,
     InviteMember, ListWebsites, ManageAccount, ManageBilling, ManageKeys, ManageOwnKeys, ManageStatus, ManageTeamKeys,
-    Operators, PathValues, Permission, ReadAnalytics, ReadAudit, ReadErrors, ReadFunnels, ReadHeatmaps,
+    Operators, PathValues, Permission, ReadAnalytics, ReadAudit, ReadDoctor, ReadErrors, ReadFunnels, ReadHeatmaps,
     ReadLongQuestion, ReadReplays, ReadStats, ReadTeam, ReadUsage, ReadWebsite, RemoveMember, Resource,
     TakeBackInvitation, TeamMember, TransferTeam,
 };

@@ -349,4 +349,5 @@ permissions! {
     EditWebsite -> Arc<Website>;
     DeleteWebsite -> Arc<Website>;
     ManageStatus -> Operators;
+    ReadDoctor -> Operators;
 }

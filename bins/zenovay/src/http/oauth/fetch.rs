@@ -1,6 +1,6 @@
-//! Asks the website that a client's id names for what the client says of itself. Somebody else chose the address, so it is asked
-//! for as if by a stranger: https alone, at public addresses alone, each of which is the very one that was looked at, without
-//! redirects, in seconds, for at most 5 KB.
+//! Asks a website that somebody else named: for what a client says of itself, at the address that is its id, or for a page whose
+//! tag is to be checked. It is asked for as if by a stranger: https alone, at public addresses alone, each of which is the very one
+//! that was looked at, without redirects, in seconds, for a bounded number of bytes.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use zenovay_auth::oauth::{ClientUrl, is_public_address};
 
 pub use super::answer::FetchError;
-use super::answer::{self, ANSWER_MAX_BYTES, Answer};
+use super::answer::{self, Answer, Wanted};
 use crate::tls::{authorities, trusting};
 
 /// How long it may take altogether.
@@ -32,6 +32,30 @@ pub type Fetching = Pin<Box<dyn Future<Output = Result<Answer, FetchError>> + Se
 pub trait ClientDocuments: Send + Sync {
     /// Asks for the document at `url`.
     fn fetch(&self, url: &ClientUrl) -> Fetching;
+}
+
+/// Where on the internet something is: a host, and a path with its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    host: String,
+    path: String,
+}
+
+impl Place {
+    /// What `host` has at `path`, which begins with a slash and is written as in a request.
+    pub fn new(host: &str, path: &str) -> Self {
+        Self { host: host.to_owned(), path: path.to_owned() }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The path with its query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
 }
 
 /// The certificate authorities that this machine trusts, read when the first document is asked for; `None` when TLS cannot be
@@ -71,12 +95,22 @@ pub struct FromWebsites;
 
 impl ClientDocuments for FromWebsites {
     fn fetch(&self, url: &ClientUrl) -> Fetching {
-        let url = url.clone();
-        Box::pin(async move {
-            let tls = tokio::task::spawn_blocking(|| TLS.clone()).await.ok().flatten().ok_or(FetchError::Tls)?;
-            within(WITHIN, over(&Internet, &tls, &url)).await
-        })
+        let place = Place::new(url.host(), url.path());
+        Box::pin(async move { fetch(&place, &Wanted::DOCUMENT).await })
     }
+}
+
+/// The beginning of the page at `place`, as it is sent: 512 KiB at most.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn page(place: &Place) -> Result<Vec<u8>, FetchError> {
+    Ok(fetch(place, &Wanted::PAGE).await?.body)
+}
+
+async fn fetch(place: &Place, wanted: &Wanted) -> Result<Answer, FetchError> {
+    let tls = tokio::task::spawn_blocking(|| TLS.clone()).await.ok().flatten().ok_or(FetchError::Tls)?;
+    within(WITHIN, over(&Internet, &tls, place, wanted)).await
 }
 
 /// What `fetching` comes to in so much time.
@@ -87,14 +121,19 @@ async fn within(
     timeout(time, fetching).await.map_err(|_elapsed| FetchError::TooSlow)?
 }
 
-/// Asks for the document over a network.
-async fn over(network: &impl Network, tls: &TlsConnector, url: &ClientUrl) -> Result<Answer, FetchError> {
-    let found = network.look_up(url.host()).await.map_err(|_| FetchError::NoAddress)?;
+/// Asks for what is wanted over a network.
+async fn over(
+    network: &impl Network,
+    tls: &TlsConnector,
+    place: &Place,
+    wanted: &Wanted,
+) -> Result<Answer, FetchError> {
+    let found = network.look_up(place.host()).await.map_err(|_| FetchError::NoAddress)?;
     // These very addresses are connected to: the name is not asked for again.
     let stream = connect(network, &public(found)?).await?;
-    let name = ServerName::try_from(url.host().to_owned()).map_err(|_| FetchError::NoAddress)?;
+    let name = ServerName::try_from(place.host().to_owned()).map_err(|_| FetchError::NoAddress)?;
     let stream = tls.connect(name, stream).await.map_err(|_| FetchError::Tls)?;
-    ask(stream, url).await
+    ask(stream, place, wanted).await
 }
 
 /// The addresses that may be connected to. A name that leads to a public address and to another one leads nowhere.
@@ -120,13 +159,18 @@ async fn connect(network: &impl Network, addresses: &[SocketAddr]) -> Result<Tcp
     Err(FetchError::NoConnection)
 }
 
-/// Asks for the document over a connection.
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, url: &ClientUrl) -> Result<Answer, FetchError> {
+/// Asks for what is wanted over a connection.
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    place: &Place,
+    wanted: &Wanted,
+) -> Result<Answer, FetchError> {
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: zenovay/{}\r\n\
+        "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: {}\r\nAccept-Encoding: identity\r\nUser-Agent: zenovay/{}\r\n\
          Connection: close\r\n\r\n",
-        url.path(),
-        url.host(),
+        place.path(),
+        place.host(),
+        wanted.accept,
         env!("CARGO_PKG_VERSION"),
     );
     stream.write_all(request.as_bytes()).await.map_err(|_| FetchError::NoConnection)?;
@@ -137,10 +181,10 @@ async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, url: &ClientUrl) -
         // Some end the connection without saying so first: what they sent may be the whole.
         let read = stream.read(&mut piece).await.unwrap_or(0);
         bytes.extend_from_slice(&piece[..read]);
-        if let Some(answer) = answer::read(&bytes, read == 0)? {
+        if let Some(answer) = answer::read(&bytes, read == 0, wanted)? {
             return Ok(answer);
         }
-        if bytes.len() > ANSWER_MAX_BYTES {
+        if bytes.len() > wanted.answer_max_bytes() {
             return Err(FetchError::TooLong);
         }
     }
@@ -160,8 +204,8 @@ mod tests {
 
     use super::*;
 
-    fn url() -> ClientUrl {
-        ClientUrl::parse("https://app.example/oauth/client.json").unwrap()
+    fn place() -> Place {
+        Place::new("app.example", "/oauth/client.json")
     }
 
     /// A network in which a name has these addresses when it is asked for the first time, and is this machine from then on; every
@@ -241,7 +285,7 @@ mod tests {
     async fn the_connection_goes_to_the_address_that_was_looked_at() {
         let (listener, asked) = website(VALID, DOCUMENT).await;
         let network = Staged::new(&["9.9.9.9:443", "[2620:fe::fe]:443"], listener);
-        let answer = over(&network, &trusted(), &url()).await;
+        let answer = over(&network, &trusted(), &place(), &Wanted::DOCUMENT).await;
         assert_eq!(answer, Ok(Answer { body: b"{}".to_vec(), max_age_s: None }));
         assert_eq!(network.look_ups.load(Ordering::Relaxed), 1);
         assert_eq!(*network.connected.lock(), ["9.9.9.9:443".parse().unwrap()]);
@@ -258,7 +302,7 @@ mod tests {
         ] {
             let (listener, asked) = website(pem, DOCUMENT).await;
             let network = Staged::new(&["9.9.9.9:443"], listener);
-            assert_eq!(over(&network, &tls, &url()).await, Err(FetchError::Tls));
+            assert_eq!(over(&network, &tls, &place(), &Wanted::DOCUMENT).await, Err(FetchError::Tls));
             assert_eq!(*asked.lock(), [] as [&str; 0], "nothing is asked of a stranger");
         }
     }
@@ -289,7 +333,11 @@ mod tests {
         ] {
             for addresses in [vec![address], vec!["9.9.9.9:443", address], vec![address, "9.9.9.9:443"]] {
                 let network = Staged::new(&addresses, listener);
-                assert_eq!(over(&network, &trusted(), &url()).await, Err(FetchError::NotPublic), "{addresses:?}");
+                assert_eq!(
+                    over(&network, &trusted(), &place(), &Wanted::DOCUMENT).await,
+                    Err(FetchError::NotPublic),
+                    "{addresses:?}"
+                );
                 assert_eq!(*network.connected.lock(), [], "{addresses:?}");
             }
         }
@@ -305,7 +353,7 @@ mod tests {
         ] {
             let (listener, asked) = website(VALID, answer).await;
             let network = Staged::new(&["9.9.9.9:443"], listener);
-            assert_eq!(over(&network, &trusted(), &url()).await, Err(FetchError::Redirect));
+            assert_eq!(over(&network, &trusted(), &place(), &Wanted::DOCUMENT).await, Err(FetchError::Redirect));
             assert_eq!((network.connected.lock().len(), asked.lock().len()), (1, 1));
         }
     }
@@ -315,13 +363,13 @@ mod tests {
     async fn a_host_that_says_nothing_is_too_slow() {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let network = Staged::new(&["9.9.9.9:443"], silent.local_addr().unwrap());
-        let (tls, url) = (trusted(), url());
-        let asked = within(Duration::from_millis(20), over(&network, &tls, &url));
+        let (tls, place) = (trusted(), place());
+        let asked = within(Duration::from_millis(20), over(&network, &tls, &place, &Wanted::DOCUMENT));
         assert_eq!(asked.await, Err(FetchError::TooSlow));
         assert_eq!(network.connected.lock().len(), 1);
         drop(silent);
         let network = Staged::new(&["9.9.9.9:443", "9.9.9.10:443"], network.listener);
-        assert_eq!(over(&network, &tls, &url).await, Err(FetchError::NoConnection));
+        assert_eq!(over(&network, &tls, &place, &Wanted::DOCUMENT).await, Err(FetchError::NoConnection));
         assert_eq!(network.connected.lock().len(), 2);
     }
 
@@ -358,7 +406,10 @@ mod tests {
             // It stays open: the length says where the answer ends.
             (String::from_utf8(request).unwrap(), server)
         });
-        assert_eq!(ask(client, &url()).await, Ok(Answer { body: b"{}".to_vec(), max_age_s: None }));
+        assert_eq!(
+            ask(client, &place(), &Wanted::DOCUMENT).await,
+            Ok(Answer { body: b"{}".to_vec(), max_age_s: None })
+        );
         let (request, _) = asked.await.unwrap();
         assert!(request.starts_with("GET /oauth/client.json HTTP/1.1\r\nHost: app.example\r\n"), "{request}");
     }
@@ -375,6 +426,6 @@ mod tests {
                 sent = server.write_all(&[b' '; 64]).await;
             }
         });
-        assert_eq!(ask(client, &url()).await, Err(FetchError::TooLong));
+        assert_eq!(ask(client, &place(), &Wanted::DOCUMENT).await, Err(FetchError::TooLong));
     }
 }
