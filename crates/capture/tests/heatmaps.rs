@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "recorder/disk.rs"]
+mod disk;
+
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use tempfile::TempDir;
 use zenovay_capture::{
@@ -13,6 +15,8 @@ use zenovay_capture::{
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
+
+use disk::is_on_disk;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 const NOW_MS: i64 = 1_781_352_000_000;
@@ -70,13 +74,6 @@ fn ask(captures: &Captures, filter: HeatFilter<'_>) -> Heatmap {
 
 fn within(from: i64, to: i64) -> HeatFilter<'static> {
     HeatFilter { range: TimeRange::new(at(from), at(to)), ..HeatFilter::ALL }
-}
-
-fn is_on_disk(directory: &Path, needle: &str) -> bool {
-    std::fs::read_dir(directory).unwrap().any(|entry| {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
-    })
 }
 
 /// A generator of numbers for what only has to differ.

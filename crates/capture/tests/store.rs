@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
-use std::path::Path;
+#[path = "recorder/disk.rs"]
+mod disk;
 
 use tempfile::TempDir;
 use zenovay_capture::{
@@ -12,6 +13,8 @@ use zenovay_capture::{
 };
 use zenovay_domain::{TimeRange, Timestamp, VisitorId, WebsiteId};
 use zenovay_events::{AppendError, BatchName, CaptureSink, Kept};
+
+use disk::is_on_disk;
 
 const DAY_MS: i64 = 24 * 3_600_000;
 const NOW_MS: i64 = 1_781_352_000_000;
@@ -73,14 +76,6 @@ fn ever() -> Filter<'static> {
 
 fn open(directory: &TempDir) -> Captures {
     Captures::open(directory.path()).unwrap()
-}
-
-/// Whether `needle` is in a file of `directory`.
-fn is_on_disk(directory: &Path, needle: &str) -> bool {
-    std::fs::read_dir(directory).unwrap().any(|entry| {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
-    })
 }
 
 /// Sabotage: do not look into `applied`.

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file uses a part of this")]
 #![allow(unreachable_pub, reason = "shared by the test files")]
 
+mod disk;
+
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +15,9 @@ use zenovay_capture::{
 };
 use zenovay_domain::{TimeRange, Timestamp, WebsiteId};
 use zenovay_events::{BatchName, CaptureSink};
+
+pub use disk::files;
+use disk::has;
 
 pub const DAY_MS: i64 = 24 * 3_600_000;
 pub const NOW_MS: i64 = 1_781_352_000_000;
@@ -145,18 +150,6 @@ pub fn failed(ms: i64, message: &str) -> Value {
     event(5, ms, json!({ "tag": "zenovay.error", "payload": { "type": "TypeError", "message": message, "id": "e-1" } }))
 }
 
-pub fn files(directory: &Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![directory.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() { dirs.push(path) } else { found.push(path) }
-        }
-    }
-    found
-}
-
 pub fn blobs(directory: &TempDir) -> usize {
     files(&directory.path().join("replays")).len()
 }
@@ -174,9 +167,8 @@ pub fn unpacked(bytes: &[u8]) -> Vec<Vec<u8>> {
 
 /// Whether `needle` is in a file of `directory`, or in what chunks there unpack to.
 pub fn is_on_disk(directory: &Path, needle: &str) -> bool {
-    let has = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
     files(directory).into_iter().any(|path| {
         let bytes = std::fs::read(path).unwrap();
-        has(&bytes) || unpacked(&bytes).iter().any(|events| has(events))
+        has(&bytes, needle) || unpacked(&bytes).iter().any(|events| has(events, needle))
     })
 }
