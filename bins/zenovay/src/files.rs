@@ -104,6 +104,37 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 /// Copies at once, to the end.
 pub(crate) const AT_ONCE: Way<'static> = Way { is_gentle: false, cancelled: &NEVER };
 
+/// A file that cannot be used, by its name.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read or written.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It is a database that cannot be read or copied.
+    #[error("{path}: {cause}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: rusqlite::Error,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path, cause: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), cause }
+    }
+
+    pub(crate) fn database(path: &Path, cause: rusqlite::Error) -> Self {
+        Self::Database { path: path.to_owned(), cause }
+    }
+}
+
 /// Why something was not copied.
 #[derive(Debug)]
 pub(crate) enum CopyError {

@@ -19,7 +19,7 @@ use zenovay_events::{OpenError, WebsiteRows, stored_rows};
 use crate::backup::{DatabaseError, EVENTS, METADATA, Source};
 use crate::config::Config;
 use crate::data_dir::{DataDirError, ServerLock};
-use crate::files::{self, CopyError, sync_dir};
+use crate::files::{self, CopyError, FileError, sync_dir};
 use crate::formats;
 
 /// The file with the versions of what is stored.
@@ -46,22 +46,9 @@ const BESIDE: [&str; 3] = ["captures.db-shm", "zenovay.db-wal", "zenovay.db-shm"
 /// Why there is no way back.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// A file cannot be read or written.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A database cannot be copied.
-    #[error("{path}: {cause}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: rusqlite::Error,
-    },
+    /// A file cannot be read, copied or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// What is stored cannot be used by this program.
     #[error(transparent)]
     Events(#[from] OpenError),
@@ -93,7 +80,7 @@ fn since_words(since: Option<u64>) -> String {
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UpgradeError + '_ {
-    move |cause| UpgradeError::Io { path: path.to_owned(), cause }
+    move |cause| FileError::io(path, cause).into()
 }
 
 /// What a snapshot says of itself.
@@ -258,13 +245,11 @@ fn make(
             source.copy(&new.join(METADATA), &files::AT_ONCE)
         });
         copied.map_err(|error| match error {
-            DatabaseError::Sqlite(cause) => UpgradeError::Database { path: database, cause },
+            DatabaseError::Sqlite(cause) => FileError::database(&database, cause),
             DatabaseError::Copy(CopyError::Read(cause) | CopyError::Write(cause)) => {
-                UpgradeError::Io { path: new.join(METADATA), cause }
+                FileError::io(&new.join(METADATA), cause)
             }
-            DatabaseError::Copy(CopyError::Cancelled) => {
-                UpgradeError::Io { path: database, cause: ErrorKind::Interrupted.into() }
-            }
+            DatabaseError::Copy(CopyError::Cancelled) => FileError::io(&database, ErrorKind::Interrupted.into()),
         })?;
         names.push(METADATA.to_owned());
     }

@@ -96,7 +96,7 @@ impl Manifest {
         let path = backup.join(MANIFEST);
         let bytes = fs::read(&path).map_err(|cause| match cause.kind() {
             std::io::ErrorKind::NotFound => BackupError::NoBackup(backup.to_owned()),
-            _ => BackupError::Io { path: path.clone(), cause },
+            _ => BackupError::io(&path, cause),
         })?;
         let damaged = |problem: String| BackupError::Damaged { path: path.clone(), problem };
         let Version { format } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;

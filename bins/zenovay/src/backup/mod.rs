@@ -42,7 +42,7 @@ use crate::causes::with_causes;
 use crate::config::Config;
 use crate::data_dir::DataDirError;
 use crate::erasures::{self, ERASURES, Erasure, Erasures};
-use crate::files::{self, Copied, CopyError, UNFINISHED, Way, sync_dir};
+use crate::files::{self, Copied, CopyError, FileError, UNFINISHED, Way, sync_dir};
 use crate::formats;
 use crate::runtime::ServeError;
 
@@ -62,22 +62,9 @@ const ROUNDS: usize = 4;
 /// Why there is no backup, or nothing is made of one.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// A file cannot be read or written.
-    #[error("{path}: {cause}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// A database cannot be read or copied.
-    #[error("{path}: {cause}")]
-    Database {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: rusqlite::Error,
-    },
+    /// A file cannot be read, copied or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The events cannot be copied.
     #[error("events: {}", with_causes(.0))]
     Events(#[from] ChangeError),
@@ -155,7 +142,7 @@ fn damaged_words(damages: &[String]) -> String {
 
 impl BackupError {
     pub(crate) fn io(path: &Path, cause: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), cause }
+        FileError::io(path, cause).into()
     }
 
     /// Of a copy from `from` to `to`.
@@ -169,7 +156,7 @@ impl BackupError {
 
     fn database(from: &Path, to: &Path, error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Sqlite(cause) => Self::Database { path: from.to_owned(), cause },
+            DatabaseError::Sqlite(cause) => FileError::database(from, cause).into(),
             DatabaseError::Copy(error) => Self::copy(from, to, error),
         }
     }
@@ -282,7 +269,7 @@ impl Backups {
 /// The finished backups in the directory `dir`, the oldest first. What cannot be read is not among them.
 ///
 /// # Errors
-/// [`BackupError::Io`].
+/// [`BackupError::File`].
 pub fn list(dir: &Path) -> Result<Vec<Listed>, BackupError> {
     let folders = folders(dir)?.into_iter().map(|name| dir.join(name));
     let listed = folders.filter_map(|path| Manifest::read(&path).ok().map(|manifest| Listed { path, manifest }));
@@ -554,9 +541,7 @@ impl Work<'_> {
         let totals = {
             let _erasing = backups.erasures.turn();
             let _blobs = backups.captures.keep_blobs();
-            let open = |path: &Path| {
-                Source::open(path).map_err(|cause| BackupError::Database { path: path.to_owned(), cause })
-            };
+            let open = |path: &Path| Source::open(path).map_err(|cause| FileError::database(path, cause));
             let captures = backups.data_dir.join(CAPTURES);
             self.sources = Some(Sources { metadata: open(&backups.database)?, captures: open(&captures)? });
             let copied = backups.events.copy(self);
@@ -668,7 +653,7 @@ impl Work<'_> {
         let mut tables = BTreeMap::new();
         for name in [METADATA, CAPTURES] {
             let path = self.made.join(name);
-            let rows = database::rows(&path).map_err(|cause| BackupError::Database { path, cause })?;
+            let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;
             tables.insert(name.to_owned(), rows);
         }
         let segments = moment.segments.iter().filter_map(|file| self.pool.segment(file).cloned()).collect();
@@ -720,7 +705,7 @@ impl Copier for Work<'_> {
             let taken = [(&sources.metadata, METADATA), (&sources.captures, CAPTURES)];
             let failed = taken.into_iter().find_map(|(source, name)| Some((source.take_moment().err()?, name)));
             if let Some((cause, name)) = failed {
-                return Err(self.end(BackupError::Database { path: name.into(), cause }));
+                return Err(self.end(FileError::database(Path::new(name), cause).into()));
             }
         }
         let erased = self.backups.erasures.all()?;

@@ -14,7 +14,7 @@ use crate::causes::with_causes;
 use crate::config::Config;
 use crate::data_dir::{self, LOCK, RESTORING};
 use crate::erasures::{self, ERASURES, Erasure};
-use crate::files::{self, AT_ONCE, Copied, CopyError, sync_dir};
+use crate::files::{self, AT_ONCE, Copied, CopyError, FileError, sync_dir};
 use crate::runtime::Stores;
 use crate::{formats, upgrade};
 
@@ -329,7 +329,7 @@ fn differences(config: &Config, manifest: &Manifest) -> Result<Vec<String>, Back
     let mut differences = Vec::new();
     for (name, path) in [(METADATA, config.database_path()), (CAPTURES, config.data_dir.join(CAPTURES))] {
         differences.extend(database::faults(&path).into_iter().map(|fault| format!("{name}: {fault}")));
-        let rows = database::rows(&path).map_err(|cause| BackupError::Database { path: path.clone(), cause })?;
+        let rows = database::rows(&path).map_err(|cause| FileError::database(&path, cause))?;
         if manifest.tables.get(name) != Some(&rows) {
             differences.push(format!("{name} has other numbers of rows in its tables"));
         }
