@@ -43,7 +43,7 @@ release DIRECTORY="target/release-files": build
 refresh-agents UAP_CORE ISBOT:
     scripts/refresh-agents "$@"
 
-# Formatting, lints, documentation, public interfaces, direction of dependencies, circles, licences, advisories.
+# Formatting, lints, documentation, public interfaces, direction of dependencies, circles, errors, licences, advisories.
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -56,6 +56,7 @@ lint:
     node scripts/check-docs.mjs
     node scripts/check-dependencies.mjs
     node scripts/check-circles.mjs
+    node scripts/check-errors.mjs
     node scripts/check-licences.mjs
     scripts/check-advisories
 

@@ -27,8 +27,8 @@ pub use message::{normal_message, without_secrets};
 pub use problems::Problems;
 pub use record::{Capture, ErrorCapture, HeatmapCapture, ReplayCapture, Unreadable, VitalsCapture};
 pub use replay::{
-    IDLE_MS, Mark, MarkKind, NewChunk, REPLAY_BODY_MAX_BYTES, ReplayBody, ReplayRefused, ReplaySummary, View,
-    pack_chunk, read_replay, unpack_chunk,
+    IDLE_MS, Mark, MarkKind, NewChunk, REPLAY_BODY_MAX_BYTES, ReplayBody, ReplayRefused, ReplaySummary,
+    UnreadableChunk, View, pack_chunk, read_replay, unpack_chunk,
 };
 pub use source_map::{InvalidSourceMap, SOURCE_MAP_MAX_BYTES, SourceLines, SourceMap};
 pub use stack::{FRAMES_MAX, Frame, STACK_MAX_BYTES, parse_stack};

@@ -125,7 +125,7 @@ pub enum AppendError {
 
 /// An event of an append that cannot be stored as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("event {event}: {fault}")]
+#[error("event {event} cannot belong to its session")]
 #[non_exhaustive]
 pub struct EventFault {
     /// Its place in the append, from 0.
@@ -137,9 +137,7 @@ pub struct EventFault {
 
 /// The first of `faults`, and how many more there are.
 fn told(faults: &[EventFault]) -> String {
-    match faults {
-        [] => "no event is wrong".to_owned(),
-        [fault] => fault.to_string(),
-        [fault, more @ ..] => format!("{fault} (and {} more events)", more.len()),
-    }
+    let Some((EventFault { event, fault }, more)) = faults.split_first() else { return "no event is wrong".to_owned() };
+    let and_more = if more.is_empty() { String::new() } else { format!(" (and {} more events)", more.len()) };
+    format!("event {event}: {fault}{and_more}")
 }

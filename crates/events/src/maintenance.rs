@@ -49,7 +49,7 @@ pub(crate) enum MaintenanceError {
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error("cannot register: {0}")]
-    Log(#[from] AppendError),
+    Log(AppendError),
     #[error("captures are not durable where they go: {0}")]
     Captures(ChangeError),
 }
@@ -58,6 +58,12 @@ impl MaintenanceError {
     /// Whether it is about the segments that were read and not about the log, the disk or the end of the process.
     fn is_of_segments(&self) -> bool {
         matches!(self, Self::Write(WriteError::Source(_) | WriteError::Parquet(_)))
+    }
+}
+
+impl From<AppendError> for MaintenanceError {
+    fn from(error: AppendError) -> Self {
+        Self::Log(error)
     }
 }
 

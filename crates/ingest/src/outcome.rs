@@ -1,7 +1,9 @@
 //! What becomes of a request or a batch row: exactly one outcome each, counted under its reason.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use zenovay_domain::ErrorCode;
 
@@ -245,7 +247,9 @@ impl Outcome {
 }
 
 /// A refusal with what the caller is told. As a string it is the message, and what is wrong with each field.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// What a store of salts or sessions said, where that is why, is its `source()`: for the log, and not for the caller.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The reason.
@@ -254,6 +258,8 @@ pub struct Refusal {
     pub message: String,
     /// What is wrong with each field, by its name, of [`TOLD_MAX`] fields at most; empty when no field is to blame.
     pub fields: BTreeMap<String, String>,
+    #[source]
+    cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// How many wrong fields, and rows of a batch, are told with what is wrong: an answer is no longer than its request.
@@ -262,7 +268,12 @@ pub const TOLD_MAX: usize = 20;
 impl Refusal {
     /// A refusal that blames no field.
     pub fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), fields: BTreeMap::new() }
+        Self { reason, message: message.into(), fields: BTreeMap::new(), cause: None }
+    }
+
+    /// The same, because of `cause`.
+    pub(crate) fn because(self, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Arc::new(cause)), ..self }
     }
 
     /// A refusal for the fields named, each with what is wrong with it. The first [`TOLD_MAX`] of them are told, and how many
@@ -277,9 +288,19 @@ impl Refusal {
         };
         let end = fields.keys().nth(TOLD_MAX).cloned();
         end.map(|end| fields.split_off(&end));
-        Self { reason: RefusalReason::InvalidField, message, fields }
+        Self { fields, ..Self::new(RefusalReason::InvalidField, message) }
     }
 }
+
+/// Two are the same for who is refused: what was behind them is not compared.
+impl PartialEq for Refusal {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { reason, message, fields, cause: _ } = self;
+        (reason, message, fields) == (&other.reason, &other.message, &other.fields)
+    }
+}
+
+impl Eq for Refusal {}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -298,8 +319,9 @@ impl fmt::Display for Refusal {
 }
 
 impl From<SessionStoreError> for Refusal {
-    fn from(_: SessionStoreError) -> Self {
+    fn from(error: SessionStoreError) -> Self {
         Self::new(RefusalReason::StoreUnavailable, "The open sessions cannot be read now; try again soon")
+            .because(error)
     }
 }
 
@@ -362,6 +384,23 @@ mod tests {
         assert_eq!(two, "Some fields are not valid (os: Is too long; url: Is required)");
         let one = Refusal::fields(BTreeMap::from([("url".to_owned(), "Is required".to_owned())]));
         assert_eq!(one.to_string(), "Invalid url: Is required");
+    }
+
+    /// Sabotage: leave out `#[source]`, or compare the causes.
+    #[test]
+    fn what_a_store_said_is_for_the_log_and_not_for_the_caller() {
+        let refusal = Refusal::from(SessionStoreError::new("no route to host"));
+        let rejected = Rejected::from(refusal.clone());
+        let mut said = vec![rejected.to_string()];
+        let mut next = rejected.source();
+        while let Some(error) = next {
+            said.push(error.to_string());
+            next = error.source();
+        }
+        let told = "The open sessions cannot be read now; try again soon";
+        assert_eq!(said, [told, "the open sessions cannot be read or kept", "no route to host"]);
+        assert_eq!(refusal, Refusal::new(RefusalReason::StoreUnavailable, told));
+        assert!(Refusal::new(RefusalReason::InvalidJson, "no").source().is_none());
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub use error::{Cause, QueryError};
 pub use field_names::UnknownField;
 pub use filter::{Condition, Field, Filter, FilterLevel, Operator, contains, is, is_any_of, is_not};
 pub(crate) use list::{CodeSet, List, ListRef};
-pub use matching::{check_regex, regex_ignoring_case};
+pub use matching::{InvalidRegex, check_regex, regex_ignoring_case};
 pub use memory::{DatasetBuilder, MemoryDataset};
 pub use memory_pool::MemoryPool;
 

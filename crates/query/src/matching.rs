@@ -16,12 +16,17 @@ const REGEX_MAX_BYTES: usize = 1_000;
 /// How much memory one compiled regular expression may take, and as much again while it is used.
 const REGEX_MAX_MEMORY: usize = 1 << 20;
 
+/// A string that cannot be used as a regular expression. As a string it says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRegex(String);
+
 /// Whether `pattern` can be used with [`Operator::MatchesRegex`]: it is a regular expression in the syntax of the `regex`
 /// crate (without look-around and back references, so that the time is linear), of at most 1,000 bytes, and takes at most 1 MiB.
 ///
 /// # Errors
-/// What is wrong with it, for people.
-pub fn check_regex(pattern: &str) -> Result<(), String> {
+/// [`InvalidRegex`]: it is none, or costs too much.
+pub fn check_regex(pattern: &str) -> Result<(), InvalidRegex> {
     compile(pattern).map(drop)
 }
 
@@ -31,16 +36,18 @@ pub fn regex_ignoring_case(value: &str, is_whole: bool) -> String {
     if is_whole { format!(r"(?i)\A{value}\z") } else { format!("(?i){value}") }
 }
 
-fn compile(pattern: &str) -> Result<Regex, String> {
+fn compile(pattern: &str) -> Result<Regex, InvalidRegex> {
     if pattern.len() > REGEX_MAX_BYTES {
-        return Err(format!("a regular expression has at most {REGEX_MAX_BYTES} bytes"));
+        return Err(InvalidRegex(format!("a regular expression has at most {REGEX_MAX_BYTES} bytes")));
     }
     let mut builder = RegexBuilder::new(pattern);
     let built = builder.size_limit(REGEX_MAX_MEMORY).dfa_size_limit(REGEX_MAX_MEMORY).nest_limit(50).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the regular expression is too large when compiled".to_owned(),
-        // The first lines draw where it is; the last one says what.
-        error => format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("").trim()),
+    built.map_err(|error| {
+        InvalidRegex(match error {
+            regex::Error::CompiledTooBig(_) => "the regular expression is too large when compiled".to_owned(),
+            // The first lines draw where it is; the last one says what.
+            error => format!("not a regular expression: {}", error.to_string().lines().last().unwrap_or("").trim()),
+        })
     })
 }
 
@@ -302,7 +309,7 @@ mod tests {
     fn expressions_that_cost_too_much_are_refused() {
         assert_eq!(check_regex("^/a|b$"), Ok(()));
         for bad in ["(", "a{2000}{2000}", r"\p{L}{1000}", "(?=a)", r"(a)\1", &"a".repeat(1_001), &"(".repeat(60)] {
-            let problem = check_regex(bad).unwrap_err();
+            let problem = check_regex(bad).unwrap_err().to_string();
             assert!(!problem.is_empty() && !problem.contains('\n'), "{problem}");
         }
     }

@@ -7,6 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{TimeRange, Timestamp};
 use zenovay_query::RowPlace;
 
+use crate::Problem;
+
 /// The longest cursor, in bytes: room for two values of the greatest length.
 pub const CURSOR_MAX_BYTES: usize = 12_000;
 
@@ -55,21 +57,21 @@ impl Cursor {
     /// Reads a string that [`Cursor::encode`] made for the same question.
     ///
     /// # Errors
-    /// For people: it is not such a string, or it is that of another question.
-    pub fn decode(text: &str, question: &str) -> Result<Self, &'static str> {
-        const UNKNOWN: &str = "use a cursor as it came in the answer before";
+    /// [`Problem`]: it is not such a string, or it is that of another question.
+    pub fn decode(text: &str, question: &str) -> Result<Self, Problem> {
+        let unknown = || Problem::new("use a cursor as it came in the answer before");
         if text.len() > CURSOR_MAX_BYTES {
-            return Err(UNKNOWN);
+            return Err(unknown());
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_error| UNKNOWN)?;
-        let Members(asked, from, to, count, value, and) = serde_json::from_slice(&bytes).map_err(|_error| UNKNOWN)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_error| unknown())?;
+        let Members(asked, from, to, count, value, and) = serde_json::from_slice(&bytes).map_err(|_error| unknown())?;
         if asked != xxh3_64(question.as_bytes()) {
-            return Err(
+            return Err(Problem::new(
                 "this cursor came with an answer to another question; repeat the other parameters as they were",
-            );
+            ));
         }
         if from > to {
-            return Err(UNKNOWN);
+            return Err(unknown());
         }
         let range = TimeRange::new(Timestamp::from_millis(from), Timestamp::from_millis(to));
         Ok(Self { range, after: RowPlace::new(count, value, and) })

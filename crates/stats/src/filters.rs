@@ -504,7 +504,7 @@ impl Reader {
                 return self.problem(format!("more than {EXPRESSIONS_MAX} regular expressions"));
             }
             for value in &values {
-                check_regex(value).or_else(|problem| self.problem(problem))?;
+                check_regex(value).or_else(|problem| self.problem(problem.to_string()))?;
             }
         }
         if !matches!(field, Field::Property(_)) {

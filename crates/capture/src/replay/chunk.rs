@@ -185,26 +185,38 @@ pub fn pack_chunk(events: &str) -> io::Result<Vec<u8>> {
     Ok(packer.finish()?.0)
 }
 
+/// Bytes that are no chunk of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableChunk {
+    /// They are not what was written.
+    #[error("the chunk is damaged")]
+    Damaged,
+    /// A later version of this program wrote it.
+    #[error("a chunk of version {0}, this version reads {VERSION}")]
+    Newer(u8),
+}
+
 /// The events of a chunk, an array of JSON.
 ///
 /// # Errors
-/// What is wrong with it: it is damaged, or of a later version.
-pub fn unpack_chunk(bytes: &[u8]) -> Result<String, String> {
-    let damaged = || "the chunk is damaged".to_owned();
-    let (head, packed) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(damaged)?;
+/// [`UnreadableChunk`].
+pub fn unpack_chunk(bytes: &[u8]) -> Result<String, UnreadableChunk> {
+    use UnreadableChunk::{Damaged, Newer};
+    let (head, packed) = bytes.split_at_checked(HEAD_BYTES).ok_or(Damaged)?;
     if head[0] > VERSION {
-        return Err(format!("a chunk of version {}, this version reads {VERSION}", head[0]));
+        return Err(Newer(head[0]));
     }
     if head[0] != VERSION || head[1..] != xxh3_64(packed).to_le_bytes() {
-        return Err(damaged());
+        return Err(Damaged);
     }
     let mut events = Vec::new();
-    let decoder = zstd::Decoder::new(packed).map_err(|_| damaged())?;
-    decoder.take(EVENTS_MAX_BYTES + 1).read_to_end(&mut events).map_err(|_| damaged())?;
+    let decoder = zstd::Decoder::new(packed).map_err(|_| Damaged)?;
+    decoder.take(EVENTS_MAX_BYTES + 1).read_to_end(&mut events).map_err(|_| Damaged)?;
     if events.len() as u64 > EVENTS_MAX_BYTES {
-        return Err(damaged());
+        return Err(Damaged);
     }
-    String::from_utf8(events).map_err(|_| damaged())
+    String::from_utf8(events).map_err(|_| Damaged)
 }
 
 #[cfg(test)]
@@ -360,7 +372,7 @@ mod tests {
         assert!(unpack_chunk(&bytes[..bytes.len() - 1]).is_err() && unpack_chunk(&[]).is_err());
         let mut later = bytes;
         later[0] = VERSION + 1;
-        assert!(unpack_chunk(&later).unwrap_err().contains("version 2"));
+        assert!(unpack_chunk(&later).unwrap_err().to_string().contains("version 2"));
     }
 
     fn node() -> impl Strategy<Value = Value> {

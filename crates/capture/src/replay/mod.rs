@@ -11,6 +11,6 @@ mod summary;
 
 pub use body::{REPLAY_BODY_MAX_BYTES, ReplayBody, read_replay};
 pub(crate) use chunk::VERSION as CHUNK_VERSION;
-pub use chunk::{NewChunk, ReplayRefused, pack_chunk, unpack_chunk};
+pub use chunk::{NewChunk, ReplayRefused, UnreadableChunk, pack_chunk, unpack_chunk};
 pub(crate) use snapshot::snapshot_of;
 pub use summary::{IDLE_MS, Mark, MarkKind, ReplaySummary, View};

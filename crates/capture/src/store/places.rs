@@ -494,7 +494,7 @@ impl Captures {
                 && blob_name(&part.blob).is_ok_and(|name| self.shared.places.here.get(&name).is_ok());
             Err(if is_there { "the chunk is damaged".to_owned() } else { "it is gone".to_owned() })
         };
-        Ok(found.map_or_else(damaged, |bytes| unpack_chunk(&bytes)))
+        Ok(found.map_or_else(damaged, |bytes| unpack_chunk(&bytes).map_err(|error| error.to_string())))
     }
 
     /// How many bytes of chunks wait to be one object.
@@ -665,7 +665,7 @@ fn unpacked(run: &[Part], bytes: &[u8]) -> Vec<Result<String, String>> {
             let length = usize::try_from(part.bytes).unwrap_or(usize::MAX).min(rest.len());
             let (chunk, after) = rest.split_at(length);
             rest = after;
-            unpack_chunk(chunk)
+            unpack_chunk(chunk).map_err(|error| error.to_string())
         })
         .collect()
 }

@@ -374,9 +374,8 @@ const EIO: i32 = 5;
 #[error("segment {segment:016x}: {what}")]
 pub(crate) struct SegmentError {
     segment: u64,
-    what: String,
-    /// What the system said, when it was that.
-    io: Option<Arc<io::Error>>,
+    /// What is wrong, and what the system said, when it was that.
+    what: Cause,
 }
 
 impl SegmentError {
@@ -389,11 +388,7 @@ impl SegmentError {
 /// An answer that cannot be given because of `error`.
 pub(crate) fn damaged(error: SegmentError) -> QueryError {
     tracing::warn!(%error, "a query is refused");
-    let what = error.to_string();
-    QueryError::Damaged(match error.io {
-        Some(io) => Cause::new(what, io),
-        None => what.into(),
-    })
+    QueryError::damaged(Cause::new(error.to_string(), error.what))
 }
 
 impl From<SegmentError> for QueryError {
@@ -440,7 +435,7 @@ impl Segment {
 
     /// A damage. The first one is kept and goes to the log: from then on the segment counts as damaged and is not merged.
     pub(crate) fn error(&self, what: impl ToString) -> SegmentError {
-        self.note(SegmentError { segment: self.meta.id, what: what.to_string(), io: None })
+        self.note(SegmentError { segment: self.meta.id, what: what.to_string().into() })
     }
 
     fn note(&self, error: SegmentError) -> SegmentError {
@@ -458,7 +453,7 @@ impl Segment {
         use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
         let is_damage =
             matches!(error.kind(), NotFound | UnexpectedEof | InvalidData) || error.raw_os_error() == Some(EIO);
-        let error = SegmentError { segment: self.meta.id, what: error.to_string(), io: Some(Arc::new(error)) };
+        let error = SegmentError { segment: self.meta.id, what: Cause::new(error.to_string(), error) };
         if is_damage { self.note(error) } else { error }
     }
 

@@ -41,11 +41,23 @@ pub(crate) struct BlockMeta {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VisitsError {
     #[error("visits: {0}")]
-    Postcard(#[from] postcard::Error),
+    Postcard(postcard::Error),
     #[error("visits: {0}")]
-    Io(#[from] std::io::Error),
+    Io(std::io::Error),
     #[error("visits: {0}")]
     Malformed(&'static str),
+}
+
+impl From<postcard::Error> for VisitsError {
+    fn from(error: postcard::Error) -> Self {
+        Self::Postcard(error)
+    }
+}
+
+impl From<std::io::Error> for VisitsError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

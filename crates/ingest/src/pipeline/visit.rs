@@ -93,8 +93,9 @@ fn daily_visitor(
     before: Option<VisitorId>,
 ) -> Result<VisitorId, Refusal> {
     let named = hasher.daily_visitor(site, address, agent, arrival.steady_at);
-    let (today, yesterday) = named.map_err(|_| {
-        Refusal::new(RefusalReason::StoreUnavailable, "The daily salt cannot be written; try again soon")
+    let (today, yesterday) = named.map_err(|error| {
+        let words = "The daily salt cannot be written; try again soon";
+        Refusal::new(RefusalReason::StoreUnavailable, words).because(error)
     })?;
     match yesterday {
         Some(yesterday) if before == Some(yesterday) || sessions.is_active(yesterday, at)? => Ok(yesterday),

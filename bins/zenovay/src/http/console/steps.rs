@@ -71,7 +71,7 @@ impl StepBody {
             }
             MatchType::Regex => {
                 if let Err(problem) = check_regex(&value) {
-                    rules.problem(&field, problem);
+                    rules.problem(&field, problem.to_string());
                 }
             }
             MatchType::Contains | MatchType::EndsWith => {}

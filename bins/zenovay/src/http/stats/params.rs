@@ -410,7 +410,7 @@ impl QueryParams for BreakdownParams {
                 Some(cursor)
             }
             Some(Err(problem)) => {
-                params.problem("cursor", problem);
+                params.problem("cursor", problem.problem);
                 None
             }
         };
