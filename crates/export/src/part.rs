@@ -116,7 +116,7 @@ pub const PART_COLUMNS: &[PartColumn] = &[
 /// ```
 ///
 /// # Errors
-/// When the writer fails.
+/// When the writer fails: the columns of `events` are not all of one length.
 pub fn parquet_part(events: &EventTable, traits: Traits) -> Result<Vec<u8>, PartError> {
     write_part(events, traits).map_err(PartError)
 }
@@ -194,6 +194,7 @@ fn write<W: std::io::Write + Send>(
             let rows = (0..events.len()).map(|row| {
                 let is_private = dimension == Dimension::Properties && traits == Traits::LeftOut;
                 let string = strings.get(row).unwrap_or("");
+                // Columns before this one are as long as `at`: others would have ended the writing.
                 if is_private && names_a_person(events.kind[row], string) { "" } else { string }
             });
             let levels: Vec<i16> = rows.clone().map(|string| i16::from(!string.is_empty())).collect();

@@ -308,15 +308,15 @@ impl Ask {
         if self.metrics.contains(&Metric::NewVisitors) {
             let question = Question::NewVisitors { interval: None, zone: Zone::utc() };
             let points = ask(&self.query(self.filters.all(), question))?.into_new_visitors()?.points;
-            totals.new_visitors = points.iter().map(|point| point.visitors).sum();
+            totals.new_visitors = points.iter().map(|point| point.visitors).fold(0, u64::saturating_add);
         }
         if self.metrics.contains(&Metric::TimeOnPage) {
             let path = Field::Dimension(Dimension::Path);
             let filter = self.filter_of_rows(&[Property::Field(path.clone())]);
             let by = GroupBy::by(path).metrics([Computed::TimeOnPage]);
             let timed = ask(&self.query(filter, Question::Breakdown(by)))?.into_breakdown()?.rows;
-            totals.time_on_page_ms = timed.iter().map(|row| row.time_on_page_ms).sum();
-            totals.timed_pageviews = timed.iter().map(|row| row.timed_pageviews).sum();
+            totals.time_on_page_ms = timed.iter().map(|row| row.time_on_page_ms).fold(0, u64::saturating_add);
+            totals.timed_pageviews = timed.iter().map(|row| row.timed_pageviews).fold(0, u64::saturating_add);
         }
         Ok(totals)
     }

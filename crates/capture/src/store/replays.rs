@@ -787,7 +787,7 @@ impl Captures {
     pub fn limit_replays(&self, now: Option<Timestamp>) -> Result<u64, CaptureError> {
         let ReplayLimits { days, bytes } = self.shared.limits;
         let mut removed = 0;
-        let oldest = now.filter(|_| days > 0).map(|now| now.as_millis() - i64::from(days) * DAY_MS);
+        let oldest = now.filter(|_| days > 0).map(|now| now.plus_millis(-i64::from(days) * DAY_MS).as_millis());
         while let Some(oldest) = oldest {
             let select = "SELECT id FROM replays WHERE ended < ?1 ORDER BY ended LIMIT ?2";
             let due: Vec<i64> = self.read(|connection| ids(connection, select, oldest))?;

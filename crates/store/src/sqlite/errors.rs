@@ -26,10 +26,14 @@ impl Failed {
 }
 
 impl From<DieselError> for Failed {
-    /// Values that must be unique are looked for before they are written, so that the refusal can name them.
+    /// Values that must be unique are looked for before they are written, so that the refusal can name them. Whose a row is to
+    /// be may not be there, or not any more.
     fn from(error: DieselError) -> Self {
         Self(match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StoreError::Conflict("id"),
+            DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+                StoreError::NotFound("user, team, website or key")
+            }
             other => explained(other),
         })
     }

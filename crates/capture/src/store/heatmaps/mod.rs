@@ -163,7 +163,7 @@ impl Gathered {
         let depth = u64::from(self.reached) * u64::from(DEPTHS) / height.max(1);
         told.depth = u8::try_from(depth).map_or(DEPTHS, |depth| depth.min(DEPTHS));
         for (sum, ms) in told.attention.iter_mut().zip(capture.told.attention) {
-            let units = (ms + ATTENTION_UNIT_MS / 2) / ATTENTION_UNIT_MS;
+            let units = ms.saturating_add(ATTENTION_UNIT_MS / 2) / ATTENTION_UNIT_MS;
             *sum = sum.saturating_add(u16::try_from(units).unwrap_or(u16::MAX));
         }
         let room = ENTRIES_PER_VIEW.saturating_sub(told.moves.len());
