@@ -15,7 +15,7 @@ default:
 run *ARGS: assets
     cargo run --release --locked --package zenovay -- serve "$@"
 
-# Start the server on a temporary directory with a month of made-up traffic.
+# Start the server on a temporary directory with two months of made-up traffic.
 demo *ARGS: assets
     cargo run --release --locked --package zenovay -- demo "$@"
 

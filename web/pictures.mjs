@@ -14,7 +14,7 @@ mkdirSync(directory, { recursive: true });
 /** The most bytes of one. */
 const MOST = 250 * 1024;
 
-/** Two weeks beside the two before: the demo has a month. */
+/** Two weeks beside the two before. */
 const day = (back) => new Date(Date.now() - back * 86_400_000).toISOString().slice(0, 10);
 const WEEKS = `?from=${day(14)}&to=${day(1)}&compare=previous`;
 /** Name, address, window, what is waited for, and the part that is shown where it is not the window. */

@@ -842,7 +842,7 @@ fn a_second_signal_ends_the_server_at_once() {
 }
 
 #[test]
-fn demo_has_a_month_of_traffic_and_live_visitors() {
+fn demo_has_two_months_of_traffic_and_live_visitors() {
     let place = Place::new();
     let server = Running::start(&place, &["demo", "--listen", "127.0.0.1:0"]);
     let (key, website) = (server.value_after("API key"), server.value_after("website"));
@@ -852,9 +852,14 @@ fn demo_has_a_month_of_traffic_and_live_visitors() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     };
-    let overview = get(&format!("/api/external/v1/analytics/{website}?range=30d"));
+    let overview = get(&format!("/api/external/v1/analytics/{website}?range=90d"));
     let days = overview["data"]["daily_stats"].as_array().expect("days");
-    assert!(days.iter().filter(|day| day["page_views"].as_u64() > Some(0)).count() >= 30, "{overview}");
+    assert!(days.iter().filter(|day| day["page_views"].as_u64() > Some(0)).count() >= 60, "{overview}");
+    // As real websites have it: about half of the visits bounce, and there is not much more than in the month before.
+    let totals = get(&format!("/api/websites/{website}/totals?range=30d&compare=previous"))["data"].clone();
+    let of = |period: &str, metric: &str| totals[period][metric].as_f64().expect("a number");
+    assert!((0.35..0.6).contains(&of("now", "bounce_rate")), "{totals}");
+    assert!((1.0..1.5).contains(&(of("now", "visitors") / of("before", "visitors"))), "{totals}");
     let websites = get("/api/external/v1/websites");
     let websites = websites["data"]["websites"].as_array().expect("websites").clone();
     assert_eq!(websites.len(), 3);

@@ -1,4 +1,4 @@
-//! `zenovay demo`: a server on a temporary directory that has been busy for a month, and still is.
+//! `zenovay demo`: a server on a temporary directory that has been busy for two months, and still is.
 
 mod captures;
 mod recordings;
@@ -35,8 +35,11 @@ use crate::telemetry;
 
 /// Domain, name, and sessions on an ordinary day.
 const WEBSITES: [(&str, &str, u32); 3] =
-    [("shop.example", "Shop", 220), ("blog.example", "Blog", 120), ("docs.example", "Documentation", 70)];
-const DAYS: i64 = 30;
+    [("shop.example", "Shop", 150), ("blog.example", "Blog", 85), ("docs.example", "Documentation", 60)];
+/// Twice what is looked at first, so that the period before it has visits, too.
+const DAYS: i64 = 60;
+/// Pages report beside events what they did for no longer than this: nothing of it is compared with earlier days.
+const REPORTED_DAYS: i64 = 30;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Events a commit.
@@ -46,22 +49,25 @@ const BATCH: usize = 4_000;
 const HOURS: [u32; 24] = [3, 2, 1, 1, 1, 2, 4, 8, 13, 16, 17, 16, 15, 16, 17, 16, 15, 14, 13, 12, 11, 9, 7, 5];
 
 /// The pages of a visit in their order, and weight.
-const JOURNEYS: [(&[&str], u32); 14] = [
-    (&["/"], 22),
+const JOURNEYS: [(&[&str], u32); 15] = [
+    (&["/"], 30),
     (&["/", "/features"], 9),
     (&["/", "/pricing"], 9),
     (&["/", "/features", "/pricing"], 6),
     (&["/", "/pricing", "/signup"], 7),
     (&["/", "/features", "/pricing", "/signup"], 5),
-    (&["/pricing"], 5),
+    (&["/pricing"], 6),
     (&["/pricing", "/signup"], 4),
-    (&["/blog/counting-without-cookies"], 10),
+    (&["/blog/counting-without-cookies"], 18),
+    (&["/docs/getting-started"], 8),
     (&["/blog/what-is-a-bounce", "/blog"], 6),
     (&["/blog/counting-without-cookies", "/", "/pricing"], 3),
     (&["/docs", "/docs/getting-started"], 6),
     (&["/docs/getting-started", "/docs/api", "/docs", "/pricing"], 3),
     (&["/about", "/contact"], 3),
 ];
+/// How likely it is that whoever sees one page leaves within seconds.
+const LEAVES_SOON: f64 = 0.85;
 /// Path and title.
 const TITLES: [(&str, &str); 12] = [
     ("/", "Home"),
@@ -166,7 +172,7 @@ pub(super) fn run(mut config: Config, json: bool) -> Result<(), Failure> {
     served.map_err(Failure::new)
 }
 
-/// Creates the account, the websites and their month; returns what to print and the visitors that keep coming.
+/// Creates the account, the websites and their past; returns what to print and the visitors that keep coming.
 fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(String, LiveVisitors), ServeError> {
     let (mut rng, now) = (rand::rng(), SystemClock.now());
     let account = bootstrap::create_account(&*stores.metadata, &mut rng, now)?
@@ -186,12 +192,12 @@ fn fill(config: &Config, stores: &Stores, url: &str, json: bool) -> Result<(Stri
         websites.push((website, sessions));
     }
     let mut stored = 0;
-    let mut month = Month::default();
+    let mut past = Past::default();
     for (website, sessions) in &websites {
         captures::send_maps(&stores.captures, website, now).map_err(std::io::Error::other)?;
-        month.add(website, *sessions, now, &mut rng);
+        past.add(website, *sessions, now, &mut rng);
     }
-    let Month { events: mut batch, mut reported, recordings } = month;
+    let Past { events: mut batch, mut reported, recordings } = past;
     for recording in &recordings {
         reported.extend(recording.keep(&stores.captures).map_err(std::io::Error::other)?);
     }
@@ -263,14 +269,14 @@ fn append(events: &dyn EventStore, batch: Vec<NewEvent>) -> Result<(), AppendErr
 
 /// What happened in the last [`DAYS`] days.
 #[derive(Default)]
-struct Month {
+struct Past {
     events: Vec<NewEvent>,
-    /// What pages reported beside events.
+    /// What pages reported beside events, in the last [`REPORTED_DAYS`] days.
     reported: Vec<Reported>,
     recordings: Vec<Recording>,
 }
 
-impl Month {
+impl Past {
     /// Adds the sessions of a website: more by day than at night, more on weekdays, growing a little.
     #[expect(clippy::cast_possible_truncation, reason = "a number of sessions is made whole")]
     fn add(&mut self, website: &Website, sessions_a_day: u32, now: Timestamp, rng: &mut impl Rng) {
@@ -279,12 +285,12 @@ impl Month {
         for days_ago in 0..=DAYS {
             let day = Timestamp::from_millis((now.as_millis().div_euclid(DAY_MS) - days_ago) * DAY_MS);
             let weekend = matches!(day.as_millis().div_euclid(DAY_MS).rem_euclid(7), 2 | 3);
-            let growth = 1.0 - days_ago as f64 / 100.0;
+            let growth = 1.0 - days_ago as f64 / 200.0;
             let expected = f64::from(sessions_a_day) * growth * if weekend { 0.6 } else { 1.0 };
             for _ in 0..(expected * rng.random_range(0.85..1.15)) as u32 {
                 let hour = *pick(&hours, |hour| usize::try_from(*hour).map_or(1, |hour| HOURS[hour]), rng);
                 let at = day.plus_millis(hour * HOUR_MS + rng.random_range(0..HOUR_MS));
-                // The first day begins in the middle, so that the month has its last moment and no more than its days.
+                // The first day begins in the middle, so that there is its last moment and no more than all days.
                 if now.plus_millis(-DAYS * DAY_MS) <= at && at < now {
                     self.add_session((&mut pages, &mut recorder), at, now, rng);
                 }
@@ -302,18 +308,21 @@ impl Month {
         rng: &mut impl Rng,
     ) {
         // A third of the visitors come again: few ids make repetitions likely.
-        let visitor = VisitorId(if rng.random_bool(0.33) { rng.random_range(1..400) } else { rng.random() });
+        let visitor = VisitorId(if rng.random_bool(0.33) { regular(rng.random_range(1..400)) } else { rng.random() });
         let (session, website) = (SessionId(rng.random()), pages.website);
         let visit = visit(visitor, rng);
         let (mut at, mut seen, mut views, mut context) = (start, Vec::new(), Vec::new(), None);
-        for path in pick(&JOURNEYS, |journey| journey.1, rng).0 {
-            let stay_ms = rng.random_range(4_000..90_000_u32);
+        let journey = pick(&JOURNEYS, |journey| journey.1, rng).0;
+        let leaves_soon = journey.len() == 1 && rng.random_bool(LEAVES_SOON);
+        let is_reported = start >= end.plus_millis(-REPORTED_DAYS * DAY_MS);
+        for path in journey {
+            let stay_ms = rng.random_range(if leaves_soon { 3_000..9_500_u32 } else { 10_000..90_000 });
             let mut page = Event::new(EventKind::Pageview, at, visitor, session);
             page.dimensions = visit.clone();
             page.dimensions.set(Dimension::Hostname, &website.domain);
             page.dimensions.set(Dimension::Path, path);
             page.dimensions.set(Dimension::Title, title(path));
-            if at < end {
+            if is_reported && at < end {
                 let (reported, failed) = pages.report(&page, &seen, end, rng);
                 self.reported.extend(reported);
                 views.push(Viewed { at, stay_ms: i64::from(stay_ms), path, failed });
@@ -341,6 +350,11 @@ impl Month {
             context.and_then(|context| Recording::of(recorder, (website, &pages.site), &context, &views, end, rng));
         self.recordings.extend(recorded);
     }
+}
+
+/// The id of one of those who come again and again: no two look alike.
+fn regular(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn start_of(events: &[Event]) -> Timestamp {
@@ -596,16 +610,18 @@ mod tests {
     }
 
     #[test]
-    fn a_month_ends_now_and_has_every_day() {
+    fn the_past_ends_now_and_has_every_day() {
         let now = Timestamp::from_millis(1_781_308_800_000);
         let (id, team) = (WebsiteId::from_bytes([1; 16]), zenovay_domain::TeamId::from_bytes([2; 16]));
         let code = zenovay_domain::TrackingCode::from_random_bytes([3; 11]);
         let website = Website::new(id, team, "shop.example", code, now);
-        let mut month = Month::default();
-        month.add(&website, 100, now, &mut rand::rng());
-        let Month { events: batch, reported, recordings } = month;
+        let mut past = Past::default();
+        past.add(&website, 100, now, &mut rand::rng());
+        let Past { events: batch, reported, recordings } = past;
         assert!(recordings.len() > 10, "{}", recordings.len());
-        assert!(!reported.is_empty() && reported.iter().all(|reported| reported.at < now));
+        let reports_since = now.plus_millis(-REPORTED_DAYS * DAY_MS);
+        assert!(!reported.is_empty());
+        assert!(reported.iter().all(|reported| reports_since <= reported.at && reported.at < now));
         assert!(batch.iter().all(|new| new.event.at < now));
         let mut devices = std::collections::HashMap::new();
         for NewEvent { event, .. } in &batch {
@@ -613,6 +629,18 @@ mod tests {
                 [Dimension::Browser, Dimension::Os, Dimension::Country].map(|field| event.dimensions.get(field));
             assert_eq!(*devices.entry(event.visitor).or_insert(device), device, "a visitor has one device");
         }
+        // Pages, other events, and engagement of each visit.
+        let mut visits = std::collections::HashMap::<_, (u32, u32, i64)>::new();
+        for NewEvent { event, .. } in &batch {
+            let (pages, others, engagement_ms) = visits.entry(event.session).or_default();
+            *pages += u32::from(event.kind == EventKind::Pageview);
+            *others += u32::from(event.kind == EventKind::Custom);
+            *engagement_ms += i64::from(event.engagement_ms);
+        }
+        let is_bounce =
+            |visit: &&(u32, u32, i64)| visit.0 == 1 && visit.1 == 0 && visit.2 < zenovay_domain::BOUNCE_ENGAGEMENT_MS;
+        let bounces = visits.values().filter(is_bounce).count() * 100 / visits.len();
+        assert!((35..=60).contains(&bounces), "{bounces} % of the visits bounce, as on real websites");
         for day in 0..DAYS {
             let from = now.plus_millis(-(day + 1) * DAY_MS);
             let to = now.plus_millis(-day * DAY_MS);

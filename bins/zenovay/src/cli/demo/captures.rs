@@ -525,7 +525,8 @@ fn error(
     let number = RELEASES.iter().position(|release| days_ago <= release.days_ago as f64)?;
     let release = &RELEASES[number];
     let url = format!("https://{}/assets/{}", website.domain, release.bundle);
-    let at = context.at_ms + rng.random_range(800..6_000);
+    // Before those who leave soon are gone.
+    let at = context.at_ms + rng.random_range(800..2_800);
     let mut breadcrumbs: Vec<Value> =
         seen.iter().map(|(at, page)| json!({ "at": at.as_millis(), "kind": "view", "text": page })).collect();
     breadcrumbs.push(json!({ "at": context.at_ms, "kind": "view", "text": context.path }));

@@ -14,7 +14,9 @@ use super::{DAY_MS, TITLES};
 /// Visits are recorded that are not older than this, in milliseconds.
 const RECENT_MS: i64 = 12 * DAY_MS;
 /// Of so many visits of a day one recording is kept.
-const SESSIONS_A_RECORDING: u32 = 7;
+const SESSIONS_A_RECORDING: u32 = 5;
+/// Shorter visits have little to show, in milliseconds.
+const SHORT_MS: i64 = 10_000;
 /// The most recordings of a website that are kept for a mistake in them, for each.
 const FAILED_MAX: u32 = 3;
 /// Of so many other visits one is recorded.
@@ -80,7 +82,9 @@ impl Recorder {
     fn takes(&mut self, views: &[Viewed], device: Device, now: Timestamp, rng: &mut impl Rng) -> bool {
         let (Some(first), Some(last)) = (views.first(), views.last()) else { return false };
         let is_over = last.at.plus_millis(last.stay_ms) < now;
-        if !is_over || now.as_millis() - first.at.as_millis() > RECENT_MS || self.kept >= self.most {
+        let is_short = views.iter().map(|view| view.stay_ms).sum::<i64>() < SHORT_MS;
+        let is_old = now.as_millis() - first.at.as_millis() > RECENT_MS;
+        if !is_over || is_short || is_old || self.kept >= self.most {
             return false;
         }
         let is_new = views.iter().any(|view| !self.seen.contains(&(view.path, device)));
