@@ -138,6 +138,11 @@ test("keys are blocked on Free, and say why", async () => {
   await button(page, "Change to Free").click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Change to Free" }).click();
   await page.getByRole("region", { name: "Free" }).getByText("Present plan").waitFor();
+  // Its one website is there already.
+  await page.goto("/websites/new");
+  await field(page, "Domain").fill("second.example.com");
+  await button(page, "Add website").click();
+  await page.getByText("The free plan allows 1 website: an owner of the team can change the plan.").waitFor();
   await page.goto("/settings/account/security");
   const create = page.getByRole("button", { name: "Create API key" });
   await becomes(() => create.getAttribute("aria-disabled"), "true", "nobody makes keys on Free");

@@ -262,7 +262,7 @@ async fn a_full_team_takes_nobody_and_the_invitation_stays() {
     let path = format!("/api/invitations/{}", token(&reply));
     let member = team.member(Role::Viewer);
     let reply = app.post(&path).session(&app.sign_in(app.user())).send().await.expect(403);
-    assert_eq!(reply.json()["message"], "The free plan allows 2 members");
+    assert_eq!(reply.json()["message"], "The free plan allows 2 members: an owner of the team can change the plan");
     app.state.store.remove_member(team.id, member, app.state.clock.now()).unwrap();
     app.post(&path).session(&app.sign_in(app.user())).send().await.expect(200);
 }

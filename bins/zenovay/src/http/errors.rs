@@ -156,7 +156,10 @@ impl From<StoreError> for ApiError {
             StoreError::Invalid { field, reason } => Self::invalid(field, reason),
             StoreError::Conflict(what) => Self::new(ErrorCode::Conflict, format!("This {what} is already in use")),
             StoreError::PlanLimit { plan, what, limit } => {
-                Self::new(ErrorCode::Forbidden, format!("The {plan} plan allows {limit} {what}"))
+                let what = if limit == 1 { what.trim_end_matches('s') } else { what };
+                let message =
+                    format!("The {plan} plan allows {limit} {what}: an owner of the team can change the plan");
+                Self::new(ErrorCode::Forbidden, message)
             }
             StoreError::LastOwner => Self::new(
                 ErrorCode::Conflict,
@@ -490,6 +493,7 @@ mod tests {
         let website = WebsiteId::from_random_bytes([2; 16]);
         let refused = StoreError::KeyRefused;
         let plan_limit = StoreError::PlanLimit { plan: Plan::Pro, what: "websites", limit: 5 };
+        let one_website = StoreError::PlanLimit { plan: Plan::Free, what: "websites", limit: 1 };
         vec![
             (StoreError::NotFound("website"), 404, "There is no such website", 401),
             (
@@ -499,7 +503,8 @@ mod tests {
                 500,
             ),
             (StoreError::Conflict("email"), 409, "This email is already in use", 500),
-            (plan_limit, 403, "The pro plan allows 5 websites", 500),
+            (plan_limit, 403, "The pro plan allows 5 websites: an owner of the team can change the plan", 500),
+            (one_website, 403, "The free plan allows 1 website: an owner of the team can change the plan", 500),
             (
                 StoreError::LastOwner,
                 409,
