@@ -523,7 +523,7 @@ test("a visitor is looked at and erased", async () => {
   await first.click();
   await page.getByRole("heading", { name: `Visitor ${name}` }).waitFor();
   await page.getByRole("button", { name: "Erase this visitor…" }).click();
-  await page.getByRole("alertdialog").getByText(/^Erases \d+ visits? and \d+ events? of visitor .+\. Totals change by 1 visitor\./).waitFor();
+  await page.getByRole("alertdialog").getByText(/^Erases \d+ visits? and \d+ events? of visitor .+, with clicks, errors and page speed\. Totals change by 1 visitor\./).waitFor();
   await page.getByRole("alertdialog").getByRole("button", { name: "Erase", exact: true }).click();
   await said(page, "Visitor erased.");
   await page.waitForURL(/\/visitors$/);

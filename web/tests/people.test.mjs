@@ -290,7 +290,7 @@ test("settings of a website are kept, and the website is deleted by its domain",
   const asked = page.getByRole("alertdialog", { name: "Delete shop.example.com?" });
   const confirm = asked.getByRole("button", { name: "Delete website" });
   await becomes(() => confirm.getAttribute("aria-disabled"), "true", "the domain is asked for");
-  await asked.getByText("2 events are erased. This cannot be undone.").waitFor();
+  await asked.getByText("2 events are erased, with clicks, errors and page speed. This cannot be undone.").waitFor();
   await field(asked, "Type the domain to confirm").fill("shop.example.com");
   await confirm.click();
   await page.getByText("Add your first website").waitFor();

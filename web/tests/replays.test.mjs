@@ -356,6 +356,11 @@ test("an error leads to its moment, a replay to its error, a visitor to the repl
   await page.getByRole("link", { name: "Visitor", exact: true }).click();
   // The page before has a link of the same name.
   await page.getByRole("heading", { name: "Visits", exact: true }).waitFor();
+  assert.equal(await page.getByRole("link", { name: /^Watch the visit of / }).getAttribute("href"), `${known.home}/replays/${known.replay}`);
+  await press("Erase this visitor…")(page);
+  const asked = page.getByRole("alertdialog");
+  await asked.getByText(/^Erases 1 visit, \d events? and 1 replay of visitor .+, with clicks, errors and page speed\./).waitFor();
+  await asked.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("link", { name: "Replays" }).last().click();
   await page.waitForURL(/\/replays\?.*visitor=/);
   await page.getByRole("link", { name: /^Replay of visitor/ }).waitFor();

@@ -99,7 +99,7 @@ function WorkspaceView({ team }: { team: Team }) {
             toast(`${team.name} deleted.`);
           }}
         >
-          All its websites are erased with their events, goals and public links. This cannot be undone.
+          All its websites are erased with their events, replays, clicks, errors, goals and public links. This cannot be undone.
         </Confirm>
       )}
       {open === "new" && <NewWorkspace onClose={close} />}

@@ -15,6 +15,8 @@ import { Segmented } from "../../ui/form";
 import { Icon, type IconName } from "../../ui/icons";
 import { Confirm, MoreMenu, toast } from "../../ui/overlay";
 import { valueLabel } from "../analytics/dimensions";
+import { counted, reported, useReplays } from "../parts/erased";
+import type { Replay } from "../replays/data";
 
 type Detail = Answer<"/api/websites/{website_id}/visitors/{visitor}", "get">;
 type Visit = Detail["visits"][number];
@@ -66,6 +68,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
   const [erasing, setErasing] = useState(false);
   const home = `/websites/${website.id}`;
   const features = useFeatures(website.id);
+  const replays = useReplays(website.id, detail.id).data;
   const zone = website.settings.time_zone;
   const name = format.shortId(detail.id);
   const may = atLeast(website.role, "editor");
@@ -130,7 +133,14 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
             />
           </div>
           {visits.map((visit) => (
-            <VisitView key={visit.id} visit={visit} shown={shown} zone={zone} />
+            <VisitView
+              key={visit.id}
+              visit={visit}
+              shown={shown}
+              zone={zone}
+              home={home}
+              replays={replays && (replays.enabled || replays.total > 0) ? replays.replays.filter(({ session }) => session === visit.id) : undefined}
+            />
           ))}
           {detail.truncated && <p class="hint visitempty">Only the latest events are shown.</p>}
         </section>
@@ -188,7 +198,13 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
             go(`${home}/visitors`, { replace: true });
           }}
         >
-          Erases {format.plural(visits.length, "visit")} and {format.plural(all.length, "event")} of visitor {name}. Totals change by 1 visitor. This cannot be undone.
+          Erases{" "}
+          {counted([
+            [visits.length, "visit"],
+            [all.length, "event"],
+            [replays?.total, "replay"],
+          ])}{" "}
+          of visitor {name}, with {reported(replays?.total)}. Totals change by 1 visitor. This cannot be undone.
         </Confirm>
       )}
     </Page>
@@ -214,7 +230,16 @@ const Stat = ({ name, value }: { name: string; value: string }) => (
   </div>
 );
 
-function VisitView({ visit, shown, zone }: { visit: Visit; shown: Shown; zone: string }) {
+interface VisitProps {
+  readonly visit: Visit;
+  readonly shown: Shown;
+  readonly zone: string;
+  readonly home: string;
+  /** The recordings of the visit, when the website has any. */
+  readonly replays: readonly Replay[] | undefined;
+}
+
+function VisitView({ visit, shown, zone, home, replays }: VisitProps) {
   const events = visit.events.filter(({ type }) => shown === "all" || (type === "pageview") === (shown === "pages"));
   const day = format.dayIn(new Date(visit.began_at), zone);
   const today = format.dayIn(new Date(), zone);
@@ -232,6 +257,14 @@ function VisitView({ visit, shown, zone }: { visit: Visit; shown: Shown; zone: s
         <h3>{when}</h3>
         <Badge tone="line">{from}</Badge>
         <span class="dim wide-only">{format.duration(between(visit.began_at, visit.last_at))}</span>
+        <span class="grow" />
+        {replays?.[0] ? (
+          <LinkButton small icon="play" href={replays.length === 1 ? `${home}/replays/${replays[0].id}` : `${home}/replays?session=${visit.id}&range=all`}>
+            Watch<span class="vh"> the visit of {when}</span>
+          </LinkButton>
+        ) : (
+          replays && <span class="hint">No recording</span>
+        )}
       </div>
       {events.length === 0 ? (
         <p class="hint visitempty">No {shown} in this visit.</p>

@@ -2,11 +2,11 @@
 import { useState } from "preact/hooks";
 import { post, remove } from "../../../api/client";
 import { refresh, useData } from "../../../api/data";
-import { list, plural } from "../../../lib/format";
 import { go } from "../../../lib/router";
 import { Button, Card } from "../../../ui/basic";
 import { FormFailure } from "../../../ui/form";
 import { Confirm, toast } from "../../../ui/overlay";
+import { counted, reported, useReplays } from "../../parts/erased";
 import { useSwitches, type PartProps } from "./save";
 
 export function DangerSettings({ website, mayChange, mayDelete }: PartProps) {
@@ -49,7 +49,7 @@ export function DangerSettings({ website, mayChange, mayDelete }: PartProps) {
         <li>
           <div class="grow">
             <p>Delete this website</p>
-            <p class="hint">{mayDelete ? "With all its events, goals, funnels and public links." : "Admins and owners delete websites."}</p>
+            <p class="hint">{mayDelete ? "With all its events, replays, clicks, errors, goals, funnels and public links." : "Admins and owners delete websites."}</p>
           </div>
           {mayDelete && (
             <Button small kind="danger" onClick={() => setAsking("delete")}>
@@ -93,14 +93,23 @@ export function DangerSettings({ website, mayChange, mayDelete }: PartProps) {
   );
 }
 
-/** "41,204 events, 3 goals and 1 public link are erased." Until they are counted, what they are. */
+/** "41,204 events, 312 replays and 3 goals are erased", with what pages reported. Until they are counted, what they are. */
 function WhatIsErased({ id }: { id: string }) {
   const path = { website_id: id };
   const totals = useData("/api/websites/{website_id}/totals", { path, query: { range: "all" } }).data;
   const goals = useData("/api/websites/{website_id}/goals", { path, query: { range: "all" } }).data;
   const shares = useData("/api/websites/{website_id}/shares", { path }).data;
-  if (!totals || !goals || !shares) return <>All its events, goals, funnels and public links are erased. This cannot be undone.</>;
-  const { length: links } = shares.shares;
-  const lost = [plural(totals.now.events, "event"), ...(goals.goals.length > 0 ? [plural(goals.goals.length, "goal")] : []), ...(links > 0 ? [plural(links, "public link")] : [])];
-  return <>{list(lost)} {lost.length === 1 && totals.now.events === 1 ? "is" : "are"} erased. This cannot be undone.</>;
+  const replays = useReplays(id).data?.total;
+  if (!totals || !goals || !shares) return <>All its events, goals, funnels and public links are erased, with {reported(undefined)}. This cannot be undone.</>;
+  const lost = counted([
+    [totals.now.events, "event"],
+    [replays, "replay"],
+    [goals.goals.length, "goal"],
+    [shares.shares.length, "public link"],
+  ]);
+  return (
+    <>
+      {lost} {lost === "1 event" ? "is" : "are"} erased, with {reported(replays)}. This cannot be undone.
+    </>
+  );
 }
