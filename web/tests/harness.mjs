@@ -109,13 +109,19 @@ function remember() {
   }).observe(document, { childList: true, subtree: true });
 }
 
-/** What axe finds on the page as it is; asked by `devtools` where a session of the debugger must not end. */
-export async function violations(context, page, devtools) {
+/** The rules of axe that look at colours. */
+const COLOURS = ["color-contrast", "link-in-text-block"];
+
+/**
+ * What axe finds on the page as it is; asked by `devtools` where a session of the debugger must not end. `recoloured` is a page
+ * that all rules have just looked at, in other colours.
+ */
+export async function violations(context, page, { devtools, recoloured = false } = {}) {
   const session = devtools ?? (await context.newCDPSession(page));
   // The policy of the page allows no script of others: it comes in by the debugger.
   const { result: has } = await session.send("Runtime.evaluate", { expression: "typeof axe", returnByValue: true });
   if (has.value === "undefined") await session.send("Runtime.evaluate", { expression: AXE });
-  const expression = `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`;
+  const expression = `axe.run(document, ${JSON.stringify(recoloured ? { runOnly: COLOURS } : {})}).then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 160)).join(" | ")))`;
   const { result } = await session.send("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
   if (!devtools) await session.detach();
   return result.value;

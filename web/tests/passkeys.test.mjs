@@ -71,14 +71,14 @@ test("a passkey is added with the password, renamed, and known to the device", a
   await password(add).fill("wrong horse battery");
   await button(add, "Continue").click();
   await add.getByText("That is not your password.", { exact: false }).waitFor();
-  assert.deepEqual(await violations(context, page, devtools), []);
+  assert.deepEqual(await violations(context, page, { devtools }), []);
   await password(add).fill(OWNER.password);
   await button(add, "Continue").click();
   await said(page, "Passkey added.");
   await page.getByText(/ · never used$/).waitFor();
   const { credentials } = await authenticator("getCredentials");
   assert.deepEqual(credentials.map(({ rpId, isResidentCredential }) => ({ rpId, isResidentCredential })), [{ rpId: "localhost", isResidentCredential: true }]);
-  assert.deepEqual(await violations(context, page, devtools), []);
+  assert.deepEqual(await violations(context, page, { devtools }), []);
 
   await button(page, "Rename Phone").click();
   await field(dialog(page, "Rename the passkey"), "Name").fill("Old phone");
@@ -102,7 +102,7 @@ test("a passkey signs in without a password", async () => {
   await page.evaluate(() => (CredentialsContainer.prototype.get = () => Promise.reject(new DOMException("", "NotAllowedError"))));
   await button(page, "Use a passkey").click();
   await page.getByText("No passkey was used. The browser asked, and nobody agreed.").waitFor();
-  assert.deepEqual(await violations(context, page, devtools), []);
+  assert.deepEqual(await violations(context, page, { devtools }), []);
   await page.goto("/login");
   await button(page, "Use a passkey").click();
   await isIn(page);
@@ -123,7 +123,7 @@ test("a passkey follows the password in place of a code", async () => {
   await context.clearCookies();
   await signIn(page);
   await heading(page, "Enter your code");
-  assert.deepEqual(await violations(context, page, devtools), []);
+  assert.deepEqual(await violations(context, page, { devtools }), []);
   await button(page, "Use a passkey").click();
   await isIn(page);
   assert.deepEqual(problems, []);
