@@ -145,6 +145,11 @@ test("what was decided is taken back", async () => {
   await press("Undo")(page);
   await page.getByRole("button", { name: "Resolve" }).waitFor();
   await becomes(async () => (await call(page, "GET", `/api/websites/${known.id}/errors/${known.group}`)).status, "unresolved");
+  // The palette finds another by its name.
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("array length");
+  await page.getByRole("option", { name: /^RangeError: Invalid array length/ }).click();
+  await page.getByRole("heading", { name: "RangeError: Invalid array length", level: 1 }).waitFor();
   assert.deepEqual(problems, []);
   await context.close();
 });

@@ -1,6 +1,8 @@
-// Search and commands: pages, websites, filters of the page that is shown, settings, the theme.
+// Search and commands: pages, websites, errors, filters of the page that is shown, settings, the theme.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import "../styles/palette.css";
+import { useData } from "../api/data";
+import { count } from "../lib/format";
 import { go } from "../lib/router";
 import { atLeast, useMaybeSession } from "../lib/session";
 import { useStore } from "../lib/store";
@@ -47,6 +49,9 @@ function remember(entry: Entry): void {
   }
 }
 
+/** The errors that are found by their names: the most frequent ones of the last months. */
+const ERRORS = { range: "90d", sort: "-occurrences", limit: 50 } as const;
+
 /** The whole id of a visitor, as it is copied and as the API writes it. */
 const VISITOR = /^[0-9a-f]{16}$/i;
 
@@ -71,6 +76,9 @@ export default function Palette({ website, typed: early, onClose }: { website: s
   const team = useTeam();
   const features = useFeatures(website);
   const more = useStore(pageCommands);
+  // Asked for once, when somebody looks for something.
+  const hasErrors = website !== undefined && features?.includes("errors") === true && typed.trim() !== "";
+  const errors = useData(hasErrors ? "/api/websites/{website_id}/errors" : undefined, { path: { website_id: website ?? "" }, query: ERRORS }).data?.groups;
   const list = useRef<HTMLDivElement>(null);
 
   const fixed = useMemo(() => {
@@ -106,7 +114,8 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       const known = last.flatMap((name) => fixed.find((entry) => nameOf(entry) === name) ?? []);
       return [...known.map((entry) => ({ ...entry, group: "Recent" })), ...fixed.filter((entry) => !known.includes(entry))].slice(0, 14);
     }
-    const found = fixed
+    const failures = (errors ?? []).map((one): Entry => ({ group: "Errors", label: `${one.type}: ${one.message}`, icon: "warning", detail: count(one.occurrences), href: `/websites/${website ?? ""}/errors/${one.id}` }));
+    const found = [...fixed, ...failures]
       .map((entry) => ({ entry, score: score(`${entry.label} ${entry.detail ?? ""}`, word) }))
       .filter((one) => one.score >= 0)
       .sort((one, other) => one.score - other.score)
@@ -116,7 +125,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
     // Groups in the order in which they first appear.
     const groups = [...new Set(found.map(({ group }) => group))];
     return [...groups.flatMap((group) => found.filter((entry) => entry.group === group)).slice(0, 12), ...extra];
-  }, [typed, fixed, more, website]);
+  }, [typed, fixed, errors, more, website]);
 
   useEffect(() => setAt(0), [typed]);
   useEffect(() => {

@@ -22,7 +22,7 @@ export interface ChartPoint {
 export interface ChartProps {
   /** What the line is of: "Visitors". */
   name: string;
-  /** What the earlier line is called: "Previous period". */
+  /** What the earlier line is called: "previous period". */
   beforeName?: string | undefined;
   /** What a bucket is: "day". */
   bucket: string;
@@ -90,7 +90,7 @@ export function Chart(props: ChartProps) {
   useEffect(() => {
     if (!shown) return;
     const timer = setTimeout(() => {
-      const before = beforeName ? `, ${beforeName.toLowerCase()} ${format(shown.before)}` : "";
+      const before = beforeName ? `, ${beforeName} ${format(shown.before)}` : "";
       setSpoken(`${shown.label}${shown.unfinished ? `, ${shown.unfinished}` : ""}: ${format(shown.value)} ${name.toLowerCase()}${before}`);
     }, 300);
     return () => clearTimeout(timer);
@@ -265,7 +265,7 @@ function ChartTable({ name, beforeName, bucket, points, lower = false, format }:
     { id: "value", title: name, num: true, cell: (point) => format(point.value) },
     ...(beforeName
       ? [
-          { id: "before", title: beforeName, num: true, class: "dim", cell: (point: ChartPoint) => format(point.before) },
+          { id: "before", title: beforeName.charAt(0).toUpperCase() + beforeName.slice(1), num: true, class: "dim", cell: (point: ChartPoint) => format(point.before) },
           { id: "change", title: "Change", num: true, cell: (point: ChartPoint) => <Delta now={point.value} before={point.before} lower={lower} /> },
         ]
       : []),

@@ -179,7 +179,7 @@ export function ChartCard({ totals, asTable, onTable }: { totals: Data<Totals>; 
         <div class={classes("plotspace", data.stale && "stale")}>
           <Chart
             name={meaning.label}
-            beforeName={series.before ? "Previous period" : undefined}
+            beforeName={series.before ? view.compare && compareLabel(view.compare, today) : undefined}
             bucket={interval}
             points={points}
             measure={meaning.measure}

@@ -314,7 +314,7 @@ function Player({ website, mayChange, replay }: Captured<never> & { replay: Deta
                 Skip idle<span class="wide-only">{idle > 0 ? ` (${span(idle)})` : ""}</span>
               </span>
             </label>
-            <Segmented<Speed> class="wide-only" label="Speed" value={speed} options={SPEEDS.map((value) => ({ value, label: `${value}×` }))} onValue={hurry} />
+            <Segmented<Speed> label="Speed" value={speed} options={SPEEDS.map((value) => ({ value, label: `${value}×` }))} onValue={hurry} />
             <IconButton icon="expand" kind="quiet" class="last" label="Full screen (F)" onClick={fullScreen} />
           </div>
         </section>

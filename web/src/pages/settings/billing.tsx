@@ -95,7 +95,7 @@ function PlanCard({ offer, isPresent, onChoose }: { offer: PlanAnswer["plans"][n
     `${limit(offer.websites)} ${offer.websites === 1 ? "website" : "websites"}`,
     `${limit(offer.members)} ${offer.members === 1 ? "member" : "members"}`,
     !offer.api_access ? "No API access" : `API: ${count(offer.requests_per_minute)} requests a minute, ${count(offer.requests_per_month)} a month`,
-    features.length === 0 ? "No funnels, replays or heatmaps" : sentence(features),
+    features.length === 0 ? "No funnels, heatmaps, replays or errors" : sentence(features),
     offer.retention_days == null ? "Numbers are kept without an end" : `Numbers are kept for ${span(offer.retention_days)}`,
   ];
   return (
