@@ -31,18 +31,22 @@ use zenovay_ingest::{
     language_tag, parse_agent, parse_batch, parse_capture, parse_hit,
 };
 use zenovay_query::{Filter, RowPlace};
-use zenovay_stats::{Cursor, Dialect, parse_filters};
+use zenovay_stats::{Cursor, Dialect, filters_of_view, parse_filters};
 
 /// The reader of answers of websites that strangers name, which is a part of the server alone.
 #[allow(dead_code, reason = "the server uses the rest")]
 #[path = "../../bins/zenovay/src/http/oauth/answer.rs"]
 pub mod client_answers;
 
+/// The reader of messages of assistants, which is a part of the server alone, too.
+#[path = "../../bins/zenovay/src/http/mcp/frame.rs"]
+pub mod mcp_frames;
+
 /// What is done with some bytes.
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target and its name, which is that of its binary and of the directory of its seeds.
-pub const TARGETS: [(&str, Target); 33] = [
+pub const TARGETS: [(&str, Target); 34] = [
     ("api_key", api_key),
     ("batch", batch),
     ("body_encoding", body_encoding),
@@ -64,6 +68,7 @@ pub const TARGETS: [(&str, Target); 33] = [
     ("language", language),
     ("log_batch", fuzzing::log_batch),
     ("log_rows", fuzzing::log_rows),
+    ("mcp_message", mcp_message),
     ("pipeline", pipeline),
     ("redirect", redirect),
     ("replay", replay),
@@ -152,9 +157,10 @@ pub fn cursor(bytes: &[u8]) -> bool {
     true
 }
 
-/// Filters, as a string or a tree: any are filters of a bounded size, or a problem with a place.
+/// Filters, as a string, a tree, or lines of a view: any are filters of a bounded size, or a problem with a place.
 pub fn filters(bytes: &[u8]) -> bool {
-    let read = [Dialect::Own, Dialect::Plausible].map(|dialect| parse_filters(text(bytes), dialect));
+    let [own, plausible] = [Dialect::Own, Dialect::Plausible].map(|dialect| parse_filters(text(bytes), dialect));
+    let read = [own, plausible, filters_of_view(text(bytes).lines(), &[])];
     let problems = read.iter().filter_map(|read| read.as_ref().err());
     assert!(problems.into_iter().all(|problem| !problem.problem.is_empty()));
     read.iter().any(|read| read.as_ref().is_ok_and(|filters| filters.all() != Filter::default()))
@@ -206,6 +212,20 @@ pub fn ip(header: &[u8]) -> bool {
     let is_inside = |address: IpAddr| matches!(address, IpAddr::V4(v4) if v4.is_private()) || address.is_loopback();
     assert_eq!(client_ip(peer, text(header).lines(), |_| false), peer);
     client_ip(peer, text(header).lines(), is_inside) != peer
+}
+
+/// A message of an assistant: any bytes are one message, which is read the same way again, or an error with a code of JSON-RPC.
+pub fn mcp_message(bytes: &[u8]) -> bool {
+    match mcp_frames::read(bytes) {
+        Ok(message) => {
+            assert_eq!(mcp_frames::read(message.as_bytes()).as_ref(), Ok(&message));
+            true
+        }
+        Err(malformed) => {
+            assert!(matches!(malformed.answer()["error"]["code"].as_i64(), Some(-32700 | -32600)));
+            false
+        }
+    }
 }
 
 /// A file of a geo database: any bytes are refused, or every address is in a country of two letters or in none.
