@@ -1263,7 +1263,11 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             json!({ "website_id": "shop.example", "filters": ["page:is:/a", "contry:is:DE"] }),
             vec!["filters: \"contry:is:DE\"", "goal, page, ", "country, ", "language, event_type, or prop."],
         ),
-        ("get_visitors", json!({ "website_id": "shop.example", "filters": "page==/a" }), vec!["filters", "a list"]),
+        (
+            "get_visitors",
+            json!({ "website_id": "shop.example", "filters": "page==/a" }),
+            vec!["filters: must be a list", "dimension:operator:value"],
+        ),
         (
             "get_visitors",
             json!({ "website_id": "shop.example", "filters": ["event_type:is:moon"] }),

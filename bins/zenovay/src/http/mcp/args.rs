@@ -237,7 +237,7 @@ impl Args {
         let schema = json!({ "type": "array", "items": { "type": "string" }, "description": words });
         let value = self.take(name, schema, false)?;
         let Value::Array(members) = value else {
-            self.problem(name, "must be a list of strings");
+            self.problem(name, format_args!("must be a list of strings. {}", words.trim_end_matches('.')));
             return None;
         };
         if members.len() > LIST_MAX {
