@@ -142,6 +142,8 @@ const pages = () => [
   ["owner", "usage", "/settings/usage", "Usage"],
   ["owner", "limits", "/settings/usage/limits", "Usage"],
   ["owner", "audit", "/settings/audit", "Audit"],
+  ["owner", "server", "/settings/server", "Server health", async (page) => { await page.getByText("Open files", { exact: true }).waitFor(); }],
+  ["owner", "server-page", "/settings/server", "Server health", async (page) => { await page.getByLabel("Check the tag on a page").fill("https://127.0.0.1/"); await page.getByRole("button", { name: "Check", exact: true }).click(); await page.getByText("is not fetched").waitFor(); }],
   ["owner", "lost", "/nowhere", "There is no page here"],
   ["free", "not-yours", `/websites/${known.busy}`, "There is no page here"],
   ["viewer", "install-viewer", `/websites/${known.waiting}`, "shop.example.com"],

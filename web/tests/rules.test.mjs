@@ -10,6 +10,7 @@ const keys = await load("rules/keys.ts");
 const { snippetsOf } = await load("rules/snippets.ts");
 const { nextOf } = await load("rules/next.ts");
 const status = await load("rules/status.ts");
+const doctor = await load("rules/doctor.ts");
 
 const website = { origin: "https://stats.example.com", code: "ZV_8KQ2M4X7TRB", domain: "shop.example.com" };
 
@@ -116,6 +117,19 @@ test("signing in leads to a page of this application, and nowhere else", () => {
     assert.equal(next(other), "/", JSON.stringify(other));
   }
   assert.equal(nextOf(""), "/");
+});
+
+test("what is wrong with a server is counted, and notes are no worry", () => {
+  const of = (...states) => doctor.verdict(states.map((state) => ({ state })));
+  assert.equal(of("ok", "note", "not_checked"), "The server is healthy.");
+  assert.equal(of("ok", "warning"), "1 warning.");
+  assert.equal(of("fault", "warning", "fault"), "2 faults and 1 warning.");
+  const groups = doctor.grouped([{ group: "A", n: 1 }, { group: "A", n: 2 }, { group: "B", n: 3 }]);
+  assert.deepEqual(groups.map(({ group, checks }) => [group, checks.map(({ n }) => n)]), [["A", [1, 2]], ["B", [3]]]);
+  assert.equal(doctor.checkWords("open_files"), "Open files");
+  assert.deepEqual(doctor.pieces("Run `zenovay backup`."), ["Run ", "zenovay backup", "."]);
+  assert.equal(doctor.pageProblem("https://example.com/a"), undefined);
+  for (const bad of ["", "example.com", "http://example.com/", "https://localhost/"]) assert.match(doctor.pageProblem(bad), /^Write an address/, bad);
 });
 
 test("the status page says the worst, and never rounds an outage away", () => {

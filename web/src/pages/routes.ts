@@ -37,5 +37,6 @@ export const pageRoutes: readonly Route[] = [
   { path: "/settings/billing", load: () => import("./settings/billing"), frame: "workspace" },
   { path: "/settings/usage", load: one(usage, "UsagePage"), frame: "workspace" },
   { path: "/settings/usage/limits", load: one(usage, "LimitsPage"), frame: "workspace" },
+  { path: "/settings/server", load: () => import("./settings/server"), frame: "workspace" },
   { path: "/settings/audit", load: () => import("./settings/audit"), frame: "workspace" },
 ];

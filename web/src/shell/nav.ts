@@ -49,8 +49,8 @@ export const workspaceNav = (hasStatus: boolean): readonly NavItem[] => [
   { label: "Settings", href: "/settings/account", icon: "settings", key: "s" },
 ];
 
-/** The settings of a person and of the workspace that is chosen; what a role may not see is absent. */
-export const settingsNav = (role: string | undefined): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
+/** The settings of a person, of the workspace that is chosen, and of the server; what a role may not see is absent. */
+export const settingsNav = (role: string | undefined, isOperator: boolean): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
   const manages = role === "admin" || role === "owner";
   return [
     {
@@ -75,6 +75,7 @@ export const settingsNav = (role: string | undefined): readonly { readonly group
           : []),
       ],
     },
+    ...(isOperator ? [{ group: "Server", items: [{ label: "Health", href: "/settings/server", icon: "gauge" }] } as const] : []),
   ];
 };
 

@@ -137,7 +137,7 @@ function Account({ small }: { small?: boolean }) {
 /** The settings, one group after the other. */
 function SettingsNav() {
   const { path } = usePlace();
-  const groups = settingsNav(useTeam()?.role);
+  const groups = settingsNav(useTeam()?.role, useMaybeSession()?.operator ?? false);
   const current = currentOf(groups.flatMap(({ items }) => items), path);
   return (
     <nav class="nav" aria-label="Settings">
@@ -232,12 +232,13 @@ const IN_BAR = 4;
 /** Below the page on phones. */
 export function TabBar({ website }: Around) {
   const { path } = usePlace();
-  const workspace = workspaceNav(useMaybeSession()?.status_page ?? false);
+  const session = useMaybeSession();
+  const workspace = workspaceNav(session?.status_page ?? false);
   const features = useFeatures(website);
   const pages = website === undefined ? [] : websiteNav(website, features);
   // The others have no room, and stand under "More".
   const items = website === undefined ? workspace : pages.slice(0, IN_BAR);
-  const settingsMenu = settingsNav(useTeam()?.role).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
+  const settingsMenu = settingsNav(useTeam()?.role, session?.operator ?? false).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
   const more: MenuItem[] =
     website === undefined
       ? settingsMenu
