@@ -302,6 +302,8 @@ fn a_healthy_system_says_so_and_each_fault_is_named_alone() {
 
     // What comes in. From here on it stays.
     assert_eq!(send(&server, &site.tracking_code, "copied.example", 1, &BROWSERS, FORWARDED), 403);
+    find(&["other_host_refused"]);
+    assert_eq!(send(&server, &site.tracking_code, "moved.example", 9, &BROWSERS, FORWARDED), 403);
     find(&["host_refused"]);
     assert_eq!(send(&server, "ZV_00000000000", "example.com", 10, &BROWSERS, FORWARDED), 401);
     find(&["host_refused", "unknown_code"]);

@@ -6,6 +6,7 @@ use zenovay_domain::{HostRefusal, Timestamp, Website, WebsiteId, parse_host};
 
 use super::{HITS_MIN, Patient, Problem, Seen, counted, per_cent, reading, some};
 use crate::causes::with_causes;
+use crate::http::console::hub::RefusedHost;
 use crate::http::console::sites::WebsiteState;
 use crate::http::latest_hits::{HitsSeen, Way};
 use crate::telemetry::IngestOutcomes;
@@ -102,23 +103,34 @@ fn judge_addresses(seen: &HitsSeen) -> Seen {
 
 pub(super) fn refused_hosts(patient: &Patient<'_>) -> Seen {
     let Some(server) = patient.server else { return Seen::without_server() };
-    let refused = server.live.refused_by_all(reading(patient).now);
+    let now = reading(patient).now;
+    let all = server.metrics.ingest_outcomes().iter().map(|one| one.count).sum();
+    judge_hosts(&server.live.refused_by_all(now), all, since(server.started_at, now))
+}
+
+/// `all` is the number of hits.
+fn judge_hosts(refused: &[(WebsiteId, RefusedHost)], all: u64, since: Timestamp) -> Seen {
     // What is no host is a file or an application, and nothing can let it in.
-    let told = |kind: HostRefusal| {
-        let of_kind = refused.iter().filter(|(_, host)| host.refusal == kind && parse_host(&host.host).is_ok());
-        let words = of_kind.map(|(website, host)| {
-            format!("{} at the website {website} ({})", host.host, counted(host.events, "event"))
-        });
-        words.collect::<Vec<String>>()
+    let of = |kind: HostRefusal| {
+        refused.iter().filter(move |(_, host)| host.refusal == kind && parse_host(&host.host).is_ok())
     };
-    let (foreign, local) = (told(HostRefusal::Foreign), told(HostRefusal::Local));
-    if !foreign.is_empty() {
-        return Seen::problem(Problem::HostRefused, format!("{}.", some(&foreign)));
+    let told = |kind| {
+        let words = of(kind)
+            .map(|(website, host)| format!("{} at the website {website} ({})", host.host, counted(host.events, "hit")));
+        some(&words.collect::<Vec<String>>())
+    };
+    let foreign: u64 = of(HostRefusal::Foreign).map(|(_, host)| host.events).sum();
+    let words = format!("{}, of {}.", told(HostRefusal::Foreign), counted(all, "hit"));
+    if foreign > 0 && foreign * 10 >= all {
+        return Seen::problem(Problem::HostRefused, words);
     }
-    if !local.is_empty() {
-        return Seen::problem(Problem::LocalHostRefused, format!("{}.", some(&local)));
+    if foreign > 0 {
+        return Seen::problem(Problem::OtherHostRefused, words);
     }
-    Seen::ok(format!("None since {}.", since(server.started_at, reading(patient).now)))
+    if of(HostRefusal::Local).next().is_some() {
+        return Seen::problem(Problem::LocalHostRefused, format!("{}.", told(HostRefusal::Local)));
+    }
+    Seen::ok(format!("None since {since}."))
 }
 
 /// The later one of the start and a day ago.
@@ -155,7 +167,7 @@ fn judge_outcomes(outcomes: &[IngestOutcomes], since: Timestamp) -> Seen {
         return Seen::problem(Problem::QuotaUsedUp, format!("{quota} of {of} since {since}."));
     }
     let unknown = count("refused", "unknown_tracking_code");
-    if unknown >= UNKNOWN_MIN {
+    if unknown >= UNKNOWN_MIN && unknown * 100 >= all {
         return Seen::problem(Problem::UnknownCode, format!("{unknown} of {of} since {since}."));
     }
     let limited = count("refused", "rate_limited");
@@ -300,10 +312,27 @@ mod tests {
         assert_eq!(problem(&[outcome("dropped", "quota_exceeded", 1)]), Some(Problem::QuotaUsedUp));
         assert_eq!(problem(&[outcome("refused", "unknown_tracking_code", 10)]), Some(Problem::UnknownCode));
         assert_eq!(problem(&[outcome("refused", "unknown_tracking_code", 9)]), None);
+        let busy = outcome("stored", "more", 10_000);
+        assert_eq!(problem(&[outcome("refused", "unknown_tracking_code", 100), busy]), None, "somebody tries codes");
         assert_eq!(problem(&[outcome("refused", "rate_limited", 7)]), Some(Problem::RateLimited));
         assert_eq!(problem(&[outcome("refused", "rate_limited", 5)]), None);
         assert_eq!(problem(&[outcome("refused", "invalid_field", 46)]), Some(Problem::MostRefused));
         assert_eq!(problem(&[outcome("refused", "invalid_field", 45)]), None);
+    }
+
+    /// Sabotage: count local hosts for foreign ones, or be alarmed by a single copy of a page.
+    #[test]
+    fn hosts_that_are_refused_are_a_worry_when_they_are_many() {
+        let (id, now) = (WebsiteId::from_random_bytes([1; 16]), Timestamp::from_millis(0));
+        let refused =
+            |host: &str, refusal, events| (id, RefusedHost { host: host.into(), refusal, events, last_at: now });
+        let problem = |refused: &[(WebsiteId, RefusedHost)], all| judge_hosts(refused, all, now).problem;
+        assert_eq!(problem(&[], 100), None);
+        let few = [refused("a.example", HostRefusal::Foreign, 5), refused("b.example", HostRefusal::Foreign, 4)];
+        assert_eq!(problem(&few, 100), Some(Problem::OtherHostRefused));
+        assert_eq!(problem(&few, 90), Some(Problem::HostRefused));
+        assert_eq!(problem(&[refused("localhost", HostRefusal::Local, 50)], 50), Some(Problem::LocalHostRefused));
+        assert_eq!(problem(&[refused("no host", HostRefusal::Foreign, 50)], 50), None, "nothing can let it in");
     }
 
     #[test]

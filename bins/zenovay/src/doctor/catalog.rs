@@ -153,15 +153,17 @@ catalog! {
             => "Have the proxy pass on `X-Forwarded-For` and list it in `trusted_proxies`; for a container without one, use the host's network, or switch the user-land proxy off.";
     }
     RefusedHosts "refused_hosts", "Events that arrive", "The hosts whose events were refused in the last 24 hours, since the start of the server." {
-        HostRefused "host_refused", Warning, "events came from pages on hosts that are not among the domains of the website"
-            => "When the host is yours, let it in: on the website's Install page, or by `zenovay website set ID allowed_domains=…`. Otherwise somebody copied your page; nothing is to be done.";
+        HostRefused "host_refused", Warning, "a tenth of the hits or more came from pages on hosts that are not among the domains of the website"
+            => "Let the host in, on the website's Install page or by `zenovay website set ID allowed_domains=…`; or put the tag of its own website into its pages.";
+        OtherHostRefused "other_host_refused", Note, "some hits came from pages on hosts that are not among the domains of the website"
+            => "When the host is yours, let it in, on the website's Install page or by `zenovay website set ID allowed_domains=…`. Otherwise somebody shows a copy of your page; nothing is to be done.";
         LocalHostRefused "local_host_refused", Note, "events came from pages on local hosts, which the website does not let in"
             => "When you try the website out on your machine, `zenovay website set ID allow_localhost=true`.";
     }
     RefusedEvents "refused_events", "Events that arrive", "What was refused or left out for other reasons, since the start of the server." {
         EventsLost "events_lost", Warning, "events were refused because the disk was full or too slow, or for want of memory"
             => "Look at `disk` here and for the first error in the server's log; give the server a faster disk, or fewer events.";
-        UnknownCode "unknown_code", Warning, "ten hits or more had a tracking code that no website has"
+        UnknownCode "unknown_code", Warning, "ten hits or more, and a hundredth of all, had a tracking code that no website has"
             => "Look for pages with the tag of a website that was deleted or is of another server; `zenovay website show ID` prints the right one.";
         RateLimited "rate_limited", Warning, "of twenty hits or more a tenth was refused because an address sent too many"
             => "When many visitors share an address, look at `proxy_headers` and `visitor_addresses`; otherwise raise `tracking_requests_per_10s`.";
@@ -171,7 +173,7 @@ catalog! {
             => "Give the team a larger plan, by `zenovay team set-plan`, or raise the number in `[plans.…]`.";
     }
     Bots "bots", "Events that arrive", "The hits that were left out as those of bots, since the start of the server." {
-        ManyBots "many_bots", Warning, "of twenty hits or more, more than half were left out as those of bots"
+        ManyBots "many_bots", Note, "of twenty hits or more, more than half were left out as those of bots"
             => "`zenovay website bots ID` tells which; your own monitor or tests are let through by `zenovay website set ID allowed_bots=…`.";
     }
     Websites "websites", "Events that arrive", "When each website had its last event." {
