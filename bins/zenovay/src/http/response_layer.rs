@@ -4,7 +4,7 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -50,18 +50,42 @@ pub struct MatchedRoute {
     pattern: &'static str,
     origins: Origins,
     error_form: ErrorForm,
+    metrics: OnceLock<RouteMetrics>,
+}
+
+/// The metrics of a route, looked up once: the hot path neither hashes nor allocates.
+struct RouteMetrics {
     duration: Histogram,
     requests: [Counter; STATUS_CLASSES.len()],
 }
 
-impl MatchedRoute {
-    /// The route with this pattern. Its metrics begin with it, at zero. `origins` says which pages may
-    /// read it; where any may, the proxies of other websites may pass requests on to it, under paths of their own.
-    pub fn new(pattern: &'static str, origins: Origins) -> Self {
+impl RouteMetrics {
+    fn begin(pattern: &'static str) -> Self {
         let counter = |status| metrics::counter!("zenovay_http_requests_total", "route" => pattern, "status" => status);
         let duration = metrics::histogram!("zenovay_http_request_duration_seconds", "route" => pattern);
-        let error_form = ErrorForm::default();
-        Self { pattern, origins, error_form, duration, requests: STATUS_CLASSES.map(counter) }
+        Self { duration, requests: STATUS_CLASSES.map(counter) }
+    }
+}
+
+/// Where requests are counted that no route answers.
+static UNMATCHED: LazyLock<MatchedRoute> = LazyLock::new(|| MatchedRoute::new("unmatched", Origins::None));
+
+impl MatchedRoute {
+    /// The route with this pattern. Its metrics begin, at zero, with the first request that it answers: there are far more routes
+    /// than most servers are asked for. `origins` says which pages may read it; where any may, the proxies of other
+    /// websites may pass requests on to it, under paths of their own.
+    pub fn new(pattern: &'static str, origins: Origins) -> Self {
+        Self { pattern, origins, error_form: ErrorForm::default(), metrics: OnceLock::new() }
+    }
+
+    /// Begins the metrics of this route, and of requests that no route answers, before anybody asks.
+    pub fn begin_metrics(&self) {
+        self.metrics();
+        UNMATCHED.metrics();
+    }
+
+    fn metrics(&self) -> &RouteMetrics {
+        self.metrics.get_or_init(|| RouteMetrics::begin(self.pattern))
     }
 
     /// The same, which tells its errors in this form.
@@ -75,10 +99,11 @@ impl MatchedRoute {
         self.pattern
     }
 
-    /// Counts one answer. The metrics were looked up before: the hot path neither hashes nor allocates.
+    /// Counts one answer.
     fn measure(&self, status: StatusCode, elapsed: Duration) {
-        self.requests[status_class(status)].increment(1);
-        self.duration.record(elapsed);
+        let metrics = self.metrics();
+        metrics.requests[status_class(status)].increment(1);
+        metrics.duration.record(elapsed);
     }
 }
 
@@ -145,14 +170,7 @@ pub async fn run<B: MessageBody + 'static>(
         }
         response = response.map_body(|_, body| link.answer(body));
     }
-    let unmatched;
-    let route = match response.request().app_data::<MatchedRoute>() {
-        Some(route) => route,
-        None => {
-            unmatched = MatchedRoute::new("unmatched", Origins::None);
-            &unmatched
-        }
-    };
+    let route = response.request().app_data::<MatchedRoute>().unwrap_or(&UNMATCHED);
     log(&method, route, response.status(), started);
     Ok(response)
 }

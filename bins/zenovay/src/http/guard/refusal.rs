@@ -141,4 +141,13 @@ mod tests {
             assert!(AccessRefusal::REASONS.contains(&refusal.reason()), "{}", refusal.reason());
         }
     }
+
+    #[test]
+    fn every_reason_is_documented() {
+        let documentation = include_str!("../../../../../docs/operations.md");
+        let line = documentation.lines().find(|line| line.starts_with("| `zenovay_access_refusals_total`")).unwrap();
+        for reason in AccessRefusal::REASONS {
+            assert!(line.contains(&format!("`{reason}`")), "{reason}");
+        }
+    }
 }
