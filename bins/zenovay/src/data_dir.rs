@@ -21,7 +21,8 @@ pub const SOCKET: &str = "zenovay.sock";
 pub const RESTORING: &str = "zenovay.restoring";
 
 /// What zenovay writes into the data directory. Names that begin so are ours too: `-wal`, `.new`, what a repair put aside.
-const OURS: [&str; 7] = ["zenovay.", "events.db", "erasures", "rolled-back", "salts", "segments", "snapshot"];
+const OURS: [&str; 9] =
+    ["captures.db", "zenovay.", "events.db", "erasures", "replays", "rolled-back", "salts", "segments", "snapshot"];
 
 /// Longer URLs are not read.
 const URL_MAX_BYTES: u64 = 2_048;
@@ -235,7 +236,7 @@ mod tests {
         assert!(ServerLock::acquire(directory.path()).is_ok());
     }
 
-    /// Sabotage: follow links, or look at the directory alone.
+    /// Sabotage: follow links, look at the directory alone, or take a name out of `OURS`.
     #[test]
     fn links_inside_are_refused_and_wide_permissions_tightened() {
         let (parent, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -248,6 +249,9 @@ mod tests {
             "zenovay.lock",
             "events.db",
             "events.db-wal",
+            "captures.db",
+            "captures.db-wal",
+            "erasures",
             "salts",
             "salts.new",
             "segments/0000000000000001.parquet",
@@ -278,10 +282,13 @@ mod tests {
         assert_eq!((mode(&path), mode(&path.join("segments"))), (0o700, 0o700));
         assert!(names.iter().all(|name| mode(&path.join(name)) == 0o600));
         assert_eq!(mode(&path.join("notes.txt")), 0o644, "not ours");
-        // A folder in the place of one that is a link.
+        // A link in the place of a folder.
         fs::remove_dir_all(path.join("segments")).unwrap();
-        std::os::unix::fs::symlink(elsewhere.path(), path.join("segments")).unwrap();
-        assert!(matches!(create(&path), Err(DataDirError::Link(_))));
+        for folder in ["segments", "replays", "snapshot"] {
+            std::os::unix::fs::symlink(elsewhere.path(), path.join(folder)).unwrap();
+            assert!(matches!(create(&path), Err(DataDirError::Link(link)) if link == path.join(folder)), "{folder}");
+            fs::remove_file(path.join(folder)).unwrap();
+        }
     }
 
     #[test]

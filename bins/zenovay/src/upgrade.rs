@@ -39,7 +39,7 @@ const SEGMENTS: &str = "segments";
 const REPLAYS: &str = "replays";
 
 /// What a snapshot is of: files that are copied as they are, as nobody has them open.
-const COPIED: [&str; 5] = ["events.db", "events.db-wal", "captures.db", "captures.db-wal", FORMATS];
+const COPIED: [&str; 6] = ["events.db", "events.db-wal", "captures.db", "captures.db-wal", "captures.db-mark", FORMATS];
 /// Files that belong to those of a snapshot and are not in one.
 const BESIDE: [&str; 3] = ["captures.db-shm", "zenovay.db-wal", "zenovay.db-shm"];
 

@@ -187,6 +187,18 @@ fn lost_metadata_are_not_made_anew_beside_events() {
         assert_eq!(std::fs::metadata(&database).map_or(0, |file| file.len()), 0, "nothing was made");
     }
     std::fs::write(&database, whole).expect("it can be put back");
+    // Nor is the index of recordings, which are deleted when nothing knows of them.
+    let captures = site.data_dir.join("captures.db");
+    let whole = std::fs::read(&captures).expect("it can be read");
+    std::fs::remove_file(&captures).expect("it can be removed");
+    assert_not_started(&site, &["captures.db", "missing or empty", "put a copy"]);
+    let check = site.run(&["check"], "");
+    assert!(
+        !check.status.success() && String::from_utf8_lossy(&check.stderr).contains("missing or empty"),
+        "{check:?}"
+    );
+    assert!(!captures.exists(), "nothing was made");
+    std::fs::write(&captures, whole).expect("it can be put back");
     let server = site.serve();
     assert_eq!(server.views_by_path(&site.website_id, &site.key).len(), 3);
     assert!(server.terminate().success());
@@ -200,7 +212,7 @@ fn links_are_refused_and_wide_permissions_tightened() {
     let site = Site::create(&directory.path().join("data"), directory.path(), "");
     let precious = directory.path().join("precious");
     std::fs::write(&precious, "precious").expect("it can be written");
-    for name in ["salts.new", "salts", "events.db", "segments", "zenovay.lock"] {
+    for name in ["salts.new", "salts", "events.db", "captures.db", "replays", "segments", "zenovay.lock"] {
         let link = site.data_dir.join(name);
         // Commands leave their lock behind.
         if link.exists() {

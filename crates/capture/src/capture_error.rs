@@ -24,6 +24,30 @@ pub enum CaptureError {
         /// What of it is newer.
         what: String,
     },
+    /// The database is gone, and what belongs to it is there: recordings that an empty one does not know would be deleted.
+    #[error(
+        "{} is missing or empty, and what belongs to it is there: put a copy of it back, or move {} away to begin anew. \
+         Nothing was changed",
+        path.display(), beside.display()
+    )]
+    Lost {
+        /// Where the database should be.
+        path: PathBuf,
+        /// What is there and belongs to it.
+        beside: PathBuf,
+    },
+    /// The database knows less than it did: recordings that came since would be deleted.
+    #[error(
+        "{} is an older copy than was here, or of another store: put the right one back. To go on with this one remove {}; \
+         recordings that it does not know are deleted then. Nothing was changed",
+        path.display(), mark.display()
+    )]
+    OlderCopy {
+        /// The database.
+        path: PathBuf,
+        /// The file that says how far it was.
+        mark: PathBuf,
+    },
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,

@@ -362,6 +362,44 @@ fn what_nothing_knows_of_is_removed_after_a_day_and_what_is_damaged_is_told() {
     assert!(events.iter().all(|events| events.json == "[]" && events.damage.is_some()));
 }
 
+/// What a database does not know is deleted: one that knows less than was known is not opened. Sabotage: open it, make one where
+/// there is none, or close the database before those who read it.
+#[test]
+fn recordings_are_not_given_up_for_a_database_that_knows_less() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = directory.path().join("captures.db");
+    let record = |directory: &tempfile::TempDir, visitor: u64| {
+        let recorder = Recorder::open(directory);
+        recorder.send(&of(visitor), 0, 0, json!([meta(0, "/a"), full(1, "x")])).unwrap();
+        assert_eq!(recorder.captures.remove_orphans(at(NOW_MS)).unwrap(), 0);
+        drop(recorder);
+        assert!(!directory.path().join("captures.db-wal").exists(), "the file alone has everything");
+        std::fs::read(directory.path().join("captures.db")).unwrap()
+    };
+    let (of_another, older, whole) = (record(&elsewhere, 9), record(&directory, 1), record(&directory, 2));
+    let open = || Captures::open(directory.path()).map(drop);
+    for (bytes, is_lost) in [(None, true), (Some(&b""[..]), true), (Some(&older), false), (Some(&of_another), false)] {
+        match bytes {
+            None => std::fs::remove_file(&path).unwrap(),
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+        }
+        let refused = open().unwrap_err();
+        assert!(matches!(refused, CaptureError::Lost { .. }) == is_lost, "{refused}");
+        assert!(matches!(refused, CaptureError::OlderCopy { .. }) != is_lost, "{refused}");
+        assert_eq!(std::fs::read(&path).ok().as_deref(), bytes, "nothing was made");
+        assert_eq!(blobs(&directory), 2);
+    }
+    std::fs::write(&path, whole).unwrap();
+    open().unwrap();
+    // As it was before there was a mark, and for whoever goes on with a copy.
+    std::fs::remove_file(directory.path().join("captures.db-mark")).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let refused = open().unwrap_err();
+    assert!(matches!(&refused, CaptureError::Lost { beside, .. } if beside.ends_with("replays")), "{refused}");
+    std::fs::write(&path, older).unwrap();
+    open().unwrap();
+}
+
 /// Sabotage: open a file of the first format without the new tables.
 #[test]
 fn captures_of_the_first_format_are_brought_up() {

@@ -91,7 +91,7 @@ fn check_events(config: &Config) -> Result<Events, Failure> {
 
 /// What is damaged of what pages captured beside events. Nothing is made where there is nothing.
 fn check_captures(config: &Config) -> Result<Vec<String>, OpenCapturesError> {
-    if !config.data_dir.join("captures.db").exists() {
+    if !["captures.db", "captures.db-mark", "replays"].iter().any(|name| config.data_dir.join(name).exists()) {
         return Ok(Vec::new());
     }
     let captures = backends::open_captures(config)?;

@@ -28,6 +28,7 @@ pub(crate) mod errors;
 pub(crate) mod export;
 pub(crate) mod heatmaps;
 pub(crate) mod maps;
+mod mark;
 pub(crate) mod places;
 pub(crate) mod replays;
 mod schema;
@@ -143,6 +144,8 @@ type Batch = (BatchName, Vec<(WebsiteId, Vec<u8>)>);
 /// What the thread that applies and everybody else share.
 struct Shared {
     path: PathBuf,
+    /// The directory with the mark, where recordings are kept beside the database.
+    marked: Option<PathBuf>,
     pending: Mutex<Pending>,
     changed: Condvar,
     /// The one connection that writes.
@@ -185,7 +188,8 @@ impl Captures {
     /// Opens the captures in the directory `dir`, and makes an empty database when there is none.
     ///
     /// # Errors
-    /// When the database cannot be opened, is damaged, or is of a later version.
+    /// When the database cannot be opened, is damaged, or is of a later version; when recordings are there that it would not know,
+    /// because it is missing, empty, an older copy, or of another store.
     pub fn open(dir: &Path) -> Result<Self, CaptureError> {
         Self::open_with(dir, CaptureOptions::default())
     }
@@ -198,11 +202,17 @@ impl Captures {
         let CaptureOptions { pages_max, blobs, bucket, waiting_max_bytes, replays: limits } = options;
         let path = dir.join(FILE_NAME);
         let failed = |problem: String| CaptureError::Database { path: path.clone(), problem };
+        // Recordings that are kept elsewhere are somebody else's matter.
+        let is_marked = blobs.is_none();
+        if is_marked {
+            mark::refuse_what_knows_less(dir, &path)?;
+        }
         schema::create_file(dir, &path).map_err(|error| failed(error.to_string()))?;
         let mut connection = Connection::open(&path).map_err(|error| failed(error.to_string()))?;
         schema::prepare(&mut connection, &path, pages_max)?;
         let shared = Arc::new(Shared {
             path: path.clone(),
+            marked: is_marked.then(|| dir.to_owned()),
             pending: Mutex::default(),
             changed: Condvar::new(),
             writer: Mutex::new(connection),
@@ -559,5 +569,7 @@ impl Drop for Captures {
         {
             tracing::error!("the thread of captures panicked");
         }
+        // The last that closes a database empties its log into it, when it may write: then a copy of the file alone has everything.
+        self.shared.readers.lock().clear();
     }
 }

@@ -27,7 +27,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use xxhash_rust::xxh3::xxh3_64;
 use zenovay_domain::{Timestamp, WebsiteId};
 
-use super::{Captures, DAY_MS};
+use super::{Captures, DAY_MS, mark};
 use crate::replay::unpack_chunk;
 use crate::{BlobError, BlobName, Blobs, CaptureError, FoundBlob};
 
@@ -609,6 +609,11 @@ impl Captures {
         is_away: bool,
         now: Timestamp,
     ) -> Result<u64, CaptureError> {
+        if let Some(dir) = &self.shared.marked {
+            let advanced =
+                mark::advance(&mut self.shared.writer.lock(), dir).map_err(|error| self.shared.error(&error))?;
+            advanced.map_err(|error| CaptureError::Blobs { problem: error.to_string() })?;
+        }
         let (mut removed, mut failed) = (0, None);
         let mut see = |found: &FoundBlob| {
             let is_known = found.is_blob && self.read(|connection| is_known(connection, &found.name, is_away))?;

@@ -16,6 +16,8 @@ pub(super) const FORMAT: i64 = 3;
 /// The first version. What was added since is made when it is missing.
 const OLDEST_FORMAT: i64 = 1;
 const PAGE_BYTES: i64 = 8_192;
+/// How long a change of somebody else is waited for.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -93,7 +95,7 @@ pub(super) fn prepare(connection: &mut Connection, path: &Path, pages_max: Optio
 }
 
 fn set_up(connection: &mut Connection, pages_max: Option<u32>) -> Result<i64, rusqlite::Error> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // What a loss of power takes back the log of events has: it forgets nothing before a checkpoint, which syncs.
