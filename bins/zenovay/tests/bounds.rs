@@ -80,12 +80,38 @@ fn too_many_different_paths_are_other_and_told() {
     assert!(server.metrics().contains(counted), "of this process");
 }
 
-/// An answer is no longer than what was asked, whatever is wrong with it. Sabotage: tell all.
+/// What is no request is one line of the log, with the id that its sender was told, and no error of the server's.
+fn send_nonsense(server: &Server) {
+    use std::io::{Read, Write};
+    for nonsense in ["nonsense\r\n\r\n", "GET / HTTP/1.1\nHost: x\n\n", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"]
+    {
+        let mut client = std::net::TcpStream::connect(&server.address).expect("the server accepts");
+        client.write_all(nonsense.as_bytes()).expect("it is sent");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).expect("an answer and the end");
+        let (_, rest) = answer.split_once("x-request-id: ").expect("an id");
+        let id = rest.lines().next().expect("an id");
+        let started = std::time::Instant::now();
+        let line = loop {
+            if let Some(line) = server.log().lines().find(|line| line.contains(id)) {
+                break line.to_owned();
+            }
+            assert!(started.elapsed() < std::time::Duration::from_secs(20), "no line has the id {id}");
+            std::thread::yield_now();
+        };
+        assert!(line.contains(" INFO ") && line.contains("bad_head"), "{line}");
+    }
+    assert!(!server.log().contains("ERROR"), "{}", server.log());
+}
+
+/// An answer is no longer than what was asked, whatever is wrong with it. Sabotage: tell all; log what is no request as an
+/// error, or without its id.
 #[test]
 fn many_mistakes_are_told_in_few_words() {
     let dir = tempfile::tempdir().expect("a directory");
     let site = Site::create(&dir.path().join("data"), dir.path(), "");
     let server = site.serve();
+    send_nonsense(&server);
     let twice: String = (0..280).map(|name| format!(r#""n{name:03}":1,"n{name:03}":1,"#)).collect();
 
     let body = format!(r#"{{"event_type":"pageview",{twice}"url":"https://example.com/"}}"#);

@@ -5,12 +5,12 @@
 
 mod common;
 
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use common::TestApp;
 use common::running::{PATIENCE, Running, answer};
+use common::{CHROME, TestApp};
 use serde_json::{Value, json};
 use zenovay::config::ServerFlags;
 use zenovay::http::connection::Connections;
@@ -169,6 +169,44 @@ fn a_body_that_trickles_ends_with_its_408() {
     });
 }
 
+/// Asks without reading until the server cuts the connection.
+fn never_read(server: &Running) {
+    let mut stream = server.connect();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    let requests = HEALTH.repeat(1_000);
+    let error = loop {
+        if let Err(error) = stream.write_all(requests.as_bytes()) {
+            break error.kind();
+        }
+    };
+    assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+}
+
+/// The time to take an answer is counted while something waits to be taken. Sabotage: count it from the last write.
+#[test]
+fn a_stream_that_is_silent_for_longer_than_writing_may_take_goes_on() {
+    run(async || {
+        let app = TestApp::start().await;
+        let site = app.team(Plan::Enterprise).website("shop.example");
+        let key = site.key("read");
+        let server = impatient(&app);
+        let mut stream = server.connect();
+        let path = format!("/api/websites/{}/live/events", site.id());
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\n\r\n", key.text).unwrap();
+        let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+        assert!(lines.by_ref().take(100).any(|line| line == "event: count"));
+        // Whoever came later and takes nothing has had its time.
+        never_read(&server);
+        let body = site.hit("/", "session-1").to_string();
+        let head =
+            format!("POST /e/{} HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example\r\nUser-Agent: ", site.code());
+        let rest = format!("{CHROME}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let (status, answer, _) = server.exchange(&(head + &rest));
+        assert_eq!((status, &answer["success"]), (200, &json!(true)), "{answer}");
+        assert!(lines.take(100).any(|line| line == "event: event"));
+    });
+}
+
 /// Sabotage: no timer for writing, or one that begins anew with every byte.
 #[test]
 fn clients_that_never_read_are_cut() {
@@ -176,15 +214,7 @@ fn clients_that_never_read_are_cut() {
         let app = TestApp::start().await;
         let server = impatient(&app);
         let before = counter(&app, r#"zenovay_http_refusals_total{reason="answer_not_taken"}"#);
-        let mut stream = server.connect();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let requests = HEALTH.repeat(1_000);
-        let error = loop {
-            if let Err(error) = stream.write_all(requests.as_bytes()) {
-                break error.kind();
-            }
-        };
-        assert!(matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+        never_read(&server);
         let after = counter(&app, r#"zenovay_http_refusals_total{reason="answer_not_taken"}"#);
         assert!(after > before);
     });
@@ -272,7 +302,7 @@ fn an_upgrade_is_not_taken_and_takes_no_body() {
     });
 }
 
-/// Sabotage: count nothing back when a connection ends.
+/// Sabotage: count nothing back when a connection ends, or count those of trusted proxies.
 #[test]
 fn an_address_has_so_many_connections() {
     run(async || {
@@ -300,11 +330,17 @@ fn an_address_has_so_many_connections() {
             tries += 1;
             assert!(tries < 1_000, "closed connections go on counting");
         }
-        // This machine has no limit.
+        // This machine and proxies that are trusted have no limit.
+        let flags = ServerFlags { trusted_proxies: Some("192.0.2.0/24".to_owned()), ..flags };
         let server = Running::start(&app, app.events.clone(), &flags);
         let held: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
         assert_eq!(server.exchange(HEALTH).0, 200);
         drop(held);
+        for (peer, expected) in [("192.0.2.7", 10), ("192.0.3.7", 3)] {
+            let peer = peer.parse().unwrap();
+            let admitted: Vec<_> = (0..10).filter_map(|_| server.connections.admit(peer)).collect();
+            assert_eq!(admitted.len(), expected, "{peer}");
+        }
     });
 }
 

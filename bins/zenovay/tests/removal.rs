@@ -30,7 +30,7 @@ const PARTS: usize = 3;
 const VIEWS: usize = PARTS * PER_PART;
 
 /// SECURITY D16. Sabotage: mark the events of a website as deleted before they are; remove segment files before their
-/// replacements are registered; note a removal as done before it is.
+/// replacements are registered; note a removal as done before it is; log nothing of a removal.
 #[test]
 fn deletion_and_removal_survive_sigkill_at_every_sync_rename_and_unlink() {
     if !can_trace("killed removals") {
@@ -51,6 +51,9 @@ fn deletion_and_removal_survive_sigkill_at_every_sync_rename_and_unlink() {
         assert!(page.rows >= 2 * VIEWS, "events that stay are gone: {page:?}");
         page.rows == 2 * VIEWS && files(data_dir) == page.segments
     };
+    copy_dir(&template, &site.data_dir);
+    assert_told(&site, &format!("events that were hidden for {RETENTION_GRACE_DAYS} days are removed"), &[]);
+    std::fs::remove_dir_all(&site.data_dir).expect("the directory goes");
     let kills = kill_everywhere(&site, &template, &is_removed, |when| {
         let server = site.serve();
         wait_until(&server, when, || {
@@ -65,7 +68,8 @@ fn deletion_and_removal_survive_sigkill_at_every_sync_rename_and_unlink() {
 }
 
 /// What was hidden by halves is hidden after the next start, nothing is removed, and everything comes back when the
-/// plan keeps it. Sabotage: remove at once.
+/// plan keeps it. The log tells what a changed setting hides, from when that is removed, and what it shows. Sabotage: remove at
+/// once; log nothing of either.
 #[test]
 fn hiding_survives_sigkill_at_every_sync_rename_and_unlink() {
     if !can_trace("killed hiding") {
@@ -77,6 +81,13 @@ fn hiding_survives_sigkill_at_every_sync_rename_and_unlink() {
 
     let template = site.data_dir.clone();
     site.data_dir = directory.path().join("data");
+    copy_dir(&template, &site.data_dir);
+    set_retention(&site, true);
+    assert_told(&site, "events that the plan does not keep are hidden", &["before=", "removed_from="]);
+    set_retention(&site, false);
+    assert_told(&site, "hidden events are shown again", &["since="]);
+    std::fs::remove_dir_all(&site.data_dir).expect("the directory goes");
+
     set_retention(&site, true);
     let kills = kill_everywhere(&site, &template, &|page, _| page.hidden_rows == VIEWS, |when| {
         for (is_kept_short, labels) in [(true, &["new"][..]), (false, &["new", "old"])] {
@@ -94,6 +105,18 @@ fn hiding_survives_sigkill_at_every_sync_rename_and_unlink() {
     });
     eprintln!("{kills} kills");
     assert!(kills >= 2, "{kills}");
+}
+
+/// A server tells in one line of its log what it did to the old views, with these `parts`.
+fn assert_told(site: &Site, words: &str, parts: &[&str]) {
+    let server = site.serve();
+    wait_until(&server, words, || server.log().contains(words));
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains(words)).expect("it was there");
+    for part in [&[site.website_id.as_str(), &format!("rows={VIEWS}")], parts].concat() {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    server.kill();
 }
 
 fn can_trace(test: &str) -> bool {

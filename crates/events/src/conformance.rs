@@ -507,14 +507,19 @@ fn four_days() -> Vec<Event> {
     events
 }
 
-/// The answers to all kinds of questions are the oracle's over the events that are not before `since`.
+/// The answers to all kinds of questions, among them the rows of exports, are the oracle's over the events that are not
+/// before `since`.
 fn check_visible(store: &impl EventStore, site: WebsiteId, events: &[Event], since_ms: i64) {
     let visible: Vec<Event> = events.iter().filter(|event| event.at.as_millis() >= since_ms).cloned().collect();
+    let (interval, zone) = (zenovay_domain::Interval::Day, zenovay_domain::Zone::utc());
     let mut questions = vec![
         Question::Overview,
         Question::Live,
         Question::Visitors { limit: 100, offset: 0, after: None },
-        Question::Series { interval: zenovay_domain::Interval::Day, zone: zenovay_domain::Zone::utc() },
+        Question::Series { interval, zone: zone.clone() },
+        Question::NewVisitors { interval: Some(interval), zone },
+        Question::Funnel { steps: ["/b", "/c"].map(|path| zenovay_query::is(Dimension::Path, path)).to_vec() },
+        Question::Events { limit: 100, offset: 0 },
     ];
     for field in [Field::EntryPage, Field::Dimension(Dimension::Path)] {
         questions

@@ -72,6 +72,20 @@ struct Blocked {
     taken: usize,
 }
 
+impl Blocked {
+    fn since(now: Instant) -> Self {
+        Self { since: now, taken: 0 }
+    }
+
+    /// The client took so many bytes: with each step its time begins anew.
+    fn took(&mut self, bytes: usize, now: Instant) {
+        self.taken += bytes;
+        if self.taken >= WRITE_STEP_BYTES {
+            *self = Self::since(now);
+        }
+    }
+}
+
 /// Why nothing more is read for the application.
 #[derive(Debug, Clone, Copy)]
 enum Ended {
@@ -410,16 +424,13 @@ impl AsyncWrite for Stream {
         match Pin::new(&mut this.io).poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => {
                 if let Some(blocked) = &mut this.blocked {
-                    blocked.taken += taken;
-                    if blocked.taken >= WRITE_STEP_BYTES {
-                        *blocked = Blocked { since: Instant::now(), taken: 0 };
-                    }
+                    blocked.took(taken, Instant::now());
                 }
                 Poll::Ready(Ok(taken))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
-                this.blocked.get_or_insert_with(|| Blocked { since: Instant::now(), taken: 0 });
+                this.blocked.get_or_insert_with(|| Blocked::since(Instant::now()));
                 this.check_blocked(cx)?;
                 Poll::Pending
             }
@@ -492,6 +503,26 @@ impl AsyncWrite for Stream {
                 }
                 Closing::Closed => return Poll::Ready(Ok(())),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A long download lives as long as its client takes a step in each time. Sabotage: never begin anew, or with each byte.
+    #[test]
+    fn a_client_that_takes_its_answer_has_its_time_anew_with_each_step() {
+        let begun = Instant::now();
+        let mut blocked = Blocked::since(begun);
+        for second in 1..=10 {
+            let now = begun + Duration::from_secs(second);
+            let before = blocked.since;
+            blocked.took(WRITE_STEP_BYTES - 1, now);
+            assert_eq!(blocked.since, before, "less than a step");
+            blocked.took(1, now);
+            assert_eq!((blocked.since, blocked.taken), (now, 0));
         }
     }
 }
