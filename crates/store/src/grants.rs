@@ -341,6 +341,10 @@ pub trait GrantStore: Send + Sync {
 
     /// Keeps a code at `now`, which holds for [`CODE_MS`], and forgets those of the person beyond [`CODES_MAX`].
     ///
+    /// The person says anew what the client may do in the team. So grants of the client for them there, and codes that
+    /// it has not exchanged, are left with what both they and this one allow, whether it exchanges this one or not; where that is
+    /// nothing, they end.
+    ///
     /// # Errors
     ///
     /// `NotFound("member")` when the person is not in the team.
@@ -350,9 +354,8 @@ pub trait GrantStore: Send + Sync {
     /// the code was sent to; of two at the same time one does. A code that was
     /// exchanged before ends the grant that it became.
     ///
-    /// The grant says anew what the client may do in the team for the person. Those before it of a client that registered
-    /// itself end: it is the same installation. Those of a client that is known by its metadata may be of another one, which
-    /// goes on with what both the old grant and the new one allow; where that is nothing, it ends.
+    /// Grants before it, of the same person and team, end where the client registered itself: it is the same installation. Those of a
+    /// client that is known by its metadata may be of another one, which goes on.
     ///
     /// # Errors
     ///
@@ -406,7 +409,8 @@ pub trait GrantStore: Send + Sync {
     /// Those of every method, see [`Store`](crate::Store).
     fn grants_of(&self, user: UserId, now: Timestamp) -> Result<Vec<McpGrant>>;
 
-    /// Ends a grant of a person, also on a full disk. When this returns, no process takes its tokens any more.
+    /// Ends a grant of a person, also on a full disk, and codes that its client has not exchanged for the same team. When this
+    /// returns, no process takes any of them.
     ///
     /// # Errors
     ///

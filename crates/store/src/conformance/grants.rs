@@ -339,7 +339,7 @@ pub fn tokens_are_taken_back<H: Harness<Store: GrantStore>>(harness: &H) {
     assert_eq!(store.grants_of(owner, NOW).unwrap(), []);
 }
 
-/// Sabotage: leave the older grant as it is, or look at the client alone.
+/// Sabotage: leave older grants or codes as they are, wait for the exchange, look at the client alone, or revoke without the codes.
 #[doc(hidden)]
 pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, first) = granted(harness);
@@ -363,10 +363,13 @@ pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(h
     code(&store, 20, &consent_to(other, some_scopes(), None), NOW);
     redeem(&store, 20, NOW).unwrap();
     assert_eq!(of(11, NOW), Some(some_scopes()), "it was for another team");
+    code(&store, 90, &consent_to(first, some_scopes(), None), NOW);
     code(&store, 30, &consent_to(first, read, None), NOW);
-    assert_eq!(of(11, NOW), Some(some_scopes()), "a code that was not fetched changes nothing");
+    assert_eq!(of(11, NOW), Some(read), "the person has said so, whether the code is exchanged or not");
     redeem(&store, 30, NOW).unwrap();
     assert_eq!((of(11, NOW), of(31, NOW), of(21, NOW)), (Some(read), Some(read), Some(some_scopes())));
+    // An older code says no more than the newest consent, and one with which it has nothing in common is none.
+    assert_eq!(redeem(&store, 90, NOW).unwrap().scopes, read);
     // It asks for as much as it was granted at first, again and again.
     for (old, new) in [(12, 40), (41, 50)] {
         let again = store.refresh_grant(&token(old), exchange(), &|_| Some(some_scopes()), tokens(new), NOW);
@@ -378,7 +381,9 @@ pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(h
     redeem(&store, 60, NOW).unwrap();
     assert_eq!((of(31, NOW), of(61, NOW)), (Some(read), Some(some_scopes())));
     let writes = ToolScopes::NONE.with(ToolCategory::Webhooks, AccessLevel::Write);
+    code(&store, 68, &consent_to(first, read, None), NOW);
     code(&store, 70, &consent_to(first, writes, None), NOW);
+    assert_eq!(redeem(&store, 68, NOW), Err(ExchangeRefusal::Unknown));
     redeem(&store, 70, NOW).unwrap();
     assert_eq!((of(31, NOW), of(61, NOW), of(71, NOW)), (None, None, Some(writes)));
     assert_eq!(refresh(&store, 32, 80, NOW), Err(ExchangeRefusal::Unknown));
@@ -389,6 +394,16 @@ pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(h
         redeem_as(n, id);
     }
     assert_eq!((of(101, NOW), of(111, NOW), of(121, NOW)), (None, Some(some_scopes()), Some(read)));
+    // Revoking takes along what was not exchanged yet, of this client, team and person.
+    code(&store, 140, &consent_to(first, read, Some("zvc_c")), NOW);
+    redeem_as(140, "zvc_c");
+    code(&store, 150, &consent_to(first, read, Some("zvc_c")), NOW);
+    code(&store, 160, &consent_to(other, read, Some("zvc_c")), NOW);
+    store.revoke_grant(owner, grant_id(140)).unwrap();
+    let exchange = Exchange { client_id: "zvc_c", resource: Some(RESOURCE) };
+    let late = store.redeem_code(&secret(150), exchange, Some(REDIRECT), &secret(999), grant_id(150), tokens(151), NOW);
+    assert_eq!(late.unwrap(), Err(ExchangeRefusal::Unknown));
+    redeem_as(160, "zvc_c");
     let ids: Vec<GrantId> = store.grants_of(owner, NOW).unwrap().iter().map(|grant| grant.id).collect();
     assert!(!ids.contains(&grant_id(100)) && ids.contains(&grant_id(110)) && ids.contains(&grant_id(120)));
     assert!(ids.contains(&grant_id(20)), "the other team has its own");

@@ -2,16 +2,16 @@
 
 use diesel::prelude::*;
 use zenovay_auth::{KeyDigest, SecretDigest, ToolScopes};
-use zenovay_domain::{GrantId, Timestamp};
+use zenovay_domain::{GrantId, Timestamp, UserId};
 
 use super::super::errors::Done;
 use super::super::rows::damaged;
 use super::super::teams::role_of;
-use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_grant, token};
+use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_grant, scopes_of, token};
 use crate::grants_schema::{oauth_codes, oauth_grants, oauth_tokens};
 use crate::{
-    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX, Issued,
-    NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
+    ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
+    Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
 };
 
 type Exchanged = Result<Issued, ExchangeRefusal>;
@@ -19,6 +19,7 @@ type Exchanged = Result<Issued, ExchangeRefusal>;
 pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Timestamp) -> Done<()> {
     let NewCode { digest, consent, redirect_uri, challenge } = code;
     role_of(conn, consent.team_id, consent.user_id)?.ok_or(StoreError::NotFound("member"))?;
+    narrow_older(conn, consent)?;
     let row = CodeRow {
         digest: digest.as_bytes().to_vec(),
         user_id: consent.user_id.to_string(),
@@ -105,32 +106,69 @@ pub(super) fn redeem(
         calls: 0,
     };
     diesel::update(oauth_codes::table.find(digest)).set(oauth_codes::grant_id.eq(Some(&grant.id))).execute(conn)?;
-    replace_older(conn, &grant, now)?;
+    replace_older(conn, &grant)?;
     diesel::insert_into(oauth_grants::table).values(&grant).execute(conn)?;
     end_beyond_the_most(conn, &grant)?;
     let scopes = grant.grant(now)?.consent.scopes;
     issue(conn, &grant, (scopes, scopes), tokens, now).map(Ok)
 }
 
-/// Ends or narrows what the person granted to the same client in the same team before, as they said anew what it may do.
-fn replace_older(conn: &mut SqliteConnection, new: &GrantRow, now: Timestamp) -> Done<()> {
-    let scopes = new.grant(now)?.consent.scopes;
-    let of_client = oauth_grants::client_id.eq(&new.client_id);
-    let of_member = oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::team_id.eq(&new.team_id));
-    let older: Vec<GrantRow> =
-        oauth_grants::table.filter(of_client.and(of_member)).select(GrantRow::as_select()).load(conn)?;
-    // Many installations of a program have the same metadata; one that registered itself has an id of its own.
-    let may_be_another = new.client_host.is_some();
-    for older in older {
-        let left = older.grant(now)?.consent.scopes.intersection(scopes);
-        let row = oauth_grants::table.find(&older.id);
-        if may_be_another && !left.is_empty() {
-            diesel::update(row).set(oauth_grants::scopes.eq(left.to_string())).execute(conn)?;
-        } else {
+/// Leaves of the grants of the same client for the same person in the same team, and of codes that it has not fetched, what the
+/// person allows it now.
+fn narrow_older(conn: &mut SqliteConnection, consent: &Consent) -> Done<()> {
+    let (user, team, client) = (consent.user_id.to_string(), consent.team_id.to_string(), &consent.client.id);
+    let of_member = oauth_grants::user_id.eq(&user).and(oauth_grants::team_id.eq(&team));
+    let grants: Vec<(String, String)> = oauth_grants::table
+        .filter(of_member.and(oauth_grants::client_id.eq(client)))
+        .select((oauth_grants::id, oauth_grants::scopes))
+        .load(conn)?;
+    for (id, scopes) in grants {
+        let left = scopes_of("oauth_grants", &id, &scopes)?.intersection(consent.scopes);
+        let row = oauth_grants::table.find(id);
+        if left.is_empty() {
             diesel::delete(row).execute(conn)?;
+        } else {
+            diesel::update(row).set(oauth_grants::scopes.eq(left.to_string())).execute(conn)?;
+        }
+    }
+    let of_member = oauth_codes::user_id.eq(&user).and(oauth_codes::team_id.eq(&team));
+    let codes: Vec<(Vec<u8>, String)> = oauth_codes::table
+        .filter(of_member.and(oauth_codes::client_id.eq(client)).and(oauth_codes::grant_id.is_null()))
+        .select((oauth_codes::digest, oauth_codes::scopes))
+        .load(conn)?;
+    for (digest, scopes) in codes {
+        let left = scopes_of("oauth_codes", client, &scopes)?.intersection(consent.scopes);
+        let row = oauth_codes::table.find(digest);
+        if left.is_empty() {
+            diesel::delete(row).execute(conn)?;
+        } else {
+            diesel::update(row).set(oauth_codes::scopes.eq(left.to_string())).execute(conn)?;
         }
     }
     Ok(())
+}
+
+/// Ends the older grants of a client that registered itself, for the same person and team: it is one installation. Many have the
+/// same metadata, and the grants of those may be of others.
+fn replace_older(conn: &mut SqliteConnection, new: &GrantRow) -> Done<()> {
+    if new.client_host.is_none() {
+        let of_client = oauth_grants::client_id.eq(&new.client_id);
+        let of_member = oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::team_id.eq(&new.team_id));
+        diesel::delete(oauth_grants::table.filter(of_client.and(of_member))).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Ends a grant of `user`, and what its client has not fetched yet of the same team. `false` when there is none.
+pub(super) fn revoke(conn: &mut SqliteConnection, user: UserId, id: GrantId) -> Done<bool> {
+    let Some(grant) = load_grant(conn, &id.to_string())?.filter(|grant| grant.user_id == user.to_string()) else {
+        return Ok(false);
+    };
+    let of_member = oauth_codes::user_id.eq(&grant.user_id).and(oauth_codes::team_id.eq(&grant.team_id));
+    let unfetched = oauth_codes::client_id.eq(&grant.client_id).and(oauth_codes::grant_id.is_null());
+    diesel::delete(oauth_codes::table.filter(of_member.and(unfetched))).execute(conn)?;
+    diesel::delete(oauth_grants::table.find(&grant.id)).execute(conn)?;
+    Ok(true)
 }
 
 /// Ends the grants of the account that were not used for the longest time, when there are too many.

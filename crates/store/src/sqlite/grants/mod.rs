@@ -153,12 +153,9 @@ impl GrantStore for SqliteStore {
     }
 
     fn revoke_grant(&self, user: UserId, id: GrantId) -> Result<()> {
-        self.write_urgently(|conn| {
-            let of_user = oauth_grants::user_id.eq(user.to_string());
-            match diesel::delete(oauth_grants::table.find(id.to_string()).filter(of_user)).execute(conn)? {
-                0 => Err(StoreError::NotFound("grant").into()),
-                _ => Ok(()),
-            }
+        self.write_urgently(|conn| match exchange::revoke(conn, user, id)? {
+            true => Ok(()),
+            false => Err(StoreError::NotFound("grant").into()),
         })
     }
 

@@ -37,7 +37,7 @@ impl TokenKind {
     }
 }
 
-fn scopes_of(table: &'static str, id: &str, scopes: &str) -> Result<ToolScopes> {
+pub(super) fn scopes_of(table: &'static str, id: &str, scopes: &str) -> Result<ToolScopes> {
     ToolScopes::parse(scopes).ok_or_else(|| damaged(table, "scopes", id))
 }
 
