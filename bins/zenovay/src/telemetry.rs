@@ -510,6 +510,8 @@ pub enum Limit {
     AddressAuth,
     /// Programs per address that want to become known at `/mcp`.
     AddressClients,
+    /// Requests for tokens of a client address.
+    AddressTokens,
     /// Requests per key and minute.
     KeyMinute,
     /// Requests per key and month.
@@ -522,7 +524,7 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::AddressTracking,
         Self::AddressCapture,
         Self::SessionCapture,
@@ -530,6 +532,7 @@ impl Limit {
         Self::AddressPublic,
         Self::AddressAuth,
         Self::AddressClients,
+        Self::AddressTokens,
         Self::KeyMinute,
         Self::KeyMonth,
         Self::AssistantDay,
@@ -563,6 +566,7 @@ impl Limit {
             Self::AddressPublic => "address_public",
             Self::AddressAuth => "address_auth",
             Self::AddressClients => "address_clients",
+            Self::AddressTokens => "address_tokens",
             Self::KeyMinute => "key_minute",
             Self::KeyMonth => "key_month",
             Self::AssistantDay => "assistant_day",

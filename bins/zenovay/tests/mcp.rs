@@ -1751,6 +1751,14 @@ async fn a_day_has_so_many_queries_and_no_more() {
 
     app.clock.set(at("2026-06-14T00:00:00Z"));
     assert_eq!(client.call("list_websites", json!({})).await["_meta"]["com.zenovay/queries"]["used"], 1);
+    // What is left may be too little for one tool and enough for another.
+    client.call("list_websites", json!({})).await;
+    for _ in 0..2 {
+        client.call("query_analytics", dear.clone()).await;
+    }
+    let said = client.failure("query_analytics", dear).await;
+    assert!(said.contains("costs 3 queries, and 2 are left"), "{said}");
+    assert_eq!(client.call("list_websites", json!({})).await["_meta"]["com.zenovay/queries"]["used"], 9);
 }
 
 /// Sabotage: note the call before it is charged, or as one whatever it costs.

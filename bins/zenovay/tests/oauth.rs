@@ -850,6 +850,13 @@ async fn an_address_registers_and_fails_so_often_and_what_is_right_is_free() {
         refresh("unknown").await.expect(400);
     }
     refresh(&token).await.expect(429);
+    // People at the address sign in all the same: any page can send such requests.
+    let sign_in = world
+        .app
+        .post("/api/session")
+        .from("192.0.2.7")
+        .json(&json!({ "email": "nobody@example.com", "password": "x" }));
+    sign_in.send().await.expect(401);
     world.app.post("/oauth/register").from("192.0.2.8").json(&body).send().await.expect(201);
     world.app.clock.advance_ms(60_000);
     refresh(&token).await.expect(200);

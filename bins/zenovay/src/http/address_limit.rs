@@ -23,6 +23,8 @@ pub enum AddressClass {
     Auth,
     /// What programs do to become known at `/mcp`: registering, and having their document fetched.
     Clients,
+    /// What programs show for tokens, and tokens that they give back.
+    Tokens,
 }
 
 impl AddressClass {
@@ -31,8 +33,8 @@ impl AddressClass {
         match self {
             // It has two rules, and by far the most addresses.
             Self::Tracking => 32 << 20,
-            Self::Public | Self::Auth => 14 << 20,
-            Self::Clients => 4 << 20,
+            Self::Public | Self::Auth => 12 << 20,
+            Self::Clients | Self::Tokens => 4 << 20,
         }
     }
 }
@@ -45,6 +47,7 @@ pub struct AddressLimits {
     public: Limiter,
     auth: Limiter,
     clients: Limiter,
+    tokens: Limiter,
 }
 
 impl AddressLimits {
@@ -59,8 +62,10 @@ impl AddressLimits {
             tracking: Limiter::over(counts(AddressClass::Tracking), burst).and(sustained),
             public: per_minute(AddressClass::Public, config.public_requests_per_minute.as_u32()),
             auth: per_minute(AddressClass::Auth, config.auth_requests_per_minute.as_u32()),
-            // As many, but apart: whoever shares an address with programs can sign in all the same.
+            // As many, but apart: whoever shares an address with programs, or opens a page that sends such requests, can sign in
+            // all the same.
             clients: per_minute(AddressClass::Clients, config.auth_requests_per_minute.as_u32()),
+            tokens: per_minute(AddressClass::Tokens, config.auth_requests_per_minute.as_u32()),
         }
     }
 
@@ -79,6 +84,7 @@ impl AddressLimits {
             AddressClass::Public => &self.public,
             AddressClass::Auth => &self.auth,
             AddressClass::Clients => &self.clients,
+            AddressClass::Tokens => &self.tokens,
         }
     }
 
@@ -148,6 +154,7 @@ fn judge(class: AddressClass, charged: Result<Decision, LimiterUnavailable>) -> 
         AddressClass::Public => Limit::AddressPublic,
         AddressClass::Auth => Limit::AddressAuth,
         AddressClass::Clients => Limit::AddressClients,
+        AddressClass::Tokens => Limit::AddressTokens,
     };
     match charged {
         Ok(decision) if decision.allowed => Ok(()),

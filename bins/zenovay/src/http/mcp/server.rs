@@ -136,8 +136,16 @@ impl Server {
     fn exhausted(&self, entry: &Entry, usage: AssistantUsage) -> CallToolResult {
         crate::telemetry::Limit::AssistantDay.refused();
         let limit = self.limit().unwrap_or(u64::MAX);
+        let left = limit.saturating_sub(usage.used);
+        let error = if left == 0 {
+            "The queries of this day are used up. Do not try again before resets_at; tell the person you work for."
+                .to_owned()
+        } else {
+            let cost = entry.cost;
+            format!("This tool costs {cost} queries, and {left} are left until resets_at. Use one that costs less.")
+        };
         let told = json!({
-            "error": "The queries of this day are used up. Do not try again before resets_at; tell the person you work for.",
+            "error": error,
             "limit": limit,
             "used": usage.used,
             "cost": entry.cost,

@@ -46,7 +46,7 @@ impl FromRequest for Program {
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
         Box::pin(async move {
-            let client = charged(&req, AddressClass::Auth).await.inspect_err(AccessRefusal::count)?;
+            let client = charged(&req, AddressClass::Tokens).await.inspect_err(AccessRefusal::count)?;
             Ok(Self { client })
         })
     }
@@ -82,7 +82,7 @@ impl Program {
     /// Says that what it showed was right, so that this request does not count: many people's clients may share an address.
     pub async fn was_right(self, state: &web::Data<AppState>) {
         let (state, now) = (state.clone(), state.clock.now());
-        let refunded = web::block(move || state.addresses.refund(AddressClass::Auth, self.client, now)).await;
+        let refunded = web::block(move || state.addresses.refund(AddressClass::Tokens, self.client, now)).await;
         if !matches!(refunded, Ok(Ok(()))) {
             tracing::warn!("a request that was right stays counted");
         }
