@@ -279,7 +279,7 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>, BackupError> {
 /// The names of backups in `dir` that were begun and not finished, while none is being made.
 ///
 /// # Errors
-/// [`BackupError::Io`].
+/// [`BackupError::File`].
 pub fn unfinished(dir: &Path) -> Result<Vec<String>, BackupError> {
     let is_running =
         File::open(dir.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
