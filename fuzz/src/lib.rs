@@ -33,6 +33,8 @@ use zenovay_ingest::{
 use zenovay_query::{Filter, RowPlace};
 use zenovay_stats::{Cursor, Dialect, filters_of_view, parse_filters};
 
+use client_answers::Wanted;
+
 /// The reader of answers of websites that strangers name, which is a part of the server alone.
 #[allow(dead_code, reason = "the server uses the rest")]
 #[path = "../../bins/zenovay/src/http/oauth/answer.rs"]
@@ -167,10 +169,14 @@ pub fn filters(bytes: &[u8]) -> bool {
 }
 
 /// What a website answers that a client's id names, whole or not: any bytes are a document of a bounded size, none yet, or a
-/// refusal, and what is read of the whole is what is read as soon as there is something.
+/// refusal, and what is read of the whole is what is read as soon as there is something. The same bytes are a page or none.
 pub fn client_answer(bytes: &[u8]) -> bool {
-    let early = client_answers::read(bytes, false);
-    let whole = client_answers::read(bytes, true);
+    let page = client_answers::read(bytes, true, &Wanted::PAGE);
+    if let Ok(Some(page)) = page {
+        assert!(page.body.len() <= bytes.len());
+    }
+    let early = client_answers::read(bytes, false, &Wanted::DOCUMENT);
+    let whole = client_answers::read(bytes, true, &Wanted::DOCUMENT);
     if let Ok(Some(answer)) = &early {
         assert!(whole.as_ref().is_ok_and(|whole| whole.as_ref() == Some(answer)));
     }
