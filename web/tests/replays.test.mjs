@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { call, press, refused, tour, waiting } from "./tour.mjs";
-import { becomes, eventually } from "./wait.mjs";
+import { becomes, eventually, isAt } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const VIEWER = { name: "Vera Viewer", email: "viewer@example.com", password: "another horse battery" };
@@ -349,7 +349,7 @@ test("an error leads to its moment, a replay to its error, a visitor to the repl
   const { page, context, problems } = await openTab(browser, server, { storageState: known.owner, viewport: { width: 1440, height: 900 } });
   await page.goto(`${known.home}/errors/${known.group}`);
   await page.getByRole("link", { name: "Watch this moment" }).click();
-  await page.waitForURL(new RegExp(`/replays/${known.replay}\\?t=\\d+$`));
+  await isAt(page, new RegExp(`/replays/${known.replay}\\?t=\\d+$`));
   await page.getByRole("link", { name: "Look at this error" }).click();
   await page.waitForURL(new RegExp(`/errors/${known.group}$`));
   await page.goto(`${known.home}/replays/${known.replay}`);

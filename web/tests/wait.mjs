@@ -35,6 +35,12 @@ export async function said(page, words) {
   });
 }
 
+/**
+ * Waits until the address of the page matches `pattern`, and not for its documents as `waitForURL` does: those in the frames of a player are
+ * made anew as it plays, and may never be loaded all at once.
+ */
+export const isAt = (page, pattern) => eventually(() => page.url(), (url) => assert.match(url, pattern));
+
 /** Waits until the focus is on an element. */
 export const focused = (locator) => becomes(() => locator.evaluate((one) => one === document.activeElement), true, `the focus is on ${locator}`);
 

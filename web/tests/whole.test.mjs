@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
 import { call } from "./tour.mjs";
-import { becomes, eventually } from "./wait.mjs";
+import { becomes, eventually, isAt } from "./wait.mjs";
 
 const OWNER = { name: "Ada Owner", email: "owner@example.com", password: "correct horse battery" };
 const AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/143.0.0.0 Safari/537.36";
@@ -193,7 +193,7 @@ test("the error has the line that was written, and leads to its moment", async (
   await page.getByText(/cart\.ts:12/).first().waitFor();
   await page.getByText("totalOf", { exact: true }).first().waitFor();
   await page.getByRole("link", { name: "Watch this moment" }).click();
-  await page.waitForURL(new RegExp(`/replays/${known.replay}\\?t=\\d+$`));
+  await isAt(page, new RegExp(`/replays/${known.replay}\\?t=\\d+$`));
   await page.getByRole("link", { name: "Look at this error" }).waitFor();
   assert.deepEqual(problems, []);
   await context.close();
