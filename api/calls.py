@@ -15,6 +15,7 @@ from zenovay_api_client.api.assistants import mcp_message
 from zenovay_api_client.api.audit_trail import trail_list
 from zenovay_api_client.api.captures import capture_performance
 from zenovay_api_client.api.dashboard import numbers_totals
+from zenovay_api_client.api.doctor import doctor_show
 from zenovay_api_client.api.documents import document_changes
 from zenovay_api_client.api.errors import errors_groups
 from zenovay_api_client.api.errors_of_the_console import error_groups_list
@@ -220,6 +221,10 @@ def plans() -> None:
     assert plan_usage.sync_detailed(TEAM, client=with_key).status_code == HTTPStatus.OK
 
 
+def doctor() -> None:
+    assert doctor_show.sync_detailed(client=with_key).status_code == HTTPStatus.OK
+
+
 def audit_trail() -> None:
     assert trail_list.sync_detailed(TEAM, client=with_key, limit=1).status_code == HTTPStatus.OK
 
@@ -349,6 +354,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "Public": public,
     "Script": script,
     "Operations": operations,
+    "Doctor": doctor,
     "Documents": documents,
     "Application": application,
     "Server": server,

@@ -342,6 +342,11 @@ const calls: Record<string, () => Promise<void>> = {
     const { data } = await nobody.GET("/status.json");
     expect(data !== undefined && data.components.length > 0, "the components");
   },
+  async Doctor() {
+    const { data } = await client.GET("/api/doctor");
+    const clock = data?.data.checks.find(({ check }) => check === "clock");
+    expect(clock?.state === "ok" && clock.problem === null, "the clock");
+  },
   async Operations() {
     const { data } = await client.GET("/readyz");
     expect(data?.status === "ready", "ready");
