@@ -73,6 +73,24 @@ fn chunks_come_in_any_order_and_are_kept_once() {
     assert_eq!(recorder.captures.replay_damages().unwrap(), [] as [String; 0]);
 }
 
+/// Sabotage: take the recording whose middle is the nearest.
+#[test]
+fn a_moment_is_of_the_recording_that_was_going_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&directory);
+    recorder.send(&of(1), 0, 0, json!([meta(0, "/p"), full(10, "long"), click(26_000, 10)])).unwrap();
+    let short = json!([meta(27_000, "/p"), full(27_010, "short"), click(27_500, 10)]);
+    recorder.send(&Of { replay: 2, ..of(1) }, 0, 27_000, short).unwrap();
+    let moment = |ms| recorder.captures.replay_at(site(1), SessionId(1), at(NOW_MS + ms)).unwrap().unwrap();
+    let (long, short) = (moment(0).0, moment(27_500).0);
+    assert_ne!(long, short);
+    assert_eq!(moment(25_900), (long, 25_900));
+    assert_eq!(moment(27_400), (short, 400));
+    // Between the two it is of the nearer one.
+    assert_eq!(moment(26_200), (long, 26_000));
+    assert_eq!(moment(26_900), (short, 0));
+}
+
 /// Sabotage: leave a condition out.
 #[test]
 fn recordings_are_found_by_what_they_are_of() {

@@ -684,7 +684,8 @@ impl Captures {
         Ok(Some((events.collect(), next)))
     }
 
-    /// Which recording was going on in `session` at `at`, and how many milliseconds after its beginning that is.
+    /// Which recording was going on in `session` at `at`, or not long before or after, and how many milliseconds after its
+    /// beginning that is.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -700,7 +701,8 @@ impl Captures {
             connection
                 .prepare(
                     "SELECT digest, started, ended FROM replays WHERE website = ?1 AND session = ?2 AND started >= ?3
-                        AND started - ?5 <= ?4 AND ended + ?5 >= ?4 ORDER BY abs(?4 - (started + ended) / 2) LIMIT 1",
+                        AND started - ?5 <= ?4 AND ended + ?5 >= ?4
+                        ORDER BY max(started - ?4, ?4 - ended, 0), started DESC LIMIT 1",
                 )?
                 .query_row(
                     params![website.as_bytes(), session.0.cast_signed(), before, at.as_millis(), NEAR_MS],
