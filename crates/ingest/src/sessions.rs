@@ -436,9 +436,10 @@ fn open_of(restored: &Restored, parts: u16) -> OpenSession {
     OpenSession { visitor: visit.visitor, last_at, latest, earlier: Vec::new(), day, parts, kind, named: 0 }
 }
 
-/// Whether `step` is of a session that its client names, however long it was silent. A heartbeat wakes none.
+/// Whether `step` is of a session that its client names, however long it was silent. A heartbeat wakes none, and an alias has no
+/// visit of its own: its session is the visitor's.
 fn takes(open: &OpenSession, step: Step) -> bool {
-    step.activity != Activity::Heartbeat || goes_on(open.last_at, step.at)
+    open.kind != SessionKind::Alias && (step.activity != Activity::Heartbeat || goes_on(open.last_at, step.at))
 }
 
 fn visit_of(open: &OpenSession) -> Visit {
@@ -543,6 +544,36 @@ mod tests {
         assert_eq!(stitch(&sessions, 1, 92, 1, ""), campaign, "own links carry no campaign");
         assert_ne!(stitch(&sessions, 1, 93, 1, "b"), campaign);
         assert_ne!(stitch(&sessions, 2, 93, 1, ""), stitch(&sessions, 1, 93, 1, ""));
+    }
+
+    /// A page that is cookieless until its visitor agrees, and pauses. Sabotage: let an alias take what comes after silence.
+    #[test]
+    fn what_was_stitched_under_a_session_id_gives_no_visit_its_id() {
+        let hasher = hasher();
+        let names = hasher.names();
+        let client = Client { names: &names, site: site(), session_id: "page" };
+        let view = |minutes| step(Activity::Pageview, minutes, 0, marks(""));
+        for pause in [10, 30, 31, 600] {
+            let sessions = Sessions::new(MemorySessions::default());
+            let unnamed = |stitches, minutes| {
+                let ann = |_| Ok::<_, SessionStoreError>(VisitorId(1));
+                sessions.unnamed(&client, stitches, true, view(minutes), ann).unwrap().unwrap()
+            };
+            let stitched = unnamed(true, 0);
+            let own = unnamed(false, pause);
+            assert_ne!(own.session, SessionId(0), "after {pause} minutes");
+            assert_eq!(own.session == stitched.session, pause < 30, "after {pause} minutes");
+            assert_eq!(unnamed(false, pause + 1).session, own.session);
+
+            let sessions = Sessions::new(MemorySessions::default());
+            let ann = |_| Ok::<_, SessionStoreError>(VisitorId(1));
+            let stitched = sessions.unnamed(&client, true, true, view(0), ann).unwrap().unwrap();
+            let known = |minutes| sessions.known(&client, "ann", true, view(minutes)).unwrap().unwrap();
+            assert_eq!(known(1).session, stitched.session, "it joins what goes on");
+            let own = known(1 + pause);
+            assert_ne!(own.session, SessionId(0), "after {pause} minutes");
+            assert_eq!(known(2 + pause).session, own.session);
+        }
     }
 
     #[test]
