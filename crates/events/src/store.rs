@@ -56,7 +56,7 @@ pub struct StoreStats {
 /// # let dir = dir.path();
 /// use zenovay_events::query::{Budget, Query, Question};
 /// use zenovay_events::{
-///     AppendOutcome, Event, EventKind, EventStore, NewEvent, SessionId, Store, TimeRange, Timestamp, VisitorId, WebsiteId,
+///     AppendOutcome, Event, EventKind, NewEvent, SessionId, Store, TimeRange, Timestamp, VisitorId, WebsiteId,
 /// };
 ///
 /// let store = Store::open(dir)?;

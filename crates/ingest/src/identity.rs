@@ -123,7 +123,7 @@ impl VisitorHasher {
     }
 
     /// Draws the salt of `now`'s UTC day when there is none yet, and destroys those whose time is over, or more than a day
-    /// away: a clock that was wrong drew them. Happens by itself when a hit arrives; a server calls it every few seconds, so
+    /// away: a clock that was wrong drew them. Happens by itself when a hit arrives; a server calls it every minute or more often, so
     /// that a salt also goes when nobody comes, and what another server has drawn is known here. `now` is a steady reading
     /// ([`zenovay_domain::Reading`]).
     ///

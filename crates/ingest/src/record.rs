@@ -244,7 +244,8 @@ impl<'a> Hit<'a> {
         hit.set(MemberName::UtmCampaign, name)
     }
 
-    /// The sender keeps no session: the visitor is told by address and user agent, and visits by the times of their events.
+    /// The sender keeps no session: the visitor is told by network (IPv4 /24, IPv6 /48) and user agent,
+    /// and visits by the times of their events.
     pub fn cookieless(self) -> Self {
         self.set(MemberName::Cookieless, true)
     }

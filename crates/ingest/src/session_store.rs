@@ -28,7 +28,7 @@ impl SessionStoreError {
 pub enum SessionKind {
     /// The client names the session; the visitor has an id.
     Known,
-    /// The client names the session; the visitor is told by address and agent.
+    /// The client names the session; the visitor is told by network and agent.
     Anonymous,
     /// The server stitches; under the visitor's id.
     Stitched,

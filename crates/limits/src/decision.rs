@@ -79,7 +79,7 @@ impl Decision {
 /// use zenovay_limits::{Limiter, Refused, Rule};
 ///
 /// fn greet(limiter: &Limiter<str>, name: &str) -> Result<String, Refused> {
-///     limiter.check(name)?;
+///     let _ = limiter.check(name)?;
 ///     Ok(format!("Hello, {name}"))
 /// }
 ///

@@ -36,7 +36,7 @@ const TOLERANCE_MS: i64 = 600_000;
 /// Counts requests by key in the memory of this process, and in bounded memory whatever keys are made up.
 ///
 /// Each key has as many counts as it has rules. They are held in at most [`DEFAULT_MAX_BYTES`] or
-/// [`with_max_bytes`](Self::with_max_bytes), in which 917,504 counts of fixed windows and buckets find room, or 114,688
+/// [`with_max_bytes`](Self::with_max_bytes), in which 917,504 counts of fixed windows and buckets find room, or some 100,000
 /// sliding ones; other numbers of bytes hold in proportion, down to the next power of two. **When there is no more room**,
 /// a key that is held keeps its count, and further keys are counted together by their hashes, never too low: nobody escapes
 /// a limit by making up keys, but a newcomer may be refused too early while so many others come. Counts that are over are

@@ -149,7 +149,7 @@ pub struct GroupBy {
     /// A second field, for pairs such as browser × operating system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub and: Option<Field>,
-    /// The metrics wanted beside visitors and pageviews, which every row has. Others cost time only when asked for.
+    /// The metrics wanted beside visitors, pageviews and events, which every row has. Others cost time only when asked for.
     #[serde(default)]
     pub metrics: Vec<Metric>,
     /// What the rows are sorted by, descending; ties are broken by the value, ascending.
@@ -207,7 +207,7 @@ pub fn by(field: impl Into<Field>) -> GroupBy {
 }
 
 impl GroupBy {
-    /// All rows by `field`, also that of the empty value, the most visitors first, with visitors and pageviews only.
+    /// All rows by `field`, also that of the empty value, the most visitors first, with visitors, pageviews and events only.
     pub fn by(field: impl Into<Field>) -> Self {
         Self {
             field: field.into(),

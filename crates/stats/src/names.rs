@@ -131,7 +131,7 @@ pub enum Property {
     Goal,
     /// A field.
     Field(Field),
-    /// The country by its English name.
+    /// The country, which filters call by its English name. Rows hold its code.
     CountryName,
 }
 

@@ -153,7 +153,7 @@ pub trait UserStore: Send + Sync {
 ///
 /// ```
 /// use zenovay_store::auth::PasswordHash;
-/// use zenovay_store::domain::{Plan, PlanTable, Role, TeamId, Timestamp, UserId};
+/// use zenovay_store::domain::{Plan, Role, TeamId, Timestamp, UserId};
 /// use zenovay_store::{SqliteStore, Team, TeamStore, User, UserStore};
 ///
 /// # let store = SqliteStore::in_memory()?;
