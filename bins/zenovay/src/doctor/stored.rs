@@ -138,7 +138,7 @@ fn judge_age(name: &str, of: Option<Timestamp>, now: Timestamp, old: Problem) ->
     let Some(of) = of else { return Seen::not_checked(format!("{name} does not say when it was made.")) };
     let day = of.to_string();
     let day = day.split('T').next().unwrap_or_default();
-    let words = format!("{name}, of {day}, is {} old.", for_people(now.millis_since(of)));
+    let words = format!("{name}, of {day}: {} old.", for_people(now.millis_since(of)));
     if now.millis_since(of) >= OLD_MS { Seen::problem(old, words) } else { Seen::ok(words) }
 }
 
