@@ -36,6 +36,9 @@ impl Sender {
 
 /// When, from whom and with which headers a record came. Header values are as sent; `None` when the header is absent.
 ///
+/// What a service leaves out is as if the browser had not sent it. Without `hints`, browsers that say little in `User-Agent` are known in less
+/// detail; without `sec_gpc` and `dnt` nobody has opted out; without `purpose` pages that are loaded in advance count as views.
+///
 /// ```
 /// use zenovay_ingest::{Arrival, Timestamp};
 ///

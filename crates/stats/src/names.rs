@@ -8,13 +8,13 @@ use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, Order};
 
 use crate::traits;
 
-/// A name that stands for nothing.
+/// A name that stands for nothing. Whoever looked it up tells which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
 #[non_exhaustive]
 pub struct UnknownName;
 
-/// Why a name stands for no property that can be asked for.
+/// Why a name stands for no property that can be asked for. The text goes behind the name that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PropertyError {
