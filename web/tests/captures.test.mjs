@@ -240,8 +240,11 @@ test("page speed is what the API measured, by metric, page and device", async ()
   await becomes(async () => Number(await number("Layout shift")), Number(told.metrics.cls.p75.toFixed(3)));
   const spread = async () => (await page.locator(".ratings dd").allInnerTexts()).map((words) => Number(/(\d+) page views?$/.exec(words)?.[1]));
   await becomes(spread, [told.metrics.lcp.good, told.metrics.lcp.needs_improvement, told.metrics.lcp.poor]);
+  // As many digits everywhere.
+  assert.match(await number("Layout shift"), /^\d\.\d{3}$/);
   await tile("Layout shift").click();
   await page.waitForURL(/vital=cls/);
+  await page.getByText("Good up to 0.100, poor above 0.250", { exact: true }).waitFor();
   await page.getByText("Layout shift, page view by page view").waitFor();
   await page.getByRole("region", { name: "Pages" }).getByRole("button", { name: "/docs", exact: true }).click();
   await page.getByRole("button", { name: "Edit filter: Page is /docs" }).waitFor();

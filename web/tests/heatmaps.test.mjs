@@ -352,6 +352,20 @@ test("elements are exported with the filters of the view", async () => {
   await context.close();
 });
 
+test("a heatmap that fails is told alone, and comes when it is asked for again", async () => {
+  const { page, context, problems } = await heatmap("/raw");
+  await page.getByRole("button", { name: "Show all elements" }).waitFor();
+  await refused(/\/heatmaps\/page\?/)(page);
+  await page.getByText("The heatmap could not be counted.").waitFor();
+  const rest = page.getByRole("region", { name: /^(Numbers|Elements)$/ }).or(page.getByRole("button", { name: /^Show all/ })).or(page.getByRole("radiogroup", { name: "Map" }));
+  await becomes(() => rest.count(), 0);
+  await page.unrouteAll();
+  await press("Try again")(page);
+  await page.getByRole("button", { name: "Show all elements" }).waitFor();
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("whoever may switches heatmaps on where they are off, and others are told whom to ask", async () => {
   const off = `/websites/${known.off}/heatmaps`;
   const viewer = await openTab(browser, server, { storageState: known.viewer });

@@ -92,110 +92,114 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
       }
     >
       <Chips onEdit={setEditing} onAdd={() => setEditing("new")} onClear={clear} />
-      <div class="grid side">
-        <section class="card" aria-label="Map" aria-busy={data.loading || data.stale || picture.isAwaited}>
-          <div class="card-head maphead">
-            <Segmented label="Map" value={map} options={MAPS.map((value) => ({ value, label: MAP_LABELS[value] }))} onValue={(next) => show({ ...heat, map: next }, true)} />
-            <span class="grow" />
-            {data.data && !isEmpty && <Legend map={map} heat={data.data} targets={targets} />}
-            {map !== "moves" && (
-              <label class="row nowrap">
-                <input class="toggle" type="checkbox" role="switch" checked={numbers} onChange={(event) => setNumbers(event.currentTarget.checked)} />
-                <span>Numbers</span>
-              </label>
-            )}
+      {data.error ? (
+        <section class="card" aria-label="Map">
+          <div class="card-body">
+            <Failure error={data.error} what="The heatmap could not be counted." onRetry={data.reload} />
           </div>
-          <LongQuestion data={data} what="clicks" />
-          {data.error ? (
-            <div class="card-body">
-              <Failure error={data.error} what="The heatmap could not be counted." onRetry={data.reload} />
-            </div>
-          ) : data.data === undefined || picture.isAwaited ? (
-            <Waiting data={data}>
-              <div class="stagewrap">
-                <Skeleton lines={1} height="28rem" />
-              </div>
-            </Waiting>
-          ) : isEmpty ? (
-            <NothingHere heat={heat} data={data.data} show={show} />
-          ) : (
-            <Stage
-              heat={data.data}
-              path={path}
-              map={map}
-              picture={picture}
-              targets={targets}
-              nodes={nodes}
-              drawn={stands}
-              onDrawn={(next) => page && setDrawn({ page, drawn: next })}
-              numbers={numbers}
-              chosen={targets.find(({ key }) => key === chosen)}
-              isStale={data.stale}
-            />
-          )}
-          {data.data && !isEmpty && !picture.isAwaited && (
-            <div class="card-foot wrap">
-              <span>{picture.words(data.data, zone)}</span>
-              {!page && atLeast(website.role, "editor") && replays && <a href={`/websites/${website.id}/settings/features`}>Record pages</a>}
-              <span class="grow" />
-              {lostClicks > 0 && (
-                <span class="row wrap">
-                  {format.plural(lostClicks, "click")} on elements that this version does not show
-                  <Button small kind="quiet" onClick={() => go({ ...view, show: "lost" })}>
-                    Show them
-                  </Button>
-                </span>
-              )}
-              {data.data.other_clicks > 0 && <span>{format.plural(data.data.other_clicks, "click")} on elements that are not told apart</span>}
-            </div>
-          )}
         </section>
-        <aside class="stack stack-16" aria-label="Numbers and elements">
-          <Numbers heat={data.data} isStale={data.stale} />
-          <section class="card panel" aria-label="Elements" aria-busy={data.loading || data.stale}>
-            <div class="panel-head">
-              <h2>Elements</h2>
+      ) : (
+        <div class="grid side">
+          <section class="card" aria-label="Map" aria-busy={data.loading || data.stale || picture.isAwaited}>
+            <div class="card-head maphead">
+              <Segmented label="Map" value={map} options={MAPS.map((value) => ({ value, label: MAP_LABELS[value] }))} onValue={(next) => show({ ...heat, map: next }, true)} />
               <span class="grow" />
-              <MoreMenu label="Elements: export and more" items={[...menu, "line", { label: "Show all", icon: "table", onSelect: () => go({ ...view, show: "elements" }) }]} />
-            </div>
-            <div class="panel-main">
-              {data.data === undefined ? (
-                <div class={`barspace rows-${ROWS}`}>{!data.error && <Skeleton lines={ROWS} shape="bars" />}</div>
-              ) : targets.length === 0 ? (
-                <Empty title="No clicks">{view.filters.length > 0 ? passes(view.filters) : "Nobody clicked anything on this page in this range."}</Empty>
-              ) : (
-                <div class={data.stale ? "stale" : undefined}>
-                  <BarList
-                    label={`Elements of ${path} that were clicked`}
-                    head={[{ title: "Element" }, { title: "Clicks", class: "w" }, { title: "Share", class: "w2" }]}
-                    space={ROWS}
-                    rows={targets.slice(0, ROWS).map((target) => ({
-                      key: target.key,
-                      name: target.name,
-                      title: target.path,
-                      grey: !isPlaced(target),
-                      part: target.clicks / Math.max(1, targets[0]!.clicks),
-                      cells: [{ content: format.count(target.clicks) }, { content: format.percent(target.clicks / Math.max(1, data.data!.clicks)), soft: true }],
-                      onPick: () => choose(target),
-                    }))}
-                  />
-                </div>
+              {data.data && !isEmpty && <Legend map={map} heat={data.data} targets={targets} />}
+              {map !== "moves" && (
+                <label class="row nowrap">
+                  <input class="toggle" type="checkbox" role="switch" checked={numbers} onChange={(event) => setNumbers(event.currentTarget.checked)} />
+                  <span>Numbers</span>
+                </label>
               )}
             </div>
-            <div class="panel-foot">
-              <span>{data.data && targets.length > 0 && format.plural(data.data.elements_total, "element")}</span>
-              <Button small kind="quiet" onClick={() => go({ ...view, show: "elements" })}>
-                Show all<span class="vh"> elements</span>
-              </Button>
-            </div>
+            <LongQuestion data={data} what="clicks" />
+            {data.data === undefined || picture.isAwaited ? (
+              <Waiting data={data}>
+                <div class="stagewrap">
+                  <Skeleton lines={1} height="28rem" />
+                </div>
+              </Waiting>
+            ) : isEmpty ? (
+              <NothingHere heat={heat} data={data.data} show={show} />
+            ) : (
+              <Stage
+                heat={data.data}
+                path={path}
+                map={map}
+                picture={picture}
+                targets={targets}
+                nodes={nodes}
+                drawn={stands}
+                onDrawn={(next) => page && setDrawn({ page, drawn: next })}
+                numbers={numbers}
+                chosen={targets.find(({ key }) => key === chosen)}
+                isStale={data.stale}
+              />
+            )}
+            {data.data && !isEmpty && !picture.isAwaited && (
+              <div class="card-foot wrap">
+                <span>{picture.words(data.data, zone)}</span>
+                {!page && atLeast(website.role, "editor") && replays && <a href={`/websites/${website.id}/settings/features`}>Record pages</a>}
+                <span class="grow" />
+                {lostClicks > 0 && (
+                  <span class="row wrap">
+                    {format.plural(lostClicks, "click")} on elements that this version does not show
+                    <Button small kind="quiet" onClick={() => go({ ...view, show: "lost" })}>
+                      Show them
+                    </Button>
+                  </span>
+                )}
+                {data.data.other_clicks > 0 && <span>{format.plural(data.data.other_clicks, "click")} on elements that are not told apart</span>}
+              </div>
+            )}
           </section>
-          {replays && (
-            <LinkButton block icon="play" href={`${replays.href}${printView(addFilter({ ...plain, filters: [] }, { dimension: "page", operator: "is", values: [path] }))}`}>
-              Replays of this page
-            </LinkButton>
-          )}
-        </aside>
-      </div>
+          <aside class="stack stack-16" aria-label="Numbers and elements">
+            <Numbers heat={data.data} isStale={data.stale} />
+            <section class="card panel" aria-label="Elements" aria-busy={data.loading || data.stale}>
+              <div class="panel-head">
+                <h2>Elements</h2>
+                <span class="grow" />
+                <MoreMenu label="Elements: export and more" items={[...menu, "line", { label: "Show all", icon: "table", onSelect: () => go({ ...view, show: "elements" }) }]} />
+              </div>
+              <div class="panel-main">
+                {data.data === undefined ? (
+                  <div class={`barspace rows-${ROWS}`}><Skeleton lines={ROWS} shape="bars" /></div>
+                ) : targets.length === 0 ? (
+                  <Empty title="No clicks">{view.filters.length > 0 ? passes(view.filters) : "Nobody clicked anything on this page in this range."}</Empty>
+                ) : (
+                  <div class={data.stale ? "stale" : undefined}>
+                    <BarList
+                      label={`Elements of ${path} that were clicked`}
+                      head={[{ title: "Element" }, { title: "Clicks", class: "w" }, { title: "Share", class: "w2" }]}
+                      space={ROWS}
+                      rows={targets.slice(0, ROWS).map((target) => ({
+                        key: target.key,
+                        name: target.name,
+                        title: target.path,
+                        grey: !isPlaced(target),
+                        part: target.clicks / Math.max(1, targets[0]!.clicks),
+                        cells: [{ content: format.count(target.clicks) }, { content: format.percent(target.clicks / Math.max(1, data.data!.clicks)), soft: true }],
+                        onPick: () => choose(target),
+                      }))}
+                    />
+                  </div>
+                )}
+              </div>
+              <div class="panel-foot">
+                <span>{data.data && targets.length > 0 && format.plural(data.data.elements_total, "element")}</span>
+                <Button small kind="quiet" onClick={() => go({ ...view, show: "elements" })}>
+                  Show all<span class="vh"> elements</span>
+                </Button>
+              </div>
+            </section>
+            {replays && (
+              <LinkButton block icon="play" href={`${replays.href}${printView(addFilter({ ...plain, filters: [] }, { dimension: "page", operator: "is", values: [path] }))}`}>
+                Replays of this page
+              </LinkButton>
+            )}
+          </aside>
+        </div>
+      )}
       <footer class="foot">
         <span>
           Times in {format.zoneName(zone)}{data.at > 0 && ` · updated ${format.time(new Date(data.at), zone, true)}`}
@@ -204,7 +208,7 @@ export function OnePage({ website, heat, dropped, show, page: path }: HeatProps 
         <span class="printonly">{location.origin + home + printHeat(heat)}</span>
       </footer>
       {editing && <FilterDialog edit={editing === "new" ? undefined : editing} onClose={() => setEditing(undefined)} />}
-      {(dialog === "elements" || dialog === "lost") && data.data && (
+      {(dialog === "elements" || dialog === "lost") && data.data && !data.error && (
         <Elements
           path={path}
           targets={dialog === "lost" ? lost : targets}
