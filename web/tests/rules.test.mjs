@@ -126,7 +126,7 @@ test("what is wrong with a server is counted, and notes are no worry", () => {
   assert.equal(of("fault", "warning", "fault"), "2 faults and 1 warning.");
   const groups = doctor.grouped([{ group: "A", n: 1 }, { group: "A", n: 2 }, { group: "B", n: 3 }]);
   assert.deepEqual(groups.map(({ group, checks }) => [group, checks.map(({ n }) => n)]), [["A", [1, 2]], ["B", [3]]]);
-  assert.equal(doctor.checkWords("open_files"), "Open files");
+  assert.deepEqual(["open_files", "dns"].map(doctor.checkWords), ["Open files", "DNS"]);
   assert.deepEqual(doctor.pieces("Run `zenovay backup`."), ["Run ", "zenovay backup", "."]);
   assert.equal(doctor.pageProblem("https://example.com/a"), undefined);
   for (const bad of ["", "example.com", "http://example.com/", "https://localhost/"]) assert.match(doctor.pageProblem(bad), /^Write an address/, bad);

@@ -32,8 +32,11 @@ export function pageProblem(text: string): string | undefined {
   return isOne ? undefined : "Write an address such as https://example.com/";
 }
 
-/** The name of a check for people: `open_files` is "Open files". */
-export const checkWords = (name: string): string => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+/** The name of a check for people: `open_files` is "Open files", `dns` is "DNS". */
+export const checkWords = (name: string): string => {
+  const words = name.replaceAll("_", " ").replace(/\bdns\b/, "DNS");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+};
 
 /** A remedy in pieces, of which those at odd places are code: what stands between backticks. */
 export const pieces = (remedy: string): readonly string[] => remedy.split("`");
