@@ -37,8 +37,8 @@ pub fn decode_body<'a>(encoding: Option<&str>, body: &'a [u8], max_bytes: usize)
         ));
     }
     let mut decoder = GzDecoder::new(body);
-    // Compressed JSON seldom grows more than tenfold; a wrong guess costs one reallocation, not a bomb.
-    let mut decoded = Vec::with_capacity(max_bytes.min(body.len().saturating_mul(8)));
+    // So that it does not grow, and be there twice, while it is decoded.
+    let mut decoded = Vec::with_capacity(max_bytes.min(told_length(body)));
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
     (&mut decoder).take(limit).read_to_end(&mut decoded).map_err(|_| damaged("is cut off or damaged"))?;
     if decoded.len() > max_bytes {
@@ -48,6 +48,13 @@ pub fn decode_body<'a>(encoding: Option<&str>, body: &'a [u8], max_bytes: usize)
         return Err(damaged("has data after its end"));
     }
     Ok(Cow::Owned(decoded))
+}
+
+/// How long gzip says at its end that it is when it is decoded (RFC 1952, ISIZE). What it is not is found on the way: too
+/// little costs reallocations, and of too much no byte is touched.
+fn told_length(gzip: &[u8]) -> usize {
+    let length = gzip.last_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 fn too_large(max_bytes: usize) -> Refusal {
@@ -113,6 +120,14 @@ mod tests {
         for tail in [&b"x"[..], &good[..]] {
             assert_eq!(reason("gzip", &[&good[..], tail].concat(), 1_000), RefusalReason::InvalidEncoding);
         }
+    }
+
+    /// Sabotage: begin with another capacity.
+    #[test]
+    fn what_is_decoded_takes_no_more_than_its_length() {
+        let data = vec![b'x'; 1_000_000];
+        let decoded = decode_body(Some("gzip"), &gzip(&data), 2_000_000).unwrap().into_owned();
+        assert_eq!((decoded.len(), decoded.capacity()), (data.len(), data.len()));
     }
 
     proptest! {

@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use zenovay_capture::REPLAY_BODY_MAX_BYTES;
 use zenovay_ingest::{Refusal, RefusalReason};
 
 use super::connection::Link;
@@ -17,8 +18,9 @@ use super::connection::Link;
 const HITS_BYTES: usize = 12 << 20;
 /// What the bodies of recordings that arrive at the same time may take.
 const REPLAYS_BYTES: usize = 32 << 20;
-/// What recordings that are worked on at the same time may take, unpacked.
-const UNPACKED_REPLAYS_BYTES: usize = 64 << 20;
+/// What recordings that are worked on at the same time may take, unpacked: as much as the longest one. What the one before
+/// took may still be on its way back to the kernel.
+const UNPACKED_REPLAYS_BYTES: usize = REPLAY_BODY_MAX_BYTES;
 /// What one of them takes at least.
 const UNPACKED_REPLAY_MIN_BYTES: usize = 64 * 1_024;
 /// What the bodies of batches that arrive at the same time may take.
