@@ -296,7 +296,8 @@ fn recordings_that_are_over_go_to_the_bucket_are_played_from_it_and_are_erased_i
     assert_eq!(told.status, 503, "{}", told.body);
     assert!(told.body.contains("cannot be deleted now where they are kept"), "{}", told.body);
     assert_eq!(server.get(&list, &site.key)["data"]["total"], 0);
-    assert_eq!((objects(&reader).len(), chunks_here(&data_dir)), (1, 0));
+    // What came last may have been on its way there, too.
+    assert!(!objects(&reader).is_empty() && chunks_here(&data_dir) == 0);
     server.kill();
 
     // The next process deletes it, and nobody has to ask again.

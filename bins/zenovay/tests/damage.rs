@@ -75,7 +75,7 @@ fn a_damaged_recent_segment_stops_neither_the_start_nor_other_websites() {
         let ready = server.connect().request("GET", "/readyz", &[], "").expect("an answer");
         assert!(ready.status == 200 && ready.body.contains(&name), "{how}: {}", ready.body);
         assert!(server.metrics().contains("zenovay_damaged_segments 1"), "{how}");
-        assert!(server.log().contains(&name), "{how}: {}", server.log());
+        server.log_with(&name);
         assert!(server.terminate().success());
         let check = site.run(&["check"], "");
         assert!(!check.status.success(), "{how}");
@@ -231,5 +231,5 @@ fn links_are_refused_and_wide_permissions_tightened() {
     let server = site.serve();
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(&site.data_dir), mode(&site.data_dir.join("zenovay.db"))), (0o700, 0o600));
-    assert!(server.log().contains("was open to others (mode 0777)"), "{}", server.log());
+    server.log_with("was open to others (mode 0777)");
 }

@@ -29,7 +29,7 @@ const YEARS_LATER: [(&str, &str); 3] =
     [("LD_PRELOAD", FAKETIME), ("FAKETIME", "@2031-12-01 12:00:00"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
 
 /// How long something may take. Only ever reached when something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const BROWSERS: [&str; 3] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",

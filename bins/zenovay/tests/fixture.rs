@@ -14,7 +14,7 @@ use process::{FAKETIME, Server, Site, not_possible_here, pageview};
 use serde_json::Value;
 use zenovay_domain::normal_path;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The clock of a server that runs when the fixture was written; afterwards its idempotency keys are over.
 const AT_THE_TIME: [(&str, &str); 3] =

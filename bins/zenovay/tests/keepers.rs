@@ -8,7 +8,6 @@ mod process;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use process::{Server, Site};
 use serde_json::Value;
@@ -17,9 +16,6 @@ use zenovay::erasures::Erasures;
 use zenovay::keepers::{FILES_WITHOUT_DATA, Keepers, Place};
 use zenovay_domain::SystemClock;
 use zenovay_events::RecordKind;
-
-/// How long a line of the log may take to get here. Only ever reached when something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const SENT_ID: &str = "2f1c8a5e-0b7d-4a57-9d64-2f1c8a5e0b7d";
 const OTHER_ID: &str = "7a3e9c10-51f2-4b86-8e0d-7a3e9c1051f2";
@@ -127,19 +123,6 @@ fn names(directory: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The log, when it has `what`: it is read by a thread of its own.
-fn logged(server: &Server, what: &str) -> String {
-    let started = Instant::now();
-    loop {
-        let log = server.log();
-        if log.contains(what) {
-            return log;
-        }
-        assert!(started.elapsed() < PATIENCE, "never logged: {what}\n{log}");
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
 fn paths(export: &Value) -> Vec<&str> {
     let pageviews = export["pageviews"].as_array().expect("pageviews");
     pageviews.iter().map(|event| event["values"]["page"].as_str().expect("a path")).collect()
@@ -183,7 +166,7 @@ fn a_visitor_is_exported_and_erased_beside_a_server_and_without_one() {
     let metrics = server.metrics();
     assert!(metrics.contains("\nzenovay_visitor_erasures_total 1\n"), "{metrics}");
     assert!(metrics.contains("\nzenovay_visitor_exports_total 4\n"), "{metrics}");
-    logged(&server, "a visitor was erased");
+    server.log_with("a visitor was erased");
     send(&server, &site, SENT_ID, "/again");
     server.kill();
 
@@ -229,7 +212,7 @@ fn a_visitor_is_exported_and_erased_by_the_api() {
     assert_eq!(erase(&id).status, 200, "again");
     let refused = erase("client:");
     assert_eq!((refused.status, refused.body.contains("visitor")), (400, true), "{}", refused.body);
-    let line = logged(&server, "by=\"key ");
+    let line = server.log_with("by=\"key ");
     assert!(line.contains("a visitor was erased"), "{line}");
     assert!(!line.contains(&format!("{base}/{id}")), "a log line has no path");
     assert!(server.terminate().success());

@@ -20,7 +20,7 @@ use zenovay_domain::{Clock, Plan, Role};
 use zenovay_store::TELLING_MS;
 
 /// How long a mail may take to get here. Only ever reached when something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server of mail: its URL, and what it is sent.
 fn server() -> (String, Receiver<String>) {

@@ -18,7 +18,7 @@ use zenovay::backends;
 use zenovay_domain::{Clock, ManualClock, SystemClock, Timestamp};
 use zenovay_events::{Kept, RETENTION_GRACE_DAYS, Retained};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const DAY_MS: i64 = 86_400_000;
 const RETENTION_DAYS: i64 = 30;

@@ -37,7 +37,7 @@ fn maintain(app: &TestApp, done: impl Fn(&TestApp) -> bool) {
     let maintenance = Maintenance::start(Arc::clone(&app.state), Arc::clone(&app.guarded)).expect("a thread");
     let started = Instant::now();
     while !done(app) {
-        assert!(started.elapsed() < Duration::from_secs(20), "{} rows are left", rows(app));
+        assert!(started.elapsed() < Duration::from_secs(60), "{} rows are left", rows(app));
         std::thread::park_timeout(Duration::from_millis(2));
     }
     maintenance.stop();

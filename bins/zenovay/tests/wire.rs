@@ -4,12 +4,11 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use common::TestApp;
-use common::running::Running;
+use common::running::{PATIENCE, Running};
 use zenovay::config::ServerFlags;
 use zenovay_domain::Plan;
 
@@ -19,17 +18,17 @@ fn serve(app: &TestApp) -> (SocketAddr, Running) {
     (server.address, server)
 }
 
-/// Sends `bytes` on a connection of their own and returns everything until the server closes it or falls silent.
+/// Sends `bytes` on a connection of their own and returns everything until the server closes it.
 async fn talk(address: SocketAddr, bytes: &[u8]) -> String {
     let bytes = bytes.to_vec();
     let exchange = move || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&bytes).unwrap();
         let mut answer = Vec::new();
-        let mut chunk = [0; 4_096];
-        while let Ok(read @ 1..) = stream.read(&mut chunk) {
-            answer.extend_from_slice(&chunk[..read]);
+        // What was sent and not read makes the end a reset.
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the server did not close: {answer:?}");
         }
         String::from_utf8_lossy(&answer).into_owned()
     };

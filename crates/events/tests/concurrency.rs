@@ -19,7 +19,7 @@ use zenovay_query::{Budget, QueryError, Question};
 const NOW_MS: i64 = 1_774_746_000_000;
 
 /// Only ever reached when somebody waits.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn open(config: EmbeddedConfig) -> Arc<EmbeddedStore> {
     let clock = ManualClock::new(Timestamp::from_millis(NOW_MS));

@@ -351,9 +351,9 @@ fn a_small_file_system_fills_up_and_every_receipt_is_true() {
     assert_eq!(totals(&store, website(1)).pageviews as usize, stored.len());
     fs::remove_file(&ballast).unwrap();
     // Ready again without an event to try it on.
-    let patience = std::time::Instant::now() + Duration::from_secs(5);
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
     while !store.stats().writable {
-        assert!(std::time::Instant::now() < patience, "not ready after 5 s with space");
+        assert!(std::time::Instant::now() < patience, "never ready, with space");
         std::thread::yield_now();
     }
     let next = stored.len();
@@ -665,7 +665,7 @@ fn an_old_head_is_sealed_without_being_asked() {
     store_all(&store, website(1), &[numbered(0)]);
     assert!(seals.try_recv().is_err());
     clock.advance_ms(3_600_000);
-    assert_eq!(seals.recv_timeout(Duration::from_secs(20)), Ok(1));
+    assert_eq!(seals.recv_timeout(Duration::from_secs(60)), Ok(1));
     assert_eq!(store.stats().segments, 1);
 }
 

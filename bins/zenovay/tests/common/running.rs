@@ -19,7 +19,7 @@ use zenovay_events::EventStore;
 use super::TestApp;
 
 /// Only ever reached when something is broken.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with settings of its own over the stores of `app`, answering queries from `events`.
 pub struct Running {

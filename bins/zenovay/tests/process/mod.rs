@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use zenovay::config::{CommonFlags, Config, ServerFlags};
 
@@ -28,7 +29,7 @@ pub const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 pub const BINARY: &str = env!("CARGO_BIN_EXE_zenovay");
 
 /// How long a request may take before the test gives up on it. Only ever reached when something is broken.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a machine that cannot run a test must fail it: on CI nothing is skipped.
 pub fn not_possible_here(test: &str, why: &str) {
@@ -169,6 +170,8 @@ pub struct Server {
     child: Child,
     pub address: String,
     log: Arc<Mutex<String>>,
+    /// Ends when nobody writes to the log any more.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -177,7 +180,7 @@ impl Server {
         let log = Arc::new(Mutex::new(String::new()));
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let lines = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut line = String::new();
             while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
                 lines.lock().expect("no reader panics").push_str(&line);
@@ -198,12 +201,33 @@ impl Server {
             }
         };
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { child, address, log }
+        Self { child, address, log, reader: Some(reader) }
     }
 
-    /// What the server wrote to stderr so far.
+    /// What the server wrote to stderr so far, as far as it was read: a line of just now may not be in it yet.
     pub fn log(&self) -> String {
         self.log.lock().expect("no reader panics").clone()
+    }
+
+    /// The same, once `words` are in it.
+    pub fn log_with(&self, words: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let log = self.log();
+            if log.contains(words) {
+                return log;
+            }
+            assert!(started.elapsed() < PATIENCE, "never logged: {words}\n{log}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// SIGTERM, then waits for the end: how it was, and everything that was written to stderr.
+    pub fn terminate_with_log(mut self) -> (ExitStatus, String) {
+        self.signal("TERM");
+        let status = self.child.wait().expect("it ended");
+        self.reader.take().expect("nobody waited for it").join().expect("no reader panics");
+        (status, self.log())
     }
 
     /// The process.
@@ -371,7 +395,7 @@ pub struct Load {
     acknowledged: Arc<Mutex<Vec<String>>>,
     sent: Arc<Mutex<Vec<String>>>,
     refused: Arc<AtomicU32>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
@@ -436,7 +460,7 @@ impl Load {
 
     /// Waits until `enough(self)` holds; a load that makes no progress for a long time fails the test.
     pub fn wait_until(&self, what: &str, enough: impl Fn(&Self) -> bool) {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         while !enough(self) {
             assert!(started.elapsed() < PATIENCE * 3, "never happened: {what}");
             std::thread::yield_now();
