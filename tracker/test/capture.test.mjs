@@ -7,7 +7,7 @@ import { openTab, setUp, startBrowser, startPages, startServer } from "./harness
 const APP = new URL("fixtures/app/", import.meta.url);
 const stacks = JSON.parse(readFileSync(new URL("stacks.json", APP), "utf8"));
 
-const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser });
 for (const { release } of stacks) {
   for (const file of readdirSync(new URL(`${release}/`, APP))) {
     const content = readFileSync(new URL(`${release}/${file}`, APP), "utf8");

@@ -15,11 +15,14 @@ let chromeVersion = 100;
 const nextUserAgent = () =>
   `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/${chromeVersion++}.0.0.0 Safari/537.36`;
 
+/** How long a test may take, in milliseconds: several times what the longest needs, for machines that do much else. */
+const MOST_MS = 120_000;
+
 /**
  * Starts what the tests of a file need, by its names, and stops it after them, the last first; with a `test` whose tests end after
  * `timeout` milliseconds: a report that never comes fails its test instead of holding up the others.
  */
-export async function setUp(starts, timeout) {
+export async function setUp(starts, timeout = MOST_MS) {
   const begun = await Promise.allSettled(Object.values(starts).map((start) => start()));
   const running = begun.flatMap(({ value }) => (value ? [value] : []));
   const stop = async () => {

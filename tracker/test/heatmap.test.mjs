@@ -5,7 +5,7 @@ import { build } from "esbuild";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
 import { setUp, startBrowser } from "./harness.mjs";
 
-const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser });
 const source = new URL("../src/place.ts", import.meta.url).pathname;
 const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });
 const place = result.outputFiles[0].text;

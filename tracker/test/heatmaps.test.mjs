@@ -5,7 +5,7 @@ import { build } from "esbuild";
 import { hide } from "./collector.mjs";
 import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 60_000);
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser });
 server.storing.set("heatmaps=true");
 const source = new URL("../src/place.ts", import.meta.url).pathname;
 const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });

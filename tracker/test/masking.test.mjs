@@ -6,7 +6,7 @@ import { beforeEach } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
 import { setUp, startBrowser } from "./harness.mjs";
 
-const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 120_000);
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser });
 beforeEach(() => collector.clear());
 
 /** Letters that are in nothing else, also not their first six. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser });
 
 /** Puts the script on the page when it is called, as loaders of frameworks and tag managers do. */
 const INJECT = `<script>

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { build } from "esbuild";
 import { setUp, startBrowser } from "./harness.mjs";
 
-const { browser, test } = await setUp({ browser: startBrowser }, 60_000);
+const { browser, test } = await setUp({ browser: startBrowser });
 const page = await (await browser.newContext()).newPage();
 const source = new URL("../src/place.ts", import.meta.url).pathname;
 const result = await build({ entryPoints: [source], bundle: true, format: "iife", globalName: "place", write: false });

@@ -6,7 +6,7 @@ import { hide } from "./collector.mjs";
 import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 import { played } from "./played.mjs";
 
-const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 60_000);
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser });
 
 /** What a page shows, in the words of `played`. */
 const shown = () => {

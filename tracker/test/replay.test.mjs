@@ -5,7 +5,7 @@ import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
 import { setUp, startBrowser } from "./harness.mjs";
 import { played } from "./played.mjs";
 
-const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser });
 beforeEach(() => {
   collector.clear();
   collector.settings = REPLAY;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openTab, setUp, startBrowser, startPages, startServer } from "./harness.mjs";
 
-const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser }, 30_000);
+const { server, site, browser, test } = await setUp({ server: startServer, site: startPages, browser: startBrowser });
 
 const tag = (attributes = "", code = server.code) =>
   `<script defer data-tracking-code="${code}" ${attributes} src="${server.origin}/z.js"></script>`;

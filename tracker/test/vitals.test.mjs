@@ -4,7 +4,7 @@ import { beforeEach } from "node:test";
 import { ALL, hide, open, ready, startCollector } from "./collector.mjs";
 import { setUp, startBrowser } from "./harness.mjs";
 
-const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser }, 20_000);
+const { collector, browser, test } = await setUp({ collector: startCollector, browser: startBrowser });
 beforeEach(() => collector.clear());
 
 const VITALS = { cookieless: true, web_vitals: true };

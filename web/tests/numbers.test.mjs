@@ -364,7 +364,8 @@ test("ranges by presets, keys, steps and typed dates", async () => {
   await page.getByLabel("To", { exact: true }).fill("5 Mar 2026");
   await press("Apply")(page);
   await page.waitForURL(/\?from=2026-02-03&to=2026-03-05$/);
-  await page.getByText("No visits between 3 Feb and 5 Mar.", { exact: false }).waitFor();
+  // With the year where it is another one.
+  await page.getByText(/No visits between 3 Feb( 2026)? and 5 Mar( 2026)?\./).waitFor();
   await press("Show last 90 days")(page);
   await page.waitForURL(/\?range=90d$/);
   await until(async () => (await shown(page, "Visitors")) > 0, "the last 90 days have visitors");
