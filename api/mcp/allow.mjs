@@ -10,7 +10,7 @@ const args = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-back
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium", args });
 try {
   const page = await browser.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000);
   await page.goto(url);
   await page.getByLabel("E-mail", { exact: true }).fill(process.env.ZENOVAY_EMAIL);
   await page.getByLabel("Password", { exact: true }).fill(process.env.ZENOVAY_PASSWORD);
@@ -19,9 +19,10 @@ try {
   await allow.waitFor();
   for (const category of process.env.WRITE?.split(",") ?? []) await page.check(`input[name="${category}"][value="write"]`);
   if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE, fullPage: true });
-  // Some clients listen for the answer a moment after they have opened the page.
-  await page.waitForTimeout(1_000);
-  const answered = page.waitForResponse((response) => new URL(response.url()).origin !== new URL(url).origin);
+  // Some clients listen for the answer only a moment after they have opened the page: until then it is brought again.
+  const isAnswer = (request) => request.isNavigationRequest() && new URL(request.url()).origin !== new URL(url).origin;
+  page.on("requestfailed", (request) => isAnswer(request) && setTimeout(() => page.goto(request.url()).catch(() => {}), 250));
+  const answered = page.waitForResponse((response) => isAnswer(response.request()));
   await allow.click();
   await answered;
 } finally {
