@@ -10,6 +10,7 @@ mod process;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use process::{FAKETIME, Load, Site, assert_exactly_once, not_possible_here};
 
@@ -115,13 +116,11 @@ impl<'a> Disk<'a> {
 
     fn unmount(&self) {
         // The kernel may take a moment to let go of files of a process that was just killed.
-        for _ in 0..200 {
-            if run("umount", &[text(self.mount)]).is_ok() {
-                return;
-            }
-            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        let started = Instant::now();
+        while let Err(why) = run("umount", &[text(self.mount)]) {
+            assert!(started.elapsed() < Duration::from_secs(60), "the image stays mounted: {why}");
+            std::thread::park_timeout(Duration::from_millis(10));
         }
-        panic!("the image stays mounted");
     }
 }
 
