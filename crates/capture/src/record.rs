@@ -5,12 +5,15 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zenovay_domain::VisitorId;
 
 use crate::heatmap::HeatTold;
+use crate::replay::bounded;
 use crate::{Breadcrumb, Context, ErrorFields, Frame, ReplaySummary};
 
 /// The version that is written. It differs from the one before by the kinds of captures that there are.
 pub(crate) const VERSION: u8 = 2;
 /// The first version.
 const OLDEST_VERSION: u8 = 1;
+/// What a length in bytes may be, so that sums of many are numbers.
+const LENGTH_MAX_BYTES: u64 = 1 << 40;
 
 /// A capture that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -135,6 +138,19 @@ pub struct ReplayCapture {
     pub sent_bytes: u64,
     /// What is in it.
     pub summary: ReplaySummary,
+}
+
+impl ReplayCapture {
+    /// It with times and lengths of which sums of many are numbers. What was made of a chunk stays as it is.
+    pub(crate) fn bounded(mut self) -> Self {
+        for ms in self.summary.times_mut().chain([&mut self.clock_ms]) {
+            *ms = bounded(*ms);
+        }
+        for bytes in [&mut self.bytes, &mut self.raw_bytes, &mut self.sent_bytes] {
+            *bytes = (*bytes).min(LENGTH_MAX_BYTES);
+        }
+        self
+    }
 }
 
 impl VitalsCapture {

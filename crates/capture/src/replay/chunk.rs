@@ -26,6 +26,17 @@ const AFTER_MS: i64 = 60_000;
 /// What a time in milliseconds may be, so that sums of some are numbers.
 const TIME_MAX_MS: i64 = 8_000_000_000_000_000;
 
+/// `ms`, or the nearest time of which sums of some are numbers.
+pub(crate) const fn bounded(ms: i64) -> i64 {
+    if ms < -TIME_MAX_MS {
+        -TIME_MAX_MS
+    } else if ms > TIME_MAX_MS {
+        TIME_MAX_MS
+    } else {
+        ms
+    }
+}
+
 /// A chunk of a recording that is to be kept.
 #[derive(Debug, Clone)]
 pub struct NewChunk<'a> {
@@ -108,7 +119,7 @@ impl NewChunk<'_> {
 
     /// Masks and packs the events.
     pub(crate) fn pack(&self, memory: &FieldMemory) -> Result<Packed, ReplayRefused> {
-        let sent_ms = self.sent_at_ms.unwrap_or(self.received_ms).clamp(-TIME_MAX_MS, TIME_MAX_MS);
+        let sent_ms = bounded(self.sent_at_ms.unwrap_or(self.received_ms));
         let times = (sent_ms - BEFORE_MS, sent_ms + AFTER_MS);
         let mut fields = if self.masks_inputs { Default::default() } else { memory.before(self.digest(), self.seq) };
         let mut packer = Packer::new().map_err(|error| broken(&error))?;
@@ -125,7 +136,7 @@ impl NewChunk<'_> {
         if !self.masks_inputs {
             memory.remember(self.digest(), self.seq, fields);
         }
-        Ok(Packed { bytes, raw_bytes, summary, offset_ms: self.received_ms - sent_ms })
+        Ok(Packed { bytes, raw_bytes, summary, offset_ms: bounded(self.received_ms) - sent_ms })
     }
 }
 

@@ -10,7 +10,8 @@ mod snapshot;
 mod summary;
 
 pub use body::{REPLAY_BODY_MAX_BYTES, ReplayBody, read_replay};
-pub(crate) use chunk::VERSION as CHUNK_VERSION;
 pub use chunk::{NewChunk, ReplayRefused, UnreadableChunk, pack_chunk, unpack_chunk};
+pub(crate) use chunk::{VERSION as CHUNK_VERSION, bounded};
 pub(crate) use snapshot::snapshot_of;
+pub(crate) use summary::milliseconds_of;
 pub use summary::{IDLE_MS, Mark, MarkKind, ReplaySummary, View};

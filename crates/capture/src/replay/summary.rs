@@ -151,6 +151,20 @@ impl ReplaySummary {
 
     /// The milliseconds of the idle times inside.
     pub fn idle_ms(&self) -> i64 {
-        self.idle.iter().map(|(from, to)| to - from).sum()
+        milliseconds_of(&self.idle)
     }
+
+    /// Its times.
+    pub(crate) fn times_mut(&mut self) -> impl Iterator<Item = &mut i64> {
+        let ends = [&mut self.first_ms, &mut self.last_ms].into_iter();
+        let marks = self.marks.iter_mut().map(|mark| &mut mark.at_ms);
+        let views = self.views.iter_mut().map(|view| &mut view.at_ms);
+        let active = self.first_active_ms.iter_mut().chain(&mut self.last_active_ms);
+        ends.chain(marks).chain(views).chain(active).chain(self.idle.iter_mut().flat_map(|(from, to)| [from, to]))
+    }
+}
+
+/// How long these are together, each from when to when.
+pub(crate) fn milliseconds_of(spans: &[(i64, i64)]) -> i64 {
+    spans.iter().fold(0, |sum: i64, (from, to)| sum.saturating_add(to.saturating_sub(*from)))
 }

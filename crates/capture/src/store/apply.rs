@@ -48,7 +48,7 @@ pub(super) fn apply(
                 Ok(Capture::Vitals(vitals)) => add_vitals(transaction, website.as_bytes(), &vitals)?,
                 Ok(Capture::Error(error)) => add_error(transaction, website.as_bytes(), &error, maps)?,
                 Ok(Capture::Heatmap(told)) => drop(heat.insert(heatmaps::add(transaction, website.as_bytes(), &told)?)),
-                Ok(Capture::Replay(chunk)) => replays::add(transaction, website.as_bytes(), &chunk)?,
+                Ok(Capture::Replay(chunk)) => replays::add(transaction, website.as_bytes(), &chunk.bounded())?,
                 Err(error @ Unreadable::Newer(_)) => return Err(StepError::Unreadable(error)),
                 // The log verified that it is what was written: it can only have been written wrong.
                 Err(error) => tracing::error!(%website, %error, "a capture is left out"),

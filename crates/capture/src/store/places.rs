@@ -198,7 +198,7 @@ impl Part {
     /// Whether it can be read together with `next`.
     fn goes_on_with(&self, next: &Self) -> bool {
         match (&self.object, &next.object) {
-            (Some(one), Some(other)) => one.id == other.id && one.start + self.bytes == other.start,
+            (Some(one), Some(other)) => one.id == other.id && one.start.checked_add(self.bytes) == Some(other.start),
             _ => false,
         }
     }
@@ -372,7 +372,7 @@ impl Captures {
     /// When something cannot be read, written or deleted; what was not done is tried again.
     pub fn merge_replays(&self, now: Timestamp) -> Result<u64, CaptureError> {
         self.catch_up()?;
-        let merged = self.merge_all(now.as_millis() - QUIET_MS);
+        let merged = self.merge_all(now.plus_millis(-QUIET_MS).as_millis());
         let removed = self.remove_doomed();
         let merged = merged?;
         removed.map(|()| merged)
@@ -624,7 +624,7 @@ impl Captures {
             Ok::<_, CaptureError>(())
         };
         place.list(first, &mut |found| {
-            if found.written_ms > now.as_millis() - ORPHAN_MS {
+            if found.written_ms > now.plus_millis(-ORPHAN_MS).as_millis() {
                 return true;
             }
             failed = see(&found).err();

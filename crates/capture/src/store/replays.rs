@@ -11,7 +11,7 @@ use super::places::{self, BLOBS};
 use super::schema::hidden_before;
 use super::{Captures, DAY_MS, Filter, Row, Shared};
 use crate::record::ReplayCapture;
-use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary};
+use crate::replay::{IDLE_MS, Mark, MarkKind, NewChunk, ReplayRefused, ReplaySummary, milliseconds_of};
 use crate::{BlobError, BlobName, CaptureError, GroupId};
 
 /// What is kept of one visit: bytes as they were sent, and from the first event to the last.
@@ -26,7 +26,7 @@ const MARKERS_MAX: i64 = 5_000;
 const RAGE_CLICKS: u32 = 3;
 /// How soon after each other, in milliseconds, and how near to each other, in pixels, clicks are in a row.
 const ROW_MS: i64 = 1_000;
-const ROW_PIXELS: i32 = 30;
+const ROW_PIXELS: u32 = 30;
 /// How many recordings are removed at a time when there are too many bytes.
 const REMOVED_AT_ONCE: i64 = 64;
 
@@ -290,7 +290,7 @@ impl Default for ReplayLimits {
 
 type Sqlite<T> = Result<T, rusqlite::Error>;
 
-/// Adds a chunk to the index. One that is there already stays as it is.
+/// Adds a chunk, of which sums are numbers, to the index. One that is there already stays as it is.
 pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &ReplayCapture) -> Sqlite<()> {
     let ReplayCapture { context, digest, seq, summary, clock_ms, .. } = capture;
     let found: Option<i64> = transaction
@@ -516,7 +516,7 @@ fn idle_times(found: &Found, chunks: &[(ReplayChunk, ReplaySummary)]) -> Vec<(i6
     let mut spans = Vec::new();
     let mut last = found.first_ms;
     let mut until = |last: i64, at: i64| {
-        if at - last >= IDLE_MS {
+        if at.saturating_sub(last) >= IDLE_MS {
             spans.push((last, at));
         }
     };
@@ -536,9 +536,9 @@ fn idle_times(found: &Found, chunks: &[(ReplayChunk, ReplaySummary)]) -> Vec<(i6
 
 /// Adds what the pages and the chunks of a recording tell.
 fn complete(connection: &Connection, found: &mut Found, chunks: &[(ReplayChunk, ReplaySummary)]) -> Sqlite<()> {
-    let idle: i64 = idle_times(found, chunks).iter().map(|(from, to)| to - from).sum();
+    let idle = milliseconds_of(&idle_times(found, chunks));
     let replay = &mut found.replay;
-    replay.active_ms = (found.last_ms - found.first_ms - idle).max(0);
+    replay.active_ms = found.last_ms.saturating_sub(found.first_ms).saturating_sub(idle).max(0);
     let page = |order: &str| -> Sqlite<Option<String>> {
         let select =
             format!("SELECT path FROM replay_views WHERE replay = ?1 ORDER BY at {order}, seq {order}, place {order}");
@@ -581,8 +581,8 @@ impl Captures {
         if is_kept {
             return Err(ReplayRefused::Duplicate);
         }
-        let is_long = started.is_some_and(|started| chunk.received_ms - started > SESSION_MAX_MS);
-        if is_long || sent + chunk.sent_bytes > SESSION_MAX_BYTES {
+        let is_long = started.is_some_and(|started| chunk.received_ms.saturating_sub(started) > SESSION_MAX_MS);
+        if is_long || sent.saturating_add(chunk.sent_bytes) > SESSION_MAX_BYTES {
             return Err(ReplayRefused::SessionFull);
         }
         if self.shared.places.is_full(waiting) {
@@ -973,7 +973,7 @@ fn detail(
     found: Found,
     chunks: &[(ReplayChunk, ReplaySummary)],
 ) -> Sqlite<ReplayDetail> {
-    let from_start = |ms: i64| (ms - found.first_ms).max(0);
+    let from_start = |ms: i64| ms.saturating_sub(found.first_ms).max(0);
     let mut marks: Vec<Mark> = chunks.iter().flat_map(|(_, summary)| summary.marks.iter().cloned()).collect();
     marks.sort_by_key(|mark| mark.at_ms);
     marks.truncate(usize::try_from(MARKERS_MAX).unwrap_or(usize::MAX));
@@ -985,9 +985,9 @@ fn detail(
         if let MarkKind::Click { x, y, .. } = mark.kind {
             let goes_on = last_click.as_ref().is_some_and(|last| match last.kind {
                 MarkKind::Click { x: before_x, y: before_y, .. } => {
-                    mark.at_ms - last.at_ms <= ROW_MS
-                        && (x - before_x).abs() <= ROW_PIXELS
-                        && (y - before_y).abs() <= ROW_PIXELS
+                    mark.at_ms.saturating_sub(last.at_ms) <= ROW_MS
+                        && x.abs_diff(before_x) <= ROW_PIXELS
+                        && y.abs_diff(before_y) <= ROW_PIXELS
                 }
                 _ => false,
             });
@@ -1000,7 +1000,9 @@ fn detail(
             }
         }
         let group = match &mark.kind {
-            MarkKind::Error { kind, message } => group_of(&errors, kind, message, mark.at_ms + found.clock_ms),
+            MarkKind::Error { kind, message } => {
+                group_of(&errors, kind, message, mark.at_ms.saturating_add(found.clock_ms))
+            }
             _ => None,
         };
         markers.push(Marker { at_ms, kind: mark.kind, count: 1, group });
@@ -1049,8 +1051,8 @@ fn errors_in(connection: &Connection, website: &[u8; 16], found: &Found) -> Sqli
             website,
             replay.visitor.0.cast_signed(),
             replay.session.0.cast_signed(),
-            replay.started_at.as_millis() - NEAR_MS,
-            replay.ended_at.as_millis() + NEAR_MS,
+            replay.started_at.plus_millis(-NEAR_MS).as_millis(),
+            replay.ended_at.plus_millis(NEAR_MS).as_millis(),
             MARKERS_MAX,
         ],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, GroupId::from_bytes(row.get(3)?))),
@@ -1061,9 +1063,10 @@ fn errors_in(connection: &Connection, website: &[u8; 16], found: &Found) -> Sqli
 /// The group of the error that is most like one that was recorded at `at_ms`.
 fn group_of(errors: &[Met], kind: &str, message: &str, at_ms: i64) -> Option<GroupId> {
     let is_like = |theirs: &str| theirs.starts_with(message) || message.starts_with(theirs);
-    let near =
-        errors.iter().filter(|(at, theirs, text, _)| (at - at_ms).abs() <= NEAR_MS && theirs == kind && is_like(text));
-    near.min_by_key(|(at, ..)| (at - at_ms).abs()).map(|(.., group)| *group)
+    let near = errors.iter().filter(|(at, theirs, text, _)| {
+        at.abs_diff(at_ms) <= NEAR_MS.unsigned_abs() && theirs == kind && is_like(text)
+    });
+    near.min_by_key(|(at, ..)| at.abs_diff(at_ms)).map(|(.., group)| *group)
 }
 
 /// The digits of `bytes`.

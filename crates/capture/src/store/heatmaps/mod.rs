@@ -20,7 +20,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub(super) use self::rows::VERSION;
 use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View};
-use self::tally::Tally;
+use self::tally::{CELLS, SPOTS, Tally};
 use crate::heatmap::HeatClick;
 use crate::record::HeatmapCapture;
 
@@ -103,7 +103,8 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
     gathered.add(capture);
     // How many there are is counted once a body at most.
     let mut is_full = false;
-    for click in &capture.told.clicks {
+    let is_on_grid = |click: &&HeatClick| usize::from(click.cell) < CELLS && usize::from(click.spot) < SPOTS;
+    for click in capture.told.clicks.iter().filter(is_on_grid) {
         if gathered.told.clicks.len() >= ENTRIES_PER_VIEW {
             break;
         }
@@ -167,7 +168,8 @@ impl Gathered {
             *sum = sum.saturating_add(u16::try_from(units).unwrap_or(u16::MAX));
         }
         let room = ENTRIES_PER_VIEW.saturating_sub(told.moves.len());
-        told.moves.extend(capture.told.moves.iter().copied().take(room));
+        let moves = capture.told.moves.iter().copied().filter(|spot| usize::from(*spot) < SPOTS);
+        told.moves.extend(moves.take(room));
     }
 }
 

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::rows::{ATTENTION_UNIT_MS, DEPTHS, Rows, View, cell_of, marks_of};
 use crate::heatmap::{HEAT_BANDS, HEAT_BINS, PAGE_COLUMNS, PAGE_ROWS};
 
-const CELLS: usize = (HEAT_BINS * HEAT_BINS) as usize;
-const SPOTS: usize = (PAGE_COLUMNS * PAGE_ROWS) as usize;
+/// The cells of the grid of an element.
+pub(super) const CELLS: usize = (HEAT_BINS * HEAT_BINS) as usize;
+/// The cells of the grid of a page.
+pub(super) const SPOTS: usize = (PAGE_COLUMNS * PAGE_ROWS) as usize;
 
 /// What is added up of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
