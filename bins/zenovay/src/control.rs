@@ -19,6 +19,7 @@ use zenovay_domain::{VisitorId, WebsiteId};
 use zenovay_query::Budget;
 
 use crate::causes::with_causes;
+use crate::config::BackupPlace;
 use crate::data_dir::SOCKET;
 use crate::doctor::{self, Patient};
 use crate::http::external::visitors::VisitorExport;
@@ -57,8 +58,8 @@ pub enum Request {
     },
     /// To make a backup.
     Backup {
-        /// The directory of backups, an absolute path.
-        dir: PathBuf,
+        /// The place of backups; a directory by an absolute path.
+        dir: BackupPlace,
         /// How many are kept; without it all.
         keep: Option<usize>,
     },
@@ -257,7 +258,7 @@ fn serve(mut stream: &UnixStream, state: &AppState, budget: &Budget, request: &R
     stream.write_all(&serde_json::to_vec(&answer)?)
 }
 
-fn back_up(mut stream: &UnixStream, state: &AppState, dir: &Path, keep: Option<usize>) -> io::Result<()> {
+fn back_up(mut stream: &UnixStream, state: &AppState, dir: &BackupPlace, keep: Option<usize>) -> io::Result<()> {
     let made = state.backups.make_told(dir, keep, true);
     let answer = made.map_or_else(|error| Answer::Failed(error.to_string()), |made| Answer::Done(made.json()));
     stream.write_all(&serde_json::to_vec(&answer)?)

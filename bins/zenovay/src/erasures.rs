@@ -65,6 +65,14 @@ pub fn read(path: &Path) -> io::Result<BTreeSet<Erasure>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         lines => lines?,
     };
+    parse(&lines)
+}
+
+/// The erasures in `lines`, of a file.
+///
+/// # Errors
+/// When a line is something else.
+pub(crate) fn parse(lines: &str) -> io::Result<BTreeSet<Erasure>> {
     let whole = lines.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let invalid = |error: InvalidErasure| io::Error::new(io::ErrorKind::InvalidData, error);
     whole.lines().map(|line| line.parse().map_err(invalid)).collect()
@@ -75,8 +83,12 @@ pub fn read(path: &Path) -> io::Result<BTreeSet<Erasure>> {
 /// # Errors
 /// When it cannot be written; what was there stays.
 pub fn write(path: &Path, erasures: &BTreeSet<Erasure>) -> io::Result<()> {
-    let lines: String = erasures.iter().map(|erasure| format!("{erasure}\n")).collect();
-    crate::files::replace(path, lines.as_bytes())
+    crate::files::replace(path, lines(erasures).as_bytes())
+}
+
+/// `erasures` as lines of a file.
+pub(crate) fn lines(erasures: &BTreeSet<Erasure>) -> String {
+    erasures.iter().map(|erasure| format!("{erasure}\n")).collect()
 }
 
 /// The erasures of a data directory.

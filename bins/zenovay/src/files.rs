@@ -201,13 +201,20 @@ impl Way<'_> {
     ///
     /// # Errors
     /// [`CopyError`].
-    pub(crate) fn hash(&self, path: &Path) -> Result<Copied, CopyError> {
-        let mut file = File::open(path).map_err(CopyError::Read)?;
+    pub(crate) fn hash_file(&self, path: &Path) -> Result<Copied, CopyError> {
+        self.hash(&mut File::open(path).map_err(CopyError::Read)?)
+    }
+
+    /// The length and the hash of everything that `from` has.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub(crate) fn hash(&self, from: &mut dyn Read) -> Result<Copied, CopyError> {
         let (mut hash, mut bytes) = (Sha256::new(), 0);
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             self.go_on()?;
-            let read = fill(&mut file, &mut piece).map_err(CopyError::Read)?;
+            let read = fill(from, &mut piece).map_err(CopyError::Read)?;
             if read == 0 {
                 return Ok(Copied { bytes, sha256: hex(&hash.finalize()) });
             }
@@ -217,8 +224,11 @@ impl Way<'_> {
     }
 }
 
-/// Reads until `piece` is full or there is no more.
-fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
+/// Reads until `piece` is full or there is no more; gives how much that is.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < piece.len() {
         match from.read(&mut piece[filled..]) {

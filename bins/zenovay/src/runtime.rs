@@ -18,7 +18,7 @@ use zenovay_ingest::{GeoDatabase, GeoError, MemorySessions, Pipeline, VisitorHas
 use zenovay_store::{Metadata, StoreError};
 
 use crate::backends::OpenCapturesError;
-use crate::backup::Scheduled;
+use crate::backup::{BackupError, Scheduled};
 use crate::causes::with_causes;
 use crate::config::Config;
 use crate::control::Control;
@@ -65,6 +65,9 @@ pub enum ServeError {
     /// Mail cannot be sent as it is configured.
     #[error("mail: {0}")]
     Mail(#[from] MailError),
+    /// Backups cannot be made as it is configured.
+    #[error("backups: {0}")]
+    Backups(Box<BackupError>),
     /// What an earlier version stored cannot be kept before it is changed.
     #[error("before the upgrade: {0}")]
     Upgrade(UpgradeError),

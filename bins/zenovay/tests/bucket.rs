@@ -1,7 +1,9 @@
-//! Recordings in an S3-compatible bucket: a real server, a way to it that fails in every manner, and the real binary.
+//! Recordings, and backups, in an S3-compatible bucket: a real server, a way to it that fails in every manner, and the real binary.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails loudly")]
 
+#[path = "bucket/backups.rs"]
+mod backups;
 mod process;
 #[path = "bucket/s3.rs"]
 mod s3;

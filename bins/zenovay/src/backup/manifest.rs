@@ -1,13 +1,13 @@
 //! What a backup says of itself.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zenovay_domain::WebsiteId;
 
 use super::BackupError;
+use super::place::{Place, read_whole};
 
 /// The name of the file. A backup without it is not finished.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -19,7 +19,7 @@ const FORMAT: u64 = 1;
 pub struct StoredFile {
     /// Where it is in a data directory, such as `segments/0000000000000001.parquet`.
     pub name: String,
-    /// Where it is in the directory of backups.
+    /// Where it is in the directory of backups, or in the bucket.
     pub stored: String,
     /// Its length.
     pub bytes: u64,
@@ -88,20 +88,18 @@ impl Manifest {
     /// The version that is written.
     pub(crate) const FORMAT: u64 = FORMAT;
 
-    /// Reads the manifest of the backup in the folder `backup`.
-    ///
-    /// # Errors
-    /// [`BackupError`].
-    pub fn read(backup: &Path) -> Result<Self, BackupError> {
+    /// Reads the manifest of the backup `name` in `place`.
+    pub(super) fn read(place: &dyn Place, name: &str) -> Result<Self, BackupError> {
+        let backup = place.address().at(name);
         let path = backup.join(MANIFEST);
-        let bytes = fs::read(&path).map_err(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => BackupError::NoBackup(backup.to_owned()),
+        let bytes = read_whole(place, &format!("{name}/{MANIFEST}")).map_err(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => BackupError::NoBackup(backup.clone()),
             _ => BackupError::io(&path, cause),
         })?;
         let damaged = |problem: String| BackupError::Damaged { path: path.clone(), problem };
         let Version { format } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if format > FORMAT {
-            return Err(BackupError::Newer { path: backup.to_owned(), format, read: FORMAT });
+            return Err(BackupError::Newer { path: backup, format, read: FORMAT });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         // What is read is written somewhere by its name.
@@ -120,7 +118,7 @@ impl Manifest {
 /// A finished backup.
 #[derive(Debug, Clone)]
 pub struct Listed {
-    /// Its folder.
+    /// Where it is: its folder, or what its objects begin with.
     pub path: PathBuf,
     /// What it says of itself.
     pub manifest: Manifest,

@@ -1,14 +1,14 @@
-//! Backups: a directory with any number of them, which share the files that never change.
+//! Backups: a directory with any number of them, which share the files that never change; or a bucket with the same, by the same names.
 //!
 //! | name | what |
 //! |---|---|
 //! | `zenovay-backups` | says that the directory is one of backups, and of which format |
-//! | `lock` | held while a backup is made or removed |
+//! | `lock` | held while a backup is made or removed; a bucket has none |
 //! | `segments/NAME-CONTENT-SHA256.parquet` | sealed events. `CONTENT` tells files of one name apart before they are read |
 //! | `replays/…` | chunks of recordings, under the names that they have |
 //! | `erasures` | all visitors that were known to be erased when the last backup was made |
-//! | `backup-NUMBER-TIME/` | a backup: `manifest.json`, `zenovay.db`, `events.db`, `captures.db`, `erasures` |
-//! | `backup-NUMBER-TIME.tmp/`, `….tmp` | what is being made, or was when the process died |
+//! | `backup-NUMBER-TIME/` | a backup: `manifest.json`, `zenovay.db`, `events.db`, `captures.db`, `erasures`, and `recordings`, the names of its chunks |
+//! | `backup-NUMBER-TIME.tmp/`, `….tmp` | what is being made, or was when the process died; for a bucket that waits in `zenovay.backup` of the data directory |
 //!
 //! **One moment.** The store of events stands still between two commits ([`Copier::moment`]); that is when the transactions begin
 //! in which the other databases are read, and when the erasures are read. Before that, what never changes is copied, so that little is
@@ -16,33 +16,40 @@
 //!
 //! **Not in a backup**: `salts`, the secrets that visitors are named with. Whoever has them can find out who an anonymous visitor was.
 
+mod chunks;
 mod database;
 mod manifest;
+mod place;
 mod restore;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use zenovay_capture::{BlobName, CaptureError, Captures, recorded_blobs};
 use zenovay_domain::{Clock, Timestamp};
 use zenovay_events::{ChangeError, Copier, EventStore, Moment, SegmentFile, WebsiteRows};
 
+use self::chunks::ChunkList;
 pub(crate) use self::database::{DatabaseError, Source};
+use self::manifest::MANIFEST;
 pub use self::manifest::{BlobTotals, Listed, Manifest, StoredFile, WebsiteTotals};
+use self::place::{Place, read_whole};
 pub use self::restore::{Restore, Restored, Verified, restore, verify};
 pub use self::schedule::{BackupSchedule, Scheduled};
+use crate::bucket::BucketError;
 use crate::causes::with_causes;
-use crate::config::Config;
+use crate::config::{BackupPlace, Config};
 use crate::data_dir::DataDirError;
 use crate::erasures::{self, ERASURES, Erasure, Erasures};
-use crate::files::{self, Copied, CopyError, FileError, UNFINISHED, Way, sync_dir};
+use crate::files::{self, Copied, CopyError, FileError, Way};
 use crate::formats;
 use crate::runtime::ServeError;
 
@@ -50,6 +57,8 @@ use crate::runtime::ServeError;
 const MARKER: &str = "zenovay-backups";
 const MARKER_LINE: &str = "format 1\n";
 const LOCK: &str = "lock";
+/// The folder of the data directory in which the databases of a backup wait to be sent to a bucket.
+const WAITING: &str = "zenovay.backup";
 const SEGMENTS: &str = "segments";
 const REPLAYS: &str = "replays";
 const PREFIX: &str = "backup-";
@@ -71,20 +80,23 @@ pub enum BackupError {
     /// What was captured beside events cannot be copied.
     #[error("captures: {0}")]
     Captures(#[from] CaptureError),
+    /// The bucket cannot be used as it is configured.
+    #[error("{0}")]
+    Bucket(#[from] BucketError),
     /// Another backup is being made or removed.
     #[error("a backup is being made in {0} already")]
-    Running(PathBuf),
-    /// The directory has something else in it.
-    #[error("{0} is not empty, and not a directory of backups: name another one")]
-    NotBackups(PathBuf),
+    Running(BackupPlace),
+    /// The place has something else in it.
+    #[error("{0} is not empty, and not a place of backups: name another one")]
+    NotBackups(BackupPlace),
     /// The directory is in the data directory.
     #[error("{0} is in the data directory: a backup is of use where that is lost, so name another place")]
     Inside(PathBuf),
-    /// The directory has backups of another store.
-    #[error("{path} has backups of another store ({other}, this one is {store}): name another directory")]
+    /// The place has backups of another store.
+    #[error("{place} has backups of another store ({other}, this one is {store}): name another place")]
     OtherStore {
-        /// The directory.
-        path: PathBuf,
+        /// The place.
+        place: BackupPlace,
         /// Whose backups are in it.
         other: String,
         /// Whose was to be made.
@@ -165,7 +177,7 @@ impl BackupError {
 /// What was made.
 #[derive(Debug, Clone)]
 pub struct Made {
-    /// The folder of the backup.
+    /// Where the backup is: its folder, or what its objects begin with.
     pub path: PathBuf,
     /// What it says of itself.
     pub manifest: Manifest,
@@ -193,6 +205,7 @@ impl Made {
 
 /// Makes backups of the stores of one process, one at a time.
 pub struct Backups {
+    config: Config,
     data_dir: PathBuf,
     database: PathBuf,
     clock: Arc<dyn Clock>,
@@ -204,7 +217,7 @@ pub struct Backups {
 }
 
 impl Backups {
-    /// Of the stores of the data directory of `config`.
+    /// Of the stores of the data directory of `config`, which this process holds.
     pub fn new(
         config: &Config,
         clock: Arc<dyn Clock>,
@@ -212,7 +225,8 @@ impl Backups {
         captures: Arc<Captures>,
         erasures: Arc<Erasures>,
     ) -> Self {
-        Self {
+        let backups = Self {
+            config: config.clone(),
             data_dir: config.data_dir.clone(),
             database: config.database_path(),
             clock,
@@ -221,23 +235,34 @@ impl Backups {
             erasures,
             running: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
+        };
+        // What a process that died left.
+        backups.discard_waiting();
+        backups
+    }
+
+    /// Removes the databases that waited to be sent to a bucket. The next backup tries it again, too.
+    fn discard_waiting(&self) {
+        if let Err(error) = place::discard_waiting(&self.data_dir) {
+            tracing::warn!(%error, "copies of databases are left in {WAITING} of the data directory");
         }
     }
 
-    /// Makes a backup in the directory `dir`, which is made when it is missing, and removes all but the `keep` newest. `is_gentle`
+    /// Makes a backup at `place`, which is made when it is missing, and removes all but the `keep` newest. `is_gentle`
     /// when somebody else needs the disk. A backup with damage in it replaces none.
     ///
     /// # Errors
     /// [`BackupError`]; the backups that were there stay.
-    pub fn make(&self, dir: &Path, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
-        let Some(_running) = self.running.try_lock() else { return Err(BackupError::Running(dir.to_owned())) };
-        let pool = Pool::open(dir, &self.data_dir)?;
+    pub fn make(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
+        let Some(_running) = self.running.try_lock() else { return Err(BackupError::Running(place.clone())) };
+        let pool = Pool::open(place::open(place, &self.config, None)?, &self.data_dir)?;
         let way = Way { is_gentle, cancelled: &self.is_cancelled };
         let mut work = Work {
             backups: self,
             way: &way,
-            earlier: list(dir)?.pop(),
-            made: dir.join(PREFIX),
+            earlier: pool.newest()?,
+            name: String::new(),
+            made: PathBuf::new(),
             pool,
             sources: None,
             moment: None,
@@ -246,7 +271,9 @@ impl Backups {
             damaged: Vec::new(),
             error: None,
         };
-        let (path, manifest, copied_bytes) = work.run()?;
+        let run = work.run();
+        self.discard_waiting();
+        let (manifest, copied_bytes) = run?;
         let mut removed = Vec::new();
         if manifest.damaged.is_empty()
             && let Some(keep) = keep
@@ -254,10 +281,15 @@ impl Backups {
             removed = work.pool.keep_newest(keep)?;
         }
         // The backup is there whether or not this succeeds; the next one tries it again.
-        if let Err(error) = work.pool.sweep() {
-            tracing::warn!(%error, "files that no backup needs may be left in the directory of backups");
+        if let Err(error) = work.pool.sweep(&self.data_dir) {
+            tracing::warn!(%error, "files that no backup needs may be left in the place of backups");
         }
-        Ok(Made { path, manifest, copied_bytes, removed })
+        Ok(Made { path: place.at(&work.name), manifest, copied_bytes, removed })
+    }
+
+    /// Whether a backup is being made.
+    pub fn is_running(&self) -> bool {
+        self.running.is_locked()
     }
 
     /// Ends what is being made, and lets nothing begin any more.
@@ -266,46 +298,81 @@ impl Backups {
     }
 }
 
-/// The finished backups in the directory `dir`, the oldest first. What cannot be read is not among them.
+/// The finished backups at `place`, the oldest first. What cannot be read as one is not among them.
 ///
 /// # Errors
-/// [`BackupError::File`].
-pub fn list(dir: &Path) -> Result<Vec<Listed>, BackupError> {
-    let folders = folders(dir)?.into_iter().map(|name| dir.join(name));
-    let listed = folders.filter_map(|path| Manifest::read(&path).ok().map(|manifest| Listed { path, manifest }));
-    Ok(listed.collect())
-}
-
-/// The names of backups in `dir` that were begun and not finished, while none is being made.
-///
-/// # Errors
-/// [`BackupError::File`].
-pub fn unfinished(dir: &Path) -> Result<Vec<String>, BackupError> {
-    let is_running =
-        File::open(dir.join(LOCK)).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
-    if is_running {
-        return Ok(Vec::new());
+/// [`BackupError::File`] when it cannot be looked at.
+pub fn list(place: &BackupPlace, config: &Config) -> Result<Vec<Listed>, BackupError> {
+    let place = place::open(place, config, None)?;
+    let mut all = Vec::new();
+    for name in folders(&*place)? {
+        all.extend(listed(&*place, &name)?);
     }
-    let names = names(dir)?.into_iter();
-    Ok(names.filter(|name| name.starts_with(PREFIX) && name.ends_with(UNFINISHED)).collect())
+    Ok(all)
 }
 
-/// The names of the finished backups in `dir`, the oldest first.
-fn folders(dir: &Path) -> Result<Vec<String>, BackupError> {
-    let names = names(dir)?.into_iter().filter(|name| name.starts_with(PREFIX) && !name.ends_with(UNFINISHED));
-    Ok(names.filter(|name| dir.join(name).join(manifest::MANIFEST).exists()).collect())
+/// What there is at a place of backups.
+#[derive(Debug)]
+pub struct Overview {
+    /// How many backups are finished.
+    pub finished: u64,
+    /// The newest of them that can be read.
+    pub newest: Option<Listed>,
+    /// The names of those that were begun and not finished, while none is being made.
+    pub unfinished: Vec<String>,
+}
+
+impl Overview {
+    /// What there is at `place`. When it is in a bucket, no request takes longer than `within`.
+    ///
+    /// # Errors
+    /// [`BackupError`] when it cannot be looked at.
+    pub fn of(place: &BackupPlace, config: &Config, within: Option<Duration>) -> Result<Self, BackupError> {
+        let place = place::open(place, config, within)?;
+        let found = place.folders().map_err(|cause| BackupError::io(&place.address().at(""), cause))?;
+        Ok(Self {
+            finished: found.finished.len() as u64,
+            newest: newest(&*place, &found.finished)?,
+            unfinished: found.unfinished.into_iter().collect(),
+        })
+    }
+}
+
+/// The backup `name`, if it can be read as one.
+fn listed(place: &dyn Place, name: &str) -> Result<Option<Listed>, BackupError> {
+    match Manifest::read(place, name) {
+        Ok(manifest) => Ok(Some(Listed { path: place.address().at(name), manifest })),
+        Err(BackupError::File(FileError::Io { path, cause })) if !place.is_of_one_file(&cause) => {
+            Err(BackupError::io(&path, cause))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// The newest of the backups `finished` that can be read.
+fn newest(place: &dyn Place, finished: &BTreeSet<String>) -> Result<Option<Listed>, BackupError> {
+    for name in finished.iter().rev() {
+        if let Some(listed) = listed(place, name)? {
+            return Ok(Some(listed));
+        }
+    }
+    Ok(None)
+}
+
+/// The names of the finished backups at `place`, the oldest first.
+fn folders(place: &dyn Place) -> Result<BTreeSet<String>, BackupError> {
+    Ok(place.folders().map_err(|cause| BackupError::io(&place.address().at(""), cause))?.finished)
 }
 
 /// The names in the folder `dir`, sorted; none when there is none.
-fn names(dir: &Path) -> Result<BTreeSet<String>, BackupError> {
-    let failed = |cause| BackupError::io(dir, cause);
+fn names(dir: &Path) -> io::Result<BTreeSet<String>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        entries => entries.map_err(failed)?,
+        entries => entries?,
     };
     let mut names = BTreeSet::new();
     for entry in entries {
-        names.extend(entry.map_err(failed)?.file_name().into_string().ok());
+        names.extend(entry?.file_name().into_string().ok());
     }
     Ok(names)
 }
@@ -313,6 +380,15 @@ fn names(dir: &Path) -> Result<BTreeSet<String>, BackupError> {
 /// The number of a backup, by its name.
 fn number(name: &str) -> u64 {
     name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// The erasures in the file `name` of `place`; none when there is no file.
+fn read_erasures(place: &dyn Place, name: &str) -> io::Result<BTreeSet<Erasure>> {
+    match read_whole(place, name) {
+        Ok(lines) => erasures::parse(&String::from_utf8(lines).map_err(io::Error::other)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The totals of a website as they are written down.
@@ -325,83 +401,65 @@ fn totals_of(site: &WebsiteRows) -> WebsiteTotals {
     }
 }
 
-/// A directory of backups that this process alone changes.
+/// A place of backups that this process alone changes.
 struct Pool {
-    dir: PathBuf,
+    place: Box<dyn Place>,
     /// The files with sealed events that are there, by name and content.
     segments: BTreeMap<String, StoredFile>,
-    _lock: File,
 }
 
 impl Pool {
-    fn open(dir: &Path, data_dir: &Path) -> Result<Self, BackupError> {
-        let failed = |cause| BackupError::io(dir, cause);
-        files::make_dir(dir).map_err(failed)?;
-        let real = |path: &Path| fs::canonicalize(path).map_err(failed);
-        if real(dir)?.starts_with(real(data_dir)?) {
-            // Not left behind when it was made here; one with something in it stays.
-            let _ = fs::remove_dir(dir);
-            return Err(BackupError::Inside(dir.to_owned()));
-        }
-        let marker = dir.join(MARKER);
-        match fs::read_to_string(&marker) {
-            Ok(line) if line == MARKER_LINE => {}
+    fn open(mut place: Box<dyn Place>, data_dir: &Path) -> Result<Self, BackupError> {
+        place.make(data_dir)?;
+        let marker = place.address().at(MARKER);
+        let failed = |cause| BackupError::io(&marker, cause);
+        match read_whole(&*place, MARKER) {
+            Ok(line) if line == MARKER_LINE.as_bytes() => {}
             Ok(line) => {
+                let line = String::from_utf8_lossy(&line);
                 let problem = format!("it says {:?}, not {:?}", line.trim_end(), MARKER_LINE.trim_end());
                 return Err(BackupError::Damaged { path: marker, problem });
             }
-            Err(_) => {
-                // A file system of its own may have this.
-                if names(dir)?.iter().any(|name| name != "lost+found" && *name != format!("{MARKER}{UNFINISHED}")) {
-                    return Err(BackupError::NotBackups(dir.to_owned()));
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if !place.is_empty().map_err(failed)? {
+                    return Err(BackupError::NotBackups(place.address().clone()));
                 }
-                files::replace(&marker, MARKER_LINE.as_bytes()).map_err(|cause| BackupError::io(&marker, cause))?;
+                place.put(MARKER, MARKER_LINE.as_bytes()).map_err(failed)?;
             }
+            Err(cause) => return Err(failed(cause)),
         }
-        let path = dir.join(LOCK);
-        let lock = files::create(&path).map_err(|cause| BackupError::io(&path, cause))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(BackupError::Running(dir.to_owned())),
-            Err(TryLockError::Error(cause)) => return Err(BackupError::io(&path, cause)),
-        }
-        let mut pool = Self { dir: dir.to_owned(), segments: BTreeMap::new(), _lock: lock };
-        // What was not finished when the process died.
-        for name in names(dir)?.iter().filter(|name| name.starts_with(PREFIX) && name.ends_with(UNFINISHED)) {
-            pool.remove_folder(name)?;
-        }
+        place.hold()?;
+        let mut pool = Self { place, segments: BTreeMap::new() };
         pool.read_segments()?;
         Ok(pool)
     }
 
-    fn remove_folder(&self, name: &str) -> Result<(), BackupError> {
-        let path = self.dir.join(name);
-        fs::remove_dir_all(&path).map_err(|cause| BackupError::io(&path, cause))
+    /// An error about the file or backup `name`.
+    fn failed(&self, name: &str, cause: io::Error) -> BackupError {
+        BackupError::io(&self.place.address().at(name), cause)
+    }
+
+    fn newest(&self) -> Result<Option<Listed>, BackupError> {
+        newest(&*self.place, &folders(&*self.place)?)
     }
 
     fn read_segments(&mut self) -> Result<(), BackupError> {
-        let folder = self.dir.join(SEGMENTS);
-        files::make_dir(&folder).map_err(|cause| BackupError::io(&folder, cause))?;
-        for name in names(&folder)? {
-            let path = folder.join(&name);
-            if name.ends_with(UNFINISHED) {
-                fs::remove_file(&path).map_err(|cause| BackupError::io(&path, cause))?;
-                continue;
+        let segments = &mut self.segments;
+        let read = self.place.files(SEGMENTS, &mut |stored, bytes| {
+            let name = stored.rsplit('/').next().unwrap_or(stored);
+            if let Some((key, sha256)) = name.strip_suffix(".parquet").and_then(|name| name.rsplit_once('-')) {
+                let segment = key.rsplit_once('-').map_or(key, |(segment, _)| segment);
+                let file = StoredFile {
+                    name: format!("{SEGMENTS}/{segment}.parquet"),
+                    stored: stored.to_owned(),
+                    bytes,
+                    sha256: sha256.to_owned(),
+                };
+                segments.insert(key.to_owned(), file);
             }
-            let Some((key, sha256)) = name.strip_suffix(".parquet").and_then(|name| name.rsplit_once('-')) else {
-                continue;
-            };
-            let bytes = fs::metadata(&path).map_err(|cause| BackupError::io(&path, cause))?.len();
-            let segment = key.rsplit_once('-').map_or(key, |(segment, _)| segment);
-            let file = StoredFile {
-                name: format!("{SEGMENTS}/{segment}.parquet"),
-                stored: format!("{SEGMENTS}/{name}"),
-                bytes,
-                sha256: sha256.to_owned(),
-            };
-            self.segments.insert(key.to_owned(), file);
-        }
-        Ok(())
+            Ok(())
+        });
+        read.map_err(|cause| self.failed(SEGMENTS, cause))
     }
 
     /// What files of the same name and content have in common.
@@ -417,29 +475,18 @@ impl Pool {
     /// Copies the file. Gives what is wrong with it when it cannot be read, or is not as long as it was.
     fn add_segment(&mut self, file: &SegmentFile, way: &Way<'_>) -> Result<Result<u64, io::Error>, BackupError> {
         let key = Self::key(file);
-        let folder = self.dir.join(SEGMENTS);
-        let new = folder.join(format!("{key}{UNFINISHED}"));
         let mut from = match File::open(&file.path) {
             Ok(from) => from,
             Err(error) => return Ok(Err(error)),
         };
-        let mut to = files::create(&new).map_err(|cause| BackupError::io(&new, cause))?;
-        let copied = match way.copy(&mut from, &mut to) {
+        let name_of = |sha256: &str| format!("{SEGMENTS}/{key}-{sha256}.parquet");
+        let (stored, Copied { bytes, sha256 }) = match self.place.add(&mut from, &name_of, way) {
             Err(CopyError::Read(error)) => return Ok(Err(error)),
-            copied => copied.map_err(|error| BackupError::copy(&file.path, &new, error))?,
+            added => added.map_err(|error| {
+                BackupError::copy(&file.path, &self.place.address().at(&format!("{SEGMENTS}/{key}")), error)
+            })?,
         };
-        let Copied { bytes, sha256 } = copied;
-        let name = format!("{key}-{sha256}.parquet");
-        let path = folder.join(&name);
-        let placed = fs::rename(&new, &path).and_then(|()| sync_dir(&folder));
-        placed.map_err(|cause| BackupError::io(&path, cause))?;
-        let stored = StoredFile {
-            name: format!("{SEGMENTS}/{}", file.name),
-            stored: format!("{SEGMENTS}/{name}"),
-            bytes,
-            sha256,
-        };
-        self.segments.insert(key, stored);
+        self.segments.insert(key, StoredFile { name: format!("{SEGMENTS}/{}", file.name), stored, bytes, sha256 });
         if bytes == file.bytes {
             return Ok(Ok(bytes));
         }
@@ -448,57 +495,43 @@ impl Pool {
     }
 
     /// Removes all backups but the `keep` newest, and tells which.
-    fn keep_newest(&self, keep: usize) -> Result<Vec<String>, BackupError> {
-        let mut all = folders(&self.dir)?;
+    fn keep_newest(&mut self, keep: usize) -> Result<Vec<String>, BackupError> {
+        let mut all: Vec<String> = folders(&*self.place)?.into_iter().collect();
         all.truncate(all.len().saturating_sub(keep.max(1)));
         for name in &all {
-            // Without its name it is no backup any more, however much of it is left.
-            let gone = format!("{name}{UNFINISHED}");
-            let (from, to) = (self.dir.join(name), self.dir.join(&gone));
-            let renamed = fs::rename(&from, &to).and_then(|()| sync_dir(&self.dir));
-            renamed.map_err(|cause| BackupError::io(&from, cause))?;
-            self.remove_folder(&gone)?;
+            self.place.remove_backup(name).map_err(|cause| self.failed(name, cause))?;
         }
         Ok(all)
     }
 
-    /// Removes the shared files that no backup has.
-    fn sweep(&self) -> Result<(), BackupError> {
+    /// Removes the shared files that no backup has. An index that has to be read is put into `data_dir` for as long.
+    fn sweep(&mut self, data_dir: &Path) -> Result<(), BackupError> {
         let mut segments: BTreeSet<String> = BTreeSet::new();
         // Hashes of the names: two that are alike keep a file that might go.
         let (mut blobs, hasher) = (HashSet::new(), RandomState::new());
-        for name in folders(&self.dir)? {
-            let backup = self.dir.join(&name);
-            segments.extend(Manifest::read(&backup)?.segments.into_iter().map(|file| file.stored));
-            recorded_blobs(&backup.join(CAPTURES), &mut |blob| {
-                blobs.insert(hasher.hash_one(blob.as_str()));
-                true
-            })?;
+        for name in folders(&*self.place)? {
+            let manifest = Manifest::read(&*self.place, &name)?;
+            let mut note = |chunk: &str| {
+                blobs.insert(hasher.hash_one(chunk));
+            };
+            chunks::of_backup(&*self.place, &name, &manifest, data_dir, &mut note)?;
+            segments.extend(manifest.segments.into_iter().map(|file| file.stored));
         }
-        for name in names(&self.dir.join(SEGMENTS))? {
-            let stored = format!("{SEGMENTS}/{name}");
-            if !segments.contains(&stored) {
-                let path = self.dir.join(stored);
-                fs::remove_file(&path).map_err(|cause| BackupError::io(&path, cause))?;
-            }
-        }
-        self.sweep_blobs(REPLAYS, &|name| blobs.contains(&hasher.hash_one(name)))
+        self.sweep_folder(SEGMENTS, &|name| segments.contains(name))?;
+        self.sweep_folder(REPLAYS, &|name| blobs.contains(&hasher.hash_one(name)))
     }
 
-    /// Removes the files below the folder `name` that are not needed, and the folders that are empty then.
-    fn sweep_blobs(&self, name: &str, is_needed: &dyn Fn(&str) -> bool) -> Result<(), BackupError> {
-        let folder = self.dir.join(name);
-        for below in names(&folder)? {
-            let (path, name) = (folder.join(&below), format!("{name}/{below}"));
-            if path.is_dir() {
-                self.sweep_blobs(&name, is_needed)?;
-                // It fails where something is left.
-                let _ = fs::remove_dir(&path);
-            } else if !is_needed(&name) {
-                fs::remove_file(&path).map_err(|cause| BackupError::io(&path, cause))?;
+    /// Removes the files below `folder` that are not needed.
+    fn sweep_folder(&mut self, folder: &str, is_needed: &dyn Fn(&str) -> bool) -> Result<(), BackupError> {
+        let mut unneeded = Vec::new();
+        let found = self.place.files(folder, &mut |name, _| {
+            if !is_needed(name) {
+                unneeded.push(name.to_owned());
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        found.map_err(|cause| self.failed(folder, cause))?;
+        self.place.remove(&unneeded).map_err(|cause| self.failed(folder, cause))
     }
 }
 
@@ -514,7 +547,9 @@ struct Work<'a> {
     way: &'a Way<'a>,
     /// The newest backup that is there.
     earlier: Option<Listed>,
-    /// The folder of the new one, as long as it is not finished.
+    /// The name of the new one.
+    name: String,
+    /// The folder in which it is made.
     made: PathBuf,
     pool: Pool,
     sources: Option<Sources>,
@@ -527,14 +562,14 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn run(&mut self) -> Result<(PathBuf, Manifest, u64), BackupError> {
+    fn run(&mut self) -> Result<(Manifest, u64), BackupError> {
         self.copy_what_stays()?;
         let now = self.backups.clock.now();
-        let last = folders(&self.pool.dir)?.last().map_or(0, |name| number(name));
+        let last = folders(&*self.pool.place)?.last().map_or(0, |name| number(name));
         let time: String = now.to_string().chars().filter(|c| *c != ':').collect();
-        let name = format!("{PREFIX}{:06}-{time}", last + 1);
-        let path = self.pool.dir.join(&name);
-        self.made = files::unfinished(&path);
+        self.name = format!("{PREFIX}{:06}-{time}", last + 1);
+        let begun = self.pool.place.begin(&self.backups.data_dir, &self.name);
+        self.made = begun.map_err(|cause| self.pool.failed(&self.name, cause))?;
         files::make_dir(&self.made).map_err(|cause| BackupError::io(&self.made, cause))?;
 
         let backups = self.backups;
@@ -550,10 +585,14 @@ impl Work<'_> {
             }
             copied?;
             self.copy_databases(&captures)?;
-            self.copy_blobs(&self.made.join(CAPTURES))?
+            let mut list = ChunkList::default();
+            let totals = self.copy_blobs(&self.made.join(CAPTURES), &mut |name| list.add(name))?;
+            let path = self.made.join(chunks::LIST);
+            self.copied_bytes += list.write(&path).map_err(|cause| BackupError::io(&path, cause))?;
+            totals
         };
-        let manifest = self.finish(totals, &path)?;
-        Ok((path, manifest, self.copied_bytes))
+        let manifest = self.finish(totals)?;
+        Ok((manifest, self.copied_bytes))
     }
 
     /// Copies what never changes, before the moment: what comes meanwhile is little.
@@ -574,18 +613,19 @@ impl Work<'_> {
             }
         }
         let index = self.backups.data_dir.join(CAPTURES);
-        self.copy_blobs(&index)?;
+        self.copy_blobs(&index, &mut |_| {})?;
         // They belong to another time.
         self.damaged.clear();
         Ok(())
     }
 
-    /// Copies the chunks of recordings that `index` names and that are not there.
-    fn copy_blobs(&mut self, index: &Path) -> Result<BlobTotals, BackupError> {
+    /// Copies the chunks of recordings that `index` names and that are not there, and calls `see` with the name of each.
+    fn copy_blobs(&mut self, index: &Path, see: &mut dyn FnMut(&BlobName)) -> Result<BlobTotals, BackupError> {
         let mut totals = BlobTotals::default();
         let mut failed = None;
         recorded_blobs(index, &mut |name| match self.copy_blob(name) {
             Ok(bytes) => {
+                see(name);
                 totals.count += 1;
                 totals.bytes += bytes;
                 true
@@ -599,10 +639,10 @@ impl Work<'_> {
     }
 
     fn copy_blob(&mut self, name: &BlobName) -> Result<u64, BackupError> {
-        self.way.go_on().map_err(|error| BackupError::copy(&self.pool.dir, &self.pool.dir, error))?;
-        let path = self.pool.dir.join(name.as_str());
-        if let Ok(there) = fs::metadata(&path) {
-            return Ok(there.len());
+        let failed = |pool: &Pool, cause| pool.failed(name.as_str(), cause);
+        self.way.go_on().map_err(|error| BackupError::copy(&self.made, &self.made, error))?;
+        if let Some(bytes) = self.pool.place.length(name.as_str()).map_err(|cause| failed(&self.pool, cause))? {
+            return Ok(bytes);
         }
         let started = std::time::Instant::now();
         let bytes = match self.backups.captures.blobs().get(name) {
@@ -612,9 +652,7 @@ impl Work<'_> {
                 return Ok(0);
             }
         };
-        let folder = path.parent().unwrap_or(&self.pool.dir);
-        let written = files::make_dir(folder).and_then(|()| files::replace(&path, &bytes));
-        written.map_err(|cause| BackupError::io(&path, cause))?;
+        self.pool.place.put(name.as_str(), &bytes).map_err(|cause| failed(&self.pool, cause))?;
         self.copied_bytes += bytes.len() as u64;
         self.way.pause(started);
         Ok(bytes.len() as u64)
@@ -628,7 +666,7 @@ impl Work<'_> {
         {
             let to = self.made.join(name);
             source.copy(&to, self.way).map_err(|error| BackupError::database(from, &to, error))?;
-            let copied = self.way.hash(&to).map_err(|error| BackupError::copy(&to, &to, error))?;
+            let copied = self.way.hash_file(&to).map_err(|error| BackupError::copy(&to, &to, error))?;
             self.add(name, copied);
         }
         Ok(())
@@ -637,18 +675,16 @@ impl Work<'_> {
     /// Notes a file of this backup alone.
     fn add(&mut self, name: &str, Copied { bytes, sha256 }: Copied) {
         self.copied_bytes += bytes;
-        // By the name that the folder has in the end.
-        let folder = self.made.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let stored = format!("{}/{name}", folder.trim_end_matches(UNFINISHED));
+        let stored = format!("{}/{name}", self.name);
         self.files.push(StoredFile { name: name.to_owned(), stored, bytes, sha256 });
     }
 
-    /// Writes down what there is, and gives the backup its name.
-    fn finish(&mut self, recordings: BlobTotals, path: &Path) -> Result<Manifest, BackupError> {
+    /// Writes down what there is, and makes it a backup.
+    fn finish(&mut self, recordings: BlobTotals) -> Result<Manifest, BackupError> {
         let Some((moment, now, erased)) = self.moment.take() else { return Err(BackupError::Cancelled) };
         let list = self.made.join(ERASURES);
         erasures::write(&list, &erased).map_err(|cause| BackupError::io(&list, cause))?;
-        let copied = self.way.hash(&list).map_err(|error| BackupError::copy(&list, &list, error))?;
+        let copied = self.way.hash_file(&list).map_err(|error| BackupError::copy(&list, &list, error))?;
         self.add(ERASURES, copied);
         let mut tables = BTreeMap::new();
         for name in [METADATA, CAPTURES] {
@@ -671,17 +707,16 @@ impl Work<'_> {
             segments,
             damaged: std::mem::take(&mut self.damaged),
         };
-        let all = self.pool.dir.join(ERASURES);
-        let known = erasures::read(&all).map_err(|cause| BackupError::io(&all, cause))?;
+        let failed = |pool: &Pool, cause| pool.failed(ERASURES, cause);
+        let known = read_erasures(&*self.pool.place, ERASURES).map_err(|cause| failed(&self.pool, cause))?;
         let known: BTreeSet<Erasure> = known.union(&erased).copied().collect();
-        erasures::write(&all, &known).map_err(|cause| BackupError::io(&all, cause))?;
-        let mut bytes =
-            serde_json::to_vec_pretty(&manifest).map_err(|error| BackupError::io(path, io::Error::other(error)))?;
-        bytes.push(b'\n');
-        let at = self.made.join(manifest::MANIFEST);
-        files::replace(&at, &bytes).map_err(|cause| BackupError::io(&at, cause))?;
-        let named = fs::rename(&self.made, path).and_then(|()| sync_dir(&self.pool.dir));
-        named.map_err(|cause| BackupError::io(path, cause))?;
+        let lines = erasures::lines(&known);
+        self.pool.place.put(ERASURES, lines.as_bytes()).map_err(|cause| failed(&self.pool, cause))?;
+        let at = self.made.join(MANIFEST);
+        let bytes = serde_json::to_vec_pretty(&manifest).map_err(|error| BackupError::io(&at, error.into()))?;
+        files::replace(&at, &[&bytes[..], b"\n"].concat()).map_err(|cause| BackupError::io(&at, cause))?;
+        let done = self.pool.place.finish(&self.made, &self.name, self.way);
+        done.map_err(|error| BackupError::copy(&self.made, &self.pool.place.address().at(&self.name), error))?;
         Ok(manifest)
     }
 
@@ -698,8 +733,8 @@ impl Copier for Work<'_> {
         if let Some(earlier) = &self.earlier
             && earlier.manifest.store != moment.store
         {
-            let (path, other) = (self.pool.dir.clone(), earlier.manifest.store.clone());
-            return Err(self.end(BackupError::OtherStore { path, other, store: moment.store.clone() }));
+            let (place, other) = (self.pool.place.address().clone(), earlier.manifest.store.clone());
+            return Err(self.end(BackupError::OtherStore { place, other, store: moment.store.clone() }));
         }
         if let Some(sources) = &self.sources {
             let taken = [(&sources.metadata, METADATA), (&sources.captures, CAPTURES)];

@@ -1,7 +1,7 @@
 //! From a backup to a data directory, and whether one could be made of it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use zenovay_capture::{is_whole_blob, recorded_blobs};
 use zenovay_events::{Copier, Moment};
 
 use super::manifest::{BlobTotals, Manifest, StoredFile, WebsiteTotals};
-use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders};
+use super::place::{self, Place};
+use super::{BackupError, CAPTURES, EVENTS, METADATA, REPLAYS, database, folders, read_erasures};
 use crate::causes::with_causes;
-use crate::config::Config;
+use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, LOCK, RESTORING};
 use crate::erasures::{self, ERASURES, Erasure};
 use crate::files::{self, AT_ONCE, Copied, CopyError, FileError, sync_dir};
@@ -21,8 +22,8 @@ use crate::{formats, upgrade};
 /// What is to be restored, and how.
 #[derive(Debug)]
 pub struct Restore<'a> {
-    /// A backup, or a directory of backups, of which the newest is meant.
-    pub backup: &'a Path,
+    /// A backup, or a place of backups, of which the newest is meant.
+    pub backup: &'a BackupPlace,
     /// The data directory that the backup is of, when it is still there: its erasures are done again, and its `salts` taken.
     pub old: Option<&'a Path>,
     /// Whether what can be used is restored when something cannot.
@@ -53,18 +54,39 @@ pub struct Verified {
     pub manifest: Manifest,
 }
 
-/// The folder of the backup that `path` means, and what it says of itself.
-fn open(path: &Path) -> Result<(PathBuf, Manifest), BackupError> {
-    let newest = folders(path)?.last().map(|name| path.join(name));
-    let backup = newest.unwrap_or_else(|| path.to_owned());
-    // Its directory is where it shares files.
-    let backup = fs::canonicalize(&backup).map_err(|cause| BackupError::io(&backup, cause))?;
-    let manifest = Manifest::read(&backup)?;
-    Ok((backup, manifest))
+/// A backup that is read.
+struct Opened {
+    /// The place that it is in, where it shares files.
+    place: Box<dyn Place>,
+    name: String,
+    manifest: Manifest,
 }
 
-fn dir_of(backup: &Path) -> &Path {
-    backup.parent().unwrap_or(backup)
+impl Opened {
+    /// The backup that `address` means.
+    fn new(address: &BackupPlace, config: &Config) -> Result<Self, BackupError> {
+        let failed = |cause| BackupError::io(&address.at(""), cause);
+        let mut place = place::open(address, config, None)?;
+        let name = match folders(&*place)?.pop_last() {
+            Some(newest) => newest,
+            None => {
+                let nothing = || BackupError::NoBackup(address.at(""));
+                // A directory may have the name of a backup by a link.
+                let backup = place.real().map_err(failed)?.address().clone();
+                let (above, name) = backup.split().ok_or_else(nothing)?;
+                place = place::open(&above, config, None)?;
+                name
+            }
+        };
+        let place = place.real().map_err(failed)?;
+        let manifest = Manifest::read(&*place, &name)?;
+        Ok(Self { place, name, manifest })
+    }
+
+    /// Where it is.
+    fn path(&self) -> PathBuf {
+        self.place.address().at(&self.name)
+    }
 }
 
 /// Puts what a backup has into the data directory of `config`, which must be empty or not there.
@@ -72,7 +94,7 @@ fn dir_of(backup: &Path) -> &Path {
 /// # Errors
 /// [`BackupError`]. What was begun is begun anew when it is tried again.
 pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupError> {
-    let (backup, manifest) = open(what.backup)?;
+    let opened = Opened::new(what.backup, config)?;
     let target = &config.data_dir;
     begin(target)?;
     let metadata = config.database_path();
@@ -80,9 +102,9 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
         return Err(BackupError::NotEmpty(metadata));
     }
     // Before anything is done, so that what cannot be read is no surprise at the end.
-    let later = later_erasures(&backup, &manifest, what.old)?;
-    let mut work = Work { backup: &backup, target, metadata: &metadata, damaged: manifest.damaged.clone() };
-    work.all(&manifest, !what.in_part)?;
+    let later = later_erasures(&opened, what.old)?;
+    let mut work = Work { backup: &opened, target, metadata: &metadata, damaged: opened.manifest.damaged.clone() };
+    work.all(!what.in_part)?;
     let damaged = work.damaged;
     if let Some(old) = what.old {
         take_salts(old, target)?;
@@ -91,7 +113,7 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
     let known = erasures::read(&list).map_err(|cause| BackupError::io(&list, cause))?;
     let all: BTreeSet<Erasure> = known.union(&later).copied().collect();
     erasures::write(&list, &all).map_err(|cause| BackupError::io(&list, cause))?;
-    upgrade::note(target, &manifest.formats).map_err(|cause| BackupError::io(target, cause))?;
+    upgrade::note(target, &opened.manifest.formats).map_err(|cause| BackupError::io(target, cause))?;
     let marker = target.join(RESTORING);
     // What is damaged cannot be opened before it is repaired.
     let is_whole = damaged.is_empty();
@@ -99,7 +121,8 @@ pub fn restore(config: &Config, what: &Restore<'_>) -> Result<Restored, BackupEr
         erase(config, &later)?;
     }
     fs::remove_file(&marker).and_then(|()| sync_dir(target)).map_err(|cause| BackupError::io(&marker, cause))?;
-    Ok(Restored { backup, manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
+    let backup = opened.path();
+    Ok(Restored { backup, manifest: opened.manifest, damaged, later_erasures: later.len(), are_erased: is_whole })
 }
 
 /// Makes sure that nothing is in the way, and says that a restore is under way.
@@ -109,13 +132,14 @@ fn begin(target: &Path) -> Result<(), BackupError> {
     if target.exists() && !marker.exists() {
         data_dir::refuse_held(target)?;
         let is_other = |name: &String| name != "lost+found" && name != LOCK;
-        if super::names(target)?.iter().any(is_other) {
+        if super::names(target).map_err(failed)?.iter().any(is_other) {
             return Err(BackupError::NotEmpty(target.to_owned()));
         }
     }
     data_dir::create(target)?;
     // All that is there is of a restore that did not end.
-    for name in super::names(target)?.into_iter().filter(|name| name != RESTORING && name != "lost+found") {
+    let there = super::names(target).map_err(failed)?;
+    for name in there.into_iter().filter(|name| name != RESTORING && name != "lost+found") {
         let path = target.join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.map_err(|cause| BackupError::io(&path, cause))?;
@@ -123,18 +147,22 @@ fn begin(target: &Path) -> Result<(), BackupError> {
     files::create(&marker).and_then(|file| file.sync_all()).and_then(|()| sync_dir(target)).map_err(failed)
 }
 
-/// The erasures that are not in the backup: of the directory of backups, and of the old data directory.
-fn later_erasures(backup: &Path, manifest: &Manifest, old: Option<&Path>) -> Result<BTreeSet<Erasure>, BackupError> {
-    let read = |path: PathBuf| erasures::read(&path).map_err(|cause| BackupError::io(&path, cause));
-    let mut all = read(dir_of(backup).join(ERASURES))?;
+/// The erasures that are not in the backup: of the place of backups, and of the old data directory.
+fn later_erasures(opened: &Opened, old: Option<&Path>) -> Result<BTreeSet<Erasure>, BackupError> {
+    let read = |name: &str| {
+        let at = opened.place.address().at(name);
+        read_erasures(&*opened.place, name).map_err(|cause| BackupError::io(&at, cause))
+    };
+    let mut all = read(ERASURES)?;
     if let Some(old) = old {
         if !old.join(METADATA).exists() && !old.join(EVENTS).exists() && !old.join(ERASURES).exists() {
             return Err(BackupError::io(old, io::Error::new(io::ErrorKind::NotFound, "it is not a data directory")));
         }
-        all.extend(read(old.join(ERASURES))?);
+        let path = old.join(ERASURES);
+        all.extend(erasures::read(&path).map_err(|cause| BackupError::io(&path, cause))?);
     }
-    let own = manifest.files.iter().find(|file| file.name == ERASURES);
-    let known = own.map_or(Ok(BTreeSet::new()), |file| read(dir_of(backup).join(&file.stored)))?;
+    let own = opened.manifest.files.iter().find(|file| file.name == ERASURES);
+    let known = own.map_or(Ok(BTreeSet::new()), |file| read(&file.stored))?;
     Ok(all.difference(&known).copied().collect())
 }
 
@@ -162,7 +190,7 @@ fn erase(config: &Config, later: &BTreeSet<Erasure>) -> Result<(), BackupError> 
 
 /// A restore that is under way.
 struct Work<'a> {
-    backup: &'a Path,
+    backup: &'a Opened,
     target: &'a Path,
     /// Where the metadata go.
     metadata: &'a Path,
@@ -171,7 +199,8 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Copies everything. When `all_or_nothing`, damage ends it.
-    fn all(&mut self, manifest: &Manifest, all_or_nothing: bool) -> Result<(), BackupError> {
+    fn all(&mut self, all_or_nothing: bool) -> Result<(), BackupError> {
+        let manifest = &self.backup.manifest;
         let before = self.damaged.len();
         // With events and without metadata no server starts, so the one comes first and the other last.
         let order =
@@ -181,12 +210,13 @@ impl Work<'_> {
         let last = own.pop().filter(|file| file.name == METADATA);
         let Some(metadata) = last else {
             let problem = format!("it names no {METADATA}");
-            return Err(BackupError::Damaged { path: self.backup.join(super::manifest::MANIFEST), problem });
+            return Err(BackupError::Damaged { path: self.backup.path().join(super::MANIFEST), problem });
         };
-        let from = dir_of(self.backup).join(&metadata.stored);
-        let problem = match AT_ONCE.hash(&from) {
+        let from = self.at(&metadata.stored);
+        let source = self.backup.place.read(&metadata.stored).map_err(CopyError::Read);
+        let problem = match source.and_then(|mut source| AT_ONCE.hash(&mut *source)) {
             Ok(found) => unlike(metadata, &found),
-            Err(CopyError::Read(error)) => Some(error.to_string()),
+            Err(CopyError::Read(error)) => Some(self.of_one_file(&metadata.stored, error)?),
             Err(error) => return Err(BackupError::copy(&from, &from, error)),
         };
         if let Some(problem) = problem {
@@ -219,7 +249,8 @@ impl Work<'_> {
 
     /// Removes what was restored, so that it can be tried again with another backup.
     fn clear(&self) -> Result<(), BackupError> {
-        for name in super::names(self.target)?.into_iter().filter(|name| name != "lost+found") {
+        let there = super::names(self.target).map_err(|cause| BackupError::io(self.target, cause))?;
+        for name in there.into_iter().filter(|name| name != "lost+found") {
             let path = self.target.join(name);
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
             removed.map_err(|cause| BackupError::io(&path, cause))?;
@@ -227,20 +258,33 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Where the file `stored` of the backup is.
+    fn at(&self, stored: &str) -> PathBuf {
+        self.backup.place.address().at(stored)
+    }
+
+    /// What is told of an error at reading `stored`; one that is not about this file alone ends the restore.
+    fn of_one_file(&self, stored: &str, error: io::Error) -> Result<String, BackupError> {
+        if self.backup.place.is_of_one_file(&error) {
+            return Ok(error.to_string());
+        }
+        self.clear()?;
+        Err(BackupError::io(&self.at(stored), error))
+    }
+
     /// Copies one file. One that is not what was written is noted, and left out when it `must_be_whole`.
     fn copy(&mut self, file: &StoredFile, to: &Path, must_be_whole: bool) -> Result<(), BackupError> {
-        let from = dir_of(self.backup).join(&file.stored);
-        let problem = match File::open(&from) {
-            Err(error) => error.to_string(),
+        let problem = match self.backup.place.read(&file.stored) {
+            Err(error) => self.of_one_file(&file.stored, error)?,
             Ok(mut source) => {
                 let mut target = files::create(to).map_err(|cause| BackupError::io(to, cause))?;
-                match AT_ONCE.copy(&mut source, &mut target) {
+                match AT_ONCE.copy(&mut *source, &mut target) {
                     Ok(copied) => match unlike(file, &copied) {
                         None => return Ok(()),
                         Some(problem) => problem,
                     },
-                    Err(CopyError::Read(error)) => error.to_string(),
-                    Err(error) => return Err(BackupError::copy(&from, to, error)),
+                    Err(CopyError::Read(error)) => self.of_one_file(&file.stored, error)?,
+                    Err(error) => return Err(BackupError::copy(&self.at(&file.stored), to, error)),
                 }
             }
         };
@@ -259,17 +303,22 @@ impl Work<'_> {
             return Ok(totals);
         }
         let mut failed = None;
-        let from = dir_of(self.backup).to_owned();
         let target = self.target.to_owned();
-        let damaged = &mut self.damaged;
+        let mut damaged = Vec::new();
         recorded_blobs(&index, &mut |name| {
-            let (from, to) = (from.join(name.as_str()), target.join(name.as_str()));
-            let bytes = match fs::read(&from) {
+            let to = target.join(name.as_str());
+            let bytes = match place::read_whole(&*self.backup.place, name.as_str()) {
                 Ok(bytes) => bytes,
-                Err(error) => {
-                    damaged.push(format!("{name}: {error}"));
-                    return true;
-                }
+                Err(error) => match self.of_one_file(name.as_str(), error) {
+                    Ok(problem) => {
+                        damaged.push(format!("{name}: {problem}"));
+                        return true;
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        return false;
+                    }
+                },
             };
             if !is_whole_blob(name, &bytes) {
                 damaged.push(format!("{name}: its content is not what was written"));
@@ -283,6 +332,7 @@ impl Work<'_> {
             totals.bytes += bytes.len() as u64;
             true
         })?;
+        self.damaged.append(&mut damaged);
         if let Some(error) = failed {
             return Err(error);
         }
@@ -306,22 +356,24 @@ fn unlike(file: &StoredFile, copied: &Copied) -> Option<String> {
 ///
 /// # Errors
 /// [`BackupError::Differs`] when it is not the same; others when it cannot be found out.
-pub fn verify(config: &Config, backup: &Path) -> Result<Verified, BackupError> {
-    let (backup, manifest) = open(backup)?;
-    // Where the backups are there is room for one more; where nothing can be written it is the machine's own place.
-    let temporary = tempfile::Builder::new().prefix(".verify-").tempdir_in(dir_of(&backup));
-    let temporary = temporary.or_else(|_| tempfile::tempdir()).map_err(|cause| BackupError::io(&backup, cause))?;
+pub fn verify(config: &Config, backup: &BackupPlace) -> Result<Verified, BackupError> {
+    let opened = Opened::new(backup, config)?;
+    let temporary = opened.place.temporary().map_err(|cause| BackupError::io(&opened.path(), cause))?;
     let mut config = config.clone();
     config.data_dir = temporary.path().join("data");
     config.database_url = None;
     begin(&config.data_dir)?;
     let metadata = config.database_path();
-    let mut work = Work { backup: &backup, target: &config.data_dir, metadata: &metadata, damaged: Vec::new() };
-    work.all(&manifest, true)?;
+    let mut work = Work { backup: &opened, target: &config.data_dir, metadata: &metadata, damaged: Vec::new() };
+    work.all(true)?;
     let marker = config.data_dir.join(RESTORING);
     fs::remove_file(&marker).map_err(|cause| BackupError::io(&marker, cause))?;
-    let differences = differences(&config, &manifest)?;
-    if differences.is_empty() { Ok(Verified { backup, manifest }) } else { Err(BackupError::Differs(differences)) }
+    let differences = differences(&config, &opened.manifest)?;
+    if differences.is_empty() {
+        Ok(Verified { backup: opened.path(), manifest: opened.manifest })
+    } else {
+        Err(BackupError::Differs(differences))
+    }
 }
 
 /// What is not in the data directory of `config` as `manifest` says.

@@ -1,6 +1,5 @@
 //! Backups that the server makes by itself.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -8,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use zenovay_domain::{Clock, Timestamp};
 
-use super::{BackupError, Backups, Made, list};
-use crate::config::Config;
+use super::{BackupError, Backups, Made, Overview, place};
+use crate::config::{BackupPlace, Config};
+use crate::runtime::ServeError;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -92,32 +92,46 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
-    /// Starts the thread, when `config` has a directory of backups.
+    /// Starts the thread, when `config` has a place of backups.
     ///
     /// # Errors
-    /// When the machine gives no thread.
-    pub fn start(config: &Config, backups: &Arc<Backups>, clock: Arc<dyn Clock>) -> std::io::Result<Option<Self>> {
-        let Some(dir) = config.backup_dir.clone() else { return Ok(None) };
+    /// When its settings do not go together, or the machine gives no thread.
+    pub fn start(config: &Config, backups: &Arc<Backups>, clock: Arc<dyn Clock>) -> Result<Option<Self>, ServeError> {
+        let Some(place) = config.backup_dir.clone() else { return Ok(None) };
+        // Nothing is asked of it: it may be out of reach for a while, but not without a key.
+        drop(place::open(&place, config, None).map_err(|error| ServeError::Backups(Box::new(error)))?);
+        let config = config.clone();
         let schedule = config.backup_schedule;
         let keep = config.backup_keep.as_usize();
         let (stop, stopped) = channel::<()>();
         let theirs = Arc::clone(backups);
         let work = move || {
             let mut next_try = Instant::now();
-            let mut last = last_of(&dir);
-            if let Some(at) = last {
-                note_last(at);
-            }
+            // When the last one was made, once that is known; a place may have none.
+            let mut last: Option<Option<Timestamp>> = None;
             loop {
-                // By the time that does not jump; without a backup one is due at once.
-                let now = clock.reading().steady;
-                let is_due = last.is_none_or(|last| now >= schedule.after(last));
-                if is_due && Instant::now() >= next_try {
-                    match theirs.make_told(&dir, Some(keep), true) {
-                        Ok(made) => last = made.manifest.created_at.parse().ok().or(Some(now)),
-                        // Another one is being made, which may be the one that is due.
-                        Err(BackupError::Running(_)) => {}
-                        Err(_) => next_try = Instant::now() + AGAIN,
+                if Instant::now() >= next_try {
+                    if last.is_none() {
+                        match last_of(&place, &config) {
+                            Ok(found) => last = Some(found),
+                            Err(error) => {
+                                tell_failed(&place, &error);
+                                next_try = Instant::now() + AGAIN;
+                            }
+                        }
+                        if let Some(Some(at)) = last {
+                            note_last(at);
+                        }
+                    }
+                    // By the time that does not jump; without a backup one is due at once.
+                    let now = clock.reading().steady;
+                    if last.is_some_and(|last| last.is_none_or(|last| now >= schedule.after(last))) {
+                        match theirs.make_told(&place, Some(keep), true) {
+                            Ok(made) => last = Some(made.manifest.created_at.parse().ok().or(Some(now))),
+                            // Another one is being made, which may be the one that is due.
+                            Err(BackupError::Running(_)) => {}
+                            Err(_) => next_try = Instant::now() + AGAIN,
+                        }
                     }
                 }
                 if stopped.recv_timeout(TICK) != Err(RecvTimeoutError::Timeout) {
@@ -139,10 +153,16 @@ impl Scheduled {
     }
 }
 
-/// When the newest backup in `dir` was made.
-fn last_of(dir: &Path) -> Option<Timestamp> {
-    let newest = list(dir).ok()?.pop()?;
-    newest.manifest.created_at.parse().ok()
+/// When the newest backup at `place` was made.
+fn last_of(place: &BackupPlace, config: &Config) -> Result<Option<Timestamp>, BackupError> {
+    let newest = Overview::of(place, config, None)?.newest;
+    Ok(newest.and_then(|newest| newest.manifest.created_at.parse().ok()))
+}
+
+/// Tells the metrics and the log that no backup was made.
+fn tell_failed(place: &BackupPlace, error: &BackupError) {
+    metrics::counter!("zenovay_backups_total", "outcome" => "failed").increment(1);
+    tracing::error!(%place, %error, "no backup was made");
 }
 
 impl Backups {
@@ -150,16 +170,12 @@ impl Backups {
     ///
     /// # Errors
     /// Those of `make`.
-    pub fn make_told(&self, dir: &Path, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
+    pub fn make_told(&self, place: &BackupPlace, keep: Option<usize>, is_gentle: bool) -> Result<Made, BackupError> {
         let started = Instant::now();
-        let made = self.make(dir, keep, is_gentle);
+        let made = self.make(place, keep, is_gentle);
         match &made {
             Ok(made) => tell(made, started.elapsed()),
-            Err(error) => {
-                metrics::counter!("zenovay_backups_total", "outcome" => "failed").increment(1);
-                let dir: PathBuf = dir.to_owned();
-                tracing::error!(dir = %dir.display(), %error, "no backup was made");
-            }
+            Err(error) => tell_failed(place, error),
         }
         made
     }

@@ -1,6 +1,14 @@
-//! Recordings in an S3-compatible bucket. Requests are made on a thread of their own, each in a bounded time; whoever waits for one is
+//! Recordings, and backups, in an S3-compatible bucket. Requests are made on a thread of their own, each in a bounded time; whoever waits for one is
 //! never a worker that answers requests.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `settings.rs` | which bucket, where it is and with which key |
+//! | `objects.rs` | objects of any length, which are never in memory whole: what backups are made of |
+//! | `wire.rs` | how a bucket is spoken to |
 
+mod objects;
+mod settings;
 mod wire;
 
 use std::future::Future;
@@ -16,8 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use zenovay_capture::{BLOB_MAX_BYTES, BlobError, BlobName, Blobs, FoundBlob};
 
+pub(crate) use self::objects::is_missing;
+use self::settings::Settings;
 use self::wire::Wire;
-use crate::config::{BucketAddress, BucketHttp, Config};
+use crate::config::{BucketName, BucketPrefix, Config};
 use crate::tls::{authorities, trusting};
 
 /// How often a request is made again that was not answered, or by an error of the server.
@@ -64,6 +74,8 @@ pub struct Bucket {
     within: Duration,
     /// For people: its name and where it is.
     name: String,
+    /// Whether its requests are counted, as those to the bucket of recordings.
+    is_counted: bool,
     requests: Handle,
     /// The thread ends when it is dropped.
     _stop: oneshot::Sender<()>,
@@ -89,40 +101,45 @@ enum Trouble {
 }
 
 impl Bucket {
-    /// The bucket of `config`, which may have none. Nothing is asked of it yet.
+    /// The bucket of recordings of `config`, which may have none. Nothing is asked of it yet.
     ///
     /// # Errors
     /// [`BucketError::Settings`], [`BucketError::Thread`].
     pub fn open(config: &Config) -> Result<Option<Self>, BucketError> {
-        let Some(bucket) = &config.replay_bucket else {
-            let lonely = [
-                ("replay_bucket_endpoint", config.replay_bucket_endpoint.is_some()),
-                ("replay_bucket_prefix", config.replay_bucket_prefix.is_some()),
-                ("replay_bucket_key_id", config.replay_bucket_key_id.is_some()),
-                ("replay_bucket_secret", config.replay_bucket_secret.is_some()),
-                ("replay_bucket_secret_file", config.replay_bucket_secret_file.is_some()),
-            ];
-            return match lonely.into_iter().find(|(_, is_set)| *is_set) {
-                Some((name, _)) => Err(BucketError::Settings(format!("{name} is set, and replay_bucket is not"))),
-                None => Ok(None),
-            };
-        };
-        let (key_id, secret) = key(config)?;
-        let region = &config.replay_bucket_region;
-        let endpoint = config.replay_bucket_endpoint.as_ref().map_or_else(
-            || format!("https://s3.{region}.amazonaws.com"),
-            |url| url.as_str().trim_end_matches('/').to_owned(),
-        );
-        let is_in_host = config.replay_bucket_address == BucketAddress::Host;
+        Ok(match Settings::of_recordings(config)? {
+            Some(settings) => Some(Self { is_counted: true, ..Self::at(settings)? }),
+            None => None,
+        })
+    }
+
+    /// The bucket `bucket`, as `config` says that backups reach it, with names that begin with `prefix`. No request takes longer than
+    /// `within`, if that is given. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// [`BucketError::Settings`], [`BucketError::Thread`].
+    pub fn of_backups(
+        config: &Config,
+        bucket: &BucketName,
+        prefix: Option<&BucketPrefix>,
+        within: Option<Duration>,
+    ) -> Result<Self, BucketError> {
+        let mut settings = Settings::of_backups(config, bucket, prefix)?;
+        settings.within = within.map_or(settings.within, |within| within.min(settings.within));
+        Self::at(settings)
+    }
+
+    fn at(settings: Settings) -> Result<Self, BucketError> {
+        let Settings { bucket, prefix, endpoint, region, is_in_host, is_http_anywhere, http_setting, key, within } =
+            settings;
+        let (key_id, secret) = key;
         let address = match endpoint.split_once("://") {
-            Some((scheme, host)) if is_in_host => format!("{scheme}://{}.{host}", bucket.as_str()),
+            Some((scheme, host)) if is_in_host => format!("{scheme}://{bucket}.{host}"),
             _ => endpoint.clone(),
         };
         let tls = trusting(authorities()).ok_or_else(|| BucketError::Settings("TLS cannot be used".to_owned()))?;
-        let within = Duration::from_secs(config.replay_bucket_timeout_seconds.get());
         let (init_backoff, max_backoff) = PAUSES;
         let store = AmazonS3Builder::new()
-            .with_bucket_name(bucket.as_str())
+            .with_bucket_name(&bucket)
             .with_region(region)
             .with_endpoint(address)
             .with_virtual_hosted_style_request(is_in_host)
@@ -135,7 +152,7 @@ impl Bucket {
                 max_retries: RETRIES,
                 retry_timeout: within,
             })
-            .with_http_connector(Wire::new(tls, config.replay_bucket_http == BucketHttp::Anywhere))
+            .with_http_connector(Wire::new(tls, is_http_anywhere, http_setting))
             .build()
             .map_err(|error| BucketError::Settings(error.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(BucketError::Thread)?;
@@ -143,17 +160,15 @@ impl Bucket {
         let (stop, stopped) = oneshot::channel::<()>();
         let work = move || drop(runtime.block_on(stopped));
         std::thread::Builder::new().name("bucket".to_owned()).spawn(work).map_err(BucketError::Thread)?;
-        Ok(Some(Self {
+        Ok(Self {
             store: Arc::new(store),
-            prefix: config
-                .replay_bucket_prefix
-                .as_ref()
-                .map_or_else(String::new, |prefix| format!("{}/", prefix.as_str())),
+            prefix,
             within,
-            name: format!("bucket {} at {endpoint}", bucket.as_str()),
+            name: format!("bucket {bucket} at {endpoint}"),
+            is_counted: false,
             requests,
             _stop: stop,
-        }))
+        })
     }
 
     /// Writes, reads and deletes a small object.
@@ -172,13 +187,18 @@ impl Bucket {
                 done => done,
             }
         });
+        done.map_err(|trouble| self.trouble(trouble))
+    }
+
+    /// What is told of `trouble` where no object can be missing.
+    fn trouble(&self, trouble: Trouble) -> BucketError {
         let name = self.name.clone();
-        done.map_err(|trouble| match trouble {
+        match trouble {
             Trouble::Missing(_) => BucketError::Refused { name, problem: "there is no such bucket".to_owned() },
             Trouble::Refused(problem) => BucketError::Refused { name, problem },
             Trouble::Failed(problem) => BucketError::Unreachable { name, problem },
             Trouble::Slow => BucketError::Unreachable { name, problem: self.too_slow() },
-        })
+        }
     }
 
     fn too_slow(&self) -> String {
@@ -203,8 +223,15 @@ impl Bucket {
             Ok(Err(_elapsed)) => Err(Trouble::Slow),
             Err(_stopped) => Err(Trouble::Failed("the server stops".to_owned())),
         };
-        count(operation, done.as_ref().err());
+        self.count(operation, done.as_ref().err());
         done
+    }
+
+    /// Counts a request by what came of it.
+    fn count(&self, operation: &'static str, trouble: Option<&Trouble>) {
+        if self.is_counted {
+            count(operation, trouble);
+        }
     }
 
     fn failed(&self, name: &str, trouble: Trouble) -> BlobError {
@@ -225,25 +252,6 @@ impl Bucket {
             Err(trouble) => Err(self.failed(name, trouble)),
         }
     }
-}
-
-/// The key of `config`, and its secret.
-fn key(config: &Config) -> Result<(String, String), BucketError> {
-    let wrong = |words: &str| Err(BucketError::Settings(words.to_owned()));
-    let Some(key_id) = &config.replay_bucket_key_id else {
-        return wrong("replay_bucket needs replay_bucket_key_id");
-    };
-    let secret = match (&config.replay_bucket_secret, &config.replay_bucket_secret_file) {
-        (Some(_), Some(_)) => return wrong("replay_bucket_secret and replay_bucket_secret_file are both set"),
-        (None, None) => return wrong("replay_bucket needs replay_bucket_secret or replay_bucket_secret_file"),
-        (Some(secret), None) => secret.expose().to_owned(),
-        (None, Some(file)) => {
-            let read = std::fs::read_to_string(file);
-            let secret = read.map_err(|error| BucketError::Settings(format!("{}: {error}", file.display())))?;
-            secret.trim().to_owned()
-        }
-    };
-    if secret.is_empty() { wrong("replay_bucket_secret_file is empty") } else { Ok((key_id.clone(), secret)) }
 }
 
 /// Counts a request by what came of it.
@@ -368,7 +376,7 @@ impl Blobs for Bucket {
         });
         while let Some(next) = listed.blocking_recv() {
             let object = next.map_err(|trouble| {
-                count("list", Some(&trouble));
+                self.count("list", Some(&trouble));
                 self.failed(first, trouble)
             })?;
             let Some(name) = object.location.as_ref().strip_prefix(self.prefix.as_str()) else { continue };
@@ -376,7 +384,7 @@ impl Blobs for Bucket {
                 break;
             }
         }
-        count("list", None);
+        self.count("list", None);
         Ok(())
     }
 }

@@ -33,12 +33,14 @@ pub(super) struct Wire {
     tls: TlsConnector,
     /// Whether http may be spoken to public addresses.
     is_http_anywhere: bool,
+    /// The setting that says so.
+    http_setting: &'static str,
     kept: Arc<Mutex<Vec<SendRequest<HttpRequestBody>>>>,
 }
 
 impl Wire {
-    pub(super) fn new(tls: TlsConnector, is_http_anywhere: bool) -> Self {
-        Self { tls, is_http_anywhere, kept: Arc::default() }
+    pub(super) fn new(tls: TlsConnector, is_http_anywhere: bool, http_setting: &'static str) -> Self {
+        Self { tls, is_http_anywhere, http_setting, kept: Arc::default() }
     }
 
     /// A connection on which nothing is under way.
@@ -63,8 +65,10 @@ impl Wire {
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await.map_err(failed)?.collect();
         if !is_https && !self.is_http_anywhere && found.iter().any(|address| is_public_address(address.ip())) {
-            let words =
-                "http is spoken to this machine and to private addresses alone: use https, or set replay_bucket_http";
+            let words = format!(
+                "http is spoken to this machine and to private addresses alone: use https, or set {}",
+                self.http_setting
+            );
             return Err(HttpError::new(HttpErrorKind::Unknown, io::Error::other(words)));
         }
         let mut last = io::Error::other("its name has no address");

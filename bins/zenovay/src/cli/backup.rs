@@ -1,37 +1,38 @@
 //! `zenovay backup` and `zenovay restore`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use super::context;
 use super::output::{Failure, Output, lines, table};
 use crate::backup::{self, BackupError, Backups, Restore};
-use crate::config::Config;
+use crate::config::{BackupPlace, Config, InvalidBackupPlace};
 use crate::control::{self, Answer, Request};
 use crate::data_dir::DataDirError;
 use crate::runtime::{ServeError, Stores};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupArgs {
-    /// The directory of backups, made when it is missing; all backups in it share files. Without it the one of the setting
-    /// `backup_dir`.
-    #[arg(value_name = "DIR")]
-    dir: Option<PathBuf>,
+    /// The directory of backups, made when it is missing, or s3://BUCKET/PREFIX; all backups in it share files. Without it the one of
+    /// the setting `backup_dir`. How a bucket is reached say the settings `backup_bucket_…`.
+    #[arg(value_name = "DIR|s3://…", value_parser = place_parser())]
+    dir: Option<BackupPlace>,
     /// Keep so many backups and remove older ones; without it none is removed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     keep: Option<u16>,
-    /// List the backups in the directory instead, the oldest first.
+    /// List the backups there instead, the oldest first.
     #[arg(long, conflicts_with = "keep")]
     list: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// A backup, or a directory of backups, of which the newest is meant.
-    #[arg(value_name = "BACKUP")]
-    backup: PathBuf,
+    /// A backup, or a directory or s3://BUCKET/PREFIX with backups, of which the newest is meant.
+    #[arg(value_name = "BACKUP", value_parser = place_parser())]
+    backup: BackupPlace,
     /// Restore nothing: read everything in the backup, and compare it with what was written down when it was made.
     #[arg(long, conflicts_with_all = ["old", "in_part"])]
     verify: bool,
@@ -44,6 +45,14 @@ pub(super) struct RestoreArgs {
     in_part: bool,
 }
 
+/// Reads a place. A directory may have a name that is no text.
+fn place_parser() -> impl TypedValueParser<Value = BackupPlace> {
+    OsStringValueParser::new().try_map(|text| match text.into_string() {
+        Ok(text) => text.parse(),
+        Err(name) => Ok::<_, InvalidBackupPlace>(BackupPlace::Dir(name.into())),
+    })
+}
+
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Self {
         Self::new(error)
@@ -53,11 +62,11 @@ impl From<BackupError> for Failure {
 /// Makes a backup, by the server that runs, or without one.
 pub(super) fn backup(args: BackupArgs, config: &Config, output: &mut Output) -> Result<(), Failure> {
     let dir = args.dir.or_else(|| config.backup_dir.clone());
-    let dir = dir.ok_or_else(|| Failure::usage("name a directory of backups, or set backup_dir"))?;
+    let dir = dir.ok_or_else(|| Failure::usage("name a place of backups, or set backup_dir"))?;
     if args.list {
-        return list(&dir, output);
+        return list(&dir, config, output);
     }
-    let made = make(config, &dir, args.keep.map(usize::from))?;
+    let made = make(config, dir, args.keep.map(usize::from))?;
     output.result(&made, || lines(&made));
     if made["damaged"].as_array().is_some_and(|damaged| !damaged.is_empty()) {
         output.done_in_part();
@@ -65,19 +74,18 @@ pub(super) fn backup(args: BackupArgs, config: &Config, output: &mut Output) -> 
     Ok(())
 }
 
-fn make(config: &Config, dir: &Path, keep: Option<usize>) -> Result<Value, Failure> {
+fn make(config: &Config, dir: BackupPlace, keep: Option<usize>) -> Result<Value, Failure> {
     // It has to be there: a new one would be made.
     drop(context::open(config)?);
     match Stores::open(config) {
         Ok(stores) => {
             let (events, captures) = (stores.events.clone(), stores.captures.clone());
             let backups = Backups::new(config, stores.clock.clone(), events, captures, stores.erasures.clone());
-            Ok(backups.make(dir, keep, false)?.json())
+            Ok(backups.make(&dir, keep, false)?.json())
         }
         Err(ServeError::DataDir(DataDirError::Held(_))) => {
             // The server has a working directory of its own.
-            let dir =
-                std::path::absolute(dir).map_err(|error| Failure::new(format_args!("{}: {error}", dir.display())))?;
+            let dir = dir.absolute().map_err(|error| Failure::new(format_args!("the working directory: {error}")))?;
             let asked = control::ask(&config.data_dir, &Request::Backup { dir, keep });
             let answer = asked.map_err(|error| {
                 let directory = config.data_dir.display();
@@ -94,7 +102,7 @@ fn make(config: &Config, dir: &Path, keep: Option<usize>) -> Result<Value, Failu
     }
 }
 
-fn list(dir: &Path, output: &mut Output) -> Result<(), Failure> {
+fn list(dir: &BackupPlace, config: &Config, output: &mut Output) -> Result<(), Failure> {
     let row = |listed: backup::Listed| {
         let manifest = &listed.manifest;
         let files = manifest.files.iter().chain(&manifest.segments);
@@ -108,7 +116,7 @@ fn list(dir: &Path, output: &mut Output) -> Result<(), Failure> {
             "damaged": manifest.damaged.len(),
         })
     };
-    let rows: Vec<Value> = backup::list(dir)?.into_iter().map(row).collect();
+    let rows: Vec<Value> = backup::list(dir, config)?.into_iter().map(row).collect();
     let columns = ["backup", "created_at", "version", "rows", "bytes", "damaged"];
     output.result(&json!({ "backups": rows }), || table("no backups", &columns, &rows));
     Ok(())

@@ -10,7 +10,7 @@ use super::context;
 use super::output::{Failure, Output};
 use crate::backends::{self, OpenCapturesError};
 use crate::bucket::{Bucket, BucketError};
-use crate::config::Config;
+use crate::config::{BackupPlace, Config};
 use crate::data_dir::{self, DataDirError, ServerLock};
 use crate::runtime::ServeError;
 
@@ -19,6 +19,7 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
     data_dir::secure(&config.data_dir).map_err(Failure::new)?;
     let (metadata, mut faults) = check_metadata(config)?;
     let bucket = check_bucket(config).map_err(|error| Failure::new(OpenCapturesError::from(error)))?;
+    let backups = check_backups(config).map_err(|error| Failure::new(format_args!("backups: {error}")))?;
     let events = check_events(config)?;
     if let Events::Checked(verified, captures) = &events {
         faults.extend(verified.damages.iter().chain(captures).cloned());
@@ -30,10 +31,10 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
         output.done_in_part();
     }
     let clock = check_clock(config)?;
-    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json(), "clock": clock, "replay_bucket": bucket });
+    let result = json!({ "configuration": "ok", "metadata": metadata, "events": events.json(), "clock": clock, "replay_bucket": bucket, "backup_bucket": backups });
     output.result(&result, || {
         let events = events.text();
-        format!("configuration: ok\nmetadata: {metadata}\nevents: {events}\nclock: {clock}\nreplay bucket: {bucket}\n")
+        format!("configuration: ok\nmetadata: {metadata}\nevents: {events}\nclock: {clock}\nreplay bucket: {bucket}\nbackup bucket: {backups}\n")
     });
     Ok(())
 }
@@ -42,6 +43,13 @@ pub(super) fn run(config: &Config, output: &mut Output) -> Result<(), Failure> {
 fn check_bucket(config: &Config) -> Result<&'static str, BucketError> {
     let Some(bucket) = Bucket::open(config)? else { return Ok("none") };
     bucket.probe()?;
+    Ok("ok")
+}
+
+/// The same in the bucket of backups.
+fn check_backups(config: &Config) -> Result<&'static str, BucketError> {
+    let Some(BackupPlace::Bucket(bucket, prefix)) = &config.backup_dir else { return Ok("none") };
+    Bucket::of_backups(config, bucket, prefix.as_ref(), None)?.probe()?;
     Ok("ok")
 }
 

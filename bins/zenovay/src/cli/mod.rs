@@ -75,7 +75,7 @@ enum Command {
     #[command(subcommand)]
     Status(status::Command),
     /// Make a backup of everything but the salts, of one moment, also while a server runs. Copies only what earlier backups in
-    /// the directory do not have.
+    /// the directory, or in the bucket, do not have.
     Backup(backup::BackupArgs),
     /// Restore a backup to a new data directory, or verify one.
     Restore(backup::RestoreArgs),

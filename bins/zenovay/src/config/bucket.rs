@@ -1,4 +1,4 @@
-//! Settings about the bucket that recordings are kept in.
+//! Settings about the buckets that recordings and backups are kept in.
 
 /// The name of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]

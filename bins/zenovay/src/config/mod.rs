@@ -10,7 +10,7 @@
 //! | `settings.rs` | the table: name, type, default and help of every setting |
 //! | `values.rs` | the types: what a value may be, and what is said when it may not |
 //! | `source.rs` | the layers, and what is said of a name that is not a setting |
-//! | `people.rs`, `bucket.rs` | the types of settings about people, and about the bucket of recordings |
+//! | `people.rs`, `bucket.rs`, `place.rs` | the types of settings about people, about buckets, and about where backups are |
 //! | `plans.rs` | the numbers of the plans |
 //! | `error.rs` | the errors, and where an effective value comes from |
 //!
@@ -22,6 +22,7 @@
 mod bucket;
 mod error;
 mod people;
+mod place;
 mod plans;
 mod settings;
 mod source;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 pub use self::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 pub use self::error::{ConfigError, Effective, Origin};
 pub use self::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
+pub use self::place::{BackupPlace, InvalidBackupPlace};
 use self::plans::plan_number_names;
 pub use self::settings::{CommonFlags, Config, ServerFlags};
 use self::source::{Source, read_table};

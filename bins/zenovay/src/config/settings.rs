@@ -10,6 +10,7 @@ use zenovay_domain::{Plan, PlanTable};
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::error::{ConfigError, Effective};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
+use super::place::BackupPlace;
 use super::plans::read_plans;
 use super::source::Source;
 use super::values::{DatabaseUrl, LogFormat, Number, ResetFormat, Setting};
@@ -186,12 +187,28 @@ settings! {
         replay_bucket_timeout_seconds: Number<1, 600> = Number(30), "SECONDS";
         /// Maximum size of chunks that wait to be moved to the bucket, in bytes; beyond it chunks are refused [default: 1073741824, 1 GiB]
         replay_waiting_bytes: Number<1_048_576, 0x100_0000_0000> = Number(1 << 30), "BYTES";
-        /// Directory in which the server makes backups by itself, on another disk if there is one [default: none, no backups]
-        backup_dir: Option<PathBuf> = None, "DIR";
+        /// Where the server makes backups by itself: a directory, on another disk if there is one, or s3://BUCKET/PREFIX [default: none, no backups]
+        backup_dir: Option<BackupPlace> = None, "DIR";
         /// When it makes them: a time of day in UTC, such as 03:30, or a number of hours, such as 6h [default: 03:30]
         backup_schedule: BackupSchedule = BackupSchedule::Daily(12_600_000), "WHEN";
         /// Number of backups that it keeps; older ones are removed [default: 7]
         backup_keep: Number<1, 10_000> = Number(7), "N";
+        /// Where the bucket of backups is, without its name [default: as for recordings, see replay_bucket_endpoint]
+        backup_bucket_endpoint: Option<url::Url> = None, "URL";
+        /// Region of the bucket of backups [default: as for recordings]
+        backup_bucket_region: Option<String> = None, "REGION";
+        /// Where in an address its name stands: path or host [default: as for recordings]
+        backup_bucket_address: Option<BucketAddress> = None, "WHERE";
+        /// Where it may be spoken to by http: private (this machine and private addresses) or anywhere [default: as for recordings]
+        backup_bucket_http: Option<BucketHttp> = None, "WHERE";
+        /// Id of the key that reads, writes, deletes and lists its objects [default: the key for recordings]
+        backup_bucket_key_id: Option<String> = None, "ID";
+        /// Secret of that key; best set as a variable or in the file [default: none]
+        backup_bucket_secret: Option<Secret> = None, "SECRET";
+        /// A file with that secret, instead [default: none]
+        backup_bucket_secret_file: Option<PathBuf> = None, "FILE";
+        /// Maximum time of one request to it, of 8 MiB at most, in seconds [default: as for recordings]
+        backup_bucket_timeout_seconds: Option<Number<1, 600>> = None, "SECONDS";
         /// Number of recent events that are held in memory before they are written into a segment file [default: 131072]
         seal_rows: Number<1, 262_144> = Number(131_072), "N";
         /// Age at which recent events are written into a segment file even when they are few, in seconds [default: 3600]

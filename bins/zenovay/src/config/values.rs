@@ -8,6 +8,7 @@ use zenovay_domain::Plan;
 
 use super::bucket::{BucketAddress, BucketHttp, BucketName, BucketPrefix, Secret};
 use super::people::{NamesIssuer, PlanChanges, SignUp, SmtpUrl, StatusPage};
+use super::place::BackupPlace;
 use crate::backup::BackupSchedule;
 
 /// A whole number from `MIN` to `MAX`, both included.
@@ -125,6 +126,16 @@ impl Setting for PathBuf {
 
     fn to_json(&self) -> serde_json::Value {
         self.to_string_lossy().into()
+    }
+}
+
+impl Setting for BackupPlace {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: super::place::InvalidBackupPlace| error.to_string())
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        self.to_string().into()
     }
 }
 

@@ -196,9 +196,9 @@ catalog! {
     }
     Backup "backup", "What is stored", "When the last backup was made in `backup_dir`, and whether it is whole." {
         BackupNotSet "backup_not_set", Note, "`backup_dir` is not set: the server makes no backups"
-            => "Set `backup_dir` to a directory on another disk, or run `zenovay backup DIR` by a timer.";
+            => "Set `backup_dir` to a directory on another disk or to `s3://BUCKET/PREFIX`, or run `zenovay backup DIR` by a timer.";
         BackupUnreadable "backup_unreadable", Fault, "`backup_dir` cannot be read"
-            => "Make the directory readable and writable for the user of the server, or mount its disk.";
+            => "Make the directory readable and writable for the user of the server, or mount its disk. Of a bucket, look at `backup_bucket_…`.";
         BackupMissing "backup_missing", Warning, "there is no finished backup"
             => "Run `zenovay backup`: it says what is in the way.";
         BackupOld "backup_old", Warning, "the last backup is older than two intervals of `backup_schedule`"
@@ -208,7 +208,7 @@ catalog! {
         BackupUnfinished "backup_unfinished", Warning, "a backup was begun and never finished"
             => "Run `zenovay backup`: it takes over what is there, and says what is in the way.";
         BackupSameDisk "backup_same_disk", Note, "`backup_dir` is on the disk of the data directory"
-            => "Set `backup_dir` to a directory on another disk: with this one both are lost.";
+            => "Set `backup_dir` to a directory on another disk, or to `s3://BUCKET/PREFIX`: with this one both are lost.";
     }
     Clock "clock", "Machine", "Whether the clock is believed." {
         ClockWrong "clock_wrong", Fault, "the clock is not believed: nothing is removed by it"

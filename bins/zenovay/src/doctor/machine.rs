@@ -152,6 +152,7 @@ fn named_hosts(patient: &Patient<'_>) -> Vec<(&'static str, String)> {
         ("public_url", config.public_url.clone()),
         ("smtp_url", smtp),
         ("replay_bucket_endpoint", config.replay_bucket_endpoint.clone()),
+        ("backup_bucket_endpoint", config.backup_bucket_endpoint.clone()),
     ];
     let names = urls.into_iter().filter_map(|(setting, url)| {
         let url = url?;

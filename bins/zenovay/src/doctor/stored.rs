@@ -8,9 +8,10 @@ use zenovay_domain::Timestamp;
 use zenovay_events::StoreStats;
 use zenovay_ingest::{AGENTS_AS_OF, GeoDatabase};
 
-use super::{Patient, Problem, Seen, counted, reading, some};
-use crate::backup::{self, BackupSchedule, Listed};
+use super::{Patient, Problem, Seen, WITHIN, counted, reading, some};
+use crate::backup::{BackupSchedule, Listed, Overview};
 use crate::causes::with_causes;
+use crate::config::BackupPlace;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -53,20 +54,22 @@ pub(super) fn backup(patient: &Patient<'_>) -> Seen {
     let Some(dir) = &patient.config.backup_dir else {
         return Seen::problem(Problem::BackupNotSet, "of those that are made by other means nothing is known.");
     };
-    let shown = dir.display();
-    let found = backup::list(dir).and_then(|listed| Ok((listed, backup::unfinished(dir)?)));
-    let (listed, unfinished) = match found {
+    let Overview { finished, newest, mut unfinished } = match Overview::of(dir, patient.config, Some(WITHIN)) {
         Ok(found) => found,
         Err(error) => return Seen::problem(Problem::BackupUnreadable, format!("{error}.")),
     };
-    let Some(newest) = listed.last() else {
+    if patient.server.is_some_and(|server| server.backups.is_running()) {
+        // It is being made.
+        unfinished.clear();
+    }
+    let Some(newest) = &newest else {
         let words = match unfinished.len() {
-            0 => format!("none in {shown}."),
-            _ => format!("{shown} has {} alone, which was not finished.", some(&unfinished)),
+            0 => format!("none in {dir}."),
+            _ => format!("{dir} has {} alone, which was not finished.", some(&unfinished)),
         };
         return Seen::problem(Problem::BackupMissing, words);
     };
-    let count = counted(listed.len() as u64, "backup");
+    let count = counted(finished, "backup");
     let now = reading(patient).steady;
     let seen = judge_backup(newest, &count, patient.config.backup_schedule, now);
     if seen.problem.is_some() {
@@ -74,14 +77,16 @@ pub(super) fn backup(patient: &Patient<'_>) -> Seen {
     }
     if !unfinished.is_empty() {
         let words = format!(
-            "{} in {shown}; the last one that was finished is of {}.",
+            "{} in {dir}; the last one that was finished is of {}.",
             some(&unfinished),
             newest.manifest.created_at
         );
         return Seen::problem(Problem::BackupUnfinished, words);
     }
-    if device(dir).is_some_and(|disk| device(&patient.config.data_dir) == Some(disk)) {
-        return Seen::problem(Problem::BackupSameDisk, format!("{shown} is. {}", seen.words));
+    if let BackupPlace::Dir(path) = dir
+        && device(path).is_some_and(|disk| device(&patient.config.data_dir) == Some(disk))
+    {
+        return Seen::problem(Problem::BackupSameDisk, format!("{dir} is. {}", seen.words));
     }
     seen
 }
