@@ -138,6 +138,15 @@ test("the page works without scripts, and no is an answer", async () => {
   await page.getByRole("button", { name: "Cancel", exact: true }).click();
   await page.getByRole("heading", { name: "You can close this" }).waitFor();
   assert.equal(client.answers.at(-1).get("error"), "access_denied");
+  // A wrong request of a client that nobody let in: the person goes on, or does not.
+  const answers = client.answers.length;
+  const wrong = await newRequest("Wrong Client", { response_type: "token" });
+  await page.goto(wrong.path);
+  await page.getByRole("heading", { name: "This client cannot be connected" }).waitFor();
+  assert.equal(client.answers.length, answers);
+  await page.getByRole("link", { name: "Go back to this computer" }).click();
+  await page.getByRole("heading", { name: "You can close this" }).waitFor();
+  assert.equal(client.answers.at(-1).get("error"), "unsupported_response_type");
   await context.close();
 });
 
@@ -164,6 +173,7 @@ tour(
     ["owner", "mcp-clients", "/settings/account/security", "Security & access", (page) => page.getByRole("region", { name: "Connected MCP clients" }).scrollIntoViewIfNeeded()],
     ["owner", "mcp-client-revoke", "/settings/account/security", "Security & access", opens("Revoke Notebook")],
     ["owner", "consent-refused", "/oauth/authorize?client_id=unknown", "This client cannot be connected"],
+    ["owner", "consent-wrong", `${asked.path}&response_mode=fragment`, "This client cannot be connected"],
   ],
 );
 

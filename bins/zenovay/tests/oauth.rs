@@ -289,8 +289,11 @@ async fn a_person_is_asked_and_their_answer_becomes_tokens() {
     world.app.get("/oauth/style.css").send().await.expect(200);
     let sent = fields(&html);
     let of = |name: &str| sent.iter().find(|(known, _)| known == name).unwrap().1.clone();
-    for category in ["analytics", "advanced", "management", "settings"] {
-        assert_eq!(of(category), "read");
+    // To read is chosen where something is read. Sabotage: choose it everywhere.
+    for (category, chosen) in
+        [("analytics", "read"), ("advanced", "read"), ("management", "none"), ("settings", "none")]
+    {
+        assert_eq!(of(category), chosen);
     }
     assert_eq!(of("team"), world.team.to_string());
     let changes = [("decision", "allow"), ("settings", "none"), ("management", "write")];
@@ -369,13 +372,13 @@ async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
     assert_eq!((reply.status, reply.header("location")), (400, None));
 }
 
-/// SECURITY O2: missing, `plain`, malformed.
+/// SECURITY O2: missing, `plain`, malformed. RFC 9700 §4.11.2: anybody can register a client and any address.
 ///
-/// Sabotage: take a request without a method.
+/// Sabotage: take a request without a method; send people on whatever they allowed; trust the client wherever it leads.
 #[actix_web::test]
-async fn a_request_without_a_proper_challenge_is_sent_back() {
+async fn a_wrong_request_leads_nobody_away_who_has_not_let_the_client_in() {
     let world = World::new().await;
-    for (changes, error) in [
+    let wrong = [
         (vec![("code_challenge", "")], "invalid_request"),
         (vec![("code_challenge_method", "")], "invalid_request"),
         (vec![("code_challenge_method", "plain")], "invalid_request"),
@@ -387,8 +390,39 @@ async fn a_request_without_a_proper_challenge_is_sent_back() {
         (vec![("response_mode", "fragment")], "invalid_request"),
         (vec![("resource", "https://evil.example/mcp")], "invalid_target"),
         (vec![("scope", "read"), ("scope", "write")], "invalid_request"),
+        (vec![("state", "a"), ("state", "b")], "invalid_request"),
+    ];
+    let own = json!({ "client_name": "<b>Phish</b>", "redirect_uris": ["https://phish.example/callback"] });
+    let own = register(&world, own).await.expect(201).json()["client_id"].as_str().unwrap().to_owned();
+    for (client, redirect, place) in [
+        (own.as_str(), "https://phish.example/callback", "phish.example"),
+        (CLIENT, "https://app.example/callback", "app.example"),
+        (CLIENT, REDIRECT, "this computer"),
     ] {
-        let reply = world.ask(&request(&changes)).await.expect(303);
+        for (changes, error) in &wrong {
+            let asked = request(&[("client_id", client), ("redirect_uri", redirect)]);
+            let reply = world.ask(&changed(&asked, changes)).await.expect(400);
+            assert_eq!((reply.header("location"), reply.header("refresh")), (None, None), "{changes:?}");
+            let html = reply.text();
+            assert!(html.contains(&format!("Go back to {place}")), "{html}");
+            assert!(
+                html.contains(&format!("href=\"{redirect}?error={error}&amp;")) && !html.contains("<b>Phish"),
+                "{html}"
+            );
+            assert!(reply.header("content-security-policy").unwrap().contains("default-src 'none'"));
+        }
+    }
+    world.tokens().await;
+    // The same client, but it led somewhere else.
+    let elsewhere = request(&[("redirect_uri", "https://app.example/callback"), ("response_type", "token")]);
+    world.ask(&elsewhere).await.expect(400);
+    // Somebody else let nobody in.
+    let stranger = world.app.sign_in(world.app.user());
+    let path = format!("/oauth/authorize?{}", encoded(&request(&[("response_type", "token")])));
+    world.app.get(&path).session(&stranger).send().await.expect(400);
+    for (changes, error) in &wrong[..wrong.len() - 1] {
+        let error = *error;
+        let reply = world.ask(&request(changes)).await.expect(303);
         let members = location(&reply);
         assert_eq!((members["error"].as_str(), members["state"].as_str()), (error, "the state&more"), "{changes:?}");
         assert_eq!(members["iss"], ISSUER, "errors name the issuer, too");
@@ -407,10 +441,11 @@ async fn a_person_may_say_no() {
     let reply = world.decide(&page, &[&nothing[..], &[("decision", "allow")]].concat()).await.expect(200);
     assert!(reply.text().contains("Choose at least one"));
     // What is not offered cannot be chosen.
-    let more = [("analytics", "write"), ("webhooks", "write"), ("ai_insights", "read"), ("decision", "allow")];
+    let more = [("analytics", "write"), ("webhooks", "write"), ("ai_insights", "read"), ("settings", "read")];
+    let more = [&more[..], &[("advanced", "read"), ("decision", "allow")]].concat();
     let code = location(&world.decide(&page, &more).await.expect(200))["code"].clone();
     let tokens = Tokens::of(&world.redeem(&code, &[]).await.expect(200));
-    assert_eq!(tokens.scope, "analytics:read advanced:read management:read settings:read");
+    assert_eq!(tokens.scope, "advanced:read");
     let foreign = world.app.team(Plan::Free).id.to_string();
     let reply = world.decide(&page, &[("team", foreign.as_str()), ("decision", "allow")]).await.expect(200);
     assert!(reply.text().contains("Choose the team"), "a team of others");
@@ -459,7 +494,7 @@ async fn no_other_page_can_answer_for_a_person() {
     assert_eq!(world.app.state.store.grants_of(world.user, world.app.state.clock.now()).unwrap(), []);
 }
 
-/// SECURITY O5. Sabotage: leave the grant when a code comes again.
+/// SECURITY O5. Sabotage: leave the grant when a code comes again, or end it for whoever has the code alone.
 #[actix_web::test]
 async fn a_code_that_comes_again_ends_what_came_of_it() {
     let world = World::new().await;
@@ -470,13 +505,14 @@ async fn a_code_that_comes_again_ends_what_came_of_it() {
     assert_eq!((error_of(&reply).as_str(), reply.header("cache-control")), ("invalid_grant", Some("no-store")));
     assert!(!world.has_access(&tokens.access).await);
     assert_eq!(error_of(&world.refresh(&tokens.refresh, &[]).await.expect(400)), "invalid_grant");
-    // Not even the stranger who has the code alone gets anything, and the grant ends all the same.
+    // The stranger who has the code alone gets nothing, and ends nothing.
     let code = world.code().await;
     let tokens = Tokens::of(&world.redeem(&code, &[]).await.expect(200));
-    let stranger = [("code_verifier", "x".repeat(43))];
-    let stranger: Vec<(&str, &str)> = stranger.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    world.redeem(&code, &stranger).await.expect(400);
-    assert!(!world.has_access(&tokens.access).await);
+    let other = "x".repeat(43);
+    for stranger in [("code_verifier", other.as_str()), ("client_id", "https://evil.example/client.json")] {
+        assert_eq!(error_of(&world.redeem(&code, &[stranger]).await.expect(400)), "invalid_grant");
+        assert!(world.has_access(&tokens.access).await, "{stranger:?}");
+    }
 }
 
 #[actix_web::test]
@@ -665,8 +701,8 @@ async fn a_new_consent_takes_the_place_of_the_older_one() {
         Tokens::of(&world.redeem(&code, &[("client_id", client)]).await.expect(200))
     };
     let scopes = async |tokens: &Tokens| world.access(&tokens.access).await.map(|access| access.scopes.to_string());
-    let (wide, narrow) =
-        ([("management", "write"), ("settings", "none")], [("management", "none"), ("advanced", "none")]);
+    let wide = [("management", "write"), ("settings", "none")];
+    let narrow = [("management", "none"), ("advanced", "none"), ("settings", "write")];
     // A client that registered itself is one installation.
     let body = json!({ "client_name": "Own", "redirect_uris": [REDIRECT] });
     let own = register(&world, body).await.expect(201).json()["client_id"].as_str().unwrap().to_owned();
@@ -674,14 +710,19 @@ async fn a_new_consent_takes_the_place_of_the_older_one() {
     assert!(scopes(&before).await.unwrap().contains("management:write"));
     let after = consent(&own, &narrow).await;
     assert!(!world.has_access(&before.access).await, "its tokens are dead");
+    // Which is in the trail. Sabotage: note the new grant alone.
+    let trail = world.app.state.store.audit(world.team, None, 3).unwrap();
+    let actions: Vec<&str> = trail.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["oauth.grant", "oauth.replace", "oauth.grant"]);
+    assert!(trail[1].details.contains(&own), "{}", trail[1].details);
     let form = [("client_id", own.as_str())];
     assert_eq!(error_of(&world.refresh(&before.refresh, &form).await.expect(400)), "invalid_grant");
-    assert_eq!(scopes(&after).await.unwrap(), "analytics:read settings:read");
+    assert_eq!(scopes(&after).await.unwrap(), "analytics:read settings:read settings:write");
     // Of one that is known by its metadata there may be others: they go on, with no more than is allowed now.
     let before = consent(CLIENT, &wide).await;
     let after = consent(CLIENT, &narrow).await;
     assert_eq!(scopes(&before).await.unwrap(), "analytics:read");
-    assert_eq!(scopes(&after).await.unwrap(), "analytics:read settings:read");
+    assert_eq!(scopes(&after).await.unwrap(), "analytics:read settings:read settings:write");
     let again = Tokens::of(&world.refresh(&before.refresh, &[("scope", before.scope.as_str())]).await.expect(200));
     assert_eq!((again.scope.as_str(), scopes(&again).await.unwrap().as_str()), ("analytics:read", "analytics:read"));
     let clients = world.app.get("/api/account/mcp-clients").session(&world.session).send().await.expect(200).data();
@@ -809,20 +850,48 @@ async fn a_client_that_is_not_used_is_forgotten_after_a_day() {
 #[actix_web::test]
 async fn registrations_that_break_a_rule_are_refused_in_words_that_clients_know() {
     let world = World::new().await;
-    for (body, error) in [
-        (json!({ "redirect_uris": ["http://evil.example/callback"] }), "invalid_redirect_uri"),
-        (json!({ "redirect_uris": ["https://*.example/"] }), "invalid_redirect_uri"),
-        (json!({ "redirect_uris": ["https://a.example/#b"] }), "invalid_redirect_uri"),
-        (json!({ "redirect_uris": ["javascript:alert(1)"] }), "invalid_redirect_uri"),
-        (json!({ "redirect_uris": [] }), "invalid_redirect_uri"),
-        (json!({}), "invalid_client_metadata"),
-        (json!({ "redirect_uris": "a" }), "invalid_client_metadata"),
-        (
-            json!({ "redirect_uris": ["http://localhost/"], "token_endpoint_auth_method": "private_key_jwt" }),
-            "invalid_client_metadata",
-        ),
+    for redirects in [
+        json!(["http://evil.example/callback"]),
+        json!(["https://*.example/"]),
+        json!(["https://a.example/#b"]),
+        json!(["javascript:alert(1)"]),
+        json!([]),
+        json!("https://a.example/"),
+        json!([["https://a.example/"]]),
+        json!([1]),
+        json!({}),
+        Value::Null,
     ] {
-        assert_eq!(error_of(&register(&world, body.clone()).await.expect(400)), error, "{body}");
+        let reply = register(&world, json!({ "redirect_uris": redirects })).await.expect(400);
+        check_words(&reply, "invalid_redirect_uri", "redirect_uris: ");
+    }
+    check_words(&register(&world, json!({})).await.expect(400), "invalid_redirect_uri", "redirect_uris: give a list");
+    for (member, value) in [
+        ("token_endpoint_auth_method", json!("private_key_jwt")),
+        ("token_endpoint_auth_method", json!(["none"])),
+        ("client_name", json!({ "en": "Client" })),
+        ("grant_types", json!("authorization_code")),
+        ("grant_types", json!(["client_credentials"])),
+        ("response_types", json!([7])),
+    ] {
+        let mut body = json!({ "redirect_uris": ["http://localhost/"] });
+        body[member] = value;
+        check_words(&register(&world, body).await.expect(400), "invalid_client_metadata", &format!("{member}: "));
+    }
+    for body in ["", "{", "[]", "7", r#"{"client_name":"a","client_name":"b"}"#] {
+        let call = world.app.post("/oauth/register").header("content-type", "application/json").body(body);
+        check_words(&call.send().await.expect(400), "invalid_client_metadata", "the body: ");
+    }
+}
+
+/// Sabotage: pass on what the parser says.
+fn check_words(reply: &Reply, error: &str, beginning: &str) {
+    let body = reply.json();
+    let words = body["error_description"].as_str().unwrap();
+    assert_eq!(body["error"], error, "{words}");
+    assert!(words.starts_with(beginning), "{words}");
+    for of_a_parser in ["expected", "invalid type", "missing field", "sequence", "EOF"] {
+        assert!(!words.contains(of_a_parser), "{words}");
     }
 }
 
@@ -1006,7 +1075,7 @@ async fn people_review_and_end_what_they_granted() {
     assert_eq!((client["name"].as_str(), client["host"].as_str()), (Some("App"), Some("app.example")));
     assert_eq!((client["client_id"].as_str(), client["redirect_host"].as_str()), (Some(CLIENT), Some("this computer")));
     assert_eq!((client["team"]["name"].as_str(), client["queries_today"].as_u64()), (Some("Team"), Some(3)));
-    assert_eq!(client["scopes"], json!(["analytics:read", "advanced:read", "management:read", "settings:read"]));
+    assert_eq!(client["scopes"], json!(["analytics:read", "advanced:read"]));
     assert!(client["last_used_at"].is_string() && client["created_at"].is_string());
 
     let path = format!("/api/account/mcp-clients/{}", access.grant);

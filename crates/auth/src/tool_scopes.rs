@@ -51,6 +51,23 @@ impl ToolCategory {
         }
     }
 
+    /// Whether people are asked for `level` in it: that is where there is something to do. In some categories things are changed, and
+    /// nothing is read.
+    ///
+    /// ```
+    /// use zenovay_auth::{AccessLevel, ToolCategory};
+    ///
+    /// assert!(ToolCategory::Advanced.offers(AccessLevel::Read) && ToolCategory::Management.offers(AccessLevel::Write));
+    /// assert!(!ToolCategory::Management.offers(AccessLevel::Read) && !ToolCategory::Analytics.offers(AccessLevel::Write));
+    /// ```
+    pub const fn offers(self, level: AccessLevel) -> bool {
+        match level {
+            AccessLevel::None => true,
+            AccessLevel::Read => matches!(self, Self::Analytics | Self::Advanced),
+            AccessLevel::Write => matches!(self.offered(), AccessLevel::Write),
+        }
+    }
+
     /// The strongest level that it has.
     pub const fn highest(self) -> AccessLevel {
         if self.has_write() { AccessLevel::Write } else { AccessLevel::Read }

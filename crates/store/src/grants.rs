@@ -199,12 +199,14 @@ pub struct Issued {
     pub scopes: ToolScopes,
     /// Until when the access token holds.
     pub expires_at: Timestamp,
+    /// The grants that ended because this one takes their place.
+    pub replaced: Vec<McpGrant>,
 }
 
 impl Issued {
-    /// An access token of `grant`.
+    /// An access token of `grant`, which takes no other's place.
     pub const fn new(grant: McpGrant, scopes: ToolScopes, expires_at: Timestamp) -> Self {
-        Self { grant, scopes, expires_at }
+        Self { grant, scopes, expires_at, replaced: Vec::new() }
     }
 }
 
@@ -343,16 +345,16 @@ pub trait GrantStore: Send + Sync {
     ///
     /// The person says anew what the client may do in the team. So grants of the client for them there, and codes that
     /// it has not exchanged, are left with what both they and this one allow, whether it exchanges this one or not; where that is
-    /// nothing, they end.
+    /// nothing, they end. Returns the grants that ended.
     ///
     /// # Errors
     ///
     /// `NotFound("member")` when the person is not in the team.
-    fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<()>;
+    fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<Vec<McpGrant>>;
 
     /// Exchanges a code for a grant with the id `id` and its first tokens, where `redirect_uri`, when it is told, is the one that
-    /// the code was sent to; of two at the same time one does. A code that was
-    /// exchanged before ends the grant that it became.
+    /// the code was sent to; of two at the same time one does. A code that was exchanged before ends the grant that it became, when
+    /// it comes with all that it could have been exchanged with; to whoever has the code alone it is worth nothing.
     ///
     /// Grants before it, of the same person and team, end where the client registered itself: it is the same installation. Those of a
     /// client that is known by its metadata may be of another one, which goes on.

@@ -288,7 +288,10 @@ impl Call {
                 store.register_client(&client)?;
                 store.registered_client(one, then).map(drop)
             }
-            78 => store.create_code(&NewCode::new(digest, consent(), one, SecretDigest::from_bytes([*a; 32])), now),
+            78 => {
+                let code = NewCode::new(digest, consent(), one, SecretDigest::from_bytes([*a; 32]));
+                store.create_code(&code, now).map(drop)
+            }
             79 => {
                 let verifier = SecretDigest::from_bytes([*a; 32]);
                 let id = GrantId::from_bytes([*a; 16]);

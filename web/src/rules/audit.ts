@@ -26,6 +26,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "keys.revoke": "Key revoked",
   "mcp_clients.revoke": "MCP client revoked",
   "oauth.grant": "MCP client connected",
+  "oauth.replace": "MCP client connected anew: older access ended",
   "oauth.revoke": "MCP client ended its access",
   "passkeys.create": "Passkey added",
   "passkeys.remove": "Passkey removed",

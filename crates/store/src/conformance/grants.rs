@@ -121,7 +121,7 @@ fn granted<H: Harness<Store: GrantStore>>(harness: &H) -> (H::Store, UserId, Tea
     (store, owner, team)
 }
 
-/// Sabotage: do not note that a code was exchanged, or leave the grant when it comes again.
+/// Sabotage: do not note that a code was exchanged, leave the grant when it comes again, or end it for whoever has the code.
 #[doc(hidden)]
 pub fn a_code_becomes_a_grant_once<H: Harness<Store: GrantStore>>(harness: &H) {
     let (store, owner, team) = granted(harness);
@@ -131,7 +131,18 @@ pub fn a_code_becomes_a_grant_once<H: Harness<Store: GrantStore>>(harness: &H) {
     assert_eq!((granted[0].id, granted[0].consent.clone()), (grant_id(10), consent(owner, team)));
     assert_eq!((granted[0].created_at, granted[0].expires_at), (NOW, NOW.plus_millis(GRANT_MS)));
     assert!(has_access(&store, 11, later));
-    // Whoever shows it again has a copy, also after it would have expired.
+    // Who saw the code alone ends nothing.
+    let stranger = |exchange: Exchange<'_>, redirect, verifier| {
+        store
+            .redeem_code(&secret(10), exchange, Some(redirect), &secret(verifier), grant_id(20), tokens(21), later)
+            .unwrap()
+    };
+    let other_client = Exchange { client_id: "https://evil.example/client.json", ..exchange() };
+    assert_eq!(stranger(other_client, REDIRECT, 999), Err(ExchangeRefusal::OtherClient));
+    assert_eq!(stranger(exchange(), "http://127.0.0.1/other", 999), Err(ExchangeRefusal::OtherRedirect));
+    assert_eq!(stranger(exchange(), REDIRECT, 998), Err(ExchangeRefusal::WrongVerifier));
+    assert!(has_access(&store, 11, later));
+    // Whoever shows it again with everything has a copy, also after it would have expired.
     assert_eq!(redeem(&store, 10, later), Err(ExchangeRefusal::Reused));
     assert!(!has_access(&store, 11, later));
     assert_eq!(refresh(&store, 12, 20, later), Err(ExchangeRefusal::Unknown));
@@ -359,6 +370,12 @@ pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(h
         let (code, verifier) = (secret(n), secret(999));
         store.redeem_code(&code, exchange, Some(REDIRECT), &verifier, grant_id(n), tokens(n + 1), NOW).unwrap().unwrap()
     };
+    let consents = |n: u32, consent: &Consent| {
+        let code = NewCode::new(secret(n), consent.clone(), REDIRECT, secret(999));
+        let mut ended: Vec<GrantId> = store.create_code(&code, NOW).unwrap().iter().map(|grant| grant.id).collect();
+        ended.sort_unstable();
+        ended
+    };
     // Metadata that many installations have: the older one goes on, with no more than is allowed now.
     code(&store, 20, &consent_to(other, some_scopes(), None), NOW);
     redeem(&store, 20, NOW).unwrap();
@@ -382,16 +399,22 @@ pub fn a_new_consent_stands_for_those_before_it<H: Harness<Store: GrantStore>>(h
     assert_eq!((of(31, NOW), of(61, NOW)), (Some(read), Some(some_scopes())));
     let writes = ToolScopes::NONE.with(ToolCategory::Webhooks, AccessLevel::Write);
     code(&store, 68, &consent_to(first, read, None), NOW);
-    code(&store, 70, &consent_to(first, writes, None), NOW);
+    let ended = consents(70, &consent_to(first, writes, None));
+    assert_eq!(ended, [grant_id(10), grant_id(30), grant_id(60), grant_id(90)], "of which nothing is left");
     assert_eq!(redeem(&store, 68, NOW), Err(ExchangeRefusal::Unknown));
     redeem(&store, 70, NOW).unwrap();
     assert_eq!((of(31, NOW), of(61, NOW), of(71, NOW)), (None, None, Some(writes)));
     assert_eq!(refresh(&store, 32, 80, NOW), Err(ExchangeRefusal::Unknown));
 
     // An installation of its own: the older grant is the same one's.
-    for (n, id, scopes) in [(100, "zvc_a", some_scopes()), (110, "zvc_b", some_scopes()), (120, "zvc_a", read)] {
+    for (n, id, scopes, replaced) in [
+        (100, "zvc_a", some_scopes(), None),
+        (110, "zvc_b", some_scopes(), None),
+        (120, "zvc_a", read, Some(grant_id(100))),
+    ] {
         code(&store, n, &consent_to(first, scopes, Some(id)), NOW);
-        redeem_as(n, id);
+        let told: Vec<GrantId> = redeem_as(n, id).replaced.iter().map(|grant| grant.id).collect();
+        assert_eq!(told, Vec::from_iter(replaced), "{n}");
     }
     assert_eq!((of(101, NOW), of(111, NOW), of(121, NOW)), (None, Some(some_scopes()), Some(read)));
     // Revoking takes along what was not exchanged yet, of this client, team and person.

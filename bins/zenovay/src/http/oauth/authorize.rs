@@ -15,6 +15,7 @@ use super::page::{self, ConsentPage, TeamChoice};
 use super::params::{Field, Fields, Form, InQuery, Params};
 use super::refusal::{OAuthError, OAuthRefusal};
 use super::resource::resource_of;
+use super::token::record_replaced;
 use crate::http::document::{Answer, ErrorForm, Operation};
 use crate::http::envelope::ApiError;
 use crate::http::guard::{MaybeSignedIn, Person};
@@ -91,8 +92,8 @@ struct Back {
 }
 
 impl Back {
-    /// Sends the person who asked with `req` back, with these members in the query.
-    fn send(&self, req: &HttpRequest, state: &AppState, members: &[(&str, &str)]) -> HttpResponse {
+    /// Where the person is sent with these members in the query.
+    fn address(&self, state: &AppState, members: &[(&str, &str)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(members);
         if let Some(client_state) = &self.state {
@@ -102,7 +103,12 @@ impl Back {
             query.append_pair("iss", &state.issuer);
         }
         let gap = if self.redirect_uri.contains('?') { '&' } else { '?' };
-        let address = format!("{}{gap}{}", self.redirect_uri, query.finish());
+        format!("{}{gap}{}", self.redirect_uri, query.finish())
+    }
+
+    /// Sends the person who asked with `req` back, with these members in the query.
+    fn send(&self, req: &HttpRequest, state: &AppState, members: &[(&str, &str)]) -> HttpResponse {
+        let address = self.address(state, members);
         // The policy of a page says where its forms may lead, and browsers hold every redirect after them to that: also one of the
         // client's own, to another host. So a form leads to a page of this server, and that leads on.
         let is_after_form = req.method() == Method::POST;
@@ -119,8 +125,8 @@ impl Back {
 enum NotAsked {
     /// They are told, and stay here: it is not known where they may be sent.
     Told(String),
-    /// The client is told.
-    SentBack { back: Back, refusal: OAuthRefusal },
+    /// It is for the client to know, at its own address.
+    ForClient { client: Client, back: Back, refusal: OAuthRefusal },
     /// It cannot be found out.
     Failed(Box<ApiError>),
 }
@@ -156,7 +162,7 @@ async fn show(
     let now = state.clock.reading().steady;
     let asked = match examine(req, state, request, now).await {
         Ok(asked) => asked,
-        Err(not_asked) => return answer_not_asked(req, state, not_asked),
+        Err(not_asked) => return answer_not_asked(req, state, person, not_asked).await,
     };
     let ids: Vec<TeamId> = person.signed_in.teams.iter().map(|team| team.team_id).collect();
     let user = person.user.id;
@@ -184,12 +190,13 @@ async fn show(
     }))
 }
 
-/// What is chosen before anybody chose: to read what is asked for, or everything where nothing is named. To change something is
-/// never chosen for anybody.
+/// What is chosen before anybody chose: to read what is asked for, or everything where nothing is named that there is. To change
+/// something is never chosen for anybody, nor to read where nothing is read.
 fn preselected(asked: ToolScopes) -> ToolScopes {
-    let read = ToolScopes::everywhere(AccessLevel::Read);
-    let asked = asked.intersection(read);
-    if asked.is_empty() { read } else { asked }
+    let readable = ToolCategory::ALL.into_iter().filter(|category| category.offers(AccessLevel::Read));
+    let read = readable.fold(ToolScopes::NONE, |scopes, category| scopes.with(category, AccessLevel::Read));
+    let is_nothing = asked.intersection(ToolScopes::everywhere(AccessLevel::Write)).is_empty();
+    if is_nothing { read } else { asked.intersection(read) }
 }
 
 /// Looks at what a client asks for.
@@ -217,19 +224,19 @@ async fn examine(
     };
     let target = redirect_target(&redirect_uri)
         .ok_or_else(|| NotAsked::Told("redirect_uri is not one that people can be sent to".to_owned()))?;
-    // From here on the client is told what is wrong, at its own address.
+    // From here on what is wrong is for the client to know.
     let mut back = Back { redirect_uri, target, state: None };
     match params.all("state") {
         [] => {}
         [state] => back.state = Some(state.clone()),
         _ => {
             let refusal = OAuthRefusal::new(OAuthError::InvalidRequest, "state is there more than once");
-            return Err(NotAsked::SentBack { back, refusal });
+            return Err(NotAsked::ForClient { client, back, refusal });
         }
     }
     match parameters(state, &params) {
         Ok((challenge, resource, scopes)) => Ok(Asked { client, back, challenge, scopes, resource }),
-        Err(refusal) => Err(NotAsked::SentBack { back, refusal }),
+        Err(refusal) => Err(NotAsked::ForClient { client, back, refusal }),
     }
 }
 
@@ -306,15 +313,43 @@ fn see_other(location: &str) -> HttpResponse {
         .finish()
 }
 
-fn answer_not_asked(req: &HttpRequest, state: &AppState, not_asked: NotAsked) -> Result<HttpResponse, ApiError> {
+/// Anybody can register a client with any address, and send people here with a request that is wrong on purpose. Who is sent on from
+/// here without a word believes that this server led there (RFC 9700 §4.11.2). So only who let the client act for them, with an
+/// answer to the same place, is sent back at once; everybody else is told what is wrong and where it would lead, and goes on by
+/// themselves.
+async fn answer_not_asked(
+    req: &HttpRequest,
+    state: &web::Data<AppState>,
+    person: &Person,
+    not_asked: NotAsked,
+) -> Result<HttpResponse, ApiError> {
     match not_asked {
         NotAsked::Told(words) => Ok(page::problem(&words)),
-        NotAsked::SentBack { back, refusal } => {
+        NotAsked::ForClient { client, back, refusal } => {
             let members = [("error", refusal.error.as_str()), ("error_description", &*refusal.description)];
-            Ok(back.send(req, state, &members))
+            if is_trusted(state, person, &client, &back.target).await? {
+                return Ok(back.send(req, state, &members));
+            }
+            Ok(page::not_for_client(&client, &refusal.description, &back.address(state, &members), &back.target))
         }
         NotAsked::Failed(error) => Err(*error),
     }
+}
+
+/// Whether the person let the client act for them, and its answers led to the same place.
+async fn is_trusted(
+    state: &web::Data<AppState>,
+    person: &Person,
+    client: &Client,
+    target: &RedirectTarget,
+) -> Result<bool, ApiError> {
+    let (user, now) = (person.user.id, state.clock.reading().steady);
+    let (id, place) = (client.id.clone(), page::told_target(target));
+    blocking(state, move |state| {
+        let mut granted = state.store.grants_of(user, now)?.into_iter().map(|grant| grant.consent.client);
+        Ok(granted.any(|client| client.id == id && client.redirect_host == place))
+    })
+    .await
 }
 
 /// `POST /oauth/consent`: the answer of the person.
@@ -330,8 +365,9 @@ pub async fn answer(
     let Some(person) = person else { return Ok(to_sign_in(&request).into()) };
     let scopes = ToolCategory::ALL.into_iter().fold(ToolScopes::NONE, |scopes, category| {
         let asked = value(category.as_str());
-        let level = AccessLevel::ALL.into_iter().find(|level| level.as_str() == asked).unwrap_or_default();
-        scopes.with(category, level.min(category.offered()))
+        let levels = AccessLevel::ALL.into_iter().filter(|level| category.offers(*level));
+        let level = levels.filter(|level| level.as_str() == asked).max().unwrap_or_default();
+        scopes.with(category, level)
     });
     let team = value("team").parse().ok().filter(|id| person.signed_in.teams.iter().any(|team| team.team_id == *id));
     let chosen = Chosen { team, scopes: Some(scopes) };
@@ -343,7 +379,7 @@ pub async fn answer(
     let now = state.clock.reading().steady;
     let asked = match examine(&req, &state, &request, now).await {
         Ok(asked) => asked,
-        Err(not_asked) => return answer_not_asked(&req, &state, not_asked).map(Described::from),
+        Err(not_asked) => return answer_not_asked(&req, &state, &person, not_asked).await.map(Described::from),
     };
     if value("decision") != "allow" {
         let members = [("error", OAuthError::AccessDenied.as_str())];
@@ -361,7 +397,8 @@ pub async fn answer(
     let created = blocking(&state, move |state| match state.store.create_code(&new, now) {
         // Left the team since the page was asked for.
         Err(StoreError::NotFound(_)) => Ok(false),
-        other => other.map(|()| true),
+        Err(other) => Err(other),
+        Ok(ended) => record_replaced(state, &ended, now).map(|()| true),
     });
     if !created.await? {
         return again("You are not in this team any more.").await.map(Described::from);
@@ -392,12 +429,18 @@ mod tests {
 
     #[test]
     fn to_read_is_chosen_before_and_to_change_is_not() {
-        let read = ToolScopes::everywhere(AccessLevel::Read);
-        for asked in ["", "read", "write", "read write", "offline_access"] {
-            assert_eq!(preselected(ToolScopes::parse_lenient(asked)), read, "{asked}");
+        for (asked, chosen) in [
+            ("", "analytics:read advanced:read"),
+            ("read", "analytics:read advanced:read"),
+            ("write", "analytics:read advanced:read"),
+            ("offline_access", "analytics:read advanced:read"),
+            // There are none.
+            ("webhooks:write", "analytics:read advanced:read"),
+            ("analytics:read management:write", "analytics:read"),
+            // What is there to be changed alone.
+            ("management:write settings:read", ""),
+        ] {
+            assert_eq!(preselected(ToolScopes::parse_lenient(asked)).to_string(), chosen, "{asked}");
         }
-        let some = ToolScopes::parse_lenient("analytics:read management:write");
-        assert_eq!(preselected(some), ToolScopes::parse_lenient("analytics:read management:read"));
-        assert_eq!(preselected(ToolScopes::parse_lenient("webhooks:write")), read, "there are none");
     }
 }

@@ -85,15 +85,17 @@ pub fn told_target(target: &RedirectTarget) -> String {
 const fn words(category: ToolCategory) -> (&'static str, &'static str, &'static str) {
     match category {
         ToolCategory::Analytics => ("Analytics", "Visitors, pages, sources, countries, devices", ""),
-        ToolCategory::Advanced => {
-            ("Advanced", "Funnels, recordings, heatmaps, errors, page speed", "Resolve, ignore and reopen errors")
-        }
+        ToolCategory::Advanced => (
+            "Advanced",
+            "Goals, funnels, recordings, heatmaps, errors, page speed",
+            "Resolve, ignore and reopen errors",
+        ),
         ToolCategory::AiInsights => ("Insights", "Findings about your numbers", ""),
         ToolCategory::Management => {
-            ("Management", "Goals, funnels, websites", "Add, change and delete goals, funnels and websites")
+            ("Management", "", "Add, change and delete goals and funnels; change and delete websites")
         }
-        ToolCategory::Settings => ("Settings", "Exclusions, members", "Change exclusions, invite and remove members"),
-        ToolCategory::Webhooks => ("Webhooks", "Webhooks", "Change webhooks"),
+        ToolCategory::Settings => ("Settings", "", "Change exclusions, invite and remove members"),
+        ToolCategory::Webhooks => ("Webhooks", "", "Change webhooks"),
     }
 }
 
@@ -201,7 +203,7 @@ fn levels(page: &ConsentPage<'_>) -> String {
         let id = category.as_str();
         let _ = writeln!(html, "<fieldset class=\"level\" aria-describedby=\"{id}-words\">\n<legend>{name}</legend>");
         let _ = writeln!(html, "<div class=\"how-much\">");
-        for level in AccessLevel::ALL.into_iter().filter(|level| *level <= category.offered()) {
+        for level in AccessLevel::ALL.into_iter().filter(|level| category.offers(*level)) {
             let checked = if page.scopes.level(category) == level { " checked" } else { "" };
             let label = match level {
                 AccessLevel::None => "None",
@@ -214,8 +216,11 @@ fn levels(page: &ConsentPage<'_>) -> String {
                 "<label><input type=\"radio\" name=\"{id}\" value=\"{level}\"{checked}> <span>{label}</span></label>"
             );
         }
-        let _ = writeln!(html, "</div>\n<p class=\"hint\" id=\"{id}-words\">{read}.");
-        if category.offered() == AccessLevel::Write {
+        let _ = writeln!(html, "</div>\n<p class=\"hint\" id=\"{id}-words\">");
+        if category.offers(AccessLevel::Read) {
+            let _ = writeln!(html, "{read}.");
+        }
+        if category.offers(AccessLevel::Write) {
             let asked = if page.wanted.allows(category, AccessLevel::Write) { " The client asks for it." } else { "" };
             let _ = writeln!(html, "<b>Write:</b> {write}.{asked}");
         }
@@ -224,24 +229,47 @@ fn levels(page: &ConsentPage<'_>) -> String {
     html
 }
 
+/// What stands above why nobody is asked.
+const TITLE: &str = "This client cannot be connected";
+
 /// The page that says why nobody is asked.
 pub fn problem(words: &str) -> HttpResponse {
     not_asked(HttpResponse::BadRequest(), words)
 }
 
-/// The same page for what any request may meet.
+/// The page that says what is wrong with the request of `client`, which the client learns when the person goes to `address`.
+pub fn not_for_client(client: &Client, words: &str, address: &str, target: &RedirectTarget) -> HttpResponse {
+    let vouched = match &client.host {
+        Some(host) => format!("which <b>{}</b> vouches for", Escaped(host)),
+        None => "which registered itself here, so that nobody vouches for it".to_owned(),
+    };
+    let body = format!(
+        "<div class=\"box\">\n<h1>{TITLE}</h1>\n<p class=\"note bad\">{words}</p>\n\
+         <p class=\"mid\">You were sent here by a client that calls itself <b>{name}</b>, {vouched}. Nothing was allowed. Go back \
+         to <b>{target}</b> only if you have just started this there yourself: it is not a part of zenovay.</p>\n\
+         <a class=\"btn block\" href=\"{address}\" rel=\"noreferrer\">Go back to {target}</a>\n\
+         <a class=\"btn block\" href=\"/\">To zenovay</a>\n</div>\n",
+        words = Escaped(words),
+        name = Escaped(&client.name),
+        target = Escaped(&told_target(target)),
+        address = Escaped(address),
+    );
+    respond(HttpResponse::BadRequest(), frame(TITLE, Theme::System, "", &body), "'none'")
+}
+
+/// The page of [`problem`] for what any request may meet.
 pub fn refuse(error: &ApiError) -> HttpResponse {
     not_asked(error.answer(), error.message())
 }
 
 fn not_asked(response: HttpResponseBuilder, words: &str) -> HttpResponse {
     let body = format!(
-        "<div class=\"box\">\n<h1>This client cannot be connected</h1>\n<p class=\"note bad\">{}</p>\n\
+        "<div class=\"box\">\n<h1>{TITLE}</h1>\n<p class=\"note bad\">{}</p>\n\
          <p class=\"mid\">You were sent here with a request that cannot be answered, so nothing was allowed. Start again in \
          the program that you came from.</p>\n<a class=\"btn block\" href=\"/\">To zenovay</a>\n</div>\n",
         Escaped(words)
     );
-    respond(response, frame("This client cannot be connected", Theme::System, "", &body), "'none'")
+    respond(response, frame(TITLE, Theme::System, "", &body), "'none'")
 }
 
 /// Where the form may lead: here, and from here to a program, which opens nothing else by itself.
@@ -306,7 +334,14 @@ mod tests {
         }
         assert!(html.contains("value=\"state=&quot;&gt;&lt;script&gt;&amp;amp\""));
         assert!(frame("<a>", Theme::Dark, "b", "").contains("<title>&lt;a&gt;"));
-        assert_eq!(html.matches("value=\"read\" checked").count(), 4);
+        // What is not read is not offered to be read. Sabotage: offer every level below the strongest.
+        assert_eq!((html.matches("value=\"read\" checked").count(), html.matches("value=\"read\"").count()), (2, 2));
+        for category in ToolCategory::ALL {
+            let (_, read, write) = words(category);
+            for (level, words) in [(AccessLevel::Read, read), (AccessLevel::Write, write)] {
+                assert!(!category.offers(level) || !words.is_empty(), "{category:?}");
+            }
+        }
         assert!(!html.contains("value=\"write\" checked"));
     }
 

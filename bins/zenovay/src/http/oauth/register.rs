@@ -1,12 +1,15 @@
 //! Clients that register themselves (RFC 7591), and what they may do with their registration (RFC 7592: read and delete it).
 
+use std::borrow::Cow;
+
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use zenovay_auth::oauth::{check_redirect, shown_name};
 use zenovay_auth::{Secret, SecretDigest};
-use zenovay_domain::ErrorCode;
+use zenovay_domain::{ErrorCode, is_hidden};
 use zenovay_store::{RegisteredClient, StoreError, UNUSED_CLIENT_KEPT_MS};
 
 use super::caller::{Newcomer, Program};
@@ -24,28 +27,50 @@ const REDIRECTS_MAX: usize = 20;
 /// What the id of a client that registered itself begins with.
 const ID_PREFIX: &str = "zvc_";
 
+// Members may have any type here: which of them is wrong is told in the words of the standard, and not in those of a parser.
 /// What a client says of itself. What else it says is passed over.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Registration {
     /// Where people may be sent back to.
-    #[schema(examples("http://127.0.0.1/callback"))]
-    redirect_uris: Vec<String>,
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, required = true, examples("http://127.0.0.1/callback"))]
+    redirect_uris: Value,
     /// Its name.
     #[serde(default)]
-    #[schema(examples("My client"))]
-    client_name: Option<String>,
+    #[schema(value_type = Option<String>, examples("My client"))]
+    client_name: Value,
     /// How it shows who it is: `none` or `client_secret_post`. Other ways with a secret become the latter.
     #[serde(default)]
-    #[schema(examples("none"))]
-    token_endpoint_auth_method: Option<String>,
+    #[schema(value_type = Option<String>, examples("none"))]
+    token_endpoint_auth_method: Value,
     /// What it wants to make tokens of.
     #[serde(default)]
-    #[schema(examples("authorization_code"))]
-    grant_types: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>, examples("authorization_code"))]
+    grant_types: Value,
     /// What it wants answered.
     #[serde(default)]
-    #[schema(examples("code"))]
-    response_types: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<String>>, examples("code"))]
+    response_types: Value,
+}
+
+/// A string, or nothing where none is given.
+fn string(name: &str, value: Value) -> Result<Option<String>, OAuthRefusal> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(string) => Ok(Some(string)),
+        _ => Err(metadata(format!("{name}: give a string"))),
+    }
+}
+
+/// Strings, or nothing where none are given.
+fn strings(value: Value) -> Result<Option<Vec<String>>, ()> {
+    let Value::Array(members) = value else { return if value.is_null() { Ok(None) } else { Err(()) } };
+    let string = |member| if let Value::String(string) = member { Ok(string) } else { Err(()) };
+    members.into_iter().map(string).collect::<Result<_, _>>().map(Some)
+}
+
+fn metadata(words: impl Into<Cow<'static, str>>) -> OAuthRefusal {
+    OAuthRefusal::new(OAuthError::InvalidClientMetadata, words)
 }
 
 /// A client as it is registered.
@@ -140,18 +165,21 @@ impl Shape for Gone {
 
 /// What a client becomes, and whether it needs a secret.
 fn checked(body: Registration) -> Result<(String, Vec<String>, bool, bool), OAuthRefusal> {
-    let metadata = |words: &'static str| OAuthRefusal::new(OAuthError::InvalidClientMetadata, words);
+    let redirect = |words: String| OAuthRefusal::new(OAuthError::InvalidRedirectUri, words);
     let Registration { redirect_uris, client_name, token_endpoint_auth_method, grant_types, response_types } = body;
-    if redirect_uris.is_empty() || redirect_uris.len() > REDIRECTS_MAX {
-        return Err(OAuthRefusal::new(OAuthError::InvalidRedirectUri, "redirect_uris: name 1 to 20"));
-    }
+    let redirect_uris = strings(redirect_uris).ok().flatten().filter(|all| (1..=REDIRECTS_MAX).contains(&all.len()));
+    let redirect_uris = redirect_uris
+        .ok_or_else(|| redirect(format!("redirect_uris: give a list of 1 to {REDIRECTS_MAX} addresses")))?;
     for address in &redirect_uris {
         check_redirect(address).map_err(|error| {
-            let shown: String = address.chars().filter(|c| !c.is_control()).take(100).collect();
-            OAuthRefusal::new(OAuthError::InvalidRedirectUri, format!("redirect_uris: {shown}: {error}"))
+            let shown: String = address.chars().filter(|c| !is_hidden(*c)).take(100).collect();
+            redirect(format!("redirect_uris: {shown}: {error}"))
         })?;
     }
-    let has_secret = match token_endpoint_auth_method.as_deref() {
+    let list = |name: &str, value| strings(value).map_err(|()| metadata(format!("{name}: give a list of strings")));
+    let (grant_types, response_types) = (list("grant_types", grant_types)?, list("response_types", response_types)?);
+    let client_name = string("client_name", client_name)?;
+    let has_secret = match string("token_endpoint_auth_method", token_endpoint_auth_method)?.as_deref() {
         None | Some("none") => false,
         Some("client_secret_post" | "client_secret_basic") => true,
         Some(_) => return Err(metadata("token_endpoint_auth_method: use none or client_secret_post")),
@@ -209,12 +237,10 @@ async fn add(state: &web::Data<AppState>, body: JsonBody<Registration>) -> Resul
     Ok(registered)
 }
 
-/// What is wrong with the body, in the words that clients know.
+/// What is wrong with the body, in the words that clients know: which member it is was found out before.
 fn told(error: ApiError) -> Refused {
     match error.code() {
-        ErrorCode::ValidationError => {
-            OAuthRefusal::new(OAuthError::InvalidClientMetadata, error.message().to_owned()).into()
-        }
+        ErrorCode::ValidationError => metadata("the body: give one object of JSON, each member once").into(),
         _ => error.into(),
     }
 }
@@ -258,7 +284,7 @@ pub async fn delete(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -217,6 +217,7 @@ async fn redeem(
         let redirect_uri = redirect_uri.as_deref();
         let redeemed = state.store.redeem_code(&digest, exchange, redirect_uri, &verifier, id, tokens, now)?;
         if let Ok(issued) = &redeemed {
+            record_replaced(state, &issued.replaced, now)?;
             record(state, &issued.grant, "oauth.grant", now)?;
         }
         Ok(redeemed)
@@ -274,6 +275,11 @@ pub(super) fn record(state: &AppState, grant: &McpGrant, action: &str, now: Time
     let mut entry = NewAuditEntry::new(now, &actor, action, &target, &details);
     (entry.team_id, entry.user_id) = (Some(consent.team_id), Some(consent.user_id));
     state.store.record_audit(&entry)
+}
+
+/// Notes there the grants that a new consent took the place of.
+pub(super) fn record_replaced(state: &AppState, grants: &[McpGrant], now: Timestamp) -> Result<(), StoreError> {
+    grants.iter().try_for_each(|grant| record(state, grant, "oauth.replace", now))
 }
 
 /// A token that is gone.

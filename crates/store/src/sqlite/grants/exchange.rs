@@ -11,15 +11,15 @@ use super::rows::{CodeRow, GrantRow, TokenKind, TokenRow, digest_bytes, load_gra
 use crate::grants_schema::{oauth_codes, oauth_grants, oauth_tokens};
 use crate::{
     ACCESS_TOKEN_MS, CODE_MS, CODE_REMEMBERED_MS, CODES_MAX, Consent, Exchange, ExchangeRefusal, GRANT_MS, GRANTS_MAX,
-    Issued, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
+    Issued, McpGrant, NewCode, NewTokens, REFRESH_GRACE_MS, REFRESH_TOKEN_MS, StoreError, TOKENS_MAX,
 };
 
 type Exchanged = Result<Issued, ExchangeRefusal>;
 
-pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Timestamp) -> Done<()> {
+pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Timestamp) -> Done<Vec<McpGrant>> {
     let NewCode { digest, consent, redirect_uri, challenge } = code;
     role_of(conn, consent.team_id, consent.user_id)?.ok_or(StoreError::NotFound("member"))?;
-    narrow_older(conn, consent)?;
+    let ended = narrow_older(conn, consent, now)?;
     let row = CodeRow {
         digest: digest.as_bytes().to_vec(),
         user_id: consent.user_id.to_string(),
@@ -45,7 +45,7 @@ pub(super) fn create_code(conn: &mut SqliteConnection, code: &NewCode, now: Time
         .load(conn)?;
     diesel::delete(oauth_codes::table.filter(oauth_codes::digest.eq_any(beyond))).execute(conn)?;
     diesel::insert_into(oauth_codes::table).values(row).execute(conn)?;
-    Ok(())
+    Ok(ended)
 }
 
 #[expect(clippy::too_many_arguments, reason = "what an exchange needs")]
@@ -63,16 +63,10 @@ pub(super) fn redeem(
     let row: Option<CodeRow> = oauth_codes::table.find(digest).select(CodeRow::as_select()).first(conn).optional()?;
     let Some(row) = row else { return Ok(Err(ExchangeRefusal::Unknown)) };
     let age = now.as_millis().saturating_sub(row.created_at);
-    if let Some(grant) = &row.grant_id {
-        if age >= CODE_REMEMBERED_MS {
-            return Ok(Err(ExchangeRefusal::Expired));
-        }
-        diesel::delete(oauth_grants::table.find(grant)).execute(conn)?;
-        return Ok(Err(ExchangeRefusal::Reused));
-    }
+    let life = if row.grant_id.is_some() { CODE_REMEMBERED_MS } else { CODE_MS };
     let challenge: [u8; 32] =
         row.challenge.as_slice().try_into().map_err(|_| damaged("oauth_codes", "challenge", &row.client_id))?;
-    let refusal = if age >= CODE_MS {
+    let refusal = if age >= life {
         Some(ExchangeRefusal::Expired)
     } else if row.client_id != exchange.client_id {
         Some(ExchangeRefusal::OtherClient)
@@ -87,6 +81,11 @@ pub(super) fn redeem(
     };
     if let Some(refusal) = refusal {
         return Ok(Err(refusal));
+    }
+    // Whoever has a copy of the verifier, too, may have what came of the code. Who saw the code alone ends nothing.
+    if let Some(grant) = &row.grant_id {
+        diesel::delete(oauth_grants::table.find(grant)).execute(conn)?;
+        return Ok(Err(ExchangeRefusal::Reused));
     }
     let grant = GrantRow {
         id: id.to_string(),
@@ -106,26 +105,29 @@ pub(super) fn redeem(
         calls: 0,
     };
     diesel::update(oauth_codes::table.find(digest)).set(oauth_codes::grant_id.eq(Some(&grant.id))).execute(conn)?;
-    replace_older(conn, &grant)?;
+    let replaced = replace_older(conn, &grant, now)?;
     diesel::insert_into(oauth_grants::table).values(&grant).execute(conn)?;
     end_beyond_the_most(conn, &grant)?;
     let scopes = grant.grant(now)?.consent.scopes;
-    issue(conn, &grant, (scopes, scopes), tokens, now).map(Ok)
+    let issued = issue(conn, &grant, (scopes, scopes), tokens, now)?;
+    Ok(Ok(Issued { replaced, ..issued }))
 }
 
 /// Leaves of the grants of the same client for the same person in the same team, and of codes that it has not fetched, what the
-/// person allows it now.
-fn narrow_older(conn: &mut SqliteConnection, consent: &Consent) -> Done<()> {
+/// person allows it now. Those grants of which nothing is left end, and are returned.
+fn narrow_older(conn: &mut SqliteConnection, consent: &Consent, now: Timestamp) -> Done<Vec<McpGrant>> {
     let (user, team, client) = (consent.user_id.to_string(), consent.team_id.to_string(), &consent.client.id);
     let of_member = oauth_grants::user_id.eq(&user).and(oauth_grants::team_id.eq(&team));
-    let grants: Vec<(String, String)> = oauth_grants::table
+    let grants: Vec<GrantRow> = oauth_grants::table
         .filter(of_member.and(oauth_grants::client_id.eq(client)))
-        .select((oauth_grants::id, oauth_grants::scopes))
+        .select(GrantRow::as_select())
         .load(conn)?;
-    for (id, scopes) in grants {
-        let left = scopes_of("oauth_grants", &id, &scopes)?.intersection(consent.scopes);
-        let row = oauth_grants::table.find(id);
+    let mut ended = Vec::new();
+    for grant in grants {
+        let left = scopes_of("oauth_grants", &grant.id, &grant.scopes)?.intersection(consent.scopes);
+        let row = oauth_grants::table.find(&grant.id);
         if left.is_empty() {
+            ended.push(grant.grant(now)?);
             diesel::delete(row).execute(conn)?;
         } else {
             diesel::update(row).set(oauth_grants::scopes.eq(left.to_string())).execute(conn)?;
@@ -145,18 +147,21 @@ fn narrow_older(conn: &mut SqliteConnection, consent: &Consent) -> Done<()> {
             diesel::update(row).set(oauth_codes::scopes.eq(left.to_string())).execute(conn)?;
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
-/// Ends the older grants of a client that registered itself, for the same person and team: it is one installation. Many have the
-/// same metadata, and the grants of those may be of others.
-fn replace_older(conn: &mut SqliteConnection, new: &GrantRow) -> Done<()> {
-    if new.client_host.is_none() {
-        let of_client = oauth_grants::client_id.eq(&new.client_id);
-        let of_member = oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::team_id.eq(&new.team_id));
-        diesel::delete(oauth_grants::table.filter(of_client.and(of_member))).execute(conn)?;
+/// Ends the older grants of a client that registered itself, for the same person and team, and returns them: it is one
+/// installation. Many have the same metadata, and the grants of those may be of others.
+fn replace_older(conn: &mut SqliteConnection, new: &GrantRow, now: Timestamp) -> Done<Vec<McpGrant>> {
+    if new.client_host.is_some() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let of_client = oauth_grants::client_id.eq(&new.client_id);
+    let of_member = oauth_grants::user_id.eq(&new.user_id).and(oauth_grants::team_id.eq(&new.team_id));
+    let older = oauth_grants::table.filter(of_client.and(of_member));
+    let replaced: Vec<GrantRow> = older.select(GrantRow::as_select()).load(conn)?;
+    diesel::delete(older).execute(conn)?;
+    Ok(replaced.iter().map(|grant| grant.grant(now)).collect::<crate::Result<_>>()?)
 }
 
 /// Ends a grant of `user`, and what its client has not fetched yet of the same team. `false` when there is none.
@@ -268,5 +273,5 @@ fn issue(
         diesel::delete(oauth_tokens::table.filter(oauth_tokens::digest.eq_any(beyond))).execute(conn)?;
         diesel::insert_into(oauth_tokens::table).values(row).execute(conn)?;
     }
-    Ok(Issued { grant: of_grant, scopes, expires_at })
+    Ok(Issued::new(of_grant, scopes, expires_at))
 }

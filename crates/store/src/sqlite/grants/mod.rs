@@ -71,7 +71,7 @@ impl GrantStore for SqliteStore {
         })
     }
 
-    fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<()> {
+    fn create_code(&self, code: &NewCode, now: Timestamp) -> Result<Vec<McpGrant>> {
         self.write(|conn| exchange::create_code(conn, code, now))
     }
 
