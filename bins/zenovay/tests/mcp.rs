@@ -490,6 +490,20 @@ async fn the_tools_say_what_the_dashboard_says() {
     assert_eq!((&period["timezone"], &period["now"]), (&json!("Europe/Berlin"), &json!("2026-06-13T14:00:00+02:00")));
     assert_eq!((&period["compare_from"], &period["compare_to"]), (&json!("2026-06-10"), &json!("2026-06-11")));
     assert_eq!(period["complete"], false);
+    // What begins within a day is told as what it is. Sabotage: tell days for whatever there is.
+    let elapsed = json!({ "website_id": "shop.example", "range": "24h", "compare": "previous" });
+    let elapsed = client.answer("get_visitors", elapsed).await["period"].clone();
+    for (name, at) in [
+        ("starts_at", "2026-06-12T14:00:00+02:00"),
+        ("ends_at", "2026-06-13T14:00:00+02:00"),
+        ("compare_starts_at", "2026-06-11T13:59:59+02:00"),
+        ("compare_ends_at", "2026-06-12T13:59:59+02:00"),
+    ] {
+        assert_eq!(elapsed[name], at, "{elapsed}");
+    }
+    for name in ["from", "to", "compare_from", "compare_to"] {
+        assert_eq!(elapsed.get(name), None, "{elapsed}");
+    }
 
     let path = format!("/api/websites/{id}/totals?from=2026-06-12&to=2026-06-13");
     let console = app.get(&path).key(&shop.key("read")).send().await.expect(200).data();
@@ -777,7 +791,7 @@ async fn recordings_are_listed_and_told_moment_by_moment_with_links_to_watch_the
     let one = client.answer("get_session_replays", one).await;
     assert_eq!(one["replays"], json!([first]));
     let period = &one["period"];
-    assert_eq!((&period["from"], &period["timezone"]), (&json!("2026-06-13"), &json!("Europe/Berlin")));
+    assert_eq!((period.get("from"), &period["timezone"]), (None, &json!("Europe/Berlin")));
     assert_eq!((&period["starts_at"], &period["now"]), (&first["started_at"], &json!("2026-06-13T14:01:00+02:00")));
     let moments = one["moments"].as_array().unwrap();
     let kinds: Vec<&str> = moments.iter().map(|moment| moment["kind"].as_str().unwrap()).collect();
@@ -894,7 +908,7 @@ async fn goals_and_funnels_are_read_and_changed() {
     let one = client.answer("get_funnel_analysis", with(json!({ "funnel_id": funnel, "compare": "previous" }))).await;
     assert_eq!(one["funnels"][0]["steps"][1]["of_previous_percent"], 50.0);
     let said = client.failure("delete_goal", with(json!({ "goal_id": goal }))).await;
-    assert!(said.contains("Correct"), "{said}");
+    assert!(said.contains("in use. Look at what there is now") && !said.contains("Correct"), "{said}");
     // What nobody would see is refused, as in the settings.
     for hidden in ["Pri\u{202e}ces", "Pri\u{200b}ces", "\u{2066}Prices\u{2069}", "Prices\u{0}"] {
         for (tool, more) in [
@@ -1020,13 +1034,32 @@ async fn websites_are_changed_with_their_settings() {
         let answer = client.answer(tool, arguments).await;
         assert_eq!(answer[member], value, "{tool}");
     }
+    // One of the team's domains is taken for another's. Sabotage: take whatever is a domain.
+    let docs = shop.team.website("docs.example");
+    let said =
+        client.failure("update_website_domain", json!({ "website_id": id, "domain": "https://DOCS.example/" })).await;
+    assert!(said.contains("domain: \"https://DOCS.example/\" is that of another website"), "{said}");
+    let own = json!({ "website_id": id, "domain": "shop2.example" });
+    client.answer("update_website_domain", own).await;
+    app.state.store.delete_website(docs.id(), app.clock.now()).unwrap();
     let code = client.answer("regenerate_tracking_code", json!({ "website_id": id })).await["tracking_code"].clone();
     assert_ne!(code, shop.code());
     for (tool, more, word) in [
         ("remove_ip_exclusion", json!({ "ip": "192.0.2.9" }), "not excluded"),
         ("add_ip_exclusion", json!({ "ip": "somewhere" }), "ip: "),
-        ("update_website_timezone", json!({ "timezone": "Mars/Base" }), "time_zone"),
+        ("update_website_timezone", json!({ "timezone": "Mars/Base" }), "timezone: "),
+        ("update_website_domain", json!({ "domain": "https://a b/" }), "shop.example.com\". Correct"),
         ("update_website_settings", json!({ "moon": true }), "not an argument"),
+        (
+            "update_website_settings",
+            json!({ "allowed_bots": ["GPT\u{200b}Bot"] }),
+            "allowed_bots: \"GPT\\u{200b}Bot\" has",
+        ),
+        (
+            "add_path_exclusion",
+            json!({ "path": "/a\u{202e}b" }),
+            "path: \"/a\\u{202e}b\" has characters that cannot be seen. ",
+        ),
         ("delete_website", json!({ "domain": "other.example" }), "shop2.example"),
     ] {
         let mut arguments = more;
@@ -1198,7 +1231,7 @@ async fn a_change_whose_sender_is_gone_is_in_the_trail() {
     }
 }
 
-/// Sabotage: decide by the list of tools alone.
+/// Sabotage: decide by the list of tools alone, list tools by scopes alone, or answer 200 to who may not read.
 #[actix_web::test]
 async fn nobody_does_more_than_their_key_role_and_team_allow() {
     let app = TestApp::start().await;
@@ -1222,10 +1255,35 @@ async fn nobody_does_more_than_their_key_role_and_team_allow() {
     let said = viewer.failure("create_goal", goal.clone()).await;
     assert!(said.contains("role editor"), "{said}");
 
+    // Nobody is told of what they can do nowhere.
+    assert_eq!(viewer.names().await, reader.names().await);
+    let free = app.team(Plan::Free);
+    let free = Client::new(&app, token(&app, free.owner, free.id, "analytics:read advanced:read advanced:write"));
+    let names = free.names().await;
+    for (name, is_in_plan) in [("get_goals", true), ("get_funnel_analysis", false), ("update_error_status", false)] {
+        assert_eq!(names.contains(&name.to_owned()), is_in_plan, "{name}: {names:?}");
+    }
+
+    // Who may not look is told so by the status.
+    for scopes in ["write", "admin"] {
+        let writer = Client::new(&app, shop.key(scopes));
+        let names = writer.names().await;
+        assert_eq!(names.contains(&"create_goal".to_owned()), scopes == "write", "{names:?}");
+        assert_eq!(names.contains(&"invite_team_member".to_owned()), scopes == "admin", "{names:?}");
+        for tool in reader.names().await {
+            assert!(!names.contains(&tool), "{tool}");
+            let arguments = json!({ "website_id": "shop.example" });
+            let refused = writer.ask("tools/call", json!({ "name": tool, "arguments": arguments })).await.expect(403);
+            let challenge = refused.header("www-authenticate").unwrap();
+            assert_eq!(challenge, "Bearer error=\"insufficient_scope\", scope=\"read\"", "{tool}");
+        }
+    }
+    let team_id = shop.team.id.to_string();
+    let invitee = json!({ "team_id": team_id, "email": "a@example.com", "role": "viewer" });
     let writer = Client::new(&app, shop.key("write"));
-    let refused =
-        writer.ask("tools/call", json!({ "name": "get_visitors", "arguments": { "website_id": "shop.example" } }));
-    assert_eq!(refused.await.expect(200).json()["error"]["code"], -32007);
+    let refused = writer.ask("tools/call", json!({ "name": "invite_team_member", "arguments": invitee })).await;
+    let refused = refused.expect(200).json()["error"].clone();
+    assert_eq!(refused, json!({ "code": -32007, "message": "The key lacks the scope admin" }));
     let one = app.key(KeyKind::Workspace(shop.team.id), "full_access", None, Some(vec![shop.id()]));
     Client::new(&app, one).answer("create_goal", goal).await;
 }
@@ -1252,6 +1310,11 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
             "get_visitors",
             json!({ "website_id": "shop.example", "from": "2026-06-02", "to": "2026-06-01" }),
             vec!["to", "from \"2026-06-01\""],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "range": "year", "to": "2026-06-01" }),
+            vec!["from: is needed with to"],
         ),
         (
             "get_visitors",
@@ -1298,7 +1361,17 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "dimensions": ["moon"] }),
-            vec!["dimensions: \"moon\" is unknown; use goal, page, ", "language, or prop."],
+            vec!["dimensions: \"moon\" is unknown; use page, ", "language, or prop."],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "dimensions": ["goal"] }),
+            vec!["dimensions: goal gives no rows here; get_goals"],
+        ),
+        (
+            "get_top_pages",
+            json!({ "website_id": "shop.example", "filters": ["country:is:germany"] }),
+            vec!["filters: ", "two capital letters, such as DE for Germany"],
         ),
         (
             "query_analytics",
@@ -1308,7 +1381,7 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "metrics": ["conversion_rate", "percentage"] }),
-            vec!["conversion_rate needs a filter on a goal", "percentage is of rows"],
+            vec!["conversion_rate needs a filter on a goal. ", "percentage is of rows"],
         ),
         (
             "query_analytics",
@@ -1328,7 +1401,27 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         (
             "query_analytics",
             json!({ "website_id": "shop.example", "where": "[[\"is\",\"moon\",[\"x\"]]]" }),
-            vec!["where: unknown property \"moon\"; use event:goal, ", "(at /0)"],
+            vec!["where[0]: unknown dimension \"moon\"; use goal, page, ", "event_type, or prop. and a name. "],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": "[[\"and\",[[\"is\",\"page\",[7]]]]]" }),
+            vec!["where[0][1][0]: the values of a condition are strings"],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": ["is", "page", ["/"]] }),
+            vec!["where: must be an array of filters, also where it is one: [[\"is\", \"page\""],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": [["is", "visit:moon", ["/"]]] }),
+            vec!["where[0]: unknown dimension \"visit:moon\"; use goal, "],
+        ),
+        (
+            "query_analytics",
+            json!({ "website_id": "shop.example", "where": { "page": "/" } }),
+            vec!["where: must be a string"],
         ),
         (
             "query_analytics",
@@ -1341,8 +1434,19 @@ async fn wrong_arguments_are_told_with_what_would_be_right() {
         for word in words {
             assert!(said.contains(word), "{tool} {arguments}: {said}");
         }
-        for of_a_parser in ["EOF", "expected", "variant", "column", "invalid type", "missing field"] {
-            assert!(!said.contains(of_a_parser), "{tool} {arguments}: {said}");
+        for foreign in [
+            "EOF",
+            "expected",
+            "variant",
+            "column",
+            "invalid type",
+            "missing field",
+            "event:goal",
+            "event:page",
+            "(at ",
+            ".. ",
+        ] {
+            assert!(!said.contains(foreign), "{tool} {arguments}: {said}");
         }
         assert!(said.ends_with('.'), "{said}");
     }
@@ -1884,6 +1988,7 @@ async fn a_connected_client_may_do_what_it_was_granted_in_one_team() {
     // A role that is taken away is taken from the client, too; so is the membership.
     let viewer = team.member(Role::Viewer);
     let theirs = Client::new(&app, token(&app, viewer, team.id, scopes));
+    assert!(!theirs.names().await.contains(&"create_goal".to_owned()), "the role would not do");
     let said = theirs.failure("create_goal", goal).await;
     assert!(said.contains("role editor"), "{said}");
     let calls = store.grants_of(viewer, app.clock.now()).unwrap()[0].queries_today;

@@ -7,7 +7,8 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::quoted::Quoted;
 use crate::{
-    UnknownZone, Website, WebsiteId, WebsiteSettings, Zone, matches_pattern, normal_path, parse_domain, parse_host,
+    UnknownZone, Website, WebsiteId, WebsiteSettings, Zone, has_hidden, matches_pattern, normal_path, parse_domain,
+    parse_host,
 };
 
 /// The most entries of `allowed_domains`, of `excluded_paths` and of `allowed_bots`.
@@ -192,6 +193,33 @@ impl WebsiteRules {
     /// The first one that cannot be used, with its name.
     pub fn compile(website: &Website) -> Result<Self, InvalidSetting> {
         Self::new(website.id, &website.domain, &website.settings)
+    }
+
+    /// Checks what people wrote anew: entries of lists that are not in `before` and have characters that nobody sees. What is
+    /// stored already is compiled all the same.
+    ///
+    /// ```
+    /// use zenovay_domain::{WebsiteRules, WebsiteSettings};
+    ///
+    /// let old = WebsiteSettings::default().with(|settings| settings.excluded_paths = vec!["/a\u{200b}".to_owned()]);
+    /// assert!(WebsiteRules::check_written(&old, &old).is_ok());
+    /// let refused = WebsiteRules::check_written(&old, &WebsiteSettings::default()).unwrap_err();
+    /// assert_eq!(refused.setting, "excluded_paths");
+    /// ```
+    ///
+    /// # Errors
+    /// The first of them, with the name of its setting.
+    pub fn check_written(settings: &WebsiteSettings, before: &WebsiteSettings) -> Result<(), InvalidSetting> {
+        let lists = [
+            ("excluded_paths", &settings.excluded_paths, &before.excluded_paths),
+            ("allowed_bots", &settings.allowed_bots, &before.allowed_bots),
+        ];
+        for (setting, entries, known) in lists {
+            if let Some(entry) = entries.iter().find(|entry| has_hidden(entry) && !known.contains(entry)) {
+                return Err(InvalidSetting::new(setting, entry, "has characters that cannot be seen"));
+            }
+        }
+        Ok(())
     }
 
     /// The rules of the website `website` with this domain and these settings.

@@ -5,6 +5,7 @@ use zenovay_domain::{Dimension, EventKind};
 use zenovay_query::{Condition, Field, Filter, FilterLevel, Operator, check_regex, regex_ignoring_case};
 
 use crate::join::and;
+use crate::names::{CUSTOM, CUSTOM_OF_VIEW, bare};
 use crate::{Problem, Property, PropertyError, countries, traits};
 
 /// The longest string with filters, in bytes.
@@ -48,6 +49,10 @@ const JOINING: [&str; 5] = ["and", "or", "not", "has_done", "has_not_done"];
 pub enum Dialect {
     /// Ours: property names also without prefix, values as they are stored, `level` as a modifier.
     Own,
+    /// Ours, in the words of the dashboard and its address: names are told without prefix, those of custom properties with `prop.`,
+    /// which is also read; a tree alone. Countries that are compared as a whole are codes, so that a name is not taken for a country
+    /// from which nobody came.
+    View,
     /// Plausible's: values as that product shows them, such as `Desktop` and `(Direct / None)`.
     Plausible,
 }
@@ -148,7 +153,7 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
     if text.len() > FILTERS_MAX_BYTES {
         return Err(Problem::new(format!("more than {FILTERS_MAX_BYTES} bytes")));
     }
-    if text.trim_start().starts_with('[') {
+    if dialect == Dialect::View || text.trim_start().starts_with('[') {
         let tree: Value = serde_json::from_str(text).map_err(|error| Problem::new(not_json(&error)))?;
         return filters_of_json(&tree, dialect);
     }
@@ -183,6 +188,10 @@ pub fn parse_filters(text: &str, dialect: Dialect) -> Result<Filters, Problem> {
 pub fn filters_of_json(tree: &Value, dialect: Dialect) -> Result<Filters, Problem> {
     let mut reader = Reader::new(dialect);
     let Value::Array(filters) = tree else { return Err(Problem::new("must be an array of filters")) };
+    if filters.first().is_some_and(Value::is_string) {
+        let example = reader.example();
+        return Err(Problem::new(format!("must be an array of filters, also where it is one: [{example}]")));
+    }
     for (number, filter) in filters.iter().enumerate() {
         reader.at = format!("/{number}");
         reader.top(filter)?;
@@ -261,18 +270,40 @@ impl Reader {
         Err(Problem { at: self.at.clone(), problem: problem.into() })
     }
 
+    fn is_own(&self) -> bool {
+        self.dialect != Dialect::Plausible
+    }
+
+    /// A property by the name that it has in the dialect.
+    fn named(&self, name: &'static str) -> &'static str {
+        match (self.dialect, name) {
+            (Dialect::View, CUSTOM) => CUSTOM_OF_VIEW,
+            (Dialect::View, name) => bare(name),
+            _ => name,
+        }
+    }
+
+    /// A filter in the words of the dialect.
+    fn example(&self) -> String {
+        format!("[\"is\", \"{}\", [\"/\"]]", self.named("event:page"))
+    }
+
     fn subject(&self, name: &str) -> Result<Subject, Problem> {
-        let is_own = self.dialect == Dialect::Own;
-        if is_own && KIND.contains(&name) {
+        if self.is_own() && KIND.contains(&name) {
             return Ok(Subject::Kind);
         }
-        match Property::parse(name, is_own) {
+        let custom = name.strip_prefix(CUSTOM_OF_VIEW).filter(|_| self.dialect == Dialect::View);
+        let custom = custom.map(|name| format!("{CUSTOM}{name}"));
+        match Property::parse(custom.as_deref().unwrap_or(name), self.is_own()) {
             Ok(property) => Ok(Subject::Property(property)),
             Err(PropertyError::Unknown) => {
-                let known: Vec<&str> = Property::names().collect();
-                let kind = if is_own { ", event:type" } else { "" };
-                let known = known.join(", ");
-                self.problem(format!("unknown property {name:?}; use {known}{kind}, or event:props: and a name"))
+                let mut known: Vec<&str> = Property::names().map(|name| self.named(name)).collect();
+                if self.is_own() {
+                    known.push(self.named("event:type"));
+                }
+                let (known, custom) = (known.join(", "), self.named(CUSTOM));
+                let what = if self.dialect == Dialect::View { "dimension" } else { "property" };
+                self.problem(format!("unknown {what} {name:?}; use {known}, or {custom} and a name"))
             }
             Err(error @ PropertyError::Withheld) => self.problem(format!("{name} {error}")),
         }
@@ -329,12 +360,14 @@ impl Reader {
         }
         if let Some(leaf) = self.leaf(filter)? {
             if leaf.subject == Subject::GOAL && place == Place::Nested {
-                return self.problem("event:goal can only be filtered at the top, or in has_done and has_not_done");
+                let goal = self.named("event:goal");
+                return self
+                    .problem(format!("{goal} can only be filtered at the top, or in has_done and has_not_done"));
             }
             return self.condition(leaf);
         }
         let Some([Value::String(operator), inner @ ..]) = filter.as_array().map(Vec::as_slice) else {
-            return self.problem("a filter is an array such as [\"is\", \"event:page\", [\"/\"]]");
+            return self.problem(format!("a filter is an array such as {}", self.example()));
         };
         let inner = match inner {
             [inner] if JOINING.contains(&operator.as_str()) => inner,
@@ -426,7 +459,7 @@ impl Reader {
     fn modify(&self, leaf: &mut Leaf, name: &str, value: &Value) -> Result<(), Problem> {
         match (name, value) {
             ("case_sensitive", Value::Bool(is_sensitive)) => leaf.ignores_case = !is_sensitive,
-            ("level", Value::String(level)) if self.dialect == Dialect::Own => {
+            ("level", Value::String(level)) if self.is_own() => {
                 leaf.level = match level.as_str() {
                     "event" => Some(FilterLevel::Event),
                     "visit" => Some(FilterLevel::Session),
@@ -436,7 +469,7 @@ impl Reader {
             }
             ("case_sensitive", _) => return self.problem("case_sensitive is true or false"),
             _ => {
-                let known = if self.dialect == Dialect::Own { "case_sensitive or level" } else { "case_sensitive" };
+                let known = if self.is_own() { "case_sensitive or level" } else { "case_sensitive" };
                 return self.problem(format!("unknown modifier {name:?}; use {known}"));
             }
         }
@@ -473,12 +506,16 @@ impl Reader {
             let rule = "Invalid visit:country filter, visit:country needs to be a valid 2-letter country code";
             return Err(Problem::new(rule));
         }
+        if self.dialect == Dialect::View && is_country && is_exact {
+            self.check_countries(&values)?;
+        }
         self.names_page |= property.is_page();
         self.names_event |= property.is_of_events_only();
         match property {
             Property::Goal => self.goal(operator, values, ignores_case, level),
             Property::CountryName if operator.is_regex() => {
-                self.problem("visit:country_name does not go with matches; use visit:country, or contains")
+                let (name, code) = (self.named("visit:country_name"), self.named("visit:country"));
+                self.problem(format!("{name} does not go with matches; use {code}, or contains"))
             }
             Property::CountryName => Ok(condition_on_country(operator, &values, ignores_case, level)),
             Property::Field(field) => {
@@ -486,6 +523,16 @@ impl Reader {
                 self.field(field, operator, values, ignores_case, level)
             }
         }
+    }
+
+    /// Whether values can be countries: codes of two letters, or the missing one.
+    fn check_countries(&self, values: &[String]) -> Result<(), Problem> {
+        let is_code = |value: &String| value.len() == 2 && value.bytes().all(|byte| byte.is_ascii_uppercase());
+        let Some(wrong) = values.iter().find(|value| !value.is_empty() && !is_code(value)) else { return Ok(()) };
+        let is_meant =
+            |(code, name): &(&str, &str)| [code, name].iter().any(|known| known.to_lowercase() == wrong.to_lowercase());
+        let (code, name) = countries().find(is_meant).unwrap_or(("DE", "Germany"));
+        self.problem(format!("countries are codes of two capital letters, such as {code} for {name}"))
     }
 
     fn field(
@@ -512,7 +559,7 @@ impl Reader {
         }
         match traits::of_readable(Condition::new(field, operator, values).at(level)) {
             Some(filter) => Ok(filter),
-            None => self.problem("event:props: takes the levels event and visit only"),
+            None => self.problem(format!("{} takes the levels event and visit only", self.named(CUSTOM))),
         }
     }
 
@@ -542,7 +589,7 @@ impl Reader {
         level: Option<FilterLevel>,
     ) -> Result<Filter, Problem> {
         if ignores_case || !matches!(operator, Operator::Is | Operator::IsNot) {
-            return self.problem("event:type goes with is and is_not only");
+            return self.problem(format!("{} goes with is and is_not only", self.named("event:type")));
         }
         let known = || EventKind::ALL.iter().filter(|kind| kind.is_event());
         let mut kinds = Vec::new();
@@ -558,7 +605,9 @@ impl Reader {
         match level {
             None | Some(FilterLevel::Event) => Ok(chosen),
             Some(FilterLevel::Session) => Ok(Filter::InSession(Box::new(chosen))),
-            Some(FilterLevel::Visitor) => self.problem("event:type takes the levels event and visit only"),
+            Some(FilterLevel::Visitor) => {
+                self.problem(format!("{} takes the levels event and visit only", self.named("event:type")))
+            }
         }
     }
 
@@ -570,7 +619,7 @@ impl Reader {
         level: Option<FilterLevel>,
     ) -> Result<Filter, Problem> {
         if ignores_case || level.is_some() {
-            return self.problem("event:goal takes no modifiers");
+            return self.problem(format!("{} takes no modifiers", self.named("event:goal")));
         }
         let goal = |value: String| match operator {
             // A pattern in the string form: of pages as it stands, of names of events too.
@@ -591,13 +640,13 @@ impl Reader {
         match values.into_iter().map(goal).collect::<Option<Vec<_>>>() {
             Some(mut goals) if goals.len() == 1 => Ok(goals.swap_remove(0)),
             Some(goals) => Ok(Filter::Any(goals)),
-            None => self.problem("event:goal goes with is and contains only"),
+            None => self.problem(format!("{} goes with is and contains only", self.named("event:goal"))),
         }
     }
 
     /// A value as it is stored.
     fn stored(&self, field: &Field, operator: Operator, value: String) -> String {
-        if self.dialect == Dialect::Own || operator.is_regex() {
+        if self.is_own() || operator.is_regex() {
             return value;
         }
         match (field, value.as_str()) {
@@ -783,6 +832,44 @@ mod tests {
         assert_eq!(filters.rest, is(Dimension::Country, Operator::IsNot, &["DE"]));
     }
 
+    /// Sabotage: tell the names of the Stats API, or take a country by its name for a code that nobody has.
+    #[test]
+    fn in_words_of_the_dashboard_names_have_no_prefix() {
+        let view = |text: &str| parse_filters(text, Dialect::View);
+        for (text, expected) in [
+            (r#"[["is","page",["/a"]]]"#, "page==/a"),
+            (r#"[["is","event:page",["/a"]]]"#, "page==/a"),
+            (
+                r#"[["is","prop.plan",["pro"],{"level":"visit"}]]"#,
+                r#"[["is","event:props:plan",["pro"],{"level":"visit"}]]"#,
+            ),
+            (r#"[["is","country",["DE",""]]]"#, "country==DE|"),
+            (r#"[["contains","country_name",["land"]]]"#, r#"[["contains","country_name",["land"]]]"#),
+        ] {
+            assert_eq!(view(text).unwrap(), own(expected), "{text}");
+        }
+        for (text, told) in [
+            ("country==DE", "not JSON"),
+            (r#"{"page":"/a"}"#, "must be an array of filters"),
+            (r#"["is","page",["/a"]]"#, r#"also where it is one: [["is", "page", ["/"]]]"#),
+            (r#"[["is","moon",["x"]]]"#, "unknown dimension \"moon\"; use goal, page, title, "),
+            (r#"[["is","moon",["x"]]]"#, "language, event_type, or prop. and a name"),
+            (r#"[["not",["is","goal",["x"]]]]"#, "goal can only be"),
+            (r#"[["contains","type",["page"]]]"#, "event_type goes with"),
+            (r#"[["is","prop.plan",["x"],{"level":"visitor"}]]"#, "prop. takes"),
+            (r#"[["is","country",["germany"]]]"#, "such as DE for Germany"),
+            (r#"[["is_not","country",["at"]]]"#, "such as AT for Austria"),
+            (r#"[["is","country",["Atlantis"]]]"#, "such as DE for Germany"),
+        ] {
+            let problem = view(text).unwrap_err().problem;
+            assert!(problem.contains(told), "{text}: {problem}");
+            for foreign in ["event:", "visit:"] {
+                assert!(!problem.contains(foreign), "{text}: {problem}");
+            }
+        }
+        assert!(parse_filters("country==Germany", Dialect::Own).is_ok());
+    }
+
     #[test]
     fn what_is_wrong_is_told_with_its_place() {
         for (tree, at, part) in [
@@ -802,7 +889,8 @@ mod tests {
             (json!([["is", "event:page", ["x"], { "case_sensitive": 1 }]]), "/0", "true or false"),
             (json!([["matches", "event:page", ["("]]]), "/0", "regular expression"),
             (json!([["is"]]), "/0", "a condition is"),
-            (json!(["is"]), "/0", "is an array such as"),
+            (json!(["is", "event:page", ["x"]]), "", "also where it is one: [[\"is\", \"event:page\""),
+            (json!([[["is"]]]), "/0", "is an array such as [\"is\", \"event:page\""),
             (json!([["equals", "event:page", ["x"]]]), "/0", "use is, is_not, contains, "),
             (json!([["and", [], []]]), "/0", "one member"),
             (json!([["is", "event:page", ["x"], { "case": true }]]), "/0", "use case_sensitive or level"),

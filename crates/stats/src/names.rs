@@ -170,7 +170,19 @@ const fn of(dimension: Dimension) -> Property {
 }
 
 /// What names of custom properties begin with.
-const CUSTOM: &str = "event:props:";
+pub(crate) const CUSTOM: &str = "event:props:";
+/// The same in the words of the dashboard.
+pub(crate) const CUSTOM_OF_VIEW: &str = "prop.";
+
+/// The name of a property, or of the kind of an event, as it is in a view.
+pub(crate) fn bare(name: &'static str) -> &'static str {
+    match name.rsplit(':').next().unwrap_or(name) {
+        // There are other names and types, too.
+        "name" => "event_name",
+        "type" => "event_type",
+        bare => bare,
+    }
+}
 
 /// As long as the name of a property of an event can be, in characters.
 const CUSTOM_NAME_MAX: usize = 100;

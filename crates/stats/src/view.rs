@@ -7,6 +7,7 @@ use zenovay_query::{Condition, Filter, Operator};
 use crate::conversions::goals_filter;
 use crate::filters::KIND;
 use crate::join::and;
+use crate::names::{CUSTOM, CUSTOM_OF_VIEW, bare};
 use crate::{Dialect, Filters, Goal as NamedGoal, Problem, Property, PropertyError, filters_of_json};
 
 /// The most filters of a view.
@@ -31,12 +32,7 @@ pub fn view_operators() -> impl Iterator<Item = &'static str> {
 
 /// The names of the dimensions of a view, beside those that websites give their events: `prop.` and a name.
 pub fn view_dimensions() -> impl Iterator<Item = &'static str> {
-    let bare = |name: &'static str| match name.rsplit(':').next().unwrap_or(name) {
-        // There are other names, too.
-        "name" => "event_name",
-        bare => bare,
-    };
-    Property::names().map(bare).chain(["event_type"])
+    Property::names().chain(["event:type"]).map(bare)
 }
 
 /// Reads the filters of a view, all of which must hold. Each is `dimension:operator:value|value`; `\|` and `\\` in a value are
@@ -66,8 +62,8 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
             }
             continue;
         }
-        let property = match part.dimension.strip_prefix("prop.") {
-            Some(name) => format!("event:props:{name}"),
+        let property = match part.dimension.strip_prefix(CUSTOM_OF_VIEW) {
+            Some(name) => format!("{CUSTOM}{name}"),
             None if is_known(part.dimension) => part.dimension.to_owned(),
             None => {
                 let known: Vec<&str> = view_dimensions().collect();
@@ -77,7 +73,7 @@ pub fn filters_of_view<'a>(filters: impl IntoIterator<Item = &'a str>, goals: &[
         };
         tree.push(json!([part.word, property, part.values]));
     }
-    let mut read = filters_of_json(&Value::Array(tree), Dialect::Own)?;
+    let mut read = filters_of_json(&Value::Array(tree), Dialect::View)?;
     if !conversions.is_empty() {
         read.goals = Some(and(conversions));
         read.names_event = true;
@@ -247,6 +243,7 @@ mod tests {
             (vec!["country:is:DE", "country:equals:DE"], "/1"),
             (vec!["nothing:is:x"], "/0"),
             (vec!["visit:country:is:x"], "/0"),
+            (vec!["page:is:/", "country:is:DE|Germany"], "/1"),
             (vec!["prop.user_id:is:x"], "/0"),
             (vec!["page:is:x"; 33], "/32"),
         ] {
@@ -261,7 +258,11 @@ mod tests {
             assert!(told.iter().all(|told| problem.contains(told)), "{filter}: {problem}");
         }
         for dimension in view_dimensions() {
-            let value = if KIND.contains(&dimension) { "click" } else { "x" };
+            let value = match dimension {
+                "country" => "DE",
+                dimension if KIND.contains(&dimension) => "click",
+                _ => "x",
+            };
             assert!(read(&[&format!("{dimension}:is:{value}")]).is_ok(), "{dimension}");
         }
         let long = format!("page:is:{}", "x".repeat(3_000));

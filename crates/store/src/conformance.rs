@@ -370,7 +370,9 @@ const SETTINGS_THAT_CANNOT_BE_USED: &[(&str, Change)] = &[
     ("excluded_ips", |settings| settings.excluded_ips = vec!["everybody".to_owned()]),
     ("excluded_ips", |settings| settings.excluded_ips = vec!["192.0.2.1".to_owned(); EXCLUDED_IPS_MAX + 1]),
     ("excluded_paths", |settings| settings.excluded_paths = vec!["admin".to_owned()]),
+    ("excluded_paths", |settings| settings.excluded_paths = vec!["/a\u{200b}".to_owned()]),
     ("allowed_bots", |settings| settings.allowed_bots = vec!["x".to_owned()]),
+    ("allowed_bots", |settings| settings.allowed_bots = vec!["GPT\u{202e}Bot".to_owned()]),
 ];
 
 #[doc(hidden)]

@@ -60,6 +60,9 @@ impl From<AccessRefusal> for actix_web::Error {
 /// The message that S1 and S4 print for a key whose teams have no paid plan.
 const PLAN_REQUIRED_MESSAGE: &str = "The Zenovay API requires a paid plan. Upgrade to Pro or higher to use API keys.";
 
+/// By which programs know that the plan of a team is what is in the way.
+pub(super) const NOT_IN_PLAN: &str = "not_in_plan";
+
 impl From<Denial> for ApiError {
     fn from(denial: Denial) -> Self {
         match denial {
@@ -68,7 +71,7 @@ impl From<Denial> for ApiError {
             Denial::PlanRequired => Self::new(ErrorCode::ApiPaidPlanRequired, PLAN_REQUIRED_MESSAGE),
             Denial::NotInPlan(feature) => {
                 let message = format!("The plan of this workspace does not include {feature}");
-                Self::new(ErrorCode::Forbidden, message).with_details(Details::Text("not_in_plan".into()))
+                Self::new(ErrorCode::Forbidden, message).with_details(Details::Text(NOT_IN_PLAN.into()))
             }
             Denial::NotForKeys => forbidden("This cannot be done with an API key"),
             Denial::MissingScope(scope) => forbidden(match scope {

@@ -3,7 +3,8 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use zenovay_auth::Credential;
 use zenovay_domain::{
-    Dimension, Plan, PlanTable, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules, parse_domain,
+    Dimension, InvalidSetting, Plan, PlanTable, TeamId, Timestamp, TrackingCode, Website, WebsiteId, WebsiteRules,
+    WebsiteSettings, parse_domain,
 };
 
 use super::SqliteStore;
@@ -39,14 +40,15 @@ pub(crate) fn load_website_by_code(conn: &mut SqliteConnection, code: &TrackingC
     Ok(row.map(Website::try_from).transpose()?)
 }
 
-/// Checks what can be written, and brings the domain into its stored form: what is stored can be compiled to the rules by which
-/// hits are judged.
-fn checked(mut website: Website) -> Result<Website> {
+/// Checks what can be written in the place of the settings `before`, and brings the domain into its stored form: what is stored
+/// can be compiled to the rules by which hits are judged.
+fn checked(mut website: Website, before: &WebsiteSettings) -> Result<Website> {
+    let invalid = |InvalidSetting { setting, problem, .. }| StoreError::Invalid { field: setting, reason: problem };
     website.domain = parse_domain(&website.domain)
         .map_err(|problem| StoreError::Invalid { field: "domain", reason: problem.to_string() })?;
     check_name(&website.name)?;
-    WebsiteRules::compile(&website)
-        .map_err(|invalid| StoreError::Invalid { field: invalid.setting, reason: invalid.problem })?;
+    WebsiteRules::compile(&website).map_err(invalid)?;
+    WebsiteRules::check_written(&website.settings, before).map_err(invalid)?;
     Ok(website)
 }
 
@@ -75,7 +77,7 @@ impl WebsiteStore for SqliteStore {
             .with_settings(new.settings.clone());
         website.user_id = new.user_id;
         website.name.clone_from(&new.name);
-        let website = checked(website)?;
+        let website = checked(website, &WebsiteSettings::default())?;
         let row = WebsiteRow {
             id: website.id.to_string(),
             team_id: website.team_id.to_string(),
@@ -134,7 +136,7 @@ impl WebsiteStore for SqliteStore {
     fn edit_website(&self, id: WebsiteId, edit: &mut dyn FnMut(&mut Website) -> Result<()>) -> Result<Website> {
         let load = |conn: &mut SqliteConnection| Ok(load_website(conn, id)?.ok_or(StoreError::NotFound("website"))?);
         self.edit(load, edit, |conn, stored, wanted| {
-            let wanted = checked(wanted)?;
+            let wanted = checked(wanted, &stored.settings)?;
             let mut website = stored;
             (website.domain, website.name, website.settings) = (wanted.domain, wanted.name, wanted.settings);
             diesel::update(websites::table.find(id.to_string()))

@@ -9,8 +9,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use url::{Host, Url};
-use zenovay_auth::{AccessLevel, Action, ApiKeyToken, Credential, Denial, Principal, Target, ToolScopes, decide};
-use zenovay_domain::{ErrorCode, GrantId, KeyId, Plan, Scope, TeamId};
+use zenovay_auth::{Action, ApiKeyToken, Credential, Denial, Principal, Target, TargetKind, decide};
+use zenovay_domain::{ErrorCode, GrantId, KeyId, Plan, Role, TeamId, UserId, WebsiteId};
 use zenovay_store::{AssistantAccount, Metadata, Standing};
 
 use super::key::look_up;
@@ -47,29 +47,38 @@ impl Assistant {
     /// # Errors
     /// When it may not.
     pub fn may(&self, state: &AppState, action: Action, target: &Target) -> Result<(), AccessRefusal> {
-        let decided = match self {
-            Self::Key(_) => decide(self.principal(), action, target, &state.plans),
-            Self::Granted(access) => access.may(state, action, target),
-        };
-        decided.map_err(AccessRefusal::Denied).inspect_err(AccessRefusal::count)
+        self.decided(state, action, target).map_err(AccessRefusal::Denied).inspect_err(AccessRefusal::count)
     }
 
-    /// The level that it has in each category of tools. A key has the same in all.
-    pub fn scopes(&self) -> ToolScopes {
+    fn decided(&self, state: &AppState, action: Action, target: &Target) -> Result<(), Denial> {
         match self {
-            Self::Key(credential) => {
-                let holds = |scope| credential.scopes.grants(scope);
-                let level = if holds(Scope::Write) || holds(Scope::Admin) {
-                    AccessLevel::Write
-                } else if holds(Scope::Read) {
-                    AccessLevel::Read
-                } else {
-                    AccessLevel::None
-                };
-                ToolScopes::everywhere(level)
-            }
-            Self::Granted(access) => access.scopes,
+            Self::Key(_) => decide(self.principal(), action, target, &state.plans),
+            Self::Granted(access) => access.may(state, action, target),
         }
+    }
+
+    /// Whether there can be something within its reach that it may do `action` to, by what it was granted, its role and the plan of
+    /// each of its teams.
+    pub(in crate::http) fn could(&self, state: &AppState, action: Action) -> bool {
+        let (teams, websites) = match self {
+            Self::Key(credential) => (&credential.teams, credential.website_ids.as_deref().unwrap_or_default()),
+            Self::Granted(access) => (&access.signed_in.teams, [].as_slice()),
+        };
+        // Stands for whichever it is.
+        let (id, user_id) = (WebsiteId::from_random_bytes([0; 16]), UserId::from_random_bytes([0; 16]));
+        let id = websites.first().copied().unwrap_or(id);
+        let may = |target: &Target| self.decided(state, action, target).is_ok();
+        let of_team = |kind: TargetKind, team_id: TeamId| match kind {
+            TargetKind::Team => Target::Team { id: team_id },
+            TargetKind::Website => Target::Website { id, team_id },
+            TargetKind::Member => Target::Member { team_id, user_id, role: Role::Viewer },
+            TargetKind::Invitation => Target::Invitation { team_id, role: Role::Viewer },
+            other => Target::Unknown(other),
+        };
+        action.targets().iter().any(|&kind| match kind {
+            TargetKind::Account => may(&Target::Account),
+            kind => teams.iter().any(|team| may(&of_team(kind, team.team_id))),
+        })
     }
 
     /// For whom its questions are counted.

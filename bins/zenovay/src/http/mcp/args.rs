@@ -105,6 +105,13 @@ impl Args {
         self.string_of(name, &value)
     }
 
+    /// JSON in a string. A list as it is will do: that of all clients some write what the string would hold.
+    pub(in crate::http) fn json(&mut self, name: &'static str, words: &str) -> Option<String> {
+        let value = self.take(name, json!({ "type": "string", "description": words }), false)?;
+        let value = if value.is_array() { Value::String(value.to_string()) } else { value };
+        self.string_of(name, &value)
+    }
+
     /// A string that must be there; empty when it is not.
     pub(in crate::http) fn required(&mut self, name: &'static str, words: &str) -> String {
         let value = self.take(name, json!({ "type": "string", "description": words }), true);

@@ -14,6 +14,7 @@ use crate::http::commitment::Commitment;
 use crate::http::console::reader::Question;
 use crate::http::console::sites;
 use crate::http::envelope::{ApiError, Details};
+use crate::http::errors::NOT_IN_PLAN;
 use crate::http::guard::{AccessRefusal, Assistant};
 use crate::http::state::AppState;
 use crate::http::turns::Asking;
@@ -57,8 +58,14 @@ pub(in crate::http) enum ToolError {
 
 impl From<Problems> for ToolError {
     fn from(problems: Problems) -> Self {
-        Self::Told(format!("Wrong arguments. {}. Correct them and call the tool again.", problems.join(". ")))
+        let told: String = problems.iter().map(|problem| sentence(problem) + " ").collect();
+        Self::Told(format!("Wrong arguments. {told}Correct them and call the tool again."))
     }
+}
+
+/// What is said to be wrong, as a sentence of its own.
+fn sentence(words: &str) -> String {
+    format!("{}.", clean_problem(words).trim_end_matches(['.', ' ']))
 }
 
 impl From<AccessRefusal> for ToolError {
@@ -72,37 +79,42 @@ impl From<AccessRefusal> for ToolError {
     }
 }
 
-/// The parameters of other routes by the names that they have as arguments.
-const ARGUMENTS: [(&str, &str); 1] = [("f", "filters")];
+/// The members of bodies and the parameters of other routes by the names that they have as arguments.
+const ARGUMENTS: [(&str, &str); 3] = [("f", "filters"), ("settings.time_zone", "timezone"), ("time_zone", "timezone")];
+/// What members of a body stand in that are arguments of their own.
+const INNER: [&str; 2] = ["settings.", "target."];
+
+/// The argument that a member of a body or a parameter of another route was made of.
+fn argument_of(name: &str) -> &str {
+    let named = ARGUMENTS.iter().find(|(known, _)| *known == name).map(|(_, argument)| *argument);
+    named.unwrap_or_else(|| INNER.iter().find_map(|outer| name.strip_prefix(outer)).unwrap_or(name))
+}
 
 impl From<ApiError> for ToolError {
     fn from(error: ApiError) -> Self {
         if error.code() == ErrorCode::Unauthorized {
             return Self::Ended;
         }
+        let is_of_plan = error.details() == Some(&Details::Text(NOT_IN_PLAN.into()));
         let next = match error.code().status() {
-            400 | 409 | 422 => "Correct the arguments and call the tool again.".to_owned(),
+            400 | 422 => "Correct the arguments and call the tool again.".to_owned(),
             404 => "Look up what there is with a list or get tool, and use an id from there.".to_owned(),
+            409 => "Look at what there is now: change that first, or use another value.".to_owned(),
+            403 if is_of_plan => "An owner of the workspace can change the plan.".to_owned(),
             403 => "Ask the person you work for whether somebody else may do this.".to_owned(),
             429 | 503 => format!("Try again in {} seconds.", error.retry_after_s().unwrap_or(1)),
             _ => "This is not about your arguments; tell the person you work for.".to_owned(),
         };
         let what = match error.details() {
             Some(Details::Fields(problems)) => {
-                let named = |name: &String| {
-                    ARGUMENTS
-                        .iter()
-                        .find(|(known, _)| known == name)
-                        .map_or(name.clone(), |(_, name)| (*name).to_owned())
-                };
                 let each =
-                    problems.0.iter().map(|(name, problem)| format!("{}: {}", named(name), clean_problem(problem)));
-                each.collect::<Vec<_>>().join(". ")
+                    problems.0.iter().map(|(name, problem)| sentence(&format!("{}: {problem}", argument_of(name))));
+                each.collect::<Vec<_>>().join(" ")
             }
-            Some(Details::Text(text)) => format!("{}: {}", clean(error.message()), clean_problem(text)),
-            None => clean(error.message()),
+            Some(Details::Text(text)) if !is_of_plan => sentence(&format!("{}: {text}", clean(error.message()))),
+            _ => sentence(error.message()),
         };
-        Self::Told(format!("{what}. {next}"))
+        Self::Told(format!("{what} {next}"))
     }
 }
 
@@ -178,19 +190,11 @@ impl Call {
         Ok(reachable.pop())
     }
 
-    /// A question about the numbers of a website that is named.
-    ///
-    /// # Errors
-    /// As [`Call::website`].
-    pub(in crate::http) async fn question(&self, named: &str) -> Result<Question, ToolError> {
-        self.question_of(named, Action::ReadAnalytics).await
-    }
-
     /// A question about a website that is named, which `action` reads.
     ///
     /// # Errors
     /// As [`Call::website`].
-    pub(in crate::http) async fn question_of(&self, named: &str, action: Action) -> Result<Question, ToolError> {
+    pub(in crate::http) async fn question(&self, named: &str, action: Action) -> Result<Question, ToolError> {
         let website = self.website(named, action).await?;
         let asking = Asking { website: Some(website.id), key: self.client.key_id() };
         Ok(Question::new(self.state.clone(), website, self.now, asking))

@@ -35,7 +35,6 @@ use super::envelope::ApiError;
 use super::guard::Assistant;
 use super::handler::{Argument, Described, Shape};
 use super::media_type::require_json;
-use super::oauth::{self, BearerRefusal};
 use super::state::AppState;
 
 /// The longest message.
@@ -138,12 +137,9 @@ pub async fn message(
     let commitment = req.extensions().get::<Commitment>().cloned().unwrap_or_default();
     let server = Server::new(Call::new(state.clone(), Arc::clone(&client), commitment));
     let answer = ask(&server, req.headers(), message).await?;
-    let Outcome { insufficient, has_ended, changes } = server.outcome();
-    if has_ended {
-        return Err(oauth::challenge(&state, BearerRefusal::Invalid));
-    }
-    if let Some(needed) = insufficient {
-        return Err(oauth::insufficient_scope(&state, needed));
+    let Outcome { refusal, changes } = server.outcome();
+    if let Some(refusal) = refusal {
+        return Err(refusal);
     }
     for change in changes {
         let (actor, target) = (client.audit_actor(), &change.target);

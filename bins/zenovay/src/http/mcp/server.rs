@@ -13,13 +13,15 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::json;
 use tracing::Instrument;
-use zenovay_auth::{AccessLevel, ToolScopes};
+use zenovay_auth::{AccessLevel, Denial};
 use zenovay_store::{AssistantCharge, AssistantUsage, StoreError};
 
 use super::call::{Call, Change, ToolError};
 use super::clean::{NOTICE, quoted};
 use super::tools::{self, Answered, Entry};
 use crate::http::envelope::ApiError;
+use crate::http::guard::{AccessRefusal, Assistant};
+use crate::http::oauth::{self, BearerRefusal};
 
 /// What a call is refused with whose client may look at a category and not change it.
 const MISSING_WRITE: ErrorCode = ErrorCode(-32007);
@@ -29,10 +31,9 @@ const QUERIES: &str = "com.zenovay/queries";
 /// What came of a request beside its answer.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Outcome {
-    /// What the client would have needed, when it has nothing of the category: the answer is then a 403.
-    pub(in crate::http) insufficient: Option<ToolScopes>,
-    /// Whether what was granted ended meanwhile: the answer is then a 401.
-    pub(in crate::http) has_ended: bool,
+    /// The answer instead of one of the protocol: a 403 to a client that was granted nothing of the kind, or a 401 when what was
+    /// granted ended meanwhile.
+    pub(in crate::http) refusal: Option<ApiError>,
     /// What was changed.
     pub(in crate::http) changes: Vec<Change>,
 }
@@ -86,28 +87,46 @@ impl Server {
         match error {
             ToolError::Told(words) => Ok(CallToolResult::error(vec![ContentBlock::text(words)])),
             ToolError::MissingWrite(words) => Err(ErrorData::new(MISSING_WRITE, words, None)),
-            ToolError::Ended => {
-                self.outcome.lock().has_ended = true;
-                Err(ErrorData::invalid_request("What was granted to the client has ended", None))
-            }
+            ToolError::Ended => Err(self.refused(oauth::challenge(&self.call.state, BearerRefusal::Invalid))),
         }
     }
 
-    /// Whether the client has what a tool needs.
+    /// Answers with `error` instead of an answer of the protocol.
+    fn refused(&self, error: ApiError) -> ErrorData {
+        let told = ErrorData::invalid_request(error.message().to_owned(), None);
+        self.outcome.lock().refusal = Some(error);
+        told
+    }
+
+    /// Whether the client was granted what a tool needs. One that may not even look at what the tool is about is told in the words of
+    /// HTTP, one that may look and not change it in those of the protocol.
     fn check_scopes(&self, entry: &Entry) -> Result<(), ErrorData> {
-        let held = self.call.client.scopes();
-        let Some(category) = entry.category.filter(|_| !held.covers(entry.needs())) else { return Ok(()) };
-        if held.level(category) == AccessLevel::None {
-            self.outcome.lock().insufficient = Some(held.union(entry.needs()));
-            return Err(ErrorData::invalid_request("The client was given nothing of this category", None));
+        let missing_write = |words| Err(ErrorData::new(MISSING_WRITE, words, None));
+        match &*self.call.client {
+            Assistant::Key(credential) => {
+                let Some(scope) = entry.action.scope().filter(|scope| !credential.scopes.grants(*scope)) else {
+                    return Ok(());
+                };
+                if entry.level() == AccessLevel::Read {
+                    let refusal = AccessRefusal::Denied(Denial::MissingScope(scope));
+                    refusal.count();
+                    return Err(self.refused(refusal.into()));
+                }
+                missing_write(format!("The key lacks the scope {scope}"))
+            }
+            Assistant::Granted(access) => {
+                let held = access.scopes;
+                let Some(category) = entry.category.filter(|_| !held.covers(entry.needs())) else { return Ok(()) };
+                if held.level(category) == AccessLevel::None {
+                    let needed = held.union(entry.needs());
+                    return Err(self.refused(oauth::insufficient_scope(&self.call.state, needed)));
+                }
+                let (category, level) = (category.as_str(), entry.level().as_str());
+                missing_write(format!(
+                    "{category}:{level} is missing: the person who connected the client can connect it anew with that"
+                ))
+            }
         }
-        let (category, level) = (category.as_str(), entry.level().as_str());
-        let words = if self.call.client.grant().is_some() {
-            format!("{category}:{level} is missing: the person who connected the client can connect it anew with that")
-        } else {
-            format!("The key lacks the scope {level}")
-        };
-        Err(ErrorData::new(MISSING_WRITE, words, None))
     }
 
     async fn charge(&self, entry: &Entry) -> Result<AssistantCharge, ToolError> {
@@ -173,7 +192,8 @@ impl Server {
 fn instructions() -> String {
     format!(
         "Web analytics. Call list_websites first; other tools take its website_id. Dates are days of the website's time zone, \
-         both included: period says which an answer is of, in which zone, and the time. filters are the same in every tool; \
+         both included; to needs from. The ranges 24h, 7d, 30d, 90d and 1y are elapsed time up to now, all others days up to now. period says \
+         what an answer is of: starts_at and ends_at, and from and to where it is of days. filters are the same in every tool; \
          get_visitors tells how they are written. Of a list page has total, offset, shown, \
          next_offset while there is more, and truncated with a hint when it was cut. {NOTICE}"
     )
@@ -197,7 +217,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let told = tools::told(self.call.client.scopes()).map(|entry| entry.told.clone());
+        let told = tools::told(&self.call.client, &self.call.state).map(|entry| entry.told.clone());
         let mut list = ListToolsResult::with_all_items(told.collect());
         (list.ttl_ms, list.cache_scope) = (Some(0), Some(CacheScope::Private));
         Ok(list)

@@ -126,7 +126,7 @@ enum NotAsked {
     /// They are told, and stay here: it is not known where they may be sent.
     Told(String),
     /// It is for the client to know, at its own address.
-    ForClient { client: Client, back: Back, refusal: OAuthRefusal },
+    ForClient { client: Box<Client>, back: Back, refusal: OAuthRefusal },
     /// It cannot be found out.
     Failed(Box<ApiError>),
 }
@@ -231,12 +231,12 @@ async fn examine(
         [state] => back.state = Some(state.clone()),
         _ => {
             let refusal = OAuthRefusal::new(OAuthError::InvalidRequest, "state is there more than once");
-            return Err(NotAsked::ForClient { client, back, refusal });
+            return Err(NotAsked::ForClient { client: Box::new(client), back, refusal });
         }
     }
     match parameters(state, &params) {
         Ok((challenge, resource, scopes)) => Ok(Asked { client, back, challenge, scopes, resource }),
-        Err(refusal) => Err(NotAsked::ForClient { client, back, refusal }),
+        Err(refusal) => Err(NotAsked::ForClient { client: Box::new(client), back, refusal }),
     }
 }
 

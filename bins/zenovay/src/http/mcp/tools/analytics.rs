@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use zenovay_auth::ToolCategory;
+use zenovay_auth::{Action, ToolCategory};
 use zenovay_domain::{Interval, LIVE_WINDOW_MS, TimeRange};
 use zenovay_query::GroupBy;
 
@@ -47,6 +47,7 @@ impl Tool for GetVisitors {
     const TITLE: &'static str = "Visitors over time";
     const WORDS: &'static str = "Visitors, sessions, pageviews, bounce rate and duration of a range: totals and a series, optionally compared with another range.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
+    const ACTION: Action = Action::ReadAnalytics;
     const LISTS: &'static [&'static str] = &["series"];
     type Input = (String, ViewArgs, PageArgs);
     type Output = Visitors;
@@ -58,7 +59,7 @@ impl Tool for GetVisitors {
     }
 
     async fn run(call: Call, (website, view, page): Self::Input) -> Result<Visitors, ToolError> {
-        let question = call.question(&website).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let (id, asked) = (question.id(), view.clone());
         let found = question.run(move |asker| {
@@ -105,6 +106,7 @@ impl Tool for ComparePeriods {
     const TITLE: &'static str = "Compare periods";
     const WORDS: &'static str = "The totals of a range beside those of the period before, of a year before, or of other days, with the change in percent.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
+    const ACTION: Action = Action::ReadAnalytics;
     type Input = (String, ViewArgs);
     type Output = Compared;
 
@@ -116,7 +118,7 @@ impl Tool for ComparePeriods {
     }
 
     async fn run(call: Call, (website, view): Self::Input) -> Result<Compared, ToolError> {
-        let question = call.question(&website).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let (id, asked) = (question.id(), view.clone());
         let earlier = view.earlier.unwrap_or(view.range);
@@ -161,6 +163,7 @@ impl Tool for GetRealtimeVisitors {
     const TITLE: &'static str = "Visitors right now";
     const WORDS: &'static str = "How many visitors were active in the last five minutes, and the pages they viewed.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
+    const ACTION: Action = Action::ReadAnalytics;
     const LISTS: &'static [&'static str] = &["pages"];
     type Input = (String, PageArgs);
     type Output = Realtime;
@@ -170,7 +173,7 @@ impl Tool for GetRealtimeVisitors {
     }
 
     async fn run(call: Call, (website, page): Self::Input) -> Result<Realtime, ToolError> {
-        let question = call.question(&website).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let (id, now) = (question.id(), question.now);
         let range = TimeRange::new(now.plus_millis(-LIVE_WINDOW_MS), now.plus_millis(1));
         let PageArgs { limit, offset } = page;

@@ -272,6 +272,7 @@ impl Tool for GetErrors {
     const TITLE: &'static str = "Errors";
     const WORDS: &'static str = "JavaScript errors that visitors met, in groups, the latest first; with group_id, that one with stacks, releases, browsers, last occurrences and history.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadErrors;
     const LISTS: &'static [&'static str] = &["groups"];
     type Input = Asked;
     type Output = Errors;
@@ -285,7 +286,7 @@ impl Tool for GetErrors {
     }
 
     async fn run(call: Call, Asked { website, group, status, view, page }: Asked) -> Result<Errors, ToolError> {
-        let question = call.question_of(&website, Action::ReadErrors).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let (period, zone) = (Period::of(&view, call.now), view.zone.clone());
         let mut untrusted_fields = OF_GROUP.to_vec();
@@ -323,6 +324,7 @@ impl Tool for UpdateErrorStatus {
     const WORDS: &'static str =
         "Resolves, ignores or reopens a group of errors. A resolved one is unresolved again when it happens again.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::EditErrors;
     const EFFECT: Effect = Effect::Sets;
     type Input = (String, String, &'static str);
     type Output = StatusChanged;
@@ -335,7 +337,7 @@ impl Tool for UpdateErrorStatus {
     async fn run(call: Call, (website, group, status): Self::Input) -> Result<StatusChanged, ToolError> {
         // It is one of those that there are.
         let status = Status::from_name(status).unwrap_or(Status::Unresolved);
-        change(&call, &website, (Action::EditErrors, "error_groups.change"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "error_groups.change"), async |website, store| {
             let (id, who) = (error_groups::group_id(&group)?, call.client.audit_actor().words);
             error_groups::decide(&call.state, store, who, (website.id, id), status).await?;
             Ok(StatusChanged { group_id: id.to_string(), status: status.as_str().to_owned() })

@@ -94,6 +94,7 @@ impl Tool for GetGoals {
     const WORDS: &'static str =
         "The goals of a website and how often they were reached in a range, with conversion rates.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadAnalytics;
     const LISTS: &'static [&'static str] = &["goals"];
     type Input = (String, ViewArgs, PageArgs);
     type Output = Goals;
@@ -103,7 +104,7 @@ impl Tool for GetGoals {
     }
 
     async fn run(call: Call, (website, view, page): Self::Input) -> Result<Goals, ToolError> {
-        let question = call.question(&website).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let mut view = view.view(&question).await?;
         let period = Period::of(&view, call.now);
         // Goals of other pages need no numbers.
@@ -184,6 +185,7 @@ impl Tool for GetFunnelAnalysis {
     const TITLE: &'static str = "Funnels";
     const WORDS: &'static str = "How far visitors get: all funnels of a website with entry, completion and conversion; with funnel_id, that one step by step.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadFunnels;
     const LISTS: &'static [&'static str] = &["funnels"];
     type Input = (String, Option<String>, ViewArgs, PageArgs);
     type Output = Funnels;
@@ -194,7 +196,7 @@ impl Tool for GetFunnelAnalysis {
     }
 
     async fn run(call: Call, (website, funnel, view, page): Self::Input) -> Result<Funnels, ToolError> {
-        let question = call.question_of(&website, Action::ReadFunnels).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let period = Period::of(&view, call.now);
         let funnels = match funnel {

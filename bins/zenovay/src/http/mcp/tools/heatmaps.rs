@@ -132,6 +132,7 @@ impl Tool for GetHeatmapData {
     const TITLE: &'static str = "Heatmaps";
     const WORDS: &'static str = "Pages with clicks, rage and dead clicks and scroll depth; with path, the clicked elements of that page for one class of devices.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadHeatmaps;
     const LISTS: &'static [&'static str] = &["rows"];
     type Input = (String, Option<String>, Option<&'static str>, ViewArgs, PageArgs);
     type Output = Heatmaps;
@@ -145,7 +146,7 @@ impl Tool for GetHeatmapData {
     }
 
     async fn run(call: Call, (website, path, device, view, page): Self::Input) -> Result<Heatmaps, ToolError> {
-        let question = call.question_of(&website, Action::ReadHeatmaps).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let (period, zone, enabled) =
             (Period::of(&view, call.now), view.zone.clone(), question.website.settings.heatmaps);

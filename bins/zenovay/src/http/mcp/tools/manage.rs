@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use zenovay_auth::{Action, Target, ToolCategory};
-use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website};
+use zenovay_domain::{FunnelId, GoalId, TrackingCode, Website, parse_domain};
 use zenovay_store::{Metadata, StoreError};
 
 use super::goals::Step;
@@ -19,7 +19,7 @@ use crate::http::console::{changing, sites};
 use crate::http::envelope::ApiError;
 use crate::http::mcp::args::Args;
 use crate::http::mcp::call::{Call, Change, ToolError};
-use crate::http::mcp::clean::clean;
+use crate::http::mcp::clean::{clean, quoted};
 
 /// Does `work` to the website that is named, when whoever asks may do `action` to it, and notes that `name` was done.
 pub(super) async fn change<T, F>(
@@ -139,6 +139,7 @@ impl Tool for CreateGoal {
     const TITLE: &'static str = "Create goal";
     const WORDS: &'static str = "Adds a goal: a view of a page, or an event, that counts as a conversion.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Adds;
     type Input = NewGoal;
     type Output = GoalChanged;
@@ -152,7 +153,7 @@ impl Tool for CreateGoal {
         let mut members = target.members();
         members.insert("name".to_owned(), json!(name));
         let goal = body(Value::Object(members))?;
-        change(&call, &website, (Action::EditWebsite, "goals.create"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "goals.create"), async |website, store| {
             Ok(goals::add(&call.state, store, website.id, goal).await?.into())
         })
         .await
@@ -175,6 +176,7 @@ impl Tool for UpdateGoal {
     const TITLE: &'static str = "Update goal";
     const WORDS: &'static str = "Gives a goal another name or another target; what is absent stays.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Sets;
     type Input = GoalEdit;
     type Output = GoalChanged;
@@ -188,7 +190,7 @@ impl Tool for UpdateGoal {
     async fn run(call: Call, GoalEdit { website, goal, name, target }: GoalEdit) -> Result<GoalChanged, ToolError> {
         let target = target.kind.is_some().then(|| Value::Object(target.members()));
         let edit = body(Value::Object(present([("name", name.map(Value::String)), ("target", target)])))?;
-        change(&call, &website, (Action::EditWebsite, "goals.change"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "goals.change"), async |website, store| {
             Ok(goals::edit(&call.state, store, website.id, goal_id(&goal)?, edit).await?.into())
         })
         .await
@@ -203,6 +205,7 @@ impl Tool for DeleteGoal {
     const TITLE: &'static str = "Delete goal";
     const WORDS: &'static str = "Removes a goal. Not while it is a step of a funnel.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Removes;
     type Input = (String, String);
     type Output = Deleted;
@@ -212,7 +215,7 @@ impl Tool for DeleteGoal {
     }
 
     async fn run(call: Call, (website, goal): Self::Input) -> Result<Deleted, ToolError> {
-        change(&call, &website, (Action::EditWebsite, "goals.delete"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "goals.delete"), async |website, store| {
             let id = goal_id(&goal)?;
             changing(&call.state, move |_| store.delete_goal(website.id, id)).await?;
             Ok(Deleted { deleted: id.to_string() })
@@ -266,6 +269,7 @@ impl Tool for ManageFunnel {
     const TITLE: &'static str = "Create or change funnel";
     const WORDS: &'static str = "Without funnel_id adds a funnel of 2 to 7 steps in order (name and steps needed); with it changes that one, what is absent stays.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditFunnels;
     const EFFECT: Effect = Effect::Adds;
     type Input = FunnelEdit;
     type Output = FunnelChanged;
@@ -296,7 +300,7 @@ impl Tool for ManageFunnel {
         let members =
             Value::Object(present([("name", name.map(Value::String)), ("steps", steps.map(|steps| json!(steps)))]));
         let name = if funnel.is_some() { "funnels.change" } else { "funnels.create" };
-        change(&call, &website, (Action::EditFunnels, name), async |website, store| {
+        change(&call, &website, (Self::ACTION, name), async |website, store| {
             let shown = match funnel {
                 None => funnels::add(&call.state, store, website.id, body(members)?).await?,
                 Some(id) => funnels::edit(&call.state, store, website.id, funnel_id(&id)?, body(members)?).await?,
@@ -315,6 +319,7 @@ impl Tool for DeleteFunnel {
     const TITLE: &'static str = "Delete funnel";
     const WORDS: &'static str = "Removes a funnel that people made.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditFunnels;
     const EFFECT: Effect = Effect::Removes;
     type Input = (String, String);
     type Output = Deleted;
@@ -324,7 +329,7 @@ impl Tool for DeleteFunnel {
     }
 
     async fn run(call: Call, (website, funnel): Self::Input) -> Result<Deleted, ToolError> {
-        change(&call, &website, (Action::EditFunnels, "funnels.delete"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "funnels.delete"), async |website, store| {
             let id = funnel_id(&funnel)?;
             changing(&call.state, move |_| store.delete_funnel(website.id, id)).await?;
             Ok(Deleted { deleted: id.to_string() })
@@ -400,6 +405,8 @@ impl From<Website> for Site {
 
 /// The most members of each list of settings that are shown: all lists fit into an answer.
 const LIST_SHOWN: usize = 25;
+/// The most members of a list that an error quotes.
+const LIST_QUOTED: usize = 10;
 
 fn cleaned(list: Vec<String>) -> Vec<String> {
     list.iter().map(|member| clean(member)).collect()
@@ -456,6 +463,7 @@ impl Tool for UpdateWebsiteSettings {
     const TITLE: &'static str = "Update website settings";
     const WORDS: &'static str = "Changes settings of a website; what is absent stays. Answers with all settings.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Sets;
     type Input = (String, Map<String, Value>);
     type Output = Site;
@@ -493,6 +501,7 @@ macro_rules! setters {
             const TITLE: &'static str = $title;
             const WORDS: &'static str = $words;
             const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+            const ACTION: Action = Action::EditWebsite;
             const EFFECT: Effect = Effect::Sets;
             type Input = (String, Value);
             type Output = Facts;
@@ -514,15 +523,42 @@ setters! {
     UpdateWebsiteTimezone "update_website_timezone" "Set time zone"
         "Sets the time zone in which days of a website are cut. Numbers of days change with it."
         (args: args.required("timezone", "IANA name, such as Europe/Zurich.")) -> |zone| json!({ "settings": { "time_zone": zone } });
-    UpdateWebsiteDomain "update_website_domain" "Change domain"
-        "Changes the domain of a website; hits of the old one are refused from then on."
-        (args: args.required("domain", "Without a scheme, such as shop.example.com.")) -> |domain| json!({ "domain": domain });
     TogglePublicDashboard "toggle_public_dashboard" "Public dashboard"
         "Says whether anybody may read the public summary of a website."
         (args: args.required_flag("enabled", "")) -> |enabled| json!({ "settings": { "public_dashboard": enabled } });
     ToggleCookielessTracking "toggle_cookieless_tracking" "Cookieless tracking"
         "Says whether visitors are recognised without anything stored in their browser."
         (args: args.required_flag("enabled", "")) -> |enabled| json!({ "settings": { "cookieless": enabled } });
+}
+
+/// `update_website_domain`.
+pub(super) struct UpdateWebsiteDomain;
+
+impl Tool for UpdateWebsiteDomain {
+    const NAME: &'static str = "update_website_domain";
+    const TITLE: &'static str = "Change domain";
+    const WORDS: &'static str = "Changes the domain of a website; hits of the old one are refused from then on.";
+    const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
+    const EFFECT: Effect = Effect::Sets;
+    type Input = (String, String);
+    type Output = Facts;
+
+    fn read(args: &mut Args) -> Self::Input {
+        (website(args), args.required("domain", "Without a scheme, such as shop.example.com."))
+    }
+
+    async fn run(call: Call, (website, domain): Self::Input) -> Result<Facts, ToolError> {
+        let (changed, wanted) = (call.website(&website, Self::ACTION).await?, parse_domain(domain.trim()).ok());
+        // People may have reasons to give one domain to two; a tool that names websites by their domains rather took one for the other.
+        let others = call.blocking(|call| Ok(sites::reachable(&call.state, call.client.principal())?)).await?;
+        let is_other = |other: &&Website| other.team_id == changed.team_id && other.id != changed.id;
+        if others.iter().filter(is_other).any(|other| Some(&other.domain) == wanted.as_ref()) {
+            let problem = format!("domain: {} is that of another website of the team", quoted(&domain));
+            return Err(vec![problem].into());
+        }
+        Ok(edit(&call, &website, json!({ "domain": domain })).await?.into())
+    }
 }
 
 /// Tools that switch tracking on or off.
@@ -536,6 +572,7 @@ macro_rules! switches {
             const TITLE: &'static str = $title;
             const WORDS: &'static str = $words;
             const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+            const ACTION: Action = Action::EditWebsite;
             const EFFECT: Effect = Effect::Sets;
             type Input = String;
             type Output = Facts;
@@ -566,6 +603,7 @@ impl Tool for RegenerateTrackingCode {
     const WORDS: &'static str =
         "Gives a website another tracking code. Pages with the old one are not counted any more.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::EditWebsite;
     const EFFECT: Effect = Effect::Removes;
     type Input = String;
     type Output = Facts;
@@ -575,7 +613,7 @@ impl Tool for RegenerateTrackingCode {
     }
 
     async fn run(call: Call, website: String) -> Result<Facts, ToolError> {
-        change(&call, &website, (Action::EditWebsite, "sites.renew_code"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "sites.renew_code"), async |website, store| {
             let code = TrackingCode::from_random_bytes(rand::random());
             Ok(changing(&call.state, move |_| store.set_tracking_code(website.id, &code)).await?.into())
         })
@@ -592,6 +630,7 @@ impl Tool for DeleteWebsite {
     const WORDS: &'static str =
         "Deletes a website with all its events, goals and funnels, for ever. Ask the person first.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Management);
+    const ACTION: Action = Action::DeleteWebsite;
     const EFFECT: Effect = Effect::Removes;
     type Input = (String, String);
     type Output = Deleted;
@@ -601,7 +640,7 @@ impl Tool for DeleteWebsite {
     }
 
     async fn run(call: Call, (website, domain): Self::Input) -> Result<Deleted, ToolError> {
-        change(&call, &website, (Action::DeleteWebsite, "sites.delete"), async |website, store| {
+        change(&call, &website, (Self::ACTION, "sites.delete"), async |website, store| {
             let deleted = website.id.to_string();
             sites::remove(&call.state, store, website, &domain).await?;
             Ok(Deleted { deleted })
@@ -630,6 +669,7 @@ macro_rules! exclusions {
             const TITLE: &'static str = $title;
             const WORDS: &'static str = $words;
             const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Settings);
+            const ACTION: Action = Action::EditWebsite;
             const EFFECT: Effect = Effect::$effect;
             type Input = (String, String);
             type Output = Excluded;
@@ -663,12 +703,21 @@ fn with(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
 }
 
 fn without(list: &mut Vec<String>, value: &str) -> Result<(), StoreError> {
-    if list.iter().any(|other| other == value) {
-        list.retain(|other| other != value);
+    // Failing the very one, one that is shown like it: older ones may have characters that cannot be seen.
+    let is_there = list.iter().any(|other| other == value);
+    let is_meant = |other: &String| if is_there { other == value } else { clean(other) == value };
+    let before = list.len();
+    list.retain(|other| !is_meant(other));
+    if list.len() < before {
         return Ok(());
     }
-    let there = if list.is_empty() { "nothing".to_owned() } else { list.join(", ") };
-    Err(StoreError::Invalid { field: "", reason: format!("it is not excluded; excluded: {there}") })
+    let mut there: Vec<String> = list.iter().take(LIST_QUOTED).map(|other| quoted(other)).collect();
+    match list.len() {
+        0 => there.push("nothing".to_owned()),
+        count if count > there.len() => there.push(format!("{} more", count - there.len())),
+        _ => {}
+    }
+    Err(StoreError::Invalid { field: "", reason: format!("it is not excluded; excluded: {}", there.join(", ")) })
 }
 
 /// What the store says of a setting, told of the argument that it was made of.
@@ -688,4 +737,28 @@ exclusions! {
         Sets excluded_paths "path" "Such as /admin/*." with;
     RemovePathExclusion "remove_path_exclusion" "Include path" "Takes the hits of pages with an excluded path again."
         Sets excluded_paths "path" "As it is excluded." without;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Older entries may have characters that cannot be seen. Sabotage: compare with what is stored alone, or quote it as it is.
+    #[test]
+    fn what_is_excluded_is_taken_away_as_it_is_shown() {
+        let old = ["/a", "/a\u{200b}", "/b\u{202e}](http://evil.example)"].map(str::to_owned);
+        let mut list = old.to_vec();
+        let StoreError::Invalid { reason, .. } = without(&mut list, "/c").unwrap_err() else { panic!() };
+        assert_eq!(reason, "it is not excluded; excluded: \"/a\", \"/a\", \"/b (http://evil.example)\"");
+        assert_eq!(list, old);
+        without(&mut list, "/a").unwrap();
+        assert_eq!(list, old[1..], "the very one");
+        without(&mut list, "/a").unwrap();
+        assert_eq!(list, old[2..], "then what looks like it");
+        let mut many: Vec<String> = (0..12).map(|n| format!("/{n}")).collect();
+        let StoreError::Invalid { reason, .. } = without(&mut many, "/c").unwrap_err() else { panic!() };
+        assert!(reason.ends_with("\"/9\", 2 more"), "{reason}");
+        let StoreError::Invalid { reason, .. } = without(&mut Vec::new(), "/c").unwrap_err() else { panic!() };
+        assert!(reason.ends_with("excluded: nothing"), "{reason}");
+    }
 }

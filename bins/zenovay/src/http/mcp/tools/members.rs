@@ -68,6 +68,7 @@ impl Tool for InviteTeamMember {
     const TITLE: &'static str = "Invite member";
     const WORDS: &'static str = "Invites the account with an email address into a team. Answers with the link, which is also mailed where mail is set up.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Settings);
+    const ACTION: Action = Action::InviteMember;
     const EFFECT: Effect = Effect::Adds;
     type Input = Invitee;
     type Output = Invited;
@@ -81,15 +82,15 @@ impl Tool for InviteTeamMember {
         // It is one of those that there are.
         let role: Role = role.parse().unwrap_or(Role::Viewer);
         let least = |team_id| Target::Invitation { team_id, role: Role::Viewer };
-        let team_id = reached(&call, &team, Action::InviteMember, least).await?;
+        let team_id = reached(&call, &team, Self::ACTION, least).await?;
         let target = Target::Invitation { team_id, role };
-        call.client.may(&call.state, Action::InviteMember, &target)?;
+        call.client.may(&call.state, Self::ACTION, &target)?;
         let email = invitations::checked_email(&email)?;
         let (inviter, base) = (call.client.audit_actor(), call.state.issuer.clone());
-        let store = call.store(team_id, Action::InviteMember);
+        let store = call.store(team_id, Self::ACTION);
         let made = invitations::invite(&call.state, store, team_id, Some(email.clone()), role, inviter, &base).await?;
         let details = vec![("role", role.as_str().to_owned()), ("email", email.clone())];
-        call.changed(Change { action: Action::InviteMember, target, name: "invitations.create", details });
+        call.changed(Change { action: Self::ACTION, target, name: "invitations.create", details });
         Ok(Invited {
             invitation_id: made.invitation.id.to_string(),
             email,
@@ -116,6 +117,7 @@ impl Tool for RemoveTeamMember {
     const TITLE: &'static str = "Remove member";
     const WORDS: &'static str = "Ends somebody's membership in a team at once. Ask the person you work for first.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Settings);
+    const ACTION: Action = Action::RemoveMember;
     const EFFECT: Effect = Effect::Removes;
     type Input = (String, String);
     type Output = Removed;
@@ -137,15 +139,15 @@ impl Tool for RemoveTeamMember {
                 ))
             })?;
             let target = Target::Member { team_id, user_id: member.user_id, role: member.role };
-            call.client.may(&call.state, Action::RemoveMember, &target)?;
+            call.client.may(&call.state, Self::ACTION, &target)?;
             Ok((member, target))
         });
         let (member, target) = member.await?;
         let (user, role, now) = (member.user_id, member.role, call.state.clock.reading().steady);
-        let store = call.store(team_id, Action::RemoveMember);
+        let store = call.store(team_id, Self::ACTION);
         changing(&call.state, move |_| store.end_membership(team_id, user, role, now)).await?;
         let details = vec![("email", member.email.clone())];
-        call.changed(Change { action: Action::RemoveMember, target, name: "teams.remove_member", details });
+        call.changed(Change { action: Self::ACTION, target, name: "teams.remove_member", details });
         Ok(Removed { removed: member.email, untrusted_fields: ["removed"] })
     }
 }

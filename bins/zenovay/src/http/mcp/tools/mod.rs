@@ -22,12 +22,14 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use zenovay_auth::{AccessLevel, ToolCategory, ToolScopes};
+use zenovay_auth::{AccessLevel, Action, ToolCategory, ToolScopes};
 
 use super::args::Args;
 use super::call::{Call, ToolError};
 use super::{Listed, Needs};
 use crate::http::envelope::ApiError;
+use crate::http::guard::Assistant;
+use crate::http::state::AppState;
 
 /// What a tool is and does.
 pub(super) trait Tool: 'static {
@@ -39,6 +41,8 @@ pub(super) trait Tool: 'static {
     const WORDS: &'static str;
     /// Which category it is in; `None` for what every client may do.
     const CATEGORY: Option<ToolCategory>;
+    /// What whoever calls it must be allowed.
+    const ACTION: Action;
     /// What it does to things.
     const EFFECT: Effect = Effect::Reads;
     /// How many questions of the day it counts as.
@@ -89,6 +93,8 @@ pub(in crate::http) struct Entry {
     words: &'static str,
     /// The category that it is in.
     pub(in crate::http) category: Option<ToolCategory>,
+    /// What whoever calls it must be allowed.
+    pub(in crate::http) action: Action,
     /// What it does to things.
     pub(in crate::http) effect: Effect,
     /// How many questions of the day it counts as.
@@ -123,7 +129,16 @@ impl Entry {
                 Ok(fitted(value, T::LISTS))
             })
         };
-        Self { told, name: T::NAME, words: T::WORDS, category: T::CATEGORY, effect: T::EFFECT, cost: T::COST, run }
+        Self {
+            told,
+            name: T::NAME,
+            words: T::WORDS,
+            category: T::CATEGORY,
+            action: T::ACTION,
+            effect: T::EFFECT,
+            cost: T::COST,
+            run,
+        }
     }
 
     /// The level that a client needs in the category.
@@ -275,14 +290,32 @@ pub(in crate::http) fn find(name: &str) -> Option<&'static Entry> {
     all().iter().find(|entry| entry.told.name == name)
 }
 
-/// The tools that a client with these scopes is told of: those that it may call.
-pub(in crate::http) fn told(scopes: ToolScopes) -> impl Iterator<Item = &'static Entry> {
-    all().iter().filter(move |entry| scopes.covers(entry.needs()))
+/// The tools that `client` is told of: those that it may call, for something within its reach.
+pub(in crate::http) fn told(client: &Assistant, state: &AppState) -> impl Iterator<Item = &'static Entry> {
+    let is_granted = |entry: &Entry| match client {
+        // Its scopes are those of actions.
+        Assistant::Key(_) => true,
+        Assistant::Granted(access) => access.scopes.covers(entry.needs()),
+    };
+    all().iter().filter(move |entry| is_granted(entry) && client.could(state, entry.action))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sabotage: offer to read what no tool reads.
+    #[test]
+    fn people_are_asked_for_what_there_are_tools_for() {
+        for category in ToolCategory::ALL {
+            let has = |level| all().iter().any(|entry| entry.category == Some(category) && entry.level() == level);
+            for level in [AccessLevel::Read, AccessLevel::Write] {
+                assert_eq!(category.offers(level), has(level), "{category:?}");
+            }
+            let is_offered = category.offered() != AccessLevel::None;
+            assert_eq!(is_offered, has(AccessLevel::Read) || has(AccessLevel::Write), "{category:?}");
+        }
+    }
 
     #[test]
     fn an_answer_that_is_too_long_is_cut_and_says_so() {

@@ -118,6 +118,7 @@ impl Tool for GetPerformance {
     const TITLE: &'static str = "Web vitals";
     const WORDS: &'static str = "How fast pages are for visitors: LCP, CLS, INP, FCP and TTFB (75th percentiles, ratings), in all and by page, device or date.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadAnalytics;
     const LISTS: &'static [&'static str] = &["rows"];
     type Input = (String, &'static str, ViewArgs, PageArgs);
     type Output = Performance;
@@ -131,7 +132,7 @@ impl Tool for GetPerformance {
     }
 
     async fn run(call: Call, (website, dimension, view, page): Self::Input) -> Result<Performance, ToolError> {
-        let question = call.question_of(&website, Action::ReadAnalytics).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let (period, zone, is_hour) = (Period::of(&view, call.now), view.zone.clone(), view.interval == Interval::Hour);
         let pages = if dimension == "page" { page.offset.saturating_add(page.limit) } else { 0 };

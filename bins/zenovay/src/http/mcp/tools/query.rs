@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use zenovay_auth::ToolCategory;
+use zenovay_auth::{Action, ToolCategory};
 use zenovay_domain::Interval;
 use zenovay_query::Order;
 use zenovay_stats::{
@@ -43,7 +43,12 @@ enum Kind {
 /// The dimension that `name` names.
 fn dimension(name: &str) -> Result<Property, String> {
     let custom = name.strip_prefix("prop.").map(|custom| format!("props:{custom}"));
-    Property::parse(custom.as_deref().unwrap_or(name), true).map_err(|error| match error {
+    let property = Property::parse(custom.as_deref().unwrap_or(name), true);
+    if property == Ok(Property::Goal) {
+        // Its rows would be of events, whichever goals there are.
+        return Err("goal gives no rows here; get_goals has the goals with their numbers".to_owned());
+    }
+    property.map_err(|error| match error {
         PropertyError::Unknown => {
             let (name, known) = (quoted(name), dimensions());
             format!("{name} is unknown; use {known}, or prop. and the name of a property")
@@ -54,7 +59,8 @@ fn dimension(name: &str) -> Result<Property, String> {
 
 /// The names of dimensions that rows can be by, but for those that websites give their events.
 fn dimensions() -> String {
-    let all: Vec<&str> = view_dimensions().filter(|name| Property::parse(name, true).is_ok()).collect();
+    let is_one = |name: &&str| Property::parse(name, true).is_ok_and(|property| property != Property::Goal);
+    let all: Vec<&str> = view_dimensions().filter(is_one).collect();
     all.join(", ")
 }
 
@@ -151,6 +157,7 @@ impl Tool for QueryAnalytics {
     const TITLE: &'static str = "Any question";
     const WORDS: &'static str = "Any metrics of any range: totals, a series (interval), or rows by one or two dimensions, with any filters. Counts as 3 queries; prefer the other tools.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
+    const ACTION: Action = Action::ReadAnalytics;
     const COST: u64 = 3;
     const LISTS: &'static [&'static str] = &["rows"];
     type Input = Asked;
@@ -159,7 +166,7 @@ impl Tool for QueryAnalytics {
     fn read(args: &mut Args) -> Asked {
         let website = website(args);
         let names: Vec<&'static str> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
-        let metrics = args.choices("metrics", "conversion_rate needs a goal in filters or dimensions.", &names);
+        let metrics = args.choices("metrics", "conversion_rate needs a goal in filters.", &names);
         let mut metrics: Vec<Metric> = metrics.iter().filter_map(|name| name.parse().ok()).collect();
         if metrics.is_empty() {
             metrics.push(Metric::Visitors);
@@ -178,9 +185,6 @@ impl Tool for QueryAnalytics {
         if dimensions.len() > 2 {
             args.problem("dimensions", "give two at most");
         }
-        if dimensions.len() > 1 && dimensions.iter().any(|(_, property)| *property == Property::Goal) {
-            args.problem("dimensions", "goal goes alone");
-        }
         let interval = args.choice("interval", "Gives a series; not with dimensions.", &INTERVALS, None);
         let sort = args.choice("sort", "", &SORTS, Some("visitors"));
         let order = sort.and_then(|name| name.parse::<Metric>().ok()?.order()).unwrap_or(Order::Visitors);
@@ -196,12 +200,12 @@ impl Tool for QueryAnalytics {
         let mut params = ViewArgs::range(args);
         ViewArgs::filters(args, &mut params, Told::Operators);
         let words = "More filters, as JSON with and, or, not, has_done: [[\"or\",[[\"is\",\"country\",[\"DE\"]],[\"not\",[\"matches\",\"page\",[\"^/a\"]]]]]]";
-        let also = match args.string("where", words).map(|text| parse_filters(&text, Dialect::Own)) {
+        let also = match args.json("where", words).map(|text| parse_filters(&text, Dialect::View)) {
             None => Filters::default(),
             Some(Ok(filters)) => filters,
             Some(Err(problem)) => {
-                let place = if problem.at.is_empty() { String::new() } else { format!(" (at {})", problem.at) };
-                args.problem("where", format_args!("{problem}{place}"));
+                let place: String = problem.at.split('/').skip(1).map(|number| format!("[{number}]")).collect();
+                args.problem(&format!("where{place}"), problem.problem);
                 Filters::default()
             }
         };
@@ -211,7 +215,7 @@ impl Tool for QueryAnalytics {
 
     async fn run(call: Call, asked: Asked) -> Result<Answer, ToolError> {
         let Asked { website, metrics, kind, view, also, page } = asked;
-        let question = call.question(&website).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let view = view.view(&question).await?;
         let filters = view.filters.clone().with(also);
         let by: Vec<Property> = match &kind {
@@ -223,8 +227,11 @@ impl Tool for QueryAnalytics {
             Kind::Series => Grouping::Series,
             Kind::Rows { .. } => Grouping::Rows(&by),
         };
-        let misplaced: Problems =
-            misplaced(&metrics, &filters, grouping).iter().map(|problem| format!("metrics: {problem}")).collect();
+        let misplaced: Problems = misplaced(&metrics, &filters, grouping)
+            .iter()
+            // There are no rows by goals.
+            .map(|problem| format!("metrics: {}", problem.trim_end_matches(", or rows by goals")))
+            .collect();
         if !misplaced.is_empty() {
             return Err(misplaced.into());
         }

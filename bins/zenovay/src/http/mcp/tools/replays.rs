@@ -135,6 +135,7 @@ impl Tool for GetSessionReplays {
     const TITLE: &'static str = "Session replays";
     const WORDS: &'static str = "Recorded sessions with pages, clicks, errors and links to watch them; with replay_id, that one moment by moment.";
     const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Advanced);
+    const ACTION: Action = Action::ReadReplays;
     const LISTS: &'static [&'static str] = &["replays", "moments"];
     type Input = Asked;
     type Output = Recordings;
@@ -151,7 +152,7 @@ impl Tool for GetSessionReplays {
     }
 
     async fn run(call: Call, Asked { website, replay, group, view, page }: Asked) -> Result<Recordings, ToolError> {
-        let question = call.question_of(&website, Action::ReadReplays).await?;
+        let question = call.question(&website, Self::ACTION).await?;
         let (address, enabled) = (address(&call, question.id()), recordings::is_recording(&question.website));
         let mut untrusted_fields = OF_RECORDING.to_vec();
         if let Some(id) = replay {

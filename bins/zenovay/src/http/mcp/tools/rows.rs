@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use zenovay_auth::ToolCategory;
+use zenovay_auth::{Action, ToolCategory};
 use zenovay_stats::Property;
 
 use super::Tool;
@@ -67,10 +67,13 @@ impl Asked {
     }
 }
 
+/// What whoever calls one of them must be allowed.
+const ACTION: Action = Action::ReadAnalytics;
+
 async fn rows(call: Call, asked: Asked) -> Result<Rows, ToolError> {
     let Asked { website, dimension, view, page } = asked;
     let property = Property::parse(dimension, true).map_err(|_| ToolError::from(ApiError::internal()))?;
-    let question = call.question(&website).await?;
+    let question = call.question(&website, ACTION).await?;
     let view = view.view(&question).await?;
     let (id, period) = (question.id(), Period::of(&view, call.now));
     let PageArgs { limit, offset } = page;
@@ -96,6 +99,7 @@ macro_rules! tools {
             const TITLE: &'static str = $title;
             const WORDS: &'static str = $words;
             const CATEGORY: Option<ToolCategory> = Some(ToolCategory::Analytics);
+            const ACTION: Action = ACTION;
             const LISTS: &'static [&'static str] = &["rows"];
             type Input = Asked;
             type Output = Rows;

@@ -91,6 +91,9 @@ impl ViewArgs {
         let range = args.choice("range", "", &RANGES, Some(DEFAULT_RANGE));
         let from = args.day("from", "YYYY-MM-DD; wins over range.");
         let to = args.day("to", "Included.");
+        if from.is_none() && to.is_some() {
+            args.problem("from", "is needed with to; write both days, or a range alone");
+        }
         if let (Some(from), Some(to)) = (&from, &to)
             && from > to
         {
@@ -160,12 +163,14 @@ impl ViewArgs {
     }
 }
 
-/// The days that are answered for. Clients are told of it once, with the instructions.
+/// The time that is answered for, as days where it begins with one. Clients are told of it once, with the instructions.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(with = "Open", inline, description = "")]
 pub(super) struct Period {
-    from: String,
-    to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
     starts_at: String,
     ends_at: String,
     timezone: String,
@@ -176,6 +181,10 @@ pub(super) struct Period {
     compare_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compare_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare_starts_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compare_ends_at: Option<String>,
 }
 
 /// The last instant of a range.
@@ -183,23 +192,35 @@ fn last(range: TimeRange) -> Timestamp {
     range.to.plus_millis(-1).max(range.from)
 }
 
+/// The first and the last day of a range. One that begins within a day is none of days: to ask for its days would be another
+/// question.
+fn days(range: TimeRange, zone: &Zone) -> Option<[String; 2]> {
+    let begins_a_day = zone.day_start(zone.civil_day(range.from)) == range.from;
+    begins_a_day.then(|| [range.from, last(range)].map(|at| zone.format_date(at)))
+}
+
 impl Period {
     /// That of a view at `now`.
     pub(super) fn of(view: &View, now: Timestamp) -> Self {
-        let day = |at| view.zone.format_date(at);
+        let zone = &view.zone;
+        let [compare_from, compare_to] =
+            view.earlier.and_then(|range| days(range, zone)).map_or([None, None], |days| days.map(Some));
         Self {
             complete: view.is_complete,
-            compare_from: view.earlier.map(|range| day(range.from)),
-            compare_to: view.earlier.map(|range| day(last(range))),
-            ..Self::between(view.range, &view.zone, now)
+            compare_from,
+            compare_to,
+            compare_starts_at: view.earlier.map(|range| zone.format_with_offset(range.from)),
+            compare_ends_at: view.earlier.map(|range| zone.format_with_offset(last(range))),
+            ..Self::between(view.range, zone, now)
         }
     }
 
     /// That of a range in `zone` at `now`, which is compared with nothing.
     pub(super) fn between(range: TimeRange, zone: &Zone, now: Timestamp) -> Self {
+        let [from, to] = days(range, zone).map_or([None, None], |days| days.map(Some));
         Self {
-            from: zone.format_date(range.from),
-            to: zone.format_date(last(range)),
+            from,
+            to,
             starts_at: zone.format_with_offset(range.from),
             ends_at: zone.format_with_offset(last(range)),
             timezone: zone.name().to_owned(),
@@ -207,6 +228,8 @@ impl Period {
             complete: range.to <= now,
             compare_from: None,
             compare_to: None,
+            compare_starts_at: None,
+            compare_ends_at: None,
         }
     }
 }

@@ -65,6 +65,7 @@ impl Tool for ListWebsites {
     const TITLE: &'static str = "List websites";
     const WORDS: &'static str = "Lists the websites you can ask about, with id, domain, time zone, currency, first and last event. Call it first: other tools need a website_id.";
     const CATEGORY: Option<ToolCategory> = None;
+    const ACTION: Action = Action::ListWebsites;
     const LISTS: &'static [&'static str] = &["websites"];
     type Input = PageArgs;
     type Output = Websites;
@@ -75,7 +76,7 @@ impl Tool for ListWebsites {
 
     async fn run(call: Call, page: PageArgs) -> Result<Websites, ToolError> {
         call.blocking(move |call| {
-            call.client.may(&call.state, Action::ListWebsites, &Target::Account)?;
+            call.client.may(&call.state, Self::ACTION, &Target::Account)?;
             let (websites, page) = page.cut(sites::reachable(&call.state, call.client.principal())?);
             let websites = websites.iter().map(|website| Listed::of(call, website)).collect();
             let untrusted_fields = ["websites[].name"];
