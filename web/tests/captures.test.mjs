@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { openTab, startBrowser, startServer } from "./harness.mjs";
-import { errors, report, speeds } from "./seed.mjs";
+import { errors, report, speeds, view } from "./seed.mjs";
 import { call, press, refused, tour, waiting } from "./tour.mjs";
 import { becomes, eventually } from "./wait.mjs";
 
@@ -70,6 +70,13 @@ before(async () => {
   const { groups } = await call(page, "GET", `/api/websites/${changes.id}/errors`);
   const named = (message) => groups.find((one) => one.message === message).id;
   const merged = named("fourth is gone");
+  const rages = await website("rages.example", { heatmaps: true });
+  const who = { origin: "https://rages.example", address: "141.20.9.9", path: "/pricing" };
+  await view(server, rages.tracking_code, { ...who, session: "session-of-rage" });
+  const rage = { at: Date.now(), x: 40, y: 60, s: "main>button", ox: 0.5, oy: 0.5, label: "Start free", n: 4, rage: true };
+  await report(server, rages.tracking_code, "heatmap", { ...who, session_id: "session-of-rage", view_id: "view-of-rage", seq: 0, viewport: [1440, 900], page: [1440, 3600], clicks: [rage] });
+  await report(server, rages.tracking_code, "error", { ...who, session_id: "session-of-rage", errors: [{ id: "error-of-rage", type: "TypeError", message: HOSTILE, stack: "", count: 3 }] });
+  const { visitors } = await call(page, "GET", `/api/websites/${rages.id}/visitors?range=24h`);
   await call(page, "POST", `/api/websites/${changes.id}/errors/${merged}/merge`, { groups: [named("fifth is gone")] });
   const listed = await call(page, "GET", `/api/websites/${id}/errors`);
   const group = listed.groups.find(({ type }) => type === "TypeError").id;
@@ -84,7 +91,7 @@ before(async () => {
   const viewer = await second.context.storageState();
   await Promise.all([context.close(), second.context.close()]);
   const at = ({ id }) => `/websites/${id}`;
-  known = { owner, viewer, id, group, merged, home: at({ id }), quiet: at(quiet), off: at(off), hostile: at(hostile), changes: at(changes), small: at(small) };
+  known = { owner, viewer, id, group, merged, home: at({ id }), quiet: at(quiet), off: at(off), hostile: at(hostile), changes: at(changes), small: at(small), visitor: `${at(rages)}/visitors/${visitors[0].id}` };
 });
 after(async () => {
   await browser?.close();
@@ -229,6 +236,21 @@ test("errors are put together and taken apart by hand", async () => {
   await context.close();
 });
 
+test("errors and rage clicks of a visit are in its timeline, and what it is worth beside it", async () => {
+  const { page, context, problems } = await open(known.visitor);
+  const moments = () => page.locator(".tline li").evaluateAll((all) => all.map((one) => one.children[2].innerText.replace(/\s+/g, " ").trim()));
+  await becomes(moments, ["/pricing", "Rage click on “Start free” 4 clicks", `TypeError: ${HOSTILE} 3 times`]);
+  const told = await call(page, "GET", `/api${known.visitor}`);
+  const [{ score, moments: [, error] }] = told.visits;
+  assert.equal(await page.locator(".tline a").getAttribute("href"), `${known.visitor.replace(/visitors.*/, "errors")}/${error.group}`);
+  const card = page.getByRole("region", { name: "Value score" });
+  await card.getByText(`${score.total} of 100, this visit`).waitFor();
+  await becomes(() => card.locator("dd").allInnerTexts(), [`${score.pageviews} of 40 10 each`, `${score.time} of 30 1 for 6s`, `${score.interaction} of 30`]);
+  assert.equal(await page.evaluate(() => globalThis.ran), undefined);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
 test("page speed is what the API measured, by metric, page and device", async () => {
   const { page, context, problems } = await open(`${known.home}/performance`);
   const told = await call(page, "GET", `/api/websites/${known.id}/performance`);
@@ -344,6 +366,7 @@ const pages = () => [
   ["owner", "performance-off", `${known.off}/performance`, "Performance"],
   ["owner", "performance-loading", `${known.home}/performance`, "Performance", waiting(errorsOf("performance"))],
   ["owner", "performance-failed", `${known.home}/performance`, "Performance", refused(errorsOf("performance"))],
+  ["owner", "visitor-rage", known.visitor, /^Visitor /],
   ["owner", "website-features", `${known.home}/settings/features`, "Features"],
 ];
 tour(() => ({ server, browser, storage: known }), pages);

@@ -144,6 +144,7 @@ const pages = () => [
   ["owner", "audit", "/settings/audit", "Audit"],
   ["owner", "server", "/settings/server", "Server health", async (page) => { await page.getByText("Open files", { exact: true }).waitFor(); }],
   ["owner", "server-page", "/settings/server", "Server health", async (page) => { await page.getByLabel("Check the tag on a page").fill("https://127.0.0.1/"); await page.getByRole("button", { name: "Check", exact: true }).click(); await page.getByText("is not fetched").waitFor(); }],
+  ["viewer", "server-viewer", "/settings/server", "Server health"],
   ["owner", "lost", "/nowhere", "There is no page here"],
   ["free", "not-yours", `/websites/${known.busy}`, "There is no page here"],
   ["viewer", "install-viewer", `/websites/${known.waiting}`, "shop.example.com"],
@@ -226,12 +227,13 @@ test("the palette has what the role may see, parts of the settings, and a visito
   await settled(owner.page);
   await find(owner.page, "audit", "Audit Workspace");
   await find(owner.page, "sharing", "Sharing docs.example.com");
+  await find(owner.page, "health", "Health Server");
   await find(owner.page, "00000000000000ff", "Visitor 00000000000000ff");
   const viewer = await openTab(browser, server, { storageState: known.viewer });
   await viewer.page.goto(`/websites/${known.busy}`);
   await viewer.page.getByRole("heading", { name: "docs.example.com", level: 1 }).waitFor();
   await settled(viewer.page);
-  for (const word of ["audit", "billing", "add a website"]) {
+  for (const word of ["audit", "billing", "health", "add a website"]) {
     assert.deepEqual((await find(viewer.page, word)).filter((found) => !/contains/.test(found)), [], word);
   }
   await Promise.all([owner.context.close(), viewer.context.close()]);

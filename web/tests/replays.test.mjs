@@ -60,14 +60,14 @@ before(async () => {
 
   site = createServer((_, answer) => answer.writeHead(200, { "Content-Type": "text/html" }).end(shop(server.address, code)));
   await new Promise((resolve) => site.listen(0, "127.0.0.1", resolve));
-  const { replay, group } = await visit(page, id, `http://127.0.0.1:${site.address().port}/`);
+  const { replay, visitor, group } = await visit(page, id, `http://127.0.0.1:${site.address().port}/`);
   await attack(hostile.tracking_code);
-  const bad = await found(page, hostile.id);
+  const { id: bad } = await found(page, hostile.id);
   await twoParts(long.tracking_code);
-  const parts = await found(page, long.id);
+  const { id: parts } = await found(page, long.id);
   await Promise.all([context.close(), second.context.close()]);
   const at = (website) => `/websites/${website}`;
-  known = { owner, viewer, id, home: at(id), replay, bad, parts, group, long: at(long.id), off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
+  known = { owner, viewer, id, home: at(id), replay, visitor, bad, parts, group, long: at(long.id), off: at(other.id), hostile: at(hostile.id), small: at(small.id) };
 });
 after(async () => {
   site?.closeAllConnections();
@@ -83,7 +83,7 @@ async function found(page, website) {
     // The error is the last thing that happens.
     ({ replays: [first] }) => assert.deepEqual([first?.errors, first?.missing], [1, 0]),
   );
-  return replays[0].id;
+  return replays[0];
 }
 
 /** The group of the error of the shop, once it has arrived. */
@@ -114,9 +114,10 @@ async function visit(reader, website, address) {
     Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
     document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
   });
-  const sent = { replay: await found(reader, website), group: await groupOf(reader, website) };
+  const { id: replay, visitor } = await found(reader, website);
+  const group = await groupOf(reader, website);
   await context.close();
-  return sent;
+  return { replay, visitor, group };
 }
 
 /** A recording that no recorder makes: everything in it wants to run, or to be loaded from outside. */
@@ -357,6 +358,17 @@ test("an error leads to its moment, a replay to its error, a visitor to the repl
   // The page before has a link of the same name.
   await page.getByRole("heading", { name: "Visits", exact: true }).waitFor();
   assert.equal(await page.getByRole("link", { name: /^Watch the visit of / }).getAttribute("href"), `${known.home}/replays/${known.replay}`);
+  const error = page.getByRole("link", { name: "TypeError: cart.plan is undefined", exact: true });
+  await becomes(() => error.getAttribute("href"), `${known.home}/errors/${known.group}`);
+  await eventually(
+    () => page.getByRole("link", { name: "Watch the moment of TypeError: cart.plan is undefined" }).getAttribute("href"),
+    (href) => assert.match(href, new RegExp(`^${known.home}/replays/${known.replay}\\?t=\\d+$`)),
+  );
+  // It is no page, and no page is an event.
+  await page.getByRole("radio", { name: "Pages" }).click();
+  await error.waitFor({ state: "detached" });
+  await page.getByRole("radio", { name: "Events" }).click();
+  await error.waitFor();
   await press("Erase this visitor…")(page);
   const asked = page.getByRole("alertdialog");
   await asked.getByText(/^Erases 1 visit, \d events? and 1 replay of visitor .+, with clicks, errors and page speed\./).waitFor();
@@ -455,6 +467,7 @@ const pages = () => [
   ["owner", "replay-delete", `${known.home}/replays/${known.replay}`, /^Visitor /, async (page) => { await press("More")(page); await press("Delete this replay…", "menuitem")(page); }],
   ["viewer", "replay-viewer", `${known.home}/replays/${known.replay}`, /^Visitor /],
   ["owner", "replay-lost", `${known.home}/replays/sr_nothing`, "There is no page here"],
+  ["owner", "visitor-error", `${known.home}/visitors/${known.visitor}`, /^Visitor /],
   ["owner", "settings-replays", `${known.home}/settings/features`, "Features"],
 ];
 tour(() => ({ server, browser, storage: known }), pages);

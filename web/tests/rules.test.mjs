@@ -132,6 +132,15 @@ test("what is wrong with a server is counted, and notes are no worry", () => {
   for (const bad of ["", "example.com", "http://example.com/", "https://localhost/"]) assert.match(doctor.pageProblem(bad), /^Write an address/, bad);
 });
 
+test("the server's health is in the settings of those alone who can open it, whatever their role in the workspace that is chosen", async () => {
+  const { settingsNav } = await load("shell/nav.ts");
+  const addresses = (role, health) => settingsNav(role, health).flatMap(({ items }) => items.map(({ href }) => href));
+  for (const role of [undefined, "viewer", "editor", "admin", "owner"]) {
+    assert.ok(addresses(role, true).includes("/settings/server"), role);
+    assert.ok(!addresses(role, false).includes("/settings/server"), role);
+  }
+});
+
 test("the status page says the worst, and never rounds an outage away", () => {
   const part = (name, state) => ({ name, state });
   assert.equal(status.summary([part("API", "operational"), part("Sign-in", "operational")]), "All parts operational");

@@ -11,7 +11,7 @@ use actix_web::http::Method;
 use common::{CHROME, Reply, TestApp, TestTeam, TestWebsite};
 use serde_json::{Value, json};
 use zenovay_capture::unpack_chunk;
-use zenovay_domain::{Clock, Plan, WebsiteSettings};
+use zenovay_domain::{Clock, Feature, Plan, PlanTable, WebsiteSettings};
 
 const REPLAY: &str = "00112233445566778899aabbccddeeff";
 
@@ -246,6 +246,99 @@ async fn a_recording_is_kept_and_read_back_by_who_may() {
     }
     get(&format!("/{id}/chunks/1")).await.expect(404);
     get(&format!("/{id}/chunks/x")).await.expect(404);
+}
+
+/// Sabotage: ask for one permission less, take the moment of another page's rage click, or count a visit's score anew.
+#[actix_web::test]
+async fn what_went_wrong_in_a_visit_is_told_to_those_who_may_read_it() {
+    let app = TestApp::start().await;
+    let site = website(app.team(Plan::Pro), |settings| settings.heatmaps = true);
+    let post = async |kind: &str, more: Value| {
+        let mut body = site.hit("/p", "session-0001");
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let call = app.post(&format!("/api/track/{}/{kind}", site.code())).header("origin", "https://shop.example");
+        call.header("user-agent", CHROME).from("203.0.113.7").json(&body).send().await.expect(200);
+    };
+    let now = app.clock.now().as_millis();
+    let mut hit = site.hit("/p", "session-0001");
+    hit["timestamp"] = (now - 10_000).into();
+    site.send(&hit).from("203.0.113.7").send().await.expect(200);
+    // Three clicks in a row, and then an error: so the recorder tells it.
+    let click =
+        |before: i64| (before, json!({ "type": 3, "data": { "source": 2, "type": 2, "id": 3, "x": 10, "y": 20 } }));
+    send(&app, &site, &chunk(&app, &site, 0, &page("hello"))).await.expect(200);
+    let events = [click(4_400), click(4_200), click(4_000)];
+    send(&app, &site, &chunk(&app, &site, 1, &events)).await.expect(200);
+    let error = json!({ "id": "error-01", "at": now - 4_100, "type": "TypeError", "message": "plan 7 is gone",
+        "stack": "TypeError: x\n    at total (https://shop.example/app-3f2a.js:1:20)", "count": 2 });
+    post("error", json!({ "errors": [error], "sent_at": now })).await;
+    let rage = |count: u32| {
+        json!({ "at": now - 4_400, "x": 10, "y": 20, "s": "main>button", "ox": 0.5, "oy": 0.5,
+            "label": "Start free", "n": count, "rage": true })
+    };
+    let heat = |view: &str, page: &str, clicks: Value| {
+        json!({ "view_id": view, "seq": 0, "viewport": [1280, 720], "page": [1280, 3600], "clicks": clicks,
+            "url": format!("https://shop.example{page}") })
+    };
+    post("heatmap", heat("view-0001", "/p", json!([rage(3)]))).await;
+    // What no recording has is told as the heatmap has it.
+    post("heatmap", heat("view-0002", "/q", json!([rage(5)]))).await;
+
+    let (key, owner) = (site.key("read"), site.key("full_access"));
+    let list = format!("/api/websites/{}/visitors?range=24h", site.id());
+    let listed = app.get(&list).key(&key).send().await.expect(200).data();
+    let visitor = &listed["visitors"][0];
+    let one = format!("/api/websites/{}/visitors/{}", site.id(), visitor["id"].as_str().unwrap());
+    let visit_of = async |app: &TestApp| {
+        let told = app.get(&one).key(&key).send().await.expect(200).data();
+        assert_eq!(told["visits"].as_array().unwrap().len(), 1);
+        told["visits"][0].clone()
+    };
+    let visit = visit_of(&app).await;
+    assert_eq!((&visit["score"]["total"], &visit["score"]["pageviews"]), (&visitor["value_score"], &json!(10)));
+    let moments = visit["moments"].as_array().unwrap();
+    let told: Vec<_> = moments
+        .iter()
+        .map(|moment| {
+            let text = |name: &str| moment[name].as_str().unwrap();
+            (text("type"), text("page"), text("text"), moment["count"].as_u64().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("rage_click", "/p", "Start free", 3),
+        ("error", "/p", "TypeError: plan 7 is gone", 2),
+        ("rage_click", "/q", "Start free", 5),
+    ];
+    assert_eq!(told, expected);
+    let listed = app.get(&path(&site, "?range=24h")).key(&key).send().await.expect(200).data();
+    let replay = &listed["replays"][0]["id"];
+    assert_eq!((&moments[0]["replay"]["id"], &moments[0]["replay"]["at_ms"]), (replay, &json!(4_600)));
+    assert_eq!((&moments[1]["replay"]["id"], &moments[1]["replay"]["at_ms"]), (replay, &json!(4_900)));
+    assert_eq!((&moments[2]["replay"], &moments[0]["group"]), (&Value::Null, &Value::Null));
+    let group = moments[1]["group"].as_str().unwrap();
+    app.get(&format!("/api/websites/{}/errors/{group}?range=24h", site.id())).key(&key).send().await.expect(200);
+
+    // Each of the three by itself.
+    for (features, expected) in [
+        (&[][..], &[][..]),
+        (&[Feature::Errors][..], &[("error", true)][..]),
+        (&[Feature::Heatmaps][..], &[("rage_click", true), ("rage_click", true)][..]),
+        (&[Feature::Replays][..], &[("rage_click", false)][..]),
+    ] {
+        let mut plans = PlanTable::default();
+        plans.limits_mut(Plan::Pro).features = features.iter().copied().collect();
+        let app = app.with_plans(plans).await;
+        let visit = visit_of(&app).await;
+        let told: Vec<_> = visit["moments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|moment| (moment["type"].as_str().unwrap(), moment["replay"].is_null()))
+            .collect();
+        assert_eq!(told, expected, "{features:?}");
+    }
+    app.request(Method::DELETE, &one).key(&owner).send().await.expect(204);
+    app.get(&one).key(&key).send().await.expect(404);
 }
 
 /// Sabotage: look at the plan, the settings, the consent or the privacy signals in one place less.

@@ -115,7 +115,7 @@ fn slow(components: &[&str]) -> Value {
 #[actix_web::test]
 async fn operators_tell_of_incidents() {
     let app = TestApp::start().await;
-    let operators = app.team(Plan::Free);
+    let operators = app.team(Plan::Pro);
     let (owner, admin) = (app.sign_in(operators.owner), app.sign_in(operators.member(Role::Admin)));
     // The oldest team runs the server.
     app.clock.advance_ms(1);
@@ -123,9 +123,15 @@ async fn operators_tell_of_incidents() {
     let all = "/api/status/incidents";
     write(&app, all, &admin, &slow(&["api"])).await.expect(403);
     write(&app, all, &other, &slow(&["api"])).await.expect(404);
-    for (session, expected) in [(&owner, true), (&admin, false), (&other, false)] {
+    let viewer = app.sign_in(operators.member(Role::Viewer));
+    for (session, operator, health) in
+        [(&owner, true, true), (&admin, false, true), (&viewer, false, false), (&other, false, false)]
+    {
         let told = app.get("/api/session").session(session).send().await.expect(200).data();
-        assert_eq!(told["operator"], expected);
+        assert_eq!((&told["operator"], &told["server_health"]), (&json!(operator), &json!(health)));
+        // What is said to be readable is.
+        let report = app.get("/api/doctor").session(session).send().await;
+        assert_eq!(report.status == 200, health);
     }
     run(&app, 10);
     let made = write(&app, all, &owner, &slow(&["api", "dashboard"])).await.expect(201);

@@ -39,9 +39,10 @@ pub use store::errors::{
 pub use store::export::VisitorCaptures;
 pub use store::heatmaps::{
     Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap, HeatmapQuery,
-    PageVersion, VisitorHeat,
+    PageVersion, VisitorHeat, VisitorRage,
 };
 pub use store::maps::{KeptSourceMap, ListedSourceMap, NewSourceMap, SourceMapError};
+pub use store::moments::VisitorError;
 pub use store::places::{is_whole_blob, recorded_blobs};
 pub use store::replays::{
     EventsAndNext, Gap, InvalidReplayId, Marker, PageSnapshot, Replay, ReplayChunk, ReplayDetail, ReplayEvents,

@@ -50,7 +50,7 @@ export const workspaceNav = (hasStatus: boolean): readonly NavItem[] => [
 ];
 
 /** The settings of a person, of the workspace that is chosen, and of the server; what a role may not see is absent. */
-export const settingsNav = (role: string | undefined, isOperator: boolean): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
+export const settingsNav = (role: string | undefined, seesHealth: boolean): readonly { readonly group: string; readonly items: readonly NavItem[] }[] => {
   const manages = role === "admin" || role === "owner";
   return [
     {
@@ -75,7 +75,7 @@ export const settingsNav = (role: string | undefined, isOperator: boolean): read
           : []),
       ],
     },
-    ...(isOperator ? [{ group: "Server", items: [{ label: "Health", href: "/settings/server", icon: "gauge" }] } as const] : []),
+    ...(seesHealth ? [{ group: "Server", items: [{ label: "Health", href: "/settings/server", icon: "gauge" }] } as const] : []),
   ];
 };
 

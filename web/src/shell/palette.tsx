@@ -74,7 +74,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
   const { data } = useWebsites();
   const session = useMaybeSession();
   const hasStatus = session?.status_page ?? false;
-  const isOperator = session?.operator ?? false;
+  const seesHealth = session?.server_health ?? false;
   const team = useTeam();
   const features = useFeatures(website);
   const more = useStore(pageCommands);
@@ -99,7 +99,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       ...workspaceNav(hasStatus).slice(1).map((item) => page(item)),
       ...(data?.websites ?? []).map((one): Entry => ({ group: "Websites", label: one.domain, icon: "home", href: `/websites/${one.id}`, ...(one.name !== one.domain && { detail: one.name }) })),
       ...(website === undefined ? [] : SETTINGS_PARTS.map(({ part, label }): Entry => ({ group: "Website settings", label, icon: "settings", href: settingsAddress(website, part), ...(domain && { detail: domain }) }))),
-      ...settingsNav(team?.role, isOperator).flatMap(({ group, items }) => items.map(({ label, href, icon }): Entry => ({ group: "Settings", label, href, icon, detail: group }))),
+      ...settingsNav(team?.role, seesHealth).flatMap(({ group, items }) => items.map(({ label, href, icon }): Entry => ({ group: "Settings", label, href, icon, detail: group }))),
       ...(atLeast(team?.role, "editor") ? [{ group: "Commands", label: "Add a website", icon: "plus", href: "/websites/new" } as const] : []),
       { group: "Commands", label: "Light theme", icon: "theme", run: () => chooseTheme("light") },
       { group: "Commands", label: "Dark theme", icon: "theme", run: () => chooseTheme("dark") },
@@ -107,7 +107,7 @@ export default function Palette({ website, typed: early, onClose }: { website: s
       { group: "Commands", label: "Keyboard shortcuts", icon: "info", keys: "?", run: () => setTimeout(openHelp) },
     ];
     return entries;
-  }, [data, website, hasStatus, isOperator, team, features]);
+  }, [data, website, hasStatus, seesHealth, team, features]);
 
   const entries = useMemo((): Entry[] => {
     const word = typed.trim();

@@ -137,7 +137,7 @@ function Account({ small }: { small?: boolean }) {
 /** The settings, one group after the other. */
 function SettingsNav() {
   const { path } = usePlace();
-  const groups = settingsNav(useTeam()?.role, useMaybeSession()?.operator ?? false);
+  const groups = settingsNav(useTeam()?.role, useMaybeSession()?.server_health ?? false);
   const current = currentOf(groups.flatMap(({ items }) => items), path);
   return (
     <nav class="nav" aria-label="Settings">
@@ -238,7 +238,7 @@ export function TabBar({ website }: Around) {
   const pages = website === undefined ? [] : websiteNav(website, features);
   // The others have no room, and stand under "More".
   const items = website === undefined ? workspace : pages.slice(0, IN_BAR);
-  const settingsMenu = settingsNav(useTeam()?.role, session?.operator ?? false).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
+  const settingsMenu = settingsNav(useTeam()?.role, session?.server_health ?? false).flatMap(({ group, items }): MenuItem[] => [{ group }, ...items.map(({ label, icon, href }) => ({ label, icon, href }))]);
   const more: MenuItem[] =
     website === undefined
       ? settingsMenu

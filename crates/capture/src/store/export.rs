@@ -56,8 +56,8 @@ impl Captures {
                 Ok((Timestamp::from_millis(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
             let errors = errors.collect::<Result<_, _>>()?;
-            let heatmaps = heatmaps::of_visitor(connection, website, visitor, before)?;
-            let replays = replays::of_visitor(connection, website, visitor, before, self.shared.limits)?;
+            let heatmaps = heatmaps::of_visitor(connection, website, visitor, (before, i64::MAX))?;
+            let replays = replays::of_visitor(connection, website, visitor, (before, i64::MAX), self.shared.limits)?;
             Ok(VisitorCaptures { vitals, errors, heatmaps, replays })
         })
     }

@@ -29,6 +29,7 @@ pub(crate) mod export;
 pub(crate) mod heatmaps;
 pub(crate) mod maps;
 mod mark;
+pub(crate) mod moments;
 pub(crate) mod places;
 pub(crate) mod replays;
 mod schema;

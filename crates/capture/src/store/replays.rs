@@ -849,19 +849,20 @@ fn find(connection: &Connection, website: &[u8; 16], id: ReplayId, limits: Repla
     connection.prepare(&select)?.query_row(params![website, id.0, before], |row| found(row, limits)).optional()
 }
 
-/// The recordings of a visitor from `from_ms` on.
+/// The recordings of a visitor that began from `from_ms` on and before `to_ms`.
 pub(super) fn of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    from_ms: i64,
+    (from_ms, to_ms): (i64, i64),
     limits: ReplayLimits,
 ) -> Sqlite<Vec<ReplayDetail>> {
     let select = format!(
-        "SELECT {COLUMNS} FROM replays r WHERE r.website = ?1 AND r.visitor = ?2 AND r.started >= ?3 ORDER BY r.started"
+        "SELECT {COLUMNS} FROM replays r WHERE r.website = ?1 AND r.visitor = ?2 AND r.started >= ?3 AND r.started < ?4
+             ORDER BY r.started"
     );
     let mut statement = connection.prepare(&select)?;
-    let mut rows = statement.query(params![website, visitor, from_ms])?;
+    let mut rows = statement.query(params![website, visitor, from_ms, to_ms])?;
     let mut details = Vec::new();
     while let Some(row) = rows.next()? {
         let mut found = found(row, limits)?;

@@ -4,20 +4,31 @@ import type { Answer } from "../../api/client";
 import { useData } from "../../api/data";
 import { checkWords, FINDING_TONES, FINDING_WORDS, grouped, pageProblem, pieces, verdict } from "../../rules/doctor";
 import { NotFound, Page } from "../../shell/page";
-import { Badge, Button, Card } from "../../ui/basic";
+import { Badge, Button, Card, Note } from "../../ui/basic";
 import { TextField, useForm } from "../../ui/form";
 import { Loaded } from "../parts/loaded";
 
 type Check = Answer<"/api/doctor", "get">["checks"][number];
 
+const CRUMBS = [{ label: "Settings", href: "/settings/account" }];
+
 export default function ServerPage() {
   const [page, setPage] = useState("");
   const report = useData("/api/doctor", { query: page === "" ? {} : { page } });
-  if (report.error?.status === 403 || report.error?.status === 404) return <NotFound />;
+  if (report.error?.status === 404) return <NotFound />;
+  if (report.error?.status === 403) {
+    return (
+      <Page title="Server health" crumbs={CRUMBS} narrow>
+        <Note icon="shield">
+          <b>Your role does not see this.</b> How the server is, is for owners and admins of the workspace that runs it.
+        </Note>
+      </Page>
+    );
+  }
   return (
     <Page
       title="Server health"
-      crumbs={[{ label: "Settings", href: "/settings/account" }]}
+      crumbs={CRUMBS}
       actions={
         <Button icon="reload" pending={report.loading} onClick={report.reload}>
           Check again

@@ -21,6 +21,7 @@ import type { Replay } from "../replays/data";
 type Detail = Answer<"/api/websites/{website_id}/visitors/{visitor}", "get">;
 type Visit = Detail["visits"][number];
 type Event = Visit["events"][number];
+type Moment = Visit["moments"][number];
 type Shown = "all" | "pages" | "events";
 
 /** The days of the calendar. */
@@ -174,6 +175,7 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
               <Stat name="Other events" value={format.count(all.filter(({ type }) => type !== "pageview").length)} />
             </dl>
           </section>
+          {visits[0] && <Score score={visits[0].score} of={online ? "this visit" : "the last visit"} />}
           <Card title={`Last ${DAYS} days`}>
             <div class="days" role="img" aria-label={`Active on ${counts.filter((count) => count > 0).length} of the last ${DAYS} days`}>
               {counts.map((count, index) => (
@@ -213,12 +215,15 @@ function Timeline({ website, detail }: { website: Website; detail: Detail }) {
 
 const level = (count: number, most: number): number => (count === 0 ? 0 : Math.max(1, Math.ceil((count / most) * 4)));
 
-function Fact({ name, value }: { name: string; value: string | null | undefined }) {
+function Fact({ name, value, hint }: { name: string; value: string | null | undefined; hint?: string | undefined }) {
   if (!value) return null;
   return (
     <>
       <dt>{name}</dt>
-      <dd>{value}</dd>
+      <dd>
+        {value}
+        {hint && <span class="dim"> {hint}</span>}
+      </dd>
     </>
   );
 }
@@ -229,6 +234,33 @@ const Stat = ({ name, value }: { name: string; value: string }) => (
     <dd>{value}</dd>
   </div>
 );
+
+/** What the value score of a visit is made of: the same words as in the definition of the metric. */
+const SCORE = [
+  { part: "pageviews", name: "Pageviews", most: 40, hint: "10 each" },
+  { part: "time", name: "Time", most: 30, hint: "1 for 6s" },
+  { part: "interaction", name: "Interaction", most: 30, hint: undefined },
+] as const;
+
+function Score({ score, of }: { score: Visit["score"]; of: string }) {
+  return (
+    <Card
+      title="Value score"
+      actions={
+        <span>
+          <b>{score.total}</b> <span class="dim">of 100, {of}</span>
+        </span>
+      }
+    >
+      <progress value={score.total} max={100} aria-label="Value score" />
+      <dl class="facts">
+        {SCORE.map(({ part, name, most, hint }) => (
+          <Fact key={part} name={name} value={`${score[part]} of ${most}`} hint={hint} />
+        ))}
+      </dl>
+    </Card>
+  );
+}
 
 interface VisitProps {
   readonly visit: Visit;
@@ -241,6 +273,7 @@ interface VisitProps {
 
 function VisitView({ visit, shown, zone, home, replays }: VisitProps) {
   const events = visit.events.filter(({ type }) => shown === "all" || (type === "pageview") === (shown === "pages"));
+  const entries = inOrder(events, shown === "pages" ? [] : visit.moments);
   const day = format.dayIn(new Date(visit.began_at), zone);
   const today = format.dayIn(new Date(), zone);
   const when = `${day === today ? "Today" : format.dayWithWeekday(day)}${day.slice(0, 4) === today.slice(0, 4) ? "" : ` ${day.slice(0, 4)}`}, ${format.time(visit.began_at, zone)}`;
@@ -266,16 +299,65 @@ function VisitView({ visit, shown, zone, home, replays }: VisitProps) {
           replays && <span class="hint">No recording</span>
         )}
       </div>
-      {events.length === 0 ? (
+      {entries.length === 0 ? (
         <p class="hint visitempty">No {shown} in this visit.</p>
       ) : (
         <ol class="tline">
-          {events.map((event, index) => (
-            <EventView key={index} event={event} seconds={open(event)} zone={zone} />
-          ))}
+          {entries.map((entry, index) =>
+            "moment" in entry ? (
+              <MomentView key={index} moment={entry.moment} zone={zone} home={home} />
+            ) : (
+              <EventView key={index} event={entry.event} seconds={open(entry.event)} zone={zone} />
+            ),
+          )}
         </ol>
       )}
     </section>
+  );
+}
+
+type Entry = { readonly event: Event } | { readonly moment: Moment };
+
+/** What a visitor did and what went wrong, each in the order of time, as one list in that order: what was done comes first. */
+function inOrder(events: readonly Event[], moments: readonly Moment[]): Entry[] {
+  const entries: Entry[] = [];
+  let next = 0;
+  for (const event of events) {
+    for (; next < moments.length && Date.parse(moments[next]!.at) < Date.parse(event.at); next++) entries.push({ moment: moments[next]! });
+    entries.push({ event });
+  }
+  return [...entries, ...moments.slice(next).map((moment) => ({ moment }))];
+}
+
+function MomentView({ moment, zone, home }: { moment: Moment; zone: string; home: string }) {
+  const { group, replay, count } = moment;
+  const isError = moment.type === "error";
+  const words = isError ? moment.text : moment.text ? `Rage click on “${moment.text}”` : "Rage click";
+  const often = isError ? count > 1 && `${format.count(count)} times` : format.plural(count, "click");
+  return (
+    <li class={isError ? "bad" : "warn"}>
+      <span class="mono dim">{format.time(moment.at, zone)}</span>
+      <span class="node">
+        <Icon name={isError ? "warning" : "pointer"} size={12} />
+      </span>
+      <div class="moment">
+        {group ? (
+          <a class="strong" href={`${home}/errors/${group}`}>
+            {words}
+          </a>
+        ) : (
+          <span>{words}</span>
+        )}
+        {often && <span class="dim">{often}</span>}
+        {replay && (
+          <a class="watch" href={`${home}/replays/${replay.id}?t=${Math.floor(replay.at_ms / 1000)}`}>
+            <Icon name="play" size={12} />
+            Watch<span class="vh"> the moment of {words}</span>
+          </a>
+        )}
+      </div>
+      <span />
+    </li>
   );
 }
 

@@ -4,11 +4,12 @@ use actix_web::web;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
-use zenovay_auth::Principal;
-use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId};
+use zenovay_auth::{Action, Principal};
+use zenovay_domain::{Dimension, Event, EventKind, SessionId, Timestamp, VisitorId, value_score};
 use zenovay_query::{Query as EventQuery, Question as EventQuestion, VisitorPage, VisitorRecord};
 
 use super::files::{columns, sheet_name};
+use super::moments::{self, MayRead, Span, VisitMoment};
 use super::numbers::ShownRange;
 use super::queries::Answered;
 use super::reader::Question;
@@ -286,8 +287,45 @@ pub struct Visit {
     /// Where it came from; empty when direct.
     #[schema(examples("Google"))]
     source: String,
+    /// How valuable it looks.
+    score: ShownScore,
     /// What happened, the earliest first.
     events: Vec<TimelineEvent>,
+    /// Errors and rage clicks, the earliest first, at most the last 500 of each of all visits: those alone that the caller may read
+    /// as errors, heatmaps and replays, and that the plan includes.
+    moments: Vec<VisitMoment>,
+}
+
+/// The value score of a visit: its parts, and their sum.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownScore {
+    /// 0 to 100.
+    #[schema(examples(90), maximum = 100)]
+    total: u8,
+    /// 10 for each page viewed, 40 at most.
+    #[schema(examples(30), maximum = 40)]
+    pageviews: u8,
+    /// 1 for each 6 seconds, 30 at most.
+    #[schema(examples(30), maximum = 30)]
+    time: u8,
+    /// 30 when something else than pageviews happened.
+    #[schema(examples(30), maximum = 30)]
+    interaction: u8,
+}
+
+impl ShownScore {
+    /// That of a visit with these events, so many milliseconds long.
+    fn of(events: &[&Event], duration_ms: i64) -> Self {
+        let pageviews = events.iter().filter(|event| event.kind == EventKind::Pageview).count();
+        let interacted = pageviews < events.len();
+        let pageviews = u64::try_from(pageviews).unwrap_or(u64::MAX);
+        Self {
+            total: value_score(pageviews, duration_ms, interacted),
+            pageviews: value_score(pageviews, 0, false),
+            time: value_score(0, duration_ms, false),
+            interaction: value_score(0, 0, interacted),
+        }
+    }
 }
 
 /// Something that a visitor did.
@@ -338,8 +376,9 @@ impl TimelineEvent {
 }
 
 impl Timeline {
-    /// That of a visitor with these events, in the order of time; `None` without any.
-    fn of(visitor: VisitorId, all: &[Event]) -> Option<Self> {
+    /// That of a visitor with these events, in the order of time, and from when to when each of its visits is, in their order;
+    /// `None` without any.
+    fn of(visitor: VisitorId, all: &[Event]) -> Option<(Self, Vec<Span>)> {
         let mut events: Vec<&Event> = all.iter().filter(|event| event.kind.is_event()).collect();
         let pageviews = events.iter().filter(|event| event.kind == EventKind::Pageview).count();
         let truncated = events.len() > TIMELINE_MAX;
@@ -348,26 +387,34 @@ impl Timeline {
         let last_seen_at = all.iter().map(|event| event.at).max()?;
         events.drain(..events.len().saturating_sub(TIMELINE_MAX));
         let mut visits: Vec<(SessionId, Visit)> = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
         for event in events {
             let visit = match visits.iter_mut().rev().find(|(id, _)| *id == event.session) {
                 Some((_, visit)) => visit,
                 None => {
-                    let heard = all.iter().filter(|other| other.session == event.session).map(|other| other.at).max();
+                    let of_visit = || all.iter().filter(|other| other.session == event.session);
+                    let last_at = of_visit().map(|other| other.at).max().unwrap_or(event.at);
+                    let happened: Vec<&Event> = of_visit().filter(|other| other.kind.is_event()).collect();
+                    let began = happened.iter().map(|other| other.at).min().unwrap_or(event.at);
                     let visit = Visit {
                         id: event.session.to_string(),
                         began_at: Instant(event.at),
-                        last_at: Instant(heard.unwrap_or(event.at)),
+                        last_at: Instant(last_at),
                         channel: text(event, Dimension::Channel),
                         source: text(event, Dimension::Source),
+                        score: ShownScore::of(&happened, last_at.as_millis() - began.as_millis()),
                         events: Vec::new(),
+                        moments: Vec::new(),
                     };
+                    spans.push(Span { session: event.session, from: event.at, to: last_at });
                     visits.push((event.session, visit));
                     &mut visits.last_mut()?.1
                 }
             };
             visit.events.push(TimelineEvent::of(event));
         }
-        Some(Self {
+        spans.reverse();
+        let timeline = Self {
             id: visitor.to_string(),
             first_seen_at: Instant(first.at),
             last_seen_at: Instant(last_seen_at),
@@ -382,7 +429,8 @@ impl Timeline {
             pageviews: u64::try_from(pageviews).unwrap_or(u64::MAX),
             truncated,
             visits: visits.into_iter().rev().map(|(_, visit)| visit).collect(),
-        })
+        };
+        Some((timeline, spans))
     }
 }
 
@@ -395,10 +443,20 @@ pub async fn timeline(
     let question = Question::of(&key, &state);
     let id = question.id();
     let visitor = path.id(&state, id)?;
+    let may = MayRead {
+        errors: key.also_may(&state, Action::ReadErrors),
+        heatmaps: key.also_may(&state, Action::ReadHeatmaps),
+        replays: key.also_may(&state, Action::ReadReplays),
+    };
     let answer = question.answer(move |question| async move {
         let store = state.events.clone();
         let events = question.run(move |asker| store.visitor_events(id, visitor, asker.budget())).await?;
-        let timeline = Timeline::of(visitor, &events).ok_or_else(|| ApiError::not_found("Visitor not found"))?;
+        let found = Timeline::of(visitor, &events).ok_or_else(|| ApiError::not_found("Visitor not found"))?;
+        let (mut timeline, spans) = found;
+        let moments = off_the_worker(&state, move |state| moments::of_visits(state, id, visitor, &spans, may)).await?;
+        for (visit, moments) in timeline.visits.iter_mut().zip(moments) {
+            visit.moments = moments;
+        }
         Ok(Success::new(timeline, question.now))
     });
     answer.await

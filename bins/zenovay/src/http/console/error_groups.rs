@@ -437,6 +437,12 @@ pub struct MomentOfReplay {
     at_ms: i64,
 }
 
+impl From<(ReplayId, i64)> for MomentOfReplay {
+    fn from((id, at_ms): (ReplayId, i64)) -> Self {
+        Self { id: id.to_string(), at_ms }
+    }
+}
+
 /// Something that the page told beside an error.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ShownProperty {
@@ -524,7 +530,7 @@ impl ShownOccurrence {
             breadcrumbs: breadcrumbs
                 .map(|crumb| ShownBreadcrumb { before_ms: crumb.before_ms, kind: crumb.kind, text: crumb.text })
                 .collect(),
-            replay: replay.map(|(id, at_ms)| MomentOfReplay { id: id.to_string(), at_ms }),
+            replay: replay.map(MomentOfReplay::from),
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod invitations;
 pub mod keys;
 pub mod live;
 pub mod mcp_clients;
+mod moments;
 pub mod numbers;
 pub mod passkeys;
 pub mod performance;

@@ -55,11 +55,18 @@ pub async fn show(
         }
         let status_page = state.people.status_page != StatusPage::Off;
         let (profile, means) = (state.store.profile(id)?, state.store.sign_in_means(id)?);
-        let operator = state.store.operators()?.is_some_and(|id| {
-            let (principal, team) = (Principal::Person(&person.signed_in), Target::Team { id });
-            decide(principal, Action::ManageStatus, &team, &state.plans).is_ok()
-        });
-        Ok(SignedInSession { user: SessionUser::new(&person.user, profile, means), teams, operator, status_page })
+        let operators = state.store.operators()?;
+        let may = |action: Action| {
+            let decided = |id| decide(Principal::Person(&person.signed_in), action, &Target::Team { id }, &state.plans);
+            operators.is_some_and(|id| decided(id).is_ok())
+        };
+        Ok(SignedInSession {
+            user: SessionUser::new(&person.user, profile, means),
+            teams,
+            operator: may(Action::ManageStatus),
+            server_health: may(Action::ReadDoctor),
+            status_page,
+        })
     });
     Ok(Success::new(session.await?, now))
 }
@@ -317,6 +324,8 @@ pub struct SignedInSession {
     teams: Vec<SessionTeam>,
     /// Whether they run the server and write on its status page.
     operator: bool,
+    /// Whether they may read what is wrong with the server.
+    server_health: bool,
     /// Whether the server has a status page.
     status_page: bool,
 }

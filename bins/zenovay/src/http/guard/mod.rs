@@ -249,6 +249,12 @@ impl<P: Permission, I: Identity> Authorized<P, I> {
         decided.map_err(AccessRefusal::Denied).inspect_err(AccessRefusal::count)
     }
 
+    /// Whether the caller may also do `action` to the same thing, for what an answer leaves out for those who may not: nothing is
+    /// refused by it, nor counted as a refusal.
+    pub fn also_may(&self, state: &AppState, action: Action) -> bool {
+        decide(self.caller.principal(), action, &self.target, &state.plans).is_ok()
+    }
+
     /// Adds to the entry of the audit trail that this request makes when it succeeds. Never a secret.
     pub fn note(&self, req: &HttpRequest, name: &'static str, value: &str) {
         audit::note(req, name, value);

@@ -22,6 +22,19 @@ pub struct VisitorHeat {
     pub clicks: Vec<(String, String, u64)>,
 }
 
+/// Clicks in a rage of a visitor, as heatmaps have them: on what, but not in which visit, nor when exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitorRage {
+    /// When the page view began that they are of, or what came of it first.
+    pub at: Timestamp,
+    /// On which page: its path.
+    pub path: String,
+    /// What the element is called; empty when it has no name that may be known.
+    pub label: String,
+    /// How many clicks in a row.
+    pub count: u64,
+}
+
 /// The pages of a website with their paths.
 fn pages_of(connection: &Connection, website: &[u8; 16]) -> Result<Vec<(i64, String)>> {
     let mut select = connection.prepare("SELECT id, path FROM heat_pages WHERE website = ?1 ORDER BY id")?;
@@ -159,35 +172,76 @@ pub(crate) fn delete_website(transaction: &Transaction<'_>, website: &[u8; 16]) 
     Ok(removed as u64)
 }
 
-/// The page views of `visitor` from `from_ms` on, in the order of time.
+/// The page views of `visitor` from `from_ms` on and before `to_ms`, with the paths of their pages, in the order of time.
+fn views_of_visitor(
+    connection: &Connection,
+    website: &[u8; 16],
+    visitor: i64,
+    (from_ms, to_ms): (i64, i64),
+) -> Result<Vec<(String, View)>> {
+    let mut select = connection.prepare(
+        "SELECT v.at, v.visitor, v.told, v.view, p.path FROM heat_views v JOIN heat_pages p ON p.id = v.page
+             WHERE v.visitor = ?2 AND p.website = ?1 AND v.at >= ?3 AND v.at < ?4",
+    )?;
+    let found =
+        select.query_map(params![website, visitor, from_ms, to_ms], |row| Ok((row.get(4)?, read_view(row)?)))?;
+    let mut views = found.collect::<Result<Vec<(String, View)>>>()?;
+    let mut select = connection.prepare(
+        "SELECT b.id, p.path, b.visitors FROM heat_blocks b JOIN heat_pages p ON p.id = b.page
+             WHERE p.website = ?1 AND b.to_at >= ?2 AND b.from_at < ?3",
+    )?;
+    let mut blocks = select.query(params![website, from_ms, to_ms])?;
+    while let Some(block) = blocks.next()? {
+        if !visitors_of(block.get_ref(2)?.as_blob()?).any(|one| one == visitor.cast_unsigned()) {
+            continue;
+        }
+        let path: String = block.get(1)?;
+        let is_asked = |view: &View| view.visitor == visitor.cast_unsigned() && (from_ms..to_ms).contains(&view.at_ms);
+        let rows = rows_of(connection, block.get(0)?)?;
+        views.extend(rows.views().filter(is_asked).map(|view| (path.clone(), view)));
+    }
+    views.sort_by_key(|(_, view)| view.at_ms);
+    Ok(views)
+}
+
+/// What is told of the page views of `visitor` in a range of milliseconds, in the order of time.
 pub(crate) fn of_visitor(
     connection: &Connection,
     website: &[u8; 16],
     visitor: i64,
-    from_ms: i64,
+    range_ms: (i64, i64),
 ) -> Result<Vec<VisitorHeat>> {
+    let views = views_of_visitor(connection, website, visitor, range_ms)?.into_iter();
+    let told = views.map(|(path, view)| {
+        let clicks = view.told.clicks.iter().map(|click| {
+            let (address, label) = element(connection, click.element)?;
+            Ok((address, label, u64::from(click.count)))
+        });
+        Ok(VisitorHeat {
+            at: Timestamp::from_millis(view.at_ms),
+            path,
+            depth_percent: f64::from(view.told.depth) * 100.0 / f64::from(super::DEPTHS),
+            clicks: clicks.collect::<Result<_>>()?,
+        })
+    });
+    told.collect()
+}
+
+/// The clicks in a rage of `visitor` on page views in a range of milliseconds, in the order of time.
+pub(crate) fn rage_of_visitor(
+    connection: &Connection,
+    website: &[u8; 16],
+    visitor: i64,
+    range_ms: (i64, i64),
+) -> Result<Vec<VisitorRage>> {
     let mut found = Vec::new();
-    for (page, path) in pages_of(connection, website)? {
-        let select = "SELECT at, visitor, told FROM heat_views WHERE visitor = ?2 AND page = ?1";
-        let mut select = connection.prepare(select)?;
-        let mut views = select.query_map(params![page, visitor], read_view)?.collect::<Result<Vec<View>>>()?;
-        for id in blocks_with(connection, page, visitor)? {
-            views.extend(rows_of(connection, id)?.views().filter(|view| view.visitor == visitor.cast_unsigned()));
-        }
-        for view in views.into_iter().filter(|view| view.at_ms >= from_ms) {
-            let clicks = view.told.clicks.iter().map(|click| {
-                let (address, label) = element(connection, click.element)?;
-                Ok((address, label, u64::from(click.count)))
-            });
-            found.push(VisitorHeat {
-                at: Timestamp::from_millis(view.at_ms),
-                path: path.clone(),
-                depth_percent: f64::from(view.told.depth) * 100.0 / f64::from(super::DEPTHS),
-                clicks: clicks.collect::<Result<_>>()?,
-            });
+    for (path, view) in views_of_visitor(connection, website, visitor, range_ms)? {
+        for click in view.told.clicks.iter().filter(|click| click.is_rage) {
+            let (_, label) = element(connection, click.element)?;
+            let (at, path) = (Timestamp::from_millis(view.at_ms), path.clone());
+            found.push(VisitorRage { at, path, label, count: u64::from(click.count) });
         }
     }
-    found.sort_by_key(|view| view.at);
     Ok(found)
 }
 

@@ -11,8 +11,8 @@ pub use answer::{
     Cell, ElementHeat, HeatFilter, HeatPage, HeatPages, HeatPagesQuery, HeatSort, HeatSortBy, Heatmap, HeatmapQuery,
     PageVersion,
 };
-pub use keep::VisitorHeat;
-pub(super) use keep::{delete_website, erase_visitor, has_between, of_visitor, remove_before};
+pub use keep::{VisitorHeat, VisitorRage};
+pub(super) use keep::{delete_website, erase_visitor, has_between, of_visitor, rage_of_visitor, remove_before};
 
 use std::collections::BTreeSet;
 
