@@ -242,6 +242,40 @@ fn blocks_and_single_views_are_counted_alike_with_every_filter() {
     assert_eq!(captures.damages().unwrap(), [] as [String; 0]);
 }
 
+/// Sabotage: count what comes of a view that is in a block already as another row of it.
+#[test]
+fn a_view_that_goes_on_after_it_was_put_into_a_block_is_one_view() {
+    let directory = tempfile::tempdir().unwrap();
+    let captures = open(&directory);
+    let mut bodies = many(900);
+    for (number, part) in (0..).zip(bodies.chunks(100)) {
+        take(&captures, number, site(1), part.to_vec());
+    }
+    captures.catch_up().unwrap();
+    let database = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
+    let select = "SELECT count(*) FROM heat_views WHERE view IN (100, 200)";
+    let waiting: i64 = database.query_row(select, [], |row| row.get(0)).unwrap();
+    assert_eq!(waiting, 0, "both are in a block");
+    for (number, view) in [(100, 100_usize), (101, 200)] {
+        let first = &bodies[view].context;
+        // Nobody did anything for a quarter of an hour.
+        let mut more = body(view as u64, first.visitor, first.at_ms + 15 * 60_000, 1, vec![click("#late", 5, 64)]);
+        more.context.browser.clone_from(&first.browser);
+        (more.told.reached, more.told.attention[3], more.told.dom) = (3_600, 700, bodies[view].told.dom.clone());
+        take(&captures, number, site(1), vec![more.clone()]);
+        let told = &mut bodies[view].told;
+        (told.reached, told.attention[3]) = (3_600, told.attention[3] + 700);
+        told.clicks.extend(more.told.clicks);
+    }
+    // A body of which the first of its view is lost is of no other view of its visitor.
+    let mut alone = body(77_777, bodies[300].context.visitor, bodies[300].context.at_ms + 60_000, 1, Vec::new());
+    alone.told.reached = 3_600;
+    take(&captures, 102, site(1), vec![alone]);
+    count_one_by_one(&bodies, &ask(&captures, HeatFilter::ALL));
+    let (from, to) = (bodies[50].context.at_ms, bodies[150].context.at_ms);
+    count_one_by_one(&bodies[50..150], &ask(&captures, within(from, to)));
+}
+
 /// Sabotage: leave a block as it is, or an element that only the visitor clicked.
 #[test]
 fn an_erased_visitor_is_in_no_file_and_no_block() {

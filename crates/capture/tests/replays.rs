@@ -439,8 +439,8 @@ fn captures_of_the_first_format_are_brought_up() {
     let connection = rusqlite::Connection::open(directory.path().join("captures.db")).unwrap();
     let format: i64 =
         connection.query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| row.get(0)).unwrap();
-    assert_eq!(format, 3);
-    connection.execute("UPDATE meta SET value = 4 WHERE name = 'format'", []).unwrap();
+    assert_eq!(format, 4);
+    connection.execute("UPDATE meta SET value = 5 WHERE name = 'format'", []).unwrap();
     drop(connection);
     assert!(matches!(Captures::open(directory.path()), Err(CaptureError::Newer { .. })));
 }

@@ -12,7 +12,7 @@ use super::{heatmaps, places, replays};
 use crate::CaptureError;
 
 /// The version of the format that this program writes and reads.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 /// The first version. What was added since is made when it is missing.
 const OLDEST_FORMAT: i64 = 1;
 const PAGE_BYTES: i64 = 8_192;

@@ -295,8 +295,9 @@ fn visit(
         let chosen: Vec<bool> = (0..rows.len()).map(is_chosen).collect();
         each(Part::Rows(&rows, &chosen))?;
     }
-    let mut select = connection
-        .prepare("SELECT at, visitor, told FROM heat_views WHERE page = ?1 AND class = ?2 AND at >= ?3 AND at < ?4")?;
+    let mut select = connection.prepare(
+        "SELECT at, visitor, told, view FROM heat_views WHERE page = ?1 AND class = ?2 AND at >= ?3 AND at < ?4",
+    )?;
     let mut found = select.query(params![page, class, from, to])?;
     while let Some(row) = found.next()? {
         let view = read_view(row)?;

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 pub(super) use self::rows::VERSION;
-use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View};
+use self::rows::{ATTENTION_UNIT_MS, Builder, Click, DEPTHS, HEIGHT_UNIT, Profile, Rows, Told, View, mark_of};
 use self::tally::{CELLS, SPOTS, Tally};
 use crate::heatmap::HeatClick;
 use crate::record::HeatmapCapture;
@@ -40,8 +40,10 @@ const OTHER_ELEMENTS: i64 = 0;
 const ENTRIES_PER_VIEW: usize = 2_000;
 /// So many page views are put into a block at once.
 const PACKED_MIN: u32 = 256;
-/// A page view of which nothing came for so long is over. What comes later is another row of it.
+/// A page view of which nothing came for so long is over. When something comes later, it is taken out of its block again.
 const OVER_MS: i64 = 10 * 60_000;
+/// A page view goes on for no longer than this. What comes later is another row of it.
+const GOES_ON_MS: i64 = DAY_MS;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// `heat_views.told` and the blobs of `heat_blocks` are written and read in [`rows`] and [`tally`].
@@ -99,7 +101,10 @@ pub(super) fn add(transaction: &Transaction<'_>, website: &[u8; 16], capture: &H
             told: told_of(told)?,
         })
     });
-    let mut gathered = found.optional()?.unwrap_or_else(|| Gathered::new(capture));
+    let mut gathered = match found.optional()? {
+        Some(gathered) => gathered,
+        None => take_back(transaction, group, capture)?.map_or_else(|| Gathered::new(capture), Gathered::of),
+    };
     gathered.add(capture);
     // How many there are is counted once a body at most.
     let mut is_full = false;
@@ -143,6 +148,15 @@ impl Gathered {
         };
         let told = Told { profile, ..Told::default() };
         Self { at_ms: context.at_ms, last_ms: context.at_ms, last_seq: 0, reached: 0, told }
+    }
+
+    /// One that was in a block.
+    fn of(view: View) -> Self {
+        let View { at_ms, told, .. } = view;
+        // The fewest pixels that are as deep.
+        let height = u32::from(told.page[1]) * u32::from(HEIGHT_UNIT);
+        let reached = (u32::from(told.depth) * height).div_ceil(u32::from(DEPTHS));
+        Self { at_ms, last_ms: at_ms, last_seq: 0, reached, told }
     }
 
     /// Adds everything but the clicks.
@@ -268,11 +282,45 @@ pub(super) fn pack(transaction: &Transaction<'_>, groups: &BTreeSet<Group>) -> R
     Ok(())
 }
 
-/// The columns `at`, `visitor` and `told` of a page view that is not in a block.
+/// Takes the page view that `capture` is more of out of its block; `None` when it is the first of its view, or the view is in none.
+fn take_back(transaction: &Transaction<'_>, (page, class): Group, capture: &HeatmapCapture) -> Result<Option<View>> {
+    if capture.seq == 0 {
+        return Ok(None);
+    }
+    let (at_ms, visitor, mark) = (capture.context.at_ms, capture.context.visitor, mark_of(capture.view));
+    let mut select = transaction.prepare(
+        "SELECT id, visitors FROM heat_blocks WHERE page = ?1 AND class = ?2 AND to_at >= ?3 AND from_at <= ?4
+             ORDER BY id DESC",
+    )?;
+    let mut blocks = select.query(params![page, class, at_ms.saturating_sub(GOES_ON_MS), at_ms])?;
+    while let Some(block) = blocks.next()? {
+        if !visitors_of(block.get_ref(1)?.as_blob()?).any(|one| one == visitor) {
+            continue;
+        }
+        let id: i64 = block.get(0)?;
+        let rows = keep::rows_of(transaction, id)?;
+        let is_it = |at: usize| rows.visitor[at] == visitor && rows.mark[at] == mark && mark != 0;
+        let Some(place) = (0..rows.len()).find(|at| is_it(*at)) else { continue };
+        let mut left = Builder::of(Rows::default());
+        let mut taken = None;
+        for (at, view) in rows.views().enumerate() {
+            if at == place {
+                taken = Some(view);
+            } else {
+                left.push(&view);
+            }
+        }
+        write_block(transaction, Some(id), page, class, &left.finish())?;
+        return Ok(taken);
+    }
+    Ok(None)
+}
+
+/// The columns `at`, `visitor`, `told` and `view` of a page view that is not in a block.
 fn read_view(row: &rusqlite::Row<'_>) -> Result<View> {
-    let visitor: i64 = row.get(1)?;
+    let (visitor, view): (i64, i64) = (row.get(1)?, row.get(3)?);
     let told = told_of(row.get_ref(2)?.as_blob()?)?;
-    Ok(View { at_ms: row.get(0)?, visitor: visitor.cast_unsigned(), told })
+    Ok(View { at_ms: row.get(0)?, visitor: visitor.cast_unsigned(), mark: mark_of(view.cast_unsigned()), told })
 }
 
 /// A block that is added to.

@@ -12,7 +12,9 @@ use crate::heatmap::HEAT_BANDS;
 use crate::store::Row;
 
 /// The version of a block that is written.
-pub(in crate::store) const VERSION: u8 = 1;
+pub(in crate::store) const VERSION: u8 = 2;
+/// The version that is read, too: its views have no marks.
+const UNMARKED: u8 = 1;
 const COMPRESSION: i32 = 3;
 /// The most bytes that a block is believed to have, not compressed.
 const BLOCK_MAX_BYTES: usize = 32 << 20;
@@ -67,11 +69,19 @@ pub(super) struct Click {
     pub(super) is_dead: bool,
 }
 
+/// What a block keeps of the id of a page view. With its visitor it names the view.
+pub(super) const fn mark_of(view: u64) -> u32 {
+    let [one, two, three, four, ..] = view.to_le_bytes();
+    u32::from_le_bytes([one, two, three, four])
+}
+
 /// A page view.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct View {
     pub(super) at_ms: i64,
     pub(super) visitor: u64,
+    /// By which it is found in a block when it goes on: see [`mark_of`]. 0 when it was not kept.
+    pub(super) mark: u32,
     pub(super) told: Told,
 }
 
@@ -127,6 +137,7 @@ pub(super) struct Rows {
     // Of each view.
     pub(super) at_ms: Vec<i64>,
     pub(super) visitor: Vec<u64>,
+    pub(super) mark: Vec<u32>,
     pub(super) profile: Vec<u16>,
     pub(super) dom: Vec<u16>,
     pub(super) is_begun: Vec<u8>,
@@ -180,7 +191,7 @@ impl Builder {
     }
 
     pub(super) fn push(&mut self, view: &View) {
-        let View { at_ms, visitor, told } = view;
+        let View { at_ms, visitor, mark, told } = view;
         // A block has fewer views than a list has places, and a view fewer clicks and moves.
         let clicks: Vec<(u16, &Click)> = told
             .clicks
@@ -192,6 +203,7 @@ impl Builder {
         let rows = &mut self.rows;
         rows.at_ms.push(*at_ms);
         rows.visitor.push(*visitor);
+        rows.mark.push(*mark);
         rows.profile.push(self.profiles.place(&told.profile).unwrap_or_default());
         rows.dom.push(self.doms.place(&told.dom).unwrap_or_default());
         rows.is_begun.push(u8::from(told.is_begun));
@@ -262,7 +274,7 @@ impl Rows {
                 clicks: clicks.collect(),
                 moves: self.moved[moves].to_vec(),
             };
-            View { at_ms: self.at_ms[at], visitor: self.visitor[at], told }
+            View { at_ms: self.at_ms[at], visitor: self.visitor[at], mark: self.mark[at], told }
         })
     }
 
@@ -279,6 +291,7 @@ impl Rows {
         });
         put_planes(&mut bytes, steps.collect());
         put(&mut bytes, &self.visitor, u64::to_le_bytes);
+        put(&mut bytes, &self.mark, u32::to_le_bytes);
         for column in self.columns() {
             put(&mut bytes, column, u16::to_le_bytes);
         }
@@ -303,7 +316,7 @@ impl Rows {
     fn read(packed: &[u8]) -> Option<Self> {
         let bytes = decompress(packed)?;
         let (&version, rest) = bytes.split_first()?;
-        if version != VERSION {
+        if version != VERSION && version != UNMARKED {
             return None;
         }
         type Lists = (Vec<i64>, Vec<Profile>, Vec<String>, usize, usize);
@@ -318,6 +331,7 @@ impl Rows {
         });
         let mut rows = Self { elements, profiles, doms, at_ms: steps.collect(), ..Self::default() };
         rows.visitor = take(rest, views, u64::from_le_bytes)?;
+        rows.mark = if version == UNMARKED { vec![0; views] } else { take(rest, views, u32::from_le_bytes)? };
         let Self { profile, dom, clicks, moves, viewport, page, attention, element, cell, spot, moved, .. } = &mut rows;
         let of_views = [profile, dom, clicks, moves].into_iter().chain(viewport).chain(page).chain(attention);
         let of_views = of_views.map(|column| (column, views));
@@ -412,11 +426,12 @@ pub(super) mod tests {
         let lists = (prop::collection::vec(any_click(), 0..6), prop::collection::vec(0..16_384_u16, 0..5));
         (who, sizes, lists, any::<[u16; HEAT_BANDS]>()).prop_map(|(who, sizes, (clicks, moves), attention)| {
             let (at_ms, visitor, country) = who;
+            let mark = mark_of(at_ms.unsigned_abs());
             let (viewport, page, depth, is_begun) = sizes;
             let profile = Profile { country: country.to_owned(), ..Profile::default() };
             let dom = format!("{}", visitor % 2);
             let told = Told { profile, dom, is_begun, viewport, page, depth, attention, clicks, moves };
-            View { at_ms, visitor, told }
+            View { at_ms, visitor, mark, told }
         })
     }
 
@@ -438,6 +453,19 @@ pub(super) mod tests {
             builder.push(&more);
             let all: Vec<View> = views.into_iter().chain([more]).collect();
             prop_assert_eq!(builder.finish().views().collect::<Vec<_>>(), all);
+        }
+
+        /// Sabotage: expect marks in every block.
+        #[test]
+        fn a_block_without_marks_is_read(views in prop::collection::vec(any_view(), 0..10)) {
+            let rows = rows_of(&views);
+            let mut bytes = decompress(&rows.pack()).unwrap();
+            let after = 2 * rows.columns().map(Vec::len).sum::<usize>() + 2 * rows.len() + rows.count.len();
+            let end = bytes.len() - after;
+            bytes.drain(end - 4 * rows.len()..end);
+            bytes[0] = UNMARKED;
+            let read = Rows::unpack(&compress(&bytes)).unwrap();
+            prop_assert_eq!(read, Rows { mark: vec![0; rows.len()], ..rows });
         }
 
         /// Sabotage: believe a number of a column without comparing it with the length of its list.
